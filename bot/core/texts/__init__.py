@@ -1,15 +1,15 @@
-"""Every sentence that a person can read in Slack, a module a feature: `texts.memory.UNDONE`.
+"""All user-facing text in Slack, with one module per feature: `texts.memory.UNDONE`.
 
-The rules: short, friendly, never blaming. The bot calls itself "I". An action, a state or a limit has the same name
+The rules: short, friendly, never blaming. The bot calls itself "I". An action, state or limit has the same name
 everywhere: queued, regenerate, continue, quota, Typist admin. A sentence that refuses something says what to do next.
-Spread over 20 modules, sentences couldn't be read or changed together, and one action had three names.
+When sentences were spread over 20 modules, they couldn't be read or changed together, and one action had three names.
 
 This package imports nothing from the rest of core, so that any module can use it. A sentence with values is a function
-whose arguments are plain strings and numbers. Functions put values in as they are: where Slack would read a value as
-markup, the caller escapes it.
+with plain string and number arguments. Functions insert values unchanged: the caller escapes values that Slack would
+read as markup.
 
 The lines of `typist check` are beside the checks. Other messages for operators on the command line are in
-`bot/settings.py` and `bot/cli/`. Texts for the model are in `core/prompt.py`.
+`bot/settings.py` and `bot/cli/`. Text for the model is in `core/prompt.py`.
 """
 
 from bot.core.texts import access as access

@@ -1,4 +1,4 @@
-"""Who may ask, and who is answered without a mention."""
+"""Text about access, and about answers without a mention."""
 
 import re
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ _ADMINS = re.compile("Typist admins?")
 
 
 def names_an_admin(sentence: str) -> bool:
-    """Whether a sentence sends people to their Typist admin."""
+    """Returns whether a sentence sends people to their Typist admin."""
     return _YOUR_ADMIN in sentence
 
 
 def naming_admins(sentence: str, admins: Sequence[str]) -> str:
-    """Returns a sentence that names the admins of whom it speaks. `admins`: their names or mentions."""
+    """Adds the admins' names to a sentence that refers to them. `admins`: their names or mentions."""
     if not admins:
         return sentence
     named = listed(admins, "or")

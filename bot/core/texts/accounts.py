@@ -1,4 +1,4 @@
-"""What people read of their accounts at MCP servers: signing in, and what can go wrong with it."""
+"""User-facing text about accounts at MCP servers: signing in, and errors."""
 
 from bot.core.texts.words import count
 
@@ -18,7 +18,7 @@ def wants_scope(server: str, scope: str) -> str:
 
 
 def open_page(server: str, host: str) -> str:
-    """The words of the link to the page on which people sign in. `host`: where it is, which needn't be the server's."""
+    """The text of the link to the sign-in page. `host`: the page's host, which can differ from the server's."""
     return f"Sign in to {server} at {host}"
 
 
@@ -27,7 +27,7 @@ def confirm_page(host: str) -> str:
 
 
 ON_A_PHONE = "On a phone, there is less to do: "
-"""Stands before the link to a page on which people confirm a code."""
+"""Shown before the link to a page where people confirm a code."""
 
 
 THEN_COPY = (
@@ -45,13 +45,13 @@ NOT_YOURS = "You didn't press Sign in in Slack yourself? Then close this page, a
 LINK_IS_OLD = "This link is from another sign-in, too old, or used already. Go back to Slack and press Sign in again."
 NOT_GRANTED = "Access was not granted. Go back to Slack and press Sign in again, or Not now."
 TRY_AGAIN = "I can't take your sign-in right now. Please reload this page in a minute."
-"""What the page says at which a browser ends (bot/accounts/page.py)."""
+"""Shown by the page that a browser returns to (bot/accounts/page.py)."""
 PASTED_IN_MESSAGE = (
     "That's the address of a sign-in, and I don't use it here. Please delete it, and ask again. Then press Sign in, "
     "and follow the steps there."
 )
 ADDRESS_REMOVED = "[sign-in address removed]"
-"""What stands for such an address in what Typist reads, records and sends to a model."""
+"""Replaces a sign-in URL in everything that Typist reads, records and sends to a model."""
 CONFIRM_FIRST = "Then press Done."
 DONE = "Done"
 CONFIRM_AGAIN = "I don't know yet that you agreed. Please press Sign in again, and use the new code, or press Not now."
@@ -61,7 +61,7 @@ STILL_ASKING = (
 
 
 def confirm_then(code: str) -> str:
-    """Stands behind the link of ON_A_PHONE."""
+    """Shown after the link of ON_A_PHONE."""
     return (
         f". Make sure that the page shows or gets this code, agree, and press Sign in here without an address: {code}"
     )
@@ -83,7 +83,7 @@ FAILED_THERE = (
     "The server couldn't sign you in. Please press Sign in below my message again. If that doesn't help, ask your "
     "Typist admin."
 )
-"""The browser brings an error, and nobody has denied anything."""
+"""The browser reports an error other than a denial."""
 
 
 def sign_in_failed(server: str, why: str) -> str:
@@ -101,7 +101,7 @@ def sign_in_ended(server: str) -> str:
 ACCOUNTS_TITLE = "Accounts"
 YOUR_ACCOUNTS = "Your accounts"
 WHERE_TO_SIGN_OUT = "To sign out, write /typist accounts."
-"""App Home's list of accounts, and the line below it."""
+"""The list of accounts in App Home, and the line below it."""
 SIGNED_IN_TO = "You're signed in to"
 SIGN_OUT_HINT = "Uncheck a server to sign out: I forget your account there."
 NO_ACCOUNTS = "You aren't signed in to any server."
@@ -114,7 +114,7 @@ def people_signed_in(server: str, people: int) -> str:
 
 
 def everybody_signed_out(server: str, people: int, remaining: int) -> str:
-    """Tells an admin what became of their sign-out; `remaining`: those who are signed in now."""
+    """Reports a sign-out to the admin. `remaining`: the number of people who are still signed in."""
     remain = f" {count(remaining, 'person is', 'people are')} still signed in: please try again." if remaining else ""
     return f"I signed {count(people, 'person', 'people') or 'nobody'} out of {server}.{remain}"
 
@@ -123,7 +123,7 @@ SIGN_OUT_FAILED = "I couldn't sign you out. Please try again in a minute."
 
 
 def account(server: str, since: str, scope: str) -> str:
-    """Stands for an account; `since` is a day."""
+    """One account in a list. `since`: a day."""
     return f"{server}, since {since}{f' ({scope})' if scope else ''}"[:75]
 
 

@@ -1,4 +1,4 @@
-"""Labels of the buttons below an answer, and what only the person who pressed one reads."""
+"""Labels of the buttons below an answer, and text that only the person who clicked one can see."""
 
 from collections.abc import Sequence
 
@@ -30,12 +30,12 @@ BAD_ANSWER = "Bad answer"
 
 
 def of_all(label: str, calls: int) -> str:
-    """Returns the label of a button that decides about so many calls at once."""
+    """The label of a button that decides on several calls at once."""
     return label if calls == 1 else f"{label} {'both' if calls == 2 else f'all {calls}'}"
 
 
 def buttons(labels: Sequence[str]) -> str:
-    """Names a message's buttons to readers who get its text alone."""
+    """Lists a message's buttons for readers who get only its text."""
     return f"{'Button' if len(labels) == 1 else 'Buttons'}: {', '.join(labels)}."
 
 
@@ -97,6 +97,6 @@ ONLY_ASKER = {
         "edit": _DECIDES,
     }.items()
 }
-"""By ReplyAction: what others may not do."""
+"""By ReplyAction: what other people can't do."""
 ONLY_ASKER_AGREES = "Only the person who asked can decide about this."
 ONLY_ASKER_ANSWERS_NOW = f"Only the person who asked, or a Typist admin, can press {ANSWER_NOW}."

@@ -1,4 +1,4 @@
-"""What people read in an answer's own messages: placeholders, the line below the text, the footer."""
+"""Text in an answer's own messages: placeholders, the line below the text, the footer."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -11,17 +11,17 @@ THINKING = "Thinking…"
 
 
 def searching(query: str) -> str:
-    """Stands in place of THINKING while the vendor searches the web; `query` is "" if it isn't known."""
+    """Replaces THINKING while the vendor searches the web. `query`: "" if unknown."""
     return f"Searching {the_web(query)}"
 
 
 TRANSCRIBING = "Listening…"
 CHECKING_ACCESS = "Checking your access. Slack is busy, so this may take a few minutes…"
-"""Stands in place of THINKING while Slack doesn't say who the asker is."""
+"""Replaces THINKING while Slack hasn't reported who the asker is."""
 
 
 def transcript_line(transcript: str) -> str:
-    """Stands above an answer whose question has recordings, with what is said in them."""
+    """Shown above the answer to a question with recordings."""
     return f"I heard: “{transcript}”"
 
 
@@ -29,7 +29,7 @@ QUEUED = "Queued. I'll answer after the questions ahead of yours."
 
 
 WRITING = "Writing…"
-"""Stands below an answer that grows in a message without buttons, beside the Stop button."""
+"""Shown below a growing answer that has no buttons of its own, next to the Stop button."""
 
 
 def running(tool: str) -> str:
@@ -37,12 +37,12 @@ def running(tool: str) -> str:
 
 
 def asked_on(ts: str) -> str:
-    """Says when a question was asked whose answer comes late, such as after an outage."""
+    """Gives the time of a question whose answer is late, for example after an outage."""
     return f"Asked on {ts_in_utc(ts)}."
 
 
 def offer_after_absence(ts: str) -> str:
-    """Says why a question has no answer yet, and offers one."""
+    """Explains why a question has no answer yet, and offers one."""
     return (
         f"I was away when you asked this, on {ts_in_utc(ts)}. If an answer still helps you, press {ANSWER_NOW}, "
         "and I begin."
@@ -53,11 +53,11 @@ WRITING_LONG = "Writing… When I'm done, I'll attach the whole answer as answer
 CONTINUED_BELOW = "Continued below."
 END_OF_ANSWER = "End of answer."
 REST_IN_MESSAGE = "(Shortened here. The message has all of it.)"
-"""Ends what screen readers and notifications get of a message that is too long for them."""
+"""Ends the text for screen readers and notifications if a message is too long for them."""
 
 
 def chart_in_words(title: str, points: Sequence[str]) -> str:
-    """Says what a chart shows; `points` such as "Mon 1.5"."""
+    """Describes a chart in words. `points`: such as "Mon 1.5"."""
     return f"{title}: {', '.join(points)}."
 
 
@@ -76,7 +76,7 @@ SHUT_OUT_WITHOUT_TEXT = "This channel was closed to me before I could answer. Pr
 
 
 def not_posted(channel_id: str) -> str:
-    """Tells an asker, in their direct message, why nothing of their answer is in the channel. mrkdwn."""
+    """Explains to an asker, in a direct message, why their answer isn't in the channel. In mrkdwn."""
     return (
         f"I couldn't answer you in <#{channel_id}>, because Slack doesn't let me post there. If I'm not in the "
         "channel, invite me and ask again. Or ask me here."
@@ -92,7 +92,7 @@ HELP = (
 
 
 def continues_in_file(sections: int, words: int) -> str:
-    """Says before the end of a long answer what only its file has: sections, or words if it has none."""
+    """Lists what only the file of a long answer has: sections, or words if there are no sections."""
     rest = f"{sections} more {'section' if sections == 1 else 'sections'}"
     return f"Continues in answer.md: {rest if sections else f'about {words:,} more words'}. The end is below."
 
@@ -114,15 +114,15 @@ FOOTER_INCOMPLETE = "incomplete"
 
 
 def work_done(searches: int, tools: int) -> str:
-    """Sums up what an answer used; "" if nothing."""
+    """Sums up the tools that an answer used, or returns ""."""
     return ", ".join(filter(None, (count(searches, "search", "searches"), count(tools, "tool", "tools"))))
 
 
 def messages_read(number: int, since: date, today: date | None) -> str:
-    """Says how many messages of the channel a model read, and from which day on.
+    """Gives the number of channel messages that a model read, and the day of the oldest.
 
-    `today`: the day of the question and of its answer, None if they differ: readers of an answer that comes late, or
-    is given again, would take "today" for another day.
+    `today`: the day of the question and its answer, or None if they differ. Readers of an answer that is late or
+    regenerated would take "today" for another day.
     """
     return f"read {count(number, 'message', 'messages')} {_from_day(since, today)}"
 
@@ -140,7 +140,7 @@ def _from_day(day: date, today: date | None) -> str:
 
 
 def memories_sent(number: int) -> str:
-    """Says how many memories a model has read; "" if none."""
+    """Gives the number of memories that a model has read, or returns ""."""
     return count(number, "memory", "memories")
 
 
@@ -154,13 +154,13 @@ WROTE_THOUGHTS = (
     "Typist admin can turn it on, with --reasoning-parser for vLLM and SGLang, or --reasoning-format for llama.cpp."
 )
 UNPARSED: Mapping[Unparsed, str] = {"": "", "call": WROTE_CALL, "thoughts": WROTE_THOUGHTS}
-"""Says of an answer what its model's server left in its text."""
+"""Describes what a model's server left in the text of an answer."""
 
 
 def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool) -> str:
-    """Says how much a model thought about a thorough answer, and what that cost where it is known.
+    """Describes the thinking effort of a thorough answer, and its cost if known.
 
-    `level` is the vendor's name for the effort, "" if the answer ended before its vendor said more.
+    `level`: the vendor's name for the effort, or "" if the answer ended before its vendor reported it.
     """
     effort = f"thorough ({level} effort)" if level else "thorough"
     if cost_usd is None:
@@ -180,5 +180,5 @@ def answer_ready(mention: str) -> str:
 
 
 def canvas_made(link: str) -> str:
-    """Shows a conversation the link to an answer's canvas."""
+    """Posts the link to an answer's canvas in a conversation."""
     return f"The answer as a canvas: {link}"

@@ -1,4 +1,4 @@
-"""What people read of tool calls: what they approve or deny, who decided, what was done."""
+"""Text about tool calls: approval requests, decisions and outcomes."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -16,7 +16,7 @@ UNDONE = {
     "remember": "I didn't remember this",
     "sign_in": "I went on without a sign-in",
 }
-"""By the kind of a card (core/calls.py): what came of one that nobody has agreed to, as the beginning of a sentence."""
+"""By card type (core/calls.py): the beginning of the sentence about a card that nobody agreed to."""
 _WAITS = {
     "call": "shall I go on with what I asked you above?",
     "create": "shall I create the schedule above?",
@@ -33,11 +33,11 @@ _NEEDS_BUTTONS = {
     "remember": "what to remember",
     "sign_in": "a sign-in",
 }
-"""What a card that Slack can't show is about; of a call, its question says that."""
+"""The subject of a card that Slack can't show. For a call, its question includes the subject."""
 
 
 def still_asks(mention: str, kinds: Collection[str]) -> str:
-    """Reminds a person of cards of these kinds, which have waited for them for some time."""
+    """Reminds a person of cards of these types that have waited for some time."""
     return f"{mention} {_WAITS[next(iter(kinds))] if len(kinds) == 1 else _SEVERAL_WAIT}"
 
 
@@ -46,24 +46,24 @@ def _undone(kinds: Collection[str]) -> str:
 
 
 def replied_instead(kinds: Collection[str]) -> str:
-    """Ends an answer whose asker wrote instead of deciding about cards of these kinds."""
+    """Ends an answer whose asker wrote a message instead of deciding on cards of these types."""
     return f"{_undone(kinds)}, because you wrote instead. My answer is below your message."
 
 
 def expired(kinds: Collection[str]) -> str:
-    """Says that nobody decided about cards of these kinds."""
+    """Reports that nobody decided on cards of these types."""
     return f"{_undone(kinds)}, because nobody decided in time."
 
 
 def asking_without_buttons(asked: Sequence[tuple[str, str]]) -> str:
-    """Stands in place of ASKING where Slack accepts no buttons. `asked`: the kind and the question of each card."""
+    """Replaces ASKING where Slack accepts no buttons. `asked`: each card's type and question."""
     about = dict.fromkeys(_NEEDS_BUTTONS.get(kind) or f"“{question}”" for kind, question in asked)
     about_all = listed([*about])
     return f"I need your decision about {about_all}, but Slack refused my buttons. Please tell me what to do instead."
 
 
 def described_by(server: str) -> str:
-    """Stands before what a server says about its tool, which are its own words."""
+    """Introduces a server's own description of its tool."""
     return f"{server} says: "
 
 
@@ -71,7 +71,7 @@ NO_ARGUMENTS = "I'd send nothing else."
 
 
 def question(title: str) -> str:
-    """Asks about a call by the title of its tool: "Add a note" becomes "Add this note?"."""
+    """Asks about a call with its tool's title: "Add a note" becomes "Add this note?"."""
     return _ARTICLE.sub(r"\1 this ", title, count=1) + "?"
 
 
@@ -88,7 +88,7 @@ def acts_as_asker(server: str) -> str:
 
 
 def waits_until(person: str = "") -> str:
-    """Stands before a time and a period. `person`: who decides, for readers beside them; "" for the reader."""
+    """Shown before a time and a period. `person`: who decides, for other readers; "" for that person."""
     return f"{person or 'You'} can decide until "
 
 
@@ -96,7 +96,7 @@ REPEATED_CALL = "Careful: I may have made exactly this call already, for an earl
 
 
 def mixed_scripts(words: Sequence[str]) -> str:
-    """Warns of words in which a letter or digit of another script may pass for the one that a reader expects."""
+    """Warns about words in which a letter or digit of another script can be mistaken for the expected one."""
     return f"Careful: these words mix letters or digits of different alphabets: {', '.join(words)}"
 
 
@@ -106,7 +106,7 @@ DECISIONS = {
     "in_thread": "Approved for this thread.",
     "denied": "Denied.",
 }
-"""Stands in place of the buttons of a call that is decided, while other calls still wait."""
+"""Replaces the buttons of a decided call while other calls are still waiting."""
 _DECIDED = {
     "approved": "approved by",
     "edited": "approved with changes by",
@@ -116,12 +116,12 @@ _DECIDED = {
 
 
 def chosen(label: str) -> str:
-    """Stands in place of the buttons of a proposal that is decided, while others still wait. `label`: the button's."""
+    """Replaces the buttons of a decided proposal while others are still waiting. `label`: the clicked button's."""
     return f"Chosen: {label}."
 
 
 def decided(kind: str, decision: str, calls: int, person: str, *, is_only_one: bool) -> str:
-    """Says who decided, below an answer. `is_only_one`: there was one card to decide about."""
+    """Reports below an answer who decided. `is_only_one`: there was only one card."""
     if kind != "call":
         return f"{UNDONE[kind]}, as {person} decided" if decision == "denied" else f"{person} agreed"
     words = f"{_DECIDED[decision]} {person}"
@@ -148,12 +148,12 @@ ALWAYS_ALLOWED = (
 
 
 def allow_always(tool: str) -> str:
-    """Heads the question that ALLOW_ALWAYS_SCOPE explains."""
+    """The heading above ALLOW_ALWAYS_SCOPE."""
     return f"Always allow {tool} here?"
 
 
 def allow_in_thread(server: str) -> str:
-    """Heads the question that IN_THREAD_SCOPE explains."""
+    """The heading above IN_THREAD_SCOPE."""
     return f"Read with your {server} account?"
 
 
@@ -191,7 +191,7 @@ CALL_STATES = {
 
 
 def decided_by(decision: str, person: str) -> str:
-    """Says who decided about a call. Stands behind one of CALL_STATES."""
+    """Reports who decided on a call. Shown after one of CALL_STATES."""
     return {
         "approved": f"approved by {person}",
         "edited": f"approved with changes by {person}",

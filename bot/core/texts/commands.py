@@ -1,4 +1,4 @@
-"""What the slash command answers."""
+"""Responses to the slash command."""
 
 WHAT_I_DO = (
     "Mention me in a channel or send me a direct message. I read the thread and its files. To ask about any message, "
@@ -6,7 +6,7 @@ WHAT_I_DO = (
 )
 NOT_YOUR_CHANNEL = "Only the person who created this channel and Typist admins can change its settings."
 INVITE_ME_FIRST = "I'm not in the channel yet: if you created it, invite me first, so that I can see that."
-"""Follows NOT_YOUR_CHANNEL where Slack doesn't show the app the channel."""
+"""Follows NOT_YOUR_CHANNEL if Slack doesn't show the channel to the app."""
 SETTINGS_SAVED = "Saved. The new settings apply from the next question on."
 SLACK_SLOW = "Slack is slow right now. Please try again in a minute."
 COMMAND_FAILED = "That didn't work. I can't reach Slack or my database right now. Please try again in a minute."
@@ -19,23 +19,23 @@ SUBCOMMANDS = {
     "usage": "shows your usage and your quotas.",
     "accounts": "shows where you're signed in for me, and signs you out.",
 }
-"""What each subcommand does, in the order of the help text and of Slack's hint."""
+"""Descriptions of the subcommands, in the order of the help text and of Slack's hint."""
 
 
 def commands(command: str) -> str:
-    """Lists the subcommands, in mrkdwn; `command` is the slash command's name, such as "/typist"."""
+    """Lists the subcommands, in mrkdwn. `command`: the slash command's name, such as "/typist"."""
     return "\n".join(f"• `{command} {name}` {does}" for name, does in SUBCOMMANDS.items())
 
 
 def unknown_command(command: str, subcommand: str) -> str:
-    """Stands above the help text."""
+    """Shown above the help text."""
     return f"I don't know `{command} {subcommand}`. I know these:\n"
 
 
 def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -> str:
-    """Sums up what is answered without a mention in a channel; `engagement` is a key of ENGAGEMENTS.
+    """Sums up which messages in a channel are answered without a mention. `engagement`: a key of ENGAGEMENTS.
 
-    `reaction` is the name of the emoji that asks about a message, "" if there is none.
+    `reaction`: the name of the emoji that asks about a message, or "".
     """
     summaries = {
         "mentions": "every question needs a mention",
@@ -53,7 +53,7 @@ def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -
 
 
 def answers_here(effort: str, length: str) -> str:
-    """Sums up how a channel's answers are; "" if nothing was chosen."""
+    """Sums up the chosen effort and length of a channel's answers, or returns ""."""
     chosen = [choice for choice in (effort, length) if choice != "normal"]
     return f"{' and '.join(chosen)} answers" if chosen else ""
 
@@ -61,7 +61,7 @@ def answers_here(effort: str, length: str) -> str:
 def settings_here(
     model: str, own_prompt: str | None, answers: str, answered: str, web_search: bool | None, read_channel: bool | None
 ) -> str:
-    """Sums up a channel's settings; `own_prompt` is its beginning, `answered` "" in a direct message.
+    """Sums up a channel's settings. `own_prompt`: the beginning of its prompt. `answered`: "" in a direct message.
 
     `web_search` is None if BOT_WEB_SEARCH is off, and `read_channel` if BOT_READ_CHANNEL is off.
     """

@@ -1,4 +1,4 @@
-"""Why files were not read, below an answer: "Not read: a.zip (a file type I can't read)."."""
+"""Text below an answer about unread files: "Not read: a.zip (a file type I can't read)."."""
 
 from collections.abc import Sequence
 
@@ -40,28 +40,28 @@ CANVAS_NOT_FOUND = "deleted, or not shared with me"
 
 
 def one_of_several(name: str, number: int) -> str:
-    """One of several files with the same name, counted in the order of the conversation."""
+    """Distinguishes files with the same name, counted in conversation order."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{name} ({number}{ending})"
 
 
 def file_not_read(name: str, reason: str) -> str:
-    """One file of the list in `files_not_read`; `reason` is one of the phrases above."""
+    """One file in the list of `files_not_read`. `reason`: one of the phrases above."""
     return f"{name} ({reason})"
 
 
 def middle_not_read(name: str) -> str:
-    """A file of which only the beginning and the end were read."""
+    """A file of which only the beginning and end were read."""
     return f"the middle of {name} (too long)"
 
 
 def first_pictures_read(name: str, count: int) -> str:
-    """A picture with more pages than are read, or one that moves, whose first frame is."""
+    """An image with more pages than can be read, or an animation whose first frame was read."""
     return f"all but the first {'picture' if count == 1 else f'{count} pages'} of {name}"
 
 
 def pages_seen(name: str, count: int) -> str:
-    """A scan of several pages, each of which the model got as an image."""
+    """A scan whose pages were sent to the model as images."""
     return f"I saw the {count} pages of {name} as images."
 
 
@@ -75,7 +75,7 @@ def only_text_read(names: Sequence[str]) -> str:
 
 
 def charset_guessed(files: Sequence[tuple[str, str]]) -> str:
-    """Says of which files, each with a charset's name, the letters may be wrong."""
+    """Warns that letters in files might be wrong. `files`: names and charsets."""
     names = ", ".join(f"{name} ({charset})" for name, charset in files)
     return f"I guessed the charset, so letters may be wrong: {names}."
 
@@ -96,10 +96,10 @@ def left_out(part: str, count: int, names: Sequence[str]) -> str:
 
 
 def parts_not_read(parts: Sequence[str], name: str) -> str:
-    """A file of which parts were not read, such as "1 hidden sheet (Prices), 2 comments of plan.xlsx"."""
+    """A file with unread parts, such as "1 hidden sheet (Prices), 2 comments of plan.xlsx"."""
     return f"{', '.join(parts)} of {name}"
 
 
 def files_not_read(files: Sequence[str], unnamed: int) -> str:
-    """Lists the files that were not read; `unnamed` more are only counted."""
+    """Lists the unread files. `unnamed`: how many more there are."""
     return f"Not read: {', '.join([*files, *([f'and {unnamed} more'] if unnamed else [])])}."

@@ -37,32 +37,29 @@ WHY_ADMINS_SEE_THIS = (
 
 
 def usage_last_month(amount: str) -> str:
-    """One line of the workspace's usage, in mrkdwn."""
     return f"*Last month*: {amount}"
 
 
 def this_and_last_month(this_month: str, last_month: str) -> str:
-    """What a person, channel, model or tool used in two months; `last_month` is "" if it was nothing."""
+    """The usage of a person, channel, model or tool in two months. `last_month`: "" if there was none."""
     return f"{this_month} (last month: {last_month})" if last_month else this_month
 
 
 def calls_made(number: int) -> str:
-    """Returns a number of calls, such as "1,234 calls"."""
+    """Formats a number of calls, such as "1,234 calls"."""
     return "1 call" if number == 1 else f"{number:,} calls"
 
 
 def others(number: int, used: str) -> str:
-    """Sums up those that a list leaves out."""
+    """Sums up the entries that a list leaves out."""
     return f"{number:,} {'other' if number == 1 else 'others'}: {used}"
 
 
 def more_channels(number: int) -> str:
-    """Ends a list of channels that is too long."""
     return f"… and {number:,} more."
 
 
 def more_quotas(number: int) -> str:
-    """Ends a list of quotas that is too long."""
     return f"… and {number:,} more that are used less."
 
 
@@ -71,14 +68,14 @@ def quotas_leave_out(models: Sequence[str]) -> str:
 
 
 def defaults(model: str, mentions: str, system_prompt: str) -> str:
-    """The settings that apply where a channel has none of its own, in mrkdwn."""
+    """The settings that apply where a channel has none, in mrkdwn."""
     return f"*Model*: {model}\n*Mentions in channels*: {mentions}\n*System prompt*: {system_prompt}"
 
 
 def settings_for_admins(
     models: Sequence[str], access: Sequence[str], max_output_tokens: int, concurrent: int, retention_days: int
 ) -> dict[str, str]:
-    """What an admin sees of the environment's settings: values by label."""
+    """The environment's settings for admins: values by label."""
     return {
         "Models": ", then ".join(models),
         "Access": ", ".join(access),
@@ -107,11 +104,11 @@ SEEN = {
     )
     for reads, what_i_read in READ_IN_CHANNEL.items()
 }
-"""As SEEN_IN_CHANNEL, for all places."""
+"""Like SEEN_IN_CHANNEL, for channels and direct messages."""
 
 
 def how_to_ask(mentions: str) -> str:
-    """Says where to ask; `mentions` is one of MENTIONS_NEEDED."""
+    """Explains where to ask. `mentions`: one of MENTIONS_NEEDED."""
     return (
         "*In a direct message*: Just write.\n"
         f"*In a channel*: {mentions}\n"

@@ -1,10 +1,10 @@
-"""What people read of memories: what is remembered in a channel or a direct message."""
+"""Text about memories in a channel or direct message."""
 
 REMEMBER_THIS = {
     "channel": "Shall I remember this for everyone in this channel?",
     "direct message": "Shall I remember this for our direct message?",
 }
-"""Heads what a model proposes to remember, by what it is for (core/memory.py)."""
+"""The heading above a model's proposal to remember something, by scope (core/memory.py)."""
 REMEMBER = "Remember"
 DONT_REMEMBER = "Don't remember"
 UNDO = "Undo"
@@ -30,9 +30,9 @@ MEMORIES_HIDDEN = {
     True: "I don't use the hidden ones: I was told them while this channel was public, and now it's private.",
     False: "I don't use the hidden ones: I was told them while this channel was private, and now it's public.",
 }
-"""Follows a list with hidden memories, by whether the channel is private now."""
+"""Shown after a list with hidden memories, by whether the channel is private now."""
 HIDDEN = "hidden"
-"""Stands in place of a hidden memory in the list."""
+"""Replaces a hidden memory in the list."""
 
 
 MEMORY_TITLE = "Memory"
@@ -46,12 +46,12 @@ SAID_HERE = "where it was said"
 
 
 def memory_number(number: int) -> str:
-    """Stands above a memory's text in the modal."""
+    """Shown above a memory's text in the modal."""
     return f"Number {number}"
 
 
 def keep_hidden(number: int) -> str:
-    """The option to keep the memories that are hidden."""
+    """The option to keep the hidden memories."""
     return f"Use {'it' if number == 1 else f'all {number}'} from now on"
 
 
@@ -78,7 +78,7 @@ def memory_too_long(chars: int, most: int) -> str:
 
 
 def forgotten(number: int, text: str) -> str:
-    """Says what was forgotten; `text` is "" for a hidden memory."""
+    """Reports what was forgotten. `text`: "" for a hidden memory."""
     return f"Forgotten: number {number}, “{text}”." if text else f"Forgotten: number {number}, which was hidden."
 
 
@@ -87,11 +87,11 @@ def nothing_to_forget(number: int) -> str:
 
 
 def memory_line(number: int, text: str, said: str, link: str) -> str:
-    """One memory of the list, as Markdown; `link` leads to where it was said, "" if Slack doesn't say."""
+    """One memory in the list, as Markdown. `link`: the link to its message, or "" if Slack doesn't provide it."""
     return f"- **{number}.** {text} ({f'[{said}]({link})' if link else said})"
 
 
 def memory_said(person: str, day: str, changed_by: str, *, is_proposed: bool) -> str:
-    """Says whose words a memory has, and since when; `changed_by` is "" if nobody has changed them."""
+    """Gives a memory's author and date. `changed_by`: "" if nobody has changed it."""
     who = f"my words, {person} agreed" if is_proposed else person
     return ", ".join(filter(None, (who, day, f"changed by {changed_by}" if changed_by else "")))

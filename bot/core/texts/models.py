@@ -1,4 +1,4 @@
-"""What people read of models: their names, and how they failed."""
+"""User-facing text about models: names and errors."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,27 +10,27 @@ from bot.errors import EndReason, NothingAsked, NotShown, ProviderError, Stuck, 
 
 
 def without(features: Iterable[str]) -> str:
-    """Names what the model refused; "" if nothing."""
+    """Lists the features that the model refused, or returns ""."""
     named = listed(list(features))
     return f"answered without {named}, which this model refuses" if named else ""
 
 
 MODEL_NAME_CHARS = 40
-"""App Home cuts longer names of models and tools."""
+"""App Home shortens longer names of models and tools."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelNames:
-    """What people read of models. Records, logs and the admin's commands name them as BOT_MODELS does: vendor/model.
+    """User-facing model names. Records, logs and admin commands use the names in BOT_MODELS: vendor/model.
 
-    The vendor there says which API a model's server speaks, not who runs the server.
+    That vendor is the API that a model's server implements, not the company that runs the server.
     """
 
     chosen: Mapping[str, str] = field(default_factory=dict)
-    """Names by vendor/model. A model without one has its own name."""
+    """Names by vendor/model. The default is the model's own name."""
 
     def of(self, model: str) -> str:
-        """Returns the name of a model, which is given as vendor/model."""
+        """Returns the name of a model given as vendor/model."""
         return self.chosen.get(model) or model.partition("/")[2] or model
 
 
@@ -66,46 +66,46 @@ REFUSALS: Mapping[EndReason, str] = {
     EndReason.OUT_OF_CREDIT: "{model}: the account is out of credit. "
     "Until its billing is changed, another model answers, or nobody.",
 }
-"""Failures that Typist reports to its admins unasked, because only they can end them."""
+"""Failures that Typist reports to its admins unasked, because only they can fix them."""
 
 
 def model_refused(failure: EndReason, model: str) -> str:
-    """Tells Typist admins that a model's vendor refuses requests; `model` is vendor/model."""
+    """Tells Typist admins that a model's vendor refuses requests. `model`: vendor/model."""
     return REFUSALS[failure].format(model=model)
 
 
 def answers_again(model: str) -> str:
-    """Says that a refusal is over, to admins who were told of it."""
+    """Tells the admins who were notified of a refusal that it is over."""
     return f"{model} answers again."
 
 
 NO_WAY_TO_MODEL = "I can't reach {model}. Ask your Typist admin to look at my log."
-"""Says that the next try would fail, too."""
+"""Reports a problem that would make the next try fail too."""
 TRYING_AGAIN = "The model isn't responding. Trying again…"
 TAKES_LONG = "The model is taking longer than usual. I'm still waiting for its first words…"
-"""Stands in place of THINKING while the model says nothing for long."""
+"""Replaces THINKING if the model hasn't written anything for a long time."""
 _ASK_AGAIN = "Please ask again"
 _PRESS_CONTINUE = "Press Continue"
 
 
 def interrupted(*, goes_on: bool = False) -> str:
-    """Says that an answer was interrupted too often. `goes_on`: Continue goes on after its text."""
+    """Reports that an answer was interrupted too often. `goes_on`: whether Continue can continue its text."""
     return f"I was interrupted three times while answering. {_PRESS_CONTINUE if goes_on else _ASK_AGAIN}."
 
 
 def silent_after_tools(name: str) -> str:
-    """Stands in place of the sentence for EMPTY where tools ran, so that nobody has them run again for nothing."""
+    """Replaces the sentence for EMPTY if tools ran, so that nobody runs them again for nothing."""
     return f"{name} used its tools, but wrote no answer. Press Details to see what they did before you ask again."
 
 
 def model_failure(failure: EndReason, name: str, retry_after_s: float | None = None, *, goes_on: bool = False) -> str:
-    """Says how a model failed, and what the asker or an admin can do. `goes_on`: Continue goes on after the text."""
+    """Reports how a model failed, and what to do. `goes_on`: whether Continue can continue the text."""
     again = _PRESS_CONTINUE if goes_on else _ASK_AGAIN
     return MODEL_FAILURES[failure].format(model=name, wait=_wait(retry_after_s), again=again)
 
 
 def for_error(error: TypistError, names: ModelNames = OWN_NAMES, *, goes_on: bool = False) -> str:
-    """Returns the sentence for an error that ended an answer. `goes_on`: the answer has text."""
+    """Returns the sentence for an error that ended an answer. `goes_on`: whether the answer has text."""
     match error:
         case ProviderError():
             if error.reason is EndReason.UNREACHABLE and not error.may_pass:

@@ -8,9 +8,9 @@ from bot.core.texts.words import sentence_case
 NO_QUOTAS = "Your usage isn't limited."
 SHARED_QUOTAS = "You have no quota of your own. These apply to everyone:"
 ASK_FOR_QUOTA = "Need more before then? In my Home tab, your Typist admin can raise it."
-"""Admins read it, too."""
+"""Admins read it too."""
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
-"""Stands below a notice to Typist admins."""
+"""Shown below a notice to Typist admins."""
 TOKENS_EXPLAINED = "Tokens count the text that I read and write for you. A page is about 700."
 _OWNERS = {"user": "your", "channel": "this channel's", "workspace": "this workspace's"}
 _EACH = {"user": "Each person", "channel": "Each channel", "workspace": "The workspace"}
@@ -18,28 +18,28 @@ _PERIODS = {"day": "Today (UTC)", "month": "This month (UTC)"}
 
 
 def tokens(number: float) -> str:
-    """Returns a number of tokens, such as "1,234 tokens"."""
+    """Formats a number of tokens, such as "1,234 tokens"."""
     return f"{number:,.0f} {'token' if number == 1 else 'tokens'}"
 
 
 def dollars(amount: float) -> str:
-    """Returns an amount of dollars, such as "$500", "$0.50" or "$0.001"."""
+    """Formats an amount, such as "$500", "$0.50" or "$0.001"."""
     return f"${f'{amount:,.2f}'.removesuffix('.00') if amount >= 0.01 else f'{amount:g}'}"
 
 
 def quota(scope: str, limit: str, period: str) -> str:
-    """Returns a cap's name for the person, such as "your quota of 200,000 tokens per day"."""
+    """Describes a cap to the person, such as "your quota of 200,000 tokens per day"."""
     return f"{_OWNERS[scope]} quota of {limit} per {period}"
 
 
 def quota_for_admins(scope: str, owner_id: str | None, limit: str, period: str) -> str:
-    """Returns a cap's name in mrkdwn, such as "<@U1>'s quota of $20 per month"; `owner_id` is None for a default."""
+    """Describes a cap in mrkdwn, such as "<@U1>'s quota of $20 per month". `owner_id`: None for a default."""
     owner = _EACH[scope] if owner_id is None else quota_owner(scope, owner_id)
     return f"{owner}'s quota of {limit} per {period}"
 
 
 def quota_owner(scope: str, owner_id: str) -> str:
-    """Names a person, a channel or the workspace, in mrkdwn; `owner_id` is "" for a direct message."""
+    """Mentions a person, a channel or the workspace, in mrkdwn. `owner_id`: "" for a direct message."""
     channel = f"<#{owner_id}>" if owner_id else "a direct message"
     return {"user": f"<@{owner_id}>", "channel": channel, "workspace": "the workspace"}[scope]
 
@@ -54,23 +54,23 @@ def used_per_day(unit: str) -> str:
 
 
 def quota_not_a_number(in_dollars: bool) -> str:
-    """Stands below a field that holds no limit."""
+    """Shown below a field without a valid limit."""
     least = "an amount of at least 0.01" if in_dollars else "a whole number of at least 1"
     return f"Please enter {least}, or leave this empty."
 
 
 def quota_needs_prices(models: Sequence[str]) -> str:
-    """Stands below a quota in dollars."""
+    """Shown below a quota in dollars."""
     return f"I don't know the price of {', '.join(models)}. Please set a limit in tokens instead, or set BOT_PRICES."
 
 
 def quota_used_up(quota: str, resets: date) -> str:
-    """Takes the place of an answer, with ASK_FOR_QUOTA; Typist admins read it, too."""
+    """Replaces an answer, together with ASK_FOR_QUOTA. Typist admins read it too."""
     return f"{sentence_case(quota)} is used up. {_resets(resets)}"
 
 
 def quota_nearly_used(quota: str, percent: int, resets: date) -> str:
-    """Warns once in each period."""
+    """A warning that is sent once per period."""
     return f"{percent}% of {quota} is used. {_resets(resets)}"
 
 
@@ -82,29 +82,28 @@ OTHER_CONNECTIONS = (
 
 
 def quota_usage(quota: str, percent: int) -> str:
-    """One line of an admin's list of quotas."""
     return f"{sentence_case(quota)}: {percent}% used"
 
 
 def quota_so_far(quota: str, percent: int, resets: str) -> str:
-    """Says how much of a quota a person has used; `resets` is a time in their time zone."""
+    """Gives a person's usage of a quota. `resets`: a time in their time zone."""
     if percent == 100:
         return f"{sentence_case(quota)} is used up. It resets {resets}. {ASK_FOR_QUOTA}"
     return f"{percent}% of {quota} is used. It resets {resets}."
 
 
 def shared_quota(quota: str) -> str:
-    """Names a quota that others use, too, and doesn't say how much."""
+    """Describes a quota that other people share, without their usage."""
     return f"{sentence_case(quota)}."
 
 
 def usage(period: str, amount: str) -> str:
-    """One line of a usage report, in mrkdwn; `period` is one of BOT_CAPS."""
+    """One line of a usage report, in mrkdwn. `period`: one of BOT_CAPS."""
     return f"*{_PERIODS[period]}*: {amount}"
 
 
 def amount(tokens_used: int, cost_usd: float) -> str:
-    """Returns usage, such as "1,234 tokens, $0.02"; without the cost if that is unknown or less than a cent."""
+    """Formats usage, such as "1,234 tokens, $0.02", without the cost if it is unknown or less than a cent."""
     return tokens(tokens_used) + (f", ${cost_usd:,.2f}" if cost_usd >= 0.005 else "")
 
 
@@ -125,5 +124,5 @@ ONLY_ADMINS_SET_QUOTAS = "Only Typist admins can set quotas. Ask your Typist adm
 
 
 def quotas_apply_to(owner: str) -> str:
-    """Heads the modal, in mrkdwn."""
+    """The heading of the modal, in mrkdwn."""
     return f"Quotas of {owner}, from the next answer on. Leave a field empty to use the default."

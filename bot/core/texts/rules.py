@@ -1,4 +1,4 @@
-"""Rules of schedules in plain English: short for common shapes, and complete for the rest."""
+"""Describes schedule rules in plain English: briefly for common shapes, and completely for the rest."""
 
 import re
 from collections.abc import Sequence
@@ -18,21 +18,21 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 _NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", CronSim.LAST: "last"}
 _LAST_DAYS = {CronSim.LAST: "last day", CronSim.LAST_WEEKDAY: "last weekday"}
 _MAX_LISTED = 4
-"""Longer lists of times or days are written as a shape of their own, if they have one."""
+"""Longer lists of times or days get a shorter form, if there is one."""
 _SAME_YEAR_DAYS = 330
-"""A day that is further ahead is written with its year."""
+"""Days further ahead than this are written with their year."""
 _IN_EACH_MONTH = 28
-"""The last day that each month has."""
+"""The last day that every month has."""
 _FIFTH = 5
-"""Not each month has a fifth of each day of the week."""
+"""Not every month has a fifth of each weekday."""
 _MIN_RANGE = 4
-"""As many days or hours in a row are named by the first and the last."""
+"""Runs of at least this many days or hours are written as the first and the last."""
 _OFFSET = re.compile(r"Etc/GMT([+-])(\d+)")
-"""A zone that is named by its distance to UTC. The database has the sign the other way round."""
+"""A zone named by its UTC offset. The sign in the IANA database is inverted."""
 
 
 def in_words(cron: str) -> str:
-    """Returns five fields of cron in words for the middle of a sentence, such as "weekdays at 9:00 AM"."""
+    """Describes five cron fields in the middle of a sentence, such as "weekdays at 9:00 AM"."""
     parsed = CronSim(cron, _ANY_DAY)
     days, times = _days(parsed), _times(parsed)
     if times.startswith("at "):
@@ -41,12 +41,12 @@ def in_words(cron: str) -> str:
 
 
 def clock_time(hour: int, minute: int) -> str:
-    """Returns a time of day, such as "9:00 AM"."""
+    """Formats a time of day, such as "9:00 AM"."""
     return f"{hour % 12 or 12}:{minute:02} {'AM' if hour < 12 else 'PM'}"
 
 
 def on_day(day: date, today: date | None = None) -> str:
-    """Returns a day, such as "Friday, November 27"; with its year if a reader of `today` would take it for another."""
+    """Formats a day, such as "Friday, November 27", with the year if a reader on `today` would otherwise misread it."""
     return f"{_DAYS[day.weekday()]}, {_date(day, today)}"
 
 
@@ -56,7 +56,7 @@ def _date(day: date, today: date | None) -> str:
 
 
 def dates(times: Sequence[datetime]) -> str:
-    """Returns times of one zone, each with its weekday. If all have one clock time, only the first has it."""
+    """Formats times in one zone with weekdays. If they share a clock time, only the first includes it."""
     is_alike = len({one.time() for one in times}) == 1
     clocks = [f" at {clock_time(one.hour, one.minute)}" for one in times]
     first, *later = (
@@ -67,24 +67,23 @@ def dates(times: Sequence[datetime]) -> str:
 
 
 def once(when: datetime) -> str:
-    """Returns a single time, such as "once on Thursday, December 24, 2026 at 9:00 AM"."""
+    """Formats a single time, such as "once on Thursday, December 24, 2026 at 9:00 AM"."""
     return f"once on {on_day(when)}, {when.year} at {clock_time(when.hour, when.minute)}"
 
 
 def city(zone: str) -> str:
-    """Returns the last part of a time zone's name, such as "New York"; of one by its distance to UTC, "UTC+5"."""
+    """Returns the last part of a time zone's name, such as "New York", or "UTC+5" for a UTC offset."""
     if offset := _OFFSET.fullmatch(zone):
         return f"UTC{'-' if offset[1] == '+' else '+'}{offset[2]}"
     return zone.rpartition("/")[2].replace("_", " ")
 
 
 def day_of_week(day: int) -> str:
-    """Returns the name of a day by cron's number for it: 0 and 7 are Sunday."""
+    """Returns a weekday's name from its cron number: 0 and 7 are Sunday."""
     return _DAYS[(day - 1) % 7]
 
 
 def _days(parsed: CronSim) -> str:
-    """Returns the days of a rule."""
     weekdays = {day % 7 for day in parsed.weekdays if isinstance(day, int)}
     numbered = (day for day in parsed.weekdays if not isinstance(day, int))
     nth = sorted(numbered, key=lambda day: (day[1] < 0, day[1], day[0] or 7))
@@ -107,7 +106,7 @@ def _of_week(weekdays: set[int]) -> str:
         return shape
     in_order = sorted(day or 7 for day in weekdays)
     names = {day: f"{day_of_week(day)}s" for day in (*in_order, *(day + 7 for day in in_order))}
-    # A week may begin on any day: Sundays to Thursdays.
+    # A week can begin on any day: Sundays to Thursdays.
     longest = max(_runs(list(names)), key=len)
     in_range = {(day - 1) % 7 for day in longest} if len(longest) >= _MIN_RANGE else set()
     others = [names[day] for day in in_order if day - 1 not in in_range]
@@ -130,7 +129,6 @@ def _each_month(some_have_none: bool) -> str:
 
 
 def _times(parsed: CronSim) -> str:
-    """Returns the times of a rule's days."""
     hours, minutes = sorted(parsed.hours), sorted(parsed.minutes)
     if len(hours) * len(minutes) <= _MAX_LISTED:
         return f"at {listed([clock_time(hour, minute) for hour in hours for minute in minutes])}"
@@ -149,7 +147,7 @@ def _times(parsed: CronSim) -> str:
 
 
 def _at_hours(hours: Sequence[int], minute: int) -> str:
-    """Returns the times of a rule whose hours have no equal distance."""
+    """Returns the times of a rule whose hours are unevenly spaced."""
     runs = [[clock_time(hour, minute) for hour in run] for run in _runs(hours)]
     spans = [f"from {run[0]} to {run[-1]}" for run in runs if len(run) >= _MIN_RANGE]
     others = [time for run in runs if len(run) < _MIN_RANGE for time in run]
@@ -159,7 +157,7 @@ def _at_hours(hours: Sequence[int], minute: int) -> str:
 
 
 def _within_hours(hours: Sequence[int], minutes: Sequence[int]) -> str:
-    """Returns the times of a rule that holds several times an hour in some hours."""
+    """Returns the times of a rule that is due several times an hour in some hours."""
     step, runs = _step(minutes), _runs(hours)
     if len(runs) > 1 or not step or minutes[0] + 60 - minutes[-1] != step:
         named = [(len(run) >= _MIN_RANGE, _listed([clock_time(hour, 0) for hour in run])) for run in runs]
@@ -169,7 +167,7 @@ def _within_hours(hours: Sequence[int], minutes: Sequence[int]) -> str:
 
 
 def _of_hour(minutes: Sequence[int]) -> str:
-    """Returns the times of a rule that holds in every hour."""
+    """Returns the times of a rule that is due in every hour."""
     if minutes == [0]:
         return "every hour"
     step = _step(minutes) or 60
@@ -184,13 +182,13 @@ def _past(minutes: Sequence[int]) -> str:
 
 
 def _step(numbers: Sequence[int]) -> int:
-    """Returns the distance from each of several numbers to the next; 0 if it differs, or of a single number."""
+    """Returns the interval between numbers, or 0 if it varies or there is only one number."""
     steps = {later - earlier for earlier, later in pairwise(numbers)}
     return steps.pop() if len(steps) == 1 else 0
 
 
 def _runs(numbers: Sequence[int]) -> list[list[int]]:
-    """Returns numbers in rising order as runs of those in a row."""
+    """Returns ascending numbers grouped into consecutive runs."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and runs[-1][-1] == number - 1:
@@ -201,7 +199,7 @@ def _runs(numbers: Sequence[int]) -> list[list[int]]:
 
 
 def _listed(run: Sequence[str]) -> list[str]:
-    """Returns the names of a run as the parts of a list."""
+    """Returns the names of a run as parts of a list."""
     return [f"{run[0]} to {run[-1]}"] if len(run) >= _MIN_RANGE else list(run)
 
 

@@ -17,9 +17,9 @@ PROPOSES = {
     "change": ("Change this schedule?", CHANGE, "Don't change"),
     "stop": (STOP_SCHEDULE_TITLE, STOP_SCHEDULE, "Don't stop"),
 }
-"""What a card asks, and its buttons."""
+"""The question on a card, and its buttons."""
 NEXT_TIME = "Next: "
-"""Stands before times."""
+"""Shown before times."""
 IN_PLACE_OF = ", in place of "
 NUMBER = "Number"
 A_RUN_MAY = (
@@ -29,9 +29,9 @@ NEEDS_ACCOUNT = (
     "Each time, I post this with your name and answer below it. I change nothing elsewhere. So that nobody else tells "
     "your account what to look for, I don't read this conversation then."
 )
-"""Stands in place of A_RUN_MAY if runs use the creator's own account."""
+"""Replaces A_RUN_MAY if runs use the creator's own account."""
 PAUSES_ITSELF = "It pauses itself if it gets expensive."
-"""Says that a schedule has limits, which the modal that changes it shows."""
+"""Reports that a schedule has limits, which are shown in the modal for changing it."""
 ONLY_IF_CHANGED = "It runs only if somebody has written here since its last time."
 ALSO_IF_UNCHANGED = "From now on, it also runs if nobody has written here."
 SCHEDULE_GONE = "This schedule was stopped, so it doesn't run again."
@@ -49,7 +49,7 @@ RUN_NOW = "Run now"
 PAUSE = "Pause"
 RESUME = "Resume"
 REMOVE = "Remove"
-"""Stands in place of Stop once a schedule has run at its single time."""
+"""Replaces Stop once a schedule has run at its single time."""
 REMOVED = "Removed from the list."
 STOP_SCHEDULE_QUESTION = "It ends for good."
 SCHEDULE_STOPPED = "Stopped. It won't run again."
@@ -62,14 +62,14 @@ SCHEDULE_PRESSED = {
     "schedule_stop": SCHEDULE_STOPPED,
     "schedule_change": "Saved.",
 }
-"""By ScheduleAction: what a press did."""
+"""By ScheduleAction: the effect of a click."""
 SCHEDULE_UNCHANGED = {
     "schedule_run": "It runs already.",
     "schedule_pause": "It's paused already.",
     "schedule_resume": "It isn't paused, or its time has passed. Press Change to set another time.",
     "schedule_stop": SCHEDULE_GONE,
 }
-"""By ScheduleAction: why a press did nothing."""
+"""By ScheduleAction: why a click had no effect."""
 PAUSE_REASONS = {
     "by_person": "somebody paused it",
     "failures": "its last runs failed",
@@ -91,26 +91,26 @@ SKIP_REASONS = {
     "quota": "a quota is used up",
     "missed": "I couldn't begin it within an hour of its time",
 }
-"""By PauseReason: why one run didn't come."""
+"""By PauseReason: why a run was skipped."""
 ONCE = "Once"
-"""Stands in place of a rule."""
+"""Replaces a rule."""
 SCHEDULE_OVER = "It has run."
-"""Stands in place of a schedule's next time."""
+"""Replaces a schedule's next time."""
 ONLY_IF_SOMETHING_IS_NEW = "only if something is new"
 
 
 def uses_account(servers: Sequence[str]) -> str:
-    """Says on a card whose account runs use, in mrkdwn."""
+    """States on a card whose account runs use, in mrkdwn."""
     return f"*Runs use your own {', '.join(servers)} account. Everybody here reads what they find.*"
 
 
 def with_account(servers: Sequence[str]) -> str:
-    """Stands in a list of schedules."""
+    """Shown in a list of schedules."""
     return f"with its creator's {', '.join(servers)} account"
 
 
 def sign_in_first(servers: str, person: str) -> str:
-    """Says why a schedule isn't resumed, in mrkdwn."""
+    """Explains why a schedule isn't resumed, in mrkdwn."""
     return f"{person} must sign in to {servers} first: my notice in our direct message has the button Sign in."
 
 
@@ -119,7 +119,7 @@ def channel_is_full(most: int) -> str:
 
 
 def member_has_most(most: int) -> str:
-    """Says that one person has as many of a channel's schedules as members may."""
+    """Reports that a person has reached the limit for one member's schedules in a channel."""
     return (
         f"{most} of this channel's schedules are yours, which is the most for one person. Stop one first, in the "
         "list of schedules, or ask a Typist admin to create this one."
@@ -127,23 +127,23 @@ def member_has_most(most: int) -> str:
 
 
 def in_zone(rule: str, zone: str) -> str:
-    """Returns a schedule's rule with the time zone in which it holds, such as "weekdays at 9:00 AM (Berlin)"."""
+    """Adds a schedule's time zone to its rule, as in "weekdays at 9:00 AM (Berlin)"."""
     return f"{rule} ({rules.city(zone)})"
 
 
 def proposed_for(cron: str, at: str, zone: str) -> str:
-    """Returns when a proposed schedule holds: five fields of cron, or one time in ISO's form; "" for neither."""
+    """Returns when a proposed schedule is due, from cron fields or a single ISO time, or "" for neither."""
     words = rules.in_words(cron) if cron else rules.once(datetime.fromisoformat(at)) if at else ""
     return sentence_case(in_zone(words, zone)) if words else ""
 
 
 def scheduled(number: int, rule: str, first: str) -> str:
-    """Says below the answer that a schedule was created; `first` is its first day, "" if the rule says it."""
+    """Reports a new schedule below the answer. `first`: its first day, or "" if the rule includes it."""
     return f"Scheduled as number {number}: {_first(rule, first)}."
 
 
 def changed(number: int, rule: str, first: str, *, is_paused: bool) -> str:
-    """Says below the answer that a schedule was changed; `first` as for `scheduled`."""
+    """Reports a changed schedule below the answer. `first`: see `scheduled`."""
     when = f"{rule}. It stays paused" if is_paused else _first(rule, first)
     return f"Changed number {number}: {when}."
 
@@ -165,18 +165,18 @@ def nothing_to_stop(number: str) -> str:
 
 
 def schedule_line(number: int, rule: str, first: str, words: str, person: str, *, is_paused: bool) -> str:
-    """One schedule of the list, as Markdown; `first` as for `scheduled`."""
+    """One schedule in the list, as Markdown. `first`: see `scheduled`."""
     when = f"{rule}, paused" if is_paused else _first(rule, first)
     return f"- **{number}.** {sentence_case(when)}: {words} ({person})"
 
 
 def change_by_number(number: int) -> str:
-    """Follows the list; `number` is that of one schedule in it."""
+    """Shown after the list. `number`: the number of a listed schedule."""
     return f"Tell me what to change, or write “stop schedule {number}”."
 
 
 def paused_because(reason: str) -> str:
-    """Stands in place of a schedule's next time, in mrkdwn; `reason` is a key of PAUSE_REASONS."""
+    """Replaces a schedule's next time, in mrkdwn. `reason`: a key of PAUSE_REASONS."""
     return "*Paused*" if reason == "by_person" else f"*Paused*: {PAUSE_REASONS[reason]}"
 
 
@@ -200,13 +200,13 @@ def used_this_month(amount: str) -> str:
 
 
 def scheduled_by(person: str, rule: str, changer: str, *, is_late: bool) -> str:
-    """Stands above a run, in mrkdwn; `changer` is "" if nobody else has changed its schedule."""
+    """Shown above a run, in mrkdwn. `changer`: "" if nobody else has changed its schedule."""
     changed = changed_by(changer) if changer else ""
     return " · ".join(filter(None, ("Scheduled by " + person, changed, rule, "later than planned" if is_late else "")))
 
 
 def schedule_paused(why: str, person: str, place: str) -> str:
-    """Tells a place and the creator of a schedule, in mrkdwn; `place` is "" in a direct message."""
+    """Notifies a channel and the creator of a schedule, in mrkdwn. `place`: "" in a direct message."""
     where = f" in {place}" if place else ""
     return f"I paused a schedule of {person}{where}: {why}."
 
@@ -217,7 +217,7 @@ def signed_out(servers: Sequence[str]) -> str:
 
 
 def resumed(number: int, rule: str, next_time: str) -> str:
-    """Tells the creator of a schedule, in mrkdwn, what their sign-in did."""
+    """Tells the creator of a schedule, in mrkdwn, that signing in resumed it."""
     return f"You're signed in, and I resumed your schedule number {number}, {rule}. {NEXT_TIME}{next_time}."
 
 
@@ -227,7 +227,7 @@ SIGNED_IN_TOO_LATE = "You're signed in, but the time of this schedule has passed
 
 
 def run_skipped(due: str, reason: str, next_time: str) -> str:
-    """Stands in the place of a run that didn't come, in mrkdwn; `next_time` is "" if there is none."""
+    """Replaces a skipped run, in mrkdwn. `next_time`: "" if there is none."""
     skipped = f"I skipped the run of {due}: {SKIP_REASONS[reason]}."
     return f"{skipped} {NEXT_TIME}{next_time}" if next_time else skipped
 
@@ -250,7 +250,7 @@ SCHEDULE_HINTS = {
     ),
     "day_tokens": "Days begin at 00:00 UTC. A schedule that has used up its tokens is paused.",
 }
-"""Stand below the fields, by ScheduleField; the others have none."""
+"""Shown below the fields, by ScheduleField; the other fields have none."""
 DAYS_AND_TIME = "Choose days and a time, or fill in Other."
 NOT_BOTH = "Choose days and a time, or fill in Other, but not both."
 TOKENS_NOT_A_NUMBER = "Please enter a whole number from 1 to 999,999,999."
@@ -258,12 +258,11 @@ SKIP_IF_UNCHANGED = "Skip a run if nobody has written here since the last one"
 
 
 def only_admins_allow_tokens(limit: int) -> str:
-    """Stands below a schedule's limit of tokens."""
+    """Shown below a schedule's token limit."""
     return f"Please use at most {limit:,}. Only Typist admins can allow more."
 
 
 def more_schedules(number: int) -> str:
-    """Ends a list of schedules that is too long."""
     return f"… and {number:,} more. In a channel, I list those of the channel."
 
 
@@ -288,21 +287,21 @@ TIME_OF_DAY_MISSING = "This is a day without a time. Write both, such as 2026-12
 TIME_HAS_PASSED = "This time has passed. Choose a later one."
 TIME_TOO_FAR = "This is more than five years ahead. Choose an earlier time."
 SCHEDULED_TASK = "My scheduled task:"
-"""Stands before a task's words as the prompt has them: a model wrote the words, and their asker only this."""
+"""Precedes a task's words in the prompt: a model wrote those words, and the asker only this phrase."""
 
 
 def schedule_used_up(most: int, *, in_day: bool) -> str:
-    """Says that a run has used up its schedule's own tokens."""
+    """Reports that a run has used up its schedule's tokens."""
     what = "all runs of a day" if in_day else "a run"
     return f"This schedule has used up its limit of {tokens(most)} for {what}, so I paused it."
 
 
 def rule_too_often(minutes: int) -> str:
-    """Says how often a schedule may run."""
+    """States the minimum interval between runs."""
     often = "hour" if minutes == 60 else f"{minutes} minutes"
     return f"This rule runs too often: once every {often} at most."
 
 
 def schedule_words(chars: int) -> str:
-    """Says how long the task of a schedule may be."""
+    """States the maximum length of a schedule's task."""
     return f"Say what to do in each run, in up to {chars:,} characters."

@@ -1,4 +1,4 @@
-"""A channel's own settings: the modal, and what people read when they change."""
+"""Channel settings: the modal, and text about changes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,19 +9,19 @@ from bot.core.texts.actions import THINK_LONGER
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What people read of a setting."""
+    """User-facing text about a setting."""
 
     label: str
     here: Mapping[Any, str] | Callable[[Any], str]
-    """The sentence of mrkdwn about a channel where a value applies, by value."""
+    """The mrkdwn sentence about a channel with a value, by value."""
     hint: str = ""
-    """Stands below the field."""
+    """Shown below the field."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """The labels of the field's options, if they are always the same."""
+    """The labels of the field's options, if they never change."""
     placeholder: str = ""
 
     def about(self, value: object) -> str:
-        """Says what applies in a channel; texts in `value` are escaped."""
+        """Returns the sentence about a channel's setting; strings in `value` must be escaped."""
         return self.here(value) if callable(self.here) else self.here[value]
 
 
@@ -33,7 +33,7 @@ MAX_TOOLS_NAMED = 20
 
 
 def tools_left_out(counts: Mapping[str, int], most: int, left_out: Sequence[str]) -> str:
-    """Warns, in mrkdwn, of MCP servers that have more tools than a model is offered. `counts`: theirs, by server."""
+    """Warns, in mrkdwn, about MCP servers with more tools than a model is offered. `counts`: tools by server."""
     servers = ", ".join(f"{server} ({count})" for server, count in counts.items())
     named = [*left_out[:MAX_TOOLS_NAMED], *([f"{more} more"] if (more := len(left_out) - MAX_TOOLS_NAMED) > 0 else [])]
     return (
@@ -43,24 +43,24 @@ def tools_left_out(counts: Mapping[str, int], most: int, left_out: Sequence[str]
 
 
 def tools_price(tokens: int, usd: float | None) -> str:
-    """Says what tools cost though nobody calls them, as the rest of a sentence. `usd`: for 1,000 questions."""
+    """Gives the cost of tools that aren't called, as the rest of a sentence. `usd`: for 1,000 questions."""
     price = "" if usd is None else f", ${usd:,.2f} a thousand questions"
-    # More digits would be no estimate.
+    # More digits would suggest more precision than an estimate has.
     return f"about {float(f'{tokens:.2g}'):,.0f} tokens with each question{price}"
 
 
 def tools_priced(price: str) -> str:
-    """Says, in mrkdwn, what the tools of a channel cost by themselves."""
+    """Gives the cost of a channel's tools by themselves, in mrkdwn."""
     return f"Models read these tools' definitions: {price}. A vendor's cache or tool search may make them cheaper."
 
 
 def server_down(server: str, reason: str) -> str:
-    """Warns, in mrkdwn, of an MCP server that can't be used now. `reason` is that of the log."""
+    """Warns, in mrkdwn, about an MCP server that can't be used now. `reason`: as in the log."""
     return f":warning: I can't use the tools of {server} now: {reason}."
 
 
 def signs_in(server: str) -> str:
-    """Says, in mrkdwn, why an MCP server has no tools yet."""
+    """Explains, in mrkdwn, why an MCP server has no tools yet."""
     return f"Each person signs in to {server} when they first need it."
 
 
@@ -75,7 +75,7 @@ REACTION_EVERYDAY = (
     "People react with this emoji all the time, and I'd answer each time. Choose another one, such as ❓."
 )
 REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
-"""What the model is asked when a person adds the emoji to a message. Nobody else reads it."""
+"""The question to the model when a person adds the emoji to a message. Nobody else reads it."""
 TOO_MANY_REACTIONS = (
     "You asked about many messages by emoji, so I skipped the last one. Please wait a few minutes, or mention me."
 )
@@ -83,22 +83,22 @@ SWITCH = {"on": "On", "off": "Off"}
 
 
 def settings_apply_to(place: str) -> str:
-    """Heads the modal, in mrkdwn."""
+    """The heading of the modal, in mrkdwn."""
     return f"These settings apply only to {place}, from the next question on."
 
 
 def default_option(option: str) -> str:
-    """Stands for leaving a choice or a quota to the environment, which chose `option`."""
+    """The choice that applies the environment's setting, currently `option`."""
     return f"Default: {option}"
 
 
 def choose_a_model(models: Sequence[str]) -> str:
-    """Stands below a model that is not in BOT_MODELS."""
+    """Shown below a model that isn't in BOT_MODELS."""
     return f"Please choose one of these models: {', '.join(models)}."
 
 
 def prompt_too_long(chars: int, limit: int) -> str:
-    """Stands below a system prompt."""
+    """Shown below a system prompt."""
     return f"Please use at most {limit:,} characters. This prompt has {chars:,}."
 
 
@@ -107,7 +107,7 @@ def asks_first(model: str) -> str:
 
 
 def own_prompt_here(system_prompt: str) -> str:
-    """Says whether a channel has a system prompt, which may be too long to be shown."""
+    """States whether a channel has a system prompt, which might be too long to show."""
     return "I follow instructions of this channel's own." if system_prompt else "I follow my default instructions."
 
 
@@ -120,7 +120,7 @@ ENGAGEMENTS = {
 
 
 def reaction_here(reaction: str) -> str:
-    """Says which emoji asks; `reaction` is its name, "" if none does."""
+    """States which emoji asks a question. `reaction`: its name, or ""."""
     return f"React with :{reaction}: to ask me about a message." if reaction else "There's no question emoji."
 
 

@@ -21,31 +21,31 @@ ASKED_IN_DIRECT_MESSAGE = "I can't post in that thread, so I'll answer in our di
 
 
 def message_from(writer: str) -> str:
-    """Stands above the message in the modal, in mrkdwn; `writer` is "" where it is unknown."""
+    """Shown above the message in the modal, in mrkdwn. `writer`: "" if unknown."""
     return f"Message from {writer}:" if writer else "Message:"
 
 
 CHOSEN = "✓"
-"""Stands behind the choice that somebody has pressed."""
+"""Shown after the choice that someone clicked."""
 MY_CHOICE = "My choice:"
-"""What a person says by pressing one of the choices below an answer. The choice follows."""
+"""The words of a person who clicks a choice below an answer. The choice follows."""
 
 
 def chose(asker: str) -> str:
-    """Stands above a choice that somebody pressed, in mrkdwn."""
+    """Shown above a clicked choice, in mrkdwn."""
     return f"{asker} chose:"
 
 
 def asks(asker: str) -> str:
-    """Stands above a suggested prompt that somebody pressed, in mrkdwn."""
+    """Shown above a clicked suggested prompt, in mrkdwn."""
     return f"{asker} asks:"
 
 
 def asks_about_this(asker: str) -> str:
-    """Stands above a question that I post for somebody, in mrkdwn."""
+    """Shown above a question that I post for a person, in mrkdwn."""
     return f"{asker} asks about this message:"
 
 
 def asks_about_message_in(asker: str, channel: str) -> str:
-    """Stands above a question that I post in a direct message, because I can't post in the channel."""
+    """Shown above a question that I post in a direct message because I can't post in the channel."""
     return f"{asker} asks about a message in {channel}, where I can't post:"

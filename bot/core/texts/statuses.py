@@ -1,4 +1,4 @@
-"""Thread statuses. Slack puts the app's name before them."""
+"""Thread statuses. Slack shows the app's name before them."""
 
 from bot.core.texts.words import the_web
 
@@ -11,10 +11,10 @@ STATUS_TAKES_LONG = "is still waiting for the model's first words…"
 
 
 def status_searching(query: str) -> str:
-    """Returns the status while the vendor searches the web; `query` is "" if it isn't known."""
+    """The status while the vendor searches the web. `query`: "" if unknown."""
     return f"is searching {the_web(query)}"
 
 
 def status_running(tool: str) -> str:
-    """Returns the status while a call of a tool is under way."""
+    """The status while a tool call is running."""
     return f"is running {tool}…"

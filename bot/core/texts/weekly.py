@@ -37,8 +37,8 @@ def weekly_report(
     """Returns the report in mrkdwn.
 
     `failed`, `unanswered`: by EndReason. `disliked`: 👎 by channel, and by "" for all direct messages, each of which
-    would name a person. `waits_s`: the median and the longest wait for a first word, if there is any. `usd`: the cost,
-    and that of the week before. `since`: the first day of that week.
+    would identify a person. `waits_s`: the median and longest wait for the first word, if there are any. `usd`: the
+    cost of this week and of the week before. `since`: the first day of the week before.
     """
     places = [f"{number:,} in {f'<#{id_}>' if id_ else 'direct messages'}" for id_, number in disliked.items()]
     lines = {
@@ -64,6 +64,6 @@ def _sum(numbers: Mapping[str, int]) -> str:
 
 
 def _parts(numbers: Mapping[str, int]) -> str:
-    """Returns numbers with what they count, the largest first: " (2 too long, 1 wrong)"; "" if there are none."""
+    """Returns numbers and their labels, largest first: " (2 too long, 1 wrong)", or "" if there are none."""
     parts = [f"{numbers[name]:,} {name.replace('_', ' ')}" for name in sorted(numbers, key=lambda name: -numbers[name])]
     return f" ({', '.join(parts)})" if parts else ""

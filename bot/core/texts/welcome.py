@@ -7,7 +7,7 @@ PANE_SUGGESTIONS = {
     "Explain something": "Explain something to me step by step. First ask me what.",
     "Weigh options": "Help me decide between options. First ask me what they are and what matters to me.",
 }
-"""What pressing each button asks, by the button's label: in the pane, in the welcome, and in App Home."""
+"""The question that each button asks, by the button's label, in the pane, the welcome and App Home."""
 
 
 WELCOME_IN_DIRECT_MESSAGE = "Hi! Write your question here, and I'll answer it. Or try one of these:"
@@ -23,12 +23,12 @@ SEEN_IN_CHANNEL = {
     reads: f"Everyone in this channel sees my answers. {what_i_read} {STOP_OR_QUIET} {COMES_BACK}"
     for reads, what_i_read in READ_IN_CHANNEL.items()
 }
-"""Who sees what, and how to stop it, in mrkdwn; by whether I may read the channel."""
+"""Who sees what, and how to stop it, in mrkdwn, by whether I can read the channel."""
 SEEN_IN_DIRECT_MESSAGE = (
     "Other people in Slack don't see this conversation. I read its last messages. To stop an answer, press *Stop* or "
     f"write “stop”. {COMES_BACK}"
 )
-"""As SEEN_IN_CHANNEL."""
+"""Like SEEN_IN_CHANNEL."""
 SUGGESTION_TITLE = "Suggested prompt"
 SUGGESTION_GONE = "I don't offer that anymore. Please ask me in your own words."
 SUGGESTION_ASKED = "You asked that a moment ago."
@@ -38,12 +38,12 @@ ASKED_FROM_HOME = (
 
 
 def welcome_in_channel(mention: str) -> str:
-    """Greets a channel that the bot has joined, in mrkdwn; `mention` is the bot's own."""
+    """Welcomes a channel that the bot has joined, in mrkdwn. `mention`: the bot's own mention."""
     return f"Hi! Mention {mention} with your question, and I'll answer in a thread. Or try one of these:"
 
 
 def im_here(name: str) -> str:
-    """Tells the admin who sets Typist up that messages arrive, and what is next; `name` is the bot's."""
+    """Tells the admin who sets Typist up that messages arrive, and what comes next. `name`: the bot's name."""
     return (
         "I'm here. Start me with `make run`, then write to me here. In a channel, write "
         f"`/invite @{name}`, then `@{name} What can you do?`\n"

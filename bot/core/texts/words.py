@@ -14,11 +14,11 @@ def the_web(query: str) -> str:
 
 
 TIME_FORMAT = "{date_short_pretty} at {time}"
-"""Slack puts in the time in the reader's language and time zone."""
+"""Slack inserts the time in the reader's language and time zone."""
 
 
 def time_in_utc(time: datetime) -> str:
-    """Stands in place of a time that Slack can't show in the reader's time zone."""
+    """Replaces a time that Slack can't show in the reader's time zone."""
     return f"{time:%B} {time.day} at {time:%H:%M} UTC"
 
 
@@ -31,7 +31,7 @@ def count(number: int, one: str, many: str) -> str:
 
 
 def listed(parts: Sequence[str], conjunction: str = "and") -> str:
-    """Returns names as a list in a sentence, such as "a, b and c"; "" if there are none."""
+    """Joins names into a list for a sentence, such as "a, b and c", or returns ""."""
     return f" {conjunction} ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
