@@ -10,8 +10,6 @@ CALLED = re.compile(r"(?<!\bself)(?<!\bcls)(?<!\bsuper\(\))\.(_[a-z]\w*)\(")
 STILL_CALLED = {
     "tests/contracts/test_accounts.py: _opened",  # an object whose repr must show no secret, and that stays private
     "tests/mcp/sign_in_server.py: _serve",  # uvicorn's
-    "tests/slack/test_surfaces.py: _conversations",
-    "tests/slack/test_surfaces.py: _has_had",
 }
 
 

@@ -15,8 +15,7 @@ from bot.core.actions import ActionResponse
 from bot.core.conversation import ThreadKey
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import Refusal, Refused
-from bot.services.catching_up import TYPES, CatchingUp
-from bot.slack.client import MAX_LIST_PAGES, NO_UNFURLS, SlackClient, new_session
+from bot.slack.client import MAX_LIST_PAGES, NO_UNFURLS, SlackClient, new_session, pages
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.notices import cap_notification
 from bot.slack.surfaces import CHANNELS_PER_PAGE, MAX_CHANNEL_PAGES, Surfaces
@@ -162,20 +161,17 @@ async def test_lists_without_an_end_are_left(repeats: bool) -> None:
         client = SlackClient("xoxb-1", f"http://127.0.0.1:{port}/api/", session)
         workspace = await workspace_of(client, InstantClock())
         surfaces = workspace.surfaces
-        assert not await surfaces._has_had("U0ADA", {}, 0.0)
+        assert not await surfaces.is_notified("U0ADA", "key", 0.0)
         found = await surfaces.channels_of("U0ADA"), await surfaces.is_in_channel("U0ADA", "C1")
         assert found == (frozenset({"D1"}), True)
-        catching_up = CatchingUp(None, workspace, None, lambda: None, 1)  # type: ignore[arg-type]
-        catching_up._call = client.call  # type: ignore[method-assign]
-        assert set(await catching_up._conversations()) == {"D1"}
+        conversations = [page async for page in pages(client.call, "users.conversations")]
         assert not await ChannelReaders(workspace.paced, workspace.users).are_insiders(ThreadKey("T1", "C1", "1.0"))
         people = [page async for page in pages_of_people(client)]
     await runner.cleanup()
-    lists = 1 + len(TYPES)
-    most = lists * MAX_LIST_PAGES + MAX_CHANNEL_PAGES, MAX_CHANNEL_PAGES + MAX_PAGES, MAX_LIST_PAGES
-    expected = (2 * (lists + 1), 4, 2) if repeats else most
+    most = 2 * MAX_LIST_PAGES + MAX_CHANNEL_PAGES, MAX_CHANNEL_PAGES + MAX_PAGES, MAX_LIST_PAGES
+    expected = (6, 4, 2) if repeats else most
     counted = called["users.conversations"], called["conversations.members"], called["users.list"]
-    assert (counted, len(people)) == (expected, expected[2])
+    assert (counted, len(people), len(conversations)) == (expected, expected[2], expected[2])
 
 
 @dataclass
