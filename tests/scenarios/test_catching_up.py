@@ -19,7 +19,6 @@ from bot.settings import Settings
 from bot.store import Stores
 from bot.store.database import create_engine
 from bot.store.schema import jobs, listening
-from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.gate import rounds
 from slack_sandbox.workspace import Channel
@@ -161,28 +160,6 @@ async def test_question_of_more_than_two_hours_is_offered_an_answer_and_answered
         assert (await absence.caught_up())["offered"] == 1
 
 
-async def test_question_to_which_somebody_else_replied_is_offered_an_answer(absence: Absence) -> None:
-    replied = await absence.stage.mention()
-    await absence.sandbox.say("grace", "general", "Because I say so.", replied)
-    by_asker = await absence.stage.mention()
-    await absence.sandbox.say("ada", "general", "Nobody there?", by_asker)
-    async with absence.back(TEN_MINUTES):
-        assert await absence.stage.answers("general", replied) == [texts.answers.offer_after_absence(replied)]
-        await absence.answered("general", by_asker)
-
-
-async def test_person_with_many_missed_questions_is_offered_answers_to_the_newest(absence: Absence) -> None:
-    """Wherever they were asked. Questions of others don't wait behind them."""
-    many = [await absence.sandbox.say("ada", ("general", "random")[number % 2], "@typist why?") for number in range(8)]
-    other = await absence.sandbox.say("grace", "general", "@typist why?")
-    absence.sandbox.workspace.set_time(float(other) + OVER_TWO_HOURS)
-    recent = await absence.sandbox.say("alan", "general", "@typist why?")
-    async with absence.back(OVER_TWO_HOURS + TEN_MINUTES):
-        await absence.answered("general", recent)
-        assert (await absence.caught_up())["offered"] == catching_up.MAX_OFFERS + 1
-    assert await absence.asked() == sorted([*many[-catching_up.MAX_OFFERS :], other, recent])
-
-
 async def test_edited_question_is_answered_as_it_is_now_and_a_deleted_one_is_not(absence: Absence) -> None:
     edited, deleted = await absence.stage.mention("who?"), await absence.stage.mention("what?")
     await absence.sandbox.edit("general", edited, "@typist where?")
@@ -203,24 +180,6 @@ async def test_what_slack_delivers_late_after_all_is_answered_once(absence: Abse
             await absence.answered("general", ts)
     assert await absence.asked() == asked
     assert len(absence.stage.vendor.requests) == 3
-
-
-@pytest.mark.long
-async def test_mention_in_an_old_thread_is_found_where_the_bot_was_asked_before(
-    absence: Absence, sandbox: Sandbox
-) -> None:
-    sandbox.faults.stop("silent")
-    async with absence.back(0):
-        root = await absence.stage.mention()
-        await absence.stage.answers("general", root)
-    async with absence.back(HOUR):
-        await absence.caught_up()
-    absence.lose_events()
-    sandbox.workspace.set_time(float(root) + HOUR + 60)
-    asked = await sandbox.say("ada", "general", "@typist and then?", root)
-    async with absence.back(TEN_MINUTES):
-        await absence.answered("general", root, 2)
-    assert await absence.asked() == [root, asked]
 
 
 @pytest.mark.long
@@ -272,25 +231,6 @@ async def test_question_with_a_placeholder_that_nobody_knows_is_offered_an_answe
         assert shown(absence.stage.bots(sandbox.dm("ada"))[1]) == texts.answers.offer_after_absence(asked)
 
 
-@pytest.mark.parametrize(
-    ("after_s", "changes"), [(300.0, {}), (TEN_MINUTES, {"catch_up_hours": 0})], ids=["back in time", "turned off"]
-)
-async def test_nothing_is_read(absence: Absence, after_s: float, changes: dict[str, int]) -> None:
-    await absence.stage.mention()
-    before = len(absence.stage.calls(*READING))
-    async with absence.back(after_s, **changes):
-        await asyncio.sleep(60)
-    assert len(absence.stage.calls(*READING)) == before
-    assert await absence.asked() == []
-
-
-async def test_no_question_is_older_than_the_setting_says(absence: Absence) -> None:
-    await absence.stage.mention()
-    async with absence.back(13 * HOUR):
-        await absence.caught_up()
-    assert await absence.asked() == []
-
-
 @pytest.mark.long
 async def test_sockets_that_are_up_and_silent_are_an_absence_too(absence: Absence, sandbox: Sandbox) -> None:
     sandbox.faults.stop("silent")
@@ -322,28 +262,6 @@ async def test_time_in_which_slack_could_not_be_reached_is_an_absence_too(absenc
         for fault in ("unavailable", "error_500"):
             sandbox.faults.stop(fault)
         await absence.answered("general", lost)
-
-
-OF_GENERAL: FaultSettings = {"method": HISTORY, "containing": "C0GENERAL"}
-TROUBLES: dict[str, tuple[str, FaultSettings, int]] = {
-    "two 429s": ("rate_limit", {"method": HISTORY, "times": 2, "retry_after_s": 10}, 0),
-    "a channel that closes meanwhile": ("refuse", {**OF_GENERAL, "error": "not_in_channel"}, 1),
-    "a channel that Slack never gives": ("error_500", OF_GENERAL, 1),
-}
-
-
-@pytest.mark.parametrize(("fault", "of_slack", "unread"), TROUBLES.values(), ids=TROUBLES)
-@pytest.mark.long(after_row=1)
-async def test_other_places_are_read_and_those_that_slack_never_gives_are_counted_as_unread(
-    absence: Absence, monkeypatch: pytest.MonkeyPatch, fault: str, of_slack: FaultSettings, unread: int
-) -> None:
-    monkeypatch.setattr(catching_up, "WITHIN_S", 120.0)
-    asked = await absence.stage.mention(channel="random")
-    absence.sandbox.faults.start(fault, **of_slack)
-    async with absence.back(TEN_MINUTES):
-        await absence.answered("random", asked)
-        assert (await absence.caught_up())["unread"] == unread
-    assert await absence.asked() == [asked]
 
 
 async def test_two_processes_at_once_answer_each_question_once(absence: Absence) -> None:

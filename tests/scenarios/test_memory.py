@@ -1,14 +1,12 @@
 """Memory as people see it: commands, what a model reads and proposes, lists and their modal."""
 
 import asyncio
-import json
 import re
 from collections.abc import Sequence
 
 import pytest
 
 from bot.core import texts
-from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.calls import REMEMBER
 from bot.settings import Settings
@@ -96,29 +94,6 @@ async def test_what_a_channel_is_told_to_remember_is_read_with_later_questions_t
     assert notes_read(stage) == []
 
 
-async def test_group_message_has_no_name(stage: Stage) -> None:
-    assert shown(await told(stage, f"remember: {DEPLOY}", "C0MPDM")) == texts.memory.remembered(
-        texts.memory.THIS_CHANNEL, 1
-    )
-    await told(stage, "why?", "C0MPDM", "grace")
-    assert len(notes_read(stage)) == 1
-    grace = stage.sandbox.client("grace")
-    await grace.command("C0MPDM", "/typist memory")
-    assert fields(grace) == {"Number 1": DEPLOY}
-
-
-async def test_memory_of_a_direct_message_belongs_to_its_person(stage: Stage) -> None:
-    remembered = await direct(stage, "ada", "Remember that I like short answers.", 1)
-    assert shown(remembered) == texts.memory.remembered("our direct message", 1)
-    await direct(stage, "ada", "why?", 2)
-    [note] = notes_read(stage)
-    assert note.endswith(": I like short answers.")
-    await direct(stage, "grace", "why?", 1)
-    assert notes_read(stage) == []
-    await told(stage, "why?")
-    assert notes_read(stage) == []
-
-
 async def test_undo_forgets_and_says_so_for_everybody(stage: Stage, settings: Settings) -> None:
     message = await told(stage, f"remember: {DEPLOY}")
     await on_record(settings)
@@ -140,21 +115,6 @@ async def test_what_a_message_said_goes_with_the_message(stage: Stage, another_p
     assert message.thread_ts
     await stage.sandbox.delete("general", message.thread_ts)
     await has_on_record(another_process, "Milk")
-
-
-async def test_whatever_says_more_is_answered_and_not_remembered(stage: Stage, another_process: Stores) -> None:
-    message = await told(stage, "remember that the customer is angry. Write a short, polite reply.")
-    assert shown(message).startswith("The whole answer.")
-    assert await on_record_here(another_process) == []
-    refused = await told(stage, f"remember: {'x' * 301}")
-    assert shown(refused) == texts.memory.memory_too_long(301, 300)
-    assert buttons(refused) == [ReplyAction.DELETE]
-    assert shown(await told(stage, "remember: is it late?")) == texts.memory.REMEMBER_NO_QUESTION
-    assert await on_record_here(another_process) == []
-    assert shown(await told(stage, "remember: Tea. Milk.\n- Salt")) == texts.memory.remembered("#general", 1)
-    assert await on_record_here(another_process) == ["Tea. Milk.\n\n- Salt"]
-    assert shown(await told(stage, "remember:")) == texts.memory.REMEMBER_WHAT
-    assert shown(await told(stage, "forget everything")) == texts.memory.FORGET_WHICH
 
 
 async def test_command_behind_other_messages_is_carried_out(stage: Stage, another_process: Stores) -> None:
@@ -193,19 +153,6 @@ async def test_list_says_who_said_what_and_where_and_a_number_forgets(stage: Sta
     assert not stage.vendor.requests
 
 
-@pytest.mark.bot(allow_also=frozenset({UserKind.GUEST, UserKind.EXTERNAL}))
-async def test_only_members_use_memory(stage: Stage, another_process: Stores) -> None:
-    stage.sandbox.people.arrive("gia", guest=True)
-    stage.sandbox.people.arrive("stan", team_id="T0ELSEWHERE")
-    await told(stage, f"remember: {DEPLOY}")
-    for user in ("gia", "stan"):
-        for text in ("remember: Milk", "forget 1", "what do you remember?"):
-            assert shown(await told(stage, text, user=user)) == texts.memory.ONLY_MEMBERS_REMEMBER
-        await told(stage, "why?", user=user)
-        assert REMEMBER not in [tool["function"]["name"] for tool in stage.vendor.requests[-1].body.get("tools", ())]
-    assert await on_record_here(another_process) == [DEPLOY]
-
-
 async def test_edited_command_says_what_it_says_now(stage: Stage, settings: Settings, another_process: Stores) -> None:
     message = await told(stage, "remember: Tea")
     asked = message.thread_ts
@@ -216,17 +163,6 @@ async def test_edited_command_says_what_it_says_now(stage: Stage, settings: Sett
     await stage.sandbox.edit("general", asked, f"@{stage.sandbox.workspace.bot.name} what is coffee?")
     await shows(stage, message, "The whole answer.")
     assert await on_record_here(another_process) == []
-
-
-async def test_full_place_is_refused_with_what_to_do(
-    stage: Stage, another_process: Stores, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.core.memory.MAX_MEMORIES", 1)
-    await told(stage, "remember: Tea")
-    full = await told(stage, "remember: Milk")
-    assert shown(full) == texts.memory.memory_full(1)
-    assert ReplyAction.UNDO not in buttons(full)
-    assert shown(await told(stage, "remember: Tea")) == texts.memory.already_remembered(1)
 
 
 async def test_edited_command_that_others_have_replied_to_says_what_it_says_now(
@@ -367,38 +303,5 @@ async def test_member_keeps_hidden_memories(
     assert [memory.is_private for memory in await another_process.memories.of((TEAM_ID, "C0GENERAL"))] == [True]
 
 
-@pytest.mark.bot(allow_also=frozenset({UserKind.GUEST}))
-async def test_only_members_in_a_place_see_and_change_its_memories_in_the_modal(
-    stage: Stage, another_process: Stores
-) -> None:
-    stage.sandbox.people.arrive("gia", guest=True)
-    await told(stage, f"remember: {DEPLOY}")
-    await direct(stage, "grace", "remember: I like tea", 1)
-    ada, gia = stage.sandbox.client("ada"), stage.sandbox.client("gia")
-    await gia.command("general", "/typist memory")
-    assert ephemerals(stage)[-1] == ("U0GIA", texts.memory.ONLY_MEMBERS_REMEMBER)
-    await ada.command("general", "/typist memory")
-    modal = ada.modal
-    assert modal
-    metadata = {"channel_id": dm(stage), "response_url": ""}
-    # A holder of the app's secret could send any place.
-    modal.content["private_metadata"] = json.dumps(metadata)
-    assert await ada.submit({field_of(ada, 1): "Forged"}) == {field_of(ada, 1): texts.memory.NOT_YOUR_DIRECT_MESSAGE}
-    # The ids are those of another place.
-    modal.content["private_metadata"] = json.dumps({**metadata, "channel_id": "C0RANDOM"})
-    assert await ada.submit({field_of(ada, 1): "Forged"}) == {}
-    assert await on_record_here(another_process) == [DEPLOY]
-    assert await on_record_here(another_process, dm(stage)) == ["I like tea"]
-
-
 def dm(stage: Stage) -> str:
     return stage.sandbox.dm("grace")
-
-
-async def test_person_who_left_the_channel_changes_nothing(stage: Stage, another_process: Stores) -> None:
-    await told(stage, f"remember: {DEPLOY}")
-    ada = stage.sandbox.client("ada")
-    await ada.command("general", "/typist memory")
-    stage.sandbox.workspace.channel("general").members.remove("U0ADA")
-    assert await ada.submit({field_of(ada, 1): "Forged"}) == {field_of(ada, 1): texts.memory.NOT_IN_CHANNEL}
-    assert await on_record_here(another_process) == [DEPLOY]

@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core import texts
-from bot.core.access import Denial, UserKind
+from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.calls import SCHEDULE
-from bot.core.schedules import DAY_TOKENS, MAX_IN_CHANNEL, MAX_OF_MEMBER, RUN_TOKENS, PauseReason, Proposal, Rule
+from bot.core.schedules import MAX_IN_CHANNEL, MAX_OF_MEMBER, PauseReason, Proposal, Rule
 from bot.slack.views.schedules import ScheduleAction, ScheduleField
 from bot.store import Stores
 from bot.store.schema import schedules
@@ -381,25 +381,6 @@ async def test_declined_proposal_creates_nothing(stage: Stage, another_process: 
     assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ({"words": WORDS, "cron": "*/5 * * * *"}, texts.schedules.rule_too_often(60)),
-        ({"words": WORDS, "cron": "0 0 9 * * 1-5"}, texts.schedules.FIVE_FIELDS),
-        ({"words": WORDS, "at": "2020-01-01T09:00"}, texts.schedules.TIME_HAS_PASSED),
-        ({"words": WORDS, "cron": "0 9 * * *", "zone": "Mars"}, texts.schedules.UNKNOWN_ZONE),
-        ({"words": WORDS}, texts.schedules.RULE_OR_TIME),
-    ],
-)
-@pytest.mark.long(after_row=2)
-async def test_model_reads_why_nobody_is_asked_about_a_rule_that_cannot_be_used(
-    stage: Stage, arguments: dict[str, Any], reason: str
-) -> None:
-    stage.vendor.script(proposes(arguments))
-    asked = await stage.mention("every weekday at 9, sum up what happened here", user="alan")
-    assert f"I read: {reason}" in shown(await ended(stage, asked))
-
-
 async def test_admin_may_schedule_every_five_minutes_and_nobody_more_than_a_channel_holds(
     stage: Stage, another_process: Stores
 ) -> None:
@@ -412,120 +393,6 @@ async def test_admin_may_schedule_every_five_minutes_and_nobody_more_than_a_chan
     assert await press(stage, message, ReplyAction.APPROVE, "grace") is None
     assert "I read: This conversation has 20 schedules" in shown(await ended(stage, asked))
     assert len(await another_process.schedules.of_channel(TEAM_ID, GENERAL)) == MAX_IN_CHANNEL
-
-
-async def test_others_see_a_channels_schedules_without_buttons_and_forged_presses_change_nothing(
-    stage: Stage, another_process: Stores
-) -> None:
-    created = await stored(another_process)
-    ada, grace = stage.sandbox.client("ada"), stage.sandbox.client("grace")
-    await ada.command("general", "/typist schedules")
-    assert WORDS in modal_text(ada)
-    assert modal_actions(ada) == []
-    question = await stage.mention()
-    [reply] = await stage.sandbox.wait_for(lambda: stage.bots("general", question))
-    refused = texts.access.naming_admins(texts.schedules.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
-    for action in (ScheduleAction.RUN, ScheduleAction.PAUSE, ScheduleAction.STOP, ScheduleAction.CHANGE):
-        assert await press(stage, reply, action, "ada", str(created)) == refused
-    [schedule] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
-    assert schedule.paused is None
-    await grace.command("general", "/typist schedules")
-    await press_in_list(stage, grace, ScheduleAction.STOP, texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP])
-    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
-    assert await press(stage, reply, ScheduleAction.STOP, "alan", str(created)) == texts.schedules.SCHEDULE_GONE
-
-
-async def test_only_people_in_a_channel_see_its_schedules(stage: Stage, another_process: Stores) -> None:
-    await stored(another_process, user_id="U0ADA")
-    secret = Proposal("Sum up the merger.", Rule("Europe/Berlin", "0 9 * * 1-5"))
-    await another_process.schedules.create(TEAM_ID, "C0PROJECTX", "U0ALAN", secret)
-    stage.sandbox.workspace.leave("project-x", "U0ADA")
-    ada = stage.sandbox.client("ada")
-    await ada.command("project-x", "/typist schedules")
-    assert (last_notice(stage), ada.modal) == (texts.schedules.NOT_YOUR_SCHEDULES, None)
-    await ada.command("general", "/typist schedules")
-    assert ada.modal is not None
-    ada.modal.content["private_metadata"] = json.dumps({"channel_id": "C0PROJECTX"})
-    await press_in_list(stage, ada, ScheduleAction.PAUSE, texts.schedules.SCHEDULE_PRESSED[ScheduleAction.PAUSE])
-    assert "merger" not in modal_text(ada)
-
-
-async def test_others_neither_stop_a_schedule_below_its_run_nor_resume_a_paused_one(
-    stage: Stage, another_process: Stores
-) -> None:
-    created, other = await stored(another_process), await stored(another_process, "Sum up the week.")
-    assert await another_process.schedules.run_now(TEAM_ID, created, "U0ALAN")
-    post = await with_button(stage, ScheduleAction.STOP)
-    refused = texts.access.naming_admins(texts.schedules.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
-    assert await press(stage, post, ScheduleAction.STOP, "ada") == refused
-    stage.sandbox.workspace.leave("general", "U0ALAN")
-    assert await another_process.schedules.run_now(TEAM_ID, other, "U0ALAN")
-    notice = await with_button(stage, ScheduleAction.RESUME)
-    assert "the person who created it isn't in the channel anymore" in notice.text
-    assert await press(stage, notice, ScheduleAction.RESUME, "ada") == refused
-    stage.sandbox.workspace.join("general", "U0ALAN")
-    resumed = texts.schedules.SCHEDULE_PRESSED[ScheduleAction.RESUME]
-    assert await press(stage, notice, ScheduleAction.RESUME, "alan") == resumed
-    assert (
-        await press(stage, notice, ScheduleAction.RESUME, "alan")
-        == texts.schedules.SCHEDULE_UNCHANGED[ScheduleAction.RESUME]
-    )
-    assert await press(stage, post, ScheduleAction.STOP, "alan") == STOPPED_WITH_UNDO
-    assert await press(stage, post, ScheduleAction.STOP, "alan") == texts.schedules.SCHEDULE_GONE
-
-
-async def test_fields_say_what_is_wrong_and_only_admins_widen(stage: Stage, another_process: Stores) -> None:
-    await stored(another_process)
-    alan, grace = stage.sandbox.client("alan"), stage.sandbox.client("grace")
-    await alan.command("general", "/typist schedules")
-    await opened_change(stage, alan)
-    wrong = {
-        ScheduleField.WORDS: ("x" * 1_001, texts.schedules.schedule_words(1_000)),
-        ScheduleField.OTHER: ("*/5 * * * *", texts.schedules.rule_too_often(60)),
-        ScheduleField.RUN_TOKENS: (str(RUN_TOKENS + 1), texts.schedules.only_admins_allow_tokens(RUN_TOKENS)),
-        ScheduleField.DAY_TOKENS: ("0", texts.schedules.TOKENS_NOT_A_NUMBER),
-    }
-    assert await alan.submit({field: entered for field, (entered, _) in wrong.items()}) == {
-        field: sentence for field, (_, sentence) in wrong.items()
-    }
-    fitting: dict[str, Any] = {ScheduleField.WORDS: WORDS, ScheduleField.RUN_TOKENS: "5", ScheduleField.DAY_TOKENS: "7"}
-    for entered, field, problem in (
-        ({ScheduleField.OTHER: "2030-01-01 09:00 Mars"}, ScheduleField.OTHER, texts.schedules.UNKNOWN_ZONE),
-        (
-            {ScheduleField.OTHER: "0 9 1 * *", ScheduleField.TIME: "03:10"},
-            ScheduleField.OTHER,
-            texts.schedules.NOT_BOTH,
-        ),
-        ({ScheduleField.OTHER: "", ScheduleField.DAYS: []}, ScheduleField.TIME, texts.schedules.DAYS_AND_TIME),
-    ):
-        assert await alan.submit(fitting | entered) == {field: problem}
-    await alan.close(everything=True)
-    await alan.command("general", "/typist schedules")
-    await opened_change(stage, alan)
-    assert await alan.submit(fitting | {ScheduleField.OTHER: "2030-01-01 09:00 Asia/Kolkata"}) == {}
-    [schedule] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
-    assert (schedule.run_tokens, schedule.day_tokens, schedule.rule.zone) == (5, 7, "Asia/Kolkata")
-    assert schedule.next_at == schedule.rule.at == 1_893_468_600.0
-
-    await alan.command("general", "/typist schedules")
-    await opened_change(stage, alan)
-    no_rule: dict[str, Any] = {ScheduleField.OTHER: ""}
-    assert await alan.submit(no_rule) == {ScheduleField.TIME: texts.schedules.DAYS_AND_TIME}
-
-    await grace.command("general", "/typist schedules")
-    await opened_change(stage, grace)
-    assert await grace.submit({ScheduleField.OTHER: "*/5 * * * *", ScheduleField.RUN_TOKENS: "500000"}) == {}
-    [schedule] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
-    assert (schedule.rule.cron, schedule.run_tokens) == ("*/5 * * * *", 500_000)
-
-    await alan.close(everything=True)
-    await alan.command("general", "/typist schedules")
-    await opened_change(stage, alan)
-    more: dict[str, Any] = {ScheduleField.RUN_TOKENS: "500001", ScheduleField.DAY_TOKENS: "300001"}
-    assert await alan.submit(more) == {
-        ScheduleField.RUN_TOKENS: texts.schedules.only_admins_allow_tokens(500_000),
-        ScheduleField.DAY_TOKENS: texts.schedules.only_admins_allow_tokens(DAY_TOKENS),
-    }
 
 
 async def test_schedule_that_is_over_gets_another_time_only_where_there_is_room(
@@ -589,13 +456,3 @@ async def test_guest_who_may_ask_is_offered_no_schedule(stage: Stage) -> None:
     for user, is_offered in (("ada", True), ("edith", False)):
         await stage.answers("random", await stage.mention(channel="random", user=user))
         assert (SCHEDULE in str(stage.vendor.requests[-1].body["tools"])) is is_offered
-
-
-async def test_person_who_has_lost_access_changes_nothing(stage: Stage, another_process: Stores) -> None:
-    created = await stored(another_process, user_id="U0EDITH")
-    asked = await stage.mention()
-    await stage.answers("general", asked)
-    [reply] = stage.bots("general", asked)
-    denied = texts.access.naming_admins(Denial.GUEST, ["<@U0GRACE>"])
-    assert await press(stage, reply, ScheduleAction.STOP, "edith", str(created)) == denied
-    assert len(await another_process.schedules.of_channel(TEAM_ID, GENERAL)) == 1

@@ -2,19 +2,15 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from bot.core import texts
-from bot.core.channel_settings import ChannelSettings
-from bot.core.triage import Engagement
 from bot.services.welcome import GAP_S
 from bot.settings import Settings
 from bot.slack.notices import SUGGESTION
-from bot.store import Stores
 from slack_sandbox.server import Sandbox
-from slack_sandbox.workspace import TEAM_ID, Channel, Message
+from slack_sandbox.workspace import Channel, Message
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says, settings_of, shown
 from tests.scenarios.surfaces import ephemerals, home
 from tests.streams.server import VendorServer
@@ -68,15 +64,6 @@ async def test_channel_that_the_bot_joins_is_welcomed_once(stage: Stage) -> None
     assert len(stage.bots("new")) == 1
 
 
-@pytest.mark.bot(read_channel=False)
-async def test_welcome_promises_to_read_no_more_than_the_bot_does(stage: Stage) -> None:
-    new_channel(stage.sandbox)
-    invite(stage.sandbox)
-    [welcome] = await welcomes(stage, "new")
-    assert "I read the thread that I'm asked in. To stop" in shown(welcome)
-    assert "messages of the channel" in texts.welcome.SEEN_IN_CHANNEL[True]
-
-
 async def test_redelivered_event_after_a_restart_welcomes_nobody_twice(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
@@ -91,43 +78,6 @@ async def test_redelivered_event_after_a_restart_welcomes_nobody_twice(
         await stage.answers("random", await stage.mention(channel="random"))
         await stage.delivered()
     assert len(stage.bots("new")) == 1
-
-
-@pytest.mark.bot(welcome=False)
-async def test_welcome_can_be_turned_off(stage: Stage) -> None:
-    new_channel(stage.sandbox)
-    invite(stage.sandbox)
-    dm = open_direct_message(stage)
-    await stays_without(stage, "new")
-    assert stage.bots(dm) == []
-
-
-async def test_channel_with_settings_of_its_own_is_not_welcomed(stage: Stage, another_process: Stores) -> None:
-    channel = new_channel(stage.sandbox)
-    await another_process.channel_settings.write(TEAM_ID, channel.id, ChannelSettings(engagement=Engagement.MENTIONS))
-    invite(stage.sandbox)
-    await stays_without(stage, "new")
-
-
-@pytest.mark.parametrize(
-    ("rules", "inviter"),
-    [
-        ({"allow_channels": frozenset({"C0RANDOM"})}, "U0ADA"),
-        ({"allow_channels": frozenset({"C0RANDOM"})}, ""),
-        ({}, "U0EMMY"),
-        ({}, "U0EDITH"),
-    ],
-    ids=["channel that isn't allowed", "without an inviter", "inviter from another organization", "guest as inviter"],
-)
-@pytest.mark.long(after_row=1)
-async def test_channel_is_not_welcomed_where_access_is_denied(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, rules: dict[str, Any], inviter: str
-) -> None:
-    new_channel(sandbox, shared_with="T0PARTNERS" if inviter == "U0EMMY" else None)
-    async with running(replace(settings, **rules)):
-        invite(sandbox, inviter=inviter)
-        await stays_without(Stage(sandbox, vendor), "new")
-    assert ephemerals(Stage(sandbox, vendor)) == []
 
 
 @pytest.mark.long
@@ -182,24 +132,6 @@ async def test_welcome_never_stands_below_a_question(stage: Stage) -> None:
     await stage.sandbox.wait_for(lambda: [shown(message) for message in stage.bots(dm)] == ["The whole answer."])
 
 
-async def test_person_who_has_written_before_is_not_welcomed(stage: Stage) -> None:
-    dm = stage.sandbox.dm("ada")
-    await stage.sandbox.say("ada", dm, "why?")
-    await stage.answers(dm, None)
-    open_direct_message(stage)
-    await stage.delivered()
-    await stage.answers("random", await stage.mention(channel="random"))
-    assert len(stage.bots(dm)) == 1
-
-
-async def test_pane_shows_its_own_prompts_and_no_welcome(vendor: VendorServer) -> None:
-    async with Sandbox(manifest=manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
-        stage = Stage(sandbox, vendor)
-        dm = open_direct_message(stage)
-        await sandbox.wait_for(lambda: sandbox.panes.suggestions(dm, None).prompts)
-        await stays_without(stage, dm)
-
-
 async def test_suggested_prompt_of_a_channel_is_asked_in_the_thread_of_the_welcome(stage: Stage) -> None:
     new_channel(stage.sandbox)
     invite(stage.sandbox)
@@ -244,26 +176,6 @@ async def test_suggested_prompt_in_app_home_is_asked_in_the_direct_message(vendo
         answers = await sandbox.wait_for(lambda: [m for m in stage.bots(dm, thread) if shown(m) == "The whole answer."])
         assert len(answers) == 1
         assert ephemerals(stage) == []
-
-
-async def test_presser_without_access_is_told_and_nothing_is_posted(stage: Stage) -> None:
-    new_channel(stage.sandbox)
-    stage.sandbox.workspace.join("new", "U0EDITH")
-    invite(stage.sandbox)
-    [welcome] = await welcomes(stage, "new")
-    await stage.sandbox.client("edith").press("new", welcome.ts, FIRST)
-    await stage.sandbox.wait_for(lambda: ephemerals(stage))
-    assert ephemerals(stage) == [("U0EDITH", texts.access.DENIED_GUEST)]
-    assert stage.bots("new", welcome.ts) == [welcome]
-
-
-async def test_prompt_that_is_no_longer_offered_asks_nothing(stage: Stage) -> None:
-    new_channel(stage.sandbox)
-    invite(stage.sandbox)
-    [welcome] = await welcomes(stage, "new")
-    await stage.sandbox.client("ada").press("new", welcome.ts, FIRST, "Sell me a bridge")
-    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0ADA", texts.welcome.SUGGESTION_GONE)])
-    assert stage.bots("new", welcome.ts) == [welcome]
 
 
 async def test_welcomes_and_answers_do_not_hold_each_other_up(stage: Stage) -> None:

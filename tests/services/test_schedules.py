@@ -314,6 +314,9 @@ async def test_people_see_the_schedules_of_their_channels_and_their_own(
     if listed is None:
         said = sentence_modal(texts.schedules.NOT_YOUR_SCHEDULES, texts.schedules.SCHEDULES)
         assert (refusal, stage.slack.opened) == (texts.schedules.NOT_YOUR_SCHEDULES, [("another", said, False)])
+        await stage.press(ScheduleAction.PAUSE, everything["here"], user_id, ListPlace(channel_id, "V1"))
+        said = sentence_modal(texts.schedules.SCHEDULE_PRESSED[ScheduleAction.PAUSE], texts.schedules.SCHEDULES)
+        assert stage.slack.updated == [("V1", said)], "a forged list has nothing of a place that isn't theirs"
         return
     view = schedules_modal(ScheduleList(listed[0], [everything[words] for words in listed[1]], user_id, False))
     assert (refusal, stage.slack.opened) == ("", [("trigger", view, False), ("another", view, True)])
