@@ -19,7 +19,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.calls import APPROVAL_S, title_of
+from bot.core.calls import title_of
 from bot.core.channel_settings import ChannelSettings
 from bot.core.outbox import OUTBOX_HOLD_S
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
@@ -265,42 +265,6 @@ async def test_always_allowed_tool_is_listed_in_the_settings_and_asks_again_once
     await grace.command("general", "/typist model")
     assert grace.modal is not None
     assert ALLOWED_TOOLS not in str(grace.modal.blocks), "none is left"
-
-
-async def test_identical_write_after_regenerate_asks_again_though_it_is_always_allowed(
-    stage: Stage, calls_made: Callable[[], int]
-) -> None:
-    await always_allowed(stage)
-    asked = await stage.mention()
-    message = await ended(stage, asked)
-    assert calls_made() == 2, "the second call is always allowed"
-    assert await press(stage, message, ReplyAction.REGENERATE) is None
-    message = await asking(stage, asked)
-    assert texts.approvals.REPEATED_CALL in shown(message)
-    await press(stage, message, ReplyAction.ARGUMENTS)
-    assert (modal := stage.sandbox.client("ada").modal) is not None
-    assert texts.approvals.REPEATED_CALL in str(modal.blocks)
-    await press(stage, message, ReplyAction.DENY)
-    await ended(stage, asked)
-    assert calls_made() == 2
-
-
-async def test_approval_expires_with_a_sentence_and_comes_too_late_after_that(
-    sandbox: Sandbox, vendor: VendorServer, server: CalledServer, settings: Settings, calls_made: Callable[[], int]
-) -> None:
-    vendor.script(server.model)
-    stage, clock = Stage(sandbox, vendor), LateClock()
-    async with running(settings):
-        asked = await stage.mention()
-        value = value_of(await asking(stage, asked))
-    clock.ahead_s = APPROVAL_S + 1
-    async with running(settings, clock):
-        message = await ended(stage, asked)
-        assert texts.approvals.expired(["call"]) in shown(message)
-        assert len(stage.bots("general", asked)) == 1
-        assert "within 4 hours" in read_of_call(stage)
-        assert await press(stage, message, ReplyAction.APPROVE, value=value) == texts.approvals.NOTHING_TO_DECIDE
-    assert calls_made() == 0
 
 
 ASKED_AGAIN = "shall I go on with what I asked you above?"

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from bot.core import choices, texts
-from bot.core.access import Denial
 from bot.core.actions import ReplyAction
 from bot.core.conversation import Question
 from bot.models.prompt import OURS, Offered, Permission, ToolRule
@@ -163,14 +162,6 @@ async def test_first_press_counts(stage: Stage) -> None:
 
 
 PRESSES = [(0, "ada"), (0, "ada"), (1, "grace")]
-
-
-async def test_person_without_access_chooses_nothing(stage: Stage) -> None:
-    stage.sandbox.people.arrive("gia", guest=True)
-    asked, message = await offered(stage)
-    assert await choose(stage, message, 0, "gia") == Denial.GUEST
-    assert await choose(stage, message, 0) is None
-    assert (await stage.answers("general", asked, count=3))[-1] == "The whole answer."
 
 
 @pytest.mark.parametrize("is_edited", [True, False], ids=["edited", "regenerated"])

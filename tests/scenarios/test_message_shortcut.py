@@ -36,42 +36,12 @@ async def test_message_is_asked_about_in_its_thread(stage: Stage) -> None:
     assert unmarked(message["content"]) == "Alan: The <deploy> failed: disk full\n\nAda: What now?"
 
 
-async def test_modal_shows_names_in_place_of_ids(stage: Stage) -> None:
-    ts = await stage.sandbox.say("alan", "general", "@Typist ask @Grace about it")
-    ada = stage.sandbox.client("ada")
-    assert await ada.use_message_shortcut("general", ts, ASK_ABOUT)
-    assert ada.modal
-    assert [block["text"]["text"] for block in ada.modal.blocks if block["type"] == "section"] == [
-        "@Typist ask @Grace about it"
-    ]
-
-
 async def test_asker_is_told_where_the_answer_will_be(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "It failed")
     assert await ask(stage, ts, "Why?") == {}
     notice = await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.ephemerals and last_notice(stage))
     assert notice == "I posted your question in the message's thread. My answer appears there."
     assert [message.ephemeral_to for message in stage.sandbox.workspace.ephemerals] == ["U0ADA"]
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "Is 👍 a yes?",
-        "👍",
-        "see https://ci.example/1?a=1&b=2 and https://ci.example/2 :wave:",
-        "<@U0ALAN> & <b>?\nNo `code`",
-    ],
-)
-@pytest.mark.long(after_row=1)
-async def test_question_keeps_its_emoji_and_links(stage: Stage, words: str) -> None:
-    ts = await stage.sandbox.say("ada", "general", "It failed")
-    assert await ask(stage, ts, words) == {}
-    await stage.answers("general", ts, count=2)
-    await stage.sandbox.say("ada", "general", "and in short?", ts)
-    await stage.answers("general", ts, count=3)
-    expected = words.replace(":wave:", "👋")
-    assert stage.prompts()[1][0] == {"role": "user", "content": f"It failed\n\n{expected}"}
 
 
 async def test_empty_question_means_explain_and_follow_ups_know_the_asker(stage: Stage) -> None:
@@ -128,22 +98,6 @@ async def test_long_message_is_quoted_whole_where_it_cannot_be_answered(stage: S
     assert quote in str(stage.prompts()[1][0]["content"])
 
 
-async def test_guest_is_denied_and_sees_no_modal(stage: Stage) -> None:
-    ts = await stage.sandbox.say("alan", "random", "hello")
-    edith = stage.sandbox.client("edith")
-    await edith.use_message_shortcut("random", ts, ASK_ABOUT)
-    assert edith.modal is None
-    assert texts.access.DENIED_GUEST in last_notice(stage)
-
-
-@pytest.mark.parametrize("fault", ["error_500", "rate_limit"])
-async def test_failed_post_is_repeated_after_the_modal_has_closed(stage: Stage, fault: str) -> None:
-    ts = await stage.sandbox.say("alan", "general", "hello")
-    stage.sandbox.faults.start(fault, method="chat.postMessage", times=1)
-    assert await ask(stage, ts, "why?") == {}
-    await asked_once(stage, ts)
-
-
 async def test_failure_to_open_the_modal_is_reported(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     stage.sandbox.faults.start("rate_limit", method="views.open", times=1)
@@ -167,16 +121,6 @@ async def test_post_whose_response_is_lost_is_found_and_answered_once(stage: Sta
         stage.sandbox.faults.start("error_500", method="conversations.replies", times=looks_that_fail)
     assert await ask(stage, ts, "why?") == {}
     await asked_once(stage, ts)
-
-
-async def test_refused_post_is_reported_to_its_asker(stage: Stage) -> None:
-    ts = await stage.sandbox.say("alan", "general", "hello")
-    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
-    stage.sandbox.faults.start("refuse", method="chat.postMessage", times=1, error="msg_too_long")
-    assert await ask(stage, ts, "why?") == {}
-    (notice,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
-    assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.shortcut.QUESTION_REFUSED)
-    assert stage.bots("general", ts) == []
 
 
 async def test_question_posted_during_shutdown_is_answered_by_the_next_process(

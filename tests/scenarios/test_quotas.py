@@ -15,7 +15,6 @@ from slack_sandbox.client import Client
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID
 from tests.scenarios.conftest import Stage, running, says
-from tests.scenarios.outages import until
 from tests.scenarios.surfaces import home, text_of
 from tests.streams import speech
 from tests.streams.server import VendorServer
@@ -96,15 +95,6 @@ async def test_admin_sets_a_quota_in_app_home_and_it_holds_from_the_next_answer_
     await stage.sandbox.wait_for(lambda: f"quota of {USED_TOKENS} tokens per month: 100% used" in text_of(grace))
 
 
-async def test_quota_that_is_saved_while_home_is_built_is_in_it_all_the_same(stage: Stage) -> None:
-    await home(stage, "grace")
-    stage.sandbox.faults.start("slow", method="views.publish", times=1)
-    grace = await opened(stage, SET_WORKSPACE_CAPS)
-    await until(lambda: stage.sandbox.faults.active("slow") is None, "Home is on its way to Slack")
-    assert await grace.submit({"tokens_a_month": "70"}) == {}
-    await stage.sandbox.wait_for(lambda: "quota of 70 tokens per month" in text_of(grace))
-
-
 async def test_modal_shows_what_is_set_and_the_defaults_and_an_empty_field_restores_one(
     stage: Stage, another_process: Stores
 ) -> None:
@@ -124,34 +114,6 @@ async def test_modal_shows_what_is_set_and_the_defaults_and_an_empty_field_resto
     assert fields(await opened(stage, SET_PERSON_CAPS, "U0ALAN"))["tokens_a_day"] == "Default: 5,000 tokens"
 
 
-async def test_bad_input_is_an_error_at_its_field_and_saves_nothing(stage: Stage, another_process: Stores) -> None:
-    grace = await opened(stage, SET_WORKSPACE_CAPS)
-    entered = {"dollars_a_month": "0.001", "tokens_a_day": "0", "tokens_a_month": "5000"}
-    assert await grace.submit(entered) == {
-        "dollars_a_month": texts.quotas.quota_not_a_number(in_dollars=True),
-        "tokens_a_day": texts.quotas.quota_not_a_number(in_dollars=False),
-    }
-    assert grace.modal
-    assert await another_process.caps.all(TEAM_ID) == []
-    assert await grace.submit({**entered, "dollars_a_month": "20", "tokens_a_day": "1000"}) == {}
-    assert len(await another_process.caps.all(TEAM_ID)) == 3
-
-
-async def test_quota_that_lost_its_price_hinders_no_other_change(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
-) -> None:
-    await another_process.caps.change(TEAM_ID, GENERAL, {CapField.DOLLARS_A_DAY: 5.0}, by="U0GRACE")
-    async with running(replace(settings, models=("openai/test",))):
-        grace = sandbox.client("grace")
-        await grace.command("general", "/typist prompt")
-        assert await grace.submit({"system_prompt": "Be brief."}) == {}
-        await grace.command("general", "/typist prompt")
-        assert await grace.submit({"dollars_a_day": "6"}) == {
-            "dollars_a_day": texts.quotas.quota_needs_prices(["test"])
-        }
-    assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == ["channel/day=5usd"]
-
-
 async def test_admin_sets_a_channels_quota_among_its_settings(stage: Stage, another_process: Stores) -> None:
     grace = stage.sandbox.client("grace")
     await grace.command("general", "/typist prompt")
@@ -164,17 +126,6 @@ async def test_admin_sets_a_channels_quota_among_its_settings(stage: Stage, anot
     assert await grace.submit({"reaction": "", "tokens_a_month": "9000"}) == {}
     assert (await another_process.channel_settings.read(TEAM_ID, GENERAL.id)).system_prompt == "Be brief."
     assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == ["channel/month=9000tokens"]
-
-
-async def test_channels_creator_who_is_no_admin_neither_sees_nor_changes_its_quotas(
-    stage: Stage, another_process: Stores
-) -> None:
-    await another_process.caps.change(TEAM_ID, GENERAL, {CapField.TOKENS_A_DAY: 7_000.0}, by="U0GRACE")
-    ada = stage.sandbox.client("ada")
-    await ada.command("general", "/typist prompt")
-    assert fields(ada) == {}
-    assert await ada.submit({"system_prompt": "Be brief."}) == {}
-    assert [cap.limit for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == [7_000.0]
 
 
 async def test_direct_message_has_no_quotas_of_its_own(stage: Stage) -> None:

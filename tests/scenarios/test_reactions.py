@@ -1,6 +1,5 @@
 """A channel's question emoji: who adds it to a message asks about it, once, in the message's thread."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
@@ -47,16 +46,6 @@ async def test_emoji_asks_about_the_message_in_its_thread_for_the_person_who_add
     )
 
 
-async def test_message_within_a_thread_is_quoted_as_somebody_elses_words(stage: Stage) -> None:
-    root = await stage.sandbox.say("alan", "general", "Plans for Friday?")
-    ts = await stage.sandbox.say("grace", "general", "We could meet", root)
-    await stage.sandbox.react("ada", "general", ts, "eyes::skin-tone-2")
-    question, _ = await stage.answers("general", root, count=2)
-    assert question == "<@U0ADA> asks about this message:\nWe could meet\n:eyes:"
-    asked = unmarked(stage.prompts()[0][-1]["content"])
-    assert asked.endswith(f"Ada: {texts.settings.REACTION_QUESTION}\n\n> We could meet")
-
-
 Again = Callable[[Stage, str], Awaitable[None]]
 
 
@@ -88,29 +77,6 @@ async def test_emoji_asks_about_a_message_once(stage: Stage, again: Again) -> No
     await stage.sandbox.react("ada", "general", last, "eyes")
     await stage.answers("general", last, count=2)
     assert len(stage.bots("general", ts)) == len(stage.prompts()) == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "told"), [("gia", [("U0GIA", Denial.GUEST)]), ("stan", [("U0STAN", Denial.EXTERNAL)]), ("hal", [])]
-)
-async def test_emoji_of_a_person_without_access_or_of_a_bot_asks_nothing(
-    stage: Stage, name: str, told: list[tuple[str, str]]
-) -> None:
-    stage.sandbox.people.arrive("gia", guest=True)
-    stage.sandbox.people.arrive("stan", team_id="T0ELSEWHERE")
-    await stage.sandbox.say_as_bot("hal", "general", "I'm here.")
-    ts = await stage.sandbox.say("alan", "general", "hello")
-    await stage.sandbox.react("U0BOTHAL" if name == "hal" else name, "general", ts, "eyes")
-    await stage.delivered()
-    await stage.sandbox.wait_for(lambda: len(ephemerals(stage)) == len(told))
-    assert (ephemerals(stage), stage.bots("general", ts)) == (told, [])
-
-
-async def test_event_that_failed_asks_when_slack_delivers_it_again(stage: Stage) -> None:
-    ts = await stage.sandbox.say("alan", "general", "hello")
-    stage.sandbox.faults.start("error_500", method="conversations.replies", times=1)
-    await stage.sandbox.react("ada", "general", ts, "eyes")
-    assert len(await stage.answers("general", ts, count=2)) == 2
 
 
 async def test_event_is_acknowledged_before_slack_is_asked_for_anything(stage: Stage) -> None:
@@ -155,87 +121,3 @@ async def test_many_reactions_of_a_person_leave_their_colleagues_the_calls(
     reads = [call.arguments["ts"] for call in stage.calls("conversations.replies")]
     assert len(reads) <= 1 + 3 * asked
     assert len({*reads} - {root}) == asked
-
-
-async def test_person_at_the_limit_may_ask_by_emoji_again_later(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.services.shortcut.LIMITED_S", 30.0)
-    monkeypatch.setattr("bot.services.shortcut.MAX_REACTIONS", 2)
-    *posts, last = [await stage.sandbox.say("alan", "general", f"number {number}") for number in range(3)]
-    for ts in posts:
-        await stage.sandbox.react("grace", "general", ts, "eyes")
-        await stage.answers("general", ts, count=2)
-    await stage.sandbox.react("grace", "general", last, "eyes")
-    await stage.sandbox.wait_for(lambda: ephemerals(stage) == [("U0GRACE", texts.settings.TOO_MANY_REACTIONS)])
-    await asyncio.sleep(30.0)
-    await stage.sandbox.react("grace", "general", last, "eyes", add=False)
-    await stage.sandbox.react("grace", "general", last, "eyes")
-    assert len(await stage.answers("general", last, count=2)) == 2
-
-
-async def other_emoji(stage: Stage) -> None:
-    ts = await stage.sandbox.say("alan", "general", "hello")
-    await stage.sandbox.react("ada", "general", ts, "tada")
-
-
-async def other_channel(stage: Stage) -> None:
-    ts = await stage.sandbox.say("alan", "random", "hello")
-    await stage.sandbox.react("ada", "random", ts, "eyes")
-
-
-async def direct_message(stage: Stage) -> None:
-    dm = stage.sandbox.dm("ada")
-    ts = await stage.sandbox.notice("ada", "hello")
-    await stage.sandbox.react("ada", dm, ts, "eyes")
-
-
-async def our_own_answer(stage: Stage) -> None:
-    asked = await stage.mention("hello")
-    await stage.answers("general", asked)
-    [answer] = stage.bots("general", asked)
-    await stage.sandbox.react("ada", "general", answer.ts, "eyes")
-
-
-async def our_own_question(stage: Stage) -> None:
-    """The message that the bot posted for the person who added the emoji."""
-    ts = await stage.sandbox.say("alan", "general", "hello")
-    await stage.sandbox.react("ada", "general", ts, "eyes")
-    await stage.answers("general", ts, count=2)
-    await stage.sandbox.react("ada", "general", stage.bots("general", ts)[0].ts, "eyes")
-
-
-async def test_our_own_message_costs_no_call(stage: Stage) -> None:
-    asked = await stage.mention("hello")
-    await stage.answers("general", asked)
-    calls = len(stage.calls("conversations.replies"))
-    await stage.sandbox.react("ada", "general", stage.bots("general", asked)[0].ts, "eyes")
-    await stage.delivered()
-    await stage.answers("random", await stage.mention("last?", channel="random"))
-    assert len(stage.calls("conversations.replies")) == calls
-
-
-async def deleted_message(stage: Stage) -> None:
-    ts = await stage.sandbox.say("alan", "general", "hello")
-    stage.sandbox.faults.start("error_500", method="conversations.replies", times=1)
-    await stage.sandbox.react("ada", "general", ts, "eyes")
-    await stage.sandbox.delete("general", ts)
-
-
-IGNORED = {
-    other_emoji: 0,
-    other_channel: 0,
-    direct_message: 0,
-    our_own_answer: 1,
-    our_own_question: 1,
-    deleted_message: 0,
-}
-"""With how many questions are asked before the reaction."""
-
-
-@pytest.mark.parametrize(("event", "before"), IGNORED.items(), ids=[event.__name__ for event in IGNORED])
-@pytest.mark.long(after_row=2)
-async def test_reaction_that_asks_nothing(stage: Stage, event: Callable[[Stage], Awaitable[None]], before: int) -> None:
-    await event(stage)
-    await stage.delivered()
-    last = await stage.mention("last?", channel="random")
-    await stage.answers("random", last)
-    assert len(stage.prompts()) == before + 1

@@ -109,16 +109,6 @@ async def test_message_that_is_edited_says_what_the_model_does_and_no_status_rep
 
 
 @pytest.mark.skips_waits
-async def test_status_is_refreshed_before_slack_drops_it(unposted: Stage, with_short_refresh: None) -> None:
-    unposted.vendor.script(SILENT)
-    asked = await unposted.mention()
-    await shows(unposted, asked, texts.statuses.STATUS_THINKING)
-    await unposted.sandbox.wait_for(lambda: calls(unposted.sandbox) >= 4)
-    await stop(unposted, asked)
-    await shows(unposted, asked, None)
-
-
-@pytest.mark.skips_waits
 async def test_status_that_is_shown_has_no_task(unposted: Stage) -> None:
     unposted.vendor.script(SILENT)
     threads = [await unposted.mention(f"question {number}?") for number in range(3)]
@@ -129,39 +119,6 @@ async def test_status_that_is_shown_has_no_task(unposted: Stage) -> None:
     for asked in threads:
         await stop(unposted, asked)
         await shows(unposted, asked, None)
-
-
-@pytest.mark.skips_waits
-async def test_refused_status_is_remembered_for_its_channel_and_delays_no_answer(unposted: Stage) -> None:
-    unposted.sandbox.faults.start("refuse", method=METHOD, error="channel_not_found")
-
-    def answer_after(tries: int) -> VendorResponse:
-        """An answer that takes longer than a status, and ends only after so many tries to show one."""
-        tried = partial(unposted.sandbox.wait_for, lambda: calls(unposted.sandbox) >= tries)
-        return VendorResponse(speech.chat(["The whole answer."]), delay_s=1.0, gates={0: tried})
-
-    unposted.vendor.script(answer_after(1))
-    for number in range(3):
-        asked = await unposted.mention(f"question {number}?")
-        assert await unposted.answers("general", asked) == ["The whole answer."]
-        assert calls(unposted.sandbox) == 1
-    unposted.vendor.script(answer_after(2))
-    elsewhere = await unposted.mention(channel="random")
-    assert await unposted.answers("random", elsewhere) == ["The whole answer."]
-    assert calls(unposted.sandbox) == 2
-
-
-@pytest.mark.skips_waits
-@pytest.mark.parametrize("error", ["invalid_arguments", "flux_capacitor_drained", "thread_not_found"])
-async def test_refusal_of_one_status_costs_the_channel_no_other(unposted: Stage, error: str) -> None:
-    unposted.sandbox.faults.start("refuse", method=METHOD, error=error, times=1)
-    unposted.vendor.script(SILENT)
-    asked = await unposted.mention()
-    await unposted.sandbox.wait_for(lambda: calls(unposted.sandbox) == 1)
-    elsewhere = await unposted.mention("and this?")
-    await shows(unposted, elsewhere, texts.statuses.STATUS_THINKING)
-    for thread in (asked, elsewhere):
-        await stop(unposted, thread)
 
 
 WAYS_TO_FAIL: dict[str, tuple[str, FaultSettings]] = {
@@ -200,16 +157,6 @@ async def test_answer_without_a_status_has_a_stop_button_and_no_stream(
     await unposted.sandbox.client("ada").press("general", placeholder.ts, ReplyAction.STOP.value)
     await unposted.answers("general", asked)
     assert calls(unposted.sandbox, "chat.startStream") == 0
-
-
-@pytest.mark.skips_waits
-async def test_method_that_is_gone_is_asked_for_once(unposted: Stage) -> None:
-    unposted.sandbox.faults.start("no_statuses")
-    unposted.vendor.script(VendorResponse(speech.chat(["The whole answer."]), delay_s=1.0))
-    for channel in ("general", "random", "project-x"):
-        asked = await unposted.mention(channel=channel)
-        assert await unposted.answers(channel, asked) == ["The whole answer."]
-    assert calls(unposted.sandbox) == 1
 
 
 @pytest.mark.skips_waits
@@ -332,24 +279,6 @@ async def test_agents_answer_has_typists_stop_if_slack_shows_none(vendor: Vendor
         await sandbox.client("ada").press("general", reply.ts, ReplyAction.STOP.value)
         await stage.answers("general", asked)
         await shows(stage, asked, None)
-
-
-@pytest.mark.skips_waits
-async def test_agents_session_that_is_late_keeps_no_placeholder_waiting_and_no_status_takes_its_place(
-    vendor: VendorServer,
-) -> None:
-    vendor.script(SILENT)
-    async with agent_sandbox(manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
-        stage = Stage(sandbox, vendor)
-        sandbox.faults.start("slow", method="agents.sessions.setStatus", delay_s=5.0)
-        asked = await stage.mention()
-        [placeholder] = await sandbox.wait_for(lambda: stage.bots("general", asked))
-        assert ReplyAction.STOP.value in buttons(placeholder)
-        assert not has_slacks_stop(sandbox, asked), "the placeholder waits for the session"
-        await sandbox.wait_for(lambda: has_slacks_stop(sandbox, asked))
-        assert calls(sandbox) == 0, "a status would remove Slack's own Stop"
-        sandbox.client("ada").stop("general", asked)
-        await stage.answers("general", asked)
 
 
 async def test_process_that_takes_over_replaces_and_removes_the_status(
