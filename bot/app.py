@@ -1,9 +1,9 @@
-"""Runs the bot from the start to the last answer, and ends it within bounds.
+"""Runs the bot from its start to the last answer, and shuts it down within time limits.
 
-`run` serves /healthz and /readyz, has the bot built (bot/wiring.py), connects, runs its loops, and drains on a signal.
+`run` serves /healthz and /readyz, builds the bot (bot/wiring.py), connects, runs its loops, and drains on a signal.
 
-Every step of the end has a bound of its own, and steps that don't need each other run side by side: with Slack and
-PostgreSQL frozen, bounds in a row added up to 16 s. BOT_DRAIN_S + 5 s is promised.
+Each shutdown step has its own time limit, and independent steps run concurrently: with Slack and PostgreSQL frozen,
+sequential limits added up to 16 s. The guarantee is BOT_DRAIN_S + 5 s.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from bot.standstill import long_steps_ended
 from bot.wiring import Bot, WrapModels, built, telemetry_of
 
 LAST_TASKS_S = 1.0
-"""How long the other tasks get to end once live answers have ended or were handed over."""
+"""Time limit for the other tasks once live answers have ended or were handed over."""
 
 MACHINES_CLOCK = SystemClock()
 
@@ -31,12 +31,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Shutdown:
-    """The events that end the bot."""
-
     requested: asyncio.Event = field(default_factory=asyncio.Event)
     """Claim nothing more and let live answers end."""
     at_once: asyncio.Event = field(default_factory=asyncio.Event)
-    """Don't wait for live answers any longer."""
+    """Stop waiting for live answers."""
 
 
 async def run(
@@ -47,10 +45,10 @@ async def run(
     wrap_models: WrapModels = lambda models: models,
     tools: Tools | None = None,
 ) -> None:
-    """Runs the bot until `shutdown`. /readyz is served from the start and says what startup is waiting for.
+    """Runs the bot until `shutdown`. /readyz is served from the start and reports what startup is waiting for.
 
-    `wrap_models` returns what answers in place of the settings' models. The sandbox adds its scripted model.
-    `tools`: what models may ask for, in place of the tools of BOT_MCP_CONFIG.
+    `wrap_models`: returns the models to use instead of the settings' models; the sandbox adds its scripted model.
+    `tools`: the tools for models, instead of those of BOT_MCP_CONFIG.
     """
     probes = Probes(stopping=shutdown.requested.is_set)
     async with AsyncExitStack() as stack:
@@ -60,7 +58,7 @@ async def run(
         building = built(settings, probes, clock, wrap_models, tools, telemetry)
         bot = await _built_unless_stopped(building, stack, shutdown.requested)
         if bot is not None:
-            # Only now: on a slow machine, importing a library takes seconds.
+            # Imported late, because importing a library takes seconds on a slow machine.
             with long_steps_ended():
                 await _run(bot, shutdown, ready)
 
@@ -68,7 +66,7 @@ async def run(
 async def _built_unless_stopped(
     building: AbstractAsyncContextManager[Bot], stack: AsyncExitStack, stop: asyncio.Event
 ) -> Bot | None:
-    """Returns the bot, or None if a signal came first: startup may wait for Slack for hours."""
+    """Returns the bot, or None if a signal came first. Startup can wait for Slack for hours."""
     loop = asyncio.get_running_loop()
     patience = asyncio.timeout(None)
 
@@ -91,7 +89,6 @@ async def _built_unless_stopped(
 
 
 async def _run(bot: Bot, shutdown: Shutdown, ready: Callable[[Bot], None]) -> None:
-    """Runs a built bot from connecting to its end."""
     stop = asyncio.create_task(shutdown.requested.wait())
     opening = asyncio.create_task(bot.sockets.open())
     working = asyncio.create_task(kept_running(bot.worker.run))
@@ -110,7 +107,7 @@ async def _run(bot: Bot, shutdown: Shutdown, ready: Callable[[Bot], None]) -> No
 
 
 async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[Any]], shutdown: Shutdown) -> None:
-    """Ends the bot in bounded steps, so that it ends in time even if Slack, a model or the database doesn't answer."""
+    """Shuts the bot down in limited steps, so that it ends in time even if Slack, a model or the database hangs."""
     if shutdown.requested.is_set():
         log.info("stopping: live=%d", bot.worker.live)
     bot.worker.stop()
@@ -120,7 +117,8 @@ async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[
         await bot.outbox.end(bot.worker.left_s)
     for task in (working, *others):
         task.cancel()
-    # Together: an attempt that is handed over may wait for its last call, which the edit scheduler's loop ends.
+    # Run concurrently, because an attempt being handed over can wait for its last call, which the edit scheduler's loop
+    # ends.
     await bot.worker.hand_over()
     if bot.mcp_servers is not None:
         others = [*others, asyncio.create_task(bot.mcp_servers.close())]

@@ -1,6 +1,6 @@
-"""The time, and work that goes on as time passes.
+"""Clocks, background work, and retries.
 
-An error ends no loop, what the database must do is repeated, and what nobody awaits is logged.
+Errors don't end loops, required database operations are repeated, and errors of background work are logged.
 """
 
 import asyncio
@@ -21,26 +21,24 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Returns seconds that never go back and that count while the machine sleeps, for pacing and measuring."""
+        """Returns seconds that never decrease and include the machine's sleep, for pacing and measuring."""
         ...
 
     def anchored(self, now_s: float) -> "Clock":
-        """Returns a clock that shows `now_s` at this moment, and then grows with `monotonic`."""
+        """Returns a clock that shows `now_s` at this moment and then advances with `monotonic`."""
         ...
 
-    async def sleep(self, delay_s: float) -> None:
-        """Returns after this many seconds."""
-        ...
+    async def sleep(self, delay_s: float) -> None: ...
 
 
 class SystemClock:
-    """The clock of this machine, which people and time servers may set."""
+    """The machine's clock, which people and time servers can change."""
 
     def now(self) -> float:
         return time.time()
 
     def monotonic(self) -> float:
-        # CLOCK_MONOTONIC stands still while Linux sleeps: a lease would be valid after a night.
+        # CLOCK_MONOTONIC stops while Linux sleeps, so a lease would still be valid after a night.
         return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
     def anchored(self, now_s: float) -> Clock:
@@ -51,7 +49,7 @@ class SystemClock:
 
 
 class AnchoredClock:
-    """A clock that was set once. What is due in a minute is due in a minute, whatever the machine's clock shows."""
+    """A clock that was set once. Deadlines don't move if the machine's clock is changed."""
 
     def __init__(self, clock: Clock, now_s: float) -> None:
         self._clock = clock
@@ -79,7 +77,7 @@ log = logging.getLogger(__name__)
 async def kept_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
     """Runs a loop until it returns or is canceled, and restarts it after an unexpected error.
 
-    Raises SlackSetupError, because only an admin can act on it.
+    Raises SlackSetupError, because only an admin can fix that.
     """
     while True:
         try:
@@ -94,9 +92,9 @@ async def kept_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
 async def insist(
     operation: Callable[[], Awaitable[T]], clock: Clock, what: str, failures: type[Exception] = StoreError
 ) -> T:
-    """Returns the operation's result, and repeats the operation until it has one.
+    """Returns the operation's result, repeating the operation until it has one.
 
-    `what`: what has failed, for the log. `failures`: the errors after which the operation is repeated.
+    `what`: describes what has failed, for the log. `failures`: the errors after which the operation is repeated.
     """
     failed = 0
     while True:
@@ -109,11 +107,11 @@ async def insist(
 
 
 MAX_TRIES = 4
-"""How often `try_again` repeats an operation before its caller does without the result."""
+"""How often `try_again` tries an operation before its caller does without the result."""
 
 
 async def try_again(operation: Callable[[], Awaitable[T]], clock: Clock, failure: str) -> T | None:
-    """Returns the operation's result, or None if the database stays away for some seconds. `failure` is logged."""
+    """Returns the operation's result, or None if the database is away for some seconds. `failure` is logged."""
     for failures in range(1, MAX_TRIES + 1):
         try:
             return await operation()
@@ -124,14 +122,14 @@ async def try_again(operation: Callable[[], Awaitable[T]], clock: Clock, failure
 
 
 def prolong(limit: asyncio.Timeout, seconds: float, until: float) -> None:
-    """Moves a limit of time to so many seconds from now, at most to `until`, by the event loop's time."""
+    """Extends a timeout to `seconds` from now, but not beyond `until` on the event loop's clock."""
     with suppress(RuntimeError):
-        # It may have passed, or what it limits may be done.
+        # The timeout might have expired, or the work might be done.
         limit.reschedule(min(asyncio.get_running_loop().time() + seconds, until))
 
 
 class Background:
-    """Work that nobody waits for, such as Slack's acknowledgment. Each piece is held until it ends."""
+    """Background work that nothing awaits, such as acknowledging to Slack. References are kept until the work ends."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -140,7 +138,7 @@ class Background:
         return len(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, None], failure: str, within_s: float | None = None) -> asyncio.Task[None]:
-        """Begins the work. `failure`: what hasn't happened if it fails or takes longer than `within_s`, for the log."""
+        """Starts the work. `failure`: what hasn't happened if it fails or exceeds `within_s`, for the log."""
         task = asyncio.create_task(_logged(work, failure, within_s))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

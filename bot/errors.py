@@ -1,6 +1,6 @@
-"""The errors that Typist raises, why answers end, and how long to wait after failures.
+"""Typist's errors, the reasons why answers end, and the delays after failures.
 
-Sentences for people in Slack are in core/texts/; the others are for operators.
+User-facing sentences for Slack are in core/texts/; the sentences here are for operators.
 """
 
 import traceback
@@ -11,11 +11,11 @@ from pathlib import Path
 
 
 class TypistError(Exception):
-    """Base of all errors that Typist knows. Its `str()` contains no secret and no text of a user."""
+    """Base of Typist's errors. Its `str()` contains no secrets and no user's text."""
 
 
 class SettingsError(TypistError):
-    """The settings or the command line are invalid; `problems` has one line for each problem."""
+    """The settings or the command line are invalid. `problems` has one line per problem."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -23,40 +23,35 @@ class SettingsError(TypistError):
 
 
 class PayloadError(TypistError):
-    """Slack sent a payload in a form that Typist can't read. It would be no better if Slack sent it again."""
+    """Slack sent a payload that Typist can't read. Sending it again wouldn't help."""
 
 
 class EndReason(StrEnum):
     """Why a job ended, or an attempt (INTERRUPTED), a step (STEPPED) or a transcription (TRANSCRIBED).
 
-    Stored, logged, and kept in Slack's metadata.
+    Stored, logged, and included in Slack's metadata.
     """
 
     WHOLE = "whole"
     LENGTH_LIMIT = "length_limit"
-    """The answer reached its length limit."""
     STEP_LIMIT = "step_limit"
-    """The model used all its steps, and would have gone on."""
     NOTHING_ASKED = "nothing_asked"
     """The message had no words and no files, so Typist explained how to ask."""
     OFFERED = "offered"
     """The question was found late, so Typist offered to answer it."""
     COMMAND = "command"
-    """The message was a command about memories, which needs no model."""
+    """The message was a command about memories, which doesn't need a model."""
     BATCHED = "batched"
-    """The question was answered with a later one of its thread."""
+    """The question was answered together with a later one in its thread."""
 
     STOPPED = "stopped"
     """A person pressed Stop, or the question was deleted or erased."""
     QUESTION_DELETED = "question_deleted"
-    """The question was deleted before its first attempt."""
     REPLY_GONE = "reply_gone"
-    """The reply was deleted in Slack."""
     SHUT_OUT = "shut_out"
-    """The reply's channel was archived, or closed to Typist otherwise. It may be opened again."""
+    """The reply's channel was archived or otherwise closed to Typist. It might be reopened."""
 
     DENIED = "denied"
-    """The asker has no access."""
     CAP_REACHED = "cap_reached"
 
     BAD_KEY = "bad_key"
@@ -66,51 +61,48 @@ class EndReason(StrEnum):
     OVERLOADED = "overloaded"
     CONTEXT_TOO_LONG = "context_too_long"
     REFUSED = "refused"
-    """The model declined to answer."""
     EMPTY = "empty"
     ONLY_THOUGHT = "only_thought"
     WROTE_CALL = "wrote_call"
-    """Only of old answers: a model wrote a tool call into its text."""
+    """Only in old answers: a model wrote a tool call into its text."""
     STALLED = "stalled"
     CUT = "cut"
     UNREACHABLE = "unreachable"
     SERVER_ERROR = "server_error"
-    """The vendor failed, and doesn't say that it is overloaded."""
+    """The vendor failed, but didn't report an overload."""
     UNREADABLE = "unreadable"
-    """What came under the model's address is no answer and no error of its API: a redirect, a page, other JSON.
+    """The model's URL returned neither an answer nor an error of its API, but a redirect, a web page or other JSON.
 
-    It isn't charged, because a model that has run answers in its API. An answer that breaks off is CUT.
-    """
+    It isn't charged, because a model that has run answers in its API. An answer that breaks off is CUT."""
     UNEXPECTED = "unexpected"
-    """The vendor refused the request, and nothing is known of its reason."""
+    """The vendor refused the request for an unknown reason."""
 
     NOT_SHOWN = "not_shown"
-    """Slack took none of the reply's calls for minutes, or the reply couldn't be laid out."""
+    """Slack accepted none of the reply's calls for minutes, or the reply couldn't be laid out."""
     STUCK = "stuck"
-    """Working through a text held up everybody else, so the answer was ended without its text."""
+    """Processing a text blocked everyone else, so the answer was ended without its text."""
     INTERNAL_ERROR = "internal_error"
-    """A fault of Typist's own, which the log names."""
+    """A bug in Typist, which the log describes."""
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
     INTERRUPTED = "interrupted"
-    """An attempt's process died, or released the job: another attempt goes on."""
+    """An attempt's process died or released the job, and another attempt continues."""
     STEPPED = "stepped"
-    """A step ended with calls of tools: the answer goes on with their results."""
+    """A step ended with tool calls, and the answer continues with their results."""
     TRANSCRIBED = "transcribed"
-    """A model wrote down what is said in a recording, for the answer that follows."""
+    """A model transcribed a recording for the answer that follows."""
 
     @property
     def is_answer(self) -> bool:
-        """Whether the reader has a complete answer."""
         return self in _ANSWERS
 
     @property
     def is_continuable(self) -> bool:
-        """Whether Continue goes on with the answer, if it has text."""
+        """Whether Continue can extend the answer if it has text."""
         return self in _CONTINUABLE or self.may_pass
 
     @property
     def may_pass(self) -> bool:
-        """Whether a model that failed for this reason may soon answer the same request."""
+        """Whether a model that failed for this reason might soon answer the same request."""
         return self in _PASSING
 
     @property
@@ -120,18 +112,16 @@ class EndReason(StrEnum):
 
     @property
     def is_stop(self) -> bool:
-        """Whether people ended the answer."""
         return self in _STOPS
 
     @property
     def is_failure(self) -> bool:
-        """Whether the job failed."""
         by_people = self.is_stop or self in (EndReason.DENIED, EndReason.SHUT_OUT)
         return not (self.is_answer or by_people or self.is_midway)
 
     @property
     def is_midway(self) -> bool:
-        """Whether the answer goes on: what ended is an attempt, a step or a transcription."""
+        """Whether the answer continues, because only an attempt, a step or a transcription ended."""
         return self in (EndReason.INTERRUPTED, EndReason.STEPPED, EndReason.TRANSCRIBED)
 
 
@@ -170,16 +160,12 @@ _CHARGED_WITHOUT_TEXT = {
 
 
 class FileFault(Enum):
-    """What may be wrong with the images and PDFs of a request."""
-
     FILE = auto()
-    """Some of them can't be read, or aren't accepted."""
+    """Some of them can't be read or aren't accepted."""
     TOO_LARGE = auto()
-    """A file, or the request, has too many bytes."""
     TOGETHER = auto()
-    """The files are too many, or too many tokens together with the text."""
+    """There are too many files, or too many tokens together with the text."""
     KIND = auto()
-    """The model takes no such files."""
 
 
 class ProviderError(TypistError):
@@ -195,9 +181,9 @@ class ProviderError(TypistError):
         may_pass: bool | None = None,
         window_tokens: int | None = None,
     ) -> None:
-        """`may_pass`: whether the same request may succeed soon; None: as failures for this reason usually do.
+        """`may_pass`: whether the same request might soon succeed; None for the default of `reason`.
 
-        `window_tokens`: what a model that refuses a text as too long takes, if it names that.
+        `window_tokens`: the model's window, if it refused a text as too long and stated its window.
         """
         self.reason = reason
         self.model = model
@@ -209,7 +195,7 @@ class ProviderError(TypistError):
 
 
 class CapReached(TypistError):
-    """A cap is used up; `str()` is the sentence for the asker and says when the cap resets."""
+    """A cap is used up. `str()` is the sentence for the asker, including when the cap resets."""
 
 
 class RateLimited(TypistError):
@@ -225,63 +211,61 @@ class Refusal(StrEnum):
     """Why Slack refused a call, as far as it affects the next call."""
 
     MESSAGE_GONE = "message_gone"
-    """The message, or the thread, no longer exists."""
+    """The message or the thread no longer exists."""
     CHANNEL_GONE = "channel_gone"
-    """The channel no longer exists, or we can't write there."""
+    """The channel no longer exists, or Typist can't write there."""
     TOKEN_GONE = "token_gone"  # noqa: S105
-    """The token is revoked, expired or not accepted: no call succeeds until an admin installs the app again."""
+    """The token is revoked, expired or rejected: no call succeeds until an admin reinstalls the app."""
     FORBIDDEN = "forbidden"
-    """The app's scopes or the workspace's policy forbid this call: the same call is refused again."""
+    """The app's scopes or the workspace's policy forbid this call, so the same call would be refused again."""
     OUTSIDE_THREAD = "outside_thread"
-    """Slack posted the message, but at the channel's root: its thread was deleted. `Refused.ts` is the message."""
+    """Slack posted the message at the channel's root, because its thread was deleted. `Refused.ts` is the message."""
     TOO_LONG = "too_long"
-    """The page has too much text."""
     UNEDITABLE = "uneditable"
     """This message can no longer be edited, but a new one can be posted."""
     STREAM_OPEN = "stream_open"
-    """The message is a native stream that grows. It can be edited once the stream is stopped."""
+    """The message is a native stream in progress. It can be edited once the stream is stopped."""
     STREAM_CLOSED = "stream_closed"
-    """The message is no native stream, or not anymore."""
+    """The message isn't a native stream, or no longer is one."""
     UNREADABLE = "unreadable"
-    """Slack rejects the blocks. Plain text may be accepted."""
+    """Slack rejects the blocks. Plain text might be accepted."""
     LINK_BLOCKED = "link_blocked"
     """An admin has forbidden links to Slack's files, canvases or lists in channels shared with other organizations."""
     TRANSIENT = "transient"
-    """Slack or the network failed. The call may have been done."""
+    """Slack or the network failed. The call might have been done."""
     UNKNOWN = "unknown"
-    """Slack gave an error name that Typist doesn't know. Nothing follows from it: the call is tried again."""
+    """Slack reported an unknown error name. The call is tried again."""
 
     @property
     def may_pass(self) -> bool:
-        """Whether the same call may succeed later."""
         return self in (Refusal.TRANSIENT, Refusal.UNKNOWN)
 
     @property
     def is_final(self) -> bool:
-        """Whether the same call never succeeds later. A refused token may be accepted again, or replaced."""
+        """Whether the same call never succeeds later. A rejected token might be accepted again or replaced."""
         return not (self.may_pass or self is Refusal.TOKEN_GONE)
 
     @property
     def is_for_good(self) -> bool:
-        """Whether the same call never succeeds later, whatever people do: they may open a channel again."""
+        """Whether the same call never succeeds later, whatever people do. For example, they can reopen a channel."""
         return self.is_final and self is not Refusal.CHANNEL_GONE
 
     @property
     def is_unavailable(self) -> bool:
-        """Whether Slack refuses the method there, whatever the arguments are: then it may be left alone for a while."""
+        """Whether Slack refuses the method there regardless of its arguments, so it can be skipped for a while."""
         return self in (Refusal.FORBIDDEN, Refusal.CHANNEL_GONE)
 
     @property
     def is_gone(self) -> bool:
-        """Whether the readers' place is gone, so that nobody could read a message."""
+        """Whether the message's place no longer exists, so that nobody could read a message."""
         return self in (Refusal.MESSAGE_GONE, Refusal.CHANNEL_GONE)
 
 
 class Refused(TypistError):
-    """Slack refused a call; `error` is Slack's name for the reason."""
+    """Slack refused a call. `error` is Slack's name for the reason."""
 
     def __init__(self, method: str, error: str, reason: Refusal, ts: str = "", *, problems: Sequence[str] = ()) -> None:
-        """`problems`: what is wrong with blocks, each with its place. They may quote a text, so no log has them."""
+        """`problems`: what is wrong with blocks and where. They can quote text, so they aren't logged."""
         self.method = method
         self.error = error
         self.reason = reason
@@ -292,51 +276,51 @@ class Refused(TypistError):
 
     @property
     def name(self) -> str:
-        """Slack's name for the reason alone: the scope that missing_scope names stands behind it."""
+        """Slack's name for the reason, without the scope that missing_scope appends."""
         return self.error.partition(" ")[0]
 
 
 class NothingAsked(TypistError):
-    """A mention has no words, and no words that it could be about come before it."""
+    """A mention has no words, and there are no earlier words that it could be about."""
 
 
 class NotShown(TypistError):
-    """A reply was given up: Slack took none of its calls for minutes, or it couldn't be laid out."""
+    """A reply was given up: Slack accepted none of its calls for minutes, or it couldn't be laid out."""
 
 
 class SlackSetupError(TypistError):
-    """Typist can't connect because of the tokens or the app's setup; the sentence says what to change."""
+    """Typist can't connect because of the tokens or the app's setup. The sentence states what to change."""
 
 
 class Stuck(TypistError):
-    """A step of the event loop computed for too long (standstill.py). The log names its place."""
+    """A step of the event loop computed for too long (standstill.py). The log shows where."""
 
 
 class StoreError(TypistError):
-    """The database failed; the sentence says what to check, and never contains the password."""
+    """The database failed. The sentence states what to check, and never contains the password."""
 
 
 class StoreAway(StoreError):
-    """The database's server can't be reached, or says that it is starting or stopping: that may pass."""
+    """The database server is unreachable, starting or stopping, which might be temporary."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before another try: twice as long after each failure in a row, up to a bound."""
+    """The delay before another try: it doubles after each consecutive failure, up to a maximum."""
 
     first_s: float
     max_s: float
 
     def wait_s(self, failures: int) -> float:
-        """Returns the wait after so many failures in a row; 0.0 after none."""
-        # More doublings would only make a float overflow.
+        """Returns the delay after this many consecutive failures, or 0.0 if there were none."""
+        # More doublings would only overflow a float.
         return min(self.first_s * 2.0 ** min(failures - 1, 30), self.max_s) if failures else 0.0
 
 
 def source_path(filename: str) -> str:
-    """Returns a module's path from its outermost package, such as bot/services/steps.py.
+    """Returns a module's path starting at its outermost package, such as bot/services/steps.py.
 
-    Several packages have a file of one name, and the rest of the path only says where Typist is installed.
+    Several packages have files with the same name, and the rest of the path only shows where Typist is installed.
     """
     path = Path(filename)
     outside = next((folder for folder in path.parents if not (folder / "__init__.py").exists()), path.parent)
@@ -344,9 +328,9 @@ def source_path(filename: str) -> str:
 
 
 def trace_of(error: BaseException) -> str:
-    """Returns an unforeseen error's type and where it was raised, for the log.
+    """Returns an unexpected error's type and where it was raised, for the log.
 
-    The error's own message is left out, because it may quote a user's text or a secret.
+    The error's own message is omitted, because it might quote a user's text or a secret.
     """
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     places = " < ".join(f"{source_path(frame.filename)}:{frame.lineno}" for frame in reversed(frames))

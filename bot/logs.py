@@ -1,21 +1,20 @@
-"""The log, as text or JSON: no question, no answer and no token is written to it, whichever library logs the record.
+"""Logging as text or JSON, without questions, answers or tokens, whichever library logs the record.
 
-A record that is written for a job has its id. `of_job` sets it for what runs inside, and for the tasks that begin
-there. A task that serves many jobs is begun in a context of its own (contextvars.Context), or it would carry the id of
-the job that happened to begin it.
+A record that belongs to a job includes its ID. `of_job` sets it for the code inside and for tasks started there. A task
+that serves many jobs must be started in a separate context (contextvars.Context), or it would keep the ID of the job
+that happened to start it.
 
-Two rules apply to every record, including those of libraries that nobody has reviewed:
+Two rules apply to every record, including those of unreviewed libraries:
 
-- Our records are written from the chosen level on. Records of libraries are written from WARNING on, whatever their
-  loggers' levels say (OPENAI_LOG=debug sets one), and are cut before the first character that may introduce a value.
-  Of their arguments, numbers and the types of exceptions are written.
-- An exception is logged by its type and traceback. Only our own and the operating system's keep their message: it has
-  no text of users. That of a library may: in its words, aiohttp's TimeoutError has the whole address.
+- Typist's records are written from the chosen level on. Libraries' records are written from WARNING on, regardless of
+  their loggers' levels (OPENAI_LOG=debug sets one), and are cut before the first character that might introduce a
+  value. Of their arguments, only numbers and exception types are written.
+- An exception is logged with its type and traceback. Only Typist's and the operating system's exceptions include their
+  message, which contains no user's text. A library's message can: aiohttp's TimeoutError includes the whole URL.
 
-A vendor's or a server's words, such as those of an error, stay within their record's line.
-
-A warning or an error that repeats is written once, and then ever more seldom with how often it came (`Repeats`). So no
-loop has to count its failures.
+Text from a vendor or a server, such as an error message, can't start a new line in the log. A repeated warning or error
+is written once, and then less and less often with the number of repetitions (`Repeats`), so loops don't have to count
+their failures.
 """
 
 import json
@@ -39,14 +38,14 @@ from bot.errors import TypistError, source_path
 OURS = ("bot", "handlers", "files_to_markdown")
 BOLT = "slack_bolt"
 FROM_ERROR = (BOLT, "opentelemetry")
-"""Libraries whose records count from ERROR on. Bolt warns about a token that it gets twice, which is intended.
-OpenTelemetry warns at each retry while a collector is away, before it says that spans are lost."""
+"""Libraries whose records count from ERROR on. Bolt warns about receiving a token twice, which is intended.
+OpenTelemetry warns at each retry while a collector is away, before it reports lost spans."""
 _VALUES = re.compile(r"""[:({\[<="'`\n]""")
 _VALUES_IN_TEMPLATE = re.compile(r"""[:=](?! ?%[\w.])|(?<!%)\(|[{\[<"'`\n]""")
 _CONVERSION = re.compile(r"%(?:\((\w+)\))?[-#0 +]*+\d*+(?:\.\d++)?[a-zA-Z%]")
 _BARE = re.compile(r"[\w./:@+-]+", re.ASCII)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-"""What would begin a line that looks like another record, or move a terminal's cursor."""
+"""Characters that could start a line that looks like another record, or move a terminal's cursor."""
 FIRST_QUIET_S, MAX_QUIET_S = 60.0, 960.0
 MAX_SAID = 500
 _job_id: ContextVar[int | None] = ContextVar("job_id", default=None)
@@ -56,7 +55,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 
 @contextmanager
 def of_job(job_id: int) -> Iterator[None]:
-    """Gives this job's id to the records that are logged inside it, and by tasks that begin inside it."""
+    """Adds this job's ID to records logged inside, and by tasks started inside."""
     token = _job_id.set(job_id)
     try:
         yield
@@ -65,12 +64,11 @@ def of_job(job_id: int) -> Iterator[None]:
 
 
 def current_job() -> int | None:
-    """Returns the job for which this code runs, None if it runs for none."""
     return _job_id.get()
 
 
 def fields(values: Mapping[str, object]) -> Mapping[str, object]:
-    """Returns the `extra` of a log call that gives a record fields. Those that are None are left out."""
+    """Returns the `extra` argument that adds fields to a log record. Fields that are None are omitted."""
     return {"fields": {name: value for name, value in values.items() if value is not None}}
 
 
@@ -79,7 +77,6 @@ log = logging.getLogger(__name__)
 
 
 def line(sentence: str, *, is_error: bool = True) -> str:
-    """Returns a sentence for stderr, in the log's format."""
     if _format == "text":
         return f"typist: {sentence}" if is_error else sentence
     level = "ERROR" if is_error else "INFO"
@@ -87,13 +84,13 @@ def line(sentence: str, *, is_error: bool = True) -> str:
 
 
 def begin(log_format: str) -> None:
-    """Logs warnings and errors of the time before `set_up`, which knows the level."""
+    """Logs warnings and errors until `set_up`, which knows the level."""
     set_up("warning", log_format)
     take_over()
 
 
 def take_over() -> None:
-    """Logs what Python would print to stderr: warnings, and exceptions that nobody catches."""
+    """Logs what Python would print to stderr: warnings and uncaught exceptions."""
 
     def warned(
         message: Warning | str,
@@ -128,7 +125,7 @@ class _Said:
 
 
 class Repeats(logging.Filter):
-    """Leaves out warnings and errors that were written lately, and has the next one say how many."""
+    """Suppresses recently written warnings and errors, and adds their number to the next one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,15 +152,15 @@ class Repeats(logging.Filter):
 
 class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Says that a record can't be written. Python would print its arguments, which may be a user's text."""
-        # The stream may be what failed.
+        """Reports that a record can't be written. Python would print its arguments, which might be a user's text."""
+        # The stream itself might have failed.
         with suppress(OSError, ValueError):
             self.stream.write(f"{line(f'record not written: logger={record.name}')}\n")
             self.flush()
 
 
 def set_up(level: str, log_format: str = "text", stream: TextIO = sys.stderr) -> None:
-    """Sets up logging to the stream, of our records from this level on, as "text" or "json"."""
+    """Sets up logging to the stream: Typist's records from this level on, as "text" or "json"."""
     global _format
     _format = log_format
     ours = getattr(logging, level.upper())
@@ -178,7 +175,7 @@ def set_up(level: str, log_format: str = "text", stream: TextIO = sys.stderr) ->
 
 
 def set_up_quietly(level: str, log_format: str) -> None:
-    """Sets up logging for a command whose output is for a reader: without a chosen level, of errors only."""
+    """Sets up logging for a command with human-readable output: only errors, unless a level is set."""
     set_up("error" if level == "info" else level, log_format)
 
 
@@ -188,10 +185,9 @@ def _threshold(name: str, ours: int) -> int:
 
 
 class PrivateFormatter(logging.Formatter):
-    """Formats a record without values that may be secret or a user's text."""
+    """Formats a record without values that might be secret or a user's text."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the record's line and its exception's traceback."""
         private = self._private(record)
         job_id = _job_id.get()
         job = "" if job_id is None else f"job {job_id}: "
@@ -215,18 +211,16 @@ class PrivateFormatter(logging.Formatter):
         if library == BOLT and record.exc_info and record.exc_info[1]:
             private.msg = f"{private.msg}: {_named(record.exc_info[1])}"
             private.exc_info = None
-        # Another handler may have cached its own text of the exception in the record.
+        # Another handler might have cached its own text of the exception in the record.
         private.exc_text = None
         return private
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802
-        """Returns the tracebacks of the exception and its causes, the first cause first."""
+        """Returns the tracebacks of the exception and its causes, starting with the first cause."""
         return "\n".join(_places(error) for error in reversed(list(_chain(ei[1]))))
 
 
 class JsonFormatter(PrivateFormatter):
-    """Formats a record as one JSON object in one line."""
-
     def format(self, record: logging.LogRecord) -> str:
         """Returns the record's time in UTC, level, logger, job, message and fields, and its exception's traceback."""
         private = self._private(record)
@@ -239,7 +233,7 @@ class JsonFormatter(PrivateFormatter):
             entry["repeated"] = repeated
         if private.exc_info:
             entry["exception"] = self.formatException(private.exc_info)
-        # In ASCII: stderr replaces what its encoding lacks by what isn't JSON.
+        # In ASCII, because stderr replaces characters missing from its encoding with something that isn't JSON.
         return json.dumps(entry)
 
 
@@ -253,7 +247,7 @@ def _times(record: logging.LogRecord) -> str:
 
 
 def _of_library(message: str, args: tuple[object, ...] | Mapping[str, object] | None) -> str:
-    """Returns a library's message without values that may be a user's text. An argument that is left out is "…"."""
+    """Returns a library's message without values that might be a user's text. An omitted argument becomes "…"."""
     if not args:
         return _VALUES.split(message, maxsplit=1)[0].rstrip()
     template = _VALUES_IN_TEMPLATE.split(message, maxsplit=1)[0].rstrip()
@@ -271,13 +265,13 @@ def _of_library(message: str, args: tuple[object, ...] | Mapping[str, object] | 
 
 
 def _named(error: BaseException) -> str:
-    """Returns the exception's type, or its message if that may be logged."""
+    """Returns the exception's message if it is safe to log, otherwise its type."""
     name = type(error).__name__
     return str(error) or name if _may_be_logged(error) else name
 
 
 def _places(error: BaseException) -> str:
-    """Returns the exception's traceback, whose source lines contain no values, and its type."""
+    """Returns the exception's type and traceback. Source lines contain no values."""
     stack = traceback.extract_tb(error.__traceback__)
     for frame in stack:
         frame.filename = source_path(frame.filename)
@@ -287,7 +281,7 @@ def _places(error: BaseException) -> str:
 
 
 def _may_be_logged(error: BaseException) -> bool:
-    """Whether an exception's message is our own or the operating system's."""
+    """Returns whether an exception's message is Typist's own or the operating system's."""
     if isinstance(error, OSError):
         return error.errno is not None or type(error).__module__.partition(".")[0] in ("builtins", *OURS)
     return isinstance(error, TypistError)

@@ -1,13 +1,13 @@
-"""The way to an address: through a proxy or directly, and which certificates are trusted there.
+"""Network access: which proxy is used for a URL, and which certificates are trusted.
 
-A company may let its programs out only through a proxy, and may read TLS with a certificate authority of its own. The
-variables that say so are curl's (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) and OpenSSL's (SSL_CERT_FILE,
-SSL_CERT_DIR). HTTP libraries read them in different ways: slack_sdk has no NO_PROXY, aiohttp no proxy for wss, httpx2
-no networks in NO_PROXY, botocore no ALL_PROXY. So every client of this process asks `proxy_of` and `tls` here, and
-reads nothing by itself. The clouds' libraries, which find credentials, have no such argument: `share` completes the
-variables that they read.
+A company might allow access to the internet only through a proxy, and might inspect TLS with its own certificate
+authority. The variables for this are curl's (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) and OpenSSL's
+(SSL_CERT_FILE, SSL_CERT_DIR). HTTP libraries interpret them differently: slack_sdk ignores NO_PROXY, aiohttp has no
+proxy for wss, httpx2 doesn't support networks in NO_PROXY, and botocore ignores ALL_PROXY. So every client in this
+process uses `proxy_of` and `tls`, and reads nothing by itself. The clouds' libraries for credentials have no such
+argument, so `share` completes the variables that they read.
 
-Of the rules, curl's apply, with two of Go's: a loopback address is always reached directly, and NO_PROXY may hold
+The rules are curl's, with two of Go's: loopback addresses are always reached directly, and NO_PROXY can contain
 networks (10.0.0.0/8). Names are not resolved for that.
 """
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     import httpx2
 
 USER_AGENT = f"typist/{__version__}"
-"""What Typist calls itself to MCP servers and their authorization servers. Firewalls refuse a library's own name."""
+"""Typist's user agent for MCP servers and their authorization servers. Some firewalls refuse a library's default."""
 VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""The variables of proxies are read in small letters, too."""
+"""The proxy variables are also read in lowercase."""
 NO_PROXY = "NO_PROXY"
 _FOLDER = "SSL_CERT_DIR"
 _CERTIFICATES = ("SSL_CERT_FILE", _FOLDER)
-"""The first that is set counts."""
+"""The first variable that is set counts."""
 _PROXIES = {
     "https": ("HTTPS_PROXY", "ALL_PROXY"),
     "wss": ("HTTPS_PROXY", "ALL_PROXY"),
@@ -46,19 +46,19 @@ _PROXIES = {
 }
 _PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
-"""What requests, which Google's and Microsoft's libraries use, and botocore read."""
+"""Read by botocore, and by requests, which Google's and Microsoft's libraries use."""
 _UNTRUSTED = {2, 18, 19, 20, 21}
 """OpenSSL's codes for a certificate that no trusted authority has issued."""
 _PROXY_ERRORS = ("ClientHttpProxyError", "ClientProxyConnectionError", "ProxyError", "ConnectError", "ConnectTimeout")
-"""The classes of aiohttp, httpx2 and requests for a proxy that refuses or that can't be reached, by name: nothing is
-imported."""
+"""Names of aiohttp's, httpx2's and requests' error classes for a proxy that refuses or is unreachable. Names avoid
+importing them."""
 _NO_CONNECTION = ("ClientConnectorError", "ClientConnectorDNSError", "ClientOSError", "ServerDisconnectedError")
-"""The classes of aiohttp, which the vendors' SDKs use here, too, for a connection that did not open, or ended before an
-answer."""
+"""Names of aiohttp's error classes, which the vendors' SDKs also use here, for a connection that didn't open or closed
+before a response."""
 _NO_HTTP = "ClientResponseError"
-"""The class of aiohttp for an answer that can't be read as HTTP. Its subclasses are for others."""
+"""aiohttp's error class for a response that can't be read as HTTP. Its subclasses are for other errors."""
 _REACHED = (0, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
-"""The codes of errors that only an open connection can have."""
+"""Codes of errors that only an open connection can have."""
 _PROXY_AUTHENTICATION_REQUIRED = 407
 _DNS_SAYS = "DNS says: "
 _REMEDIES = {
@@ -79,17 +79,16 @@ _REMEDIES = {
         "Check this machine's network, and firewalls on the way.",
     ),
 }
-"""What to do about what `reason_of` says, by words of it. The first that fits counts."""
+"""What to do about a reason from `reason_of`, by words in it. The first match counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How an address is reached."""
+    """How a URL is reached."""
 
     proxy: str | None = field(default=None, repr=False)
-    """The proxy's URL, which may hold a password; None: directly."""
+    """The proxy's URL, which can contain a password; None for a direct connection."""
     variable: str = ""
-    """The variable that says so; "" if none does."""
 
     @property
     def shown(self) -> str:
@@ -98,9 +97,9 @@ class Way:
 
 
 def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
-    """Returns how a URL (http, https, ws or wss) is reached. Raises SettingsError for a proxy that can't be used.
+    """Returns how a URL (http, https, ws or wss) is reached. Raises SettingsError for an unusable proxy.
 
-    `env`: the variables; by default this process's.
+    `env`: the variables; by default those of this process.
     """
     address = urlsplit(url)
     host = (address.hostname or "").rstrip(".")
@@ -118,27 +117,27 @@ def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
 
 
 def proxy_of(url: str) -> str | None:
-    """Returns the URL of the proxy to an address, None if it is reached directly. Raises SettingsError."""
+    """Returns the URL of the proxy for a URL, or None if it is reached directly. Raises SettingsError."""
     return way_to(url).proxy
 
 
 def httpx2_proxy(url: str) -> "httpx2.Proxy | None":
-    """Returns the proxy to an address for a client of httpx2, None if it is reached directly. Raises SettingsError."""
+    """Returns the proxy for a URL for httpx2 clients, or None if it is reached directly. Raises SettingsError."""
     proxy = proxy_of(url)
     if proxy is None:
         return None
     import httpx2
 
-    # As a header: aiohttp, behind httpx2 in the vendors' SDKs, warns of users given otherwise.
+    # As a header, because aiohttp, which the vendors' SDKs use through httpx2, warns about credentials in other places.
     url_alone = httpx2.URL(proxy).copy_with(username=None, password=None)
     return httpx2.Proxy(url_alone, headers=_authorization(proxy))
 
 
 def forwarded_headers(url: str) -> dict[str, str]:
-    """Returns the headers for the proxy in each request to an address over http. Raises SettingsError.
+    """Returns the headers for the proxy in each request to an http URL. Raises SettingsError.
 
-    A request over https is sent through a tunnel, whose own request has them. aiohttp, behind httpx2 in the vendors'
-    SDKs, opens none for http and then leaves out the headers of `httpx2_proxy`.
+    An https request goes through a tunnel, and the request that opens the tunnel has these headers. For http, aiohttp
+    (which the vendors' SDKs use through httpx2) opens no tunnel and then omits the headers of `httpx2_proxy`.
     """
     proxy = proxy_of(url) if urlsplit(url).scheme == "http" else None
     return _authorization(proxy) if proxy else {}
@@ -154,16 +153,16 @@ def _authorization(proxy: str) -> dict[str, str]:
 
 @cache
 def tls() -> ssl.SSLContext:
-    """Returns the trusted certificates: those of SSL_CERT_FILE or SSL_CERT_DIR, or else the system's.
+    """Returns the trusted certificates of SSL_CERT_FILE or SSL_CERT_DIR, or else the system's. Raises SettingsError.
 
-    They are loaded once, because loading takes longer than the rest of a client's setup. Raises SettingsError.
+    They are loaded once, because loading takes longer than the rest of a client's setup.
     """
-    # Only now: `typist --help` needs no HTTP client.
+    # Imported late, because `typist --help` doesn't need an HTTP client.
     import httpx2
 
     name, path = next(_set(os.environ, _CERTIFICATES), ("", ""))
     if name == _FOLDER and not os.path.isdir(path):
-        # OpenSSL would trust nothing, in silence.
+        # Otherwise, OpenSSL would silently trust nothing.
         raise SettingsError([f"{_FOLDER} names {path}, which is no folder."])
     try:
         return httpx2.create_ssl_context()
@@ -174,13 +173,13 @@ def tls() -> ssl.SSLContext:
 
 
 def certificates(env: Mapping[str, str] | None = None) -> str | None:
-    """Returns the file or folder of trusted certificates that a variable names; None for the system's."""
+    """Returns the configured file or folder of trusted certificates, or None for the system's."""
     named = _set(os.environ if env is None else env, _CERTIFICATES)
     return next((value for _, value in named), None)
 
 
 def share(env: Mapping[str, str]) -> None:
-    """Gives the libraries that read this process's environment what `env`, with `.env`, says of the network."""
+    """Exports the network settings in `env`, including those from `.env`, to this process's libraries."""
     for name, value in _set(env, VARIABLES):
         os.environ.setdefault(name, value)
     for _, every in _set(env, ("ALL_PROXY",)):
@@ -193,9 +192,9 @@ def share(env: Mapping[str, str]) -> None:
 
 
 def reason_of(error: BaseException, url: str) -> str:
-    """Returns why a request to a URL failed on its way, as the rest of a sentence; "" if the way isn't to blame.
+    """Returns why a request failed on its way to a URL, as the rest of a sentence; "" if the network isn't the cause.
 
-    The host is named, and neither a path nor a password.
+    The result includes the host, but no path or password.
     """
     try:
         way = way_to(url)
@@ -203,7 +202,7 @@ def reason_of(error: BaseException, url: str) -> str:
         return str(problem).removesuffix(".")
     causes = list(_causes(error))
     host = urlsplit(url).hostname or ""
-    # It is the server's certificate, also behind a proxy. aiohttp's own error has no code; the system's has one.
+    # The certificate is the server's, even behind a proxy. aiohttp's own error has no code; the system's has one.
     refused = (cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError))
     if with_code := next((cause for cause in refused if hasattr(cause, "verify_code")), None):
         return _certificate_problem(with_code, host)
@@ -220,19 +219,19 @@ def reason_of(error: BaseException, url: str) -> str:
 
 
 def remedy(reason: str, address: str) -> str:
-    """Returns what to do about a reason that `reason_of` gave; "" for others. `address`: the setting that has it."""
+    """Returns what to do about a reason from `reason_of`; "" for others. `address`: the setting with the URL."""
     return next((fix for words, fix in _REMEDIES.items() if words in reason), "").replace("{address}", address)
 
 
 def wants_password(error: BaseException) -> bool:
-    """Returns whether a proxy refused a request because it wants another user and password."""
+    """Returns whether a proxy refused a request because it requires a different user and password."""
     return any(_status_of_proxy(cause) == _PROXY_AUTHENTICATION_REQUIRED for cause in _causes(error))
 
 
 def refusal(status: int, url: str) -> str:
-    """Returns what a response says if a proxy on the way made it, as the rest of a sentence; "" if the server did.
+    """Returns the meaning of a response if a proxy created it, as the rest of a sentence; "" if the server did.
 
-    A proxy answers requests over http itself. Only from a status of its own can anybody tell.
+    A proxy answers http requests itself, which is recognizable only by statuses that are specific to proxies.
     """
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return ""
@@ -244,22 +243,22 @@ def refusal(status: int, url: str) -> str:
 
 
 def _status_of_proxy(error: BaseException) -> int:
-    """Returns the status with which a proxy refused a request; 0 if it is another error."""
+    """Returns the status with which a proxy refused a request, or 0 if it is another error."""
     status = getattr(error, "status", None)
     if type(error).__name__ not in _PROXY_ERRORS:
         return _PROXY_AUTHENTICATION_REQUIRED if status == _PROXY_AUTHENTICATION_REQUIRED else 0
-    # httpx2's own begins with the status, and the one of requests quotes it.
+    # httpx2's message begins with the status, and that of requests quotes it.
     found = None if isinstance(status, int) else re.search(r"(?:^|connection failed: )(\d{3})\b", str(error))
     return status if isinstance(status, int) else int(found[1]) if found else 0
 
 
 def _is_unreachable(error: BaseException) -> bool:
-    """Returns whether the system opened no connection at all, by its code: refused, no route, an unknown name."""
+    """Returns whether the system couldn't open a connection, by its code: refused, no route, unknown name."""
     return isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and (error.errno or 0) not in _REACHED
 
 
 def _no_tls(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns that a server's TLS failed, in OpenSSL's words; "" if it didn't. A wrong port may have none."""
+    """Returns a server's TLS failure in OpenSSL's words; "" for other errors. A wrong port might not use TLS at all."""
     for cause in causes:
         # aiohttp's own error has no reason; the system's has one.
         if isinstance(cause, ssl.SSLError) and (reason := getattr(cause, "reason", None)):
@@ -268,11 +267,11 @@ def _no_tls(causes: Iterable[BaseException], address: SplitResult) -> str:
 
 
 def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns why a connection did not open, in the system's words, or that the server ended it; "" for others."""
+    """Returns why a connection didn't open, in the system's words, or that the server closed it; "" for others."""
     for cause in causes:
         is_in_way = type(cause).__name__ in _NO_CONNECTION or _is_unreachable(cause)
         if is_in_way and isinstance(cause, OSError) and cause.errno:
-            # Codes of the resolver are negative, and it has its own words for them.
+            # The resolver's codes are negative, with messages of their own.
             said = os.strerror(cause.errno) if cause.errno > 0 else f"{_DNS_SAYS}{cause.strerror}"
             return f"{_shown(address)}: {said}" if address.hostname else said
     is_over = address.hostname and any(type(cause).__name__ in _NO_CONNECTION for cause in causes)
@@ -280,13 +279,15 @@ def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str
 
 
 def _no_http(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns that a server's answer can't be read as HTTP: something else may be there. "" for other errors."""
+    """Returns that a response can't be read as HTTP, because something else might be running there; "" for other
+    errors.
+    """
     is_unreadable = address.hostname and any(type(cause).__name__ == _NO_HTTP for cause in causes)
     return f"{_shown(address)} gives an answer that can't be read as HTTP" if is_unreadable else ""
 
 
 def _refused(way: Way, status: int) -> str:
-    """Returns what a proxy's own status means, as the rest of a sentence."""
+    """Returns the meaning of a proxy's status, as the rest of a sentence."""
     proxy = f"the proxy {way.shown}"
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return f"{proxy} ({way.variable}) refuses to connect, with the status {status}"
@@ -302,7 +303,7 @@ def _certificate_problem(error: ssl.SSLCertVerificationError, host: str) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yields an error and what led to it, also within groups."""
+    """Yields an error and its causes, including those in groups."""
     left: list[object] = [error]
     seen: set[int] = set()
     while left:
@@ -312,19 +313,19 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(cause))
         yield cause
         inner = cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()
-        # aiohttp keeps the system's error about a certificate in an attribute.
+        # aiohttp stores the system's error about a certificate in an attribute.
         left += [*inner, cause.__cause__, cause.__context__, getattr(cause, "certificate_error", None)]
 
 
 def _set(env: Mapping[str, str], names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yields those of these variables that have a value. As with curl, small letters come first."""
+    """Yields those of these variables that have a value. As in curl, lowercase names take precedence."""
     for name in names:
         if value := env.get(name.lower(), "").strip() or env.get(name, "").strip():
             yield name, value
 
 
 def _usable(name: str, value: str) -> str:
-    """Returns a proxy's URL; a value without a scheme is one of http. Raises SettingsError."""
+    """Returns a proxy's URL; without a scheme, it is an http URL. Raises SettingsError."""
     url = value if "://" in value else f"http://{value}"
     scheme = re.match(r"([a-z][a-z\d+.-]*)://", url, re.ASCII | re.IGNORECASE)
     if scheme and scheme[1].lower() not in ("http", "https"):
@@ -339,8 +340,8 @@ def _usable(name: str, value: str) -> str:
 
 
 def _is_address(url: str) -> bool:
-    """Returns whether a URL has a host and nothing behind the port, so that all HTTP libraries read the same host."""
-    # Only now, as in `tls`.
+    """Returns whether a URL has a host and nothing after the port, so that all HTTP libraries see the same host."""
+    # Imported late, as in `tls`.
     import httpx2
 
     try:
@@ -375,7 +376,7 @@ def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _covers(entry: str, host: str, port: int) -> bool:
-    """Returns whether an entry of NO_PROXY is about a host: *, a name with its subdomains, an address or a network."""
+    """Returns whether an entry of NO_PROXY covers a host: *, a name with its subdomains, an address or a network."""
     if entry == "*":
         return True
     name, only_port = _split_port(entry.rpartition("://")[2].rstrip("/"))
@@ -391,7 +392,7 @@ def _covers(entry: str, host: str, port: int) -> bool:
 
 
 def _split_port(entry: str) -> tuple[str, int | None]:
-    """Returns the host of an entry, and its port if it has one. An IPv6 address with a port stands in brackets."""
+    """Returns the host of an entry, and its port if it has one. An IPv6 address with a port is in brackets."""
     if bracketed := re.fullmatch(r"\[([^\]]*)\](?::(\d+))?", entry):
         return bracketed[1], int(bracketed[2]) if bracketed[2] else None
     if entry.count(":") == 1:

@@ -1,4 +1,4 @@
-"""The settings, read from the environment and `.env`, and validated before anything starts.
+"""Settings from the environment and `.env`, validated before anything starts.
 
 No other module reads the environment. A `parse` function raises ValueError with the rest of a sentence that begins with
 the variable's name: "must be a whole number from 1 to 10".
@@ -47,10 +47,8 @@ _URL = re.compile(
 )
 
 _PLAIN = re.compile(r"[\w.,:/@%+=-]+")
-"""What `.env` holds without quotes."""
 _DIGITS = re.compile(r"[0-9]{1,12}")
 _NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
-"""The name of a variable in `.env`."""
 _QUOTES = "\"'`“”„‘’«»"
 _CLOUD_NAME = re.compile(r"[a-z0-9][a-z0-9.:-]*")
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+")
@@ -58,7 +56,7 @@ _PUBLIC_URL = re.compile(
     r"(?:https://(?:[a-z0-9-]+\.)*[a-z0-9-]+|http://(?:127\.0\.0\.1|localhost))(?::[1-9]\d{0,4})?/?"
 )
 MAX_DOMAINS = 100
-"""OpenAI takes no more."""
+"""OpenAI's limit."""
 MAX_MODELS = 99
 """Slack's menu has at most 100 options. The first one is the default."""
 
@@ -77,7 +75,6 @@ def _api_key(value: str) -> str:
 
 
 def _secret(value: str) -> str:
-    """A key or token goes into a request's header, which takes no more than this."""
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("must be one word of plain letters, digits and signs. Copy it again")
     return value
@@ -105,14 +102,14 @@ def _url(value: str) -> str:
 
 
 def _public_url(value: str) -> str:
-    """A host and a port: whatever stands after them would change at which path a sign-in ends."""
+    """Parses a URL with only a host and a port. Anything after them would change the path where a sign-in ends."""
     if not _PUBLIC_URL.fullmatch(value.lower()):
         raise ValueError("must be an address such as https://typist.example.com, with HTTPS and without a path")
     return value.lower().rstrip("/")
 
 
 def _cloud_name(value: str) -> str:
-    """A region or a project becomes a part of an address."""
+    """Parses a region or project, which becomes part of a URL."""
     if not _CLOUD_NAME.fullmatch(value):
         raise ValueError("must be a name of lowercase letters, digits and hyphens, as the cloud's console shows it")
     return value
@@ -132,11 +129,11 @@ TOKEN_KINDS = {
     "xoxe.xoxb-": "a rotating bot token, which Typist doesn't renew",
     "xoxe-": "a refresh token",
 }
-"""Slack's tokens, by how they begin."""
+"""Slack's token types, by prefix."""
 _JOINER = re.compile("(?<=[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\u200d(?=[\u2190-\u2bff\U0001f000-\U0001faff])")
 """Joins emoji into one: 🏳️‍🌈."""
 _SECRET = re.compile(rf"\b(?:sk-|{'|'.join(map(re.escape, TOKEN_KINDS))})[\w.-]{{7,}}\w|(?<=:/)/?[^\s/@]+@")
-"""What may be a token, a key or a password in a sentence about the setting in which somebody has put it by mistake."""
+"""Matches a possible token, key or password in a sentence about a setting, where somebody put it by mistake."""
 
 
 def _token(prefix: str) -> Callable[[str], str]:
@@ -150,7 +147,7 @@ def _token(prefix: str) -> Callable[[str], str]:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """Returns the parser of a whole number. Python refuses to read one of thousands of digits."""
+    """Returns the parser of a whole number. Python refuses to parse one with thousands of digits."""
 
     def parse(value: str) -> int:
         if not _DIGITS.fullmatch(value) or not low <= int(value) <= high:
@@ -170,7 +167,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _address_and_port(value: str) -> tuple[str, int]:
-    """A port is on this machine's loopback, unless an address stands before it: 0.0.0.0:8080, [::]:8080."""
+    """Parses a port on the loopback interface, or an address and a port: 0.0.0.0:8080, [::]:8080."""
     address, _, port = value.rpartition(":")
     try:
         host = str(ipaddress.ip_address(address.strip("[]"))) if address else "127.0.0.1"
@@ -186,15 +183,15 @@ def _on_off(value: str) -> bool:
 
 
 _RUN_TOGETHER = re.compile(rf"[^\w/.:@-](?:{'|'.join(VENDORS)})/")
-"""A second model behind something else than a comma. Servers may have models with spaces in their names."""
+"""A second model after something other than a comma. Some servers' models have spaces in their names."""
 
 
 def parse_models(value: str) -> tuple[str, ...]:
-    """Returns the models of a comma-separated list of vendor/model, in order, without their names. Raises ValueError.
+    """Returns the models in a comma-separated list of vendor/model, in order, without display names. Raises ValueError.
 
-    A name for people may follow each: `openai/llama3.2 as Our Llama` (parse_model_names).
+    A display name can follow each model: `openai/llama3.2 as Our Llama` (parse_model_names).
     """
-    # Slack's menu takes no model twice.
+    # Slack's menu doesn't accept a model twice.
     models = tuple(dict.fromkeys(model for model, _ in _named_models(value)))
     if wrong := next((model for model in models if not model.isprintable()), None):
         raise ValueError(f"must have plain spaces only; {wrong!r} isn't one model")
@@ -213,7 +210,7 @@ def parse_models(value: str) -> tuple[str, ...]:
 
 
 def _meant(model: str) -> str:
-    """Returns what somebody may have meant by a model without a vendor, or with one that Typist doesn't know."""
+    """Returns a suggestion for a model without a vendor or with an unknown vendor."""
     for separator in "/:":
         vendor, _, name = model.partition(separator)
         if name and (similar := difflib.get_close_matches(vendor.lower(), VENDORS, n=1, cutoff=0.8)):
@@ -226,9 +223,9 @@ def _meant(model: str) -> str:
 
 
 def parse_model_names(value: str) -> dict[str, str]:
-    """Returns what people read of models where it isn't the model's own name, by model. Raises ValueError.
+    """Returns models' display names that differ from their own names, by model. Raises ValueError.
 
-    That is the name after `as`, or vendor/model where models of two vendors have one name.
+    A display name is the name after `as`, or vendor/model if models of two vendors have the same name.
     """
     listed = dict(_named_models(value))
     chosen = {model: name for model, name in listed.items() if name is not None}
@@ -245,9 +242,9 @@ def parse_model_names(value: str) -> dict[str, str]:
 
 
 def _named_models(value: str) -> list[tuple[str, str | None]]:
-    """Returns the models of a comma-separated list, each with the name after `as`, None where there is no `as`.
+    """Returns the models in a comma-separated list, each with its name after `as` or None.
 
-    Raises ValueError for two models without a comma.
+    Raises ValueError for two models without a comma between them.
     """
     entries = [entry.strip() for entry in value.split(",") if entry.strip()]
     if wrong := next((entry for entry in entries if _RUN_TOGETHER.search(entry)), None):
@@ -267,7 +264,7 @@ def _transcription_model(value: str) -> str:
 
 
 def parse_model_option(value: str, option: str = "--model") -> tuple[str, ...]:
-    """Returns the models that an option names. Raises SettingsError."""
+    """Returns the models in an option's value. Raises SettingsError."""
     try:
         return parse_models(value)
     except ValueError as problem:
@@ -285,7 +282,7 @@ def _ids(pattern: str, what: str) -> Callable[[str], frozenset[str]]:
 
 
 def parse_web_search(value: str) -> WebSearch | None:
-    """Returns the web search of on, off or a comma-separated list of hosts; None for off. Raises ValueError."""
+    """Parses on, off, or a comma-separated list of hosts. Returns None for off. Raises ValueError."""
     if value.lower() in ("on", "off"):
         return WebSearch() if value.lower() == "on" else None
     domains = tuple(part.strip().lower() for part in value.split(",") if part.strip())
@@ -317,14 +314,14 @@ def _kinds(value: str) -> frozenset[UserKind]:
 
 
 def _file_name(value: str) -> str:
-    """Raises ValueError for what should be in a file: an error would show it, and it may hold a key."""
+    """Raises ValueError if the value looks like a file's content: it might be a key, and an error would show it."""
     if value.startswith(("{", "[")):
         raise ValueError("must be the path of a file, not what is in it")
     return value
 
 
 def _path(value: str) -> Path:
-    """Returns a path in which ~ is a home, as in a shell: nothing else expands it in an environment file."""
+    """Returns a path with ~ expanded, because nothing else expands it in an environment file."""
     try:
         return Path(value).expanduser()
     except RuntimeError:
@@ -332,7 +329,7 @@ def _path(value: str) -> Path:
 
 
 def _weekly(value: str) -> str:
-    # Only now: few set it, and the import takes longer than some commands do.
+    # Imported late, because few people set it and the import takes longer than some commands.
     from bot.core.schedules import weekly_rule
 
     weekly_rule(value)
@@ -363,7 +360,7 @@ def _setting(variable: str, parse: Callable[[str], Any] = str, default: Any = ""
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be configured. Secrets are not in the repr."""
+    """All settings. The repr doesn't include secrets."""
 
     slack_bot_token: str = _setting("SLACK_BOT_TOKEN", _token("xoxb-"), secret=True)
     slack_app_token: str = _setting("SLACK_APP_TOKEN", _token("xapp-"), secret=True)
@@ -372,18 +369,17 @@ class Settings:
     read_channel: bool = _setting("BOT_READ_CHANNEL", _on_off, True)
     slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
     vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
-    """By the vendor's name in the registry, which names the variables too."""
+    """By the vendor's name in the registry, which also defines the variables."""
     models: tuple[str, ...] = _setting("BOT_MODELS", parse_models, ())
     model_names: ModelNames = field(default=OWN_NAMES)
-    """The names in BOT_MODELS."""
     misnamed: Mapping[str, str] = field(default_factory=dict)
-    """The variables of settings, by names that other programs read and Typist doesn't."""
+    """Settings' variables, by the names under which other programs read them and Typist doesn't."""
     system_prompt: str = _setting("BOT_SYSTEM_PROMPT")
     history_tokens: int = _setting("BOT_HISTORY_TOKENS", whole(500, 1_000_000), 16_000)
     max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", whole(16, 128_000), 8_192)
     stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", whole(1, 3_600), 60)
     carrier: CarrierName | None = None
-    """No variable sets it: Typist chooses for each reply, and tests and benchmarks force one."""
+    """Not set by any variable. Typist chooses for each reply; tests and benchmarks can force a carrier."""
     done_mention_s: int = _setting("BOT_DONE_PING_S", whole(0, 86_400), 60)
     engagement: str = _setting("BOT_ENGAGEMENT", _one_of(*Engagement), Engagement.FOLLOW_UPS.value)
     web_search: WebSearch | None = _setting("BOT_WEB_SEARCH", parse_web_search, None)
@@ -392,7 +388,7 @@ class Settings:
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
     retention_days: int = _setting("BOT_RETENTION_DAYS", whole(1, 36_500), 30)
     weekly_report: str = _setting("BOT_WEEKLY_REPORT", _weekly, "")
-    """When it is due, as `weekly_rule` (core/schedules.py) reads it; "": never."""
+    """When it is due, in the format of `weekly_rule` (core/schedules.py); "" for never."""
     catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", whole(0, 168), 12)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
@@ -400,33 +396,30 @@ class Settings:
     allow_channels: frozenset[str] = _setting("BOT_ALLOW_CHANNELS", _channels, frozenset())
     mcp_config: str = _setting("BOT_MCP_CONFIG", _file_name)
     mcp: McpSetup = field(default=McpSetup())
-    """The servers and rules in the file of BOT_MCP_CONFIG."""
     secret_keys: tuple[str, ...] = _setting("BOT_SECRET_KEYS", _secret_keys, (), secret=True)
-    """The newest first. They encrypt people's accounts at MCP servers."""
+    """Newest first. They encrypt people's accounts at MCP servers."""
     caps: tuple[Cap, ...] = _setting("BOT_CAPS", parse_caps, ())
     prices: tuple[OwnPrice, ...] = _setting("BOT_PRICES", _price_file, ())
     max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", whole(1, 10_000), 3)
     drain_s: int = _setting("BOT_DRAIN_S", whole(0, 3_600), 25)
     health_at: tuple[str, int] | None = _setting("BOT_HEALTH_PORT", _address_and_port, None)
-    """An address of this machine, and a port."""
     public_url: str = _setting("BOT_PUBLIC_URL", _public_url)
-    """The address under which browsers reach that port."""
     traces_url: str = _setting("BOT_TRACES_URL", _url)
     log_level: str = _setting("BOT_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info")
     log_format: str = _setting("BOT_LOG_FORMAT", _one_of("text", "json"), "text")
 
     def with_vendor(self, name: str, vendor: VendorSettings) -> "Settings":
-        """Returns these settings with another key, address or API of one vendor."""
+        """Returns these settings with a different key, URL or API for one vendor."""
         return replace(self, vendors={**self.vendors, name: vendor})
 
 
 def is_set(env: Mapping[str, str], variable: str) -> bool:
-    """Returns whether a secret has a value, here or in a file."""
+    """Returns whether a secret has a value, either directly or in a file."""
     return bool(env.get(variable) or env.get(variable + FILE))
 
 
 def log_format(env: Mapping[str, str]) -> str:
-    """Returns the format of the log as far as it is known before the settings are valid."""
+    """Returns the log's format, as far as it is known before the settings are validated."""
     return "json" if env.get("BOT_LOG_FORMAT", "").strip().lower() == "json" else "text"
 
 
@@ -435,7 +428,7 @@ _UNSET_FIX = "Set it, or write ${NAME:-} for one that may be empty. In DATABASE_
 
 
 def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
-    """Returns the process's environment, with the variables that only `.env` has. Raises SettingsError."""
+    """Returns the process's environment, completed with variables from `.env`. Raises SettingsError."""
     statements = list(parse_stream(StringIO(_env_text(env_file))))
     known = os.environ.keys() | {statement.key for statement in statements}
     problems = ((_line_of(one), _wrong_in(one) or _unset_in(one, known)) for one in statements)
@@ -447,7 +440,7 @@ def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
 
 
 def _wrong_in(binding: Binding) -> str:
-    """Returns what is wrong with a statement of `.env`, as the rest of a sentence; "" if nothing is."""
+    """Returns what is wrong with a statement in `.env`, as the rest of a sentence; "" if nothing is."""
     _, _, value = binding.original.string.partition("=")
     if binding.error and value.lstrip()[:1] in ("'", '"'):
         return "the value's quotes must be closed, with at most a comment behind them"
@@ -456,16 +449,16 @@ def _wrong_in(binding: Binding) -> str:
 
 
 def _unset_in(binding: Binding, known: Collection[str | None]) -> str:
-    """Returns that a setting's value has a variable that isn't set, as the rest of a sentence; "" if it has none."""
+    """Returns that a value refers to an unset variable, as the rest of a sentence; "" if it doesn't."""
     if binding.key not in variables() or binding.key in os.environ:
         return ""
-    # The variable isn't named: it may be a part of a password.
+    # The variable isn't named, because it might be part of a password.
     is_lost = any(name not in known for name in _VARIABLE.findall(binding.value or ""))
     return f"the value has ${{…}} with a variable that is not set. {_UNSET_FIX}" if is_lost else ""
 
 
 def _without_empty_repetitions(statements: Iterable[Binding]) -> Iterator[str]:
-    """Yields the statements of `.env` without empty ones that would override an earlier value of the same name."""
+    """Yields the statements of `.env`, without empty ones that would override an earlier value."""
     named = set()
     for statement in statements:
         if statement.value or statement.key not in named:
@@ -475,15 +468,15 @@ def _without_empty_repetitions(statements: Iterable[Binding]) -> Iterator[str]:
 
 
 def _line_of(binding: Binding) -> int:
-    """Returns the line of a statement of `.env`, which blank lines may be read with."""
+    """Returns the line number of a statement, which the parser reports including preceding blank lines."""
     statement = binding.original.string
     return binding.original.line + statement[: len(statement) - len(statement.lstrip())].count("\n")
 
 
 def complete_env_file(name: str, value: str, env_file: Path = Path(".env")) -> None:
-    """Adds a setting to `.env`: in place of its line, which has no value, or else at the end. Raises SettingsError.
+    """Adds a setting to `.env`, replacing its empty line or appending to the file. Raises SettingsError.
 
-    Only its owner can read the file. It is replaced as a whole, so a process that dies meanwhile leaves the old one.
+    Only its owner can read the file. It is replaced atomically, so if the process dies, the old file remains.
     """
     statements = list(parse_stream(StringIO(_env_text(env_file))))
     texts = [statement.original.string for statement in statements]
@@ -499,7 +492,7 @@ def complete_env_file(name: str, value: str, env_file: Path = Path(".env")) -> N
         texts.append(line)
     target = env_file.resolve()
     try:
-        # It gets the mode 600.
+        # The file gets mode 600.
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".env.", delete=False) as new:
             try:
                 new.write("".join(texts).encode())
@@ -516,16 +509,16 @@ def complete_env_file(name: str, value: str, env_file: Path = Path(".env")) -> N
 
 
 def _env_text(env_file: Path) -> str:
-    """Returns what the file says, "" if there is none. Raises SettingsError."""
+    """Returns the file's content, or "" if it doesn't exist. Raises SettingsError."""
     try:
-        # In bytes: the ends of its lines stay as they are.
+        # Read as bytes, to keep line endings unchanged.
         return env_file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return ""
     except IsADirectoryError:
         raise SettingsError([f"{env_file} is a directory. Remove it, or put a file with the settings there."]) from None
     except UnicodeDecodeError:
-        # Not chained: the error has the file's text.
+        # Not chained, because the error contains the file's text.
         raise SettingsError([f"{env_file} is not in UTF-8. Save it in UTF-8."]) from None
     except OSError as error:
         reason = os.strerror(error.errno or 0)
@@ -533,7 +526,7 @@ def _env_text(env_file: Path) -> str:
 
 
 def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool = False) -> Settings:
-    """Returns the validated settings; an empty variable counts as not set. Raises SettingsError with all problems."""
+    """Returns the validated settings. An empty variable counts as not set. Raises SettingsError with all problems."""
     env = _with_files(env)
     problems = _unknown(env)
     values: dict[str, Any] = {}
@@ -545,7 +538,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     names = ModelNames(_parsed(env, "BOT_MODELS", parse_model_names, problems) or {})
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp, model_names=names)
     settings = replace(settings, misnamed=_misnamed(env, settings))
-    # Each sentence begins with the variable that is missing.
+    # Each sentence begins with the missing variable.
     problems += [sentence + _unread(env, sentence.partition(" ")[0]) for sentence in missing_access(settings)]
     problems += _contradictions(settings)
     if settings.traces_url and not has_telemetry():
@@ -561,23 +554,23 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
         keys = " or ".join(f"{variable} (from {page})" for variable, page in pages.items())
         problems.append(f"No model is configured. Set {keys} in .env.{_unread(env, *pages)}")
     if problems:
-        # A variable that says two things is read twice.
+        # A variable used for two settings is read twice.
         raise SettingsError([_SECRET.sub(_MASK, problem) for problem in dict.fromkeys(problems)])
     return settings
 
 
 FILE = "_FILE"
-"""Ends the variable that names a secret's file: Docker and Kubernetes put secrets into files."""
+"""Suffix of variables with a secret's file name. Docker and Kubernetes put secrets into files."""
 
 
 def secret_variables() -> list[str]:
-    """Returns the names of the variables that hold tokens, keys and passwords."""
+    """Returns the names of the variables for tokens, keys and passwords."""
     keys = [vendor.api_key_variable for vendor in VENDORS.values() if vendor.api_key_variable]
     return [setting.metadata["variable"] for setting in _fields() if not setting.repr] + keys
 
 
 def _with_files(env: Mapping[str, str]) -> Mapping[str, str]:
-    """Returns the environment with the secrets that files hold, in place of the files. Raises SettingsError."""
+    """Returns the environment with the files of secrets replaced by their content. Raises SettingsError."""
     whole, problems = dict(env), []
     for variable in secret_variables():
         path = whole.pop(variable + FILE, "").strip()
@@ -590,10 +583,10 @@ def _with_files(env: Mapping[str, str]) -> Mapping[str, str]:
             except OSError as error:
                 wrong = f"can't be read: {os.strerror(error.errno or 0)}"
             except ValueError:
-                # Not chained: the error has the secret.
+                # Not chained, because the error contains the secret.
                 wrong = "is not a text in UTF-8"
             if wrong:
-                # Somebody may have put the secret itself there.
+                # Somebody might have put the secret itself there.
                 named = path if "/" in path and "://" not in path else "a file"
                 problems.append(f"{variable}{FILE} names {named}, which {wrong}.")
     if problems:
@@ -602,13 +595,12 @@ def _with_files(env: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def variables() -> list[str]:
-    """Returns the names of all variables that Typist reads."""
     of_vendors = [variable for vendor in VENDORS.values() for variable in _vendor_variables(vendor).values()]
     return [setting.metadata["variable"] for setting in _fields()] + of_vendors
 
 
 def _vendor_variables(vendor: VendorEntry) -> dict[str, str]:
-    """Returns the variables that a vendor has, by the fields of VendorSettings."""
+    """Returns a vendor's variables, by field of VendorSettings."""
     cloud = vendor.cloud
     named = {
         "api_key": vendor.api_key_variable,
@@ -621,12 +613,11 @@ def _vendor_variables(vendor: VendorEntry) -> dict[str, str]:
 
 
 def _fields() -> list[Field[Any]]:
-    """Returns the settings that are one variable each."""
     return [setting for setting in fields(Settings) if "variable" in setting.metadata]
 
 
 def _vendors(env: Mapping[str, str], problems: list[str]) -> dict[str, VendorSettings]:
-    """Returns the vendors that have a variable set; adds to `problems`."""
+    """Returns the vendors with a variable that is set; adds to `problems`."""
     vendors = {}
     for name, vendor in VENDORS.items():
         parsers = {"api_key": _api_key, "base_url": _url, "api": _one_of(*vendor.apis)}
@@ -641,7 +632,7 @@ def _vendors(env: Mapping[str, str], problems: list[str]) -> dict[str, VendorSet
 
 
 def _misplaced_key(name: str, settings: VendorSettings) -> list[str]:
-    """Says that a vendor would be sent another vendor's key, if it would."""
+    """Returns a problem if a vendor would receive another vendor's key."""
     vendor, issuer = VENDORS[name], vendor_of_key(settings.api_key)
     if issuer in ("", name) or not vendor.is_own_server(settings):
         return []
@@ -654,7 +645,7 @@ def _misplaced_key(name: str, settings: VendorSettings) -> list[str]:
 
 
 def _mcp(path: str | None, env: Mapping[str, str], public_url: str, problems: list[str]) -> McpSetup:
-    """Returns the MCP servers of a file, none without a file; adds to `problems`."""
+    """Returns the MCP servers in a file, or none if `path` is None; adds to `problems`."""
     if path is None:
         return McpSetup()
     if not _is_installed("mcp"):
@@ -667,7 +658,7 @@ def _mcp(path: str | None, env: Mapping[str, str], public_url: str, problems: li
 
 
 def has_telemetry() -> bool:
-    """Returns whether metrics and traces can be recorded: the extra telemetry is installed."""
+    """Returns whether metrics and traces can be recorded, which requires the extra telemetry."""
     return _is_installed("opentelemetry.sdk")
 
 
@@ -675,27 +666,27 @@ def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
-        # The package around it.
+        # The parent package.
         return False
 
 
 def pip_install() -> str:
-    """Returns how the command begins that installs packages for the Python that runs Typist, whatever PATH has."""
+    """Returns the beginning of a command that installs packages for the Python running Typist, regardless of PATH."""
     if _is_installed("pip"):
         return f"{shlex.quote(sys.executable)} -m pip install"
-    # In the image, and in environments that uv makes.
+    # In the image, and in environments created by uv.
     return f"pip --python {shlex.quote(sys.prefix)} install"
 
 
 def install_command(extra: str) -> str:
-    """Returns the command that installs an extra's packages beside Typist, however Typist itself is installed."""
-    # Only now: the import takes 20 ms.
+    """Returns the command that installs an extra's packages, regardless of how Typist itself is installed."""
+    # Imported late, because the import takes 20 ms.
     from importlib import metadata
 
     try:
         requirements = metadata.requires("typist") or []
     except metadata.PackageNotFoundError:
-        # A clone whose requirements.txt is installed, and nothing else.
+        # A clone with only requirements.txt installed.
         return f"{pip_install()} --editable '.[{extra}]'"
     packages = [
         text
@@ -706,12 +697,12 @@ def install_command(extra: str) -> str:
 
 
 def _parsed(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], problems: list[str]) -> Any:
-    """Returns a variable's value, None if it is not set or invalid; adds to `problems`."""
+    """Returns a variable's value, or None if it is unset or invalid; adds to `problems`."""
     value = env.get(variable, "").strip()
     if not value:
         return None
     if parse is not str and len(value) > 1 and value[0] in _QUOTES and value[-1] in _QUOTES:
-        # Docker's --env-file and Kubernetes take them for a part of the value.
+        # Docker's --env-file and Kubernetes treat quotes as part of the value.
         problems.append(f"{variable} has quotes around its value. Write it without them.")
         return None
     if parse is not str and not all(char.isprintable() or char.isspace() for char in _JOINER.sub("", value)):
@@ -736,7 +727,6 @@ def models_in_use(settings: Settings) -> tuple[str, ...]:
 
 
 def model_setup(settings: Settings) -> ModelSetup:
-    """Returns the setup from which the models in use are built."""
     options = RequestOptions(settings.max_output_tokens)
     return ModelSetup(models_in_use(settings), settings.vendors, options, settings.stall_timeout_s)
 
@@ -749,25 +739,23 @@ def without_effect(settings: Settings) -> list[str]:
 
 
 def model_prices(settings: Settings) -> ModelPrices:
-    """Returns the prices of the models in use."""
     base_urls = {name: vendor.base_url for name, vendor in settings.vendors.items() if vendor.base_url}
     return ModelPrices(settings.prices, base_urls)
 
 
 def access_rules_of(settings: Settings) -> AccessRules:
-    """Returns the settings' access rules."""
     return AccessRules(settings.allow_also, settings.allow_users, settings.allow_channels)
 
 
 def extra_scopes(settings: Settings) -> frozenset[str]:
-    """Returns the scopes that only some settings need."""
+    """Returns the scopes that only some settings require."""
     rules = access_rules_of(settings)
     needs = {SEARCH_SCOPE: settings.slack_search, GROUPS_SCOPE: rules.groups, EMAIL_SCOPE: rules.domains}
     return frozenset(scope for scope, is_needed in needs.items() if is_needed)
 
 
 def in_force(settings: Settings) -> dict[str, str]:
-    """Returns the settings that differ from their defaults, by variable, for operators. Secrets are masked."""
+    """Returns non-default settings by variable, for operators. Secrets are masked."""
     shown = {
         field.metadata["variable"]: _shown(field.metadata["variable"], value)
         for field in _fields()
@@ -804,7 +792,7 @@ def _shown(variable: str, value: object) -> str:
 
 
 def _without_secrets(url: str) -> str:
-    """Returns a URL without user, password and query; only its scheme if a part of a password might be left."""
+    """Returns a URL without user, password and query, or only its scheme if part of a password might remain."""
     match = _URL.fullmatch(url)
     if match is None:
         return f"{url.partition('://')[0]}://{_MASK}"
@@ -813,7 +801,6 @@ def _without_secrets(url: str) -> str:
 
 
 def system_prompt_in_use(settings: Settings) -> str:
-    """Returns BOT_SYSTEM_PROMPT, or else Typist's own prompt."""
     return settings.system_prompt or DEFAULT_SYSTEM_PROMPT
 
 
@@ -825,10 +812,10 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
         if name not in known and name.upper() in known
     ]
     for name in sorted(env):
-        # Others' variables may end in the same way.
+        # Other programs' variables can have the same ending.
         is_file = name.endswith(FILE) and (name.removesuffix(FILE) in known or name.startswith("SLACK_"))
         if (name.startswith("BOT_") or is_file) and name not in known:
-            # The names of two settings are less similar.
+            # The names of any two settings are less similar.
             similar = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
             hint = f" (did you mean {similar[0]}?)" if similar else ". See .env.example for all settings."
             problems.append(f"unknown setting {name}{hint}")
@@ -836,7 +823,7 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
 
 
 def _unread(env: Mapping[str, str], *missing: str) -> str:
-    """Returns a sentence about variables that are set and whose names are like a missing one's; "" if none are."""
+    """Returns a sentence about set variables whose names resemble a missing one's; "" if there are none."""
     known = variables()
     others = [name for name, value in env.items() if name not in known and value.strip()]
     similar = {name for variable in missing for name in difflib.get_close_matches(variable, others, n=1, cutoff=0.8)}
@@ -845,7 +832,7 @@ def _unread(env: Mapping[str, str], *missing: str) -> str:
 
 
 def _misnamed(env: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Returns settings of Slack that are set without BOT_, as emulators name SLACK_API_URL, and have another value."""
+    """Returns Slack settings that are set without BOT_ to a different value, like emulators' SLACK_API_URL."""
     found = {}
     for setting in _fields():
         variable = setting.metadata["variable"]
@@ -858,7 +845,7 @@ def _misnamed(env: Mapping[str, str], settings: Settings) -> dict[str, str]:
 
 
 def missing_access(settings: Settings) -> list[str]:
-    """Returns a sentence for each thing that a vendor of BOT_MODELS or BOT_TRANSCRIBE needs and that isn't there."""
+    """Returns a sentence for each missing requirement of a vendor of BOT_MODELS or BOT_TRANSCRIBE."""
     problems = []
     models = (*settings.models, *filter(None, [settings.transcribe]))
     for name, model in {model.split("/")[0]: model for model in reversed(models)}.items():
@@ -887,7 +874,7 @@ def _missing_for_cloud(vendor: VendorEntry, cloud: Cloud, ours: VendorSettings, 
 
 
 def _contradictions(settings: Settings) -> list[str]:
-    """Returns a sentence for each setting that another one makes impossible, or leaves without effect."""
+    """Returns a sentence for each setting that another one makes impossible or ineffective."""
     ours = {
         SLACK: ("BOT_SLACK_SEARCH", settings.slack_search),
         READ_CHANNEL: ("BOT_READ_CHANNEL", settings.read_channel),
@@ -917,8 +904,8 @@ def _contradictions(settings: Settings) -> list[str]:
 
 
 def unpriced_models(settings: Settings) -> tuple[str, ...]:
-    """Returns the models in use, the one that transcribes included, whose price is unknown."""
+    """Returns the models in use, including the transcription model, whose price is unknown."""
     prices = model_prices(settings)
     models = (*models_in_use(settings), *filter(None, [settings.transcribe]))
-    # A price may change with the time, but is there at any time.
+    # A price can change over time, but doesn't disappear.
     return tuple(model for model in models if prices.cost_usd(model, Usage(), 0.0) is None)

@@ -1,22 +1,20 @@
-"""Ends what holds the event loop: one step that computes for too long, and a process that stands still.
+"""Ends blocked event loops: a step that computes for too long, and a process that stands still.
 
-While one step of the loop runs, nobody else is answered, no heartbeat leaves, and SIGTERM waits. Texts from outside are
-worked through in linear time, so no step takes long. These are the bounds for a fault in that.
+While a step of the event loop runs, nothing else is answered, no heartbeat is sent, and SIGTERM waits. External text is
+processed in linear time, so no step should take long. These limits apply if that fails.
 
-A step that computes
-    The kernel counts the process's CPU time and sends SIGPROF after each second of it (setitimer). Python runs signal
-    handlers in the main thread between two instructions, and inside a regular expression that doesn't come to its end.
-    So the handler finds the step at work, and after MAX_STEP_S it raises `Stuck` right there. The step's caller treats
-    that as any error: one answer ends with a sentence, and the process goes on. Others take jobs over after 8 s of
-    silence (store/workers.py), so they don't get such a text. Time in which the process waits, or is stopped or
-    suspended, doesn't count.
+A step that computes: the kernel counts the process's CPU time and sends SIGPROF after each second of it (setitimer).
+Python runs signal handlers in the main thread between two instructions, and also inside a regular expression that
+doesn't finish. So the handler can see the current step, and raises `Stuck` in it after MAX_STEP_S. The step's caller
+treats that like any error: one answer ends with a sentence, and the process continues. Other processes take over jobs
+only after 8 s of silence (store/workers.py), so they don't get such a text. Time in which the process waits, is stopped
+or is suspended doesn't count.
 
-A process that stands still
-    No handler runs while the main thread waits in a system call that starts again, or while other code in C holds the
-    interpreter. After STANDSTILL_S without a beat of the loop, a thread in C, which needs no interpreter, writes the
-    stacks of all threads to stderr, and ends the process with exit code 1 (faulthandler). The clock counts while the
-    process is stopped, but not while the machine is suspended. A process that was stopped for so long may end without
-    need: others have its jobs by then.
+A process that stands still: no handler runs while the main thread is in a system call that restarts, or while C code
+holds the interpreter. If the loop doesn't beat for STANDSTILL_S, a C thread, which needs no interpreter, writes the
+stacks of all threads to stderr and ends the process with exit code 1 (faulthandler). The time counts while the process
+is stopped, but not while the machine is suspended. A process that was stopped for that long might be ended needlessly,
+but other processes have its jobs by then.
 
 systemd gets a sign of life with each beat (WatchdogSec=). https://docs.python.org/3/library/signal.html,
 https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
@@ -38,9 +36,9 @@ from bot.errors import Stuck, source_path
 
 TICK_S = 1.0
 MAX_STEP_S = 3.0
-"""CPU seconds. A lease lasts for 4 s, so the process loses no job."""
+"""CPU seconds. A lease lasts 4 s, so the process doesn't lose its jobs."""
 STANDSTILL_S = 30.0
-"""Less than deployments give a process to end after SIGTERM."""
+"""Shorter than the time that deployments allow a process to exit after SIGTERM."""
 BEAT_S = 5.0
 MAX_FRAMES = 20
 _STEP = asyncio.Handle._run.__code__
@@ -50,7 +48,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def long_steps_ended() -> Iterator[None]:
-    """Has `Stuck` raised in each step of the event loop that computes for MAX_STEP_S. Call it in the main thread."""
+    """Raises `Stuck` in each step of the event loop that computes for MAX_STEP_S. Call it in the main thread."""
     steps = _Steps()
     before = signal.signal(signal.SIGPROF, steps.on_tick)
     signal.setitimer(signal.ITIMER_PROF, TICK_S, TICK_S)
@@ -62,14 +60,12 @@ def long_steps_ended() -> Iterator[None]:
 
 
 class _Steps:
-    """Counts the ticks during which the event loop is in the same step."""
-
     def __init__(self) -> None:
         self._step: FrameType | None = None
         self._ticks = 0
 
     def on_tick(self, _: int, frame: FrameType | None) -> None:
-        """Notes the step at work. Raises Stuck in one that lasts; again with each tick if it goes on."""
+        """Checks the current step. Raises Stuck if it takes too long, and again at each tick while it continues."""
         frames = [at for at, _ in walk_stack(frame)]
         step = next((at for at in frames if at.f_code is _STEP), None)
         self._ticks = self._ticks + 1 if step is not None and step is self._step else 0
@@ -82,7 +78,7 @@ class _Steps:
 
 
 async def beat(notify_socket: str) -> None:
-    """Keeps the process alive for as long as the event loop runs, until canceled. Tells systemd if it listens there."""
+    """Keeps the process alive while the event loop runs, until canceled, and notifies systemd if a socket is set."""
     try:
         while True:
             faulthandler.dump_traceback_later(STANDSTILL_S, exit=True, file=sys.stderr)
@@ -94,7 +90,7 @@ async def beat(notify_socket: str) -> None:
 
 
 def _tell(notify_socket: str, state: bytes) -> None:
-    """Sends a state to systemd; the next beat repeats what it doesn't take."""
+    """Sends a state to systemd. If it isn't accepted, the next beat repeats it."""
     # systemd writes the zero byte of an abstract address as @.
     address = f"\0{notify_socket[1:]}" if notify_socket.startswith("@") else notify_socket
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:

@@ -1,13 +1,14 @@
-"""What Typist measures, by OpenTelemetry's API: metrics and spans. Without a provider, all of it does nothing.
+"""Typist's metrics and spans, recorded with OpenTelemetry's API. Without a provider, nothing is recorded.
 
 Nothing is registered globally. Providers are passed in (telemetry_sdk.py), so libraries' own instrumentation stays off.
-The current span is kept here, too: MCP's SDK would send the id of OpenTelemetry's current span to each server.
+The current span is also stored here, because MCP's SDK would send the ID of OpenTelemetry's current span to each
+server.
 
-No label and no attribute holds text, a person or a channel. Labels have few values: a method of Slack's, a model of
-BOT_MODELS, its vendor, an end reason. Spans name their job, as log lines do.
+Labels and attributes never contain text, people or channels. Labels have few values: a Slack method, a model of
+BOT_MODELS, its vendor, an end reason. Spans include their job's ID, like log lines.
 
-Names with `gen_ai.` follow OpenTelemetry's conventions for models. docs/admins/operate.md lists all metrics as
-Prometheus shows them.
+Names with `gen_ai.` follow OpenTelemetry's conventions for models. docs/admins/operate.md lists all metrics in
+Prometheus' form.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,34 +23,34 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, Tracer
 from bot.errors import EndReason, RateLimited, Refused
 
 DELAYS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0)
-"""The objectives of docs/admins/operate.md are among them."""
+"""Includes the objectives in docs/admins/operate.md."""
 DURATIONS_S = tuple(0.01 * 2**power for power in range(14))
 TOKENS = tuple(float(4**power) for power in range(14))
 ERROR_TYPE = "error.type"
 METHOD = "slack.method"
 ACCOUNT_CHANGES = ("signed_in", "signed_out", "ended")
-"""What becomes of a person's account at an MCP server. One that ended was not renewed by its server."""
+"""Changes of a person's account at an MCP server. "ended" means that its server didn't renew it."""
 _current: ContextVar[Span] = ContextVar("span", default=INVALID_SPAN)
 
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """The state of a process; None: not known."""
+    """The state of a process; None if unknown."""
 
     live: int | None = None
-    """Answers under way."""
     queued: int | None = None
-    """Questions that wait for a worker, of all processes."""
+    """Questions waiting for a worker, in all processes."""
     connections: int | None = None
-    """Connections to Slack that are up and last."""
+    """Connections to Slack that are up and steady."""
     writable: int | None = None
-    """1 if the database takes questions, else 0."""
+    """1 if the database accepts questions, else 0."""
 
 
 class Telemetry:
-    """Records what happens in one process.
+    """Records the metrics and spans of one process.
 
-    `scrape` returns all metrics in Prometheus' text format; None if nothing is to be scraped. `gauges` is set before.
+    `scrape`: returns all metrics in Prometheus' text format, or None if scraping is off. Set `gauges` before calling
+    it.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Telemetry:
         scrape: Callable[[], bytes] | None = None,
         providers: Mapping[str, str] = {},
     ) -> None:
-        """`providers`: the conventions' names of vendors that are called otherwise here."""
+        """`providers`: the conventions' names of vendors that have different names here."""
         self.is_on = meter is not None or tracer is not None
         self.scrape = scrape
         self.gauges = Gauges()
@@ -105,7 +106,7 @@ class Telemetry:
 
             meter.create_observable_gauge(name, [observe], description=what)
 
-        # From 0 on: rate() doesn't see a first increase.
+        # Start at 0, because rate() doesn't see a first increase.
         self._answers.add(0)
         for change in ACCOUNT_CHANGES:
             self._accounts.add(0, {"change": change})
@@ -118,22 +119,20 @@ class Telemetry:
         gauge("typist.database.writable", "1 if the database takes questions.", lambda gauges: gauges.writable)
 
     def placeholder_shown(self, delay_s: float) -> None:
-        """Records how long a question had no visible reply."""
         self._placeholder_delay.record(delay_s)
 
     def charged(self, model: str | None, cost_usd: float | None) -> None:
-        """Counts what a step of a model has cost; None: not known. An answer may be given up between its steps."""
+        """Counts the cost of a model's step, or None if unknown. An answer can be given up between its steps."""
         if model is not None and cost_usd is not None:
             self._cost.add(cost_usd, self._of_model(model))
 
     def rated(self, job_id: int, model: str | None, vote: str) -> None:
-        """Counts a press of 👍 or 👎, by its value: "up" or "down"."""
+        """Counts a click on 👍 or 👎, by its value: "up" or "down"."""
         if model is not None:
             self._feedback.add(1, {**self._of_model(model), "vote": vote})
             self._given_feedback(job_id, {"typist.feedback": vote})
 
     def down_explained(self, job_id: int, model: str, reason: str) -> None:
-        """Counts why an answer didn't help."""
         self._down_reasons.add(1, {**self._of_model(model), "reason": reason})
         self._given_feedback(job_id, {"typist.feedback": "down", "typist.feedback.reason": reason})
 
@@ -143,12 +142,11 @@ class Telemetry:
         return {"gen_ai.operation.name": "chat", "gen_ai.provider.name": provider, "gen_ai.request.model": name}
 
     def _given_feedback(self, job_id: int, attributes: Mapping[str, str]) -> None:
-        """Records a span, by which feedback is found beside its answer's trace: that one has ended."""
+        """Records a span that links feedback to its answer's trace, which has already ended."""
         with self._span("feedback", SpanKind.INTERNAL, {"typist.job": job_id, **attributes}):
             pass
 
     def account_changed(self, change: str) -> None:
-        """Counts one of ACCOUNT_CHANGES."""
         self._accounts.add(1, {"change": change})
 
     def answer_ended(
@@ -160,9 +158,10 @@ class Telemetry:
         staleness_s: float | None,
         final_lag_s: float | None,
     ) -> None:
-        """Records an answer that ended, and how in its span.
+        """Records an answer that ended, in metrics and its span.
 
-        `calls`: those that showed it. The delays are those of its words (`Freshness`), None if it had none.
+        `calls`: the number of calls that showed it. The delays are those of its words (`Freshness`), or None if it had
+        none.
         """
         self._answers.add(1)
         if reason.is_failure:
@@ -181,18 +180,15 @@ class Telemetry:
             span.set_status(StatusCode.ERROR)
 
     def attempt(self, job_id: int, attempt: int, version: int) -> AbstractContextManager[Span]:
-        """Returns a context whose current span is that of an attempt at a version of a job."""
         ids = {"typist.job": job_id, "typist.attempt": attempt, "typist.version": version}
         return self._span("answer", SpanKind.CONSUMER, ids)
 
     def tool_call(self, tool: str) -> AbstractContextManager[Span]:
-        """Returns a context whose current span is that of a call of a tool."""
         attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool}
         return self._span(f"execute_tool {tool}", SpanKind.CLIENT, attributes)
 
     @contextmanager
     def slack_call(self, method: str) -> Iterator[None]:
-        """Records a call of Slack's Web API, and how it failed."""
         labels = {METHOD: method}
         failure = ""
         with self._span(method, SpanKind.CLIENT, labels) as span:
@@ -211,10 +207,10 @@ class Telemetry:
                 self._rate_limited.add(int(failure == "rate_limited"), labels)
 
     def model_request(self, model: str, now: float) -> "ModelRequest":
-        """Begins to record a request to a model. `now` is by the monotonic clock."""
+        """Starts recording a request to a model. `now`: monotonic time."""
         labels = self._of_model(model)
         name = f"chat {labels['gen_ai.request.model']}"
-        # Not the current span: a generator that is closed late would leave another task's context.
+        # Not the current span, because a generator that is closed late would exit another task's context.
         return ModelRequest(self, labels, self._begin(name, SpanKind.CLIENT, labels), now)
 
     def _span(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> AbstractContextManager[Span]:
@@ -233,40 +229,38 @@ class Telemetry:
     def _begin(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> Span:
         if self._tracer is None:
             return INVALID_SPAN
-        # Nothing of OpenTelemetry's own context: its current span may be a library's.
+        # Independent of OpenTelemetry's context, whose current span might be a library's.
         within = set_span_in_context(_current.get(), Context())
         return self._tracer.start_span(name, within, kind, attributes)
 
 
 OFF = Telemetry()
-"""Records nothing."""
 
 
 @dataclass
 class ModelRequest:
-    """One request to a model. Times are by the monotonic clock."""
+    """One request to a model. Times are monotonic."""
 
     telemetry: Telemetry
     labels: Mapping[str, str]
     span: Span
     began_at: float
     has_begun: bool = False
-    """Whether an event came."""
 
     def received(self, now: float) -> None:
-        """Notes an event of the model's stream."""
         if not self.has_begun:
             self.has_begun = True
             self.telemetry.first_chunks.record(now - self.began_at, self.labels)
 
     def used(self, input_tokens: int, output_tokens: int) -> None:
-        """Records the usage that the vendor reports."""
         for kind, tokens in (("input", input_tokens), ("output", output_tokens)):
             self.telemetry.tokens.record(tokens, {**self.labels, "gen_ai.token.type": kind})
             self.span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
 
     def ended(self, failure: EndReason | None, now: float) -> None:
-        """Notes the end. `failure`: why the request failed; None if it didn't, or if nobody waits for it anymore."""
+        """Records the end. `failure`: why the request failed; None if it didn't, or if nothing was waiting for it
+        anymore.
+        """
         labels = self.labels
         if failure is not None:
             _failed(self.span, failure.value)

@@ -1,8 +1,8 @@
-"""OpenTelemetry's SDK behind telemetry.py, imported only if it is on: metrics for GET /metrics, spans by OTLP/HTTP.
+"""OpenTelemetry's SDK for telemetry.py: metrics for GET /metrics, and spans over OTLP/HTTP. Imported only if it is on.
 
-The SDK also reads variables of its own: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS,
-OTEL_TRACES_SAMPLER and others. A collector that doesn't answer costs spans, and nothing else: they leave in a thread,
-from a bounded queue.
+The SDK also reads its own variables: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS,
+OTEL_TRACES_SAMPLER and others. An unresponsive collector loses spans but has no other effect, because a thread sends
+them from a bounded queue.
 """
 
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def opened(*, with_metrics: bool, traces_url: str, providers: Mapping[str, str] = {}) -> Iterator[Telemetry]:
-    """Yields what records metrics, spans or both. `traces_url`: where spans are sent; "": nowhere.
+    """Yields a recorder for metrics, spans or both. `traces_url`: where spans are sent; "" for nowhere.
 
     `providers`: as in `Telemetry`.
     """
@@ -54,7 +54,7 @@ def _meter(registry: CollectorRegistry, resource: Resource) -> Iterator[Meter]:
 
 
 def _session(url: str) -> "Session":
-    """Returns a session for spans that goes the configured way, and says if a proxy refuses them."""
+    """Returns a session that sends spans through the configured proxy, and logs if the proxy refuses them."""
     from requests import PreparedRequest, Response, Session
     from requests.exceptions import ConnectionError
 
@@ -79,7 +79,7 @@ def _session(url: str) -> "Session":
 
 @contextmanager
 def _tracer(url: str, resource: Resource) -> Iterator[Tracer]:
-    # Only now: they take as much memory as the metrics.
+    # Imported late, because they take as much memory as the metrics.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -88,7 +88,7 @@ def _tracer(url: str, resource: Resource) -> Iterator[Tracer]:
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     yield provider.get_tracer(NAME, __version__)
-    # In a thread that the process doesn't wait for long: without a collector, it would take many seconds.
+    # In a thread for which the process doesn't wait long, because it would take many seconds without a collector.
     last_spans = Thread(target=provider.shutdown, daemon=True)
     last_spans.start()
     last_spans.join(0.3)

@@ -1,4 +1,4 @@
-"""JSON from outside, which may hold half of a surrogate pair in a string, one key twice, and forms of its own."""
+"""Parsing of external JSON, which can have half of a surrogate pair, repeated keys, and other variations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from slack_markdown.growing_text import paired
 
 
 def paired_json(value: Any) -> Any:
-    """Returns a value that was read from JSON, with each of its strings repaired."""
+    """Returns a parsed JSON value with each of its strings repaired."""
     match value:
         case str():
             return paired(value)
@@ -19,23 +19,23 @@ def paired_json(value: Any) -> Any:
 
 
 def objects_in(value: Any) -> list[Mapping[str, Any]]:
-    """Returns the objects in a list, or the one that stands in its place; anything else counts as nothing."""
+    """Returns the objects in a list, or a single object that replaces the list. Anything else is ignored."""
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Mapping)]
 
 
 def object_in(value: Any) -> Mapping[str, Any]:
-    """Returns the first of such objects; {} if there is none."""
+    """Returns the first object according to `objects_in`, or {} if there is none."""
     return next(iter(objects_in(value)), {})
 
 
 class RepeatedKey(ValueError):
-    """A JSON object has a key twice. `str()` is the key."""
+    """A JSON object has a repeated key. `str()` is the key."""
 
 
 def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Returns a JSON object, as json.loads hands over its members. Raises RepeatedKey.
+    """Builds a JSON object for json.loads. Raises RepeatedKey.
 
-    Of a key that it has twice, some readers take the first value and others the last.
+    Given a repeated key, some parsers use the first value and others the last.
     """
     members: dict[str, Any] = {}
     for key, value in pairs:

@@ -1,8 +1,8 @@
-"""Builds the bot from its settings: the only place that wires services, stores and Slack together.
+"""Builds the bot from its settings. No other module wires services, stores and Slack together.
 
-`built` opens what has to be closed, in order: the tools' servers, Slack's Web API, the database, the models. `_Parts`
-has what several services share. `_answering` builds what answers, `_listen` what people do, `_loops` what
-runs beside them.
+`built` opens everything that has to be closed, in order: the tools' servers, Slack's Web API, the database, the models.
+`_Parts` contains what several services share. `_answering` builds the answering service, `_listen` the handlers of
+people's actions, and `_loops` everything that runs next to them.
 """
 
 import logging
@@ -125,8 +125,6 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bot:
-    """The parts of a built bot that run."""
-
     me: Identity
     worker: Worker
     sockets: Sockets
@@ -134,13 +132,10 @@ class Bot:
     loops: tuple[Loop, ...]
     """Run from the start until the last answer has ended."""
     mcp_servers: "McpServers | None"
-    """None if there are none."""
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """What several services share."""
-
     settings: Settings
     stores: Stores
     workspace: Workspace
@@ -161,9 +156,9 @@ class _Parts:
 async def built(
     settings: Settings, probes: Probes, clock: Clock, wrap: WrapModels, tools: Tools | None, telemetry: Telemetry
 ) -> AsyncIterator[Bot]:
-    """Yields the bot, connected to its database and Slack's Web API only. Sets the probes."""
+    """Yields the bot, connected only to its database and Slack's Web API. Sets the probes."""
     async with AsyncExitStack() as stack:
-        # First, so that it closes last: by then, the processes that the bot's end has told to end are gone.
+        # Opened first so that it is closed last, when the processes that shutdown told to exit have exited.
         mcp_servers = await stack.enter_async_context(_mcp_servers(settings, clock))
         session = await stack.enter_async_context(new_session())
         bot_token = bot_credential(clock)
@@ -220,9 +215,9 @@ async def built(
 
 @asynccontextmanager
 async def answering_unseen(settings: Settings, clock: Clock, *, has_tools: bool) -> AsyncIterator[Answering]:
-    """Yields what answers, without the loops that claim questions and show answers in Slack.
+    """Yields the answering service, without the loops that claim questions and show answers in Slack.
 
-    `has_tools`: whether models get the tools of servers, without people's accounts there; others they never get.
+    `has_tools`: whether models get the servers' tools, without people's accounts there. They never get other tools.
     Raises SlackSetupError, RateLimited, Refused and StoreError.
     """
     async with AsyncExitStack() as stack:
@@ -257,7 +252,7 @@ def _workspace(
 
 
 async def _stores(settings: Settings, clock: Clock) -> Stores:
-    """Opens the database, and waits for a server that is away, as for Slack. Raises StoreError."""
+    """Opens the database, waiting for an unavailable server as for Slack. Raises StoreError."""
     prices, most = model_prices(settings), settings.max_concurrent_per_user
     opening = partial(Stores.open, settings.database_url, uuid4().hex, clock, most, prices, settings.caps)
     return await insist(opening, clock, "not started yet", StoreAway)
@@ -269,7 +264,7 @@ async def _gate(parts: _Parts) -> AsyncIterator[Gate | None]:
     if settings is None:
         yield None
         return
-    # Only now: it imports OpenAI's SDK.
+    # Imported late, because it imports OpenAI's SDK.
     from bot.models.openai import Decider
 
     async with aclosing(Decider(settings)) as decider:
@@ -281,7 +276,7 @@ async def _transcriber(settings: Settings) -> AsyncIterator["Transcriber | None"
     if not settings.transcribe:
         yield None
         return
-    # Only now: it imports OpenAI's SDK.
+    # Imported late, because it imports OpenAI's SDK.
     from bot.models.transcription import Transcriber
 
     vendor = settings.transcribe.partition("/")[0]
@@ -291,12 +286,12 @@ async def _transcriber(settings: Settings) -> AsyncIterator["Transcriber | None"
 
 @contextmanager
 def telemetry_of(settings: Settings) -> Iterator[Telemetry]:
-    """Yields what records metrics, if a port serves them, and traces; without the SDK, nothing is recorded."""
+    """Yields a recorder for traces, and for metrics if a port serves them. Without the SDK, nothing is recorded."""
     with_metrics = settings.health_at is not None and has_telemetry()
     if not (with_metrics or settings.traces_url):
         yield OFF
         return
-    # Only now: it imports OpenTelemetry's SDK.
+    # Imported late, because it imports OpenTelemetry's SDK.
     from bot.telemetry_sdk import opened
 
     with opened(with_metrics=with_metrics, traces_url=settings.traces_url, providers=provider_names()) as telemetry:
@@ -308,7 +303,7 @@ async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpSe
     if not settings.mcp.servers:
         yield None
         return
-    # Only now: it imports the SDK, which takes 27 MB and half a second.
+    # Imported late, because it imports the SDK, which takes 27 MB and half a second.
     from bot.mcp.server import open_servers
 
     async with open_servers(settings.mcp.servers, clock) as servers:
@@ -317,18 +312,17 @@ async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpSe
 
 def _sign_in_addresses(settings: Settings) -> SignInAddresses:
     transports = (server.transport for server in settings.mcp.servers if settings.secret_keys)
-    # Without a server's name: all addresses that begin alike are of sign-ins.
+    # Without a server's name, because all URLs with this prefix belong to sign-ins.
     return SignInAddresses(one.sign_in.redirect_uri("") for one in transports if isinstance(one, HttpTransport))
 
 
 def _has_accounts(settings: Settings) -> bool:
-    """Returns whether people can sign in to MCP servers."""
     transports = (server.transport for server in settings.mcp.servers if settings.secret_keys)
     return any(isinstance(one, HttpTransport) and one.may_want_sign_in for one in transports)
 
 
 def _sign_ins(settings: Settings, stores: Stores, workspace: Workspace, home: AppHome) -> "SignIns":
-    # Only now: it imports the SDK and cryptography.
+    # Imported late, because it imports the SDK and cryptography.
     from bot.accounts.sign_ins import SignIns
 
     keys, servers, telemetry = settings.secret_keys, settings.mcp.servers, workspace.telemetry
@@ -392,7 +386,7 @@ def _mcp_tools(parts: _Parts, servers: "McpServers | None", accounts: "Connectio
 
 
 def _toolbox(parts: _Parts, tools: Tools | None) -> Tools:
-    """Returns what models may ask for: memory, schedules, Slack's search, reading the channel, and other tools."""
+    """Returns the tools for models: memory, schedules, Slack's search, reading the channel, and other tools."""
     servers = parts.sign_ins.names if parts.sign_ins else ()
     proposals = ScheduleTool(parts.stores, parts.workspace, parts.access.admins, servers)
     own: dict[str, Tools] = {REMEMBER: parts.remembering, SCHEDULE: proposals}
@@ -434,7 +428,7 @@ def _listen(
     gate: Gate | None,
     mcp_tools: "McpTools | None",
 ) -> tuple[Outbox, Intake]:
-    """Registers all listeners. Returns the outbox, which posts what people ask by shortcut, and intake."""
+    """Registers all handlers. Returns the outbox, which posts what people ask by shortcut, and intake."""
     settings, stores, workspace, access = parts.settings, parts.stores, parts.workspace, parts.access
     quota, caps, home = parts.quota, parts.caps, parts.home
     stops = Stops(stores, workspace, worker, access)
@@ -450,7 +444,7 @@ def _listen(
     outbox = Outbox(stores, workspace, settings.admins, parts.notifier, writers, canvas_writer, posts, runs)
     shortcut = MessageShortcut(stores, workspace, access, outbox.look_now)
     reactions = Reactions(stores, workspace, access, parts.notifier, shortcut)
-    # First: Bolt asks one listener after the other whether an event is its own, and most events are messages.
+    # Registered first, because Bolt asks one handler after another, and most events are messages.
     register_messages(bolt, intake, MessageEdits(stores, workspace, worker, intake), shortcut, reactions)
     presses = Presses(stores, workspace, access)
     decisions = Decisions(stores, workspace, worker, presses, shortcut, parts.schedules)
@@ -497,7 +491,7 @@ def _loops(
 def _weekly_report(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Iterator[Callable[[], Awaitable[None]]]:
     settings = parts.settings
     if settings.weekly_report:
-        # Only now: few want it.
+        # Imported late, because few people use it.
         from bot.services.weekly_report import WeeklyReport
 
         rule = weekly_rule(settings.weekly_report)
@@ -514,18 +508,18 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
     )
 
     async def authorize() -> AuthorizeResult:
-        """Returns the same result for each event, which saves an auth.test per event."""
+        """Returns the same result for each event, which saves an auth.test call per event."""
         return result
 
     return AsyncApp(
-        # Without a name, Bolt reads the sources of all its callers to find one.
+        # Without a name, Bolt reads its callers' source files to find one.
         name="typist",
         client=AsyncWebClient(base_url=settings.slack_api_url),
         authorize=authorize,
         logger=logging.getLogger("slack_bolt"),
         process_before_response=True,
         raise_error_for_unhandled_request=True,
-        # An event about our own post says where it is (services/shortcut.py).
+        # An event about Typist's own post contains its location (services/shortcut.py).
         ignoring_self_events_enabled=False,
         request_verification_enabled=False,
         ssl_check_enabled=False,
@@ -534,7 +528,6 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
 
 
 def default_settings_of(settings: Settings, workspace: Workspace) -> DefaultSettings:
-    """Returns the settings that apply where a channel has none of its own."""
     return DefaultSettings(
         models_in_use(settings),
         system_prompt_in_use(settings),
@@ -549,12 +542,12 @@ def default_settings_of(settings: Settings, workspace: Workspace) -> DefaultSett
 
 
 def web_search_of(settings: Settings) -> WebSearch | None:
-    """Returns the web search that prompts may ask for; None if BOT_WEB_SEARCH is off or no model can search."""
+    """Returns the web search for prompts, or None if BOT_WEB_SEARCH is off or no model can search."""
     return settings.web_search if models_that_search(model_setup(settings)) else None
 
 
 def shown_to_admins(settings: Settings) -> dict[str, str]:
-    """Returns the settings that App Home shows to Typist admins: no address and no secret."""
+    """Returns the settings that App Home shows to Typist admins, without URLs and secrets."""
     return texts.home.settings_for_admins(
         list(map(settings.model_names.of, models_in_use(settings))),
         ["members", *sorted(settings.allow_also)],
@@ -565,6 +558,5 @@ def shown_to_admins(settings: Settings) -> dict[str, str]:
 
 
 def quota_of(settings: Settings, stores: Stores, notifier: Notifier) -> Quota:
-    """Builds the quota from the settings' caps."""
     max_tokens = max_output_tokens(model_setup(settings))
     return Quota(stores, notifier, settings.caps, models_in_use(settings), max_tokens, model_prices(settings))

@@ -385,7 +385,7 @@ class _Reader:
         return value
 
     def _timeout_s(self, place: str, value: Mapping[str, Any]) -> float:
-        """Returns the timeout for calls. Some clients write milliseconds, which can't be told from the number."""
+        """Returns the timeout for calls. Some clients write milliseconds, which can't be recognized."""
         seconds = value.get("timeout", CALL_TIMEOUT_S)
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         if not (is_number and 0 < seconds <= MAX_TIMEOUT_S):
