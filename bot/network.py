@@ -50,8 +50,8 @@ _BUNDLES = ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
 _UNTRUSTED = {2, 18, 19, 20, 21}
 """OpenSSL's codes for a certificate that no trusted authority has issued."""
 _PROXY_ERRORS = ("ClientHttpProxyError", "ClientProxyConnectionError", "ProxyError", "ConnectError", "ConnectTimeout")
-"""Names of aiohttp's, httpx2's and requests' error classes for a proxy that refuses or is unreachable. Names avoid
-importing them."""
+"""Names of aiohttp's, httpx2's and requests' error classes for a proxy that refuses or is unreachable, which aren't
+imported."""
 _NO_CONNECTION = ("ClientConnectorError", "ClientConnectorDNSError", "ClientOSError", "ServerDisconnectedError")
 """Names of aiohttp's error classes, which the vendors' SDKs also use here, for a connection that didn't open or closed
 before a response."""
@@ -279,9 +279,7 @@ def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str
 
 
 def _no_http(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns that a response can't be read as HTTP, because something else might be running there; "" for other
-    errors.
-    """
+    """Returns that a response isn't readable as HTTP, because something else might run there; "" for other errors."""
     is_unreadable = address.hostname and any(type(cause).__name__ == _NO_HTTP for cause in causes)
     return f"{_shown(address)} gives an answer that can't be read as HTTP" if is_unreadable else ""
 

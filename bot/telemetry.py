@@ -258,9 +258,7 @@ class ModelRequest:
             self.span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
 
     def ended(self, failure: EndReason | None, now: float) -> None:
-        """Records the end. `failure`: why the request failed; None if it didn't, or if nothing was waiting for it
-        anymore.
-        """
+        """Records the end. `failure`: why the request failed; None if it didn't, or if nothing was waiting for it."""
         labels = self.labels
         if failure is not None:
             _failed(self.span, failure.value)

@@ -195,9 +195,7 @@ class ToolRules:
     read_only: frozenset[str] = frozenset()
 
     def rule_for(self, name: str) -> ToolRule:
-        """Returns the rule for a tool. Deny precedes ask, and ask precedes allow; a tool that matches nothing needs
-        approval.
-        """
+        """Returns the rule for a tool: deny precedes ask, ask precedes allow, and asking is the default."""
         whole_server = full_name(owner_of(name), "*")
 
         def matches(patterns: frozenset[str]) -> bool:

@@ -46,9 +46,7 @@ def message_in(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage 
 
 
 def _data_of_events(text: str) -> list[Any]:
-    """Returns the JSON in events whose content type isn't that of an event stream. Raises ValueError if one has no
-    JSON.
-    """
+    """Returns the JSON in events that don't have an event stream's content type. Raises ValueError if one has none."""
     events = "\n".join(text.splitlines()).split("\n\n")
     data = ("\n".join(line[5:] for line in event.split("\n") if line.startswith("data:")) for event in events)
     return [json.loads(one) for one in data if one.strip()]

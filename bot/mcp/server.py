@@ -429,7 +429,7 @@ class McpServer:
             raise ServerDown(self.failed_with or DOWN_STARTING) from None
 
     async def tools(self, max_age_s: float = LISTED_FOR_S) -> tuple[ListedTool, ...]:
-        """Returns the server's tools from a list of at most this age. Starts or reaches it if needed. Raises
+        """Returns the server's tools, listed at most `max_age_s` ago. Starts or reaches it if needed. Raises
         ServerDown.
         """
         connection = self._current()
@@ -575,7 +575,7 @@ class McpServers:
 
 @asynccontextmanager
 async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIterator[McpServers]:
-    """Yields the servers, which are started when needed, and ends them with the context."""
+    """Yields the servers, which are started when needed, and stops them on exit."""
     servers = McpServers(configs, clock)
     try:
         yield servers

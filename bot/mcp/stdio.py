@@ -35,7 +35,7 @@ Incoming = SessionMessage | Exception
 async def stdio_transport(
     server: StdioTransport, ended: Callable[[bool], None]
 ) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]]:
-    """Starts a server and yields its message streams for the SDK's client. Ends the server with the context.
+    """Starts a server and yields its message streams for the SDK's client. Stops the server on exit.
 
     `ended`: called when no more messages will arrive, with whether the process sent a line that is too long.
     """

@@ -1,6 +1,4 @@
-"""The tools of all MCP servers: which ones a question can use, without any that are new or changed since their
-approval.
-"""
+"""The tools of all MCP servers: which ones a question can use, without new ones and ones that have changed."""
 
 import asyncio
 import logging
@@ -84,9 +82,7 @@ class OwnAccounts(Protocol):
         ...
 
     def wanted_scope(self, question: Question, server: str) -> str | None:
-        """Returns the scope that the asker must grant a server for a call, "" for none, or None if they have no
-        connection.
-        """
+        """Returns the scope that the asker must grant a server for a call, "" for none, None without a connection."""
         ...
 
     async def problem(self, server: str) -> str:

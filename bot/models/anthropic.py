@@ -142,8 +142,7 @@ class MessagesApi(Api):
         return body
 
     def _mark_for_cache(self, body: dict[str, Any]) -> None:
-        """Marks the ends of the prefixes that later requests might share: tools, instructions, and the last two
-        prompts.
+        """Marks the ends of prefixes that later requests might share: tools, instructions, the last two prompts.
 
         A request can have four marks. A mark finds cache entries written up to 20 blocks before it, and a step with
         many calls is longer, so the position that the previous request marked is marked again.
@@ -165,7 +164,7 @@ class MessagesApi(Api):
 
 
 _DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
-"""The types of deltas that don't state their type, by field."""
+"""Default types of deltas, by field."""
 
 
 @dataclass(eq=False, slots=True)

@@ -67,7 +67,6 @@ class Api(ABC):
         self.vendor = vendor
         """Only this vendor's opaque items are sent back. Another vendor's might be encrypted for that vendor."""
         self.prepare: Callable[[], Awaitable[object]] | None = None
-        """Called before each request."""
         self.described: Callable[[str], Awaitable[object]] | None = None
         """Returns the server's description of a model, which might include its window."""
         self.describes_effort = False

@@ -54,9 +54,7 @@ def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCal
 
 
 def arguments_text(call: ToolCall) -> str:
-    """Returns a call's arguments as JSON. Invalid ones become {}, because servers refuse conversations that contain
-    them.
-    """
+    """Returns a call's arguments as JSON. Invalid ones become {}, because servers would refuse the conversation."""
     return json.dumps(dict(call.arguments or {}), ensure_ascii=False)
 
 
@@ -250,9 +248,7 @@ class _Detail:
     texts: dict[str, list[str]] = field(default_factory=dict)
 
     def takes(self, fragment: Mapping[str, Any]) -> bool:
-        """Returns whether a fragment with the same index and type belongs to this item. Gemini's differ only in their
-        IDs.
-        """
+        """Returns whether a fragment with the same index and type belongs here. Gemini's differ only in their IDs."""
         ids = self.fields.get("id"), fragment.get("id")
         return not all(ids) or ids[0] == ids[1]
 

@@ -30,7 +30,6 @@ class FinishReason(StrEnum):
     LENGTH = "length"
     """The output limit was reached. The text so far is valid."""
     TOOLS = "tools"
-    """The model is waiting for the results of its tool calls."""
     PAUSED = "paused"
     """The vendor paused a long step. Providers continue by themselves, so no stream ends like this."""
 
@@ -61,7 +60,6 @@ class Usage:
     cache_write_tokens: int = 0
     web_searches: int = 0
     audio_s: float = 0.0
-    """Seconds of transcribed audio."""
     requests: "tuple[Usage, ...]" = field(default=(), compare=False)
     """The requests in this sum, or empty for a single request. A request's price depends on its own size."""
 
@@ -158,7 +156,6 @@ class Completion:
     """The last event of a stream. An answer without it is incomplete."""
 
     model: str
-    """vendor/name, as in the settings."""
     finish_reason: FinishReason
     usage: Usage | None
     """None if a compatible server doesn't report it."""
@@ -171,8 +168,7 @@ class Completion:
     thinks_longer: bool = True
     """Whether the model might support an effort level above its default."""
     max_output_tokens: int | None = None
-    """Maximum output tokens for an answer's text that the server accepts; None if it is as many as the settings
-    request."""
+    """Maximum output tokens for an answer's text that the server accepts; None if it accepts the settings' number."""
     window_tokens: int | None = None
     """The server's window for prompt and answer together; None if no refusal has stated it."""
     refused_files: Mapping[str, FileFault] = field(default_factory=dict)

@@ -208,8 +208,7 @@ _OUTPUT_WORDS = re.compile(
 )
 BAD_REQUEST = (400, 422)
 MAX_WRITTEN_CHARS = 4_000_000
-"""Maximum for text, thinking and calls in one answer. BOT_MAX_OUTPUT_TOKENS and the room to think allow a fifth of
-this."""
+"""Maximum for an answer's text, thinking and calls. BOT_MAX_OUTPUT_TOKENS and thinking allow a fifth of this."""
 _SERVERS_STATUSES = {408, 409, 424, 499}
 """Server errors besides statuses from 500 on: both SDKs retry the first two, Bedrock uses 424 for a failed model, and
 Google uses 499 for a request that it canceled."""
@@ -241,10 +240,7 @@ def error_response(error: Exception) -> ErrorResponse | None:
 
 
 def meaning(response: ErrorResponse, *, by_numbers: bool = True) -> tuple[EndReason, str]:
-    """Returns the meaning of an error response, and its sentence.
-
-    `by_numbers`: also use the status and numeric codes.
-    """
+    """Returns the meaning of an error response, and its sentence. `by_numbers`: use its status and numeric codes."""
     codes, message = _codes_and_message(response.body)
     codes = codes if by_numbers else [code for code in codes if not code.isdecimal()]
     return _failure(codes, message, response.status if by_numbers else BAD_REQUEST[0]), message

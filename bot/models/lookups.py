@@ -59,9 +59,7 @@ class Lookup:
 
     @classmethod
     def of(cls, model: Any, today: date) -> "Lookup":
-        """Returns the lookup's result, given a vendor's description of a model. The last day is in a field named after
-        an end.
-        """
+        """Returns the result for a vendor's description of a model, whose last day is in a field named after an end."""
         fields = dict(_fields(model))
         days = (day_of(value) for name, value in fields.items() if _ENDS.search(name))
         named = (str(value) for name, value in fields.items() if _REPLACES.search(name) and _NAME.fullmatch(str(value)))

@@ -146,8 +146,8 @@ _LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete",
 class ResponsesReader(AnswerReader):
     """Reads the Responses API, whose terminal marker is response.completed or response.incomplete.
 
-    Failures are events. Each output item arrives whole in response.output_item.done and again in the final response,
-    but some servers send it only once.
+    Failures are events. Each output item arrives in response.output_item.done and again in the final response, but some
+    servers send it only once.
     """
 
     answer_field = "output"
@@ -365,7 +365,7 @@ class ChatReader(AnswerReader):
         self._had_no_reason = False
         self._has_said = False
         self._beside: Mapping[str, Any] = {}
-        """The last message next to a delta. It repeats all deltas, or contains what none of them did."""
+        """The last message sent with a delta; it repeats all deltas, or contains what none of them did."""
 
     def withheld_text(self) -> str:
         if self._has_said or not self.finish_reason:
@@ -457,9 +457,7 @@ class ChatReader(AnswerReader):
             self.finish_reason = self._known(str(reason))
 
     def _read_calls(self, message: Mapping[str, Any]) -> int:
-        """Keeps pieces of tool calls and the data to send back with them; returns the number of characters in the
-        calls.
-        """
+        """Keeps pieces of tool calls and the data to send back with them; returns the number of characters in calls."""
         if not self._offers_tools:
             # Calls to the server's own tools, which it runs itself.
             if message.get("tool_calls"):
@@ -474,9 +472,7 @@ class ChatReader(AnswerReader):
         return chars
 
     def _read_sources(self, event: Any, message: Any) -> None:
-        """Records the sources of a search: in each event from Perplexity's models, elsewhere as annotations of the
-        text.
-        """
+        """Records a search's sources: in each event from Perplexity's models, elsewhere as annotations of the text."""
         lists = event.get("search_results"), event.get("citations")
         for source in (one for listed in lists if isinstance(listed, list) for one in listed):
             self._cite(*((source.get("url"), source.get("title")) if isinstance(source, Mapping) else (source, "")))
@@ -582,8 +578,7 @@ def _with_reasoning(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _signed(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a message with the placeholder signature that Google documents for other models' calls, if none is
-    signed.
+    """Returns a message with the placeholder signature for other models' calls, if none of its calls is signed.
 
     https://ai.google.dev/gemini-api/docs/thought-signatures, implemented as in vercel/ai (@ai-sdk/google 3.0.80)
     """

@@ -96,7 +96,7 @@ OF_TOOLS = frozenset(
     )
 )
 MISSED = frozenset((OptionalParameter.BARE_ANSWERS, OptionalParameter.UNSIGNED_CALLS))
-"""Parameters that stand for a field missing from messages. Once they are refused, requests include that field."""
+"""Messages without a certain field. If a model refuses them, requests include that field."""
 _NEEDED = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
 _KEPT = MISSED | {
     OptionalParameter.TOOLS_WITH_REASONING,
@@ -271,8 +271,7 @@ _LEVEL = re.compile(rf"\b(?:{'|'.join(LEVELS)})\b")
 @dataclass(frozen=True, slots=True)
 class EffortLevels:
     listed: frozenset[str] | None = None
-    """The levels that the vendor or a refusal has listed; empty if the model supports none, None if none were listed.
-    """
+    """The levels that the vendor or a refusal has listed; empty if the model supports none, None if none are known."""
     refused: frozenset[str] = frozenset()
     own: str = ""
     """The model's default level; "" if unknown."""

@@ -153,9 +153,7 @@ class ModelPrices:
             return None
 
     def step_tokens(self, model: str, at: float) -> int | None:
-        """Returns the input tokens per request above which input costs more, or None if that is unknown or never the
-        case.
-        """
+        """Returns the input tokens per request above which input costs more, or None if there is no known limit."""
         from genai_prices.types import TieredPrices
 
         vendor, _, name = model.partition("/")

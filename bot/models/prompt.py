@@ -199,7 +199,7 @@ class ToolDefinition:
     rule: ToolRule = field(default=ToolRule(Permission.ASK), compare=False)
     timeout_s: float = field(default=CALL_TIMEOUT_S, compare=False)
     prepared: Callable[[Mapping[str, Any]], Mapping[str, Any] | str] | None = field(default=None, compare=False)
-    """Returns a call's arguments as shown for approval, a message to the model about why it can't be made, or a
+    """Returns the arguments to show for approval, a message to the model about why the call can't be made, or a
     Reading."""
     own_account: bool = field(default=False, compare=False)
     """Whether calls use the asker's own account, which can read what others can't."""
@@ -254,18 +254,15 @@ class Prompt:
     """Identifies prompts with a common prefix to a vendor's cache, without revealing anything about them."""
     tools: tuple[ToolDefinition, ...] = ()
     web_search: WebSearch | None = None
-    """None if the model can't search the web."""
     effort: Effort = Effort.NORMAL
     system_origins: Origins = field(default=UNKNOWN, compare=False)
     asker: str = ""
     """Lets a vendor distinguish askers, without revealing anything about them."""
     code: str = ""
-    """The code in the prompt's marks, which are lines that begin with `[CODE`. If a model repeats a mark, it means
-    nothing."""
+    """The code in the prompt's marks, which are lines that begin with `[CODE`. Models repeat marks without meaning."""
 
     @property
     def origins(self) -> Origins:
-        """The origins of all words in the prompt."""
         parts = (*(turn.origins for turn in self.turns), *(tool.origins for tool in self.tools))
         return folded((self.system_origins, *parts))
 
@@ -312,7 +309,7 @@ def item_hashes(prompt: Prompt) -> frozenset[int]:
 def without_items(prompt: Prompt, refused: Collection[int]) -> Prompt:
     """Returns a prompt whose turns with a refused item contain only what any vendor can read: words, calls and results.
 
-    `refused`: hashes of items.
+    Calls that were made therefore remain recognizable as calls. `refused`: hashes of items.
     """
     if not refused:
         return prompt
@@ -401,7 +398,6 @@ class TokenEstimate:
         return max(pages, self.tokens(media.alternative.text) if media.alternative else 0)
 
     def definitions_tokens(self, tools: Sequence[ToolDefinition]) -> int:
-        """Returns the estimate for tool definitions, which every request of an answer sends."""
         return sum(self.tokens(_definition(tool)) for tool in tools)
 
     def window_with(self, tokens: int | None) -> int | None:
@@ -444,9 +440,7 @@ def room_for_conversation(limit_tokens: int, taken_tokens: int) -> int:
 
 
 def room_in_window(limit_tokens: int, window_tokens: int | None, instruction_tokens: int) -> int:
-    """Returns how much of BOT_HISTORY_TOKENS fits a window besides the instructions, with a quarter kept for the
-    answer.
-    """
+    """Returns how much of BOT_HISTORY_TOKENS fits a window besides the instructions and a quarter for the answer."""
     if window_tokens is None:
         return limit_tokens
     return min(limit_tokens, max(window_tokens // 4, window_tokens * 3 // 4 - instruction_tokens))
@@ -461,7 +455,7 @@ def room_for_results(limit_tokens: int) -> int:
 
 
 def results_in_window(limit_tokens: int, window_tokens: int | None, prompt_tokens: int) -> int:
-    """Returns how many tokens of tool results fit a window besides a prompt, with a quarter kept for the answer."""
+    """Returns how many tokens of tool results fit a window besides a prompt and a quarter for the answer."""
     if window_tokens is None:
         return limit_tokens
     return min(limit_tokens, max(window_tokens // 8, window_tokens * 3 // 4 - prompt_tokens))
@@ -472,9 +466,7 @@ def _definition(tool: ToolDefinition) -> str:
 
 
 def _sent_texts(turn: Turn) -> list[str]:
-    """Returns the text sent for a turn: the vendor's opaque items, which contain the whole step, or else text and
-    calls.
-    """
+    """Returns the text sent for a turn: the vendor's opaque items, which contain the whole step, or text and calls."""
     calls = (part for part in turn.parts if isinstance(part, ToolCall))
     arguments = (f"{call.name} {json.dumps(dict(call.arguments or {}))}" for call in calls)
     return _opaque_items(turn) or [turn.text, *arguments]

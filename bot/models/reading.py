@@ -65,9 +65,7 @@ _read_now: set[object] = set()
 
 
 async def unhurried(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yields a response's chunks. While there are many responses, waits after each chunk so that the next one is
-    larger.
-    """
+    """Yields a response's chunks. If there are many responses, waits after each chunk so that the next is larger."""
     this = object()
     _read_now.add(this)
     try:

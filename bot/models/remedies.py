@@ -254,9 +254,7 @@ async def _send_nearest_effort(refused: Refused) -> Trial | None:
 
 
 async def _leave_out_parameters(refused: Refused) -> Trial | None:
-    """Returns the request without the parameters that the refusal names or that nobody would miss, or None if it is
-    bare.
-    """
+    """Returns the request without parameters that the refusal names or nobody would miss, or None if it is bare."""
     learned, named = refused.learned, refused.named
     dropped = learned.parameters.left_out_after(refused.trial.parameters, named, is_last=refused.is_last)
     if not dropped:

@@ -1,8 +1,8 @@
 """Determines how many output tokens a model's server accepts. Pure.
 
 Servers compare a request's output limit with limits of their own: the model's maximum output, or its window, which
-contains prompt and output together. The limit comes from Typist, so such a refusal is never about the reader's text,
-unless the prompt alone fills the window.
+contains prompt and output. The limit comes from Typist, so such a refusal is never about the reader's text, unless the
+prompt alone fills the window.
 
 The window comes from the refusal if it states one, or else from the server's description of the model. If the window is
 known, a quarter of it is kept for the answer, or as much as the settings request; a prompt that leaves less is too

@@ -41,8 +41,7 @@ def speaks_responses(base_url: str) -> bool:
 
 
 _VENDORS_OWN = (".openai.com", ".anthropic.com", ".generativelanguage.googleapis.com")
-"""Clouds aren't included, because they also serve open models with reasoning in the text
-(CherryHQ/cherry-studio#10225)."""
+"""Without clouds, which also serve open models with reasoning in the text (CherryHQ/cherry-studio#10225)."""
 
 
 def is_vendors_own(base_url: str) -> bool:

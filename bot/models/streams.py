@@ -148,8 +148,7 @@ class AnswerReader(ABC):
         self.answered_by = ""
         self.effort = ""
         self.at_work = False
-        """Whether the model is thinking, searching or writing a tool call, so that any event, even a ping, is a sign of
-        work."""
+        """Whether the model is thinking, searching or writing a tool call. If so, even a ping is a sign of work."""
         self.beside_text: list[Citation | Searching] = []
         """The sources found so far, each URL once, and searches that no stream event reported."""
         self._cited: set[str] = set()
@@ -176,9 +175,7 @@ class AnswerReader(ABC):
 
     @abstractmethod
     def read_response(self, body: Any) -> Delta:
-        """Returns the content of a JSON response, except for `withheld_text`. Raises ProviderError if it reports a
-        failure.
-        """
+        """Returns the content of a JSON response, except for `withheld_text`. Raises ProviderError for a failure."""
 
     def withheld_text(self) -> str:
         """Returns text that was withheld because it could have been markup. Called once, at the end of the stream.
@@ -214,8 +211,7 @@ class AnswerReader(ABC):
         """Prepares for the rest of a paused answer, which arrives in another response."""
 
     def _adds(self, text: str) -> bool:
-        """Records a delta; returns False if it repeats the whole text so far, as gateways do at the end
-        (ragflow#15286).
+        """Records a delta; returns False if it repeats the whole text, as gateways do at the end (ragflow#15286).
 
         If there was only one delta before it, the model itself might have repeated it.
         """
@@ -296,9 +292,7 @@ class ResponseReader:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the vendor's terminal marker has been received. The answer is then complete however the connection
-        ends.
-        """
+        """Whether the vendor's terminal marker has arrived. The answer is then complete however the connection ends."""
         return self._reader.finish_reason is not None
 
     @property

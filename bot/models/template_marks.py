@@ -247,9 +247,7 @@ class TemplateMarks:
         return label.end()
 
     def _channel(self, head: str, at: int) -> int | None:
-        """Returns the length of a mark including its channel name, which is the answer's channel or a reasoning
-        channel.
-        """
+        """Returns the length of a mark including its channel's name, which is the answer's or one for reasoning."""
         channel = _CHANNEL.match(head, at)
         if channel is None:
             return 0 if len(head) < MAX_MARK_CHARS else None

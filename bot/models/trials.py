@@ -48,7 +48,6 @@ class Trial:
 
     api: Api
     prompt: Prompt
-    """Without files that were refused."""
     parameters: frozenset[OptionalParameter]
     levels: EffortLevels
     room: Room
@@ -70,7 +69,6 @@ class Trial:
     max_pixels: int = 0
     """Maximum side length, in pixels, to which images were shrunk; 0 if they weren't."""
     left_out: tuple[tuple[Media, FileFault], ...] = ()
-    """Files of the first request that were left out, with the reason."""
     said: str = ""
 
     @property
@@ -103,7 +101,6 @@ class Trial:
 
     @property
     def sent_parameters(self) -> frozenset[OptionalParameter]:
-        """The optional parameters in the request, with effort only if it has a level."""
         return self.parameters if self.effort else self.parameters - {OptionalParameter.EFFORT}
 
     @property
@@ -151,8 +148,8 @@ class Learned:
         self._max_pixels = 0
         """Maximum side length of images that the model accepts; 0 if unlimited."""
         self._refused_files: dict[frozenset[int], FileFault] = {}
-        """Why files were refused together, by the hashes of their base64. It isn't known which of them caused the
-        refusal, so a subset of them is sent."""
+        """Why files were refused together, by the hashes of their base64. It isn't known which of them was at fault, so
+        a subset of them is sent."""
         self._refused_items: tuple[int, ...] = ()
         self._is_described = False
 
@@ -174,9 +171,7 @@ class Learned:
         )
 
     async def with_files_that_fit(self, prompt: Prompt) -> tuple[Prompt, tuple[str, ...], dict[str, FileFault]]:
-        """Returns the prompt, the names of left-out files of types that the API doesn't accept, and why others are left
-        out.
-        """
+        """Returns the prompt, the names of files of types that the API refuses, and why others are left out."""
         accepted, of_other_kinds = without_media(prompt, self.api.accepts)
         fit = newest_media_within(accepted.turns, self.api.max_media_bytes)
         fitting, too_large = without_media(accepted, lambda media: media in fit)

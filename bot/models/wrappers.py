@@ -1,10 +1,7 @@
 """Wrappers around each model: they measure requests, end stalled streams, and fall back to the next model.
 
-From the inside out: Fallback([Stall(Measured(vendor.model(name)))]). Measured is inside Fallback, so it sees every
-request.
-
-The SDKs' own retries are off: they don't know other models, don't report that they are waiting, and accept a
-Retry-After of any length.
+The nesting is Fallback([Stall(Measured(vendor.model(name)))]), so Measured sees every request. The SDKs' own retries
+are off: they don't know other models, don't report that they are waiting, and accept a Retry-After of any length.
 """
 
 import asyncio
@@ -58,7 +55,7 @@ PAUSED_S = 1.0
 
 
 def silence_s(stall_timeout_s: float) -> float:
-    """Returns how long a model that is known to be thinking can be silent."""
+    """Returns how long a model that is known to think can be silent."""
     return max(stall_timeout_s, min(10 * stall_timeout_s, MAX_SILENCE_S))
 
 

@@ -166,9 +166,7 @@ class RateBudget:
         return max(self._pacers[method].final_at(now, ahead), self._denied_until.get(method, now))
 
     def on_send(self, method: str, now: float, key: Hashable, channel_id: str = "") -> None:
-        """Records that a call is in flight, starting when the ledger is asked. `channel_id`: where it posts, if it
-        does.
-        """
+        """Records that a call is in flight, from asking the ledger on. `channel_id`: where it posts, if it does."""
         self._pacers[method].on_send(now, key)
         if method in ONE_FOR_EACH and key in self._live:
             # The call is now counted itself, so it is no longer reserved.

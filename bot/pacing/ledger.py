@@ -38,9 +38,7 @@ class Ledger(Protocol):
     """Counts the calls of all processes. Each method raises StoreError."""
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
-        """Takes one call from the method's budget, if one is left. `with_live`: also report other processes' live
-        replies.
-        """
+        """Takes one call from the method's budget, if any is left. `with_live`: report others' live replies too."""
         ...
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:

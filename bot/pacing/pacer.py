@@ -304,9 +304,7 @@ class Pacer:
         return self._window.free(now) - closed_by_429 - self.live - for_newcomers
 
     def _covers_finals(self, now: float) -> bool:
-        """Returns whether all finals, including those of the next askers, can still be sent at once after one more
-        call.
-        """
+        """Returns whether all finals, even those of the next askers, can still be sent at once after one more call."""
         room = self._window.free(now) - self.live - 1
         asking = FINALS_WEIGHT * self._asking(now)
         return all(

@@ -141,9 +141,7 @@ class ChannelPosts:
         self._trying = None if self._trying == channel_id else self._trying
 
     def on_rate_limit(self, channel_id: str, method: str, now: float, retry_after_s: float) -> bool:
-        """Records a 429 for a post in flight; returns whether other channels are refused too, so that it is the
-        workspace's.
-        """
+        """Records a post's 429; returns whether other channels are refused too, so that it applies to the workspace."""
         channel = self._channels.setdefault(channel_id, _Channel())
         before = channel.posts(now)[:-1]
         rule = self.rule(now).refused(before, now)
