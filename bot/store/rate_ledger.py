@@ -1,9 +1,8 @@
-"""The rate ledger: the Slack calls of all processes, so that together they stay within a minute's budget.
+"""The rate ledger: the Slack calls of all processes, so that together they stay within each minute's budget.
 
-It also has what Slack's answers have taught any of them about the budgets. Each reservation brings that along.
-
-Every call to Slack is counted here before it leaves, so many are asked for at once: fifty questions make two hundred
-calls in a second. Those that are asked for while one transaction runs share the next one (`GroupCommit`).
+It also stores what any of them has learned about the budgets from Slack's responses. Each reservation returns that too.
+Every call to Slack is counted here before it is sent, so requests come in bursts: fifty questions make two hundred
+calls in a second. Requests that arrive during one transaction share the next one (`GroupCommit`).
 """
 
 from collections.abc import Callable, Sequence
@@ -22,25 +21,25 @@ from bot.store.schema import jobs, learned_budgets, slack_calls
 from bot.store.workers import WorkerLiveness, WorkerOperations
 
 WINDOW_S = 61.0
-"""Slack's minute, and a second for the way to Slack and for differing clocks."""
+"""Slack's minute, plus a second for network delays and differing clocks."""
 OWN_WINDOW_S = 60.0
-"""For a worker's own calls: its pacer knows when each was answered."""
+"""For a worker's own calls, because its pacer knows when each got its response."""
 Allows = Callable[[Sequence[float], float], bool]
-"""Whether calls at these times, in order, allow another one now."""
+"""Returns whether calls at these times, in order, allow another one now."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A reservation that is asked for."""
+    """A requested reservation."""
 
     counted: str
-    """What the call is counted as."""
+    """The method or channel that the call counts toward."""
     allows: Allows
     with_live: bool = False
 
 
 class RateLedger(WorkerOperations):
-    """Counts the calls to Slack of all processes that share the database, those of ended processes included."""
+    """Counts the Slack calls of all processes that share the database, including processes that have ended."""
 
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
         super().__init__(database, worker)
@@ -50,7 +49,7 @@ class RateLedger(WorkerOperations):
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
         """Takes one call from the method's budget, if one is left. Raises StoreError.
 
-        `with_live`: the reservation also reports the other processes' live replies, which takes one more query.
+        `with_live`: also report the other processes' live replies, which takes another query.
         """
         return await self._requests.add(_Request(method, lambda calls, now: len(calls) < calls_per_minute, with_live))
 
@@ -62,7 +61,7 @@ class RateLedger(WorkerOperations):
 
     @writes_unsynced
     async def give_back(self, connection: AsyncConnection, counted: Sequence[str]) -> None:
-        """Counts one call fewer of this process for each name: it was granted, and never left. Raises StoreError."""
+        """Removes one of this process's calls for each name, because it was granted but not sent. Raises StoreError."""
         for name in counted:
             newest = sa.select(sa.func.max(slack_calls.c.id)).where(
                 slack_calls.c.method == name, slack_calls.c.worker == self._worker.name
@@ -71,7 +70,7 @@ class RateLedger(WorkerOperations):
 
     @writes_unsynced
     async def _reserve_all(self, connection: AsyncConnection, requests: Sequence[_Request]) -> list[Reservation]:
-        # The time when the transaction began, not when it was requested, so that calls are in order.
+        # The time when the transaction began, not when the call was requested, so that calls are in order.
         worker, now = self._worker.name, self._now()
         calls = await _calls(connection, worker, {request.counted for request in requests}, now)
         granted = [calls[request.counted].take(request.allows, now) for request in requests]
@@ -87,7 +86,7 @@ class RateLedger(WorkerOperations):
         if with_live:
             live = sa.select(jobs.c.started_at).where(is_running(), jobs.c.worker != worker).order_by(jobs.c.id)
             live_ages_s = tuple(max(0.0, now - started_at) for started_at in await connection.scalars(live))
-        # What a clock that was wrong recorded for the future would count as the newest for years.
+        # A future time recorded by a wrong clock would count as the newest for years.
         credible = sa.select(learned_budgets).where(learned_budgets.c.learned_at <= now + CLOCKS_DIFFER_S)
         learned = {
             row.budget: Learned(row.calls, row.learned_at - self._epoch_s, row.held_until - self._epoch_s)
@@ -104,7 +103,7 @@ class RateLedger(WorkerOperations):
 
     @writes_unsynced
     async def record_learned(self, connection: AsyncConnection, budget: str, learned: Learned) -> None:
-        """Records what this process has learned about a budget, unless what is on record is newer. Raises StoreError.
+        """Records what this process has learned about a budget, unless the stored version is newer. Raises StoreError.
 
         `budget`: a method, or any other name. Times are by the monotonic clock.
         """
@@ -118,16 +117,16 @@ class RateLedger(WorkerOperations):
 
 @dataclass(slots=True)
 class _Calls:
-    """The calls of the last minute that are counted as one thing."""
+    """The last minute's calls for one name."""
 
     times: list[float] = field(default_factory=list)
-    """When the calls were made, in order. Others' calls count for longer, so they are taken for later."""
+    """When the calls were made, in order. Other processes' calls count for longer, so their times are shifted later."""
     others_ages_s: tuple[float, ...] = ()
     has_old: bool = False
-    """Whether earlier ones are on record, too."""
+    """Whether older calls are also stored."""
 
     def take(self, allows: Allows, now: float) -> bool:
-        """Takes one more call, if these allow it; returns whether they do."""
+        """Adds another call if the existing ones allow it, and returns whether they do."""
         granted = allows(self.times, now)
         if granted:
             self.times.append(now)
@@ -135,11 +134,11 @@ class _Calls:
 
 
 async def _calls(connection: AsyncConnection, worker: str, counted: set[str], now: float) -> dict[str, _Calls]:
-    """Returns the calls of the last minute by what they are counted as.
+    """Returns the last minute's calls by name.
 
-    Processes take turns: SQLite has one writer, and PostgreSQL a lock for each method and each channel.
+    Processes take turns: SQLite has one writer, and PostgreSQL has a lock for each method and channel.
     """
-    # In order, so that no two processes wait for each other.
+    # In order, so that no two processes deadlock.
     for name in sorted(counted):
         await one_at_a_time(connection, f"calls {name}")
     rows = await connection.execute(
@@ -150,7 +149,7 @@ async def _calls(connection: AsyncConnection, worker: str, counted: set[str], no
     calls = {name: _Calls() for name in counted}
     for method, caller, sent_at in rows:
         is_own = caller == worker
-        # A clock that was wrong for a while must not leave calls that count for years.
+        # Calls recorded while a clock was wrong must not count for years.
         if abs(now - sent_at) < (OWN_WINDOW_S if is_own else WINDOW_S):
             of_method = calls[method]
             of_method.times.append(sent_at if is_own else sent_at + WINDOW_S - OWN_WINDOW_S)

@@ -1,4 +1,4 @@
-"""Recorded questions that can be asked again: their words and their answers are still on record."""
+"""Recorded questions that can be asked again, because their texts and answers are still stored."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,20 +21,20 @@ from bot.store.rows import has_content, has_ended, is_midway, job_of, note_of
 from bot.store.schema import audit_entries, feedback, jobs, turns
 from bot.store.usage import thumbs, uses
 
-# Its words are there, and it needs a model: nobody has erased or deleted it, and no age.
+# Its text exists and it needs a model: it was neither erased nor deleted, and hasn't expired.
 _CAN_BE_ASKED = has_ended(), has_content(), ~jobs.c.is_command, ~jobs.c.answer_deleted, jobs.c.answered_with.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An answer as it was given, or is given again."""
+    """An answer, either the original one or a new one."""
 
     text: str = field(repr=False)
     end: EndReason
     seconds: float | None
-    """From the claim to the end."""
+    """The time from the claim to the end."""
     uses: Sequence[AnswerUsage]
-    """What all its attempts used, as `typist usage` counts them."""
+    """The usage of all its attempts, as `typist usage` counts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +42,24 @@ class RecordedQuestion:
     """A question with its newest answer."""
 
     job: Job
-    """As it is claimed for the first time, but for the messages of its reply."""
+    """The job as in its first claim, except for the messages of its reply."""
     then: Given
     ended_at: float
     note: Note | None = field(repr=False)
-    """What the prompt said about the question alone; None if it isn't on record."""
+    """The part of the prompt about the question alone, or None if it isn't stored."""
     thumbs: Sequence[Thumb]
 
 
 class Replays(Operations):
-    """Reads questions that can be asked again, and notes in the audit which of them are."""
+    """Reads questions that can be asked again, and records in the audit which ones are."""
 
     @reads
     async def ids(
         self, connection: AsyncConnection, since: float, channels: Sequence[str] | None, direct: bool
     ) -> list[int]:
-        """Returns the jobs for which a model was asked since then (seconds since the epoch), oldest first.
+        """Returns the jobs that called a model since a time (seconds since the epoch), oldest first.
 
-        `channels`: None for all. `direct`: whether direct messages count.
+        `channels`: None for all. `direct`: whether to include direct messages.
         """
         asked = sa.exists().where(turns.c.job_id == jobs.c.id, turns.c.created_at >= since, turns.c.model.is_not(None))
         here = sa.true() if channels is None else jobs.c.channel_id.in_(channels)
@@ -68,7 +68,7 @@ class Replays(Operations):
 
     @reads
     async def read(self, connection: AsyncConnection, job_id: int, since: float) -> RecordedQuestion | None:
-        """Returns a question with what was used and said of it since then; None if it can't be asked any more."""
+        """Returns a question with its usage and feedback since a time, or None if it can't be asked anymore."""
         row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id, *_CAN_BE_ASKED))).one_or_none()
         of_job = turns.c.job_id == job_id
         newest = sa.select(turns).where(of_job, ~is_midway()).order_by(turns.c.id.desc()).limit(1)
@@ -86,20 +86,20 @@ class Replays(Operations):
 
     @writes
     async def asked_again(self, connection: AsyncConnection, job: Job, model: str) -> None:
-        """Notes in the audit that a question is sent to a model again."""
+        """Records in the audit that a question is sent to a model again."""
         await audit.append(connection, self._now(), [_again(job, {"model": model})])
 
     @writes
     async def answered_again(self, connection: AsyncConnection, job: Job, use: AnswerUsage) -> None:
-        """Notes in the audit what an answer to a question that was asked again has used."""
+        """Records in the audit the usage of an answer to a question that was asked again."""
         used = {"input_tokens": use.input_tokens, "output_tokens": use.output_tokens, "cost_usd": use.cost_usd}
         facts = {"model": use.model, "end": use.end_reason.value, **used}
         await audit.append(connection, self._now(), [_again(job, facts)])
 
     @writes
     async def calling(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> None:
-        """Notes in the audit that a tool is called for a question that is asked again."""
-        # No entry of a call: by that, the audit would find the texts of the answer's own call.
+        """Records in the audit that a tool is called for a question that is asked again."""
+        # Not as a call entry, because the audit would look up the texts of the original answer's call.
         await audit.append(connection, self._now(), [replace(call_entry(job, call), kind=EntryKind.REPLAY)])
 
 
@@ -108,7 +108,7 @@ def _again(job: Job, facts: Mapping[str, Any]) -> Entry:
 
 
 async def replayed(connection: AsyncConnection, since: float) -> list[AnswerUsage]:
-    """Returns what the answers to questions that were asked again have used since then, by the audit."""
+    """Returns the usage since a time by answers to questions that were asked again, according to the audit."""
     entries = sa.select(audit_entries).where(audit_entries.c.at >= since, audit_entries.c.kind == EntryKind.REPLAY)
     used = [(row, json.loads(row.facts)) for row in await connection.execute(entries)]
     return [

@@ -1,7 +1,7 @@
-"""Converts between our types and the tables' rows; then the conditions of core/job.py in SQL: live, begun, same thread.
+"""Conversions between our types and table rows, and the conditions of core/job.py in SQL: live, begun, same thread.
 
-Each condition exists once, here. Statuses are literals in the statements, not parameters: otherwise SQLite and
-PostgreSQL couldn't use the partial indexes. Each condition also keeps the form that those indexes have
+Each condition exists only here. Statuses are literals in the statements, not parameters, because otherwise SQLite and
+PostgreSQL couldn't use the partial indexes. For the same reason, each condition has the same form as in those indexes
 (bot/store/schema.py).
 """
 
@@ -36,30 +36,30 @@ from bot.store.schema import JOB_HAS_CONTENT, jobs, turns, workers
 
 
 def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
-    """Returns an INSERT with ON CONFLICT, which each dialect has in a module of its own."""
+    """Returns an INSERT that supports ON CONFLICT, which SQLAlchemy defines separately for each dialect."""
     return (postgresql.insert if on_postgresql(connection) else sqlite.insert)(table)
 
 
 async def put(connection: AsyncConnection, table: sa.Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Writes a row, in place of the one with this primary key if there is one."""
+    """Writes a row, replacing any row with the same primary key."""
     row = insert_into(connection, table).values({**key, **values})
     await connection.execute(row.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
 
 
 async def is_any(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> bool:
-    """Returns whether there is a row that meets all conditions."""
+    """Returns whether any row meets all conditions."""
     return bool(await connection.scalar(sa.select(sa.exists().where(*which))))
 
 
 def in_words(condition: str) -> sa.ColumnElement[bool]:
-    """Returns a partial index's condition as it is written there, without which no database would use the index."""
+    """Returns a partial index's condition verbatim, because otherwise no database would use the index."""
     return sa.literal_column(f"({condition})")
 
 
 NO_ANSWER: dict[str, Any] = {"answer": "", "sources": None, "note": None, "end": None}
 """The columns of a turn without its text."""
 NO_CALL_TEXTS: dict[str, Any] = {"arguments": "", "result": "", "binding": ""}
-"""The columns of a call without its texts. Its binding goes, too: from a hash, short arguments can be guessed."""
+"""The columns of a call without its texts, and its binding, because short arguments can be guessed from a hash."""
 
 
 def thread_of(row: sa.Row[Any]) -> ThreadKey:
@@ -67,7 +67,7 @@ def thread_of(row: sa.Row[Any]) -> ThreadKey:
 
 
 def question_of(row: sa.Row[Any]) -> Question:
-    """Returns a job's question; its ts is empty before it is posted."""
+    """Returns a job's question. Its ts is empty until it is posted."""
     files = tuple(map(_file_of, row.files))
     return Question(
         thread_of(row),
@@ -88,7 +88,7 @@ def file_values(question: Question) -> list[dict[str, Any]]:
 
 
 def queued_values(question: Question, now: float) -> dict[str, Any]:
-    """Returns the columns of a question's job when it is queued for the first time."""
+    """Returns the columns of a question's job when it is first queued."""
     return {
         **thread_values(question.thread),
         "ts": question.ts,
@@ -110,7 +110,7 @@ def unposted_values(
     """Returns the columns of a job whose question has no message yet."""
     return {
         "team_id": team_id,
-        # Its message may be posted somewhere else than in the thread of the message that it is about.
+        # Its message might be posted outside the thread of the message that it is about.
         "channel_id": "",
         "thread_ts": "",
         "asked_as": view_id,
@@ -131,14 +131,14 @@ def message_values(messages: Sequence[RecordedMessage]) -> list[dict[str, Any]]:
 
 
 def reply_values(messages: Sequence[RecordedMessage]) -> dict[str, Any]:
-    """Returns the columns of a job whose reply has these messages: its placeholder is no longer due."""
+    """Returns the columns of a job whose reply has these messages, so that its placeholder is no longer due."""
     return {"messages": message_values(messages), "placeholder_due_since": None}
 
 
 def job_of(row: sa.Row[Any]) -> Job:
     messages = messages_of(row)
-    # A process may have died while it showed what the database, being away, doesn't have. A placeholder that was not
-    # recorded in time may have been posted nevertheless.
+    # A process might have died after showing something that isn't in the database because it was unavailable. A
+    # placeholder that wasn't recorded in time might have been posted anyway.
     is_unsure = row.interruptions > 0 or (row.placeholder_due_since is not None and not messages)
     if is_unsure and POSTING not in messages:
         messages += (POSTING,)
@@ -159,14 +159,14 @@ def job_of(row: sa.Row[Any]) -> Job:
 
 
 def wish_of(row: sa.Row[Any]) -> Wish:
-    """Returns what a person wants of a job's version. What this version of Typist doesn't know is no wish."""
+    """Returns a person's wish for a job's version, ignoring values that this version of Typist doesn't know."""
     values: Mapping[str, Any] = row.wish or {}
     effort: Any = values.get("effort")
     return Wish(Effort(effort) if effort in [*Effort] else None, continues=values.get("continues") is True)
 
 
 def transcripts_of(row: sa.Row[Any]) -> dict[str, str]:
-    """Returns a job's transcripts by their files' ids."""
+    """Returns a job's transcripts by file ID."""
     return {file_id: text for file_id, (_, text) in row.transcripts.items()}
 
 
@@ -175,14 +175,14 @@ def scope_ids_of(question: Question) -> ScopeIds:
 
 
 def _file_of(values: Mapping[str, Any]) -> File:
-    """Returns a stored file, without fields that a newer version of Typist may have added."""
+    """Returns a stored file, ignoring fields that a newer version of Typist might have added."""
     return File(**{field.name: values[field.name] for field in fields(File) if field.name in values})
 
 
 _STORED_AS_THEY_ARE = ("footer", "model", "first_token_s", "prompt_version", "effort")
 """Fields of an End whose values are JSON."""
 _HAVE_COLUMNS = ("reason", "model", "first_token_s", "prompt_version", "origins", "note")
-"""What of an end has columns in a turn."""
+"""Fields of an End with columns in a turn."""
 
 
 _KINDS = {kind.value: kind for kind in NoticeKind}
@@ -208,16 +208,13 @@ def turn_values(job_id: int, version: int, end: End, text: str, now: float) -> d
 
 
 def end_of_turn(row: sa.Row[Any]) -> End:
-    """Returns how a turn ended."""
     columns = {name: getattr(row, "end_reason" if name == "reason" else name) for name in _HAVE_COLUMNS}
     return end_of({**columns, **(row.end or {})}, sources_of(row.sources))
 
 
 def end_values(end: End) -> dict[str, Any]:
-    """Returns an end as it is stored: its sources have a column, and its usage counts as an interrupted attempt's.
-
-    What is as usual is left out.
-    """
+    """Returns an end in stored form, without defaults. Sources have a column; usage is stored as for an
+    interruption."""
     usual = End(end.reason)
     values = {name: getattr(end, name) for name in _STORED_AS_THEY_ARE if getattr(end, name) != getattr(usual, name)}
     if end.notices:
@@ -227,11 +224,11 @@ def end_values(end: End) -> dict[str, Any]:
 
 
 def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
-    """Returns a stored end, without fields that a newer version of Typist may have added."""
+    """Returns a stored end, ignoring fields that a newer version of Typist might have added."""
     known = {field.name: values[field.name] for field in fields(End) if field.name in values}
     typed: dict[str, Any] = {"reason": EndReason(values["reason"]), "origins": of_record(values["origins"])}
     typed |= {"choices": tuple(values.get("choices", ())), "note": note_of(values.get("note"))}
-    # A kind that only a newer version of Typist knows is a sentence like any other.
+    # A kind that only a newer version of Typist knows is treated as a plain sentence.
     typed["notices"] = tuple(
         Notice(_KINDS.get(kind, NoticeKind.SAID), text, about) for kind, text, about in values.get("notices", ())
     )
@@ -239,22 +236,20 @@ def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
 
 
 def note_values(note: Note) -> list[Any] | None:
-    """Returns a question's note as it is stored: its text, and whose words that is; None if there is none."""
+    """Returns a note in stored form: its text and origins, or None if it is empty."""
     return [note.text, sorted(note.origins)] if note.text else None
 
 
 def note_of(values: Sequence[Any] | None) -> Note:
-    """Returns a stored note."""
     return Note(values[0], of_record(values[1])) if values else NO_NOTE
 
 
 def source_values(sources: Sequence[Citation]) -> list[list[str]] | None:
-    """Returns an answer's sources as they are stored: (URL, title) of each, None if there are none."""
+    """Returns an answer's sources in stored form: a (URL, title) pair each, or None if there are none."""
     return [[source.url, source.title] for source in sources] or None
 
 
 def sources_of(values: Sequence[Sequence[str]] | None) -> tuple[Citation, ...]:
-    """Returns stored sources."""
     return tuple(Citation(*value) for value in values or ())
 
 
@@ -263,95 +258,89 @@ QUEUED = sa.literal_column(f"'{Status.QUEUED.value}'", sa.Text)
 RUNNING = sa.literal_column(f"'{Status.RUNNING.value}'", sa.Text)
 AWAITING_APPROVAL = sa.literal_column(f"'{Status.AWAITING_APPROVAL.value}'", sa.Text)
 CLOCKS_DIFFER_S = 10.0
-"""By how much the clocks of processes may differ: each took the server's time, or its machine's, at its start."""
+"""The maximum difference between processes' clocks, which took the server's or machine's time at startup."""
 Jobs = sa.FromClause
-"""The table of jobs, or an alias of it."""
+"""The jobs table, or an alias."""
 
 
 def is_unposted() -> sa.ColumnElement[bool]:
-    """Whether the job's question has no message yet."""
     return jobs.c.status == UNPOSTED
 
 
 def is_queued(of: Jobs = jobs) -> sa.ColumnElement[bool]:
-    """Whether a live job may be claimed: it is QUEUED or RELEASED."""
+    """Returns whether a live job can be claimed: it is QUEUED or RELEASED."""
     return of.c.status == QUEUED
 
 
 def is_running(of: Jobs = jobs) -> sa.ColumnElement[bool]:
-    """Whether a worker has the job."""
     return of.c.status == RUNNING
 
 
 def is_awaiting_approval() -> sa.ColumnElement[bool]:
-    """Whether the job waits for a person's approval."""
     return jobs.c.status == AWAITING_APPROVAL
 
 
 def is_live() -> sa.ColumnElement[bool]:
-    """Whether the job's answer is still to come."""
+    """Returns whether the job's answer is still to come."""
     return sa.or_(is_queued(), is_running(), is_awaiting_approval())
 
 
 def has_ended() -> sa.ColumnElement[bool]:
-    """Whether the job is over."""
     return jobs.c.status == Status.ENDED.value
 
 
 def is_begun() -> sa.ColumnElement[bool]:
-    """Whether a worker writes the job's answer, or the next one will continue it."""
+    """Returns whether a worker is writing the job's answer, or the next one will continue it."""
     return sa.or_(is_ahead(), is_awaiting_approval())
 
 
 def is_ahead() -> sa.ColumnElement[bool]:
-    """Whether the job goes before all others of its thread: it is begun, and waits for nobody."""
+    """Returns whether the job precedes all others in its thread: it is begun and isn't waiting for anybody."""
     return sa.or_(is_running(), sa.and_(is_queued(), jobs.c.attempts > 0))
 
 
 def is_midway() -> sa.ColumnElement[bool]:
-    """Whether the answer went on after a turn (EndReason.is_midway)."""
+    """Returns whether the answer continued after a turn (EndReason.is_midway)."""
     return turns.c.end_reason.in_([reason.value for reason in EndReason if reason.is_midway])
 
 
 def is_denied() -> sa.ColumnElement[bool]:
-    """Whether the job ended because its asker has no access."""
+    """Returns whether the job ended because its asker has no access."""
     return jobs.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
 
 
 def may_be_regenerated() -> sa.ColumnElement[bool]:
-    """Whether the job has ended with an answer of its own, or without one, and not by a denial."""
+    """Returns whether the job has ended, not by a denial, and doesn't share another job's answer."""
     return sa.and_(has_ended(), jobs.c.answered_with.is_(None), ~is_denied(), ~jobs.c.answer_deleted)
 
 
 def is_batched_with(job_id: Any) -> sa.ColumnElement[bool]:
-    """Whether a question that was not deleted has its answer from this later job."""
+    """Returns whether a question that wasn't deleted shares the answer of this later job."""
     return sa.and_(jobs.c.answered_with == job_id, jobs.c.end_reason == EndReason.BATCHED.value)
 
 
 def has_content() -> sa.ColumnElement[bool]:
-    """Whether the question is neither deleted nor expired: it has words or files."""
+    """Returns whether the question has text or files, so it is neither deleted nor expired."""
     return in_words(JOB_HAS_CONTENT)
 
 
 def has_come(
     due_at: sa.ColumnElement[Any], now: float | sa.ColumnElement[float], max_wait_s: Any
 ) -> sa.ColumnElement[bool]:
-    """Whether a stored time has come. One further ahead than anybody waits was stored by a clock that was wrong."""
+    """Returns whether a stored time has come. A time beyond the maximum wait was stored by a wrong clock."""
     return sa.or_(due_at <= now, due_at > now + max_wait_s + CLOCKS_DIFFER_S)
 
 
 def same_thread(one: Jobs, other: Jobs) -> sa.ColumnElement[bool]:
-    """Whether two jobs are of one thread."""
     return sa.and_(*(a == b for a, b in zip(thread_columns(one), thread_columns(other), strict=True)))
 
 
 def in_thread(thread: ThreadKey, of: Jobs = jobs) -> sa.ColumnElement[bool]:
-    """Whether a row is of this thread: a job's, or that of another table with a thread's columns."""
+    """Returns whether a row belongs to this thread, in any table with a thread's columns."""
     return sa.and_(*(of.c[name] == value for name, value in thread_values(thread).items()))
 
 
 THREAD = ("team_id", "channel_id", "thread_ts")
-"""The names of a thread's columns."""
 
 
 def thread_columns(of: Jobs = jobs) -> list[sa.ColumnElement[Any]]:
@@ -359,25 +348,24 @@ def thread_columns(of: Jobs = jobs) -> list[sa.ColumnElement[Any]]:
 
 
 def thread_values(thread: ThreadKey) -> dict[str, str]:
-    """Returns a thread's columns."""
     return dict(zip(THREAD, (thread.team_id, thread.channel_id, thread.thread_ts or ""), strict=True))
 
 
 def has_jobs() -> sa.ColumnElement[bool]:
-    """Whether a row of `workers` is of a worker that holds jobs: then others have to watch it."""
+    """Returns whether a row of `workers` belongs to a worker with jobs, which others have to watch."""
     return sa.exists().where(jobs.c.worker == workers.c.worker, is_running())
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A job as a worker claimed it, and the fence around all that the worker writes about it."""
+    """A job as a worker claimed it, and the fence for everything that the worker writes about it."""
 
     job: Job
     worker: str
 
     @property
     def of_attempt(self) -> tuple[sa.ColumnElement[bool], ...]:
-        """The conditions under which a row is the job's, and this attempt still has it."""
+        """The conditions for a row being the job's and still belonging to this attempt."""
         return (
             jobs.c.id == self.job.id,
             jobs.c.attempts == self.job.attempts,
@@ -387,5 +375,5 @@ class Held:
 
     @property
     def fenced(self) -> sa.Update:
-        """An update of the job that has no effect once the job has ended or another attempt has it."""
+        """An update of the job without effect once the job has ended or another attempt has it."""
         return sa.update(jobs).where(*self.of_attempt)

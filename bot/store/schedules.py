@@ -1,16 +1,16 @@
 """Schedules and their runs in the database.
 
 A run is a job (`jobs.schedule_id`). When a schedule is due, one transaction locks its row, adds the job with the outbox
-entry that posts it, and sets `next_at` to the first due time after now. The job's `asked_as` names the schedule and the
-due time, and is unique. So each due time is one job, however many processes look, and whenever one of them dies.
+entry that posts it, and sets `next_at` to the first due time after now. The job's `asked_as` contains the schedule and
+due time, and is unique. So each due time is one job, no matter how many processes check, or when one of them dies.
 
-Due times that passed while no process ran, or while a clock stood still, are looked at once: core/schedules.py says
-which of them is run. A clock that was ahead has set `next_at` too far ahead; each process corrects that when it starts.
+Due times that passed while no process was running, or while a clock stood still, are handled together:
+core/schedules.py decides which of them is run. If a clock was fast, `next_at` is too late; each process corrects this
+when it starts.
 
-A schedule that was stopped keeps its row for some days, so that people can undo it. Nothing but `restore` finds it.
-
-The transaction that skips a run, or pauses a schedule, also adds the notification that tells people why. The job of a
-run that is skipped goes.
+A stopped schedule keeps its row for some days, so that people can undo the stop. Only `restore` finds it. The
+transaction that skips a run, or pauses a schedule, also adds the notification that tells people why. A skipped run's
+job is deleted.
 """
 
 import logging
@@ -49,7 +49,7 @@ from bot.store.schema import charges, jobs, schedules, tool_calls
 from bot.store.usage import TOKENS
 
 AT_ONCE = 50
-"""So many are begun in one transaction; the next look begins others."""
+"""The number of runs to begin per transaction. The next check begins the others."""
 
 _STANDS = schedules.c.stopped_at.is_(None)
 _IS_ANY_DUE = sa.select(sa.exists().where(schedules.c.next_at <= sa.bindparam("now")))
@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 
 
 class ScheduleStore(Operations):
-    """Keeps schedules, and begins their runs. Methods that change one return whether it was there to be changed."""
+    """Stores schedules, and begins their runs. Methods that change one return whether it existed."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -75,9 +75,9 @@ class ScheduleStore(Operations):
         proposal: Proposal,
         most: int = MAX_IN_CHANNEL,
     ) -> int:
-        """Stores a schedule and returns its id. Raises UnusableRule, also if there is no room, or an equal one.
+        """Stores a schedule and returns its ID. Raises UnusableRule, also if there is no room or an equal one exists.
 
-        `most`: how many of the channel's may be this person's.
+        `most`: how many of the channel's can be this person's.
         """
         now = self._now()
         await _check_new(connection, team_id, channel_id, user_id, proposal, most)
@@ -98,29 +98,26 @@ class ScheduleStore(Operations):
 
     @reads
     async def of_channel(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
-        """Returns a channel's schedules, oldest first."""
         return await self._found(connection, schedules.c.team_id == team_id, schedules.c.channel_id == channel_id)
 
     @reads
     async def standing(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
-        """Returns a channel's schedules that have a next time or are paused, without what they have used."""
+        """Returns a channel's schedules that have a next time or are paused, without their usage."""
         return await _standing(connection, team_id, channel_id)
 
     @reads
     async def of_person(self, connection: AsyncConnection, team_id: str, user_id: str) -> list[Schedule]:
-        """Returns the schedules that a person has created, oldest first."""
         return await self._found(connection, schedules.c.team_id == team_id, schedules.c.user_id == user_id)
 
     @reads
     async def all(self, connection: AsyncConnection, team_id: str) -> list[Schedule]:
-        """Returns all schedules of a workspace, oldest first."""
         return await self._found(connection, schedules.c.team_id == team_id)
 
     @reads
     async def read(
         self, connection: AsyncConnection, team_id: str, schedule_id: int, *, is_stopped: bool = False
     ) -> Schedule | None:
-        """Returns a schedule that stands, or with `is_stopped` one that was stopped; None if there is none."""
+        """Returns a schedule, or with `is_stopped` a stopped one, or None if there is none."""
         this = schedules.c.team_id == team_id, schedules.c.id == schedule_id
         found = await self._found(connection, *this, state=~_STANDS if is_stopped else _STANDS)
         return found[0] if found else None
@@ -137,16 +134,17 @@ class ScheduleStore(Operations):
         day_tokens: int,
         most: int = MAX_IN_CHANNEL,
     ) -> bool:
-        """Changes what a schedule does, when, and its caps. One that is paused stays paused.
+        """Changes a schedule's task, rule and caps. A paused one stays paused.
 
-        Raises UnusableRule, also if one that has run at its single time finds no room: `most` is as for `create`.
+        Raises UnusableRule, also if there is no room for a one-time schedule that has already run. `most`: as for
+        `create`.
         """
         row, now = await _locked(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
         values = {**_proposed(proposal), "run_tokens": run_tokens, "day_tokens": day_tokens}
         if by != row.user_id:
-            # An account acts for its owner's words alone.
+            # An account is used only for its owner's own words.
             values["accounts"] = row.accounts if values["text"] == row.text else []
         if not row.paused and _rule_of(row) != proposal.rule:
             values["next_at"] = proposal.rule.first_after(now)
@@ -169,9 +167,9 @@ class ScheduleStore(Operations):
         reason: PauseReason,
         by: str = "",
     ) -> bool:
-        """Pauses a schedule, and removes a run that isn't posted yet: Slack may refuse a post for an hour.
+        """Pauses a schedule, and removes an unposted run, because Slack might refuse a post for an hour.
 
-        Returns False if it is paused already. `by`: the person who did it, if any.
+        Returns False if it is already paused. `by`: the person who paused it, if any.
         """
         row = await _locked(connection, team_id, schedule_id)
         if row is None or row.paused:
@@ -184,9 +182,9 @@ class ScheduleStore(Operations):
     async def resume(
         self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, because: PauseReason | None = None
     ) -> float | None:
-        """Resumes a paused schedule from its next due time on, and returns that time.
+        """Resumes a paused schedule from its next due time, and returns that time.
 
-        Returns None if it isn't paused, or not `because` of that, or if its single time has passed.
+        Returns None if it isn't paused, is paused for a reason other than `because`, or its one-time run has passed.
         """
         row, now = await _locked(connection, team_id, schedule_id), self._now()
         if row is None or not row.paused or because not in (None, row.paused):
@@ -201,7 +199,7 @@ class ScheduleStore(Operations):
 
     @writes
     async def stop(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
-        """Ends a schedule, and removes a run that isn't posted yet. One that is under way goes on."""
+        """Ends a schedule, and removes an unposted run. A running one continues."""
         row, now = await _locked(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
@@ -215,7 +213,7 @@ class ScheduleStore(Operations):
 
     @writes
     async def restore(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, job_id: int) -> bool:
-        """Undoes a stop, which the answer to a job says. Returns False if there is none. Raises as `create` does."""
+        """Undoes a stop that a job's answer reported. Returns False if there is none. Raises the errors of `create`."""
         row, now = await _locked(connection, team_id, schedule_id, ~_STANDS), self._now()
         if row is None:
             return False
@@ -230,7 +228,7 @@ class ScheduleStore(Operations):
 
     @writes
     async def run_now(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
-        """Begins a run beside the due times; returns False if one is under way."""
+        """Begins a run in addition to the due times. Returns False if one is running."""
         row, now = await _locked(connection, team_id, schedule_id), self._now()
         is_under_way = sa.or_(is_unposted(), is_live())
         if row is None or await is_any(connection, jobs.c.schedule_id == row.id, is_under_way):
@@ -242,7 +240,7 @@ class ScheduleStore(Operations):
 
     @completes()
     async def begin_due(self, limit: int = AT_ONCE) -> int:
-        """Begins runs that are due, each once over all processes; returns how many. Call it each second.
+        """Begins due runs, each once across all processes, and returns how many. Call it every second.
 
         `limit`: the most that begin now. The others stay due.
         """
@@ -266,7 +264,7 @@ class ScheduleStore(Operations):
 
     @reads
     async def run(self, connection: AsyncConnection, job_id: int) -> Run | None:
-        """Returns the run that a job is; None if it is none, or if its schedule was stopped."""
+        """Returns the run of a job, or None if the job isn't a run or its schedule was stopped."""
         both = sa.select(jobs.c.asked_as, schedules).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
         row = (await connection.execute(both.where(jobs.c.id == job_id, _STANDS))).one_or_none()
         if row is None:
@@ -278,15 +276,15 @@ class ScheduleStore(Operations):
 
     @reads
     async def used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
-        """Returns the tokens that a run has used, and all runs of its schedule on this UTC day."""
+        """Returns the tokens used by a run, and by all runs of its schedule on this UTC day."""
         return await _used(connection, schedule.team_id, schedule.channel_id, schedule.id, job_id, self._now())
 
     @writes
     async def skip(self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason) -> None:
-        """Removes a run that isn't posted, and has people told why.
+        """Removes an unposted run, and notifies people of the reason.
 
-        A reason that may pass pauses the schedule at MAX_FAILURES runs in a row, or if it has no next time. Others
-        pause it at once.
+        A reason that might be temporary pauses the schedule after MAX_FAILURES runs in a row, or if it has no next
+        time. Other reasons pause it immediately.
         """
         row, now = await _locked(connection, schedule.team_id, schedule.id), self._now()
         this = sa.delete(jobs).where(jobs.c.id == job_id, is_unposted()).returning(jobs.c.asked_as)
@@ -302,7 +300,7 @@ class ScheduleStore(Operations):
         await _report(connection, row, due_at_of(asked_as), now, pausing or because)
 
     async def _correct(self, now: float) -> None:
-        """Sets due times back that a clock has set which was ahead."""
+        """Corrects due times that a fast clock had set too late."""
         async with self._database.begin_read() as connection:
             rows = (await connection.execute(sa.select(schedules).where(schedules.c.next_at > now))).all()
         for row in rows:
@@ -323,7 +321,7 @@ class ScheduleStore(Operations):
 async def ended(connection: AsyncConnection, job_id: int, reason: EndReason, now: float) -> None:
     """Counts the end of a run for its schedule, in the transaction that records it.
 
-    If that pauses the schedule, people are told.
+    If that pauses the schedule, people are notified.
     """
     run = sa.select(schedules, jobs.c.asked_as).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
     this = run.where(jobs.c.id == job_id, _STANDS).with_for_update(of=schedules)
@@ -340,7 +338,7 @@ async def _count_end(
     job_id: int | None = None,
     because: PauseReason = PauseReason.FAILURES,
 ) -> PauseReason | None:
-    """Counts a failure or a success; returns why the schedule is paused by it, None if it isn't. Its row is locked.
+    """Counts a failure or success, and returns why it pauses the schedule, or None if it doesn't. Its row is locked.
 
     `because`: the reason if this failure is one too many.
     """
@@ -362,7 +360,7 @@ async def _count_end(
 
 
 async def _begin(connection: AsyncConnection, row: sa.Row[Any], now: float) -> bool:
-    """Begins the run of a due schedule unless it is too late for it, and sets the next due time. Its row is locked."""
+    """Begins a due run unless it is too late, and sets the next due time. The schedule's row is locked."""
     due_at: float | None = None
     next_at: float | None = None
     paused = PauseReason.MISSED
@@ -383,7 +381,7 @@ async def _begin(connection: AsyncConnection, row: sa.Row[Any], now: float) -> b
 
 
 async def _add_run(connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float) -> bool:
-    """Adds a run's job, which the outbox posts; returns False if this due time has one."""
+    """Adds a run's job, which the outbox posts. Returns False if this due time already has one."""
     about = QuotedMessage(row.channel_id, "", "", "", "")
     values = unposted_values(row.team_id, run_id(row.id, due_at), row.user_id, about, row.text, now)
     new = insert_into(connection, jobs).values(**values, schedule_id=row.id).on_conflict_do_nothing()
@@ -397,13 +395,13 @@ async def _add_run(connection: AsyncConnection, row: sa.Row[Any], due_at: float,
 async def _report(
     connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float, skipped: PauseReason | None = None
 ) -> None:
-    """Has people told of a run that doesn't come, or that has paused its schedule."""
+    """Notifies people of a skipped run, or a run that has paused its schedule."""
     report = RunReport(row.id, due_at, skipped.value if skipped else "")
     await notifications.add(connection, now, row.team_id, report.notification)
 
 
 def _made(schedule_id: int) -> sa.ColumnElement[bool]:
-    """Whether a job's answer has created or changed a schedule, so that it says what became of it."""
+    """Returns whether a job's answer created or changed a schedule, and so shows its state."""
     made = sa.select(tool_calls.c.job_id).where(tool_calls.c.tool == SCHEDULE, tool_calls.c.made == schedule_id)
     return jobs.c.id.in_(made)
 
@@ -416,7 +414,7 @@ async def _locked(
 
 
 async def _set(connection: AsyncConnection, row: sa.Row[Any], **values: Any) -> None:
-    """Changes a schedule, unless another process has looked at its due time since."""
+    """Changes a schedule, unless another process has moved its due time."""
     this = schedules.c.id == row.id, schedules.c.next_at.is_not_distinct_from(row.next_at)
     await connection.execute(sa.update(schedules).where(*this).values(values))
 
@@ -430,7 +428,7 @@ async def _pause(connection: AsyncConnection, row: sa.Row[Any], reason: PauseRea
 async def _record(
     connection: AsyncConnection, now: float, row: sa.Row[Any], change: str, by: str, **facts: Any
 ) -> None:
-    """Writes what became of a schedule to the audit, without its words."""
+    """Records a schedule's change in the audit, without its text."""
     place = {"team_id": row.team_id, "channel_id": row.channel_id, "user_id": row.user_id}
     said = {"schedule": row.id, "change": change, **facts}
     await audit.setting_changed(connection, now, "schedule", said, by=by, **place)
@@ -475,7 +473,7 @@ def _schedule(row: sa.Row[Any], used: Amount | None = None) -> Schedule:
 
 
 async def _all_standing(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
-    """Returns what `_standing` does, and lets no other transaction add to it."""
+    """Returns the same as `_standing`, and blocks other transactions from adding schedules."""
     await one_at_a_time(connection, f"schedules {team_id} {channel_id}")
     return await _standing(connection, team_id, channel_id)
 
@@ -488,7 +486,7 @@ async def _check_new(
     proposal: Proposal,
     most: int = MAX_IN_CHANNEL,
 ) -> None:
-    """Raises UnusableRule if a person's proposal finds no room in a channel, or an equal one of theirs."""
+    """Raises UnusableRule if a channel has no room for a person's proposal, or already has an equal one of theirs."""
     found = await _all_standing(connection, team_id, channel_id)
     theirs = (one for one in found if one.user_id == user_id)
     if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):
@@ -497,7 +495,7 @@ async def _check_new(
 
 
 def _check_room(standing: Sequence[Schedule], user_id: str, most: int) -> None:
-    """Raises UnusableRule if a channel with these schedules has no room for another one of a person."""
+    """Raises UnusableRule if a channel with these schedules has no room for another one from a person."""
     if len(standing) >= MAX_IN_CHANNEL:
         raise UnusableRule(sentences.channel_is_full(MAX_IN_CHANNEL))
     if sum(one.user_id == user_id for one in standing) >= most:
@@ -506,7 +504,7 @@ def _check_room(standing: Sequence[Schedule], user_id: str, most: int) -> None:
 
 async def _standing(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
     here = schedules.c.team_id == team_id, schedules.c.channel_id == channel_id
-    # Others have run at their single time.
+    # The others are one-time schedules that have run.
     is_standing = sa.or_(schedules.c.next_at.is_not(None), schedules.c.paused != "")
     rows = await connection.execute(sa.select(schedules).where(_STANDS, *here, is_standing).order_by(schedules.c.id))
     return [_schedule(row) for row in rows]
@@ -515,9 +513,9 @@ async def _standing(connection: AsyncConnection, team_id: str, channel_id: str) 
 async def _used(
     connection: AsyncConnection, team_id: str, channel_id: str, schedule_id: int, job_id: int, now: float
 ) -> tuple[int, int]:
-    """Returns the tokens that were charged for a run, and today for all runs of its schedule.
+    """Returns the tokens charged for a run, and today for all runs of its schedule.
 
-    The channel's charges of a day are found by an index. A run that goes on after midnight counts for both days.
+    The channel's charges of a day are found by an index. A run that continues after midnight counts for both days.
     """
     of_schedule = jobs.c.schedule_id == schedule_id
     here = charges.c.team_id == team_id, charges.c.channel_id == channel_id, charges.c.day >= day_of(now) - 1
@@ -533,7 +531,7 @@ async def _used(
 async def _used_this_month(
     connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float
 ) -> Mapping[int, Amount]:
-    """Returns what the runs of schedules have used in this month of UTC, by schedule."""
+    """Returns the usage of schedules' runs in this UTC month, by schedule."""
     if not rows:
         return {}
     here = (

@@ -1,12 +1,12 @@
-"""What attempts put on record while they work: the answer's text, and the model's steps with their calls.
+"""The work that attempts record as they go: the answer's text, and the model's steps with their calls.
 
 **Text.** An attempt appends only new text, so a long answer costs no more per second than a short one. Each row
-replaces the text from its start on: an attempt that takes over may continue from a little before the end. Within an
-attempt a row never shortens the text: one that reaches the database late, after its writer gave up on it, holds less.
-An attempt that takes text back removes its rows first.
+replaces the text from its start on, because an attempt that takes over can continue from a little before the end.
+Within an attempt, a row never shortens the text: one that reaches the database late, after its writer gave up on it,
+contains less. An attempt that retracts text removes its rows first.
 
-**Steps.** What a step wrote (`steps`), and what its prompt began with, is needed until its job ends. Its calls
-(`tool_calls`) stay with the answer, because the answer's details name them, and a new version must know what an earlier
+**Steps.** The output of a step (`steps`) and the beginning of its prompt are needed until its job ends. Its calls
+(`tool_calls`) stay with the answer, because the answer's details show them, and a new version must know what an earlier
 one has done.
 """
 
@@ -36,9 +36,9 @@ _FROM_PIECE = {
 
 
 async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[Job, Piece]) -> bool:
-    """Appends to the texts of jobs that are still the worker's, in the version that it answers; returns if all are.
+    """Appends text to jobs that still belong to the worker, in the version it is answering, and returns whether all do.
 
-    The lock orders this and a take-over: either the take-over reads the row, or the row is not written.
+    The lock orders this and a take-over: either the take-over reads the row, or the row isn't written.
     """
     if not pieces:
         return True
@@ -74,7 +74,7 @@ async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[
 
 
 async def _drop_text(connection: AsyncConnection, worker: str, taken_back: Collection[Job]) -> None:
-    """Removes what attempts of the worker have recorded: their texts begin again, with the rows that follow."""
+    """Removes the recorded text of the worker's attempts, which begins again with the following rows."""
     for job in sorted(taken_back, key=lambda job: job.id):
         ours = sa.select(jobs.c.id).where(
             jobs.c.id == job.id,
@@ -90,7 +90,7 @@ async def _drop_text(connection: AsyncConnection, worker: str, taken_back: Colle
 
 
 async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with the text that earlier attempts at the same version left on record."""
+    """Returns the jobs with the text that earlier attempts at the same version recorded."""
     resumed = [job.id for job in claimed if job.attempts > 1]
     if not resumed:
         return list(claimed)
@@ -102,7 +102,7 @@ async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) 
 
 
 def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
-    """Puts the rows of one version together. `so_far`: the first part of a continued answer, from its turn."""
+    """Combines the rows of one version. `so_far`: the first part of a continued answer, from its turn."""
     text = so_far
     end = None
     attempt = 0
@@ -124,7 +124,7 @@ async def drop_text(connection: AsyncConnection, *which: sa.ColumnElement[bool])
 
 
 async def with_steps(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with the steps that earlier attempts at the same version left on record."""
+    """Returns the jobs with the steps that earlier attempts at the same version recorded."""
     resumed = [job.id for job in claimed if job.attempts > 1]
     if not resumed:
         return list(claimed)
@@ -150,10 +150,10 @@ async def with_steps(connection: AsyncConnection, claimed: Sequence[Job]) -> lis
 
 
 def _as_asked() -> sa.Select[Any]:
-    """Selects calls with what a person who decides about them is told.
+    """Selects calls with the information for a person who decides about them.
 
-    That is the definition that a call was asked for, where it is still the pinned one, and whether the call repeats one
-    of an earlier version.
+    This includes the definition the call was requested with, if it is still pinned, and whether the call repeats one
+    from an earlier version.
     """
     earlier = tool_calls.alias()
     repeats = sa.exists().where(
@@ -169,11 +169,11 @@ def _as_asked() -> sa.Select[Any]:
 
 
 def call_of(row: sa.Row[Any]) -> RecordedCall:
-    """Returns a recorded call; one whose texts have expired has no arguments."""
+    """Returns a recorded call. If its texts have expired, it has no arguments."""
     definition = row._mapping.get("definition")
     return RecordedCall(
         step_no=row.step_no,
-        # A row is a tuple, and has a method of that name.
+        # A row is a tuple, which has a method named index.
         index=row._mapping["index"],
         call_id=row.call_id,
         tool=row.tool,
@@ -195,17 +195,16 @@ def call_of(row: sa.Row[Any]) -> RecordedCall:
 async def calls(
     connection: AsyncConnection, job_id: int, version: int | sa.ScalarSelect[int], *which: sa.ColumnElement[bool]
 ) -> tuple[RecordedCall, ...]:
-    """Returns calls of a version of an answer, in their order."""
+    """Returns the calls in a version of an answer, in order."""
     of_version = _as_asked().where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
     in_order = of_version.order_by(tool_calls.c.step_no, tool_calls.c.index)
     return tuple(map(call_of, (await connection.execute(in_order)).all()))
 
 
 async def drop_steps(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    """Removes what the steps of these jobs wrote; their calls stay."""
+    """Removes the output of these jobs' steps, but not their calls."""
     await connection.execute(sa.delete(steps).where(steps.c.job_id.in_(sa.select(jobs.c.id).where(*which))))
 
 
 async def empty(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    """Empties the arguments and results of calls."""
     await connection.execute(sa.update(tool_calls).where(in_words(CALL_HAS_CONTENT), *which).values(NO_CALL_TEXTS))

@@ -1,4 +1,4 @@
-"""All stores of one process, over one database."""
+"""All stores of one process, sharing one database."""
 
 import logging
 from collections.abc import Sequence
@@ -31,14 +31,14 @@ from bot.store.workers import ProcessMessages, WorkerLiveness
 
 NO_LIMIT = 1_000_000
 CLOSE_WITHIN_S = 0.8
-"""The limit for a server; there is none for a file. A process that ends has 5 s for everything."""
+"""The limit for a server; a file has none. A process that is ending has 5 s for everything."""
 LET_GO_S = 0.3
 
 log = logging.getLogger(__name__)
 
 
 class Stores:
-    """Makes the store's classes, and opens and closes what they share."""
+    """Creates the store's classes, and opens and closes what they share."""
 
     def __init__(
         self,
@@ -49,16 +49,15 @@ class Stores:
         prices: ModelPrices | None = None,
         caps: Sequence[Cap] = (),
     ) -> None:
-        """Builds stores on an engine that others may use as well.
+        """Creates stores on an engine that can be shared.
 
-        `worker` names this process among all that share the database. Stores that were not made by `open` hold no
-        lock: others detect the worker's death only by its silence.
-        `max_per_user`: how many answers one person may have under way at once, over all processes.
-        `prices`: for the usage of answers; None if no job is ended here.
-        `caps`: those of the settings, which hold where admins have set no others.
+        `worker` identifies this process among all that share the database. Stores that weren't created by `open` hold
+        no lock, so others detect the worker's death only by its silence. `max_per_user`: the limit for one person's
+        running answers, across all processes. `prices`: for charging answers; None if no job is ended here. `caps`:
+        from the settings; they apply unless admins have set others.
         """
         self.clock = clock
-        """The time of stored times: on a server it is the server's, the same for all processes."""
+        """The clock for stored times: on a server, its time, which is the same for all processes."""
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
         self.question_queue = QuestionQueue(database, self._worker, max_per_user)
@@ -98,7 +97,7 @@ class Stores:
         prices: ModelPrices | None = None,
         caps: Sequence[Cap] = (),
     ) -> "Stores":
-        """Connects, migrates, and shows the other workers that this one lives. Raises StoreError."""
+        """Connects, migrates, and shows the other workers that this one is alive. Raises StoreError."""
         engine = create_engine(database_url)
         try:
             with database_errors():
@@ -117,9 +116,9 @@ class Stores:
         return stores
 
     async def close(self) -> None:
-        """Lets operations end, disconnects, and frees the worker's lock; other workers take over its jobs.
+        """Lets operations end, disconnects, and frees the worker's lock, so that other workers take over its jobs.
 
-        A server or an operation that hangs is not waited for.
+        Doesn't wait for a hanging server or operation.
         """
         self.database.refuse_new()
         try:

@@ -1,6 +1,6 @@
-"""What is stored about threads, people and channels beside jobs: participants, pane contexts, and settings.
+"""Stored facts about threads, people and channels other than jobs: participants, pane contexts, and settings.
 
-Participants say whether Typist takes part in a thread, whether more than one person does, and who wrote last.
+Participants show whether Typist takes part in a thread, whether more than one person does, and who wrote last.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ from bot.store.schema import (
 
 THREADS_AT_ONCE = 100
 LINES_KEPT = 3 * MAX_LINES
-"""For each thread: Slack may deliver a message again when later ones are on record."""
+"""The number of lines per thread: Slack can redeliver a message after later ones were recorded."""
 
 
 class ThreadParticipants(Operations):
@@ -50,8 +50,8 @@ class ThreadParticipants(Operations):
     async def at_message(self, connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str) -> Participants:
         """Returns who was in the thread when `user_id` wrote the message `ts`.
 
-        Later messages do not count, however late Slack delivers this one. A redelivery gives the same result: if the
-        message is a question, it doesn't make the bot take part before it.
+        Later messages don't count, however late Slack delivers this one. A redelivery gives the same result: if the
+        message is a question, it doesn't make the bot a participant before it.
         """
         asked = in_thread(thread), ~is_denied()
         facts = sa.select(
@@ -72,9 +72,9 @@ class ThreadParticipants(Operations):
 
     @reads
     async def last_words(self, connection: AsyncConnection, thread: ThreadKey, ts: str) -> str | None:
-        """Returns the answer before the message `ts`, "" while it is written.
+        """Returns the answer before the message `ts`, or "" while it is being written.
 
-        None if there is none, or if it waits for a person: to decide about a call, or to accept its offer.
+        Returns None if there is none, or if it is waiting for a person to decide about a call or accept its offer.
         """
         answered = jobs.outerjoin(turns, turns.c.job_id == sa.func.coalesce(jobs.c.answered_with, jobs.c.id))
         last = sa.select(jobs.c.status, jobs.c.end_reason, turns.c.answer).select_from(answered)
@@ -88,9 +88,9 @@ class ThreadParticipants(Operations):
     async def mark_group(
         self, connection: AsyncConnection, thread: ThreadKey, ts: str, starter: str | None = None
     ) -> None:
-        """Records that several people write in a thread since the message `ts`, or since an earlier one on record.
+        """Records that several people write in a thread since the message `ts`, or since an earlier recorded one.
 
-        `starter`: who wrote its first message, if that is a person and no question.
+        `starter`: the author of its first message, if that is a person and not a question.
         """
         if starter is not None:
             await _add_line(connection, thread, starter, thread.thread_ts or "")
@@ -102,7 +102,7 @@ class ThreadParticipants(Operations):
 
     @writes
     async def record_line(self, connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str) -> None:
-        """Records a person's message that is not a question. Questions are lines by their jobs."""
+        """Records a person's message that isn't a question. Questions are already recorded as jobs."""
         await _add_line(connection, thread, user_id, ts)
         of_thread = in_thread(thread, thread_lines)
         newest = sa.select(thread_lines.c.ts).where(of_thread).order_by(thread_lines.c.ts.desc())
@@ -112,14 +112,14 @@ class ThreadParticipants(Operations):
 
     @reads
     async def starter(self, connection: AsyncConnection, thread: ThreadKey) -> str:
-        """Returns a thread's starter, as Participants has it."""
+        """Returns a thread's starter, as in Participants."""
         return await connection.scalar(sa.select(_starter(thread))) or ""
 
     @writes
     async def switch(self, connection: AsyncConnection, thread: ThreadKey, *, quiet: bool, ts: str) -> bool:
-        """Records that we were asked to stay quiet in a thread, or to speak again, by the message or press `ts`.
+        """Records that the bot was asked to stay quiet in a thread, or to speak again, by the message or click `ts`.
 
-        Returns False if a later one is on record, or this one.
+        Returns False if this or a later one is already recorded.
         """
         values = {"quiet": quiet, "switched_ts": ts}
         row = insert_into(connection, quiet_threads).values(**thread_values(thread), **values)
@@ -143,7 +143,7 @@ def _starter(thread: ThreadKey) -> sa.ColumnElement[Any]:
 
 
 async def _lines_before(connection: AsyncConnection, thread: ThreadKey, ts: str) -> tuple[Line, ...]:
-    """Returns the last lines before a message. An answer stands right below its question, as in Slack."""
+    """Returns the last lines before a message. An answer comes right after its question, as in Slack."""
     written = sa.select(thread_lines.c.ts, thread_lines.c.user_id).where(
         in_thread(thread, thread_lines), thread_lines.c.ts < ts
     )
@@ -157,13 +157,13 @@ async def _lines_before(connection: AsyncConnection, thread: ThreadKey, ts: str)
 
 
 async def threads_of(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[tuple[str, ...]]:
-    """Returns the threads of some jobs."""
+    """Returns the threads of the selected jobs."""
     threads = sa.select(*thread_columns()).where(*which).distinct()
     return [tuple(row) for row in await connection.execute(threads)]
 
 
 async def drop_facts(connection: AsyncConnection, threads: Sequence[tuple[str, ...]]) -> None:
-    """Removes the facts about those of the threads that have no job any more."""
+    """Removes the facts about those threads that have no jobs left."""
     for first in range(0, len(threads), THREADS_AT_ONCE):
         for table in OF_THREADS:
             these = sa.tuple_(*thread_columns(table)).in_(threads[first : first + THREADS_AT_ONCE])
@@ -172,15 +172,13 @@ async def drop_facts(connection: AsyncConnection, threads: Sequence[tuple[str, .
 
 
 PANE_CONTEXT_KEPT_S = 8 * 3600.0
-"""How long a context is valid without news: after that, the person has probably left."""
+"""How long a context is valid without an update. After that, the person has probably left."""
 
 
 class PaneContexts(Operations):
-    """Reads and records the context of the pane."""
-
     @reads
     async def read(self, connection: AsyncConnection, team_id: str, user_id: str) -> str:
-        """Returns the channel that a person had open last, "" if Slack named none in the last eight hours."""
+        """Returns the channel that a person last had open, or "" if Slack reported none in the last eight hours."""
         of_person = (
             pane_contexts.c.team_id == team_id,
             pane_contexts.c.user_id == user_id,
@@ -190,24 +188,22 @@ class PaneContexts(Operations):
 
     @writes
     async def write(self, connection: AsyncConnection, team_id: str, user_id: str, channel_id: str) -> None:
-        """Records which channel a person has open; "" is none."""
+        """Records which channel a person has open, or "" for none."""
         newest = {"channel_id": channel_id, "opened_at": self._now()}
         await put(connection, pane_contexts, {"team_id": team_id, "user_id": user_id}, newest)
 
 
 class ChannelSettingsStore(Operations):
-    """Reads and writes the settings of channels."""
-
     @reads
     async def read(self, connection: AsyncConnection, team_id: str, channel_id: str) -> ChannelSettings:
-        """Returns a channel's latest settings, whichever process wrote them; empty ones if there are none."""
+        """Returns a channel's latest settings from any process, or empty ones if there are none."""
         of_channel = channel_settings.c.team_id == team_id, channel_settings.c.channel_id == channel_id
         row = (await connection.execute(sa.select(channel_settings).where(*of_channel))).one_or_none()
         return ChannelSettings() if row is None else _settings(row)
 
     @reads
     async def all(self, connection: AsyncConnection, team_id: str) -> dict[str, ChannelSettings]:
-        """Returns the settings of the channels that have some of their own, without direct messages, by channel id."""
+        """Returns the settings of all channels that have some, by channel ID, without direct messages."""
         of_team = sa.select(channel_settings).where(channel_settings.c.team_id == team_id)
         rows = (await connection.execute(of_team.order_by(channel_settings.c.channel_id))).all()
         found = {row.channel_id: _settings(row) for row in rows if not is_direct(row.channel_id)}
@@ -217,9 +213,9 @@ class ChannelSettingsStore(Operations):
     async def write(
         self, connection: AsyncConnection, team_id: str, channel_id: str, settings: ChannelSettings, by: str = ""
     ) -> None:
-        """Replaces a channel's settings, from the next question on and in all processes.
+        """Replaces a channel's settings in all processes, starting with the next question.
 
-        `by` is the person who changed them, for the audit.
+        `by`: the person who changed them, for the audit.
         """
         channel = {"team_id": team_id, "channel_id": channel_id}
         await put(connection, channel_settings, channel, asdict(settings))
@@ -229,13 +225,13 @@ class ChannelSettingsStore(Operations):
 
 
 async def read_chosen_servers(connection: AsyncConnection) -> dict[str, tuple[str, ...]]:
-    """Returns the MCP servers of each channel that uses some, in all workspaces."""
+    """Returns the MCP servers of each channel that uses any, in all workspaces."""
     rows = await connection.execute(sa.select(channel_settings.c.channel_id, channel_settings.c.mcp_servers))
     return {row.channel_id: tuple(row.mcp_servers) for row in rows if row.mcp_servers}
 
 
 def _settings(row: sa.Row[Any]) -> ChannelSettings:
-    """Returns a channel's settings. A value that only another version of Typist knows counts as not set."""
+    """Returns a channel's settings. A value that only another version of Typist knows counts as unset."""
     own: dict[str, Any] = {}
     for name, setting in CHANNEL_SETTINGS.items():
         value = getattr(row, name)

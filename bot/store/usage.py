@@ -1,23 +1,23 @@
-"""The usage ledger: what models charged and for whom, and what the answers under way may still use.
+"""The usage ledger: charges for models and who caused them, and how much running answers can still use.
 
-`charges` has one row for each attempt, step or transcription that is charged, for each decision about a message, and an
-open one for each attempt under way:
+`charges` has one row for each charged attempt, step or transcription, for each decision about a message, and an open
+one for each running attempt:
 
-- A claim opens the attempt's row. While it is open, it has what the attempt has reserved, and what the step under way
-  has used so far, which each heartbeat brings up to date.
-- A step on record has a row of its own, and the open row's count starts over for the next step. A heartbeat or an end
-  that reports an earlier step comes late, and counts nothing.
-- The end of the attempt closes the row with what was charged, or an interruption with what was used so far. A row
-  without usage goes.
+- A claim opens the attempt's row. While it is open, it contains the attempt's reservation and the current step's usage
+  so far, which each heartbeat updates.
+- A recorded step has a separate row, and the open row's count starts over for the next step. A heartbeat or an end that
+  reports an earlier step is late, and counts nothing.
+- The end of the attempt closes the row with the charge; an interruption closes it with the usage so far. A row without
+  usage is deleted.
 
-A job has one open row. To close it, or to charge beside it, a worker holds the job's lock, and has passed the fence;
-what else is written of an attempt names its worker and its number. Locks are taken in one order: jobs by their ids,
+A job has one open row. To close it, or to add another charge, a worker must hold the job's lock and have passed the
+fence; other writes about an attempt include its worker and number. Locks are taken in one order: jobs by their IDs,
 then open rows by their jobs, then the caps of a workspace. Closed rows never change, except that erasure empties their
-names. They refer to no job, so that they outlive it.
+names. They have no reference to a job, so that they outlive it.
 
-Caps, App Home and `typist usage` add up these rows. A cap needs indexes only: the sum over a month of 60,000 charges
-takes 8 ms in a SQLite file of 720,000. A cap that an admin has set replaces that of BOT_CAPS for the workspace, a
-channel or a person.
+Caps, App Home and `typist usage` add up these rows. A cap needs only indexes: the sum over a month of 60,000 charges
+takes 8 ms in a SQLite file of 720,000. A cap set by an admin replaces BOT_CAPS for the workspace, a channel or a
+person.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ from bot.store.schema import caps, charges, feedback, jobs, tool_calls, turns
 from bot.store.workers import WorkerLiveness, WorkerOperations
 
 DIRECT_OF_ERASED = "D"
-"""The channel of charges in an erased person's direct messages, whose own ID is as good as a name."""
+"""The channel for charges in an erased person's direct messages, whose real ID would identify the person."""
 TOKENS = charges.c.input_tokens + charges.c.output_tokens
 IS_OPEN = charges.c.day.is_(None)
 _NO_RESERVE = {"reserved_tokens": 0, "reserved_usd": 0.0}
@@ -86,11 +86,11 @@ _UPDATE_SO_FAR = (
 
 
 class Charge(NamedTuple):
-    """A closed row: what was charged, as in the columns of the ledger, and for whom."""
+    """A closed row: the charge, in the ledger's columns, and who caused it."""
 
     id: int
     scope_ids: ScopeIds
-    """The user is "" once they are erased."""
+    """The user is "" after erasure."""
     used: Mapping[str, Any]
 
 
@@ -112,7 +112,7 @@ async def open_charges(connection: AsyncConnection, job_ids: Collection[int]) ->
 
 
 async def update_so_far(connection: AsyncConnection, worker: str, spent: Mapping[Job, Spent]) -> None:
-    """Brings the rows of attempts that are still the worker's up to date, with one statement."""
+    """Updates the rows of attempts that still belong to the worker, in one statement."""
     # In the same order in all processes, which prevents deadlocks.
     rows = [
         {
@@ -131,7 +131,7 @@ async def update_so_far(connection: AsyncConnection, worker: str, spent: Mapping
 
 
 async def lock_open(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    """Locks open rows in the order in which heartbeats do, before a statement that changes them in any order."""
+    """Locks open rows in the same order as heartbeats, before a statement that changes them in any order."""
     rows = sa.select(charges.c.id).where(IS_OPEN, *which).order_by(charges.c.job_id)
     await connection.execute(rows.with_for_update())
 
@@ -143,21 +143,21 @@ async def discard(connection: AsyncConnection, job_id: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Charges attempts at answers and records their turns, each in the transaction of what ends them."""
+    """Charges attempts at answers and records their turns, each in the transaction that ends them."""
 
     prices: ModelPrices | None
     """None if nothing is charged here."""
     caps: Sequence[Cap]
-    """The caps of the settings, which hold where admins have set no others."""
+    """The settings' caps, which apply unless admins have set others."""
 
     async def step(self, connection: AsyncConnection, job: Job, step_no: int, end: End, now: float) -> None:
-        """Charges a step that goes on record, and records its turn."""
+        """Charges a step that is being recorded, and records its turn."""
         await self.beside(connection, job, end, now)
         next_step = sa.update(charges).where(IS_OPEN, charges.c.job_id == job.id)
         await connection.execute(next_step.values(step_no=step_no + 1, **_NOTHING_SO_FAR))
 
     async def beside(self, connection: AsyncConnection, job: Job, end: End, now: float) -> None:
-        """Charges a request that belongs to an attempt under way, and records its turn."""
+        """Charges a request that belongs to a running attempt, and records its turn."""
         charge = None
         if end.usage is not None:
             used = self._values(end, end.usage, now)
@@ -171,9 +171,10 @@ class Meter:
         await self.record(connection, {job: (turn_values(job.id, job.version, end, "", now), charge)}, now)
 
     async def charge(self, connection: AsyncConnection, job: Job, end: End, now: float) -> Charge | None:
-        """Closes the row of an attempt that has ended; returns None if nothing was charged.
+        """Closes the row of an ended attempt, and returns the charge, or None if there is none.
 
-        An estimate for a step that is on record counts nothing: a stop may come while it is recorded.
+        An estimate for an already recorded step counts nothing, because a stop can come while the step is being
+        recorded.
         """
         charge = None
         if end.usage is not None:
@@ -187,9 +188,9 @@ class Meter:
         return charge
 
     async def interrupt(self, connection: AsyncConnection, interrupted: Sequence[Job], now: float) -> None:
-        """Closes the rows of attempts that go on elsewhere, and records the turns of those that used something.
+        """Closes the rows of attempts that continue elsewhere, and records the turns of those with usage.
 
-        The jobs may be as claimed again.
+        The jobs can already be in their new claimed state.
         """
         ours = IS_OPEN, charges.c.job_id.in_([job.id for job in interrupted])
         rows = {row.job_id: row for row in await connection.execute(sa.select(charges).where(*ours))}
@@ -209,9 +210,9 @@ class Meter:
     async def record(
         self, connection: AsyncConnection, ended: Mapping[Job, tuple[Mapping[str, Any], Charge | None]], now: float
     ) -> None:
-        """Records the turns of attempts and steps, and has admins told of marks that they have passed.
+        """Records the turns of attempts and steps, and notifies admins of cap marks that were passed.
 
-        An erased person has no caps, and their job may be gone.
+        An erased person has no caps, and their job might be gone.
         """
         if not ended:
             return
@@ -228,7 +229,7 @@ class Meter:
             await _tell_admins(connection, scope_ids, now, self.caps)
 
     def _values(self, end: End, usage: Usage, now: float) -> dict[str, Any]:
-        """Returns the columns of what was charged: the cost is at the prices of that day, None if there is none."""
+        """Returns the columns of a charge. The cost is at the prices of that day, or None if there is no price."""
         prices, model = self.prices, end.model
         return {
             "day": day_of(now),
@@ -246,15 +247,13 @@ def _charge_of(row: sa.Row[Any] | None, used: Mapping[str, Any]) -> Charge | Non
 
 
 class MeteredOperations(WorkerOperations):
-    """Operations that charge a worker's attempts."""
-
     def __init__(self, database: Database, worker: WorkerLiveness, meter: Meter) -> None:
         super().__init__(database, worker)
         self._meter = meter
 
 
 class UsageLedger(WorkerOperations):
-    """Keeps answers under way within the caps, and reports usage."""
+    """Keeps running answers within the caps, and reports usage."""
 
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
         super().__init__(database, worker)
@@ -262,18 +261,18 @@ class UsageLedger(WorkerOperations):
 
     @completes()
     async def reserve(self, job: Job, most: Amount, defaults: Sequence[Cap]) -> CapCheck:
-        """Reserves the most that an answer may use until its attempt ends, if the caps leave room for it.
+        """Reserves the maximum usage of an answer until its attempt ends, if the caps leave room for it.
 
-        The caps are `defaults`, and those that admins have set in their place. Reservations of a workspace are made
-        one after another, over all processes.
+        The caps are `defaults`, or those that admins have set instead. Reservations in a workspace are made one after
+        another, across all processes.
         """
         scope_ids = scope_ids_of(job.question)
         if not defaults:
-            # Without caps, an answer waits for no lock.
+            # Without caps, an answer doesn't wait for a lock.
             async with self._database.begin_read() as connection:
                 if not await in_force(connection, scope_ids, defaults):
                     return CapCheck()
-        # The database takes one at a time anyway. Callers that wait for its lock must not hold all our connections.
+        # The database takes one at a time anyway. Callers that wait for its lock must not use up all our connections.
         async with self._reserving, self._database.begin_write() as connection:
             this = (
                 IS_OPEN,
@@ -281,11 +280,11 @@ class UsageLedger(WorkerOperations):
                 charges.c.worker == self._worker.name,
                 charges.c.attempt == job.attempts,
             )
-            # First, as an end does. In the other order, the two could wait for each other.
+            # First, like an end. In the opposite order, the two could deadlock.
             await connection.execute(sa.select(charges.c.id).where(*this).with_for_update())
             await one_at_a_time(connection, f"caps {scope_ids.team_id}")
             caps_now = await in_force(connection, scope_ids, defaults)
-            # In this order, an answer that ends in between counts twice for a moment, and is never missed.
+            # In this order, an answer that ends in between briefly counts twice, and is never missed.
             scopes = {cap.window.scope for cap in caps_now}
             reserved = {scope: await _reserved(connection, job, scope) for scope in scopes}
             used = await _used(connection, scope_ids, {cap.window for cap in caps_now}, self._now())
@@ -297,7 +296,7 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def cost_so_far(self, connection: AsyncConnection, job_id: int) -> float | None:
-        """Returns the dollars that an answer under way has cost since it last ended; None if a price is unknown."""
+        """Returns a running answer's cost in dollars since it last ended, or None if a price is unknown."""
         of_job = sa.select(charges.c.cost_usd).outerjoin_from(turns, charges, turns.c.charge_id == charges.c.id)
         ended = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
         since = turns.c.job_id == job_id, turns.c.id > sa.func.coalesce(ended, 0)
@@ -308,14 +307,14 @@ class UsageLedger(WorkerOperations):
     async def used(
         self, connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow]
     ) -> Mapping[CapWindow, Amount]:
-        """Returns the usage in the current period of each window, without attempts under way.
+        """Returns the usage in the current period of each window, without running attempts.
 
         An attempt's usage counts for the day on which the attempt ended.
         """
         return await _used(connection, scope_ids, windows, self._now())
 
     async def used_by_period(self, scope_ids: ScopeIds, scope: Scope) -> dict[Period, Amount]:
-        """Returns what one scope has used in each current period, as `used` does."""
+        """Returns one scope's usage in each current period, without running attempts."""
         windows = {period: CapWindow(scope, period) for period in Period}
         used = await self.used(scope_ids, windows.values())
         return {period: used[window] for period, window in windows.items()}
@@ -324,9 +323,9 @@ class UsageLedger(WorkerOperations):
     async def count(
         self, connection: AsyncConnection, question: Question, used: Amount, defaults: Sequence[Cap]
     ) -> None:
-        """Charges the thread's newest job for a message that is no question yet. `defaults`: as in Meter."""
+        """Charges the thread's newest job for a message that isn't a question yet. `defaults`: as in Meter."""
         newest = sa.select(jobs.c.id).where(in_thread(question.thread)).order_by(jobs.c.ts.desc()).limit(1)
-        # An end locks its job before the caps, too.
+        # An end also locks its job before the caps.
         job_id = await connection.scalar(newest.with_for_update(read=True, key_share=True))
         if job_id is None or not used:
             return
@@ -340,14 +339,14 @@ class UsageLedger(WorkerOperations):
     async def by_day(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, first: int
     ) -> Mapping[int, Amount]:
-        """Returns what the owner of a cap used on each day since one, counted from 1970-01-01."""
+        """Returns a cap owner's usage by day, starting with day `first`, counted from 1970-01-01."""
         of_owner = _counts_for(ScopeIds(team_id, owner.id, owner.id), owner.scope)
         days = sa.select(charges.c.day, *_SUMS).where(*of_owner, charges.c.day >= first).group_by(charges.c.day)
         return {day: _amount(*sums) for day, *sums in await connection.execute(days)}
 
     @reads
     async def month(self, connection: AsyncConnection, team_id: str, first: int, end: int) -> MonthUsage:
-        """Returns what a workspace used from one day until before another, counted from 1970-01-01.
+        """Returns a workspace's usage from day `first` until before day `end`, counted from 1970-01-01.
 
         Added up in the database, because App Home is opened more often than a report is run.
         """
@@ -373,10 +372,10 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def week(self, connection: AsyncConnection, team_id: str, first: int, most_disliked: int) -> WeekUsage:
-        """Returns what `typist usage` has of the week that begins with a day, counted from 1970-01-01.
+        """Returns the week in `typist usage` that begins with day `first`, counted from 1970-01-01.
 
-        The database adds up: a large company's rows would hold up everybody else here. `most_disliked`: so many
-        channels are named.
+        The database adds up, because reading a large company's rows would block everything else. `most_disliked`: the
+        number of channels to list.
         """
         count, over, first_s = sa.func.count(), ~is_midway(), turns.c.first_token_s
         sums = (
@@ -411,10 +410,10 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
-        """Returns the channels in which a person has asked since a day, the last one first; no direct messages.
+        """Returns the channels where a person has asked since day `first`, most recent first, without direct messages.
 
-        The day is counted from 1970-01-01. A decision about their message is charged to them, too, without a question
-        of theirs.
+        The day is counted from 1970-01-01. A decision about a person's message is charged to them, even if it isn't a
+        question.
         """
         channel_id = charges.c.channel_id
         of_person = _counts_for(ScopeIds(team_id, user_id, ""), Scope.USER)
@@ -428,11 +427,9 @@ class UsageLedger(WorkerOperations):
 
 
 class CapStore(Operations):
-    """Reads and changes the caps that admins have set."""
-
     @reads
     async def own(self, connection: AsyncConnection, team_id: str, owner: CapOwner) -> tuple[Cap, ...]:
-        """Returns the caps of the workspace, a channel or a person, without the defaults."""
+        """Returns the caps that admins have set for the workspace, a channel or a person."""
         return await _own(connection, team_id, owner)
 
     @reads
@@ -444,7 +441,7 @@ class CapStore(Operations):
 
     @reads
     async def all(self, connection: AsyncConnection, team_id: str) -> list[OwnCap]:
-        """Returns all caps that admins have set, with what is used of them."""
+        """Returns all caps that admins have set, with their usage."""
         now = self._now()
         found = []
         for row in (await connection.execute(sa.select(caps).where(caps.c.team_id == team_id))).all():
@@ -457,11 +454,11 @@ class CapStore(Operations):
     async def change(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, limits: Limits, *, by: str
     ) -> bool:
-        """Sets and removes caps of one owner, from the next answer on and in all processes.
+        """Sets and removes caps of one owner, in all processes, starting with the next answer.
 
-        `by` is the admin. Returns whether that changed anything.
+        `by`: the admin. Returns whether that changed anything.
         """
-        # Neither a reservation nor another change comes between what is read here and what is written.
+        # Prevents reservations and other changes between this read and the write.
         await one_at_a_time(connection, f"caps {team_id}")
         before = {CapField.of(cap): cap.limit for cap in await _own(connection, team_id, owner)}
         changed = {field: limit for field, limit in limits.items() if before.get(field) != limit}
@@ -486,12 +483,12 @@ class CapStore(Operations):
 
 
 def _fact(limit: float | None) -> float | str:
-    """Returns a cap as the audit names it, whole numbers without a decimal point."""
+    """Returns a cap as written in the audit, with whole numbers as integers."""
     return "default" if limit is None else int(limit) if limit.is_integer() else limit
 
 
 async def in_force(connection: AsyncConnection, scope_ids: ScopeIds, defaults: Sequence[Cap]) -> tuple[Cap, ...]:
-    """Returns the caps on a person's answers in a channel, as they are in this transaction."""
+    """Returns the caps on a person's answers in a channel, within this transaction."""
     owners = [CapOwner(scope, scope_ids.id_of(scope)) for scope in Scope]
     return caps_in_force(defaults, await _own(connection, scope_ids.team_id, *owners))
 
@@ -514,7 +511,7 @@ def _amount(tokens: int | None, cost_usd: float | None) -> Amount:
 
 
 def _counts_for(scope_ids: ScopeIds, scope: Scope) -> tuple[sa.ColumnElement[bool], ...]:
-    """Whether a row counts for a workspace, a channel or a person."""
+    """Returns whether a row counts for a workspace, a channel or a person."""
     within = {
         Scope.USER: charges.c.user_id == scope_ids.user_id,
         Scope.CHANNEL: charges.c.channel_id == scope_ids.channel_id,
@@ -526,7 +523,7 @@ def _counts_for(scope_ids: ScopeIds, scope: Scope) -> tuple[sa.ColumnElement[boo
 async def _used(
     connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow], now: float
 ) -> dict[CapWindow, Amount]:
-    """Returns the usage in each window until now: of one scope, both periods are read at once."""
+    """Returns the usage in each window until now. Both periods of a scope are read at once."""
     amounts: dict[CapWindow, Amount] = {}
     for scope in {window.scope for window in windows}:
         firsts = {window: first_day(window.period, now) for window in windows if window.scope is scope}
@@ -538,23 +535,23 @@ async def _used(
 
 
 async def _reserved(connection: AsyncConnection, job: Job, scope: Scope) -> Amount:
-    """Returns the reservations of the other answers under way."""
+    """Returns the reservations of the other running answers."""
     others = *_counts_for(scope_ids_of(job.question), scope), IS_OPEN, charges.c.job_id != job.id
     reserved = sa.select(sa.func.sum(charges.c.reserved_tokens), sa.func.sum(charges.c.reserved_usd))
     return _amount(*(await connection.execute(reserved.where(*others))).one())
 
 
 async def _tell_admins(connection: AsyncConnection, scope_ids: ScopeIds, now: float, defaults: Sequence[Cap]) -> None:
-    """Has Typist admins told of each cap whose usage has passed a mark."""
+    """Notifies Typist admins of each cap whose usage has passed a mark."""
     team_id, caps_now = scope_ids.team_id, await in_force(connection, scope_ids, defaults)
     if not caps_now:
         return
-    # Of two charges that pass a mark together, the second has to see the first.
+    # If two charges pass a mark together, the second has to see the first.
     await one_at_a_time(connection, f"caps {team_id}")
     amounts = await _used(connection, scope_ids, {cap.window for cap in caps_now}, now)
     for cap in caps_now:
         passed = passed_marks(cap, amounts[cap.window], scope_ids.id_of(cap.window.scope), now)
-        # At 100%, nobody needs to hear of 80%.
+        # At 100%, nobody needs to hear about 80%.
         for overtaken in passed[:-1]:
             await notifications.claim(connection, team_id, "", str(overtaken), now)
         for newest in passed[-1:]:
@@ -570,7 +567,7 @@ def _is_in_week(team_id: str, first: int, at: sa.ColumnElement[float]) -> sa.Col
 
 
 def _of_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Selects from the attempts of a week that count (AnswerUsage.counts)."""
+    """Selects from a week's attempts that count (AnswerUsage.counts)."""
     counts = sa.or_(~is_midway(), TOKENS > 0, charges.c.cost_usd > 0)
     return sa.select(*columns).select_from(_ATTEMPTS).where(_is_in_week(team_id, first, turns.c.created_at), counts)
 
@@ -578,7 +575,7 @@ def _of_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> sa.Se
 async def _liked(
     connection: AsyncConnection, team_id: str, first: int, most_disliked: int
 ) -> tuple[int, int, dict[DownReason, int], dict[str, int]]:
-    """Returns a week's 👍 and 👎, the reasons of 👎, and the channels with the most."""
+    """Returns a week's 👍 and 👎, the reasons for 👎, and the channels with the most."""
     of_week, count = _is_in_week(team_id, first, feedback.c.at), sa.func.count()
     given = feedback.join(jobs, feedback.c.job_id == jobs.c.id)
     value, reason = feedback.c.value, feedback.c.reason
@@ -594,7 +591,7 @@ async def _liked(
 
 
 async def uses(connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]) -> list[AnswerUsage]:
-    """Returns the attempts that ended since then, in order. `which`: further conditions."""
+    """Returns the attempts that ended since a time, in order. `which`: further conditions."""
     ended = (
         sa.select(
             turns.c.created_at.label("at"),
@@ -618,12 +615,12 @@ async def uses(connection: AsyncConnection, since: float, *which: sa.ColumnEleme
 
 
 def _is_of(team_id: str) -> sa.ColumnElement[bool]:
-    """Whether a job is a team's. SQLite must not look for jobs by it: it would go through all of them."""
+    """Returns whether a job belongs to a team. SQLite must not look up jobs by it, because it would scan them all."""
     return jobs.c.team_id.concat("") == team_id
 
 
 async def thumbs(connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]) -> list[Thumb]:
-    """Returns the feedback given since then. `which`: further conditions."""
+    """Returns the feedback since a time. `which`: further conditions."""
     given = (
         sa.select(
             feedback.c.at, jobs.c.user_id, jobs.c.channel_id, feedback.c.model, feedback.c.value, feedback.c.reason
@@ -638,9 +635,9 @@ async def thumbs(connection: AsyncConnection, since: float, *which: sa.ColumnEle
 
 
 async def _calls(connection: AsyncConnection, team_id: str, first: int, end: int) -> dict[str, int]:
-    """Counts the calls of each tool that were made.
+    """Counts the calls made to each tool.
 
-    The team is looked up for each row: joined, SQLite would go through all jobs of the team.
+    The team is looked up for each row, because with a join, SQLite would scan all jobs of the team.
     """
     team = sa.select(jobs.c.team_id).where(jobs.c.id == tool_calls.c.job_id).scalar_subquery()
     made_at = tool_calls.c.created_at

@@ -1,4 +1,4 @@
-"""A worker's operations on the queue: claim jobs, keep them alive, end or release them."""
+"""A worker's operations on the queue: claiming jobs, keeping them alive, and ending or releasing them."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ from bot.store.usage import Meter, MeteredOperations
 from bot.store.workers import WorkerLiveness
 
 MAX_HANDED_OUT = 1_000
-"""A worker that remembers more jobs than these drops those that it no longer has."""
+"""A worker that remembers more jobs than this drops those that it no longer has."""
 _IS_ANY_QUEUED = sa.select(sa.exists().where(is_queued()))
 NO_PIECES: Mapping[Job, Piece] = {}
 NOTHING_SPENT = Spent()
@@ -39,37 +39,37 @@ NOTHING_SPENT = Spent()
 class WorkerQueue(MeteredOperations):
     """Gives jobs to a worker, reports requests about them, and ends them.
 
-    Every write names the worker and the attempt, so that a worker that lost the job writes nothing. Only a queued job's
-    placeholder, which is posted before there is an attempt, names the attempt before it instead.
+    Every write includes the worker and the attempt, so that a worker that lost the job writes nothing. Only a queued
+    job's placeholder, which is posted before there is an attempt, includes the previous attempt instead.
 
-    If the answer to a commit is lost, the claimed jobs belong to this worker, but nobody works on them. So the class
-    remembers which jobs it handed out. After a claim that failed, it first returns claimed jobs that it has not handed
-    out.
+    If a commit's response is lost, the claimed jobs belong to this worker, but nothing is working on them. The class
+    therefore remembers which jobs it handed out. After a failed claim, it first returns claimed jobs that it hasn't
+    handed out.
     """
 
     def __init__(self, database: Database, worker: WorkerLiveness, meter: Meter, max_per_user: int) -> None:
-        """`max_per_user`: how many answers one person may have under way at once, over all processes."""
+        """Initializes a queue. `max_per_user`: the limit for one person's running answers, across all processes."""
         super().__init__(database, worker, meter)
         self._max_per_user = max_per_user
         self._so_far: Mapping[Job, Spent] = {}
-        """What the ledger has of our attempts."""
+        """The usage of our attempts that is already in the ledger."""
         self._claiming = asyncio.Lock()
         self._handed_out: set[tuple[int, int]] = set()
-        """The jobs and attempts that were handed out."""
+        """The handed-out jobs and attempts."""
         self._unsure = False
-        """Whether a claim failed, so that claimed jobs may not have been handed out."""
+        """Whether a claim failed, so that claimed jobs might not have been handed out."""
 
     @completes()
     async def claim(self, limit: int) -> list[Job]:
         """Claims up to `limit` jobs for this worker, the oldest first, and one per thread.
 
-        Jobs of dead workers come first, then one job for each thread in which no answer is under way. Threads go by
-        their oldest job. Queued questions of a thread are answered together: the newest is claimed, and the earlier
-        ones end with it. A job that was begun before is claimed first and alone. People who have as many answers
-        under way as one person may have, over all processes, wait.
+        Jobs of dead workers come first, then one job for each thread without a running answer. Threads are ordered by
+        their oldest job. Queued questions in a thread are answered together: the newest is claimed, and the earlier
+        ones end with it. A job that was begun before is claimed first and alone. People with the maximum number of
+        running answers, across all processes, have to wait.
 
-        Call it about once a second and after `wait`: dead workers are detected only by polling. Don't cancel it: jobs
-        that were claimed for a canceled caller stay claimed.
+        Call it about once a second and after `wait`, because dead workers are detected only by polling. Don't cancel
+        it: jobs claimed for a canceled caller stay claimed.
         """
         if limit <= 0:
             return []
@@ -86,10 +86,10 @@ class WorkerQueue(MeteredOperations):
 
     @completes()
     async def heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
-        """Tells the other workers that these jobs are being worked on, and returns requests of others about them.
+        """Shows the other workers that these jobs are being worked on, and returns requests about them.
 
-        Call it about once a second. `claimed` has the usage of each attempt so far; `pieces` is new text of the
-        answers, which is recorded in the same transaction.
+        Call it about once a second. `claimed`: the usage of each attempt so far. `pieces`: new text of the answers,
+        recorded in the same transaction.
         """
         if not claimed:
             return Pulse()
@@ -98,7 +98,7 @@ class WorkerQueue(MeteredOperations):
         held = held.where(jobs.c.worker == self._worker.name, is_running())
         async with self._database.begin_write(synced=False) as connection:
             await self._worker.beat(connection)
-            # Their rows after those of the jobs: what ends an attempt locks both in this order.
+            # After the jobs' rows, because code that ends an attempt locks both in this order.
             await steps.append_text(connection, self._worker.name, pieces)
             await usage.update_so_far(connection, self._worker.name, news)
             rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
@@ -113,32 +113,32 @@ class WorkerQueue(MeteredOperations):
         )
 
     async def wait(self, timeout_s: float) -> None:
-        """Returns when another process changed something that may concern this one, or after the timeout.
+        """Waits until another process makes a change that might concern this one, or until the timeout.
 
-        It is a hint: it may return early, and without PostgreSQL other processes can't be heard at all.
+        This is only a hint: it can return early, and without PostgreSQL, other processes can't be heard at all.
         """
         await self._worker.wait(timeout_s)
 
     @writes_unsynced
     async def checkpoint(self, connection: AsyncConnection, pieces: Mapping[Job, Piece]) -> bool:
-        """Records new text of answers under way.
+        """Records new text of running answers.
 
-        Returns False, and records nothing of that job, if one is no longer this worker's or has a newer version.
+        Returns False, and records nothing for that job, if a job is no longer this worker's or has a newer version.
         """
         return await steps.append_text(connection, self._worker.name, pieces)
 
     @writes_unsynced
     async def record_messages(self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]) -> None:
-        """Records the messages of the job's reply; does nothing if the attempt no longer has the job."""
+        """Records the messages of the job's reply, unless the attempt no longer has the job."""
         held = Held(job, self._worker.name)
         await connection.execute(held.fenced.values(reply_values(messages)))
 
     @writes_unsynced
     async def begin_placeholder(self, connection: AsyncConnection, job: Job) -> bool:
-        """Keeps a queued job from being claimed for PLACEHOLDER_HOLD_S, while its placeholder is posted.
+        """Keeps a queued job from being claimed for PLACEHOLDER_HOLD_S, while its placeholder is being posted.
 
-        Returns False if it mustn't be posted: the job was claimed since it was queued, or has ended. Until then it may
-        be begun as often as it takes.
+        Returns False if it must not be posted, because the job was claimed since it was queued, or has ended. Until
+        then, it can be begun repeatedly.
         """
         is_unclaimed = jobs.c.attempts == job.attempts, jobs.c.version == job.version, is_queued()
         begun = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(placeholder_due_since=self._now())
@@ -148,10 +148,10 @@ class WorkerQueue(MeteredOperations):
     async def record_placeholder(
         self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]
     ) -> None:
-        """Records the messages of a queued job's reply; does nothing if the job was claimed since it was queued.
+        """Records the messages of a queued job's reply, unless the job was claimed since it was queued.
 
-        A queued job belongs to no worker: the process that queued it posts the placeholder. One that is recorded after
-        its job ended in the queue goes to the outbox, which deletes it.
+        A queued job has no worker: the process that queued it posts the placeholder. If a placeholder is recorded after
+        its job ended in the queue, the outbox deletes it.
         """
         is_unclaimed = jobs.c.attempts == job.attempts, sa.or_(is_queued(), jobs.c.attempts == 0)
         queued = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(reply_values(messages))
@@ -174,11 +174,12 @@ class WorkerQueue(MeteredOperations):
         told: Notification | None = None,
         canvas_for: str = "",
     ) -> bool:
-        """Ends the job and records its turn, with the answer's text; returns False if it was no longer this worker's.
+        """Ends the job and records its turn with the answer's text. Returns False if it was no longer this worker's.
 
-        `mention` has the outbox mention the asker. `canvas_for` is who asked for a canvas, "" for nobody. `for_outbox`
-        is work that Slack did not accept: it goes to the outbox. `told` is what the asker is told if the end can't be
-        shown. If the question was edited meanwhile, the turn is recorded, and the job is released instead.
+        `mention`: let the outbox mention the asker. `canvas_for`: the person who requested a canvas, or "".
+        `for_outbox`: work that Slack rejected, which goes to the outbox. `told`: the notification for the asker if the
+        end can't be shown. If the question was edited in the meantime, the turn is recorded and the job is released
+        instead.
         """
         held = Held(job, self._worker.name)
         now = self._now()
@@ -197,10 +198,10 @@ class WorkerQueue(MeteredOperations):
     async def release(
         self, job: Job, piece: Piece | None = None, spent: Spent = NOTHING_SPENT, *, is_interrupted: bool = False
     ) -> bool:
-        """Hands a claimed job over to any worker, with the last piece of its text and what the attempt has used.
+        """Releases a claimed job for any worker, with the last piece of its text and the attempt's usage.
 
-        `is_interrupted`: the model failed after its first word, which counts like the death of a worker.
-        Returns False if the job was no longer this worker's.
+        `is_interrupted`: the model failed after its first word, which counts like a worker's death. Returns False if
+        the job was no longer this worker's.
         """
         held = Held(job, self._worker.name)
         async with self._database.begin_write() as connection:
@@ -216,11 +217,11 @@ class WorkerQueue(MeteredOperations):
         return is_released
 
     async def _strays(self) -> list[Job]:
-        """Returns jobs that are this worker's and were never handed out."""
+        """Returns this worker's jobs that were never handed out."""
         async with self._database.begin_read() as connection:
             held = await claim.held_by(connection, self._worker.name)
         strays = [job for job in held if (job.id, job.attempts) not in self._handed_out]
-        # Jobs that others took over, or that wait for an approval, are never finished here.
+        # Jobs that others took over, or that are waiting for an approval, are never finished here.
         self._handed_out &= {(job.id, job.attempts) for job in held}
         return strays
 
@@ -242,19 +243,19 @@ class WorkerQueue(MeteredOperations):
             async with self._database.begin_write() as connection:
                 ready = await claim.claim_ready(connection, self._worker.name, limit, self._max_per_user, self._now())
                 if ready:
-                    # A worker whose jobs all end before it beats must not look silent.
+                    # A worker whose jobs all end before its first heartbeat must not look silent.
                     await self._worker.beat(connection)
                 return ready
         except IntegrityError:
-            # Another worker claimed a job of one of the threads at the same moment. The next claim finds the rest.
+            # Another worker just claimed a job in one of the threads. The next claim finds the rest.
             return []
 
     async def _end(
         self, connection: AsyncConnection, held: Held, end: End, text: str, now: float
     ) -> sa.Row[Any] | None:
-        """Ends the job, or queues it if it is outdated, and records its turn; returns None if another worker has it."""
+        """Ends the job, or queues it if outdated, and records its turn. Returns None if another worker has it."""
         job = held.job
-        # A stop counts more than an edit.
+        # A stop takes precedence over an edit.
         outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)
         ended = held.fenced.values(
             status=sa.case((outdated, Status.QUEUED.value), else_=Status.ENDED.value),
@@ -286,10 +287,10 @@ class WorkerQueue(MeteredOperations):
                 await answers.join(connection, job)
             if row.answer_deleted:
                 turn = {**turn, **NO_ANSWER}
-                # One may have ended after the answer was deleted.
+                # A call might have ended after the answer was deleted.
                 await answers.empty_calls(connection, job.question.thread, job.id)
             await self._meter.record(connection, {job: (turn, charge)}, now)
-            # What people ask for later, as another version, says nothing of the schedule.
+            # Versions that people request later don't count for the schedule.
             if row.schedule_id is not None and row.status == Status.ENDED and not job.version:
                 await schedules.ended(connection, job.id, end.reason, now)
         return row
@@ -305,7 +306,7 @@ class WorkerQueue(MeteredOperations):
         *,
         mention: bool,
     ) -> None:
-        """Drops what only the attempt needed, leaves the rest to the outbox, and wakes who waited for the job."""
+        """Drops data of the attempt, leaves the rest to the outbox, and wakes workers that are waiting for the job."""
         job, is_outdated = held.job, row.status == Status.QUEUED
         await steps.drop_text(connection, jobs.c.id == job.id)
         await steps.drop_steps(connection, jobs.c.id == job.id)
@@ -317,21 +318,22 @@ class WorkerQueue(MeteredOperations):
         elif for_outbox and is_over:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
         elif is_over and (row.answer_deleted or row.question_deleted or row.version != job.version):
-            # This attempt has shown what isn't to stand there. Or an edit took the reply from it, and no other follows.
+            # This attempt has shown something that must not stay, or lost the reply to an edit without another attempt
+            # following.
             await outbox.changed(connection, [job.id], now)
         is_to_be_shown = not told and not ts_of(messages_of(row), MessageRole.STRAY)
         mentions = mention and is_to_be_shown and is_over and not (row.stop_requested or row.answer_deleted)
         if mentions:
             await connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(mention_at=now))
             await outbox.add(connection, OutboxKind.BESIDE, [job.id], now)
-        # A job of the same thread or of the same asker may have waited for this one.
+        # A job in the same thread or of the same asker might have been waiting for this one.
         thread = job.question.thread
         of_asker = sa.and_(jobs.c.team_id == thread.team_id, jobs.c.user_id == job.question.user_id)
         await self._worker.wake_others(connection, is_queued(), sa.or_(in_thread(thread), of_asker))
 
 
 async def _erase_from_audit(connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:
-    """Makes the audit forget who asked an erased question, and records its end without them."""
+    """Removes an erased question's asker from the audit, and records its end without them."""
     end = Entry(EntryKind.ANSWER, answer_facts(turn), job.question.thread.team_id, job.id)
     await audit.append(connection, now, [end])
     of_job = in_thread(job.question.thread, audit_entries), audit_entries.c.job_id == job.id

@@ -1,24 +1,24 @@
-"""Workers that share a database: how they show that they live, observe and wake each other, and exchange messages.
+"""Workers that share a database: how they show that they are alive, and observe, wake and message each other.
 
-A worker has a row, a heartbeat, and a lock that its death releases: on PostgreSQL that of a session (pg_notify.py), on
-SQLite a file's beside the database. The failure detector decides which other workers are dead. It does no I/O, and the
-caller passes in the time.
+A worker has a row, a heartbeat, and a lock that its death releases: a session lock on PostgreSQL (pg_notify.py), a
+locked file next to the database on SQLite. The failure detector decides which other workers are dead. It does no I/O,
+and the caller passes in the time.
 
-A dead worker can't say that it is dead, and a living one may be paused, cut off from the database, or slow. So the
-detector watches all workers that hold jobs and suspects a worker for one of two reasons:
+A dead worker can't report its death, and a living one might be paused, slow or cut off from the database. The detector
+therefore watches all workers with jobs, and suspects a worker for one of two reasons:
 
 - Its lock is free. The operating system or the server releases a process's lock at its death, so this is quick. On
-  PostgreSQL a restart of the server releases all locks, so a free lock counts only after a grace period, in which a
-  living worker reconnects and sends a heartbeat. A file's lock has no such doubt and needs no grace.
-- It is silent: its heartbeat has not changed for SILENCE_S. This also holds for a paused process, and for one that
-  can't reach the database. Such a worker stops editing after half that time (core/lease.py): two never edit one reply.
+  PostgreSQL, a server restart releases all locks, so a free lock counts only after a grace period, in which a living
+  worker reconnects and sends a heartbeat. A free file lock is certain and needs no grace period.
+- It is silent: its heartbeat hasn't changed for SILENCE_S. This also detects a paused process, and one that can't reach
+  the database. Such a worker stops editing after half that time (core/lease.py), so two never edit one reply.
 
-Times are this process's own, from a clock that only grows: no clock is compared with another machine's. A worker's
-silence therefore counts from the moment at which this process first saw the current heartbeat. A detector that has not
-observed for MAX_GAP_S may have been paused itself, or the database may have been away: it forgets what it saw and
+Times come from this process's monotonic clock, so clocks of different machines are never compared. A worker's silence
+therefore counts from the moment when this process first saw the current heartbeat. A detector that hasn't observed for
+MAX_GAP_S might have been paused itself, or the database might have been unavailable: it discards its observations and
 gives all workers their full time again.
 
-The observation is not final. The take-over checks each heartbeat once more, with the row locked (claim.py).
+The observation isn't final. The take-over checks each heartbeat once more, with the row locked (claim.py).
 """
 
 import asyncio
@@ -59,22 +59,22 @@ if TYPE_CHECKING:
 
 
 SILENCE_S = 8.0
-"""A worker is considered dead if its heartbeat has not changed for this long."""
+"""A worker is considered dead if its heartbeat hasn't changed for this long."""
 LOCK_GRACE_S = 1.5
 """A living worker reconnects to a restarted PostgreSQL and sends a heartbeat within this time."""
 OBSERVE_EVERY_S = 0.25
 CHECK_EVERY_S = 0.5
-"""How often to check while others hold jobs: the sooner a death is seen, the sooner their jobs continue."""
+"""The check interval while others have jobs. The sooner a death is detected, the sooner their jobs continue."""
 MAX_GAP_S = 3.0
-"""A process that observes less often may have been paused itself, so its observations count no longer."""
+"""A process that observes less often might have been paused itself, so its observations no longer count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One query's result for a worker that holds jobs."""
+    """One query's result for a worker with jobs."""
 
     beat: int | None
-    """Its heartbeat counter; None if its row is missing."""
+    """Its heartbeat counter, or None if its row is missing."""
     lock_is_free: bool = False
 
 
@@ -86,7 +86,7 @@ class _Watched:
 
 
 class FailureDetector:
-    """Watches the other workers through one observation after another."""
+    """Watches the other workers through repeated observations."""
 
     def __init__(self, lock_grace_s: float = LOCK_GRACE_S) -> None:
         self._lock_grace_s = lock_grace_s
@@ -94,15 +94,14 @@ class FailureDetector:
         self._observed_at_s = -math.inf
 
     def is_due(self, now_s: float) -> bool:
-        """Whether it is time for another observation."""
         return now_s - self._observed_at_s >= OBSERVE_EVERY_S
 
     def reset(self) -> None:
-        """Forgets all observations, because this process could not observe for a while."""
+        """Discards all observations, because this process couldn't observe for a while."""
         self._watched.clear()
 
     def dead_workers(self, now_s: float, observations: Mapping[str, Observation]) -> dict[str, Observation]:
-        """Returns the workers that are dead by now. A worker that is no longer observed holds no jobs."""
+        """Returns the workers that are now dead. A worker that is no longer observed has no jobs."""
         if now_s - self._observed_at_s > MAX_GAP_S:
             self.reset()
         self._observed_at_s = now_s
@@ -121,7 +120,7 @@ class FailureDetector:
         return _Watched(observation, known.unchanged_since_s, free_since_s)
 
     def next_check_s(self, now_s: float) -> float:
-        """Returns how long until the next observation is worth it; infinite while nobody else holds a job."""
+        """Returns the time until the next useful observation, or infinity while nobody else has a job."""
         if not self._watched:
             return math.inf
         suspected_s = min(watched.free_since_s for watched in self._watched.values()) + self._lock_grace_s - now_s
@@ -132,7 +131,7 @@ class FileLocks:
     """The lock files of all workers on one database file. Raises OSError."""
 
     def __init__(self, database: Path, worker: str) -> None:
-        # As SQLite does with its own files: processes may know one database by several names.
+        # Resolved as SQLite does with its own files, because processes might use different names for one database.
         self._database = database.resolve()
         self._mine = self._path(worker)
         self._file: int | None = None
@@ -142,9 +141,9 @@ class FileLocks:
         return self._file is not None
 
     def lock(self) -> None:
-        """Takes this worker's lock, and removes the files of dead workers."""
+        """Acquires this worker's lock, and removes the files of dead workers."""
         for path in self._database.parent.glob(f"{escape(self._database.name)}-worker-*"):
-            # A process that is just taking the file notices, because it is removed under its lock.
+            # A process that is just acquiring the file notices, because it is removed under its lock.
             with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as other:
                 fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink(missing_ok=True)
@@ -158,7 +157,7 @@ class FileLocks:
                 os.close(file)
 
     def is_free(self, worker: str) -> bool:
-        """Whether a worker's process is dead: nobody holds its lock."""
+        """Returns whether a worker's process is dead, because nobody holds its lock."""
         try:
             with self._path(worker).open("rb") as file:
                 # Shared, so that two processes that try it at once don't mistake each other for the owner.
@@ -188,57 +187,57 @@ def is_at(path: Path, file: int) -> bool:
 
 
 HEARD_WITHIN_S = 60.0
-"""A process that runs hears from Slack more often."""
+"""A running process hears from Slack more often."""
 KEPT_S = 24 * 3600.0
 """How long a dead worker's row without jobs is kept."""
 MAX_BYTES = 7_900
-"""PostgreSQL takes payloads below 8,000 bytes."""
+"""PostgreSQL accepts payloads below 8,000 bytes."""
 
 log = logging.getLogger(__name__)
 
 
 class WorkerLiveness:
-    """One worker among the others: it has a row, a lock if the database allows one, and a heartbeat.
+    """One worker among the others, with a row, a heartbeat, and a lock if the database supports one.
 
-    It sends heartbeats only while it holds jobs: nobody watches a worker without jobs.
+    It sends heartbeats only while it has jobs, because nobody watches a worker without jobs.
     """
 
     def __init__(self, database: Database, name: str, clock: Clock) -> None:
         self.name = name
         """The name of this worker, unique among all that share the database."""
         self.on_message: Callable[[str], None] = lambda _: None
-        """Called with what other processes say (ProcessMessages)."""
+        """Called with messages from other processes (ProcessMessages)."""
         self._database = database
         self._clock = clock
         self._changed = asyncio.Event()
         file = database_file(database.engine.url)
         self._listener = self._new_listener() if database.on_server else None
         self._locks = FileLocks(file, name) if file else None
-        # Only a process's end releases a file's lock, so a free one needs no grace.
+        # A file lock is released only when its process ends, so a free one needs no grace period.
         self._detector = FailureDetector(LOCK_GRACE_S if database.on_server else 0.0)
         self._blind_at = database.failed_at
         self._beats = 0
         self._registered = False
 
     def wake(self) -> None:
-        """Ends the `wait` of this process: something changed."""
+        """Ends this process's `wait`, because something changed."""
         self._changed.set()
 
     async def wake_others(self, connection: AsyncConnection, *where: sa.ColumnElement[bool]) -> None:
-        """Wakes other processes once this transaction commits; with `where`, if there is such a job."""
+        """Wakes other processes once this transaction commits, with `where` only if such a job exists."""
         if on_postgresql(connection):
             statement = sa.select(sa.func.pg_notify(channel(), self.name))
             await connection.execute(statement.select_from(jobs).where(*where).limit(1) if where else statement)
 
     async def wake_all(self, connection: AsyncConnection) -> None:
-        """Makes every process, this one included, send a heartbeat soon: one of them may have the job."""
+        """Makes every process, including this one, send a heartbeat soon, because any of them might have the job."""
         await self.wake_others(connection)
         self.wake()
 
     async def wait(self, timeout_s: float) -> None:
-        """Returns when something changed, or after the timeout, or when a dead worker may be detected.
+        """Waits for a change, the timeout, or a time when a dead worker might be detected.
 
-        SQLite wakes nobody: a file has one process, except for a moment during deployments.
+        SQLite wakes nobody, because a file has one process, except for a moment during deployments.
         """
         try:
             async with asyncio.timeout(min(timeout_s, self._detector.next_check_s(self._clock.monotonic()))):
@@ -249,7 +248,7 @@ class WorkerLiveness:
             self._changed.clear()
 
     async def register(self) -> None:
-        """Takes the lock and writes the row, so that other workers can see this process die."""
+        """Acquires the lock and writes the row, so that other workers can detect this process's death."""
         if self._listener is not None:
             await self._listener.open()
         if self._locks is not None:
@@ -259,7 +258,6 @@ class WorkerLiveness:
         self._registered = True
 
     async def beat(self, connection: AsyncConnection) -> None:
-        """Sends a heartbeat."""
         lock = self._locks or self._listener
         self._beats += 1
         values = {
@@ -270,7 +268,7 @@ class WorkerLiveness:
         await put(connection, workers, {"worker": self.name}, values)
 
     async def dead_workers(self) -> dict[str, Observation]:
-        """Returns the dead workers that hold jobs; none before the next observation is due. Only reads."""
+        """Returns the dead workers with jobs, or none before the next observation is due. Only reads."""
         if self._blind_at != self._database.failed_at:
             # A gap in this process's observations must not count against the others.
             self._blind_at = self._database.failed_at
@@ -282,17 +280,17 @@ class WorkerLiveness:
         return self._detector.dead_workers(self._clock.monotonic(), observations)
 
     def cancel(self) -> None:
-        """Abandons the connection that holds the lock, if the database does not answer."""
+        """Abandons the connection that holds the lock, if the database doesn't respond."""
         if self._listener is not None:
             self._listener.cancel()
 
     async def deregister(self) -> None:
-        """Releases the lock, and removes the row unless jobs are left: those are taken over at once."""
+        """Releases the lock, and removes the row unless jobs are left, which are taken over at once."""
         if self._listener is not None:
             await self._listener.close()
         try:
             if self._registered:
-                # With those of workers that died long ago. What still holds jobs is needed to take them over.
+                # Also removes workers that died long ago. Rows with jobs are needed to take those over.
                 ended = sa.or_(workers.c.worker == self.name, workers.c.seen_at < self._clock.now() - KEPT_S)
                 async with self._database.begin_write() as connection:
                     await connection.execute(sa.delete(workers).where(ended, ~has_jobs()))
@@ -301,14 +299,14 @@ class WorkerLiveness:
                 self._locks.release()
 
     def _new_listener(self) -> "Listener":
-        # psycopg takes about ten megabytes, which a bot on SQLite should not spend.
+        # psycopg takes about ten megabytes, which a bot on SQLite shouldn't spend.
         from bot.store.pg_notify import Listener
 
         return Listener(self._database.engine, self.name, self._clock, self.wake, lambda text: self.on_message(text))
 
 
 class WorkerOperations(Operations):
-    """Operations in the name of one worker."""
+    """Operations on behalf of one worker."""
 
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
         super().__init__(database)
@@ -316,10 +314,10 @@ class WorkerOperations(Operations):
 
 
 class ProcessMessages(WorkerOperations):
-    """Carries texts from each process to all others that run now, by PostgreSQL's NOTIFY. Nothing is stored."""
+    """Sends texts from each process to all other running ones, through PostgreSQL's NOTIFY. Nothing is stored."""
 
     async def send(self, text: str) -> None:
-        """Sends a text to the other processes, as far as they can be reached; never raises."""
+        """Sends a text to the other processes that can be reached. Never raises."""
         payload = f"{said_by(self._worker.name)}{text}"
         if not self._database.on_server or len(payload.encode()) > MAX_BYTES:
             return
@@ -329,7 +327,7 @@ class ProcessMessages(WorkerOperations):
             log.warning("other processes not notified: %s", error)
 
     def on_message(self, received: Callable[[str], None]) -> None:
-        """Has `received` called with each text that another process sends from now on."""
+        """Sets the callback for texts from other processes."""
         self._worker.on_message = received
 
     @writes
@@ -338,17 +336,17 @@ class ProcessMessages(WorkerOperations):
 
 
 async def living_workers(engine: AsyncEngine, now: float) -> list[str]:
-    """Returns the names of the workers that run with a database, as `living` does. Raises StoreError."""
+    """Returns the names of a database's running workers, like `living`. Raises StoreError."""
     with database_errors():
         async with engine.execution_options(**{READS: True}).begin() as connection:
             return await living(connection, database_file(engine.url), now)
 
 
 async def living(connection: AsyncConnection, file: Path | None, now: float) -> list[str]:
-    """Returns the names of the workers that run with a database, which is in `file` if it isn't None.
+    """Returns the names of a database's running workers. `file`: its path, or None.
 
-    Behind a pooler that allows no lock, those may run which heard from Slack within HEARD_WITHIN_S. A database in
-    memory has only workers of this process.
+    If a pooler doesn't allow locks, a worker counts as running if Slack was heard within HEARD_WITHIN_S. An in-memory
+    database has only workers of this process.
     """
     if not on_postgresql(connection):
         locks = FileLocks(file, "") if file else None
@@ -361,7 +359,7 @@ async def living(connection: AsyncConnection, file: Path | None, now: float) -> 
 
 
 async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Observation]:
-    """Observes all other workers that hold jobs. Only reads."""
+    """Observes all other workers with jobs. Only reads."""
     others = await connection.execute(_OTHERS[on_postgresql(connection)], {"me": worker})
     return {
         row.worker: Observation(row.beat, bool(row.free) and (locks is None or locks.is_free(row.worker)))
@@ -380,4 +378,4 @@ def _others(*, on_server: bool) -> sa.Select[tuple[str, int, bool]]:
 
 
 _OTHERS = {on_server: _others(on_server=on_server) for on_server in (False, True)}
-"""Built once: one of them is asked about once a second."""
+"""Built once, because one of them runs about once a second."""

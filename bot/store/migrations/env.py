@@ -1,4 +1,4 @@
-"""Run by Alembic, on the connection and in the transaction that bot.store.migrate gives it."""
+"""Runs migrations for Alembic, on the connection and in the transaction of bot.store.migrate."""
 
 from alembic import context
 
