@@ -1,17 +1,17 @@
-"""Tools signed in as oneself: people's own accounts at MCP servers, with or without a public address of Typist.
+"""People's own accounts at MCP servers, with or without a public URL for Typist.
 
-An HTTP server without an Authorization header in BOT_MCP_CONFIG may answer 401 and name where people sign in. Then a
-model may propose a sign-in (`sign_ins.py`), as it proposes a memory. The asker presses *Sign in*, which opens a modal
-with a link to the server's own page: an authorization code with PKCE. Its redirect leads to a loopback address at which
-nothing listens. So the browser shows a page that doesn't open, and the person pastes its address into the modal. With
-BOT_PUBLIC_URL, it leads to a page of Typist (`page.py`), whose code the person types there.
+An HTTP server without an Authorization header in BOT_MCP_CONFIG can respond with 401 and say where people sign in. A
+model can then propose a sign-in (`sign_ins.py`), as it proposes a memory. The asker presses *Sign in*, which opens a
+modal with a link to the server's own page: an authorization code flow with PKCE. It redirects to a loopback address
+where nothing listens, so the browser shows a page that doesn't open, and the person pastes its URL into the modal. With
+BOT_PUBLIC_URL, it redirects to Typist's page (`page.py`), and the person types the code shown there.
 
-What holds
-----------
-- The address or code in a modal is in no prompt, message, log or audit. It works once, within ten minutes, for the
-  person and the call that it was made for.
-- Tokens, codes' verifiers and clients' secrets are encrypted at rest with BOT_SECRET_KEYS, together with their owner.
-- One process at a time refreshes an account's tokens. The old ones stay on record until the new ones are.
-- Each person has connections of their own (`connections.py`). Where others read the answer, each call asks that person
-  first, and nobody else may have it made.
+Guarantees:
+
+- The URL or code in a modal doesn't get into prompts, messages, logs or the audit. It works once, within ten minutes,
+  for the person and call it was created for.
+- Tokens, code verifiers and client secrets are encrypted at rest with BOT_SECRET_KEYS, together with their owner.
+- One process at a time refreshes an account's tokens. The old ones stay stored until the new ones are.
+- Each person has separate connections (`connections.py`). If others can read the answer, each call asks that person
+  first, and nobody else can approve it.
 """

@@ -1,4 +1,4 @@
-"""People's own connections to MCP servers: opened when needed, closed after some minutes, bounded in number."""
+"""People's own connections to MCP servers: opened when needed, closed after some minutes, limited in number."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ from bot.store.accounts import Owner
 
 MAX_OPEN = 50
 UNUSED_S = 300.0
-"""A connection that nobody has used for so long is closed."""
+"""A connection that has been unused for this long is closed."""
 JUST_USED_S = 30.0
-"""A connection that was used so lately is kept in any case: a call may be about to begin."""
+"""A connection used this recently is always kept, because a call might be about to begin."""
 
 
 @dataclass(slots=True)
@@ -27,24 +27,24 @@ class _Connection:
 
 
 class Connections:
-    """One process's connections with personal accounts."""
+    """One process's connections to personal accounts."""
 
     def __init__(self, sign_ins: SignIns, servers: Mapping[str, ServerConfig], clock: Clock) -> None:
         self._sign_ins = sign_ins
         self._servers = servers
         self._clock = clock
         self._open: dict[Owner, _Connection] = {}
-        """The one that was used last comes last."""
+        """The most recently used one comes last."""
         self._closing: dict[asyncio.Task[None], McpServer] = {}
 
     async def problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence; "" if people can."""
+        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can."""
         return await self._sign_ins.problem(server) if server in self._sign_ins.names else "its credentials are shared"
 
     async def server_of(self, question: Question, name: str) -> McpServer | None:
-        """Returns a server with the asker's own account; None if they aren't signed in to it.
+        """Returns a server with the asker's own account, or None if they aren't signed in to it.
 
-        A schedule's run has it only if its creator agreed. Raises ServerDown if their sign-in can't be renewed now, and
+        A scheduled run has it only if its creator agreed. Raises ServerDown if the sign-in can't be renewed now, and
         StoreError.
         """
         if name not in self._sign_ins.names:
@@ -58,10 +58,10 @@ class Connections:
             token = await self._sign_ins.token(owner, refused, question)
         except SignInFailed as error:
             raise ServerDown(str(error)) from None
-        # Another question may have changed it meanwhile.
+        # Another question might have changed it in the meantime.
         held = self._open.pop(owner, None)
         if held is not None and held.token != token:
-            # A call may be about to begin with tokens that have just been refreshed.
+            # A call might be about to begin with tokens that have just been refreshed.
             self._close(held, after_s=0.0 if token is None else JUST_USED_S)
             held = None
         if token is None:
@@ -73,12 +73,11 @@ class Connections:
         return held.server
 
     def wanted_scope(self, question: Question, server: str) -> str | None:
-        """Returns what the asker must grant a server for a call, "" for nothing; None if they have no connection."""
+        """Returns the scope that the asker must still grant a server ("" for none), or None without a connection."""
         held = self._open.get(Owner(question.thread.team_id, question.user_id, server))
         return None if held is None else held.server.wanted_scope
 
     async def close(self) -> None:
-        """Ends all connections."""
         servers = *(held.server for held in self._open.values()), *self._closing.values()
         self._open.clear()
         await asyncio.gather(self._sign_ins.close(), *(server.close() for server in servers))
@@ -86,7 +85,7 @@ class Connections:
             closing.cancel()
 
     async def run(self) -> None:
-        """Closes connections that nobody has used for some minutes. Runs until canceled."""
+        """Closes connections that have been unused for some minutes, until canceled."""
         while True:
             await self._clock.sleep(UNUSED_S / 5)
             self._close_unused()
@@ -104,7 +103,7 @@ class Connections:
                 self._close(self._open.pop(owner))
 
     def _close(self, held: _Connection, after_s: float = 0.0) -> None:
-        """Lets calls under way end, and closes a connection."""
+        """Closes a connection once its running calls have ended."""
 
         async def retire() -> None:
             await self._clock.sleep(after_s)

@@ -1,9 +1,9 @@
-"""How Typist talks to authorization servers: discovery, registration, and tokens for a code or a refresh token.
+"""The OAuth client for authorization servers: discovery, registration, and tokens for a code or a refresh token.
 
-Metadata is somebody else's word. A server must name itself in it, offer PKCE with S256, take codes and tokens at its
-own origin, and have HTTPS addresses. Where a server keeps less, an admin may say what they trust (`SignInConfig`). None
-of the addresses may be in a private network unless the MCP server is in one itself. Redirects aren't followed. Errors
-quote no more of what a server said than the origin of an address, because it may quote a secret.
+Metadata isn't trusted. A server must identify itself in it, support PKCE with S256, receive codes and tokens at its own
+origin, and use HTTPS URLs. For servers that don't comply, an admin can configure what to trust (`SignInConfig`). URLs
+must not point into a private network unless the MCP server is in one itself. Redirects aren't followed. Errors quote
+only the origin of a URL from a server, because anything more might contain a secret.
 """
 
 import asyncio
@@ -40,26 +40,26 @@ from bot.mcp.challenges import challenge_values
 from bot.mcp.config import SignInConfig
 
 WITHIN_S = 10.0
-"""For each request."""
+"""The limit for each request."""
 REGISTERED_WITHIN_S = 30.0
-"""Longer: a registration that comes too late is lost."""
+"""Longer, because a registration that comes too late is lost."""
 MAX_BYTES = 256_000
 MAX_TRIED = 3
-"""So many authorization servers, and addresses of metadata, that a server names are tried."""
+"""The number of authorization servers, and of metadata URLs, to try for a server."""
 MAX_ADDRESS_CHARS = 1_000
 MAX_LINK_CHARS = 3_000
-"""Slack takes no longer address in a link."""
+"""Slack doesn't accept longer URLs in a link."""
 MAX_SCOPE_CHARS = 1_000
-"""A server with more of them may choose itself."""
+"""If a server lists more scopes, they are left to its choice."""
 MAX_LISTED = 200
-"""Lists in documents that are longer are left out."""
+"""Longer lists in documents are left out."""
 MAX_LIVES_S = 10 * 365 * 24 * 3600
 _OK = (200, 201)
 _GRANTS = ["authorization_code", "refresh_token"]
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 PENDING, SLOW_DOWN, DENIED = "authorization_pending", "slow_down", "access_denied"
 _HOLDS_IPV4 = (b"\0\x64\xff\x9b", b"\0\0\0\0")
-"""The first bytes of addresses of IPv6 that end in an address of IPv4."""
+"""The prefixes of IPv6 addresses that end with an IPv4 address."""
 _PASSING = ("temporarily_unavailable", "server_error", SLOW_DOWN)
 _PASSING_STATUSES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _WHY = {
@@ -67,15 +67,15 @@ _WHY = {
     "expired_token": "the code is too old",
     "invalid_grant": "the code is too old, or used already",
 }
-"""What refusals of OAuth and RFC 8628 mean to a person, as the rest of a sentence."""
+"""User-facing meanings of OAuth and RFC 8628 errors, as the rest of a sentence."""
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
-"""One scope, by RFC 6749, 3.3."""
+"""One scope (RFC 6749, 3.3)."""
 _BORNE = ("", "bearer", "n_a", "user")
-"""Types of tokens that whoever has them may use. Slack says `user`, and RFC 8693 N_A."""
+"""Types of bearer tokens. Slack returns `user`, and RFC 8693 N_A."""
 _WITH_SECRET = ("client_secret_basic", "client_secret_post")
 _BY_LAW = SignInConfig()
 _taken: dict[tuple[str, str], str] = {}
-"""How an issuer takes the secret of a client, if it refused what its metadata names first."""
+"""How an issuer accepts a client's secret, if it refused the first method in its metadata."""
 _ADDRESS = TypeAdapter(AnyHttpUrl)
 M = TypeVar("M", bound=BaseModel)
 
@@ -83,7 +83,7 @@ M = TypeVar("M", bound=BaseModel)
 class SignInFailed(TypistError):
     """An authorization server can't be used, or refuses. `str()` is the rest of a sentence about it.
 
-    `is_final`: a refresh token is worth nothing anymore. `forgets_client`: the server doesn't know Typist anymore.
+    `is_final`: the refresh token is no longer valid. `forgets_client`: the server no longer knows Typist.
     """
 
     def __init__(self, why: str, *, is_final: bool = False, forgets_client: bool = False) -> None:
@@ -94,52 +94,52 @@ class SignInFailed(TypistError):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What Typist is to an authorization server."""
+    """Typist's registration at an authorization server."""
 
     id: str
     secret: str = field(default="", repr=False)
     method: str = "none"
-    """How the secret is sent: as OAuth names it."""
+    """How the secret is sent, by its OAuth name."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationServer:
-    """Where people sign in to an MCP server, as its metadata says."""
+    """The authorization server of an MCP server, according to its metadata."""
 
     issuer: str
     authorization_endpoint: str
     token_endpoint: str
     registration_endpoint: str
-    """Where clients register themselves; "" if they can't."""
+    """The URL where clients register themselves, or "" if they can't."""
     resource: str
-    """The MCP server, as tokens name it; "" if requests mustn't."""
+    """The MCP server's resource identifier in tokens, or "" if requests must not include it."""
     scope: str
-    """The scopes to ask for, "" for the server's own choice."""
+    """The scopes to request, or "" for the server's own choice."""
     names_itself: bool
-    """Whether its redirects name the issuer."""
+    """Whether its redirects include the issuer."""
     methods: tuple[str, ...] = ()
-    """How clients with a secret may send it."""
+    """How clients can send a secret."""
     revocation_endpoint: str = ""
-    """Where tokens are revoked (RFC 7009); "" if they can't be."""
+    """The URL for revoking tokens (RFC 7009), or "" if there is none."""
     reads_documents: bool = False
-    """Whether a client's ID may be the address of a document that tells of it."""
+    """Whether a client's ID can be the URL of a metadata document."""
     device_authorization_endpoint: str = ""
-    """Where codes to confirm come from (RFC 8628); "" if they don't. It is all there is without the page above."""
+    """The URL for codes to confirm (RFC 8628), or "". The only way without `authorization_endpoint`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a sign-in or a refresh gives."""
+    """The tokens from a sign-in or a refresh."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
     lives_s: float | None = None
-    """How long the access token is good for; None if the server doesn't say."""
+    """How long the access token is valid, or None if the server doesn't say."""
     scope: str = ""
 
 
 class _Metadata(OAuthMetadata):
-    # A server without grants that need it has none (RFC 8414).
+    # Servers without grant types that need it leave it out (RFC 8414).
     authorization_endpoint: AnyHttpUrl | None = None  # type: ignore[assignment]
     device_authorization_endpoint: AnyHttpUrl | None = None
 
@@ -155,7 +155,7 @@ class DeviceCode(BaseModel):
 
     @property
     def url(self) -> str:
-        """The server's page, with the code in it if the server can do that."""
+        """The server's page, with the code in the URL if the server supports that."""
         return str(self.verification_uri_complete or self.verification_uri)
 
 
@@ -168,7 +168,7 @@ class _Tokens(BaseModel):
 
 
 class _Refusal(BaseModel):
-    # Some servers send a refusal with HTTP 200. An empty error is none.
+    # Some servers send a refusal with HTTP 200. An empty error isn't a refusal.
     error: str = Field(min_length=1)
 
 
@@ -180,16 +180,16 @@ class _Answer:
 
 
 async def discovered(server_url: str, config: SignInConfig = _BY_LAW) -> AuthorizationServer:
-    """Returns where people sign in to an MCP server. Raises SignInFailed."""
+    """Discovers where people sign in to an MCP server. Raises SignInFailed."""
     challenge = await _challenge(server_url)
     own = resource_url_from_server_url(server_url)
-    # A name that is no address leads nowhere.
+    # A value that isn't a URL is ignored.
     named = [
         str(address) for one in challenge_values(challenge.headers, "resource_metadata") if (address := _address(one))
     ]
     urls = (*named[:MAX_TRIED], *build_protected_resource_metadata_discovery_urls(None, server_url))
     known = await _first(urls, server_url, ProtectedResourceMetadata, partial(_not_of, own))
-    # By the protocol's first form, a server that says nothing else is its own authorization server.
+    # By the first version of the protocol, a server without metadata is its own authorization server.
     itself = f"{urlsplit(own).scheme}://{urlsplit(own).netloc}"
     resource = known or ProtectedResourceMetadata.model_validate({"resource": own, "authorization_servers": [itself]})
     metadata = await _authorization_server(resource, server_url, config)
@@ -218,7 +218,7 @@ async def discovered(server_url: str, config: SignInConfig = _BY_LAW) -> Authori
 
 
 def scopes_in(text: str) -> str:
-    """Returns the scopes of a text, each once; "" if they are too many."""
+    """Returns the distinct scopes in a text, or "" if there are too many."""
     scopes = text.split(" ") if len(text) <= MAX_SCOPE_CHARS else ()
     return " ".join(dict.fromkeys(filter(_SCOPE.fullmatch, scopes)))
 
@@ -229,9 +229,9 @@ def _origin(address: object) -> str:
 
 
 def _trusted(metadata: _Metadata, config: SignInConfig, endpoint: AnyHttpUrl | None) -> str:
-    """Returns an endpoint that may have codes and tokens: at the issuer's origin or where an admin says; "" for others.
+    """Returns an endpoint that can receive codes and tokens, at the issuer's origin or a configured host, otherwise "".
 
-    Otherwise, a server could send people to another one's page, and get what that one gives them (RFC 9700, 4.4).
+    Otherwise, a server could send people to another server's page, and get the codes that it issues (RFC 9700, 4.4).
     """
     may_be = (_origin(metadata.issuer), f"https://{config.token_host}")
     return str(endpoint) if endpoint is not None and _origin(endpoint) in may_be else ""
@@ -244,7 +244,7 @@ def _address(text: str) -> AnyHttpUrl | None:
 
 
 def _not_of(own: str, resource: ProtectedResourceMetadata) -> str:
-    """Returns why metadata says nothing of a resource; "" if it does."""
+    """Returns why metadata doesn't describe a resource, or "" if it does."""
     is_own = check_resource_allowed(requested_resource=own, configured_resource=str(resource.resource))
     return "" if is_own else "its metadata is that of another server"
 
@@ -252,9 +252,9 @@ def _not_of(own: str, resource: ProtectedResourceMetadata) -> str:
 async def _authorization_server(
     resource: ProtectedResourceMetadata, server_url: str, config: SignInConfig
 ) -> _Metadata | None:
-    """Returns the metadata of the first authorization server where people can sign in; None if there is none.
+    """Returns the metadata of the first authorization server where people can sign in, or None if there is none.
 
-    Raises SignInFailed with what is wrong with the first one.
+    Raises SignInFailed with the first server's problem.
     """
     problem: SignInFailed | None = None
     for issuer in map(str, resource.authorization_servers[:MAX_TRIED]):
@@ -272,9 +272,9 @@ async def _authorization_server(
 
 
 def _cannot_sign_in(issuer: str, config: SignInConfig, metadata: _Metadata) -> str:
-    """Returns why nobody can sign in where metadata says; "" if people can."""
+    """Returns why nobody can sign in at the server that metadata describes, or "" if people can."""
     named = str(metadata.issuer)
-    # With and without a slash at its end, an issuer has the same metadata (RFC 8414, 3.1).
+    # An issuer has the same metadata with and without a trailing slash (RFC 8414, 3.1).
     if named.removesuffix("/") != (config.issuer or issuer).removesuffix("/"):
         found = f"the metadata of its authorization server, {_shown(issuer)}, names the issuer {_shown(named)}"
         return f"{found}. {_stated(f'it is the right one, set oauth.issuer to {_shown(named)}')}"
@@ -282,7 +282,7 @@ def _cannot_sign_in(issuer: str, config: SignInConfig, metadata: _Metadata) -> s
     if not leads_back and metadata.device_authorization_endpoint is None:
         return "its authorization server offers no sign-in that Typist can do"
     if leads_back and "S256" not in (metadata.code_challenge_methods_supported or ()):
-        # What it does say counts, whatever an admin says.
+        # An explicit list overrides the admin's setting.
         if metadata.code_challenge_methods_supported:
             return "its authorization server doesn't offer PKCE with S256"
         if not config.does_pkce:
@@ -298,7 +298,7 @@ def _cannot_sign_in(issuer: str, config: SignInConfig, metadata: _Metadata) -> s
 
 
 def _shown(address: str) -> str:
-    """Returns an address of metadata without what could be a secret."""
+    """Returns a metadata URL without parts that could be secret."""
     return f"{_origin(address)}{urlsplit(address).path}"[:200].removesuffix("/")
 
 
@@ -325,7 +325,7 @@ async def _check_endpoints(metadata: _Metadata, server_url: str) -> None:
 async def _challenge(server_url: str) -> httpx2.Response:
     """Returns a server's response to a request without a token.
 
-    Some servers ask for a sign-in only when a message is posted, not when a stream is opened.
+    Some servers require a sign-in only when a message is posted, not when a stream is opened.
     """
     answer = await _send("GET", server_url, server_url, headers={"accept": "text/event-stream"})
     if answer.status != HTTPStatus.UNAUTHORIZED:
@@ -336,7 +336,7 @@ async def _challenge(server_url: str) -> httpx2.Response:
 
 
 def _leads_back(metadata: _Metadata) -> bool:
-    """Whether a server's page leads back to Typist, with a code of its own."""
+    """Returns whether a server's page redirects back to Typist with a code."""
     grants = metadata.grant_types_supported
     is_granted = grants is None or "authorization_code" in grants
     return metadata.authorization_endpoint is not None and "code" in metadata.response_types_supported and is_granted
@@ -345,9 +345,9 @@ def _leads_back(metadata: _Metadata) -> bool:
 async def registered(
     at: AuthorizationServer, metadata: Mapping[str, Any], server_url: str
 ) -> tuple[Client, float | None]:
-    """Registers Typist as a client, by what `metadata` says of it (RFC 7591). Raises SignInFailed.
+    """Registers Typist as a client with `metadata` (RFC 7591). Raises SignInFailed.
 
-    Also returns when its secret ends, in seconds since the epoch; None if it doesn't end.
+    Also returns when the secret expires, in seconds since the epoch, or None if it doesn't.
     """
     asked = {**metadata, "scope": at.scope} if at.scope else dict(metadata)
     if not at.authorization_endpoint:
@@ -367,16 +367,15 @@ async def registered(
 
 
 def known_by(at: AuthorizationServer, config: SignInConfig, server: str) -> str:
-    """Returns the client ID that the settings give Typist at a server; "" if Typist registers itself there."""
+    """Returns the configured client ID for a server, or "" if Typist registers itself there."""
     document_url = config.document_url(server)
     if at.reads_documents and document_url and at.authorization_endpoint:
         return document_url
-    # A document says nothing to a server that doesn't read it.
+    # A document is useless to a server that doesn't read it.
     return "" if document_url and at.registration_endpoint else config.client_id
 
 
 def given(at: AuthorizationServer, client_id: str, secret: str) -> Client:
-    """Returns the client that the settings name."""
     return Client(client_id, secret, _method(at) if secret else "none")
 
 
@@ -385,7 +384,7 @@ def _method(at: AuthorizationServer) -> str:
 
 
 def authorization_url(at: AuthorizationServer, client: Client, redirect_uri: str, state: str, challenge: str) -> str:
-    """Returns the address of the page on which a person signs in. Raises SignInFailed if Slack can't show it."""
+    """Returns the URL of the page where a person signs in. Raises SignInFailed if it is too long for Slack."""
     asked = {
         "response_type": "code",
         "client_id": client.id,
@@ -421,7 +420,6 @@ async def exchanged(
 
 
 async def device_code(at: AuthorizationServer, client: Client, server_url: str) -> DeviceCode:
-    """Returns a code for a person to confirm. Raises SignInFailed."""
     asked = {"scope": at.scope, "resource": at.resource}
     answer = await _post(at, at.device_authorization_endpoint, client, asked, server_url)
     if answer.status not in _OK:
@@ -434,7 +432,7 @@ async def device_code(at: AuthorizationServer, client: Client, server_url: str) 
 
 
 async def confirmed(at: AuthorizationServer, client: Client, code: str, server_url: str) -> Tokens | str:
-    """Returns the tokens for a device code, or why there are none yet, as RFC 8628 names it. Raises SignInFailed."""
+    """Returns the tokens for a device code, or RFC 8628's error name if there are none yet. Raises SignInFailed."""
     asked = {"grant_type": _DEVICE_GRANT, "device_code": code, "resource": at.resource}
     answer = await _post(at, at.token_endpoint, client, asked, server_url)
     refusal = _read(_Refusal, answer.body)
@@ -444,18 +442,18 @@ async def confirmed(at: AuthorizationServer, client: Client, code: str, server_u
 
 
 async def refreshed(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> Tokens:
-    """Returns new tokens for a refresh token, which may be worth nothing afterwards. Raises SignInFailed."""
+    """Returns new tokens for a refresh token, which might be invalid afterwards. Raises SignInFailed."""
     asked = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token, "resource": at.resource}
     new = _tokens_in(await _post(at, at.token_endpoint, client, asked, server_url), tokens.scope)
     return new if new.refresh_token else replace(new, refresh_token=tokens.refresh_token)
 
 
 async def revoked(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> None:
-    """Tells the server that tokens won't be used anymore, where it can be told. Raises SignInFailed."""
+    """Revokes tokens if the server supports that. Raises SignInFailed."""
     for token in filter(None, (tokens.refresh_token, tokens.access_token) if at.revocation_endpoint else ()):
         answer = await _post(at, at.revocation_endpoint, client, {"token": token}, server_url)
         if answer.status == HTTPStatus.BAD_REQUEST and not client.secret:
-            # Servers of MCP's SDK want the field of clients without a secret, too.
+            # Servers built with MCP's SDK require this field even for clients without a secret.
             with_secret = {"token": token, "client_secret": ""}
             answer = await _post(at, at.revocation_endpoint, client, with_secret, server_url)
         if answer.status not in _OK:
@@ -463,12 +461,12 @@ async def revoked(at: AuthorizationServer, client: Client, tokens: Tokens, serve
 
 
 def _tokens_in(answer: _Answer, scope: str) -> Tokens:
-    """Returns the tokens of an answer. `scope`: theirs if the server doesn't say it. Raises SignInFailed."""
+    """Returns the tokens in a response. `scope`: the scope if the response has none. Raises SignInFailed."""
     refusal = _read(_Refusal, answer.body)
     if refusal is not None or answer.status not in _OK:
         why = _WHY.get(refusal.error) if refusal is not None else None
-        # Of OAuth's own refusals, all but these say that the code, the token or the client is worth nothing, with
-        # whatever status: GitHub's with 200, Atlassian's with 403. So do 400 and 401 without one.
+        # Except for these, OAuth errors mean that the code, token or client is invalid, with any status: GitHub uses
+        # 200, Atlassian 403. So do 400 and 401 without an error.
         is_passing = refusal is not None and (refusal.error in _PASSING or answer.status in _PASSING_STATUSES)
         is_final = answer.status in (400, 401) or (refusal is not None and answer.status < 500)
         raise SignInFailed(
@@ -481,7 +479,7 @@ def _tokens_in(answer: _Answer, scope: str) -> Tokens:
         raise SignInFailed("its authorization server's answer can't be read")
     if token.token_type.strip().lower() not in _BORNE:
         raise SignInFailed("its authorization server gives tokens of a type that Typist can't use", is_final=True)
-    # Some servers say 0 where they mean that they don't know.
+    # Some servers return 0 if they don't know.
     lives_s = min(max(token.expires_in, 0), MAX_LIVES_S) or None
     return Tokens(token.access_token, token.refresh_token, lives_s, scopes_in(token.scope) or scope)
 
@@ -489,9 +487,10 @@ def _tokens_in(answer: _Answer, scope: str) -> Tokens:
 async def _post(
     at: AuthorizationServer, url: str, client: Client, asked: Mapping[str, str], server_url: str
 ) -> _Answer:
-    """Sends a form as a client, with its secret; once more by the other way that the server names, if it refuses that.
+    """Posts a form as a client with its secret, retrying with the server's other method if the server refuses the
+    first.
 
-    What it takes is remembered. Raises SignInFailed.
+    The accepted method is remembered. Raises SignInFailed.
     """
     key = at.issuer, client.id
     client = replace(client, method=_taken.get(key, client.method)) if client.secret else client
@@ -523,9 +522,9 @@ async def _post_as(client: Client, url: str, asked: Mapping[str, str], server_ur
 
 
 async def _first(urls: Iterable[str], server_url: str, kind: type[M], problem_of: Callable[[M], str]) -> M | None:
-    """Returns the first document of this kind at these addresses that can be used; None if there is none.
+    """Returns the first usable document of this type at these URLs, or None if there is none.
 
-    `problem_of`: why a document can't be used, "" if it can. Raises SignInFailed with the first problem.
+    `problem_of` returns why a document can't be used, or "". Raises SignInFailed with the first problem.
     """
     problem: SignInFailed | None = None
     for url in urls:
@@ -545,7 +544,7 @@ async def _first(urls: Iterable[str], server_url: str, kind: type[M], problem_of
 
 
 def _read(kind: type[M], body: bytes) -> M | None:
-    """Returns a document as a model of its kind; None if it is none. Leaves out optional members that can't be read."""
+    """Parses a document as a model, leaving out unreadable optional members, or returns None if that fails."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -564,7 +563,7 @@ def _read(kind: type[M], body: bytes) -> M | None:
 
 
 async def _send(method: str, url: str, server_url: str, within_s: float = WITHIN_S, **request: Any) -> _Answer:
-    """Sends a request and reads a bounded body. Raises SignInFailed."""
+    """Sends a request and reads a limited body. Raises SignInFailed."""
     host = urlsplit(url).hostname
     timeout = httpx2.Timeout(within_s)
     try:
@@ -574,17 +573,17 @@ async def _send(method: str, url: str, server_url: str, within_s: float = WITHIN
                 timeout=timeout, verify=network.tls(), proxy=network.httpx2_proxy(url), trust_env=False
             ) as client,
         ):
-            # DNS may take its time, too.
+            # DNS can also take long.
             if url != server_url:
                 await check_address(url, server_url)
             client.headers.update({"accept-encoding": "identity", "user-agent": network.USER_AGENT})
-            # Otherwise GitHub answers with a form.
+            # Otherwise, GitHub responds with a form.
             client.headers["accept"] = "application/json"
             async with client.stream(method, url, **request) as response:
                 return _Answer(response.status_code, await _bounded(response), response)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
         why = network.reason_of(error, url) or f"{host} doesn't answer"
-    # Not chained: the error may have the address.
+    # Not chained: the error might contain the URL.
     raise SignInFailed(why)
 
 
@@ -600,7 +599,7 @@ async def _bounded(response: httpx2.Response) -> bytes:
 
 
 def check_form(url: str, server_url: str) -> None:
-    """Raises SignInFailed for an address that no metadata may name, or by which people could mistake its host."""
+    """Raises SignInFailed for a URL that metadata must not contain, or whose host could be mistaken for another."""
     address, server = urlsplit(url), urlsplit(server_url)
     is_local = server.scheme == "http" and _is_loopback(address.hostname or "") and _is_loopback(server.hostname or "")
     if address.scheme != "https" and not is_local:
@@ -612,7 +611,7 @@ def check_form(url: str, server_url: str) -> None:
 
 
 async def check_address(url: str, server_url: str) -> None:
-    """Raises SignInFailed for an address that a server's metadata may not name."""
+    """Raises SignInFailed for a URL that a server's metadata must not contain."""
     check_form(url, server_url)
     host, own = urlsplit(url).hostname or "", urlsplit(server_url).hostname or ""
     if host == own or network.proxy_of(url) or not await is_private(host):
@@ -629,7 +628,7 @@ def _is_loopback(host: str) -> bool:
 
 
 async def is_private(host: str) -> bool:
-    """Returns whether a host has an address that isn't on the internet. Raises SignInFailed."""
+    """Returns whether a host resolves to an address that isn't on the internet. Raises SignInFailed."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -638,11 +637,11 @@ async def is_private(host: str) -> bool:
 
 
 def _is_public(address: str) -> bool:
-    """Returns whether an address is on the internet; so must be an address of IPv4 that one of IPv6 stands for."""
+    """Returns whether an address is on the internet, including any IPv4 address that an IPv6 address contains."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv4Address):
         return ip.is_global and not ip.is_multicast
-    # A network's translators (RFC 6052), 6to4 (RFC 3056) and IPv4-compatible addresses.
+    # Network translators (RFC 6052), 6to4 (RFC 3056) and IPv4-compatible addresses.
     packed = ip.packed
     held = packed[2:6] if packed[:2] == b"\x20\x02" else packed[12:] if packed[:4] in _HOLDS_IPV4 else b""
     is_own = ip.is_global and not (ip.is_multicast or ip.is_site_local)

@@ -1,10 +1,10 @@
-"""The page at which a browser ends after a sign-in, where Typist has a public address (BOT_PUBLIC_URL).
+"""The page where a browser ends up after a sign-in, if Typist has a public URL (BOT_PUBLIC_URL).
 
-Anybody may open a link that somebody sent them: an attacker's link would give the attacker the account of the person
-who signs in with it. So the page shows a code, and nothing happens before the person of the waiting call types it in
-Slack: a victim would have to hand over the code, as they would have to hand over a pasted address.
+Anyone can open a link that somebody sent them: an attacker's link would give the attacker the account of the person who
+signs in with it. The page therefore shows a code, and nothing happens until the person of the waiting call types it in
+Slack: a victim would have to hand over the code, just like a pasted URL.
 
-The page is open to the internet. It shows nothing of the request, and holds up nothing but other sign-ins.
+The page is open to the internet. It shows nothing from the request, and can delay only other sign-ins.
 """
 
 import asyncio
@@ -47,24 +47,24 @@ log = logging.getLogger(__name__)
 
 
 class SignInPage:
-    """Shows what became of sign-ins. `arrived` takes a query and the server's name in the path, "" if it has none.
+    """Shows the results of sign-ins. `arrived` gets a query and the server's name in the path, or "".
 
-    It returns a sentence and perhaps a code.
+    It returns a sentence, and a code or "".
     """
 
     def __init__(self, config: SignInConfig, arrived: Callable[[str, str], Awaitable[tuple[str, str]]]) -> None:
         self._config = config
         self._arrived = arrived
         self._one_at_a_time = asyncio.Lock()
-        """A flood of requests leaves the database to answers."""
+        """Keeps a flood of requests from using the database that answers need."""
 
     async def tell(self, request: web.Request) -> web.Response:
-        """Returns the client-ID metadata document: it is public, and its address is Typist's client ID."""
+        """Returns the client-ID metadata document, which is public. Its URL is Typist's client ID."""
         server = request.match_info.get("server", "")
         return web.json_response({"client_id": self._config.document_url(server), **self._config.metadata(server)})
 
     async def show(self, request: web.Request) -> web.Response:
-        """Returns the page for a browser that a server has sent back."""
+        """Returns the page for a browser that a server has redirected."""
         status = 200
         try:
             async with asyncio.timeout(WITHIN_S), self._one_at_a_time:

@@ -1,4 +1,4 @@
-"""The servers to which people sign in: their authorization servers, and Typist's registrations there."""
+"""The servers that people sign in to: their authorization servers, and Typist's registrations there."""
 
 import asyncio
 import logging
@@ -15,18 +15,16 @@ from bot.store.accounts import Accounts
 KNOWN_FOR_S = 3_600.0
 """How long an authorization server's metadata is trusted."""
 REGISTERED_FOR_S = 7 * 24 * 3600
-"""Typist registers itself again after so long: a server that has forgotten it may say so only to people, on its page.
-
-A registration that ends sooner is used for KNOWN_FOR_S alone."""
+"""The interval for registering again, because a server that has forgotten Typist might only tell users, on its page. A
+registration that expires sooner is used only for KNOWN_FOR_S."""
 FAILED_FOR_S = 60.0
-"""How long Typist waits before it asks again about a server to which nobody could sign in."""
+"""How long Typist waits before it checks a server again where nobody could sign in."""
 OFFERED_WITHIN_S = 5.0
-"""How long a question waits for what is being learned of a server; none waits for one that took longer the last time.
-"""
+"""How long a question waits for discovery of a server. None waits for a server that took longer the last time."""
 DISCOVERED_WITHIN_S = 30.0
-"""For all requests that look for a server's metadata."""
+"""The limit for all requests that look for a server's metadata."""
 PRESSED_WITHIN_S = 1.0
-"""For a request while a person waits for a modal, which Slack opens no later than three seconds after a press."""
+"""The limit for a request while a person waits for a modal, which Slack opens only within three seconds of a click."""
 SLOW = "its authorization server hasn't answered yet"
 
 log = logging.getLogger(__name__)
@@ -34,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a server for a while: where people sign in and as which client, or why they can't."""
+    """A server's cached discovery: where people sign in and as which client, or why they can't."""
 
     until: float
     took_s: float
@@ -43,7 +41,7 @@ class _Known:
 
 
 class SignInServers:
-    """Looks servers up, registers Typist where it has to be, and remembers both."""
+    """Discovers servers, registers Typist if needed, and caches both."""
 
     def __init__(self, accounts: Accounts, vault: Vault, servers: Iterable[ServerConfig], clock: Clock) -> None:
         self._accounts = accounts
@@ -54,15 +52,15 @@ class SignInServers:
             for server in servers
             if isinstance(server.transport, HttpTransport) and server.transport.may_want_sign_in
         }
-        """How the servers are reached, by name."""
+        """The transports of the servers, by name."""
         self._known: dict[str, _Known] = {}
         self._learning: dict[str, tuple[float, asyncio.Task[_Known]]] = {}
-        """What is being learned now, and since when. It goes on when a question doesn't wait for it any longer."""
+        """Running discoveries, and when they began. They continue even if no question waits for them anymore."""
 
     async def problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence; "" if people can.
+        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can.
 
-        Waits for OFFERED_WITHIN_S at most. Then what was known before counts. Raises StoreError.
+        Waits for OFFERED_WITHIN_S at most, then uses the previous result. Raises StoreError.
         """
         known, now = self._known.get(server), self._clock.monotonic()
         if known is not None and known.until > now:
@@ -75,12 +73,11 @@ class SignInServers:
         return SLOW if known is None else known.problem
 
     def close(self) -> None:
-        """Stops learning."""
         for _, learning in self._learning.values():
             learning.cancel()
 
     async def find(self, server: str) -> tuple[AuthorizationServer, Client]:
-        """Returns where people sign in to a server, and what Typist is there. Raises SignInFailed, StoreError."""
+        """Returns a server's authorization server, and Typist's client there. Raises SignInFailed, StoreError."""
         known = await self._learned(server)
         if known.found is not None and await self._is_replaced(server, *known.found):
             self._known.pop(server, None)
@@ -90,9 +87,9 @@ class SignInServers:
         return known.found
 
     async def registered_for(self, server: str, at: AuthorizationServer, client: Client) -> Client:
-        """Returns a client that may ask for scopes beyond those of Typist's registration, or else `client`.
+        """Returns a client that can request scopes beyond Typist's registration, or else `client`.
 
-        Authorization servers may grant no other scopes than a client has registered with, as those of MCP's SDK do.
+        Some authorization servers, such as those built with MCP's SDK, grant only the scopes a client registered with.
         """
         config = self.transports[server].sign_in
         if oauth.known_by(at, config, server) or not at.registration_endpoint:
@@ -105,17 +102,14 @@ class SignInServers:
             return client
 
     async def forget(self, server: str, at: AuthorizationServer, client: Client) -> None:
-        """Has Typist registered again before the next sign-in: the server doesn't know this client anymore.
-
-        Raises StoreError.
-        """
+        """Makes Typist register again before the next sign-in, because the server forgot it. Raises StoreError."""
         labels = self._labels(at, server)
         secret = await self._accounts.client(*labels)
         if secret and self._vault.opened(labels, secret) == asdict(client):
             await self._accounts.register(*labels, "")
 
     async def _is_replaced(self, server: str, at: AuthorizationServer, client: Client) -> bool:
-        """Returns whether another registration is on record than the one that is known here, or its end."""
+        """Returns whether the stored registration differs from the one known here, or has ended."""
         labels = self._labels(at, server)
         secret = (
             None
@@ -125,18 +119,18 @@ class SignInServers:
         return secret is not None and self._vault.opened(labels, secret) != asdict(client)
 
     async def _learned(self, server: str) -> _Known:
-        """Returns what is known of a server. Old knowledge is renewed first. Raises StoreError."""
+        """Returns what is known about a server, renewing it if it is old. Raises StoreError."""
         known = self._known.get(server)
         if known is not None and known.until > self._clock.monotonic():
             return known
         return await asyncio.shield(self._begin(server)[1])
 
     def _begin(self, server: str) -> tuple[float, asyncio.Task[_Known]]:
-        """Returns what is being learned of a server, for all who need it."""
+        """Returns a server's running discovery and its start time, starting one if needed."""
 
         def ended(task: asyncio.Task[_Known]) -> None:
             self._learning.pop(server, None)
-            # Nobody may wait for it anymore, and asyncio warns of exceptions that nobody retrieves.
+            # Nobody might be waiting for it, and asyncio warns about exceptions that nobody retrieves.
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("MCP server %s: sign-ins not offered: %s", server, error)
 
@@ -167,7 +161,7 @@ class SignInServers:
         return known
 
     async def _client(self, at: AuthorizationServer, server: str) -> Client:
-        """Returns Typist's registration: the one on record, or else a new one. Raises SignInFailed, StoreError."""
+        """Returns Typist's stored registration, or else a new one. Raises SignInFailed, StoreError."""
         labels, transport = self._labels(at, server), self.transports[server]
         secret = await self._accounts.client(*labels)
         content = self._vault.opened(labels, secret, REGISTERED_FOR_S) if secret else None
@@ -181,6 +175,6 @@ class SignInServers:
         return client
 
     def _labels(self, at: AuthorizationServer, server: str) -> tuple[str, str]:
-        """Returns what a registration is for."""
+        """Returns the issuer and redirect URI (or device endpoint) that identify a registration."""
         redirect_uri = self.transports[server].sign_in.redirect_uri(server)
         return at.issuer, redirect_uri if at.authorization_endpoint else at.device_authorization_endpoint

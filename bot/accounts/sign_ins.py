@@ -1,4 +1,4 @@
-"""Sign-ins: the link to a server's page, the pasted address or code, and a person's tokens from then on."""
+"""Sign-ins: the link to a server's page, the pasted URL or code, and a person's tokens afterwards."""
 
 import asyncio
 import hashlib
@@ -30,12 +30,12 @@ from bot.store.accounts import REFRESH_S, Accounts, Owner
 from bot.telemetry import OFF, Telemetry
 
 EARLY_S = 60.0
-"""Tokens are refreshed so long before they end, or after half their time: a call takes time, and clocks differ."""
+"""How early tokens are refreshed, or after half their lifetime, because a call takes time and clocks differ."""
 LOOK_AGAIN_S = 0.1
 CLOSE_WITHIN_S = 2.0
 SIGN_OUT_TRIES = 3
 MAX_REVOKING = 8
-"""How many tokens are revoked at once."""
+"""The limit of tokens being revoked at once."""
 POLL_FOR_S = 120.0
 """How long a server is asked whether a person has confirmed a code, once the person says so."""
 SLOWER_S = 5
@@ -44,12 +44,12 @@ _CODE_CHARS = 8
 log = logging.getLogger(__name__)
 
 Still = Callable[[], Awaitable[bool]]
-"""Returns whether a call or a schedule still awaits the sign-in."""
+"""Returns whether a call or a schedule is still waiting for the sign-in."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """What an account's secret says."""
+    """The content of an account's secret."""
 
     at: AuthorizationServer
     client: Client
@@ -63,18 +63,18 @@ class _Account:
 
     @classmethod
     def begun(cls, content: Mapping[str, Any]) -> "_Account":
-        """Returns the account of a sign-in under way, which has no tokens yet."""
+        """Returns the account of a pending sign-in, which has no tokens yet."""
         return cls.of({**content, "tokens": {"access_token": ""}, "ends_at": None})
 
 
 @dataclass(frozen=True, slots=True)
 class SignInLinks:
-    """Where a person signs in."""
+    """The pages where a person signs in."""
 
     url: str = field(repr=False)
-    """The page that leads back with a code; "" if the server has none."""
+    """The page that redirects back with a code, or "" if the server has none."""
     device_url: str = field(default="", repr=False)
-    """The page on which people confirm `user_code`, and then bring nothing back; "" if there is none."""
+    """The page where people confirm `user_code`, with nothing to bring back, or "" if there is none."""
     user_code: str = field(default="", repr=False)
 
 
@@ -83,7 +83,7 @@ async def _always() -> bool:
 
 
 class SignIns:
-    """Signs people in to MCP servers. Several processes may do it at once."""
+    """Signs people in to MCP servers. Several processes can do this at once."""
 
     def __init__(
         self,
@@ -96,9 +96,10 @@ class SignIns:
         changed: Callable[[str], None] = lambda _: None,
         revoked: Callable[[Owner], None] = lambda _: None,
     ) -> None:
-        """`changed` is called with a person who has signed in or out here.
+        """Initializes sign-ins for `servers`.
 
-        `revoked` is called with an owner whose tokens a server has revoked.
+        `changed` is called with a person who has signed in or out here, and `revoked` with an owner whose tokens a
+        server has revoked.
         """
         self._accounts = accounts
         self._vault = Vault(keys)
@@ -113,22 +114,22 @@ class SignIns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The servers to which people may have to sign in."""
+        """The servers that people might have to sign in to."""
         return tuple(self._transports)
 
     async def problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence; "" if people can."""
+        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can."""
         return await self._servers.problem(server)
 
     async def signed_out_of(self, team_id: str, user_id: str, servers: Iterable[str]) -> list[str]:
-        """Returns those of some servers at which a person has no account that can be opened. Raises StoreError."""
+        """Returns the servers where a person has no account that can be opened. Raises StoreError."""
         owners = [Owner(team_id, user_id, server) for server in servers]
         return [one.server for one in owners if self._opened(one, await self._accounts.secret(one)) is None]
 
     async def opened(self, owner: Owner, call: str, scope: str = "") -> SignInLinks:
-        """Begins a sign-in for a call, and returns where the person does it. Raises SignInFailed and StoreError.
+        """Begins a sign-in for a call, and returns where the person signs in. Raises SignInFailed and StoreError.
 
-        `scope`: what the server wants beyond what the person has granted before.
+        `scope`: the scope that the server requires beyond what the person has granted before.
         """
         at, client = await self._servers.find(owner.server)
         if scope:
@@ -148,9 +149,9 @@ class SignIns:
         return SignInLinks(url, *((device.url, device.user_code) if device else ()))
 
     async def _device_code(self, server: str, at: AuthorizationServer, client: Client) -> oauth.DeviceCode | None:
-        """Returns a code to confirm, as far as it helps. Raises SignInFailed if a server that has no page gives none.
+        """Returns a code to confirm, if it is useful. Raises SignInFailed if a server without a page issues none.
 
-        Where a sign-in ends on a page of Typist's, typing its code is as easy, and can't be done for a stranger.
+        If a sign-in ends on Typist's own page, typing its code is as easy, and can't be done on behalf of a stranger.
         """
         if not at.device_authorization_endpoint or (at.authorization_endpoint and self.shows_code(server)):
             return None
@@ -164,9 +165,9 @@ class SignIns:
             return None
 
     async def _confirmed(self, owner: Owner, call: str, still: Still) -> str:
-        """Signs a person in once they have confirmed a code; returns why not, as a sentence, "" if they are.
+        """Signs a person in once they have confirmed a code, and returns the problem as a sentence, or "" if they are.
 
-        One process at a time asks the server, no more often than the server wants, and for POLL_FOR_S at most. Raises
+        One process at a time asks the server, no more often than the server allows, and for POLL_FOR_S at most. Raises
         StoreError.
         """
         state, secret = await self._accounts.waiting(owner, call) or ("", "")
@@ -193,7 +194,7 @@ class SignIns:
                 said = oauth.SLOW_DOWN
             if isinstance(said, Tokens):
                 signed_in = replace(known, tokens=said)
-                # Nobody else has these tokens. A call that has taken effect although it failed has them revoked.
+                # Nobody else has these tokens. If the write took effect although it seemed to fail, they are revoked.
                 ending = partial(self._accounts.take, ours, owner, call)
                 if await insist(ending, self._clock, "sign-in not ended") is None or not await still():
                     await self._revoke(owner, signed_in)
@@ -209,14 +210,14 @@ class SignIns:
         return bool(self._transports[server].sign_in.public_url)
 
     async def arrived(self, query: str, server: str = "") -> tuple[str, str]:
-        """Takes what a browser brought to Typist's page; returns what it shows: a sentence, and perhaps a code.
+        """Handles a browser's request to Typist's page, and returns a sentence to show, and a code or "".
 
-        The sign-in still needs a person who has the code and whose call waits. A page that is loaded again shows the
-        same code. `server`: whose sign-ins lead to this page; "" if its path names none. Raises StoreError.
+        The sign-in still needs a person who has the code and whose call is waiting. A reloaded page shows the same
+        code. `server`: the server's name in the path, or "". Raises StoreError.
         """
         brought = _values_in(query) or {}
         state_hash = _hash(brought.get("state", ""))
-        # Nobody who only knows the link can tell it.
+        # Can't be guessed from the link alone.
         code = self._vault.letters(json.dumps(brought, sort_keys=True), CODE_LETTERS, _CODE_CHARS)
         begun = await self._accounts.begun(state_hash) or await self._accounts.begun(_hash(code))
         owner, secret = begun or (None, "")
@@ -236,7 +237,7 @@ class SignIns:
         return texts.accounts.TYPE_CODE, code
 
     async def refusal(self, owner: Owner, call: str, address: str) -> str:
-        """Returns why a pasted address or a code can't be used, as a sentence; "" if it can. Raises StoreError."""
+        """Returns why a pasted URL or code can't be used, as a sentence, or "" if it can. Raises StoreError."""
         query = self._entered(owner, address)
         if query is None:
             return texts.accounts.NOT_THE_ADDRESS
@@ -247,10 +248,10 @@ class SignIns:
         return texts.accounts.FAILED_THERE if "code" not in query else ""
 
     async def complete(self, owner: Owner, call: str, address: str | None, still: Still = _always) -> str:
-        """Signs a person in with an address or a code, which work once; returns why not, as a sentence, "" if they do.
+        """Signs a person in with a URL or code, which works once, and returns the problem as a sentence, or "".
 
-        `address`: None if the person confirms a code at the server. That takes a while, and ends once `still()` says
-        that nothing waits for it. Raises StoreError.
+        `address`: None if the person confirms a code at the server. That takes a while, and ends once `still()` returns
+        False because nothing is waiting for it. Raises StoreError.
         """
         if address is None:
             return await self._confirmed(owner, call, still)
@@ -293,16 +294,16 @@ class SignIns:
         return await self._accounts.may_run(owner, schedule_id)
 
     async def is_signed_in(self, owner: Owner) -> bool:
-        """Returns whether an account can be used; if not, the caller says so. Raises StoreError, TimeoutError."""
+        """Returns whether an account can be used; if not, the caller reports it. Raises StoreError, TimeoutError."""
         try:
             return owner.server in self._transports and await self.token(owner) is not None
         except SignInFailed as error:
             raise TimeoutError(f"MCP server {owner.server}: {error}") from None
 
     async def sign_out(self, owner: Owner, by: str = "") -> bool:
-        """Ends a person's account, and revokes its tokens in the background; returns False if it changes meanwhile.
+        """Ends a person's account, and revokes its tokens in the background. Returns False if it keeps changing.
 
-        `by`: the admin who does it, if it isn't the person. Raises StoreError.
+        `by`: the admin who does it, or "" for the person. Raises StoreError.
         """
         for _ in range(SIGN_OUT_TRIES):
             if (secret := await self._accounts.secret(owner)) is None:
@@ -317,10 +318,11 @@ class SignIns:
         return False
 
     async def token(self, owner: Owner, refused: str = "", question: Question | None = None) -> str | None:
-        """Returns a person's access token, refreshed if it ends soon; None if they aren't signed in anymore.
+        """Returns a person's access token, refreshed if it is about to expire, or None if they are no longer signed in.
 
-        `refused`: a token that the server takes no longer. `question`: theirs that needs it. If the server doesn't
-        renew the sign-in, it has them told. Raises SignInFailed if the refresh may work later, and StoreError.
+        `refused`: a token that the server no longer accepts. `question`: the person's question that needs it; if the
+        server doesn't renew the sign-in, they are notified. Raises SignInFailed if the refresh might work later, and
+        StoreError.
         """
         is_renewed = False
         while (secret := await self._accounts.secret(owner)) is not None:
@@ -329,9 +331,9 @@ class SignIns:
                 return None
             early_s = min(EARLY_S, (account.tokens.lives_s or 0.0) / 2)
             is_good = account.ends_at is None or account.ends_at - early_s > self._clock.now()
-            # Once is enough, whatever the server gave.
+            # Once is enough, whatever the server returned.
             if is_renewed or (is_good and account.tokens.access_token != refused):
-                # So that an older key can go. A process that refreshes the tokens encrypts them, too.
+                # Re-encrypts, so that an older key can be removed. A process that refreshes the tokens also does this.
                 if self._vault.key_of(secret) and await self._accounts.begin_refresh(owner, secret):
                     await self._accounts.end_refresh(owner, secret, self._vault.sealed_again(secret))
                 return account.tokens.access_token
@@ -341,12 +343,12 @@ class SignIns:
                 await asyncio.shield(self._in_background(self._refresh(owner, secret, account, question)))
                 is_renewed = True
             else:
-                # Another process refreshes them. If it dies, its time ends.
+                # Another process is refreshing them. If it dies, its reservation expires.
                 await self._clock.sleep(LOOK_AGAIN_S)
         return None
 
     async def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
-        """Waits for some time until tokens under way are on record or revoked."""
+        """Waits up to `within_s` until new tokens are stored or revoked."""
         self._servers.close()
         if self._under_way:
             _, late = await asyncio.wait(self._under_way, timeout=within_s)
@@ -354,7 +356,7 @@ class SignIns:
                 task.cancel()
 
     def _in_background(self, refresh: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Returns a task that goes on when the answer ends: its refresh token may be spent already."""
+        """Returns a task that continues after the answer ends, because its refresh token might already be used up."""
         task = asyncio.create_task(refresh)
         self._under_way.add(task)
         task.add_done_callback(self._ended)
@@ -362,7 +364,7 @@ class SignIns:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        # The answer may be gone, and asyncio warns of exceptions that nobody retrieves.
+        # The answer might be gone, and asyncio warns about exceptions that nobody retrieves.
         if not task.cancelled() and (error := task.exception()) is not None:
             log.debug("refresh failed: %s", type(error).__name__)
 
@@ -384,7 +386,7 @@ class SignIns:
         recording = f"MCP server {owner.server}: tokens of user {owner.user_id} not recorded"
         is_recorded = await insist(lambda: self._accounts.end_refresh(owner, secret, sealed), self._clock, recording)
         if not is_recorded and await self._accounts.secret(owner) is None:
-            # The person has signed out meanwhile.
+            # The person has signed out in the meantime.
             await self._revoke(owner, renewed)
 
     async def _revoke(self, owner: Owner, account: _Account) -> None:
@@ -397,14 +399,14 @@ class SignIns:
             log.warning("MCP server %s: tokens of user %s not revoked: %s", owner.server, owner.user_id, error)
 
     def _opened(self, owner: Owner, secret: str | None) -> _Account | None:
-        """Returns what a secret says; None if there is none, or its key or server is gone."""
+        """Decrypts an account, or returns None if there is none, or its key or server is gone."""
         if secret is None or owner.server not in self._transports:
             return None
         content = self._vault.opened(self._labels(owner), secret)
         return None if content is None else _Account.of(content)
 
     async def _end(self, owner: Owner, secret: str, question: Question | None = None) -> None:
-        """Ends an account whose tokens are worth nothing, unless it has changed. For a question, its owner is told."""
+        """Ends an account with invalid tokens, unless it has changed, and notifies its owner if there is a question."""
         told: Notification | None = None
         if question is not None:
             key = f"sign-in ended {owner.server} {question.thread.channel_id}/{question.ts}"
@@ -420,13 +422,13 @@ class SignIns:
         return self._vault.sealed(self._labels(owner), asdict(replace(account, ends_at=ends_at)))
 
     def _labels(self, owner: Owner) -> tuple[str, ...]:
-        # A server that moves gets no token of its former address.
+        # A server that moves doesn't get tokens of its former URL.
         return owner.team_id, owner.user_id, owner.server, self._transports[owner.server].url
 
     def _entered(self, owner: Owner, entry: str) -> dict[str, str] | None:
-        """Returns what a person entered in the modal, None if it is no address to which a sign-in leads."""
+        """Returns the values that a person entered in the modal, or None if it isn't a sign-in's redirect URL."""
         if self.shows_code(owner.server):
-            # What the browser brought is on record.
+            # The browser's values are already stored.
             return {"state": re.sub("[^A-Z]", "", entry.upper()), "code": ""}
         return _query_in(entry, self._redirect_uri(owner.server))
 
@@ -437,7 +439,7 @@ class SignIns:
         return self._transports[server].sign_in.redirect_uri(server)
 
     def _is_page_of(self, server: str, named: str) -> bool:
-        """Returns whether a server's sign-ins lead to the page of Typist's whose path has this name."""
+        """Returns whether a server's sign-ins lead to the Typist page with this name in its path."""
         if server not in self._transports or not self.shows_code(server):
             return False
         return named == ("" if self._transports[server].sign_in.client_id else server)
@@ -448,7 +450,7 @@ def _hash(state: str) -> str:
 
 
 def _query_in(address: str, redirect_uri: str) -> dict[str, str] | None:
-    """Returns what a pasted address carries; None if it isn't one to which a sign-in leads, or says a thing twice."""
+    """Returns the values in a pasted URL, or None if it isn't a sign-in's redirect URL or repeats a value."""
     address = address.strip()
     # Some browsers copy it without http://.
     address = address if "://" in address else f"http://{address}"
@@ -461,7 +463,7 @@ def _query_in(address: str, redirect_uri: str) -> dict[str, str] | None:
 
 
 def _values_in(query: str) -> dict[str, str] | None:
-    """Returns what a redirect carries; None if it isn't the answer to a sign-in, or says a thing twice."""
+    """Returns the values in a redirect's query, or None if it isn't a response to a sign-in or repeats a value."""
     try:
         values = parse_qs(query, max_num_fields=20)
     except ValueError:
@@ -472,5 +474,5 @@ def _values_in(query: str) -> dict[str, str] | None:
 
 
 def _is_from(issuer: str | None, at: AuthorizationServer) -> bool:
-    """Returns whether an address names the authorization server that it must be from (RFC 9207)."""
+    """Returns whether a redirect comes from the expected issuer (RFC 9207)."""
     return not at.names_itself if issuer is None else issuers_match(issuer, at.issuer)

@@ -1,4 +1,4 @@
-"""Encrypts what is recorded of people's accounts."""
+"""Encrypts the stored data of people's accounts."""
 
 import hmac
 import json
@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
 class Vault:
-    """Encrypts with the first of some keys, and decrypts with all of them. A secret opens for its owner alone."""
+    """Encrypts with the first of several keys, and decrypts with any of them. A secret opens only for its owner."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         keys = tuple(keys)
@@ -19,18 +19,18 @@ class Vault:
         self._first_key = keys[0].encode()
 
     def letters(self, text: str, alphabet: str, number: int) -> str:
-        """Returns letters of an alphabet that only who has the first key can tell from a text."""
+        """Derives letters from a text, so that only someone with the first key can compute them."""
         digest = int.from_bytes(
             hmac.digest(self._first_key, f"letters {text}".encode("utf-8", "surrogatepass"), "sha256")
         )
         return "".join(alphabet[digest // len(alphabet) ** place % len(alphabet)] for place in range(number))
 
     def sealed(self, owner: Sequence[str], content: Mapping[str, Any]) -> str:
-        """Returns an owner's content as ciphertext."""
+        """Encrypts an owner's content."""
         return self._fernet.encrypt(json.dumps([list(owner), content]).encode()).decode()
 
     def opened(self, owner: Sequence[str], secret: str, max_age_s: int | None = None) -> Mapping[str, Any] | None:
-        """Returns the content that was sealed; None if it is another owner's or too old, or if its key is gone."""
+        """Returns the decrypted content, or None if it is another owner's or too old, or if its key is gone."""
         try:
             of, content = json.loads(self._fernet.decrypt(secret, max_age_s))
         except InvalidToken:
@@ -38,7 +38,7 @@ class Vault:
         return dict(content) if of == list(owner) else None
 
     def key_of(self, secret: str) -> int | None:
-        """Returns the place of the key that opens a secret, 0 for the one that encrypts; None if its key is gone."""
+        """Returns the index of the key that opens a secret (0 encrypts), or None if its key is gone."""
         for place, key in enumerate(self._keys):
             with suppress(InvalidToken):
                 key.decrypt(secret)
@@ -46,5 +46,5 @@ class Vault:
         return None
 
     def sealed_again(self, secret: str) -> str:
-        """Returns a secret that opens, encrypted with the first key."""
+        """Encrypts a readable secret again, with the first key."""
         return self._fernet.rotate(secret).decode()
