@@ -1,9 +1,8 @@
-"""Calls of tools, and the decisions about those that wait for a person (core/calls.py).
+"""Tool calls, and the decisions about those that wait for a person (core/calls.py).
 
-Each call is committed as begun before it is made, so that none is made twice.
-
-A decision locks the job's row before it reads the calls. A worker that gives the job up does the same, so it either
-sees the decision, or the decision sees that the job waits. Definitions of tools that an admin has agreed to come last.
+Each call is committed as begun before it is made, so that none is made twice. A decision locks the job's row before it
+reads the calls. A worker that gives up the job does the same, so either it sees the decision, or the decision sees that
+the job is waiting. The definitions of tools that an admin has agreed to are at the end.
 """
 
 import json
@@ -71,7 +70,7 @@ class RecordedCalls(MeteredOperations):
         values |= {"beginning": step.beginning or None, "bound_to": step.bound_to}
         new = insert_into(connection, schema.steps).values(values).on_conflict_do_nothing()
         if await connection.scalar(new.returning(schema.steps.c.id)) is None:
-            # Recorded before, by a transaction whose commit was not heard of.
+            # Recorded earlier by a transaction whose commit wasn't confirmed.
             return True
         if piece:
             await steps.append_text(connection, held.worker, {job: piece})
@@ -83,9 +82,9 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def begin(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
-        """Records that a READY call is about to be made; returns False if it must not be.
+        """Records that a READY call is about to be made. Returns False if it must not be made.
 
-        A BEGUN call may begin again if its tool is declared read-only. Nothing begins once a stop is requested.
+        A BEGUN call can begin again if its tool is declared read-only. Nothing begins once a stop is requested.
         """
         if not await _is_current(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
             return False
@@ -101,7 +100,7 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def end(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
-        """Records a call's end, with its state and result; returns False if it is over, or the job is lost."""
+        """Records a call's final state and result. Returns False if it has already ended or the job is lost."""
         if not await _is_held(connection, Held(job, self._worker.name)):
             return False
         under_way = tool_calls.c.state.in_([CallState.READY.value, CallState.BEGUN.value])
@@ -121,14 +120,15 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def calls(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[RecordedCall, ...]:
-        """Returns the calls of a step as they are now."""
+        """Returns the current state of a step's calls."""
         return await steps.calls(connection, job.id, job.version, tool_calls.c.step_no == step_no)
 
     @writes
     async def take_follow_ups(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[FollowUp, ...]:
-        """Takes along what the job's asker has asked in its thread meanwhile; the step with this number reads it.
+        """Adds the questions that the job's asker has since asked in its thread, to be read by the step with this
+        number.
 
-        Questions are taken in their order, up to the first that is somebody else's, has files, or was begun.
+        Questions are added in order, up to the first that is somebody else's, has files, or was begun.
         """
         if not await _is_current(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
             return ()
@@ -138,11 +138,11 @@ class RecordedCalls(MeteredOperations):
     async def wait(
         self, connection: AsyncConnection, job: Job, piece: Piece | None, mention_at: float | None, shown_at: float
     ) -> bool:
-        """Gives the job up until its ASKED calls are decided, with the last piece of its text.
+        """Gives up the job until its ASKED calls are decided, with the last piece of its text.
 
-        The outbox mentions the asker at `mention_at` if the job still waits then; None: never. What the asker has
-        written since `shown_at`, when the calls were shown, denies them at once. Returns False, and changes nothing, if
-        none is left to decide, or if the job is lost, stopped or outdated.
+        The outbox mentions the asker at `mention_at` if the job is still waiting then, or never if it is None. A
+        message from the asker since `shown_at`, when the calls were shown, denies them immediately. Returns False, and
+        changes nothing, if no call awaits a decision, or if the job is lost, stopped or outdated.
         """
         held, thread = Held(job, self._worker.name), job.question.thread
         now = self._now()
@@ -171,7 +171,7 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def made_before(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
-        """Returns the calls of earlier versions that may have changed something."""
+        """Returns the calls of earlier versions that might have changed something."""
         begun = tool_calls.c.begun_at.is_not(None)
         earlier = sa.select(tool_calls).where(
             tool_calls.c.job_id == job.id, tool_calls.c.version < job.version, ~tool_calls.c.read_only, begun
@@ -180,9 +180,9 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def replied_to(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
-        """Returns the calls of the asker's answer before, if the job's question was written instead of approving any.
+        """Returns the calls of the asker's previous answer, if the job's question was written instead of approving any.
 
-        Of its other calls, those are included that may have changed something.
+        Its other calls are included if they might have changed something.
         """
         first = (*job.earlier, job.question)[0]
         of_asker = in_thread(first.thread), jobs.c.user_id == first.user_id, jobs.c.ts < first.ts
@@ -198,16 +198,16 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def always_allowed(self, connection: AsyncConnection, thread: ThreadKey) -> Mapping[str, str]:
-        """Returns the tools that an admin always allows in a thread's channel, with the definitions' hashes."""
+        """Returns the always allowed tools in a thread's channel, with the hashes of their definitions."""
         of_channel = allowed_tools.c.team_id == thread.team_id, allowed_tools.c.channel_id == thread.channel_id
         rows = await connection.execute(sa.select(allowed_tools).where(*of_channel))
         return {row.tool: row.definition_hash for row in rows}
 
     @reads
     async def allowed_in_thread(self, connection: AsyncConnection, question: Question) -> frozenset[str]:
-        """Returns the servers at which the asker allowed calls with their own account in this thread.
+        """Returns the servers where the asker allowed calls with their own account in this thread.
 
-        They ended with the sign-in: a later one allows nothing.
+        The permission ends with the sign-in, and a later sign-in doesn't restore it.
         """
         thread, user_id = question.thread, question.user_id
         of_asker = in_thread(thread), jobs.c.user_id == user_id, tool_calls.c.decided_by == user_id
@@ -249,12 +249,12 @@ def _this(job: Job, call: RecordedCall) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 async def _is_current(connection: AsyncConnection, held: Held, *also: sa.ColumnElement[bool]) -> bool:
-    """Locks the job's row; returns whether the worker still holds the job, in the version that it answers."""
+    """Locks the job's row, and returns whether the worker still has the job in the version it is answering."""
     return await _is_held(connection, held, jobs.c.version == held.job.version, *also)
 
 
 async def _is_held(connection: AsyncConnection, held: Held, *also: sa.ColumnElement[bool]) -> bool:
-    """Locks the job's row; returns whether the worker still holds the job. A call's end counts in any version."""
+    """Locks the job's row, and returns whether the worker still has the job. A call's end counts in any version."""
     this = sa.select(jobs.c.id).where(*held.of_attempt, *also)
     return (await connection.execute(this.with_for_update())).one_or_none() is not None
 
@@ -263,19 +263,18 @@ RELEASED: dict[str, Any] = {
     "status": sa.case((is_awaiting_approval(), Status.QUEUED.value), else_=jobs.c.status),
     "waits_until": None,
 }
-"""The columns of a job that waits no longer; any other job keeps its status."""
+"""The columns of a job that no longer waits. Any other job keeps its status."""
 _ALLOWED = [
     allowed_tools.c[name] for name in ("team_id", "channel_id", "tool", "definition_hash", "allowed_by", "allowed_at")
 ]
-"""The columns of an AllowedTool."""
 
 
 class Approvals(WorkerOperations):
-    """Decides about calls on behalf of people."""
+    """Records people's decisions about calls."""
 
     @reads
     async def shown(self, connection: AsyncConnection, job_id: int) -> tuple[RecordedCall, ...]:
-        """Returns all calls of the newest version of a job's answer, in their order."""
+        """Returns all calls of the newest version of a job's answer, in order."""
         newest = sa.select(jobs.c.version).where(jobs.c.id == job_id).scalar_subquery()
         return await steps.calls(connection, job_id, newest)
 
@@ -283,7 +282,7 @@ class Approvals(WorkerOperations):
     async def waiting_for(
         self, connection: AsyncConnection, team_id: str, user_id: str, limit: int
     ) -> list[tuple[ThreadKey, str, float]]:
-        """Returns a person's answers that wait for an approval, newest first: thread, last page, and until when."""
+        """Returns a person's answers waiting for approval, newest first: thread, last page, and deadline."""
         of_person = jobs.c.team_id == team_id, jobs.c.user_id == user_id, ~jobs.c.stop_requested
         waiting = sa.select(jobs).where(is_awaiting_approval(), jobs.c.waits_until > self._now(), *of_person)
         rows = await connection.execute(waiting.order_by(jobs.c.id.desc()).limit(limit))
@@ -301,10 +300,10 @@ class Approvals(WorkerOperations):
         user_id: str,
         arguments: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Records a decision, which works once; returns False if the call waits no longer, or is another one now.
+        """Records a decision, once. Returns False if the call is no longer waiting, or has been replaced by another.
 
-        A decision that comes too late has no effect, even if nobody has looked for expired approvals since.
-        `arguments`: those with which an EDITED call is made.
+        A late decision has no effect, even if nobody has checked for expired approvals yet. `arguments`: the new
+        arguments of an EDITED call.
         """
         now = self._now()
         in_time = sa.and_(is_awaiting_approval(), jobs.c.waits_until > now)
@@ -326,7 +325,8 @@ class Approvals(WorkerOperations):
         edited = {"arguments": json.dumps(arguments), "binding": binding} if arguments else {}
         if not await _decide(connection, asked, decision, user_id, now, *this, **edited):
             return False
-        # Shows the decision if the job waits for others, too. A process that shows an earlier one looks for this one.
+        # Shows the decision if the job is waiting for others too. A process that is showing an earlier one checks for
+        # this one.
         is_to_show = jobs.c.id == job_id, is_awaiting_approval(), ~outbox.is_reply_being_edited(now, jobs.c.id)
         if await is_any(connection, *is_to_show):
             await outbox.changed(connection, [job_id], now)
@@ -337,7 +337,7 @@ class Approvals(WorkerOperations):
     async def allow_always(
         self, connection: AsyncConnection, thread: ThreadKey, call: RecordedCall, user_id: str
     ) -> None:
-        """Records that a tool, as it is defined now, needs no approval in a thread's channel."""
+        """Records that a tool with its current definition needs no approval in a thread's channel."""
         now = self._now()
         values = {"definition_hash": call.definition_hash, "allowed_by": user_id, "allowed_at": now}
         channel = {"team_id": thread.team_id, "channel_id": thread.channel_id}
@@ -349,7 +349,7 @@ class Approvals(WorkerOperations):
     async def allowed(
         self, connection: AsyncConnection, team_id: str | None = None, channel_id: str | None = None
     ) -> tuple[AllowedTool, ...]:
-        """Returns the tools that admins always allow: in a channel, or all of them."""
+        """Returns the always allowed tools of a channel, or all of them."""
         in_order = sa.select(*_ALLOWED).order_by(*_ALLOWED[:3])
         rows = await connection.execute(in_order.where(*_in_channel(team_id, channel_id)))
         return tuple(AllowedTool(*row) for row in rows)
@@ -363,9 +363,9 @@ class Approvals(WorkerOperations):
         team_id: str | None = None,
         channel_id: str | None = None,
     ) -> int:
-        """Has calls of tools ask again, in a channel or in all; returns in how many they were always allowed.
+        """Makes calls of tools require approval again, and returns the number of entries removed.
 
-        `by` is the person who revokes, for the audit.
+        `by`: the person who revokes, for the audit.
         """
         revoked = sa.delete(allowed_tools).where(allowed_tools.c.tool.in_(tools), *_in_channel(team_id, channel_id))
         rows = (await connection.execute(revoked.returning(*_ALLOWED[:3]))).all()
@@ -377,7 +377,7 @@ class Approvals(WorkerOperations):
 
     @writes
     async def expire(self, connection: AsyncConnection) -> int:
-        """Denies the calls that nobody decided about in time; returns how many jobs go on now."""
+        """Denies calls whose approval has expired, and returns how many jobs continue now."""
         now = self._now()
         late: sa.Select[Any] = (
             sa.select(*audit.ASKED, jobs.c.version)
@@ -393,7 +393,7 @@ class Approvals(WorkerOperations):
 
 
 async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
-    """Denies the calls that wait in threads in which their asker has written instead; returns whether any did.
+    """Denies waiting calls in threads where their asker has written instead, and returns whether there were any.
 
     A job that is about to wait either finds these questions, or is found by them (`RecordedCalls.wait`).
     """
@@ -408,9 +408,9 @@ async def _take_turns(connection: AsyncConnection, threads: Collection[ThreadKey
 
 
 async def _deny_above(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
-    """Denies the calls that wait above questions of their asker; returns whether there are any.
+    """Denies waiting calls above their asker's questions, and returns whether there were any.
 
-    A message that stands above the page with the calls was written before them, however late Slack delivers it.
+    A message above the page with the calls was written before them, however late Slack delivers it.
     """
     denied = False
     for question in questions:
@@ -435,7 +435,8 @@ async def _decide(
     *which: sa.ColumnElement[bool],
     **edited: str,
 ) -> bool:
-    """Records a decision about calls of a job, and releases the job once none awaits one; returns whether any did.
+    """Records a decision about a job's calls, and returns whether there were any. Releases the job once none is
+    waiting.
 
     `job`: the columns audit.ASKED and its version. `which`: conditions for the calls. `edited`: the columns that a
     person has changed.
@@ -458,7 +459,7 @@ async def _decide(
     ]
     await audit.append(connection, now, entries)
     if not await is_any(connection, asked):
-        # An asker who decided waits from now on.
+        # An asker who decided is waiting from now on.
         asked_at = sa.case((jobs.c.user_id == user_id, now), else_=jobs.c.asked_at)
         released = sa.update(jobs).where(jobs.c.id == job.id, is_awaiting_approval())
         if (await connection.execute(released.values({**RELEASED, "asked_at": asked_at}))).rowcount > 0:
@@ -467,13 +468,13 @@ async def _decide(
 
 
 def _in_channel(team_id: str | None, channel_id: str | None) -> list[sa.ColumnElement[bool]]:
-    """Returns the conditions for a channel; none if it isn't named."""
+    """Returns the conditions for a channel, or [] without one."""
     wanted = ((allowed_tools.c.team_id, team_id), (allowed_tools.c.channel_id, channel_id))
     return [column == value for column, value in wanted if value is not None]
 
 
 def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:
-    """Whether a call of this version waits for a person."""
+    """Returns whether a call of this version is waiting for a person."""
     return sa.and_(
         tool_calls.c.job_id == job_id,
         tool_calls.c.version == version,
@@ -482,13 +483,13 @@ def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:
 
 
 class ToolPins(Operations):
-    """Remembers the definitions of tools, by the tools' names."""
+    """Stores the definitions of tools by name."""
 
     async def pin(self, server: str, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
-        """Records a server's first list of tools; returns the definitions that the tools in `seen` may have.
+        """Records a server's first list of tools, and returns the accepted definitions of the tools in `seen`.
 
-        A tool that came later, and that no admin has agreed to, is missing. Of processes that list a server's tools at
-        once, one decides.
+        Tools that were added later without an admin's agreement are left out. If several processes list a server's
+        tools at once, one of them decides.
         """
         marker = full_name(server, "*")
         pinned = await self.read((*seen, marker))
@@ -499,13 +500,13 @@ class ToolPins(Operations):
 
     @reads
     async def listed(self, connection: AsyncConnection, servers: Iterable[str]) -> frozenset[str]:
-        """Returns the servers whose first list is on record."""
+        """Returns the servers whose first list is recorded."""
         tools = (await connection.scalars(sa.select(tool_pins.c.tool))).all()
         return frozenset(servers) & {owner_of(tool) for tool in tools}
 
     @reads
     async def read(self, connection: AsyncConnection, tools: Iterable[str]) -> Mapping[str, Pin]:
-        """Returns the definitions that tools may have, without tools that nobody has agreed to."""
+        """Returns the accepted definitions of tools, leaving out tools that nobody has agreed to."""
         columns = sa.select(tool_pins.c.tool, tool_pins.c.definition_hash, tool_pins.c.definition, tool_pins.c.by_admin)
         rows = await connection.execute(columns.where(tool_pins.c.tool.in_(list(tools))))
         return {row.tool: Pin(row.definition_hash, row.definition, row.by_admin) for row in rows}
@@ -523,7 +524,7 @@ class ToolPins(Operations):
         insert = insert_into(connection, tool_pins).on_conflict_do_nothing()
         marked = insert.values(tool=marker, **_pin_values(Pin("", ""))).returning(tool_pins.c.tool)
         is_first = (await connection.execute(marked)).first() is not None
-        # An admin may have agreed to a tool before the first list. That vouches for no other tool.
+        # An admin might have agreed to a tool before the first list. That doesn't vouch for any other tool.
         of_server = tool_pins.c.tool.startswith(marker.removesuffix("*"), autoescape=True)
         is_known = sa.exists().where(of_server, tool_pins.c.tool != marker)
         if is_first and seen and not await connection.scalar(sa.select(is_known)):

@@ -1,11 +1,11 @@
-"""The outbox: calls to Slack beside a reply's own, each made at least once.
+"""The outbox: calls to Slack other than a reply's own, each made at least once.
 
 An entry is written in the transaction that makes it necessary. A process takes an entry by moving its `due_at` into the
-future; if the process dies, the entry is due again then. `due_at` is also the fence: a process that completes or
-postpones an entry names the `due_at` that it took. So it has no effect on an entry that another process has taken
-since. One that was added again meanwhile has another number of `changes`: it stays with the process that has it, and is
-due again at once. Slack may refuse a call for as long as a channel is archived, or while it is down: an entry that was
-tried MAX_TRIES times stays, and is taken again once it is added again or woken.
+future; if the process dies, the entry becomes due again. `due_at` is also the fence: a process that completes or
+postpones an entry must provide the `due_at` that it took, so it has no effect on an entry that another process has
+taken since. An entry that was added again in the meantime has a different number of `changes`: it stays with the
+process that has it, and is due again at once. Slack can refuse a call for as long as a channel is archived, or while
+Slack is down: an entry that was tried MAX_TRIES times remains, and is tried again once it is added again or woken.
 """
 
 from collections.abc import Collection
@@ -24,9 +24,9 @@ _OF_REPLY = _EDITING.c.kind == OutboxKind.REPLY.value
 async def add(
     connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float, about: str = ""
 ) -> None:
-    """Adds an entry for each job. If there is one of its kind, it is to be done once more.
+    """Adds an entry for each job. An existing entry of its kind is done once more.
 
-    One that a process holds stays with it, so that no two work on it at once.
+    An entry held by a process stays with it, so that no two work on it at once.
     """
     if not job_ids:
         return
@@ -45,54 +45,53 @@ async def add(
 
 
 async def add_missing(connection: AsyncConnection, kind: OutboxKind, job_id: int, due_at: float) -> None:
-    """Adds an entry, unless there is one, which stays with the process that holds it."""
+    """Adds an entry, unless one exists, which stays with the process that holds it."""
     values = {"job_id": job_id, "kind": kind.value, "about": "", "due_at": due_at}
     await connection.execute(insert_into(connection, outbox_entries).values(values).on_conflict_do_nothing())
 
 
 def as_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
-    """Whether no other process has taken an entry since."""
+    """Returns whether no other process has taken an entry since."""
     return sa.and_(outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at)
 
 
 def is_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
-    """Whether an entry is on record as this process took it."""
+    """Returns whether an entry still exists as this process took it."""
     return sa.exists().where(as_taken(entry))
 
 
 async def do_again(connection: AsyncConnection, entry: OutboxEntry, now: float) -> None:
-    """Makes an entry that this process still has due at once: it was added again meanwhile."""
+    """Makes an entry that this process still has due at once, because it was added again in the meantime."""
     again = {"due_at": now, "tries": 0, "is_held": False}
     await connection.execute(sa.update(outbox_entries).where(as_taken(entry)).values(again))
 
 
 def is_in_hand(now: float | sa.ColumnElement[float], of: sa.FromClause = outbox_entries) -> sa.ColumnElement[bool]:
-    """Whether a process has an entry."""
     return sa.and_(of.c.is_held, of.c.due_at > now, of.c.due_at <= now + OUTBOX_HOLD_S)
 
 
 def is_reply_being_edited(
     now: float | sa.ColumnElement[float], job_id: sa.ColumnElement[int]
 ) -> sa.ColumnElement[bool]:
-    """Whether a process may be editing a job's reply: nobody else may write or delete its messages meanwhile."""
+    """Returns whether a process might be editing a job's reply, so that nobody else can change its messages."""
     return sa.exists().where(_EDITING.c.job_id == job_id, _OF_REPLY, is_in_hand(now, _EDITING))
 
 
 def is_reply_shown() -> sa.ColumnElement[bool]:
-    """Whether Slack shows what is on record of a job's answer."""
+    """Returns whether Slack shows the recorded state of a job's answer."""
     return ~sa.exists().where(_EDITING.c.job_id == jobs.c.id, _OF_REPLY)
 
 
 async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> None:
-    """Removes an entry, also from a process that holds it."""
+    """Removes an entry, even if a process holds it."""
     this = sa.delete(outbox_entries).where(outbox_entries.c.kind == kind.value, outbox_entries.c.job_id == job_id)
     await connection.execute(this)
 
 
 async def overtaken(connection: AsyncConnection, job_ids: Collection[int], now: float) -> list[int]:
-    """Leaves changes to the jobs' next attempts, which show all that is on record; returns the jobs of untried ones.
+    """Leaves changes to the jobs' next attempts, which show the whole record. Returns the jobs with untried entries.
 
-    One that a process has in hand stays with it: nobody begins an attempt while its reply is edited.
+    An entry that a process holds stays with it, because no attempt begins while its reply is being edited.
     """
     of_replies = outbox_entries.c.kind == OutboxKind.REPLY.value, outbox_entries.c.job_id.in_(job_ids)
     free = sa.delete(outbox_entries).where(*of_replies, ~is_in_hand(now))
@@ -101,19 +100,19 @@ async def overtaken(connection: AsyncConnection, job_ids: Collection[int], now: 
 
 
 async def shown(connection: AsyncConnection, job_id: int) -> None:
-    """Removes the change that came before an attempt which has shown its end; what came later stays."""
+    """Removes an earlier change after an attempt has shown its end. Later changes stay."""
     tried_before = outbox_entries.c.kind == OutboxKind.REPLY.value, outbox_entries.c.tries > 0
     await connection.execute(sa.delete(outbox_entries).where(outbox_entries.c.job_id == job_id, *tried_before))
 
 
 async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
-    """Has the entries that failed be tried again now, of the jobs that meet the conditions.
+    """Retries the failed entries of the jobs that meet the conditions.
 
-    What has just come back may have been what they failed for. An entry in the hands of a process stays with it.
+    Whatever has just become available might be why they failed. An entry that a process holds stays with it.
     """
     entry = outbox_entries.c
     failed = sa.select(entry.id).join(jobs).where(entry.tries > 0, *which)
-    # In one order: two processes may hear of it at once.
+    # In a fixed order, because two processes might do this at once.
     these = failed.order_by(entry.id).with_for_update(of=outbox_entries).cte("failed")
     due_at = sa.case((is_in_hand(now), entry.due_at), else_=now)
     tries = sa.case((entry.tries > WOKEN_TRIES, WOKEN_TRIES), else_=entry.tries)
@@ -122,14 +121,14 @@ async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement
 
 
 async def changed_where(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
-    """Says so of the answers whose jobs meet the conditions.
+    """Queues updates for the answers whose jobs meet the conditions.
 
-    One that still grows may show what it has read of its record: it is shown again once it has ended.
+    An unfinished answer might show outdated data from its record, so it is shown again once it has ended.
     """
     begun = sa.select(jobs.c.id).where(jobs.c.attempts > 0, ~jobs.c.answer_deleted, *which)
     await changed(connection, (await connection.scalars(begun)).all(), now)
 
 
 async def changed(connection: AsyncConnection, job_ids: Collection[int], at: float) -> None:
-    """Says that the record of questions has changed: their replies are to show what follows from it, from `at` on."""
+    """Queues updates of replies, because the record of their questions has changed. They are due from `at` on."""
     await add(connection, OutboxKind.REPLY, job_ids, at)
