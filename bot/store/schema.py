@@ -1,6 +1,7 @@
-"""The tables: events seen, jobs and their turns, workers, and the tables of single features.
+"""The tables: seen events, jobs and their turns, workers, and the tables of single features.
 
-A new database gets them as they are here, and one of an earlier release by migrations (bot/store/migrations/versions).
+A new database gets the tables defined here; one from an earlier release gets them by migrations
+(bot/store/migrations/versions).
 """
 
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 REVISION = "0.1.0"
-"""The release that changed the schema last. A database that has this revision needs no migration."""
+"""The last release that changed the schema. A database with this revision needs no migration."""
 
 metadata = sa.MetaData(
     naming_convention={
@@ -19,11 +20,11 @@ metadata = sa.MetaData(
 )
 
 RowId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""SQLite generates ids only for a column of type INTEGER."""
+"""SQLite generates IDs only for a column of type INTEGER."""
 
 
 class SafeText(sa.types.TypeDecorator[str]):
-    """Text by people and models: characters that databases reject (NUL, half a surrogate pair) become U+FFFD."""
+    """Text from people and models. Characters that databases reject (NUL, half a surrogate pair) become U+FFFD."""
 
     impl = sa.Text
     cache_ok = True
@@ -44,84 +45,84 @@ seen_events = sa.Table(
 
 sa.Index("ix_seen_events_seen_at", seen_events.c.seen_at)
 
-# The columns stand in five groups. core/job.py explains status, attempts, end_reason, version and the requests.
+# The columns are in five groups. core/job.py explains status, attempts, end_reason, version and the requests.
 jobs = sa.Table(
     "jobs",
     metadata,
-    # 1. The question: where it was asked, who asked it, and its words.
+    # 1. The question: where it was asked, who asked it, and its text.
     sa.Column("id", RowId, primary_key=True),
     sa.Column("team_id", sa.Text, nullable=False),
     sa.Column("channel_id", sa.Text, nullable=False),
-    # '' for a conversation without a thread: NULLs never compare equal, so uniqueness would not hold.
+    # '' for a conversation without a thread: NULLs never compare equal, so the column wouldn't be unique.
     sa.Column("thread_ts", sa.Text, nullable=False),
-    # NULL, in no channel, until the bot has posted the question in its asker's name.
+    # NULL, without a channel, until the bot has posted the question on behalf of its asker.
     sa.Column("ts", sa.Text),
-    # Which modal, emoji, choice or suggested prompt asked the question (core/unposted.py): each asks once.
+    # The modal, emoji, choice or suggested prompt that asked the question (core/unposted.py). Each asks once.
     sa.Column("asked_as", sa.Text),
-    # Until it is posted: the message that it is about, and what is known of earlier tries.
+    # Until it is posted: the message that it is about, and the results of earlier attempts.
     sa.Column("unposted", sa.JSON(none_as_null=True)),
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("text", SafeText, nullable=False),
     sa.Column("files", sa.JSON, nullable=False, server_default="[]"),
-    # What is said in recordings that came with the question or since the answer before it: {file id: [user id, text]}.
+    # Transcripts of recordings in the question or in messages since the previous answer: {file ID: [user ID, text]}.
     sa.Column("transcripts", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
-    # How many of the text's last characters the asker didn't write.
+    # The number of characters at the end of the text that the asker didn't write.
     sa.Column("attached_chars", sa.Integer, nullable=False, server_default="0"),
-    # The schedule whose run this is. No foreign key: a run outlives its schedule.
+    # The schedule of this run. No foreign key, because a run outlives its schedule.
     sa.Column("schedule_id", RowId),
     # Whether it needs no model, so that no other question shares its answer.
     sa.Column("is_command", sa.Boolean, nullable=False, server_default=sa.false()),
-    # Whether the asker wrote the address of a sign-in, for which a placeholder stands in the text.
+    # Whether the asker wrote a sign-in URL, which a placeholder replaces in the text.
     sa.Column("had_sign_in", sa.Boolean, nullable=False, server_default=sa.false()),
-    # Whether its message was deleted: text that has only expired is empty, too.
+    # Whether its message was deleted. Expired text is also empty.
     sa.Column("question_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
-    # The newest edit of the question: one that Slack delivers late must not undo it.
+    # The newest edit of the question. An earlier edit that Slack delivers late must not undo it.
     sa.Column("edited_ts", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False),
-    # 2. The work on it: whose it is, and how often it was tried.
+    # 2. The work on it: which worker has it, and how often it was tried.
     # A Status, and once the job has ended an EndReason.
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("end_reason", sa.Text),
-    # Who claimed the job last; with attempts it fences later writes.
+    # The last worker to claim the job. Together with attempts, it fences later writes.
     sa.Column("worker", sa.Text),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
     sa.Column("started_at", sa.Double),
-    # 3. What people have asked for since: a stop, another version, a decision.
+    # 3. Later requests from people: a stop, another version, a decision.
     sa.Column("version", sa.Integer, nullable=False, server_default="0"),
-    # The newest version that answers words from before the question's last edit; NULL: there is none.
+    # The newest version that answers text from before the question's last edit, or NULL if there is none.
     sa.Column("edited_version", sa.Integer),
-    # Since when the asker waits for this version; NULL: since created_at.
+    # Since when the asker has been waiting for this version; NULL means created_at.
     sa.Column("asked_at", sa.Double),
-    # The Wish for this version (bot/store/rows.py); NULL: there is none.
+    # The Wish for this version (bot/store/rows.py), or NULL.
     sa.Column("wish", sa.JSON(none_as_null=True)),
-    # The first version is an offer to answer, because the question was found late (bot/services/catching_up.py).
+    # Whether the first version is only an offer to answer a question found late (bot/services/catching_up.py).
     sa.Column("offered", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("stop_requested", sa.Boolean, nullable=False, server_default=sa.false()),
     # The row is removed when the job ends.
     sa.Column("erase_requested", sa.Boolean, nullable=False, server_default=sa.false()),
-    # Until when a person may approve the calls that a job that awaits approval asks about.
+    # The deadline for approving the calls of a job that awaits approval.
     sa.Column("waits_until", sa.Double),
     # 4. The other questions that its answer is for.
-    # The later question of the thread whose answer is this one's, too.
+    # The later question in the thread that shares its answer.
     sa.Column("answered_with", RowId),
-    # The step of that job's model which read this question first; NULL if the job answered it from the start.
+    # The step of that job's model that read this question first, or NULL if the job answered it from the start.
     sa.Column("joined_step", sa.Integer),
-    # 5. What Slack shows of it.
-    # The messages of the reply, each with its role, first the pages; those without a ts were sent and not answered.
+    # 5. Its state in Slack.
+    # The messages of the reply with their roles, pages first. Those without a ts were sent without a response so far.
     sa.Column("messages", sa.JSON, nullable=False, server_default="[]"),
     # Since when a queued job's placeholder is being posted; NULL before that, and once it is recorded.
     sa.Column("placeholder_due_since", sa.Double),
-    # The turn that readers chose to see; NULL: the newest.
+    # The turn that readers chose to see; NULL means the newest.
     sa.Column("shown_turn", RowId),
-    # The answer's texts are gone, its usage stays.
+    # The answer's texts are gone, but its usage stays.
     sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
-    # From when on the asker is to be mentioned, because a call waits or the answer is ready; NULL: not, or no more.
+    # When to mention the asker, because a call is waiting or the answer is ready; NULL if not, or not anymore.
     sa.Column("mention_at", sa.Double),
     sa.UniqueConstraint("team_id", "channel_id", "ts"),
     sa.UniqueConstraint("team_id", "asked_as"),
-    # Ids are never reused, not even after a job's removal: late writes must find nothing.
+    # IDs are never reused, not even after a job's removal, because late writes must find nothing.
     sqlite_autoincrement=True,
 )
 
@@ -137,12 +138,12 @@ def _only(status: str) -> dict[str, Any]:
 
 
 sa.Index("ix_jobs_thread", *_thread, jobs.c.ts)
-# For retention, whose cost must not grow with the rows that it has been through.
+# For retention, whose cost must not grow with the rows that it has already processed.
 sa.Index("ix_jobs_created_at", jobs.c.created_at)
 JOB_HAS_CONTENT = "text <> '' OR CAST(files AS TEXT) <> '[]'"
 sa.Index("ix_jobs_content", jobs.c.created_at, **_where(JOB_HAS_CONTENT))
-# For claims, whose cost must not grow with the jobs that have ended: the oldest job, and one before it in its thread.
-# With 100,000 ended jobs, an empty claim takes 1.5 ms by it, and 8 to 12 ms without it.
+# For claims, whose cost must not grow with ended jobs: the oldest job, and one before it in its thread. With 100,000
+# ended jobs, an empty claim takes 1.5 ms with it, and 8 to 12 ms without it.
 sa.Index("ix_jobs_queued", jobs.c.id, **_only("queued"))
 sa.Index("ix_jobs_queued_thread", *_thread, jobs.c.ts, **_only("queued"))
 # For a person's live jobs, which are counted at each enqueue and claim.
@@ -160,40 +161,40 @@ sa.Index(
 # Guarantees that no two workers answer in one thread.
 sa.Index("ix_jobs_running_thread", *_thread, unique=True, **_only("running"))
 sa.Index("ix_jobs_answered_with", jobs.c.answered_with)
-# For heartbeats, and for the other workers' jobs.
+# For heartbeats, and for other workers' jobs.
 sa.Index("ix_jobs_running_worker", jobs.c.worker, **_only("running"))
 
 # For questions that were never posted.
 sa.Index("ix_jobs_unposted", jobs.c.created_at, **_only("unposted"))
-# For approvals whose time is over.
+# For expired approvals.
 sa.Index("ix_jobs_awaiting_approval", jobs.c.waits_until, **_only("awaiting_approval"))
-# For the run before a schedule's run, and for runs that are under way.
+# For the previous run of a schedule, and for running ones.
 sa.Index("ix_jobs_schedule", jobs.c.schedule_id, jobs.c.id, **_where("schedule_id IS NOT NULL"))
 
-# One for each attempt that used something or ended its job, and one for each of its steps that asked for tools. What
-# they cost is in the ledger.
+# One for each attempt that used something or ended its job, and one for each of its steps that requested tools. Their
+# cost is in the ledger.
 turns = sa.Table(
     "turns",
     metadata,
     sa.Column("id", RowId, primary_key=True),
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
-    # Of the answer.
+    # The answer's version.
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("answer", SafeText, nullable=False),
     sa.Column("model", sa.Text),
     # An EndReason.
     sa.Column("end_reason", sa.Text, nullable=False),
-    # What was charged for it; NULL: nothing. No foreign key: the ledger outlives its jobs.
+    # The charge for it, or NULL if nothing was charged. No foreign key, because the ledger outlives its jobs.
     sa.Column("charge_id", RowId),
     sa.Column("first_token_s", sa.Double),
     sa.Column("prompt_version", sa.Text),
-    # The web pages that the answer cites, as (URL, title); NULL: none.
+    # The web pages that the answer cites, as (URL, title), or NULL.
     sa.Column("sources", sa.JSON(none_as_null=True)),
-    # What the model had read (models/prompt.py).
+    # The origins of what the model had read (models/prompt.py).
     sa.Column("origins", sa.JSON, nullable=False),
-    # What of the End has no column, and which of its choices somebody has pressed; NULL: nothing.
+    # The End's fields without columns, and which of its choices was pressed; NULL if none.
     sa.Column("end", sa.JSON(none_as_null=True)),
-    # What the prompt said about the question alone, as (text, origins), for later prompts; NULL: nothing.
+    # The part of the prompt about the question alone, as (text, origins), for later prompts; NULL if none.
     sa.Column("note", sa.JSON(none_as_null=True)),
     sa.Column("created_at", sa.Double, nullable=False),
     sqlite_autoincrement=True,
@@ -205,7 +206,7 @@ sa.Index("ix_turns_created_at", turns.c.created_at)
 TURN_HAS_CONTENT = "answer <> ''"
 sa.Index("ix_turns_content", turns.c.created_at, **_where(TURN_HAS_CONTENT))
 
-# The text of growing answers, appended as it comes and dropped when the job ends (bot/store/steps.py).
+# The text of unfinished answers, appended as it arrives and dropped when the job ends (bot/store/steps.py).
 checkpoints = sa.Table(
     "checkpoints",
     metadata,
@@ -213,18 +214,18 @@ checkpoints = sa.Table(
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
-    # In characters of the answer: the recorded text from here on is replaced.
+    # In characters of the answer. The recorded text from here on is replaced.
     sa.Column("start", sa.Integer, nullable=False),
     sa.Column("text", SafeText, nullable=False),
-    # The End, with the last piece: only the record of the end is missing then.
+    # The End, with the last piece: then only the record of the end is missing.
     sa.Column("end", sa.JSON),
-    # The web pages that the text cites up to here, as in turns.
+    # The web pages that the text cites so far, as in turns.
     sa.Column("sources", sa.JSON(none_as_null=True)),
 )
 
 sa.Index("ix_checkpoints_job_id", checkpoints.c.job_id)
 
-# The steps of a live job's model that asked for tools, with what must be sent back (bot/store/calls.py).
+# The steps of a live job's model that requested tools, with the items to send back (bot/store/calls.py).
 steps = sa.Table(
     "steps",
     metadata,
@@ -237,14 +238,15 @@ steps = sa.Table(
     sa.Column("model", sa.Text, nullable=False),
     # As in turns.
     sa.Column("origins", sa.JSON, nullable=False),
-    # What the model's prompt began with, before any step (core/beginnings.py); NULL: what the step before had.
+    # The beginning of the model's prompt, before any step (core/beginnings.py); NULL means the same as in the previous
+    # step.
     sa.Column("beginning", sa.Text),
-    # The hash of all that stood before what the step wrote.
+    # The hash of everything before the step's output.
     sa.Column("bound_to", sa.Text, nullable=False),
     sa.UniqueConstraint("job_id", "version", "step_no"),
 )
 
-# The calls that those steps asked for (core/calls.py). They stay as long as the answer does.
+# The calls that those steps requested (core/calls.py). They stay as long as the answer does.
 tool_calls = sa.Table(
     "tool_calls",
     metadata,
@@ -253,13 +255,13 @@ tool_calls = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("step_no", sa.Integer, nullable=False),
     sa.Column("index", sa.Integer, nullable=False),
-    # Any text that a model wrote, as the arguments.
+    # Arbitrary text from a model, like the arguments.
     sa.Column("call_id", SafeText, nullable=False),
     sa.Column("tool", SafeText, nullable=False),
-    # JSON; '' once it has expired, as the result.
+    # JSON; '' once it has expired, like the result.
     sa.Column("arguments", SafeText, nullable=False),
     sa.Column("definition_hash", sa.Text, nullable=False),
-    # The hash of the three columns above, which an approval names.
+    # The hash of the three columns above, which an approval refers to.
     sa.Column("binding", sa.Text, nullable=False),
     sa.Column("read_only", sa.Boolean, nullable=False),
     # A CallState.
@@ -269,7 +271,7 @@ tool_calls = sa.Table(
     sa.Column("decided_by", sa.Text, nullable=False, server_default=""),
     sa.Column("result", SafeText, nullable=False, server_default=""),
     sa.Column("result_is_error", sa.Boolean, nullable=False, server_default=sa.false()),
-    # The number of the memory or the schedule that the call has made; 0: none.
+    # The number of the memory or schedule that the call has created, or 0.
     sa.Column("made", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("own_account", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created_at", sa.Double, nullable=False),
@@ -282,7 +284,7 @@ sa.Index("ix_tool_calls_created_at", tool_calls.c.created_at)
 CALL_HAS_CONTENT = "arguments <> '' OR result <> ''"
 sa.Index("ix_tool_calls_content", tool_calls.c.created_at, **_where(CALL_HAS_CONTENT))
 
-# Tools that an admin always allows in a channel, as they were defined then.
+# Tools that an admin always allows in a channel, with their definitions at that time.
 allowed_tools = sa.Table(
     "allowed_tools",
     metadata,
@@ -298,33 +300,33 @@ workers = sa.Table(
     "workers",
     metadata,
     sa.Column("worker", sa.Text, primary_key=True),
-    # Counts heartbeats: the other workers watch it change.
+    # Counts heartbeats. The other workers watch it change.
     sa.Column("beat", sa.BigInteger, nullable=False),
     # Whether the worker holds a lock that its death releases (bot/store/workers.py).
     sa.Column("has_lock", sa.Boolean, nullable=False),
     sa.Column("seen_at", sa.Double, nullable=False),
 )
 
-# When Slack was last heard, and the catch-up after a time without it (bot/store/listening.py).
+# When Slack was last heard, and the catch-up after a gap (bot/store/listening.py).
 listening = sa.Table(
     "listening",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    # The newest message from Slack to any process.
+    # The time of the newest message from Slack to any process.
     sa.Column("heard_at", sa.Double, nullable=False),
-    # From when to when questions may have been missed; NULL: nothing is to be caught up.
+    # The gap in which questions might have been missed; NULL if nothing was.
     sa.Column("missed_from", sa.Double),
     sa.Column("missed_until", sa.Double),
-    # The worker that catches up, and until when it does if it is not heard from.
+    # The worker that has the catch-up, and until when it keeps it without a sign of life.
     sa.Column("held_by", sa.Text),
     sa.Column("held_until", sa.Double),
-    # Places that were looked at, all places to look at, and a Tally.
+    # Places that were checked, all places to check, and a Tally.
     sa.Column("progress", sa.JSON, nullable=False, server_default="{}"),
     # The last catch-up: a Report.
     sa.Column("report", sa.JSON(none_as_null=True)),
 )
 
-# Calls to Slack of the last minute, of all processes (bot/store/rate_ledger.py).
+# The last minute's calls to Slack by all processes (bot/store/rate_ledger.py).
 slack_calls = sa.Table(
     "slack_calls",
     metadata,
@@ -336,7 +338,8 @@ slack_calls = sa.Table(
 
 sa.Index("ix_slack_calls_method", slack_calls.c.method, slack_calls.c.sent_at)
 
-# What Slack's answers have taught about each method's budget, and about posts in a channel (bot/store/rate_ledger.py).
+# Each method's budget, and budgets for posts in a channel, as learned from Slack's responses
+# (bot/store/rate_ledger.py).
 learned_budgets = sa.Table(
     "learned_budgets",
     metadata,
@@ -347,7 +350,7 @@ learned_budgets = sa.Table(
     sa.Column("held_until", sa.Double, nullable=False),
 )
 
-# Threads in which more than one person writes. They name nobody, so erasing a person leaves them.
+# Threads in which more than one person writes. They don't identify anyone, so they stay when a person is erased.
 group_threads = sa.Table(
     "group_threads",
     metadata,
@@ -358,7 +361,7 @@ group_threads = sa.Table(
     sa.Column("since_ts", sa.Text, nullable=False),
 )
 
-# The last messages of people in those threads that are not questions (core/triage.py).
+# People's last messages in those threads that aren't questions (core/triage.py).
 thread_lines = sa.Table(
     "thread_lines",
     metadata,
@@ -366,11 +369,11 @@ thread_lines = sa.Table(
     sa.Column("channel_id", sa.Text, primary_key=True),
     sa.Column("thread_ts", sa.Text, primary_key=True),
     sa.Column("ts", sa.Text, primary_key=True),
-    # '' once the writer is erased: somebody wrote here.
+    # '' once the author is erased: somebody wrote here.
     sa.Column("user_id", sa.Text, nullable=False),
 )
 
-# Threads in which a person asked us to answer only mentions, or to speak again.
+# Threads in which a person asked the bot to answer only mentions, or to speak again.
 quiet_threads = sa.Table(
     "quiet_threads",
     metadata,
@@ -378,27 +381,27 @@ quiet_threads = sa.Table(
     sa.Column("channel_id", sa.Text, primary_key=True),
     sa.Column("thread_ts", sa.Text, primary_key=True),
     sa.Column("quiet", sa.Boolean, nullable=False),
-    # The message or the press that said so.
+    # The message or click that switched it.
     sa.Column("switched_ts", sa.Text, nullable=False),
 )
 
 OF_THREADS = (group_threads, thread_lines, quiet_threads)
-"""The tables of facts about threads. Their rows go with the last job of their thread."""
+"""The tables of facts about threads. Their rows are deleted with the last job of their thread."""
 
-# What Slack is still to be told of jobs, by any process (bot/store/outbox.py).
+# Pending calls to Slack about jobs, by any process (bot/store/outbox.py).
 outbox_entries = sa.Table(
     "outbox_entries",
     metadata,
     sa.Column("id", RowId, primary_key=True),
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
-    # What the entry is about, where the job doesn't say it: such as the CapNotice that admins are told.
+    # The entry's subject if the job doesn't contain it, such as the person who requested a canvas.
     sa.Column("about", sa.Text, nullable=False, server_default=""),
     sa.Column("due_at", sa.Double, nullable=False),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
-    # How often it was added again. Whoever completes it has done what the record said at the number that it took.
+    # How often it was added again. Completing an entry covers the record as of the number that was taken.
     sa.Column("changes", sa.Integer, nullable=False, server_default="0"),
-    # Whether a process has it, until it is due.
+    # Whether a process holds it, until it is due.
     sa.Column("is_held", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("job_id", "kind", "about"),
     sqlite_autoincrement=True,
@@ -406,7 +409,7 @@ outbox_entries = sa.Table(
 
 sa.Index("ix_outbox_entries_due_at", outbox_entries.c.due_at)
 
-# The canvases that versions of answers were written into (bot/store/answers.py).
+# The canvases with versions of answers (bot/store/answers.py).
 canvases = sa.Table(
     "canvases",
     metadata,
@@ -415,7 +418,7 @@ canvases = sa.Table(
     sa.Column("canvas_id", sa.Text, nullable=False),
 )
 
-# The bot's messages beside replies (bot/store/beside.py), each on record before it is posted.
+# The bot's messages next to replies (bot/store/beside.py), each recorded before it is posted.
 messages_beside = sa.Table(
     "messages_beside",
     metadata,
@@ -424,11 +427,11 @@ messages_beside = sa.Table(
     sa.Column("role", sa.Text, primary_key=True),
     # The version of the answer that it is about.
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-    # Empty until Slack has answered.
+    # Empty until Slack has responded.
     sa.Column("ts", sa.Text, nullable=False),
 )
 
-# The usage ledger (bot/store/usage.py): what was charged, and a row for each attempt under way.
+# The usage ledger (bot/store/usage.py): charges, and a row for each running attempt.
 charges = sa.Table(
     "charges",
     metadata,
@@ -437,25 +440,25 @@ charges = sa.Table(
     sa.Column("channel_id", sa.Text, nullable=False),
     # '' once the person is erased.
     sa.Column("user_id", sa.Text, nullable=False),
-    # No foreign key: sums stay when the job goes.
+    # No foreign key, because sums stay when the job is deleted.
     sa.Column("job_id", RowId, nullable=False),
-    # When it was charged, in days of UTC since 1970; NULL while the attempt is under way: then the row is open.
+    # When it was charged, in UTC days since 1970; NULL while the attempt is running: then the row is open.
     sa.Column("day", sa.Integer),
     sa.Column("model", sa.Text),
-    # Of an open row: estimates of what the step under way has used so far.
+    # In an open row: estimates of the current step's usage so far.
     sa.Column("input_tokens", sa.Integer, nullable=False, server_default="0"),
     sa.Column("output_tokens", sa.Integer, nullable=False, server_default="0"),
     sa.Column("cached_input_tokens", sa.Integer, nullable=False, server_default="0"),
     sa.Column("web_searches", sa.Integer, nullable=False, server_default="0"),
-    # At the prices of that day; NULL where the model has none.
+    # At the prices of that day; NULL if the model has none.
     sa.Column("cost_usd", sa.Double),
-    # The attempt that opened the row, its step under way, and the most that it may use.
+    # The attempt that opened the row, its current step, and its maximum usage.
     sa.Column("worker", sa.Text),
     sa.Column("attempt", sa.Integer),
     sa.Column("step_no", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reserved_tokens", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reserved_usd", sa.Double, nullable=False, server_default="0"),
-    # A turn names its charge for as long as both exist.
+    # A turn refers to its charge for as long as both exist.
     sqlite_autoincrement=True,
 )
 
@@ -467,10 +470,10 @@ sa.Index("ix_charges_user", charges.c.team_id, charges.c.user_id, *_charged, **_
 sa.Index("ix_charges_channel", charges.c.team_id, charges.c.channel_id, *_charged, **_is_closed)
 # For retention.
 sa.Index("ix_charges_day", charges.c.day, **_is_closed)
-# A job has one attempt under way.
+# A job has one running attempt.
 sa.Index("ix_charges_open", charges.c.job_id, unique=True, **_where("day IS NULL"))
 
-# Caps that Typist admins have set for the workspace, a channel or a person, in place of those in BOT_CAPS.
+# Caps that Typist admins have set for the workspace, a channel or a person, replacing BOT_CAPS.
 caps = sa.Table(
     "caps",
     metadata,
@@ -480,12 +483,12 @@ caps = sa.Table(
     sa.Column("scope_id", sa.Text, primary_key=True),
     # A Period.
     sa.Column("period", sa.Text, primary_key=True),
-    # In dollars, or else in tokens.
+    # In dollars, otherwise in tokens.
     sa.Column("in_dollars", sa.Boolean, primary_key=True),
     sa.Column("amount", sa.Double, nullable=False),
 )
 
-# The kinds of accounts that Slack reported in the last hour (account_kinds.py).
+# The user types that Slack reported in the last hour (account_kinds.py).
 account_kinds = sa.Table(
     "account_kinds",
     metadata,
@@ -497,18 +500,18 @@ account_kinds = sa.Table(
 
 sa.Index("ix_account_kinds_looked_up_at", account_kinds.c.looked_up_at)
 
-# What people and channels were told or are told once, so that nobody is told twice (bot/store/notifications.py).
+# Notifications that people and channels get once (bot/store/notifications.py).
 notifications = sa.Table(
     "notifications",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    # The ID of a person or a channel; '' for everybody, and where the kind finds the recipients.
+    # The ID of a person or channel; '' for everybody, and if the kind determines the recipients.
     sa.Column("recipient", sa.Text, primary_key=True),
     sa.Column("key", sa.Text, primary_key=True),
-    # When it was claimed or added, and then when it was sent.
+    # When it was claimed or added, later when it was sent.
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("is_told", sa.Boolean, nullable=False, server_default=sa.true()),
-    # Until it is sent: when, how often that was tried, and what. NULL after that.
+    # Until it is sent: when, how often it was tried, and its content. NULL afterwards.
     sa.Column("due_at", sa.Double),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("kind", sa.Text, nullable=False, server_default=""),
@@ -527,7 +530,7 @@ feedback = sa.Table(
     sa.Column("model", sa.Text),
     sa.Column("prompt_version", sa.Text),
     sa.Column("at", sa.Double, nullable=False),
-    # Why the answer didn't help, if the person said so.
+    # Why the answer didn't help, if the person gave a reason.
     sa.Column("reason", sa.Text),
 )
 
@@ -538,7 +541,7 @@ channel_settings = sa.Table(
     sa.Column("channel_id", sa.Text, primary_key=True),
     sa.Column("model", sa.Text),
     sa.Column("system_prompt", SafeText, nullable=False),
-    # An Engagement; NULL: the default.
+    # An Engagement; NULL means the default.
     sa.Column("engagement", sa.Text),
     sa.Column("new_posts", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("gate", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -549,11 +552,11 @@ channel_settings = sa.Table(
     # An Effort and a Length.
     sa.Column("effort", sa.Text, nullable=False, server_default="normal"),
     sa.Column("length", sa.Text, nullable=False, server_default="normal"),
-    # The name of the emoji that asks about a message.
+    # The name of the emoji for asking about a message.
     sa.Column("reaction", sa.Text, nullable=False, server_default=""),
 )
 
-# What people have scheduled (core/schedules.py).
+# People's schedules (core/schedules.py).
 schedules = sa.Table(
     "schedules",
     metadata,
@@ -562,39 +565,39 @@ schedules = sa.Table(
     sa.Column("channel_id", sa.Text, nullable=False),
     # Its creator.
     sa.Column("user_id", sa.Text, nullable=False),
-    # What to do in each run.
+    # The task for each run.
     sa.Column("text", SafeText, nullable=False),
-    # The admin who has changed it last; '' if nobody has, or its creator since.
+    # The admin who last changed it; '' if nobody has, or the creator has since.
     sa.Column("changed_by", sa.Text, nullable=False, server_default=""),
     # A Rule: five fields of cron, or '' and one time.
     sa.Column("cron", sa.Text, nullable=False),
     sa.Column("once_at", sa.Double),
     sa.Column("zone", sa.Text, nullable=False),
     sa.Column("only_if_changed", sa.Boolean, nullable=False),
-    # The servers at which its runs use its creator's own account.
+    # The servers where its runs use its creator's own account.
     sa.Column("accounts", sa.JSON, nullable=False, server_default="[]"),
-    # Caps of its own, in tokens of a run and of a UTC day.
+    # Separate caps, in tokens per run and per UTC day.
     sa.Column("run_tokens", sa.Integer, nullable=False),
     sa.Column("day_tokens", sa.Integer, nullable=False),
-    # The first due time that wasn't looked at yet. NULL: it is paused, or has run at its single time.
+    # The first due time that hasn't been handled. NULL if it is paused, or its one-time run is over.
     sa.Column("next_at", sa.Double),
     # The due time of its last run.
     sa.Column("last_at", sa.Double),
-    # How many runs in a row have failed.
+    # The number of consecutive failed runs.
     sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
-    # A PauseReason, '' if it isn't paused.
+    # A PauseReason, or '' if it isn't paused.
     sa.Column("paused", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.Double, nullable=False),
-    # When it was stopped, which can be undone for some days. NULL: it stands.
+    # When it was stopped, which can be undone for some days; NULL if it wasn't.
     sa.Column("stopped_at", sa.Double),
-    # The ids of runs name their schedule.
+    # The IDs of runs contain their schedule's.
     sqlite_autoincrement=True,
 )
 
 sa.Index("ix_schedules_next_at", schedules.c.next_at, **_where("next_at IS NOT NULL"))
 sa.Index("ix_schedules_channel", schedules.c.team_id, schedules.c.channel_id)
 
-# The definitions of tools that an admin agreed to, as their MCP servers gave them (bot/store/calls.py).
+# The definitions of tools that an admin agreed to, as sent by their MCP servers (bot/store/calls.py).
 tool_pins = sa.Table(
     "tool_pins",
     metadata,
@@ -603,11 +606,11 @@ tool_pins = sa.Table(
     sa.Column("definition_hash", sa.Text, nullable=False),
     # JSON, so that an admin can compare it with a later one.
     sa.Column("definition", SafeText, nullable=False),
-    # Whether an admin has read it; else it is the first definition that was seen.
+    # Whether an admin has read it; otherwise, it is the first definition that was seen.
     sa.Column("by_admin", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
-# The channel that a person has open beside the assistant pane: the newest, without history.
+# The channel that a person has open next to the assistant pane: only the newest, without history.
 pane_contexts = sa.Table(
     "pane_contexts",
     metadata,
@@ -617,7 +620,7 @@ pane_contexts = sa.Table(
     sa.Column("opened_at", sa.Double, nullable=False),
 )
 
-# What happened, for auditors (bot/store/audit.py). Entries outlive their jobs, so nothing refers to those.
+# The audit (bot/store/audit.py). Entries outlive their jobs, so they have no foreign keys.
 audit_entries = sa.Table(
     "audit_entries",
     metadata,
@@ -627,7 +630,7 @@ audit_entries = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("team_id", sa.Text, nullable=False),
     sa.Column("job_id", RowId),
-    # Canonical JSON that names nobody and repeats no text.
+    # Canonical JSON without names or repeated text.
     sa.Column("facts", sa.Text, nullable=False),
     # The subject (core/audit.py): '' once it is erased.
     sa.Column("user_id", sa.Text, nullable=False),
@@ -635,7 +638,7 @@ audit_entries = sa.Table(
     sa.Column("thread_ts", sa.Text, nullable=False),
     sa.Column("ts", sa.Text, nullable=False),
     sa.Column("arguments_hash", sa.Text, nullable=False),
-    # The person who acted, in the same way.
+    # The person who acted, likewise.
     sa.Column("by_id", sa.Text, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -647,7 +650,7 @@ sa.Index("ix_audit_entries_user_id", audit_entries.c.user_id)
 AUDIT_HAS_BY = "by_id <> ''"
 sa.Index("ix_audit_entries_by_id", audit_entries.c.by_id, **_where(AUDIT_HAS_BY))
 
-# What people asked to remember (bot/store/memories.py). Memories outlive the jobs of the messages that said them.
+# What people asked to remember (bot/store/memories.py). Memories outlive the jobs of their messages.
 memories = sa.Table(
     "memories",
     metadata,
@@ -657,25 +660,26 @@ memories = sa.Table(
     # Within its channel.
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("text", SafeText, nullable=False),
-    # Who said it, in which message; and who changed its words since, '' if nobody did.
+    # Who said it, in which message, and who has changed its text since ('' if nobody).
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("thread_ts", sa.Text, nullable=False),
     sa.Column("ts", sa.Text, nullable=False),
     sa.Column("changed_by", sa.Text, nullable=False, server_default=""),
-    # Whether a model wrote its words, and the person agreed.
+    # Whether a model wrote its text, and the person agreed.
     sa.Column("is_proposed", sa.Boolean, nullable=False),
     # Whether its channel was private when it was said, or last kept.
     sa.Column("is_private", sa.Boolean, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("renewed_at", sa.Double, nullable=False),
-    # When it was removed: its number isn't used again. While its text is left, that can be undone. NULL: it stands.
+    # When it was removed. Its number isn't used again, and while its text is left, it can be restored. NULL if it
+    # wasn't.
     sa.Column("forgotten_at", sa.Double),
     sa.UniqueConstraint("team_id", "channel_id", "number"),
-    # A modal names memories by id.
+    # A modal refers to memories by ID.
     sqlite_autoincrement=True,
 )
 
-# One message says one thing: an attempt that is repeated, or a new version of an edited message, adds no second one.
+# One message has one memory: a repeated attempt, or a new version of an edited message, doesn't add a second one.
 sa.Index(
     "ix_memories_said_in",
     memories.c.team_id,
@@ -698,11 +702,11 @@ accounts = sa.Table(
     sa.Column("secret", sa.Text, nullable=False),
     sa.Column("scope", sa.Text, nullable=False),
     sa.Column("since", sa.Double, nullable=False),
-    # Until then, one process alone may refresh the tokens.
+    # Until then, only one process can refresh the tokens.
     sa.Column("refreshing_until", sa.Double, nullable=False),
 )
 
-# Sign-ins under way.
+# Pending sign-ins.
 sign_ins = sa.Table(
     "sign_ins",
     metadata,
@@ -710,13 +714,13 @@ sign_ins = sa.Table(
     sa.Column("team_id", sa.Text, nullable=False),
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("server", sa.Text, nullable=False),
-    # The job and the call that wait for it, or the schedule.
+    # The job and the call that are waiting for it, or the schedule.
     sa.Column("call", sa.Text, nullable=False),
     sa.Column("secret", sa.Text, nullable=False),
     sa.Column("expires_at", sa.Double, nullable=False),
 )
 
-# Typist's registrations at authorization servers.
+# Typist's client registrations at authorization servers.
 oauth_clients = sa.Table(
     "oauth_clients",
     metadata,
