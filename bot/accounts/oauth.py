@@ -75,7 +75,7 @@ _BORNE = ("", "bearer", "n_a", "user")
 _WITH_SECRET = ("client_secret_basic", "client_secret_post")
 _BY_LAW = SignInConfig()
 _taken: dict[tuple[str, str], str] = {}
-"""How an issuer accepts a client's secret, if it refused the first method in its metadata."""
+"""The method by which an issuer accepts a client's secret, if it refused the first one in its metadata."""
 _ADDRESS = TypeAdapter(AnyHttpUrl)
 M = TypeVar("M", bound=BaseModel)
 
@@ -99,7 +99,7 @@ class Client:
     id: str
     secret: str = field(default="", repr=False)
     method: str = "none"
-    """How the secret is sent, by its OAuth name."""
+    """The OAuth name of the method for sending the secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class AuthorizationServer:
     names_itself: bool
     """Whether its redirects include the issuer."""
     methods: tuple[str, ...] = ()
-    """How clients can send a secret."""
+    """The methods by which clients can send a secret."""
     revocation_endpoint: str = ""
     """The URL for revoking tokens (RFC 7009), or "" if there is none."""
     reads_documents: bool = False
@@ -134,7 +134,7 @@ class Tokens:
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
     lives_s: float | None = None
-    """How long the access token is valid, or None if the server doesn't say."""
+    """The access token's lifetime, or None if the server doesn't say."""
     scope: str = ""
 
 

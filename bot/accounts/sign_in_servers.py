@@ -13,14 +13,14 @@ from bot.mcp.config import HttpTransport, ServerConfig
 from bot.store.accounts import Accounts
 
 KNOWN_FOR_S = 3_600.0
-"""How long an authorization server's metadata is trusted."""
+"""The time an authorization server's metadata is trusted."""
 REGISTERED_FOR_S = 7 * 24 * 3600
 """The interval for registering again, because a server that has forgotten Typist might only tell users, on its page. A
 registration that expires sooner is used only for KNOWN_FOR_S."""
 FAILED_FOR_S = 60.0
-"""How long Typist waits before it checks a server again where nobody could sign in."""
+"""The time before Typist checks a server again where nobody could sign in."""
 OFFERED_WITHIN_S = 5.0
-"""How long a question waits for discovery of a server. None waits for a server that took longer the last time."""
+"""The time a question waits for a server's discovery. None waits for a server that took longer last time."""
 DISCOVERED_WITHIN_S = 30.0
 """The limit for all requests that look for a server's metadata."""
 PRESSED_WITHIN_S = 1.0

@@ -30,14 +30,14 @@ from bot.store.accounts import REFRESH_S, Accounts, Owner
 from bot.telemetry import OFF, Telemetry
 
 EARLY_S = 60.0
-"""How early tokens are refreshed, or after half their lifetime, because a call takes time and clocks differ."""
+"""Tokens are refreshed this early, or after half their lifetime, because a call takes time and clocks differ."""
 LOOK_AGAIN_S = 0.1
 CLOSE_WITHIN_S = 2.0
 SIGN_OUT_TRIES = 3
 MAX_REVOKING = 8
 """The limit of tokens being revoked at once."""
 POLL_FOR_S = 120.0
-"""How long a server is asked whether a person has confirmed a code, once the person says so."""
+"""The time a server is asked whether a person has confirmed a code, once the person says so."""
 SLOWER_S = 5
 _CODE_CHARS = 8
 

@@ -42,7 +42,7 @@ REFRESH = frozenset({"warning", "refresh_requested"})
 RECOUNT = "recount"
 """Our own reason: the next connection's hello reports how many connections the app has."""
 SETTLE_S = 30.0
-"""How long a closed connection can still count in Slack's hello."""
+"""The time that a closed connection can still count in Slack's hello."""
 ADVICE = {
     "too_many_websockets": "An app has 10 connections at most. Stop other processes that use this SLACK_APP_TOKEN.",
     "link_disabled": "Turn Socket Mode on: api.slack.com/apps → your app → Socket Mode.",

@@ -47,9 +47,9 @@ NOW_S = 1.0
 """The limit for the age of a running lookup that still counts as current. A lookup that has ended doesn't."""
 KIND_TRUSTED_S = 600.0
 KEPT_S = KINDS_KEPT_S
-"""How long a name is trusted, and how long a user type applies while Slack returns no newer one."""
+"""The time a name is trusted, and the time a user type applies while Slack returns no newer one."""
 NAMES_WITHIN_S = 5.0
-"""How long a prompt waits for names, and a question for a channel's readers. Later responses are cached too."""
+"""The time a prompt waits for names, and a question for a channel's readers. Later responses are cached too."""
 KIND_WITHIN_S = 45.0
 """Enough for two calls without a response, so that a short Slack outage denies nobody. Callers can wait longer."""
 AT_ONCE = 5

@@ -14,7 +14,7 @@ from bot.store.rows import insert_into
 from bot.store.schema import account_kinds
 
 KINDS_KEPT_S = 3_600.0
-"""How long a user type is kept. Older ones are never trusted (slack/users.py)."""
+"""The time a user type is kept. Older ones are never trusted (slack/users.py)."""
 _KINDS = frozenset(kind.value for kind in UserKind)
 
 

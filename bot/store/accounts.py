@@ -17,7 +17,7 @@ from bot.store.schema import accounts, oauth_clients, schedules, sign_ins
 SIGN_IN_S = 600.0
 """The time between opening the link to the server's page and pasting the URL."""
 REFRESH_S = 30.0
-"""How long a process can take to refresh tokens before another one tries. Longer than its requests take."""
+"""The time a process has to refresh tokens before another one tries. It is longer than the requests take."""
 
 
 @dataclass(frozen=True, slots=True)

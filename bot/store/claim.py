@@ -115,11 +115,11 @@ _LEADERS = (
 """The leading job of each thread without a running job."""
 
 PLACEHOLDER_HOLD_S = 10.0
-"""How long a job can't be claimed while its placeholder is being posted."""
+"""The time a job can't be claimed while its placeholder is being posted."""
 MAX_AHEAD = 10
 """The number of answers ahead of a job that are checked for messages below its placeholder."""
 RESTARTS_AT_ONCE = 3
-"""How often an edited question can restart its answer without a pause."""
+"""The number of times an edited question can restart its answer without a pause."""
 RESTART_PAUSE_S = 10.0
 """The pause between further restarts. Each one calls a model again, and edits during the pause cost nothing more."""
 
@@ -245,7 +245,7 @@ def _oldest_first(rows: Sequence[sa.Row[Any]]) -> list[Job]:
 
 
 LATE_POST_S = 20.0
-"""How long an unrecorded placeholder can still appear in Slack. Calls are given up by then."""
+"""The time in which an unrecorded placeholder can still appear in Slack. Calls are given up by then."""
 
 ENDED_COLUMNS = (*audit.ASKED, jobs.c.version, jobs.c.messages, jobs.c.placeholder_due_since)
 """The job columns that are needed when a job ends in the queue."""

@@ -80,7 +80,7 @@ _POOL_TIMEOUT_S = 8.0
 """When two hundred answers begin at once, their operations queue for seconds. Operations that give up are retried,
 which makes the queue longer. An event that waits this long is redelivered, which has no effect."""
 _FIRST_ANSWER_S = 5.0
-"""How long a new connection can take to run its first statements. A pooler in session mode accepts more connections
+"""The limit for a new connection's first statements. A pooler in session mode accepts more connections
 than it has, and keeps them waiting for minutes."""
 _LET_GO_S = 1.0
 _CONNECTION = {

@@ -236,19 +236,19 @@ async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_i
 
 
 UNDO_S = 7 * 24 * 3600.0
-"""How long something that people stopped or forgot with words can be restored."""
+"""The time in which something that people stopped or forgot with words can be restored."""
 
 
 MEMORIES_KEPT_S = 180 * 24 * 3600.0
-"""How long a memory is kept after it was said, changed or kept."""
+"""The time a memory is kept after it was said, changed or kept."""
 
 
 ACCOUNTS_KEPT_S = 180 * 24 * 3600.0
-"""How long a person stays signed in to a server, even after leaving the company."""
+"""The time a person stays signed in to a server, even after leaving the company."""
 
 
 RECORDS_KEPT_S = 400 * 24 * 3600.0
-"""How long a question's record is kept without texts: for usage, over a year and a month."""
+"""The time a question's record is kept without texts: for usage, over a year and a month."""
 
 
 CALLS_KEPT_S = 3600.0
@@ -256,7 +256,7 @@ CALLS_KEPT_S = 3600.0
 
 
 SLACK_RETRIES_S = 3600.0
-"""How long Slack can redeliver an event. Its ID must be known, or the question would be answered twice."""
+"""The time in which Slack can redeliver an event. Without its ID, the question would be answered twice."""
 
 
 UNPOSTED_KEPT_S = 24 * 3600.0
@@ -265,7 +265,7 @@ UNPOSTED_KEPT_S = 24 * 3600.0
 
 FIRST_BATCH, MAX_BATCH = 50, 100
 BATCH_S = 0.01
-"""How long a batch should hold the write lock."""
+"""The target time for a batch to hold the write lock."""
 
 
 @dataclass(frozen=True)

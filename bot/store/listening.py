@@ -24,9 +24,9 @@ GAP_S = 360.0
 """A shorter gap loses nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more, and then
 never: the last attempt comes 360 to 369 s after the first one."""
 MARGIN_S = 420.0
-"""How old an event can be that Slack still had to redeliver when a gap began."""
+"""The maximum age of an event that Slack still had to redeliver when a gap began."""
 HOLD_S = 30.0
-"""How long a process holds a catch-up after its last sign of life. Then another process can continue it."""
+"""The time a process holds a catch-up after its last sign of life. Then another process can continue it."""
 
 
 @dataclass(frozen=True, slots=True)

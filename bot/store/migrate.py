@@ -36,7 +36,7 @@ UNFIT_FIX = "Name a new database in DATABASE_URL, or restore a backup."
 SCRIPTS = "bot.store:migrations"
 """Alembic's path to the migrations."""
 TABLE_WITHIN_S = 4
-"""How long a migration waits for a table. Statements of other processes give up after 5 s."""
+"""The time a migration waits for a table. Statements of other processes give up after 5 s."""
 _LOCK_KEY = 0x7479706973740001
 """Any number works if all versions use the same one. It spells "typist", 1."""
 

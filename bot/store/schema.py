@@ -307,7 +307,7 @@ workers = sa.Table(
     sa.Column("seen_at", sa.Double, nullable=False),
 )
 
-# When Slack was last heard, and the catch-up after a gap (bot/store/listening.py).
+# The time when Slack was last heard, and the catch-up after a gap (bot/store/listening.py).
 listening = sa.Table(
     "listening",
     metadata,

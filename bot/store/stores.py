@@ -1,4 +1,4 @@
-"""All stores of one process, sharing one database."""
+"""The stores of one process, sharing one database."""
 
 import logging
 from collections.abc import Sequence

@@ -172,7 +172,7 @@ async def drop_facts(connection: AsyncConnection, threads: Sequence[tuple[str, .
 
 
 PANE_CONTEXT_KEPT_S = 8 * 3600.0
-"""How long a context is valid without an update. After that, the person has probably left."""
+"""The time a context is valid without an update. After that, the person has probably left."""
 
 
 class PaneContexts(Operations):

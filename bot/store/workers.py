@@ -189,7 +189,7 @@ def is_at(path: Path, file: int) -> bool:
 HEARD_WITHIN_S = 60.0
 """A running process hears from Slack more often."""
 KEPT_S = 24 * 3600.0
-"""How long a dead worker's row without jobs is kept."""
+"""The time a dead worker's row without jobs is kept."""
 MAX_BYTES = 7_900
 """PostgreSQL accepts payloads below 8,000 bytes."""
 
@@ -314,10 +314,10 @@ class WorkerOperations(Operations):
 
 
 class ProcessMessages(WorkerOperations):
-    """Sends texts from each process to all other running ones, through PostgreSQL's NOTIFY. Nothing is stored."""
+    """Sends messages from each process to all other running ones, through PostgreSQL's NOTIFY. Nothing is stored."""
 
     async def send(self, text: str) -> None:
-        """Sends a text to the other processes that can be reached. Never raises."""
+        """Sends a message to the other processes that can be reached. Never raises."""
         payload = f"{said_by(self._worker.name)}{text}"
         if not self._database.on_server or len(payload.encode()) > MAX_BYTES:
             return
@@ -327,7 +327,7 @@ class ProcessMessages(WorkerOperations):
             log.warning("other processes not notified: %s", error)
 
     def on_message(self, received: Callable[[str], None]) -> None:
-        """Sets the callback for texts from other processes."""
+        """Sets the callback for messages from other processes."""
         self._worker.on_message = received
 
     @writes

@@ -90,7 +90,7 @@ class ScheduleField(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListPlace:
-    """Where a person sees a list of schedules."""
+    """The modal and channel of a list of schedules."""
 
     channel_id: str
     """The channel with the schedules, or "" for a person's own schedules everywhere."""
