@@ -252,10 +252,7 @@ def _not_of(own: str, resource: ProtectedResourceMetadata) -> str:
 async def _authorization_server(
     resource: ProtectedResourceMetadata, server_url: str, config: SignInConfig
 ) -> _Metadata | None:
-    """Returns the metadata of the first authorization server where people can sign in, or None if there is none.
-
-    Raises SignInFailed with the first server's problem.
-    """
+    """Returns the metadata of the first usable authorization server, or None. Raises the first SignInFailed."""
     problem: SignInFailed | None = None
     for issuer in map(str, resource.authorization_servers[:MAX_TRIED]):
         urls = build_oauth_authorization_server_metadata_discovery_urls(issuer, server_url)

@@ -49,8 +49,6 @@ Still = Callable[[], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """The content of an account's secret."""
-
     at: AuthorizationServer
     client: Client
     tokens: Tokens = field(repr=False)
@@ -118,7 +116,6 @@ class SignIns:
         return tuple(self._transports)
 
     async def problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can."""
         return await self._servers.problem(server)
 
     async def signed_out_of(self, team_id: str, user_id: str, servers: Iterable[str]) -> list[str]:
@@ -165,7 +162,7 @@ class SignIns:
             return None
 
     async def _confirmed(self, owner: Owner, call: str, still: Still) -> str:
-        """Signs a person in once they have confirmed a code, and returns the problem as a sentence, or "" if they are.
+        """Signs a person in once they have confirmed a code, and returns the problem as a sentence, or "" on success.
 
         One process at a time asks the server, no more often than the server allows, and for POLL_FOR_S at most. Raises
         StoreError.
@@ -248,7 +245,7 @@ class SignIns:
         return texts.accounts.FAILED_THERE if "code" not in query else ""
 
     async def complete(self, owner: Owner, call: str, address: str | None, still: Still = _always) -> str:
-        """Signs a person in with a URL or code, which works once, and returns the problem as a sentence, or "".
+        """Signs a person in with a URL or code, which works once, and returns the problem, or "" on success.
 
         `address`: None if the person confirms a code at the server. That takes a while, and ends once `still()` returns
         False because nothing is waiting for it. Raises StoreError.

@@ -26,7 +26,6 @@ class Vault:
         return "".join(alphabet[digest // len(alphabet) ** place % len(alphabet)] for place in range(number))
 
     def sealed(self, owner: Sequence[str], content: Mapping[str, Any]) -> str:
-        """Encrypts an owner's content."""
         return self._fernet.encrypt(json.dumps([list(owner), content]).encode()).decode()
 
     def opened(self, owner: Sequence[str], secret: str, max_age_s: int | None = None) -> Mapping[str, Any] | None:

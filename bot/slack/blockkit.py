@@ -114,9 +114,9 @@ def moment_mrkdwn(at: float, form: str, fallback: str) -> str:
 
 
 def chart(kind: str, title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]]) -> Json:
-    """Returns a bar, line or area chart. Each series is (name, one value per label); a label has at most 20 characters.
+    """Returns a bar, line or area chart, for messages only. A series is (name, one value per label).
 
-    Slack accepts charts only in messages.
+    A label has at most 20 characters.
     """
     drawn = [{"name": name, "data": _points(labels, values)} for name, values in series]
     chart = {"type": kind, "series": drawn, "axis_config": {"categories": list(labels)}}

@@ -264,8 +264,7 @@ class SlackClient:
         return (await self.installation()).identity
 
     async def time_s(self) -> float | None:
-        """Returns Slack's clock in seconds since 1970, or None without a date in the response. Raises RateLimited,
-        Refused."""
+        """Returns Slack's clock in seconds since 1970, or None if no date is sent. Raises RateLimited and Refused."""
         return _date(await self._answer("api.test", {}))
 
     async def installation(self) -> Installation:
@@ -431,10 +430,7 @@ class PacedClient:
 async def pages(
     call: Callable[..., Awaitable[Payload]], method: str, most: int = MAX_LIST_PAGES, **arguments: Any
 ) -> AsyncIterator[Payload]:
-    """Yields up to `most` pages of a Slack list, stopping if a cursor repeats.
-
-    If the last page has a cursor, further pages were left unread.
-    """
+    """Yields up to `most` pages of a Slack list, until a cursor repeats. If the last page has a cursor, more exist."""
     cursors = {""}
     cursor: str | None = None
     for _ in range(most):

@@ -305,10 +305,7 @@ def _size_bytes(content: Content) -> int:
 
 
 class MemoryRoom:
-    """A number of bytes shared by all live answers. One person can hold half of them.
-
-    An answer reserves everything it needs at once, so no two answers can wait for each other.
-    """
+    """Memory shared by live answers, up to half of it per person. An answer reserves everything it needs at once."""
 
     def __init__(self, free_bytes: int) -> None:
         self._free_bytes = free_bytes
@@ -343,7 +340,7 @@ class FairLine:
 
     @asynccontextmanager
     async def turn(self, person: str) -> AsyncIterator[None]:
-        """Holds the lock. Persons get it in the order in which they joined the queue."""
+        """Holds the lock. People get it in the order in which they joined the queue."""
         place = self._of_persons.setdefault(person, asyncio.Lock())
         async with place, self._lock:
             yield

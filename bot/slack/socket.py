@@ -123,8 +123,7 @@ class SocketConnection(SocketModeClient):
         return self._clock.monotonic() - self.opened_at
 
     async def issue_new_wss_url(self) -> str:
-        """Requests a socket URL. Raises RateLimited and Refused; the SDK's own method waits out rate limits
-        repeatedly."""
+        """Requests a socket URL. Raises RateLimited and Refused; the SDK's own method waits for rate limits."""
         url = (await self._web.call(OPEN)).get("url")
         if not isinstance(url, str):
             raise Refused(OPEN, "no address in the answer", Refusal.TRANSIENT)

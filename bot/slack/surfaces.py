@@ -212,7 +212,7 @@ def loading_message(status: str) -> str:
 
 
 def _notification(key: str) -> Json:
-    """Returns the metadata of the message that tells somebody something once."""
+    """Returns the metadata that identifies a notification's message."""
     return {"event_type": NOTICE_EVENT, "event_payload": {"notice": key}}
 
 
@@ -247,8 +247,8 @@ class Surfaces:
         self._bot_user_id = bot_user_id
 
     async def open(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> str:
-        """Opens a modal, with `in_modal` above the current one, and returns its ID. Triggers expire too soon to be
-        queued."""
+        """Opens a modal, above the current one if `in_modal`, and returns its ID. Doesn't wait: triggers expire
+        soon."""
         method = "views.push" if in_modal else "views.open"
         answer = await self._client.call(method, trigger_id=trigger_id, view=view)
         return string(json_object(answer, "view"), "id")

@@ -197,8 +197,7 @@ class Users:
         return profile.kind if self._clock.monotonic() < profile.kind_at + age_s else None
 
     async def _look_up_kind(self, user_id: str, max_age_s: float, within_s: float, is_press: bool) -> UserKind | None:
-        """Returns a person's user type from a lookup begun at most `max_age_s` ago, or None if it doesn't return in
-        time."""
+        """Returns a person's user type from a lookup begun at most `max_age_s` ago, or None if it takes too long."""
         after = self._clock.monotonic() - max_age_s
         try:
             async with asyncio.timeout(within_s):
@@ -319,7 +318,6 @@ class Users:
                 self._keep(user_id, replace(profile, kind=found.kind, kind_at=found.at, domain=None))
 
     def _record(self, user_id: str, profile: Profile) -> None:
-        """Stores a person's user type in the background."""
         if profile.kind is not None:
             found = AccountKind(self._team_id, user_id, profile.kind, profile.kind_at)
             self._background.start(self._recorded.record(found), f"kind of user {user_id} not recorded")
@@ -551,10 +549,7 @@ def zone_of(user: Mapping[str, Any]) -> ZoneInfo | None:
 
 
 def teams_of(user: Mapping[str, Any], team_id: str) -> list[str]:
-    """Returns a person's workspaces, by default `team_id`.
-
-    In an Enterprise Grid, a person has one home workspace, which comes first, and can belong to more.
-    """
+    """Returns a person's workspaces, by default `team_id`. The home one is first; an Enterprise Grid can add others."""
     home = string(user, "team_id") or team_id
     return [home, *strings(json_object(user, "enterprise_user"), "teams")]
 

@@ -46,7 +46,6 @@ class Accounts(Operations):
 
     @reads
     async def counts(self, connection: AsyncConnection, team_id: str) -> dict[str, int]:
-        """Returns the number of signed-in people by server."""
         people = sa.select(accounts.c.server, sa.func.count()).where(accounts.c.team_id == team_id)
         rows = await connection.execute(people.group_by(accounts.c.server).order_by(accounts.c.server))
         return {server: int(people) for server, people in rows}
@@ -79,7 +78,6 @@ class Accounts(Operations):
 
     @reads
     async def is_open(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str) -> bool:
-        """Returns whether a pending sign-in belongs to this person, server and call."""
         return await connection.scalar(sa.select(sa.exists().where(*self._this(state_hash, owner, call)))) is True
 
     @reads

@@ -111,10 +111,8 @@ class RecordedAnswers(Operations):
 
     @writes
     async def delete(self, connection: AsyncConnection, job_id: int, by: str) -> None:
-        """Empties an answer's texts at once, and lets the outbox delete its messages once no worker is writing them.
-
-        The answer's usage is kept. `by`: the person who deletes it.
-        """
+        """Empties an answer's texts, but not its usage. The outbox deletes its messages once no worker is writing
+        them."""
         this = sa.update(jobs).where(jobs.c.id == job_id)
         gone = this.values(answer_deleted=True, mention_at=None)
         deleted = (await connection.execute(gone.returning(*audit.ASKED))).one_or_none()
@@ -283,10 +281,7 @@ async def record_of(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerReco
 
 
 async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | None:
-    """Returns an ended job with its answer's record, or None if it has no answer.
-
-    The other questions that it answered are left out, because showing an end doesn't need a prompt.
-    """
+    """Returns an ended job with its answer's record but without other questions, or None if it has no answer."""
     record = await record_of(connection, row)
     if record.end is None:
         return None
@@ -394,7 +389,6 @@ async def join(connection: AsyncConnection, job: Job) -> None:
 
 
 def _newest_turn(job_id: int) -> sa.ScalarSelect[int]:
-    """Selects the turn of a job's newest version."""
     return sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
 
 

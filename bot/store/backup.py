@@ -50,8 +50,6 @@ _NEWEST = sa.union_all(
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """The contents of a backup."""
-
     questions: int
     newest_at: float
     """The newest recorded time, in seconds since 1970."""

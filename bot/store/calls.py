@@ -56,10 +56,8 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def record(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
-        """Records a step before any of its calls is made, with its usage and the answer's text up to its end.
-
-        Returns False if the job is lost or outdated.
-        """
+        """Records a step, its usage and its text before its calls are made. Returns False if the job is lost or
+        outdated."""
         held = Held(job, self._worker.name)
         now = self._now()
         if not await _is_current(connection, held):
@@ -120,7 +118,6 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def calls(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[RecordedCall, ...]:
-        """Returns the current state of a step's calls."""
         return await steps.calls(connection, job.id, job.version, tool_calls.c.step_no == step_no)
 
     @writes
@@ -363,10 +360,8 @@ class Approvals(WorkerOperations):
         team_id: str | None = None,
         channel_id: str | None = None,
     ) -> int:
-        """Makes calls of tools require approval again, and returns the number of entries removed.
-
-        `by`: the person who revokes, for the audit.
-        """
+        """Makes calls of tools require approval again, and returns how many entries were removed. `by`: for the
+        audit."""
         revoked = sa.delete(allowed_tools).where(allowed_tools.c.tool.in_(tools), *_in_channel(team_id, channel_id))
         rows = (await connection.execute(revoked.returning(*_ALLOWED[:3]))).all()
         for row in rows:
@@ -468,13 +463,11 @@ async def _decide(
 
 
 def _in_channel(team_id: str | None, channel_id: str | None) -> list[sa.ColumnElement[bool]]:
-    """Returns the conditions for a channel, or [] without one."""
     wanted = ((allowed_tools.c.team_id, team_id), (allowed_tools.c.channel_id, channel_id))
     return [column == value for column, value in wanted if value is not None]
 
 
 def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:
-    """Returns whether a call of this version is waiting for a person."""
     return sa.and_(
         tool_calls.c.job_id == job_id,
         tool_calls.c.version == version,

@@ -287,10 +287,7 @@ def _sharing(row: sa.Row[Any]) -> tuple[str, bool]:
 
 
 async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequence[int]], now: float) -> None:
-    """Ends the jobs that are answered with a claimed one, and lets the outbox clear their placeholders.
-
-    `claimed`: the IDs of those jobs, by the claimed job's ID.
-    """
+    """Ends the jobs answered with a claimed one (by its ID), and lets the outbox clear their placeholders."""
     ended: list[sa.Row[Any]] = []
     for job_id, earlier in claimed.items():
         batched = {"status": Status.ENDED.value, "end_reason": EndReason.BATCHED.value}

@@ -381,9 +381,9 @@ ENCODING_FIX = "Create one in UTF-8: CREATE DATABASE typist ENCODING 'UTF8' TEMP
 
 
 def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
-    """Returns an engine with one connection: SQLite has one writer, and each in-memory connection is a new database.
+    """Returns an engine with one connection, because SQLite has one writer.
 
-    An engine for reading a file can have more.
+    Each in-memory connection is a new database. An engine for reading a file can have more connections.
     """
     try:
         with warnings.catch_warnings():
@@ -415,8 +415,7 @@ def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
 
 
 def _reader_of(engine: AsyncEngine) -> AsyncEngine:
-    """Returns an engine for reading the same database, disposed with this one. For a server or memory, it is the
-    same."""
+    """Returns an engine for reading, disposed with this one. For a server or memory, returns this one."""
     if engine.dialect.name != "sqlite" or database_file(engine.url) is None:
         return engine
     reader = _sqlite_engine(engine.url, _SQLITE_READERS)
@@ -637,10 +636,7 @@ class Database:
         return await self.complete(_transaction(self.begin_write(synced=synced), work), name=name)
 
     async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True, name: str = "") -> T:
-        """Runs an operation to its end and returns its result, even if the caller is canceled first.
-
-        `check` remembers a failure under the operation's name.
-        """
+        """Runs an operation to its end, even if the caller is canceled. `check` remembers a failure under its name."""
         key = name, current_job()
 
         async def run() -> T:
@@ -669,7 +665,7 @@ class Database:
         return self._reader.begin()
 
     def begin_write(self, *, synced: bool = True) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Begins a transaction of an operation. Raises SQLAlchemy's errors.
+        """Begins an operation's transaction. Raises SQLAlchemy's errors.
 
         Without `synced`, its commit doesn't wait for the disk, and a power cut can undo it.
         """
@@ -727,16 +723,13 @@ class Database:
         await self.truncate_log()
 
     def refuse_new(self) -> None:
-        """Makes new operations fail."""
         self._closed = True
 
     async def ended(self) -> None:
-        """Waits until no operation is running."""
         if self._under_way:
             await asyncio.wait(self._under_way)
 
     def cancel_operations(self) -> None:
-        """Cancels running operations, which costs them their connections."""
         for task in self._under_way:
             task.cancel()
 
@@ -783,7 +776,6 @@ class Operations:
         self._database = database
 
     def _now(self) -> float:
-        """Returns the time for stored times."""
         return self._database.clock.now()
 
 
@@ -850,10 +842,7 @@ class GroupCommit(Generic[ItemT, Result]):
         self._writing: asyncio.Task[None] | None = None
 
     async def add(self, item: ItemT) -> Result:
-        """Returns the item's result once it is written. Raises its transaction's exception.
-
-        The item is written even if the caller is canceled.
-        """
+        """Writes an item even if the caller is canceled, and returns its result. Raises its transaction's exception."""
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, result))
         if self._writing is None:

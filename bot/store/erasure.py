@@ -68,10 +68,7 @@ from bot.store.workers import WorkerOperations
 
 
 class Erasure(WorkerOperations):
-    """Removes texts by age, and everything about a person or a thread on request.
-
-    Both can have a lot to do, so they have no time limit.
-    """
+    """Removes texts by age, and everything about a person or a thread on request, without a time limit."""
 
     @completes(bounded=False)
     async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> Counter[str]:

@@ -113,8 +113,7 @@ class Listening(WorkerOperations):
 
     @writes
     async def claim_missed(self, connection: AsyncConnection, team_id: str) -> Missed | None:
-        """Returns the gap to catch up on and holds it for HOLD_S, or None if there is none or another process has
-        it."""
+        """Returns the gap to catch up on and holds it for HOLD_S, or None if there is no gap or it is already held."""
         now, row = self._now(), listening.c
         is_free = sa.or_(row.held_by.is_(None), has_come(row.held_until, now, HOLD_S))
         free = sa.update(listening).where(row.team_id == team_id, row.missed_from.is_not(None), is_free)
@@ -173,6 +172,5 @@ class Listening(WorkerOperations):
 
 
 async def read_reports(connection: AsyncConnection) -> list[Report]:
-    """Returns the last catch-up of each workspace that had one."""
     rows = await connection.scalars(sa.select(listening.c.report).where(listening.c.report.is_not(None)))
     return [Report(row["begins_at"], row["ends_at"], Tally(**row["tally"])) for row in rows if row]

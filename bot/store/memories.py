@@ -27,7 +27,6 @@ _OF_MEMORY = [memories.c[name] for name in Memory.__slots__]
 class Memories(Operations):
     @reads
     async def of(self, connection: AsyncConnection, place: Place) -> list[Memory]:
-        """Returns a place's memories, by number."""
         these = sa.select(*_OF_MEMORY).where(_is_in(place), _STANDS)
         return [Memory(*row) for row in await connection.execute(these.order_by(memories.c.number))]
 

@@ -81,10 +81,7 @@ async def nothing_recorded(engine: AsyncEngine) -> str:
 
 
 def upgrade(connection: sa.Connection) -> str:
-    """Migrates a database in the connection's transaction, and returns its revision. Raises StoreError.
-
-    A database that a newer version of Typist has migrated stays unchanged.
-    """
+    """Migrates a database unless its schema is newer, and returns its revision. Raises StoreError."""
     current = read_revision(connection)
     if current is None or (current != REVISION and is_known(current)):
         _apply(connection, current)

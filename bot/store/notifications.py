@@ -31,15 +31,11 @@ class Notifications(Operations):
     async def claim(
         self, connection: AsyncConnection, team_id: str, recipient: str, key: str, every_s: float = math.inf
     ) -> bool:
-        """Returns True once within `every_s` for a recipient and key; the caller then notifies them.
-
-        An empty `recipient` stands for everybody in the workspace.
-        """
+        """Returns True once within `every_s` per recipient ("" for everybody) and key. The caller must then notify."""
         return await claim(connection, team_id, recipient, key, self._now(), every_s)
 
     @reads
     async def is_known(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> bool:
-        """Returns whether a notification was claimed or added."""
         return await is_any(connection, *_is(team_id, recipient, key))
 
     @writes
@@ -71,10 +67,7 @@ class Notifications(Operations):
 
     @completes()
     async def claim_due(self, limit: int, kinds: Collection[str]) -> list[DueNotification]:
-        """Returns up to `limit` due notifications that have a message or are of these kinds.
-
-        This process holds them for OUTBOX_HOLD_S. One that isn't complete by then is due again.
-        """
+        """Returns up to `limit` due notifications with a message or these kinds, and holds them for OUTBOX_HOLD_S."""
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:

@@ -24,10 +24,7 @@ _OF_REPLY = _EDITING.c.kind == OutboxKind.REPLY.value
 async def add(
     connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float, about: str = ""
 ) -> None:
-    """Adds an entry for each job. An existing entry of its kind is done once more.
-
-    An entry held by a process stays with it, so that no two work on it at once.
-    """
+    """Adds an entry for each job. An existing one is done once more, by the process that holds it if there is one."""
     if not job_ids:
         return
     new, old = insert_into(connection, outbox_entries), outbox_entries.c

@@ -37,10 +37,7 @@ class OutboxEntries(Operations):
 
     @completes()
     async def claim_due(self, limit: int) -> list[OutboxEntry]:
-        """Returns up to `limit` due entries.
-
-        This process holds them for OUTBOX_HOLD_S. An entry that isn't complete by then is due again.
-        """
+        """Returns up to `limit` due entries, and holds them for OUTBOX_HOLD_S. Incomplete ones are then due again."""
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
@@ -72,10 +69,7 @@ class OutboxEntries(Operations):
 
     @writes
     async def posting(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> bool:
-        """Records that a message next to the reply is about to be posted.
-
-        Returns False, and nothing must be posted, if another process has taken the entry.
-        """
+        """Records that a message next to the reply will be posted. Returns False if another process has the entry."""
         if not await is_any(connection, outbox.as_taken(entry)):
             return False
         await beside.record(connection, entry.job_id, message)

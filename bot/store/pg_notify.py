@@ -125,7 +125,7 @@ class Listener:
         return str(row[0])
 
     async def _hears(self, connection: psycopg.AsyncConnection[Any]) -> bool:
-        """Returns whether a notification from another connection arrives. A pooler might return one from the same
+        """Returns whether notifications from another connection arrive. A pooler might return those from the same
         one."""
         async with self._engine.begin() as other:
             await other.execute(sa.select(sa.func.pg_notify(channel(), f"test {self._worker}")))

@@ -122,7 +122,6 @@ class QuestionQueue(WorkerOperations):
 
     @reads
     async def count_queued(self, connection: AsyncConnection) -> int:
-        """Returns the number of jobs waiting for a worker, in all workspaces."""
         count = await connection.scalar(sa.select(sa.func.count()).select_from(jobs).where(is_queued()))
         return int(count or 0)
 
@@ -413,10 +412,7 @@ async def _of_eager_bots(
 async def _bot_questions(
     connection: AsyncConnection, question: Question, taken: Sequence[Question], now: float
 ) -> BotQuestions:
-    """Counts a bot's questions, both stored ones and those in `taken`, which this transaction will write.
-
-    Counts no further than the limits require.
-    """
+    """Counts a bot's stored questions and those in `taken`, which this transaction will write, up to the limits."""
     newest = sa.select(jobs.c.ts, jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
     of_thread = {row.ts: row.from_bot for row in await connection.execute(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW))}
     of_thread |= {other.ts: other.from_bot for other in taken if other.thread == question.thread}
@@ -457,10 +453,7 @@ async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arriva
 
 
 async def _first_seen(connection: AsyncConnection, arrivals: Sequence[Arrival], now: float) -> Collection[str]:
-    """Records the events, and returns the new ones.
-
-    All processes write them in the same order. Otherwise, two transactions with the same events could deadlock.
-    """
+    """Records the events and returns the new ones, in a fixed order so that two transactions can't deadlock."""
     event_ids = sorted({arrival.event_id for arrival in arrivals})
     new = insert_into(connection, seen_events).on_conflict_do_nothing().returning(seen_events.c.event_id)
     rows = await connection.scalars(new, [{"event_id": event_id, "seen_at": now} for event_id in event_ids])
@@ -529,10 +522,7 @@ class UnpostedQuestions(Operations):
     async def ask(
         self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str
     ) -> bool:
-        """Stores a question, and lets the outbox post it. Returns False if it was asked before.
-
-        If there is a draft, its `about` is kept.
-        """
+        """Stores a question for the outbox to post. Returns False if it was asked before. A draft's `about` is kept."""
         now = self._now()
         new = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, text, now))
         is_draft = sa.and_(is_unposted(), jobs.c.text == "")
@@ -566,10 +556,7 @@ class UnpostedQuestions(Operations):
 
     @writes
     async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, begun: bool) -> bool:
-        """Records that a post in the asker's direct message is about to begin, or that it wasn't made.
-
-        Returns False if another process has taken the question.
-        """
+        """Records that a direct-message post begins, or wasn't made. Returns False if another process has it."""
         row = await _locked(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
         if row is not None:
             await _record(connection, row, elsewhere=begun)
@@ -579,10 +566,7 @@ class UnpostedQuestions(Operations):
     async def record_post(
         self, connection: AsyncConnection, team_id: str, view_id: str, channel_id: str, ts: str
     ) -> None:
-        """Records where a question was posted, according to Slack's event, and queues it.
-
-        It is queued even if its asker has been told that the post might have failed.
-        """
+        """Records where a question was posted, and queues it even if its asker was told that this might have failed."""
         row = await _locked(connection, jobs.c.team_id == team_id, jobs.c.asked_as == view_id)
         if row is not None:
             await _record(connection, row, posted=[channel_id, ts])

@@ -30,8 +30,6 @@ Allows = Callable[[Sequence[float], float], bool]
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A requested reservation."""
-
     counted: str
     """The method or channel that the call counts toward."""
     allows: Allows

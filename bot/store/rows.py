@@ -47,7 +47,6 @@ async def put(connection: AsyncConnection, table: sa.Table, key: Mapping[str, An
 
 
 async def is_any(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> bool:
-    """Returns whether any row meets all conditions."""
     return bool(await connection.scalar(sa.select(sa.exists().where(*which))))
 
 
@@ -166,7 +165,6 @@ def wish_of(row: sa.Row[Any]) -> Wish:
 
 
 def transcripts_of(row: sa.Row[Any]) -> dict[str, str]:
-    """Returns a job's transcripts by file ID."""
     return {file_id: text for file_id, (_, text) in row.transcripts.items()}
 
 
@@ -213,8 +211,10 @@ def end_of_turn(row: sa.Row[Any]) -> End:
 
 
 def end_values(end: End) -> dict[str, Any]:
-    """Returns an end in stored form, without defaults. Sources have a column; usage is stored as for an
-    interruption."""
+    """Returns an end in stored form, without default values.
+
+    Its sources have a column, and its usage counts as an interrupted attempt's.
+    """
     usual = End(end.reason)
     values = {name: getattr(end, name) for name in _STORED_AS_THEY_ARE if getattr(end, name) != getattr(usual, name)}
     if end.notices:
@@ -281,7 +281,6 @@ def is_awaiting_approval() -> sa.ColumnElement[bool]:
 
 
 def is_live() -> sa.ColumnElement[bool]:
-    """Returns whether the job's answer is still to come."""
     return sa.or_(is_queued(), is_running(), is_awaiting_approval())
 
 
@@ -305,7 +304,6 @@ def is_midway() -> sa.ColumnElement[bool]:
 
 
 def is_denied() -> sa.ColumnElement[bool]:
-    """Returns whether the job ended because its asker has no access."""
     return jobs.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
 
 
@@ -365,7 +363,7 @@ class Held:
 
     @property
     def of_attempt(self) -> tuple[sa.ColumnElement[bool], ...]:
-        """The conditions for a row being the job's and still belonging to this attempt."""
+        """Returns the conditions that a row is this job's and still belongs to this attempt."""
         return (
             jobs.c.id == self.job.id,
             jobs.c.attempts == self.job.attempts,
@@ -375,5 +373,5 @@ class Held:
 
     @property
     def fenced(self) -> sa.Update:
-        """An update of the job without effect once the job has ended or another attempt has it."""
+        """Returns an update that has no effect once the job has ended or another attempt has it."""
         return sa.update(jobs).where(*self.of_attempt)

@@ -240,10 +240,7 @@ class ScheduleStore(Operations):
 
     @completes()
     async def begin_due(self, limit: int = AT_ONCE) -> int:
-        """Begins due runs, each once across all processes, and returns how many. Call it every second.
-
-        `limit`: the most that begin now. The others stay due.
-        """
+        """Begins up to `limit` due runs, each once across all processes, and returns how many. Call it every second."""
         now = self._now()
         if not self._is_corrected:
             await self._correct(now)
@@ -319,10 +316,7 @@ class ScheduleStore(Operations):
 
 
 async def ended(connection: AsyncConnection, job_id: int, reason: EndReason, now: float) -> None:
-    """Counts the end of a run for its schedule, in the transaction that records it.
-
-    If that pauses the schedule, people are notified.
-    """
+    """Counts the end of a run in the transaction that records it, and notifies people if that pauses the schedule."""
     run = sa.select(schedules, jobs.c.asked_as).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
     this = run.where(jobs.c.id == job_id, _STANDS).with_for_update(of=schedules)
     row = (await connection.execute(this)).one_or_none()
@@ -428,7 +422,6 @@ async def _pause(connection: AsyncConnection, row: sa.Row[Any], reason: PauseRea
 async def _record(
     connection: AsyncConnection, now: float, row: sa.Row[Any], change: str, by: str, **facts: Any
 ) -> None:
-    """Records a schedule's change in the audit, without its text."""
     place = {"team_id": row.team_id, "channel_id": row.channel_id, "user_id": row.user_id}
     said = {"schedule": row.id, "change": change, **facts}
     await audit.setting_changed(connection, now, "schedule", said, by=by, **place)
@@ -473,7 +466,7 @@ def _schedule(row: sa.Row[Any], used: Amount | None = None) -> Schedule:
 
 
 async def _all_standing(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
-    """Returns the same as `_standing`, and blocks other transactions from adding schedules."""
+    """Returns the schedules like `_standing`, and blocks other transactions from adding any."""
     await one_at_a_time(connection, f"schedules {team_id} {channel_id}")
     return await _standing(connection, team_id, channel_id)
 

@@ -64,7 +64,7 @@ jobs = sa.Table(
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("text", SafeText, nullable=False),
     sa.Column("files", sa.JSON, nullable=False, server_default="[]"),
-    # Transcripts of recordings in the question or in messages since the previous answer: {file ID: [user ID, text]}.
+    # Words spoken in recordings in the question, or since the previous answer: {file ID: [user ID, text]}.
     sa.Column("transcripts", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
     # The number of characters at the end of the text that the asker didn't write.

@@ -119,7 +119,6 @@ def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
 
 
 async def drop_text(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    """Removes the texts of these jobs."""
     await connection.execute(sa.delete(checkpoints).where(checkpoints.c.job_id.in_(sa.select(jobs.c.id).where(*which))))
 
 
@@ -195,7 +194,6 @@ def call_of(row: sa.Row[Any]) -> RecordedCall:
 async def calls(
     connection: AsyncConnection, job_id: int, version: int | sa.ScalarSelect[int], *which: sa.ColumnElement[bool]
 ) -> tuple[RecordedCall, ...]:
-    """Returns the calls in a version of an answer, in order."""
     of_version = _as_asked().where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
     in_order = of_version.order_by(tool_calls.c.step_no, tool_calls.c.index)
     return tuple(map(call_of, (await connection.execute(in_order)).all()))

@@ -112,7 +112,6 @@ class ThreadParticipants(Operations):
 
     @reads
     async def starter(self, connection: AsyncConnection, thread: ThreadKey) -> str:
-        """Returns a thread's starter, as in Participants."""
         return await connection.scalar(sa.select(_starter(thread))) or ""
 
     @writes
@@ -157,7 +156,6 @@ async def _lines_before(connection: AsyncConnection, thread: ThreadKey, ts: str)
 
 
 async def threads_of(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[tuple[str, ...]]:
-    """Returns the threads of the selected jobs."""
     threads = sa.select(*thread_columns()).where(*which).distinct()
     return [tuple(row) for row in await connection.execute(threads)]
 
@@ -213,10 +211,7 @@ class ChannelSettingsStore(Operations):
     async def write(
         self, connection: AsyncConnection, team_id: str, channel_id: str, settings: ChannelSettings, by: str = ""
     ) -> None:
-        """Replaces a channel's settings in all processes, starting with the next question.
-
-        `by`: the person who changed them, for the audit.
-        """
+        """Replaces a channel's settings for all processes, from the next question on. `by`: for the audit."""
         channel = {"team_id": team_id, "channel_id": channel_id}
         await put(connection, channel_settings, channel, asdict(settings))
         prompt = settings.system_prompt
@@ -225,7 +220,6 @@ class ChannelSettingsStore(Operations):
 
 
 async def read_chosen_servers(connection: AsyncConnection) -> dict[str, tuple[str, ...]]:
-    """Returns the MCP servers of each channel that uses any, in all workspaces."""
     rows = await connection.execute(sa.select(channel_settings.c.channel_id, channel_settings.c.mcp_servers))
     return {row.channel_id: tuple(row.mcp_servers) for row in rows if row.mcp_servers}
 

@@ -188,10 +188,7 @@ class Meter:
         return charge
 
     async def interrupt(self, connection: AsyncConnection, interrupted: Sequence[Job], now: float) -> None:
-        """Closes the rows of attempts that continue elsewhere, and records the turns of those with usage.
-
-        The jobs can already be in their new claimed state.
-        """
+        """Closes the rows of attempts that continue elsewhere, and records turns for those with usage."""
         ours = IS_OPEN, charges.c.job_id.in_([job.id for job in interrupted])
         rows = {row.job_id: row for row in await connection.execute(sa.select(charges).where(*ours))}
         ended: dict[Job, tuple[dict[str, Any], Charge | None]] = {}
@@ -307,10 +304,7 @@ class UsageLedger(WorkerOperations):
     async def used(
         self, connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow]
     ) -> Mapping[CapWindow, Amount]:
-        """Returns the usage in the current period of each window, without running attempts.
-
-        An attempt's usage counts for the day on which the attempt ended.
-        """
+        """Returns the usage in the current period of each window. An attempt counts for the day on which it ended."""
         return await _used(connection, scope_ids, windows, self._now())
 
     async def used_by_period(self, scope_ids: ScopeIds, scope: Scope) -> dict[Period, Amount]:
@@ -429,7 +423,6 @@ class UsageLedger(WorkerOperations):
 class CapStore(Operations):
     @reads
     async def own(self, connection: AsyncConnection, team_id: str, owner: CapOwner) -> tuple[Cap, ...]:
-        """Returns the caps that admins have set for the workspace, a channel or a person."""
         return await _own(connection, team_id, owner)
 
     @reads
@@ -511,7 +504,6 @@ def _amount(tokens: int | None, cost_usd: float | None) -> Amount:
 
 
 def _counts_for(scope_ids: ScopeIds, scope: Scope) -> tuple[sa.ColumnElement[bool], ...]:
-    """Returns whether a row counts for a workspace, a channel or a person."""
     within = {
         Scope.USER: charges.c.user_id == scope_ids.user_id,
         Scope.CHANNEL: charges.c.channel_id == scope_ids.channel_id,
@@ -535,7 +527,6 @@ async def _used(
 
 
 async def _reserved(connection: AsyncConnection, job: Job, scope: Scope) -> Amount:
-    """Returns the reservations of the other running answers."""
     others = *_counts_for(scope_ids_of(job.question), scope), IS_OPEN, charges.c.job_id != job.id
     reserved = sa.select(sa.func.sum(charges.c.reserved_tokens), sa.func.sum(charges.c.reserved_usd))
     return _amount(*(await connection.execute(reserved.where(*others))).one())
@@ -575,7 +566,7 @@ def _of_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> sa.Se
 async def _liked(
     connection: AsyncConnection, team_id: str, first: int, most_disliked: int
 ) -> tuple[int, int, dict[DownReason, int], dict[str, int]]:
-    """Returns a week's 👍 and 👎, the reasons for 👎, and the channels with the most."""
+    """Returns a week's 👍 and 👎, the reasons for 👎, and the channels with the most 👎."""
     of_week, count = _is_in_week(team_id, first, feedback.c.at), sa.func.count()
     given = feedback.join(jobs, feedback.c.job_id == jobs.c.id)
     value, reason = feedback.c.value, feedback.c.reason

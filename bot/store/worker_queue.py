@@ -121,10 +121,7 @@ class WorkerQueue(MeteredOperations):
 
     @writes_unsynced
     async def checkpoint(self, connection: AsyncConnection, pieces: Mapping[Job, Piece]) -> bool:
-        """Records new text of running answers.
-
-        Returns False, and records nothing for that job, if a job is no longer this worker's or has a newer version.
-        """
+        """Records new text of running answers. Jobs that are lost or outdated are skipped and make it return False."""
         return await steps.append_text(connection, self._worker.name, pieces)
 
     @writes_unsynced

@@ -306,8 +306,6 @@ class WorkerLiveness:
 
 
 class WorkerOperations(Operations):
-    """Operations on behalf of one worker."""
-
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
         super().__init__(database)
         self._worker = worker

@@ -135,11 +135,6 @@ EDIT_ARGUMENTS = Modal(_EDIT, _edit_modal, _edited, lambda edited: edited.fields
 
 
 def asks_in_reply(asks: Sequence[Ask], block_id: str) -> list[Json]:
-    """Returns the requests in a reply: each proposal as a card, and all waiting calls together as one.
-
-    A request shows what would be done, by whom and until when, and has buttons. Decided requests stay, with the
-    decision.
-    """
     together = [number for number, ask in enumerate(asks) if not ask.is_proposal and ask.decision is None]
     blocks = []
     for number, ask in enumerate(asks):

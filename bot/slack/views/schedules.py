@@ -203,10 +203,7 @@ def schedules_at_home(schedules: Sequence[Schedule]) -> list[Json]:
 
 
 def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] = ()) -> Json:
-    """Returns chat.postMessage's arguments for a notice of a skipped run or pause.
-
-    `signed_out`: the servers that the schedule's creator, who reads this, must sign in to.
-    """
+    """Returns chat.postMessage's arguments for a notice of a skipped run or pause. `signed_out`: missing sign-ins."""
     if report.is_at_pause(schedule):
         return _pause_notice(schedule, signed_out)
     next_time = "" if schedule.next_at is None else moment(schedule.next_at)
