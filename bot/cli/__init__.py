@@ -1,26 +1,24 @@
-"""The subcommands of `typist`: command_line.py lists them."""
+"""The subcommands of `typist`, which command_line.py lists."""
 
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 EXIT_FAILED = 1
-"""For what failed, isn't well or was declined."""
+"""Something failed, is unhealthy or was declined."""
 EXIT_INVALID = 2
-"""For settings and arguments that can't be used."""
+"""Settings or arguments are invalid."""
 WORKER = "admin"
-"""The name of a subcommand's process among the workers. It claims no jobs."""
+"""The worker name of a subcommand's process. It claims no jobs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subcommand:
-    """One subcommand."""
-
     help: str
-    """One line for the list of subcommands."""
+    """One line in the list of subcommands."""
     description: str
-    """Heads the subcommand's own help."""
+    """The introduction of the subcommand's own help."""
     run: Callable[[Mapping[str, str], argparse.Namespace], int]
-    """Runs it with the environment and the arguments, and returns the exit code. Raises TypistError."""
+    """Runs the subcommand with the environment and arguments, and returns the exit code. Raises TypistError."""
     add_arguments: Callable[[argparse.ArgumentParser], None] | None = None
-    """None if the settings say all."""
+    """None if the subcommand has no arguments."""

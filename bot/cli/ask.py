@@ -1,4 +1,4 @@
-"""`typist ask`: answers one question in the terminal, as the answer arrives."""
+"""`typist ask`: streams the answer to one question in the terminal."""
 
 import argparse
 import asyncio
@@ -22,18 +22,16 @@ from bot.reply.sources import plain_list, shown_sources
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
 
 PATIENCE_S = 7.0
-"""How long after the first failure another request may begin. In Slack it is longer: here somebody sees the reason, and
-can ask again."""
+"""How long after a failure another request can begin. Shorter than in Slack: here people see why and can retry."""
 HISTORY_TOKENS = 10_000_000
-"""A file is cut for no model that takes it whole."""
+"""So high that files aren't cut if the model can read them whole."""
 CUT = "The answer was cut off: it reached its limit of {limit:,} tokens (BOT_MAX_OUTPUT_TOKENS)."
 READING = "Reading {files}."
 _PATH = re.compile(r"(?:~|\.\.?)/\S*|/[^/\s]+/\S+")
-"""Matches a word that can only be a path, whether or not the file is there."""
+"""Matches a word that can only be a path, whether or not the file exists."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the question and how to answer it."""
     parser.add_argument("question", nargs="*", help="the question, and files to read; text may be piped in, too")
     parser.add_argument("--model", help="vendor/model to use instead of BOT_MODELS")
     parser.add_argument("--no-stream", action="store_true", help="print the answer only when it is complete")
@@ -48,7 +46,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     read = {word: content for word in options.question if (content := _content_of(word)) is not None}
     given = os.fsencode(" ".join(word for word in options.question if word not in read))
     piped = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
-    # Whatever the terminal's encoding is: vendors take UTF-8.
+    # Decoded here regardless of the terminal's encoding, because vendors expect UTF-8.
     parts = (text.decode("utf-8-sig", errors="replace").strip() for text in (given, piped))
     question = "\n\n".join(filter(None, parts))
     if not (question or read):
@@ -57,7 +55,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def _content_of(word: str) -> bytes | None:
-    """Returns what is in the file that a word names; None if it names none. Raises SettingsError."""
+    """Returns the content of the file at a path, or None if the word isn't a path. Raises SettingsError."""
     try:
         with open(os.path.expanduser(word), "rb") as file:
             return file.read(files.MAX_FILE_BYTES + 1)
@@ -68,11 +66,11 @@ def _content_of(word: str) -> bytes | None:
 
 
 async def _opened(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:
-    """Returns the files of a question by their paths, with what a model reads of them. Raises SettingsError."""
+    """Returns the question's files with their content for a model. Raises SettingsError."""
     wanted, unread = files.choose_files(File(path, Path(path).name) for path in contents)
     opened = list(unread.values())
     if wanted:
-        # Only now: it imports Slack's libraries.
+        # Imported here because it loads Slack's libraries.
         from bot.slack.files import FileContents
 
         _tell(READING.format(files=", ".join(file.name for file in wanted)))
@@ -86,11 +84,11 @@ async def _opened(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:
 
 
 async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes], *, at_once: bool) -> int:
-    """Writes the answer with its sources to stdout, and the rest to stderr; returns the exit code.
+    """Writes the answer and its sources to stdout, and the rest to stderr; returns the exit code.
 
-    The rest is tokens, time and cost, and what is missing in the answer. Raises ProviderError, SettingsError.
+    The rest is tokens, time and cost, and anything missing in the answer. Raises ProviderError, SettingsError.
     """
-    # Only now: they import the clients of models.
+    # Imported here because they load the model clients.
     from bot.cli.terminal_output import Terminal
     from bot.models.registry import open_models
     from bot.services.prompt_builder import PromptSettings
@@ -125,7 +123,7 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
 
 
 def _tell(*sentences: str) -> None:
-    """Writes those sentences to stderr that say something."""
+    """Writes the non-empty sentences to stderr."""
     for sentence in filter(None, sentences):
         print(logs.line(sentence, is_error=False), file=sys.stderr)
 

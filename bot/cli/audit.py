@@ -19,14 +19,13 @@ _DETAILS_LEFT_OUT |= {"arguments_sha256", audit.TEXTS}
 
 
 def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options."""
     parser.add_argument("--since", metavar="TIME", help="2026-11-20 or 2026-11-20T08:00, in UTC (default: all)")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each entry, not a table")
     parser.add_argument("--texts", action="store_true", help="with --json: add the texts that are still stored")
 
 
 def _export_audit(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Exports, and returns the exit code. Raises StoreError, SettingsError."""
+    """Exports the audit log and returns the exit code. Raises StoreError, SettingsError."""
     ours = settings.read(env)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if options.texts and not options.json:
@@ -37,10 +36,7 @@ def _export_audit(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def first_time_of_audit(text: str) -> float:
-    """Returns the time that --since names, in seconds since 1970, 0 at least: in UTC, unless it has an offset.
-
-    Raises SettingsError.
-    """
+    """Parses --since: seconds since 1970, at least 0, in UTC unless it has an offset. Raises SettingsError."""
     try:
         time_named = datetime.fromisoformat(text)
         return max(0.0, (time_named if time_named.tzinfo else time_named.replace(tzinfo=UTC)).timestamp())
@@ -51,7 +47,7 @@ def first_time_of_audit(text: str) -> float:
 
 
 async def _export(ours: Settings, since: float, *, as_json: bool, texts: bool) -> None:
-    """Prints the entries, and below a table the names of people and channels; or why there are none."""
+    """Prints the entries, with names of people and channels below a table, or why there are none."""
     from bot.clock import SystemClock
     from bot.store.audit import Audit
     from bot.store.database import Database, connected
@@ -88,7 +84,7 @@ def _row(line: Mapping[str, Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """Returns a value as one word, in ASCII: what a terminal would hide or obey shows as an escape."""
+    """Returns a value as one ASCII word, with characters escaped that a terminal would hide or interpret."""
     is_word = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value and value
     return str(value) if is_word else audit.canonical(value)
 

@@ -57,7 +57,7 @@ async def _read(ours: Settings, file: Path, *, is_agreed: bool) -> int:
 
 
 def _time(at: float) -> str:
-    """Returns how new a database or a backup is, with the year: a backup may be old."""
+    """Formats the time of a database or backup, with the year because a backup might be old."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC" if at else "empty"
 
 

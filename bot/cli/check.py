@@ -1,4 +1,4 @@
-"""`typist check`: checks tokens, scopes, Socket Mode, models, tools and the database, and names each remedy."""
+"""`typist check`: checks tokens, scopes, Socket Mode, models, tools and the database, and suggests fixes."""
 
 import argparse
 import asyncio
@@ -20,7 +20,6 @@ _CONVERSATION = re.compile(r"[CDGUW][A-Z0-9]+")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the probe and the form of the report."""
     parser.add_argument(
         "--probe",
         metavar="CHANNEL",
@@ -48,12 +47,12 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         checks = [Finding(CheckStatus.FAIL, one, SETTINGS_FIX, id=SETTINGS) for one in error.problems]
         _print(CheckReport(checks), as_json=True)
         return EXIT_INVALID
-    # Only now: it imports Slack's and the vendors' libraries.
+    # Imported here because it loads Slack's and the vendors' libraries.
     from bot.checks.registry import checked
 
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if probe is not None:
-        # Ctrl-C elsewhere ends the process at once. Here it would leave the probe's message behind.
+        # Elsewhere, Ctrl-C ends the process immediately. Here that would leave the probe's message in Slack.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         report = asyncio.run(checked(ours, probe, probe_models=options.probe_models, env_file=settings.ENV_FILE))
@@ -69,7 +68,7 @@ def _print(report: CheckReport, *, as_json: bool) -> None:
 
 
 def print_any_mark() -> None:
-    """Has stdout replace the marks that the terminal doesn't know."""
+    """Makes stdout replace characters that the terminal can't encode."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
 

@@ -1,10 +1,10 @@
-"""The command line: parses it, runs one subcommand, and turns every error into sentences and an exit code.
+"""The command line: parses it, runs one subcommand, and reports every error in sentences and an exit code.
 
-The modules beside this one have the subcommands. They import the rest of the bot only after the settings are read: an
-invalid setting is reported at once, and `ask` doesn't wait for Slack's libraries.
+The modules beside this one contain the subcommands. They import the rest of the bot only after reading the settings, so
+that an invalid setting is reported immediately and `ask` doesn't wait for Slack's libraries.
 
-Exit codes: 0 if all went well, 1 for what failed, 2 for settings and arguments that can't be used. Ctrl-C ends a
-process by its signal, which a shell reports as 130.
+Exit codes: 0 for success, 1 for failures, 2 for invalid settings and arguments. Ctrl-C ends a process by its signal,
+which a shell reports as 130.
 """
 
 import argparse
@@ -79,17 +79,17 @@ Settings are environment variables or lines of .env. See .env.example for all of
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Runs one subcommand and returns the exit code. Nothing is left in the buffers of stdout and stderr."""
+    """Runs one subcommand, flushes stdout and stderr, and returns the exit code."""
     try:
         code = _run(arguments)
-        # The parent process may have closed both.
+        # The parent process might have closed both.
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
         return code
     except SettingsError as error:
         return _failed(EXIT_INVALID, *error.problems)
     except ProviderError as error:
-        # The sentence may say to ask a Typist admin, but an admin may be the one who reads it.
+        # The sentence might suggest asking a Typist admin, but the reader might be one, so the reason is added.
         return _failed(
             EXIT_FAILED, texts.models.for_error(error), *([f"The reason: {error.detail}"] if error.detail else [])
         )
@@ -107,33 +107,33 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    # Until .env is read, in the environment's own format.
+    # In the environment's format until .env is read.
     logs.begin(settings.log_format(os.environ))
     parser = argument_parser()
     try:
         options = parser.parse_args(arguments)
     except SystemExit as ended:
-        # argparse has written help, the version or what is wrong.
+        # argparse has written help, the version or the error.
         return EXIT_INVALID if ended.code else 0
     env = settings.environment()
     logs.begin(settings.log_format(env))
     network.share(env)
     if options.command is None:
-        # With only one of the tokens, `run` reports the missing one.
+        # If only one of the tokens is set, `run` reports the missing one.
         has_token = settings.is_set(env, "SLACK_BOT_TOKEN") or settings.is_set(env, "SLACK_APP_TOKEN")
         options = parser.parse_args(["run" if has_token else "sandbox"])
     return SUBCOMMANDS[options.command].run(env, options)
 
 
 def _failed(code: int, *sentences: str) -> int:
-    """Writes sentences to stderr, if it can be written, and returns the exit code."""
+    """Writes sentences to stderr if it is writable, and returns the exit code."""
     with suppress(OSError):
         print(*map(logs.line, sentences), sep="\n", file=sys.stderr, flush=True)
     return code
 
 
 class _Once(argparse.Action):
-    """Takes an option's value, and refuses a second one: argparse would drop the first without a word."""
+    """Rejects a second value for an option, because argparse would silently drop the first one."""
 
     _taken_by: argparse.Namespace | None = None
 
@@ -147,19 +147,19 @@ class _Once(argparse.Action):
 class _Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        # Options that may be given several times say so by another action.
+        # Repeatable options declare another action.
         for default in (None, "store"):
             self.register("action", default, _Once)
 
     def error(self, message: str) -> NoReturn:
-        """Says what is wrong with the arguments, with their usage unless the log is JSON."""
+        """Reports invalid arguments, with their usage unless the log is JSON."""
         if settings.log_format(os.environ) == "json":
             raise SettingsError([f"{self.prog}: {message}. --help lists what there is."])
         super().error(message)
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line. It exits for arguments that `typist` doesn't take."""
+    """Returns the parser of the command line, which exits for invalid arguments."""
     parser = _Parser(
         prog="python -m bot" if Path(sys.argv[0]).name == "__main__.py" else "typist",
         description=DESCRIPTION,

@@ -1,4 +1,4 @@
-"""`typist forget`: deletes what a person said, what was said in a thread, or everything."""
+"""`typist forget`: deletes a person's data, a thread's data, or everything."""
 
 import argparse
 import asyncio
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from bot.store import Stores
 
 ROOT = "root"
-"""Logged in place of a thread's ts for direct messages outside threads."""
+"""Logged instead of a thread's ts for direct messages outside threads."""
 
 REVOKED_WITHIN_S = 60.0
-"""How long servers may take to revoke tokens."""
+"""How long servers can take to revoke tokens."""
 
 _USER = re.compile(r"[UW][A-Z0-9]+")
 _THREAD = re.compile(r"(?:([ET][A-Z0-9]+)/)?([CDG][A-Z0-9]+)/(\d+\.\d+|root)")
@@ -31,11 +31,11 @@ _THREAD = re.compile(r"(?:([ET][A-Z0-9]+)/)?([CDG][A-Z0-9]+)/(\d+\.\d+|root)")
 
 @dataclass(frozen=True)
 class ErasureTarget:
-    """What to delete: a person's questions, a thread's, or everything."""
+    """What to delete: a person's data, a thread's data, or everything."""
 
     user_id: str | None
     thread: ThreadKey | None
-    """Its team_id is "" if the command line names none."""
+    """Its team_id is "" if the command line doesn't include it."""
 
     def __str__(self) -> str:
         if self.user_id:
@@ -46,7 +46,6 @@ class ErasureTarget:
 
 
 def _add_forget_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that name what to delete, and --yes."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--user",
@@ -64,7 +63,7 @@ def _add_forget_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Deletes what the options name and returns the exit code. Raises StoreError, SettingsError."""
+    """Deletes the targets in the options and returns the exit code. Raises StoreError, SettingsError."""
     ours = settings.read(env)
     logs.set_up(ours.log_level, ours.log_format)
     if wrong := [user_id for user_id in options.user or () if not _USER.fullmatch(user_id)]:
@@ -82,13 +81,13 @@ def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def parse_thread(text: str) -> ThreadKey:
-    """Returns the thread that --thread names. Raises SettingsError."""
+    """Parses --thread. Raises SettingsError."""
     if match := _THREAD.fullmatch(text):
         team_id, channel_id, thread_ts = match.groups()
         return ThreadKey(team_id or "", channel_id, None if thread_ts == ROOT else thread_ts)
     if linked := linked_message(text):
         channel_id, ts, thread_ts = linked
-        # A direct message in no thread belongs to the conversation's root; other messages begin their own thread.
+        # A direct message outside threads belongs to the conversation's root; other messages begin their own thread.
         return ThreadKey("", channel_id, thread_ts or (None if is_direct(channel_id) else ts))
     raise SettingsError(
         [f"--thread must be CHANNEL/THREAD_TS, TEAM/CHANNEL/THREAD_TS (as in the log) or a message's link, not {text}."]
@@ -129,7 +128,7 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
 
 
 async def _signed_out(ours: Settings, stores: "Stores", user_id: str | None) -> tuple[int, list[str]]:
-    """Signs a person out of MCP servers, or everybody; returns how often, and where tokens couldn't be revoked."""
+    """Signs a person, or everyone, out of MCP servers; returns how often, and the servers that didn't revoke tokens."""
     owners = await stores.accounts.owners(user_id or "")
     if not (owners and ours.secret_keys):
         return len(owners), sorted({owner.server for owner in owners})
@@ -144,7 +143,7 @@ async def _signed_out(ours: Settings, stores: "Stores", user_id: str | None) -> 
 
 
 async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
-    """Returns the thread with its team, the bot token's if none was given. Raises SettingsError."""
+    """Returns the thread with its team, by default the bot token's. Raises SettingsError."""
     if thread.team_id:
         return thread
     if not ours.slack_bot_token:
@@ -160,7 +159,7 @@ async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
 
 
 def deleted(counts: Mapping[str, int]) -> str:
-    """Says how many questions, memories, schedules and settings were deleted; "" if there were none."""
+    """Lists how many questions, memories, schedules and settings were deleted, or returns "" if there were none."""
     named = {
         "questions": ("question and its answer", "questions and their answers"),
         "memories": ("memory", "memories"),

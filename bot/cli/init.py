@@ -1,10 +1,10 @@
-"""`typist init`: asks for what Typist needs to connect to Slack, checks each answer, and writes it to `.env`.
+"""`typist init`: asks for everything Typist needs to connect to Slack, checks each answer, and writes it to `.env`.
 
-What is set already is neither asked for nor changed. Each token and key is checked when it is pasted, and written as
-soon as it is accepted: a person who stops midway loses nothing, and the next run asks for the rest. Nothing that is
-pasted is printed or logged.
+Existing settings are neither asked for nor changed. Each token and key is checked when it is pasted, and written as
+soon as it is accepted: a person who stops midway loses nothing, and the next run asks for the rest. Pasted values are
+never printed or logged.
 
-`typist manifest` prints the manifest from which Slack makes the app.
+`typist manifest` prints the manifest from which Slack creates the app.
 """
 
 import argparse
@@ -35,11 +35,11 @@ from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
 BOT_TOKEN, APP_TOKEN, CONFIG_TOKEN, ADMINS = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_CONFIG_TOKEN", "BOT_ADMINS"
 PREFIXES = {"xoxb-": BOT_TOKEN, "xapp-": APP_TOKEN}
 KEYS = {entry.api_key_variable: name for name, entry in VENDORS.items() if entry.api_key_variable}
-"""The vendors that take a key, by its variable."""
+"""Vendors that need a key, by its variable."""
 ANY_KEY = ""
-"""Stands for the key of whichever vendor."""
+"""Represents the key of any vendor."""
 KEYLESS = "not-set"
-"""Stands for a key that is still missing. It is sent to nobody."""
+"""A placeholder for a missing key, which is never sent."""
 
 ASK: Mapping[str, str] = {
     BOT_TOKEN: "Copy the bot token (xoxb-…). Once you have installed the app, 'Your app credentials' has both tokens.\n"
@@ -95,11 +95,11 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         except SettingsError as error:
             problems += error.problems
         raise SettingsError(problems + ([] if env.get(ADMINS, "").strip() else [NO_ADMINS]))
-    # Elsewhere Ctrl-C ends the process at once. Here the terminal would stay without echo.
+    # Elsewhere, Ctrl-C ends the process immediately. Here that would leave the terminal without echo.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     check.print_any_mark()
     try:
-        # All the time, not at questions alone: people paste the next token while one is checked.
+        # Echo is always off, not only during questions, because people paste the next token while one is being checked.
         with echo(is_on=False):
             return _Init(dict(env)).run(options)
     except (KeyboardInterrupt, EOFError):
@@ -108,12 +108,12 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 class _Init:
-    """One run. `env` is what the environment and `.env` have so far."""
+    """One run. `env`: the values in the environment and `.env` so far."""
 
     def __init__(self, env: dict[str, str]) -> None:
         self.env = env
         self._new_app: NewApp | None = None
-        """While the app may still have to be created."""
+        """Set while the app might still have to be created."""
 
     def run(self, options: argparse.Namespace) -> int:
         ours = self._settings()
@@ -139,7 +139,7 @@ class _Init:
         return bool(self.env.get(variable, "").strip())
 
     def _missing_keys(self) -> list[str]:
-        """Returns the variables of the keys that BOT_MODELS and BOT_TRANSCRIBE need, and that are not set."""
+        """Returns the variables of keys that BOT_MODELS and BOT_TRANSCRIBE need and that aren't set."""
         models = f"{self.env.get('BOT_MODELS', '')},{self.env.get('BOT_TRANSCRIBE', '')}".split(",")
         named = {model.strip().partition("/")[0] for model in models}
         entries = [VENDORS[vendor] for vendor in KEYS.values() if vendor in named]
@@ -151,12 +151,12 @@ class _Init:
         ]
 
     def _settings(self, **pasted: str) -> Settings:
-        """Returns the settings so far, with one that was pasted. Raises SettingsError, but not for missing keys."""
+        """Returns the settings so far plus pasted ones. Raises SettingsError, except for missing keys."""
         missing = dict.fromkeys(self._missing_keys(), KEYLESS)
         return settings.read({**self.env, **missing, **pasted})
 
     def _ask(self, wanted: str) -> None:
-        """Asks until something is accepted: what is wanted, or another one of the tokens and keys."""
+        """Asks until the wanted value, or another token or key, is accepted."""
         print(f"\n{ASK[wanted]}")
         pasted = ""
         while True:
@@ -182,7 +182,7 @@ class _Init:
     def _go_on_with(self, new_app: NewApp, token: str) -> None:
         """Does what Enter does, or creates the app with a configuration token.
 
-        The token isn't written: it lasts 12 hours.
+        The token isn't written, because it lasts 12 hours.
         """
         if not token:
             new_app.enter(self._settings())
@@ -200,13 +200,13 @@ class _Init:
             self.env[CONFIG_TOKEN] = token
 
     def _accepts(self, variable: str, pasted: str) -> bool:
-        """Checks a token or a key, and prints what was found."""
+        """Checks a token or key, and prints the findings."""
         try:
             ours = self._settings(**{variable: pasted})
         except SettingsError as error:
             print(*error.problems, sep="\n")
             return False
-        # Only now: it imports Slack's and the vendors' libraries.
+        # Imported here because it loads Slack's and the vendors' libraries.
         from bot.checks.registry import checked
 
         print(CHECKING)
@@ -222,8 +222,8 @@ class _Init:
         return not any(found.status is CheckStatus.FAIL for found in report.checks if found.id in own)
 
     def _checks_of(self, variable: str, ours: Settings) -> set[str]:
-        """Returns the ids of the checks that a token or a key has to pass."""
-        # Only now: they import Slack's and the vendors' libraries.
+        """Returns the IDs of the checks that a token or key has to pass."""
+        # Imported here because they load Slack's and the vendors' libraries.
         from bot.checks import registry
 
         both = {registry.SAME_APP} if ours.slack_bot_token and ours.slack_app_token else set()
@@ -240,7 +240,7 @@ class _Init:
         print(WRITTEN.format(variable=variable))
 
     def _ask_for_admin(self) -> None:
-        """Asks who is the admin until one member is found, or nobody is named."""
+        """Asks for an admin until one member is found, or the answer is empty."""
         print()
         while words := self._name():
             if "@" in words[1:]:
@@ -271,7 +271,7 @@ class _Init:
             return await find_members(SlackClient(ours.slack_bot_token, ours.slack_api_url, session), words)
 
     async def _finish(self, *, wants_agent: bool) -> int:
-        """Runs `typist check`, sends the only admin a first message, and returns the exit code."""
+        """Runs `typist check`, sends a single admin a first message, and returns the exit code."""
         from bot.checks.registry import checked
 
         ours = settings.read(self.env, needs_slack=True, needs_model=True)
@@ -295,7 +295,7 @@ class _Init:
 
 
 async def _has_pane(ours: Settings) -> bool:
-    """Returns whether the app has Slack's Agents feature. If Slack doesn't say so now, it counts as there."""
+    """Returns whether the app has Slack's Agents feature; True if Slack doesn't report it now."""
     from bot.slack.client import SlackClient, new_session
 
     async with new_session() as session:
@@ -305,30 +305,30 @@ async def _has_pane(ours: Settings) -> bool:
 
 
 def _own_command() -> str:
-    """Returns how this process was started: most people don't have `typist` on their PATH."""
+    """Returns the command that started this process, because most people don't have `typist` on their PATH."""
     program = Path(sys.argv[0])
     return f"{os.path.relpath(sys.executable)} -m bot" if program.name == "__main__.py" else str(program)
 
 
 def _variables_of(pasted: str, wanted: str) -> list[str]:
-    """Returns which variable a token or a key is for: by its form, else the wanted one, else all that it may be for."""
+    """Returns the variables for a token or key: by its format, or else the wanted one, or else all candidates."""
     named = next((name for prefix, name in PREFIXES.items() if pasted.startswith(prefix)), "")
     if named or (wanted and not vendor_of_key(pasted)):
         return [named or wanted]
     found = [VENDORS[vendor].api_key_variable for vendor in vendors_of_key(pasted)]
-    # Another token of Slack's is no key, whoever might issue one.
+    # Other Slack tokens aren't keys, even if they match a vendor's format.
     return found[:1] if not pasted or pasted.startswith(tuple(settings.TOKEN_KINDS)) else found
 
 
 def _choose(variables: Sequence[str]) -> str:
-    """Asks whose key was pasted, and returns its variable; "" for an answer that names none of them."""
+    """Asks whose key was pasted, and returns its variable, or "" if the answer isn't one of the vendors."""
     vendors = {KEYS[variable]: variable for variable in variables}
     with echo(is_on=True):
         return vendors.get(input(WHOSE.format(vendors=" or ".join(vendors))).strip().lower(), "")
 
 
 def _with_model_of(vendor: str, ours: Settings) -> Settings:
-    """Returns settings with a model by which a vendor's key can be checked, also where no model in use is its own."""
+    """Returns settings with a model for checking a vendor's key, even if none of the models in use is that vendor's."""
     models = settings.models_in_use(ours)
     if not vendor or any(model.partition("/")[0] == vendor for model in models):
         return ours
@@ -340,7 +340,7 @@ def _with_model_of(vendor: str, ours: Settings) -> Settings:
 
 
 async def _greet(ours: Settings, admin: str, person: str) -> Finding | None:
-    """Sends the admin, whose name is `person`, a direct message. Returns why Slack refuses it, None if it doesn't."""
+    """Sends the admin, whose name is `person`, a direct message. Returns why Slack refuses it, or None."""
     from bot.checks.slack import post_fix
     from bot.slack.client import SlackClient, new_session
 
@@ -356,7 +356,6 @@ async def _greet(ours: Settings, admin: str, person: str) -> Finding | None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the kind of app and its names."""
     parser.add_argument("--agent", action="store_true", help="an app with Slack's Agents feature")
     parser.add_argument("--name", default=DEFAULT_NAME, help=f"the app's name (default: {DEFAULT_NAME})")
     parser.add_argument(
@@ -375,7 +374,7 @@ def _print_manifest(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def chosen_manifest(options: argparse.Namespace, *, extra: Collection[str]) -> dict[str, Any]:
-    """Returns the manifest that the arguments choose. Raises SettingsError."""
+    """Returns the manifest for the arguments. Raises SettingsError."""
     try:
         return app_manifest(agent=options.agent, extra=extra, name=options.name, command=options.slash_command)
     except ValueError as problem:

@@ -1,4 +1,4 @@
-"""`typist mcp`: lists the tools of MCP servers, and lets an admin agree to those that are new or have changed."""
+"""`typist mcp`: lists the tools of MCP servers, and lets an admin agree to new and changed tools."""
 
 import argparse
 import asyncio
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from bot.store import Stores
 
 MAX_NAMED = 5
-"""Tools in one line of a command."""
+"""Maximum number of tools in one line of a command."""
 LIST, AGREE, REVOKE = "list", "agree", "revoke"
 
 
 @dataclass(frozen=True)
 class SeenTool:
-    """A tool as its server describes it now, and what was agreed to."""
+    """A tool as described by its server now, and the definition that was agreed to."""
 
     listed: "ListedTool"
     agreed: "Pin | None"
-    """None if nobody has agreed to any."""
+    """None if nobody has agreed to a definition."""
     is_first: bool
-    """Whether no process has offered its server's tools yet: the first list counts as agreed."""
+    """Whether no process has offered its server's tools yet. The first list counts as agreed."""
 
     @property
     def state(self) -> str:
@@ -51,7 +51,6 @@ class SeenTool:
 
 
 def _add_mcp_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the three actions with their options."""
     parser.set_defaults(tools=[], yes=False)
     actions = parser.add_subparsers(dest="action", metavar="[list|agree|revoke]")
     actions.add_parser(LIST, help="list the tools (default)")
@@ -63,7 +62,7 @@ def _add_mcp_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _mcp(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Lists or agrees, and returns the exit code. Raises StoreError, SettingsError."""
+    """Runs `typist mcp` (list, agree or revoke), and returns the exit code. Raises StoreError, SettingsError."""
     ours = settings.read(env)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if not ours.mcp.servers:
@@ -106,7 +105,7 @@ async def _list(ours: Settings) -> int:
 
 
 async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
-    """Agrees to tools as they are listed now. `names`: may be patterns."""
+    """Agrees to tools as they are listed now. `names` can contain patterns."""
     from bot.core.calls import Pin
 
     async with _opened(ours) as stores:
@@ -124,7 +123,7 @@ async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
 
 
 async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], dict[str, str]]:
-    """Returns the tools by name, and why servers are down, by server."""
+    """Returns the tools by name, and the reasons why servers are down, by server."""
     from bot.clock import SystemClock
     from bot.mcp.definitions import offered_names
     from bot.mcp.server import ServerDown, open_servers
@@ -152,7 +151,7 @@ def _print_list(
     allowed: "Sequence[AllowedTool]",
     names: Mapping[str, str],
 ) -> None:
-    """Prints the tools, why servers are down, and which tools admins always allow. `names`: of people and channels."""
+    """Prints tools, servers that are down, and always allowed tools. `names`: people and channels."""
     for name, tool in seen.items():
         rule = ours.mcp.rules.rule_for(name)
         print(f"{tool.state:8} {rule.permission:6} {'reads ' if rule.read_only else 'writes'} {name}")
@@ -178,7 +177,7 @@ def _print_list(
 
 
 def _price(ours: Settings, seen: Mapping[str, SeenTool]) -> str:
-    """Returns what the definitions of a server's tools cost, once all are offered."""
+    """Returns the cost of the definitions of a server's tools if all are offered."""
     from bot.clock import SystemClock
     from bot.core import texts
     from bot.mcp.tools import tools_of
@@ -190,7 +189,7 @@ def _price(ours: Settings, seen: Mapping[str, SeenTool]) -> str:
 
 
 def _agreement(seen: Mapping[str, SeenTool], names: Sequence[str]) -> str:
-    """Returns the command that agrees to these tools; for all of a server with more than a few, by its pattern."""
+    """Returns the command that agrees to these tools, with a pattern for all of a server's tools if there are many."""
     arguments: dict[str, None] = {}
     for name in names:
         pattern = full_name(owner_of(name), "*")
@@ -202,20 +201,20 @@ def _agreement(seen: Mapping[str, SeenTool], names: Sequence[str]) -> str:
 
 
 def _fitting(seen: Mapping[str, SeenTool], pattern: str) -> list[str]:
-    """Returns the tools that a pattern fits: a name in which * stands for any characters."""
+    """Returns the tools that match a pattern, in which * matches any characters."""
     wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))))
     return [name for name in seen if wanted.fullmatch(name)]
 
 
 def _change_of(name: str, tool: SeenTool) -> str:
-    """Returns what the tool's definition was, if it has changed, and what it is now."""
+    """Returns the tool's current definition, after the earlier one if it has changed."""
     before = tool.agreed if tool.state == "changed" else None
     until_now = f"{name} until now:\n{_pretty(before.definition)}\n" if before else ""
     return f"{until_now}{name} now:\n{_pretty(tool.listed.canonical)}\n"
 
 
 def _pretty(definition: str) -> str:
-    """Returns a definition on several lines, in ASCII: what a terminal would hide or obey shows as an escape."""
+    """Formats a definition in ASCII on several lines, escaping characters that a terminal would hide or interpret."""
     name, description, parameters, title = json.loads(definition)
     shown = {"name": name, "title": title, "description": description, "parameters": parameters}
     return json.dumps(shown, indent=2)

@@ -1,4 +1,4 @@
-"""What Slack calls people and channels, for the reports of `typist`."""
+"""Slack's names of people and channels, for the reports of `typist`."""
 
 import asyncio
 import sys
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from bot.slack.client import SlackClient
 
 WITHIN_S = 60.0
-"""For all names together: a report isn't worth more waiting."""
+"""The limit for all names together: a report isn't worth a longer wait."""
 MISSING = "Slack didn't tell the names of {count} of these in {within_s:.0f} s."
 
 
 def in_one_line(name: str) -> str:
-    """Returns a name from Slack without characters that a terminal would hide or obey."""
+    """Returns a name from Slack without characters that a terminal would hide or interpret."""
     return " ".join(visible(name).split())
 
 
 async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
-    """Returns what Slack calls people and channels. Many of a kind are listed, others are looked up one by one.
+    """Returns Slack's names of people and channels: from lists if there are many, otherwise one by one.
 
-    Names that Slack doesn't tell in time are missing, and a sentence on stderr says so. All are without a bot token.
+    Names that Slack doesn't return in time are missing, which is reported on stderr. Without a bot token, all are
+    missing.
     """
     if not ours.slack_bot_token:
         return {}
@@ -45,7 +46,7 @@ async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
 
 
 async def _look_up(slack: "SlackClient", wanted: Mapping[str, None], names: dict[str, str]) -> None:
-    """Adds the names that Slack tells, and "" for what it doesn't know."""
+    """Adds the names that Slack returns, and "" for unknown IDs."""
     from bot.slack.users import MAX_LOOKED_UP, name_of, pages_of_channels, pages_of_people
 
     def add(kind: str, one: Mapping[str, Any]) -> None:

@@ -1,10 +1,10 @@
-"""The Slack app that a person creates during `typist init`: at a page of Slack, or by a configuration token.
+"""The Slack app that a person creates during `typist init`: on a Slack page, or with a configuration token.
 
-Slack's page takes the manifest from its address. Since July 2026, people report that the page may forget it on the way
-to its editor, and that an editor may need it in the address all the same. So the address has it, and it is offered for
-pasting, too: on the clipboard where the terminal allows that, and in a file.
+Slack's page takes the manifest from its URL. Since July 2026, people report that the page can lose it on the way to its
+editor, and that an editor can need it in the URL all the same. So the URL includes it, and it is also offered for
+pasting: on the clipboard where the terminal allows that, and in a file.
 
-Slack has no method that installs an app, or that makes an app-level token. So a person does both in any case.
+Slack has no method for installing an app or creating an app-level token, so a person always does both.
 """
 
 import asyncio
@@ -47,30 +47,30 @@ ENTER_CREATES, ENTER_OPENS, ENTER_SHOWS = (
 
 
 class NewApp:
-    """The app to be, and what Enter does for it. `file` holds the manifest."""
+    """The app to be created, and what Enter does for it. `file` contains the manifest."""
 
     def __init__(self, manifest: Mapping[str, Any], file: Path, env: Mapping[str, str], config_token: str) -> None:
         self._manifest = json.dumps(manifest, separators=(",", ":"))
         self._file = file
         self._env = env
         self._config_token = config_token
-        """With which Enter creates the app; "" if it doesn't."""
+        """The token with which Enter creates the app, or "" if it doesn't."""
         self._page, self._shown = CREATE_PAGE + quote(self._manifest, safe="/:,"), "api.slack.com/apps"
         self._opens = terminal.has_browser(env)
 
     def introduce(self) -> None:
-        """Prints how the app is created."""
+        """Prints how to create the app."""
         print(OFFER if self._config_token else CREATE.format(open=self._open(), file=self._file))
 
     @property
     def on_enter(self) -> str:
-        """What Enter does now, for the prompt."""
+        """The current effect of Enter, for the prompt."""
         if self._config_token:
             return ENTER_CREATES
         return ENTER_OPENS if self._opens else ENTER_SHOWS
 
     def enter(self, ours: Settings) -> None:
-        """Creates the app, opens the page, or shows its address, as the prompt says."""
+        """Creates the app, opens the page, or shows its URL, depending on the prompt."""
         if self._config_token:
             self.create(ours)
             return
@@ -83,8 +83,8 @@ class NewApp:
         self._opens = False
 
     def create(self, ours: Settings) -> bool:
-        """Creates the app with SLACK_CONFIG_TOKEN, and says how to install it. If Slack refuses, its page is left."""
-        # Only now: it imports Slack's libraries.
+        """Creates the app with SLACK_CONFIG_TOKEN, and prints how to install it, or what to do if Slack refuses."""
+        # Imported here because it loads Slack's libraries.
         from bot.checks.slack import new_app_fix
 
         self._config_token = ""
@@ -109,7 +109,7 @@ class NewApp:
 
 async def _created(ours: Settings, manifest: str) -> str:
     """Creates an app and returns its ID. Raises RateLimited, Refused."""
-    # Only now: it imports Slack's libraries.
+    # Imported here because it loads Slack's libraries.
     from bot.slack.client import SlackClient, new_session
 
     async with new_session() as session:
@@ -122,7 +122,7 @@ async def _created(ours: Settings, manifest: str) -> str:
 
 @contextmanager
 def manifest_file(manifest: Mapping[str, Any]) -> Iterator[Path]:
-    """Yields a file with the manifest, which is removed in the end."""
+    """Yields a file with the manifest, which is deleted at the end."""
     descriptor, name = tempfile.mkstemp(prefix="typist-manifest-", suffix=".json")
     try:
         with os.fdopen(descriptor, "w") as file:

@@ -1,7 +1,7 @@
-"""`typist replay`: recorded questions at another model or system prompt, side by side with their answers of then.
+"""`typist replay`: asks recorded questions with another model or system prompt, and compares the answers.
 
-The folder's results.jsonl is the record. It has what a request may cost at most before it is sent, and its answer
-before the next question is asked. So after a kill nothing is asked twice: the question under way counts at its most.
+results.jsonl in the folder is the record. A request's maximum cost is recorded before it is sent, and its answer before
+the next question is asked. So after a kill, no question is asked twice: the unfinished one counts at its maximum.
 """
 
 import argparse
@@ -50,7 +50,6 @@ _FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDI
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds which questions, the model, the limit and the folder."""
     parser.add_argument("--model", required=True, help="vendor/model to ask, in place of BOT_MODELS")
     parser.add_argument("--since", metavar="DAY", help="7d, or a day in UTC: 2026-11-20 (default: 30 days ago)")
     parser.add_argument("--system-prompt", metavar="FILE", help="replaces BOT_SYSTEM_PROMPT and those of channels")
@@ -65,10 +64,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Folder:
-    """The record of a replay. Of a question's lines, the last one counts."""
+    """The record of a replay. Only the last line for each question counts."""
 
     def __init__(self, path: Path, of: Mapping[str, Any], limit_usd: float) -> None:
-        """Opens or creates it. `of`: what its answers have in common. Raises SettingsError and OSError."""
+        """Opens or creates the record. `of`: what its answers have in common. Raises SettingsError and OSError."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path, self.limit_usd = path, limit_usd
         record = os.open(path / "results.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -78,7 +77,7 @@ class Folder:
         except BlockingIOError:
             raise SettingsError([f"Another process replays into {path}."]) from None
         whole, newline, _ = self._record.read().rpartition(b"\n")
-        # A killed process may have left half a line.
+        # A killed process might have left half a line.
         self._record.truncate(len(whole + newline))
         if not whole:
             self._write(of)
@@ -92,34 +91,33 @@ class Folder:
             raise SettingsError([OTHERS.format(folder=path)])
 
     def has(self, job_id: int) -> bool:
-        """Returns whether a question was asked."""
         line = self.lines.get(job_id)
         return line is not None and ("now" in line or line["at_most_usd"] > 0)
 
     @property
     def spent_usd(self) -> float:
-        """What the answers have cost, and those that never came at most."""
+        """The cost of the answers, counting unfinished ones at their maximum."""
         of_answers = (line["now"]["usd"] if "now" in line else line["at_most_usd"] for line in self.lines.values())
         return float(sum((*of_answers, *(line["judge"]["usd"] for line in self.lines.values() if "judge" in line))))
 
     def lacks_verdict(self, job_id: int) -> bool:
-        """Returns whether a judge may still be asked about a question: it has two answers to compare."""
+        """Returns whether a judge can still be asked about a question, because there are two answers to compare."""
         line = self.lines.get(job_id, {})
         return "now" in line and "judge" not in line and all(line[at]["text"].strip() for at in ("then", "now"))
 
     def begin(self, job_id: int, most_usd: float) -> None:
-        """Notes what an answer may cost at most with its next request. Raises CapReached beyond the limit."""
+        """Records the maximum cost of an answer with its next request. Raises CapReached if that exceeds the limit."""
         begun_usd = self.lines[job_id]["at_most_usd"] if job_id in self.lines else 0.0
         self.check(most_usd - begun_usd)
         self.add(job_id, at_most_usd=most_usd)
 
     def check(self, more_usd: float) -> None:
-        """Raises CapReached if so much more is beyond the limit."""
+        """Raises CapReached if this additional cost exceeds the limit."""
         if more_usd > self.limit_usd - self.spent_usd:
             raise CapReached("beyond the limit")
 
     def add(self, job: int, **known: Any) -> None:
-        """Notes what is known of a question now."""
+        """Records the current facts about a question."""
         self.lines[job] = {"job": job, **known}
         self._write(self.lines[job])
 
@@ -150,7 +148,7 @@ def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def _settings(env: Mapping[str, str], option: str, value: str) -> tuple[str, Settings]:
-    """Returns the model that an option names, and the settings with it as the only one. Raises SettingsError."""
+    """Returns the model in an option, and the settings with only that model. Raises SettingsError."""
     [model, *others] = parse_model_option(value, option)
     if others:
         raise SettingsError([f"{option} takes one model."])
@@ -170,7 +168,7 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
         answering = await stack.enter_async_context(unseen)
         judge = None
         if judges is not None:
-            # Only now: few want it.
+            # Imported here because few runs use it.
             from bot.cli.replay_judge import open_judge
 
             judge = await stack.enter_async_context(open_judge(judges))
@@ -189,7 +187,7 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
 
 
 async def _judging(judge: "Judge", replays: "Replays", folder: Folder, job_ids: list[int]) -> str:
-    """Returns the sentence that announces the judge. An answer still to come counts as long as the recorded one."""
+    """Returns the sentence that announces the judge. A missing answer is assumed to be as long as the recorded one."""
     usds = []
     for job_id in job_ids:
         if folder.has(job_id):
@@ -210,7 +208,7 @@ async def _ask_each(
     *,
     has_prompt: bool,
 ) -> str:
-    """Asks one question after the other; returns why it stopped before the last one, "" if it didn't."""
+    """Asks the questions one by one; returns why it stopped early, or ""."""
     from bot.services.access_control import ANSWERS_WAIT_S
 
     denied = 0
@@ -240,7 +238,7 @@ async def _ask(
 ) -> str:
     """Asks a question, and returns how its answer ended.
 
-    Raises CapReached, and ProviderError for a failure that is no answer to this question.
+    Raises CapReached, and ProviderError for a failure that isn't specific to this question.
     """
     from bot.cli.replay_report import recorded
     from bot.services.replay import ask_again
@@ -284,7 +282,7 @@ async def _compare(judge: "Judge", replays: "Replays", folder: Folder, job: Job)
 
 
 async def _report(ours: Settings, replays: "Replays", folder: Folder) -> None:
-    """Writes report.html about what is still on record of then, and prints its sums."""
+    """Writes report.html about the questions that are still recorded, and prints the sums."""
     from bot.cli.replay_report import figures, page, totals
 
     lines = []

@@ -1,6 +1,6 @@
-"""The report of a replay, as sums and as a page. What models and people wrote is data: the page runs and loads nothing.
+"""The report of a replay, as sums and as a page. Text from models and people is data: the page runs and loads nothing.
 
-Answers are as in results.jsonl.
+Answers are in the format of results.jsonl.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from bot.store.replays import Given
 
 Line = Mapping[str, Any]
 ALIKE, NO_VERDICT = "alike", "no verdict"
-"""Verdicts of a judge beside "then" and "now"."""
+"""Verdicts of a judge besides "then" and "now"."""
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:80em;padding:0 1em;color:#1d1c1d}"
     "table{border-collapse:collapse}td,th{padding:.2em 1em;text-align:right;border-bottom:1px solid #ddd}"
@@ -53,14 +53,14 @@ def recorded(given: Given) -> dict[str, Any]:
 
 
 def totals(uses: Iterable[AnswerUsage], thumbs: Iterable[Thumb] = ()) -> UsageLine:
-    """Returns the sums, as `typist usage` has them."""
+    """Returns the sums in the form of `typist usage`."""
     report = UsageReport("model")
     report.add(uses, thumbs)
     return report.total
 
 
 def figures(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
-    """Returns the sums of both sides, behind what they are. `then`: as `typist usage` has them."""
+    """Returns the labeled sums of both sides. `then`: in the form of `typist usage`."""
     now = totals(_use_of(line["now"]) for line in lines)
 
     def middle(name: str, form: str) -> list[str]:
@@ -85,7 +85,7 @@ def figures(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
 
 
 def _verdicts(judged: Sequence[Line]) -> list[list[str]]:
-    """Returns the judge's sums; none without one."""
+    """Returns the judge's sums, or none without a judge."""
     if not judged:
         return []
     count = Counter(one.get("verdict", NO_VERDICT) for one in judged)
@@ -103,7 +103,7 @@ def _use_of(given: Line) -> AnswerUsage:
 
 
 def page(title: str, sums: Iterable[Sequence[str]], lines: Iterable[Line], names: Mapping[str, str]) -> str:
-    """Returns the report as HTML. `names`: those of channels, as Slack has them."""
+    """Returns the report as HTML. `names`: Slack's channel names."""
     rows = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in sums)
     return PAGE.format(title=_text(title), rows=rows, sections="".join(_section(line, names) for line in lines))
 

@@ -1,4 +1,5 @@
-"""What runs until a signal: `typist run` and `typist sandbox`. `typist health` asks a running bot whether it is ready.
+"""Commands that run until a signal: `typist run` and `typist sandbox`; and `typist health`, which asks a running bot
+whether it is ready.
 
 `run` connects to Slack and answers there. `sandbox` starts the bot in a Slack on this machine (demo/serve.py). The
 image has neither `demo` nor `slack_sandbox`, so they are imported only where they are used.
@@ -31,11 +32,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 END_WITHIN_S = 4.7
-"""How long shutdown may take after BOT_DRAIN_S. Its steps are bounded by 4.1 s in all; platforms kill after 30 s."""
+"""How long shutdown can take after BOT_DRAIN_S. Its steps are limited to 4.1 s in total; platforms kill after 30 s."""
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Runs the bot and returns the exit code."""
     exit_on_sigterm()
     ours = settings.read(env, needs_slack=True, needs_model=True)
     from bot import app
@@ -51,8 +51,8 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
             log.info("%s", connected)
         else:
             print(connected, flush=True)
-        # What is there by now stays: modules, tables, connections. Each full collection would look at all of it, and
-        # hold up every answer for a tenth of a second.
+        # Modules, tables and connections that exist now stay. A full garbage collection would scan them and delay every
+        # answer by a tenth of a second.
         gc.freeze()
         beside.start(log_findings(ours, Occasion.CONNECTED), "models not looked up")
 
@@ -69,12 +69,12 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def exit_on_sigterm() -> None:
-    """Makes SIGTERM exit at once, until the event loop handles it: a process that is starting has nothing to lose."""
+    """Makes SIGTERM exit immediately until the event loop handles it: a starting process has nothing to lose."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 async def until_signaled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: float) -> None:
-    """Runs the bot until it ends. An ending signal drains it; a second one doesn't wait for live answers."""
+    """Runs the bot until it ends. The first ending signal drains it; a second one doesn't wait for live answers."""
     from bot.app import Shutdown
 
     shutdown = Shutdown()
@@ -97,15 +97,16 @@ async def until_signaled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: 
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:
-    """Returns the signals that end the bot: SIGHUP comes when its terminal closes, unless `nohup` keeps that away."""
+    """Returns the signals that end the bot. SIGHUP is sent when its terminal closes, unless `nohup` blocks it."""
     is_kept_away = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return (signal.SIGTERM, signal.SIGINT) if is_kept_away else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def _exit_after(delay_s: float) -> None:
-    """Exits the process after a delay, even if something still runs: a DNS lookup's thread, a driver, a stuck loop.
+    """Exits the process after a delay, even if something is still running: a DNS lookup's thread, a driver, a stuck
+    loop.
 
-    Nothing is lost: another process, or the next start, takes the jobs over as after a crash.
+    Nothing is lost: another process, or the next start, takes over the jobs as after a crash.
     """
 
     def exit_now() -> None:
@@ -114,7 +115,7 @@ def _exit_after(delay_s: float) -> None:
             sys.stderr.write(f"{late}\n")
             sys.stderr.flush()
         finally:
-            # Where the terminal is closed, the write fails.
+            # If the terminal is closed, the write fails.
             os._exit(EXIT_FAILED)
 
     timer = threading.Timer(delay_s, exit_now)
@@ -130,7 +131,7 @@ RUN = Subcommand(
 
 
 def _health(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Prints the response and returns the exit code. Raises TypistError if no process answers."""
+    """Prints the response and returns the exit code. Raises TypistError if no process responds."""
     ours = settings.read(env)
     from bot.services import operations
 
@@ -149,11 +150,10 @@ HEALTH = Subcommand(
 
 LAST_PORT = 65_535
 MAX_SHOWN = 100
-"""How much of an argument that can't be used is shown."""
+"""Maximum length of an invalid argument in an error message."""
 
 
 def _add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the port, the model, the kind of app, the rule for posts and the app's manifest."""
     parser.add_argument("--port", help="port of the sandbox's page (default: 3000, or the next free port)")
     parser.add_argument("--model", help="local, scripted, or vendor/model such as openai/gpt-6-luna")
     parser.add_argument("--agent", action="store_true", help="run as a Slack agent (manifest.agent.json)")
@@ -167,7 +167,7 @@ def _add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _start_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Runs the sandbox until the process gets a signal to stop, and returns the exit code. Raises SettingsError."""
+    """Runs the sandbox until a signal stops it, and returns the exit code. Raises SettingsError."""
     exit_on_sigterm()
     try:
         import slack_sandbox.server  # noqa: F401
@@ -194,11 +194,12 @@ def _run_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
         else app_manifest(agent=options.agent, extra=settings.extra_scopes(ours))
     )
     logs.set_up(ours.log_level, ours.log_format)
-    # A copy of .env.example names the default, too. Each sandbox is a new workspace: an old one's rows would be read.
+    # A copy of .env.example includes the default too. Each sandbox is a new workspace, which must not read an old one's
+    # rows.
     if ours.database_url == Settings().database_url:
         ours = replace(ours, database_url="sqlite://")
 
-    # Only now: it imports the packages of the sandbox.
+    # Imported here because it loads the sandbox's packages.
     from demo.serve import serve
 
     async def run_bot(shutdown: "Shutdown") -> None:
@@ -209,7 +210,7 @@ def _run_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def parse_port(text: str) -> int:
-    """Returns the port that --port names. Raises SettingsError."""
+    """Parses --port. Raises SettingsError."""
     try:
         return settings.whole(1, LAST_PORT)(text)
     except ValueError as problem:

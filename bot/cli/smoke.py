@@ -1,4 +1,4 @@
-"""`typist smoke`: five small conversations with each model, for a nightly job that notices when a vendor changes."""
+"""`typist smoke`: five small conversations with each model, for a nightly job that detects vendor changes."""
 
 import argparse
 import asyncio
@@ -18,7 +18,6 @@ LIMIT_USD = 0.1
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the limit and the form of the report."""
     parser.add_argument(
         "--limit",
         metavar="USD",
@@ -30,21 +29,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def dollars(text: str) -> float:
-    """Returns the dollars of an option. Raises ValueError."""
+    """Parses an option in dollars. Raises ValueError."""
     if not 0 < (usd := float(text)) <= 1_000:
         raise ValueError(text)
     return usd
 
 
 dollars.__name__ = "number of dollars"
-"""Stands in argparse's message."""
+"""Shown in argparse's error message."""
 
 
 def _smoke(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Prints the report and returns the exit code. Raises SettingsError."""
     ours = settings.read(env, needs_model=True)
     logs.set_up_quietly(ours.log_level, ours.log_format)
-    # Only now: it imports the vendors' libraries.
+    # Imported here because it loads the vendors' libraries.
     from bot.cli.smoke_conversations import smoked
 
     found = asyncio.run(smoked(model_setup(ours), model_prices(ours), system_prompt_in_use(ours), options.limit))
@@ -54,13 +53,12 @@ def _smoke(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def is_ok(found: Sequence["Smoked"]) -> bool:
-    """Returns whether nothing was wrong, and each model was asked at least once."""
+    """Returns whether nothing failed, and each model was asked at least once."""
     asked = {one.model for one in found if one.status == "ok"}
     return all(one.status != "fail" and one.model in asked for one in found)
 
 
 def as_text(found: Sequence["Smoked"]) -> str:
-    """Returns the report for people."""
     lines = [line for one in found for line in one.lines()]
     return "\n".join([*lines, "", f"${sum(one.usd for one in found):.4f} in all"])
 

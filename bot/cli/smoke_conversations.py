@@ -1,9 +1,9 @@
-"""The conversations of `typist smoke`: real models answer, by the loop that answers in Slack, in memory.
+"""The conversations of `typist smoke`: real models answer in memory, with the loop that answers in Slack.
 
-`_Talk.process` opens the model anew. So a conversation that opens it twice has a process in between, and takes along
-what the database would have.
+`_Talk.process` opens the model again. A conversation that opens it twice acts as two processes, and carries over what
+the database would have.
 
-Before a conversation begins, its price is estimated. One that may pass the limit isn't asked.
+The price of each conversation is estimated first. Conversations that might exceed the limit aren't run.
 """
 
 import asyncio
@@ -40,19 +40,19 @@ from files_to_markdown.document import Document, Format
 from files_to_markdown.process import read_document
 
 WITHIN_S = 300.0
-"""How long one conversation may take, waits for an overloaded vendor included."""
+"""The time limit for a conversation, including waits for an overloaded vendor."""
 OUTPUT_TOKENS = 500
-"""What a request is expected to write and to think, for its price."""
+"""Expected output and thinking tokens per request, for the price."""
 ME = Identity("TSMOKE", "UTYPIST", "BTYPIST", "Typist")
 EMPTY = InMemoryConversation(me=ME)
 CHANNEL, ASKER = "CSMOKE", "UADA"
 SHELVES = 350
-"""Of a list of about 5,000 tokens: some models cache nothing below 4,096."""
+"""Length of a list of about 5,000 tokens: some models cache nothing below 4,096."""
 READ_SHARE = 0.5
-"""The part of a question that must be read from the cache when it is repeated. Vendors count in steps."""
+"""The share of a repeated prompt that must be read from the cache. Vendors count in steps."""
 NUMBERS = 90
 CUT_CHARS = 500
-"""Where an answer is cut. After less, it would begin again (core/steps.py)."""
+"""Where an answer is cut off. A shorter one would start over (core/steps.py)."""
 CODE, NOTE_NUMBER = "4711", "7319"
 _NOTE = ToolDefinition(
     "smoke__note",
@@ -65,21 +65,21 @@ _NOTE = ToolDefinition(
 
 @dataclass(frozen=True, slots=True)
 class Smoked:
-    """What became of one conversation with a model."""
+    """The result of one conversation with a model."""
 
     model: str
     conversation: str
     status: CheckStatus
     """OK, FAIL or SKIPPED."""
     message: str
-    """What was right or wrong, or why nothing was asked."""
+    """What worked or failed, or why nothing was asked."""
     usage: Usage = field(default_factory=Usage)
-    """As the vendor reports it; estimated where it doesn't."""
+    """Reported by the vendor, or else estimated."""
     usd: float = 0.0
     seconds: float = 0.0
 
     def lines(self) -> list[str]:
-        """Returns lines of text for people: the message, and what the conversation has used."""
+        """Returns the message and the conversation's usage as lines of text."""
         used, name = self.usage, f"{self.model} {self.conversation}"
         read = f", {used.cached_input_tokens:,} of them from the cache" if used.cached_input_tokens else ""
         numbers = f"{used.input_tokens:,} tokens in{read}, {used.output_tokens:,} out"
@@ -90,32 +90,32 @@ class Smoked:
 
 
 class _Wrong(Exception):
-    """A conversation went wrong. Its text is the message."""
+    """A conversation failed. The exception's text is the message."""
 
 
 @dataclass(eq=False)
 class _Talk:
-    """One conversation with a model. It adds up what its answers use."""
+    """One conversation with a model. Sums the usage of its answers."""
 
     setup: ModelSetup
     """With one model."""
     prices: ModelPrices
     system_prompt: str
     left_usd: float
-    """What may be spent."""
+    """The remaining budget."""
     at: float = field(default_factory=time.time)
-    """When its first message was written, in seconds since the epoch. So each conversation has a thread of its own."""
+    """When its first message was written, in seconds since the epoch. Each conversation gets its own thread from it."""
     usage: Usage = field(default_factory=Usage)
     usd: float = 0.0
     requests: int = 1
     """How many requests it still needs."""
 
     def process(self) -> AbstractAsyncContextManager[Models]:
-        """Opens the model as a new process does, which knows nothing of what another one has learned of it."""
+        """Opens the model like a new process, without anything that another process has learned about it."""
         return open_models(self.setup)
 
     def usd_of(self, usage: Usage) -> float:
-        """Returns the price of a usage. Raises CapReached if it is unknown: then no limit can be kept."""
+        """Returns the price of a usage. Raises CapReached if it is unknown, because then no limit can be enforced."""
         [model] = self.setup.models
         usd = self.prices.cost_usd(model, usage, time.time())
         if usd is None:
@@ -126,11 +126,10 @@ class _Talk:
         return usd
 
     def cost_usd(self, end: End) -> float:
-        """Returns the price of an end's usage."""
         return self.usd_of(end.usage or Usage())
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        """Raises CapReached if as many requests as are announced may cost more than is left."""
+        """Raises CapReached if the announced number of requests might cost more than the remaining budget."""
         usd = self.requests * self.usd_of(Usage(input_tokens, OUTPUT_TOKENS, cache_write_tokens=input_tokens))
         if usd > self.left_usd:
             left_usd = max(0.0, self.left_usd)
@@ -171,7 +170,7 @@ async def _words(talk: _Talk) -> str:
 
 
 async def _thread(talk: _Talk) -> str:
-    """A cache is no promise, so a second question that reads nothing has a third one behind it."""
+    """Caching isn't guaranteed, so if the second question reads nothing from the cache, a third one follows."""
     shelves = "\n".join(f"On shelf {number} stands box {7 * number + 3}." for number in range(1, SHELVES + 1))
     messages: list[Message] = []
     replies: dict[str, RecordedReply] = {}
@@ -203,7 +202,7 @@ async def _thread(talk: _Talk) -> str:
 
 
 class _Notes:
-    """Notes down everything under one number."""
+    """Accepts every note under one number."""
 
     async def definitions(self, question: Question) -> Offered:
         return Offered((_NOTE,))
@@ -221,7 +220,7 @@ async def _tool(talk: _Talk) -> str:
     if [call.tool for call in calls] != [_NOTE.name] or not calls[0].arguments:
         said = f" Its server refused the request: {begun.refusal}" if begun.refusal else ""
         raise _Wrong(f"The model didn't call the tool that it was asked to call, once and with its text.{said}")
-    # A person presses Approve, and a process with other instructions goes on.
+    # A person clicks Approve, and a process with other instructions continues.
     records.decide(Decision.APPROVED, ASKER)
     talk.system_prompt += "\n\nBe polite."
     job = Job(1, question, 2, steps=records.steps)
@@ -251,7 +250,7 @@ async def _files(talk: _Talk) -> str:
         answered, end = await talk.answer(models, question, InMemoryConversation(opened=opened, me=ME))
     vendor = talk.setup.models[0].partition("/")[0]
     notice = unread_notice(list(opened.values()), end.left_out, end.refused_files)
-    # At other servers, models may see no images, and get the text of PDFs.
+    # At other servers, models might not see images, and get the text of PDFs.
     if notice and VENDORS[vendor].takes_pdfs(resolved(vendor, talk.setup)):
         raise _Wrong(notice + (f" The vendor said: {end.refusal}" if end.refusal else ""))
     if CODE not in answered.text or not (media[0].name in end.left_out or "red" in answered.text.lower()):
@@ -291,7 +290,6 @@ async def _cut(talk: _Talk) -> str:
 
 
 def _png(width: int, height: int, color: bytes) -> bytes:
-    """Returns an image of one color."""
     parts = {
         b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0),
         b"IDAT": zlib.compress((b"\0" + width * color) * height),
@@ -305,7 +303,6 @@ def _png(width: int, height: int, color: bytes) -> bytes:
 
 
 def _pdf(line: str) -> bytes:
-    """Returns a PDF of one page with a line."""
     drawn = f"BT /F1 24 Tf 72 720 Td ({line}) Tj ET"
     objects = (
         "<< /Type /Catalog /Pages 2 0 R >>",
@@ -334,9 +331,10 @@ CONVERSATIONS: Mapping[str, Callable[[_Talk], Awaitable[str]]] = {
 
 
 async def smoked(setup: ModelSetup, prices: ModelPrices, system_prompt: str, limit_usd: float) -> list[Smoked]:
-    """Returns what became of each conversation with each model. No more is asked than may cost the limit.
+    """Runs each conversation with each model, within the limit, and returns the results.
 
-    All models have the first conversation before any has the second, so that a dear one leaves something to the others.
+    All models have the first conversation before any has the second, so that an expensive model leaves budget for
+    others.
     """
     found: list[Smoked] = []
     for conversation, model in product(CONVERSATIONS, setup.models):

@@ -1,4 +1,4 @@
-"""What `typist` does with a terminal: shows a link, asks for a yes, and reaches the clipboard and the browser."""
+"""Terminal features: shows a link, asks for confirmation, and uses the clipboard and the browser."""
 
 import sys
 import termios
@@ -9,28 +9,28 @@ from contextlib import contextmanager
 from bot.errors import SettingsError
 
 MAX_LINK_CHARS = 2_083
-"""Terminals on VTE ignore a link with a longer address."""
+"""Terminals based on VTE ignore links with longer URLs."""
 _WITHOUT_OSC = ("", "dumb", "linux")
-"""Values of TERM whose terminals would show a sequence for links and the clipboard, or parts of it, as text."""
+"""Values of TERM whose terminals would show the escape sequences for links and the clipboard as text."""
 
 
 def link(url: str, shown: str, env: Mapping[str, str]) -> str:
-    """Returns a text that a terminal shows as a link (OSC 8), where it can. It shows the text alone otherwise."""
+    """Returns text that a terminal shows as a link (OSC 8) if it can, or else as plain text."""
     if len(url) > MAX_LINK_CHARS or env.get("TERM", "") in _WITHOUT_OSC:
         return shown
     return f"\x1b]8;;{url}\x1b\\{shown}\x1b]8;;\x1b\\"
 
 
 def copy(text: str, env: Mapping[str, str]) -> None:
-    """Has the terminal put a text on the clipboard (OSC 52). Nobody learns whether it did: many don't allow it."""
+    """Asks the terminal to copy text to the clipboard (OSC 52), which many terminals don't allow or confirm."""
     if env.get("TERM", "") not in _WITHOUT_OSC:
         print(f"\x1b]52;c;{b64encode(text.encode()).decode()}\x07", end="", flush=True)
 
 
 def has_browser(env: Mapping[str, str]) -> bool:
-    """Returns whether a browser can show something to the person at the terminal.
+    """Returns whether a browser can show a page to the person at the terminal.
 
-    Without a screen, Python would start a browser of text in the terminal itself.
+    Without a screen, Python would start a text browser in the terminal itself.
     """
     if env.get("BROWSER"):
         return True
@@ -41,7 +41,7 @@ def has_browser(env: Mapping[str, str]) -> bool:
 
 def browse(url: str) -> bool:
     """Opens a page in the browser, and returns whether one was started."""
-    # Only now: it looks for browsers.
+    # Imported here because it searches for browsers.
     import webbrowser
 
     try:
@@ -52,10 +52,10 @@ def browse(url: str) -> bool:
 
 @contextmanager
 def echo(*, is_on: bool) -> Iterator[None]:
-    """Has the terminal show what is typed, or not, within the context.
+    """Turns the terminal's echo on or off within the context.
 
-    What was typed before is kept for the next hidden question. A question whose answer is shown begins without it: a
-    secret, or Enter, was meant for another one.
+    Earlier input is kept for the next hidden question. A question with a visible answer discards it, because a secret,
+    or Enter, was meant for another question.
     """
     before = termios.tcgetattr(sys.stdin)
     changed = [*before[:3], before[3] | termios.ECHO if is_on else before[3] & ~termios.ECHO, *before[4:]]
@@ -67,7 +67,7 @@ def echo(*, is_on: bool) -> Iterator[None]:
 
 
 def hidden_answer(question: str) -> str:
-    """Asks for what isn't shown, in a context without echo. Raises EOFError."""
+    """Asks for hidden input, in a context without echo. Raises EOFError."""
     print(question, end="", flush=True)
     answer = sys.stdin.readline()
     print()
@@ -77,12 +77,12 @@ def hidden_answer(question: str) -> str:
 
 
 def at_terminal() -> bool:
-    """Returns whether somebody can answer a question. Where stdin was closed before the start, Python has none."""
+    """Returns whether someone can answer a question. If stdin was closed before the start, `sys.stdin` is None."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 def confirmed(question: str, to_do: str, shown: str = "") -> bool:
-    """Shows what the question is about, and asks it at the terminal. Raises SettingsError where there is none."""
+    """Shows the subject of a question, and asks it at the terminal. Raises SettingsError without a terminal."""
     if not at_terminal():
         raise SettingsError([f"There is no terminal to confirm at. Use --yes to {to_do} without confirmation."])
     print(shown, end="", flush=True)

@@ -1,4 +1,4 @@
-"""The output of an answer in a terminal."""
+"""Prints an answer to a terminal."""
 
 import sys
 
@@ -11,7 +11,7 @@ NO_ANSWER = "No answer yet: {reason}. Trying again…"
 
 
 class Terminal(Collected):
-    """Prints an answer to stdout while it is written, and to stderr why it isn't. `at_once`: prints it at its end."""
+    """Prints an answer to stdout as it arrives, and failures to stderr. `at_once`: prints it only at its end."""
 
     def __init__(self, *, at_once: bool = False) -> None:
         super().__init__()
@@ -19,7 +19,6 @@ class Terminal(Collected):
         self._wrote = ""
 
     def append(self, text: str) -> None:
-        """Prints more of the answer."""
         super().append(text)
         self._wrote = text
         if not self._at_once:
@@ -31,7 +30,7 @@ class Terminal(Collected):
             print(logs.line(NO_ANSWER.format(reason=activity.detail.rstrip(".")), is_error=False), file=sys.stderr)
 
     def end(self, *, is_whole: bool = True) -> None:
-        """Ends the last line. An answer that is to be printed at its end is printed only if it is whole."""
+        """Ends the last line. With `at_once`, prints the answer if it is complete."""
         if self._at_once and is_whole and self.answer is not None:
             print(self.answer.text, end="")
         if is_whole or (self._wrote and not self._at_once):

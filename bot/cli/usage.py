@@ -16,7 +16,7 @@ from bot.errors import SettingsError
 
 _HEADINGS = ("questions", "answers", "input", "output", "searches", "USD", "first token", "failures", "+1", "-1")
 _REASON_HEADINGS = {DownReason.WRONG: "wrong", DownReason.TOO_LONG: "too long", DownReason.NOT_MEANT: "not meant"}
-"""Why answers got a -1, where people said so."""
+"""Reasons that people gave for a -1."""
 _COLUMNS = (
     "answers",
     "input_tokens",
@@ -32,7 +32,6 @@ _COLUMNS = (
 
 
 def _add_usage_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options for grouping, start date and output format."""
     groups = ["day", "week", "user", "channel", "model"]
     help_by = "print one line for each (default: day); weeks are the seven days from --since, and so on"
     parser.add_argument("--by", choices=groups, default="day", help=help_by)
@@ -60,7 +59,7 @@ def _report_usage(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def first_day_of_usage(text: str | None) -> int:
-    """Returns the day that --since names, in days of UTC since 1970. Raises SettingsError."""
+    """Parses --since: days since 1970 in UTC. Raises SettingsError."""
     if text is None:
         return day_of(time.time()) - 30
     try:
@@ -70,7 +69,7 @@ def first_day_of_usage(text: str | None) -> int:
 
 
 async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageReport, str]:
-    """Returns the report, and why it is empty if Typist has not recorded anything yet."""
+    """Returns the report, and why it is empty if Typist hasn't recorded anything yet."""
     from bot.store.database import READS, connected, database_errors
     from bot.store.migrate import migrate, nothing_recorded
     from bot.store.replays import replayed
@@ -96,7 +95,7 @@ def _print_csv(report: UsageReport) -> None:
 
 
 def _csv_cells(line: UsageLine) -> Mapping[str, object]:
-    """Returns what a line has in CSV, by column. New columns go to the end: scripts may read them by number."""
+    """Returns a line's CSV cells, by column. Add new columns at the end, because scripts might read them by number."""
     return {
         **{name: getattr(line, name) for name in _COLUMNS},
         "cost_usd": f"{line.cost_usd:.6f}",
