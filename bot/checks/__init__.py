@@ -1,1 +1,1 @@
-"""What `typist check` and the start look at: settings, Slack, models, MCP servers and the database."""
+"""Checks of settings, Slack, models, MCP servers and the database, for `typist check` and at startup."""

@@ -1,4 +1,4 @@
-"""The checks of a process that runs: once a day over all processes. Typist admins are told of each finding once."""
+"""Checks that running processes make once a day in total. Typist admins are notified of each finding once."""
 
 import logging
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 
 
 async def check_daily(at: Checkup, admins: AdminNotices, clock: Clock) -> None:
-    """Makes the daily checks if no process has today, every hour, until canceled."""
+    """Makes the daily checks every hour unless a process has made them today, until canceled."""
     while True:
-        # At the start, `typist check` has looked.
+        # `typist check` covers the time of the start.
         await clock.sleep(HOUR_S)
         try:
             await tell_findings(at, admins)
@@ -28,7 +28,7 @@ async def check_daily(at: Checkup, admins: AdminNotices, clock: Clock) -> None:
 
 
 async def tell_findings(at: Checkup, admins: AdminNotices) -> None:
-    """Logs what the daily checks find, and tells the admins, unless a process has done so today. Raises StoreError."""
+    """Logs the daily checks' findings and notifies admins, unless a process has done so today. Raises StoreError."""
     if not await admins.notifications.claim(admins.team_id, "", "checked", DAY_S):
         return
     report = await run_checks(planned(at, Occasion.DAILY))

@@ -1,4 +1,4 @@
-"""Checks of the database, which stays as it is: what is written is removed."""
+"""Database checks, which leave the database unchanged: test data is removed."""
 
 import os
 import sqlite3
@@ -38,23 +38,22 @@ from files_to_markdown.isolation import others_may_read
 T = TypeVar("T")
 
 PROBED_BYTES = 32_768
-"""A full disk may still have room in the pages of a table, for less."""
+"""Smaller data might still fit into a table's pages on a full disk."""
 
 
 class DatabaseChecks:
-    """Checks one database. Each method is one check; the others build on `connection`."""
+    """Checks one database. Each method is one check; the others depend on `connection`."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
         self._engine: AsyncEngine | None = None
 
     async def close(self) -> None:
-        """Disconnects."""
         if self._engine is not None:
             await self._engine.dispose()
 
     async def connection(self) -> Finding:
-        """Connects, and asks for the server's version. Raises StoreError for a URL that can't be used."""
+        """Connects, and requests the server's version. Raises StoreError for an unusable URL."""
         engine = create_engine(self._database_url)
         file = database_file(engine.url)
         if file is not None and not file.exists():
@@ -81,9 +80,9 @@ class DatabaseChecks:
         return ok(f"The database answers: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
 
     async def write(self) -> Finding:
-        """Writes a large row and removes it, or a table where there is none yet.
+        """Writes and removes a large row, or a table if there is none yet.
 
-        Tables that aren't this version's are another check's.
+        Another check covers tables that don't match this version.
         """
         if self._engine is None:
             return skipped("Writing is not checked, because the database doesn't exist yet.")
@@ -122,26 +121,26 @@ class DatabaseChecks:
         return warn(f"{at}, which is newer than this version of Typist.", fix)
 
     async def chosen_servers(self) -> Mapping[str, Collection[str]]:
-        """Returns the MCP servers of each channel that uses some; none if the database doesn't say."""
+        """Returns the MCP servers of each channel that uses any, or none if the database can't be read."""
         with suppress(SQLAlchemyError, OSError):
             return await self._read(read_chosen_servers, {})
         return {}
 
     async def secrets(self) -> Sequence[str]:
-        """Returns the secrets of people's accounts; none if the database doesn't say."""
+        """Returns the secrets of people's accounts, or none if the database can't be read."""
         with suppress(SQLAlchemyError, OSError):
             return await self._read(read_secrets, [])
         return ()
 
     async def living(self) -> int | None:
-        """Returns how many processes run with the database; None if it doesn't say."""
+        """Returns the number of processes running with the database, or None if it can't be read."""
         with suppress(SQLAlchemyError, OSError):
             file = database_file(self._engine.url) if self._engine else None
             return len(await self._read(partial(living, file=file, now=time.time()), []))
         return None
 
     async def catch_up(self) -> Finding:
-        """Says what was done about the last time without Slack, if there was one."""
+        """Reports how the last disconnection from Slack was handled, if there was one."""
         try:
             reports: list[Report] = await self._read(read_reports, [])
         except (SQLAlchemyError, OSError) as error:
@@ -153,7 +152,7 @@ class DatabaseChecks:
         return warn(caught_up(last), fix) if last.tally.unread else ok(caught_up(last))
 
     async def _read(self, read: Callable[[AsyncConnection], Awaitable[T]], nothing: T) -> T:
-        """Returns what `read` finds, `nothing` if there are no tables yet. Raises SQLAlchemyError and OSError."""
+        """Returns the result of `read`, or `nothing` if there are no tables yet. Raises SQLAlchemyError and OSError."""
         if self._engine is None:
             return nothing
         async with self._begin(READS) as connection:
@@ -161,7 +160,7 @@ class DatabaseChecks:
 
     @asynccontextmanager
     async def _begin(self, option: str, *, commits: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Yields a transaction with an option, within the time of a check. It is rolled back unless it `commits`."""
+        """Yields a transaction with an option, within a check's time limit. It is rolled back unless it `commits`."""
         assert self._engine is not None
         engine = self._engine.execution_options(**{option: True})
         async with answered_within(ANSWER_WITHIN_S), engine.connect() as connection, connection.begin() as transaction:
@@ -175,7 +174,7 @@ def _unusable(error: Exception) -> Finding:
 
 
 def caught_up(report: Report) -> str:
-    """Says what was done about the last time without Slack."""
+    """Describes how the last disconnection from Slack was handled."""
     began, tally = datetime.fromtimestamp(report.begins_at, UTC), report.tally
     away_s = report.ends_at - report.begins_at
     away = f"Nothing came from Slack for {away_s / 60:,.0f} minutes from {began:%Y-%m-%d %H:%M} UTC on."

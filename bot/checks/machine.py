@@ -1,4 +1,4 @@
-"""Checks of the settings, of this machine, and of the ways to the servers."""
+"""Checks of the settings, of this machine, and of network routes to the servers."""
 
 from http import HTTPStatus
 from pathlib import Path
@@ -23,7 +23,7 @@ ISOLATION_FIX = (
 
 
 async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
-    """Lists the settings that differ from the defaults, and says which have no effect or can be read by others."""
+    """Lists settings that differ from the defaults, and reports those without effect or readable by others."""
     shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.in_force(ours)}
     header = "The settings are valid. These differ from the defaults:"
     lines = [f"{name}: {value}" for name, value in shown.items()]
@@ -44,12 +44,12 @@ async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
 
 
 def exposed(file: str, files: str) -> tuple[str, str]:
-    """Returns the problem of a file with secrets or texts that others can read, and its remedy."""
+    """Returns the problem and remedy for a file with secrets or content that others can read."""
     return f"Every user of this machine can read {file}.", f"chmod 600 {files}"
 
 
 async def check_files(env_file: Path | None, database_url: str) -> Finding:
-    """Says which files with secrets and texts other users of this machine can read. Raises StoreError."""
+    """Reports which files with secrets and content other users of this machine can read. Raises StoreError."""
     database = database_file(create_engine(database_url).url)
     found = [exposed(str(env_file), str(env_file))] if env_file and isolation.others_may_read(env_file) else []
     if database is not None and isolation.others_may_read(database):
@@ -60,7 +60,7 @@ async def check_files(env_file: Path | None, database_url: str) -> Finding:
 
 
 async def check_isolation() -> Finding:
-    """Says whether the kernel protects secrets and files from the process that reads documents."""
+    """Reports whether the kernel protects secrets and files from the process that reads documents."""
     if not isolation.ON_LINUX:
         message = (
             "This system is not Linux: other programs of Typist's user can read its tokens, and documents are read in "
@@ -84,7 +84,7 @@ async def check_isolation() -> Finding:
 
 
 async def check_network(ours: Settings) -> Finding:
-    """Says how each server is reached, and whose certificates are trusted. Nothing is sent."""
+    """Reports how each server is reached, and whose certificates are trusted. Sends nothing."""
     vendors = sorted({model.partition("/")[0] for model in models_in_use(ours)})
     urls = [ours.slack_api_url, *(resolved(vendor, model_setup(ours)).base_url for vendor in vendors)]
     urls += [server.transport.url for server in ours.mcp.servers if isinstance(server.transport, HttpTransport)]
@@ -110,7 +110,7 @@ def _shown(way: Way) -> str:
 
 
 async def check_traces(url: str, session: ClientSession) -> Finding:
-    """Sends the collector no traces, to see whether one answers."""
+    """Sends the collector an empty request to check that it responds."""
     headers = {"Content-Type": "application/x-protobuf"}
     try:
         async with session.post(url, data=b"", headers=headers, timeout=ClientTimeout(ANSWER_WITHIN_S)) as response:

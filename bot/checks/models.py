@@ -1,4 +1,4 @@
-"""Checks of models: whether each exists, for how long, whether it calls tools, and whether it hears."""
+"""Model checks: whether each exists, when it retires, whether it calls tools, and whether it transcribes."""
 
 import asyncio
 import io
@@ -20,17 +20,17 @@ _PING = ToolDefinition("ping", "Answers pong.", {"type": "object", "properties":
 _PROBE = Prompt("You test a connection.", (Turn("user", "Call the tool ping once, now."),), tools=(_PING,))
 
 PROBE_WITHIN_S = 60.0
-"""How long a model may take for the probe: its server may load it first."""
+"""The time limit for a model's probe, because its server might have to load it first."""
 LOOKED_UP_WITHIN_S = 60.0
-"""How long a look-up may take together with the import of the vendor's SDK, by which it begins."""
+"""The time limit for a lookup, including the import of the vendor's SDK at its start."""
 PROBE_LATE_S = 10.0
-"""From here on, the report says how long it took."""
+"""The report includes the duration if it is at least this long."""
 RETIRES_WITHIN_DAYS = 30
-"""How long before a model's end admins are told."""
+"""How long before a model's retirement admins are notified."""
 
 
 async def probe_model(setup: ModelSetup, model: str) -> Finding:
-    """Asks a model to call a tool, and says if that took long, or more than PROBE_WITHIN_S. Costs a short answer."""
+    """Asks a model to call a tool, and reports if it took long, or over PROBE_WITHIN_S. Costs a short answer."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     try:
@@ -47,7 +47,7 @@ async def probe_model(setup: ModelSetup, model: str) -> Finding:
 
 
 async def _probe(setup: ModelSetup, model: str) -> Finding:
-    """Asks a model to call a tool, which no look-up can tell: servers refuse tools, or leave them out, in silence."""
+    """Asks a model to call a tool. A lookup can't check this, because servers silently refuse or ignore tools."""
     called = False
     end: Completion | None = None
     try:
@@ -76,7 +76,7 @@ async def _probe(setup: ModelSetup, model: str) -> Finding:
 
 
 def _unanswered(model: str, error: ProviderError) -> Finding:
-    """Returns the finding of a probe that failed, with the vendor's words."""
+    """Returns the finding of a failed probe, with the vendor's words."""
     reason = _reason_of(error)
     if error.reason is EndReason.UNREADABLE:
         variable = VENDORS[model.partition("/")[0]].base_url_variable
@@ -90,7 +90,7 @@ def _reason_of(error: ProviderError) -> str:
 
 
 def _without_tools(model: str, end: Completion | None) -> Finding:
-    """Returns the finding of a model that didn't call the tool that it was asked to call."""
+    """Returns the finding of a model that didn't call the requested tool."""
     message = f"{model} did not call the tool that it was asked to call."
     if end and "tools" in end.refused:
         said = f" Its server says: {end.refusal}" if end.refusal else ""
@@ -105,7 +105,7 @@ def _without_tools(model: str, end: Completion | None) -> Finding:
 
 
 async def check_model(setup: ModelSetup, model: str, today: date) -> Finding:
-    """Looks a model up at its vendor, and says what to do about what it finds."""
+    """Looks a model up at its vendor, and returns the finding with a remedy."""
     entry, lookup = VENDORS[model.partition("/")[0]], await _look_up(setup, model, today)
     if lookup.outcome is LookupOutcome.NO_LIST:
         message = f"{model}: the server answers, but it doesn't say which models it has."
@@ -123,7 +123,7 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Finding:
 
 
 async def check_retirement(setup: ModelSetup, model: str, today: date) -> Finding:
-    """Warns of a model that its vendor ends within RETIRES_WITHIN_DAYS. A server that doesn't say is passed over."""
+    """Warns about a model that retires within RETIRES_WITHIN_DAYS. A server that doesn't report this is skipped."""
     try:
         async with asyncio.timeout(LOOKED_UP_WITHIN_S):
             lookup = await _look_up(setup, model, today)
@@ -140,7 +140,7 @@ async def _look_up(setup: ModelSetup, model: str, today: date) -> Lookup:
 
 
 def _retires(model: str, day: date, replacement: str) -> Finding:
-    """Returns the finding of a model whose vendor ends it. `replacement`: the vendor's name for another one."""
+    """Returns the finding of a model that its vendor retires. `replacement`: the vendor's name for another model."""
     such_as = f", such as {replacement}" if replacement else ""
     return warn(
         f"{model} retires on {day:%B} {day.day}, {day.year}.",
@@ -149,9 +149,9 @@ def _retires(model: str, day: date, replacement: str) -> Finding:
 
 
 def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -> tuple[str, str]:
-    """Returns the message and the remedy for what a look-up found, and what must be fixed.
+    """Returns the message and remedy for a lookup's result.
 
-    What concerns all models of a vendor names the vendor, so that it is one problem of the report.
+    Problems of all models of a vendor refer to the vendor, so that the report lists them once.
     """
     vendor, reason, key, base_url = model.partition("/")[0], lookup.detail, entry.api_key_variable, entry.base_url
     choose = f"Choose another model in BOT_MODELS in place of {model}, or check what {key} has access to."
@@ -205,8 +205,8 @@ def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -
 
 
 async def check_transcription(setup: ModelSetup, model: str) -> Finding:
-    """Has the model that transcribes listen to a second of silence, which costs next to nothing."""
-    # Only now: it imports OpenAI's SDK.
+    """Tests the transcription model with a second of silence, which costs next to nothing."""
+    # Imported here because it loads OpenAI's SDK.
     from bot.models.transcription import Transcriber
 
     vendor = model.partition("/")[0]

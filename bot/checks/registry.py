@@ -1,10 +1,10 @@
-"""All checks: what each looks at, on which occasions, and what it builds on. Their order is that of the report.
+"""All checks, in report order: what each one checks, on which occasions, and what it depends on.
 
-A check is a function beside its subject, which returns a finding: what is wrong, and what to do about it. `typist
-check` prints findings, a process that starts logs them, and the daily look also tells Typist admins (daily.py).
+A check is a function next to its subject, which returns a finding: what is wrong, and how to fix it. `typist check`
+prints findings, a starting process logs them, and the daily checks also notify Typist admins (daily.py).
 
-These checks can be made at any time. What a process hears while it answers is watched elsewhere, because it takes
-minutes to be sure: a vendor that refuses the key, and too many connections (bot/services/admin_notices.py).
+These checks can be made at any time. Problems that take minutes to confirm, a vendor that refuses the key and too many
+connections, are monitored while answering instead (bot/services/admin_notices.py).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -36,7 +36,7 @@ PROBE_POST, MODEL, SERVER = "slack.probe_post", "model.{}", "mcp.{}"
 
 
 class Occasion(Flag):
-    """When checks are made, and what they may cost then."""
+    """When checks are made, and what they can cost then."""
 
     COMMAND = auto()
     """`typist check`: any call that changes nothing and is free, or nearly so."""
@@ -45,18 +45,18 @@ class Occasion(Flag):
     PROBE_MODELS = auto()
     """`typist check --probe-models`: each model writes a short answer."""
     START = auto()
-    """A process starts, also the sandbox's: no call, so that nothing waits. Made once it has what the check needs."""
+    """A process starts, or a sandbox: no calls, so that nothing waits. Made once the check's inputs are available."""
     RUN = auto()
-    """`typist run` starts: no call."""
+    """`typist run` starts: no calls."""
     CONNECTED = auto()
     """`typist run` has connected to Slack and answers: free calls that no answer waits for."""
     DAILY = auto()
-    """Once a day over all processes: free calls. Admins are told of each finding once."""
+    """Once a day in total for all processes: free calls. Admins are notified of each finding once."""
 
 
 @dataclass
 class Checkup:
-    """What the checks of one run look at. A process that runs brings what it has opened already."""
+    """The inputs for the checks of one run. A running process provides what it has already opened."""
 
     settings: Settings
     clock: Clock
@@ -64,7 +64,7 @@ class Checkup:
     bot: SlackClient
     """With the bot token."""
     env_file: Path | None = None
-    """Where the settings may come from."""
+    """The file from which the settings might come."""
     probed: str = ""
     """The channel to post in."""
     slack: SlackChecks = field(init=False)
@@ -81,11 +81,9 @@ class Checkup:
         self.slack = SlackChecks(self.bot, app, config if ours.slack_config_token else None, self.clock, extra)
         self.database = DatabaseChecks(ours.database_url)
         self.secrets: Callable[[], Awaitable[Sequence[str]]] = self.database.secrets
-        """Returns the secrets of people's accounts."""
         self.servers = ServerChecks(ours.mcp, self.clock, self._price, has_keys=bool(ours.secret_keys))
 
     async def close(self) -> None:
-        """Closes what the checks have opened."""
         await self.database.close()
         await self.slack.close()
 
@@ -95,7 +93,6 @@ class Checkup:
         return datetime.fromtimestamp(self.clock.now(), UTC).date()
 
     def _price(self, tools: Sequence[ToolDefinition]) -> str:
-        """Returns what tools' definitions cost."""
         ours = self.settings
         price = price_of_tools(tools, models_in_use(ours), model_prices(ours), self.clock.now())
         return texts.settings.tools_price(*price)
@@ -114,20 +111,20 @@ class Check:
     """One check, or one for each model or MCP server."""
 
     id: str
-    """Stays the same between versions, for scripts. {} stands for the model or server, also in `name` and `needs`."""
+    """Stays the same between versions, for scripts. {} is the model or server, also in `name` and `needs`."""
     name: str
-    """What it is about, in the words of other lines."""
+    """The subject, as other lines refer to it."""
     look: Callable[[Checkup, str], Awaitable[Finding]]
-    """Makes the check, for a model or server of this name."""
+    """Makes the check for the model or server with this name."""
     on: Occasion = Occasion.COMMAND
     each: Callable[[Checkup], Iterable[str]] = lambda _: ("",)
-    """Returns the models or servers; nothing if the check doesn't apply."""
+    """Returns the models or servers, or nothing if the check doesn't apply."""
     needs: Sequence[str] = ()
     """The checks without which this one is skipped."""
     after: Sequence[str] = ()
-    """The checks that come first, whatever they find."""
+    """The checks that run first, regardless of their result."""
     within_s: float = 0.0
-    """How long it may take, if that is longer than usual."""
+    """The time limit, if it is longer than usual."""
 
 
 _AND_START = Occasion.COMMAND | Occasion.START
@@ -284,11 +281,11 @@ CHECKS: Sequence[Check] = (
 
 
 def planned(at: Checkup, on: Occasion) -> list[PlannedCheck]:
-    """Returns the checks of an occasion, one for each model and server that they are about."""
+    """Returns an occasion's checks, one for each model and server that they cover."""
     rows = [(check, subject) for check in CHECKS if check.on & on for subject in check.each(at)]
 
     def ids(names: Iterable[str], subject: str) -> list[str]:
-        """Returns the checks of this run that a check builds on: of the same model, or all if it is about none."""
+        """Returns this run's checks that a check depends on: those of the same model, or all if it isn't about one."""
         return [
             other.id.format(theirs)
             for name in names
@@ -310,7 +307,7 @@ def planned(at: Checkup, on: Occasion) -> list[PlannedCheck]:
 
 
 async def log_start(at: Checkup, *having: str) -> None:
-    """Logs what the checks of a start find that need just these others."""
+    """Logs the findings of startup checks that need exactly these other checks."""
     ready = {check.id for check in CHECKS if set(check.needs) == set(having)}
     (await run_checks([check for check in planned(at, Occasion.START) if check.id in ready])).log()
 
@@ -323,10 +320,10 @@ async def checked(
     env_file: Path | None = None,
     only: AbstractSet[str] | None = None,
 ) -> CheckReport:
-    """Returns the report on these settings, which may come from `env_file`.
+    """Returns the report on these settings, which might come from `env_file`.
 
-    `probe` is a channel to post in, `probe_models` has models call a tool. `only`: the ids of the checks to make;
-    None: all.
+    `probe`: a channel to post in. `probe_models`: whether to have models call a tool. `only`: the IDs of the checks to
+    make, or None for all.
     """
     on = Occasion.COMMAND
     on |= Occasion.PROBE if probe is not None else on
@@ -336,7 +333,7 @@ async def checked(
 
 
 async def log_findings(ours: Settings, on: Occasion, env_file: Path | None = None) -> None:
-    """Logs what the checks of an occasion find about these settings, which may come from `env_file`."""
+    """Logs the findings of an occasion's checks for these settings, which might come from `env_file`."""
     async with _opened(ours, env_file) as at:
         (await run_checks(planned(at, on))).log()
 

@@ -1,8 +1,8 @@
-"""What checks find, the report of a run as text, JSON and log lines, and the runner.
+"""Findings, the report of a run as text, JSON and log lines, and the runner.
 
-A finding says what is wrong and what to do about it; both stand beside the check that found it. The checks of a run go
-side by side, each within its time, and every one is reported. A check that needs another one waits for it, and is
-skipped if that one failed. A check that raises something unforeseen is a failed check, and the others go on.
+A finding states what is wrong and how to fix it; both are written next to the check. The checks of a run are made
+concurrently, each with a time limit, and every one is reported. A check waits for the checks it needs, and is skipped
+if one failed. A check that raises an unexpected exception counts as failed, and the others continue.
 """
 
 import asyncio
@@ -18,21 +18,19 @@ from bot.errors import TypistError, trace_of
 log = logging.getLogger(__name__)
 
 SETTINGS = "settings"
-"""The id of the settings' check: the only one made if they are invalid."""
+"""The ID of the settings check, the only one made if the settings are invalid."""
 SETTINGS_FIX = "See .env.example for all settings."
 SLACK_SILENT = "Slack does not answer in time"
 
 
 class CheckStatus(StrEnum):
-    """What became of a check."""
-
     OK = "ok"
     WARN = "warn"
-    """A feature does not work, or something will fail later."""
+    """A feature doesn't work, or something will fail later."""
     FAIL = "fail"
-    """Questions stay unanswered until somebody fixes it."""
+    """Questions stay unanswered until someone fixes it."""
     SKIPPED = "skipped"
-    """The check could not be made, or nobody asked for it."""
+    """The check couldn't be made, or wasn't requested."""
 
 
 _MARKS: Mapping[CheckStatus, str] = {
@@ -45,25 +43,25 @@ _MARKS: Mapping[CheckStatus, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found. No part of it holds a secret."""
+    """The result of a check. It never contains a secret."""
 
     status: CheckStatus
     message: str
-    """For a check that was skipped, "": it wasn't made because of `cause`."""
+    """Can be "" for a skipped check: it wasn't made because of `cause`."""
     fix: str = ""
-    """The remedy, "" if none is needed."""
+    """The remedy, or "" if none is needed."""
     cause: str = ""
-    """Why checks that need this one are not made, as a clause; "": because it did not pass."""
+    """Why checks that need this one aren't made, as a clause; "" if because it didn't pass."""
     details: Sequence[str] = ()
-    """Further lines, for the report only."""
+    """Further lines, only for the report."""
     people: AbstractSet[str] = frozenset()
-    """The IDs of people in the message. As admins, they aren't told of it."""
+    """The IDs of people in the message. If they are admins, they aren't notified of it."""
     is_notable: bool = False
-    """Whether the log has it at the start although nothing is wrong."""
+    """Whether it is logged at startup although nothing is wrong."""
     is_made: bool = True
-    """False if the check took too long, or failed itself: then admins aren't told in Slack."""
+    """False if the check timed out or failed itself. Admins aren't notified in Slack then."""
     id: str = ""
-    """The check's, which the runner sets."""
+    """The check's ID, set by the runner."""
 
     @property
     def passed(self) -> bool:
@@ -72,12 +70,11 @@ class Finding:
 
     @property
     def is_problem(self) -> bool:
-        """Whether something has to be done about it."""
         return self.status in (CheckStatus.WARN, CheckStatus.FAIL)
 
     @property
     def text(self) -> str:
-        """The message, with the details on lines of their own."""
+        """The message, followed by the details on separate lines."""
         return "\n".join((self.message, *self.details))
 
     @property
@@ -88,7 +85,7 @@ class Finding:
     def lines(self) -> list[str]:
         """Returns lines for the report: the text with its mark, and the remedy below.
 
-        Names from Slack and from servers lose what a terminal would obey.
+        Characters that a terminal would interpret are removed from names of Slack and servers.
         """
         first, *others = visible(self.text).splitlines()
         remedy = [f"  → {visible(self.fix)}"] if self.fix else []
@@ -101,22 +98,22 @@ def ok(message: str, *details: str, is_notable: bool = False) -> Finding:
 
 
 def warn(message: str, fix: str, *details: str) -> Finding:
-    """Returns the finding of something that limits a feature."""
+    """Returns a finding that limits a feature."""
     return Finding(CheckStatus.WARN, message, fix, details=details)
 
 
 def fail(message: str, fix: str) -> Finding:
-    """Returns the finding of something that must be fixed."""
+    """Returns a finding that must be fixed."""
     return Finding(CheckStatus.FAIL, message, fix)
 
 
 def skipped(reason: str) -> Finding:
-    """Returns the finding of a check that was not made."""
+    """Returns the finding of a check that wasn't made."""
     return Finding(CheckStatus.SKIPPED, reason)
 
 
 def skipped_because(cause: str) -> Finding:
-    """Returns the finding of a check that was not made for the same cause as another one, a clause."""
+    """Returns the finding of a check that wasn't made for the same cause, a clause, as another one."""
     return Finding(CheckStatus.SKIPPED, "", cause=cause)
 
 
@@ -128,19 +125,17 @@ class CheckReport:
 
     @property
     def is_ok(self) -> bool:
-        """Whether nothing must be fixed."""
         return not any(check.status is CheckStatus.FAIL for check in self.checks)
 
     @property
     def for_people(self) -> Sequence[Finding]:
-        """The findings without those that would say the same again: people read of one cause once."""
+        """The findings without duplicates, so that people read about each cause once."""
         first: dict[tuple[str, str], Finding] = {}
         for check in self.checks:
             first.setdefault((check.text, check.fix), check)
         return list(first.values())
 
     def text(self) -> str:
-        """Returns the report for people."""
         found = self.for_people
         lines = [line for check in found for line in check.lines()]
         shown = (CheckStatus.FAIL, CheckStatus.WARN, CheckStatus.SKIPPED)
@@ -152,7 +147,7 @@ class CheckReport:
         return {"ok": self.is_ok, "checks": checks}
 
     def log(self) -> None:
-        """Logs what is wrong or worth a note."""
+        """Logs problems and notable findings."""
         for finding in self.for_people:
             if finding.is_problem or finding.is_notable:
                 level = logging.WARNING if finding.is_problem else logging.INFO
@@ -171,37 +166,37 @@ def _summary(failed: int, warned: int, skipped: int) -> str:
 
 
 WITHIN_S = 12.0
-"""How long one check may take."""
+"""The time limit for one check."""
 ANSWER_WITHIN_S = 8.0
-"""How long a check waits for Slack or the database. Less, so that it can say what did not come."""
+"""How long a check waits for Slack or the database: less than WITHIN_S, so that it can report what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCheck:
-    """One check of a run, and what it builds on. Checks that aren't part of the run count as passed."""
+    """One check of a run, and its dependencies. Checks that aren't part of the run count as passed."""
 
     id: str
     name: str
-    """What it is about, in the words of other lines."""
+    """The subject, as other lines refer to it."""
     look: Callable[[], Awaitable[Finding]]
     needs: Sequence[str] = ()
     """The checks without which this one is skipped."""
     after: Sequence[str] = ()
-    """The checks that come first, whatever they find."""
+    """The checks that run first, regardless of their result."""
     within_s: float = 0.0
-    """How long it may take, if that is longer than WITHIN_S."""
+    """The time limit, if it is longer than WITHIN_S."""
 
 
 async def run_checks(checks: Sequence[PlannedCheck]) -> CheckReport:
     """Returns the report, in the order of the checks."""
     tasks: dict[str, asyncio.Task[Finding]] = {}
     names = {check.id: check.name for check in checks}
-    # None of them runs before all of them are there.
+    # No task runs before all have been created.
     tasks |= {check.id: asyncio.create_task(_found(check, names, tasks)) for check in checks}
     try:
         return CheckReport([await task for task in tasks.values()])
     finally:
-        # Somebody may have pressed Ctrl-C.
+        # Someone might have pressed Ctrl-C.
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
@@ -233,13 +228,13 @@ async def _look(check: PlannedCheck) -> Finding:
     except TimeoutError:
         fix = "Check the network, a proxy or a firewall, and the server. Then check again."
         late = replace(fail(f"No answer in time: {check.name}.", fix), is_made=False)
-        # Whatever was asked: a Slack that answers nothing is one problem.
+        # Regardless of the call: if Slack answers nothing, that is one problem.
         of_slack = check.id.startswith("slack.")
         return replace(late, message=f"{SLACK_SILENT}.", cause=SLACK_SILENT) if of_slack else late
     except TypistError as error:
         return replace(fail(str(error), SETTINGS_FIX), is_made=False)
     except Exception as error:
-        # Its message may quote a secret.
+        # The exception's message might contain a secret.
         message = f"A check failed unexpectedly ({trace_of(error)}): {check.name}."
         return replace(
             fail(message, "This is a bug in Typist's check. The rest of the report is valid."), is_made=False

@@ -1,4 +1,4 @@
-"""Checks of MCP servers: each is started or reached, and lists its tools."""
+"""MCP server checks: each server is started or reached, and lists its tools."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from bot.mcp.definitions import ListedTool
 
 MCP_WITHIN_S = 11.0
-"""Longer than a server takes that ignores the newest protocol, and shorter than the bound of any check."""
+"""Longer than a server that ignores the newest protocol takes, and shorter than the time limit of any check."""
 UNTIL = "Until it works, answers don't use its tools."
 
 
 async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str]]], keys: Sequence[str]) -> Finding:
-    """Counts the accounts that BOT_SECRET_KEYS opens, and those for which an older key has to stay.
+    """Counts the accounts that BOT_SECRET_KEYS opens, and those that still need an older key.
 
     `read` returns the secrets of all accounts.
     """
     secrets = await read()
     if not secrets:
         return ok("Nobody is signed in to an MCP server.")
-    # Only now: it imports cryptography.
+    # Imported here because it loads cryptography.
     from bot.accounts.vault import Vault
 
     places = [Vault(keys).key_of(secret) if keys else None for secret in secrets]
@@ -44,22 +44,22 @@ async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str]]], keys: Seq
 
 
 class ServerChecks:
-    """Checks the MCP servers: each alone, and what models are offered where several are used together."""
+    """Checks each MCP server alone, and the tools offered to models where several are used together."""
 
     def __init__(
         self, setup: McpSetup, clock: Clock, price: Callable[[Sequence[ToolDefinition]], str], *, has_keys: bool
     ) -> None:
-        """`price` returns what definitions cost."""
+        """`price` returns the cost of definitions."""
         self._setup = setup
         self._price = price
         self._has_keys = has_keys
         self._clock = clock
         self._tools: dict[str, ServerTools] = {}
-        """The tools of the servers that have listed them, by the server's name."""
+        """Tools by server name, for servers that have listed them."""
 
     async def server(self, name: str) -> Finding:
-        """Lists a server's tools with their rules. Rules and tools that have no effect are a warning."""
-        # Only now: they need the extra mcp.
+        """Lists a server's tools with their rules. Rules and tools without effect are a warning."""
+        # Imported here because they need the extra mcp.
         from bot.mcp.definitions import offered_names
         from bot.mcp.sentences import DOWN_NO_ANSWER, DOWN_SIGN_IN
         from bot.mcp.server import ServerDown, open_servers
@@ -93,9 +93,9 @@ class ServerChecks:
         return f", {price}" if price else ""
 
     async def _sign_in(self, server: str, transport: HttpTransport, *, is_named: bool) -> Finding | None:
-        """Says whether people can sign in to a server, and what is missing. Nothing is registered.
+        """Reports whether people can sign in to a server, and what is missing. Registers nothing.
 
-        `is_named`: whether the server says that people can. If not, None if they can't.
+        `is_named`: whether the server reports that people can sign in. If it doesn't and they can't, returns None.
         """
         from bot.accounts.oauth import SignInFailed, discovered, known_by
 
@@ -133,9 +133,9 @@ class ServerChecks:
         return ok(f"{server}: people sign in to the MCP server, at {at.issuer}. {known}. {how}")
 
     async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]]]]) -> Finding:
-        """Counts the tools that a model is offered in direct messages and in channels, of all servers there.
+        """Counts the tools of all servers that a model is offered in direct messages and in channels.
 
-        `chosen` returns the servers of the channels that use some. Before the first one does, all servers count.
+        `chosen` returns the servers of the channels that use any. Before the first one does, all servers count.
         """
         channels = {f"channel {channel_id}": names for channel_id, names in (await chosen()).items()}
         places: dict[str, Collection[str]] = {"direct messages": self._setup.in_direct_messages}
@@ -149,7 +149,7 @@ class ServerChecks:
         for servers, named in alike.items():
             together = tools_together(self._tools[name] for name in servers)
             most = max(most, together.offered, key=len)
-            # A server's own line names those that are left out by themselves.
+            # A server's own line lists tools that are left out by themselves.
             alone = {tool for name in servers for tool in self._tools[name].left_out}
             if too_many := [tool for tool in together.left_out if tool not in alone]:
                 problems.append(_left_out(named, together.counts, too_many))
@@ -165,7 +165,7 @@ class ServerChecks:
 
 
 def _down(config: ServerConfig, reason: str) -> Finding:
-    """Returns the finding of a server that can't be used; `reason` is that of the log."""
+    """Returns the finding of a server that can't be used. `reason`: as in the log."""
     if isinstance(config.transport, StdioTransport):
         fix = (
             "Run the command of this server by hand, with the environment in BOT_MCP_CONFIG, and see what it says. "
@@ -180,7 +180,7 @@ def _down(config: ServerConfig, reason: str) -> Finding:
 def _tool_problems(
     server: str, named: "Mapping[str, ListedTool]", tools: ServerTools, ruled: Collection[str]
 ) -> list[tuple[str, str]]:
-    """Returns rules and tools that have no effect, each with its remedy. `ruled`: the tools that rules name."""
+    """Returns rules and tools without effect, each with its remedy. `ruled`: the tools that have rules."""
     problems = []
     if missing := sorted(ruled - named.keys()):
         problems.append(
@@ -203,7 +203,7 @@ def _tool_problems(
 
 
 def _left_out(places: Sequence[str], counts: Mapping[str, int], left_out: Sequence[str]) -> str:
-    """Says which tools are left out in places that use the same servers; `counts`: the tools of each."""
+    """Lists the tools left out where the same servers are used. `counts`: the number of tools by server."""
     servers = ", ".join(f"{server} has {count}" for server, count in counts.items())
     named = ", ".join([*places[:5], *([f"{more} more"] if (more := len(places) - 5) > 0 else [])])
     return f"{named}: more tools than models are offered ({servers}). Left out: {', '.join(left_out)}."

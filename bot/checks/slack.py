@@ -1,12 +1,12 @@
-"""Checks of the app in Slack: tokens, scopes, Socket Mode, the manifest, and events.
+"""Checks of the Slack app: tokens, scopes, Socket Mode, the manifest, and events.
 
-Slack tells a bot token little of how its app is set up: not which events it is subscribed to, nor whether its Messages
-tab is on. With a configuration token, the whole manifest is compared. Without one, a probe shows whether events arrive:
-it posts a message, waits for the event of that message, and deletes it.
+A bot token can't see much of its app's setup: neither its event subscriptions nor whether the Messages tab is on. With
+a configuration token, the whole manifest is compared. Without one, a probe shows whether events arrive: it posts a
+message, waits for the message's event, and deletes it.
 
-The checks open a socket of their own. Slack sends each event to one of an app's connections, so a bot that runs may get
-the probe's event, and this socket may get one that was meant for the bot. This socket acknowledges the probe's event
-and nothing else: Slack delivers the others again, to another connection.
+The checks open a separate socket. Slack sends each event to one of an app's connections, so a running bot might get the
+probe's event, and this socket might get an event meant for the bot. This socket acknowledges only the probe's event:
+Slack delivers the others again, to another connection.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ APP_UNKNOWN = "Slack did not say which app a token belongs to."
 PROBE = "I'm checking that events arrive. I'll delete this message in a moment."
 UNREACHABLE, UNAVAILABLE = "Slack can't be reached", "Slack can't take calls right now"
 _ERROR_NAME = re.compile("[a-z_]+")
-"""Slack's own names. Those that Typist gives to answers that aren't Slack's are written in another way."""
+"""Slack's own error names. Names that Typist gives to responses that aren't Slack's have a different form."""
 
 SCOPE_LOSSES: Mapping[str, str] = {
     "app_mentions:read": "mentions are not answered",
@@ -98,7 +98,7 @@ SCOPE_LOSSES: Mapping[str, str] = {
     "users:read.email": "nobody has access by a domain of BOT_ALLOW_USERS",
     "users:read": "Typist can't tell members from guests, and denies access to everyone",
 }
-"""What does not work without a scope."""
+"""What doesn't work without a scope."""
 
 _TOKEN_FIXES: Mapping[str, str] = {
     **dict.fromkeys(("account_inactive", "app_uninstalled", "bot_removed", "token_revoked"), REINSTALL_FIX),
@@ -156,7 +156,7 @@ def check_clock(installation: Installation, now_s: float) -> Finding:
     if installation.slack_time_s is None:
         return skipped("Slack's response had no usable Date header.")
     skew_s = now_s - installation.slack_time_s
-    # Slack tells its time in whole seconds, and the answer took a moment.
+    # Slack reports whole seconds, and the response took a moment.
     if abs(skew_s) < 2:
         return ok("This machine's clock agrees with Slack's.")
     about_s = f"{abs(skew_s):.0f}" if abs(skew_s) < 10 else f"about {round(abs(skew_s), -1):.0f}"
@@ -169,7 +169,7 @@ def check_clock(installation: Installation, now_s: float) -> Finding:
 
 
 async def check_named(slack: SlackClient, team_id: str, admins: Collection[str], rules: AccessRules) -> Finding:
-    """Looks for the people and channels of BOT_ADMINS, BOT_ALLOW_USERS and BOT_ALLOW_CHANNELS."""
+    """Looks up the people and channels in BOT_ADMINS, BOT_ALLOW_USERS and BOT_ALLOW_CHANNELS."""
     try:
         kinds = await kinds_by_id(slack, {*admins, *rules.people}, team_id)
         channels = [one for one in sorted(rules.allow_channels) if not await is_open(slack, one)]
@@ -190,51 +190,51 @@ async def check_named(slack: SlackClient, team_id: str, admins: Collection[str],
 
 
 def refuse_organization(installation: Installation) -> None:
-    """Raises SlackSetupError for the token of an organization, whose members would all count as outsiders."""
+    """Raises SlackSetupError for an organization's token, because all members would count as outsiders."""
     if installation.is_organization:
         raise SlackSetupError(f"{ORGANIZATION} {ORGANIZATION_FIX}")
 
 
 def bot_token_fix(error: str) -> str:
-    """Returns what to do about a bot token that Slack refuses. `error`: Slack's name for the reason."""
+    """Returns the fix for a bot token that Slack refuses. `error`: Slack's name for the reason."""
     return _TOKEN_FIXES.get(error, TOKEN_FIX)
 
 
 def app_token_fix(error: str) -> str:
-    """Returns what to do about an app-level token that Slack refuses."""
+    """Returns the fix for an app-level token that Slack refuses."""
     if error in ("invalid_auth", "not_allowed_token_type"):
-        # Slack doesn't document what it answers while Socket Mode is off: both were seen.
+        # Slack doesn't document its response while Socket Mode is off; both were observed.
         return f"{APP_TOKEN_FIX} {SOCKET_MODE_FIX}"
     if error in ("missing_scope", "token_revoked", "token_expired"):
-        # Installing the app again renews the bot token only.
+        # Installing the app again renews only the bot token.
         return APP_TOKEN_FIX
     return _TOKEN_FIXES.get(error, APP_TOKEN_FIX)
 
 
 def new_app_fix(error: str) -> str:
-    """Returns what to do about an app that Slack doesn't create with a configuration token."""
+    """Returns the fix if Slack doesn't create an app with a configuration token."""
     if error in _TOKEN_FIXES or error == "invalid_auth":
         return CONFIG_FIX
     return "Create it at Slack's page instead, unless api.slack.com/apps shows it already."
 
 
 def post_fix(error: str) -> str:
-    """Returns what to do about a message that Slack refuses."""
+    """Returns the fix for a message that Slack refuses."""
     if error.startswith("restricted_action"):
         return POLICY_FIX
     return _POST_FIXES.get(error, _TOKEN_FIXES.get(error, TRY_LATER_FIX))
 
 
 def connections_open(others: int) -> str:
-    """Returns how many connections the app has besides this one, as a clause."""
+    """Returns the number of the app's other connections, as a clause."""
     return "1 other connection is open" if others == 1 else f"{others} other connections are open"
 
 
 @dataclass
 class SlackChecks:
-    """Checks one app. Each method is one check, and says in its name's order what it builds on.
+    """Checks one app. Each method is one check, and its docstring states which checks it depends on.
 
-    `app` calls with the app-level token, `config` with the configuration token, if there is one.
+    `app` uses the app-level token, and `config` the configuration token, if there is one.
     """
 
     bot: SlackClient
@@ -249,12 +249,12 @@ class SlackChecks:
     _socket_url: str = field(default="", init=False)
     _socket: "CheckSocket | None" = field(default=None, init=False)
     _probe: tuple[str, str] = field(default=("", ""), init=False)
-    """The channel and the ts of the probe's message."""
+    """The channel and ts of the probe's message."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
     @property
     def installation(self) -> Installation:
-        """What auth.test told, once the bot token was accepted."""
+        """The response of auth.test, once the bot token was accepted."""
         assert self._installation is not None
         return self._installation
 
@@ -263,7 +263,7 @@ class SlackChecks:
         self._installation = installation
 
     async def close(self) -> None:
-        """Closes the socket. If a probe was interrupted, its message is deleted."""
+        """Closes the socket, and deletes the message of an interrupted probe."""
         if self._probe[1]:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -271,7 +271,7 @@ class SlackChecks:
         await self._stack.aclose()
 
     async def bot_token(self) -> Finding:
-        """Asks who the bot is."""
+        """Looks up the bot's identity."""
 
         async def ask() -> Finding:
             self._installation = installation = await self.bot.installation()
@@ -287,7 +287,7 @@ class SlackChecks:
         return check_scopes(self.installation, extra=self.extra)
 
     async def user_groups(self, groups: Collection[str]) -> Finding:
-        """Looks for the user groups of BOT_ALLOW_USERS, after `scopes`."""
+        """Looks up the user groups in BOT_ALLOW_USERS, after `scopes`."""
         try:
             people = await read_groups(self.bot, groups)
             missing = ", ".join(sorted(set(groups) - people.keys()))
@@ -300,7 +300,7 @@ class SlackChecks:
         return ok(f"People of user groups: {sizes}.")
 
     async def named(self, admins: Collection[str], rules: AccessRules) -> Finding:
-        """Looks for the people and channels of the settings, after `scopes`."""
+        """Looks up the people and channels in the settings, after `scopes`."""
         return await check_named(self.bot, self.installation.identity.team_id, admins, rules)
 
     async def clocks(self) -> Finding:
@@ -308,7 +308,7 @@ class SlackChecks:
         return check_clock(self.installation, self.clock.now())
 
     async def app_token(self) -> Finding:
-        """Asks for the address of a socket."""
+        """Requests a socket URL."""
 
         async def ask() -> Finding:
             self._socket_url = str((await self.app.call("apps.connections.open")).get("url", ""))
@@ -353,7 +353,7 @@ class SlackChecks:
     async def connections(self, living: Callable[[], Awaitable[int | None]]) -> Finding:
         """Compares the app's connections with those of the database's processes, after `socket_mode`.
 
-        `living` returns how many processes run with the database, None if it doesn't say.
+        `living` returns the number of processes running with the database, or None if it can't be read.
         """
         assert self._socket is not None
         processes = await living()
@@ -403,7 +403,7 @@ class SlackChecks:
                 return ok("The app's manifest has everything that Typist needs.")
             severity = fail if any(problem.is_essential for problem in problems) else warn
             rotates = any("token_rotation" in problem.where for problem in problems)
-            # Slack doesn't let anybody turn it off again.
+            # Slack doesn't allow turning it off again.
             fix = EXPIRED_FIX if rotates else MANIFEST_FIX
             return severity(f"The app's manifest differs: {'; '.join(map(str, problems))}.", fix)
 
@@ -448,7 +448,7 @@ class SlackChecks:
         return ok("The probe's message is deleted.")
 
     async def _find_bot_app_id(self) -> str:
-        """Returns the app that the bot token belongs to, "" where Slack doesn't tell."""
+        """Returns the ID of the bot token's app, or "" if Slack doesn't report it."""
         if not self._bot_app_id and self._installation is not None:
             try:
                 answer = await self.bot.call("bots.info", bot=self._installation.identity.bot_id)
@@ -458,23 +458,23 @@ class SlackChecks:
         return self._bot_app_id
 
     def _socket_app_id(self) -> str:
-        """Returns the app that the app-level token belongs to, by Slack's hello or else by the socket's address."""
+        """Returns the ID of the app-level token's app, from Slack's hello or else from the socket's URL."""
         if self._socket is not None and self._socket.app_id:
             return self._socket.app_id
         return parse_qs(urlsplit(self._socket_url).query).get("app_id", [""])[0]
 
 
 class CheckSocket:
-    """A socket that said hello, and keeps note of the messages whose events arrive."""
+    """A socket that has received hello, and records the messages whose events arrive."""
 
     def __init__(self, connection: aiohttp.ClientWebSocketResponse, hello: dict[str, Any]) -> None:
         count = hello.get("num_connections")
         self.others = count - 1 if isinstance(count, int) else 0
-        """How many connections the app has besides this one."""
+        """The number of the app's other connections."""
         self.app_id = string(json_object(hello, "connection_info"), "app_id")
         self._connection = connection
         self._events: dict[str, str] = {}
-        """Envelope ids by the ts of the message."""
+        """Envelope IDs by message ts."""
         self._arrived = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
 
@@ -491,7 +491,6 @@ class CheckSocket:
         return True
 
     async def close(self) -> None:
-        """Stops reading."""
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
 
@@ -510,7 +509,7 @@ async def _refused_as(
     check: Callable[[], Awaitable[Finding]],
     severity: Callable[[str, str], Finding] = fail,
 ) -> Finding:
-    """Makes a check, or reports by `severity` why Slack refused its call."""
+    """Makes a check, or reports with `severity` why Slack refused its call."""
     try:
         return await check()
     except (RateLimited, Refused) as error:
@@ -532,7 +531,7 @@ def _no_hello(received: str) -> Finding:
 
 
 def _error_of(error: RateLimited | Refused) -> str:
-    """Returns Slack's name for an error; a missing scope's own name follows it in brackets."""
+    """Returns Slack's name for an error, without the missing scope that follows it in parentheses."""
     return "ratelimited" if isinstance(error, RateLimited) else error.error.partition(" (")[0]
 
 
