@@ -1,6 +1,6 @@
-"""Listeners for what people press, type and submit: buttons, the slash command, the message shortcut, and modals.
+"""Listeners for user input: buttons, the slash command, the message shortcut, and modals.
 
-Slack doesn't send these payloads again, so each failure is reported to the person.
+Slack doesn't resend these payloads, so every failure is reported to the person.
 """
 
 import asyncio
@@ -49,11 +49,11 @@ from handlers.payloads import (
 )
 
 COMMAND = re.compile(".*")
-"""Slack sends the app its own commands only, and the manifest may name the command in another way."""
+"""Slack sends only the app's own commands, and the manifest can use another command name."""
 WITHIN_S = 2.5
-"""Slack waits three seconds for an acknowledgment, and a trigger is valid no longer."""
+"""Slack waits three seconds for an acknowledgment, and a trigger expires after the same time."""
 SAVED_WITHIN_S = 300.0
-"""For what follows a modal that is saved: a server is asked for minutes whether a person has confirmed a code."""
+"""The time limit for work after saving a modal: a server is polled until a person has confirmed a code."""
 
 log = logging.getLogger(__name__)
 
@@ -102,16 +102,16 @@ def register_commands(app: AsyncApp, commands: SlashCommands, questions: Message
     app.command(COMMAND)(on_command)
     app.shortcut(ASK_ABOUT)(_press_listener(shortcut_used))
     register_modal(app, SETTINGS, commands.save)
-    # A question that is on record, although an error was shown, is asked once, however often the modal is submitted.
+    # A question that is recorded although an error was shown is asked once, however often the modal is submitted.
     register_modal(app, ASK_MODAL, questions.ask)
 
 
 def register_settings_button(
     app: AsyncApp, action_id: str, opened: Callable[[str, str, SettingsPlace], Awaitable[None]]
 ) -> None:
-    """Registers the listener for a button in the settings of a place, which opens a modal on top of them.
+    """Registers the listener for a button in a channel's settings, which opens a modal on top of them.
 
-    `opened` is given the person's id, the trigger of the modal, and the place.
+    `opened` is called with the person's ID, the modal's trigger, and the place.
     """
 
     async def on_press(ack: AsyncAck, body: Mapping[str, Any]) -> None:
@@ -125,7 +125,7 @@ def register_settings_button(
 
 
 def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str) -> None:
-    """Registers the listeners for caps in App Home. Once caps are saved, the admin's Home is built again."""
+    """Registers the listeners for caps in App Home. Once caps are saved, the admin's Home is rebuilt."""
 
     async def on_press(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         await ack()
@@ -134,7 +134,7 @@ def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str)
             await _in_time(caps.open(user_id, trigger_id, owner))
         except (TypistError, TimeoutError) as error:
             log.warning("caps not shown to user %s: %s", user_id, error or "it took too long")
-        # The menus of a new Home have forgotten the choice, so the same one can be made again.
+        # The menus of a rebuilt Home have no selection, so the same choice can be made again.
         home.on_opened(user_id)
 
     async def show_in_home(user_id: str, _: SubmittedCaps) -> None:
@@ -146,7 +146,7 @@ def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str)
 
 
 def register_schedules(app: AsyncApp, schedules: Schedules, home: AppHome, team_id: str) -> None:
-    """Registers the listeners for buttons about schedules, and for the modal that changes one."""
+    """Registers the listeners for schedule buttons, and for the modal that changes a schedule."""
 
     async def pressed(press: SchedulePress) -> None:
         await schedules.pressed(press)
@@ -172,8 +172,9 @@ def register_modal(
 ) -> None:
     """Registers the listener for a modal's submission.
 
-    `save` is given the person's id and what they submitted. It returns a sentence about all of it, "" if it is saved,
-    or a sentence for each bad field. `saved` follows in the background: Bolt acknowledges when a listener has ended.
+    `save` is called with the person's ID and the submission. It returns a sentence about the whole submission, "" if it
+    is saved, or a sentence for each invalid field. `saved` runs afterwards in the background, because Bolt acknowledges
+    only when a listener has ended.
     """
     background = Background()
 
@@ -199,9 +200,9 @@ def register_modal(
 def _press_listener(
     work: Callable[[dict[str, Any]], Coroutine[Any, Any, None]],
 ) -> Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]:
-    """Returns a listener that does what a press asks for.
+    """Returns a listener that handles a click.
 
-    Bolt acknowledges when a listener has ended, so what takes longer than Slack waits goes on in the background.
+    Bolt acknowledges when a listener has ended, so work that takes longer than Slack waits continues in the background.
     """
     background = Background()
 

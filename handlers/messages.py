@@ -1,6 +1,6 @@
 """Listeners for events: messages, reactions, App Home, the pane and joins.
 
-Bolt acknowledges an event after its listener returns, so Slack sends a failed one again.
+Bolt acknowledges an event after its listener returns, so Slack resends a failed one.
 """
 
 import logging
@@ -51,10 +51,10 @@ ANY_ACTION_ID = re.compile("")
 def register_messages(
     app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: MessageShortcut, reactions: Reactions
 ) -> None:
-    """Hands mentions and messages to intake, edits and deletions to message edits, and reactions to theirs.
+    """Routes mentions and messages to intake, edits and deletions to message edits, and reactions to `reactions`.
 
-    Payloads without a listener are acknowledged too: otherwise Slack would send an event three more times, and show a
-    person an error for a click or a closed modal. Bolt raises for them, and `on_error` acknowledges them.
+    Payloads without a listener are acknowledged too. Otherwise, Slack would send an event three more times, and show a
+    person an error for a click or a closed modal. Bolt raises for such payloads, and `on_error` acknowledges them.
     """
 
     me = shortcut.workspace.me
@@ -83,7 +83,7 @@ def register_messages(
             await reactions.on_added(reaction, tells=is_first_delivery(event, request.headers, me.user_id))
 
     async def on_options(ack: AsyncAck) -> None:
-        """Returns no options: no menu of Typist requests any, but a forged or outdated one may."""
+        """Returns no options. No menu of Typist requests any, but a forged or outdated one might."""
         await ack(options=[])
 
     app.error(on_error)
@@ -134,7 +134,7 @@ def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, we
 
 
 async def _take_own(event: Mapping[str, Any], team_id: str, shortcut: MessageShortcut) -> None:
-    """Hands on where the bot posted a question for a person. Nothing else that it does is news when it comes back."""
+    """Reports that the bot has posted a question for a person. All other events about its own messages are ignored."""
     if view_id := view_of(event):
         await shortcut.on_question_posted(view_id, message_of(event, team_id))
 
@@ -142,7 +142,7 @@ async def _take_own(event: Mapping[str, Any], team_id: str, shortcut: MessageSho
 async def _take_change(
     event_id: str, event: Mapping[str, Any], team_id: str, intake: Intake, edits: MessageEdits
 ) -> None:
-    """Hands an edit to message edits. The end of another app's stream is no edit: its message is there only now."""
+    """Routes an edit to message edits, and the end of another app's stream, now complete, to intake."""
     before, after = messages_of_edit(event, team_id)
     if after is not None and is_stream_end(event):
         await intake.receive(event_id, after)
@@ -151,9 +151,9 @@ async def _take_change(
 
 
 async def on_error(error: Exception) -> BoltResponse | None:
-    """Leaves a failed event unacknowledged, so that Slack sends it again; unexpected errors get a traceback.
+    """Leaves a failed event unacknowledged, so that Slack resends it; unexpected errors get a traceback.
 
-    A payload that can't be read, or not in time, is acknowledged: it would come back the same.
+    A payload that is invalid or wasn't read in time is acknowledged, because it would fail again.
     """
     if isinstance(error, BoltUnhandledRequestError):
         log.debug("event acknowledged without a listener: %s", error.body.get("type"))
@@ -171,6 +171,6 @@ async def on_error(error: Exception) -> BoltResponse | None:
 
 
 def _raised_by_bolt(error: Exception) -> bool:
-    """Returns whether Bolt's own code failed, which reads the payload before any listener does."""
+    """Returns whether Bolt's own code failed, which reads the payload before any listener."""
     frames = list(traceback.walk_tb(error.__traceback__))
     return bool(frames) and str(frames[-1][0].f_globals.get("__name__")).startswith("slack_bolt.")

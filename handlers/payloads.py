@@ -1,7 +1,7 @@
 """Parses Slack's payloads into our types.
 
-Slack's payloads change without notice. A parser returns values of the declared types or raises PayloadError, whatever
-it is given; such a payload is acknowledged and logged (handlers/messages.py), because it would come back the same.
+Slack's payloads change without notice. For any input, a parser returns values of the declared types or raises
+PayloadError; such a payload is acknowledged and logged (handlers/messages.py), because it would fail again.
 """
 
 import re
@@ -36,14 +36,14 @@ _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 
 
 def parser(parse: Callable[P, T]) -> Callable[P, T]:
-    """Has a parser raise PayloadError for a payload that lacks something, or has another type somewhere."""
+    """Makes a parser raise PayloadError if part of a payload is missing or has another type."""
 
     @wraps(parse)
     def parsed(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return parse(*args, **kwargs)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            # The error's own words may be a person's.
+            # The error's message might contain a person's words.
             raise PayloadError(f"{parse.__name__} can't read the payload: {type(error).__name__}") from error
 
     return parsed
@@ -51,7 +51,6 @@ def parser(parse: Callable[P, T]) -> Callable[P, T]:
 
 @parser
 def event_in(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Returns the event's id and the event in an envelope."""
     return _string(body, "event_id"), _object(body, "event")
 
 
@@ -59,8 +58,8 @@ def event_in(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 def message_of(event: Mapping[str, Any], team_id: str) -> Message:
     """Returns the message in an event of type app_mention or message.
 
-    `team_id` is the bot's: in a channel shared by Slack Connect, the envelope and the message name the workspace that
-    hosts the channel, or the writer's.
+    `team_id` is the bot's: in a Slack Connect channel, the envelope and the message contain the workspace that hosts
+    the channel, or the author's.
     """
     return _message(event, _ts(event, "ts"), team_id)
 
@@ -86,9 +85,10 @@ def _message(event: Mapping[str, Any], ts: str, team_id: str) -> Message:
 
 
 def is_first_delivery(event: Mapping[str, Any], headers: Mapping[str, Sequence[str]], bot_user_id: str) -> bool:
-    """Returns whether no other delivery of the same message came before: true for one of them, in any process.
+    """Returns whether no other delivery of the same message came before. It is true for exactly one delivery, in any
+    process.
 
-    A mention in a channel comes as two events, of which app_mention counts. Slack numbers its later tries of an event.
+    A mention in a channel causes two events, of which app_mention counts. Slack numbers its retries of an event.
     """
     tries = headers.get("x-slack-retry-num") or ["0"]
     is_in_channel = event.get("type") == "message" and event.get("channel_type") != "im"
@@ -97,9 +97,9 @@ def is_first_delivery(event: Mapping[str, Any], headers: Mapping[str, Sequence[s
 
 
 def action_token_of(event: Mapping[str, Any]) -> str:
-    """Returns the token with which Slack can be searched for the message's author, "" if there is none.
+    """Returns the token for searching Slack on behalf of the message's author, or "".
 
-    Slack documents it at the top of the event, and was seen to send it in assistant_thread.
+    Slack documents it at the top level of the event, but was seen to send it in assistant_thread.
     """
     thread = event.get("assistant_thread")
     nested = thread.get("action_token") if isinstance(thread, Mapping) else None
@@ -109,7 +109,7 @@ def action_token_of(event: Mapping[str, Any]) -> str:
 
 @parser
 def edited_ts_of(event: Mapping[str, Any]) -> str:
-    """Returns when the message in an event was edited; "" if it never was."""
+    """Returns when the message in an event was edited, or ""."""
     edited = _object_or_empty(event, "edited")
     return _ts(edited, "ts") if edited.get("ts") is not None else ""
 
@@ -126,20 +126,20 @@ def messages_of_edit(event: Mapping[str, Any], team_id: str) -> tuple[Message, M
 
 
 def is_by(event: Mapping[str, Any], me: Identity) -> bool:
-    """Returns whether the bot itself wrote the message of an event, which may be about an edit or a deletion."""
+    """Returns whether the bot itself wrote the message of an event, which can be about an edit or a deletion."""
     message = event.get("message") or event.get("previous_message") or event
     ids = (message.get("user"), message.get("bot_id")) if isinstance(message, Mapping) else ()
     return me.user_id in ids or me.bot_id in ids
 
 
 def is_growing(event: Mapping[str, Any]) -> bool:
-    """Returns whether an event shows a message that another app still streams: its text isn't there yet."""
+    """Returns whether another app is still streaming the message of an event, so that its text is missing."""
     return event.get("streaming_state") == "in_progress"
 
 
 @parser
 def is_stream_end(event: Mapping[str, Any]) -> bool:
-    """Returns whether an event of subtype message_changed is the end of a stream, which is no edit."""
+    """Returns whether an event of subtype message_changed is the end of a stream rather than an edit."""
     before, after = event.get("previous_message") or {}, _object(event, "message")
     is_completed = after.get("streaming_state") == "completed" and not after.get("edited")
     return is_completed and before.get("streaming_state") != "completed"
@@ -153,7 +153,7 @@ def changed_at(event: Mapping[str, Any]) -> str:
 
 @parser
 def reaction_of(event: Mapping[str, Any]) -> Reaction | None:
-    """Returns the reaction of an event of type reaction_added, None if it isn't to a message."""
+    """Returns the reaction in an event of type reaction_added, or None if it isn't to a message."""
     item = _object(event, "item")
     if _string(item, "type") != "message":
         return None
@@ -164,15 +164,16 @@ def reaction_of(event: Mapping[str, Any]) -> Reaction | None:
 
 @parser
 def join_of(event: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Returns who joined, the channel, and who invited them, "" if nobody did, of type member_joined_channel."""
+    """Returns the new member, the channel, and the inviter or "", in an event of type member_joined_channel."""
     return _string(event, "user"), _string(event, "channel"), _string_or_none(event, "inviter") or ""
 
 
 @parser
 def viewer_of(body: Mapping[str, Any]) -> str:
-    """Returns who views something beside the pane, in an event of type app_context_changed.
+    """Returns the viewer in an event of type app_context_changed.
 
-    The event names nobody; the person is the one in whose name it was delivered. Slack's types for Node do name a user.
+    The event doesn't identify the person, so this is the user it was delivered on behalf of. Slack's types for Node do
+    have a user.
     """
     _, event = event_in(body)
     return _string_or_none(event, "user") or _string(body["authorizations"][0], "user_id")
@@ -186,7 +187,7 @@ def home_tab_of(event: Mapping[str, Any]) -> tuple[str, str, str]:
 
 @parser
 def pane_thread_of(event: Mapping[str, Any]) -> tuple[str, tuple[str, str], str]:
-    """Returns the person, the thread's channel and ts, and the channel in view, of an assistant's thread."""
+    """Returns the person, the thread's channel and ts, and the channel in view, of an assistant thread."""
     thread = _object(event, "assistant_thread")
     place = _string(thread, "channel_id"), _ts(thread, "thread_ts")
     return _string(thread, "user_id"), place, channel_in_view(thread)
@@ -194,14 +195,14 @@ def pane_thread_of(event: Mapping[str, Any]) -> tuple[str, tuple[str, str], str]
 
 @parser
 def stop_of(body: Mapping[str, Any], team_id: str) -> tuple[ThreadKey, str, str]:
-    """Returns the thread, the person and the event's id of a press of Slack's own Stop."""
+    """Returns the thread, the person and the event ID of a click on Slack's own Stop."""
     event_id, event = event_in(body)
     return session_of(body, team_id), _string_or_none(event, "user") or "", event_id
 
 
 @parser
 def session_of(body: Mapping[str, Any], team_id: str) -> ThreadKey:
-    """Returns the thread of an agent's session. One of a channel made for it has no thread."""
+    """Returns the thread of an agent session. A session in a channel made for it has no thread."""
     _, event = event_in(body)
     thread_ts = _ts(event, "thread_ts") if event.get("thread_ts") is not None else None
     return ThreadKey(team_id, _string(event, "channel"), thread_ts)
@@ -209,46 +210,46 @@ def session_of(body: Mapping[str, Any], team_id: str) -> ThreadKey:
 
 @parser
 def invocation_of_command(command: Mapping[str, Any]) -> Invocation:
-    """Returns who used the slash command, and where."""
+    """Returns the user and place of a slash command."""
     user_id, channel_id = _string(command, "user_id"), _string(command, "channel_id")
     return Invocation(user_id, channel_id, _string(command, "trigger_id"), _string(command, "response_url"))
 
 
 @parser
 def command_of(command: Mapping[str, Any]) -> TypedCommand:
-    """Returns what somebody typed: the command's name, as the manifest has it, and the text behind it."""
+    """Returns the typed command: its name as in the manifest, and the text after it."""
     return TypedCommand(_string(command, "command"), _string_or_none(command, "text") or "")
 
 
 @parser
 def invocation_of_shortcut(shortcut: Mapping[str, Any]) -> Invocation:
-    """Returns who used the message shortcut, and where."""
+    """Returns the user and place of a message shortcut."""
     user_id, channel_id = _string(shortcut["user"], "id"), _string(shortcut["channel"], "id")
     return Invocation(user_id, channel_id, _string(shortcut, "trigger_id"), _string(shortcut, "response_url"))
 
 
 @parser
 def message_of_shortcut(shortcut: Mapping[str, Any], team_id: str) -> Message:
-    """Returns the message that the shortcut was used on; `team_id` is the bot's."""
+    """Returns the message that the shortcut was used on. `team_id`: the bot's."""
     return message_of({**_object(shortcut, "message"), "channel": shortcut["channel"]["id"]}, team_id)
 
 
 @parser
 def submission_in(body: Mapping[str, Any], modal: Modal[..., S]) -> tuple[str, S]:
-    """Returns who submitted a modal, and what."""
+    """Returns the person who submitted a modal, and the submission."""
     return _string(_object(body, "user"), "id"), modal.read(_object(body, "view"))
 
 
 @parser
 def settings_press_of(body: Mapping[str, Any]) -> tuple[str, str, SettingsPlace]:
-    """Returns who pressed a button in the settings of a place, the trigger of a modal, and the place."""
+    """Returns the person who clicked a button in settings, a modal's trigger, and the settings' place."""
     user_id, trigger_id = _string(_object(body, "user"), "id"), _string(body, "trigger_id")
     return user_id, trigger_id, place_in(_object(body, "view"))
 
 
 @parser
 def caps_press_of(body: Mapping[str, Any], team_id: str) -> tuple[str, str, CapOwner]:
-    """Returns who wants to see caps in App Home, the trigger of a modal, and whose caps."""
+    """Returns the person who opens caps in App Home, a modal's trigger, and the caps' owner."""
     action = body["actions"][0]
     match action["action_id"]:
         case home.SET_PERSON_CAPS:
@@ -262,7 +263,7 @@ def caps_press_of(body: Mapping[str, Any], team_id: str) -> tuple[str, str, CapO
 
 @parser
 def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
-    """Returns the press of a button about schedules: in a message, a modal or App Home."""
+    """Returns the click on a schedule button: in a message, a modal or App Home."""
     action, view = body["actions"][0], _object_or_empty(body, "view")
     kind, value = ScheduleAction(action["action_id"]), _string_or_none(action, "value") or ""
     is_list, in_modal = kind is ScheduleAction.LIST, view.get("type") == "modal"
@@ -281,7 +282,7 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
 
 
 def channel_in_view(holder: Mapping[str, Any]) -> str:
-    """Returns the channel that a person views beside the pane, "" if none; events of both views are understood."""
+    """Returns the channel that a person is viewing beside the pane, or "". Supports the events of both views."""
     match holder.get("context"):
         case {"channel_id": str(channel_id)} if channel_id:
             return channel_id
@@ -299,14 +300,14 @@ def channel_in_view(holder: Mapping[str, Any]) -> str:
 
 @parser
 def press_of(body: Mapping[str, Any], team_id: str) -> Press:
-    """Returns the press of a button, in a payload of type block_actions."""
+    """Returns the click in a payload of type block_actions."""
     action = body["actions"][0]
     return Press(
         action=ReplyAction(action["action_id"].partition("-")[0]),
         thread=_pressed_in(body, team_id),
         message_ts=_pressed_message(body),
         user_id=_string(_object(body, "user"), "id"),
-        # Of a menu, the value that was chosen.
+        # For a menu, the selected value.
         value=_string_or_none(action, "value")
         or _string_or_none(_object_or_empty(action, "selected_option"), "value")
         or "",
@@ -320,18 +321,18 @@ def _pressed_message(body: Mapping[str, Any]) -> str:
 
 
 def _pressed_in(body: Mapping[str, Any], team_id: str) -> ThreadKey:
-    """Returns the thread of the message whose button was pressed."""
+    """Returns the thread of the message whose button was clicked."""
     container = _object_or_empty(body, "container")
     thread_ts = container.get("thread_ts") or _object_or_empty(body, "message").get("thread_ts")
     channel_id = _string_or_none(container, "channel_id") or _string_or_none(_object_or_empty(body, "channel"), "id")
-    # In a direct message, a message with replies names itself as the root of its thread.
+    # In a direct message, a message with replies has itself as the root of its thread.
     is_in_thread = thread_ts is not None and thread_ts != container.get("message_ts")
     return ThreadKey(team_id, channel_id or "", _ts({"ts": thread_ts}, "ts") if is_in_thread else None)
 
 
 @parser
 def reason_press_of(body: Mapping[str, Any], team_id: str) -> Press:
-    """Returns the press of a reason below the response to 👎, which names the message of the answer."""
+    """Returns the click on a reason below the response to 👎. Its message is the answer's."""
     press = press_of(body, team_id)
     action = body["actions"][0]
     reason = _string(action, "action_id").partition("-")[2]
@@ -340,7 +341,7 @@ def reason_press_of(body: Mapping[str, Any], team_id: str) -> Press:
 
 @parser
 def suggestion_press_of(body: Mapping[str, Any]) -> SuggestionPress:
-    """Returns the press of a suggested prompt, in a message or in App Home."""
+    """Returns the click on a suggested prompt, in a message or in App Home."""
     action = body["actions"][0]
     container = _object_or_empty(body, "container")
     return SuggestionPress(
@@ -356,7 +357,7 @@ def suggestion_press_of(body: Mapping[str, Any]) -> SuggestionPress:
 
 @parser
 def quiet_press_of(body: Mapping[str, Any], team_id: str) -> QuietPress:
-    """Returns the press of the button that quiets a thread. Ephemeral messages name their thread in the container."""
+    """Returns the click on the button that quiets a thread. For ephemeral messages, the container has the thread."""
     container = _object(body, "container")
     thread = ThreadKey(team_id, _string(container, "channel_id"), _ts(container, "thread_ts"))
     user_id = _string(_object(body, "user"), "id")
