@@ -147,7 +147,6 @@ def is_stream_end(event: Mapping[str, Any]) -> bool:
 
 @parser
 def changed_at(event: Mapping[str, Any]) -> str:
-    """Returns when a message was edited, in an event of subtype message_changed."""
     return _ts(event, "ts")
 
 
@@ -210,7 +209,6 @@ def session_of(body: Mapping[str, Any], team_id: str) -> ThreadKey:
 
 @parser
 def invocation_of_command(command: Mapping[str, Any]) -> Invocation:
-    """Returns the user and place of a slash command."""
     user_id, channel_id = _string(command, "user_id"), _string(command, "channel_id")
     return Invocation(user_id, channel_id, _string(command, "trigger_id"), _string(command, "response_url"))
 
@@ -223,7 +221,6 @@ def command_of(command: Mapping[str, Any]) -> TypedCommand:
 
 @parser
 def invocation_of_shortcut(shortcut: Mapping[str, Any]) -> Invocation:
-    """Returns the user and place of a message shortcut."""
     user_id, channel_id = _string(shortcut["user"], "id"), _string(shortcut["channel"], "id")
     return Invocation(user_id, channel_id, _string(shortcut, "trigger_id"), _string(shortcut, "response_url"))
 
@@ -236,7 +233,6 @@ def message_of_shortcut(shortcut: Mapping[str, Any], team_id: str) -> Message:
 
 @parser
 def submission_in(body: Mapping[str, Any], modal: Modal[..., S]) -> tuple[str, S]:
-    """Returns the person who submitted a modal, and the submission."""
     return _string(_object(body, "user"), "id"), modal.read(_object(body, "view"))
 
 

@@ -80,10 +80,7 @@ class DatabaseChecks:
         return ok(f"The database answers: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
 
     async def write(self) -> Finding:
-        """Writes and removes a large row, or a table if there is none yet.
-
-        Another check covers tables that don't match this version.
-        """
+        """Writes and removes a large row, or a table if there is none. Another check covers mismatched tables."""
         if self._engine is None:
             return skipped("Writing is not checked, because the database doesn't exist yet.")
         try:
@@ -174,7 +171,6 @@ def _unusable(error: Exception) -> Finding:
 
 
 def caught_up(report: Report) -> str:
-    """Describes how the last disconnection from Slack was handled."""
     began, tally = datetime.fromtimestamp(report.begins_at, UTC), report.tally
     away_s = report.ends_at - report.begins_at
     away = f"Nothing came from Slack for {away_s / 60:,.0f} minutes from {began:%Y-%m-%d %H:%M} UTC on."

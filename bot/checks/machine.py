@@ -44,7 +44,6 @@ async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
 
 
 def exposed(file: str, files: str) -> tuple[str, str]:
-    """Returns the problem and remedy for a file with secrets or content that others can read."""
     return f"Every user of this machine can read {file}.", f"chmod 600 {files}"
 
 

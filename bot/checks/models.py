@@ -1,4 +1,4 @@
-"""Model checks: whether each exists, when it retires, whether it calls tools, and whether it transcribes."""
+"""Model checks: whether each exists, when it retires, whether it calls tools, and whether it reads recordings."""
 
 import asyncio
 import io
@@ -26,7 +26,7 @@ LOOKED_UP_WITHIN_S = 60.0
 PROBE_LATE_S = 10.0
 """The report includes the duration if it is at least this long."""
 RETIRES_WITHIN_DAYS = 30
-"""How long before a model's retirement admins are notified."""
+"""The notice period before a model's retirement."""
 
 
 async def probe_model(setup: ModelSetup, model: str) -> Finding:
@@ -76,7 +76,6 @@ async def _probe(setup: ModelSetup, model: str) -> Finding:
 
 
 def _unanswered(model: str, error: ProviderError) -> Finding:
-    """Returns the finding of a failed probe, with the vendor's words."""
     reason = _reason_of(error)
     if error.reason is EndReason.UNREADABLE:
         variable = VENDORS[model.partition("/")[0]].base_url_variable
@@ -90,7 +89,6 @@ def _reason_of(error: ProviderError) -> str:
 
 
 def _without_tools(model: str, end: Completion | None) -> Finding:
-    """Returns the finding of a model that didn't call the requested tool."""
     message = f"{model} did not call the tool that it was asked to call."
     if end and "tools" in end.refused:
         said = f" Its server says: {end.refusal}" if end.refusal else ""

@@ -36,7 +36,7 @@ PROBE_POST, MODEL, SERVER = "slack.probe_post", "model.{}", "mcp.{}"
 
 
 class Occasion(Flag):
-    """When checks are made, and what they can cost then."""
+    """An occasion for checks, which limits what they can cost."""
 
     COMMAND = auto()
     """`typist check`: any call that changes nothing and is free, or nearly so."""
@@ -62,11 +62,8 @@ class Checkup:
     clock: Clock
     session: ClientSession
     bot: SlackClient
-    """With the bot token."""
     env_file: Path | None = None
-    """The file from which the settings might come."""
     probed: str = ""
-    """The channel to post in."""
     slack: SlackChecks = field(init=False)
     database: DatabaseChecks = field(init=False)
     servers: ServerChecks = field(init=False)
@@ -120,7 +117,6 @@ class Check:
     each: Callable[[Checkup], Iterable[str]] = lambda _: ("",)
     """Returns the models or servers, or nothing if the check doesn't apply."""
     needs: Sequence[str] = ()
-    """The checks without which this one is skipped."""
     after: Sequence[str] = ()
     """The checks that run first, regardless of their result."""
     within_s: float = 0.0

@@ -49,9 +49,8 @@ class Finding:
     message: str
     """Can be "" for a skipped check: it wasn't made because of `cause`."""
     fix: str = ""
-    """The remedy, or "" if none is needed."""
     cause: str = ""
-    """Why checks that need this one aren't made, as a clause; "" if because it didn't pass."""
+    """The reason for skipping checks that need this one, as a clause; "": it didn't pass."""
     details: Sequence[str] = ()
     """Further lines, only for the report."""
     people: AbstractSet[str] = frozenset()
@@ -93,22 +92,18 @@ class Finding:
 
 
 def ok(message: str, *details: str, is_notable: bool = False) -> Finding:
-    """Returns the finding of a check that passed."""
     return Finding(CheckStatus.OK, message, details=details, is_notable=is_notable)
 
 
 def warn(message: str, fix: str, *details: str) -> Finding:
-    """Returns a finding that limits a feature."""
     return Finding(CheckStatus.WARN, message, fix, details=details)
 
 
 def fail(message: str, fix: str) -> Finding:
-    """Returns a finding that must be fixed."""
     return Finding(CheckStatus.FAIL, message, fix)
 
 
 def skipped(reason: str) -> Finding:
-    """Returns the finding of a check that wasn't made."""
     return Finding(CheckStatus.SKIPPED, reason)
 
 
@@ -119,8 +114,6 @@ def skipped_because(cause: str) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """The findings of a run, in the order of its checks."""
-
     checks: Sequence[Finding]
 
     @property
@@ -142,12 +135,10 @@ class CheckReport:
         return "\n".join([*lines, "", _summary(*(sum(check.status is status for check in found) for status in shown))])
 
     def json(self) -> dict[str, object]:
-        """Returns the report for scripts, as data for a JSON object."""
         checks = [{"id": one.id, "status": one.status, "message": one.text, "fix": one.fix} for one in self.checks]
         return {"ok": self.is_ok, "checks": checks}
 
     def log(self) -> None:
-        """Logs problems and notable findings."""
         for finding in self.for_people:
             if finding.is_problem or finding.is_notable:
                 level = logging.WARNING if finding.is_problem else logging.INFO
@@ -168,7 +159,7 @@ def _summary(failed: int, warned: int, skipped: int) -> str:
 WITHIN_S = 12.0
 """The time limit for one check."""
 ANSWER_WITHIN_S = 8.0
-"""How long a check waits for Slack or the database: less than WITHIN_S, so that it can report what is missing."""
+"""The time limit for Slack or the database in a check: below WITHIN_S, so that it can report what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +179,6 @@ class PlannedCheck:
 
 
 async def run_checks(checks: Sequence[PlannedCheck]) -> CheckReport:
-    """Returns the report, in the order of the checks."""
     tasks: dict[str, asyncio.Task[Finding]] = {}
     names = {check.id: check.name for check in checks}
     # No task runs before all have been created.

@@ -21,10 +21,7 @@ UNTIL = "Until it works, answers don't use its tools."
 
 
 async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str]]], keys: Sequence[str]) -> Finding:
-    """Counts the accounts that BOT_SECRET_KEYS opens, and those that still need an older key.
-
-    `read` returns the secrets of all accounts.
-    """
+    """Counts the accounts that BOT_SECRET_KEYS opens, and those that need an older key. `read` returns all secrets."""
     secrets = await read()
     if not secrets:
         return ok("Nobody is signed in to an MCP server.")
@@ -49,7 +46,6 @@ class ServerChecks:
     def __init__(
         self, setup: McpSetup, clock: Clock, price: Callable[[Sequence[ToolDefinition]], str], *, has_keys: bool
     ) -> None:
-        """`price` returns the cost of definitions."""
         self._setup = setup
         self._price = price
         self._has_keys = has_keys

@@ -98,7 +98,7 @@ SCOPE_LOSSES: Mapping[str, str] = {
     "users:read.email": "nobody has access by a domain of BOT_ALLOW_USERS",
     "users:read": "Typist can't tell members from guests, and denies access to everyone",
 }
-"""What doesn't work without a scope."""
+"""The features that don't work without a scope."""
 
 _TOKEN_FIXES: Mapping[str, str] = {
     **dict.fromkeys(("account_inactive", "app_uninstalled", "bot_removed", "token_revoked"), REINSTALL_FIX),
@@ -134,7 +134,6 @@ _KINDS = {
 
 
 def check_scopes(installation: Installation, *, extra: Collection[str] = ()) -> Finding:
-    """Compares the token's scopes with the manifest's."""
     if installation.scopes is None:
         return skipped("Slack's response did not list the token's scopes.")
     agent = AGENT_SCOPE in installation.scopes
@@ -201,7 +200,6 @@ def bot_token_fix(error: str) -> str:
 
 
 def app_token_fix(error: str) -> str:
-    """Returns the fix for an app-level token that Slack refuses."""
     if error in ("invalid_auth", "not_allowed_token_type"):
         # Slack doesn't document its response while Socket Mode is off; both were observed.
         return f"{APP_TOKEN_FIX} {SOCKET_MODE_FIX}"
@@ -219,7 +217,6 @@ def new_app_fix(error: str) -> str:
 
 
 def post_fix(error: str) -> str:
-    """Returns the fix for a message that Slack refuses."""
     if error.startswith("restricted_action"):
         return POLICY_FIX
     return _POST_FIXES.get(error, _TOKEN_FIXES.get(error, TRY_LATER_FIX))
@@ -470,7 +467,6 @@ class CheckSocket:
     def __init__(self, connection: aiohttp.ClientWebSocketResponse, hello: dict[str, Any]) -> None:
         count = hello.get("num_connections")
         self.others = count - 1 if isinstance(count, int) else 0
-        """The number of the app's other connections."""
         self.app_id = string(json_object(hello, "connection_info"), "app_id")
         self._connection = connection
         self._events: dict[str, str] = {}

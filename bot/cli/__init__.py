@@ -7,7 +7,6 @@ from dataclasses import dataclass
 EXIT_FAILED = 1
 """Something failed, is unhealthy or was declined."""
 EXIT_INVALID = 2
-"""Settings or arguments are invalid."""
 WORKER = "admin"
 """The worker name of a subcommand's process. It claims no jobs."""
 
@@ -21,4 +20,3 @@ class Subcommand:
     run: Callable[[Mapping[str, str], argparse.Namespace], int]
     """Runs the subcommand with the environment and arguments, and returns the exit code. Raises TypistError."""
     add_arguments: Callable[[argparse.ArgumentParser], None] | None = None
-    """None if the subcommand has no arguments."""

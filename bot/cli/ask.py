@@ -22,7 +22,7 @@ from bot.reply.sources import plain_list, shown_sources
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
 
 PATIENCE_S = 7.0
-"""How long after a failure another request can begin. Shorter than in Slack: here people see why and can retry."""
+"""The time for retries after a failure. It is shorter than in Slack, because people see the reason and can retry."""
 HISTORY_TOKENS = 10_000_000
 """So high that files aren't cut if the model can read them whole."""
 CUT = "The answer was cut off: it reached its limit of {limit:,} tokens (BOT_MAX_OUTPUT_TOKENS)."
@@ -123,7 +123,6 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
 
 
 def _tell(*sentences: str) -> None:
-    """Writes the non-empty sentences to stderr."""
     for sentence in filter(None, sentences):
         print(logs.line(sentence, is_error=False), file=sys.stderr)
 

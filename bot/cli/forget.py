@@ -23,7 +23,6 @@ ROOT = "root"
 """Logged instead of a thread's ts for direct messages outside threads."""
 
 REVOKED_WITHIN_S = 60.0
-"""How long servers can take to revoke tokens."""
 
 _USER = re.compile(r"[UW][A-Z0-9]+")
 _THREAD = re.compile(r"(?:([ET][A-Z0-9]+)/)?([CDG][A-Z0-9]+)/(\d+\.\d+|root)")
@@ -31,8 +30,6 @@ _THREAD = re.compile(r"(?:([ET][A-Z0-9]+)/)?([CDG][A-Z0-9]+)/(\d+\.\d+|root)")
 
 @dataclass(frozen=True)
 class ErasureTarget:
-    """What to delete: a person's data, a thread's data, or everything."""
-
     user_id: str | None
     thread: ThreadKey | None
     """Its team_id is "" if the command line doesn't include it."""

@@ -180,10 +180,7 @@ class _Init:
         return PASTE_OR_ENTER.format(on_enter=self._new_app.on_enter) if self._new_app else PASTE
 
     def _go_on_with(self, new_app: NewApp, token: str) -> None:
-        """Does what Enter does, or creates the app with a configuration token.
-
-        The token isn't written, because it lasts 12 hours.
-        """
+        """Does what Enter does, or creates the app with a configuration token, which isn't kept: it lasts 12 hours."""
         if not token:
             new_app.enter(self._settings())
             return
@@ -222,7 +219,6 @@ class _Init:
         return not any(found.status is CheckStatus.FAIL for found in report.checks if found.id in own)
 
     def _checks_of(self, variable: str, ours: Settings) -> set[str]:
-        """Returns the IDs of the checks that a token or key has to pass."""
         # Imported here because they load Slack's and the vendors' libraries.
         from bot.checks import registry
 
@@ -374,7 +370,7 @@ def _print_manifest(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def chosen_manifest(options: argparse.Namespace, *, extra: Collection[str]) -> dict[str, Any]:
-    """Returns the manifest for the arguments. Raises SettingsError."""
+    """Builds the manifest for the arguments. Raises SettingsError."""
     try:
         return app_manifest(agent=options.agent, extra=extra, name=options.name, command=options.slash_command)
     except ValueError as problem:

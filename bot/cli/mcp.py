@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from bot.store import Stores
 
 MAX_NAMED = 5
-"""Maximum number of tools in one line of a command."""
 LIST, AGREE, REVOKE = "list", "agree", "revoke"
 
 
@@ -36,13 +35,11 @@ class SeenTool:
 
     listed: "ListedTool"
     agreed: "Pin | None"
-    """None if nobody has agreed to a definition."""
     is_first: bool
     """Whether no process has offered its server's tools yet. The first list counts as agreed."""
 
     @property
     def state(self) -> str:
-        """One word for the list."""
         if self.agreed is None:
             return "first" if self.is_first else "new"
         if self.agreed.definition_hash != self.listed.hash:
@@ -177,7 +174,6 @@ def _print_list(
 
 
 def _price(ours: Settings, seen: Mapping[str, SeenTool]) -> str:
-    """Returns the cost of the definitions of a server's tools if all are offered."""
     from bot.clock import SystemClock
     from bot.core import texts
     from bot.mcp.tools import tools_of
@@ -207,7 +203,6 @@ def _fitting(seen: Mapping[str, SeenTool], pattern: str) -> list[str]:
 
 
 def _change_of(name: str, tool: SeenTool) -> str:
-    """Returns the tool's current definition, after the earlier one if it has changed."""
     before = tool.agreed if tool.state == "changed" else None
     until_now = f"{name} until now:\n{_pretty(before.definition)}\n" if before else ""
     return f"{until_now}{name} now:\n{_pretty(tool.listed.canonical)}\n"

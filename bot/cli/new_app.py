@@ -54,17 +54,14 @@ class NewApp:
         self._file = file
         self._env = env
         self._config_token = config_token
-        """The token with which Enter creates the app, or "" if it doesn't."""
         self._page, self._shown = CREATE_PAGE + quote(self._manifest, safe="/:,"), "api.slack.com/apps"
         self._opens = terminal.has_browser(env)
 
     def introduce(self) -> None:
-        """Prints how to create the app."""
         print(OFFER if self._config_token else CREATE.format(open=self._open(), file=self._file))
 
     @property
     def on_enter(self) -> str:
-        """The current effect of Enter, for the prompt."""
         if self._config_token:
             return ENTER_CREATES
         return ENTER_OPENS if self._opens else ENTER_SHOWS
@@ -122,7 +119,6 @@ async def _created(ours: Settings, manifest: str) -> str:
 
 @contextmanager
 def manifest_file(manifest: Mapping[str, Any]) -> Iterator[Path]:
-    """Yields a file with the manifest, which is deleted at the end."""
     descriptor, name = tempfile.mkstemp(prefix="typist-manifest-", suffix=".json")
     try:
         with os.fdopen(descriptor, "w") as file:

@@ -117,7 +117,6 @@ class Folder:
             raise CapReached("beyond the limit")
 
     def add(self, job: int, **known: Any) -> None:
-        """Records the current facts about a question."""
         self.lines[job] = {"job": job, **known}
         self._write(self.lines[job])
 

@@ -41,9 +41,7 @@ class Judge:
     """Compares both answers of a line in results.jsonl."""
 
     model: str
-    """Its name in the settings."""
     models: Models
-    """Opened with only the judge's model."""
     spending: Unlimited
     max_output_tokens: int
 

@@ -37,7 +37,6 @@ PAGE = (
 
 
 def recorded(given: Given) -> dict[str, Any]:
-    """Returns an answer for results.jsonl."""
     used, last = totals(given.uses), given.uses[-1]
     return {
         "model": last.model,
@@ -85,7 +84,6 @@ def figures(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
 
 
 def _verdicts(judged: Sequence[Line]) -> list[list[str]]:
-    """Returns the judge's sums, or none without a judge."""
     if not judged:
         return []
     count = Counter(one.get("verdict", NO_VERDICT) for one in judged)

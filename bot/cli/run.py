@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 END_WITHIN_S = 4.7
-"""How long shutdown can take after BOT_DRAIN_S. Its steps are limited to 4.1 s in total; platforms kill after 30 s."""
+"""The time limit for shutdown after BOT_DRAIN_S. Its steps are limited to 4.1 s in total; platforms kill after 30 s."""
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -150,7 +150,6 @@ HEALTH = Subcommand(
 
 LAST_PORT = 65_535
 MAX_SHOWN = 100
-"""Maximum length of an invalid argument in an error message."""
 
 
 def _add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:

@@ -64,7 +64,6 @@ def as_text(found: Sequence["Smoked"]) -> str:
 
 
 def as_json(found: Sequence["Smoked"]) -> dict[str, object]:
-    """Returns the report for scripts, as data for a JSON object."""
     conversations = [
         {
             "model": one.model,

@@ -52,7 +52,7 @@ READ_SHARE = 0.5
 """The share of a repeated prompt that must be read from the cache. Vendors count in steps."""
 NUMBERS = 90
 CUT_CHARS = 500
-"""Where an answer is cut off. A shorter one would start over (core/steps.py)."""
+"""The length at which an answer is cut off. A shorter one would start over (core/steps.py)."""
 CODE, NOTE_NUMBER = "4711", "7319"
 _NOTE = ToolDefinition(
     "smoke__note",
@@ -65,14 +65,11 @@ _NOTE = ToolDefinition(
 
 @dataclass(frozen=True, slots=True)
 class Smoked:
-    """The result of one conversation with a model."""
-
     model: str
     conversation: str
     status: CheckStatus
-    """OK, FAIL or SKIPPED."""
     message: str
-    """What worked or failed, or why nothing was asked."""
+    """The success or failure, or the reason for not asking."""
     usage: Usage = field(default_factory=Usage)
     """Reported by the vendor, or else estimated."""
     usd: float = 0.0
@@ -98,17 +95,14 @@ class _Talk:
     """One conversation with a model. Sums the usage of its answers."""
 
     setup: ModelSetup
-    """With one model."""
     prices: ModelPrices
     system_prompt: str
     left_usd: float
-    """The remaining budget."""
     at: float = field(default_factory=time.time)
-    """When its first message was written, in seconds since the epoch. Each conversation gets its own thread from it."""
+    """The time of its first message, in seconds since the epoch, which gives it a separate thread."""
     usage: Usage = field(default_factory=Usage)
     usd: float = 0.0
     requests: int = 1
-    """How many requests it still needs."""
 
     def process(self) -> AbstractAsyncContextManager[Models]:
         """Opens the model like a new process, without anything that another process has learned about it."""
@@ -136,7 +130,6 @@ class _Talk:
             raise CapReached(f"Not asked: it may cost ${usd:.4f}, and the limit leaves ${left_usd:.4f}. Raise --limit.")
 
     def question(self, text: str, after_s: float = 0.0, files: tuple[File, ...] = ()) -> Question:
-        """Returns a message in the conversation's thread."""
         thread = ThreadKey(ME.team_id, CHANNEL, f"{self.at:.6f}")
         return Question(thread, f"{self.at + after_s:.6f}", ASKER, f"<@{ME.user_id}> {text}", files)
 

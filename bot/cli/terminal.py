@@ -28,10 +28,7 @@ def copy(text: str, env: Mapping[str, str]) -> None:
 
 
 def has_browser(env: Mapping[str, str]) -> bool:
-    """Returns whether a browser can show a page to the person at the terminal.
-
-    Without a screen, Python would start a text browser in the terminal itself.
-    """
+    """Returns whether a browser can open. Without a screen, Python would start a text browser in the terminal."""
     if env.get("BROWSER"):
         return True
     if sys.platform == "darwin":

@@ -25,7 +25,6 @@ class Terminal(Collected):
             print(text, end="", flush=True)
 
     def show(self, activity: Activity) -> None:
-        """Prints why the model is asked again."""
         if isinstance(activity, Retrying):
             print(logs.line(NO_ANSWER.format(reason=activity.detail.rstrip(".")), is_error=False), file=sys.stderr)
 

@@ -16,7 +16,6 @@ from bot.errors import SettingsError
 
 _HEADINGS = ("questions", "answers", "input", "output", "searches", "USD", "first token", "failures", "+1", "-1")
 _REASON_HEADINGS = {DownReason.WRONG: "wrong", DownReason.TOO_LONG: "too long", DownReason.NOT_MEANT: "not meant"}
-"""Reasons that people gave for a -1."""
 _COLUMNS = (
     "answers",
     "input_tokens",

@@ -19,8 +19,6 @@ MAX_BOT_QUESTIONS_AN_HOUR = 20
 
 
 class UserKind(StrEnum):
-    """An asker's user type in our workspace."""
-
     MEMBER = "members"
     GUEST = "guests"
     EXTERNAL = "external"
@@ -34,7 +32,7 @@ OPTIONAL_KINDS = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
 
 
 class Denial(StrEnum):
-    """Why a question is denied. The value is the sentence that the asker reads."""
+    """The reason for a denial. The value is the sentence that the asker reads."""
 
     PERSON = texts.access.DENIED_USER
     CHANNEL = texts.access.DENIED_CHANNEL

@@ -83,7 +83,7 @@ class Press:
     user_id: str
     value: str = ""
     response_url: str = ""
-    """Where the response is sent, which only this person sees."""
+    """The URL for the response, which only this person sees."""
     trigger_id: str = ""
     """Allows opening a modal within three seconds."""
     in_modal: bool = False

@@ -96,7 +96,7 @@ class Ask:
     description: str = field(default="", repr=False)
     """The first line of the server's description of the tool, or "" if there is none."""
     until: float | None = None
-    """When the call expires, in seconds since the epoch."""
+    """The time when the call expires, in seconds since the epoch."""
     repeats: bool = False
     own_account: bool = False
     may_allow_always: bool = False
@@ -279,10 +279,7 @@ def deciders(calls: Sequence[RecordedCall]) -> list[str]:
 
 
 def details_of(calls: Sequence[RecordedCall], names: Mapping[str, str]) -> str:
-    """Returns a Markdown list of calls: each tool, the outcome, who decided, and the arguments as code.
-
-    `names`: names by user ID. A person without a name is shown by ID.
-    """
+    """Returns calls as a Markdown list with outcomes, deciders and arguments. People not in `names` are shown by ID."""
     return "\n\n".join(_details(call, names.get(call.decided_by, call.decided_by)) for call in calls)
 
 

@@ -21,10 +21,7 @@ from bot.core.job import Job
 
 
 class EntryKind(StrEnum):
-    """The type of event that an entry records."""
-
     QUESTION = "question"
-    """A question was asked or edited."""
     ANSWER = "answer"
     """An answer ended, or one of its attempts or steps, with its usage."""
     CALL = "call"

@@ -56,12 +56,10 @@ class AwaitedCall:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody has decided yet."""
         return self.call.state is CallState.ASKED
 
     @property
     def server(self) -> str:
-        """The server to sign in to, if the call is a sign-in."""
         return str(self.call.arguments.get("server"))
 
     @property

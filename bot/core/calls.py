@@ -99,8 +99,6 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """An accepted definition of a tool."""
-
     definition_hash: str
     definition: str = field(repr=False)
     """The server's definition when it was accepted: a JSON list of name, description, parameters and title."""
@@ -135,10 +133,7 @@ class PlaceTools:
 
 
 def tools_together(servers: Iterable[ServerTools]) -> PlaceTools:
-    """Returns the tools to offer for these servers: the first ones that fit into the limits.
-
-    A tool that is too large is skipped, and smaller ones after it still fit.
-    """
+    """Returns the tools that fit into the limits, in order. After one that is too large, smaller ones can still fit."""
     offered: list[ToolDefinition] = []
     left_out: list[str] = []
     chars = 0
@@ -171,13 +166,10 @@ NO_CLAIMS = Claims()
 
 @dataclass(frozen=True, slots=True)
 class AllowedTool:
-    """A tool that an admin always allows in a channel."""
-
     team_id: str
     channel_id: str
     tool: str
     definition_hash: str
-    """Hash of the definition that is allowed."""
     by: str
     """The admin's ID, or "" once they are erased."""
     at: float
@@ -201,25 +193,18 @@ class CallState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """The outcome of a tool call."""
-
     outcome: CallState
     """DONE; FAILED if the call didn't reach the tool or its server refused it; UNKNOWN if the tool might have run."""
     text: str = field(repr=False)
-    """The text for the model, shortened and marked as data if it comes from a server. For an UNKNOWN call, the
-    reason.
-    """
+    """The text for the model, shortened, and marked as data if it is a server's. For UNKNOWN, the reason."""
     is_error: bool = False
     """Whether the tool reports an error, or there is no result."""
     may_be_stored: bool = True
-    """False for Slack's search results, which Slack forbids storing. Only the fact that the call was made is
-    recorded.
-    """
+    """False for Slack's search results, which Slack forbids storing: only the fact of the call is recorded."""
     made: int = 0
 
     @classmethod
     def failed(cls, text: str) -> "CallResult":
-        """Returns a failed call's result. `text` gives the reason."""
         return cls(CallState.FAILED, text, is_error=True)
 
 
@@ -308,12 +293,9 @@ _NOT_BY_BUTTON = (None, Decision.REPLIED, Decision.EXPIRED)
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """A tool call requested by a model."""
-
     step_no: int
     """The model step's number, from 0."""
     index: int
-    """The call's position among the calls of its step."""
     call_id: str
     """The vendor's ID. It isn't a key, because compatible servers can repeat it or leave it empty."""
     tool: str

@@ -184,10 +184,7 @@ def parse_caps(text: str) -> tuple[Cap, ...]:
 
 
 def caps_in_force(defaults: Sequence[Cap], own: Sequence[Cap]) -> tuple[Cap, ...]:
-    """Returns the caps on an answer. Caps set for its person, channel or workspace replace the defaults.
-
-    All of them apply, so the strictest one decides.
-    """
+    """Returns the caps on an answer. Caps set by admins replace the defaults, and the strictest one decides."""
     return tuple({(cap.window, cap.in_dollars): cap for cap in (*defaults, *own)}.values())
 
 
@@ -232,7 +229,6 @@ def cap_reached_text(cap: Cap, now: float) -> str:
 
 
 def warning(cap: Cap, used: Amount, now: float) -> str | None:
-    """Returns the warning that a cap is nearly used up, or None if it isn't."""
     if 100 * cap.used_by(used) / cap.limit < MARKS[0]:
         return None
     return texts.quotas.quota_nearly_used(str(cap), cap.percent_used(used), _next_reset(cap, now))
@@ -351,7 +347,6 @@ def shown_number(limit: float) -> str:
 
 
 def _number(field: CapField, text: str) -> float | None:
-    """Returns the number in a field, or None if it isn't a number or is out of range."""
     try:
         number = float(text) if field.in_dollars else int(text)
     except ValueError:

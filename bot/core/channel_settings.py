@@ -39,8 +39,6 @@ class Length(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SettingsPlace:
-    """The channel whose settings a person is changing, and the URL for the confirmation."""
-
     channel_id: str
     response_url: str
 
@@ -54,7 +52,7 @@ class ChannelSettings:
     system_prompt: str = ""
     """Empty for the default."""
     engagement: Engagement | None = None
-    """Which messages in threads are answered without a mention; None for the default."""
+    """The rule for messages in threads without a mention; None for the default."""
     new_posts: bool = False
     gate: bool = False
     """Whether a model decides on ambiguous follow-ups."""
@@ -114,7 +112,6 @@ class DefaultSettings:
     """The settings that apply where a channel has none."""
 
     models: tuple[str, ...]
-    """The models in use, in the order in which they are asked."""
     system_prompt: str
     engagement: Engagement = Engagement.FOLLOW_UPS
     web_search: bool = False
@@ -136,7 +133,7 @@ class DefaultSettings:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a setting is displayed, parsed, checked and announced. Its ChannelSettings field explains it."""
+    """The display, parsing, validation and announcement of a setting. Its ChannelSettings field explains it."""
 
     control: Literal["menu", "radio buttons", "switch", "checkboxes", "line", "area"]
     """The form control. A switch, with the values None and False, turns off what Typist's own settings turn on."""
@@ -149,7 +146,6 @@ class Setting:
     options: Callable[[DefaultSettings], Mapping[str, str]] = lambda _: {}
     """Returns the labels of its options, unless `words` has them."""
     applies: Callable[[DefaultSettings, Any], Any] = lambda _, value: value
-    """Returns the effective value for a channel's value."""
     problem: Callable[[DefaultSettings, Any], str] = lambda *_: ""
     """Returns the sentence about a value that can't be saved, or ""."""
 
@@ -202,7 +198,7 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
     ),
     "web_search": Setting("switch", bool, words.WEB_SEARCH, offered=lambda bot: bot.web_search),
 }
-"""By field, in the order of the modal."""
+"""The settings by field, in the order of the modal."""
 
 
 def problems(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, str]:
@@ -212,10 +208,7 @@ def problems(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, 
 
 
 def changes(before: ChannelSettings, after: ChannelSettings, defaults: DefaultSettings) -> list[str]:
-    """Returns a mrkdwn sentence for each setting whose effect in a channel has changed.
-
-    The text of a system prompt is left out, because it might be long.
-    """
+    """Returns a mrkdwn sentence for each setting whose effect changed, without prompts, which might be long."""
     old, new = _in_effect(before, defaults), _in_effect(after, defaults)
     names = [field.name for field in fields(ChannelSettings) if new[field.name] != old[field.name]]
     return [CHANNEL_SETTINGS[name].words.about(_escaped(new[name])) for name in names]

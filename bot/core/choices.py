@@ -144,7 +144,6 @@ class AwaitedChoice:
     answer: AnswerRecord
     choice: str = field(repr=False)
     message_ts: str
-    """The answer page with the button."""
 
     @property
     def name(self) -> str:

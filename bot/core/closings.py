@@ -159,7 +159,6 @@ def _read_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | N
 
 
 def _part(words: list[str], says: Mapping[str, Closing]) -> Closing | None:
-    """Returns the meaning of a message part, or None if it has an unknown word."""
     said = {Closing.NOTHING}
     while words:
         sizes = range(min(_LONGEST, len(words)), 0, -1)

@@ -61,7 +61,7 @@ class File:
     """Whether a person recorded it in Slack, as audio or video."""
     transcript: str | None = field(default=None, repr=False)
     captions_url: str = ""
-    """The URL of Slack's WebVTT transcript, or ""."""
+    """The URL of Slack's WebVTT captions, or ""."""
     seconds: float = 0.0
     """Duration, if Slack reports it."""
     size_bytes: int = 0
@@ -154,8 +154,6 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A message to answer, and its thread."""
-
     thread: ThreadKey
     ts: str
     user_id: str
@@ -276,10 +274,7 @@ def mentioned_user_ids(text: str) -> list[str]:
 
 
 def addressed_user_ids(text: str) -> list[str]:
-    """Returns the IDs of the people whom the author mentions outside quotes and code, in order.
-
-    Quotations and code repeat other text, or show how something is written.
-    """
+    """Returns the IDs of people mentioned outside quotes and code, which repeat other text or show how to write."""
     return mentioned_user_ids(_CODE.sub("", _QUOTED.sub("", text)))
 
 
@@ -356,10 +351,7 @@ def without_address(text: str, bot_user_id: str) -> str:
 
 
 def sole_words(question: Question, bot_user_id: str) -> str:
-    """Returns a person's plain words to the bot, or "" if there are files or attached content, or no person is asking.
-
-    No person is asking in a scheduled run.
-    """
+    """Returns a person's words to the bot, or "" with files or attached content, or in a scheduled run."""
     has_more = bool(question.files or question.attached.strip()) or question.schedule is not None
     return "" if has_more else without_address(question.own_text, bot_user_id).strip()
 
@@ -374,10 +366,7 @@ def without_greeting(words: str, bot_user_id: str, bot_name: str) -> str:
 
 
 def plain_command(words: str, bot_user_id: str, bot_name: str) -> str:
-    """Returns a sentence in lowercase without end punctuation, and without a greeting, "please" and thanks around it.
-
-    Returns "" if it is too long for a command.
-    """
+    """Returns a lowercase sentence without end punctuation and courtesy, or "" if it is too long for a command."""
     if len(words) > _MAX_COMMAND_CHARS:
         return ""
     bare, longer = without_greeting(words, bot_user_id, bot_name).rstrip(_SENTENCE_ENDS), ""

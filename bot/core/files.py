@@ -37,7 +37,7 @@ NOTHING_REFUSED: Mapping[str, FileFault] = MappingProxyType({})
 
 
 class Unread(Enum):
-    """Why a file was not read. The value is shown in parentheses after its name."""
+    """The reason for not reading a file. The value is shown in parentheses after its name."""
 
     KIND = texts.files.FILE_TYPE
     IMAGE_KIND = texts.files.FILE_IMAGE_TYPE
@@ -100,7 +100,6 @@ Content = str | Document | Transcript | Media | Unread
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
     file: File
-    """Slack's current description."""
     content: Content
     truncated: bool = False
     """Whether the middle of its text is left out."""
@@ -211,10 +210,7 @@ def reason_not_heard(file: File) -> Unread:
 
 
 def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[File], dict[str, OpenedFile]]:
-    """Returns the files to read, and the other files with the reason, by ID. Earlier files are preferred.
-
-    `hears`: whether a model transcribes recordings.
-    """
+    """Returns the files to read, earlier ones first, and the rest with reasons. `hears`: a model reads recordings."""
     wanted: dict[str, File] = {}
     unread: dict[str, OpenedFile] = {}
     for file in files:

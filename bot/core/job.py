@@ -146,13 +146,10 @@ def state_of(status: str, attempts: int, end_reason: str | None) -> State:
 
 
 class Event(StrEnum):
-    """An event in a job's life."""
-
     ASK = auto()
     """Someone asks a question that the bot has to post."""
     POST = auto()
     GIVE_UP = auto()
-    """The question can't be posted."""
     ENQUEUE = auto()
     CLAIM = auto()
     BATCH = auto()
@@ -171,7 +168,6 @@ class Event(StrEnum):
     DECIDE = auto()
     """A person approves or denies the last requested call."""
     EXPIRE = auto()
-    """The time to decide has passed."""
     REMOVE = auto()
     """The worker ends the job after an erasure was requested."""
     STOP = auto()
@@ -244,13 +240,10 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A person's requests for a version of an answer, besides the question. Stored.
-
-    It contains no user-written text, so nothing in it has to be erased.
-    """
+    """A person's requests for a version of an answer. Stored. It has no user-written text that must be erased."""
 
     effort: Effort | None = None
-    """How long the model should think, or None for the channel's setting."""
+    """The thinking effort, or None for the channel's setting."""
     continues: bool = False
     """Whether the version continues the stopped one before it, so that the two become one answer."""
 
@@ -266,7 +259,7 @@ class Enqueued:
     needs_placeholder: bool
     """Whether the question has to wait, because another job in its thread goes first or no worker had room."""
     attempts: int = 0
-    """How often the job was claimed before. The placeholder is valid until the next claim."""
+    """The number of earlier claims. The placeholder is valid until the next claim."""
 
 
 class NoticeKind(StrEnum):
@@ -307,10 +300,7 @@ def said(sentence: str) -> tuple[Notice, ...]:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The way an attempt ended an answer, recorded with the last of its text.
-
-    core/picture.py computes the content that Slack shows from these facts and the rest of the record.
-    """
+    """The end of an attempt at an answer, recorded with the last of its text (shown by core/picture.py)."""
 
     reason: EndReason
     notices: tuple[Notice, ...] = ()
@@ -342,7 +332,7 @@ class Piece:
     """Offset in characters of the answer; the recorded text from here on is replaced."""
     text: str = field(repr=False)
     end: End | None = None
-    """How the answer ended; set only on the last piece."""
+    """The end of the answer; set only on the last piece."""
     sources: Sequence[Citation] = ()
     takes_back: bool = False
     """Whether recorded text of this attempt isn't part of the answer: this piece is everything it has written."""
@@ -388,16 +378,12 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """A later question that a running answer covers too."""
-
     question: Question
     step_no: int
     """The model step that first read the question."""
 
 
 class MessageRole(StrEnum):
-    """The purpose of a message in a reply, or beside it."""
-
     PAGE = "page"
     FILE = "file"
     REPLACED = "replaced"
@@ -425,13 +411,10 @@ READ_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
 
 @dataclass(frozen=True, slots=True)
 class RecordedMessage:
-    """The stored record of a message in a reply, or beside it."""
-
     ts: str
     """Empty while its post has no response."""
     role: MessageRole
     version: int = 0
-    """The answer version that the message shows or refers to."""
     for_stream: bool = False
     """Whether the message is a page that is small enough for a stream."""
 
@@ -463,9 +446,9 @@ class AnswerRecord:
     version: int = 0
     text: str = field(default="", repr=False)
     end: End | None = None
-    """How the version ended, or None. While a newer version is being written, text and end are the older one's."""
+    """The end of the version, or None. While a newer version is being written, text and end are the older one's."""
     ended_at: float | None = None
-    """When the end was recorded, in seconds since the epoch."""
+    """The time when the end was recorded, in seconds since the epoch."""
     is_emptied: bool = False
     """Whether the version's text was removed from the database but not from Slack."""
     waits_until: float | None = None
@@ -483,7 +466,6 @@ class AnswerRecord:
     over: frozenset[int] = frozenset()
     """IDs of the answer's one-time schedules that have run."""
     chosen: str | None = field(default=None, repr=False)
-    """The choice that someone has clicked, or None."""
 
     @property
     def is_expired(self) -> bool:
@@ -524,12 +506,12 @@ class Job:
     """Later questions that its answer covers too."""
     steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
     version: int = 0
-    """How often the answer was restarted. The messages of an earlier version are overwritten in Slack."""
+    """The number of restarts of the answer. The messages of an earlier version are overwritten in Slack."""
     wish: Wish = NO_WISH
     transcripts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """The words of recordings attached to the question, by file ID."""
     asked_at: float = field(default=0.0, compare=False)
-    """When the asker started waiting for this version, or decided on a call, in seconds since the epoch."""
+    """The start of the asker's wait for this version, or since their decision, in seconds since the epoch."""
     stop_requested: bool = False
     """Whether it was stopped before it was claimed. The attempt then asks no model and ends the reply."""
     offered: bool = False

@@ -1,9 +1,9 @@
-"""How long a process can edit the replies of its jobs. Pure."""
+"""Leases, which limit how long a process can edit the replies of its jobs. Pure."""
 
 import math
 
 LEASE_S = 4.0
-"""How long a lease is valid after a heartbeat."""
+"""The validity of a lease after a heartbeat."""
 
 
 class Lease:

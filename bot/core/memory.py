@@ -137,7 +137,6 @@ class Remembered:
 @dataclass(frozen=True, slots=True)
 class SentMemories:
     text: str = field(default="", repr=False)
-    """The prompt's section about memories, or "" if there are none."""
     count: int = 0
 
 
@@ -159,7 +158,6 @@ def command_in(question: Question, me: Identity) -> MemoryCommand | None:
 
 
 def why_not_kept(text: str) -> str:
-    """Returns why text that a person wants remembered isn't kept, or "" if it is."""
     if not text:
         return texts.memory.REMEMBER_WHAT
     if (chars := shown_chars(text)) > MAX_CHARS:

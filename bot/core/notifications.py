@@ -23,15 +23,12 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class DueNotification(Notification):
-    """A notification that this process has claimed to send."""
-
     team_id: str = ""
     since: float = 0.0
-    """When it was added."""
     due_at: float = 0.0
-    """When another process can claim it. It also fences writes: a later claim has a different time."""
+    """The time when another process can claim it. It also fences writes: a later claim has a different time."""
     tries: int = 1
-    """How often it was claimed, including this time."""
+    """The number of claims, including this one."""
 
     def __str__(self) -> str:
         return f"notification to {self.recipient or self.kind}"

@@ -15,7 +15,7 @@ from bot.core.job import MessageRole, RecordedMessage, Status, ts_of
 from bot.errors import Backoff
 
 OUTBOX_HOLD_S = 30.0
-"""How long a process that claims an entry holds it. After that, any process can claim it again."""
+"""The time for which a claimed entry is reserved. After that, any process can claim it again."""
 TRY_WITHIN_S = OUTBOX_HOLD_S - 5.0
 """Maximum duration of a try, which ends before another process can claim the entry."""
 BACKOFF = Backoff(OUTBOX_HOLD_S, 3_600.0)
@@ -24,7 +24,7 @@ MAX_TRIES = 30
 or until `wake` (bot/store/outbox.py) is called because Slack might accept the call now.
 """
 WOKEN_TRIES = MAX_TRIES - 5
-"""At most this many tries count for a woken entry, so a few are left. At 0, tries wouldn't look for an earlier post."""
+"""The most tries that count for a woken entry, so a few are left. At 0, a try wouldn't look for an earlier post."""
 MAX_IN_VAIN = 10
 """Up to this many tries that Slack's rate limits prevented are repeated after a minute, when calls are free again."""
 
@@ -41,7 +41,7 @@ class OutboxKind(StrEnum):
     REPLY = "reply"
     """The record of a question has changed, so its reply has to be updated."""
     BESIDE = "beside"
-    """The asker is due to be mentioned, because a call or a late answer waits for them, or a mention is outdated."""
+    """The asker is due to be mentioned, because a call or a late answer is waiting, or a mention is outdated."""
     MAKE_CANVAS = "make_canvas"
     """A person wants the answer as a canvas: create it, and show its link."""
     POST_QUESTION = "post_question"
@@ -76,7 +76,7 @@ class QuestionRecord:
     """Whether at least one question of its answer wasn't deleted."""
     is_shown: bool
     mention_at: float | None
-    """When the asker becomes due to be mentioned, or None if they aren't to be mentioned (anymore)."""
+    """The time from which the asker should be mentioned, or None if they shouldn't be (anymore)."""
     may_mention: bool
     """Whether that time has come."""
 
@@ -130,9 +130,9 @@ class OutboxEntry:
     id: int
     kind: OutboxKind
     due_at: float
-    """When another process can claim it. It also fences writes: a later claim has a different time."""
+    """The time when another process can claim it. It also fences writes: a later claim has a different time."""
     tries: int
-    """How often it was claimed, including this time."""
+    """The number of claims, including this one."""
     job_id: int
     """The job with the answer; in a batch, the newest question's job."""
     version: int
@@ -146,11 +146,11 @@ class OutboxEntry:
     """The messages beside the reply. One without a ts might have been posted although its response was lost."""
     stale: tuple[RecordedMessage, ...] = ()
     mention_at: float | None = None
-    """When the asker became due to be mentioned, which distinguishes mentions, or None if no mention is due."""
+    """The time since which a mention is due, which distinguishes mentions, or None if none is due."""
     about: str = ""
     """The person who wants a canvas."""
     changes: int = 0
-    """How often it was added again before it was claimed. Later additions are still pending."""
+    """The number of times it was added again before it was claimed. Later additions are still pending."""
 
     def __str__(self) -> str:
         return f"outbox entry {self.id} ({self.kind})"

@@ -56,9 +56,7 @@ _UNDONE = {
 _WITHOUT_QUESTION = (ReplyAction.UNDO, ReplyAction.DETAILS, ReplyAction.FEEDBACK, ReplyAction.DELETE)
 """The buttons that still work after the question has expired."""
 _BEGUN_BEFORE = (ReplyAction.DELETE, ReplyAction.FEEDBACK_REASON)
-"""Follow-ups to an earlier click, which stay allowed even if the answer has changed: Delete asks to confirm, a vote
-asks why.
-"""
+"""Follow-ups to a click, allowed even if the answer has changed: Delete confirms, and a vote asks why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,6 @@ class Picture:
     """The content that Slack shows below an answer's text."""
 
     reason: EndReason | None = None
-    """Why the answer ended, or None if it hasn't ended."""
     notices: tuple[str, ...] = field(default=(), repr=False)
     footer: str = ""
     sources: Sequence[Citation] = ()

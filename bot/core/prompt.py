@@ -261,7 +261,6 @@ class PromptMessage:
     app_name: str | None = None
     first: bool = False
     after_gap: bool = False
-    """Whether messages before it are left out."""
     asked: bool = False
     """Whether the message is an earlier question that is waiting for the same answer."""
     is_question: bool = False
@@ -370,7 +369,6 @@ def _in_order(conversation: Conversation) -> list[Message]:
 
 
 def _prompt_message(message: Message, conversation: Conversation, me: Identity) -> PromptMessage | None:
-    """Returns a prompt message, or None if the message isn't part of the conversation."""
     if message.subtype == PANE_THREAD or message.is_notice:
         return None
     is_earlier = message.ts < conversation.question.ts

@@ -124,7 +124,7 @@ class PauseReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When a schedule is due: by `cron` in a time zone, or once `at` a time."""
+    """The due times of a schedule: by `cron` in a time zone, or once `at` a time."""
 
     zone: str
     cron: str = ""
@@ -146,10 +146,7 @@ class Rule:
         return texts.rules.dates([*map(self._local, times)])
 
     def first_in_words(self, after: float) -> str:
-        """Returns the day of the first due time after a moment, such as "Friday, November 27".
-
-        Returns "" if `in_words` already includes the day.
-        """
+        """Returns the day of the first due time, such as "Friday, November 27", or "" if `in_words` includes it."""
         found = self.after(after) if self.at is None else None
         return "" if found is None else texts.rules.on_day(self._local(found), self._local(after))
 
@@ -237,10 +234,7 @@ def _written(zone: str) -> str:
 
 
 def rule_of(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minutes: int) -> Rule:
-    """Returns the rule that a model or person has written. Raises UnusableRule.
-
-    `at`: an ISO time, in the zone unless it has an offset.
-    """
+    """Returns a rule written by a model or person. `at`: an ISO time, by default in the zone. Raises UnusableRule."""
     cron, at, zone = " ".join(cron.upper().split()), at.strip(), _zones().get(_written(zone), zone)
     if bool(cron) == bool(at):
         raise UnusableRule(texts.schedules.RULE_OR_TIME)
@@ -462,7 +456,6 @@ class Schedule:
     next_at: float | None
     """None if it is paused, or has run at its single time."""
     last_at: float | None
-    """The due time of its last run, or None."""
     failures: int
     paused: PauseReason | None
     created_at: float
@@ -494,7 +487,6 @@ class AwaitedSignIn:
 
     @property
     def name(self) -> str:
-        """As in AwaitedCall."""
         return f"schedule {self.schedule.id}"
 
     @property
@@ -586,7 +578,7 @@ class RunReport:
     schedule_id: int
     due_at: float
     skipped: str = ""
-    """Why the run is skipped, as a PauseReason; "" if it has run."""
+    """The PauseReason for skipping the run, or "" if it has run."""
 
     def is_at_pause(self, schedule: Schedule) -> bool:
         """Whether the schedule is still paused because of this run: its end, or the reason it was skipped."""
@@ -594,7 +586,6 @@ class RunReport:
 
     @property
     def notification(self) -> Notification:
-        """The notification for the people concerned at that time."""
         return Notification("", run_id(self.schedule_id, self.due_at), asdict(self), RUN_REPORT)
 
 

@@ -129,10 +129,7 @@ def with_steps(
 
 
 def with_room(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:
-    """Returns the steps, with the oldest results replaced by a sentence if the total exceeds the limit.
-
-    The last step's results stay, because the model hasn't read them.
-    """
+    """Returns the steps, with the oldest results replaced by a sentence if over the limit, except the last step's."""
     sizes = {call.key: count_tokens(call.result) for step in steps for call in step.calls}
     over_tokens = sum(sizes.values()) - limit_tokens
     # A quarter of the room is dropped at a time, so that most requests begin like the previous one, for caches.
@@ -205,7 +202,6 @@ def _result_of(call: RecordedCall, code: str) -> ToolResult:
 
 
 def result_text(call: RecordedCall) -> str:
-    """Returns the text that the model gets for a finished call."""
     result = call.result
     match call.state:
         case CallState.UNKNOWN:
@@ -299,7 +295,7 @@ class Seam:
         self._cut_off = cut_off
         self._held = ""
         self._held_at = 0
-        """Where the text contains the held characters, or -1 if it no longer does."""
+        """The position of the held characters in the text, or -1 if they no longer occur in it."""
         self._joined = not so_far
 
     def join(self, delta: str) -> str:

@@ -138,7 +138,6 @@ class TypedCommand:
 class Help:
     command: str
     unknown_subcommand: str = ""
-    """The unknown subcommand that a person typed, or "" if help was requested."""
 
 
 @dataclass(frozen=True, slots=True)

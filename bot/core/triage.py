@@ -79,7 +79,7 @@ MAX_LINES = 8
 
 
 class Engagement(StrEnum):
-    """Which messages in a thread are questions without a mention, once the bot has joined it."""
+    """The messages that count as questions without a mention, in threads that the bot has joined."""
 
     MENTIONS = "mentions"
     FOLLOW_UPS = "follow-ups"
@@ -99,8 +99,6 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Participants:
-    """The recorded participants of a message's thread."""
-
     takes_part: bool = False
     """Whether the bot was asked something in the thread before."""
     others: bool = False
@@ -141,7 +139,7 @@ class Identity:
 
 
 class IgnoreReason(StrEnum):
-    """Why a message is not answered, as logged."""
+    """The reason for ignoring a message, as logged."""
 
     SUBTYPE = "of a subtype that is no question"
     NO_PERSON = "not written by a person"

@@ -42,9 +42,7 @@ class MessageQuestion:
 
     team_id: str
     view_id: str
-    """The ID of the modal in which it was asked. For a reaction, the emoji and the message; for a choice, the answer;
-    for a suggested prompt, the click.
-    """
+    """The modal's ID. Otherwise: the emoji and message, the choice's answer, or the suggested prompt's click."""
     user_id: str
     about: QuotedMessage = field(repr=False)
     text: str = field(repr=False)

@@ -66,7 +66,6 @@ class Thumb:
     model: str | None
     value: int
     reason: DownReason | None = None
-    """Why the answer didn't help, if the person gave a reason."""
 
 
 @dataclass(slots=True)
@@ -190,7 +189,6 @@ class WeekUsage:
     """A workspace's usage in a week, with the sums of a UsageLine computed by the database."""
 
     questions: Mapping[EndReason, int]
-    """By last end."""
     people: int
     attempts: Mapping[EndReason, int]
     cost_usd: float

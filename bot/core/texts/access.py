@@ -16,7 +16,6 @@ SOMEBODY_JOINED = {
     "follow-ups": "Others write here now. Mention me if you want an answer.",
     "everyone": "Others write here now. I answer everyone, also without a mention.",
 }
-"""By Engagement."""
 SOMEBODY_JOINED_IN_DOUBT = (
     "Others write here now. Mention me if you want an answer. Without a mention, a model decides whether a message is "
     "for me."
@@ -31,7 +30,6 @@ _ADMINS = re.compile("Typist admins?")
 
 
 def names_an_admin(sentence: str) -> bool:
-    """Returns whether a sentence sends people to their Typist admin."""
     return _YOUR_ADMIN in sentence
 
 

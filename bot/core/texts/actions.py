@@ -97,6 +97,6 @@ ONLY_ASKER = {
         "edit": _DECIDES,
     }.items()
 }
-"""By ReplyAction: what other people can't do."""
+"""The sentences that refuse an action to other people, by ReplyAction."""
 ONLY_ASKER_AGREES = "Only the person who asked can decide about this."
 ONLY_ASKER_ANSWERS_NOW = f"Only the person who asked, or a Typist admin, can press {ANSWER_NOW}."

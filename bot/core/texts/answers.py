@@ -180,5 +180,4 @@ def answer_ready(mention: str) -> str:
 
 
 def canvas_made(link: str) -> str:
-    """Posts the link to an answer's canvas in a conversation."""
     return f"The answer as a canvas: {link}"

@@ -16,7 +16,7 @@ UNDONE = {
     "remember": "I didn't remember this",
     "sign_in": "I went on without a sign-in",
 }
-"""By card type (core/calls.py): the beginning of the sentence about a card that nobody agreed to."""
+"""The beginnings of sentences about cards that nobody agreed to, by card type (core/calls.py)."""
 _WAITS = {
     "call": "shall I go on with what I asked you above?",
     "create": "shall I create the schedule above?",
@@ -51,7 +51,6 @@ def replied_instead(kinds: Collection[str]) -> str:
 
 
 def expired(kinds: Collection[str]) -> str:
-    """Reports that nobody decided on cards of these types."""
     return f"{_undone(kinds)}, because nobody decided in time."
 
 
@@ -148,12 +147,10 @@ ALWAYS_ALLOWED = (
 
 
 def allow_always(tool: str) -> str:
-    """The heading above ALLOW_ALWAYS_SCOPE."""
     return f"Always allow {tool} here?"
 
 
 def allow_in_thread(server: str) -> str:
-    """The heading above IN_THREAD_SCOPE."""
     return f"Read with your {server} account?"
 
 

@@ -28,7 +28,6 @@ def commands(command: str) -> str:
 
 
 def unknown_command(command: str, subcommand: str) -> str:
-    """Shown above the help text."""
     return f"I don't know `{command} {subcommand}`. I know these:\n"
 
 

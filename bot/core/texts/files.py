@@ -66,7 +66,6 @@ def pages_seen(name: str, count: int) -> str:
 
 
 def end_not_read(name: str) -> str:
-    """A document of which only the beginning was read."""
     return f"the end of {name} (too long)"
 
 

@@ -14,7 +14,6 @@ MENTIONS_NEEDED = {
     "follow-ups": "Mention me to start. After that, just reply.",
     "everyone": "Mention me to start. After that, anyone can just reply.",
 }
-"""By Engagement."""
 WAITING_FOR_YOU = "Waiting for you"
 APPROVAL = "A decision"
 TRY_ONE = "Try one of these, and I answer in our direct message:"
@@ -46,12 +45,10 @@ def this_and_last_month(this_month: str, last_month: str) -> str:
 
 
 def calls_made(number: int) -> str:
-    """Formats a number of calls, such as "1,234 calls"."""
     return "1 call" if number == 1 else f"{number:,} calls"
 
 
 def others(number: int, used: str) -> str:
-    """Sums up the entries that a list leaves out."""
     return f"{number:,} {'other' if number == 1 else 'others'}: {used}"
 
 
@@ -75,7 +72,6 @@ def defaults(model: str, mentions: str, system_prompt: str) -> str:
 def settings_for_admins(
     models: Sequence[str], access: Sequence[str], max_output_tokens: int, concurrent: int, retention_days: int
 ) -> dict[str, str]:
-    """The environment's settings for admins: values by label."""
     return {
         "Models": ", then ".join(models),
         "Access": ", ".join(access),

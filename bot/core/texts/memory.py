@@ -46,12 +46,10 @@ SAID_HERE = "where it was said"
 
 
 def memory_number(number: int) -> str:
-    """Shown above a memory's text in the modal."""
     return f"Number {number}"
 
 
 def keep_hidden(number: int) -> str:
-    """The option to keep the hidden memories."""
     return f"Use {'it' if number == 1 else f'all {number}'} from now on"
 
 

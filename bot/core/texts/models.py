@@ -30,7 +30,6 @@ class ModelNames:
     """Names by vendor/model. The default is the model's own name."""
 
     def of(self, model: str) -> str:
-        """Returns the name of a model given as vendor/model."""
         return self.chosen.get(model) or model.partition("/")[2] or model
 
 

@@ -49,7 +49,6 @@ TOKENS_UNIT = "Tokens"
 
 
 def used_per_day(unit: str) -> str:
-    """The title of a chart."""
     return f"{unit} used per day (UTC)"
 
 
@@ -60,7 +59,6 @@ def quota_not_a_number(in_dollars: bool) -> str:
 
 
 def quota_needs_prices(models: Sequence[str]) -> str:
-    """Shown below a quota in dollars."""
     return f"I don't know the price of {', '.join(models)}. Please set a limit in tokens instead, or set BOT_PRICES."
 
 
@@ -124,5 +122,4 @@ ONLY_ADMINS_SET_QUOTAS = "Only Typist admins can set quotas. Ask your Typist adm
 
 
 def quotas_apply_to(owner: str) -> str:
-    """The heading of the modal, in mrkdwn."""
     return f"Quotas of {owner}, from the next answer on. Leave a field empty to use the default."

@@ -199,7 +199,6 @@ def _runs(numbers: Sequence[int]) -> list[list[int]]:
 
 
 def _listed(run: Sequence[str]) -> list[str]:
-    """Returns the names of a run as parts of a list."""
     return [f"{run[0]} to {run[-1]}"] if len(run) >= _MIN_RANGE else list(run)
 
 

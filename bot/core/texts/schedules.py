@@ -17,9 +17,7 @@ PROPOSES = {
     "change": ("Change this schedule?", CHANGE, "Don't change"),
     "stop": (STOP_SCHEDULE_TITLE, STOP_SCHEDULE, "Don't stop"),
 }
-"""The question on a card, and its buttons."""
 NEXT_TIME = "Next: "
-"""Shown before times."""
 IN_PLACE_OF = ", in place of "
 NUMBER = "Number"
 A_RUN_MAY = (
@@ -62,14 +60,14 @@ SCHEDULE_PRESSED = {
     "schedule_stop": SCHEDULE_STOPPED,
     "schedule_change": "Saved.",
 }
-"""By ScheduleAction: the effect of a click."""
+"""Sentences about the effect of a click, by ScheduleAction."""
 SCHEDULE_UNCHANGED = {
     "schedule_run": "It runs already.",
     "schedule_pause": "It's paused already.",
     "schedule_resume": "It isn't paused, or its time has passed. Press Change to set another time.",
     "schedule_stop": SCHEDULE_GONE,
 }
-"""By ScheduleAction: why a click had no effect."""
+"""Sentences about clicks without effect, by ScheduleAction."""
 PAUSE_REASONS = {
     "by_person": "somebody paused it",
     "failures": "its last runs failed",
@@ -85,13 +83,12 @@ PAUSE_REASONS = {
         "message has the button Sign in"
     ),
 }
-"""By PauseReason."""
 SKIP_REASONS = {
     **PAUSE_REASONS,
     "quota": "a quota is used up",
     "missed": "I couldn't begin it within an hour of its time",
 }
-"""By PauseReason: why a run was skipped."""
+"""Clauses about skipped runs, by PauseReason."""
 ONCE = "Once"
 """Replaces a rule."""
 SCHEDULE_OVER = "It has run."
@@ -105,7 +102,6 @@ def uses_account(servers: Sequence[str]) -> str:
 
 
 def with_account(servers: Sequence[str]) -> str:
-    """Shown in a list of schedules."""
     return f"with its creator's {', '.join(servers)} account"
 
 
@@ -242,7 +238,6 @@ SCHEDULE_LABELS = {
     "run_tokens": "Tokens for one run",
     "day_tokens": "Tokens for all runs of a day",
 }
-"""By ScheduleField."""
 SCHEDULE_HINTS = {
     "other": (
         "In place of days and a time: one time, such as 2026-12-10 09:00. Or five fields of cron (minute, hour, day, "
@@ -258,7 +253,6 @@ SKIP_IF_UNCHANGED = "Skip a run if nobody has written here since the last one"
 
 
 def only_admins_allow_tokens(limit: int) -> str:
-    """Shown below a schedule's token limit."""
     return f"Please use at most {limit:,}. Only Typist admins can allow more."
 
 
@@ -291,17 +285,14 @@ SCHEDULED_TASK = "My scheduled task:"
 
 
 def schedule_used_up(most: int, *, in_day: bool) -> str:
-    """Reports that a run has used up its schedule's tokens."""
     what = "all runs of a day" if in_day else "a run"
     return f"This schedule has used up its limit of {tokens(most)} for {what}, so I paused it."
 
 
 def rule_too_often(minutes: int) -> str:
-    """States the minimum interval between runs."""
     often = "hour" if minutes == 60 else f"{minutes} minutes"
     return f"This rule runs too often: once every {often} at most."
 
 
 def schedule_words(chars: int) -> str:
-    """States the maximum length of a schedule's task."""
     return f"Say what to do in each run, in up to {chars:,} characters."

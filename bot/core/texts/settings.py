@@ -15,7 +15,6 @@ class Words:
     here: Mapping[Any, str] | Callable[[Any], str]
     """The mrkdwn sentence about a channel with a value, by value."""
     hint: str = ""
-    """Shown below the field."""
     options: Mapping[str, str] = field(default_factory=dict)
     """The labels of the field's options, if they never change."""
     placeholder: str = ""
@@ -83,7 +82,6 @@ SWITCH = {"on": "On", "off": "Off"}
 
 
 def settings_apply_to(place: str) -> str:
-    """The heading of the modal, in mrkdwn."""
     return f"These settings apply only to {place}, from the next question on."
 
 
@@ -98,7 +96,6 @@ def choose_a_model(models: Sequence[str]) -> str:
 
 
 def prompt_too_long(chars: int, limit: int) -> str:
-    """Shown below a system prompt."""
     return f"Please use at most {limit:,} characters. This prompt has {chars:,}."
 
 
@@ -116,7 +113,6 @@ ENGAGEMENTS = {
     "follow-ups": "Whoever I'm talking with needs no mention",
     "everyone": "Nobody needs a mention in a thread where I was mentioned",
 }
-"""The options, by Engagement."""
 
 
 def reaction_here(reaction: str) -> str:

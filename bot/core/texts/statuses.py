@@ -16,5 +16,4 @@ def status_searching(query: str) -> str:
 
 
 def status_running(tool: str) -> str:
-    """The status while a tool call is running."""
     return f"is running {tool}…"

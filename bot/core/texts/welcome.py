@@ -23,7 +23,7 @@ SEEN_IN_CHANNEL = {
     reads: f"Everyone in this channel sees my answers. {what_i_read} {STOP_OR_QUIET} {COMES_BACK}"
     for reads, what_i_read in READ_IN_CHANNEL.items()
 }
-"""Who sees what, and how to stop it, in mrkdwn, by whether I can read the channel."""
+"""Explanations of privacy and of stopping, in mrkdwn, by whether I can read the channel."""
 SEEN_IN_DIRECT_MESSAGE = (
     "Other people in Slack don't see this conversation. I read its last messages. To stop an answer, press *Stop* or "
     f"write “stop”. {COMES_BACK}"
