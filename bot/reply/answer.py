@@ -1,15 +1,14 @@
-"""Holds the text that a model writes for one answer, and says which of it the database doesn't have yet. Pure.
+"""Collects the text that a model writes for one answer, and tracks what the database hasn't recorded yet. Pure.
 
-`Answer` owns the text. A reply's pages (reply/reply.py) hold the same text, cut into what Slack is compared with.
-`StepUnderWay` is what the model is doing now. A request to a model has its text too, as the model wrote it
-(models/failures.py): the next request repeats it, and errors must not quote it.
+`Answer` owns the text. A reply's pages (reply/reply.py) contain the same text, cut into pages for comparison with
+Slack. `StepUnderWay` is the model's current step. A model request also keeps its text exactly as the model wrote it
+(models/failures.py), because the next request repeats that text and errors must not quote it.
 
-`Freshness` is what a reader has of the answer: when words came, and when Slack showed them. `staleness_s` is the mean
-age of the oldest word that the model has written and the reader can't see, from the first word to the moment at which
-all are visible. The age grows from the arrival of a word until a call shows it, so its sum over time is known exactly
-from the times of arrivals and calls. Arrivals are kept for the words that aren't shown, to a tenth of a second, and
-coarser for an answer of which nothing is shown for long. What a native stream holds back of its last words counts as
-shown.
+`Freshness` measures delays for the reader: when words arrived, and when Slack showed them. `staleness_s` is the mean
+age of the oldest word that the model has written and the reader can't see yet, measured from the first word until all
+words are visible. That age grows from a word's arrival until a call shows the word, so the times of arrivals and calls
+give its exact sum over time. Arrivals are kept for unshown words, to a tenth of a second, and coarser if nothing is
+shown for a long time. Words that a native stream still withholds at its end count as shown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,108 +37,102 @@ from slack_markdown.links import file_ids_in
 CHARS_PER_TOKEN = 4.0
 """About right for English. Used only to count requests without reported usage."""
 HIDDEN_TOKENS_PER_S = 50
-"""How fast a model thinks, where its vendor doesn't show its thoughts. Used as above."""
+"""How fast a model is assumed to think if its vendor hides its thoughts. Used only for the same estimates."""
 
 
 class Answer:
     """The answer of one attempt. Its life:
 
-    1. It begins with the text and the steps that the attempt resumes from, as the job has them.
-    2. It grows: `append` adds text, `note` sources and origins, `on_calls_made` the results of calls.
-       `take_back` drops reasoning.
-    3. Meanwhile `piece` says what has to be recorded, and `on_recorded` that it was.
-    4. `finish` sets the end, once, and decides which text stays. From then on, only the piece with the end has to be
-       recorded.
+    1. It begins with the text and steps that the attempt resumes from, as stored in the job.
+    2. It grows: `append` adds text, `note` adds sources and origins, and `on_calls_made` adds call results. `take_back`
+       drops reasoning.
+    3. Meanwhile, `piece` returns what has to be recorded, and `on_recorded` confirms that it was.
+    4. `finish` sets the end, once, and decides which text stays. After that, only the piece with the end still has to
+       be recorded.
     """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         start = start_of(job)
         self.resumes = start != fixed_text(job)
-        """Whether the text begins with one that an earlier attempt left in the middle of a step."""
+        """Whether the text begins with an earlier attempt's, which stopped in the middle of a step."""
         self._left = job.checkpoint.text or job.so_far
-        """The text of an earlier attempt, or what a new version goes on after."""
+        """The text of an earlier attempt, or the text that a new version continues."""
         self.cut_off = self._left[len(start) :] if self._left.startswith(start) else ""
-        """The end of the text that an earlier attempt left, which this attempt writes again."""
+        """The end of the earlier attempt's text, which this attempt writes again."""
         self._text = GrowingText(start)
         keeps_checkpoint = self.resumes or bool(job.steps) or job.checkpoint.end is not None
         self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources
-        """The web pages that the text cites."""
         self.steps = list(job.steps)
-        """The steps that asked for tools."""
         self.follow_ups = list(job.follow_ups)
-        """The questions that came while tools ran."""
+        """The questions that arrived while tools ran."""
         so_far = job.so_far_origins if job.so_far else OURS
         self.origins = folded((so_far, *(step.origins for step in self.steps), UNKNOWN if self.resumes else OURS))
         """Whose words the model has read for the answer."""
         self.open_files = frozenset[str]().union(*(_found_files(step.calls) for step in self.steps))
-        """Ids of Slack's files that the answer may link: all readers may open them, or Slack's search found them."""
+        """IDs of Slack files that the answer can link, as all readers can open them or Slack's search found them."""
         self.end = job.checkpoint.end
-        """How the answer ended; None while it grows. Set by `finish` alone."""
+        """How the answer ended, or None while it grows. Only `finish` sets it."""
         self._start = len(start)
         self._recorded = Piece(len(start), "", self.end, self.sources)
-        """Where the record ends, with the sources and the end there."""
+        """How far the text is recorded, with the recorded sources and end."""
         self._base: int | None = None
-        """Where the text of the attempt begins, if some of it was taken back."""
+        """Where the attempt's text begins, if some of it was taken back."""
         self._takes_back = False
-        """Whether the record still has what was taken back."""
+        """Whether the record still contains text that was taken back."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether the answer has no text yet."""
         return not self._text
 
     @property
     def text(self) -> str:
-        """The whole text so far."""
         return str(self._text)
 
     @property
     def step_text(self) -> str:
-        """The text so far of the step under way, which stands behind those on record."""
+        """The text so far of the current step, which follows the recorded steps."""
         return self.text[len(kept_text(self.job)) + sum(len(step.text) for step in self.steps) :]
 
     @property
     def calls(self) -> list[RecordedCall]:
-        """The calls of its steps."""
         return [call for step in self.steps for call in step.calls]
 
     @property
     def is_behind(self) -> bool:
-        """Whether an earlier attempt left more text than this one has so far."""
+        """Whether an earlier attempt wrote more text than this one has so far."""
         return len(self._text) < len(self._left)
 
     @property
     def kept(self) -> str:
-        """What stays of an incomplete answer: its text, or an earlier attempt's if that is longer."""
+        """The text to keep from an incomplete answer: its own, or an earlier attempt's if that is longer."""
         return self._left if self.is_behind else self.text
 
     def append(self, delta: str) -> None:
-        """Adds text from the model."""
         self._text.append(delta)
 
     def take_back(self, chars: int) -> None:
-        """Drops the text from a place on: the model's reasoning, as it turned out later."""
+        """Drops the text after the first `chars` characters, because it turned out to be the model's reasoning."""
         self._text = GrowingText(self.text[:chars])
         self._takes_back = True
         self._base = min(chars, self._start)
         self._recorded = Piece(self._base, "", sources=self._recorded.sources)
 
     def note(self, event: StreamEvent) -> None:
-        """Notes whose words the model reads with an event of its stream, and the source that the event cites."""
+        """Records the origin of the words that an event brings to the model, and the source that it cites."""
         self.origins |= of_event(event)
         if isinstance(event, Citation):
             self.sources = with_citation(self.sources, event)
 
     def on_calls_made(self, calls: Sequence[RecordedCall]) -> None:
-        """Notes the calls of the last step with their results."""
+        """Replaces the last step's calls with the same calls and their results."""
         self.steps[-1] = replace(self.steps[-1], calls=tuple(calls))
         self.open_files |= _found_files(calls)
 
     def finish(self, end: End) -> End:
-        """Ends the answer, and returns its end. Raises ValueError if it has ended.
+        """Ends the answer and returns its `End`. Raises ValueError if it has already ended.
 
-        An incomplete text gives way to a longer one that an earlier attempt left, whose origins are unknown.
+        If an earlier attempt left longer text, it replaces an incomplete text, and its origins are unknown.
         """
         if self.end is not None:
             raise ValueError(f"an answer can't end as {end.reason} after it has ended as {self.end.reason}")
@@ -153,10 +146,11 @@ class Answer:
         return end
 
     def piece(self) -> Piece | None:
-        """Returns what has to be recorded; None if all of it is, or if an earlier attempt left more."""
+        """Returns the piece to record, or None if everything is recorded or an earlier attempt left more text."""
         text, start = self.text, self._recorded.chars
         if self.end is not None:
-            # A piece of what was taken back may reach the record late, so all of the attempt's text is recorded again.
+            # A piece with text that was taken back can reach the record late, so the attempt's whole text is recorded
+            # again.
             start = start if self._base is None else min(start, self._base)
             is_recorded, takes_back = self._recorded.end is not None, self._base is not None
             return None if is_recorded else Piece(start, text[start:], self.end, self.sources, takes_back)
@@ -168,12 +162,12 @@ class Answer:
         return Piece(start, text[start:], sources=self.sources) if is_new else None
 
     def on_recorded(self, piece: Piece) -> None:
-        """Notes that a piece was recorded. Other pieces may have been recorded in the meantime.
+        """Records that a piece was stored. Other pieces might have been stored in the meantime.
 
-        Once the answer has ended, only the piece with the end counts: the text may have become another one.
+        Once the answer has ended, only the piece with the end counts, because `finish` can replace the text.
         """
         if self._takes_back and not piece.takes_back:
-            # It was recorded before.
+            # This piece was stored before the text was taken back.
             return
         if self.end is None or piece.end:
             self._takes_back = False
@@ -182,48 +176,44 @@ class Answer:
 
 
 def _found_files(calls: Iterable[RecordedCall]) -> frozenset[str]:
-    """Returns the ids of the files whose addresses Slack's search has returned."""
+    """Returns the IDs of the files whose URLs Slack's search has returned."""
     return frozenset(id_ for call in calls if owner_of(call.tool) == SLACK for id_ in file_ids_in(call.result))
 
 
 @dataclass(eq=False)
 class StepUnderWay:
-    """One step of a model: what it has cost so far, and what it asks for. Its text grows in the Answer."""
+    """One model step: its usage so far and the calls it requests. Its text grows in the `Answer`."""
 
     model: str
     input_tokens: int
     output_chars: int = 0
     """Text and thinking."""
     lost: Usage = field(default_factory=Usage)
-    """The estimated use of its requests that failed before the first word, and are charged."""
+    """The estimated usage of its requests that failed before the first word but are charged."""
     hidden_s: float = 0.0
-    """How long the model thought without a word of it, before the request's first word."""
+    """How long the model thought silently before the request's first word."""
     _hidden_since: float | None = None
     has_text: bool = False
-    """Whether the model has written anything."""
     parts: list[TurnPart] = field(default_factory=list)
-    """What the model wrote and asked for, if it calls tools, as the next request repeats it. The answer's text may
-    differ, where the step goes on after what an earlier attempt left (core/steps.py)."""
+    """The text and calls of a step that calls tools, as the next request repeats them. The answer's text can differ if
+    the step continues after an earlier attempt's text (core/steps.py)."""
     completion: Completion | None = None
 
     @property
     def calls(self) -> list[ToolCall]:
-        """The calls that the step asks for."""
         return [part for part in self.parts if isinstance(part, ToolCall)]
 
     @property
     def estimated(self) -> Usage:
-        """The estimated use of the request under way."""
         hidden_tokens = min(self.hidden_s * HIDDEN_TOKENS_PER_S, THINKING_TOKENS)
         return Usage(self.input_tokens, int(self.output_chars / CHARS_PER_TOKEN + hidden_tokens))
 
     @property
     def used(self) -> Usage:
-        """The estimated use of all its requests."""
         return self.lost + self.estimated
 
     def receive(self, event: StreamEvent, now: float) -> str:
-        """Notes an event of the model's stream; returns its text, if it has any. `now` is by the monotonic clock."""
+        """Records an event of the model's stream and returns its text, if any. `now` is monotonic time."""
         if not isinstance(event, Retrying):
             self.count_thinking_until(now)
         match event:
@@ -232,7 +222,7 @@ class StepUnderWay:
                 self.output_chars += len(event)
                 return event
             case Thinking(chars=0, ended=False):
-                # A model keeps its first thoughts to itself. After its first word, a silence may as well be a stall.
+                # Models hide only their first thoughts. After the first word, silence might just as well be a stall.
                 self._hidden_since = None if self.output_chars else now
             case Thinking(chars=chars):
                 self.output_chars += chars
@@ -246,14 +236,14 @@ class StepUnderWay:
         return ""
 
     def charges_nothing(self) -> None:
-        """Forgets the request under way, which is counted elsewhere or not charged."""
+        """Clears the current request's usage, because it is counted elsewhere or not charged."""
         self.input_tokens = self.output_chars = 0
         self.hidden_s, self._hidden_since = 0.0, None
 
     def count_thinking_until(self, now: float) -> None:
-        """Counts the silence until the next event, or until somebody ends the wait for it, as thinking if it was that.
+        """Counts a silence that began with hidden thinking, until the next event or until someone stops waiting for it.
 
-        The silence of a stream that fails is no thinking, as far as anybody knows.
+        A failing stream's silence doesn't count, because nothing shows that the model was thinking.
         """
         if self._hidden_since is not None:
             self.hidden_s += now - self._hidden_since
@@ -261,34 +251,34 @@ class StepUnderWay:
 
 
 ARRIVALS_S = 0.1
-"""Words that come within this time count as one arrival."""
+"""Words that arrive within this time count as one arrival."""
 MAX_ARRIVALS = 16
-"""If there are more, every other one joins the one before it."""
+"""If there are more, every second one is merged into the one before it."""
 
 
 @dataclass(slots=True)
 class Freshness:
-    """The delays of one attempt's answer. Times are by the monotonic clock.
+    """The delays of one attempt's answer. Times are monotonic.
 
-    `chars`: the characters of the answer so far. Those with which the attempt begins are not its words.
+    `chars` is the answer's length so far, but text that the attempt starts with doesn't count as its words.
     """
 
     chars: int = 0
     _arrivals: list[tuple[int, float]] = field(default_factory=list)
-    """Words that aren't shown: where in the text they begin, and when they came. The oldest comes first."""
+    """Where each group of unshown words begins in the text, and when it arrived, oldest first."""
     _joins: bool = False
-    """Whether the next words may join the last arrival."""
+    """Whether the next words can join the last arrival."""
     _first_at: float | None = None
     _first_shown_at: float | None = None
     _all_shown_at: float | None = None
     _age_sum: float = 0.0
-    """The age of the oldest word that isn't shown, summed over the time until `_summed_until`."""
+    """The age of the oldest unshown word, integrated over time until `_summed_until`."""
     _summed_until: float = 0.0
     ended_at: float | None = None
     _end_shown_at: float | None = None
 
     def on_written(self, chars: int, now: float, *, has_word: bool = True) -> None:
-        """Notes text of the model. `has_word`: a reader would see a word in the answer so far, not only marks."""
+        """Records text from the model. `has_word` says whether the answer so far shows a word, not just markup."""
         if self._first_at is None and not has_word:
             self.chars += chars
             return
@@ -302,22 +292,20 @@ class Freshness:
         self.chars += chars
 
     def on_taken_back(self, chars: int) -> None:
-        """Notes that the answer has only so many characters again."""
+        """Records that the answer was cut back to this many characters."""
         self.chars = chars
         self._arrivals.clear()
         self._joins = False
 
     @property
     def has_begun(self) -> bool:
-        """Whether the model has written a word."""
         return self._first_at is not None
 
     def on_send(self) -> None:
-        """Notes that a call is sent with the words so far."""
         self._joins = False
 
     def on_shown(self, chars: int, now: float) -> None:
-        """Notes that Slack shows so many characters of the answer."""
+        """Records that Slack shows this many characters of the answer."""
         if not self._arrivals or chars <= self._arrivals[0][0]:
             return
         self._sum_up(now)
@@ -330,11 +318,10 @@ class Freshness:
             self._all_shown_at = now
 
     def on_end(self, now: float) -> None:
-        """Notes that the answer's end is known."""
         self.ended_at = now
 
     def on_end_shown(self, now: float) -> None:
-        """Notes that Slack did a call after the answer's end. The last one shows the end."""
+        """Records that Slack did a call after the answer's end. The last such call shows the end."""
         if self.ended_at is not None:
             self._end_shown_at = now
 
@@ -346,14 +333,14 @@ class Freshness:
 
     @property
     def first_word_delay_s(self) -> float | None:
-        """From the model's first visible word to the first one that Slack shows; None if it shows none."""
+        """The time from the model's first visible word until Slack shows one, or None if it shows none."""
         if self._first_at is None or self._first_shown_at is None:
             return None
         return self._first_shown_at - self._first_at
 
     @property
     def staleness_s(self) -> float | None:
-        """The mean staleness; None if Slack doesn't show all words."""
+        """The mean staleness, or None if Slack doesn't show all words."""
         if self._first_at is None or self._arrivals or self._all_shown_at is None:
             return None
         lasted_s = self._all_shown_at - self._first_at
@@ -361,7 +348,7 @@ class Freshness:
 
     @property
     def final_lag_s(self) -> float | None:
-        """From the answer's end to the last call that shows it; None if there was none."""
+        """The time from the answer's end until the last call that shows it, or None if there was none."""
         if self.ended_at is None or self._end_shown_at is None:
             return None
         return self._end_shown_at - self.ended_at

@@ -1,10 +1,11 @@
-"""Attachments: the files that go with an answer.
+"""Files attached to an answer.
 
-- `answer.md` has the whole answer, if that is too long to read in messages. Its end stands below the file.
-- `code-1.py` and so on have the code blocks that are too long for one message.
-- `sales.csv` has a table below the heading "Sales", once a reader wants it.
+- `answer.md` contains the whole answer, if that is too long to read in messages. The end of the answer is shown below
+  it.
+- `code-1.py` and so on contain code blocks that are too long for one message.
+- `sales.csv` contains the table below the heading "Sales", and is sent when a reader asks for it.
 
-A file's extension comes from a list of ours, and its name isn't the model's, except for the words of a heading.
+File extensions come from a fixed list, and the model doesn't choose file names, except for the words of a heading.
 """
 
 import re
@@ -18,19 +19,19 @@ from slack_markdown.blocks import BlockParser, LeafKind, code_content, fences_af
 from slack_markdown.pages import FITTING_CHARS, NO_OPENING, SENTENCE_END, Opening, Page, Pages
 
 END_CHARS = 3_000
-"""About how much of a long answer's end stands below its file: a screen or two."""
+"""Approximate length of a long answer's end, which is shown below its file: a screen or two."""
 FEW_SENTENCES_CHARS = 200
 MAX_CODE_FILES = 5
 MAX_TABLE_FILES = 10
-"""Slack takes more in one message; nobody reads them."""
+"""Slack accepts more in one message, but nobody would read them."""
 MAX_STEPS = 5_000
-"""How much of an answer is searched for code: lines, and the lists and quotes that each is in; headings and fences."""
+"""How much of an answer is searched for code, counted in lines, enclosing lists and quotes, headings and fences."""
 
 _HEADING_OR_FENCE = re.compile(r"^[ \t]*(?:(#{1,6}[ \t]+\S)|(?:```|~~~).*)", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*", re.MULTILINE)
 
 FileKey = tuple[str, int]
-"""A file's name and its size in bytes, by which it is recognized in Slack."""
+"""A file's name and its size in bytes, which identify it in Slack."""
 
 _EXTENSIONS = {
     "bash": "sh", "c": "c", "c#": "cs", "c++": "cpp", "console": "sh", "cpp": "cpp", "cs": "cs", "csharp": "cs",
@@ -44,7 +45,7 @@ _EXTENSIONS = {
     "toml": "toml", "ts": "ts", "tsx": "tsx", "typescript": "ts", "vue": "vue", "xml": "xml", "yaml": "yaml",
     "yml": "yaml", "zsh": "sh",
 }  # fmt: skip
-"""A file's extension by the first word of its code's info string.
+"""File extensions by the first word of a code block's info string.
 
 Code with any other info string becomes `.txt`, because no machine should act on an extension that a model made up.
 """
@@ -52,7 +53,7 @@ Code with any other info string becomes `.txt`, because no machine should act on
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """A file to attach. Its name contains the question's ts, by which Typist finds it; its title is for people."""
+    """A file to attach. Typist finds it by its name, which contains the question's ts; people see its title."""
 
     name: str
     title: str
@@ -65,20 +66,17 @@ class AttachedFile:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A message in Slack that shows files of a reply."""
-
     ts: str
     file_ids: tuple[str, ...]
     files: frozenset[FileKey]
 
 
 def whole_answer(text: str, question_ts: str) -> AttachedFile:
-    """Returns the file with all of an answer, as the model wrote it."""
     return AttachedFile(f"answer-{question_ts}.md", "answer.md", _encoded(text))
 
 
 def long_code(text: str, question_ts: str) -> list[AttachedFile]:
-    """Returns files with the code blocks of an answer that don't fit on a page, at most `MAX_CODE_FILES`."""
+    """Returns files with the answer's code blocks that don't fit on a page, at most `MAX_CODE_FILES`."""
     page = Pages()
     blocks = [(info_string, content) for info_string, content in _code_blocks(text) if not page.fits(content)]
     files = []
@@ -92,7 +90,7 @@ def long_code(text: str, question_ts: str) -> list[AttachedFile]:
 
 
 def tables(text: str, question_ts: str) -> list[AttachedFile]:
-    """Returns files with the tables of an answer, at most `MAX_TABLE_FILES`."""
+    """Returns files with the answer's tables, at most `MAX_TABLE_FILES`."""
     return [
         AttachedFile(f"{title.removesuffix('.csv')}-{question_ts}.csv", title, content)
         for title, content in csv_files(text)[:MAX_TABLE_FILES]
@@ -100,28 +98,25 @@ def tables(text: str, question_ts: str) -> list[AttachedFile]:
 
 
 def file_keys(files: Iterable[AttachedFile]) -> frozenset[FileKey]:
-    """Returns the keys of files."""
     return frozenset(file.key for file in files)
 
 
 def belongs_to(file_name: str, question_ts: str) -> bool:
-    """Whether a file of this name was attached to the answer to a question."""
+    """Returns whether a file with this name was attached to the answer to a question."""
     return file_name.rpartition(".")[0].endswith(f"-{question_ts}")
 
 
 @dataclass(frozen=True, slots=True)
 class EndOfAnswer:
-    """The end of a long answer, which stands below its file."""
-
     page: Page
     left_out: str
-    """The notice above the file about what only the file has; "" if messages show all of the answer."""
+    """The notice above the file about what only the file contains, or "" if messages show the whole answer."""
 
 
 def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) -> EndOfAnswer:
     """Returns the end of an answer on a page with these limits.
 
-    `first`: the page that would come next, without its part of the text. If the whole rest fits on it, it is that one.
+    `first` is the page that would come next, without its text. If the whole rest fits on it, that page is returned.
     Otherwise the end begins at a heading, or else at a paragraph, so that people read the conclusion.
     """
     rest = text[first.start :]
@@ -136,7 +131,7 @@ def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) ->
 
 
 def _end_page(text: str, first: int, limit_chars: int, limit_bytes: int) -> Page:
-    """Returns the last page of a text, behind `first`. Of text that fills page after page, it has less than others."""
+    """Returns a text's last page, which begins after `first`. It is shorter than the pages before it."""
     chars = min(END_CHARS, limit_chars)
     while True:
         start, code = _start_of_end(text, first, chars)
@@ -150,20 +145,20 @@ def _end_page(text: str, first: int, limit_chars: int, limit_bytes: int) -> Page
 
 
 def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
-    """Returns where about the last characters of a text begin, and the lines that open the code there, "" if none.
+    """Returns where roughly the last `chars` characters of a text begin, and the lines that open the code there, or "".
 
-    That is behind `first`, and the first of these that exists:
+    The position is after `first`, and the first of these that exists:
 
-    1. a heading or else a paragraph, if at least a third of the characters follow;
-    2. a paragraph that is longer than the characters, up to twice, from its beginning;
-    3. a heading or paragraph, if a few sentences follow;
+    1. a heading or else a paragraph, if at least a third of the characters follow it;
+    2. the beginning of a paragraph longer than `chars`, up to twice as long;
+    3. a heading or paragraph followed by a few sentences;
     4. a line, a sentence or a word.
     """
     end = len(text.rstrip())
     earliest, latest = max(end - chars, first), end - chars // 3
     at = _line_start(text, max(earliest - chars, first))
     fences: tuple[str, ...] = ()
-    # Of text that has more fences than anybody's code, it doesn't matter.
+    # The limit is safe because only absurd text has this many fences.
     for mark in islice(_FENCE.finditer(text, 0, at), MAX_STEPS):
         fences = fences_after(mark[0], fences)
     line_at: tuple[int, str] | None = None
@@ -179,7 +174,7 @@ def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
             return at, ""
         else:
             line_at = (at, _opening(fences)) if at > earliest and line_at is None else line_at
-            # The first one of the characters, or else the last one before.
+            # This is the first paragraph within the characters, or else the last one before them.
             paragraph = at if is_paragraph and paragraph <= earliest else paragraph
         is_after_blank = text[at:next_at].isspace()
         if found:
@@ -197,20 +192,17 @@ def _opening(fences: Iterable[str]) -> str:
 
 
 def _line_start(text: str, at: int) -> int:
-    """Returns where the first line begins that doesn't begin before a place; the text's end if there is none."""
+    """Returns the position of the first line that begins at or after `at`, or the text's end if there is none."""
     return at if at <= 0 or at > len(text) or text[at - 1] == "\n" else text.find("\n", at) + 1 or len(text)
 
 
 def left_out_notice(text: str) -> str:
-    """Returns the notice above an answer's file about what only the file has; "" if messages show all of it."""
+    """Returns the notice above an answer's file about what only the file contains, or "" if messages show it all."""
     return texts.answers.continues_in_file(_sections(text), _about(len(text.split()))) if text else ""
 
 
 def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
-    """Returns the notice about the files of an answer below its last page.
-
-    `is_only_end`: the page has the answer's end, and only a file has what comes before.
-    """
+    """Returns the notice about an answer's files. `is_only_end`: the page above shows only the answer's end."""
     has_whole_answer = any(file.title == "answer.md" for file in files)
     about_answer = texts.answers.END_BELOW_FILE if is_only_end else texts.answers.WHOLE_ANSWER_ATTACHED
     sentences = [about_answer] if has_whole_answer else []
@@ -220,7 +212,7 @@ def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
 
 
 def _sections(text: str) -> int:
-    """Returns how many headings (`# …`) a text has outside of code; 0 if it has too many to count."""
+    """Returns the number of headings (`# …`) outside code, or 0 if there are too many to count."""
     count = 0
     fences: tuple[str, ...] = ()
     for number, mark in enumerate(_HEADING_OR_FENCE.finditer(text)):
@@ -232,16 +224,16 @@ def _sections(text: str) -> int:
 
 
 def _about(count: int) -> int:
-    """Returns a number with one or two digits that aren't 0."""
+    """Rounds a number to two significant digits."""
     magnitude = 10 ** max(0, len(str(count)) - 2)
     rounded: int = round(count / magnitude) * magnitude
     return rounded
 
 
 def _code_blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Yields the info string and content of each fenced code block that may be long; the last one may still be open.
+    """Yields the info string and content of each possibly long fenced code block; the last block can be unclosed.
 
-    Only so much of the text is read as takes `MAX_STEPS`. The file with the whole answer has the rest.
+    Reading stops after `MAX_STEPS`. The file with the whole answer contains the rest.
     """
     parser = BlockParser(text)
     steps = 0

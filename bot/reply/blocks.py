@@ -1,14 +1,14 @@
-"""A page of a reply as Block Kit: a `markdown` block, lines about the answer below it, buttons, and its words.
+"""A reply's page as Block Kit: a `markdown` block, lines about the answer below it, buttons, and plain text.
 
-Slack refuses an edit that removes the last `rich_text` of a message (block_mismatch), and it makes no `rich_text` of a
-`markdown` block that has only headings and tables. So lines about the answer are small print, a `context`, below a
-paragraph only. Elsewhere they are `rich_text`, and a page without a paragraph always has one.
+Slack refuses an edit that removes a message's last `rich_text` (block_mismatch), and it doesn't turn a `markdown` block
+that has only headings and tables into `rich_text`. So lines about the answer are small print, a `context`, only below a
+paragraph. Elsewhere they are `rich_text`, and a page without a paragraph always has one.
 
-While a page grows, its `text` has the first words only: each edit carries it. The last edit's has all that the page
-says, and so has one that asks a person to decide (bot/slack/plain.py).
+While a page grows, its `text` has only the first words, because every edit carries it. The last edit's `text` has
+everything on the page, and so does the `text` of an edit that asks a person to decide (bot/slack/plain.py).
 
-Each block that an edit keeps has the same block_id in all edits, so a client needn't build it again: a button keeps the
-focus, and a press that begins before an edit and ends after it counts.
+A block that an edit keeps has the same block_id in every edit, so clients don't rebuild it: a button keeps the focus,
+and a click that begins before an edit and ends after it counts.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ from slack_markdown.render import beginning, first_words, mrkdwn, rendered
 
 _NOTICE_CHARS = 300
 _PLAIN_TRANSCRIPT_CHARS = 200
-"""Plain text isn't folded."""
+"""Short, because Slack doesn't fold plain text."""
 ACTIVITY_CHARS = 150
 _LABELS = {
     ReplyAction.UNDO: texts.memory.UNDO,
@@ -50,13 +50,12 @@ _LABELS = {
     ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
 }
 _ICONS = (ReplyAction.FEEDBACK, ReplyAction.DELETE)
-"""What stands below the other buttons, as icons."""
 
 
 def message(view: PageView) -> Json:
     """Returns the arguments of chat.postMessage and chat.update that show the view.
 
-    `blocks` is always there: an empty list removes what an earlier call showed.
+    `blocks` is always present: an empty list removes what an earlier call showed.
     """
     if view.end is not None and view.end.chosen:
         view = replace(view, markdown=marked(view.markdown, view.end.chosen, texts.shortcut.CHOSEN))
@@ -67,31 +66,32 @@ def message(view: PageView) -> Json:
     pieces = pieces_of(markdown) if view.look.draws_charts and not view.growing else [(without_marks(markdown), None)]
     shown = [(rendered(piece, growing=view.growing, open_files=view.open_files), chart) for piece, chart in pieces]
     blocks = []
-    # A notice without an answer says itself what happened.
+    # A notice without an answer already says what happened.
     if view.asked_on and view.markdown.strip():
         blocks.append(blockkit.rich_text_line(view.asked_on, f"{NOTE_LINE}asked"))
     if view.transcript:
-        # Nothing in it is markup. Slack folds a long section, and the block_id keeps it open where a reader opened it.
+        # Transcripts contain no markup. Slack folds a long section, and the block_id keeps it open if a reader opened
+        # it.
         heard = blockkit.section(blockkit.plain_text(without_schemes(texts.answers.transcript_line(view.transcript))))
         blocks.append({**heard, "block_id": f"{NOTE_LINE}transcript"})
     for text, chart in shown:
-        # Slack refuses an empty block: everything so far may still be held back, as half a link is.
+        # Slack refuses an empty block, and everything so far might still be held back, as half a link is.
         blocks += [blockkit.markdown(text)] if text.strip() else []
         blocks += [chart] if chart else []
     below = _below(view, "\n\n".join(text for text, _ in shown))
-    # A chart draws a table of the page.
+    # A chart only repeats a table of the page.
     read = [block for block in blocks if block["type"] != "data_visualization"]
     words = text_of([*read, *below]) if view.asks or not view.live else ""
     return {"text": words or short_text(view), "blocks": [*blocks, *below, *_buttons(view)]}
 
 
 def blocks_below(view: PageView) -> list[Json]:
-    """Returns the blocks below a page that a stream carries: everything but the Markdown."""
+    """Returns the blocks below a streamed page: everything but the Markdown."""
     return [*_below(view, rendered(view.markdown, growing=view.growing)), *_buttons(view)]
 
 
 def _below(view: PageView, text: str) -> list[Json]:
-    """Returns the blocks below a page's Markdown, except for the reply's own buttons."""
+    """Returns the blocks below a page's Markdown, except for the reply's buttons."""
     end = view.end
     decided = _decided(end.decided) if end and end.decided else ""
     has_answer = bool(view.markdown.strip())
@@ -105,20 +105,20 @@ def _below(view: PageView, text: str) -> list[Json]:
     if sources:
         links = [(source.url, source.label) for source in sources]
         blocks.append(blockkit.rich_text_links(texts.answers.SOURCES, links, f"{NOTE_LINE}sources"))
-    # Nothing in these lines can be a mention or a link.
+    # Unlinked so that these lines can't contain mentions or links.
     blocks += [_line(unlinked(line), number, is_small=is_small) for number, line in enumerate(lines)]
     return [*blocks, *asks_in_reply(view.asks, f"{NOTE_LINE}ask-")]
 
 
 def _line(line: str, number: int, *, is_small: bool) -> Json:
-    """Returns a line about the answer. As a block of another type, it has another block_id."""
+    """Returns a line about the answer. Each block type has its own block_id."""
     if is_small and len(line) <= blockkit.PIECE_CHARS:
         return blockkit.context(blockkit.plain_text(line), f"{NOTE_LINE}small-{number}")
     return blockkit.rich_text_line(line, f"{NOTE_LINE}{number}")
 
 
 def short_text(view: PageView) -> str:
-    """Returns a growing page's text for notifications and screen readers: the first words without Markdown's marks."""
+    """Returns a growing page's text for notifications and screen readers: the first words without Markdown."""
     words = with_ascii_hosts(first_words(view.markdown, growing=view.growing))
     return mrkdwn(words or beginning(view.notice, _NOTICE_CHARS)) or (
         mrkdwn(_growing(view)) if view.live else _last_line(view)
@@ -128,7 +128,7 @@ def short_text(view: PageView) -> str:
 def _buttons(view: PageView) -> list[Json]:
     """Returns the buttons of the reply's last page; other pages have none.
 
-    A press is looked up by its message, so that no value needs to be trusted.
+    The answer is looked up by the clicked message, so no value in a button needs to be trusted.
     """
     undecided = [ask for ask in view.asks if ask.decision is None]
     if view.live and (view.has_stop or (undecided and all(ask.is_proposal for ask in undecided))):
@@ -166,7 +166,7 @@ def _icon(action: ReplyAction) -> Json:
 
 
 def _choices(choices: Sequence[str], version: int) -> Json:
-    """Returns a button for each choice. A press names the choice by its place in the answer's list."""
+    """Returns a button for each choice. Its value is the choice's index in the answer's list."""
     labels = [one if len(one) <= LABEL_CHARS else f"{one[: LABEL_CHARS - 1]}…" for one in choices]
     buttons = [
         blockkit.button(f"{ReplyAction.CHOOSE}-{index}", label, value_of(version, index))
@@ -176,7 +176,6 @@ def _choices(choices: Sequence[str], version: int) -> Json:
 
 
 def _decided(decided: Sequence[Decided]) -> str:
-    """Returns who decided about the answer's calls."""
     is_only_one = [one.calls for one in decided] == [1]
     said = (
         texts.approvals.decided(
@@ -192,7 +191,7 @@ def _decided(decided: Sequence[Decided]) -> str:
 
 
 def _note(view: PageView) -> str:
-    """Returns the notice, or what the model does. Where Slack shows its own Stop, Slack says that it writes."""
+    """Returns the notice, or the model's activity, unless Slack already shows that with its own Stop button."""
     growing = _growing(view) if view.growing else ""
     return view.notice or ("" if view.has_stop and growing == texts.answers.WRITING else growing)
 
@@ -218,7 +217,7 @@ def _plain(view: PageView) -> str:
     while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     plain = plain if note else mrkdwn(text) or _last_line(view)
-    # Plain text isn't folded, so it has only the transcript's first words.
+    # Slack doesn't fold plain text, so it gets only the transcript's first words.
     heard = (
         mrkdwn(texts.answers.transcript_line(beginning(view.transcript, _PLAIN_TRANSCRIPT_CHARS)))
         if view.transcript
@@ -229,13 +228,13 @@ def _plain(view: PageView) -> str:
 
 
 def _asks_plainly(view: PageView) -> str:
-    """Returns the sentence for calls that can't be approved, because the page has no buttons."""
+    """Returns the sentence about calls that can't be approved here, because the page has no buttons."""
     asked = [(ask.kind, unlinked(ask.question)) for ask in view.asks if ask.decision is None]
     return texts.approvals.asking_without_buttons(asked) if asked else ""
 
 
 def _last_line(view: PageView) -> str:
-    """Returns the line of a page that would have nothing but headings and tables."""
+    """Returns the extra line for a page that would contain only headings and tables."""
     return texts.answers.CONTINUED_BELOW if view.end is None else texts.answers.END_OF_ANSWER
 
 

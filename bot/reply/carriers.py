@@ -1,18 +1,17 @@
-"""Decides by which calls the pages of one reply travel, and what follows where Slack refuses one. Pure.
+"""Decides which calls carry the pages of one reply, and what follows if Slack refuses one. Pure.
 
-`Reply` (reply.py) knows what each page should show, and what its message shows. `Carriers` knows no text beside that:
+`Reply` (reply.py) tracks what each page should show and what its message shows. `Carriers` stores no other text:
 
-1. A page that begins is posted. If streams are offered (`offer`), and nothing speaks against one when the page gets its
-   first words, the offer chooses between a post and a native stream (`choose`).
-2. A page that differs is edited (`change`). If a stream shows it, the stream appends, and stops with the page's last
-   words.
-3. A stream that has to be left is stopped before anything else touches its message (`release`). Then edits show the
-   page, as they do after anything that goes wrong with a stream (streams.py).
-4. A refusal leads to the same page without what Slack refuses in it, to the end of its stream, or to another form
-   (edits.py). What it means for the reply's messages is an `AfterRefusal`.
+1. A new page is posted. If streams are offered (`offer`) and nothing rules one out when the page gets its first words,
+   the offer chooses between a post and a native stream (`choose`).
+2. A page that differs is edited (`change`). If a stream shows the page, the stream appends text, and stops with the
+   page's last words.
+3. A stream that must be left is stopped before anything else touches its message (`release`). Then edits show the page,
+   as they do after any failure of a stream (streams.py).
+4. After a refusal, the page is sent without the refused part, its stream ends, or the page takes another form
+   (edits.py). An `AfterRefusal` says what that means for the reply's messages.
 
-Messages are known by their `ts`. At most one page begins at a time, because no two calls of a reply are under way at
-once.
+Messages are identified by their `ts`. At most one page begins at a time, because a reply never has two calls in flight.
 """
 
 import math
@@ -42,7 +41,7 @@ METHODS: Mapping[type[Call], str] = {
 class Carriers:
     """Carries the pages of a reply, each by edits or by a stream.
 
-    `edits`: the form of the pages. `has_stop`: Slack shows its own Stop while the answer grows.
+    `edits` decides the form of the pages. `has_stop` says that Slack shows its own Stop button while the answer grows.
     """
 
     def __init__(self, answer: Answer, edits: Edits, *, has_stop: bool) -> None:
@@ -51,29 +50,27 @@ class Carriers:
         self._edits = edits
         self._has_stop = has_stop
         self._offer: ChooseStream | None = None
-        """Chooses streams for pages that begin; None: edits show them all."""
+        """Chooses streams for new pages; if None, edits show every page."""
         self._next_stream: Stream | None = None
-        """What begins the next page; None: a post does."""
+        """The stream that begins the next page; if None, a post does."""
         self._is_chosen = False
-        """Whether a post or a stream was chosen to begin the next page."""
+        """Whether a post or a stream has been chosen for the next page."""
         self._streams: dict[str, Stream] = {}
-        """The streams that show pages, by their messages. Edits show all other pages."""
+        """The streams that show pages, by message `ts`. Edits show all other pages."""
 
     def offer(self, offer: ChooseStream) -> None:
-        """Allows streams for pages that begin."""
         self._offer = offer
 
     def let_edits_begin(self) -> None:
-        """Has no stream begin the next page."""
+        """Makes the next page begin with a post instead of a stream."""
         self._next_stream = None
 
     def use_edits_only(self) -> None:
-        """Shows all pages by edits from now on."""
         self._offer = None
         self.end_streams()
 
     def end_streams(self, now: float = math.inf) -> None:
-        """Has edits go on with each page whose stream has been open for as long as it may."""
+        """Switches pages whose stream has reached its maximum age to edits."""
         if self._next_stream is not None:
             self._next_stream.end(now)
         for stream in self._streams.values():
@@ -81,13 +78,14 @@ class Carriers:
 
     @property
     def may_choose(self) -> bool:
-        """Whether a page that begins now may be given to a stream, and wasn't given to a post before."""
+        """Whether a page that begins now can get a stream and hasn't been given to a post yet."""
         return self._offer is not None and not self._is_chosen and not self._edits.had_refusals
 
     def choose(self, call: Call | None, now: float) -> bool:
-        """Decides whether a stream or a post begins a page; returns whether a stream does.
+        """Chooses a stream or a post to begin a page, and returns whether it is a stream.
 
-        `call`: the reply's next one. This page and all later ones hold no more than a stream carries then.
+        `call` is the reply's next call. If a stream is chosen, this page and all later ones are limited to what a
+        stream carries.
         """
         if self._offer is None or not isinstance(call, Post):
             return False
@@ -101,21 +99,20 @@ class Carriers:
         return True
 
     def needs(self, *, ended: bool) -> tuple[type[Call], ...]:
-        """Returns the calls with which the growing page will still be shown."""
+        """Returns the types of calls that will still be needed to show the growing page."""
         streams = list(self._streams.values())
         if not streams and self._next_stream and self._offer and not ended:
             streams = [self._next_stream]
         return streams[0].needs if streams else (Update,)
 
     def begin(self, page: int, view: PageView) -> Begin:
-        """Returns the call that shows a page in a new message."""
         is_streamed = self._next_stream and self._offer and view.growing
         return (StartStream if is_streamed else Post)(self._question, page, view)
 
     def change(self, page: int, ts: str, view: PageView, *, is_shown: bool, ended: bool) -> Change | None:
-        """Returns the call that brings a page's message closer to what it should show; None if there is none.
+        """Returns the call that brings a page's message closer to what it should show, or None if there is none.
 
-        `is_shown`: the message shows it, but maybe as a stream that is still open. `ended`: no more text will come.
+        `is_shown`: the message shows the view, but its stream might still be open. `ended`: no more text will come.
         """
         stream = self._streams.get(ts)
         if stream and not view.growing:
@@ -127,7 +124,7 @@ class Carriers:
         return Update(self._question, page, ts, view) if self._edits.may_edit(ended=ended) else None
 
     def release(self, pages: Sequence[str], *, ended: bool) -> StopStream | None:
-        """Returns the stop of a stream that is left, or whose message is none of the pages'; None if there is none."""
+        """Returns the call that stops a stream that is left or belongs to none of the pages, or None."""
         for ts, stream in self._streams.items():
             if stream.is_left or ts not in pages:
                 page = pages.index(ts) if ts in pages else 0
@@ -135,7 +132,7 @@ class Carriers:
         return None
 
     def filled(self, call: Call) -> Call | None:
-        """Returns a call with its text, as it leaves now; None if it has none to send, or another call comes first."""
+        """Returns a call with its current text, or None if there is nothing to send or another call must come first."""
         if not isinstance(call, Begin | Change) or (stream := self._stream_of(call)) is None:
             return call
         filled = stream.filled(call)
@@ -143,7 +140,6 @@ class Carriers:
         return filled
 
     def on_done(self, call: Begin | Change, ts: str) -> None:
-        """Notes that Slack posted or changed a page's message."""
         stream = self._stream_of(call)
         if isinstance(call, Begin):
             self.on_page_begun()
@@ -156,22 +152,22 @@ class Carriers:
             self._edits.on_confirmed(call)
 
     def on_page_begun(self) -> None:
-        """Notes that a page has its message: nothing is chosen for the next one."""
+        """Records that a page has its message, and resets the choice for the next page."""
         self._next_stream, self._is_chosen = None, False
 
     def on_rate_limit(self, call: object) -> None:
-        """Notes that a call would have to wait. No page waits for a stream."""
+        """Records that a call would have to wait. A page never waits for a stream."""
         if isinstance(call, StartStream):
             self.let_edits_begin()
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
-        """Notes that Slack refused a call; returns what follows for the reply's messages, None if another call does."""
+        """Records that Slack refused a call; returns what that means for the reply's messages, or None to try again."""
         if reason is Refusal.LINK_BLOCKED and self._answer.open_files:
-            # Slack takes no links to its files there.
+            # In this channel, Slack accepts no links to its files.
             self._answer.open_files = frozenset()
             return None
         if reason in ABOUT_FORM and self._edits.look.draws_charts and call.view and has_charts(call.view.markdown):
-            # The same page may be taken without them.
+            # Slack might accept the same page without its charts.
             self._edits.look = replace(self._edits.look, draws_charts=False)
             return None
         if stream := self._stream_of(call):
@@ -184,22 +180,21 @@ class Carriers:
         return after
 
     def _drop_over(self) -> None:
-        """Hands pages whose stream is over to edits."""
         if self._next_stream is not None and self._next_stream.is_over:
             self._next_stream = None
         self._streams = {ts: stream for ts, stream in self._streams.items() if not stream.is_over}
 
     def _stream_of(self, call: Begin | Change) -> Stream | None:
-        """Returns the stream of the page that a call is about; None: edits show it."""
+        """Returns the stream of a call's page, or None if edits show the page."""
         if isinstance(call, Change):
             return self._streams.get(call.ts)
         return self._next_stream if isinstance(call, StartStream) else None
 
 
 def lacks_word(call: Begin | Change, shown: PageView | None) -> bool:
-    """Whether a call would show a page's first text, such as `#`, and no word of it. `shown`: what its message shows.
+    """Returns whether a call would show a page's first text without a visible word, such as only `#`.
 
-    A call that shows something else, such as a search, doesn't wait for words.
+    `shown` is what the page's message shows. Calls that show something else, such as a search, don't wait for words.
     """
     view = call.view
     if view is None or not (view.growing and view.markdown) or view.activity or view.asks:

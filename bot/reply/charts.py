@@ -1,10 +1,11 @@
-"""Charts of an answer: the numbers of a table, as Slack draws them. Pure.
+"""Charts in an answer: the numbers of a table, drawn by Slack. Pure.
 
-A model writes a chart as a table and, right below it, its mark: fenced code with the language `chart` and one line, the
-kind of chart and its title (`bar: Sales`). The table stays. So readers have the numbers where there is no chart: while
-the answer grows, in a canvas or a file, where a cell isn't a number, and where Slack refuses the chart.
+A model writes a chart as a table followed directly by a mark: fenced code with the language `chart` and one line, the
+chart type and its title (`bar: Sales`). The table stays, so readers still have the numbers where there is no chart:
+while the answer grows, in a canvas or a file, if a cell isn't a number, and if Slack refuses the chart.
 
-Whether Slack reads markup in a chart's words isn't known, so words that may be markup make no chart.
+It isn't known whether Slack reads markup in a chart's labels, so a table whose labels might contain markup gets no
+chart.
 """
 
 import re
@@ -17,14 +18,14 @@ from slack_markdown.blocks import LeafBlock, LeafKind, cells_of, code_content, p
 from slack_markdown.render import beginning, has_definitions
 
 MAX_CHARTS = 2
-"""In a message."""
+"""Maximum per message."""
 MAX_POINTS = 20
 MAX_PARTS = 6
-"""The segments of a pie, or the series of another chart."""
+"""Maximum segments of a pie, or series of any other chart."""
 LABEL_CHARS, TITLE_CHARS = 20, 50
 
 _MAYBE_MARK = re.compile(r"(?:```|~~~) *+chart")
-"""Matches wherever `_FENCE` does. Most pages that speak of a chart have no mark, and needn't be parsed."""
+"""Matches wherever `_FENCE` does. Most pages that mention a chart have no mark, so this saves parsing them."""
 _FENCE = re.compile(r"(?:`{3,}|~{3,}) *chart *")
 _MARK = re.compile(r"(?P<kind>bar|line|area|pie) *(?::(?P<title>.*))?", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
@@ -34,12 +35,11 @@ _MARKUP = re.compile(r"[<>@]|://|www\.")
 
 
 def has_charts(markdown: str) -> bool:
-    """Returns whether a page has the mark of a chart."""
     return next(_marks(markdown), None) is not None
 
 
 def without_marks(markdown: str) -> str:
-    """Returns a page's Markdown without the marks of charts. Their tables stay."""
+    """Returns a page's Markdown without chart marks. The tables stay."""
     parts, at = [], 0
     for mark, _, _ in _marks(markdown):
         parts.append(markdown[at : mark.lines[0].start])
@@ -48,10 +48,10 @@ def without_marks(markdown: str) -> str:
 
 
 def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
-    """Returns a page's Markdown without marks, in pieces, each with the chart below it: it stands where its mark stood.
+    """Returns a page's Markdown in pieces split at its marks, without them, each with the chart to show below it.
 
-    No chart divides a list item or a quotation, where it stands before the next line outside, nor a page that defines
-    links: Slack reads each piece by itself. Below the last piece is none.
+    A chart doesn't split a list item or quotation; it moves to before the next line outside. It also doesn't split a
+    page that defines links, because Slack reads each piece separately. The last piece never has a chart.
     """
     parts, found, at = list[str](), list[tuple[int, bool, Json]](), 0
     for mark, rows, line in _marks(markdown):
@@ -72,7 +72,7 @@ def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
 
 
 def _marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re.Match[str]]]:
-    """Yields each mark of a chart, the rows of the table right above it, and its line."""
+    """Yields each chart mark, the rows of the table directly above it, and the parsed line of the mark."""
     if not _MAYBE_MARK.search(markdown):
         return
     rows: list[list[str]] = []
@@ -85,7 +85,7 @@ def _marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re.Match
 
 
 def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
-    """Returns a chart of a table's rows, None if they are none of numbers, or more than Slack draws."""
+    """Returns a chart of a table's rows, or None if a cell isn't a number or the table exceeds what Slack draws."""
     if len(rows) < 3 or len({len(row) for row in rows}) > 1:
         return None
     [_, *heads], _, *points = rows
@@ -108,7 +108,7 @@ def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
     [(_, values), *more] = numbers
     if more or min(values) < 0 or not any(values):
         return None
-    # Slack refuses a part of 0.
+    # Slack refuses a segment of 0.
     shown, sizes = zip(*((label, value) for label, value in zip(labels, values, strict=True) if value), strict=True)
     return blockkit.pie_chart(title, shown, sizes)
 
@@ -116,7 +116,8 @@ def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
 def _number(cell: str) -> float | None:
     """Returns the number in a cell, with its sign and without its unit.
 
-    Returns None if the cell has anything else, or more digits than a float holds: a chart would show other digits.
+    Returns None if the cell contains anything else, or more digits than a float holds, because a chart would show
+    different digits.
     """
     text = cell.replace("\u2212", "-").strip(_AROUND_NUMBERS)
     if not _NUMBER.fullmatch(text):

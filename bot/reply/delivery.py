@@ -1,15 +1,15 @@
-"""Sends the calls of one reply to Slack, and returns what became of each, also of those whose response was lost.
+"""Sends the calls of one reply to Slack and returns the outcome of each, even if its response was lost.
 
-After a lost answer, Slack may have done the call. An update is sent again with newer text: twice does no harm. A post
-would stand in the thread twice, so its message is looked for first, by the metadata that each page carries. It may also
-arrive after that: `clean_up` deletes such messages when a reply that was taken over ends.
+If a response was lost, Slack might have done the call. An update is sent again with newer text, since repeating it does
+no harm. A post would appear in the thread twice, so its message is looked for first, by the metadata that each page
+carries. The message can also arrive later: `clean_up` deletes such messages when a reply that was taken over ends.
 
-A repeated start of a stream would leave two messages as well, and a start has no metadata. So before anything else is
-sent, messages of ours without metadata are stopped and deleted. An append or a stop in doubt needs nothing: an edit of
-the whole page follows. A file can be shared only once. Its bytes are sent once, and before it is shared again it is
-looked for by its id.
+Starting a stream again would also leave two messages, and a new stream has no metadata. So before anything else is
+sent, the bot's messages without metadata are stopped and deleted. An append or a stop with a lost response needs
+nothing, because an edit of the whole page follows. A file can be shared only once: its bytes are sent once, and before
+it is shared again, it is looked for by its ID.
 
-`MessageTransport` opens these ways, and finds out at a take-over what an earlier attempt left of a reply.
+`MessageTransport` creates deliveries and, when a job is taken over, finds out what an earlier attempt left of a reply.
 """
 
 import asyncio
@@ -43,9 +43,9 @@ NOT_SHARED = "not_shared"
 """Our own error name: Slack reported shared files, but no message shows them."""
 MAX_REFUSALS = 1_000
 POST_SEARCHES = 3
-"""Failed searches for a lost post. Then the page is posted again: a message twice is better than none."""
+"""Maximum failed searches for a lost post. Then the page is posted again: a duplicate is better than no message."""
 CALL_TIMEOUT_S = 60.0
-"""The limit for one call and everything that belongs to it, such as a file's upload."""
+"""Timeout for one call and everything that belongs to it, such as uploading a file."""
 CLEAN_UP_TIMEOUT_S = 20.0
 
 log = logging.getLogger(__name__)
@@ -54,10 +54,7 @@ log = logging.getLogger(__name__)
 def chosen_stream(
     budget: RateBudget, key: Hashable, forced: CarrierName | None, now: float, has_stop: bool
 ) -> Stream | None:
-    """Returns the stream that shows a live reply from a page's first words on; None: edits do (`ChooseStream`).
-
-    `has_stop`: Slack shows its own Stop there.
-    """
+    """Returns a stream to show a live reply from a page's first words on, or None to use edits (`ChooseStream`)."""
     carrier = choose_carrier(
         budget.room(REPLIES, key),
         budget.room(METHODS[AppendStream], key),
@@ -70,9 +67,9 @@ def chosen_stream(
 
 
 class Streams:
-    """Native streams of a workspace.
+    """A workspace's native streams.
 
-    `client` sends the calls that the scheduler has paced; `paced` makes all others.
+    `client` sends the calls that the scheduler has paced; `paced` sends all others.
     """
 
     def __init__(self, client: SlackClient, paced: PacedClient, users: Users) -> None:
@@ -80,14 +77,14 @@ class Streams:
         self._paced = paced
         self._users = users
         self._refused: dict[tuple[str, str], None] = {}
-        """Channels and people for which Slack refuses streams, oldest first."""
+        """Channels and users for which Slack refuses streams, oldest first."""
 
     def may_start(self, question: Question) -> bool:
-        """Returns whether Slack may start a native stream for a question's asker, as far as is known."""
+        """Returns whether Slack accepts native streams for a question's asker, as far as is known."""
         return _place(question) not in self._refused and not self._client.is_govslack
 
     def refused(self, question: Question, error: Refused) -> None:
-        """Notes that Slack refused to start a stream: the next answers to this person in this channel are edited."""
+        """Records that Slack refused to start a stream: the next answers to this person in this channel are edited."""
         if error.reason.is_unavailable:
             self._refused[_place(question)] = None
             if len(self._refused) > MAX_REFUSALS:
@@ -105,12 +102,11 @@ class Streams:
         )
 
     async def append(self, call: AppendStream) -> None:
-        """Appends text to a page."""
         channel = call.question.thread.channel_id
         await self._client.call(APPENDS, channel=channel, ts=call.ts, markdown_text=call.text)
 
     async def stop(self, call: StopStream) -> None:
-        """Stops a page's stream, with the rest of its text and what belongs below it."""
+        """Stops a page's stream, with the rest of its text and the blocks below it."""
         arguments = _session(call.keeps_stop)
         if call.view is not None:
             arguments["metadata"] = metadata_of(call.question, call.page, call.view)
@@ -128,13 +124,13 @@ class Streams:
         *,
         keeps_stop: bool,
     ) -> None:
-        """Deletes the streams that aren't on record: their starts got no answer. `text`: the answer's."""
+        """Deletes unrecorded streams, whose starts got no response. `text` is the answer's text."""
         for stream in [stream for stream in streams if stream.ts not in known_ts]:
             if await self.stop_paced(question, stream.ts, keeps_stop=keeps_stop) or stream.shows(text):
                 await self._paced.call("chat.delete", channel=question.thread.channel_id, ts=stream.ts)
 
     async def stop_paced(self, question: Question, ts: str, *, keeps_stop: bool) -> bool:
-        """Stops a stream; returns whether it was open. `keeps_stop`: Slack's own Stop stays."""
+        """Stops a stream and returns whether it was open. `keeps_stop` keeps Slack's own Stop button."""
         try:
             await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts, **_session(keeps_stop))
         except Refused as error:
@@ -145,7 +141,7 @@ class Streams:
 
 
 def _session(keeps_stop: bool) -> dict[str, Any]:
-    """Returns the argument of chat.stopStream that keeps Slack's own Stop: by default, a stop removes it."""
+    """Returns the argument of chat.stopStream that keeps Slack's own Stop button, which is removed by default."""
     return {"session_status": "processing"} if keeps_stop else {}
 
 
@@ -154,9 +150,9 @@ def _place(question: Question) -> tuple[str, str]:
 
 
 class ReplyFiles:
-    """Files and deletions of a workspace's replies.
+    """Uploads files for a workspace's replies, and deletes messages and files.
 
-    `client` sends the calls that the scheduler has paced; `paced` makes all others.
+    `client` sends the calls that the scheduler has paced; `paced` sends all others.
     """
 
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, streams: Streams) -> None:
@@ -166,15 +162,14 @@ class ReplyFiles:
         self._streams = streams
 
     async def delete(self, call: Delete) -> None:
-        """Deletes a message, whose budget is taken already, and its files."""
+        """Deletes a message and its files. The deletion's budget has already been taken."""
         await self._delete(call, self._client)
 
     async def delete_paced(self, call: Delete) -> None:
-        """Deletes a message and its files."""
         await self._delete(call, self._paced)
 
     async def _delete(self, call: Delete, client: SlackClient | PacedClient) -> None:
-        """Deletes a message and its files. An open stream is stopped first: Slack says cant_delete_message of it."""
+        """Deletes a message and its files. Stops it first if it is an open stream (cant_delete_message)."""
         await self._delete_files(call.file_ids)
         place = {"channel": call.question.thread.channel_id, "ts": call.ts}
         try:
@@ -187,7 +182,7 @@ class ReplyFiles:
             await self._paced.call("chat.delete", **place)
 
     async def stage(self, upload: Upload) -> list[str]:
-        """Sends the files' bytes, which nobody sees yet; returns the files' ids."""
+        """Uploads the files' bytes, which nobody sees yet; returns the file IDs."""
         ids = []
         for file in upload.files:
             method = "files.getUploadURLExternal"
@@ -200,9 +195,9 @@ class ReplyFiles:
         return ids
 
     async def share(self, upload: Upload, ids: Sequence[str], *, is_retry: bool) -> str:
-        """Shows staged files below the pages; returns their message's ts, "" where Slack doesn't let us look for it.
+        """Shows staged files below the pages; returns their message's ts, or "" if Slack doesn't let us search for it.
 
-        `is_retry`: Slack may have shared them before, and refuses it now, because a file is shared only once.
+        `is_retry`: Slack might have shared them already and refuse now, because a file can be shared only once.
         """
         try:
             await self._client.call(SHARE, **_sharing(upload, ids))
@@ -212,12 +207,12 @@ class ReplyFiles:
         return await self._shared_message(upload.question, ids)
 
     async def share_paced(self, upload: Upload) -> None:
-        """Shares files that a reader wants, below what the conversation has."""
+        """Shares files that a reader asked for, at the end of the conversation."""
         await self._paced.call(SHARE, **_sharing(upload, await self.stage(upload)))
 
     async def _shared_message(self, question: Question, ids: Sequence[str]) -> str:
         has_looked = False
-        # Slack shares files after its answer, and sometimes never (paradigmxyz/centaur#311).
+        # Slack shares files after it responds, and sometimes never (paradigmxyz/centaur#311).
         for earlier in range(MAX_LOOKS):
             await self._paced.clock.sleep(LOOKS.wait_s(earlier))
             try:
@@ -234,14 +229,14 @@ class ReplyFiles:
         return ""
 
     async def _delete_files_at_root(self, question: Question, ids: Sequence[str]) -> None:
-        """Deletes files that Slack shared at the channel's root, because their thread was deleted."""
+        """Deletes files that Slack shared at the channel's root because their thread was deleted."""
         await self._delete_files(ids)
         for call in await self._posted.files_at_root(question):
             if set(ids) & set(call.file_ids):
                 await self.delete_paced(call)
 
     async def _delete_files(self, file_ids: Sequence[str]) -> None:
-        """Deletes files: a deleted message leaves its files behind, and a deleted file its message."""
+        """Deletes files. Slack doesn't delete a message's files with it, or a file's message with the file."""
         for file_id in file_ids:
             try:
                 await self._paced.call("files.delete", file=file_id)
@@ -251,7 +246,6 @@ class ReplyFiles:
 
 
 def _sharing(upload: Upload, ids: Sequence[str]) -> dict[str, Any]:
-    """Returns the arguments that share staged files."""
     thread = upload.question.thread
     files = [{"id": id_, "title": file.title} for id_, file in zip(ids, upload.files, strict=True)]
     return {"channel_id": thread.channel_id, "thread_ts": thread.thread_ts, "files": files}
@@ -259,7 +253,7 @@ def _sharing(upload: Upload, ids: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Senders:
-    """What sends and finds the messages of a workspace's replies. `client` sends what the scheduler has paced."""
+    """Sends and finds the messages of a workspace's replies. `client` sends calls that the scheduler has paced."""
 
     client: SlackClient
     posted: PostedReplies
@@ -268,25 +262,22 @@ class Senders:
 
 
 class MessageDelivery:
-    """Sends one reply's calls, one at a time, and returns what became of each.
-
-    It knows which of them have lost their answers. It only reads the reply.
-    """
+    """Sends one reply's calls, one at a time, and tracks which have lost their responses. Only reads the reply."""
 
     def __init__(self, senders: Senders, reply: Reply) -> None:
         self.lost: set[MessageRole] = set()
-        """POSTING, STARTING: Slack may have done a call of this kind whose answer never came."""
+        """POSTING or STARTING, if Slack might have done such a call although its response never arrived."""
         self._senders = senders
         self.reply = reply
         self._failed_searches = 0
         self._staged: tuple[Upload, list[str]] | None = None
-        """Files whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
+        """Uploaded files and their IDs. It isn't known whether Slack shows them."""
 
     async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
-        """Sends a call and everything that belongs to it; returns what became of it.
+        """Sends a call and everything that belongs to it; returns the outcome.
 
-        The call's own budget is already taken; any other method waits for its own. `may_send` is asked again right
-        before the request leaves. Raises Stuck, but nothing else unless it is canceled.
+        The call's own budget is already taken; any other method waits for its own. `may_send` is checked again right
+        before the request is sent. Raises Stuck, but nothing else unless it is canceled.
         """
         method = METHODS[type(call)]
         outcome: Outcome
@@ -308,7 +299,7 @@ class MessageDelivery:
         return outcome
 
     async def deliver(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
-        """Sends a call as `send` does, without a time limit. Raises RateLimited and Refused."""
+        """Sends a call as `send` does, but without a timeout. Raises RateLimited and Refused."""
         with only_while(may_send):
             if MessageRole.STARTING in self.lost:
                 await self._remove_lost_stream()
@@ -332,7 +323,7 @@ class MessageDelivery:
         return CallDone(ts)
 
     def _note(self, call: Call, outcome: Outcome) -> None:
-        """Notes where Slack starts no streams, and which messages or files have to be searched for."""
+        """Records where Slack refuses streams, and which messages or files have to be searched for."""
         match outcome:
             case CallRefused(error) if isinstance(call, StartStream):
                 self._senders.streams.refused(call.question, error)
@@ -343,7 +334,7 @@ class MessageDelivery:
                     self._staged = None
 
     async def _remove_lost_stream(self) -> None:
-        """Deletes a stream whose start got no answer, before anything else shows the page."""
+        """Deletes a stream whose start got no response, before anything else shows the page."""
         try:
             await self._remove_streams()
         except Refused as error:
@@ -355,7 +346,6 @@ class MessageDelivery:
         self._failed_searches = 0
 
     async def _remove_streams(self) -> None:
-        """Deletes the reply's streams that aren't on record."""
         reply = self.reply
         question = reply.job.question
         found = await self._senders.posted.streams(question)
@@ -367,10 +357,7 @@ class MessageDelivery:
         return tuple(message.ts for message in self.reply.messages)
 
     async def clean_up(self) -> Outcome:
-        """Deletes unrecorded messages of the reply, whose posts arrived late; lost if another try may help.
-
-        Never raises.
-        """
+        """Deletes unrecorded messages, whose posts arrived late; CallLost if a retry might help. Never raises."""
         reply = self.reply
         if not reply.of(*UNANSWERED):
             return CallDone()
@@ -390,7 +377,7 @@ class MessageDelivery:
         return CallDone()
 
     async def _post(self, call: Post) -> CallDone | CallFound:
-        """Posts a page, unless an earlier post of it turns out to have arrived."""
+        """Posts a page, unless an earlier post of the page turns out to have arrived."""
         if MessageRole.POSTING in self.lost:
             message = await self._lost_post(call)
             self.lost.discard(MessageRole.POSTING)
@@ -401,7 +388,7 @@ class MessageDelivery:
         return CallDone(await post(self._senders.client, call))
 
     async def _lost_post(self, call: Post) -> FoundPost | None:
-        """Returns the message of a post whose answer was lost; raises Refused while another search may find it."""
+        """Returns the message of a post whose response was lost. Raises Refused if another search might find it."""
         try:
             return await self._senders.posted.find(call, self._known_ts)
         except Refused as error:
@@ -414,7 +401,7 @@ class MessageDelivery:
             return None
 
     async def _upload(self, call: Upload, may_send: Callable[[], bool]) -> CallDone | CallUnsent:
-        """Uploads files and shares them. Bytes take a while, so the lease is checked again before files show."""
+        """Uploads and shares files. Uploading takes a while, so the lease is checked again before they are shown."""
         is_retry = self._staged is not None and self._staged[0] == call
         if self._staged is None or not is_retry:
             self._staged = call, await self._senders.files.stage(call)
@@ -438,7 +425,6 @@ async def post(client: SlackClient, call: Post) -> str:
 
 
 async def update(client: SlackClient, call: Update) -> None:
-    """Edits a page's message."""
     await client.call(
         "chat.update",
         channel=call.question.thread.channel_id,
@@ -449,13 +435,13 @@ async def update(client: SlackClient, call: Update) -> None:
 
 
 RECOVERY_TIMEOUT_S = 60.0
-"""After it, a reply continues from its record."""
+"""If recovery takes longer, a reply continues from its record."""
 
 
 class MessageTransport:
-    """The way to show replies in Slack, by its Web API.
+    """Shows replies in Slack through the Web API.
 
-    `client` sends the calls that the scheduler has paced; `paced` makes all others.
+    `client` sends the calls that the scheduler has paced; `paced` sends all others.
     """
 
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, users: Users) -> None:
@@ -466,19 +452,18 @@ class MessageTransport:
     def offer(
         self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
     ) -> ChooseStream | None:
-        """Returns what chooses a stream for pages of the reply to a question; None if Slack is known to refuse streams.
+        """Returns a function that chooses streams for a reply's pages, or None if Slack is known to refuse streams.
 
-        `key`: the reply's, in the budget.
+        `key` identifies the reply in the budget.
         """
         is_possible = self.senders.streams.may_start(question)
         return partial(chosen_stream, budget, key, forced) if is_possible else None
 
     def delivery(self, reply: Reply) -> MessageDelivery:
-        """Returns the delivery for a reply."""
         return MessageDelivery(self.senders, reply)
 
     async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
-        """Returns what Slack shows of a job's reply, or what is on record if Slack doesn't answer. Never raises."""
+        """Returns what Slack shows of a job's reply, or what is recorded if Slack doesn't answer. Never raises."""
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
                 retrying = Retrier(RECOVERY, self._clock, "what Slack shows is not known")
@@ -492,8 +477,8 @@ class MessageTransport:
         return shown_on_record(job)
 
     async def _shown(self, job: Job, *, keeps_stop: bool) -> Shown:
-        """Returns what Slack shows, and stops or deletes the streams that an earlier attempt left open."""
-        # The record may not tell all of it: of a lost post, of an end that was under way, and of files' ids.
+        """Returns what Slack shows, and stops or deletes streams that an earlier attempt left open."""
+        # The record can be incomplete: about a lost post, an end that was being shown, or file IDs.
         is_unsure = any(message.role in (*UNANSWERED, MessageRole.FILE) for message in job.messages)
         must_ask = is_unsure or job.checkpoint.end is not None
         shown, streams = await self.senders.posted.shown(job) if must_ask else (shown_on_record(job), ())
@@ -511,7 +496,7 @@ class MessageTransport:
         return shown
 
     async def _without_replaced(self, job: Job, shown: Shown, *, keeps_stop: bool) -> Shown:
-        """Deletes messages that an earlier attempt has replaced; returns what is shown then."""
+        """Deletes messages that an earlier attempt replaced; returns what Slack shows then."""
         for ts in shown.replaced_ts:
             try:
                 await self.senders.files.delete_paced(Delete(job.question, ts, keeps_stop=keeps_stop))

@@ -1,7 +1,7 @@
-"""Makes the calls to Slack that the outbox has left over: deletes replies and mentions the asker.
+"""Makes the outbox's calls to Slack: deletes replies and mentions the asker.
 
-A message beside a reply is posted once. It is on record before that, without a ts. A try that finds it so looks for it
-in Slack, by its metadata.
+A message beside a reply is posted once. It is recorded first, without a ts. If a later try finds such a record, it
+looks for the message in Slack by its metadata.
 """
 
 import logging
@@ -33,7 +33,7 @@ _EVENTS = {MessageRole.MENTION: PING_EVENT, MessageRole.ASK: ASK_EVENT, MessageR
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A message to be posted beside a reply. Its metadata tell it from others."""
+    """A message to post beside a reply, identified by its metadata."""
 
     role: MessageRole
     version: int
@@ -41,7 +41,7 @@ class Beside:
     metadata: Payload
 
     def recorded(self, ts: str = "") -> RecordedMessage:
-        """Returns the message as it is on record, before it is posted without a ts."""
+        """Returns the message as it is recorded; before it is posted, it has no ts."""
         return RecordedMessage(ts, self.role, self.version)
 
 
@@ -51,13 +51,13 @@ def ready(entry: OutboxEntry) -> Beside:
 
 
 def still_asks(entry: OutboxEntry, kinds: Collection[str]) -> Beside:
-    """Returns the message that mentions the asker because cards of these kinds wait for them."""
+    """Returns the message that mentions the asker because cards of these kinds are waiting for them."""
     sentence = texts.approvals.still_asks(_mention(entry), kinds)
     return _beside(entry, MessageRole.ASK, sentence, waits_until=str(entry.waits_until))
 
 
 def linked(entry: OutboxEntry, version: int, link: str) -> Beside:
-    """Returns the message that shows the conversation a link to the canvas of an answer's version."""
+    """Returns the message that links to the canvas of an answer's version."""
     return _beside(replace(entry, version=version), MessageRole.LINK, texts.answers.canvas_made(f"<{link}>"))
 
 
@@ -90,15 +90,15 @@ class OutboxSender:
         self._bot_user_id = bot_user_id
 
     async def clear(self, entry: OutboxEntry) -> None:
-        """Deletes the reply's messages; searches for them if none are on record."""
+        """Deletes the reply's messages, and searches for them if none are recorded."""
         question = entry.question
         recorded = [Delete(question, ts) for ts in entry.page_ts]
         await self._delete(recorded or await self._posted.late_messages(question, ()))
 
     async def delete(self, entry: OutboxEntry) -> None:
-        """Deletes the reply's messages and files; those too far back to be found are on record.
+        """Deletes the reply's messages and files; messages too far back to be found come from the record.
 
-        The first try deletes those on record in any case: Slack may not list a message that was just posted.
+        The first try always deletes the recorded messages, because Slack might not list a message that was just posted.
         """
         nearby, is_all = await self._posted.deletions(entry.question)
         is_complete = is_all and entry.tries > 1
@@ -106,9 +106,10 @@ class OutboxSender:
         await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
     async def remove(self, entry: OutboxEntry) -> bool:
-        """Deletes the messages of a reply and its files, unless a person wrote after the question; returns whether.
+        """Deletes a reply's messages and files unless a person wrote after the question; returns whether it did.
 
-        Their message may refer to it. So may a question that we posted for them, as a choice below the reply does.
+        That person's message might refer to the reply. The same goes for a question that we posted for them, as a
+        choice below the reply does.
         """
         messages = await self._posted.messages_since(entry.question)
         if any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):
@@ -117,9 +118,9 @@ class OutboxSender:
         return True
 
     async def unheard(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
-        """Returns the messages with these roles that were posted beside the reply and aren't on record, by ts.
+        """Returns the unrecorded messages with these roles that were posted beside the reply: their metadata by ts.
 
-        With the metadata of each. Looks in Slack only if a post isn't answered on record.
+        Searches Slack only if the record contains a post without a response.
         """
         if all(message.ts for message in entry.beside if message.role in roles):
             return {}
@@ -134,9 +135,9 @@ class OutboxSender:
         return found
 
     async def post_beside(self, entry: OutboxEntry, message: Beside, still: Callable[[], bool]) -> str:
-        """Posts a message beside the reply; returns its ts.
+        """Posts a message beside the reply and returns its ts.
 
-        Sends nothing once `still()` is False: another process may have the entry.
+        Sends nothing once `still()` is False, because another process might have the entry.
         """
         thread = entry.question.thread
         with only_while(still):
@@ -150,7 +151,6 @@ class OutboxSender:
         return ts
 
     async def delete_beside(self, entry: OutboxEntry, ts: Collection[str]) -> None:
-        """Deletes messages beside the reply."""
         await self._delete([Delete(entry.question, one) for one in sorted(ts)])
 
     def _is_by_person(self, message: Payload) -> bool:

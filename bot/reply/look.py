@@ -1,4 +1,4 @@
-"""How replies look beside their text: one value, which wiring builds and every page carries whole. Pure."""
+"""The appearance of replies apart from their text: one value that wiring builds and every page carries. Pure."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from bot.core import texts
 
 @dataclass(frozen=True, slots=True)
 class ReplyLook:
-    """How a workspace's replies look. `blocks.py` reads it; the code on the way there only passes it on."""
+    """How a workspace's replies look. `blocks.py` reads it; other code only passes it on."""
 
     thinking: str = texts.answers.THINKING
-    """The placeholder, until the model writes or uses a tool."""
+    """The placeholder until the model writes or uses a tool."""
     draws_charts: bool = True
-    """False once Slack has refused an answer's charts: then only their tables are shown."""
+    """False once Slack has refused an answer's charts; then only their tables are shown."""
 
 
 DEFAULT_LOOK = ReplyLook()

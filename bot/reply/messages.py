@@ -1,11 +1,11 @@
-"""Defines what a reply consists of: its states, what its pages show, its messages, and the calls to Slack. Pure.
+"""Defines what a reply consists of: its states, pages and messages, and the calls to Slack. Pure.
 
-`Reply` (reply.py) finds the next call, and `Carriers` (carriers.py) by which one a page travels: pages are edited, in
-one form or another (edits.py), or streamed (streams.py).
+`Reply` (reply.py) finds the next call, and `Carriers` (carriers.py) decides how a page is sent: by edits, in one of
+several forms (edits.py), or as a stream (streams.py).
 
-A reply that is BEGINNING or GROWING takes text. FINISH makes it ENDING: only calls are left, which show the rest. A
-QUEUED one shows no more than the placeholder of a queued question. In the states after ENDING_AGAIN it is over: it
-makes no more calls, and nothing changes that. Any other event that `LIFE_AFTER` doesn't have is an error.
+A reply accepts text while it is BEGINNING or GROWING. FINISH makes it ENDING: only the calls that show the rest remain.
+A QUEUED reply shows only the placeholder of a queued question. In the states after ENDING_AGAIN it is over: it makes no
+more calls, and no event changes that. In other states, an event that `LIFE_AFTER` doesn't list is an error.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,44 +27,38 @@ from slack_markdown.extent import counted_chars
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """What one page shows."""
-
     markdown: str
     growing: bool = False
-    """More text may follow on this page."""
+    """More text can follow on this page."""
     queued: bool = False
-    """The question is queued."""
     has_stop: bool = False
-    """Slack shows its own Stop in the thread."""
     asks: tuple[Ask, ...] = ()
-    """The calls that a person has to decide about."""
+    """The calls that a person has to decide on."""
     rest_in_file: bool = False
-    """The page is full, and the rest of the answer, which still grows, comes when it ends."""
+    """The page is full. The rest of the answer is still growing and is shown when the answer ends."""
     left_out: str = ""
-    """What only a file has of the text between this page and the next one, as a sentence."""
+    """A sentence about the text between this page and the next that only a file contains."""
     end: Picture | None = None
-    """What stands below the whole answer: on the last page, once nothing will follow."""
+    """The notices and buttons below the whole answer, on the last page once nothing will follow."""
     plain: bool = False
     """Sent without blocks, because Slack refused them."""
     end_chars: int = field(default=0, compare=False)
-    """Characters of the answer that are shown up to the end of this page."""
+    """How many characters of the answer are shown up to the end of this page."""
     for_stream: bool = field(default=False, compare=False)
-    """This page and all later ones hold no more than a stream carries."""
+    """This page and all later ones are limited to what a stream carries."""
     version: int = 0
-    """The answer's version."""
     activity: str = ""
-    """What the model does while it doesn't write."""
+    """What the model is doing while it isn't writing."""
     open_files: frozenset[str] = field(default=frozenset(), compare=False)
-    """Ids of Slack's files that all readers may open: only their addresses are links."""
+    """IDs of Slack files that all readers can open. Only their URLs become links."""
     look: ReplyLook = DEFAULT_LOOK
     transcript: str = ""
-    """What is said in the question's recordings, above the text of the first page."""
+    """The transcript of the question's recordings, above the text of the first page."""
     asked_on: str = ""
-    """When the question was asked, above the text of the first page, if the answer comes late."""
+    """When the question was asked, above the text of the first page, if the answer is late."""
 
     @property
     def live(self) -> bool:
-        """Whether the answer still grows, on this page or a later one."""
         return self.growing or self.rest_in_file
 
     @property
@@ -81,25 +75,22 @@ class Shown:
 
     page_ts: tuple[str, ...] = ()
     shows_end: bool = False
-    """The pages show the answer's end."""
     attached: tuple[Attached, ...] = ()
-    """Messages with the reply's files."""
     outdated: bool = False
     """The pages show an earlier version, which is replaced at once."""
     replaced_ts: tuple[str, ...] = ()
-    """Messages that belong to the reply no longer, and that are not deleted yet."""
+    """Messages that no longer belong to the reply and aren't deleted yet."""
     stream_page: int | None = None
-    """The first page that holds no more than a stream carries, if there is one. All later pages do the same."""
+    """The first page that is limited to what a stream carries, as all later pages are, or None."""
     unanswered: tuple[MessageRole, ...] = ()
-    """POSTING and STARTING, if an earlier attempt's post or stream may still arrive."""
+    """POSTING and STARTING, if an earlier attempt's post or stream might still arrive."""
     queued: bool = False
-    """The question is queued: only its placeholder is to be shown."""
+    """The question is queued, so only its placeholder is shown."""
     has_stop: bool = False
-    """Slack shows its own Stop while the answer grows."""
 
     @property
     def is_end_shown(self) -> bool:
-        """Whether Slack shows the answer's end, and no message beside it."""
+        """Whether Slack shows the answer's end and no extra messages."""
         return self.shows_end and not self.replaced_ts
 
 
@@ -107,15 +98,15 @@ NOTHING_SHOWN = Shown()
 
 
 def current_pages(job: Job) -> list[RecordedMessage]:
-    """Returns the pages on record that show the job's version of the answer."""
+    """Returns the recorded pages that show the job's version of the answer."""
     pages = (message for message in job.messages if message.role is MessageRole.PAGE)
     return list(takewhile(lambda page: page.version == job.version, pages))
 
 
 def with_unreplaced(messages: Sequence[RecordedMessage]) -> tuple[RecordedMessage, ...]:
-    """Returns the messages on record, where one that no later page has replaced is a page again.
+    """Returns the recorded messages, with replaced ones turned back into pages if no later page replaced them.
 
-    The post that should have replaced it did not leave, or was refused before the process ended.
+    The post that should have replaced such a message wasn't sent, or was refused before the process ended.
     """
     last = max((message.ts for message in messages if message.role is MessageRole.PAGE), default="")
     kept = [message for message in messages if message.role is MessageRole.REPLACED and message.ts > last]
@@ -125,7 +116,7 @@ def with_unreplaced(messages: Sequence[RecordedMessage]) -> tuple[RecordedMessag
 
 
 def shown_on_record(job: Job) -> Shown:
-    """Returns what Slack shows of a job's reply by the record: each text is recorded before it is shown."""
+    """Returns what Slack shows of a job's reply according to the record. Text is always recorded before it is shown."""
     job = replace(job, messages=with_unreplaced(job.messages))
     current = current_pages(job)
     page_ts = ts_of(job.messages, MessageRole.PAGE)
@@ -139,52 +130,42 @@ def shown_on_record(job: Job) -> Shown:
 
 
 class Life(StrEnum):
-    """Where a reply is in its life."""
-
     QUEUED = auto()
     BEGINNING = auto()
-    """Slack shows a placeholder, or what an earlier attempt left: it stays until there is more."""
+    """Slack shows a placeholder or an earlier attempt's text, which stays until there is more."""
     GROWING = auto()
     ENDING = auto()
     ENDING_AGAIN = auto()
-    """The end is shown by new messages, because edits are spent."""
+    """New messages show the end, because no edits are left."""
     SHOWN = auto()
-    """Slack shows all of it."""
+    """Slack shows the whole reply."""
     GONE = auto()
-    """Its messages were deleted, or the bot token is gone."""
     SHUT_OUT = auto()
-    """Its channel is closed to Typist, and may be opened again."""
+    """Typist can't access its channel, but might be able to again later."""
     UNSHOWN = auto()
-    """Slack refused it for minutes, or for good. The outbox shows the end later."""
+    """Slack refused it for minutes, or permanently. The outbox shows the end later."""
     ABANDONED = auto()
-    """Another process has its job, or may have it by now."""
+    """Another process owns its job, or might."""
 
     @property
     def is_over(self) -> bool:
-        """Whether no more calls are made."""
         return self in (Life.SHOWN, Life.GONE, Life.SHUT_OUT, Life.UNSHOWN, Life.ABANDONED)
 
     @property
     def has_ended(self) -> bool:
-        """Whether no more text is shown. Of a reply that was left, another attempt may show more."""
+        """Whether no more text is shown. Another attempt can still show more of an abandoned reply."""
         return self not in (Life.QUEUED, Life.BEGINNING, Life.GROWING, Life.ABANDONED)
 
 
 class ReplyEvent(StrEnum):
-    """What can happen to a reply."""
-
     GROW = auto()
     """There is more to show than before this attempt."""
     FINISH = auto()
-    """No more text will come."""
     POST_AGAIN = auto()
-    """New messages take the place of those that would have to be edited."""
+    """New messages replace those that would have to be edited."""
     SHOW = auto()
-    """Slack shows all that it should."""
     LOSE = auto()
-    """Its messages or the bot token are gone."""
     SHUT_OUT = auto()
-    """Its channel is closed to Typist."""
     GIVE_UP = auto()
     """Slack has refused it for too long, or its text can't be laid out."""
     ABANDON = auto()
@@ -211,11 +192,11 @@ LIFE_AFTER: Mapping[tuple[Life, ReplyEvent], Life] = {
         )
     },
 }
-"""Where each event leads from a state in which a reply isn't over."""
+"""The state that each event leads to, for states in which a reply isn't over."""
 
 
 def after(life: Life, event: ReplyEvent) -> Life:
-    """Returns the state after an event. Raises ValueError if the event can't happen in a state."""
+    """Returns the state after an event. Raises ValueError if the event can't happen in that state."""
     if life.is_over:
         return life
     if (life, event) not in LIFE_AFTER:
@@ -225,10 +206,8 @@ def after(life: Life, event: ReplyEvent) -> Life:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Shows a page in a new message."""
-
     unanswered: ClassVar[MessageRole]
-    """The role of the new message while Slack hasn't responded to the call."""
+    """The new message's role until Slack responds to the call."""
     question: Question
     page: int
     view: PageView
@@ -236,10 +215,10 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Changes a page's message. Without a view, what the message shows isn't known afterwards."""
+    """Changes a page's message. Without a view, it isn't known afterwards what the message shows."""
 
     is_closing: ClassVar[bool] = False
-    """Whether the call gives back what its page holds of a budget, so that it waits for no other call."""
+    """Whether the call returns budget that its page holds, and therefore waits for no other call."""
     question: Question
     page: int
     ts: str
@@ -256,13 +235,13 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Deletes a message that no longer belongs to the reply, with its files."""
+    """Deletes a message that no longer belongs to the reply, and its files."""
 
     question: Question
     ts: str
     file_ids: tuple[str, ...] = ()
     keeps_stop: bool = field(default=False, compare=False)
-    """If the message still grows, Slack's own Stop stays when that is ended: the answer goes on."""
+    """If the message is an open stream, stopping it keeps Slack's own Stop button, because the answer continues."""
 
 
 Call = Begin | Change | Upload | Delete
@@ -270,27 +249,26 @@ Call = Begin | Change | Upload | Delete
 
 @dataclass(frozen=True, slots=True)
 class CleanUp:
-    """Deletes messages of the reply that aren't on record: what calls may have left whose responses were lost."""
+    """Deletes the reply's unrecorded messages, which calls with lost responses might have created."""
 
 
 class AfterRefusal(Enum):
-    """What follows from a refused call for the reply, if not the same call again or another form."""
+    """What a refused call means for the reply, unless it is sent again or in another form."""
 
     REPLACE = auto()
-    """A new message takes the place of the page's."""
+    """A new message replaces the page's message."""
     GONE = auto()
-    """The messages were deleted, or the channel is closed to Typist."""
     STOP = auto()
-    """The message still grows as a stream, which has to be stopped before an edit."""
+    """The message is still an open stream, which must be stopped before an edit."""
     UNKNOWN = auto()
-    """What the message shows isn't known, because the stream that showed it is over."""
+    """It isn't known what the message shows, because the stream that showed it is over."""
     LATER = auto()
-    """The call is of no use for now: once the answer has ended, the outbox shows it."""
+    """The call is useless for now. Once the answer has ended, the outbox shows it."""
 
 
 MAX_COUNTED_CHARS = 2_800
-"""As Slack counts characters in blocks, of which a section takes 3,000. Slack folds a long one behind "See more". The
-answer's first page has that much less room."""
+"""Maximum transcript length, as Slack counts characters in blocks; a section accepts 3,000. Slack folds a long section
+behind "See more". The answer's first page has that much less room."""
 
 
 _READ_CHARS = 10_000
@@ -298,7 +276,7 @@ _READ_CHARS = 10_000
 
 
 def shown_transcript(transcripts: Iterable[str]) -> str:
-    """Returns the transcripts, or a beginning that fits, with a mark; "" if nothing is said in any."""
+    """Returns the transcripts, cut with a mark if they don't fit, or "" if they are silent."""
     whole = list(transcripts)
     text = "\n\n".join(filter(None, (" ".join(visible(one[:_READ_CHARS]).split()) for one in whole)))
     chars = len(text)

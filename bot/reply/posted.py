@@ -1,10 +1,11 @@
-"""Finds the messages of a reply in Slack.
+"""Finds a reply's messages in Slack.
 
-Each page carries metadata that says which page of which question's reply it is, how many characters of the answer are
-shown up to its end, and whether it was cut for a stream. So a message can be found even if the post's response was
-lost, and a take-over knows where the pages break. The text itself is on record before Slack shows it. Files have no
-metadata. They are known by their names, which contain the question's ts. A deleted file has no name, and its message
-stays: a deletion that was interrupted between the two is known by messages of ours with nothing but deleted files.
+Each page carries metadata: which page of which question's reply it is, how many characters of the answer are shown up
+to its end, and whether it was cut for a stream. So a message can be found even if the post's response was lost, and a
+process that takes over a job knows where the pages break. The text itself is recorded before Slack shows it. Files have
+no metadata and are recognized by their names, which contain the question's ts. A deleted file has no name, and its
+message stays. If a deletion was interrupted between the two, the message is recognized because it is the bot's and
+contains only deleted files.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -26,43 +27,43 @@ METADATA_EVENT = "typist_reply"
 _NUMBERS = ("page", "version", "shown_chars")
 COMPARED_CHARS = 40
 FILES_WITHIN_S = 600.0
-"""An answer's files follow its last page within this."""
+"""An answer's files are shared within this time after its last page."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundPost:
-    """A message whose post was never answered."""
+    """A message whose post never got a response."""
 
     ts: str
     is_current: bool
-    """Whether the message shows what the post says, and not an earlier state of the page."""
+    """Whether the message shows the post's content rather than an earlier state of the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundStream:
-    """A message of ours that may be a stream of a reply."""
+    """A message of ours that might be a stream of a reply."""
 
     ts: str
     letters: str
-    """The letters and digits of its text: Slack stores a translation of the rest."""
+    """The letters and digits of its text. Slack stores the rest in translated form."""
 
     def shows(self, text: str) -> bool:
-        """Whether an answer has the message's first letters. A message without any is a stream of any answer."""
+        """Returns whether an answer has the message's first letters. A message without letters matches any answer."""
         return self.letters[:COMPARED_CHARS] in _letters(text)
 
 
 class PostedReplies:
-    """Reads replies back from Slack. Raises RateLimited and Refused. `bot_user_id`: Typist's own user."""
+    """Reads replies back from Slack. Raises RateLimited and Refused. `bot_user_id` is Typist's own user."""
 
     def __init__(self, client: PacedClient, bot_user_id: str) -> None:
         self._client = client
         self._bot_user_id = bot_user_id
 
     async def find(self, post: Post, known_ts: Collection[str]) -> FoundPost | None:
-        """Returns the message of a post whose answer was lost, or None if Slack didn't do it.
+        """Returns the message of a post whose response was lost, or None if Slack didn't post it.
 
-        `known_ts`: other messages of the same page. Raises Refused with OUTSIDE_THREAD if the page
-        is at the channel's root, because its thread was deleted.
+        `known_ts`: other messages of the same page. Raises Refused with OUTSIDE_THREAD if the page is at the channel's
+        root, because its thread was deleted.
         """
         question = post.question
         try:
@@ -83,14 +84,14 @@ class PostedReplies:
         return next((message.ts for message in attached if set(ids) <= set(message.file_ids)), None)
 
     async def files_at_root(self, question: Question) -> list[Delete]:
-        """Returns the deletions of messages with the reply's files at the channel's root."""
+        """Returns `Delete` calls for messages at the channel's root that contain the reply's files."""
         attached = _attached(question, await self._messages_at_root(question))
         return [Delete(question, message.ts, message.file_ids) for message in attached]
 
     async def shown(self, job: Job) -> tuple[Shown, list[FoundStream]]:
-        """Returns what Slack shows of a job's reply, and what may be its streams; of an earlier version, its messages.
+        """Returns what Slack shows of a job's reply, or of its earlier version, and the messages that might be streams.
 
-        Most of the messages are on record, including those that are too far back to be found here.
+        Some recorded messages are too far back to be found here.
         """
         messages, is_all = await self._read(job.question)
         if job.page_ts and not is_all:
@@ -113,11 +114,11 @@ class PostedReplies:
         return shown, self._streams(job.question, messages)
 
     async def late_messages(self, question: Question, known_ts: Collection[str]) -> list[Delete]:
-        """Returns the deletions of unrecorded messages of the reply, whose posts arrived late."""
+        """Returns `Delete` calls for the reply's unrecorded messages, whose posts arrived late."""
         return [call for call in (await self.deletions(question))[0] if call.ts not in known_ts]
 
     async def deletions(self, question: Question) -> tuple[list[Delete], bool]:
-        """Returns the deletions of the reply's messages, and whether there are no others further back."""
+        """Returns `Delete` calls for the reply's messages, and whether there are none further back."""
         try:
             messages, is_all = await self._read(question)
         except Refused as error:
@@ -131,19 +132,18 @@ class PostedReplies:
         return [*pages, *files, *emptied], is_all
 
     def _is_emptied(self, question: Question, message: Payload) -> bool:
-        """Whether a message of ours below the question shows deleted files and nothing else."""
+        """Returns whether a message of ours below the question contains only deleted files."""
         files = json_objects(message, "files")
         is_ours = message.get("user") == self._bot_user_id and message["ts"] > question.ts
         return is_ours and bool(files) and all(file.get("mode") == "tombstone" for file in files)
 
     async def streams(self, question: Question) -> list[FoundStream]:
-        """Returns the messages of ours that may be streams of the reply."""
         return self._streams(question, await self.messages_since(question))
 
     def _streams(self, question: Question, messages: list[Payload]) -> list[FoundStream]:
-        """Returns the streams. One reply at a time grows in a thread.
+        """Returns our messages that might be streams. Only one reply grows in a thread at a time.
 
-        They have no metadata before their stop. Most of our other messages in a thread have some.
+        Streams get metadata only when they are stopped. Most of our other messages in a thread have some.
         """
         return [
             FoundStream(message["ts"], _letters(with_names(body_of(answer_of(message)), {})))
@@ -162,9 +162,9 @@ class PostedReplies:
         return (await self._read_method("conversations.history", question))[0]
 
     async def _read(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
-        """Returns the conversation's messages from the question on, and whether these are all.
+        """Returns the conversation's messages from the question on, and whether the list is complete.
 
-        Of too many, Slack gives the newest in a direct message: `latest_ts` makes it give older ones.
+        If there are too many in a direct message, Slack returns the newest; `latest_ts` requests older ones.
         """
         thread_ts = question.thread.thread_ts
         latest = {"latest": latest_ts} if latest_ts else {}
@@ -186,7 +186,7 @@ class PostedReplies:
 
 
 def metadata_of(question: Question, page: int, view: PageView) -> Payload:
-    """Returns the metadata of a page's message. The question's ts is unique in its channel."""
+    """Returns the metadata of a page's message. A question's ts is unique in its channel."""
     payload = {
         "question_ts": question.ts,
         "version": view.version,
@@ -199,13 +199,14 @@ def metadata_of(question: Question, page: int, view: PageView) -> Payload:
 
 
 def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection[str]) -> bool | None:
-    """Returns whether a question that isn't on record has its answer, by what Slack shows of ours; None: in doubt.
+    """Returns whether our messages in Slack answer an unrecorded question, or None if that's unclear.
 
-    `on_record`: the ts of those of our messages that are on record. Slack may have more than the database: it was
-    restored, or the question was erased. The answer to a later question is for those before it, too.
+    `on_record`: the ts of our recorded messages. Slack can have more than the database, because the database was
+    restored or the question was erased. The answer to a later question also answers those before it.
 
-    In doubt is a question below which we wrote something else, such as a placeholder, an offer, a notice or a stream
-    that has not ended; and one after which we edited an earlier answer, which it may have joined.
+    It's unclear if we wrote something else below the question, such as a placeholder, an offer, a notice or an
+    unfinished stream, or if we edited an earlier answer after the question, because the question might have joined that
+    answer.
     """
     in_doubt = False
     for message in ours:
@@ -223,7 +224,7 @@ def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection
 
 
 def _payload(message: Payload) -> Payload:
-    """Returns what a page's metadata says, {} for any other message."""
+    """Returns a page's metadata, or {} for any other message."""
     metadata = json_object(message, "metadata")
     payload = json_object(metadata, "event_payload")
     is_page = metadata.get("event_type") == METADATA_EVENT
@@ -239,9 +240,9 @@ def _page(message: Payload) -> int:
 
 
 def _corrected(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> tuple[RecordedMessage, ...]:
-    """Returns the messages on record as Slack shows them, and pages whose posts got no answer.
+    """Returns the recorded messages, updated from Slack, and pages whose posts got no response.
 
-    A message on record that wasn't found is too far back, unless all messages were read: then it was deleted.
+    A recorded message that wasn't found is too far back, unless all messages were read: then it was deleted.
     """
     there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in UNANSWERED]
     on_record = [message for message in job.messages if message.role is MessageRole.PAGE]
@@ -256,7 +257,7 @@ def _corrected(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> tuple[Re
 
 
 def _as_shown(message: RecordedMessage, found: Payload) -> RecordedMessage:
-    """Returns a message with what its metadata says, if it was found and has any: a stream has none before its stop."""
+    """Returns a message updated from its metadata, if it has any. Streams have none until they are stopped."""
     payload = _payload(found)
     if not payload:
         return message
@@ -268,7 +269,6 @@ def _letters(text: str) -> str:
 
 
 def _attached(question: Question, messages: list[Payload]) -> list[Attached]:
-    """Returns the messages with the reply's files, which are known by their names."""
     attached = []
     for message in messages:
         files = [

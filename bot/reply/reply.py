@@ -2,28 +2,29 @@
 
 The life of a `Reply`:
 
-1. It opens with what Slack shows already: nothing, or what an earlier attempt left (`Shown`).
+1. It opens with what Slack already shows: nothing, or an earlier attempt's messages (`Shown`).
 2. It grows: `append` and `show_activity` change what Slack should show, and `next_call` returns the difference.
-3. `on_send` notes that a call is being sent, and `on_outcome` records its outcome. At most one call of a reply is in
-   flight at a time. `give_up` drops a call that Slack keeps refusing.
-4. `finish` ends the text. The calls that are left show the end, the files, and no message beside them.
-5. It is over once Slack shows all of it, once it is lost or given up, or by `abandon`. Then it makes no more calls.
+3. `on_send` records that a call is being sent, and `on_outcome` records its outcome. A reply has at most one call in
+   flight. `give_up` drops a call that Slack keeps refusing.
+4. `finish` ends the text. The remaining calls show the end and the files, and delete extra messages.
+5. It is over once Slack shows everything, once it is lost or given up, or after `abandon`. Then it makes no more calls.
 
-`Life` and `LIFE_AFTER` (messages.py) have these states. What can't happen in a state is an error, and so is an
-outcome of a call that wasn't sent.
+These states are defined in `Life` and `LIFE_AFTER` (messages.py). An event that can't happen in a state is an error,
+and so is an outcome of a call that wasn't sent.
 
-From the answer's text a reply derives the desired pages. `messages` are those that Slack shows, each with its role.
-`next_call()` compares both and returns one call, in this order:
+A reply derives the desired pages from the answer's text. `messages` are the messages that Slack shows, each with its
+role. `next_call()` compares both and returns one call, in this order:
 
-1. posts and changes of pages, from the first that differs, but what was replaced before goes first;
-2. the upload of files that belong below the pages, after which one more page may follow: the answer's end;
+1. deletions of messages that were replaced before this attempt, then posts and changes of pages, from the first that
+   differs;
+2. the upload of files that belong below the pages; one more page, the answer's end, can follow it;
 3. deletions of messages that no longer belong to the reply.
 
-How a page travels is `Carriers`' (carriers.py): posted and edited, in one form or another, or by a native stream.
+`Carriers` (carriers.py) decides how a page is sent: posted and edited, in one of several forms, or as a native stream.
 
-A call that fails is not recorded as shown, so the comparison finds the same difference again, with newer text. Full
-pages never change, so an edit costs the same however long the answer is. A page is laid out once Slack shows all pages
-before it. So no step lays out more than one page: neither a long delta, nor another form, nor the end.
+A failed call isn't recorded as shown, so the comparison finds the same difference again, with newer text. Full pages
+never change, so an edit costs the same however long the answer is. A page is laid out once Slack shows all pages before
+it, so no step lays out more than one page, whether after a long delta, in another form, or at the end.
 """
 
 from collections.abc import Iterable
@@ -83,29 +84,24 @@ from slack_markdown.extent import counted_chars
 from slack_markdown.pages import PAGE_CHARS, Page, Pages
 
 MAX_PAGES = 5
-"""A longer answer comes as a file. Only its first pages are messages, and below the file its end (`end_of_answer`)."""
+"""A longer answer is sent as a file, with only its first pages as messages and its end below (`end_of_answer`)."""
 MAX_PAGES_WITHOUT_FILE = 20
-"""Where Slack takes no file, the text behind this page is left out: a page of tables may hold only 15 characters."""
+"""If Slack refuses files, text after this page is left out, since a page of tables can hold as few as 15 characters."""
 
 
 @dataclass(slots=True, eq=False)
 class ReplyMessage:
-    """One message of a reply."""
-
     role: MessageRole
     ts: str
     shown: PageView | Attached | None = None
-    """What Slack shows in it; None if that isn't known."""
+    """What Slack shows in the message, or None if that isn't known."""
 
 
 class Reply:
-    """Shows an answer in Slack: it opens, grows, sends call after call, ends, and is over (see above).
-
-    An earlier attempt's text stays until this attempt's is longer. `shown`: what Slack shows of the answer already.
-    """
+    """Shows an answer in Slack (see above). An earlier attempt's text stays until this attempt's is longer."""
 
     page_chars = PAGE_CHARS
-    """The most characters of a page in the full form. Tests use fewer."""
+    """Maximum characters of a page in the full form. Tests use fewer."""
 
     def __init__(
         self,
@@ -119,37 +115,34 @@ class Reply:
         self.job = answer.job
         self.life = Life.QUEUED if shown.queued else Life.BEGINNING
         self._edits = Edits(shown.stream_page, look)
-        """The form of the pages. A take-over breaks them where they were."""
+        """The form of the pages. After a take-over, pages break at the same places as before."""
         self.carriers = Carriers(answer, self._edits, has_stop=shown.has_stop)
-        """How the pages travel."""
         self.messages = [
             *(ReplyMessage(MessageRole.PAGE, ts) for ts in shown.page_ts),
             *(ReplyMessage(MessageRole.REPLACED, ts) for ts in shown.replaced_ts),
             *(ReplyMessage(MessageRole.FILE, attached.ts, attached) for attached in shown.attached),
             *(ReplyMessage(role, "") for role in shown.unanswered),
         ]
-        """What Slack shows of the reply, may show of it, and has to be deleted of it."""
+        """The reply's messages that Slack shows or might show, including those to delete."""
         self._transcript = shown_transcript(self.job.transcripts.values()) if self.job.transcripts else ""
         self._pages = self._empty_pages()
         self._shown_pages = 0
-        """So many pages are full and shown, and aren't compared again."""
+        """The number of pages that are full and shown, and aren't compared again."""
         self._replaced_before = list(shown.replaced_ts)
-        """Messages whose deletion goes before the pages' text, and is tried once so: no text waits for another try."""
+        """Messages to delete before the pages' text is sent. Each is tried only once, so that no text waits for it."""
         self.earlier = shown
         self.is_withheld = is_withheld or (answer.end is not None and answer.end.reason is EndReason.STUCK)
-        """The answer's text isn't shown, because laying it out takes too long."""
+        """Whether the answer's text is hidden, because laying it out takes too long."""
         self._activity: str | tuple[Ask, ...] = ""
-        """What the model does while it doesn't write: a sentence, or the calls that a person has to decide about."""
+        """What the model is doing while it isn't writing: a sentence, or the calls that a person has to decide on."""
         self._picture: Picture | None = None
         """What is shown below the answer's text; None until `finish`."""
         self._in_flight: Call | CleanUp | None = None
-        """The call that was sent and has no outcome yet."""
         self._files: tuple[AttachedFile, ...] | None = ()
-        """The files that belong below the pages; None: Slack takes none."""
+        """The files that belong below the pages, or None if Slack refuses files."""
         self._ends_below_file = False
-        """The end of the answer is a page below the file that has all of it."""
         self._end_of_answer: EndOfAnswer | None = None
-        """The page with the end of the answer below its file, once it was asked for."""
+        """The page with the answer's end below its file, once it was needed."""
         self._lay_out(self._pages, answer.kept)
         if shown.outdated and not shown.queued:
             self._happened(ReplyEvent.GROW)
@@ -165,7 +158,7 @@ class Reply:
 
     @property
     def recorded_messages(self) -> tuple[RecordedMessage, ...]:
-        """The messages as they go on record: first the pages, in order."""
+        """The messages in the form that is recorded: first the pages, in order."""
         earlier = max(0, self.job.version - self.earlier.outdated)
         pages = [
             RecordedMessage(
@@ -181,29 +174,28 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The text that readers are to see."""
         if self.is_withheld:
             return ""
         return self.answer.text if self.has_ended else self.answer.kept
 
     @property
     def has_ended(self) -> bool:
-        """Whether no more text will come, shown or not."""
+        """Whether no more text will come, even if Slack doesn't show it all yet."""
         return self.life.has_ended
 
     @property
     def is_gone(self) -> bool:
-        """Whether the reply's messages were deleted, or its channel is closed to Typist."""
+        """Whether the reply's messages were deleted or Typist can't access its channel."""
         return self.life in (Life.GONE, Life.SHUT_OUT)
 
     @property
     def is_unshown(self) -> bool:
-        """Whether Slack refused the reply for minutes, or for good."""
+        """Whether Slack refused the reply for minutes, or permanently."""
         return self.life is Life.UNSHOWN
 
     @property
     def awaits_decision(self) -> bool:
-        """Whether a person has to decide about calls."""
+        """Whether a person has to decide on calls."""
         return bool(self._activity) and not isinstance(self._activity, str)
 
     @property
@@ -213,25 +205,24 @@ class Reply:
         return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
 
     def lacks_word(self, call: Call) -> bool:
-        """Whether a call would show a page's first text, and no word of it."""
+        """Returns whether a call would show a page's first text without a visible word."""
         shown = self._message_at(call.ts).shown if isinstance(call, Change) else None
         return isinstance(call, Begin | Change) and lacks_word(call, shown if isinstance(shown, PageView) else None)
 
     @property
     def for_outbox(self) -> OutboxKind | None:
-        """REPLY if Slack doesn't show yet what follows from the record, or else None."""
-        # A message that still grows would be there when the channel is opened again.
+        """REPLY if Slack doesn't show everything that follows from the record yet, or else None."""
+        # An unfinished message would still be there when the channel is opened again.
         is_left = self.life is Life.SHUT_OUT and self.of(MessageRole.PAGE, MessageRole.REPLACED)
         is_wrong = is_left or self.is_unshown or self.of(MessageRole.STRAY, *UNANSWERED)
         return OutboxKind.REPLY if is_wrong else None
 
     @property
     def keeps_stop(self) -> bool:
-        """Whether Slack's own Stop has to stay: the answer goes on."""
+        """Whether Slack's own Stop button has to stay, because the answer continues."""
         return self.earlier.has_stop and not self.has_ended
 
     def urgency_of(self, call: Call) -> Urgency:
-        """Returns the urgency of a call."""
         if self.life is Life.QUEUED:
             return Urgency.QUEUED
         if self.has_ended or (isinstance(call, Change) and call.is_closing):
@@ -257,24 +248,21 @@ class Reply:
         self._happened(ReplyEvent.GROW)
 
     def take_back(self, chars: int) -> None:
-        """Shows no more of the answer than so many characters: the rest was reasoning."""
+        """Cuts the answer to its first `chars` characters, because the rest was reasoning."""
         self.answer.take_back(chars)
         self._shown_pages = 0
         self._lay_out(self._empty_pages(), self.answer.kept)
-        # What a stream has appended stays.
+        # Streams can't remove text that they have appended.
         self.carriers.end_streams()
         self._happened(ReplyEvent.GROW)
 
     def _show_own(self) -> None:
-        """Shows this attempt's text in place of an earlier attempt's."""
+        """Shows this attempt's text instead of an earlier attempt's."""
         self._shown_pages = 0
         self._lay_out(self._empty_pages(), self.answer.text)
 
     def show_activity(self, activity: str | tuple[Ask, ...]) -> bool:
-        """Shows what the model is doing, or what it asks, below the text; "" shows that it writes again.
-
-        Returns whether that is something else than before.
-        """
+        """Shows the model's activity or pending calls below the text, "" while it writes; returns whether it is new."""
         is_new = activity != self._activity
         self._activity = activity
         if activity:
@@ -285,9 +273,9 @@ class Reply:
         return is_new
 
     def show_transcripts(self, transcripts: Iterable[str]) -> None:
-        """Shows what is said in the question's recordings above the answer, whose pages have less room then.
+        """Shows the transcripts of the question's recordings above the answer, whose pages then have less room.
 
-        Once there is text, it changes nothing: the pages stay where they break.
+        Once there is text, this changes nothing, because the page breaks stay.
         """
         if self.answer.kept:
             return
@@ -297,7 +285,7 @@ class Reply:
             self._happened(ReplyEvent.GROW)
 
     def finish(self, end: End, shown: Picture | None = None) -> None:
-        """Ends the text, and shows the picture below it; None: that of an answer to which nothing happened since."""
+        """Ends the text, and shows the picture below it; None means that of an answer without later changes."""
         if self.answer.end is None:
             self.answer.finish(end)
         self._picture = shown or picture(self.job.ended(end, self.answer.text))
@@ -312,11 +300,11 @@ class Reply:
         self._look_whether_all_is_shown()
 
     def withhold(self) -> None:
-        """Shows nothing of the answer's text and of what its model does, and says so at its end."""
+        """Hides the answer's text and the model's activity, and says so at the end."""
         self.is_withheld = True
         self._transcript, self._activity, self._shown_pages = "", "", 0
         self._lay_out(self._empty_pages(), "")
-        # What a stream has appended stays.
+        # Streams can't remove text that they have appended.
         self.carriers.end_streams()
         if self._picture is not None:
             self._picture = self._picture.without_text
@@ -327,14 +315,14 @@ class Reply:
             self._happened(ReplyEvent.GROW)
 
     def abandon(self) -> None:
-        """Ends the reply as it is: another process has its job, or may have it by now."""
+        """Ends the reply as it is, because another process has its job, or might."""
         self._happened(ReplyEvent.ABANDON)
 
     def _happened(self, event: ReplyEvent) -> None:
         self.life = after(self.life, event)
 
     def on_send(self, call: Call | CleanUp) -> None:
-        """Notes that a call is being sent, and the message that it may create.
+        """Records that a call is being sent, and the message that it might create.
 
         Raises ValueError if another call is in flight. `on_outcome` ends this one.
         """
@@ -370,7 +358,7 @@ class Reply:
         self._look_whether_all_is_shown()
 
     def _answered(self, call: Call | CleanUp, outcome: Outcome) -> None:
-        """Forgets the message that a call may have made, unless it was lost: of several of a kind, one stays."""
+        """Drops the message that a call might have created, unless its response was lost; then one per role stays."""
         if not isinstance(call, Begin):
             return
         unanswered = self.of(call.unanswered)
@@ -400,9 +388,9 @@ class Reply:
         self._settle()
 
     def _found(self, ts: str) -> None:
-        """Adds the page of a post that Slack had accepted: what it shows isn't known.
+        """Adds the page of a post that Slack had accepted, whose current content isn't known.
 
-        A queued question's placeholder isn't edited later: once it is recorded, another process may own it.
+        A queued question's placeholder counts as current, because another process might own it once it is recorded.
         """
         shown = self.view(len(self.of(MessageRole.PAGE))) if self.life is Life.QUEUED else None
         self.messages.append(ReplyMessage(MessageRole.PAGE, ts, shown))
@@ -413,7 +401,7 @@ class Reply:
         reason = refusal_of(outcome)
         is_about_known = isinstance(call, Change | Delete)
         if reason is Refusal.OUTSIDE_THREAD and not is_about_known and outcome.error and outcome.error.ts:
-            # The page is deleted, and the reply ends.
+            # The page will be deleted, and then the reply ends.
             self.messages.append(ReplyMessage(MessageRole.STRAY, outcome.error.ts))
             return
         match call:
@@ -432,7 +420,8 @@ class Reply:
             case AfterRefusal.GONE:
                 self._happened(ReplyEvent.SHUT_OUT if reason is Refusal.CHANNEL_GONE else ReplyEvent.LOSE)
             case AfterRefusal.LATER:
-                # Text that still comes would be lost: it is tried again until the retry policy gives the reply up.
+                # Text that is still coming would be lost, so the call is repeated until the retry policy gives the
+                # reply up.
                 if self.has_ended:
                     self._happened(ReplyEvent.GIVE_UP)
             case AfterRefusal.REPLACE:
@@ -442,15 +431,15 @@ class Reply:
         self._reform_since(plain_from)
 
     def prepare(self, now: float) -> None:
-        """Decides what carries a page that begins now, and what no longer carries one."""
+        """Chooses what carries a new page, and ends streams that have become too old."""
         self.carriers.end_streams(now)
         if self.carriers.may_choose and self.carriers.choose(self.next_call(), now):
             self.keep_to_form()
 
     def give_up(self, call: Call | None = None) -> None:
-        """Does without a call that Slack has refused for minutes, or without the reply; None: it can't be laid out.
+        """Drops a call that Slack has refused for minutes, or the whole reply; None means that it can't be laid out.
 
-        Text that still comes can go on without a deletion, and an end without files.
+        A growing text can continue without a deletion, and an end without files.
         """
         match call:
             case Delete() if not (self.has_ended or self.of(MessageRole.STRAY)):
@@ -462,11 +451,11 @@ class Reply:
         self._look_whether_all_is_shown()
 
     def may_be_posted_again(self, call: Call) -> TypeGuard[Update]:
-        """Whether a call is the edit of an ended answer's page that a new message may replace, which happens once."""
+        """Returns whether a new message can replace the edited page of an ended answer, which happens only once."""
         return isinstance(call, Update) and self.life is Life.ENDING
 
     def post_again(self, page: int) -> None:
-        """Has new messages show a page and all later ones, because edits are spent. The old ones are deleted then."""
+        """Shows a page and all later ones in new messages, because no edits are left. The old ones are then deleted."""
         self._happened(ReplyEvent.POST_AGAIN)
         self._replace_messages(page)
 
@@ -481,18 +470,18 @@ class Reply:
         return self._next_release() or self._next_deletion() or self._next_page() or self._next_other_call()
 
     def _next_release(self) -> Call | None:
-        """Returns the call that frees a message before anything else touches it; None if all are free."""
+        """Returns the call that stops a stream before anything else touches its message, or None if all are free."""
         pages = [message.ts for message in self.of(MessageRole.PAGE)[: self._last + 1]]
         return self.carriers.release(pages, ended=self.has_ended)
 
     def _next_deletion(self) -> Delete | None:
-        """Returns the deletion of a message that was replaced before this attempt, once another one shows its page."""
+        """Returns the deletion of a message replaced before this attempt, once another message shows its page."""
         if not (self._replaced_before and self.of(MessageRole.PAGE)):
             return None
         return Delete(self.job.question, self._replaced_before[0], keeps_stop=self.keeps_stop)
 
     def _next_page(self) -> Call | None:
-        """Returns the call that begins or changes the first page that differs; None if none does."""
+        """Returns the call that begins or changes the first page that differs, or None if none does."""
         messages = self.of(MessageRole.PAGE)
         for page in range(self._shown_pages, self._last + 1):
             view = self.view(page)
@@ -505,7 +494,7 @@ class Reply:
         return None
 
     def _next_other_call(self) -> Call | None:
-        """Returns the next call that is not about a page: files to share, and messages to delete."""
+        """Returns the next call that isn't about a page: sharing files, or deleting messages."""
         if missing := self._missing():
             return Upload(self.job.question, missing)
         unused = self.of(MessageRole.PAGE)[self._last + 1 :]
@@ -518,7 +507,7 @@ class Reply:
             self._happened(ReplyEvent.SHOW)
 
     def _replace_messages(self, page: int) -> None:
-        """Has a page and all later ones posted again: the pages' order stays."""
+        """Marks a page and all later ones to be posted again, so that the pages stay in order."""
         for message in self.of(MessageRole.PAGE)[page:]:
             message.role = MessageRole.REPLACED
         self._shown_pages = min(self._shown_pages, page)
@@ -543,7 +532,7 @@ class Reply:
         shown = self._end_below_file.page if is_end_page else self._page(page)
         view = PageView(
             shown.markdown,
-            # What only the file has isn't shown.
+            # Text that only the file contains isn't shown.
             end_chars=self._page(page - 1).end if is_end_page and self._end_below_file.left_out else shown.end,
             version=self.job.version,
             open_files=self.answer.open_files,
@@ -564,7 +553,7 @@ class Reply:
         if page < len(self._pages.full):
             return replace(view, rest_in_file=True, has_stop=self.earlier.has_stop)
         activity, asks = (self._activity, ()) if isinstance(self._activity, str) else ("", self._activity)
-        # While calls wait for a decision, nothing is processing, so Slack shows no Stop.
+        # While calls wait for a decision, nothing is processing, so Slack shows no Stop button.
         return replace(
             view,
             growing=True,
@@ -578,9 +567,9 @@ class Reply:
         return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
 
     def _settle(self) -> None:
-        """Marks full pages as final once Slack shows them, so that they aren't compared again, and lays out the next.
+        """Marks full pages as final once Slack shows them, to compare them no more, and lays out the next page.
 
-        While a page is not final, Slack has a call to make for it: nothing else would lay out the rest.
+        A page that isn't final still needs a call, and that call's outcome triggers laying out the rest.
         """
         while self._is_full(page := self._shown_pages):
             shown = self.of(MessageRole.PAGE)[page : page + 1]
@@ -594,12 +583,12 @@ class Reply:
                     self._close()
 
     def _is_full(self, page: int) -> bool:
-        """Whether a page is followed by another one."""
+        """Returns whether another page follows a page."""
         return page < self._last or self._has_more_pages
 
     @property
     def _has_more_pages(self) -> bool:
-        """Whether messages follow whose pages aren't laid out."""
+        """Whether more messages will follow whose pages aren't laid out yet."""
         return not self._pages.is_complete and len(self._pages.full) < self._max_pages
 
     def _close(self) -> None:
@@ -618,7 +607,7 @@ class Reply:
 
     @property
     def _end_below_file(self) -> EndOfAnswer:
-        """The end of an answer whose file has all of it, on a page in its form."""
+        """The end of an answer whose file contains all of it, as a page in its form."""
         if self._end_of_answer is None:
             first = replace(self._page(MAX_PAGES), source="")
             limits = self._edits.limits(MAX_PAGES, self.page_chars)
@@ -645,18 +634,17 @@ class Reply:
         return Delete(self.job.question, surplus.ts, surplus.file_ids) if surplus else None
 
     def _empty_pages(self) -> Pages:
-        """Returns the pages of a text that is yet to come."""
         heard = texts.answers.transcript_line(self._transcript) if self._transcript else ""
         first = Page(taken_chars=counted_chars(heard))
         return Pages(*self._edits.limits(0, self.page_chars), first, max_full=1)
 
     def _reform_since(self, plain_from: float) -> None:
-        """Lays pages out again that were plain and no longer are, or the reverse."""
+        """Lays out pages again if they have become plain or are no longer plain."""
         if self._edits.plain_from != plain_from:
             self._reform(int(min(plain_from, self._edits.plain_from)))
 
     def _reform(self, page: int) -> None:
-        """Lays the text out again from a page on, in its form, as far as the pages before it are shown."""
+        """Lays out the text again from a page on, in its form, as far as the pages before it are shown."""
         old = self._pages
         first = replace(self._page(page), source="")
         pages = Pages(*self._edits.limits(page, self.page_chars), first, max_full=self._shown_pages + 1)
@@ -672,7 +660,7 @@ class Reply:
         self.keep_to_form()
 
     def keep_to_form(self) -> None:
-        """Lays the text out again from where pages have another form, once it reaches them."""
+        """Lays out the text again from the first page that has another form, once it reaches that page."""
         begins = self._edits.last_form_begins(len(self._pages.full) + 1)
         limits = self._pages.limit_chars, self._pages.limit_bytes
         if begins is not None and self._edits.limits(begins, self.page_chars) != limits:

@@ -1,46 +1,45 @@
 """Sends the most urgent call of all live replies, whenever the pace allows one.
 
-The approach: level-triggered edits
------------------------------------
-Nothing pushes text at Slack. A `Reply` (reply/reply.py) knows what Slack should show and what it does show, and
-`next_call()` is the difference. The scheduler never stores a call: it asks for one at the moment when one may be sent,
-so the call always carries the newest text. That is why
+The approach: level-triggered edits ----------------------------------- Nothing pushes text at Slack. A `Reply`
+(reply/reply.py) tracks what Slack should show and what it shows, and `next_call()` is the difference. The scheduler
+never stores a call. It requests one at the moment when one can be sent, so the call always carries the newest text.
+Therefore:
 
 - no queue builds up while Slack is slow: a hundred deltas become one edit;
 - a failed call needs no bookkeeping: it isn't recorded as shown, so the next call covers it;
-- the order of events doesn't matter: the difference always shows the remaining work.
+- the order of events doesn't matter: the difference is always the remaining work.
 
 One loop (`run`) serves all live replies of a workspace, because they share its budgets. In each pass, it
 
-1. checks the lease: without a recent heartbeat another process may own the jobs, so nothing is sent;
-2. prepares each changed reply without a call in flight: it is left if its time is over, a page that begins gets a
-   carrier, an end that no edit can show in time is to be posted, one that would come too late is given up, and a reply
-   that is over is closed. To lay out 200 replies for each call of one of them would take a whole core, so a
-   reply's next call is kept until the reply changes otherwise than by more text;
-3. asks the budget when each reply's next call may go, given its urgency: finals, first words, progress, steps of
-   tools, then placeholders of queued questions. These questions change nothing;
-4. starts the most urgent call that may go now, with the newest text, as a task of its own, and repeats from 1;
-5. if none may go now, sleeps until the earliest time that the budget named, or until a reply changes.
+1. checks the lease: without a recent heartbeat, another process might own the jobs, so nothing is sent;
+2. prepares each changed reply that has no call in flight: drops it if its deadline has passed, gives a new page a
+   carrier, switches to a post if no edit can show the end in time, gives up an end that would be too late, and closes a
+   finished reply. Laying out 200 replies for each call of one of them would use a whole core, so a reply's next call is
+   kept until something other than more text changes the reply;
+3. asks the budget when each reply's next call can be sent, given its urgency: finals, first words, progress, tool
+   steps, then placeholders of queued questions. Asking reserves nothing;
+4. starts the most urgent call that can be sent now, with the newest text, as a separate task, and repeats from 1;
+5. if none can be sent now, sleeps until the earliest time that the budget returned, or until a reply changes.
 
 If the edit budget is used up, so that no edit can show an answer's end within FINAL_WAIT_S, the end is posted as a new
-message, and the old message is deleted. Posts and deletions have budgets of their own.
+message, and the old message is deleted. Posts and deletions have separate budgets.
 
-A reply has at most one call in flight. So calls of one reply arrive in order, and the answer to each is known before
-the difference is computed again.
+A reply has at most one call in flight. So its calls arrive in order, and each outcome is known before the difference is
+computed again.
 
-Before a call leaves, three things happen in the call's task: the text that it shows is put on record, and the message
-that it makes; the call is counted in the database together with those of other processes; and the lease is checked once
-more, because both of these may have taken long. So Slack never shows what a take-over doesn't know. While the database
-is away, answers pause.
+Before a call is sent, its task does three things: it records the text and the message that the call will show; it
+counts the call in the database together with those of other processes; and it checks the lease once more, because both
+of these can take long. So Slack never shows anything that a process taking over the job wouldn't know about. While the
+database is unavailable, answers pause.
 
-A queued question's placeholder waits for as long as the answers ahead need the budget. It keeps its job from no worker
-meanwhile: the database is told right before the call leaves, and says if the job was claimed or has ended.
+A queued question's placeholder waits as long as the answers ahead need the budget. Workers can claim its job meanwhile:
+right before the call is sent, the database is told about it, and reports whether the job was claimed or has ended.
 
-A call that fails is retried by the retry policy: the reply gets a time before which it sends nothing, while others go
-on. A reply whose calls fail for minutes is given up, and the outbox shows its end later.
+Failed calls follow the retry policy: the reply sends nothing until a given time, while other replies continue. A reply
+whose calls fail for minutes is given up, and the outbox shows its end later.
 
-The transport sends calls and finds out what became of those whose answers were lost (delivery.py). The budget
-decides when a call may go (bot/pacing).
+The transport sends calls and finds out the outcome of calls whose responses were lost (delivery.py). The budget decides
+when a call can be sent (bot/pacing).
 """
 
 import asyncio
@@ -90,28 +89,27 @@ from bot.telemetry import OFF, Telemetry
 from slack_markdown.render import has_word
 
 MAX_IN_FLIGHT = 12
-"""The most calls of one method at once."""
+"""Maximum concurrent calls of one method."""
 PLACEHOLDER_DELAY_S = 110.0
 """Slack removes a status after two minutes."""
 SCARCE_DELAY_S = 3.0
-"""How long a placeholder waits for first words where calls are scarce, and a status that may be seen stands for it."""
+"""How long a placeholder waits for first words if calls are scarce and a status that readers might see replaces it."""
 REFUSED_DELAY_S = 1.0
-"""How long a placeholder waits where Slack takes no status, so that people see nothing meanwhile."""
+"""How long a placeholder waits if Slack refuses a status, so that nothing is visible meanwhile."""
 LAST_CALLS_S = 0.8
-"""How long calls in flight may take once the process ends. The next process looks for those that are cut off."""
+"""How long calls in flight have to finish when the process ends. The next process looks for those that are cut off."""
 CALL_KEPT_S = 1.0
-"""How long a reply's next call is kept. A stream has to be left after some time, whatever happens."""
+"""How long a reply's next call is kept, because a stream has to be left after some time, whatever happens."""
 LOOK_AGAIN_S = 0.1
-"""How soon the scheduler looks again while the lease has expired, or at a reply whose words may still change."""
+"""Delay before looking again while the lease has expired, or at a reply whose words might still change."""
 MAX_WORDLESS_S = 1.0
-"""How long a page's first words wait until one of them is visible. Then an edit goes without it, and a page that a
-stream can't begin is left to edits."""
+"""How long a page's first text waits until it shows a word. Then an edit is sent anyway, or replaces a stream's
+start."""
 UPLOAD_TRIES = 3
-"""Refusals in a row after which an answer goes on in pages instead of a file."""
+"""Consecutive refusals after which an answer continues in pages instead of a file."""
 PLACEHOLDER_WITHIN_S = 5.0
-"""How soon a queued question's placeholder leaves once it is begun: after 10 s its job may be claimed without it."""
+"""Time limit for sending a queued question's placeholder. After 10 s, its job can be claimed without it."""
 AWAY_PAUSE_S = 1.0
-"""How long all answers pause after the database failed to record one."""
 
 T = TypeVar("T")
 
@@ -120,47 +118,46 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class ScheduledReply:
-    """A live reply: takes an answer's text while the scheduler shows it, and knows when its next call may go.
+    """A live reply: accepts an answer's text while the scheduler shows it, and tracks when its next call can be sent.
 
-    `Reply` is the pure part of it: what Slack should show, and which call is next. Times are by the monotonic clock.
+    `Reply` is its pure part: what Slack should show, and which call is next. Times are monotonic.
     """
 
     scheduler: "EditScheduler"
     reply: Reply
     delivery: MessageDelivery
     until: float = math.inf
-    """No call is sent after this."""
     context: Context = field(default_factory=copy_context)
-    """The attempt's context, in which the scheduler's loop has the calls made: their log lines have its job."""
+    """The attempt's context. The scheduler's loop makes the calls in it, so that their log lines include the job."""
     asked_at: float | None = None
-    """When the question was asked, in seconds since the epoch; None once people see a sign of the reply."""
+    """When the question was asked, in seconds since the epoch, or None once people see a sign of the reply."""
     left_at: float = -math.inf
-    """When the last call left; its response came at `last_sent`."""
+    """When the last call was sent. Its response arrived at `last_sent`."""
     last_sent: float = -math.inf
     not_before: float = -math.inf
-    """The retry policy's next try, or a second after the last call if the model has begun or ended a step since then.
-    Before the first call: until then the thread's status stands for a placeholder."""
+    """The retry policy's next try, or a second after the last call if a step has begun or ended since then. Before the
+    first call: until when the thread's status replaces a placeholder."""
     has_status: bool = False
-    """A status of its thread is the sign, for as long as the reply has no message."""
+    """Whether the thread's status is the sign until the reply has a message."""
     call: Call | None = None
-    """The next call, maybe without the newest text; None if that has to be looked for."""
+    """The next call, possibly without the newest text, or None if it must be computed."""
     called_for_at: float = -math.inf
-    """When the next call was looked for."""
+    """When the next call was computed."""
     wordless_since: float = math.inf
-    """Since when the next call is held back, because it would show no word."""
+    """When the next call was first held back because it would show no word."""
     failures: Failures = NO_FAILURES
     calls: int = 0
-    """The number of calls that Slack did."""
+    """The number of successful calls."""
     freshness: Freshness = field(default_factory=Freshness)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while no call is in flight, and the reply needs none: Slack shows all that there is, or never will."""
+    """Set while no call is in flight and the reply needs none, because Slack shows everything or never will."""
 
     def append(self, delta: str) -> None:
         reply = self.reply
         is_judged = self.freshness.has_begun or reply.is_withheld
         is_seen = is_judged or has_word(reply.answer.text + delta, growing=True)
         self.freshness.on_written(len(delta), self.scheduler.clock.monotonic(), has_word=is_seen)
-        # Text needs a message of its own, so it ends the wait for a pane's status: the loop may sleep until then.
+        # Text needs its own message, so it ends the wait for a pane's status, during which the loop might be sleeping.
         is_first = reply.answer.is_empty
         must_wake = is_first or self.idle.is_set()
         if is_first:
@@ -180,7 +177,7 @@ class ScheduledReply:
 
     def show_activity(self, activity: str) -> None:
         if self.reply.show_activity(activity):
-            # Quick steps, and what the model writes in between, cost no more than one edit a second.
+            # Limits quick steps, and what the model writes in between, to one edit a second.
             self.not_before = max(self.not_before, self.last_sent + STEP_GAP_S)
         self.scheduler.touch(self)
 
@@ -195,7 +192,7 @@ class ScheduledReply:
         await self.idle.wait()
 
     async def finish(self, end: End, shown: Picture | None = None) -> None:
-        # The end waits for no status, and for no next try.
+        # The end doesn't wait for a status or for the next try.
         self.not_before = -math.inf
         self.freshness.on_end(self.scheduler.clock.monotonic())
         self.laid_out(lambda: self.reply.finish(end, shown))
@@ -214,20 +211,20 @@ class ScheduledReply:
 
     @property
     def is_unbegun(self) -> bool:
-        """Whether the reply may come as one message at its end: a status is the sign, and nobody has to decide."""
+        """Whether the reply can be sent as one message at its end: a status is the sign, and no decision is pending."""
         return self.has_status and not (self.reply.messages or self.reply.has_ended or self.reply.awaits_decision)
 
     def next_call(self) -> Call | None:
-        """Returns the call that the reply needs next; None if it needs none."""
+        """Returns the call that the reply needs next, or None if it needs none."""
         was_withheld = self.reply.is_withheld
         call = self.laid_out(self.reply.next_call)
         return call if self.reply.is_withheld == was_withheld else self.reply.next_call()
 
     def filled(self, call: Call, now: float) -> Call | None:
-        """Returns a call that leaves now with its text; None if there is nothing to send for now."""
+        """Returns a call with its current text, or None if there is nothing to send for now."""
         filled = self.laid_out(lambda: self.reply.carriers.filled(call))
         is_late = now >= self.wordless_since + MAX_WORDLESS_S
-        # None: looking for the word took too long, so another call follows.
+        # None means that looking for the word took too long, so another call follows.
         may_go = filled is not None and (is_late or self.laid_out(partial(self.reply.lacks_word, filled)) is False)
         if filled is not None and may_go:
             self.wordless_since = math.inf
@@ -240,7 +237,7 @@ class ScheduledReply:
         return None
 
     def on_outcome(self, call: Call, outcome: Outcome, now: float) -> None:
-        """Hands the outcome of a call to the reply. Sets the next try of one that failed, or gives it up."""
+        """Passes a call's outcome to the reply. Sets the next try of a failed call, or gives it up."""
         self.laid_out(lambda: self.reply.on_outcome(call, outcome))
         if isinstance(outcome, CallDone | CallFound):
             self._succeeded(call, now)
@@ -260,8 +257,8 @@ class ScheduledReply:
     def _may_try_again(self, call: Call, error: RateLimited | Refused, now: float) -> bool:
         """Sets the time of the next try; returns False if the retry policy gives the call up.
 
-        A rate limit holds back the method, by its budget, and not the reply: its end may be posted instead of edited.
-        The first refusal that is final holds back nothing either: the next call is another one.
+        A rate limit delays the method through its budget and not the reply, so that its end can be posted instead of
+        edited. The first final refusal causes no delay either, because the next call is a different one.
         """
         self.failures = self.failures.and_one(now)
         next_try_at = REPLY_CALLS.next_try_at(error, self.failures, now)
@@ -273,7 +270,7 @@ class ScheduledReply:
         return True
 
     def give_up(self, call: Call) -> None:
-        """Does without a call that Slack has refused for minutes; the reply may have others left."""
+        """Drops a call that Slack has refused for minutes; the reply might have other calls left."""
         self.laid_out(lambda: self.reply.give_up(call))
         self.failures = NO_FAILURES
         if self.reply.life.is_over:
@@ -282,7 +279,7 @@ class ScheduledReply:
         self.scheduler.touch(self)
 
     def laid_out(self, lay_out: Callable[[], T]) -> T | None:
-        """Asks the reply. A text that can't be laid out ends this reply, or isn't shown, and no other one."""
+        """Calls the reply. Text that can't be laid out ends or hides only this reply, and affects no other."""
         try:
             return lay_out()
         except Exception as error:
@@ -295,7 +292,7 @@ class ScheduledReply:
             return None
 
     def withhold(self) -> None:
-        """Goes on without the text, because laying it out takes too long."""
+        """Continues without the text, because laying it out takes too long."""
         with of_job(self.reply.job.id):
             log.error("reply goes on without the answer's text, which takes too long to lay out")
         self.reply.withhold()
@@ -303,7 +300,7 @@ class ScheduledReply:
 
 
 async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users, admins: Sequence[str]) -> None:
-    """Shows the end of an answer, with the names of who decided about its calls, and of admins to ask (their ids)."""
+    """Shows the end of an answer, with names of the people who decided on its calls, and of `admins` (IDs) to ask."""
     if people := shown.people(admins):
         shown = shown.naming(await users.names(people), admins)
     await live.finish(end, shown)
@@ -311,7 +308,7 @@ async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users,
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A reply's next call, and when it may go."""
+    """A reply's next call and when it can be sent."""
 
     live: ScheduledReply
     call: Call
@@ -320,14 +317,12 @@ class Due:
 
     @property
     def order(self) -> tuple[int, float]:
-        """Sorts calls by urgency, then by the time since the reply's last call. First words stay in their order."""
+        """Sorts calls by urgency, then by the time since the reply's last call. First words keep their order."""
         is_in_order = self.urgency in (Urgency.FIRST, Urgency.QUEUED)
         return self.urgency, 0.0 if is_in_order else self.live.last_sent
 
 
 class EditScheduler:
-    """Schedules the calls of a workspace's live replies, which share the workspace's budgets."""
-
     def __init__(
         self,
         transport: MessageTransport,
@@ -349,22 +344,20 @@ class EditScheduler:
         self._worker_queue = worker_queue
         self._away_until = -math.inf
         self._live: list[ScheduledReply] = []
-        """In the order of opening."""
         self._in_flight: dict[ScheduledReply, str] = {}
-        """The methods of calls under way; "" once Slack has answered."""
+        """The methods of calls in progress; "" once Slack has responded."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._channels: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        """Let one placeholder of a queued question in each channel take part in the loop, which looks at each reply."""
+        """Locks: only one queued placeholder per channel joins the loop, because the loop checks every reply."""
 
     async def open(
         self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = math.inf
     ) -> ScheduledReply:
         """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack.
 
-        `sign`: what stands for the placeholder meanwhile. Slack removes a status with the first post.
-        `has_stop`: Slack's own Stop stands for the reply's button.
-        `until`: no call is sent after this, by the monotonic clock.
+        `sign` replaces the placeholder for now; Slack removes a status with the first post. `has_stop`: Slack's own
+        Stop button replaces the reply's. No call is sent after `until`, a monotonic time.
         """
         job = answer.job
         is_fresh = not job.messages and job.checkpoint.end is None
@@ -376,13 +369,13 @@ class EditScheduler:
         if not (shown.page_ts or job.moves_down) and sign is not Sign.SEEN:
             live.asked_at = _asked_at(job)
         delay_s = -math.inf
-        # Words of an earlier attempt need a message, too. Otherwise a placeholder may wait for the first words.
+        # An earlier attempt's text needs a message, too. Otherwise a placeholder can wait for the first words.
         if not (shown.page_ts or answer.kept):
             if sign is Sign.SEEN:
                 delay_s = PLACEHOLDER_DELAY_S
             elif sign is not Sign.NONE and self._is_scarce(live):
-                # A placeholder would take a post from somebody's first words, and its own words would wait for an edit.
-                # They come as soon without it, and in one message.
+                # A placeholder would use a post that another answer's first words need, and its own first words would
+                # wait for an edit. Without it they come just as soon, and in one message.
                 delay_s = SCARCE_DELAY_S if sign is Sign.MAY_BE_SEEN else REFUSED_DELAY_S
         live.not_before = self.clock.monotonic() + delay_s
         live.has_status = delay_s > REFUSED_DELAY_S
@@ -390,14 +383,14 @@ class EditScheduler:
         return live
 
     def _reply(self, answer: Answer, shown: Shown) -> Reply:
-        """Returns a reply that shows what it can of an answer on record."""
+        """Returns a reply that shows what it can of a recorded answer."""
         try:
             return Reply(answer, shown, self._look)
         except Stuck:
             return Reply(answer, shown, self._look, is_withheld=True)
 
     def _is_scarce(self, live: ScheduledReply) -> bool:
-        """Returns whether edits wouldn't keep a reply fresh, its channel has no two posts left, or streams are set."""
+        """Returns whether edits can't keep a reply fresh, its channel lacks two posts, or streams are set."""
         if self._carrier == "stream":
             return True
         now = self.clock.monotonic()
@@ -405,9 +398,9 @@ class EditScheduler:
         return next_post_at > now or not self._budget.room(METHODS[Update], live).is_fresh
 
     async def post_placeholder(self, job: Job) -> None:
-        """Shows a queued question's placeholder; returns once it is on record, or can't be shown.
+        """Shows a queued question's placeholder; returns once it is recorded or can't be shown.
 
-        That may take as long as the answers ahead need the budget. Cancel it once the job isn't queued any more: then
+        That can take as long as the answers ahead need the budget. Cancel it once the job is no longer queued: then
         nothing more is sent.
         """
         async with self._channels.setdefault(job.question.thread.channel_id, asyncio.Lock()):
@@ -422,20 +415,20 @@ class EditScheduler:
                 raise
 
     def abandon(self, job_id: int) -> None:
-        """Sends nothing more for a job's reply: another process has the job now."""
+        """Stops sending for a job's reply, because another process has the job now."""
         for live in [live for live in self._live if live.reply.job.id == job_id]:
             live.reply.abandon()
             self.touch(live)
 
     def allow_stream(self, job: Job) -> None:
-        """Lets a native stream carry the reply to a job, unless Slack is known to refuse that."""
+        """Allows a native stream for the reply to a job, unless Slack is known to refuse that."""
         for live in [live for live in self._live if live.reply.job.id == job.id]:
             if offer := self._transport.offer(job.question, self._budget, live, self._carrier):
                 live.reply.carriers.offer(offer)
                 self.touch(live)
 
     def show_stop(self, thread: ThreadKey) -> None:
-        """Shows the replies in a thread as messages with a Stop button, unless Slack shows its own Stop there."""
+        """Shows a thread's replies as messages with a Stop button, unless Slack shows its own Stop button there."""
         for live in [live for live in self._live if live.reply.job.question.thread == thread]:
             if live.reply.earlier.has_stop:
                 continue
@@ -445,7 +438,7 @@ class EditScheduler:
             self.touch(live)
 
     def touch(self, live: ScheduledReply) -> None:
-        """Has the loop look at a reply that has changed; closes one that is over."""
+        """Wakes the loop for a reply that has changed, and closes a reply that is over."""
         live.idle.clear()
         live.call = None
         if live.reply.life.is_over and live not in self._in_flight:
@@ -453,7 +446,7 @@ class EditScheduler:
         self._wake.set()
 
     async def run(self) -> None:
-        """Sends calls until canceled. Calls in flight then have LAST_CALLS_S to end."""
+        """Sends calls until canceled. Calls in flight then have LAST_CALLS_S to finish."""
         try:
             while True:
                 self._wake.clear()
@@ -477,7 +470,7 @@ class EditScheduler:
         return live
 
     def _send_due_calls(self) -> float:
-        """Starts every call that may go now; returns when to look again."""
+        """Starts every call that can be sent now; returns when to look again."""
         while True:
             now = self.clock.monotonic()
             if not self._lease.is_valid(now):
@@ -488,7 +481,7 @@ class EditScheduler:
             unbegun = sum(live.is_unbegun for live in calls)
             left = self._budget.calls_left(now, unbegun) if unbegun else None
             dues = [due for live, call in calls.items() if (due := self._due(live, call, now, paces, left))]
-            # The outbox can wait for such a rate limit to end; the questions behind this one can't.
+            # The outbox can wait until such a rate limit ends; the questions queued after this one can't.
             too_late = [due for due in dues if due.live.reply.has_ended and due.ready_at > now + REPLY_CALLS.within_s]
             for due in too_late:
                 due.live.give_up(due.call)
@@ -502,7 +495,7 @@ class EditScheduler:
                 self._start(due.live, call, now)
 
     def _prepare(self, now: float) -> dict[ScheduledReply, Call]:
-        """Changes what has to change before the replies' next calls can leave; returns these calls."""
+        """Prepares the changed replies for their next calls; returns these calls."""
         calls = {}
         for live in [live for live in self._live if not (live.idle.is_set() or live in self._in_flight)]:
             if now >= live.until:
@@ -514,7 +507,7 @@ class EditScheduler:
         return calls
 
     def _next_call(self, live: ScheduledReply, now: float) -> Call | None:
-        """Returns the call that a reply needs next, with its newest text; closes it if it is over and needs none."""
+        """Returns the reply's next call with its newest text. Closes the reply if it is over and needs none."""
         self._keep_room(live)
         live.laid_out(partial(live.reply.prepare, now))
         self._keep_room(live)
@@ -529,7 +522,7 @@ class EditScheduler:
         self._budget.uses(live, [METHODS[kind] for kind in live.reply.carriers.needs(ended=live.reply.has_ended)])
 
     def _post_ends_again(self, calls: dict[ScheduledReply, Call], now: float) -> float:
-        """Has ends posted as new messages that no edit can show in time; returns when to decide again."""
+        """Posts ends as new messages if no edit can show them in time; returns when to decide again."""
         look_again_at, ahead = math.inf, 0
         for live, call in calls.items():
             if not live.reply.may_be_posted_again(call):
@@ -555,9 +548,9 @@ class EditScheduler:
         return look_again_at
 
     def _due(self, live: ScheduledReply, call: Call, now: float, paces: Paces, left: CallsLeft | None) -> Due | None:
-        """Returns when a reply's call may go; None while as many calls of its method are in flight as may be.
+        """Returns when a reply's call can be sent, or None if too many calls of its method are in flight.
 
-        `left`: what is left for all replies if one of them may come as one message at its end.
+        `left`: the calls left for all replies, if one of them might be sent as one message at its end.
         """
         method = METHODS[type(call)]
         urgency = live.reply.urgency_of(call)
@@ -571,7 +564,7 @@ class EditScheduler:
         return Due(live, call, urgency, ready_at)
 
     def _start(self, live: ScheduledReply, wanted: Call, now: float) -> None:
-        """Has a call leave, unless it has nothing to send yet."""
+        """Starts sending a call, unless it has nothing to send yet."""
         if (call := live.filled(wanted, now)) is None:
             live.call = None
             return
@@ -596,12 +589,12 @@ class EditScheduler:
         finally:
             del self._in_flight[live]
             if live.reply.earlier.queued:
-                # Each try has a time of its own (`_begin_placeholder`).
+                # Each try sets its own time limit (`_begin_placeholder`).
                 live.until = math.inf
         self.touch(live)
 
     async def _try_to_send(self, live: ScheduledReply, call: Call) -> Outcome:
-        """Sends a call if it may still be sent; returns what became of it, once the reply knows."""
+        """Sends a call if it may still be sent; returns the outcome after passing it to the reply."""
         method = METHODS[type(call)]
         channel_id = call.question.thread.channel_id
         is_granted = has_left = False
@@ -609,7 +602,7 @@ class EditScheduler:
         outcome: Outcome = CallUnsent()
         live.reply.on_send(call)
         try:
-            # The database learns of a queued question's placeholder once the budget is granted.
+            # A queued question's placeholder is reported to the database only once the budget is granted.
             is_recorded = is_queued or await self._record(live, call)
             is_granted = is_recorded and await self._budget.take(method, channel_id)
             is_begun = is_granted and (not is_queued or await self._begin_placeholder(live))
@@ -634,20 +627,21 @@ class EditScheduler:
                 self._budget.on_withdrawn(method, channel_id, was_granted=is_granted)
             live.on_outcome(call, outcome, self.clock.monotonic())
         if live.asked_at is not None and live.reply.page_ts:
-            # The question has its first message.
+            # The question now has its first message.
             self._telemetry.placeholder_shown(max(0.0, self.clock.now() - live.asked_at))
             live.asked_at = None
         return outcome
 
     def _may_send(self, live: ScheduledReply) -> bool:
-        """Whether the job is still this process's; checked last, right before a call leaves."""
+        """Returns whether the job still belongs to this process. Checked last, right before a call is sent."""
         now = self.clock.monotonic()
         return live.reply.life is not Life.ABANDONED and now < live.until and self._lease.is_valid(now)
 
     async def _record(self, live: ScheduledReply, call: Call) -> bool:
-        """Puts on record what a call will show, and the message that it will make; returns False if it mustn't leave.
+        """Records what a call will show and the message it will create; returns False if it mustn't be sent.
 
-        While the database is away, nothing leaves: a take-over would not know of it.
+        While the database is unavailable, nothing is sent, because a process taking over the job wouldn't know about
+        it.
         """
         if self.clock.monotonic() >= self._away_until:
             try:
@@ -662,9 +656,10 @@ class EditScheduler:
         return False
 
     async def _begin_placeholder(self, live: ScheduledReply) -> bool:
-        """Keeps a queued question's job for its placeholder, which leaves at once; returns False if it mustn't leave.
+        """Reserves a queued question's job while its placeholder is sent; returns False if it mustn't be sent.
 
-        Once its budget is granted: a job that is kept for longer than a post takes would wait for its answer, too.
+        Called only once the budget is granted: reserving the job for longer than a post takes would also delay its
+        answer.
         """
         live.until = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
         try:
@@ -695,7 +690,7 @@ class EditScheduler:
         return False
 
     async def _record_messages(self, live: ScheduledReply) -> None:
-        """Records the reply's messages, which a call has changed. The answer goes on without."""
+        """Records the reply's messages after a call has changed them. The answer continues even if that fails."""
         is_queued = live.reply.earlier.queued
         record = self._worker_queue.record_placeholder if is_queued else self._worker_queue.record_messages
         try:
@@ -714,5 +709,5 @@ class EditScheduler:
 
 
 def _asked_at(job: Job) -> float:
-    """Returns when somebody asked for the answer, in seconds since the epoch: by Slack's clock for a question."""
+    """Returns when the answer was requested, in seconds since the epoch; for a question, by Slack's clock."""
     return job.asked_at if job.version else float(job.question.ts)

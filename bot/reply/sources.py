@@ -1,12 +1,12 @@
-"""The list of sources below an answer, and the answer as a Slack canvas, which ends with it. Pure.
+"""The list of sources below an answer, and the answer as a Slack canvas that ends with that list. Pure.
 
-Sources are web pages that the model cites. URLs and titles come from the web by way of a model, so nothing in them is
-trusted. A source is shown only if browsers open it as a web page, and its label begins with the host that the link
-leads to, whatever the title claims. A file in Slack is none: a link may open it for all readers.
+Sources are web pages that the model cites. URLs and titles come from the web through a model, so they aren't trusted. A
+source is shown only if browsers open it as a web page, and its label begins with the host that the link leads to,
+whatever the title claims. A Slack file is never a source, because a link can open it for all readers.
 
-A canvas has the answer's Markdown, as safe as in a message, in the forms that canvases.create accepts. Slack refuses a
-whole canvas for one line: headings below the third level, tables with a narrow delimiter row or more than 300 cells,
-lists of one kind within lists of the other, and quotes within lists (sandbox/FIDELITY.md).
+A canvas contains the answer's Markdown, as safe as in a message, in the forms that canvases.create accepts. Slack
+refuses the whole canvas because of a single line: headings below the third level, tables with a narrow delimiter row or
+more than 300 cells, lists of one kind within lists of the other, and quotes within lists (sandbox/FIDELITY.md).
 """
 
 import re
@@ -32,14 +32,12 @@ TITLE_CHARS = 70
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A line of the list."""
-
     url: str
     label: str
 
 
 def with_citation(citations: Sequence[Citation], citation: Citation) -> Sequence[Citation]:
-    """Returns the citations with another one, unless its page can't be shown, is among them, or is one too many."""
+    """Returns the citations plus a new one, unless it can't be shown, is already included, or exceeds the limit."""
     is_known = any(earlier.url == citation.url for earlier in citations)
     if is_known or len(citations) >= MAX_RECORDED or not _host(citation.url):
         return citations
@@ -47,27 +45,27 @@ def with_citation(citations: Sequence[Citation], citation: Citation) -> Sequence
 
 
 def shown_sources(citations: Iterable[Citation]) -> tuple[Source, ...]:
-    """Returns the lines of the list, in the order of the answer."""
+    """Returns the lines of the list, in citation order."""
     hosts = [(citation, _host(citation.url)) for citation in citations]
     return tuple(Source(citation.url, _label(host, citation.title)) for citation, host in hosts if host)[:MAX_SHOWN]
 
 
 def plain_list(sources: Sequence[Source]) -> str:
-    """Returns the list as plain text: numbered URLs; "" without sources."""
+    """Returns the list as plain text with numbered URLs, or "" without sources."""
     lines = [f"{number}. {source.url}" for number, source in enumerate(sources, start=1)]
     return "\n".join((texts.answers.SOURCES, *lines)) if lines else ""
 
 
 def _label(host: str, title: str) -> str:
-    # Characters that don't show could turn the label's direction around.
+    # Invisible characters could reverse the label's direction.
     visible = "".join(character if character.isprintable() else " " for character in title)
     title = beginning(" ".join(visible.split()), TITLE_CHARS)
     return f"{host} · {title}" if title else host
 
 
 def _host(url: str) -> str:
-    """Returns the host that a browser opens for a URL, in ASCII; "" if it isn't a plain web address."""
-    # Browsers drop or rewrite some characters, so that they open another host than urlsplit() sees.
+    """Returns the host that a browser opens for a URL, in ASCII, or "" if it isn't a plain web URL."""
+    # Browsers drop or rewrite some characters, and would then open a different host than urlsplit() returns.
     if len(url) > MAX_URL_CHARS or "\\" in url or not url.isprintable() or any(map(str.isspace, url)):
         return ""
     try:
@@ -93,14 +91,14 @@ _QUOTE = re.compile(r"([ \t]*)>[>\t ]*")
 
 
 def canvas_title(answer: str) -> str:
-    """Returns the answer's first heading, if it begins with one, or else its first words."""
+    """Returns the answer's first heading if it begins with one, or else its first words."""
     heading = _TITLE.match(answer)
     words = first_words(heading[1] if heading else answer, growing=False)
     return beginning(words, CANVAS_TITLE_CHARS) or texts.actions.CANVAS_TITLE
 
 
 def canvas_markdown(answer: str, sources: Sequence[Citation] = ()) -> str:
-    """Returns an answer as a canvas shows it, with its sources; takes long for a long one."""
+    """Returns an answer as canvas Markdown, with its sources. Slow for long answers."""
     text = rendered("\n\n".join(filter(None, (answer, plain_list(shown_sources(sources))))), growing=False)
     leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
     text = with_replacements(text, sorted(r for leaf in leaf_blocks for r in _accepted(text, leaf)))
@@ -108,12 +106,11 @@ def canvas_markdown(answer: str, sources: Sequence[Citation] = ()) -> str:
 
 
 def as_code(markdown: str) -> str:
-    """Returns the Markdown as one block of code, which Slack accepts whatever is in it."""
     return fenced(markdown, "markdown")
 
 
 def _accepted(text: str, leaf: LeafBlock) -> Iterator[Replacement]:
-    """Yields what has to be replaced in a heading or a table."""
+    """Yields the necessary replacements in a heading or a table."""
     first = leaf.lines[0]
     if leaf.kind is LeafKind.HEADING and (marks := _HEADING.match(text[first.content : first.end].lstrip())):
         at = text.index("#", first.content)
@@ -129,7 +126,7 @@ def _accepted(text: str, leaf: LeafBlock) -> Iterator[Replacement]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Yields the lines, with lists of one kind within one another, and without quotes in lists."""
+    """Yields the lines, with nested lists changed to the outer list's kind and quotes in lists removed."""
     leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
     code = deque(range(leaf.lines[0].start, leaf.lines[-1].end + 1) for leaf in leaf_blocks if leaf.kind in _CODE)
     lists: list[tuple[int, bool]] = []
@@ -144,7 +141,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _in_list(line: str, lists: list[tuple[int, bool]]) -> str:
-    """Returns a line as the open lists allow it, and notes the item that it begins."""
+    """Returns a line in the form that the open lists allow, and records the item that it begins."""
     item = _ITEM.match(line)
     if item is None:
         if not line[0].isspace():
@@ -156,7 +153,7 @@ def _in_list(line: str, lists: list[tuple[int, bool]]) -> str:
     outer = lists[0][1] if lists else is_numbered
     lists.append((column, outer))
     if outer != is_numbered:
-        # The number stays as words: it may be referred to.
+        # The number stays as text, because the answer might refer to it.
         line = f"{item[1]}1.{line[item.end() :]}" if outer else f"{item[1]}- ({item[3]}){line[item.end() :]}"
     return _unquoted(line, _ITEM.match(line).end())  # type: ignore[union-attr]
 

@@ -1,15 +1,15 @@
-"""Shows a page of an answer as a native stream of Slack, and leaves it to edits if anything goes wrong. Pure.
+"""Shows a page of an answer as a native Slack stream, and switches to edits if anything goes wrong. Pure.
 
-A page starts as a message with its first words, grows by appends, and is stopped. What was appended stays. So only
-text that can't change anymore is appended (markdown/render.py). Whatever goes wrong with a stream ends in the same way:
-it is stopped, and the page is edited as a whole. So a stream needs to be right only about what it has appended, and an
-edit covers all else.
+A page starts as a message with its first words, grows by appends, and is stopped. Appended text can't be changed, so
+only text that is final is appended (markdown/render.py). Every failure of a stream ends the same way: the stream is
+stopped, and the whole page is edited. So a stream only has to track correctly what it has appended, and an edit covers
+everything else.
 
-A stream is left in the same way before anything is appended that only an edit may show (`needs_edit`). One of these is
-an address: words of others may have made the model write it, and Slack may fetch it.
+A stream is left in the same way before it would append something that only an edit may show (`needs_edit`). One example
+is a URL: other people's words might have made the model write it, and Slack might fetch it.
 
-A start that fails is the exception: as far as Slack says, there is no stream to stop, and the page is posted. If Slack
-did start a stream, the delivery finds it (bot/reply/delivery.py).
+A failed start is the exception: according to Slack there is no stream to stop, so the page is posted. If Slack did
+start a stream, the delivery finds it (bot/reply/delivery.py).
 """
 
 import math
@@ -32,7 +32,7 @@ _PERSON = re.compile(r"[UW][A-Z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class StartStream(Begin):
-    """Shows a page's first words in a new message that grows by appends. `text` is filled in when it leaves."""
+    """Shows a page's first words in a new message that grows by appends. `text` is filled in right before sending."""
 
     unanswered: ClassVar[MessageRole] = MessageRole.STARTING
     text: str = ""
@@ -40,7 +40,7 @@ class StartStream(Begin):
 
 @dataclass(frozen=True, slots=True)
 class AppendStream(Change):
-    """Appends to a page. `text` is filled in when it leaves."""
+    """Appends to a page. `text` is filled in right before sending."""
 
     view: PageView
     text: str = ""
@@ -48,19 +48,19 @@ class AppendStream(Change):
 
 @dataclass(frozen=True, slots=True)
 class StopStream(Change):
-    """Appends the rest of a page and what belongs below it, and stops the stream; without a view it only stops it."""
+    """Appends the rest of a page and the blocks below it, and stops the stream; without a view it only stops it."""
 
     is_closing: ClassVar[bool] = True
     view: PageView | None = None
     text: str = ""
     keeps_stop: bool = field(default=False, compare=False)
-    """The answer goes on, and Slack's own Stop stays. Otherwise Slack removes it with the stream."""
+    """The answer continues, so Slack's own Stop button stays. Otherwise Slack removes it with the stream."""
 
 
 def may_be_streamed(question: Question, *, is_alone: bool) -> bool:
-    """Returns whether Slack lets a stream answer a question, and all of its readers see the stream grow.
+    """Returns whether Slack allows a stream for a question and all readers would see it grow.
 
-    `is_alone`: the asker is the only person in the thread. In a channel only the recipient sees a stream grow.
+    `is_alone`: the asker is the only person in the thread. In a channel, only the recipient sees a stream grow.
     """
     thread = question.thread
     is_by_person = not question.from_bot and bool(_PERSON.fullmatch(question.user_id))
@@ -68,13 +68,13 @@ def may_be_streamed(question: Question, *, is_alone: bool) -> bool:
 
 
 def needs_edit(view: PageView) -> bool:
-    """Whether a page has what no stream shows.
+    """Returns whether a page contains something that a stream can't show.
 
-    - An address: Slack's docs say that a stream unfurls nothing, and nobody has measured it. Edits are known to fetch
+    - A URL: Slack's docs say that streams don't unfurl, but that hasn't been measured. Edits are known to fetch
       nothing.
-    - A definition: whether Slack finds one that comes later in a stream isn't known, either.
-    - Calls that wait for a decision: a stream has buttons only once it has stopped.
-    - A chart: its mark isn't shown, and a stream has appended some of it.
+    - A link definition: it isn't known, either, whether Slack finds one that comes later in a stream.
+    - Calls that wait for a decision: a stream gets buttons only once it has stopped.
+    - A chart: its mark must not be shown, but a stream might have appended part of it.
     """
     has_sources = view.end is not None and bool(view.end.sources)
     has_calls = bool(view.asks)
@@ -83,10 +83,10 @@ def needs_edit(view: PageView) -> bool:
 
 
 def may_begin(view: PageView, page: int, *, is_below_one: bool) -> bool:
-    """Whether a stream may show a page from its first words on. `is_below_one`: a stream began an earlier page.
+    """Returns whether a stream can show a page from its first words on.
 
-    Below edited pages only if Slack shows its own Stop: a stream has no button, and only the status of an answer that
-    began as one says how to stop it.
+    `is_below_one`: a stream began an earlier page. Below edited pages, a stream requires that Slack shows its own Stop
+    button: a stream has no button, and only an answer that began as a stream has a status that says how to stop it.
     """
     if view.version or needs_edit(view) or not (view.growing and view.markdown):
         return False
@@ -94,14 +94,12 @@ def may_begin(view: PageView, page: int, *, is_below_one: bool) -> bool:
 
 
 class Stage(Enum):
-    """Where a stream stands."""
-
     STARTING = auto()
     OPEN = auto()
     LEFT = auto()
-    """The stream has to be stopped, and an edit shows the page: what Slack shows isn't known, or has to change."""
+    """The stream must be stopped and its page edited, because Slack's display is unknown or has to change."""
     OVER = auto()
-    """The stream didn't start, or was stopped, by us or by Slack."""
+    """The stream didn't start, or was stopped by us or by Slack."""
 
 
 _NEXT: Mapping[Stage, tuple[Stage, ...]] = {
@@ -110,7 +108,7 @@ _NEXT: Mapping[Stage, tuple[Stage, ...]] = {
     Stage.LEFT: (Stage.OVER,),
     Stage.OVER: (),
 }
-"""The stages that each one may lead to. What would lead to another one has no effect."""
+"""The stages that each stage can lead to. Any other transition has no effect."""
 
 _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
     Stage.STARTING: (StartStream, AppendStream, StopStream),
@@ -121,36 +119,35 @@ _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
 
 
 class Stream:
-    """The native stream that shows one page, with all states and refusals of it. It knows no other pages.
+    """The native stream that shows one page, including its states and refusals.
 
-    `until`: the stream is left then, by the scheduler's clock. `stage`: LEFT if Slack says that a page still grows.
+    `until`: when to leave the stream, by the scheduler's clock. `stage`: LEFT if Slack reports that a page is still
+    open.
     """
 
     def __init__(self, until: float = math.inf, stage: Stage = Stage.STARTING) -> None:
         self.stage = stage
         self._until = until
         self._sent = ""
-        """What Slack has appended."""
 
     @property
     def needs(self) -> tuple[type[Call], ...]:
-        """The calls that the stream will still make: the budget keeps room for them."""
+        """The calls that the stream will still make. The budget keeps room for them."""
         return _NEEDS[self.stage]
 
     @property
     def is_left(self) -> bool:
-        """Whether the stream has to be stopped before anything else shows its page."""
+        """Whether the stream must be stopped before anything else shows its page."""
         return self.stage is Stage.LEFT
 
     @property
     def is_over(self) -> bool:
-        """Whether edits show the page from now on."""
         return self.stage is Stage.OVER
 
     def filled(self, call: Begin | Change) -> Begin | Change | None:
-        """Returns a call that leaves now with its text; None if there is nothing to send, or another one comes first.
+        """Returns a call with its current text, or None if there is nothing to send or another call must come first.
 
-        Without this, each look at the difference would render the page.
+        Text is filled in only here, because otherwise every comparison would render the page.
         """
         match call:
             case StartStream(view=view):
@@ -171,7 +168,7 @@ class Stream:
         return call
 
     def _rest(self, text: str, *, may_be_shorter: bool = False) -> str | None:
-        """Returns what remains to be appended of a text; None if nothing does, or something else was appended."""
+        """Returns the part of a text that still has to be appended, or None if there is none or the texts differ."""
         if text.startswith(self._sent):
             return text[len(self._sent) :]
         if not (may_be_shorter and self._sent.startswith(text)):
@@ -179,14 +176,13 @@ class Stream:
         return None
 
     def end(self, now: float) -> None:
-        """Leaves the page to edits, if the stream has been open for as long as it may."""
+        """Leaves the page to edits if the stream has reached its maximum age."""
         if now >= self._until:
-            # A start may be in flight, whose stream is left once Slack has responded.
+            # A start might be in flight. Its stream is left once Slack has responded.
             self._until = -math.inf
             self._enter(Stage.LEFT)
 
     def on_confirmed(self, call: Begin | Change) -> None:
-        """Notes that Slack did a call."""
         match call:
             case StartStream(text=text):
                 self._sent = text
@@ -197,7 +193,7 @@ class Stream:
                 self._enter(Stage.OVER)
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> None:
-        """Notes that Slack refused a call, after which an edit shows the page."""
+        """Records that Slack refused a call, after which an edit shows the page."""
         is_over = isinstance(call, StartStream) or reason is Refusal.STREAM_CLOSED or reason.is_gone
         self._enter(Stage.OVER if is_over or (call.view is None and not reason.may_pass) else Stage.LEFT)
 
@@ -206,4 +202,4 @@ class Stream:
 
 
 ChooseStream = Callable[[float, bool], Stream | None]
-"""Returns the stream for a page that begins now; None: edits. Takes the time, and whether Slack shows its own Stop."""
+"""Returns a stream for a page that begins at a time, or None for edits. The bool: Slack shows its own Stop button."""

@@ -1,4 +1,4 @@
-"""The parts that serve one Slack team: the bot's identity, its budget, its edit scheduler, and its caches.
+"""The parts that serve one Slack team: the bot's identity, budget, edit scheduler and caches.
 
 Everything that talks to Slack for a team is built here once, on one client and one budget.
 """
@@ -33,7 +33,7 @@ from bot.store.worker_queue import WorkerQueue
 class Workspace:
     """The parts that serve one Slack team.
 
-    `me`: the bot in that team. `scopes`: what the bot token is granted; None if Slack doesn't say.
+    `me` is the bot in that team. `scopes` are the bot token's scopes, or None if Slack doesn't report them.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Workspace:
         self.lease = Lease()
         self.telemetry = client.telemetry
         self.token_refused = token_refused
-        """Returns whether Slack refuses the bot token now."""
+        """Returns whether Slack is currently refusing the bot token."""
         self.sign_in_addresses = sign_in_addresses = sign_in_addresses or SignInAddresses()
         self.budget = RateBudget(ledger, clock)
         self.paced = paced = PacedClient(client, self.budget, clock)
@@ -81,7 +81,7 @@ class Workspace:
         self.outbox_sender = OutboxSender(transport, posted, threads, me.user_id)
 
     async def name_beside(self, question: Question) -> str:
-        """Returns the name of a question's asker for those who read along; "" in a direct message."""
+        """Returns the asker's name for other readers of a channel, or "" in a direct message."""
         if question.thread.in_direct_message:
             return ""
         return (await self.users.names((question.user_id,))).get(question.user_id, "")
