@@ -70,7 +70,7 @@ class Answer:
         self.origins = folded((so_far, *(step.origins for step in self.steps), UNKNOWN if self.resumes else OURS))
         """Whose words the model has read for the answer."""
         self.open_files = frozenset[str]().union(*(_found_files(step.calls) for step in self.steps))
-        """IDs of Slack files that the answer can link, as all readers can open them or Slack's search found them."""
+        """The origins of everything that the model has read for the answer."""
         self.end = job.checkpoint.end
         """How the answer ended, or None while it grows. Only `finish` sets it."""
         self._start = len(start)
@@ -196,7 +196,7 @@ class StepUnderWay:
     has_text: bool = False
     parts: list[TurnPart] = field(default_factory=list)
     """The text and calls of a step that calls tools, as the next request repeats them. The answer's text can differ if
-    the step continues after an earlier attempt's text (core/steps.py)."""
+    it continues an earlier attempt's text (core/steps.py)."""
     completion: Completion | None = None
 
     @property

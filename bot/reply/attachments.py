@@ -45,10 +45,7 @@ _EXTENSIONS = {
     "toml": "toml", "ts": "ts", "tsx": "tsx", "typescript": "ts", "vue": "vue", "xml": "xml", "yaml": "yaml",
     "yml": "yaml", "zsh": "sh",
 }  # fmt: skip
-"""File extensions by the first word of a code block's info string.
-
-Code with any other info string becomes `.txt`, because no machine should act on an extension that a model made up.
-"""
+"""File extensions by the first word of a code block's info string. Others become `.txt`: a model might invent them."""
 
 
 @dataclass(frozen=True, slots=True)

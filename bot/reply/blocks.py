@@ -53,10 +53,7 @@ _ICONS = (ReplyAction.FEEDBACK, ReplyAction.DELETE)
 
 
 def message(view: PageView) -> Json:
-    """Returns the arguments of chat.postMessage and chat.update that show the view.
-
-    `blocks` is always present: an empty list removes what an earlier call showed.
-    """
+    """Returns arguments of chat.postMessage and chat.update. Always has `blocks`: an empty list removes blocks."""
     if view.end is not None and view.end.chosen:
         view = replace(view, markdown=marked(view.markdown, view.end.chosen, texts.shortcut.CHOSEN))
     if view.plain:
@@ -70,7 +67,7 @@ def message(view: PageView) -> Json:
     if view.asked_on and view.markdown.strip():
         blocks.append(blockkit.rich_text_line(view.asked_on, f"{NOTE_LINE}asked"))
     if view.transcript:
-        # Transcripts contain no markup. Slack folds a long section, and the block_id keeps it open if a reader opened
+        # This text contains no markup. Slack folds a long section, and the block_id keeps it open if a reader opened
         # it.
         heard = blockkit.section(blockkit.plain_text(without_schemes(texts.answers.transcript_line(view.transcript))))
         blocks.append({**heard, "block_id": f"{NOTE_LINE}transcript"})
@@ -126,10 +123,7 @@ def short_text(view: PageView) -> str:
 
 
 def _buttons(view: PageView) -> list[Json]:
-    """Returns the buttons of the reply's last page; other pages have none.
-
-    The answer is looked up by the clicked message, so no value in a button needs to be trusted.
-    """
+    """Returns the buttons of the reply's last page. Clicks are looked up by message, so no value has to be trusted."""
     undecided = [ask for ask in view.asks if ask.decision is None]
     if view.live and (view.has_stop or (undecided and all(ask.is_proposal for ask in undecided))):
         return []

@@ -39,10 +39,7 @@ METHODS: Mapping[type[Call], str] = {
 
 
 class Carriers:
-    """Carries the pages of a reply, each by edits or by a stream.
-
-    `edits` decides the form of the pages. `has_stop` says that Slack shows its own Stop button while the answer grows.
-    """
+    """Carries the pages of a reply, each by edits or by a stream. `has_stop`: Slack shows its own Stop button."""
 
     def __init__(self, answer: Answer, edits: Edits, *, has_stop: bool) -> None:
         self._answer = answer
@@ -82,11 +79,7 @@ class Carriers:
         return self._offer is not None and not self._is_chosen and not self._edits.had_refusals
 
     def choose(self, call: Call | None, now: float) -> bool:
-        """Chooses a stream or a post to begin a page, and returns whether it is a stream.
-
-        `call` is the reply's next call. If a stream is chosen, this page and all later ones are limited to what a
-        stream carries.
-        """
+        """Chooses a stream or a post for a new page; returns whether it is a stream, which limits all later pages."""
         if self._offer is None or not isinstance(call, Post):
             return False
         view, page = call.view, call.page

@@ -114,11 +114,7 @@ def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
 
 
 def _number(cell: str) -> float | None:
-    """Returns the number in a cell, with its sign and without its unit.
-
-    Returns None if the cell contains anything else, or more digits than a float holds, because a chart would show
-    different digits.
-    """
+    """Returns the number in a cell without its unit, or None for anything else or more digits than a float can show."""
     text = cell.replace("\u2212", "-").strip(_AROUND_NUMBERS)
     if not _NUMBER.fullmatch(text):
         return None

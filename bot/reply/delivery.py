@@ -67,10 +67,7 @@ def chosen_stream(
 
 
 class Streams:
-    """A workspace's native streams.
-
-    `client` sends the calls that the scheduler has paced; `paced` sends all others.
-    """
+    """A workspace's native streams. `client` sends calls that the scheduler has paced; `paced` sends all others."""
 
     def __init__(self, client: SlackClient, paced: PacedClient, users: Users) -> None:
         self._client = client
@@ -150,10 +147,7 @@ def _place(question: Question) -> tuple[str, str]:
 
 
 class ReplyFiles:
-    """Uploads files for a workspace's replies, and deletes messages and files.
-
-    `client` sends the calls that the scheduler has paced; `paced` sends all others.
-    """
+    """Uploads and deletes files of replies. `client` sends calls that the scheduler has paced; `paced` the others."""
 
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, streams: Streams) -> None:
         self._client = client
@@ -439,10 +433,7 @@ RECOVERY_TIMEOUT_S = 60.0
 
 
 class MessageTransport:
-    """Shows replies in Slack through the Web API.
-
-    `client` sends the calls that the scheduler has paced; `paced` sends all others.
-    """
+    """Shows replies in Slack. `client` sends calls that the scheduler has paced; `paced` sends all others."""
 
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, users: Users) -> None:
         streams = Streams(client, paced, users)
@@ -452,10 +443,7 @@ class MessageTransport:
     def offer(
         self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
     ) -> ChooseStream | None:
-        """Returns a function that chooses streams for a reply's pages, or None if Slack is known to refuse streams.
-
-        `key` identifies the reply in the budget.
-        """
+        """Returns a function that chooses streams for a reply (`key`), or None if Slack is known to refuse streams."""
         is_possible = self.senders.streams.may_start(question)
         return partial(chosen_stream, budget, key, forced) if is_possible else None
 

@@ -63,10 +63,7 @@ class Update(Change):
 
 
 class Edits:
-    """Decides the form of each page of a reply, and what follows if Slack refuses to post or edit it.
-
-    `short_from` is the first page that is limited to what a stream carries, if there is one.
-    """
+    """Decides the form of each page of a reply, and what follows if Slack refuses to post or edit it."""
 
     def __init__(self, short_from: int | None = None, look: ReplyLook = DEFAULT_LOOK) -> None:
         self.look = look

@@ -72,10 +72,7 @@ def _mention(entry: OutboxEntry) -> str:
 
 
 class OutboxSender:
-    """Makes an outbox entry's calls to Slack. Each method raises RateLimited and Refused.
-
-    `bot_user_id`: Typist's own user.
-    """
+    """Makes an outbox entry's calls to Slack. Each method raises RateLimited and Refused."""
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ class PageView:
     """IDs of Slack files that all readers can open. Only their URLs become links."""
     look: ReplyLook = DEFAULT_LOOK
     transcript: str = ""
-    """The transcript of the question's recordings, above the text of the first page."""
+    """Speech in the question's recordings, above the text of the first page."""
     asked_on: str = ""
     """When the question was asked, above the text of the first page, if the answer is late."""
 
@@ -267,7 +267,7 @@ class AfterRefusal(Enum):
 
 
 MAX_COUNTED_CHARS = 2_800
-"""Maximum transcript length, as Slack counts characters in blocks; a section accepts 3,000. Slack folds a long section
+"""Maximum length, as Slack counts characters in blocks; a section accepts 3,000. Slack folds a long section
 behind "See more". The answer's first page has that much less room."""
 
 

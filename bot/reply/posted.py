@@ -89,10 +89,7 @@ class PostedReplies:
         return [Delete(question, message.ts, message.file_ids) for message in attached]
 
     async def shown(self, job: Job) -> tuple[Shown, list[FoundStream]]:
-        """Returns what Slack shows of a job's reply, or of its earlier version, and the messages that might be streams.
-
-        Some recorded messages are too far back to be found here.
-        """
+        """Returns what Slack shows of a job's reply, or of its earlier version, and messages that might be streams."""
         messages, is_all = await self._read(job.question)
         if job.page_ts and not is_all:
             older, _ = await self._read(job.question, f"{float(job.page_ts[-1]) + FILES_WITHIN_S:.6f}")

@@ -273,10 +273,7 @@ class Reply:
         return is_new
 
     def show_transcripts(self, transcripts: Iterable[str]) -> None:
-        """Shows the transcripts of the question's recordings above the answer, whose pages then have less room.
-
-        Once there is text, this changes nothing, because the page breaks stay.
-        """
+        """Shows speech in the question's recordings above the answer, unless there is text, whose page breaks stay."""
         if self.answer.kept:
             return
         self._transcript = shown_transcript(transcripts)
@@ -388,7 +385,7 @@ class Reply:
         self._settle()
 
     def _found(self, ts: str) -> None:
-        """Adds the page of a post that Slack had accepted, whose current content isn't known.
+        """Adds the page of a post that Slack had accepted, with unknown content.
 
         A queued question's placeholder counts as current, because another process might own it once it is recorded.
         """

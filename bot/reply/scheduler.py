@@ -103,8 +103,7 @@ CALL_KEPT_S = 1.0
 LOOK_AGAIN_S = 0.1
 """Delay before looking again while the lease has expired, or at a reply whose words might still change."""
 MAX_WORDLESS_S = 1.0
-"""How long a page's first text waits until it shows a word. Then an edit is sent anyway, or replaces a stream's
-start."""
+"""How long a page's first text waits until it shows a word. Then it is edited anyway, or not begun by a stream."""
 UPLOAD_TRIES = 3
 """Consecutive refusals after which an answer continues in pages instead of a file."""
 PLACEHOLDER_WITHIN_S = 5.0
@@ -658,8 +657,7 @@ class EditScheduler:
     async def _begin_placeholder(self, live: ScheduledReply) -> bool:
         """Reserves a queued question's job while its placeholder is sent; returns False if it mustn't be sent.
 
-        Called only once the budget is granted: reserving the job for longer than a post takes would also delay its
-        answer.
+        Called only once the budget is granted, because a longer reservation would also delay the answer.
         """
         live.until = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
         try:

@@ -119,10 +119,9 @@ _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
 
 
 class Stream:
-    """The native stream that shows one page, including its states and refusals.
+    """The native stream that shows one page. `until`: when to leave it, by the scheduler's clock.
 
-    `until`: when to leave the stream, by the scheduler's clock. `stage`: LEFT if Slack reports that a page is still
-    open.
+    `stage`: LEFT if Slack reports that a page is still open.
     """
 
     def __init__(self, until: float = math.inf, stage: Stage = Stage.STARTING) -> None:

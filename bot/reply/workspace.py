@@ -31,10 +31,7 @@ from bot.store.worker_queue import WorkerQueue
 
 
 class Workspace:
-    """The parts that serve one Slack team.
-
-    `me` is the bot in that team. `scopes` are the bot token's scopes, or None if Slack doesn't report them.
-    """
+    """The parts that serve one Slack team. `me` is the bot there; `scopes` is None if Slack doesn't report scopes."""
 
     def __init__(
         self,

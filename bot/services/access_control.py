@@ -1,7 +1,7 @@
-"""Access control: decides who may ask before a model is asked, and tells denied askers why.
+"""Access control: decides who may ask, before a model is asked, and tells denied askers why.
 
-The worker asks Slack for an asker's kind of account, because users.info takes 0.1 s, enqueueing 5 ms, and Slack waits
-for the acknowledgment.
+The worker, not the event handler, asks Slack for an asker's account type: users.info takes 0.1 s, while enqueueing
+takes 5 ms, and Slack waits for the acknowledgment.
 """
 
 import logging
@@ -16,16 +16,15 @@ from bot.slack.user_groups import NamedPeople
 from bot.slack.users import KIND_WITHIN_S, Users
 
 CHECKED_WITHIN_S = 2.0
-"""How long a press, or a question that was queued, waits for Slack to say who a person is. A modal must open within
-three seconds."""
+"""How long a click or a queued question waits for an account type from Slack. A modal must open within 3 seconds."""
 ANSWERS_WAIT_S = 300.0
-"""How long an answer waits for that. In this time users.info alone tells about five hundred people."""
+"""How long an answer waits for an account type. In this time, users.info alone can return about five hundred."""
 
 log = logging.getLogger(__name__)
 
 
 class AccessControl:
-    """Decides at intake if the kind of account is known, else in the worker: no acknowledgment waits for Slack."""
+    """Decides at intake if the account type is known, otherwise in the worker: no acknowledgment waits for Slack."""
 
     def __init__(
         self,
@@ -35,10 +34,10 @@ class AccessControl:
         admins: Iterable[str] = (),
         people: NamedPeople | None = None,
     ) -> None:
-        """`admins`: the Typist admins, to which a denied asker can turn. `people`: those of the rules' groups."""
+        """`admins` are the Typist admins that a denied asker can contact, `people` the members of the rules' groups."""
         self.admins = frozenset(admins)
         self.named_admins = admins_named(self.admins)
-        """The user IDs of the admins that a sentence names."""
+        """The user IDs of the admins that sentences mention."""
         self._rules = rules
         self._users = users
         self._people = people
@@ -46,11 +45,11 @@ class AccessControl:
 
     @property
     def may_allow_bots(self) -> bool:
-        """Whether triage may take a bot's mention for a question."""
+        """Returns whether triage may treat a bot's mention as a question."""
         return UserKind.BOT in self._rules.also or bool(self._rules.allow_users)
 
     def denial_at_once(self, question: Question) -> Denial | None:
-        """Returns why the asker is denied; None if they have access, or if Slack has to be asked first."""
+        """Returns why the asker is denied, or None if they have access or Slack must be asked first."""
         kind = UserKind.BOT if question.from_bot else self._users.known(question.user_id)
         if kind is None and self._rules.depend_on_kind(question):
             return None
@@ -68,10 +67,10 @@ class AccessControl:
         members_only: bool = False,
         is_press: bool = False,
     ) -> Denial | None:
-        """Returns why the asker is denied, None if they have access.
+        """Returns why the asker is denied, or None if they have access.
 
-        An asker of unknown kind is denied, so that no guest gets in when Slack fails. `now_within_s`, `within_s` and
-        `is_press`: as in Users.kind.
+        An asker of unknown account type is denied, so that no guest gets in when Slack fails. `now_within_s`,
+        `within_s` and `is_press` work as in Users.kind.
         """
         kind = UserKind.BOT if question.from_bot else None
         if kind is None and (members_only or self._rules.depend_on_kind(question)):
@@ -87,9 +86,9 @@ class AccessControl:
         return Denial.NO_MEMBER if members_only and kind is not UserKind.MEMBER else None
 
     async def denial_in_turn(self, question: Question) -> Denial | None:
-        """Returns why the asker of a queued question is denied now that it is answered, None if they have access.
+        """Returns why a queued question's asker is denied now that it is being answered, or None if they have access.
 
-        They lose it if Slack says so. While Slack is silent, what it said in the last hour applies.
+        Slack's answer can revoke access. If Slack doesn't respond, its answer from the last hour applies.
         """
         denial = await self.denial(question, now_within_s=CHECKED_WITHIN_S)
         if (
@@ -101,9 +100,9 @@ class AccessControl:
         return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
 
     async def may_be_queued(self, question: Question) -> bool:
-        """Returns whether a question may be shown as queued, and tells an asker who is denied.
+        """Returns whether a question may be shown as queued, and tells a denied asker.
 
-        While Slack doesn't say who the asker is, it may: access is checked again before it is answered.
+        While Slack doesn't report the account type, it may: access is checked again before the question is answered.
         """
         denial = await self.denial(question, within_s=CHECKED_WITHIN_S)
         if denial is None or denial is Denial.UNKNOWN:
@@ -116,12 +115,12 @@ class AccessControl:
         return texts.access.naming_admins(refusal, [f"<@{admin}>" for admin in self.named_admins])
 
     async def naming_admins_plainly(self, refusal: str) -> str:
-        """Returns a refusal with the names of the admins, for a place that shows no mentions."""
+        """Returns a refusal with the names of the admins, for a surface that shows no mentions."""
         names = await self._users.names(self.named_admins)
         return texts.access.naming_admins(refusal, [names[admin] for admin in self.named_admins if admin in names])
 
     def tell(self, question: Question, denial: Denial) -> None:
-        """Explains the denial to the asker in the background, unless they got an explanation lately."""
+        """Explains the denial to the asker in the background, unless they got an explanation recently."""
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.from_bot:
             notice = access.denial_notice(question, denial)
@@ -129,7 +128,7 @@ class AccessControl:
 
 
 async def refusal_to_change(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
-    """Returns why a person may not change what is set for a channel or a direct message; "" if they may."""
+    """Returns why a person may not change the settings of a channel or direct message, or "" if they may."""
     question = Question(ThreadKey(workspace.me.team_id, channel_id, None), "", user_id, "")
     if denial := await access_control.denial(question, is_press=True):
         return denial
@@ -140,7 +139,7 @@ async def refusal_to_change(access_control: AccessControl, workspace: Workspace,
 
 
 async def not_their_channel(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
-    """Returns why a person can't change a channel's settings; "" for its creator, an admin, and in direct messages."""
+    """Returns why a person can't change a channel's settings; "" for its creator, for admins and in direct messages."""
     if user_id in access_control.admins or is_direct(channel_id):
         return ""
     creator = await workspace.surfaces.creator(channel_id)

@@ -1,6 +1,6 @@
-"""One attempt at a job: its progress, what it has used, and why it is canceled.
+"""One attempt at a job: its progress, its usage, and why it is canceled.
 
-Once it has ended, its ids, times and counts go to the log and to telemetry (`JobLife`). They never contain text.
+When it ends, its IDs, times and counts go to the log and to telemetry (`JobLife`). They never contain text.
 """
 
 import logging
@@ -42,7 +42,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _MADE = {REMEMBER: NoticeKind.REMEMBERED, SCHEDULE: NoticeKind.SCHEDULED}
-"""What a tool's call says that it has made."""
+"""The notice about what a tool call created."""
 
 
 _REASONS: Mapping[type[TypistError], EndReason] = {
@@ -52,43 +52,42 @@ _REASONS: Mapping[type[TypistError], EndReason] = {
     Stuck: EndReason.STUCK,
 }
 _SEVERAL = {NoticeKind.REMEMBERED: NoticeKind.SAID}
-"""Undo takes back what one message has said, and not several."""
+"""Undo takes back what one message said, but not what several did."""
 
 
 class Phase(Enum):
-    """Where an attempt is, which decides what a stop does. The last ones say why it was given up."""
+    """The phase of an attempt, which determines what stopping it does. The last phases say why it was given up."""
 
     OPENING = auto()
     STOP_ASKED = auto()
-    """A stop came with the claim, or while the attempt was opening: no model is asked."""
+    """A stop arrived with the claim or while the attempt was opening, so no model is asked."""
     STREAMING = auto()
     """A stop cancels the attempt."""
     ENDING = auto()
     """A stop has no effect, because the end is being shown."""
 
     STOPPED = auto()
-    """A person pressed Stop, or deleted the question. The attempt ends the answer."""
+    """A person clicked Stop or deleted the question. The attempt ends the answer."""
     LOST = auto()
-    """Another process has taken over the job."""
     HANDOVER = auto()
-    """This process ends, and another one continues the answer."""
+    """This process is ending, and another one continues the answer."""
     RESTART = auto()
-    """The question was edited: the answer starts over."""
+    """The question was edited, so the answer starts over."""
     INTERRUPTED = auto()
-    """The model failed after its first word: another attempt goes on after the text so far."""
+    """The model failed after its first word. Another attempt continues after the text so far."""
     TOKEN_REFUSED = auto()
-    """Slack refuses the bot token, and the model has not been asked."""
+    """Slack refuses the bot token, and the model hasn't been asked yet."""
     AWAITING_APPROVAL = auto()
-    """A person decides about its calls, and another attempt goes on."""
+    """A person has to decide on its calls, and then another attempt continues."""
 
     @property
     def is_given_up(self) -> bool:
-        """Whether the attempt leaves what it does: it is canceled at most once."""
+        """Whether the attempt stops its work early. It is canceled at most once."""
         return self not in (Phase.OPENING, Phase.STOP_ASKED, Phase.STREAMING, Phase.ENDING)
 
 
 class GivenUp(Exception):
-    """The attempt goes no further. `phase`: why."""
+    """The attempt doesn't continue. `phase` says why."""
 
     def __init__(self, phase: Phase) -> None:
         super().__init__(phase)
@@ -97,16 +96,15 @@ class GivenUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What commands have done, for the answer to their messages."""
+    """The result of commands, for the answer to their messages."""
 
     notices: tuple[Notice, ...]
     """The sentences below the answer."""
     listed: str = ""
-    """A list as Markdown; "" if none was asked for."""
+    """A list as Markdown, or "" if none was requested."""
 
     @classmethod
     def together(cls, done: Sequence["Done"]) -> "Done":
-        """Returns what several commands of one answer have done."""
         notices = [notice for one in done for notice in one.notices]
         if len(done) > 1:
             notices = [replace(one, kind=_SEVERAL.get(one.kind, one.kind)) for one in notices]
@@ -119,54 +117,44 @@ class BuiltPrompt:
 
     prompt: Prompt
     model: str | None
-    """The channel's own model; None: the usual order."""
+    """The channel's own model, or None for the usual order."""
     prompt_version: str
     opened: Sequence[OpenedFile]
-    """Files that are new since the last answer. A notice below the answer names those that were not read."""
+    """Files that are new since the last answer. A notice below the answer lists the unreadable ones."""
     note: Note = NO_NOTE
-    """What the prompt says about the question alone."""
     memories: int = 0
-    """How many memories it has."""
     as_texts: Sequence[str] = ()
-    """The names of PDFs of which it has the text in place of the pages."""
+    """The names of PDFs that the prompt contains as text instead of as pages."""
 
 
 def added(usd: float | None, more_usd: float | None) -> float | None:
-    """Returns a sum of prices; None if one is unknown. A price depends on one request's size."""
+    """Returns the sum of prices, or None if one is unknown. Prices depend on the size of a single request."""
     return None if usd is None or more_usd is None else usd + more_usd
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What steps have used together."""
-
     usage: Usage = field(default_factory=Usage)
     usd: float | None = 0.0
-    """None if the price of one step is unknown."""
+    """None if the price of a step is unknown."""
 
     def plus(self, usage: Usage | None, usd: float | None) -> "Used":
-        """Returns this and what one more step has used."""
         return Used(self.usage + (usage or Usage()), added(self.usd, usd))
 
 
 @dataclass(eq=False)
 class AnswerAttempt:
-    """One attempt at a job, and its progress."""
-
     answer: Answer
     claimed_at: float
-    """By the monotonic clock."""
+    """Monotonic time."""
     job: Job = field(init=False)
     live: "ScheduledReply | None" = None
-    """The reply; None until it is open."""
     step: StepUnderWay | None = None
-    """The last request to a model; None if no model was asked, or if it charges nothing."""
+    """The last model request, or None if no model was asked or the request isn't charged."""
     first_token_s: float | None = None
     phase: Phase = Phase.OPENING
     used: Used = Used()
-    """By the steps that this attempt recorded."""
     built: BuiltPrompt | None = None
-    """What the model is asked; None until that is known."""
     error: Exception | None = None
     """The error that ended the answer, or None if its model ended it."""
 
@@ -177,29 +165,28 @@ class AnswerAttempt:
 
     @property
     def effort(self) -> Effort:
-        """How much the model is asked to think."""
         return self.built.prompt.effort if self.built else Effort.NORMAL
 
     @property
     def searches(self) -> int:
-        """How often the vendor searched the web, in complete steps."""
+        """The vendor's number of web searches in complete steps."""
         reported = self.completion.usage if self.completion else None
         on_record = searches([item for step in self.answer.steps for item in step.items])
         return on_record + (reported.web_searches if reported else 0)
 
     @property
     def completion(self) -> Completion | None:
-        """How the last request ended; None if it didn't."""
+        """How the last request ended, or None if it didn't."""
         return self.step.completion if self.step else None
 
     def step_began(self, model: str, input_tokens: int, origins: Origins) -> StepUnderWay:
-        """Notes that the model is asked for a step. `origins`: those of its prompt."""
+        """Records that the model is being asked for a step. `origins` are the prompt's origins."""
         self.answer.origins |= origins
         self.step = StepUnderWay(model, input_tokens)
         return self.step
 
     def receive(self, event: StreamEvent, now: float) -> str:
-        """Notes an event of the model's stream and returns its text, if it has any. `now` is by the monotonic clock."""
+        """Records an event of the model's stream and returns its text, if any. `now` is monotonic time."""
         assert self.step is not None, "a model was asked"
         self.answer.note(event)
         if isinstance(event, str) and self.first_token_s is None:
@@ -207,12 +194,12 @@ class AnswerAttempt:
         return self.step.receive(event, now)
 
     def count_thinking_until(self, now: float) -> None:
-        """Counts hidden thinking until nothing more of the model is awaited, by the monotonic clock."""
+        """Counts hidden thinking until nothing more is expected from the model. `now` is monotonic time."""
         if self.step is not None:
             self.step.count_thinking_until(now)
 
     def step_recorded(self, recorded: Step, usage: Usage | None, cost_usd: float | None) -> None:
-        """Notes that a step is on record with its usage, which no longer counts for the attempt."""
+        """Records that a step was stored with its usage, which no longer counts for the attempt."""
         self.answer.steps.append(recorded)
         self.used = self.used.plus(usage, cost_usd)
         if self.step is not None:
@@ -222,7 +209,7 @@ class AnswerAttempt:
 
     @property
     def spent(self) -> Spent:
-        """The estimated usage so far, which counts if the attempt is interrupted now."""
+        """The estimated usage so far, which is charged if the attempt is interrupted now."""
         step = self.step
         if step is None or step.used == Usage():
             return Spent(step_no=len(self.answer.steps))
@@ -238,9 +225,9 @@ class AnswerAttempt:
     ) -> End:
         """Ends the answer and returns its End: reason, usage, notices, footer and sources.
 
-        An answer ends once: an unexpected error after that ends only the job in another way.
+        An answer ends once. An unexpected error after that changes only how the job ends.
 
-        `now`: in seconds since the epoch. `usd`: what a thorough answer has cost. `names`: those of the models.
+        `now` is in seconds since the epoch, `usd` is the cost of a thorough answer, and `names` are the model names.
         """
         answer, done = self.answer, self.completion
         effort = Effort.THOROUGH if done and not done.thinks_longer else self.effort
@@ -255,7 +242,7 @@ class AnswerAttempt:
         return answer.finish(end) if answer.end is None else end
 
     def _notices(self) -> Iterator[Notice]:
-        """Yields what came of calls, and what was left out."""
+        """Yields notices about call results and left-out content."""
         done, calls = self.completion, self.answer.calls
         for call in agreed_to(calls):
             kind = _MADE.get(call.tool, NoticeKind.SAID) if call.made else NoticeKind.SAID
@@ -273,7 +260,6 @@ class AnswerAttempt:
             yield Notice(NoticeKind.UNREAD, unread)
 
     def end_by(self, error: Exception, names: texts.models.ModelNames) -> End:
-        """Returns the end of an answer that an error ends. `names`: those of the models."""
         self.error = error
         if not isinstance(error, TypistError):
             log.error("unexpected error, ending the job: %s", trace_of(error))
@@ -292,14 +278,11 @@ class AnswerAttempt:
 
     @property
     def has_text(self) -> bool:
-        """Whether readers are left with text, of this attempt or of an earlier one."""
+        """Whether readers keep text from this attempt or an earlier one."""
         return bool(self.answer.kept.strip())
 
     def counted(self, end: End) -> End:
-        """Returns the end with the attempt's model, usage and times.
-
-        The estimate counts where the vendor reported no tokens, or a number that can't be one.
-        """
+        """Returns the end with the attempt's model, times and usage, estimated if the vendor reported no valid count."""
         usage, is_reported = end.usage, end.usage is not None and end.usage.has_tokens
         if self.step is not None:
             reported, estimated = usage or Usage(), self.step.estimated
@@ -322,7 +305,7 @@ class AnswerAttempt:
         )
 
     def _footer(self, now: float, usd: float | None, names: texts.models.ModelNames) -> str:
-        """The model that wrote the answer, or was asked, its effort, how many tools it used, and what it refused."""
+        """The model that wrote the answer or was asked, its effort, the number of tools used, and refused parts."""
         effort = self._thought_longer(usd)
         model = names.of(self.step.model) if self.step else ""
         refused = ""
@@ -338,11 +321,11 @@ class AnswerAttempt:
         return " · ".join(filter(None, (model, effort, work, messages, memories, refused)))
 
     def _thought_longer(self, usd: float | None) -> str:
-        """Says that the answer is a thorough one, and its cost; "" if it isn't, or its model takes no effort."""
+        """Returns a sentence about a thorough answer's cost; "" for other answers and models without effort levels."""
         if self.effort is not Effort.THOROUGH or (self.completion and not self.completion.effort):
             return ""
         is_estimate = not (self.completion and self.completion.usage and self.completion.usage.has_tokens)
-        # A part that was written before has had its own effort.
+        # An earlier part of the answer had its own effort.
         usd = None if self.job.so_far else usd
         return texts.answers.thought_longer(
             self.completion.effort if self.completion else "", usd, is_estimate=is_estimate
@@ -350,7 +333,7 @@ class AnswerAttempt:
 
 
 async def end_of(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.models.ModelNames) -> T | End:
-    """Returns the result of asking, or the end of the answer if that fails. Raises GivenUp."""
+    """Returns how an answer ends, whatever happens while its model is asked. Raises GivenUp."""
     try:
         return await asking
     except GivenUp:
@@ -364,11 +347,11 @@ class Times:
     """When things happened to an attempt, in seconds."""
 
     waited_s: float
-    """To the claim, from the question, its last edit or press of a button, or the asker's decision about a call."""
+    """Until the claim, since the question, its last edit or button click, or the asker's decision on a call."""
     total_s: float
     """From the claim to the end."""
     first_token_s: float | None = None
-    """From the claim; None if no token came."""
+    """Since the claim, or None if no token arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,16 +367,15 @@ class JobLife:
     usage: Usage | None
     times: Times
     cost_usd: float | None
-    """The vendor's charge; None if the tokens or the model's price are unknown."""
+    """The vendor's charge, or None if the tokens or the model's price are unknown."""
     calls: int
-    """Calls to Slack that showed the attempt: posts, edits, and starts, appends and stops of streams."""
+    """Slack calls that showed the attempt: posts, edits, and starts, appends and stops of streams."""
     freshness: Freshness
 
     @classmethod
     def of(
         cls, job: Job, end: End, times: Times, cost_usd: float | None, calls: int, freshness: Freshness
     ) -> "JobLife":
-        """Returns the life of an attempt that ended its job."""
         return cls(
             job_id=job.id,
             thread=job.question.thread,
@@ -412,21 +394,22 @@ class JobLife:
 def waited_s(job: Job, claimed_at: float) -> float:
     """Returns how long a claimed job waited, in seconds.
 
-    Its first attempt waits since the question, by Slack's clock, a later one since somebody asked for it: the asker who
-    decided about a call, edited the question or pressed a button. An attempt that takes over includes those before it.
+    The first attempt waits since the question, by Slack's clock. A later one waits since someone requested it: the
+    asker decided on a call, edited the question or clicked a button. An attempt after a take-over includes earlier
+    attempts.
     """
     is_first = job.attempts <= 1 and not job.version
     return max(0.0, claimed_at - (float(job.question.ts) if is_first else job.asked_at))
 
 
 Metrics = Callable[[JobLife], None]
-"""Called with each attempt that ended, on the event loop: it must not block."""
+"""Called on the event loop with each attempt that ended, so it must not block."""
 
 
 def report_attempt(telemetry: Telemetry, life: JobLife) -> None:
-    """Writes one line to the log, and records the end in telemetry. Charges are counted by step (answering.py)."""
+    """Writes one log line and records the end in telemetry. Charges are counted by step (answering.py)."""
     usage, times, freshness = life.usage, life.times, life.freshness
-    # None: not known.
+    # None means unknown.
     values = {
         "thread": str(life.thread),
         "question": life.question_ts,

@@ -1,36 +1,33 @@
-"""Answering: one attempt at a job, from its claim to an end that Slack shows and the database has.
+"""Answering: one attempt at a job, from its claim until its end is shown in Slack and recorded in the database.
 
 `Answering.answer` has the main path on one screen:
 
-1. Access control. A denied asker gets no reply; the job ends. If one is there already, it says so. While Slack takes
-   long to say who the asker is, the reply says that, too.
-2. The reply is opened: a placeholder, or what an earlier attempt left in Slack. If the end is already on record or
-   shown, nothing is asked again; only the missing half is done.
+1. Access is checked. A denied asker gets no reply, and the job ends. If a reply exists already, it says so. If Slack
+   takes long to identify the asker, the reply says that, too.
+2. The reply is opened: with a placeholder, or with what an earlier attempt left in Slack. If the end is already
+   recorded or shown, nothing is asked again, and only the missing half is done.
 3. The model is asked, step by step (services/steps.py). Its deltas are appended to the reply, which the edit scheduler
    shows at its own pace.
-4. The reply is finished: it returns when Slack shows the whole text, or never will.
-5. The end is recorded, however long the database is away. The outbox does what Slack did not accept.
+4. The reply is finished. This returns when Slack shows the whole text or never will.
+5. The end is recorded, however long the database is unavailable. The outbox shows whatever Slack rejected.
 
-How an attempt ends
--------------------
-Every attempt that ends the answer has one `End`, which is recorded before readers see it. `_ask` makes it of whatever
-happens in step 3: a completion, an error of the model, a used-up cap, a deleted reply, a stop.
+How an attempt ends ------------------- Every attempt that ends the answer has one `End`, which is recorded before
+readers see it. `_ask` creates it from any outcome of step 3: a completion, a model error, a used-up cap, a deleted
+reply, a stop.
 
-All other attempts are given up (`Phase`) and leave Slack as it is. Another attempt goes on: at once, once a person has
-approved a call, once Slack takes the bot token again, or in another process. If that has the job already, this attempt
-writes nothing. Otherwise it releases the job with the text so far.
+All other attempts are given up (`Phase`) and leave Slack unchanged. Another attempt continues: at once, once a person
+has approved a call, once Slack accepts the bot token again, or in another process. If that process already has the job,
+this attempt writes nothing. Otherwise it releases the job with the text so far.
 
-A stop cancels the attempt during step 3 only. Earlier, or if it comes with the claim, it is noted and ends the attempt
-before the model is asked. Later the answer is complete and its end is being shown, so the stop has no effect: a
-cancellation at that moment would leave a job that nobody ends.
+A stop cancels the attempt only during step 3. If it arrives earlier, or with the claim, it ends the attempt before the
+model is asked. Later, the answer is complete and its end is being shown, so the stop has no effect: canceling at that
+moment would leave a job that nothing ends.
 
-An error that nobody expected ends the job as INTERNAL_ERROR, and the outbox shows that. It is never left running.
+An unexpected error ends the job as INTERNAL_ERROR, and the outbox shows that. The job is never left running.
 
-Usage
------
-A vendor reports usage with the completion. An attempt without one is estimated, from the moment at which the
-model is asked. A request that failed before its first word is not counted, unless such failures are charged
-(EndReason.is_charged_without_text).
+Usage ----- Vendors report usage with the completion. The usage of an attempt without a completion is estimated, from
+the moment the model is asked. A request that failed before its first word isn't counted, unless such failures are
+charged (EndReason.is_charged_without_text).
 """
 
 import asyncio
@@ -78,36 +75,34 @@ from bot.store import Stores
 
 MAX_INTERRUPTIONS = 3
 CHECKED_UNSEEN_S = 1.0
-"""Readers see nothing of an access check that takes no longer."""
+"""Readers don't see an access check that takes no longer than this."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class AnswerSettings:
-    """The settings that answers depend on."""
-
     done_mention_s: int
-    """Askers who have waited longer are mentioned when the answer is complete or needs their approval. 0: never."""
+    """Askers who waited longer are mentioned when the answer is complete or needs their approval. 0 means never."""
     model_names: texts.models.ModelNames
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """What is to be recorded of an attempt that ended its job."""
+    """What to record about an attempt that ended its job."""
 
     end: End
     for_outbox: OutboxKind | None = None
-    """What Slack did not accept."""
+    """What Slack rejected."""
     told: Notification | None = None
-    """What the asker is told instead of an end that can't be shown."""
+    """The notification to the asker if the end can't be shown."""
     canvas_for: str = ""
-    """Who asked for the answer as a canvas; "" for nobody."""
+    """Who requested the answer as a canvas, or ""."""
 
 
 @dataclass(frozen=True)
 class Answering:
-    """Answers jobs. One instance serves a process; an attempt's state is in its AnswerAttempt."""
+    """Answers jobs. A process has one instance; the state of an attempt is in its `AnswerAttempt`."""
 
     stores: Stores
     workspace: Workspace
@@ -144,7 +139,7 @@ class Answering:
             self.pane.end(attempt.job.question, asks=awaits)
 
     async def _end(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Ended:
-        """Ends the answer, whatever happens; returns what is to be recorded of it. Raises GivenUp."""
+        """Ends the answer, whatever happens; returns what to record. Raises GivenUp."""
         try:
             return await self._shown_end(attempt, checking)
         except GivenUp:
@@ -159,7 +154,7 @@ class Answering:
             return _Ended(end, OutboxKind.REPLY)
 
     async def _shown_end(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Ended:
-        """Opens the reply, has the model asked, and shows the end; returns what is to be recorded. Raises GivenUp."""
+        """Opens the reply, has the model asked, and shows the end; returns what to record. Raises GivenUp."""
         job = attempt.job
         await asyncio.wait((checking,), timeout=CHECKED_UNSEEN_S)
         if checking.done() and (denial := checking.result()) and not job.page_ts:
@@ -180,7 +175,6 @@ class Answering:
         return _Ended(end, live.reply.for_outbox, unposted, self._canvas_for(attempt, end))
 
     def _canvas_for(self, attempt: AnswerAttempt, end: End) -> str:
-        """Returns who asked for the answer as a canvas; "" for nobody."""
         job, answer = attempt.job, attempt.answer
         if end.reason is not EndReason.WHOLE or not answer.text.strip() or end.choices:
             return ""
@@ -190,7 +184,7 @@ class Answering:
     async def _denial(self, job: Job) -> Denial | None:
         """Returns why the asker has no access now. Raises GivenUp.
 
-        An answer that has begun goes on, but Slack is asked again before it changes anything.
+        An answer that has begun continues, but Slack is asked again before the answer changes anything.
         """
         if job.has_begun:
             return None
@@ -199,12 +193,12 @@ class Answering:
         else:
             denial = await self.access_control.denial(job.question, within_s=ANSWERS_WAIT_S)
         if denial is not None and self.workspace.token_refused():
-            # Slack may only have refused to say who the asker is.
+            # Slack might only have refused to identify the asker.
             raise GivenUp(Phase.TOKEN_REFUSED)
         return denial
 
     async def _ask(self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
-        """Asks the model if nothing forbids it; returns how the answer ended. Raises GivenUp."""
+        """Asks the model unless that is forbidden; returns how the answer ended. Raises GivenUp."""
         if attempt.phase is Phase.STOP_ASKED:
             return _stopped(attempt)
         attempt.phase = Phase.STREAMING
@@ -223,7 +217,7 @@ class Answering:
     async def _forbidden(
         self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]
     ) -> End | None:
-        """Returns how the answer ends if no model may or need be asked, once access is checked. Raises GivenUp."""
+        """Checks access, and returns the end if no model may or must be asked, or else None. Raises GivenUp."""
         if not checking.done():
             live.show_activity(texts.answers.CHECKING_ACCESS)
         if denial := await checking:
@@ -244,12 +238,12 @@ class Answering:
         return End(EndReason.COMMAND, done.notices)
 
     async def _wait_for_decision(self, attempt: AnswerAttempt) -> None:
-        """Gives the job up until the calls that the reply asks about are decided.
+        """Gives the job up until someone decides on the calls that the reply asks about.
 
-        If the decision was faster, or somebody stopped or edited the question, the job is released instead.
+        If the decision was faster, or someone stopped or edited the question, the job is released instead.
         """
         attempt.phase, live = Phase.RESTART, attempt.live
-        # The last call shows what is asked, and a reply may come before Slack's response to it.
+        # The last call shows the pending calls, and a person can reply before Slack responds to it.
         shown_at = monotonic_began_at(self.stores.clock) + max(attempt.claimed_at, live.left_at if live else 0.0)
         if live is not None:
             await live.abandon()
@@ -263,7 +257,6 @@ class Answering:
             await self._leave(attempt)
 
     def _report(self, attempt: AnswerAttempt, end: End) -> None:
-        """Reports the metrics of an attempt that ended its job."""
         live = attempt.live
         total_s = self.stores.clock.monotonic() - attempt.claimed_at
         times = Times(waited_s(attempt.job, self.stores.clock.now() - total_s), total_s, attempt.first_token_s)
@@ -276,17 +269,17 @@ class Answering:
         self.metrics(JobLife.of(attempt.job, whole, times, used.usd, live.calls if live else 0, freshness))
 
     async def _close(self, attempt: AnswerAttempt, end: End) -> End:
-        """Ends the answer; returns the end with all that is recorded of it and shown below the text."""
+        """Ends the answer; returns the end with everything that is recorded and shown below the text."""
         attempt.phase = Phase.ENDING
         usd = None
         if attempt.effort is Effort.THOROUGH:
-            # Its footer has what the whole answer has cost.
+            # Its footer shows the cost of the whole answer.
             earlier_usd = attempt.used.usd if attempt.job.attempts == 1 else await self.quota.earlier_usd(attempt.job)
             usd = added(self.quota.cost_usd(attempt.counted(end)), earlier_usd)
         return attempt.finish(end, self.stores.clock.now(), usd, self.settings.model_names)
 
     async def _record(self, attempt: AnswerAttempt, ended: _Ended) -> None:
-        """Records an end, however long the database is away, and reports it unless the job is no longer ours."""
+        """Records an end, however long the database is unavailable, and reports it if the job is still ours."""
         job, end = attempt.job, ended.end
 
         async def record() -> bool:
@@ -314,7 +307,7 @@ class Answering:
             await self.stores.worker_queue.record_messages(attempt.job, attempt.live.reply.recorded_messages)
 
     async def _leave(self, attempt: AnswerAttempt) -> None:
-        """Leaves Slack as it is, and releases the job with the text so far unless another process has it."""
+        """Leaves Slack unchanged, and releases the job with the text so far unless another process has it."""
         if attempt.live is not None:
             await attempt.live.abandon()
 
@@ -331,12 +324,13 @@ class Answering:
                 except StoreError as error:
                     log.error("job not released, another process takes it over later: %s", error)
             case Phase.RESTART | Phase.TOKEN_REFUSED | Phase.INTERRUPTED:
-                # However long the database is away: nobody takes the job over while this process runs.
+                # Waits however long the database is unavailable, because no process takes the job over while this one
+                # runs.
                 await insist(release, self.stores.clock, "job not released")
 
 
 def _unposted(job: Job, live: ScheduledReply) -> Notification | None:
-    """Returns what the asker is told if nothing of a reply could be posted in its channel, or else None."""
+    """Returns the notification to the asker if no part of a reply could be posted in its channel, or else None."""
     question, channel_id = job.question, job.question.thread.channel_id
     is_persons = not (question.from_bot or question.schedule is not None or question.thread.in_direct_message)
     if not is_persons or live.reply.life is not Life.SHUT_OUT or live.reply.recorded_messages:
@@ -346,5 +340,5 @@ def _unposted(job: Job, live: ScheduledReply) -> Notification | None:
 
 
 def _stopped(attempt: AnswerAttempt) -> End:
-    """Returns the end of a stopped answer. The footer says so below its text; a reply without text needs a sentence."""
+    """Returns the `End` of a stopped answer. The footer mentions the stop; a reply without text needs a sentence."""
     return End(EndReason.STOPPED, said("" if attempt.has_text else texts.answers.STOPPED))

@@ -1,4 +1,4 @@
-"""Has Slack show the messages beside a reply: a mention of the asker, or the link of a canvas (bot/store/beside.py)."""
+"""Shows the messages beside a reply: a mention of the asker or a link to a canvas (bot/store/beside.py)."""
 
 from collections.abc import Callable, Collection
 
@@ -17,10 +17,10 @@ async def show_beside(
     roles: Collection[MessageRole],
     still: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Posts the message that is wanted, unless it is there, and deletes those with these roles that aren't true.
+    """Posts the wanted message unless it exists, and deletes outdated messages with these roles.
 
-    What an earlier try has posted unheard is found in Slack: it is the one that is wanted, or is deleted. Nothing is
-    posted once `still()` is False. Raises RateLimited and Refused.
+    A message that an earlier try posted without a response is found in Slack and is either the wanted one or deleted.
+    Nothing is posted once `still()` is False. Raises RateLimited and Refused.
     """
     sender = workspace.outbox_sender
     unheard = await sender.unheard(entry, roles)

@@ -1,11 +1,11 @@
-"""Canvases of answers: made for the person who wants one, linked in the conversation, and deleted with the answer.
+"""Canvases of answers: created on request, linked in the conversation, and deleted with the answer.
 
-The outbox calls this until it is done, in any process. So each step is on record before the next one, and what an
-earlier try has done isn't done again: the canvas, the message with its link, the access of the conversation's people.
-The message comes before the access, as Slack's documentation has it: access needs a canvas that was shared.
+The outbox calls this until it is done, in any process. So each step is recorded before the next one, and no step is
+repeated: creating the canvas, posting the message with its link, and giving the conversation's members access. The
+message comes before the access, as in Slack's documentation, because access requires that the canvas was shared.
 
-A canvas is as much a copy of the answer as its messages. People read it and can't edit it, so Delete may take
-both away; erasure leaves both in Slack.
+A canvas is a copy of the answer, just like its messages. People can read it but not edit it, so Delete may remove both.
+Erasure leaves both in Slack.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from bot.store import Stores
 from bot.store.answers import AnswerCanvas
 
 MAX_TRIES = 4
-"""In a quarter of an hour: the person who wants a canvas waits for it."""
+"""Within a quarter of an hour, because the person is waiting for the canvas."""
 _SENTENCES: Mapping[str, str] = {
     "missing_scope": texts.actions.CANVAS_FORBIDDEN,
     "canvas_disabled_user_team": texts.actions.CANVASES_OFF,
@@ -38,15 +38,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CanvasWriter:
-    """Works on the outbox's entries about canvases. Its methods raise RateLimited, Refused and StoreError."""
+    """Processes the outbox's canvas entries. Its methods raise RateLimited, Refused and StoreError."""
 
     stores: Stores
     workspace: Workspace
 
     async def write(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Writes an answer into a canvas. The person who wants it is told of a failure that won't pass.
+        """Writes an answer into a canvas, or tells the person who requested it about a permanent failure.
 
-        Sends nothing once `still()` is False: another process may have the entry.
+        Sends nothing once `still()` is False, because another process might have the entry.
         """
         answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
         if answer is None or answer.is_deleted:
@@ -80,13 +80,12 @@ class CanvasWriter:
             await self._tell(entry, texts.actions.CANVAS_NOT_OPENED)
 
     async def delete(self, entry: OutboxEntry) -> None:
-        """Deletes the canvases of a deleted answer."""
         for canvas in await self.stores.answer_canvases.of_job(entry.job_id):
             await self.workspace.canvases.delete(canvas.canvas_id)
             await self.stores.answer_canvases.forget(entry.job_id, canvas.version)
 
     async def _made(self, entry: OutboxEntry, answer: AnswerRecord, still: Callable[[], bool]) -> AnswerCanvas | None:
-        """Returns the answer's canvas, whose link is posted; None if the answer was deleted meanwhile."""
+        """Returns the answer's canvas after posting its link, or None if the answer was deleted meanwhile."""
         recorded = {canvas.version: canvas for canvas in await self.stores.answer_canvases.of_job(entry.job_id)}
         canvas = recorded.get(answer.version)
         if canvas is None:
@@ -107,8 +106,9 @@ class CanvasWriter:
         def written() -> str:
             return canvas_markdown(without_marks(answer.text), answer.end.sources if answer.end else ())
 
-        # In a thread: a long answer takes longer than the loop may be held. But only the loop's steps can be ended if
-        # they don't end (standstill.py), so a later try doesn't end a second process.
+        # Runs in a thread, because a long answer would block the loop for too long. But only steps on the loop can be
+        # stopped if they hang (standstill.py), so a later try runs on the loop to keep it from stopping a second
+        # process.
         markdown = written() if entry.tries > 1 else await asyncio.to_thread(written)
         channel_id = entry.question.thread.channel_id
         try:
@@ -120,5 +120,4 @@ class CanvasWriter:
         return await self.workspace.canvases.create(title, as_code(markdown), channel_id, still)
 
     async def _tell(self, entry: OutboxEntry, sentence: str) -> None:
-        """Tells the person who wants the canvas."""
         await self.workspace.ephemeral.tell(replace(entry.question, user_id=entry.about), sentence)

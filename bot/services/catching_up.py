@@ -1,26 +1,26 @@
-"""Catching up: finds the questions that nobody heard, and has them answered.
+"""Catching up: finds the questions that no process received, and has them answered.
 
-Slack gives an event up after its last try (store/listening.py). If no process heard anything from Slack for longer,
-whatever the reason was, one of them looks for the questions of that time once Slack is heard again:
+Slack gives an event up after its last try (store/listening.py). If no process received anything from Slack for longer,
+for whatever reason, one of them looks for questions from that time once Slack is connected again:
 
-1. In the conversations and threads of recent questions, the newest first.
+1. In the conversations and threads of recent questions, newest first.
 2. In the other direct messages, and then in the other channels that the bot is a member of.
 3. In threads that began in that time and don't mention the bot at their root.
 
-A message counts if it is in a direct message or mentions the bot, and a person wrote it. Intake decides about it as
-about a live one, and takes each message once: what Slack delivers late, or what was read before, changes nothing. Slack
-shows messages as they are now, so edits are read, and deleted questions aren't there.
+A message counts if a person wrote it and it is in a direct message or mentions the bot. Intake handles it like a live
+message, and processes each message once, so late deliveries and messages read twice change nothing. Slack returns
+messages in their current form: edits are included, and deleted questions are gone.
 
-Slack itself is on record what was answered before it was heard again: a database that was restored from a backup, or
-from which questions were erased, knows less. So a question with an answer of ours in Slack is left alone.
+Slack is the record of what was answered before the gap ended, because a database that was restored from a backup, or
+from which questions were erased, knows less. So a question that has our answer in Slack is skipped.
 
-Old questions, those to which other people have replied, and those of which Slack doesn't show whether they were
-answered, aren't answered unasked: their askers are offered an answer. Each offer is a post of its own, so a person gets
-them for the newest MAX_OFFERS of their questions, and all offers come after the questions that are answered. A place
-counts as looked at once its offers are made. Live answers read conversations within the same limits of Slack, so some
-calls of each minute are left to them.
+Some questions aren't answered without asking: old ones, those that other people have replied to, and those for which
+Slack doesn't show whether they were answered. Their askers are offered an answer. Each offer is a separate post, so a
+person gets offers only for their newest MAX_OFFERS questions, and all offers come after the answered questions. A place
+counts as searched once its offers are made. Live answers read conversations within the same rate limits, so some calls
+per minute are left to them.
 
-Not seen: mentions in older threads in which the bot was never asked anything, and what stands beyond MAX_PAGES.
+Not found: mentions in older threads in which the bot was never asked anything, and anything beyond MAX_PAGES.
 """
 
 import asyncio
@@ -46,42 +46,42 @@ from bot.store import Stores
 from bot.store.listening import Missed, Tally
 
 LOOK_S = 5.0
-"""How often it is put on record that Slack was heard."""
+"""How often the time of the last contact with Slack is recorded."""
 ANSWERED_WITHIN_S = 2 * HOUR_S
-"""Questions that are older are offered an answer."""
+"""Older questions are offered an answer."""
 WITHIN_S = HOUR_S
-"""The longest that one catch-up takes. What is left then is given up, and the log says so."""
+"""Time limit for one catch-up. The rest is given up and logged."""
 PAGE_MESSAGES = 200
 MAX_PAGES = 5
-"""Pages of one conversation or thread."""
+"""Maximum pages of one conversation or thread."""
 MAX_OFFERS = 5
-"""The most questions of one person for which a catch-up offers an answer: the newest."""
+"""Maximum offers per person in a catch-up, for their newest questions."""
 MAX_THREADS = 200
-"""Threads of recent questions that are read."""
+"""Maximum threads of recent questions that are read."""
 RECENT_S = 14 * DAY_S
 KEPT_CALLS = 15
-"""Calls of a method that are left to live answers, of 50 a minute."""
+"""Calls of a method that are left to live answers, out of 50 a minute."""
 YIELDED_TURNS = 2
-"""How often the time of a 429 passes once more before the next try."""
+"""How many times the delay of a 429 response is waited again before the next try."""
 TURN_S = 0.5
-"""The pause before the next look whether a call may go."""
+"""The pause before checking again whether a call can be made."""
 TYPES = ("im", "mpim", "private_channel", "public_channel")
-"""Each is asked for alone, because Slack refuses all if the scope of one is missing."""
+"""Each type is requested separately, because Slack refuses all if the scope of one is missing."""
 
 log = logging.getLogger(__name__)
 
 
 class _NotOurs(Exception):
-    """Another process has the catch-up, or another gap came."""
+    """Another process has the catch-up, or a new gap appeared."""
 
 
 class _Unfinished(TypistError):
-    """Slack didn't give some conversations, and may do so later."""
+    """Slack didn't return some conversations, but might later."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A conversation's messages outside of threads, or a thread."""
+    """A conversation's messages outside threads, or a thread."""
 
     channel_id: str
     thread_ts: str = ""
@@ -98,44 +98,36 @@ class _Place:
 
 @dataclass(slots=True)
 class _Found:
-    """What was found in a place."""
-
     later: list[_Place] = field(default_factory=list)
-    """Threads to look at later."""
+    """Threads to search later."""
     to_offer: list[Message] = field(default_factory=list)
-    """The questions to offer an answer for."""
     tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a catch-up is."""
-
     missed: Missed
-    """What is on record of the catch-up."""
+    """The recorded state of the catch-up."""
     with_offers: list[tuple[_Place, _Found]] = field(default_factory=list)
-    """The places in which there are questions to offer an answer for."""
     failed: int = 0
-    """How many places could not be read."""
 
 
 @dataclass(eq=False)
 class CatchingUp:
-    """Puts on record when Slack is heard, and catches up after a gap."""
+    """Records contact with Slack, and catches up after a gap."""
 
     stores: Stores
     workspace: Workspace
     intake: Intake
     heard_at: Callable[[], float | None]
-    """Returns when this process last heard from Slack, by the monotonic clock; None if it never did."""
+    """Returns when this process last received anything from Slack, in monotonic time, or None."""
     hours: int
-    """How far back questions are looked for; 0: not at all."""
+    """How far back to look for questions; 0 turns it off."""
     _recorded: float | None = field(default=None, init=False)
-    """The newest time that is on record."""
     _under_way: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def run(self) -> None:
-        """Looks every few seconds, until canceled."""
+        """Checks every few seconds, until canceled."""
         try:
             while True:
                 try:
@@ -161,7 +153,7 @@ class CatchingUp:
             self._under_way = asyncio.create_task(self._caught_up(missed))
 
     async def _caught_up(self, missed: Missed) -> None:
-        """Catches up; whatever fails, any process goes on with it once it is held no longer."""
+        """Catches up. If anything fails, any process continues once the lock has expired."""
         try:
             await self._catch_up(missed)
         except _NotOurs:
@@ -202,10 +194,10 @@ class CatchingUp:
         )
 
     async def _look_everywhere(self, progress: _Progress, oldest: float) -> None:
-        """Looks at each place once. Those without a question to offer an answer for go on record as done."""
+        """Searches each place once. Places without questions to offer an answer for are recorded as done."""
         between = f"{oldest:.6f}", f"{progress.missed.ends_at:.6f}"
         left = deque(await self._places(progress.missed, oldest))
-        # Nothing is listed once the time is over, and the places that were not reached have to be counted.
+        # Nothing is listed after the time limit, and the places that weren't reached must be counted.
         progress.missed = replace(progress.missed, ahead=tuple(place.key for place in left))
         await self._record(progress.missed)
         while left:
@@ -226,7 +218,7 @@ class CatchingUp:
                 await self._record(progress.missed)
 
     async def _offer(self, missed: Missed, places: Sequence[tuple[_Place, _Found]]) -> Missed:
-        """Offers answers, the oldest question first. Returns how far the catch-up is then, which is on record."""
+        """Offers answers, oldest question first. Returns the recorded progress of the catch-up."""
         messages = [message for _, found in places for message in found.to_offer]
         newest = _newest_of_each(messages)
         if messages:
@@ -240,25 +232,25 @@ class CatchingUp:
         return missed
 
     async def _record(self, missed: Missed) -> None:
-        """Records how far the catch-up is. Raises _NotOurs."""
+        """Records the progress of the catch-up. Raises _NotOurs."""
         if not await self.stores.listening.record(missed):
             raise _NotOurs
 
     async def _places(self, missed: Missed, oldest: float) -> list[_Place]:
-        """Returns where to look, each place once: first where questions came last."""
+        """Returns each place to search once, those with the latest questions first."""
         team_id = self.workspace.me.team_id
         since = self.stores.clock.now() - RECENT_S
         recent: list[_Place] = []
         for thread in await self.stores.listening.threads_since(team_id, since, MAX_THREADS):
             recent.append(_Place(thread.channel_id))
-            # A thread that began later is found in its conversation.
+            # Newer threads are found in their conversations.
             if thread.thread_ts is not None and float(thread.thread_ts) < oldest:
                 recent.append(_Place(thread.channel_id, thread.thread_ts))
         others = [_Place(channel_id) for channel_id in await self._conversations()]
         return list(dict.fromkeys((*recent, *others, *map(_Place.of, missed.ahead))))
 
     async def _conversations(self) -> list[str]:
-        """Returns the conversations that the bot is in, direct messages first, as far as Slack lists them."""
+        """Returns the bot's conversations, direct messages first, as far as Slack lists them."""
         found: list[str] = []
         for kind in TYPES:
             arguments: dict[str, Any] = {"types": kind, "exclude_archived": True, "limit": PAGE_MESSAGES}
@@ -271,10 +263,10 @@ class CatchingUp:
         return found
 
     async def _look_at(self, place: _Place, between: tuple[str, str], beside: Sequence[Payload] = ()) -> _Found:
-        """Takes the questions of a place that are answered; returns what else it has, and what was done.
+        """Handles a place's questions that are answered now; returns the rest, and what was done.
 
-        `between`: from which ts on questions are looked for, and up to which our messages say what was answered.
-        `beside`: our messages in the conversation of a thread that we may have answered outside it.
+        `between`: the ts from which questions are searched, and up to which our messages show what was answered.
+        `beside`: our messages in a thread's conversation, if we might have answered the thread outside it.
         """
         oldest, heard_again = between
         read, is_all = await self._read(place, oldest)
@@ -282,7 +274,7 @@ class CatchingUp:
         messages: list[Message] = []
         for found in read:
             messages.append(self._message(place, found))
-            # A thousand long messages take a while.
+            # Yields to the loop, because a thousand long messages take a while.
             await asyncio.sleep(0)
         by_people = (message for message in messages if place.thread_ts and by_person(message, self.workspace.me))
         last_ts = {message.user_id: message.ts for message in by_people}
@@ -305,7 +297,7 @@ class CatchingUp:
                 elif not answered:
                     at_place.tally += Tally(answered=await self._take(message, offered=False))
             elif is_root and self._is_for_us(message):
-                # At once, because replies decide about it.
+                # Searched at once, because its replies decide about this message.
                 in_thread = await self._look_at(thread, between, ours if is_direct(place.channel_id) else ())
                 at_place.to_offer += in_thread.to_offer
                 at_place.tally += in_thread.tally
@@ -315,7 +307,7 @@ class CatchingUp:
         return at_place
 
     async def _on_record(self, place: _Place, threads: Iterable[str]) -> set[str]:
-        """Returns the ts of our messages on record in some threads of a conversation; "": outside of threads."""
+        """Returns the ts of our recorded messages in some threads of a conversation; "" means outside threads."""
         keys = (ThreadKey(self.workspace.me.team_id, place.channel_id, thread_ts or None) for thread_ts in threads)
         return {ts for key in keys for ts in await self.stores.recorded_answers.replies(key)}
 
@@ -324,11 +316,11 @@ class CatchingUp:
         return string(found, "user") == me.user_id or string(found, "bot_id") == me.bot_id
 
     async def _take(self, message: Message, *, offered: bool) -> bool:
-        """Has intake decide about a message; returns whether it is a new question. Raises StoreError."""
+        """Passes a message to intake; returns whether it is a new question. Raises StoreError."""
         return await self.intake.receive(f"catch-up {message.channel_id} {message.ts}", message, offered=offered)
 
     def _is_for_us(self, message: Message) -> bool:
-        """Whether a person wrote a message to us, and it is no "stop", whose time is over."""
+        """Returns whether a person wrote a message to us. A "stop" doesn't count, because it is too late."""
         me = self.workspace.me
         is_to_us = message.channel_type == "im" or me.user_id in addressed_user_ids(message.text)
         return is_to_us and by_person(message, me) and stop_in(message, me) is None
@@ -336,16 +328,16 @@ class CatchingUp:
     def _message(self, place: _Place, found: Payload) -> Message:
         at = Question(ThreadKey(self.workspace.me.team_id, place.channel_id, None), found["ts"], "", "")
         message = self.workspace.history.message_of(at, found)
-        # A question that we posted for a person has a job, or its own way to one (shortcut.py).
+        # A question that we posted for a person already has a job or gets one elsewhere (shortcut.py).
         bot_id = string(found, "bot_id") or None
         kind = "im" if is_direct(place.channel_id) else "channel"
         return replace(message, channel_type=kind, bot_id=bot_id)
 
     async def _read(self, place: _Place, oldest: str) -> tuple[list[Payload], bool]:
-        """Returns a place's messages since a time, oldest first, and whether these are all.
+        """Returns a place's messages since a time, oldest first, and whether the list is complete.
 
-        A thread begins with its first message, whenever that was written. Raises RateLimited, and Refused for what may
-        pass.
+        A thread begins with its first message, whatever its age. Raises RateLimited, and Refused for temporary
+        failures.
         """
         read: dict[str, Payload] = {}
         bounds: dict[str, Any] = {"oldest": oldest, "include_all_metadata": True}
@@ -364,7 +356,7 @@ class CatchingUp:
             read |= {message["ts"]: message for message in new}
             if not answer.get("has_more") or not new:
                 return _in_order(read), True
-            # A conversation comes newest first, and a thread oldest first.
+            # Conversations are returned newest first, threads oldest first.
             bounds |= {"oldest" if place.thread_ts else "latest": page[-1]["ts"]}
         return _in_order(read), False
 
@@ -378,7 +370,7 @@ class CatchingUp:
             try:
                 return await client.call(method, **arguments)
             except RateLimited as error:
-                # Of an app that gets one call a minute, live answers have the next ones.
+                # If an app gets one call a minute, live answers get the next ones.
                 await clock.sleep(YIELDED_TURNS * error.retry_after_s)
                 raise
 
@@ -386,12 +378,11 @@ class CatchingUp:
 
 
 def _after(missed: Missed, place: _Place, found: _Found) -> Missed:
-    """Returns how far a catch-up is after a place was looked at."""
     return missed.after(place.key, [thread.key for thread in found.later], found.tally)
 
 
 def _newest_of_each(messages: Sequence[Message]) -> list[Message]:
-    """Returns the newest MAX_OFFERS messages of each person, the oldest first."""
+    """Returns the newest MAX_OFFERS messages of each person, oldest first."""
     counts = Counter[str | None]()
     newest: list[Message] = []
     for message in sorted(messages, key=lambda message: float(message.ts), reverse=True):
@@ -402,7 +393,7 @@ def _newest_of_each(messages: Sequence[Message]) -> list[Message]:
 
 
 def _raise_if_it_may_pass(refused: Refused) -> None:
-    """Raises a refusal after which the same call may succeed later, with another token if need be."""
+    """Raises a refusal if the same call might succeed later, possibly with another token."""
     if refused.reason.may_pass or refused.reason is Refusal.TOKEN_GONE:
         raise refused
 

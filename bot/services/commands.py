@@ -1,4 +1,4 @@
-"""Slash commands, channel settings and App Home: what people look up, and set, outside of conversations."""
+"""Slash commands, channel settings and App Home: what people look up and set outside conversations."""
 
 import asyncio
 import logging
@@ -50,13 +50,13 @@ if TYPE_CHECKING:
     pass
 
 TOOLS_WITHIN_S = 0.8
-"""How long a modal waits for MCP servers, and for their tools. Slack takes it within three seconds of the command."""
+"""How long a modal waits for MCP servers and their tools. Slack accepts it within three seconds of the command."""
 
 log = logging.getLogger(__name__)
 
 
 Opens = Callable[[Invocation], Awaitable[str]]
-"""Opens a feature's modal; returns why not, in mrkdwn, "" if it is open."""
+"""Opens a feature's modal; returns why it couldn't, in mrkdwn, or ""."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,13 @@ class SlashCommands:
     caps: CapSettings
     defaults: DefaultSettings
     subcommands: Mapping[str, Opens]
-    """What features show, by the subcommand."""
+    """The modals of features, by subcommand."""
     tools_of: Callable[[Sequence[str], float], Awaitable[PlaceTools]] | None
-    """Returns what models are offered where they may use these MCP servers, within so many seconds; None without any.
-    """
+    """Returns the tools that models get from these MCP servers, within a number of seconds; None without servers."""
     _background: Background = field(default_factory=Background, init=False)
 
     async def command(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
-        """Returns the answer to a slash command, None if a modal is the answer."""
+        """Returns the response to a slash command, or None if a modal is the response."""
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
             return CommandResponse(self.access_control.naming_admins(denial))
         subcommand = typed.subcommand
@@ -92,10 +91,10 @@ class SlashCommands:
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
     async def save(self, user_id: str, submitted: SubmittedSettings) -> dict[str, str]:
-        """Saves what a person changed of a channel's settings and caps, or returns a sentence for each bad field.
+        """Saves a person's changes to a channel's settings and caps, or returns a sentence for each bad field.
 
-        The modal may have been open for hours, so access and the right to change the channel are checked again.
-        The fields are the names of settings, and those of CapField.
+        The modal might have been open for hours, so access and the right to change the channel are checked again. The
+        fields are the names of settings, and those of CapField.
         """
         place, caps = submitted.place, submitted.caps
         problems = channel_settings.problems(submitted.entered, self.defaults)
@@ -106,11 +105,11 @@ class SlashCommands:
         before = await self.stores.channel_settings.read(self.workspace.me.team_id, place.channel_id)
         settings = with_changes(before, submitted.shown, submitted.entered)
         if user_id not in self.access_control.admins:
-            # A server acts with the bot's credentials, so only an admin hands it to a channel.
+            # A server acts with the bot's credentials, so only an admin can enable it in a channel.
             settings = replace(settings, mcp_servers=before.mcp_servers)
         elif submitted.revoked:
             await self.stores.approvals.revoke(submitted.revoked, user_id, self.workspace.me.team_id, place.channel_id)
-        # The audit has an entry of each write.
+        # The audit log has an entry for each write.
         if settings != before:
             await self.stores.channel_settings.write(self.workspace.me.team_id, place.channel_id, settings, user_id)
             sentences = changes(before, settings, self.defaults)
@@ -126,8 +125,8 @@ class SlashCommands:
         return {}
 
     async def _announce(self, user_id: str, channel_id: str, sentences: Sequence[str]) -> None:
-        """Tells a channel what of its settings has changed."""
-        # A name notifies nobody, and a mention does.
+        """Tells a channel which of its settings have changed."""
+        # A name notifies nobody, but a mention would.
         name = (await self.workspace.users.names((user_id,))).get(user_id)
         sentence = texts.settings.settings_changed(escape(name) if name else f"<@{user_id}>", sentences)
         await self.workspace.surfaces.tell_channel(channel_id, {"text": sentence, "blocks": remark(sentence)})
@@ -145,7 +144,7 @@ class SlashCommands:
             await self.stores.approvals.allowed(self.workspace.me.team_id, invocation.channel_id) if is_admin else ()
         )
         tools = [allowed_tool.tool for allowed_tool in allowed]
-        # In a direct message, the person's own caps hold.
+        # In a direct message, the person's own caps apply.
         with_caps = is_admin and not is_direct(invocation.channel_id)
         caps = await self.caps.of(CapOwner(Scope.CHANNEL, invocation.channel_id)) if with_caps else None
         warnings = await self._tool_warnings(settings.mcp_servers) if defaults.mcp_servers else ()
@@ -154,7 +153,7 @@ class SlashCommands:
         return None
 
     async def _tool_warnings(self, servers: Sequence[str]) -> Sequence[str]:
-        """Returns what the MCP servers that a channel uses cost, and what is wrong with them, for admins."""
+        """Returns the cost and problems of a channel's MCP servers, for admins."""
         place = await self.tools_of(servers, TOOLS_WITHIN_S) if self.tools_of else PlaceTools()
         down = [texts.settings.server_down(name, reason) for name, reason in place.down.items()]
         too_many = [texts.settings.tools_left_out(place.counts, MAX_TOOLS, place.left_out)] if place.left_out else []
@@ -176,14 +175,14 @@ class SlashCommands:
 
 MAX_BUILDING = 50
 MAX_WAITING = 10
-"""The most answers that wait for an approval, in App Home."""
+"""Maximum answers waiting for approval that App Home lists."""
 CHANNELS_WITHIN_S = 5.0
-"""How long App Home waits to know a person's channels."""
+"""How long App Home waits for a person's list of channels."""
 
 
 @dataclass(frozen=True)
 class AppHome:
-    """Builds the Home tab. `settings`: what Typist admins see of the bot's settings."""
+    """Builds the Home tab. `settings` are the bot's settings that Typist admins see."""
 
     stores: Stores
     workspace: Workspace
@@ -196,9 +195,8 @@ class AppHome:
     """Whether people can sign in to MCP servers."""
     _background: Background = field(default_factory=Background, init=False)
     _building: set[str] = field(default_factory=set, init=False)
-    """The people whose Home is being built."""
     _outdated: set[str] = field(default_factory=set, init=False)
-    """The people whose Home shows what has changed since its building began."""
+    """The people whose Home must be built again, because something changed meanwhile."""
 
     def on_opened(self, user_id: str) -> None:
         """Builds a person's Home in the background, so that the acknowledgment doesn't wait for the rate budget."""
@@ -216,7 +214,7 @@ class AppHome:
         task.add_done_callback(built)
 
     def on_changed(self, user_id: str) -> None:
-        """Builds a person's Home again because of what they changed, also if it is being built."""
+        """Builds a person's Home again after they changed something, even if it is currently being built."""
         if user_id in self._building:
             self._outdated.add(user_id)
         self.on_opened(user_id)
@@ -245,10 +243,7 @@ class AppHome:
         return waiting
 
     async def _asked_in(self, user_id: str) -> list[str]:
-        """Returns the channels in which a person has asked lately and may ask now; none if Slack doesn't name theirs.
-
-        They may have left a private channel, or the access rules may have changed.
-        """
+        """Returns the channels where a person asked recently and still may, or none if Slack doesn't list theirs."""
         team_id = self.workspace.me.team_id
         first, _ = days_of_last_month(self.stores.clock.now())
         asked_in = [
@@ -283,6 +278,6 @@ class AppHome:
     async def _channels(self) -> ChannelsWithSettings:
         stored = await self.stores.channel_settings.all(self.workspace.me.team_id)
         own = {channel_id: changes(ChannelSettings(), of, self.defaults) for channel_id, of in stored.items()}
-        # A channel's model may be gone from BOT_MODELS, for example.
+        # For example, a channel's model might have been removed from BOT_MODELS.
         lines = [(channel_id, sentences) for channel_id, sentences in own.items() if sentences]
         return ChannelsWithSettings(lines[:TOP], len(lines[TOP:]))

@@ -1,13 +1,13 @@
-"""Decides whether a message is a question: by its channel's settings, quiet threads, and a model that decides in doubt.
+"""Decides whether a message is a question, from its channel's settings, quiet threads, and a model for doubtful cases.
 
-- **Quiet threads.** "Stay quiet" ends follow-ups without a mention in a thread, and a mention begins them again. Both
-  are for the thread's starter and for Typist admins. The starter learns once how the bot goes on when somebody else
-  joins, with a button that quiets it. A press can be forged, so the database says who may.
-- **The gate.** In channels that chose that, a small model decides about doubtful messages. Such a message is
-  acknowledged as one that isn't answered, and becomes a question only if the model is sure. Nothing shows before that.
-  Whatever goes wrong, a cap that is used up or a crash included, the message stays unanswered. What the decision used
-  counts in the caps, also if it came too late. A message that is no question yet has no record that its deletion could
-  change. So Slack is asked whether it is still there, before and after the decision.
+- **Quiet threads.** "Stay quiet" turns off follow-ups without a mention in a thread, and a mention turns them on again.
+  Only the thread's starter and Typist admins can do either. When somebody else joins, the starter is told once how the
+  bot continues, with a button that quiets it. Clicks can be forged, so the database decides who may quiet the bot.
+- **The gate.** In channels that chose it, a small model decides on doubtful messages. Such a message is acknowledged as
+  unanswered, and becomes a question only if the model is sure. Nothing is shown before that. If anything goes wrong,
+  such as a used-up cap or a crash, the message stays unanswered. The decision's usage counts toward the caps, even if
+  it came too late. A message that isn't a question yet has no record that a deletion could change, so Slack is asked
+  before and after the decision whether the message still exists.
 """
 
 import asyncio
@@ -52,26 +52,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STAY_QUIET = "stay_quiet"
-"""The button's action_id."""
 DECIDED_WITHIN_S = 2.0
 READ_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class QuietPress:
-    """A press of the button that quiets the bot in a thread."""
+    """A click on the button that quiets the bot in a thread."""
 
     thread: ThreadKey
     user_id: str
     at_ts: str
-    """When the button was pressed, in the form of a message's ts."""
+    """When the button was clicked, in the form of a message's ts."""
     response_url: str
 
 
 @dataclass(frozen=True)
 class QuietThreads:
-    """Switches threads."""
-
     stores: Stores
     workspace: Workspace
     notifier: Notifier
@@ -96,7 +93,7 @@ class QuietThreads:
             await self.stores.participants.switch(message.thread, quiet=False, ts=message.ts)
 
     def on_joined(self, message: Message, starter: str, rules: TriageRules) -> None:
-        """Tells a thread's starter how the bot goes on, because a message is the first by somebody else."""
+        """Tells a thread's starter how the bot continues, because somebody else has written the first message."""
         if starter and rules.engagement is not Engagement.MENTIONS:
             has_doubts = rules.gate and rules.engagement is Engagement.FOLLOW_UPS
             sentence = (
@@ -109,7 +106,7 @@ class QuietThreads:
             )
 
     async def on_press(self, press: QuietPress) -> None:
-        """Quiets a thread by the button, and tells the presser."""
+        """Quiets a thread after a click, and tells the person who clicked."""
         try:
             starter = await self.stores.participants.starter(press.thread)
             is_quiet = await self._quiet(press.thread, press.user_id, starter, press.at_ts)
@@ -123,7 +120,7 @@ class QuietThreads:
         await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def _quiet(self, thread: ThreadKey, user_id: str | None, starter: str, ts: str) -> bool:
-        """Quiets a thread if this person may; returns whether they may. Raises StoreError."""
+        """Quiets a thread if this person may do so; returns whether they may. Raises StoreError."""
         if not self._may_switch(user_id, starter):
             return False
         if await self.stores.participants.switch(thread, quiet=True, ts=ts):
@@ -135,7 +132,7 @@ class QuietThreads:
 
 
 class Gate:
-    """Asks a small model whether a doubtful message is for the bot. Reads only, except for the usage that it counts."""
+    """Asks a small model whether a doubtful message is for the bot. It only reads, but records its usage."""
 
     def __init__(self, decider: "Decider", workspace: Workspace, quota: Quota, estimate: TokenEstimate) -> None:
         self._decider = decider
@@ -145,15 +142,15 @@ class Gate:
         self._me = workspace.me
 
     async def is_for_us(self, question: Question) -> bool:
-        """Returns whether the model takes a doubtful message for a question. Raises TypistError and TimeoutError."""
+        """Returns whether the model considers a doubtful message a question. Raises TypistError and TimeoutError."""
         return await self._is_sure(question, statement(self._me))
 
     async def is_closing(self, question: Question) -> bool:
-        """Returns whether the model takes a message for a closing. Raises TypistError and TimeoutError."""
+        """Returns whether the model considers a message a closing. Raises TypistError and TimeoutError."""
         return await self._is_sure(question, closing_statement(self._me))
 
     async def _is_sure(self, question: Question, asked: str) -> bool:
-        """Returns whether the model is sure that a statement is true of a message that is still there."""
+        """Returns whether the model is sure that a statement is true of a message that still exists."""
         if not await self._quota.has_room(question):
             log.info("doubtful message %s ignored: a cap is used up", question.ts)
             return False
@@ -167,7 +164,7 @@ class Gate:
             async with asyncio.timeout(DECIDED_WITHIN_S):
                 decision = await self._decider.decide(text, asked)
         except TimeoutError:
-            # It is billed all the same.
+            # It is billed anyway.
             await self._count(question, self._estimate.tokens(text + asked))
             raise
         await self._count(question, decision.input_tokens)
@@ -186,9 +183,9 @@ class Gate:
 
 @dataclass(frozen=True)
 class MessageTriage:
-    """Decides whether a message is a question: by who takes part in its thread, the channel's settings and its words.
+    """Decides whether a message is a question, from its thread's participants, the channel's settings and its text.
 
-    `rules`: how messages are triaged where a channel has set nothing. `gate`: decides in doubt; None if no model does.
+    `rules` apply if a channel has no settings of its own. `gate` decides doubtful cases; None if no model does.
     """
 
     stores: Stores
@@ -208,7 +205,7 @@ class MessageTriage:
         return triage(message, self.workspace.me, UNKNOWN_PARTICIPANTS, self.rules)
 
     async def decide(self, message: Message, participants: Participants) -> Question | Ignore:
-        """Returns the question that a message is, or why it is ignored. Applies "stay quiet". Raises StoreError."""
+        """Returns the message's question, or why it is ignored. Applies "stay quiet". Raises StoreError."""
         if participants.takes_part and asks_for_quiet(message, self.workspace.me):
             await self.quiet_threads.keep_quiet(message, participants)
             return Ignore(IgnoreReason.QUIET)
@@ -227,7 +224,7 @@ class MessageTriage:
         return Ignore(IgnoreReason.CLOSING, closing=closing)
 
     async def _is_closing(self, question: Question) -> bool:
-        """Returns whether the gate's model is sure of a closing in doubt, within less than Slack waits for."""
+        """Returns whether the gate's model is sure of a doubtful closing, in less time than Slack waits."""
         try:
             async with asyncio.timeout(DECIDED_WITHIN_S):
                 return self.gate is not None and await self.gate.is_closing(question)
@@ -253,6 +250,6 @@ class MessageTriage:
         )
 
     def _is_persons_in_channel(self, message: Message) -> bool:
-        """Whether a person wrote a message in a channel, so that it may be a question without a mention."""
+        """Returns whether a person wrote a message in a channel, so that it can be a question without a mention."""
         is_written = message.subtype in ANSWERED_SUBTYPES and by_person(message, self.workspace.me)
         return is_written and message.channel_type != "im"

@@ -1,7 +1,7 @@
 """Intake: triages each message, and records a question before Slack's envelope is acknowledged.
 
-`Intake` takes new messages, `MessageEdits` their edits and deletions. Slack sends message_changed for link previews and
-much else, so only changed words count.
+`Intake` handles new messages, `MessageEdits` their edits and deletions. Slack sends message_changed for link previews
+and much else, so only text changes count.
 """
 
 import json
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 
 _KIND = "action_token"
 MAX_IN_DOUBT = 10
-"""More doubtful messages at once stay unanswered."""
+"""Further doubtful messages stay unanswered."""
 THANKS_REACTION = "raised_hands"
 
 
 class SharedTokens:
-    """Keeps the action tokens of this process's events, and tells the other processes, which may answer them."""
+    """Keeps the action tokens of this process's events, and shares them with other processes that might answer."""
 
     def __init__(self, tokens: SlackSearch, others: ProcessMessages) -> None:
         self._tokens = tokens
@@ -42,7 +42,7 @@ class SharedTokens:
 
         def on_message(text: str) -> None:
             kind, *named = json.loads(text)
-            # A process of a later version may say what this one doesn't know.
+            # A later version's process might send something that this one doesn't understand.
             if kind == _KIND:
                 tokens.keep(*named)
 
@@ -56,8 +56,6 @@ class SharedTokens:
 
 
 class Intake:
-    """Turns messages into jobs."""
-
     def __init__(
         self,
         stores: Stores,
@@ -69,7 +67,7 @@ class Intake:
         notifier: Notifier,
         action_tokens: SharedTokens | None,
     ) -> None:
-        """`action_tokens` is None where nothing searches Slack."""
+        """`action_tokens` is None if nothing searches Slack."""
         self._queue = stores.question_queue
         self._outbox = stores.outbox
         self._participants = stores.participants
@@ -91,8 +89,8 @@ class Intake:
 
         "stop" and "stay quiet" are commands.
 
-        Returns whether it is a new question. `action_token` comes with events that let us search Slack; of a mention's
-        two events, perhaps one has it. `offered`: an answer is offered first. `tells`: if the database doesn't take a
+        Returns whether it is a new question. `action_token` comes with events that allow searching Slack; possibly only
+        one of a mention's two events has it. `offered`: an answer is offered first. `tells`: if the database rejects a
         question, its asker is told.
         """
         found: Question | Ignore | None = None
@@ -105,11 +103,11 @@ class Intake:
             participants = await self._triage.participants_at(message)
             found = await self._triage.decide(message, participants)
             if participants.joined:
-                # Only now: a database that can be read says whether it is a question, though it takes nothing.
+                # Done only now: a readable database reports whether it is a question, even if it accepts no writes.
                 await self._participants.mark_group(message.thread, message.ts)
             return await self._take(event_id, message, participants, found, action_token, offered=offered)
         except StoreError:
-            # The database may have failed before it said more than what the message is by itself.
+            # The database might have failed before it reported more than what the message is by itself.
             found = found or self._triage.at_once(message)
             if tells and isinstance(found, Question) and not self._access_control.denial_at_once(found):
                 self._notifier.show_unsaved(found)
@@ -125,7 +123,7 @@ class Intake:
         *,
         offered: bool,
     ) -> bool:
-        """Does what triage has decided, and returns whether a question is queued that wasn't before."""
+        """Carries out triage's decision; returns whether it queued a question that wasn't queued before."""
         if isinstance(found, Ignore):
             log.debug("message %s ignored: %s", message.ts, found.reason)
             if found.reason is IgnoreReason.CLOSING:
@@ -145,13 +143,13 @@ class Intake:
         return False
 
     def _thank(self, message: Message, found: Ignore) -> None:
-        """Reacts to thanks. A closing is no line of its thread: what follows is spoken to the same one as before."""
+        """Reacts to thanks. A closing isn't recorded, because the next message goes to the same person as before."""
         if found.closing is Closing.THANKS and self._workspace.may_react:
             reacting = self._workspace.surfaces.react(message.channel_id, message.ts, THANKS_REACTION)
             self._reacting.start(reacting, f"no reaction to message {message.ts}")
 
     def ask_gate(self, event_id: str, question: Question | None) -> None:
-        """Has a model decide about a message in doubt, in the background: no acknowledgment waits for a model."""
+        """Asks a model about a doubtful message in the background, so that no acknowledgment waits for a model."""
         gate = self._triage.gate
         if question is None or gate is None:
             return
@@ -162,19 +160,19 @@ class Intake:
         self._in_doubt.start(deciding, f"doubtful message {question.ts} ignored")
 
     async def _enqueue_if_for_us(self, event_id: str, question: Question, gate: Gate) -> None:
-        """Queues a doubtful message that the gate takes for a question, if its writer has access. They aren't told."""
+        """Queues a doubtful message if the gate considers it a question and its author has access."""
         if await self._access_control.denial(question) is None and await gate.is_for_us(question):
             await self.enqueue(event_id, question)
 
     async def _record_line(self, message: Message, participants: Participants) -> None:
-        """Records who wrote a message that is not a question, where that decides about later messages."""
+        """Records the author of a message that isn't a question, if that matters for later messages."""
         if participants.others and message.thread_ts is not None:
             await self._participants.record_line(message.thread, message.user_id or "", message.ts)
 
     async def enqueue(
         self, event_id: str, question: Question, *, offered: bool = False, job_id: int | None = None
     ) -> bool:
-        """Queues a question whose asker has access; returns whether it is a new one. Raises StoreError.
+        """Queues a question if its asker has access; returns whether it is new. Raises StoreError.
 
         `job_id`: the job of a question that the bot has posted for its asker.
         """
@@ -190,7 +188,7 @@ class Intake:
 
 
 def as_queued(workspace: Workspace, question: Question) -> Question:
-    """Returns a question as its job has it: without addresses of sign-ins, and marked if it needs no model."""
+    """Returns a question as stored in its job: without sign-in URLs, and marked if it needs no model."""
     question = workspace.sign_in_addresses.removed_from_question(question)
     is_command = any(command_in(question, workspace.me) for command_in in (memory.command_in, schedules.command_in))
     return replace(question, is_command=is_command)
@@ -207,7 +205,7 @@ class MessageEdits:
         self._workspace = workspace
 
     async def on_message_edited(self, event_id: str, before: Message, after: Message, edited_ts: str) -> None:
-        """Applies an edit of a message. An added mention makes it a question, and so do words added to a closing."""
+        """Applies a message edit. An added mention makes it a question, and so does text added to a closing."""
         if after.subtype == "tombstone":
             await self.on_message_deleted(before)
         elif not by_person(after, self._me):
@@ -218,10 +216,10 @@ class MessageEdits:
             await self._intake.receive(event_id, after)
 
     async def on_mention_edited(self, event_id: str, message: Message, edited_ts: str) -> None:
-        """Applies an edit of a message that mentions us, without its text from before.
+        """Applies an edit of a message that mentions us, without its previous text.
 
-        Slack sends only this event from channels that we are not in. If the message is not a question yet, it becomes
-        one, because the mention may be what was added.
+        Slack sends only this event from channels that we aren't in. If the message isn't a question yet, it becomes
+        one, because the mention might have been added.
         """
         if not by_person(message, self._me):
             log.debug("edit of message %s ignored: not by a person", message.ts)

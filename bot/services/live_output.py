@@ -1,4 +1,4 @@
-"""The output of an answer in Slack: its reply, which the scheduler edits, and the status of its thread."""
+"""The output of an answer in Slack: its reply, which the scheduler edits, and its thread's status."""
 
 import logging
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class LiveOutput:
-    """Shows one attempt at an answer in Slack. `admins`: who can always allow a tool."""
+    """Shows one attempt at an answer in Slack. `admins` are the people who can always allow a tool."""
 
     stores: Stores
     workspace: Workspace
@@ -41,7 +41,7 @@ class LiveOutput:
     _shows_activity: bool = field(default=False, init=False)
 
     async def begin(self, answer: Answer) -> None:
-        """Lets a native stream carry the reply if all its readers would see it grow, and how to stop it."""
+        """Allows a native stream for the reply if all readers would see it grow, and see how to stop it."""
         self._answer = answer
         if self.workspace.token_refused():
             raise GivenUp(Phase.TOKEN_REFUSED)
@@ -54,7 +54,7 @@ class LiveOutput:
             self.workspace.scheduler.allow_stream(self.job)
 
     async def _is_alone(self, question: Question) -> bool:
-        """Returns whether nobody but the asker has written in the question's thread, as far as is known."""
+        """Returns whether only the asker has written in the question's thread, as far as is known."""
         try:
             at_message = self.stores.participants.at_message
             return not (await at_message(question.thread, question.user_id, question.ts)).others
@@ -63,7 +63,7 @@ class LiveOutput:
             return False
 
     def append(self, text: str) -> None:
-        """Shows text instead of the activity."""
+        """Shows text instead of the current activity."""
         if self._shows_activity:
             self.live.show_activity("")
             self._shows_activity = False
@@ -71,7 +71,7 @@ class LiveOutput:
         self.pane.show_status(self.job.question, texts.statuses.STATUS_WRITING)
 
     def show(self, activity: Activity) -> None:
-        """Shows the activity in the reply and in the status of its thread."""
+        """Shows the current activity in the reply and in its thread's status."""
         match activity:
             case TranscriptTexts(transcripts=transcripts):
                 return self.live.show_transcripts(transcripts)
@@ -95,24 +95,24 @@ class LiveOutput:
 
     @property
     def _is_silent(self) -> bool:
-        """Whether readers see nothing but that the model thinks: no text, no step, no activity."""
+        """Returns whether readers see only that the model is thinking: no text, step or activity."""
         has_begun = self._answer is not None and (self._answer.steps or self._answer.text.strip())
         return not (self._shows_activity or has_begun)
 
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
-        """Shows the buttons of the calls, and gives the job up until somebody has decided."""
+        """Shows the buttons of the calls, and gives the job up until someone has decided."""
         until, is_admin = self.stores.clock.now() + APPROVAL_S, self.job.question.user_id in self.admins
         person = await self.workspace.name_beside(self.job.question)
         await self.live.ask(asks_of(calls, self.job.version, until, person=person, is_admin=is_admin))
         if self.live.reply.is_gone:
-            # Nobody sees the buttons.
+            # Nobody can see the buttons.
             return
         if self.live.reply.is_unshown:
             raise NotShown
         raise GivenUp(Phase.AWAITING_APPROVAL)
 
     def unseen_end(self) -> End | None:
-        """Returns the end of an answer whose reply can't be shown. If its channel is opened again, the end is shown."""
+        """Returns the `End` of an answer whose reply can't be shown, for when its channel is opened again."""
         if self.live.reply.is_gone:
             if self.live.reply.life is not Life.SHUT_OUT:
                 return End(EndReason.REPLY_GONE)

@@ -1,9 +1,10 @@
-"""Memory: carries out commands about what a channel, or a person in a direct message, has Typist remember.
+"""Memory: carries out commands about what Typist should remember in a channel or direct message.
 
-A model only proposes. Its tool asks, whatever was allowed before, and the call is made once the asker has agreed.
+A model can only propose memories. Its tool always asks, even if it was allowed before, and the call is made once the
+asker agrees.
 
-Only members of the workspace change memories, as of now. Slack is asked whether the channel is private, because that
-goes on record; while it doesn't say, nothing is remembered.
+Only current members of the workspace can change memories. Slack is asked whether the channel is private, because that
+is recorded; until Slack answers, nothing is remembered.
 """
 
 import logging
@@ -44,7 +45,7 @@ from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 MEMBER_WITHIN_S = 10.0
-"""How long a command waits for Slack to say that its asker is a member."""
+"""How long a command waits for Slack to confirm that its asker is a member."""
 
 ALL_CHANNELS = "public_channel,private_channel,mpim"
 
@@ -55,16 +56,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Remembering:
-    """Carries out commands about memories, and is the tool with which a model proposes one."""
+    """Carries out commands about memories, and provides the tool that proposes one."""
 
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
 
     async def carry_out(self, job: Job) -> Done | None:
-        """Carries out a job's messages if all of them are commands; returns None if a model has to read them.
+        """Carries out a job's messages if all are commands; returns None if a model has to read them.
 
-        A message that was edited, and no longer says what to remember, takes back what it has said.
+        A message that was edited and is no longer a command takes back what it had Typist remember.
         """
         questions = (*job.earlier, job.question)
         commands = [command_in(question, self.workspace.me) for question in questions]
@@ -93,7 +94,7 @@ class Remembering:
         return Done((Notice(NoticeKind.REMEMBERED if remembered.made else NoticeKind.SAID, remembered.text),))
 
     async def _forget(self, question: Question, number: int) -> Done:
-        """Forgets a memory, and says what it was: an older list may have named another one so."""
+        """Forgets a memory and shows its text, because an older list might have used the number for another one."""
         forget, users = self.stores.memories.forget, self.workspace.users
         gone = await self._insist(lambda: forget(question.thread.place, number, question.user_id))
         if gone is None:
@@ -104,22 +105,22 @@ class Remembering:
         return Done((Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten(number, text), number),))
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns the tool that proposes a memory; none for a schedule's run, whose readers have asked for nothing."""
+        """Returns the tool that proposes a memory, but not for a schedule's run, whose readers haven't asked."""
         return Offered((TOOLS[question.thread.in_direct_message],) if question.schedule is None else ())
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Remembers what a person has agreed to."""
+        """Stores a memory that a person has agreed to."""
         question, definition = use.question, TOOLS[use.question.thread.in_direct_message]
         is_ours = (use.tool, use.definition_hash) == (definition.name, definition.definition_hash)
         if question.schedule is not None or not is_ours:
             return CallResult.failed(NO_SUCH_TOOL)
-        # A model writes no mentions.
+        # A model can't write mentions.
         return await self._remember(question, escape(use.arguments["text"]), is_proposed=True)
 
     async def open(self, user_id: str, trigger_id: str, place: SettingsPlace, *, in_modal: bool = False) -> str:
-        """Shows a person the memories of a place in a modal; returns why not, in mrkdwn, "" if it is shown.
+        """Shows a place's memories in a modal; returns why it couldn't, in mrkdwn, or "".
 
-        `in_modal`: of the place's settings. Raises RateLimited, Refused and StoreError.
+        `in_modal`: the modal of the place's settings. Raises RateLimited, Refused and StoreError.
         """
         if refusal := await self._refusal_in_modal(user_id, place.channel_id):
             return refusal
@@ -135,20 +136,20 @@ class Remembering:
         return ""
 
     async def on_command(self, invocation: Invocation) -> str:
-        """Shows the memories of the place; returns why not, in mrkdwn, "" if they are shown."""
+        """Shows the place's memories; returns why it couldn't, in mrkdwn, or ""."""
         place = SettingsPlace(invocation.channel_id, invocation.response_url)
         return await self.open(invocation.user_id, invocation.trigger_id, place)
 
     async def open_on_settings(self, user_id: str, trigger_id: str, place: SettingsPlace) -> None:
-        """Shows the memories of a place on top of its settings, or why not."""
+        """Shows a place's memories on top of its settings, or why that failed."""
         if sentence := await self.open(user_id, trigger_id, place, in_modal=True):
             view = sentence_modal(sentence, texts.memory.MEMORY_TITLE)
             await self.workspace.surfaces.open(trigger_id, view, in_modal=True)
 
     async def save(self, user_id: str, submitted: SubmittedMemories) -> str:
-        """Saves what a person changed in the modal; returns why not, "" if it is saved.
+        """Saves a person's changes in the modal; returns why it couldn't, or "".
 
-        The modal may have been open for hours, and its values could be anybody's: place and rights are checked again.
+        The modal might have been open for hours, and its values can be forged, so place and rights are checked again.
         """
         place = submitted.place
         if refusal := await self._refusal_in_modal(user_id, place.channel_id):
@@ -170,7 +171,7 @@ class Remembering:
         return ""
 
     async def _refusal_in_modal(self, user_id: str, channel_id: str) -> str:
-        """Returns why a person may not see and change the memories of a place; "" if they may: they are in it."""
+        """Returns why a person may not see and change a place's memories; "" if they are in that place and may."""
         question = Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
         if refusal := await self._refusal(question, is_press=True):
             return refusal
@@ -187,13 +188,13 @@ class Remembering:
             raise
 
     async def _refusal(self, question: Question, *, is_press: bool = False) -> str:
-        """Returns why a person may not use memory; "" if they may."""
+        """Returns why a person may not use memory, or "" if they may."""
         within_s = CHECKED_WITHIN_S if is_press else MEMBER_WITHIN_S
         denial = await self.access_control.denial(question, now_within_s=within_s, members_only=True, is_press=is_press)
         return texts.memory.ONLY_MEMBERS_REMEMBER if denial is Denial.NO_MEMBER else denial or ""
 
     async def _remember(self, question: Question, text: str, *, is_proposed: bool) -> CallResult:
-        """Remembers a text for the question's place; the result says to people what became of it."""
+        """Stores a text as a memory of the question's place; the result tells people the outcome."""
         channel_id, users = question.thread.channel_id, self.workspace.users
         is_private = await users.is_private(channel_id)
         if is_private is None:
@@ -228,7 +229,7 @@ class Remembering:
         return Done(said(texts.memory.MEMORIES_HIDDEN[is_private] if are_hidden else ""), "\n".join(lines))
 
     async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Returns the operation's result, however long the database is away."""
+        """Returns the operation's result, however long the database is unavailable."""
         return await insist(operation, self.stores.clock, "memories not read or written")
 
 

@@ -1,10 +1,10 @@
-"""Tells people and channels things once, over all processes: the only sender of notifications.
+"""Sends each notification once, across all processes. Nothing else sends notifications.
 
-Features say what is told, for whom and under which key (bot/core/notifications.py), in one of two ways:
+Features define the content, recipient and key (bot/core/notifications.py), and send in one of two ways:
 
-- `Stores.notifications.add`, also within a transaction: the outbox sends it, in a direct message or a channel, at least
-  once. A later try looks for the message that an earlier one may have posted, so nobody reads it twice.
-- `Notifier.show_soon`: one person sees it where they wrote, at most once. Slack itself may lose such a message.
+- `Stores.notifications.add`, also within a transaction: the outbox sends it at least once, in a direct message or a
+  channel. A later try looks for the message that an earlier one might have posted, so nobody reads it twice.
+- `Notifier.show_soon`: one person sees it where they wrote, at most once. Slack can lose such a message.
 """
 
 import logging
@@ -26,7 +26,7 @@ UNSAVED_EVERY_S = 600.0
 """Longer than Slack tries to deliver an event."""
 
 Writer = Callable[[Any], Awaitable[Mapping[str, Json]]]
-"""Returns the messages of a notification by recipient, from its content; none if nothing is to be told any more."""
+"""Returns a notification's messages by recipient, from its content; none if it is outdated."""
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,13 @@ class Notifier:
     stores: Stores
     workspace: Workspace
     _unsaved_at: dict[str, float] = field(default_factory=dict, init=False)
-    """When whom this process told that their question isn't saved."""
+    """When this process told each person that their question isn't saved."""
     _background: Background = field(default_factory=Background, init=False)
 
     def show_soon(
         self, question: Question, sentence: str, key: str, every_s: float = math.inf, blocks: list[Json] | None = None
     ) -> None:
-        """Shows the asker alone a sentence in the background, or `blocks` for it: once for a key within `every_s`."""
+        """Shows only the asker a sentence, or `blocks`, in the background: once per key within `every_s`."""
         showing = self.show(question, sentence, key, question.user_id, every_s, blocks)
         self._background.start(showing, f"user {question.user_id} is not told: notification={key}")
 
@@ -57,18 +57,18 @@ class Notifier:
         every_s: float = math.inf,
         blocks: list[Json] | None = None,
     ) -> None:
-        """Shows the asker alone a sentence, or `blocks` for it: once for a key and `recipient` within `every_s`.
+        """Shows only the asker a sentence, or `blocks`: once per key and `recipient` within `every_s`.
 
-        An empty `recipient` stands for everybody: the asker who is shown it first is the only one. Raises StoreError.
+        An empty `recipient` means everyone: only the first asker is shown it. Raises StoreError.
         """
         if await self.stores.notifications.claim(question.thread.team_id, recipient, key, every_s):
             await self.workspace.ephemeral.tell(question, sentence, blocks)
 
     def show_unsaved(self, question: Question) -> None:
-        """Shows the asker that the database didn't take their question, unless this was done in UNSAVED_EVERY_S.
+        """Tells the asker that their question wasn't saved, unless that was done within UNSAVED_EVERY_S.
 
-        Without the database, processes can't agree on who tells. So call this at the first delivery of an event only,
-        which goes to one process. Slack's later tries may go to any of them.
+        Without the database, processes can't agree on which of them tells the asker. So call this only at an event's
+        first delivery, which goes to one process. Slack's later tries can go to any process.
         """
         now, user_id = self.stores.clock.monotonic(), question.user_id
         if question.from_bot or now - self._unsaved_at.get(user_id, -math.inf) < UNSAVED_EVERY_S:
@@ -82,9 +82,8 @@ class Notifier:
     async def send(self, due: DueNotification, write: Writer | None, still: Callable[[], bool]) -> None:
         """Sends a notification, unless `still()` is False by then.
 
-        Of several recipients, those who got it from an earlier try don't get it again, and where Slack refuses to tell
-        one of them, the others are still told. Then raises RateLimited or Refused if a later try may succeed. Raises
-        StoreError.
+        Recipients who got it from an earlier try don't get it again, and if Slack refuses one recipient, the others
+        still get it. Afterwards raises RateLimited or Refused if a later try might succeed. Raises StoreError.
         """
         notifications, failure = self.stores.notifications, None
         messages = await write(due.content) if write else {due.recipient: due.content}

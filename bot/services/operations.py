@@ -1,14 +1,13 @@
-"""Operation: the health that Typist reports, and the retention of what it has recorded.
+"""Operations: health reports and the retention of recorded data.
 
-/healthz answers as long as the event loop runs; restart a process that doesn't answer. /readyz says whether
-new questions are answered: a restart repairs neither Slack nor the database, so it is for alerts and deployments.
-A database that answers may still take no question, because it is full, read-only or has lost its tables. So both
-/readyz and /metrics write to it, and count the writes that are failing.
-/metrics is for Prometheus, if the extra telemetry is installed. `ask` asks another process on this machine whether it
-is ready.
+/healthz responds as long as the event loop runs; restart a process that doesn't respond. /readyz reports whether new
+questions are answered. A restart fixes neither Slack nor the database, so use it for alerts and deployments. A
+reachable database might still reject questions because it is full, read-only or has lost its tables, so both /readyz
+and /metrics write to it and count failing writes. /metrics is for Prometheus, if the extra telemetry is installed.
+`ask` asks another process on this machine whether it is ready.
 
-A web page can't read these by a name that it has made point here (DNS rebinding): only addresses and names that no
-stranger can register are answered.
+A web page can't read these through a hostname that it has pointed here (DNS rebinding): only IP addresses and names
+that no stranger can register are served.
 
 Retention removes texts older than BOT_RETENTION_DAYS, and audit entries older than AUDIT_DAYS.
 """
@@ -39,17 +38,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AUDIT_DAYS = 400
-"""A year, and time to export it. Who has to keep entries for longer exports them."""
+"""A year, plus time for an export. Admins who need entries for longer can export them."""
 _PRIVATE_DOMAINS = ("localhost", "local", "internal", "svc")
-"""Last parts of names that only a private network has: Kubernetes' services are typist.namespace.svc.cluster.local."""
+"""Top-level names that exist only in private networks: Kubernetes services are typist.namespace.svc.cluster.local."""
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_PORT may say
-"""Where a process on the same machine asks, by an address that stands for all of them."""
+"""Where a process on the same machine can connect if the host is a wildcard address."""
 STOPPING = "Typist is shutting down."
 DATABASE_TIMEOUT_S = 3.0
 SCRAPE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-"""Prometheus' text format."""
 MAX_BYTES = 10_000
-"""More than Typist's own response ever has."""
+"""Larger than any response of Typist."""
 
 
 async def _not_open() -> Any:
@@ -61,21 +59,20 @@ class Probes:
     """The probes behind /readyz and /metrics. The app sets each when it is ready; by default, Typist is starting."""
 
     database: Callable[[], Awaitable[None]] = _not_open
-    """Checks that the database can be written to, and that no write is failing. Raises TypistError."""
+    """Checks that the database can be written to and that no write is failing. Raises TypistError."""
     connections: Callable[[], Awaitable[int]] = lambda: asyncio.sleep(0, 0)
-    """How many connections to Slack are up and last."""
+    """The number of stable connections to Slack."""
     queued: Callable[[], Awaitable[int]] = _not_open
-    """How many questions wait for a worker. Raises TypistError if the database doesn't answer."""
+    """The number of questions waiting for a worker. Raises TypistError if the database doesn't respond."""
     live: Callable[[], int] = lambda: 0
-    """How many answers are under way."""
     problem: Callable[[], str] = lambda: ""
-    """The problem between Typist and Slack as a sentence; "" if there is none."""
+    """The problem between Typist and Slack as a sentence, or ""."""
     token_refused: Callable[[], bool] = lambda: False
-    """Whether Slack refuses our bot token. Connections may still be up, but no call succeeds."""
+    """Whether Slack refuses our bot token. Connections might still be up, but no call succeeds."""
     arrived: Callable[[str, str], Awaitable[tuple[str, str]]] = lambda *_: _not_open()
-    """Takes the query with which a sign-in leads back; returns what to show (bot/accounts/page.py)."""
+    """Processes the query of a sign-in's redirect; returns what to show (bot/accounts/page.py)."""
     stopping: Callable[[], bool] = lambda: False
-    """Whether Typist has been told to stop: it answers nothing new, although connections may still be up."""
+    """Whether Typist was told to stop. It answers nothing new, although connections might still be up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +80,19 @@ class Health:
     """The body of /readyz."""
 
     ok: bool
-    """Whether the database takes questions, a connection is up, Slack accepts our token, and Typist isn't stopping."""
+    """Whether the database accepts questions, a connection is up, Slack accepts our token, and Typist isn't ending."""
     database: str
-    """"ok", or a sentence that says what is wrong."""
+    """"ok", or a sentence about the problem."""
     slack: int
-    """Connections that are up and last."""
+    """The number of stable connections."""
     live: int
-    """Answers under way."""
     problem: str
-    """Why Typist takes no questions from Slack, as a sentence; left out of the body if it does."""
+    """Why Typist receives no questions from Slack, as a sentence; left out of the body if it does."""
     version: str = __version__
 
 
 async def examined(probes: Probes) -> Health:
-    """Returns the health by asking all probes; a probe that fails is part of it."""
+    """Returns the health from all probes; a failing probe is part of it."""
     database = await _database_problem(probes) or "ok"
     slack = await probes.connections()
     stopping = probes.stopping()
@@ -106,7 +102,7 @@ async def examined(probes: Probes) -> Health:
 
 
 async def _database_problem(probes: Probes) -> str:
-    """Returns why the database takes no question, as a sentence; "" if it takes one."""
+    """Returns why the database rejects questions, as a sentence, or "" if it accepts them."""
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT_S):
             await probes.database()
@@ -118,7 +114,7 @@ async def _database_problem(probes: Probes) -> str:
 
 
 async def _gauges(probes: Probes) -> "Gauges":
-    """Returns what /metrics says of this moment; what the database doesn't say in time is not known."""
+    """Returns the current values for /metrics; values that the database doesn't return in time are unknown."""
     from bot.telemetry import Gauges
 
     queued = None
@@ -135,8 +131,8 @@ async def serving(
 ) -> AsyncIterator[int]:
     """Serves all paths while the context lasts; yields the port. Raises SettingsError if it can't listen there.
 
-    /metrics is served if `telemetry` has anything to scrape. By the name in `public_url`, only the page at which
-    sign-ins end is served, and what authorization servers read of Typist.
+    /metrics is served if `telemetry` has anything to scrape. At the hostname in `public_url`, only the sign-in callback
+    page and the metadata for authorization servers are served.
     """
     # Imported here, because neither a bot without the port nor `typist health` needs aiohttp's server.
     from aiohttp import web
@@ -194,7 +190,7 @@ _SIGN_IN_PATH = re.compile(rf"{CALLBACK_PATH}(?:/{_SERVER})?|{DOCUMENT_PATH}(?:/
 
 
 def _is_private(host: str) -> bool:
-    """Returns whether a Host header has an address, or a name that no stranger can register."""
+    """Returns whether a Host header contains an IP address or a name that no stranger can register."""
     name = _name_in(host)
     if name is None:
         return False
@@ -208,7 +204,7 @@ def _is_private(host: str) -> bool:
 
 
 def _name_in(host: str) -> str | None:
-    """Returns the name or address in a Host header or a URL, None if it can't be read."""
+    """Returns the hostname or IP address in a Host header or URL, or None if it can't be parsed."""
     try:
         return (urlsplit(host if "://" in host else f"//{host}").hostname or "").rstrip(".")
     except ValueError:
@@ -216,9 +212,9 @@ def _name_in(host: str) -> str | None:
 
 
 def ask(host: str, port: int) -> tuple[bool, str]:
-    """Returns whether the process that listens there is ready, and its response. Raises TypistError if there is none.
+    """Returns whether the process listening there is ready, and its response. Raises TypistError if there is none.
 
-    Containers ask often: this imports no more than it has to.
+    Containers call this often, so it imports as little as possible.
     """
     host = ANY_HOST.get(host, host)
     connection = http.client.HTTPConnection(host, port, timeout=DATABASE_TIMEOUT_S + 2)
@@ -242,11 +238,9 @@ SlackTime = Callable[[], Awaitable[float | None]]
 
 @dataclass(frozen=True)
 class KeptForDays:
-    """What is kept for some days."""
-
     name: str
     expire: Callable[[float], Awaitable[int]]
-    """Removes what is older than a time, in seconds since 1970, and returns how many."""
+    """Removes data older than a time, in seconds since 1970, and returns the number of removed items."""
     days: int
 
 
@@ -254,8 +248,8 @@ AFTER_START_S = 60.0
 
 
 async def expire_hourly(kept: Sequence[KeptForDays], clock: Clock, slack_time: SlackTime) -> None:
-    """Removes what is too old, soon after the start and every hour, until canceled."""
-    # At the start, questions come first.
+    """Removes expired data soon after the start and then every hour, until canceled."""
+    # At the start, questions have priority.
     await clock.sleep(AFTER_START_S)
     while True:
         await _expire_old(kept, clock, slack_time)
@@ -263,9 +257,9 @@ async def expire_hourly(kept: Sequence[KeptForDays], clock: Clock, slack_time: S
 
 
 async def _expire_old(kept: Sequence[KeptForDays], clock: Clock, slack_time: SlackTime) -> None:
-    """Removes what is too old. Several processes may do it at once.
+    """Removes expired data. Several processes can do so at once.
 
-    `slack_time` returns Slack's clock, in seconds since 1970. Nothing is removed while it is unknown.
+    `slack_time` returns Slack's time in seconds since 1970. Nothing is removed while it is unknown.
     """
     try:
         if await _is_right(clock, slack_time):

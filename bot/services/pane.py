@@ -1,27 +1,27 @@
-"""The assistant pane, and thread statuses: what Slack shows as "Typist is thinking…" in a thread.
+"""The assistant pane, and thread statuses: Slack's "Typist is thinking…" line in a thread.
 
-**Statuses** cost no edit, and no answer needs them. A status stands for a message: once the answer has one, the message
-says what the model does, and the status goes. Only below a native stream, which has no such line and no button, it
-stays and says how to stop the answer.
+**Statuses** cost no edit, and no answer needs them. A status replaces a message: once the answer has a message, it
+shows the model's activity, and the status is removed. Only below a native stream, which has no such line and no button,
+the status stays and says how to stop the answer.
 
-A thread has one timer for its next call, and a task only while the call is made: most of the time a status costs next
-to no memory. Slack removes a status with each post of ours and after two minutes, so it is sent again after a stream's
-start and every REFRESH_S, until none is wanted. Every call is bounded, and none is repeated before the next change or
-refresh. Where Slack forbids statuses, the channel gets none for REFUSED_S, and a question there costs no call; no
-channel gets any if Slack no longer has the method. An error about one status, such as invalid_arguments, ends only that
+A thread has one timer for its next call, and a task only while the call is made, so a status uses almost no memory most
+of the time. Slack removes a status with each of our posts and after two minutes, so it is sent again after a stream
+starts and every REFRESH_S, until none is wanted. Every call has a timeout, and none is repeated before the next change
+or refresh. If Slack forbids statuses, the channel gets none for REFUSED_S, and questions there cost no call; if Slack
+no longer has the method, no channel gets any. An error about one status, such as invalid_arguments, ends only that
 call.
 
-An answer whose status Slack doesn't take has a message with a Stop button. So a native stream that only the status says
-how to stop doesn't begin then, and one that has begun is left to edits (`untold`).
+If Slack rejects an answer's status, the answer has a message with a Stop button. So a native stream that only the
+status says how to stop doesn't begin then, and one that has begun is left to edits (`untold`).
 
-A thread's status belongs to the process that answers in it. After a kill, it disappears within two minutes, or the next
+A thread's status belongs to the process that answers there. After a kill, it disappears within two minutes, or the next
 process replaces it.
 
 **The pane** has suggested prompts, a context and titles. There, a status replaces the placeholder, because the first
 post would remove the status. If Slack refuses the status or takes too long, the placeholder is posted at once.
 
-In an agent's threads, Slack's own Stop replaces Typist's button while Slack accepts the session. In channels everybody
-can press it. Typist tells a person who may not stop the answer.
+In an agent's threads, Slack's own Stop button replaces Typist's while Slack accepts the session. In channels, everybody
+can click it. Typist tells people who may not stop the answer.
 """
 
 import asyncio
@@ -46,23 +46,23 @@ CALL_TIMEOUT_S = 5.0
 REFRESH_S = 90.0
 """Slack removes a status after two minutes."""
 FIRST_S = 0.1
-"""A thread's first status comes so late, because an answer that begins at once needs none. People wait for it."""
+"""Delay of a thread's first status, because an answer that begins at once needs none. People wait for it."""
 SETTLE_S = 0.5
-"""Changes within this time become one call: a short answer ends before its posts make the status come back."""
+"""Changes within this time become one call, so that a short answer ends before its posts make the status come back."""
 REFUSED_S = 600.0
 """How long a refusal is remembered for its channel."""
 SIGN_WITHIN_S = 0.4
-"""How long a session, and then a status, may take before the placeholder with Typist's own Stop is shown instead."""
+"""How long a session, and then a status, can take before the placeholder with Typist's Stop button is shown instead."""
 EVERYWHERE = ""
 END_WITHIN_S = 120.0
-"""Longer than for other calls: Slack's Stop should disappear late rather than stay without effect."""
+"""Longer than for other calls: Slack's Stop button should rather disappear late than stay without effect."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
 class _ThreadStatus:
-    """The status of one thread: what should be shown, and what may be."""
+    """The status of one thread: the desired one, and what Slack might show."""
 
     thread: ThreadKey
     wanted: str
@@ -71,47 +71,46 @@ class _ThreadStatus:
     confirmed: str = ""
     """The last status that was sent, if Slack accepted it."""
     of_stream: bool = False
-    """A native stream carries the answer."""
     sending: bool = False
     next_call: asyncio.TimerHandle | None = None
     """None while a call is made, and while others answer."""
     delay_s: float = REFRESH_S
-    """The pause between the call that is being made and the next one."""
+    """The pause between the current call and the next one."""
     has_failed: bool = False
-    """Slack hasn't taken the last status that was sent."""
+    """Slack rejected the last status that was sent."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass
 class ThreadStatuses:
-    """Keeps the statuses of this process's threads."""
+    """Maintains the statuses of this process's threads."""
 
     pane: Pane
     clock: Clock
     untold: Callable[[ThreadKey], None] = lambda thread: None
-    """Called with a thread whose status Slack hasn't taken, so that its readers see none."""
+    """Called with a thread whose status Slack rejected, so that its readers see none."""
     _statuses: dict[tuple[str, str], _ThreadStatus] = field(default_factory=dict, init=False)
     """By channel and thread_ts."""
     _refused_until: dict[str, float] = field(default_factory=dict, init=False)
-    """By channel; EVERYWHERE is all of them."""
+    """By channel; EVERYWHERE means all of them."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def wanted(self, thread: ThreadKey) -> str:
-        """Returns the status that this process has a thread show; "" if it has none."""
+        """Returns the status that this process wants a thread to show, or ""."""
         thread_status = self._status_of(thread)
         return thread_status.wanted if thread_status else ""
 
     def may_tell(self, thread: ThreadKey) -> bool:
-        """Returns whether a thread has the status of an answer, unless Slack has refused it."""
+        """Returns whether a thread has an answer's status, unless Slack has refused it."""
         thread_status = self._status_of(thread)
         return thread_status is not None and bool(thread_status.wanted) and not thread_status.has_failed
 
     def answering(self, thread: ThreadKey, status: str) -> bool:
-        """Shows the status of an answer in the background, until `ended`; returns False where Slack takes none."""
+        """Shows an answer's status in the background until `ended`; returns False if Slack refuses statuses."""
         return self._show(thread, status) is not None
 
     async def confirmed(self, thread: ThreadKey, status: str, within_s: float) -> bool:
-        """Shows the status of an answer at once; returns whether Slack accepted it within this time."""
+        """Shows an answer's status at once; returns whether Slack accepted it within this time."""
         thread_status = self._show(thread, status, at_once=True)
         if thread_status is None:
             return False
@@ -123,13 +122,13 @@ class ThreadStatuses:
         return thread_status.confirmed == status
 
     def ended(self, thread: ThreadKey) -> None:
-        """Removes the status of an answer in the background."""
+        """Removes an answer's status in the background."""
         if thread_status := self._status_of(thread):
             thread_status.wanted, thread_status.of_stream = "", False
             self._changed(thread_status, 0.0)
 
     async def give_way(self, thread: ThreadKey) -> None:
-        """Leaves the thread to Slack's own Stop: returns once no call of ours is under way that would remove it."""
+        """Leaves the thread to Slack's own Stop button; returns once none of our calls in progress could remove it."""
         thread_status = self._status_of(thread)
         if thread_status is None:
             return
@@ -139,12 +138,12 @@ class ThreadStatuses:
             await thread_status.tried.wait()
 
     def change(self, thread: ThreadKey, status: str) -> None:
-        """Shows what an answer does now, as long as a status stands for its message."""
+        """Shows an answer's activity while a status replaces its message."""
         if (thread_status := self._status_of(thread)) and thread_status.wanted:
             self._show(thread, status)
 
     def posted(self, channel_id: str, thread_ts: str, is_stream: bool) -> None:
-        """Notes a post of ours, with which Slack removes the thread's status. A message that is edited replaces it."""
+        """Records a post of ours, with which Slack removes the thread's status. An edited message replaces it."""
         if thread_status := self._statuses.get((channel_id, thread_ts)):
             if not thread_status.sending:
                 thread_status.may_show = thread_status.confirmed = ""
@@ -173,7 +172,7 @@ class ThreadStatuses:
         return self._statuses.get((thread.channel_id, thread.thread_ts or ""))
 
     def _changed(self, thread_status: _ThreadStatus, delay_s: float) -> None:
-        """Has the status sent in `delay_s`, unless a call is due sooner."""
+        """Schedules sending the status in `delay_s`, unless a call is due sooner."""
         if thread_status.sending:
             thread_status.delay_s = min(thread_status.delay_s, delay_s)
         else:
@@ -198,10 +197,7 @@ class ThreadStatuses:
             thread_status.tried.set()
 
     async def _update(self, thread_status: _ThreadStatus) -> None:
-        """Sends the wanted status, and has the next call made when it is due.
-
-        A failed removal isn't repeated: Slack removes the status within two minutes.
-        """
+        """Sends the wanted status and schedules the next call. A failed removal isn't repeated: it expires anyway."""
         status = thread_status.wanted
         thread_status.confirmed = ""
         thread_status.may_show = status
@@ -232,7 +228,7 @@ class ThreadStatuses:
         self._call_in(thread_status, 0.0 if is_over else thread_status.delay_s)
 
     def _start(self, call: Coroutine[None, None, None]) -> None:
-        # In a context of its own: a status lasts longer than the job for which it was first shown.
+        # Uses a new context, because a status outlasts the job for which it was first shown.
         task = asyncio.create_task(call, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -243,42 +239,41 @@ class Signs:
     """What Slack shows while a question is answered."""
 
     sign: Sign = Sign.NONE
-    """What stands for the placeholder."""
     stop: bool = False
-    """Slack's own Stop, which stands for ours."""
+    """Whether Slack's own Stop button replaces ours."""
 
 
 @dataclass(frozen=True)
 class AssistantPane:
-    """Serves apps with a pane, and every thread's status. Nothing fails because of a call that Slack refuses."""
+    """Serves apps with a pane, and every thread's status. Calls that Slack refuses never cause a failure."""
 
     stores: Stores
     workspace: Workspace
     statuses: ThreadStatuses
     _sessions: dict[ThreadKey, asyncio.Task[bool | None]] = field(default_factory=dict, init=False)
-    """The sessions to end. Their tasks return as Pane.begin_session does."""
+    """The sessions to end. Their tasks return the same as Pane.begin_session."""
     _endings: dict[ThreadKey, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    """Sessions whose end isn't known to Slack yet."""
+    """Sessions whose end Slack hasn't confirmed yet."""
     _background: Background = field(default_factory=Background, init=False)
 
     def suggest(self, channel_id: str, thread_ts: str | None) -> None:
-        """Suggests prompts in a thread that was opened in the pane; None: in an agent's whole direct message."""
+        """Suggests prompts in a thread that was opened in the pane; None means an agent's whole direct message."""
         if self.workspace.me.has_pane:
             self._start(self.workspace.pane.suggest(channel_id, thread_ts))
 
     async def record_channel(self, user_id: str, channel_id: str) -> None:
-        """Records the channel that a person opened beside the pane; "" is none. Raises StoreError."""
+        """Records the channel that a person opened next to the pane, or "" for none. Raises StoreError."""
         if self.workspace.me.has_pane:
             await self.stores.pane_context.write(self.workspace.me.team_id, user_id, channel_id)
 
     async def begin(self, question: Question, *, is_first: bool = True, has_message: bool = False) -> Signs:
         """Shows that an attempt at a question has begun; returns what Slack shows.
 
-        `is_first`: no earlier attempt can have left a session, for whose end one of the budget's calls is needed.
-        `has_message`: Slack shows a message of the reply already, which says what the model does.
+        `is_first`: no earlier attempt can have left a session, which would need one of the budget's calls to end.
+        `has_message`: Slack already shows a message of the reply, which shows the model's activity.
 
-        Only in the pane and in agents' threads do Slack's docs promise that a status is seen. Elsewhere it comes on top
-        of the placeholder, unless calls are scarce; nothing waits for it.
+        Slack's docs promise that a status is visible only in the pane and in agents' threads. Elsewhere it is shown in
+        addition to the placeholder, unless calls are scarce, and nothing waits for it.
         """
         thread = question.thread
         if not self.workspace.me.has_pane or thread.thread_ts is None:
@@ -300,29 +295,26 @@ class AssistantPane:
         return Signs(Sign.SEEN if is_in_pane else Sign.MAY_BE_SEEN)
 
     def on_queued(self, question: Question) -> None:
-        """Shows in the background that a question is queued, if it starts its thread.
-
-        Elsewhere an earlier question's answer has the thread's status.
-        """
+        """Shows in the background that a question is queued, unless an earlier question owns the thread's status."""
         if question.begins_thread:
             self.statuses.answering(question.thread, texts.statuses.STATUS_QUEUED)
 
     def on_claimed(self, question: Question) -> None:
-        """Removes that status in the background, unless an answer has the thread's status now."""
+        """Removes the queued status in the background, unless an answer has the thread's status now."""
         if self.statuses.wanted(question.thread) == texts.statuses.STATUS_QUEUED:
             self.statuses.ended(question.thread)
 
     def says_how_to_stop(self, question: Question) -> bool:
-        """Returns whether Slack's own Stop, or the thread's status, tells readers how to stop a native stream."""
+        """Returns whether Slack's own Stop button or the thread's status tells readers how to stop a native stream."""
         return self._leaves_slot(question.thread) or self.statuses.may_tell(question.thread)
 
     def show_status(self, question: Question, status: str) -> None:
-        """Shows what the model does, unless Slack's own Stop stands there or is on its way."""
+        """Shows the model's activity, unless Slack's own Stop button is or will be in that place."""
         if not self._leaves_slot(question.thread):
             self.statuses.change(question.thread, status)
 
     def end(self, question: Question, *, asks: bool) -> None:
-        """Removes the status and Slack's own Stop in the background, once the question's attempt has ended.
+        """Removes the status and Slack's own Stop button in the background, after the question's attempt has ended.
 
         If the reply `asks` for an approval or a choice, the session says so.
         """
@@ -332,14 +324,14 @@ class AssistantPane:
             self._endings[thread] = self._start(self._end_session(thread, session, waits=asks), END_WITHIN_S)
 
     def _leaves_slot(self, thread: ThreadKey) -> bool:
-        """Returns whether a status would take the place of Slack's own Stop: Slack has one slot for both."""
+        """Returns whether a status would replace Slack's own Stop button, because Slack has one slot for both."""
         session = self._sessions.get(thread)
         return session is not None and (not session.done() or bool(session.result()))
 
     async def _begin_session(self, thread: ThreadKey) -> bool | None:
-        """Returns whether Slack shows its own Stop in the thread; None if no session was begun.
+        """Returns whether Slack shows its own Stop button in the thread, or None if no session was begun.
 
-        Calls of an earlier answer come first: a late one would remove the button.
+        Calls of an earlier answer come first, because a late one would remove the button.
         """
         if not self.workspace.pane.has_sessions:
             return None
@@ -356,7 +348,7 @@ class AssistantPane:
         return False
 
     async def _end_session(self, thread: ThreadKey, begun: asyncio.Task[bool | None], *, waits: bool) -> None:
-        """Ends a session after it began: in the other order Slack's Stop would stay."""
+        """Ends a session only after it began: in the opposite order, Slack's Stop button would stay."""
         try:
             await asyncio.wait((begun,))
             await self.workspace.pane.end_session(thread, waits=waits)
@@ -365,19 +357,18 @@ class AssistantPane:
                 del self._endings[thread]
 
     async def _set_title(self, question: Question, session: asyncio.Task[bool | None]) -> None:
-        """Names a thread by its first question, once over all processes. Its session has to be there."""
+        """Titles a thread by its first question, once across all processes. Its session must exist."""
         await asyncio.wait((session,))
         if await self._claim_title(question.thread):
             await self.workspace.pane.set_title(question.thread, title_of(question))
 
     async def on_renamed(self, thread: ThreadKey) -> None:
-        """Notes that a person named a thread: that title stays. Raises StoreError."""
+        """Records that a person renamed a thread, so that their title stays. Raises StoreError."""
         await self._claim_title(thread)
 
     async def _claim_title(self, thread: ThreadKey) -> bool:
-        """Returns whether nobody has named a thread so far."""
+        """Returns whether nobody has titled a thread so far."""
         return await self.stores.notifications.claim(self.workspace.me.team_id, "", f"title {thread}")
 
     def _start(self, call: Coroutine[None, None, None], within_s: float = TURN_WITHIN_S) -> asyncio.Task[None]:
-        """Makes a call to Slack in the background."""
         return self._background.start(call, "assistant pane not updated", within_s)

@@ -1,7 +1,7 @@
 """The ports of the answering loop, implemented with Slack and SQL, or in memory (standalone.py).
 
 `Steps` runs the loop, `PromptBuilder` builds its prompts, and `ToolCalls` makes its calls. None of them imports Slack
-or SQL. While the database is away, operations raise StoreError if their docstrings say so.
+or SQL. While the database is unavailable, operations raise StoreError if their docstrings say so.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,38 +30,31 @@ class Records(Protocol):
     """Records the steps and calls of answers. All operations raise StoreError."""
 
     async def record(self, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
-        """Records a step before any of its calls is made, with its usage and the answer's text up to its end.
-
-        Returns False if another attempt has the job.
-        """
+        """Records a step with usage and text before any of its calls; returns False if another attempt has the job."""
         ...
 
-    async def calls(self, job: Job, step_no: int) -> tuple[RecordedCall, ...]:
-        """Returns the calls of a step as they are now."""
-        ...
+    async def calls(self, job: Job, step_no: int) -> tuple[RecordedCall, ...]: ...
 
     async def begin(self, job: Job, call: RecordedCall) -> bool:
         """Records that a READY call is about to be made; returns False if it must not be."""
         ...
 
     async def end(self, job: Job, call: RecordedCall) -> bool:
-        """Records a call's end, with its state and result; returns False if it is over, or the job is lost."""
+        """Records a call's end, with its state and result; returns False if it is over or the job is lost."""
         ...
 
-    async def take_follow_ups(self, job: Job, step_no: int) -> tuple[FollowUp, ...]:
-        """Returns the asker's new questions, which the step with this number includes."""
-        ...
+    async def take_follow_ups(self, job: Job, step_no: int) -> tuple[FollowUp, ...]: ...
 
     async def made_before(self, job: Job) -> tuple[RecordedCall, ...]:
-        """Returns the calls of earlier versions of the answer that may have changed something."""
+        """Returns the calls of earlier versions of the answer that might have changed something."""
         ...
 
     async def replied_to(self, job: Job) -> tuple[RecordedCall, ...]:
-        """Returns the calls of the asker's answer before, if they asked this question instead of approving any."""
+        """Returns the calls of the asker's previous answer if they asked this question instead of approving one."""
         ...
 
     async def always_allowed(self, thread: ThreadKey) -> Mapping[str, str]:
-        """Returns the tools that an admin always allows in a thread's channel, with the definitions' hashes."""
+        """Returns the tools that an admin always allows in a thread's channel, with the hashes of their definitions."""
         ...
 
     async def allowed_in_thread(self, question: Question) -> frozenset[str]:
@@ -78,23 +71,21 @@ class People:
 
 
 class ConversationSource(Protocol):
-    """Reads the conversation of a question, and facts about its channel and its asker."""
+    """Reads a question's conversation, and facts about its channel and its asker."""
 
     @property
-    def me(self) -> Identity:
-        """The bot."""
-        ...
+    def me(self) -> Identity: ...
 
     async def channel(self, question: Question) -> ChannelSettings:
         """Returns the settings of the question's channel. Raises StoreError."""
         ...
 
     async def is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
-        """Returns whether the asker can have tools called that change something. `now_within_s`: as in Users.kind."""
+        """Returns whether the asker can use tools that change something. `now_within_s` works as in Users.kind."""
         ...
 
     async def read(self, job: Job, *, posts_before: bool) -> Conversation:
-        """Returns a question's conversation; `posts_before`: the last posts of its channel instead."""
+        """Returns a question's conversation, or with `posts_before`, the last posts of its channel instead."""
         ...
 
     async def people(self, question: Question, ids: Sequence[str]) -> People:
@@ -104,52 +95,48 @@ class ConversationSource(Protocol):
     async def memories(
         self, question: Question, marks: Marks, count_tokens: CountTokens, limit_tokens: int
     ) -> SentMemories:
-        """Returns the text before all messages: memories that everybody who reads the answer can see."""
+        """Returns the text before all messages: memories that every reader of the answer can see."""
         ...
 
-    async def note(self, job: Job, lines: Sequence[str]) -> Note:
-        """Returns the prompt's note about this question only, which ends with these lines."""
-        ...
+    async def note(self, job: Job, lines: Sequence[str]) -> Note: ...
 
     async def files(
         self, job: Job, messages: Sequence[PromptMessage], memory: AsyncExitStack, show: Callable[["Activity"], None]
     ) -> Mapping[str, OpenedFile]:
-        """Returns the conversation's files by id. Their contents count as used memory until `memory` closes."""
+        """Returns the conversation's files by ID. Their contents count as used memory until `memory` closes."""
         ...
 
     async def keep_transcripts(self, job: Job, files: Sequence[File]) -> None:
-        """Records what is said in files that came since the last answer."""
+        """Records the speech in files that are new since the last answer."""
         ...
 
 
 class Tools(Protocol):
-    """Offers tools and calls them."""
-
     async def definitions(self, question: Question) -> Offered:
-        """Returns the tools that may be used to answer a question, within seconds; unavailable tools are left out.
+        """Returns the tools that can be used to answer a question, within seconds; unavailable tools are left out.
 
-        Tools that an admin denies, and tools whose definition has changed since an admin agreed to it, are missing too.
+        It also leaves out tools that an admin denies, or whose definition has changed since an admin agreed to it.
         """
         ...
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Calls a tool once, and never again. It must have been decided about already: only DENY is checked here.
+        """Calls a tool at most once. The call must have been approved already: only DENY is checked here.
 
-        The call fails before it leaves if `definitions` wouldn't offer the tool with this hash. A call of a tool that
-        isn't declared read-only is UNKNOWN if nobody knows whether it happened.
+        The call fails before it is sent if `definitions` wouldn't offer the tool with this hash. A call of a tool that
+        isn't declared read-only is UNKNOWN if it isn't known whether it happened.
         """
         ...
 
 
 class Spending(Protocol):
-    """Limits what answers use."""
+    """Limits the usage of answers."""
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
         """Returns when a request can be sent. Raises CapReached."""
         ...
 
     def cost_usd(self, end: End) -> float | None:
-        """Returns what an end's usage has cost; None if nobody knows."""
+        """Returns the cost of an end's usage, or None if it is unknown."""
         ...
 
 
@@ -160,34 +147,28 @@ class Ports:
     records: Records
     conversation: ConversationSource
     tools: Tools | None
-    """None if there are none."""
     spending: Spending
     clock: Clock
     telemetry: Telemetry = OFF
 
 
 class Doing(Enum):
-    """What is being done for an answer."""
-
     THINKING = auto()
-    """The model thinks. It ends what was shown before."""
+    """The model is thinking. Replaces what was shown before."""
     LISTENING = auto()
-    """A recording is being transcribed."""
     TAKING_LONG = auto()
-    """The model hasn't written anything for long."""
+    """The model hasn't written anything for a long time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A tool is being called."""
-
     tool: str
-    """Its name for readers."""
+    """The tool's name for readers."""
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptTexts:
-    """What is said in recordings."""
+    """The speech in recordings."""
 
     transcripts: Sequence[str]
 
@@ -200,16 +181,12 @@ class Output(Protocol):
     """Where the text of one attempt at an answer goes."""
 
     async def begin(self, answer: Answer) -> None:
-        """Gets ready for the text of an answer, right before its model is asked. Raises GivenUp."""
+        """Prepares for an answer's text, right before its model is asked. Raises GivenUp."""
         ...
 
-    def append(self, text: str) -> None:
-        """Adds text to the answer, and shows it."""
-        ...
+    def append(self, text: str) -> None: ...
 
-    def show(self, activity: Activity) -> None:
-        """Shows what is being done."""
-        ...
+    def show(self, activity: Activity) -> None: ...
 
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
         """Asks a person about those calls of a step that need it. Raises GivenUp once somebody has to decide.
@@ -219,5 +196,5 @@ class Output(Protocol):
         ...
 
     def unseen_end(self) -> End | None:
-        """Returns the end of an answer that nobody can see anymore, or None. Raises NotShown and Stuck."""
+        """Returns the `End` of an answer that nobody can see anymore, or None. Raises NotShown and Stuck."""
         ...

@@ -1,11 +1,11 @@
-"""Builds prompts: a question's conversation with names, files and transcripts, under its channel's instructions.
+"""Builds prompts: a question's conversation with names, files and transcripts, and its channel's instructions.
 
-core/prompt.py has the order of a prompt's parts, and says why what a prompt has said is repeated by the next one.
+core/prompt.py defines the order of a prompt's parts, and explains why the next prompt repeats them.
 
-A prompt is built even if parts are missing: while the database is away, the channel's settings are read again for a few
-seconds, and then left out.
+A prompt is built even if parts are missing: while the database is unavailable, reading the channel's settings is
+retried for a few seconds, and then they are left out.
 
-A new version of an answer doesn't read what the bot answered after its question.
+The prompt for a new version of an answer leaves out what the bot answered after its question.
 """
 
 import logging
@@ -56,45 +56,36 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """The settings that prompts depend on."""
-
     system_prompt: str
     history_tokens: int
     web_search: WebSearch | None = None
-    """None: no channel may search the web."""
+    """None if no channel can search the web."""
     reads_channel: bool = False
     """Whether a bare mention reads the posts before it."""
     pdf_texts: bool = False
-    """Whether a model in use doesn't take PDFs, and gets their text."""
+    """Whether a model in use doesn't accept PDFs and gets their text."""
     step_tokens: Callable[[str | None], int | None] = lambda model: None
-    """Returns the input of a request above which a channel's model costs more; None if there is none."""
+    """Returns the input size above which requests to a channel's model cost more, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadFiles:
-    """What was read of a conversation's files."""
-
     messages: Sequence[PromptMessage]
     """The conversation, each message with the contents of its files."""
     new: Sequence[OpenedFile] = ()
-    """The files that came since the last answer."""
+    """The files that are new since the last answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Instructions:
-    """The system prompt of an answer."""
-
     text: str
     origins: Origins
-    """Whose words these are."""
     version: str
-    """Identifies what admins and the channel wrote of it."""
+    """Identifies the parts that admins and the channel wrote."""
 
 
 @dataclass(frozen=True)
 class PromptBuilder:
-    """Builds the prompts of conversations."""
-
     conversation: ConversationSource
     settings: PromptSettings
     estimate: TokenEstimate
@@ -110,8 +101,8 @@ class PromptBuilder:
     ) -> BuiltPrompt:
         """Builds the prompt for an answer: instructions, conversation, files and notes, cut to fit the window.
 
-        `tools`: what the model may call. `show` is told what is heard of recordings. `window_tokens`: what the model
-        takes, if it has refused a longer prompt.
+        `tools`: what the model can call. `show` receives the speech in recordings. `window_tokens`: what the model
+        accepts, if it has refused a longer prompt.
 
         The files' contents count as used memory until `memory` closes.
         """
@@ -122,7 +113,7 @@ class PromptBuilder:
         conversation, zone = await self._conversation(job, marks, reads_posts=reads_posts)
         note = await self.conversation.note(job, self._lines(job, tools, zone, reads_posts=reads_posts))
         instructions = self._instructions(job, channel, tools)
-        # Where conversations are short, memories have less room, too.
+        # Where conversations are short, memories also have less room.
         limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
         memories = await self.conversation.memories(job.question, marks, self.estimate.tokens, limit_tokens)
         begin = _joined(marks.begin, memories.text)
@@ -137,7 +128,7 @@ class PromptBuilder:
         continued: Sequence[PromptMessage] = prompts.with_notes(read_files.messages, note, marks)
         if so_far := kept_text(job):
             continued = prompts.with_continuation(continued, so_far, job.so_far_origins)
-        # It takes the place of the PDF only when the model is asked.
+        # The text replaces the PDF only when the model is asked.
         media = [media for message in continued for media in message.media] if self.settings.pdf_texts else []
         instead = (medium.alternative.text for medium in media if medium.alternative)
         room_tokens -= sum(map(self.estimate.tokens, instead))
@@ -158,7 +149,7 @@ class PromptBuilder:
         return BuiltPrompt(prompt, channel.model, instructions.version, *told)
 
     def _below_step(self, prompt: Prompt, model: str | None) -> tuple[Prompt, tuple[str, ...]]:
-        """Returns the prompt with texts in place of PDFs whose pages would raise its price, and their names."""
+        """Returns the prompt with text instead of PDFs whose pages would raise its price, and those PDFs' names."""
         media = [media for turn in prompt.turns for media in turn.media]
         if not any(map(_has_pages, media)):
             # Most prompts have none, and prices are looked up in a large table.
@@ -171,8 +162,8 @@ class PromptBuilder:
         return without_media(prompt, lambda media: media in kept or not _has_pages(media))
 
     def _taken_tokens(self, answer: Answer, tools: Offered, note: Note) -> int:
-        """Returns the tokens that a request needs beside its system prompt and the conversation."""
-        # What earlier attempts left comes with their steps (core/steps.py).
+        """Returns the tokens that a request needs besides its system prompt and conversation."""
+        # Text that earlier attempts left is sent with their steps (core/steps.py).
         left = answer.text[len(kept_text(answer.job)) :]
         left_tokens = self.estimate.tokens(left) if left else 0
         return self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(note.text) + left_tokens
@@ -180,7 +171,7 @@ class PromptBuilder:
     def _instructions(self, job: Job, channel: ChannelSettings, tools: Offered) -> _Instructions:
         system = channel.system_prompt or self.settings.system_prompt
         length = prompts.length_rule(system, channel.length)
-        # In a channel, its creator may have written the instructions, who need not be an admin of Typist.
+        # A channel's creator, who might not be a Typist admin, can have written its instructions.
         is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
         return _Instructions(
             prompts.instructions(system, channel.length, has_tools=bool(tools.definitions)),
@@ -189,9 +180,9 @@ class PromptBuilder:
         )
 
     def is_shorter_for(self, window_tokens: int | None, *, has_results: bool) -> bool:
-        """Returns whether a prompt for this window has less of the conversation than one as of now.
+        """Returns whether a prompt for this window would have less of the conversation than the current one.
 
-        `has_results`: it also has results of tools, which take what room is left.
+        `has_results`: it also contains tool results, which use the remaining room.
         """
         limit_tokens, known_tokens = self.settings.history_tokens, self.estimate.window_tokens
         if window_tokens is None or self.estimate.window_with(window_tokens) == known_tokens:
@@ -200,12 +191,12 @@ class PromptBuilder:
         return is_less or has_results
 
     async def _channel(self, question: Question) -> ChannelSettings:
-        """Returns the settings of a question's channel. Without the database, it has none of its own."""
+        """Returns the settings of a question's channel, or none of its own if the database is unavailable."""
         found = await try_again(lambda: self.conversation.channel(question), self.clock, "channel settings not read")
         return found or ChannelSettings()
 
     async def reads_posts_before(self, question: Question) -> bool:
-        """Whether the prompt has a channel's last posts: the question begins a thread, and is a bare mention."""
+        """Returns whether the prompt has a channel's last posts: the question starts a thread and is a bare mention."""
         is_new = question.begins_thread and not question.thread.in_direct_message
         has_more = question.files or question.attached.strip()
         return (
@@ -219,7 +210,7 @@ class PromptBuilder:
     async def _conversation(
         self, job: Job, marks: Marks, *, reads_posts: bool
     ) -> tuple[list[PromptMessage], ZoneInfo | None]:
-        """Returns the conversation with names and times, and the asker's time zone, if that is known."""
+        """Returns the conversation with names and times, and the asker's time zone if known."""
         question, me = job.question, self.conversation.me
         read = await self.conversation.read(job, posts_before=reads_posts)
         # The model must not see earlier versions of this answer.
@@ -230,7 +221,7 @@ class PromptBuilder:
         return prompts.with_times(named, people.zones, marks), people.zones.get(question.user_id)
 
     def _lines(self, job: Job, tools: Offered, zone: ZoneInfo | None, *, reads_posts: bool) -> list[str]:
-        """Returns what we say about the question alone: a rule for a bare mention, missing tools, and the time."""
+        """Returns our lines about the question: a rule for a bare mention, missing tools, and the time."""
         late = prompts.late_time(job.question.ts, job.asked_at, self.clock.now())
         now = prompts.moment(prompts.local_time(late, zone), zone.key if zone else prompts.UNKNOWN_ZONE) if late else ""
         bare = prompts.BARE_MENTION_RULE if reads_posts else ""
@@ -244,7 +235,7 @@ class PromptBuilder:
         room_tokens: int,
         show: Callable[[Activity], None],
     ) -> ReadFiles:
-        """Returns a conversation with its files' contents, and records what was heard in those that are new."""
+        """Returns a conversation with its files' contents, and records the speech in new files."""
         conversation, job = with_linked_canvases(shared), answer.job
         if not any(message.files for message in conversation):
             return ReadFiles(conversation)
@@ -262,7 +253,7 @@ class PromptBuilder:
 
 
 def _has_pages(media: Media) -> bool:
-    """Returns whether it is a PDF whose text can stand in place of its pages."""
+    """Returns whether a file is a PDF whose text can replace its pages."""
     return media.alternative is not None and media.alternative.pages > 0
 
 
