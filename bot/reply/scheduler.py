@@ -1,9 +1,10 @@
 """Sends the most urgent call of all live replies, whenever the pace allows one.
 
-The approach: level-triggered edits ----------------------------------- Nothing pushes text at Slack. A `Reply`
-(reply/reply.py) tracks what Slack should show and what it shows, and `next_call()` is the difference. The scheduler
-never stores a call. It requests one at the moment when one can be sent, so the call always carries the newest text.
-Therefore:
+The approach: level-triggered edits
+-----------------------------------
+Nothing pushes text at Slack. A `Reply` (reply/reply.py) tracks what Slack should show and what it shows, and
+`next_call()` is the difference. The scheduler never stores a call. It requests one at the moment when one can be sent,
+so the call always carries the newest text. Therefore:
 
 - no queue builds up while Slack is slow: a hundred deltas become one edit;
 - a failed call needs no bookkeeping: it isn't recorded as shown, so the next call covers it;

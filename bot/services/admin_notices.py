@@ -1,6 +1,6 @@
-"""What Typist tells its admins by itself, in direct messages: each thing once, over all processes and restarts.
+"""Direct messages that Typist sends to its admins by itself: each notice once, across all processes and restarts.
 
-What is so is compared with what admins were told, again and again. The outbox sends what they don't know yet.
+The current state is repeatedly compared with the notices that admins have received. The outbox sends the new ones.
 """
 
 import logging
@@ -19,42 +19,42 @@ from bot.store.notifications import Notifications
 
 LOOK_S = 5.0
 CALM_S = 300.0
-"""A model that refused a request less than this ago doesn't count as answering again."""
+"""A model that refused a request more recently than this doesn't count as answering again."""
 CONFIRM_S = 180.0
-"""How long too many connections have to be there. Those of a process that was killed count for a while."""
+"""How long there must be too many connections, because those of a killed process count for a while."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class AdminNotices:
-    """Tells each Typist admin a thing once, and once that it is over."""
+    """Sends each Typist admin a notice once, and once more when it no longer applies."""
 
     notifications: Notifications
     team_id: str
     admins: Collection[str]
 
     async def give(self, notice: str, sentence: str) -> None:
-        """Has the admins told who don't know of `notice` yet. Raises StoreError."""
+        """Sends `notice` to the admins who haven't received it yet. Raises StoreError."""
         message = notification(sentence)
         await self.notifications.add(self.team_id, *(Notification(one, notice, message) for one in sorted(self.admins)))
 
     async def end(self, notice: str, sentence: str) -> bool:
-        """Has the admins who know of `notice` told that it is over. Raises StoreError.
+        """Tells the admins who received `notice` that it no longer applies. Raises StoreError.
 
-        Returns False if one of them may just be told of it: then call this again.
+        Returns False if one of them might be receiving it right now: then call this again.
         """
         message = notification(sentence)
         over = [Notification(admin, notice, message) for admin in sorted(self.admins)]
         return all([await self.notifications.end(self.team_id, one) for one in over])
 
     async def withdraw(self, notice: str) -> None:
-        """Has admins told of `notice` when it is given again, although they aren't told that it is over."""
+        """Lets admins be told of `notice` when it is given again, without telling them that it no longer applies."""
         for admin in sorted(self.admins):
             await self.notifications.withdraw(self.team_id, admin, notice)
 
     async def know(self, notice: str) -> bool:
-        """Returns whether all admins know of `notice`, or will."""
+        """Returns whether all admins have received `notice` or will."""
         return all([await self.notifications.is_known(self.team_id, admin, notice) for admin in self.admins])
 
 
@@ -62,7 +62,7 @@ class AdminNotices:
 class ModelRefusals:
     """Tells admins once that a vendor refuses the key or has no credit left, and once that it answers again.
 
-    A vendor may refuse one model and answer with another. So it answers again once no model in use is refused.
+    A vendor can refuse one model and answer with another, so it answers again once no model in use is refused.
     """
 
     admins: AdminNotices
@@ -70,12 +70,12 @@ class ModelRefusals:
     """The models in use, as vendor/model."""
     clock: Clock
     _last: dict[str, EndReason | None] = field(default_factory=dict, init=False)
-    """The last refusal of each model that this process asked; None if it answered since."""
+    """The last refusal of each model that this process asked, or None if it has answered since."""
     _refused_at: dict[str, float] = field(default_factory=dict, init=False)
     _to_tell: set[str] = field(default_factory=set, init=False)
 
     def on_result(self, model: str, failure: EndReason | None) -> None:
-        """Notes that a model began to answer, or failed. Other failures say nothing about the key or the credit."""
+        """Records that a model began to answer, or failed. Other failures say nothing about the key or the credit."""
         if failure in texts.models.REFUSALS:
             self._refused_at[model] = self.clock.monotonic()
         elif failure is not None:
@@ -85,7 +85,7 @@ class ModelRefusals:
             self._to_tell.add(model)
 
     async def look(self) -> None:
-        """Tells the admins what they don't know yet. Raises StoreError."""
+        """Sends the admins the notices that they haven't received yet. Raises StoreError."""
         for model in sorted(self._to_tell):
             last = self._last[model]
             is_told = await (self._answers(model) if last is None else self._is_refused(model, last))
@@ -114,24 +114,25 @@ class ModelRefusals:
 
 @dataclass(eq=False)
 class OtherConnections:
-    """Warns if the app has more connections to Slack than the processes of this database: Slack deals events to all.
+    """Warns if the app has more Slack connections than this database has processes, since Slack sends events to all.
 
-    Slack's hello says how many there are. A connection that was renewed, or whose process was killed, may count for a
-    while. So there is a fault only if a hello says the same CONFIRM_S later, for which a connection is renewed.
+    Slack's hello reports the number of connections. A connection that was renewed, or whose process was killed, can
+    count for a while. So it is a fault only if a hello reports the same CONFIRM_S later, for which a connection is
+    renewed.
     """
 
     counted: Callable[[], tuple[int, float]]
     recount: Callable[[], None]
-    """Both as in Sockets."""
+    """Both work as in Sockets."""
     living: Callable[[], Awaitable[Sequence[str]]]
-    """Returns the names of the processes of this database."""
+    """Returns the names of this database's processes."""
     admins: AdminNotices
     clock: Clock
     _suspected_at: float = field(default=math.inf, init=False)
     _asked_at: float = field(default=-math.inf, init=False)
 
     async def look(self) -> None:
-        """Compares the two numbers, and tells of a fault once a day. Raises StoreError."""
+        """Compares the two numbers, and reports a fault once a day. Raises StoreError."""
         now, (count, counted_at) = self.clock.monotonic(), self.counted()
         if count <= CONNECTIONS or count <= CONNECTIONS * len(await self.living()):
             self._suspected_at = math.inf
@@ -149,7 +150,7 @@ class OtherConnections:
 
 
 async def look_often(looks: Sequence[Callable[[], Awaitable[None]]], clock: Clock) -> None:
-    """Makes the looks every LOOK_S, until canceled."""
+    """Runs the checks every LOOK_S, until canceled."""
     while True:
         await clock.sleep(LOOK_S)
         for look in looks:

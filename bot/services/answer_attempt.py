@@ -282,7 +282,7 @@ class AnswerAttempt:
         return bool(self.answer.kept.strip())
 
     def counted(self, end: End) -> End:
-        """Returns the end with the attempt's model, times and usage, estimated if the vendor reported no valid count."""
+        """Returns the end with the attempt's model, times and usage, estimated if the vendor reported no valid one."""
         usage, is_reported = end.usage, end.usage is not None and end.usage.has_tokens
         if self.step is not None:
             reported, estimated = usage or Usage(), self.step.estimated

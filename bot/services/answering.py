@@ -11,9 +11,10 @@
 4. The reply is finished. This returns when Slack shows the whole text or never will.
 5. The end is recorded, however long the database is unavailable. The outbox shows whatever Slack rejected.
 
-How an attempt ends ------------------- Every attempt that ends the answer has one `End`, which is recorded before
-readers see it. `_ask` creates it from any outcome of step 3: a completion, a model error, a used-up cap, a deleted
-reply, a stop.
+How an attempt ends
+-------------------
+Every attempt that ends the answer has one `End`, which is recorded before readers see it. `_ask` creates it from any
+outcome of step 3: a completion, a model error, a used-up cap, a deleted reply, a stop.
 
 All other attempts are given up (`Phase`) and leave Slack unchanged. Another attempt continues: at once, once a person
 has approved a call, once Slack accepts the bot token again, or in another process. If that process already has the job,
@@ -25,10 +26,11 @@ moment would leave a job that nothing ends.
 
 An unexpected error ends the job as INTERNAL_ERROR, and the outbox shows that. The job is never left running.
 
-Usage ----- Vendors report usage with the completion. The usage of an attempt without a completion is estimated, from
-the moment the model is asked. A request that failed before its first word isn't counted, unless such failures are
-charged (EndReason.is_charged_without_text).
-"""
+Usage
+-----
+Vendors report usage with the completion. The usage of an attempt without a completion is estimated, from the moment the
+model is asked. A request that failed before its first word isn't counted, unless such failures are charged
+(EndReason.is_charged_without_text)."""
 
 import asyncio
 import logging

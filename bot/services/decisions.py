@@ -1,7 +1,7 @@
-"""Decisions: a person decides about what awaits them (bot/core/awaited.py), and it continues.
+"""Decisions: a person decides on something that awaits them (bot/core/awaited.py), and it continues.
 
-A person decides by a button below the answer, in the modal with a call's arguments, or with a sign-in at a server. All
-is checked again each time: a modal may have been open for hours, and its values could be anybody's.
+A person decides with a button below the answer, in the modal with a call's arguments, or by signing in to a server.
+Everything is checked again each time: a modal might have been open for hours, and its values can be forged.
 """
 
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Decisions:
-    """Takes what people decide, and continues what awaited it."""
+    """Records people's decisions, and continues what was waiting for them."""
 
     stores: Stores
     workspace: Workspace
@@ -49,7 +49,7 @@ class Decisions:
         arguments: Mapping[str, Any] | None = None,
         always: bool = False,
     ) -> str:
-        """Records what a person decided and continues what awaited it; returns why it doesn't, "" if it does.
+        """Records a person's decision and continues what awaited it; returns why it can't, or "".
 
         `arguments`: those of an EDITED call. `always`: its tool needs no more approvals in the channel. Raises
         StoreError.
@@ -71,26 +71,26 @@ class Decisions:
                 return await self.schedules.resume_after_sign_in(schedule)
 
     async def decide(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Decides about the calls that a button names. What the last one leaves to do is said."""
+        """Decides on the calls of a button. The response says what is left to decide."""
         press, answer = pressed.press, pressed.answer
         decision, always = DECISIONS[press.action], press.action is ReplyAction.ALLOW_ALWAYS
         problems = [await self.proceed(one, decision, press.user_id, always=always) for one in pressed.named]
         if problem := pressed.problem or problems[-1]:
             return ActionResponse(problem)
         sentences = [texts.approvals.ALWAYS_ALLOWED] if always else []
-        # The model goes on only after the last decision.
+        # The model continues only after the last decision.
         if any(call.state is CallState.ASKED for call in await self.stores.approvals.shown(answer.job_id)):
             sentences.append(texts.approvals.OTHERS_WAIT)
         return ActionResponse(" ".join(sentences)) if sentences else None
 
     async def choose(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Asks what a person has chosen below an answer."""
+        """Asks the question that a person has chosen below an answer."""
         [choice] = pressed.named
         problem = await self.proceed(choice, Decision.APPROVED, pressed.press.user_id)
         return ActionResponse(problem) if problem else None
 
     async def show_arguments(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Shows a call's arguments in a modal, in which those who may approve the call can do so, and edit texts."""
+        """Shows a call's arguments in a modal, where people who can approve the call can do so and edit texts."""
         press, awaited = pressed.press, pressed.call
         admins = self.presses.access_control.admins
         ask = awaited.ask(is_admin=press.user_id in admins)
@@ -106,7 +106,7 @@ class Decisions:
         return None
 
     async def approve_edited(self, user_id: str, edited: EditedCall) -> str | Mapping[str, str]:
-        """Approves a call with the texts that a person submitted; returns why not, "" if it is approved.
+        """Approves a call with the texts that a person submitted; returns why it can't, or "".
 
         Only texts that the modal would offer are changed. Raises StoreError.
         """

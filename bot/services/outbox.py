@@ -1,7 +1,7 @@
-"""The outbox's worker: makes the Slack calls that aren't part of a live reply, each at least once (core/outbox.py), and
-sends notifications (services/notifications.py).
+"""The outbox's worker: makes Slack calls that aren't part of a live reply, each at least once (core/outbox.py).
 
-It also looks each second whether a schedule is due: then the run's post is such a call (bot/store/schedules.py).
+It also sends notifications (services/notifications.py), and checks every second whether a schedule is due: the run's
+post is then such a call (bot/store/schedules.py).
 """
 
 import asyncio
@@ -37,7 +37,7 @@ AT_ONCE = 20
 AWAY_S = 5.0
 """The pause after a failed check."""
 DECISIONS_WITHIN_S = 5.0
-"""Decisions are shown no later, because the job isn't claimed meanwhile."""
+"""Time limit for showing decisions, because the job isn't claimed meanwhile."""
 
 Entry = TypeVar("Entry", bound=OutboxEntry | DueNotification, contravariant=True)
 Found = TypeVar("Found")
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 class Entries(Protocol[Entry]):
-    """What hands out entries, and records what became of each."""
+    """Hands out entries, and records the outcome of each."""
 
     async def complete(self, entry: Entry) -> None: ...
 
@@ -60,10 +60,10 @@ class Outbox:
     stores: Stores
     workspace: Workspace
     admins: Collection[str]
-    """Ids of the Typist admins, who may always allow a tool."""
+    """IDs of the Typist admins, who can always allow a tool."""
     notifier: Notifier
     writers: Mapping[str, Writer]
-    """What writes notifications, by their kind."""
+    """Functions that write notifications, by kind."""
     canvas_writer: CanvasWriter
     question_posts: QuestionPosts
     runs: ScheduledRuns
@@ -71,7 +71,7 @@ class Outbox:
     _looks: set[asyncio.Task[bool]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
-        """Runs entries until canceled; another process repeats those that are under way then."""
+        """Runs entries until canceled; another process repeats those in progress at that time."""
         try:
             while True:
                 await self.stores.clock.sleep(LOOK_S if await self._begin() else AWAY_S)
@@ -82,22 +82,22 @@ class Outbox:
             await asyncio.gather(*under_way, return_exceptions=True)
 
     def look_now(self) -> None:
-        """Has entries that were just added done without waiting for the next look."""
+        """Starts newly added entries without waiting for the next check."""
         look = asyncio.create_task(self._begin())
         self._looks.add(look)
         look.add_done_callback(self._looks.discard)
 
     async def end(self, within_s: float) -> None:
-        """Waits for the entries that are under way."""
+        """Waits for the entries in progress."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await asyncio.gather(*self._looks)
                 await asyncio.gather(*map(asyncio.shield, self._running))
 
     async def _begin(self) -> bool:
-        """Starts a task for each entry that is due; returns False if the database is away.
+        """Starts a task for each entry that is due; returns False if the database is unavailable.
 
-        Starts none while Slack refuses the token: each call would be refused.
+        Starts none while Slack refuses the token, because every call would be refused.
         """
         free = AT_ONCE - len(self._running)
         if free <= 0 or self.workspace.token_refused():
@@ -120,7 +120,7 @@ class Outbox:
         task.add_done_callback(self._running.discard)
 
     async def _looked(self, what: str, look: Callable[[], Awaitable[Found]]) -> Found | None:
-        """Returns what a look finds; None if it fails."""
+        """Returns what a check finds, or None if it fails."""
         try:
             return await look()
         except StoreError as error:
@@ -145,9 +145,9 @@ class Outbox:
             log.error("%s: outcome not recorded, retrying: %s", entry, trace_of(error))
 
     async def _try(self, entry: OutboxEntry | DueNotification) -> float | None:
-        """Returns the wait before the next try, None if the entry needs none.
+        """Returns the wait before the next try, or None if the entry needs none.
 
-        Slack's own calls end sooner than TRY_WITHIN_S, so a try that takes longer has waited for the rate limits.
+        Slack calls end sooner than TRY_WITHIN_S, so a try that takes longer has waited for the rate limits.
         """
         had_no_turn = False
         try:
@@ -173,11 +173,10 @@ class Outbox:
         return wait_s(entry.tries, had_no_turn=had_no_turn)
 
     async def _do(self, entry: OutboxEntry | DueNotification) -> None:
-        """Makes an entry's calls."""
         until = self.stores.clock.monotonic() + TRY_WITHIN_S
 
         def in_time() -> bool:
-            """A process that was paused meanwhile sends nothing, because another one has made the call."""
+            """Returns False after the process was paused, because another process has made the call."""
             return self.stores.clock.monotonic() < until
 
         if isinstance(entry, DueNotification):
@@ -192,7 +191,7 @@ class Outbox:
                 await self.canvas_writer.write(entry, in_time)
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
-        """Has a reply show what follows from its record."""
+        """Updates a reply to match its record."""
         match entry.shows:
             case Shows.NOTHING:
                 await self.workspace.outbox_sender.delete(entry)
@@ -210,24 +209,24 @@ class Outbox:
                 await self._show_end(entry, until)
 
     async def _clear_beside(self, entry: OutboxEntry) -> None:
-        """Deletes what was shown beside a reply that is gone."""
+        """Deletes the messages beside a reply that is gone."""
         await self.canvas_writer.delete(entry)
         gone = replace(entry, stale=entry.beside)
         await show_beside(self.stores, self.workspace, gone, None, BESIDE_ROLES)
 
     async def _mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> None:
-        """Mentions the asker if that is due, and deletes what isn't true any more of the messages beside the reply."""
+        """Mentions the asker if that is due, and deletes outdated messages beside the reply."""
         wanted = None
         if entry.mention_at is not None and entry.waits_until is None:
             wanted = ready(entry)
         elif entry.mention_at is not None and (job := await self.stores.outbox.job_awaiting_approval(entry)):
             wanted = still_asks(entry, kinds_of(job.steps[-1].calls, None))
-        # The link of a canvas is the canvas writer's, as long as there is an answer.
+        # While there is an answer, the canvas writer handles the link of its canvas.
         roles = BESIDE_ROLES if entry.shows is Shows.NOTHING else MENTION_ROLES
         await show_beside(self.stores, self.workspace, entry, wanted, roles, in_time)
 
     async def _show_end(self, entry: OutboxEntry, until: float) -> None:
-        """Shows an ended answer as its record says, in the reply's messages, and nothing beside them."""
+        """Shows an ended answer as recorded, in the reply's messages, and deletes extra messages."""
         job = await self.stores.outbox.unshown_end(entry)
         if job is None or job.record is None or (end := job.record.end) is None:
             return
@@ -243,9 +242,9 @@ class Outbox:
             raise NotShown
 
     async def _show_decisions(self, entry: OutboxEntry) -> None:
-        """Shows which calls are decided in a reply that asks about others, and decisions that come meanwhile.
+        """Shows decided calls in a reply that asks about others, including decisions that arrive meanwhile.
 
-        That is tried once: the last decision ends it anyway.
+        This is tried once, because the last decision ends the reply anyway.
         """
         until = self.stores.clock.monotonic() + DECISIONS_WITHIN_S
         shown = None

@@ -172,7 +172,7 @@ class ThreadStatuses:
         return self._statuses.get((thread.channel_id, thread.thread_ts or ""))
 
     def _changed(self, thread_status: _ThreadStatus, delay_s: float) -> None:
-        """Schedules sending the status in `delay_s`, unless a call is due sooner."""
+        """Sends the status in `delay_s`, unless a call is due sooner."""
         if thread_status.sending:
             thread_status.delay_s = min(thread_status.delay_s, delay_s)
         else:
@@ -197,7 +197,7 @@ class ThreadStatuses:
             thread_status.tried.set()
 
     async def _update(self, thread_status: _ThreadStatus) -> None:
-        """Sends the wanted status and schedules the next call. A failed removal isn't repeated: it expires anyway."""
+        """Sends the wanted status and plans the next call. A failed removal isn't repeated, as statuses expire."""
         status = thread_status.wanted
         thread_status.confirmed = ""
         thread_status.may_show = status

@@ -1,10 +1,10 @@
-"""Presses of the buttons below a reply: which answer and what else each is about, and who may make it.
+"""Clicks on the buttons below a reply: which answer and object each is about, and who may make it.
 
-A press carries values that anybody can forge. So the answer is looked up in the database by the button's message, and
-what the button names is looked up in that answer.
+A click carries values that anyone can forge. So the answer is looked up in the database by the button's message, and
+the object of the button is looked up in that answer.
 
-A press is answered through its response_url, which reaches people who aren't members of the channel and counts against
-no budget.
+The response goes to the response_url, which reaches people who aren't members of the channel and counts against no
+budget.
 """
 
 import logging
@@ -27,27 +27,27 @@ from bot.store import Stores
 log = logging.getLogger(__name__)
 
 DOUBLE_PRESS_S = 2.0
-"""Two presses within this time are one: after a stop, Continue or Regenerate may stand where Stop was, in whichever
-order the buttons are, and a person who saw no effect yet presses again."""
+"""Two clicks within this time are one: after a stop, Continue or Regenerate can appear where Stop was, in any order of
+buttons, and a person who saw no effect yet clicks again."""
 LOOK_AGAIN_S = 0.2
 LOOKS_FOR_RECORD = 8
-"""How often a press looks for a record that comes a moment after what is shown. Slack waits three seconds for it."""
+"""How often a click looks for a record that is written a moment after it is shown. Slack waits three seconds for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PressedAnswer:
-    """The answer below which a person has pressed a button, as they may now."""
+    """The answer below which a person has clicked a button, with their current rights."""
 
     press: Press
     answer: AnswerRecord
     named: tuple[Named, ...] = ()
-    """What awaits the person by the values of the button."""
+    """The pending objects that the button's values refer to."""
     problem: str = ""
-    """Why nothing awaits them by the last value."""
+    """Why nothing awaits the person for the last value."""
 
     @property
     def call(self) -> AwaitedCall:
-        """The call that the button names, for buttons that name one."""
+        """The button's call, for buttons that refer to one."""
         [named] = self.named
         assert isinstance(named, AwaitedCall)
         return named
@@ -55,19 +55,19 @@ class PressedAnswer:
 
 @dataclass(frozen=True)
 class Presses:
-    """Judges presses, and shows people the outcome that the reply doesn't show."""
+    """Checks clicks, and shows people the outcomes that the reply doesn't show."""
 
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
 
     def of_modal(self, action: ReplyAction, user_id: str, place: ApprovalPlace) -> Press:
-        """Returns a submitted modal as the press of the button that opened it."""
+        """Returns a submitted modal as a click on the button that opened it."""
         thread = ThreadKey(self.workspace.me.team_id, place.channel_id, place.thread_ts)
         return Press(action, thread, place.message_ts, user_id, place.value, in_modal=True)
 
     async def respond(self, press: Press, effect: Awaitable[ActionResponse | None]) -> None:
-        """Awaits the effect of a press, and shows the presser its response, or that it failed."""
+        """Awaits the effect of a click, and shows the person the response or that it failed."""
         try:
             response = await effect
         except (StoreError, RateLimited, Refused) as error:
@@ -78,10 +78,10 @@ class Presses:
             await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def judge(self, press: Press) -> PressedAnswer | str:
-        """Returns what a press is about, or the sentence that refuses it; "" for a double press.
+        """Returns the answer and object of a click, or the sentence that refuses it; "" for a double click.
 
-        A message, and the last buttons of an answer, are shown a moment before they are on record, so that is waited
-        for. Raises StoreError.
+        A message, and the last buttons of an answer, are shown a moment before they are recorded, so this waits for the
+        record. Raises StoreError.
         """
         pressed_at, admins = self.stores.clock.now(), self.access_control.admins
         for look in range(LOOKS_FOR_RECORD):
@@ -107,7 +107,7 @@ class Presses:
         return PressedAnswer(press, answer, tuple(named), sentence or "") if named else sentence or ""
 
     async def _denial(self, press: Press, answer: AnswerRecord, named: Named | None = None) -> str | None:
-        """Returns why a person may not see or decide what an answer's models call, or choose: they need access now."""
+        """Returns why a person may not see or decide on an answer's calls, or choose: they need access now."""
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
         if press.action is ReplyAction.CHOOSE:
             return await self.access_control.denial(as_theirs, is_press=True)
@@ -120,10 +120,10 @@ class Presses:
 
 
 def _is_double(press: Press, pressed_at: float, answer: AnswerRecord) -> bool:
-    """Whether a press came as an answer was stopped: its buttons stand where Stop was.
+    """Returns whether a click came just as an answer was stopped, when its buttons replaced Stop.
 
-    Compared with the record, because another process may have received Stop. A record of a clock that was set back
-    since makes no button useless.
+    Compared with the record, because another process might have received Stop. A record from a clock that was set back
+    since doesn't disable any button.
     """
     if press.action in (ReplyAction.STOP, ReplyAction.SIGN_IN) or answer.state.is_live:
         return False

@@ -1,6 +1,6 @@
-"""Quotas: usage is reserved before a model is asked, people are warned before a cap is reached, and admins set caps.
+"""Quotas: reserves usage before a model is asked, warns people before a cap is reached, and lets admins set caps.
 
-Typist admins see and set caps in App Home and in a channel's settings, and get a notice when much of one is used.
+Typist admins see and set caps in App Home and in a channel's settings, and are notified when much of a cap is used.
 """
 
 import asyncio
@@ -52,30 +52,30 @@ from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 ROOM_POLL_S = 0.5
-"""How often to check whether answers under way have left room below a cap."""
+"""How often to check whether running answers have left room below a cap."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Quota:
-    """Reserves usage below the caps, and reports the remaining quota. `models`: all that may answer."""
+    """Reserves usage below the caps, and reports the remaining quota. `models`: all models that may answer."""
 
     stores: Stores
     notifier: Notifier
     caps: tuple[Cap, ...]
-    """The caps of the settings, which hold where admins have set no others."""
+    """The caps from the settings, which apply if admins have set no others."""
     models: tuple[str, ...]
     max_output_tokens: int
     prices: ModelPrices
     _lines: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
-    """One lock for each cap that answers wait for, so that only the first of them polls. The last one drops it."""
+    """A lock for each cap that answers wait for, so that only the first of them polls. Dropped with the last one."""
     _background: Background = field(default_factory=Background, init=False)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
         """Waits until all caps leave room for the answer; raises CapReached if one is used up.
 
-        If the rest is reserved for answers under way, it waits until they leave some.
+        If the rest is reserved for running answers, it waits until they release some.
         """
         if job.question.schedule is not None:
             await self._check_schedule(job)
@@ -92,7 +92,7 @@ class Quota:
             raise CapReached(cap_reached_text(check.reached, self.stores.clock.now()))
 
     async def _check_schedule(self, job: Job) -> None:
-        """Raises CapReached if a schedule's run has used up what the schedule allows."""
+        """Raises CapReached if a schedule's run has used up the schedule's allowance."""
         schedules, clock = self.stores.schedules, self.stores.clock
         run = await insist(lambda: schedules.run(job.id), clock, "schedule not read")
         if run is None:
@@ -106,9 +106,9 @@ class Quota:
             raise CapReached(texts.schedules.schedule_used_up(schedule.day_tokens, in_day=True))
 
     def warn(self, question: Question) -> None:
-        """Tells the asker, in the background and once in a period, that most of a cap is used.
+        """Tells the asker, in the background and once per period, that most of a cap is used.
 
-        As a part of the answer's attempt it would be canceled by the next heartbeat, because the job has ended.
+        Within the answer's attempt, the next heartbeat would cancel it, because the job has ended.
         """
         self._background.start(self._warn(question), f"user {question.user_id} is not warned about a quota")
 
@@ -132,18 +132,18 @@ class Quota:
         return caps, await self.stores.usage.used(scope_ids, {cap.window for cap in caps}) if caps else {}
 
     async def count(self, question: Question, tokens: int, cost_usd: float) -> None:
-        """Counts what was used before a message of the thread became a question, however long that takes."""
+        """Records usage from before a message of the thread became a question, however long that takes."""
         used = Amount(tokens, cost_usd)
         await insist(lambda: self.stores.usage.count(question, used, self.caps), self.stores.clock, "usage not counted")
 
     def cost_usd(self, end: End) -> float | None:
-        """Returns what an end's usage has cost; None if nobody knows."""
+        """Returns the cost of an end's usage, or None if it is unknown."""
         if not (end.model and end.usage):
             return None
         return self.prices.cost_usd(end.model, end.usage, self.stores.clock.now())
 
     async def earlier_usd(self, job: Job) -> float | None:
-        """Returns what earlier attempts at this version of an answer have cost; None if nobody knows."""
+        """Returns the cost of earlier attempts at this version of an answer, or None if it is unknown."""
         if job.attempts == 1:
             return 0.0
         try:
@@ -153,7 +153,7 @@ class Quota:
             return None
 
     async def personal_use(self, team_id: str, user_id: str, channel_id: str = "") -> UsageToDate:
-        """Returns a person's usage today and this month, with the caps that hold in a channel, or "" for anywhere.
+        """Returns a person's usage today and this month, with the caps that apply in a channel, or "" for anywhere.
 
         Raises StoreError.
         """
@@ -171,7 +171,7 @@ class Quota:
         )
 
     def most(self, input_tokens: int, web_searches: int, effort: Effort) -> Amount:
-        """Returns the most that an answer may use: with the most expensive model, which caches the whole prompt."""
+        """Returns an answer's maximum possible usage: with the most expensive model, and caching the whole prompt."""
         input_tokens += SEARCH_RESULT_TOKENS if web_searches else 0
         more_tokens = LONGER_THINKING_TOKENS - THINKING_TOKENS if effort is Effort.THOROUGH else 0
         usage = Usage(input_tokens, self.max_output_tokens + more_tokens, 0, input_tokens, web_searches)
@@ -185,18 +185,18 @@ def _scope_ids(question: Question) -> ScopeIds:
 
 @dataclass(frozen=True)
 class CapSettings:
-    """Shows and saves the caps of one owner. `open` raises RateLimited and Refused, the others StoreError."""
+    """Shows and saves the caps of one owner. `open` raises RateLimited and Refused, the other methods StoreError."""
 
     stores: Stores
     workspace: Workspace
     defaults: tuple[Cap, ...]
-    """The caps of the settings, which hold where admins have set no others."""
+    """The caps from the settings, which apply if admins have set no others."""
     unpriced: tuple[str, ...]
-    """The models in use that have no price, by the names that people read."""
+    """The models in use that have no price, by their user-facing names."""
     access_control: AccessControl
 
     async def open(self, user_id: str, trigger_id: str, owner: CapOwner) -> None:
-        """Shows an admin the modal with an owner's caps, and everybody else who may set them."""
+        """Shows an admin the modal with an owner's caps and with everyone else who can set them."""
         if user_id not in self.access_control.admins:
             sentence = self.access_control.naming_admins(texts.quotas.ONLY_ADMINS_SET_QUOTAS)
             await self.workspace.surfaces.open(trigger_id, sentence_modal(sentence, texts.quotas.QUOTAS_TITLE))
@@ -211,7 +211,7 @@ class CapSettings:
         await self.workspace.surfaces.open(trigger_id, CAPS.build(caps))
 
     async def of(self, owner: CapOwner) -> OwnerCaps:
-        """Returns the caps and the usage of the workspace, a channel or a person."""
+        """Returns the caps and usage of the workspace, a channel or a person."""
         team_id, scope = self.workspace.me.team_id, owner.scope
         return OwnerCaps(
             owner,
@@ -238,7 +238,7 @@ class CapSettings:
 
 @dataclass(frozen=True)
 class CapNotifications:
-    """Writes what Typist admins are told about caps."""
+    """Writes the notifications to Typist admins about caps."""
 
     stores: Stores
     admins: Collection[str]

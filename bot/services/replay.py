@@ -1,11 +1,11 @@
-"""Asks a recorded question again, by the code that answers questions, and shows the answer to nobody.
+"""Asks a recorded question again, using the code that answers questions, without showing the answer to anyone.
 
-The prompt has what the first one had, as far as that is still there: the conversation as Slack has it now, the recorded
-answers before the question, what was noted about the question; but today's memories and channel settings, without the
-channel's model. An answer that breaks off isn't continued. Of tools, those of servers are offered if that is wanted,
-as far as they only read, need no approval and act in nobody's own account. Their calls are on no record but the audit.
+The prompt contains what the first one did, if it still exists: the conversation as Slack has it now, the recorded
+answers before the question, and the notes about the question. Memories and channel settings are today's, without the
+channel's model. An interrupted answer isn't continued. If requested, the tools of servers are offered that only read,
+need no approval and don't use anyone's own account. Their calls are recorded only in the audit log.
 
-Slack is only read: nothing runs that would send what a reply should show. The database gets an entry in the audit.
+Slack is only read: nothing runs that would send a reply's calls. The database gets an entry in the audit log.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,18 +28,18 @@ from bot.services.transcripts import Transcription
 from bot.store.replays import Given, RecordedQuestion
 
 Spend = Callable[[Job, float], Awaitable[None]]
-"""Called right before a request, with the most dollars that the answer may cost with it. Raises CapReached."""
+"""Called right before a request, with the maximum dollars that the answer can then cost. Raises CapReached."""
 Calling = Callable[[Job, RecordedCall], Awaitable[None]]
-"""Called right before a call of a tool."""
+"""Called right before a tool call."""
 
 
 @dataclass(frozen=True)
 class _ConversationThen(SlackConversation):
-    """A question's conversation as it was then. Nothing is recorded of it."""
+    """A question's conversation as it was then. Nothing about it is recorded."""
 
     then: RecordedQuestion = field(kw_only=True)
     has_prompt: bool = field(kw_only=True)
-    """Whether the replay has a system prompt, which replaces the channel's, too."""
+    """Whether the replay has a system prompt, which also replaces the channel's."""
 
     async def channel(self, question: Question) -> ChannelSettings:
         channel = replace(await super().channel(question), model=None)
@@ -57,7 +57,7 @@ class _ConversationThen(SlackConversation):
 
 @dataclass(frozen=True)
 class _Limit:
-    """Stands for all caps."""
+    """Replaces all caps."""
 
     quota: Quota
     spend: Spend
@@ -73,7 +73,7 @@ class _Limit:
 
 @dataclass
 class _Calls(InMemory):
-    """The steps and calls of an answer, of which the audit hears."""
+    """The steps and calls of an answer, which are reported to the audit log."""
 
     calling: Calling = field(kw_only=True)
 
@@ -84,7 +84,7 @@ class _Calls(InMemory):
 
 @dataclass(frozen=True)
 class _Reading:
-    """Offers only tools whose calls nobody needs to agree to."""
+    """Offers only tools whose calls need no approval."""
 
     tools: Tools
 
@@ -100,10 +100,7 @@ class _Reading:
 async def ask_again(
     answering: Answering, then: RecordedQuestion, spend: Spend, calling: Calling | None, *, has_prompt: bool
 ) -> Given:
-    """Returns the answer to a recorded question. If `spend` raises CapReached, the answer ends with that.
-
-    `calling`: None without tools.
-    """
+    """Returns the answer to a recorded question. CapReached from `spend` ends it. `calling`: None without tools."""
     quota, clock, ports = answering.quota, answering.stores.clock, answering.steps.ports
     began, channel_id = clock.monotonic(), then.job.question.thread.channel_id
     attempt = attempt_at(then.job, began)

@@ -27,13 +27,11 @@ from bot.store import Stores
 log = logging.getLogger(__name__)
 
 Effect = Callable[[PressedAnswer], Awaitable[ActionResponse | None]]
-"""What a press does. Returns the response to the presser, None if the reply shows it."""
+"""The effect of a click. Returns the response to the person, or None if the reply shows it."""
 
 
 @dataclass(frozen=True)
 class ReplyActions:
-    """Performs reply actions."""
-
     stores: Stores
     workspace: Workspace
     worker: Worker
@@ -43,13 +41,13 @@ class ReplyActions:
     stops: Stops
 
     async def pressed(self, press: Press) -> None:
-        """Performs the action, and shows the presser the outcome that the reply doesn't show."""
+        """Performs the action, and shows the person the outcome if the reply doesn't show it."""
         await self.presses.respond(press, self.press(press))
 
     async def press(self, press: Press) -> ActionResponse | None:
-        """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
+        """Performs the action. Returns the response to the person, or None if the reply shows it. Raises StoreError."""
         if press.action is ReplyAction.SIGN_IN:
-            # A schedule may await it, below which there is no answer.
+            # A schedule can await the sign-in, and then there is no answer.
             return await self.sign_in.open(press)
         pressed = await self.presses.judge(press)
         if isinstance(pressed, str):
@@ -106,7 +104,7 @@ class ReplyActions:
         return None
 
     async def _save_as_canvas(self, pressed: PressedAnswer) -> ActionResponse:
-        """Has the outbox write the answer into a canvas, if its asker still has access."""
+        """Makes the outbox write the answer into a canvas, if its asker still has access."""
         answer, press = pressed.answer, pressed.press
         if not self.workspace.canvases.may_write:
             return ActionResponse(texts.actions.CANVAS_FORBIDDEN)
@@ -116,9 +114,9 @@ class ReplyActions:
         return ActionResponse(texts.actions.CANVAS_BEGUN if will_be_made else texts.actions.CANVAS_EXISTS)
 
     async def _share_tables(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Shares the answer's tables as files in its thread, below what is there. Raises RateLimited and Refused."""
+        """Shares the answer's tables as files at the end of its thread. Raises RateLimited and Refused."""
         answer = pressed.answer
-        # Far below a second, even for an answer of the longest kind.
+        # Takes well under a second, even for the longest answer.
         files = await asyncio.to_thread(tables, answer.text, answer.question.ts)
         if not files:
             return ActionResponse(texts.actions.NO_TABLE)
@@ -142,7 +140,7 @@ class ReplyActions:
         return ActionResponse(texts.actions.THANKS_NOT_HELPED, asks_why=press.message_ts)
 
     async def _give_reason(self, pressed: PressedAnswer) -> ActionResponse:
-        """Records why an answer didn't help, and shows that in place of the question."""
+        """Records why an answer didn't help, and shows that instead of the question."""
         answer, press = pressed.answer, pressed.press
         try:
             reason = DownReason(press.value)
@@ -160,7 +158,7 @@ class ReplyActions:
         return ActionResponse(texts.approvals.TOOLS_USED, details_of(calls, names))
 
     async def _undo(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Takes back what a command or an agreement has done. Returns why not, None if the reply shows it."""
+        """Undoes the effect of a command or an agreement. Returns why it can't, or None if the reply shows it."""
         answer, press = pressed.answer, pressed.press
         memories, problems = self.stores.memories, list[str]()
         for notice in answer.end.notices if answer.end else ():

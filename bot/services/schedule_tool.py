@@ -1,7 +1,7 @@
-"""The tool by which a model proposes a schedule, a change of one, or its end, and what the asker's agreement does.
+"""The tool with which a model proposes to create, change or stop a schedule, and the effect of the asker's agreement.
 
-The asker agrees to what the card shows (bot/slack/cards.py). What people do with schedules afterwards is in
-schedules.py.
+The asker agrees to the content of the card (bot/slack/cards.py). schedules.py handles what people do with schedules
+afterwards.
 """
 
 import logging
@@ -70,7 +70,7 @@ DEFINITION = replace(
     rule=ToolRule(Permission.ASK),
 )
 
-# What the model reads of a call.
+# The texts that the model reads about a call.
 NOTHING_HERE = "Nothing is scheduled here."
 NOT_SIGNED_IN = "The asker isn't signed in to {servers}, so runs can't use an account there."
 NO_ZONE = "Slack doesn't say in which time zone the asker is. Ask them, and name it as the zone."
@@ -80,16 +80,16 @@ _WHEN = {"cron", "at"}
 
 @dataclass(frozen=True)
 class ScheduleTool:
-    """Has models propose schedules to members, and creates those that the asker agrees to."""
+    """Offers models a tool to propose schedules to members, and creates those that the asker agrees to."""
 
     stores: Stores
     workspace: Workspace
     admins: frozenset[str]
     servers: Sequence[str] = ()
-    """The MCP servers at which people may have accounts of their own."""
+    """The MCP servers at which people can have their own accounts."""
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns the tool for a person's question. No run of a schedule proposes another one."""
+        """Returns the tool for a person's question. A schedule's run can't propose another schedule."""
         user_id, (team_id, channel_id) = question.user_id, question.thread.place
         if question.schedule is not None or question.from_bot:
             return Offered()
@@ -116,7 +116,7 @@ class ScheduleTool:
         signed_in: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Mapping[str, Any] | str:
-        """Returns a proposal's arguments in one form, with its next times; or what the model reads in its place."""
+        """Returns a proposal's normalized arguments, with its next times, or a text for the model to read instead."""
         arguments = fitting(self._parameters, arguments)
         now, number, stops = self.stores.clock.now(), arguments.get("number") or 0, arguments.get("stop") is True
         if not any(arguments.values()) or (stops and not number):
@@ -131,7 +131,7 @@ class ScheduleTool:
         if not (zone or arguments.get("zone") or changed):
             return NO_ZONE
         if changed is not None and changed.user_id != user_id:
-            # Only its creator agrees to the use of an account.
+            # Only a schedule's creator can agree to the use of an account.
             arguments = {**arguments, "accounts": []}
         try:
             gap = min_gap_minutes(user_id, self.admins)
@@ -147,7 +147,7 @@ class ScheduleTool:
         return {**whole, **_as_it_is(changed)} if changed else whole
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Creates, changes or stops a schedule as its asker has agreed to. Raises StoreError."""
+        """Creates, changes or stops a schedule as its asker has agreed. Raises StoreError."""
         if (use.tool, use.definition_hash) != (SCHEDULE, DEFINITION.definition_hash):
             return CallResult.failed(NO_SUCH_TOOL)
         try:
@@ -156,7 +156,7 @@ class ScheduleTool:
             return CallResult.failed(str(unusable))
 
     async def _carry_out(self, use: ToolUse) -> CallResult:
-        """Does what the asker has agreed to; its result says that to people. Raises UnusableRule and StoreError."""
+        """Does what the asker has agreed to, and returns a result for people. Raises UnusableRule and StoreError."""
         (team_id, channel_id), user_id, now = use.question.thread.place, use.question.user_id, self.stores.clock.now()
         schedules, number = self.stores.schedules, use.arguments.get("number") or 0
         changed = await schedules.read(team_id, number) if number else None
@@ -183,7 +183,7 @@ class ScheduleTool:
 
 
 def _with_accounts(servers: Sequence[str]) -> Mapping[str, Any]:
-    """Returns the tool's parameters where people may have accounts at these servers."""
+    """Returns the tool's parameters if people can have accounts at these servers."""
     described = {
         "type": "array",
         "items": {"type": "string", "enum": list(servers)},
@@ -194,31 +194,31 @@ def _with_accounts(servers: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _completed(arguments: Mapping[str, Any], changed: Schedule | None) -> Mapping[str, Any]:
-    """Returns a proposal's arguments, with what a change leaves as it is."""
+    """Returns a proposal's arguments, completed with what a change leaves unchanged."""
     if changed is None:
         return arguments
     known, given = changed.as_proposal.arguments, {name: value for name, value in arguments.items() if value != ""}
-    # Only one of the two says when.
+    # Only one of the two defines the time.
     kept = {name: value for name, value in known.items() if name not in ("cron", "at") or not given.keys() & _WHEN}
     return {**kept, **given}
 
 
 def _as_it_is(changed: Schedule) -> Mapping[str, Any]:
-    """Returns what the card of a change says of the schedule as it is now."""
+    """Returns the current state of the schedule for the card of a change."""
     return {"number": changed.id, "before": changed.rule.in_words, "skipped_before": changed.only_if_changed}
 
 
 def _listed_for_model(here: Sequence[Schedule]) -> str:
-    """Returns what the tool's description says of a place's schedules, in our words alone.
+    """Returns the tool description's text about a place's schedules, in our words only.
 
-    Prompts of a place begin alike, so nothing in it depends on the asker.
+    Prompts for the same place begin the same, so it doesn't depend on the asker.
     """
     lines = [f"number {one.id}, {one.rule.in_words}{', paused' if one.paused else ''}" for one in here]
     return f" Scheduled here now: {'; '.join(lines)}." if lines else f" {NOTHING_HERE}"
 
 
 def _shown_to_model(here: Sequence[Schedule], names: Mapping[str, str]) -> Reading:
-    """Returns what a place's schedules do, and whose they are, as data."""
+    """Returns what a place's schedules do and who owns them, as data."""
     whose = {one.id: one_line(names.get(one.user_id, one.user_id)) for one in here}
     lines = [f"Number {one.id}, of {whose[one.id]}, {one.rule.in_words}: {one.words}" for one in here]
     return Reading(as_data("\n".join(lines), SCHEDULE, secrets.token_hex(8)) if lines else NOTHING_HERE)

@@ -1,11 +1,11 @@
-"""Runs of schedules: whether one may be posted now, and who is told if it is skipped or its schedule is paused.
+"""Runs of schedules: whether one can be posted now, and who is told if it is skipped or its schedule is paused.
 
-A run acts as the person who created its schedule. So before each post Slack is asked again: the person has access, is a
-member of the workspace and of the channel. What Slack doesn't say leaves the run to a later try. A run that uses the
-person's own accounts also needs their sign-ins.
+A run acts as the person who created its schedule. So before each post, Slack is asked again whether the person has
+access and is a member of the workspace and of the channel. If Slack doesn't answer, a later try posts the run. A run
+that uses the person's own accounts also needs their sign-ins.
 
-"Only if something changed" is a fact, not a judgment: somebody has written in the place since the last answered run.
-Nobody asks a model whether that matters, so a run without news costs nothing.
+"Only if something changed" is a fact, not a judgment: someone has written in the place since the last answered run. No
+model is asked whether that matters, so a run without news costs nothing.
 """
 
 import logging
@@ -32,14 +32,14 @@ from bot.store.accounts import Owner
 LOOKUP_S = 60.0
 """Runs of one creator within this time share a lookup."""
 CALLS_OF_RUNS = ("users.info", "chat.postMessage")
-"""Each run needs these. People who ask at the same time need them at once."""
+"""Each run needs these, and so do people who ask at the same time."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ScheduledRuns:
-    """Admits runs to be posted, and writes what people are told about those that don't come and about pauses."""
+    """Admits runs to be posted, and writes the notifications about skipped runs and pauses."""
 
     stores: Stores
     workspace: Workspace
@@ -48,14 +48,14 @@ class ScheduledRuns:
     schedules: Schedules
 
     def may_begin(self) -> int:
-        """Returns how many runs may begin in this second: one, while people have half of a minute's calls left."""
+        """Returns how many runs can begin in this second: one, while people have half of a minute's calls left."""
         spare = self.workspace.budget.spare
         return int(all(2 * spare(method) > CALLS_PER_MINUTE[method] for method in CALLS_OF_RUNS))
 
     async def admitted(self, entry: OutboxEntry) -> Run | None:
-        """Returns the run to post; None if there is none: it is skipped, has no news, or its schedule was stopped.
+        """Returns the run to post, or None if it is skipped or has no news, or its schedule was stopped.
 
-        Raises RateLimited, Refused, StoreError, and TimeoutError if Slack doesn't say who the creator is, or a server
+        Raises RateLimited, Refused and StoreError, and TimeoutError if Slack doesn't identify the creator or a server
         doesn't renew their sign-in.
         """
         run = await self.stores.schedules.run(entry.job_id)
@@ -77,7 +77,7 @@ class ScheduledRuns:
         return run
 
     async def lost(self, entry: OutboxEntry, refusal: Refusal | None) -> None:
-        """Skips a run that can't be posted: `refusal` is final, or its time is over."""
+        """Skips a run that can't be posted, because `refusal` is final or its time is over."""
         reason = PauseReason.MISSED
         if refusal is not None and refusal.is_final:
             reason = PauseReason.FORBIDDEN if refusal is Refusal.FORBIDDEN else PauseReason.PLACE_GONE
@@ -85,9 +85,9 @@ class ScheduledRuns:
             await self.stores.schedules.skip(run.schedule, entry.job_id, reason)
 
     async def write(self, content: Mapping[str, Any]) -> dict[str, Json]:
-        """Returns what the place and, of a pause, the creator are told; nothing if the schedule goes on or is gone.
+        """Returns the messages to the place and, for a pause, to the creator. Raises StoreError.
 
-        Raises StoreError.
+        Returns none if the schedule continues or is gone.
         """
         report = RunReport(**content)
         schedule = await self.stores.schedules.read(self.workspace.me.team_id, report.schedule_id)
@@ -104,7 +104,7 @@ class ScheduledRuns:
         return messages
 
     async def _obstacle(self, schedule: Schedule, asked: Question, job_id: int) -> PauseReason | None:
-        """Returns why the schedule must be paused now, None if nothing forbids the run."""
+        """Returns why the schedule must be paused now, or None if nothing forbids the run."""
         kind = await self.workspace.users.kind(schedule.user_id, now_within_s=MEMBER_WITHIN_S, max_age_s=LOOKUP_S)
         denial = await self.access_control.denial(asked)
         if kind is None or denial is Denial.UNKNOWN:
@@ -132,6 +132,6 @@ class ScheduledRuns:
 
 
 def _question(schedule: Schedule) -> Question:
-    """Returns what stands for a run before it has a message."""
+    """Returns a placeholder question for a run that has no message yet."""
     place = ThreadKey(schedule.team_id, schedule.channel_id, None)
     return Question(place, "", schedule.user_id, "", schedule=schedule.id)

@@ -1,11 +1,11 @@
-"""Schedules as people handle them: the list, and presses that change, run, pause and stop one.
+"""Schedules as people handle them: the list, and the buttons that change, run, pause and stop one.
 
-Nothing but a person creates or changes a schedule. A model proposes that by a tool (schedule_tool.py), and the asker
-alone agrees. Afterwards it is its creator's and the Typist admins': their rights are looked at with each press, and
-again when a modal is submitted, which may have been open for hours. Plain words list and stop schedules without a
+Only people create or change schedules. A model proposes them with a tool (schedule_tool.py), and only the asker can
+agree. Afterwards the schedule belongs to its creator and the Typist admins. Their rights are checked at each click, and
+again when a modal is submitted, which might have been open for hours. Plain words list and stop schedules without a
 model.
 
-The times, runs and pauses are in bot/core/schedules.py and bot/store/schedules.py.
+Times, runs and pauses are in bot/core/schedules.py and bot/store/schedules.py.
 """
 
 import logging
@@ -70,13 +70,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LISTED_CHARS = 150
-"""How much of each schedule's words a list in a conversation has, which everybody there reads."""
+"""How much of each schedule's text a list in a conversation shows, since everybody there reads it."""
 _TOKENS = re.compile(r"[1-9]\d{0,8}")
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulePress:
-    """A press of a button about schedules."""
+    """A click on a button about schedules."""
 
     action: ScheduleAction
     user_id: str
@@ -84,12 +84,12 @@ class SchedulePress:
     schedule_id: int = 0
     """0 for a list."""
     channel_id: str = ""
-    """Of a list; "" for the presser's own."""
+    """The list's channel; "" for the person's own list."""
     place: ListPlace | None = None
-    """The list in which the button stands; None if it stands elsewhere."""
+    """The list that contains the button, or None if it is elsewhere."""
     in_modal: bool = False
     thread: ThreadKey | None = None
-    """Of the message in which it stands."""
+    """The thread of the message with the button."""
     message_ts: str = ""
     response_url: str = ""
 
@@ -105,7 +105,7 @@ class Schedules:
     """None if nobody can sign in to an MCP server."""
 
     async def carry_out(self, job: Job) -> Done | None:
-        """Carries out a job's messages if all of them are commands; returns None if a model has to read them."""
+        """Carries out a job's messages if all are commands; returns None if a model has to read them."""
         questions = (*job.earlier, job.question)
         commands = [command_in(question, self.workspace.me) for question in questions]
         if not all(commands):
@@ -116,7 +116,7 @@ class Schedules:
         if not all(command.meant(here, asked.user_id) for asked, command in named):
             return None
         for asked, _ in named:
-            # Its words may have been about an answer that their writer could not stop, or that ended just before.
+            # It might have been about an answer that its author couldn't stop, or that ended just before.
             if await insist(partial(self.stores.recorded_answers.was_written, asked), self.stores.clock, "not read"):
                 return None
         return Done.together([await self._carry_out(*one, here) for one in both])
@@ -142,7 +142,7 @@ class Schedules:
         return Done((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
 
     async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:
-        """Undoes a stop, which the answer to a job says; returns why not, "" if it is undone.
+        """Undoes a stop that a job's answer reports; returns why it can't, or "".
 
         Raises RateLimited, Refused and StoreError.
         """
@@ -164,9 +164,9 @@ class Schedules:
         return await insist(standing, self.stores.clock, "schedules not read")
 
     async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> str:
-        """Shows a channel's schedules, in a direct message or with "" a person's own; `in_modal`: above a modal.
+        """Shows a channel's schedules, or a person's own with "" or in a direct message. `in_modal`: above a modal.
 
-        Returns why not, "" if they are shown. Raises RateLimited, Refused and StoreError.
+        Returns why it can't, or "". Raises RateLimited, Refused and StoreError.
         """
         listed = await self._list(user_id, "" if is_direct(channel_id) else channel_id)
         if listed is None:
@@ -175,11 +175,11 @@ class Schedules:
         return ""
 
     async def on_command(self, invocation: Invocation) -> str:
-        """Shows the schedules of the place; returns why not, "" if they are shown."""
+        """Shows the place's schedules; returns why it can't, or ""."""
         return await self.open(invocation.user_id, invocation.channel_id, invocation.trigger_id)
 
     async def pressed(self, press: SchedulePress) -> None:
-        """Does what a button says, and shows the presser the outcome. Raises RateLimited and Refused in App Home."""
+        """Carries out a button's action and shows the outcome. Raises RateLimited and Refused in App Home."""
         try:
             is_undo = press.action is ScheduleAction.RESTORE
             outcome = await (self._undo(press) if is_undo else self._press(press))
@@ -203,7 +203,7 @@ class Schedules:
         return await self.restore(press.schedule_id, press.user_id) or texts.schedules.RESTORED
 
     async def _shows_stopped(self, press: SchedulePress) -> bool:
-        """Says in an answer that the schedule of the pressed button is gone; returns False if it isn't said there."""
+        """Says in an answer that the schedule of the clicked button is gone; returns False if it isn't said there."""
         if press.action is not ScheduleAction.STOP or press.thread is None:
             return False
         if await self.stores.schedules.read(self.workspace.me.team_id, press.schedule_id) is not None:
@@ -213,7 +213,7 @@ class Schedules:
         return answer is not None and await answers.schedule_gone(answer.job_id, press.schedule_id)
 
     async def show_again(self, user_id: str, place: ListPlace, outcome: str) -> None:
-        """Shows a list as it is now, with the outcome of what its reader did."""
+        """Shows the current list, with the outcome of its reader's action."""
         listed = None
         try:
             listed = await self._list(user_id, place.channel_id)
@@ -227,7 +227,7 @@ class Schedules:
         await self.workspace.surfaces.update(place.view_id, view)
 
     async def change(self, user_id: str, submitted: SubmittedSchedule) -> dict[str, str]:
-        """Saves what a person changed of a schedule, or returns a sentence for each bad field.
+        """Saves a person's changes to a schedule, or returns a sentence for each bad field.
 
         Raises RateLimited, Refused and StoreError.
         """
@@ -263,7 +263,7 @@ class Schedules:
     async def _rule(
         self, user_id: str, schedule: Schedule, submitted: SubmittedSchedule, problems: dict[str, str]
     ) -> Rule:
-        """Returns the rule that a person wants; adds a sentence for a bad field."""
+        """Returns the rule that a person entered; adds a sentence for a bad field."""
         entered, zone = submitted.entered, await self._zone(user_id, schedule)
         when = entered.keys() & {ScheduleField.DAYS, ScheduleField.TIME, ScheduleField.OTHER}
         if not when:
@@ -283,7 +283,7 @@ class Schedules:
             return schedule.rule
 
     async def _zone(self, user_id: str, schedule: Schedule) -> str:
-        """Returns a person's time zone; the schedule's if Slack doesn't say theirs."""
+        """Returns a person's time zone, or the schedule's if Slack doesn't report theirs."""
         await self.workspace.users.names((user_id,))
         zone = self.workspace.users.zones((user_id,)).get(user_id)
         return zone.key if zone else schedule.rule.zone
@@ -297,7 +297,7 @@ class Schedules:
         submitted: SubmittedSchedule,
         problems: dict[str, str],
     ) -> int:
-        """Returns the limit of tokens that a person wants; adds a sentence for a bad one. Only admins widen it."""
+        """Returns the token limit that a person entered; adds a sentence for a bad one. Only admins can raise it."""
         text, most = submitted.entered.get(field, str(now)), max(now, default)
         if not _TOKENS.fullmatch(text):
             problems[field] = texts.schedules.TOKENS_NOT_A_NUMBER
@@ -306,7 +306,7 @@ class Schedules:
         return now if field in problems else int(text)
 
     async def _press(self, press: SchedulePress) -> str:
-        """Does what a button says; returns the outcome, "" if the presser sees it in a modal."""
+        """Carries out a button's action; returns the outcome, or "" if a modal shows it."""
         team_id, schedules, user_id = self.workspace.me.team_id, self.stores.schedules, press.user_id
         if press.action is ScheduleAction.LIST:
             denial = await self._denial(user_id, press.channel_id or direct_message_of(user_id))
@@ -345,7 +345,7 @@ class Schedules:
         return await self.sign_ins.signed_out_of(*key) if self.sign_ins else schedule.accounts
 
     async def awaits_sign_in(self, schedule_id: int, user_id: str) -> AwaitedSignIn | str:
-        """Returns a schedule that awaits its creator's sign-in; why it doesn't, as a sentence.
+        """Returns a schedule that awaits its creator's sign-in, or a sentence about why it doesn't.
 
         If they have signed in elsewhere, it is resumed. Raises RateLimited, Refused and StoreError.
         """
@@ -369,7 +369,7 @@ class Schedules:
         return now is not None and now.paused is PauseReason.SIGNED_OUT
 
     async def resume_after_sign_in(self, schedule: Schedule) -> str:
-        """Resumes a schedule if only a sign-in is missing, and tells its creator when it runs next; returns why not."""
+        """Resumes a schedule that lacked only a sign-in, and tells its creator the next run; returns why it can't."""
         if missing := await self.signed_out_of(schedule):
             return texts.schedules.sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
         by, because = schedule.user_id, PauseReason.SIGNED_OUT
@@ -379,13 +379,13 @@ class Schedules:
             return texts.schedules.SIGNED_IN_TOO_LATE if is_over else texts.schedules.WAITS_FOR_NO_SIGN_IN
         log.info("schedule %d resumed by a sign-in of user %s", schedule.id, by)
         sentence = texts.schedules.resumed(schedule.id, schedule.rule.in_words, moment(next_at))
-        # Slack may lose an ephemeral message while the person is on the server's page.
+        # Slack can lose an ephemeral message while the person is on the server's page.
         told = Notification(by, f"schedule resumed {schedule.id} {next_at}", notification(sentence))
         await self.stores.notifications.add(schedule.team_id, told)
         return ""
 
     async def _refusal(self, schedule: Schedule | None, user_id: str) -> str:
-        """Returns why a person may not change a schedule, or that it is gone; "" if they may."""
+        """Returns why a person may not change a schedule, or that it is gone, or ""."""
         if schedule is None:
             return texts.schedules.SCHEDULE_GONE
         if not may_change(schedule, user_id, self.access_control.admins):
@@ -398,7 +398,7 @@ class Schedules:
         return await self.access_control.denial(asked, now_within_s=within_s, members_only=members_only, is_press=True)
 
     async def _list(self, user_id: str, channel_id: str) -> ScheduleList | None:
-        """Returns the schedules of a channel as a person in it sees them, with "" the person's own; None for others."""
+        """Returns the schedules of a channel that the person is in, or with "" the person's own; otherwise None."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         if not channel_id:
             found = await schedules.of_person(team_id, user_id)

@@ -1,28 +1,27 @@
-"""Questions that the bot posts for people: by the message shortcut, an emoji, a choice or a suggested prompt.
+"""Questions that the bot posts for people: from the message shortcut, an emoji, a choice or a suggested prompt.
 
-A question about a message is asked in a modal, posted in its thread once, and answered there. Slack waits three seconds
-for a submitted modal. chat.postMessage may take as long, its response may be lost, and the process may die at any
-moment. So a submitted question goes on record before anything is posted, as a job under the id of its modal, and the
-outbox posts it. The modal holds the beginning of the message, and the record all of it.
+A question about a message is asked in a modal, posted once in the message's thread, and answered there. Slack waits
+three seconds for a submitted modal. chat.postMessage can take as long, its response can be lost, and the process can
+die at any moment. So a submitted question is recorded before anything is posted, as a job under the ID of its modal,
+and the outbox posts it. The modal contains the beginning of the message, and the record all of it.
 
-Each try checks access, because a modal may be open for hours. A try after the first looks whether the question was
-posted:
+Each try checks access, because a modal can be open for hours. Later tries check whether the question was posted:
 
-- In the message's thread, the post carries the modal's id and is found by it.
+- In the message's thread, the post carries the modal's ID and is found by it.
 - Typist can't find a person's direct message, so nothing is posted there twice: Slack's event about the post says where
   it is. If no event comes, Typist tells the asker.
 
-The other questions need no modal, and have ids of their own: of the emoji and the message, of the answer that offers
-the choice, or of the press of a suggested prompt (welcome.py).
+The other questions need no modal. Their IDs come from the emoji and the message, from the answer that offers the
+choice, or from the click on a suggested prompt (welcome.py).
 
-**Reactions**: the emoji that a channel chose asks about the message under it, and the person who adds it is the asker.
-There is one answer for both, also if others add the emoji, too, or Slack delivers an event again. The bot's own
-messages are never asked about: no emoji on them does anything, least of all approve a call. A reaction's event has no
+**Reactions**: the emoji that a channel chose asks about the message below it, and the person who adds it is the asker.
+One message and emoji get one answer, even if others add the emoji, too, or Slack delivers an event again. The bot's own
+messages are excluded: no emoji on them does anything, and certainly doesn't approve a call. A reaction's event has no
 text, so its message is read once the asker has access.
 
-An emoji costs one click, so a person can add dozens in a minute. The question is on record before the event is
-acknowledged, and Slack is asked for nothing until then. What follows costs calls of the workspace's budget, so each
-person has a limit.
+An emoji costs one click, so a person can add dozens in a minute. The question is recorded before the event is
+acknowledged, and Slack isn't called until then. The rest uses calls of the workspace's budget, so each person has a
+limit.
 """
 
 import asyncio
@@ -57,14 +56,14 @@ from bot.store import Stores
 log = logging.getLogger(__name__)
 
 POST_WITHIN_S = 10.0
-"""The latest time for sending a post. Slack answers within 15 s or never, so none arrives after OUTBOX_HOLD_S."""
+"""Time limit for sending a post. Slack responds within 15 s or never, so none arrives after OUTBOX_HOLD_S."""
 TRIES = Backoff(4.0, OUTBOX_HOLD_S)
 RUN_TRIES = Backoff(4.0, 180.0)
-"""A schedule's run is tried for GRACE_S: nobody sits there to ask again."""
+"""A schedule's run is tried for GRACE_S, because nobody is there to ask again."""
 SKEW_S = 300.0
-"""Slack's clock may be behind ours by this much."""
+"""Slack's clock can be behind ours by this much."""
 NAMES_IN_MODAL_WITHIN_S = 1.0
-"""Slack forgets the modal's trigger after three seconds."""
+"""Slack invalidates the modal's trigger after three seconds."""
 MAX_TRIES = 10
 """With growing waits, these take a few minutes. The response_url is valid for half an hour."""
 MAX_REACTIONS = 10
@@ -76,16 +75,16 @@ LIMITED_S = 600.0
 
 
 class PostUncertain(TypistError):
-    """A question may have been posted already, so nothing may be posted again."""
+    """A question might have been posted already, so nothing may be posted again."""
 
 
 class NotAsked(TypistError):
-    """A question isn't asked. The message is the sentence for its asker, "" if there is nothing to tell."""
+    """A question isn't asked. The message is a sentence for its asker, or "" if there is nothing to say."""
 
 
 @dataclass(frozen=True)
 class MessageShortcut:
-    """Takes questions about messages, which the outbox posts. `look_now` has the outbox look for entries at once."""
+    """Records questions about messages, which the outbox posts. `look_now` makes the outbox check at once."""
 
     stores: Stores
     workspace: Workspace
@@ -108,7 +107,7 @@ class MessageShortcut:
             log.warning("message %s not recorded, its modal has only its beginning: %s", message.ts, error)
 
     async def ask(self, user_id: str, submitted: SubmittedQuestion) -> str:
-        """Returns "" once the question of a modal is on record, else why it isn't asked."""
+        """Returns "" once a modal's question is recorded, or else why it isn't asked."""
         about = submitted.about
         if denial := await self._denial(user_id, about.channel_id):
             return await self.access_control.naming_admins_plainly(denial)
@@ -122,9 +121,9 @@ class MessageShortcut:
         return ""
 
     async def ask_once(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> bool:
-        """Puts a question on record, to be posted at once. Raises StoreError.
+        """Records a question to be posted at once. Raises StoreError.
 
-        Returns False for a question that was asked already, by whomever: it isn't asked again.
+        Returns False for a question that anyone has asked already: it isn't asked again.
         """
         team_id, text = self.workspace.me.team_id, self.workspace.sign_in_addresses.removed(text)
         is_new = await self.stores.unposted_questions.ask(team_id, view_id, user_id, about, text)
@@ -133,7 +132,7 @@ class MessageShortcut:
         return is_new
 
     async def ask_choice(self, awaited: AwaitedChoice, user_id: str) -> str:
-        """Asks a choice in the name of the person who pressed it; returns why not, "" if it is asked."""
+        """Asks a choice on behalf of the person who clicked it; returns why it can't, or ""."""
         answer, thread = awaited.answer, awaited.answer.question.thread
         place = thread.channel_id, awaited.message_ts, thread.thread_ts or ""
         about = QuotedMessage(*place, "", "", offered_by=answer.job_id)
@@ -165,7 +164,7 @@ class QuestionPosts:
     async def post(self, entry: OutboxEntry) -> float | None:
         """Posts and queues a question, or gives it up and tells its asker.
 
-        Returns the wait before the next try, None if there is none.
+        Returns the wait before the next try, or None if there is none.
         """
         question = await self.stores.unposted_questions.read(entry)
         if question is None:
@@ -217,7 +216,7 @@ class QuestionPosts:
     async def _post_and_queue(self, entry: OutboxEntry, question: MessageQuestion) -> None:
         await self._check_access(question)
         if question.about.quote is None:
-            # Of a reaction, only Slack has the message.
+            # The message that a reaction is about is stored only in Slack.
             about = question.about
             message = await self.workspace.history.message(self.workspace.me.team_id, about.channel_id, about.ts)
             if message is None:
@@ -230,16 +229,16 @@ class QuestionPosts:
         if _is_direct(question):
             return
         is_elsewhere = posted.thread.channel_id != question.about.channel_id
-        # A person who pressed a button or added an emoji sees the thread.
+        # A person who clicked a button or added an emoji sees the thread.
         if is_elsewhere or question.about.response_url:
             sentence = texts.shortcut.ASKED_IN_DIRECT_MESSAGE if is_elsewhere else texts.shortcut.ASKED_IN_THREAD
             await _tell(self.workspace, self.access_control, question.user_id, question.about, sentence)
 
     async def _check_access(self, question: MessageQuestion) -> None:
-        """Raises NotAsked if the asker is denied. Who added an emoji is told as seldom as the asker of a message."""
+        """Raises NotAsked if the asker is denied. Reactions are denied as rarely out loud as messages."""
         about, user_id = question.about, question.user_id
         by_reaction = about.quote is None
-        # Bots ask by mentions only, which are counted.
+        # Bots can ask only by mentions, which are counted.
         if by_reaction and await self.workspace.users.kind(user_id) is UserKind.BOT:
             raise NotAsked("")
         thread = ThreadKey(self.workspace.me.team_id, about.channel_id, about.thread_ts or None)
@@ -253,7 +252,7 @@ class QuestionPosts:
     async def _post(self, entry: OutboxEntry, question: MessageQuestion, run: Run | None = None) -> Question:
         """Posts the question in the thread, or with a quote in the asker's direct message if we can't post there.
 
-        A `run` of a schedule is posted in its channel, and nowhere else.
+        A schedule's `run` is posted only in its channel.
         """
         if question.posted:
             return self._question(question, *question.posted)
@@ -275,7 +274,7 @@ class QuestionPosts:
                 place = await surfaces.post_question(question, still, elsewhere=False)
             return self._question(question, *place)
         except Refused as refused:
-            # A choice means nothing without the answer that offers it, and a run is its place's.
+            # A choice means nothing without the answer that offers it, and a run belongs to its place.
             may_be_elsewhere = about.offered_by is None and run is None
             if refused.reason in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN) and may_be_elsewhere:
                 return await self._post_directly(entry, question)
@@ -302,9 +301,9 @@ class QuestionPosts:
         return lambda: self.stores.clock.now() < entry.due_at - OUTBOX_HOLD_S + POST_WITHIN_S
 
     async def _find_post(self, question: MessageQuestion) -> str | None:
-        """Returns the ts of an earlier try's post; None if Slack says twice that there is none.
+        """Returns the ts of an earlier try's post, or None if Slack reports twice that there is none.
 
-        Raises PostUncertain if Slack doesn't say.
+        Raises PostUncertain if Slack doesn't report it.
         """
         since = question.created_at - SKEW_S
         is_missing = False
@@ -324,7 +323,7 @@ class QuestionPosts:
 
     def _question(self, question: MessageQuestion, channel_id: str, ts: str) -> Question:
         if question.schedule is not None:
-            # Answered below it, also in a direct message.
+            # Answered below the post, also in a direct message.
             thread, words = ThreadKey(self.workspace.me.team_id, channel_id, ts), escape(question.text)
             text = f"{texts.schedules.SCHEDULED_TASK}\n\n{words}"
             return Question(thread, ts, question.user_id, text, attached_chars=len(words), schedule=question.schedule)
@@ -345,21 +344,21 @@ class Reaction:
     channel_id: str
     ts: str
     emoji: str
-    """The emoji's name, without colons and skin tone."""
+    """Without colons and skin tone."""
     user_id: str
     """Who added the emoji."""
     writer_id: str
-    """Who wrote the message; "" if Slack doesn't say."""
+    """The message's author, or "" if Slack doesn't report it."""
 
     @property
     def question_id(self) -> str:
-        """The id of the question, the same for everybody who adds this emoji to this message."""
+        """The question's ID, the same for everybody who adds this emoji to this message."""
         return reaction_id(self.emoji, self.channel_id, self.ts)
 
 
 @dataclass(frozen=True)
 class Reactions:
-    """Asks about messages under a channel's emoji."""
+    """Asks about messages with a channel's emoji."""
 
     stores: Stores
     workspace: Workspace
@@ -367,12 +366,12 @@ class Reactions:
     notifier: Notifier
     shortcut: MessageShortcut
     _lately: deque[tuple[float, str, str]] = field(default_factory=deque, init=False)
-    """When who asked which question, within the last LIMITED_S by the monotonic clock."""
+    """When each person asked each question, in monotonic time, within the last LIMITED_S."""
 
     async def on_added(self, reaction: Reaction, *, tells: bool = False) -> None:
-        """Asks, if the channel chose the emoji and its person may ask. Raises StoreError.
+        """Asks about the message if the channel chose the emoji and the person may ask. Raises StoreError.
 
-        No call to Slack is waited for. `tells`: if the database doesn't take the question, its asker is told.
+        Doesn't wait for calls to Slack. `tells`: if the database rejects the question, its asker is told.
         """
         if reaction.user_id in SLACKS_OWN or self.workspace.me.user_id in (reaction.user_id, reaction.writer_id):
             return
@@ -392,7 +391,7 @@ class Reactions:
             raise
 
     def _may_ask(self, reaction: Reaction) -> bool:
-        """Returns whether a person may ask, as far as it is known without Slack, and tells them if not."""
+        """Returns whether a person may ask, as far as is known without Slack, and tells them if they may not."""
         if self.workspace.users.known(reaction.user_id) is UserKind.BOT:
             return False
         asked = self._question(reaction)
@@ -410,7 +409,7 @@ class Reactions:
         return Question(in_channel, reaction.ts, reaction.user_id, "")
 
     def _is_within_limit(self, reaction: Reaction) -> bool:
-        """Counts a reaction, unless its person has too many; the same one counts once."""
+        """Counts a reaction unless its person has too many; the same one counts once."""
         now = self.stores.clock.monotonic()
         while self._lately and self._lately[0][0] <= now - LIMITED_S:
             self._lately.popleft()
@@ -423,7 +422,7 @@ class Reactions:
 
 
 async def _names(workspace: Workspace, message: Message, within_s: float) -> Mapping[str, str]:
-    """Returns the names of people and channels that a message mentions, by id, as far as Slack gives them in time."""
+    """Returns the names of people and channels that a message mentions, by ID, if Slack returns them in time."""
     names: Mapping[str, str] = {}
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
@@ -434,17 +433,16 @@ async def _names(workspace: Workspace, message: Message, within_s: float) -> Map
 async def _tell(
     workspace: Workspace, access_control: AccessControl, user_id: str, about: QuotedMessage, sentence: str
 ) -> None:
-    """Tells the asker the outcome."""
     sentence = access_control.naming_admins(sentence)
     if about.response_url:
         await workspace.surfaces.respond_to_command(about.response_url, CommandResponse(sentence))
         return
-    # A thread without answers shows no ephemeral message.
+    # A thread without replies shows no ephemeral message.
     thread_ts = None if about.ts == about.thread_ts else about.thread_ts or None
     thread = ThreadKey(workspace.me.team_id, about.channel_id, thread_ts)
     await workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
 
 
 def _is_direct(question: MessageQuestion) -> bool:
-    """Whether a question is asked in its asker's direct message, and not only answered there."""
+    """Returns whether a question is asked, and not only answered, in its asker's direct message."""
     return question.about.channel_id == direct_message_of(question.user_id)

@@ -1,6 +1,7 @@
 """Sign-ins by modal: a call or a schedule awaits a person's sign-in at a server, and continues after it.
 
-All is checked again when the modal is submitted: it may have been open for hours, and its values could be anybody's.
+Everything is checked again when the modal is submitted: it might have been open for hours, and its values can be
+forged.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -26,16 +27,16 @@ Awaits = AwaitedCall | AwaitedSignIn
 
 @dataclass(frozen=True)
 class SignInModal:
-    """Opens the modal with the link to a server's page, and signs people in by what they bring back."""
+    """Opens the modal with the link to a server's page, and signs people in with the URL that they paste."""
 
     decisions: Decisions
     _opening: set[str] = field(default_factory=set, init=False)
     """The people for whom it is being opened."""
 
     async def open(self, press: Press) -> ActionResponse | None:
-        """Shows the presser the link to a server's page, and the field for the address to which it leads."""
+        """Shows a person the link to a server's page, and the field for the URL to which it leads."""
         if press.user_id in self._opening:
-            # The modal is on its way. Each one takes the server's time and the database's.
+            # The modal is on its way, and opening another one would cost the server and the database time.
             return None
         self._opening.add(press.user_id)
         try:
@@ -48,7 +49,7 @@ class SignInModal:
         if isinstance(found, str):
             return ActionResponse(found) if found else None
         sign_ins, awaited = found
-        # Where nobody can sign in, nothing may import the SDK, as this does. Here it is imported already.
+        # The import needs the SDK, which must not be imported unless people can sign in. Here it already is.
         from bot.accounts.oauth import SignInFailed
 
         try:
@@ -62,9 +63,9 @@ class SignInModal:
         return None
 
     async def check_address(self, user_id: str, pasted: PastedAddress) -> str:
-        """Returns why a pasted address signs nobody in, "" if it may. Raises StoreError."""
+        """Returns why a pasted URL can't sign anyone in, or "" if it might. Raises StoreError."""
         if pasted.address is None:
-            # The server has to be asked, which may take longer than Slack waits.
+            # The server has to be asked, which can take longer than Slack waits.
             return ""
         press = self.decisions.presses.of_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
         found = await self._awaits(press)
@@ -74,7 +75,7 @@ class SignInModal:
         return await sign_ins.refusal(self._owner(awaited), awaited.name, pasted.address)
 
     async def sign_in(self, user_id: str, pasted: PastedAddress) -> None:
-        """Signs a person in with the address that they pasted, and continues what awaits it; or tells them why not."""
+        """Signs a person in with the URL that they pasted, and continues what awaits it, or tells them why it can't."""
         press = self.decisions.presses.of_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
         await self.decisions.presses.respond(press, self._sign_in(press, pasted.address))
 
@@ -84,7 +85,7 @@ class SignInModal:
             return ActionResponse(found) if found else None
         sign_ins, awaited = found
         owner = self._owner(awaited)
-        # Nothing but the database says that an address is used once.
+        # Only the database can guarantee that a URL is used once.
         problem = await sign_ins.complete(owner, awaited.name, address, partial(self._still_awaits, awaited))
         if problem:
             problem = problem if await self._still_awaits(awaited) else texts.accounts.NOTHING_WAITS
@@ -96,9 +97,9 @@ class SignInModal:
         return ActionResponse(problem) if problem else None
 
     async def _awaits(self, press: Press) -> tuple["SignIns", Awaits] | str:
-        """Returns what signs people in, and what awaits the presser's sign-in; why nothing does, as a sentence.
+        """Returns the sign-ins and what awaits the person's sign-in, or a sentence about why nothing does.
 
-        The sentence is "" for a schedule that goes on already. Raises StoreError.
+        The sentence is "" for a schedule that has already resumed. Raises StoreError.
         """
         schedule_id, sign_ins = schedule_waiting(press.value), self.decisions.schedules.sign_ins
         awaited: Awaits | str

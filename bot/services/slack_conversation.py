@@ -1,10 +1,9 @@
-"""The conversation of a question as Slack and the database have it.
+"""A question's conversation from Slack and the database.
 
-While the database is away, what is on record is read again for a few seconds, and then left out: the prompt does
-without it.
+While the database is unavailable, reading records is retried for a few seconds. Then the prompt leaves them out.
 
-A take-over may read an edited question before the edit's event arrives. The edit is then recorded as the event would
-record it, so that no model continues an answer to other words.
+An attempt that takes over a job might read an edited question before the edit's event arrives. It then records the edit
+as the event would, so that no model continues an answer to other words.
 """
 
 import logging
@@ -33,7 +32,7 @@ from bot.services.transcripts import Transcription
 from bot.store import Stores
 
 RESTART_WITHIN_S = 3.0
-"""How long an attempt whose question was edited waits to be canceled: its worker learns of the edit by heartbeat."""
+"""How long an attempt whose question was edited waits to be canceled, after its worker's next heartbeat."""
 
 log = logging.getLogger(__name__)
 
@@ -48,24 +47,23 @@ class SlackConversation:
 
     @property
     def me(self) -> Identity:
-        """The bot in its workspace."""
         return self.workspace.me
 
     async def channel(self, question: Question) -> ChannelSettings:
-        """Returns the channel's settings as they are on record."""
+        """Returns the channel's recorded settings."""
         return await self.stores.channel_settings.read(question.thread.team_id, question.thread.channel_id)
 
     async def is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
-        """Returns whether Slack says that the asker is a member of the workspace."""
+        """Returns whether the asker is a member of the workspace according to Slack."""
         if question.from_bot:
             return False
         return await self.workspace.users.kind(question.user_id, now_within_s=now_within_s) is UserKind.MEMBER
 
     async def read(self, job: Job, *, posts_before: bool) -> Conversation:
-        """Returns what Slack shows of the conversation, with the recorded answers.
+        """Returns the conversation from Slack, with the recorded answers.
 
-        Records an edit that has not been reported, and who takes part. If the database stays away, the prompt has our
-        answers as Slack shows them.
+        Records an unreported edit, and who takes part. If the database stays unavailable, the prompt has our answers as
+        Slack shows them.
         """
         question = job.question
         history = self.workspace.history
@@ -75,12 +73,12 @@ class SlackConversation:
             await self._restart_if_edited(job, messages)
         conversation = await self.with_answers(job, messages)
         if not question.begins_thread:
-            # What a bare mention reads was written before the thread.
+            # The posts that a bare mention reads were written before the thread.
             await self._record_participants(question, messages)
         return conversation
 
     async def with_answers(self, job: Job, messages: Sequence[Message]) -> Conversation:
-        """Returns messages with the recorded answers among them."""
+        """Returns messages together with the recorded answers among them."""
         question, read = job.question, self.stores.recorded_answers.replies
         known = await try_again(
             lambda: read(question.thread, question.ts), self.stores.clock, "recorded answers not read"
@@ -88,7 +86,7 @@ class SlackConversation:
         return Conversation(question, messages, known or {}, [earlier.ts for earlier in job.earlier])
 
     async def people(self, question: Question, ids: Sequence[str]) -> People:
-        """Returns the names and time zones that Slack has."""
+        """Returns the names and time zones from Slack."""
         users = self.workspace.users
         names = await users.names(ids, in_channel=question.thread.channel_id)
         return People(names, users.zones([*ids, question.user_id]))
@@ -96,7 +94,7 @@ class SlackConversation:
     async def memories(
         self, question: Question, marks: Marks, count_tokens: CountTokens, limit_tokens: int
     ) -> SentMemories:
-        """Returns what a prompt says of the place's memories: of none that was said to other readers than now."""
+        """Returns the prompt's text about the place's memories, without those that were said to other readers."""
         thread, users = question.thread, self.workspace.users
         kept = await try_again(lambda: self.stores.memories.of(thread.place), self.stores.clock, "memories not read")
         if not kept:
@@ -119,17 +117,17 @@ class SlackConversation:
             prompts.run_times(run) if run else "",
             beside,
         )
-        # Slack says the name of the channel that is open.
+        # Slack provides the name of the open channel.
         return Note("\n".join(filter(None, (*ours, *lines))), OTHERS if beside else OURS)
 
     async def _pane_context(self, question: Question) -> str:
-        """Returns a sentence about the channel that the asker has open beside the pane; "" if its name isn't known."""
+        """Returns a sentence about the channel that the asker opened next to the pane, or "" if its name is unknown."""
         if not (self.me.has_pane and in_pane(question)):
             return ""
         person = question.thread.team_id, question.user_id
         read = self.stores.pane_context.read
         channel_id = await try_again(lambda: read(*person), self.stores.clock, "pane context not read")
-        # It is the asker who has it open, and nobody else reads the answer.
+        # Safe because the asker has the channel open, and nobody else reads the answer.
         names = await self.workspace.users.names([channel_id], in_channel=channel_id) if channel_id else {}
         return "".join(map(pane_context_line, names.values()))
 
@@ -148,7 +146,7 @@ class SlackConversation:
             transcribe = partial(self.transcription.hear, job, show) if hears else None
             reading = self.workspace.files.reading(files, job.question.user_id, transcribe=transcribe)
             read |= await memory.enter_async_context(reading)
-        # Of a file in a channel shared with another organization, only files.info says that it is a canvas.
+        # For a file in a channel shared with another organization, only files.info reports that it is a canvas.
         canvases += [replace(one.file, access=CHECK_FILE_INFO) for one in read.values() if is_canvas(one.file)]
         read |= await self.workspace.canvases.read(canvases, job.question)
         return {**{file.id: read[file.id] for file in wanted}, **unread}
@@ -160,8 +158,8 @@ class SlackConversation:
     async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
         """Records edits that the history shows and no event has reported, and waits for the restart that follows.
 
-        A question can be edited while no process runs. The text on record answers the question as it was, so the
-        attempt must not continue it. Returns if nothing was edited, or if the edit was known already.
+        A question can be edited while no process runs. The recorded text answers the original question, so the attempt
+        must not continue it. Returns if nothing was edited or the edit was already known.
         """
         recorded = {question.ts: question for question in (job.question, *job.earlier)}
         edited = [message for message in messages if message.edited_ts and message.ts in recorded]
@@ -178,7 +176,7 @@ class SlackConversation:
             await self.stores.clock.sleep(RESTART_WITHIN_S)
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
-        """Records a thread in which several people wrote before the first question, and who began it."""
+        """Records a thread in which several people wrote before the first question, and who started it."""
         by_people = [message for message in messages if by_person(message, self.me)]
         if since_ts := second_person_since(question, by_people):
             first_ts = question.thread.thread_ts
@@ -190,5 +188,5 @@ class SlackConversation:
 
 
 def _has_text_of(question: Question, message: Message) -> bool:
-    """Returns whether a recorded question has the message's text. Link previews below the text come and go."""
+    """Returns whether a recorded question has the message's text. Ignores link previews below it, which come and go."""
     return question.text == message.whole or f"{question.text}\n\n".startswith(f"{message.text}\n\n")

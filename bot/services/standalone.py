@@ -1,7 +1,7 @@
 """Answers without Slack and a database: `answer` runs the whole loop in memory.
 
-The caller passes in the conversation, and people's decisions about calls. An interrupted answer isn't continued. To
-resume one, pass a Job with its text and its steps (core/job.py).
+The caller passes in the conversation, and people's decisions on calls. An interrupted answer isn't continued. To resume
+one, pass a Job with its text and its steps (core/job.py).
 """
 
 import json
@@ -49,15 +49,15 @@ class InMemoryConversation:
     """A conversation that the caller passes in."""
 
     messages: Sequence[Message] = ()
-    """Those before the question, oldest first."""
+    """Messages before the question, oldest first."""
     replies: Mapping[str, RecordedReply] = field(default_factory=dict)
     """The bot's answers among them, by ts."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Names of people and channels, by ID."""
     opened: Mapping[str, OpenedFile] = field(default_factory=dict)
-    """The contents of its files, by id."""
+    """The contents of its files, by ID."""
     facts: Sequence[str] = ()
-    """Sentences that the prompt includes about this question only."""
+    """Sentences that the prompt includes for this question only."""
     settings: ChannelSettings = field(default_factory=ChannelSettings)
     me: Identity = ME
 
@@ -88,7 +88,7 @@ class InMemoryConversation:
         return {file.id: self.opened[file.id] for message in messages for file in message.files}
 
     async def keep_transcripts(self, job: Job, files: Sequence[File]) -> None:
-        """The caller has them."""
+        """The caller already has them."""
 
 
 @dataclass
@@ -104,7 +104,7 @@ class InMemory:
         return tuple(replace(step, calls=self._calls_of(step.step_no)) for step in self._steps)
 
     def decide(self, decision: Decision, user_id: str) -> None:
-        """Records a person's decision about all calls that await one."""
+        """Records a person's decision on all pending calls."""
         state = CallState.READY if decision is Decision.APPROVED else CallState.DENIED
         for key, call in self._calls.items():
             if call.state is CallState.ASKED:
@@ -114,7 +114,7 @@ class InMemory:
         return tuple(call for call in self._calls.values() if call.step_no == step_no)
 
     async def record(self, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
-        # As a database would: only what is JSON stays.
+        # Keeps only JSON, as a database would.
         self._steps.append(replace(step, items=tuple(json.loads(json.dumps(step.items)))))
         self._calls |= {call.key: call for call in step.calls}
         return True
@@ -152,7 +152,7 @@ class InMemory:
 
 
 class NoSteps(InMemory):
-    """A record that refuses each step, so that an answer ends when its model asks for a tool."""
+    """A record that refuses each step, so that an answer ends when its model calls a tool."""
 
     async def record(self, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
         return False
@@ -196,19 +196,18 @@ class Unlimited:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What became of one attempt at an answer."""
+    """The outcome of one attempt at an answer."""
 
     text: str
     end: End
     used: Used
     """The usage of all its requests, estimated if the vendor reports none."""
     completion: Completion | None
-    """How the last request ended; None if it didn't."""
+    """How the last request ended, or None if it didn't."""
     error: Exception | None
     """The error that ended the answer, or None if its model ended it."""
 
     def raise_for_error(self) -> None:
-        """Raises the error, if there is one."""
         if self.error is not None:
             raise self.error
 
@@ -225,9 +224,9 @@ async def answer(
     settings: PromptSettings | None = None,
     prompt: Prompt | None = None,
 ) -> Answered:
-    """Answers a question, and returns its text and its end. Errors are returned as well.
+    """Answers a question, and returns its text and end. Errors are returned as well.
 
-    `asked`: a job resumes an earlier attempt. `prompt`: replaces the prompt that the conversation would have.
+    `asked`: a job resumes an earlier attempt. `prompt` replaces the conversation's prompt.
     """
     ports = Ports(records or InMemory(), conversation, tools, spending or Unlimited(), SystemClock())
     settings = settings or PromptSettings(DEFAULT_SYSTEM_PROMPT, HISTORY_TOKENS)
@@ -239,18 +238,18 @@ async def answer(
 
 
 def attempt_at(job: Job, now: float) -> AnswerAttempt:
-    """Returns an attempt that ends if its model fails, instead of being continued. `now`: by the monotonic clock."""
+    """Returns an attempt that ends if its model fails, instead of being continued. `now` is monotonic time."""
     return AnswerAttempt(Answer(replace(job, interruptions=len(GO_ON_AFTER_S))), now)
 
 
 async def run_to_end(
     steps: Steps, attempt: AnswerAttempt, asking: Awaitable[End], names: ModelNames = OWN_NAMES
 ) -> Answered:
-    """Awaits `asking`, ends the attempt, and returns the result. An attempt that was given up keeps its text so far."""
+    """Awaits `asking`, ends the attempt, and returns the result. A given-up attempt keeps its text so far."""
     try:
         end = await end_of(attempt, asking, names)
     except GivenUp as given_up:
-        # The model asked for a tool that nobody approved, or that doesn't exist. Its text alone is an answer.
+        # The model called a tool that nobody approved, or that doesn't exist. Its text alone is an answer.
         attempt.phase = given_up.phase
         end = End(EndReason.STEP_LIMIT if attempt.answer.text.strip() else EndReason.EMPTY)
     end = attempt.finish(end, steps.ports.clock.now(), names=names)

@@ -1,17 +1,17 @@
-"""The steps of an answer: the model is asked, its calls are made, until it asks for no more.
+"""The steps of an answer: asks the model and makes its calls until it calls no more tools.
 
-Each step is one request to a model, at most MAX_STEPS for an answer. Each has its own reservation and its own usage. A
-step that asks for tools is recorded before any of its calls is made (services/tool_calls.py). Then its calls are made,
-and the next request has their results and whatever the askers have written meanwhile. A take-over continues from the
-recorded steps, under the prompt that they had (core/beginnings.py): no model is asked for them again. Where a call
-needs a person's approval, the reply asks for it, and the attempt gives the job up until the decision (core/job.py). A
-model that offers choices has ended its answer (core/choices.py).
+Each step is one model request, with at most MAX_STEPS per answer. Each has its own reservation and usage. A step that
+calls tools is recorded before any of its calls is made (services/tool_calls.py). Then its calls are made, and the next
+request has their results and anything the askers have written meanwhile. A process that takes over continues from the
+recorded steps, with their original prompt (core/beginnings.py), and doesn't ask a model for them again. If a call needs
+a person's approval, the reply asks for it, and the attempt gives the job up until the decision (core/job.py). A model
+that offers choices has ended its answer (core/choices.py).
 
-A model that fails after its first word, so that another request may succeed, interrupts the answer like the death of
-the process: the attempt releases the job with the text so far, and the next attempt goes on after it. It does so at
-once, and once more after a wait, during which Stop, edits and a hand-over work as ever. Then the answer ends with its
-text, a notice and Continue. Failures before the first word never come here while another request may help
-(models/wrappers.py).
+If a model fails after its first word, so that another request might succeed, it interrupts the answer like the death of
+the process: the attempt releases the job with the text so far, and the next attempt continues after it. That happens at
+once, and once more after a wait, during which Stop, edits and hand-overs work as usual. After that, the answer ends
+with its text, a notice and Continue. Failures before the first word don't reach this module while another request might
+help (models/wrappers.py).
 """
 
 import asyncio
@@ -39,34 +39,32 @@ from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.tool_calls import NotOurs, Offer, ToolCalls
 
 MAX_STEPS = 16
-"""Requests to a model for one answer. Each use of tools takes another one, which sends their results."""
+"""Maximum model requests per answer. Each use of tools needs one more, which sends their results."""
 GO_ON_AFTER_S = (0.0, 5.0)
-"""How long an answer waits before it goes on, after each interruption by its model. After the last one it ends."""
+"""How long an answer waits before it continues, after each interruption by its model. After the last one it ends."""
 TAKES_LONG_S = 10.0
-"""After so long without a word, the placeholder says so, once in an answer."""
+"""After this long without a word, the placeholder says so, once per answer."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Takes the steps of answers. One instance serves a process; an attempt's state is in its AnswerAttempt."""
+    """Runs the steps of answers. A process has one instance; the state of an attempt is in its `AnswerAttempt`."""
 
     ports: Ports
     models: Models
     prompt_settings: PromptSettings
     estimate: TokenEstimate
     has_buttons: bool = True
-    """Whether the reader can press a choice."""
+    """Whether the reader can click a choice."""
 
     @cached_property
     def prompt_builder(self) -> PromptBuilder:
-        """Builds the prompts."""
         return PromptBuilder(self.ports.conversation, self.prompt_settings, self.estimate, self.ports.clock)
 
     @cached_property
     def tool_calls(self) -> ToolCalls:
-        """Makes the calls."""
         return ToolCalls(self.ports, self.has_buttons)
 
     async def ask(self, attempt: AnswerAttempt, shown: Output) -> End:
@@ -81,7 +79,7 @@ class Steps:
         offer = await self.tool_calls.offer(attempt.job)
 
         async def asked(window_tokens: int | None) -> End:
-            """Builds the prompt, for a window if that is known, and asks the model."""
+            """Builds the prompt, for a window size if known, and asks the model."""
             async with AsyncExitStack() as memory:
                 built = await self.prompt_builder.build(
                     attempt.answer, memory, Offered(offer.definitions, offer.missing), shown.show, window_tokens
@@ -101,7 +99,7 @@ class Steps:
             if has_begun or not self.prompt_builder.is_shorter_for(window_tokens, has_results=has_results):
                 raise
             log.info("model %s has a window of %s tokens, asking with less", error.model, window_tokens)
-        # The calls of the steps so far are made and on record: none is made again.
+        # The calls of the steps so far are made and recorded, so none is made again.
         return await asked(window_tokens)
 
     async def take(
@@ -112,9 +110,9 @@ class Steps:
         shown: Output,
         window_tokens: int | None = None,
     ) -> End:
-        """Asks the model with this prompt, and makes its calls, until it asks for no more. Raises GivenUp and NotOurs.
+        """Asks the model with this prompt, and makes its calls, until it calls no more. Raises GivenUp and NotOurs.
 
-        `window_tokens`: what the model takes, if it has refused a longer prompt.
+        `window_tokens`: what the model accepts, if it has refused a longer prompt.
         """
         attempt.built, prompt = built, built.prompt
         await shown.begin(attempt.answer)
@@ -138,7 +136,7 @@ class Steps:
                 if any(call.result in WANT_SIGN_IN for call in answer.steps[-1].calls):
                     offer = replace(await self.tool_calls.offer(job), has_written=offer.has_written)
                     prompt = replace(prompt, tools=with_new(prompt.tools, offer.definitions))
-                # Questions that came while calls were made.
+                # Questions that arrived while calls were made.
                 answer.follow_ups += await insist(partial(records.take_follow_ups, job, len(answer.steps)))
                 steps = self._fitting(answer.steps, prompt, window_tokens)
             is_last = len(answer.steps) + 1 >= MAX_STEPS
@@ -171,7 +169,7 @@ class Steps:
         return cut_to_fit(kept, estimate.tokens, limit_tokens) if window else kept
 
     async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, shown: Output) -> None:
-        """Makes the calls of the last step, or asks about them. Raises GivenUp, NotOurs and NotShown."""
+        """Makes the last step's calls, or asks for approval. Raises GivenUp, NotOurs and NotShown."""
         step = attempt.answer.steps[-1]
         if all(call.state.is_over for call in step.calls):
             return
@@ -191,9 +189,9 @@ class Steps:
         prompt: Prompt,
         step_prompt: Prompt,
     ) -> None:
-        """Records a step that asks for tools, with its calls and its usage. Raises NotOurs.
+        """Records a step that calls tools, with its calls and usage. Raises NotOurs.
 
-        `prompt`: what the step's prompt, `step_prompt`, began with.
+        `prompt`: the beginning of the step's prompt, `step_prompt`.
         """
         answer = attempt.answer
         completion = _completion(step)
@@ -212,16 +210,16 @@ class Steps:
             raise NotOurs
         if piece:
             answer.on_recorded(piece)
-        # The attempt may end no job: it is given up while a call waits for a person.
+        # The attempt might end no job, because it is given up while a call waits for a person.
         attempt.step_recorded(recorded, end.usage, self.ports.spending.cost_usd(end))
         self.ports.telemetry.charged(end.model, self.ports.spending.cost_usd(end))
 
     async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, shown: Output, *, resumed: str
     ) -> StepUnderWay | End:
-        """Reserves the quota and shows the text of one step; returns the answer's end if nobody can see it anymore.
+        """Reserves quota for one step and shows its text; returns the answer's end if nobody can see it anymore.
 
-        `resumed`: what an earlier attempt left of this step.
+        `resumed`: the text that an earlier attempt left of this step.
         """
         input_tokens = self.estimate.prompt_tokens(prompt)
         searches = MAX_SEARCHES if prompt.web_search else 0
@@ -246,7 +244,7 @@ class Steps:
             if error.reason is not EndReason.EMPTY or not has_answer:
                 await self._interrupt(attempt, error, shown)
                 raise
-            # The model had nothing to add: the text on record is complete.
+            # The model had nothing to add, so the recorded text is complete.
             step.completion = Completion(error.model, FinishReason.STOP, None)
         finally:
             taking_long.cancel()
@@ -262,7 +260,7 @@ class Steps:
         return step
 
     async def _interrupt(self, attempt: AnswerAttempt, error: ProviderError, shown: Output) -> None:
-        """Raises GivenUp, after a wait, if the answer may go on; returns if the failure ends it."""
+        """Raises GivenUp, after a wait, if the answer can continue; returns if the failure ends it."""
         interruptions = attempt.job.interruptions
         has_begun = attempt.step is not None and attempt.step.has_text
         if not (error.may_pass and has_begun) or interruptions >= len(GO_ON_AFTER_S):
@@ -276,15 +274,15 @@ class Steps:
 
 
 def beginning_of(steps: Sequence[Step]) -> str:
-    """Returns what the prompt of the last step began with; "" if that isn't on record."""
+    """Returns the beginning of the last step's prompt, or "" if it isn't recorded."""
     return next((step.beginning for step in reversed(steps) if step.beginning), "")
 
 
 class _StepText:
-    """The text of one step of a model, as it joins the text of earlier steps."""
+    """The text of one step of a model, and how it joins the text of earlier steps."""
 
     def __init__(self, answer: Answer, shown: Output, *, is_new: bool) -> None:
-        """`is_new`: the step begins a paragraph of its own; else it continues the text so far."""
+        """`is_new`: the step begins a new paragraph; otherwise it continues the text so far."""
         self._shown = shown
         self._seam = Seam("") if is_new else Seam(answer.text, answer.cut_off)
         self._gap = "\n\n" if is_new and answer.text.strip() else ""
@@ -304,7 +302,7 @@ class _StepText:
 
 
 def _completed(answer: Answer, step: StepUnderWay) -> End:
-    """Returns the end of an answer that the model completed, or that has used all its steps."""
+    """Returns the end of an answer that the model completed or that has used all its steps."""
     completion = _completion(step)
     reason, notice = EndReason.WHOLE, ""
     if step.calls:

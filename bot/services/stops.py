@@ -1,4 +1,4 @@
-"""Stops: an answer ends early by its button, by Slack's own Stop, or by the message "stop"."""
+"""Stops: ends an answer early by its button, by Slack's own Stop button, or by the message "stop"."""
 
 import logging
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Stops:
     access_control: AccessControl
 
     async def stop(self, answer: AnswerRecord) -> ActionResponse | None:
-        """Stops an answer; returns what the reply doesn't show. Raises StoreError."""
+        """Stops an answer; returns a response for what the reply doesn't show. Raises StoreError."""
         if not await self.request(answer):
             return ActionResponse(texts.actions.BUTTON_OUTDATED)
         return ActionResponse(texts.actions.STOPPED_WHILE_QUEUED) if answer.state is State.QUEUED else None
@@ -40,9 +40,10 @@ class Stops:
         return is_live
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
-        """Applies Slack's own Stop to the answer being written in the thread, never to a queued one. Raises StoreError.
+        """Stops the answer that is being written in a thread, for Slack's own Stop button. Raises StoreError.
 
-        Slack names only the thread. An event that comes twice must not stop the answer that was queued the first time.
+        Never stops a queued answer. Slack's event identifies only the thread, and a duplicate event must not stop the
+        answer that was queued the first time.
         """
         answer = await self.stores.recorded_answers.written_in(thread, event_id)
         if answer is None:
@@ -55,11 +56,11 @@ class Stops:
             await self.workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
 
     async def stop_by_message(self, thread: ThreadKey, user_id: str, message_ts: str) -> bool:
-        """Stops the answer being written in a thread as its Stop button does; returns False if there is none to stop.
+        """Stops the answer that is being written in a thread, as its Stop button does; returns False if there is none.
 
-        Outside of threads, "stop" also means the person's answer in a thread, if only one is being written.
-        Slack sends two events for one message, and each may come twice. The second must not be taken for a question,
-        nor stop the answer to the message itself, if the first found nothing to stop. Raises StoreError.
+        Outside threads, "stop" also applies to the person's answer in a thread, if only one is being written. Slack
+        sends two events for one message, and each can arrive twice. If the first stopped nothing, the second must not
+        be treated as a question, or stop the answer to the message itself. Raises StoreError.
         """
         message, answers = f"stop {thread.channel_id} {message_ts}", self.stores.recorded_answers
         if await answers.is_handled(message):

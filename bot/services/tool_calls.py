@@ -1,28 +1,27 @@
-"""Tool calls: which tools a model is offered, which calls need a person, and each call made at most once.
+"""Tool calls: the tools that a model is offered, the calls that need approval, and making each call at most once.
 
 Who may use what
 ----------------
-Tools that may change something are offered to members of the workspace only: guests, people of other organizations and
-bots get tools that an admin declared read-only, whatever the rules say. A schedule's run gets those of them that need
-no approval. A rule allows a tool, asks a person about each call, or denies it. An admin may always allow a tool in a
-channel, as it is defined now. Right before each call that may change something, Slack is asked again whether the asker
-is a member.
+Tools that can change something are offered only to members of the workspace: guests, people from other organizations
+and bots get tools that an admin declared read-only, whatever the rules say. A schedule's run gets only the read-only
+tools that need no approval. A rule allows a tool, asks a person about each call, or denies it. An admin can always
+allow a tool in a channel, with its current definition. Right before each call that can change something, Slack is asked
+again whether the asker is a member.
 
-A call that may change something is made unasked only if the model has read nothing but the askers' own words
-(models/prompt.py), whatever rule allows it: any other text may be an attack that writes as if it were the user. And
-only if no earlier version of the answer may have changed something: Regenerate writes nothing twice by itself.
+A call that can change something is made without asking only if the model has read nothing but the askers' own words
+(models/prompt.py), whatever rule allows it: any other text could be an attack that imitates the user. In addition, no
+earlier version of the answer may have changed something: Regenerate never writes twice by itself.
 
-A call with the asker's own account (bot/accounts) is made unasked only where the asker alone reads the answer. One that
-reads also is where the asker has allowed that for the thread, or agreed to it when they created the schedule that runs,
-unless the model has read words of others, which could say what the account should look for: their messages, a file, a
-memory, the channel's instructions. Nobody else may have it made. Such a run can't read the channel.
+A call with the asker's own account (bot/accounts) is made without asking only if only the asker reads the answer. A
+read-only call is also made if the asker has allowed that for the thread, or agreed to it when creating the schedule
+that runs, unless the model has read other people's words, which could tell it what to look for in the account: their
+messages, a file, a memory, the channel's instructions. Nobody else can approve it. Such a run can't read the channel.
 
 At most once
 ------------
-A step's calls are on record before the first of them is made, and each is committed as BEGUN before it leaves. Only the
-attempt that holds the job can do that (core/calls.py). A call that an earlier attempt began is made again if it is
-read-only; any other is UNKNOWN, and the model is told so. The same goes for a call whose answer never came.
-"""
+A step's calls are recorded before the first of them is made, and each is committed as BEGUN before it is sent. Only the
+attempt that owns the job can do that (core/calls.py). A call that an earlier attempt began is made again if it is
+read-only; any other is UNKNOWN, and the model is told so. The same applies to a call whose response never arrived."""
 
 import asyncio
 import logging
@@ -67,12 +66,12 @@ from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.ports import Ports, Tools
 
 TOLD_WITHIN_S = 5.0
-"""Beyond the tools' own limit, which tells the server that the call is canceled."""
+"""Added to the tools' own limit, whose expiry tells the server that the call is canceled."""
 MAX_CALLS = 8
-"""The most calls of one step: people decide about them in one message."""
+"""Maximum calls of one step, because people decide on them in one message."""
 
 MEMBER_WITHIN_S = 10.0
-"""How long a call that may change something waits for Slack to say that its asker is a member."""
+"""How long a call that can change something waits for Slack to confirm that its asker is a member."""
 NOT_A_MEMBER = (
     "The call was not made: Slack doesn't say that the asker is a member of the workspace, as it must for this tool."
 )
@@ -87,7 +86,7 @@ log = logging.getLogger(__name__)
 
 
 class NotOurs(GivenUp):
-    """The job was lost, stopped or edited: nothing more may be called. The worker cancels the attempt soon."""
+    """The job was lost, stopped or edited, so no more calls may be made. The worker will cancel the attempt soon."""
 
     def __init__(self) -> None:
         super().__init__(Phase.RESTART)
@@ -95,23 +94,22 @@ class NotOurs(GivenUp):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The tools that an attempt may use, as they were defined when it began."""
+    """The tools that an attempt can use, as defined when it began."""
 
     by_name: Mapping[str, ToolDefinition] = field(default_factory=dict)
     """The tools that are called. Choices aren't called: they end the answer."""
     always: frozenset[tuple[str, str]] = frozenset()
     """The tools that an admin always allows in the channel, with the hashes of their definitions."""
     choices: bool = False
-    """Whether the model may offer choices (core/choices.py)."""
+    """Whether the model can offer choices (core/choices.py)."""
     missing: str = ""
-    """What the model is told of tools that it doesn't have just now."""
+    """A sentence to the model about tools that are currently unavailable."""
     is_private: bool = False
-    """Whether the asker alone reads the answer."""
+    """Whether only the asker reads the answer."""
     agreed: frozenset[str] = frozenset()
-    """The servers at which the asker agreed to calls with their own account that read, although others read the answer.
-    """
+    """The servers at which the asker agreed to read-only calls with their own account, although others read along."""
     has_written: bool = False
-    """Whether an earlier version of the answer may have changed something. Then a person decides about each call."""
+    """Whether an earlier version of the answer might have changed something. Then a person decides on each call."""
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:
@@ -119,16 +117,16 @@ class Offer:
         return (*self.by_name.values(), *((choices.DEFINITION,) if self.choices else ()))
 
     def choices_in(self, calls: Sequence[ToolCall]) -> Choices | None:
-        """Returns the choices that a step offers, which end the answer; None if it offers none."""
+        """Returns the choices that a step offers, which end the answer, or None."""
         offered = choices.offered(calls) if self.choices and calls else ""
         return offered if isinstance(offered, Choices) else None
 
 
 class Toolbox:
-    """All tools together. A tool's name says whose it is.
+    """All tools together. A tool's name identifies its owner.
 
-    `own`: tools of Typist's own, by their owner's name, or by their own name if they have no owner. `others` has all
-    other tools, if there are any. It can't replace one of ours.
+    `own`: Typist's own tools, by their owner's name, or by their own name if they have no owner. `others` has any other
+    tools, and can't replace one of ours.
     """
 
     def __init__(self, own: Mapping[str, Tools], others: Tools | None) -> None:
@@ -136,7 +134,6 @@ class Toolbox:
         self._others = others
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns Typist's own tools, and then the others."""
         own = [await tools.definitions(question) for tools in self._own.values()]
         ours = [definition for offered in own for definition in offered.definitions]
         others = await self._others.definitions(question) if self._others else Offered()
@@ -144,7 +141,6 @@ class Toolbox:
         return Offered((*ours, *theirs), others.missing)
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Has the owner of the tool call it."""
         tools = self._tools_of(use.tool)
         if tools is None:
             return CallResult.failed(NO_SUCH_TOOL)
@@ -156,14 +152,14 @@ class Toolbox:
 
 @dataclass(frozen=True)
 class ToolCalls:
-    """Decides about the calls of a model's steps and makes them."""
+    """Decides on the calls of a model's steps and makes them."""
 
     ports: Ports
     has_buttons: bool = True
-    """Whether the reader can press a choice."""
+    """Whether the reader can click a choice."""
 
     async def offer(self, job: Job) -> Offer:
-        """Returns the tools that the question's channel and asker may use. A bot presses no buttons."""
+        """Returns the tools that the question's channel and asker can use. A bot can't click buttons."""
         question, thread, conversation = job.question, job.question.thread, self.ports.conversation
         is_run = question.schedule is not None
         may_choose = self.has_buttons and not (question.from_bot or is_run)
@@ -195,7 +191,7 @@ class ToolCalls:
     def planned(
         self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins
     ) -> tuple[RecordedCall, ...]:
-        """Returns a step's calls, each ready, to be asked about, or refused. `origins`: what the model had read."""
+        """Returns a step's calls: each ready, to be approved, or refused. `origins`: what the model had read."""
         nothing_offered = choices.offered(calls) if offer.choices else ""
         planned = [self._planned(call, index, step_no, offer, origins) for index, call in enumerate(calls)]
         return tuple(
@@ -241,10 +237,10 @@ class ToolCalls:
         return replace(planned, state=CallState.ASKED)
 
     async def make(self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]) -> tuple[RecordedCall, ...]:
-        """Makes the calls of a recorded step that may be made; returns all of them, as they are then.
+        """Makes a recorded step's calls that may be made; returns all calls in their new state.
 
-        `show` is told the name of each tool that runs. Results that may not be stored are in what is returned, and
-        nowhere else. Raises NotOurs.
+        `show` receives the name of each tool that runs. Results that may not be stored exist only in the returned
+        calls. Raises NotOurs.
         """
         unstored: dict[tuple[int, int], str] = {}
         for call in await self.insist(lambda: self.ports.records.calls(job, step_no)):
@@ -258,19 +254,19 @@ class ToolCalls:
         return tuple(replace(call, result=unstored.get(call.key, call.result)) for call in made)
 
     async def _make(self, job: Job, call: RecordedCall, offer: Offer, show: Callable[[str], None]) -> CallResult | None:
-        """Makes a call and records its end; returns its result, None if it wasn't made."""
+        """Makes a call and records its end; returns its result, or None if it wasn't made."""
         definition = offer.by_name.get(call.tool)
         if definition is None or definition.definition_hash != call.definition_hash:
             changed = "The tool has changed since the call was decided about. The call was not made."
             await self._end(job, replace(call, state=CallState.DENIED, result=changed))
             return None
-        # The asker may have become a guest while the call waited.
+        # The asker might have become a guest while the call was waiting.
         is_member = self.ports.conversation.is_member
         if not (call.read_only or await is_member(job.question, now_within_s=MEMBER_WITHIN_S)):
             await self._end(job, replace(call, state=CallState.DENIED, result=NOT_A_MEMBER))
             return None
         if not await self.insist(lambda: self.ports.records.begin(job, call)):
-            # The job is lost, stopped or edited. Or a commit that was not heard of has begun the call.
+            # The job is lost, stopped or edited, or a commit without a response has begun the call.
             now = await self.insist(lambda: self.ports.records.calls(job, call.step_no))
             is_begun = now[call.index].state is CallState.BEGUN
             if not (is_begun and await self._end(job, replace(call, state=CallState.UNKNOWN))):
@@ -285,7 +281,7 @@ class ToolCalls:
         return result
 
     async def _call(self, job: Job, call: RecordedCall, timeout_s: float) -> CallResult:
-        """Makes a call; one that isn't answered in time, or fails unexpectedly, may have been made."""
+        """Makes a call. If it times out or fails unexpectedly, it might have been made."""
         assert self.ports.tools is not None
         log.info("calling %s", call.tool)
         limit, until = asyncio.timeout(timeout_s + TOLD_WITHIN_S), asyncio.get_running_loop().time() + MAX_CALL_S
@@ -316,12 +312,12 @@ class ToolCalls:
         return await self.insist(lambda: self.ports.records.end(job, call))
 
     async def insist(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Returns the operation's result, however long the database is away."""
+        """Returns the operation's result, however long the database is unavailable."""
         return await insist(operation, self.ports.clock, "tool calls not recorded")
 
 
 def _is_unasked(rule: ToolRule, is_always_allowed: bool, origins: Origins, *, has_written: bool) -> bool:
-    """Whether a call may be made unasked. `origins`: what the model had read when it asked for the call."""
+    """Returns whether a call may be made without asking. `origins`: what the model had read when it made the call."""
     if rule.permission is Permission.ALLOW and rule.read_only:
         return True
     is_allowed = rule.permission is Permission.ALLOW or is_always_allowed
@@ -332,7 +328,7 @@ EXPIRE_EVERY_S = 30.0
 
 
 async def expire_approvals(expire: Callable[[], Awaitable[int]], clock: Clock) -> None:
-    """Denies calls that nobody decided about in time, so that answers go on without them. Runs until canceled."""
+    """Denies calls that nobody decided on in time, so that answers continue without them. Runs until canceled."""
     while True:
         try:
             if released := await expire():

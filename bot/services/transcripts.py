@@ -1,8 +1,8 @@
-"""What is said in the recordings of a conversation.
+"""Transcribes the recordings of a conversation.
 
-Each recording is heard once. Slack writes a clip down when a person asks for that. Without that, and without
-BOT_TRANSCRIBE, a recording stays unread. What a model hears goes on record at once, with its cost. A failure leaves the
-recording unread, and the answer goes on without it.
+Each recording is transcribed once. Slack transcribes a clip when a person asks for that. Without that, and without
+BOT_TRANSCRIBE, a recording stays unread. A model's transcript is recorded at once, with its cost. If transcribing
+fails, the recording stays unread, and the answer continues without it.
 """
 
 import asyncio
@@ -34,19 +34,19 @@ TRANSCRIBED_WITHIN_S = 45.0
 
 @dataclass(frozen=True)
 class Transcription:
-    """Reads the transcripts on record, and has a model transcribe other recordings.
+    """Reads the recorded transcripts, and has a model transcribe other recordings.
 
-    A transcript goes on record before it shows, so retries and later questions use that one. A recording can play
-    anybody's words, so its words count as a file's.
+    A transcript is recorded before it is shown, so retries and later questions use the same one. A recording can
+    contain anyone's words, so its words are treated like a file's.
     """
 
     stores: Stores
     transcriber: "Transcriber | None"
-    """None: BOT_TRANSCRIBE is not set."""
+    """None if BOT_TRANSCRIBE isn't set."""
     quota: Quota
 
     async def known(self, job: Job, files: Sequence[File]) -> list[File]:
-        """Returns the files with the transcripts that are on record of the job's thread. Raises StoreError."""
+        """Returns the files with the transcripts recorded in the job's thread. Raises StoreError."""
         if not any(map(is_recording, files)):
             return list(files)
         known = await self.stores.transcripts.of_thread(job.question.thread)
@@ -58,7 +58,7 @@ class Transcription:
             await self.stores.transcripts.record(job, new)
 
     async def hear(self, job: Job, show: Callable[[Activity], None], file: File, sound: Sound) -> str | Unread:
-        """Has the model write down what is said; `show` is told when it begins, and when it is over."""
+        """Has the model transcribe a recording; `show` is called when that begins and when it is over."""
         assert self.transcriber is not None, "without one, nothing is heard"
         if not await insist(lambda: self.quota.has_room(job.question), self.stores.clock, "caps not checked"):
             # The answer is refused for the same reason.
@@ -69,7 +69,7 @@ class Transcription:
                 heard = await self.transcriber.transcribe(sound)
         except TimeoutError:
             log.warning("file %s not transcribed within %.0f s", file.id, TRANSCRIBED_WITHIN_S)
-            # The recording is billed all the same.
+            # The recording is billed anyway.
             await self._record(job, [], Usage(audio_s=file.seconds))
             return Unread.NOT_HEARD
         except asyncio.CancelledError:
@@ -87,7 +87,7 @@ class Transcription:
         return heard.text if is_ours else Unread.NOT_HEARD
 
     async def _record(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
-        """Records what was heard and used, however long the database is away; returns False if the job is lost."""
+        """Records transcripts and usage, however long the database is unavailable; returns False if the job is lost."""
         end = self._end(usage)
         return await insist(
             lambda: self.stores.transcripts.record(job, files, end), self.stores.clock, "transcript not recorded"

@@ -1,7 +1,7 @@
-"""The weekly report: one direct message to each Typist admin about the seven days of UTC before it (BOT_WEEKLY_REPORT).
+"""The weekly report: a direct message to each Typist admin about the preceding seven days in UTC (BOT_WEEKLY_REPORT).
 
-Its figures are those of `typist usage`. It names no asker and repeats no text. A report that was due while no process
-ran comes at the next start.
+Its figures are those of `typist usage`. It doesn't identify askers or repeat any text. A report that was due while no
+process ran is sent at the next start.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,13 +17,11 @@ from bot.store import Stores
 
 _EPOCH = date(1970, 1, 1)
 MOST_DISLIKED = 3
-"""So many channels are named."""
+"""How many channels are listed."""
 
 
 @dataclass(eq=False)
 class WeeklyReport:
-    """Sends the report when it is due."""
-
     rule: Rule
     stores: Stores
     retiring: Callable[[], Awaitable[Sequence[str]]]

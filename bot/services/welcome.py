@@ -1,12 +1,12 @@
-"""The welcome to a channel that the bot joins and to a person's first direct message; presses of suggested prompts.
+"""Welcomes a channel that the bot joins and a person's first direct message, and handles clicks on suggested prompts.
 
-A welcome is on record before it is posted, and is posted once: a process that dies in between has posted none, which
-is better than two. Nobody is welcomed where the access rules deny the person who invited the bot, and no channel that
-has settings of its own, because people there know the bot. Apps with an assistant pane post none in direct messages:
+A welcome is recorded before it is posted, and posted once: a process that dies in between has posted none, which is
+better than two. Nothing is posted where the access rules deny the person who invited the bot, or in a channel that has
+its own settings, because people there know the bot. Apps with an assistant pane post no welcome in direct messages:
 Slack itself shows the suggested prompts there.
 
-A press asks in the presser's name, as the message shortcut does: in a channel, in the thread of the welcome, and in
-App Home, in the direct message. An earlier version's button may have a prompt that is gone.
+A click asks on behalf of the person, as the message shortcut does: in a channel, in the thread of the welcome, and in
+App Home, in the direct message. An earlier version's button might have a prompt that no longer exists.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 GAP_S = 1.0
-"""The pause after each welcome, so that a bot that joins many channels leaves most posts of a minute to answers."""
+"""The pause after each welcome, so that joining many channels leaves most posts of a minute to answers."""
 MAX_POSTING = 1_000
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SuggestionPress:
-    """A press of a suggested prompt."""
+    """A click on a suggested prompt."""
 
     user_id: str
     channel_id: str
@@ -45,30 +45,29 @@ class SuggestionPress:
     message_ts: str
     label: str
     at_ts: str
-    """When the button was pressed, in the form of a message's ts."""
+    """When the button was clicked, in the form of a message's ts."""
     trigger_id: str
     response_url: str
 
 
 @dataclass(frozen=True)
 class Welcome:
-    """Welcomes channels and people, and asks the prompts that they press."""
+    """Welcomes channels and people, and asks the prompts that they click."""
 
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
     shortcut: MessageShortcut
     is_on: bool
-    """Whether Typist welcomes anybody."""
     reads_channel: bool
-    """Whether models may read the channel in which they are asked."""
+    """Whether models can read the channel in which they are asked."""
     _background: Background = field(default_factory=Background, init=False)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def on_joined(self, user_id: str, channel_id: str, inviter_id: str) -> None:
-        """Welcomes a channel if it is the bot that joined it; `inviter_id` may be "". Raises StoreError.
+        """Welcomes a channel if the bot itself joined it; `inviter_id` can be "". Raises StoreError.
 
-        If it was there before, the outbox goes on with what Slack refused meanwhile.
+        If the bot was there before, the outbox continues with what Slack refused meanwhile.
         """
         if user_id != self.workspace.me.user_id:
             return
@@ -90,7 +89,7 @@ class Welcome:
             self._start(self._welcome_person(self._question(channel_id, user_id)))
 
     async def on_press(self, press: SuggestionPress) -> None:
-        """Asks the prompt in the presser's name, or tells the presser why not."""
+        """Asks the prompt on behalf of the person who clicked it, or tells them why it can't."""
         try:
             sentence = await self._ask(press)
         except StoreError as error:
@@ -108,7 +107,7 @@ class Welcome:
                 log.warning("outcome of a press not shown: %s", error)
 
     async def _ask(self, press: SuggestionPress) -> str:
-        """Returns what the presser is told, "" if they see the question."""
+        """Returns what to tell the person, or "" if they see the question."""
         if press.label not in texts.welcome.PANE_SUGGESTIONS:
             return texts.welcome.SUGGESTION_GONE
         number = list(texts.welcome.PANE_SUGGESTIONS).index(press.label)
@@ -116,7 +115,7 @@ class Welcome:
         place = press.channel_id or at_home
         if denial := await self.access_control.denial(self._question(place, press.user_id), is_press=True):
             return self.access_control.naming_admins(denial)
-        # In a direct message, the question needs no thread, and is posted as one from App Home is.
+        # In a direct message, the question needs no thread, and is posted like one from App Home.
         ts, channel_id = ("", at_home) if is_direct(place) else (press.message_ts, place)
         about = QuotedMessage(channel_id, ts, ts, "", "")
         asked_as = suggestion_id(f"{place}:{press.message_ts}", press.user_id, number, press.at_ts)
@@ -137,7 +136,7 @@ class Welcome:
             await self.stores.clock.sleep(GAP_S)
 
     async def _welcome_person(self, opening: Question) -> None:
-        """Welcomes a person, unless they have written to the bot, as people did before it welcomed anybody."""
+        """Welcomes a person, unless they have written to the bot, as people could before welcomes existed."""
         key = self.workspace.me.team_id, opening.user_id, "welcome"
         if await self.stores.notifications.is_known(*key) or await self.access_control.denial(opening):
             return
@@ -152,7 +151,7 @@ class Welcome:
             await self.stores.clock.sleep(GAP_S)
 
     async def _take_back_below_a_question(self, channel_id: str, ts: str) -> None:
-        """Deletes a welcome if the person wrote while it was being posted: it would come after what it introduces."""
+        """Deletes a welcome if the person wrote while it was being posted, because it would come after its topic."""
         surfaces = self.workspace.surfaces
         try:
             if await surfaces.has_messages(channel_id, before_ts=ts):

@@ -1,42 +1,42 @@
-"""The worker: claims jobs, runs one attempt at each, and keeps the jobs alive while it does.
+"""The worker: claims jobs, runs one attempt at each, and keeps the jobs alive meanwhile.
 
-One process has one worker. It runs three things side by side:
+A process has one worker. It runs three things side by side:
 
 - `run` claims jobs while there is room and starts a task for each, which calls `Answering.answer`. The database hands
-  out one job per thread, so many threads are answered at once and each thread one question at a time. `run` sleeps
+  out one job per thread, so many threads are answered at once, and each thread one question at a time. `run` sleeps
   until `wake`: a new question, an attempt that ended, a heartbeat.
-- `stay_alive` sends a heartbeat about once a second. It carries what each attempt has used and the new text of each
-  answer, and brings back which jobs are still ours, which a person stopped, and whose question was edited. It also
-  renews the lease: without it the edit scheduler sends nothing more (core/lease.py).
-- Placeholders of queued questions are posted by tasks of their own, in the order of their thread. Answers go first in
-  Slack's budgets, so a placeholder may come late; a status tells the asker at once that their question is queued. So it
-  does for a question that was to be answered at once and found no place, unless another process has one for it.
+- `stay_alive` sends a heartbeat about once a second, with the usage of each attempt and the new text of each answer. It
+  returns which jobs are still ours, which a person stopped, and whose question was edited. It also renews the lease:
+  without it the edit scheduler sends nothing more (core/lease.py).
+- Separate tasks post the placeholders of queued questions, in the order of their thread. Answers have priority in
+  Slack's budgets, so a placeholder might come late; a status tells the asker at once that their question is queued. The
+  same applies to a question that should have been answered at once but found no place, unless another process has a
+  place.
 
 Canceling an attempt
 --------------------
-An attempt is canceled at most once, for the first reason (`Phase`): a second cancellation would end the calls
-with which the attempt leaves its reply and releases its job. A stop cancels an attempt only while the model is asked
-(`Phase`). Before that it is noted, and while the end is being shown it has no effect.
+An attempt is canceled at most once, for the first reason (`Phase`): a second cancellation would interrupt the calls
+with which the attempt leaves its reply and releases its job. A stop cancels an attempt only while the model is being
+asked (`Phase`). Before that it is recorded, and while the end is being shown it has no effect.
 
-A heartbeat's answer may be about an attempt that is over: the job was released or ended, and claimed again while the
-heartbeat was on its way. So each answer is compared with the attempt that is live now. A newer attempt at a job waits
+A heartbeat's response can be about an attempt that is over: the job was released or ended, and claimed again while the
+heartbeat was on its way. So each response is compared with the attempt that is live now. A newer attempt at a job waits
 until our own earlier one has ended, because both edit the same messages.
 
 Failures
 --------
-A claim that fails is tried again after a pause. A heartbeat that fails, or gets no answer within BEAT_TIMEOUT_S,
-extends a lease that still holds, because nobody else can take over through a database that is away. It does not renew a
-lease that is over. Its text is sent again with the next heartbeat.
+A claim that fails is tried again after a pause. A heartbeat that fails, or gets no response within BEAT_TIMEOUT_S,
+extends a lease that is still valid, because no other process can take over through an unavailable database. It doesn't
+renew an expired lease. Its text is sent again with the next heartbeat.
 
-While Slack refuses the bot token, nothing is claimed: an answer would be paid for, and nobody could read it. Questions
-stay queued, and live attempts go on. Placeholders can't be posted then; their jobs are claimed without them.
+While Slack refuses the bot token, nothing is claimed: an answer would cost money, and nobody could read it. Questions
+stay queued, and live attempts continue. Placeholders can't be posted then, so their jobs are claimed without them.
 
 Shutdown
 --------
 `stop` ends claiming. `drain` gives live answers BOT_DRAIN_S, counted from the stop. `hand_over` cancels what is still
 live and waits at most HAND_OVER_S. Each step is bounded, so that the process ends in time even if Slack, a model or the
-database does not answer.
-"""
+database doesn't respond."""
 
 import asyncio
 import logging
@@ -56,14 +56,15 @@ from bot.store import Stores
 HEARTBEAT_S = 1.0
 BEAT_TIMEOUT_S = 2.0
 MIN_PAUSE_S = 0.1
-"""Between two heartbeats, however often other processes wake this one, and between two looks for a queue's turn."""
+"""Between two heartbeats, however often other processes wake this one, and between two checks of a queue's turn."""
 HAND_OVER_S = 1.2
-"""How long a claim that is under way at the stop gets, even if BOT_DRAIN_S is shorter, and later canceled attempts to
-release their jobs. All that follows BOT_DRAIN_S has 5 s together."""
+"""How long a claim in progress at the stop gets, even if BOT_DRAIN_S is shorter, and then canceled attempts to release
+their jobs. Everything after BOT_DRAIN_S has 5 s together."""
 ELSEWHERE_S = 0.3
-"""How long another process gets to claim a question for which this one has no place, before its asker sees a status."""
+"""How long other processes have to claim a question for which this one has no place, before its asker sees a status."""
 MAX_LIVE = 200
-"""Live answers of one process, which may fill a core (docs/admins/operate.md). Further questions are queued."""
+"""Maximum live answers of one process, which can use a whole core (docs/admins/operate.md). Other questions are
+queued."""
 
 log = logging.getLogger(__name__)
 
@@ -73,13 +74,13 @@ class Worker:
     """Claims jobs and runs their attempts.
 
     `answer` runs one attempt at a job to its end. `may_be_queued` returns whether a question may be shown as queued,
-    and tells an asker who is denied.
+    and tells a denied asker.
     """
 
     stores: Stores
     workspace: Workspace
     drain_s: float
-    """How long live answers get to end after the stop."""
+    """How long live answers have to end after the stop."""
     answer: Callable[[AnswerAttempt], Awaitable[None]]
     may_be_queued: Callable[[Question], Awaitable[bool]]
     pane: AssistantPane
@@ -87,25 +88,25 @@ class Worker:
     _placeholders: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
     """By job."""
     _arrived: dict[int, Job] = field(default_factory=dict, init=False)
-    """Questions that came here since the last claim, and need no placeholder if a place is free for them."""
+    """Questions that arrived here since the last claim, and need no placeholder if a place is free for them."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopped_at: float | None = field(default=None, init=False)
-    """When `stop` was called, by the monotonic clock."""
+    """When `stop` was called, in monotonic time."""
     _paused: bool = field(default=False, init=False)
-    """Nothing is claimed, because Slack refused the bot token at the last look."""
+    """Whether nothing is claimed, because Slack refused the bot token at the last check."""
 
     @property
     def live(self) -> int:
-        """How many attempts are under way."""
+        """How many attempts are in progress."""
         return len(self._live)
 
     @property
     def full(self) -> bool:
-        """Whether a question that comes now has to wait for a free place."""
+        """Whether a question that arrives now has to wait for a free place."""
         return len(self._live) >= MAX_LIVE
 
     def wake(self) -> None:
-        """Has the worker look for a job to claim."""
+        """Makes the worker look for a job to claim."""
         self._wake.set()
 
     def on_question(self, job: Job) -> None:
@@ -114,9 +115,9 @@ class Worker:
         self.wake()
 
     def stop_answer(self, job_id: int) -> None:
-        """Stops a job at once if this worker has it; else its worker learns of the recorded stop with a heartbeat.
+        """Stops a job at once if this worker has it; otherwise its worker learns about the stop from a heartbeat.
 
-        A queued job is over by then, and needs no placeholder.
+        A queued job is then over, and needs no placeholder.
         """
         self._end_placeholder(job_id)
         self.cancel(job_id, Phase.STOPPED)
@@ -128,7 +129,7 @@ class Worker:
             if self._placeholders.get(job.id) is task:
                 del self._placeholders[job.id]
             if not task.cancelled() and (error := task.exception()) is not None:
-                # The database closes under placeholders that are still to be posted when the process ends.
+                # The database closes while placeholders are still to be posted when the process ends.
                 level = logging.ERROR if self._stopped_at is None else logging.INFO
                 log.log(level, "placeholder for queued question not posted: %s", error)
             self.wake()
@@ -139,19 +140,19 @@ class Worker:
             task.add_done_callback(ended)
 
     async def run(self) -> None:
-        """Claims jobs and starts their attempts until `stop`; live attempts go on, and `drain` waits for them."""
+        """Claims jobs and starts their attempts until `stop`; live attempts continue, and `drain` waits for them."""
         while self._stopped_at is None:
             self._wake.clear()
             await self._claim()
             await self._wake.wait()
 
     def stop(self) -> None:
-        """Ends claiming. A claim that is under way ends by itself, because its jobs are ours."""
+        """Ends claiming. A claim in progress ends by itself, because its jobs are ours."""
         self._stopped_at = self.stores.clock.monotonic()
         self.wake()
 
     async def stay_alive(self) -> None:
-        """Sends heartbeats, acts on their answers, and wakes the worker to claim, until canceled."""
+        """Sends heartbeats, acts on their responses, and wakes the worker to claim, until canceled."""
         while True:
             await self._beat()
             await self.stores.clock.sleep(MIN_PAUSE_S)
@@ -161,8 +162,8 @@ class Worker:
     async def drain(self, working: asyncio.Task[None], at_once: asyncio.Event) -> None:
         """Returns when live answers have ended, their time is over, or `at_once` is set.
 
-        `working` is the task of `run`. The time is counted from the stop, because a database that does not answer may
-        hold up the last claim.
+        `working` is the task of `run`. The time is counted from the stop, because an unresponsive database can delay
+        the last claim.
         """
         at_once_set = asyncio.create_task(at_once.wait())
         try:
@@ -178,7 +179,7 @@ class Worker:
             at_once_set.cancel()
 
     async def hand_over(self) -> None:
-        """Cancels live attempts: another process or the next start continues them; takes at most HAND_OVER_S."""
+        """Cancels live attempts, which another process or the next start continues; takes at most HAND_OVER_S."""
         for attempt, _ in list(self._live.values()):
             self.cancel(attempt.job.id, Phase.HANDOVER)
         for job_id in self._placeholders:
@@ -220,7 +221,7 @@ class Worker:
                 self.post_placeholder(job)
 
     def _must_pause(self) -> bool:
-        """Returns whether Slack refuses the bot token; the log says when that begins and ends."""
+        """Returns whether Slack refuses the bot token; logs when that begins and ends."""
         was_paused = self._paused
         self._paused = self.workspace.token_refused()
         if self._paused and not was_paused:
@@ -264,7 +265,7 @@ class Worker:
                     answer.on_recorded(piece)
             for job in claimed:
                 if job.id not in self._live or self._live[job.id][0].job != job:
-                    # This attempt ended meanwhile. The answer says nothing about a newer one.
+                    # This attempt ended meanwhile, and the response says nothing about a newer one.
                     continue
                 if job.id not in pulse.ours:
                     self.workspace.scheduler.abandon(job.id)
@@ -289,7 +290,7 @@ class Worker:
         task.cancel()
 
     def _end_placeholder(self, job_id: int) -> None:
-        """Posts no placeholder for a job that is no longer queued, as far as it hasn't left for Slack."""
+        """Cancels the placeholder of a job that is no longer queued, unless it has already been sent to Slack."""
         if task := self._placeholders.get(job_id):
             task.cancel()
 
@@ -298,7 +299,7 @@ class Worker:
         if self.workspace.token_refused():
             return
         if not may_be_queued:
-            # Else the question would keep its place among those that are shown as queued.
+            # Otherwise the question would keep its place among those that are shown as queued.
             await self.stores.question_queue.request_stop(job.id)
             return
         queue = self.stores.question_queue
@@ -314,9 +315,9 @@ class Worker:
                 pause_s = min(2 * pause_s, HEARTBEAT_S)
             await self.workspace.scheduler.post_placeholder(job)
             if job.id not in self._live and await queue.status(job.id) is Status.RUNNING:
-                # The status is another process's now.
+                # The status now belongs to another process.
                 await self.pane.statuses.give_way(job.question.thread)
         finally:
-            # An attempt that has begun goes on with the status.
+            # An attempt that has begun keeps using the status.
             if job.id not in self._live:
                 self.pane.on_claimed(job.question)
