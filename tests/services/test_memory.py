@@ -205,7 +205,7 @@ async def test_while_slack_does_not_say_who_reads_a_place_nothing_is_remembered_
 async def test_list_hides_what_was_told_to_other_readers(stage: Stage, is_private: bool) -> None:
     assert await stage.told("what do you remember?") == Done(said(texts.memory.NOTHING_REMEMBERED))
     await stage.keep("<@UBEN> knows", is_private=is_private)
-    await stage.keep("known", "hidden", is_private=not is_private)
+    await stage.keep("known", "told to others", is_private=not is_private)
     one, two = await stage.stores.memories.of(HERE)
     await stage.stores.memories.change(HERE, "UADA", {one.id: "<@UBEN> knew"}, (), is_private=is_private)
     stage.slack.is_private_ = is_private
