@@ -88,14 +88,6 @@ async def test_readers_of_a_direct_message_are_named_one_by_one(stage: Stage, se
     assert canvas.readers == {"U0ADA": "read"}
 
 
-async def test_channel_that_slack_does_not_describe_may_read_the_canvas(stage: Stage, settings: Settings) -> None:
-    asked, message = await answered(stage, settings)
-    stage.sandbox.granted.discard("channels:read")
-    await press(stage, message, ReplyAction.CANVAS)
-    canvas, _ = await linked(stage, asked)
-    assert canvas.readers == {"C0GENERAL": "read"}
-
-
 async def test_canvas_whose_response_was_lost_is_seen_by_nobody(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     stage.sandbox.faults.start("lose_response", method="canvases.create", times=1)
@@ -133,15 +125,6 @@ async def test_presser_alone_is_told_of_a_refusal(stage: Stage, settings: Settin
     await press(stage, message, ReplyAction.CANVAS, "grace")
     await stage.sandbox.wait_for(lambda: ("U0GRACE", sentence) in ephemerals(stage))
     assert len(stage.bots("general", asked)) == 1
-
-
-async def test_free_workspace_gets_the_canvas_in_the_channels_tab(stage: Stage, settings: Settings) -> None:
-    asked, message = await answered(stage, settings)
-    error = "free_teams_cannot_create_non_tabbed_canvases"
-    stage.sandbox.faults.start("refuse", method="canvases.create", error=error, times=1)
-    await press(stage, message, ReplyAction.CANVAS)
-    await linked(stage, asked)
-    assert [call.arguments.get("channel_id") for call in stage.calls("canvases.create")] == [None, "C0GENERAL"]
 
 
 @pytest.mark.parametrize("refused", [False, True])

@@ -5,12 +5,11 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.core.access import UserKind
 from bot.core.caps import parse_caps
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running
-from tests.scenarios.surfaces import home, home_with, text_of
+from tests.scenarios.surfaces import home, home_with
 from tests.streams.server import VendorServer
 
 pytestmark = [
@@ -32,25 +31,6 @@ async def test_member_sees_their_quota_and_nothing_of_the_setup(stage: Stage) ->
         assert word not in text
 
 
-@pytest.mark.bot(caps=())
-async def test_usage_is_not_shown_where_no_quota_applies(stage: Stage) -> None:
-    await stage.answers("general", await stage.mention(user="alan"))
-    assert "token" not in await home_with(stage, "alan", "<#C0GENERAL>")
-
-
-@pytest.mark.bot(allow_also=frozenset({UserKind.GUEST}))
-@pytest.mark.long
-async def test_home_lists_the_channels_of_a_person_in_which_they_have_asked(stage: Stage) -> None:
-    await stage.answers("random", await stage.mention(channel="random", user="edith"))
-    for channel in ("general", "project-x"):
-        await stage.answers(channel, await stage.mention(channel=channel, user="alan"))
-    await home_with(stage, "alan", f"*{texts.home.WHERE_YOU_ASK}*\n<#C0PROJECTX> · <#C0GENERAL>")
-    assert "GENERAL" not in await home_with(stage, "edith", f"*{texts.home.WHERE_YOU_ASK}*\n<#C0RANDOM>")
-    assert texts.home.WHERE_YOU_ASK not in await home(stage, "grace")
-    stage.sandbox.workspace.leave("project-x", "U0ALAN")
-    await home_with(stage, "alan", f"*{texts.home.WHERE_YOU_ASK}*\n<#C0GENERAL>")
-
-
 @pytest.mark.bot(on_disk=True)
 async def test_home_lists_no_channel_that_the_access_rules_close(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
@@ -62,23 +42,6 @@ async def test_home_lists_no_channel_that_the_access_rules_close(
         await home_with(stage, "alan", "<#C0RANDOM> · <#C0GENERAL>")
     async with running(replace(settings, allow_channels=frozenset({"C0GENERAL"}))):
         await home_with(stage, "alan", f"*{texts.home.WHERE_YOU_ASK}*\n<#C0GENERAL>")
-
-
-async def test_home_is_shown_although_slack_does_not_name_a_persons_channels(
-    stage: Stage, caplog: pytest.LogCaptureFixture
-) -> None:
-    stage.sandbox.granted.remove("groups:read")
-    await stage.answers("general", await stage.mention(user="alan"))
-    alan = stage.sandbox.client("alan")
-
-    def opened_again() -> bool:
-        alan.open_tab("home")
-        return "App Home of user U0ALAN lists no channels" in caplog.text
-
-    await stage.sandbox.wait_for(opened_again)
-    await stage.sandbox.wait_for(lambda: alan.home)
-    assert texts.welcome.STOP_OR_QUIET in text_of(alan)
-    assert texts.home.WHERE_YOU_ASK not in text_of(alan)
 
 
 async def test_admin_sees_usage_by_model_and_the_workspaces_settings(stage: Stage) -> None:

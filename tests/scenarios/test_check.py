@@ -25,7 +25,6 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from bot import settings
-from bot.accounts.vault import Vault
 from bot.checks import database as database_checks
 from bot.checks import models as model_checks
 from bot.checks import report as all_checks
@@ -38,7 +37,6 @@ from bot.core.channel_settings import ChannelSettings
 from bot.mcp.config import HttpTransport
 from bot.slack.manifest import GROUPS_SCOPE, app_manifest
 from bot.store import Stores
-from bot.store.accounts import Owner
 from bot.store.database import create_engine
 from bot.store.migrate import migrate
 from bot.store.schema import listening
@@ -912,34 +910,6 @@ async def test_mcp_server_that_refuses_the_header_of_the_file_is_down(tmp_path: 
     refuses = "HTTP 401: it refuses the Authorization header in BOT_MCP_CONFIG"
     assert (line.status, line.message) == (WARN, f"it: the MCP server is down ({refuses}).")
     assert "Check url and headers" in line.fix
-
-
-OTHER_KEY = "OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg="
-
-
-@pytest.mark.parametrize(
-    ("keys", "status", "said"),
-    [
-        ([SECRET_KEY], OK, "BOT_SECRET_KEYS opens all sign-ins to MCP servers: 2."),
-        ([OTHER_KEY, SECRET_KEY], OK, "An older key is still needed for 2, until they are used again."),
-        ([OTHER_KEY], WARN, "BOT_SECRET_KEYS doesn't open 2 of 2 sign-ins to MCP servers."),
-        ([], WARN, "BOT_SECRET_KEYS doesn't open 2 of 2 sign-ins to MCP servers."),
-    ],
-)
-async def test_sign_ins_that_no_key_opens_are_counted(
-    tmp_path: Path, keys: list[str], status: CheckStatus, said: str
-) -> None:
-    url = f"sqlite:///{tmp_path}/typist.db"
-    stores = await Stores.open(url, "w1", SystemClock())
-    for user_id in ("U1", "U2"):
-        owner = Owner("T1", user_id, "it")
-        await stores.accounts.sign_in(owner, Vault([SECRET_KEY]).sealed([user_id], {}), "")
-    await stores.close()
-    env = mcp_env(tmp_path, mcp()) | {"DATABASE_URL": url, "BOT_SECRET_KEYS": ",".join(keys)}
-    report = await report_of(env)
-    [line] = [check for check in report.checks if check.id == "sign_ins"]
-    assert line.status is status
-    assert said in line.message
 
 
 LOOPBACK = (

@@ -4,15 +4,11 @@ import asyncio
 
 import pytest
 
-from bot.core import texts
 from bot.core.prompt import MESSAGES_OMITTED
 from bot.services.intake import THANKS_REACTION
-from bot.settings import Settings
-from slack_sandbox.server import Sandbox
 from tests.marked import unmarked
-from tests.scenarios.conftest import Stage, grows, running, says
+from tests.scenarios.conftest import Stage, grows, says
 from tests.scenarios.surfaces import ephemerals, queued_placeholders
-from tests.streams.server import VendorServer
 
 pytestmark = pytest.mark.skips_waits
 
@@ -49,37 +45,6 @@ async def test_message_from_before_the_mention_is_no_follow_up_however_late_slac
     stage.sandbox.redeliver(delivery.event_id)
     await unanswered(stage, "grace", "Somewhere cold.", root)
     assert len(stage.bots("general", root)) == 1
-
-
-@pytest.mark.bot(on_disk=True)
-async def test_starter_is_told_once_and_privately_how_the_bot_goes_on_when_somebody_joins(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    stage = Stage(sandbox, vendor)
-
-    def told() -> list[tuple[str | None, str | None, str]]:
-        return [(message.ephemeral_to, message.thread_ts, message.text) for message in sandbox.workspace.ephemerals]
-
-    async def say(user: str, text: str) -> None:
-        await sandbox.say(user, "general", text, asked)
-        await stage.delivered()
-
-    async with running(settings):
-        asked = await stage.mention()
-        await stage.answers("general", asked)
-        await say("grace", "Interesting!")
-        await say("grace", "I wonder.")
-        await say("ada", "<@U0GRACE> me too")
-        await say("ada", "and why not?")
-        await sandbox.wait_for(told)
-        await say("ada", "hello?")
-    async with running(settings):
-        await say("ada", "anybody?")
-        await sandbox.say("ada", "general", "@typist and now?", asked)
-        await stage.answers("general", asked, 2)
-    [(reader, thread, text)] = told()
-    assert (reader, thread) == ("U0ADA", asked)
-    assert text.startswith(texts.access.SOMEBODY_JOINED["follow-ups"])
 
 
 async def test_notice_about_a_second_person_says_until_when_no_mention_is_needed(stage: Stage) -> None:

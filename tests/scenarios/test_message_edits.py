@@ -127,21 +127,6 @@ async def test_answer_that_others_built_on_says_that_its_question_was_edited(sta
     assert texts.answers.QUESTION_EDITED not in str(prompt)
 
 
-async def test_edit_without_new_text_or_without_the_mention_changes_nothing(stage: Stage) -> None:
-    asked = await stage.mention("what is it?")
-    await stage.answers("general", asked)
-    for text in ("@typist  what is it?", "what is it?"):
-        await stage.sandbox.edit("general", asked, text)
-    await all_taken(stage)
-    assert [shown(message) for message in stage.bots("general", asked)] == ["The whole answer."]
-
-
-async def test_edit_that_adds_a_mention_asks(stage: Stage) -> None:
-    ts = await stage.sandbox.say("ada", "general", "what is it?")
-    await stage.sandbox.edit("general", ts, "@typist what is it?")
-    assert await stage.answers("general", ts) == ["The whole answer."]
-
-
 async def test_deleting_a_running_question_deletes_its_reply(stage: Stage) -> None:
     stage.vendor.script(UNFINISHED, says("Next."))
     root = await stage.sandbox.say("ada", "general", "The build is red.")

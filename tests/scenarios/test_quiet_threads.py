@@ -10,7 +10,6 @@ from tests.scenarios.surfaces import ephemerals
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(engagement="everyone", admins=frozenset({"U0GRACE"}))]
 
 JOINED = f"{texts.access.SOMEBODY_JOINED['everyone']}\n\nButton: {texts.access.STAY_QUIET}."
-NOT_YOURS = texts.access.naming_admins(texts.access.NOT_YOUR_THREAD, ["<@U0GRACE>"])
 
 
 async def says(stage: Stage, user: str, text: str, thread: str) -> None:
@@ -40,30 +39,6 @@ async def test_thread_is_quieted_by_words_until_its_starter_mentions_the_bot(sta
     answered = ["what is it?", "and for me?", "and you?", "and now?"]
     last = [prompt[-1]["content"] for prompt in stage.prompts()]
     assert [text.endswith(question) for text, question in zip(last, answered, strict=True)] == [True] * 4, last
-
-
-async def test_other_people_cannot_quiet_a_thread_and_admins_can(stage: Stage) -> None:
-    asked = await stage.mention("what is it?")
-    await stage.answers("general", asked)
-    await says(stage, "alan", "@typist stay quiet", asked)
-    await told(stage, ("U0ALAN", NOT_YOURS))
-    await says(stage, "alan", "and why?", asked)
-    await stage.answers("general", asked, count=2)
-    await says(stage, "grace", "stay quiet", asked)
-    await told(stage, ("U0ALAN", NOT_YOURS), ("U0GRACE", texts.access.QUIET_NOW))
-    await says(stage, "ada", "and why?", asked)
-    still = await stage.mention("still there?", channel="random")
-    await stage.answers("random", still)
-    assert len(stage.bots("general", asked)) == 2
-
-
-async def test_in_a_quiet_thread_the_bot_says_that_it_is_quiet_and_what_to_do(stage: Stage) -> None:
-    asked = await stage.mention("what is it?")
-    await stage.answers("general", asked)
-    await says(stage, "ada", "stay quiet", asked)
-    await told(stage, ("U0ADA", texts.access.QUIET_NOW))
-    await says(stage, "alan", "stay quiet", asked)
-    await told(stage, ("U0ADA", texts.access.QUIET_NOW), ("U0ALAN", texts.access.ALREADY_QUIET))
 
 
 async def test_button_quiets_the_thread_that_somebody_joined(stage: Stage) -> None:

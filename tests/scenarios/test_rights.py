@@ -13,7 +13,7 @@ from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from tests.scenarios.answers import press, reply
 from tests.scenarios.conftest import Stage, grows, running, says, shown
-from tests.scenarios.surfaces import home, queued_placeholders
+from tests.scenarios.surfaces import queued_placeholders
 from tests.scenarios.tools import ADD_MILK, Notes, asking, ended, value_of
 from tests.streams.server import VendorServer
 
@@ -54,25 +54,6 @@ async def test_guest_reads_no_call_and_approves_none(stage: Stage, notes: Notes)
     assert await press(stage, message, ReplyAction.DETAILS, "gia") == TO_GUESTS
 
 
-async def test_guests_home_says_only_that_they_have_no_access(stage: Stage) -> None:
-    assert await home(stage, "gia") == f"Typist\n{TO_GUESTS}"
-
-
-async def test_asker_who_became_a_guest_approves_nothing(stage: Stage, notes: Notes) -> None:
-    message = await asking(stage, await stage.mention())
-    become_guest(stage, "U0ADA")
-    assert await press(stage, message, ReplyAction.APPROVE) == TO_GUESTS
-    assert notes.written == []
-
-
-async def test_asker_who_became_a_guest_reads_no_call(stage: Stage) -> None:
-    message = await asking(stage, await stage.mention())
-    await press(stage, message, ReplyAction.APPROVE)
-    message = await ended(stage, message.root_ts)
-    become_guest(stage, "U0ADA")
-    assert await press(stage, message, ReplyAction.DETAILS) == TO_GUESTS
-
-
 async def test_member_regenerates_while_slack_does_not_say_who_presses(stage: Stage) -> None:
     """Nothing is shown or called by it: what Slack said lately is enough."""
     stage.vendor.script(says("First."), says("Second."))
@@ -81,22 +62,6 @@ async def test_member_regenerates_while_slack_does_not_say_who_presses(stage: St
     stage.sandbox.faults.start("slow", method="users.info", delay_s=10.0)
     assert await press(stage, message, ReplyAction.REGENERATE) is None
     await stage.sandbox.wait_for(lambda: "Second." in shown(stage.bots("general", asked)[0]))
-
-
-async def test_call_of_an_asker_who_became_a_guest_is_not_made_even_if_an_admin_approves_it(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes
-) -> None:
-    vendor.script(ADD_MILK)
-    stage = Stage(sandbox, vendor)
-    # Access depends on nobody's kind then, but writing does.
-    allowed = replace(settings, allow_users=frozenset({"U0ADA", "U0GRACE"}), admins=frozenset({"U0GRACE"}))
-    async with running(allowed, tools=notes):
-        asked = await stage.mention()
-        message = await asking(stage, asked)
-        become_guest(stage, "U0ADA")
-        assert await press(stage, message, ReplyAction.APPROVE, "grace") is None
-        await ended(stage, asked)
-    assert notes.written == []
 
 
 async def test_call_is_not_approved_while_slack_does_not_say_who_presses(stage: Stage, notes: Notes) -> None:

@@ -107,30 +107,6 @@ async def test_calls_have_ids_of_their_own_also_after_a_wait_for_an_approval(sta
     assert len(set(called)) == len(called) == 3
 
 
-async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None:
-    long = " ".join(f"word{number}" for number in range(1_200))
-    stage.vendor.script(by_results(calls("", ("notes__add", {"text": f"{long}\u202e"})), says("Noted.")))
-    asked = await stage.mention("note much")
-    message = await asking(stage, asked)
-    assert buttons(message) == [ReplyAction.ARGUMENTS, ReplyAction.DENY, ReplyAction.STOP]
-    value = values_of(message, ReplyAction.DENY)[0]
-    for action in (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS):
-        assert await press(stage, message, action, "grace", value=value) == texts.approvals.SHOW_ALL_FIRST
-    await press(stage, message, ReplyAction.ARGUMENTS, "alan")
-    assert (modal := stage.sandbox.client("alan").modal) is not None
-    assert "submit" not in modal.content, "Alan has not asked"
-    assert "This shows 1,000 of " in shown(message)
-    await press(stage, message, ReplyAction.ARGUMENTS)
-    modal = stage.sandbox.client("ada").modal
-    assert modal is not None
-    parts = [part for block in modal.blocks for part in block["elements"]]
-    pieces = [part["elements"][0]["text"] for part in parts if part["type"] == "rich_text_preformatted"]
-    assert long in "".join(pieces)
-    assert "\\u202e" in "".join(pieces), "characters that reorder text are escaped"
-    await stage.sandbox.client("ada").submit({})
-    assert "Noted." in shown(await ended(stage, asked))
-
-
 async def test_calls_of_a_step_are_one_card_that_one_press_approves(stage: Stage, notes: Notes) -> None:
     both = calls("I'll note both.", ("notes__add", {"text": "Milk"}), ("notes__add", {"text": "Bread"}))
     stage.vendor.script(by_results(both, says("Noted."), says("Noted.")))
@@ -166,22 +142,6 @@ async def test_first_of_several_decisions_is_acknowledged_and_loses_its_buttons(
     assert shown(message).startswith("I'll note both.\n\nNoted one.\n1 call denied by Ada · 1 call approved by Ada\n")
     assert len(stage.bots("general", asked)) == 1
     assert notes.written == [{"text": "Bread"}]
-
-
-async def test_decisions_of_three_calls_within_a_second_are_all_made(stage: Stage, notes: Notes) -> None:
-    words = ("Milk", "Bread", "Salt")
-    three = calls("", *(("notes__add", {"text": word}) for word in words))
-    stage.vendor.script(by_results(three, says("?"), says("?"), says("Noted.")))
-    asked = await stage.mention("note three")
-    message = await asking(stage, asked)
-    first, *others = values_of(message)
-    await press(stage, message, ReplyAction.APPROVE, value=first)
-    await asking_about(stage, asked, others)
-    for value in others:
-        await press(stage, message, ReplyAction.APPROVE, value=value)
-    message = await ended(stage, asked)
-    assert shown(message).startswith("Noted.")
-    assert notes.written == [{"text": word} for word in words]
 
 
 async def test_call_below_a_full_page_can_be_approved(stage: Stage, notes: Notes) -> None:

@@ -120,15 +120,6 @@ async def test_transcript_that_slack_cut_is_read_whole(
     assert LONG in speaker.questions[0]
 
 
-async def test_clip_without_transcript_is_named_with_what_to_do(stage: Stage) -> None:
-    place = stage.sandbox.dm("ada")
-    await stage.sandbox.share("ada", place, "", [clip(), UploadedFile("song.mp3", b"ID3", "audio/mpeg")])
-    [answer] = await stage.answers(place, None)
-    unread = f"{NAME} ({texts.files.CLIP_NOT_TRANSCRIBED}), song.mp3 ({texts.files.AUDIO_NOT_TRANSCRIBED})"
-    assert answer.endswith(f"\nNot read: {unread}.")
-    assert not stage.sandbox.files.downloads
-
-
 async def test_transcript_that_slack_made_since_is_read_by_regenerate(
     settings: Settings, sandbox: Sandbox, vendor: VendorServer
 ) -> None:

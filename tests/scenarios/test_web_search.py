@@ -6,14 +6,12 @@ from pathlib import Path
 import pytest
 
 from bot.core import texts
-from bot.core.channel_settings import ChannelSettings
 from bot.models.prompt import WebSearch
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
-from bot.store import Stores
 from bot.store.schema import turns
 from slack_sandbox.server import Sandbox
-from slack_sandbox.workspace import TEAM_ID, Message
+from slack_sandbox.workspace import Message
 from tests.scenarios.answers import on_record, reply, rows
 from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.tools import tools_in
@@ -128,16 +126,6 @@ async def test_answer_that_another_process_continues_keeps_its_sources(
         message = await with_sources(stage, asked, 2)
     assert sources(message) == [label(TYPIST), label(SLACK)]
     assert "Into Slack." in shown(message)
-
-
-async def test_channel_turns_web_search_off(stage: Stage, another_process: Stores) -> None:
-    await another_process.channel_settings.write(TEAM_ID, "C0GENERAL", ChannelSettings(web_search=False))
-    stage.vendor.script(VendorResponse(speech.messages(["Done."])))
-    for channel in ("general", "random"):
-        await stage.answers(channel, await stage.mention(channel=channel))
-    off, on = map(tools_in, stage.vendor.requests)
-    assert off == []
-    assert on == ["web_search", "web_fetch"]
 
 
 async def test_servers_without_web_search_are_named_at_the_start(
