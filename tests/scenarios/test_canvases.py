@@ -5,10 +5,8 @@ import pytest
 from bot.core import texts
 from slack_sandbox.files import UploadedFile, canvas_link
 from slack_sandbox.server import Sandbox
-from slack_sandbox.web_api.http import SCOPES
 from tests.marked import unmarked
-from tests.scenarios.conftest import Stage, running, settings_of
-from tests.streams.server import VendorServer
+from tests.scenarios.conftest import Stage
 
 pytestmark = pytest.mark.skips_waits
 
@@ -59,14 +57,6 @@ async def test_linked_canvas_of_another_channel_is_not_read_nor_named(stage: Sta
     assert stage.calls("canvases.getContent") == []
 
 
-async def test_forwarded_canvas_of_another_channel_is_not_read_nor_named(stage: Stage) -> None:
-    ts = await stage.sandbox.share("grace", "random", "Here it is.", [PLAN])
-    asked_ts = await stage.sandbox.forward("ada", "random", ts, "general", "@typist when?")
-    (answer,) = await stage.answers("general", asked_ts)
-    assert answer == f"{ANSWER}\nNot read: {texts.files.CANVAS_UNNAMED} ({texts.files.CANVAS_NOT_SHARED})."
-    assert not any(word in str(request.body) for request in stage.vendor.requests for word in ("Plan", "balloon"))
-
-
 @pytest.mark.parametrize(
     ("owner", "answer"),
     [("ada", ANSWER), ("grace", f"{ANSWER}\nNot read: a canvas ({texts.files.CANVAS_NOT_SHARED}).")],
@@ -89,21 +79,3 @@ REFUSALS = {
     "internal_error": texts.files.FILE_FAILED,
     "ratelimited": texts.files.FILE_FAILED,
 }
-
-
-@pytest.mark.parametrize(("error", "reason"), REFUSALS.items(), ids=REFUSALS)
-async def test_canvas_that_slack_does_not_give_is_named_and_the_question_answered(
-    stage: Stage, error: str, reason: str
-) -> None:
-    stage.sandbox.faults.start("refuse", method="canvases.getContent", error=error, times=1)
-    ts = await stage.sandbox.share("ada", "general", "@typist when?", [PLAN])
-    assert await stage.answers("general", ts) == [f"{ANSWER}\nNot read: Plan ({reason})."]
-
-
-async def test_missing_scope_is_named_without_a_call(vendor: VendorServer) -> None:
-    async with Sandbox(scopes=SCOPES - {"canvases:read"}) as sandbox, running(settings_of(sandbox, vendor)):
-        stage = Stage(sandbox, vendor)
-        canvas_id = await shared_id(sandbox, "general")
-        answer = await answer_to(stage, f"when? {canvas_link(canvas_id)}")
-        assert answer == f"{ANSWER}\nNot read: a canvas ({texts.files.CANVAS_SCOPE_MISSING})."
-        assert not any(call.method.startswith("canvases.") for call in sandbox.calls)

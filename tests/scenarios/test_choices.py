@@ -1,7 +1,7 @@
 """Choices below an answer: a model that is unsure offers them, and who presses one has asked, once, as themselves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +9,6 @@ import pytest
 
 from bot.core import choices, texts
 from bot.core.actions import ReplyAction
-from bot.core.conversation import Question
-from bot.models.prompt import OURS, Offered, Permission, ToolRule
 from bot.settings import Settings
 from bot.store.schema import outbox_entries
 from slack_sandbox.server import Sandbox
@@ -19,7 +17,7 @@ from tests.clocks import until_read
 from tests.marked import unmarked
 from tests.scenarios.answers import press, reply, rows
 from tests.scenarios.conftest import Stage, buttons, footer, grows, running, says, shown
-from tests.scenarios.tools import Notes, asking, calls
+from tests.scenarios.tools import calls
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
@@ -217,39 +215,5 @@ async def test_model_without_tools_is_asked_without_choices_and_the_footer_says_
     assert ["tools" in request.body for request in stage.vendor.requests] == [True, False, False]
 
 
-class OurNotes(Notes):
-    """Notes whose tools an admin has agreed to and allows."""
-
-    async def definitions(self, question: Question) -> Offered:
-        allowed = ToolRule(Permission.ALLOW)
-        offered = (await super().definitions(question)).definitions
-        return Offered(tuple(replace(tool, origins=OURS, rule=allowed) for tool in offered))
-
-
-Pressed = Callable[[Stage, str], Awaitable[object]]
-
-
 async def presses(stage: Stage, asked: str) -> None:
     await choose(stage, await offering(stage, asked), 0)
-
-
-async def writes(stage: Stage, asked: str) -> None:
-    await offering(stage, asked)
-    await stage.sandbox.say("ada", "general", "Staging", asked)
-
-
-@pytest.mark.parametrize(("answered", "is_asked"), [(presses, True), (writes, False)])
-async def test_write_that_runs_unasked_after_the_askers_words_asks_after_a_press(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, answered: Pressed, is_asked: bool
-) -> None:
-    stage, notes = Stage(sandbox, vendor), OurNotes()
-    add = calls("I'll note it.", ("notes__add", {"text": "Staging"}))
-    vendor.script(offers(), add, says("Noted."))
-    async with running(settings, tools=notes):
-        asked = await stage.mention("Deploy it.")
-        await answered(stage, asked)
-        if is_asked:
-            assert ReplyAction.APPROVE in buttons(await asking(stage, asked))
-        else:
-            assert "Noted." in (await stage.answers("general", asked, count=2))[-1]
-        assert len(notes.written) == (not is_asked)

@@ -109,17 +109,6 @@ async def test_text_files_are_read_with_their_names(stage: Stage) -> None:
     )
 
 
-@pytest.mark.bot(history_tokens=2_000)
-async def test_middle_of_a_long_text_file_is_left_out(stage: Stage) -> None:
-    lines = "".join(f"{number},of many\n" for number in range(20_000))
-    answer = await asked(stage, UploadedFile("long.txt", lines.encode()))
-    assert answer == f"{ANSWER}\nNot read: the middle of long.txt (too long)."
-    text = content(stage)
-    assert text.startswith("what is it?\n\n(Attached: long.txt)\n```txt\n0,of many\n1,of many\n")
-    assert text.endswith("19999,of many\n```")
-    assert 1_400 < len(text) < 3_500
-
-
 async def test_documents_are_read_as_markdown(stage: Stage) -> None:
     files = corpus()
     names = ["0-openpyxl.xlsx", "0-python-docx.docx", "0-python-pptx.pptx", "0-libreoffice.odt", "0-python.eml"]
@@ -207,13 +196,6 @@ async def test_model_without_pdf_input_gets_the_text_of_a_pdf(stage: Stage) -> N
     answer = await asked(stage, UploadedFile(name, corpus()[name]))
     assert answer == f"{ANSWER}\nI read only the text of {name}, not its images or layout."
     assert [piece for piece in pieces(name) if piece not in content(stage)] == []
-
-
-async def test_pdf_without_text_is_named_if_only_images_are_known_to_be_supported(stage: Stage) -> None:
-    assert (
-        await asked(stage, UploadedFile("a.pdf", PDF))
-        == f"{ANSWER}\nNot read: a.pdf ({texts.files.FILE_NOT_FOR_MODEL})."
-    )
 
 
 async def test_model_that_takes_pdfs_gets_them_beside_images_and_texts(
@@ -344,24 +326,6 @@ async def test_files_are_requested_from_slack_only(stage: Stage) -> None:
     assert tokens == []
 
 
-async def test_inaccessible_file_is_named(stage: Stage) -> None:
-    asked_ts = shared(
-        stage,
-        {"id": "F1", "name": "doc", "mode": "external", "url_private": "https://docs.example.com/d"},
-        {"id": "F2", "mode": "tombstone"},
-        {"id": "F3", "name": "old.png", "mode": "hidden_by_limit"},
-        {"id": "F4", "name": "theirs.png", "file_access": "access_denied"},
-        {"id": "F5", "mode": "file_access", "file_access": "check_file_info"},
-    )
-    (answer,) = await stage.answers("general", asked_ts)
-    assert answer == (
-        f"{ANSWER}\nNot read: doc ({texts.files.FILE_EXTERNAL}), "
-        f"{texts.files.FILE_UNNAMED} ({texts.files.FILE_DELETED}), "
-        f"old.png ({texts.files.FILE_HIDDEN}), theirs.png ({texts.files.FILE_NO_ACCESS}), "
-        f"{texts.files.FILE_UNNAMED} ({texts.files.FILE_NO_ACCESS})."
-    )
-
-
 async def test_file_of_another_organisation_is_looked_up_by_its_id(stage: Stage) -> None:
     file = stage.sandbox.files.add("U0ADA", UploadedFile("notes.md", b"All is well."))
     stage.sandbox.people.share("ada", "general", "Here it is.", [file])
@@ -379,17 +343,6 @@ async def test_mail_that_is_looked_up_by_its_id_has_its_sender_subject_and_date(
         "what is it?\n\n(Attached: Invoice 12)\n```\nFrom: Grace <grace@mail.example>\nSubject: Invoice 12\n"
         "Date: Mon, 16 Nov 2026 09:30:00 +0100\n\nPlease pay.\n```"
     )
-
-
-async def test_newest_five_files_are_read(stage: Stage) -> None:
-    root = await stage.sandbox.share(
-        "ada", "general", "First.", [UploadedFile("0.md", b"zero"), UploadedFile("1.md", b"one")]
-    )
-    uploads = [UploadedFile(f"{number}.md", f"text {number}".encode()) for number in range(2, 6)]
-    answer = await asked(stage, *uploads, thread_ts=root)
-    assert answer == f"{ANSWER}\nNot read: 1.md ({texts.files.TOO_MANY_FILES})."
-    assert [f"text {number}" in content(stage) for number in range(2, 6)] == [True] * 4
-    assert ("zero" in content(stage), "one" in content(stage)) == (True, False)
 
 
 @pytest.mark.long

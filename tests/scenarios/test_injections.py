@@ -69,8 +69,6 @@ class Api:
     says: Callable[[str], list[bytes]]
     calls: Callable[..., list[bytes]]
     """Returns a response that makes these calls; `text`: what it says before, `found`: whether the vendor searched."""
-    calls_raw: Callable[[str, str], list[bytes]]
-    """Returns a response with one call, whose arguments are this text."""
 
     def __str__(self) -> str:
         return self.name
@@ -108,7 +106,6 @@ APIS = [
         lambda url: {"openai": VendorSettings(base_url=f"{url}/v1")},
         lambda text: steps.chat(*({"content": delta} for delta in tokens(text)), finish_reason="stop"),
         _chat_calls,
-        lambda name, raw: steps.chat(steps.chat_call(index=0, id="call_1", name=name), *steps.fragments(raw, 0)),
     ),
     Api(
         "responses",
@@ -116,7 +113,6 @@ APIS = [
         lambda url: {"openai": VendorSettings("key", f"{url}/v1", api="responses")},
         lambda text: steps.responses(steps.message(text)),
         _responses_calls,
-        lambda name, raw: steps.responses(steps.function_call("call_1", name, raw)),
     ),
     Api(
         "anthropic",
@@ -124,9 +120,6 @@ APIS = [
         lambda url: {"anthropic": VendorSettings("key", url)},
         lambda text: steps.messages(steps.text(text)),
         _messages_calls,
-        lambda name, raw: steps.messages(
-            steps.tool_use("toolu_1", name, {"text": ""}), stop_reason="tool_use", broken=raw
-        ),
     ),
 ]
 
@@ -480,34 +473,6 @@ async def test_what_slacks_search_finds_makes_allowed_writes_ask(
         async with attack_on(Stage(sandbox, vendor), ours, api) as attack:
             vendor.script(VendorResponse(api.calls((search.NAME, {"query": "pay"}))), attack.obeys)
             await asking(attack.stage, await attack.ask())
-    assert attack.desk.written == []
-
-
-MISLEADING = {
-    "hidden characters": ('{"text": "7\\udb40\\udd007"}', "\\udb40\\udd00"),
-    "reversed text": ('{"text": "7 \\u202e001"}', "\\u202e"),
-    "blank letters": ('{"text": "7\\u3164\\u2800"}', "\\u3164\\u2800"),
-    "another script": ('{"to": "p\\u0430ypal"}', "mix"),
-    "a key twice": ('{"text": "7", "text": "7000"}', None),
-    "a number that is none": ('{"text": 1e999}', None),
-}
-"""Arguments as a model writes them, and what the approval shows of them; None: they are not asked about."""
-
-
-@pytest.mark.parametrize(("raw", "told"), MISLEADING.values(), ids=MISLEADING)
-@pytest.mark.parametrize("api", EACH_API)
-@pytest.mark.long(after_row=3)
-async def test_approval_shows_what_misleads(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, api: Api, raw: str, told: str | None
-) -> None:
-    async with attack_on(Stage(sandbox, vendor), settings, api) as attack:
-        vendor.script(VendorResponse(api.calls_raw("desk__other", raw)), attack.says())
-        attack.desk.others = (ToolDefinition("desk__other", "Other.", {"type": "object"}, "a hash", OURS),)
-        asked = await attack.ask()
-        if told is None:
-            assert shown(await attack.ended(asked)).startswith(SEEN)
-        else:
-            assert told in shown(await asking(attack.stage, asked))
     assert attack.desk.written == []
 
 

@@ -163,17 +163,6 @@ async def test_delete_of_a_growing_answer_stops_it_first(stage: Stage, settings:
     assert (turn.answer, turn.output_tokens > 10) == ("", True)
 
 
-async def test_each_person_has_one_vote_that_can_be_changed(stage: Stage, settings: Settings) -> None:
-    _, message = await answered(stage, settings)
-    for user, vote in (("ada", "up"), ("alan", "down"), ("ada", "down"), ("alan", "down")):
-        assert await press(stage, message, ReplyAction.FEEDBACK, user, vote) == (
-            texts.actions.THANKS_HELPED if vote == "up" else NOT_HELPED
-        )
-    (turn,) = await rows(settings, turns)
-    votes = [(row.user_id, row.value, row.model, row.prompt_version) for row in await rows(settings, feedback)]
-    assert votes == [(user, -1, "openai/test", turn.prompt_version) for user in ("U0ADA", "U0ALAN")]
-
-
 async def test_thumb_down_asks_why_and_one_press_says_it(stage: Stage, settings: Settings) -> None:
     _, message = await answered(stage, settings)
     alan = stage.sandbox.client("alan")
@@ -199,14 +188,6 @@ async def test_only_the_asker_or_an_admin_may_use_the_buttons(stage: Stage) -> N
             assert notice.startswith("Only the person who asked, or a Typist admin (<@U0GRACE>), can "), action
             assert growing(stage.bots("general", asked)[0]), action
         assert await press(stage, message, ReplyAction.STOP, "grace") is None
-
-
-async def test_late_press_on_a_deleted_answer_is_told_so(stage: Stage, settings: Settings) -> None:
-    asked, message = await answered(stage, settings)
-    await press(stage, message, ReplyAction.DELETE)
-    for action in (ReplyAction.DELETE, ReplyAction.REGENERATE, ReplyAction.FEEDBACK):
-        assert await press(stage, message, action, value="up") == texts.actions.ANSWER_DELETED
-    await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
 
 
 async def test_buttons_work_after_a_restart(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:

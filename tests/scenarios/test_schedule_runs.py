@@ -21,7 +21,7 @@ from tests.scenarios.conftest import Stage, buttons, running, says, shown
 from tests.scenarios.test_read_channel import reads
 from tests.scenarios.tools import Notes, by_results, results_in
 from tests.streams import speech
-from tests.streams.server import VendorResponse, VendorServer
+from tests.streams.server import VendorServer
 
 pytestmark = [
     pytest.mark.skips_waits,
@@ -208,14 +208,6 @@ async def test_creator_who_is_gone_pauses_the_schedule_and_is_told_once(
     assert stage.vendor.requests == []
 
 
-async def test_place_that_is_gone_is_told_to_the_creator_alone(stage: Stage, another_process: Stores) -> None:
-    schedule = await created(another_process)
-    stage.sandbox.workspace.channel("general").archived = True
-    await run(another_process, schedule)
-    [notice] = await pause_notices(stage, stage.sandbox.dm("ada"))
-    assert texts.schedules.PAUSE_REASONS[PauseReason.PLACE_GONE] in notice.text
-
-
 async def test_run_without_news_costs_nothing_and_shows_nothing(stage: Stage, another_process: Stores) -> None:
     schedule = await created(another_process, IF_CHANGED)
     await run(another_process, schedule)
@@ -232,17 +224,6 @@ async def test_run_without_news_costs_nothing_and_shows_nothing(stage: Stage, an
     await run(another_process, schedule)
     await posted(stage, 2)
     assert len(stage.vendor.requests) == 2
-
-
-async def test_three_failed_runs_pause_and_are_told_once(stage: Stage, another_process: Stores) -> None:
-    stage.vendor.script(VendorResponse(status=401))
-    schedule = await created(another_process)
-    for number in (1, 2, 3):
-        await run(another_process, schedule)
-        await posted(stage, number)
-    for notice in await pause_notices(stage, "general", stage.sandbox.dm("ada")):
-        assert texts.schedules.PAUSE_REASONS[PauseReason.FAILURES] in notice.text
-    assert (await stored(another_process, schedule.id)).paused is PauseReason.FAILURES
 
 
 @pytest.mark.parametrize("is_limited", [False, True], ids=["", "rate limited"])

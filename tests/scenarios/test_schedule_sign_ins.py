@@ -1,7 +1,7 @@
 """A schedule that paused because its creator's sign-in ended: they sign in below its notice, and it goes on."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,7 +12,7 @@ from bot.settings import Settings
 from bot.slack.views.schedules import ScheduleAction, moment
 from bot.store import Stores
 from slack_sandbox.server import Sandbox
-from slack_sandbox.workspace import TEAM_ID, Message
+from slack_sandbox.workspace import Message
 from tests.mcp.servers import be_patient
 from tests.mcp.sign_in_server import SignInServer, sign_in_server
 from tests.scenarios.conftest import Stage, buttons, running, says
@@ -92,38 +92,6 @@ async def test_address_for_one_schedule_signs_in_for_no_other(
     expected = texts.schedules.SCHEDULE_GONE if public else texts.actions.ANSWER_UNKNOWN
     assert await ada.submit({"address": address}) == {"address": expected}
     assert not jira.people.access
-
-
-Meanwhile = Callable[[Stores, Schedule], Awaitable[object]]
-GONE: Meanwhile = lambda stores, one: stores.schedules.stop(TEAM_ID, one.id, "U0ADA")  # noqa: E731
-RESUMED: Meanwhile = lambda stores, one: stores.schedules.resume(TEAM_ID, one.id, "U0GRACE")  # noqa: E731
-
-
-@pytest.mark.parametrize(
-    ("meanwhile", "expected"),
-    [(GONE, texts.schedules.SCHEDULE_GONE), (RESUMED, texts.schedules.WAITS_FOR_NO_SIGN_IN)],
-)
-async def test_schedule_that_was_stopped_or_resumed_meanwhile_wants_no_sign_in(
-    stage: Stage, jira: SignInServer, another_process: Stores, meanwhile: Meanwhile, expected: str
-) -> None:
-    ada = stage.sandbox.client("ada")
-    schedule, notice = await paused(stage, another_process)
-    address = await jira.visit(await link_in(stage, ada, notice))
-    await meanwhile(another_process, schedule)
-    assert await ada.submit({"address": address}) == {"address": expected}
-    assert await pressed(stage, notice, schedule) == expected
-    assert not jira.people.access
-
-
-async def test_person_who_has_signed_in_elsewhere_resumes_the_schedule_at_once(
-    stage: Stage, jira: SignInServer, another_process: Stores
-) -> None:
-    schedule, notice = await paused(stage, another_process)
-    await has_signed_in(another_process, jira)
-    await pressed(stage, notice, schedule)
-    assert stage.sandbox.client("ada").modal is None
-    await stage.sandbox.wait_for(lambda: told(stage))
-    assert (await stored(another_process, schedule.id)).paused is None
 
 
 async def test_schedule_whose_single_time_has_passed_is_offered_to_run_now(
