@@ -29,16 +29,6 @@ async def test_mention_is_answered_in_its_thread(stage: Stage, channel: str) -> 
     assert stage.bots(channel) == []
 
 
-async def test_mention_in_a_quotation_is_answered_only_if_another_stands_outside_it(stage: Stage) -> None:
-    quoted = await stage.sandbox.say("grace", "general", "> @typist when do we ship?\nA good question!")
-    await stage.settled()
-    assert (stage.bots("general"), stage.bots("general", quoted)) == ([], [])
-    asked = await stage.sandbox.say("ada", "general", "> @typist when do we ship?\n@typist what did you say to that?")
-    assert await stage.answers("general", asked) == ["The whole answer."]
-    assert "> @typist when do we ship?" in stage.prompts()[-1][-1]["content"]
-    assert "what did you say to that?" in stage.prompts()[-1][-1]["content"]
-
-
 async def test_dm_at_the_root_is_answered_there_as_one_conversation(stage: Stage) -> None:
     place = stage.sandbox.dm("ada")
     stage.vendor.script(says("First answer."), says("Second answer."))

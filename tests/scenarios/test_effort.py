@@ -5,19 +5,14 @@ from dataclasses import replace
 import pytest
 
 from bot.core.actions import ReplyAction
-from bot.core.channel_settings import ChannelSettings
-from bot.models.prompt import Effort
 from bot.settings import Settings
-from bot.store import Stores
 from slack_sandbox.server import Sandbox
-from slack_sandbox.workspace import TEAM_ID
 from tests.contracts.vendors import unsupported
 from tests.scenarios.answers import answered, on_record, press, reply
 from tests.scenarios.conftest import Stage, buttons, footer, running, says
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorRequest, VendorResponse, VendorServer
 
-GENERAL = "C0GENERAL"
 THOROUGH = "test · thorough (xhigh effort)"
 UNFINISHED = VendorResponse(speech.chat(speech.tokens("A long thought. " * 20))[:40], ending=ResponseEnd.HANG)
 
@@ -40,17 +35,6 @@ async def test_answer_is_thought_about_longer_and_the_next_one_is_not(stage: Sta
     await stage.sandbox.say("ada", "general", "and then?", asked)
     await stage.answers("general", asked, count=2)
     assert efforts(stage.vendor) == [None, "xhigh", None]
-
-
-async def test_channels_effort_is_sent_and_a_thorough_answer_offers_no_longer_one(
-    stage: Stage, settings: Settings, another_process: Stores
-) -> None:
-    await another_process.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings(effort=Effort.THOROUGH))
-    stage.vendor.script(says("On second thought."))
-    _, message = await answered(stage, settings)
-    assert footer(message) == THOROUGH
-    assert ReplyAction.REGENERATE_WITH not in buttons(message)
-    assert efforts(stage.vendor) == ["xhigh"]
 
 
 async def test_model_without_effort_is_offered_no_longer_thought_once_that_is_known(

@@ -11,7 +11,6 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core import texts
-from bot.core.actions import ReplyAction
 from bot.core.prompt import LAST_TEXT_RULE
 from bot.core.unseen import visible
 from bot.mcp.config import McpSetup
@@ -23,12 +22,10 @@ from slack_sandbox.testing.processes import wait_for_line
 from tests.forked import ForkedBot, forked_bot
 from tests.mcp.hostile import HOSTILE
 from tests.mcp.servers import PATIENCE_S, TIME, RawServer, be_patient, text_result, tool
-from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, asking, running, says, shown
 from tests.scenarios.outages import until
 from tests.scenarios.process_ends import AT_MOST_S, clean, end_of
 from tests.scenarios.surfaces import last_notice
-from tests.scenarios.tools import asking as asking_approval
 from tests.scenarios.tools import by_results, calls, ended, let_use, tools_in, using
 from tests.slack_process import slack_process
 from tests.streams.server import VendorServer
@@ -74,26 +71,6 @@ async def test_channel_without_servers_gets_no_tools(
         stage = Stage(sandbox, vendor)
         await stage.answers("general", await stage.mention())
         assert offered(stage) == []
-
-
-async def test_tool_that_changed_between_question_and_press_is_not_called(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, tmp_path: Path
-) -> None:
-    raw = RawServer(tmp_path / "script.json")
-    raw.script([tool("write", "Writes.")], {"write": text_result("Written.")})
-    vendor.script(by_results(calls("", ("raw__write", {"text": "Milk"})), says("It was not done.")))
-    await let_use(another_process, "raw")
-    ours = using(settings, raw.config())
-    stage = Stage(sandbox, vendor)
-    async with running(ours):
-        asked = await stage.mention("note milk")
-        message = await asking_approval(stage, asked)
-    raw.script([tool("write", "Writes everywhere.")], {"write": text_result("Written.")})
-    async with running(ours):
-        await press(stage, message, ReplyAction.APPROVE)
-        await ended(stage, asked)
-    assert raw.calls == []
-    assert "changed" in stage.prompts()[-1][-1]["content"]
 
 
 async def test_server_that_is_down_costs_no_answer(

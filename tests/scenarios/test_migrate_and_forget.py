@@ -13,12 +13,10 @@ from cryptography.fernet import Fernet
 
 from bot import __version__
 from bot.accounts.sign_ins import SignIns
-from bot.cli.forget import parse_thread
 from bot.clock import SystemClock
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
 from bot.core.schedules import Proposal, Rule
-from bot.errors import SettingsError
 from bot.mcp.config import HttpTransport
 from bot.services.operations import Probes, serving
 from bot.store import Stores
@@ -218,31 +216,6 @@ async def test_forget_removes_nothing_if_its_arguments_are_unclear(
     assert (code, out) == (2, "")
     assert sentence in err
     assert len(await texts_left(database)) == 3
-
-
-LINK = "https://acme.slack.com/archives"
-
-
-@pytest.mark.parametrize(
-    ("text", "thread"),
-    [
-        ("C1/17.000001", ThreadKey("", "C1", "17.000001")),
-        ("T1/D1/root", ThreadKey("T1", "D1", None)),
-        (f"{LINK}/C1/p17000001", ThreadKey("", "C1", "17.000001")),
-        (f"{LINK}/C1/p18000001?thread_ts=17.000001&cid=C1", ThreadKey("", "C1", "17.000001")),
-        (f"{LINK}/C1/p18000001?cid=C1&thread_ts=17.000001", ThreadKey("", "C1", "17.000001")),
-        (f"{LINK}/D1/p17000001", ThreadKey("", "D1", None)),
-        (f"{LINK}/D1/p18000001?thread_ts=17.000001", ThreadKey("", "D1", "17.000001")),
-    ],
-)
-def test_thread_is_given_as_in_the_log_or_as_a_message_link(text: str, thread: ThreadKey) -> None:
-    assert parse_thread(text) == thread
-
-
-@pytest.mark.parametrize("text", ["", "C1", "C1/", "C1/now", f"{LINK}/C1", "https://example.com/C1/p17000001"])
-def test_invalid_thread_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError):
-        parse_thread(text)
 
 
 @pytest.mark.parametrize(("probes", "code"), [(WELL, 0), (replace(WELL, connections=none), 1)])

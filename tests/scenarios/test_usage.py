@@ -74,70 +74,25 @@ async def report(folder: Path, url: str, *arguments: str) -> str:
     return out
 
 
-COLUMNS = [
-    "answers",
-    "input_tokens",
-    "output_tokens",
-    "web_searches",
-    "cost_usd",
-    "unpriced_tokens",
-    "median_first_token_s",
-    "failures",
-    "questions",
-    "people",
-    "stopped",
-    "unanswered",
-    "slowest_first_token_s",
-    "failed_cut",
-    "failed_overloaded",
-]
+COLUMNS = (
+    "answers input_tokens output_tokens web_searches cost_usd unpriced_tokens median_first_token_s "
+    "failures questions people stopped unanswered slowest_first_token_s failed_cut failed_overloaded"
+)
 LINES = {
     "day": {
-        "2027-01-15": [
-            "2",
-            "100100",
-            "10010",
-            "2",
-            "0.320000",
-            "110",
-            "1.00",
-            "0",
-            "2",
-            "2",
-            "0",
-            "0",
-            "1.50",
-            "0",
-            "0",
-        ],
-        "2027-01-16": ["1", "250000", "10000", "2", "0.620000", "0", "0.75", "1", "4", "1", "0", "2", "1.00", "1", "0"],
+        "2027-01-15": "2 100100 10010 2 0.320000 110 1.00 0 2 2 0 0 1.50 0 0",
+        "2027-01-16": "1 250000 10000 2 0.620000 0 0.75 1 4 1 0 2 1.00 1 0",
     },
     "week": {
-        "2027-01-15": [
-            "3",
-            "350100",
-            "20010",
-            "4",
-            "0.940000",
-            "110",
-            "0.75",
-            "1",
-            "6",
-            "2",
-            "0",
-            "2",
-            "1.50",
-            "1",
-            "0",
-        ],
+        "2027-01-15": "3 350100 20010 4 0.940000 110 0.75 1 6 2 0 2 1.50 1 0",
     },
     "user": {
-        "U1": ["2", "350000", "20000", "4", "0.940000", "0", "0.50", "1", "5", "1", "0", "2", "1.00", "1", "0"],
-        "U2": ["1", "100", "10", "0", "0.000000", "110", "1.50", "0", "1", "1", "0", "0", "1.50", "0", "0"],
+        "U1": "2 350000 20000 4 0.940000 0 0.50 1 5 1 0 2 1.00 1 0",
+        "U2": "1 100 10 0 0.000000 110 1.50 0 1 1 0 0 1.50 0 0",
     },
     "model": {
-        MODEL: ["2", "350000", "20000", "4", "0.940000", "0", "0.50", "1", "3", "1", "0", "0", "1.00", "1", "0"],
-        "openai/my-own": ["1", "100", "10", "0", "0.000000", "110", "1.50", "0", "1", "1", "0", "0", "1.50", "0", "0"],
+        MODEL: "2 350000 20000 4 0.940000 0 0.50 1 3 1 0 0 1.00 1 0",
+        "openai/my-own": "1 100 10 0 0.000000 110 1.50 0 1 1 0 0 1.50 0 0",
     },
 }
 
@@ -146,7 +101,7 @@ async def test_usage_is_added_up_by_the_requested_column(used: str, tmp_path: Pa
     for by, lines in LINES.items():
         out = await report(tmp_path, used, "--by", by, "--since", "2027-01-01", "--csv")
         rows = [row for row in csv.DictReader(io.StringIO(out)) if row["answers"] != "0"]
-        assert {row[by]: [row[name] for name in COLUMNS] for row in rows} == lines
+        assert {row[by]: " ".join(row[name] for name in COLUMNS.split()) for row in rows} == lines
     thumbs = csv.DictReader(io.StringIO(await report(tmp_path, used, "--by", "user", "--since", "2027-01-01", "--csv")))
     columns = ("thumbs_up", "thumbs_down", "wrong", "too_long", "not_meant")
     assert [[row[name] for name in columns] for row in thumbs] == [["1", "1", "0", "1", "0"], ["0"] * 5]
@@ -162,25 +117,8 @@ async def test_day_leaves_out_earlier_usage(used: str, tmp_path: Path) -> None:
 
 async def test_table_has_a_total_and_names_what_has_no_price(used: str, tmp_path: Path) -> None:
     lines = (await report(tmp_path, used, "--by", "user", "--since", "2027-01-01")).splitlines()
-    assert lines[1].split() == [
-        "user",
-        "questions",
-        "answers",
-        "input",
-        "output",
-        "searches",
-        "USD",
-        "first",
-        "token",
-        "failures",
-        "+1",
-        "-1",
-        "wrong",
-        "too",
-        "long",
-        "not",
-        "meant",
-    ]
+    columns = "user questions answers input output searches USD first token failures +1"
+    assert lines[1].split() == f"{columns} -1 wrong too long not meant".split()
     unpriced = ["U2", "1", "1", "100", "10", "0", "0.00", "1.50", "s", "0", "0", "0", "0", "0", "0"]
     assert lines[-3].split() == unpriced
     totals = ["all", "6", "3", "350,100", "20,010", "4", "0.9400", "0.75", "s", "1", "1", "1", "0", "1", "0"]
