@@ -247,8 +247,7 @@ class Surfaces:
         self._bot_user_id = bot_user_id
 
     async def open(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> str:
-        """Opens a modal, above the current one if `in_modal`, and returns its ID. Doesn't wait: triggers expire
-        soon."""
+        """Opens a modal, above the current one if `in_modal`, and returns its ID. Triggers expire within seconds."""
         method = "views.push" if in_modal else "views.open"
         answer = await self._client.call(method, trigger_id=trigger_id, view=view)
         return string(json_object(answer, "view"), "id")

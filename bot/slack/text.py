@@ -221,7 +221,7 @@ def _attachment(attachment: Payload, depth: int, is_own: bool) -> str:
     whole = "\n".join(filter(None, ((inner if inner.strip() else _instead(attachment)).strip("\n"), footer)))
     if not whole.strip():
         return ""
-    # Only the code's own words are outside quotes, so an app's text can't pass for a forwarded message.
+    # Text is quoted unless the author wrote it, so that an app's text can't pass for a forwarded message.
     return whole if is_own else quoted(whole)
 
 

@@ -111,8 +111,7 @@ class RecordedAnswers(Operations):
 
     @writes
     async def delete(self, connection: AsyncConnection, job_id: int, by: str) -> None:
-        """Empties an answer's texts, but not its usage. The outbox deletes its messages once no worker is writing
-        them."""
+        """Empties an answer's texts but not its usage. The outbox deletes its messages once no worker writes them."""
         this = sa.update(jobs).where(jobs.c.id == job_id)
         gone = this.values(answer_deleted=True, mention_at=None)
         deleted = (await connection.execute(gone.returning(*audit.ASKED))).one_or_none()

@@ -56,8 +56,10 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def record(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
-        """Records a step, its usage and its text before its calls are made. Returns False if the job is lost or
-        outdated."""
+        """Records a step, its usage and its text before its calls are made. Returns False if the job is lost.
+
+        Also returns False if the job is outdated.
+        """
         held = Held(job, self._worker.name)
         now = self._now()
         if not await _is_current(connection, held):
@@ -360,8 +362,7 @@ class Approvals(WorkerOperations):
         team_id: str | None = None,
         channel_id: str | None = None,
     ) -> int:
-        """Makes calls of tools require approval again, and returns how many entries were removed. `by`: for the
-        audit."""
+        """Makes tools require approval again, and returns how many entries were removed. `by`: for the audit."""
         revoked = sa.delete(allowed_tools).where(allowed_tools.c.tool.in_(tools), *_in_channel(team_id, channel_id))
         rows = (await connection.execute(revoked.returning(*_ALLOWED[:3]))).all()
         for row in rows:

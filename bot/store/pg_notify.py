@@ -125,8 +125,7 @@ class Listener:
         return str(row[0])
 
     async def _hears(self, connection: psycopg.AsyncConnection[Any]) -> bool:
-        """Returns whether notifications from another connection arrive. A pooler might return those from the same
-        one."""
+        """Returns whether notifications from another connection arrive. A pooler might return our own."""
         async with self._engine.begin() as other:
             await other.execute(sa.select(sa.func.pg_notify(channel(), f"test {self._worker}")))
         async for notify in connection.notifies(timeout=SELF_TEST_S):
