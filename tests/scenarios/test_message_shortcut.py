@@ -36,14 +36,6 @@ async def test_message_is_asked_about_in_its_thread(stage: Stage) -> None:
     assert unmarked(message["content"]) == "Alan: The <deploy> failed: disk full\n\nAda: What now?"
 
 
-async def test_asker_is_told_where_the_answer_will_be(stage: Stage) -> None:
-    ts = await stage.sandbox.say("alan", "general", "It failed")
-    assert await ask(stage, ts, "Why?") == {}
-    notice = await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.ephemerals and last_notice(stage))
-    assert notice == "I posted your question in the message's thread. My answer appears there."
-    assert [message.ephemeral_to for message in stage.sandbox.workspace.ephemerals] == ["U0ADA"]
-
-
 async def test_empty_question_means_explain_and_follow_ups_know_the_asker(stage: Stage) -> None:
     ts = await stage.sandbox.say("ada", "general", "E = mc²")
     assert await ask(stage, ts) == {}

@@ -77,21 +77,6 @@ async def test_stream_carries_an_answer_and_ends_it_with_footer_and_buttons(stre
 
 
 @pytest.mark.skips_waits
-async def test_status_says_writing_below_a_stream_that_has_started(streams: Stage) -> None:
-    done = asyncio.Event()
-    streams.vendor.script(grows(TEXT, gates={TEXT.index("word80"): done.wait}))
-    streams.sandbox.faults.start("slow", method=START, delay_s=2, times=1)
-    asked = await streams.mention()
-    await reply(streams, asked, "word3 ")
-    await streams.sandbox.wait_for(
-        lambda: streams.sandbox.workspace.status("C0GENERAL", asked) == texts.statuses.STATUS_WRITING
-    )
-    done.set()
-    await only(streams, asked)
-    await streams.sandbox.wait_for(lambda: streams.sandbox.workspace.status("C0GENERAL", asked) is None)
-
-
-@pytest.mark.skips_waits
 @pytest.mark.bot(carrier=None)
 async def test_three_answers_at_once_are_one_edited_message_each(stage: Stage) -> None:
     done = asyncio.Event()
@@ -298,19 +283,6 @@ async def test_person_to_whom_slack_refuses_a_stream_gets_edits_from_then_on(str
         asked = await streams.mention(f"question {number}")
         assert shown(await only(streams, asked)) == TEXT.rstrip()
     assert len(streams.calls(START)) == 1
-
-
-@pytest.mark.skips_waits
-@pytest.mark.parametrize("root", ["dm", "several people"])
-async def test_edits_carry_where_not_all_readers_would_see_a_stream_grow(streams: Stage, root: str) -> None:
-    sandbox = streams.sandbox
-    if root == "dm":
-        await sandbox.say("ada", sandbox.dm("ada"), "why?")
-    elif root == "several people":
-        begun = await sandbox.say("grace", "general", "look at this")
-        await sandbox.say("ada", "general", "@typist why?", begun)
-    await sandbox.wait_for(lambda: [call for call in sandbox.calls if call.method == "chat.update"])
-    assert len(streams.calls(START)) == 0
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -1,7 +1,5 @@
 """Slack Connect channels, Slack's own notices, and mentions that are added by an edit."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 import sqlalchemy as sa
 
@@ -69,24 +67,6 @@ async def test_file_of_another_organisation_is_looked_up_and_read(stage: Stage) 
     asked = await stage.sandbox.share("emmy", PARTNERS, "@typist what is in it?", [plan])
     await stage.answers(PARTNERS, asked)
     assert "Ship on Friday" in str(stage.prompts()[0])
-
-
-@pytest.fixture
-async def quiet(stage: Stage) -> AsyncIterator[Stage]:
-    """Checks that none of the messages written in the block is answered, but a question after them is."""
-    yield stage
-    asked = await stage.mention("the only one?", channel="random")
-    await stage.answers("random", asked)
-    assert [prompt[-1]["content"] for prompt in stage.prompts()] == ["the only one?"]
-
-
-async def test_slacks_own_notice_is_not_answered(quiet: Stage) -> None:
-    await quiet.sandbox.notice("ada", "<@U0ADA> archived the channel <#C0RANDOM>")
-
-
-async def test_message_that_an_app_writes_as_a_person_is_not_answered(quiet: Stage) -> None:
-    await quiet.sandbox.say_through("A0DEPLOYS", "ada", "general", "<@BOT> deployed")
-    await quiet.sandbox.say_through("A0DEPLOYS", "ada", quiet.sandbox.dm("ada"), "deployed")
 
 
 async def test_notice_in_a_direct_message_is_not_in_the_prompt(stage: Stage) -> None:

@@ -309,11 +309,12 @@ BEGUN = "999980.000000"
         ("C1", BEGUN, "unknown", False, []),
         ("C1", QUESTION.ts, "unknown", False, [1]),
         ("D1", BEGUN, "others", False, [1]),
+        ("D1", None, "nobody else", False, []),
     ],
-    ids=["alone", "with tools and search", "in a group", "not known", "in a new thread", "in a direct message"],
+    ids=["alone", "with tools and search", "in a group", "not known", "in a new thread", "in the pane", "without one"],
 )
 async def test_answer_is_streamed_only_if_all_readers_see_it_grow(
-    channel_id: str, thread_ts: str, group: str, uses_all: bool, streamed: list[int]
+    channel_id: str, thread_ts: str | None, group: str, uses_all: bool, streamed: list[int]
 ) -> None:
     thread = replace(QUESTION.thread, channel_id=channel_id, thread_ts=thread_ts)
     tools = notes() if uses_all else NotesServer({})
