@@ -8,7 +8,7 @@ repeated or outdated click finds no waiting call.
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -230,20 +230,18 @@ def _is_asked_about(call: RecordedCall) -> bool:
     return call.state is CallState.ASKED or call.decision is not None
 
 
-def fields_of(arguments: Mapping[str, Any]) -> tuple[ArgumentField, ...]:
+def fields_of(values: Mapping[str, Any] | Sequence[Any], depth: int = 0) -> tuple[ArgumentField, ...]:
     """Returns arguments in readable form. Different arguments never read the same."""
-    return tuple(_fields(arguments, 0))
-
-
-def _fields(values: Mapping[str, Any] | Sequence[Any], depth: int) -> Iterator[ArgumentField]:
+    fields: list[ArgumentField] = []
     named = values.items() if isinstance(values, Mapping) else ((None, value) for value in values)
     for name, value in named:
         shown = "" if name is None else name if _PLAIN_NAME.fullmatch(name) else _on_a_line(name)
         is_nested = isinstance(value, (Mapping, list)) and bool(value) and depth < MAX_DEPTH
         typed = None if depth or name is None else _typed(name, value)
-        yield ArgumentField(shown, "" if is_nested else _value(value), typed, depth)
+        fields.append(ArgumentField(shown, "" if is_nested else _value(value), typed, depth))
         if is_nested:
-            yield from _fields(value, depth + 1)
+            fields += fields_of(value, depth + 1)
+    return tuple(fields)
 
 
 def _typed(name: str, value: Any) -> str | None:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from itertools import chain, islice
 from types import MappingProxyType
 
@@ -190,18 +191,6 @@ def is_canvas(file: File) -> bool:
 def canvas_mention(canvas_id: str) -> str:
     """Returns the placeholder for a canvas in a message's text, where Slack provides only its ID."""
     return _CANVAS_MENTION.format(id=canvas_id)
-
-
-def linked_canvases(text: str) -> Iterator[File]:
-    """Yields the canvases linked or mentioned in a message. Anyone can write an ID, so access is checked later.
-
-    Until then they have no name: a canvas's title might be as private as its content.
-    """
-    seen = set()
-    for found in chain(_CANVAS_LINK.finditer(text), _MENTIONED_CANVAS.finditer(text)):
-        if found[1] not in seen:
-            seen.add(found[1])
-            yield File(found[1], texts.files.CANVAS_UNNAMED, CANVAS, access=CHECK_FILE_INFO)
 
 
 def reason_not_heard(file: File) -> Unread:
@@ -439,12 +428,16 @@ def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessag
     """Adds to each message the canvases that its text links, except in our own messages, which repeat an answer.
 
     A link can refer to any file. If the file was shared in the conversation, a link to it counts as sharing it again.
+    Anyone can write an ID, so access is checked later. Until then a canvas has no name: its title might be private.
     """
     shared = {file.id: file for message in messages for file in message.files}
     with_linked: list[PromptMessage] = []
     for message in messages:
         own = {file.id for file in message.files}
-        linked = (shared.get(canvas.id, canvas) for canvas in linked_canvases(message.text) if canvas.id not in own)
+        found = chain(_CANVAS_LINK.finditer(message.text), _MENTIONED_CANVAS.finditer(message.text))
+        ids = (id_ for id_ in dict.fromkeys(match[1] for match in found) if id_ not in own)
+        unnamed = partial(File, name=texts.files.CANVAS_UNNAMED, mimetype=CANVAS, access=CHECK_FILE_INFO)
+        linked = (shared.get(id_) or unnamed(id_) for id_ in ids)
         # One more than can be read, so that readers are told about it. A message has room for thousands.
         files = (*message.files, *islice(linked, MAX_FILES + 1)) if message.speaker else message.files
         with_linked.append(replace(message, files=files))

@@ -489,14 +489,13 @@ def late_time(question_ts: str, asked_at: float, now: float) -> float | None:
 def with_notes(messages: Sequence[PromptMessage], note: Note, marks: Marks) -> list[PromptMessage]:
     """Adds our note to each question. `note`: the note about the last message, the current question."""
     *earlier, last = messages
-    return [_with_note(message, marks) for message in (*earlier, replace(last, note=note))]
-
-
-def _with_note(message: PromptMessage, marks: Marks) -> PromptMessage:
-    if not message.note.text:
-        return message
-    text = "\n\n".join(filter(None, (message.text, marks.framed("note", message.note.text))))
-    return replace(message, text=text, origins=message.origins | message.note.origins)
+    noted = []
+    for message in (*earlier, replace(last, note=note)):
+        if message.note.text:
+            text = "\n\n".join(filter(None, (message.text, marks.framed("note", message.note.text))))
+            message = replace(message, text=text, origins=message.origins | message.note.origins)
+        noted.append(message)
+    return noted
 
 
 def with_continuation(messages: Sequence[PromptMessage], so_far: str, origins: Origins) -> list[PromptMessage]:

@@ -36,7 +36,11 @@ async def deltas_of(
                 if received.is_done:
                     break
         if received.is_done:
-            await _drain(chunks)
+            # Reads what arrives at once, so that the next request can reuse the connection.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    while await anext(chunks, None) is not None:
+                        pass
         for delta in received.end():
             yield delta
 
@@ -75,11 +79,3 @@ async def unhurried(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]
                 await asyncio.sleep(min(MAX_PAUSE_S, len(_read_now) * PAUSE_S))
     finally:
         _read_now.discard(this)
-
-
-async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """Reads the rest of a response if it arrives at once, so that the next request can reuse the connection."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(0.1):
-            async for _ in chunks:
-                pass

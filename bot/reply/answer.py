@@ -308,7 +308,10 @@ class Freshness:
         """Records that Slack shows this many characters of the answer."""
         if not self._arrivals or chars <= self._arrivals[0][0]:
             return
-        self._sum_up(now)
+        oldest_at = self._arrivals[0][1]
+        begin = max(self._summed_until, oldest_at)
+        self._age_sum += ((now - oldest_at) ** 2 - (begin - oldest_at) ** 2) / 2
+        self._summed_until = now
         if self._first_shown_at is None:
             self._first_shown_at = now
         while len(self._arrivals) > 1 and self._arrivals[1][0] <= chars:
@@ -324,12 +327,6 @@ class Freshness:
         """Records that Slack did a call after the answer's end. The last such call shows the end."""
         if self.ended_at is not None:
             self._end_shown_at = now
-
-    def _sum_up(self, now: float) -> None:
-        oldest_at = self._arrivals[0][1]
-        begin = max(self._summed_until, oldest_at)
-        self._age_sum += ((now - oldest_at) ** 2 - (begin - oldest_at) ** 2) / 2
-        self._summed_until = now
 
     @property
     def first_word_delay_s(self) -> float | None:

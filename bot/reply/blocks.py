@@ -38,18 +38,37 @@ _NOTICE_CHARS = 300
 _PLAIN_TRANSCRIPT_CHARS = 200
 """Short, because Slack doesn't fold plain text."""
 ACTIVITY_CHARS = 150
-_LABELS = {
-    ReplyAction.UNDO: texts.memory.UNDO,
-    ReplyAction.CONTINUE: texts.actions.CONTINUE,
-    ReplyAction.REGENERATE: texts.actions.REGENERATE,
-    ReplyAction.PREVIOUS: texts.actions.PREVIOUS,
-    ReplyAction.NEXT: texts.actions.NEXT,
-    ReplyAction.DETAILS: texts.actions.DETAILS,
-    ReplyAction.CANVAS: texts.actions.CANVAS,
-    ReplyAction.TABLES: texts.actions.TABLES,
-    ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
+_BUTTONS = {
+    action: blockkit.button(action, label)
+    for action, label in (
+        (ReplyAction.STOP, texts.actions.STOP),
+        (ReplyAction.UNDO, texts.memory.UNDO),
+        (ReplyAction.CONTINUE, texts.actions.CONTINUE),
+        (ReplyAction.REGENERATE, texts.actions.REGENERATE),
+        (ReplyAction.PREVIOUS, texts.actions.PREVIOUS),
+        (ReplyAction.NEXT, texts.actions.NEXT),
+        (ReplyAction.DETAILS, texts.actions.DETAILS),
+        (ReplyAction.CANVAS, texts.actions.CANVAS),
+        (ReplyAction.TABLES, texts.actions.TABLES),
+        (ReplyAction.REGENERATE_WITH, texts.actions.THINK_LONGER),
+    )
 }
-_ICONS = (ReplyAction.FEEDBACK, ReplyAction.DELETE)
+_ANSWER_NOW = blockkit.button(ReplyAction.REGENERATE, texts.actions.ANSWER_NOW)
+_ICONS = {
+    ReplyAction.FEEDBACK: blockkit.feedback_buttons(
+        ReplyAction.FEEDBACK,
+        positive=blockkit.feedback_button("👍", UP, texts.actions.GOOD_ANSWER),
+        negative=blockkit.feedback_button("👎", DOWN, texts.actions.BAD_ANSWER),
+    ),
+    ReplyAction.DELETE: blockkit.icon_button(
+        ReplyAction.DELETE,
+        "trash",
+        texts.actions.DELETE,
+        blockkit.confirm(
+            texts.actions.DELETE_TITLE, texts.actions.DELETE_QUESTION, yes=texts.actions.DELETE, no=texts.actions.KEEP
+        ),
+    ),
+}
 
 
 def message(view: PageView) -> Json:
@@ -98,13 +117,12 @@ def _below(view: PageView, text: str) -> list[Json]:
     if not lines and not is_small:
         lines = [_last_line(view)]
     blocks = [_choices(end.choices, view.version)] if end and end.choices else []
-    sources = shown_sources(end.sources) if end and has_answer else ()
-    if sources:
+    if end and has_answer and end.sources and (sources := shown_sources(end.sources)):
         links = [(source.url, source.label) for source in sources]
         blocks.append(blockkit.rich_text_links(texts.answers.SOURCES, links, f"{NOTE_LINE}sources"))
     # Unlinked so that these lines can't contain mentions or links.
     blocks += [_line(unlinked(line), number, is_small=is_small) for number, line in enumerate(lines)]
-    return [*blocks, *asks_in_reply(view.asks, f"{NOTE_LINE}ask-")]
+    return [*blocks, *(asks_in_reply(view.asks, f"{NOTE_LINE}ask-") if view.asks else ())]
 
 
 def _line(line: str, number: int, *, is_small: bool) -> Json:
@@ -128,35 +146,16 @@ def _buttons(view: PageView) -> list[Json]:
     if view.live and (view.has_stop or (undecided and all(ask.is_proposal for ask in undecided))):
         return []
     if view.live:
-        return [blockkit.actions([blockkit.button(ReplyAction.STOP, texts.actions.STOP)], f"{NOTE_LINE}stop")]
-    return _buttons_below(view.end) if view.end else []
-
-
-def _buttons_below(end: Picture) -> list[Json]:
+        return [blockkit.actions([_BUTTONS[ReplyAction.STOP]], f"{NOTE_LINE}stop")]
+    end = view.end or Picture()
+    labeled = {**_BUTTONS, ReplyAction.REGENERATE: _ANSWER_NOW} if end.reason is EndReason.OFFERED else _BUTTONS
     stop = [stop_button(end.schedule_id, texts.schedules.STOP_SCHEDULE)] if end.schedule_id else []
-    buttons = stop + [_button(action, end.reason) for action in end.buttons if action not in _ICONS]
-    icons = [_icon(action) for action in end.buttons if action in _ICONS]
+    buttons = stop + [labeled[action] for action in end.buttons if action not in _ICONS]
+    icons = [_ICONS[action] for action in end.buttons if action in _ICONS]
     return [
         *([blockkit.actions(buttons, f"{NOTE_LINE}buttons")] if buttons else []),
         *([blockkit.context_actions(icons, f"{NOTE_LINE}icons")] if icons else []),
     ]
-
-
-def _button(action: ReplyAction, reason: EndReason | None) -> Json:
-    if action is ReplyAction.REGENERATE and reason is EndReason.OFFERED:
-        return blockkit.button(action, texts.actions.ANSWER_NOW)
-    return blockkit.button(action, _LABELS[action])
-
-
-def _icon(action: ReplyAction) -> Json:
-    if action is ReplyAction.FEEDBACK:
-        good = blockkit.feedback_button("👍", UP, texts.actions.GOOD_ANSWER)
-        bad = blockkit.feedback_button("👎", DOWN, texts.actions.BAD_ANSWER)
-        return blockkit.feedback_buttons(action, positive=good, negative=bad)
-    confirm = blockkit.confirm(
-        texts.actions.DELETE_TITLE, texts.actions.DELETE_QUESTION, yes=texts.actions.DELETE, no=texts.actions.KEEP
-    )
-    return blockkit.icon_button(action, "trash", texts.actions.DELETE, confirm)
 
 
 def _choices(choices: Sequence[str], version: int) -> Json:

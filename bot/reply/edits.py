@@ -23,7 +23,7 @@ only an admin can help, there is no such wait, because the outbox has more time.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from bot.core.job import MessageRole
@@ -84,16 +84,6 @@ class Edits:
         if page >= self.plain_from:
             return min(page_chars, PLAIN_BYTES), PLAIN_BYTES
         return page_chars, STREAM_BYTES if page >= self.short_from else PAGE_BYTES
-
-    def last_form_begins(self, pages: int) -> int | None:
-        """Returns the first of these pages in the last form that isn't full, or None if all have the full form."""
-        begins = [page for page in (self.short_from, self.plain_from) if page < pages]
-        return int(max(begins)) if begins else None
-
-    def formed(self, view: PageView, page: int) -> PageView:
-        if page < self.plain_from and page < self.short_from:
-            return view
-        return replace(view, plain=page >= self.plain_from, for_stream=page >= self.short_from)
 
     def shorten_if_full(self, page: int, markdown: str) -> None:
         """Shortens a full page that also shows calls for a person to decide on."""

@@ -336,7 +336,11 @@ class Reply:
         if call != self._in_flight:
             raise ValueError(f"{type(outcome).__name__} came for a {type(call).__name__} that wasn't sent")
         self._in_flight = None
-        self._answered(call, outcome)
+        if isinstance(call, Begin):
+            # Drops the message that it might have created, unless its response was lost; then one per role stays.
+            unanswered = self.of(call.unanswered)
+            if not (isinstance(outcome, CallLost) and len(unanswered) == 1):
+                self.messages.remove(unanswered[-1])
         if isinstance(call, Delete) and call.ts in self._replaced_before:
             self._replaced_before.remove(call.ts)
         match outcome:
@@ -353,14 +357,6 @@ class Reply:
             case _:
                 assert_never(outcome)
         self._look_whether_all_is_shown()
-
-    def _answered(self, call: Call | CleanUp, outcome: Outcome) -> None:
-        """Drops the message that a call might have created, unless its response was lost; then one per role stays."""
-        if not isinstance(call, Begin):
-            return
-        unanswered = self.of(call.unanswered)
-        if not (isinstance(outcome, CallLost) and len(unanswered) == 1):
-            self.messages.remove(unanswered[-1])
 
     def _done(self, call: Call | CleanUp, ts: str) -> None:
         match call:
@@ -462,20 +458,16 @@ class Reply:
             return None
         if strays := self.of(MessageRole.STRAY):
             return Delete(self.job.question, strays[0].ts, keeps_stop=self.keeps_stop)
-        if self.life is Life.BEGINNING and self.of(MessageRole.PAGE):
+        pages = [message.ts for message in self.of(MessageRole.PAGE)]
+        if self.life is Life.BEGINNING and pages:
             return None
-        return self._next_release() or self._next_deletion() or self._next_page() or self._next_other_call()
-
-    def _next_release(self) -> Call | None:
-        """Returns the call that stops a stream before anything else touches its message, or None if all are free."""
-        pages = [message.ts for message in self.of(MessageRole.PAGE)[: self._last + 1]]
-        return self.carriers.release(pages, ended=self.has_ended)
-
-    def _next_deletion(self) -> Delete | None:
-        """Returns the deletion of a message replaced before this attempt, once another message shows its page."""
-        if not (self._replaced_before and self.of(MessageRole.PAGE)):
-            return None
-        return Delete(self.job.question, self._replaced_before[0], keeps_stop=self.keeps_stop)
+        # A stream is stopped before anything else touches its message.
+        if release := self.carriers.release(pages[: self._last + 1], ended=self.has_ended):
+            return release
+        # Once another message shows the page of one that was replaced before this attempt.
+        if self._replaced_before and pages:
+            return Delete(self.job.question, self._replaced_before[0], keeps_stop=self.keeps_stop)
+        return self._next_page() or self._next_other_call()
 
     def _next_page(self) -> Call | None:
         """Returns the call that begins or changes the first page that differs, or None if none does."""
@@ -536,8 +528,9 @@ class Reply:
             look=self._edits.look,
             transcript=self._transcript if page == 0 else "",
             asked_on=texts.answers.asked_on(self.job.question.ts) if self.job.is_late and page == 0 else "",
+            plain=page >= self._edits.plain_from,
+            for_stream=page >= self._edits.short_from,
         )
-        view = self._edits.formed(view, page)
         if self._is_full(page):
             is_before_end = self._has_end_page and page == self._last - 1
             return replace(view, left_out=self._end_below_file.left_out) if is_before_end else view
@@ -545,7 +538,8 @@ class Reply:
         if end and not self._missing():
             is_left_out = self._files is None and page < len(self._pages.full)
             left_out = texts.answers.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
-            about_files = files_notice(self._files or (), is_end_page and bool(self._end_below_file.left_out))
+            is_only_end = is_end_page and bool(self._end_below_file.left_out)
+            about_files = files_notice(self._files, is_only_end) if self._files else ""
             return replace(view, end=replace(end, notices=(*end.notices, *filter(None, (about_files, left_out)))))
         if page < len(self._pages.full):
             return replace(view, rest_in_file=True, has_stop=self.earlier.has_stop)
@@ -658,9 +652,10 @@ class Reply:
 
     def keep_to_form(self) -> None:
         """Lays out the text again from the first page that has another form, once it reaches that page."""
-        begins = self._edits.last_form_begins(len(self._pages.full) + 1)
+        forms = (self._edits.short_from, self._edits.plain_from)
+        begins = int(max((page for page in forms if page <= len(self._pages.full)), default=-1))
         limits = self._pages.limit_chars, self._pages.limit_bytes
-        if begins is not None and self._edits.limits(begins, self.page_chars) != limits:
+        if begins >= 0 and self._edits.limits(begins, self.page_chars) != limits:
             self._reform(begins)
 
     def _message_at(self, ts: str) -> ReplyMessage:

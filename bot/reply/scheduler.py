@@ -240,19 +240,16 @@ class ScheduledReply:
         """Passes a call's outcome to the reply. Sets the next try of a failed call, or gives it up."""
         self.laid_out(lambda: self.reply.on_outcome(call, outcome))
         if isinstance(outcome, CallDone | CallFound):
-            self._succeeded(call, now)
+            if isinstance(call, Begin | Change) and call.view is not None:
+                self.freshness.on_shown(call.view.end_chars, now)
+            if not isinstance(call, Delete):
+                self.freshness.on_end_shown(now)
+            self.failures = NO_FAILURES
+            self.calls += 1
         elif (error := error_of(outcome)) is not None:
             log.warning("%s", error)
             if not self._may_try_again(call, error, now) and not self.reply.life.is_over:
                 self.give_up(call)
-
-    def _succeeded(self, call: Call, now: float) -> None:
-        if isinstance(call, Begin | Change) and call.view is not None:
-            self.freshness.on_shown(call.view.end_chars, now)
-        if not isinstance(call, Delete):
-            self.freshness.on_end_shown(now)
-        self.failures = NO_FAILURES
-        self.calls += 1
 
     def _may_try_again(self, call: Call, error: RateLimited | Refused, now: float) -> bool:
         """Sets the time of the next try; returns False if the retry policy gives the call up.
@@ -364,7 +361,7 @@ class EditScheduler:
         shown = NOTHING_SHOWN if is_fresh else await self._transport.recover(job, has_stop=has_stop)
         if job.moves_down:
             shown = replace(shown, page_ts=(), replaced_ts=(*shown.page_ts, *shown.replaced_ts))
-        live = self._schedule(self._reply(answer, replace(shown, has_stop=has_stop)), until)
+        live = self._schedule(answer, replace(shown, has_stop=has_stop), until)
         live.freshness.chars = len(answer.text)
         if not (shown.page_ts or job.moves_down) and sign is not Sign.SEEN:
             live.asked_at = _asked_at(job)
@@ -382,13 +379,6 @@ class EditScheduler:
         self._budget.on_reply_opened(live, posts_first_words=delay_s > 0)
         return live
 
-    def _reply(self, answer: Answer, shown: Shown) -> Reply:
-        """Returns a reply that shows what it can of a recorded answer."""
-        try:
-            return Reply(answer, shown, self._look)
-        except Stuck:
-            return Reply(answer, shown, self._look, is_withheld=True)
-
     def _is_scarce(self, live: ScheduledReply) -> bool:
         """Returns whether edits can't keep a reply fresh, its channel lacks two posts, or streams are set."""
         if self._carrier == "stream":
@@ -404,7 +394,7 @@ class EditScheduler:
         nothing more is sent.
         """
         async with self._channels.setdefault(job.question.thread.channel_id, asyncio.Lock()):
-            live = self._schedule(Reply(Answer(job), Shown(job.page_ts, outdated=True, queued=True), self._look))
+            live = self._schedule(Answer(job), Shown(job.page_ts, outdated=True, queued=True))
             if not job.page_ts:
                 live.asked_at = _asked_at(job)
             try:
@@ -463,7 +453,11 @@ class EditScheduler:
             for live in [live for live in self._live if live.reply.life is Life.ABANDONED]:
                 self._close(live)
 
-    def _schedule(self, reply: Reply, until: float = math.inf) -> ScheduledReply:
+    def _schedule(self, answer: Answer, shown: Shown, until: float = math.inf) -> ScheduledReply:
+        try:
+            reply = Reply(answer, shown, self._look)
+        except Stuck:
+            reply = Reply(answer, shown, self._look, is_withheld=True)
         live = ScheduledReply(self, reply, self._transport.delivery(reply), until)
         self._live.append(live)
         self.touch(live)
@@ -643,10 +637,16 @@ class EditScheduler:
         While the database is unavailable, nothing is sent, because a process taking over the job wouldn't know about
         it.
         """
+        answer = live.reply.answer
         if self.clock.monotonic() >= self._away_until:
             try:
-                if not await self._record_text(live):
-                    return False
+                if piece := answer.piece():
+                    if not await self._worker_queue.checkpoint({answer.job: piece}):
+                        if live.reply.life is not Life.ABANDONED:
+                            log.warning("not shown further, because another attempt answers it")
+                            live.reply.abandon()
+                        return False
+                    answer.on_recorded(piece)
                 if isinstance(call, Begin):
                     await self._worker_queue.record_messages(live.reply.job, live.reply.recorded_messages)
                 return True
@@ -673,20 +673,6 @@ class EditScheduler:
     def _away(self, error: StoreError) -> None:
         log.warning("answers pause until the database records them: %s", error)
         self._away_until = self.clock.monotonic() + AWAY_PAUSE_S
-
-    async def _record_text(self, live: ScheduledReply) -> bool:
-        """Records the answer's text; returns False if the job is no longer this worker's."""
-        answer = live.reply.answer
-        piece = answer.piece()
-        if piece is None:
-            return True
-        if await self._worker_queue.checkpoint({answer.job: piece}):
-            answer.on_recorded(piece)
-            return True
-        if live.reply.life is not Life.ABANDONED:
-            log.warning("not shown further, because another attempt answers it")
-            live.reply.abandon()
-        return False
 
     async def _record_messages(self, live: ScheduledReply) -> None:
         """Records the reply's messages after a call has changed them. The answer continues even if that fails."""

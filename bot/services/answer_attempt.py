@@ -312,12 +312,13 @@ class AnswerAttempt:
         if self.completion is not None:
             if self.step is not None and self.completion.model != self.step.model:
                 model = texts.models.fell_back(names.of(self.completion.model))
-            refused = texts.models.without(self.completion.refused)
-        work = texts.answers.work_done(self.searches, calls_made(self.answer.calls))
+            refused = texts.models.without(self.completion.refused) if self.completion.refused else ""
+        used = self.searches, calls_made(self.answer.calls)
+        work = texts.answers.work_done(*used) if any(used) else ""
         pages = [call.result for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL]
         read = messages_read(pages, float(self.job.question.ts), now) if pages else None
         messages = texts.answers.messages_read(*read) if read else ""
-        memories = texts.answers.memories_sent(self.built.memories if self.built else 0)
+        memories = texts.answers.memories_sent(self.built.memories) if self.built and self.built.memories else ""
         return " · ".join(filter(None, (model, effort, work, messages, memories, refused)))
 
     def _thought_longer(self, usd: float | None) -> str:

@@ -228,7 +228,10 @@ class Answering:
             return End(EndReason.INTERRUPTED_TOO_OFTEN, said(texts.models.interrupted(goes_on=attempt.has_text)))
         if attempt.job.offered:
             return End(EndReason.OFFERED, said(texts.answers.offer_after_absence(attempt.job.question.ts)))
-        done = await self.remembering.carry_out(attempt.job) or await self.schedules.carry_out(attempt.job)
+        done = None
+        # A message that was edited may have been one.
+        if attempt.job.question.is_command or attempt.job.version:
+            done = await self.remembering.carry_out(attempt.job) or await self.schedules.carry_out(attempt.job)
         if done is None:
             return None
         if attempt.answer.text:

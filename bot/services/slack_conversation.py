@@ -110,7 +110,7 @@ class SlackConversation:
         if question.schedule:
             run = await try_again(lambda: self.stores.schedules.run(job.id), self.stores.clock, "schedule not read")
         wants_canvas = wanted_by((question, *job.earlier), self.me.user_id)
-        beside = await self._pane_context(question)
+        beside = await self._pane_context(question) if self.me.has_pane and in_pane(question) else ""
         ours = (
             prompts.RUN_RULE if question.schedule else "",
             prompts.CANVAS_RULE if self.workspace.canvases.may_write and wants_canvas else "",
@@ -122,8 +122,6 @@ class SlackConversation:
 
     async def _pane_context(self, question: Question) -> str:
         """Returns a sentence about the channel that the asker opened next to the pane, or "" if its name is unknown."""
-        if not (self.me.has_pane and in_pane(question)):
-            return ""
         person = question.thread.team_id, question.user_id
         read = self.stores.pane_context.read
         channel_id = await try_again(lambda: read(*person), self.stores.clock, "pane context not read")

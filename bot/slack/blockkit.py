@@ -58,7 +58,9 @@ def markdown(text: str) -> Json:
 
 def rich_text_line(text: str, block_id: str) -> Json:
     """Returns a line in italics, without markup."""
-    return rich_text([line(words(text, "italic"))], block_id)
+    italic = {"type": "text", "text": text, "style": {"italic": True}}
+    section = {"type": "rich_text_section", "elements": [italic]}
+    return {"type": "rich_text", "elements": [section], "block_id": block_id}
 
 
 def rich_text_links(heading: str, links: Sequence[tuple[str, str]], block_id: str) -> Json:

@@ -290,15 +290,14 @@ def _cost(holder: Any) -> int:
             inner = [(value, 1 if key == "rows" else each) for key, value in node.items() if key != "style"]
             cost += each * sum(isinstance(value, Mapping) for value, _ in inner) + max(0, len(inner) - FREE_KEYS)
         else:
-            inner = [(item, each if _is_cell(item) else ELEMENT_COST) for item in node[: MAX_COST // each + 1]]
+            # Rows, and items of known types, are cheaper in a table and in its cells.
+            inner = [
+                (item, each if not isinstance(item, Mapping) or item.get("type") in _CELLS else ELEMENT_COST)
+                for item in node[: MAX_COST // each + 1]
+            ]
             cost += sum(weight for _, weight in inner)
         left += [(value, weight) for value, weight in inner if isinstance(value, Mapping | list)]
     return cost
-
-
-def _is_cell(item: Any) -> bool:
-    """Returns whether an item in a table's rows or in a cell is a row or has a known type."""
-    return not isinstance(item, Mapping) or item.get("type") in _CELLS
 
 
 class _BlockReader:

@@ -78,7 +78,10 @@ class WorkerQueue(MeteredOperations):
             claimed = await self._strays() if self._unsure or is_full else []
             if not claimed:
                 self._unsure = True
-                claimed = await self._take_over(limit)
+                if dead := await self._worker.dead_workers():
+                    us, now = self._worker.name, self._now()
+                    async with self._database.begin_write() as connection:
+                        claimed = await claim.take_over(connection, us, dead, limit, now, self._meter)
                 claimed += await self._claim_ready(limit - len(claimed))
                 self._unsure = False
             self._handed_out |= {(job.id, job.attempts) for job in claimed[:limit]}
@@ -221,13 +224,6 @@ class WorkerQueue(MeteredOperations):
         # Jobs that others took over, or that are waiting for an approval, are never finished here.
         self._handed_out &= {(job.id, job.attempts) for job in held}
         return strays
-
-    async def _take_over(self, limit: int) -> list[Job]:
-        dead = await self._worker.dead_workers()
-        if not dead:
-            return []
-        async with self._database.begin_write() as connection:
-            return await claim.take_over(connection, self._worker.name, dead, limit, self._now(), self._meter)
 
     async def _claim_ready(self, limit: int) -> list[Job]:
         if limit <= 0:

@@ -276,7 +276,12 @@ class WorkerLiveness:
         if not self._detector.is_due(self._clock.monotonic()):
             return {}
         async with self._database.begin_read() as connection:
-            observations = await _observe(connection, self.name, self._locks)
+            others = (await connection.execute(_OTHERS[on_postgresql(connection)], {"me": self.name})).all()
+            locks = self._locks
+            observations = {
+                row.worker: Observation(row.beat, bool(row.free) and (locks is None or locks.is_free(row.worker)))
+                for row in others
+            }
         return self._detector.dead_workers(self._clock.monotonic(), observations)
 
     def cancel(self) -> None:
@@ -354,15 +359,6 @@ async def living(connection: AsyncConnection, file: Path | None, now: float) -> 
     is_heard = sa.exists().where(listening.c.heard_at > now - HEARD_WITHIN_S)
     lives = sa.case((workers.c.has_lock, is_held), else_=is_heard)
     return list(await connection.scalars(sa.select(workers.c.worker).where(lives)))
-
-
-async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Observation]:
-    """Observes all other workers with jobs. Only reads."""
-    others = await connection.execute(_OTHERS[on_postgresql(connection)], {"me": worker})
-    return {
-        row.worker: Observation(row.beat, bool(row.free) and (locks is None or locks.is_free(row.worker)))
-        for row in others
-    }
 
 
 def _others(*, on_server: bool) -> sa.Select[tuple[str, int, bool]]:
