@@ -120,7 +120,17 @@ def with_steps(
         turns.append(Turn("assistant", step.text.removeprefix(left).strip(), parts=parts, origins=step.origins))
         additions = _texts(follow_ups, step.step_no + 1, bot_user_id)
         additions += [LAST_STEP] if is_last and number == len(steps) else []
-        results = [_result_of(call, prompt.code) for call in step.calls]
+        # Nothing that a call returned looks like a mark.
+        without_marks = Marks(prompt.code).without if prompt.code else str
+        results = [
+            ToolResult(
+                call.call_id,
+                call.tool,
+                without_marks(result_text(call)),
+                call.state is not CallState.DONE or call.result_is_error,
+            )
+            for call in step.calls
+        ]
         text = "\n\n".join([*(result.text for result in results), *additions])
         # Includes calls that weren't made, because a refusal can quote what the model had read.
         origins = folded((*map(_of_result, step.calls), _origins(follow_ups, step.step_no + 1, bot_user_id)))
@@ -193,12 +203,6 @@ def _origins(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> 
     questions = [follow_up.question for follow_up in follow_ups if follow_up.step_no == step_no]
     attached = OTHERS if any(question.attached_chars for question in questions) else OURS
     return folded((attached, *(origins_of_text(question.own_text, askers) for question in questions)))
-
-
-def _result_of(call: RecordedCall, code: str) -> ToolResult:
-    """Returns a call's result without anything that looks like a mark. `code`: the code in the prompt's marks."""
-    text = Marks(code).without(result_text(call)) if code else result_text(call)
-    return ToolResult(call.call_id, call.tool, text, call.state is not CallState.DONE or call.result_is_error)
 
 
 def result_text(call: RecordedCall) -> str:

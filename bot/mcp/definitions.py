@@ -70,7 +70,7 @@ class ListedTool:
     def is_cut(self) -> bool:
         return len(visible(self.description)) > MAX_DESCRIPTION_CHARS
 
-    @property
+    @cached_property
     def offered_description(self) -> str:
         return visible(self.description)[:MAX_DESCRIPTION_CHARS]
 
@@ -102,7 +102,7 @@ class ListedTool:
         odd = [name for name in given if not _PARAMETER.fullmatch(name)]
         return {_named(accepted[name], name, is_alone=counts[accepted[name]] == 1): name for name in odd}
 
-    @property
+    @cached_property
     def is_too_large(self) -> bool:
         return len(json.dumps(self.offered_parameters)) > MAX_SCHEMA_CHARS
 

@@ -153,7 +153,10 @@ class McpTools:
         # Even with their own account, because the server might have ended it.
         unsigned = [name for name, why in place.down.items() if why == DOWN_SIGN_IN]
         asking += [name for name in (*unsigned, *(one for one in own if wanted[one])) if name not in asking]
-        waiting = {name: wanted[name] or "" for name in await self._waiting(question, asking)}
+        # There is nobody to sign in.
+        is_alone = question.from_bot or question.schedule is not None
+        reachable = await self._with_sign_in(asking) if asking and not is_alone else []
+        waiting = {name: wanted[name] or "" for name in reachable}
         named = list(dict.fromkeys((*waiting, *own)))
         sign_in = (sign_in_tool(named, waiting),) if named else ()
         late = [name for name, why in place.down.items() if why in LATE]
@@ -229,11 +232,6 @@ class McpTools:
         except (ServerDown, StoreError):
             return CallResult.failed(NOT_SIGNED_IN)
         return CallResult(CallState.DONE, texts.accounts.signed_in(name))
-
-    async def _waiting(self, question: Question, names: Sequence[str]) -> list[str]:
-        # There is nobody to sign in.
-        is_alone = question.from_bot or question.schedule is not None
-        return [] if is_alone else await self._with_sign_in(names)
 
     async def _with_sign_in(self, names: Sequence[str]) -> list[str]:
         if self._accounts is None:

@@ -383,6 +383,8 @@ class ChatReader(AnswerReader):
         return delta
 
     def read_end(self) -> tuple[TextPart | ToolCall | Opaque, ...]:
+        if not self._chat_calls.count:
+            return ()
         self._calls = self._chat_calls.calls(self._call_ids.own, self._tool_name)
         if self._calls and self.usage and self.usage.output_tokens == self._max_output_tokens:
             # vLLM reports "tool_calls" even for a call that was cut off by the limit.

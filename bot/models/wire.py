@@ -64,11 +64,11 @@ class ServerSentEvents(Events):
             if self._line_bytes > MAX_EVENT_BYTES:
                 raise EventTooLongError
             if piece.endswith((b"\n", b"\r")):
-                yield from self._ended(self._line())
+                yield from self._end_line()
 
     def end(self) -> Iterator[Any]:
         if self._pieces:
-            yield from self._ended(self._line())
+            yield from self._end_line()
         last = b"\n".join(self._data).strip()
         if last and self._is_error:
             yield _error(last)
@@ -80,16 +80,13 @@ class ServerSentEvents(Events):
                 return
             yield event
 
-    def _line(self) -> bytes:
+    def _end_line(self) -> Iterator[Any]:
         line = (b"".join(self._pieces) if len(self._pieces) > 1 else self._pieces[0]).rstrip(b"\r\n")
         self._pieces = []
         self._line_bytes = 0
         if self._is_first:
             self._is_first = False
-            return line.removeprefix(_BOM)
-        return line
-
-    def _ended(self, line: bytes) -> Iterator[Any]:
+            line = line.removeprefix(_BOM)
         if line.startswith(b":"):
             yield COMMENT
         elif line:

@@ -55,19 +55,29 @@ _BUTTONS = {
 }
 _ANSWER_NOW = blockkit.button(ReplyAction.REGENERATE, texts.actions.ANSWER_NOW)
 _ICONS = {
-    ReplyAction.FEEDBACK: blockkit.feedback_buttons(
-        ReplyAction.FEEDBACK,
-        positive=blockkit.feedback_button("👍", UP, texts.actions.GOOD_ANSWER),
-        negative=blockkit.feedback_button("👎", DOWN, texts.actions.BAD_ANSWER),
-    ),
-    ReplyAction.DELETE: blockkit.icon_button(
-        ReplyAction.DELETE,
-        "trash",
-        texts.actions.DELETE,
-        blockkit.confirm(
+    ReplyAction.FEEDBACK: {
+        "type": "feedback_buttons",
+        "action_id": ReplyAction.FEEDBACK,
+        "positive_button": {
+            "text": blockkit.plain_text("👍"),
+            "value": UP,
+            "accessibility_label": texts.actions.GOOD_ANSWER,
+        },
+        "negative_button": {
+            "text": blockkit.plain_text("👎"),
+            "value": DOWN,
+            "accessibility_label": texts.actions.BAD_ANSWER,
+        },
+    },
+    ReplyAction.DELETE: {
+        "type": "icon_button",
+        "icon": "trash",
+        "action_id": ReplyAction.DELETE,
+        "text": blockkit.plain_text(texts.actions.DELETE),
+        "confirm": blockkit.confirm(
             texts.actions.DELETE_TITLE, texts.actions.DELETE_QUESTION, yes=texts.actions.DELETE, no=texts.actions.KEEP
         ),
-    ),
+    },
 }
 
 

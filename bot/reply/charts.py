@@ -61,6 +61,8 @@ def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
         if len(found) < MAX_CHARTS and (chart := _chart(rows, line)):
             found.append((sum(map(len, parts)), first.content == first.start, chart))
     text, pieces, begin = "".join([*parts, markdown[at:]]), list[tuple[str, Json | None]](), 0
+    if not found:
+        return [(text, None)]
     stands_alone = not has_definitions(markdown)
     for behind, is_free, chart in found:
         free = _FREE_LINE.search(text, max(0, behind - 1)) if stands_alone and not is_free else None

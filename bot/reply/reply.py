@@ -362,10 +362,8 @@ class Reply:
         match call:
             case Begin():
                 self.messages.append(ReplyMessage(MessageRole.PAGE, ts, call.view))
-                self._confirm(call, ts)
-            case Change():
-                self._message_at(call.ts).shown = call.view
-                self._confirm(call, call.ts)
+            case Change(ts=ts):
+                self._message_at(ts).shown = call.view
             case Upload(files=files):
                 attached = Attached(ts, (), file_keys(files))
                 self.messages.append(ReplyMessage(MessageRole.FILE, ts, attached))
@@ -373,12 +371,11 @@ class Reply:
                 self._forget(call.ts)
             case CleanUp():
                 self.messages = [message for message in self.messages if message.role not in UNANSWERED]
-
-    def _confirm(self, call: Begin | Change, ts: str) -> None:
-        plain_from = self._edits.plain_from
-        self.carriers.on_done(call, ts)
-        self._reform_since(plain_from)
-        self._settle()
+        if isinstance(call, Begin | Change):
+            plain_from = self._edits.plain_from
+            self.carriers.on_done(call, ts)
+            self._reform_since(plain_from)
+            self._settle()
 
     def _found(self, ts: str) -> None:
         """Adds the page of a post that Slack had accepted, with unknown content.

@@ -213,8 +213,9 @@ class MessageTriage:
         if participants.joined and not participants.quiet:
             self.quiet_threads.on_joined(message, participants.starter, rules)
         found = triage(message, self.workspace.me, participants, rules)
-        closing = closing_of(message, self.workspace.me)
-        if closing is None or isinstance(found, Ignore):
+        if isinstance(found, Ignore) or found.begins_thread:
+            return found
+        if (closing := closing_of(message, self.workspace.me)) is None:
             return found
         last_words = await self.stores.participants.last_words(found.thread, message.ts)
         if last_words is None or not ends_there(closing, last_words):

@@ -68,22 +68,6 @@ class PromptSettings:
     """Returns the input size above which requests to a channel's model cost more, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadFiles:
-    messages: Sequence[PromptMessage]
-    """The conversation, each message with the contents of its files."""
-    new: Sequence[OpenedFile] = ()
-    """The files that are new since the last answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Instructions:
-    text: str
-    origins: Origins
-    version: str
-    """Identifies the parts that admins and the channel wrote."""
-
-
 @dataclass(frozen=True)
 class PromptBuilder:
     conversation: ConversationSource
@@ -112,7 +96,7 @@ class PromptBuilder:
         marks = Marks.of(job.question.thread)
         conversation, zone = await self._conversation(job, marks, reads_posts=reads_posts)
         note = await self.conversation.note(job, self._lines(job, tools, zone, reads_posts=reads_posts))
-        instructions = self._instructions(job, channel, tools)
+        system, system_origins, version = self._instructions(job, channel, tools)
         # Where conversations are short, memories also have less room.
         limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
         memories = await self.conversation.memories(job.question, marks, self.estimate.tokens, limit_tokens)
@@ -120,12 +104,12 @@ class PromptBuilder:
         taken_tokens = self._taken_tokens(answer, tools, note)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         window = self.estimate.window_with(window_tokens)
-        instructions_tokens = self.estimate.tokens(instructions.text)
+        instructions_tokens = self.estimate.tokens(system)
         ours_tokens = instructions_tokens + self.estimate.tokens(begin)
         fits_tokens = room_in_window(self.settings.history_tokens, window, ours_tokens)
         room_tokens = room_for_conversation(fits_tokens, taken_tokens)
-        read_files = await self._with_files(answer, conversation, memory, room_tokens, show)
-        continued: Sequence[PromptMessage] = prompts.with_notes(read_files.messages, note, marks)
+        whole, new_files = await self._with_files(answer, conversation, memory, room_tokens, show)
+        continued: Sequence[PromptMessage] = prompts.with_notes(whole, note, marks)
         if so_far := kept_text(job):
             continued = prompts.with_continuation(continued, so_far, job.so_far_origins)
         # The text replaces the PDF only when the model is asked.
@@ -135,18 +119,18 @@ class PromptBuilder:
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens, question_tokens)
         shared_tokens = instructions_tokens + self.estimate.definitions_tokens(tools.definitions)
         prompt = replace(
-            prompts.build_prompt(instructions.text, truncated, begin, OTHERS if memories.text else OURS),
-            cache_key=prompts.cache_key(job.question.thread, instructions.text, tools.definitions, shared_tokens),
+            prompts.build_prompt(system, truncated, begin, OTHERS if memories.text else OURS),
+            cache_key=prompts.cache_key(job.question.thread, system, tools.definitions, shared_tokens),
             asker=prompts.asker_key(job.question.thread.team_id, job.question.user_id),
             tools=tools.definitions,
             web_search=None if channel.web_search is False else self.settings.web_search,
             effort=job.wish.effort or channel.effort,
-            system_origins=instructions.origins,
+            system_origins=system_origins,
             code=marks.code,
         )
         prompt, as_texts = self._below_step(prompt, channel.model)
-        told = read_files.new, note, memories.count, as_texts
-        return BuiltPrompt(prompt, channel.model, instructions.version, *told)
+        told = new_files, note, memories.count, as_texts
+        return BuiltPrompt(prompt, channel.model, version, *told)
 
     def _below_step(self, prompt: Prompt, model: str | None) -> tuple[Prompt, tuple[str, ...]]:
         """Returns the prompt with text instead of PDFs whose pages would raise its price, and those PDFs' names."""
@@ -168,16 +152,14 @@ class PromptBuilder:
         left_tokens = self.estimate.tokens(left) if left else 0
         return self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(note.text) + left_tokens
 
-    def _instructions(self, job: Job, channel: ChannelSettings, tools: Offered) -> _Instructions:
+    def _instructions(self, job: Job, channel: ChannelSettings, tools: Offered) -> tuple[str, Origins, str]:
+        """Returns the system prompt, its origins, and the version of what admins and the channel wrote."""
         system = channel.system_prompt or self.settings.system_prompt
         length = prompts.length_rule(system, channel.length)
         # A channel's creator, who might not be a Typist admin, can have written its instructions.
         is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
-        return _Instructions(
-            prompts.instructions(system, channel.length, has_tools=bool(tools.definitions)),
-            OTHERS if is_others else OURS,
-            prompt_version(_joined(system, length)),
-        )
+        text = prompts.instructions(system, channel.length, has_tools=bool(tools.definitions))
+        return text, OTHERS if is_others else OURS, prompt_version(_joined(system, length))
 
     def is_shorter_for(self, window_tokens: int | None, *, has_results: bool) -> bool:
         """Returns whether a prompt for this window would have less of the conversation than the current one.
@@ -234,11 +216,14 @@ class PromptBuilder:
         memory: AsyncExitStack,
         room_tokens: int,
         show: Callable[[Activity], None],
-    ) -> ReadFiles:
-        """Returns a conversation with its files' contents, and records the speech in new files."""
+    ) -> tuple[Sequence[PromptMessage], Sequence[OpenedFile]]:
+        """Returns a conversation with its files' contents, and the files that are new since the last answer.
+
+        Records the speech in new files.
+        """
         conversation, job = with_linked_canvases(shared), answer.job
         if not any(message.files for message in conversation):
-            return ReadFiles(conversation)
+            return conversation, ()
         opened = told_apart(await self.conversation.files(job, conversation, memory, show), conversation)
         pdf_tokens = 0 if self.settings.pdf_texts else room_for_results(self.settings.history_tokens)
         opened = truncate_files(opened, self.estimate.tokens, room_tokens // 2, pdf_tokens)
@@ -249,7 +234,7 @@ class PromptBuilder:
         if heard:
             await self.conversation.keep_transcripts(job, recorded)
             show(TranscriptTexts([text for _, text in heard]))
-        return ReadFiles(attach_files(conversation, opened), new)
+        return attach_files(conversation, opened), new
 
 
 def _has_pages(media: Media) -> bool:

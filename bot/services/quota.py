@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from weakref import WeakValueDictionary
 
 from bot.clock import Background, insist
@@ -80,16 +81,18 @@ class Quota:
         if job.question.schedule is not None:
             await self._check_schedule(job)
         most = self.most(input_tokens, web_searches, effort)
-        check = await self._check_caps(job, most)
+        usage, clock = self.stores.usage, self.stores.clock
+        reserve = partial(insist, lambda: usage.reserve(job, most, self.caps), clock, "quota not reserved")
+        check = await reserve()
         if check.reserved is not None:
             scope_ids = _scope_ids(job.question)
             waited_for = f"{check.reserved.window.scope} {scope_ids.id_of(check.reserved.window.scope)}"
             line = self._lines.setdefault(waited_for, asyncio.Lock())
             async with line:
-                while (check := await self._check_caps(job, most)).reserved is not None:
-                    await self.stores.clock.sleep(ROOM_POLL_S)
+                while (check := await reserve()).reserved is not None:
+                    await clock.sleep(ROOM_POLL_S)
         if check.reached is not None:
-            raise CapReached(cap_reached_text(check.reached, self.stores.clock.now()))
+            raise CapReached(cap_reached_text(check.reached, clock.now()))
 
     async def _check_schedule(self, job: Job) -> None:
         """Raises CapReached if a schedule's run has used up the schedule's allowance."""
@@ -164,11 +167,6 @@ class Quota:
         now = self.stores.clock.now()
         used = [use_of(cap, spent[cap.window.scope][cap.window.period], now) for cap in in_force]
         return UsageToDate(spent[Scope.USER], used)
-
-    async def _check_caps(self, job: Job, most: Amount) -> CapCheck:
-        return await insist(
-            lambda: self.stores.usage.reserve(job, most, self.caps), self.stores.clock, "quota not reserved"
-        )
 
     def most(self, input_tokens: int, web_searches: int, effort: Effort) -> Amount:
         """Returns an answer's maximum possible usage: with the most expensive model, and caching the whole prompt."""

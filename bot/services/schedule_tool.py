@@ -100,7 +100,10 @@ class ScheduleTool:
         own = partial(self.stores.accounts.of, team_id, user_id)
         signed_in = [*await insist(own, self.stores.clock, "accounts not read")] if self.servers else []
         prepared = partial(self._prepared, user_id, zone.key if zone else "", here, names, signed_in)
-        described = f"{DEFINITION.description}{_listed_for_model(here)}"
+        # In our words only. Prompts for the same place begin the same, so it doesn't depend on the asker.
+        lines = [f"number {one.id}, {one.rule.in_words}{', paused' if one.paused else ''}" for one in here]
+        listed = f"Scheduled here now: {'; '.join(lines)}." if lines else NOTHING_HERE
+        described = f"{DEFINITION.description} {listed}"
         return Offered((replace(DEFINITION, description=described, parameters=self._parameters, prepared=prepared),))
 
     @property
@@ -206,15 +209,6 @@ def _completed(arguments: Mapping[str, Any], changed: Schedule | None) -> Mappin
 def _as_it_is(changed: Schedule) -> Mapping[str, Any]:
     """Returns the current state of the schedule for the card of a change."""
     return {"number": changed.id, "before": changed.rule.in_words, "skipped_before": changed.only_if_changed}
-
-
-def _listed_for_model(here: Sequence[Schedule]) -> str:
-    """Returns the tool description's text about a place's schedules, in our words only.
-
-    Prompts for the same place begin the same, so it doesn't depend on the asker.
-    """
-    lines = [f"number {one.id}, {one.rule.in_words}{', paused' if one.paused else ''}" for one in here]
-    return f" Scheduled here now: {'; '.join(lines)}." if lines else f" {NOTHING_HERE}"
 
 
 def _shown_to_model(here: Sequence[Schedule], names: Mapping[str, str]) -> Reading:

@@ -80,9 +80,11 @@ class SlackConversation:
     async def with_answers(self, job: Job, messages: Sequence[Message]) -> Conversation:
         """Returns messages together with the recorded answers among them."""
         question, read = job.question, self.stores.recorded_answers.replies
-        known = await try_again(
-            lambda: read(question.thread, question.ts), self.stores.clock, "recorded answers not read"
-        )
+        known = None
+        if not question.begins_thread:
+            known = await try_again(
+                lambda: read(question.thread, question.ts), self.stores.clock, "recorded answers not read"
+            )
         return Conversation(question, messages, known or {}, [earlier.ts for earlier in job.earlier])
 
     async def people(self, question: Question, ids: Sequence[str]) -> People:

@@ -146,10 +146,6 @@ def button(action_id: str, label: str, value: str = "", *, primary: bool = False
     return _with(element, value=value, confirm=confirm, style="primary" if primary else "")
 
 
-def icon_button(action_id: str, icon: str, label: str, confirm: Json) -> Json:
-    return {"type": "icon_button", "icon": icon, "action_id": action_id, "text": plain_text(label), "confirm": confirm}
-
-
 def confirm(title: str, text: str, *, yes: str, no: str) -> Json:
     """Returns a confirmation dialog, which Slack shows before it sends a button's action."""
     return {
@@ -159,19 +155,6 @@ def confirm(title: str, text: str, *, yes: str, no: str) -> Json:
         "deny": plain_text(no),
         "style": "danger",
     }
-
-
-def feedback_buttons(action_id: str, positive: Json, negative: Json) -> Json:
-    return {
-        "type": "feedback_buttons",
-        "action_id": action_id,
-        "positive_button": positive,
-        "negative_button": negative,
-    }
-
-
-def feedback_button(label: str, value: str, accessibility_label: str) -> Json:
-    return {"text": plain_text(label), "value": value, "accessibility_label": accessibility_label}
 
 
 def text_area(action_id: str, *, placeholder: str, initial: str = "", focus: bool) -> Json:

@@ -121,13 +121,16 @@ def body_of(message: Payload) -> str:
     written, _ = _parted(message)
     posted, _ = _attached(message)
     body = _blocks(written, names_in(text), MAX_DEPTH, text) or (TOO_MUCH if _cost(written) > MAX_COST else "")
-    return message_text("\n\n".join(filter(None, (body, _attachments(posted, MAX_DEPTH, is_own=True)))))
+    below = _attachments(posted, MAX_DEPTH, is_own=True) if posted else ""
+    return message_text("\n\n".join(filter(None, (body, below))))
 
 
 def attached_to(message: Payload) -> str:
     """Returns the text below a message: emails, forwarded and quoted messages, link previews, others' attachments."""
     _, unknown = _parted(message)
     _, others = _attached(message)
+    if not (unknown or others or message.get("files")):
+        return ""
     unread = _blocks(unknown, names_in(string(message, "text")), MAX_DEPTH) if unknown else ""
     below = (*_mails(message), quoted(unread) if unread else "", _attachments(others, MAX_DEPTH))
     return message_text("\n\n".join(filter(None, below)))

@@ -129,7 +129,11 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
     await one_at_a_time(connection, "claims")
     due_since = jobs.c.placeholder_due_since
     has_placeholder = sa.or_(due_since.is_(None), has_come(due_since + PLACEHOLDER_HOLD_S, now, PLACEHOLDER_HOLD_S))
-    is_free = sa.and_(has_placeholder, _may_restart(now), ~outbox.is_reply_being_edited(now, jobs.c.id))
+    # If a job's question is edited repeatedly, it must pause before it starts again, unless it is stopped.
+    is_rare = sa.or_(jobs.c.version <= RESTARTS_AT_ONCE, jobs.c.edited_ts.is_(None), jobs.c.started_at.is_(None))
+    has_paused = has_come(jobs.c.started_at + RESTART_PAUSE_S, now, RESTART_PAUSE_S)
+    may_restart = sa.or_(is_rare, jobs.c.stop_requested, has_paused)
+    is_free = sa.and_(has_placeholder, may_restart, ~outbox.is_reply_being_edited(now, jobs.c.id))
     claimed: list[Job] = []
     while len(claimed) < limit:
         # The asker can have one more answer.
@@ -161,12 +165,6 @@ async def _is_passed(connection: AsyncConnection, job: Job) -> bool:
     )
     rows = await connection.execute(ahead.order_by(jobs.c.ts.desc()).limit(MAX_AHEAD))
     return any(message.ts > job.page_ts[-1] for row in rows for message in messages_of(row))
-
-
-def _may_restart(now: float) -> sa.ColumnElement[bool]:
-    """Returns whether a job can start now. If its question is edited repeatedly, it must pause first unless stopped."""
-    is_rare = sa.or_(jobs.c.version <= RESTARTS_AT_ONCE, jobs.c.edited_ts.is_(None), jobs.c.started_at.is_(None))
-    return sa.or_(is_rare, jobs.c.stop_requested, has_come(jobs.c.started_at + RESTART_PAUSE_S, now, RESTART_PAUSE_S))
 
 
 def _picked(groups: Sequence[Sequence[sa.Row[Any]]], max_per_user: int) -> dict[int, list[int]]:
