@@ -104,7 +104,8 @@ CALL_KEPT_S = 1.0
 LOOK_AGAIN_S = 0.1
 """Delay before looking again while the lease has expired, or at a reply whose words might still change."""
 MAX_WORDLESS_S = 1.0
-"""How long a page's first text waits until it shows a word. Then it is edited anyway, or not begun by a stream."""
+"""How long a page's first text waits until it shows a word. Then an edit shows it anyway, and a page that a stream
+can't begin is left to edits."""
 UPLOAD_TRIES = 3
 """Consecutive refusals after which an answer continues in pages instead of a file."""
 PLACEHOLDER_WITHIN_S = 5.0

@@ -243,7 +243,10 @@ class AppHome:
         return waiting
 
     async def _asked_in(self, user_id: str) -> list[str]:
-        """Returns the channels where a person asked recently and still may, or none if Slack doesn't list theirs."""
+        """Returns the channels where a person asked recently and still may, or none if Slack doesn't list theirs.
+
+        They might have left a private channel, or the access rules might have changed.
+        """
         team_id = self.workspace.me.team_id
         first, _ = days_of_last_month(self.stores.clock.now())
         asked_in = [

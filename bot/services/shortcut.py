@@ -235,7 +235,7 @@ class QuestionPosts:
             await _tell(self.workspace, self.access_control, question.user_id, question.about, sentence)
 
     async def _check_access(self, question: MessageQuestion) -> None:
-        """Raises NotAsked if the asker is denied. Reactions are denied as rarely out loud as messages."""
+        """Raises NotAsked if the asker is denied. The denial of a reaction is shown as rarely as that of a message."""
         about, user_id = question.about, question.user_id
         by_reaction = about.quote is None
         # Bots can ask only by mentions, which are counted.
