@@ -244,14 +244,14 @@ class AnswerAttempt:
     def _notices(self) -> Iterator[Notice]:
         """Yields notices about call results and left-out content."""
         done, calls = self.completion, self.answer.calls
-        for call in agreed_to(calls):
+        for call in agreed_to(calls) if calls else ():
             kind = _MADE.get(call.tool, NoticeKind.SAID) if call.made else NoticeKind.SAID
             is_said = call.state in (CallState.DONE, CallState.FAILED) and call.result != NO_SUCH_TOOL
             sentence = call.result if is_said else texts.answers.NOT_CARRIED_OUT
             yield Notice(kind, sentence, call.made if kind is NoticeKind.SCHEDULED else 0)
         if done and (unparsed := texts.answers.UNPARSED[done.unparsed]):
             yield Notice(NoticeKind.UNPARSED, unparsed)
-        if late := kinds_of(calls, Decision.EXPIRED):
+        if calls and (late := kinds_of(calls, Decision.EXPIRED)):
             yield Notice(NoticeKind.EXPIRED, texts.approvals.expired(late))
         opened = self.built.opened if self.built else ()
         left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
