@@ -17,11 +17,11 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.job import page_ts
 from bot.core.outbox import OutboxKind
 from bot.store.audit import Audit
+from bot.store.channel_settings import ChannelSettingsStore
 from bot.store.database import Database as StoreDatabase
 from bot.store.database import connected
 from bot.store.rows import messages_of
 from bot.store.schema import charges, jobs, outbox_entries, tool_calls, turns
-from bot.store.threads import ChannelSettingsStore
 from slack_sandbox.workspace import TEAM_ID
 from tests.contracts.databases import PostgresqlServer, server
 

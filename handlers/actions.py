@@ -25,8 +25,7 @@ from bot.services.schedules import SchedulePress, Schedules
 from bot.services.shortcut import MessageShortcut
 from bot.slack.notices import command_message
 from bot.slack.views.arguments import ARGUMENTS, EDIT_ARGUMENTS
-from bot.slack.views.caps import CAPS, SubmittedCaps
-from bot.slack.views.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
+from bot.slack.views.caps import CAPS, SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS, SubmittedCaps
 from bot.slack.views.modal import Modal
 from bot.slack.views.question import ASK_ABOUT, ASK_MODAL
 from bot.slack.views.schedules import CHANGE_SCHEDULE, ScheduleAction, SubmittedSchedule

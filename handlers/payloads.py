@@ -23,7 +23,7 @@ from bot.services.shortcut import Reaction
 from bot.services.welcome import SuggestionPress
 from bot.slack.file_objects import files_of
 from bot.slack.text import app_name, attached_to, body_of, is_by_app
-from bot.slack.views import home
+from bot.slack.views import caps
 from bot.slack.views.arguments import approval_in
 from bot.slack.views.modal import Modal, place_in
 from bot.slack.views.schedules import ScheduleAction, list_channel, list_place, schedule_id
@@ -248,9 +248,9 @@ def caps_press_of(body: Mapping[str, Any], team_id: str) -> tuple[str, str, CapO
     """Returns the person who opens caps in App Home, a modal's trigger, and the caps' owner."""
     action = body["actions"][0]
     match action["action_id"]:
-        case home.SET_PERSON_CAPS:
+        case caps.SET_PERSON_CAPS:
             owner = CapOwner(Scope.USER, _string(action, "selected_user"))
-        case home.SET_CHANNEL_CAPS:
+        case caps.SET_CHANNEL_CAPS:
             owner = CapOwner(Scope.CHANNEL, _string(action, "selected_conversation"))
         case _:
             owner = CapOwner(Scope.WORKSPACE, team_id)

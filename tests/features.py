@@ -27,12 +27,12 @@ FEATURES: Mapping[str, Feature] = {
     "schedules": Feature(
         r"schedul|texts/rules",
         r"(?<!edit_)\bschedul(?:e|es|ed_runs|e_tool|e_id|e_accounts)\b|SCHEDULE[DS]?\b|Schedules?\b|schedule_\w+|ScheduleTool|ScheduledRuns|ScheduleAction|RUN_RULE|run_times",
-        241,
+        238,
     ),
     "memory": Feature(
         r"memor",
         r"\b[Mm]emories\b|MEMOR(?:Y|IES)\w*|REMEMBER\w*|FORGOTTEN|remembering|Remembering|texts\.memory|core\.memory|is_forgotten|OPEN_MEMORY",
-        112,
+        110,
     ),
     "sign-in": Feature(
         r"accounts|sign_in",
@@ -42,27 +42,27 @@ FEATURES: Mapping[str, Feature] = {
     "mcp": Feature(
         r"mcp|checks/servers",
         r"\bmcp\b|\bMcp\w+|MCP_\w+|mcp_\w+|bot\.mcp",
-        101,
+        100,
     ),
     "caps, usage": Feature(
         r"caps|usage|quota|prices",
         r"\bcaps\b|\bCap\w*|quota|Quota|texts\.quotas|UsageLedger|CAPS",
-        256,
+        207,
     ),
     "canvases": Feature(
         r"canvas",
         r"[Cc]anvas\w*|CANVAS\w*",
-        193,
+        168,
     ),
     "pane": Feature(
         r"pane|texts/statuses",
         r"\bpane\b|in_pane|PaneContexts?|AssistantPane|pane_\w+|ThreadStatuses",
-        81,
+        71,
     ),
     "asking about a message": Feature(
         r"shortcut|unposted|choices|posted_questions|views/question",
         r"shortcut|[Uu]nposted\w*|POST_QUESTION|[Cc]hoices?\b|CHOOSE|posted_questions|QuestionPosts|Reactions?\b|ASK_ABOUT|ASK_MODAL",
-        239,
+        217,
     ),
     "catching up": Feature(
         r"catching_up|listening",
@@ -87,22 +87,22 @@ FEATURES: Mapping[str, Feature] = {
     "when to speak": Feature(
         r"engagement|closings",
         r"[Ee]ngagement\w*|QuietThreads|quiet_threads|\bgate\b|Gate\b|closings",
-        73,
+        70,
     ),
     "charts": Feature(
         r"charts|core/tables",
         r"charts?\b|CHART\w*|draws_charts",
-        50,
+        48,
     ),
     "transcripts": Feature(
         r"transcri",
         r"[Tt]ranscri\w+|TRANSCRI\w+",
-        173,
+        156,
     ),
     "a channel's settings": Feature(
         r"channel_settings|views/settings|texts/settings",
         r"ChannelSettings\w*|channel_settings|SettingsPlace|DefaultSettings",
-        86,
+        71,
     ),
 }
 

@@ -34,7 +34,7 @@ from bot.errors import EndReason, RateLimited, Refused
 from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
-from bot.slack import notices, plain, posted_questions
+from bot.slack import notices, plain, posted_questions, quotas
 from bot.slack.blockkit import Json, remark
 from bot.slack.client import SlackClient, new_session
 from bot.slack.views import (
@@ -194,7 +194,7 @@ def _messages() -> Iterator[tuple[str, Json]]:
     yield "notification", notices.notification("A sentence.")
     yield "notice with a button", plain.message(notices.offer("A.", texts.access.STAY_QUIET, "stay_quiet"))
     days = [("Mon", 1.5), ("Tue", 0.0)]
-    yield "notice about a quota", notices.cap_notification("A.", "dollars", days)
+    yield "notice about a quota", quotas.cap_notification("A.", "dollars", days)
     ended = RunReport(1, 1_764_000_000.0)
     yield "notice of a paused schedule", schedules.run_notice(_PAUSED, ended)
     signed_out = replace(_PAUSED, paused=PauseReason.SIGNED_OUT)

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.checks.machine import exposed
 from bot.checks.report import ANSWER_WITHIN_S, Finding, fail, ok, skipped, warn
 from bot.store.accounts import read_secrets
+from bot.store.channel_settings import read_chosen_servers
 from bot.store.database import (
     ENCODING_FIX,
     READS,
@@ -31,7 +32,6 @@ from bot.store.database import (
 from bot.store.listening import Report, read_reports
 from bot.store.migrate import UNFIT_FIX, is_known, misfits, read_revision, unfit
 from bot.store.schema import REVISION
-from bot.store.threads import read_chosen_servers
 from bot.store.workers import living
 from files_to_markdown.isolation import others_may_read
 

@@ -23,7 +23,7 @@ from bot.reply.sources import as_code, canvas_markdown, canvas_title
 from bot.reply.workspace import Workspace
 from bot.services.beside import show_beside
 from bot.store import Stores
-from bot.store.answers import AnswerCanvas
+from bot.store.canvases import AnswerCanvas
 
 MAX_TRIES = 4
 """Within a quarter of an hour, because the person is waiting for the canvas."""

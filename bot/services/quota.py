@@ -47,7 +47,7 @@ from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.notifications import Notifier
 from bot.slack.blockkit import Json
-from bot.slack.notices import cap_notification
+from bot.slack.quotas import cap_notification
 from bot.slack.views.caps import CAPS, SubmittedCaps
 from bot.slack.views.modal import sentence_modal
 from bot.store import Stores

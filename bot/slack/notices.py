@@ -1,30 +1,15 @@
 """Welcome messages, and the responses to commands and buttons that only one person can see. Pure."""
 
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from bot.core import texts
 from bot.core.actions import ActionResponse, ReplyAction
-from bot.core.caps import Amount, CapUse, Period, Scope, UsageToDate
+from bot.core.caps import UsageToDate
 from bot.core.conversation import escape
-from bot.core.surfaces import (
-    CommandResponse,
-    Help,
-)
+from bot.core.surfaces import CommandResponse, Help
 from bot.slack import blockkit, plain
-from bot.slack.blockkit import (
-    Json,
-    actions,
-    button,
-    chart,
-    context,
-    moment_mrkdwn,
-    mrkdwn,
-    plain_text,
-    remark,
-    section,
-)
+from bot.slack.blockkit import Json, actions, button, context, mrkdwn, plain_text, remark, section
+from bot.slack.quotas import usage_text
 from slack_markdown.escaping import unlinked
 from slack_markdown.links import with_ascii_hosts
 from slack_markdown.pages import Pages
@@ -35,14 +20,6 @@ from slack_markdown.render import rendered
 def notification(sentence: str) -> Json:
     """Returns chat.postMessage's arguments for a sentence of mrkdwn. `expand` stops Slack from folding it."""
     return {"text": sentence, "blocks": [block | {"expand": True} for block in remark(sentence)]}
-
-
-def cap_notification(sentence: str, unit: str, daily: Sequence[tuple[str, float]]) -> Json:
-    """Returns a notification to Typist admins: a sentence of mrkdwn, and a chart unless `daily` is empty."""
-    days, used = [day for day, _ in daily], [amount for _, amount in daily]
-    charts = [chart("bar", texts.quotas.used_per_day(unit), days, [(unit, used)])] if daily else []
-    blocks = [section(mrkdwn(sentence)), *charts, context(plain_text(texts.quotas.QUOTAS_ARE_SET_IN_HOME))]
-    return plain.message(blocks)
 
 
 SUGGESTION = "suggestion"
@@ -83,43 +60,6 @@ def command_message(response: CommandResponse) -> Json:
     if response.settings:
         blocks.append(context(plain_text(response.settings)))
     return plain.message(blocks)
-
-
-def usage_text(usage: UsageToDate) -> str:
-    lines = [texts.quotas.usage(period, amount_text(usage.spent[period])) for period in Period]
-    return "\n".join([*lines, *(quota_lines(usage) or [texts.quotas.NO_QUOTAS])])
-
-
-def quota_lines(usage: UsageToDate) -> list[str]:
-    shown = _quotas_to_show(usage)
-    lines = [_quota_line(use) for use in shown]
-    return lines if not shown or _is_own(shown[0]) else [texts.quotas.SHARED_QUOTAS, *lines]
-
-
-def _quotas_to_show(usage: UsageToDate) -> list[CapUse]:
-    """Returns a person's own quotas and any exhausted shared ones, or all shared ones if the person has none."""
-    own = list(filter(_is_own, usage.caps))
-    shared = [use for use in usage.caps if not _is_own(use)]
-    return [*own, *(use for use in shared if use.percent == 100 or not own)]
-
-
-def _is_own(use: CapUse) -> bool:
-    return use.cap.window.scope is Scope.USER
-
-
-def _quota_line(use: CapUse) -> str:
-    if use.percent < 100 and not _is_own(use):
-        # Shared usage is shown only if it stops this person from asking.
-        return texts.quotas.shared_quota(str(use.cap))
-    in_utc = texts.words.time_in_utc(datetime.fromtimestamp(use.resets_at, UTC))
-    return texts.quotas.quota_so_far(
-        str(use.cap), use.percent, moment_mrkdwn(use.resets_at, texts.words.TIME_FORMAT, in_utc)
-    )
-
-
-def amount_text(amount: Amount) -> str:
-    """Formats usage, such as "1,234 tokens, $0.02"."""
-    return texts.quotas.amount(amount.tokens, amount.cost_usd)
 
 
 def action_message(response: ActionResponse) -> Json:

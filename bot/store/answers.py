@@ -1,13 +1,8 @@
-"""Recorded answers: the texts that buttons act on, feedback and deletion, and data kept with an answer.
-
-A request for a canvas is an outbox entry, so any process can create it. Slack's method isn't idempotent: if its
-response is lost, the next attempt creates another canvas, and the first one stays where nobody sees it. A recorded
-canvas isn't created again. Transcripts are stored with their question, so that no recording is transcribed twice.
-"""
+"""Recorded answers: the texts that buttons act on, feedback and deletion."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,9 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import EntryKind
 from bot.core.calls import SCHEDULE, has_decided_proposal
-from bot.core.conversation import File, Question, RecordedReply, ThreadKey
-from bot.core.job import AnswerRecord, Checkpoint, End, Job, MessageRole, Notice, NoticeKind, page_ts, state_of
-from bot.core.outbox import OutboxKind
+from bot.core.conversation import Question, RecordedReply, ThreadKey
+from bot.core.job import AnswerRecord, Checkpoint, Job, Notice, NoticeKind, page_ts, state_of
 from bot.core.picture import picture
 from bot.core.steps import continued
 from bot.core.usage import DownReason
@@ -27,7 +21,6 @@ from bot.store import audit, beside, outbox, steps
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
     NO_ANSWER,
-    Held,
     end_of_turn,
     in_thread,
     insert_into,
@@ -43,21 +36,8 @@ from bot.store.rows import (
     question_of,
     sources_of,
     thread_of,
-    transcripts_of,
 )
-from bot.store.schema import (
-    audit_entries,
-    canvases,
-    feedback,
-    jobs,
-    memories,
-    outbox_entries,
-    schedules,
-    seen_events,
-    tool_calls,
-    turns,
-)
-from bot.store.usage import MeteredOperations
+from bot.store.schema import audit_entries, feedback, jobs, memories, schedules, seen_events, tool_calls, turns
 
 REPLIES_READ = 500
 """The limit of jobs per thread when reading replies, because a direct message can continue for years."""
@@ -389,90 +369,3 @@ async def join(connection: AsyncConnection, job: Job) -> None:
 
 def _newest_turn(job_id: int) -> sa.ScalarSelect[int]:
     return sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
-
-
-class Transcripts(MeteredOperations):
-    @writes
-    async def record(
-        self, connection: AsyncConnection, job: Job, files: Sequence[File], end: End | None = None
-    ) -> bool:
-        """Records the transcripts of files, and with `end` the usage of the model that wrote them.
-
-        Existing transcripts are kept. Returns False, and records nothing, if the job is no longer this worker's.
-        """
-        held = Held(job, self._worker.name)
-        ours = sa.select(jobs.c.transcripts, jobs.c.stop_requested).where(*held.of_attempt).with_for_update()
-        row = (await connection.execute(ours)).one_or_none()
-        if row is None:
-            return False
-        new = {file.id: [file.user_id, file.transcript or ""] for file in files}
-        if new and new.keys() <= row.transcripts.keys():
-            # Recorded earlier by a transaction whose commit wasn't confirmed.
-            return True
-        if not row.stop_requested:
-            # If the question was deleted, none of its content must be stored again.
-            await connection.execute(held.fenced.values(transcripts={**new, **row.transcripts}))
-        if end is not None:
-            await self._meter.beside(connection, job, end, self._now())
-        return True
-
-    @reads
-    async def of_thread(self, connection: AsyncConnection, thread: ThreadKey) -> Mapping[str, str]:
-        """Returns the transcripts of a thread's newest 500 questions, by file ID."""
-        newest = sa.select(jobs.c.transcripts).where(in_thread(thread)).order_by(jobs.c.ts.desc()).limit(REPLIES_READ)
-        found: dict[str, str] = {}
-        for row in await connection.execute(newest):
-            found |= transcripts_of(row)
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerCanvas:
-    version: int
-    canvas_id: str
-
-
-class AnswerCanvases(Operations):
-    """Records the canvases of answers, and requests for them."""
-
-    @writes
-    async def request(self, connection: AsyncConnection, job_id: int, version: int, user_id: str) -> bool:
-        """Lets the outbox create a canvas for a person, unless its link is already posted. Returns whether it will be
-        created.
-
-        A second request has no further effect.
-        """
-        # Serializes clicks handled by several processes.
-        if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
-            return False
-        found = (await beside.of_jobs(connection, [job_id]))[job_id]
-        if any(message.ts and (message.role, message.version) == (MessageRole.LINK, version) for message in found):
-            return False
-        is_wanted = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
-        if not await is_any(connection, *is_wanted):
-            await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job_id], self._now(), user_id)
-        return True
-
-    @reads
-    async def of_job(self, connection: AsyncConnection, job_id: int) -> Sequence[AnswerCanvas]:
-        of_job = sa.select(canvases).where(canvases.c.job_id == job_id).order_by(canvases.c.version)
-        rows = await connection.execute(of_job)
-        return [AnswerCanvas(row.version, row.canvas_id) for row in rows]
-
-    @writes
-    async def record(self, connection: AsyncConnection, job_id: int, canvas: AnswerCanvas) -> bool:
-        """Records a canvas. Returns False if its answer was deleted since, or another canvas is already recorded."""
-        this = sa.select(jobs.c.answer_deleted).where(jobs.c.id == job_id).with_for_update()
-        if await connection.scalar(this) is not False:
-            return False
-        values = {"version": canvas.version, "canvas_id": canvas.canvas_id}
-        new = insert_into(connection, canvases).values(job_id=job_id, **values).on_conflict_do_nothing()
-        return await connection.scalar(new.returning(canvases.c.job_id)) is not None
-
-    @writes
-    async def forget(self, connection: AsyncConnection, job_id: int, version: int) -> None:
-        await connection.execute(sa.delete(canvases).where(*_is_canvas_of(job_id, version)))
-
-
-def _is_canvas_of(job_id: int, version: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return canvases.c.job_id == job_id, canvases.c.version == version

@@ -26,6 +26,7 @@ from bot.store.account_kinds import KINDS_KEPT_S
 from bot.store.database import Database, completes, one_at_a_time
 from bot.store.memories import NO_TEXT
 from bot.store.notifications import KEPT_S as NOTIFICATIONS_KEPT_S
+from bot.store.pane import PANE_CONTEXT_KEPT_S
 from bot.store.rows import (
     NO_ANSWER,
     NO_CALL_TEXTS,
@@ -63,7 +64,7 @@ from bot.store.schema import (
     tool_calls,
     turns,
 )
-from bot.store.threads import PANE_CONTEXT_KEPT_S, drop_facts, threads_of
+from bot.store.threads import drop_facts, threads_of
 from bot.store.workers import WorkerOperations
 
 

@@ -9,12 +9,6 @@ transactions, all were acknowledged within 2 s (docs/admins/operate.md).
 **Changes.** A queued job is changed immediately. A begun job is changed by its worker, now or at the next attempt: the
 methods store the request and the new version for it (core/job.py). An ended job gets outbox entries instead. Each
 method locks the job's row first, so that a concurrent claim or end comes before or after it.
-
-**Questions that the bot posts for their askers** are jobs in the state UNPOSTED until they have a message. An outbox
-entry posts such a question. The entry is the lease: one process at a time holds it, and another one tries again if that
-process dies. The entry's `due_at` is the fence for what an attempt records. Both the process that posted the question
-and the process that gets Slack's event about the post queue the job. The first of them also records the message, in the
-same transaction, and the second one changes nothing.
 """
 
 import logging
@@ -29,16 +23,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW, BotQuestions
 from bot.core.audit import EntryKind, question_entry
-from bot.core.choices import question_id
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import NO_WISH, Enqueued, MessageRole, State, Status, Wish, page_ts, state_of
-from bot.core.outbox import OutboxEntry, OutboxKind
-from bot.core.unposted import MessageQuestion, QuotedMessage
+from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.store import audit, beside, claim, memories, outbox, steps
-from bot.store.answers import close_choices
 from bot.store.calls import RELEASED, deny_by_reply
-from bot.store.database import Database, GroupCommit, Operations, completes, one_at_a_time, reads, writes
+from bot.store.database import Database, GroupCommit, completes, one_at_a_time, reads, writes
 from bot.store.rows import (
     file_values,
     has_content,
@@ -51,7 +42,6 @@ from bot.store.rows import (
     is_live,
     is_queued,
     is_running,
-    is_unposted,
     may_be_regenerated,
     messages_of,
     question_of,
@@ -60,10 +50,10 @@ from bot.store.rows import (
     thread_columns,
     thread_of,
     thread_values,
-    unposted_values,
     wish_of,
 )
 from bot.store.schema import group_threads, jobs, seen_events, thread_lines
+from bot.store.unposted import queue_posted
 from bot.store.workers import WorkerLiveness, WorkerOperations
 
 
@@ -502,104 +492,6 @@ async def _add_jobs(
         new = insert_into(connection, jobs).on_conflict_do_nothing().returning(*columns)
         added = {(row.team_id, row.channel_id, row.ts): row.id for row in await connection.execute(new, values)}
     for arrival in in_order:
-        if arrival.job_id is not None and await _post(connection, arrival.job_id, arrival.question, now):
+        if arrival.job_id is not None and await queue_posted(connection, arrival.job_id, arrival.question, now):
             added[_message(arrival.question)] = arrival.job_id
     return added
-
-
-class UnpostedQuestions(Operations):
-    """Stores questions that the bot has to post, and the results of each attempt."""
-
-    @writes
-    async def draft(
-        self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage
-    ) -> None:
-        """Stores the subject of an open modal. `ask` adds the question; without one, the row stays for a day."""
-        draft = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, "", self._now()))
-        await connection.execute(draft.on_conflict_do_nothing())
-
-    @writes
-    async def ask(
-        self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str
-    ) -> bool:
-        """Stores a question for the outbox to post. Returns False if it was asked before. A draft's `about` is kept."""
-        now = self._now()
-        new = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, text, now))
-        is_draft = sa.and_(is_unposted(), jobs.c.text == "")
-        asked = new.on_conflict_do_update(
-            index_elements=["team_id", "asked_as"], set_={"text": text, "created_at": now}, where=is_draft
-        )
-        job_id = await connection.scalar(asked.returning(jobs.c.id))
-        if job_id is not None:
-            await outbox.add(connection, OutboxKind.POST_QUESTION, [job_id], now)
-        return job_id is not None
-
-    @reads
-    async def read(self, connection: AsyncConnection, entry: OutboxEntry) -> MessageQuestion | None:
-        """Returns the question that an entry posts, or None if it was already posted or erased."""
-        this = sa.select(jobs).where(jobs.c.id == entry.job_id, is_unposted())
-        row = (await connection.execute(this)).one_or_none()
-        if row is None:
-            return None
-        known = row.unposted
-        return MessageQuestion(
-            team_id=row.team_id,
-            view_id=row.asked_as,
-            user_id=row.user_id,
-            about=QuotedMessage(**known["about"]),
-            text=row.text,
-            created_at=row.created_at,
-            elsewhere=known.get("elsewhere", False),
-            posted=tuple(known["posted"]) if "posted" in known else None,
-            schedule=row.schedule_id,
-        )
-
-    @writes
-    async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, begun: bool) -> bool:
-        """Records that a direct-message post begins, or wasn't made. Returns False if another process has it."""
-        row = await _locked(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
-        if row is not None:
-            await _record(connection, row, elsewhere=begun)
-        return row is not None
-
-    @writes
-    async def record_post(
-        self, connection: AsyncConnection, team_id: str, view_id: str, channel_id: str, ts: str
-    ) -> None:
-        """Records where a question was posted, and queues it even if its asker was told that this might have failed."""
-        row = await _locked(connection, jobs.c.team_id == team_id, jobs.c.asked_as == view_id)
-        if row is not None:
-            await _record(connection, row, posted=[channel_id, ts])
-            await outbox.add_missing(connection, OutboxKind.POST_QUESTION, row.id, self._now())
-
-    @writes
-    async def give_up(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
-        """Removes a question that certainly wasn't posted, so that it can be asked again."""
-        this = jobs.c.id == entry.job_id, is_unposted(), outbox.is_taken(entry)
-        await connection.execute(sa.delete(jobs).where(*this))
-
-
-async def _post(connection: AsyncConnection, job_id: int, question: Question, now: float) -> bool:
-    """Queues a question that has its message now. Returns False if it was posted before, or erased.
-
-    If it was offered as a choice, the others are no longer offered, unless the answer has a newer version.
-    """
-    row = await _locked(connection, jobs.c.id == job_id)
-    if row is None:
-        return False
-    offered_by = row.unposted["about"]["offered_by"]
-    if offered_by is not None:
-        version = await connection.scalar(sa.select(jobs.c.version).where(jobs.c.id == offered_by))
-        if version is not None and row.asked_as == question_id(offered_by, version):
-            await close_choices(connection, offered_by, now, row.text)
-    posted = sa.update(jobs).where(jobs.c.id == job_id).values(**queued_values(question, now), unposted=None)
-    await connection.execute(posted)
-    return True
-
-
-async def _locked(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> sa.Row[Any] | None:
-    return (await connection.execute(sa.select(jobs).where(*which, is_unposted()).with_for_update())).one_or_none()
-
-
-async def _record(connection: AsyncConnection, row: sa.Row[Any], **known: Any) -> None:
-    await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(unposted={**row.unposted, **known}))

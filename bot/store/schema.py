@@ -409,7 +409,7 @@ outbox_entries = sa.Table(
 
 sa.Index("ix_outbox_entries_due_at", outbox_entries.c.due_at)
 
-# The canvases with versions of answers (bot/store/answers.py).
+# The canvases with versions of answers (bot/store/canvases.py).
 canvases = sa.Table(
     "canvases",
     metadata,

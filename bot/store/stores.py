@@ -11,9 +11,11 @@ from bot.errors import StoreError
 from bot.models.prices import ModelPrices
 from bot.store.account_kinds import AccountKinds
 from bot.store.accounts import Accounts
-from bot.store.answers import AnswerCanvases, RecordedAnswers, Transcripts
+from bot.store.answers import RecordedAnswers
 from bot.store.audit import Audit
 from bot.store.calls import Approvals, RecordedCalls, ToolPins
+from bot.store.canvases import AnswerCanvases
+from bot.store.channel_settings import ChannelSettingsStore
 from bot.store.database import Database, answered_within, create_engine, database_errors, time_of
 from bot.store.erasure import Erasure
 from bot.store.listening import Listening
@@ -21,10 +23,13 @@ from bot.store.memories import Memories
 from bot.store.migrate import migrate
 from bot.store.notifications import Notifications
 from bot.store.outbox_entries import OutboxEntries
-from bot.store.queue import QuestionQueue, UnpostedQuestions
+from bot.store.pane import PaneContexts
+from bot.store.queue import QuestionQueue
 from bot.store.rate_ledger import RateLedger
 from bot.store.schedules import ScheduleStore
-from bot.store.threads import ChannelSettingsStore, PaneContexts, ThreadParticipants
+from bot.store.threads import ThreadParticipants
+from bot.store.transcripts import Transcripts
+from bot.store.unposted import UnpostedQuestions
 from bot.store.usage import CapStore, Meter, UsageLedger
 from bot.store.worker_queue import WorkerQueue
 from bot.store.workers import ProcessMessages, WorkerLiveness

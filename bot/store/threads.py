@@ -1,42 +1,18 @@
-"""Stored facts about threads, people and channels other than jobs: participants, pane contexts, and settings.
-
-Participants show whether Typist takes part in a thread, whether more than one person does, and who wrote last.
-"""
+"""Participants: whether Typist takes part in a thread, whether more than one person does, and who wrote last."""
 
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.channel_settings import CHANNEL_SETTINGS, ChannelSettings, prompt_version
-from bot.core.conversation import ThreadKey, is_direct
+from bot.core.conversation import ThreadKey
 from bot.core.job import Status
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
-from bot.store import audit
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import (
-    in_thread,
-    insert_into,
-    is_denied,
-    put,
-    same_thread,
-    thread_columns,
-    thread_values,
-)
-from bot.store.schema import (
-    OF_THREADS,
-    channel_settings,
-    group_threads,
-    jobs,
-    pane_contexts,
-    quiet_threads,
-    thread_lines,
-    turns,
-)
+from bot.store.rows import in_thread, insert_into, is_denied, same_thread, thread_columns, thread_values
+from bot.store.schema import OF_THREADS, group_threads, jobs, quiet_threads, thread_lines, turns
 
 THREADS_AT_ONCE = 100
 LINES_KEPT = 3 * MAX_LINES
@@ -167,68 +143,3 @@ async def drop_facts(connection: AsyncConnection, threads: Sequence[tuple[str, .
             these = sa.tuple_(*thread_columns(table)).in_(threads[first : first + THREADS_AT_ONCE])
             is_empty = ~sa.exists().where(same_thread(jobs, table))
             await connection.execute(sa.delete(table).where(these, is_empty))
-
-
-PANE_CONTEXT_KEPT_S = 8 * 3600.0
-"""The time a context is valid without an update. After that, the person has probably left."""
-
-
-class PaneContexts(Operations):
-    @reads
-    async def read(self, connection: AsyncConnection, team_id: str, user_id: str) -> str:
-        """Returns the channel that a person last had open, or "" if Slack reported none in the last eight hours."""
-        of_person = (
-            pane_contexts.c.team_id == team_id,
-            pane_contexts.c.user_id == user_id,
-            pane_contexts.c.opened_at > self._now() - PANE_CONTEXT_KEPT_S,
-        )
-        return await connection.scalar(sa.select(pane_contexts.c.channel_id).where(*of_person)) or ""
-
-    @writes
-    async def write(self, connection: AsyncConnection, team_id: str, user_id: str, channel_id: str) -> None:
-        """Records which channel a person has open, or "" for none."""
-        newest = {"channel_id": channel_id, "opened_at": self._now()}
-        await put(connection, pane_contexts, {"team_id": team_id, "user_id": user_id}, newest)
-
-
-class ChannelSettingsStore(Operations):
-    @reads
-    async def read(self, connection: AsyncConnection, team_id: str, channel_id: str) -> ChannelSettings:
-        """Returns a channel's latest settings from any process, or empty ones if there are none."""
-        of_channel = channel_settings.c.team_id == team_id, channel_settings.c.channel_id == channel_id
-        row = (await connection.execute(sa.select(channel_settings).where(*of_channel))).one_or_none()
-        return ChannelSettings() if row is None else _settings(row)
-
-    @reads
-    async def all(self, connection: AsyncConnection, team_id: str) -> dict[str, ChannelSettings]:
-        """Returns the settings of all channels that have some, by channel ID, without direct messages."""
-        of_team = sa.select(channel_settings).where(channel_settings.c.team_id == team_id)
-        rows = (await connection.execute(of_team.order_by(channel_settings.c.channel_id))).all()
-        found = {row.channel_id: _settings(row) for row in rows if not is_direct(row.channel_id)}
-        return {channel_id: settings for channel_id, settings in found.items() if settings != ChannelSettings()}
-
-    @writes
-    async def write(
-        self, connection: AsyncConnection, team_id: str, channel_id: str, settings: ChannelSettings, by: str = ""
-    ) -> None:
-        """Replaces a channel's settings for all processes, from the next question on. `by`: for the audit."""
-        channel = {"team_id": team_id, "channel_id": channel_id}
-        await put(connection, channel_settings, channel, asdict(settings))
-        prompt = settings.system_prompt
-        facts = asdict(settings) | {"system_prompt": prompt_version(prompt) if prompt else ""}
-        await audit.setting_changed(connection, self._now(), "channel", facts, by=by, **channel)
-
-
-async def read_chosen_servers(connection: AsyncConnection) -> dict[str, tuple[str, ...]]:
-    rows = await connection.execute(sa.select(channel_settings.c.channel_id, channel_settings.c.mcp_servers))
-    return {row.channel_id: tuple(row.mcp_servers) for row in rows if row.mcp_servers}
-
-
-def _settings(row: sa.Row[Any]) -> ChannelSettings:
-    """Returns a channel's settings. A value that only another version of Typist knows counts as unset."""
-    own: dict[str, Any] = {}
-    for name, setting in CHANNEL_SETTINGS.items():
-        value = getattr(row, name)
-        with suppress(ValueError):
-            own |= {} if value is None else {name: setting.of(value)}
-    return ChannelSettings(**own)

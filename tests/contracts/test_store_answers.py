@@ -35,7 +35,7 @@ from bot.models.events import Citation, Usage
 from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, OTHERS, OURS, UNKNOWN, Origin, Origins
 from bot.store import Stores
-from bot.store.answers import AnswerCanvas
+from bot.store.canvases import AnswerCanvas
 from bot.store.rows import end_of, end_values
 from bot.store.schema import canvases, checkpoints, jobs, outbox_entries
 from bot.store.usage import thumbs

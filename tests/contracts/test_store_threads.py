@@ -10,8 +10,10 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.triage import MAX_LINES, Engagement, Line
 from bot.models.prompt import Effort
 from bot.store import Stores
+from bot.store.channel_settings import read_chosen_servers
+from bot.store.pane import PANE_CONTEXT_KEPT_S
 from bot.store.schema import channel_settings, pane_contexts, thread_lines
-from bot.store.threads import LINES_KEPT, PANE_CONTEXT_KEPT_S, read_chosen_servers
+from bot.store.threads import LINES_KEPT
 from tests.changed_settings import CHANGED
 from tests.clocks import ManualClock
 from tests.contracts.stores import THREAD, asked, count, enqueued

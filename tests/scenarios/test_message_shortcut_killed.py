@@ -34,9 +34,9 @@ pytestmark = [
 
 BEFORE_POST = ("bot.slack.surfaces", "Surfaces", "post_question", False)
 AFTER_POST = ("bot.slack.surfaces", "Surfaces", "post_question", True)
-ELSEWHERE = ("bot.store.queue", "UnpostedQuestions", "record_direct_post", True)
+ELSEWHERE = ("bot.store.unposted", "UnpostedQuestions", "record_direct_post", True)
 STEPS = [
-    ("bot.store.queue", "UnpostedQuestions", "ask", True),
+    ("bot.store.unposted", "UnpostedQuestions", "ask", True),
     BEFORE_POST,
     AFTER_POST,
     ("bot.services.intake", "Intake", "enqueue", False),

@@ -9,7 +9,7 @@ import pytest
 from bot.core import texts
 from bot.core.caps import CapField, CapOwner, Scope, parse_caps
 from bot.settings import Settings
-from bot.slack.views.home import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
+from bot.slack.views.caps import SET_CHANNEL_CAPS, SET_PERSON_CAPS, SET_WORKSPACE_CAPS
 from bot.store import Stores
 from slack_sandbox.client import Client
 from slack_sandbox.server import Sandbox

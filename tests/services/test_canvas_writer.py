@@ -20,7 +20,7 @@ from bot.slack.canvases import Canvases
 from bot.slack.json_values import Payload
 from bot.slack.surfaces import EphemeralMessages
 from bot.store import Stores
-from bot.store.answers import AnswerCanvas
+from bot.store.canvases import AnswerCanvas
 from bot.store.schema import outbox_entries
 from tests.services.answering import QUESTION
 from tests.services.parts import workspace_of

@@ -23,7 +23,7 @@ from bot.core.surfaces import (
 )
 from bot.core.triage import Engagement
 from bot.slack.blockkit import Json
-from bot.slack.notices import usage_text
+from bot.slack.quotas import usage_text
 from bot.slack.views.home import home_view
 from slack_sandbox.blocks.view_rules import check_view
 

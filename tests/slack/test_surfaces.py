@@ -17,7 +17,7 @@ from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import Refusal, Refused
 from bot.slack.client import MAX_LIST_PAGES, NO_UNFURLS, SlackClient, new_session, pages
 from bot.slack.history import LOOK_BACK_MESSAGES
-from bot.slack.notices import cap_notification
+from bot.slack.quotas import cap_notification
 from bot.slack.surfaces import CHANNELS_PER_PAGE, MAX_CHANNEL_PAGES, Surfaces
 from bot.slack.users import MAX_PAGES, PEOPLE_PER_PAGE, ChannelReaders, pages_of_people
 from slack_sandbox.testing.processes import WITHIN_S

@@ -1,4 +1,4 @@
-"""The modal with the caps of the workspace, a channel or a person. Pure."""
+"""Caps as Block Kit: the modal with those of the workspace, a channel or a person, and App Home's blocks. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -6,19 +6,29 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bot.core import texts
-from bot.core.caps import CapField, CapOwner, Entered, OwnerCaps, Period, Scope, shown_number
+from bot.core.caps import CapField, CapOwner, Entered, OwnerCaps, Period, Scope, UsageToDate, shown_number
+from bot.core.conversation import escape
+from bot.core.surfaces import TOP, WorkspaceUsage
 from bot.slack.blockkit import (
     Json,
+    actions,
+    button,
+    channel_select,
     context,
+    divider,
+    header,
     input_field,
     modal,
     mrkdwn,
     number_input,
+    plain_text,
     section,
     untouched,
+    users_select,
 )
-from bot.slack.notices import amount_text
+from bot.slack.quotas import amount_text, quota_lines, quotas_to_show
 from bot.slack.views.modal import Modal, metadata_of
+from slack_markdown.render import beginning
 
 _ID = "caps"
 
@@ -74,3 +84,63 @@ def _cap_texts(view: Mapping[str, Any]) -> dict[CapField, str]:
 
 
 CAPS = Modal(_ID, _caps_modal, _submitted, lambda _: next(iter(CapField)))
+
+
+SET_WORKSPACE_CAPS = "set_workspace_caps"
+
+
+SET_PERSON_CAPS = "set_person_caps"
+
+
+SET_CHANNEL_CAPS = "set_channel_caps"
+"""Action IDs of the button and the menus that open the caps modal."""
+
+
+def quotas_at_home(usage: UsageToDate) -> list[Json]:
+    lines = quota_lines(usage)
+    if not lines:
+        return []
+    blocks = [divider(), header(texts.home.USAGE_HEADING), section(mrkdwn("\n".join(lines)))]
+    in_tokens = any(not use.cap.in_dollars for use in quotas_to_show(usage))
+    return [*blocks, context(plain_text(texts.quotas.TOKENS_EXPLAINED))] if in_tokens else blocks
+
+
+def quotas_for_admins(workspace: WorkspaceUsage) -> list[Json]:
+    """Returns the quotas of the workspace, and what opens the modal that sets them."""
+    return [
+        header(texts.quotas.QUOTAS_TITLE),
+        section(mrkdwn(_quotas_text(workspace))),
+        actions(
+            [
+                button(SET_WORKSPACE_CAPS, texts.home.SET_WORKSPACE_QUOTAS),
+                users_select(SET_PERSON_CAPS, texts.home.SET_PERSON_QUOTAS),
+                channel_select(SET_CHANNEL_CAPS, texts.home.SET_CHANNEL_QUOTAS),
+            ],
+            # A new block_id resets the menus, because Slack doesn't report when the same option is selected again.
+            block_id=f"caps {workspace.built_at}",
+        ),
+    ]
+
+
+def _quotas_text(workspace: WorkspaceUsage) -> str:
+    """Returns the default quotas, and those set by admins, with the most used first."""
+    quotas = workspace.quotas
+    replaced = {(own.cap.window, own.cap.in_dollars) for own in quotas.own if own.owner.scope is Scope.WORKSPACE}
+    lines: list[str] = []
+    for cap in quotas.defaults:
+        name = texts.quotas.quota_for_admins(cap.window.scope, None, cap.limit_text, cap.window.period)
+        if cap.window.scope is not Scope.WORKSPACE:
+            lines.append(name)
+        elif (cap.window, cap.in_dollars) not in replaced:
+            lines.append(texts.quotas.quota_usage(name, cap.percent_used(workspace.spent[cap.window.period])))
+    by_use = sorted(quotas.own, key=lambda own: (-own.cap.used_by(own.used) / own.cap.limit, own.owner.id))
+    for own in by_use[:TOP]:
+        window = own.cap.window
+        name = texts.quotas.quota_for_admins(window.scope, own.owner.id, own.cap.limit_text, window.period)
+        lines.append(texts.quotas.quota_usage(name, own.cap.percent_used(own.used)))
+    if len(by_use) > TOP:
+        lines.append(texts.home.more_quotas(len(by_use) - TOP))
+    if quotas.unpriced and any(cap.in_dollars for cap in (*quotas.defaults, *(own.cap for own in quotas.own))):
+        unpriced = [escape(beginning(name, texts.models.MODEL_NAME_CHARS)) for name in quotas.unpriced[:TOP]]
+        lines.append(texts.home.quotas_leave_out(unpriced))
+    return "\n".join(lines or [texts.home.NO_QUOTAS_SET])

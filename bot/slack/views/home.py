@@ -10,25 +10,14 @@ from datetime import UTC, datetime
 from itertools import accumulate
 
 from bot.core import texts
-from bot.core.caps import Amount, Period, Scope, UsageToDate
+from bot.core.caps import Amount, Period
 from bot.core.channel_settings import DefaultSettings
 from bot.core.conversation import escape, is_direct
-from bot.core.surfaces import (
-    TOP,
-    ChannelsWithSettings,
-    HomeView,
-    Ranking,
-    UsedT,
-    WorkspaceUsage,
-    ranked,
-)
+from bot.core.surfaces import TOP, ChannelsWithSettings, HomeView, Ranking, UsedT, WorkspaceUsage, ranked
 from bot.slack.blockkit import (
     PIECE_CHARS,
     SECTION_CHARS,
     Json,
-    actions,
-    button,
-    channel_select,
     context,
     divider,
     header,
@@ -37,10 +26,11 @@ from bot.slack.blockkit import (
     mrkdwn,
     plain_text,
     section,
-    users_select,
 )
-from bot.slack.notices import _quotas_to_show, amount_text, quota_lines, suggestion_row
+from bot.slack.notices import suggestion_row
+from bot.slack.quotas import amount_text
 from bot.slack.views.accounts import accounts_at_home
+from bot.slack.views.caps import quotas_at_home, quotas_for_admins
 from bot.slack.views.schedules import schedules_at_home
 from slack_markdown.extent import counted_chars
 from slack_markdown.render import beginning
@@ -51,10 +41,6 @@ HOME_CHARS = 12_500
 applies to a view hasn't been measured; the rest is for buttons and menus."""
 HEADER_COST = 100
 BAR_CHARS = 8
-SET_WORKSPACE_CAPS = "set_workspace_caps"
-SET_PERSON_CAPS = "set_person_caps"
-SET_CHANNEL_CAPS = "set_channel_caps"
-"""Action IDs of the button and the menus that open the caps modal."""
 
 
 def home_view(view: HomeView) -> Json:
@@ -73,7 +59,7 @@ def home_view(view: HomeView) -> Json:
         *_own_channels(view.channels),
         *schedules_at_home(view.schedules),
         *accounts_at_home(view.accounts),
-        *_own_quotas(view.usage),
+        *quotas_at_home(view.usage),
         *(_admin_blocks(defaults, view.workspace) if view.workspace else ()),
     ]
     return home(_fitting(blocks))
@@ -121,15 +107,6 @@ def _paragraph(heading: str, text: str) -> Json:
     return section(mrkdwn(f"*{heading}*\n{text}"))
 
 
-def _own_quotas(usage: UsageToDate) -> list[Json]:
-    lines = quota_lines(usage)
-    if not lines:
-        return []
-    blocks = [divider(), header(texts.home.USAGE_HEADING), section(mrkdwn("\n".join(lines)))]
-    in_tokens = any(not use.cap.in_dollars for use in _quotas_to_show(usage))
-    return [*blocks, context(plain_text(texts.quotas.TOKENS_EXPLAINED))] if in_tokens else blocks
-
-
 def denied_view(sentence: str) -> Json:
     """Returns App Home for a person without access. `sentence`: the reason, in mrkdwn."""
     return home([header("Typist"), section(mrkdwn(sentence))])
@@ -146,17 +123,7 @@ def _admin_blocks(defaults: DefaultSettings, workspace: WorkspaceUsage) -> list[
         header(texts.home.WORKSPACE_HEADING),
         section(mrkdwn("\n".join(totals))),
         *_usage_blocks(workspace),
-        header(texts.quotas.QUOTAS_TITLE),
-        section(mrkdwn(_quotas_text(workspace))),
-        actions(
-            [
-                button(SET_WORKSPACE_CAPS, texts.home.SET_WORKSPACE_QUOTAS),
-                users_select(SET_PERSON_CAPS, texts.home.SET_PERSON_QUOTAS),
-                channel_select(SET_CHANNEL_CAPS, texts.home.SET_CHANNEL_QUOTAS),
-            ],
-            # A new block_id resets the menus, because Slack doesn't report when the same option is selected again.
-            block_id=f"caps {workspace.built_at}",
-        ),
+        *quotas_for_admins(workspace),
         header(texts.home.DEFAULTS_HEADING),
         section(mrkdwn(texts.home.defaults(escape(defaults.model_name()), mentions, prompt))),
         context(plain_text(texts.home.CHANNELS_DIFFER)),
@@ -226,27 +193,3 @@ def _parts(used: Sequence[Amount | int]) -> list[float]:
 
 def _short_name(name: str) -> str:
     return escape(beginning(name, texts.models.MODEL_NAME_CHARS))
-
-
-def _quotas_text(workspace: WorkspaceUsage) -> str:
-    """Returns the default quotas, and those set by admins, with the most used first."""
-    quotas = workspace.quotas
-    replaced = {(own.cap.window, own.cap.in_dollars) for own in quotas.own if own.owner.scope is Scope.WORKSPACE}
-    lines: list[str] = []
-    for cap in quotas.defaults:
-        name = texts.quotas.quota_for_admins(cap.window.scope, None, cap.limit_text, cap.window.period)
-        if cap.window.scope is not Scope.WORKSPACE:
-            lines.append(name)
-        elif (cap.window, cap.in_dollars) not in replaced:
-            lines.append(texts.quotas.quota_usage(name, cap.percent_used(workspace.spent[cap.window.period])))
-    by_use = sorted(quotas.own, key=lambda own: (-own.cap.used_by(own.used) / own.cap.limit, own.owner.id))
-    for own in by_use[:TOP]:
-        window = own.cap.window
-        name = texts.quotas.quota_for_admins(window.scope, own.owner.id, own.cap.limit_text, window.period)
-        lines.append(texts.quotas.quota_usage(name, own.cap.percent_used(own.used)))
-    if len(by_use) > TOP:
-        lines.append(texts.home.more_quotas(len(by_use) - TOP))
-    if quotas.unpriced and any(cap.in_dollars for cap in (*quotas.defaults, *(own.cap for own in quotas.own))):
-        unpriced = [_short_name(name) for name in quotas.unpriced[:TOP]]
-        lines.append(texts.home.quotas_leave_out(unpriced))
-    return "\n".join(lines or [texts.home.NO_QUOTAS_SET])

@@ -27,7 +27,7 @@ ASK_ABOUT = "ask_about"
 """The callback ID of the modal, and of the shortcut in the manifest (slack/manifest.py)."""
 QUESTION = "question"
 _QUOTE_BYTES = 2_000
-"""The quote's limit in private_metadata, whose 3,000 could be characters or bytes. store/queue.py has all of it."""
+"""The quote's limit in private_metadata, whose 3,000 could be characters or bytes. store/unposted.py has all of it."""
 _DISPLAYED_QUOTE_CHARS = 300
 
 

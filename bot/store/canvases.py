@@ -1,0 +1,71 @@
+"""Records the canvases of answers.
+
+A request for a canvas is an outbox entry, so any process can create it. Slack's method isn't idempotent: if its
+response is lost, the next attempt creates another canvas, and the first one stays where nobody sees it. A recorded
+canvas isn't created again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.job import MessageRole
+from bot.core.outbox import OutboxKind
+from bot.store import beside, outbox
+from bot.store.database import Operations, reads, writes
+from bot.store.rows import insert_into, is_any
+from bot.store.schema import canvases, jobs, outbox_entries
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCanvas:
+    version: int
+    canvas_id: str
+
+
+class AnswerCanvases(Operations):
+    """Records the canvases of answers, and requests for them."""
+
+    @writes
+    async def request(self, connection: AsyncConnection, job_id: int, version: int, user_id: str) -> bool:
+        """Lets the outbox create a canvas for a person, unless its link is already posted. Returns whether it will be
+        created.
+
+        A second request has no further effect.
+        """
+        # Serializes clicks handled by several processes.
+        if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
+            return False
+        found = (await beside.of_jobs(connection, [job_id]))[job_id]
+        if any(message.ts and (message.role, message.version) == (MessageRole.LINK, version) for message in found):
+            return False
+        is_wanted = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
+        if not await is_any(connection, *is_wanted):
+            await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job_id], self._now(), user_id)
+        return True
+
+    @reads
+    async def of_job(self, connection: AsyncConnection, job_id: int) -> Sequence[AnswerCanvas]:
+        of_job = sa.select(canvases).where(canvases.c.job_id == job_id).order_by(canvases.c.version)
+        rows = await connection.execute(of_job)
+        return [AnswerCanvas(row.version, row.canvas_id) for row in rows]
+
+    @writes
+    async def record(self, connection: AsyncConnection, job_id: int, canvas: AnswerCanvas) -> bool:
+        """Records a canvas. Returns False if its answer was deleted since, or another canvas is already recorded."""
+        this = sa.select(jobs.c.answer_deleted).where(jobs.c.id == job_id).with_for_update()
+        if await connection.scalar(this) is not False:
+            return False
+        values = {"version": canvas.version, "canvas_id": canvas.canvas_id}
+        new = insert_into(connection, canvases).values(job_id=job_id, **values).on_conflict_do_nothing()
+        return await connection.scalar(new.returning(canvases.c.job_id)) is not None
+
+    @writes
+    async def forget(self, connection: AsyncConnection, job_id: int, version: int) -> None:
+        await connection.execute(sa.delete(canvases).where(*_is_canvas_of(job_id, version)))
+
+
+def _is_canvas_of(job_id: int, version: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return canvases.c.job_id == job_id, canvases.c.version == version

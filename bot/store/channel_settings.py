@@ -1,0 +1,58 @@
+"""The settings of channels."""
+
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.channel_settings import CHANNEL_SETTINGS, ChannelSettings, prompt_version
+from bot.core.conversation import is_direct
+from bot.store import audit
+from bot.store.database import Operations, reads, writes
+from bot.store.rows import put
+from bot.store.schema import channel_settings
+
+
+class ChannelSettingsStore(Operations):
+    @reads
+    async def read(self, connection: AsyncConnection, team_id: str, channel_id: str) -> ChannelSettings:
+        """Returns a channel's latest settings from any process, or empty ones if there are none."""
+        of_channel = channel_settings.c.team_id == team_id, channel_settings.c.channel_id == channel_id
+        row = (await connection.execute(sa.select(channel_settings).where(*of_channel))).one_or_none()
+        return ChannelSettings() if row is None else _settings(row)
+
+    @reads
+    async def all(self, connection: AsyncConnection, team_id: str) -> dict[str, ChannelSettings]:
+        """Returns the settings of all channels that have some, by channel ID, without direct messages."""
+        of_team = sa.select(channel_settings).where(channel_settings.c.team_id == team_id)
+        rows = (await connection.execute(of_team.order_by(channel_settings.c.channel_id))).all()
+        found = {row.channel_id: _settings(row) for row in rows if not is_direct(row.channel_id)}
+        return {channel_id: settings for channel_id, settings in found.items() if settings != ChannelSettings()}
+
+    @writes
+    async def write(
+        self, connection: AsyncConnection, team_id: str, channel_id: str, settings: ChannelSettings, by: str = ""
+    ) -> None:
+        """Replaces a channel's settings for all processes, from the next question on. `by`: for the audit."""
+        channel = {"team_id": team_id, "channel_id": channel_id}
+        await put(connection, channel_settings, channel, asdict(settings))
+        prompt = settings.system_prompt
+        facts = asdict(settings) | {"system_prompt": prompt_version(prompt) if prompt else ""}
+        await audit.setting_changed(connection, self._now(), "channel", facts, by=by, **channel)
+
+
+async def read_chosen_servers(connection: AsyncConnection) -> dict[str, tuple[str, ...]]:
+    rows = await connection.execute(sa.select(channel_settings.c.channel_id, channel_settings.c.mcp_servers))
+    return {row.channel_id: tuple(row.mcp_servers) for row in rows if row.mcp_servers}
+
+
+def _settings(row: sa.Row[Any]) -> ChannelSettings:
+    """Returns a channel's settings. A value that only another version of Typist knows counts as unset."""
+    own: dict[str, Any] = {}
+    for name, setting in CHANNEL_SETTINGS.items():
+        value = getattr(row, name)
+        with suppress(ValueError):
+            own |= {} if value is None else {name: setting.of(value)}
+    return ChannelSettings(**own)

@@ -1,0 +1,121 @@
+"""Questions that the bot posts for their askers.
+
+They are jobs in the state UNPOSTED until they have a message. An outbox entry posts such a question. The entry is the
+lease: one process at a time holds it, and another one tries again if that process dies. The entry's `due_at` is the
+fence for what an attempt records. Both the process that posted the question and the process that gets Slack's event
+about the post queue the job. The first of them also records the message, in the same transaction, and the second one
+changes nothing.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.choices import question_id
+from bot.core.conversation import Question
+from bot.core.outbox import OutboxEntry, OutboxKind
+from bot.core.unposted import MessageQuestion, QuotedMessage
+from bot.store import outbox
+from bot.store.answers import close_choices
+from bot.store.database import Operations, reads, writes
+from bot.store.rows import insert_into, is_unposted, queued_values, unposted_values
+from bot.store.schema import jobs
+
+
+class UnpostedQuestions(Operations):
+    """Stores questions that the bot has to post, and the results of each attempt."""
+
+    @writes
+    async def draft(
+        self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage
+    ) -> None:
+        """Stores the subject of an open modal. `ask` adds the question; without one, the row stays for a day."""
+        draft = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, "", self._now()))
+        await connection.execute(draft.on_conflict_do_nothing())
+
+    @writes
+    async def ask(
+        self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str
+    ) -> bool:
+        """Stores a question for the outbox to post. Returns False if it was asked before. A draft's `about` is kept."""
+        now = self._now()
+        new = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, text, now))
+        is_draft = sa.and_(is_unposted(), jobs.c.text == "")
+        asked = new.on_conflict_do_update(
+            index_elements=["team_id", "asked_as"], set_={"text": text, "created_at": now}, where=is_draft
+        )
+        job_id = await connection.scalar(asked.returning(jobs.c.id))
+        if job_id is not None:
+            await outbox.add(connection, OutboxKind.POST_QUESTION, [job_id], now)
+        return job_id is not None
+
+    @reads
+    async def read(self, connection: AsyncConnection, entry: OutboxEntry) -> MessageQuestion | None:
+        """Returns the question that an entry posts, or None if it was already posted or erased."""
+        this = sa.select(jobs).where(jobs.c.id == entry.job_id, is_unposted())
+        row = (await connection.execute(this)).one_or_none()
+        if row is None:
+            return None
+        known = row.unposted
+        return MessageQuestion(
+            team_id=row.team_id,
+            view_id=row.asked_as,
+            user_id=row.user_id,
+            about=QuotedMessage(**known["about"]),
+            text=row.text,
+            created_at=row.created_at,
+            elsewhere=known.get("elsewhere", False),
+            posted=tuple(known["posted"]) if "posted" in known else None,
+            schedule=row.schedule_id,
+        )
+
+    @writes
+    async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, begun: bool) -> bool:
+        """Records that a direct-message post begins, or wasn't made. Returns False if another process has it."""
+        row = await _locked(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
+        if row is not None:
+            await _record(connection, row, elsewhere=begun)
+        return row is not None
+
+    @writes
+    async def record_post(
+        self, connection: AsyncConnection, team_id: str, view_id: str, channel_id: str, ts: str
+    ) -> None:
+        """Records where a question was posted, and queues it even if its asker was told that this might have failed."""
+        row = await _locked(connection, jobs.c.team_id == team_id, jobs.c.asked_as == view_id)
+        if row is not None:
+            await _record(connection, row, posted=[channel_id, ts])
+            await outbox.add_missing(connection, OutboxKind.POST_QUESTION, row.id, self._now())
+
+    @writes
+    async def give_up(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
+        """Removes a question that certainly wasn't posted, so that it can be asked again."""
+        this = jobs.c.id == entry.job_id, is_unposted(), outbox.is_taken(entry)
+        await connection.execute(sa.delete(jobs).where(*this))
+
+
+async def queue_posted(connection: AsyncConnection, job_id: int, question: Question, now: float) -> bool:
+    """Queues a question that has its message now. Returns False if it was posted before, or erased.
+
+    If it was offered as a choice, the others are no longer offered, unless the answer has a newer version.
+    """
+    row = await _locked(connection, jobs.c.id == job_id)
+    if row is None:
+        return False
+    offered_by = row.unposted["about"]["offered_by"]
+    if offered_by is not None:
+        version = await connection.scalar(sa.select(jobs.c.version).where(jobs.c.id == offered_by))
+        if version is not None and row.asked_as == question_id(offered_by, version):
+            await close_choices(connection, offered_by, now, row.text)
+    posted = sa.update(jobs).where(jobs.c.id == job_id).values(**queued_values(question, now), unposted=None)
+    await connection.execute(posted)
+    return True
+
+
+async def _locked(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> sa.Row[Any] | None:
+    return (await connection.execute(sa.select(jobs).where(*which, is_unposted()).with_for_update())).one_or_none()
+
+
+async def _record(connection: AsyncConnection, row: sa.Row[Any], **known: Any) -> None:
+    await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(unposted={**row.unposted, **known}))
