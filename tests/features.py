@@ -52,7 +52,7 @@ FEATURES: Mapping[str, Feature] = {
     "canvases": Feature(
         r"canvas",
         r"[Cc]anvas\w*|CANVAS\w*",
-        168,
+        137,
     ),
     "pane": Feature(
         r"pane|texts/statuses",

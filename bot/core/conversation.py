@@ -42,6 +42,10 @@ class ThreadKey:
         return f"{self.team_id}/{self.channel_id}/{self.thread_ts or 'root'}"
 
 
+CHECK_FILE_INFO = "check_file_info"
+"""Slack's file_access for a file that only files.info describes. For a canvas, this includes where it is shared."""
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file shared with a message, as described by Slack. Only the bytes show its type for certain."""

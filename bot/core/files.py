@@ -7,7 +7,7 @@ Text takes at most half of BOT_HISTORY_TOKENS. It comes from text files, documen
 models that don't support PDFs. Images and PDFs themselves don't count, because one PDF would fill it. Each answer in a
 thread reads the same files again, so readers are told only once that a file couldn't be read.
 
-The rest of the module: requests for a canvas, recordings, and adding file content to the prompt's messages.
+The rest of the module: recordings, and adding file content to the prompt's messages.
 """
 
 import html
@@ -21,7 +21,8 @@ from itertools import chain, islice
 from types import MappingProxyType
 
 from bot.core import texts
-from bot.core.conversation import File, Question, without_address
+from bot.core.canvases import CANVAS, LINK, MENTIONED, is_canvas
+from bot.core.conversation import CHECK_FILE_INFO, File
 from bot.core.prompt import NAME_CHARS, CountTokens, Marks, PromptMessage, two_ends
 from bot.errors import FileFault
 from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, not_shown
@@ -62,9 +63,9 @@ class Unread(Enum):
     REFUSED = texts.files.FILE_REFUSED
     TOO_LARGE_FOR_MODEL = texts.files.FILE_TOO_LARGE_FOR_MODEL
     TOO_MUCH_FOR_MODEL = texts.files.FILES_TOO_MUCH_FOR_MODEL
-    CANVAS_SCOPE = texts.files.CANVAS_SCOPE_MISSING
-    CANVAS_NOT_SHARED = texts.files.CANVAS_NOT_SHARED
-    CANVAS_NOT_FOUND = texts.files.CANVAS_NOT_FOUND
+    CANVAS_SCOPE = texts.canvases.SCOPE_MISSING
+    CANVAS_NOT_SHARED = texts.canvases.NOT_SHARED
+    CANVAS_NOT_FOUND = texts.canvases.NOT_FOUND
     CLIP_UNHEARD = texts.files.CLIP_NOT_TRANSCRIBED
     UNHEARD = texts.files.AUDIO_NOT_TRANSCRIBED
     NOT_HEARD = texts.files.TRANSCRIPTION_FAILED
@@ -125,14 +126,6 @@ _MAGIC = {
 _READABLE_IMAGE = re.compile(r"image/(?:png|jpe?g|gif|webp|svg|avif|tiff?|(?:x-)?(?:ms-)?bmp)")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """The brands with which cameras mark the format of their photos."""
-CANVAS = "application/vnd.slack-docs"
-CHECK_FILE_INFO = "check_file_info"
-"""Slack's file_access for a file that only files.info describes. For a canvas, this includes where it is shared."""
-_CANVAS_LINK = re.compile(
-    r"(?<![\w./-])(?:https://)?[\w.-]{1,100}\.slack(?:-gov)?\.com/docs/[TE][A-Z0-9]{1,30}/(F[A-Z0-9]{1,30})\b"
-)
-_CANVAS_MENTION = "(Canvas {id})"
-_MENTIONED_CANVAS = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
 # The bytes decide for all other types, and for document names.
 _NEVER_TEXT = re.compile(
     r"(?:audio|video|font)/|application/(?:zip|gzip|java-archive|vnd\.(?:slack|rar|android)"
@@ -181,16 +174,6 @@ def preview_of(file: File, content: object) -> File | None:
 
 def _extension(file: File) -> str:
     return file.name.rpartition(".")[2].lower()
-
-
-def is_canvas(file: File) -> bool:
-    """Returns whether Slack describes the file as a canvas, whose text only canvases.getContent returns."""
-    return file.mimetype == CANVAS or file.filetype == "quip"
-
-
-def canvas_mention(canvas_id: str) -> str:
-    """Returns the placeholder for a canvas in a message's text, where Slack provides only its ID."""
-    return _CANVAS_MENTION.format(id=canvas_id)
 
 
 def reason_not_heard(file: File) -> Unread:
@@ -347,22 +330,6 @@ def _phrase(left_out: LeftOut) -> str:
     return fixed or texts.files.left_out(left_out.part.value, left_out.count, names)
 
 
-_AT_BEGINNING = re.compile(r"(?:please[, ]\s*)?as (?:a )?(?:slack )?canvas\s*[:,]", re.IGNORECASE)
-_AT_END = re.compile(
-    r"(?<!\w)as (?:a )?(?:slack )?canvas[\s,.!?…)]*(?:(?:please|thanks|thank you)[\s.!…)]*)?$", re.IGNORECASE
-)
-
-
-def wanted_by(questions: Iterable[Question], bot_user_id: str) -> str:
-    """Returns the user who asks for an answer "as a canvas" at the beginning or end of a question, or ""."""
-    for question in questions:
-        words = without_address(question.own_text, bot_user_id).strip()
-        # In a long question, only the last characters are checked.
-        if _AT_BEGINNING.match(words) or _AT_END.search(words, max(0, len(words) - 60)):
-            return question.user_id
-    return ""
-
-
 MAX_CAPTIONS_BYTES = 500_000
 _TIMES = re.compile(r"(?:\d+:)?\d\d:\d\d[.,]\d{3}[ \t]+-->")
 _TAG = re.compile(r"<[^<>]*>")
@@ -434,9 +401,9 @@ def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessag
     with_linked: list[PromptMessage] = []
     for message in messages:
         own = {file.id for file in message.files}
-        found = chain(_CANVAS_LINK.finditer(message.text), _MENTIONED_CANVAS.finditer(message.text))
+        found = chain(LINK.finditer(message.text), MENTIONED.finditer(message.text))
         ids = (id_ for id_ in dict.fromkeys(match[1] for match in found) if id_ not in own)
-        unnamed = partial(File, name=texts.files.CANVAS_UNNAMED, mimetype=CANVAS, access=CHECK_FILE_INFO)
+        unnamed = partial(File, name=texts.canvases.UNNAMED, mimetype=CANVAS, access=CHECK_FILE_INFO)
         linked = (shared.get(id_) or unnamed(id_) for id_ in ids)
         # One more than can be read, so that readers are told about it. A message has room for thousands.
         files = (*message.files, *islice(linked, MAX_FILES + 1)) if message.speaker else message.files
@@ -457,7 +424,7 @@ def told_apart(files: Mapping[str, OpenedFile], messages: Sequence[PromptMessage
     """Numbers files with the same name in conversation order; other files are unchanged."""
     in_order = dict.fromkeys(file.id for message in messages for file in message.files if file.id in files)
     counts = Counter(
-        file.name for file in files.values() if file.name not in (texts.files.FILE_UNNAMED, texts.files.CANVAS_UNNAMED)
+        file.name for file in files.values() if file.name not in (texts.files.FILE_UNNAMED, texts.canvases.UNNAMED)
     )
     seen = Counter[str]()
     apart = dict(files)

@@ -48,7 +48,7 @@ _BUTTONS = {
         (ReplyAction.PREVIOUS, texts.actions.PREVIOUS),
         (ReplyAction.NEXT, texts.actions.NEXT),
         (ReplyAction.DETAILS, texts.actions.DETAILS),
-        (ReplyAction.CANVAS, texts.actions.CANVAS),
+        (ReplyAction.CANVAS, texts.canvases.SAVE),
         (ReplyAction.TABLES, texts.actions.TABLES),
         (ReplyAction.REGENERATE_WITH, texts.actions.THINK_LONGER),
     )

@@ -94,7 +94,7 @@ def canvas_title(answer: str) -> str:
     """Returns the answer's first heading if it begins with one, or else its first words."""
     heading = _TITLE.match(answer)
     words = first_words(heading[1] if heading else answer, growing=False)
-    return beginning(words, CANVAS_TITLE_CHARS) or texts.actions.CANVAS_TITLE
+    return beginning(words, CANVAS_TITLE_CHARS) or texts.canvases.TITLE
 
 
 def canvas_markdown(answer: str, sources: Sequence[Citation] = ()) -> str:

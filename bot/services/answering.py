@@ -39,7 +39,7 @@ from dataclasses import dataclass, replace
 from bot.clock import insist, monotonic_began_at
 from bot.core import texts
 from bot.core.access import Denial
-from bot.core.files import wanted_by
+from bot.core.canvases import wanted_by
 from bot.core.job import End, Job, said
 from bot.core.notifications import Notification
 from bot.core.outbox import OutboxKind

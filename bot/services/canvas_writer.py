@@ -28,9 +28,9 @@ from bot.store.canvases import AnswerCanvas
 MAX_TRIES = 4
 """Within a quarter of an hour, because the person is waiting for the canvas."""
 _SENTENCES: Mapping[str, str] = {
-    "missing_scope": texts.actions.CANVAS_FORBIDDEN,
-    "canvas_disabled_user_team": texts.actions.CANVASES_OFF,
-    "canvas_creation_failed": texts.actions.CANVAS_REFUSED,
+    "missing_scope": texts.canvases.FORBIDDEN,
+    "canvas_disabled_user_team": texts.canvases.OFF,
+    "canvas_creation_failed": texts.canvases.REFUSED,
 }
 
 log = logging.getLogger(__name__)
@@ -52,13 +52,13 @@ class CanvasWriter:
         if answer is None or answer.is_deleted:
             return
         if not answer.is_whole:
-            await self._tell(entry, texts.actions.CANVAS_OF_INCOMPLETE)
+            await self._tell(entry, texts.canvases.OF_INCOMPLETE)
             return
         if not self.workspace.canvases.may_write:
-            await self._tell(entry, texts.actions.CANVAS_FORBIDDEN)
+            await self._tell(entry, texts.canvases.FORBIDDEN)
             return
         if entry.tries > MAX_TRIES:
-            await self._tell(entry, texts.actions.CANVAS_NOT_MADE)
+            await self._tell(entry, texts.canvases.NOT_MADE)
             return
         try:
             canvas = await self._made(entry, answer, still)
@@ -67,7 +67,7 @@ class CanvasWriter:
                 raise
             log.warning("canvas not made: %s", error)
             name = error.name if isinstance(error, Refused) else ""
-            await self._tell(entry, _SENTENCES.get(name, texts.actions.CANVAS_NOT_MADE))
+            await self._tell(entry, _SENTENCES.get(name, texts.canvases.NOT_MADE))
             return
         if canvas is None:
             return
@@ -77,7 +77,7 @@ class CanvasWriter:
             if refused.reason.may_pass:
                 raise
             log.warning("canvas %s not shared: %s", canvas.canvas_id, refused)
-            await self._tell(entry, texts.actions.CANVAS_NOT_OPENED)
+            await self._tell(entry, texts.canvases.NOT_OPENED)
 
     async def delete(self, entry: OutboxEntry) -> None:
         for canvas in await self.stores.answer_canvases.of_job(entry.job_id):

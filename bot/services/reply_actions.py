@@ -107,11 +107,11 @@ class ReplyActions:
         """Makes the outbox write the answer into a canvas, if its asker still has access."""
         answer, press = pressed.answer, pressed.press
         if not self.workspace.canvases.may_write:
-            return ActionResponse(texts.actions.CANVAS_FORBIDDEN)
+            return ActionResponse(texts.canvases.FORBIDDEN)
         if denial := await self.presses.access_control.denial(answer.question):
             return ActionResponse(denial)
         will_be_made = await self.stores.answer_canvases.request(answer.job_id, answer.version, press.user_id)
-        return ActionResponse(texts.actions.CANVAS_BEGUN if will_be_made else texts.actions.CANVAS_EXISTS)
+        return ActionResponse(texts.canvases.BEGUN if will_be_made else texts.canvases.EXISTS)
 
     async def _share_tables(self, pressed: PressedAnswer) -> ActionResponse | None:
         """Shares the answer's tables as files at the end of its thread. Raises RateLimited and Refused."""

@@ -15,9 +15,10 @@ from functools import partial
 from bot.clock import try_again
 from bot.core import prompt as prompts
 from bot.core.access import UserKind
+from bot.core.canvases import is_canvas, wanted_by
 from bot.core.channel_settings import ChannelSettings
-from bot.core.conversation import File, Message, Note, Question
-from bot.core.files import CHECK_FILE_INFO, OpenedFile, choose_files, files_newest_first, is_canvas, wanted_by
+from bot.core.conversation import CHECK_FILE_INFO, File, Message, Note, Question
+from bot.core.files import OpenedFile, choose_files, files_newest_first
 from bot.core.job import Job
 from bot.core.memory import NO_MEMORIES, SentMemories, ids_in, sent
 from bot.core.prompt import Conversation, CountTokens, Marks, PromptMessage

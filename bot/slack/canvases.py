@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from bot.core.conversation import File, Question, ThreadKey
-from bot.core.files import CHECK_FILE_INFO, OpenedFile, Unread, is_canvas, reason_not_to_read
+from bot.core.canvases import is_canvas
+from bot.core.conversation import CHECK_FILE_INFO, File, Question, ThreadKey
+from bot.core.files import OpenedFile, Unread, reason_not_to_read
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import TURN_WITHIN_S, PacedClient, only_while
 from bot.slack.file_objects import file_of, is_for_readers

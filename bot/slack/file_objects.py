@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from bot.core import texts
-from bot.core.conversation import File, ThreadKey
-from bot.core.files import CHECK_FILE_INFO, is_canvas
+from bot.core.canvases import is_canvas
+from bot.core.conversation import CHECK_FILE_INFO, File, ThreadKey
 from bot.core.unseen import visible
 from bot.slack.json_values import Payload, json_object, json_objects, string, strings
 
@@ -30,7 +30,7 @@ def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
         file_of(file) for holder in json_objects(message, "attachments") for file in json_objects(holder, "files")
     ]
     checked = [
-        replace(file, name=texts.files.CANVAS_UNNAMED, access=CHECK_FILE_INFO) if is_canvas(file) else file
+        replace(file, name=texts.canvases.UNNAMED, access=CHECK_FILE_INFO) if is_canvas(file) else file
         for file in forwarded
     ]
     return (*shared, *checked)

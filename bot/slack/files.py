@@ -19,9 +19,9 @@ from weakref import WeakValueDictionary
 import aiohttp
 from yarl import URL
 
-from bot.core.conversation import File
+from bot.core.canvases import is_canvas
+from bot.core.conversation import CHECK_FILE_INFO, File
 from bot.core.files import (
-    CHECK_FILE_INFO,
     HEIC,
     MAX_BYTES,
     MAX_FILE_BYTES,
@@ -31,7 +31,6 @@ from bot.core.files import (
     Transcript,
     Unread,
     detect_media_type,
-    is_canvas,
     is_recording,
     is_sign_in_page,
     preview_of,

@@ -14,8 +14,8 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+from bot.core.canvases import canvas_mention
 from bot.core.conversation import SLACKS_OWN, escape, named_by_others, unescape
-from bot.core.files import canvas_mention
 from bot.core.prompt import one_line
 from bot.slack.blockkit import NOTE_LINE
 from bot.slack.file_objects import is_mail, mail_headers, mail_of

@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from bot.core import files, texts
+from bot.core.canvases import CANVAS
 from bot.core.conversation import File, ThreadKey
 from bot.core.files import (
     MAX_FILES,
@@ -550,7 +551,7 @@ LINKS = {
 def test_linked_canvases_are_found_and_their_access_is_to_be_checked(text: str, ids: list[str]) -> None:
     (linked,) = with_linked_canvases([PromptMessage("U1", text)])
     assert [file.id for file in linked.files] == ids
-    assert all((file.name, file.access) == (texts.files.CANVAS_UNNAMED, "check_file_info") for file in linked.files)
+    assert all((file.name, file.access) == (texts.canvases.UNNAMED, "check_file_info") for file in linked.files)
 
 
 def test_canvas_that_is_shared_and_linked_is_the_shared_one() -> None:
@@ -568,7 +569,7 @@ def test_link_to_a_file_that_is_shared_in_the_conversation_does_not_hide_the_fil
 
 def test_files_that_readers_may_open_came_with_a_message_or_are_canvases_of_theirs() -> None:
     shared = PromptMessage("U1", "See both.", files=(File("F0SHARED", "a.txt"),))
-    canvases = [File(id_, "Plan", files.CANVAS) for id_ in ("F0THEIRS", "F0OTHERS")]
+    canvases = [File(id_, "Plan", CANVAS) for id_ in ("F0THEIRS", "F0OTHERS")]
     opened = {
         "F0SHARED": OpenedFile(File("F0SHARED", "a.txt"), Unread.TOO_LARGE),
         "F0THEIRS": OpenedFile(canvases[0], "Friday."),

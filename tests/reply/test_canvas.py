@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import example, given
 
-from bot.core.files import wanted_by
+from bot.core.canvases import wanted_by
 from bot.models.events import Citation
 from bot.reply.sources import CANVAS_TITLE_CHARS, as_code, canvas_markdown, canvas_title
 from slack_markdown.tests.markdown_texts import MARKDOWN

@@ -50,7 +50,7 @@ async def linked(stage: Stage, asked: str | None, channel: str = "general") -> t
 async def saved(stage: Stage, settings: Settings) -> tuple[str, Message, File, Message]:
     """Asks and saves the answer; returns the question's ts, the answer, the canvas and the message with its link."""
     asked, message = await answered(stage, settings)
-    assert await press(stage, message, ReplyAction.CANVAS) == texts.actions.CANVAS_BEGUN
+    assert await press(stage, message, ReplyAction.CANVAS) == texts.canvases.BEGUN
     return asked, message, *await linked(stage, asked)
 
 
@@ -72,9 +72,9 @@ async def test_long_answer_is_saved_as_a_canvas_that_the_channel_may_read(stage:
 async def test_asker_and_admins_save_an_answer_once(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     for user in ("grace", "ada"):
-        assert await press(stage, message, ReplyAction.CANVAS, user) == texts.actions.CANVAS_BEGUN
+        assert await press(stage, message, ReplyAction.CANVAS, user) == texts.canvases.BEGUN
     await linked(stage, asked)
-    assert await press(stage, message, ReplyAction.CANVAS) == texts.actions.CANVAS_EXISTS
+    assert await press(stage, message, ReplyAction.CANVAS) == texts.canvases.EXISTS
     assert len(canvases(stage)) == len(stage.calls("canvases.create")) == 1
 
 
@@ -110,10 +110,10 @@ async def test_what_an_earlier_try_did_is_not_done_again(stage: Stage, settings:
 
 
 REFUSALS = {
-    "missing_scope": texts.actions.CANVAS_FORBIDDEN,
-    "canvas_disabled_user_team": texts.actions.CANVASES_OFF,
-    "canvas_creation_failed": texts.actions.CANVAS_REFUSED,
-    "restricted_action": texts.actions.CANVAS_NOT_MADE,
+    "missing_scope": texts.canvases.FORBIDDEN,
+    "canvas_disabled_user_team": texts.canvases.OFF,
+    "canvas_creation_failed": texts.canvases.REFUSED,
+    "restricted_action": texts.canvases.NOT_MADE,
 }
 
 
@@ -156,6 +156,6 @@ async def test_asker_of_a_canvas_is_told_that_the_scope_is_missing(vendor: Vendo
         stage = Stage(sandbox, vendor)
         asked = await stage.mention("write the plan as a canvas")
         await stage.answers("general", asked)
-        await sandbox.wait_for(lambda: ("U0ADA", texts.actions.CANVAS_FORBIDDEN) in ephemerals(stage))
+        await sandbox.wait_for(lambda: ("U0ADA", texts.canvases.FORBIDDEN) in ephemerals(stage))
         assert not any(call.method.startswith("canvases.") for call in sandbox.calls)
         assert CANVAS_RULE not in str(vendor.requests[-1].body["messages"])

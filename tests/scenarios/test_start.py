@@ -112,7 +112,7 @@ async def test_what_an_admin_declined_is_left_out_and_named_once(
             files = [UploadedFile("notes.txt", b"We ship on Friday.")]
             asked = await sandbox.share("ada", "general", "<@U0BOT> write it as a canvas", files)
             assert (await stage.answers("general", asked))[0].startswith("The whole answer.")
-            await sandbox.wait_for(lambda: ("U0ADA", texts.actions.CANVAS_FORBIDDEN) in ephemerals(stage))
+            await sandbox.wait_for(lambda: ("U0ADA", texts.canvases.FORBIDDEN) in ephemerals(stage))
             await sandbox.react("ada", "general", asked, "eyes")
             ada = sandbox.client("ada")
             await ada.command("general", "/typist mentions")

@@ -103,10 +103,10 @@ async def taken(stores: Stores, job: Job, tries: int = 1) -> OutboxEntry:
     ("refused", "error", "sentence", "calls"),
     [
         ("create", FAILED, None, ALL_CALLS),
-        ("create", FORBIDDEN, texts.actions.CANVAS_NOT_MADE, ALL_CALLS),
+        ("create", FORBIDDEN, texts.canvases.NOT_MADE, ALL_CALLS),
         ("post", FAILED, None, ["create", "link", "link", "post", "share"]),
         ("share", FAILED, None, ALL_CALLS),
-        ("share", FORBIDDEN, texts.actions.CANVAS_NOT_OPENED, ALL_CALLS),
+        ("share", FORBIDDEN, texts.canvases.NOT_OPENED, ALL_CALLS),
     ],
     ids=str,
 )
@@ -129,15 +129,15 @@ async def test_person_who_wants_a_canvas_waits_for_some_tries_only(stores: Store
     slack = CanvasesInSlack()
     await writer_of(stores, slack).write(await taken(stores, job, tries), bool)
     assert slack.calls == (ALL_CALLS if is_made else [])
-    assert slack.told == ([] if is_made else [("U7", texts.actions.CANVAS_NOT_MADE)])
+    assert slack.told == ([] if is_made else [("U7", texts.canvases.NOT_MADE)])
 
 
 @pytest.mark.parametrize(
     ("reason", "may_write", "sentence"),
     [
-        (EndReason.STOPPED, True, texts.actions.CANVAS_OF_INCOMPLETE),
-        (EndReason.STOPPED, False, texts.actions.CANVAS_OF_INCOMPLETE),
-        (EndReason.WHOLE, False, texts.actions.CANVAS_FORBIDDEN),
+        (EndReason.STOPPED, True, texts.canvases.OF_INCOMPLETE),
+        (EndReason.STOPPED, False, texts.canvases.OF_INCOMPLETE),
+        (EndReason.WHOLE, False, texts.canvases.FORBIDDEN),
     ],
 )
 async def test_person_is_told_once_why_an_answer_gets_no_canvas(

@@ -619,9 +619,9 @@ async def test_what_a_question_said_before_it_became_a_command_isnt_answered_aga
 @pytest.mark.parametrize(
     ("kind", "may_write", "sentence"),
     [
-        (UserKind.MEMBER, True, texts.actions.CANVAS_BEGUN),
+        (UserKind.MEMBER, True, texts.canvases.BEGUN),
         (UserKind.GUEST, True, Denial.GUEST),
-        (UserKind.MEMBER, False, texts.actions.CANVAS_FORBIDDEN),
+        (UserKind.MEMBER, False, texts.canvases.FORBIDDEN),
     ],
 )
 async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_canvases(
@@ -634,7 +634,7 @@ async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_can
     assert await actions.press(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(sentence)
     async with stores.database.engine.connect() as connection:
         kinds = set(await connection.scalars(sa.select(outbox_entries.c.kind)))
-    assert (OutboxKind.MAKE_CANVAS in kinds) is (sentence == texts.actions.CANVAS_BEGUN)
+    assert (OutboxKind.MAKE_CANVAS in kinds) is (sentence == texts.canvases.BEGUN)
 
 
 ASKS_WHY = ActionResponse(texts.actions.THANKS_NOT_HELPED, asks_why=PAGE_TS)

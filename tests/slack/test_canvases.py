@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from bot.core.conversation import File, Question, ThreadKey
-from bot.core.files import CANVAS, CHECK_FILE_INFO, Unread
+from bot.core.canvases import CANVAS
+from bot.core.conversation import CHECK_FILE_INFO, File, Question, ThreadKey
+from bot.core.files import Unread
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.canvases import NEEDS_CHANNEL, Canvases
 from bot.slack.client import TURN_WITHIN_S

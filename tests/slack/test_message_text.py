@@ -1094,7 +1094,7 @@ def test_only_canvases_of_forwarded_messages_are_checked_and_have_no_title_befor
     files = files_of({"files": [canvas], "attachments": [{"files": [canvas, image]}]})
     assert [(file.name, file.access) for file in files] == [
         ("Layoffs", ""),
-        (texts.files.CANVAS_UNNAMED, "check_file_info"),
+        (texts.canvases.UNNAMED, "check_file_info"),
         ("chart.png", ""),
     ]
 

@@ -17,6 +17,7 @@ from bot.core.texts import accounts as accounts
 from bot.core.texts import actions as actions
 from bot.core.texts import answers as answers
 from bot.core.texts import approvals as approvals
+from bot.core.texts import canvases as canvases
 from bot.core.texts import commands as commands
 from bot.core.texts import files as files
 from bot.core.texts import home as home

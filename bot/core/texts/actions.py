@@ -18,7 +18,6 @@ ALLOW_ALWAYS = "Always allow here"
 ALLOW_IN_THREAD = "Allow in this thread"
 SHOW_ALL = "Show all"
 DETAILS = "Details"
-CANVAS = "Save as canvas"
 TABLES = "Download table"
 ARGUMENTS_TITLE = "What I'd send"
 CLOSE_DETAILS = "Close"
@@ -45,17 +44,6 @@ ANSWER_UNFINISHED = "This answer isn't finished yet. Please try again when it is
 BUTTON_OUTDATED = (
     "That button is from an earlier state of this answer. Please use the buttons that it has now, or write to me."
 )
-CANVAS_TITLE = "Answer"
-CANVAS_BEGUN = "I'm writing the canvas. Its link will appear in this conversation in a moment."
-CANVAS_EXISTS = "This answer is a canvas already. Its link is in this conversation."
-CANVAS_OF_INCOMPLETE = "This answer isn't complete, so I can't save it as a canvas."
-CANVAS_FORBIDDEN = (
-    "I can't make canvases in this workspace yet. A workspace admin must give this app the canvases:write scope."
-)
-CANVASES_OFF = "I couldn't save the answer as a canvas: canvases are turned off in this workspace."
-CANVAS_REFUSED = "I couldn't save the answer as a canvas: Slack doesn't accept its text."
-CANVAS_NOT_MADE = "I couldn't save the answer as a canvas: Slack refused. Try again later, or ask a workspace admin."
-CANVAS_NOT_OPENED = "I saved the answer as a canvas, but Slack didn't let me share it with the people here."
 NO_TABLE = "There's no table here that I could make a file of."
 TABLES_FORBIDDEN = (
     "I can't share files in this workspace yet. A workspace admin must give this app the files:write scope."

@@ -33,10 +33,6 @@ CLIP_NOT_TRANSCRIBED = (
 AUDIO_NOT_TRANSCRIBED = "your Typist admin can turn on transcription with BOT_TRANSCRIBE"
 TRANSCRIPTION_FAILED = "I couldn't transcribe it; press Regenerate to try again"
 FILE_UNNAMED = "a file"
-CANVAS_UNNAMED = "a canvas"
-CANVAS_SCOPE_MISSING = "a workspace admin must give this app the canvases:read scope"
-CANVAS_NOT_SHARED = "not shared in this conversation"
-CANVAS_NOT_FOUND = "deleted, or not shared with me"
 
 
 def one_of_several(name: str, number: int) -> str:

@@ -1,0 +1,39 @@
+"""Canvases in conversations: which files are canvases, the links to them, and requests for an answer as one. Pure."""
+
+import re
+from collections.abc import Iterable
+
+from bot.core.conversation import File, Question, without_address
+
+CANVAS = "application/vnd.slack-docs"
+LINK = re.compile(
+    r"(?<![\w./-])(?:https://)?[\w.-]{1,100}\.slack(?:-gov)?\.com/docs/[TE][A-Z0-9]{1,30}/(F[A-Z0-9]{1,30})\b"
+)
+_CANVAS_MENTION = "(Canvas {id})"
+MENTIONED = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
+
+
+def is_canvas(file: File) -> bool:
+    """Returns whether Slack describes the file as a canvas, whose text only canvases.getContent returns."""
+    return file.mimetype == CANVAS or file.filetype == "quip"
+
+
+def canvas_mention(canvas_id: str) -> str:
+    """Returns the placeholder for a canvas in a message's text, where Slack provides only its ID."""
+    return _CANVAS_MENTION.format(id=canvas_id)
+
+
+_AT_BEGINNING = re.compile(r"(?:please[, ]\s*)?as (?:a )?(?:slack )?canvas\s*[:,]", re.IGNORECASE)
+_AT_END = re.compile(
+    r"(?<!\w)as (?:a )?(?:slack )?canvas[\s,.!?…)]*(?:(?:please|thanks|thank you)[\s.!…)]*)?$", re.IGNORECASE
+)
+
+
+def wanted_by(questions: Iterable[Question], bot_user_id: str) -> str:
+    """Returns the user who asks for an answer "as a canvas" at the beginning or end of a question, or ""."""
+    for question in questions:
+        words = without_address(question.own_text, bot_user_id).strip()
+        # In a long question, only the last characters are checked.
+        if _AT_BEGINNING.match(words) or _AT_END.search(words, max(0, len(words) - 60)):
+            return question.user_id
+    return ""
