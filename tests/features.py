@@ -27,7 +27,7 @@ FEATURES: Mapping[str, Feature] = {
     "schedules": Feature(
         r"schedul|texts/rules",
         r"(?<!edit_)\bschedul(?:e|es|ed_runs|e_tool|e_id|e_accounts)\b|SCHEDULE[DS]?\b|Schedules?\b|schedule_\w+|ScheduleTool|ScheduledRuns|ScheduleAction|RUN_RULE|run_times",
-        238,
+        218,
     ),
     "memory": Feature(
         r"memor",
@@ -37,7 +37,7 @@ FEATURES: Mapping[str, Feature] = {
     "sign-in": Feature(
         r"accounts|sign_in",
         r"sign_ins?\b|SignIns?\b|SIGN_IN\w*|own_accounts?|texts\.accounts|bot\.accounts|SIGNED_OUT|has_accounts|sign_in_\w+|SignIn\w+|secret_keys",
-        253,
+        250,
     ),
     "mcp": Feature(
         r"mcp|checks/servers",
@@ -52,12 +52,12 @@ FEATURES: Mapping[str, Feature] = {
     "canvases": Feature(
         r"canvas",
         r"[Cc]anvas\w*|CANVAS\w*",
-        137,
+        138,
     ),
     "pane": Feature(
         r"pane|texts/statuses",
         r"\bpane\b|in_pane|PaneContexts?|AssistantPane|pane_\w+|ThreadStatuses",
-        71,
+        70,
     ),
     "asking about a message": Feature(
         r"shortcut|unposted|choices|posted_questions|views/question",

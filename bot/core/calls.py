@@ -369,7 +369,7 @@ def agreed_to(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
 
 
 def kind_of(tool: str, arguments: Mapping[str, Any]) -> str:
-    """Returns the card type for a call that needs a decision, a key of texts.approvals.UNDONE."""
+    """Returns the card type for a call that needs a decision, a key of `_CARDS` in texts/approvals.py."""
     if tool == SCHEDULE:
         return "stop" if arguments.get("stop") is True else "change" if "number" in arguments else "create"
     return tool if tool in PROPOSALS else "call"

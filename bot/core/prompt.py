@@ -68,7 +68,6 @@ from bot.core.conversation import (
     without_address,
 )
 from bot.core.job import Job
-from bot.core.schedules import Run, zone_of
 from bot.core.triage import Identity
 from bot.core.unseen import visible, without_unseen_words
 from bot.errors import NothingAsked
@@ -213,11 +212,6 @@ BARE_MENTION_RULE = (
     "channel, and may be about several things: answer what the newest of them ask or need. If nothing is asked, say in "
     "one sentence that you don't know what is wanted."
 )
-RUN_RULE = (
-    "You do a task at a scheduled time. The task is attached to the message. Nobody is there to ask back: do it with "
-    "what you can read, and say what is missing. To see what happened here, call read_channel with `since`. You can't "
-    "search Slack."
-)
 NOW = "It is now {now}."
 LAST_TEXT_RULE = (
     "If you call tools, only what you write after your last call reaches the reader: say there what matters, and don't "
@@ -278,14 +272,6 @@ class PromptMessage:
     written: str = ""
     """The mark with its time. The header includes it only for questions and where it adds information."""
     marks: Marks | None = None
-
-
-def run_times(run: Run) -> str:
-    """Returns the sentence about a schedule's rule and its current and previous run, for the end of the prompt."""
-    rule, zone = run.schedule.rule, zone_of(run.schedule.rule.zone)
-    due, last = (datetime.fromtimestamp(at, zone).isoformat(timespec="minutes") for at in (run.due_at, run.since))
-    before = "The run before was" if run.last_at is not None else "There was no run before: it was created"
-    return f"This run is due at {due}, by the rule: {rule.in_words}. {before} at {last}."
 
 
 def length_rule(system_prompt: str, length: Length) -> str:

@@ -37,6 +37,12 @@ from bot.core.conversation import Question, is_direct, plain_command, sole_words
 from bot.core.notifications import Notification
 from bot.core.triage import STOPS_WORK, Identity
 
+RUN_RULE = (
+    "You do a task at a scheduled time. The task is attached to the message. Nobody is there to ask back: do it with "
+    "what you can read, and say what is missing. To see what happened here, call read_channel with `since`. You can't "
+    "search Slack."
+)
+"""The prompt's rule for a run."""
 MEMBER_GAP_MINUTES = 60
 ADMIN_GAP_MINUTES = 5
 """Minimum interval between two runs of a schedule created by a member or a Typist admin."""
@@ -613,3 +619,11 @@ def may_change(schedule: Schedule, user_id: str, admins: frozenset[str]) -> bool
 
 def min_gap_minutes(user_id: str, admins: frozenset[str]) -> int:
     return ADMIN_GAP_MINUTES if user_id in admins else MEMBER_GAP_MINUTES
+
+
+def run_times(run: Run) -> str:
+    """Returns the sentence about a schedule's rule and its current and previous run, for the end of the prompt."""
+    rule, zone = run.schedule.rule, zone_of(run.schedule.rule.zone)
+    due, last = (datetime.fromtimestamp(at, zone).isoformat(timespec="minutes") for at in (run.due_at, run.since))
+    before = "The run before was" if run.last_at is not None else "There was no run before: it was created"
+    return f"This run is due at {due}, by the rule: {rule.in_words}. {before} at {last}."

@@ -46,6 +46,7 @@ from bot.models.prompt import Effort
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.notifications import Notifier
+from bot.services.schedule_quota import check_run
 from bot.slack.blockkit import Json
 from bot.slack.quotas import cap_notification
 from bot.slack.views.caps import CAPS, SubmittedCaps
@@ -78,8 +79,7 @@ class Quota:
 
         If the rest is reserved for running answers, it waits until they release some.
         """
-        if job.question.schedule is not None:
-            await self._check_schedule(job)
+        await check_run(job, self.stores)
         most = self.most(input_tokens, web_searches, effort)
         usage, clock = self.stores.usage, self.stores.clock
         reserve = partial(insist, lambda: usage.reserve(job, most, self.caps), clock, "quota not reserved")
@@ -93,20 +93,6 @@ class Quota:
                     await clock.sleep(ROOM_POLL_S)
         if check.reached is not None:
             raise CapReached(cap_reached_text(check.reached, clock.now()))
-
-    async def _check_schedule(self, job: Job) -> None:
-        """Raises CapReached if a schedule's run has used up the schedule's allowance."""
-        schedules, clock = self.stores.schedules, self.stores.clock
-        run = await insist(lambda: schedules.run(job.id), clock, "schedule not read")
-        if run is None:
-            # It was stopped meanwhile.
-            return
-        schedule = run.schedule
-        of_run, of_day = await insist(lambda: schedules.used(schedule, job.id), clock, "usage of a schedule not read")
-        if of_run >= schedule.run_tokens:
-            raise CapReached(texts.schedules.schedule_used_up(schedule.run_tokens, in_day=False))
-        if of_day >= schedule.day_tokens:
-            raise CapReached(texts.schedules.schedule_used_up(schedule.day_tokens, in_day=True))
 
     def warn(self, question: Question) -> None:
         """Tells the asker, in the background and once per period, that most of a cap is used.

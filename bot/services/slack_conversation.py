@@ -22,6 +22,7 @@ from bot.core.files import OpenedFile, choose_files, files_newest_first
 from bot.core.job import Job
 from bot.core.memory import NO_MEMORIES, SentMemories, ids_in, sent
 from bot.core.prompt import Conversation, CountTokens, Marks, PromptMessage
+from bot.core.schedules import RUN_RULE, run_times
 from bot.core.steps import fixed_text, start_of
 from bot.core.surfaces import in_pane, pane_context_line
 from bot.core.triage import Identity, by_person, second_person_since
@@ -115,9 +116,9 @@ class SlackConversation:
         wants_canvas = wanted_by((question, *job.earlier), self.me.user_id)
         beside = await self._pane_context(question) if self.me.has_pane and in_pane(question) else ""
         ours = (
-            prompts.RUN_RULE if question.schedule else "",
+            RUN_RULE if question.schedule else "",
             prompts.CANVAS_RULE if self.workspace.canvases.may_write and wants_canvas else "",
-            prompts.run_times(run) if run else "",
+            run_times(run) if run else "",
             beside,
         )
         # Slack provides the name of the open channel.

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.prompt import run_times
 from bot.core.schedules import (
     ADMIN_GAP_MINUTES,
     GRACE_S,
@@ -41,6 +40,7 @@ from bot.core.schedules import (
     proposal_of,
     rule_of,
     run_id,
+    run_times,
     weekly_of,
     weekly_rule,
     written_rule,

@@ -1,10 +1,15 @@
 """User-facing text about accounts at MCP servers: signing in, and errors."""
 
-from bot.core.texts.words import count
+from bot.core.texts.words import CardWords, count
 
 SIGN_IN = "Sign in"
 NOT_NOW = "Not now"
 SIGN_IN_TITLE = "Sign in"
+CARDS = {
+    "sign_in": CardWords(
+        "I went on without a sign-in", "shall I go on above with your sign-in, or without?", "a sign-in"
+    )
+}
 TERMS = "I'll use your account only for you. In a channel, I'll ask before each call."
 """Small print below the question whether to sign in."""
 

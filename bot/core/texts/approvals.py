@@ -3,46 +3,29 @@
 import re
 from collections.abc import Collection, Sequence
 
-from bot.core.texts.words import count, listed, sentence_case
+from bot.core.texts import accounts, memory, schedules
+from bot.core.texts.words import CardWords, count, listed, sentence_case
 
 _ARTICLE = re.compile(r"^(\w+) an? ")
 
 ASKING = "Press a button, or tell me what to do instead."
-UNDONE = {
-    "call": "I didn't do this",
-    "create": "I didn't create this schedule",
-    "change": "I didn't change this schedule",
-    "stop": "I didn't stop this schedule",
-    "remember": "I didn't remember this",
-    "sign_in": "I went on without a sign-in",
+_CARDS = {
+    "call": CardWords("I didn't do this", "shall I go on with what I asked you above?"),
+    **accounts.CARDS,
+    **memory.CARDS,
+    **schedules.CARDS,
 }
-"""The beginnings of sentences about cards that nobody agreed to, by card type (core/calls.py)."""
-_WAITS = {
-    "call": "shall I go on with what I asked you above?",
-    "create": "shall I create the schedule above?",
-    "change": "shall I change the schedule as I proposed above?",
-    "stop": "shall I stop the schedule above?",
-    "remember": "shall I remember what I proposed above?",
-    "sign_in": "shall I go on above with your sign-in, or without?",
-}
+"""By card type (core/calls.py)."""
 _SEVERAL_WAIT = "shall I go on with all that I asked you above?"
-_NEEDS_BUTTONS = {
-    "create": "a schedule",
-    "change": "a change of a schedule",
-    "stop": "a schedule to stop",
-    "remember": "what to remember",
-    "sign_in": "a sign-in",
-}
-"""The subject of a card that Slack can't show. For a call, its question includes the subject."""
 
 
 def still_asks(mention: str, kinds: Collection[str]) -> str:
     """Reminds a person of cards of these types that have waited for some time."""
-    return f"{mention} {_WAITS[next(iter(kinds))] if len(kinds) == 1 else _SEVERAL_WAIT}"
+    return f"{mention} {_CARDS[next(iter(kinds))].waits if len(kinds) == 1 else _SEVERAL_WAIT}"
 
 
 def _undone(kinds: Collection[str]) -> str:
-    return UNDONE[next(iter(kinds))] if len(kinds) == 1 else "I did nothing of this"
+    return _CARDS[next(iter(kinds))].undone if len(kinds) == 1 else "I did nothing of this"
 
 
 def replied_instead(kinds: Collection[str]) -> str:
@@ -56,7 +39,7 @@ def expired(kinds: Collection[str]) -> str:
 
 def asking_without_buttons(asked: Sequence[tuple[str, str]]) -> str:
     """Replaces ASKING where Slack accepts no buttons. `asked`: each card's type and question."""
-    about = dict.fromkeys(_NEEDS_BUTTONS.get(kind) or f"“{question}”" for kind, question in asked)
+    about = dict.fromkeys(_CARDS[kind].about or f"“{question}”" for kind, question in asked)
     about_all = listed([*about])
     return f"I need your decision about {about_all}, but Slack refused my buttons. Please tell me what to do instead."
 
@@ -122,7 +105,7 @@ def chosen(label: str) -> str:
 def decided(kind: str, decision: str, calls: int, person: str, *, is_only_one: bool) -> str:
     """Reports below an answer who decided. `is_only_one`: there was only one card."""
     if kind != "call":
-        return f"{UNDONE[kind]}, as {person} decided" if decision == "denied" else f"{person} agreed"
+        return f"{_CARDS[kind].undone}, as {person} decided" if decision == "denied" else f"{person} agreed"
     words = f"{_DECIDED[decision]} {person}"
     return sentence_case(words) if is_only_one else f"{count(calls, 'call', 'calls')} {words}"
 

@@ -1,5 +1,7 @@
 """Text about memories in a channel or direct message."""
 
+from bot.core.texts.words import CardWords
+
 REMEMBER_THIS = {
     "channel": "Shall I remember this for everyone in this channel?",
     "direct message": "Shall I remember this for our direct message?",
@@ -7,6 +9,7 @@ REMEMBER_THIS = {
 """The heading above a model's proposal to remember something, by scope (core/memory.py)."""
 REMEMBER = "Remember"
 DONT_REMEMBER = "Don't remember"
+CARDS = {"remember": CardWords("I didn't remember this", "shall I remember what I proposed above?", "what to remember")}
 UNDO = "Undo"
 UNDONE = "Undone: I don't remember this anymore."
 NOTHING_TO_UNDO = "There's nothing to undo: I don't remember this."

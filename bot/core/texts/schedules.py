@@ -5,7 +5,7 @@ from datetime import datetime
 
 from bot.core.texts import rules
 from bot.core.texts.quotas import tokens
-from bot.core.texts.words import listed, sentence_case
+from bot.core.texts.words import CardWords, listed, sentence_case
 
 SCHEDULES = "Schedules"
 CREATE = "Create"
@@ -16,6 +16,13 @@ PROPOSES = {
     "create": ("Create this schedule?", CREATE, "Don't create"),
     "change": ("Change this schedule?", CHANGE, "Don't change"),
     "stop": (STOP_SCHEDULE_TITLE, STOP_SCHEDULE, "Don't stop"),
+}
+CARDS = {
+    "create": CardWords("I didn't create this schedule", "shall I create the schedule above?", "a schedule"),
+    "change": CardWords(
+        "I didn't change this schedule", "shall I change the schedule as I proposed above?", "a change of a schedule"
+    ),
+    "stop": CardWords("I didn't stop this schedule", "shall I stop the schedule above?", "a schedule to stop"),
 }
 NEXT_TIME = "Next: "
 IN_PLACE_OF = ", in place of "

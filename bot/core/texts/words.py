@@ -2,6 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
+
+
+class CardWords(NamedTuple):
+    """Text about one type of card, which asks a person to agree to something."""
+
+    undone: str
+    """The beginning of the sentence about a card that nobody agreed to."""
+    waits: str
+    """The end of the reminder."""
+    about: str = ""
+    """The subject of a card that Slack can't show, or "" if its question includes the subject."""
+
 
 _QUERY_CHARS = 80
 

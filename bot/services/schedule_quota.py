@@ -1,0 +1,24 @@
+"""What the runs of a schedule may use."""
+
+from bot.clock import insist
+from bot.core import texts
+from bot.core.job import Job
+from bot.errors import CapReached
+from bot.store import Stores
+
+
+async def check_run(job: Job, stores: Stores) -> None:
+    """Raises CapReached if a schedule's run has used up the schedule's allowance. Other questions pass."""
+    if job.question.schedule is None:
+        return
+    run = await insist(lambda: stores.schedules.run(job.id), stores.clock, "schedule not read")
+    if run is None:
+        # It was stopped meanwhile.
+        return
+    schedule = run.schedule
+    used = await insist(lambda: stores.schedules.used(schedule, job.id), stores.clock, "usage of a schedule not read")
+    of_run, of_day = used
+    if of_run >= schedule.run_tokens:
+        raise CapReached(texts.schedules.schedule_used_up(schedule.run_tokens, in_day=False))
+    if of_day >= schedule.day_tokens:
+        raise CapReached(texts.schedules.schedule_used_up(schedule.day_tokens, in_day=True))
