@@ -92,7 +92,7 @@ async def test_admin_is_told_without_a_chart_where_slack_takes_none(
     [notice] = await stage.sandbox.wait_for(lambda: stage.bots(direct))
     assert notice.text.startswith(f"<@U0ADA>'s quota of {USED_TOKENS:,} tokens per day is used up.")
     assert [block["type"] for block in notice.blocks] == ["section", "context"]
-    assert "notice about a cap sent without its chart" in caplog.text
+    assert "notification sent without its chart" in caplog.text
 
 
 @capped("user/day=50tokens")

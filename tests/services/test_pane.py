@@ -243,7 +243,7 @@ def on_stage(slack: Slack, run: Callable[[AssistantPane], Awaitable[None]], *, h
 
     async def with_pane() -> None:
         workspace = workspace_of(me=replace(ME, has_pane=has_pane), pane=slack)
-        await run(AssistantPane(stores_of(notices=Titles()), workspace, statuses_in(slack, [])))
+        await run(AssistantPane(stores_of(notifications=Titles()), workspace, statuses_in(slack, [])))
 
     run_simulated(with_pane())
 
