@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 Opens = Callable[[Invocation], Awaitable[str]]
-"""Opens a feature's modal; returns why it couldn't, in mrkdwn, or ""."""
+"""Carries out a subcommand; returns the text to show, in mrkdwn, or "" if a modal is the response."""
 
 
 @dataclass(frozen=True)
