@@ -62,13 +62,15 @@ class Terminal:
     async def ends_at(self, key: bytes) -> tuple[int, str]:
         """Presses a key at a prompt until the process ends; returns its exit code and what was shown since.
 
-        Python handles a Ctrl-C that comes between the prompt and the read only after a line.
+        Python handles a Ctrl-C that comes between the prompt and the read only after a line. If the process takes
+        longer to end, the terminal echoes the repeated key, which is left out.
         """
         ending = asyncio.create_task(self.end())
         while not ending.done():
             os.write(self.fd, key)
             await asyncio.wait([ending], timeout=0.5)
-        return ending.result()
+        code, seen = ending.result()
+        return code, seen.replace("^C", "")
 
     @property
     def echoes(self) -> bool:
