@@ -74,15 +74,15 @@ def generated() -> str:
     limits = [(what, f"{limit:,}" if isinstance(limit, int) else limit) for what, limit in LIMITS.items()]
     sections = {
         "Methods": (
-            "By scopes, of which one is enough, with the calls a minute beyond which a method gets HTTP 429:",
+            "Methods by scope, with the calls per minute above which they return HTTP 429. One scope is enough:",
             listed((scopes, ", ".join(methods[scopes])) for scopes in sorted(methods)),
         ),
         "Events": (
-            "A manifest can subscribe to these. Each needs its scope.",
+            "A manifest can subscribe to these events, listed by the scope they need.",
             listed((scope, _names(events[scope])) for scope in sorted(events)),
-            f"It can subscribe to Slack's other {len(NEVER_SENT)} events, too, which the sandbox never sends.",
+            f"A manifest can also subscribe to Slack's other {len(NEVER_SENT)} events, which the sandbox never sends.",
         ),
-        "Blocks": ("The elements that each block takes:", listed(blocks)),
+        "Blocks": ("Elements that each block accepts:", listed(blocks)),
         "Limits": (listed(limits),),
     }
     return "\n".join("\n".join((f"## {heading}\n", *_spaced(parts))) for heading, parts in sections.items())
