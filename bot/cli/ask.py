@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
+from bot.cli.terminal import print_note
 from bot.core import files, texts
 from bot.core.conversation import File, Question, ThreadKey, escape
 from bot.core.job import NoticeKind
@@ -25,8 +26,6 @@ PATIENCE_S = 7.0
 """The time for retries after a failure. It is shorter than in Slack, because people see the reason and can retry."""
 HISTORY_TOKENS = 10_000_000
 """So high that files aren't cut if the model can read them whole."""
-CUT = "The answer was cut off: it reached its limit of {limit:,} tokens (BOT_MAX_OUTPUT_TOKENS)."
-READING = "Reading {files}."
 _PATH = re.compile(r"(?:~|\.\.?)/\S*|/[^/\s]+/\S+")
 """Matches a word that can only be a path, whether or not the file exists."""
 
@@ -73,7 +72,7 @@ async def _opened(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:
         # Imported here because it loads Slack's libraries.
         from bot.slack.files import FileContents
 
-        _tell(READING.format(files=", ".join(file.name for file in wanted)))
+        print_note(f"Reading {', '.join(file.name for file in wanted)}.")
         for file in wanted:
             is_too_big = len(contents[file.id]) > files.MAX_FILE_BYTES
             read = files.Unread.TOO_BIG if is_too_big else await FileContents().of(file, contents[file.id], "")
@@ -113,18 +112,15 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
     name = settings.model_names.of(completion.model)
     cost_usd = spending.cost_usd(replace(end, usage=completion.usage))
     is_cut = end.reason is EndReason.LENGTH_LIMIT
+    print_note(summary(name, completion, end.first_token_s or 0.0, cost_usd))
+    for notice in reversed(end.notices):
+        if notice.text and notice.kind is not NoticeKind.SAID:
+            print_note(notice.text)
+    if not is_cut:
+        return 0
     limit = min(filter(None, (settings.max_output_tokens, completion.max_output_tokens)))
-    _tell(
-        summary(name, completion, end.first_token_s or 0.0, cost_usd),
-        *(notice.text for notice in reversed(end.notices) if notice.kind is not NoticeKind.SAID),
-        CUT.format(limit=limit) if is_cut else "",
-    )
-    return EXIT_FAILED if is_cut else 0
-
-
-def _tell(*sentences: str) -> None:
-    for sentence in filter(None, sentences):
-        print(logs.line(sentence, is_error=False), file=sys.stderr)
+    print_note(f"The answer was cut off: it reached its limit of {limit:,} tokens (BOT_MAX_OUTPUT_TOKENS).")
+    return EXIT_FAILED
 
 
 def summary(model_name: str, completion: Completion, first_s: float, cost_usd: float | None) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from bot import logs, settings
 from bot.cli import Subcommand
 from bot.cli.names import names_of
+from bot.cli.terminal import print_note
 from bot.core import audit
 from bot.errors import SettingsError
 from bot.settings import Settings
@@ -55,14 +55,14 @@ async def _export(ours: Settings, since: float, *, as_json: bool, texts: bool) -
 
     async with connected(ours.database_url) as engine:
         if nothing := await nothing_recorded(engine):
-            print(logs.line(nothing, is_error=False), file=sys.stderr)
+            print_note(nothing)
             return
         await migrate(engine)
         entries = Audit(Database(engine, SystemClock()))
         first = await entries.first_since(since)
         if first is None:
             none = "No audit entries" + (f" since {audit.time_text(since)}." if since else ".")
-            print(logs.line(none, is_error=False), file=sys.stderr)
+            print_note(none)
             return
         if not as_json:
             print(f"{'entry':>7}  {'time (UTC)':19}  {'kind':8}  {'user':11}  {'channel':11}  {'by':11}  details")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, WORKER, Subcommand
-from bot.cli.terminal import confirmed
+from bot.cli.terminal import confirmed, print_note
 from bot.core.conversation import ThreadKey, is_direct, linked_message
 from bot.errors import SettingsError
 from bot.settings import Settings
@@ -72,7 +72,7 @@ def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
     targets = [*targets, *(ErasureTarget(None, thread) for thread in threads)] or [ErasureTarget(None, None)]
     named = ", and ".join(map(str, targets))
     if not options.yes and not confirmed(f"This deletes {named} for good. Continue?", "delete"):
-        print(logs.line("Nothing was deleted.", is_error=False), file=sys.stderr)
+        print_note("Nothing was deleted.")
         return EXIT_FAILED
     return asyncio.run(_erase(ours, targets))
 

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import re
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, WORKER, Subcommand
 from bot.cli.names import names_of
-from bot.cli.terminal import confirmed
+from bot.cli.terminal import confirmed, print_note
 from bot.core.calls import full_name, owner_of
 from bot.errors import SettingsError
 from bot.settings import Settings
@@ -112,7 +111,7 @@ async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
             raise SettingsError([f"No server lists {', '.join(unknown)}.{why} `typist mcp` lists all tools."])
         for name in dict.fromkeys(tool for pattern in names for tool in _fitting(seen, pattern)):
             if not yes and not confirmed("Models read this. Agree?", "agree", _change_of(name, seen[name])):
-                print(logs.line("No further tools were agreed to.", is_error=False), file=sys.stderr)
+                print_note("No further tools were agreed to.")
                 return EXIT_FAILED
             await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical))
             print(f"{name}: agreed. It is offered from the next question on.")

@@ -1,12 +1,11 @@
 """Slack's names of people and channels, for the reports of `typist`."""
 
 import asyncio
-import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from bot import logs
+from bot.cli.terminal import print_note
 from bot.core.unseen import visible
 from bot.errors import RateLimited, Refused
 from bot.settings import Settings
@@ -41,7 +40,7 @@ async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
             async with asyncio.timeout(WITHIN_S):
                 await _look_up(SlackClient(ours.slack_bot_token, ours.slack_api_url, session), wanted, names)
     if late := wanted.keys() - names.keys():
-        print(logs.line(MISSING.format(count=len(late), within_s=WITHIN_S), is_error=False), file=sys.stderr)
+        print_note(MISSING.format(count=len(late), within_s=WITHIN_S))
     return {id_: names[id_] for id_ in wanted if names.get(id_)}
 
 

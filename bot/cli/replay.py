@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -23,6 +22,7 @@ from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
 from bot.cli.names import names_of
 from bot.cli.smoke import dollars
+from bot.cli.terminal import print_note
 from bot.cli.usage import first_day_of_usage
 from bot.core.audit import time_text
 from bot.core.caps import DAY_S, day_of
@@ -175,14 +175,16 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
         ids = await replays.ids(folder.of["since"] * DAY_S, options.channel, options.direct_messages)
         left = [job_id for job_id in ids if not folder.has(job_id)]
         usd = max(0.0, folder.limit_usd - folder.spent_usd)
-        _say(BEGIN.format(count=len(left), all=len(ids), model=folder.of["model"], left=usd))
+        print_note(BEGIN.format(count=len(left), all=len(ids), model=folder.of["model"], left=usd))
         if judge is not None:
             left = [job_id for job_id in ids if not folder.has(job_id) or folder.lacks_verdict(job_id)]
-            _say(await _judging(judge, replays, folder, left))
+            print_note(await _judging(judge, replays, folder, left))
         stopped = await _ask_each(answering, replays, folder, left, judge, has_prompt=bool(folder.of["system_prompt"]))
         await _report(ours, replays, folder)
-    _say(stopped)
-    return EXIT_FAILED if stopped else 0
+    if not stopped:
+        return 0
+    print_note(stopped)
+    return EXIT_FAILED
 
 
 async def _judging(judge: "Judge", replays: "Replays", folder: Folder, job_ids: list[int]) -> str:
@@ -220,15 +222,16 @@ async def _ask_each(
         try:
             if not folder.has(job_id):
                 said = await _ask(answering, replays, folder, asked, has_prompt=has_prompt)
-                _say(f"{number:,} of {len(job_ids):,}: {said}, ${folder.spent_usd:.4f} so far")
+                print_note(f"{number:,} of {len(job_ids):,}: {said}, ${folder.spent_usd:.4f} so far")
             if judge is not None and folder.lacks_verdict(job_id):
                 said = await _compare(judge, replays, folder, asked.job)
-                _say(f"{number:,} of {len(job_ids):,}: judged {said}, ${folder.spent_usd:.4f} so far")
+                print_note(f"{number:,} of {len(job_ids):,}: judged {said}, ${folder.spent_usd:.4f} so far")
         except CapReached:
             return AT_LIMIT.format(limit=folder.limit_usd)
         except ProviderError as error:
             return FAILING.format(model=error.model, end=error.reason)
-    _say(DENIED.format(count=denied) if denied else "")
+    if denied:
+        print_note(DENIED.format(count=denied))
     return ""
 
 
@@ -301,11 +304,6 @@ async def _report(ours: Settings, replays: "Replays", folder: Folder) -> None:
     for what, before, after in sums:
         print(f"{what:36}{before:>16}{after:>16}")
     print(f"\n{report}")
-
-
-def _say(sentence: str) -> None:
-    if sentence:
-        print(logs.line(sentence, is_error=False), file=sys.stderr, flush=True)
 
 
 SUBCOMMAND = Subcommand(

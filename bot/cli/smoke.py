@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bot import logs, settings
@@ -64,20 +65,7 @@ def as_text(found: Sequence["Smoked"]) -> str:
 
 
 def as_json(found: Sequence["Smoked"]) -> dict[str, object]:
-    conversations = [
-        {
-            "model": one.model,
-            "conversation": one.conversation,
-            "status": one.status,
-            "message": one.message,
-            "input_tokens": one.usage.input_tokens,
-            "cached_input_tokens": one.usage.cached_input_tokens,
-            "output_tokens": one.usage.output_tokens,
-            "usd": round(one.usd, 6),
-            "seconds": round(one.seconds, 1),
-        }
-        for one in found
-    ]
+    conversations = [asdict(one) | {"usd": round(one.usd, 6), "seconds": round(one.seconds, 1)} for one in found]
     return {"ok": is_ok(found), "usd": round(sum(one.usd for one in found), 6), "conversations": conversations}
 
 

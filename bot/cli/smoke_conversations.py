@@ -1,21 +1,15 @@
 """The conversations of `typist smoke`: real models answer in memory, with the loop that answers in Slack.
 
-`_Talk.process` opens the model again. A conversation that opens it twice acts as two processes, and carries over what
-the database would have.
-
-The price of each conversation is estimated first. Conversations that might exceed the limit aren't run.
+The price of each answer is estimated first. Answers that might exceed the limit aren't asked for.
 """
 
 import asyncio
-import base64
 import re
-import struct
 import time
-import zlib
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from bot.checks.report import CheckStatus, Finding
@@ -27,17 +21,15 @@ from bot.core.steps import start_of
 from bot.core.triage import Identity
 from bot.errors import CapReached, ProviderError
 from bot.models.events import Completion, FinishReason, Usage
-from bot.models.model import Models
 from bot.models.prices import ModelPrices
-from bot.models.prompt import OURS, PDF, PDF_PAGE_TOKENS, Effort, Media, Offered, ToolDefinition, image_tokens
+from bot.models.prompt import OURS, Effort, Offered, ToolDefinition
 from bot.models.registry import VENDORS, open_models, resolved
 from bot.models.setup import ModelSetup
 from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.ports import Tools
 from bot.services.prompt_builder import PromptSettings
 from bot.services.standalone import HISTORY_TOKENS, Answered, Collected, InMemory, InMemoryConversation, answer
-from files_to_markdown.document import Document, Format
-from files_to_markdown.process import read_document
+from bot.slack.files import FileContents
 
 WITHIN_S = 300.0
 """The time limit for a conversation, including waits for an overloaded vendor."""
@@ -53,6 +45,8 @@ READ_SHARE = 0.5
 NUMBERS = 90
 CUT_CHARS = 500
 """The length at which an answer is cut off. A shorter one would start over (core/steps.py)."""
+FILES = Path(__file__).with_name("smoke_files")
+"""A red square, and a PDF with the line `The code is 4711.`"""
 CODE, NOTE_NUMBER = "4711", "7319"
 _NOTE = ToolDefinition(
     "smoke__note",
@@ -65,34 +59,43 @@ _NOTE = ToolDefinition(
 
 @dataclass(frozen=True, slots=True)
 class Smoked:
+    """The result of a conversation. Tokens are those that the vendor reported, or else estimated ones."""
+
     model: str
     conversation: str
     status: CheckStatus
     message: str
     """The success or failure, or the reason for not asking."""
-    usage: Usage = field(default_factory=Usage)
-    """Reported by the vendor, or else estimated."""
-    usd: float = 0.0
-    seconds: float = 0.0
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    usd: float
+    seconds: float
 
     def lines(self) -> list[str]:
         """Returns the message and the conversation's usage as lines of text."""
-        used, name = self.usage, f"{self.model} {self.conversation}"
-        read = f", {used.cached_input_tokens:,} of them from the cache" if used.cached_input_tokens else ""
-        numbers = f"{used.input_tokens:,} tokens in{read}, {used.output_tokens:,} out"
-        spent = f" · {numbers} · ${self.usd:.4f} · {self.seconds:.1f} s" if used.input_tokens else ""
-        fix = "What to do: docs/admins/operate.md, Nightly model tests."
-        message = f"{name}: {self.message}{spent}"
-        return Finding(self.status, message, fix if self.status is CheckStatus.FAIL else "").lines()
+        read = f", {self.cached_input_tokens:,} of them from the cache" if self.cached_input_tokens else ""
+        used = f"{self.input_tokens:,} tokens in{read}, {self.output_tokens:,} out · ${self.usd:.4f}"
+        spent = f" · {used} · {self.seconds:.1f} s" if self.input_tokens else ""
+        fix = "What to do: docs/admins/operate.md, Nightly model tests." if self.status is CheckStatus.FAIL else ""
+        return Finding(self.status, f"{self.model} {self.conversation}: {self.message}{spent}", fix).lines()
 
 
 class _Wrong(Exception):
     """A conversation failed. The exception's text is the message."""
 
 
+def _expect(is_right: bool, message: str) -> None:
+    if not is_right:
+        raise _Wrong(message)
+
+
 @dataclass(eq=False)
 class _Talk:
-    """One conversation with a model. Sums the usage of its answers."""
+    """One conversation with a model. Sums the usage of its answers.
+
+    Each answer opens the model like a new process, which doesn't know what another process has learned about it.
+    """
 
     setup: ModelSetup
     prices: ModelPrices
@@ -103,10 +106,6 @@ class _Talk:
     usage: Usage = field(default_factory=Usage)
     usd: float = 0.0
     requests: int = 1
-
-    def process(self) -> AbstractAsyncContextManager[Models]:
-        """Opens the model like a new process, without anything that another process has learned about it."""
-        return open_models(self.setup)
 
     def usd_of(self, usage: Usage) -> float:
         """Returns the price of a usage. Raises CapReached if it is unknown, because then no limit can be enforced."""
@@ -135,7 +134,6 @@ class _Talk:
 
     async def answer(
         self,
-        models: Models,
         asked: Question | Job,
         conversation: InMemoryConversation = EMPTY,
         tools: Tools | None = None,
@@ -148,17 +146,17 @@ class _Talk:
         `requests`: how many the conversation still needs. `ports`: the records and the output, if they matter.
         """
         self.requests, settings = requests, PromptSettings(self.system_prompt, HISTORY_TOKENS)
-        answered = await answer(asked, conversation, models, tools, spending=self, settings=settings, **ports)
+        async with open_models(self.setup) as models:
+            answered = await answer(asked, conversation, models, tools, spending=self, settings=settings, **ports)
         self.usage, self.usd = self.usage + answered.used.usage, self.usd + (answered.used.usd or 0.0)
         answered.raise_for_error()
         return answered, answered.completion or Completion(self.setup.models[0], FinishReason.PAUSED, None)
 
 
 async def _words(talk: _Talk) -> str:
-    async with talk.process() as models:
-        answered, end = await talk.answer(models, talk.question("What is 17 plus 25? Write only the number."))
-    if "42" not in answered.text or end.finish_reason is not FinishReason.STOP:
-        raise _Wrong("The answer to 17 plus 25 isn't 42, or it didn't end.")
+    answered, end = await talk.answer(talk.question("What is 17 plus 25? Write only the number."))
+    is_right = "42" in answered.text and end.finish_reason is FinishReason.STOP
+    _expect(is_right, "The answer to 17 plus 25 isn't 42, or it didn't end.")
     return "Answered."
 
 
@@ -168,29 +166,27 @@ async def _thread(talk: _Talk) -> str:
     messages: list[Message] = []
     replies: dict[str, RecordedReply] = {}
     first_tokens, share = 0, 0.0
-    async with talk.process() as models:
-        for place, shelf in enumerate((12, 30, 41)):
-            words = f"Which box stands on shelf {shelf}? Write only its number."
-            question = talk.question(words if place else f"{words}\n\n{shelves}", 60.0 * place)
-            conversation = InMemoryConversation(messages, replies, me=ME)
-            answered, end = await talk.answer(models, question, conversation, requests=1 if place else 3)
-            if str(7 * shelf + 3) not in answered.text:
-                raise _Wrong("The answer doesn't have what stands in the thread.")
-            if end.usage is None:
-                return "Answered two questions of a thread. Its server reports no tokens."
-            first_tokens = first_tokens or end.usage.input_tokens
-            share = end.usage.cached_input_tokens / first_tokens if place else 0.0
-            if share >= READ_SHARE:
-                break
-            shown = Message(ME.team_id, CHANNEL, f"{float(question.ts) + 1:.6f}", answered.text, user_id=ME.user_id)
-            messages += [question.as_message(), shown]
-            replies[shown.ts] = RecordedReply(answered.text, answered.end.origins, ASKER, question.ts)
+    for place, shelf in enumerate((12, 30, 41)):
+        words = f"Which box stands on shelf {shelf}? Write only its number."
+        question = talk.question(words if place else f"{words}\n\n{shelves}", 60.0 * place)
+        conversation = InMemoryConversation(messages, replies, me=ME)
+        answered, end = await talk.answer(question, conversation, requests=1 if place else 3)
+        _expect(str(7 * shelf + 3) in answered.text, "The answer doesn't have what stands in the thread.")
+        if end.usage is None:
+            return "Answered two questions of a thread. Its server reports no tokens."
+        first_tokens = first_tokens or end.usage.input_tokens
+        share = end.usage.cached_input_tokens / first_tokens if place else 0.0
+        if share >= READ_SHARE:
+            break
+        shown = Message(ME.team_id, CHANNEL, f"{float(question.ts) + 1:.6f}", answered.text, user_id=ME.user_id)
+        messages += [question.as_message(), shown]
+        replies[shown.ts] = RecordedReply(answered.text, answered.end.origins, ASKER, question.ts)
     saves = talk.usd_of(Usage(first_tokens, 0, first_tokens)) < talk.usd_of(Usage(first_tokens))
-    if saves and share < READ_SHARE:
-        raise _Wrong(
-            f"The second and the third question of a thread read {share:.0%} of the first one's prompt from the cache, "
-            "so threads cost more than they should."
-        )
+    _expect(
+        share >= READ_SHARE or not saves,
+        f"The second and the third question of a thread read {share:.0%} of the first one's prompt from the cache, "
+        "so threads cost more than they should.",
+    )
     return f"Answered two questions of a thread, and read {share:.0%} of the first one's prompt from the cache."
 
 
@@ -207,47 +203,39 @@ class _Notes:
 async def _tool(talk: _Talk) -> str:
     question = talk.question(f'Note down "buy milk" with your tool {_NOTE.name}, then tell me the note\'s number.')
     records, tools = InMemory(), _Notes()
-    async with talk.process() as models:
-        _, begun = await talk.answer(models, question, EMPTY, tools, requests=2, records=records)
+    _, begun = await talk.answer(question, EMPTY, tools, requests=2, records=records)
     calls = [call for step in records.steps for call in step.calls]
-    if [call.tool for call in calls] != [_NOTE.name] or not calls[0].arguments:
-        said = f" Its server refused the request: {begun.refusal}" if begun.refusal else ""
-        raise _Wrong(f"The model didn't call the tool that it was asked to call, once and with its text.{said}")
+    refused = f" Its server refused the request: {begun.refusal}" if begun.refusal else ""
+    _expect(
+        [call.tool for call in calls] == [_NOTE.name] and bool(calls[0].arguments),
+        f"The model didn't call the tool that it was asked to call, once and with its text.{refused}",
+    )
     # A person clicks Approve, and a process with other instructions continues.
     records.decide(Decision.APPROVED, ASKER)
     talk.system_prompt += "\n\nBe polite."
-    job = Job(1, question, 2, steps=records.steps)
-    async with talk.process() as models:
-        answered, end = await talk.answer(models, job, EMPTY, tools, records=records)
-    if end.refusal != begun.refusal:
-        raise _Wrong(
-            f"After an approval, in another process, the vendor refused what the model had sent before: {end.refusal}"
-        )
-    if NOTE_NUMBER not in answered.text or len(records.steps) > 1:
-        raise _Wrong("The answer doesn't have the tool's result, or the model called the tool again.")
+    answered, end = await talk.answer(Job(1, question, 2, steps=records.steps), EMPTY, tools, records=records)
+    _expect(
+        end.refusal == begun.refusal,
+        f"After an approval, in another process, the vendor refused what the model had sent before: {end.refusal}",
+    )
+    is_right = NOTE_NUMBER in answered.text and len(records.steps) == 1
+    _expect(is_right, "The answer doesn't have the tool's result, or the model called the tool again.")
     return "Called the tool, and went on with its result after an approval, in another process."
 
 
 async def _files(talk: _Talk) -> str:
-    pdf, png = _pdf(f"The code is {CODE}."), _png(128, 128, b"\xff\0\0")
-    read = await read_document(Format.PDF, pdf)
-    text = read if isinstance(read, Document) else None
-    media = [
-        Media("square.png", "image/png", base64.b64encode(png).decode(), tokens=image_tokens(128, 128)),
-        Media("code.pdf", PDF, base64.b64encode(pdf).decode(), text, tokens=PDF_PAGE_TOKENS),
-    ]
-    files = tuple(File(f"F{place}", medium.name, medium.media_type) for place, medium in enumerate(media))
-    opened = {file.id: OpenedFile(file, medium) for file, medium in zip(files, media, strict=True)}
-    question = talk.question("Which color has the square, and which code has the PDF? Write only both.", files=files)
-    async with talk.process() as models:
-        answered, end = await talk.answer(models, question, InMemoryConversation(opened=opened, me=ME))
+    contents = {File(name, name): (FILES / name).read_bytes() for name in ("square.png", "code.pdf")}
+    opened = [OpenedFile(file, await FileContents().of(file, content, ASKER)) for file, content in contents.items()]
+    conversation = InMemoryConversation(opened={one.file.id: one for one in opened}, me=ME)
+    asked = "Which color has the square, and which code has the PDF? Write only both."
+    answered, end = await talk.answer(talk.question(asked, files=tuple(contents)), conversation)
     vendor = talk.setup.models[0].partition("/")[0]
-    notice = unread_notice(list(opened.values()), end.left_out, end.refused_files)
+    notice = unread_notice(opened, end.left_out, end.refused_files)
     # At other servers, models might not see images, and get the text of PDFs.
-    if notice and VENDORS[vendor].takes_pdfs(resolved(vendor, talk.setup)):
-        raise _Wrong(notice + (f" The vendor said: {end.refusal}" if end.refusal else ""))
-    if CODE not in answered.text or not (media[0].name in end.left_out or "red" in answered.text.lower()):
-        raise _Wrong("The answer doesn't have what the picture and the PDF show.")
+    is_fine = not notice or not VENDORS[vendor].takes_pdfs(resolved(vendor, talk.setup))
+    _expect(is_fine, notice + (f" The vendor said: {end.refusal}" if end.refusal else ""))
+    is_right = CODE in answered.text and ("square.png" in end.left_out or "red" in answered.text.lower())
+    _expect(is_right, "The answer doesn't have what the picture and the PDF show.")
     return notice or "Saw the picture and read the PDF."
 
 
@@ -265,53 +253,18 @@ async def _cut(talk: _Talk) -> str:
     question = talk.question(
         f"Write the numbers from 1 to {NUMBERS}, each with its square, one a line, such as `3: 9`. Write nothing else."
     )
-    async with talk.process() as models:
-        left, _ = await talk.answer(models, question, requests=3, shown=_HangUp())
-    if len(left.text) < CUT_CHARS:
-        raise _Wrong("The answer was too short to be cut off.")
+    left, _ = await talk.answer(question, requests=3, shown=_HangUp())
+    _expect(len(left.text) >= CUT_CHARS, "The answer was too short to be cut off.")
     job = Job(1, question, 2, checkpoint=Checkpoint(left.text))
     kept = start_of(job).count("\n")
-    async with talk.process() as models:
-        answered, _ = await talk.answer(models, job)
+    answered, _ = await talk.answer(job)
     lines = [(int(number), int(square)) for number, square in re.findall(r"(\d+): *(\d+)", answered.text)]
-    if lines != [(number, number * number) for number in range(1, NUMBERS + 1)]:
-        raise _Wrong(
-            f"An answer that was cut off and went on has {len(lines)} of {NUMBERS} lines, {len(set(lines))} of them "
-            "different."
-        )
+    _expect(
+        lines == [(number, number * number) for number in range(1, NUMBERS + 1)],
+        f"An answer that was cut off and went on has {len(lines)} of {NUMBERS} lines, {len(set(lines))} of them "
+        "different.",
+    )
     return f"Went on with an answer that was cut off: {kept} of {NUMBERS} lines were kept, and the others followed."
-
-
-def _png(width: int, height: int, color: bytes) -> bytes:
-    parts = {
-        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0),
-        b"IDAT": zlib.compress((b"\0" + width * color) * height),
-        b"IEND": b"",
-    }
-    chunks = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in parts.items()
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
-def _pdf(line: str) -> bytes:
-    drawn = f"BT /F1 24 Tf 72 720 Td ({line}) Tj ET"
-    objects = (
-        "<< /Type /Catalog /Pages 2 0 R >>",
-        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 5 0 R /Resources 6 0 R >>",
-        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-        f"<< /Length {len(drawn)} >>\nstream\n{drawn}\nendstream",
-        "<< /Font << /F1 4 0 R >> >>",
-    )
-    written, places = "%PDF-1.4\n", ""
-    for number, one in enumerate(objects, start=1):
-        places += f"{len(written):010} 00000 n \n"
-        written += f"{number} 0 obj\n{one}\nendobj\n"
-    count = len(objects) + 1
-    end = f"trailer\n<< /Size {count} /Root 1 0 R >>\nstartxref\n{len(written)}\n%%EOF\n"
-    return f"{written}xref\n0 {count}\n0000000000 65535 f \n{places}{end}".encode()
 
 
 CONVERSATIONS: Mapping[str, Callable[[_Talk], Awaitable[str]]] = {
@@ -333,21 +286,20 @@ async def smoked(setup: ModelSetup, prices: ModelPrices, system_prompt: str, lim
     for conversation, model in product(CONVERSATIONS, setup.models):
         left_usd = limit_usd - sum(one.usd for one in found)
         talk = _Talk(replace(setup, models=(model,)), prices, system_prompt, left_usd)
-        status, message = await _outcome(talk, conversation)
-        seconds = time.time() - talk.at
-        found.append(Smoked(model, conversation, status, message, talk.usage, talk.usd, seconds))
+        status, message = CheckStatus.FAIL, f"No answer within {WITHIN_S / 60:.0f} minutes."
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                message = await CONVERSATIONS[conversation](talk)
+            status = CheckStatus.OK
+        except CapReached as reached:
+            status, message = CheckStatus.SKIPPED, str(reached)
+        except _Wrong as wrong:
+            message = str(wrong)
+        except ProviderError as error:
+            message = f"Failed: {error.reason}" + (f" ({error.detail})" if error.detail else "")
+        except TimeoutError:
+            pass
+        used, seconds = talk.usage, time.time() - talk.at
+        tokens = used.input_tokens, used.cached_input_tokens, used.output_tokens
+        found.append(Smoked(model, conversation, status, message, *tokens, talk.usd, seconds))
     return sorted(found, key=lambda one: setup.models.index(one.model))
-
-
-async def _outcome(talk: _Talk, conversation: str) -> tuple[CheckStatus, str]:
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            return CheckStatus.OK, await CONVERSATIONS[conversation](talk)
-    except CapReached as reached:
-        return CheckStatus.SKIPPED, str(reached)
-    except _Wrong as wrong:
-        return CheckStatus.FAIL, str(wrong)
-    except TimeoutError:
-        return CheckStatus.FAIL, f"No answer within {WITHIN_S / 60:.0f} minutes."
-    except ProviderError as error:
-        return CheckStatus.FAIL, f"Failed: {error.reason}" + (f" ({error.detail})" if error.detail else "")

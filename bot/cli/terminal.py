@@ -6,12 +6,18 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from bot import logs
 from bot.errors import SettingsError
 
 MAX_LINK_CHARS = 2_083
 """Terminals based on VTE ignore links with longer URLs."""
 _WITHOUT_OSC = ("", "dumb", "linux")
 """Values of TERM whose terminals would show the escape sequences for links and the clipboard as text."""
+
+
+def print_note(sentence: str) -> None:
+    """Prints a sentence about the run to stderr."""
+    print(logs.line(sentence, is_error=False), file=sys.stderr, flush=True)
 
 
 def link(url: str, shown: str, env: Mapping[str, str]) -> str:

@@ -1,8 +1,6 @@
 """Prints an answer to a terminal."""
 
-import sys
-
-from bot import logs
+from bot.cli.terminal import print_note
 from bot.models.events import Retrying
 from bot.services.ports import Activity
 from bot.services.standalone import Collected
@@ -26,7 +24,7 @@ class Terminal(Collected):
 
     def show(self, activity: Activity) -> None:
         if isinstance(activity, Retrying):
-            print(logs.line(NO_ANSWER.format(reason=activity.detail.rstrip(".")), is_error=False), file=sys.stderr)
+            print_note(NO_ANSWER.format(reason=activity.detail.rstrip(".")))
 
     def end(self, *, is_whole: bool = True) -> None:
         """Ends the last line. With `at_once`, prints the answer if it is complete."""
