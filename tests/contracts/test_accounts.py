@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +48,7 @@ from tests.mcp.sign_in_server import BY_DEVICE, Device, SignInServer, sign_in_se
 
 OLD_KEY, KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "YWJjZGVmZ2hpamFiY2RlZmdoaWphYmNkZWZnaGlqYWI="
 ADA, CALL = Owner("T1", "U1", "jira"), "7 0.0.0.abc"
+ASKED = Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
 
 
 @pytest.fixture
@@ -147,7 +149,8 @@ async def test_code_of_typists_page_completes_a_sign_in_once_for_its_person_and_
 ) -> None:
     config = public(jira.config)
     begins, serves = [sign_ins(await process(name, clock), config) for name in ("w1", "w2")]
-    address = await jira.visit((await begins.opened(ADA, CALL)).url)
+    link = (await begins.opened(ADA, CALL)).url
+    address = await jira.visit(link)
     page, _, query = address.partition("?")
     assert page == f"{PUBLIC}/oauth/callback/jira"
     # The browser reaches any process, and a person may load the page again.
@@ -157,7 +160,8 @@ async def test_code_of_typists_page_completes_a_sign_in_once_for_its_person_and_
     for other in (f"{query}x", query.replace("code=", "code=x")):
         assert await begins.arrived(other, "jira") == (texts.accounts.LINK_IS_OLD, "")
     state = query.rpartition("state=")[2]
-    entered = [(ADA, CALL, wrong) for wrong in ("", state, address, query, "BCDF-GHJK")]
+    # Who forwards a link to a victim knows it and its state, but not what the victim's browser shows.
+    entered = [(ADA, CALL, wrong) for wrong in ("", link, state, address, query, "BCDF-GHJK", "A" * 3_000)]
     entered += [(replace(ADA, user_id="U2"), CALL, code), (replace(ADA, team_id="T2"), CALL, code), (ADA, "8 0", code)]
     for owner, call, entry in entered:
         assert await begins.refusal(owner, call, entry) == texts.accounts.CODE_IS_WRONG
@@ -168,19 +172,6 @@ async def test_code_of_typists_page_completes_a_sign_in_once_for_its_person_and_
     assert [await begins.complete(ADA, CALL, typed) for _ in range(2)] == ["", texts.accounts.CODE_IS_WRONG]
     assert await begins.arrived(query, "jira") == (texts.accounts.LINK_IS_OLD, "")
     assert (await begins.token(ADA) or "").startswith("canary-access-ada")
-
-
-async def test_victim_of_a_forwarded_link_gives_no_account_away(timed: Stores, jira: SignInServer) -> None:
-    ours, mallory = sign_ins(timed, public(jira.config)), replace(ADA, user_id="UMALLORY")
-    link = (await ours.opened(mallory, CALL)).url
-    query = (await jira.visit(link, "ada")).partition("?")[2]
-    _, code = await ours.arrived(query, "jira")
-    assert code
-    # Mallory knows the link, and so the state, but not what Ada's browser shows.
-    for entry in (link, link.rpartition("state=")[2].partition("&")[0], query.partition("state=")[2], "A" * 3_000):
-        assert await ours.complete(mallory, CALL, entry) == texts.accounts.CODE_IS_WRONG
-    assert not jira.people.access
-    assert await ours.token(mallory) is None
 
 
 async def test_page_takes_what_a_browser_brings_once_and_in_time(
@@ -256,9 +247,6 @@ async def test_refused_token_is_refreshed_and_a_refused_refresh_ends_the_account
     jira.people.refresh.clear()
     assert await ours.token(ADA, str(new)) is None
     assert await timed.accounts.of("T1", "U1") == {}
-
-
-ASKED = Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
 
 
 async def is_told(stores: Stores) -> None:
@@ -398,23 +386,35 @@ async def test_refresh_is_given_up_before_another_process_may_begin_one(
         await ours.token(ADA)
 
 
+@pytest.fixture
+async def held(timed: Stores, clock: ManualClock, jira: SignInServer) -> AsyncIterator[Connections]:
+    connections = Connections(sign_ins(timed, jira.config), {"jira": jira.config}, clock)
+    yield connections
+    await connections.close()
+
+
+async def whoami(held: Connections, question: Question = ASKED) -> str:
+    """Calls a tool with the asker's account, and returns what the server answers."""
+    server = await held.server_of(question, "jira")
+    assert server is not None
+    result, _ = await server.call("whoami", {}, timeout_s=10, read_only=True)
+    return result.text
+
+
 async def test_each_person_calls_with_their_own_account_over_a_connection_that_is_closed_later(
-    timed: Stores, clock: ManualClock, jira: SignInServer, monkeypatch: pytest.MonkeyPatch
+    timed: Stores, clock: ManualClock, jira: SignInServer, held: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "MAX_OPEN", 2)
-    ours = sign_ins(timed, jira.config)
-    asked = {name: Question(ThreadKey("T1", f"D{name}", None), "1.0", name, "who?") for name in ("U1", "U2", "U3")}
-    held = Connections(ours, {"jira": jira.config}, clock)
+    asked = {
+        name: replace(ASKED, thread=ThreadKey("T1", f"D{name}", None), user_id=name) for name in ("U1", "U2", "U3")
+    }
     assert await held.server_of(asked["U1"], "jira") is None
     assert await held.server_of(asked["U1"], "other") is None
     for name in asked:
-        await signed_in(ours, jira, replace(ADA, user_id=name), name)
+        await signed_in(sign_ins(timed, jira.config), jira, replace(ADA, user_id=name), name)
 
     async def call(name: str) -> None:
-        server = await held.server_of(asked[name], "jira")
-        assert server is not None
-        result, _ = await server.call("whoami", {}, timeout_s=10, read_only=True)
-        assert result.text == f"You are {name}."
+        assert await whoami(held, asked[name]) == f"You are {name}."
 
     await asyncio.gather(*(call(name) for name in [*asked] * 5))
     clock.now_s += 60
@@ -423,26 +423,23 @@ async def test_each_person_calls_with_their_own_account_over_a_connection_that_i
     clock.now_s += 301
     await call("U2")
     assert [held.wanted_scope(question, "jira") for question in asked.values()] == [None, "", None]
-    await held.close()
 
 
 @pytest.fixture
-async def tools(timed: Stores, clock: ManualClock, jira: SignInServer) -> AsyncIterator[McpTools]:
+async def tools(timed: Stores, clock: ManualClock, jira: SignInServer, held: Connections) -> AsyncIterator[McpTools]:
     """Yields the tools of a server that everybody in direct messages may use, once they are signed in."""
     setup = McpSetup((jira.config,), in_direct_messages=("jira",))
-    held = Connections(sign_ins(timed, jira.config), {"jira": jira.config}, clock)
     async with open_servers(setup.servers, clock) as servers:
         yield McpTools(setup, servers, timed.tool_pins.pin, timed.channel_settings.read, held)
-    await held.close()
 
 
 async def test_call_with_an_own_account_is_made_with_no_other(
     timed: Stores, jira: SignInServer, tools: McpTools
 ) -> None:
-    ours, question = sign_ins(timed, jira.config), Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
+    ours = sign_ins(timed, jira.config)
     await signed_in(ours, jira)
-    [whoami] = [tool for tool in (await tools.definitions(question)).definitions if tool.name == "jira__whoami"]
-    use = ToolUse(question, whoami.name, whoami.definition_hash, {}, timeout_s=30, own_account=whoami.own_account)
+    [tool] = [tool for tool in (await tools.definitions(ASKED)).definitions if tool.name == "jira__whoami"]
+    use = ToolUse(ASKED, tool.name, tool.definition_hash, {}, timeout_s=30, own_account=tool.own_account)
     assert "You are ada." in (await tools.call(use)).text
     await ours.sign_out(ADA)
     await ours.close()
@@ -451,73 +448,58 @@ async def test_call_with_an_own_account_is_made_with_no_other(
 
 @pytest.mark.parametrize("asker", ["a person", "a bot", "a run"])
 async def test_sign_in_is_offered_to_people_who_are_there(tools: McpTools, asker: str) -> None:
-    question = Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?", from_bot=asker == "a bot")
-    question = replace(question, schedule=7) if asker == "a run" else question
+    question = replace(ASKED, from_bot=asker == "a bot", schedule=7 if asker == "a run" else None)
     await tools.definitions(question)
     offered = [tool.name for tool in (await tools.definitions(question)).definitions]
     assert offered == ([SIGN_IN] if asker == "a person" else [])
 
 
 async def test_call_that_is_about_to_begin_has_its_connection_while_tokens_are_refreshed(
-    timed: Stores, clock: ManualClock, jira: SignInServer
+    timed: Stores, clock: ManualClock, jira: SignInServer, held: Connections
 ) -> None:
-    ours, question = sign_ins(timed, jira.config), Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
-    held = Connections(ours, {"jira": jira.config}, clock)
-    await signed_in(ours, jira)
-    before = await held.server_of(question, "jira")
+    await signed_in(sign_ins(timed, jira.config), jira)
+    before = await held.server_of(ASKED, "jira")
     clock.now_s += 3_600
-    after = await held.server_of(question, "jira")
+    after = await held.server_of(ASKED, "jira")
     assert before is not after
     for server in (before, after):
         assert server is not None
         assert (await server.call("whoami", {}, timeout_s=10, read_only=True))[0].text == "You are ada."
-    await held.close()
 
 
 async def test_server_that_does_not_name_where_people_sign_in_is_asked_and_its_tokens_are_refreshed(
     timed: Stores, clock: ManualClock
 ) -> None:
-    question = Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
     async with sign_in_server(names_where=False) as jira:
         ours, setup = sign_ins(timed, jira.config), McpSetup((jira.config,), in_direct_messages=("jira",))
         held = Connections(ours, {"jira": jira.config}, clock)
         async with open_servers(setup.servers, clock) as servers:
             tools = McpTools(setup, servers, timed.tool_pins.pin, timed.channel_settings.read, held)
-            offered = await tools.definitions(question)
+            offered = await tools.definitions(ASKED)
             assert ([tool.name for tool in offered.definitions], offered.missing) == ([SIGN_IN], "")
             await signed_in(ours, jira)
             for _ in range(2):
-                server = await held.server_of(question, "jira")
-                assert server is not None
-                assert (await server.call("whoami", {}, timeout_s=10, read_only=True))[0].text == "You are ada."
+                assert await whoami(held) == "You are ada."
                 jira.people.access.clear()
-                refused, _ = await server.call("whoami", {}, timeout_s=10, read_only=True)
-                assert "HTTP 401" in refused.text
+                assert "HTTP 401" in await whoami(held)
         await held.close()
 
 
 async def test_account_that_the_server_ended_is_asked_for_again(
-    timed: Stores, clock: ManualClock, jira: SignInServer
+    timed: Stores, jira: SignInServer, held: Connections
 ) -> None:
-    ours, question = sign_ins(timed, jira.config), Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
-    held = Connections(ours, {"jira": jira.config}, clock)
-    await signed_in(ours, jira)
-    server = await held.server_of(question, "jira")
-    assert server is not None
-    assert (await server.call("whoami", {}, timeout_s=10, read_only=True))[0].text == "You are ada."
+    await signed_in(sign_ins(timed, jira.config), jira)
+    assert await whoami(held) == "You are ada."
     jira.people.access.clear()
-    refused, _ = await server.call("whoami", {}, timeout_s=10, read_only=True)
-    assert "HTTP 401" in refused.text
-    assert "canary" not in refused.text
+    refused = await whoami(held)
+    assert "HTTP 401" in refused
+    assert "canary" not in refused
     # The refresh token is still good.
-    server = await held.server_of(question, "jira")
-    assert server is not None
-    assert (await server.call("whoami", {}, timeout_s=10, read_only=True))[0].text == "You are ada."
+    assert await whoami(held) == "You are ada."
     jira.people.access.clear()
     jira.people.refresh.clear()
-    await server.call("whoami", {}, timeout_s=10, read_only=True)
-    assert await held.server_of(question, "jira") is None
-    await held.close()
+    await whoami(held)
+    assert await held.server_of(ASKED, "jira") is None
 
 
 async def test_signing_out_revokes_tokens_where_the_server_can(timed: Stores, jira: SignInServer) -> None:
@@ -563,9 +545,10 @@ async def test_admins_see_how_many_are_signed_in_and_the_audit_names_who_signed_
 WORDS, HOURLY = "List my open tickets.", Rule("UTC", "0 * * * *")
 
 
-async def test_run_has_the_account_that_its_schedules_creator_agreed_to(timed: Stores, jira: SignInServer) -> None:
+async def test_run_has_the_account_that_its_schedules_creator_agreed_to(
+    timed: Stores, jira: SignInServer, held: Connections
+) -> None:
     ours, place = sign_ins(timed, jira.config), ThreadKey("T1", "C1", "1.0")
-    held = Connections(ours, {"jira": jira.config}, timed.clock)
     for user_id in ("U1", "U2"):
         await signed_in(ours, jira, replace(ADA, user_id=user_id), user_id)
     schedules = timed.schedules
@@ -595,7 +578,6 @@ async def test_run_has_the_account_that_its_schedules_creator_agreed_to(timed: S
     assert not await change("U0ADMIN", Proposal(WORDS, HOURLY, accounts=("jira",)))
     assert await change("U1", agreed)
     assert not await change("U1", replace(agreed, accounts=()))
-    await held.close()
 
 
 async def test_account_that_cannot_be_renewed_now_is_asked_for_later(
@@ -627,36 +609,39 @@ async def test_database_has_no_secret_in_clear(timed: Stores, jira: SignInServer
     assert not [word for word in ("canary", state, *jira.people.clients) if word in dump]
 
 
+async def named(server: SignInServer) -> ServerConfig:
+    """Has a server know a client with a secret; returns the configuration that names it."""
+    given = SignInConfig("typist-at-work", "canary-secret")
+    await server.people.register_client(
+        OAuthClientInformationFull(
+            client_id=given.client_id,
+            client_secret=given.client_secret,
+            token_endpoint_auth_method="client_secret_basic",
+            redirect_uris=[AnyUrl(given.redirect_uri("jira"))],
+            scope="read",
+        )
+    )
+    assert isinstance(server.config.transport, HttpTransport)
+    return replace(server.config, transport=replace(server.config.transport, sign_in=given))
+
+
 async def test_no_secret_is_in_a_debug_log_or_a_repr(timed: Stores, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "bot")
     async with sign_in_server() as jira:
-        assert isinstance(jira.config.transport, HttpTransport)
-        given = SignInConfig("typist-at-work", "canary-secret")
-        config = replace(jira.config, transport=replace(jira.config.transport, sign_in=given))
-        await jira.people.register_client(
-            OAuthClientInformationFull(
-                client_id="typist-at-work",
-                client_secret="canary-secret",
-                token_endpoint_auth_method="client_secret_basic",
-                redirect_uris=[AnyUrl(given.redirect_uri("jira"))],
-                scope="read",
-            )
-        )
+        config = await named(jira)
         ours = sign_ins(timed, config)
         link = (await ours.opened(ADA, CALL)).url
         async with timed.database.begin_read() as connection:
             under_way = await connection.scalar(sa.select(schema.sign_ins.c.secret))
-        labels = ADA.team_id, ADA.user_id, ADA.server, jira.config.transport.url
+        assert isinstance(config.transport, HttpTransport)
+        labels = ADA.team_id, ADA.user_id, ADA.server, config.transport.url
         content = Vault([KEY]).opened(labels, str(under_way))
         assert content is not None
         address = await jira.visit(link)
         assert await ours.complete(ADA, CALL, f"{address}&iss=https://other.example")
         await signed_in(ours, jira)
         held = Connections(ours, {"jira": config}, timed.clock)
-        question = Question(ThreadKey("T1", "D1", None), "1.0", "U1", "who?")
-        server = await held.server_of(question, "jira")
-        assert server is not None
-        await server.call("whoami", {}, timeout_s=10, read_only=True)
+        await whoami(held)
         jira.people.is_down = True
         with pytest.raises(SignInFailed) as failed:
             await ours.token(ADA, str(await ours.token(ADA)))
@@ -758,19 +743,8 @@ async def test_typist_registers_once_and_uses_what_the_file_names(timed: Stores,
     async with sign_in_server(registers=False) as closed:
         problem = await sign_ins(timed, closed.config).problem("jira")
         assert problem == "its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG"
-        assert isinstance(closed.config.transport, HttpTransport)
-        named = SignInConfig("typist-at-work", "canary-secret")
-        config = replace(closed.config, transport=replace(closed.config.transport, sign_in=named))
+        config = await named(closed)
         assert "canary" not in repr(config)
-        [client] = jira.people.clients.values()
-        closed.people.clients["typist-at-work"] = client.model_copy(
-            update={
-                "client_id": "typist-at-work",
-                "client_secret": "canary-secret",
-                "token_endpoint_auth_method": "client_secret_basic",
-                "redirect_uris": [AnyUrl(named.redirect_uri("jira"))],
-            }
-        )
         await signed_in(sign_ins(timed, config), closed)
 
 
@@ -1014,15 +988,18 @@ async def test_person_is_signed_out_of_servers_whose_account_is_gone_or_cannot_b
     ],
 )
 async def test_device_code_that_lies_is_not_shown(said: Mapping[str, Any], why: str) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        usual = {"device_code": "c", "user_code": "A-B", "verification_uri": f"http://{request.host}/", "expires_in": 9}
-        return web.json_response({**usual, **said})
+    with pytest.raises(SignInFailed) as failed:
+        await device_of(said)
+    assert str(failed.value) == why
 
-    async with served(answer) as url:
-        at = AuthorizationServer(url, "", url, "", url, "", names_itself=False, device_authorization_endpoint=url)
-        with pytest.raises(SignInFailed) as failed:
-            await device_code(at, Client("typist"), url)
-        assert str(failed.value) == why
+
+async def device_of(said: Mapping[str, Any]) -> tuple[str, int]:
+    """Asks for a device code; returns the page on which it is confirmed, and the interval."""
+    usual = {"device_code": "c", "user_code": "A-B", "verification_uri": "{url}/device", "expires_in": 9}
+    async with describing({"/": {**usual, **said}}) as url:
+        at = replace(token_server(url), device_authorization_endpoint=url)
+        device = await device_code(at, Client("typist"), url)
+    return device.url.removeprefix(url), device.interval
 
 
 @pytest.mark.parametrize(
@@ -1038,18 +1015,40 @@ async def test_device_code_that_lies_is_not_shown(said: Mapping[str, Any], why: 
 async def test_code_is_confirmed_on_the_page_that_has_it_already_if_there_is_one(
     said: Mapping[str, Any], page: str, interval_s: int
 ) -> None:
+    assert await device_of(said) == (page, interval_s)
+
+
+KNOWN, SERVER = "/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"
+RESOURCE = {"resource": "{url}/mcp", "authorization_servers": ["{url}"]}
+AUTHORIZATION = {
+    "issuer": "{url}",
+    "authorization_endpoint": "{url}/authorize",
+    "token_endpoint": "{url}/token",
+    "code_challenge_methods_supported": ["S256"],
+}
+
+
+@asynccontextmanager
+async def describing(
+    pages: Mapping[str, object], challenge: str = "", to_get: int = 401, to_post: int = 401
+) -> AsyncIterator[str]:
+    """Yields the URL of a server with these pages in JSON, whose {url} is its own. At /mcp, it refuses everybody."""
+
     async def answer(request: web.Request) -> web.Response:
-        url = f"http://{request.host}"
-        usual = {"device_code": "c", "user_code": "A-B", "verification_uri": f"{url}/device", "expires_in": 9}
-        return web.Response(text=json.dumps({**usual, **said}).replace("{url}", url), content_type="application/json")
+        own = f"http://{request.host}"
+        if request.path in pages:
+            page = json.dumps(pages[request.path]).replace("{url}", own)
+            return web.Response(text=page, content_type="application/json")
+        if request.path != "/mcp":
+            return web.Response(status=404)
+        status = to_get if request.method == "GET" else to_post
+        told = {"WWW-Authenticate": challenge.replace("{url}", own)} if challenge and status == 401 else {}
+        return web.Response(status=status, headers=told)
 
     async with served(answer) as url:
-        at = AuthorizationServer(url, "", url, "", url, "", names_itself=False, device_authorization_endpoint=url)
-        device = await device_code(at, Client("typist"), url)
-    assert (device.url, device.interval) == (f"{url}{page}", interval_s)
+        yield url
 
 
-AUTHORIZATION = {"code_challenge_methods_supported": ["S256"]}
 TAKES_CODES = (
     "its authorization server, {url}, has codes sent to https://other.example. If that is right, set oauth.tokenHost "
     "to other.example for the server in BOT_MCP_CONFIG"
@@ -1113,23 +1112,7 @@ NO_METADATA = "its authorization server has no metadata (RFC 8414)"
     ],
 )
 async def test_metadata_that_lies_is_not_used(resource: Mapping[str, Any], server: Mapping[str, Any], why: str) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        url = f"http://{request.host}"
-        if request.path == "/.well-known/oauth-protected-resource/mcp":
-            said = {"resource": f"{url}/mcp", "authorization_servers": [url], **resource}
-        elif request.path == "/.well-known/oauth-authorization-server":
-            said = {
-                "issuer": url,
-                "authorization_endpoint": f"{url}/authorize",
-                "token_endpoint": f"{url}/token",
-                **AUTHORIZATION,
-                **server,
-            }
-        else:
-            return web.Response(status=401 if request.path == "/mcp" else 404)
-        return web.Response(text=json.dumps(said).replace("{url}", url), content_type="application/json")
-
-    async with served(answer) as url:
+    async with describing({KNOWN: {**RESOURCE, **resource}, SERVER: {**AUTHORIZATION, **server}}) as url:
         if not why:
             assert (await discovered(f"{url}/mcp")).issuer == url
             return
@@ -1140,7 +1123,6 @@ async def test_metadata_that_lies_is_not_used(resource: Mapping[str, Any], serve
 
 ODD = "/tenants/7/mcp-metadata"
 NAMED = f'Bearer resource_metadata="{{url}}{ODD}"'
-KNOWN, SERVER = "/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"
 
 
 @pytest.mark.parametrize(
@@ -1168,20 +1150,7 @@ KNOWN, SERVER = "/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth
 async def test_where_people_sign_in_is_found_by_the_challenge_or_at_a_known_address(
     to_get: int, to_post: int, challenge: str, known: str
 ) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        url = f"http://{request.host}"
-        if request.path == "/mcp":
-            told = {"WWW-Authenticate": challenge.replace("{url}", url)} if challenge else {}
-            status = to_get if request.method == "GET" else to_post
-            return web.Response(status=status, headers=told if status == 401 else {})
-        if request.path == known:
-            return web.json_response({"resource": f"{url}/mcp", "authorization_servers": [url]})
-        if request.path == "/.well-known/oauth-authorization-server":
-            endpoints = {"authorization_endpoint": f"{url}/authorize", "token_endpoint": f"{url}/token"}
-            return web.json_response({"issuer": url, **endpoints, **AUTHORIZATION})
-        return web.Response(status=404)
-
-    async with served(answer) as url:
+    async with describing({known: RESOURCE, SERVER: AUTHORIZATION}, challenge, to_get, to_post) as url:
         at = await discovered(f"{url}/mcp")
         assert (at.resource, at.issuer, at.token_endpoint) == (f"{url}/mcp", url, f"{url}/token")
 
@@ -1199,33 +1168,19 @@ async def test_where_people_sign_in_is_found_by_the_challenge_or_at_a_known_addr
 async def test_metadata_that_cannot_be_used_leads_to_the_next_known_address(
     first: str, second: str, changes: Mapping[str, Any], slash: str
 ) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        url = f"http://{request.host}"
-        # opencode#50036: with a slash at its end, an issuer has the same metadata.
-        resource = {"resource": f"{url}/mcp", "authorization_servers": [f"{url}/tenant"]}
-        endpoints = {"authorization_endpoint": f"{url}/authorize", "token_endpoint": f"{url}/token"}
-        server = {"issuer": f"{url}/tenant{slash}", **endpoints, **AUTHORIZATION}
-        is_resource = "protected-resource" in request.path
-        if request.path in (first, second, f"{SERVER}/tenant" if "protected" in first else KNOWN):
-            said = resource if is_resource else server
-            return web.json_response({**said, **changes} if request.path == first else said)
-        return web.Response(status=401 if request.path == "/mcp" else 404)
-
-    async with served(answer) as url:
+    # opencode#50036: with a slash at its end, an issuer has the same metadata.
+    resource = {**RESOURCE, "authorization_servers": ["{url}/tenant"]}
+    server = {**AUTHORIZATION, "issuer": f"{{url}}/tenant{slash}"}
+    said = resource if first == KNOWN else server
+    pages = {KNOWN: resource, f"{SERVER}/tenant": server, first: {**said, **changes}, second: said}
+    async with describing(pages) as url:
         at = await discovered(f"{url}/mcp")
         assert (at.resource, at.issuer) == (f"{url}/mcp", f"{url}/tenant{slash}")
 
 
 async def test_scope_of_a_challenge_is_not_read_in_its_description() -> None:
-    async def answer(request: web.Request) -> web.Response:
-        url = f"http://{request.host}"
-        told = {"WWW-Authenticate": 'Bearer error_description="no scope=write here", scope="read files"'}
-        server = {"issuer": url, "authorization_endpoint": f"{url}/a", "token_endpoint": f"{url}/t", **AUTHORIZATION}
-        if request.path == SERVER:
-            return web.json_response(server)
-        return web.Response(status=401 if request.path == "/mcp" else 404, headers=told)
-
-    async with served(answer) as url:
+    told = 'Bearer error_description="no scope=write here", scope="read files"'
+    async with describing({SERVER: AUTHORIZATION}, told) as url:
         assert (await discovered(f"{url}/mcp")).scope == "read files"
 
 
@@ -1261,23 +1216,18 @@ async def test_tokens_are_read_whatever_stands_beside_them(
     assert (tokens.access_token, tokens.refresh_token, tokens.lives_s, tokens.scope) == ("canary", "", lives_s, scope)
 
 
-@pytest.mark.parametrize("kind", ["mac", "DPoP", "pop"])
-async def test_token_that_its_bearer_alone_cannot_use_signs_nobody_in(kind: str) -> None:
-    async def answer(_: web.Request) -> web.Response:
-        return web.json_response({"access_token": "canary", "token_type": kind})
-
-    async with served(answer) as url:
-        with pytest.raises(SignInFailed, match="of a type that Typist can't use"):
-            await exchanged(token_server(url), Client("typist"), "http://127.0.0.1/", "code", "verifier", url)
-
-
-@pytest.mark.parametrize("token", ["", "a\nb", "\u00e9", None, 5])
-async def test_token_that_no_header_can_carry_signs_nobody_in(token: object) -> None:
-    async def answer(_: web.Request) -> web.Response:
-        return web.json_response({"access_token": token})
-
-    async with served(answer) as url:
-        with pytest.raises(SignInFailed, match="answer can't be read"):
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        *(({"access_token": "canary", "token_type": kind}, "can't use") for kind in ("mac", "DPoP", "pop")),
+        *(({"access_token": token}, "can't be read") for token in ("", "a\nb", "\u00e9", None, 5)),
+    ],
+)
+async def test_token_that_its_bearer_alone_cannot_use_or_no_header_can_carry_signs_nobody_in(
+    said: Mapping[str, Any], why: str
+) -> None:
+    async with describing({"/": said}) as url:
+        with pytest.raises(SignInFailed, match=why):
             await exchanged(token_server(url), Client("typist"), "http://127.0.0.1/", "code", "verifier", url)
 
 
@@ -1335,9 +1285,9 @@ async def test_registration_is_kept_unless_its_secret_ends_soon(
         if request.method == "POST" and request.path == "/register":
             asked.append(await request.json())
             return web.json_response({"client_id": f"client-{len(asked)}", **said}, status=201)
-        if request.path == "/.well-known/oauth-authorization-server":
-            at = {"authorization_endpoint": f"{url}/authorize", "token_endpoint": f"{url}/token"}
-            return web.json_response({"issuer": url, **at, "registration_endpoint": f"{url}/register", **AUTHORIZATION})
+        if request.path == SERVER:
+            metadata = json.dumps({**AUTHORIZATION, "registration_endpoint": "{url}/register"})
+            return web.json_response(text=metadata.replace("{url}", url))
         return web.Response(status=401 if request.path == "/mcp" else 404)
 
     async with served(answer) as url:
