@@ -376,6 +376,7 @@ async def test_decision_after_the_answer_was_stopped_has_no_effect(store: Stores
 async def test_job_that_waits_is_read_with_its_text_and_its_decided_calls(store: Stores) -> None:
     job = await awaiting_approval(store)
     assert await store.approvals.decide(job.id, 0, BOTH[0], Decision.DENIED, "U1")
+    assert not await store.approvals.decide(job.id, 0, BOTH[0], Decision.APPROVED, "U1"), "the first decision counts"
     [entry] = await store.outbox.claim_due(9)
     waiting = await store.outbox.job_awaiting_approval(entry)
     assert waiting is not None

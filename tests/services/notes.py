@@ -36,7 +36,7 @@ NOBODY_ELSE = InMemoryConversation(me=ME)
 RULES = {READ: ToolRule(Permission.ALLOW, read_only=True), WRITE: ToolRule(Permission.ASK)}
 MILK = ToolCall(0, "call_1", WRITE, {"text": "Milk"})
 LIST = ToolCall(0, "call_1", READ, {})
-ANSWER = ("All done.", Completion(MODEL, FinishReason.STOP, Usage(30, 3)))
+ANSWER = ("All", " done.", Completion(MODEL, FinishReason.STOP, Usage(30, 3)))
 
 
 def asking(*calls: ToolCall, text: str = "Let me see.") -> tuple[StreamEvent, ...]:

@@ -13,13 +13,13 @@ from bot.core import choices, texts
 from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.caps import parse_caps
-from bot.core.channel_settings import ChannelSettings, Length, prompt_version
+from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, ThreadKey
 from bot.core.files import OpenedFile, Unread, unread_notice
-from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent, Wish, said
+from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent, said
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture
-from bot.core.prompt import CANVAS_RULE, LAST_TEXT_RULE, LENGTH_RULES, MARKS_EXPLAINED
+from bot.core.prompt import CANVAS_RULE
 from bot.core.steps import MIN_CHARS
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, ProviderError
@@ -35,7 +35,7 @@ from bot.models.events import (
     Usage,
 )
 from bot.models.prices import ModelPrices
-from bot.models.prompt import ASKERS, OTHERS, OURS, Effort
+from bot.models.prompt import ASKERS, OURS, Effort
 from bot.reply.answer import HIDDEN_TOKENS_PER_S, Answer
 from bot.reply.messages import Life, Shown
 from bot.services.answer_attempt import AnswerAttempt, Phase
@@ -298,30 +298,6 @@ async def test_question_waits_in_sight_until_slack_says_who_asked(
 
 
 # Failing replies and models.
-
-
-@pytest.mark.parametrize(
-    ("events", "failure", "is_charged"),
-    [
-        ((), EndReason.OVERLOADED, False),
-        (("Because",), EndReason.REFUSED, True),
-        ((Retrying(0.5, is_charged=True),), EndReason.OVERLOADED, True),
-        ((Thinking(80), Retrying(0.5)), EndReason.OVERLOADED, False),
-        ((), EndReason.STALLED, True),
-        ((), EndReason.CUT, True),
-        ((), EndReason.UNREADABLE, False),
-        ((Thinking(),), EndReason.ONLY_THOUGHT, True),
-    ],
-)
-async def test_failed_model_is_charged_for_the_text_that_it_began(
-    stage: AnsweringStage, events: Sequence[StreamEvent], failure: EndReason, is_charged: bool
-) -> None:
-    stage.model.events, stage.model.error = events, ProviderError(failure, MODEL)
-    stage.open_all()
-    await stage.ended()
-    assert (await stage.row()).end_reason == failure.value
-    [life] = stage.lives
-    assert (life.usage is not None) is is_charged
 
 
 PART = "A sentence of an answer that is long enough to go on after it. " * 8 + "\n\n"
@@ -778,18 +754,6 @@ async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(a
     assert alone.answering.steps.estimate.tokens("word " * 100) == before, "what a search found is not in the prompt"
 
 
-async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimate(alone: AnsweringStage) -> None:
-    alone.model.events = (
-        *(Thinking(30), Thinking(20), "Because", " it is."),
-        Completion(MODEL, FinishReason.STOP, None),
-    )
-    attempt = await attempt_at(alone)
-    row = await turn(alone)
-    assert (row.answer, row.output_tokens) == ("Because it is.", (30 + 20 + 14) // 4)
-    assert attempt.step is not None
-    assert row.input_tokens == attempt.step.input_tokens > 0
-
-
 @pytest.mark.parametrize(
     ("kind", "before", "text", "attempts", "expected"),
     [
@@ -821,50 +785,6 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
     shown = end_of(alone)
     assert (shown.reason, len(alone.model.prompts)) == (expected, expected is EndReason.WHOLE)
     assert shown.notice == (texts.access.DENIED_GUEST if expected is EndReason.DENIED else "")
-
-
-DEFAULT = "You are a colleague."
-MARKS = f"{MARKS_EXPLAINED}\n\n{LAST_TEXT_RULE}"
-BRIEF, FULL = LENGTH_RULES[Length.BRIEF], LENGTH_RULES[Length.FULL]
-
-
-@pytest.mark.parametrize(
-    ("settings", "change", "asked"),
-    [
-        (ChannelSettings(model="anthropic/claude"), {}, {"first": "anthropic/claude"}),
-        (ChannelSettings(), {}, {"effort": Effort.NORMAL, "begins": DEFAULT, "ends": MARKS, "version": DEFAULT}),
-        (ChannelSettings(effort=Effort.THOROUGH), {}, {"effort": Effort.THOROUGH}),
-        (ChannelSettings(effort=Effort.THOROUGH), {"wish": Wish(Effort.FAST)}, {"effort": Effort.FAST}),
-        (ChannelSettings(effort=Effort.FAST), {"wish": Wish(Effort.THOROUGH)}, {"effort": Effort.THOROUGH}),
-        (ChannelSettings(length=Length.BRIEF), {}, {"ends": BRIEF, "version": f"{DEFAULT}\n\n{BRIEF}"}),
-        (
-            ChannelSettings(system_prompt="Rhyme.", length=Length.FULL),
-            {},
-            {"begins": "Rhyme.", "ends": FULL, "version": f"Rhyme.\n\n{FULL}"},
-        ),
-        (ChannelSettings(system_prompt="Rhyme."), {}, {"ends": MARKS, "version": "Rhyme.", "origins": OTHERS}),
-        (ChannelSettings(), {}, {"origins": OURS}),
-        (
-            ChannelSettings(system_prompt="Rhyme."),
-            {"question": replace(QUESTION, thread=ThreadKey("T1", "D1", None))},
-            {"origins": OURS},
-        ),
-    ],
-)
-async def test_prompt_follows_the_settings_of_its_channel_and_of_the_answer(
-    alone: AnsweringStage, settings: ChannelSettings, change: dict[str, Any], asked: dict[str, Any]
-) -> None:
-    channel_id = change.get("question", QUESTION).thread.channel_id
-    await alone.stores.channel_settings.write("T1", channel_id, settings)
-    await attempt_at(alone, lambda job: replace(job, **change))
-    [prompt], [first] = alone.model.prompts, alone.model.led
-    found = {"first": first, "effort": prompt.effort, "origins": prompt.system_origins}
-    found["begins"] = prompt.system[: len(asked.get("begins", ""))]
-    found["ends"] = prompt.system[-len(asked.get("ends", "")) :]
-    found["version"] = (await turn(alone)).prompt_version
-    if "version" in asked:
-        asked = {**asked, "version": prompt_version(asked["version"])}
-    assert {name: found[name] for name in asked} == asked
 
 
 @pytest.mark.parametrize(

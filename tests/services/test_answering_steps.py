@@ -136,7 +136,7 @@ class InterruptedStep(StepModel):
 
 
 async def test_take_over_in_the_middle_of_a_later_step_goes_on_in_the_same_paragraph() -> None:
-    async with staged(notes(), asking(LIST), ("the end.", *ANSWER[1:]), model=InterruptedStep) as stage:
+    async with staged(notes(), asking(LIST), ("the end.", *ANSWER[-1:]), model=InterruptedStep) as stage:
         await stage.until(lambda: any(LONG in attempt.answer.text for attempt in stage.attempts), "it has written")
         await take_over(stage)
     assert stage.attempts[-1].answer.text == f"Let me see.\n\n{LONG}the end."
@@ -172,7 +172,7 @@ async def test_model_that_has_nothing_to_add_completes_the_answer_if_a_step_has_
     assert [one.text for one in answered.end.notices if one.text] == ([notice] if notice else [])
 
 
-async def test_new_version_is_told_which_calls_an_earlier_one_has_made() -> None:
+async def test_new_version_is_told_which_calls_an_earlier_one_has_made_and_writes_nothing_unasked() -> None:
     async with staged(notes(**{WRITE: ToolRule(Permission.ALLOW)}), asking(MILK), ANSWER) as stage:
         await ended(stage)
         await stage.stores.question_queue.regenerate(1)
@@ -387,7 +387,7 @@ async def until_status(stage: AnsweringStage, status: str) -> list[str]:
 async def test_status_says_what_the_model_does(events: Sequence[StreamEvent], status: str) -> None:
     clock = InstantClock(BEGAN_S)
     stores = await Stores.open("sqlite://", "w1", clock)
-    stage = AnsweringStage(stores, clock, MemoryModel((*events, *ANSWER[1:])))
+    stage = AnsweringStage(stores, clock, MemoryModel((*events, *ANSWER[-1:])))
     stage.replies.may_open.set()
     stage.replies.may_finish.set()
     await stores.question_queue.enqueue("Ev1", QUESTION)

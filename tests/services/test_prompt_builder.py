@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from bot.core.channel_settings import ChannelSettings
+from bot.core.channel_settings import ChannelSettings, Length, prompt_version
 from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Job, Wish
+from bot.core.prompt import LENGTH_RULES, MARKS_EXPLAINED
 from bot.errors import StoreError
 from bot.models.prompt import OTHERS, OURS, Effort, Offered, Origins, TokenEstimate, WebSearch
 from bot.reply.answer import Answer
@@ -108,13 +109,29 @@ async def test_channel_chooses_model_search_and_effort_but_for_what_the_asker_wi
     assert (asked.prompt.effort, asked.model) == (effort, model)
 
 
+DEFAULT = "You are a colleague."
+BRIEF, FULL = LENGTH_RULES[Length.BRIEF], LENGTH_RULES[Length.FULL]
+RHYME = ChannelSettings(system_prompt="Rhyme.")
+
+
 @pytest.mark.parametrize(
-    ("own", "system", "origins"),
-    [("", "You are a colleague.", OURS), ("Rhyme.", "Rhyme.", OTHERS)],
+    ("channel", "channel_id", "begins", "ends", "version", "origins"),
+    [
+        (ChannelSettings(), "C1", DEFAULT, MARKS_EXPLAINED, DEFAULT, OURS),
+        (ChannelSettings(length=Length.BRIEF), "C1", DEFAULT, BRIEF, f"{DEFAULT}\n\n{BRIEF}", OURS),
+        (RHYME, "C1", "Rhyme.", MARKS_EXPLAINED, "Rhyme.", OTHERS),
+        (replace(RHYME, length=Length.FULL), "C1", "Rhyme.", FULL, f"Rhyme.\n\n{FULL}", OTHERS),
+        (RHYME, "D1", "Rhyme.", MARKS_EXPLAINED, "Rhyme.", OURS),
+    ],
 )
-async def test_instructions_of_a_channel_are_others_words(own: str, system: str, origins: Origins) -> None:
-    asked = await built(InMemoryConversation(settings=ChannelSettings(system_prompt=own)))
-    assert (asked.prompt.system.startswith(system), asked.prompt.system_origins) == (True, origins)
+async def test_instructions_of_a_channel_are_others_words_and_a_version_of_their_own(
+    channel: ChannelSettings, channel_id: str, begins: str, ends: str, version: str, origins: Origins
+) -> None:
+    job = replace(JOB, question=replace(QUESTION, thread=replace(THREAD, channel_id=channel_id)))
+    asked = await built(InMemoryConversation(settings=channel), job)
+    system = asked.prompt.system
+    assert (system[: len(begins)], system[-len(ends) :], asked.prompt.system_origins) == (begins, ends, origins)
+    assert asked.prompt_version == prompt_version(version)
 
 
 @pytest.mark.parametrize(

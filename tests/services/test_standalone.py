@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from bot.core.calls import CallState, Decision
+from bot.core.channel_settings import ChannelSettings
 from bot.core.job import Checkpoint, Job
 from bot.errors import EndReason, ProviderError
-from bot.models.events import Retrying, StreamEvent
+from bot.models.events import Retrying, StreamEvent, Thinking
 from bot.services.standalone import Answered, Collected, InMemory, InMemoryConversation, NoSteps, answer
 from tests.processes import REPOSITORY
 from tests.services.answering import MODEL, QUESTION, MemoryModel
@@ -93,16 +94,37 @@ async def test_step_that_is_not_recorded_ends_the_answer_with_its_words(notes: N
     assert (left.text, left.end.reason, notes.calls) == ("Let me see.", EndReason.STEP_LIMIT, [])
 
 
-@pytest.mark.parametrize("is_begun", [True, False])
-async def test_failing_model_ends_the_answer_with_its_words_and_its_error(*, is_begun: bool) -> None:
-    error = ProviderError(EndReason.UNREACHABLE, MODEL)
-    model = MemoryModel(("Because.",) if is_begun else (), error)
+@pytest.mark.parametrize(
+    ("events", "reason", "is_charged"),
+    [
+        ((), EndReason.UNREACHABLE, False),
+        ((), EndReason.STALLED, True),
+        ((), EndReason.CUT, True),
+        ((), EndReason.UNREADABLE, False),
+        (("Because.",), EndReason.REFUSED, True),
+        ((Retrying(0.5, is_charged=True),), EndReason.OVERLOADED, True),
+        ((Thinking(80), Retrying(0.5)), EndReason.OVERLOADED, False),
+        ((Thinking(),), EndReason.ONLY_THOUGHT, True),
+    ],
+)
+async def test_failing_model_ends_the_answer_with_its_words_and_is_charged_for_what_it_began(
+    events: Sequence[StreamEvent], reason: EndReason, is_charged: bool
+) -> None:
+    model = MemoryModel(events, ProviderError(reason, MODEL))
     model.may_end.set()
     failed = await answer(QUESTION, InMemoryConversation(), model)
-    assert (failed.text, failed.end.reason) == ("Because." if is_begun else "", EndReason.UNREACHABLE)
-    assert (failed.used.usage.output_tokens > 0) is is_begun, "a request without a word costs nothing"
+    assert (failed.text, failed.end.reason) == ("".join(one for one in events if isinstance(one, str)), reason)
+    assert (failed.end.usage is not None) is is_charged
     with pytest.raises(ProviderError):
         failed.raise_for_error()
+
+
+async def test_channels_model_is_asked_first() -> None:
+    model = MemoryModel()
+    model.may_end.set()
+    channel = ChannelSettings(model="anthropic/claude")
+    await answer(QUESTION, InMemoryConversation(settings=channel), model)
+    assert model.led == ["anthropic/claude"]
 
 
 @dataclass
@@ -126,7 +148,7 @@ async def test_output_hears_of_each_wait_and_can_cancel_the_answer() -> None:
         await answered(None, (Retrying(0.1), Retrying(2.0), *ANSWER), shown=shown)
     assert shown.waits == (0.1, 2.0)
     assert shown.answer is not None
-    assert shown.answer.text == "All done."
+    assert shown.answer.text == "All"
 
 
 async def test_prompt_includes_names_and_facts_of_the_conversation() -> None:

@@ -1,7 +1,7 @@
 """Answers whose model uses tools: which calls are made, which are asked about, and that none is made twice."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,12 +13,12 @@ from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.asks import MAX_ARGUMENT_CHARS
 from bot.core.calls import APPROVAL_S, NOT_KEPT, CallResult, CallState, Decision, RecordedCall, ToolUse
-from bot.core.conversation import Question
+from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Job
-from bot.core.prompt import GO_ON_REQUEST
-from bot.core.steps import DROPPED, EDITED
+from bot.core.prompt import GO_ON_REQUEST, LAST_TEXT_RULE
+from bot.core.steps import DROPPED
 from bot.errors import EndReason, StoreError
-from bot.models.events import Opaque, StreamEvent, ToolCall, Usage
+from bot.models.events import Opaque, StreamEvent, ToolCall
 from bot.models.prompt import (
     CALL_TIMEOUT_S,
     OURS,
@@ -31,6 +31,7 @@ from bot.models.prompt import (
     ToolRule,
 )
 from bot.services import tool_calls
+from bot.services.standalone import InMemory
 from bot.services.tool_calls import (
     EXPIRE_EVERY_S,
     NO_ARGUMENTS,
@@ -44,9 +45,8 @@ from bot.store.calls import RecordedCalls
 from bot.store.schema import jobs
 from bot.store.usage import Meter
 from slack_sandbox.testing.processes import WITHIN_S
-from tests.charged_turns import CHARGED_TURNS
 from tests.clocks import InstantClock
-from tests.services.answering import MODEL, MODEL_NAME, QUESTION
+from tests.services.answering import MODEL_NAME, QUESTION
 from tests.services.notes import (
     ANSWER,
     LIST,
@@ -109,6 +109,7 @@ async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_resu
     assert notes.asked_by == {("U1", ""), ("U1", "first")}
     first, second = prompts_of(stage)
     assert [tool.name for tool in first.tools] == [READ, WRITE, choices.NAME]
+    assert first.system.endswith(LAST_TEXT_RULE)
     assert results_in(second) == ["notes__list returned."]
     [step] = [turn for turn in second.turns if turn.role == "assistant"]
     assert Opaque("openai", {"type": "reasoning", "encrypted_content": "secret"}) in step.parts
@@ -123,27 +124,6 @@ async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes
     assert first == [notes.result]
     assert last == [DROPPED, *[notes.result] * 3]
     assert [call.result for call in recorded] == [notes.result] * 4
-
-
-async def test_text_of_steps_is_one_answer_in_paragraphs(notes: NotesServer) -> None:
-    stage = await alone(notes, asking(LIST), ("All", " done.", *ANSWER[1:]))
-    assert stage.answered.text == "Let me see.\n\nAll done."
-
-
-async def test_each_request_is_a_turn_with_its_own_usage(notes: NotesServer) -> None:
-    async with staged(notes, asking(LIST), ANSWER) as stage:
-        await ended(stage)
-        async with stage.stores.database.engine.connect() as connection:
-            rows = (await connection.execute(CHARGED_TURNS)).all()
-    assert [(row.end_reason, row.input_tokens, row.output_tokens) for row in rows] == [
-        ("stepped", 20, 2),
-        ("whole", 30, 3),
-    ]
-    prices, now = stage.answering.quota.prices, stage.clock.now()
-    costs = [prices.cost_usd(MODEL, usage, now) for usage in (Usage(20, 2), Usage(30, 3))]
-    [life] = stage.lives
-    assert life.usage == Usage(50, 5)
-    assert life.cost_usd == pytest.approx(sum(filter(None, costs)))
 
 
 async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: NotesServer) -> None:
@@ -266,47 +246,6 @@ async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: N
     assert stage.replies.opened[0].is_abandoned
 
 
-@pytest.mark.parametrize("second", Decision)
-@pytest.mark.parametrize(
-    ("first", "calls", "read"),
-    [
-        (Decision.APPROVED, [(WRITE, {"text": "Milk"})], "notes__add returned."),
-        (
-            Decision.EDITED,
-            [(WRITE, {"text": "Milk"})],
-            EDITED.format(arguments='{"text": "Milk"}', result="notes__add returned."),
-        ),
-        (Decision.DENIED, [], "The user denied this call. It was not made."),
-    ],
-)
-@pytest.mark.long(after_row=3)
-async def test_only_the_first_decision_about_a_call_has_an_effect(
-    notes: NotesServer, first: Decision, calls: list[Any], read: str, second: Decision
-) -> None:
-    async with staged(notes, asking(MILK), ANSWER) as stage:
-        call = await waiting(stage)
-        assert [await decide(stage, call, decision) for decision in (first, second)] == [True, False]
-        await ended(stage)
-        assert not await decide(stage, call, second)
-    assert notes.calls == calls
-    assert [results_in(prompt) for prompt in prompts_of(stage)] == [[], [read]], "each step is asked for once"
-
-
-@pytest.mark.parametrize(
-    "forged",
-    [{"arguments": {"text": "Bread"}}, {"tool": READ}, {"definition_hash": "other"}, {"index": 1}, {"step_no": 1}],
-    ids=str,
-)
-async def test_approval_of_anything_but_the_shown_call_has_no_effect(
-    notes: NotesServer, forged: dict[str, Any]
-) -> None:
-    async with staged(notes, asking(MILK), ANSWER) as stage:
-        call = await waiting(stage)
-        assert not await decide(stage, replace(call, **forged), Decision.APPROVED)
-        assert (await stage.row()).status == "awaiting_approval"
-    assert notes.calls == []
-
-
 async def test_reply_of_the_asker_denies_the_call_and_is_answered_below(notes: NotesServer) -> None:
     async with staged(notes, asking(MILK)) as stage:
         await waiting(stage)
@@ -359,20 +298,20 @@ async def test_call_is_not_made_if_its_definition_changed_after_it_was_shown(not
     assert "has changed" in results_in(prompts_of(stage)[0])[0]
 
 
-async def test_always_allowed_tool_is_called_unasked_until_its_definition_changes(notes: NotesServer) -> None:
-    always = RecordedCall(0, 0, "", WRITE, {}, "first", CallState.ASKED)
-    for definition_hash, calls in [("first", 1), ("second", 0)]:
-        notes.definition_hash, notes.calls = definition_hash, []
-        other = replace(QUESTION, ts="999995.000000", thread=replace(QUESTION.thread, thread_ts="999995.000000"))
-        async with staged(notes, ANSWER) as stage:
-            await ended(stage)
-            await stage.stores.approvals.allow_always(QUESTION.thread, always, "UADMIN")
-            assert isinstance(stage.model, StepModel)
-            stage.model.steps = (asking(MILK), ANSWER)
-            await stage.stores.question_queue.enqueue("Ev2", other)
-            stage.worker.wake()
-            await stage.until(lambda: len(stage.attempts) == 2 and stage.worker.live == 0, "the attempt has ended")
-        assert len(notes.calls) == calls
+class AllowedAlways(InMemory):
+    """Records in a channel where an admin always allows the tool that writes, as it was first defined."""
+
+    async def always_allowed(self, thread: ThreadKey) -> Mapping[str, str]:
+        return {WRITE: "first"}
+
+
+@pytest.mark.parametrize(("definition_hash", "calls"), [("first", 1), ("second", 0)])
+async def test_always_allowed_tool_is_called_unasked_until_its_definition_changes(
+    notes: NotesServer, definition_hash: str, calls: int
+) -> None:
+    notes.definition_hash = definition_hash
+    await alone(notes, asking(MILK), ANSWER, records=AllowedAlways())
+    assert len(notes.calls) == calls
 
 
 @pytest.mark.parametrize(
@@ -386,18 +325,6 @@ async def test_allowed_write_runs_unasked_only_before_anything_untrusted_was_rea
     notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
     await alone(notes, *steps, ANSWER)
     assert notes.calls == calls
-
-
-async def test_another_version_of_an_answer_writes_nothing_unasked_again(notes: NotesServer) -> None:
-    notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
-    async with staged(notes, asking(MILK), ANSWER) as stage:
-        await ended(stage)
-        assert isinstance(stage.model, StepModel)
-        stage.model.steps = (asking(replace(MILK, arguments={"text": "Bread"})), ANSWER)
-        assert await stage.stores.question_queue.regenerate((await stage.row()).id)
-        stage.worker.wake()
-        await ended(stage, "awaiting_approval")
-    assert notes.calls == [(WRITE, {"text": "Milk"})]
 
 
 @pytest.mark.parametrize(
