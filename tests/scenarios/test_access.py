@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.core.access import MAX_BOT_QUESTIONS_IN_A_ROW, Denial, UserKind
+from bot.core.access import Denial, UserKind
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, growing, running, says, shown
@@ -57,28 +57,6 @@ async def test_guests_and_external_people_get_a_private_denial_where_they_ask_an
     assert all(len(delivery.sent_at_s) <= 1 for delivery in others.sandbox.deliveries)
 
 
-async def test_person_whose_kind_is_unknown_is_denied(others: Stage, settings: Settings) -> None:
-    async with running(settings):
-        others.sandbox.faults.start("refuse", method="users.info", error="missing_scope", times=3)
-        asked = await others.mention()
-        await others.sandbox.wait_for(lambda: ephemerals(others))
-        assert ephemerals(others) == [("U0ADA", Denial.UNKNOWN)]
-        assert others.bots("general", asked) == []
-        others.sandbox.faults.stop("refuse")
-        assert await others.answers("general", await others.mention()) == ["The whole answer."]
-
-
-async def test_other_bots_are_ignored_unless_allowed(others: Stage, settings: Settings) -> None:
-    async with running(settings):
-        asked = await others.sandbox.say_as_bot("hal", "general", "@typist why?")
-        await check_unanswered(others, [asked])
-    assert ephemerals(others) == []
-    async with running(replace(settings, allow_also=frozenset([UserKind.BOT]))):
-        for old in (False, True):
-            asked = await others.sandbox.say_as_bot("hal", "general", "@typist why?", old=old)
-            assert await others.answers("general", asked) == ["The whole answer."]
-
-
 async def test_question_that_another_bot_streams_is_answered_once_when_it_is_complete(
     others: Stage, settings: Settings
 ) -> None:
@@ -94,22 +72,6 @@ async def test_question_that_another_bot_streams_is_answered_once_when_it_is_com
             sandbox.sockets.redeliver(delivery)
         await delivered(sandbox)
     assert len(others.vendor.requests) == 1
-
-
-async def test_two_bots_that_answer_each_other_stop_after_some_rounds(others: Stage, settings: Settings) -> None:
-    async with running(replace(settings, allow_also=frozenset([UserKind.BOT]))):
-        root = await others.mention("talk to hal")
-        await others.answers("general", root)
-        for number in range(MAX_BOT_QUESTIONS_IN_A_ROW):
-            await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
-            await others.answers("general", root, count=number + 2)
-        await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
-        await delivered(others.sandbox)
-        await others.sandbox.say("ada", "general", "@typist go on", root)
-        await others.answers("general", root, count=MAX_BOT_QUESTIONS_IN_A_ROW + 2)
-        await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
-        await others.answers("general", root, count=MAX_BOT_QUESTIONS_IN_A_ROW + 3)
-    assert len(others.vendor.requests) == MAX_BOT_QUESTIONS_IN_A_ROW + 3
 
 
 async def test_question_beyond_the_persons_limit_is_queued_behind_a_placeholder(

@@ -16,7 +16,6 @@ from cryptography.fernet import Fernet
 
 from bot.accounts.sign_ins import SignInLinks, SignIns
 from bot.core import texts
-from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.calls import READ_CHANNEL, SCHEDULE, SCOPE_FIRST, SIGN_IN, SIGN_IN_FIRST
 from bot.core.schedules import PauseReason
@@ -284,14 +283,6 @@ async def test_many_presses_of_sign_in_at_once_open_one_modal(
     assert len(begun) == 1
 
 
-async def test_not_now_ends_in_a_sentence_and_the_model_goes_on_without_the_tool(stage: Stage) -> None:
-    stage.vendor.script(by_results(calls("", (SIGN_IN, {"server": "jira"})), says("Then without it.")))
-    message = await asked_to_sign_in(stage)
-    await stage.sandbox.client("ada").press(message.channel, message.ts, ReplyAction.DENY)
-    answer = await ended(stage, message)
-    assert shown(answer).startswith("Then without it.")
-
-
 async def test_forged_press_that_approves_without_a_sign_in_is_refused(stage: Stage) -> None:
     message = await asked_to_sign_in(stage)
     stage.vendor.script(by_results(calls("", (SIGN_IN, {"server": "jira"})), says("Then without it.")))
@@ -305,16 +296,6 @@ async def test_forged_press_that_approves_without_a_sign_in_is_refused(stage: St
     assert shown(answer).startswith("Then without it.")
     assert texts.accounts.signed_in("jira") not in shown(answer)
     assert "jira__whoami" not in tools_in(stage.vendor.requests[-1])
-
-
-async def test_guest_is_offered_no_sign_in(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, jira: SignInServer
-) -> None:
-    sandbox.people.arrive("gia", guest=True)
-    async with running(replace(with_jira(settings, jira), allow_also=frozenset([UserKind.GUEST]))):
-        await sandbox.say("gia", sandbox.dm("gia"), "what is open?")
-        await Stage(sandbox, vendor).answers(sandbox.dm("gia"), None)
-        assert not [request for request in vendor.requests if SIGN_IN in json.dumps(request.body)]
 
 
 @pytest.mark.bot(admins=frozenset(["U0GRACE"]))
@@ -414,19 +395,6 @@ async def test_schedule_runs_with_its_creators_account_until_the_sign_in_ends(
     await ours.close()
 
 
-async def test_code_state_verifier_and_token_of_a_pasted_address_are_nowhere_in_clear(
-    stage: Stage, jira: SignInServer, another_process: Stores, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    ada = stage.sandbox.client("ada")
-    message = await asked_to_sign_in(stage)
-    address = await jira.visit(await link_in(stage, ada, message))
-    secrets = address.rpartition("state=")[2], await verifier_in(another_process)
-    await ada.submit({"address": address})
-    await ended(stage, message)
-    await nothing_tells(caplog, stage.vendor, another_process, *secrets)
-
-
 async def test_member_signs_out_where_they_see_their_accounts(stage: Stage, jira: SignInServer) -> None:
     ada = stage.sandbox.client("ada")
     message = await asked_to_sign_in(stage)
@@ -450,19 +418,6 @@ async def test_member_signs_out_where_they_see_their_accounts(stage: Stage, jira
     assert await ada.submit({"kept": []}) == {}
     await stage.sandbox.wait_for(lambda: not jira.people.access and not jira.people.refresh)
     await asked_to_sign_in(stage)
-
-
-async def test_person_is_told_once_that_their_sign_in_has_ended_and_is_asked_to_sign_in(
-    stage: Stage, jira: SignInServer, another_process: Stores
-) -> None:
-    await has_signed_in(another_process, jira)
-    jira.people.access.clear()
-    jira.people.refresh.clear()
-    message = await asked_to_sign_in(stage)
-    ended_there = texts.accounts.sign_in_ended("jira")
-    await stage.sandbox.wait_for(lambda: [one for one in stage.bots(message.channel) if ended_there in one.text])
-    await asked_to_sign_in(stage)
-    assert len([one for one in stage.bots(message.channel) if ended_there in one.text]) == 1
 
 
 @pytest.mark.bot(admins=frozenset(["U0GRACE"]))

@@ -7,11 +7,9 @@ from bot.core.actions import ReplyAction
 from bot.core.prompt import CANVAS_RULE
 from bot.settings import Settings
 from slack_sandbox.files import File
-from slack_sandbox.server import Sandbox
-from slack_sandbox.web_api.http import SCOPES
 from slack_sandbox.workspace import Message
-from tests.scenarios.answers import answered, on_record, press
-from tests.scenarios.conftest import Stage, running, says, settings_of
+from tests.scenarios.answers import answered, press
+from tests.scenarios.conftest import Stage, says
 from tests.scenarios.surfaces import ephemerals
 from tests.streams.server import VendorServer
 
@@ -78,37 +76,6 @@ async def test_asker_and_admins_save_an_answer_once(stage: Stage, settings: Sett
     assert len(canvases(stage)) == len(stage.calls("canvases.create")) == 1
 
 
-async def test_readers_of_a_direct_message_are_named_one_by_one(stage: Stage, settings: Settings) -> None:
-    place = stage.sandbox.dm("ada")
-    await stage.sandbox.say("ada", place, "plan?")
-    await stage.answers(place, None)
-    await on_record(settings)
-    await stage.sandbox.client("ada").press(place, stage.bots(place)[0].ts, ReplyAction.CANVAS.value)
-    canvas, _ = await linked(stage, None, place)
-    assert canvas.readers == {"U0ADA": "read"}
-
-
-async def test_canvas_whose_response_was_lost_is_seen_by_nobody(stage: Stage, settings: Settings) -> None:
-    asked, message = await answered(stage, settings)
-    stage.sandbox.faults.start("lose_response", method="canvases.create", times=1)
-    await press(stage, message, ReplyAction.CANVAS)
-    canvas, link = await linked(stage, asked)
-    (lost,) = [other for other in canvases(stage) if other is not canvas]
-    assert (lost.readers, lost.shares, lost.id in link.text) == ({}, [], False)
-
-
-@pytest.mark.parametrize("method", ["chat.postMessage", "canvases.access.set", "files.info"])
-@pytest.mark.long(after_row=1)
-async def test_what_an_earlier_try_did_is_not_done_again(stage: Stage, settings: Settings, method: str) -> None:
-    asked, message = await answered(stage, settings)
-    before = len(stage.calls(method))
-    stage.sandbox.faults.start("lose_response", method=method, times=1)
-    await press(stage, message, ReplyAction.CANVAS)
-    await stage.sandbox.wait_for(lambda: len(stage.calls(method)) > before + (method != "chat.postMessage"), LATER_S)
-    canvas, _ = await linked(stage, asked)
-    assert (canvases(stage), canvas.readers) == ([canvas], {"C0GENERAL": "read"})
-
-
 REFUSALS = {
     "missing_scope": texts.canvases.FORBIDDEN,
     "canvas_disabled_user_team": texts.canvases.OFF,
@@ -149,13 +116,3 @@ async def test_answer_that_was_asked_for_as_a_canvas_becomes_one_at_its_end(stag
         {"C0GENERAL": "read"},
     )
     assert CANVAS_RULE in stage.vendor.requests[-1].body["messages"][-1]["content"]
-
-
-async def test_asker_of_a_canvas_is_told_that_the_scope_is_missing(vendor: VendorServer) -> None:
-    async with Sandbox(scopes=SCOPES - {"canvases:write"}) as sandbox, running(settings_of(sandbox, vendor)):
-        stage = Stage(sandbox, vendor)
-        asked = await stage.mention("write the plan as a canvas")
-        await stage.answers("general", asked)
-        await sandbox.wait_for(lambda: ("U0ADA", texts.canvases.FORBIDDEN) in ephemerals(stage))
-        assert not any(call.method.startswith("canvases.") for call in sandbox.calls)
-        assert CANVAS_RULE not in str(vendor.requests[-1].body["messages"])

@@ -56,22 +56,6 @@ async def test_admin_sees_usage_by_model_and_the_workspaces_settings(stage: Stag
     assert "*System prompt*: Be &lt;kind&gt;." in text
 
 
-async def test_admin_sees_which_channels_have_settings_of_their_own(stage: Stage) -> None:
-    assert texts.home.NO_CHANNEL_SETTINGS in await home(stage, "grace")
-    ada = stage.sandbox.client("ada")
-    for channel, fields in (
-        ("general", {"new_posts": ["new_posts"], "reaction": "question"}),
-        (stage.sandbox.dm("ada"), {}),
-    ):
-        await ada.command(channel, "/typist mentions")
-        assert await ada.submit({"system_prompt": "Rhyme.", **fields}) == {}
-    line = (
-        "<#C0GENERAL>: I follow instructions of this channel's own. I answer every new post. React with :question: to"
-    )
-    assert stage.sandbox.dm("ada") not in await home_with(stage, "grace", line)
-    assert "Channels with their own settings" not in await home(stage, "alan")
-
-
 async def test_app_home_is_published_only_when_opened(stage: Stage) -> None:
     await home(stage, "alan")
     stage.sandbox.client("alan").open_tab("messages")

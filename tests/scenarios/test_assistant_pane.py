@@ -135,19 +135,6 @@ async def test_title_that_a_person_chose_stays(stage: Stage) -> None:
     assert (session.title, stage.calls("agents.sessions.rename", "assistant.threads.setTitle")) == ("Numbers", [])
 
 
-@pytest.mark.parametrize("error", ["method_deprecated", "unknown_method", "flux_capacitor_drained"])
-@pytest.mark.long(after_row=2)
-async def test_pane_works_without_statuses_and_titles_of_threads(stage: Stage, error: str) -> None:
-    stage.sandbox.faults.start("no_statuses", error=error)
-    dm, thread_ts, answer = await growing_answer(stage)
-    if stage.sandbox.config.pane == "agent":
-        assert await stage.sandbox.wait_for(lambda: stage.sandbox.panes.sessions(dm)[thread_ts].title) == "why?"
-        stage.sandbox.client("ada").stop(dm, thread_ts)
-    else:
-        await stage.sandbox.client("ada").press(dm, answer.ts, ReplyAction.STOP.value)
-    await stage.answers(dm, thread_ts, count=1 + has_own_root(stage))
-
-
 async def test_model_is_told_with_each_question_which_channel_is_open(stage: Stage) -> None:
     ada = stage.sandbox.client("ada")
     ada.look_at("general")
@@ -177,18 +164,6 @@ async def test_agent_session_is_processing_while_it_is_answered(stage: Stage) ->
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     await stage.sandbox.wait_for(lambda: stage.is_processing(dm, thread_ts))
     await stage.sandbox.wait_for(lambda: not stage.is_processing(dm, thread_ts))
-
-
-@OF_AGENT
-async def test_slacks_own_stop_ends_an_answer_before_its_first_words(stage: Stage) -> None:
-    stage.vendor.script(says("The whole answer.", pause_s=5))
-    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
-    await stage.sandbox.wait_for(lambda: stage.is_processing(dm, thread_ts))
-    stage.sandbox.client("ada").stop(dm, thread_ts)
-    (text,) = await stage.answers(dm, thread_ts, timeout_s=3)
-    assert text.startswith("Stopped.")
-    await stage.sandbox.wait_for(lambda: not stage.is_processing(dm, thread_ts))
-    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) is None)
 
 
 async def test_answer_is_shown_although_slack_refuses_every_status(

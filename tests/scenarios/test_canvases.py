@@ -55,27 +55,3 @@ async def test_linked_canvas_of_another_channel_is_not_read_nor_named(stage: Sta
     assert answer == f"{ANSWER}\nNot read: {texts.canvases.UNNAMED} ({reason})."
     assert not any(word in str(request.body) for request in stage.vendor.requests for word in ("Plan", "balloon"))
     assert stage.calls("canvases.getContent") == []
-
-
-@pytest.mark.parametrize(
-    ("owner", "answer"),
-    [("ada", ANSWER), ("grace", f"{ANSWER}\nNot read: a canvas ({texts.canvases.NOT_SHARED}).")],
-)
-async def test_persons_own_canvas_is_read_in_their_direct_message(stage: Stage, owner: str, answer: str) -> None:
-    canvas_id = await shared_id(stage.sandbox, "random", owner)
-    assert await answer_to(stage, f"when? {canvas_link(canvas_id)}", stage.sandbox.dm("ada")) == answer
-
-
-async def test_canvas_of_another_organization_is_read_in_the_channel_that_it_is_shared_in(stage: Stage) -> None:
-    root = await stage.sandbox.share("emmy", "partners", "Here it is.", [PLAN])
-    await stage.sandbox.say("ada", "partners", "@typist when?", root)
-    assert await stage.answers("partners", root) == [ANSWER]
-    assert READ in asked(stage)
-
-
-REFUSALS = {
-    "canvas_not_found": texts.canvases.NOT_FOUND,
-    "canvas_deleted": texts.files.FILE_DELETED,
-    "internal_error": texts.files.FILE_FAILED,
-    "ratelimited": texts.files.FILE_FAILED,
-}

@@ -1,6 +1,5 @@
 """Choices below an answer: a model that is unsure offers them, and who presses one has asked, once, as themselves."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -18,7 +17,7 @@ from tests.marked import unmarked
 from tests.scenarios.answers import press, reply, rows
 from tests.scenarios.conftest import Stage, buttons, footer, grows, running, says, shown
 from tests.scenarios.tools import calls
-from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
+from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
 
@@ -118,17 +117,6 @@ async def test_choice_in_a_direct_message_is_answered_there_also_if_its_post_see
     assert (chosen, answer) == (f"<@U0ADA> {texts.shortcut.chose('').strip()}\nStaging", "The whole answer.")
 
 
-async def test_choice_waits_across_a_restart(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
-    stage = Stage(sandbox, vendor)
-    vendor.script(unsure)
-    async with running(settings):
-        asked, message = await offered(stage)
-    async with running(settings):
-        assert await choose(stage, message, 0) is None
-        assert (await stage.answers("general", asked, count=3))[-1] == "The whole answer."
-        await closed(stage, asked)
-
-
 async def test_choices_below_a_native_stream(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
     stage = Stage(sandbox, vendor)
     growing = grows("".join(f"word{number} " for number in range(60)))
@@ -141,25 +129,6 @@ async def test_choices_below_a_native_stream(sandbox: Sandbox, vendor: VendorSer
         assert await choose(stage, message, 0) is None
         assert (await stage.answers("general", asked, count=3))[-1] == "The whole answer."
         await closed(stage, asked)
-
-
-async def test_first_press_counts(stage: Stage) -> None:
-    asked, message = await offered(stage)
-    await asyncio.gather(*(choose(stage, message, number, user) for number, user in PRESSES))
-    told = stage.sandbox.workspace.ephemerals
-    assert sorted(notice.text for notice in told) in (
-        [texts.actions.ALREADY_CHOSEN] * 2,
-        [texts.actions.ALREADY_CHOSEN, texts.actions.BUTTON_OUTDATED],
-    )
-    await stage.answers("general", asked, count=3)
-    await closed(stage, asked)
-    stale = f"{ReplyAction.CHOOSE}-0"
-    assert await press(stage, message, stale, value=choices.value_of(0, 0)) == texts.actions.BUTTON_OUTDATED
-    assert len(stage.bots("general", asked)) == 3
-    assert len(stage.vendor.requests) == 2
-
-
-PRESSES = [(0, "ada"), (0, "ada"), (1, "grace")]
 
 
 @pytest.mark.parametrize("is_edited", [True, False], ids=["edited", "regenerated"])
@@ -176,14 +145,6 @@ async def test_edited_question_and_regenerated_answer_take_the_choices_away(stag
         await press(stage, message, f"{ReplyAction.CHOOSE}-0", value=choices.value_of(0, 0))
         == texts.actions.BUTTON_OUTDATED
     )
-
-
-async def test_choice_of_a_deleted_question_is_not_asked(stage: Stage) -> None:
-    asked, message = await offered(stage)
-    await stage.sandbox.say("alan", "general", "Wait for me.", asked)
-    await stage.sandbox.delete("general", asked)
-    await stage.delivered()
-    assert await choose(stage, message, 0, "grace") == texts.actions.QUESTION_EXPIRED
 
 
 async def test_answer_whose_choice_was_pressed_stays_when_its_question_is_deleted(
@@ -204,16 +165,3 @@ async def test_answer_whose_choice_was_pressed_stays_when_its_question_is_delete
     first, _, answer = map(shown, stage.bots("general", asked))
     assert first.startswith("I can deploy that.\n\nWhich environment?\n\n1. Staging ✓")
     assert answer == "The whole answer."
-
-
-async def test_model_without_tools_is_asked_without_choices_and_the_footer_says_nothing(stage: Stage) -> None:
-    stage.vendor.script(refusal(400, {"error": {"message": "tools: extra fields not permitted"}}), WHOLE)
-    for _ in range(2):
-        asked = await stage.mention("Deploy it.")
-        [answer] = await stage.answers("general", asked)
-        assert (answer, footer(stage.bots("general", asked)[0])) == ("The whole answer.", "test")
-    assert ["tools" in request.body for request in stage.vendor.requests] == [True, False, False]
-
-
-async def presses(stage: Stage, asked: str) -> None:
-    await choose(stage, await offering(stage, asked), 0)

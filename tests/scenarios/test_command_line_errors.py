@@ -540,17 +540,6 @@ async def test_what_stdout_does_not_take_is_never_the_databases_fault(
 
 
 @pytest.mark.long
-async def test_full_disk_behind_stdout_is_told(folder: Path) -> None:
-    full = os.open("/dev/full", os.O_WRONLY)
-    async with bot_process(folder, "usage", stdout=full) as process:
-        os.close(full)
-        _, err = await output(process)
-    assert process.returncode == 1
-    assert len(err.splitlines()) == 1
-    assert "No space left on device" in err
-
-
-@pytest.mark.long
 async def test_closed_stdout_is_no_error(folder: Path) -> None:
     start = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'bot', 'usage'])"
     async with bot_process(folder, program=["-c", start]) as process:

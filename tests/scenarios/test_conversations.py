@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot import settings as all_settings
-from bot.core import texts
 from slack_sandbox.server import Sandbox
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage, connected, running, says, shown
@@ -162,19 +161,6 @@ async def test_placeholder_is_posted_at_once_and_the_answer_grows_in_it(stage: S
     assert answer == ("word " * 120).rstrip()
 
 
-@pytest.mark.long
-async def test_text_alone_is_short_while_an_answer_grows_and_has_all_of_it_at_its_end(stage: Stage) -> None:
-    lines = [f"{number}. Line *{number}* of [the docs](https://docs.example/{number})" for number in range(1, 41)]
-    stage.vendor.script(says("\n".join(lines), pause_s=0.02))
-    asked = await stage.mention()
-    await stage.answers("general", asked)
-    (message,) = stage.bots("general", asked)
-    *growing, last = [revision.text for revision in stage.sandbox.revisions("general", message.ts)]
-    assert max(map(len, growing)) <= 200
-    said = [f"{number}. Line {number} of the docs (https://docs.example/{number})" for number in range(1, 41)]
-    assert last.splitlines()[:40] == said
-
-
 async def test_long_answer_continues_in_another_message_without_lost_or_doubled_text(stage: Stage) -> None:
     text = "".join(f"{number}: line of the answer\n" for number in range(1_200))
     stage.vendor.script(says(text))
@@ -230,16 +216,3 @@ async def test_twenty_simultaneous_questions_are_answered_within_slacks_budgets(
 
 def test_sandbox_listens_on_this_machine_only(sandbox: Sandbox) -> None:
     assert sandbox.url.startswith("http://127.0.0.1:")
-
-
-async def test_reply_says_that_the_model_thinks_without_showing_its_thoughts(with_short_stall_timeout: Stage) -> None:
-    stage = with_short_stall_timeout
-    thoughts = [b'data: {"choices":[{"index":0,"delta":{"reasoning_content":"secret "}}]}\n\n'] * 15
-    tagged = speech.chat(["<think>", "secret", "</think>", "The answer."])
-    stage.vendor.script(VendorResponse([*thoughts, *tagged], pause_s=0.1))
-    asked = await stage.mention()
-    assert await stage.answers("general", asked) == ["The answer."]
-    (reply,) = stage.bots("general", asked)
-    seen = [str((revision.text, revision.blocks)) for revision in stage.sandbox.revisions("general", reply.ts)]
-    assert texts.answers.THINKING in seen[0]
-    assert not any("secret" in text for text in seen)

@@ -303,22 +303,3 @@ async def test_complete_answer_gets_no_additional_text_after_a_crash(fleet: Flee
     await fleet.killed(process)
     await fleet.start()
     await check_whole(fleet, asked, reply)
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_answer_killed_during_a_database_outage_does_not_shrink(fleet: Fleet, tmp_path: Path) -> None:
-    gone = asyncio.Event()
-    resumed = resuming(fleet, MARKDOWN)
-    first = grows(
-        MARKDOWN, QUICK_S, {MARKDOWN.index("word080"): gone.wait, MARKDOWN.index("word140"): asyncio.Event().wait}
-    )
-    fleet.stage.vendor.script(first, resumed)
-    process = await fleet.start()
-    asked = await fleet.stage.mention()
-    reply = await shows(fleet, asked, 62)
-    with database_away(tmp_path):
-        gone.set()
-        await wait_for_line(process.stderr, "answers pause")
-        await fleet.killed(process)
-    await fleet.start()
-    await check_whole(fleet, asked, reply)

@@ -7,13 +7,12 @@ from bot.pacing.carriers import CarrierName
 from slack_sandbox.files import File, UploadedFile, canvas_link
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import EACH_CARRIER, Stage, buttons, says, shown
-from tests.scenarios.outages import CODE, CODE_LINES
+from tests.scenarios.outages import CODE
 from tests.scenarios.tools import ended
 
 pytestmark = pytest.mark.skips_waits
 
 PLAN = UploadedFile("Plan.canvas", b"# Plan\n\nWe ship on Friday.")
-BLOCKED = "slack_connect_canvas_sharing_blocked"
 
 
 def our_canvas(stage: Stage) -> File:
@@ -38,28 +37,12 @@ async def test_post_with_the_address_of_our_own_file_shares_it_with_nobody(stage
     assert file.shares == []
 
 
-async def asked_about_a_shared_file(stage: Stage) -> tuple[str, File]:
-    """Asks below a canvas that a person has shared; returns the thread and the canvas, which the answer links."""
+async def test_file_that_is_shared_in_the_conversation_stays_a_link(stage: Stage) -> None:
     root = await stage.sandbox.share("grace", "general", "Here it is.", [PLAN])
     file = stage.sandbox.files.get(stage.sandbox.workspace.message("C0GENERAL", root).files[0]["id"])
     stage.vendor.script(says(answer_with(file)))
     await stage.sandbox.say("ada", "general", "@typist when?", root)
-    return root, file
-
-
-async def test_file_that_is_shared_in_the_conversation_stays_a_link(stage: Stage) -> None:
-    root, file = await asked_about_a_shared_file(stage)
     assert await stage.answers("general", root) == [answer_with(file)]
-
-
-async def test_link_that_slack_connect_blocks_is_broken_and_the_answer_goes_on(stage: Stage) -> None:
-    stage.sandbox.faults.start("refuse", method="chat.update", error=BLOCKED, containing=canvas_link(""))
-    root, file = await asked_about_a_shared_file(stage)
-    address = canvas_link(file.id).removeprefix("https://")
-    assert await stage.answers("general", root) == [f"The plan: `{address}` or here (`{address}`)."]
-    (message,) = stage.bots("general", root)
-    assert ReplyAction.REGENERATE in buttons(message), "the full form stays"
-    assert [call.error for call in stage.calls("chat.update") if call.error] == [BLOCKED]
 
 
 @pytest.mark.parametrize("error", ["file_deleting_disabled", "delete_not_allowed"])
@@ -74,28 +57,6 @@ async def test_answer_is_deleted_although_its_file_may_not_be(stage: Stage, erro
     await press(stage, message, ReplyAction.DELETE)
     await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
     assert [call.error for call in stage.calls("files.delete")] == [error]
-
-
-@pytest.mark.parametrize("method", ["files.getUploadURLExternal", "files.completeUploadExternal"])
-async def test_file_that_is_too_large_for_the_workspace_is_tried_once(stage: Stage, method: str) -> None:
-    stage.vendor.script(says(CODE))
-    stage.sandbox.faults.start("refuse", method=method, error="file_upload_size_restricted")
-    asked = await stage.mention("code?")
-    await ended(stage, asked)
-    text = "".join(map(shown, stage.bots("general", asked)))
-    assert text.count("print(") == CODE_LINES
-    assert len(stage.calls(method)) == 1
-
-
-async def test_channel_of_limited_access_is_not_tried_again(stage: Stage) -> None:
-    stage.sandbox.faults.start("refuse", method="chat.postMessage", error="channel_is_limited_access")
-    await stage.mention()
-    await stage.sandbox.wait_for(lambda: stage.calls("chat.postMessage"))
-    stage.sandbox.faults.stop("refuse")
-    asked = await stage.mention("and now?")
-    assert await stage.answers("general", asked) == ["The whole answer."]
-    posts = [call for call in stage.calls("chat.postMessage") if call.arguments["channel"] == "C0GENERAL"]
-    assert [call.error for call in posts] == ["channel_is_limited_access", None]
 
 
 async def test_posts_that_one_person_sees_unfurl_nothing(stage: Stage) -> None:

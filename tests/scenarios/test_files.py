@@ -143,15 +143,6 @@ async def test_file_of_an_earlier_message_is_used(stage: Stage) -> None:
     assert len(images_of(stage.prompts()[1][0]["content"])) == 1
 
 
-async def test_file_of_a_forwarded_message_is_used(stage: Stage) -> None:
-    shared_ts = await stage.sandbox.share("grace", "random", "Here it is.", [UploadedFile("plan.png", picture("PNG"))])
-    asked_ts = await stage.sandbox.forward("ada", "random", shared_ts, "general", "@typist what is it?")
-    assert await stage.answers("general", asked_ts) == [ANSWER]
-    assert len(images_of(content(stage))) == 1
-    text = "what is it?\n\nForwarded from Grace: Here it is.\n\n(Attached: plan.png)"
-    assert unmarked(content(stage)[-1]["text"]) == text
-
-
 async def test_unreadable_file_is_named_only_once(stage: Stage) -> None:
     answer = await asked(stage, UploadedFile("song.mp3", b"ID3", "audio/mpeg"))
     assert answer == f"{ANSWER}\nNot read: song.mp3 ({texts.files.AUDIO_NOT_TRANSCRIBED})."
@@ -196,20 +187,6 @@ async def test_model_without_pdf_input_gets_the_text_of_a_pdf(stage: Stage) -> N
     answer = await asked(stage, UploadedFile(name, corpus()[name]))
     assert answer == f"{ANSWER}\nI read only the text of {name}, not its images or layout."
     assert [piece for piece in pieces(name) if piece not in content(stage)] == []
-
-
-async def test_model_that_takes_pdfs_gets_them_beside_images_and_texts(
-    settings: Settings, sandbox: Sandbox, vendor: VendorServer
-) -> None:
-    vendor.script(VendorResponse(speech.responses([ANSWER])))
-    ours = settings.with_vendor("openai", VendorSettings(base_url=f"{vendor.url}/v1", api="responses"))
-    async with running(ours):
-        image, pdf = UploadedFile("plan.png", picture("PNG")), UploadedFile("terms.pdf", PDF)
-        notes = UploadedFile("notes.md", b"All is well.")
-        assert await asked(Stage(sandbox, vendor), image, pdf, notes) == ANSWER
-    parts = vendor.requests[0].body["input"][-1]["content"]
-    assert [part["type"] for part in parts] == ["input_image", "input_file", "input_text"]
-    assert base64.b64encode(PDF).decode() in str(parts[1])
 
 
 def handbook(pages: int) -> bytes:
@@ -324,14 +301,6 @@ async def test_files_are_requested_from_slack_only(stage: Stage) -> None:
     names = ", ".join(f"{n}.txt ({texts.files.FILE_FAILED})" for n in range(5))
     assert answer == f"{ANSWER}\nNot read: {names}."
     assert tokens == []
-
-
-async def test_file_of_another_organisation_is_looked_up_by_its_id(stage: Stage) -> None:
-    file = stage.sandbox.files.add("U0ADA", UploadedFile("notes.md", b"All is well."))
-    stage.sandbox.people.share("ada", "general", "Here it is.", [file])
-    asked_ts = shared(stage, {"id": file.id, "mode": "file_access", "file_access": "check_file_info"})
-    assert await stage.answers("general", asked_ts) == [ANSWER]
-    assert unmarked(content(stage)) == "what is it?\n\n(Attached: notes.md)\n```md\nAll is well.\n```"
 
 
 async def test_mail_that_is_looked_up_by_its_id_has_its_sender_subject_and_date(stage: Stage) -> None:

@@ -10,14 +10,14 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.calls import REMEMBER
 from bot.settings import Settings
-from bot.slack.views.memory import KEEP_HIDDEN, OPEN_MEMORY
+from bot.slack.views.memory import OPEN_MEMORY
 from bot.store import Stores
 from slack_sandbox.client import Client
 from slack_sandbox.workspace import TEAM_ID, Message
 from tests.clocks import until_read
 from tests.scenarios.answers import on_record, press
-from tests.scenarios.conftest import Stage, buttons, grows, says, shown
-from tests.scenarios.surfaces import ephemerals, queued_placeholders
+from tests.scenarios.conftest import Stage, buttons, says, shown
+from tests.scenarios.surfaces import ephemerals
 from tests.scenarios.tools import asking, by_results, calls, value_of
 
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
@@ -117,21 +117,6 @@ async def test_what_a_message_said_goes_with_the_message(stage: Stage, another_p
     await has_on_record(another_process, "Milk")
 
 
-async def test_command_behind_other_messages_is_carried_out(stage: Stage, another_process: Stores) -> None:
-    are_queued = asyncio.Event()
-    stage.vendor.script(grows("First. " * 40, gates={250: are_queued.wait}))
-    asked = await stage.mention("first?")
-    await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
-    for words in ("second?", f"remember: {DEPLOY}", "third?"):
-        await stage.sandbox.say("ada", "general", f"@typist {words}", asked)
-    await queued_placeholders(stage, 3, "general", asked)
-    stage.vendor.script(says("The whole answer."))
-    are_queued.set()
-    _, *answers = await stage.answers("general", asked, count=4)
-    assert [texts.memory.remembered("#general", 1) in answer for answer in answers] == [False, True, False]
-    assert await on_record_here(another_process) == [DEPLOY]
-
-
 async def test_list_says_who_said_what_and_where_and_a_number_forgets(stage: Stage, settings: Settings) -> None:
     assert shown(await told(stage, "What do you remember?")) == texts.memory.NOTHING_REMEMBERED
     first = await told(stage, "remember: @grace owns deploys")
@@ -199,15 +184,6 @@ async def test_model_proposes_and_only_the_asker_decides(stage: Stage, another_p
     undone = await shows(stage, done, f"Done.\n{texts.memory.UNDONE}")
     assert await on_record_here(another_process) == []
     assert not {ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH, ReplyAction.UNDO} & set(buttons(undone))
-
-
-async def test_declined_proposal_is_not_remembered(stage: Stage, another_process: Stores) -> None:
-    stage.vendor.script(PROPOSES)
-    card = await asking(stage, await stage.mention("note that we deploy on Tuesdays"))
-    await press(stage, card, ReplyAction.DENY, value=value_of(card))
-    done = await shows(stage, card, "Done.")
-    assert await on_record_here(another_process) == []
-    assert await press(stage, done, ReplyAction.REGENERATE, value="old") == texts.actions.BUTTON_OUTDATED
 
 
 @pytest.mark.parametrize("was_private", [True, False])
@@ -283,25 +259,3 @@ async def test_settings_lead_to_the_memories_of_their_channel(stage: Stage, anot
     assert texts.memory.NOTHING_REMEMBERED in str(grace.modal.blocks)
     assert grace.modal.previous_id == settings.id
     assert await on_record_here(another_process) == [DEPLOY]
-
-
-async def test_member_keeps_hidden_memories(
-    stage: Stage, another_process: Stores, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.slack.users.KIND_TRUSTED_S", 1.0)
-    for text in ("Tea", "Milk"):
-        await told(stage, f"remember: {text}")
-    stage.sandbox.workspace.channel("general").type = "group"
-    await asyncio.sleep(2)
-    ada = stage.sandbox.client("ada")
-    await ada.command("general", "/typist memory")
-    assert ada.modal
-    assert texts.memory.keep_hidden(2) in str(ada.modal.blocks)
-    assert await ada.submit({KEEP_HIDDEN: [KEEP_HIDDEN], field_of(ada, 1): ""}) == {}
-    await told(stage, "why?")
-    assert [note.partition(": ")[2] for note in notes_read(stage)] == ["Milk"]
-    assert [memory.is_private for memory in await another_process.memories.of((TEAM_ID, "C0GENERAL"))] == [True]
-
-
-def dm(stage: Stage) -> str:
-    return stage.sandbox.dm("grace")

@@ -17,7 +17,6 @@ from slack_sandbox.testing.processes import WITHIN_S
 from slack_sandbox.workspace import Message, Session
 from tests.scenarios import answers
 from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, shown
-from tests.scenarios.surfaces import queued_placeholders
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -54,17 +53,6 @@ async def test_edit_of_a_running_question_restarts_its_answer_in_the_same_reply(
     assert any("The old" in earlier and "Thinking" in later for earlier, later in pairwise(seen)), (
         "the reply must restart with a placeholder"
     )
-
-
-async def test_edited_queued_question_is_answered_in_its_newest_text(stage: Stage) -> None:
-    stage.vendor.script(says("First. " * 40, pause_s=0.06), says("Second."))
-    asked = await stage.mention("first?")
-    await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
-    second = await stage.sandbox.say("ada", "general", "@typist secnod?", asked)
-    await queued_placeholders(stage, 1, "general", asked)
-    await stage.sandbox.edit("general", second, "@typist second?")
-    await stage.answers("general", asked, count=2)
-    assert stage.prompts()[1][-1]["content"] == "second?"
 
 
 async def test_new_metadata_of_a_root_is_no_edit(stage: Stage) -> None:
@@ -138,18 +126,6 @@ async def test_deleting_a_running_question_deletes_its_reply(stage: Stage) -> No
     await stage.sandbox.say("ada", "general", "@typist and now?", root)
     await stage.answers("general", root)
     assert "why?" not in str(stage.prompts()[-1]), "a deleted message is in no later prompt"
-
-
-async def test_deleting_a_queued_question_deletes_its_placeholder(stage: Stage) -> None:
-    stage.vendor.script(says("First. " * 40, pause_s=0.02))
-    asked = await stage.mention("first?")
-    await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
-    second = await stage.sandbox.say("ada", "general", "@typist second?", asked)
-    await queued_placeholders(stage, 1, "general", asked)
-    await stage.sandbox.delete("general", second)
-    await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
-    await stage.answers("general", asked)
-    assert len(stage.vendor.requests) == 1
 
 
 @pytest.mark.parametrize("after", [True, False])

@@ -49,18 +49,6 @@ async def test_empty_question_means_explain_and_follow_ups_know_the_asker(stage:
     ]
 
 
-async def test_message_within_a_thread_is_quoted(stage: Stage) -> None:
-    root = await stage.sandbox.say("alan", "general", "Plans for Friday?")
-    ts = await stage.sandbox.say("grace", "general", "We could\nmeet at <!here> & talk", root)
-    assert await ask(stage, ts, "Is that wise?") == {}
-    question, _ = await stage.answers("general", root, count=2)
-    assert question.endswith("\nWe could meet at @here & talk\nIs that wise?")
-    asked = unmarked(stage.prompts()[0][-1]["content"])
-    assert asked.endswith("Ada: Is that wise?\n\n> We could meet at @here & talk")
-    # A mention makes Slack notify the askers. Nobody else is notified.
-    assert {notification.control for notification in stage.sandbox.workspace.notified} == {"<@U0ADA>"}
-
-
 async def test_question_is_answered_in_a_direct_message_if_the_bot_is_not_in_the_channel(stage: Stage) -> None:
     stage.sandbox.workspace.channels["C0LOBBY"] = Channel("C0LOBBY", "lobby", "channel", ["U0ADA", "U0ALAN"])
     ts = await stage.sandbox.say("alan", "lobby", "first line\nsecond line")
@@ -88,31 +76,6 @@ async def test_long_message_is_quoted_whole_where_it_cannot_be_answered(stage: S
     await stage.sandbox.say("ada", dm, "and in short?")
     await stage.answers(dm, None, count=3)
     assert quote in str(stage.prompts()[1][0]["content"])
-
-
-async def test_failure_to_open_the_modal_is_reported(stage: Stage) -> None:
-    ts = await stage.sandbox.say("alan", "general", "hello")
-    stage.sandbox.faults.start("rate_limit", method="views.open", times=1)
-    await stage.sandbox.client("ada").use_message_shortcut("general", ts, ASK_ABOUT)
-    assert "Please try again in a minute." in last_notice(stage)
-
-
-async def asked_once(stage: Stage, ts: str) -> None:
-    """Checks that one question follows the message, with one answer."""
-    await stage.answers("general", ts, count=2)
-    await stage.answers("random", await stage.mention(channel="random", user="grace"))
-    assert len(stage.bots("general", ts)) == 2
-    assert len(stage.vendor.requests) == 2
-
-
-@pytest.mark.parametrize("looks_that_fail", [0, 2])
-async def test_post_whose_response_is_lost_is_found_and_answered_once(stage: Stage, looks_that_fail: int) -> None:
-    ts = await stage.sandbox.say("alan", "general", "hello")
-    stage.sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
-    if looks_that_fail:
-        stage.sandbox.faults.start("error_500", method="conversations.replies", times=looks_that_fail)
-    assert await ask(stage, ts, "why?") == {}
-    await asked_once(stage, ts)
 
 
 async def test_question_posted_during_shutdown_is_answered_by_the_next_process(

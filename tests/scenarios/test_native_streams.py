@@ -258,17 +258,6 @@ def pages_ended(stage: Stage, asked: str) -> list[Message]:
 
 
 @pytest.mark.skips_waits
-async def test_stream_and_edits_that_are_refused_in_a_row_lose_nothing(streams: Stage) -> None:
-    streams.sandbox.faults.start("refuse", method=(APPEND, "chat.update"), times=3, error="invalid_attachments")
-    asked = await streams.mention()
-    message = await only(streams, asked)
-    assert shown(message) == TEXT.rstrip()
-    assert ReplyAction.REGENERATE in buttons(message)
-    refused = [call.method for call in streams.sandbox.calls if call.error == "invalid_attachments"]
-    assert refused == [APPEND, "chat.update", "chat.update"]
-
-
-@pytest.mark.skips_waits
 @pytest.mark.bot(allow_also=frozenset({UserKind.EXTERNAL}))
 async def test_stream_to_a_person_of_another_organization_names_that_persons_workspace(streams: Stage) -> None:
     asked = await streams.sandbox.say("emmy", "C0PARTNERS", "@typist why?")

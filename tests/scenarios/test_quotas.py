@@ -128,13 +128,6 @@ async def test_admin_sets_a_channels_quota_among_its_settings(stage: Stage, anot
     assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == ["channel/month=9000tokens"]
 
 
-async def test_direct_message_has_no_quotas_of_its_own(stage: Stage) -> None:
-    grace = stage.sandbox.client("grace")
-    await grace.command(stage.sandbox.dm("grace"), "/typist prompt")
-    assert grace.modal
-    assert fields(grace) == {}
-
-
 async def test_someone_who_is_no_admin_anymore_is_told_so_and_changes_nothing(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
 ) -> None:
@@ -155,26 +148,3 @@ async def test_someone_who_is_no_admin_anymore_is_told_so_and_changes_nothing(
         # The Home that she presses in is replaced by one for everybody.
         await sandbox.wait_for(lambda: texts.home.WORKSPACE_HEADING not in text_of(grace))
     assert await another_process.caps.all(TEAM_ID) == []
-
-
-async def test_admin_sees_who_used_what(stage: Stage) -> None:
-    await asked(stage, "alan")
-    await asked(stage, "alan")
-    await stage.sandbox.say("ada", stage.sandbox.dm("ada"), "why?")
-    await stage.answers(stage.sandbox.dm("ada"), None)
-    grace = stage.sandbox.client("grace")
-
-    def opened_again() -> bool:
-        # Usage is recorded a moment after the answer is shown.
-        grace.open_tab("home")
-        return grace.home is not None and f"*This month (UTC)*: {3 * USED_TOKENS:,} tokens" in text_of(grace)
-
-    await stage.sandbox.wait_for(opened_again)
-    text = text_of(grace)
-    assert f"████████ <@U0ALAN>: {2 * USED_TOKENS} tokens" in text
-    assert f"████░░░░ <@U0ADA>: {USED_TOKENS} tokens" in text
-    assert f"<#C0GENERAL>: {2 * USED_TOKENS} tokens" in text
-    assert f"Direct messages: {USED_TOKENS} tokens" in text
-    assert f"gpt-6.1-sol: {3 * USED_TOKENS} tokens" in text
-    assert "*Last month*: 0 tokens" in text
-    assert "Each person's quota of 5,000 tokens per day" in text

@@ -91,15 +91,6 @@ async def test_bare_mention_reads_the_posts_before_it_as_others_words(stage: Sta
     assert "only mentions you" in prompt
 
 
-@pytest.mark.parametrize("text", ["why?", "this plan is fine", "ping @grace"])
-async def test_other_mentions_read_nothing_unasked(stage: Stage, text: str) -> None:
-    await stage.sandbox.say("grace", "general", DECISION)
-    stage.vendor.script(says(ANSWER))
-    await stage.answers("general", await stage.mention(text))
-    assert DECISION not in json.dumps(stage.vendor.requests[0].body["messages"])
-    assert not [call for call in stage.sandbox.calls if call.method == "conversations.history"]
-
-
 async def test_bare_mention_in_a_thread_reads_the_thread_only(stage: Stage) -> None:
     await stage.sandbox.say("grace", "general", DECISION)
     root = await stage.sandbox.say("alan", "general", "Is the build green?")
@@ -126,19 +117,6 @@ async def test_mail_to_the_channels_address_is_read_in_its_thread_and_below_it(s
     head = f"> From: {mail.sender}\n> Subject: {mail.subject}\n> Date: {mail.date}"
     assert re.search(rf"\[\w+ attached\]\nMail:\n{re.escape(head)}\n>\n> {mail.text}\n\[\w+ end\]", prompt)
     assert ("Version 1.2.0 is out" in prompt) is not in_thread
-
-
-async def test_mail_that_a_person_shares_has_its_sender_subject_and_date(stage: Stage) -> None:
-    mail = Mail("Grace <grace@mail.example>", "Invoice 12", "Please pay by Friday.")
-    page = Mail("Alan <alan@mail.example>", "Newsletter", "", page="<html><body><p>All the news.</p></body></html>")
-    stage.vendor.script(says(ANSWER))
-    ts = await stage.sandbox.share("ada", "general", "@typist who wants what?", [mail, page])
-    await stage.answers("general", ts)
-    prompt = json.dumps(stage.vendor.requests[0].body["messages"])
-    for words in (mail.sender, mail.subject, mail.date, mail.text, page.sender, page.subject, page.date):
-        assert f"> {words}" in prompt or f": {words}" in prompt
-    assert prompt.count(mail.text) == 1
-    assert "All the news." in prompt
 
 
 async def test_bare_mention_in_an_agents_direct_message_reads_no_earlier_posts(vendor: VendorServer) -> None:

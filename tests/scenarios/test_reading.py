@@ -2,8 +2,6 @@
 
 import pytest
 
-from bot.core.prompt import MESSAGES_OMITTED
-from slack_sandbox.people import Content
 from tests.marked import unmarked
 from tests.scenarios.conftest import Stage
 
@@ -27,11 +25,6 @@ async def test_lists_quotes_code_and_links_keep_their_structure(stage: Stage) ->
     )
 
 
-async def test_mention_of_the_bot_is_read_as_its_name(stage: Stage) -> None:
-    prompt = await asked(stage, "general", await stage.mention("can @typist read <#C0RANDOM>? @typist"))
-    assert prompt == "can @typist read #random?"
-
-
 async def test_mention_counts_in_a_list_and_not_in_a_forwarded_message(stage: Stage) -> None:
     first = await stage.sandbox.say("ada", "general", "- @typist why?\n- and how?")
     assert await asked(stage, "general", first) == "- @typist why?\n- and how?"
@@ -51,17 +44,6 @@ async def test_forwarded_message_is_read_with_its_authors_name_even_without_a_co
     assert (await asked(stage, "random", again)).startswith("should we?\n\nForwarded from Grace:\n> Ship it?")
 
 
-async def test_apps_message_in_the_thread_is_read_under_its_name(stage: Stage) -> None:
-    root = await stage.sandbox.say_as_bot("ci", "general", "see below")
-    blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "<https://ci.example/7|Build 7> is *red*"}}]
-    attachments = [{"title": "Log", "text": "1 &lt; 2", "fallback": "a log"}]
-    await stage.sandbox.post("ci", "general", Content("Build 7: red", blocks, attachments), root)
-    await stage.sandbox.say("ada", "general", "@typist what broke?", root)
-    assert await asked(stage, "general", root) == (
-        "ci: see below\n\nci: [Build 7](https://ci.example/7) is **red**\n\nLog\n1 < 2\n\nAda: what broke?"
-    )
-
-
 async def test_edited_message_is_read_as_edited_and_deleted_one_is_not_read(stage: Stage) -> None:
     root = await stage.sandbox.say("ada", "general", "The build is red.")
     gone = await stage.sandbox.say("ada", "general", "It is Grace's fault.", root)
@@ -72,17 +54,3 @@ async def test_edited_message_is_read_as_edited_and_deleted_one_is_not_read(stag
     await stage.sandbox.say("ada", "general", "@typist and now?", root)
     assert await asked(stage, "general", root, count=2) == "and now?"
     assert stage.prompts()[-1][0]["content"] == "The build is **green**.\n\nwhy?"
-
-
-@pytest.mark.bot(history_tokens=500)
-async def test_first_and_newest_messages_of_a_long_thread_are_read(stage: Stage) -> None:
-    root = await stage.sandbox.say("ada", "general", "We plan a trip.")
-    for number in range(40):
-        await stage.sandbox.say("ada", "general", f"{number}: {'thought ' * 20}", root)
-    await stage.sandbox.say("ada", "general", "@typist where to?", root)
-    prompt = await asked(stage, "general", root)
-    assert prompt.count("thought") > 20, stage.prompts()
-    first, gap, *newest, last = prompt.split("\n\n")
-    assert (first, gap, last) == ("We plan a trip.", MESSAGES_OMITTED, "where to?")
-    assert [line.split(":")[0] for line in newest] == [str(number) for number in range(40 - len(newest), 40)]
-    assert newest

@@ -35,7 +35,6 @@ AT = datetime.now(UTC) + timedelta(hours=12)
 """A time of day that doesn't come while the tests run, so that no run is due by itself."""
 DAILY = Proposal(WORDS, Rule("UTC", f"0 {AT:%-H} * * *"))
 AT_ITS_TIME = f"day at {AT:%-I}:00 {AT:%p} (UTC)"
-IF_CHANGED = Proposal(WORDS, DAILY.rule, only_if_changed=True)
 
 
 async def created(store: Stores, proposal: Proposal = DAILY, channel_id: str = "C0GENERAL") -> Schedule:
@@ -142,15 +141,6 @@ async def test_missed_run_is_made_up_for_and_says_that_it_is_late(
     assert (await stored(another_process, schedule.id)).next_at == ten_minutes_ago.after(now)
 
 
-async def test_run_in_a_direct_message_is_answered_below_its_post(stage: Stage, another_process: Stores) -> None:
-    stage.vendor.script(says(ANSWER))
-    place = stage.sandbox.workspace.channel(stage.sandbox.dm("ada")).id
-    await run(another_process, await created(another_process, DAILY, place))
-    post = await posted(stage, channel=place)
-    assert await answers(stage, post) == [ANSWER]
-    assert len(posts(stage, place)) == 1
-
-
 async def test_replies_continue_the_thread_of_a_run(stage: Stage, another_process: Stores) -> None:
     stage.vendor.script(says(ANSWER), says("By Alan."))
     await run(another_process, await created(another_process))
@@ -208,24 +198,6 @@ async def test_creator_who_is_gone_pauses_the_schedule_and_is_told_once(
     assert stage.vendor.requests == []
 
 
-async def test_run_without_news_costs_nothing_and_shows_nothing(stage: Stage, another_process: Stores) -> None:
-    schedule = await created(another_process, IF_CHANGED)
-    await run(another_process, schedule)
-    await stage.sandbox.wait_for(lambda: stage.calls("conversations.history"))
-    assert posts(stage) == []
-    said = await stage.sandbox.say("grace", "general", "We launch on Friday")
-    await stage.delivered()
-    await run(another_process, schedule)
-    await posted(stage)
-    # The run's own post and answer are no news, but a reply in a thread is.
-    await run(another_process, schedule)
-    await stage.sandbox.wait_for(lambda: len(stage.calls("conversations.history")) == 3)
-    await stage.sandbox.say("grace", "general", "Or on Monday", said)
-    await run(another_process, schedule)
-    await posted(stage, 2)
-    assert len(stage.vendor.requests) == 2
-
-
 @pytest.mark.parametrize("is_limited", [False, True], ids=["", "rate limited"])
 @pytest.mark.long(after_row=1)
 async def test_run_that_a_quota_stops_says_so_once_with_the_next_time(
@@ -267,13 +239,3 @@ async def test_run_that_uses_up_its_tokens_ends_and_pauses_its_schedule(
     await stage.sandbox.wait_for(lambda: shown(stage.bots("general", post.ts)[-1]) == used_up)
     await pause_notices(stage, "general", stage.sandbox.dm("ada"))
     assert (await stored(another_process, schedule.id)).paused is PauseReason.CAP
-
-
-@pytest.mark.parametrize("fault", ["lose_response", "internal_error", "drop_request"])
-async def test_post_whose_response_is_lost_is_not_made_twice(stage: Stage, another_process: Stores, fault: str) -> None:
-    stage.vendor.script(says(ANSWER))
-    stage.sandbox.faults.start(fault, method="chat.postMessage", times=1)
-    await run(another_process, await created(another_process))
-    post = await posted(stage)
-    await stage.settled()
-    assert posts(stage) == [post]

@@ -13,7 +13,7 @@ from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.calls import SCHEDULE
-from bot.core.schedules import MAX_IN_CHANNEL, MAX_OF_MEMBER, PauseReason, Proposal, Rule
+from bot.core.schedules import MAX_OF_MEMBER, PauseReason, Proposal, Rule
 from bot.slack.views.schedules import ScheduleAction, ScheduleField
 from bot.store import Stores
 from bot.store.schema import schedules
@@ -35,7 +35,6 @@ pytestmark = [
 GENERAL = "C0GENERAL"
 WORDS = "Summarize what happened in this channel since your last summary."
 WEEKDAYS = {"words": WORDS, "cron": "0 9 * * 1-5"}
-STOPPED_WITH_UNDO = f"{texts.schedules.SCHEDULE_STOPPED}\n\n{texts.actions.buttons([texts.memory.UNDO])}"
 AT_NINE = "Weekdays at 9:00 AM (UTC)"
 
 
@@ -348,51 +347,11 @@ async def test_words_about_somebody_elses_answer_stop_no_schedule(stage: Stage, 
     assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [mine]
 
 
-async def test_list_in_a_conversation_has_the_beginning_of_each_task(stage: Stage, another_process: Stores) -> None:
-    await stored(another_process, "Sum up. " * 100)
-    listed = shown(await ended(stage, await stage.mention("what is scheduled here?", user="alan")))
-    assert "Sum up. Sum" in listed
-    assert len(listed) < 400
-
-
-async def test_stop_below_a_run_can_be_undone(stage: Stage, another_process: Stores) -> None:
-    created = await stored(another_process)
-    assert await another_process.schedules.run_now(TEAM_ID, created, "U0ALAN")
-    post = await with_button(stage, ScheduleAction.STOP)
-    [(_, stop)] = interactive(post.blocks)
-    assert "confirm" not in stop
-    assert await press(stage, post, ScheduleAction.STOP, "alan") == STOPPED_WITH_UNDO
-    ephemerals = stage.sandbox.workspace.ephemerals
-    [notice] = [one for one in ephemerals if one.text == STOPPED_WITH_UNDO]
-    refused = texts.access.naming_admins(texts.schedules.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
-    assert await press(stage, post, ScheduleAction.RESTORE, "ada", str(created)) == refused
-    assert await stage.sandbox.client("alan").press("general", notice.ts, ScheduleAction.RESTORE)
-    await stage.sandbox.wait_for(lambda: any(one.text == texts.schedules.RESTORED for one in ephemerals))
-    assert STOPPED_WITH_UNDO not in [one.text for one in ephemerals], "nothing is left to undo"
-    forged = await press(stage, post, ScheduleAction.RESTORE, "alan", str(created))
-    assert forged == texts.schedules.CANT_RESTORE
-    assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [created]
-
-
 async def test_declined_proposal_creates_nothing(stage: Stage, another_process: Stores) -> None:
     asked, message = await proposed(stage)
     assert await press(stage, message, ReplyAction.DENY, "alan") is None
     assert "I didn't create this schedule, as Alan decided" in shown(await ended(stage, asked))
     assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
-
-
-async def test_admin_may_schedule_every_five_minutes_and_nobody_more_than_a_channel_holds(
-    stage: Stage, another_process: Stores
-) -> None:
-    for number in range(MAX_IN_CHANNEL):
-        await stored(another_process, f"{WORDS} {number}")
-    stage.vendor.script(proposes({"words": WORDS, "cron": "*/5 * * * *"}))
-    asked = await stage.mention("every weekday, each five minutes", user="grace")
-    message = await asking(stage, asked)
-    assert "Every 5 minutes (UTC)" in shown(message)
-    assert await press(stage, message, ReplyAction.APPROVE, "grace") is None
-    assert "I read: This conversation has 20 schedules" in shown(await ended(stage, asked))
-    assert len(await another_process.schedules.of_channel(TEAM_ID, GENERAL)) == MAX_IN_CHANNEL
 
 
 async def test_schedule_that_is_over_gets_another_time_only_where_there_is_room(

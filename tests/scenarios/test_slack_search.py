@@ -1,23 +1,17 @@
 """A model searches Slack for the person who asked: over real sockets, with events' own action tokens."""
 
-import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
-from dataclasses import replace
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot import app
 from bot.core.calls import NOT_KEPT
 from bot.settings import Settings
 from bot.slack import search
-from bot.wiring import Bot
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.processes import WITHIN_S
 from tests.scenarios.conftest import Stage, growing, manifest, running, says, shown
 from tests.scenarios.tools import results_in, tools_in
 from tests.streams import steps
@@ -125,35 +119,6 @@ async def test_process_that_started_later_has_no_token_and_the_model_says_so(
     async with running(settings):
         assert ANSWER in await answered(stage)
     assert results_in(stage.vendor.requests[2]) == [search.NO_TOKEN]
-
-
-@asynccontextmanager
-async def process(settings: Settings) -> AsyncIterator[tuple[Bot, app.Shutdown]]:
-    """Runs one of several bots on a database, and ends it."""
-    shutdown, ready = app.Shutdown(), asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(app.run(settings, shutdown, ready.set_result))
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            yield await ready, shutdown
-    finally:
-        shutdown.requested.set()
-        await task
-
-
-async def test_process_that_takes_over_beside_the_other_has_its_token(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, postgresql_url: str
-) -> None:
-    stage, settings = Stage(sandbox, vendor), replace(settings, database_url=postgresql_url)
-    vendor.script(HANGS)
-    async with process(settings) as one, process(settings) as other:
-        await stage.mention("when is the launch?")
-        await vendor.request(0)
-        vendor.script(searches(), says(ANSWER))
-        [(_, shutdown)] = [pair for pair in (one, other) if pair[0].worker.live]
-        shutdown.requested.set()
-        assert ANSWER in await answered(stage)
-    [result] = results_in(stage.vendor.requests[2])
-    assert FOUND in result
 
 
 async def test_take_over_after_a_search_does_not_have_its_result(

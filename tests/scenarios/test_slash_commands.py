@@ -7,7 +7,6 @@ import pytest
 
 from bot.core import texts
 from bot.core.access import Denial
-from bot.core.caps import parse_caps
 from bot.core.channel_settings import ChannelSettings
 from bot.core.triage import Engagement
 from bot.settings import Settings
@@ -126,18 +125,6 @@ async def test_settings_of_another_process_are_in_the_modal_and_in_force(stage: 
     assert stored == ChannelSettings("openai/other", "Be brief.", Engagement.EVERYONE)
 
 
-async def test_only_the_channel_creator_and_admins_may_change_settings(stage: Stage) -> None:
-    response = await response_to(stage, "alan", "/typist model")
-    assert (
-        "Only the person who created this channel and Typist admins (<@U0GRACE>) can change its settings." in response
-    )
-    assert "invite me" not in response, "the bot is a member"
-    assert stage.sandbox.client("alan").modal is None
-    assert (await opened(stage, "grace", "/typist model", "general")).modal
-    assert "Only the person" not in await response_to(stage, "alan", "/typist usage", "project-x")
-    assert (await opened(stage, "alan", "/typist model", "project-x")).modal
-
-
 async def test_open_modals_of_a_person_who_lost_access_change_and_ask_nothing(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
 ) -> None:
@@ -177,18 +164,6 @@ async def test_usage_is_shown_with_its_quotas(stage: Stage) -> None:
             continue
     assert "*Today (UTC)*: " in response
     assert texts.quotas.NO_QUOTAS in response
-
-
-@pytest.mark.bot(caps=parse_caps("channel/day=5tokens"))
-async def test_usage_is_not_called_unlimited_where_the_channels_quota_is_used_up(stage: Stage) -> None:
-    await stage.answers("general", await stage.mention())
-    used_up = "This channel's quota of 5 tokens per day is used up. It resets <!date^"
-    async with asyncio.timeout(WITHIN_S):
-        while used_up not in (response := await response_to(stage, "ada", "/typist usage")):
-            continue
-    assert texts.quotas.NO_QUOTAS not in response
-    elsewhere = await response_to(stage, "ada", "/typist usage", "random")
-    assert (texts.quotas.NO_QUOTAS in elsewhere, "used up" in elsewhere) == (False, False)
 
 
 async def test_failure_to_open_the_modal_is_reported(stage: Stage) -> None:

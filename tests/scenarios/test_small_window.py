@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from bot.core.steps import CUT, DROPPED
+from bot.core.steps import CUT
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
@@ -49,26 +49,6 @@ async def test_history_and_answer_fit_into_a_window_that_is_learned(
     assert len([record for record in caplog.records if "BOT_HISTORY_TOKENS" in record.getMessage()]) == 1
 
 
-async def test_results_of_tools_fit_into_a_window_that_is_learned(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    def use_tool(request: VendorRequest) -> VendorResponse:
-        results = [message for message in request.body["messages"] if message["role"] == "tool"]
-        response = serve(request)
-        return calls("", ("notes__list", {})) if response.status == 200 and len(results) < 3 else response
-
-    async with running(settings, tools=Notes(result="thought " * 5_000)):
-        stage = Stage(sandbox, vendor)
-        vendor.script(use_tool)
-        ts = await stage.mention("list them all")
-        [answer] = await stage.answers("general", ts)
-    assert answer.startswith("The answer.")
-    read = results_in(vendor.requests[-1])
-    assert read[:2] == [DROPPED, DROPPED]
-    assert read[2].startswith("thought")
-    assert CUT in read[2]
-
-
 def serve_any_limit(request: VendorRequest) -> VendorResponse:
     """Answers if the prompt fits, whatever the answer's limit is; else says so as llama.cpp's server does."""
     prompt = prompt_words(request)
@@ -103,10 +83,3 @@ async def test_step_is_tried_again_where_a_window_is_learned_after_tools_ran(
     assert read.startswith("thought")
     assert CUT in read
     assert "14: thought" in str(vendor.requests[-1].body), "the newest messages are kept"
-
-
-async def test_question_that_does_not_fit_by_itself_is_too_much_text(stage: Stage) -> None:
-    stage.vendor.script(serve)
-    ts = await stage.mention("why? " * 5_000)
-    [answer] = await stage.answers("general", ts)
-    assert "too much text" in answer

@@ -5,16 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.carried import force
-from bot.core import choices, texts
+from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.pacing.carriers import STREAM_LIFE_S
 from bot.reply import scheduler
 from bot.services.pane import SETTLE_S, ThreadStatuses
 from bot.settings import Settings
@@ -22,9 +20,8 @@ from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S
 from slack_sandbox.workspace import Message
-from tests.scenarios.conftest import Stage, buttons, footer, manifest, running, says, settings_of, shown
+from tests.scenarios.conftest import Stage, buttons, manifest, running, says, settings_of, shown
 from tests.scenarios.fleet import fleet_of
-from tests.scenarios.tools import calls as calls_of
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -230,41 +227,6 @@ async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and
         await stage.answers("general", asked)
         await sandbox.wait_for(lambda: sandbox.panes.sessions(GENERAL)[asked].status == "active")
         await shows(stage, asked, None)
-
-
-@pytest.mark.skips_waits
-async def test_agents_session_is_suspended_by_an_answer_that_ends_in_a_choice(vendor: VendorServer) -> None:
-    offered = choices.NAME, {"question": "Where?", "choices": ["Here", "There"]}
-    vendor.script(calls_of("", offered), says("Here it is."))
-    async with agent_sandbox(manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
-        stage = Stage(sandbox, vendor)
-        asked = await stage.mention()
-        await sandbox.wait_for(lambda: asked in sandbox.panes.sessions(GENERAL))
-        await sandbox.wait_for(lambda: sandbox.panes.sessions(GENERAL)[asked].status == "suspended")
-        await sandbox.say("ada", "general", "Here.", asked)
-        await sandbox.wait_for(lambda: sandbox.panes.sessions(GENERAL)[asked].status == "active")
-
-
-@pytest.mark.long
-@pytest.mark.skips_waits
-async def test_agents_stream_that_is_replaced_before_slack_closes_it_keeps_slacks_stop(vendor: VendorServer) -> None:
-    first, *more = speech.tokens("Once there was a bot that wrote. " * 6)
-    # A stream begins with a whole word: one that comes for longer than a second is left to edits.
-    words = [f"{first}{more[0]}", *more[1:]]
-    vendor.script(VendorResponse(speech.chat(words), pause_s=1.2 * STREAM_LIFE_S / len(words)))
-    async with agent_sandbox(manifest("manifest.agent.json")) as sandbox:
-        sessions = []
-        sandbox.panes.changed.append(lambda channel: sessions.append(sandbox.panes.sessions(channel)))
-        async with running(replace(settings_of(sandbox, vendor), carrier="stream")):
-            stage = Stage(sandbox, vendor)
-            asked = await stage.mention()
-            await sandbox.wait_for(lambda: any(map(footer, stage.bots("general", asked))), timeout_s=2 * STREAM_LIFE_S)
-            await sandbox.wait_for(lambda: not has_slacks_stop(sandbox, asked))
-            assert [shown(reply) for reply in stage.bots("general", asked)] == ["".join(words).rstrip()]
-        assert [call.method for call in sandbox.calls if not call.ok] == []
-        assert calls(sandbox, "chat.stopStream") >= 1
-        statuses = [in_channel[asked].status for in_channel in sessions if asked in in_channel]
-        assert [status for status, _ in groupby(statuses)] == ["processing", "active"], "Stop stays until the end"
 
 
 @pytest.mark.skips_waits

@@ -93,20 +93,6 @@ async def test_asker_finds_the_call_in_home_and_changes_its_text_before_approvin
     assert read == EDITED.format(arguments='{"text": "Oat milk"}', result=notes.result)
 
 
-async def test_calls_have_ids_of_their_own_also_after_a_wait_for_an_approval(stage: Stage) -> None:
-    reading: tuple[str, object] = ("notes__list", {})
-    writing = ("notes__add", {"text": "Milk"})
-    # The server calls the first call of each step call_0.
-    stage.vendor.script(by_results(calls("", reading), calls("", writing), calls("", reading), says("Noted.")))
-    asked = await stage.mention("list them, note milk, list them again")
-    await press(stage, await asking(stage, asked), ReplyAction.APPROVE)
-    await ended(stage, asked)
-    messages = stage.vendor.requests[-1].body["messages"]
-    called = [call["id"] for message in messages for call in message.get("tool_calls", ())]
-    assert called == [message["tool_call_id"] for message in messages if message["role"] == "tool"]
-    assert len(set(called)) == len(called) == 3
-
-
 async def test_calls_of_a_step_are_one_card_that_one_press_approves(stage: Stage, notes: Notes) -> None:
     both = calls("I'll note both.", ("notes__add", {"text": "Milk"}), ("notes__add", {"text": "Bread"}))
     stage.vendor.script(by_results(both, says("Noted."), says("Noted.")))

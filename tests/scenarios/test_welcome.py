@@ -1,17 +1,15 @@
 """The welcome, once for each channel and person, and the suggested prompts in it and in App Home."""
 
-import asyncio
 from dataclasses import replace
 
 import pytest
 
 from bot.core import texts
 from bot.services.welcome import GAP_S
-from bot.settings import Settings
 from bot.slack.notices import SUGGESTION
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Channel, Message
-from tests.scenarios.conftest import Stage, buttons, manifest, running, says, settings_of, shown
+from tests.scenarios.conftest import Stage, buttons, manifest, running, settings_of, shown
 from tests.scenarios.surfaces import ephemerals, home
 from tests.streams.server import VendorServer
 
@@ -37,13 +35,6 @@ async def welcomes(stage: Stage, channel: str, count: int = 1) -> list[Message]:
     return stage.bots(channel)
 
 
-async def stays_without(stage: Stage, channel: str) -> None:
-    """Waits until all events are acknowledged and another channel was answered: nothing was posted meanwhile."""
-    await stage.delivered()
-    await stage.answers("random", await stage.mention(channel="random"))
-    assert stage.bots(channel) == []
-
-
 def open_direct_message(stage: Stage, user: str = "ada") -> str:
     stage.sandbox.client(user).open_tab("messages")
     return stage.sandbox.dm(user)
@@ -64,22 +55,6 @@ async def test_channel_that_the_bot_joins_is_welcomed_once(stage: Stage) -> None
     assert len(stage.bots("new")) == 1
 
 
-async def test_redelivered_event_after_a_restart_welcomes_nobody_twice(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    stage = Stage(sandbox, vendor)
-    new_channel(sandbox)
-    async with running(settings):
-        invite(sandbox)
-        await welcomes(stage, "new")
-    sandbox.workspace.leave("new", sandbox.bot_user_id)
-    invite(sandbox)
-    async with running(settings):
-        await stage.answers("random", await stage.mention(channel="random"))
-        await stage.delivered()
-    assert len(stage.bots("new")) == 1
-
-
 @pytest.mark.long
 async def test_bot_that_joins_many_channels_paces_its_welcomes(stage: Stage) -> None:
     names = [f"new{number}" for number in range(200)]
@@ -93,21 +68,6 @@ async def test_bot_that_joins_many_channels_paces_its_welcomes(stage: Stage) -> 
     at = [call.at_monotonic_s for call in stage.sandbox.calls if call.method == "chat.postMessage"]
     assert max(sum(start <= other < start + 60 for other in at) for start in at) <= 60 / GAP_S + 5
     assert all(len(stage.bots(name)) == 1 for name in names)
-
-
-async def test_rate_limited_welcome_comes_later_and_one_that_may_have_come_does_not(
-    stage: Stage, caplog: pytest.LogCaptureFixture
-) -> None:
-    for name in ("new", "lost"):
-        new_channel(stage.sandbox, name)
-    stage.sandbox.faults.start("rate_limit", method="chat.postMessage", times=2)
-    invite(stage.sandbox)
-    await welcomes(stage, "new")
-    stage.sandbox.faults.start("error_500", method="chat.postMessage", times=1)
-    invite(stage.sandbox, "lost")
-    await stage.sandbox.wait_for(lambda: [call for call in stage.sandbox.calls if call.channel == "C0LOST"])
-    await stays_without(stage, "lost")
-    assert "welcome not posted" in caplog.text
 
 
 async def test_person_is_welcomed_in_their_first_direct_message_once(stage: Stage) -> None:
@@ -150,16 +110,6 @@ async def test_suggested_prompt_of_a_channel_is_asked_in_the_thread_of_the_welco
     await stage.answers("new", welcome.ts, count=4)
 
 
-async def test_suggested_prompt_in_a_direct_message_is_asked_there(stage: Stage) -> None:
-    dm = open_direct_message(stage)
-    [welcome] = await welcomes(stage, dm)
-    await stage.sandbox.client("ada").press(dm, welcome.ts, FIRST)
-    assert (await stage.answers(dm, None, count=3))[-1] == "The whole answer."
-    assert shown(stage.bots(dm)[1]).startswith("<@U0ADA> asks:\n")
-    assert stage.prompts() == [[{"role": "user", "content": DRAFT}]]
-    assert ephemerals(stage) == []
-
-
 @pytest.mark.parametrize("app", ["manifest.json", "manifest.agent.json"])
 async def test_suggested_prompt_in_app_home_is_asked_in_the_direct_message(vendor: VendorServer, app: str) -> None:
     async with Sandbox(manifest=manifest(app)) as sandbox, running(settings_of(sandbox, vendor)):
@@ -176,15 +126,3 @@ async def test_suggested_prompt_in_app_home_is_asked_in_the_direct_message(vendo
         answers = await sandbox.wait_for(lambda: [m for m in stage.bots(dm, thread) if shown(m) == "The whole answer."])
         assert len(answers) == 1
         assert ephemerals(stage) == []
-
-
-async def test_welcomes_and_answers_do_not_hold_each_other_up(stage: Stage) -> None:
-    stage.vendor.script(says("The whole answer.", pause_s=0.2))
-    for name in ("one", "two", "three"):
-        new_channel(stage.sandbox, name)
-        invite(stage.sandbox, name)
-    asked = await asyncio.gather(*(stage.mention(channel=name) for name in ("general", "random")))
-    for name, ts in zip(("general", "random"), asked, strict=True):
-        assert await stage.answers(name, ts) == ["The whole answer."]
-    for name in ("one", "two", "three"):
-        await welcomes(stage, name)
