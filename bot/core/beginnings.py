@@ -4,9 +4,9 @@ An answer that uses tools resends its prompt with each step, sometimes hours lat
 process. Newer Claude models bind their thoughts to everything before them, and reject an answer that continues under
 anything else. Meanwhile people edit and delete messages, add memories and change instructions, an admin changes the
 system prompt, or a tool server becomes unavailable. So the first step's record includes the beginning of the prompt
-(`recorded`), and later attempts read it (`restored`). It is deleted with the steps when the answer ends. File contents
-aren't recorded, only their identity: they are rebuilt. A compressed beginning takes 5 kB without tools, and 80 kB with
-a long thread and 25,000 tokens of definitions.
+(`recorded`), and later attempts read it (`restored`) instead of building the prompt again. It is deleted with the steps
+when the answer ends. File contents aren't recorded, only their identity: a prompt with files is built again for them. A
+compressed beginning takes 5 kB without tools, and 80 kB with a long thread and 25,000 tokens of definitions.
 
 New tools are appended to those in the beginning, for example after the asker signs in to a server. The first step that
 has them records the beginning again.
@@ -21,10 +21,12 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.core.conversation import Note
+from bot.core.calls import Step
+from bot.core.conversation import NO_NOTE, Note
+from bot.core.files import OpenedFile
 from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import Media, Prompt, ToolDefinition, ToolResult, Turn, TurnPart, not_shown, of_record
 
@@ -35,11 +37,32 @@ _CHATS_THOUGHTS = "reasoning_details"
 """The Chat message field in which gateways put thoughts."""
 
 
-def recorded(prompt: Prompt, note: Note) -> str:
-    """Returns a prompt without steps in its stored form: compressed, and without file contents.
+@dataclass(frozen=True, slots=True)
+class BuiltPrompt:
+    """A prompt, and the facts about it that the answer needs."""
 
-    `note`: the part of the prompt about the question alone, which is recorded with the answer.
-    """
+    prompt: Prompt
+    model: str | None
+    """The channel's own model, or None for the usual order."""
+    prompt_version: str = ""
+    opened: Sequence[OpenedFile] = ()
+    """Files that are new since the last answer. A notice below the answer lists the unreadable ones."""
+    note: Note = NO_NOTE
+    """The part of the prompt about the question alone, which is recorded with the answer."""
+    memories: int = 0
+    as_texts: Sequence[str] = ()
+    """The names of PDFs that the prompt contains as text instead of as pages."""
+    has_files: bool = False
+    """Whether the conversation has files, readable or not."""
+
+
+_FACTS = ("prompt_version", "memories", "has_files")
+"""The fields of a BuiltPrompt that are recorded as they are."""
+
+
+def recorded(built: BuiltPrompt) -> str:
+    """Returns a prompt without steps in its stored form: compressed, and without file contents."""
+    prompt, note = built.prompt, built.note
     turns = [[turn.role, turn.text, sorted(turn.origins), [*map(_file, turn.media)]] for turn in prompt.turns]
     tools = [
         [tool.name, tool.description, tool.parameters, tool.definition_hash, sorted(tool.origins), tool.is_dispensable]
@@ -52,18 +75,24 @@ def recorded(prompt: Prompt, note: Note) -> str:
         "tools": tools,
         "cache_key": prompt.cache_key,
         "note": [note.text, sorted(note.origins)],
+        "facts": [getattr(built, name) for name in _FACTS],
     }
     return base64.b64encode(zlib.compress(json.dumps(values).encode(), level=1)).decode()
 
 
-def restored(record: str, built: Prompt) -> tuple[Prompt, Note]:
-    """Returns the recorded prompt and its note.
+def beginning_of(steps: Sequence[Step]) -> str:
+    """Returns the beginning of the last step's prompt, or "" if it isn't recorded."""
+    return next((step.beginning for step in reversed(steps) if step.beginning), "")
 
-    `built`: the prompt as it is built now, which provides the files and all other settings. New tools come last, and a
+
+def restored(record: str, built: BuiltPrompt) -> BuiltPrompt:
+    """Returns the recorded prompt.
+
+    `built`: the prompt as it is now, which provides the files and all other settings. New tools come last, and a
     changed definition replaces the recorded one.
     """
     values = json.loads(zlib.decompress(base64.b64decode(record)))
-    files = {tuple(_file(media)): media for turn in built.turns for media in turn.media}
+    files = {tuple(_file(media)): media for turn in built.prompt.turns for media in turn.media}
     turns = [_turn(role, text, origins, media, files) for role, text, origins, media in values["turns"]]
     tools = [
         ToolDefinition(name, description, parameters, hash_, of_record(origins), is_dispensable=is_dispensable)
@@ -71,14 +100,15 @@ def restored(record: str, built: Prompt) -> tuple[Prompt, Note]:
     ]
     text, origins = values["note"]
     prompt = replace(
-        built,
+        built.prompt,
         system=values["system"],
         system_origins=of_record(values["system_origins"]),
         turns=tuple(turns),
-        tools=with_new(tools, built.tools),
+        tools=with_new(tools, built.prompt.tools),
         cache_key=values["cache_key"],
     )
-    return prompt, Note(text, of_record(origins))
+    facts = dict(zip(_FACTS, values["facts"], strict=True))
+    return replace(built, prompt=prompt, note=Note(text, of_record(origins)), **facts)
 
 
 def with_new(tools: Sequence[ToolDefinition], offered: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:

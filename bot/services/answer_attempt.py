@@ -10,6 +10,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeVar
 
 from bot.core import texts
+from bot.core.beginnings import BuiltPrompt
 from bot.core.calls import (
     NO_SUCH_TOOL,
     READ_CHANNEL,
@@ -22,15 +23,15 @@ from bot.core.calls import (
     calls_made,
     kinds_of,
 )
-from bot.core.conversation import NO_NOTE, Note, ThreadKey
-from bot.core.files import OpenedFile, unread_notice
+from bot.core.conversation import NO_NOTE, ThreadKey
+from bot.core.files import unread_notice
 from bot.core.job import End, Job, Notice, NoticeKind, Spent, said
 from bot.core.read_pages import messages_read
 from bot.core.steps import searches
 from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderError, Stuck, TypistError, trace_of
 from bot.logs import fields
 from bot.models.events import Completion, StreamEvent, Usage
-from bot.models.prompt import Effort, Origins, Prompt
+from bot.models.prompt import Effort, Origins
 from bot.reply.answer import Answer, Freshness, StepUnderWay
 from bot.telemetry import Telemetry
 
@@ -109,22 +110,6 @@ class Done:
         if len(done) > 1:
             notices = [replace(one, kind=_SEVERAL.get(one.kind, one.kind)) for one in notices]
         return cls(tuple(dict.fromkeys(notices)), next((one.listed for one in reversed(done) if one.listed), ""))
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltPrompt:
-    """A prompt, and the facts about it that the answer needs."""
-
-    prompt: Prompt
-    model: str | None
-    """The channel's own model, or None for the usual order."""
-    prompt_version: str
-    opened: Sequence[OpenedFile]
-    """Files that are new since the last answer. A notice below the answer lists the unreadable ones."""
-    note: Note = NO_NOTE
-    memories: int = 0
-    as_texts: Sequence[str] = ()
-    """The names of PDFs that the prompt contains as text instead of as pages."""
 
 
 def added(usd: float | None, more_usd: float | None) -> float | None:

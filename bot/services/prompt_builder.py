@@ -2,6 +2,9 @@
 
 core/prompt.py defines the order of a prompt's parts, and explains why the next prompt repeats them.
 
+An answer that continues after a step keeps the prompt that it began with (core/beginnings.py), which isn't built again
+unless the conversation has files.
+
 A prompt is built even if parts are missing: while the database is unavailable, reading the channel's settings is
 retried for a few seconds, and then they are left out.
 
@@ -16,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from bot.clock import Clock, try_again
 from bot.core import prompt as prompts
+from bot.core.beginnings import BuiltPrompt, beginning_of, restored
 from bot.core.channel_settings import ChannelSettings, prompt_version
 from bot.core.conversation import Note, Question, RecordedReply, is_bare
 from bot.core.files import (
@@ -30,14 +34,13 @@ from bot.core.files import (
 )
 from bot.core.job import Job
 from bot.core.memory import MAX_TOKENS
-from bot.core.prompt import Marks, PromptMessage
+from bot.core.prompt import Conversation, Marks, PromptMessage
 from bot.core.steps import kept_text
 from bot.models.prompt import (
     OTHERS,
     OURS,
     Media,
     Offered,
-    Origins,
     Prompt,
     TokenEstimate,
     WebSearch,
@@ -48,7 +51,6 @@ from bot.models.prompt import (
     without_media,
 )
 from bot.reply.answer import Answer
-from bot.services.answer_attempt import BuiltPrompt
 from bot.services.ports import Activity, ConversationSource, TranscriptTexts
 
 log = logging.getLogger(__name__)
@@ -90,17 +92,20 @@ class PromptBuilder:
 
         The files' contents count as used memory until `memory` closes.
         """
-        job = answer.job
-        channel = await self._channel(job.question)
+        job, beginning = answer.job, "" if window_tokens else beginning_of(answer.job.steps)
+        built = await self._without_turns(job, tools)
         reads_posts = await self.reads_posts_before(job.question)
-        marks = Marks.of(job.question.thread)
-        conversation, zone = await self._conversation(job, marks, reads_posts=reads_posts)
+        # Read for an answer that continues, too, because its question might have been edited.
+        read = await self.conversation.read(job, posts_before=reads_posts)
+        if beginning and not (kept := restored(beginning, built)).has_files:
+            return kept
+        system, marks = built.prompt.system, Marks(built.prompt.code)
+        conversation, zone = await self._conversation(job, read, marks)
         note = await self.conversation.note(job, self._lines(job, tools, zone, reads_posts=reads_posts))
-        system, system_origins, version = self._instructions(job, channel, tools)
         # Where conversations are short, memories also have less room.
         limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
         memories = await self.conversation.memories(job.question, marks, self.estimate.tokens, limit_tokens)
-        begin = _joined(marks.begin, memories.text)
+        begin, begins = _joined(marks.begin, memories.text), OTHERS if memories.text else OURS
         taken_tokens = self._taken_tokens(answer, tools, note)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         window = self.estimate.window_with(window_tokens)
@@ -118,19 +123,30 @@ class PromptBuilder:
         room_tokens -= sum(map(self.estimate.tokens, instead))
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens, question_tokens)
         shared_tokens = instructions_tokens + self.estimate.definitions_tokens(tools.definitions)
-        prompt = replace(
-            prompts.build_prompt(system, truncated, begin, OTHERS if memories.text else OURS),
-            cache_key=prompts.cache_key(job.question.thread, system, tools.definitions, shared_tokens),
-            asker=prompts.asker_key(job.question.thread.team_id, job.question.user_id),
+        turns = prompts.build_prompt(system, truncated, begin, begins).turns
+        key = prompts.cache_key(job.question.thread, system, tools.definitions, shared_tokens)
+        prompt, as_texts = self._below_step(replace(built.prompt, turns=turns, cache_key=key), built.model)
+        built = replace(built, prompt=prompt, opened=new_files, note=note, memories=memories.count)
+        built = replace(built, as_texts=as_texts, has_files=any(message.files for message in whole))
+        return restored(beginning, built) if beginning else built
+
+    async def _without_turns(self, job: Job, tools: Offered) -> BuiltPrompt:
+        """Returns a prompt with instructions and settings, and the version of what admins and the channel wrote."""
+        question, channel = job.question, await self._channel(job.question)
+        system = channel.system_prompt or self.settings.system_prompt
+        prompt = Prompt(
+            prompts.instructions(system, channel.length, has_tools=bool(tools.definitions)),
+            (),
             tools=tools.definitions,
             web_search=None if channel.web_search is False else self.settings.web_search,
             effort=job.wish.effort or channel.effort,
-            system_origins=system_origins,
-            code=marks.code,
+            # A channel's creator, who might not be a Typist admin, can have written its instructions.
+            system_origins=OTHERS if channel.system_prompt and not question.thread.in_direct_message else OURS,
+            asker=prompts.asker_key(question.thread.team_id, question.user_id),
+            code=Marks.of(question.thread).code,
         )
-        prompt, as_texts = self._below_step(prompt, channel.model)
-        told = new_files, note, memories.count, as_texts
-        return BuiltPrompt(prompt, channel.model, version, *told)
+        length = prompts.length_rule(system, channel.length)
+        return BuiltPrompt(prompt, channel.model, prompt_version(_joined(system, length)))
 
     def _below_step(self, prompt: Prompt, model: str | None) -> tuple[Prompt, tuple[str, ...]]:
         """Returns the prompt with text instead of PDFs whose pages would raise its price, and those PDFs' names."""
@@ -151,15 +167,6 @@ class PromptBuilder:
         left = answer.text[len(kept_text(answer.job)) :]
         left_tokens = self.estimate.tokens(left) if left else 0
         return self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(note.text) + left_tokens
-
-    def _instructions(self, job: Job, channel: ChannelSettings, tools: Offered) -> tuple[str, Origins, str]:
-        """Returns the system prompt, its origins, and the version of what admins and the channel wrote."""
-        system = channel.system_prompt or self.settings.system_prompt
-        length = prompts.length_rule(system, channel.length)
-        # A channel's creator, who might not be a Typist admin, can have written its instructions.
-        is_others = bool(channel.system_prompt) and not job.question.thread.in_direct_message
-        text = prompts.instructions(system, channel.length, has_tools=bool(tools.definitions))
-        return text, OTHERS if is_others else OURS, prompt_version(_joined(system, length))
 
     def is_shorter_for(self, window_tokens: int | None, *, has_results: bool) -> bool:
         """Returns whether a prompt for this window would have less of the conversation than the current one.
@@ -190,11 +197,10 @@ class PromptBuilder:
         )
 
     async def _conversation(
-        self, job: Job, marks: Marks, *, reads_posts: bool
+        self, job: Job, read: Conversation, marks: Marks
     ) -> tuple[list[PromptMessage], ZoneInfo | None]:
         """Returns the conversation with names and times, and the asker's time zone if known."""
         question, me = job.question, self.conversation.me
-        read = await self.conversation.read(job, posts_before=reads_posts)
         # The model must not see earlier versions of this answer.
         whole = replace(read, replies={**read.replies, **dict.fromkeys(job.page_ts, RecordedReply(""))})
         conversation = prompts.prompt_messages(whole, me)

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
 from bot.clock import SystemClock
+from bot.core.beginnings import BuiltPrompt
 from bot.core.calls import CallState, Decision, RecordedCall, Step
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, Message, Note, Question, RecordedReply, ThreadKey
@@ -33,7 +34,7 @@ from bot.models.model import Models
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Effort, Prompt, TokenEstimate
 from bot.reply.answer import Answer
-from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, GivenUp, Phase, Used, end_of
+from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase, Used, end_of
 from bot.services.ports import Activity, ConversationSource, Output, People, Ports, Records, Spending, Tools
 from bot.services.prompt_builder import PromptSettings
 from bot.services.steps import GO_ON_AFTER_S, Steps
@@ -233,7 +234,7 @@ async def answer(
     steps = Steps(ports, models, settings, TokenEstimate(models.names), has_buttons=False)
     attempt = attempt_at(asked if isinstance(asked, Job) else Job(1, asked, 1), ports.clock.monotonic())
     shown = shown or Collected()
-    given = prompt and steps.take(attempt, BuiltPrompt(prompt, None, "", ()), Offer(), shown)
+    given = prompt and steps.take(attempt, BuiltPrompt(prompt, None), Offer(), shown)
     return await run_to_end(steps, attempt, given or steps.ask(attempt, shown))
 
 

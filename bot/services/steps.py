@@ -21,11 +21,11 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from bot.core import beginnings, texts
-from bot.core.beginnings import Bound, restored, with_new
+from bot.core import texts
+from bot.core.beginnings import Bound, BuiltPrompt, beginning_of, recorded, with_new
 from bot.core.calls import WANT_SIGN_IN, CallState, Decision, Step, kinds_of
 from bot.core.choices import Choices
-from bot.core.conversation import NO_NOTE, without_address
+from bot.core.conversation import without_address
 from bot.core.job import End, said
 from bot.core.steps import Seam, cut_to_fit, items_of, with_room, with_steps
 from bot.errors import EndReason, ProviderError
@@ -33,7 +33,7 @@ from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, 
 from bot.models.model import Models, Provider
 from bot.models.prompt import Offered, Prompt, TokenEstimate, results_in_window, room_for_results
 from bot.reply.answer import Answer, StepUnderWay
-from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, GivenUp, Phase
+from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
 from bot.services.ports import Doing, Output, Ports, Running
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.tool_calls import NotOurs, Offer, ToolCalls
@@ -84,10 +84,6 @@ class Steps:
                 built = await self.prompt_builder.build(
                     attempt.answer, memory, Offered(offer.definitions, offer.missing), shown.show, window_tokens
                 )
-                kept = None if window_tokens else beginning_of(attempt.job.steps)
-                if kept:
-                    prompt, note = restored(kept, built.prompt)
-                    built = replace(built, prompt=prompt, note=note)
                 return await self.take(attempt, built, offer, shown, window_tokens)
 
         try:
@@ -114,9 +110,9 @@ class Steps:
 
         `window_tokens`: what the model accepts, if it has refused a longer prompt.
         """
-        attempt.built, prompt = built, built.prompt
+        attempt.built = built
         await shown.begin(attempt.answer)
-        provider = self.models.led_by(built.model, prompt)
+        provider = self.models.led_by(built.model, built.prompt)
         records, job = self.ports.records, attempt.job
         insist, is_follow_up = self.tool_calls.insist, not (*job.earlier, job.question)[0].begins_thread
         made_before = await insist(lambda: records.made_before(job)) if job.version else ()
@@ -135,13 +131,14 @@ class Steps:
                     return End(EndReason.STOPPED, notice, model=answer.steps[-1].model)
                 if any(call.result in WANT_SIGN_IN for call in answer.steps[-1].calls):
                     offer = replace(await self.tool_calls.offer(job), has_written=offer.has_written)
-                    prompt = replace(prompt, tools=with_new(prompt.tools, offer.definitions))
+                    prompt = replace(built.prompt, tools=with_new(built.prompt.tools, offer.definitions))
+                    attempt.built = built = replace(built, prompt=prompt)
                 # Questions that arrived while calls were made.
                 answer.follow_ups += await insist(partial(records.take_follow_ups, job, len(answer.steps)))
-                steps = self._fitting(answer.steps, prompt, window_tokens)
+                steps = self._fitting(answer.steps, built.prompt, window_tokens)
             is_last = len(answer.steps) + 1 >= MAX_STEPS
             step_prompt = with_steps(
-                prompt,
+                built.prompt,
                 steps=steps,
                 follow_ups=answer.follow_ups,
                 bot_user_id=self.ports.conversation.me.user_id,
@@ -157,7 +154,7 @@ class Steps:
                 return _asking_back(answer, step, asked_back, shown)
             if not step.calls or is_last:
                 return _completed(answer, step)
-            await self._record_step(attempt, step, offer, begun, prompt, step_prompt)
+            await self._record_step(attempt, step, offer, begun, built, step_prompt)
             begun = ""
 
     def _fitting(self, steps: Sequence[Step], prompt: Prompt, window_tokens: int | None) -> list[Step]:
@@ -186,12 +183,12 @@ class Steps:
         step: StepUnderWay,
         offer: Offer,
         begun: str,
-        prompt: Prompt,
+        built: BuiltPrompt,
         step_prompt: Prompt,
     ) -> None:
         """Records a step that calls tools, with its calls and usage. Raises NotOurs.
 
-        `prompt`: the beginning of the step's prompt, `step_prompt`.
+        `built`: the beginning of the step's prompt, `step_prompt`.
         """
         answer = attempt.answer
         completion = _completion(step)
@@ -199,19 +196,19 @@ class Steps:
         calls = self.tool_calls.planned(step.calls, step_no, offer, answer.origins)
         items = items_of(step.parts, begun)
         text = answer.step_text
-        beginning = beginnings.recorded(prompt, attempt.built.note if attempt.built else NO_NOTE)
+        beginning = recorded(built)
         is_known = beginning == beginning_of(answer.steps)
         begins = "" if is_known else beginning, str(Bound(step_prompt))
-        recorded = Step(step_no, text, items, completion.model, calls, answer.origins, *begins)
+        done = Step(step_no, text, items, completion.model, calls, answer.origins, *begins)
         end = attempt.counted(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
         piece = answer.piece()
         records = self.ports.records
-        if not await self.tool_calls.insist(lambda: records.record(attempt.job, recorded, end, piece)):
+        if not await self.tool_calls.insist(lambda: records.record(attempt.job, done, end, piece)):
             raise NotOurs
         if piece:
             answer.on_recorded(piece)
         # The attempt might end no job, because it is given up while a call waits for a person.
-        attempt.step_recorded(recorded, end.usage, self.ports.spending.cost_usd(end))
+        attempt.step_recorded(done, end.usage, self.ports.spending.cost_usd(end))
         self.ports.telemetry.charged(end.model, self.ports.spending.cost_usd(end))
 
     async def _ask_model(
@@ -271,11 +268,6 @@ class Steps:
             shown.show(Retrying(wait_s))
             await self.ports.clock.sleep(wait_s)
         raise GivenUp(Phase.INTERRUPTED)
-
-
-def beginning_of(steps: Sequence[Step]) -> str:
-    """Returns the beginning of the last step's prompt, or "" if it isn't recorded."""
-    return next((step.beginning for step in reversed(steps) if step.beginning), "")
 
 
 class _StepText:

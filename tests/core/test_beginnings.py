@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.beginnings import Bound, recorded, restored, without_thoughts
+from bot.core.beginnings import Bound, BuiltPrompt, recorded, restored, without_thoughts
 from bot.core.conversation import Note
 from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import (
@@ -25,13 +25,15 @@ PHOTO = Media("photo.png", "image/png", "aGk=" * 100_000)
 NOTES = ToolDefinition("notes__list", "Lists.", {"type": "object"}, "a hash", OURS, is_dispensable=True)
 ASKED = Turn("user", "why? \ud83d \0 世界", (PHOTO,), origins=ASKERS | OTHERS)
 PROMPT = Prompt("be brief", (ASKED,), "c0ffee", (NOTES,), system_origins=OTHERS, code="0123abcd")
-NOTE = Note("It is now noon.", OTHERS)
-BUILT = replace(PROMPT, system="be long", turns=(Turn("user", "why not?", (PHOTO,)),), tools=(), cache_key="other")
+RECORDED = BuiltPrompt(PROMPT, "m1", "0a1b", note=Note("It is now noon.", OTHERS), memories=2, has_files=True)
+NOW = replace(PROMPT, system="be long", turns=(Turn("user", "why not?", (PHOTO,)),), tools=(), cache_key="other")
+BUILT = BuiltPrompt(NOW, "m2", "2c3d", as_texts=("a.pdf",))
 
 
 def test_prompt_comes_back_as_it_was_with_whose_words_it_holds() -> None:
-    again, note = restored(recorded(PROMPT, NOTE), BUILT)
-    assert (again, note) == (PROMPT, NOTE)
+    built = restored(recorded(RECORDED), BUILT)
+    assert built == replace(RECORDED, model="m2", as_texts=("a.pdf",))
+    again = built.prompt
     assert (again.system_origins, again.turns[0].origins, again.tools[0].origins) == (OTHERS, ASKERS | OTHERS, OURS)
     assert again.tools[0].is_dispensable
     assert str(Bound(again)) == str(Bound(PROMPT))
@@ -39,8 +41,8 @@ def test_prompt_comes_back_as_it_was_with_whose_words_it_holds() -> None:
 
 def test_record_has_no_bytes_of_files_and_is_small() -> None:
     long = replace(PROMPT, turns=(Turn("user", "A line of a conversation.\n" * 4_000),))
-    assert len(recorded(PROMPT, NOTE)) < 1_000
-    assert len(recorded(long, NOTE)) < 5_000
+    assert len(recorded(RECORDED)) < 1_000
+    assert len(recorded(replace(RECORDED, prompt=long))) < 5_000
 
 
 OTHER_FILES: dict[str, tuple[Media, ...]] = {
@@ -53,7 +55,8 @@ OTHER_FILES: dict[str, tuple[Media, ...]] = {
 
 @pytest.mark.parametrize("media", OTHER_FILES.values(), ids=OTHER_FILES)
 def test_file_that_is_gone_leaves_a_remark_and_changes_the_hash(media: tuple[Media, ...]) -> None:
-    again, _ = restored(recorded(PROMPT, NOTE), replace(BUILT, turns=(Turn("user", "why?", media),)))
+    now = replace(NOW, turns=(Turn("user", "why?", media),))
+    again = restored(recorded(RECORDED), replace(BUILT, prompt=now)).prompt
     assert (again.turns[0].text, again.turns[0].media) == (f"{ASKED.text}\n\n{not_shown(PHOTO.name)}", ())
     assert str(Bound(again)) != str(Bound(PROMPT))
 
@@ -71,7 +74,8 @@ TOOLS: dict[str, tuple[tuple[ToolDefinition, ...], tuple[ToolDefinition, ...]]] 
 def test_tools_stay_in_their_order_and_new_ones_come_last(
     offered: tuple[ToolDefinition, ...], sent: tuple[ToolDefinition, ...]
 ) -> None:
-    assert restored(recorded(PROMPT, NOTE), replace(BUILT, tools=offered))[0].tools == sent
+    now = replace(BUILT, prompt=replace(NOW, tools=offered))
+    assert restored(recorded(RECORDED), now).prompt.tools == sent
 
 
 SIGNED = {"type": "reasoning.text", "text": "", "signature": "abc"}

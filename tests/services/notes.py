@@ -218,10 +218,12 @@ async def alone(
     return Alone(streams, await run_to_end(runs, attempt, runs.ask(attempt, Collected())), records)
 
 
-async def resumed(left: Alone, tools: NotesServer, *steps: tuple[StreamEvent, ...], **more: Any) -> Alone:
+async def resumed(
+    left: Alone, tools: NotesServer, *steps: tuple[StreamEvent, ...], question: Question = QUESTION, **more: Any
+) -> Alone:
     """Returns the answer whose calls a person has approved now."""
     left.records.decide(Decision.APPROVED, "U1")
-    job = Job(1, QUESTION, 2, asked_at=float(QUESTION.ts), steps=left.records.steps)
+    job = Job(1, question, 2, asked_at=float(question.ts), steps=left.records.steps)
     return await alone(tools, *steps, asked=job, records=left.records, **more)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
+from bot.core.beginnings import BuiltPrompt
 from bot.core.calls import NO_SUCH_TOOL, PROPOSALS, REMEMBER, SCHEDULE, CallState, Decision, RecordedCall, Step
 from bot.core.conversation import File
 from bot.core.files import OpenedFile, unread_notice
@@ -25,7 +26,7 @@ from bot.models.events import (
 from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, WEB, Effort, Media, Prompt
 from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, StepUnderWay
-from bot.services.answer_attempt import AnswerAttempt, BuiltPrompt, Used, added
+from bot.services.answer_attempt import AnswerAttempt, Used, added
 from tests.services.answering import MODEL, QUESTION
 from tests.services.answering import MODEL_NAME as NAME
 
@@ -228,7 +229,7 @@ SMALL = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
 def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
     effort: Effort, completion: Completion, spent_usd: float | None, footer: str
 ) -> None:
-    built = BuiltPrompt(Prompt("", (), effort=effort), None, "", ())
+    built = BuiltPrompt(Prompt("", (), effort=effort), None)
     attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, built=built)
     attempt.step_began(MODEL, 10, ASKERS)
     attempt.receive("Because.", 0.0)
@@ -242,7 +243,7 @@ def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
 
 @pytest.mark.parametrize("thinks_longer", [True, False])
 def test_model_that_thinks_as_long_as_it_can_is_offered_no_longer_thought(thinks_longer: bool) -> None:
-    attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, built=BuiltPrompt(Prompt("", ()), None, "", ()))
+    attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, built=BuiltPrompt(Prompt("", ()), None))
     attempt.step_began(MODEL, 10, ASKERS)
     attempt.receive("Because.", 0.0)
     attempt.receive(replace(BIG, thinks_longer=thinks_longer), 0.0)
@@ -296,7 +297,7 @@ def test_answer_says_what_its_calls_have_made_whatever_their_sentences_say(
 def test_files_that_were_not_read_are_named_below_the_answer() -> None:
     opened = (OpenedFile(File("F1", "chart.png", "image/png"), Media("chart.png", "image/png", "")),)
     attempt = asked()
-    attempt.built = BuiltPrompt(Prompt("", ()), None, "", opened)
+    attempt.built = BuiltPrompt(Prompt("", ()), None, opened=opened)
     attempt.receive(Completion(MODEL, FinishReason.LENGTH, None, left_out=("chart.png",)), 12.0)
     notes = attempt.finish(End(EndReason.LENGTH_LIMIT, said("Cut.")), NOW).notices
     assert notes == (*said("Cut."), Notice(NoticeKind.UNREAD, unread_notice(opened, ("chart.png",))))

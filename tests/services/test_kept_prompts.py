@@ -14,9 +14,13 @@ import sqlalchemy as sa
 
 from bot.core.calls import SIGN_IN_FIRST, Decision
 from bot.core.channel_settings import ChannelSettings
+from bot.core.conversation import File
+from bot.core.files import OpenedFile
+from bot.core.job import Job
 from bot.core.memory import SentMemories
 from bot.models.events import Opaque, StreamEvent
-from bot.models.prompt import Permission, Prompt, ToolRule, WebSearch
+from bot.models.prompt import Media, Permission, Prompt, ToolRule, WebSearch
+from bot.services.ports import People
 from bot.services.standalone import InMemoryConversation
 from bot.store import schema
 from tests.clocks import InstantClock
@@ -87,6 +91,17 @@ class Remembering(InMemoryConversation):
         return SentMemories("We deploy on Tuesdays.", 1)
 
 
+@dataclass(frozen=True)
+class Unread(InMemoryConversation):
+    """A conversation of which only the messages can be read."""
+
+    async def people(self, *_: object) -> People:
+        raise AssertionError("names were looked up")
+
+    async def memories(self, *_: object) -> SentMemories:
+        raise AssertionError("memories were read")
+
+
 EARLIER = replace(QUESTION.as_message(), ts="0.5", user_id="UGRACE", text="Another word.")
 MEANWHILE: dict[str, dict[str, Any]] = {
     "nothing": {},
@@ -98,6 +113,7 @@ MEANWHILE: dict[str, dict[str, Any]] = {
     },
     "another version of ours": {"system_prompt": "You are a new version."},
     "an earlier message was edited": {"conversation": InMemoryConversation([EARLIER], me=ME)},
+    "nothing can be looked up": {"conversation": Unread(me=ME)},
     "a tool is away": {"rules": {WRITE: RULES[WRITE]}},
 }
 
@@ -123,6 +139,21 @@ async def test_approved_answer_goes_on_under_what_its_model_had_read(meanwhile: 
     changed = {name: part for name, part in meanwhile.items() if name != "rules"}
     stage = await resumed(left, notes, *steps, model=lambda _: left.model, **changed)
     assert_kept(stage.model)
+
+
+async def test_approved_answer_has_the_files_that_its_model_had_read() -> None:
+    notes = NotesServer()
+    notes.may_end.set()
+    photo = File("F1", "photo.png", "image/png")
+    question = replace(QUESTION, files=(photo,))
+    opened = {"F1": OpenedFile(photo, Media("photo.png", "image/png", "aGk="))}
+    conversation = InMemoryConversation(opened=opened, me=ME)
+    steps = asking(MILK), asking(LIST), ANSWER
+    asked = Job(1, question, 1, asked_at=float(question.ts))
+    left = await alone(notes, *steps, asked=asked, model=BoundModel, conversation=conversation)
+    stage = await resumed(left, notes, *steps, question=question, model=lambda _: left.model, conversation=conversation)
+    assert_kept(stage.model)
+    assert [media.name for media in prompts_of(stage)[-1].turns[0].media] == ["photo.png"]
 
 
 @pytest.mark.parametrize("is_new_process", [False, True], ids=["same process", "next process"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bot.core.beginnings import BuiltPrompt
 from bot.core.channel_settings import ChannelSettings, Length, prompt_version
 from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Job, Wish
@@ -16,7 +17,6 @@ from bot.core.prompt import LENGTH_RULES, MARKS_EXPLAINED
 from bot.errors import StoreError
 from bot.models.prompt import OTHERS, OURS, Effort, Offered, Origins, TokenEstimate, WebSearch
 from bot.reply.answer import Answer
-from bot.services.answer_attempt import BuiltPrompt
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.standalone import InMemoryConversation
 from tests.clocks import InstantClock

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.core.beginnings import BuiltPrompt
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Checkpoint, Job
@@ -14,7 +15,6 @@ from bot.core.memory import Memory
 from bot.errors import StoreError
 from bot.models.prompt import Offered, TokenEstimate
 from bot.reply.answer import Answer
-from bot.services.answer_attempt import BuiltPrompt
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.slack_conversation import RESTART_WITHIN_S, SlackConversation
 from bot.services.transcripts import Transcription
