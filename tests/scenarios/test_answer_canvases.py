@@ -94,16 +94,10 @@ async def test_presser_alone_is_told_of_a_refusal(stage: Stage, settings: Settin
     assert len(stage.bots("general", asked)) == 1
 
 
-@pytest.mark.parametrize("refused", [False, True])
-async def test_deleted_answer_takes_its_canvas_along_if_slack_lets_it(
-    stage: Stage, settings: Settings, refused: bool
-) -> None:
+async def test_deleted_answer_takes_its_canvas_along(stage: Stage, settings: Settings) -> None:
     asked, message, *_ = await saved(stage, settings)
-    if refused:
-        stage.sandbox.faults.start("refuse", method="canvases.delete", error="canvas_deleting_disabled")
     await press(stage, message, ReplyAction.DELETE)
-    await stage.sandbox.wait_for(lambda: not stage.bots("general", asked) and (refused or not canvases(stage)))
-    assert len(stage.calls("canvases.delete")) == 1
+    await stage.sandbox.wait_for(lambda: not stage.bots("general", asked) and not canvases(stage))
 
 
 async def test_answer_that_was_asked_for_as_a_canvas_becomes_one_at_its_end(stage: Stage, settings: Settings) -> None:

@@ -57,8 +57,6 @@ WITHOUT_TEXT = {
 
 AFTER_SOME_TEXT = {
     "cut": (part(ResponseEnd.CUT), EndReason.CUT),
-    "reset": (part(ResponseEnd.RESET), EndReason.CUT),
-    "ended without its terminal marker": (part(ResponseEnd.END), EndReason.CUT),
     "refused in the middle": (finished_by("content_filter"), EndReason.REFUSED),
 }
 
@@ -89,14 +87,8 @@ async def test_failure_before_the_first_word_is_explained_in_a_notice(
     assert await stage.answers("general", asked, timeout_s=300) == [texts.models.model_failure(failure, "test")]
 
 
-@pytest.mark.parametrize(
-    ("answer", "failure"),
-    [
-        # A broken stream is one failure, however it breaks (tests/contracts/test_provider.py).
-        pytest.param(*case, id=name, marks=pytest.mark.long if name.startswith(("reset", "ended")) else ())
-        for name, case in AFTER_SOME_TEXT.items()
-    ],
-)
+# A broken stream is one failure, however it breaks (tests/contracts/test_provider.py).
+@pytest.mark.parametrize(("answer", "failure"), AFTER_SOME_TEXT.values(), ids=AFTER_SOME_TEXT)
 async def test_failure_midway_leaves_the_part_and_a_notice(
     stage: Stage, answer: VendorResponse, failure: EndReason
 ) -> None:
@@ -142,16 +134,10 @@ async def test_failure_that_passes_is_a_status_and_not_an_error(stage: Stage, fa
 
 
 FIRST, REST = (" ".join(f"word{number}" for number in numbers) for numbers in (range(80), range(80, 120)))
-MIDWAY = [
-    pytest.param(ResponseEnd.CUT, id="cut"),
-    pytest.param(ResponseEnd.RESET, id="reset", marks=pytest.mark.long),
-    pytest.param(ResponseEnd.END, id="ended without its terminal marker", marks=pytest.mark.long),
-    pytest.param(ResponseEnd.HANG, id="stalled"),
-]
 
 
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("ending", MIDWAY)
+@pytest.mark.parametrize("ending", [ResponseEnd.CUT, ResponseEnd.HANG], ids=["cut", "stalled"])
 @pytest.mark.long(after_row=2)
 async def test_stream_that_breaks_goes_on_by_itself(
     with_short_stall_timeout: Stage, ending: ResponseEnd, times: int
@@ -192,52 +178,18 @@ async def test_answer_of_a_server_that_cannot_stream_is_posted(stage: Stage, ven
 
 FAULTS: dict[str, tuple[str, FaultSettings]] = {
     "429s on edits": ("rate_limit", {"times": 2, "retry_after_s": 1}),
-    "429s on posts": ("rate_limit", {"method": "chat.postMessage", "times": 2, "retry_after_s": 1}),
-    "429s on reading the thread": ("rate_limit", {"method": "conversations.replies", "times": 1, "retry_after_s": 1}),
-    "500s on edits": ("error_500", {"method": "chat.update", "times": 2}),
     "500s on posts": ("error_500", {"method": "chat.postMessage", "times": 2}),
-    "internal errors": ("internal_error", {"method": "chat.update", "times": 2}),
-    "slow edits": ("slow", {"method": "chat.update", "times": 3, "delay_s": 1.0}),
-    "slow posts": ("slow", {"method": "chat.postMessage", "times": 1, "delay_s": 1.0}),
     "connections dropped before an edit": ("drop_request", {"times": 2}),
-    "connections dropped before a post": ("drop_request", {"method": "chat.postMessage", "times": 1}),
-    "an edit's answer lost": ("lose_response", {"times": 2}),
     "a post's answer lost": ("lose_response", {"method": "chat.postMessage", "times": 1}),
-    "an edit refused": ("refuse", {"times": 1}),
-    "an edit refused for age": ("refuse", {"times": 1, "error": "edit_window_closed"}),
     "blocks refused": ("refuse", {"times": 1, "error": "invalid_blocks"}),
     "edits refused in both forms": ("refuse", {"times": 2, "error": "invalid_attachments"}),
-    "posts refused in both forms": (
-        "refuse",
-        {"method": "chat.postMessage", "times": 2, "error": "invalid_attachments"},
-    ),
-    "all forms refused for seconds": ("refuse", {"times": 6, "error": "invalid_blocks"}),
-    "an edit too long": ("refuse", {"times": 1, "error": "msg_too_long"}),
     "events delivered twice": ("redeliver", {}),
     "acknowledgments lost": ("unacked", {"times": 1}),
 }
+"""What follows each refused or lost call is in tests/slack and tests/reply."""
 
 
-IN_EACH_RUN = {
-    "429s on edits",
-    "500s on posts",
-    "connections dropped before an edit",
-    "a post's answer lost",
-    "blocks refused",
-    "edits refused in both forms",
-    "events delivered twice",
-    "acknowledgments lost",
-}
-"""The faults of `make test`. What follows each refused or lost call is in tests/slack and tests/contracts."""
-
-
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [
-        pytest.param(*fault, id=said, marks=() if said in IN_EACH_RUN else pytest.mark.long)
-        for said, fault in FAULTS.items()
-    ],
-)
+@pytest.mark.parametrize(("name", "fault"), FAULTS.values(), ids=FAULTS)
 @pytest.mark.long(after_row=3)
 async def test_answer_is_shown_once_under_any_slack_fault(stage: Stage, name: str, fault: FaultSettings) -> None:
     root = await stage.sandbox.say("ada", "general", "some context")

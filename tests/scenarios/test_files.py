@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -26,7 +26,7 @@ from slack_sandbox.server import Sandbox
 from slack_sandbox.web_api.http import SCOPES
 from slack_sandbox.workspace import Json, Message
 from tests.marked import unmarked
-from tests.scenarios.conftest import Stage, running, settings_of
+from tests.scenarios.conftest import Stage, running, says, settings_of
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer, refusal
 
@@ -322,31 +322,7 @@ async def test_total_size_of_an_answers_files_is_limited(stage: Stage) -> None:
     assert f"2.txt ({texts.files.FILES_TOO_BIG})" in answer
 
 
-IMAGE_REFUSALS: dict[str, tuple[VendorResponse, str]] = {
-    "unclear": (
-        refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process image"}}),
-        texts.files.FILE_REFUSED,
-    ),
-    "silent": (refusal(400, {"error": {"message": "Bad request"}}), texts.files.FILE_REFUSED),
-    "too large": (VendorResponse(status=413), texts.files.FILE_TOO_LARGE_FOR_MODEL),
-}
-
-
-@pytest.mark.parametrize(("error", "reason"), IMAGE_REFUSALS.values(), ids=IMAGE_REFUSALS)
-@pytest.mark.parametrize(
-    ("speak", "path", "model"), [(speech.chat, "/v1", "openai/test"), (speech.messages, "", "anthropic/test")]
-)
-@pytest.mark.long(after_row=2)
-async def test_answer_comes_without_refused_pictures_and_names_them(
-    settings: Settings,
-    sandbox: Sandbox,
-    vendor: VendorServer,
-    speak: Callable[[Sequence[str]], list[bytes]],
-    path: str,
-    model: str,
-    error: VendorResponse,
-    reason: str,
-) -> None:
+async def test_answer_comes_without_refused_pictures_and_names_them(stage: Stage) -> None:
     """No refusal says surely which of them it is about. Two have the same name."""
     uploads = [
         UploadedFile("photo.png", picture("PNG")),
@@ -354,12 +330,10 @@ async def test_answer_comes_without_refused_pictures_and_names_them(
         UploadedFile("b.png", picture("PNG", "blue", (10, 6))),
     ]
     bad = [base64.b64encode(upload.content).decode() for upload in uploads[1:]]
-    vendor.script(
-        lambda request: error if any(one in str(request.body) for one in bad) else VendorResponse(speak([ANSWER]))
-    )
-    vendors = {model.partition("/")[0]: VendorSettings("key", f"{vendor.url}{path}")}
-    async with running(replace(settings, vendors=vendors, models=(model,))):
-        answer = await asked(Stage(sandbox, vendor), *uploads)
+    refused = refusal(400, {"error": {"message": "Bad request"}})
+    stage.vendor.script(lambda request: refused if any(one in str(request.body) for one in bad) else says(ANSWER))
+    answer = await asked(stage, *uploads)
+    reason = texts.files.FILE_REFUSED
     named = ", ".join(f"{name} ({reason})" for name in ("photo.png (1st)", "photo.png (2nd)", "b.png"))
     assert answer == f"{ANSWER}\nNot read: {named}."
-    assert "(You can't be shown photo.png (2nd).)" in str(vendor.requests[-1].body)
+    assert "(You can't be shown photo.png (2nd).)" in str(stage.vendor.requests[-1].body)

@@ -49,6 +49,7 @@ async def test_model_reads_what_the_channel_said_before_the_question(
         asked = await stage.mention("what did we decide?")
         await sandbox.wait_for(lambda: any(map(is_answer, stage.bots("general", asked))))
     assert READ_CHANNEL in str(vendor.requests[0].body["tools"])
+    assert DECISION not in str(vendor.requests[0].body["messages"]), "only a bare mention reads it unasked"
     [result] = results_in(vendor.requests[1])
     assert DECISION in result
     assert "Grace, " in result

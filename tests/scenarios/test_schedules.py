@@ -258,6 +258,8 @@ async def test_answer_whose_schedule_is_stopped_says_so_and_offers_no_stop(
     said = texts.schedules.SCHEDULE_STOPPED
     await stage.sandbox.wait_for(lambda: f"\n{said}" in shown(stage.bots("general", asked)[0]))
     [message] = stage.bots("general", asked)
+    refused = texts.access.naming_admins(texts.schedules.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
+    assert await press(stage, message, ScheduleAction.RESTORE, "ada", str(created.id)) == refused
     assert "\nScheduled as" not in shown(message)
     assert not {ScheduleAction.STOP, ReplyAction.REGENERATE} & set(buttons(message))
     assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []

@@ -120,13 +120,7 @@ async def test_status_that_is_shown_has_no_task(unposted: Stage) -> None:
 
 WAYS_TO_FAIL: dict[str, tuple[str, FaultSettings]] = {
     "gone": ("no_statuses", {}),
-    "gone under another name": ("no_statuses", {"error": "unknown_method"}),
-    "refused by a name that nobody knows": ("no_statuses", {"error": "flux_capacitor_drained"}),
-    "refused for its text": ("no_statuses", {"error": "invalid_arguments"}),
-    "forbidden in the channel": ("no_statuses", {"error": "channel_not_found"}),
     "broken": ("error_500", {"method": METHOD}),
-    "no page of Slack's": ("html_200", {"method": METHOD}),
-    "lost": ("drop_request", {"method": METHOD}),
 }
 
 
@@ -136,7 +130,6 @@ def has_stop(message: Message) -> bool:
 
 @pytest.mark.skips_waits
 @pytest.mark.parametrize(("fault", "settings_of_fault"), WAYS_TO_FAIL.values(), ids=WAYS_TO_FAIL)
-@pytest.mark.long(after_row=2)
 async def test_answer_without_a_status_has_a_stop_button_and_no_stream(
     unposted: Stage, fault: str, settings_of_fault: FaultSettings
 ) -> None:

@@ -17,11 +17,10 @@ from bot.mcp.config import read_setup
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.store import Stores
-from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID
 from tests.clocks import LateClock
-from tests.contracts.vendor_rules import BOUND_THINKING, CLASSIFIER, DEEPSEEK, FORBIDDEN, PDF_PAGES, Vendor, pdf
+from tests.contracts.vendor_rules import BOUND_THINKING, CLASSIFIER, FORBIDDEN, Vendor
 from tests.mcp.servers import PATIENCE_S, RawServer, agree, be_patient, text_result, tool
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, running, shown
@@ -31,7 +30,6 @@ from tests.streams import steps
 from tests.streams.server import VendorRequest, VendorServer
 
 CLAUDE = "anthropic/claude-opus-5-5"
-RESULT = "There are 3 notes."
 
 
 @pytest.fixture(autouse=True)
@@ -42,9 +40,8 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def raw(tmp_path: Path) -> RawServer:
     server = RawServer(tmp_path / "script.json")
-    rules = {"allow": ["raw__list"], "readOnly": ["raw__list"]}
-    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"raw": server.entry()}, **rules}))
-    server.script([tool("add"), tool("list")], {"add": text_result(RESULT), "list": text_result("A line.\n" * 2_500)})
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"raw": server.entry()}}))
+    server.script([tool("add")], {"add": text_result("There are 3 notes.")})
     return server
 
 
@@ -62,16 +59,11 @@ async def settings(
     return replace(settings, vendors=vendors, models=(CLAUDE,), database_url=database_url, mcp=setup)
 
 
-def noting(name: str, notes: int = 1) -> Callable[[VendorRequest], Sequence[steps.Item]]:
-    """Returns a model that calls a tool so many times, one after another, and then ends."""
-
-    def model(request: VendorRequest) -> Sequence[steps.Item]:
-        made = str(request.body).count("'tool_result'")
-        if made == notes:
-            return [steps.text("All noted.")]
-        return steps.text("Let me see."), steps.tool_use(f"c{made}", name, {"text": f"Milk {made}"})
-
-    return model
+def noting(request: VendorRequest) -> Sequence[steps.Item]:
+    """Calls a tool that writes, and ends with its result."""
+    if "'tool_result'" in str(request.body):
+        return [steps.text("All noted.")]
+    return steps.text("Let me see."), steps.tool_use("c0", "raw__add", {"text": "Milk"})
 
 
 @dataclass(frozen=True)
@@ -111,7 +103,7 @@ MEANWHILE = {
 async def test_approved_call_is_made_once_and_answered_whatever_changed_meanwhile(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, raw: RawServer, meanwhile: Meanwhile
 ) -> None:
-    stand_in = Vendor([BOUND_THINKING], noting("raw__add"))
+    stand_in = Vendor([BOUND_THINKING], noting)
     vendor.script(stand_in)
     stage, clock = Stage(sandbox, vendor), LateClock()
     async with running(settings, clock):
@@ -142,7 +134,7 @@ async def whole(stage: Stage, asked: str, stand_in: Vendor, raw: RawServer) -> N
 async def test_approved_call_is_made_once_and_answered_after_a_kill(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, raw: RawServer, tmp_path: Path
 ) -> None:
-    stand_in = Vendor([BOUND_THINKING], noting("raw__add"))
+    stand_in = Vendor([BOUND_THINKING], noting)
     vendor.script(stand_in)
     env = {"ANTHROPIC_BASE_URL": vendor.url, "ANTHROPIC_API_KEY": "key", "BOT_MODELS": CLAUDE}
     env |= {"BOT_MCP_CONFIG": str(tmp_path / "mcp.json")}
@@ -154,20 +146,6 @@ async def test_approved_call_is_made_once_and_answered_after_a_kill(
         await fleet.start(be_patient, BOT_SYSTEM_PROMPT="Be exact.")
         await press(fleet.stage, message, ReplyAction.APPROVE)
         await whole(fleet.stage, asked, stand_in, raw)
-
-
-async def test_answer_with_more_results_than_a_request_may_have_is_whole(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, raw: RawServer
-) -> None:
-    """From the 13th on, a sentence stands in place of the oldest results, so that thinking is bound to other words."""
-    stand_in = Vendor([BOUND_THINKING], noting("raw__list", notes=14))
-    vendor.script(stand_in)
-    stage = Stage(sandbox, vendor)
-    async with running(settings):
-        asked = await stage.mention("what is there?")
-        assert "All noted." in shown(await ended(stage, asked))
-    assert len(raw.calls) == 14
-    assert len(stand_in.refused) <= 2, "one for each time that results are left out"
 
 
 async def test_thread_goes_on_after_a_refused_question(
@@ -187,59 +165,3 @@ async def test_thread_goes_on_after_a_refused_question(
             assert "Here you are." in answers[-1]
     assert len(stand_in.refused) == 1
     assert "Take two" not in str(vendor.requests[-1].body)
-
-
-async def test_refused_question_is_sent_again_if_a_person_asks_for_it(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    stand_in = Vendor([CLASSIFIER], lambda request: [steps.text("Here you are.")])
-    vendor.script(stand_in)
-    stage = Stage(sandbox, vendor)
-    async with running(settings):
-        asked = await stage.mention(f"how is {FORBIDDEN} found in blood?")
-        await stage.answers("general", asked)
-        await press(stage, stage.bots("general", asked)[0], ReplyAction.REGENERATE)
-        await sandbox.wait_for(lambda: len(stand_in.refused) == 2)
-        await stage.answers("general", asked)
-    assert FORBIDDEN in str(vendor.requests[-1].body)
-
-
-async def test_second_question_keeps_its_tools_where_reasoning_must_go_back(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    def model(request: VendorRequest) -> Sequence[steps.Item]:
-        made = [message for message in request.body["messages"] if message["role"] == "tool"]
-        asked = [message for message in request.body["messages"] if message["role"] == "user"]
-        if len(made) == 1 or len(asked) == 1:
-            return [{"content": "All noted."}]
-        return [steps.chat_call('{"text": "Milk"}', 0, id="c1", name="raw__list")]
-
-    stand_in = Vendor([DEEPSEEK], model)
-    vendor.script(stand_in)
-    stage = Stage(sandbox, vendor)
-    async with running(replace(settings, models=("openai/test",))):
-        asked = await stage.mention("what is there?")
-        await stage.answers("general", asked)
-        for count in (2, 3):
-            await sandbox.say("ada", "general", "@typist and now?", asked)
-            answers = await stage.answers("general", asked, count=count)
-            assert "All noted." in answers[-1]
-            assert "refuses" not in answers[-1]
-    assert len(stand_in.refused) == 1
-    assert all("raw__list" in str(request.body["tools"]) for request in vendor.requests)
-
-
-async def test_handbook_of_too_many_pages_is_read_as_text(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    stand_in = Vendor([PDF_PAGES], lambda request: [steps.text("Much.")])
-    vendor.script(stand_in)
-    stage = Stage(sandbox, vendor)
-    async with running(settings):
-        asked = await sandbox.share("ada", "general", "<@BOT> what is it?", [UploadedFile("handbook.pdf", pdf(120))])
-        [answer] = await stage.answers("general", asked)
-    assert answer.startswith("Much.\nI read only the text of handbook.pdf, not its images or layout.")
-    assert len(stand_in.refused) == 1
-    text = str(vendor.requests[-1].body)
-    assert "This is page 1." in text
-    assert "This is page 120." in text
