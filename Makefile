@@ -74,6 +74,7 @@ check: $(VENV)/dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.uncalled
 	$(BIN)/python -m tests.features
+	$(BIN)/python -m tests.prose
 
 format: $(VENV)/dev
 	$(BIN)/ruff format

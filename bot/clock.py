@@ -107,7 +107,7 @@ async def insist(
 
 
 MAX_TRIES = 4
-"""How often `try_again` tries an operation before its caller does without the result."""
+"""The number of times `try_again` tries an operation before its caller continues without the result."""
 
 
 async def try_again(operation: Callable[[], Awaitable[T]], clock: Clock, failure: str) -> T | None:

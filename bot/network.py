@@ -69,7 +69,7 @@ _REMEDIES = {
     " through the proxy ": "Check that the proxy lets this host and port through, or exempt the host with NO_PROXY.",
     " isn't trusted": "Set SSL_CERT_FILE to a file in PEM with the authority of this server, or of the proxy.",
     "the certificate of ": "Have the server's certificate renewed, or correct the host in {address}.",
-    "TLS failed (": "Check {address}: at this port, the server may speak http in place of https.",
+    "TLS failed (": "Check {address}: at this port, the server may speak http instead of https.",
     " ended the connection": "Check the port in {address}, and firewalls on the way: something closes connections.",
     "can't be read as HTTP": "Check the port in {address}: something else than this server may listen there.",
     _DNS_SAYS: "Check the host's name in {address}, and this machine's DNS.",
@@ -79,12 +79,12 @@ _REMEDIES = {
         "Check this machine's network, and firewalls on the way.",
     ),
 }
-"""What to do about a reason from `reason_of`, by words in it. The first match counts."""
+"""The remedy for a reason from `reason_of`, by words in it. The first match counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a URL is reached."""
+    """The route to a URL."""
 
     proxy: str | None = field(default=None, repr=False)
     """The proxy's URL, which can contain a password; None for a direct connection."""

@@ -3,7 +3,7 @@
 While a step of the event loop runs, nothing else is answered, no heartbeat is sent, and SIGTERM waits. External text is
 processed in linear time, so no step should take long. These limits apply if that fails.
 
-A step that computes: the kernel counts the process's CPU time and sends SIGPROF after each second of it (setitimer).
+A step that computes: the kernel counts the process's CPU time and sends SIGPROF after every second of it (setitimer).
 Python runs signal handlers in the main thread between two instructions, and also inside a regular expression that
 doesn't finish. So the handler can see the current step, and raises `Stuck` in it after MAX_STEP_S. The step's caller
 treats that like any error: one answer ends with a sentence, and the process continues. Other processes take over jobs

@@ -212,7 +212,7 @@ def _press_listener(
         if working.done():
             await working
         else:
-            background.start(_end_of(working), "what a press asked for isn't done")
+            background.start(_end_of(working), "what a click asked for isn't done")
 
     return on_press
 

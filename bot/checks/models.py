@@ -152,7 +152,7 @@ def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -
     Problems of all models of a vendor refer to the vendor, so that the report lists them once.
     """
     vendor, reason, key, base_url = model.partition("/")[0], lookup.detail, entry.api_key_variable, entry.base_url
-    choose = f"Choose another model in BOT_MODELS in place of {model}, or check what {key} has access to."
+    choose = f"Choose another model in BOT_MODELS instead of {model}, or check what {key} has access to."
     retired = f"was retired on {lookup.retires.isoformat()}" if lookup.retires else "has been retired"
     address = entry.base_url_variable
     path = " Most servers also need the path /v1 at the end." if base_url.endswith("/v1") else ""

@@ -73,7 +73,7 @@ NO_EMAILS = (
     "The app can't look up email addresses. Enter a name as Slack shows it, or a member ID (in Slack: profile > "
     "Copy member ID)."
 )
-NOT_LOOKED_UP = "Slack didn't look this person up. {error} Try again, or press Enter to go on."
+NOT_LOOKED_UP = "Slack didn't look this person up. {error} Try again, or press Enter to continue."
 NO_ADMINS = "BOT_ADMINS is not set. Typist admins see usage and set quotas. It takes member IDs, separated by commas."
 NO_TERMINAL = "typist init asks questions, so it needs a terminal. Without one, fill in .env, and run typist check."
 FIX = "Fix what ✘ names, then run this command again. .env has what you entered."
@@ -83,7 +83,7 @@ PLAIN_APP = (
 )
 SENT = "I sent {person} a message in Slack."
 START = "Now start Typist: make run (in a clone), or {command} run"
-STOPPED = "\nStopped. .env has what was accepted so far. Run this command again to go on."
+STOPPED = "\nStopped. .env has what was accepted so far. Run this command again to continue."
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:

@@ -42,15 +42,15 @@ LIMIT_USD = 10.0
 BEGIN = "{count:,} of {all:,} questions are left to ask of {model}, for ${left:g} at most. Nothing is posted."
 JUDGED = "{judge} then compares the answers to {count:,} questions, in both orders, for about ${usd:.4f} of that."
 DENIED = "{count:,} questions weren't asked: their askers have no access now."
-AT_LIMIT = "Stopped at the limit of ${limit:g}. To go on, repeat this command with a higher --limit."
+AT_LIMIT = "Stopped at the limit of ${limit:g}. To continue, repeat this command with a higher --limit."
 OTHER_JUDGE = "{folder} has verdicts of {judge}. Name that one, or another folder with --folder."
-FAILING = "Stopped: {model} failed ({end}). To go on, repeat this command."
+FAILING = "Stopped: {model} failed ({end}). To continue, repeat this command."
 OTHERS = "{folder} has no replay with this model, system prompt and tools. Name another folder with --folder."
 _FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, help="vendor/model to ask, in place of BOT_MODELS")
+    parser.add_argument("--model", required=True, help="vendor/model to ask, instead of BOT_MODELS")
     parser.add_argument("--since", metavar="DAY", help="7d, or a day in UTC: 2026-11-20 (default: 30 days ago)")
     parser.add_argument("--system-prompt", metavar="FILE", help="replaces BOT_SYSTEM_PROMPT and those of channels")
     parser.add_argument("--channel", metavar="ID", action="append", help="only there (several: give it again)")
@@ -310,7 +310,7 @@ SUBCOMMAND = Subcommand(
     "ask recorded questions again, at another model or system prompt",
     "Asks recorded questions again, by the code that answers them, and writes a folder with report.html, which has "
     "both answers side by side, and results.jsonl. Nothing is posted, and no tool is called that may change something. "
-    "A run on the same folder goes on where the last one ended. The exit code is 1 if it stopped before the last "
+    "A run on the same folder continues where the last one ended. The exit code is 1 if it stopped before the last "
     "question.",
     _replay,
     _add_arguments,

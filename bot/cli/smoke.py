@@ -72,7 +72,7 @@ def as_json(found: Sequence["Smoked"]) -> dict[str, object]:
 SUBCOMMAND = Subcommand(
     "have five small conversations with each model",
     "Has five small conversations with each model, by the code that answers questions: a question, a thread, a tool "
-    "with an approval, a picture and a PDF, and an answer that is cut off and goes on. Nothing is posted. Each may "
+    "with an approval, a picture and a PDF, and an answer that is cut off and continued. Nothing is posted. Each may "
     "cost a cent or two. Exits with 1 if one went wrong, or if a model was asked nothing.",
     _smoke,
     _add_arguments,

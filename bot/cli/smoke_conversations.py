@@ -220,7 +220,7 @@ async def _tool(talk: _Talk) -> str:
     )
     is_right = NOTE_NUMBER in answered.text and len(records.steps) == 1
     _expect(is_right, "The answer doesn't have the tool's result, or the model called the tool again.")
-    return "Called the tool, and went on with its result after an approval, in another process."
+    return "Called the tool, and continued with its result after an approval, in another process."
 
 
 async def _files(talk: _Talk) -> str:
@@ -261,10 +261,10 @@ async def _cut(talk: _Talk) -> str:
     lines = [(int(number), int(square)) for number, square in re.findall(r"(\d+): *(\d+)", answered.text)]
     _expect(
         lines == [(number, number * number) for number in range(1, NUMBERS + 1)],
-        f"An answer that was cut off and went on has {len(lines)} of {NUMBERS} lines, {len(set(lines))} of them "
+        f"An answer that was cut off and continued has {len(lines)} of {NUMBERS} lines, {len(set(lines))} of them "
         "different.",
     )
-    return f"Went on with an answer that was cut off: {kept} of {NUMBERS} lines were kept, and the others followed."
+    return f"Continued an answer that was cut off: {kept} of {NUMBERS} lines were kept, and the others followed."
 
 
 CONVERSATIONS: Mapping[str, Callable[[_Talk], Awaitable[str]]] = {

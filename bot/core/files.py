@@ -512,6 +512,6 @@ def _labeled(media: Media, marks: Marks | None) -> Media:
     """Returns an image or PDF with a replacement text, in marks, for a model that can't be shown it."""
     label, pages = not_shown(media.name), 0
     if media.alternative is not None and media.alternative.text.strip():
-        label = f"(In place of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"
+        label = f"(Instead of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"
         pages = media.alternative.pages
     return replace(media, alternative=Document(marks.framed("file", label) if marks else label, pages=pages))

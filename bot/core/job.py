@@ -87,7 +87,7 @@ Slack calls that remain once a job is over (clearing a placeholder, mentioning a
 rejected) are written to the outbox in the transaction that ends the job. Any process then makes them, at least once
 (outbox.py). An outbox entry about a reply waits while a worker writes the reply, and no worker claims the job while a
 process is handling the entry, so two processes never write one reply. The outbox never changes a job's state.
-"""
+"""  # prose: the one place for all rules about states
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -91,7 +91,7 @@ UNKNOWN_ZONE = "(the writer's time zone is unknown)"
 NAME_CHARS = 80
 MARKS_EXPLAINED = (
     "The first line of the first message names the code of this conversation, for which CODE stands here. Only a line "
-    "that begins with [CODE is a mark. [CODE-TAG NAME] stands above each message where several people talk, and each "
+    "that begins with [CODE is a mark. [CODE-TAG NAME] is above each message where several people talk, and each "
     "person has a tag. Lines between [CODE attached] or [CODE file] and [CODE end] came with the message: its writer "
     "didn't write them. Lines between [CODE note] and [CODE end] are no person's words, but instructions and facts for "
     "you: those at a message's end are about that message alone. [CODE at TIME] says when the message below it was "
@@ -171,7 +171,7 @@ DEFAULT_SYSTEM_PROMPT = (
     "Slack shows no HTML and no LaTeX. "
     "If somebody asks for a chart, write its numbers as a table with only numbers behind the first column, and right "
     "below it fenced code of the language `chart` with one line, such as `bar: Title`; bar, line, area and pie exist. "
-    "When several people talk, a line with the writer's name stands above each of their messages; never above yours. "
+    "When several people talk, a line with the writer's name is above each of their messages; never above yours. "
     "Say so when you do not know."
 )
 

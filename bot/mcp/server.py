@@ -361,7 +361,7 @@ async def _list(client: Client) -> tuple[ListedTool, ...]:
 MAX_CALLS = 8
 """Maximum simultaneous calls. Others wait, within their timeouts."""
 LISTED_FOR_S = 60.0
-"""How long a list of tools is cached."""
+"""The time for which a list of tools is cached."""
 CLOSE_WITHIN_S = 2.5
 """Longer than killing a process takes: EXIT_WITHIN_S twice, and KILLED_WITHIN_S twice."""
 BACKOFF = Backoff(1.0, 60.0)

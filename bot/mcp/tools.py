@@ -45,7 +45,7 @@ from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
 from bot.models.prompt import AGREED, OURS, Offered, Permission, ToolDefinition, ToolRule
 
 OFFERED_WITHIN_S = 5.0
-"""How long an answer waits for the tools of a server that is starting. A later answer might get them."""
+"""The time that an answer waits for a starting server's tools. A later answer might get them."""
 MAX_NAMES_CHARS = 2_000
 """Maximum characters of unavailable tools' names in a prompt."""
 

@@ -33,7 +33,7 @@ from bot.text import object_in, objects_in, paired_json, unique_members
 from slack_markdown.growing_text import paired
 
 RAW_CHARS = 2_000
-"""How much is kept of arguments that aren't a JSON object: enough to see what went wrong."""
+"""The part kept of arguments that aren't a JSON object: enough to see what went wrong."""
 MAX_INTEGER_CHARS = 300
 """Shorter integers fit into a floating-point number."""
 MAX_DEPTH = 100

@@ -69,7 +69,7 @@ _CLASS_NAME = re.compile(r"\b[A-Z][A-Za-z]{3,60}(?=Error\b|Exception\b|Violation
 _NESTED_CODE = re.compile(r"""['"](?:code|type|status)\\?['"]\s*:\s*\\?['"]([A-Za-z][\w.-]{2,60})\\?['"]""")
 _WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z]+")
 _ANYWHERE_CHARS = 8_000
-"""How much of a sentence is searched for codes."""
+"""The part of a sentence that is searched for codes."""
 # Patterns for sentences, most specific first. Few servers have codes for all of these, and gateways pass on the
 # sentence without the code. A single word means little: "blocked" can refer to an IP address, "policy" to a routing
 # policy.

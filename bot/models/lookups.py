@@ -53,7 +53,7 @@ class LookupOutcome(Enum):
 class Lookup:
     outcome: LookupOutcome
     detail: str = ""
-    """What was received instead of an answer, for operators. It doesn't contain the key."""
+    """The response received instead of an answer, for operators. It doesn't contain the key."""
     retires: date | None = None
     replacement: str = ""
 

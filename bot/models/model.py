@@ -68,7 +68,7 @@ class Models(Protocol):
 MAX_NOTED = 20
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
 MAX_PAUSES = 4
-"""How often a paused answer is continued. Each continuation sends the whole conversation as input again."""
+"""The number of times a paused answer is continued. Each continuation sends the whole conversation as input again."""
 
 
 class VendorModel:

@@ -118,10 +118,10 @@ _ALONE = (
 )
 """If a refusal names one of these, nothing else is given up for it. Earlier entries have priority."""
 MAX_REFUSALS = 2
-"""How many refused requests of one question are followed by another one."""
+"""The number of a question's refused requests that are followed by another request."""
 MAX_WORDS_CHARS = 20_000
 MAX_REFUSED_TOOLS = 8
-"""How many tools are dropped one by one because refusals name them. After that, all are dropped."""
+"""The number of tools that are dropped one by one because refusals name them. After that, all are dropped."""
 _TOOLS_PLACE = re.compile(r"\btools[.\[](\d{1,3})\b\]?(?:\W?function_declarations\[(\d{1,3})\])?")
 """A tool's position in the request, as reported by Anthropic, OpenAI and Gemini. Gemini counts in one of two lists."""
 _TOO_MANY_TOOLS = re.compile(
@@ -212,7 +212,7 @@ def is_about_items(refusal: ErrorResponse) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RefusedParameters:
-    """What a model refuses, as learned from its responses. Each refusal costs an asker a moment.
+    """The parts of requests that a model refuses, as learned from its responses. Each refusal costs an asker a moment.
 
     A refusal is believed once the request without what it names succeeds: the error "'rs_…' of type 'reasoning' was
     provided without its required following item" names a parameter but means something else. If only the bare request

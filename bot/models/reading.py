@@ -16,7 +16,7 @@ PAUSE_S = 0.002
 """The pause per response is this times their number. Reading 200 word by word would take a whole core."""
 MAX_PAUSE_S = 0.4
 REST_S = 10.0
-"""How long data after a finish reason, such as usage, can take. Some servers never end their streams."""
+"""The time limit for data after a finish reason, such as usage. Some servers never end their streams."""
 
 
 async def deltas_of(

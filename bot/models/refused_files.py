@@ -47,7 +47,7 @@ _NAMES_PIXELS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|
 
 @dataclass(frozen=True, slots=True)
 class RefusedFiles:
-    """What a refusal reports about the images and PDFs that might have caused it."""
+    """A refusal's statements about the images and PDFs that might have caused it."""
 
     fault: FileFault
     names_files: bool

@@ -75,7 +75,7 @@ class Refused:
 
     @property
     def most_tools(self) -> int | None:
-        """How many tools to send next, or None if their number wasn't refused."""
+        """The number of tools to send next, or None if their number wasn't refused."""
         return None if self.named.isdisjoint(TOOLS) else most_tools(self.response, len(self.trial.sent.tools))
 
 

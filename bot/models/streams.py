@@ -200,7 +200,7 @@ class AnswerReader(ABC):
 
     @property
     def unparsed(self) -> Unparsed:
-        """What the server failed to remove from the answer's text; "" if it doesn't leave markup."""
+        """Markup that the server failed to remove from the answer's text; "" if it doesn't leave markup."""
         found = unparsed_in(self._attempt.text) if self.marks.may_be_left else ""
         return found if found != "call" or self._offers_tools else ""
 

@@ -131,7 +131,7 @@ class Trial:
 
 
 class Learned:
-    """What a model's server is known to accept, learned while the process runs."""
+    """The requests that a model's server is known to accept, learned while the process runs."""
 
     def __init__(self, api: Api, name: str) -> None:
         self.model = f"{api.vendor}/{name}"

@@ -63,11 +63,10 @@ class Stall:
     """Closes a model's stream and fails as STALLED if no sign of work arrives in time.
 
     Neither a read timeout nor a total timeout can detect a stalled model: pings keep a read alive, and a long answer
-    that is still growing is fine. So the time between two signs of work is limited. Text is a sign. So is Thinking,
-    which the readers yield for anything that arrives while a model thinks or writes a tool call, even a ping; at other
-    times, pings and empty events don't count. A model that thinks silently gets ten times as long, up to ten minutes,
-    and so does a search. Signs without content, even ends of thoughts, also stop counting after ten minutes, because a
-    vendor can keep pinging for a dead model.
+    that is still growing is fine. So the time between two signs of work is limited: text, and Thinking, which the
+    readers yield for anything that arrives while a model thinks or writes a tool call, even a ping; at other times,
+    pings and empty events don't count. A model that thinks silently, or searches, gets ten times as long, up to ten
+    minutes. Signs without content stop counting then, too, because a vendor can keep pinging for a dead model.
 
     Only waiting for the model counts. The consumer's own time, such as waiting for the database, is neither limited nor
     canceled. A pause of the process doesn't count either: data that arrived during the pause is still to be read, so

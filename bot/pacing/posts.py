@@ -16,7 +16,7 @@ POST_BURST = 10
 """Simultaneous posts to try. Slack's documentation mentions short bursts, and one post per second."""
 POST_GAP_S = 1.0
 LEARNED_FOR_S = 3_600.0
-"""How long longer bursts of posts aren't tried after a 429."""
+"""The time after a 429 in which longer bursts of posts aren't tried."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ NO_FAILURES = Failures()
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long, and with which waits, a failing call is retried. Times are in seconds."""
+    """The duration of a failing call's retries, and the waits between them, in seconds."""
 
     backoff: Backoff
     max_tries: float = math.inf

@@ -37,7 +37,7 @@ from slack_markdown.links import file_ids_in
 CHARS_PER_TOKEN = 4.0
 """About right for English. Used only to count requests without reported usage."""
 HIDDEN_TOKENS_PER_S = 50
-"""How fast a model is assumed to think if its vendor hides its thoughts. Used only for the same estimates."""
+"""The assumed speed of a model's thinking if its vendor hides its thoughts. Used only for the same estimates."""
 
 
 class Answer:
@@ -68,16 +68,16 @@ class Answer:
         """The questions that arrived while tools ran."""
         so_far = job.so_far_origins if job.so_far else OURS
         self.origins = folded((so_far, *(step.origins for step in self.steps), UNKNOWN if self.resumes else OURS))
-        """Whose words the model has read for the answer."""
+        """The authors of the text that the model has read for the answer."""
         self.open_files = frozenset[str]().union(*(_found_files(step.calls) for step in self.steps))
         """The origins of everything that the model has read for the answer."""
         self.end = job.checkpoint.end
-        """How the answer ended, or None while it grows. Only `finish` sets it."""
+        """The answer's end, or None while it grows. Only `finish` sets it."""
         self._start = len(start)
         self._recorded = Piece(len(start), "", self.end, self.sources)
-        """How far the text is recorded, with the recorded sources and end."""
+        """The length of the recorded text, with the recorded sources and end."""
         self._base: int | None = None
-        """Where the attempt's text begins, if some of it was taken back."""
+        """The position at which the attempt's text begins, if some of it was taken back."""
         self._takes_back = False
         """Whether the record still contains text that was taken back."""
 
@@ -191,7 +191,7 @@ class StepUnderWay:
     lost: Usage = field(default_factory=Usage)
     """The estimated usage of its requests that failed before the first word but are charged."""
     hidden_s: float = 0.0
-    """How long the model thought silently before the request's first word."""
+    """The time that the model thought silently before the request's first word."""
     _hidden_since: float | None = None
     has_text: bool = False
     parts: list[TurnPart] = field(default_factory=list)
@@ -265,7 +265,7 @@ class Freshness:
 
     chars: int = 0
     _arrivals: list[tuple[int, float]] = field(default_factory=list)
-    """Where each group of unshown words begins in the text, and when it arrived, oldest first."""
+    """The position of each group of unshown words in the text, and the time it arrived, oldest first."""
     _joins: bool = False
     """Whether the next words can join the last arrival."""
     _first_at: float | None = None

@@ -25,7 +25,7 @@ MAX_CODE_FILES = 5
 MAX_TABLE_FILES = 10
 """Slack accepts more in one message, but nobody would read them."""
 MAX_STEPS = 5_000
-"""How much of an answer is searched for code, counted in lines, enclosing lists and quotes, headings and fences."""
+"""The part of an answer searched for code, counted in lines, enclosing lists and quotes, headings and fences."""
 
 _HEADING_OR_FENCE = re.compile(r"^[ \t]*(?:(#{1,6}[ \t]+\S)|(?:```|~~~).*)", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*", re.MULTILINE)

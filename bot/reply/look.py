@@ -7,7 +7,7 @@ from bot.core import texts
 
 @dataclass(frozen=True, slots=True)
 class ReplyLook:
-    """How a workspace's replies look. `blocks.py` reads it; other code only passes it on."""
+    """The look of a workspace's replies. `blocks.py` reads it; other code only passes it on."""
 
     thinking: str = texts.answers.THINKING
     """The placeholder until the model writes or uses a tool."""

@@ -43,12 +43,12 @@ class PageView:
     plain: bool = False
     """Sent without blocks, because Slack refused them."""
     end_chars: int = field(default=0, compare=False)
-    """How many characters of the answer are shown up to the end of this page."""
+    """The number of the answer's characters that are shown up to the end of this page."""
     for_stream: bool = field(default=False, compare=False)
     """This page and all later ones are limited to what a stream carries."""
     version: int = 0
     activity: str = ""
-    """What the model is doing while it isn't writing."""
+    """The model's activity while it isn't writing."""
     open_files: frozenset[str] = field(default=frozenset(), compare=False)
     """IDs of Slack files that all readers can open. Only their URLs become links."""
     look: ReplyLook = DEFAULT_LOOK
@@ -71,7 +71,7 @@ class PageView:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What Slack shows of a reply when it is opened."""
+    """The part of a reply that Slack shows when it is opened."""
 
     page_ts: tuple[str, ...] = ()
     shows_end: bool = False
@@ -253,7 +253,7 @@ class CleanUp:
 
 
 class AfterRefusal(Enum):
-    """What a refused call means for the reply, unless it is sent again or in another form."""
+    """The effect of a refused call on the reply, unless it is sent again or in another form."""
 
     REPLACE = auto()
     """A new message replaces the page's message."""
@@ -272,7 +272,7 @@ behind "See more". The answer's first page has that much less room."""
 
 
 _READ_CHARS = 10_000
-"""How much of each transcript is read: several times what is shown."""
+"""The part of each transcript that is read: several times what is shown."""
 
 
 def shown_transcript(transcripts: Iterable[str]) -> str:

@@ -94,7 +94,7 @@ class ReplyMessage:
     role: MessageRole
     ts: str
     shown: PageView | Attached | None = None
-    """What Slack shows in the message, or None if that isn't known."""
+    """The content that Slack shows in the message, or None if that isn't known."""
 
 
 class Reply:
@@ -134,9 +134,9 @@ class Reply:
         self.is_withheld = is_withheld or (answer.end is not None and answer.end.reason is EndReason.STUCK)
         """Whether the answer's text is hidden, because laying it out takes too long."""
         self._activity: str | tuple[Ask, ...] = ""
-        """What the model is doing while it isn't writing: a sentence, or the calls that a person has to decide on."""
+        """The model's activity while it isn't writing: a sentence, or the calls that a person has to decide on."""
         self._picture: Picture | None = None
-        """What is shown below the answer's text; None until `finish`."""
+        """The content below the answer's text; None until `finish`."""
         self._in_flight: Call | CleanUp | None = None
         self._files: tuple[AttachedFile, ...] | None = ()
         """The files that belong below the pages, or None if Slack refuses files."""

@@ -94,17 +94,17 @@ MAX_IN_FLIGHT = 12
 PLACEHOLDER_DELAY_S = 110.0
 """Slack removes a status after two minutes."""
 SCARCE_DELAY_S = 3.0
-"""How long a placeholder waits for first words if calls are scarce and a status that readers might see replaces it."""
+"""The time a placeholder waits for first words if calls are scarce and a status that readers might see replaces it."""
 REFUSED_DELAY_S = 1.0
-"""How long a placeholder waits if Slack refuses a status, so that nothing is visible meanwhile."""
+"""The time a placeholder waits if Slack refuses a status, so that nothing is visible meanwhile."""
 LAST_CALLS_S = 0.8
-"""How long calls in flight have to finish when the process ends. The next process looks for those that are cut off."""
+"""The time for calls in flight to finish when the process ends. The next process looks for those that are cut off."""
 CALL_KEPT_S = 1.0
-"""How long a reply's next call is kept, because a stream has to be left after some time, whatever happens."""
+"""The time a reply's next call is kept, because a stream has to be left after some time, whatever happens."""
 LOOK_AGAIN_S = 0.1
 """Delay before looking again while the lease has expired, or at a reply whose words might still change."""
 MAX_WORDLESS_S = 1.0
-"""How long a page's first text waits until it shows a word. Then an edit shows it anyway, and a page that a stream
+"""The time a page's first text waits until it shows a word. Then an edit shows it anyway, and a page that a stream
 can't begin is left to edits."""
 UPLOAD_TRIES = 3
 """Consecutive refusals after which an answer continues in pages instead of a file."""
@@ -292,7 +292,7 @@ class ScheduledReply:
     def withhold(self) -> None:
         """Continues without the text, because laying it out takes too long."""
         with of_job(self.reply.job.id):
-            log.error("reply goes on without the answer's text, which takes too long to lay out")
+            log.error("reply continues without the answer's text, which takes too long to lay out")
         self.reply.withhold()
         self.scheduler.touch(self)
 

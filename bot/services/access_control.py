@@ -16,9 +16,9 @@ from bot.slack.user_groups import NamedPeople
 from bot.slack.users import KIND_WITHIN_S, Users
 
 CHECKED_WITHIN_S = 2.0
-"""How long a click or a queued question waits for an account type from Slack. A modal must open within 3 seconds."""
+"""The time a click or a queued question waits for an account type from Slack. A modal must open within 3 seconds."""
 ANSWERS_WAIT_S = 300.0
-"""How long an answer waits for an account type. In this time, users.info alone can return about five hundred."""
+"""The time an answer waits for an account type. In this time, users.info alone can return about five hundred."""
 
 log = logging.getLogger(__name__)
 

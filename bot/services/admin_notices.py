@@ -21,7 +21,7 @@ LOOK_S = 5.0
 CALM_S = 300.0
 """A model that refused a request more recently than this doesn't count as answering again."""
 CONFIRM_S = 180.0
-"""How long there must be too many connections, because those of a killed process count for a while."""
+"""The time that there must be too many connections, because those of a killed process count for a while."""
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class AdminNotices:
         return all([await self.notifications.end(self.team_id, one) for one in over])
 
     async def withdraw(self, notice: str) -> None:
-        """Lets admins be told of `notice` when it is given again, without telling them that it no longer applies."""
+        """Lets admins get `notice` again once it is given again, without telling them that it no longer applies."""
         for admin in sorted(self.admins):
             await self.notifications.withdraw(self.team_id, admin, notice)
 

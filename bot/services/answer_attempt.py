@@ -161,7 +161,7 @@ class AnswerAttempt:
 
     @property
     def completion(self) -> Completion | None:
-        """How the last request ended, or None if it didn't."""
+        """The end of the last request, or None if it didn't end."""
         return self.step.completion if self.step else None
 
     def step_began(self, model: str, input_tokens: int, origins: Origins) -> StepUnderWay:

@@ -91,15 +91,15 @@ class AnswerSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """What to record about an attempt that ended its job."""
+    """The record of an attempt that ended its job."""
 
     end: End
     for_outbox: OutboxKind | None = None
-    """What Slack rejected."""
+    """The parts of the end that Slack rejected."""
     told: Notification | None = None
     """The notification to the asker if the end can't be shown."""
     canvas_for: str = ""
-    """Who requested the answer as a canvas, or ""."""
+    """The person who requested the answer as a canvas, or ""."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ from bot.store import Stores
 from bot.store.listening import Missed, Tally
 
 LOOK_S = 5.0
-"""How often the time of the last contact with Slack is recorded."""
+"""The interval at which the time of the last contact with Slack is recorded."""
 ANSWERED_WITHIN_S = 2 * HOUR_S
 """Older questions are offered an answer."""
 WITHIN_S = HOUR_S
@@ -62,7 +62,7 @@ RECENT_S = 14 * DAY_S
 KEPT_CALLS = 15
 """Calls of a method that are left to live answers, out of 50 a minute."""
 YIELDED_TURNS = 2
-"""How many times the delay of a 429 response is waited again before the next try."""
+"""The number of times the delay of a 429 response is waited again before the next try."""
 TURN_S = 0.5
 """The pause before checking again whether a call can be made."""
 TYPES = ("im", "mpim", "private_channel", "public_channel")
@@ -122,7 +122,7 @@ class CatchingUp:
     heard_at: Callable[[], float | None]
     """Returns when this process last received anything from Slack, in monotonic time, or None."""
     hours: int
-    """How far back to look for questions; 0 turns it off."""
+    """The age of the oldest questions to look for; 0 turns it off."""
     _recorded: float | None = field(default=None, init=False)
     _under_way: asyncio.Task[None] | None = field(default=None, init=False)
 
@@ -157,7 +157,7 @@ class CatchingUp:
         try:
             await self._catch_up(missed)
         except _NotOurs:
-            log.info("catch-up: another process goes on with it")
+            log.info("catch-up: another process continues it")
         except TypistError as error:
             log.warning("catch-up: going on later: %s", error)
         except Exception as error:

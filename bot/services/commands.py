@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     pass
 
 TOOLS_WITHIN_S = 0.8
-"""How long a modal waits for MCP servers and their tools. Slack accepts it within three seconds of the command."""
+"""The time a modal waits for MCP servers and their tools. Slack accepts it within three seconds of the command."""
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ MAX_BUILDING = 50
 MAX_WAITING = 10
 """Maximum answers waiting for approval that App Home lists."""
 CHANNELS_WITHIN_S = 5.0
-"""How long App Home waits for a person's list of channels."""
+"""The time App Home waits for a person's list of channels."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 MEMBER_WITHIN_S = 10.0
-"""How long a command waits for Slack to confirm that its asker is a member."""
+"""The time a command waits for Slack to confirm that its asker is a member."""
 
 ALL_CHANNELS = "public_channel,private_channel,mpim"
 

@@ -42,7 +42,7 @@ AUDIT_DAYS = 400
 _PRIVATE_DOMAINS = ("localhost", "local", "internal", "svc")
 """Top-level names that exist only in private networks: Kubernetes services are typist.namespace.svc.cluster.local."""
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_PORT may say
-"""Where a process on the same machine can connect if the host is a wildcard address."""
+"""The host to which a process on the same machine can connect if the configured one is a wildcard address."""
 STOPPING = "Typist is shutting down."
 DATABASE_TIMEOUT_S = 3.0
 SCRAPE_TYPE = "text/plain; version=0.0.4; charset=utf-8"

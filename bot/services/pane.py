@@ -50,9 +50,9 @@ FIRST_S = 0.1
 SETTLE_S = 0.5
 """Changes within this time become one call, so that a short answer ends before its posts make the status come back."""
 REFUSED_S = 600.0
-"""How long a refusal is remembered for its channel."""
+"""The time a refusal is remembered for its channel."""
 SIGN_WITHIN_S = 0.4
-"""How long a session, and then a status, can take before the placeholder with Typist's Stop button is shown instead."""
+"""The time a session, and then a status, can take before the placeholder with Typist's Stop button is shown instead."""
 EVERYWHERE = ""
 END_WITHIN_S = 120.0
 """Longer than for other calls: Slack's Stop button should rather disappear late than stay without effect."""
@@ -236,7 +236,7 @@ class ThreadStatuses:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What Slack shows while a question is answered."""
+    """The signs that Slack shows while a question is answered."""
 
     sign: Sign = Sign.NONE
     stop: bool = False

@@ -178,7 +178,7 @@ Activity = Doing | Running | TranscriptTexts | Searching | Retrying
 
 
 class Output(Protocol):
-    """Where the text of one attempt at an answer goes."""
+    """The destination for the text of one attempt at an answer."""
 
     async def begin(self, answer: Answer) -> None:
         """Prepares for an answer's text, right before its model is asked. Raises GivenUp."""

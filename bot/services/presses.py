@@ -31,7 +31,7 @@ DOUBLE_PRESS_S = 2.0
 buttons, and a person who saw no effect yet clicks again."""
 LOOK_AGAIN_S = 0.2
 LOOKS_FOR_RECORD = 8
-"""How often a click looks for a record that is written a moment after it is shown. Slack waits three seconds for it."""
+"""The number of looks for a record that is written a moment after it is shown. Slack waits three seconds for it."""
 
 
 @dataclass(frozen=True, slots=True)

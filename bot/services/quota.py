@@ -54,7 +54,7 @@ from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 ROOM_POLL_S = 0.5
-"""How often to check whether running answers have left room below a cap."""
+"""The interval for checking whether running answers have left room below a cap."""
 
 log = logging.getLogger(__name__)
 

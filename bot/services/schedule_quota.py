@@ -1,4 +1,4 @@
-"""What the runs of a schedule may use."""
+"""The quotas of schedules' runs."""
 
 from bot.clock import insist
 from bot.core import texts
@@ -8,7 +8,7 @@ from bot.store import Stores
 
 
 async def check_run(job: Job, stores: Stores) -> None:
-    """Raises CapReached if a schedule's run has used up the schedule's allowance. Other questions pass."""
+    """Raises CapReached if a schedule's run has used up the schedule's quota. Other questions pass."""
     if job.question.schedule is None:
         return
     run = await insist(lambda: stores.schedules.run(job.id), stores.clock, "schedule not read")

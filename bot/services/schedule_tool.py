@@ -54,7 +54,7 @@ DEFINITION = replace(
                     "They can't say every other week, and the asker must choose: 0 9 * * TUE, 0 9 * * TUE#1,TUE#3, or "
                     "0 9 1,15 * *",
                 },
-                "at": {"type": "string", "description": "In place of cron, one time: 2026-12-10T09:00"},
+                "at": {"type": "string", "description": "Instead of cron, one time: 2026-12-10T09:00"},
                 "zone": {"type": "string", "description": "An IANA zone, if the asker names another one than theirs"},
                 "only_if_changed": {
                     "type": "boolean",

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LISTED_CHARS = 150
-"""How much of each schedule's text a list in a conversation shows, since everybody there reads it."""
+"""The part of each schedule's text that a list in a conversation shows, since everybody there reads it."""
 _TOKENS = re.compile(r"[1-9]\d{0,8}")
 
 

@@ -67,7 +67,7 @@ NAMES_IN_MODAL_WITHIN_S = 1.0
 MAX_TRIES = 10
 """With growing waits, these take a few minutes. The response_url is valid for half an hour."""
 MAX_REACTIONS = 10
-"""How many messages a person can ask about by emoji within LIMITED_S, in one process.
+"""The number of messages that a person can ask about by emoji within LIMITED_S, in one process.
 
 Without a limit, 200 emoji of one guest made a colleague wait 20 s, because each read a message; with it, 2 s.
 """
@@ -346,7 +346,7 @@ class Reaction:
     emoji: str
     """Without colons and skin tone."""
     user_id: str
-    """Who added the emoji."""
+    """The person who added the emoji."""
     writer_id: str
     """The message's author, or "" if Slack doesn't report it."""
 

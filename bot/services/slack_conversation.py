@@ -34,7 +34,7 @@ from bot.services.transcripts import Transcription
 from bot.store import Stores
 
 RESTART_WITHIN_S = 3.0
-"""How long an attempt whose question was edited waits to be canceled, after its worker's next heartbeat."""
+"""The time an attempt whose question was edited waits to be canceled, after its worker's next heartbeat."""
 
 log = logging.getLogger(__name__)
 

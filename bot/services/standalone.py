@@ -204,7 +204,7 @@ class Answered:
     used: Used
     """The usage of all its requests, estimated if the vendor reports none."""
     completion: Completion | None
-    """How the last request ended, or None if it didn't."""
+    """The end of the last request, or None if it didn't end."""
     error: Exception | None
     """The error that ended the answer, or None if its model ended it."""
 

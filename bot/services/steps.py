@@ -41,7 +41,7 @@ from bot.services.tool_calls import NotOurs, Offer, ToolCalls
 MAX_STEPS = 16
 """Maximum model requests per answer. Each use of tools needs one more, which sends their results."""
 GO_ON_AFTER_S = (0.0, 5.0)
-"""How long an answer waits before it continues, after each interruption by its model. After the last one it ends."""
+"""The time an answer waits before it continues, after each interruption by its model. After the last one it ends."""
 TAKES_LONG_S = 10.0
 """After this long without a word, the placeholder says so, once per answer."""
 

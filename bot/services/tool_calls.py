@@ -71,7 +71,7 @@ MAX_CALLS = 8
 """Maximum calls of one step, because people decide on them in one message."""
 
 MEMBER_WITHIN_S = 10.0
-"""How long a call that can change something waits for Slack to confirm that its asker is a member."""
+"""The time a call that can change something waits for Slack to confirm that its asker is a member."""
 NOT_A_MEMBER = (
     "The call was not made: Slack doesn't say that the asker is a member of the workspace, as it must for this tool."
 )

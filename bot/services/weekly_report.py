@@ -17,7 +17,7 @@ from bot.store import Stores
 
 _EPOCH = date(1970, 1, 1)
 MOST_DISLIKED = 3
-"""How many channels are listed."""
+"""The number of channels that are listed."""
 
 
 @dataclass(eq=False)

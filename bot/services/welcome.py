@@ -104,7 +104,7 @@ class Welcome:
                 view = sentence_modal(sentence, texts.welcome.SUGGESTION_TITLE)
                 await self.workspace.surfaces.open(press.trigger_id, view)
             except (RateLimited, Refused) as error:
-                log.warning("outcome of a press not shown: %s", error)
+                log.warning("outcome of a click not shown: %s", error)
 
     async def _ask(self, press: SuggestionPress) -> str:
         """Returns what to tell the person, or "" if they see the question."""
@@ -157,7 +157,7 @@ class Welcome:
             if await surfaces.has_messages(channel_id, before_ts=ts):
                 await surfaces.delete_post(channel_id, ts)
         except (RateLimited, Refused) as error:
-            log.warning("welcome may stand below a question: %s", error)
+            log.warning("welcome might be below a question: %s", error)
 
     def _question(self, channel_id: str, user_id: str) -> Question:
         return Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")

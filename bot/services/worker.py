@@ -58,10 +58,10 @@ BEAT_TIMEOUT_S = 2.0
 MIN_PAUSE_S = 0.1
 """Between two heartbeats, however often other processes wake this one, and between two checks of a queue's turn."""
 HAND_OVER_S = 1.2
-"""How long a claim in progress at the stop gets, even if BOT_DRAIN_S is shorter, and then canceled attempts to release
+"""The time a claim in progress at the stop gets, even if BOT_DRAIN_S is shorter, and then canceled attempts to release
 their jobs. Everything after BOT_DRAIN_S has 5 s together."""
 ELSEWHERE_S = 0.3
-"""How long other processes have to claim a question for which this one has no place, before its asker sees a status."""
+"""The time other processes have to claim a question for which this one has no place, before its asker sees a status."""
 MAX_LIVE = 200
 """Maximum live answers of one process, which can use a whole core (docs/admins/operate.md). Other questions are
 queued."""
@@ -80,7 +80,7 @@ class Worker:
     stores: Stores
     workspace: Workspace
     drain_s: float
-    """How long live answers have to end after the stop."""
+    """The time for live answers to end after the stop."""
     answer: Callable[[AnswerAttempt], Awaitable[None]]
     may_be_queued: Callable[[Question], Awaitable[bool]]
     pane: AssistantPane
@@ -97,7 +97,7 @@ class Worker:
 
     @property
     def live(self) -> int:
-        """How many attempts are in progress."""
+        """The number of attempts in progress."""
         return len(self._live)
 
     @property
@@ -190,7 +190,7 @@ class Worker:
 
     @property
     def left_s(self) -> float:
-        """How many seconds of BOT_DRAIN_S are left."""
+        """The seconds of BOT_DRAIN_S that are left."""
         if self._stopped_at is None:
             return self.drain_s
         return max(0.0, self.drain_s - (self.stores.clock.monotonic() - self._stopped_at))

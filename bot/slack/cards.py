@@ -77,7 +77,7 @@ def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     rule = Rule(zone, cron) if cron else Rule(zone, at=datetime.fromisoformat(arguments["at"]).timestamp())
     before = str(arguments.get("before") or rule.in_words)
     same_zone = texts.schedules.in_zone("", zone)
-    replaced = f"{texts.schedules.IN_PLACE_OF}{before.removesuffix(same_zone)}" if before != rule.in_words else ""
+    replaced = f"{texts.schedules.INSTEAD_OF}{before.removesuffix(same_zone)}" if before != rule.in_words else ""
     when = f"{texts.words.sentence_case(rule.in_words)}{replaced}."
     also = texts.schedules.ALSO_IF_UNCHANGED if arguments.get("skipped_before") else ""
     without_news = texts.schedules.ONLY_IF_CHANGED if arguments["only_if_changed"] else also

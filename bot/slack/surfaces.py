@@ -284,7 +284,7 @@ class Surfaces:
                 await self._ephemeral.post(thread, user_id, **as_blocks)
                 return
             except (RateLimited, Refused) as error:
-                log.warning("response to a press not shown in the thread: %s", error)
+                log.warning("response to a click not shown in the thread: %s", error)
                 if not response_url:
                     return
         message = {

@@ -209,7 +209,7 @@ class Users:
                         self._record(user_id, profile)
                         return profile.kind
         except TimeoutError:
-            log.warning("the kind of user %s is not known: Slack doesn't answer", user_id)
+            log.warning("the type of user %s is not known: Slack doesn't answer", user_id)
         return None
 
     async def _ask_ahead(self, user_id: str) -> bool:
@@ -219,7 +219,7 @@ class Users:
         try:
             await self._ask(user_id)
         except (RateLimited, Refused) as error:
-            log.info("the kind of user %s is not known yet: %s", user_id, error)
+            log.info("the type of user %s is not known yet: %s", user_id, error)
             return False
         return True
 
@@ -242,9 +242,9 @@ class Users:
                         self._failures = self._failures.and_one(now)
                         next_try_at = USER_KIND.next_try_at(error, self._failures, now)
                         if next_try_at is None:
-                            log.error("the kind of user %s is not known (is users:read granted?): %s", user_id, error)
+                            log.error("the type of user %s is not known (is users:read granted?): %s", user_id, error)
                             return False
-                        log.warning("the kind of user %s is not known yet: %s", user_id, error)
+                        log.warning("the type of user %s is not known yet: %s", user_id, error)
                         self._list_if_many()
                         await self._clock.sleep(next_try_at - now)
                     else:
@@ -310,7 +310,7 @@ class Users:
         try:
             found = await self._recorded.read(self._team_id, user_id)
         except StoreError as error:
-            log.debug("kind of user %s not read: %s", user_id, error)
+            log.debug("type of user %s not read: %s", user_id, error)
             return
         if found is not None:
             profile = self._profile(user_id)
@@ -320,7 +320,7 @@ class Users:
     def _record(self, user_id: str, profile: Profile) -> None:
         if profile.kind is not None:
             found = AccountKind(self._team_id, user_id, profile.kind, profile.kind_at)
-            self._background.start(self._recorded.record(found), f"kind of user {user_id} not recorded")
+            self._background.start(self._recorded.record(found), f"type of user {user_id} not recorded")
 
     async def team_id(self, user_id: str) -> str:
         """Returns a person's workspace: ours, unless Slack reports in time that they are only in another one."""

@@ -263,7 +263,7 @@ _CERTIFICATE_FIX = (
 )
 _REFUSED_CERTIFICATE_FIX = f"Check that the server's certificate hasn't expired. {_CERTIFICATE_FIX}"
 _HOST_FIX = (
-    "Write the host in DATABASE_URL as the certificate has it. If that name leads nowhere, add hostaddr=ADDRESS with "
+    "Write the host in DATABASE_URL as the certificate has it. If that name doesn't resolve, add hostaddr=ADDRESS with "
     "the server's address."
 )
 _NO_TLS_FIX = "Turn TLS on in the server, or in the pooler before it, or remove sslmode from DATABASE_URL."
@@ -316,7 +316,7 @@ _BY_WORDS = {
     "certificate verify failed": _REFUSED_CERTIFICATE_FIX,
     "does not match host name": _HOST_FIX,
     "does not support ssl": _NO_TLS_FIX,
-    "not permitted to log in": _LOGIN_FIX,
+    "not permitted to log in": _LOGIN_FIX,  # prose: PostgreSQL's words
     "permission denied for database": _LOGIN_FIX,
     "statement timeout": _LIMIT_FIX,
     "transaction timeout": _LIMIT_FIX,

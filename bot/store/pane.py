@@ -1,4 +1,4 @@
-"""Which channel a person has open beside the pane."""
+"""The channel that a person has open beside the pane."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection

@@ -472,12 +472,16 @@ CARDS = {
 }
 """A call of each kind of card."""
 SAID = {
-    "call": ("shall I go on with what I asked you above?", "Denied by Ada", "I didn't do this"),
+    "call": ("shall I continue with what I asked you above?", "Denied by Ada", "I didn't do this"),
     "create": ("shall I create the schedule above?", "as Ada decided", "I didn't create this schedule"),
     "change": ("shall I change the schedule as I proposed above?", "as Ada decided", "I didn't change this schedule"),
     "stop": ("shall I stop the schedule above?", "as Ada decided", "I didn't stop this schedule"),
     "remember": ("shall I remember what I proposed above?", "as Ada decided", "I didn't remember this"),
-    "sign_in": ("shall I go on above with your sign-in, or without?", "as Ada decided", "I went on without a sign-in"),
+    "sign_in": (
+        "shall I continue above with your sign-in or without it?",
+        "as Ada decided",
+        "I continued without a sign-in",
+    ),
 }
 
 
@@ -498,7 +502,7 @@ def test_each_sentence_about_a_card_comes_from_its_kind(kind: str) -> None:
 def test_sentence_about_several_kinds_of_cards_names_none() -> None:
     kinds = kinds_of([*CARDS.values(), CARDS["call"]], None)
     assert list(kinds) == list(CARDS)
-    assert texts.approvals.still_asks("<@U1>", kinds) == "<@U1> shall I go on with all that I asked you above?"
+    assert texts.approvals.still_asks("<@U1>", kinds) == "<@U1> shall I continue with everything I asked you above?"
     assert texts.approvals.expired(kinds) == "I did nothing of this, because nobody decided in time."
 
 

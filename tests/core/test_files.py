@@ -462,7 +462,7 @@ class TestDocuments:
         (turn,) = without.turns
         assert turn.text == f"{message.text}\n\n" + marks.framed(
             "file",
-            "(In place of terms.pdf, which you can't be shown:)\n(As Markdown, without 1 page without text (2))\n"
+            "(Instead of terms.pdf, which you can't be shown:)\n(As Markdown, without 1 page without text (2))\n"
             "```markdown\nWords of the PDF.\n```",
         )
         assert files.unread_notice(opened.values()) == ""

@@ -313,7 +313,7 @@ def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer:
             [Decided(Decision.EDITED, "U1", 1), Decided(Decision.APPROVED, "U2", 1)],
             "1 call approved with changes by Ada · 1 call approved by U2",
         ),
-        ([Decided(Decision.DENIED, "U1", 1, "sign_in")], "I went on without a sign-in, as Ada decided"),
+        ([Decided(Decision.DENIED, "U1", 1, "sign_in")], "I continued without a sign-in, as Ada decided"),
         ([Decided(Decision.DENIED, "U1", 2, "remember")], "I didn't remember this, as Ada decided"),
         ([Decided(Decision.DENIED, "", 1)], f"Denied by {texts.approvals.SOMEBODY}"),
         (

@@ -46,7 +46,7 @@ SENTENCES = {
     "prompt too long": texts.settings.prompt_too_long(2_001, 2_000),
 }
 NOT_OURS = re.compile(
-    r"\b(in line|allowance|may ask|whoever|admission|errand|at once|I do not|I will not|can not|anew|mend|have no quota"
+    r"\b(in line|may ask|whoever|at once|I do not|I will not|can not|have no quota"
     r"|somebody else|all the same|forbids to|belongs? into|do without|went by|go by)\b",
     re.I,
 )
@@ -55,7 +55,7 @@ NOT_OURS = re.compile(
 
 READ_TWICE = re.compile(
     r"presser's|all but the text of|quiet me here|questions ahead of you\b|posts are questions"
-    r"|\bcaps? tokens|need none\b|as a file's words|stands above|more than the asker's words"
+    r"|\bcaps? tokens|need none\b|as a file's words|more than the asker's words"
 )
 """What readers stumbled over."""
 SEEN_BY_PEOPLE = (

@@ -267,7 +267,7 @@ async def test_always_allowed_tool_is_listed_in_the_settings_and_asks_again_once
     assert ALLOWED_TOOLS not in str(grace.modal.blocks), "none is left"
 
 
-ASKED_AGAIN = "shall I go on with what I asked you above?"
+ASKED_AGAIN = "shall I continue with what I asked you above?"
 MENTION = texts.approvals.still_asks("<@U0ADA>", ["call"])
 
 

@@ -202,7 +202,7 @@ async def test_without_a_network_nothing_is_accepted_and_the_same_token_is_check
             assert "✘ Slack can't be reached (127.0.0.1:9: Connection refused).\n  → Check that the server runs" in seen
         await terminal.reads(PASTE_AGAIN)
         code, seen = await terminal.ends_at(CTRL_D)
-    assert (code, "Run this command again to go on." in seen) == (130, True)
+    assert (code, "Run this command again to continue." in seen) == (130, True)
     assert os.listdir(tmp_path) == []
 
 
@@ -215,7 +215,7 @@ async def test_interrupted_while_slack_does_not_answer_it_ends_at_once(
         await slack.wait_for(lambda: slack.calls)
         terminal.presses_ctrl_c()
         code, seen = await terminal.end()
-    assert (code, seen.endswith("Run this command again to go on.\n"), "Traceback" in seen) == (130, True, False)
+    assert (code, seen.endswith("Run this command again to continue.\n"), "Traceback" in seen) == (130, True, False)
     assert os.listdir(tmp_path) == []
 
 
@@ -228,7 +228,7 @@ async def test_interrupted_halfway_it_keeps_what_was_accepted_and_goes_on(
         assert not terminal.echoes
         code, seen = await terminal.ends_at(CTRL_C)
         assert terminal.echoes
-    assert (code, seen) == (130, "\nStopped. .env has what was accepted so far. Run this command again to go on.\n")
+    assert (code, seen) == (130, "\nStopped. .env has what was accepted so far. Run this command again to continue.\n")
     assert written(tmp_path) == {"SLACK_BOT_TOKEN": slack.bot_token}
     async with init(tmp_path, env) as terminal:
         seen = await terminal.types(PASTE, slack.app_token)

@@ -287,7 +287,7 @@ async def test_run_stops_before_a_question_that_may_pass_the_limit(recorded: Rec
     _, err = await recorded.replay("--limit", "0.036", code=1)
     assert recorded.asked() == [1]
     assert "for $0.036 at most" in err
-    assert "Stopped at the limit of $0.036. To go on, repeat this command with a higher --limit." in err
+    assert "Stopped at the limit of $0.036. To continue, repeat this command with a higher --limit." in err
     assert await entries() == 1
     await recorded.replay("--limit", "1")
     assert await entries() == 4

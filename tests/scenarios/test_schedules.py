@@ -184,7 +184,7 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     for words in (
         "Change this schedule?",
         WORDS,
-        "Weekdays at 10:00 AM (Berlin), in place of weekdays at 9:00 AM. Next:",
+        "Weekdays at 10:00 AM (Berlin), instead of weekdays at 9:00 AM. Next:",
     ):
         assert words in shown(card)
     assert await press(stage, card, ReplyAction.APPROVE, "alan") is None

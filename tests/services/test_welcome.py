@@ -254,5 +254,5 @@ async def test_outcome_that_slack_does_not_show_is_logged(stage: Stage, caplog: 
     stage.slack.error = RateLimited("views.open", 1.0)
     with caplog.at_level(logging.WARNING):
         await stage.welcome().on_press(replace(IN_CHANNEL, channel_id=""))
-    assert "outcome of a press not shown: " in caplog.text
+    assert "outcome of a click not shown: " in caplog.text
     assert len(stage.questions.asked) == 1

@@ -7,7 +7,7 @@ NOT_NOW = "Not now"
 SIGN_IN_TITLE = "Sign in"
 CARDS = {
     "sign_in": CardWords(
-        "I went on without a sign-in", "shall I go on above with your sign-in, or without?", "a sign-in"
+        "I continued without a sign-in", "shall I continue above with your sign-in or without it?", "a sign-in"
     )
 }
 TERMS = "I'll use your account only for you. In a channel, I'll ask before each call."

@@ -63,15 +63,15 @@ def chart_in_words(title: str, points: Sequence[str]) -> str:
 
 SOURCES = "Sources"
 
-STEP_LIMIT = "I reached my step limit here. Press Continue and I'll go on."
+STEP_LIMIT = "I reached my step limit here. Press Continue and I'll keep going."
 STEP_LIMIT_WITHOUT_TEXT = (
     "I reached my step limit before I could answer. Please ask for less at a time, or press Regenerate."
 )
-LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll go on."
+LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll keep going."
 STOPPED = "Stopped."
 NOT_CARRIED_OUT = "I couldn't do what you agreed to. Please ask me again."
 INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
-SHUT_OUT = "This channel was closed to me before I was done. Press Continue and I'll go on."
+SHUT_OUT = "This channel was closed to me before I was done. Press Continue and I'll keep going."
 SHUT_OUT_WITHOUT_TEXT = "This channel was closed to me before I could answer. Press Regenerate and I'll answer now."
 
 

@@ -10,13 +10,13 @@ _ARTICLE = re.compile(r"^(\w+) an? ")
 
 ASKING = "Press a button, or tell me what to do instead."
 _CARDS = {
-    "call": CardWords("I didn't do this", "shall I go on with what I asked you above?"),
+    "call": CardWords("I didn't do this", "shall I continue with what I asked you above?"),
     **accounts.CARDS,
     **memory.CARDS,
     **schedules.CARDS,
 }
 """By card type (core/calls.py)."""
-_SEVERAL_WAIT = "shall I go on with all that I asked you above?"
+_SEVERAL_WAIT = "shall I continue with everything I asked you above?"
 
 
 def still_asks(mention: str, kinds: Collection[str]) -> str:
@@ -155,7 +155,7 @@ SHOW_ALL_FIRST = "This message doesn't show all arguments. Press Show all: you c
 NOTHING_TO_DECIDE = "There's nothing to decide here anymore."
 
 
-OTHERS_WAIT = "Got it. I'll go on when the rest is decided, too."
+OTHERS_WAIT = "Got it. I'll continue once everything else is decided."
 
 
 TOOLS_USED = "The tools that I used for this answer:"

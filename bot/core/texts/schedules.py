@@ -25,7 +25,7 @@ CARDS = {
     "stop": CardWords("I didn't stop this schedule", "shall I stop the schedule above?", "a schedule to stop"),
 }
 NEXT_TIME = "Next: "
-IN_PLACE_OF = ", in place of "
+INSTEAD_OF = ", instead of "
 NUMBER = "Number"
 A_RUN_MAY = (
     "Each time, I post this with your name and answer below it. I read this conversation, and change nothing elsewhere."
@@ -247,7 +247,7 @@ SCHEDULE_LABELS = {
 }
 SCHEDULE_HINTS = {
     "other": (
-        "In place of days and a time: one time, such as 2026-12-10 09:00. Or five fields of cron (minute, hour, day, "
+        "Instead of days and a time: one time, such as 2026-12-10 09:00. Or five fields of cron (minute, hour, day, "
         "month, weekday): 0 9 1 * * is the 1st of each month at 9:00. A time zone may follow, such as Europe/Berlin."
     ),
     "day_tokens": "Days begin at 00:00 UTC. A schedule that has used up its tokens is paused.",
