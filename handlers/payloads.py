@@ -263,6 +263,7 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
     action, view = body["actions"][0], _object_or_empty(body, "view")
     kind, value = ScheduleAction(action["action_id"]), _string_or_none(action, "value") or ""
     is_list, in_modal = kind is ScheduleAction.LIST, view.get("type") == "modal"
+    thread, message_ts = _pressed_at(body, team_id)
     return SchedulePress(
         action=kind,
         user_id=_string(_object(body, "user"), "id"),
@@ -271,8 +272,8 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
         channel_id=list_channel(value) if is_list else "",
         place=list_place(view) if in_modal and not is_list else None,
         in_modal=in_modal,
-        thread=None if view else _pressed_in(body, team_id),
-        message_ts=_pressed_message(body),
+        thread=None if view else thread,
+        message_ts=message_ts,
         response_url=_string_or_none(body, "response_url") or "",
     )
 
@@ -298,10 +299,11 @@ def channel_in_view(holder: Mapping[str, Any]) -> str:
 def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     """Returns the click in a payload of type block_actions."""
     action = body["actions"][0]
+    thread, message_ts = _pressed_at(body, team_id)
     return Press(
         action=ReplyAction(action["action_id"].partition("-")[0]),
-        thread=_pressed_in(body, team_id),
-        message_ts=_pressed_message(body),
+        thread=thread,
+        message_ts=message_ts,
         user_id=_string(_object(body, "user"), "id"),
         # For a menu, the selected value.
         value=_string_or_none(action, "value")
@@ -312,18 +314,15 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     )
 
 
-def _pressed_message(body: Mapping[str, Any]) -> str:
-    return _string_or_none(_object_or_empty(body, "container"), "message_ts") or ""
-
-
-def _pressed_in(body: Mapping[str, Any], team_id: str) -> ThreadKey:
-    """Returns the thread of the message whose button was clicked."""
+def _pressed_at(body: Mapping[str, Any], team_id: str) -> tuple[ThreadKey, str]:
+    """Returns the thread and the ts of the message whose button was clicked."""
     container = _object_or_empty(body, "container")
+    message_ts = _string_or_none(container, "message_ts") or ""
     thread_ts = container.get("thread_ts") or _object_or_empty(body, "message").get("thread_ts")
     channel_id = _string_or_none(container, "channel_id") or _string_or_none(_object_or_empty(body, "channel"), "id")
     # In a direct message, a message with replies has itself as the root of its thread.
-    is_in_thread = thread_ts is not None and thread_ts != container.get("message_ts")
-    return ThreadKey(team_id, channel_id or "", _ts({"ts": thread_ts}, "ts") if is_in_thread else None)
+    is_in_thread = thread_ts is not None and thread_ts != message_ts
+    return ThreadKey(team_id, channel_id or "", _ts({"ts": thread_ts}, "ts") if is_in_thread else None), message_ts
 
 
 @parser

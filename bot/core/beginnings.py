@@ -141,16 +141,13 @@ class Bound:
         tools = [[tool.name, tool.description, tool.parameters] for tool in prompt.tools]
         web = prompt.web_search and list(prompt.web_search.allowed_domains)
         self._hash = hashlib.sha256()
-        self._add([prompt.system, tools, web])
+        self._hash.update(json.dumps([prompt.system, tools, web]).encode())
         self.add(prompt.turns)
 
     def add(self, turns: Sequence[Turn]) -> None:
         for turn in turns:
             said: Any = [*map(_values, turn.parts)] if turn.parts else turn.text
-            self._add([turn.role, said, [*map(_file, turn.media)]])
-
-    def _add(self, values: Any) -> None:
-        self._hash.update(json.dumps(values).encode())
+            self._hash.update(json.dumps([turn.role, said, [*map(_file, turn.media)]]).encode())
 
     def __str__(self) -> str:
         return self._hash.hexdigest()

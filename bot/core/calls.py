@@ -326,8 +326,9 @@ class RecordedCall:
 
     @property
     def binding(self) -> str:
-        """The hash of everything an approval covers: the tool, the arguments and the definition."""
-        return binding_of(self.tool, self.arguments, self.definition_hash)
+        """The hash of everything an approval covers: the tool, the arguments in any order, and the definition."""
+        covered = [self.tool, self.arguments, self.definition_hash]
+        return hashlib.sha256(json.dumps(covered, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,9 +433,3 @@ def _fitting(value: Any, type_: str) -> Any:
     except (ValueError, RecursionError):
         return value
     return read if type(read) is _READ_AS[type_] else value
-
-
-def binding_of(tool: str, arguments: Mapping[str, Any], definition_hash: str) -> str:
-    """Returns the hash of a call's tool, arguments and definition. The order of keys doesn't matter."""
-    whole = json.dumps([tool, arguments, definition_hash], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(whole.encode()).hexdigest()

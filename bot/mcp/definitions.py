@@ -78,7 +78,7 @@ class ListedTool:
     def offered_parameters(self) -> dict[str, Any]:
         """The parameters' schema for models: values are unchanged, and so are names that vendors accept."""
         schema = flat_schema(offered_schema(dict(self.parameters)))
-        offered = {own: name for name, own in self._own_names.items()}
+        offered = {own: name for name, own in self.own_names.items()}
         properties = {offered.get(own, own): one for own, one in schema["properties"].items()}
         required = [offered.get(own, own) for own in schema.get("required", ())]
         named = {**schema, "properties": properties, **({"required": required} if required else {})}
@@ -86,15 +86,11 @@ class ListedTool:
 
     def own_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Returns a call's arguments with the server's own parameter names."""
-        own = self._own_names
+        own = self.own_names
         return {own.get(name, name): value for name, value in arguments.items()}
 
-    @property
-    def has_other_names(self) -> bool:
-        return bool(self._own_names)
-
     @cached_property
-    def _own_names(self) -> dict[str, str]:
+    def own_names(self) -> dict[str, str]:
         """The server's names for parameters that were renamed because vendors don't accept them, by offered name."""
         given = flat_schema(dict(self.parameters))["properties"]
         accepted = {name: _NOT_IN_PARAMETERS.sub("_", name) for name in given}

@@ -65,7 +65,7 @@ def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, t
             left_out.append(name)
             continue
         described = (name, tool.offered_description, tool.offered_parameters, tool.hash)
-        prepared = tool.own_arguments if tool.has_other_names else None
+        prepared = tool.own_arguments if tool.own_names else None
         origins = OURS if is_by_admin else AGREED
         definitions.append(ToolDefinition(*described, origins, rule, timeout_s, prepared=prepared))
     return ServerTools(tuple(definitions), tuple(left_out))

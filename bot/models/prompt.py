@@ -446,19 +446,16 @@ def room_in_window(limit_tokens: int, window_tokens: int | None, instruction_tok
     return min(limit_tokens, max(window_tokens // 4, window_tokens * 3 // 4 - instruction_tokens))
 
 
-def room_for_results(limit_tokens: int) -> int:
+def room_for_results(limit_tokens: int, window_tokens: int | None = None, prompt_tokens: int = 0) -> int:
     """Returns the maximum tokens of tool results in a request, given BOT_HISTORY_TOKENS.
 
-    Results get more room than a conversation, because a model compares what it has found.
+    Results get more room than a conversation, because a model compares what it has found. They have to fit a window
+    besides the prompt and a quarter for the answer.
     """
-    return 5 * limit_tokens
-
-
-def results_in_window(limit_tokens: int, window_tokens: int | None, prompt_tokens: int) -> int:
-    """Returns how many tokens of tool results fit a window besides a prompt and a quarter for the answer."""
+    room_tokens = 5 * limit_tokens
     if window_tokens is None:
-        return limit_tokens
-    return min(limit_tokens, max(window_tokens // 8, window_tokens * 3 // 4 - prompt_tokens))
+        return room_tokens
+    return min(room_tokens, max(window_tokens // 8, window_tokens * 3 // 4 - prompt_tokens))
 
 
 def _definition(tool: ToolDefinition) -> str:

@@ -24,7 +24,6 @@ from bot.reply.charts import has_charts
 from bot.reply.edits import ABOUT_FORM, Edits, Post, Update
 from bot.reply.messages import AfterRefusal, Begin, Call, Change, Delete, PageView, Upload
 from bot.reply.streams import AppendStream, ChooseStream, Stage, StartStream, StopStream, Stream, may_begin
-from slack_markdown.render import has_word, rendered
 
 METHODS: Mapping[type[Call], str] = {
     Post: "chat.postMessage",
@@ -182,17 +181,3 @@ class Carriers:
         if isinstance(call, Change):
             return self._streams.get(call.ts)
         return self._next_stream if isinstance(call, StartStream) else None
-
-
-def lacks_word(call: Begin | Change, shown: PageView | None) -> bool:
-    """Returns whether a call would show a page's first text without a visible word, such as only `#`.
-
-    `shown` is what the page's message shows. Calls that show something else, such as a search, don't wait for words.
-    """
-    view = call.view
-    if view is None or not (view.growing and view.markdown) or view.activity or view.asks:
-        return False
-    if shown is not None and shown.markdown:
-        return False
-    text = call.text if isinstance(call, StartStream) else rendered(view.markdown, growing=True)
-    return not has_word(text, growing=False)

@@ -50,7 +50,7 @@ from bot.reply.attachments import (
     long_code,
     whole_answer,
 )
-from bot.reply.carriers import Carriers, lacks_word
+from bot.reply.carriers import Carriers
 from bot.reply.edits import Edits, Update
 from bot.reply.look import DEFAULT_LOOK, ReplyLook
 from bot.reply.messages import (
@@ -80,8 +80,10 @@ from bot.reply.outcomes import (
     Outcome,
     refusal_of,
 )
+from bot.reply.streams import StartStream
 from slack_markdown.extent import counted_chars
 from slack_markdown.pages import PAGE_CHARS, Page, Pages
+from slack_markdown.render import has_word, rendered
 
 MAX_PAGES = 5
 """A longer answer is sent as a file, with only its first pages as messages and its end below (`end_of_answer`)."""
@@ -205,9 +207,18 @@ class Reply:
         return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
 
     def lacks_word(self, call: Call) -> bool:
-        """Returns whether a call would show a page's first text without a visible word."""
+        """Returns whether a call would show a page's first text without a visible word, such as only `#`.
+
+        Calls that show something else, such as a search, don't wait for words.
+        """
+        view = call.view if isinstance(call, Begin | Change) else None
+        if view is None or not (view.growing and view.markdown) or view.activity or view.asks:
+            return False
         shown = self._message_at(call.ts).shown if isinstance(call, Change) else None
-        return isinstance(call, Begin | Change) and lacks_word(call, shown if isinstance(shown, PageView) else None)
+        if isinstance(shown, PageView) and shown.markdown:
+            return False
+        text = call.text if isinstance(call, StartStream) else rendered(view.markdown, growing=True)
+        return not has_word(text, growing=False)
 
     @property
     def for_outbox(self) -> OutboxKind | None:

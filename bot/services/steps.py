@@ -31,7 +31,7 @@ from bot.core.steps import Seam, cut_to_fit, items_of, with_room, with_steps
 from bot.errors import EndReason, ProviderError
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching
 from bot.models.model import Models, Provider
-from bot.models.prompt import Offered, Prompt, TokenEstimate, results_in_window, room_for_results
+from bot.models.prompt import Offered, Prompt, TokenEstimate, room_for_results
 from bot.reply.answer import Answer, StepUnderWay
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
 from bot.services.ports import Doing, Output, Ports, Running
@@ -159,9 +159,10 @@ class Steps:
 
     def _fitting(self, steps: Sequence[Step], prompt: Prompt, window_tokens: int | None) -> list[Step]:
         """Returns the steps with as much of their results as a request has room for."""
-        estimate, limit_tokens = self.estimate, room_for_results(self.prompt_settings.history_tokens)
+        estimate = self.estimate
         window = estimate.window_with(window_tokens)
-        limit_tokens = results_in_window(limit_tokens, window, estimate.prompt_tokens(prompt))
+        history_tokens, prompt_tokens = self.prompt_settings.history_tokens, estimate.prompt_tokens(prompt)
+        limit_tokens = room_for_results(history_tokens, window, prompt_tokens)
         kept = with_room(steps, estimate.tokens, limit_tokens)
         return cut_to_fit(kept, estimate.tokens, limit_tokens) if window else kept
 

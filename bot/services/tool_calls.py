@@ -137,17 +137,14 @@ class Toolbox:
         own = [await tools.definitions(question) for tools in self._own.values()]
         ours = [definition for offered in own for definition in offered.definitions]
         others = await self._others.definitions(question) if self._others else Offered()
-        theirs = (tool for tool in others.definitions if self._tools_of(tool.name) is self._others)
+        theirs = (tool for tool in others.definitions if owner_of(tool.name) not in self._own)
         return Offered((*ours, *theirs), others.missing)
 
     async def call(self, use: ToolUse) -> CallResult:
-        tools = self._tools_of(use.tool)
+        tools = self._own.get(owner_of(use.tool), self._others)
         if tools is None:
             return CallResult.failed(NO_SUCH_TOOL)
         return await tools.call(use)
-
-    def _tools_of(self, name: str) -> Tools | None:
-        return self._own.get(owner_of(name), self._others)
 
 
 @dataclass(frozen=True)

@@ -360,7 +360,7 @@ class Users:
         if self._clock.monotonic() < self._profile(id_).named_at + KEPT_S:
             return
         spare = self._client.budget.spare(_USER[0]) - len(self._lookups)
-        if _method_of(id_) is not _USER or spare > KEPT_FOR_KINDS:
+        if _METHODS.get(id_[:1], _USER) is not _USER or spare > KEPT_FOR_KINDS:
             await self._share(id_, self._ask_for_name)
 
     async def _ask_for_name(self, id_: str, _: _Lookup) -> bool:
@@ -394,7 +394,7 @@ class Users:
 
     async def _ask(self, id_: str) -> None:
         """Asks Slack once, and caches the response. Raises RateLimited and Refused."""
-        method, argument = _method_of(id_)
+        method, argument = _METHODS.get(id_[:1], _USER)
         asked_at = self._clock.monotonic()
         try:
             answer = await self._client.call(method, **{argument: id_})
@@ -515,10 +515,6 @@ def _names_of(person: Mapping[str, Any]) -> set[str]:
     profile = json_object(person, "profile")
     names = (person.get("name"), person.get("real_name"), profile.get("real_name"), profile.get("display_name"))
     return {str(name).casefold() for name in names if name}
-
-
-def _method_of(id_: str) -> tuple[str, str]:
-    return _METHODS.get(id_[:1], _USER)
 
 
 def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:

@@ -1,7 +1,7 @@
 """Recorded answers: the texts that buttons act on, feedback and deletion."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -233,7 +233,8 @@ async def record_of(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerReco
     """Returns a job's answer, in the version that readers should see."""
     earlier, shown, later = _around_shown(row, await _turns(connection, [row.id]))
     end = end_of_turn(shown) if shown else None
-    undone, over = await _undone_of(connection, row, end.notices if end else ())
+    notices = end.notices if end else ()
+    undone, over = await _undone_of(connection, row, notices) if notices else (frozenset[Notice](), frozenset[int]())
     newest_calls = await steps.calls(connection, row.id, row.version)
     edited = -1 if row.edited_version is None else row.edited_version
     return AnswerRecord(
@@ -273,14 +274,18 @@ async def _undone_of(
     """Returns the notices that no longer hold, and the one-time schedules that have run."""
     kinds = NoticeKind.SCHEDULED, NoticeKind.STOPPED, NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN
     made, ended, remembered, forgotten = ([one for one in notices if one.kind is kind] for kind in kinds)
-    stopped, over = await _ended_of(connection, [one.about for one in (*made, *ended)])
+    ids = [one.about for one in (*made, *ended)]
+    has_run = sa.and_(schedules.c.next_at.is_(None), schedules.c.paused == "").label("has_run")
+    standing = schedules.c.id.in_(ids), schedules.c.stopped_at.is_(None)
+    rows = (await connection.execute(sa.select(schedules.c.id, has_run).where(*standing))).all() if ids else ()
+    stopped = frozenset(ids) - {row.id for row in rows}
     undone = [one for one in made if one.about in stopped] + [one for one in ended if one.about not in stopped]
     if forgotten:
         back = await _standing(connection, row, memories.c.number.in_([one.about for one in forgotten]))
         undone += [one for one in forgotten if one.about in back]
     if remembered and not await _standing(connection, row, memories.c.ts == row.ts):
         undone += remembered
-    return frozenset(undone), over
+    return frozenset(undone), frozenset(row.id for row in rows if row.has_run)
 
 
 async def _standing(connection: AsyncConnection, row: sa.Row[Any], which: sa.ColumnElement[bool]) -> frozenset[int]:
@@ -288,17 +293,6 @@ async def _standing(connection: AsyncConnection, row: sa.Row[Any], which: sa.Col
     in_place = memories.c.team_id == row.team_id, memories.c.channel_id == row.channel_id
     these = sa.select(memories.c.number).where(*in_place, memories.c.forgotten_at.is_(None), which)
     return frozenset((await connection.scalars(these)).all())
-
-
-async def _ended_of(connection: AsyncConnection, ids: Collection[int]) -> tuple[frozenset[int], frozenset[int]]:
-    """Returns which of these schedules were stopped, and which are one-time schedules that have run."""
-    if not ids:
-        return frozenset(), frozenset()
-    has_run = sa.and_(schedules.c.next_at.is_(None), schedules.c.paused == "").label("has_run")
-    standing = schedules.c.id.in_(ids), schedules.c.stopped_at.is_(None)
-    rows = (await connection.execute(sa.select(schedules.c.id, has_run).where(*standing))).all()
-    stopped = frozenset(ids) - {row.id for row in rows}
-    return stopped, frozenset(row.id for row in rows if row.has_run)
 
 
 async def standing_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tuple[str, ...]:

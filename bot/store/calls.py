@@ -23,7 +23,6 @@ from bot.core.calls import (
     Pin,
     RecordedCall,
     Step,
-    binding_of,
     full_name,
     kinds_of,
     owner_of,
@@ -62,7 +61,7 @@ class RecordedCalls(MeteredOperations):
         """
         held = Held(job, self._worker.name)
         now = self._now()
-        if not await _is_current(connection, held):
+        if not await _is_held(connection, held):
             return False
         key = {"job_id": job.id, "version": job.version, "step_no": step.step_no}
         values = {**key, "text": step.text, "model": step.model, "items": json.dumps(step.items)}
@@ -86,7 +85,7 @@ class RecordedCalls(MeteredOperations):
 
         A BEGUN call can begin again if its tool is declared read-only. Nothing begins once a stop is requested.
         """
-        if not await _is_current(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
+        if not await _is_held(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
             return False
         may_begin = tool_calls.c.state == CallState.READY.value
         again = sa.and_(tool_calls.c.state == CallState.BEGUN.value, tool_calls.c.read_only)
@@ -101,7 +100,8 @@ class RecordedCalls(MeteredOperations):
     @writes
     async def end(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
         """Records a call's final state and result. Returns False if it has already ended or the job is lost."""
-        if not await _is_held(connection, Held(job, self._worker.name)):
+        # A call's end counts in any version.
+        if not await _is_held(connection, Held(job, self._worker.name), of_version=False):
             return False
         under_way = tool_calls.c.state.in_([CallState.READY.value, CallState.BEGUN.value])
         now = self._now()
@@ -129,7 +129,7 @@ class RecordedCalls(MeteredOperations):
 
         Questions are added in order, up to the first that is somebody else's, has files, or was begun.
         """
-        if not await _is_current(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
+        if not await _is_held(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
             return ()
         return await claim.join(connection, job, step_no, self._now())
 
@@ -146,7 +146,7 @@ class RecordedCalls(MeteredOperations):
         held, thread = Held(job, self._worker.name), job.question.thread
         now = self._now()
         await _take_turns(connection, [thread])
-        if not await _is_current(connection, held, ~jobs.c.stop_requested):
+        if not await _is_held(connection, held, ~jobs.c.stop_requested):
             return False
         if not await is_any(connection, _is_asked(job.id, job.version)):
             return False
@@ -247,14 +247,12 @@ def _this(job: Job, call: RecordedCall) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
-async def _is_current(connection: AsyncConnection, held: Held, *also: sa.ColumnElement[bool]) -> bool:
-    """Locks the job's row, and returns whether the worker still has the job in the version it is answering."""
-    return await _is_held(connection, held, jobs.c.version == held.job.version, *also)
-
-
-async def _is_held(connection: AsyncConnection, held: Held, *also: sa.ColumnElement[bool]) -> bool:
-    """Locks the job's row, and returns whether the worker still has the job. A call's end counts in any version."""
-    this = sa.select(jobs.c.id).where(*held.of_attempt, *also)
+async def _is_held(
+    connection: AsyncConnection, held: Held, *also: sa.ColumnElement[bool], of_version: bool = True
+) -> bool:
+    """Locks the job's row, and returns whether the worker still has the job, in the version that it is answering."""
+    version = [jobs.c.version == held.job.version] if of_version else []
+    this = sa.select(jobs.c.id).where(*held.of_attempt, *version, *also)
     return (await connection.execute(this.with_for_update())).one_or_none() is not None
 
 
@@ -320,8 +318,9 @@ class Approvals(WorkerOperations):
             tool_calls.c.index == call.index,
             tool_calls.c.binding == call.binding,
         )
-        binding = binding_of(call.tool, arguments or {}, call.definition_hash)
-        edited = {"arguments": json.dumps(arguments), "binding": binding} if arguments else {}
+        edited = {}
+        if arguments:
+            edited = {"arguments": json.dumps(arguments), "binding": replace(call, arguments=arguments).binding}
         if not await _decide(connection, asked, decision, user_id, now, *this, **edited):
             return False
         # Shows the decision if the job is waiting for others too. A process that is showing an earlier one checks for

@@ -298,9 +298,12 @@ def is_ahead() -> sa.ColumnElement[bool]:
     return sa.or_(is_running(), sa.and_(is_queued(), jobs.c.attempts > 0))
 
 
+_MIDWAY = [reason.value for reason in EndReason if reason.is_midway]
+
+
 def is_midway() -> sa.ColumnElement[bool]:
     """Returns whether the answer continued after a turn (EndReason.is_midway)."""
-    return turns.c.end_reason.in_([reason.value for reason in EndReason if reason.is_midway])
+    return turns.c.end_reason.in_(_MIDWAY)
 
 
 def is_denied() -> sa.ColumnElement[bool]:

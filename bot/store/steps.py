@@ -11,6 +11,7 @@ one has done.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -131,40 +132,32 @@ async def with_steps(connection: AsyncConnection, claimed: Sequence[Job]) -> lis
     recorded = (await connection.execute(of_resumed)).all()
     if not recorded:
         return list(claimed)
-    of_steps = _as_asked().where(tool_calls.c.job_id.in_(resumed)).order_by(tool_calls.c.index)
-    recorded_calls = (await connection.execute(of_steps)).all()
-
-    def of(job: Job) -> tuple[Step, ...]:
-        mine = [row for row in recorded if (row.job_id, row.version) == (job.id, job.version)]
-        theirs = [row for row in recorded_calls if (row.job_id, row.version) == (job.id, job.version)]
-        found = []
-        for row in mine:
-            made = tuple(call_of(call) for call in theirs if call.step_no == row.step_no)
-            items = tuple(json.loads(row.items))
-            begun = row.beginning or "", row.bound_to
-            found.append(Step(row.step_no, row.text, items, row.model, made, of_record(row.origins), *begun))
-        return tuple(found)
-
-    return [replace(job, steps=of(job)) for job in claimed]
+    of_steps = _AS_ASKED.where(tool_calls.c.job_id.in_(resumed)).order_by(tool_calls.c.index)
+    made: defaultdict[tuple[int, int, int], list[RecordedCall]] = defaultdict(list)
+    for call in await connection.execute(of_steps):
+        made[call.job_id, call.version, call.step_no].append(call_of(call))
+    found: defaultdict[tuple[int, int], list[Step]] = defaultdict(list)
+    for row in recorded:
+        items, its_calls = tuple(json.loads(row.items)), tuple(made[row.job_id, row.version, row.step_no])
+        begun = row.beginning or "", row.bound_to
+        step = Step(row.step_no, row.text, items, row.model, its_calls, of_record(row.origins), *begun)
+        found[row.job_id, row.version].append(step)
+    return [replace(job, steps=tuple(found[job.id, job.version])) for job in claimed]
 
 
-def _as_asked() -> sa.Select[Any]:
-    """Selects calls with the information for a person who decides about them.
-
-    This includes the definition the call was requested with, if it is still pinned, and whether the call repeats one
-    from an earlier version.
-    """
-    earlier = tool_calls.alias()
-    repeats = sa.exists().where(
-        earlier.c.job_id == tool_calls.c.job_id,
-        earlier.c.version < tool_calls.c.version,
-        earlier.c.binding == tool_calls.c.binding,
-        earlier.c.begun_at.is_not(None),
-    )
-    is_pinned = sa.and_(
-        tool_pins.c.tool == tool_calls.c.tool, tool_pins.c.definition_hash == tool_calls.c.definition_hash
-    )
-    return sa.select(tool_calls, tool_pins.c.definition, repeats.label("repeats")).outerjoin(tool_pins, is_pinned)
+_EARLIER = tool_calls.alias()
+_REPEATS = sa.exists().where(
+    _EARLIER.c.job_id == tool_calls.c.job_id,
+    _EARLIER.c.version < tool_calls.c.version,
+    _EARLIER.c.binding == tool_calls.c.binding,
+    _EARLIER.c.begun_at.is_not(None),
+)
+_IS_PINNED = sa.and_(tool_pins.c.tool == tool_calls.c.tool, tool_pins.c.definition_hash == tool_calls.c.definition_hash)
+_AS_ASKED: sa.Select[Any] = sa.select(tool_calls, tool_pins.c.definition, _REPEATS.label("repeats")).outerjoin(
+    tool_pins, _IS_PINNED
+)
+"""Selects calls with the information for a person who decides about them: the definition that the call was requested
+with, if it is still pinned, and whether the call repeats one from an earlier version."""
 
 
 def call_of(row: sa.Row[Any]) -> RecordedCall:
@@ -194,7 +187,7 @@ def call_of(row: sa.Row[Any]) -> RecordedCall:
 async def calls(
     connection: AsyncConnection, job_id: int, version: int | sa.ScalarSelect[int], *which: sa.ColumnElement[bool]
 ) -> tuple[RecordedCall, ...]:
-    of_version = _as_asked().where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
+    of_version = _AS_ASKED.where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
     in_order = of_version.order_by(tool_calls.c.step_no, tool_calls.c.index)
     return tuple(map(call_of, (await connection.execute(in_order)).all()))
 

@@ -13,8 +13,8 @@ from bot.models.prompt import (
     ToolDefinition,
     ToolResult,
     Turn,
-    results_in_window,
     room_for_conversation,
+    room_for_results,
     room_in_window,
 )
 
@@ -120,7 +120,7 @@ def test_window_leaves_a_quarter_for_the_answer_and_room_beside_what_is_long(
     window_tokens: int | None, taken_tokens: int, conversation_tokens: int, results_tokens: int
 ) -> None:
     assert room_in_window(16_000, window_tokens, taken_tokens) == conversation_tokens
-    assert results_in_window(16_000, window_tokens, taken_tokens) == results_tokens
+    assert room_for_results(3_200, window_tokens, taken_tokens) == results_tokens
 
 
 def test_smallest_window_that_was_named_counts() -> None:
