@@ -17,9 +17,10 @@ from bot.reply.delivery import MessageTransport
 from bot.reply.messages import Upload
 from bot.reply.posted import PostedReplies
 from bot.reply.workspace import Workspace
-from bot.slack.client import PacedClient, SlackClient, new_session
+from bot.slack.client import SlackClient, new_session
 from bot.slack.users import ChannelReaders
 from tests.fast import FastClock
+from tests.mcp.flood import served
 from tests.mutations import mutations
 from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
 
@@ -75,27 +76,17 @@ async def odd_slack() -> AsyncIterator[OddSlack]:
     async def answered(_: web.Request) -> web.Response:
         return web.json_response(slack.answer)
 
-    app = web.Application()
-    app.router.add_post("/{method}", answered)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
     clock = FastClock()
-    try:
-        async with new_session() as session:
-            client = SlackClient("xoxb-1", f"http://{host}:{port}/", session)
-            ledger, records = LoneLedger(), RecordsInMemory()
-            workspace = Workspace(
-                ME, client, ledger=ledger, worker_queue=records, account_kinds=KindsInMemory(clock), clock=clock
-            )
-            paced = PacedClient(client, workspace.budget, clock)
-            posted = PostedReplies(paced, ME.user_id)
-            transport = MessageTransport(client, paced, posted, workspace.users)
-            slack = OddSlack(workspace, posted, transport, ChannelReaders(paced, workspace.users))
-            yield slack
-    finally:
-        await runner.cleanup()
+    async with served(answered) as url, new_session() as session:
+        client = SlackClient("xoxb-1", f"{url}/", session)
+        ledger, records = LoneLedger(), RecordsInMemory()
+        workspace = Workspace(
+            ME, client, ledger=ledger, worker_queue=records, account_kinds=KindsInMemory(clock), clock=clock
+        )
+        posted = PostedReplies(workspace.paced, ME.user_id)
+        transport = MessageTransport(client, workspace.paced, posted, workspace.users)
+        slack = OddSlack(workspace, posted, transport, ChannelReaders(workspace.paced, workspace.users))
+        yield slack
 
 
 async def read_file(slack: OddSlack) -> object:

@@ -9,13 +9,11 @@ from bot.core.conversation import Question, ThreadKey
 from bot.errors import Refusal, Refused
 from bot.reply.delivery import MessageTransport
 from bot.reply.posted import PostedReplies
-from bot.reply.workspace import Workspace
-from bot.slack.client import PacedClient, SlackClient, new_session
 from bot.slack.users import ChannelReaders
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Channel
 from tests.clocks import InstantClock
-from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
+from tests.slack.workspaces import connected, workspace_of
 
 BOUND = 3
 MEMBERS = ["U0ADA", "U0GRACE", "U0BOT"]
@@ -51,23 +49,13 @@ def question_in(number: int) -> Question:
 
 @pytest.fixture
 async def memory() -> AsyncIterator[Memory]:
-    clock = InstantClock()
-    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
+    async with connected(subscribed=frozenset()) as (sandbox, client):
         for number in range(BOUND + 1):
             sandbox.workspace.channels[f"C1{number}"] = Channel(f"C1{number}", f"c{number}", "channel", MEMBERS)
-        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        me = await client.identity()
-        workspace = Workspace(
-            me,
-            client,
-            ledger=LoneLedger(),
-            worker_queue=RecordsInMemory(),
-            account_kinds=KindsInMemory(clock),
-            clock=clock,
-        )
-        paced = PacedClient(client, workspace.budget, clock)
-        transport = MessageTransport(client, paced, PostedReplies(paced, me.user_id), workspace.users)
-        yield Memory(sandbox, transport, ChannelReaders(paced, workspace.users))
+        workspace = await workspace_of(client, InstantClock())
+        posted = PostedReplies(workspace.paced, workspace.me.user_id)
+        transport = MessageTransport(client, workspace.paced, posted, workspace.users)
+        yield Memory(sandbox, transport, ChannelReaders(workspace.paced, workspace.users))
 
 
 Learn = Callable[[Memory, int], Awaitable[None]]

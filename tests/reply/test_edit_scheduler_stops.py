@@ -1,23 +1,17 @@
 """The scheduler's loop ends when it is canceled, even if something else happens at the same moment."""
 
 import asyncio
-from pathlib import Path
 
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Job, MessageRole
-from bot.core.triage import Identity
 from bot.pacing.budget import CALLS_PER_MINUTE
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageDelivery
 from bot.reply.scheduler import EditScheduler
-from bot.reply.workspace import Workspace
-from bot.slack.client import SlackClient, new_session
-from bot.store import Stores
-from slack_sandbox.server import Sandbox
+from tests.slack.workspaces import connected_workspace
 
 QUESTION = Question(ThreadKey("T1", "C1", None), "1.0", "U1", "?")
-ME = Identity("T1", "U0BOT", "B0BOT", "typist")
 
 
 def _has_lost_post(scheduler: EditScheduler) -> bool:
@@ -26,19 +20,9 @@ def _has_lost_post(scheduler: EditScheduler) -> bool:
     return MessageRole.POSTING in delivery.lost
 
 
-async def test_cancellation_at_the_moment_of_a_change_is_not_lost(tmp_path: Path) -> None:
-    clock = SystemClock()
-    store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
-    async with new_session() as session:
-        client = SlackClient("xoxb-1", "http://127.0.0.1:1/", session)
-        scheduler = Workspace(
-            ME,
-            client,
-            ledger=store.rate_ledger,
-            worker_queue=store.worker_queue,
-            account_kinds=store.account_kinds,
-            clock=clock,
-        ).scheduler
+async def test_cancellation_at_the_moment_of_a_change_is_not_lost() -> None:
+    async with connected_workspace(SystemClock()) as (_, workspace):
+        scheduler = workspace.scheduler
         # Without a valid lease nothing is sent, and the loop checks again regularly.
         waiting = asyncio.create_task(scheduler.post_placeholder(Job(1, QUESTION, 0)))
         for ticks in range(6):
@@ -51,26 +35,16 @@ async def test_cancellation_at_the_moment_of_a_change_is_not_lost(tmp_path: Path
             _, hanging = await asyncio.wait((running,), timeout=10)
             assert not hanging, f"canceled {ticks} ticks after the touch"
         waiting.cancel()
-    await store.close()
 
 
-async def test_search_for_a_lost_post_does_not_keep_the_loop_running(tmp_path: Path) -> None:
+async def test_search_for_a_lost_post_does_not_keep_the_loop_running() -> None:
     clock = SystemClock()
-    store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
-    async with new_session() as session, Sandbox() as sandbox:
-        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        workspace = Workspace(
-            ME,
-            client,
-            ledger=store.rate_ledger,
-            worker_queue=store.worker_queue,
-            account_kinds=store.account_kinds,
-            clock=clock,
-        )
+    async with connected_workspace(clock) as (sandbox, workspace):
         scheduler = workspace.scheduler
         question_ts = await sandbox.say("ada", "general", "why?")
         for _ in range(CALLS_PER_MINUTE["conversations.replies"]):
-            await store.rate_ledger.reserve("conversations.replies", 1_000)
+            workspace.budget.on_send("conversations.replies", clock.monotonic(), None)
+            workspace.budget.on_end("conversations.replies")
         sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
         workspace.lease.renew(clock.monotonic())
         running = asyncio.create_task(scheduler.run())
@@ -84,4 +58,3 @@ async def test_search_for_a_lost_post_does_not_keep_the_loop_running(tmp_path: P
         running.cancel()
         _, hanging = await asyncio.wait((running,), timeout=10)
         assert not hanging
-    await store.close()
