@@ -132,19 +132,6 @@ async def test_buttons_of_an_answer_act_on_nothing_once_its_question_is_denied(s
     assert await store.recorded_answers.of_job(THREAD, job.id) is None
 
 
-@pytest.mark.parametrize("end_reason", [EndReason.STOPPED, EndReason.STEP_LIMIT])
-async def test_answer_that_is_continued_is_no_previous_version_of_itself(store: Stores, end_reason: EndReason) -> None:
-    job = await begun(store)
-    assert await store.worker_queue.finish(job, End(end_reason), "One, t")
-    assert await store.question_queue.regenerate(job.id, Wish(continues=True))
-    again = await one(store)
-    recorded = [await store.recorded_answers.of_job(THREAD, job.id)]
-    assert await store.worker_queue.finish(again, End(EndReason.WHOLE), f"{again.so_far}wo.")
-    recorded.append(await store.recorded_answers.of_job(THREAD, job.id))
-    assert recorded[-1]
-    assert not recorded[-1].has_previous
-
-
 async def claimed_again(store: Stores, **written: object) -> Wish:
     """Returns the wish of an ended job's next version, whose columns another process has written."""
     async with store.database.engine.begin() as connection:

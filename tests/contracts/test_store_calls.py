@@ -165,15 +165,6 @@ async def test_read_only_call_begins_again_until_it_is_over(store: Stores) -> No
     assert (call.state, call.result) == (CallState.DONE, "3 notes")
 
 
-async def test_call_that_ends_after_its_question_was_edited_is_recorded(store: Stores) -> None:
-    job = await recorded(store, READY)
-    assert await store.recorded_calls.begin(job, READY)
-    assert await store.question_queue.edit(replace(job.question, text="Why not?"), "2.0")
-    assert await store.recorded_calls.end(job, replace(READY, state=CallState.DONE, result="Noted."))
-    assert not await store.recorded_calls.end(job, replace(READY, state=CallState.DONE, result="Again.")), "it is over"
-    assert await state(store, job) is CallState.DONE
-
-
 async def test_next_attempt_knows_what_a_call_has_made(store: Stores) -> None:
     job = await recorded(store, READY)
     assert await store.recorded_calls.begin(job, READY)
@@ -362,15 +353,6 @@ async def test_decision_about_another_call_has_no_effect(store: Stores, changes:
     assert not await store.approvals.decide(job.id, 0, call, Decision.APPROVED, "U1")
     assert not await store.approvals.decide(job.id, 1, CALL, Decision.APPROVED, "U1"), "it is of another version"
     assert [call.state for call in await store.approvals.shown(job.id)] == [CallState.ASKED] * 2
-
-
-async def test_decision_after_the_answer_was_stopped_has_no_effect(store: Stores) -> None:
-    job = await begun(store)
-    assert await store.recorded_calls.record(job, asking_step(*BOTH), STEPPED, None)
-    assert await store.approvals.decide(job.id, 0, BOTH[0], Decision.DENIED, "U1")
-    assert await store.question_queue.request_stop(job.id)
-    assert not await store.approvals.decide(job.id, 0, BOTH[1], Decision.APPROVED, "U1")
-    assert [call.decision for call in await store.approvals.shown(job.id)] == [Decision.DENIED, None]
 
 
 async def test_job_that_waits_is_read_with_its_text_and_its_decided_calls(store: Stores) -> None:

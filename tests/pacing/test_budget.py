@@ -13,7 +13,7 @@ from bot.errors import RateLimited
 from bot.pacing.budget import CALLS_PER_MINUTE, FOLLOW_S, IN_CHANNEL, REPLIES, RateBudget
 from bot.pacing.carriers import CarrierName
 from bot.pacing.ledger import Others, Reservation
-from bot.pacing.pacer import LATELY_S, OWN_GAP_S, USUAL_LIFE_S, CallsLeft, Urgency
+from bot.pacing.pacer import LATELY_S, USUAL_LIFE_S, CallsLeft, Urgency
 from bot.pacing.posts import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST, PostRule
 from bot.pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
 from bot.reply.delivery import chosen_stream
@@ -143,15 +143,6 @@ async def test_rate_limit_of_a_channel_delays_its_next_post_alone(channel_id: st
         assert time_s() == pytest.approx(at_s, abs=1)
 
 
-@pytest.mark.parametrize("waits", [(40.0, 2.0), (2.0, 40.0)])
-@simulated
-async def test_longer_one_of_two_rate_limits_applies(waits: tuple[float, float]) -> None:
-    budget = new_budget()
-    for retry_after_s in waits:
-        budget.on_rate_limit(METHOD, retry_after_s)
-    assert await turns(budget, 1) == [40]
-
-
 @simulated
 async def test_denied_call_is_requested_again_later_and_leaves_nothing_in_flight() -> None:
     """Another process has used all calls, which come back when they are a minute old."""
@@ -170,18 +161,6 @@ async def test_without_the_ledger_a_process_stays_within_what_it_knows() -> None
     granted = [await take(budget, UPDATE) for _ in range(CALLS_PER_MINUTE[UPDATE])]
     assert sum(granted) == CALLS_PER_MINUTE[UPDATE] - 40 - 1
     assert await take(budget, POST)
-
-
-@simulated
-async def test_call_for_a_live_replys_final_is_held_back_until_the_reply_is_closed() -> None:
-    budget, free = new_budget(), CALLS_PER_MINUTE[UPDATE]
-    for number in range(free):
-        budget.on_reply_opened(number)
-    assert not may_go(budget, UPDATE, Urgency.FIRST, "newcomer")
-    for number in range(free):
-        budget.on_reply_closed(number)
-    await asyncio.sleep(120)
-    assert may_go(budget, UPDATE, Urgency.FIRST, "newcomer")
 
 
 @simulated
@@ -409,17 +388,6 @@ async def test_what_is_left_for_live_replies_is_counted_over_all_processes() -> 
     assert [budget.begins_late(key, NOW, replace(free, usual_s=19.9)) for key in ("old", "new")] == [True, False]
 
 
-def test_final_is_expected_when_the_calls_of_those_before_it_are_back(budget: RateBudget, clock: ManualClock) -> None:
-    send(budget, REPLIES, CALLS_PER_MINUTE[REPLIES] - 2)
-    clock.now_s += 7.0
-    send(budget, REPLIES, 2)
-    later = NOW + 7.0
-    back_at = NOW + WINDOW_S + MARGIN_S
-    assert budget.final_at(REPLIES, later, 0) == back_at
-    assert budget.final_at(REPLIES, later, CALLS_PER_MINUTE[REPLIES] - 3) == back_at
-    assert budget.final_at(REPLIES, later, CALLS_PER_MINUTE[REPLIES] - 2) == back_at + 7.0
-
-
 async def take(budget: RateBudget, method: str) -> bool:
     """Takes a call and returns whether it was granted."""
     budget.on_send(method, time_s(), None)
@@ -471,18 +439,6 @@ async def test_other_processes_live_replies_hold_back_no_posts() -> None:
     budget = new_budget(LoneLedger(others=Others(live_ages_s=(5.0,) * CALLS_PER_MINUTE[POST])))
     assert await take(budget, POST)
     assert may_go(budget, POST, Urgency.FIRST)
-
-
-@simulated
-async def test_each_reply_has_its_own_time_for_its_next_edit() -> None:
-    budget = new_budget()
-    budget.on_reply_opened("a")
-    budget.on_reply_opened("b")
-    await asyncio.sleep(5)
-    budget.on_send(UPDATE, time_s(), "a")
-    budget.on_end(UPDATE)
-    await asyncio.sleep(OWN_GAP_S / 2)
-    assert [may_go(budget, UPDATE, Urgency.PROGRESS, key) for key in ("a", "b")] == [False, True]
 
 
 @simulated

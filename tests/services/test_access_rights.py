@@ -182,20 +182,6 @@ async def test_person_who_comes_into_a_group_has_access_within_five_minutes(sand
         assert await deciding.denial(asked) is None
 
 
-LISTS = {
-    "a person beside the allowed ones": (AccessRules(allow_users=frozenset(["U0GRACE"])), Denial.PERSON),
-    "a channel beside the allowed ones": (AccessRules(allow_channels=frozenset(["C0GENERAL"])), Denial.CHANNEL),
-}
-
-
-@pytest.mark.parametrize(("rules", "denial"), LISTS.values(), ids=LISTS.keys())
-async def test_allow_lists_apply_to_people_and_channels(
-    sandbox: Sandbox, stores: Stores, rules: AccessRules, denial: Denial
-) -> None:
-    async with access_control(sandbox, stores, rules) as deciding:
-        assert await deciding.denial(question_of("U0ADA")) == denial
-
-
 async def test_denied_person_is_told_at_each_question_in_a_direct_message_and_once_an_hour_in_channels(
     sandbox: Sandbox, stores: Stores
 ) -> None:

@@ -819,21 +819,6 @@ async def test_thorough_answer_shows_what_its_earlier_attempts_have_cost(alone: 
     assert reply.end.footer == f"{MODEL_NAME} · thorough (high effort), $0.06"
 
 
-async def test_resumed_answer_repeats_nothing_and_loses_nothing(alone: AnsweringStage) -> None:
-    """A model may begin with the last words again. A delta that might be such words is held back until the end."""
-    attempt = await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(TEXT)))
-    start = Answer(attempt.job).text
-    assert (await turn(alone)).answer == f"{start}Because."
-    resumed = AnswerAttempt(Answer(replace(attempt.job, attempts=2)), 0.0)
-    alone.model.events = (f"{start[-40:]}It", " is.", Completion(MODEL, FinishReason.STOP, None))
-    await alone.answering.answer(resumed)
-    assert resumed.answer.text == f"{start}It is."
-    held = AnswerAttempt(Answer(replace(attempt.job, attempts=3)), 0.0)
-    alone.model.events = ("is true", Completion(MODEL, FinishReason.STOP, None))
-    await alone.answering.answer(held)
-    assert held.answer.text == f"{start}is true"
-
-
 OFFERED = ToolCall(0, "call_1", choices.NAME, {"question": "For which month?", "choices": ["May", "June"]})
 
 

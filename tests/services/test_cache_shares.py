@@ -180,8 +180,6 @@ CASES: Mapping[str, tuple[Callable[[], Any], int]] = {
 """Each with the share that a cache could serve, in percent."""
 LESS = {("20 threads of one question, tools of 10,000", "DeepSeek"): 89}
 """DeepSeek finds what two requests have in common from the third one on."""
-LESS = {("20 threads of one question, tools of 10,000", "DeepSeek"): 89}
-"""DeepSeek finds what two requests have in common from the third one on."""
 BELOW = 3
 """How many points a share may be below that."""
 
