@@ -132,7 +132,7 @@ class TestAnAnswer:
     ) -> None:
         *events, end = ANTHROPIC.speak(["one"])
         usage = {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 7}}
-        answer = VendorResponse([*events, f"data: {json.dumps(usage)}\n\n".encode(), end])
+        answer = VendorResponse([*events, *speech.events(usage), end])
         [completion] = (await ask(ANTHROPIC, in_process, answer)).completions
         assert completion == Completion(ANTHROPIC.model, FinishReason.STOP, Usage(speech.INPUT_TOKENS, 7))
 
@@ -313,7 +313,7 @@ class TestJsonOfCompatibleServers:
     ) -> None:
         *stream, _usage, done = CHAT.speak(["$", "."])
         last = {"choices": [{"index": 0, "message": {"role": "assistant", "content": content}}]}
-        answer = VendorResponse([*stream, b"data: " + json.dumps(last).encode() + b"\n\n", done])
+        answer = VendorResponse([*stream, *speech.events(last), done])
         assert (await ask(CHAT, in_process, answer)).text == "$."
 
     @pytest.mark.parametrize("api", [CHAT, RESPONSES], ids=str)
@@ -352,8 +352,7 @@ class TestJsonOfCompatibleServers:
     @pytest.mark.parametrize("name", ["reasoning", "reasoning_summary", "custom_tool_call_input", "something_new"])
     async def test_delta_of_what_is_no_text_is_a_sign_of_work(self, in_process: InProcessVendor, name: str) -> None:
         event = {"type": f"response.{name}.delta", "delta": "Hm"}
-        stream = [f"data: {json.dumps(event)}\n\n".encode(), *RESPONSES.speak(["one"])]
-        received = await ask(RESPONSES, in_process, VendorResponse(stream))
+        received = await ask(RESPONSES, in_process, VendorResponse([*speech.events(event), *RESPONSES.speak(["one"])]))
         assert (received.text, received.thought) == ("one", 1)
 
     @pytest.mark.parametrize(
@@ -390,7 +389,7 @@ class TestJsonOfCompatibleServers:
         self, in_process: InProcessVendor, event: object, text: str
     ) -> None:
         _, before, after, *ends = CHAT.speak(["$", "."])
-        answer = VendorResponse([before, f"data: {json.dumps(event)}\n\n".encode(), after, *ends])
+        answer = VendorResponse([before, *speech.events(event), after, *ends])
         received = await ask(CHAT, in_process, answer, prompt=OFFERING)
         assert (received.text, received.end) == (text, FinishReason.STOP)
 
@@ -427,7 +426,7 @@ class TestJsonOfCompatibleServers:
     ) -> None:
         stream = api.speak(["$", "."])
         at = len(stream) - api.events_after_text - 1
-        answer = VendorResponse([*stream[:at], f"data: {json.dumps(event)}\n\n".encode(), *stream[at:]])
+        answer = VendorResponse([*stream[:at], *speech.events(event), *stream[at:]])
         received = await ask(api, in_process, answer)
         assert (received.text.replace("\n", ""), received.end) == (text, FinishReason.STOP)
 
@@ -456,7 +455,7 @@ class TestJsonOfCompatibleServers:
 
     async def test_event_that_calls_itself_an_error_is_one(self, in_process: InProcessVendor) -> None:
         event = {"object": "error", "message": "EngineDeadError", "type": "InternalServerError", "code": 500}
-        answer = VendorResponse([f"data: {json.dumps(event)}\n\n".encode(), b"data: [DONE]\n\n"])
+        answer = VendorResponse([*speech.events(event), b"data: [DONE]\n\n"])
         assert (await ask(CHAT, in_process, answer)).failure is EndReason.SERVER_ERROR
 
     @pytest.mark.parametrize("named", [b'event: error\ndata: {"code": 503}\n\n', b'error: {"code": 503}\n\n'])
@@ -469,14 +468,14 @@ class TestJsonOfCompatibleServers:
 
     async def test_error_of_an_item_is_not_that_of_the_response(self, in_process: InProcessVendor) -> None:
         failed = {"type": "response.mcp_call.failed", "item_id": "mcp_1", "error": {"code": 503, "message": "No."}}
-        event = f"data: {json.dumps(failed)}\n\n".encode()
-        assert (await ask(RESPONSES, in_process, VendorResponse([event, *RESPONSES.speak(["one"])]))).text == "one"
+        answer = VendorResponse([*speech.events(failed), *RESPONSES.speak(["one"])])
+        assert (await ask(RESPONSES, in_process, answer)).text == "one"
 
     async def test_what_groq_tells_in_an_object_of_its_own_counts(self, in_process: InProcessVendor) -> None:
         counts = {"prompt_tokens": 3, "completion_tokens": 2}
         said = {"choices": [{"delta": {"content": "one"}, "finish_reason": "stop"}], "x_groq": {"usage": counts}}
         stopped = {"choices": [], "x_groq": {"error": "over capacity"}}
-        events = [f"data: {json.dumps(event)}\n\n".encode() for event in (said, stopped)]
+        events = speech.events(said, stopped)
         received = await ask(CHAT, in_process, VendorResponse(events[:1]))
         assert received.completions[0].usage == Usage(3, 2)
         received = await ask(CHAT, in_process, VendorResponse([*CHAT.unended("one"), events[1], b"data: [DONE]\n\n"]))
@@ -493,7 +492,7 @@ class TestJsonOfCompatibleServers:
     async def test_sources_have_their_titles_in_any_list(self, in_process: InProcessVendor) -> None:
         sources = [{"url": "https://a.example", "title": "A"}, "https://b.example"]
         event = {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}], "citations": sources}
-        answer = VendorResponse([f"data: {json.dumps(event)}\n\n".encode(), b"data: [DONE]\n\n"])
+        answer = VendorResponse([*speech.events(event), b"data: [DONE]\n\n"])
         cited = (await ask(CHAT, in_process, answer)).others
         assert cited == [Citation("https://a.example", "A"), Citation("https://b.example")]
 
@@ -514,9 +513,8 @@ class TestJsonOfCompatibleServers:
             {"type": "response.output_text.done", **place, "text": text}
             for place, text in zip(places, ("one", "two"), strict=True)
         ]
-        whole = [f"data: {json.dumps(event)}\n\n".encode() for event in texts]
-        last = json.dumps({"type": "response.completed", "response": {"status": "completed", "output": []}})
-        received = await ask(RESPONSES, in_process, VendorResponse([*whole, f"data: {last}\n\n".encode()]))
+        last = {"type": "response.completed", "response": {"status": "completed", "output": []}}
+        received = await ask(RESPONSES, in_process, VendorResponse(speech.events(*texts, last)))
         assert received.text == "one\n\ntwo"
 
     async def test_error_of_a_choice_tells_the_reason(self, in_process: InProcessVendor) -> None:
@@ -833,7 +831,7 @@ async def test_request_that_is_refused_in_the_stream_is_not_sent_again_as_it_was
     in_process: InProcessVendor, code: str, failure: EndReason
 ) -> None:
     failed = {"type": "response.failed", "response": {"status": "failed", "error": {"code": code, "message": "No."}}}
-    answer = VendorResponse([b"data: " + json.dumps(failed).encode() + b"\n\n"])
+    answer = VendorResponse(speech.events(failed))
     received = await ask(RESPONSES, in_process, answer, wrap=wrapped)
     assert received.failure is failure
     assert len(in_process.requests) <= 3, "and not as it was"
@@ -855,8 +853,8 @@ async def test_failed_response_has_the_reason_that_stands_elsewhere(
     in_process: InProcessVendor, events: list[dict[str, object]], text: str
 ) -> None:
     """Azure's content filter sends it in a further event, and gateways send it without the response."""
-    ends = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]
-    received = await ask(RESPONSES, in_process, VendorResponse([*RESPONSES.unended(text), *ends]), wrap=wrapped)
+    stream = VendorResponse([*RESPONSES.unended(text), *speech.events(*events)])
+    received = await ask(RESPONSES, in_process, stream, wrap=wrapped)
     assert (received.text, received.failure) == (text, EndReason.REFUSED)
     assert len(in_process.requests) == 1
 
@@ -869,8 +867,7 @@ def assert_failed_without_a_reason(received: Received) -> None:
 
 @pytest.mark.parametrize("event", [FAILED, {"type": "response.failed"}, {"type": "response.cancelled", "response": {}}])
 async def test_failed_response_without_a_reason_is_cut(in_process: InProcessVendor, event: dict[str, object]) -> None:
-    end = b"data: " + json.dumps(event).encode() + b"\n\n"
-    stream = VendorResponse([*RESPONSES.unended("one"), end])
+    stream = VendorResponse([*RESPONSES.unended("one"), *speech.events(event)])
     assert_failed_without_a_reason(await ask(RESPONSES, in_process, stream))
 
 
@@ -879,8 +876,7 @@ async def test_failed_response_whose_reason_never_comes_is_cut(
     vendor: VendorServer, ending: ResponseEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "REST_S", 0.05)
-    end = b"data: " + json.dumps(FAILED).encode() + b"\n\n"
-    stream = VendorResponse([*RESPONSES.unended("one"), end], ending=ending)
+    stream = VendorResponse([*RESPONSES.unended("one"), *speech.events(FAILED)], ending=ending)
     assert_failed_without_a_reason(await ask(RESPONSES, vendor, stream))
 
 

@@ -11,7 +11,7 @@ from bot.models.prompt import WebSearch
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, unsupported
-from tests.streams import steps
+from tests.streams import speech, steps
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 KEYED = replace(PROMPT, cache_key="c0ffee", asker="5afe")
@@ -93,7 +93,7 @@ async def test_searches_are_counted_as_openai_bills_them(
     else:
         whole = json.loads(steps.responses_whole(SEARCH, said, **tool_usage))
         event = {"type": "response.completed", "response": whole}
-        answer = VendorResponse([*steps.responses(SEARCH, said)[:-1], f"data: {json.dumps(event)}\n\n".encode()])
+        answer = VendorResponse([*steps.responses(SEARCH, said)[:-1], *speech.events(event)])
     received = await ask(RESPONSES, in_process, answer, prompt=replace(PROMPT, web_search=WebSearch()))
     [completion] = received.completions
     assert completion.usage is not None

@@ -12,6 +12,7 @@ from bot.models.prompt import Effort, ToolDefinition, WebSearch
 from tests.contracts.in_process import AnyVendor, InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, unsupported
+from tests.streams import speech
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer, refusal
 
 FAST = Effort.FAST
@@ -250,7 +251,7 @@ async def test_thinking_longer_is_the_next_level_above_the_models_own(
 ) -> None:
     """OpenAI's responses name the level that the model took."""
     event = {"type": "response.completed", "response": {"status": "completed", "reasoning": {"effort": own}}}
-    answer = [*RESPONSES.unended("one"), f"data: {json.dumps(event)}\n\n".encode()]
+    answer = [*RESPONSES.unended("one"), *speech.events(event)]
     in_process.script(VendorResponse(answer))
     async with connected(RESPONSES, in_process) as model:
         usual = (await collect(model)).completions[0]

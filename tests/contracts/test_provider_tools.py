@@ -513,7 +513,7 @@ class TestToolCalls:
         said = {"role": "assistant", "content": "Noon."}
         for message in (steps.chat_call(OSLO, 0, **FIRST), said):
             choices = {"delta": {}, "message": message}, {"delta": {}, "finish_reason": "stop"}
-            events = [f"data: {json.dumps({'choices': [choice]})}\n\n".encode() for choice in choices]
+            events = speech.events(*({"choices": [choice]} for choice in choices))
             received = await ask(CHAT, in_process, VendorResponse([*events, b"data: [DONE]\n\n"]), prompt=CALLING)
             assert (received.text, len(received.calls)) == (("Noon.", 0) if message is said else ("", 1))
 
@@ -550,7 +550,7 @@ class TestToolCalls:
         def cut(request: VendorRequest) -> VendorResponse:
             usage = {"prompt_tokens": 9, "completion_tokens": request.body["max_tokens"]}
             *events, done = steps.chat(steps.chat_call("", 0, **FIRST))
-            return VendorResponse([*events, f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode(), done])
+            return VendorResponse([*events, *speech.events({"choices": [], "usage": usage}), done])
 
         received = await ask(CHAT, in_process, cut, prompt=CALLING)
         assert (received.failure, received.calls) == (EndReason.ONLY_THOUGHT, [])
@@ -562,8 +562,8 @@ class TestToolCalls:
             for status in ("in_progress", "completed")
         ]
         last = {"type": "response.completed", "response": {"status": "completed", "output": []}}
-        events = [f"data: {json.dumps(event)}\n\n".encode() for event in (*done, last)]
-        assert len((await ask(RESPONSES, in_process, VendorResponse(events), prompt=CALLING)).calls) == 1
+        answer = VendorResponse(speech.events(*done, last))
+        assert len((await ask(RESPONSES, in_process, answer, prompt=CALLING)).calls) == 1
 
     async def test_blocks_that_are_all_counted_as_the_first_are_kept(self, in_process: InProcessVendor) -> None:
         chunks = steps.messages(*ANTHROPIC_TWO, stop_reason="tool_use")
@@ -579,10 +579,8 @@ class TestToolCalls:
         begun, *_, ended, stopped, last = steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use")
         start = {"type": "content_block_start", "index": 0, "content_block": steps.tool_use("c1", "time__now", {})}
         delta = {"type": "content_block_delta", "index": 0, "delta": {"partial_json": IN_OSLO}}
-        events = [f"data: {json.dumps(event)}\n\n".encode() for event in (start, delta)]
-        received = await ask(
-            ANTHROPIC, in_process, VendorResponse([begun, *events, ended, stopped, last]), prompt=CALLING
-        )
+        answer = VendorResponse([begun, *speech.events(start, delta), ended, stopped, last])
+        received = await ask(ANTHROPIC, in_process, answer, prompt=CALLING)
         assert [call.arguments for call in received.calls] == [IN_OSLO]
 
     @pytest.mark.parametrize("case", STREAMED.values(), ids=STREAMED)
@@ -729,9 +727,7 @@ class TestToolCalls:
     ) -> None:
         tools = tuple(replace(CLOCK, name=f"srv__{letter}", definition_hash=letter) for letter in "ab")
         error = {"error": {"message": "BadRequestError: Invalid schema for function 'srv__a'", "code": 400}}
-        refused = (
-            refusal(status, error) if status == 500 else VendorResponse([f"data: {json.dumps(error)}\n\n".encode()])
-        )
+        refused = refusal(status, error) if status == 500 else VendorResponse(speech.events(error))
         received = await ask(CHAT, in_process, refused, CHAT.streamed("one"), prompt=replace(PROMPT, tools=tools))
         assert (received.text, received.completions[0].refused) == ("one", ("some tools",))
 
@@ -753,8 +749,7 @@ class TestToolCalls:
         self, in_process: InProcessVendor, message: str, code: str | None, status: int
     ) -> None:
         body = {"error": {"message": message, "code": code}}
-        in_stream = VendorResponse([f"data: {json.dumps(body)}\n\n".encode()])
-        failed = in_stream if status == 200 else refusal(status, body)
+        failed = VendorResponse(speech.events(body)) if status == 200 else refusal(status, body)
         answers = failed, failed, CHAT.streamed("one")
         received = await ask(CHAT, in_process, *answers, prompt=CALLING, wrap=lambda model: Fallback([model]))
         assert (received.text, received.completions[0].refused) == ("one", ())
@@ -1047,8 +1042,8 @@ class TestWebSearch:
         self, in_process: InProcessVendor, more: dict[str, Any], others: Sequence[Citation | Searching]
     ) -> None:
         answer = {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}
-        lines = [f"data: {json.dumps(event)}\n\n" for event in (answer, more, more)]
-        received = await ask(CHAT, in_process, VendorResponse(["".join([*lines, "data: [DONE]\n\n"]).encode()]))
+        stream = [*speech.events(answer, more, more), b"data: [DONE]\n\n"]
+        received = await ask(CHAT, in_process, VendorResponse([b"".join(stream)]))
         assert (received.text, received.others) == ("Hi", others)
 
     async def test_search_that_failed_does_not_fail_the_answer(self, in_process: InProcessVendor) -> None:

@@ -63,7 +63,7 @@ def ping_of(api: VendorApi) -> bytes:
 
 
 def events(*bodies: Mapping[str, object]) -> bytes:
-    return b"".join(b"data: " + json.dumps(body).encode() + b"\n\n" for body in bodies)
+    return b"".join(speech.events(*bodies))
 
 
 def chat_event(**delta: object) -> bytes:

@@ -71,7 +71,7 @@ class StepModel:
 
 @dataclass
 class NotesServer:
-    """A server with two tools, which counts its calls. A call waits for `may_end`."""
+    """A server with two tools, which counts its calls. A call waits for `may_end` if the server is held."""
 
     rules: Mapping[str, ToolRule] = field(default_factory=lambda: RULES)
     description: str = ""
@@ -85,8 +85,13 @@ class NotesServer:
     missing: str = ""
     asked_by: set[tuple[str, str]] = field(default_factory=set)
     """Who asked for definitions and calls, with the definition's hash; "" for definitions."""
+    held: bool = False
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        if not self.held:
+            self.may_end.set()
 
     async def definitions(self, question: Question) -> Offered:
         self.asked_by.add((question.user_id, ""))

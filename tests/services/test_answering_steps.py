@@ -54,13 +54,8 @@ from tests.services.parts import having
 from tests.services.test_tool_calls import LONG
 
 EDITED = replace(QUESTION, text="Why not?")
-
-
-def notes(**more: ToolRule) -> NotesServer:
-    """Returns tools that answer at once."""
-    server = NotesServer({**RULES, **more})
-    server.may_end.set()
-    return server
+UNASKED = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
+"""Rules by which writes need no approval."""
 
 
 # The record of a step.
@@ -78,7 +73,7 @@ async def test_text_of_each_step_begins_a_paragraph_below_the_text_before_it(
     written: Sequence[str], recorded: Sequence[str]
 ) -> None:
     *lists, last = written
-    left = await alone(notes(), *(asking(LIST, text=text) for text in lists), asking(MILK, text=last), ANSWER)
+    left = await alone(NotesServer(), *(asking(LIST, text=text) for text in lists), asking(MILK, text=last), ANSWER)
     assert [step.text for step in left.records.steps] == recorded
     assert left.answered.text == "".join(recorded)
 
@@ -86,20 +81,20 @@ async def test_text_of_each_step_begins_a_paragraph_below_the_text_before_it(
 async def test_step_of_a_continued_answer_is_recorded_without_the_answer_so_far() -> None:
     so_far = "Begun, but not ended.\n\n"
     job = Job(1, QUESTION, 1, so_far=so_far, checkpoint=Checkpoint(so_far))
-    whole = await alone(notes(), asking(LIST, text="More."), ANSWER, asked=job)
+    whole = await alone(NotesServer(), asking(LIST, text="More."), ANSWER, asked=job)
     [step] = whole.records.steps
     assert whole.answered.text == f"{so_far}{step.text}\n\nAll done."
     assert step.text == "More."
 
 
 async def test_step_has_the_origins_that_the_model_had_read_and_a_write_after_a_search_is_asked_about() -> None:
-    server = notes(**{WRITE: ToolRule(Permission.ALLOW)})
+    server = NotesServer(UNASKED)
     [step] = (await alone(server, (Searching("milk"), *asking(MILK)), ANSWER)).records.steps
     assert (step.origins, server.calls) == (ASKERS | WEB, [])
 
 
 async def test_step_that_an_edit_outdates_is_not_gone_on_with() -> None:
-    async with staged(notes(), asking(LIST), ANSWER) as stage:
+    async with staged(NotesServer(), asking(LIST), ANSWER) as stage:
         assert isinstance(stage.model, StepModel)
         stage.model.meanwhile = lambda: stage.stores.question_queue.edit(EDITED, "999991.000000")
         await ended(stage)
@@ -113,7 +108,7 @@ async def test_step_that_an_edit_outdates_is_not_gone_on_with() -> None:
 
 
 async def test_text_on_record_with_its_step_is_not_recorded_again() -> None:
-    tools = NotesServer()
+    tools = NotesServer(held=True)
     async with staged(tools, asking(LIST), ANSWER) as stage:
         await tools.begun.wait()
         assert stage.attempts[0].answer.text == "Let me see."
@@ -136,7 +131,7 @@ class InterruptedStep(StepModel):
 
 
 async def test_take_over_in_the_middle_of_a_later_step_goes_on_in_the_same_paragraph() -> None:
-    async with staged(notes(), asking(LIST), ("the end.", *ANSWER[-1:]), model=InterruptedStep) as stage:
+    async with staged(NotesServer(), asking(LIST), ("the end.", *ANSWER[-1:]), model=InterruptedStep) as stage:
         await stage.until(lambda: any(LONG in attempt.answer.text for attempt in stage.attempts), "it has written")
         await take_over(stage)
     assert stage.attempts[-1].answer.text == f"Let me see.\n\n{LONG}the end."
@@ -167,13 +162,13 @@ async def test_model_that_has_nothing_to_add_completes_the_answer_if_a_step_has_
     text: str, failure: EndReason, reason: EndReason, notice: str
 ) -> None:
     model = partial(FailingAfterTools, failure=failure)
-    answered = (await alone(notes(), asking(LIST, text=text), ANSWER, model=model)).answered
+    answered = (await alone(NotesServer(), asking(LIST, text=text), ANSWER, model=model)).answered
     assert (answered.end.reason, answered.text) == (reason, text)
     assert [one.text for one in answered.end.notices if one.text] == ([notice] if notice else [])
 
 
 async def test_new_version_is_told_which_calls_an_earlier_one_has_made_and_writes_nothing_unasked() -> None:
-    async with staged(notes(**{WRITE: ToolRule(Permission.ALLOW)}), asking(MILK), ANSWER) as stage:
+    async with staged(NotesServer(UNASKED), asking(MILK), ANSWER) as stage:
         await ended(stage)
         await stage.stores.question_queue.regenerate(1)
         stage.worker.wake()
@@ -189,7 +184,7 @@ async def test_new_version_is_told_which_calls_an_earlier_one_has_made_and_write
     ("life", "end_reason"), [(Life.UNSHOWN, EndReason.NOT_SHOWN), (Life.GONE, EndReason.REPLY_GONE)]
 )
 async def test_reply_that_slack_no_longer_shows_asks_nobody(life: Life, end_reason: EndReason) -> None:
-    async with staged(notes(), asking(MILK), ANSWER) as stage:
+    async with staged(NotesServer(), asking(MILK), ANSWER) as stage:
 
         async def refuse() -> None:
             stage.replies.opened[0].reply.life = life
@@ -201,7 +196,7 @@ async def test_reply_that_slack_no_longer_shows_asks_nobody(life: Life, end_reas
 
 
 async def test_session_of_an_answer_says_whether_an_approval_is_waited_for() -> None:
-    async with staged(notes(), asking(MILK), ANSWER) as stage:
+    async with staged(NotesServer(), asking(MILK), ANSWER) as stage:
         stage.pane.has_sessions = True
         stage.answering.workspace.me = replace(stage.answering.workspace.me, has_pane=True)
         await waiting(stage)
@@ -214,7 +209,7 @@ async def test_session_of_an_answer_says_whether_an_approval_is_waited_for() -> 
 
 
 async def test_process_that_ends_while_a_reply_asks_leaves_the_job_to_the_person_who_decides() -> None:
-    async with staged(notes(), asking(MILK), ANSWER) as stage:
+    async with staged(NotesServer(), asking(MILK), ANSWER) as stage:
         handing_over = []
 
         async def end_process() -> None:
@@ -229,7 +224,7 @@ async def test_process_that_ends_while_a_reply_asks_leaves_the_job_to_the_person
 @pytest.mark.parametrize("is_deleted", [False, True], ids=["stopped", "question deleted"])
 async def test_stop_of_a_job_that_waits_goes_with_its_claim(is_deleted: bool) -> None:
     """No heartbeat brings it: the worker here sends none."""
-    async with staged(notes(), asking(MILK, text="I'll note it."), ANSWER) as stage:
+    async with staged(NotesServer(), asking(MILK, text="I'll note it."), ANSWER) as stage:
         await waiting(stage)
         assert stage.replies.opened[0].is_abandoned
         assert messages_of(await stage.row()) == MESSAGES
@@ -248,7 +243,7 @@ async def test_stop_of_a_job_that_waits_goes_with_its_claim(is_deleted: bool) ->
 
 
 async def test_job_whose_calls_are_decided_while_the_reply_asks_goes_on() -> None:
-    async with staged(notes(), asking(MILK), ANSWER) as stage:
+    async with staged(NotesServer(), asking(MILK), ANSWER) as stage:
 
         async def approve() -> None:
             [call] = await stage.stores.approvals.shown(1)
@@ -264,7 +259,7 @@ async def test_job_whose_calls_are_decided_while_the_reply_asks_goes_on() -> Non
 async def test_asker_is_mentioned_once_a_call_has_waited_long_for_their_approval(
     done_mention_s: int, kinds: list[OutboxKind]
 ) -> None:
-    async with staged(notes(), asking(MILK), ANSWER) as stage:
+    async with staged(NotesServer(), asking(MILK), ANSWER) as stage:
         settings = replace(stage.answering.settings, done_mention_s=done_mention_s)
         stage.answering = replace(stage.answering, settings=settings)
         await waiting(stage)
@@ -276,7 +271,7 @@ async def test_asker_is_mentioned_once_a_call_has_waited_long_for_their_approval
 
 async def test_charge_of_each_step_is_counted_also_before_an_approval() -> None:
     with opened(with_metrics=True, traces_url="") as telemetry:
-        async with staged(notes(), asking(LIST), asking(MILK), ANSWER) as stage:
+        async with staged(NotesServer(), asking(LIST), asking(MILK), ANSWER) as stage:
             workspace = having(stage.workspace, telemetry=telemetry)
             stage.change(workspace=workspace, telemetry=telemetry)
             assert await decide(stage, await waiting(stage), Decision.APPROVED)
@@ -317,7 +312,7 @@ async def test_answer_is_streamed_only_if_all_readers_see_it_grow(
     channel_id: str, thread_ts: str | None, group: str, uses_all: bool, streamed: list[int]
 ) -> None:
     thread = replace(QUESTION.thread, channel_id=channel_id, thread_ts=thread_ts)
-    tools = notes() if uses_all else NotesServer({})
+    tools = NotesServer(RULES if uses_all else {})
     async with staged(tools, ANSWER, question=replace(QUESTION, thread=thread)) as stage:
         stage.replies.may_open.clear()
         let_search(stage, WebSearch() if uses_all else None)
@@ -421,13 +416,13 @@ async def test_reply_opens_beside_the_signs_that_slack_shows(monkeypatch: pytest
         return signs
 
     monkeypatch.setattr(AssistantPane, "begin", begin)
-    stage = await answered(notes(), ANSWER)
+    stage = await answered(NotesServer(), ANSWER)
     assert stage.replies.signs == [signs]
 
 
 @pytest.mark.skips_waits
 async def test_status_names_the_tool_that_runs_and_then_says_that_the_model_thinks() -> None:
-    tools = NotesServer()
+    tools = NotesServer(held=True)
     async with staged(tools, asking(LIST), ANSWER, model=SlowStep) as stage:
         stage.model.may_end.clear()
         # A thread's first status waits a tenth of a second for the next one. Beside other load, more time may pass.

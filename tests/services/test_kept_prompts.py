@@ -132,7 +132,6 @@ def assert_kept(model: StepModel) -> None:
 @pytest.mark.parametrize("meanwhile", MEANWHILE.values(), ids=MEANWHILE.keys())
 async def test_approved_answer_goes_on_under_what_its_model_had_read(meanwhile: dict[str, Any]) -> None:
     notes = NotesServer()
-    notes.may_end.set()
     steps = asking(MILK), asking(LIST), ANSWER
     left = await alone(notes, *steps, model=BoundModel)
     notes.rules = meanwhile.get("rules", RULES)
@@ -159,7 +158,6 @@ async def test_approved_answer_has_the_files_that_its_model_had_read() -> None:
 @pytest.mark.parametrize("is_new_process", [False, True], ids=["same process", "next process"])
 async def test_record_of_what_an_answer_began_with_serves_each_process(*, is_new_process: bool) -> None:
     notes = NotesServer()
-    notes.may_end.set()
     async with staged(notes, asking(MILK), asking(LIST), ANSWER, model=BoundModel) as stage:
         call = await waiting(stage)
         stage.clock.now_s += 3_700
@@ -201,7 +199,6 @@ async def test_what_can_not_stay_costs_the_thoughts_before_it_and_no_later_ones(
     meanwhile: Callable[[AnsweringStage], Awaitable[None]],
 ) -> None:
     notes = NotesServer()
-    notes.may_end.set()
     async with staged(notes, asking(MILK), asking(LIST), asking(MILK), ANSWER, model=BoundModel) as stage:
         assert await decide(stage, await waiting(stage), Decision.APPROVED)
         await waiting(stage)
@@ -216,7 +213,6 @@ async def test_what_can_not_stay_costs_the_thoughts_before_it_and_no_later_ones(
 
 async def test_tools_that_a_sign_in_brings_come_last() -> None:
     notes = NotesServer(RULES, result=SIGN_IN_FIRST)
-    notes.may_end.set()
     async with staged(notes, asking(LIST), asking(LIST), ANSWER, model=BoundModel) as stage:
         await notes.begun.wait()
         notes.rules = {"notes__a": ToolRule(Permission.ASK), **RULES}
@@ -229,7 +225,6 @@ async def test_tools_that_a_sign_in_brings_come_last() -> None:
 
 async def test_result_that_is_dropped_to_save_room_costs_the_thoughts_that_had_read_it() -> None:
     notes = NotesServer(RULES, result="x" * 20_000)
-    notes.may_end.set()
     steps = [asking(replace(LIST, call_id=f"call_{number}"), text="") for number in range(14)]
     model = (await alone(notes, *steps, ANSWER, model=BoundModel)).model
     assert isinstance(model, BoundModel)
@@ -240,7 +235,6 @@ async def test_result_that_is_dropped_to_save_room_costs_the_thoughts_that_had_r
 
 async def test_what_a_prompt_began_with_goes_with_the_end() -> None:
     notes = NotesServer()
-    notes.may_end.set()
     rows = sa.select(schema.steps.c.beginning, schema.steps.c.bound_to)
     async with staged(notes, asking(LIST), asking(MILK), ANSWER, model=BoundModel) as stage:
         call = await waiting(stage)

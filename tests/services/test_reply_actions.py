@@ -200,9 +200,7 @@ async def asked_about(
     *calls: ToolCall, rules: Mapping[str, ToolRule] = RULES, access: AccessRules | None = None, **question: Any
 ) -> AsyncIterator[tuple[AnsweringStage, ReplyActions, list[RecordedCall]]]:
     """Yields a stage whose answer waits for decisions about these calls, its reply actions, and the calls."""
-    server = NotesServer(rules)
-    server.may_end.set()
-    async with staged(server, asking(*calls), ANSWER, question=replace(QUESTION, **question)) as stage:
+    async with staged(NotesServer(rules), asking(*calls), ANSWER, question=replace(QUESTION, **question)) as stage:
         accounts, stores = stage.accounts, stage.stores
         if access:
             control = AccessControl(access, accounts, Notifier(stores, workspace_of(ephemeral=accounts)), ("UADMIN",))

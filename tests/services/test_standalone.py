@@ -28,9 +28,7 @@ HEAVY = ("sqlalchemy", "slack_sdk", "slack_bolt", "bot.store", "bot.slack", "bot
 
 @pytest.fixture
 def notes() -> NotesServer:
-    tools = NotesServer()
-    tools.may_end.set()
-    return tools
+    return NotesServer()
 
 
 async def answered(

@@ -95,9 +95,7 @@ def results_in(prompt: Prompt) -> list[str]:
 
 @pytest.fixture
 def notes() -> NotesServer:
-    tools = NotesServer()
-    tools.may_end.set()
-    return tools
+    return NotesServer()
 
 
 # Steps.
@@ -371,7 +369,7 @@ async def test_write_is_not_made_unless_slack_says_then_that_its_asker_is_a_memb
 async def test_call_that_was_under_way_at_a_take_over_is_repeated_only_if_read_only(
     call: ToolCall, calls: int, result: str
 ) -> None:
-    notes = NotesServer({**RULES, WRITE: ToolRule(Permission.ALLOW)})
+    notes = NotesServer({**RULES, WRITE: ToolRule(Permission.ALLOW)}, held=True)
     async with staged(notes, asking(call), ANSWER) as stage:
         await notes.begun.wait()
         notes.may_end.set()
@@ -512,7 +510,7 @@ async def test_no_call_begins_once_a_stop_is_requested(notes: NotesServer) -> No
 
 
 async def test_stop_during_a_call_ends_the_answer() -> None:
-    notes = NotesServer()
+    notes = NotesServer(held=True)
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await notes.begun.wait()
         stage.worker.stop_answer(1)
@@ -526,7 +524,7 @@ async def test_stop_during_a_call_ends_the_answer() -> None:
 
 
 async def test_what_the_asker_writes_while_a_tool_runs_is_read_at_the_next_step() -> None:
-    notes = NotesServer()
+    notes = NotesServer(held=True)
     async with staged(notes, asking(LIST), ANSWER) as stage:
         await notes.begun.wait()
         await stage.stores.question_queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", text="Only the newest"))

@@ -30,6 +30,11 @@ def deltas_of(text: str, chars: int) -> list[str]:
     return [text[at : at + chars] for at in range(0, len(text), chars)]
 
 
+def events(*contents: object) -> list[bytes]:
+    """Returns events with this content, which have no names."""
+    return [f"data: {json.dumps(content)}\n\n".encode() for content in contents]
+
+
 def responses(deltas: Sequence[str]) -> list[bytes]:
     """Returns a stream of OpenAI's Responses API."""
     whole = json.loads(responses_whole("".join(deltas)))
