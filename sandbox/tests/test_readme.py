@@ -31,7 +31,7 @@ LIMITS: Mapping[str, object] = {
     "Blocks of a message, as stored": sizes.BLOCKS,
     "Characters in all blocks of a message": sizes.ALL_TEXT,
     "Characters of a `markdown` block": rules.MARKDOWN,
-    "Characters of `text` in chat.postMessage, cut beyond": rules.POST_TEXT,
+    "Characters of `text` in chat.postMessage, cut off after that": rules.POST_TEXT,
     "UTF-8 bytes of `text` in chat.update": rules.UPDATE_TEXT_BYTES,
     "Characters of a header": sizes.HEADER_TEXT,
     "Characters of a section, of one of its fields": f"{rules.SECTION_TEXT:,}, {rules.SECTION_FIELD:,}",
