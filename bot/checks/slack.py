@@ -91,7 +91,7 @@ SCOPE_LOSSES: Mapping[str, str] = {
     "im:read": "after an outage, Typist finds no direct message of people who never wrote to it before",
     "mpim:history": "Typist can't read threads in group messages, or answer follow-ups without a mention there",
     "mpim:read": "Typist can't look up group messages",
-    "reactions:read": "a channel's question emoji asks nothing",
+    "reactions:read": "a channel's question emoji doesn't work",
     "reactions:write": "thanks get no reaction",
     "search:read.public": "models can't search Slack",
     "usergroups:read": "nobody has access by a user group of BOT_ALLOW_USERS",
