@@ -57,6 +57,11 @@ def below(end: End, text: str = "", *, has_canvases: bool = False, **record: Any
     return picture(recorded(end, text, **record), has_canvases=has_canvases)
 
 
+def buttons_below(reason: EndReason = EndReason.WHOLE, text: str = "Yes.", **record: Any) -> list[ReplyAction]:
+    """Returns the buttons below a model's answer. `record`: as in `below`."""
+    return [*below(End(reason, model="openai/gpt-test"), text, **record).buttons]
+
+
 def ended(text: str, end: End, **record: Any) -> PageView:
     """Returns the last page of an answer that has ended."""
     return PageView(text, end=below(end, text, **record))

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from bot.clock import Clock, SystemClock
 from bot.core import texts
-from bot.core.actions import ActionResponse
+from bot.core.actions import LABELS, ActionResponse, ReplyAction
 from bot.core.asks import ApprovalPlace, ArgumentField, Ask
 from bot.core.calls import SCHEDULE, Decided, Decision
 from bot.core.caps import Amount, CapOwner, CapUse, OwnCap, OwnerCaps, Period, Scope, UsageToDate, by_field, parse_caps
@@ -26,7 +26,6 @@ from bot.core.channel_settings import (
 )
 from bot.core.job import End, Notice, NoticeKind, said
 from bot.core.memory import Memory
-from bot.core.picture import BELOW_ANSWERS
 from bot.core.schedules import PauseReason, Proposal, Rule, Run, RunReport, Schedule, Weekly
 from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
 from bot.core.unposted import MessageQuestion, QuotedMessage, reaction_id, suggestion_id
@@ -145,7 +144,7 @@ RARE_STATES: Mapping[str, PageView] = {
         end=replace(
             below(WHOLE, "Words."),
             decided=(Decided(Decision.APPROVED, "U0ADA", 1, "Ada"),),
-            buttons=BELOW_ANSWERS,
+            buttons=(*list(LABELS)[1:], ReplyAction.FEEDBACK, ReplyAction.DELETE),
         ),
     ),
     "remembered": ended(

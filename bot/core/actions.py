@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.core import texts
 from bot.core.conversation import ThreadKey
 from bot.core.job import NO_WISH, Wish
 from bot.models.prompt import Effort
@@ -37,6 +38,19 @@ class ReplyAction(StrEnum):
     UNDO = "undo"
 
 
+LABELS = {
+    ReplyAction.STOP: texts.actions.STOP,
+    ReplyAction.UNDO: texts.memory.UNDO,
+    ReplyAction.CONTINUE: texts.actions.CONTINUE,
+    ReplyAction.REGENERATE: texts.actions.REGENERATE,
+    ReplyAction.PREVIOUS: texts.actions.PREVIOUS,
+    ReplyAction.NEXT: texts.actions.NEXT,
+    ReplyAction.DETAILS: texts.actions.DETAILS,
+    ReplyAction.CANVAS: texts.canvases.SAVE,
+    ReplyAction.TABLES: texts.actions.TABLES,
+    ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
+}
+"""The buttons that only have a label. bot/reply/blocks.py has the others."""
 WISHES = {
     ReplyAction.REGENERATE: NO_WISH,
     ReplyAction.REGENERATE_WITH: Wish(effort=Effort.THOROUGH),

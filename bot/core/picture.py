@@ -24,19 +24,6 @@ from bot.models.prompt import Effort
 
 CANVAS_MIN_CHARS = 3_000
 """Shorter answers have no canvas button, because they are faster to read in the thread."""
-BELOW_ANSWERS = (
-    ReplyAction.UNDO,
-    ReplyAction.CONTINUE,
-    ReplyAction.REGENERATE,
-    ReplyAction.PREVIOUS,
-    ReplyAction.NEXT,
-    ReplyAction.DETAILS,
-    ReplyAction.CANVAS,
-    ReplyAction.TABLES,
-    ReplyAction.REGENERATE_WITH,
-    ReplyAction.FEEDBACK,
-    ReplyAction.DELETE,
-)
 _NEEDS_TEXT = (
     ReplyAction.CONTINUE,
     ReplyAction.CANVAS,
@@ -164,6 +151,7 @@ def _can_be_undone(notice: Notice, record: AnswerRecord) -> bool:
 
 
 def _buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: bool) -> tuple[ReplyAction, ...]:
+    """Returns the buttons below an answer, in the order of `is_offered`."""
     text, is_emptied = record.text, record.is_emptied
     has_text = bool(text.strip())
     if end.reason is EndReason.DENIED or (end.reason in _NOTHING_WITHOUT_TEXT and not (has_text or is_emptied)):
@@ -189,8 +177,8 @@ def _buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: b
         ReplyAction.FEEDBACK: is_rated and not end.reason.is_stop,
         ReplyAction.DELETE: True,
     }
-    left = _WITHOUT_QUESTION if record.is_expired else BELOW_ANSWERS
-    return tuple(action for action in BELOW_ANSWERS if is_offered[action] and action in left)
+    left = _WITHOUT_QUESTION if record.is_expired else is_offered
+    return tuple(action for action, offered in is_offered.items() if offered and action in left)
 
 
 def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admins: Collection[str]) -> str | None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.core import texts
-from bot.core.actions import DOWN, UP, ReplyAction
+from bot.core.actions import DOWN, LABELS, UP, ReplyAction
 from bot.core.calls import Decided
 from bot.core.choices import LABEL_CHARS, marked, value_of, without_listed
 from bot.core.picture import Picture
@@ -38,21 +38,7 @@ _NOTICE_CHARS = 300
 _PLAIN_TRANSCRIPT_CHARS = 200
 """Short, because Slack doesn't fold plain text."""
 ACTIVITY_CHARS = 150
-_BUTTONS = {
-    action: blockkit.button(action, label)
-    for action, label in (
-        (ReplyAction.STOP, texts.actions.STOP),
-        (ReplyAction.UNDO, texts.memory.UNDO),
-        (ReplyAction.CONTINUE, texts.actions.CONTINUE),
-        (ReplyAction.REGENERATE, texts.actions.REGENERATE),
-        (ReplyAction.PREVIOUS, texts.actions.PREVIOUS),
-        (ReplyAction.NEXT, texts.actions.NEXT),
-        (ReplyAction.DETAILS, texts.actions.DETAILS),
-        (ReplyAction.CANVAS, texts.canvases.SAVE),
-        (ReplyAction.TABLES, texts.actions.TABLES),
-        (ReplyAction.REGENERATE_WITH, texts.actions.THINK_LONGER),
-    )
-}
+_BUTTONS = {action: blockkit.button(action, label) for action, label in LABELS.items()}
 _ANSWER_NOW = blockkit.button(ReplyAction.REGENERATE, texts.actions.ANSWER_NOW)
 _ICONS = {
     ReplyAction.FEEDBACK: {

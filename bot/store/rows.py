@@ -160,8 +160,8 @@ def job_of(row: sa.Row[Any]) -> Job:
 def wish_of(row: sa.Row[Any]) -> Wish:
     """Returns a person's wish for a job's version, ignoring values that this version of Typist doesn't know."""
     values: Mapping[str, Any] = row.wish or {}
-    effort: Any = values.get("effort")
-    return Wish(Effort(effort) if effort in [*Effort] else None, continues=values.get("continues") is True)
+    known = {field.name: values[field.name] for field in fields(Wish) if field.name in values}
+    return Wish(**known | {"effort": next((effort for effort in Effort if effort == known.get("effort")), None)})
 
 
 def transcripts_of(row: sa.Row[Any]) -> dict[str, str]:

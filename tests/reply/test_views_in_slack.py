@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import texts
-from bot.core.actions import ActionResponse
+from bot.core.actions import LABELS, ActionResponse, ReplyAction
 from bot.core.job import End, said
-from bot.core.picture import BELOW_ANSWERS, Picture
+from bot.core.picture import Picture
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
@@ -55,7 +55,7 @@ ends = st.builds(
     st.sampled_from(EndReason),
     st.sampled_from([(), ("It failed.",)]) | st.tuples(st.text(max_size=30)),
     st.sampled_from(["", "openai/gpt-test"]),
-    buttons=st.lists(st.sampled_from(BELOW_ANSWERS), unique=True).map(tuple),
+    buttons=st.lists(st.sampled_from([*LABELS, ReplyAction.FEEDBACK, ReplyAction.DELETE]), unique=True).map(tuple),
 )
 views = st.builds(
     PageView,

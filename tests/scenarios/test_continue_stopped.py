@@ -19,6 +19,7 @@ from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S
 from slack_sandbox.workspace import Message
 from tests.charged_turns import CHARGED_TURNS
+from tests.pictures import buttons_below
 from tests.scenarios.answers import press, reply
 from tests.scenarios.conftest import Stage, buttons, footer, says, shown
 from tests.scenarios.fleet import fleet_of
@@ -26,8 +27,7 @@ from tests.scenarios.recorded_turns import ended, recorded
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
-DONE = [ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH, ReplyAction.FEEDBACK, ReplyAction.DELETE]
-STOPPED = [ReplyAction.CONTINUE, *DONE[:2], ReplyAction.DELETE]
+STOPPED = buttons_below(EndReason.STOPPED)
 FIRST, REST = "The Earth is round.", "The moon is round, too."
 BOTH = f"{FIRST}\n\n{REST}"
 
@@ -57,7 +57,7 @@ async def test_stopped_answer_goes_on_as_one_answer(stage: Stage, settings: Sett
     assert await press(stage, message, ReplyAction.CONTINUE) is None
     await stage.sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]) == "test")
     (message,) = stage.bots("general", asked)
-    assert (shown(message), buttons(message)) == (BOTH, DONE)
+    assert (shown(message), buttons(message)) == (BOTH, buttons_below())
     assert all(FIRST in str(revision.blocks) for revision in stage.sandbox.revisions("general", message.ts)[revisions:])
     assert stage.prompts()[1] == [
         {"role": "user", "content": "why?"},

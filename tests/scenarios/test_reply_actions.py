@@ -10,6 +10,7 @@ import pytest
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.prompt import GO_ON_REQUEST
+from bot.errors import EndReason
 from bot.settings import Settings
 from bot.store.schema import feedback, turns
 from slack_sandbox.events import EVENTS
@@ -17,6 +18,7 @@ from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S
 from slack_sandbox.web_api.http import SCOPES
 from slack_sandbox.workspace import Message
+from tests.pictures import buttons_below
 from tests.scenarios.answers import answered, cut, on_record, press, reply, rows
 from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, settings_of, shown
 from tests.streams import speech
@@ -31,7 +33,6 @@ UNFINISHED = VendorResponse(
     speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=ResponseEnd.HANG
 )
 NOT_HELPED = f"{texts.actions.THANKS_NOT_HELPED}\n\n{texts.actions.buttons(list(texts.actions.DOWN_REASONS.values()))}"
-DONE = [ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH, ReplyAction.FEEDBACK, ReplyAction.DELETE]
 
 
 @asynccontextmanager
@@ -52,7 +53,7 @@ async def test_stop_keeps_the_text(stage: Stage, settings: Settings) -> None:
     assert texts.answers.STOPPED not in text
     (message,) = stage.bots("general", asked)
     assert footer(message) == "test · stopped"
-    assert buttons(message) == [ReplyAction.CONTINUE, *DONE[:2], ReplyAction.DELETE]
+    assert buttons(message) == buttons_below(EndReason.STOPPED)
     await on_record(settings)
     (turn,) = await rows(settings, turns)
     assert turn.answer.rstrip() == text
@@ -83,7 +84,7 @@ async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_ve
     await stage.answers("general", asked, count=2)
     await on_record(settings)
     first, last = stage.bots("general", asked)[:2]
-    assert (buttons(first), buttons(last)) == ([], [*DONE[:1], ReplyAction.CANVAS, *DONE[1:]])
+    assert (buttons(first), buttons(last)) == ([], buttons_below(text=long, has_canvases=True))
     assert await press(stage, last, ReplyAction.REGENERATE) is None
     message = await reply(stage, asked, texts.answers.THINKING)
     assert message.ts == first.ts
@@ -94,7 +95,7 @@ async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_ve
     await on_record(settings)
     assert stage.prompts()[1] == [{"role": "user", "content": "why?"}]
     (message,) = stage.bots("general", asked)
-    assert buttons(message) == [*DONE[:1], ReplyAction.PREVIOUS, *DONE[1:]]
+    assert buttons(message) == buttons_below(has_previous=True)
     await stage.sandbox.say("ada", "general", "and then?", asked)
     await stage.answers("general", asked, count=2)
     assert stage.prompts()[2][1] == {"role": "assistant", "content": "The second."}
@@ -106,7 +107,7 @@ async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_ve
 async def test_continue_resumes_an_answer_at_its_length_limit(stage: Stage, settings: Settings) -> None:
     stage.vendor.script(cut("One, two,\n\nthr"), cut("three, four,\n\nfi"), says("five."), says("Six."))
     asked, message = await answered(stage, settings)
-    assert buttons(message) == [ReplyAction.CONTINUE, *DONE]
+    assert buttons(message) == buttons_below(EndReason.LENGTH_LIMIT)
     assert footer(message) == "test · incomplete"
     assert shown(message) == f"One, two,\n\nthr\n{texts.answers.LENGTH_LIMIT}"
     assert await press(stage, message, ReplyAction.CONTINUE) is None
@@ -125,7 +126,7 @@ async def test_continue_resumes_an_answer_at_its_length_limit(stage: Stage, sett
     assert await stage.answers("general", asked) == ["One, two,\n\nthree, four,\n\nfive."]
     await on_record(settings)
     (message,) = stage.bots("general", asked)
-    assert buttons(message) == DONE
+    assert buttons(message) == buttons_below()
     assert stage.prompts()[2] == [
         {"role": "user", "content": "why?"},
         {"role": "assistant", "content": "One, two,\n\nthree, four,"},

@@ -16,14 +16,14 @@ from bot.core.asks import MAX_ARGUMENT_CHARS, SHOWN_ARGUMENT_CHARS, ApprovalPlac
 from bot.core.audit import arguments_hash
 from bot.core.calls import CallState, Decision, Pin, RecordedCall, owner_of
 from bot.core.conversation import ThreadKey
-from bot.core.job import NO_WISH, AnswerRecord, End, Job, Spent, Wish
+from bot.core.job import AnswerRecord, End, Job, Spent, Wish
 from bot.core.outbox import OutboxKind
 from bot.core.picture import CANVAS_MIN_CHARS, picture
 from bot.core.usage import DownReason
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.mcp.definitions import ListedTool
 from bot.models.events import ToolCall
-from bot.models.prompt import Effort, Permission, ToolRule
+from bot.models.prompt import Permission, ToolRule
 from bot.services.access_control import AccessControl
 from bot.services.notifications import Notifier
 from bot.services.presses import DOUBLE_PRESS_S, LOOK_AGAIN_S, LOOKS_FOR_RECORD
@@ -152,14 +152,7 @@ async def test_double_press_of_stop_is_one_press_though_another_process_receives
     assert await effects() == 1
 
 
-@pytest.mark.parametrize(
-    ("action", "wish"),
-    [
-        (ReplyAction.REGENERATE, NO_WISH),
-        (ReplyAction.REGENERATE_WITH, Wish(Effort.THOROUGH)),
-        (ReplyAction.CONTINUE, Wish(continues=True)),
-    ],
-)
+@pytest.mark.parametrize(("action", "wish"), WISHES.items())
 @pytest.mark.parametrize("value", ["", "thorough", "fast", "'; drop table jobs"])
 async def test_button_and_not_its_value_says_what_is_wanted_of_the_next_version(
     stores: Stores, action: ReplyAction, wish: Wish, value: str
