@@ -27,17 +27,17 @@ FEATURES: Mapping[str, Feature] = {
     "schedules": Feature(
         r"schedul|texts/rules",
         r"(?<!edit_)\bschedul(?:e|es|ed_runs|e_tool|e_id|e_accounts)\b|SCHEDULE[DS]?\b|Schedules?\b|schedule_\w+|ScheduleTool|ScheduledRuns|ScheduleAction|RUN_RULE|run_times",
-        218,
+        211,
     ),
     "memory": Feature(
         r"memor",
         r"\b[Mm]emories\b|MEMOR(?:Y|IES)\w*|REMEMBER\w*|FORGOTTEN|remembering|Remembering|texts\.memory|core\.memory|is_forgotten|OPEN_MEMORY",
-        110,
+        94,
     ),
     "sign-in": Feature(
         r"accounts|sign_in",
         r"sign_ins?\b|SignIns?\b|SIGN_IN\w*|own_accounts?|texts\.accounts|bot\.accounts|SIGNED_OUT|has_accounts|sign_in_\w+|SignIn\w+|secret_keys",
-        250,
+        247,
     ),
     "mcp": Feature(
         r"mcp|checks/servers",
@@ -47,7 +47,7 @@ FEATURES: Mapping[str, Feature] = {
     "caps, usage": Feature(
         r"caps|usage|quota|prices",
         r"\bcaps\b|\bCap\w*|quota|Quota|texts\.quotas|UsageLedger|CAPS",
-        207,
+        204,
     ),
     "canvases": Feature(
         r"canvas",
@@ -57,12 +57,12 @@ FEATURES: Mapping[str, Feature] = {
     "pane": Feature(
         r"pane|texts/statuses",
         r"\bpane\b|in_pane|PaneContexts?|AssistantPane|pane_\w+|ThreadStatuses",
-        70,
+        66,
     ),
     "asking about a message": Feature(
         r"shortcut|unposted|choices|posted_questions|views/question",
         r"shortcut|[Uu]nposted\w*|POST_QUESTION|[Cc]hoices?\b|CHOOSE|posted_questions|QuestionPosts|Reactions?\b|ASK_ABOUT|ASK_MODAL",
-        217,
+        215,
     ),
     "catching up": Feature(
         r"catching_up|listening",
@@ -102,7 +102,7 @@ FEATURES: Mapping[str, Feature] = {
     "a channel's settings": Feature(
         r"channel_settings|views/settings|texts/settings",
         r"ChannelSettings\w*|channel_settings|SettingsPlace|DefaultSettings",
-        71,
+        69,
     ),
 }
 

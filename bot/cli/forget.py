@@ -18,6 +18,7 @@ from bot.settings import Settings
 
 if TYPE_CHECKING:
     from bot.store import Stores
+    from bot.store.schema import Noun
 
 ROOT = "root"
 """Logged instead of a thread's ts for direct messages outside threads."""
@@ -35,11 +36,12 @@ class ErasureTarget:
     """Its team_id is "" if the command line doesn't include it."""
 
     def __str__(self) -> str:
+        from bot.store.erasure import nouns
+
+        data = f"data ({', '.join(several for _, several in nouns(of_thread=self.thread is not None))})"
         if self.user_id:
-            return f"all questions, memories, schedules and settings of {self.user_id}"
-        if self.thread:
-            return f"all questions and memories in {str(self.thread).removeprefix('/')}"
-        return "ALL questions and memories of everyone"
+            return f"all {data} of {self.user_id}"
+        return f"all {data} in {str(self.thread).removeprefix('/')}" if self.thread else f"ALL {data} of everyone"
 
 
 def _add_forget_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,14 +50,14 @@ def _add_forget_arguments(parser: argparse.ArgumentParser) -> None:
         "--user",
         metavar="ID",
         action="append",
-        help="a person's questions and memories, by member ID: U0123ABCD (several: give it again)",
+        help="a person's data, by member ID: U0123ABCD (several: give it again)",
     )
     what.add_argument(
         "--thread",
         action="append",
-        help="a thread's questions and memories: CHANNEL/THREAD_TS, or a message's link (several: give it again)",
+        help="a thread's data: CHANNEL/THREAD_TS, or a message's link (several: give it again)",
     )
-    what.add_argument("--all", action="store_true", help="everyone's questions and memories")
+    what.add_argument("--all", action="store_true", help="everyone's data")
     parser.add_argument("--yes", action="store_true", help="don't ask for confirmation")
 
 
@@ -96,6 +98,7 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
     from bot.store import Stores
     from bot.store.database import connected
     from bot.store.migrate import nothing_recorded
+    from bot.store.schema import ACCOUNT
 
     targets = [replace(target, thread=target.thread and await _with_team(ours, target.thread)) for target in targets]
     async with connected(ours.database_url) as engine:
@@ -103,12 +106,12 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
             print(logs.line(nothing, is_error=True), file=sys.stderr)
             return EXIT_FAILED
     stores = await Stores.open(ours.database_url, WORKER, SystemClock())
-    total, left = Counter[str](), set[str]()
+    total, left = Counter["Noun"](), set[str]()
     try:
         for target in targets:
             accounts, unrevoked = (0, []) if target.thread else await _signed_out(ours, stores, target.user_id)
             counts = await stores.erasure.erase(user_id=target.user_id, thread=target.thread)
-            counts["accounts"] = accounts
+            counts[ACCOUNT] = accounts
             if not deleted(counts):
                 print(f"Nothing of {target.user_id or target.thread or 'anybody'} was found.")
             total.update(counts)
@@ -155,22 +158,14 @@ async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
         return replace(thread, team_id=(await bot_credential(SystemClock()).used(web.identity)).team_id)
 
 
-def deleted(counts: Mapping[str, int]) -> str:
-    """Lists how many questions, memories, schedules and settings were deleted, or returns "" if there were none."""
-    named = {
-        "questions": ("question and its answer", "questions and their answers"),
-        "memories": ("memory", "memories"),
-        "schedules": ("schedule", "schedules"),
-        "accounts": ("sign-in to a server", "sign-ins to servers"),
-        "settings": ("setting of a direct message", "settings of direct messages"),
-    }
-    return ", ".join(f"{counts[name]:,} {words[counts[name] != 1]}" for name, words in named.items() if counts[name])
+def deleted(counts: Mapping["Noun", int]) -> str:
+    """Lists how many rows were deleted, by noun, or returns "" if there were none."""
+    return ", ".join(f"{count:,} {noun[count != 1]}" for noun, count in counts.items() if count)
 
 
 FORGET = Subcommand(
-    "delete questions, answers and memories from the database",
-    "Deletes questions with their answers, and memories, from the database for good. Answers being written are "
-    "stopped, then deleted. "
+    "delete the data of a person or a thread from the database",
+    "Deletes data from the database for good. Answers being written are stopped, then deleted. "
     "Messages in Slack stay: delete them there.",
     _forget,
     _add_forget_arguments,

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from bot.clock import Background
 from bot.core import channel_settings, texts
@@ -45,9 +44,6 @@ from bot.slack.client import TURN_WITHIN_S
 from bot.slack.views.caps import SubmittedCaps
 from bot.slack.views.settings import SETTINGS, SubmittedSettings
 from bot.store import Stores
-
-if TYPE_CHECKING:
-    pass
 
 TOOLS_WITHIN_S = 0.8
 """The time a modal waits for MCP servers and their tools. Slack accepts it within three seconds of the command."""

@@ -41,7 +41,8 @@ from bot.errors import RateLimited, Refused, StoreError
 from bot.pacing.retry import NO_FAILURES, USER_KIND
 from bot.slack.client import PacedClient, SlackClient, pages
 from bot.slack.json_values import Payload, json_object, json_objects, next_cursor, string, strings
-from bot.store.account_kinds import KINDS_KEPT_S, AccountKind, AccountKinds
+from bot.store.account_kinds import AccountKind, AccountKinds
+from bot.store.schema import KINDS_KEPT_S
 
 NOW_S = 1.0
 """The limit for the age of a running lookup that still counts as current. A lookup that has ended doesn't."""

@@ -11,10 +11,8 @@ from bot.clock import monotonic_began_at
 from bot.core.access import UserKind
 from bot.store.database import Database, GroupCommit, Operations, reads, writes_unsynced
 from bot.store.rows import insert_into
-from bot.store.schema import account_kinds
+from bot.store.schema import KINDS_KEPT_S, account_kinds
 
-KINDS_KEPT_S = 3_600.0
-"""The time a user type is kept. Older ones are never trusted (slack/users.py)."""
 _KINDS = frozenset(kind.value for kind in UserKind)
 
 

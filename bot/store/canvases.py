@@ -67,5 +67,12 @@ class AnswerCanvases(Operations):
         await connection.execute(sa.delete(canvases).where(*_is_canvas_of(job_id, version)))
 
 
+async def erase_requests(connection: AsyncConnection, user_id: str | None) -> None:
+    """Removes a person's, or everybody's, requests for canvases that don't exist yet."""
+    theirs = outbox_entries.c.about == user_id if user_id else sa.true()
+    is_wanted = outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
+    await connection.execute(sa.delete(outbox_entries).where(is_wanted, theirs))
+
+
 def _is_canvas_of(job_id: int, version: int) -> tuple[sa.ColumnElement[bool], ...]:
     return canvases.c.job_id == job_id, canvases.c.version == version

@@ -1,5 +1,8 @@
 """Erasure removes questions and answers for good; retention, below it, removes data that is too old to keep.
 
+The types of columns declare what belongs to a person and when rows expire (bot/store/schema.py). This module applies
+them, and has the rules for jobs; modules of features have those that a type can't express.
+
 Rows of running jobs stay until their worker ends them, because only the worker can end the answer in Slack: they are
 asked to stop, and the job's end removes the row (worker_queue.py). Rows that refer to a job are removed with it by
 cascade.
@@ -10,23 +13,19 @@ its size adapts to the duration of the last one.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Entry, EntryKind
-from bot.core.caps import Scope, day_of
+from bot.core.caps import day_of
 from bot.core.conversation import ThreadKey
-from bot.core.outbox import OutboxKind
-from bot.store import audit, usage
-from bot.store.account_kinds import KINDS_KEPT_S
+from bot.store import audit, canvases, notifications, transcripts, unposted, usage
 from bot.store.database import Database, completes, one_at_a_time
 from bot.store.memories import NO_TEXT
-from bot.store.notifications import KEPT_S as NOTIFICATIONS_KEPT_S
-from bot.store.pane import PANE_CONTEXT_KEPT_S
 from bot.store.rows import (
     NO_ANSWER,
     NO_CALL_TEXTS,
@@ -39,51 +38,47 @@ from bot.store.rows import (
 )
 from bot.store.schema import (
     CALL_HAS_CONTENT,
-    OF_THREADS,
     TURN_HAS_CONTENT,
-    account_kinds,
-    accounts,
-    allowed_tools,
+    UNDO_S,
+    ExpiryTime,
+    MemberId,
+    Noun,
+    OwnChannelId,
+    OwnerId,
+    SafeText,
     audit_entries,
-    caps,
-    channel_settings,
     charges,
     checkpoints,
-    feedback,
     jobs,
     memories,
-    notifications,
-    outbox_entries,
-    pane_contexts,
+    metadata,
     schedules,
     seen_events,
-    sign_ins,
-    slack_calls,
     steps,
-    thread_lines,
     tool_calls,
     turns,
 )
 from bot.store.threads import drop_facts, threads_of
 from bot.store.workers import WorkerOperations
 
+QUESTION: Noun = ("question and its answer", "questions and their answers")
+SETTING: Noun = ("setting of a direct message", "settings of direct messages")
+_Type = TypeVar("_Type")
+
 
 class Erasure(WorkerOperations):
     """Removes texts by age, and everything about a person or a thread on request, without a time limit."""
 
     @completes(bounded=False)
-    async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> Counter[str]:
-        """Removes the data of a person or a thread, or all data, for good, and counts the removed `questions` and
-        `memories`.
+    async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> Counter[Noun]:
+        """Removes the data of a person or a thread, or all data, for good, and counts the removed rows by noun.
 
-        For a person or everybody, it also counts `schedules` and `settings`. Unfinished answers are asked to stop, and
-        removed when they end.
+        Unfinished answers are asked to stop, and removed when they end.
         """
         async with self._database.begin_write() as connection:
-            await _erase_unposted(connection, user_id, thread)
+            await unposted.erase(connection, user_id, thread)
             counts = await _erase_jobs(connection, user_id, thread)
-            counts["memories"] = await _erase_memories(connection, user_id, thread)
-            await _erase_from_audit(connection, user_id, thread, counts["questions"], self._now())
+            await _erase_from_audit(connection, user_id, thread, counts[QUESTION], self._now())
             await self._worker.wake_others(connection)
         await self._database.overwrite_deleted()
         return counts
@@ -100,9 +95,18 @@ class Erasure(WorkerOperations):
         return count
 
 
-async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> Counter[str]:
-    """Removes the jobs of a person or a thread, or all jobs, and counts those that are removed now or when they end."""
-    counts = Counter[str]()
+def nouns(*, of_thread: bool) -> list[Noun]:
+    """Returns what erasing a person or a thread deletes and counts."""
+    tables = (table for table in metadata.tables.values() if _is_about_threads(table) or not of_thread)
+    owned = {noun for table in tables if (noun := _noun(table))}
+    return [QUESTION, *sorted(owned), *([] if of_thread else [SETTING])]
+
+
+async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> Counter[Noun]:
+    """Removes the jobs of a person or a thread, or all jobs, with what belongs to them.
+
+    Counts what is removed now, and the jobs that are removed when they end.
+    """
     where: list[sa.ColumnElement[bool]] = []
     if user_id is not None:
         where.append(jobs.c.user_id == user_id)
@@ -111,48 +115,94 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
     # First, so that from here on no worker counts usage for them.
     running = sa.update(jobs).where(*where, is_running()).values(stop_requested=True, erase_requested=True)
     count = (await connection.execute(running)).rowcount
+    counts = await _erase_rows(connection, user_id, thread)
     if thread is None:
-        counts = await _erase_person(connection, user_id)
+        counts[SETTING] = await _erase_person(connection, user_id)
     else:
-        await connection.execute(
-            sa.delete(notifications).where(notifications.c.key.endswith(f" {thread}", autoescape=True))
-        )
+        await notifications.erase_thread(connection, thread)
     others = *where, ~is_running()
     threads = await threads_of(connection, *others) if user_id is not None else []
-    count += (await connection.execute(sa.delete(jobs).where(*others))).rowcount
-    if user_id is not None:
-        await drop_facts(connection, threads)
-    else:
-        for table in OF_THREADS:
-            of_thread = sa.true() if thread is None else in_thread(thread, table)
-            await connection.execute(sa.delete(table).where(of_thread))
-    counts["questions"] = count
+    counts[QUESTION] = count + (await connection.execute(sa.delete(jobs).where(*others))).rowcount
+    await drop_facts(connection, threads)
     if not where:
         # An event's ID identifies neither people nor threads, so only erasing everything removes it.
         await connection.execute(sa.delete(seen_events))
     return counts
 
 
-async def _erase_unposted(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
-    """Removes questions without a message. They quote a message, so that message's thread counts."""
-    of_person = jobs.c.user_id == user_id if user_id is not None else sa.true()
-    of_thread: sa.ColumnElement[bool] = sa.true()
-    if thread is not None:
-        about = {name: jobs.c.unposted["about", name].as_string() for name in ("channel_id", "thread_ts")}
-        of_thread = sa.and_(
-            jobs.c.team_id == thread.team_id,
-            about["channel_id"] == thread.channel_id,
-            about["thread_ts"] == (thread.thread_ts or ""),
-        )
-    await connection.execute(sa.delete(jobs).where(is_unposted(), of_person, of_thread))
+async def _erase_rows(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> Counter[Noun]:
+    """Removes the rows that a person or everybody owns, or that are about a thread, and counts them by noun.
+
+    Rows whose texts were emptied before don't count.
+    """
+    counts = Counter(dict.fromkeys(nouns(of_thread=thread is not None), 0))
+    for table in metadata.tables.values():
+        if (which := _which(table, user_id, thread)) is not None:
+            texts = [column for column, _ in _columns(SafeText, table)]
+            removed = sa.delete(table).where(which).returning(*(texts or table.primary_key))
+            count = sum(1 for row in await connection.execute(removed) if any(row))
+            if noun := _noun(table):
+                counts[noun] += count
+    return counts
 
 
-async def _erase_memories(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
-    """Removes what a person asked to remember or changed, what was said in a thread, or all, and counts the texts."""
-    by_person = sa.or_(memories.c.user_id == user_id, memories.c.changed_by == user_id) if user_id else sa.true()
-    of_thread = in_thread(thread, memories) if thread else sa.true()
-    removed = await connection.scalars(sa.delete(memories).where(by_person, of_thread).returning(memories.c.text))
-    return len(list(filter(None, removed)))
+def _which(table: sa.Table, user_id: str | None, thread: ThreadKey | None) -> sa.ColumnElement[bool] | None:
+    """Returns which rows of a table are a person's, everybody's or about a thread, or None if it has no such rows."""
+    of_person = [column == user_id if user_id else sa.true() for column, _ in _columns(OwnerId, table)]
+    of_thread = [in_thread(thread, table) if thread else sa.true()] if _is_about_threads(table) else []
+    if user_id and thread:
+        return sa.and_(sa.or_(*of_person), *of_thread) if of_person and of_thread else None
+    which = [*([] if thread else of_person), *([] if user_id else of_thread)]
+    return sa.or_(*which) if which else None
+
+
+def _is_about_threads(table: sa.Table) -> bool:
+    return "thread_ts" in table.columns and table not in (jobs, audit_entries)
+
+
+def _noun(table: sa.Table) -> Noun | None:
+    return next((owner.noun for _, owner in _columns(OwnerId, table) if owner.noun), None)
+
+
+def _columns(kind: type[_Type], *tables: sa.Table) -> Iterator[tuple[sa.Column[Any], _Type]]:
+    """Yields the columns of a type, by default in all tables."""
+    for table in tables or metadata.tables.values():
+        yield from ((column, column.type) for column in table.columns if isinstance(column.type, kind))
+
+
+async def _erase_person(connection: AsyncConnection, user_id: str | None) -> int:
+    """Removes what other rows contain about a person, or everybody. Sums without names are kept.
+
+    Returns how many settings of their direct messages were removed.
+    """
+    settings = await _erase_settings_of_direct_messages(connection, user_id)
+    await usage.erase_person(connection, user_id)
+    if user_id:
+        # Prompts of other people's answers might contain the person's words, so they are rebuilt.
+        await connection.execute(sa.update(steps).where(steps.c.beginning.is_not(None)).values(beginning=None))
+        await transcripts.erase_person(connection, user_id)
+        await notifications.erase_person(connection, user_id)
+    await canvases.erase_requests(connection, user_id)
+    for column, _ in _columns(MemberId):
+        this = column == user_id if user_id else column != ""
+        await connection.execute(sa.update(column.table).where(this).values({column: ""}))
+    return settings
+
+
+async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_id: str | None) -> int:
+    """Removes the settings of a person's (or everybody's) direct messages, such as a personal prompt, and returns how
+    many.
+
+    If no questions were asked there, only the audit shows whose direct message it is.
+    """
+    count = 0
+    for column, _ in _columns(OwnChannelId):
+        theirs = column.startswith("D")
+        if user_id:
+            by_table = ((by.c.channel_id, by.c.user_id == user_id) for by in (jobs, audit_entries))
+            theirs &= column.in_(sa.union(*(sa.select(channel).where(of) for channel, of in by_table)))
+        count += (await connection.execute(sa.delete(column.table).where(theirs))).rowcount
+    return count
 
 
 async def _erase_from_audit(
@@ -168,99 +218,12 @@ async def _erase_from_audit(
     await audit.append(connection, now, [Entry(EntryKind.ERASURE, {"erased": erased, "questions": count})])
 
 
-async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Counter[str]:
-    """Removes a person's (or everybody's) data other than questions. Sums without names are kept.
-
-    Their words in recordings are also removed from other people's questions. Their decisions on other people's calls
-    and the times of messages in threads are kept without their name. Returns the counts of `schedules` and `settings`.
-    """
-    counts = Counter[str]()
-    columns = notifications.c.recipient, pane_contexts.c.user_id, feedback.c.user_id, account_kinds.c.user_id
-    for column in (*columns, schedules.c.user_id, accounts.c.user_id, sign_ins.c.user_id):
-        this = column == user_id if user_id else sa.true()
-        counts[column.table.name] = (await connection.execute(sa.delete(column.table).where(this))).rowcount
-    of_person = caps.c.scope == Scope.USER.value
-    await connection.execute(sa.delete(caps).where(of_person, caps.c.scope_id == user_id if user_id else sa.true()))
-    counts["settings"] = await _erase_settings_of_direct_messages(connection, user_id)
-    await usage.lock_open(connection, charges.c.user_id == user_id if user_id else sa.true())
-    if user_id:
-        await connection.execute(sa.update(schedules).where(schedules.c.changed_by == user_id).values(changed_by=""))
-        # A direct message's channel identifies a person.
-        is_direct = charges.c.channel_id.startswith("D")
-        nameless = {
-            "user_id": "",
-            "channel_id": sa.case((is_direct, usage.DIRECT_OF_ERASED), else_=charges.c.channel_id),
-        }
-        await connection.execute(sa.update(charges).where(charges.c.user_id == user_id).values(nameless))
-        direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
-        # Prompts of other people's answers might contain the person's words, so they are rebuilt.
-        await connection.execute(sa.update(steps).where(steps.c.beginning.is_not(None)).values(beginning=None))
-        # The user ID begins the JSON values. No index, because `forget` is rarely run.
-        says = sa.cast(jobs.c.transcripts, sa.Text).contains(f'["{user_id}", ', autoescape=True)
-        await connection.execute(sa.update(jobs).where(says).values(transcripts={}))
-        # Notifications about a cap contain its owner, and those about a thread contain its channel.
-        in_direct = sa.or_(*(notifications.c.key.contains(mark + jobs.c.channel_id + mark) for mark in (" ", "/")))
-        named = sa.or_(
-            notifications.c.key.contains(f" {user_id} ", autoescape=True),
-            sa.cast(notifications.c.content, sa.Text).contains(user_id, autoescape=True),
-            sa.exists(direct.where(in_direct).correlate(notifications)),
-        )
-        await connection.execute(sa.delete(notifications).where(named))
-    else:
-        await connection.execute(sa.delete(charges))
-    wants_canvas = outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
-    this = outbox_entries.c.about == user_id if user_id else sa.true()
-    await connection.execute(sa.delete(outbox_entries).where(wants_canvas, this))
-    for column in (tool_calls.c.decided_by, allowed_tools.c.allowed_by, thread_lines.c.user_id):
-        this = column == user_id if user_id else column != ""
-        await connection.execute(sa.update(column.table).where(this).values({column: ""}))
-    return counts
-
-
-async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_id: str | None) -> int:
-    """Removes the settings of a person's (or everybody's) direct messages, such as a personal prompt, and returns how
-    many.
-
-    If no questions were asked there, only the audit shows whose direct message it is.
-    """
-    count = 0
-    for table in (channel_settings, allowed_tools):
-        theirs = table.c.channel_id.startswith("D")
-        if user_id:
-            by_table = ((by.c.channel_id, by.c.user_id == user_id) for by in (jobs, audit_entries))
-            theirs &= table.c.channel_id.in_(sa.union(*(sa.select(channel).where(of) for channel, of in by_table)))
-        count += (await connection.execute(sa.delete(table).where(theirs))).rowcount
-    return count
-
-
-UNDO_S = 7 * 24 * 3600.0
-"""The time in which something that people stopped or forgot with words can be restored."""
-
-
-MEMORIES_KEPT_S = 180 * 24 * 3600.0
-"""The time a memory is kept after it was said, changed or kept."""
-
-
-ACCOUNTS_KEPT_S = 180 * 24 * 3600.0
-"""The time a person stays signed in to a server, even after leaving the company."""
-
-
 RECORDS_KEPT_S = 400 * 24 * 3600.0
 """The time a question's record is kept without texts: for usage, over a year and a month."""
-
-
-CALLS_KEPT_S = 3600.0
-"""Only the last minute's calls to Slack count (rate_ledger.py)."""
-
-
 SLACK_RETRIES_S = 3600.0
 """The time in which Slack can redeliver an event. Without its ID, the question would be answered twice."""
-
-
 UNPOSTED_KEPT_S = 24 * 3600.0
 """Longer than a modal stays open, and longer than attempts to post a question continue."""
-
-
 FIRST_BATCH, MAX_BATCH = 50, 100
 BATCH_S = 0.01
 """The target time for a batch to hold the write lock."""
@@ -297,19 +260,11 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
         Expiry(steps, (_of_job(steps, is_old),)),
         # One-time schedules whose time has passed.
         Expiry(schedules, (schedules.c.cron == "", schedules.c.next_at.is_(None), schedules.c.once_at < before)),
-        Expiry(schedules, (schedules.c.stopped_at < now - UNDO_S,)),
         Expiry(jobs, (is_unposted(), jobs.c.created_at < now - UNPOSTED_KEPT_S)),
         Expiry(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
-        # Calls are counted by channel, and many channels get no further post.
-        Expiry(slack_calls, (slack_calls.c.sent_at < now - CALLS_KEPT_S,)),
         Expiry(charges, (charges.c.day < day_of(records_before),)),
-        Expiry(notifications, (notifications.c.at < now - NOTIFICATIONS_KEPT_S,)),
-        Expiry(memories, (memories.c.renewed_at < now - MEMORIES_KEPT_S,)),
         Expiry(memories, (memories.c.forgotten_at < now - UNDO_S, memories.c.text != ""), NO_TEXT),
-        Expiry(account_kinds, (account_kinds.c.looked_up_at < now - KINDS_KEPT_S,)),
-        Expiry(sign_ins, (sign_ins.c.expires_at < now,)),
-        Expiry(accounts, (accounts.c.since < now - ACCOUNTS_KEPT_S,)),
-        Expiry(pane_contexts, (pane_contexts.c.opened_at <= now - PANE_CONTEXT_KEPT_S,)),
+        *(Expiry(column.table, (column <= now - expiry.kept_s,)) for column, expiry in _columns(ExpiryTime)),
         # Rows that refer to a job are deleted by cascade.
         Expiry(jobs, (jobs.c.created_at < records_before, has_ended())),
     )

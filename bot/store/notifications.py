@@ -12,14 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.conversation import ThreadKey
 from bot.core.notifications import DueNotification, Notification
 from bot.core.outbox import BACKOFF, MAX_TRIES, OUTBOX_HOLD_S
 from bot.store.database import Operations, completes, reads, writes
 from bot.store.rows import has_come, insert_into, is_any
-from bot.store.schema import notifications
+from bot.store.schema import NOTIFICATIONS_KEPT_S, jobs, notifications
 
-KEPT_S = 62 * 24 * 3600.0
-"""The time after which a key can be used again."""
 _SENT = {"due_at": None, "content": None}
 _KEY = tuple(notifications.primary_key)
 
@@ -98,7 +97,7 @@ async def claim(
     connection: AsyncConnection, team_id: str, recipient: str, key: str, now: float, every_s: float = math.inf
 ) -> bool:
     """Claims a notification like Notifications.claim, in the caller's transaction."""
-    wait_s = min(every_s, KEPT_S)
+    wait_s = min(every_s, NOTIFICATIONS_KEPT_S)
     row = insert_into(connection, notifications).values(team_id=team_id, recipient=recipient, key=key, at=now)
     again = row.on_conflict_do_update(
         index_elements=_KEY, set_={"at": now}, where=has_come(notifications.c.at + wait_s, now, wait_s)
@@ -121,6 +120,27 @@ async def add(connection: AsyncConnection, now: float, team_id: str, *new: Notif
     )
     both = {"team_id": team_id, "at": now, "due_at": now, "is_told": False}
     await connection.execute(added, [both | one for one in values])
+
+
+async def erase_person(connection: AsyncConnection, user_id: str) -> None:
+    """Deletes the notifications to others that identify a person.
+
+    Those about a cap contain its owner, and those about a thread contain its channel, such as a direct message.
+    """
+    direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
+    in_direct = sa.or_(*(notifications.c.key.contains(mark + jobs.c.channel_id + mark) for mark in (" ", "/")))
+    named = sa.or_(
+        notifications.c.key.contains(f" {user_id} ", autoescape=True),
+        sa.cast(notifications.c.content, sa.Text).contains(user_id, autoescape=True),
+        sa.exists(direct.where(in_direct).correlate(notifications)),
+    )
+    await connection.execute(sa.delete(notifications).where(named))
+
+
+async def erase_thread(connection: AsyncConnection, thread: ThreadKey) -> None:
+    """Deletes the notifications about a thread."""
+    about = notifications.c.key.endswith(f" {thread}", autoescape=True)
+    await connection.execute(sa.delete(notifications).where(about))
 
 
 def _is(team_id: str, recipient: str, key: str) -> tuple[sa.ColumnElement[bool], ...]:

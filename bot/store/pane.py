@@ -5,10 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import put
-from bot.store.schema import pane_contexts
-
-PANE_CONTEXT_KEPT_S = 8 * 3600.0
-"""The time a context is valid without an update. After that, the person has probably left."""
+from bot.store.schema import PANE_CONTEXT_KEPT_S, pane_contexts
 
 
 class PaneContexts(Operations):

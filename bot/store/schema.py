@@ -1,7 +1,8 @@
 """The tables: seen events, jobs and their turns, workers, and the tables of single features.
 
 A new database gets the tables defined here; one from an earlier release gets them by migrations
-(bot/store/migrations/versions).
+(bot/store/migrations/versions). Column types such as OwnerId declare what erasure and retention (bot/store/erasure.py)
+do with the rows.
 """
 
 from typing import Any
@@ -35,6 +36,46 @@ class SafeText(sa.types.TypeDecorator[str]):
         whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
+
+Noun = tuple[str, str]
+"""The name that `typist forget` uses for one deleted row, and for several."""
+
+
+class OwnerId(sa.Text):
+    """The ID of the row's owner. Erasing that person deletes the row, and `typist forget` counts it with a noun."""
+
+    def __init__(self, noun: Noun | None = None) -> None:
+        super().__init__()
+        self.noun = noun
+
+
+class MemberId(sa.Text):
+    """The ID of a person in a row that isn't theirs. Erasing them empties the column."""
+
+
+class OwnChannelId(sa.Text):
+    """The channel that a row is a setting of. Erasing a person deletes the rows of their direct message."""
+
+
+class ExpiryTime(sa.Double[float]):
+    """A time in seconds since the epoch. Retention deletes the row `kept_s` later."""
+
+    def __init__(self, kept_s: float = 0.0) -> None:
+        super().__init__()
+        self.kept_s = kept_s
+
+
+ACCOUNT: Noun = ("sign-in to a server", "sign-ins to servers")
+_DAY_S = 24 * 3600.0
+HALF_A_YEAR_S = 180 * _DAY_S
+UNDO_S = 7 * _DAY_S
+"""The time in which something that people stopped or forgot with words can be restored."""
+KINDS_KEPT_S = 3600.0
+"""The time a user type is kept. Older ones are never trusted (slack/users.py)."""
+NOTIFICATIONS_KEPT_S = 62 * _DAY_S
+"""The time after which a notification's key can be used again."""
+PANE_CONTEXT_KEPT_S = 8 * 3600.0
+"""The time a context is valid without an update. After that, the person has probably left."""
 
 seen_events = sa.Table(
     "seen_events",
@@ -268,7 +309,7 @@ tool_calls = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     # A Decision.
     sa.Column("decision", sa.Text),
-    sa.Column("decided_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("decided_by", MemberId, nullable=False, server_default=""),
     sa.Column("result", SafeText, nullable=False, server_default=""),
     sa.Column("result_is_error", sa.Boolean, nullable=False, server_default=sa.false()),
     # The number of the memory or schedule that the call has created, or 0.
@@ -289,10 +330,10 @@ allowed_tools = sa.Table(
     "allowed_tools",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    sa.Column("channel_id", sa.Text, primary_key=True),
+    sa.Column("channel_id", OwnChannelId, primary_key=True),
     sa.Column("tool", sa.Text, primary_key=True),
     sa.Column("definition_hash", sa.Text, nullable=False),
-    sa.Column("allowed_by", sa.Text, nullable=False),
+    sa.Column("allowed_by", MemberId, nullable=False),
     sa.Column("allowed_at", sa.Double, nullable=False),
 )
 
@@ -333,7 +374,8 @@ slack_calls = sa.Table(
     sa.Column("id", RowId, primary_key=True),
     sa.Column("method", sa.Text, nullable=False),
     sa.Column("worker", sa.Text, nullable=False),
-    sa.Column("sent_at", sa.Double, nullable=False),
+    # Only the last minute's calls count.
+    sa.Column("sent_at", ExpiryTime(3600.0), nullable=False),
 )
 
 sa.Index("ix_slack_calls_method", slack_calls.c.method, slack_calls.c.sent_at)
@@ -370,7 +412,7 @@ thread_lines = sa.Table(
     sa.Column("thread_ts", sa.Text, primary_key=True),
     sa.Column("ts", sa.Text, primary_key=True),
     # '' once the author is erased: somebody wrote here.
-    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("user_id", MemberId, nullable=False),
 )
 
 # Threads in which a person asked the bot to answer only mentions, or to speak again.
@@ -493,9 +535,9 @@ account_kinds = sa.Table(
     "account_kinds",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("user_id", OwnerId, primary_key=True),
     sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("looked_up_at", sa.Double, nullable=False),
+    sa.Column("looked_up_at", ExpiryTime(KINDS_KEPT_S), nullable=False),
 )
 
 sa.Index("ix_account_kinds_looked_up_at", account_kinds.c.looked_up_at)
@@ -506,10 +548,10 @@ notifications = sa.Table(
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
     # The ID of a person or channel; '' for everybody, and if the kind determines the recipients.
-    sa.Column("recipient", sa.Text, primary_key=True),
+    sa.Column("recipient", OwnerId, primary_key=True),
     sa.Column("key", sa.Text, primary_key=True),
     # When it was claimed or added, later when it was sent.
-    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("at", ExpiryTime(NOTIFICATIONS_KEPT_S), nullable=False),
     sa.Column("is_told", sa.Boolean, nullable=False, server_default=sa.true()),
     # Until it is sent: when, how often it was tried, and its content. NULL afterwards.
     sa.Column("due_at", sa.Double),
@@ -524,7 +566,7 @@ feedback = sa.Table(
     "feedback",
     metadata,
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
-    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("user_id", OwnerId, primary_key=True),
     # 1 or -1.
     sa.Column("value", sa.Integer, nullable=False),
     sa.Column("model", sa.Text),
@@ -538,7 +580,7 @@ channel_settings = sa.Table(
     "channel_settings",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    sa.Column("channel_id", sa.Text, primary_key=True),
+    sa.Column("channel_id", OwnChannelId, primary_key=True),
     sa.Column("model", sa.Text),
     sa.Column("system_prompt", SafeText, nullable=False),
     # An Engagement; NULL means the default.
@@ -564,11 +606,11 @@ schedules = sa.Table(
     sa.Column("team_id", sa.Text, nullable=False),
     sa.Column("channel_id", sa.Text, nullable=False),
     # Its creator.
-    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("user_id", OwnerId(("schedule", "schedules")), nullable=False),
     # The task for each run.
     sa.Column("text", SafeText, nullable=False),
     # The admin who last changed it; '' if nobody has, or the creator has since.
-    sa.Column("changed_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("changed_by", MemberId, nullable=False, server_default=""),
     # A Rule: five fields of cron, or '' and one time.
     sa.Column("cron", sa.Text, nullable=False),
     sa.Column("once_at", sa.Double),
@@ -589,7 +631,7 @@ schedules = sa.Table(
     sa.Column("paused", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.Double, nullable=False),
     # When it was stopped, which can be undone for some days; NULL if it wasn't.
-    sa.Column("stopped_at", sa.Double),
+    sa.Column("stopped_at", ExpiryTime(UNDO_S)),
     # The IDs of runs contain their schedule's.
     sqlite_autoincrement=True,
 )
@@ -615,9 +657,9 @@ pane_contexts = sa.Table(
     "pane_contexts",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("user_id", OwnerId, primary_key=True),
     sa.Column("channel_id", sa.Text, nullable=False),
-    sa.Column("opened_at", sa.Double, nullable=False),
+    sa.Column("opened_at", ExpiryTime(PANE_CONTEXT_KEPT_S), nullable=False),
 )
 
 # The audit (bot/store/audit.py). Entries outlive their jobs, so they have no foreign keys.
@@ -661,16 +703,16 @@ memories = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("text", SafeText, nullable=False),
     # Who said it, in which message, and who has changed its text since ('' if nobody).
-    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("user_id", OwnerId(("memory", "memories")), nullable=False),
     sa.Column("thread_ts", sa.Text, nullable=False),
     sa.Column("ts", sa.Text, nullable=False),
-    sa.Column("changed_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("changed_by", OwnerId, nullable=False, server_default=""),
     # Whether a model wrote its text, and the person agreed.
     sa.Column("is_proposed", sa.Boolean, nullable=False),
     # Whether its channel was private when it was said, or last kept.
     sa.Column("is_private", sa.Boolean, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
-    sa.Column("renewed_at", sa.Double, nullable=False),
+    sa.Column("renewed_at", ExpiryTime(HALF_A_YEAR_S), nullable=False),
     # When it was removed. Its number isn't used again, and while its text is left, it can be restored. NULL if it
     # wasn't.
     sa.Column("forgotten_at", sa.Double),
@@ -696,12 +738,13 @@ accounts = sa.Table(
     "accounts",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("user_id", OwnerId(ACCOUNT), primary_key=True),
     # Its name in BOT_MCP_CONFIG.
     sa.Column("server", sa.Text, primary_key=True),
     sa.Column("secret", sa.Text, nullable=False),
     sa.Column("scope", sa.Text, nullable=False),
-    sa.Column("since", sa.Double, nullable=False),
+    # Even after leaving the company.
+    sa.Column("since", ExpiryTime(HALF_A_YEAR_S), nullable=False),
     # Until then, only one process can refresh the tokens.
     sa.Column("refreshing_until", sa.Double, nullable=False),
 )
@@ -712,12 +755,12 @@ sign_ins = sa.Table(
     metadata,
     sa.Column("state_hash", sa.Text, primary_key=True),
     sa.Column("team_id", sa.Text, nullable=False),
-    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("user_id", OwnerId, nullable=False),
     sa.Column("server", sa.Text, nullable=False),
     # The job and the call that are waiting for it, or the schedule.
     sa.Column("call", sa.Text, nullable=False),
     sa.Column("secret", sa.Text, nullable=False),
-    sa.Column("expires_at", sa.Double, nullable=False),
+    sa.Column("expires_at", ExpiryTime, nullable=False),
 )
 
 # Typist's client registrations at authorization servers.

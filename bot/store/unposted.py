@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.choices import question_id
-from bot.core.conversation import Question
+from bot.core.conversation import Question, ThreadKey
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.store import outbox
@@ -21,6 +21,20 @@ from bot.store.answers import close_choices
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import insert_into, is_unposted, queued_values, unposted_values
 from bot.store.schema import jobs
+
+
+async def erase(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
+    """Removes questions that weren't posted. They quote a message, so that message's thread counts."""
+    of_person = jobs.c.user_id == user_id if user_id is not None else sa.true()
+    of_thread: sa.ColumnElement[bool] = sa.true()
+    if thread is not None:
+        about = {name: jobs.c.unposted["about", name].as_string() for name in ("channel_id", "thread_ts")}
+        of_thread = sa.and_(
+            jobs.c.team_id == thread.team_id,
+            about["channel_id"] == thread.channel_id,
+            about["thread_ts"] == (thread.thread_ts or ""),
+        )
+    await connection.execute(sa.delete(jobs).where(is_unposted(), of_person, of_thread))
 
 
 class UnpostedQuestions(Operations):

@@ -136,6 +136,18 @@ async def lock_open(connection: AsyncConnection, *which: sa.ColumnElement[bool])
     await connection.execute(rows.with_for_update())
 
 
+async def erase_person(connection: AsyncConnection, user_id: str | None) -> None:
+    """Removes a person's caps, and their name from charges, whose sums are kept. For everybody, removes both."""
+    own_cap = caps.c.scope_id == user_id if user_id else sa.true()
+    await connection.execute(sa.delete(caps).where(caps.c.scope == Scope.USER.value, own_cap))
+    theirs = charges.c.user_id == user_id if user_id else sa.true()
+    await lock_open(connection, theirs)
+    # A direct message's channel identifies a person.
+    channel_id = sa.case((charges.c.channel_id.startswith("D"), DIRECT_OF_ERASED), else_=charges.c.channel_id)
+    nameless = sa.update(charges).values(user_id="", channel_id=channel_id)
+    await connection.execute((nameless if user_id else sa.delete(charges)).where(theirs))
+
+
 async def discard(connection: AsyncConnection, job_id: int) -> None:
     """Removes the open row of an attempt that used nothing since its last step."""
     await connection.execute(sa.delete(charges).where(IS_OPEN, charges.c.job_id == job_id))

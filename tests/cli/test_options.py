@@ -11,6 +11,7 @@ from bot.cli.usage import first_day_of_usage
 from bot.core.caps import DAY_S, day_of
 from bot.core.conversation import ThreadKey
 from bot.errors import SettingsError
+from bot.store.erasure import nouns
 
 
 @pytest.fixture(params=["Asia/Tokyo", "America/New_York"], autouse=True)
@@ -87,13 +88,22 @@ def test_what_names_no_thread_is_refused(text: str) -> None:
         parse_thread(text)
 
 
+ALL_NOUNS = "questions and their answers, memories, schedules, sign-ins to servers, settings of direct messages"
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        (ErasureTarget("U1", None), "all questions, memories, schedules and settings of U1"),
-        (ErasureTarget(None, ThreadKey("", "C1", "1.5")), "all questions and memories in C1/1.5"),
-        (ErasureTarget(None, ThreadKey("T1", "D1", None)), "all questions and memories in T1/D1/root"),
-        (ErasureTarget(None, None), "ALL questions and memories of everyone"),
+        (ErasureTarget("U1", None), f"all data ({ALL_NOUNS}) of U1"),
+        (
+            ErasureTarget(None, ThreadKey("", "C1", "1.5")),
+            "all data (questions and their answers, memories) in C1/1.5",
+        ),
+        (
+            ErasureTarget(None, ThreadKey("T1", "D1", None)),
+            "all data (questions and their answers, memories) in T1/D1/root",
+        ),
+        (ErasureTarget(None, None), f"ALL data ({ALL_NOUNS}) of everyone"),
     ],
 )
 def test_confirmation_names_what_is_deleted(target: ErasureTarget, words: str) -> None:
@@ -114,5 +124,4 @@ def test_confirmation_names_what_is_deleted(target: ErasureTarget, words: str) -
     ],
 )
 def test_what_was_deleted_is_counted_by_kind(counts: tuple[int, ...], said: str) -> None:
-    kinds = ("questions", "memories", "schedules", "accounts", "settings")
-    assert deleted(dict(zip(kinds, counts, strict=True))) == said
+    assert deleted(dict(zip(nouns(of_thread=False), counts, strict=True))) == said

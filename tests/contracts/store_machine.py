@@ -34,6 +34,7 @@ from bot.errors import EndReason
 from bot.models.prompt import Effort
 from bot.reply.answer import Answer
 from bot.store import Stores
+from bot.store.erasure import QUESTION
 from bot.store.schema import (
     charges,
     checkpoints,
@@ -579,7 +580,7 @@ class Machine(RuleBasedStateMachine):
             with self._notified(), self._moving(Event.UNBATCH) as happened:
                 happened |= dict.fromkeys(theirs, Event.ERASE)
                 erased = self._do(self.stores[worker].erasure.erase(user_id=user_id, thread=thread))
-                assert erased["questions"] == self.model.erase(user_id, thread)
+                assert erased[QUESTION] == self.model.erase(user_id, thread)
 
     @rule(target=taken, worker=workers)
     def take_outbox_entries(self, worker: str):  # type: ignore[no-untyped-def]

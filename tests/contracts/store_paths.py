@@ -19,6 +19,7 @@ from bot.core.job import End, Enqueued, Job, State, Wish, said
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason
 from bot.models.prompt import Effort
+from bot.store.erasure import QUESTION
 from tests.contracts.store_machine import THREADS, WORKERS, Machine
 
 LETTERS = ("", "d", "t")
@@ -246,7 +247,7 @@ class Player:
         user_id = next((word for word in what if word.startswith("U")), None)
         self.machine.erase(worker, user_id, THREADS[0] if "thread" in what else None, 0)
         assert isinstance(self.machine.result, Counter)
-        return str(self.machine.result["questions"])
+        return str(self.machine.result[QUESTION])
 
     def outbox(self, worker: str) -> str:
         """Takes what is due; returns what each reply shows, and what is said or cleared beside it."""

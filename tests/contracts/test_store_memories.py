@@ -17,8 +17,7 @@ from bot.core.picture import picture
 from bot.core.texts.memory import RESTORED, UNDONE
 from bot.errors import EndReason
 from bot.store import Stores
-from bot.store.erasure import MEMORIES_KEPT_S, UNDO_S
-from bot.store.schema import audit_entries, memories, turns
+from bot.store.schema import HALF_A_YEAR_S, UNDO_S, audit_entries, memories, turns
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import DIRECT, OTHER_THREAD, THREAD, asked, begun, count
@@ -147,7 +146,7 @@ async def test_changed_and_edited_texts_need_room_and_shorter_ones_always_have_i
 
 async def test_text_that_a_place_has_is_renewed(timed: Stores, clock: ManualClock) -> None:
     await said(timed, 1, "Tea", is_private=True)
-    clock.now_s += MEMORIES_KEPT_S - 1
+    clock.now_s += HALF_A_YEAR_S - 1
     assert await said(timed, 2, " tea.", by="U2") == Remembered(Kept.KNOWN, 1)
     clock.now_s += 2
     await timed.erasure.expire(0)
@@ -179,7 +178,7 @@ async def test_changes_name_who_made_them_and_renew_what_they_change_or_keep(tim
     for number, text in enumerate(("Tea", "Milk", "Salt", "Rice")):
         await said(timed, number, text, is_private=True)
     ids = [memory.id for memory in await timed.memories.of(("T1", "C1"))]
-    clock.now_s += MEMORIES_KEPT_S - 1
+    clock.now_s += HALF_A_YEAR_S - 1
     await timed.memories.change(("T1", "C1"), "U2", {ids[0]: "Coffee", ids[1]: ""}, [ids[2]], is_private=False)
     clock.now_s += 2
     await timed.erasure.expire(0)

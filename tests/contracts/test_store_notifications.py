@@ -7,7 +7,7 @@ from dataclasses import replace
 from bot.core.notifications import DueNotification, Notification
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S
 from bot.store import Stores
-from bot.store.notifications import KEPT_S
+from bot.store.schema import NOTIFICATIONS_KEPT_S
 from tests.clocks import ManualClock
 
 KIND = "of a feature"
@@ -47,7 +47,7 @@ async def test_notification_is_claimed_once_per_period_by_all_processes(timed: S
     await timed.notifications.withdraw("T1", "U1", "another")
     assert await claim("T1", "U1", "another")
     assert not await claim("T1", "U1", "denied", 3_600), "others stay"
-    clock.now_s += KEPT_S - 1
+    clock.now_s += NOTIFICATIONS_KEPT_S - 1
     assert not await claim("T1", "U1", "another")
     clock.now_s += 1
     assert await claim("T1", "U1", "another"), "nobody remembers it by now"

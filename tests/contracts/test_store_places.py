@@ -43,8 +43,7 @@ from bot.core.schedules import (
 )
 from bot.errors import EndReason
 from bot.store import Stores
-from bot.store.erasure import MEMORIES_KEPT_S
-from bot.store.schema import jobs
+from bot.store.schema import HALF_A_YEAR_S, jobs
 from tests.clocks import ManualClock
 from tests.contracts.stores import by
 
@@ -194,10 +193,10 @@ class MemoryMachine(Places):
 
     @rule(part=st.sampled_from([0.1, 0.6]))
     def grow_old(self, part: float) -> None:
-        self.clock.now_s += part * MEMORIES_KEPT_S
+        self.clock.now_s += part * HALF_A_YEAR_S
         self.runner.run(self.store.erasure.expire(0))
         for channel in CHANNELS:
-            self._keep(channel, lambda one: one.renewed_at >= self.clock.now_s - MEMORIES_KEPT_S)
+            self._keep(channel, lambda one: one.renewed_at >= self.clock.now_s - HALF_A_YEAR_S)
             self.used[channel] = {one.number for one in self.notes[channel]}
 
     @invariant()

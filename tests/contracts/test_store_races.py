@@ -19,6 +19,7 @@ from bot.core.job import FollowUp, Job, Piece, Spent, State, Status
 from bot.store import Stores, claim, steps
 from bot.store.calls import RecordedCalls, deny_by_reply
 from bot.store.database import create_engine
+from bot.store.erasure import QUESTION
 from bot.store.outbox_entries import _due_ids, _take
 from bot.store.queue import Arrival, QuestionQueue, write_arrivals
 from bot.store.schema import charges, checkpoints, jobs, workers
@@ -283,7 +284,7 @@ async def test_answer_that_ends_while_its_asker_is_erased_counts_no_usage_for_th
         finishing = asyncio.create_task(server_store.worker_queue.finish(job, DONE, YES))
         await until_one_waits(watching, 2)
         await holding.commit()
-        assert (await erasing)["questions"] == 2
+        assert (await erasing)[QUESTION] == 2
         await finishing
         assert (await watching.execute(of_asker)).all() == []
 

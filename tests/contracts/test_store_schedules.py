@@ -36,8 +36,7 @@ from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
 from bot.store.accounts import Owner
-from bot.store.erasure import UNDO_S
-from bot.store.schema import audit_entries, jobs, schedules
+from bot.store.schema import UNDO_S, audit_entries, jobs, schedules
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import (

@@ -11,8 +11,7 @@ from bot.core.triage import MAX_LINES, Engagement, Line
 from bot.models.prompt import Effort
 from bot.store import Stores
 from bot.store.channel_settings import read_chosen_servers
-from bot.store.pane import PANE_CONTEXT_KEPT_S
-from bot.store.schema import channel_settings, pane_contexts, thread_lines
+from bot.store.schema import PANE_CONTEXT_KEPT_S, channel_settings, pane_contexts, thread_lines
 from bot.store.threads import LINES_KEPT
 from tests.changed_settings import CHANGED
 from tests.clocks import ManualClock

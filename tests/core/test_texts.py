@@ -15,7 +15,6 @@ from typing import Any, get_type_hints
 import pytest
 from cronsim import CronSimError
 
-from bot.cli.forget import deleted
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.files import Unread
@@ -261,15 +260,6 @@ def test_who_is_sent_to_an_admin_reads_whom_to_ask(text: str) -> None:
     named = texts.access.naming_admins(text, ["Grace Hopper"])
     assert "Typist admin" not in named.replace("Only Typist admins", "")
     assert named.count("Grace Hopper") == text.count("your Typist admin")
-
-
-def test_forget_counts_one_question_as_one() -> None:
-    counts = {"questions": 1, "memories": 1_200, "schedules": 0, "accounts": 1, "settings": 1}
-    assert (
-        deleted(counts)
-        == "1 question and its answer, 1,200 memories, 1 sign-in to a server, 1 setting of a direct message"
-    )
-    assert deleted(dict.fromkeys(counts, 0)) == ""
 
 
 def test_admins_read_the_settings_as_they_are() -> None:

@@ -27,8 +27,9 @@ from bot.reply.outcomes import CallDone, CallLost, CallRefused, Outcome, refusal
 from bot.reply.reply import Reply
 from bot.reply.scheduler import EditScheduler, ScheduledReply
 from bot.reply.streams import ChooseStream
-from bot.store.account_kinds import KINDS_KEPT_S, AccountKind, AccountKinds
+from bot.store.account_kinds import AccountKind, AccountKinds
 from bot.store.rate_ledger import RateLedger
+from bot.store.schema import KINDS_KEPT_S
 from bot.store.worker_queue import WorkerQueue
 from tests.core.conversations import recorded_pages
 from tests.simulated_time import SimulatedClock

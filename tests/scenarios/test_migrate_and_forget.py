@@ -165,7 +165,7 @@ async def test_forget_asks_for_confirmation_at_a_terminal(
     finally:
         os.close(ours)
         os.close(theirs)
-    assert "This deletes ALL questions and memories of everyone for good." in err
+    assert "This deletes ALL data (questions and their answers, memories," in err
     assert process.returncode == code
     assert len(await texts_left(database)) == remaining
 
