@@ -26,7 +26,7 @@ from bot.mcp.tools import McpTools
 from bot.slack.views.sign_in import ADDRESS_MODAL
 from bot.store import Stores
 from tests.clocks import ManualClock
-from tests.contracts.test_accounts import ADA, AUTHORIZATION, CALL, KEY, sign_ins, signed_in
+from tests.contracts.test_accounts import ADA, CALL, KEY, sign_ins, signed_in
 from tests.mcp.flood import served
 from tests.mcp.sign_in_server import DEVICE_GRANT, sign_in_server
 
@@ -279,7 +279,7 @@ class Slow:
         if request.path == "/register":
             return web.json_response({"client_id": f"client-{len(self.asked)}"}, status=201)
         if request.path == "/.well-known/oauth-authorization-server":
-            said = {"issuer": url, **endpoints(url), "registration_endpoint": f"{url}/register", **AUTHORIZATION}
+            said = {"issuer": url, **endpoints(url), "registration_endpoint": f"{url}/register", **S256}
             return web.json_response(said)
         challenge = {"WWW-Authenticate": f'Bearer resource_metadata="{url}/none"'}
         return web.Response(status=401 if request.path == "/mcp" else 404, headers=challenge)
