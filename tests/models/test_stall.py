@@ -174,15 +174,6 @@ def test_reader_is_left_alone_after_the_end() -> None:
     assert run_simulated(reads_and_waits()) == pytest.approx(1000.0, abs=1e-3)
 
 
-def test_no_timer_is_left_after_the_end() -> None:
-    async def timers() -> list[asyncio.TimerHandle]:
-        await receive(Stall(ScriptedProvider(["a", END]), TIMEOUT_S))
-        scheduled: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
-        return [timer for timer in scheduled if not timer.cancelled()]
-
-    assert run_simulated(timers()) == []
-
-
 def test_closing_closes_the_model_at_once() -> None:
     model = ScriptedProvider(["a", 60.0])
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.core.access import Denial, UserKind
+from bot.core.access import MAX_BOT_QUESTIONS_IN_A_ROW, Denial, UserKind
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, growing, running, says, shown
@@ -31,11 +31,11 @@ async def delivered(sandbox: Sandbox) -> None:
     await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sent))
 
 
-async def check_unanswered(stage: Stage, asked: Iterable[str], channel: str = "general") -> None:
+async def check_unanswered(stage: Stage, asked: Iterable[str]) -> None:
     """Waits until all events are acknowledged and another question is answered, then checks that these got no reply."""
     await delivered(stage.sandbox)
     await stage.answers("random", await stage.mention("and now?", "random", "grace"))
-    assert [stage.bots(channel, ts) for ts in asked] == [[] for _ in asked]
+    assert [stage.bots("general", ts) for ts in asked] == [[] for _ in asked]
 
 
 @pytest.mark.parametrize(("name", "denial"), [("gia", Denial.GUEST), ("stan", Denial.EXTERNAL)])
@@ -72,6 +72,22 @@ async def test_question_that_another_bot_streams_is_answered_once_when_it_is_com
             sandbox.sockets.redeliver(delivery)
         await delivered(sandbox)
     assert len(others.vendor.requests) == 1
+
+
+async def test_two_bots_that_answer_each_other_stop_after_some_rounds(others: Stage, settings: Settings) -> None:
+    async with running(replace(settings, allow_also=frozenset([UserKind.BOT]))):
+        root = await others.mention("talk to hal")
+        await others.answers("general", root)
+        for number in range(MAX_BOT_QUESTIONS_IN_A_ROW):
+            await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
+            await others.answers("general", root, count=number + 2)
+        await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
+        await delivered(others.sandbox)
+        await others.sandbox.say("ada", "general", "@typist go on", root)
+        await others.answers("general", root, count=MAX_BOT_QUESTIONS_IN_A_ROW + 2)
+        await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
+        await others.answers("general", root, count=MAX_BOT_QUESTIONS_IN_A_ROW + 3)
+    assert len(others.vendor.requests) == MAX_BOT_QUESTIONS_IN_A_ROW + 3
 
 
 async def test_question_beyond_the_persons_limit_is_queued_behind_a_placeholder(

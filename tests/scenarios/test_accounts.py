@@ -65,10 +65,10 @@ def with_jira(settings: Settings, jira: SignInServer) -> Settings:
     return replace(settings, mcp=McpSetup((jira.config,), rules, ("jira",)), secret_keys=(KEY,))
 
 
-async def asked_to_sign_in(stage: Stage, user: str = "ada") -> Message:
+async def asked_to_sign_in(stage: Stage) -> Message:
     """Asks something in a direct message; returns the reply that wants a sign-in."""
-    channel = stage.sandbox.dm(user)
-    await stage.sandbox.say(user, channel, "what is open?")
+    channel = stage.sandbox.dm("ada")
+    await stage.sandbox.say("ada", channel, "what is open?")
     asks = stage.sandbox.wait_for(lambda: [one for one in stage.bots(channel) if ReplyAction.SIGN_IN in buttons(one)])
     return (await asks)[-1]
 
@@ -442,12 +442,12 @@ async def test_owner_allows_reading_for_a_thread_until_they_sign_out(
     results = results_in(stage.vendor.requests[-1])
     assert ["You are ada." in result for result in results] == [True, True]
 
-    async def reads_unasked(number: int, user: str = "ada", thread: str = asked) -> bool:
+    async def reads_unasked(number: int, user: str = "ada") -> bool:
         """Asks once more; returns whether the answer ends without an approval."""
-        await stage.sandbox.say(user, "general", "@typist and now?", thread_ts=thread)
+        await stage.sandbox.say(user, "general", "@typist and now?", thread_ts=asked)
 
         def newest() -> list[Message]:
-            newer = [one for one in stage.bots("general", thread) if buttons(one)][number - 1 :]
+            newer = [one for one in stage.bots("general", asked) if buttons(one)][number - 1 :]
             return [one for one in newer if {ReplyAction.DENY, ReplyAction.DELETE} & {*buttons(one)}]
 
         [answer] = await stage.sandbox.wait_for(newest)

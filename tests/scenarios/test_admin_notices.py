@@ -1,7 +1,5 @@
 """What Typist admins read in direct messages: a vendor that refuses the key, and a process that takes their events."""
 
-from dataclasses import replace
-
 import pytest
 
 from bot.core import texts
@@ -32,25 +30,3 @@ async def test_admin_reads_once_that_the_vendor_refuses_and_once_that_it_answers
         assert await stage.answers("general", await stage.mention("and now?")) == ["The whole answer."]
         await sandbox.wait_for(lambda: len(stage.bots(direct)) > 1, PATIENCE_S)
         assert [message.text for message in stage.bots(direct)] == [refused, "openai/test answers again."]
-
-
-@pytest.mark.long
-@pytest.mark.bot(on_disk=True)
-async def test_admin_reads_that_a_process_with_another_database_takes_questions(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Two processes of one database are well, also while Slack refreshes their connections."""
-    stage, direct = Stage(sandbox, vendor), sandbox.dm("grace")
-
-    def renewed() -> int:
-        return sum(call.method == "apps.connections.open" for call in sandbox.calls)
-
-    async with running(settings), running(settings):
-        sandbox.sockets.refresh()
-        await sandbox.wait_for(lambda: renewed() >= 8, PATIENCE_S)
-        assert stage.bots(direct) == []
-        async with running(replace(settings, database_url="sqlite://", admins=frozenset())):
-            sandbox.sockets.refresh()
-            (told,) = await sandbox.wait_for(lambda: stage.bots(direct), PATIENCE_S)
-    assert told.text == texts.quotas.OTHER_CONNECTIONS
-    assert told.text in caplog.messages

@@ -37,9 +37,9 @@ async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-def enter(stage: Stage, user: str = "ada") -> str | None:
+def enter(stage: Stage) -> str | None:
     """Opens the pane and returns its thread, if it has one before the first question."""
-    client = stage.sandbox.client(user)
+    client = stage.sandbox.client("ada")
     if stage.sandbox.config.pane == "assistant":
         return client.start_thread()
     client.open_tab("messages")

@@ -15,17 +15,14 @@ PLAN = UploadedFile("Plan.canvas", b"# Plan\n\nWe ship by balloon.")
 READ = "(Attached: Plan)\n(As Markdown)\n```markdown\n# Plan\n\nWe ship by balloon.\n```"
 
 
-async def shared_id(sandbox: Sandbox, channel: str, user: str = "grace", upload: UploadedFile = PLAN) -> str:
+async def shared_id(sandbox: Sandbox, channel: str) -> str:
     """Returns the id of a canvas that a person shares in a channel."""
-    ts = await sandbox.share(user, channel, "Here it is.", [upload])
+    ts = await sandbox.share("grace", channel, "Here it is.", [PLAN])
     return str(sandbox.workspace.message(sandbox.workspace.channel(channel).id, ts).files[0]["id"])
 
 
-async def answer_to(stage: Stage, text: str, channel: str = "general") -> str:
-    if channel == "general":
-        return (await stage.answers("general", await stage.mention(text)))[-1]
-    await stage.sandbox.say("ada", channel, text)
-    return (await stage.answers(channel, None))[-1]
+async def answer_to(stage: Stage, text: str) -> str:
+    return (await stage.answers("general", await stage.mention(text)))[-1]
 
 
 def asked(stage: Stage, number: int = -1) -> str:

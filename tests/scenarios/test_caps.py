@@ -82,19 +82,6 @@ async def test_each_admin_is_told_once_at_80_and_once_at_100_percent(stage: Stag
     assert sum(day["value"] for day in chart["series"][0]["data"][-2:]) == 2 * USED_TOKENS
 
 
-@capped(f"user/day={USED_TOKENS}tokens", admins=frozenset({"U0GRACE"}))
-async def test_admin_is_told_without_a_chart_where_slack_takes_none(
-    stage: Stage, caplog: pytest.LogCaptureFixture
-) -> None:
-    stage.sandbox.faults.start("refuse", method="chat.postMessage", error="invalid_blocks", containing="visualiz")
-    await stage.answers("general", await stage.mention())
-    direct = stage.sandbox.dm("grace")
-    [notice] = await stage.sandbox.wait_for(lambda: stage.bots(direct))
-    assert notice.text.startswith(f"<@U0ADA>'s quota of {USED_TOKENS:,} tokens per day is used up.")
-    assert [block["type"] for block in notice.blocks] == ["section", "context"]
-    assert "notification sent without its chart" in caplog.text
-
-
 @capped("user/day=50tokens")
 async def test_broken_answer_counts_by_estimate_and_goes_on_only_below_the_cap(stage: Stage) -> None:
     stage.vendor.script(VendorResponse(speech.chat(speech.tokens(WORDS))[:60], ending=ResponseEnd.CUT))

@@ -263,6 +263,26 @@ async def test_time_in_which_slack_could_not_be_reached_is_an_absence_too(absenc
         await absence.answered("general", lost)
 
 
+@pytest.mark.long
+async def test_catch_up_goes_on_where_a_process_ended(absence: Absence, sandbox: Sandbox) -> None:
+    people = "ada", "grace", "alan"
+    asked = [await sandbox.say(user, sandbox.dm(user), "why?") for user in people]
+    sandbox.faults.start("slow", method="conversations.history", delay_s=3.0)
+
+    async with absence.back(TEN_MINUTES):
+        row = await absence.listened(lambda row: len(row.progress.get("done", ())) >= 2)
+        before = set(row.progress["done"])
+    sandbox.faults.stop("slow")
+    calls = len(sandbox.calls)
+    async with absence.back(60, done_mention_s=0):
+        await absence.caught_up()
+        for user in people:
+            await absence.answered(sandbox.dm(user), None)
+    assert await absence.asked() == asked
+    read_again = {call.arguments.get("channel") for call in list(sandbox.calls)[calls:] if call.method == HISTORY}
+    assert len(before & read_again) <= 1, "the place that was read as the process ended"
+
+
 async def test_places_that_no_process_reached_in_time_are_counted_as_unread(
     absence: Absence, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

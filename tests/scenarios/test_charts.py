@@ -33,15 +33,6 @@ async def test_numbers_are_drawn_below_their_table_once_the_answer_is_whole(stag
     assert drawn.index(True) == len(drawn) - 1 > 0
 
 
-@pytest.mark.parametrize("error", ["invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"])
-async def test_table_stands_alone_where_slack_refuses_charts(stage: Stage, error: str) -> None:
-    shows = ("chat.update", "chat.postMessage")
-    stage.sandbox.faults.start("refuse", method=shows, error=error, containing="data_visualization")
-    message = await answer(stage)
-    assert (kinds(message).count("table"), kinds(message).count("data_visualization")) == (1, 0)
-    assert "bar: Sales" not in str(message.blocks)
-
-
 @pytest.mark.bot(carrier="stream")
 async def test_streamed_answer_ends_with_its_chart(stage: Stage) -> None:
     message = await answer(stage)

@@ -5,16 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.job import page_ts
 from bot.core.prompt import GO_ON_REQUEST
 from bot.errors import EndReason
 from bot.settings import Settings
-from bot.store.rows import messages_of
-from bot.store.schema import jobs
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S
 from slack_sandbox.workspace import Message
@@ -86,21 +82,6 @@ async def test_continuation_that_is_stopped_before_its_first_word_leaves_the_ans
     assert (await ended(settings, 2))[-1] == (f"{FIRST}\n\n", EndReason.STOPPED)
     assert await press(stage, stage.bots("general", asked)[0], ReplyAction.CONTINUE) is None
     await stage.sandbox.wait_for(lambda: shown(stage.bots("general", asked)[0]) == BOTH)
-
-
-async def test_answer_that_is_stopped_before_its_first_word_can_not_be_continued(
-    stage: Stage, settings: Settings
-) -> None:
-    stage.vendor.script(VendorResponse(speech.chat(["x"])[:1], ending=ResponseEnd.HANG), says(REST))
-    asked = await stage.mention()
-    message = await reply(stage, asked, texts.answers.THINKING)
-    await recorded(settings, sa.select(jobs.c.messages), lambda rows: page_ts(messages_of(rows[0])))
-    await stage.vendor.request(0)
-    assert await press(stage, message, ReplyAction.STOP) is None
-    message = await reply(stage, asked, texts.answers.STOPPED)
-    assert buttons(message) == [ReplyAction.REGENERATE, ReplyAction.DELETE]
-    await ended(settings, 1)
-    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.actions.BUTTON_OUTDATED
 
 
 async def test_another_process_continues_what_was_stopped_before_a_restart(

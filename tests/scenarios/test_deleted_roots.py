@@ -34,13 +34,6 @@ async def test_post_into_a_deleted_thread_is_deleted(stage: Stage, fault: str | 
     assert await stage.answers("general", next_one) == [("word " * 40).rstrip()]
 
 
-async def test_failed_deletion_of_such_a_post_is_retried(stage: Stage) -> None:
-    stage.sandbox.faults.start("unknown_error", method="chat.delete", times=2)
-    await mention_and_delete(stage)
-    await stage.sandbox.wait_for(lambda: taken_back(stage))
-    assert stage.bots("general") == []
-
-
 async def test_question_about_a_deleted_message_is_not_asked(stage: Stage) -> None:
     about = await stage.sandbox.say("grace", "general", "We moved to the new build.")
     ada = stage.sandbox.client("ada")

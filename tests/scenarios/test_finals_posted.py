@@ -52,17 +52,6 @@ async def test_end_takes_the_place_of_the_message_that_cannot_be_edited(stage: S
     assert await stage.sandbox.client("ada").press("general", message.ts, ReplyAction.FEEDBACK.value, "up")
 
 
-@pytest.mark.skips_waits
-async def test_end_whose_post_gets_no_answer_stands_there_once(stage: Stage) -> None:
-    stage.vendor.script(says(TEXT, PACE_S))
-    asked, before = await begun(stage)
-    stage.sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
-    spend_edits(stage.sandbox)
-    message = await left_alone(stage, asked)
-    assert message.ts != before.ts
-    assert shown(message).startswith(TEXT.rstrip())
-
-
 async def test_killed_between_the_post_and_the_deletion_nothing_stays_doubled(
     sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database_url: str
 ) -> None:

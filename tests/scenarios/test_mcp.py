@@ -64,26 +64,6 @@ async def test_allowed_tool_on_stdio_is_called_and_its_result_is_data(
         assert result["content"].endswith(f"</{mark[1]}>")
 
 
-async def test_channel_without_servers_gets_no_tools(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    async with running(using(settings, TIME, allow="time__*")):
-        stage = Stage(sandbox, vendor)
-        await stage.answers("general", await stage.mention())
-        assert offered(stage) == []
-
-
-async def test_server_that_is_down_costs_no_answer(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, tmp_path: Path
-) -> None:
-    raw = RawServer(tmp_path / "script.json")
-    raw.script([], start="die")
-    await let_use(another_process, "raw")
-    async with running(using(settings, raw.config())):
-        stage = Stage(sandbox, vendor)
-        assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
-
-
 async def test_model_that_repeats_hostile_results_notifies_and_fetches_nothing(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores, tmp_path: Path
 ) -> None:

@@ -67,8 +67,8 @@ def notes_read(stage: Stage) -> list[str]:
     return found[2].split("\n") if found else []
 
 
-async def on_record_here(stores: Stores, channel: str = "C0GENERAL") -> Sequence[str]:
-    return [memory.text for memory in await stores.memories.of((TEAM_ID, channel))]
+async def on_record_here(stores: Stores) -> Sequence[str]:
+    return [memory.text for memory in await stores.memories.of((TEAM_ID, "C0GENERAL"))]
 
 
 async def has_on_record(stores: Stores, *expected: str) -> None:

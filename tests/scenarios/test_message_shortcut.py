@@ -49,20 +49,10 @@ async def test_empty_question_means_explain_and_follow_ups_know_the_asker(stage:
     ]
 
 
-async def test_question_is_answered_in_a_direct_message_if_the_bot_is_not_in_the_channel(stage: Stage) -> None:
-    stage.sandbox.workspace.channels["C0LOBBY"] = Channel("C0LOBBY", "lobby", "channel", ["U0ADA", "U0ALAN"])
-    ts = await stage.sandbox.say("alan", "lobby", "first line\nsecond line")
-    assert await ask(stage, ts, "What is this?", "lobby") == {}
-    dm = stage.sandbox.dm("ada")
-    question, _ = await stage.answers(dm, None, count=2)
-    assert question.endswith("first line\nsecond line\nWhat is this?")
-    assert texts.shortcut.ASKED_IN_DIRECT_MESSAGE in last_notice(stage)
-    asked = unmarked(stage.prompts()[0][-1]["content"])
-    assert asked == "What is this?\n\n> first line\n> second line"
-
-
-async def test_long_message_is_quoted_whole_where_it_cannot_be_answered(stage: Stage) -> None:
-    """private_metadata holds a third of it."""
+async def test_question_about_a_long_message_is_answered_in_a_direct_message_if_the_bot_is_not_in_the_channel(
+    stage: Stage,
+) -> None:
+    """private_metadata holds a third of the message."""
     stage.sandbox.workspace.channels["C0LOBBY"] = Channel("C0LOBBY", "lobby", "channel", ["U0ADA", "U0ALAN"])
     long = "\n".join(f"line {number}: 障害の報告、とても長い行です。" for number in range(200))
     ts = await stage.sandbox.say("alan", "lobby", long)
@@ -70,6 +60,7 @@ async def test_long_message_is_quoted_whole_where_it_cannot_be_answered(stage: S
     dm = stage.sandbox.dm("ada")
     question, _ = await stage.answers(dm, None, count=2)
     assert question.endswith(f"{long}\nWhat is this?")
+    assert texts.shortcut.ASKED_IN_DIRECT_MESSAGE in last_notice(stage)
     quote = "\n".join(f"> {line}" for line in long.splitlines())
     assert unmarked(stage.prompts()[0][-1]["content"]) == f"What is this?\n\n{quote}"
     # The next question reads the post.

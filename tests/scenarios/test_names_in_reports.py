@@ -19,15 +19,20 @@ from tests.scenarios.conftest import connected
 from tests.streams.server import VendorServer
 
 
+async def answered(store: Stores, ts: str, user_id: str, channel_id: str = "C0GENERAL") -> None:
+    """Records a person's question with its answer."""
+    thread = ThreadKey("T0SANDBOX", channel_id, ts)
+    await store.question_queue.enqueue(f"Ev{ts}", Question(thread, ts, user_id, "Why?"))
+    [job] = await store.worker_queue.claim(1)
+    await store.worker_queue.finish(job, End(EndReason.WHOLE, model="openai/test", usage=Usage(9, 9)), "Because.")
+
+
 @pytest.fixture
 async def env(sandbox: Sandbox, vendor: VendorServer, sqlite_url: str) -> dict[str, str]:
     """Returns the settings of a bot that ada and a person who has left asked in #general."""
     store = await Stores.open(sqlite_url, "w1", SystemClock())
     for user_id in ("U0ADA", "U0GONE"):
-        thread = ThreadKey("T0SANDBOX", "C0GENERAL", f"1{len(user_id)}.0")
-        await store.question_queue.enqueue(f"Ev{user_id}", Question(thread, f"1{len(user_id)}.0", user_id, "Why?"))
-        [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.finish(job, End(EndReason.WHOLE, model="openai/test", usage=Usage(9, 9)), "Because.")
+        await answered(store, f"1{len(user_id)}.0", user_id)
     await store.close()
     ada = sandbox.workspace.users["U0ADA"]
     sandbox.workspace.users["U0ADA"] = replace(ada, real_name="Ada\x1b[2J")
@@ -52,11 +57,7 @@ async def test_usage_names_everybody_however_many_asked(tmp_path: Path, env: dic
         sandbox.workspace.users[id_] = replace(ada, id=id_, name=id_.lower(), real_name=f"Person {number}")
     store = await Stores.open(env["DATABASE_URL"], "w1", SystemClock())
     for number in range(120):
-        ts = f"2{number}.0"
-        thread = ThreadKey("T0SANDBOX", "C0GENERAL", ts)
-        await store.question_queue.enqueue(f"Ev{number}", Question(thread, ts, f"U1{number:03}", "Why?"))
-        [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.finish(job, End(EndReason.WHOLE, model="openai/test", usage=Usage(9, 9)), "Because.")
+        await answered(store, f"2{number}.0", f"U1{number:03}")
     await store.close()
     code, out, _ = await forked_command(tmp_path, "usage", "--by", "user", env=env)
     assert code == 0
@@ -72,10 +73,7 @@ async def test_usage_names_channels_by_pages(tmp_path: Path, env: dict[str, str]
     for number in range(60):
         channel = Channel(f"C1{number:03}", f"channel-{number}", "channel", ["U0ADA", "U0BOT"])
         sandbox.workspace.channels[channel.id] = channel
-        thread = ThreadKey("T0SANDBOX", channel.id, f"3{number}.0")
-        await store.question_queue.enqueue(f"Ev{number}", Question(thread, f"3{number}.0", "U0ADA", "Why?"))
-        [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.finish(job, End(EndReason.WHOLE, model="openai/test", usage=Usage(9, 9)), "Because.")
+        await answered(store, f"3{number}.0", "U0ADA", channel.id)
     await store.close()
     code, out, err = await forked_command(tmp_path, "usage", "--by", "channel", env=env)
     assert (code, err, out.count(" #channel-")) == (0, "", 60)

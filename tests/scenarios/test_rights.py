@@ -12,7 +12,7 @@ from bot.core.actions import ReplyAction
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from tests.scenarios.answers import press, reply
-from tests.scenarios.conftest import Stage, grows, running, says
+from tests.scenarios.conftest import Stage, grows, running, says, shown
 from tests.scenarios.surfaces import queued_placeholders
 from tests.scenarios.tools import ADD_MILK, Notes, asking, ended, value_of
 from tests.streams.server import VendorServer
@@ -52,6 +52,16 @@ async def test_guest_reads_no_call_and_approves_none(stage: Stage, notes: Notes)
     await press(stage, message, ReplyAction.APPROVE)
     message = await ended(stage, asked)
     assert await press(stage, message, ReplyAction.DETAILS, "gia") == TO_GUESTS
+
+
+async def test_member_regenerates_while_slack_does_not_say_who_presses(stage: Stage) -> None:
+    """Nothing is shown or called by it: what Slack said lately is enough."""
+    stage.vendor.script(says("First."), says("Second."))
+    asked = await stage.mention()
+    message = await ended(stage, asked)
+    stage.sandbox.faults.start("slow", method="users.info", delay_s=10.0)
+    assert await press(stage, message, ReplyAction.REGENERATE) is None
+    await stage.sandbox.wait_for(lambda: "Second." in shown(stage.bots("general", asked)[0]))
 
 
 def leave(stage: Stage, user_id: str) -> None:

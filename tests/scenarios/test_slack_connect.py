@@ -69,14 +69,6 @@ async def test_file_of_another_organisation_is_looked_up_and_read(stage: Stage) 
     assert "Ship on Friday" in str(stage.prompts()[0])
 
 
-async def test_notice_in_a_direct_message_is_not_in_the_prompt(stage: Stage) -> None:
-    dm = stage.sandbox.dm("ada")
-    await stage.sandbox.notice("ada", "The channel is archived")
-    await stage.sandbox.say("ada", dm, "why?")
-    await stage.answers(dm, None)
-    assert stage.prompts() == [[{"role": "user", "content": "why?"}]]
-
-
 async def test_mention_added_by_an_edit_asks_where_the_bot_is_no_member_and_its_writer_is_told(stage: Stage) -> None:
     stage.sandbox.workspace.leave("general", "typist")
     ts = await stage.sandbox.say("ada", "general", "why?")
@@ -85,11 +77,3 @@ async def test_mention_added_by_an_edit_asks_where_the_bot_is_no_member_and_its_
     assert notice.text == texts.answers.not_posted("C0GENERAL")
     refused, _ = stage.calls("chat.postMessage")
     assert (refused.error, refused.arguments["thread_ts"]) == ("not_in_channel", ts)
-
-
-async def test_mention_added_by_an_edit_asks_once_although_it_is_delivered_twice(stage: Stage) -> None:
-    ts = await stage.sandbox.say("ada", "general", "why?")
-    await stage.sandbox.edit("general", ts, "@typist why?")
-    await stage.answers("general", ts)
-    await stage.delivered()
-    assert len(stage.bots("general", ts)) == len(stage.vendor.requests) == 1

@@ -31,9 +31,9 @@ GENERAL = "C0GENERAL"
 ALL = {"model": "openai/other", "system_prompt": "Answer in rhymes.", "engagement": "mentions"}
 
 
-async def response_to(stage: Stage, user: str, typed: str, channel: str = "general") -> str:
+async def response_to(stage: Stage, user: str, typed: str) -> str:
     """Types a command and returns the ephemeral response."""
-    await stage.sandbox.client(user).command(channel, typed)
+    await stage.sandbox.client(user).command("general", typed)
     return last_notice(stage)
 
 

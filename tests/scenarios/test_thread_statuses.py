@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.carried import force
-from bot.core import texts
+from bot.core import choices, texts
 from bot.core.actions import ReplyAction
 from bot.reply import scheduler
 from bot.services.pane import SETTLE_S, ThreadStatuses
@@ -22,6 +22,7 @@ from slack_sandbox.testing.processes import WITHIN_S
 from slack_sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, manifest, running, says, settings_of, shown
 from tests.scenarios.fleet import fleet_of
+from tests.scenarios.tools import calls as calls_of
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer
 
@@ -220,6 +221,19 @@ async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and
         await stage.answers("general", asked)
         await sandbox.wait_for(lambda: sandbox.panes.sessions(GENERAL)[asked].status == "active")
         await shows(stage, asked, None)
+
+
+@pytest.mark.skips_waits
+async def test_agents_session_is_suspended_by_an_answer_that_ends_in_a_choice(vendor: VendorServer) -> None:
+    offered = choices.NAME, {"question": "Where?", "choices": ["Here", "There"]}
+    vendor.script(calls_of("", offered), says("Here it is."))
+    async with agent_sandbox(manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
+        stage = Stage(sandbox, vendor)
+        asked = await stage.mention()
+        await sandbox.wait_for(lambda: asked in sandbox.panes.sessions(GENERAL))
+        await sandbox.wait_for(lambda: sandbox.panes.sessions(GENERAL)[asked].status == "suspended")
+        await sandbox.say("ada", "general", "Here.", asked)
+        await sandbox.wait_for(lambda: sandbox.panes.sessions(GENERAL)[asked].status == "active")
 
 
 @pytest.mark.skips_waits

@@ -2,14 +2,12 @@
 
 import csv
 import io
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from bot.core.caps import parse_day
 from bot.core.conversation import Question
 from bot.core.job import End, Spent
 from bot.errors import EndReason
@@ -125,15 +123,3 @@ async def test_table_has_a_total_and_names_what_has_no_price(used: str, tmp_path
     assert lines[-2].split() == totals
     assert lines[-1] == "110 tokens have no known price and are not included in USD."
     assert len({len(line) for line in lines[1:-1]}) == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"), [(["--since", "yesterday"], "--since must be a day such as 2026-11-20")]
-)
-async def test_invalid_argument_is_reported(
-    arguments: Sequence[str], words: str, sqlite_url: str, tmp_path: Path
-) -> None:
-    code, _, err = await forked_command(tmp_path, "usage", *arguments, env={"DATABASE_URL": sqlite_url})
-    assert code == 2
-    assert words in err
-    assert parse_day("2026-11-20") == 20_777

@@ -12,11 +12,11 @@ from bot.settings import Settings
 from bot.store.schema import turns
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Message
-from tests.scenarios.answers import on_record, reply, rows
+from tests.scenarios.answers import on_record, rows
 from tests.scenarios.conftest import Stage, running, shown
 from tests.scenarios.tools import tools_in
 from tests.streams import speech, steps
-from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
+from tests.streams.server import VendorResponse, VendorServer, refusal
 
 pytestmark = pytest.mark.skips_waits
 
@@ -36,9 +36,9 @@ def settings(settings: Settings, vendor: VendorServer, tmp_path: Path) -> Settin
     )
 
 
-def search_answer(*blocks: steps.Item, stop_reason: str = "end_turn", searches: int = 1) -> VendorResponse:
+def search_answer(*blocks: steps.Item, searches: int) -> VendorResponse:
     """Returns an answer that searched before these blocks."""
-    return VendorResponse(steps.messages(*SEARCH, *blocks, stop_reason=stop_reason, searches=searches))
+    return VendorResponse(steps.messages(*SEARCH, *blocks, searches=searches))
 
 
 def sources(message: Message) -> list[tuple[str, str]]:
@@ -59,13 +59,13 @@ def label(source: tuple[str, str]) -> tuple[str, str]:
     return url, f"{url.split('/')[2]} · {title}"
 
 
-async def with_sources(stage: Stage, asked: str, count: int, timeout_s: float = 40) -> Message:
+async def with_sources(stage: Stage, asked: str, count: int) -> Message:
     """Waits until a reply shows this many sources, and returns the message that does."""
 
     def listing() -> list[Message]:
         return [message for message in stage.bots("general", asked) if len(sources(message)) == count]
 
-    return (await stage.sandbox.wait_for(listing, timeout_s))[0]
+    return (await stage.sandbox.wait_for(listing, 40))[0]
 
 
 async def test_footer_says_that_the_model_refuses_to_search(stage: Stage) -> None:
@@ -95,37 +95,6 @@ async def test_answer_lists_its_sources_with_honest_links(stage: Stage, settings
     assert turn.web_searches == 2
     assert turn.answer == "It streams into Slack."
     assert turn.cost_usd == pytest.approx(0.02 + 12 * 0.1e-6 + 42 * 0.5e-6)
-
-
-async def test_paused_answer_costs_what_its_requests_cost(stage: Stage, settings: Settings) -> None:
-    """Both requests have 60,000 tokens of input. As one request they would cost five times as much."""
-    stage.vendor.script(
-        VendorResponse(steps.messages(*SEARCH, stop_reason="pause_turn", searches=1, input_tokens=60_000)),
-        VendorResponse(steps.messages(*SEARCH, steps.text("It streams.", TYPIST), searches=2, input_tokens=60_000)),
-    )
-    asked = await stage.mention()
-    message = await with_sources(stage, asked, 1)
-    assert shown(message).endswith("claude-haiku-5-5 · 3 searches")
-    await on_record(settings)
-    [turn] = await rows(settings, turns)
-    assert turn.web_searches == 3
-    assert turn.cost_usd == pytest.approx(0.03 + 2 * (60_000 * 0.1e-6 + 42 * 0.5e-6))
-
-
-async def test_answer_that_another_process_continues_keeps_its_sources(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
-    stage = Stage(sandbox, vendor)
-    cited = search_answer(steps.text(LONG, TYPIST)).chunks[:-3]
-    vendor.script(VendorResponse(cited, ending=ResponseEnd.HANG, ping=b'event: ping\ndata: {"type": "ping"}\n\n'))
-    async with running(replace(settings, drain_s=0)):
-        asked = await stage.mention()
-        await reply(stage, asked, "paced edits")
-    vendor.script(search_answer(steps.text("Into Slack.", SLACK)))
-    async with running(settings):
-        message = await with_sources(stage, asked, 2)
-    assert sources(message) == [label(TYPIST), label(SLACK)]
-    assert "Into Slack." in shown(message)
 
 
 async def test_servers_without_web_search_are_named_at_the_start(

@@ -1,7 +1,5 @@
 """The welcome, once for each channel and person, and the suggested prompts in it and in App Home."""
 
-from dataclasses import replace
-
 import pytest
 
 from bot.core import texts
@@ -19,31 +17,31 @@ FIRST = f"{SUGGESTION}-0"
 DRAFT = next(iter(texts.welcome.PANE_SUGGESTIONS.values()))
 
 
-def new_channel(sandbox: Sandbox, name: str = "new", shared_with: str | None = None) -> Channel:
+def new_channel(sandbox: Sandbox, name: str = "new") -> None:
     """Adds a channel of Ada and Alan, without the bot."""
     channel = Channel(f"C0{name.upper()}", name, "channel", ["U0ADA", "U0ALAN"], creator="U0ADA")
-    sandbox.workspace.channels[channel.id] = replace(channel, shared_with=shared_with)
-    return channel
+    sandbox.workspace.channels[channel.id] = channel
 
 
-def invite(sandbox: Sandbox, name: str = "new", inviter: str = "U0ADA") -> None:
-    sandbox.workspace.join(name, sandbox.bot_user_id, inviter)
+def invite(sandbox: Sandbox, name: str = "new") -> None:
+    sandbox.workspace.join(name, sandbox.bot_user_id, "U0ADA")
 
 
-async def welcomes(stage: Stage, channel: str, count: int = 1) -> list[Message]:
-    await stage.sandbox.wait_for(lambda: len(stage.bots(channel)) == count)
-    return stage.bots(channel)
+async def welcomed(stage: Stage, channel: str) -> Message:
+    """Waits for the only message in a channel, and returns it."""
+    [message] = await stage.sandbox.wait_for(lambda: stage.bots(channel))
+    return message
 
 
-def open_direct_message(stage: Stage, user: str = "ada") -> str:
-    stage.sandbox.client(user).open_tab("messages")
-    return stage.sandbox.dm(user)
+def open_direct_message(stage: Stage) -> str:
+    stage.sandbox.client("ada").open_tab("messages")
+    return stage.sandbox.dm("ada")
 
 
 async def test_channel_that_the_bot_joins_is_welcomed_once(stage: Stage) -> None:
     new_channel(stage.sandbox)
     invite(stage.sandbox)
-    [welcome] = await welcomes(stage, "new")
+    welcome = await welcomed(stage, "new")
     assert "Mention <@U0BOT> with your question" in welcome.text
     assert texts.welcome.SEEN_IN_CHANNEL[True] in shown(welcome)
     assert buttons(welcome) == [f"{SUGGESTION}-{number}" for number in range(3)]
@@ -72,7 +70,7 @@ async def test_bot_that_joins_many_channels_paces_its_welcomes(stage: Stage) -> 
 
 async def test_person_is_welcomed_in_their_first_direct_message_once(stage: Stage) -> None:
     dm = open_direct_message(stage)
-    [welcome] = await welcomes(stage, dm)
+    welcome = await welcomed(stage, dm)
     assert welcome.text.startswith(texts.welcome.WELCOME_IN_DIRECT_MESSAGE)
     assert texts.welcome.SEEN_IN_DIRECT_MESSAGE in shown(welcome)
     open_direct_message(stage)
@@ -95,7 +93,7 @@ async def test_welcome_never_stands_below_a_question(stage: Stage) -> None:
 async def test_suggested_prompt_of_a_channel_is_asked_in_the_thread_of_the_welcome(stage: Stage) -> None:
     new_channel(stage.sandbox)
     invite(stage.sandbox)
-    [welcome] = await welcomes(stage, "new")
+    welcome = await welcomed(stage, "new")
     alan = stage.sandbox.client("alan")
     await alan.press("new", welcome.ts, FIRST)
     assert (await stage.answers("new", welcome.ts, count=3))[-1] == "The whole answer."
