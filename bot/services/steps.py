@@ -281,7 +281,7 @@ class _StepText:
         self._gap = "\n\n" if is_new and answer.text.strip() else ""
 
     def receive(self, delta: str) -> None:
-        """Shows text of the model once it is clear how it joins the text so far."""
+        """Shows the model's text once it is clear how it joins the earlier text."""
         self._append(self._seam.join(delta))
 
     def end(self) -> None:
