@@ -113,16 +113,14 @@ class QuestionRecord:
             return False
         return self.may_mention if self.waits else self.status is Status.ENDED and self.is_shown and not self.stale
 
-    @property
-    def is_beside_due(self) -> bool:
-        """Whether a message beside the reply has to be sent or removed now, or none is expected anymore."""
-        return bool(self.stale) or self.mentions or (self.mention_at is None and not self.waits)
+    def beside_due_at(self, now: float) -> float | None:
+        """Returns when a message beside the reply has to be sent or removed, or None if not before the record changes.
 
-    @property
-    def is_beside_left(self) -> bool:
-        """Whether a message beside the reply is still to be sent or removed."""
-        asks = any(message.role is MessageRole.ASK for message in self.beside)
-        return asks or self.mention_at is not None or bool(self.stale)
+        Code that changes the record adds an entry, so no entry has to wait for that.
+        """
+        if self.stale or self.mentions:
+            return now
+        return min(self.mention_at, now + BACKOFF.max_s) if self.waits and self.mention_at is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.job import BESIDE_ROLES, MessageRole, RecordedMessage
+from bot.core.job import BESIDE_ROLES, MENTION_ROLES, MessageRole, RecordedMessage
+from bot.core.outbox import OutboxKind
+from bot.store import outbox
 from bot.store.rows import put
 from bot.store.schema import messages_beside
 
@@ -34,6 +36,13 @@ async def record(connection: AsyncConnection, job_id: int, message: RecordedMess
     """Records a message that is about to be posted, or its ts after posting."""
     key = {"job_id": job_id, "role": message.role.value, "version": message.version}
     await put(connection, messages_beside, key, {"ts": message.ts})
+
+
+async def changed(connection: AsyncConnection, job_ids: Collection[int], now: float) -> None:
+    """Queues updates of the messages that mention the askers, because the record of their questions has changed."""
+    is_mention = messages_beside.c.role.in_([role.value for role in MENTION_ROLES])
+    mentioned = sa.select(messages_beside.c.job_id).where(is_mention, messages_beside.c.job_id.in_(job_ids)).distinct()
+    await outbox.add(connection, OutboxKind.BESIDE, (await connection.scalars(mentioned)).all(), now)
 
 
 async def remove(connection: AsyncConnection, job_id: int, messages: Collection[RecordedMessage]) -> None:

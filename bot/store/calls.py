@@ -29,8 +29,8 @@ from bot.core.calls import (
 )
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, FollowUp, Job, MessageRole, Piece, Status, ts_of
-from bot.core.outbox import OutboxKind
-from bot.store import audit, claim, outbox, schema, steps, usage
+from bot.core.outbox import BACKOFF, OutboxKind
+from bot.store import audit, beside, claim, outbox, schema, steps, usage
 from bot.store.database import Operations, one_at_a_time, reads, writes
 from bot.store.rows import (
     Held,
@@ -38,6 +38,7 @@ from bot.store.rows import (
     insert_into,
     is_any,
     is_awaiting_approval,
+    is_live,
     is_queued,
     is_running,
     messages_of,
@@ -152,17 +153,19 @@ class RecordedCalls(MeteredOperations):
             return False
         if piece:
             await steps.append_text(connection, held.worker, {job: piece})
-        is_mentioned = mention_at is not None and mention_at < now + APPROVAL_S
+        if mention_at is not None and mention_at >= now + APPROVAL_S:
+            mention_at = None
         waiting = {
             "status": Status.AWAITING_APPROVAL.value,
             "worker": None,
             "waits_until": now + APPROVAL_S,
-            "mention_at": mention_at if is_mentioned else None,
+            "mention_at": mention_at,
         }
         await connection.execute(held.fenced.values(waiting))
         await usage.discard(connection, job.id)
-        if is_mentioned:
-            await outbox.add(connection, OutboxKind.BESIDE, [job.id], now)
+        if mention_at is not None:
+            await outbox.add(connection, OutboxKind.BESIDE, [job.id], min(mention_at, now + BACKOFF.max_s))
+            await beside.changed(connection, [job.id], now)
         since = sa.select(jobs).where(in_thread(thread), is_queued(), jobs.c.created_at > shown_at)
         await _deny_above(connection, map(question_of, await connection.execute(since)), now)
         await self._worker.wake_others(connection)
@@ -256,11 +259,20 @@ async def _is_held(
     return (await connection.execute(this.with_for_update())).one_or_none() is not None
 
 
-RELEASED: dict[str, Any] = {
-    "status": sa.case((is_awaiting_approval(), Status.QUEUED.value), else_=jobs.c.status),
-    "waits_until": None,
-}
-"""The columns of a job that no longer waits. Any other job keeps its status."""
+async def release(connection: AsyncConnection, job_id: int, now: float, **values: Any) -> bool:
+    """Updates a live job, which waits for approval no longer, and the messages that asked its asker for decisions.
+
+    Returns False if it isn't live. A job that wasn't waiting keeps its status.
+    """
+    status = sa.case((is_awaiting_approval(), Status.QUEUED.value), else_=jobs.c.status)
+    released = sa.update(jobs).where(jobs.c.id == job_id, is_live())
+    values = {"status": status, "waits_until": None, "mention_at": None, **values}
+    if (await connection.execute(released.values(values))).rowcount == 0:
+        return False
+    await beside.changed(connection, [job_id], now)
+    return True
+
+
 _ALLOWED = [
     allowed_tools.c[name] for name in ("team_id", "channel_id", "tool", "definition_hash", "allowed_by", "allowed_at")
 ]
@@ -456,8 +468,8 @@ async def _decide(
     if not await is_any(connection, asked):
         # An asker who decided is waiting from now on.
         asked_at = sa.case((jobs.c.user_id == user_id, now), else_=jobs.c.asked_at)
-        released = sa.update(jobs).where(jobs.c.id == job.id, is_awaiting_approval())
-        if (await connection.execute(released.values({**RELEASED, "asked_at": asked_at}))).rowcount > 0:
+        if await is_any(connection, jobs.c.id == job.id, is_awaiting_approval()):
+            await release(connection, job.id, now, asked_at=asked_at)
             await outbox.overtaken(connection, [job.id], now)
     return bool(calls)
 

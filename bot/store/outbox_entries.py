@@ -29,8 +29,6 @@ from bot.store.rows import (
 )
 from bot.store.schema import jobs, outbox_entries
 
-_BESIDE = (OutboxKind.BESIDE, OutboxKind.MAKE_CANVAS)
-
 
 class OutboxEntries(Operations):
     """Hands out due entries, each to one process at a time."""
@@ -41,31 +39,27 @@ class OutboxEntries(Operations):
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
-            ids = await _due_ids(connection, now)
-        if not ids:
-            return []
+            if (await connection.execute(_DUE.limit(1), {"now": now})).first() is None:
+                return []
         async with self._database.begin_write() as connection:
-            return await _take(connection, ids, limit, now)
+            return await _take(connection, limit, now)
 
     @writes
     async def complete(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
         """Removes an entry, unless it was added again in the meantime or another process has taken it."""
+        now, this = self._now(), jobs.c.id == entry.job_id
         # The job first, because code that changes a job locks it before its entries.
-        is_left = entry.kind in _BESIDE and await self._is_beside_left(connection, entry)
+        await connection.execute(sa.select(jobs.c.id).where(this).with_for_update())
+        if entry.kind is OutboxKind.BESIDE and entry.mention_at is not None:
+            mentioned = sa.update(jobs).where(this, jobs.c.mention_at == entry.mention_at)
+            await connection.execute(mentioned.values(mention_at=None))
         done = sa.delete(outbox_entries).where(outbox.as_taken(entry), outbox_entries.c.changes == entry.changes)
         await connection.execute(done)
-        await outbox.do_again(connection, entry, self._now())
-        if is_left:
-            await outbox.add_missing(connection, OutboxKind.BESIDE, entry.job_id, self._now())
-
-    async def _is_beside_left(self, connection: AsyncConnection, entry: OutboxEntry) -> bool:
-        """Records that the asker was mentioned, and returns whether messages next to the reply still need to change."""
-        this = jobs.c.id == entry.job_id
-        if entry.kind is OutboxKind.BESIDE and entry.mention_at is not None:
-            done = sa.update(jobs).where(this, jobs.c.mention_at == entry.mention_at)
-            await connection.execute(done.values(mention_at=None))
-        row = (await connection.execute(_JOBS.where(this).with_for_update(of=jobs), {"now": self._now()})).one_or_none()
-        return row is not None and (await _records(connection, [row]))[entry.job_id].is_beside_left
+        await outbox.do_again(connection, entry, now)
+        rows = (await connection.execute(_JOBS.where(this), {"now": now})).all()
+        for job_id, record in (await _records(connection, rows)).items():
+            if (due_at := record.beside_due_at(now)) is not None:
+                await outbox.add_missing(connection, OutboxKind.BESIDE, job_id, due_at)
 
     @writes
     async def posting(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> bool:
@@ -144,15 +138,12 @@ _JOBS = sa.select(
     has_come(jobs.c.mention_at, _NOW, APPROVAL_S).label("may_mention"),
     outbox.is_reply_shown().label("is_shown"),
 )
-MAX_LOOKED_AT = 1_000
-"""The number of entries per query. Entries for a reply that is waiting for approval remain, and aren't due."""
 
 
-def _due() -> sa.Select[tuple[int, int, str]]:
+def _due() -> sa.Select[tuple[int]]:
     """Selects the due entries that haven't been set aside, for jobs whose reply nobody is editing.
 
-    `QuestionRecord.is_beside_due` decides whether entries about messages next to a reply are due. Kinds that only a
-    newer version of Typist knows are left to that version.
+    Kinds that only a newer version of Typist knows are left to that version.
     """
     entry = outbox_entries.c
     is_being_written = sa.exists().where(jobs.c.id == entry.job_id, sa.or_(is_queued(), is_running()))
@@ -165,26 +156,17 @@ def _due() -> sa.Select[tuple[int, int, str]]:
     is_known = entry.kind.in_([kind.value for kind in OutboxKind])
     is_tried = entry.tries < MAX_TRIES
     free = is_known, is_tried, is_due, in_state, ~outbox.is_reply_being_edited(_NOW, entry.job_id)
-    return sa.select(entry.id, entry.job_id, entry.kind).where(*free).order_by(entry.due_at)
+    return sa.select(entry.id).where(*free).order_by(entry.due_at)
 
 
 _DUE = _due()
 """Built once, because it runs every second."""
 
 
-async def _due_ids(connection: AsyncConnection, now: float) -> list[int]:
-    rows = (await connection.execute(_DUE.limit(MAX_LOOKED_AT), {"now": now})).all()
-    if of_beside := [row.job_id for row in rows if row.kind == OutboxKind.BESIDE]:
-        these = (await connection.execute(_JOBS.where(jobs.c.id.in_(of_beside)), {"now": now})).all()
-        records = await _records(connection, these)
-        rows = [row for row in rows if row.kind != OutboxKind.BESIDE or records[row.job_id].is_beside_due]
-    return [row.id for row in rows]
-
-
-async def _take(connection: AsyncConnection, ids: Sequence[int], limit: int, now: float) -> list[OutboxEntry]:
-    """Takes up to `limit` of these entries that nobody else has taken, and holds them for OUTBOX_HOLD_S."""
+async def _take(connection: AsyncConnection, limit: int, now: float) -> list[OutboxEntry]:
+    """Takes up to `limit` due entries that nobody else has taken, and holds them for OUTBOX_HOLD_S."""
     entry = outbox_entries.c
-    free = _DUE.where(entry.id.in_(ids)).limit(limit).with_for_update(of=outbox_entries, skip_locked=True).cte("free")
+    free = _DUE.limit(limit).with_for_update(of=outbox_entries, skip_locked=True).cte("free")
     taken = sa.update(outbox_entries).where(entry.id.in_(sa.select(free.c.id)))
     held = taken.values(due_at=now + OUTBOX_HOLD_S, tries=entry.tries + 1, is_held=True)
     taken_ids = (await connection.scalars(held.returning(entry.id), {"now": now})).all()

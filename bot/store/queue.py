@@ -24,11 +24,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW, BotQuestions
 from bot.core.audit import EntryKind, question_entry
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import NO_WISH, Enqueued, MessageRole, State, Status, Wish, page_ts, state_of
-from bot.core.outbox import OutboxKind
+from bot.core.job import NO_WISH, Enqueued, State, Status, Wish, page_ts, state_of
 from bot.errors import EndReason
 from bot.store import audit, beside, claim, memories, outbox, steps
-from bot.store.calls import RELEASED, deny_by_reply
+from bot.store.calls import deny_by_reply, release
 from bot.store.database import Database, GroupCommit, completes, one_at_a_time, reads, writes
 from bot.store.rows import (
     file_values,
@@ -121,10 +120,9 @@ class QuestionQueue(WorkerOperations):
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == job_id)
         queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED))
-        live = this.where(is_live()).values(stop_requested=True, **RELEASED)
         stopped = (await connection.execute(queued.returning(*claim.ENDED_COLUMNS))).all()
         await claim.ended_in_queue(connection, stopped, EndReason.STOPPED, now)
-        changed = bool(stopped) or (await connection.execute(live)).rowcount > 0
+        changed = bool(stopped) or await release(connection, job_id, now, stop_requested=True)
         if changed:
             await self._worker.wake_all(connection)
         return changed
@@ -215,7 +213,7 @@ class QuestionQueue(WorkerOperations):
             await connection.execute(this.values(_ended_unbegun(EndReason.QUESTION_DELETED)))
             await claim.ended_in_queue(connection, [row], EndReason.QUESTION_DELETED, now)
         elif state.is_live:
-            await connection.execute(this.values(stop_requested=True, **RELEASED))
+            await release(connection, row.id, now, stop_requested=True)
             await claim.unbatch(connection, row.id, now)
             await outbox.changed(connection, [row.id], now)
         elif not await is_any(connection, is_batched_with(row.id)):
@@ -263,8 +261,7 @@ async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> b
     if row is None:
         return False
     # The existing text answers the old question.
-    values = {**_next_version(row, replace(wish_of(row), continues=False), now), **RELEASED}
-    await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(values))
+    await release(connection, job_id, now, **_next_version(row, replace(wish_of(row), continues=False), now))
     await steps.drop_text(connection, jobs.c.id == job_id)
     await steps.drop_steps(connection, jobs.c.id == job_id)
     await claim.rejoin(connection, job_id)
@@ -298,8 +295,7 @@ async def _requeue(connection: AsyncConnection, row: sa.Row[Any], now: float, wi
         **_next_version(row, wish, now),
     }
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
-    if any(message.role is MessageRole.MENTION for message in (await beside.of_jobs(connection, [row.id]))[row.id]):
-        await outbox.add(connection, OutboxKind.BESIDE, [row.id], now)
+    await beside.changed(connection, [row.id], now)
     await claim.keep_placeholders(connection, [row.id], now)
     await claim.rejoin(connection, row.id)
 

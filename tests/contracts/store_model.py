@@ -9,6 +9,7 @@ from bot.clock import Clock
 from bot.core.calls import APPROVAL_S, CallState, Decision
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import (
+    MENTION_ROLES,
     NO_WISH,
     POSTING,
     Checkpoint,
@@ -24,7 +25,7 @@ from bot.core.job import (
     Wish,
     state_of,
 )
-from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind, Shows, wait_s
+from bot.core.outbox import BACKOFF, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, Shows, wait_s
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
 from bot.store.claim import LATE_POST_S, PLACEHOLDER_HOLD_S, RESTART_PAUSE_S, RESTARTS_AT_ONCE
@@ -392,7 +393,8 @@ class StoreModel:
         mention_at = None if mention_in_s is None else self.clock.now() + mention_in_s
         self._change(job.id, mention_at=mention_at)
         if mention_in_s is not None:
-            self._add(job.id, OutboxKind.BESIDE)
+            self._add(job.id, OutboxKind.BESIDE, min(mention_in_s, BACKOFF.max_s))
+            self._change_beside(job.id)
         return True
 
     def decide(self, job_id: int, key: tuple[int, int, int], decision: Decision, by: str) -> tuple[bool, bool]:
@@ -576,8 +578,7 @@ class StoreModel:
         self._change(job_id, interruptions=0, placeholder_due_since=since)
         self._change(job_id, version=old.version + 1, stop_requested=False, pieces=(), asked_at=self.clock.now())
         self._change(job_id, mention_at=None)
-        if any(role is MessageRole.MENTION for role, _ in old.beside):
-            self._add(job_id, OutboxKind.BESIDE)
+        self._change_beside(job_id)
         self._keep_placeholder(job_id)
         self._rejoin(job_id)
 
@@ -633,20 +634,11 @@ class StoreModel:
     def _is_time_for(self, job_id: int, kind: OutboxKind) -> bool:
         job = self.jobs[job_id]
         waits = job.state is State.AWAITING_APPROVAL
-        if kind is OutboxKind.REPLY:
-            return waits or not job.live
-        if self._stale(job_id):
-            return True
-        if waits:
-            return job.mention_at is not None and job.mention_at <= self.clock.now()
-        return job.mention_at is None or (not job.live and (job_id, OutboxKind.REPLY) not in self.entries)
+        return kind is OutboxKind.BESIDE or waits or not job.live
 
     def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
         waits = job.state is State.AWAITING_APPROVAL
-        is_late = job.mention_at is not None and job.mention_at <= self.clock.now()
-        is_shown = (job_id, OutboxKind.REPLY) not in self.entries
-        mentions_now = is_late if waits else not job.live and is_shown and not self._stale(job_id)
         return OutboxEntry(
             id=due.id or 0,
             kind=kind,
@@ -661,7 +653,7 @@ class StoreModel:
             waits_until=job.waits_until if waits else None,
             beside=_recorded(job.beside),
             stale=self._stale(job_id),
-            mention_at=job.mention_at if mentions_now else None,
+            mention_at=job.mention_at if self._mentions_now(job_id) else None,
         )
 
     def _shows(self, job_id: int) -> Shows:
@@ -711,17 +703,27 @@ class StoreModel:
             if self._is_done_again(key, entry):
                 continue
             del self.entries[key]
-        if entry.kind is OutboxKind.BESIDE and entry.job_id in self.jobs:
-            self._mentioned(entry)
+        if entry.job_id in self.jobs:
+            if entry.kind is OutboxKind.BESIDE and entry.mention_at == self.jobs[entry.job_id].mention_at:
+                self._change(entry.job_id, mention_at=None)
+            self._follow_beside(entry.job_id)
 
-    def _mentioned(self, entry: OutboxEntry) -> None:
-        if entry.mention_at is not None and self.jobs[entry.job_id].mention_at == entry.mention_at:
-            self._change(entry.job_id, mention_at=None)
-        job = self.jobs[entry.job_id]
-        asks = any(role is MessageRole.ASK for role, _ in job.beside)
-        is_left = asks or self._stale(entry.job_id) or job.mention_at is not None
-        if is_left and (entry.job_id, OutboxKind.BESIDE) not in self.entries:
-            self._add(entry.job_id, OutboxKind.BESIDE)
+    def _follow_beside(self, job_id: int) -> None:
+        """Adds an entry for the time from which a message beside a reply is to change, unless that waits for others."""
+        job = self.jobs[job_id]
+        if (job_id, OutboxKind.BESIDE) in self.entries:
+            return
+        if self._stale(job_id) or self._mentions_now(job_id):
+            self._add(job_id, OutboxKind.BESIDE)
+        elif job.state is State.AWAITING_APPROVAL and job.mention_at is not None:
+            self.entries[job_id, OutboxKind.BESIDE] = Due(min(job.mention_at, self.clock.now() + BACKOFF.max_s))
+
+    def _mentions_now(self, job_id: int) -> bool:
+        job = self.jobs[job_id]
+        if job.state is State.AWAITING_APPROVAL:
+            return job.mention_at is not None and job.mention_at <= self.clock.now()
+        is_shown = (job_id, OutboxKind.REPLY) not in self.entries
+        return job.mention_at is not None and not job.live and is_shown and not self._stale(job_id)
 
     def postpone_outbox_entry(self, entry: OutboxEntry, delay_s: float) -> None:
         for key in self._as_taken(entry):
@@ -828,10 +830,18 @@ class StoreModel:
 
     def _release_waiting(self, job_id: int) -> bool:
         """Returns whether the job waited."""
-        if self.jobs[job_id].status is not Status.AWAITING_APPROVAL:
+        if not self.jobs[job_id].live:
             return False
-        self._change(job_id, status=Status.QUEUED, waits_until=None)
-        return True
+        waited = self.jobs[job_id].status is Status.AWAITING_APPROVAL
+        if waited:
+            self._change(job_id, status=Status.QUEUED, waits_until=None)
+        self._change(job_id, mention_at=None)
+        self._change_beside(job_id)
+        return waited
+
+    def _change_beside(self, job_id: int) -> None:
+        if any(role in MENTION_ROLES for role, _ in self.jobs[job_id].beside):
+            self._add(job_id, OutboxKind.BESIDE)
 
     def _unbatch(self, job_id: int) -> None:
         """Queues the questions that were batched with a job, so that they are answered all the same."""

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from bot.core.job import MessageRole, RecordedMessage
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, WOKEN_TRIES, OutboxKind, wait_s
 from bot.store import Stores
 from bot.store.listening import GAP_S
-from bot.store.schema import messages_beside, outbox_entries
+from bot.store.schema import jobs, messages_beside, outbox_entries
 from tests.clocks import ManualClock
-from tests.contracts.stores import DONE, YES, asked, begun, delete_question
+from tests.contracts.stores import DONE, OTHER_THREAD, STEPPED, YES, asked, asking_step, begun, delete_question
 
 HOUR_S = 3_600.0
 LAST_TRIES = [*range(WOKEN_TRIES + 1, MAX_TRIES + 1)]
@@ -123,3 +124,64 @@ async def test_message_of_a_role_to_come_is_left_to_the_version_that_knows_it(ti
     await timed.recorded_answers.delete(job.id, "U1")
     [entry] = await timed.outbox.claim_due(9)
     assert (entry.beside, entry.stale) == ((), ())
+
+
+async def awaits_approval(store: Stores, clock: ManualClock) -> None:
+    job = await begun(store)
+    assert await store.recorded_calls.record(job, asking_step(), STEPPED, None)
+    assert await store.recorded_calls.wait(job, None, clock.now_s + HOUR_S, clock.now_s)
+    await done(store)
+
+
+async def awaits_approval_after_the_mention(store: Stores, clock: ManualClock) -> None:
+    await awaits_approval(store, clock)
+    clock.now_s += HOUR_S
+    [entry] = await store.outbox.claim_due(9)
+    ask = RecordedMessage("6.1", MessageRole.ASK)
+    assert await store.outbox.posting(entry, replace(ask, ts=""))
+    await store.outbox.posted(entry, ask)
+    await store.outbox.complete(entry)
+    await done(store)
+
+
+async def awaits_its_end(store: Stores, clock: ManualClock) -> None:
+    assert await store.worker_queue.finish(await begun(store), DONE, YES, mention=True, for_outbox=OutboxKind.REPLY)
+    await done(store)
+
+
+async def done(store: Stores) -> list[OutboxKind]:
+    """Completes all entries that are due, up to a hundred; returns their kinds."""
+    entries = await store.outbox.claim_due(100)
+    for entry in entries:
+        await store.outbox.complete(entry)
+    return [entry.kind for entry in entries]
+
+
+async def multiply(store: Stores, count: int) -> None:
+    """Copies the only job so often, with its entries and its messages."""
+    async with store.database.engine.begin() as connection:
+        for table in (jobs, outbox_entries, messages_beside):
+            for row in (await connection.execute(sa.select(table))).mappings().all():
+                copies = [{**row, **_copied(row, number)} for number in range(1, count + 1)]
+                await connection.execute(sa.insert(table), copies)
+
+
+def _copied(row: sa.RowMapping, number: int) -> dict[str, object]:
+    """Returns the values that differ in a copy of a row."""
+    by_column = {"job_id": 10_000 + number, "channel_id": f"C{number:04}"}
+    ids = {"id": 10_000 * row["id"] + number} if "id" in row else {}
+    return {name: value for name, value in {**by_column, **ids}.items() if name in row}
+
+
+@pytest.mark.parametrize("event", [awaits_approval, awaits_approval_after_the_mention, awaits_its_end])
+async def test_entries_of_any_number_of_waiting_jobs_dont_hold_back_another(
+    timed: Stores, clock: ManualClock, event: Event
+) -> None:
+    await event(timed, clock)
+    await multiply(timed, 1_001)
+    clock.now_s += 1.0
+    other = await begun(timed, asked(2, OTHER_THREAD))
+    assert await timed.worker_queue.finish(other, DONE, YES)
+    await timed.recorded_answers.delete(other.id, "U1")
+    assert await done(timed) == [OutboxKind.REPLY]
+    assert await done(timed) == []

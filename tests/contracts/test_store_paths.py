@@ -237,8 +237,8 @@ asker of a long answer is mentioned once
     ask 1, claim, finish 1 mention -> yes, finish 1 mention -> no, outbox -> mention,
     complete mention, pass_s 100, outbox -> none
 asker of an end that Slack refused is mentioned once it is shown
-    ask 1, claim, finish 1 mention unshown, outbox -> none, pass_s 60, outbox -> end, pass_s 1, outbox -> none,
-    complete end, outbox -> mention
+    ask 1, claim, finish 1 mention unshown, outbox -> beside, complete beside, pass_s 60, outbox -> end, pass_s 1,
+    outbox -> none, complete end, outbox -> mention
 mention goes with its answer
     ask 1, claim, finish 1 mention, outbox -> mention, complete mention, regenerate 1,
     outbox -> clear
@@ -406,7 +406,7 @@ asker waits on if somebody else decides
 asker is mentioned once while the job waits
     ask 1, claim, step 1 asked asked, wait 1 mention, outbox -> none, pass_s 60, outbox -> ask,
     decide 1 approved, pass_s 30, outbox -> ask & asks, complete asks, decide 1 denied 1,
-    pass_s 31, outbox -> none, claim -> 1
+    pass_s 31, outbox -> beside, claim -> 1
 next approval has a mention of its own
     ask 1, claim, step 1 asked, wait 1 mention, pass_s 60, outbox -> ask, decide 1 approved, claim,
     step 1 asked, wait 1 mention, complete ask late, pass_s 60, outbox -> ask

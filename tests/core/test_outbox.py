@@ -59,6 +59,7 @@ BESIDE = tuple(
     for role in (MessageRole.MENTION, MessageRole.ASK, MessageRole.LINK)
     for version in (1, 2)
 )
+NOW, HOUR_S = 2.0, 3600.0
 OLD_MENTION, MENTIONS, ASKS = {"mention.1"}, {"mention.1", "mention.2"}, {"ask.1", "ask.2"}
 
 
@@ -77,33 +78,33 @@ def test_message_beside_a_reply_is_true_as_long_as_what_it_says(record: Question
 
 
 @pytest.mark.parametrize(
-    ("record", "mentions", "is_due", "is_left"),
+    ("record", "mentions", "due_at"),
     [
-        (ENDED, False, True, False),
-        (replace(ENDED, mention_at=1.0), True, True, True),
-        (replace(ENDED, mention_at=1.0, is_shown=False), False, False, True),
-        (replace(ENDED, mention_at=1.0, status=Status.RUNNING), False, False, True),
-        (replace(ENDED, mention_at=1.0, beside=BESIDE[:1]), False, True, True),
-        (WAITING, False, False, False),
-        (replace(WAITING, mention_at=9.0), False, False, True),
-        (replace(WAITING, mention_at=1.0, may_mention=True), True, True, True),
-        (replace(WAITING, beside=BESIDE[3:4]), False, False, True),
-        (replace(ENDED, beside=BESIDE[3:4]), False, True, True),
+        (ENDED, False, None),
+        (replace(ENDED, mention_at=1.0), True, NOW),
+        (replace(ENDED, mention_at=1.0, is_shown=False), False, None),
+        (replace(ENDED, mention_at=1.0, beside=BESIDE[:1]), False, NOW),
+        (WAITING, False, None),
+        (replace(WAITING, mention_at=9.0), False, 9.0),
+        (replace(WAITING, mention_at=NOW + 4 * HOUR_S), False, NOW + HOUR_S),
+        (replace(WAITING, mention_at=1.0, may_mention=True), True, NOW),
+        (replace(WAITING, beside=BESIDE[3:4]), False, None),
+        (replace(ENDED, beside=BESIDE[3:4]), False, NOW),
     ],
     ids=[
         "nothing is to come",
         "the answer is ready",
         "its end isn't shown yet",
-        "it is being written",
         "an earlier mention goes first",
         "it waits, and nobody is to be mentioned",
         "it hasn't waited for long",
+        "it waits for hours, and is looked at after one",
         "it waits for long",
         "it asks, and still waits",
         "it asks, and no longer waits",
     ],
 )
 def test_entry_about_messages_beside_a_reply_is_due_once_something_is_to_be_done(
-    record: QuestionRecord, mentions: bool, is_due: bool, is_left: bool
+    record: QuestionRecord, mentions: bool, due_at: float | None
 ) -> None:
-    assert (record.mentions, record.is_beside_due, record.is_beside_left) == (mentions, is_due, is_left)
+    assert (record.mentions, record.beside_due_at(NOW)) == (mentions, due_at)
