@@ -237,8 +237,9 @@ def test_json_that_is_too_long_for_a_line_has_several() -> None:
         ("&" * (MAX_ARGUMENT_CHARS // 5), True),
         ("&" * (MAX_ARGUMENT_CHARS // 5 + 1), False),
         ("<" * (MAX_ARGUMENT_CHARS // 4 + 1), False),
+        (readable({"text": [[1]] * 2_000}), False),
     ],
-    ids=["quotation marks", "entities", "more entities", "other entities"],
+    ids=["quotation marks", "entities", "more entities", "other entities", "indented lines"],
 )
 def test_arguments_count_as_slack_takes_them(arguments: str, can_be_read_whole: bool) -> None:
     assert can_be_read(arguments) is can_be_read_whole

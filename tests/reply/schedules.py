@@ -276,6 +276,12 @@ class Schedule:
             self.scheduler.allow_stream(job)
         return reply
 
+    def use(self, method: str, calls: int = 1, channel_id: str = "") -> None:
+        """Uses calls of a method's budget, as other replies do."""
+        for _ in range(calls):
+            self.budget.on_send(method, asyncio.get_running_loop().time(), None, channel_id)
+            self.budget.on_end(method, channel_id)
+
     def calls(self) -> list[tuple[int, str]]:
         """Returns the job and the kind of each call that reached Slack."""
         return [(sent.job_id, type(sent.call).__name__) for sent in self.transport.sent]

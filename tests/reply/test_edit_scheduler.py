@@ -462,9 +462,7 @@ async def test_end_whose_edit_goes_to_another_reply_is_posted_at_once() -> None:
         replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in (1, 2)]
         for sent_at, calls in ((0, 1), (30, CALLS_PER_MINUTE["chat.update"] - 1)):
             await asyncio.sleep(sent_at)
-            for _ in range(calls):
-                schedule.budget.on_send("chat.update", asyncio.get_running_loop().time(), None)
-                schedule.budget.on_end("chat.update")
+            schedule.use("chat.update", calls)
         await asyncio.sleep(29)
         await asyncio.gather(*(reply.finish(End(EndReason.WHOLE, said("Cut."))) for reply in replies))
     assert schedule.times(Post) == [59]
@@ -475,10 +473,7 @@ async def test_end_whose_edit_goes_to_another_reply_is_posted_at_once() -> None:
 async def test_ends_that_come_together_share_the_edits_and_the_posts_that_are_left() -> None:
     """The edits that are left, or soon come back, are used; the rest is posted at once."""
     async with scheduling(SimulatedTransport(latency_s=0.1)) as schedule:
-        for _ in range(40):
-            now = asyncio.get_running_loop().time()
-            schedule.budget.on_send("chat.update", now, None)
-            schedule.budget.on_end("chat.update")
+        schedule.use("chat.update", 40)
         replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in range(18)]
         await asyncio.sleep(30)
         for reply in replies:
@@ -872,9 +867,7 @@ async def test_placeholder_waits_for_first_words_where_calls_are_scarce_and_a_st
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
         for job_id in range(2, 2 + others):
             await schedule.open(job_id, (f"{job_id}.1",))
-        for _ in range(posts):
-            schedule.budget.on_send("chat.postMessage", 0.0, None, "C1")
-            schedule.budget.on_end("chat.postMessage", "C1")
+        schedule.use("chat.postMessage", posts, "C1")
         began = asyncio.get_running_loop().time()
         await schedule.scheduler.open(Answer(job_of(1)), sign=sign)
         await asyncio.sleep(placeholder_s + 0.1)

@@ -152,9 +152,7 @@ async def test_stop_that_was_held_back_for_a_full_page_may_be_the_next_pages() -
         reply = await schedule.open_in_pane(1)
         reply.append("One two ")
         await asyncio.sleep(1)
-        for _ in range(stops - 2):
-            schedule.budget.on_send(METHODS[StopStream], asyncio.get_running_loop().time(), None)
-            schedule.budget.on_end(METHODS[StopStream])
+        schedule.use(METHODS[StopStream], stops - 2)
         reply.append("three four five.\n" * 800)
         await asyncio.sleep(5)
         assert kinds(schedule).count("StartStream") == 2
