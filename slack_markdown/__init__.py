@@ -1,1 +1,1 @@
-"""The Markdown that models write, as Slack's `markdown` block takes it."""
+"""Prepares the Markdown that models write for Slack's `markdown` block."""

@@ -1,30 +1,30 @@
 r"""A parser for the block structure of Markdown, one line at a time.
 
 It implements the first phase of CommonMark's parsing strategy (https://spec.commonmark.org/0.31.2/, "Appendix: A
-parsing strategy") and the tables of https://github.github.com/gfm/. The second phase, the inlines within a block, is in
-`inlines.py`. HTML blocks are left out, because Slack shows HTML as text.
+parsing strategy") and the tables of https://github.github.com/gfm/. The second phase, parsing the inlines within a
+block, is in `inlines.py`. HTML blocks aren't parsed, because Slack shows HTML as text.
 
-The structure is a tree: container blocks (list items and block quotes) hold other blocks, and leaf blocks hold text or
-code. No caller needs the tree. So the parser returns the leaf blocks as a flat list, and keeps only the containers of
-the line that it read last. Nothing is copied: a leaf block is a list of offsets into the source.
+In CommonMark, the structure is a tree: container blocks (list items and block quotes) hold other blocks, and leaf
+blocks hold text or code. No caller needs the tree, so the parser returns the leaf blocks as a flat list and keeps only
+the containers of the last line it read. Nothing is copied: a leaf block is a list of offsets into the source.
 
 For each line, `BlockParser` does three things, in CommonMark's order:
 
-1. It matches the containers that are open. The line continues those whose markers or indentation it repeats.
+1. It matches the open containers: the line continues those whose markers or indentation it repeats.
 2. It opens the containers that begin on the line.
-3. It adds the rest of the line to the open leaf block, or begins another. A paragraph also takes lines that don't
+3. It adds the rest of the line to the open leaf block, or begins a new one. A paragraph also accepts lines that don't
    repeat the markers of its containers ("lazy continuation lines").
 
-Three things are particular to Typist:
+Four things are specific to Typist:
 
-- The source is an answer that grows, so its last line may be incomplete. Some lines are ambiguous then: `-` may become
-  a list item, a thematic break, or the underline that turns the paragraph above into a heading. The parser adds no
+- The source is an answer that grows, so its last line may be incomplete and therefore ambiguous: `-` can become a list
+  item, a thematic break, or the underline that turns the paragraph above into a heading. The parser doesn't add an
   ambiguous line to a block; it reports where that line begins, and the renderer holds it back.
-- A display formula in LaTeX belongs to its paragraph up to its end, also where a line of it is blank or would begin
-  another block (`formulas.py`). While its end may come, the lines behind its first one are held back.
-- A Markdown document in a fence (```` ```markdown ````) may hold fences of the same length, as models write it
-  (`fences_after`). It is sent with a longer fence.
-- Any model's output must be parsed in linear time. That is why nesting and link reference definitions have limits.
+- A LaTeX display formula belongs to its paragraph up to the end of the formula, even if one of its lines is blank or
+  would begin another block (`formulas.py`). While the end hasn't arrived, all lines after the first are held back.
+- A Markdown document in a fence (```` ```markdown ````) can contain fences of the same length, because models write it
+  that way (`fences_after`). It is sent with a longer fence.
+- Any model output must be parsed in linear time, so nesting and link reference definitions are limited.
 """
 
 import re
@@ -56,37 +56,37 @@ _DEFINITION = re.compile(
     re.DOTALL,
 )
 DEFINITION_START = re.compile(r"[ \t]*\[(?!\s*\])[^\[\]]*\]:")
-"""Matches the first line of what may be a link reference definition."""
+"""Matches the first line of a possible link reference definition."""
 _LINK = re.compile(r"\][(\[]")
 CELL_END = regex.compile(r"(?<!\\|<(?:https?:|mailto:|tel:|[@#!])[^\s<>|]*)\|")
-"""Matches what ends a table's cell. The `|` before a label in Slack's markup is sent otherwise (`dialects.py`)."""
+"""Matches the end of a table cell. `dialects.py` rewrites the `|` before a label in Slack's markup."""
 _AMBIGUOUS = re.compile(
     r"[ \t]*+(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*+|`{3,}[^`]*+|~{3,}.*+|\d{1,9}[.)]?|[|:-][|: \t-]*+)?[ \t]*+$"
 )
-"""Matches an incomplete line that may become a heading, list item, thematic break, fence, table row or paragraph."""
+"""Matches an incomplete line that can become a heading, list item, thematic break, fence, table row or paragraph."""
 
 CODE_INDENT = 4
-"""The columns of indentation that make a line indented code."""
+"""The minimum indentation of indented code, in columns."""
 MAX_DEPTH = 30
-"""The most containers in one another. Markers of deeper ones are text."""
+"""The maximum nesting depth of containers. Deeper markers are text."""
 MAX_DEFINITION_LINES = 20
-"""The most lines of a paragraph that are checked for link reference definitions."""
+"""The maximum number of lines in a paragraph that may consist of link reference definitions."""
 
 MAX_LINES = 750
-"""The most lines outside of code that are parsed of a long answer at once."""
+"""The maximum number of lines outside code that are parsed at once."""
 _FENCE_LINE = re.compile(r"^ {0,3}(?:`{3}|~{3}).*", re.MULTILINE)
 _FENCE_PARTS = re.compile(r"(`{3,}+(?=[^`]*$)|~{3,}+)\s*(.?)")
 _DOCUMENT = re.compile(r"(?:`+|~+)\s*(?:markdown|md)\b", re.IGNORECASE)
 
 
 class LeafKind(Enum):
-    """The kinds of leaf blocks that the parser distinguishes."""
+    """The types of leaf blocks that the parser distinguishes."""
 
     PARAGRAPH = auto()
     HEADING = auto()
     """An ATX heading (`# …`) or a setext heading (underlined)."""
     QUOTE = auto()
-    """A paragraph in a quote, by which its text is read. As blocks, paragraphs are alike."""
+    """A paragraph in a block quote. Only selects how its text is rewritten; the parser returns PARAGRAPH."""
     TABLE = auto()
     INDENTED_CODE = auto()
     FENCED_CODE = auto()
@@ -94,9 +94,9 @@ class LeafKind(Enum):
 
 @dataclass(slots=True)
 class SourceLine:
-    """A line of the source, as offsets: its start, its content behind the containers' markers, and its end.
+    """A line of the source as three offsets: its start, its content after the container markers, and its end.
 
-    Several lines of fenced code may come as one.
+    Several lines of fenced code can be combined into one.
     """
 
     start: int
@@ -105,22 +105,18 @@ class SourceLine:
 
 
 class ListItem(NamedTuple):
-    """An open list item."""
-
     start: int
-    """The offset of its marker in the source."""
     indent: int
-    """The columns between the margin of its container and its marker."""
+    """The columns between the container's margin and the marker."""
     width: int
-    """The columns between that margin and its content."""
+    """The columns between the container's margin and the item's content."""
     marker: str
-    """As it is written."""
     number: int | None
-    """As readers see it. CommonMark ignores written numbers after a list's first. None in a bullet list."""
+    """The displayed number (CommonMark ignores written numbers after a list's first), or None in a bullet list."""
 
 
 Container = ListItem | None
-"""A container block; None stands for a block quote, which has nothing to remember."""
+"""A container block; None is a block quote."""
 
 
 @dataclass(slots=True)
@@ -132,44 +128,38 @@ class LeafBlock:
     opened: tuple[str, ...] = ()
     """The open fences of fenced code (`fences_after`); () once the code is closed."""
     fence: str = ""
-    """The backticks or tildes that open fenced code."""
+    """The opening fence: backticks or tildes."""
     sent_fence: str = ""
-    """What is sent in their place, so that no fence in a document closes it."""
+    """The fence that is sent instead, long enough that no fence inside a document closes it."""
     prefix: str = ""
-    """What the lines of fenced code begin with to stay in its containers."""
+    """The prefix that keeps lines of fenced code in their containers."""
     break_below: SourceLine | None = None
-    """The thematic break directly below a paragraph, which Slack would take for the underline of a heading."""
+    """The thematic break directly below a paragraph, which Slack would mistake for a heading's underline."""
 
     @property
     def closing(self) -> str:
-        """The line that would close fenced code, with its containers' prefix; "" once the code is closed."""
+        """The line that would close fenced code, including the containers' prefix; "" once the code is closed."""
         return self.prefix + self.sent_fence if self.opened else ""
 
 
 @dataclass(slots=True)
 class BlockStructure:
-    """The blocks of a source, as far as they are parsed."""
+    """The blocks of the part of a source that has been parsed."""
 
     leaf_blocks: list[LeafBlock] = field(default_factory=list)
     thematic_breaks: list[int] = field(default_factory=list)
-    """The offsets of the lines that are thematic breaks (`---`)."""
     open_leaf: LeafBlock | None = None
     """The leaf block that the next line may continue."""
     ambiguous_line: int | None = None
-    """The offset of the last line, if that line is incomplete and its block isn't known yet."""
+    """The offset of an incomplete last line whose block isn't known yet."""
     held_from: int | None = None
-    """The offset behind the first line of a formula whose end may come. Nothing behind it is parsed."""
+    """The offset after the first line of an unfinished formula. Nothing after it is parsed."""
 
 
 def parse_blocks(
     markdown: str, *, last_line_incomplete: bool, growing: bool = False, open_fences: tuple[str, ...] = ()
 ) -> BlockStructure:
-    """Returns the block structure of a source.
-
-    `last_line_incomplete`: the last line may still grow.
-    `growing`: the source may continue.
-    `open_fences`: the fences that are open where the source begins.
-    """
+    """Parses a source into blocks. `open_fences` are the fences that are open at its start."""
     parser = BlockParser(markdown, has_formulas=bool(MAYBE_DISPLAY.search(markdown)), growing=growing)
     blocks = parser.blocks
     if open_fences:
@@ -183,10 +173,10 @@ def parse_blocks(
 
 
 def recent_part(markdown: str) -> str:
-    """Returns the end of a text, in which the same blocks are open as at the end of all of it.
+    """Returns the end of a text that has the same open fences at its end as the whole text.
 
-    That is all of it, unless it has more than `MAX_LINES` lines: then the fences that are open before the last ones
-    come first. Open lists and quotes are forgotten.
+    If the text has more than `MAX_LINES` lines, the result is the last lines, preceded by the fences that are open
+    there. Open lists and quotes are lost.
     """
     start = len(markdown)
     for _ in range(MAX_LINES):
@@ -200,13 +190,13 @@ def recent_part(markdown: str) -> str:
 
 
 def fences_after(line: str, opened: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the fences that are open behind a line of code or text, each as the line that opens it, outermost first.
+    """Returns the fences that are open after a line of code or text, outermost first, each as the line that opens it.
 
-    A Markdown document's code goes by this rule: a fence with an info string opens a block in the document, and a bare
-    one closes the innermost open block. So a block that a bare fence opens can't be told from the document's end, and
-    ends it. Fences that are shorter than the innermost open one are code.
+    In a Markdown document, a fence with an info string opens a nested block and a bare fence closes the innermost open
+    one. A bare fence that is meant to open a block can't be distinguished from the document's end, so it ends the
+    document. Fences shorter than the innermost open one are code.
 
-    `opened`: the fences that are open before the line, which has no marker of a container.
+    `opened`: the fences that are open before the line. The line has no container markers.
     """
     text = line.strip()
     parts = _FENCE_PARTS.match(text) if text.startswith(("```", "~~~")) else None
@@ -224,31 +214,29 @@ def fences_after(line: str, opened: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _fence_of(line: str) -> str:
-    """Returns the backticks or tildes that a line begins with."""
     text = line.lstrip()
     return text[: len(text) - len(text.lstrip(text[0]))]
 
 
 def _sent_fence(line: str) -> str:
-    """Returns the fence that is sent for the one that a line opens: twice as long for a Markdown document."""
+    """Returns the fence to send for an opening line: twice as long for a Markdown document."""
     return _fence_of(line) * (2 if _DOCUMENT.match(line.lstrip()) else 1)
 
 
 def text_of(markdown: str, lines: Iterable[SourceLine]) -> str:
-    """Returns the text of a leaf block's lines, without the markers of its containers."""
+    """Returns the text of a leaf block's lines, without container markers."""
     return "\n".join([markdown[line.content : line.end] for line in lines])
 
 
 def code_content(markdown: str, code: LeafBlock) -> str:
-    """Returns the content of fenced code, without the lines of its fences."""
     lines = code.lines[1:] if code.closing else code.lines[1:-1]
     return text_of(markdown, lines)
 
 
 def definitions_end(paragraph: str) -> int:
-    """Returns the offset in a paragraph behind the link reference definitions that it begins with.
+    """Returns the offset after the link reference definitions at the beginning of a paragraph.
 
-    A definition that contains a link counts as text. Some parsers take it for a footnote, and show the link.
+    A definition that contains a link counts as text, because some parsers treat it as a footnote and show the link.
     """
     end = 0
     while (definition := _DEFINITION.match(paragraph, end)) and not _LINK.search(definition[0]):
@@ -257,16 +245,12 @@ def definitions_end(paragraph: str) -> int:
 
 
 def is_ambiguous(content: str) -> bool:
-    """Whether an incomplete line with this content may still become several kinds of block."""
+    """Returns whether an incomplete line with this content can still become more than one type of block."""
     return bool(_AMBIGUOUS.match(content))
 
 
 class BlockParser:
-    """Parses a source line by line. The module's docstring explains the three steps for each line.
-
-    `has_formulas`: whether formulas are looked for, whose ends are in the lines behind the one that is parsed.
-    `growing`: the source may continue.
-    """
+    """Parses a source line by line, in the three steps described in the module's docstring."""
 
     def __init__(self, markdown: str, *, has_formulas: bool = False, growing: bool = False) -> None:
         self.markdown = markdown
@@ -276,31 +260,31 @@ class BlockParser:
         self.containers: list[Container] = []
         """The containers of the last line, outermost first."""
         self.continued_depth = 0
-        """How many of these were open before the last line."""
+        """The number of containers that were open before the last line."""
         self.formula_end = 0
         """The offset up to which lines belong to a display formula."""
         self._read_end = 0
-        """The offset behind the last formula."""
+        """The offset after the last formula."""
 
     def lines(self, *, join_code: bool = False) -> Iterator[SourceLine]:
-        """Yields the lines of the source; the caller parses each before it takes the next.
+        """Yields the lines of the source. The caller must parse each line before requesting the next.
 
-        `join_code`: lines of fenced code outside of containers come as one, which is faster.
+        `join_code`: whether to combine lines of fenced code outside containers into one, which is faster.
         """
         start, size = 0, len(self.markdown)
         while start < size:
             end = self.markdown.find("\n", start)
             end = size if end < 0 else end
             if join_code and not self.containers and self._is_open(LeafKind.FENCED_CODE):
-                # Up to the line before the next that may close the fence, or before the last.
-                # In a document, each fence begins as the outermost one does.
+                # Up to the line before the next possible closing fence, or before the last line. In a document, every
+                # fence starts with the same characters as the outermost one.
                 fence = self.markdown.find(self.blocks.leaf_blocks[-1].fence, start)
                 end = max(end, self.markdown.rfind("\n", start, fence if fence >= 0 else size))
             yield SourceLine(start, start, end)
             start = end + 1
 
     def parse_line(self, line: SourceLine, *, incomplete: bool = False) -> None:
-        """Adds a line to the structure; `incomplete`: the line may still grow."""
+        """Adds a line to the structure. `incomplete`: whether the line can still grow."""
         leaf = self.blocks.open_leaf
         self.continued_depth = len(self.containers)
         if line.start < self.formula_end and leaf:
@@ -311,7 +295,7 @@ class BlockParser:
         elif incomplete or self.containers or (leaf and leaf.kind is not LeafKind.PARAGRAPH):
             self._parse_line(line, incomplete)
         elif self.markdown[line.start].isalpha():
-            # A shortcut: most lines of prose can neither continue nor open anything but a paragraph.
+            # A shortcut: most lines of prose can only continue or begin a paragraph.
             self._add_text(line)
         else:
             self._parse_line(line, incomplete)
@@ -319,7 +303,7 @@ class BlockParser:
             self._find_formula(leaf, line)
 
     def _find_formula(self, leaf: LeafBlock, line: SourceLine) -> None:
-        """Finds a display formula that begins in the last line of a paragraph and goes on behind it."""
+        """Finds a display formula that begins in the last line of a paragraph and continues after it."""
         if leaf.kind is LeafKind.PARAGRAPH and line.end > self.formula_end:
             start = max(line.content, self._read_end)
             for formula in displays(self.markdown, start, line.end, growing=self.growing):
@@ -346,7 +330,7 @@ class BlockParser:
         )
         if may_be_lazy and self.blocks.open_leaf and not self._is_blank(line) and not self._ends_paragraph(line):
             self.continued_depth = depth_before
-            # Not by _add_text: a lazy continuation line is no delimiter row.
+            # This doesn't use _add_text, because a lazy continuation line can't be a delimiter row.
             self.blocks.open_leaf.lines.append(line)
             return
         if opened or self.continued_depth < depth_before:
@@ -355,7 +339,7 @@ class BlockParser:
         self._add_to_leaf(line)
 
     def _match_containers(self, line: SourceLine) -> int:
-        """Returns how many open containers the line continues, and moves the line's content behind them."""
+        """Returns the number of open containers that the line continues, and moves its content past their markers."""
         for depth, item in enumerate(self.containers):
             if item is None:
                 quote = _QUOTE_MARKER.match(self.markdown, line.content, line.end)
@@ -372,7 +356,7 @@ class BlockParser:
         return len(self.containers)
 
     def _open_containers(self, line: SourceLine) -> list[Container]:
-        """Returns the containers that begin on the line, and moves the line's content behind them."""
+        """Returns the containers that begin on the line, and advances the line's content past their markers."""
         opened: list[Container] = []
         while self.continued_depth + len(opened) < MAX_DEPTH and _CONTAINER_START.match(
             self.markdown, line.content, line.end
@@ -387,7 +371,8 @@ class BlockParser:
             follows_paragraph = (
                 not opened and self.continued_depth == len(self.containers) and self._is_open(LeafKind.PARAGRAPH)
             )
-            # Without a blank line between them, only an item with content follows a paragraph, and no number but 1.
+            # Without a blank line in between, a list item can only follow a paragraph if it has content and its number
+            # is 1.
             if follows_paragraph and (marker.end() == line.end or marker["number"] not in (None, "1")):
                 break
             previous = None if opened else next(iter(self.containers[self.continued_depth :]), None)
@@ -400,7 +385,7 @@ class BlockParser:
         return self.blocks.open_leaf is not None and self.blocks.open_leaf.kind is kind
 
     def _has_only_definitions(self) -> bool:
-        """Whether the open paragraph is link reference definitions so far, which have no lazy continuation lines."""
+        """Returns whether the open paragraph has only definitions so far, which can't have lazy continuation lines."""
         lines = self.blocks.open_leaf.lines if self.blocks.open_leaf else []
         return len(lines) <= MAX_DEFINITION_LINES and all(
             _DEFINITION.match(self.markdown, line.content, line.end) for line in lines
@@ -410,12 +395,12 @@ class BlockParser:
         return not self.markdown[line.content : line.end].strip()
 
     def _ends_paragraph(self, line: SourceLine) -> bool:
-        """Whether the line begins a leaf block that ends a paragraph without a blank line."""
+        """Returns whether the line begins a leaf block that can interrupt a paragraph."""
         at = (self.markdown, line.content, line.end)
         return bool(_FENCE.match(*at) or _ATX_HEADING.match(*at) or _THEMATIC_BREAK.match(*at))
 
     def _add_to_leaf(self, line: SourceLine) -> None:
-        """Adds a line outside of fenced code to the open leaf block, or begins another."""
+        """Adds a line outside fenced code to the open leaf block, or begins another."""
         leaf = self.blocks.open_leaf
         at = (self.markdown, line.content, line.end)
         is_indented = self._is_indented(line)
@@ -446,9 +431,10 @@ class BlockParser:
             self._add_text(line)
 
     def _means_break(self, paragraph: LeafBlock, line: SourceLine) -> bool:
-        """Whether an underline is meant as a thematic break: nobody underlines text of several lines, or a sentence.
+        """Returns whether an underline is meant as a thematic break, because the text has several lines or is a
+        sentence.
 
-        A title may end like a sentence, but its underline is longer than `---`.
+        A title can end like a sentence, but then its underline is longer than `---`.
         """
         if not _THEMATIC_BREAK.match(self.markdown, line.content, line.end):
             return False
@@ -458,17 +444,16 @@ class BlockParser:
         return len(paragraph.lines) > 1 or is_sentence
 
     def _is_indented(self, line: SourceLine) -> bool:
-        """Whether the line's content is indented as code is."""
         if not self.markdown.startswith((" ", "\t"), line.content):
             return False
         indent = _INDENT.match(self.markdown, line.content, line.end)
-        # The width of a tab depends on its column, and a block quote's marker takes one column of the tab behind it.
+        # The width of a tab depends on its column, and a block quote's marker uses one column of the tab after it.
         prefix = self.markdown[line.start : line.content]
         width = _width(prefix + indent[0]) - _width(prefix) if indent else 0
         return width >= CODE_INDENT + prefix.endswith(">")
 
     def _add_text(self, line: SourceLine) -> None:
-        """Adds a line to a paragraph or table. A delimiter row turns the line above it into a table's header."""
+        """Adds a line to a paragraph or table. A delimiter row turns the line above it into a table header."""
         leaf = self.blocks.open_leaf
         if leaf is None or leaf.kind is LeafKind.INDENTED_CODE:
             self._begin_leaf(LeafKind.PARAGRAPH, line)
@@ -482,7 +467,6 @@ class BlockParser:
             leaf.lines.append(line)
 
     def _is_delimiter_row(self, line: SourceLine, *, header: SourceLine) -> bool:
-        """Whether the line is the delimiter row of a table with this header."""
         row = self.markdown[line.content : line.end]
         header_row = self.markdown[header.content : header.end]
         return (
@@ -493,11 +477,11 @@ class BlockParser:
         )
 
     def _add_code(self, line: SourceLine, incomplete: bool) -> None:
-        """Adds a line to the open fenced code: content, or the closing fence."""
+        """Adds content or the closing fence to the open fenced code."""
         code = self.blocks.leaf_blocks[-1]
         text = self.markdown[line.content : line.end]
         bare = text.strip()
-        # It may get longer, and in a document it may get an info string.
+        # The fence can get longer, and in a document it can get an info string.
         may_change = len(bare) < len(code.fence) or code.sent_fence != code.fence
         if incomplete and bare and may_change and not bare.strip(code.fence[0]) and not self._is_indented(line):
             self.blocks.ambiguous_line = line.start
@@ -508,14 +492,14 @@ class BlockParser:
             self.blocks.open_leaf = code if code.opened else None
 
     def begin_code(self, line: SourceLine, opened: tuple[str, ...]) -> None:
-        """Begins fenced code with the line. `opened`: its open fences (`fences_after`)."""
+        """Begins fenced code with the line. `opened`: the fences that are open after it."""
         self._begin_leaf(LeafKind.FENCED_CODE, line)
         code = self.blocks.leaf_blocks[-1]
         code.opened, code.prefix = opened, line_prefix(self.containers)
         code.fence, code.sent_fence = _fence_of(opened[0]), _sent_fence(opened[0])
 
     def _begin_leaf(self, kind: LeafKind, line: SourceLine) -> None:
-        """Begins a leaf block with the line. Indented code continues over blank lines."""
+        """Begins a leaf block with the line, except that indented code continues across blank lines."""
         leaf = self.blocks.open_leaf
         if kind is LeafKind.INDENTED_CODE and leaf and leaf.kind is LeafKind.INDENTED_CODE:
             leaf.lines.append(line)
@@ -525,19 +509,19 @@ class BlockParser:
 
 
 def line_prefix(containers: Iterable[Container]) -> str:
-    """Returns what a line begins with to continue these containers."""
+    """Returns the prefix that a line needs to continue these containers."""
     return "".join("> " if item is None else " " * item.width for item in containers)
 
 
 def _list_item(marker: re.Match[str], line_end: int, previous: ListItem | None) -> tuple[ListItem, int]:
-    """Returns the list item of a marker, and how many characters of white space belong to the marker.
+    """Returns the list item for a marker, and the number of white space characters that belong to the marker.
 
-    `previous`: the item that this one ends. Its number goes on if both are of one list.
+    `previous`: the item that this one ends. If both are in the same list, numbering continues.
     """
     written = marker["marker"]
     space = marker["space"] or ""
     if marker.end() == line_end or _width(space) > CODE_INDENT:
-        # The content is empty or begins with indented code: one column of space belongs to the marker.
+        # The content is empty or begins with indented code, so one column of space belongs to the marker.
         space = space[:1]
     indent = marker.start("marker") - marker.start()
     width = indent + len(written) + max(1, _width(space) if space != "\t" else 1)
@@ -548,31 +532,28 @@ def _list_item(marker: re.Match[str], line_end: int, previous: ListItem | None) 
 
 
 def _width(indent: str) -> int:
-    """Returns the columns that an indent takes; a tab goes to the next multiple of four."""
     return len(indent.expandtabs(4)) if "\t" in indent else len(indent)
 
 
 def _chars_of_width(indent: str, width: int) -> int:
-    """Returns how many characters of an indent take this many columns."""
+    """Returns the number of characters of an indent that are at least this many columns wide."""
     if "\t" not in indent:
         return min(width, len(indent))
     return next((chars for chars in range(len(indent) + 1) if _width(indent[:chars]) >= width), len(indent))
 
 
 def cell_count(row: str) -> int:
-    """Returns the number of cells in a table's row."""
     return len(CELL_END.findall(_inner(row))) + 1
 
 
 def cells_of(row: str) -> list[str]:
-    """Returns the cells of a table's row, as they are written."""
     return [cell.strip() for cell in CELL_END.split(_inner(row))]
 
 
 def table_rows(lines: Sequence[str]) -> list[list[str]]:
-    """Returns a table's cells, as they are written: its header's, and below it at most as many in each row.
+    """Returns the cells of a table as written, header first. No row has more cells than the header.
 
-    `lines`: the header, the line below it, and the rows. What a row has too much stands in its last cell.
+    `lines`: the header, the delimiter row, and the rows. Surplus cells are joined to the row's last cell.
     """
     head, _, *rows = map(cells_of, lines)
     last = len(head) - 1
@@ -580,6 +561,6 @@ def table_rows(lines: Sequence[str]) -> list[list[str]]:
 
 
 def _inner(row: str) -> str:
-    """Returns a table's row without what stands around its cells."""
+    """Returns a table row without its outer white space and pipes."""
     inner = row.strip().removeprefix("|")
     return inner[:-1] if inner.endswith("|") and not inner.endswith("\\|") else inner

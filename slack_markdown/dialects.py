@@ -1,20 +1,22 @@
-r"""HTML, LaTeX and Slack's own markup in a block's text, rewritten as Markdown before its inlines are parsed.
+r"""Rewrites HTML, LaTeX and Slack's own markup in a block's text as Markdown.
 
-Models write these, and Slack shows them raw in a `markdown` block. So one pass over a block's text rewrites them, and
-`inlines.py` parses what comes out. All rules for links, mentions and emphasis hold for the result.
+Models write these, and Slack shows them raw in a `markdown` block. One pass over a block's text rewrites them before
+`inlines.py` parses the result, so all rules for links, mentions and emphasis apply to it.
 
-- **HTML** (`tags.py`). What Markdown can do is done: emphasis, code, links, images. Tags of blocks become line breaks,
-  bullets and rows. Other harmless tags go, their text stays. A tag is known by its name in the HTML standard, so `<T>`
-  and `<your-name>` stay. An opening tag without an end that may be a placeholder, such as `<source>` in the middle of a
-  line, stays too. So do tags that do more than show text, such as `<script>`, with what is in them.
-- **LaTeX** (`formulas.py`). A formula becomes code: its letters stay as they are, and nothing in it is Markdown.
-- **Callouts.** A quote that begins with `[!NOTE]` begins with a bold word.
-- **Slack's markup.** `<https://…|label>` becomes a link. Mentions become the names in them, as text: nobody is rung.
-- **Addresses with spaces**, as in `[doc](https://a.example/my file.pdf)`, get them encoded.
-- **Entities** become their characters. Those that Slack or Markdown would read as a mark stay entities.
+- **HTML** (`tags.py`). Elements that Markdown can express are converted: emphasis, code, links, images. Block tags
+  become line breaks, bullets and rows. Other harmless tags are removed and their text stays. Only names from the HTML
+  standard are tags, so `<T>` and `<your-name>` stay. So does an opening tag without an end tag that could be a
+  placeholder, such as `<source>` in the middle of a line. Tags that do more than show text, such as `<script>`, stay
+  with their content.
+- **LaTeX** (`formulas.py`). A formula becomes code, so its characters stay the same and none of them is Markdown.
+- **Callouts.** In a quote that begins with `[!NOTE]`, that marker becomes a bold word.
+- **Slack's markup.** `<https://…|label>` becomes a link. Mentions become plain names, so nobody is notified.
+- **URLs with spaces**, as in `[doc](https://a.example/my file.pdf)`: the spaces are encoded.
+- **Entities** become their characters, except characters that Slack or Markdown would interpret as markup.
 
-Code spans, bare URLs and escaped characters are passed over. In a growing text, a construct whose end may still come is
-held back, except an opening tag: that acts at once, and `undecided` says where the earliest of these begins.
+Code spans, bare URLs and escaped characters are skipped. In a growing text, a construct whose end can still arrive is
+held back. Opening tags are the exception: they take effect immediately, and `undecided` is the offset of the earliest
+one that is still open.
 """
 
 import html
@@ -45,24 +47,24 @@ from slack_markdown.formulas import (
 from slack_markdown.rewriting import Rewriting
 
 MAX_CONSTRUCT_CHARS = 400
-"""A longer construct is sent as text, and longer emphasis as it is written.
+"""The maximum length of a construct. Longer ones are sent as text, and longer emphasis is sent as written.
 
-So nothing that is open for longer can change how its beginning is sent (`inlines.decided_inlines`).
+Anything that has been open for longer can't change how its beginning is sent (`inlines.decided_inlines`).
 """
 MAX_TAG_CHARS = 1_000
-"""A tag or comment that is longer is text."""
+"""The maximum length of a tag or comment. Longer ones are text."""
 MAX_SCRIPT_CHARS = 60
-"""How long a superscript or subscript may be."""
+"""The maximum length of a superscript or subscript."""
 MAX_TAG_DEPTH = 100
 MAX_ENCODED_CHARS = 20
-"""An address with more characters that must be encoded is text."""
+"""The maximum number of characters that a URL can need encoded. With more, it is text."""
 TEXT_BACKTICK = "ˋ"
-"""Stands for a backtick that Slack would take for the beginning of a code span."""
+"""Replaces a backtick that Slack would interpret as the beginning of a code span."""
 
 _MAYBE = re.compile(r"[<$&]|\\(?:[(\[]|begin)|\]\([^\s()]*[ \t]+")
-"""Matches in any text that is rewritten, except for a table's row."""
+"""Matches in any text that needs rewriting, except for table rows."""
 _MARK = re.compile(r"[<$&\\\]]")
-"""Matches wherever `_MAYBE` does. This is found out faster."""
+"""Matches wherever `_MAYBE` does, but faster."""
 _CODE_WITH_CELL_END = re.compile(r"`(?!\s)[^`\n|]*\|")
 _SPECIAL = re.compile(
     r"(?P<url>https?://[^\s<>\]`|]*)|(?P<formula>\\[(\[]|\\begin\{|\$+)|\\.?|(?P<ticks>`+)|(?P<target>\]\()|<"
@@ -76,7 +78,7 @@ _LABEL_WITH_CELL_END = regex.compile(
     regex.IGNORECASE,
 )
 _OPEN_LABEL = re.compile(r"\[[^\[\]]*+(?:\](?:\([^()|]*+)?)?\Z")
-"""Matches what may become a link, at the end of a row."""
+"""Matches a possible link at the end of a row."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*(?:https?://|mailto:)", re.IGNORECASE)
 _TARGET = re.compile(r"<[^<>\n]*>|[^\s()]*")
@@ -84,7 +86,7 @@ _SPACED_TARGET = re.compile(
     r"[ \t]*+((?:[^\s()<>]|[ \t]++(?![\"'()])|[ \t]*+\([^()\n]*+\))+?)"
     r"(?:[ \t]++(?:\"[^\"\n]*+\"|'[^'\n]*+'))?[ \t]*+(?=\))"
 )
-"""Matches up to a destination's end. Each gap is read in one way, as a whole: it could be divided in 2^n ways."""
+"""Matches up to a destination's end. Quantifiers are possessive, because a gap could be divided in 2^n ways."""
 _TITLED_TARGET = re.compile(r"[ \t]*[^\s()<>]+[ \t]+\([^()\n]*\)[ \t]*\)")
 """Matches a destination with a title in parentheses."""
 _GROWING_TARGET = re.compile(r"[^\n<>]*\Z")
@@ -100,13 +102,13 @@ _HALF_TOKEN = re.compile(
 )
 
 _CALLOUT = re.compile(r"\[!([a-z]{2,20})\][-+]?(?=\s|\Z)", re.IGNORECASE)
-"""Matches the mark of a callout. One behind it may say whether readers see it folded."""
+"""Matches a callout's marker. A sign after it can set whether the callout is collapsed."""
 _COMMENT_END = "-->"
 _BLANK = re.compile(r"\s*")
 _SPACE = re.compile(r"[ \t]*")
 _WHITE_SPACE = re.compile(r"\s")
 _BEGINS_TEXT = re.compile(r"[^\W\d_]|\*{1,2}[^\s*]|`{1,2}[^`]|[(\[\"'“<\n]|\Z")
-"""Matches what begins no other block at the beginning of a line."""
+"""Matches text that can't begin another block at the beginning of a line."""
 
 _AROUND_ROW = re.compile(r"^[ \t\r>]*+\|?|\|[ \t\r>]*+$", re.MULTILINE)
 _LONGER_CELLS = re.compile(r"[`<$]|\\[(\[]|\]\(")
@@ -121,11 +123,11 @@ def _escaped_cell_ends(code: str) -> str:
 
 
 def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = LeafKind.PARAGRAPH) -> Rewriting:
-    """Returns a block's text, rewritten as Markdown.
+    """Returns a block's text rewritten as Markdown.
 
-    `growing`: the text may continue. What may still become something else at its end is left out.
-    `start`: where reading begins.
-    `kind`: a heading and a table's row have no line breaks.
+    `growing`: whether more text can follow. The end is left out if it can still become something else.
+    `start`: the offset at which to start.
+    `kind`: headings and table rows can't have line breaks.
     """
     if not may_be_rewritten(text, kind, start):
         return Rewriting(text, (), len(text), False)
@@ -135,7 +137,7 @@ def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = Leaf
 
 
 def may_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
-    """Whether anything in a block's text may be rewritten. Most text has none of it, and this is quick to find out."""
+    """Returns whether a block's text may need rewriting. This is fast, and False for most text."""
     if _MARK.search(text, start) and _MAYBE.search(text, start):
         return True
     if kind is not LeafKind.TABLE:
@@ -146,7 +148,7 @@ def may_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
 
 
 def last_cell_start(row: str) -> int:
-    """Returns where a growing row's last cell begins. A `|` in code, in a formula or in a link's label ends no cell."""
+    """Returns the start of a growing row's last cell. A `|` in code, a formula or a link's label doesn't end a cell."""
     markdown = rewritten(row, growing=True, kind=LeafKind.TABLE)
     label = _OPEN_LABEL.search(row)
     undecided = min(markdown.undecided, label.start() if label else len(row))
@@ -158,23 +160,23 @@ def last_cell_start(row: str) -> int:
 
 
 def as_markdown(text: str, kind: LeafKind = LeafKind.HEADING) -> str:
-    """Returns a text that is complete, rewritten as Markdown; in one line, unless its kind may have several."""
+    """Returns a complete text rewritten as Markdown, on one line unless `kind` allows several."""
     return rewritten(text, growing=False, kind=kind).text
 
 
 def _may_have_surplus_cells(markdown: str) -> bool:
-    """Whether a line may have more cells than some table has columns. Once it may, more text changes nothing."""
+    """Returns whether a row may have more cells than a table has columns, which more text doesn't change."""
     delimiters = [row for row in _DELIMITERS.findall(markdown) if "-" in row and ("|" in row or ":" in row)]
     return bool(delimiters) and max(_cell_ends(markdown)) > min(_cell_ends("\n".join(delimiters)))
 
 
 def _cell_ends(lines: str) -> Iterator[int]:
-    """Returns how many `|` divide the cells of each line, as if none were escaped."""
+    """Yields the number of `|` between cells for each line, including escaped ones."""
     return map(methodcaller("count", "|"), _AROUND_ROW.sub("", lines).split("\n"))
 
 
 def added_chars(markdown: str) -> int:
-    """Returns the most characters by which rewriting makes a source longer, beside those for each `<`."""
+    """Returns an upper bound on how many characters rewriting adds, not counting those for each `<`."""
     targets: list[str] = _LONGER_TARGET.findall(markdown)
     added = 2 * sum(target.count(" ") + target.count("\t") for target in targets) + markdown.count("[!")
     if _LONGER_LINES.search(markdown):
@@ -186,27 +188,24 @@ def added_chars(markdown: str) -> int:
 
 @dataclass(slots=True)
 class _OpenTag:
-    """An opening tag whose end may come."""
+    """An opening tag whose end tag can still arrive."""
 
     name: str
     start: int
     end: int
     index: int
-    """Of its replacement."""
     closing: str
-    """What its end becomes, without line breaks."""
+    """The replacement for the end tag, without line breaks."""
     may_be_text: bool
-    """Whether it stays as written if its end doesn't come."""
+    """Whether the tag stays as written if its end tag doesn't arrive."""
     dropped: str
-    """What it becomes if its end doesn't come, and it doesn't stay."""
+    """The tag's replacement if its end tag doesn't arrive and `may_be_text` is False."""
 
 
 @dataclass(slots=True)
 class _List:
-    """An open list."""
-
     number: int | None
-    """Of its next item; None in a bullet list."""
+    """The next item's number, or None in a bullet list."""
 
 
 @dataclass
@@ -215,34 +214,33 @@ class _Rewriter:
     growing: bool
     one_line: bool
     is_row: bool
-    """Whether the text is a table's row, in which Slack takes a `|` in code for a cell's end, unless it is escaped."""
+    """Whether the text is a table row, where Slack treats an unescaped `|` in code as the end of a cell."""
     is_quote: bool
     replacements: list[Replacement | None] = field(default_factory=list)
-    """None for a tag that stays as written."""
+    """None is a tag that stays as written."""
     tags: list[_OpenTag] = field(default_factory=list)
     lists: list[_List] = field(default_factory=list)
     is_line_empty: bool = True
-    """Whether nothing of the line that comes out is seen so far. The marker of a list item doesn't count."""
+    """Whether the current output line has no visible text yet. A list item's marker doesn't count."""
     is_in_row: bool = False
     has_cell: bool = False
-    """Whether the row has a cell."""
     is_empty: bool = True
-    """Whether nothing at all is seen so far."""
+    """Whether there is no visible text yet."""
     read: int = 0
-    """Where the last replacement ends."""
+    """The end of the last replacement."""
     held: int = -1
-    """Where what is held back begins; -1 if nothing is."""
+    """The start of the held-back text, or -1."""
     labels: list[tuple[int, int]] = field(default_factory=list)
-    """Where links' labels with a `|` begin and end in a row."""
+    """The start and end of link labels that contain a `|`, in a row."""
     open_code: int = sys.maxsize
-    """Where a code span begins that the end of a growing row leaves open."""
+    """The start of a code span that is still open at the end of a growing row."""
     closed_at: int = -1
-    """Where the last end tag ends that became a mark."""
+    """The end of the last end tag that became a mark."""
 
     def rewritten(self, position: int) -> Rewriting:
         self.read = position
         callout = _CALLOUT.match(self.text, position) if self.is_quote else None
-        # At the end, it may still become a link's label.
+        # At the end of the text, it can still become a link's label.
         if callout and not (callout.end() == len(self.text) and self._hold(position)):
             position = self._replace(*callout.span(), f"**{callout[1].capitalize()}**")
         if self.is_row:
@@ -261,7 +259,7 @@ class _Rewriter:
         return Rewriting(with_replacements(self.text, replacements, 0, size), replacements, undecided, is_open)
 
     def _read_special(self, special: re.Match[str]) -> int:
-        """Reads what begins at a special character; returns the offset to go on from."""
+        """Reads the construct that begins at a special character, and returns the offset to continue from."""
         start, end = special.span()
         if special["ticks"]:
             return self._read_code_span(special)
@@ -276,12 +274,12 @@ class _Rewriter:
         return self._read_angle(start) if special[0] == "<" else end
 
     def _is_in_label(self, at: int) -> bool:
-        """Whether an offset in a row is in a link's label that has a `|`."""
+        """Returns whether an offset in a row is within a link label that contains a `|`."""
         index = bisect(self.labels, (at,)) - 1
         return index >= 0 and at < self.labels[index][1]
 
     def _hold(self, start: int, limit: int = MAX_CONSTRUCT_CHARS) -> bool:
-        """Holds back what begins at an offset, if the text may go on and bring its end."""
+        """Holds back the construct at an offset if its end can still arrive; returns whether anything is held back."""
         if self.growing and self.held < 0 and len(self.text) - start <= limit:
             self.held = start
         return self.held >= 0
@@ -295,7 +293,7 @@ class _Rewriter:
         return end
 
     def _see(self, to: int) -> None:
-        """Notes what is seen between the last replacement and an offset."""
+        """Records whether there is visible text between the last replacement and an offset."""
         gap = self.text[self.read : to]
         self.is_empty = self.is_empty and not gap.strip()
         _, has_ended, line = ("", "", gap) if self.is_in_row else gap.rpartition("|" if self.one_line else "\n")
@@ -303,16 +301,16 @@ class _Rewriter:
         self.read = to
 
     def _before(self, at: int) -> str:
-        """Returns the character before an offset, as it is sent."""
+        """Returns the character that will be sent before an offset."""
         last = next((replacement for replacement in self.replacements[-1:] if replacement), None)
         if last and last.end == at and last.text:
             return last.text[-1]
         return self.text[at - 1 : at]
 
-    # Code, addresses and entities.
+    # Code, URLs and entities.
 
     def _read_code_span(self, opening: re.Match[str]) -> int:
-        """Passes over a code span, as `inlines.py` finds it."""
+        """Skips a code span, using the same rules as `inlines.py`."""
         ticks, start = opening[0], opening.end()
         search_end = start + MAX_CONSTRUCT_CHARS + len(ticks) + 1
         at = start
@@ -329,20 +327,20 @@ class _Rewriter:
             at = end
         if not self.growing or search_end <= len(self.text):
             return start
-        # `inlines.py` may find a link's destination in its place, and code behind that as well as text.
+        # `inlines.py` can find a link destination here instead, and then the text after it is code or text.
         self.open_code = opening.start()
         if self.is_row:
             self._escape_cell_ends(start, len(self.text))
         return len(self.text)
 
     def _escape_cell_ends(self, start: int, end: int) -> None:
-        """Escapes each `|` of a code span in a row. Behind a space, backticks may be of several cells."""
+        """Escapes each `|` of a code span in a row. After a space, the backticks could be in different cells."""
         if not self.text[start : start + 1].isspace():
             for mark in CELL_END.finditer(self.text, start, end):
                 self._replace(mark.start(), mark.end(), "\\|")
 
     def _read_target(self, start: int) -> int:
-        """Passes over a link's destination. One with spaces gets them encoded."""
+        """Skips a link's destination, and encodes its spaces."""
         before = self.text.rfind("[", max(0, start - MAX_CONSTRUCT_CHARS), start)
         is_image = before > 0 and self.text[before - 1] == "!"
         end = start + MAX_CONSTRUCT_CHARS
@@ -355,7 +353,7 @@ class _Rewriter:
                 self._replace(start, target.end(1), address)
             return target.end()
         if self.growing and not target and len(self.text) <= end and _GROWING_TARGET.match(self.text, start):
-            # Its end may come: it is read as a destination so far.
+            # Its end can still arrive, so it counts as a destination for now.
             if before > 0 and is_image:
                 before -= 1
             self._hold(before)
@@ -418,7 +416,7 @@ class _Rewriter:
         return start + 1
 
     def _as_code(self, start: int, end: int, code: str) -> int:
-        """Replaces a part by code spans, one for each of its lines."""
+        """Replaces a range with one code span per line."""
         if longest_ticks(code) > 1:
             code = code.replace("`", TEXT_BACKTICK)
         ticks = "``" if "`" in code else "`"
@@ -439,7 +437,7 @@ class _Rewriter:
         after = HAIR_SPACE if self.text.startswith("`", end) else ""
         return self._replace(start, end, f"{before}{spans}{after}")
 
-    # What begins with `<`.
+    # Constructs that begin with `<`.
 
     def _read_angle(self, start: int) -> int:
         if self.text.startswith("<!--", start):
@@ -512,7 +510,7 @@ class _Rewriter:
         return end
 
     def _separate(self, start: int, end: int, separator: str) -> int:
-        """Replaces a tag between two lines that must stay one."""
+        """Replaces a line-breaking tag with a separator, where the text must stay on one line."""
         tag_end, end = end, _SPACE.match(self.text, end).end()  # type: ignore[union-attr]
         is_last = bool(NOTHING_BEHIND.match(self.text, end))
         if is_last and end == len(self.text) and self._hold(start):
@@ -524,12 +522,11 @@ class _Rewriter:
         return end
 
     def _space_before(self, at: int, characters: str | None = None) -> int:
-        """Returns where the white space before an offset begins, behind what is replaced."""
         floor = next((replacement.end for replacement in self.replacements[-1:] if replacement), 0)
         return floor + len(self.text[floor:at].rstrip(characters))
 
     def _guard(self, end: int, *, always: bool = False) -> str:
-        """Returns what keeps the text behind a line's beginning from being read as another block."""
+        """Returns a prefix that keeps text at the beginning of a line from becoming another block, or ""."""
         if not (always or self.is_line_empty) or self.one_line or _BEGINS_TEXT.match(self.text, end):
             return ""
         return HAIR_SPACE
@@ -542,7 +539,7 @@ class _Rewriter:
         return self._replace(*tag.span(), sent, is_seen=bool(sent))
 
     def _read_element(self, name: str, tag: regex.Match[str]) -> int:
-        """Replaces an element that is read as a whole: code, or a superscript. Returns 0 if its end doesn't come."""
+        """Replaces an element together with its content (code or a superscript). Returns 0 if it has no end tag."""
         limit = MAX_SCRIPT_CHARS if name in tags.SCRIPTS else MAX_TAG_CHARS if name == "pre" else MAX_CONSTRUCT_CHARS
         end = tags.ENDS[name].search(self.text, tag.end(), tag.end() + limit)
         if not end:
@@ -564,7 +561,7 @@ class _Rewriter:
         if is_raised:
             return self._replace(tag.start(), end.end(), raised)
         if not content.strip() or not re.fullmatch(r"[\w\s.,+*/()=-]+", content):
-            # It holds a link or other markup: the text alone.
+            # It contains a link or other markup, so only the tag is removed.
             self._replace(*tag.span(), "", is_seen=False)
             return tag.end()
         mark = "^" if name == "sup" else "\\_"
@@ -601,9 +598,9 @@ class _Rewriter:
         return self.read
 
     def _open_style(self, index: int, start: int, mark: str) -> bool:
-        """Adds a mark of emphasis to an opening tag's replacement, behind the white space that follows the tag.
+        """Adds an emphasis mark to an opening tag's replacement, after the white space that follows the tag.
 
-        Returns whether the mark is added: not beside Markdown's own.
+        Returns False, without a change, next to Markdown's own marks.
         """
         replacement = self.replacements[index]
         assert replacement
@@ -649,7 +646,7 @@ class _Rewriter:
         return self._replace(start, end, self._guard(end), is_seen=False)
 
     def _closing(self, opened: _OpenTag, start: int) -> str:
-        """Returns what closes a style; "" if nothing stands in it."""
+        """Returns the mark that closes a style, or "" for an empty element."""
         replacement = self.replacements[opened.index]
         assert replacement
         if not self.text[replacement.end : start].strip():
@@ -669,7 +666,7 @@ class _Rewriter:
         return self._replace(before, end, f"{closing}{space}{hair}")
 
     def _leave_open(self, tag: _OpenTag) -> None:
-        """Decides about an opening tag whose end doesn't come."""
+        """Resolves an opening tag that has no end tag: keeps it as text or drops it."""
         if tag.may_be_text:
             self.replacements[tag.index] = None
         else:
@@ -681,23 +678,23 @@ class _Rewriter:
             self.replacements[tag.index] = replacement._replace(text=tag.dropped + space)
 
     def _end_links(self) -> None:
-        """Ends the links that are open: links can't hold links."""
+        """Ends the open links, because links can't be nested."""
         for at, tag in enumerate(self.tags[-MAX_TAG_DEPTH:]):
             if tag.name == "a" and tag.closing:
                 self._leave_open(tag)
                 self.tags[max(0, len(self.tags) - MAX_TAG_DEPTH) + at].closing = ""
 
     def _open_line(self, start: int, end: int, name: str = "", attributes: str = "") -> str:
-        """Replaces a tag that stands on its own line, with the white space around it. Returns what it became."""
+        """Replaces a tag that begins a new line, and the white space around it. Returns the replacement."""
         if name in ("tr", "/tr", "/table"):
-            # A row that ends has something in its line.
+            # The line of a finished row isn't empty.
             self.is_line_empty = self.is_line_empty and not self.is_in_row
             self.is_in_row, self.has_cell = name == "tr", False
         if self.is_in_row and name != "tr" and name not in tags.CELLS:
             return self._in_one_line(start, end, " ")
         if self.one_line:
             return self._in_one_line(start, end, "; " if name.strip("/") in tags.ITEMS else " ")
-        # Whether lines above are read as one text with this one is only certain while a tag is open.
+        # Only an open tag guarantees that the lines above are rewritten together with this one.
         start = self._space_before(start, None if self.tags else " \t")
         after = _BLANK.match(self.text, end).end()  # type: ignore[union-attr]
         if after == len(self.text) and self._hold(start):
@@ -710,7 +707,7 @@ class _Rewriter:
         return sent
 
     def _line_start(self, name: str, attributes: str) -> str:
-        """Returns what a tag on its own line becomes: the end of the line above it, and a marker."""
+        """Returns the replacement for a tag that begins a new line: a line break if needed, and a marker."""
         line_end = "" if self.is_line_empty or self.is_empty else "\n"
         if name in tags.CELLS:
             is_first, self.has_cell = not (self.has_cell and self.is_in_row), True
@@ -730,7 +727,7 @@ class _Rewriter:
         return last.text if last else ""
 
     def _marker(self) -> str:
-        """Returns the marker of the next list item: as text, because the indentation of its list isn't known here."""
+        """Returns the next list item's marker as text, because the indentation of its list isn't known here."""
         opened = self.lists[-1] if self.lists else _List(None)
         indent = "\u2003" * min(2, max(0, len(self.lists) - 1))
         if opened.number is None:
@@ -740,7 +737,7 @@ class _Rewriter:
 
 
 def _address(url: str) -> str:
-    """Returns an address for a link in Markdown; "" if it leads nowhere outside of its page."""
+    """Returns the encoded URL for a Markdown link, or "" if it has no usable scheme or too many unsafe characters."""
     is_address = _SCHEME.match(url) and len(_UNSAFE.findall(url)) <= MAX_ENCODED_CHARS // 4
     return _encoded(url) if is_address else ""
 

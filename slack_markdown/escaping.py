@@ -1,12 +1,12 @@
-"""Escaping of a model's text, so that Slack follows no instruction in it and readers see it as written.
+"""Escapes a model's text so that it can't give Slack instructions, and readers see it as written.
 
 Every instruction to Slack begins with `<`: `<!channel>`, `<@U…>`, `<https://…|label>`.
 
-- In prose Slack decodes `&lt;` once, and never takes the result for the beginning of an instruction.
-- In code Slack decodes nothing, as far as is known. So `<` stays there, and an invisible U+2060 breaks up what
-  would be an instruction if Slack read code after all.
+- In prose, Slack decodes `&lt;` once and doesn't treat the result as the beginning of an instruction.
+- In code, Slack decodes nothing, as far as is known. So `<` stays, and an invisible U+2060 breaks up anything that
+  would be an instruction if Slack did parse code.
 
-What is sent in place of the source is a list of replacements, which every part of the rendering adds to.
+The difference between the source and the sent text is a list of replacements; every rendering step adds to it.
 """
 
 import re
@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 HAIR_SPACE = "\u200a"
-"""White space by every definition, and hardly visible.
+"""White space by every definition, and barely visible.
 
-Beside CJK letters, characters without width help by some reports only.
+Next to CJK letters, zero-width characters only help according to some reports.
 """
 JOINER = "\u2060"
-"""WORD JOINER: it has no width, allows no line break, and is part of no instruction.
+"""WORD JOINER: zero-width, prevents line breaks, and isn't part of any instruction.
 
-In code it stands only where an instruction would begin, so that people can copy the rest of the code as it is.
+In code, it is inserted only where an instruction would begin, so that people can copy the rest unchanged.
 """
 _TICKS = re.compile("`+")
 _INSTRUCTION_START = re.compile(
@@ -32,7 +32,7 @@ _URL_PUNCTUATION = re.compile(r"(?<=\w)\.(?=[^\W\d_])|:(?=//)")
 
 
 class Replacement(NamedTuple):
-    """A part of a text, and what replaces it. An empty part is a place where something is inserted."""
+    """A range of a text and its replacement. An empty range is an insertion."""
 
     start: int
     end: int
@@ -40,7 +40,7 @@ class Replacement(NamedTuple):
 
 
 def with_replacements(text: str, replacements: Iterable[Replacement], start: int = 0, end: int | None = None) -> str:
-    """Returns a part of the text with its replacements, which come in order."""
+    """Returns a range of the text with replacements applied. The replacements must be in order."""
     parts = []
     for replacement in replacements:
         parts += [text[start : replacement.start], replacement.text]
@@ -49,23 +49,21 @@ def with_replacements(text: str, replacements: Iterable[Replacement], start: int
 
 
 def longest_ticks(text: str) -> int:
-    """Returns the length of the longest run of backticks in a text."""
     return max(map(len, _TICKS.findall(text)), default=0)
 
 
 def fence_for(code: str) -> str:
-    """Returns the shortest fence that nothing in the code closes."""
+    """Returns the shortest fence that doesn't occur in the code."""
     return "`" * max(3, longest_ticks(code) + 1)
 
 
 def fenced(code: str, language: str = "") -> str:
-    """Returns code as a block in Markdown."""
     fence = fence_for(code)
     return f"{fence}{language}\n{code}\n{fence}"
 
 
 def unlinked(text: str) -> str:
-    """Returns plain text for a `rich_text` element in which Slack makes no links, such as of a file's name."""
+    """Returns plain text, such as a file name, for a `rich_text` element, so that Slack doesn't turn it into links."""
     return _URL_PUNCTUATION.sub(lambda mark: f"{mark[0]}{JOINER}", text)
 
 
@@ -78,7 +76,7 @@ def escape_code(text: str, start: int, end: int) -> Iterator[Replacement]:
 def escape_prose(
     text: str, code_spans: Sequence[tuple[int, int]], replacements: Sequence[Replacement]
 ) -> Iterator[Replacement]:
-    """Yields replacements that make each `<` of a paragraph harmless, outside of other replacements."""
+    """Yields replacements that neutralize each `<` of a paragraph outside code spans and other replacements."""
     replaced = [
         (replacement.start, replacement.end) for replacement in replacements if replacement.end > replacement.start
     ]
@@ -94,7 +92,7 @@ def escape_prose(
 def _outside_of(
     code_spans: Sequence[tuple[int, int]], replaced: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[int, int]]:
-    """Yields the code spans that begin in nothing that is replaced."""
+    """Yields the code spans that don't begin within a replaced range."""
     ordered = sorted(replaced)
     position = 0
     replaced_end = 0
@@ -109,6 +107,6 @@ def _outside_of(
 def _escape_brackets(text: str, start: int, end: int) -> Iterator[Replacement]:
     for bracket in _BRACKET.finditer(text, start, end):
         if bracket[0][-1] == "<":
-            # A backslash that escapes `<` would escape the entity's `&` instead.
+            # A backslash before `<` would escape the entity's `&` instead.
             is_escaped = len(bracket[0]) % 2 == 0
             yield Replacement(bracket.end() - 1 - is_escaped, bracket.end(), "&lt;")

@@ -1,16 +1,17 @@
-"""How much of a Slack message a page takes, once Slack has translated its Markdown into blocks.
+"""Measures how much of a Slack message a page uses, once Slack has translated its Markdown into blocks.
 
-Slack's limits count the translation, not the Markdown. A heading becomes a `header` block, `---` a `divider`, a table a
-`table`, and each run of other blocks between them one `rich_text`. A message holds 50 blocks, one table, and a limited
-number of characters; a `header` costs more characters than it shows.
+Slack's limits apply to the translation, not to the Markdown. A heading becomes a `header` block, `---` a `divider`, a
+table a `table`, and each run of other blocks between them one `rich_text`. A message can have 50 blocks, one table, and
+a limited number of characters; a `header` costs more characters than it shows.
 
-`Extent` counts what the complete lines of a page become. It reads each line once, so a growing page costs what its
-newest lines cost. Two properties make page breaks stable while the text grows:
+`Extent` counts the blocks that a page's complete lines become. It reads each line once, so the cost for a growing page
+depends only on its new lines. Two properties keep page breaks stable while the text grows:
 
-- No count ever falls when text is added.
-- A leaf block counts once the next begins, because until then another line may change its kind.
+- Counts never decrease when text is added.
+- A leaf block is counted once the next one begins, because until then another line can change its type.
 
-`Extent.full` says where the first limit is exceeded. `pages.py` then looks for the best page break before that line.
+`Extent.full` is the position where the first limit is exceeded. `pages.py` then looks for the best page break before
+that line.
 """
 
 import re
@@ -29,57 +30,57 @@ from slack_markdown.blocks import (
 )
 
 MAX_BLOCKS = 45
-"""Slack takes 50 blocks in a message; five are for the notice, footer and buttons below the text."""
+"""Slack accepts 50 blocks in a message. Five are reserved for the notice, footer and buttons below the text."""
 BLOCK_CHARS = 12_500
-"""Slack takes 13,200 characters in a message's blocks; the rest is for the notice, footer and buttons."""
+"""Slack accepts 13,200 characters in a message's blocks. The rest is reserved for the notice, footer and buttons."""
 HEADER_CHARS = 140
-"""The characters that a `header` costs beside its text. 133 were measured."""
+"""The characters that a `header` costs in addition to its text. The measured value is 133."""
 MAX_ROWS = 99
-"""Slack takes 100 rows in a table; one is for the row that grows."""
+"""Slack accepts 100 rows in a table. One is reserved for the row that grows."""
 MAX_COLUMNS = 20
 CELL_CHARS = 9_000
-"""Slack takes 10,000 characters in a message's tables; the rest is for the row that grows."""
+"""Slack accepts 10,000 characters in a message's tables. The rest is reserved for the row that grows."""
 HEADING_CHARS = 140
-"""Slack takes 150 characters in a `header`."""
+"""Slack accepts 150 characters in a `header`."""
 
 
 _WORD = re.compile(r"\w")
 
 
 class FullAt(NamedTuple):
-    """Where a page is full. Both are offsets."""
+    """The position where a page is full, as two offsets."""
 
     line_start: int
     """The start of the first line that doesn't fit."""
     known_at: int
-    """The length from which on the page is known to be full."""
+    """The length of the page's text at which it is certain that the page is full."""
 
 
 class Extent:
-    """Counts what the complete lines of one page take."""
+    """Counts the blocks, characters and table rows of a page's complete lines."""
 
     def __init__(self) -> None:
         self.full: FullAt | None = None
-        """Where the page is full; None while all lines fit."""
+        """The position where the page is full, or None while all lines fit."""
         self._parser = BlockParser("")
         self._read_chars = 0
         self._heading_ends: list[int] = []
         self._blocks = 0
-        """The blocks of Slack that the counted leaf blocks become."""
+        """The number of Slack blocks that the counted leaf blocks become."""
         self._ends_in_rich_text = False
-        """Whether the last of these is a `rich_text`, which a further paragraph only makes longer."""
+        """Whether the last Slack block is a `rich_text`, which another paragraph would extend."""
         self._counted_leaves = 0
-        """How many leaf blocks are counted in `_blocks`: all whose kind can't change anymore."""
+        """The number of leaf blocks counted in `_blocks`: all whose type can no longer change."""
         self._thematic_breaks = 0
         self._last_leaf: LeafBlock | None = None
-        """The leaf block of the last line, unless that is a paragraph."""
+        """The last line's leaf block, unless it is a paragraph."""
         self._is_wide_table = False
-        """Whether that is a table which is sent as code, because it has too many columns."""
+        """Whether the last leaf block is a table that is sent as code because it has too many columns."""
         self._tables = 0
         self._cell_chars = 0
 
     def read(self, shown: str) -> None:
-        """Counts the complete lines of what the page shows. The text begins with what was read before."""
+        """Counts the new complete lines of the displayed text, which must begin with the previous call's text."""
         self._parser.markdown = shown
         while self.full is None and (end := shown.find("\n", self._read_chars)) >= 0:
             line = SourceLine(self._read_chars, self._read_chars, end)
@@ -88,7 +89,7 @@ class Extent:
             self._count(line)
 
     def header_chars(self, shown_chars: int) -> int:
-        """Returns what the headings within the first `shown_chars` characters cost beside their text."""
+        """Returns the extra characters that the headings within the first `shown_chars` characters cost."""
         return HEADER_CHARS * bisect_right(self._heading_ends, shown_chars)
 
     def _count(self, line: SourceLine) -> None:
@@ -104,7 +105,7 @@ class Extent:
         if self._counted_leaves < len(blocks.leaf_blocks):
             self._count_last_leaf(blocks.leaf_blocks[-1], line)
         elif self._parser.containers and not self._ends_in_rich_text:
-            # A list item without text is still shown.
+            # An empty list item is shown, too.
             self._blocks += 1
             self._ends_in_rich_text = True
             self._check_blocks(self._blocks, line)
@@ -115,8 +116,8 @@ class Extent:
         self._counted_leaves = max(self._counted_leaves, leaf_count)
 
     def _blocks_with(self, leaf: LeafBlock) -> tuple[int, bool]:
-        """Returns the number of blocks with one more leaf block, and whether the last one is a `rich_text`."""
-        # Sources differ on whether code is a block of its own, so it is counted as one.
+        """Returns the number of blocks including one more leaf block, and whether the last is a `rich_text`."""
+        # Sources disagree on whether code is a separate block, so it is counted as one.
         if leaf.kind is LeafKind.PARAGRAPH:
             return self._blocks + (not self._ends_in_rich_text), True
         return self._blocks + 1, False
@@ -135,13 +136,13 @@ class Extent:
         if table is not self._last_leaf:
             self._tables += 1
             self._cell_chars += _cell_chars(self._parser.markdown, table.lines[0])
-            # Slack refused a second table in 2025. Whether Slack takes two by now isn't known.
+            # Slack rejected a second table in 2025. Whether it accepts one now isn't known.
             if self._tables > 1:
                 self._end_before(table.lines[0])
         elif table.lines[-1] is line:
             self._cell_chars += _cell_chars(self._parser.markdown, line)
             rows = len(table.lines) - 1
-            # A table's header stays with its first row, however long that row is.
+            # A table's header stays with its first row, regardless of the row's length.
             if rows > MAX_ROWS or (self._cell_chars > CELL_CHARS and rows > 2):
                 self._end_before(line)
 
@@ -154,22 +155,22 @@ class Extent:
 
 
 def counted_chars(text: str) -> int:
-    """Returns a text's length as Slack counts it in blocks, with `&`, `<` and `>` as entities."""
+    """Returns a text's length as Slack counts it in blocks, where `&`, `<` and `>` are entities."""
     return len(text) + 3 * text.count("<") + 3 * text.count(">") + 4 * text.count("&")
 
 
 def _cell_chars(markdown: str, row: SourceLine) -> int:
-    """Returns the most characters that the cells of a table's row can have, as Slack counts them."""
+    """Returns an upper bound on the number of characters in a row's cells, as Slack counts them."""
     return counted_chars(markdown[row.content : row.end])
 
 
 def is_wide(markdown: str, table: LeafBlock) -> bool:
-    """Whether a table has more columns than Slack takes."""
+    """Returns whether a table has more columns than Slack accepts."""
     return cell_count(markdown[table.lines[0].content : table.lines[0].end]) > MAX_COLUMNS
 
 
 def has_paragraph(sent: str) -> bool:
-    """Whether Slack makes a `rich_text` of some of the Markdown, which has a paragraph then.
+    """Returns whether Slack translates part of the Markdown into a `rich_text`, which requires a paragraph with a word.
 
     Headings, tables and thematic breaks become other blocks.
     """

@@ -1,11 +1,12 @@
-r"""What is a formula in LaTeX, and what is a price, a shell's variable or words in brackets.
+r"""Distinguishes LaTeX formulas from prices, shell variables and words in brackets.
 
-Formulas stand between `\(` and `\)`, `\[` and `\]`, or dollar signs, or in an environment, `\begin{…}`.
+Formulas are delimited by `\(` and `\)`, `\[` and `\]`, dollar signs, or an environment, `\begin{…}`.
 
-A **display formula** begins or ends the line of its opening mark. It may have blank lines, and lines that would begin
-another block elsewhere, such as `- b` or `=`. So `blocks.py` asks for `displays` before it reads further lines.
+A **display formula** begins or ends the line of its opening mark. It can contain blank lines, and lines that would
+begin another block elsewhere, such as `- b` or `=`. So `blocks.py` calls `displays` before it reads further lines.
 
-A growing text is held back while the end of a formula may come. A sentence ends that: no formula has one.
+A growing text is held back while a formula's end can still arrive. A sentence rules that out, because formulas don't
+contain any.
 """
 
 import re
@@ -15,16 +16,16 @@ from typing import NamedTuple
 import regex
 
 MAX_DOLLARS_CHARS = 100
-"""How long a formula between single dollars may be."""
+"""The maximum length of a formula between single dollar signs."""
 MAX_DISPLAY_CHARS = 1_000
-"""How long a formula in lines of its own may be, with its marks. A longer one is text."""
+"""The maximum length of a display formula, including its marks. A longer one is text."""
 MAX_WORDS_CHARS = 200
-"""How much of a formula is searched for a sentence, which it can't have."""
+"""The number of characters of a formula that are searched for a sentence, which would rule it out."""
 MAX_LINE_CHARS = 20_000
-"""Formulas are looked for in so much of a line's end. A page breaks longer lines."""
+"""The number of characters at the end of a line that are searched for formulas. Pages break longer lines."""
 
 NOTHING_BEHIND = re.compile(r"(?:\s*</\w+\s*>){0,4}\s*(?:\Z|\|)")
-"""Matches where nothing follows in a line or a table's cell but the ends of elements."""
+"""Matches where only end tags follow in a line or table cell."""
 _PROSE = re.compile(r"(?:[^\W\d_]{2,}|\d+)?(?:[\s,.;:'’!?/&–—-]+(?:[^\W\d_]{2,}|\d+))*[\s.!?]*")
 SIGN = re.compile(r"[\\^_=+<>{}]")
 ENVIRONMENT = re.compile(r"\\begin\{([a-zA-Z]+\*?)\}")
@@ -40,7 +41,7 @@ HALF_DOLLARS = regex.compile(
     rf"|\d[\d.,]*+[a-zA-Z]?(?= ?[-+*/=<>^\\])(?:(?!{_OPEN_TERM}\Z){_TERM})*+(?:{_OPEN_TERM}| ?\\?[a-zA-Z]*))\Z"
 )
 _NUMBERS = regex.compile(rf"-?\d(?:[\d.,]*+(?<![.,]))?[a-zA-Z]?(?: ?(?=[-+*/=<>^\\]){_TERM}*+)?")
-"""Matches a number, and what is calculated with it. Behind a price is no dollar sign."""
+"""Matches a number and a calculation with it. A price isn't followed by a dollar sign."""
 _BRACKETED = re.compile(r"[a-zA-Z]?'?(?:\([^()]+\)|\[[^\[\]]+\])|\|[^|]+\|")
 """Matches `f(x)`, `(0, 1)` and `|x|`."""
 
@@ -50,7 +51,7 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 _PROSE_LINE = regex.compile(
     r"\n(?:(?:[^\W\d_]{1,2}(?![^\W\d_])|\d|[^\w\\^=+<>{}\n])*+[^\W\d_]{3,}+){3}[^\\^_=+<>{}\n]*+(?=\n)"
 )
-"""Matches a line of three words and no sign of a formula."""
+"""Matches a line of three words without any sign of a formula."""
 _LONG_WORD = r"[^\W\d_]{3,}+"
 _SHORT_WORD = r"[^\W\d_]{1,2}+(?![^\W\d_])"
 _BETWEEN_WORDS = r"[\s.,;:!?'’\"“”()–—-]++"
@@ -58,30 +59,30 @@ _SENTENCE = regex.compile(
     rf"(?<![\w\\]){_LONG_WORD}(?:{_BETWEEN_WORDS}(?:{_SHORT_WORD}{_BETWEEN_WORDS})*+{_LONG_WORD}){{4}}"
     r"|(?:[^\W\d_\x00-\u0dff][\s\u3000-\u3002\uff0c]*+){20}"
 )
-"""Matches five words, which are no formula without braces around them. Scripts from Thai on may have no spaces."""
+"""Matches five words, which rule out a formula unless they are in braces. Thai and similar scripts may lack spaces."""
 _IN_BRACES = regex.compile(r"(?<!\\)\{(?:[^{}\\]|\\.)*+(?:\}|\\?\Z)", regex.DOTALL)
 _MEANING = re.compile(r"\s*[=:–—-]\s*[^\W\d_]{3,}")
-"""Matches what a sign such as `$$` is explained with."""
+"""Matches an explanation of a sign such as `$$`."""
 _BLANK_LINE = re.compile(r"\n[ \t>]*\n")
 _SINGLE_DOLLAR = re.compile(r"(?<![\\$])\$(?!\$)")
 
 
 class Display(NamedTuple):
-    """A formula that begins in a line and may go on in others."""
+    """A formula that begins in a line and can continue in others."""
 
     end: int
-    """The offset behind it; that of the text's end while its closing mark may come."""
+    """The offset after the formula, or the text's end while the closing mark can still arrive."""
     is_display: bool
-    """Whether it may have blank lines, and lines that would begin another block."""
+    """Whether it can contain blank lines and lines that would begin another block."""
     is_open: bool
-    """Whether its closing mark may come."""
+    """Whether the closing mark can still arrive."""
 
 
 def displays(text: str, start: int, end: int, *, growing: bool) -> Iterator[Display]:
-    """Yields the formulas between marks of display formulas that begin in a line of a paragraph, outside of code.
+    """Yields the display formulas that begin in a line of a paragraph, outside code.
 
-    `start`, `end`: of the line's content, or of what is left of it behind the last formula.
-    `growing`: the text may continue.
+    `start`, `end`: the range of the line's content, or of its rest after the previous formula.
+    `growing`: whether more text can follow.
     """
     at = max(start, end - MAX_LINE_CHARS)
     while (mark := _MARK.search(text, at, end)) and mark[0] != "`":
@@ -92,10 +93,7 @@ def displays(text: str, start: int, end: int, *, growing: bool) -> Iterator[Disp
 
 
 def displays_with_blank_lines(text: str, *, growing: bool) -> Iterator[tuple[int, int]]:
-    """Yields where what may be a display formula with blank lines begins and ends, also in code.
-
-    `growing`: the text may continue.
-    """
+    """Yields the start and end of possible display formulas that contain blank lines, including those in code."""
     at = 0
     while mark := MAYBE_DISPLAY.search(text, at):
         start, at = mark.span()
@@ -111,7 +109,7 @@ def displays_with_blank_lines(text: str, *, growing: bool) -> Iterator[tuple[int
 
 
 def _closing(mark: re.Match[str]) -> str:
-    """Returns what closes a display formula that a mark opens; "" if the mark opens none."""
+    """Returns the closing mark for the opening mark of a display formula, or "" for other marks."""
     if mark[1]:
         return f"\\end{{{mark[1]}}}"
     return {"$$": "$$", "\\[": "\\]"}.get(mark[0], "")
@@ -125,7 +123,7 @@ def _display(
     end = stop + len(closing)
     if 0 <= stop < line_end:
         return Display(end, False, False)
-    # The closing mark may come, or be a part of another.
+    # The closing mark can still arrive, or it may be part of another mark.
     is_open = growing and len(text) <= limit and (stop < 0 or end == len(text))
     if stop < 0 and not is_open:
         return None
@@ -139,7 +137,7 @@ def _display(
 
 
 def _may_be_display(formula: str, mark: str) -> bool:
-    """Whether the text so far behind the opening mark may be a display formula. Its last line may be incomplete."""
+    """Returns whether the text after an opening mark can be a display formula. Its last line can be incomplete."""
     if "`" in formula or "<br" in formula:
         return False
     if mark not in ("$$", "\\["):
@@ -155,16 +153,16 @@ def _may_be_display(formula: str, mark: str) -> bool:
 
 
 def has_sentence(formula: str) -> bool:
-    """Whether a text begins with too many words for the formula whose mark is before it. More text changes nothing."""
+    """Returns whether the text after an opening mark begins with too many words for a formula, whatever follows."""
     beginning = formula[:MAX_WORDS_CHARS]
     if not _SENTENCE.search(beginning):
         return False
-    # Twice: braces may be in others, as in `\text{a {b}}`.
+    # Applied twice, because braces can be nested, as in `\text{a {b}}`.
     return bool(_SENTENCE.search(_IN_BRACES.sub("=", _IN_BRACES.sub("=", beginning))))
 
 
 def is_in_dollars(formula: str) -> bool:
-    """Whether a text between two dollar signs is a formula."""
+    """Returns whether a text between two dollar signs is a formula."""
     if has_sentence(formula):
         return False
     if _NUMBERS.fullmatch(formula) or _BRACKETED.fullmatch(formula) or (formula.isalpha() and len(formula) == 1):
@@ -175,9 +173,9 @@ def is_in_dollars(formula: str) -> bool:
 
 
 def is_formula(text: str, mark: str, formula: str, start: int, end: int) -> bool:
-    """Whether what stands between two marks is a formula, such as brackets with backslashes.
+    """Returns whether the text between two marks, such as brackets with backslashes, is a formula.
 
-    `start`, `end`: where the opening mark begins in the text, and where the closing one ends.
+    `start`, `end`: the offsets of the opening mark's start and the closing mark's end.
     """
     if not formula.strip() or "`" in formula or "<br" in formula:
         return False

@@ -1,7 +1,8 @@
-"""Text from outside as it grows, with lone surrogates repaired, so that UTF-8 can encode what was read from JSON.
+r"""Growing text from external sources, with lone surrogates repaired so that UTF-8 can encode it.
 
-JSON may contain half of a surrogate pair ("\\ud83d"). Python reads it into a string that no socket and no database
-accepts. Some vendors' gateways cut text by UTF-16 units: they send an emoji as two halves in two deltas, or only one.
+JSON can contain half of a surrogate pair ("\ud83d"), which Python parses into a string that sockets and databases
+reject. Some vendors' gateways cut text by UTF-16 units: they send an emoji as two halves in two deltas, or only one
+half.
 """
 
 import json
@@ -20,10 +21,10 @@ def paired(text: str) -> str:
 
 
 def _without_lone(text: str) -> str:
-    """Replaces lone halves by U+FFFD.
+    """Replaces lone halves with U+FFFD.
 
-    A body of 3 MB may hold 500,000, which UTF-16 or an expression replaces one by one, in a quarter of a second. UTF-8
-    replaces them at once, but by "?". So each "?" of the text itself becomes something else meanwhile.
+    A 3 MB body can contain 500,000 of them; replacing each one with UTF-16 or a regular expression takes a quarter of a
+    second. UTF-8 replaces all at once, but with "?", so the text's own "?" are escaped in the meantime.
     """
     text = text.replace(_ESCAPE, f"{_ESCAPE}0").replace("?", f"{_ESCAPE}1")
     text = text.encode(errors="replace").decode().replace("?", "\N{REPLACEMENT CHARACTER}")
@@ -31,7 +32,7 @@ def _without_lone(text: str) -> str:
 
 
 class Pairing:
-    """Repairs a text that comes in deltas. The first half of a pair is held back until the next delta."""
+    """Repairs text that arrives in deltas. The first half of a pair is held back until the next delta."""
 
     __slots__ = ("_high",)
 
@@ -39,7 +40,7 @@ class Pairing:
         self._high = ""
 
     def add(self, delta: str) -> str:
-        """Adds a delta; returns the text that is complete by now."""
+        """Adds a delta, and returns the text that is complete so far."""
         if not self._high and delta.isascii():
             return delta
         delta, self._high = self._high + delta, ""
@@ -49,17 +50,17 @@ class Pairing:
 
     @property
     def held_back(self) -> str:
-        """What the text would end with if no delta followed: U+FFFD for half of a pair, else ""."""
+        """The text that would be added if no delta followed: U+FFFD for half of a pair, or ""."""
         return paired(self._high)
 
     def end(self) -> str:
-        """Ends the text; returns what was held back."""
+        """Ends the text, and returns the held-back part."""
         held_back, self._high = self.held_back, ""
         return held_back
 
 
 class GrowingText:
-    """Keeps a text as UTF-8. A list of deltas takes seven times the memory, and StringIO keeps one, in Python 3.11."""
+    """Stores a text as UTF-8. A list of deltas, which StringIO keeps in Python 3.11, needs seven times the memory."""
 
     __slots__ = ("_chars", "_pairing", "_utf8")
 
@@ -70,13 +71,12 @@ class GrowingText:
         self.append(text)
 
     def append(self, delta: str) -> None:
-        """Adds to the text. Surrogates are repaired, which would hold up decoding otherwise."""
+        """Appends a delta. Surrogates are repaired here, because they would prevent decoding later."""
         complete = self._pairing.add(delta)
         self._utf8 += complete.encode()
         self._chars += len(complete)
 
     def clear(self) -> None:
-        """Empties the text."""
         self._utf8.clear()
         self._chars = 0
         self._pairing.end()

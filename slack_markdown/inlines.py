@@ -3,32 +3,33 @@ r"""A parser for the inlines of one block: emphasis, links, images, code spans, 
 It implements the second phase of CommonMark's parsing strategy
 (https://spec.commonmark.org/0.31.2/#phase-2-inline-structure) with GitHub's strikethrough (`~~`).
 
-The parser makes no tree. Slack reads the Markdown itself, so all that is needed is how the source differs from what is
-sent. The result is a list of replacements:
+The parser doesn't build a tree. Slack parses the Markdown itself, so the result is only the difference between the
+source and the sent text, as a list of replacements:
 
 - `<` is escaped, because every instruction to Slack begins with it (`escaping.py`).
-- Images become links to the image, because Slack shows no images in Markdown.
-- A link whose label names another host than the link leads to becomes text that shows both, and one whose label shows
-  nothing becomes its address (`links.py`).
-- Emphasis gets hair spaces beside CJK letters, and is left out around bare URLs: there Slack doesn't read `*` and `**`
-  as CommonMark does. Nobody has measured exactly which forms Slack accepts, so the plainest forms are sent.
-- Emphasis with spaces inside its marks, as in `**Note: **text`, gets them outside, where people mean emphasis.
-  Operators, patterns of paths, parameters (`**kwargs`) and single marks stay.
-- Products, names in Python and gaps to fill in are no emphasis.
-- Autolinks (`<https://…>`) become bare URLs, whose hosts say where they lead (`links.py`).
-- Addresses of files in Slack that the readers may not open become code (`links.py`).
+- Images become links to the image, because Slack doesn't show images in Markdown.
+- A link whose label names another host than its destination becomes text that shows both. One whose label is invisible
+  becomes its URL (`links.py`).
+- Emphasis gets hair spaces next to CJK letters and is removed around bare URLs, because there Slack doesn't interpret
+  `*` and `**` as CommonMark does. Nobody has measured exactly which forms Slack accepts, so the simplest forms are
+  sent.
+- Spaces inside emphasis marks, as in `**Note: **text`, are moved outside if emphasis is meant. Operators, path
+  patterns, parameters (`**kwargs`) and single marks stay.
+- Products, Python names and blanks to fill in aren't emphasis.
+- Autolinks (`<https://…>`) become bare URLs with the real host (`links.py`).
+- URLs of Slack files that readers can't open become code (`links.py`).
 
-Like CommonMark, the parser goes through the text once, with two stacks. Each delimiter run (`**`, `_`, `~~`) that may
-open emphasis goes on a stack; a run that may close emphasis looks down the stack for its opener. Each `[` or `![` goes
-on the other stack, and a `]` takes the top one off to see whether both are a link's. A limit on each search keeps the
-parser linear in any text.
+Like CommonMark, the parser goes through the text once, with two stacks. Each delimiter run (`**`, `_`, `~~`) that can
+open emphasis is pushed onto a stack; a run that can close emphasis searches the stack for its opener. Each `[` or `![`
+is pushed onto the other stack, and a `]` pops one to see whether they form a link. Each search is limited, so the
+parser is linear for any text.
 
-The text may be the end of an answer that is still growing. Then the parser also decides what is shown of it:
+If the text is the end of a growing answer, the parser also decides how much of it to show:
 
-- A construct that is complete enough to show is closed for show. `**bo` is sent as `**bo**`, so that the word is bold
-  from its first letter.
-- A construct that may become anything is held back: a link without its destination, a single `*`, half an entity.
-  `InlineStructure.shown_end` is where the held-back text begins.
+- A construct that is complete enough to show is closed temporarily: `**bo` is sent as `**bo**`, so that the word is
+  bold from its first letter.
+- A construct that can still become anything is held back: a link without its destination, a single `*`, half an entity.
+  `InlineStructure.shown_end` is the start of the held-back text.
 """
 
 import re
@@ -60,18 +61,18 @@ from slack_markdown.links import (
 )
 
 MAX_HELD_LABEL_CHARS = 120
-"""How long a `[` without its `]` is held back. After that it is shown as text."""
+"""The maximum number of characters held back after a `[` without its `]`. A longer text is shown."""
 MAX_JOINED_CHARS = 100
-"""How much of the text directly before a link is read together with its label."""
+"""The number of characters directly before a link that are read together with its label."""
 MAX_OPENERS = 100
-"""How many open delimiter runs are considered for one that closes."""
+"""The maximum number of open delimiter runs that are considered for a closing one."""
 _MAX_WORD_CHARS = 1_000
 
 CJK = re.compile(
     "[\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3031-\u3035\u3041-\u318f\u31a0-\u31ff\u3400-\u9fff"
     "\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uffdc\U00020000-\U0003ffff]"
 )
-"""Matches a letter of Chinese, Japanese or Korean."""
+"""Matches a Chinese, Japanese or Korean letter."""
 _SPECIAL = re.compile(rf"(?P<url>{URL_START})|\\|`+|\*+|_+|~+|!\[|\[|\]|<")
 _NEVER_JOINED = re.compile(r"[\s()\[\]{}<>!]")
 _BACKTICKS = re.compile(r"`+")
@@ -79,19 +80,19 @@ _AUTOLINK = re.compile(r"<(https?://[^\s<>|]*)>", re.IGNORECASE)
 _OTHER_AUTOLINK = re.compile(r"<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|([\w.+-]+@[\w.-]+))>")
 _WEB_OR_MAIL = re.compile(r"https?:|mailto:", re.IGNORECASE)
 _WEB = re.compile(r"<https?:(?!//)", re.IGNORECASE)
-r"""Begins an address without `//`, as `<https:\/\/…>` is. Browsers read a backslash as a slash, so it becomes code."""
+r"""Matches the start of a URL without `//`, such as `<https:\/\/…>`. Browsers read `\` as `/`, so it becomes code."""
 _INCOMPLETE_AUTOLINK = re.compile(r"<[^\s<>]*\Z")
 _DESTINATION_START = re.compile(r"\]\([ \t]*$")
 _INCOMPLETE_ENTITY = re.compile(r"(?:&#?\w{0,8}|(?<!\S)!)$")
-"""Matches half an entity, or a `!` that may become an image's, at the end."""
+"""Matches half an entity, or a `!` that can become an image's, at the end."""
 _REFERENCE = re.compile(r"\[([^\[\]\\]*(?:\\.[^\[\]\\]*)*)\]")
 _TITLE = re.compile(r"""\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\))""", re.DOTALL)
 _POINTED_DESTINATION = re.compile(r"<((?:[^<>\\\n]|\\.)*)>")
 _INCOMPLETE_POINTED_DESTINATION = re.compile(r"<(?:[^<>\\\n]|\\.)*\\?\Z")
 _DESTINATION_MARK = re.compile(r"\s|[()]|\\.?", re.DOTALL)
-"""Matches what may end a destination, or what is in one and must be counted."""
+"""Matches a possible end of a destination, and characters within it that affect where it ends."""
 _ENCODED = re.compile(r"<|&#?\w+;")
-"""Matches what must be decoded in a destination before it is sent: Slack decodes nothing there."""
+"""Matches characters of a destination to decode before sending, because Slack doesn't decode them there."""
 _DEFINED = re.compile(r"(?<=\]:)\s*<(?P<pointed>[^<>\s]+)>|\s?(?P<url>https?:[^\s<>]+)", re.IGNORECASE)
 _PATH_START = re.compile(r"[/?#]")
 _ADDRESS_END = re.compile(r"[\s<>|\"`\[\]]|https?://", re.IGNORECASE)
@@ -102,41 +103,40 @@ _LAST_WORD = re.compile(r"(?<!\S)(?:!?\[\]\(|[*_~(\[{\"'<])*(\S+)$")
 _PHRASE_END = regex.compile(
     r"(?:[\p{Terminal_Punctuation}--[,،，、]]|…|\p{So}|[\p{Pd}--\-])[\p{Pe}\p{Pf}\"'*_~`]*\Z", regex.V1
 )
-"""Matches what ends a label or sentence. Behind a comma, `**` may begin another parameter."""
+"""Matches the end of a label or sentence. It excludes a comma, because `**` after one can begin another parameter."""
 PRODUCT = re.compile(r"(?:[0-9]|(?<![A-Za-z])[A-Za-z])\*(?=[A-Za-z0-9])")
-"""Matches a multiplication sign: as emphasis, 5*4*3 would read 543 (oobabooga/textgen#5608)."""
+"""Matches a multiplication sign. As emphasis, 5*4*3 would be displayed as 543 (oobabooga/textgen#5608)."""
 NAME_OR_GAP = re.compile(
     r"(?<!\w)__[a-z][a-z0-9_]{0,60}?__(?=\(|\.[a-z])|(?<=\w\.)__[a-z][a-z0-9_]{0,60}?__(?!\w)"
     r"|_{2,40}(?:[-/.,:()+#]{1,3}+_{2,40}(?!_)){1,8}"
 )
-"""Matches what Python names so in a longer name, `__init__.py` and `a.__dict__`, and gaps to fill in: `__/__/____`."""
+"""Matches Python names inside longer ones, `__init__.py` and `a.__dict__`, and blanks to fill in: `__/__/____`."""
 _DELIMITER = re.compile("[*_~]")
 _RUN_OR_CODE = re.compile(r"\\.|`[^`]*`|\*+|_+|~+", re.DOTALL)
 _SPACES = re.compile(r"\s*")
 _WORD_CHARS = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 LinkDestinations = Mapping[str, Sequence[str]]
-"""The destinations of link reference definitions, by normalized label: all of them, if a label is defined twice."""
+"""The destinations of link reference definitions by normalized label. A label that is defined twice has two."""
 
 
 class DelimiterRun(NamedTuple):
-    """A sequence of `*`, `_` or `~` that may still open emphasis."""
+    """A sequence of `*`, `_` or `~` that can open emphasis."""
 
     delimiter: str
     start: int
     length: int
     remaining: int
-    """How many of its delimiters have found no partner yet."""
+    """The number of delimiters that haven't been paired yet."""
     can_close: bool
     is_loose: bool
-    """Whether it may open emphasis only with a space before it (`_loosely_flanking`), or without the one behind it."""
+    """Whether it can open emphasis only with a space added before it (`_loosely_flanking`) or removed after it."""
     is_apart: bool
     """Whether a space follows it (`_opens_apart`)."""
     previous: "DelimiterRun | None"
-    """The run below it on the stack."""
 
     @property
     def max_chars(self) -> int:
-        """How far it may be from a run that closes it, if it opens loosely."""
+        """The maximum distance to a closing run, if this one opens loosely."""
         return MAX_HELD_LABEL_CHARS if self.is_apart else MAX_CONSTRUCT_CHARS
 
 
@@ -146,9 +146,9 @@ class Bracket(NamedTuple):
     start: int
     is_image: bool
     last_run: DelimiterRun | None
-    """The top of the stack of delimiter runs when the bracket was read."""
+    """The top of the stack of delimiter runs at the time the bracket was read."""
     replacement_count: int
-    """How many replacements there were when the bracket was read."""
+    """The number of replacements at the time the bracket was read."""
 
 
 @dataclass(slots=True)
@@ -157,20 +157,20 @@ class InlineStructure:
 
     replacements: list[Replacement] = field(default_factory=list)
     code_spans: list[tuple[int, int]] = field(default_factory=list)
-    """The offsets at which code spans begin and end."""
+    """The start and end of each code span."""
     shown_end: int = -1
-    """Of a growing text: the offset from which the text is held back. -1 while that isn't decided."""
+    """The start of a growing text's held-back part, or -1 if that isn't decided yet."""
     closing: str = ""
-    """The delimiters that close for show what is open at `shown_end`."""
+    """The delimiters that temporarily close constructs open at `shown_end`."""
 
 
 class DecidedInlines(NamedTuple):
-    """The beginning of a growing text that is sent in the same way whatever follows."""
+    """The beginning of a growing text whose rendering later text can't change."""
 
     end: int
-    """The offset behind its last whole word."""
+    """The offset after the last complete word."""
     is_open: bool
-    """Whether a construct is open at the end of the text, so that later text is read differently behind it."""
+    """Whether a construct is open at the end, which changes how later text is parsed."""
     replacements: list[Replacement]
 
 
@@ -183,12 +183,11 @@ def parse_inlines(
     open_files: Collection[str] = (),
     kind: LeafKind = LeafKind.PARAGRAPH,
 ) -> InlineStructure:
-    """Returns the replacements for a block's text.
+    """Parses a block's text, in a table a row or cell, and returns its replacements.
 
-    `growing`: the text may continue, so what is open is closed for show or held back.
-    `start`: the offset behind the text's link reference definitions.
-    `open_files`: the ids of Slack's files whose addresses may be links.
-    `kind`: of the block. In a table, the text is a row's, or a cell's.
+    `growing`: whether more text can follow. Open constructs are then closed temporarily or held back.
+    `start`: the offset after the text's link reference definitions.
+    `open_files`: the IDs of Slack files that can be linked.
     """
     markdown = rewritten(text, growing=growing, start=start, kind=kind)
     inlines = _InlineParser(markdown.text, destinations, growing, open_files).parse(start)
@@ -201,9 +200,9 @@ def parse_inlines(
 
 
 def decided_inlines(text: str, *, kind: LeafKind = LeafKind.PARAGRAPH) -> DecidedInlines:
-    """Returns the beginning of a growing text that no later text changes, unless that defines a link."""
+    """Returns the beginning of a growing text that later text can't change, except by defining a link."""
     markdown = rewritten(text, growing=True, kind=kind)
-    # What follows a run of delimiters says what the run does.
+    # The text after a delimiter run determines what the run does.
     end, is_open, replacements = _InlineParser(markdown.decided_text, {}, growing=True).parse_decided()
     end = min(markdown.source_offset(end), markdown.undecided)
     end, replacements = _before(end, markdown.composed(replacements))
@@ -211,10 +210,7 @@ def decided_inlines(text: str, *, kind: LeafKind = LeafKind.PARAGRAPH) -> Decide
 
 
 def emphasis_marks(text: str, *, growing: bool = False) -> list[Replacement]:
-    """Returns the removals of the delimiters that have a partner, in order: a reader sees all others.
-
-    `growing`: the text may continue, so delimiters that are open may still find one.
-    """
+    """Returns replacements that remove the paired delimiters, in order. Readers see all other delimiters."""
     if not _DELIMITER.search(text):
         return []
     parser = _InlineParser(text, {}, growing)
@@ -223,14 +219,14 @@ def emphasis_marks(text: str, *, growing: bool = False) -> list[Replacement]:
 
 
 def _before(end: int, replacements: Sequence[Replacement]) -> tuple[int, list[Replacement]]:
-    """Returns the last offset up to this one that is in no replacement, and the replacements before it."""
+    """Returns the offset, moved before any replacement that contains it, and the replacements before it."""
     end = min([end, *(replacement.start for replacement in replacements if replacement.start < end < replacement.end)])
-    # What is inserted at the offset belongs to what follows: the rest of an element whose end is held back.
+    # An insertion at the offset belongs to the text after it: the rest of an element whose end is held back.
     return end, [replaced for replaced in replacements if replaced.start < replaced.end <= end or replaced.end < end]
 
 
 def normalized_label(label: str) -> str:
-    """Returns a reference label in the form in which CommonMark compares labels: case folded, with single spaces."""
+    """Returns a reference label as CommonMark compares them: case-folded, with single spaces."""
     return " ".join(label.split()).casefold()
 
 
@@ -246,22 +242,25 @@ class _InlineParser:
         """The top of the stack of delimiter runs."""
         self.brackets: list[Bracket] = []
         self.inactive_brackets = 0
-        """How many brackets, from the bottom of the stack, are around a link. They can't be links themselves."""
+        """The number of brackets, from the bottom of the stack, that contain a link and so can't be links."""
         self.images: list[Replacement] = []
-        """The images so far and their labels, in order; none is within another."""
+        """The images so far, replaced by their labels, in order. None contains another."""
         self.marks: list[Replacement] = []
-        """The removals of the delimiters that are no text."""
+        """The removals of delimiters that are markup."""
         self._undecided_start = -1
-        """Where a code span or autolink begins that the end of a growing text closes, or leaves open."""
+        """The start of a code span or autolink that may still be open at the end of a growing text."""
         self._undecided_pairs: list[int] = []
-        """Where emphasis begins that a run closes behind a space, unless a later run closes that run; or that a run
-        closes behind an address, unless the address goes on over it."""
+        """The starts of emphasis that later text can undo.
+
+        One case is a closing run after a space, if a later run closes that run. The other is a closing run after a URL
+        that continues beyond it.
+        """
         self._destination_ends: dict[int, int] = {}
-        """Where the destinations behind parentheses end, as far as the text was read for one."""
+        """The ends of destinations, by the offset of their opening parenthesis, as far as the text was searched."""
         self._last_end = 0
-        """Where the last code span, link or autolink ends."""
+        """The end of the last code span, link or autolink."""
         self._last_link = (-1, "")
-        """Where the last link ends, and its label with what is directly before it."""
+        """The end of the last link, and its label including the text directly before it."""
         self.inlines = InlineStructure()
 
     def parse(self, position: int) -> InlineStructure:
@@ -269,7 +268,7 @@ class _InlineParser:
         for definition in _DEFINED.finditer(self.text, 0, position):
             url = definition["pointed"] or definition["url"]
             if is_closed_file(url, self.open_files):
-                # No link uses it. As code, it is no link either if Slack sees no definition there.
+                # No link uses it. As code, it isn't a link either if Slack doesn't recognize a definition there.
                 inlines.replacements.append(Replacement(*definition.span(), f" {file_as_code(url)}"))
             elif definition["pointed"]:
                 inlines.replacements.append(Replacement(*definition.span(), f" {bare_url(url)}"))
@@ -284,7 +283,7 @@ class _InlineParser:
         size, stop = len(self.text), self.inlines.shown_end
         if self._undecided_start >= 0 or stop < 0:
             stop = self._undecided_start if self._undecided_start >= 0 else size
-        # `!` before `![` is escaped together with it.
+        # `!` before `![` is escaped with it.
         starts = [
             bracket.start - (bracket.is_image and self.text.startswith("!", bracket.start - 1, bracket.start))
             for bracket in self._active_brackets()
@@ -295,7 +294,7 @@ class _InlineParser:
         while run:
             starts += [run.start] if run.delimiter != "_" or run.is_loose else []
             run = run.previous
-        # The rest of its word says whether a run is part of a name.
+        # The rest of the word decides whether a run is part of a name.
         starts += [at for at in [self.text.find("__", len(self.text.rstrip(_WORD_CHARS)))] if at >= 0]
         end = min([stop, *(start for start in starts if stop - start <= MAX_CONSTRUCT_CHARS)])
         if end == size:
@@ -304,12 +303,12 @@ class _InlineParser:
         return DecidedInlines(end, is_open, [replaced for replaced in replacements if replaced.end <= end])
 
     def _read(self, position: int) -> None:
-        """Reads the text to its end, or to the first construct that isn't shown before more of it is known."""
+        """Parses the text up to its end, or to the first construct that can't be shown until more text is known."""
         while self.inlines.shown_end < 0 and (special := _SPECIAL.search(self.text, position)):
             position = self._parse_special(special)
 
     def _safe_replacements(self, end: int) -> list[Replacement]:
-        """Returns all replacements in order, with those that escape `<` before an offset."""
+        """Returns all replacements in order, including the escapes of `<` before an offset."""
         inlines = self.inlines
         escapes = escaping.escape_prose(self.text, inlines.code_spans, inlines.replacements)
         shown_escapes = [escape for escape in escapes if escape.end <= end]
@@ -319,13 +318,13 @@ class _InlineParser:
         return sorted([*safe, *shown_escapes])
 
     def _parse_special(self, special: re.Match[str]) -> int:
-        """Parses what a special character begins or ends; returns the offset to go on from."""
+        """Parses the construct that a special character begins or ends, and returns the offset to continue from."""
         if special["url"]:
             return self._parse_url(special)
         match special[0][0]:
             case "\\":
                 if self.growing and len(self.text) - special.end() <= self.text.endswith("\n"):
-                    # It may escape what follows, or break the line.
+                    # It can escape the next character, or break the line.
                     self.inlines.shown_end = special.start()
                 return special.end() + 1
             case "`":
@@ -342,7 +341,7 @@ class _InlineParser:
 
     def _parse_code_span(self, opening: re.Match[str]) -> int:
         backticks, start = opening[0], opening.end()
-        # The character behind the last run that may close it says whether that run is as long as this one.
+        # The character after the last possible closing run decides whether that run has the same length.
         search_end = start + MAX_CONSTRUCT_CHARS + len(backticks) + 1
         for closing in _BACKTICKS.finditer(self.text, start, search_end):
             if closing[0] == backticks and closing.start() - start <= MAX_CONSTRUCT_CHARS:
@@ -364,7 +363,7 @@ class _InlineParser:
         return start
 
     def _end_construct(self, start: int, end: int) -> None:
-        """Notes where a code span or autolink ends. At the text's end, the next character may still change it."""
+        """Records the end of a code span or autolink. At the text's end, the next character can still change it."""
         self._last_end = end
         if end == len(self.text):
             self._undecided_start = start
@@ -372,7 +371,7 @@ class _InlineParser:
     def _parse_delimiter_run(self, match: re.Match[str]) -> int:
         start, end = match.span()
         if self.growing and end == len(self.text):
-            # The run may become longer.
+            # The run can get longer.
             self.inlines.shown_end = start
             return end
         delimiter, length = match[0][0], end - start
@@ -382,7 +381,7 @@ class _InlineParser:
             return self._as_text(*name.span())
         can_open, can_close = self._flanking(start, end, delimiter)
         opens_loosely, closes_loosely = self._loosely_flanking(start, end)
-        # Strikethrough takes two tildes.
+        # Strikethrough needs two tildes.
         remaining = length - length % 2 if delimiter == "~" else length
         is_apart = self._opens_apart(start, end)
         is_loose = is_apart or (opens_loosely and not can_open)
@@ -396,7 +395,7 @@ class _InlineParser:
         return end
 
     def _flanking(self, start: int, end: int, delimiter: str) -> tuple[bool, bool]:
-        """Returns whether a run can open and close emphasis: whether it is left-flanking and right-flanking.
+        """Returns whether a run can open and close emphasis, that is, whether it is left-flanking and right-flanking.
 
         CJK letters count as punctuation, because a hair space will separate them from the run.
         """
@@ -409,26 +408,26 @@ class _InlineParser:
         return left and (not right or _is_punctuation(before)), right and (not left or _is_punctuation(after))
 
     def _loosely_flanking(self, start: int, end: int) -> tuple[bool, bool]:
-        """Returns whether a run opens or closes emphasis once a hair space separates it from the letter beside it.
+        """Returns whether a run opens or closes emphasis once a hair space separates it from the adjacent letter.
 
-        So people mean `**Status:**OK` and `word**(bold)**`. A quotation mark or bracket that opens is none of the
-        punctuation that emphasis ends with, and the other way around.
+        This covers `**Status:**OK` and `word**(bold)**`. Emphasis can't end with an opening quotation mark or bracket,
+        or begin with a closing one.
         """
         if end - start == 1 and self.text[start] != "*":
             return False, False
         before, after = self.text[max(0, start - 2) : start], self.text[end : end + 2]
         if before[-1:].isalnum() and _is_mark(after[:1], "Pe", "Pf"):
-            # A single asterisk behind a digit, or a letter that stands alone, is a multiplication sign.
+            # A single asterisk after a digit or a single letter is a multiplication sign.
             is_sign = end - start == 1 and not (len(before) == 2 and before.isalpha())
             return not is_sign and _touches(after[:1], after[1:]), False
         is_close = after[:1].isalnum() and _is_mark(before[-1:], "Ps", "Pi")
         return False, is_close and len(before) == 2 and _touches(before[1], before[0])
 
     def _opens_apart(self, start: int, end: int) -> bool:
-        """Whether a run opens emphasis once the space behind it is left out: `** Note:** text`.
+        """Returns whether a run opens emphasis once the space after it is removed: `** Note:** text`.
 
-        It begins a line or sentence there, so it is no operator. A single mark may begin a footnote, and `__` may be a
-        gap to fill in.
+        It must begin a line or sentence, where it can't be an operator. Single marks are excluded because they can
+        begin a footnote, and `__` because it can be a blank to fill in.
         """
         if not 1 < end - start < 4 or self.text[start] == "_" or not self.text.startswith((" ", "\t"), end):
             return False
@@ -439,7 +438,7 @@ class _InlineParser:
         return is_first and not line.endswith("\\")
 
     def _as_text(self, start: int, end: int) -> int:
-        """Keeps delimiters between two offsets from acting; returns the second. An address can't hold a backslash."""
+        """Escapes the delimiters between two offsets, and returns the second. A URL can't contain backslashes."""
         address = self.text.rfind("://", max(0, start - MAX_CONSTRUCT_CHARS), start)
         is_in_url = address >= 0 and not (
             _ADDRESS_END.search(self.text, address + 3, start) or WIDE_MARK.search(self.text, address, start)
@@ -451,14 +450,14 @@ class _InlineParser:
         return end
 
     def _opener(self, at: int) -> DelimiterRun | None:
-        """Returns the last run that may open emphasis and has the delimiter at an offset."""
+        """Returns the last run on the stack that has the delimiter at an offset."""
         run, considered = self.last_run, 0
         while run and run.delimiter != self.text[at] and considered < MAX_OPENERS:
             run, considered = run.previous, considered + 1
         return run if run and run.delimiter == self.text[at] else None
 
     def _closes_apart(self, run: DelimiterRun) -> bool:
-        """Closes the emphasis that the run closes without the space before it, if there is one: `**Note: **text`."""
+        """Closes emphasis without the space before the closing run: `**Note: **text`. Returns whether it did."""
         is_behind_space = run.length > 1 and self.text[run.start - 1 : run.start] in (" ", "\t")
         opener = self._opener(run.start) if is_behind_space else None
         if not opener or not _is_loose_pair(opener, run) or not _may_stand_before(self.text, opener.start):
@@ -482,7 +481,7 @@ class _InlineParser:
         return True
 
     def _next_run_closes(self, at: int, delimiter: str, opener_start: int) -> bool:
-        """Whether the next run of a delimiter closes emphasis. If later text says that, the pair so far is noted."""
+        """Returns whether the next run of a delimiter closes emphasis. Records the pair if later text decides this."""
         for run in _RUN_OR_CODE.finditer(self.text, at, at + MAX_CONSTRUCT_CHARS):
             if run[0][0] == delimiter:
                 return not self.text[run.start() - 1].isspace()
@@ -491,7 +490,7 @@ class _InlineParser:
         return False
 
     def _closes_loosely(self, run: DelimiterRun) -> bool:
-        """Closes the emphasis that the run closes with a space behind it, if there is one. Both runs are as long."""
+        """Closes emphasis with a space after the closing run, if both runs are equally long. Returns whether it did."""
         opener = self._opener(run.start)
         if not opener or not opener.remaining == opener.length == run.remaining:
             return False
@@ -511,7 +510,7 @@ class _InlineParser:
         return True
 
     def _close_emphasis(self, run: DelimiterRun, can_open: bool) -> DelimiterRun:
-        """Closes what the run can close; returns the run with the delimiters that remain."""
+        """Pairs a closing run with its openers, and returns the run with its remaining delimiters."""
         opener, considered = self.last_run, 0
         while opener and run.remaining and considered < MAX_OPENERS:
             considered += 1
@@ -530,13 +529,13 @@ class _InlineParser:
         return run
 
     def _pair(self, opener: DelimiterRun, closer: DelimiterRun, used: int) -> None:
-        """Makes emphasis of what is between two runs, by so many delimiters of each."""
+        """Turns the text between two runs into emphasis, using this many delimiters of each."""
         inner, outer = opener.start + opener.remaining, closer.start + closer.length - closer.remaining
         self.marks += [Replacement(inner - used, inner, ""), Replacement(outer, outer + used, "")]
         self._separate_emphasis(opener, closer)
 
     def _separate_emphasis(self, opener: DelimiterRun, closer: DelimiterRun) -> None:
-        """Adds the spaces that Slack needs around emphasis, or removes delimiters that it wouldn't read."""
+        """Adds the spaces that Slack needs around emphasis, or removes delimiters that it wouldn't recognize."""
         start = opener.start
         end = opener.start + opener.length
         last = closer.start + closer.length
@@ -564,7 +563,7 @@ class _InlineParser:
         self._separate(opener.delimiter, last, self.text[last : last + 1], self.text[closer.start - 1 : closer.start])
 
     def _inner(self, opener: DelimiterRun, closer: DelimiterRun) -> tuple[int, int]:
-        """Returns where the text of emphasis begins and ends, without spaces inside its marks."""
+        """Returns the start and end of the emphasized text, without spaces inside its marks."""
         start, end = opener.start + opener.length, closer.start
         while opener.is_apart and self.text.startswith((" ", "\t"), start):
             start += 1
@@ -573,14 +572,14 @@ class _InlineParser:
         return start, end
 
     def _separate(self, delimiter: str, at: int, outer: str, inner: str) -> None:
-        """Adds a space between a run and the letter beside it, where Slack needs one to read the run."""
+        """Adds a space between a run and the adjacent letter where Slack needs one to recognize the run."""
         space = Replacement(at, at, HAIR_SPACE)
         is_needed = outer.isalnum() and bool(inner) and _is_punctuation(inner)
         if (is_needed or (delimiter == "*" and CJK.match(outer))) and space not in self.inlines.replacements[-8:]:
             self.inlines.replacements.append(space)
 
     def _parse_url(self, url: re.Match[str]) -> int:
-        """Parses the host of a bare URL. While that may continue, nothing of the URL is shown."""
+        """Parses the host of a bare URL. Nothing of the URL is shown while the host can still continue."""
         start, end = url.span()
         if not is_web_address(self.text, start):
             return end
@@ -599,7 +598,7 @@ class _InlineParser:
         return end
 
     def _end_at_wide_mark(self, authority: int) -> None:
-        """Adds a space before the first mark of another script in a bare URL's path: Slack takes it for the URL's."""
+        """Adds a space before wide punctuation in a bare URL's path, because Slack would include it in the URL."""
         end = min(len(self.text), authority + MAX_CONSTRUCT_CHARS)
         if found := _ADDRESS_END.search(self.text, authority, end):
             end = found.start()
@@ -608,33 +607,33 @@ class _InlineParser:
             self.inlines.replacements.append(Replacement(mark.start(), mark.start(), HAIR_SPACE))
 
     def _as_closed_address(self, separator: int, authority: int) -> Replacement | None:
-        """Returns how the address of a file that the readers may not open is sent; None for another URL.
+        """Returns the replacement for the URL of a file that readers can't open, or None for other URLs.
 
-        `separator`, `authority`: where its `://` begins and ends.
+        `separator`, `authority`: the start and end of the URL's `://`.
         """
         end = min(len(self.text), authority + MAX_CONSTRUCT_CHARS)
         if found := _ADDRESS_END.search(self.text, authority, end):
             end = found.start()
-        # Punctuation behind an address isn't part of it.
+        # Punctuation after a URL isn't part of it.
         address_end = authority + len(self.text[authority:end].rstrip(".,;:!?)}'*_~"))
         url = f"https://{self.text[authority:address_end]}"
         if not may_be_in_slack(url):
             return None
         scheme = _PLAIN_SCHEME.search(self.text, max(0, separator - len("https")), separator)
         if end == len(self.text):
-            # It may become a file's, or a longer one.
+            # It can still become a file's URL, or a longer one.
             self._undecided_start = scheme.start() if scheme else separator
         if not is_closed_file(url, self.open_files):
             return None
         if scheme is None or authority - separator > len("://"):
-            # It is written with entities or backslashes: a space makes it no link.
+            # It is written with entities or backslashes, so a space stops it from being a link.
             return Replacement(authority, authority, HAIR_SPACE)
         return Replacement(scheme.start(), address_end, self._apart(scheme.start(), address_end, url))
 
     def _apart(self, start: int, end: int, url: str) -> str:
-        """Returns a URL as code, with spaces where backticks next to it would join those of the code.
+        """Returns a URL as code, with spaces where adjacent backticks would join those of the code.
 
-        Delimiters of emphasis around a URL may be left out.
+        Emphasis delimiters around the URL may be removed later, so they don't count as adjacent.
         """
         before = self.text[max(0, start - MAX_JOINED_CHARS) : start].rstrip("*_~")
         after = self.text[end : end + MAX_JOINED_CHARS].lstrip("*_~")
@@ -642,7 +641,7 @@ class _InlineParser:
 
     def _parse_angle_bracket(self, start: int) -> int:
         if _DESTINATION_START.search(self.text, max(0, start - 10), start):
-            # Behind `](`, a `<` begins a link's destination, not an autolink.
+            # A `<` after `](` begins a link's destination, not an autolink.
             return start + 1
         if autolink := _AUTOLINK.match(self.text, start):
             self.inlines.replacements.append(self._as_address(*autolink.span(), autolink[1]))
@@ -660,13 +659,13 @@ class _InlineParser:
         return autolink.end()
 
     def _as_address(self, start: int, end: int, destination: str) -> Replacement:
-        """Returns what shows the address of a link without a label: a bare URL, or code."""
+        """Returns the replacement that shows an unlabeled link's URL, either bare or as code."""
         is_closed = is_closed_file(destination, self.open_files)
         address = self._apart(start, end, destination) if is_closed else bare_url(destination)
         return self._spaced(start, end, address)
 
     def _spaced(self, start: int, end: int, address: str) -> Replacement:
-        """Returns what takes the place of a link, with spaces where the characters next to it would join it."""
+        """Returns the replacement for a link, with spaces where adjacent characters would join its URL."""
         before, after = self.text[max(0, start - 1) : start], self.text[end : end + 1]
         joins_after = after.isalnum() or not after.isascii() or (after and after in "/_-<[!@&\\")
         return Replacement(start, end, " " * before.isalnum() + address + " " * bool(joins_after))
@@ -680,7 +679,7 @@ class _InlineParser:
         if is_inactive and not bracket.is_image:
             return end + 1
         if end - bracket.start > MAX_CONSTRUCT_CHARS:
-            # The label is too long for a link. Its `]` is escaped if it would be one's.
+            # The label is too long for a link. Its `]` is escaped if it could end one.
             if self.growing and end + 1 == len(self.text):
                 self.inlines.shown_end = end
             elif self.destinations or self.text.startswith(("(", "["), end + 1):
@@ -694,15 +693,15 @@ class _InlineParser:
         elif destinations:
             self._add_link(bracket, end, after, destinations)
         elif bracket.is_image and self.destinations:
-            # Slack may still find a definition for it, in a form that isn't recognized here.
+            # Slack may still find a definition for it in a form that isn't recognized here.
             self.inlines.replacements.append(Replacement(bracket.start, bracket.start, "\\"))
         self._last_end = max(self._last_end, after)
         return after if after > 0 else end + 1
 
     def _parse_target(self, bracket: Bracket, end: int) -> tuple[int, Sequence[str]]:
-        """Returns the end of a link and its possible destinations, which are none if it is no link.
+        """Returns the end of a link and its possible destinations, which are empty if it isn't a link.
 
-        Returns (-1, ()) if the answer must grow before that is known.
+        Returns (-1, ()) if that can't be known until the answer grows.
         """
         following = self.text[end + 1 : end + 2]
         if not following and self.growing:
@@ -725,7 +724,7 @@ class _InlineParser:
     def _parse_inline_target(self, start: int) -> tuple[int, str | None]:
         """Returns the end of `(destination "title")` and the destination.
 
-        Returns (-1, None) if the text may still grow into one, and (0, None) if it can't.
+        Returns (-1, None) if the text can still grow into one, and (0, None) if it can't.
         """
         text = self.text
         at = _skip_space(text, start + 1)
@@ -749,10 +748,10 @@ class _InlineParser:
         return (-1 if may_grow else 0), None
 
     def _destination_end(self, start: int) -> int:
-        """Returns the end of a link's destination without `<`: white space, or a parenthesis that isn't its own.
+        """Returns the end of a link's destination written without `<`: white space, or an unbalanced parenthesis.
 
-        Its parentheses are balanced; one that isn't ends it. Each run of text is read once, also where it has many
-        destinations: what is read says where those end that begin behind one of its parentheses.
+        Each part of the text is scanned once even if it contains many destinations: a scan also records the ends of
+        destinations that begin after inner parentheses.
         """
         if start - 1 in self._destination_ends:
             return self._destination_ends[start - 1]
@@ -777,7 +776,7 @@ class _InlineParser:
         inner = bisect(self.images, bracket.start, key=lambda image: image.start)
         images = self.images[inner:]
         shown_label = with_replacements(self.text, images, label_start, end)
-        # The label of an image in the label may end the word before it, or continue it: both readings count.
+        # The label of a nested image can end the word before it or continue it, so both readings count.
         spaced_images = [image._replace(text=f" {image.text} ") for image in images]
         spaced_label = with_replacements(self.text, spaced_images, label_start, end)
         readings = f"{shown_label} {spaced_label}" if images else shown_label
@@ -797,7 +796,7 @@ class _InlineParser:
         elif bracket.is_image:
             self.inlines.replacements.append(self._without_image_mark(bracket.start))
         elif images:
-            # Links can't hold links, so an image in a link's label is replaced by the image's own label.
+            # Links can't contain links, so an image in a link's label is replaced by the image's own label.
             since = self.inlines.replacements[bracket.replacement_count :]
             outside = [replacement for replacement in since if not _begins_in(replacement, images)]
             self.inlines.replacements[bracket.replacement_count :] = [*images, *outside]
@@ -811,7 +810,7 @@ class _InlineParser:
             self.last_run = bracket.last_run
 
     def _add_blank_link(self, bracket: Bracket, end: int, after: int, destination: str) -> None:
-        """Adds the replacements for an inline link whose label shows nothing, or which leads nowhere."""
+        """Adds the replacements for an inline link whose label is invisible or whose destination is empty."""
         if destination and (bracket.is_image or _WEB_OR_MAIL.match(destination)):
             del self.inlines.replacements[bracket.replacement_count :]
             self.inlines.replacements.append(self._as_address(bracket.start, after, destination))
@@ -821,16 +820,16 @@ class _InlineParser:
             self.inlines.replacements += [Replacement(at, at, "\\") for at in (opening, end)]
 
     def _joined_before(self, start: int) -> str:
-        """Returns what readers see directly before a link. Of another link that ends there, they see the label."""
+        """Returns the text that readers see directly before a link, using the label of a link that ends there."""
         last_end, last_label = self._last_link
         before = last_label if last_end == start else self.text[max(0, start - MAX_JOINED_CHARS) : start]
         if not before or _NEVER_JOINED.match(before, len(before) - 1):
-            # Nearly always so, and faster to find out than by splitting.
+            # True for nearly all text, and faster than splitting.
             return ""
         return _NEVER_JOINED.split(before[-MAX_JOINED_CHARS:])[-1]
 
     def _without_image_mark(self, mark: int) -> Replacement:
-        """Removes the `!` that makes a link an image, so that nothing before it makes another construct of the link."""
+        """Removes the `!` of an image, so that text before it can't turn the link into another construct."""
         if mark and self.text[mark - 1] == "]":
             return Replacement(mark, mark + 1, " ")
         escapes = mark - 1
@@ -841,7 +840,7 @@ class _InlineParser:
         return Replacement(mark, mark + 1, "")
 
     def _label_and_destination(self, bracket: Bracket, end: int, after: int, destination: str) -> list[Replacement]:
-        """Returns what makes text of a deceptive link: its label, and its destination in parentheses."""
+        """Returns replacements that turn a deceptive link into text: its label, and its destination in parentheses."""
         if not self._is_inline_link(end, after):
             return [Replacement(at, at, "\\") for at in (bracket.start + bracket.is_image, end)]
         label_start = bracket.start + 1 + bracket.is_image
@@ -850,16 +849,16 @@ class _InlineParser:
         return [Replacement(bracket.start, label_start, ""), Replacement(end, after, f" ({address})")]
 
     def _is_inline_link(self, end: int, after: int) -> bool:
-        """Whether a link has its own destination. A reference link is one only where Slack finds its definition."""
+        """Returns whether a link is inline. A reference link depends on whether Slack finds its definition."""
         return after > end + 1 and self.text.startswith("(", end + 1)
 
     def _active_brackets(self) -> list[Bracket]:
-        """Returns the open brackets that may become a link's or an image's."""
+        """Returns the open brackets that can become a link or an image."""
         first = self.inactive_brackets
         return [bracket for bracket in self.brackets[:first] if bracket.is_image] + self.brackets[first:]
 
     def _end_growing_text(self) -> None:
-        """Decides what is held back at the end of a growing text, and what closes the rest for show."""
+        """Decides how much of the end of a growing text is held back, and what closes the rest temporarily."""
         text, inlines = self.text, self.inlines
         shown_end = len(text) if inlines.shown_end < 0 else inlines.shown_end
         held = next(
@@ -882,13 +881,13 @@ class _InlineParser:
             shown_end = shown_end if url_start is None else _before(url_start, inlines.replacements)[0]
         shown_end = len(text[:shown_end].rstrip())
         while run and not inlines.closing and run.start + run.length >= shown_end:
-            # Nothing is shown behind the run's delimiters yet.
+            # Nothing after the run's delimiters is shown yet.
             shown_end = len(text[: run.start].rstrip())
             run = run.previous
         inlines.shown_end = shown_end
         while run:
             if run.is_apart:
-                # It is text, because no run that is near enough closes it.
+                # It is text, because no closing run is near enough.
                 pass
             elif run.delimiter == "*" and _begins_with_url(text, run.start + run.length):
                 inlines.replacements.append(Replacement(run.start, run.start + run.length, ""))
@@ -898,7 +897,7 @@ class _InlineParser:
         inlines.replacements = [replacement for replacement in inlines.replacements if replacement.end <= shown_end]
 
     def _close_for_show(self, run: DelimiterRun) -> None:
-        """Closes emphasis that is open at the end of a growing text. Before a mark, as in `*.py`, it is hardly any."""
+        """Temporarily closes emphasis at the end of a growing text. Before punctuation (`*.py`), it counts as text."""
         end = run.start + run.length
         self.inlines.closing += run.delimiter * run.remaining
         self._separate(run.delimiter, run.start, self.text[max(0, run.start - 1) : run.start], self.text[end : end + 1])
@@ -907,49 +906,49 @@ class _InlineParser:
 
 
 def _begins_in(replacement: Replacement, images: Sequence[Replacement]) -> bool:
-    """Whether a replacement begins in one of these images, which are in order."""
+    """Returns whether a replacement begins within one of these images, which are in order."""
     before = bisect(images, replacement.start, key=lambda image: image.start)
     return before > 0 and replacement.start < images[before - 1].end
 
 
 def _breaks_rule_of_three(opener: DelimiterRun, closer: DelimiterRun, closer_can_open: bool) -> bool:
-    """Whether CommonMark's rule 9 forbids two runs to match: their lengths add up to a multiple of three."""
+    """Returns whether CommonMark's rule 9 prevents a match: the lengths of the runs add up to a multiple of three."""
     if opener.delimiter == "~" or not (opener.can_close or closer_can_open):
         return False
     return (opener.length + closer.length) % 3 == 0 and bool(opener.length % 3 or closer.length % 3)
 
 
 def _is_loose_pair(opener: DelimiterRun, closer: DelimiterRun) -> bool:
-    """Whether a run closes one that opens loosely: both are whole, and not too far apart."""
+    """Returns whether a run closes a loosely opening one: neither is partly used, and they are close enough."""
     is_near = closer.start - opener.start <= opener.max_chars
     return is_near and opener.remaining == opener.length == closer.length == closer.remaining
 
 
 def _begins_phrase(character: str) -> bool:
-    """Whether a label or sentence may begin with a character, and not a path or an operator."""
+    """Returns whether a label or sentence can begin with a character, and a path or an operator can't."""
     return character.isalnum() or character in "\"'¿¡" or _is_mark(character, "Po", "Pe", "Pf", "Pc", "Sm")
 
 
 def _may_stand_before(text: str, start: int) -> bool:
-    """Whether what is before an offset may stand before emphasis, and not before a pattern of paths or an operator."""
+    """Returns whether the text before an offset can precede emphasis, and isn't a path pattern or an operator."""
     before = text[max(0, start - 1) : start]
     is_bracket = _is_mark(before, "Po", "Pe", "Pf", "Pc", "Sm", "Sk", "Sc")
     return not before.strip() or is_bracket or bool(CJK.match(before) or _PHRASE_END.match(before))
 
 
 def _is_mark(character: str, *others: str) -> bool:
-    """Whether a character is punctuation of none of these categories, and no backslash."""
+    """Returns whether a character is punctuation outside these Unicode categories, and not a backslash."""
     is_punctuation = bool(character) and character != "\\" and _is_punctuation(character)
     return is_punctuation and unicodedata.category(character) not in others
 
 
 def _touches(mark: str, beyond: str) -> bool:
-    """Whether what is beyond a mark isn't white space, which only emoji have between the text and themselves."""
+    """Returns whether a mark touches the character after it. Emoji do even across white space."""
     return not beyond.isspace() or unicodedata.category(mark) == "So"
 
 
 def _separates(adjacent: str) -> bool:
-    """Whether emphasis may begin behind this character, and end before it, next to punctuation."""
+    """Returns whether emphasis next to punctuation can begin after this character and end before it."""
     return adjacent.isspace() or _is_punctuation(adjacent) or bool(CJK.match(adjacent))
 
 
@@ -963,15 +962,11 @@ def _skip_space(text: str, at: int) -> int:
 
 
 def _begins_with_url(text: str, start: int) -> bool:
-    """Whether a bare URL begins at an offset."""
     return bool(_URL_START.match(text, start))
 
 
 def _start_of_last_url(text: str, end: int, *, growing: bool = False) -> int | None:
-    """Returns the offset of the bare URL that ends at `end`, or None where none ends.
-
-    `growing`: the text may continue, so the beginning of a URL counts too.
-    """
+    """Returns the offset of the bare URL that ends at `end`, or None. An incomplete URL counts in a growing text."""
     start = max(0, end - _MAX_WORD_CHARS)
     if not growing and text.rfind("://", start, end) < 0:
         return None

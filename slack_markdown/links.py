@@ -1,26 +1,27 @@
-"""Links that deceive, and addresses that open what they shouldn't.
+"""Detects deceptive links, and URLs that open more than they should.
 
-A model that reads web pages or other people's messages can be made to write any of these.
+A model that reads web pages or other people's messages can be manipulated into writing any of these.
 
-**Deceptive links.** In `[bank.com](https://evil.com)`, Slack shows the label alone. So a link whose label names a host
-that the link doesn't lead to is sent as text with both, a reference link with its brackets (`inlines.py`). A label is
-read as a person would read it (`lookalikes.py`), and a destination as browsers do. When in doubt a link shows where it
-leads. Not everything with a dot is a host: `os.path` is none, and `README.md` may be one or a file. A label that may be
-a file's name is honest if the link leads to that file. A mailbox is honest if the mail goes there and nowhere else. A
-link that opens an app (`tel:`, `slack:`) is honest only if the label is what it opens. A label that shows nothing hides
-the whole link, which becomes its address.
+**Deceptive links.** In `[bank.com](https://evil.com)`, Slack only shows the label. So a link whose label names a host
+other than its destination is sent as text with both (reference links keep their brackets, `inlines.py`). Labels are
+read as a person would read them (`lookalikes.py`), and destinations as browsers do. When in doubt, a link shows its
+destination. Not everything with a dot is a host: `os.path` isn't, and `README.md` can be a host or a file. A label that
+could be a file name is honest if the link leads to that file. A mailbox is honest if the mail goes only there. A link
+that opens an app (`tel:`, `slack:`) is honest only if the label is what it opens. A label that is invisible hides the
+whole link, which is therefore replaced by its URL.
 
-**Bare URLs.** Slack makes links of `https://…` in a text, so a host is sent in the form that says where the link leads.
+**Bare URLs.** Slack links each `https://…` in a text, so the host is sent in a form that shows the real destination.
 `https://gіthub.com` has a Cyrillic і, `https://github.com@evil.example` leads to evil.example, and `https://2130706433`
-to an IPv4 address. Such a host is sent in ASCII without a user name, and an address as four numbers. Where text follows
-a host directly, as in `https://example.com。谢谢`, a space ends the link with the host that readers see. The host is in
-the URL's authority, between `://` and the next `/`. All else of a URL is sent as it is written.
+to an IPv4 address. Such a host is sent in ASCII without a user name, and an IPv4 address as four numbers. If text
+follows a host directly (`https://example.com。谢谢`), a space ends the link after the visible host. The host is in the
+URL's authority, between `://` and the next `/`. The rest of the URL is sent as written.
 
-**Files, canvases and lists in Slack.** A post that links a file shares it, if the bot can (slackapi/bolt-python#1018),
-and a canvas's link expands whatever the post's unfurl flags say (slackapi/python-slack-sdk#1654). In code, or without
-its scheme, an address opens nothing (dam-agents/dam#3499). So it is sent as code and without its scheme, unless the
-conversation's readers may open the file anyway. Slack decides at the post, and an edit opens nothing; but an answer
-that grows looks the same in both.
+**Files, canvases and lists in Slack.** A post that links a file shares it, if the bot has access
+(slackapi/bolt-python#1018), and a link to a canvas expands regardless of the post's unfurl flags
+(slackapi/python-slack-sdk#1654). Slack doesn't expand a URL in code or without its scheme (dam-agents/dam#3499). So
+such a URL is sent both as code and without its scheme, unless the conversation's readers can open the file anyway.
+Slack only expands links when a message is posted, not when it is edited, but both are sent the same way so that a
+growing answer doesn't change.
 """
 
 import html
@@ -39,20 +40,20 @@ from slack_markdown.escaping import HAIR_SPACE, Replacement, with_replacements
 from slack_markdown.lookalikes import MAX_HOST_CHARS, ReadText, ascii_host, ipv4, ipv6, is_public_suffix, is_tld
 
 MAX_DESTINATIONS = 8
-"""A link that may have more destinations counts as deceptive."""
+"""A link with more possible destinations counts as deceptive."""
 MAX_LABEL_CHARS = 2_000
-"""A label that is longer, once compatibility characters are written out, counts as deceptive."""
+"""A label that is longer after expanding compatibility characters counts as deceptive."""
 MAX_NAMED_HOSTS = 20
 """A label that names more hosts counts as deceptive."""
 MAX_USER_CHARS = 200
-"""How far before a host its scheme is looked for, across a user name."""
+"""The maximum length of a user name between a scheme and its host."""
 _DOTTED_NAME = re.compile(r"(?<![\w-])[\w-]++(?:\.[\w-]++)+")
 _URL = re.compile(
     r"(?<=[a-z0-9+.-])://(?:[^\s/@]*+@)?(?P<host>\[[0-9a-f:.]++\]|[^\s/:?#@\])>]++)",
     re.IGNORECASE,
 )
 _HOST_AND_PORT = re.compile(r"\s*([a-z][\w-]*):(?:80|443|\d{4,5})(?:/\S*)?\s*", re.IGNORECASE)
-"""Matches a whole label such as `intranet:8080/login`."""
+"""Matches a complete label such as `intranet:8080/login`."""
 _NUMBER = re.compile(r"\s*(0x[0-9a-f]+|\d{8,12})\s*", re.IGNORECASE)
 _IPV6 = re.compile(r"(?<![\w:.])[0-9a-f]*+:[0-9a-f:.]++(?![\w:])", re.IGNORECASE)
 _DEFANGED_DOT = re.compile(r"[\[({](?:\.|dot)[\])}]", re.IGNORECASE)
@@ -61,42 +62,42 @@ _NO_RELATIVE_SCHEME = re.compile(r"[\w:]")
 _FILE_EXTENSIONS = frozenset(
     ["cc", "md", "mk", "ml", "mm", "mov", "pm", "ps", "py", "rs", "sc", "sh", "so", "tf", "zip"]
 )
-"""The top-level domains that are extensions of files, too."""
+"""Top-level domains that are also file extensions."""
 _SCHEME = re.compile(r"^(https?:)/*", re.IGNORECASE)
 _UNSAFE = re.compile(r"(?<![^\W_])_|_(?![^\W_])|[*~`\[\]()<>|\\\s\x00-\x1f]")
-"""Matches what Markdown would take for a mark in a bare URL, and what would end the URL."""
+"""Matches characters of a bare URL that Markdown would interpret as markup or that would end the URL."""
 _ENTITY = re.compile(r"&#?\w+;")
 _BACKSLASH = re.compile(r"\\([!-/:-@\[-`{-~])")
 _MARKUP = str.maketrans("", "", "*~`\\")
 _APP = re.compile(r"(?!https?:|mailto:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-"""Matches the scheme of what no browser opens as a web page."""
+"""Matches URL schemes that browsers don't open as a web page."""
 _NOT_SHOWN_IN_URL = re.compile(r"[\x00-\x20]")
 _NOT_SAID = re.compile(r"[\s()./-]")
 _MAILBOX = re.compile(r"[\w.%+-]++@[\w-]++(?:\.[\w-]++)*")
 
 _WRITTEN = regex.compile(r"\?(?:(?:subject|body)=(?:[^&;#?\s%]|%(?!0[ad])[0-9a-f]{2})*+(?:&|\Z))*+\Z")
-"""Matches the part of a `mailto:` address, in lower case, that says what to write, and to nobody else."""
+"""Matches the part of a lowercase `mailto:` URL that only sets the subject and body, not other recipients."""
 
 
 _once = lru_cache(maxsize=256)
-"""A destination is judged once, however long it is: an answer may refer to it a thousand times."""
+"""Caches the judgment of each destination, however long: an answer can refer to one a thousand times."""
 
 
 class NamedHost(NamedTuple):
     """A host that a reader sees in a label."""
 
     host: str
-    """As readers take it, in lower case; "" if it is written so that it can be any."""
+    """The host as readers see it, in lower case; "" if it could be read as any host."""
     is_certain: bool
-    """Whether it can't be a file's name or a number."""
+    """Whether it can't be a file name or a number instead."""
 
 
 def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
-    """Whether a label names a host that the link doesn't lead to, or doesn't say what an app would open.
+    """Returns whether a label names a host that the link doesn't lead to, or hides what an app would open.
 
-    A reference link has several possible destinations if its label is defined more than once; each must be honest.
+    A reference link has several possible destinations if its label is defined more than once. Each must be honest.
 
-    `before`: what stands directly before the label. A host may begin there and end in the label.
+    `before`: the text directly before the label. A host can begin there and end in the label.
     """
     if not before and all(
         _is_plain_address(label, destination) for destination in destinations[: MAX_DESTINATIONS + 1]
@@ -109,7 +110,7 @@ def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
         return True
     named = _named_hosts(text)
     if before and (text_before := _read(before)):
-        # A host that ends before the label is no claim of the link.
+        # A host that ends before the label isn't a claim about the link.
         others = _named_hosts(text_before)
         named = [host for host in named if host not in others]
     if not named or len(named) > MAX_NAMED_HOSTS:
@@ -120,16 +121,16 @@ def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
 
 
 def shows_nothing(label: str) -> bool:
-    """Whether a reader sees nothing of a label, so that the link hides itself and where it leads."""
+    """Returns whether a label is invisible, so that the link hides itself and its destination."""
     text = _read(label)
     return text is not None and not text.latin.strip()
 
 
 def bare_url(destination: str) -> str:
-    """Returns a destination as text that Slack makes a link of.
+    """Returns a destination as text that Slack links.
 
-    It has no user name before its host and nothing that Markdown takes for a mark. Letters of other scripts in the host
-    become `xn--…`, because they may look like Latin ones, and an IPv4 address four numbers.
+    It doesn't have a user name or Markdown marks. Letters of other scripts in the host become `xn--…`, because they can
+    look like Latin ones, and an IPv4 address becomes four numbers.
     """
     url = normalized(destination)
     try:
@@ -144,21 +145,21 @@ def bare_url(destination: str) -> str:
 
 
 def _is_plain_address(label: str, destination: str) -> bool:
-    """Whether a label is the link's whole address, in ASCII and without anything that could hide in one."""
+    """Returns whether a label is the complete URL, in ASCII and without characters that could hide something."""
     return label == destination and bool(_host(label)) and label.isascii() and not re.search(r"[@\\&*~`\s]", label)
 
 
 def _hides_address(label: str, destination: str) -> bool:
-    """Whether a link opens an app with something else than the label says."""
+    """Returns whether a link opens an app with something other than its label."""
     honest = _app_labels(destination)
     return bool(honest) and _NOT_SAID.sub("", label) not in honest
 
 
 @_once
 def _app_labels(destination: str) -> tuple[str, ...]:
-    """Returns what a label may say of a link that opens an app, without punctuation; () if a browser opens it."""
+    """Returns the honest labels, without punctuation, for a link that opens an app; () if a browser opens it."""
     if ":" not in destination and "&" not in destination:
-        # It has no scheme: an entity may be the colon.
+        # It doesn't have a scheme, because without an entity it can't have a colon.
         return ()
     url = _NOT_SHOWN_IN_URL.sub("", normalized(destination))
     return tuple(_NOT_SAID.sub("", said) for said in (url, url.partition(":")[2])) if _APP.match(url) else ()
@@ -166,7 +167,7 @@ def _app_labels(destination: str) -> tuple[str, ...]:
 
 @_once
 def _readings(destination: str) -> frozenset[str]:
-    """Returns a destination as browsers may read it: to them, a backslash is a slash."""
+    """Returns a destination in the ways that browsers may read it. They treat a backslash as a slash."""
     return frozenset([normalized(destination), decoded(destination).strip().replace("\\", "/")])
 
 
@@ -176,7 +177,7 @@ def _read(label: str) -> ReadText | None:
 
 @_once
 def _host(url: str) -> str:
-    """Returns the host that a URL leads to; "" if nobody can tell."""
+    """Returns a URL's host, or "" if it can't be determined."""
     try:
         return urlsplit(normalized(url)).hostname or ""
     except ValueError:
@@ -191,7 +192,7 @@ def normalized(destination: str) -> str:
 
 
 def decoded(destination: str) -> str:
-    """Decodes the entities that Markdown knows: `&copy=` in a URL is none."""
+    """Decodes the entities that Markdown recognizes. `&copy=` in a URL isn't one."""
     return _ENTITY.sub(lambda entity: html.unescape(entity[0]), destination)
 
 
@@ -213,16 +214,16 @@ def _named_hosts(text: ReadText) -> list[NamedHost]:
 
 
 def _host_end(text: ReadText, name: re.Match[str]) -> tuple[int, bool]:
-    """Returns where the host in a name with dots ends, 0 if it names none; and whether it can't be a file's name."""
+    """Returns the end of the host in a dotted name, or 0 if it isn't a host, and whether it can't be a file name."""
     start = name.start()
     digits = lookalikes.ascii_digits(text.written_between(*name.span()))
-    # Readers take `1.2.3` for a version.
+    # Readers interpret `1.2.3` as a version.
     may_be_address = digits.count(".") == 3 or "0x" in digits.lower()
     if _has_scheme(text.latin, start) or (may_be_address and ipv4(digits)):
         return name.end(), True
     if text.latin[start : start + 4].lower() == "www.":
         return name.end(), False
-    # What follows a top-level domain may be the next sentence: `bank.com.Please`.
+    # The text after a top-level domain can be the next sentence: `bank.com.Please`.
     end = name.end()
     while end > start:
         dot = text.latin.rfind(".", start, end)
@@ -235,7 +236,7 @@ def _host_end(text: ReadText, name: re.Match[str]) -> tuple[int, bool]:
 
 
 def _has_scheme(text: str, host_start: int) -> bool:
-    """Whether `https://`, `//` or the like stands before a host, or before its user name."""
+    """Returns whether a host, or the user name before it, follows `https://`, `//` or similar."""
     before = text[max(0, host_start - MAX_USER_CHARS) : host_start]
     if before.endswith("@"):
         starts = [start.end() for start in _USER_START.finditer(before, 0, len(before) - 1)]
@@ -246,7 +247,7 @@ def _has_scheme(text: str, host_start: int) -> bool:
 
 
 def _as_read(text: ReadText, start: int, end: int) -> str:
-    """Returns a host as readers take it: in Latin letters, if all of it looks Latin."""
+    """Returns a host as readers see it: in Latin letters if it looks Latin, "" if one of its labels mixes scripts."""
     latin, written = text.latin[start:end], text.written_between(start, end)
     if latin.isascii():
         return latin.lower()
@@ -254,9 +255,9 @@ def _as_read(text: ReadText, start: int, end: int) -> str:
 
 
 def _leads_to(url: str, named: NamedHost, mailboxes: Collection[str]) -> bool:
-    """Whether a URL leads to the host that its label names, a subdomain of it, or the file that the label names.
+    """Returns whether a URL leads to the host or file that its label names, or to a subdomain of that host.
 
-    Mail goes to the only one of the label's `mailboxes`, and to no other.
+    For mail, the label's `mailboxes` must be exactly the recipient.
     """
     if url[:7].lower() == "mailto:":
         return {_mailbox(url)} == mailboxes
@@ -288,17 +289,17 @@ def _file_name(url: str) -> str:
 
 
 MAX_AUTHORITY_CHARS = 400
-"""Slack makes no link of a URL with a longer authority, because a space begins it."""
+"""A URL with a longer authority gets a space before it, so that Slack doesn't link it."""
 MAX_INTERNATIONAL_CHARS = 40
-"""Slack makes no link of a URL whose host has more characters that aren't ASCII."""
+"""A URL whose host has more non-ASCII characters isn't linked."""
 MAX_ADDED_CHARS = 9
-"""How many characters longer a host becomes by one of these, at most: `і` alone is `xn--e1a`."""
+"""The maximum number of characters that one of these adds to a host: `і` alone is `xn--e1a`."""
 URL_START = r"(?:\\?:|&(?:colon|#0*58|#[xX]0*3[aA]);)(?:\\?/|&(?:sol|#0*47|#[xX]0*2[fF]);){2}"
-"""Matches `://`, also with the backslashes and entities that Markdown removes."""
+"""Matches `://`, including forms with backslashes and entities that Markdown removes."""
 MAYBE_CHANGED = r"://(?:\d|[^\s/?#<>|\"`]*?(?:[@%&\\]|[^\x00-\x7f])|[^\s/?#<>|\"`]{400})|\\[:/]|&(?:#|colon;|sol;)"
-"""Matches in any text with a URL that isn't sent as it is written."""
+"""Matches in any text with a URL that isn't sent as written."""
 WIDE_MARK = re.compile("[、。，；：！？（）「」『』《》〈〉【】〔〕［］｛｝\u060c\u061b\u061f\u0964]")
-"""Matches punctuation of scripts that put no space before it, so that it seems to go on a URL."""
+"""Matches punctuation of scripts that don't put a space before it, so that it seems to continue a URL."""
 _AUTHORITY = re.compile(rf"(?:[^\s/?#<>|\"`\]]|(?<=&)#|\](?![(\[])){{0,{MAX_AUTHORITY_CHARS + 1}}}")
 _URLS_AND_CODE = re.compile(rf"```.*?(?:```|\Z)|`[^`\n]*`|{URL_START}", re.DOTALL)
 _COUNTED = re.compile(rf"{URL_START}((?:[^\s/?#<>|\"`:&\\]|(?!{URL_START})[:&\\]|(?<=&)#)*)")
@@ -308,13 +309,13 @@ _AS_WRITTEN = re.compile(r"(?!\d)[^@%&\\\x80-\U0010ffff]*")
 _CHARACTER = re.compile(r"\\[!-/:-@\[-`{-~]|&#?\w{1,32};|.", re.DOTALL)
 _AUTHORITY_END = re.compile(r"[\s/?#\\<>|\"`]")
 _DOTS = str.maketrans(dict.fromkeys("。．｡", "."))
-"""What browsers read as a dot."""
+"""Maps the characters that browsers treat as a dot."""
 _ADDRESS = re.compile(rf"{URL_START}|\]\(|<[a-z][a-z0-9+.-]*:|www\.|mailto:", re.IGNORECASE)
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*(?:`|\Z)", re.DOTALL)
 _LAST_LABEL = re.compile(r"(?<=\w)[.。．｡]([^\W\d_]{2,24})(?![\w-])")
-"""What may be the end of a host, or of a mailbox's."""
+"""Matches a possible end of a host, including a mailbox's."""
 _JOINED = regex.compile(r"[^\x00-\x7f\p{Latin}\p{M}]|[^\w.:@%&-](?=.*@)", regex.DOTALL)
-"""Matches what can't continue a host that is complete."""
+"""Matches characters that can't continue a complete host."""
 _HOST_END = regex.compile(r"(?=[\x00-\x7f])[^\w.%~-]|(?![\x00-\x7f])\p{P}")
 _MAX_TLD_CHARS = 24
 _BRACKETS = frozenset("[]")
@@ -322,15 +323,15 @@ _SENT_HOST = re.compile(r"[a-z0-9._~-]+")
 
 
 def is_web_address(text: str, start: int) -> bool:
-    """Whether a scheme that Slack makes a link of stands before the `://` at an offset."""
+    """Returns whether the `://` at an offset follows a scheme that Slack links."""
     return bool(_URL_SCHEME.search(decoded(text[max(0, start - _MAX_SCHEME_CHARS) : start])))
 
 
 def has_address(markdown: str) -> bool:
-    """Whether a text may have a link, however that is written.
+    """Returns whether a text may contain a link in any form.
 
-    A host without a scheme and a mailbox count, because clients make links of them; in code they don't. Names of files
-    and methods, such as `main.py`, look like hosts. An address with a scheme counts in code, too.
+    Hosts without a scheme and mailboxes count, because clients link them, but not in code, where names of files and
+    methods such as `main.py` look like hosts. URLs with a scheme count in code, too.
     """
     if _ADDRESS.search(markdown):
         return True
@@ -338,13 +339,13 @@ def has_address(markdown: str) -> bool:
 
 
 def is_growing_authority(text: str, at: int) -> bool:
-    """Whether the authority that begins at an offset may continue behind the text."""
+    """Returns whether the authority that begins at an offset can continue after the end of the text."""
     end = _authority_end(text, at)
     return end == len(text) and end - at <= MAX_AUTHORITY_CHARS
 
 
 def sent_authority(text: str, at: int) -> Replacement | None:
-    """Returns how the authority that begins at an offset is sent; None if as it is written."""
+    """Returns the replacement for the authority that begins at an offset, or None if it is sent as written."""
     end = _authority_end(text, at)
     if end - at > MAX_AUTHORITY_CHARS:
         return Replacement(at, at, HAIR_SPACE)
@@ -359,18 +360,19 @@ def sent_authority(text: str, at: int) -> Replacement | None:
     sent = _in_ascii(host) if _international_chars(host) < MAX_INTERNATIONAL_CHARS else ""
     has_brackets = not _BRACKETS.isdisjoint(authority[:start])
     if has_brackets or (not sent and (written or not authority or not authority.isascii())):
-        # Nobody can tell where such a URL leads: it is no link. A bracket ends what is compared with files.
+        # The destination can't be determined, so it isn't linked. A bracket ends the part that is compared with file
+        # URLs.
         return Replacement(at, at, HAIR_SPACE)
     shown = written if sent == written.lower() else sent
     if stop == len(authority) and authority[host_end:].isascii():
         return Replacement(at, offsets[host_end], shown) if shown != written else None
-    # A space before the end of emphasis would leave it open.
+    # A space before the end of emphasis would prevent it from closing.
     end = host_end + len(authority[host_end:]) - len(authority[host_end:].lstrip("*~"))
     return Replacement(at, offsets[end], f"{shown}{text[offsets[host_end] : offsets[end]]}{HAIR_SPACE}")
 
 
 def with_ascii_hosts(text: str) -> str:
-    """Returns a text that isn't sent as Markdown, with its URLs as they are sent; code stays as it is written."""
+    """Returns a text that isn't Markdown, with the hosts of its URLs replaced outside code."""
     found = (
         match for match in _URLS_AND_CODE.finditer(text) if match[0][0] != "`" and is_web_address(text, match.start())
     )
@@ -378,9 +380,9 @@ def with_ascii_hosts(text: str) -> str:
 
 
 def international_chars(text: str) -> int:
-    """Returns how many characters in hosts may become longer: those that aren't ASCII, addresses, and escapes.
+    """Returns the number of characters in hosts that can become longer: non-ASCII, IPv4 addresses and escapes.
 
-    It never falls as the text grows.
+    It never decreases as the text grows.
     """
     has_urls = "/" in text or "&" in text
     return sum(_international_chars(url[1]) for url in _COUNTED.finditer(text)) if has_urls else 0
@@ -399,7 +401,7 @@ def _authority_end(text: str, at: int) -> int:
 
 
 def _read_authority(text: str, at: int, end: int) -> tuple[str, Sequence[int]]:
-    """Returns an authority as Markdown and browsers read it, and the offset in the text of each of its characters."""
+    """Returns an authority as Markdown and browsers read it, and the offset in the text of each character."""
     if "&" not in text[at:end] and "\\" not in text[at:end]:
         return text[at:end], range(at, end + 1)
     offsets, characters = [at], ""
@@ -411,7 +413,7 @@ def _read_authority(text: str, at: int, end: int) -> tuple[str, Sequence[int]]:
 
 
 def _end_of_complete_host(authority: str) -> int:
-    """Returns where a host ends that text is joined to; the authority's end without one."""
+    """Returns the end of a host that text directly follows, or the authority's end."""
     for joined in islice(_JOINED.finditer(authority), MAX_INTERNATIONAL_CHARS):
         before, _, tld = authority[: joined.start()].translate(_DOTS).rpartition(".")
         if before and 1 < len(tld) <= _MAX_TLD_CHARS and is_tld(tld):
@@ -420,7 +422,7 @@ def _end_of_complete_host(authority: str) -> int:
 
 
 def _in_ascii(host: str) -> str:
-    """Returns a host as browsers look it up, in ASCII; "" if it can't be one."""
+    """Returns a host in ASCII as browsers look it up, or "" if it is invalid."""
     try:
         sent = ascii_host(unquote(host))
     except ValueError:
@@ -429,7 +431,7 @@ def _in_ascii(host: str) -> str:
 
 
 SLACK_DOMAIN = r"slack(?:-gov|-files)?\.com"
-"""Matches in any address of a file, in lower case, that is written plainly."""
+"""Matches in the URL of any Slack file, in lower case and without escapes."""
 _SLACK_HOST = re.compile(rf"(?:[\w-]+\.)*(?:{SLACK_DOMAIN})")
 _ONLY_FILES = re.compile(r"(?:[\w-]+\.)*slack-files\.com|files\.slack(?:-gov)?\.com")
 _FILE_FOLDER = re.compile(r"/(?:canvas|docs|files|lists)\b")
@@ -441,16 +443,16 @@ _NOT_IN_CODE = re.compile(r"[`\s]|https?://", re.IGNORECASE)
 
 
 def is_closed_file(url: str, open_files: Collection[str] = ()) -> bool:
-    """Whether a URL is the address of a file in Slack that isn't among `open_files`.
+    """Returns whether a URL leads to a Slack file that isn't in `open_files`.
 
-    All that looks like an id has to be one of these: which of several Slack would take isn't known.
+    Everything that looks like an ID must be in `open_files`, because it isn't known which of several Slack would use.
     """
     return any(file_id not in open_files for file_id in _files_in_slack(url))
 
 
 @_once
 def _files_in_slack(url: str) -> frozenset[str]:
-    """Returns the ids of the files whose address a URL may be; an empty id stands for a file that has none in it."""
+    """Returns the IDs of the Slack files that a URL may lead to; "" is a file without an ID in its URL."""
     if not may_be_in_slack(url):
         return frozenset()
     try:
@@ -468,26 +470,26 @@ def _files_in_slack(url: str) -> frozenset[str]:
 
 
 def may_be_in_slack(url: str) -> bool:
-    """Whether a URL may lead to Slack, as browsers read it. Most don't, and this is quick to find out."""
+    """Returns whether browsers may read a URL as leading to Slack. This is fast, and False for most URLs."""
     if _NOT_PLAIN.search(url):
         url = _NOT_ASCII.sub("", unicodedata.normalize("NFKC", unquote(normalized(url))))
     return "slack" in url.lower()
 
 
 def file_ids_in(text: str) -> Iterator[str]:
-    """Yields the ids of the files whose addresses are in a text."""
+    """Yields the IDs of the Slack files whose URLs are in a text."""
     for address in _FILE_ADDRESS.finditer(text):
         if is_closed_file(address[0]):
             yield from _FILE_ID.findall(unquote(address[0]))
 
 
 def file_as_code(url: str) -> str:
-    """Returns an address as a code span in Markdown that opens nothing."""
+    """Returns a URL as Markdown code that Slack doesn't expand."""
     return f"`{_NOT_IN_CODE.sub('', normalized(url))}`"
 
 
 def without_schemes(text: str) -> str:
-    """Returns a text that isn't Markdown, in which the addresses of files open nothing."""
+    """Returns a text that isn't Markdown, with Slack file URLs changed so that Slack doesn't expand them."""
     if "://" not in text:
         return text
     return _FILE_ADDRESS.sub(lambda address: address[2] if is_closed_file(address[0]) else address[0], text)

@@ -1,9 +1,9 @@
-"""A text as a person reads it: without what doesn't show, and with lookalikes taken for what they look like.
+"""Converts text to the way a person reads it: without invisible characters, and with lookalikes replaced.
 
-The data is Unicode's: compatibility forms (NFKC), default-ignorable code points, confusables (UTS 39), and the names of
-characters for the rest, such as `NEGATIVE SQUARED LATIN CAPITAL LETTER B`.
+The data is from Unicode: compatibility forms (NFKC), default-ignorable code points, confusables (UTS 39), and character
+names for the rest, such as `NEGATIVE SQUARED LATIN CAPITAL LETTER B`.
 
-Below it are hosts as DNS and browsers know them: IDNA, numeric addresses, public suffixes.
+The second half of the module handles hosts as DNS and browsers do: IDNA, numeric addresses, public suffixes.
 """
 
 import ipaddress
@@ -39,40 +39,37 @@ _ZERO_AS_DOT = regex.compile(rf"(?<=\p{{L}})[{_ZEROS}](?=\p{{L}})")
 _UNLISTED = dict(
     zip("кКмМтТвВнНпгьзαηκνρτυχωℓᖯᗷ", "kKmMtTBBHHnrbzankvptuxwlbB", strict=True),
 )
-"""Lookalikes that UTS 39 doesn't have, or takes for other letters."""
+"""Lookalikes that UTS 39 doesn't list, or assigns to other letters."""
 OTHER_ALPHABET = regex.compile(
     r"[\p{L}--[\p{Latin}\p{Common}\p{Inherited}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}]]", regex.VERSION1
 )
-"""Matches letters of scripts that nobody mixes with others in a word. East Asian ones take Latin along."""
+"""Matches letters of scripts that nobody mixes with others in a word. East Asian scripts are mixed with Latin."""
 _LETTER = regex.compile(r"\p{L}")
 _DIGITS_AS_LETTERS = (str.maketrans("01", "ol"), str.maketrans("01l", "oii"))
 
 MAX_HOST_CHARS = 253
-"""How long a host can be in DNS."""
+"""The maximum length of a host in DNS. Each of its labels is limited, too."""
 MAX_LABEL_CHARS = 63
-"""How long each part of a host can be in DNS."""
 _LOCAL = "alt corp example home internal intranet invalid lan local localdomain localhost onion private test"
 _LOCAL_TLDS = frozenset(_LOCAL.split())
-"""Top-level domains that are reserved, or that networks use for hosts of their own."""
+"""Top-level domains that are reserved or used for hosts in local networks."""
 _SUFFIXES = PublicSuffixList(accept_unknown=False, accept_encoded_idn=False)
 
 
 class ReadText(NamedTuple):
-    """A text without what doesn't show."""
-
     latin: str
-    """Each character as the ASCII letter, digit or mark that it looks like, if it looks like one."""
+    """The text, with lookalikes replaced by the ASCII letter, digit or mark that they look like."""
     written: tuple[str, ...]
-    """The same characters as they are written, each with its combining marks."""
+    """The same characters as written, each with its combining marks."""
 
     def written_between(self, start: int, end: int) -> str:
-        """Returns a part as it is written, with the dots of hosts as full stops."""
+        """Returns a range as written, except that dots of hosts become full stops."""
         pairs = zip(self.latin[start:end], self.written[start:end], strict=True)
         return "".join("." if latin == "." else written for latin, written in pairs)
 
 
 def read(text: str, max_chars: int) -> ReadText | None:
-    """Returns a text as it is read; None if it is longer than this, with compatibility forms written out."""
+    """Returns a text as it is read, or None if it is longer than `max_chars` after expanding compatibility forms."""
     if len(text) > max_chars:
         return None
     text = unicodedata.normalize("NFKC", _THIN_SPACE.sub("", text))
@@ -93,7 +90,7 @@ def read(text: str, max_chars: int) -> ReadText | None:
 
 
 def table_of(text: str) -> dict[int, str]:
-    """Returns a table for str.translate that replaces each character of a text by what it looks like."""
+    """Returns a table for str.translate that replaces each character of a text with its lookalike."""
     if text.isascii() and text.isprintable():
         return {}
     normalized = {character: unicodedata.normalize("NFKC", character) for character in set(text)}
@@ -101,20 +98,21 @@ def table_of(text: str) -> dict[int, str]:
 
 
 def reads_as_tld(text: ReadText, start: int, end: int) -> bool:
-    """Whether the part of a dotted name that begins at `start` is, or looks like, a top-level domain."""
+    """Returns whether the part of a dotted name from `start` to `end` is or looks like a top-level domain."""
     latin, written = text.latin[start:end], text.written_between(start, end)
     if len(latin) < 2 or latin.isdecimal():
         return False
     if any(map(is_tld, _tld_readings(latin, written))):
         return True
-    # East Asian sentences have no space behind a full stop. In other alphabets, what looks like a host counts as one.
+    # East Asian sentences don't have a space after a full stop. In other alphabets, anything that looks like a host is
+    # one.
     return bool(OTHER_ALPHABET.search(written))
 
 
 def mixes_scripts(word: str) -> bool:
-    """Whether a word has letters of a script that nobody mixes with others, beside letters of another.
+    """Returns whether a word mixes scripts that aren't normally mixed.
 
-    Digits of several scripts count too, and any other form of an ASCII letter, such as the sign of Kelvin.
+    Digits of several scripts count too, and so do other forms of ASCII letters, such as the Kelvin sign.
     """
     if word.isascii():
         return False
@@ -122,13 +120,13 @@ def mixes_scripts(word: str) -> bool:
     if len(zeros) > 1 or any(map(is_other_form, word)):
         return True
     others = OTHER_ALPHABET.findall(word)
-    # A letter's name begins with its script's.
+    # The first word of a letter's name is its script.
     scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in others}
     return len(scripts) > 1 or 0 < len(others) < len(_LETTER.findall(word))
 
 
 def is_other_form(character: str) -> bool:
-    """Whether a character is an ASCII letter in another form, as in a Roman numeral. A raised one, as in 1º, isn't."""
+    """Returns whether a character is an unraised form of an ASCII letter, such as in a Roman numeral, but not in 1º."""
     if character.isascii():
         return False
     is_raised = unicodedata.decomposition(character).startswith(("<super>", "<sub>"))
@@ -137,7 +135,7 @@ def is_other_form(character: str) -> bool:
 
 
 def ascii_digits(text: str) -> str:
-    """Returns a text with the decimal digits of all scripts as ASCII digits."""
+    """Returns a text with the decimal digits of all scripts converted to ASCII."""
     if text.isascii():
         return text
     return "".join(str(unicodedata.decimal(character, character)) for character in text)
@@ -153,7 +151,7 @@ def _tld_readings(latin: str, written: str) -> Iterator[str]:
 
 @lru_cache(maxsize=4_096)
 def _lookalike(character: str) -> str | None:
-    """Returns the ASCII character that one looks like, or itself; "" if it doesn't show, None for a combining mark."""
+    """Returns the ASCII lookalike of a character, or itself; "" if it is invisible, None if it is a combining mark."""
     if character.isascii() and (character.isprintable() or character.isspace()):
         return character
     name = unicodedata.name(character, "")
@@ -183,18 +181,18 @@ def _unaccented(character: str) -> str:
 
 
 def _read_confusables() -> dict[str, str]:
-    """Returns single characters by the ASCII character that UTS 39 confuses them with.
+    """Returns the characters that UTS 39 confuses with an ASCII character, mapped to that character.
 
-    From the package's data: its own module keeps 16 MB of names that nothing here needs.
+    It reads the package's data file, because the package's own module keeps 16 MB of names that aren't needed here.
     """
     data = files("confusable_homoglyphs").joinpath("confusables.json").read_text("utf-8")
     lookalikes = {}
-    # An entry is {"c": character, "n": name}. Without its name, it takes less memory.
+    # An entry is {"c": character, "n": name}. Dropping the name saves memory.
     table = json.loads(data, object_hook=lambda item: item["c"] if item.keys() == {"c", "n"} else item)
     for character, others in table.items():
         found = [other for other in others if len(other) == 1 and other.isascii()]
         if len(character) == 1 and not character.isascii() and found:
-            # Of l, 1, I and | the letter counts.
+            # Among l, 1, I and |, the letter wins.
             lookalikes[character] = max(found, key=lambda other: (other.islower(), other.isalnum()))
     return lookalikes
 
@@ -204,14 +202,14 @@ _CONFUSABLES = _read_confusables()
 
 @lru_cache(maxsize=1_024)
 def is_tld(name: str) -> bool:
-    """Whether a name is a top-level domain of the Internet or of local networks, in any script."""
+    """Returns whether a name is a top-level domain of the Internet or of local networks, in any script."""
     tld = _in_its_script(name.lower())
     return tld in _LOCAL_TLDS or _SUFFIXES.publicsuffix(f"a.{tld}") is not None
 
 
 @lru_cache(maxsize=1_024)
 def is_public_suffix(host: str) -> bool:
-    """Whether strangers can have a name below a host (in ASCII), as below `co.uk` and `github.io`."""
+    """Returns whether anybody can register a name below a host (in ASCII), as below `co.uk` and `github.io`."""
     written = ".".join(map(_in_its_script, host.split(".")))
     return _SUFFIXES.publicsuffix(written) == written
 
@@ -219,7 +217,7 @@ def is_public_suffix(host: str) -> bool:
 def ascii_host(host: str) -> str:
     """Returns a host as browsers look it up: letters of other scripts as `xn--…`, an IPv4 address as four numbers.
 
-    What can't be a host is returned in lower case. `xn--…` is by UTS 46, not transitional.
+    An invalid host is returned in lower case. `xn--…` follows UTS 46, non-transitional.
     """
     host = host.lower().removesuffix(".")
     if len(host) > MAX_HOST_CHARS:
@@ -228,7 +226,7 @@ def ascii_host(host: str) -> str:
         try:
             host = idna.encode(host, uts46=True).decode()
         except UnicodeError:
-            # Browsers look up names that are not registered by the rules, too, such as emoji.
+            # Browsers also look up names that aren't valid for registration, such as emoji.
             labels = host.split(".")
             host = ".".join(
                 label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels
@@ -237,9 +235,9 @@ def ascii_host(host: str) -> str:
 
 
 def ipv4(host: str) -> str:
-    """Returns the IPv4 address that browsers read in a host, as four decimal numbers; "" if it is none.
+    """Returns the IPv4 address that browsers parse from a host, as four decimal numbers, or "" if it isn't one.
 
-    Each number may be octal (`017`) or hexadecimal (`0x0f`), and the last may stand for several:
+    Each number can be octal (`017`) or hexadecimal (`0x0f`), and the last can replace several:
     https://url.spec.whatwg.org/#concept-ipv4-parser
     """
     if len(host) > MAX_HOST_CHARS or not host.isascii():
@@ -256,7 +254,7 @@ def ipv4(host: str) -> str:
 
 
 def ipv6(host: str) -> str:
-    """Returns an IPv6 address in its shortest form, with or without brackets; "" if a host is none."""
+    """Returns an IPv6 address, with or without brackets, in its shortest form, or "" if the host isn't one."""
     try:
         return str(ipaddress.IPv6Address(host.strip("[]"))) if ":" in host else ""
     except ValueError:
@@ -272,7 +270,7 @@ def _number(part: str) -> int:
 
 
 def _in_its_script(label: str) -> str:
-    """Returns a host's label without Punycode, as the list of public suffixes has it."""
+    """Returns a label of a host without Punycode, as in the list of public suffixes."""
     try:
         return label[4:].encode().decode("punycode") if label.startswith("xn--") else label
     except UnicodeError:

@@ -1,30 +1,30 @@
-"""Pages: the parts of a growing answer, each of which fits into one Slack message.
+"""Splits a growing answer into pages, each of which fits into one Slack message.
 
-Slack limits what a message holds in four ways: characters of Markdown, bytes, characters of the blocks that Slack makes
-of the Markdown, and the number of these blocks. A page is full when the first of these limits is met.
+Slack limits a message in four ways: characters of Markdown, bytes, characters of the blocks that Slack makes of the
+Markdown, and the number of these blocks. A page is full when it reaches the first of these limits.
 
-`Pages` receives the text as deltas and cuts full pages off. It keeps three promises:
+`Pages` receives the text as deltas and cuts off full pages. It guarantees three things:
 
 - The pages' sources, joined, are the text.
 - A full page never changes, so its message needs no further edit.
-- Where a page ends depends on the text alone, not on how the deltas cut it. After a crash, another process gets the
-  same pages from the same text. So a page is full at the character at which a limit is met, even if a delta goes far
-  beyond, and nothing after that character is considered.
+- Page breaks depend only on the text, not on the deltas. After a crash, another process gets the same pages from the
+  same text. So a page is full at the character that reaches a limit, even if a delta goes far beyond it, and nothing
+  after that character is considered.
 
-The page break is searched between half of the page and the point where it is full. The best break wins, and among
-equals the last one: before a heading, a paragraph, a list item, another line. If there is no such break, the page ends
-within a line, behind a sentence, a word, or at least a whole grapheme.
+The page break is between half of the page and the point where it is full. The best break wins, and the last one among
+equals: before a heading, a paragraph, a list item, another line. If there is no such break, the page ends within a
+line, after a sentence, a word, or at least a whole grapheme.
 
-A page is a message of its own, and Slack reads each message alone. So a page that begins in the middle of a block
-repeats what opens it (`Outline.opening`), without which the rest would be another block: the fence of code with its
-info string, a table's header and delimiter row, the list items that the text is in. An item's number is repeated as
-readers see it, which may differ from the written one: many models write `1.` before every item.
+Slack parses each message separately. So a page that begins in the middle of a block repeats what opens it
+(`Outline.opening`), without which the rest would be another block: the fence of code with its info string, a table's
+header and delimiter row, or the enclosing list items. An item's number is repeated as displayed, which can differ from
+the written one: many models write `1.` before every item.
 
-A page also ends where parsing it would take too many steps, so that no layout of a page takes long. Only the first
-`max_full` pages are laid out: what follows is kept as it comes, until `lay_out` asks for more pages of it.
+A page also ends where parsing it would take too many steps, so that no page takes long to lay out. Only the first
+`max_full` pages are laid out; later text is stored until `lay_out` requests more pages.
 
-Measuring a page exactly takes as long as the page. `Pages` therefore remembers a length up to which the growing page
-fits whatever comes, and measures again only beyond it.
+Measuring a page exactly takes time proportional to its length. So `Pages` remembers a length up to which the growing
+page fits regardless of its text, and measures again only beyond it.
 """
 
 import math
@@ -42,43 +42,42 @@ from slack_markdown.links import MAX_ADDED_CHARS, international_chars
 from slack_markdown.render import sent_chars
 
 PAGE_CHARS = 11_800
-"""A message's `markdown` blocks hold 12,000 characters together; pages stay below that."""
+"""A message's `markdown` blocks can have 12,000 characters in total; pages stay below that."""
 PAGE_BYTES = 39_000
-"""In UTF-8. chat.postMessage cuts a text at 40,000; Slack doesn't say whether these are characters or bytes."""
+"""In UTF-8. chat.postMessage truncates a text at 40,000; Slack doesn't document whether characters or bytes."""
 MAX_STEPS = 4_000
-"""The most steps of a page, which take about 25 ms to parse and render (benchmarks/hostile.py)."""
+"""The maximum number of steps for a page, which take about 25 ms to parse and render (benchmarks/hostile.py)."""
 LINE_STEPS = 4
-"""The steps of a line. Each mark of Markdown in it is another one."""
+"""The steps for a line. Each Markdown mark in it is another step."""
 URL_STEPS = 8
 HOST_STEPS = 4
-"""The steps of a bare URL, and of each character in its host that isn't ASCII."""
+"""The steps for a bare URL, and for each non-ASCII character in its host."""
 MAX_SENT = 1 + MAX_ADDED_CHARS
-"""The most characters, bytes and steps that one character of the source may cost (see `sent_chars`)."""
+"""The maximum number of characters, bytes and steps for one character of the source (see `sent_chars`)."""
 FITTING_CHARS = MAX_STEPS // MAX_SENT
-"""How long a source can be that fits on any page, whatever it is."""
+"""The maximum length of a source that fits on any page, regardless of its content."""
 MAX_LINES = MAX_STEPS // LINE_STEPS + 2
 MARKS = "*_~`[]!\\<|$"
 
 SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*[ \t]+|[。！？]")
 _SPACE = re.compile(r"[ \t]+")
 _LETTER = re.compile(r"[^\W\d_]")
-"""Matches a letter. An incomplete line without one may still become another kind of block."""
+"""Matches a letter. An incomplete line without one can still become another type of block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a page shows before its own part of the text, to continue the blocks that are open there."""
+    """The text at the beginning of a page that reopens the blocks it continues."""
 
     lines: str = ""
-    """Whole lines: a fence, a table's header, empty list items."""
+    """Complete lines: a fence, a table's header, empty list items."""
     marker: str = ""
-    """A marker on the part's first line, such as a list item's with the number that readers see."""
+    """A marker on the first line, such as a list item's with the displayed number."""
     replaced: str = ""
-    """The beginning of the part that `marker` replaces."""
+    """The beginning of the page's source that `marker` replaces."""
 
     @property
     def text(self) -> str:
-        """Everything that the page shows before its part."""
         return self.lines + self.marker
 
 
@@ -87,27 +86,25 @@ NO_OPENING = Opening()
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: its part of the text, and the opening that it repeats before that part."""
+    """One page: its part of the text, and the opening before it."""
 
     source: str = ""
     opening: Opening = NO_OPENING
     start: int = 0
-    """The offset of its part in the text, in characters."""
+    """The offset of the page's part in the text, in characters."""
     taken_chars: int = 0
-    """What a block above its text takes of its message, as Slack counts characters in blocks."""
+    """The characters that a block above the page uses in its message, as Slack counts them."""
 
     @property
     def end(self) -> int:
-        """The offset in the text behind the page's part."""
         return self.start + len(self.source)
 
     @property
     def markdown(self) -> str:
-        """The Markdown that the page shows: its opening and its source."""
         return self.shown(len(self.source))[0]
 
     def shown(self, chars: int) -> tuple[str, int]:
-        """Returns what the page shows of the first characters of its source, and how much longer that is."""
+        """Returns the opening with the first characters of the source, and how much longer that is."""
         opening = self.opening
         shift = len(opening.text) - len(opening.replaced)
         return opening.text + self.source[len(opening.replaced) : chars], shift
@@ -117,10 +114,10 @@ FIRST_PAGE = Page()
 
 
 class Pages:
-    """The pages of a text that grows.
+    """The pages of a growing text.
 
     `first`: the first page, if the text continues one.
-    `max_full`: how many full pages are laid out.
+    `max_full`: how many full pages to lay out.
     """
 
     def __init__(
@@ -137,11 +134,10 @@ class Pages:
         self.full: list[Page] = []
         self.growing = first
         self._rest = GrowingText()
-        """The text behind the pages that isn't laid out."""
+        """The text after the pages, which isn't laid out yet."""
         self._extent = Extent()
-        """What the growing page takes."""
         self._safe_chars = 0
-        """A length at which the growing page certainly fits, whatever its text is."""
+        """A length up to which the growing page fits, regardless of its text."""
 
     def append(self, text: str) -> None:
         """Adds a delta to the growing page, and cuts off the pages that are full."""
@@ -149,30 +145,30 @@ class Pages:
             self._rest.append(text)
             return
         page = replace(self.growing, source=self.growing.source + text)
-        # Slack's blocks are counted in complete lines.
+        # Slack's blocks are counted once their lines are complete.
         if len(page.source) > self._safe_chars or "\n" in text:
             page = self._cut(page)
         self.growing = page
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of the text is laid out."""
+        """Whether the whole text is laid out."""
         return len(self.full) < self.max_full
 
     def lay_out(self, max_full: int) -> None:
-        """Lays out the text behind the full pages, up to this many full pages."""
+        """Lays out more of the remaining text, until there are this many full pages."""
         rest = str(self._rest)
         self._rest.clear()
         self.max_full = max_full
         self.append(rest)
 
     def _cut(self, page: Page, *, is_complete: bool = False) -> Page:
-        """Cuts full pages off a page and returns the rest; `is_complete`: the last line doesn't grow anymore."""
+        """Cuts full pages off a page and returns the rest. `is_complete`: whether the last line is complete."""
         while self.is_complete and (full := self._full_at(page, is_complete=is_complete)):
             end, opening = self._page_break(page, full)
             self.full.append(replace(page, source=page.source[:end]))
             if sent_chars(opening.text) > self.limit_chars // 4:
-                # It would take too much of the page.
+                # It would use too much of the page.
                 opening = NO_OPENING
             page = Page(page.source[end:], opening, page.start + end)
             self._extent = Extent()
@@ -183,9 +179,9 @@ class Pages:
         return page
 
     def _full_at(self, page: Page, *, is_complete: bool) -> FullAt | None:
-        """Returns where a page is full, in offsets of its source; None while all of it fits."""
+        """Returns where a page is full, as offsets in its source, or None while it fits."""
         size = len(page.source)
-        # A page with more lines is full of steps, so lines behind these decide nothing.
+        # A page with more lines has too many steps anyway, so later lines don't matter.
         read = "\n".join(page.source[: self.limit_chars + 1].split("\n", MAX_LINES)[:MAX_LINES])
         shown, shift = page.shown(min(size, len(read) + 1))
         ends_line = is_complete and len(shown) == size + shift
@@ -201,7 +197,7 @@ class Pages:
         return None if chars == size else FullAt(chars, chars + 1)
 
     def finish(self) -> None:
-        """Ends the text. A last page of white space alone is joined to the one before."""
+        """Ends the text. A last page that is only white space is joined to the previous one."""
         if self.is_complete:
             self.growing = self._cut(self.growing, is_complete=not self.growing.source.endswith("\n"))
         left = self.growing.source + str(self._rest)
@@ -211,21 +207,20 @@ class Pages:
             self._rest.clear()
 
     def text(self, first_page: int = 0) -> str:
-        """Returns the text from a page on."""
         return "".join(page.source for page in self.full[first_page:]) + self.growing.source + str(self._rest)
 
     def fits(self, source: str, opening: Opening = NO_OPENING) -> bool:
-        """Whether one page can hold the source by its characters and bytes."""
+        """Returns whether one page has enough characters and bytes for the source."""
         return self._left(source, opening) >= 0
 
     def _left(self, source: str, opening: Opening, not_text_chars: int = 0) -> int:
-        """Returns how many characters or bytes, whichever are fewer, a page has left; negative if it is too full."""
+        """Returns the page's remaining characters or bytes, whichever is lower. Negative if it is too full."""
         if len(source) > self.limit_chars:
             return -1
-        # Counting these takes as long as all else together.
+        # Counting these takes as long as everything else together.
         international = international_chars(source)
         in_opening = international_chars(opening.text)
-        # Together: a mark in the opening may decide how many characters the source becomes.
+        # Counted together, because a mark in the opening can change how many characters the source becomes.
         sent = sent_chars(opening.text + source, in_opening + international)
         counted = sent + 3 * source.count(">") + not_text_chars
         more_bytes = 0 if source.isascii() else len(source.encode("utf-8", "surrogatepass")) - len(source)
@@ -243,8 +238,8 @@ class Pages:
     def _page_break(self, page: Page, full: FullAt) -> tuple[int, Opening]:
         """Returns where a full page ends in its source, and the opening of the next page.
 
-        It reads no text beyond the point where the page is known to be full, so that deltas make no difference. The
-        exception is one character where the page is full of characters: it may belong to the last grapheme.
+        It doesn't read past the point where the page is known to be full, so that deltas don't matter. The exception is
+        one character on a page that is full of characters: it can belong to the last grapheme.
         """
         shown, shift = page.shown(full.known_at)
         outline = Outline(shown)
@@ -262,12 +257,11 @@ class Pages:
             elif (quality is not None and start <= full.line_start // 2) or start == full.line_start:
                 early = (start, outline.opening())
         if best is None and full.known_at > full.line_start + 1:
-            # The page is full of blocks, most of which are in its first half.
+            # The page is full of blocks, most of them in its first half.
             best = early
         return best or _break_within_line(page, full.line_start)
 
     def _longest_fit(self, page: Page) -> int:
-        """Returns the length of the longest beginning of the page's source that fits."""
         low, high = 1, min(len(page.source) - 1, self.limit_chars)
         while low < high:
             middle = (low + high + 1) // 2
@@ -280,7 +274,7 @@ class Pages:
 
 def _break_within_line(page: Page, full: int) -> tuple[int, Opening]:
     beginning = page.source[: full + 1]
-    # Behind a sentence or a word, or else behind the last whole grapheme. A grapheme longer than a page is cut.
+    # After a sentence or a word, or else after the last whole grapheme. A grapheme longer than a page is cut.
     end = _last_sentence_end(beginning) or _grapheme_starts(beginning)[-1] or full
     shown, shift = page.shown(full + 1)
     outline = Outline(shown)
@@ -289,7 +283,7 @@ def _break_within_line(page: Page, full: int) -> tuple[int, Opening]:
 
 
 def _last_sentence_end(text: str) -> int:
-    """Returns the last end of a sentence, or else of a word, in the second half of a text; 0 if there is none.
+    """Returns the last end of a sentence, or else of a word, in the second half of a text, or 0.
 
     The text is a full page and one character, which belongs to the next page unless it is part of a grapheme.
     """
@@ -297,7 +291,7 @@ def _last_sentence_end(text: str) -> int:
     for pattern in (SENTENCE_END, _SPACE):
         ends = [match.end() for match in pattern.finditer(text, full // 2, full)]
         for end in reversed(ends):
-            # A space and a joiner or accent behind it are one grapheme.
+            # A space and the joiner or accent after it are one grapheme.
             if _grapheme_starts(text[end - 1 : end + 1])[-1] == 1:
                 return end
     return 0
@@ -308,13 +302,13 @@ def _grapheme_starts(text: str) -> list[int]:
 
 
 def _steps_of(markdown: str, international: int) -> int:
-    """Returns about how many steps it takes to parse and render a source with so many `international_chars`."""
+    """Estimates the steps needed to parse and render a source that has this many `international_chars`."""
     urls = URL_STEPS * markdown.count("//") + HOST_STEPS * international
     return LINE_STEPS * markdown.count("\n") + sum(markdown.count(mark) for mark in MARKS) + urls
 
 
 class BreakQuality(IntEnum):
-    """What a page would begin with; better page breaks have higher values."""
+    """The quality of a page break, from what the next page would begin with. Higher is better."""
 
     LINE = 1
     ITEM = 2
@@ -323,7 +317,7 @@ class BreakQuality(IntEnum):
 
 
 class Outline:
-    """Reads a source line by line. Its other methods are about a page break at the line that was read last."""
+    """Reads a source line by line. Its other methods consider a page break before the current line."""
 
     def __init__(self, markdown: str) -> None:
         self._parser = BlockParser(markdown, has_formulas=True, growing=True)
@@ -333,10 +327,9 @@ class Outline:
         self._fences_above: tuple[str, ...] = ()
         """The fences that are open before the line."""
         self._formula_above = 0
-        """The offset up to which lines belong to a formula that began before the line."""
+        """The end of a formula that began before the line."""
 
     def lines(self) -> Iterator[SourceLine]:
-        """Reads and yields each line."""
         leaf_blocks = self._parser.blocks.leaf_blocks
         for line in self._parser.lines():
             self._leaf_above = leaf_blocks[-1] if leaf_blocks else None
@@ -347,13 +340,13 @@ class Outline:
             yield line
 
     def quality(self) -> BreakQuality | None:
-        """Returns how good a page break before the line is, or None if the line belongs to the one above it."""
+        """Returns the quality of a page break before the line, or None if the line belongs to the previous one."""
         if self._line.start < self._formula_above:
             return None
         leaf, containers, depth = self._leaf(), self._parser.containers, self._parser.continued_depth
         above = self._leaf_above
-        # A break here would leave a heading at the end of a page, or code that only this line closes: a line outside of
-        # its list item closes fenced code without a fence.
+        # A break here would leave a heading at the end of a page, or code that only this line closes: a line outside
+        # the code's list item closes it without a fence.
         is_tied = above is not None and (above.kind is LeafKind.HEADING or bool(above.closing))
         if (leaf is None and depth == len(containers)) or (leaf is not above and is_tied):
             return None
@@ -382,7 +375,6 @@ class Outline:
         return Opening(lines, space + _numbered_marker(item), space + item.marker)
 
     def opening_within_line(self) -> Opening:
-        """Returns the opening of a page that begins in the middle of the line."""
         leaf, containers = self._leaf(), self._parser.containers
         header = self._header(leaf, leaf.opened) if leaf else ""
         if header or not containers:
@@ -393,23 +385,22 @@ class Outline:
         return Opening(self._empty_items(last) + previous, marker)
 
     def _leaf(self) -> LeafBlock | None:
-        """Returns the leaf block that the line is in."""
         leaf_blocks = self._parser.blocks.leaf_blocks
         return leaf_blocks[-1] if leaf_blocks and leaf_blocks[-1].lines[-1] is self._line else None
 
     def _header(self, leaf: LeafBlock, open_fences: tuple[str, ...]) -> str:
-        """Returns the lines without which the rest of the leaf block is another block."""
+        """Returns the lines without which the rest of the leaf block would be another block."""
         prefix, markdown = line_prefix(self._parser.containers), self._parser.markdown
         lines = leaf.lines[:2] if leaf.kind is LeafKind.TABLE else []
         header = [*open_fences, *(markdown[line.content : line.end].rstrip() for line in lines)]
         return "".join(f"{prefix}{line}\n" for line in header)
 
     def _empty_items(self, depth: int) -> str:
-        """Returns the lines that open the outermost containers, as many as `depth`, with nothing in them."""
+        """Returns the lines that open the outermost `depth` containers, without content."""
         return "".join(self._previous_item(at) + self._empty_item(at) for at in range(depth))
 
     def _empty_item(self, depth: int) -> str:
-        """Returns the line that opens the list item at a depth; "" for a quote, which needs none."""
+        """Returns the line that opens the list item at a depth, or "" for a quote, which doesn't need one."""
         item = self._parser.containers[depth]
         if item is None:
             return ""
@@ -417,10 +408,10 @@ class Outline:
         return self._margin(depth, item) + f"{marker}\n"
 
     def _previous_item(self, depth: int) -> str:
-        """Returns the item before the one at a depth, empty, where the counted number is wider than the written one.
+        """Returns an empty item before the one at a depth, if the displayed number is wider than the written one.
 
         With a wider marker, the item's further lines wouldn't be indented enough. So the item keeps its written marker,
-        and the item before it sets the number that readers see.
+        and the item before it sets the displayed number.
         """
         item = self._parser.containers[depth]
         if item is None or item.number is None or len(_numbered_marker(item)) == len(item.marker):
@@ -428,15 +419,14 @@ class Outline:
         return self._margin(depth, item) + f"{item.number - 1}{item.marker[-1]}\n"
 
     def _margin(self, depth: int, item: ListItem) -> str:
-        """Returns what stands before the marker of the item at a depth."""
         outer: list[Container] = self._parser.containers[:depth]
         return line_prefix(outer) + " " * item.indent
 
 
 def _last_line_is_tied(leaf: LeafBlock) -> bool:
-    """Whether a leaf block's last line belongs to the line above it.
+    """Returns whether a leaf block's last line belongs to the line above it.
 
-    It does if it is the first line of code, the closing fence, a table's delimiter row or first row.
+    That is the first line of code, the closing fence, and a table's delimiter row and first row.
     """
     match leaf.kind:
         case LeafKind.FENCED_CODE:
@@ -447,5 +437,4 @@ def _last_line_is_tied(leaf: LeafBlock) -> bool:
 
 
 def _numbered_marker(item: ListItem) -> str:
-    """Returns an item's marker with the number that readers see."""
     return item.marker if item.number is None else f"{item.number}{item.marker[-1]}"

@@ -1,42 +1,42 @@
-"""The rendering of a page for Slack's `markdown` block: safe, honest about links, and well-formed while it grows.
+"""Renders a page for Slack's `markdown` block: safe, honest about links, and well-formed while it grows.
 
-Slack translates the block's Markdown into other blocks and shows those. So rendering changes little: it applies the
-replacements of `inlines.py` to all text, and of `escaping.py` to all code. A heading that is too long for Slack's
+Slack translates the block's Markdown into other blocks and shows those, so rendering changes little. It applies the
+replacements of `inlines.py` to all text, and those of `escaping.py` to all code. A heading that is too long for Slack's
 `header` block becomes a bold paragraph, and a table that is too wide or too long for its `table` block becomes code.
 
-A page that grows is rendered again for each edit, and each of these frames must look like a beginning of the final one.
-A reader should never see a list that turns into a heading, or Markdown's marks instead of their effect. Two means serve
+A growing page is rendered again for each edit, and each of these frames must look like a beginning of the final one.
+Readers should never see a list turn into a heading, or Markdown marks instead of their effect. Two techniques ensure
 that:
 
-- Closing for show: a fence or emphasis that is open at the end is closed.
-- Holding back: what may still become something else isn't sent yet. That can be the end of a paragraph (half a link),
-  its last line (`-`, or a row that needs the next line to be a table), or the line of a fence.
+- Temporary closing: a fence or emphasis that is open at the end is closed.
+- Holding back: text that can still become something else isn't sent yet. That can be the end of a paragraph (half a
+  link), its last line (`-`, or a row that needs the next line to be a table), or the line of a fence.
 
-When a line is held back, the text before it is rendered in its place as the end of the page. That may hold back another
-line, unless the line behind that one is complete. So the end of a page is parsed four times at most.
+When a line is held back, the text before it is rendered as the end of the page. That can hold back another line, unless
+the line after that one is complete. So the end of a page is parsed at most four times.
 
-An edit should cost what the newest text costs, not what the page costs. So the page is split at blank lines into
-segments that can be parsed apart. All segments but the last are complete, and their rendering is cached.
+The cost of an edit should depend on the new text, not on the page. So the page is split at blank lines into segments
+that can be parsed separately. All segments except the last are complete, and their rendering is cached.
 
-**Native streams.** What was appended to a stream stays, while the next edit may show a page otherwise. So a stream gets
-`stable_prefix`: only what no later text takes back. The page is read forward once, and cut where that ends:
+**Native streams.** Text that has been appended to a stream stays, while an edit can replace it. So a stream gets only
+the `stable_prefix`, which later text can't change. The page is parsed forward once, and cut where that ends:
 
-- **Blocks.** A later line changes only a block at the end of what was read: it may turn a paragraph's last line into a
-  table's header. A complete line of code is final. So are a heading's (`# …`) complete words, a thematic break, a row
-  of a table that has a complete row, and any block that another follows. A heading or table that is sent as something
-  else, because it is too large, is final once another block follows.
-- **Text.** In a paragraph, whole words are final up to the first construct that is open: a link without its end, `*`
-  without its partner, half a code span. Nothing else that is sent differently from the source reaches back behind its
-  own first character, and no construct that is open for more than `MAX_CONSTRUCT_CHARS` is sent differently.
-- **A line that may become a table's header** is read alone then, and as a part of its paragraph now. Both are the same
-  if nothing is open where it begins; otherwise the line waits. A line that begins with `|` always waits, because a
-  table may be sent as code.
+- **Blocks.** A later line only changes a block at the end of the text: it can turn a paragraph's last line into a table
+  header. Final are complete lines of code, complete words of a heading (`# …`), thematic breaks, rows of a table that
+  has a complete row, and any block that is followed by another. A heading or table that is sent as something else,
+  because it is too large, is final once another block follows.
+- **Text.** In a paragraph, complete words are final up to the first open construct: a link without its end, `*` without
+  its partner, half a code span. No other difference from the source affects text before its own first character, and no
+  construct that has been open for more than `MAX_CONSTRUCT_CHARS` is sent differently.
+- **Possible table headers.** Such a line would be parsed alone in a table, but is part of its paragraph now. Both have
+  the same result if nothing is open where it begins; otherwise the line waits. A line that begins with `|` always
+  waits, because a table may be sent as code.
 
-Three things can still change what was appended, and the page is edited then: a link reference definition, a heading
-that becomes too long for Slack, and a table that is too wide or too long and whose header doesn't begin with `|`.
+Three things can still change appended text, and then the page is edited: a link reference definition, a heading that
+becomes too long for Slack, and a table that is too wide or too long and whose header doesn't begin with `|`.
 
-**Plain words.** Notifications and screen readers get a message's `text`: a page's first words while it grows
-(`first_words`), and then all of them (`plain_words`), without Markdown's marks and escaped for mrkdwn (`mrkdwn`).
+**Plain text.** Notifications and screen readers use a message's `text`: a page's first words while it grows
+(`first_words`), and then all of them (`plain_words`), without Markdown marks and escaped for mrkdwn (`mrkdwn`).
 """
 
 import html
@@ -91,12 +91,12 @@ from slack_markdown.links import (
 from slack_markdown.unfinished import formula_lines, label_words
 
 DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
-"""Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
+"""Matches invisible characters. U+202D and U+202E would reverse a label, so that it seems to name another host."""
 _NEEDS_PARSING = re.compile(rf"<|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}|(?i:{SLACK_DOMAIN})")
 _DOCUMENT_FENCE = re.compile(r"(?<![`~])(`{3,}+|~{3,}+)[ \t]*+(?:markdown|md)", re.IGNORECASE)
 """Matches wherever code may be a Markdown document, whose fences are sent twice as long."""
 _MARK = re.compile(r"[<&\\\[\]]")
-"""Matches wherever `_NEEDS_PARSING` does, except for a bare URL and a host. This is found out faster."""
+"""Matches wherever `_NEEDS_PARSING` does, except for bare URLs and hosts, but faster."""
 _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
 _EMPHASIS_BESIDE_MARK = re.compile(
     r"\*(?:(?<=\S(?:[^\w\s*]|_)\*)|(?<=[^\x00-\x7f\w\s]\*))\**\w"
@@ -109,10 +109,10 @@ _EMPHASIS_APART = re.compile(
     r"(?<!\S)(?:\*\*+|~~+)(?=[ \t])|(?<=[ \t])(?:\*\*+|~~+)(?=[^\w\s]|\Z)"
     rf"|(?:[^\w\s,*_~]|{CJK.pattern})[ \t]+(?:\*\*|__|~~)|{PRODUCT.pattern}"
 )
-"""Matches what may be emphasis with spaces inside its marks, or a product."""
+"""Matches possible emphasis with spaces inside its marks, and products."""
 _RUN_BESIDE_LETTER = re.compile(r"[^\W_](?:__+|~~+)|(?<=[^\s_~])(?:__+|~~+)(?=[^\W_])")
 DEFINITION = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
-"""Matches more than CommonMark's definitions: a destination too many only makes more links deceptive."""
+"""Matches more than CommonMark's definitions: an extra destination only makes more links count as deceptive."""
 _DEFINITION_LINE = re.compile(rf"^[ \t>*+\-\d.)]*{DEFINITION.pattern}", re.DOTALL | re.MULTILINE)
 _BEFORE_BREAK = re.compile(r"\n[ \t>]*+(?=---)")
 _SEGMENT_START = re.compile(r"(?<=\n\n)(?=\S)")
@@ -122,28 +122,27 @@ _ATX_MARKER = re.compile(r" {0,3}#{1,6}[ \t]+")
 _MARKER_CHAR = re.compile(r"[^>\s]")
 
 MAX_TABLE_CHARS = 10_000
-"""The most characters that Slack takes in the cells of a message's tables."""
+"""The maximum number of characters that Slack accepts in the cells of a message's tables."""
 FINAL_TABLE_LINES = 3
-"""A table's header, delimiter row and first row. Pages end before a further row makes the table too long."""
+"""A table's header, delimiter row and first row. Pages end before another row makes the table too long."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LinkDefinitions:
-    """A page's link reference definitions, and the files that it may link.
+    """A page's link reference definitions, and the files that it can link.
 
     Equal definitions are the same object, so that the caches below compare and hash by identity.
     """
 
     destinations: LinkDestinations
     open_files: frozenset[str] = frozenset()
-    """Ids of Slack's files whose addresses may be links."""
 
 
 NO_DEFINITIONS = LinkDefinitions({})
 
 
 def sent_chars(markdown: str, international: int | None = None) -> int:
-    """Returns the most characters that a page's source can have once it is sent, without what is closed for show.
+    """Returns an upper bound on a page's characters once it is sent, without temporary closing.
 
     `international`: its `international_chars`, if they are counted already.
     """
@@ -165,8 +164,8 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
 def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = frozenset()) -> str:
     """Returns the Markdown to send for a page's source.
 
-    `growing`: the page may continue, so its end is closed for show or held back.
-    `open_files`: the ids of Slack's files whose addresses may be links, because all readers may open them.
+    `growing`: whether more text can follow. The page's end is then closed temporarily or held back.
+    `open_files`: the IDs of Slack files that can be linked, because all readers can open them.
     """
     markdown = DROPPED.sub("", markdown)
     definitions = NO_DEFINITIONS
@@ -184,10 +183,7 @@ def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = froze
 
 
 def _segments(markdown: str, *, growing: bool) -> list[str]:
-    """Splits a source at the blank lines before unindented lines.
-
-    No block but fenced code continues there, and no formula.
-    """
+    """Splits a source at the blank lines before unindented lines, where only fenced code and formulas can continue."""
     starts = [0, *(start.start() for start in _SEGMENT_START.finditer(markdown)), len(markdown)]
     for start, end in displays_with_blank_lines(markdown, growing=growing):
         del starts[bisect_right(starts, start) : bisect_left(starts, end, hi=len(starts) - 1)]
@@ -198,10 +194,7 @@ def _segments(markdown: str, *, growing: bool) -> list[str]:
 def render_complete(
     segment: str, open_fences: tuple[str, ...], definitions: LinkDefinitions
 ) -> tuple[str, tuple[str, ...]]:
-    """Returns a segment that another follows, rendered, and the fences that are open behind it.
-
-    `open_fences`: the fences that are open before it.
-    """
+    """Renders a segment that is followed by another. Also returns the fences that are open after it."""
     blocks = parse_blocks(segment, last_line_incomplete=False, open_fences=open_fences)
     code = blocks.open_leaf
     # Fenced code in a list item or quote ends with that container, so it isn't open in the next segment.
@@ -212,7 +205,7 @@ def render_complete(
 def _render_last(
     segment: str, open_fences: tuple[str, ...], definitions: LinkDefinitions, *, growing: bool
 ) -> tuple[str, str]:
-    """Returns the page's last segment, rendered, and what closes it for show."""
+    """Renders the page's last segment. Also returns its temporary closing."""
     held_back = ""
     while growing:
         incomplete = not segment.endswith("\n")
@@ -241,7 +234,7 @@ def _render_last(
 def _render_growing(
     segment: str, blocks: BlockStructure, definitions: LinkDefinitions, behind: str, *, incomplete: bool
 ) -> tuple[str, str] | int:
-    """Returns a growing segment, rendered, and what closes it; or the start of a line that must be held back whole.
+    """Renders a growing segment and its temporary closing, or returns the start of a line to hold back completely.
 
     `behind`: the lines of a formula that is open at the segment's end.
     """
@@ -268,7 +261,7 @@ def _render_growing(
         closing = inlines.closing
         last_shown = next(line for line in reversed(leaf.lines) if line.content <= end or line is leaf.lines[0])
         if not early and end < growing_lines[-1].end and is_ambiguous(segment[last_shown.content : end]):
-            # The rest of the line could be read as another block.
+            # The rest of the line could be parsed as another block.
             return last_shown.start
         before = [replacement for replacement in replacements if replacement.start < growing_lines[0].content]
         replacements = before + _in_source(growing_lines, inlines.replacements)
@@ -280,7 +273,7 @@ def _render_growing(
 
 
 def _early(segment: str, lines: list[SourceLine], text: str, held_from: int, behind: str) -> str:
-    """Returns what is shown early of a growing text's end, which is held back, with what stands before it."""
+    """Returns the words or code to show early for held-back text, including the white space before it."""
     line = lines[-1]
     held_back = text[held_from:].lstrip()
     end, start = _source_offsets(lines, [held_from, len(text) - len(held_back)])
@@ -295,9 +288,9 @@ def _early(segment: str, lines: list[SourceLine], text: str, held_from: int, beh
 
 
 def _first_held_line(markdown: str, blocks: BlockStructure, held_back: str, *, incomplete: bool) -> int | None:
-    """Returns the offset of the first line that is held back, because the next line says what it is.
+    """Returns the offset of the first line to hold back because the next line decides its meaning.
 
-    `held_back`: the text behind the source, which is held back already.
+    `held_back`: the text after the source, which is already held back.
     """
     next_line, is_complete, _ = held_back.partition("\n")
     is_decided = bool(is_complete or (next_line and not MAYBE_DELIMITER_ROW.match(next_line.strip())))
@@ -324,7 +317,7 @@ def _first_held_line(markdown: str, blocks: BlockStructure, held_back: str, *, i
 
 
 def _growing_text(markdown: str, blocks: BlockStructure, *, incomplete: bool) -> list[SourceLine] | None:
-    """Returns the lines of the text that grows: a paragraph, a heading, or a table's last cell. None in code."""
+    """Returns the lines of the growing paragraph, heading or table's last cell, or None in code."""
     leaf = blocks.leaf_blocks[-1] if blocks.leaf_blocks else None
     if leaf is None or (leaf is not blocks.open_leaf and not (incomplete and leaf.lines[-1].end == len(markdown))):
         return None
@@ -352,8 +345,7 @@ def _shared_definitions(definitions: tuple[tuple[str, str], ...], open_files: fr
 def _replacements_of(
     markdown: str, leaf_blocks: Iterable[LeafBlock], definitions: LinkDefinitions
 ) -> list[Replacement]:
-    """Returns the replacements in leaf blocks that are complete."""
-    # A label alone is a link if it is defined anywhere in the page.
+    # A label alone is a link if it is defined anywhere on the page.
     needs_parsing = _needs_parsing(markdown, LeafKind.TABLE) or (
         "[" in markdown and (bool(definitions.destinations) or "[!" in markdown)
     )
@@ -388,7 +380,7 @@ def _replacements_of(
 
 
 def _surplus_cells(row: str, columns: int, found: Sequence[Replacement]) -> Iterator[Replacement]:
-    """Yields what joins a row's surplus cells to the one in the last column: Slack would leave them out.
+    """Yields replacements that join a row's surplus cells to its last column, because Slack would drop them.
 
     `found`: the row's other replacements, in order.
     """
@@ -407,7 +399,7 @@ def _surplus_cells(row: str, columns: int, found: Sequence[Replacement]) -> Iter
 
 
 def _longer_fences(markdown: str, leaf: LeafBlock) -> Iterator[Replacement]:
-    """Yields what makes the fences of a Markdown document in code longer."""
+    """Yields replacements that lengthen the fences of a Markdown document in code."""
     longer = leaf.sent_fence.removeprefix(leaf.fence)
     for line in leaf.lines[:1] if leaf.opened else [leaf.lines[0], leaf.lines[-1]]:
         at = markdown.find(leaf.fence, line.content, line.end)
@@ -416,7 +408,7 @@ def _longer_fences(markdown: str, leaf: LeafBlock) -> Iterator[Replacement]:
 
 
 def _kind_of_text(markdown: str, leaf: LeafBlock) -> LeafKind:
-    """Returns the kind by which a block's text is read: like a paragraph, an underlined heading may have many lines."""
+    """Returns the type by which a block's text is parsed. Underlined headings, like paragraphs, can have many lines."""
     first = leaf.lines[0]
     if leaf.kind is LeafKind.PARAGRAPH and ">" in markdown[first.start : first.content]:
         return LeafKind.QUOTE
@@ -425,7 +417,7 @@ def _kind_of_text(markdown: str, leaf: LeafBlock) -> LeafKind:
 
 
 def _needs_parsing(text: str, kind: LeafKind) -> bool:
-    """Whether a text may contain anything that is replaced. Most text doesn't, and this is quick to find out."""
+    """Returns whether a text may need replacements. This is fast, and False for most text."""
     if (len(text) > MAX_CONSTRUCT_CHARS and "`" in text) or ("*" in text and "://" in text):
         return True
     if "__" in text and NAME_OR_GAP.search(text):
@@ -462,7 +454,6 @@ def _source_offsets(lines: Sequence[SourceLine], offsets: Iterable[int]) -> list
 
 
 def _in_source(lines: Sequence[SourceLine], replacements: Iterable[Replacement]) -> list[Replacement]:
-    """Converts replacements in the text of lines to replacements in the source."""
     replacements = list(replacements)
     starts = _source_offsets(lines, [replacement.start for replacement in replacements])
     ends = _source_offsets(lines, [replacement.end for replacement in replacements])
@@ -474,17 +465,17 @@ def _in_source(lines: Sequence[SourceLine], replacements: Iterable[Replacement])
 
 @dataclass(frozen=True, slots=True)
 class Substitute:
-    """What stands before and behind the text of a heading or table that is too large, in place of its own marks."""
+    """The marks that replace those of a heading or table that is too large."""
 
     opening: Replacement
     closing: Replacement
 
 
 def _oversize_substitute(markdown: str, leaf: LeafBlock) -> Substitute | None:
-    """Returns how a heading or table that is too large is sent, or None for any other leaf block.
+    """Returns the marks for a heading or table that is too large, or None for any other leaf block.
 
-    A long paragraph with an underline stays a plain paragraph: a model that writes one most likely means a thematic
-    break, and what a native stream has shown of the paragraph stays.
+    A long paragraph with an underline stays a paragraph: the model most likely meant a thematic break, and text that
+    was appended to a native stream stays.
     """
     if leaf.kind is LeafKind.HEADING:
         return _heading_substitute(markdown, leaf)
@@ -499,7 +490,7 @@ def _heading_substitute(markdown: str, heading: LeafBlock) -> Substitute | None:
         start = marker.end()
         end = _without_closing_sequence(markdown, start, last.end)
     else:
-        # The underline of a setext heading isn't among its lines.
+        # A setext heading's underline isn't among its lines.
         heading_end = markdown.find("\n", last.end + 1)
         heading_end = len(markdown) if heading_end < 0 else heading_end
     if counted_chars(markdown[start:end]) <= HEADING_CHARS:
@@ -516,7 +507,7 @@ def _heading_substitute(markdown: str, heading: LeafBlock) -> Substitute | None:
 
 
 def _without_closing_sequence(markdown: str, start: int, end: int) -> int:
-    """Returns where the text of an ATX heading ends that may have `#` behind it."""
+    """Returns the end of an ATX heading's text, without the closing `#`."""
     text = markdown[start:end].rstrip(" \t")
     before = text.rstrip("#")
     return start + len(before.rstrip(" \t") if before.endswith((" ", "\t")) else text)
@@ -525,7 +516,7 @@ def _without_closing_sequence(markdown: str, start: int, end: int) -> int:
 def _table_substitute(markdown: str, table: LeafBlock) -> Substitute | None:
     start, end = table.lines[0].content, table.lines[-1].end
     text = markdown[start:end]
-    # A character is counted as five at most, so a short table need not be counted.
+    # A character counts as at most five, so a short table doesn't need to be counted.
     is_long = len(text) > MAX_TABLE_CHARS // 5 and counted_chars(text) > MAX_TABLE_CHARS
     if not is_wide(markdown, table) and not is_long:
         return None
@@ -535,7 +526,7 @@ def _table_substitute(markdown: str, table: LeafBlock) -> Substitute | None:
 
 
 def _continuation_prefix(markdown: str, leaf: LeafBlock) -> str:
-    """Returns what further lines of the leaf block begin with, to stay in its list items and quotes."""
+    """Returns the prefix that keeps further lines of the leaf block in its list items and quotes."""
     return _MARKER_CHAR.sub(" ", markdown[leaf.lines[0].start : leaf.lines[0].content])
 
 
@@ -544,7 +535,7 @@ def _has_content(line: str) -> bool:
 
 
 def stable_prefix(markdown: str) -> str:
-    """Returns the beginning of what is sent for a growing page's source that no later text changes."""
+    """Returns the beginning of a growing page's sent text that later text can't change."""
     markdown = DROPPED.sub("", markdown.rstrip("\r"))
     definition = _first_definition(markdown)
     markdown = markdown if definition is None else markdown[:definition]
@@ -558,17 +549,17 @@ def stable_prefix(markdown: str) -> str:
 
 
 def has_definitions(markdown: str) -> bool:
-    """Returns whether a page has what may be a link reference definition, which changes what was sent before it.
+    """Returns whether a page may have a link reference definition, which changes text that was sent before it.
 
-    What only looks like one counts too: one that is missed would leave a label that hides where it leads.
+    False positives are intended: a missed definition would leave a label that hides its destination.
     """
     return _first_definition(markdown) is not None
 
 
 def _first_definition(markdown: str) -> int | None:
-    """Returns where the line of what may be the first link reference definition begins; None without one.
+    """Returns the start of the first line that may be a link reference definition, or None.
 
-    Code such as `if x[0]: y` is none, and neither is what stands in the middle of a line.
+    Code such as `if x[0]: y` doesn't count, nor does a match in the middle of a line.
     """
     if "]:" not in markdown or not _DEFINITION_LINE.search(markdown):
         return None
@@ -598,19 +589,19 @@ def _stable_part(segment: str, open_fences: tuple[str, ...]) -> str:
         elif last.kind in (LeafKind.HEADING, LeafKind.TABLE) and not _is_final(segment, blocks, last):
             end = min(end, last.lines[0].start)
     end = min([end, *(span.start for span in replacements if span.start < end < span.end)])
-    # What is inserted exactly at the end may belong to what follows.
+    # An insertion exactly at the end may belong to the text after it.
     stable = [span for span in replacements if span.start < span.end <= end or span.end < end]
     return with_replacements(segment, stable, 0, end)
 
 
 def _is_growing_heading(segment: str, last: LeafBlock) -> bool:
-    """Whether the last line is a heading (`# …`) that may still grow, and isn't too long for Slack so far."""
+    """Returns whether the last line is a heading (`# …`) that can still grow, and isn't too long for Slack yet."""
     is_growing = last.kind is LeafKind.HEADING and last.lines[-1].end == len(segment)
     return is_growing and _oversize_substitute(segment, last) is None
 
 
 def _is_final(segment: str, blocks: BlockStructure, last: LeafBlock) -> bool:
-    """Whether the last heading or table will be sent as itself, or is a table that has ended."""
+    """Returns whether the last heading or table isn't too large, or is a table that has ended."""
     if last.kind is LeafKind.TABLE and last is not blocks.open_leaf:
         return True
     is_too_short = last.kind is LeafKind.TABLE and segment.count("\n", last.lines[0].start) < FINAL_TABLE_LINES
@@ -618,7 +609,7 @@ def _is_final(segment: str, blocks: BlockStructure, last: LeafBlock) -> bool:
 
 
 def _stable_text(segment: str, paragraph: LeafBlock, *, incomplete: bool) -> tuple[int, list[Replacement]]:
-    """Returns where the stable part of a paragraph that may continue ends, and the replacements in it."""
+    """Returns the end of a growing paragraph's stable part, and the replacements in it."""
     lines, last, kind = paragraph.lines, paragraph.lines[-1], _kind_of_text(segment, paragraph)
     is_growing = incomplete and last.end == len(segment)
     if not is_growing and "|" not in segment[last.content : last.end]:
@@ -627,18 +618,18 @@ def _stable_text(segment: str, paragraph: LeafBlock, *, incomplete: bool) -> tup
         end, is_open, replacements = _decided(segment, lines[:-1], ends_line=True, kind=kind)
         first = segment[last.content : last.end].lstrip()[:1]
         if not is_open and first == "<":
-            # What a tag becomes that begins a line depends on what is above it.
+            # The replacement for a tag at the beginning of a line depends on the text above it.
             end, _, replacements = _decided(segment, lines, ends_line=not is_growing, kind=kind)
         elif not is_open and first != "|":
             end, _, inner = _decided(segment, [last], ends_line=not is_growing, kind=kind)
             replacements += inner
     line = next((line for line in reversed(lines) if line.content <= end), lines[0])
-    # What is left of a line could be read as another block.
+    # The rest of a line could be parsed as another block.
     return line.start if is_ambiguous(segment[line.content : end]) else end, replacements
 
 
 def _decided(segment: str, lines: list[SourceLine], *, ends_line: bool, kind: LeafKind) -> DecidedInlines:
-    """Returns the decided inlines of a paragraph's lines, in offsets of the source."""
+    """Returns the decided inlines of a paragraph's lines, with offsets in the source."""
     if not lines:
         return DecidedInlines(0, False, [])
     text = text_of(segment, lines) + ("\n" if ends_line else "")
@@ -648,7 +639,7 @@ def _decided(segment: str, lines: list[SourceLine], *, ends_line: bool, kind: Le
 
 PREVIEW_CHARS = 150
 MAX_READ_CHARS = 1_000
-"""How much of a text is read for its preview."""
+"""The number of characters that are considered for a preview."""
 
 _LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\s[^()]*)?\)|\[[^\[\]]*\])")
 _INCOMPLETE_LINK = re.compile(r"!?\[([^\[\]]*)(?:\]\([^()]*)?$")
@@ -657,12 +648,12 @@ _LINK_WITH_ADDRESS = regex.compile(
     r"!?\[([^\[\]]*+)\](?:\(\s*+<?([^()\s<>]*+(?:\([^()\s]*+\)[^()\s<>]*+)*+)>?(?:\s[^()]*+)?\)|\[([^\[\]]*+)\])"
 )
 _ADDRESS = re.compile(r"https?://[^\s<>\0]*[^\s<>\0?!.,:*_~)]")
-"""Matches an address without the marks and the punctuation behind it, as GitHub's autolinks do."""
+"""Matches a URL without marks and punctuation after it, as in GitHub's autolinks."""
 _KEPT = re.compile(r"\0(.)", re.DOTALL)
 _FIRST_KEPT = 0xE000
 _MAY_HAVE_MARKS = re.compile(r"[\0*_~`\\\[<&]")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])|&#?\w{1,32};")
-"""Matches an escaped mark, or a character by its name: what is escaped is no name."""
+"""Matches an escaped mark, or an unescaped entity."""
 _HEADING_MARKS = re.compile(r"^\s*#{1,6}(?:\s|$)|\s#+\s*$")
 _TASK_MARKER = re.compile(r"^\[[ xX]\]\s")
 _SEEN = re.compile(r"[^\W_]|[^\x00-\x7f\s]")
@@ -674,9 +665,9 @@ _ENTITY = re.compile(r"&(?=(?:lt|gt|amp);)")
 
 
 def first_words(markdown: str, *, growing: bool) -> str:
-    """Returns a text's first sentences or words, about as many as `PREVIEW_CHARS`.
+    """Returns a text's first sentences or words, about `PREVIEW_CHARS` long.
 
-    No word is cut; the result is "" while no word is complete. `growing`: the text may continue.
+    Words aren't cut; the result is "" until a word is complete. `growing`: whether more text can follow.
     """
     head = markdown[:MAX_READ_CHARS].replace("\r\n", "\n")
     incomplete = growing or len(markdown) > MAX_READ_CHARS
@@ -688,7 +679,7 @@ def first_words(markdown: str, *, growing: bool) -> str:
     ]
     words = " ".join("".join(_punctuated(part) for part in parts[:-1]).split() + "".join(parts[-1:]).split())
     if not words and not growing:
-        # The answer is code alone, or a thematic break.
+        # The answer is only code, or a thematic break.
         code = [code_content(head, leaf) for leaf in leaf_blocks if leaf.kind is LeafKind.FENCED_CODE]
         words = " ".join(" ".join(code).split() or head.split())
     if len(words) > PREVIEW_CHARS:
@@ -699,9 +690,9 @@ def first_words(markdown: str, *, growing: bool) -> str:
 
 
 def plain_words(sent: str) -> str:
-    """Returns the words of a page as it is sent, in its lines: without marks, with the addresses of its links.
+    """Returns a sent page as plain text with its line breaks and link URLs, without marks.
 
-    Code stays as it is. What stands before a list's items and quotes stays, too.
+    Code and the prefixes of list items and quotes don't change.
     """
     parts: list[str] = []
     end = 0
@@ -714,7 +705,7 @@ def plain_words(sent: str) -> str:
 
 
 def _spoken(sent: str, leaf: LeafBlock) -> str:
-    """Returns the words of a block in lines."""
+    """Returns the plain text of a block."""
     lines = [sent[line.content : line.end] for line in leaf.lines]
     match leaf.kind:
         case LeafKind.FENCED_CODE:
@@ -729,12 +720,12 @@ def _spoken(sent: str, leaf: LeafBlock) -> str:
 
 
 def plain_inlines(text: str) -> str:
-    """Returns the words of a line or a table's cell: without marks, with the addresses of its links."""
+    """Returns the plain text of a line or table cell, with markup removed and link URLs kept."""
     return _without_marks(text, _WITH_ADDRESSES)
 
 
 def _label_and_address(link: regex.Match[str]) -> str:
-    """Returns a link as words: its label, and its address or the name of its definition unless the label has it."""
+    """Returns a link's label, followed by its URL or its definition's name unless the label includes it."""
     label, address, name = link[1].strip(), link[2] or "", link[3] or ""
     if not address:
         return f"{label} [{name}]" if name and name != label else label
@@ -744,10 +735,10 @@ def _label_and_address(link: regex.Match[str]) -> str:
 
 
 def has_word(markdown: str, *, growing: bool) -> bool:
-    """Returns whether a reader of a text sees a word, and not only Markdown's marks.
+    """Returns whether a reader sees a word, not only Markdown marks.
 
-    Code counts, and the language of a fence doesn't. `growing`: the text may continue. Only the first `MAX_READ_CHARS`
-    are read: a longer text counts as having a word.
+    Code counts, but the language of a fence doesn't. `growing`: whether more text can follow. A text longer than
+    `MAX_READ_CHARS` counts as having a word.
     """
     blocks = parse_blocks(markdown, last_line_incomplete=growing) if len(markdown) <= MAX_READ_CHARS else None
     if blocks is None:
@@ -761,7 +752,7 @@ def has_word(markdown: str, *, growing: bool) -> bool:
 
 
 def beginning(text: str, max_chars: int) -> str:
-    """Returns the beginning of a text in one line, cut between words where possible."""
+    """Returns the beginning of a text on one line, cut between words if possible."""
     words = " ".join(text.split())
     if len(words) <= max_chars:
         return words
@@ -769,7 +760,7 @@ def beginning(text: str, max_chars: int) -> str:
 
 
 def _punctuated(part: str) -> str:
-    """Ends a part with a full stop if it has no punctuation of its own, as headings and list items don't."""
+    """Ends a part with a full stop if it has no final punctuation, such as a heading or list item."""
     part = part.strip()
     return f"{part}. " if part[-1:].isalnum() else f"{part} "
 
@@ -793,11 +784,11 @@ def _plain_text(markdown: str, leaf: LeafBlock, *, growing: bool = False) -> str
 
 _LABELS = (*((_LINK, r"\1"),) * 2, (_INCOMPLETE_LINK, r"\1"))
 _WITH_ADDRESSES = ((_LINK_WITH_ADDRESS, _label_and_address),) * 2
-"""What is said of links. Twice: an image may be a link's label."""
+"""Applied twice, because an image can be a link's label."""
 
 
 def _without_marks(text: str, links: Iterable[tuple[Any, Any]] = _LABELS, *, growing: bool = False) -> str:
-    """Returns a text without the marks that a reader doesn't see. Code and addresses stay, behind marks meanwhile."""
+    """Returns a text without the marks that readers don't see. Code and URLs are protected while marks are removed."""
     if not _MAY_HAVE_MARKS.search(text):
         return text
     text = text.replace("\0", "")
@@ -828,18 +819,18 @@ def _shortened(words: str) -> str:
         return sentences[0]
     if " " in head:
         return head.rpartition(" ")[0] + "…"
-    # A script without spaces, or a URL: cut between graphemes.
+    # For a script without spaces, or a URL, cut between graphemes.
     end = PREVIEW_CHARS
     while end and (_JOINS_GRAPHEME.match(words, end) or words[end - 1] == "\u200d"):
         end -= 1
-    # Marks alone have no place to cut.
+    # Marks alone can't be cut.
     return words[: end or PREVIEW_CHARS] + "…"
 
 
 def mrkdwn(text: str) -> str:
-    """Escapes plain text for a message's `text`, which Slack reads as mrkdwn, decoding entities once.
+    """Escapes plain text for a message's `text`, which Slack parses as mrkdwn, decoding entities once.
 
-    Addresses of files in Slack are no links there.
+    URLs of Slack files are changed so that Slack doesn't expand them.
     """
     text = without_schemes(text)
     return _BROADCAST_HANDLE.sub(f"@{JOINER}", _ENTITY.sub("&amp;", text).replace("<", "&lt;"))

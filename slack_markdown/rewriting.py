@@ -1,4 +1,4 @@
-"""A block's text that was rewritten, and how places in it are found in the source."""
+"""Maps positions in a block's rewritten text to its source."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -7,28 +7,26 @@ from slack_markdown.escaping import Replacement, with_replacements
 
 
 class Rewriting(NamedTuple):
-    """A block's text without other dialects than Markdown."""
-
     text: str
     replacements: Sequence[Replacement]
-    """How it differs from the source. They are in order."""
+    """The differences from the source, in order."""
     undecided: int
-    """The offset in the source from which later text may change it; its length if none may."""
+    """The offset in the source from which later text can change the result, or the source's length."""
     is_open: bool
-    """Whether later text is read differently because of something that is open at the end."""
+    """Whether something that is open at the end changes how later text is parsed."""
 
     def composed(self, replacements: Sequence[Replacement]) -> list[Replacement]:
-        """Returns replacements in the rewritten text as such in the source, with those that made it."""
+        """Converts replacements in the rewritten text to the source, and merges them with those that rewrote it."""
         return list(_composed(self, replacements)) if self.replacements else list(replacements)
 
     @property
     def decided_text(self) -> str:
-        """The text up to where later text may change it."""
+        """The text before the point where later text can change it."""
         growth = sum(_growth(replacement) for replacement in self.replacements if replacement.end <= self.undecided)
         return self.text[: self.undecided + growth]
 
     def source_offset(self, offset: int) -> int:
-        """Returns where an offset in the rewritten text is in the source: before what is rewritten there."""
+        """Returns the offset in the source for one in the rewritten text. Within a replacement, it is the start."""
         shift = 0
         for replacement in self.replacements:
             start = replacement.start + shift
@@ -45,13 +43,13 @@ def _growth(replacement: Replacement) -> int:
 
 
 def _composed(first: Rewriting, second: Sequence[Replacement]) -> Iterator[Replacement]:
-    """Yields what two passes replace together. Where they overlap, one replacement has both."""
+    """Yields the combined replacements of two passes. Overlapping ones are merged."""
     parts: list[tuple[int, int, Replacement | None, int]] = [(one.start, one.end, one, 0) for one in second]
     shift = 0
     for one in first.replacements:
         parts.append((one.start + shift, one.start + shift + len(one.text), None, _growth(one)))
         shift += _growth(one)
-    # An insertion comes before what begins at its place.
+    # An insertion comes before a replacement at the same position.
     parts.sort(key=lambda part: part[:2])
     at = shift = 0
     while at < len(parts):

@@ -1,7 +1,7 @@
-"""What a reader sees of a construct whose end hasn't come: a link's words, a formula's lines as code.
+"""Shows the words of an unfinished link and the lines of an unfinished formula.
 
-A growing page holds back what may still become a link or a formula. Edits can show its words at once, since the next
-one replaces them. They are only words or code: no mark in them can open anything, and no address is sent.
+A growing page holds back text that can still become a link or a formula. An edit can already show its words, since the
+next edit replaces them. They are only plain words or code: they contain no marks that could open anything, and no URL.
 """
 
 import re
@@ -12,21 +12,21 @@ from slack_markdown.escaping import escape_code, with_replacements
 from slack_markdown.formulas import SIGN
 
 _LABEL = regex.compile(r"[*_~]{0,3}!?\[\s?[*_~`]{0,3}(\p{L}(?:[\p{L}\p{M}\p{N} ,;'’\"“”()?!%–—-]|[.:](?= ))*+)")
-"""Matches a label up to the first character that may be markup or a part of an address."""
+"""Matches a label up to the first character that may be markup or part of a URL."""
 _FORMULA = re.compile(r"(?:\$\$|\\\[|\\\(|\\begin\{[a-zA-Z]+\*?\})([^`$]+)")
 _HALF_CLOSED = re.compile(r"(?:\\(?:e(?:nd?(?:\{[a-zA-Z]*\*?)?)?)?)\Z")
 _MAX_LINE_CHARS = 390
-"""A longer line of a formula comes as several code spans, once its end has come (`dialects.py`)."""
+"""A longer line of a formula is split into several code spans once the formula is complete (`dialects.py`)."""
 
 
 def label_words(held_back: str) -> str:
-    """Returns the words of a link or an image that begins what is held back; "" if none does."""
+    """Returns the words of a link or image at the beginning of held-back text, or ""."""
     label = _LABEL.match(held_back)
     return label[1].rstrip() if label else ""
 
 
 def formula_lines(held_back: str) -> str:
-    """Returns the lines, as code, of a formula that begins what is held back; "" if none does."""
+    """Returns the lines, as code, of a formula at the beginning of held-back text, or ""."""
     formula = _FORMULA.match(held_back)
     if not formula or not SIGN.search(formula[1]):
         return ""

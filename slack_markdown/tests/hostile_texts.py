@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from slack_markdown import render
 
-# What is repeated, by what it is. A pair is repeated inside out: openers, then closers. A triple has a first and a last
-# part that come once.
+# The repeated text for each shape. A pair is repeated inside out: openers, then closers. In a triple, the first and
+# last part occur once.
 SHAPES: dict[str, str | tuple[str, str] | tuple[str, str, str]] = {
     "words": "word ",
     "one word": "a",
@@ -249,14 +249,14 @@ Done.
 <tool_call>{"name": "a", "arguments": {"b": 1}}</tool_call><|im_end|>
 """,
 }
-"""Answers as models write them. Any of their parts may come again and again."""
+"""Typical model answers, any part of which can be repeated."""
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 
 
 def grown(answer: str, most_tokens: int, chars: int) -> Iterator[tuple[str, str]]:
-    """Yields each part of an answer, of up to so many tokens or a line, and the answer with the part repeated.
+    """Yields each part of an answer (up to `most_tokens` tokens, or a line) and the answer with that part repeated.
 
-    Of equal parts behind equal characters, only the first counts. One word is like another.
+    Equal parts after equal characters are yielded once. All words count as equal.
     """
     starts = [token.start() for token in _TOKEN.finditer(answer)] + [len(answer)]
     spans = [(start, end) for at, start in enumerate(starts) for end in starts[at + 1 : at + 1 + most_tokens]]
@@ -284,7 +284,7 @@ def text_of(shape: str, chars: int) -> str:
 
 
 def forget_renderings() -> None:
-    """Empties the caches, so that each layout is a first one."""
+    """Empties the caches, so that each rendering is a first one."""
     for cached in vars(render).values():
         if hasattr(cached, "cache_clear"):
             cached.cache_clear()

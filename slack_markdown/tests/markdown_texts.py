@@ -71,7 +71,7 @@ LONG = {
     "handles": "@here " * 3_000,
     "emoji": "👨‍👩‍👧‍👦 :wave: 👍🏽 " * 600,
 }
-"""Texts of several pages, by what they reach a limit with."""
+"""Texts of several pages, keyed by the limit they reach."""
 
 
 def drawn_answer(seed: int) -> str:

@@ -1,4 +1,4 @@
-"""The leaf blocks of a text."""
+"""Tests the parsed leaf blocks of texts."""
 
 import pytest
 

@@ -1,6 +1,6 @@
 """HTML, LaTeX and Slack's own markup, as models write them, are sent as the Markdown that they mean.
 
-Each row holds whole and in pieces of one character, by edits and by streams.
+Each row is tested complete and in pieces of one character, with edits and with streams.
 """
 
 import re
@@ -88,7 +88,7 @@ TEXT = [
     ("$5-$10, $5 + $3 = $8, $20 / month, $1/1K to $2/1K", "$5-$10, $5 + $3 = $8, $20 / month, $1/1K to $2/1K"),
     ("\\(optional\\) \\[1\\] \\[x\\](y)", "\\(optional\\) \\[1\\] \\[x\\](y)"),
     ("2*(3+4)*5 a*.b*c", "2*(3+4)*5 a*.b\\*c"),
-    # oobabooga/textgen#5608: products, though CommonMark reads emphasis.
+    # oobabooga/textgen#5608: these are products, although CommonMark reads emphasis.
     ("5! = 5*4*3*2*1, not *2*3*", "5! = 5\\*4\\*3\\*2\\*1, not *2\\*3*"),
     ("V = w*h*d, 2*x*3 | 5x*y*z", "V = w\\*h\\*d, 2\\*x\\*3 | 5x\\*y\\*z"),
     ("un*believ*able, `5*4*3`, 2**3**4, 1 *2* 3", "un*believ*able, `5*4*3`, 2**3**4, 1 *2* 3"),
@@ -159,7 +159,7 @@ APART = [
     ("**1. **First", "**1.** First"),
     ("**Step 1: **Do **this** now", "**Step 1:** Do **this** now"),
 ]
-"""Spaces inside the marks of emphasis, where people mean emphasis."""
+"""Emphasis with spaces inside its marks, where people mean emphasis."""
 
 
 NOT_APART = [
@@ -192,7 +192,7 @@ NOT_APART = [
     "** unclosed " + "word " * 40 + "end**",
     "**/a. **/b",
 ]
-"""Operators, patterns of paths, parameters, footnotes, gaps to fill in, and what CommonMark reads as emphasis."""
+"""Operators, path patterns, parameters, footnotes, blanks to fill in, and what CommonMark reads as emphasis."""
 
 
 SLACK = [
@@ -239,7 +239,7 @@ OPEN_GAPS = [
     f"![a](docs{GAP}x",
     "[a](https://docs.example" + " (a)" * 40 + " (",
 ]
-"""No address, and there are 2^40 ways to divide the gap."""
+"""Not a URL, and there are 2^40 ways to divide the gap."""
 
 
 CLOSED_GAPS = [
@@ -275,7 +275,7 @@ SURPLUS_CELLS = [
     ("> | a |\n> |:-:|\n> | 1 | 2 |\n", "> | a |\n> |:-:|\n> | 1 \\| 2 |"),
     ("```\n| a |\n|---|\n| 1 | 2 |\n```", "```\n| a |\n|---|\n| 1 | 2 |\n```"),
 ]
-"""Slack leaves out cells that have no column."""
+"""Slack drops cells that don't have a column."""
 
 
 DISPLAYS = [
@@ -290,7 +290,7 @@ DISPLAYS = [
     ("$$ a\n\n    = b $$\n\n- x\n\n$$\nc\n\nd\n$$", "`a`\n`    = b`\n\n- x\n\n`c`\n`d`"),
     ("$$\r\na\r\n\r\n- b\r\n$$", "`a`\n`- b`"),
 ]
-"""Lines that are blank, or would begin another block, belong to the formula around them."""
+"""Lines that are blank or would begin another block belong to the surrounding formula."""
 
 
 NO_DISPLAYS = [
@@ -325,7 +325,7 @@ CELL_ENDS = [
     (f"{CELLS}[bank.com | x](https://evil.example) | c", f"{CELLS}bank.com \\| x (https://evil.example) | c"),
     (f"{CELLS}[ | ] |\n| [a | b] |\n", f"{CELLS}[ | ] |\n| [a | b] |"),
 ]
-"""A `|` in code, a formula or a link's label is meant as one, though Slack takes it for the end of a table's cell."""
+"""A `|` in code, a formula or a link's label is text, though Slack treats it as the end of a table cell."""
 
 
 THEMATIC_BREAKS = [
@@ -341,7 +341,7 @@ THEMATIC_BREAKS = [
     ("a\nb\n===\nc.\n--\nd.\n***\ne", "a\nb\n===\nc.\n--\nd.\n***\ne"),
     ("- a.\n---\n```\nb.\n---\n```", "- a.\n---\n```\nb.\n---\n```"),
 ]
-"""`---` directly below text is the underline of a title at most."""
+"""`---` directly below text is only sometimes a title's underline."""
 
 
 CALLOUTS = [

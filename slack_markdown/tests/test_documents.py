@@ -1,4 +1,4 @@
-"""A Markdown document in a fence that holds fences of the same length, as models write it, is code as a whole."""
+"""A Markdown document in a fence is one code block even if it contains fences of the same length."""
 
 import pytest
 from markdown_it import MarkdownIt
@@ -16,7 +16,7 @@ BODY = "# Setup\n\n```sh\npip install setup\n```\n\nThe setup is done."
 TEXT = "Here it is:\n\n{}\n\nThe last sentence."
 
 
-# What is written, and the code that readers see.
+# The source, and the code that readers see.
 DOCUMENTS = {
     "one block": (f"```markdown\n{BODY}\n```", BODY),
     "language in short": (f"```md\n{BODY}\n```", BODY),
@@ -75,14 +75,14 @@ def test_document_goes_on_over_pages(language: str) -> None:
     assert pages[-1].markdown.endswith("\n```\n\nThe last sentence.")
 
 
-# Lines, and the fences that are open behind them.
+# Lines, and the fences that are open after them.
 OPEN = [
     (["```markdown", "```sh"], ("```markdown", "```sh")),
     (["```markdown", "```sh", "```"], ("```markdown",)),
     (["```markdown", "```sh", "```", "```"], ()),
     (["```python", "```sh"], ("```python",)),
     (["```python", "```sh", "```"], ()),
-    # A bare fence in a document can't be told from its end.
+    # A bare fence in a document can't be distinguished from its end.
     (["```markdown", "```"], ()),
     (["```markdown", "````sh", "```"], ("```markdown", "````sh")),
     # Such a fence would close the one that is sent.

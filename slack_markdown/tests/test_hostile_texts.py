@@ -1,7 +1,7 @@
-"""Whatever the model writes, what reads it takes steps in proportion to its length.
+"""Parsing takes steps in proportion to the text's length, whatever the model writes.
 
-Calls are counted where Python does the work. Regular expressions and copies make no calls, so CPU time is measured
-there, of a text and of one 16 times as long: linear time is 16 times as much, quadratic time 256 times.
+Python code is measured by counting calls. Regular expressions and copies make no calls, so they are measured in CPU
+time, for a text and one 16 times as long: linear time is 16 times as much, quadratic time 256 times.
 """
 
 import re
@@ -39,7 +39,7 @@ def growing(text: str) -> object:
 SHAPES_BY_GATE = [
     shape if at % 3 == 0 else pytest.param(shape, marks=pytest.mark.long) for at, shape in enumerate(SHAPES)
 ]
-"""All shapes; the gate takes each third."""
+"""All shapes, a third of which are in the fast tests."""
 
 
 def read_inlines(text: str) -> object:
@@ -48,9 +48,9 @@ def read_inlines(text: str) -> object:
 
 @pytest.mark.parametrize("shape", SHAPES_BY_GATE)
 def test_end_is_held_back_in_linear_steps(shape: str) -> None:
-    # Four times as much, because how often a text's end is parsed depends on where it is cut.
+    # Four times as long, because the cut position determines how often a text's end is parsed.
     longer = steps(growing, text_of(shape, 1_600))
-    # All of a shorter text may be held back.
+    # A shorter text may be held back completely.
     assert longer < STEPS_PER_CHAR * 1_600 or longer <= MAX_RATIO**2 * steps(growing, text_of(shape, 400)), longer
 
 
@@ -126,5 +126,5 @@ def test_answer_that_repeats_any_of_its_parts_is_read_in_linear_time(answer: str
 
 def test_quadratic_time_is_found() -> None:
     quadratic = re.compile("a+b")
-    # A machine that stands still for a moment makes the shorter text seem slow.
+    # If the machine pauses for a moment, the shorter text seems slow.
     assert any(is_slow(quadratic.findall, "a" * PART_CHARS, "a" * 4 * PART_CHARS) for _ in range(5))

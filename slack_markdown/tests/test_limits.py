@@ -1,4 +1,4 @@
-"""What each limit of Markdown holds: one less and as many are within it, one more isn't."""
+"""Tests each Markdown limit with one less, exactly as many, and one more."""
 
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ def fences(lines: int) -> int:
     return len(opened)
 
 
-# The limit, and whether so many are within it.
+# The limit, and whether this many are within it.
 LIMITS: dict[str, tuple[int, Callable[[int], bool]]] = {
     "words of a preview": (
         render.PREVIEW_CHARS,
@@ -113,7 +113,7 @@ def test_limit_holds_as_many_as_it_says(limit: int, is_within: Callable[[int], b
     assert [is_within(count) for count in (limit - 1, limit, limit + 1)] == [True, True, False]
 
 
-# Markdown, and how many of Slack's blocks it becomes each time that it stands there again.
+# Markdown, and the number of Slack blocks for each repetition.
 BLOCKS = {
     "a heading": ("# a\n", 1),
     "a thematic break": ("***\n", 1),

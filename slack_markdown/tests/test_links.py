@@ -1,4 +1,4 @@
-"""Deceptive links, bare URLs, and addresses of files in Slack."""
+"""Deceptive links, bare URLs, and URLs of Slack files."""
 
 import re
 
@@ -307,7 +307,7 @@ INVISIBLE = [
     *"\u3164\u115f\u1160\uffa0\u0300\u0332\u0336\u0489\u20dd\u20e3\u2009\u200a\u202f\ufff9\ufffc\ue000\x00\x7f\u0085",
     *"\U000e0100\U000e01ef\U000e0001\U000e0061\U0001d173\U0001bca0\U000f0000\U0010fffd",
 ]
-"""Characters of all kinds that don't show, or are drawn over the letter before them."""
+"""Characters of every type that are invisible or drawn over the previous letter."""
 
 
 DOTS = [
@@ -333,7 +333,7 @@ BY_LETTER = {
 
 @st.composite
 def disguised_hosts(draw: st.DrawFn) -> str:
-    """Labels that read as a host: with invisible characters, and with confusables for its letters and dots."""
+    """Returns labels that look like a host, with invisible characters and with confusable letters and dots."""
     host = draw(
         st.sampled_from(["bank.com", "paypal.com", "login.microsoftonline.com", "barclays.co.uk", "vault.zone"])
     )

@@ -16,7 +16,7 @@ from slack_markdown.pages import MAX_SENT, PAGE_BYTES, PAGE_CHARS, Page, Pages
 from slack_markdown.render import rendered, sent_chars
 from slack_markdown.tests.markdown_texts import ACCENTED, FAMILY, HEADING, LONG, MARKDOWN, TABLE, drawn_answer, paged
 
-# The text before the break and the text after it. A page holds 60 characters.
+# The text before the break and the text after it. A page has 60 characters.
 BREAKS = {
     "a heading before a paragraph": (
         "One paragraph is here, of some words.\n\n",
@@ -68,7 +68,7 @@ def test_page_ends_at_the_best_page_break(first: str, rest: str) -> None:
     assert paged(first + rest, 60)[0].source == first
 
 
-# The source, and the second page. A page holds 80 characters.
+# The source, and the second page. A page has 80 characters.
 OPENED = {
     "a fence under its info string": (
         "Code:\n\n```python title=a\n" + "".join(f"line({n})\n" for n in range(10)) + "```\nDone.",
@@ -189,7 +189,7 @@ def test_no_character_is_sent_as_more_than_most_sent(piece: str) -> None:
 
 
 def bytes_of_pages(deltas: Iterable[str]) -> int:
-    """Returns the memory that pages of these deltas take. Nothing else holds the deltas."""
+    """Returns the memory used by the pages of these deltas, which nothing else keeps in memory."""
     tracemalloc.start()
     pages = Pages(max_full=1)
     for delta in deltas:
@@ -208,7 +208,7 @@ PARSER = MarkdownIt("commonmark").enable("table")
 
 
 class Author:
-    """Writes Markdown with blocks in nested lists, in which each word occurs once."""
+    """Writes Markdown with blocks in nested lists, where each word occurs once."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -250,7 +250,7 @@ class Author:
 
 
 def words(source: str) -> dict[str, tuple[object, ...]]:
-    """Returns each word's kind of block; for the first word of a list item, also the item's number and depth."""
+    """Returns each word's block type; for the first word of a list item, also the item's number and depth."""
     places: dict[str, tuple[object, ...]] = {}
     numbers: list[int | None] = []
     begins = False
@@ -283,7 +283,7 @@ def test_pages_show_each_word_as_the_whole_text_does(seed: int, limit: int) -> N
     for page, places in zip(pages, shown, strict=True):
         first_word = page.source.split()[:1]
         differ = {word: (places[word], whole[word]) for word in places if places[word] != whole[word]}
-        # A page may begin in the middle of an item, under the item's number.
+        # A page can begin in the middle of an item, under the item's number.
         assert all(word in first_word or len(was) == 1 for word, (_, was) in differ.items()), differ
         assert all(now[0] == was[0] for now, was in differ.values()), differ
     assert set(whole) == set().union(*shown)
@@ -318,7 +318,7 @@ def test_text_without_emphasis_stays_unchanged(written: str) -> None:
 
 
 def test_lines_are_counted_once() -> None:
-    """Counting a growing page costs what its newest lines cost."""
+    """Counting a growing page costs as much as counting its new lines."""
     reads = []
 
     class Counted(Extent):

@@ -143,7 +143,7 @@ SENTENCES = {
     "Chinese": "这个问题的答案其实很简单。" * 4,
 }
 HELD_CHARS = 40
-"""How much of a sentence shows that it is none of what was open before it."""
+"""The number of characters that show that a sentence isn't part of what was open before it."""
 
 
 @pytest.mark.parametrize(
@@ -251,13 +251,13 @@ def test_no_growing_text_shows_an_instruction(text: str) -> None:
 @example("$$")
 @example("\\[")
 def test_only_the_end_is_held_back(text: str) -> None:
-    """Text before a blank line is shown, and unchanged except for links and characters that are dropped.
+    """Text before a blank line is shown unchanged, except for links and dropped characters.
 
-    A formula that is open holds back what follows up to a sentence, the host of an address is shown in ASCII, and marks
-    between cells that have no column are escaped.
+    An open formula holds back the text after it up to a sentence, hosts are shown in ASCII, and marks between cells
+    that don't have a column are escaped.
     """
     text = DROPPED.sub("", text)
-    # Words in braces are a formula's.
+    # Words in braces belong to a formula.
     assume("{" not in text)
     whole = rendered(f"{text}\n\n", growing=False)
     assert "This is the end." in rendered(f"{text}\n\nThis is the end. Nothing follows here. And", growing=True)
@@ -422,7 +422,7 @@ def test_code_around_another_replacement_is_not_escaped_as_prose() -> None:
 
 @pytest.mark.parametrize("text", ["&lt;!channel&gt;", "&amp;lt;", "a &lt; b", "AT&T & <b>", "&lt", "@here &#60;!here>"])
 def test_plain_text_is_read_as_it_was(text: str) -> None:
-    """Slack decodes three entities once, so a text that spells them out must not become what they stand for."""
+    """Slack decodes three entities once, so a text that spells them out must not become the decoded characters."""
     escaped = mrkdwn(text)
     assert "<" not in escaped
     characters = {"lt": "<", "gt": ">", "amp": "&"}

@@ -1,8 +1,8 @@
-"""The published examples of CommonMark and GitHub's extensions, one character at a time: no frame is broken.
+"""Runs the published examples of CommonMark and GitHub's extensions one character at a time: no frame is broken.
 
 The rule: the constructs of a frame (blocks and inline marks, in order) are the first constructs of the whole text. So a
-construct is either not shown yet, or shown as what it will be. Sometimes only a later line, or the missing end of a
-mark, decides what a construct is. EXCEPTIONS lists these examples, and the one difference that their frames may have.
+construct is either not shown yet, or shown as its final type. Sometimes only a later line or the end of a mark decides
+what a construct is. EXCEPTIONS lists these examples, and the one difference that their frames can have.
 """
 
 import json
@@ -25,14 +25,14 @@ LEAVES = {"fence", "code_block", "hr", "code_inline", "image"}
 
 
 class Construct(NamedTuple):
-    """A block or mark as a reader sees it: its kind, and its level, number, language or address."""
+    """A block or mark as a reader sees it: its type, and its level, number, language or URL."""
 
     kind: str
     detail: str = ""
 
 
 def constructs(sent: str, *, growing: bool) -> list[Construct]:
-    """Returns a text's constructs, in order, without the cells that a growing row doesn't have yet."""
+    """Returns a text's constructs, in order, except for cells that a growing row doesn't have yet."""
     tokens = [token for block in PARSER.parse(sent) for token in [block, *(block.children or [])]]
     last = max((at for at, token in enumerate(tokens) if token.content), default=-1)
     return [
@@ -56,12 +56,12 @@ def _detail(token: Token) -> str:
 
 
 def never_closed(opened: Sequence[Construct]) -> list[Construct]:
-    """Leaves out marks: one that looks open may never be closed, or be closed otherwise."""
+    """Removes marks: one that looks open may never be closed, or be closed differently."""
     return [construct for construct in opened if construct.kind not in MARKS]
 
 
 def underlined(opened: Sequence[Construct]) -> list[Construct]:
-    """Equates paragraphs, headings and tables: the line below a paragraph may make it a heading or a table's header."""
+    """Equates paragraphs, headings and tables: the line below a paragraph can make it a heading or a table's header."""
     return [
         Construct("text") if construct.kind in ("paragraph", "heading", "table") else construct for construct in opened
     ]
@@ -73,12 +73,12 @@ def underlined_code(opened: Sequence[Construct]) -> list[Construct]:
 
 
 def defined_below(opened: Sequence[Construct]) -> list[Construct]:
-    """Leaves out links: a label may be defined further down."""
+    """Removes links: a label can be defined further down."""
     return [construct for construct in opened if construct.kind != "link"]
 
 
 def defined_on_lines(opened: Sequence[Construct]) -> list[Construct]:
-    """Leaves out links and paragraphs: a definition's address or title may be on its own line."""
+    """Removes links and paragraphs: a definition's URL or title can be on its own line."""
     return [construct for construct in opened if construct.kind not in ("link", "paragraph", "code_block")]
 
 
@@ -131,7 +131,7 @@ def frames(markdown: str) -> dict[int, list[str]]:
 
 
 def deviations(markdown: str, blurred: Blur) -> list[str]:
-    """Returns the broken frames, without each page's final one. Constructs are compared after `blurred`."""
+    """Returns the broken frames, except each page's final one. Constructs are compared after `blurred`."""
     broken, pages = [], frames(markdown)
     for page, sent in pages.items():
         *growing, last = dict.fromkeys(sent)
@@ -144,7 +144,7 @@ def deviations(markdown: str, blurred: Blur) -> list[str]:
 
 
 COMMON = {"Fenced code blocks", "Lists", "Code spans", "Tables (extension)", "Tables", "ATX headings"}
-"""The sections whose every frame `make test` looks at, of constructs that are in most answers."""
+"""The sections whose every frame `make test` checks, because most answers have these constructs."""
 
 
 @pytest.mark.parametrize(

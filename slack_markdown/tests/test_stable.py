@@ -1,8 +1,8 @@
-"""What is appended to a native stream is the beginning of what the whole page sends.
+r"""Text appended to a native stream is the beginning of the whole page's final text.
 
-For 200,000 examples of that, in about half an hour on two cores:
+To run 200,000 examples in about half an hour on two cores:
 
-    .venv/bin/python -m pytest -n 2 --timeout 0 -p slack_sandbox.testing.gate --hypothesis-profile soak \\
+    .venv/bin/python -m pytest -n 2 --timeout 0 -p slack_sandbox.testing.gate --hypothesis-profile soak \
         slack_markdown/tests/test_stable.py -k stays
 """
 
@@ -17,7 +17,7 @@ from slack_markdown.extent import HEADING_CHARS
 from slack_markdown.render import DEFINITION, has_definitions, rendered, stable_prefix
 
 LONG_HEADING = re.compile(rf"#{{1,6}}[ \t][^\n]{{{HEADING_CHARS // 5},}}")
-"""A character is counted as five at most."""
+"""A character counts as at most five."""
 WIDE_ROW_WITHOUT_PIPE = re.compile(r"^[ \t>*+\-\d.)]*[^|\n]+(?:\|[^|\n]*){20}", re.MULTILINE)
 PIECES = st.one_of(
     st.text("ab* _~`[]()!<>&#|-:\\\n1.@世é", min_size=1, max_size=12),
@@ -64,7 +64,7 @@ HOSTILE_TEXTS = st.lists(st.sampled_from(HOSTILE_PIECES), min_size=2, max_size=8
 @given(st.data())
 def test_what_is_appended_stays(texts: st.SearchStrategy[str], data: st.DataObject) -> None:
     text = data.draw(texts)
-    # The exceptions that render.py names.
+    # The exceptions that render.py lists.
     assume(not any(exception.search(text) for exception in (DEFINITION, WIDE_ROW_WITHOUT_PIPE, LONG_HEADING)))
     k = data.draw(st.integers(0, len(text)))
     stable = stable_prefix(text[:k])

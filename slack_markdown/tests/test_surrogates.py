@@ -1,4 +1,4 @@
-"""Text that UTF-8 can encode, however JSON cuts it."""
+"""Text that UTF-8 can encode, wherever JSON cuts it."""
 
 from itertools import pairwise
 
