@@ -16,8 +16,8 @@ from slack_sandbox.client import Client
 from slack_sandbox.workspace import TEAM_ID, Message
 from tests.clocks import until_read
 from tests.scenarios.answers import on_record, press
-from tests.scenarios.conftest import Stage, buttons, says, shown
-from tests.scenarios.surfaces import ephemerals
+from tests.scenarios.conftest import Stage, buttons, grows, says, shown
+from tests.scenarios.surfaces import ephemerals, queued_placeholders
 from tests.scenarios.tools import asking, by_results, calls, value_of
 
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
@@ -115,6 +115,21 @@ async def test_what_a_message_said_goes_with_the_message(stage: Stage, another_p
     assert message.thread_ts
     await stage.sandbox.delete("general", message.thread_ts)
     await has_on_record(another_process, "Milk")
+
+
+async def test_command_behind_other_messages_is_carried_out(stage: Stage, another_process: Stores) -> None:
+    are_queued = asyncio.Event()
+    stage.vendor.script(grows("First. " * 40, gates={250: are_queued.wait}))
+    asked = await stage.mention("first?")
+    await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
+    for words in ("second?", f"remember: {DEPLOY}", "third?"):
+        await stage.sandbox.say("ada", "general", f"@typist {words}", asked)
+    await queued_placeholders(stage, 3, "general", asked)
+    stage.vendor.script(says("The whole answer."))
+    are_queued.set()
+    _, *answers = await stage.answers("general", asked, count=4)
+    assert [texts.memory.remembered("#general", 1) in answer for answer in answers] == [False, True, False]
+    assert await on_record_here(another_process) == [DEPLOY]
 
 
 async def test_list_says_who_said_what_and_where_and_a_number_forgets(stage: Stage, settings: Settings) -> None:

@@ -49,6 +49,13 @@ async def test_empty_question_means_explain_and_follow_ups_know_the_asker(stage:
     ]
 
 
+async def test_failure_to_open_the_modal_is_reported(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    stage.sandbox.faults.start("rate_limit", method="views.open", times=1)
+    await stage.sandbox.client("ada").use_message_shortcut("general", ts, ASK_ABOUT)
+    assert "Please try again in a minute." in last_notice(stage)
+
+
 async def test_question_about_a_long_message_is_answered_in_a_direct_message_if_the_bot_is_not_in_the_channel(
     stage: Stage,
 ) -> None:

@@ -128,6 +128,13 @@ async def test_admin_sets_a_channels_quota_among_its_settings(stage: Stage, anot
     assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == ["channel/month=9000tokens"]
 
 
+async def test_direct_message_has_no_quotas_of_its_own(stage: Stage) -> None:
+    grace = stage.sandbox.client("grace")
+    await grace.command(stage.sandbox.dm("grace"), "/typist prompt")
+    assert grace.modal
+    assert fields(grace) == {}
+
+
 async def test_someone_who_is_no_admin_anymore_is_told_so_and_changes_nothing(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, another_process: Stores
 ) -> None:

@@ -349,6 +349,13 @@ async def test_words_about_somebody_elses_answer_stop_no_schedule(stage: Stage, 
     assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [mine]
 
 
+async def test_list_in_a_conversation_has_the_beginning_of_each_task(stage: Stage, another_process: Stores) -> None:
+    await stored(another_process, "Sum up. " * 100)
+    listed = shown(await ended(stage, await stage.mention("what is scheduled here?", user="alan")))
+    assert "Sum up. Sum" in listed
+    assert len(listed) < 400
+
+
 async def test_declined_proposal_creates_nothing(stage: Stage, another_process: Stores) -> None:
     asked, message = await proposed(stage)
     assert await press(stage, message, ReplyAction.DENY, "alan") is None
