@@ -196,18 +196,14 @@ class ToolRules:
 
     def rule_for(self, name: str) -> ToolRule:
         """Returns the rule for a tool: deny precedes ask, ask precedes allow, and asking is the default."""
-        whole_server = full_name(owner_of(name), "*")
-
-        def matches(patterns: frozenset[str]) -> bool:
-            return name in patterns or whole_server in patterns
-
-        if matches(self.deny):
+        names = {name, full_name(owner_of(name), "*")}
+        if names & self.deny:
             permission = Permission.DENY
-        elif matches(self.ask) or not matches(self.allow):
+        elif names & self.ask or not names & self.allow:
             permission = Permission.ASK
         else:
             permission = Permission.ALLOW
-        return ToolRule(permission, matches(self.read_only))
+        return ToolRule(permission, bool(names & self.read_only))
 
     def named_tools(self, server: str) -> frozenset[str]:
         patterns = self.deny | self.ask | self.allow | self.read_only

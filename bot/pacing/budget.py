@@ -242,8 +242,16 @@ class RateBudget:
             now = self._clock.monotonic()
             ready_at = self.ready_at(method, now, Urgency.FINAL, None)
             ready_at = max(ready_at, self.post_at(method, channel_id, now))
-            if ready_at <= now and await self._taken(method, now, channel_id):
-                break
+            if ready_at <= now:
+                self.on_send(method, now, None, channel_id)
+                granted = False
+                try:
+                    granted = await self.take(method, channel_id)
+                finally:
+                    if not granted:
+                        self.on_withdrawn(method, channel_id)
+                if granted:
+                    break
             await self._clock.sleep(max(0.0, ready_at - now))
         try:
             yield
@@ -252,16 +260,6 @@ class RateBudget:
             raise
         finally:
             self.on_end(method, channel_id)
-
-    async def _taken(self, method: str, now: float, channel_id: str) -> bool:
-        self.on_send(method, now, None, channel_id)
-        granted = False
-        try:
-            granted = await self.take(method, channel_id)
-        finally:
-            if not granted:
-                self.on_withdrawn(method, channel_id)
-        return granted
 
     async def watch(self) -> None:
         """Follows other processes' calls while replies are live, until canceled, and records what is learned."""

@@ -79,7 +79,8 @@ class Decisions:
             return ActionResponse(problem)
         sentences = [texts.approvals.ALWAYS_ALLOWED] if always else []
         # The model continues only after the last decision.
-        if any(call.state is CallState.ASKED for call in await self.stores.approvals.shown(answer.job_id)):
+        decided = [one.call for one in pressed.named if isinstance(one, AwaitedCall)]
+        if any(call.state is CallState.ASKED and call not in decided for call in answer.calls):
             sentences.append(texts.approvals.OTHERS_WAIT)
         return ActionResponse(" ".join(sentences)) if sentences else None
 

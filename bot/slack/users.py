@@ -202,12 +202,14 @@ class Users:
         after = self._clock.monotonic() - max_age_s
         try:
             async with asyncio.timeout(within_s):
-                if is_press and await self._ask_ahead(user_id):
-                    self._record(user_id, self._profile(user_id))
-                    return self._profile(user_id).kind
-                while await self._share(user_id, self._ask_in_line):
-                    if (profile := self._profile(user_id)).kind_at > after:
-                        self._record(user_id, profile)
+                is_found = is_press and await self._ask_ahead(user_id)
+                while is_found or await self._share(user_id, self._ask_in_line):
+                    profile, is_found = self._profile(user_id), False
+                    if profile.kind_at > after:
+                        if profile.kind is not None:
+                            found = AccountKind(self._team_id, user_id, profile.kind, profile.kind_at)
+                            recording = self._recorded.record(found)
+                            self._background.start(recording, f"type of user {user_id} not recorded")
                         return profile.kind
         except TimeoutError:
             log.warning("the type of user %s is not known: Slack doesn't answer", user_id)
@@ -317,11 +319,6 @@ class Users:
             profile = self._profile(user_id)
             if found.at > profile.kind_at:
                 self._keep(user_id, replace(profile, kind=found.kind, kind_at=found.at, domain=None))
-
-    def _record(self, user_id: str, profile: Profile) -> None:
-        if profile.kind is not None:
-            found = AccountKind(self._team_id, user_id, profile.kind, profile.kind_at)
-            self._background.start(self._recorded.record(found), f"type of user {user_id} not recorded")
 
     async def team_id(self, user_id: str) -> str:
         """Returns a person's workspace: ours, unless Slack reports in time that they are only in another one."""

@@ -282,12 +282,6 @@ class Approvals(WorkerOperations):
     """Records people's decisions about calls."""
 
     @reads
-    async def shown(self, connection: AsyncConnection, job_id: int) -> tuple[RecordedCall, ...]:
-        """Returns all calls of the newest version of a job's answer, in order."""
-        newest = sa.select(jobs.c.version).where(jobs.c.id == job_id).scalar_subquery()
-        return await steps.calls(connection, job_id, newest)
-
-    @reads
     async def waiting_for(
         self, connection: AsyncConnection, team_id: str, user_id: str, limit: int
     ) -> list[tuple[ThreadKey, str, float]]:

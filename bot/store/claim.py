@@ -228,7 +228,7 @@ async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> 
         # None of their answers was begun before.
         return whole
     with_versions = await answers.with_versions(connection, whole)
-    return await steps.with_steps(connection, await steps.with_checkpoints(connection, with_versions))
+    return await steps.with_attempts(connection, with_versions)
 
 
 async def _still_dead(connection: AsyncConnection, dead: Mapping[str, Observation]) -> list[str]:

@@ -116,8 +116,7 @@ class OutboxEntries(Operations):
             return None
         # As the next attempt would get it, without its batch's other questions.
         job = replace(job_of(row), attempts=row.attempts + 1)
-        whole = await steps.with_checkpoints(connection, await answers.with_versions(connection, [job]))
-        [job] = await steps.with_steps(connection, whole)
+        [job] = await steps.with_attempts(connection, await answers.with_versions(connection, [job]))
         return job
 
     @writes

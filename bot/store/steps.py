@@ -90,16 +90,31 @@ async def _drop_text(connection: AsyncConnection, worker: str, taken_back: Colle
         )
 
 
-async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with the text that earlier attempts at the same version recorded."""
+async def with_attempts(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
+    """Returns the jobs with the text and the steps that earlier attempts at the same version recorded."""
     resumed = [job.id for job in claimed if job.attempts > 1]
     if not resumed:
         return list(claimed)
-    of_resumed = sa.select(checkpoints).where(checkpoints.c.job_id.in_(resumed))
-    rows: dict[tuple[int, int], list[sa.Row[Any]]] = {}
-    for row in await connection.execute(of_resumed.order_by(checkpoints.c.attempt, checkpoints.c.id)):
-        rows.setdefault((row.job_id, row.version), []).append(row)
-    return [replace(job, checkpoint=_folded(job.so_far, rows.get((job.id, job.version), []))) for job in claimed]
+    texts = sa.select(checkpoints).where(checkpoints.c.job_id.in_(resumed))
+    rows: defaultdict[tuple[int, int], list[sa.Row[Any]]] = defaultdict(list)
+    for row in await connection.execute(texts.order_by(checkpoints.c.attempt, checkpoints.c.id)):
+        rows[row.job_id, row.version].append(row)
+    of_steps = _AS_ASKED.where(tool_calls.c.job_id.in_(resumed)).order_by(tool_calls.c.index)
+    made: defaultdict[tuple[int, int, int], list[RecordedCall]] = defaultdict(list)
+    for call in await connection.execute(of_steps):
+        made[call.job_id, call.version, call.step_no].append(call_of(call))
+    of_resumed = sa.select(steps).where(steps.c.job_id.in_(resumed)).order_by(steps.c.step_no)
+    found: defaultdict[tuple[int, int], list[Step]] = defaultdict(list)
+    for row in await connection.execute(of_resumed):
+        items, its_calls = tuple(json.loads(row.items)), tuple(made[row.job_id, row.version, row.step_no])
+        begun = row.beginning or "", row.bound_to
+        step = Step(row.step_no, row.text, items, row.model, its_calls, of_record(row.origins), *begun)
+        found[row.job_id, row.version].append(step)
+    keys = [(job.id, job.version) for job in claimed]
+    return [
+        replace(job, checkpoint=_folded(job.so_far, rows[key]), steps=tuple(found[key]))
+        for job, key in zip(claimed, keys, strict=True)
+    ]
 
 
 def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
@@ -121,28 +136,6 @@ def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
 
 async def drop_text(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
     await connection.execute(sa.delete(checkpoints).where(checkpoints.c.job_id.in_(sa.select(jobs.c.id).where(*which))))
-
-
-async def with_steps(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with the steps that earlier attempts at the same version recorded."""
-    resumed = [job.id for job in claimed if job.attempts > 1]
-    if not resumed:
-        return list(claimed)
-    of_resumed = sa.select(steps).where(steps.c.job_id.in_(resumed)).order_by(steps.c.step_no)
-    recorded = (await connection.execute(of_resumed)).all()
-    if not recorded:
-        return list(claimed)
-    of_steps = _AS_ASKED.where(tool_calls.c.job_id.in_(resumed)).order_by(tool_calls.c.index)
-    made: defaultdict[tuple[int, int, int], list[RecordedCall]] = defaultdict(list)
-    for call in await connection.execute(of_steps):
-        made[call.job_id, call.version, call.step_no].append(call_of(call))
-    found: defaultdict[tuple[int, int], list[Step]] = defaultdict(list)
-    for row in recorded:
-        items, its_calls = tuple(json.loads(row.items)), tuple(made[row.job_id, row.version, row.step_no])
-        begun = row.beginning or "", row.bound_to
-        step = Step(row.step_no, row.text, items, row.model, its_calls, of_record(row.origins), *begun)
-        found[row.job_id, row.version].append(step)
-    return [replace(job, steps=tuple(found[job.id, job.version])) for job in claimed]
 
 
 _EARLIER = tool_calls.alias()

@@ -45,6 +45,7 @@ from tests.contracts.stores import (
     taken_over,
 )
 from tests.core.conversations import recorded_pages
+from tests.recorded_calls import newest_calls
 
 pytest_plugins = ["tests.contracts.databases"]
 
@@ -100,7 +101,7 @@ async def test_next_attempt_gets_each_step_whole(store: Stores) -> None:
     denied = replace(CALL, state=CallState.DENIED, decision=Decision.DENIED, decided_by="U7")
     steps_now = (replace(first, calls=(denied, replace(READY, index=2))), replace(second, calls=(failed,)))
     assert (await again(store, job)).steps == steps_now
-    assert await store.approvals.shown(job.id) == (*steps_now[0].calls, failed)
+    assert await newest_calls(store, job.id) == (*steps_now[0].calls, failed)
     assert await store.recorded_calls.calls(job, 1) == (failed,)
 
 
@@ -207,7 +208,7 @@ async def test_call_repeats_one_that_was_begun_for_an_earlier_version(
     await store.question_queue.regenerate(job.id)
     call = replace(CALL, arguments=arguments)
     assert await store.recorded_calls.record(await one(store), asking_step(call), STEPPED, None)
-    [shown] = await store.approvals.shown(job.id)
+    [shown] = await newest_calls(store, job.id)
     assert shown.repeats is repeats
 
 
@@ -225,7 +226,7 @@ async def test_question_denies_only_calls_that_stand_above_it(
     await store.worker_queue.record_messages(job, recorded_pages(*(f"{asked(number).ts}5" for number in below)))
     assert await store.recorded_calls.wait(job, None, None, store.clock.now())
     await enqueued(store, asked(2))
-    [call] = await store.approvals.shown(job.id)
+    [call] = await newest_calls(store, job.id)
     assert call.decision is decision
 
 
@@ -300,7 +301,7 @@ async def test_texts_of_steps_go_with_the_answer(timed: Stores, clock: ManualClo
     assert await count(timed, steps) == 0
     clock.now_s += 10
     await timed.erasure.expire(clock.now_s)
-    [call] = await timed.approvals.shown(job.id)
+    [call] = await newest_calls(timed, job.id)
     assert (call.arguments, call.result, call.tool) == ({}, "", LISTING.tool)
     await timed.erasure.erase(thread=THREAD)
     assert await count(timed, tool_calls) == 0
@@ -317,7 +318,7 @@ async def test_deleted_answer_keeps_no_text_of_its_calls(store: Stores, is_runni
     await store.worker_queue.finish(job, DONE, YES)
     if not is_running:
         await store.recorded_answers.delete(job.id, "U1")
-    [call] = await store.approvals.shown(job.id)
+    [call] = await newest_calls(store, job.id)
     assert (call.arguments, call.result) == ({}, "")
     assert not [line for line in await store.audit.page(1, 100) if "arguments_sha256" in line]
 
@@ -352,7 +353,7 @@ async def test_decision_about_another_call_has_no_effect(store: Stores, changes:
     call = replace(CALL, **changes)
     assert not await store.approvals.decide(job.id, 0, call, Decision.APPROVED, "U1")
     assert not await store.approvals.decide(job.id, 1, CALL, Decision.APPROVED, "U1"), "it is of another version"
-    assert [call.state for call in await store.approvals.shown(job.id)] == [CallState.ASKED] * 2
+    assert [call.state for call in await newest_calls(store, job.id)] == [CallState.ASKED] * 2
 
 
 async def test_job_that_waits_is_read_with_its_text_and_its_decided_calls(store: Stores) -> None:

@@ -41,6 +41,7 @@ from tests.contracts.stores import (
     enqueued,
     one,
 )
+from tests.recorded_calls import newest_calls
 
 T = TypeVar("T")
 
@@ -337,6 +338,6 @@ async def test_reply_that_comes_while_the_wait_is_recorded_denies_the_calls(
 
     first, second = (ask_again, wait) if is_asked_first else (wait, ask_again)
     assert await behind(server_store, first, second)
-    [call] = await server_store.approvals.shown(job.id)
+    [call] = await newest_calls(server_store, job.id)
     assert call.decision is Decision.REPLIED
     assert (await states(server_store))[job.id] is State.RELEASED

@@ -23,6 +23,7 @@ from slack_sandbox.testing.processes import WITHIN_S, wait_for_line
 from tests.clocks import until
 from tests.forked import ForkedBot, forked_bot
 from tests.mcp.servers import PATIENCE_S, RawServer, agree, be_patient, text_result, tool
+from tests.recorded_calls import newest_calls
 from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
 from tests.scenarios.process_ends import Step, die_at
 from tests.scenarios.tools import by_results, calls, results_in
@@ -120,7 +121,7 @@ async def test_killed_process_leaves_an_answer_and_repeats_no_write(
     [result] = results_in(vendor.requests[1])
     assert (RESULT if state is DONE else "It isn't known whether this call was made") in result
     stores = await Stores.open(database_url, "reader", SystemClock())
-    assert [step.state for step in await stores.approvals.shown(1)] == [state]
+    assert [step.state for step in await newest_calls(stores, 1)] == [state]
     await stores.close()
 
 

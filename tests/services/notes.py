@@ -28,6 +28,7 @@ from bot.services.steps import Steps
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock, until_read
+from tests.recorded_calls import newest_calls
 from tests.services.answering import BEGAN_S, MODEL, QUESTION, AnsweringStage
 from tests.services.parts import ME
 
@@ -150,7 +151,7 @@ async def answered(tools: NotesServer, *steps: tuple[StreamEvent, ...], **more: 
     """Returns a stage whose question was answered, with the job's row and calls as they were on record then."""
     async with staged(tools, *steps, **more) as stage:
         await ended(stage)
-        stage.last_row, stage.calls = await stage.row(), await stage.stores.approvals.shown(1)
+        stage.last_row, stage.calls = await stage.row(), await newest_calls(stage.stores, 1)
     return stage
 
 
@@ -179,7 +180,7 @@ async def waiting(stage: AnsweringStage) -> RecordedCall:
 
     await until_read(is_asked, "a job that awaits an approval", look_s=0.002)
     await stage.ended()
-    [asked] = [call for call in await stage.stores.approvals.shown(1) if call.state is CallState.ASKED]
+    [asked] = [call for call in await newest_calls(stage.stores, 1) if call.state is CallState.ASKED]
     return asked
 
 

@@ -30,6 +30,7 @@ from bot.store.schema import charges
 from bot.telemetry_sdk import opened
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import InstantClock, turns
+from tests.recorded_calls import newest_calls
 from tests.services.answering import BEGAN_S, MESSAGES, MODEL, MODEL_NAME, QUESTION, AnsweringStage, MemoryModel
 from tests.services.notes import (
     ANSWER,
@@ -246,7 +247,7 @@ async def test_job_whose_calls_are_decided_while_the_reply_asks_goes_on() -> Non
     async with staged(NotesServer(), asking(MILK), ANSWER) as stage:
 
         async def approve() -> None:
-            [call] = await stage.stores.approvals.shown(1)
+            [call] = await newest_calls(stage.stores, 1)
             assert await decide(stage, call, Decision.APPROVED)
 
         stage.replies.when_asked = approve

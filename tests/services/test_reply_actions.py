@@ -35,6 +35,7 @@ from bot.store.rows import message_values
 from bot.store.schema import feedback, jobs, outbox_entries
 from tests.clocks import InstantClock
 from tests.core.conversations import recorded_pages
+from tests.recorded_calls import newest_calls
 from tests.services.answering import MODEL, QUESTION, Accounts, AnsweringStage, MemoryReplies
 from tests.services.notes import (
     ANSWER,
@@ -201,7 +202,7 @@ async def asked_about(
         await ended(stage, "awaiting_approval")
         async with stores.database.engine.begin() as connection:
             await connection.execute(sa.update(jobs).values(messages=message_values(recorded_pages(PAGE_TS))))
-        yield stage, actions_on(stage), list(await stores.approvals.shown(1))
+        yield stage, actions_on(stage), list(await newest_calls(stores, 1))
 
 
 async def test_decision_wakes_the_worker_once_it_is_the_last() -> None:
@@ -209,7 +210,7 @@ async def test_decision_wakes_the_worker_once_it_is_the_last() -> None:
         assert await actions.press(press_of(first)) == ActionResponse(texts.approvals.OTHERS_WAIT)
         assert await actions.press(press_of(second, ReplyAction.DENY)) is None
         await ended(stage)
-        assert [call.state for call in await stage.stores.approvals.shown(1)] == [CallState.DONE, CallState.DENIED]
+        assert [call.state for call in await newest_calls(stage.stores, 1)] == [CallState.DONE, CallState.DENIED]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +230,7 @@ async def test_cut_arguments_are_approved_only_where_they_are_shown_whole(
     async with asked_about(long) as (stage, actions, [call]):
         response = await actions.press(press_of(call, action, "UADMIN", in_modal=in_modal))
         assert (response == ActionResponse(texts.approvals.SHOW_ALL_FIRST)) is refused
-        [now] = await stage.stores.approvals.shown(1)
+        [now] = await newest_calls(stage.stores, 1)
         assert (now.decision is None) is refused
 
 
@@ -275,7 +276,7 @@ async def test_call_is_made_once_with_the_texts_that_its_approver_has_changed(
             await actions.decisions.approve_edited("U1", edited(call, {0: "Beer"})) == texts.approvals.NOTHING_TO_DECIDE
         )
         await ended(stage)
-        [now] = await stage.stores.approvals.shown(1)
+        [now] = await newest_calls(stage.stores, 1)
         assert isinstance(stage.tools, NotesServer)
         assert stage.tools.calls == [(WRITE, made_with)]
     assert (now.state, now.decision, now.decided_by, now.arguments) == (CallState.DONE, decision, "U1", made_with)
@@ -289,7 +290,7 @@ async def test_required_text_is_never_sent_empty() -> None:
         for emptied in ("", "  \n"):
             refused = await actions.decisions.approve_edited("U1", edited(call, {0: emptied}))
             assert refused == {"argument-0": texts.approvals.REQUIRED}
-        [now] = await stage.stores.approvals.shown(1)
+        [now] = await newest_calls(stage.stores, 1)
         assert now.decision is None
         assert await actions.decisions.approve_edited("U1", edited(call, {0: "Bread"})) == ""
 
@@ -297,7 +298,7 @@ async def test_required_text_is_never_sent_empty() -> None:
 async def test_changed_call_is_bound_to_what_its_approver_has_submitted() -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [call, _]):
         assert await actions.decisions.approve_edited("U1", edited(call, {0: "Bread"})) == ""
-        [now, _] = await stage.stores.approvals.shown(1)
+        [now, _] = await newest_calls(stage.stores, 1)
         assert (now.state, now.binding) == (CallState.READY, replace(call, arguments={"text": "Bread"}).binding)
         assert await actions.press(press_of(call)) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
         [noted] = [line for line in await stage.stores.audit.page(1, 100) if line["kind"] == "decision"]
@@ -323,7 +324,7 @@ async def test_change_that_is_refused_leaves_the_call_waiting(
     async with asked_about(MILK, access=GUESTS_TOO) as (stage, actions, [call]):
         stage.accounts.kind_of_all = kind
         assert await actions.decisions.approve_edited(user_id, edited(call, typed)) == refused
-        [now] = await stage.stores.approvals.shown(1)
+        [now] = await newest_calls(stage.stores, 1)
     assert (now.state, now.decision, now.arguments) == (CallState.ASKED, None, {"text": "Milk"})
 
 
@@ -360,7 +361,7 @@ async def test_only_members_approve_what_may_change_something(tool: str, action:
         stage.accounts.kind_of_all = UserKind.GUEST
         response = await actions.press(press_of(call, action, "UADMIN"))
         assert response == (ActionResponse(texts.approvals.ONLY_MEMBERS_APPROVE) if refused else None)
-        [now] = await stage.stores.approvals.shown(1)
+        [now] = await newest_calls(stage.stores, 1)
         assert (now.decision is None) is refused
 
 
@@ -374,7 +375,7 @@ async def test_slack_is_asked_once_who_presses() -> None:
     async with asked_about(MILK) as (stage, actions, [call]):
         stage.accounts.kind_at_calls = kind
         await actions.press(press_of(call))
-        [now] = await stage.stores.approvals.shown(1)
+        [now] = await newest_calls(stage.stores, 1)
     assert (now.decision, asked) == (Decision.APPROVED, ["now"])
 
 
@@ -386,7 +387,7 @@ async def test_calls_are_shown_to_and_allowed_by_those_who_have_access_themselve
     async with asked_about(LIST, rules=rules, access=bots_too, from_bot=True) as (stage, actions, [call]):
         stage.accounts.kind_at_calls = lambda: UserKind.GUEST
         assert await actions.press(press_of(call, action, "UADMIN")) == ActionResponse(Denial.GUEST)
-        [now] = await stage.stores.approvals.shown(1)
+        [now] = await newest_calls(stage.stores, 1)
     assert (now.decision, surfaces_of(actions).modals) == (None, [])
 
 
@@ -410,7 +411,7 @@ async def test_press_that_names_no_call_does_nothing(action: ReplyAction) -> Non
     async with asked_about(MILK) as (stage, actions, [call]):
         forged = replace(press_of(call, action, "UADMIN"), value=f"{value_of(call, 0)}0")
         assert await actions.press(forged) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
-        [now] = await stage.stores.approvals.shown(1)
+        [now] = await newest_calls(stage.stores, 1)
     assert (now.decision, surfaces_of(actions).modals) == (None, [])
 
 
@@ -424,7 +425,7 @@ async def test_one_press_decides_about_all_calls_of_a_card(action: ReplyAction, 
         assert await actions.press(replace(both, user_id="U2")) == ActionResponse(texts.actions.ONLY_ASKER[action])
         assert await actions.press(both) is None
         await ended(stage)
-        assert [call.state for call in await stage.stores.approvals.shown(1)] == [state, state]
+        assert [call.state for call in await newest_calls(stage.stores, 1)] == [state, state]
         assert await actions.press(both) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
 
 
@@ -432,7 +433,7 @@ async def test_press_about_several_calls_is_refused_for_those_that_it_cannot_nam
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [first, second]):
         forged = replace(press_of(first), value=f"{value_of(first, 0)} {value_of(second, 0)}0")
         assert await actions.press(forged) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
-        assert [call.decision for call in await stage.stores.approvals.shown(1)] == [Decision.APPROVED, None]
+        assert [call.decision for call in await newest_calls(stage.stores, 1)] == [Decision.APPROVED, None]
 
 
 async def test_first_of_several_decisions_about_a_call_counts_and_the_others_read_that_there_is_none() -> None:

@@ -46,6 +46,7 @@ from bot.store.schema import jobs
 from bot.store.usage import Meter
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import InstantClock
+from tests.recorded_calls import newest_calls
 from tests.services.answering import MODEL_NAME, QUESTION
 from tests.services.notes import (
     ANSWER,
@@ -479,7 +480,7 @@ async def test_write_that_began_by_a_commit_that_was_not_heard_of_is_not_made(
         stores = stage.stores
         stage.change(records=UnheardCommits(stores.database, stores._worker, Meter(None, ())))
         await ended(stage)
-        [recorded] = await stores.approvals.shown(1)
+        [recorded] = await newest_calls(stores, 1)
     assert (notes.calls, recorded.state) == (made, state)
 
 
