@@ -2,10 +2,12 @@
 
 import pytest
 
-from benchmarks.path_of_a_mention import MAIN, mentioned
+from benchmarks.path_of_a_mention import ACTIONS, MAIN, approved, mentioned, returns
 
 MAX_FUNCTIONS = 800
 """All functions of a mention, the libraries' included. Lower it when the path gets shorter."""
+MAX_OF_AN_APPROVAL = 856
+"""All functions of a pressed approval, including six that open another connection to the database in some runs."""
 
 
 @pytest.mark.wide
@@ -13,3 +15,10 @@ async def test_mention_passes_the_main_functions_in_order_and_few_others() -> No
     functions = (await mentioned()).functions
     assert [function for function in functions if function in MAIN] == list(MAIN)
     assert len(functions) <= MAX_FUNCTIONS
+
+
+@pytest.mark.wide
+async def test_pressed_approval_passes_few_functions_and_returns_to_its_actions_at_most_once() -> None:
+    functions = list((await approved()).functions)
+    assert len(functions) <= MAX_OF_AN_APPROVAL
+    assert returns(functions, ACTIONS) <= 1
