@@ -203,7 +203,7 @@ class _Notes:
 async def _tool(talk: _Talk) -> str:
     question = talk.question(f'Note down "buy milk" with your tool {_NOTE.name}, then tell me the note\'s number.')
     records, tools = InMemory(), _Notes()
-    _, begun = await talk.answer(question, EMPTY, tools, requests=2, records=records)
+    left, begun = await talk.answer(question, EMPTY, tools, requests=2, records=records)
     calls = [call for step in records.steps for call in step.calls]
     refused = f" Its server refused the request: {begun.refusal}" if begun.refusal else ""
     _expect(
@@ -213,7 +213,8 @@ async def _tool(talk: _Talk) -> str:
     # A person clicks Approve, and a process with other instructions continues.
     records.decide(Decision.APPROVED, ASKER)
     talk.system_prompt += "\n\nBe polite."
-    answered, end = await talk.answer(Job(1, question, 2, steps=records.steps), EMPTY, tools, records=records)
+    job = Job(1, question, 2, checkpoint=Checkpoint(left.text), steps=records.steps)
+    answered, end = await talk.answer(job, EMPTY, tools, records=records)
     _expect(
         end.refusal == begun.refusal,
         f"After an approval, in another process, the vendor refused what the model had sent before: {end.refusal}",

@@ -349,7 +349,8 @@ class Step:
     """The stored record of a model step that called tools."""
 
     step_no: int
-    text: str = field(repr=False)
+    chars: int
+    """The length of the answer's recorded text when the step ended, in characters."""
     items: tuple[Item, ...] = field(repr=False)
     """The model's output as it must be sent back: text, calls and vendor-specific items."""
     model: str

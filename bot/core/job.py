@@ -334,8 +334,6 @@ class Piece:
     end: End | None = None
     """The end of the answer; set only on the last piece."""
     sources: Sequence[Citation] = ()
-    takes_back: bool = False
-    """Whether recorded text of this attempt isn't part of the answer: this piece is everything it has written."""
 
     @property
     def chars(self) -> int:

@@ -117,7 +117,8 @@ def with_steps(
         counted = len(turns)
         parts = tuple(_part_of(item) for item in step.items if item["type"] != _BEGUN)
         parts = parts if step.bound_to == str(bound) else without_thoughts(parts)
-        turns.append(Turn("assistant", step.text.removeprefix(left).strip(), parts=parts, origins=step.origins))
+        written = "".join(part.text for part in parts if isinstance(part, TextPart))
+        turns.append(Turn("assistant", written.strip(), parts=parts, origins=step.origins))
         additions = _texts(follow_ups, step.step_no + 1, bot_user_id)
         additions += [LAST_STEP] if is_last and number == len(steps) else []
         # Nothing that a call returned looks like a mark.
@@ -259,8 +260,8 @@ def kept_text(job: Job) -> str:
 
 
 def fixed_text(job: Job) -> str:
-    """Returns the part of an answer that no attempt writes again: `kept_text` and the text of recorded steps."""
-    return kept_text(job) + "".join(step.text for step in job.steps)
+    """Returns the part of an answer that no attempt writes again: the text up to the end of its last recorded step."""
+    return job.checkpoint.text[: job.steps[-1].chars] if job.steps else kept_text(job)
 
 
 def start_of(job: Job) -> str:

@@ -44,9 +44,9 @@ class Answer:
     """The answer of one attempt. Its life:
 
     1. It begins with the text and steps that the attempt resumes from, as stored in the job.
-    2. It grows: `append` adds text, `note` adds sources and origins, and `on_calls_made` adds call results. `take_back`
-       drops reasoning.
-    3. Meanwhile, `piece` returns what has to be recorded, and `on_recorded` confirms that it was.
+    2. It grows: `append` adds text, `note` adds sources and origins, and `on_calls_made` adds call results.
+    3. Meanwhile, `piece` returns what has to be recorded, and `on_recorded` confirms that it was. At the end of a step
+       that calls tools, `unrecorded` is recorded with the step.
     4. `finish` sets the end, once, and decides which text stays. After that, only the piece with the end still has to
        be recorded.
     """
@@ -58,7 +58,7 @@ class Answer:
         """Whether the text begins with an earlier attempt's, which stopped in the middle of a step."""
         self._left = job.checkpoint.text or job.so_far
         """The text of an earlier attempt, or the text that a new version continues."""
-        self.cut_off = self._left[len(start) :] if self._left.startswith(start) else ""
+        self.cut_off = self._left[len(start) :]
         """The end of the earlier attempt's text, which this attempt writes again."""
         self._text = GrowingText(start)
         keeps_checkpoint = self.resumes or bool(job.steps) or job.checkpoint.end is not None
@@ -73,13 +73,10 @@ class Answer:
         """The origins of everything that the model has read for the answer."""
         self.end = job.checkpoint.end
         """The answer's end, or None while it grows. Only `finish` sets it."""
-        self._start = len(start)
         self._recorded = Piece(len(start), "", self.end, self.sources)
         """The length of the recorded text, with the recorded sources and end."""
-        self._base: int | None = None
-        """The position at which the attempt's text begins, if some of it was taken back."""
-        self._takes_back = False
-        """Whether the record still contains text that was taken back."""
+        self._left_chars = len(job.checkpoint.text)
+        """The length of an earlier attempt's recorded text, until this attempt's replaces it."""
 
     @property
     def is_empty(self) -> bool:
@@ -92,7 +89,7 @@ class Answer:
     @property
     def step_text(self) -> str:
         """The text so far of the current step, which follows the recorded steps."""
-        return self.text[len(kept_text(self.job)) + sum(len(step.text) for step in self.steps) :]
+        return self.text[self.steps[-1].chars if self.steps else len(kept_text(self.job)) :]
 
     @property
     def calls(self) -> list[RecordedCall]:
@@ -111,12 +108,10 @@ class Answer:
     def append(self, delta: str) -> None:
         self._text.append(delta)
 
-    def take_back(self, chars: int) -> None:
-        """Drops the text after the first `chars` characters, because it turned out to be the model's reasoning."""
-        self._text = GrowingText(self.text[:chars])
-        self._takes_back = True
-        self._base = min(chars, self._start)
-        self._recorded = Piece(self._base, "", sources=self._recorded.sources)
+    def start_over(self) -> None:
+        """Drops an earlier attempt's text, before this attempt adds any."""
+        self._text, self._left = GrowingText(), ""
+        self._recorded = replace(self._recorded, start=0)
 
     def note(self, event: StreamEvent) -> None:
         """Records the origin of the words that an event brings to the model, and the source that it cites."""
@@ -145,34 +140,29 @@ class Answer:
         self._recorded = replace(self._recorded, end=None)
         return end
 
+    @property
+    def unrecorded(self) -> Piece:
+        """Everything that isn't recorded yet. It replaces what an earlier attempt recorded from there on."""
+        start = self._recorded.chars
+        return Piece(start, self.text[start:], self.end, self.sources)
+
     def piece(self) -> Piece | None:
         """Returns the piece to record, or None if everything is recorded or an earlier attempt left more text."""
-        text, start = self.text, self._recorded.chars
+        chars, on_record = len(self._text), max(self._recorded.chars, self._left_chars)
         if self.end is not None:
-            # A piece with text that was taken back can reach the record late, so the attempt's whole text is recorded
-            # again.
-            start = start if self._base is None else min(start, self._base)
-            is_recorded, takes_back = self._recorded.end is not None, self._base is not None
-            return None if is_recorded else Piece(start, text[start:], self.end, self.sources, takes_back)
-        if self._takes_back:
-            start = len(self._left) if self.is_behind else start
-            return Piece(start, text[start:], sources=self.sources, takes_back=True)
-        on_record = max(start, len(self.job.checkpoint.text))
-        is_new = len(text) > on_record or (len(text) == on_record and self.sources != self._recorded.sources)
-        return Piece(start, text[start:], sources=self.sources) if is_new else None
+            is_new = self._recorded.end is None
+        else:
+            is_new = chars > on_record or (chars == on_record and self.sources != self._recorded.sources)
+        return self.unrecorded if is_new else None
 
     def on_recorded(self, piece: Piece) -> None:
         """Records that a piece was stored. Other pieces might have been stored in the meantime.
 
         Once the answer has ended, only the piece with the end counts, because `finish` can replace the text.
         """
-        if self._takes_back and not piece.takes_back:
-            # This piece was stored before the text was taken back.
-            return
         if self.end is None or piece.end:
-            self._takes_back = False
-            chars = piece.chars if piece.text or piece.end else self._recorded.chars
-            self._recorded = Piece(max(self._recorded.chars, chars), "", piece.end, piece.sources)
+            self._left_chars = 0
+            self._recorded = Piece(max(self._recorded.chars, piece.chars), "", piece.end, piece.sources)
 
 
 def _found_files(calls: Iterable[RecordedCall]) -> frozenset[str]:
@@ -290,12 +280,6 @@ class Freshness:
             if len(self._arrivals) > MAX_ARRIVALS:
                 del self._arrivals[1::2]
         self.chars += chars
-
-    def on_taken_back(self, chars: int) -> None:
-        """Records that the answer was cut back to this many characters."""
-        self.chars = chars
-        self._arrivals.clear()
-        self._joins = False
 
     @property
     def has_begun(self) -> bool:

@@ -258,14 +258,10 @@ class Reply:
             self.keep_to_form()
         self._happened(ReplyEvent.GROW)
 
-    def take_back(self, chars: int) -> None:
-        """Cuts the answer to its first `chars` characters, because the rest was reasoning."""
-        self.answer.take_back(chars)
-        self._shown_pages = 0
-        self._lay_out(self._empty_pages(), self.answer.kept)
-        # Streams can't remove text that they have appended.
-        self.carriers.end_streams()
-        self._happened(ReplyEvent.GROW)
+    def start_over(self) -> None:
+        """Drops an earlier attempt's text, before this attempt adds any."""
+        self.answer.start_over()
+        self._show_own()
 
     def _show_own(self) -> None:
         """Shows this attempt's text instead of an earlier attempt's."""

@@ -167,10 +167,9 @@ class ScheduledReply:
         if must_wake:
             self.scheduler.touch(self)
 
-    def take_back(self, chars: int) -> None:
-        self.freshness.on_taken_back(chars)
-        self.reply.take_back(chars)
-        self.scheduler.touch(self)
+    def start_over(self) -> None:
+        self.freshness.chars = 0
+        self.reply.start_over()
 
     def _end_wait_for_words(self) -> None:
         if self.failures == NO_FAILURES:

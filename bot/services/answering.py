@@ -236,7 +236,7 @@ class Answering:
             return None
         if attempt.answer.text:
             # An earlier attempt left a list.
-            live.take_back(0)
+            live.start_over()
         if done.listed:
             live.append(done.listed)
             attempt.answer.origins |= OTHERS

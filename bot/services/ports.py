@@ -29,7 +29,7 @@ from bot.telemetry import OFF, Telemetry
 class Records(Protocol):
     """Records the steps and calls of answers. All operations raise StoreError."""
 
-    async def record(self, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
+    async def record(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
         """Records a step with usage and text before any of its calls; returns False if another attempt has the job."""
         ...
 

@@ -114,7 +114,7 @@ class InMemory:
     def _calls_of(self, step_no: int) -> tuple[RecordedCall, ...]:
         return tuple(call for call in self._calls.values() if call.step_no == step_no)
 
-    async def record(self, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
+    async def record(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
         # Keeps only JSON, as a database would.
         self._steps.append(replace(step, items=tuple(json.loads(json.dumps(step.items)))))
         self._calls |= {call.key: call for call in step.calls}
@@ -155,7 +155,7 @@ class InMemory:
 class NoSteps(InMemory):
     """A record that refuses each step, so that an answer ends when its model calls a tool."""
 
-    async def record(self, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
+    async def record(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
         return False
 
 

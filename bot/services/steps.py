@@ -196,18 +196,16 @@ class Steps:
         step_no = len(answer.steps)
         calls = self.tool_calls.planned(step.calls, step_no, offer, answer.origins)
         items = items_of(step.parts, begun)
-        text = answer.step_text
         beginning = recorded(built)
         is_known = beginning == beginning_of(answer.steps)
         begins = "" if is_known else beginning, str(Bound(step_prompt))
-        done = Step(step_no, text, items, completion.model, calls, answer.origins, *begins)
+        piece = answer.unrecorded
+        done = Step(step_no, piece.chars, items, completion.model, calls, answer.origins, *begins)
         end = attempt.counted(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
-        piece = answer.piece()
         records = self.ports.records
         if not await self.tool_calls.insist(lambda: records.record(attempt.job, done, end, piece)):
             raise NotOurs
-        if piece:
-            answer.on_recorded(piece)
+        answer.on_recorded(piece)
         # The attempt might end no job, because it is given up while a call waits for a person.
         attempt.step_recorded(done, end.usage, self.ports.spending.cost_usd(end))
         self.ports.telemetry.charged(end.model, self.ports.spending.cost_usd(end))

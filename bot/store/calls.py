@@ -55,7 +55,7 @@ class RecordedCalls(MeteredOperations):
     """Records an attempt's steps. A worker that lost the job, or whose version is outdated, writes nothing."""
 
     @writes
-    async def record(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece | None) -> bool:
+    async def record(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece) -> bool:
         """Records a step, its usage and its text before its calls are made. Returns False if the job is lost.
 
         Also returns False if the job is outdated.
@@ -65,15 +65,14 @@ class RecordedCalls(MeteredOperations):
         if not await _is_held(connection, held):
             return False
         key = {"job_id": job.id, "version": job.version, "step_no": step.step_no}
-        values = {**key, "text": step.text, "model": step.model, "items": json.dumps(step.items)}
+        values = {**key, "chars": step.chars, "model": step.model, "items": json.dumps(step.items)}
         values["origins"] = sorted(step.origins)
         values |= {"beginning": step.beginning or None, "bound_to": step.bound_to}
         new = insert_into(connection, schema.steps).values(values).on_conflict_do_nothing()
         if await connection.scalar(new.returning(schema.steps.c.id)) is None:
             # Recorded earlier by a transaction whose commit wasn't confirmed.
             return True
-        if piece:
-            await steps.append_text(connection, held.worker, {job: piece})
+        await steps.append_text(connection, held.worker, {job: piece})
         if step.calls:
             await connection.execute(sa.insert(tool_calls), [_call_values(job, call, now) for call in step.calls])
             await audit.append(connection, now, [call_entry(job, call) for call in step.calls])

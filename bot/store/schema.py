@@ -274,7 +274,8 @@ steps = sa.Table(
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("step_no", sa.Integer, nullable=False),
-    sa.Column("text", SafeText, nullable=False),
+    # The length of the recorded text when the step ended.
+    sa.Column("chars", sa.Integer, nullable=False),
     sa.Column("items", SafeText, nullable=False),
     sa.Column("model", sa.Text, nullable=False),
     # As in turns.

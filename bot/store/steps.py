@@ -3,16 +3,16 @@
 **Text.** An attempt appends only new text, so a long answer costs no more per second than a short one. Each row
 replaces the text from its start on, because an attempt that takes over can continue from a little before the end.
 Within an attempt, a row never shortens the text: one that reaches the database late, after its writer gave up on it,
-contains less. An attempt that retracts text removes its rows first.
+contains less.
 
-**Steps.** The output of a step (`steps`) and the beginning of its prompt are needed until its job ends. Its calls
-(`tool_calls`) stay with the answer, because the answer's details show them, and a new version must know what an earlier
-one has done.
+**Steps.** The output of a step (`steps`) and the beginning of its prompt are needed until its job ends. One transaction
+records a step and the answer's text up to its end, so the step only needs that text's length. Its calls (`tool_calls`)
+stay with the answer, because the answer's details show them, and a new version must know what an earlier one has done.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,8 +43,6 @@ async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[
     """
     if not pieces:
         return True
-    if taken_back := {job: piece for job, piece in pieces.items() if piece.takes_back}:
-        await _drop_text(connection, worker, taken_back)
     ours = (
         sa.select(jobs.c.id, *_FROM_PIECE.values())
         .where(
@@ -74,22 +72,6 @@ async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[
     return added.rowcount == len(pieces)
 
 
-async def _drop_text(connection: AsyncConnection, worker: str, taken_back: Collection[Job]) -> None:
-    """Removes the recorded text of the worker's attempts, which begins again with the following rows."""
-    for job in sorted(taken_back, key=lambda job: job.id):
-        ours = sa.select(jobs.c.id).where(
-            jobs.c.id == job.id,
-            jobs.c.worker == worker,
-            jobs.c.attempts == job.attempts,
-            jobs.c.version == job.version,
-            is_running(),
-        )
-        of_attempt = (checkpoints.c.version == job.version, checkpoints.c.attempt == job.attempts)
-        await connection.execute(
-            sa.delete(checkpoints).where(checkpoints.c.job_id.in_(ours.with_for_update(read=True)), *of_attempt)
-        )
-
-
 async def with_attempts(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
     """Returns the jobs with the text and the steps that earlier attempts at the same version recorded."""
     resumed = [job.id for job in claimed if job.attempts > 1]
@@ -108,7 +90,7 @@ async def with_attempts(connection: AsyncConnection, claimed: Sequence[Job]) -> 
     for row in await connection.execute(of_resumed):
         items, its_calls = tuple(json.loads(row.items)), tuple(made[row.job_id, row.version, row.step_no])
         begun = row.beginning or "", row.bound_to
-        step = Step(row.step_no, row.text, items, row.model, its_calls, of_record(row.origins), *begun)
+        step = Step(row.step_no, row.chars, items, row.model, its_calls, of_record(row.origins), *begun)
         found[row.job_id, row.version].append(step)
     keys = [(job.id, job.version) for job in claimed]
     return [

@@ -29,7 +29,6 @@ from bot.core.job import (
     state_of,
 )
 from bot.core.outbox import BACKOFF, OutboxEntry, OutboxKind, Shows, wait_s
-from bot.core.steps import kept_text
 from bot.errors import EndReason
 from bot.models.prompt import Effort
 from bot.reply.answer import Answer
@@ -49,7 +48,7 @@ from bot.store.usage import IS_OPEN
 from bot.store.workers import SILENCE_S
 from tests.clocks import ManualClock
 from tests.contracts.store_model import StoreModel
-from tests.contracts.stores import CALL, STEPPED, asking_step, texts_of
+from tests.contracts.stores import CALL, SAID, STEPPED, asking_step, texts_of
 from tests.core.conversations import recorded_pages
 
 T = TypeVar("T")
@@ -141,6 +140,8 @@ class Machine(RuleBasedStateMachine):
         """The pieces that each attempt has sent to the database."""
         self.on_record: dict[tuple[int, int], str] = {}
         """The text that a writer knows to be on record, by job and version."""
+        self.on_record_at: dict[tuple[int, int, int], str] = {}
+        """The same at the end of each step, by job, version and step."""
 
     @initialize(target=claims, begun=st.sets(threads, min_size=1))
     def open(self, begun: set[ThreadKey]):  # type: ignore[no-untyped-def]
@@ -258,6 +259,8 @@ class Machine(RuleBasedStateMachine):
         for job in claimed:
             is_deleted = self.model.jobs[job.id].answer_deleted
             assert is_deleted or job.checkpoint.text.startswith(self.on_record.get((job.id, job.version), ""))
+            for step in job.steps:
+                assert job.checkpoint.text[: step.chars] == self.on_record_at[job.id, job.version, step.step_no]
         return claimed
 
     @rule(worker=workers, some=st.lists(claims, max_size=4))
@@ -315,24 +318,31 @@ class Machine(RuleBasedStateMachine):
             assert released is self.model.release(worker, job, is_interrupted)
             happened |= {job.id: Event.RELEASE} if released else {}
 
-    @rule(claim=claims, calls=st.lists(st.sampled_from(CALL_STATES), min_size=1, max_size=2), waits=st.booleans())
-    def take_step(self, claim: tuple[str, Job], calls: list[CallState], waits: bool) -> None:
-        """A model asks for tools. If a person has to approve some of the calls, the worker gives the job up."""
+    @rule(
+        claim=claims,
+        text=st.sampled_from(["", "Hm. ", SAID.text]),
+        calls=st.lists(st.sampled_from(CALL_STATES), min_size=1, max_size=2),
+        waits=st.booleans(),
+    )
+    def take_step(self, claim: tuple[str, Job], text: str, calls: list[CallState], waits: bool) -> None:
+        """A model asks for tools, perhaps with less text than an earlier attempt left.
+
+        If a person has to approve some of the calls, the worker gives the job up.
+        """
         worker, job = claim
         step_no = self.model.steps_of(job)
         made = [replace(CALL, step_no=step_no, index=index, state=state) for index, state in enumerate(calls)]
         answer = self.answer_of(job)
-        written = kept_text(job) + "".join(earlier.text for earlier in answer.steps)
-        answer.append("I'll note it. ")
-        step = replace(asking_step(*made, step_no=step_no), text=answer.text[len(written) :])
-        piece = answer.piece()
-        assert piece is not None
+        answer.append(text)
+        piece = answer.unrecorded
+        step = replace(asking_step(*made, step_no=step_no), chars=piece.chars)
         recorded = self._do(self.stores[worker].recorded_calls.record(job, step, STEPPED, piece))
         assert recorded is self.model.record_step(worker, job, calls)
         if recorded:
             self._recorded(worker, job, piece)
             answer.on_recorded(piece)
             answer.steps.append(step)
+            self.on_record_at[job.id, job.version, step_no] = answer.text
         if waits:
             self.wait(claim, 0.0)
 

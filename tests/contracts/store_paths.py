@@ -21,6 +21,7 @@ from bot.errors import EndReason
 from bot.models.prompt import Effort
 from bot.store.erasure import QUESTION
 from tests.contracts.store_machine import THREADS, WORKERS, Machine
+from tests.contracts.stores import SAID
 
 LETTERS = ("", "d", "t")
 SHOWN_AT = "1800000000.0"
@@ -174,7 +175,7 @@ class Player:
     def step(self, _worker: str, name: str, *calls: str) -> str:
         """Records a step with calls in these states."""
         states = [CallState(word) for word in calls if word != "late"]
-        self.machine.take_step(self._claim(name, calls), states, waits=False)
+        self.machine.take_step(self._claim(name, calls), SAID.text, states, waits=False)
         return self._said()
 
     def wait(self, _worker: str, name: str, *how: str) -> str:

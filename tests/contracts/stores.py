@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from bot.core.calls import CallState, RecordedCall, Step
 from bot.core.conversation import Question, RecordedReply, ThreadKey
-from bot.core.job import End, Enqueued, Job
+from bot.core.job import End, Enqueued, Job, Piece
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores, claim
@@ -25,6 +25,8 @@ METER = Meter(None, ())
 YES = "**Yes.**"
 
 STEPPED = End(EndReason.STEPPED, model="scripted/echo", usage=Usage(10, 5))
+SAID = Piece(0, "I'll note it. ")
+"""The text of a step."""
 CALL = RecordedCall(0, 0, "call_1", "notes__add", {"text": "Milk"}, "hash", CallState.ASKED)
 
 
@@ -35,8 +37,8 @@ def texts_of(replies: Mapping[str, RecordedReply]) -> dict[str, str]:
 
 def asking_step(*calls: RecordedCall, step_no: int = 0) -> Step:
     """Returns a step of a model that asks for these calls; by default, one that a person must approve."""
-    items = ({"type": "text", "text": "I'll note it. "},)
-    step = Step(step_no, "I'll note it. ", items, "scripted/echo", calls or (CALL,), bound_to=f"hash {step_no}")
+    items = ({"type": "text", "text": SAID.text},)
+    step = Step(step_no, SAID.chars, items, "scripted/echo", calls or (CALL,), bound_to=f"hash {step_no}")
     return replace(step, beginning="" if step_no else "a prompt")
 
 

@@ -44,6 +44,7 @@ from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import (
     DONE,
+    SAID,
     STEPPED,
     THREAD,
     YES,
@@ -246,7 +247,7 @@ async def test_answer_that_is_being_written_is_found_by_its_thread_until_the_eve
         await store.recorded_answers.event_handled("Ev9")
     assert await store.recorded_answers.is_handled("Ev9")
     assert (await found(), await found("Ev8")) == (None, job_id)
-    assert await store.recorded_calls.record(job, asking_step(), STEPPED, None)
+    assert await store.recorded_calls.record(job, asking_step(), STEPPED, SAID)
     assert await store.recorded_calls.wait(job, None, None, store.clock.now())
     assert await found("Ev8") == job_id, "it waits for a decision"
     assert await store.question_queue.request_stop(job_id)
@@ -392,7 +393,7 @@ async def continued_answer_taken_over(first: Stores, second: Stores, number: int
 
 async def step_taken_over(first: Stores, second: Stores, number: int, origins: Origins) -> Origins:
     job, step = await claimed(first, number), replace(asking_step(), origins=origins)
-    assert await first.recorded_calls.record(job, step, STEPPED, Piece(0, step.text))
+    assert await first.recorded_calls.record(job, step, STEPPED, SAID)
     assert await first.worker_queue.release(job)
     [recorded] = (await one(second)).steps
     return recorded.origins

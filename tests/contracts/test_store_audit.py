@@ -11,7 +11,7 @@ from bot.clock import SystemClock
 from bot.core.audit import arguments_hash
 from bot.core.calls import CallState, Decision, Pin, RecordedCall
 from bot.core.channel_settings import ChannelSettings, prompt_version
-from bot.core.job import End, Job, Piece, Spent
+from bot.core.job import End, Job, Spent
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
@@ -25,6 +25,7 @@ from tests.contracts.stores import (
     DIRECT,
     DONE,
     OTHER_THREAD,
+    SAID,
     STEPPED,
     THREAD,
     YES,
@@ -57,7 +58,7 @@ async def said(store: Stores, *names: str) -> list[dict[str, Any]]:
 async def with_call(store: Stores, *calls: RecordedCall) -> Job:
     """Returns a running job with a recorded step."""
     job = await begun(store, asked(1, text=SECRET))
-    assert await store.recorded_calls.record(job, asking_step(*calls), STEPPED, Piece(0, "I'll note it. "))
+    assert await store.recorded_calls.record(job, asking_step(*calls), STEPPED, SAID)
     return job
 
 

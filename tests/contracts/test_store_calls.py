@@ -32,6 +32,7 @@ from tests.contracts.databases import Process
 from tests.contracts.stores import (
     CALL,
     DONE,
+    SAID,
     STEPPED,
     THREAD,
     YES,
@@ -56,7 +57,7 @@ LISTING = replace(READY, tool="notes__list", read_only=True)
 async def recorded(store: Stores, *calls: RecordedCall) -> Job:
     """Returns a running job with a recorded step."""
     job = await begun(store)
-    assert await store.recorded_calls.record(job, asking_step(*calls), STEPPED, Piece(0, "I'll note it. "))
+    assert await store.recorded_calls.record(job, asking_step(*calls), STEPPED, SAID)
     return job
 
 
@@ -78,7 +79,7 @@ async def test_next_attempt_gets_the_recorded_steps_with_their_items(store: Stor
     hostile = replace(CALL, arguments={"text": "nul \0 half \ud800 𝄞 \u202e", "deep": [{"a": None}]}, call_id="")
     job = await again(store, await recorded(store, hostile))
     [step] = job.steps
-    assert (step.text, step.items, step.model) == (asking_step().text, asking_step().items, "scripted/echo")
+    assert (step.chars, step.items, step.model) == (SAID.chars, asking_step().items, "scripted/echo")
     [call] = step.calls
     assert (call.arguments, call.binding) == (hostile.arguments, hostile.binding)
     assert fixed_text(job) == job.checkpoint.text == "I'll note it. "
@@ -91,9 +92,9 @@ async def test_next_attempt_gets_each_step_whole(store: Stores) -> None:
     )
     own = replace(own, read_only=True, own_account=True)
     first = replace(asking_step(replace(READY, index=2), CALL), origins=ASKERS, beginning="a prompt")
-    second = Step(1, "So.", ({"type": "text", "text": "So."},), "openai/m", (own,), OTHERS, bound_to="c0ffee")
+    second = Step(1, SAID.chars, ({"type": "text", "text": "So."},), "openai/m", (own,), OTHERS, bound_to="c0ffee")
     for step in (first, second):
-        assert await store.recorded_calls.record(job, step, STEPPED, None)
+        assert await store.recorded_calls.record(job, step, STEPPED, SAID)
     assert await store.approvals.decide(job.id, 0, CALL, Decision.DENIED, "U7")
     assert await store.recorded_calls.begin(job, own)
     failed = replace(own, state=CallState.FAILED, result="No.", result_is_error=True, made=9)
@@ -113,7 +114,7 @@ async def test_call_is_recorded_whatever_the_model_calls_it(store: Stores) -> No
 
 async def test_step_counts_its_usage_once_even_if_its_commit_was_not_heard_of(store: Stores) -> None:
     job = await recorded(store)
-    assert await store.recorded_calls.record(job, asking_step(), STEPPED, None)
+    assert await store.recorded_calls.record(job, asking_step(), STEPPED, SAID)
     assert [await count(store, table) for table in (steps, tool_calls, turns)] == [1, 1, 1]
 
 
@@ -187,7 +188,7 @@ async def test_calls_of_this_version_and_read_only_ones_changed_nothing_before(s
     await store.question_queue.regenerate(job.id)
     job = await one(store)
     other = replace(READY, arguments={"text": "Bread"})
-    assert await store.recorded_calls.record(job, asking_step(other), STEPPED, None)
+    assert await store.recorded_calls.record(job, asking_step(other), STEPPED, SAID)
     assert await store.recorded_calls.begin(job, other)
     made = await store.recorded_calls.made_before(await again(store, job))
     assert [call.arguments for call in made] == [READY.arguments]
@@ -207,7 +208,7 @@ async def test_call_repeats_one_that_was_begun_for_an_earlier_version(
     await store.worker_queue.finish(job, DONE, YES)
     await store.question_queue.regenerate(job.id)
     call = replace(CALL, arguments=arguments)
-    assert await store.recorded_calls.record(await one(store), asking_step(call), STEPPED, None)
+    assert await store.recorded_calls.record(await one(store), asking_step(call), STEPPED, SAID)
     [shown] = await newest_calls(store, job.id)
     assert shown.repeats is repeats
 
@@ -325,7 +326,7 @@ async def test_deleted_answer_keeps_no_text_of_its_calls(store: Stores, is_runni
 
 def test_reprs_show_no_arguments_and_no_results() -> None:
     call = replace(CALL, arguments={"text": "a secret"}, result="a secret")
-    assert "secret" not in repr(Step(0, "a secret", ({"text": "a secret"},), "m", (call,)))
+    assert "secret" not in repr(Step(0, 8, ({"text": "a secret"},), "m", (call,)))
 
 
 BOTH = CALL, replace(CALL, index=1)
@@ -337,7 +338,7 @@ READ = replace(SECOND, by_admin=True)
 async def awaiting_approval(store: Stores) -> Job:
     """Returns a job that waits for decisions about two calls."""
     job = await begun(store)
-    assert await store.recorded_calls.record(job, asking_step(*BOTH), STEPPED, Piece(0, "I'll note it. "))
+    assert await store.recorded_calls.record(job, asking_step(*BOTH), STEPPED, SAID)
     assert await store.recorded_calls.wait(job, None, None, store.clock.now())
     return job
 
@@ -396,7 +397,7 @@ async def test_answers_that_wait_for_a_person_are_found_until_they_are_decided(
     person = job.question.user_id
     other = await begun(timed, apart(2))
     await timed.worker_queue.record_messages(other, recorded_pages("1700000003.0", "1700000004.0"))
-    assert await timed.recorded_calls.record(other, asking_step(CALL), STEPPED, None)
+    assert await timed.recorded_calls.record(other, asking_step(CALL), STEPPED, SAID)
     assert await timed.recorded_calls.wait(other, None, None, clock.now())
     found = [(other.question.thread, "1700000004.0", clock.now() + APPROVAL_S)]
     assert await timed.approvals.waiting_for("T1", person, 9) == found
@@ -404,7 +405,7 @@ async def test_answers_that_wait_for_a_person_are_found_until_they_are_decided(
     assert [await timed.approvals.waiting_for(*whose, 9) for whose in (("T1", "U9"), ("T2", person))] == [[], []]
     third = await begun(timed, apart(3))
     await timed.worker_queue.record_messages(third, recorded_pages("1700000005.0"))
-    assert await timed.recorded_calls.record(third, asking_step(CALL), STEPPED, None)
+    assert await timed.recorded_calls.record(third, asking_step(CALL), STEPPED, SAID)
     assert await timed.recorded_calls.wait(third, None, None, clock.now())
     newest = (third.question.thread, "1700000005.0", clock.now() + APPROVAL_S)
     assert await timed.approvals.waiting_for("T1", person, 9) == [newest, *found]

@@ -13,7 +13,7 @@ from bot.errors import EndReason
 from bot.store.claim import PLACEHOLDER_HOLD_S
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
-from tests.contracts.stores import STEPPED, asked, asking_step, begun, one, unclaimed
+from tests.contracts.stores import SAID, STEPPED, asked, asking_step, begun, one, unclaimed
 
 pytestmark = pytest.mark.on_postgresql
 
@@ -61,7 +61,7 @@ async def test_approval_and_outbox_keep_their_times_while_the_clock_jumps(worker
     clock = JumpingClock()
     store = await worker("w1", clock)
     job = await begun(store)
-    await store.recorded_calls.record(job, asking_step(), STEPPED, None)
+    await store.recorded_calls.record(job, asking_step(), STEPPED, SAID)
     await store.recorded_calls.wait(job, None, store.clock.now() + 60, store.clock.now())
     clock.wall_s += jump_s
     clock.wait(59)

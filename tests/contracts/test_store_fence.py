@@ -23,7 +23,7 @@ from bot.store import Stores
 from bot.store.database import Operations
 from bot.store.schema import metadata, workers
 from tests.contracts.databases import Process
-from tests.contracts.stores import CALL, DONE, STEPPED, YES, asked, asking_step, begun, enqueued, one
+from tests.contracts.stores import CALL, DONE, SAID, STEPPED, YES, asked, asking_step, begun, enqueued, one
 from tests.core.conversations import recorded_pages
 
 pytestmark = pytest.mark.on_postgresql
@@ -111,7 +111,7 @@ def test_each_write_about_a_job_is_listed() -> None:
 async def held(store: Stores) -> Job:
     """Returns a running job with a recorded step, a call that is under way, and another question behind it."""
     job = await begun(store)
-    assert await store.recorded_calls.record(job, asking_step(ASKED, READY, BEGUN), STEPPED, Piece(0, "I'll note it. "))
+    assert await store.recorded_calls.record(job, asking_step(ASKED, READY, BEGUN), STEPPED, SAID)
     assert await store.recorded_calls.begin(job, BEGUN)
     await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     await enqueued(store, asked(2))

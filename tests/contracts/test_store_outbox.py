@@ -12,7 +12,7 @@ from bot.store import Stores
 from bot.store.listening import GAP_S
 from bot.store.schema import jobs, messages_beside, outbox_entries
 from tests.clocks import ManualClock
-from tests.contracts.stores import DONE, OTHER_THREAD, STEPPED, YES, asked, asking_step, begun, delete_question
+from tests.contracts.stores import DONE, OTHER_THREAD, SAID, STEPPED, YES, asked, asking_step, begun, delete_question
 
 HOUR_S = 3_600.0
 LAST_TRIES = [*range(WOKEN_TRIES + 1, MAX_TRIES + 1)]
@@ -128,7 +128,7 @@ async def test_message_of_a_role_to_come_is_left_to_the_version_that_knows_it(ti
 
 async def awaits_approval(store: Stores, clock: ManualClock) -> None:
     job = await begun(store)
-    assert await store.recorded_calls.record(job, asking_step(), STEPPED, None)
+    assert await store.recorded_calls.record(job, asking_step(), STEPPED, SAID)
     assert await store.recorded_calls.wait(job, None, clock.now_s + HOUR_S, clock.now_s)
     await done(store)
 

@@ -30,6 +30,7 @@ from tests.contracts.stores import (
     CALL,
     DONE,
     METER,
+    SAID,
     STEPPED,
     THREAD,
     YES,
@@ -330,7 +331,7 @@ async def test_reply_that_comes_while_the_wait_is_recorded_denies_the_calls(
     server_store: Stores, is_asked_first: bool
 ) -> None:
     job, records = await begun(server_store), server_store.recorded_calls
-    assert await records.record(job, asking_step(CALL), STEPPED, None)
+    assert await records.record(job, asking_step(CALL), STEPPED, SAID)
     shown_at = server_store.clock.now()
 
     async def wait(connection: AsyncConnection) -> bool:

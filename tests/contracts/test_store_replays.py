@@ -15,7 +15,20 @@ from bot.store import Stores
 from bot.store.replays import Given, RecordedQuestion, Replays, replayed
 from bot.store.usage import thumbs, uses
 from tests.clocks import ManualClock
-from tests.contracts.stores import CALL, DIRECT, DONE, STEPPED, THREAD, YES, apart, asked, asking_step, enqueued, one
+from tests.contracts.stores import (
+    CALL,
+    DIRECT,
+    DONE,
+    SAID,
+    STEPPED,
+    THREAD,
+    YES,
+    apart,
+    asked,
+    asking_step,
+    enqueued,
+    one,
+)
 
 
 async def ended(store: Stores, question: Question, end: End = DONE) -> int:
@@ -48,7 +61,7 @@ async def test_question_is_read_as_it_was_asked_with_its_newest_answer(timed: St
     asked_at = clock.now_s
     clock.now_s += 5
     job = await one(timed)
-    assert await timed.recorded_calls.record(job, asking_step(), STEPPED, None)
+    assert await timed.recorded_calls.record(job, asking_step(), STEPPED, SAID)
     await enqueued(timed, later)
     assert await timed.recorded_calls.take_follow_ups(job, 1) == (FollowUp(later, 1),)
     assert await timed.worker_queue.finish(job, End(EndReason.STEP_LIMIT, model="m", usage=Usage(5)), "Half")

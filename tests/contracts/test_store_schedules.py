@@ -42,6 +42,7 @@ from tests.contracts.databases import Process
 from tests.contracts.stores import (
     CALL,
     DONE,
+    SAID,
     STEPPED,
     YES,
     answered,
@@ -550,7 +551,7 @@ async def test_answer_that_made_a_schedule_says_each_time_what_became_of_it(time
     once = await created(timed, ONCE)
     job = await begun(timed, asked(1))
     call = replace(CALL, tool=SCHEDULE, state=CallState.READY)
-    assert await timed.recorded_calls.record(job, asking_step(call), STEPPED, None)
+    assert await timed.recorded_calls.record(job, asking_step(call), STEPPED, SAID)
     assert await timed.recorded_calls.begin(job, call)
     assert await timed.recorded_calls.end(job, replace(call, state=CallState.DONE, made=once.id))
     notice = Notice(NoticeKind.SCHEDULED, "Scheduled.", once.id)

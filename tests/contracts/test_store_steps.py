@@ -40,25 +40,15 @@ async def test_heartbeat_records_all_answers_and_returns_its_pulse(store: Stores
     assert [job.checkpoint.text for job in await store.worker_queue.claim(2)] == [f"{job.id}" for job in two]
 
 
-@pytest.mark.parametrize("takes_back", [False, True])
-async def test_piece_of_another_workers_job_is_not_recorded(worker: Process, takes_back: bool) -> None:
+async def test_piece_of_another_workers_job_is_not_recorded(worker: Process) -> None:
     store, other = await worker("w1"), await worker("w2")
     theirs = await begun(other)
     await other.worker_queue.checkpoint({theirs: Piece(0, "Theirs.")})
-    late = {theirs: Piece(0, "Ours.", takes_back=takes_back)}
+    late = {theirs: Piece(0, "Ours.")}
     assert await store.worker_queue.checkpoint(late) is False
     own = await begun(store, apart(2))
     assert await store.worker_queue.checkpoint({**late, own: Piece(0, "Ours.")}) is False
     assert (await taken_on(other, theirs)).checkpoint == Checkpoint("Theirs.")
-
-
-@pytest.mark.parametrize("end", [None, END])
-async def test_text_that_was_taken_back_is_no_part_of_the_record(store: Stores, end: End | None) -> None:
-    """A thought whose end alone was marked, shorter or longer than the answer (vllm#17144)."""
-    job = await begun(store)
-    await store.worker_queue.checkpoint({job: Piece(0, "A long secret plan.")})
-    await store.worker_queue.checkpoint({job: Piece(0, "Four.", end, takes_back=True)})
-    assert (await taken_on(store, job)).checkpoint == Checkpoint("Four.", end)
 
 
 async def test_end_is_recorded_with_the_last_piece(store: Stores) -> None:
@@ -95,8 +85,10 @@ async def test_sources_are_those_of_the_newest_piece(store: Stores) -> None:
     [
         ([Piece(0, "One "), Piece(9, "three.")], [], "One "),
         ([Piece(0, "One two thr")], [Piece(8, "three "), Piece(14, "four.")], "One two three four."),
+        ([Piece(0, "One two three.")], [Piece(4, "")], "One "),
+        ([Piece(0, "One two three.")], [Piece(0, "Four.", END)], "Four."),
     ],
-    ids=["after a gap", "of a later attempt at its own position"],
+    ids=["after a gap", "of a later attempt at its own position", "that a step ends with", "that starts over"],
 )
 async def test_pieces_are_read_where_they_begin(
     store: Stores, first: list[Piece], then: list[Piece], text: str
@@ -106,7 +98,7 @@ async def test_pieces_are_read_where_they_begin(
         for piece in pieces:
             await store.worker_queue.checkpoint({job: piece})
         job = await taken_on(store, job)
-    assert job.checkpoint == Checkpoint(text)
+    assert job.checkpoint == Checkpoint(text, then[-1].end if then else None)
 
 
 @pytest.mark.parametrize("text", ["👩‍👩‍👧 %s :id 'quoted' é", "a\0b", "\ud83d"])

@@ -43,6 +43,7 @@ from tests.contracts.databases import Process
 from tests.contracts.stores import (
     CALL,
     DONE,
+    SAID,
     STEPPED,
     THREAD,
     YES,
@@ -110,7 +111,7 @@ class TestSpending:
         await store.question_queue.regenerate(job.id)
         [job] = await store.worker_queue.claim(1)
         assert await store.usage.cost_so_far(job.id) == 0.0
-        await store.recorded_calls.record(job, asking_step(), replace(STEPPED, model=MODEL, usage=USAGE), None)
+        await store.recorded_calls.record(job, asking_step(), replace(STEPPED, model=MODEL, usage=USAGE), SAID)
         await store.worker_queue.release(job, spent=Spent(1_000, 200, MODEL, 1))
         assert await store.usage.cost_so_far(job.id) == pytest.approx(2 * COST_USD)
         [job] = await store.worker_queue.claim(1)
@@ -152,7 +153,7 @@ class TestSpending:
     async def test_step_and_release_after_the_erasure_count_without_the_name(self, store: Stores) -> None:
         job = await begun(store, apart(1))
         await store.erasure.erase(user_id="U1")
-        assert await store.recorded_calls.record(job, asking_step(CALL), STEPPED, None)
+        assert await store.recorded_calls.record(job, asking_step(CALL), STEPPED, SAID)
         assert await store.worker_queue.release(job, spent=Spent(7, 8, step_no=1))
         [again] = await store.worker_queue.claim(1)
         await store.worker_queue.finish(again, ANSWERED, YES)
@@ -191,7 +192,7 @@ class TestSpending:
         stores = [await process(name, clock) for name in ("w1", "w2")]
         job = await begun(stores[0], apart(1))
         await stores[0].worker_queue.heartbeat({job: Spent(4_000, 0, MODEL, step_no=0)})
-        await stores[0].recorded_calls.record(job, asking_step(CALL), replace(STEPPED, usage=USAGE), None)
+        await stores[0].recorded_calls.record(job, asking_step(CALL), replace(STEPPED, usage=USAGE), SAID)
         if beats_late:
             await stores[0].worker_queue.heartbeat({job: Spent(5_000, 0, MODEL, step_no=0)})
         while not await stores[1].worker_queue.claim(1):
@@ -308,7 +309,7 @@ class TestMonth:
     async def test_only_calls_that_were_made_count(self, store: Stores) -> None:
         job = await begun(store, apart(1))
         made, denied = (replace(CALL, index=index, call_id=f"call_{index}", state=CallState.READY) for index in (0, 1))
-        await store.recorded_calls.record(job, asking_step(made, denied), STEPPED, None)
+        await store.recorded_calls.record(job, asking_step(made, denied), STEPPED, SAID)
         assert await store.recorded_calls.begin(job, made)
         today = day_of(store.clock.now())
         assert (await store.usage.month("T1", today, today + 1)).calls == {CALL.tool: 1}
@@ -342,7 +343,7 @@ class TestMonth:
         job = await begun(timed, question)
         clock.now_s += 7
         searched = replace(STEPPED, model=MODEL, usage=replace(USAGE, web_searches=2), first_token_s=1.5)
-        await timed.recorded_calls.record(job, asking_step(), searched, None)
+        await timed.recorded_calls.record(job, asking_step(), searched, SAID)
         await timed.worker_queue.finish(job, End(EndReason.CUT, model=MODEL, first_token_s=2.5), "")
         async with timed.database.engine.connect() as connection:
             stepped, ended = await uses(connection, clock.now_s)
@@ -601,7 +602,7 @@ class TestMarks:
     async def test_step_of_an_answer_under_way_passes_a_mark_too(self, store: Stores) -> None:
         job = await begun(store)
         usage = replace(STEPPED, usage=Usage(900, 0))
-        await store.recorded_calls.record(job, asking_step(CALL), usage, None)
+        await store.recorded_calls.record(job, asking_step(CALL), usage, SAID)
         assert await short(store) == [(80, "user/day=1000tokens")]
 
     async def test_handed_over_attempt_passes_a_mark_too(self, store: Stores) -> None:
@@ -612,7 +613,7 @@ class TestMarks:
     async def test_mark_that_an_erased_persons_usage_passes_is_told_with_the_next_answer(self, store: Stores) -> None:
         job = await begun(store)
         await store.erasure.erase(user_id="U1")
-        await store.recorded_calls.record(job, asking_step(CALL), replace(STEPPED, usage=Usage(4_500, 0)), None)
+        await store.recorded_calls.record(job, asking_step(CALL), replace(STEPPED, usage=Usage(4_500, 0)), SAID)
         assert await short(store) == [], "the job may be gone"
         await used(store, 2, 10, "U2")
         assert await short(store) == [(80, "workspace/month=5000tokens")]

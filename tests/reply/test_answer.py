@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from bot.core.calls import CallState, RecordedCall, Step
 from bot.core.job import Checkpoint, End, Job, Piece
+from bot.core.steps import fixed_text
 from bot.errors import EndReason
 from bot.models.events import Citation, Thinking
 from bot.reply.answer import Answer, StepUnderWay
+from tests.contracts.store_model import Expected
 from tests.core.conversations import question
 
 SOURCE = Citation("https://a.example", "A")
@@ -34,24 +36,28 @@ def test_only_new_text_is_recorded() -> None:
     assert answer.piece() is None
 
 
-def test_text_that_was_taken_back_leaves_the_record_with_the_next_piece_and_the_end() -> None:
-    answer = Answer(JOB)
-    answer.append("Secret ")
-    answer.on_recorded(answer.piece() or Piece(0, ""))
-    answer.append("plan.")
-    late = answer.piece()
-    answer.take_back(0)
-    assert late is not None
-    answer.on_recorded(late)
-    answer.append("Fo")
-    first = answer.piece()
-    assert first == Piece(0, "Fo", takes_back=True)
-    answer.on_recorded(first)
-    answer.append("ur.")
-    assert answer.piece() == Piece(2, "ur.")
-    answer.finish(END)
-    # A piece of the thought may have reached the record meanwhile.
-    assert answer.piece() == Piece(0, "Four.", END, takes_back=True)
+def test_answer_that_starts_over_replaces_an_earlier_attempts_text_at_its_end() -> None:
+    answer = Answer(replace(JOB, checkpoint=Checkpoint("word\n" * 200)))
+    answer.start_over()
+    assert (answer.text, answer.kept, answer.piece()) == ("", "", None)
+    answer.append("Less.")
+    assert answer.piece() is None
+    answer.finish(CUT)
+    assert answer.piece() == Piece(0, "Less.", CUT)
+
+
+@pytest.mark.parametrize("text", ["", "Less.", LEFT, "Other words"])
+def test_text_of_a_step_is_recorded_even_if_an_earlier_attempt_left_more(text: str) -> None:
+    answer = Answer(replace(JOB, checkpoint=Checkpoint(LEFT)))
+    answer.append(text)
+    piece = answer.unrecorded
+    assert piece == Piece(0, text)
+    answer.on_recorded(piece)
+    answer.steps.append(Step(0, piece.chars, (), "a model"))
+    assert (answer.step_text, answer.piece()) == ("", None)
+    assert answer.kept == (LEFT if len(text) < len(LEFT) else text), "readers see the longer text"
+    answer.append("\n\nSo")
+    assert (answer.step_text, answer.piece()) == ("\n\nSo", Piece(len(text), "\n\nSo"))
 
 
 def test_answer_may_link_the_files_of_its_conversation_and_those_that_slack_search_found() -> None:
@@ -64,7 +70,7 @@ def test_answer_may_link_the_files_of_its_conversation_and_those_that_slack_sear
         for number, (tool, result) in enumerate(results.items())
     ]
     assert answer.open_files == {"F0SHARED"}
-    answer.steps.append(Step(0, "", (), "a model", ()))
+    answer.steps.append(Step(0, 0, (), "a model", ()))
     answer.on_calls_made(done)
     assert answer.open_files == {"F0SHARED", "F0FOUND"}
 
@@ -153,6 +159,43 @@ def test_recorded_pieces_make_the_text_in_any_order_of_writes(steps: list[str]) 
         text = text[: piece.start] + piece.text
     assert text == answer.text[: len(text)]
     assert writing or len(text) == len(answer.text)
+
+
+@given(
+    st.lists(
+        st.tuples(st.just("append"), st.sampled_from(["One ", "two.\n", "A long part. " * 40]))
+        | st.tuples(st.sampled_from(["write", "lose", "step", "kill"]), st.just("")),
+        max_size=40,
+    )
+)
+def test_each_recorded_step_keeps_its_text_however_often_attempts_are_killed(events: list[tuple[str, str]]) -> None:
+    on_record, ends = Expected(question(), pieces=()), dict[int, str]()
+    answer = Answer(JOB)
+
+    def record(piece: Piece) -> None:
+        nonlocal on_record
+        on_record = replace(on_record, pieces=(*on_record.pieces, (0, answer.job.attempts, piece)))
+
+    for event, text in [*events, ("kill", "")]:
+        match event:
+            case "append":
+                answer.append(text)
+            case "write" | "lose" if piece := answer.piece():
+                record(piece)
+                if event == "write":
+                    answer.on_recorded(piece)
+            case "step":
+                record(piece := answer.unrecorded)
+                answer.on_recorded(piece)
+                ends[len(ends)] = answer.text
+                answer.steps.append(Step(len(ends) - 1, piece.chars, (), "a model"))
+            case "kill":
+                job = answer.job
+                steps = tuple(answer.steps)
+                answer = Answer(replace(job, attempts=job.attempts + 1, checkpoint=on_record.checkpoint, steps=steps))
+                assert [on_record.checkpoint.text[: step.chars] for step in steps] == [*ends.values()]
+                assert fixed_text(answer.job) == ([*ends.values()] or [""])[-1]
+                assert answer.text.startswith(fixed_text(answer.job))
 
 
 def test_sources_are_recorded_with_the_text_or_after_it() -> None:

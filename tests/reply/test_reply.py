@@ -90,20 +90,15 @@ def test_messages_that_show_no_page_are_deleted(shown: Shown) -> None:
     assert channel.shown == {"7.0": ended("Hello", WHOLE)}
 
 
-@pytest.mark.parametrize("thought", ["Secret plan.", "Secret plan. " * 1_000])
-def test_thought_that_is_taken_back_leaves_its_message(thought: str) -> None:
-    """vllm#17144, sglang#36285: the end of a thought alone is marked, after the thought was shown."""
-    reply, channel = Reply(answer()), ReadersChannel()
-    reply.append(thought)
-    show_all(reply, channel)
-    [first, *_] = channel.shown
-    reply.take_back(0)
-    show_all(reply, channel)
-    assert channel.shown == {first: PageView("", growing=True)}
+@pytest.mark.parametrize("left", ["A list.", "- an item\n" * 1_000])
+def test_reply_that_starts_over_shows_nothing_of_an_earlier_attempts_text(left: str) -> None:
+    channel = ReadersChannel({"7.0": PageView(left[:1_000]), "8.0": PageView("more")})
+    reply = Reply(answer(left), Shown(("7.0", "8.0")))
+    reply.start_over()
     reply.append("Four.")
     reply.finish(WHOLE)
     show_all(reply, channel)
-    assert channel.shown == {first: ended("Four.", WHOLE)}
+    assert channel.shown == {"7.0": ended("Four.", WHOLE)}
 
 
 def test_reply_shows_what_the_model_does_until_it_writes() -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core.calls import CallState, Decision
-from bot.core.job import End, Piece
+from bot.core.job import End
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
@@ -18,7 +18,7 @@ from bot.store import Stores
 from bot.store.schema import audit_entries
 from slack_sandbox.server import Sandbox
 from tests.clocks import ManualClock
-from tests.contracts.stores import CALL, DIRECT, STEPPED, THREAD, asked, asking_step, enqueued, one
+from tests.contracts.stores import CALL, DIRECT, SAID, STEPPED, THREAD, asked, asking_step, enqueued, one
 from tests.forked import forked_command
 from tests.scenarios.conftest import Stage, running, says, settings_of
 from tests.streams.server import VendorServer
@@ -38,7 +38,7 @@ async def used(request: pytest.FixtureRequest) -> str:
     store = await Stores.open(url, "w1", clock, prices=ModelPrices())
     await enqueued(store, asked(1, text=QUESTION))
     job = await one(store)
-    await store.recorded_calls.record(job, asking_step(), STEPPED, Piece(0, "I'll note it. "))
+    await store.recorded_calls.record(job, asking_step(), STEPPED, SAID)
     await store.recorded_calls.wait(job, None, None, store.clock.now())
     await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U2")
     job = await one(store)

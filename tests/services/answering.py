@@ -141,6 +141,9 @@ class MemoryReply:
     def append(self, delta: str) -> None:
         self.answer.append(delta)
 
+    def start_over(self) -> None:
+        self.answer.start_over()
+
     def show_activity(self, activity: str) -> None:
         self.activities.append(activity)
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bot.core.calls import CallResult, CallState, Decision, RecordedCall, ToolUse
 from bot.core.conversation import Question
-from bot.core.job import Job
+from bot.core.job import Checkpoint, Job
 from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, TextPart, ToolCall, Usage
 from bot.models.prompt import OURS, Offered, Origins, Permission, Prompt, TokenEstimate, ToolDefinition, ToolRule
 from bot.services.ports import Ports
@@ -229,7 +229,8 @@ async def resumed(
 ) -> Alone:
     """Returns the answer whose calls a person has approved now."""
     left.records.decide(Decision.APPROVED, "U1")
-    job = Job(1, question, 2, asked_at=float(question.ts), steps=left.records.steps)
+    checkpoint = Checkpoint(left.answered.text)
+    job = Job(1, question, 2, asked_at=float(question.ts), checkpoint=checkpoint, steps=left.records.steps)
     return await alone(tools, *steps, asked=job, records=left.records, **more)
 
 

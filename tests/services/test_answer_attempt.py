@@ -49,7 +49,7 @@ def asked(*steps: Step) -> AnswerAttempt:
 
 
 def step(number: int = 0, *items: dict[str, object]) -> Step:
-    return Step(number, "", items, MODEL)
+    return Step(number, 0, items, MODEL)
 
 
 def completion(web_searches: int = 0) -> Completion:
@@ -290,7 +290,7 @@ CHANGED = "Changed number 7: daily."
 def test_answer_says_what_its_calls_have_made_whatever_their_sentences_say(
     calls: list[RecordedCall], notes: list[Notice]
 ) -> None:
-    attempt = attempt_at(Step(0, "", (), MODEL, tuple(calls)))
+    attempt = attempt_at(Step(0, 0, (), MODEL, tuple(calls)))
     assert list(attempt.finish(END, NOW).notices) == notes
 
 

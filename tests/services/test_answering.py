@@ -879,6 +879,14 @@ async def test_reported_usage_corrects_the_estimate(alone: AnsweringStage) -> No
     assert estimate.tokens(text) > before
 
 
+async def test_list_that_an_earlier_attempt_left_is_replaced(alone: AnsweringStage) -> None:
+    asked = replace(QUESTION, text="<@UBOT> what do you remember?", is_command=True)
+    left = Checkpoint("- Milk\n" * 100)
+    attempt = await attempt_at(alone, lambda job: replace(job, question=asked, attempts=2, checkpoint=left))
+    assert attempt.answer.end is not None
+    assert (attempt.answer.end.reason, attempt.answer.text) == (EndReason.COMMAND, "")
+
+
 # Unexpected errors.
 
 

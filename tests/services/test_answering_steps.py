@@ -65,9 +65,9 @@ UNASKED = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
 @pytest.mark.parametrize(
     ("written", "recorded"),
     [
-        (("One.", "Two."), ["One.", "\n\nTwo."]),
+        (("One.", "Two."), ["One.", "One.\n\nTwo."]),
         (("", "Two."), ["", "Two."]),
-        (("One.", "", "Three."), ["One.", "", "\n\nThree."]),
+        (("One.", "", "Three."), ["One.", "One.", "One.\n\nThree."]),
     ],
 )
 async def test_text_of_each_step_begins_a_paragraph_below_the_text_before_it(
@@ -75,17 +75,17 @@ async def test_text_of_each_step_begins_a_paragraph_below_the_text_before_it(
 ) -> None:
     *lists, last = written
     left = await alone(NotesServer(), *(asking(LIST, text=text) for text in lists), asking(MILK, text=last), ANSWER)
-    assert [step.text for step in left.records.steps] == recorded
-    assert left.answered.text == "".join(recorded)
+    assert [left.answered.text[: step.chars] for step in left.records.steps] == recorded
+    assert left.answered.text == recorded[-1]
 
 
-async def test_step_of_a_continued_answer_is_recorded_without_the_answer_so_far() -> None:
+async def test_step_of_a_continued_answer_follows_the_answer_so_far() -> None:
     so_far = "Begun, but not ended.\n\n"
     job = Job(1, QUESTION, 1, so_far=so_far, checkpoint=Checkpoint(so_far))
     whole = await alone(NotesServer(), asking(LIST, text="More."), ANSWER, asked=job)
     [step] = whole.records.steps
-    assert whole.answered.text == f"{so_far}{step.text}\n\nAll done."
-    assert step.text == "More."
+    assert whole.answered.text == f"{so_far}More.\n\nAll done."
+    assert whole.answered.text[: step.chars] == f"{so_far}More."
 
 
 async def test_step_has_the_origins_that_the_model_had_read_and_a_write_after_a_search_is_asked_about() -> None:
@@ -120,12 +120,16 @@ async def test_text_on_record_with_its_step_is_not_recorded_again() -> None:
 
 @dataclass
 class InterruptedStep(StepModel):
-    """Streams some text of the second step, and never ends its first request."""
+    """Streams some text of a step, and never ends that request."""
+
+    text: str = LONG
+    after: int = 1
+    """How many requests end before that one."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        if len(self.prompts) == 1:
+        if len(self.prompts) == self.after:
             self.prompts.append(prompt)
-            yield LONG
+            yield self.text
             await asyncio.Event().wait()
         async for event in super().stream(prompt):
             yield event
@@ -136,6 +140,14 @@ async def test_take_over_in_the_middle_of_a_later_step_goes_on_in_the_same_parag
         await stage.until(lambda: any(LONG in attempt.answer.text for attempt in stage.attempts), "it has written")
         await take_over(stage)
     assert stage.attempts[-1].answer.text == f"Let me see.\n\n{LONG}the end."
+
+
+async def test_step_with_less_text_than_an_earlier_attempt_left_stays_whole_after_an_approval() -> None:
+    model = partial(InterruptedStep, text="I'll look for it. Then", after=0)
+    async with staged(NotesServer(), asking(MILK), ANSWER, model=model) as stage:
+        await stage.until(lambda: any(attempt.answer.text for attempt in stage.attempts), "it has written")
+        await take_over(stage, Decision.APPROVED)
+    assert [attempt.answer.text for attempt in stage.attempts][1:] == ["Let me see.", "Let me see.\n\nAll done."]
 
 
 @dataclass

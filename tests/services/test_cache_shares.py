@@ -162,7 +162,7 @@ async def loop(calls: int) -> Requests:
             for at, call in enumerate(asked)
         ]
         bound_to = str(Bound(with_steps(prompt, steps, (), ME.user_id)))
-        steps.append(Step(step_no, "", items_of([*own, *asked]), "m", tuple(made), ASKERS, bound_to=bound_to))
+        steps.append(Step(step_no, 0, items_of([*own, *asked]), "m", tuple(made), ASKERS, bound_to=bound_to))
         requests.append((prompt, tuple(steps)))
     return requests
 

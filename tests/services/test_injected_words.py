@@ -78,15 +78,15 @@ ANSWERS = {
     "an answer to another person": RecordedReply("Seen.", ASKERS, "UGRACE"),
 }
 STEPS: dict[str, dict[str, Any]] = {
-    "a result": {"steps": [Step(0, "", (), "m", (CALL,), ASKERS)]},
-    "a failed call": {"steps": [Step(0, "", (), "m", (replace(CALL, state=CallState.FAILED),), ASKERS)]},
-    "a server's error": {"steps": [Step(0, "", (), "m", (replace(CALL, result_is_error=True),), ASKERS)]},
-    "a call that nobody knows of": {"steps": [Step(0, "", (), "m", (replace(CALL, state=CallState.UNKNOWN),), ASKERS)]},
+    "a result": {"steps": [Step(0, 0, (), "m", (CALL,), ASKERS)]},
+    "a failed call": {"steps": [Step(0, 0, (), "m", (replace(CALL, state=CallState.FAILED),), ASKERS)]},
+    "a server's error": {"steps": [Step(0, 0, (), "m", (replace(CALL, result_is_error=True),), ASKERS)]},
+    "a call that nobody knows of": {"steps": [Step(0, 0, (), "m", (replace(CALL, state=CallState.UNKNOWN),), ASKERS)]},
     "a denied call": {
-        "steps": [Step(0, "", (), "m", (replace(CALL, state=CallState.DENIED, decision=Decision.DENIED),), ASKERS)]
+        "steps": [Step(0, 0, (), "m", (replace(CALL, state=CallState.DENIED, decision=Decision.DENIED),), ASKERS)]
     },
-    "an earlier step that had read others' words": {"steps": [Step(0, "", (), "m", (), OTHERS)]},
-    "a step without a record": {"steps": [Step(0, "", (), "m", ())]},
+    "an earlier step that had read others' words": {"steps": [Step(0, 0, (), "m", (), OTHERS)]},
+    "a step without a record": {"steps": [Step(0, 0, (), "m", ())]},
     "text of an interrupted attempt": {"begun": "I'll note it."},
     "calls of an earlier version": {"made_before": [CALL]},
     "a forwarded message as follow-up": {
@@ -228,11 +228,11 @@ SIGNED_IN = replace(CALL, tool=SIGN_IN, result=texts.accounts.signed_in("docs"))
 AGREED_TO: dict[str, Origins] = {
     "the asker's messages": prompt_of([message("list my tickets", ts="1.0")]).origins,
     "what the account found": with_steps(
-        prompt_of([]), [Step(0, "", (), "m", (replace(CALL, own_account=True),), ASKERS)], (), "UBOT"
+        prompt_of([]), [Step(0, 0, (), "m", (replace(CALL, own_account=True),), ASKERS)], (), "UBOT"
     ).origins,
-    "a sign-in": with_steps(prompt_of([]), [Step(0, "", (), "m", (SIGNED_IN,), ASKERS)], (), "UBOT").origins,
+    "a sign-in": with_steps(prompt_of([]), [Step(0, 0, (), "m", (SIGNED_IN,), ASKERS)], (), "UBOT").origins,
     "a call without a sign-in": with_steps(
-        prompt_of([]), [Step(0, "", (), "m", (replace(CALL, result=SIGN_IN_FIRST),), ASKERS)], (), "UBOT"
+        prompt_of([]), [Step(0, 0, (), "m", (replace(CALL, result=SIGN_IN_FIRST),), ASKERS)], (), "UBOT"
     ).origins,
     "an answer that had read it": prompt_of(
         [message("Seen.", ts="2.0", user_id="UBOT", bot_id="BBOT")], {"2.0": RecordedReply("", ASKERS | AGREED, "UADA")}

@@ -400,7 +400,7 @@ def waiting(*decided: bool) -> Job:
     ready: dict[str, Any] = {"state": CallState.READY, "decision": Decision.APPROVED}
     call = RecordedCall(0, 0, "call_1", "notes__add", {}, "first", CallState.ASKED)
     calls = (replace(call, index=index, **ready if is_decided else {}) for index, is_decided in enumerate(decided))
-    return replace(ENDED, steps=(Step(0, "", (), "m", tuple(calls)),))
+    return replace(ENDED, steps=(Step(0, 0, (), "m", tuple(calls)),))
 
 
 @pytest.mark.parametrize(
