@@ -1,11 +1,13 @@
-"""Reads documents as Markdown: docx, xlsx, xls, xlsb, ods, pptx, odt, odp, rtf, html, eml, csv, and the text of PDFs.
+"""Converts documents to Markdown: docx, xlsx, xls, xlsb, ods, pptx, odt, odp, rtf, html, eml, csv, and the text of
+PDFs.
 
-A few kilobytes can make a parser take gigabytes, minutes, or its process down. So each document is read in a process of
-its own (`child.py`), which `process.py` starts, bounds and kills. The process has no environment and no secrets of
-its parent, and limits on memory, CPU time and output. Before it reads the document it gives up opening files, which
-also rules out sockets. An archive is refused by its directory if it unpacks to too much, before anything is unpacked.
+A few kilobytes can make a parser use gigabytes or minutes, or crash its process. So each document is read in a separate
+process (`child.py`), which `process.py` starts, limits and kills. That process doesn't have its parent's environment or
+secrets, and its memory, CPU time and output are limited. Before it reads the document, it gives up opening files, which
+also rules out sockets. An archive whose directory shows that it unpacks to too much is refused before anything is
+unpacked.
 
-Libraries read the formats that are large: mammoth (docx, as HTML), calamine (spreadsheets), striprtf and PDFium. What
-they would lose is rewritten before. A few lines of ours read slides, OpenDocument texts,
-HTML, mails and CSV. What people see in a file is read, or the notice names it.
+Libraries read the large formats: mammoth (docx, as HTML), calamine (spreadsheets), striprtf and PDFium. Content that
+they would lose is rewritten first. Code in this package reads slides, OpenDocument texts, HTML, mail and CSV.
+Everything that people see in a file is converted or reported as left out.
 """

@@ -1,6 +1,6 @@
-"""Prints a file as its readers get it: `python -m files_to_markdown FILE`, for people who report a fault.
+"""Prints a file's text: `python -m files_to_markdown FILE`, for people who report a bug.
 
-What the text leaves out stands in stderr. Exits with 1 if the file can't be read, and says why.
+Parts that were left out are listed on stderr. Exits with 1 and the reason if the file can't be read.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _REASONS = {
 
 
 async def read_file(name: str, content: bytes) -> Document | ConvertedImage | Obstacle:
-    """Returns a file's text, or the image that it becomes, or why it can't be read."""
+    """Returns a file's text, the image it is converted to, or the reason it can't be read."""
     kind = Format.PDF if is_pdf(content) else document_kind(name, "", content)
     if kind is None and (text := short_text(content)) is not None:
         return Document(text, is_markdown=False)
@@ -36,8 +36,8 @@ async def read_file(name: str, content: bytes) -> Document | ConvertedImage | Ob
 
 
 def main() -> None:
-    """Prints the text of the file that the command line names."""
-    # A reader of the output may go away.
+    """Prints the text of the file named on the command line."""
+    # The reader of the output may close it early.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if len(sys.argv) != 2:
         sys.exit("Usage: python -m files_to_markdown FILE")

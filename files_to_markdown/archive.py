@@ -1,6 +1,6 @@
-"""Archives of XML, which office files are: their limits, entries, relationships, and elements by name.
+"""Archives of XML such as office files: their limits, entries, relationships, and elements.
 
-Producers use several versions of the same namespaces, so elements and attributes are found by their names without one.
+Producers use several versions of the same namespaces, so elements and attributes are found by their local names.
 """
 
 import io
@@ -19,17 +19,17 @@ MAX_ENTRIES = 5_000
 _CHUNK_BYTES = 2**18
 _TYPES = "[Content_Types].xml"
 STREAMED = re.compile(r"content\.xml|xl/(?:worksheets/[^/]*|sharedStrings\d*)\.xml")
-"""What of an archive is read only until there is enough text, so its size says nothing."""
+"""Entries that are only read until there is enough text, so their size doesn't matter."""
 
 
 class Archive:
-    """An office file, which its directory refuses if it is too large. Raises Unreadable if it can't be read."""
+    """An office file. Raises Unreadable if it can't be read or its directory shows that it is too large."""
 
     def __init__(self, content: bytes) -> None:
         self._zip = zipfile.ZipFile(io.BytesIO(content))
         entries = self._zip.infolist()
         for entry in entries:
-            # Some programs on Windows divide folders so, and others begin at the root.
+            # Some Windows programs use backslashes, and other programs begin at the root.
             entry.filename = entry.filename.replace("\\", "/").removeprefix("./").lstrip("/")
         self._zip.NameToInfo = {entry.filename: entry for entry in entries}
         unpacked_bytes = sum(entry.file_size for entry in entries if not STREAMED.fullmatch(entry.filename))
@@ -42,23 +42,20 @@ class Archive:
         self._spelled = {name.lower(): name for name in self.names}
 
     def spelled(self, name: str) -> str:
-        """Returns a part's name as its entry spells it: capitals make no difference (ECMA-376, part 2)."""
+        """Returns a part's name with its entry's capitalization, because names ignore case (ECMA-376, part 2)."""
         return self._spelled.get(name.lower(), name)
 
     def bytes_of(self, name: str) -> bytes:
-        """Returns an entry's bytes, b"" if there is none."""
         return self._read(name) if name in self.names else b""
 
     def stream(self, name: str) -> IO[bytes]:
-        """Returns an entry to read piece by piece."""
         return self._zip.open(name)
 
     def xml(self, name: str) -> ElementTree.Element:
-        """Returns an entry as XML."""
         return parsed(self._read(name))
 
     def beginning(self, name: str, max_bytes: int) -> tuple[ElementTree.Element, bool]:
-        """Returns the beginning of an entry as XML, whose last elements may lack their ends, and whether it is all."""
+        """Returns the beginning of an entry as XML, and whether it is complete. The last elements may not be."""
         with self.stream(name) as stream:
             return beginning_of(stream, max_bytes)
 
@@ -68,7 +65,7 @@ class Archive:
         return self._zip.read(name)
 
     def type_of(self, name: str) -> str:
-        """Returns the MIME type that an office file states for an entry, "" if it states none."""
+        """Returns the MIME type that an office file declares for an entry, or ""."""
         return self._types.get(name) or self._types.get(name.rpartition(".")[2]) or ""
 
     @cached_property
@@ -77,26 +74,26 @@ class Archive:
         return {one.get("PartName", one.get("Extension", "")).lstrip("/"): one.get("ContentType", "") for one in types}
 
     def matching(self, pattern: str) -> Iterator[str]:
-        """Yields the names of entries that match a pattern, in the order of the numbers in them."""
+        """Yields the names of entries that match a pattern, ordered by the numbers in them."""
         found = [name for name in self.names if re.fullmatch(pattern, name)]
         return iter(sorted(found, key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)]))
 
     def count(self, pattern: str, of: bytes) -> int:
-        """Returns how often the expression `of` is found in the entries whose names match the pattern."""
+        """Returns the number of matches of `of` in the entries whose names match the pattern."""
         return sum(len(re.findall(of, self.bytes_of(name))) for name in self.matching(pattern))
 
 
 def parsed(xml: bytes) -> ElementTree.Element:
-    """Returns XML as an element. expat loads no external entities, and refuses those that grow."""
+    """Parses XML. expat doesn't load external entities, and rejects expanding ones."""
     return ElementTree.fromstring(xml)  # noqa: S314
 
 
 def beginning_of(
     stream: IO[bytes], limit: int, size_of: Callable[[bytes], int] = len
 ) -> tuple[ElementTree.Element, bool]:
-    """Returns the beginning of an XML file, whose last elements may lack their ends, and whether it is all.
+    """Returns the beginning of an XML file, and whether it is complete. The last elements may not be.
 
-    `size_of`: what the limit counts of a piece.
+    `size_of`: measures a chunk for the limit.
     """
     size = 0
     builder = ElementTree.TreeBuilder()
@@ -109,33 +106,30 @@ def beginning_of(
 
 
 def local(element: ElementTree.Element) -> str:
-    """Returns an element's name without its namespace."""
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def attribute(element: ElementTree.Element, name: str) -> str:
-    """Returns an attribute by its name without a namespace, "" if it is missing."""
     return next((value for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
 
 
 def relations_of(archive: Archive, name: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yields the ids of a part's relationships, each with its kind and the part that it leads to."""
+    """Yields the IDs of a part's relationships, each with its type and target part."""
     for element in _relations(archive, name):
         target = posixpath.normpath(posixpath.join(posixpath.dirname(name), element.get("Target", ""))).lstrip("/")
         yield element.get("Id", ""), (element.get("Type", "").rpartition("/")[2], archive.spelled(target))
 
 
 def _relations(archive: Archive, name: str) -> Iterable[ElementTree.Element]:
-    """Returns the elements that say where a part leads to."""
     folder, file = posixpath.split(name)
     relations = archive.spelled(posixpath.join(folder, "_rels", f"{file}.rels"))
     return archive.xml(relations) if relations in archive.names else ()
 
 
 def main_part(archive: Archive, root: str, usual: str) -> str:
-    """Returns the name of the part that is the document, if its root has that name, or else the usual one.
+    """Returns the name of the main document part if its root element matches, or else the usual one, or "".
 
-    `usual`: an expression. Returns "" if there is neither.
+    `usual`: a regular expression.
     """
     begin = re.compile(rb"<(?:\w+:)?%s[\s>]" % root.encode())
     related = (target for kind, target in dict(relations_of(archive, "")).values() if kind == "officeDocument")
@@ -144,7 +138,7 @@ def main_part(archive: Archive, root: str, usual: str) -> str:
 
 
 def addresses_of(archive: Archive, name: str) -> dict[str, str]:
-    """Returns the addresses outside the file that a part's relationships lead to, by id."""
+    """Returns the external URLs of a part's relationships by ID."""
     return {
         element.get("Id", ""): element.get("Target", "")
         for element in _relations(archive, name)
@@ -153,22 +147,21 @@ def addresses_of(archive: Archive, name: str) -> dict[str, str]:
 
 
 def child(element: ElementTree.Element, name: str) -> ElementTree.Element | None:
-    """Returns the first child of that name."""
     return next((one for one in element if local(one) == name), None)
 
 
 def value_of(element: ElementTree.Element, name: str) -> str:
-    """Returns the value of the first child of that name, "" if there is none."""
+    """Returns the value of the first child with this name, or ""."""
     found = child(element, name)
     return "" if found is None else attribute(found, "val")
 
 
 def is_on(element: ElementTree.Element, name: str) -> bool:
-    """Returns whether a property is there and isn't switched off."""
+    """Returns whether a property is present and not switched off."""
     found = child(element, name)
     return found is not None and not is_off(found)
 
 
 def is_off(property_: ElementTree.Element) -> bool:
-    """Returns whether a property that is there is switched off."""
+    """Returns whether a property element is switched off."""
     return attribute(property_, "val") in ("0", "false", "off", "none")

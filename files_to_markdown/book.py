@@ -1,4 +1,4 @@
-"""Books (epub) as Markdown: web pages in an archive, in the order of the book's spine."""
+"""Converts books (epub) to Markdown: web pages in an archive, in the order of the book's spine."""
 
 import posixpath
 from urllib.parse import unquote
@@ -14,7 +14,6 @@ _RIGHTS = "META-INF/encryption.xml"
 
 
 def read_book(archive: Archive, draft: Draft) -> None:
-    """Adds an epub file to a draft."""
     package = _first(archive.xml(CONTAINER), "rootfile", "full-path")
     root = archive.xml(package)
     folder = posixpath.dirname(package)
@@ -23,7 +22,7 @@ def read_book(archive: Archive, draft: Draft) -> None:
     for reference in (one for one in root.iter() if local(one) == "itemref"):
         if (item := items.get(attribute(reference, "idref"))) is not None:
             names.append(posixpath.normpath(posixpath.join(folder, unquote(attribute(item, "href")))))
-    # Publishers encrypt fonts, too, which doesn't matter.
+    # Publishers also encrypt fonts, which doesn't matter.
     encrypted = archive.bytes_of(_RIGHTS).decode(errors="replace")
     if names and all(name in encrypted for name in names):
         raise Unreadable(Obstacle.PROTECTED)

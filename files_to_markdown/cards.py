@@ -1,7 +1,7 @@
-"""Address books and calendars (vCard, iCalendar, LDIF) as people read them: one line for each property.
+"""Converts address books and calendars (vCard, iCalendar, LDIF) to decoded text, one line per property.
 
-Their lines are folded, and their values may be encoded, each in a charset of its own. What a name or a note says stands
-here in letters. The names of properties and all that isn't encoded stay as they are.
+Their lines are folded, and each value can be encoded in a different charset. The names of properties and everything
+that isn't encoded stay the same.
 """
 
 import binascii
@@ -17,12 +17,12 @@ _BASE64 = re.compile(rb";(?:ENCODING=)?(?:BASE64|B)(?=;|$)", re.IGNORECASE)
 _CHARSET = re.compile(rb';CHARSET="?([\w.:-]{2,40})', re.IGNORECASE)
 _SETTING = re.compile(rb';(?:(?:ENCODING=)?(?:QUOTED-PRINTABLE|BASE64|B)|CHARSET="?[\w.:-]*"?)(?=;|$)', re.IGNORECASE)
 _VERSION = re.compile(rb"VERSION:\s*(\d\.\d)", re.IGNORECASE)
-"""Up to 2.1 of vCard and 1.0 of vCalendar, a line is divided where a space is, which stays."""
+"""In vCard up to 2.1 and vCalendar 1.0, a line is folded at a space, which stays."""
 _WITHIN_LETTER = re.compile(rb"[ \t]=[89AB][0-9A-F]", re.IGNORECASE)
 
 
 def read_cards(content: bytes, declared: Sequence[str], draft: Draft) -> None:
-    """Adds an address book or a calendar to a draft. `declared`: the charsets that it names, best first."""
+    """Adds an address book or a calendar to a draft. `declared`: the charsets that it declares, best first."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         content = content.decode("utf-16", errors="replace").encode()
     lines = [_said(line) for line in _unfolded(content.replace(b"\x0b", b" ").replace(b"\0", b""))]
@@ -44,7 +44,6 @@ def _letters(value: bytes, names: Sequence[str]) -> Letters:
 
 
 def _unfolded(content: bytes) -> Iterator[bytes]:
-    """Yields the lines as they were before they were folded."""
     pieces: list[bytes] = []
     fold, is_quoted, is_base64 = b"", False, False
     for line in content.splitlines():
@@ -64,7 +63,7 @@ def _unfolded(content: bytes) -> Iterator[bytes]:
 
 
 def _said(line: bytes) -> tuple[bytes, bytes, str]:
-    """Returns a line's name with what of its settings is no encoding, its value, and the charset that it names."""
+    """Returns a line's name and its parameters other than encodings, its value, and its declared charset."""
     found = _PROPERTY.match(line)
     if found is None:
         return b"", line, ""
@@ -81,7 +80,7 @@ def _said(line: bytes) -> tuple[bytes, bytes, str]:
 
 
 def _text_in(encoded: bytes, charset: str) -> bytes | None:
-    """Returns a text in base64, None if it is another file, or damaged."""
+    """Decodes base64 text, or returns None if it is another type of file or damaged."""
     try:
         content = binascii.a2b_base64(encoded.strip(), strict_mode=True)
         text = content.decode(known_name(charset) or "utf-8")

@@ -1,4 +1,4 @@
-"""What calamine doesn't tell of an xls file's cells: their number formats, errors, and which of them are hidden.
+"""Reads what calamine doesn't report about an xls file's cells: number formats, errors, and which are hidden.
 
 Source: [MS-XLS], https://learn.microsoft.com/openspecs/office_file_formats/ms-xls
 """
@@ -29,25 +29,23 @@ class SheetFormats:
     """The formats of a sheet's cells. Rows and columns are counted from 0."""
 
     codes: dict[int, str] = field(default_factory=dict)
-    """The formats other than General by `row * 256 + column`. The format of an error is the error's name."""
+    """The formats other than General, by `row * 256 + column`. The format of an error is the error's name."""
     hidden_rows: set[int] = field(default_factory=set)
     hidden_columns: set[int] = field(default_factory=set)
 
     def of(self, row: int, column: int) -> str:
-        """Returns a cell's format, General if none is known."""
+        """Returns a cell's format, or General if it isn't known."""
         return self.codes.get(row * _COLUMNS + column, GENERAL) if column < _COLUMNS else GENERAL
 
 
 @dataclass(slots=True)
 class CellFormats:
-    """The formats of a workbook's cells."""
-
     is_1904: bool = False
     sheets: list[SheetFormats] = field(default_factory=list)
 
 
 def cell_formats(content: bytes) -> CellFormats:
-    """Returns the formats of an xls file; none if its records are damaged."""
+    """Returns the formats of an xls file, which are empty if its records are damaged."""
     found = CellFormats()
     try:
         file = OleFileIO(io.BytesIO(content))
@@ -64,7 +62,7 @@ def cell_formats(content: bytes) -> CellFormats:
 
 
 def _records(stream: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-    """Yields the kind and content of the records from a place to the end of its part, without those of charts in it."""
+    """Yields the type and content of the records from an offset to the end of its part, except for charts in it."""
     depth = 0
     while at + 4 <= len(stream):
         kind, size = struct.unpack_from("<HH", stream, at)
@@ -77,7 +75,7 @@ def _records(stream: bytes, at: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _globals(stream: bytes, found: CellFormats) -> tuple[list[int], list[str]]:
-    """Returns where the sheets begin, and the format of each style. Adds to `found` whether days count from 1904."""
+    """Returns the sheets' offsets and each style's format. Sets in `found` whether days count from 1904."""
     codes: dict[int, str] = {}
     places, numbers = [], []
     is_wide = False
@@ -96,14 +94,14 @@ def _globals(stream: bytes, found: CellFormats) -> tuple[list[int], list[str]]:
 
 
 def _code(record: bytes, *, is_wide: bool) -> str:
-    """Returns the format that a record defines. Since Excel 97, a flag tells whether its letters take two bytes."""
+    """Returns the format that a record defines. Since Excel 97, a flag tells whether its characters have two bytes."""
     if is_wide and record[4:5] == b"\1":
         return record[5:].decode("utf-16-le", errors="replace")
     return record[5 if is_wide else 3 :].decode("latin-1")
 
 
 def _add_formats(stream: bytes, place: int, styles: list[str], room: int, sheet: SheetFormats) -> None:
-    """Adds the formats of a sheet. `room`: how many cells may have one."""
+    """Adds the formats of a sheet. `room`: the maximum number of cells that have one."""
     for kind, record in _records(stream, place):
         if kind == _ROW:
             row, flags = struct.unpack_from("<H10xH", record)
@@ -116,7 +114,6 @@ def _add_formats(stream: bytes, place: int, styles: list[str], room: int, sheet:
 
 
 def _codes_in(kind: int, record: bytes, styles: list[str]) -> Iterator[tuple[int, str]]:
-    """Yields the places and formats of the cells in a record."""
     if kind in (_FORMULA, _NUMBER, _SHORT):
         row, column, style = struct.unpack_from("<HHH", record)
         if kind == _FORMULA and record[12:14] == b"\xff\xff" and record[6] == _IS_ERROR:

@@ -1,8 +1,8 @@
-"""The letters in bytes: as a file declares them, as UTF-8, or as chardet guesses. Guesses are said.
+"""Decodes text in its declared charset, as UTF-8, or in the charset that chardet guesses. Guesses are reported.
 
-Python imports each codec when its name first comes up, in any of a mail's headers or an RTF file's fonts. Once files
-are denied that fails. So `load_codecs` loads all of them before, in 0.1 s and 4 MB. Names that other programs use for
-the same charsets lead to Python's codecs here, also for the libraries that decode by themselves.
+Python imports each codec when its name first occurs, in any of a mail's headers or an RTF file's fonts. Once opening
+files is denied, that fails. So `load_codecs` loads all of them beforehand, in 0.1 s and 4 MB. Other programs' names for
+the same charsets are mapped to Python's codecs here, also for libraries that decode on their own.
 """
 
 import codecs
@@ -21,7 +21,7 @@ from files_to_markdown.document import MAX_CONTROLS, MAX_CONTROLS_OF_GUESS, as_s
 _NO_CHARSETS = frozenset(
     ("aliases", "idna", "punycode", "undefined", "mbcs", "oem", "unicode_escape", "raw_unicode_escape")
 )
-"""Not how texts are stored. Decoding punycode takes quadratic time."""
+"""Not charsets of files. Decoding punycode takes quadratic time."""
 _PREFIX = re.compile(r"(?:x|cs)(?=[a-z])")
 _PAGE = re.compile(r"(?:windows|win|microsoft|ms|cp|codepage|dos|oem|ibm|ansi)0*(\d{3,4})")
 _ALIASES = {
@@ -74,7 +74,7 @@ _ALIASES = {
     "cp21866": "koi8u",
     **{f"cp{28_590 + part}": f"iso8859{part}" for part in range(1, 17)},
 }
-"""Beside Python's own, and without the prefixes above."""
+"""Aliases in addition to Python's own, without the prefixes above."""
 _SUPERSETS = {
     **dict.fromkeys(("ascii", "iso8859-1"), ("cp1252",)),
     "iso8859-9": ("cp1254",),
@@ -86,7 +86,7 @@ _SUPERSETS = {
     "euc_kr": ("cp949",),
     "big5": ("cp950", "big5hkscs"),
 }
-"""The charsets that programs write although they name a smaller one, such as windows-1252 with its curly quotes."""
+"""The charset that programs write when they declare a smaller one, such as windows-1252 with its curly quotes."""
 _SEVEN_BITS = re.compile(r"iso2022|hz|utf-7")
 _MARKS = {
     b"\xff\xfe\0\0": "utf-32",
@@ -100,37 +100,39 @@ _GUESSED = (
     *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874"),
     *("koi8-u", "iso8859-2", "iso8859-5", "cp866"),
 )
-"""Not all that chardet knows: more candidates make more mistakes among the frequent ones."""
+"""Not all charsets that chardet knows, because more candidates cause more mistakes among the common ones."""
 _WESTERN = "cp1252"
 _LATIN = (_WESTERN, "cp1250", "cp1254", "cp1257", "iso8859-2")
 _CYRILLIC = ("cp1251", "mac_cyrillic")
-"""chardet isn't asked for that of the Mac, which differs in capitals."""
+"""Excludes the Mac's charset from chardet's candidates, because it only differs in capitals."""
 _RIVALS = (_WESTERN, "cp1250", "iso8859-2", "cp1254", "mac_roman", "cp850", "cp852")
-"""Charsets of Latin letters, the most frequent first. chardet knows Mac Roman and those of DOS, too, but takes too much
-for them: here one counts only if the guess has letters where no words have them.
+"""Charsets for Latin letters, most common first.
+
+chardet also knows Mac Roman and the DOS charsets, but guesses them too often. So one of these only wins here if
+chardet's guess puts letters where words don't have them.
 """
 _MAINFRAME = "cp037"
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _ALONE = re.compile(r"(?<=[A-Za-z])[^\x00-\x7f](?![^\x00-\x7f])|(?<![^\x00-\x7f])[^\x00-\x7f](?=[A-Za-z])")
-"""A letter beside Latin ones and none of its own script: where two bytes are a letter, few are so."""
+"""Matches a letter among Latin ones without another of its own script, which is rare in two-byte charsets."""
 _DRAWN_LINE = re.compile(r"([^\W\d_a-zA-Z])\1\1+")
-"""A letter again and again, as a wrong charset shows the lines around a table of DOS."""
+"""Matches a repeated letter: DOS box-drawing lines around a table, decoded in the wrong charset."""
 _JUDGED_CHARS = 20_000
 _MIN_ODDNESS = 0.2
-"""Less is what texts have: kΩ, geht´s."""
+"""Normal texts have a lower share: kΩ, geht´s."""
 _WITHIN_WORDS = frozenset("\u2019\u2018\u00b7\u2013\u2014\u2026\u00ad\u2010\u2011\u200c\u200d")
-"""Apostrophes, hyphens and dashes, which stand between letters."""
+"""Apostrophes, hyphens and dashes, which occur between letters."""
 _NEVER_IN_WORDS = frozenset("ƒ\ufffd")
 _NEVER_BEFORE_LETTERS = frozenset("†‡‰")
 _NEVER_BEHIND_LETTERS = frozenset("§¶¼½¾¬¦¤")
 _UTF_8_LETTER = re.compile(rb"[\xc2-\xf4][\x80-\xbf]+")
 _SIDE_BY_SIDE = re.compile(rb"[\x80-\xff]{2}|\x83[@-~]\x83")
-"""Matches letters of two bytes. In a Western text such as °C, a byte beyond ASCII stands alone.
+"""Matches two-byte characters. In Western text such as °C, non-ASCII bytes occur singly.
 
-Katakana in Shift_JIS are bytes 83 with one of ASCII behind each.
+Katakana in Shift_JIS are the byte 83, each followed by an ASCII byte.
 """
 _MIN_LETTERS_BYTES = 6
-"""Fewer bytes that are letters of UTF-8 may be of a charset with two bytes a letter."""
+"""With fewer bytes in UTF-8 characters, the text may be in a two-byte charset."""
 _UPPER_CONTROLS = re.compile("[\x80-\x84\x86-\x9f]")
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 _LETTER = re.compile(rb"[\x80-\xff]")
@@ -146,26 +148,26 @@ _SHOWN = {
     _MAINFRAME: "EBCDIC",
 }
 _PRIMERS = ("Имя;Город;Сумма".encode("cp1251"), "Größe;3".encode(_WESTERN), "名前カタカナ".encode("euc_jp"))
-"""chardet opens its tables as it needs them."""
+"""Makes chardet load its tables, which it otherwise loads on demand."""
 _MIN_CONFIDENCE = 0.05
 _MIN_LEAD = 0.01
-"""How far another charset of Latin letters has to be ahead of the Western one."""
+"""The minimum lead of another Latin charset over the Western one."""
 _LETTER_IN_WORD = re.compile(rb"(?<=[A-Za-z])[\x80-\xff]|[\x80-\xff](?=[A-Za-z])")
 _SAMPLE_BYTES = 100_000
 _MAX_ODD = 0.02
-"""The share of characters that may be damaged in a text whose charset is known."""
+"""The maximum share of damaged characters in a text whose charset is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """A text, and the charset that was guessed for it, "" if there was no need to guess."""
+    """A text, and the charset that was guessed for it, or "" if it wasn't a guess."""
 
     text: str = field(repr=False)
     guess: str = ""
 
 
 def load_codecs() -> None:
-    """Loads all codecs of texts. From then on, none is imported."""
+    """Loads all text codecs, so that none is imported later."""
     for module in pkgutil.iter_modules(encodings.__path__):
         if module.name != "punycode":
             with suppress(LookupError, ImportError):
@@ -177,7 +179,7 @@ def load_codecs() -> None:
 
 
 def load_detector(content: bytes) -> None:
-    """Loads chardet, if bytes need it: it takes 0.48 s and 32 MB."""
+    """Loads chardet if the content needs it, because that takes 0.48 s and 32 MB."""
     names_none = b"charset" not in content and b"CHARSET=" not in content
     if decode_text(content) is None or (names_none and (b"ncoding: " in content or b"QUOTED-PRINTABLE:" in content)):
         for words in _PRIMERS:
@@ -192,7 +194,7 @@ def _key(name: str) -> str:
 
 
 def _search(name: str) -> codecs.CodecInfo | None:
-    """Returns the codec of a name that Python doesn't know, or that is loaded."""
+    """Returns the codec for a name that Python doesn't know."""
     key = _key(name)
     for short in (key, _PREFIX.sub("", key)):
         page = _PAGE.fullmatch(short)
@@ -205,7 +207,7 @@ def _search(name: str) -> codecs.CodecInfo | None:
 
 
 def _family(key: str) -> Iterator[str]:
-    """Yields the charsets of which a name is a variant, such as utf8mb4, unicode-1-1-utf-7 and iso-8859-8-i."""
+    """Yields the base charsets for variant names such as utf8mb4, unicode-1-1-utf-7 and iso-8859-8-i."""
     for family in ("utf7", "utf8", "shiftjis", "ksc5601", "gb18030", "gbk", "gb2312", "big5", "koi8r", "koi8u"):
         if family in key:
             yield _ALIASES.get(family, family)
@@ -214,7 +216,7 @@ def _family(key: str) -> Iterator[str]:
 
 
 def _imported(key: str, name: str) -> codecs.CodecInfo | None:
-    """Returns a codec before all are loaded. `name`: what is being looked up, which would lead here again."""
+    """Returns a codec before all are loaded. `name`: the name being looked up, which would recurse."""
     names = encodings.aliases.aliases
     module = {_key(one): module for alias, module in names.items() for one in (alias, module)}.get(key, key)
     with suppress(LookupError):
@@ -226,7 +228,7 @@ codecs.register(_search)
 
 
 def known_name(charset: str) -> str:
-    """Returns Python's name of a charset, "" if it has none or it stores no texts."""
+    """Returns Python's name for a charset, or "" if it doesn't have one or it isn't a charset of files."""
     if any(_key(name) == _key(charset) for name in _NO_CHARSETS):
         return ""
     try:
@@ -237,10 +239,10 @@ def known_name(charset: str) -> str:
 
 
 def decode(content: bytes, declared: Sequence[str] = ()) -> Letters | None:
-    """Returns the text in bytes, None if they hold none. `declared`: the charsets that the file names, best first."""
+    """Decodes content, or returns None if it isn't text. `declared`: the charsets that the file names, best first."""
     if (text := _wide(content)) is not None:
         return Letters(text)
-    # Paddings of a disk's block, and the end of a file under DOS.
+    # Padding of disk blocks, and the DOS end-of-file character.
     content = content.rstrip(b"\0\x1a") or content
     names = [name for name in map(known_name, declared) if name]
     for name in (*_before_unicode(content, names), "utf-8", *_wider(names)):
@@ -258,7 +260,7 @@ def decode(content: bytes, declared: Sequence[str] = ()) -> Letters | None:
 
 
 def _lines_with_letters(content: bytes) -> Iterator[bytes]:
-    """Yields lines until they are enough for a guess. Lines of ASCII say nothing, and in a table, letters come late."""
+    """Yields non-ASCII lines until they are enough for a guess. In a table, such lines can come late."""
     room, at = _SAMPLE_BYTES, 0
     while room > 0 and (letter := _LETTER.search(content, at)):
         begin = max(content.rfind(b"\n", at, letter.start()) + 1, at, letter.start() - _MAX_LEAD_BYTES)
@@ -269,7 +271,7 @@ def _lines_with_letters(content: bytes) -> Iterator[bytes]:
 
 
 def _before_unicode(content: bytes, names: Sequence[str]) -> Iterator[str]:
-    """Yields the charsets to try before UTF-8: those of seven bits, and of two bytes if letters of UTF-8 are few."""
+    """Yields the charsets to try before UTF-8: 7-bit ones, and 2-byte ones if there are few UTF-8 characters."""
     yield from filter(_SEVEN_BITS.match, names)
     if _ESCAPED.search(content):
         yield from ("iso2022_jp_ext", "iso2022_kr")
@@ -287,24 +289,24 @@ def _has_two_bytes(name: str) -> bool:
 
 
 def _strict(content: bytes, name: str) -> str | None:
-    """Returns the text, None if its bytes aren't of this charset, or give control characters."""
+    """Decodes the content, or returns None if bytes are invalid in this charset or result in control characters."""
     try:
         text = content.decode("utf-8-sig" if name == "utf-8" else name)
     except (UnicodeError, LookupError):
         return None
-    # No text has these, but windows-1252 has its quotes there.
+    # Text doesn't have these, but windows-1252 has its quotes there.
     has_upper_controls = not name.startswith("utf") and _UPPER_CONTROLS.search(text)
     return None if is_binary(text, MAX_CONTROLS) or has_upper_controls else as_shown(text)
 
 
 def _wide(content: bytes) -> str | None:
-    """Returns a text of two or four bytes a character: with a mark, or if zeros stand in the same places throughout."""
+    """Decodes UTF-16 or UTF-32, recognized by a byte order mark or by zeros in the same positions throughout."""
     for mark, name in _MARKS.items():
         if content.startswith(mark):
             whole = content[: len(content) // len(mark) * len(mark)]
             return _strict(whole, name) or _nearly(whole, name)
     sample = content[: _SAMPLE_BYTES // 4 * 4]
-    # A text of one byte a letter may have a few, too.
+    # Text with one-byte characters can have a few, too.
     if b"\0" not in sample or (sample.count(0) * 5 < len(sample) and decode_text(content) is not None):
         return None
     for width, names in ((4, ("utf-32-le", "utf-32-be")), (2, ("utf-16-le", "utf-16-be"))):
@@ -316,7 +318,7 @@ def _wide(content: bytes) -> str | None:
 
 
 def _of_mainframe(content: bytes) -> str | None:
-    """Returns a text of EBCDIC, in which nearly all letters and digits are beyond ASCII, and @ stands for a space."""
+    """Decodes EBCDIC, where nearly all letters and digits are non-ASCII and @ is a space."""
     sample = content[:_SAMPLE_BYTES]
     if sample.count(b"@") * 20 < len(sample) or sample.count(b" ") or len(_LETTER.findall(sample)) * 3 < len(sample):
         return None
@@ -326,14 +328,14 @@ def _of_mainframe(content: bytes) -> str | None:
 
 
 def _is_plausible(text: str) -> bool:
-    """Whether nearly all characters are assigned: random bytes give many that aren't."""
+    """Returns whether nearly all characters are assigned. Random bytes decode to many that aren't."""
     sample = text[:2_000]
     odd = sum(character == "\ufffd" or unicodedata.category(character) in ("Cn", "Co") for character in sample)
     return odd <= len(sample) * _MAX_ODD
 
 
 def _nearly(content: bytes, name: str) -> str | None:
-    """Returns a text of which a few bytes are damaged. In UTF-8, these are read as windows-1252: logs mix the two."""
+    """Decodes text with a few damaged bytes. In UTF-8, they are decoded as windows-1252, because logs mix both."""
     if name == "utf-8":
         text, odd = _mixed(content)
         if odd * 4 > len(_UTF_8_LETTER.findall(content)):
@@ -346,7 +348,7 @@ def _nearly(content: bytes, name: str) -> str | None:
 
 
 def _mixed(content: bytes) -> tuple[str, int]:
-    """Returns a text of UTF-8 and windows-1252, and how many of its bytes aren't UTF-8."""
+    """Decodes a mix of UTF-8 and windows-1252. Also returns the number of bytes that aren't UTF-8."""
     text = content.decode(errors="surrogateescape")
     return _ESCAPED_BYTE.subn(lambda found: _western(found[0]), text)
 
@@ -359,7 +361,8 @@ def _guessed(content: bytes, sample: bytes) -> Letters | None:
     try:
         import chardet
     except (ImportError, OSError):
-        # Files are denied, and nothing showed the need before: a part of a mail names no charset, or an unknown one.
+        # Opening files is denied, and the need wasn't foreseen: a part of a mail declares no charset, or an unknown
+        # one.
         return Letters(as_shown(content.decode(_WESTERN, errors="replace")), _shown(_WESTERN))
 
     found = chardet.detect_all(sample, ignore_threshold=True, include_encodings=_GUESSED, compat_names=False)
@@ -371,7 +374,7 @@ def _guessed(content: bytes, sample: bytes) -> Letters | None:
 
 
 def _trusted(found: Mapping[str, float], sample: bytes) -> str:
-    """Returns the first of the charsets that chardet found, or the Western one where the first is in doubt."""
+    """Returns chardet's first charset, or the Western one if that is doubtful."""
     name, confidence = next(iter(found.items()), (_WESTERN, 0))
     if name in _LATIN:
         is_seen = _LETTER_IN_WORD.search(sample) is not None
@@ -381,7 +384,7 @@ def _trusted(found: Mapping[str, float], sample: bytes) -> str:
 
 
 def _likelier(sample: bytes, guess: str) -> str:
-    """Returns the charset that gives words where a guess gives odd characters, or else the guess."""
+    """Returns the charset that results in words where a guess results in odd characters, or else the guess."""
     text = sample.decode(guess, errors="replace")
     odd = _oddness(text)
     names = _rivals_of(guess, text, odd)
@@ -396,7 +399,7 @@ def _likelier(sample: bytes, guess: str) -> str:
 
 
 def _rivals_of(guess: str, text: str, odd: float) -> Sequence[str]:
-    """Returns the charsets that a text may be of in place of a guess, the most frequent first. `odd`: its oddness."""
+    """Returns the likely alternatives to a guess, most common first. `odd`: the text's oddness."""
     if _has_two_bytes(guess):
         return _RIVALS if len(_ALONE.findall(text)) * 2 > len(_NON_ASCII.findall(text)) else ()
     near = _CYRILLIC if guess in _CYRILLIC else ()
@@ -404,7 +407,7 @@ def _rivals_of(guess: str, text: str, odd: float) -> Sequence[str]:
 
 
 def _oddness(text: str) -> float:
-    """Returns the share of characters beyond ASCII that stand where words have none: MŸller, Rйunion, £ód¼."""
+    """Returns the share of non-ASCII characters in positions where words don't have them: MŸller, Rйunion, £ód¼."""
     framed = f" {text[:_JUDGED_CHARS]} "
     odd = [_is_odd(*framed[found.start() - 1 : found.end() + 1]) for found in _NON_ASCII.finditer(framed)]
     in_lines = sum(len(found[0]) for found in _DRAWN_LINE.finditer(framed))
@@ -412,7 +415,7 @@ def _oddness(text: str) -> float:
 
 
 def _is_odd(before: str, character: str, after: str) -> bool:
-    """Whether a character doesn't belong between its neighbors: a word has one script, and one capital letter."""
+    """Returns whether a character doesn't fit its neighbors, because words don't mix scripts or have inner capitals."""
     if character in _NEVER_IN_WORDS or (character in _NEVER_BEFORE_LETTERS and after.isalpha()):
         return True
     if character.isalpha():
@@ -430,6 +433,5 @@ def _is_odd(before: str, character: str, after: str) -> bool:
 
 
 def _shown(name: str) -> str:
-    """Returns a charset's name as other programs show it."""
     name = _SHOWN.get(name, name)
     return f"windows-{name[2:]}" if re.fullmatch(r"cp(?:125\d|874)", name) else name

@@ -1,4 +1,4 @@
-"""Charts and diagrams of Word and PowerPoint: their titles, categories, series and words."""
+"""Charts and diagrams in Word and PowerPoint: their titles, categories, series and text."""
 
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
@@ -8,13 +8,12 @@ from files_to_markdown.document import Draft, Part
 from files_to_markdown.number_formats import GENERAL, saved_as
 
 MAX_POINTS = 10_000
-"""Of one series."""
 _ANY_PER_CENT = "0.##########%"
-"""An axis shows fewer digits than its numbers have."""
+"""Axes show fewer digits than their numbers have."""
 
 
 def add_chart(root: Element, draft: Draft) -> None:
-    """Adds a chart to a draft: its titles, and a table with a row for each series. One without numbers is named."""
+    """Adds a chart's titles, and a table with a row for each series. Without numbers, it is reported as left out."""
     for title in (element for element in root.iter() if local(element) == "title"):
         text = " ".join(" ".join(_texts_of(title)).split())
         draft.add(f"Chart: {text}" if text else "", "\n")
@@ -26,7 +25,7 @@ def add_chart(root: Element, draft: Draft) -> None:
             table.append(["", *categories])
         table.append([name, *values])
     draft.table(table)
-    # The newer charts of Office 2016 have their numbers beside the series.
+    # Newer chart types (Office 2016) have their numbers next to the series.
     for data in (element for element in root.iter() if local(element) == "data"):
         levels = [_points(level) for level in data.iter() if local(level) == "lvl"]
         draft.table(levels)
@@ -37,7 +36,7 @@ def add_chart(root: Element, draft: Draft) -> None:
 def _rows_of(root: Element, *, is_1904: bool) -> Iterator[tuple[str, list[str], list[str]]]:
     axes = {value_of(axis, "axId"): axis for axis in root.iter() if local(axis).endswith("Ax")}
     for plot in root.iter():
-        # That of the categories comes first.
+        # The category axis comes first.
         along, up = [*(axes.get(attribute(one, "val")) for one in plot if local(one) == "axId"), None, None][:2]
         for series in (one for one in plot if local(one) == "ser"):
             name = child(series, "tx")
@@ -52,7 +51,7 @@ def _rows_of(root: Element, *, is_1904: bool) -> Iterator[tuple[str, list[str], 
 
 
 def _labeled(points: list[str], labels: Element | None) -> list[str]:
-    """Returns the values, each with the words that somebody wrote beside it."""
+    """Returns the values, each with its custom label."""
     words: dict[str, list[str]] = {}
     for label in labels if labels is not None else ():
         runs = (one for one in label.iter() if local(one) == "r")
@@ -62,15 +61,15 @@ def _labeled(points: list[str], labels: Element | None) -> list[str]:
 
 
 def _format_of(element: Element | None) -> str:
-    """Returns the number format of an axis or of labels, "" if it is that of the numbers."""
+    """Returns the number format of an axis or label, or "" if it uses that of the numbers."""
     own = None if element is None else child(element, "numFmt")
     return "" if own is None or attribute(own, "sourceLinked") in ("1", "true") else attribute(own, "formatCode")
 
 
 def _points(data: Element, otherwise: str = "", *, is_1904: bool = False) -> list[str]:
-    """Returns the values in their places. Of categories in several levels, the inner one comes first.
+    """Returns the values in their positions. For multi-level categories, the inner level comes first.
 
-    `otherwise`: the format of numbers that have none of their own.
+    `otherwise`: the format of numbers that don't have one.
     """
     points: dict[int, list[str]] = {}
     saved = next((one.text for one in data.iter() if local(one) == "formatCode"), attribute(data, "formatCode"))
@@ -91,7 +90,7 @@ def _texts_of(element: Element) -> list[str]:
 
 
 def add_diagram(root: Element, draft: Draft) -> None:
-    """Adds the words of a diagram to a draft, a line for each shape. One without words is named."""
+    """Adds a diagram's text, one line per shape. A diagram without text is reported as left out."""
     shapes = (element for element in root.iter() if local(element) == "pt")
     lines = [" ".join("".join(_texts_of(part)) for part in shape.iter() if local(part) == "p") for shape in shapes]
     for line in lines:

@@ -1,13 +1,13 @@
 """The process that reads one document or converts one image: bytes in, JSON out.
 
-It is called as `python -m files_to_markdown.child KIND`, for an image with the pixels of its longer side and the bytes
-of a PNG.
+It is called as `python -m files_to_markdown.child KIND`, for an image with the maximum pixels of its longer side and
+the maximum bytes of a PNG.
 
-Its first limits come before it reads anything. Once the document and the readers are in memory it gives up opening
-files and starting processes. Limits don't stop calls that need no open file: those that name a path, or that reach into
-another process. So it also gives up all that Landlock covers (isolation.py). Where the kernel has none, code that a
-document smuggles into a library can still remove and truncate files that its user may write. An exit code other than 0
-means that the document is damaged or too large (process.py).
+The resource limits are set before it reads anything. Once the document and the libraries are in memory, it gives up
+opening files and starting processes. That doesn't stop system calls that don't need an open file: those that take a
+path, or that access another process. So it also gives up everything that Landlock covers (isolation.py). On a kernel
+without Landlock, code that a document injects into a library can still remove and truncate files that its user can
+write. A nonzero exit code means that the document is damaged or too large (process.py).
 """
 
 import base64
@@ -55,20 +55,20 @@ _MAIL = (
     b"--b\nContent-Disposition: attachment; filename*=utf-8''a\nContent-Transfer-Encoding: quoted-printable\n\na\n"
     b"--b--\n"
 )
-"""Read first, because `email` imports its parts as they are needed."""
+"""Imported first, because `email` imports its modules on demand."""
 
 _NARROW = "__substg1.0_1000001E".encode("utf-16-le")
-"""The text of Outlook's message in a charset that it may not name."""
+"""The text of an Outlook message in a charset that may not be declared."""
 _NO_MEMORY_FOR_XML = errors.codes[errors.XML_ERROR_NO_MEMORY]
 
 
 def main() -> None:
-    """Reads a document and writes it, or why it can't be read."""
+    """Reads a document and writes its JSON, or the reason it can't be read."""
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CPU, CPU_S)
     _limit(resource.RLIMIT_AS, MEMORY_BYTES)
     _volunteer()
-    # Another document may be read beside it. /proc/self isn't this user's any more.
+    # Another document may be read at the same time. /proc/self no longer belongs to this user.
     isolation.hide_memory()
     kind = Format(sys.argv[1])
     content = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES)
@@ -78,7 +78,7 @@ def main() -> None:
     _limit(resource.RLIMIT_NOFILE, 0)
     _end_in_time()
     try:
-        # A document is soon over. Until then, cycles are few beside what is in use.
+        # The process is short-lived, and until then reference cycles are small compared with live memory.
         gc.disable()
         said = _said(kind, content)
     except Unreadable as error:
@@ -87,7 +87,7 @@ def main() -> None:
         said = {"refusal": Obstacle.TOO_LARGE}
     except Exception as error:
         if isinstance(error, MemoryError) or getattr(error, "code", None) == _NO_MEMORY_FOR_XML:
-            # At once: raising SystemExit takes memory, too.
+            # Exits immediately, because raising SystemExit also needs memory.
             os._exit(OUT_OF_MEMORY)
         said = {"refusal": Obstacle.DAMAGED}
     signal.signal(signal.SIGXCPU, signal.SIG_IGN)
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def _said(kind: Format, content: bytes) -> dict[str, object]:
-    """Returns what the document says, or the image, as JSON. Raises Unreadable, or any error of the libraries."""
+    """Returns the document or the image as JSON. Raises Unreadable, or any error of the libraries."""
     if kind is not Format.IMAGE:
         return asdict(formats.read(kind, content))
     from files_to_markdown import images
@@ -113,34 +113,34 @@ def _said(kind: Format, content: bytes) -> dict[str, object]:
 
 
 def _limit(what: int, most: int) -> None:
-    """Lowers a limit for good. If the system forbids that, the document isn't read: an OSError ends the process."""
+    """Lowers a limit permanently. If the system rejects that, an OSError ends the process."""
     _, allowed = resource.getrlimit(what)
     most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
-    # macOS has no limit of addresses.
+    # macOS doesn't limit the address space.
     with suppress(ValueError):
         resource.setrlimit(what, (most, most))
 
 
 def _end_in_time() -> None:
-    """Has TimeIsUp raised a second before the limit of CPU time, so that the beginning of a document is read."""
+    """Schedules TimeIsUp one second before the CPU time limit, so that the beginning of a document is returned."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     signal.signal(signal.SIGXCPU, time_is_up)
     resource.setrlimit(resource.RLIMIT_CPU, (max(1, most - 1), most))
 
 
 def time_is_up(_signal: int, _frame: FrameType | None) -> None:
-    """Handles the signal that CPU time is nearly used up. A library that swallows the error is ended by the kernel."""
+    """Handles the signal before the CPU limit. If a library swallows the exception, the kernel kills the process."""
     raise TimeIsUp
 
 
 def _volunteer() -> None:
-    """Makes the kernel end this process, rather than its parent, if the machine's or container's memory is used up."""
+    """Makes the kernel's OOM killer choose this process rather than its parent."""
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
 
 
 def _load(kind: Format, content: bytes) -> None:
-    """Imports all that opens a file, which is impossible later."""
+    """Imports all modules that open files, which is impossible later."""
     for library in _LIBRARIES.get(kind, ()):
         importlib.import_module(library)
     charsets.load_codecs()

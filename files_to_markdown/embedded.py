@@ -1,31 +1,31 @@
-"""Files that stand within a text as letters and digits (base64, or base 16), such as the pictures of a page.
+"""Finds files embedded in text as base64 or base 16, such as the pictures of a page.
 
-A model reads nothing in them, and one picture takes the room of a book. So a long run of such letters gives way to a
-few words, and the run counts as left out.
+Models can't use them, and one picture is as long as a book. So a long run of such characters is replaced by a few words
+and reported as left out.
 """
 
 import re
 
 MIN_CHARS = 2_000
-"""Shorter runs stay: keys, certificates and signatures are what people ask about."""
+"""Shorter runs stay, because people ask about keys, certificates and signatures."""
 _LETTERS = r"(?:[A-Za-z0-9+/_-]++|\\/|%2[BbFf])"
-"""Strings of JSON may write `/` as `\\/`, and addresses `+` and `/` by their codes."""
+r"""JSON strings can escape `/` as `\/`, and URLs can encode `+` and `/`."""
 _RUN = re.compile(
     rf"(?<![A-Za-z0-9+/])(?=(?:[A-Za-z0-9+/_-]|\\/|%2[BbFf]){{60}}){_LETTERS}+"
     rf"(?:(?:(?:\\r)?\\n|\r?\n)[ \t]{{0,40}}{_LETTERS}+(?!{_LETTERS})(?=[\r\n\\\"'<>=]|\Z))*(?:=|%3[Dd]){{0,2}}"
 )
-"""Lines end as in a text, or as a string of JSON writes it. A line of words ends with neither and isn't taken along."""
+"""Lines end with a line break or its escape in a JSON string. A line of words has neither and isn't included."""
 _DIGIT, _LETTER = re.compile(r"[0-9]"), re.compile(r"[A-Za-z]")
 _SAMPLE_CHARS = 500
 _WINDOW_CHARS = 20_000
 _BEGINNING_CHARS = 180
-"""The most that the first letters of a run take, by which it is found."""
+"""The maximum length of the beginning by which a run is found."""
 
 
 def without_embedded(text: str, max_chars: int | None = None) -> tuple[str, int]:
-    """Returns a text with a few words in place of each embedded file, and how many there were.
+    """Returns a text with each embedded file replaced by a few words, and the number of files.
 
-    `max_chars`: the text that follows behind so many characters is left out, and isn't read either.
+    `max_chars`: the rest of the text after this many characters isn't processed or returned.
     """
     pieces, chars, at, count = list[str](), 0, 0, 0
     while at < len(text) and (max_chars is None or chars < max_chars):
@@ -42,6 +42,6 @@ def without_embedded(text: str, max_chars: int | None = None) -> tuple[str, int]
 
 
 def _is_file(run: re.Match[str]) -> bool:
-    """Whether a run is long and has letters and digits: numbers and sequences of genes have one of them."""
+    """Returns whether a run is long and has letters and digits. Numbers and gene sequences only have one of them."""
     sample = run[0][:_SAMPLE_CHARS]
     return len(run[0]) >= MIN_CHARS and _DIGIT.search(sample) is not None and _LETTER.search(sample) is not None

@@ -1,4 +1,4 @@
-"""Equations of Word and PowerPoint on a line of text, which has no fractions and powers."""
+"""Converts Word and PowerPoint equations to a line of text, which can't show fractions and powers."""
 
 from xml.etree.ElementTree import Element
 
@@ -13,11 +13,11 @@ _AROUND = {
     "rad": ("√(", ")"),
     "mr": ("", "; "),
 }
-"""What stands around parts of an equation."""
+"""The delimiters around parts of an equation."""
 
 
 def equation(element: Element) -> str:
-    """Returns an equation on a line, such as (a)/(b)."""
+    """Returns an equation on one line, such as (a)/(b)."""
     name = local(element)
     if name == "t":
         return element.text or ""

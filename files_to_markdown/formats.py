@@ -1,4 +1,4 @@
-"""Which reader a document needs, by its bytes."""
+"""Chooses the reader for a document from its bytes."""
 
 import io
 import re
@@ -32,25 +32,25 @@ _CHARSET = re.compile(
     rb"|\\inputencoding\{([\w-]{2,40})\}|\\(?:usepackage|RequirePackage)\s?\[([\w-]{2,40})\]\s?\{inputenc\}",
     re.IGNORECASE,
 )
-"""As web pages, XML, style sheets, vCards, translations, databases' dumps, Python and TeX name theirs."""
+"""The charset declarations of web pages, XML, style sheets, vCards, translations, database dumps, Python and TeX."""
 
 _BODY = re.compile(rb"<office:(text|spreadsheet|presentation|drawing)[\s/>]")
 _LEAD_BYTES = 2_048
 _MAX_TAGS = 1_200_000
-"""Of an office file that is one XML file. Pictures take many bytes, but elements take memory."""
+"""For office files that are one XML file. Pictures use many bytes, but elements use memory."""
 _LETTER = re.compile(rb"[\x80-\xff]")
 _MAX_JOINED = 3
-"""How deep documents may be joined to others."""
+"""The maximum nesting depth of joined documents."""
 _MAX_STYLES_BYTES = 2**20
-"""The styles of cells stand before them."""
+"""Cell styles come before the cells."""
 _CONTROLS = bytes((*range(1, 9), 11, *range(14, 27), *range(28, 32), 127))
-"""In a page of bytes. Others switch between charsets, or end lines."""
+"""Control characters in a page's bytes, except those that switch charsets or end lines."""
 
 
 def read(kind: Format, content: bytes) -> Document:
-    """Returns a document as Markdown. Raises Unreadable, or any error of the libraries.
+    """Converts a document to Markdown. Raises Unreadable, or any error of the libraries.
 
-    If TimeIsUp is raised meanwhile, what was read so far is returned.
+    If TimeIsUp is raised, returns the text so far.
     """
     draft = Draft()
     try:
@@ -60,15 +60,15 @@ def read(kind: Format, content: bytes) -> Document:
             raise Unreadable(Obstacle.TOO_LARGE) from None
         draft.leave_out(Part.END)
     except Full:
-        # The draft says so.
+        # The draft reports it.
         pass
     return draft.document(is_markdown=kind not in (Format.TEXT, Format.CARDS))
 
 
 def _add(kind: Format, content: bytes, draft: Draft, declared: Sequence[str] = (), depth: int = 0) -> Format:
-    """Adds a file to a draft, and returns what it was read as.
+    """Adds a file to a draft, and returns the format it was read as.
 
-    `declared`: the charsets that are named beside the file; `depth`: how many documents it is joined to.
+    `declared`: the charsets declared outside the file. `depth`: the number of documents that contain it.
     """
     match kind:
         case Format.ARCHIVE:
@@ -104,7 +104,7 @@ def _add_text(kind: Format, content: bytes, draft: Draft, declared: Sequence[str
 
 
 def _add_xml(content: bytes, draft: Draft, depth: int) -> Format:
-    """Adds an office file that is one XML file, and returns its format. A text may only begin like one."""
+    """Adds an office file that is one XML file, and returns its format. Plain text can begin the same way."""
     try:
         root, is_whole = beginning_of(io.BytesIO(content.lstrip()), _MAX_TAGS, lambda piece: piece.count(b"<"))
     except ParseError:
@@ -126,7 +126,7 @@ def _add_pdf(content: bytes, draft: Draft) -> Format:
     try:
         read_pdf(content, draft)
     except Unreadable as error:
-        # A text may begin with the mark of a PDF, but has no objects.
+        # A text can begin with a PDF's signature, but doesn't have objects.
         if error.refusal is not Obstacle.DAMAGED or b" obj" in content or decode_text(content) is None:
             raise
         return _add(Format.TEXT, content, draft)
@@ -134,7 +134,7 @@ def _add_pdf(content: bytes, draft: Draft) -> Format:
 
 
 def _add_joined(name: str, media_type: str, content: bytes, draft: Draft, depth: int) -> None:
-    """Adds a file that a document shows in a place of its text. Raises Unreadable if it isn't read."""
+    """Adds a file that a document includes in its text. Raises Unreadable if it isn't read."""
     is_page = "htm" in f"{media_type} {name.rpartition('.')[2]}".lower()
     text = Format.HTML if is_page else Format.TEXT
     kind = document_kind(name, media_type.partition(";")[0], content) or text
@@ -144,12 +144,12 @@ def _add_joined(name: str, media_type: str, content: bytes, draft: Draft, depth:
 
 
 def _without_controls(content: bytes) -> bytes:
-    """Returns a page without bytes that show nothing, which LibreOffice leaves in the place of a form's field."""
+    """Returns a page without invisible bytes, which LibreOffice writes for form fields."""
     return content if b"\0" in content else content.translate(None, _CONTROLS)
 
 
 def _declared(content: bytes) -> list[str]:
-    """Returns the charsets that a text names at its beginning, or else where its first letters are."""
+    """Returns the charsets declared at the beginning of a text, or else near its first non-ASCII character."""
     letter = _LETTER.search(content)
     lines = content[max(0, letter.start() - _LEAD_BYTES) : letter.start()] if letter else b""
     return _names(content[:_LEAD_BYTES]) or _names(lines)
@@ -162,7 +162,7 @@ def _names(lead: bytes) -> list[str]:
 def _add_archive(content: bytes, draft: Draft, depth: int) -> None:
     archive = Archive(content)
     manifest = archive.bytes_of("META-INF/manifest.xml")
-    # A program that packs an OpenDocument again may lose the entry with its type.
+    # A program that repacks an OpenDocument may lose the entry with its type.
     mimetype = archive.bytes_of("mimetype").strip() or manifest or _said_by_content(archive)
     if b"encryption-data" in manifest:
         raise Unreadable(Obstacle.PROTECTED)
@@ -187,7 +187,7 @@ def _add_archive(content: bytes, draft: Draft, depth: int) -> None:
 
 
 def _said_by_content(archive: Archive) -> bytes:
-    """Returns the type of an OpenDocument by its content, b"" for any other archive."""
+    """Returns an OpenDocument's type from its content, or b"" for any other archive."""
     if "content.xml" not in archive.names:
         return b""
     with archive.stream("content.xml") as stream:
@@ -196,11 +196,11 @@ def _said_by_content(archive: Archive) -> bytes:
 
 
 def _add_ole(content: bytes, draft: Draft) -> None:
-    """Adds a file of before 2007, which its root tells. Protected newer files are of this kind as well."""
+    """Adds a file from before 2007, using the names in its root. Protected newer files have this format as well."""
     if "EncryptedPackage".encode("utf-16-le") in content:
         raise Unreadable(Obstacle.PROTECTED)
     file = OleFileIO(io.BytesIO(content))
-    # A file may hold those of other programs, with names of their own. Only its root tells what was shared.
+    # A file can contain those of other programs with their own names, so only its root identifies the type.
     names = frozenset(file.root.kids_dict)
     if names & {"workbook", "book"}:
         if is_protected(content):
@@ -215,7 +215,7 @@ def _add_ole(content: bytes, draft: Draft) -> None:
 
 
 def _text(content: bytes, declared: Sequence[str], draft: Draft) -> str:
-    """Returns the text in bytes, and notes in the draft if its charset is a guess. Raises Unreadable."""
+    """Decodes content, and records in the draft if the charset is a guess. Raises Unreadable."""
     if (letters := decode(content, [*declared, *_declared(content)])) is None:
         raise Unreadable(Obstacle.KIND)
     draft.say_guess(letters.guess)

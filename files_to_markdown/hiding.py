@@ -1,9 +1,9 @@
-"""Which elements of a web page people can't see, by their attributes, styles and the page's own style sheets. Pure.
+"""Determines which elements of a web page are invisible, from attributes, styles and the page's style sheets. No I/O.
 
-What is hidden from people is how a page or mail smuggles orders to a model, so a model doesn't read it either.
+Invisible text is how a page or mail smuggles instructions to a model, so models don't get it either.
 
-Only simple rules of style sheets count: of an element, a class or an id. A rule for paper, for narrow screens or below
-other elements says nothing about what a reader sees, and a class that a script may show counts as hidden.
+Only simple style rules count: for an element, a class or an ID. Rules for print, narrow screens or descendants are
+ignored, and a class that a script could show counts as hidden.
 """
 
 import re
@@ -32,39 +32,39 @@ _FONT_SIZE = re.compile(
     r"(?=\s*(?:[!;/]|$)|\s+[\w\"'-])",
     re.IGNORECASE,
 )
-"""A size in which letters are seen or not, without those that are a part of another size: of no size, all are none."""
+"""Matches a font size. Within an element of size zero, relative sizes are zero, too."""
 _TRANSPARENT = re.compile(
     rf"(?:^|[;\s])color\s*:\s*(?:transparent|(?:rgb|hsl)a\([^;)]{{1,40}},\s*{_ZERO}\s*\)|#(?:\w{{3}}0|\w{{6}}00)\b)",
     re.IGNORECASE,
 )
 _CLIPPED = re.compile(r"background-clip\s*:\s*text", re.IGNORECASE)
-"""Letters through which a background is seen."""
+"""Matches text that shows through to a background."""
 _CUT = re.compile(r"overflow(?:-[xy])?\s*:\s*(?:hidden|clip)", re.IGNORECASE)
 _SHOWING = re.compile(r"(?:^|[;\s])display\s*:\s*(?!none)\w", re.IGNORECASE)
 _MAX_STYLE_CHARS = 2_000
 
 
 def _has_seen_letters(style: str) -> bool | None:
-    """Whether declarations of CSS give letters a size in which people see them; None if they say nothing of it."""
+    """Returns whether CSS declarations set a visible font size, or None if they don't set one."""
     sizes = list(_FONT_SIZE.finditer(style, 0, _MAX_STYLE_CHARS))
     return sizes[-1]["none"] is None if sizes else None
 
 
 def is_hiding(style: str) -> bool:
-    """Whether declarations of CSS hide an element from people, with all that is in it."""
+    """Returns whether CSS declarations hide an element with its content."""
     style = style[:_MAX_STYLE_CHARS]
     return _HIDING.search(style) is not None or (_SIZES.search(style) is not None and _CUT.search(style) is not None)
 
 
 class StyleSheets:
-    """What the style sheets of one page say of elements, by selector."""
+    """The style rules of one page, by selector."""
 
     def __init__(self) -> None:
         self._hides: dict[str, bool] = {}
         self._has_seen_letters: dict[str, bool] = {}
 
     def add(self, sheet: str) -> None:
-        """Reads a style sheet. Later rules count more than earlier ones of the same selector."""
+        """Parses a style sheet. Later rules override earlier ones with the same selector."""
         for selectors, declarations in _rules(sheet[:_MAX_SHEET_CHARS]):
             hides, has_seen_letters = is_hiding(declarations), _has_seen_letters(declarations)
             says = hides or _SHOWING.search(declarations, 0, _MAX_STYLE_CHARS)
@@ -74,7 +74,7 @@ class StyleSheets:
                     self._has_seen_letters |= {} if has_seen_letters is None else {selector: has_seen_letters}
 
     def hide(self, tag: str, attributes: Mapping[str, str | None]) -> bool:
-        """Whether people can't see an element, with all that is in it."""
+        """Returns whether an element with its content is invisible."""
         style = _style_of(attributes)
         if "hidden" in attributes or is_hiding(style) or (tag == "dialog" and "open" not in attributes):
             return True
@@ -85,7 +85,7 @@ class StyleSheets:
         return _said_of(tag, attributes, self._hides) or False
 
     def has_seen_letters(self, tag: str, attributes: Mapping[str, str | None]) -> bool | None:
-        """Whether letters have a size in which people see them; None if an element has that of what is around it."""
+        """Returns whether an element's font size is visible, or None if it is inherited."""
         own = _has_seen_letters(_style_of(attributes))
         return _said_of(tag, attributes, self._has_seen_letters) if own is None else own
 
@@ -95,12 +95,12 @@ def _style_of(attributes: Mapping[str, str | None]) -> str:
 
 
 def _said_of(tag: str, attributes: Mapping[str, str | None], rules: Mapping[str, bool]) -> bool | None:
-    """Returns what rules say of an element, None if they say nothing."""
+    """Returns the value of the rules that apply to an element, or None."""
     if not rules:
         return None
     names = [f".{name}" for name in (attributes.get("class") or "").lower().split()]
     names += [f"#{name.lower()}" for name in [attributes.get("id")] if name]
-    # The last one that says something counts: an id more than a class, and a class more than an element.
+    # The last match wins: an ID overrides a class, and a class overrides an element.
     selectors = [tag, *(selector for name in names for selector in (name, f"{tag}{name}"))]
     said = [rules[selector] for selector in selectors if selector in rules]
     return said[-1] if said else None
@@ -112,7 +112,7 @@ def _without_comments(css: str) -> str:
 
 
 def _rules(sheet: str) -> Iterator[tuple[str, str]]:
-    """Yields the selectors and declarations of a style sheet's rules, without those that stand in other rules."""
+    """Yields the selectors and declarations of a style sheet's rules, except for nested rules."""
     depth, selectors, before = 0, "", ""
     for piece in _BRACE.split(_without_comments(sheet)):
         if piece == "{":

@@ -1,4 +1,4 @@
-"""Converts images to what vendors accept: one frame or the pages of a scan, no larger than models look at anyway."""
+"""Converts images for vendors: one frame or the pages of a scan, scaled to the size that models use."""
 
 import io
 from collections.abc import Iterator
@@ -9,32 +9,32 @@ from PIL import AvifImagePlugin, Image, ImageOps, TiffImagePlugin
 from files_to_markdown.document import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_PAGES, Obstacle, Unreadable
 
 MAX_UNPACKED_BYTES = 84_000_000
-"""A file, its pixels, and those of half a resize. A small file may claim any number of pixels; more aren't unpacked.
+"""Limits the file, its pixels, and those of half a resize. A small file can declare any number of pixels.
 
-With Python and the result, a process that does nothing else takes less than 120 MB (tests/test_images.py).
+With Python and the result, a process that does nothing else uses less than 120 MB (tests/test_images.py).
 """
 MAX_SUBFILES = 50
-"""How many images of a TIFF are looked at for pages."""
+"""The maximum number of images in a TIFF that are checked for pages."""
 PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "RGBA": 5, "LA": 5, "PA": 5}
-"""Bytes that a pixel takes by its mode, with a copy of one band where bands are scaled one by one. Others take 4."""
+"""Bytes per pixel by mode, including a copy of one band if bands are scaled one by one. Other modes need 4."""
 _SUBFILE, _OLD_SUBFILE = 254, 255
-"""Tags of TIFF: a smaller copy of another image, or its mask, is no page."""
+"""TIFF tags. A smaller copy of another image or its mask isn't a page."""
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
-# The process may start none.
+# The process can't start threads.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-# PIL's own limit only warns at first; ours is below.
+# PIL's limit only warns at first; this module has its own.
 Image.MAX_IMAGE_PIXELS = None
 
 
 def converted(
     content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
 ) -> tuple[str, bytes, bool]:
-    """Returns an image's media type and bytes as vendors accept them, and whether it has further pages or frames.
+    """Converts an image's first page. Returns the media type, the bytes, and whether there are more pages or frames.
 
-    `max_pixels`: of the longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
+    `max_pixels`: the maximum longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
 
-    Raises Unreadable if unpacking it would take too much memory, or any error of the library.
+    Raises Unreadable if unpacking would need too much memory, or any error of the library.
     """
     pages = list(_pages(content))
     most = max_png_bytes // MAX_PAGES if len(pages) > 1 else max_png_bytes
@@ -42,13 +42,13 @@ def converted(
 
 
 def further_pages(content: bytes, room_bytes: int) -> tuple[list[tuple[str, bytes]], bool]:
-    """Returns the pages of an image behind its first one as vendors accept them, and whether there is more.
+    """Converts an image's pages after the first. Also returns whether there are more.
 
-    Frames aren't pages, and none is returned. `room_bytes`: how many bytes they may take together.
+    Frames aren't pages and aren't returned. `room_bytes`: the maximum total size.
     """
     found: list[tuple[str, bytes]] = []
     pages = list(_pages(content))[1:]
-    # A damaged page, or one too large, ends what is shown, and so does the end of the time.
+    # A page that is damaged or too large ends the list, and so does running out of time.
     with suppress(Exception):
         for page in pages[: MAX_PAGES - 1]:
             kind, packed = _converted(content, page, MAX_IMAGE_PIXELS, MAX_IMAGE_BYTES // MAX_PAGES)
@@ -59,7 +59,7 @@ def further_pages(content: bytes, room_bytes: int) -> tuple[list[tuple[str, byte
 
 
 def _pages(content: bytes) -> Iterator[int]:
-    """Yields the places of the pages in a scan, up to one more than become images; of any other image, its first."""
+    """Yields the indexes of a scan's pages, up to one more than become images; for any other image, only the first."""
     yield 0
     with suppress(Exception), Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         found, at = 1, 0
@@ -73,8 +73,8 @@ def _pages(content: bytes) -> Iterator[int]:
 
 def _converted(content: bytes, page: int, max_pixels: int, max_png_bytes: int) -> tuple[str, bytes]:
     with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-        # Beside the pixels, libwebp's and libavif's decoders hold more than one canvas, and libjpeg each pixel of a
-        # progressive JPEG, however small it is unpacked.
+        # In addition to the pixels, the decoders of libwebp and libavif allocate more than one canvas, and libjpeg
+        # stores each pixel of a progressive JPEG, even if it is unpacked at a small size.
         image.seek(page)
         of_a_pixel = {"AVIF": 12, "WEBP": 12, "JPEG": 6 if image.info.get("progressive") else 0}.get(
             image.format or "", 0
@@ -88,13 +88,13 @@ def _converted(content: bytes, page: int, max_pixels: int, max_png_bytes: int) -
         held_bytes += width * image.height * (1 if image.mode in PIXEL_BYTES else 4)
         if held_bytes > MAX_UNPACKED_BYTES:
             raise Unreadable(Obstacle.TOO_MANY_PIXELS)
-        # Scaled first: turning an image takes another copy of it.
+        # Scaled first, because rotating needs another copy of the image.
         return _packed(ImageOps.exif_transpose(_scaled(image, max_pixels)), max_png_bytes)
 
 
 def _moves(content: bytes) -> bool:
-    """Whether an image has a second frame. Counting all of them may take as long as unpacking them."""
-    # A second frame that is damaged is none.
+    """Returns whether an image has a second frame. Counting all of them can take as long as unpacking them."""
+    # A damaged second frame doesn't count.
     with suppress(Exception), Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         image.seek(1)
         return image.format != "TIFF"
@@ -102,9 +102,9 @@ def _moves(content: bytes) -> bool:
 
 
 def _scaled(image: Image.Image, max_pixels: int) -> Image.Image:
-    """Returns the image no larger than models look at.
+    """Returns the image scaled to the size that models use.
 
-    PIL would copy all of an image with an alpha band. So its bands are scaled one by one.
+    PIL would copy the complete image if it has an alpha band, so its bands are scaled one by one.
     """
     size = _scaled_size(image, max_pixels)
     if size == image.size or image.mode not in ("RGBA", "LA"):
@@ -122,12 +122,12 @@ def _scaled_size(image: Image.Image, max_pixels: int) -> tuple[int, int]:
 
 
 def _packed(image: Image.Image, max_png_bytes: int) -> tuple[str, bytes]:
-    """Returns the image as PNG, which loses nothing, or as JPEG if the PNG is too large."""
+    """Returns the image as lossless PNG, or as JPEG if the PNG is too large."""
     packed = io.BytesIO()
     if image.mode.startswith("I;16") or image.mode == "I":
-        # Its conversion would cut each of 65,536 shades off at 255.
+        # The direct conversion would clip each of 65,536 shades at 255.
         image = image.convert("I").point(lambda shade: shade / 256).convert("L")
-    # A PNG may name one color as transparent, in place of a band.
+    # A PNG can declare one color as transparent, instead of a band.
     if image.mode not in ("RGB", "RGBA", "L") or "transparency" in image.info:
         image = image.convert("RGBA")
     image.save(packed, "PNG")
@@ -135,7 +135,7 @@ def _packed(image: Image.Image, max_png_bytes: int) -> tuple[str, bytes]:
         return "image/png", packed.getvalue()
     packed = io.BytesIO()
     if image.mode == "RGBA":
-        # JPEG knows no transparency, under which most programs leave black.
+        # JPEG doesn't support transparency, and most programs store black under it.
         paper = Image.new("RGB", image.size, "white")
         paper.paste(image, mask=image.getchannel("A"))
         image = paper

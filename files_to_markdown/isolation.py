@@ -1,16 +1,16 @@
-"""What Linux keeps from other processes of the same user, and from the process that reads documents.
+"""Linux protections against other processes of the same user, and against the process that reads documents.
 
-`hide_memory` is for every process that knows secrets. Without it, all programs of the same user may read them: a stdio
-MCP server from /proc/PID/environ, hostile code in a library from the memory itself (process_vm_readv, ptrace).
+`hide_memory` is for every process that has secrets. Without it, any program of the same user can read them: a stdio MCP
+server from /proc/PID/environ, hostile code in a library from memory itself (process_vm_readv, ptrace).
 https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html
 
-`deny_files` is for the process that reads a document. https://docs.kernel.org/userspace-api/landlock.html says what
+`deny_files` is for the process that reads a document. https://docs.kernel.org/userspace-api/landlock.html lists what
 Landlock covers: opening, creating, renaming and removing files; since Linux 6.2 truncating them; since 6.7 TCP; since
-6.12 signals and abstract sockets. Memory of processes outside is out of reach with every version. What no version
-covers: a file's mode, owner, times and extended attributes (setxattr), whether a file exists, and limits and priorities
-of the user's other processes (prlimit, setpriority).
+6.12 signals and abstract sockets. Every version protects the memory of other processes. No version covers a file's
+mode, owner, times and extended attributes (setxattr), whether a file exists, or limits and priorities of the user's
+other processes (prlimit, setpriority).
 
-Other systems have neither. There only core dumps are off.
+Other systems have neither; there, only core dumps are disabled.
 """
 
 import ctypes
@@ -27,15 +27,15 @@ PR_SET_NO_NEW_PRIVS = 38
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LANDLOCK_CREATE_RULESET_VERSION = 1
 TRUNCATE_ABI = 3
-"""Landlock's version in Linux 6.2. With earlier ones, a file can be emptied by its name."""
+"""Landlock's version in Linux 6.2. With earlier ones, a file can be truncated by its path."""
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
-"""How many rights on files each version knows. Later ones know as many as the last."""
+"""The number of file access rights in each version. Later versions have as many as the last."""
 
 
 def hide_memory() -> None:
-    """Keeps this process's memory and environment from other processes of its user, and from core dumps, for good.
+    """Protects this process's memory and environment from other processes of its user and from core dumps, permanently.
 
-    Programs that it starts have no core dumps either, but their memory is as readable as always.
+    Programs that it starts don't write core dumps either, but their memory isn't protected.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if ON_LINUX:
@@ -43,7 +43,7 @@ def hide_memory() -> None:
 
 
 def others_may_read(file: Path) -> bool:
-    """Returns whether all users of this machine may read a file; False if there is none."""
+    """Returns whether all users of this machine can read a file; False if it doesn't exist."""
     try:
         return bool(file.stat().st_mode & stat.S_IROTH)
     except OSError:
@@ -51,16 +51,16 @@ def others_may_read(file: Path) -> bool:
 
 
 def landlock_abi() -> int:
-    """Returns the version of Landlock's interface; 0 if the kernel has none, or a filter of system calls forbids it."""
+    """Returns Landlock's ABI version, or 0 if the kernel doesn't have it or a system call filter blocks it."""
     if not ON_LINUX:
         return 0
     return max(0, _system_call(LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION))
 
 
 def deny_files() -> None:
-    """Denies this process all that its kernel's Landlock covers, for good; nothing where there is no Landlock.
+    """Denies this process everything that the kernel's Landlock covers, permanently. Does nothing without Landlock.
 
-    What is open stays usable. Raises OSError if the kernel has Landlock and refuses it.
+    Open files stay usable. Raises OSError if the kernel has Landlock but rejects the call.
     """
     abi = landlock_abi()
     if not abi:
@@ -70,7 +70,7 @@ def deny_files() -> None:
     on_network, scoped = (0b11 if abi >= known_since else 0 for known_since in (4, 6))
     # A kernel that knows fewer fields accepts zeros in the others.
     handled = struct.pack("=QQQ", on_files, on_network, scoped)
-    # A ruleset without rules: all that it handles is denied.
+    # A ruleset without rules denies everything that it handles.
     ruleset = _checked(_system_call(LANDLOCK_CREATE_RULESET, handled, len(handled), 0))
     _set(PR_SET_NO_NEW_PRIVS, 1)
     _checked(_system_call(LANDLOCK_RESTRICT_SELF, ruleset, 0))
@@ -78,15 +78,14 @@ def deny_files() -> None:
 
 
 def _set(attribute: int, value: int) -> None:
-    """Sets an attribute of this process. Raises OSError."""
     _checked(_libc().prctl(attribute, *map(ctypes.c_ulong, (value, 0, 0, 0))))
 
 
 def _system_call(number: int, *arguments: int | bytes | None) -> int:
-    """Makes a call that the C library has no function for, and returns its result."""
+    """Makes a system call for which the C library doesn't have a function, and returns its result."""
     call = _libc().syscall
     call.restype = ctypes.c_long
-    # As long, because the number of arguments varies.
+    # Passed as long, because the number of arguments varies.
     longs = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in (number, *arguments)]
     return int(call(*longs))
 
@@ -96,7 +95,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def _checked(result: int) -> int:
-    """Returns what a call of the C library returned. Raises its OSError."""
+    """Returns the result of a C library call, or raises its OSError."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

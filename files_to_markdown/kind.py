@@ -1,4 +1,4 @@
-"""Which documents are read, and as what: the bytes decide, and of texts the name and the type. Pure."""
+"""Determines a document's format: from its bytes, and for text from its name and MIME type. No I/O."""
 
 import re
 
@@ -12,20 +12,20 @@ _PDF = re.compile(rb"(?<![ -~])%PDF-[0-9]")
 _MAILS = ("eml", "emlx", "mbox", "mht", "mhtml")
 _PAGES = ("html", "htm", "xhtml")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
-"""A whole page. What has none of these is a template, and of use as it is."""
+"""A complete page. Without any of these, it is a template, which is useful unchanged."""
 _CARDS = re.compile(rb"BEGIN:V(?:CARD|CALENDAR|NOTE|MSG)\b|(?:(?:#[^\n]*+\n|version: ?1\s)\s*+)*dn::? ", re.IGNORECASE)
-"""Programs that ask a directory begin with comments."""
+"""Programs that query a directory begin with comments."""
 _OFFICE = ("doc", "docx", "xls", "xlsx")
-"""What programs that export a page or a table call their files, so that an office program opens them."""
+"""Extensions that programs give exported pages and tables, so that an office program opens them."""
 _TABLES = ("csv", "tsv")
 _MIME = re.compile(rb"^MIME-Version:", re.IGNORECASE | re.MULTILINE)
-"""A page as wikis export it, in the name of Word. And a mail, if it has the rest."""
+"""A page that wikis export with Word's extension; or a mail, if it has the other headers."""
 _HEADER = re.compile(rb"[!-9;-~]+:|[ \t]")
 _SENDER = re.compile(rb"^From:", re.IGNORECASE | re.MULTILINE)
 _MAYBE_MAILS = ("msg", "txt")
-"""What people and programs call a mail as it came, unless they give it no extension."""
+"""Extensions that people and programs give raw mail, unless they don't use one."""
 _TAG = re.compile(rb"<(?:table|t[rdh]|p|div|h[1-6]|[uo]l|br)[\s/>]", re.IGNORECASE)
-"""Of a page that lacks what is around it."""
+"""A page fragment."""
 _OFFICE_XML = re.compile(
     rb'progid="(?:Word\.Document|Excel\.Sheet|PowerPoint\.Show)"|<w:wordDocument[\s>]|<pkg:package[\s>]'
     rb'|xmlns(?::\w+)?="urn:schemas-microsoft-com:office:spreadsheet"'
@@ -34,14 +34,14 @@ _WHOLE_PAGE = re.compile(
     rb"(?:<\?xml[^>]{0,200}>\s*+)?(?:<!--[^>]{0,200}-->\s*+)?<(?:!doctype\s+html|html|head|body|table)[\s>]",
     re.IGNORECASE,
 )
-"""What a table of another form doesn't begin with."""
+"""Beginnings that rule out a table, because the text has another format."""
 _FLAT_ODF = re.compile(rb"(?:<\?xml[^>]{0,200}>)?\s{0,20}(?:<!--[^>]{0,200}-->\s{0,20})?<office:document\s")
 
 
 def document_kind(name: str, media_type: str, content: bytes) -> Format | None:
-    """Returns how a file is read as a document; None if it is a text, an image, a PDF, or nothing that can be read.
+    """Returns the format to read a file as, or None if it is text, an image, a PDF, or isn't supported.
 
-    `media_type`: the file's MIME type, "" if nobody says it. It may be wrong.
+    `media_type`: the declared MIME type, or "". It can be wrong.
     """
     for beginning, kind in _BEGINNINGS.items():
         if content.startswith(beginning):
@@ -68,7 +68,7 @@ def document_kind(name: str, media_type: str, content: bytes) -> Format | None:
 
 
 def _is_mail(content: bytes) -> bool:
-    """Whether a file of any name has the headers of a mail, and nothing else before its first empty line."""
+    """Returns whether a file has mail headers and nothing else before its first empty line."""
     headers = content[:_MAX_HEADERS_BYTES].lstrip().replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     if not (_MIME.search(headers) and _SENDER.search(headers)):
         return False
@@ -76,12 +76,12 @@ def _is_mail(content: bytes) -> bool:
 
 
 def is_pdf(content: bytes) -> bool:
-    """Whether a file is a PDF, whose mark may stand behind bytes of other programs. A text may name it on a line."""
+    """Returns whether a file is a PDF, whose signature can follow other bytes. Text can mention it within a line."""
     return _PDF.search(content, 0, 1_024) is not None
 
 
 def _lead(content: bytes) -> bytes:
-    """Returns a text's first bytes, without a mark and spaces. Of UTF-16, its ASCII stands there."""
+    """Returns a text's first bytes, without byte order mark and spaces. For UTF-16, these are its ASCII characters."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content[:_LEAD_BYTES].decode("utf-16", "ignore").encode("ascii", "ignore").lstrip()
     return content[:_LEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()

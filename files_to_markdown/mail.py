@@ -1,7 +1,7 @@
-"""Mails as Markdown: their headers and texts, and the names of what is attached.
+"""Converts mail to Markdown: headers, text, and the names of attachments.
 
-Python's parser splits a mail into its parts. It reads bytes as Latin-1, so that each text and header can be decoded
-here, by what its bytes are (charsets.py): mailers name charsets that don't exist, the wrong one, or none.
+Python's parser splits a mail into its parts. It gets the bytes as Latin-1, so that each text and header can be decoded
+here from its bytes (charsets.py): mailers declare charsets that don't exist, the wrong one, or none.
 """
 
 import base64
@@ -24,27 +24,27 @@ _HEADERS = ("From", "To", "Cc", "Bcc", "Date", "Subject")
 _BODIES = ("text/plain", "text/html")
 _CALENDAR = "text/calendar"
 _MAILS_WITHIN = ("message/rfc822", "message/global", "message/news")
-"""Others are reports, which consist of fields."""
+"""Other message types are reports, which consist of fields."""
 _PIECES = ("message/partial", "message/external-body")
-"""Of mails that stand elsewhere."""
+"""Parts of mails that are stored elsewhere."""
 _MAX_DEPTH = 5
-"""Of mails that are attached to mails."""
+"""For mails attached to mails."""
 _MAX_FIELDS = 50
 _WORD = re.compile(r"=\?([\w.:+-]{1,60})(?:\*[\w-]{0,60})?\?([bq])\?([^?]*)\?=", re.IGNORECASE)
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
 _EMLX = re.compile(rb"\s{0,20}(\d{1,10})[ \t]{0,20}\r?\n")
-"""The size of the mail, which Apple's program writes before it."""
+"""The mail's size, which Apple Mail writes before it."""
 _MBOX = re.compile(rb"(?:\A|\r?\n\r?\n)From [^\n]*\r?\n")
 _UNSAID = ("VTIMEZONE", "VALARM")
-"""What programs alone read of an invitation, as they do lines with "X-"."""
+"""Parts of an invitation that only programs use, as they use lines with "X-"."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _MANY_WORDS = 50
 _MAX_CHOICES = 10
-"""Within one another. Each looks at all that is in it."""
+"""For nested alternatives. Each one examines its complete content."""
 _MAX_MAILS = 2_000
 _MAX_HEADER_CHARS = 50_000
 _SAMPLE_CHARS = 20_000
-"""What of an alternative is looked at to choose one."""
+"""The length of an alternative's beginning that is examined to choose one."""
 
 
 def read_mail(content: bytes, draft: Draft) -> None:
@@ -59,7 +59,7 @@ def read_mail(content: bytes, draft: Draft) -> None:
 
 
 def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
-    """Adds a mail, whose texts have a character for each byte. `depth`: how many mails it is attached to."""
+    """Adds a mail, whose texts have one character per byte. `depth`: the number of mails that contain it."""
     for name in _HEADERS:
         if value := " ".join(_header_of(mail, name, draft).split()):
             draft.add(f"{name}: {value}", "\n")
@@ -84,15 +84,15 @@ def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
 
 
 def _is_body(part: _Part, mail: _Part, name: str) -> bool:
-    """Whether a part's text is read with the mail. A body may have a name, and may be all that the mail consists of."""
+    """Returns whether a part is text to read with the mail. A body can have a name, and can be the complete mail."""
     if _is_attached(part) and part is not mail:
         return False
-    # What should have parts and has none is a text.
+    # A part that should have parts but doesn't is text.
     return part.get_content_type() in _BODIES or (part.get_content_maintype() in ("text", "multipart") and not name)
 
 
 def _add_inner(part: _Part, draft: Draft, depth: int) -> None:
-    """Adds a mail that is attached, or what a report says of each recipient."""
+    """Adds an attached mail, or a report's fields for each recipient."""
     for inner in _unpacked_inner(part):
         if part.get_content_type() not in _MAILS_WITHIN:
             fields = (f"{name}: {' '.join(_words(str(value), draft).split())}" for name, value in inner.raw_items())
@@ -104,9 +104,9 @@ def _add_inner(part: _Part, draft: Draft, depth: int) -> None:
 
 
 def _parts_of(part: _Part, *, is_shown: bool, depth: int = 0) -> Iterator[tuple[_Part, bool]]:
-    """Yields the parts of a mail, and whether each is shown: of alternatives, one is. An attached mail is one part.
+    """Yields a mail's parts, and whether each is shown, as one of the alternatives is. An attached mail is one part.
 
-    What a page consists of beside its text (multipart/related), such as its style sheets, isn't shown either.
+    The resources of a page (multipart/related), such as its style sheets, aren't shown either.
     """
     inner = _inner(part) if part.get_content_maintype() == "multipart" else []
     if not inner:
@@ -123,13 +123,13 @@ def _parts_of(part: _Part, *, is_shown: bool, depth: int = 0) -> Iterator[tuple[
 
 
 def _inner(part: _Part) -> list[_Part]:
-    """Returns the parts that a part consists of; [] if a boundary that it should have is missing."""
+    """Returns a part's parts, or [] if a required boundary is missing."""
     payload = part.get_payload()
     return [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []
 
 
 def _unpacked_inner(part: _Part) -> list[_Part]:
-    """Returns the mails that a part consists of. Some programs encode them, which the standards forbid."""
+    """Returns the mails in a part. Some programs encode them, which the standards forbid."""
     encoding = _header_of(part, "Content-Transfer-Encoding", Draft()).lower()
     inner = _inner(part)
     if encoding not in ("base64", "quoted-printable"):
@@ -141,9 +141,9 @@ def _unpacked_inner(part: _Part) -> list[_Part]:
 
 
 def _alternative(parts: Sequence[_Part]) -> "_Part | None":
-    """Returns the first part with plain text, or else with HTML, that isn't blank; None if there is none.
+    """Returns the first part with non-blank plain text, or else with HTML, or None.
 
-    Some programs write a plain text that only says that there is HTML.
+    Some programs write a plain text that only mentions the HTML.
     """
     plain, page = (next((part for part in parts if _words_of(part, kind)), None) for kind in _BODIES)
     if plain and page and _words_of(page, "text/html") > 2 * _words_of(plain, "text/plain") + _MANY_WORDS:
@@ -152,7 +152,7 @@ def _alternative(parts: Sequence[_Part]) -> "_Part | None":
 
 
 def _words_of(part: _Part, kind: str) -> int:
-    """Returns how many words the texts of a kind in a part have."""
+    """Returns the number of words in a part's texts of this type."""
     draft = Draft()
     for one in part.walk():
         if one.get_content_type() == kind == "text/html":
@@ -182,14 +182,14 @@ def _title_of(part: _Part, draft: Draft) -> str:
 
 
 def _header_of(mail: _Part, name: str, draft: Draft) -> str:
-    """Returns a header's text, "" if it is missing."""
+    """Returns a header's text, or ""."""
     raw = next((str(value) for key, value in mail.raw_items() if key.lower() == name.lower()), "")
     raw = raw[:_MAX_HEADER_CHARS]
     return _words(raw, draft).strip() or raw.strip()
 
 
 def _words(raw: str, draft: Draft) -> str:
-    """Returns a header's or a name's text, in which words are encoded. One letter may be part of two words."""
+    """Decodes the encoded words of a header or name. One character can be split across two words."""
     parts: list[tuple[str, bytes]] = []
     at = 0
     raw = _BETWEEN_WORDS.sub(r"\1", raw)
@@ -223,7 +223,7 @@ def _bytes_of(raw: str) -> bytes:
 
 
 def _text_of(part: _Part, draft: Draft) -> str:
-    """Returns a part's text, whatever charset it names."""
+    """Returns a part's text, whatever charset it declares."""
     payload = part.get_payload(decode=True)
     if not isinstance(payload, bytes) or isinstance(part.get_payload(), list):
         return ""
@@ -245,7 +245,7 @@ def _decoded(content: bytes, charset: str, draft: Draft) -> str:
 
 
 def _unflowed(part: _Part, text: str) -> str:
-    """Returns a text whose lines were broken for the way with its paragraphs (RFC 3676)."""
+    """Returns the paragraphs of a text whose lines were wrapped for transport (RFC 3676)."""
     if str(part.get_param("format", "")).lower() != "flowed":
         return text
     is_space_kept = str(part.get_param("delsp", "")).lower() != "yes"
@@ -266,7 +266,7 @@ def _unflowed(part: _Part, text: str) -> str:
 
 
 def _invitation(text: str) -> str:
-    """Returns a calendar's entries, one a line."""
+    """Returns a calendar's entries, one per line."""
     lines, unsaid = [], ""
     for line in re.sub(r"\n[ \t]", "", text).strip().split("\n"):
         begun = line.removeprefix("BEGIN:").strip()

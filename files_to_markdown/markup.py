@@ -1,4 +1,4 @@
-"""HTML as Markdown: web pages, what mails hold, and what mammoth makes of docx files."""
+"""Converts HTML to Markdown: web pages, mail bodies, and mammoth's output for docx files."""
 
 import re
 from collections import Counter
@@ -29,25 +29,25 @@ _VOID = frozenset(
     ("area", "base", "br", "col", "embed", "frame", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 )
 _MAX_DEPTH = 500
-"""Of elements within a hidden one. Browsers have the same limit."""
+"""For elements within a hidden one. Browsers have the same limit."""
 _ENDED_BY_NEXT = {
     "p": _BLOCKS - {"caption", "tr", "td", "th"},
     **dict.fromkeys(("dt", "dd"), frozenset(("dt", "dd"))),
     **dict.fromkeys(("td", "th"), frozenset(("td", "th", "tr"))),
     **{tag: frozenset((tag,)) for tag in ("li", "tr", "option")},
 }
-"""Elements that need no end tag, and the tags whose beginning ends them."""
+"""Elements with an optional end tag, and the start tags that end them."""
 _NAMED = {
     **dict.fromkeys(("audio", "video"), Part.RECORDING),
     **dict.fromkeys(("embed", "object", "frame"), Part.ATTACHMENT),
     "math": Part.EQUATION,
 }
-"""Of an equation, the letters and digits are read, without their places."""
+"""Equation elements whose letters and digits are read without their layout."""
 _MARKS = {"code": "`", "q": '"', "s": "~~", "del": "~~", "strike": "~~"}
-"""Not bold and italic: editors split a word into several runs."""
+"""Excludes bold and italic, because editors split words into several runs."""
 _LONG_END = re.compile(r"</(script|style)[\s/][^<>]{0,200}>", re.IGNORECASE)
 _LINK = re.compile(r"(?!javascript:|data:|about:|blob:|cid:)[a-z][a-z0-9+.-]{1,20}:", re.IGNORECASE)
-"""Others lead to a place in the document, or hold data."""
+"""Other links lead to a place in the document or contain data."""
 _RAISED = {"sup": "^", "sub": "_"}
 _STRUCK = re.compile(r"text-decoration(?:-line)?\s*:[^;]{0,60}line-through", re.IGNORECASE)
 _SHIFTED = re.compile(r"vertical-align\s*:\s*(su[pb])", re.IGNORECASE)
@@ -55,7 +55,7 @@ _SIMPLE = re.compile(r"[\w.,+*\u2212-]+")
 _BETWEEN_STRUCK = re.compile(r"~~([ \t]*)~~")
 _LINE = re.compile("^", re.MULTILINE)
 _MAX_QUOTATIONS = 10
-"""The deepest quotation that has a mark of its own. Marks of deeper ones would take longer than their words."""
+"""The deepest quotation level with its own mark. Marks of deeper levels would be longer than their text."""
 _SPACES = re.compile(r"[^\S\t]+")
 _TICKED = {"checkbox": "☐☒", "radio": "○◉", "switch": "☐☒"}
 _UNSEEN = ("hidden", "password", "file")
@@ -65,7 +65,7 @@ _NUMBERS: Mapping[str, Callable[[int], str | None]] = {
     "i": roman,
     "I": lambda number: (roman(number) or "").upper(),
 }
-"""By the attribute `type` of a list."""
+"""By a list's `type` attribute."""
 
 
 _FORMULA_LINK = re.compile(r'HYPERLINK\(\s{0,9}"([^"]+)"', re.IGNORECASE)
@@ -73,20 +73,20 @@ _MAX_FORMULA_LEAD_CHARS = 3_000
 
 
 def link(words: str, address: str) -> str:
-    """Returns words that lead to an address as Markdown, the words alone if it is a place in the document."""
+    """Returns a Markdown link, or only the words if the destination is in the document."""
     return f"[{words}]({address})" if _LINK.match(address) and words.strip() else words
 
 
 def formula_link(words: str, formula: str) -> str:
-    """Returns what a cell shows, with the address that its formula leads to."""
+    """Returns a cell's text, linked to the URL in its formula."""
     found = _FORMULA_LINK.search(formula, 0, _MAX_FORMULA_LEAD_CHARS)
     return link(words, found[1]) if found else words
 
 
 def raised(before: str, text: str, sign: str) -> str:
-    """Returns a superscript or subscript as text. `before`: what stands before it; sign: ^ or _.
+    """Returns a superscript or subscript as text. `before`: the text before it; `sign`: ^ or _.
 
-    A mark of a footnote isn't one: it stands in brackets, or alone.
+    Footnote marks aren't superscripts: they are in brackets, or alone.
     """
     is_joined = before[-1:].isalnum() or before[-1:] in (")", "]", "}", "'", '"', "’", "”")
     if not is_joined or not text.strip() or text.lstrip().startswith(("[", "^", "_")):
@@ -95,25 +95,23 @@ def raised(before: str, text: str, sign: str) -> str:
 
 
 def struck(text: str) -> str:
-    """Returns struck words as Markdown, with the spaces around them outside."""
+    """Returns strikethrough as Markdown, with the surrounding spaces outside."""
     words = text.strip()
     return text.replace(words, f"~~{words}~~", 1) if words else text
 
 
 def joined(text: str) -> str:
-    """Returns a text in which struck pieces that follow each other are one: programs split words as they like."""
+    """Merges adjacent strikethrough runs, because programs split text arbitrarily."""
     return _BETWEEN_STRUCK.sub(r"\1", text)
 
 
 class _Table:
-    """A table that is being read."""
-
     def __init__(self) -> None:
         self.rows: list[list[str]] = []
         self.spans: list[tuple[int, int]] = []
-        """How many columns and rows the open cell takes."""
+        """The numbers of columns and rows that each cell spans."""
         self._hanging: Counter[int] = Counter()
-        """How many further rows a cell above takes, by column."""
+        """The number of further rows that a cell above spans, by column."""
 
     def begin_row(self) -> None:
         if self.rows:
@@ -138,15 +136,12 @@ class _Table:
 
 @dataclass(slots=True)
 class _List:
-    """A list that is open."""
-
     number: int | None = None
-    """Of its next item, None if its items have no numbers, or if nobody knows it."""
+    """The next item's number, or None if items don't have numbers or it is unknown."""
     step: int = 1
     type: str = ""
 
     def next_sign(self, value: str | None) -> str:
-        """Returns what stands before its next item."""
         if self.number is None:
             return "-"
         self.number = _number(value, self.number)
@@ -156,30 +151,26 @@ class _List:
 
 
 class _Seen(IntEnum):
-    """What people see of an element."""
+    """The part of an element that people see."""
 
     NOTHING = 0
     NO_LETTERS = 1
-    """Of no size, unless an element within has a size of its own: mails have such around their columns."""
+    """The font size is zero, unless a nested element sets one. Mail uses this around columns."""
     ALL = 2
 
 
 @dataclass(slots=True)
 class _Choice:
-    """A list of options that is open."""
-
     shows_all: bool
     options: list[list[str]] = field(default_factory=list)
-    """The pieces of each option's text."""
     chosen: list[bool] = field(default_factory=list)
 
     def text(self) -> str:
-        """Returns what people see of it."""
         options = [" ".join("".join(pieces).split()) for pieces in self.options]
         if self.shows_all:
             boxes = [_TICKED["checkbox"][is_chosen] for is_chosen in self.chosen]
             return " ".join(f"{box} {option}" for box, option in zip(boxes, options, strict=True))
-        # The last one of several, and the first if there is none.
+        # The last selected one, or the first if none is selected.
         at = next((at for at in reversed(range(len(options))) if self.chosen[at]), 0)
         return options[at] if options else ""
 
@@ -187,7 +178,7 @@ class _Choice:
 class Markup(HTMLParser):
     """Adds the blocks of an HTML text to a draft.
 
-    `labeled`: items of lists without numbers begin with their sign, and tabs are columns, as in what mammoth makes.
+    `labeled`: whether unordered items already have a bullet and tabs are columns, as in mammoth's output.
     """
 
     def __init__(self, draft: Draft, *, labeled: bool = False) -> None:
@@ -197,31 +188,31 @@ class Markup(HTMLParser):
         self._text: list[str] = []
         self._lists: list[_List] = []
         self._lead = ""
-        """What stands before the next block: the mark of a heading, list item or quotation."""
+        """The mark of a heading, list item or quotation, before the next block."""
         self._tables: list[_Table] = []
         self._links: list[str] = []
         self._skipping = ""
         self._skipped_depth = 0
         self._is_code = False
         self._quotations = 0
-        """How many quotations are open, one within another."""
+        """The nesting depth of open quotations."""
         self._raised: list[tuple[str, int]] = []
-        """A superscript or subscript that is open, and where in the text it begins."""
+        """The open superscripts and subscripts, and where each begins in the text."""
         self._spans: list[tuple[bool, bool]] = []
-        """Whether each span that is open is raised or lowered, and whether it is struck, by its style."""
+        """For each open span, whether its style raises or lowers it, and whether it is struck."""
         self._sheets = StyleSheets()
         self._is_sheet = False
         self._within: list[str] = []
-        """The elements that are open within one that people can't see, or don't see the letters of, with that one."""
+        """The innermost invisible element, and all open elements within it."""
         self._seen: list[_Seen] = []
-        """What people see of each of these."""
+        """The visibility of each element in `_within`."""
         self._open = Counter[str]()
-        """The elements that are open and seen, by their tags."""
+        """The open visible elements, by tag."""
         self._is_named = False
-        """Whether the hidden element or drawing counts as left out: one without words doesn't."""
+        """Whether the hidden element or drawing is reported as left out. One without words isn't."""
         self._choice: _Choice | None = None
         self._has_parentheses = False
-        """Whether the readings of characters stand in parentheses of their own."""
+        """Whether ruby readings already have parentheses."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._skipping:
@@ -242,15 +233,15 @@ class Markup(HTMLParser):
             self._begin_inline(tag, dict(attrs))
 
     def _shows_page(self, attributes: Mapping[str, str | None]) -> bool:
-        """Whether people see a page within this one."""
+        """Returns whether an embedded page is visible."""
         return not (self._is_in(_Seen.NOTHING) or _is_dot(attributes) or self._sheets.hide("iframe", attributes))
 
     def _is_in(self, seen: _Seen) -> bool:
-        """Whether people see no more than that of the innermost element that is open."""
+        """Returns whether the innermost open element is at most this visible."""
         return bool(self._seen) and self._seen[-1] <= seen
 
     def _is_hidden(self, tag: str, attributes: Mapping[str, str | None]) -> bool:
-        """Whether people can't see an element that begins."""
+        """Returns whether an element that begins is invisible."""
         while self._within and tag in _ENDED_BY_NEXT.get(self._within[-1], ()):
             self._close_last()
         seen = self._seen_of(tag, attributes)
@@ -265,7 +256,7 @@ class Markup(HTMLParser):
         return seen is _Seen.NOTHING
 
     def _seen_of(self, tag: str, attributes: Mapping[str, str | None]) -> _Seen:
-        """Returns what people see of an element that begins."""
+        """Returns the visibility of an element that begins."""
         if self._is_in(_Seen.NOTHING):
             return _Seen.NOTHING
         if tag not in ("html", "body", "input") and self._sheets.hide(tag, attributes):
@@ -289,7 +280,7 @@ class Markup(HTMLParser):
             if self._close_last() is not _Seen.NOTHING:
                 self._end(tag)
             return
-        # The end of an element around it ends a hidden one, too.
+        # The end of an outer element also ends a hidden one.
         if not self._within or self._open[tag] > 0:
             self._within.clear()
             self._seen.clear()
@@ -391,7 +382,7 @@ class Markup(HTMLParser):
         self._say("~~" if struck else "")
 
     def _add_picture(self, attributes: Mapping[str, str | None]) -> None:
-        # One of a pixel counts who reads a mail.
+        # A one-pixel image only tracks who reads a mail.
         if not _is_dot(attributes):
             self._draft.leave_out(Part.PICTURE)
         if alt := " ".join((attributes.get("alt") or "").split()):
@@ -406,7 +397,7 @@ class Markup(HTMLParser):
             self._say(f" {' '.join(value.split())} " if value else "")
 
     def _tick(self, attributes: Mapping[str, str | None]) -> None:
-        """Adds the box of an element that scripts make one."""
+        """Adds the checkbox of an element that scripts turn into one."""
         role, state = attributes.get("role") or "", attributes.get("aria-checked")
         if role in _TICKED and state:
             self._say(f"{_TICKED[role][state == 'true']} ")
@@ -424,7 +415,7 @@ class Markup(HTMLParser):
         if not self._raised:
             return
         tag, at = self._raised.pop()
-        # Of those within each other, the outer one is enough.
+        # For nested ones, the outer one is enough.
         if not self._raised and len(self._text) > at:
             text = "".join(self._text[at:])
             del self._text[at:]
@@ -450,7 +441,6 @@ class Markup(HTMLParser):
         self._quotations += tag == "blockquote"
 
     def _sign_of(self, attributes: Mapping[str, str | None]) -> str:
-        """Returns what stands before an item of a list."""
         of = self._lists[-1] if self._lists else _List()
         return "" if self._labeled and of.number is None else f"{of.next_sign(attributes.get('value'))} "
 
@@ -460,7 +450,7 @@ class Markup(HTMLParser):
             self._tables.append(_Table())
         elif tag == "tr":
             self._end_cell()
-            # What stands above the rows of a table, unless the table stands in another one's cell.
+            # The text above a table's rows, unless the table is in a cell of another.
             if len(self._tables) == 1:
                 self._draft.add(_lines("".join(self._text), "\n"))
                 self._clear()
@@ -489,7 +479,7 @@ class Markup(HTMLParser):
         elif tag == "pre":
             self._is_code = False
         if tag in _LED:
-            # An empty heading would lend its mark to what follows.
+            # An empty heading would pass its mark to the next block.
             self._lead = ""
 
     def _end_cell(self) -> None:
@@ -535,7 +525,7 @@ class Markup(HTMLParser):
 def read_html(html: str, draft: Draft, *, labeled: bool = False) -> None:
     """Adds an HTML text to a draft. `labeled`: see Markup."""
     markup = Markup(draft, labeled=labeled)
-    # Python's parser takes no end of a script that has a word more, as browsers do, and would skip all that follows.
+    # Unlike browsers, Python's parser doesn't end a script at an end tag with an extra word, and would skip the rest.
     markup.feed(_LONG_END.sub(r"</\1>", html))
     markup.close()
 
@@ -548,7 +538,6 @@ def _opened_list(tag: str, attributes: Mapping[str, str | None]) -> _List:
 
 
 def _number(text: str | None, otherwise: int) -> int:
-    """Returns the number in an attribute."""
     is_number = text is not None and re.fullmatch(r"\s*-?[0-9]{1,7}\s*", text)
     return max(-MAX_NUMBER, min(int(text or ""), MAX_NUMBER)) if is_number else otherwise
 
@@ -569,5 +558,5 @@ def _tidy(text: str, *, keeps_tabs: bool = False) -> str:
 
 
 def _lines(text: str, between: str, *, keeps_tabs: bool = False) -> str:
-    """Returns the lines of a text that aren't empty."""
+    """Returns the non-empty lines of a text."""
     return between.join(filter(None, _tidy(text, keeps_tabs=keeps_tabs).split("\n")))

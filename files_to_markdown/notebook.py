@@ -1,4 +1,4 @@
-"""Notebooks of Jupyter (ipynb) as Markdown: the cells and the text of their outputs.
+"""Converts Jupyter notebooks (ipynb) to Markdown: the cells and the text of their outputs.
 
 Source: https://nbformat.readthedocs.io/en/latest/format_description.html. Versions before 4 keep cells in worksheets.
 """
@@ -13,14 +13,13 @@ from files_to_markdown.markup import read_html
 
 _COLORS = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _TEXTS = ("text/markdown", "text/latex", "text/plain", "text")
-"""Of one output in several forms, best first. HTML mostly has a plain form beside it, which is shorter."""
+"""An output's formats, best first. HTML usually has a plain alternative, which is shorter."""
 _PAGES = ("text/html", "html")
 _OBJECT = re.compile(r"\s*<[\w.]{1,100} object(?: at 0x[0-9a-f]{1,16})?>\s*", re.IGNORECASE)
-"""A plain form that only names a class."""
+"""A plain format that only names a class."""
 
 
 def read_notebook(text: str, draft: Draft) -> None:
-    """Adds the cells of a notebook to a draft, or the text as it is if it isn't one."""
     try:
         notebook = json.loads(text)
     except (ValueError, RecursionError):
@@ -46,12 +45,12 @@ def _cells(notebook: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _items(value: object) -> list[Mapping[str, Any]]:
-    """Returns the objects of a list, [] for anything else."""
+    """Returns the objects of a list, or [] for anything else."""
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
 
 
 def _joined(value: object, between: str = "") -> str:
-    """Returns a text that stands as a string or as a list of lines."""
+    """Joins text that is stored as a string or a list of lines."""
     if isinstance(value, list):
         return between.join(line for line in value if isinstance(line, str))
     return value if isinstance(value, str) else ""
@@ -65,7 +64,7 @@ def _language(notebook: Mapping[str, Any]) -> str:
 
 
 def _add_output(output: Mapping[str, Any], draft: Draft) -> None:
-    """Adds what a cell has printed, returned or failed with."""
+    """Adds what a cell printed, returned or failed with."""
     forms = output.get("data")
     data = forms if isinstance(forms, Mapping) else output
     said = _form_of(data, _TEXTS)
@@ -75,7 +74,7 @@ def _add_output(output: Mapping[str, Any], draft: Draft) -> None:
         said = f"{output.get('ename')}: {output.get('evalue')}\n{_joined(output.get('traceback'), chr(10))}"
     is_drawn = not said and ("<script" in page or (data is forms and bool(data) and not page))
     draft.leave_out(Part.PICTURE, count=is_picture or is_drawn)
-    # The plain form of a picture only names its class.
+    # The plain format of a picture only names its class.
     if said.strip() and not is_picture:
         draft.add(f"Output:\n{code_block(_COLORS.sub('', said))}")
     elif page and not is_picture:
@@ -84,6 +83,6 @@ def _add_output(output: Mapping[str, Any], draft: Draft) -> None:
 
 
 def _form_of(data: Mapping[str, Any], forms: Sequence[str]) -> str:
-    """Returns the first form of an output that says something, "" if there is none."""
+    """Returns an output's first format with content, or ""."""
     texts = (_joined(data.get(form)) for form in forms)
     return next((text for text in texts if text and not _OBJECT.fullmatch(text)), "")

@@ -1,6 +1,6 @@
-"""Numbers as spreadsheets show them: formats such as `0.0%`, `#,##0 "€";[Red](#,##0)` and `[h]:mm`.
+"""Formats numbers as spreadsheets show them: `0.0%`, `#,##0 "€";[Red](#,##0)` and `[h]:mm`.
 
-Source: ECMA-376 part 1, 18.8.30 and 18.8.31. Dates come in ISO 8601: their order depends on the country.
+Source: ECMA-376 part 1, 18.8.30 and 18.8.31. Dates are in ISO 8601, because their order depends on the country.
 """
 
 import re
@@ -43,15 +43,16 @@ BUILT_IN = {
     49: "@",
     **dict.fromkeys((14, 15, 16, 17, *range(27, 37), *range(50, 59)), _DATE),
 }
-"""Formats that files name by number. Those of money have the sign of the reader's country, which isn't known."""
+"""Formats that files reference by number. Those for money use the sign of the reader's country, which isn't known."""
 _TOKEN = re.compile(
     r'"(?P<quoted>[^"]*)"?|\\(?P<escaped>.)|_.|\*.|\[\$(?P<currency>[^\]-]*+)[^\]]*+\]|\[(?P<bracket>[^\]]*)\]'
     r"|(?P<exponent>[eE][+-])|(?P<run>[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+)|(?P<other>.)",
     re.DOTALL,
 )
 _FIELDS = re.compile(r"[ymdhsgebatz]+|(.)\1*", re.IGNORECASE)
-"""Letters that stand for parts of a date: of Excel, of ISO 8601, and in other languages one letter repeated. A run
-of other letters, such as General, Standard and Geral, is a word.
+"""Matches parts of a date, or a run of other letters, which is a word such as General, Standard and Geral.
+
+Parts are letters of Excel or ISO 8601, or, in other languages, one repeated letter.
 """
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[\d.]+)")
 _ELAPSED = re.compile(r"[hms]+", re.IGNORECASE)
@@ -69,15 +70,15 @@ _MAX_FORMAT_CHARS = 255
 _MAX_SERIAL = 2_958_466
 """The first day of the year 10000."""
 _MAX_DIGITS = 27
-"""What Decimal can round."""
+"""The maximum precision that Decimal can round."""
 _DAY_S = 86_400
 
 Token = tuple[str, str]
-"""Its kind (place, literal, elapsed, condition, word or general) and its text."""
+"""The token's type (place, literal, elapsed, condition, word or general) and its text."""
 
 
 def saved_as(text: str, code: str, *, is_1904: bool = False) -> str:
-    """Returns a number that a file keeps as text in a format; the text if it is no number."""
+    """Formats a number that a file stores as text. Other text is returned unchanged."""
     try:
         number = float(text)
     except ValueError:
@@ -88,7 +89,6 @@ def saved_as(text: str, code: str, *, is_1904: bool = False) -> str:
 
 
 def shown(value: float, code: str, *, is_1904: bool = False) -> str:
-    """Returns a number as a format shows it."""
     sections = _sections(code[:_MAX_FORMAT_CHARS])
     tokens, is_negative = _chosen(sections, value)
     if not tokens:
@@ -110,7 +110,7 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str:
 
 
 def shown_text(text: str, code: str) -> str:
-    """Returns a text as a format shows it, which may put words around it."""
+    """Returns a text in a format, which can put words around it."""
     sections = _sections(code[:_MAX_FORMAT_CHARS])
     of_text = sections[3] if len(sections) > 3 else sections[-1]
     if ("place", "@") not in of_text:
@@ -147,15 +147,15 @@ def _split(code: str) -> list[list[Token]]:
         elif kind == "run":
             sections[-1] += [("place", char) for char in text] if _FIELDS.fullmatch(text) else [("word", text)]
         else:
-            # What has no group is a space of another character's width.
+            # A token without a group is a space as wide as another character.
             sections[-1].append(("literal", text if kind else " "))
     return sections
 
 
 def _with_general(section: list[Token]) -> list[Token]:
-    """Returns a section in which letters without quotes that are neither a date nor beside digits say General.
+    """Replaces unquoted letters that aren't a date or next to digits with General.
 
-    Each language has its own word for it, such as G/通用格式, and programs write it in any case.
+    Each language has its own word for General, such as G/通用格式, and programs write it in any case.
     """
     is_said = [kind == "word" or (kind == "place" and category(text)[0] in "LM") for kind, text in section]
     if True not in is_said or _is_date(section) or _has_digits(section) or ("place", "@") in section:
@@ -170,7 +170,7 @@ def _has_digits(tokens: list[Token]) -> bool:
 
 
 def _chosen(sections: list[list[Token]], value: float) -> tuple[list[Token], bool | None]:
-    """Returns the section for a number, and whether it needs a minus of its own; None if it is shown without one."""
+    """Returns the section for a number, and whether to add a minus sign, or None if it is shown without one."""
     for at, section in enumerate(sections[:3]):
         for kind, text in section:
             if kind == "condition" and (found := _CONDITION.match(text)):
@@ -199,7 +199,7 @@ def _is_date(tokens: list[Token]) -> bool:
         return True
     places = "".join(text.lower() for kind, text in tokens if kind == "place")
     first = re.search("[ymdhs]|ge", places)
-    # Parts of a second come after it. Elsewhere digits are those of a number, beside letters that lack their quotes.
+    # Parts of a second come after it. Other digits are those of a number next to unquoted letters.
     return first is not None and not re.search("[#?0]", places[: first.start()]) and "#" not in places
 
 
@@ -214,7 +214,7 @@ def _moment(value: float, tokens: list[Token], *, is_1904: bool) -> str:
         return _duration(value, elapsed, has_minutes=has_minutes, has_seconds=has_seconds, places=places)
     if not 0 <= value < _MAX_SERIAL:
         return general(value)
-    # In the system of 1900, a day that never was has number 60.
+    # In the 1900 date system, number 60 is a day that didn't exist.
     epoch = datetime(1904, 1, 1) if is_1904 else datetime(1899, 12, 30 + (value < 60))
     seconds, fraction = _seconds(value, places)
     moment = epoch + timedelta(seconds=seconds)
@@ -226,7 +226,7 @@ def _moment(value: float, tokens: list[Token], *, is_1904: bool) -> str:
 
 
 def _seconds(days: float, places: int) -> tuple[int, str]:
-    """Returns the seconds in days, and parts of a second as they are shown."""
+    """Returns the seconds in days, and fractions of a second as text."""
     seconds, parts = divmod(round(days * _DAY_S * 10**places), 10**places)
     return seconds, f".{parts:0{places}}" if places else ""
 
@@ -252,7 +252,7 @@ def _number(number: Decimal, tokens: list[Token]) -> str:
     texts = [text if kind == "place" else "" for kind, text in tokens]
     number *= 100 ** texts.count("%")
     last = max(at for at, text in enumerate(texts) if text and text in _PLACES)
-    # Another one ends an abbreviation, such as Rs.
+    # Other points end an abbreviation, such as Rs.
     points = (at for at, text in enumerate(texts) if text == "." and {*texts[max(0, at - 1) : at + 2]} & {*_PLACES})
     point = next(points, len(texts))
     for end in {last + 1, max((at for at in range(point) if texts[at] and texts[at] in _PLACES), default=last) + 1}:
@@ -278,7 +278,7 @@ def _number(number: Decimal, tokens: list[Token]) -> str:
 
 
 def _whole(digits: str, tokens: list[Token]) -> str:
-    """Returns the digits before the point in their places, from the last one to the first."""
+    """Returns the integer digits in their places, filled from the last place to the first."""
     places = [at for at, (kind, text) in enumerate(tokens) if kind == "place" and text in _PLACES]
     if not places:
         return digits + "".join(text for _, text in tokens if text != ",")
@@ -328,7 +328,7 @@ def _scientific(number: Decimal, texts: list[str]) -> str:
 
 
 def _scaled(number: Decimal, places: int, step: int) -> tuple[str, int]:
-    """Returns the digits before E and the power behind it, which is a multiple of `step`: of three, as engineers do."""
+    """Returns the digits before E and the exponent, a multiple of `step`: 3 for engineering notation."""
     power = number.adjusted() // step * step if number else 0
     digits = f"{number.scaleb(-power):.{places}f}"
     if len(digits.partition(".")[0]) > step:

@@ -1,8 +1,8 @@
-"""Numbers of a Word document's paragraphs, as numbering.xml and the styles define them.
+"""Numbers the paragraphs of a Word document, as defined in numbering.xml and the styles.
 
-A paragraph names a list and a level, or its style does. Lists of one definition count on together, unless one of them
-says where it starts. Source: ECMA-376 part 1, 17.9. What Word writes in a way that isn't known here gets no number,
-because a wrong one would lead readers to the wrong place.
+A paragraph or its style references a list and a level. Lists with the same definition continue counting, unless one
+sets a start. Source: ECMA-376 part 1, 17.9. An unknown number format gives no number, because a wrong one would mislead
+readers.
 """
 
 import re
@@ -16,7 +16,7 @@ from files_to_markdown.numerals import MAX_NUMBER, chinese, circled, in_words, l
 BULLET = "-"
 MAX_LEVEL = 8
 _MAX_STYLES = 50
-"""How far styles are followed to those that they are based on."""
+"""The maximum length of a chain of base styles."""
 _DIGIT = re.compile(r"%([1-9])")
 _ZEROS = re.compile(r"0*1(?:,|$)")
 
@@ -52,13 +52,11 @@ _WRITTEN: Mapping[str, Callable[[int], str | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """How one level of a list is numbered."""
-
     format: str = "decimal"
     text: str | None = None
     start: int = 0
     restarts_after: int | None = None
-    """The last level, counted from 0, after which it starts again. None: each one above; -1: it never does."""
+    """The last level, counted from 0, after which it restarts. None: every level above; -1: it never restarts."""
     is_legal: bool = False
     has_space: bool = True
     zeros: int = 0
@@ -66,7 +64,7 @@ class _Level:
 
 @dataclass(slots=True)
 class _Definition:
-    """A list's levels, and how far each has counted."""
+    """A list's levels, and the current count of each."""
 
     levels: dict[int, _Level] = field(default_factory=dict)
     by_style: dict[str, int] = field(default_factory=dict)
@@ -76,19 +74,15 @@ class _Definition:
 
 @dataclass(slots=True)
 class _Instance:
-    """A list that paragraphs name."""
-
     definition: str
     levels: dict[int, _Level]
     starts: dict[int, int]
-    """Where its levels start, in place of where the definition says."""
+    """The start values that override the definition's."""
     begun: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class _Style:
-    """What a paragraph's style says of its number."""
-
     based_on: str = ""
     list_id: str = ""
     level: str = ""
@@ -96,16 +90,14 @@ class _Style:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What stands before a paragraph."""
-
     level: int
     text: str
-    """BULLET, or a number with what belongs to it; "" if there is none, or if nobody knows it."""
+    """BULLET, or a number with its punctuation; "" if there is none or it is unknown."""
     is_spaced: bool = True
 
 
 class Numbering:
-    """Counts the numbered paragraphs of a document, which are given to it in their order."""
+    """Counts a document's numbered paragraphs, which must be passed in order."""
 
     def __init__(self, numbering: Element | None, styles: Element | None) -> None:
         self._definitions: dict[str, _Definition] = {}
@@ -130,7 +122,7 @@ class Numbering:
             self._default_style = id_
 
     def label(self, properties: Element | None) -> Label | None:
-        """Counts a paragraph, and returns what stands before it; None if it is in no list."""
+        """Advances the list counter for a paragraph and returns its label, or None if it isn't in a list."""
         list_id, level_text = _named_list(properties)
         style = (value_of(properties, "pStyle") if properties is not None else "") or self._default_style
         styled_id, styled_level, naming_style = self._list_of_style(style)
@@ -146,7 +138,7 @@ class Numbering:
         return _label(instance, definition, level)
 
     def _list_of_style(self, name: str) -> tuple[str, str, str]:
-        """Returns the list and the level that a style names, and the style that it has them from."""
+        """Returns a style's list and level, and the style that defines them."""
         level = ""
         for _ in range(_MAX_STYLES):
             style = self._styles.get(name)
@@ -159,7 +151,7 @@ class Numbering:
         return "", "", ""
 
     def _resolved(self, list_id: str) -> tuple[_Instance, _Definition] | None:
-        """Returns a list and its definition, which may be that of a style."""
+        """Returns a list and its definition, which can be a style's."""
         first = instance = self._instances.get(list_id)
         for _ in range(_MAX_STYLES):
             definition = self._definitions.get(instance.definition) if instance else None
@@ -174,7 +166,7 @@ class Numbering:
     def _count(self, instance: _Instance, definition: _Definition, level: int) -> None:
         counts = definition.counts
         for above in range(level):
-            # A level that is passed over counts as if it had begun.
+            # A level that is skipped counts as begun.
             counts.setdefault(above, _start(instance, definition, above))
         begins = level not in counts or (level in instance.starts and level not in instance.begun)
         instance.begun.add(level)
@@ -238,7 +230,7 @@ def _instance(element: Element) -> _Instance:
 
 
 def _read_level(element: Element) -> _Level:
-    # A format that older programs don't know stands beside one that they do.
+    # A format unknown to older programs has an alternative that they know.
     formats = [one for one in element.iter() if local(one) == "numFmt"]
     name = attribute(formats[0], "val") if formats else "decimal"
     zeros = 0
@@ -262,6 +254,5 @@ def _number(text: str, otherwise: int) -> int:
 
 
 def _named_list(properties: Element | None) -> tuple[str, str]:
-    """Returns the list and the level that a paragraph's properties name."""
     named = child(properties, "numPr") if properties is not None else None
     return ("", "") if named is None else (value_of(named, "numId"), value_of(named, "ilvl"))

@@ -1,4 +1,4 @@
-"""What of OpenDocument's sheets differs from tables in texts: what is hidden, dates, and what is drawn over cells."""
+"""Differences between OpenDocument sheets and tables in text: hidden parts, dates, and drawings over cells."""
 
 from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
@@ -12,12 +12,11 @@ DRAWN = ("frame", "custom-shape", "rect", "line", "path", "polygon", "ellipse", 
 
 
 def is_hidden(element: Element) -> bool:
-    """Returns whether a row or a column isn't displayed, also where a filter hides it."""
+    """Returns whether a row or column is hidden, including by a filter."""
     return attribute(element, "visibility") in ("collapse", "filter")
 
 
 def rows_of(table: Element) -> Iterator[Element]:
-    """Yields a table's rows, which may be in groups."""
     for one in table:
         name = local(one)
         if name == "table-row":
@@ -27,10 +26,10 @@ def rows_of(table: Element) -> Iterator[Element]:
 
 
 def columns_of(table: Element, is_wanted: Callable[[Element], bool]) -> list[range]:
-    """Returns the columns that are of a kind, counted from 0."""
+    """Returns the ranges of columns that match, counted from 0."""
     wanted = []
     at = 0
-    # Columns stand before rows, and may be in groups, too.
+    # Columns come before rows, and can also be in groups.
     for one in _columns(table):
         times = attribute(one, "number-columns-repeated")
         end = at + (int(times) if times.isdecimal() and len(times) < 8 else 1)
@@ -49,9 +48,9 @@ def _columns(table: Element) -> Iterator[Element]:
 
 
 def own_text(cell: Element, draft: Draft) -> str | None:
-    """Returns what stands for a cell's value, None if its paragraphs show it.
+    """Returns the text for a cell's value, or None if its paragraphs show it.
 
-    A date in a form of its own could be of any order, so it is shown as xlsx files have theirs.
+    A date with a custom format could have any order, so it is formatted like dates in xlsx files.
     """
     kinds = [value for key, value in cell.attrib.items() if key.endswith("}value-type")]
     draft.leave_out(Part.ERROR, count="error" in kinds)
@@ -72,7 +71,7 @@ def own_text(cell: Element, draft: Draft) -> str | None:
 
 
 def name_drawings(sheet: Element, archive: Archive | None, draft: Draft) -> None:
-    """Names what is drawn over a sheet."""
+    """Reports the drawings over a sheet as left out."""
     for shape in sheet.iter():
         if local(shape) not in DRAWN:
             continue

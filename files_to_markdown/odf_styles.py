@@ -1,4 +1,4 @@
-"""What the styles of an OpenDocument file say that its text needs: numbers of lists, superscripts, what is hidden."""
+"""Interprets the styles of an OpenDocument file: list numbers, superscripts, hidden parts."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -21,30 +21,28 @@ class _Style:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """How one level of a list is numbered."""
-
     is_bullet: bool = False
     format: str = ""
     before: str = ""
     after: str = ""
     pattern: str = ""
-    """The whole number in LibreOffice's form, such as %1%.%2%."""
+    """The complete number in LibreOffice's form, such as %1%.%2%."""
     start: int = 1
     shown: int = 1
-    """How many levels stand in its number."""
+    """The number of levels in its number."""
     counts_on: bool = True
 
 
 @dataclass(slots=True)
 class Count:
-    """How far each level of a list has counted."""
+    """The current count of each list level."""
 
     levels: Mapping[int, _Level]
     at: dict[int, int] = field(default_factory=dict)
 
 
 class OdfStyles:
-    """The styles of a file, and the numbers of its lists. Lists and headings are given to it in their order."""
+    """The styles of a file, and the numbers of its lists. Lists and headings must be passed in order."""
 
     def __init__(self, roots: Iterable[Element]) -> None:
         self._styles: dict[tuple[str, str], _Style] = {}
@@ -69,7 +67,7 @@ class OdfStyles:
                 self._outline = Count(_levels(element))
 
     def _property(self, family: str, style: str, name: str) -> str:
-        """Returns a property of a style, or of those that it is based on."""
+        """Returns a property of a style or its base styles."""
         for _ in range(_MAX_PARENTS):
             found = self._styles.get((family, style))
             if found is None:
@@ -87,9 +85,9 @@ class OdfStyles:
         return "^" if place.startswith("super") or place.strip("0%") else ""
 
     def strikes(self, element: Element, *, otherwise: bool) -> bool:
-        """Returns whether a cell, a paragraph or a part of one is struck. `otherwise`: whether what is around it is."""
+        """Returns whether a cell, a paragraph or a part of one is struck. `otherwise`: whether its parent is."""
         kind = local(element)
-        # A row and a column name the style of cells that have none.
+        # Rows and columns name the style of cells that don't have one.
         is_line = kind in ("table-row", "table-column")
         if not (style := attribute(element, "default-cell-style-name" if is_line else "style-name")):
             return otherwise
@@ -99,24 +97,21 @@ class OdfStyles:
         return line != "none" if line else otherwise
 
     def hides(self, element: Element) -> bool:
-        """Returns whether a paragraph or a part of one isn't displayed."""
         family = "paragraph" if local(element) in ("p", "h") else "text"
         return self._property(family, attribute(element, "style-name"), "display") == "none"
 
     def hides_page(self, page: Element) -> bool:
-        """Returns whether a slide isn't shown."""
         return self._property("drawing-page", attribute(page, "style-name"), "visibility") == "hidden"
 
     def shows_on_page(self, page: Element, name: str) -> bool:
-        """Returns whether a slide shows its footer, or what a property of that name says."""
+        """Returns whether a slide shows its footer or the element that a property controls."""
         return self._property("drawing-page", attribute(page, "style-name"), name) != "false"
 
     def hides_sheet(self, sheet: Element) -> bool:
-        """Returns whether a sheet isn't displayed."""
         return self._property("table", attribute(sheet, "style-name"), "display") == "false"
 
     def begin_list(self, element: Element) -> Count:
-        """Returns the count of a list: a new one, or that of the list that it continues."""
+        """Returns the count for a list: a new one, or that of the list that it continues."""
         style = attribute(element, "style-name")
         count = self._by_id.get(attribute(element, "continue-list"))
         if count is None and attribute(element, "continue-numbering") == "true":
@@ -128,19 +123,18 @@ class OdfStyles:
         return count
 
     def levels_of(self, element: Element, count: Count) -> Count:
-        """Returns the numbers of a list within another one, which may have a style of its own."""
+        """Returns the count for a nested list, which can have its own style."""
         levels = self._lists.get(attribute(element, "style-name"))
         return count if levels is None else Count(levels, count.at)
 
     def heading(self, element: Element, level: int) -> str:
-        """Counts a heading, and returns its number."""
         if attribute(element, "is-list-header") == "true" or level not in self._outline.levels:
             return ""
         return next_label(self._outline, level, attribute(element, "start-value"))
 
 
 def next_label(count: Count, level: int, start: str = "") -> str:
-    """Counts an item of a list, and returns what stands before it; "" if there is none, or if nobody knows it."""
+    """Counts a list item, and returns its label, or "" if it doesn't have one or it is unknown."""
     own = count.levels.get(level, _Level(is_bullet=True))
     is_start = start.isdecimal() and len(start) < 8
     count.at[level] = int(start) if is_start else min(count.at.get(level, own.start - 1) + 1, MAX_NUMBER)
@@ -187,7 +181,7 @@ def _level(element: Element) -> _Level:
     form = attribute(element, "num-format")
     return _Level(
         is_bullet=local(element) in ("list-level-style-bullet", "list-level-style-image"),
-        # One that isn't known gives no number.
+        # An unknown format gives no number.
         format=form if form in tuple("1aAiI") else "",
         before=attribute(element, "num-prefix"),
         after=attribute(element, "num-suffix"),
@@ -199,7 +193,7 @@ def _level(element: Element) -> _Level:
 
 
 def control_text(control: Element) -> str | None:
-    """Returns what people see of a control of a form, None if nobody knows it."""
+    """Returns the visible text of a form control, or None if it is unknown."""
     name = local(control)
     label = attribute(control, "label")
     if name == "checkbox":
@@ -224,7 +218,7 @@ def control_text(control: Element) -> str | None:
 
 
 def mark_text(mark: Element) -> str | None:
-    """Returns the box or the chosen entry of a form's field as Word has them, None if it is another one."""
+    """Returns the checkbox or the selected entry of a Word form field, or None for other fields."""
     kind = attribute(mark, "type").rpartition(".")[2]
     parameters = {attribute(one, "name"): attribute(one, "value") for one in mark if local(one) == "param"}
     if kind == "FORMCHECKBOX":
@@ -237,7 +231,7 @@ def mark_text(mark: Element) -> str | None:
 
 
 def described(shape: Element) -> str:
-    """Returns what a picture or a drawing shows, "" if nobody says it."""
+    """Returns a picture's or drawing's alternative text, or ""."""
     texts = (child(shape, name) for name in ("desc", "title"))
     found = next((one.text for one in texts if one is not None and one.text), "") or ""
     return " ".join(found.split())

@@ -1,8 +1,8 @@
-"""Documents and workbooks that Office keeps as one XML file, as Markdown.
+"""Converts Office documents and workbooks that are stored as one XML file to Markdown.
 
-A document of Word 2003 has the elements of a newer one, with few exceptions. So it becomes one here, as a flat package
-does, which is a newer file in another wrapping. A workbook of Excel 2003 is read here. Source: Microsoft's Office 2003
-XML Reference Schemas, and [MS-FLATOPC] for packages.
+A Word 2003 document has the elements of a newer one, with few exceptions. So it is converted to one here. A flat
+package is a newer file in another container, and is converted, too. Excel 2003 workbooks are read here. Source:
+Microsoft's Office 2003 XML Reference Schemas, and [MS-FLATOPC] for packages.
 """
 
 import io
@@ -21,7 +21,7 @@ from files_to_markdown.number_formats import GENERAL, saved_as, shown
 from files_to_markdown.word import line_of
 
 _MAX_GAP, _MAX_COLUMNS = 100, 16_384
-"""More empty cells in a row are left out. Excel has no more columns."""
+"""More empty cells in a row are dropped. Excel doesn't have more columns."""
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _WORD_2003 = "{http://schemas.microsoft.com/office/word/2003/wordml}"
 _AROUND = frozenset(("sect", "sub-section", "content"))
@@ -40,11 +40,11 @@ _NAMED = {
     "General Date": "",
     "General Number": GENERAL,
 }
-"""Formats of numbers that Excel 2003 writes by a name."""
+"""Named number formats in Excel 2003."""
 
 
 def packed(root: Element, draft: Draft) -> bytes:
-    """Returns a flat package, or a document of Word 2003, as an archive. Comments of 2003 count as left out."""
+    """Returns a flat package or a Word 2003 document as an archive. Comments of 2003 are reported as left out."""
     parts = dict(_parts(root)) if local(root) == "package" else _word_parts(root, draft)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -88,7 +88,7 @@ def _word_parts(root: Element, draft: Draft) -> dict[str, bytes]:
 
 
 def _renew(element: Element, name: str, draft: Draft) -> None:
-    """Gives an element of Word 2003 the form that it has in newer files."""
+    """Converts a Word 2003 element to its form in newer files."""
     if name in _AROUND:
         element.tag = f"{_WORD}smartTag"
     elif name == "annotation":
@@ -107,14 +107,14 @@ def _renew(element: Element, name: str, draft: Draft) -> None:
         for one in (one for one in element if local(one) == "binData"):
             one.tag = "imagedata"
     elif name in ("binData", "imagedata"):
-        # What a picture takes would leave no room for the text behind it.
+        # A picture's data would leave no room for the text after it.
         element.text = None
     elif name == "p":
         _write_label(element)
 
 
 def _write_label(paragraph: Element) -> None:
-    """Writes the number or bullet of an item into its text, as Word kept it for other programs."""
+    """Writes an item's number or bullet, which Word stored for other programs, into its text."""
     properties = child(paragraph, "pPr")
     listed = None if properties is None else child(properties, "listPr")
     if properties is None or listed is None:
@@ -126,7 +126,6 @@ def _write_label(paragraph: Element) -> None:
 
 
 def read_office_sheets(root: Element, draft: Draft) -> None:
-    """Adds a workbook of Excel 2003 to a draft."""
     styles = {attribute(one, "ID"): _style(one) for one in root.iter() if local(one) == "Style"}
     for sheet in (one for one in root if local(one) == "Worksheet"):
         name = attribute(sheet, "Name")
@@ -139,21 +138,19 @@ def read_office_sheets(root: Element, draft: Draft) -> None:
 
 
 def _style(style: Element) -> tuple[str, bool]:
-    """Returns a style's format of numbers, and whether it strikes."""
+    """Returns a style's number format, and whether it is struck."""
     code = next((attribute(one, "Format") for one in style if local(one) == "NumberFormat"), "")
     return _NAMED.get(code, code), any(attribute(one, "StrikeThrough") == "1" for one in style)
 
 
 class _Rows:
-    """Reads the rows of one table."""
-
     def __init__(self, styles: Mapping[str, tuple[str, bool]], draft: Draft) -> None:
         self._styles, self._draft = styles, draft
         self._hidden: set[int] = set()
         self._named: set[int] = set()
 
     def of(self, table: Element) -> Iterator[list[str]]:
-        """Yields the cells of each row that is seen."""
+        """Yields the cells of each visible row."""
         at = 0
         for element in table:
             if local(element) == "Column":
@@ -185,7 +182,7 @@ class _Rows:
         return cells
 
     def _text_of(self, parts: Mapping[str, Element], said: Mapping[str, str]) -> str:
-        """Returns what a cell shows. `said`: its attributes."""
+        """Returns a cell's displayed text. `said`: its attributes."""
         self._draft.leave_out(Part.COMMENT, count="Comment" in parts)
         if (data := parts.get("Data")) is None:
             formula = said.get("Formula", "")
@@ -208,17 +205,16 @@ class _Rows:
 
 
 def _number(said: Mapping[str, str], name: str) -> int:
-    """Returns the number in an attribute, 0 if there is none."""
     text = said.get(name, "")
     return int(text) if text.isdecimal() and len(text) < 8 else 0
 
 
 def _moment(text: str, code: str) -> str:
-    """Returns a date or a time, which the file has in the form of ISO 8601, in its format."""
+    """Formats a date or time, which the file stores in ISO 8601."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return text
-    # Excel's calendar has a day more at the end of February 1900.
+    # Excel's calendar has an extra day at the end of February 1900.
     days = (moment - datetime(1899, 12, 30)) / timedelta(days=1) - (moment < datetime(1900, 3, 1))
     return shown(days, code or (_DATE if days == int(days) else f"{_DATE} {_TIME}"))

@@ -1,4 +1,4 @@
-"""OpenDocument files, also flat ones, as Markdown."""
+"""Converts OpenDocument files, including flat ones, to Markdown."""
 
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,24 +21,24 @@ from files_to_markdown.odf_sheets import (
 from files_to_markdown.odf_styles import Count, OdfStyles, control_text, described, mark_text, next_label
 
 _MAX_SHEETS_BYTES = 24 * 2**20
-"""What is read of a file's sheets: more than MAX_CHARS take, unless nearly all of it is formats."""
+"""The limit for sheets. MAX_CHARS of text need less, unless nearly all of it is formatting."""
 _NOT_READ = frozenset(
     (
         *("tracked-changes", "forms", "settings", "annotation", "page-number", "number", "script"),
-        # Where a slide's own footer and date stand on its master.
+        # A slide's own footer and date are shown in its master's positions.
         *("header", "footer", "date-time"),
     )
 )
 _AT_EDGE = {"date-time": "Date", "footer": "Footer"}
-"""What a slide may take from a list that all slides share."""
+"""Slide elements that can use texts shared by all slides."""
 _HEADERS = tuple(f"{name}{page}" for name in ("header", "footer") for page in ("", "-left", "-first"))
 _DESCRIBED = frozenset(("frame", "custom-shape", "rect", "line", "path", "polygon", "ellipse", "circle", "g"))
 
 
 def read_open_document(root: Element, styles: Element, archive: Archive | None, draft: Draft) -> None:
-    """Adds an odt or odp file, or a flat file of any kind, to a draft.
+    """Adds an odt or odp file, or a flat file of any type, to a draft.
 
-    `styles` has the headers and footers; `archive`: where embedded objects are, None of a flat file.
+    `styles`: the headers and footers. `archive`: contains the embedded objects; None for a flat file.
     """
     own = _OpenDocument(OdfStyles([styles]), styles, archive, draft)
     seen = set()
@@ -58,12 +58,12 @@ def read_open_document(root: Element, styles: Element, archive: Archive | None, 
 
 
 def read_open_sheets(archive: Archive, draft: Draft) -> None:
-    """Adds an ods file to a draft. Of a large one, the beginning is read."""
+    """Adds the beginning of an ods file to a draft."""
     root, is_whole = archive.beginning("content.xml", _MAX_SHEETS_BYTES)
     if not is_whole and not any(local(element) == "table-row" for element in root.iter()):
         raise Unreadable(Obstacle.TOO_LARGE)
     styles = archive.xml("styles.xml") if "styles.xml" in archive.names else root
-    # Their headers are those of printed pages.
+    # A sheet's headers are those of printed pages.
     reader = _OpenDocument(OdfStyles([styles, root] if styles is not root else [root]), root, archive, draft)
     comments = sum(local(element) == "annotation" for element in root.iter())
     try:
@@ -85,7 +85,7 @@ class _Table:
 
 
 class _OpenDocument:
-    """Reads the blocks of a document in their order."""
+    """Reads the blocks of a document in order."""
 
     def __init__(self, styles: OdfStyles, root: Element, archive: Archive | None, draft: Draft) -> None:
         self._draft = draft
@@ -97,18 +97,17 @@ class _OpenDocument:
         regions = (one for one in root.iter() if local(one) == "changed-region" and child(one, "deletion") is not None)
         self._deleted = {attribute(one, "id") for one in regions}
         self._deletions: set[str] = set()
-        """Those that the text is within."""
+        """The deletions that contain the current text."""
         self._is_struck = False
-        """Whether what is around the next piece of text is struck."""
+        """Whether the text around the next piece is struck."""
         self.masters: dict[str, Element] = {}
-        """The masters of slides that aren't read yet, by their names."""
+        """The slide masters that haven't been read yet, by name."""
         declared = (one for one in root.iter() if local(one) in {f"{name}-decl" for name in _AT_EDGE})
         self._declared = {attribute(one, "name"): "".join(one.itertext()) for one in declared}
         self._charts: list[_Line | _Table] = []
-        """Those in the last paragraph."""
+        """The charts in the last paragraph."""
 
     def add(self, element: Element) -> None:
-        """Adds what is in an element."""
         for block in self._blocks(element):
             if isinstance(block, _Table):
                 self._draft.table(block.rows)
@@ -116,7 +115,6 @@ class _OpenDocument:
                 self._draft.add(block.text, "\n" if block.is_listed else "\n\n")
 
     def lines_of(self, element: Element) -> list[str]:
-        """Returns what is in an element as lines. A table within it becomes one of them."""
         lines = []
         for block in self._blocks(element):
             if isinstance(block, _Table):
@@ -169,7 +167,7 @@ class _OpenDocument:
             number = _own_number(element) or ("" if lead else self._styles.heading(element, level))
             lead = f"{'#' * min(6, level)} {lead.lstrip()}{number}{' ' if number else ''}"
         if text:
-            # A tab at the beginning is an empty column.
+            # A leading tab is an empty column.
             yield _Line(lead + text.lstrip() if lead else text, is_listed)
         yield from self._taken_charts()
 
@@ -178,11 +176,11 @@ class _OpenDocument:
         yield from charts
 
     def _list(self, element: Element, count: Count, level: int) -> Iterator[_Line | _Table]:
-        """Yields the items of a list. `level`: 1 for one that is within no other."""
+        """Yields the items of a list. `level`: 1 for a list that isn't nested."""
         count = self._styles.levels_of(element, count)
         indent = "  " * (min(level, 20) - 1)
         for item in (one for one in element if local(one) in ("list-item", "list-header")):
-            # What stands before its first paragraph. An item that only holds a list isn't counted.
+            # The label before its first paragraph. An item that only contains a list isn't counted.
             is_first = local(item) == "list-item"
             for one in item:
                 if local(one) == "list":
@@ -217,9 +215,9 @@ class _OpenDocument:
             yield _Line(self._master(attribute(page, "master-page-name")))
 
     def _master(self, name: str) -> str:
-        """Returns the words that slides have from a master, once for all slides."""
+        """Returns the text that slides get from a master, once for all slides."""
         own = Element("page")
-        # What holds the place of a text isn't shown.
+        # Placeholder text isn't shown.
         own.extend(
             one
             for one in self.masters.pop(name, ())
@@ -263,7 +261,7 @@ class _OpenDocument:
                 yield row
 
     def _cell(self, cell: Element, *, is_struck: bool) -> str:
-        """Returns what a sheet's cell shows. `is_struck`: whether a cell without a style is struck."""
+        """Returns a sheet cell's text. `is_struck`: whether a cell without a style is struck."""
         text = own_text(cell, self._draft)
         self._is_struck = self._styles.strikes(cell, otherwise=is_struck and not attribute(cell, "style-name"))
         text = "<br>".join(self.lines_of(_without(cell, DRAWN))) if text is None else text
@@ -274,7 +272,7 @@ class _OpenDocument:
         return joined(self._struck_pieces_of(element)).replace("\u00ad", "").strip(" \n").rstrip()
 
     def _struck_pieces_of(self, element: Element, before: str = "") -> str:
-        """Returns the text of a paragraph or a part of one, between marks where a struck passage begins or ends."""
+        """Returns the text of a paragraph or a part of one, with marks where strikethrough begins and ends."""
         around = self._is_struck
         self._is_struck = self._styles.strikes(element, otherwise=around)
         text = "".join(self._pieces_of(element, before))
@@ -282,7 +280,7 @@ class _OpenDocument:
         return struck(text) if is_changed else text
 
     def _pieces_of(self, element: Element, before: str = "") -> Iterator[str]:
-        """Yields the pieces of a text. A footnote follows its mark in parentheses. `before`: what stands before it."""
+        """Yields the pieces of a text. A footnote follows its mark in parentheses. `before`: the preceding text."""
         yield "" if self._deletions else element.text or ""
         before = element.text or before
         for one in element:
@@ -295,7 +293,7 @@ class _OpenDocument:
             yield "" if self._deletions else one.tail or ""
 
     def _mark_change(self, element: Element) -> None:
-        """Notes where what somebody deleted begins and ends: flat files have it in its place."""
+        """Tracks the start and end of a tracked deletion, which flat files keep in place."""
         id_ = attribute(element, "change-id")
         if local(element) == "change-start" and id_ in self._deleted:
             self._deletions.add(id_)
@@ -317,7 +315,7 @@ class _OpenDocument:
             yield from self._pieces_of(one, before)
 
     def _words(self, one: Element, name: str) -> str | None:
-        """Returns what stands for an element, None for what is in it."""
+        """Returns the text that replaces an element, or None to use its content."""
         if name in ("s", "tab", "line-break"):
             return {"s": " " * min(_number(one, "c"), 1_000), "tab": "\t"}.get(name, "\n")
         if name == "note-body":
@@ -351,7 +349,7 @@ class _OpenDocument:
         return text or ""
 
     def _drawn(self, shape: Element) -> str:
-        """Returns what a drawing shows, in words. Objects and tables have a picture for other programs."""
+        """Returns a drawing's text. Objects and tables have a picture for other programs."""
         words = f"![{text}]" if (text := described(shape)) else ""
         embedded = child(shape, "object")
         if embedded is not None:
@@ -366,7 +364,7 @@ class _OpenDocument:
         name = posixpath.normpath(posixpath.join(attribute(element, "href"), "content.xml"))
         content = self._archive.xml(name) if self._archive and name in self._archive.names else element
         if (formula := next((one for one in content.iter() if local(one) == "math"), None)) is not None:
-            # LibreOffice keeps its own line of text.
+            # LibreOffice stores the formula as a line of text.
             said = next((one.text for one in formula.iter() if local(one) == "annotation"), None)
             self._draft.leave_out(Part.EQUATION, count=said is None)
             return f" {said} " if said else ""
@@ -382,7 +380,6 @@ class _OpenDocument:
 
 
 def _is_hidden(element: Element) -> bool:
-    """Returns whether a section or a field isn't displayed."""
     return attribute(element, "is-hidden") == "true" or (
         local(element) == "section" and attribute(element, "display") == "none"
     )
@@ -395,7 +392,7 @@ def _without(element: Element, names: Sequence[str]) -> Element:
 
 
 def _own_number(element: Element) -> str:
-    """Returns the number that a file keeps for programs that can't count, "" if it keeps none."""
+    """Returns the number that a file stores for programs that can't count, or ""."""
     number = child(element, "number")
     return "" if number is None else (number.text or "").strip()
 

@@ -1,8 +1,8 @@
-"""Outlook's messages (msg) as Markdown: made into a mail for the reader of mails.
+"""Converts Outlook messages (msg) to Markdown, by turning them into mails for the mail reader.
 
-A message is a compound file. Each property is in a stream whose name tells what it is, or in its storage's table of
-properties, if it fits there. Recipients and attachments have storages of their own.
-Source: [MS-OXMSG], https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxmsg
+A message is a compound file. Each property is in a stream whose name identifies it, or in its storage's property table,
+if it fits there. Recipients and attachments have their own storages. Source: [MS-OXMSG],
+https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxmsg
 """
 
 from collections.abc import Sequence
@@ -21,23 +21,23 @@ from files_to_markdown.mail import add_mail
 from files_to_markdown.rtf import read_rtf
 
 PROPERTIES = "__properties_version1.0"
-"""A message's table of properties, which tells it from other compound files."""
+"""A message's property table, which distinguishes it from other compound files."""
 _NOT_A_HEADER = "Microsoft Mail Internet Headers Version 2.0"
 _RECIPIENT, _ATTACHMENT, _EMBEDDED = "__recip_version1.0_", "__attach_version1.0_", "__substg1.0_3701000D"
 _HEADER_BYTES = {_RECIPIENT: 8, _ATTACHMENT: 8, _EMBEDDED: 24}
-"""What stands before a table of properties. In the message itself, that is 32 bytes."""
+"""The size of the header before a property table. In the message itself, it is 32 bytes."""
 _SUBJECT, _BODY, _HTML, _RTF, _TRANSPORT = "0037", "1000", "1013", "1009", "007D"
 _FROM, _FROM_ADDRESS = ("0042", "0C1A"), ("5D02", "5D01", "0065", "0C1F")
 _NAME, _ADDRESS = ("3001",), ("39FE", "3003")
 _FILE_NAME = ("3707", "3704", "3001", "370E")
-"""Or its type."""
+"""The file name properties, or else its type."""
 _KIND, _CODE_PAGE, _BODY_CODE_PAGE = 0x0C15, 0x3FFD, 0x3FDE
 _SENT, _ARRIVED = 0x0039, 0x0E06
 _MEETING = {"Start": 0x0060, "End": 0x0061}
 _NAMES, _SETS, _NUMBERED = "__nameid_version1.0", "0002", "0003"
-"""Where named properties have their ids, by a set of properties and a number in it."""
+"""The streams that map named properties to IDs, by property set and number."""
 _MAX_NAMED_BYTES = 2**18
-"""Entries of eight bytes for all ids from 8000 to FFFF."""
+"""Eight-byte entries for all IDs from 8000 to FFFF."""
 _DATES = {
     "Start": (0x62002, 0x820D),
     "End": (0x62002, 0x820E),
@@ -53,9 +53,9 @@ _TEXTS = {
     "Home address": (0x62004, 0x801A),
     "Work address": (0x62004, 0x801B),
 }
-"""What people see of appointments, tasks and contacts."""
+"""Visible properties of appointments, tasks and contacts."""
 _DONE = (0x62003, 0x8102)
-"""How much of a task is done, from 0 to 1."""
+"""The completed share of a task, from 0 to 1."""
 _CONTACT = {
     "Company": "3A16",
     "Department": "3A18",
@@ -79,7 +79,7 @@ _CODE_PAGES = {
     65000: "utf-7",
     65001: "utf-8",
 }
-"""Numbers that aren't in the names of Python's codecs."""
+"""Code pages that don't occur in the names of Python's codecs."""
 _MAX_RECIPIENTS = 200
 _MAX_RTF_BYTES = 2 * 2**20
 """Unpacking more would take seconds."""
@@ -87,7 +87,6 @@ _FIRST_DAY = datetime(1601, 1, 1, tzinfo=UTC)
 
 
 def read_message(file: OleFileIO, draft: Draft) -> None:
-    """Adds a message to a draft."""
     message = _Storage(file, (), draft)
     for name, said in _fields(message).items():
         if said := " ".join(said.split()):
@@ -106,7 +105,7 @@ def read_message(file: OleFileIO, draft: Draft) -> None:
 
 
 def _fields(message: "_Storage") -> dict[str, str]:
-    """Returns what a meeting, an appointment, a task or a contact has beside its text, by what it is."""
+    """Returns the named fields of a meeting, appointment, task or contact."""
     ids = _named(message)
     done = message.part_of_one(ids[_DONE]) if _DONE in ids else 0
     return {
@@ -119,14 +118,14 @@ def _fields(message: "_Storage") -> dict[str, str]:
 
 
 def _named(message: "_Storage") -> dict[tuple[int, int], int]:
-    """Returns the ids of named properties, by their set and their number in it."""
+    """Returns the IDs of named properties, by property set and number."""
     if not message.inner(_NAMES):
         return {}
     names = message.storage(_NAMES)
     sets, ids = names.binary(_SETS), {}
     entries = names.binary(_NUMBERED)[:_MAX_NAMED_BYTES]
     for number, kind, at in iter_unpack("<IHH", entries[: len(entries) // 8 * 8]):
-        # An odd kind has a word in place of a number. Kinds below 6 are in sets that stand elsewhere.
+        # Odd kinds have a name instead of a number. Kinds below 6 are in predefined sets.
         if not kind & 1 and kind >= 6:
             begin = ((kind >> 1) - 3) * 16
             ids[int.from_bytes(sets[begin : begin + 4], "little"), number] = 0x8000 + at
@@ -134,7 +133,7 @@ def _named(message: "_Storage") -> dict[tuple[int, int], int]:
 
 
 def _headers(message: "_Storage", draft: Draft) -> Message:
-    """Returns a mail without a text. What it was sent with is kept, except for drafts."""
+    """Returns a mail without text. The headers it was sent with are kept, except for drafts."""
     sent = message_from_string(_as_bytes(message.text(_TRANSPORT)).removeprefix(_NOT_A_HEADER).lstrip())
     people = _recipients(message, draft)
     own = {
@@ -151,7 +150,7 @@ def _headers(message: "_Storage", draft: Draft) -> Message:
 
 
 def _recipients(message: "_Storage", draft: Draft) -> dict[str, list[str]]:
-    """Returns who gets the message, by how."""
+    """Returns the recipients by type."""
     names = message.inner(_RECIPIENT)
     draft.leave_out(Part.END, count=len(names) > _MAX_RECIPIENTS)
     people: dict[str, list[str]] = {kind: [] for kind in _KINDS.values()}
@@ -162,7 +161,7 @@ def _recipients(message: "_Storage", draft: Draft) -> dict[str, list[str]]:
 
 def _person(storage: "_Storage", names: Sequence[str], addresses: Sequence[str]) -> str:
     name = storage.text(*names)
-    # Exchange has addresses of its own, which begin with a slash.
+    # Exchange has its own address format, which begins with a slash.
     address = next((found for id_ in addresses if "@" in (found := storage.text(id_)) and found[0] != "/"), "")
     return f"{name} <{address}>" if address and name != address else name or address
 
@@ -181,18 +180,18 @@ def _part(kind: str, text: str) -> Message:
 
 
 def _as_bytes(text: str) -> str:
-    """Returns a text as the reader of mails has it: a character for each byte."""
+    """Returns a text in the form that the mail reader expects, with one character per byte."""
     return text.encode(errors="replace").decode("latin-1")
 
 
 def _add_rtf(packed: bytes, draft: Draft) -> None:
-    """Adds a text that Outlook packed in its own way."""
+    """Adds a text in Outlook's compressed RTF."""
     if not packed:
         return
     try:
         rtf: bytes = decompress(packed) if len(packed) <= _MAX_RTF_BYTES else b""
     except Exception:
-        # The library raises nothing else. The headers are of use without the text.
+        # The library doesn't raise other exceptions. The headers are useful without the text.
         rtf = b""
     if rtf:
         read_rtf(rtf, draft)
@@ -213,7 +212,7 @@ class _Storage:
         begin = next((size for name, size in _HEADER_BYTES.items() if path and path[-1].startswith(name.lower())), 32)
         entries = (table[at : at + 16] for at in range(begin, len(table) - 15, 16))
         self._fixed = {int.from_bytes(entry[2:4], "little"): entry[8:] for entry in entries}
-        # Some programs name only the code page of the text.
+        # Some programs only set the text's code page.
         self._charset = _charset_of(self.number(_CODE_PAGE) or self.number(_BODY_CODE_PAGE)) or charset
 
     def _stream(self, name: str) -> bytes:
@@ -223,11 +222,10 @@ class _Storage:
         return content
 
     def number(self, id_: int) -> int:
-        """Returns the value of a property, 0 if it is missing."""
         return int.from_bytes(self._fixed.get(id_, b"")[:4], "little")
 
     def date(self, id_: int) -> str:
-        """Returns a point in time as mails write it, "" if it is missing."""
+        """Returns a time in the format of mail headers, or ""."""
         ticks = int.from_bytes(self._fixed.get(id_, b""), "little")
         try:
             return format_datetime(_FIRST_DAY + timedelta(microseconds=ticks // 10)) if ticks else ""
@@ -235,16 +233,15 @@ class _Storage:
             return ""
 
     def part_of_one(self, id_: int) -> float:
-        """Returns the value of a property that is a floating-point number, 0 if it is missing."""
+        """Returns a floating-point property's value, or 0."""
         said: tuple[float] = unpack("<d", self._fixed.get(id_, b"")[:8].ljust(8, b"\0"))
         return said[0]
 
     def binary(self, id_: str) -> bytes:
-        """Returns the bytes of a property, b"" if it is missing."""
+        """Returns a property's bytes, or b""."""
         return self._stream(f"__substg1.0_{id_}0102")
 
     def text(self, *ids: str) -> str:
-        """Returns the first of some properties that is there, "" if none is."""
         for id_ in ids:
             if wide := self._stream(f"__substg1.0_{id_}001F"):
                 return wide.decode("utf-16-le", errors="replace").rstrip("\0")
@@ -253,7 +250,6 @@ class _Storage:
         return ""
 
     def html(self) -> str:
-        """Returns the message as a web page, "" if there is none."""
         page = self.binary(_HTML)
         return self._letters(page, _charset_of(self.number(_BODY_CODE_PAGE))) if page else self.text(_HTML)
 
@@ -265,11 +261,10 @@ class _Storage:
         return letters.text
 
     def inner(self, prefix: str) -> list[str]:
-        """Returns the names of the storages in it that begin so."""
+        """Returns the names of inner storages with this prefix."""
         return sorted(name for name in self._kids if name.startswith(prefix.lower()))
 
     def storage(self, name: str) -> "_Storage":
-        """Returns a storage in it."""
         return _Storage(self._file, (*self._path, name.lower()), self._draft, self._charset)
 
 

@@ -1,4 +1,4 @@
-"""The text of PDFs: of pages, forms, comments and links. PDFium reads them, and is imported with the first one."""
+"""Extracts the text of PDFs: pages, forms, comments and links. PDFium reads them, and is imported on first use."""
 
 import ctypes
 import re
@@ -10,30 +10,30 @@ from typing import Any
 from files_to_markdown.document import Draft, Obstacle, Part, Unreadable
 
 _DIVIDED = re.compile("[\ufffe\x02](?:\r?\n)?")
-"""What PDFium gives for the hyphen of a word that a line's end divides."""
+"""Matches PDFium's output for a hyphen at a line break within a word."""
 _UNKNOWN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd\ue000-\uf8ff]")
-"""The number of a glyph, in place of a letter that its font doesn't name. People see the letter."""
+"""Matches a glyph number instead of a character that its font doesn't identify. People see the character."""
 _MAX_UNKNOWN = 0.25
-"""A page with a larger share of such numbers counts as one without text. Bullets may be such numbers, too."""
+"""A page with a larger share of glyph numbers counts as one without text. Bullets can be glyph numbers, too."""
 _MAX_TEXT_BYTES = 200_000
 _CHECKBOX, _RADIO, _BUTTON = 2, 3, 1
 _MAX_OPTIONS = 1_000
-"""Of one field."""
+"""For one field."""
 _UNSEEN = 2 | 32
-"""Flags of an annotation that is hidden, or isn't shown on a screen."""
+"""The flags of an annotation that is hidden or isn't shown on screens."""
 _PASSWORD = 1 << 13
-"""The flag of a field that shows dots."""
+"""The flag of a password field, which shows dots."""
 _LEFT_OUT = {
     "FILEATTACHMENT": Part.ATTACHMENT,
     "THREED": Part.MODEL,
     **dict.fromkeys(("MOVIE", "RICHMEDIA", "SCREEN", "SOUND"), Part.RECORDING),
 }
 _NO_COMMENTS = frozenset(("LINK", "POPUP", "PRINTERMARK", "TRAPNET", "WIDGET", "XFAWIDGET", *_LEFT_OUT))
-"""Annotations that aren't marks of readers. A popup repeats the comment that it belongs to."""
+"""Annotations that aren't readers' comments. A popup repeats the comment that it belongs to."""
 
 
 def read_pdf(content: bytes, draft: Draft) -> None:
-    """Adds the text of a PDF to a draft. Pages without text are scans, or their fonts don't name the letters."""
+    """Adds a PDF's text to a draft. Pages without text are scans, or have fonts that don't identify the characters."""
     from pypdfium2 import PdfDocument, PdfiumError
 
     try:
@@ -60,12 +60,12 @@ def read_pdf(content: bytes, draft: Draft) -> None:
 
 
 def _text(page: Any) -> str:
-    """Returns a page's text, with the letters of each ligature in their order.
+    """Returns a page's text, with the letters of each ligature in order.
 
-    PDFium turns round what a font of a script from right to left maps to several letters, such as lam and alef.
+    PDFium reverses the letters of ligatures in right-to-left scripts, such as lam and alef.
     """
     text: str = page.get_text_range()
-    # Beyond, PDFium's places in a text aren't Python's.
+    # Beyond the BMP, PDFium's text offsets aren't Python's.
     if not any("\u0590" <= char <= "\u08ff" for char in text) or max(text) > "\uffff":
         return text
     pieces, at = [], 0
@@ -79,14 +79,14 @@ def _text(page: Any) -> str:
 
 @cache
 def _turned_ligatures() -> frozenset[str]:
-    """Returns the letters of Unicode's own ligatures from right to left, from their ends."""
+    """Returns the letters of Unicode's right-to-left ligatures, reversed."""
     forms = (*range(0xFB1D, 0xFE00), *range(0xFE70, 0xFF00))
     ligatures = {unicodedata.normalize("NFKC", chr(form)) for form in forms}
     return frozenset(ligature[::-1] for ligature in ligatures if 1 < len(ligature) <= 4) - ligatures
 
 
 def _is_one_glyph(page: Any, places: range) -> bool:
-    """Returns whether characters of a page's text stand in exactly one place."""
+    """Returns whether characters of a page's text all have exactly the same position."""
     import pypdfium2.raw as pdfium
 
     origins = set()
@@ -99,13 +99,12 @@ def _is_one_glyph(page: Any, places: range) -> bool:
 
 
 def _attached(pdf: Any) -> Iterator[str]:
-    """Yields the names of attached files."""
     for at in range(min(pdf.count_attachments(), 1_000)):
         yield pdf.get_attachment(at).get_name() or "?"
 
 
 def _notes(pdf: Any, page: Any, draft: Draft) -> Iterator[str]:
-    """Yields what stands beside a page's own text: filled-in fields, comments and addresses."""
+    """Yields text that isn't in a page's content: completed fields, comments and URLs."""
     import pypdfium2.raw as pdfium
 
     names = {value: name.removeprefix("FPDF_ANNOT_") for name, value in vars(pdfium).items() if _is_subtype(name)}
@@ -129,7 +128,7 @@ def _is_subtype(name: str) -> bool:
 
 
 def _said(pdfium: Any, pdf: Any, annotation: Any, name: str) -> Iterator[str]:
-    """Yields the words of an annotation. `name`: its kind."""
+    """Yields the text of an annotation. `name`: its type."""
     if name == "WIDGET" and pdf.formenv:
         yield from _field(pdfium, pdf.formenv, annotation)
     elif name == "LINK":
@@ -139,7 +138,7 @@ def _said(pdfium: Any, pdf: Any, annotation: Any, name: str) -> Iterator[str]:
 
 
 def _field(pdfium: Any, form: Any, annotation: Any) -> Iterator[str]:
-    """Yields a field's name and value, a ticked or empty box for a button that is one."""
+    """Yields a field's name and value, or a checked or empty box."""
     kind = pdfium.FPDFAnnot_GetFormFieldType(form, annotation)
     name = _string(pdfium.FPDFAnnot_GetFormFieldAlternateName, form, annotation) or _string(
         pdfium.FPDFAnnot_GetFormFieldName, form, annotation
@@ -153,7 +152,7 @@ def _field(pdfium: Any, form: Any, annotation: Any) -> Iterator[str]:
 
 
 def _value(pdfium: Any, form: Any, annotation: Any) -> str:
-    """Returns what a field shows: of a choice, the labels of the options that are chosen."""
+    """Returns a field's displayed value: for a choice, the labels of the selected options."""
     count = min(pdfium.FPDFAnnot_GetOptionCount(form, annotation), _MAX_OPTIONS)
     chosen = [at for at in range(count) if pdfium.FPDFAnnot_IsOptionSelected(form, annotation, at)]
     if chosen:

@@ -1,8 +1,8 @@
-"""Tells by its bytes whether an image can be sent as it is. Pure, and in steps that don't depend on its pixels.
+"""Determines from its bytes whether an image can be sent unchanged. No I/O, and the work doesn't depend on its pixels.
 
-Vendors refuse a whole request for one image that is too large, damaged or of an unusual form. So an image is sent as it
-is only if its bytes show that it is plain; any other one is unpacked and rewritten in a process of its own. The
-limits are those of the vendor that takes least, because any model in use may answer.
+Vendors reject a whole request if one image is too large, damaged or in an unusual format. So an image is only sent
+unchanged if its bytes show that it is plain; any other image is decoded and rewritten in a separate process. The limits
+are those of the strictest vendor, because any model in use might answer.
 
 Sources: RFC 2083 and the APNG extension for PNG, ITU-T T.81 for JPEG, and
 https://developers.google.com/speed/webp/docs/riff_container for WebP.
@@ -18,7 +18,7 @@ MAX_SEGMENTS = 200
 MAX_CHUNKS = 64
 """Before a PNG's pixels."""
 END_BYTES = 32
-"""How far behind a JPEG's end other bytes may stand."""
+"""The maximum distance between a JPEG's end marker and the end of the file."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _COMMON_FRAMES = (0xC0, 0xC1, 0xC2)
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD8))
@@ -27,14 +27,14 @@ Size = tuple[int, int]
 
 
 def is_plain_image(content: bytes, media_type: str) -> bool:
-    """Returns whether all vendors accept an image as it is: whole, upright, still, and neither large nor rare."""
+    """Returns whether all vendors accept an image unchanged: complete, upright, still, small enough and common."""
     read = _READERS.get(media_type)
     size = read(content) if read and len(content) <= MAX_IMAGE_BYTES else None
     return size is not None and min(size) > 0 and max(size) <= MAX_IMAGE_PIXELS
 
 
 def image_size(content: bytes, media_type: str) -> Size | None:
-    """Returns a plain image's width and height; None if it isn't plain."""
+    """Returns a plain image's width and height, or None if it isn't plain."""
     read = _READERS.get(media_type)
     return read(content) if read else None
 
@@ -50,7 +50,7 @@ def _png(content: bytes) -> Size | None:
         length, kind = struct.unpack(">I4s", content[at : at + 8])
         if kind == b"IDAT":
             return (width, height) if depth <= 8 else None
-        # One that moves, or that is turned.
+        # An animated or rotated image.
         if kind in (b"acTL", b"eXIf"):
             return None
         at += 12 + length
@@ -68,7 +68,7 @@ def _jpeg(content: bytes) -> Size | None:
         if marker == 0xFF or marker in _WITHOUT_LENGTH:
             at += 1 if marker == 0xFF else 2
             continue
-        # A camera's notes may say that the image is turned.
+        # A camera's metadata may rotate the image.
         if marker == 0xE1 and content[at + 4 : at + 8] == b"Exif":
             return None
         if marker in _FRAMES:

@@ -1,8 +1,7 @@
-"""Starts the process that reads a document or converts an image, and bounds it.
+"""Starts and limits the process that reads a document or converts an image.
 
-Nothing that the process does or leaves undone holds up the program that starts it.
-
-It runs in a thread, because starting a process and waiting for pipes would block the event loop.
+A process that hangs or misbehaves can't block the program that starts it. It is run in a thread, because starting a
+process and waiting for pipes would block the event loop.
 """
 
 import asyncio
@@ -40,7 +39,7 @@ _TRIES = 2
 MAX_COUNTED_PAGES = 1_000_000
 _CHUNK_BYTES = 64 * 1024
 _TOO_MUCH = (OUT_OF_MEMORY, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT)
-"""How a process ends that reaches a limit. Libraries in Rust and C++ abort if they get no memory."""
+"""The exit codes of a process that reaches a limit. Libraries in Rust and C++ abort if they can't allocate memory."""
 
 T = TypeVar("T")
 
@@ -48,22 +47,22 @@ log = logging.getLogger(__name__)
 
 
 async def read_document(kind: Format, content: bytes) -> Document | Obstacle:
-    """Returns a document as Markdown, or why it can't be read, within twice WALL_S and a moment."""
+    """Converts a document to Markdown, or returns the reason it can't, within little more than twice WALL_S."""
     return _checked(await _said(kind, content), _document)
 
 
 async def convert_image(
     content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
 ) -> ConvertedImage | Obstacle:
-    """Returns an image that vendors accept, or why there is none, within twice WALL_S.
+    """Converts an image to one that vendors accept, or returns the reason it can't, within twice WALL_S.
 
-    `max_pixels`: of the longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
+    `max_pixels`: the maximum longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
     """
     return _checked(await _said(Format.IMAGE, content, str(max_pixels), str(max_png_bytes)), _image)
 
 
 async def _said(kind: Format, content: bytes, *arguments: str) -> bytes | Obstacle:
-    """Returns what the process says of a document. Where only the time was up, a second process may say more."""
+    """Returns the process's output for a document. If the first process was too slow, a second one tries."""
     said: bytes | Obstacle = Obstacle.TOO_SLOW
     for _ in range(_TRIES):
         reader = _Reader((kind, *arguments), content)
@@ -77,8 +76,6 @@ async def _said(kind: Format, content: bytes, *arguments: str) -> bytes | Obstac
 
 
 class _Reader:
-    """One process and its pipes."""
-
     def __init__(self, arguments: Sequence[str], content: bytes) -> None:
         self._arguments = arguments
         self._content = memoryview(content)
@@ -86,13 +83,13 @@ class _Reader:
         self._is_killed = False
 
     def run(self) -> bytes | Obstacle:
-        """Runs the process to its end. Call it in a thread."""
+        """Runs the process to its end. Must be called in a thread."""
         deadline = time.monotonic() + WALL_S
         try:
             with self._start() as process:
                 self._process = process
                 if self._is_killed:
-                    # While it started.
+                    # It was killed while it started.
                     self.kill()
                 try:
                     output = self._output(process, deadline)
@@ -112,7 +109,7 @@ class _Reader:
         return output
 
     def kill(self) -> None:
-        """Kills the process and its children, which share its group, if need be as soon as it has started."""
+        """Kills the process and its children, which share its group, if necessary right after it has started."""
         self._is_killed = True
         process = self._process
         if process is not None and process.returncode is None:
@@ -120,7 +117,7 @@ class _Reader:
                 os.killpg(process.pid, signal.SIGKILL)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # It finds modules where this process found them. Nothing else of the environment is its business.
+        # It finds modules in the same places as this process. It doesn't need anything else from the environment.
         path = os.pathsep.join([str(_ROOT), *filter(None, sys.path)])
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-s", "-m", "files_to_markdown.child", *self._arguments],
@@ -134,7 +131,7 @@ class _Reader:
         )
 
     def _output(self, process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
-        """Feeds the process and returns what it writes, None if it writes too much or is too slow."""
+        """Sends the document to the process and returns its output, or None if that is too long or too slow."""
         assert process.stdin is not None
         assert process.stdout is not None
         output = bytearray()
@@ -160,14 +157,14 @@ class _Reader:
         try:
             written = os.write(process.stdin.fileno(), self._content[:_CHUNK_BYTES])
         except OSError:
-            # It has ended, and its exit code says why.
+            # It has ended, and its exit code has the reason.
             return False
         self._content = self._content[written:]
         return bool(self._content)
 
 
 def _checked(output: bytes | Obstacle, parse: Callable[[Mapping[str, Any]], T]) -> T | Obstacle:
-    """Returns what the process said, which may be anything: a document may have taken it over."""
+    """Parses the process's output, which can be anything, because a document may have taken over the process."""
     if isinstance(output, Obstacle):
         return output
     try:

@@ -1,7 +1,7 @@
-"""RTF as Markdown. striprtf reads it; what it would lose is rewritten first.
+"""Converts RTF to Markdown. striprtf reads it; content that it would lose is rewritten first.
 
-One pass over the words of the format keeps track of its groups. It turns fields, forms and superscripts into text, ends
-of paragraphs within a cell into breaks, and drops hidden text. Source: Microsoft's Rich Text Format 1.9.1.
+One pass over the control words keeps track of groups. It turns fields, forms and superscripts into text and paragraph
+ends within a cell into line breaks, and drops hidden text. Source: Microsoft's Rich Text Format 1.9.1.
 """
 
 import re
@@ -25,36 +25,36 @@ _FONT_PAGE = re.compile(rb"\\cpg(\d{3,5})")
 _FONT = re.compile(r"(\\f\d+)([^;]*+;?)")
 _LINE_END = re.compile(r"[\r\n]+")
 _BOTH = re.compile(rb"\\upr\s?\{")
-"""A text for old readers, before the same in Unicode."""
+"""Matches text for old readers, which precedes the same text in Unicode."""
 _UNICODE = re.compile(rb"\{\\\*\\ud(?![a-z])[ ]?")
 _UNESCAPED = re.compile(rb"[\x80-\xff]")
 _STYLED = re.compile(rb"\\cs\d")
-"""A style of characters, which has a star before it: old readers pass over the word, not over the text."""
+"""Matches a character style with a star before it. Old readers skip the control word, but not the text."""
 _MAX_HEADER_BYTES = 1_000
 _MAX_FONTS = 1_000
 _ENDS = (b"par", b"line", b"cell", b"row", b"page", b"sect")
 _MAX_CODES = 100
 _MAX_CODE_BYTES = 4_000
-"""Of one piece of a field's code."""
+"""For one piece of a field's code."""
 _SYMBOL = re.compile(r"^([ \t]*)[\uf020-\uf0ff](?=\s)", re.MULTILINE)
-"""The bullet of an item, from a font of symbols."""
+"""Matches an item's bullet from a symbol font."""
 _SPECIAL = re.compile(rb"([{}\\])")
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What holds for the text of a group."""
+    """The formatting state of a group."""
 
     sign: bytes = b""
     """^ in a superscript, _ in a subscript."""
     is_hidden: bool = False
     is_struck: bool = False
     is_aside: bool = False
-    """Whether striprtf passes over the group, marks and all."""
+    """Whether striprtf skips the whole group."""
     is_code: bool = False
-    """Whether it is a field's code, or what stands in a form's field."""
+    """Whether it is a field's code or a form field's content."""
     closing: bytes = b""
-    """What is added at the end of the group."""
+    """The text to add at the end of the group."""
 
 
 @dataclass(slots=True)
@@ -63,24 +63,24 @@ class _Field:
 
     depth: int
     shown: int
-    """How many pieces of text were shown before it."""
+    """The number of visible pieces of text before it."""
     code: list[bytes] = field(default_factory=list)
     numbers: dict[bytes, int] = field(default_factory=dict)
-    """The values of a form's field, by the words of the format."""
+    """A form field's values by control word."""
     entries: list[bytes] = field(default_factory=list)
 
     def add(self, text: bytes) -> None:
-        """Keeps a piece of its code, or of an entry of its form's list."""
+        """Stores a piece of the field's code, or of an entry in a form's list."""
         if self.entries and self.numbers.get(b"fftype") == 2:
             self.entries[-1] = self.entries[-1][:_MAX_CODE_BYTES] + text[:_MAX_CODE_BYTES]
         elif len(self.code) < _MAX_CODES:
             self.code.append(text[:_MAX_CODE_BYTES])
 
     def value(self) -> bytes:
-        """Returns the box or the chosen entry of a form's field as RTF."""
+        """Returns a form field's checkbox or selected entry as RTF."""
         kind = self.numbers.get(b"fftype", 0)
         chosen = self.numbers.get(b"ffres", 25)
-        # 25: the first value holds.
+        # 25 means that the default applies.
         chosen = self.numbers.get(b"ffdefres", 0) if chosen == 25 else chosen
         if kind == 1 or b"FORMCHECKBOX" in b"".join(self.code):
             return rb"\u9746?" if chosen else rb"\u9744?"
@@ -88,28 +88,26 @@ class _Field:
 
 
 class _Rewriter:
-    """Rewrites one file."""
-
     def __init__(self, destinations: Collection[bytes]) -> None:
         self.hidden = 0
         self.fields = 0
-        """Those without a saved result."""
+        """The number of fields without a saved result."""
         self._shown = 0
-        """How many pieces of text are shown."""
+        """The number of visible pieces of text."""
         self._destinations = destinations
-        """The words that begin a group which striprtf passes over."""
+        """The control words of groups that striprtf skips."""
         self._states = [_State()]
         self._fields: list[_Field] = []
         self._is_cell = False
         self._last = b""
         """The end of the last text."""
         self._is_mark_open = False
-        """Whether a struck passage has begun."""
+        """Whether strikethrough is open."""
         self._has_begun = False
-        """Whether the last token began a group: only there a star says that old readers pass over it."""
+        """Whether the last token began a group. Only then does a star mean that old readers skip the group."""
 
     def rewritten(self, content: bytes) -> Iterator[bytes]:
-        """Yields the pieces of the file that striprtf reads."""
+        """Yields the pieces of the rewritten file for striprtf."""
         at = 0
         while (found := _TOKEN.match(content, at)) is not None:
             at = found.end()
@@ -127,7 +125,7 @@ class _Rewriter:
             elif brace:
                 yield from self._end_group()
             elif word == b"bin":
-                # That many bytes of anything follow.
+                # This many bytes of binary data follow.
                 at += max(0, int(number or 0)) if len(number or b"") < 9 else len(content)
             elif word:
                 yield from self._word(found[0], word, int(number) if number and len(number) < 9 else None)
@@ -135,12 +133,12 @@ class _Rewriter:
                 yield from self._text(found[0])
 
     def _end_struck(self) -> bytes:
-        """Returns the mark that ends a struck passage, if one is open."""
+        """Returns the mark that ends strikethrough, if one is open."""
         was_open, self._is_mark_open = self._is_mark_open, False
         return b"~~" if was_open else b""
 
     def _begin_struck(self) -> bytes:
-        """Returns the mark that begins a struck passage, if the next text needs one."""
+        """Returns the mark that begins strikethrough, if the next text needs one."""
         state = self._states[-1]
         if not state.is_struck or state.is_aside or state.is_code or self._is_mark_open:
             return b""
@@ -157,7 +155,7 @@ class _Rewriter:
             yield self._fields[-1].value()
 
     def _end_field(self, of: _Field) -> bytes:
-        """Returns the words of a field that has only a code, or counts it."""
+        """Returns the words of a field without a result, or counts the field."""
         state = self._states[-1]
         code = b"".join(of.code).decode("latin-1")
         if of.shown < self._shown or of.numbers or state.is_hidden or state.is_aside or link_target(code):
@@ -222,7 +220,7 @@ class _Rewriter:
 
 
 def _changed(state: _State, word: bytes, number: int | None) -> _State:
-    """Returns what holds after a word of the format."""
+    """Returns the state after a control word."""
     if word in (b"super", b"sub"):
         return replace(state, sign=b"" if number == 0 else {b"super": b"^", b"sub": b"_"}[word])
     if word in (b"up", b"dn"):
@@ -236,16 +234,16 @@ def _changed(state: _State, word: bytes, number: int | None) -> _State:
 
 
 def read_rtf(content: bytes, draft: Draft) -> None:
-    """Adds an rtf file to a draft. The cells of a table's row stand between bars."""
+    """Adds an rtf file to a draft. A table row's cells are separated by bars."""
     from striprtf.striprtf import charset_map, destinations, font_table_group, rtf_to_text
 
-    # striprtf would drop footnotes, headers, footers and text boxes: so they become plain groups. What somebody deleted
-    # while changes were tracked becomes a group that it drops.
+    # striprtf would drop footnotes, headers, footers and text boxes, so they become plain groups. Tracked deletions
+    # become groups that it drops.
     readable = _UNICODE.sub(rb"{\\plain ", _BOTH.sub(rb"{\\*\\upra ", _ASIDE.sub(rb"{\\plain ", content)))
     readable, deletions = _DELETED.subn(rb"\\*\\deleted", readable)
     rewriter = _Rewriter(frozenset(map(str.encode, destinations)))
     readable = b"".join(rewriter.rewritten(readable))
-    # RTF is ASCII, with other characters escaped in the charset that the file names by its number (charsets.py).
+    # RTF is ASCII, with other characters escaped in the charset that the file declares by number (charsets.py).
     named = _CHARSET.search(content[:_MAX_HEADER_BYTES])
     charset = _CHARSETS[named[1]] if named else "cp1252"
     readable = _UNESCAPED.sub(lambda byte: b"\\'%02x" % ord(byte[0]), readable)
@@ -263,25 +261,25 @@ def read_rtf(content: bytes, draft: Draft) -> None:
     draft.leave_out(Part.DELETION, count=deletions)
     draft.leave_out(Part.HIDDEN_TEXT, count=rewriter.hidden)
     draft.leave_out(Part.FIELD, count=rewriter.fields)
-    # Newer programs write a text box a second time, for those of before 1997.
+    # Newer programs write a text box twice, for programs from before 1997.
     draft.leave_out(Part.TEXT_BOX, count=max(0, content.count(b"\\dptxbxtext") - content.count(b"\\shptxt")))
     equations = len(_OLD_EQUATION.findall(content))
     draft.leave_out(Part.EQUATION, count=len(_EQUATION.findall(content)) + equations)
     objects = len(_OBJECT.findall(content))
     draft.leave_out(Part.ATTACHMENT, count=max(0, objects - equations))
-    # Word writes a picture twice, once for old readers, and an object has one for those who can't open it.
+    # Word writes a picture twice, once for old readers, and an object includes one for readers that can't open it.
     pictures = content.count(b"{\\pict") - content.count(b"{\\nonshppict") - content.count(b"{\\result")
     draft.leave_out(Part.PICTURE, count=max(0, pictures))
 
 
 def _with_own_charsets(fonts: str) -> str:
-    """Returns a table of fonts without those that name no charset: striprtf would take that of the next one.
+    """Removes fonts that don't declare a charset from a font table, because striprtf would use the next font's.
 
-    They have that of the file.
+    They use the file's charset.
     """
     return _FONT.sub(lambda found: found[0] if "\\fcharset" in found[2] else found[2], _LINE_END.sub("", fonts))
 
 
 def _joined_halves(text: str) -> str:
-    """Returns the text with adjacent halves of a surrogate pair joined and lone halves replaced by U+FFFD."""
+    """Joins adjacent halves of surrogate pairs and replaces lone halves with U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,4 +1,4 @@
-"""Spreadsheets and CSV as Markdown tables. calamine reads spreadsheets, and is imported with the first one."""
+"""Converts spreadsheets and CSV to Markdown tables. calamine reads spreadsheets, and is imported on first use."""
 
 import csv
 import io
@@ -16,14 +16,14 @@ from files_to_markdown.document import MAX_CHARS, MAX_DOCUMENT_BYTES, Draft, Obs
 from files_to_markdown.number_formats import GENERAL, general, shown
 
 _GLOBALS = re.compile(rb"\x09\x08[\x08\x10]\0\0[\x05\x06]\x05\0")
-"""The beginning of a workbook's records, since Excel 5."""
+"""Matches the beginning of a workbook's records, since Excel 5."""
 _FILEPASS, _FIRST_RECORDS = 0x2F, 4
 
 Cell = int | float | str | bool | time | date | datetime | timedelta
 
 
 def read_sheets(content: bytes, draft: Draft) -> None:
-    """Adds an xlsb or xls file to a draft. Formulas appear as their saved results."""
+    """Adds an xlsb or xls file to a draft. Formulas are shown as their saved results."""
     from python_calamine import CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
 
     try:
@@ -47,7 +47,7 @@ def read_sheets(content: bytes, draft: Draft) -> None:
 
 
 def _rows(sheet: Any, formats: SheetFormats, draft: Draft, *, is_1904: bool) -> Iterator[list[str]]:
-    """Yields the rows of a sheet that people see, from its first column with a cell."""
+    """Yields a sheet's visible rows, from its first column with a cell."""
     _, first = sheet.start or (0, 0)
     named: set[int] = set()
     for at, row in enumerate(sheet.iter_rows()):
@@ -68,7 +68,7 @@ def _is_error(cell: Cell, code: str) -> bool:
 
 
 def is_protected(content: bytes) -> bool:
-    """Whether an xls file needs a password: it says so in one of its first records ([MS-XLS] 2.4.117)."""
+    """Returns whether one of an xls file's first records requires a password ([MS-XLS] 2.4.117)."""
     for begin in _GLOBALS.finditer(content):
         at = begin.start()
         for _ in range(_FIRST_RECORDS):
@@ -99,28 +99,29 @@ def _written(cell: Cell, code: str, *, is_1904: bool) -> str:
 _DELIMITERS = "\t;|,"
 _QUOTED = re.compile(r'"([^"]*)"\s*')
 _MAX_CELL_CHARS = 100_000
-"""The longest cell between quotes. Excel's cells have 32,767 characters at most."""
+"""The maximum length of a quoted cell. Excel's cells have at most 32,767 characters."""
 _MAX_READ_AGAIN_CHARS = 5_000_000
-"""How much is read once more, because a quote before it isn't closed."""
+"""The maximum amount of text that is read again because of unclosed quotes."""
 
 
 def read_csv(text: str, draft: Draft) -> None:
-    """Adds a CSV file to a draft, whose delimiter is guessed."""
-    # As Excel writes and reads it.
+    """Adds a CSV file to a draft. Its delimiter is guessed."""
+    # A delimiter declaration as Excel writes and reads it.
     said, rest = text[4:5], text[5:].lstrip("\r\n")
     is_said = text[:4].lower() == "sep=" and said in _DELIMITERS and text[5:6] in "\r\n"
     text, delimiter = (rest, said) if is_said else (text, _delimiter(text))
     if '\\"' in text:
-        # Databases and PHP write a quote within a cell so, where others write it twice. No text has NUL any more.
+        # Databases and PHP escape a quote within a cell like this; other programs double it. The text doesn't contain
+        # NUL.
         doubled = text.replace("\\\\", "\0").replace('\\"', '\\""').replace("\0", "\\\\")
         text = max(text, doubled, key=lambda one: _regularity(one, delimiter))
     draft.table(_csv_rows(text, delimiter))
 
 
 def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
-    """Yields the rows. A quote that opens a cell and isn't closed at the end of one is a part of the text.
+    """Yields the rows. A quote that opens a cell but doesn't close it is text.
 
-    Many programs write tabs between cells and no quotes around them, and 5" then stands for itself.
+    Many programs write tabs between cells without quotes, where 5" is just text.
     """
     lines = io.StringIO(text, newline="")
     room = _MAX_READ_AGAIN_CHARS
@@ -137,13 +138,13 @@ def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
             room -= lines.tell() - begin
             lines.seek(begin)
             yield _cells_of(lines.readline(), delimiter)
-    # What follows an open quote is one cell.
+    # The text after an open quote is one cell.
     csv.field_size_limit(MAX_DOCUMENT_BYTES)
     yield from csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
 
 
 def _cells_of(line: str, delimiter: str) -> list[str]:
-    """Returns the cells of a line whose quotes aren't as they should be: text, unless they hold a delimiter."""
+    """Returns the cells of a line with misplaced quotes, which are text unless they contain a delimiter."""
     csv.field_size_limit(MAX_DOCUMENT_BYTES)
     as_quoted, as_text = (
         next(csv.reader([line], delimiter=delimiter, skipinitialspace=True, quoting=quoting), [])
@@ -155,14 +156,14 @@ def _cells_of(line: str, delimiter: str) -> list[str]:
 
 
 def _delimiter(text: str) -> str:
-    """Returns the delimiter that gives most rows the same number of cells, and more than one."""
-    # The first one of equals: commas also stand within numbers and sentences.
+    """Returns the delimiter for which most rows have the same number of cells, more than one."""
+    # Among equals, the first wins, because commas also occur within numbers and sentences.
     best = max(_DELIMITERS, key=lambda delimiter: _regularity(text, delimiter))
     return best if _regularity(text, best) else ","
 
 
 def _regularity(text: str, delimiter: str) -> float:
-    """Returns the share of rows that have the same number of cells, and more than one."""
+    """Returns the share of rows that have the same number of cells, more than one."""
     sniffed = zip(range(100), _csv_rows(text[:MAX_CHARS], delimiter), strict=False)
     widths = Counter(len(row) for _, row in sniffed if row)
     return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())

@@ -1,4 +1,4 @@
-"""Presentations (pptx) as Markdown: what is on each slide, its title first, and the speaker's notes."""
+"""Converts presentations (pptx) to Markdown: each slide with its title first, and the speaker notes."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,11 +18,10 @@ _NUMBERED = re.compile(r"(alphaLc|alphaUc|arabic|romanLc|romanUc|circleNum)(\w*)
 
 
 def read_slides(archive: Archive, main: str, draft: Draft) -> None:
-    """Adds the texts, tables, charts, diagrams and notes of a pptx file's slides to a draft."""
     related = dict(relations_of(archive, main))
     entries = [element for element in archive.xml(main).iter() if local(element) == "sldId"]
     for entry in entries:
-        # The attribute `id` is there twice; the relationship's comes last.
+        # The attribute `id` occurs twice; the relationship's comes last.
         entry.attrib.pop("id", None)
     order = [attribute(entry, "id") for entry in entries]
     hidden = []
@@ -41,7 +40,7 @@ def read_slides(archive: Archive, main: str, draft: Draft) -> None:
 
 
 def _add_layouts(archive: Archive, name: str, seen: set[str], draft: Draft) -> None:
-    """Adds the words that a slide has from its layout and master, once for all slides."""
+    """Adds the text that a slide gets from its layout and master, once for all slides."""
     for kind, target in dict(relations_of(archive, name)).values():
         if kind in ("slideLayout", "slideMaster") and target not in seen and target in archive.names:
             seen.add(target)
@@ -52,13 +51,13 @@ def _add_layouts(archive: Archive, name: str, seen: set[str], draft: Draft) -> N
 
 
 def _placeholder(shape: Element) -> str:
-    """Returns what a shape holds the place of, such as a title; "" for a shape of its own."""
+    """Returns a placeholder's type, such as a title, or "" for other shapes."""
     found = next((element for element in shape.iter() if local(element) == "ph"), None)
     return "" if found is None else attribute(found, "type") or "obj"
 
 
 class Shapes:
-    """Adds the shapes of a slide, or of a sheet's drawing."""
+    """Adds the shapes of a slide or of a sheet's drawing."""
 
     def __init__(self, archive: Archive, name: str, draft: Draft) -> None:
         self._archive = archive
@@ -67,7 +66,6 @@ class Shapes:
         self._addresses = addresses_of(archive, name)
 
     def add_slide(self, root: Element, number: int) -> None:
-        """Adds a slide with its notes."""
         titles = [shape for shape in root.iter() if local(shape) == "sp" and _placeholder(shape) in _TITLES]
         title = " ".join(" ".join(self._lines_of(shape) for shape in titles).split())
         self._draft.add(f"## Slide {number}{f': {title}' if title else ''}")
@@ -82,7 +80,6 @@ class Shapes:
                 self._draft.add(f"Notes: {text}" if text else "")
 
     def add(self, parent: Element) -> None:
-        """Adds paragraphs and tables in their order."""
         numbers = _Numbers(parent)
         for element in parent:
             name = local(element)
@@ -101,7 +98,7 @@ class Shapes:
             elif name == "contentPart" or (name == "graphicData" and _shows_nothing_known(element)):
                 self._draft.leave_out(Part.PICTURE)
             elif name not in ("Fallback", "timing"):
-                # What repeats it for older programs stands beside it, and animations name what is shown.
+                # A copy for older programs is stored next to it, and animations refer to shapes.
                 self.add(element)
 
     def _add_shape(self, shape: Element, name: str) -> None:
@@ -109,7 +106,7 @@ class Shapes:
             return
         about = next((one for group in shape for one in group if local(one) == "cNvPr"), None)
         if about is not None and attribute(about, "hidden") in ("1", "true"):
-            # A form's control has a hidden shape. It is shown in another way.
+            # A form control has a hidden shape, but is displayed in another way.
             is_control = any(local(one) == "compatExt" for one in about.iter())
             self._draft.leave_out(
                 Part.HIDDEN_TEXT, count=not is_control and any(local(one) == "t" for one in shape.iter())
@@ -138,7 +135,7 @@ class Shapes:
             (add_chart if name == "chart" else add_diagram)(root, self._draft)
 
     def _address(self, element: Element | None) -> str:
-        """Returns the address that a click on a shape or on words leads to, "" if it stays in the presentation."""
+        """Returns the URL that clicking a shape or text opens, or "" within the presentation."""
         clicked = None if element is None else child(element, "hlinkClick")
         return "" if clicked is None else self._addresses.get(attribute(clicked, "id"), "")
 
@@ -150,7 +147,7 @@ class Shapes:
 
 
 def _branch(element: Element) -> Element:
-    """Returns what to read of alternatives: the newest one that has something to show."""
+    """Returns the alternative to read: the newest one with visible content."""
     branches = [
         *(one for one in element if local(one) == "Choice"),
         *(one for one in element if local(one) == "Fallback"),
@@ -172,7 +169,7 @@ def _text(pieces: Iterable[str]) -> str:
 
 
 def _pieces(element: Element, addresses: Mapping[str, str]) -> Iterator[str]:
-    """Yields the pieces of the text of an element's paragraphs, one on each line."""
+    """Yields the text of an element's paragraphs, one per line, in pieces."""
     before = ""
     for part in _parts(element):
         name = local(part)
@@ -214,7 +211,7 @@ def _run(run: Element, before: str, addresses: Mapping[str, str]) -> str:
 
 
 class _Numbers:
-    """What stands before the paragraphs of one text: numbers and bullets."""
+    """The numbers and bullets before the paragraphs of one text."""
 
     def __init__(self, body: Element) -> None:
         styles = child(body, "lstStyle")
@@ -222,7 +219,7 @@ class _Numbers:
         self._counts: dict[int, tuple[str, int]] = {}
 
     def sign_of(self, paragraph: Element) -> str:
-        """Returns what stands before the next paragraph, with the indent of its level."""
+        """Returns the next paragraph's label, with the indent of its level."""
         properties = child(paragraph, "pPr")
         level_text = "" if properties is None else attribute(properties, "lvl")
         level = int(level_text) if level_text in tuple("12345678") else 0
@@ -249,7 +246,7 @@ class _Numbers:
 
 
 def _written(kind: str, count: int) -> str:
-    """Returns a number in one of PowerPoint's forms, "" if nobody knows it."""
+    """Returns a number in one of PowerPoint's formats, or "" if the format is unknown."""
     found = _NUMBERED.fullmatch(kind)
     if found is None:
         return ""

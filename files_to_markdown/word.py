@@ -1,8 +1,8 @@
-"""Word documents (docx) as Markdown. mammoth reads the body with footnotes, insertions and comments.
+"""Converts Word documents (docx) to Markdown. mammoth reads the body with footnotes, insertions and comments.
 
-mammoth passes over elements that it doesn't know, with all the text in them, and refers to parts that may be gone. So
-the file is rewritten first (word_parts.py): mammoth gets elements that it knows, and nothing that leads nowhere. The
-numbers of lists are counted before it (numbering.py). Headers and footers, charts and diagrams are read here.
+mammoth skips unknown elements with all their text, and references to missing parts can break it. So the file is
+rewritten first (word_parts.py) to contain only elements that mammoth knows and valid references. List numbers are
+counted beforehand (numbering.py). Headers, footers, charts and diagrams are read here.
 """
 
 import io
@@ -21,13 +21,13 @@ from files_to_markdown.markup import joined, raised, read_html, struck
 from files_to_markdown.word_parts import LIST_ID, MAX_LISTED, Rewriter, Styles
 
 _MAX_XML_BYTES, _MAX_NOTES_BYTES = 3 * 2**20, 2**20
-"""What is read of a text, and of each part with notes: mammoth takes a second for 1.5 MB."""
+"""The limits for the main text and for each part with notes. mammoth takes a second for 1.5 MB."""
 _MAX_ELEMENTS = 120_000
-"""Of a text: each takes a kilobyte by the time that all of it is read."""
+"""The maximum number of elements in a text. Each needs a kilobyte by the time all are read."""
 _BATCH_ELEMENTS = 20_000
-"""How many of them mammoth reads at a time: what is read once the time is up counts as the beginning."""
+"""The batch size for mammoth. When time runs out, the batches so far are the beginning of the document."""
 _CHUNK = "\U0010fffd"
-"""A character that no script has."""
+"""A character that isn't used by any script."""
 _NOTES = ("footnotes", "endnotes", "comments")
 _NOTED = frozenset(("footnoteReference", "endnoteReference", "commentReference"))
 _RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
@@ -47,12 +47,13 @@ _STYLE_MAP = "\n".join(
 def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, str, bytes], None]) -> None:
     """Adds a docx file to a draft.
 
-    `join` adds a file that Word joins when it opens the document, by its name, type and bytes. It may raise Unreadable.
+    `join` adds a file that Word joins when it opens the document, by its name, type and bytes. It can raise Unreadable.
     """
     import mammoth
 
     folder = posixpath.dirname(main)
-    # No office writes one. mammoth loads nothing by it, but it would leave out what refers to it, and say nothing.
+    # Office programs don't write a DOCTYPE. mammoth doesn't load anything because of it, but would silently drop
+    # content that refers to it.
     if archive.count(rf"{re.escape(folder)}/[^/]*\.xml", b"<!DOCTYPE"):
         raise Unreadable(Obstacle.DAMAGED)
     parts = _Parts(archive, main)
@@ -70,7 +71,7 @@ def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, st
             include_default_style_map=False,
         ).value
         pieces = html.split(f"<p>{_CHUNK}</p>")
-        # A text that has the mark leaves unknown where files belong.
+        # If the text contains the mark, it isn't known where files belong.
         pieces = pieces if len(pieces) == len(chunks) + 1 else [html]
         for at, piece in enumerate(pieces):
             read_html(piece, draft, labeled=True)
@@ -92,7 +93,7 @@ def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, st
 
 
 def _join_chunk(parts: "_Parts", id_: str, join: Callable[[str, str, bytes], None], draft: Draft) -> None:
-    """Adds a file that Word joins when it opens the document, or names it as an attachment."""
+    """Adds a file that Word joins when it opens the document, or reports it as an attachment."""
     if not parts.is_there(id_):
         draft.leave_out(Part.ATTACHMENT)
         return
@@ -102,12 +103,12 @@ def _join_chunk(parts: "_Parts", id_: str, join: Callable[[str, str, bytes], Non
     except (Full, MemoryError):
         raise
     except Exception:
-        # The file may be damaged in any way. The document isn't.
+        # The file can be damaged in any way, but the document isn't.
         draft.leave_out(Part.ATTACHMENT)
 
 
 def _mark_chunks(document: Element) -> list[str]:
-    """Puts a mark in the place of each file that stands between paragraphs, and returns their ids."""
+    """Marks the position of each file that is joined between paragraphs, and returns their IDs."""
     namespace = "".join(document.tag.rpartition("}")[:2])
     body = child(document, "body")
     ids = []
@@ -120,35 +121,33 @@ def _mark_chunks(document: Element) -> list[str]:
 
 
 class _Parts:
-    """The parts of a document, by what they are."""
-
     def __init__(self, archive: Archive, main: str) -> None:
         self.archive = archive
         self.main = main
         self.related = dict(relations_of(archive, main))
         self._folder = posixpath.dirname(main)
         self.are_whole = True
-        """Whether all of the text and its notes is read."""
+        """Whether the text and its notes have been read completely."""
 
     def name(self, kind: str) -> str:
-        """Returns the name of the part of that kind, "" if there is none."""
+        """Returns the name of the part of this type, or ""."""
         found = [target for related, target in self.related.values() if related == kind]
         known = set(self.archive.names)
         return next((name for name in (*found, f"{self._folder}/{kind}.xml".lstrip("/")) if name in known), "")
 
     def xml(self, kind: str) -> Element | None:
-        """Returns the part of that kind, None if there is none."""
+        """Returns the part of this type, or None."""
         if not (name := self.name(kind)):
             return None
         return self.beginning(name, _MAX_NOTES_BYTES) if kind in _NOTES else self.archive.xml(name)
 
     def beginning(self, name: str, max_bytes: int) -> Element:
-        """Returns the beginning of a part. A paragraph, table or note that may lack its end is no part of it."""
+        """Returns the beginning of a part, without a last paragraph, table or note that may be incomplete."""
         root, is_whole = self.archive.beginning(name, max_bytes)
         self.are_whole = self.are_whole and is_whole
         body = child(root, "body")
         blocks = root if body is None else body
-        # A table that is longer than all of this has rows before its end.
+        # A table that is longer than the limit isn't dropped, because its first rows are complete.
         if not is_whole and len(blocks) > 1:
             del blocks[-1]
         ends = accumulate(sum(1 for _ in block.iter()) for block in blocks)
@@ -158,17 +157,15 @@ class _Parts:
         return root
 
     def is_there(self, id_: str) -> bool:
-        """Returns whether a relationship leads to a part."""
+        """Returns whether a relationship's target exists."""
         return id_ in self.related and self.related[id_][1] in self.archive.names
 
     def headers(self) -> Iterator[str]:
-        """Yields the names of headers and footers."""
         listed = self.archive.matching(rf"{re.escape(self._folder)}/(?:header|footer)\d*\.xml")
         related = (target for kind, target in self.related.values() if kind in ("header", "footer"))
         yield from (name for name in dict.fromkeys([*listed, *related]) if name in self.archive.names)
 
     def note_ids(self) -> Mapping[str, frozenset[str]]:
-        """Returns the ids of the notes and comments that the document has."""
         roots = {kind: self.xml(kind) for kind in _NOTES}
         return {
             kind: frozenset() if root is None else frozenset(attribute(note, "id") for note in root)
@@ -177,7 +174,6 @@ class _Parts:
 
 
 def _add_headers(parts: _Parts, styles: Styles, draft: Draft) -> None:
-    """Adds the headers and footers, each text once."""
     seen = set()
     for name in parts.headers():
         root = parts.archive.xml(name)
@@ -209,14 +205,14 @@ def line_of(root: Element) -> str:
 
 
 def _rewritten(parts: _Parts, styles: Styles, body: Rewriter, chunks: list[str], draft: Draft) -> Iterator[io.BytesIO]:
-    """Yields the file as mammoth can read it, without its pictures: they are only counted. A long one comes in pieces.
+    """Yields the file in a form that mammoth can read, in pieces if it is long. Pictures are only counted.
 
-    Adds to `chunks` the ids of files that stand between paragraphs, where the mark _CHUNK is.
+    Adds to `chunks` the IDs of files that are joined between paragraphs, at the marks _CHUNK.
     """
     document = parts.beginning(parts.main, _MAX_XML_BYTES)
     chunks += _mark_chunks(document)
     body.rewrite(document)
-    # Notes are numbered as mammoth comes to them.
+    # Notes are numbered in the order in which mammoth reads them.
     has_notes = any(local(one) in _NOTED for one in document.iter())
     for batch in [document] if chunks or has_notes else _batches(document):
         file = io.BytesIO()
@@ -232,7 +228,7 @@ def _rewritten(parts: _Parts, styles: Styles, body: Rewriter, chunks: list[str],
 
 
 def _batches(document: Element) -> Iterator[Element]:
-    """Yields the document with some of its blocks at a time."""
+    """Yields copies of the document with some of its blocks each."""
     if (body := child(document, "body")) is None:
         yield document
         return
@@ -265,7 +261,7 @@ def _pack(packed: zipfile.ZipFile, kind: str, root: Element, addresses: Mapping[
 
 
 def _numbering(namespace: str) -> bytes:
-    """Returns the one list that all items belong to. Their numbers stand in their text."""
+    """Returns the one list that all items belong to. Their numbers are in their text."""
     root = Element(f"{namespace}numbering")
     definition = ElementTree.SubElement(root, f"{namespace}abstractNum", {f"{namespace}abstractNumId": "0"})
     for level in range(MAX_LISTED + 1):

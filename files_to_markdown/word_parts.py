@@ -1,4 +1,4 @@
-"""A part of a Word document, rewritten so that mammoth reads all that people see in it."""
+"""Rewrites a part of a Word document so that mammoth reads everything that people see in it."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,24 +14,24 @@ from files_to_markdown.numbering import BULLET, Numbering
 
 LIST_ID = "1"
 MAX_LISTED = 8
-"""The deepest level of a list, counted from 0."""
+"""The deepest list level, counted from 0."""
 _DRAWN = frozenset(("AlternateContent", "drawing", "pict", "object"))
 _IGNORED = "bookmarkEnd"
-"""What mammoth passes over."""
+"""An element that mammoth skips."""
 _TAGS = {
     **dict.fromkeys(("bdo", "dir", "rubyBase", "oMathPara"), "smartTag"),
     "cr": "br",
     "ptab": "tab",
     "softHyphen": _IGNORED,
 }
-"""Elements that are read like others."""
+"""Elements that are treated like others."""
 _USED = {"rPr": ("strike", "vertAlign", "del"), "pPr": ("pStyle", "numPr", "rPr")}
-"""The properties of runs and paragraphs that mammoth is given. Others are most of a file, and cost most of its time."""
+"""The run and paragraph properties that mammoth gets. Others are most of a file, and cost most of its time."""
 _NOTE_KINDS = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
 _HEADING = re.compile(r"heading(?: ?([1-6]))?", re.IGNORECASE)
 _HYPERLINK = re.compile(r"\s{0,99}HYPERLINK\b", re.IGNORECASE)
 _PROMPTS = ("MACROBUTTON", "GOTOBUTTON")
-"""Fields that show the words in their code, such as a prompt to write something."""
+"""Fields that show the words in their code, such as a prompt."""
 _UNSEEN = frozenset(
     [
         "XE",
@@ -54,19 +54,17 @@ _UNSEEN = frozenset(
 """Fields that show nothing, and those that are read in another way."""
 _LINK_PART = re.compile(r'\\(?P<switch>\w)|["“](?P<quoted>[^"”]*)["”]?|(?P<plain>[^\s"“\\]+)')
 _WITH_ARGUMENT = "lot"
-"""Switches of a link's field before a place in the document, a tip and a window."""
+"""Switches in a link field before a place in the document, a tooltip and a window."""
 _EQUATION_FIELD = re.compile(r"\s*EQ\s", re.IGNORECASE)
 _BOXES = {
     **dict.fromkeys("🞎🞏🞐🞑🞒🞓🗆🗌🗖❏❐❑❒□", "☐"),
     **dict.fromkeys("🗹🗸", "☑"),
     **dict.fromkeys("🗷🗵🗴", "☒"),
 }
-"""What fonts of signs draw as boxes, as other programs write it."""
+"""Boxes in symbol fonts, as the characters that other programs use."""
 
 
 class Styles:
-    """What a document's styles say that its text needs."""
-
     def __init__(self, root: Element | None, numbering: Element | None) -> None:
         self._root = root
         self._numbering = numbering
@@ -80,7 +78,7 @@ class Styles:
         self._names = {attribute(style, "styleId"): value_of(style, "name") for style in self._all()}
 
     def heading(self, style: str) -> str:
-        """Returns the style of a heading as mammoth is told, such as Heading2; "" if it is another style."""
+        """Returns a heading style's name for mammoth, such as Heading2, or "" for other styles."""
         found = _HEADING.fullmatch(style) or _HEADING.fullmatch(self._names.get(style, ""))
         return f"Heading{found[1] or 1}" if found else ""
 
@@ -88,11 +86,11 @@ class Styles:
         yield from (style for style in (self._root if self._root is not None else ()) if local(style) == "style")
 
     def numbering(self) -> Numbering:
-        """Returns the numbers of one text, from their beginning."""
+        """Returns a new counter for the numbers of one text."""
         return Numbering(self._numbering, self._root)
 
     def readable(self, namespace: str) -> Element:
-        """Returns the styles as mammoth reads them. One without a type is a paragraph's."""
+        """Returns the styles in the form that mammoth expects. One without a type is a paragraph style."""
         root = Element(f"{namespace}styles")
         for style in self._all():
             if id_ := attribute(style, "styleId"):
@@ -103,21 +101,17 @@ class Styles:
 
 
 def _is_hidden(element: Element) -> bool:
-    """Returns whether a run, a style or a paragraph's mark isn't displayed."""
     properties = child(element, "rPr")
     return properties is not None and is_on(properties, "vanish")
 
 
 def _is_struck(element: Element) -> bool:
-    """Returns whether a run or a style strikes the text."""
     properties = child(element, "rPr")
     return properties is not None and (is_on(properties, "strike") or is_on(properties, "dstrike"))
 
 
 @dataclass(slots=True)
 class _Drawn:
-    """What is in a drawing."""
-
     boxes: list[Element] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
@@ -129,7 +123,7 @@ class _Drawn:
 
 
 class Rewriter:
-    """Rewrites one part. What it can't keep, it notes in the draft."""
+    """Rewrites one part, and records in the draft what is left out."""
 
     def __init__(
         self, styles: Styles, addresses: Mapping[str, str], notes: Mapping[str, Collection[str]], draft: Draft
@@ -144,7 +138,7 @@ class Rewriter:
         self._namespace = ""
         self._in_box_field = False
         self._codes: list[list[Element] | None] = []
-        """The parts of the code of each field that is open, None where its result has begun."""
+        """The code of each open field in parts, or None after its result begins."""
         self._rewriters: Mapping[str, Callable[[Element], None]] = {
             "oMath": self._rewrite_equation,
             "fldSimple": self._rewrite_field,
@@ -162,7 +156,7 @@ class Rewriter:
         }
 
     def rewrite(self, root: Element) -> None:
-        """Rewrites what mammoth doesn't know."""
+        """Rewrites elements that mammoth doesn't support."""
         self._namespace = "".join(root.tag.rpartition("}")[:2])
         self._draw(root)
         for element in list(root.iter()):
@@ -174,7 +168,6 @@ class Rewriter:
                 element[:] = [one for one in element if local(one) in used]
 
     def _draw(self, root: Element) -> None:
-        """Replaces drawings by the text boxes and words in them."""
         dropped: set[int] = set()
         for element in list(root.iter()):
             if local(element) not in _DRAWN or id(element) in dropped:
@@ -215,7 +208,6 @@ class Rewriter:
                 self._note(element, name, drawn)
 
     def _note(self, element: Element, name: str, drawn: _Drawn) -> None:
-        """Notes what one element of a drawing is."""
         if name == "docPr":
             self._describe(element, drawn)
         elif name in ("pic", "imagedata", "contentPart"):
@@ -255,11 +247,11 @@ class Rewriter:
             _drop_attribute(element, "id")
 
     def _rewrite_chunk(self, element: Element) -> None:
-        """A file that Word joins when it opens the document is added below."""
+        """Records a file that Word joins when it opens the document, to be added later."""
         self.chunks.append(attribute(element, "id"))
 
     def _rewrite_deletion(self, element: Element) -> None:
-        # Without a text, it is a paragraph's mark.
+        # Without text, it is a paragraph's mark.
         self._draft.leave_out(Part.DELETION, count=any(local(one) == "delText" for one in element.iter()))
 
     def _rewrite_span(self, element: Element) -> None:
@@ -277,7 +269,7 @@ class Rewriter:
             row.insert(0, cell)
 
     def _rewrite_field(self, element: Element) -> None:
-        """A link becomes a field of several runs, which mammoth knows."""
+        """Turns a link into a field of several runs, which mammoth supports."""
         code = attribute(element, "instr")
         children = list(element)
         element.tag = f"{self._namespace}smartTag"
@@ -295,20 +287,20 @@ class Rewriter:
             self._draft.leave_out(Part.FIELD, count=words is None)
 
     def _follow_field(self, at: str) -> None:
-        """Gives the code of a link's field, which may come in parts, the form that mammoth knows."""
+        """Rewrites the code of a link field, which can be in several parts, for mammoth."""
         if at == "begin":
             self._codes.append([])
         elif at == "separate" and self._codes:
             parts, self._codes[-1] = self._codes[-1] or [], None
             self._end_code(parts, None)
         elif at == "end" and self._codes and (parts := self._codes.pop() or []):
-            # A field that has only a code shows the words in it, or is named.
+            # A field that only has a code shows the words in it, or is reported.
             words = prompt_of("".join(part.text or "" for part in parts))
             self._draft.leave_out(Part.FIELD, count=words is None)
             self._end_code(parts, words or None)
 
     def _end_code(self, parts: Sequence[Element], words: str | None) -> None:
-        """Blanks the results of fields within a field's code, and shows words in place of the code, or its link."""
+        """Blanks the results of nested fields in a field's code, and replaces the code with words or its link."""
         code = "".join(part.text or "" for part in parts)
         is_link = link_target(code) is not None
         for at, part in enumerate(parts):
@@ -320,14 +312,14 @@ class Rewriter:
                 part.text = ""
 
     def _rewrite_ruby(self, element: Element) -> None:
-        """The reading of a character follows it in parentheses."""
+        """Puts the ruby reading of a character after it in parentheses."""
         base, reading = child(element, "rubyBase"), child(element, "rt")
         words = "" if reading is None else "".join(one.text or "" for one in reading.iter() if local(one) == "t")
         said = [self._text(f"({words})")] if words else []
         _become(element, f"{self._namespace}smartTag", *([] if base is None else [base]), *said)
 
     def _rewrite_control(self, element: Element) -> None:
-        """A box becomes the sign of a box: its own may be any."""
+        """Replaces a checkbox with a box character, because its own can be any character."""
         properties, content = child(element, "sdtPr"), child(element, "sdtContent")
         box = None if properties is None else child(properties, "checkbox")
         if properties is None or box is None or content is None:
@@ -342,7 +334,7 @@ class Rewriter:
             signs[0].tag, signs[0].text = f"{self._namespace}t", sign
 
     def _rewrite_old_control(self, element: Element) -> None:
-        """A form's field of Word 97 becomes its value. That of a text stands in the text."""
+        """Replaces a Word 97 form field with its value. A text field's value is in the text."""
         if local(element) == "instrText":
             if self._codes and (parts := self._codes[-1]) is not None:
                 parts.append(element)
@@ -395,12 +387,12 @@ class Rewriter:
 
     def _rewrite_strike(self, property_: Element) -> None:
         property_.tag = f"{self._namespace}strike"
-        # mammoth knows no "off".
+        # mammoth doesn't support "off".
         if is_off(property_):
             property_.set(f"{self._namespace}val", "0")
 
     def _strike(self, run: Element) -> None:
-        """Strikes a run as its style does, unless the run says otherwise."""
+        """Applies a style's strikethrough to a run that doesn't override it."""
         properties = child(run, "rPr")
         if properties is None:
             run.insert(0, properties := Element(f"{self._namespace}rPr"))
@@ -408,7 +400,7 @@ class Rewriter:
             ElementTree.SubElement(properties, f"{self._namespace}strike")
 
     def _raise(self, properties: Element, style: str) -> None:
-        """Marks a superscript or subscript that a style makes one, or a smaller size above or below the line."""
+        """Marks text as superscript or subscript if its style or a smaller, shifted font makes it look like one."""
         shift = value_of(properties, "position")
         is_small = re.fullmatch(r"-?[1-9]\d*", shift) and child(properties, "sz") is not None
         kind = ("subscript" if shift[0] == "-" else "superscript") if is_small else self._styles.raised.get(style)
@@ -416,7 +408,7 @@ class Rewriter:
             ElementTree.SubElement(properties, f"{self._namespace}vertAlign", {f"{self._namespace}val": kind})
 
     def _join_initials(self, root: Element) -> None:
-        """Joins a large first letter, which is a paragraph of its own, with the paragraph that it begins."""
+        """Joins a drop cap, which is a separate paragraph, with the paragraph that it begins."""
         if not any(attribute(frame, "dropCap") for frame in root.iter(f"{self._namespace}framePr")):
             return
         for parent in list(root.iter()):
@@ -438,7 +430,7 @@ class Rewriter:
         for paragraph in root.iter(f"{self._namespace}p"):
             properties = child(paragraph, "pPr")
             mark = None if properties is None else child(properties, "rPr")
-            # It isn't displayed, or it has become part of the next one.
+            # It isn't displayed, or it is merged into the next one.
             is_gone = mark is not None and (is_on(mark, "vanish") or child(mark, "del") is not None)
             label = None if is_gone else numbering.label(properties)
             if properties is None:
@@ -481,12 +473,12 @@ _FONTS = frozenset(("Symbol", "Webdings", "Wingdings", "Wingdings 2", "Wingdings
 
 
 def _signs(text: str, font: str) -> str:
-    """Returns what a font of signs shows in place of letters. A sign that nobody knows is \ufffd."""
+    """Converts letters in a symbol font to the characters that it shows. An unknown symbol becomes �."""
     from mammoth.docx.dingbats import dingbats
 
     if font not in _FONTS and all(not 0xE000 <= ord(char) <= 0xF8FF for char in text):
         return text
-    # Fonts of signs have them below 256, and programs also write them in Unicode's private area.
+    # Symbol fonts have them below 256, and programs also write them in Unicode's private use area.
     found = (
         dingbats.get((font, ord(char) & 0xFF)) if ord(char) < 0x100 or 0xF000 <= ord(char) <= 0xF0FF else ord(char)
         for char in text
@@ -500,7 +492,7 @@ def _shows(properties: Element | None) -> bool:
 
 
 def _branches(element: Element) -> tuple[list[Element], list[Element]]:
-    """Returns what to read of a drawing, and what repeats it for older programs."""
+    """Returns the alternatives of a drawing to read, and the copies for older programs."""
     choices = [one for one in element if local(one) == "Choice"]
     fallbacks = [one for one in element if local(one) == "Fallback"]
     if local(element) != "AlternateContent" or not choices:
@@ -509,7 +501,6 @@ def _branches(element: Element) -> tuple[list[Element], list[Element]]:
 
 
 def _kind_of(element: Element) -> Part:
-    """Returns what an embedded object is."""
     program = next((attribute(one, "ProgID") for one in element.iter() if local(one) == "OLEObject"), None)
     if program is None:
         return Part.CONTROL
@@ -535,7 +526,7 @@ def _become(element: Element, tag: str, *children: Element) -> None:
 
 
 def prompt_of(code: str) -> str | None:
-    """Returns the words that a field without a result shows: "" if it shows none, None if nobody knows them."""
+    """Returns the words that a field without a result shows: "" if it shows none, None if they are unknown."""
     words = code.split(maxsplit=2)
     name = words[0].upper() if words else ""
     if name in _PROMPTS:
@@ -544,9 +535,9 @@ def prompt_of(code: str) -> str | None:
 
 
 def link_target(code: str) -> tuple[str, str] | None:
-    """Returns the address and place that the code of a link's field has, None if it is another field's.
+    """Returns the URL and the place in a link field's code, or None for other fields.
 
-    A tip and a window are left out.
+    Tooltips and windows are dropped.
     """
     if (lead := _HYPERLINK.match(code)) is None:
         return None
@@ -565,6 +556,6 @@ def link_target(code: str) -> tuple[str, str] | None:
 
 
 def _link_code(code: str) -> str:
-    """Returns the code of a link's field in the form that mammoth knows."""
+    """Returns a link field's code in the form that mammoth supports."""
     address, place = link_target(code) or ("", "")
     return f' HYPERLINK "{address}{f"#{place}" if place else ""}" ' if address else f' HYPERLINK \\l "{place}" '

@@ -1,7 +1,7 @@
-"""xlsx files as Markdown tables, row by row: a sheet is unpacked only until there is enough text.
+"""Converts xlsx files to Markdown tables, row by row: a sheet is unpacked only until there is enough text.
 
-Cells appear as people see them (number_formats.py), formulas as their saved results. What people don't see isn't read,
-because who shares a file may not know of it: hidden sheets, rows and columns are named.
+Cells are shown as people see them (number_formats.py), formulas as their saved results. Hidden sheets, rows and columns
+aren't read, because the person who shares a file may not know about them. They are reported as left out.
 """
 
 import re
@@ -18,14 +18,14 @@ from files_to_markdown.slides import Shapes
 
 _COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml"
 _OLD_CONTROL = rb"ObjectType=\"(?!Note|Pict|Group|Shape)"
-"""Excel of before 2010 describes a form's controls there, where comments are, too."""
+"""Excel before 2010 also stores form controls with the comments."""
 _MAX_STRINGS_CHARS = 8 * MAX_CHARS
-"""The limit for the table of strings. Cells that come early in a workbook have early strings."""
+"""Limits the string table. Cells that come early in a workbook have early strings."""
 _MAX_STRING_CHARS = 32_767
-"""Excel's own limit for a cell."""
+"""Excel's limit for a cell."""
 _MAX_DRAWING_BYTES = 4 * 2**20
 _MAX_GAP = 30
-"""Cells after more empty columns than these are shown with their addresses instead."""
+"""Cells after more empty columns than these are shown with their cell references instead."""
 _RAISED = {"superscript": "^", "subscript": "_"}
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _TRUE = ("1", "true")
@@ -34,18 +34,16 @@ _CHUNK_BYTES = 64 * 1024
 
 @dataclass(slots=True)
 class _Book:
-    """What the cells of all sheets refer to."""
+    """The data that cells of all sheets refer to."""
 
     strings: list[str]
     formats: list[str]
     struck: frozenset[int]
-    """The styles that strike what is in a cell."""
     is_1904: bool
     counted: Counter[Part] = field(default_factory=Counter)
 
 
 def read_workbook(archive: Archive, workbook: str, draft: Draft) -> None:
-    """Adds an xlsx file to a draft. `workbook`: its main part."""
     root = archive.xml(workbook)
     parts = dict(relations_of(archive, workbook))
     sheets = [(sheet, parts.get(_relation(sheet), ("", ""))) for sheet in root.iter() if local(sheet) == "sheet"]
@@ -73,33 +71,32 @@ def read_workbook(archive: Archive, workbook: str, draft: Draft) -> None:
 
 
 def _add_drawings(archive: Archive, sheet: str, draft: Draft) -> None:
-    """Adds what is drawn on a sheet: charts, text boxes and diagrams."""
     for kind, name in dict(relations_of(archive, sheet)).values():
         if kind == "drawing" and name in archive.names:
             try:
                 root, is_whole = archive.beginning(name, _MAX_DRAWING_BYTES)
                 Shapes(archive, name, draft).add(root)
             except (ParseError, RecursionError):
-                # The cells are of use without it.
+                # The cells are useful without it.
                 draft.leave_out(Part.PICTURE)
             else:
                 draft.leave_out(Part.END, count=not is_whole)
 
 
 def _relation(sheet: Element) -> str:
-    """Returns the id of a sheet's relationship, whose attribute has the same name as others in another namespace."""
+    """Returns the ID of a sheet's relationship. Other attributes have the same name in other namespaces."""
     return next((value for key, value in sheet.attrib.items() if key.endswith("}id")), "")
 
 
 def _comments(archive: Archive) -> int:
-    """Returns how many comments there are. Of a thread, its first one stands among the others, too."""
+    """Returns the number of comments. The first comment of a thread is also stored as an old-style comment."""
     threaded = archive.count(r"xl/threadedComments/[^/]*\.xml", rb"<(?:\w+:)?threadedComment ")
     replies = archive.count(r"xl/threadedComments/[^/]*\.xml", rb"<(?:\w+:)?threadedComment [^>]*parentId=")
     return max(threaded, archive.count(_COMMENTED, rb"<(?:\w+:)?comment ") + replies)
 
 
 def _styles(archive: Archive, parts: Mapping[str, tuple[str, str]]) -> tuple[list[str], frozenset[int]]:
-    """Returns the number format of each style, and which of them strike."""
+    """Returns the number format of each style, and the styles with strikethrough."""
     name = next((to for kind, to in parts.values() if kind == "styles"), "")
     if name not in archive.names:
         return [], frozenset()
@@ -117,7 +114,6 @@ def _styles(archive: Archive, parts: Mapping[str, tuple[str, str]]) -> tuple[lis
 
 
 def _strings(archive: Archive, name: str) -> list[str]:
-    """Returns the beginning of the table of strings."""
     if name not in archive.names:
         return []
     strings: list[str] = []
@@ -131,10 +127,10 @@ def _strings(archive: Archive, name: str) -> list[str]:
 
 
 def _elements(archive: Archive, name: str, wanted: Collection[str]) -> Iterator[Element]:
-    """Yields the elements of some names below a part's root and its children, and keeps none that are complete.
+    """Yields the elements with these names below a part's root and its children, and keeps no complete ones in memory.
 
-    An event for each element would take most of the time, so the tree is looked at while it grows: all children but the
-    last one are complete.
+    Handling an event for each element would take most of the time. So the tree is examined while it grows: all children
+    except the last are complete.
     """
     builder = TreeBuilder()
     parser = XMLParser(target=builder)  # noqa: S314
@@ -162,7 +158,7 @@ def _complete(root: Element, wanted: Collection[str], *, is_done: bool) -> Itera
 
 
 def _rich(element: Element) -> str:
-    """Returns a string of several fonts, without how it is pronounced."""
+    """Returns a string of several fonts, without its pronunciation."""
     parts = []
     for child in element:
         if local(child) == "t":
@@ -179,7 +175,7 @@ def _plain(text: str) -> str:
 
 
 class _Sheet:
-    """One sheet, whose columns and links stand around its rows."""
+    """Reads one sheet, whose columns and links are stored before and after its rows."""
 
     def __init__(self, archive: Archive, name: str, book: _Book, draft: Draft) -> None:
         self._archive, self._name, self._book, self._draft = archive, name, book, draft
@@ -248,7 +244,7 @@ class _Sheet:
         return cells
 
     def _text_of(self, cell: Element) -> str:
-        """Returns what people see in a cell. Of a formula without a saved result, that is the formula."""
+        """Returns a cell's displayed text, or the formula if there is no saved result."""
         parts = {local(child): child for child in cell}
         value = (parts["v"].text or "") if "v" in parts else ""
         formula = parts["f"].text or "" if "f" in parts else ""
@@ -257,7 +253,7 @@ class _Sheet:
             self._book.counted[Part.FORMULA] += 1
             return f"={formula}" if formula else ""
         if kind == "e" and cell.get("vm"):
-            # What older programs can't show in a cell: a picture.
+            # A picture in a cell, with a fallback for older programs.
             self._book.counted[Part.PICTURE] += 1
             return ""
         style = cell.get("s", "")
@@ -265,7 +261,7 @@ class _Sheet:
         at = int(style) if style.isdecimal() else len(formats)
         code = formats[at] if at < len(formats) else GENERAL
         text = self._shown(kind, _rich(parts["is"]) if "is" in parts else value, code)
-        # A string of several fonts has its own.
+        # A string with several fonts has its own strikethrough.
         text = struck(text) if at in self._book.struck and "~~" not in text else text
         return formula_link(text, formula)
 
@@ -298,7 +294,7 @@ def _is_hidden(element: Element, size: str) -> bool:
 
 
 def _column_of(address: str) -> int:
-    """Returns the number of a cell's column, 0 if it isn't told."""
+    """Returns a cell's column number, or 0 if the reference doesn't have one."""
     column = 0
     for letter in address[:3]:
         if not "A" <= letter <= "Z":

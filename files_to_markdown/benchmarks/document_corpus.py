@@ -1,8 +1,8 @@
-"""The documents that documents.py and the tests read: what people share, written by several producers.
+"""The documents that documents.py and the tests read: typical shared files, written by several programs.
 
-The archive is the source. docs/contributors/decisions.md has the reason why no program here makes the files. A file is
-named `{content}-{producer}.{format}`; `pieces()` returns the paragraphs and cells that are in it. Files named
-`protected-…` need a password.
+The archive is the source; docs/contributors/decisions.md explains why no program here creates the files. A file is
+named `{content}-{producer}.{format}`, and `pieces()` returns its paragraphs and cells. Files named `protected-…` need a
+password.
 """
 
 import tarfile
@@ -20,7 +20,7 @@ _ENDS = ("in <all> regions.", "at 5 > 3 sites.", "by A|B tests.", "for Müller &
 
 
 def _content(number: int) -> dict[str, list[str]]:
-    """Returns what the documents of one number have. Every piece is there once, and none is part of another."""
+    """Returns the content of the documents with this number. Each piece occurs once, and none is part of another."""
     words = _WORDS[number]
     cells = ["Name", "Count", "Price", "Since", "Note"]
     for at in range(12):
@@ -72,18 +72,17 @@ _MADE: dict[str, tuple[str, ...]] = {
     "python.eml": ("paragraphs",),
     "python-html.eml": (*_TEXT, "table", "footnote"),
 }
-"""What each producer's files have of a content."""
+"""The parts of the content that each program's files have."""
 
 
 def pieces(file: str) -> list[str]:
-    """Returns the paragraphs and cells of a file by its name, as texts."""
+    """Returns the paragraphs and cells of a file."""
     number, _, made_by = file.partition("-")
     content = _content(int(number))
     return [piece for part in _MADE[made_by] for piece in content[part]]
 
 
 def corpus() -> dict[str, bytes]:
-    """Returns the files by name."""
     return packed_files(CORPUS)
 
 

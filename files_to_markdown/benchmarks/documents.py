@@ -1,10 +1,10 @@
 """Measures the reading of documents: python -m files_to_markdown.benchmarks.documents
 
-1. Of the corpus (benchmarks/document_corpus.py), the share of paragraphs and cells that arrive, by format and in all,
-   with the seconds of CPU time and the peak memory of the process that reads one, as median and worst.
-2. The same for large documents of each kind, made here.
-3. Hostile documents (benchmarks/hostile_documents.py): how soon each is refused, and what that does to the process that
-   has them read: its memory, and how late its event loop runs.
+1. For the corpus (benchmarks/document_corpus.py), the share of extracted paragraphs and cells, by format and in total,
+   with the median and maximum CPU time in seconds and peak memory of the process that reads one.
+2. The same for large documents of each type, created here.
+3. For hostile documents (benchmarks/hostile_documents.py), the time until each is refused, and the effect on the
+   process that requested it: its memory, and delays of its event loop.
 
 Exits with 1 if a format keeps less than 98%, a file takes more than 200 MB, a hostile document is read or takes longer
 than 10 s, the loop is late by more than 250 ms, or the memory grows by more than 20 MB.
@@ -84,7 +84,7 @@ LARGE: Mapping[str, Callable[[], bytes]] = {
 
 
 async def read(name: str, content: bytes) -> tuple[Document | None, float]:
-    """Returns a document, None if it was refused, and the seconds that this took."""
+    """Returns a document, or None if it was refused, and the time in seconds."""
     began = time.monotonic()
     kind = document_kind(name, "", content) or (Format.PDF if name.endswith("pdf") else Format.TEXT)
     document = await read_document(kind, content)
@@ -103,7 +103,7 @@ def kept_of(name: str, document: Document | None) -> tuple[int, int]:
 
 
 def measure(path: Path) -> dict[str, Any]:
-    """Reads a file. What its reader takes counts for this process, so each file has one of its own."""
+    """Reads a file. Resource usage is counted for this process, so each file needs a separate one."""
     document, _ = asyncio.run(read(path.name, path.read_bytes()))
     kept, of = kept_of(path.name, document) if path.name in corpus() else (int(document is not None), 1)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -111,7 +111,7 @@ def measure(path: Path) -> dict[str, Any]:
 
 
 def measured(path: Path) -> dict[str, Any]:
-    """Measures the reading of a file in a process of its own."""
+    """Measures the reading of a file in a separate process."""
     ran = subprocess.run([*_SELF, "read", str(path)], stdout=subprocess.PIPE, text=True, check=True)
     row: dict[str, Any] = json.loads(ran.stdout)
     return row
@@ -140,7 +140,6 @@ def report_kept(folder: Path) -> bool:
 
 
 def make(folder: Path) -> None:
-    """Writes the files that are read."""
     large = {name: make_one() for name, make_one in LARGE.items()}
     hostile = {str(number): make_one() for number, make_one in enumerate(HOSTILE.values())}
     known = {name: content for name, content in corpus().items() if name[0].isdigit()}
@@ -151,7 +150,7 @@ def make(folder: Path) -> None:
 
 
 async def report_hostile(folder: Path) -> bool:
-    """Prints a line for each hostile document. Returns whether all are refused in time, with nothing else affected."""
+    """Prints a line for each hostile document. Returns whether all are refused in time, without side effects."""
     late_s = [0.0]
     before_mb = _memory_mb()
     probe = asyncio.create_task(_probe(late_s))
@@ -186,7 +185,7 @@ def _memory_mb() -> float:
 
 
 def main(arguments: list[str]) -> int:
-    """Measures everything, or does a part of it in a process of its own."""
+    """Measures everything, or one part in a separate process."""
     match arguments:
         case ["read", path]:
             print(json.dumps(measure(Path(path))))
@@ -194,7 +193,7 @@ def main(arguments: list[str]) -> int:
             make(Path(folder))
         case _:
             with tempfile.TemporaryDirectory() as folder:
-                # In a process of its own, because making them takes more memory than reading them.
+                # In a separate process, because creating them takes more memory than reading them.
                 subprocess.run([*_SELF, "make", folder], check=True)
                 is_fine = report_kept(Path(folder))
                 return 0 if asyncio.run(report_hostile(Path(folder))) and is_fine else 1

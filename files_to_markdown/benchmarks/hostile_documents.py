@@ -1,4 +1,4 @@
-"""Documents that are made to harm who reads them, by name. Each is small, or unpacks to far more than it shows."""
+"""Documents designed to harm their reader, by name. Each is small, or unpacks to far more than it shows."""
 
 import io
 import struct
@@ -33,7 +33,6 @@ _REMOTE = '<!DOCTYPE x SYSTEM "http://127.0.0.1:9/x.dtd" [<!ENTITY j SYSTEM "htt
 
 
 def packed(parts: Mapping[str, str | bytes]) -> bytes:
-    """Returns an archive of these entries."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, part in parts.items():
@@ -50,7 +49,6 @@ def _relations(*targets: tuple[str, str]) -> str:
 
 
 def docx(body: str, doctype: str = "") -> bytes:
-    """Returns a document with this body."""
     return packed(_docx(body, doctype))
 
 
@@ -63,7 +61,6 @@ def _docx(body: str, doctype: str = "") -> dict[str, str | bytes]:
 
 
 def xlsx(rows: str, doctype: str = "", strings: str = "") -> bytes:
-    """Returns a spreadsheet with these rows in XML."""
     sheets = '<sheets><sheet name="S" sheetId="1" r:id="r0"/></sheets>'
     parts = ("worksheet", "worksheets/sheet1.xml"), ("sharedStrings", "sharedStrings.xml")
     data = f"<sheetData>{rows}</sheetData>"
@@ -80,7 +77,6 @@ def xlsx(rows: str, doctype: str = "", strings: str = "") -> bytes:
 
 
 def pptx(body: str, doctype: str = "") -> bytes:
-    """Returns a presentation with this slide in XML."""
     slides = '<p:sldIdLst><p:sldId id="256" r:id="r0"/></p:sldIdLst>'
     p = 'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
     return packed(
@@ -114,7 +110,7 @@ def _nested(opening: str, closing: str, depth: int = 100_000) -> str:
 
 
 def _lying(name: str) -> bytes:
-    """Returns an archive whose entry unpacks to 300 MB, although the entry and the directory say 1,000 bytes."""
+    """Returns an archive whose entry unpacks to 300 MB, although the entry and the directory declare 1,000 bytes."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
     data = b"".join(deflate.compress(b" " * MB) for _ in range(300)) + deflate.flush()
     fields = struct.pack("<HHHHHIII", 20, 0, 8, 0, 0, 0, len(data), 1_000)
@@ -124,7 +120,7 @@ def _lying(name: str) -> bytes:
 
 
 def _encrypted_entry(content: bytes) -> bytes:
-    """Returns an archive whose entries say that they are encrypted."""
+    """Returns an archive whose entries are marked as encrypted."""
     changed = bytearray(content)
     for magic, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = changed.find(magic)
@@ -146,7 +142,7 @@ def _nested_mail() -> bytes:
 
 
 def _page_tree(depth: int) -> bytes:
-    """Returns a PDF whose tree of pages refers to itself."""
+    """Returns a PDF whose page tree refers to itself."""
     pages = b"".join(
         b"%d 0 obj<</Type/Pages/Count 1000000000/Kids[%d 0 R %d 0 R]>>endobj\n" % (n, n, 2 + (n - 1) % depth)
         for n in range(2, 2 + depth)
@@ -197,4 +193,4 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "no pages.pdf": lambda: b"%PDF-1.7\n" + b"\0\xff" * 5_000,
     "endless pages.pdf": lambda: _page_tree(1_000),
 }
-"""What each one is, by a name whose extension is its format's. Each is refused."""
+"""Refused documents by name. A name's extension is the document's format."""

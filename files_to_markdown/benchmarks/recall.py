@@ -1,9 +1,10 @@
-"""Measures the words of foreign files that arrive: python -m files_to_markdown.benchmarks.recall FOLDER...
+"""Measures the extracted words of foreign files: python -m files_to_markdown.benchmarks.recall FOLDER...
 
-Each folder has office files of others, such as a checkout of pandoc's, python-docx's or Apache POI's tests. The second
-reader is the bare XML: the text nodes of a document's parts, whatever they mean. So it also sees what is hidden or
-repeated, and of a workbook the strings, but no number. A word counts once per file. Prints by format how many files
-are read, the words found of those seen, the median file and the worst; then the files that lose most words.
+Each folder contains other people's office files, such as a checkout of the tests of pandoc, python-docx or Apache POI.
+The text is compared with the raw XML: the text nodes of a document's parts, regardless of their meaning. That includes
+hidden and repeated text, and the strings of a workbook, but not its numbers. A word counts once per file. For each
+format, prints the number of files read, the share of words found, the median file and the worst; then the files that
+lose the most words.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 class Recall(NamedTuple):
-    """How many words of a file are seen in its XML, and which of them its text lacks."""
+    """The number of words in a file's XML, and those missing from its text."""
 
     name: str
     seen: int
@@ -44,7 +45,6 @@ class Recall(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Returns the share of words that are found."""
         return 1 - len(self.missing) / self.seen if self.seen else 1.0
 
 
@@ -70,7 +70,7 @@ def _texts(element: ElementTree.Element, *, is_all: bool) -> Iterator[str]:
 
 
 async def recall_of(path: Path, content: bytes, turn: asyncio.Semaphore) -> Recall | str:
-    """Returns what a file loses, or why it isn't compared: the XML is damaged, or the library refuses it."""
+    """Returns a file's lost words, or why it isn't compared: the XML is damaged, or the library refuses it."""
     async with turn:
         try:
             seen = bare_words(path.suffix[1:].lower(), content)
@@ -80,19 +80,17 @@ async def recall_of(path: Path, content: bytes, turn: asyncio.Semaphore) -> Reca
         document = await read_document(kind, content) if kind else None
     if not isinstance(document, Document):
         return f"refused: {document}"
-    # Marks may stand within a word, such as those of a superscript, or between two.
+    # Marks can occur within a word, such as those of a superscript, or between two.
     missing = seen.difference(*(_WORD.findall(_MARK.sub(by, document.text).casefold()) for by in ("", " ")))
     return Recall(path.name, len(seen), missing, ", ".join(f"{one.count} {one.part}" for one in document.left_out))
 
 
 async def recalls(files: Mapping[Path, bytes]) -> list[Recall | str]:
-    """Returns what each file loses, or why it isn't compared."""
     turn = asyncio.Semaphore(AT_ONCE)
     return await asyncio.gather(*(recall_of(path, content, turn) for path, content in files.items()))
 
 
 def main(folders: list[str]) -> None:
-    """Prints the recall of all office files in these folders."""
     paths = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.suffix[1:].lower() in _PARTS)
     read = asyncio.run(recalls({path: path.read_bytes() for path in paths}))
     print("format  files   read        words found of seen   median    worst")

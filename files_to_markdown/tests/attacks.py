@@ -1,7 +1,7 @@
-"""What a program tries that runs as another program's user, without privileges, to read its secrets.
+"""Attacks that another program of the same user, without privileges, can try to read secrets.
 
-It imports the standard library alone: attackers are started as scripts, and the process that reads documents runs this
-after it has given up its rights.
+This module only imports the standard library: attackers are started as scripts, and the process that reads documents
+runs it after giving up its rights.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ class _Span(ctypes.Structure):
 
 
 def copied(pid: int, address: int, size: int) -> bytes:
-    """Returns a piece of another process's memory by process_vm_readv. Raises OSError."""
+    """Returns a part of another process's memory using process_vm_readv. Raises OSError."""
     buffer = ctypes.create_string_buffer(size)
     here, there = _Span(ctypes.addressof(buffer), size), _Span(address, size)
     call = _libc().process_vm_readv
@@ -32,7 +32,7 @@ def copied(pid: int, address: int, size: int) -> bytes:
 
 
 def attach(pid: int) -> None:
-    """Stops another process by ptrace and lets it go on. Raises OSError."""
+    """Stops another process using ptrace and resumes it. Raises OSError."""
     nothing = ctypes.c_void_p(0)
     if _libc().ptrace(ctypes.c_long(PTRACE_ATTACH), pid, nothing, nothing) < 0:
         raise OSError(ctypes.get_errno(), "ptrace")
@@ -75,7 +75,7 @@ def _libc() -> ctypes.CDLL:
 
 
 if __name__ == "__main__":
-    # In two parts, so that the attacker's own arguments aren't what it finds.
+    # In two parts, so that it doesn't find the attacker's own arguments.
     limits = Path(f"/proc/{os.getppid()}/limits").read_text().splitlines()
     cores = next(line.split()[4] for line in limits if line.startswith("Max core file size"))
     report = {"succeeded": succeeded(os.getppid(), "".join(sys.argv[2:]).encode()), "core limit": cores}

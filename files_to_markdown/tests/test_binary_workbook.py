@@ -1,4 +1,4 @@
-"""What of an xlsb file is read, built here record by record ([MS-XLSB])."""
+"""Reading xlsb files, built here record by record ([MS-XLSB])."""
 
 import struct
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ LEFT_OUT = (LeftOut(Part.BINARY_SHEET, 1), LeftOut(Part.OLD_SHEET, 1))
 
 
 def record(kind: int, content: bytes = b"") -> bytes:
-    """Returns a record, whose kind and size take one or two bytes."""
+    """Returns a record. Its type and size take one or two bytes."""
     kinds = bytes([kind]) if kind < 128 else bytes([kind & 0x7F | 0x80, kind >> 7])
     return kinds + bytes([len(content)]) + content
 
@@ -25,13 +25,12 @@ def wide(text: str) -> bytes:
 
 
 def sheet(text: str) -> bytes:
-    """Returns a sheet with one cell."""
     cell = record(0, struct.pack("<I", 0) + bytes(21)) + record(6, bytes(8) + wide(text))
     return record(129) + record(148, bytes(16)) + record(145) + cell + record(146) + record(130)
 
 
 def workbook(*kinds: str, states: Mapping[int, int] = NONE_HIDDEN) -> bytes:
-    """Returns a workbook with a sheet of each kind. `states`: 1 for sheets that are hidden, 2 for those by a macro."""
+    """Returns a workbook with a sheet of each type. `states`: 1 for hidden sheets, 2 for those hidden by a macro."""
     listed = b"".join(
         record(156, struct.pack("<II", states.get(at, 0), at + 1) + wide(f"r{at}") + wide(f"S{at}"))
         for at in range(len(kinds))

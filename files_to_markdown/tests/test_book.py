@@ -1,4 +1,4 @@
-"""Books, and old workbooks, by their first bytes and parts."""
+"""Books and old workbooks, recognized by their first bytes and parts."""
 
 import pytest
 

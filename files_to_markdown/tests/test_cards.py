@@ -1,4 +1,4 @@
-"""Address books and calendars: what their encoded and folded lines say."""
+"""Address books and calendars with encoded and folded lines."""
 
 import base64
 import quopri

@@ -1,4 +1,4 @@
-"""Numbers and errors of xls files, built here record by record ([MS-XLS]), as people see them."""
+"""Numbers and errors in xls files, built here record by record ([MS-XLS])."""
 
 import struct
 import time
@@ -18,7 +18,7 @@ def record(kind: int, content: bytes = b"") -> bytes:
 
 
 def begin(kind: int) -> bytes:
-    """Returns the record with which the globals (5), a sheet (16) or a chart (32) begin."""
+    """Returns the record that begins the globals (5), a sheet (16) or a chart (32)."""
     return record(0x809, struct.pack("<HHHHII", 0x600, kind, 0, 0, 0, 0x600))
 
 
@@ -26,7 +26,6 @@ END = record(0x0A)
 
 
 def cell(at: int, value: float, style: int) -> bytes:
-    """Returns a number in the first row."""
     return record(0x203, struct.pack("<HHHd", 0, at, style, value))
 
 
@@ -35,7 +34,7 @@ def formula(at: int, result: bytes, style: int = 0) -> bytes:
 
 
 def stream(*sheets: bytes, is_1904: bool = False) -> bytes:
-    """Returns a workbook's records, in which each format of CODES has a style."""
+    """Returns a workbook's records, with a style for each format of CODES."""
     codes = b"".join(
         record(0x41E, struct.pack("<HHB", 164 + at, len(code), 1) + code.encode("utf-16-le"))
         for at, code in enumerate(CODES)
@@ -96,7 +95,7 @@ def test_cell_of_an_old_workbook_says_what_people_see(cells: bytes, shown: str) 
 
 @pytest.mark.parametrize(("is_1904", "date"), [(False, "2023-03-15"), (True, "2027-03-16")])
 def test_dates_count_from_the_year_that_the_workbook_says(*, is_1904: bool, date: str) -> None:
-    """In a form of a date that the library doesn't know, too."""
+    """Includes a date format that the library doesn't support."""
     content = compound({"Workbook": stream(cell(0, 45000, ERA), is_1904=is_1904)})
     assert formats.read(Format.OLE, content).text == f"## Sheet A\n\n| {date} |\n|---|"
 

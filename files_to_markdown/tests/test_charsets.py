@@ -1,4 +1,4 @@
-"""Which letters bytes stand for: as declared, as UTF-8, or guessed; and that guesses are said."""
+"""Decoding: as declared, as UTF-8, or guessed; and guesses are reported."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Charts of Word and PowerPoint: numbers and dates in the formats that the chart gives them."""
+"""Charts in Word and PowerPoint: numbers and dates in the chart's formats."""
 
 import pytest
 
@@ -10,7 +10,7 @@ C = 'xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart"'
 
 
 def numbers(kind: str, *values: str, code: str = "", cache: str = "numCache") -> str:
-    """Returns the numbers of a series. A value may have a format of its own: `4|0%`."""
+    """Returns the numbers of a series. A value can have its own format: `4|0%`."""
     points = ""
     for at, value in enumerate(values):
         number, _, own = value.partition("|")
@@ -21,7 +21,7 @@ def numbers(kind: str, *values: str, code: str = "", cache: str = "numCache") ->
 
 
 def axes(along: str = "", up: str = "") -> str:
-    """Returns what `format|linked` says of the axis of the categories, and of that of the values."""
+    """Returns the category axis and the value axis, each given as `format|linked`."""
     said = ""
     for at, (kind, of) in enumerate([("dateAx", along), ("valAx", up)]):
         code, _, linked = of.partition("|")

@@ -1,4 +1,4 @@
-"""The command that prints a file as its readers get it."""
+"""The command that prints a file's text."""
 
 import subprocess
 import sys
@@ -10,7 +10,6 @@ FILES = Path(__file__).parent / "files"
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    """Returns the command's exit code, stdout and stderr."""
     command = [sys.executable, "-m", "files_to_markdown", *arguments]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     return ran.returncode, ran.stdout, ran.stderr

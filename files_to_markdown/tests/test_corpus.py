@@ -1,4 +1,4 @@
-"""Documents of several producers: their paragraphs and cells arrive (benchmarks/document_corpus.py)."""
+"""Documents from several programs keep their paragraphs and cells (benchmarks/document_corpus.py)."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Files within a text give way to a few words; keys, numbers, hashes and words stay."""
+"""Files within a text are replaced by a few words; keys, numbers, hashes and words stay."""
 
 import base64
 from urllib.parse import quote
@@ -47,7 +47,7 @@ def test_what_is_no_file_stays(text: str) -> None:
 
 @pytest.mark.parametrize("before", range(19_820, 20_000, 30))
 def test_embedded_file_is_found_wherever_it_begins(before: int) -> None:
-    """A long text is looked through piece by piece."""
+    """A long text is searched piece by piece."""
     text, count = without_embedded(f"{'.' * before}{DATA}")
     assert (text[before : before + 1], count) == ("(", 1)
 

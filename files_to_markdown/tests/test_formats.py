@@ -1,4 +1,4 @@
-"""How single formats become Markdown: what the producers of the corpus don't write."""
+"""Conversion of single formats: content that the corpus doesn't have."""
 
 import base64
 import io
@@ -89,7 +89,7 @@ def test_header_that_cannot_be_parsed_is_shown_as_it_is_written(header: str) -> 
 
 
 def test_formula_without_a_result_and_errors_are_counted() -> None:
-    """A formula that gives an empty text, as Excel saves it, has a result."""
+    """A formula with an empty text as its result, as Excel saves it, has a result."""
     rows = (
         '<row r="1"><c r="A1"><f>1+1</f></c><c r="B1" t="e"><f>1/0</f><v>#DIV/0!</v></c><c r="C1"><v>7</v></c>'
         '<c r="D1" t="str"><f>IF(C1,"","x")</f><v></v></c></row>'
@@ -274,7 +274,7 @@ R = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationship
 
 
 def relations(*targets: tuple[str, str]) -> str:
-    """Returns relationships r0, r1 and so on, each of a kind and to a part."""
+    """Returns relationships r0, r1 and so on, each given as its type and target."""
     entries = (f'<Relationship Id="r{n}" Type="x/{kind}" Target="{to}"/>' for n, (kind, to) in enumerate(targets))
     return f"<Relationships>{''.join(entries)}</Relationships>"
 
@@ -284,7 +284,6 @@ def slide(shapes: str, attributes: str = "") -> str:
 
 
 def presentation(slides: list[str], parts: dict[str, str]) -> bytes:
-    """Returns a presentation with these slides and other parts."""
     numbers = range(len(slides))
     listed = "".join(f'<p:sldId id="{256 + n}" r:id="r{n}"/>' for n in numbers)
     content = pptx("")
@@ -556,7 +555,7 @@ def test_document_of_another_name_is_read() -> None:
 
 
 def with_directory_field(content: bytes, offset: int, field: bytes) -> bytes:
-    """Returns an archive in whose directory the first entry has another field, at this offset of the entry."""
+    """Returns an archive whose first directory entry has another field at this offset."""
     at = content.index(b"PK\x01\x02") + offset
     return content[:at] + field + content[at + len(field) :]
 
@@ -566,7 +565,7 @@ with zipfile.ZipFile(io.BytesIO(docx(""))) as archive:
 
 
 def unpacking_to(size_bytes: int) -> bytes:
-    """Returns an archive whose directory says that it unpacks to so many bytes, most of them in the first entry."""
+    """Returns an archive whose directory declares this unpacked size, most of it for the first entry."""
     return with_directory_field(docx(""), 24, (size_bytes - REST_BYTES).to_bytes(4, "little"))
 
 
@@ -623,7 +622,7 @@ def test_end_of_a_long_document_is_left_out(chars: int, more: str, is_cut: bool)
 
 
 def test_page_with_a_control_character_is_read() -> None:
-    """LibreOffice leaves one in the place of a form's field."""
+    """LibreOffice writes one for a form field."""
     assert text(Format.HTML, "<p>☒\x01 Größe</p>".encode()) == "☒ Größe"
 
 

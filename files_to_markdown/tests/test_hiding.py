@@ -1,4 +1,4 @@
-"""Which elements of a page people can't see. What they hide is no part of the document, and counts as left out."""
+"""Invisible elements of a page aren't part of the document, and are reported as left out."""
 
 import pytest
 
@@ -110,7 +110,7 @@ def test_hidden_element_without_words_is_not_named() -> None:
     "sheet", ["{" * 100_000, "/*" * 100_000, "@media" * 30_000, ".a{" * 60_000, "a," * 100_000 + "{display:none}"]
 )
 def test_style_sheets_take_linear_time(sheet: str) -> None:
-    """The process that reads documents ends after seconds of CPU."""
+    """The process that reads documents ends after a few seconds of CPU time."""
     assert read(f"<style>{sheet}</style>").text.count(SEEN) == 2
 
 
@@ -128,7 +128,7 @@ def test_styles_of_elements_take_linear_time(style: str) -> None:
 
 
 def test_words_of_no_size_beside_seen_ones_are_left_out_and_named() -> None:
-    """MJML, which makes many mails, writes all columns so."""
+    """MJML, which creates many mails, writes all columns like this."""
     column = '<td style="font-size:0px">x<div style="font-size:13px">Thirteen</div>x</td>'
     document = read(f"<table><tr>{column}{column}</tr></table>")
     assert "| Thirteen | Thirteen |" in document.text

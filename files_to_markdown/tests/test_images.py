@@ -1,4 +1,4 @@
-"""What images become, and that one that is accepted takes less than 120 MB to unpack, measured in its own process."""
+"""Converted images, and the memory for one within the limits: less than 120 MB, measured in a separate process."""
 
 import io
 import re
@@ -126,7 +126,7 @@ def test_animated_image_becomes_its_first_frame() -> None:
 
 
 def scan(*pages: tuple[int, dict[int, int]], size: tuple[int, int] = (8, 6)) -> bytes:
-    """Returns a TIFF of pages in a shade, with tags that say what each is."""
+    """Returns a TIFF with pages of a given shade and tags."""
     packed = io.BytesIO()
     with TiffImagePlugin.AppendingTiffWriter(packed, new=True) as file:
         for shade, tags in pages:

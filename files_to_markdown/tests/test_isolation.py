@@ -1,6 +1,6 @@
-"""Hostile code in the process that reads documents reaches no memory, no file and no other process.
+"""Hostile code in the process that reads documents can't access other processes, their memory, or files.
 
-The attacks are real. Root's capabilities would let them all succeed, so everything here runs without any.
+The attacks are real. With root's capabilities they would all succeed, so everything here runs without any.
 """
 
 import json
@@ -71,7 +71,7 @@ child.main()
 
 @contextmanager
 def victim(mode: str) -> Iterator[list[str]]:
-    """Starts a process with a secret in its memory, and yields its pid, and the secret's address."""
+    """Starts a process with a secret in its memory, and yields its PID and the secret's address."""
     command = [*WITHOUT_CAPABILITIES, sys.executable, "-c", VICTIM, mode, *SECRET]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -83,9 +83,9 @@ def victim(mode: str) -> Iterator[list[str]]:
 def test_code_in_the_document_reader_reaches_no_memory_no_file_and_no_process(
     mode: str, kernel: str, tmp_path: Path
 ) -> None:
-    """Of a process that hides nothing, as MCP servers are, Landlock protects the memory.
+    """If a process doesn't hide its memory, as MCP servers don't, Landlock protects it.
 
-    The kernel without it is this one, asked for a call that it doesn't have.
+    A kernel without Landlock is simulated by making a system call that doesn't exist.
     """
     file = tmp_path / "typist.db"
     file.write_bytes(b"rows")
@@ -104,7 +104,7 @@ def test_code_in_the_document_reader_reaches_no_memory_no_file_and_no_process(
 
 
 def out_of_the_kernels_reach(abi: int, mode: str) -> set[str]:
-    """Returns what a kernel with this version of Landlock leaves to the reader: nothing since Linux 6.12."""
+    """Returns the attacks that a kernel with this Landlock version doesn't prevent: none since Linux 6.12."""
     if not abi:
         on_memory = {"memory", "attach"} if mode == "plain" else set()
         return {"signal", "truncate", "rename", "remove", "link", *on_memory}

@@ -1,4 +1,4 @@
-"""Files within documents: what Word joins to a docx when it opens one, and office files that are one XML file."""
+"""Files within documents: those that Word joins to a docx when it opens one, and office files that are one XML file."""
 
 import io
 import re
@@ -30,7 +30,7 @@ def entries(file: bytes) -> dict[str, str | bytes]:
 
 
 def joining(body: str, *files: tuple[str, bytes], types: str = "") -> bytes:
-    """Returns a docx to which files are joined, by the ids c0, c1 and so on. `types`: entries for their types."""
+    """Returns a docx with joined files that have the IDs c0, c1 and so on. `types`: entries for their types."""
     related = "".join(
         f'<Relationship Id="c{at}" Type="{OFFICE}/aFChunk" Target="{name}"/>' for at, (name, _) in enumerate(files)
     )
@@ -119,7 +119,7 @@ def test_documents_within_documents_have_a_bound() -> None:
 
 
 def flat(file: bytes, program: str) -> bytes:
-    """Returns an archive as Office saves it as one XML file."""
+    """Returns an archive in the form of one XML file, as Office saves it."""
     parts = "".join(
         f'<pkg:part pkg:name="/{name}" pkg:contentType="application/xml"><pkg:xmlData>{content.decode()}</pkg:xmlData>'
         "</pkg:part>"
@@ -218,7 +218,7 @@ STYLES = (
 P, T, S = (f'ss:StyleID="{id_}"' for id_ in "pts")
 NAMED = [f'ss:StyleID="{at}"' for at in range(3)]
 DURATIONS = ("1900-01-01", "1900-02-28", "1900-03-01")
-"""Excel's calendar has a 29th of February between the last two."""
+"""Excel's calendar has a February 29 between the last two."""
 WIDE, LINKED, FOURTH = 'ss:MergeAcross="1"', 'ss:HRef="https://a.example"', 'ss:Index="4"'
 
 
@@ -309,7 +309,7 @@ def test_entries_of_an_archive_may_begin_at_its_root(prefix: str) -> None:
 
 
 def test_names_of_parts_are_the_same_in_capitals() -> None:
-    """The standard says so, and some programs name a part in another way than its entry."""
+    """The standard ignores case, and some programs spell a part's name differently than its entry."""
     cell = '<row r="1"><c r="A1" t="s"><v>0</v></c></row>'
     for file, shown in (
         (docx(paragraph("a")), "a"),

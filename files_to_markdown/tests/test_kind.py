@@ -1,5 +1,3 @@
-"""How a document is recognized, and how a text is decoded."""
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What of a mail is read: headers and names in any charset, broken encodings, files of several mails, invitations."""
+"""Mails: headers and names in any charset, broken encodings, files with several mails, invitations."""
 
 import base64
 import time
@@ -126,7 +126,7 @@ def test_text_of_a_mail_is_read_however_it_travels(mail: str, shown: str) -> Non
             "From: f\nTo: t, t2\nCc: c\nBcc: b\nDate: d\nSubject: s\n\n---\n\nwords",
         ),
         ("a.mhtml", "multipart/related", b"Content-Type: text/html\n\n<p>One", "---\n\nOne"),
-        # What the mail says of the page counts before what the page says of itself.
+        # The mail's declaration for the page overrides the page's own.
         (
             "a.mht",
             "",

@@ -1,4 +1,4 @@
-"""What HTML says beside its words: boxes, values, numbers of lists, superscripts, and lines in cells."""
+"""HTML features in addition to text: boxes, values, list numbers, superscripts, and lines in cells."""
 
 import pytest
 
@@ -67,7 +67,7 @@ EMPTY = {
     "heading around a block": ("<h2><p>Hello</p></h2>you", "## Hello\n\nyou"),
     "item around a block": ("<ul><li><p>Hello</p>you</ul>", "- Hello\nyou"),
 }
-"""Blocks without words have no mark to lend."""
+"""Blocks without words don't pass on a mark."""
 WORDS = {
     "end of a link that has not begun": ("a</a> b", "a b"),
     "quoted": ("He said <q>twelve</q>.", 'He said "twelve".'),

@@ -1,5 +1,3 @@
-"""Notebooks: cells and the text of their outputs."""
-
 import json
 
 import pytest

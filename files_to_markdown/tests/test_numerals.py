@@ -1,4 +1,4 @@
-"""Numbers of lists in letters, words and signs, up to where people write them so."""
+"""List numbers as letters, words and symbols, up to the highest usual number."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

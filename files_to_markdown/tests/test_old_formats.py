@@ -1,4 +1,4 @@
-"""Word and PowerPoint files of before 2007, which LibreOffice wrote: they are refused for what they are."""
+"""Word and PowerPoint files from before 2007, written by LibreOffice, are refused as an old format."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +14,7 @@ FILES = packed_files(Path(__file__).parent / "old.tar.xz")
 WORD = FILES["old.doc"]
 NAME = "WordDocument".encode("utf-16-le")
 PROTECTED_AT = WORD.index(b"\xec\xa5") + 11
-"""Where a bit of Word's header says that the document is encrypted."""
+"""The byte with the bit in Word's header that means that the document is encrypted."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What OpenDocument files hold beside plain text: numbers, links, forms, what is hidden, embedded objects."""
+"""OpenDocument files: numbers, links, forms, hidden parts, embedded objects."""
 
 import pytest
 
@@ -35,13 +35,13 @@ def read(body: str, kind: str = "text", **parts: str) -> Document:
 
 
 def numbers(*levels: str, name: str = "L1") -> str:
-    """Returns a list's style, by what its levels say."""
+    """Returns a list style with these level attributes."""
     listed = "".join(f'<text:list-level-style-number text:level="{at}" {level}/>' for at, level in enumerate(levels, 1))
     return f'<text:list-style style:name="{name}">{listed}</text:list-style>'
 
 
 def items(*texts: str, about: str = 'text:style-name="L1"') -> str:
-    """Returns a list. A text that is a list becomes one in an item of its own."""
+    """Returns a list. A text that is a list becomes one in a separate item."""
     inner = "".join(
         f"<text:list-item>{text if text[0] == '<' else f'<text:p>{text}</text:p>'}</text:list-item>" for text in texts
     )
@@ -137,7 +137,7 @@ PICTURE = "<draw:frame><draw:image/><draw:image/><svg:title>Plan</svg:title><svg
 
 
 def field(kind: str, *parameters: tuple[str, str]) -> str:
-    """Returns a form's field as Word has them."""
+    """Returns a Word form field."""
     said = "".join(f'<field:param field:name="{name}" field:value="{value}"/>' for name, value in parameters)
     return f'<field:fieldmark field:type="vnd.oasis.opendocument.field.{kind}">{said}</field:fieldmark>'
 
@@ -495,7 +495,7 @@ def test_struck_cells_are_marked(body: str, shown: str) -> None:
 
 
 def test_hidden_sheets_are_named() -> None:
-    """Three of them, by the beginnings of their names; the others are counted."""
+    """Three hidden sheets are named, with long names cut; the others are counted."""
     sheets = "".join(
         f'<table:table {NAMES} table:name="{name}" table:style-name="ta1">{rows(A)}</table:table>'
         for name in ("S", "a\tb", "c" * 61, "U")

@@ -1,4 +1,4 @@
-"""Outlook's messages (msg), built here as compound files: headers, texts in each form and charset, what is attached."""
+"""Outlook messages (msg), built here as compound files: headers, texts in each format and charset, attachments."""
 
 import struct
 import time
@@ -26,7 +26,7 @@ def compound(root: Storage) -> bytes:
     short_table: list[int] = []
 
     def add(name: str, inner: bytes | Storage, kind: int) -> int:
-        """Adds an entry and what is in it. Returns its number."""
+        """Adds an entry with its content. Returns its number."""
         at = len(entries)
         entries.append(b"")
         child, begin, size = _FREE, 0, 0
@@ -45,7 +45,7 @@ def compound(root: Storage) -> bytes:
         return at
 
     def tree(numbers: list[int]) -> int:
-        """Makes a balanced tree of entries. Returns its top."""
+        """Builds a balanced tree of entries. Returns its root."""
         if not numbers:
             return _FREE
         middle = len(numbers) // 2
@@ -78,12 +78,12 @@ def compound(root: Storage) -> bytes:
 
 
 def chain(begin: int, end: int) -> list[int]:
-    """Returns the table's entries for sectors that follow one another."""
+    """Returns the table entries for consecutive sectors."""
     return [*range(begin + 1, end), _END][: end - begin]
 
 
 def stored(values: Mapping[str, object], header_bytes: int = 32) -> dict[str, bytes | Storage]:
-    """Returns a message's, recipient's or attachment's storage. Texts are wide; `id:charset` makes bytes of one."""
+    """Returns the storage of a message, recipient or attachment. Texts are UTF-16; `id:charset` encodes one."""
     table = bytes(header_bytes)
     storage: dict[str, bytes | Storage] = {}
     for key, value in values.items():
@@ -129,7 +129,7 @@ DAY = datetime(2024, 3, 1, 9, tzinfo=UTC)
 
 
 def named(*numbers: tuple[int, int]) -> dict[str, object]:
-    """Returns the ids 8000, 8001 and so on for properties that have a number in a set."""
+    """Returns the IDs 8000, 8001 and so on for named properties, given as set and number."""
     sets = list(dict.fromkeys(of for of, _ in numbers))
     entries = [struct.pack("<IHH", number, 2 * sets.index(of) + 6, at) for at, (of, number) in enumerate(numbers)]
     names = {"0002": b"".join(of.to_bytes(16, "little") for of in sets), "0003": b"".join(entries)}

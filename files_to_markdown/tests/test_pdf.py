@@ -1,4 +1,4 @@
-"""What of a PDF is read beside the text of its pages."""
+"""PDFs: content other than the text of pages."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from files_to_markdown.process import read_document
 
 
 def pdf(words: str, annotations: str = "", objects: str = "", catalog: str = "") -> bytes:
-    """Returns a PDF of one page. PDFium finds the objects of a file that has no table of them."""
+    """Returns a PDF with one page. PDFium finds the objects of a file without a table of them."""
     stream = f"BT /F1 12 Tf 20 180 Td 14 TL {words} ET"
     return (
         f"%PDF-1.7\n1 0 obj<</Type/Catalog/Pages 2 0 R {catalog}>>endobj\n"
@@ -153,7 +153,7 @@ def drawn_from_left(*glyphs: str) -> bytes:
         (("د", "لأ", "ب"), "بلأد"),
         (("ب", "لا"), "لاب"),
         (("د", "ل", "ا", "ب"), "بالد"),
-        # PDFium counts a control character, but leaves it out of the text.
+        # PDFium counts a control character, but omits it from the text.
         (("د", "لا", "ب", "\x02"), "بلاد"),
         (("a", "fi", "b"), "afib"),
     ],

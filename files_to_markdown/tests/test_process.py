@@ -1,4 +1,4 @@
-"""The process that reads a document or converts an image: what it is given, its limits, and what it refuses."""
+"""The process that reads a document or converts an image: its input, its limits, and what it refuses."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ REFUSALS = {
     "no office file": Obstacle.KIND,
     "binary": Obstacle.KIND,
 }
-"""Why documents whose names begin like this are refused. Others count as damaged, or as too large."""
+"""The reasons why documents are refused, by the beginnings of their names. Others count as damaged or too large."""
 SLOW = ("bomb", "lying", "many")
 WITHIN_S = 120.0
 
@@ -70,7 +70,7 @@ child.main()
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a process wait for a CPU for longer than people do. How long it computes stays bounded."""
+    """Lets a process wait longer for a CPU than in production. Its CPU time stays limited."""
     monkeypatch.setattr(process, "WALL_S", WITHIN_S)
 
 
@@ -161,7 +161,7 @@ async def test_whatever_the_process_writes_is_bounded_and_checked(
 async def test_what_the_process_prints_is_not_in_the_log(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A library's warning would be a line that is no JSON, with a document's text."""
+    """A library's warning would be a line that isn't JSON and contains a document's text."""
     script = _saying(tmp_path, "{}")
     script.write_text(f"{script.read_text()}echo text of a user >&2\n")
     monkeypatch.setattr(sys, "executable", str(script))
@@ -218,7 +218,7 @@ def _saying(folder: Path, output: str) -> Path:
 
 
 def _hanging(folder: Path) -> Path:
-    """Returns a program that starts a child, notes its pid, and hangs."""
+    """Returns a program that starts a child, writes its PID, and hangs."""
     script = folder / "python"
     script.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > '{folder}/new' && mv '{folder}/new' '{folder}/pid'\nwait\n")
     script.chmod(0o700)
@@ -231,7 +231,7 @@ def _is_alive(folder: Path) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # Without an init that buries it, a dead one stays as a zombie.
+    # Without an init process that reaps it, a dead process stays as a zombie.
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or ") Z " not in stat.read_text()
 

@@ -1,4 +1,4 @@
-"""What RTF of other programs holds beside plain text: links, forms, superscripts, lines in cells, what is hidden."""
+"""RTF of several programs: links, forms, superscripts, lines in cells, hidden parts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What slides of other programs hold: links, titles in their place, numbers, charts, embedded files, layouts."""
+"""Slides of several programs: links, titles, numbers, charts, embedded files, layouts."""
 
 import io
 import zipfile
@@ -16,7 +16,6 @@ C_R = f"{C} {R}"
 
 
 def words(text: str, properties: str = "", of_run: str = "") -> str:
-    """Returns a paragraph."""
     return f"<a:p><a:pPr {properties.partition('>')[0]}>{properties.partition('>')[2]}</a:pPr>{run(text, of_run)}</a:p>"
 
 
@@ -35,7 +34,7 @@ def shape(body: str, about: str = "", place: str = "") -> str:
 
 
 def read(shapes: str, *related: tuple[str, str], **parts: str) -> Document:
-    """Reads a presentation of one slide, with what it is related to and parts in folders of PowerPoint."""
+    """Reads a presentation with one slide, its relationships, and parts in PowerPoint's folders."""
     to = relations(*related).replace("</Relationships>", f"{WEB}</Relationships>")
     named = {f"ppt/{name}.xml": part for name, part in parts.items()}
     named = {name.replace("__", "/"): part for name, part in named.items()}
@@ -180,7 +179,7 @@ def test_slide_that_is_gone_is_passed_over() -> None:
 
 
 def test_words_of_a_layout_are_shown_once() -> None:
-    """So are those of its master."""
+    """So is the text of its master."""
     related = relations(("slideLayout", "../slideLayouts/slideLayout1.xml"))
     shapes = f"{shape(words('Confidential'))}{shape(words('Click'), place='title')}"
     parts = {

@@ -1,4 +1,4 @@
-"""Many documents at once, beside two busy loops: each ends as it does on a quiet machine, or as too slow."""
+"""Many documents read at once, next to two busy loops, have the same result as on a quiet machine or are too slow."""
 
 import asyncio
 import subprocess
@@ -17,7 +17,7 @@ from files_to_markdown.process import read_document
 LOOPS = 2
 LOOP = "import time; ends = time.monotonic() + 300\nwhile time.monotonic() < ends: pass"
 QUICK = ("protected", "cut off", "not well-formed", "no office file", "binary", "damaged", "entity")
-"""Refused documents whose names begin like this take no time, so none is too large for want of it."""
+"""Refused documents whose names begin like this are fast, so none is too slow."""
 
 
 @contextmanager

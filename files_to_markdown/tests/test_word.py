@@ -1,4 +1,4 @@
-"""What Word documents of other programs hold beside plain text: numbers, boxes, what leads nowhere, what is hidden."""
+"""Word documents of several programs: numbers, boxes, broken references, hidden parts."""
 
 import re
 
@@ -25,14 +25,14 @@ def read(body: str, **parts: str) -> Document:
 
 
 def paragraph(words: str, level: int | None = None, number: int = 1, style: str = "", more: str = "") -> str:
-    """Returns a paragraph, with a level in a list of that number."""
+    """Returns a paragraph at a level of the list with this number."""
     listed = "" if level is None else f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="{number}"/></w:numPr>'
     named = f'<w:pStyle w:val="{style}"/>' if style else ""
     return f"<w:p><w:pPr>{named}{listed}{more}</w:pPr>{run(words)}</w:p>"
 
 
 def levels(*formats_and_texts: tuple[str, str], more: str = "") -> str:
-    """Returns the levels of a list, by the format and the text of each number."""
+    """Returns the levels of a list, each given as number format and text."""
     return "".join(
         f'<w:lvl w:ilvl="{at}"><w:start w:val="1"/><w:numFmt w:val="{name}"/>{more}<w:lvlText w:val="{text}"/></w:lvl>'
         for at, (name, text) in enumerate(formats_and_texts)
@@ -40,7 +40,7 @@ def levels(*formats_and_texts: tuple[str, str], more: str = "") -> str:
 
 
 def numbers(*definitions: str, more: str = "") -> str:
-    """Returns lists 1, 2 and so on, each of a definition of its own, and what comes after them."""
+    """Returns lists 1, 2 and so on, each with its own definition, followed by `more`."""
     defined = "".join(
         f'<w:abstractNum w:abstractNumId="{n}">{one}</w:abstractNum>' for n, one in enumerate(definitions)
     )
@@ -59,7 +59,7 @@ THREE = [
 
 
 def again(number: int, definition: int, *overrides: str) -> str:
-    """Returns a further list of a definition, some of whose levels differ."""
+    """Returns another list with a definition, some of whose levels differ."""
     return f'<w:num w:numId="{number}"><w:abstractNumId w:val="{definition}"/>{"".join(overrides)}</w:num>'
 
 
@@ -93,7 +93,7 @@ FURTHER = [
     ("taiwaneseCounting", 12, "十二"),
     ("taiwaneseCountingThousand", 13, "十三"),
 ]
-"""Formats, numbers, and how these are written, "" if nobody knows it."""
+"""Formats, numbers, and the formatted number, or "" if it is unknown."""
 GONE_MARKS, LAST = ("vanish", "del"), paragraph("b", 0)
 LINKED = '<w:numStyleLink w:val="Clauses"/>'
 NUMBERED: dict[str, tuple[str, list[str], str]] = {
@@ -208,7 +208,7 @@ def box(state: str, content: str, number: str = "w14") -> str:
 
 
 def field(code: str, data: str = "", result: str = "") -> str:
-    """Returns a field of a form as Word 97 had them."""
+    """Returns a Word 97 form field."""
     between = f'<w:r><w:fldChar w:fldCharType="separate"/></w:r>{run(result)}' if result else ""
     return (
         f'<w:r><w:fldChar w:fldCharType="begin"><w:ffData>{data}</w:ffData></w:fldChar></w:r>'
@@ -626,7 +626,7 @@ STRICT = {
 
 @pytest.mark.parametrize("names", [{}, STRICT], ids=["transitional", "strict"])
 def test_document_with_names_of_its_own_is_read(names: dict[str, str]) -> None:
-    """The relationships say which part is what."""
+    """The relationships identify the parts."""
     relation = '<Relationship Id="r0" Type="{}/{}" Target="{}"/>'
     listed = {"numbering": "lists.xml", "footnotes": "notes.xml"}
     note = f'<w:footnote w:id="2"><w:p>{run("below")}</w:p></w:footnote>'

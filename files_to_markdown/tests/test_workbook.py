@@ -1,4 +1,4 @@
-"""What of an xlsx file is read: cells as people see them, what is hidden, and how far large sheets are read."""
+"""Reading xlsx files: cells as people see them, hidden parts, and how much of large sheets is read."""
 
 import io
 import re
@@ -123,7 +123,7 @@ SHEET = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 def book(
     rows: str, *, head: str = "", tail: str = "", strings: str = "", parts: Mapping[str, str] | None = None
 ) -> bytes:
-    """Returns a workbook with a sheet; `head` and `tail`: what stands around its rows."""
+    """Returns a workbook with one sheet. `head` and `tail`: the XML before and after its rows."""
     sheet = f"<worksheet {SHEET} xmlns:r='r'>{head}<sheetData>{rows}</sheetData>{tail}</worksheet>"
     content = with_part(xlsx("", strings=strings), "xl/worksheets/sheet1.xml", sheet)
     for name, part in (parts or {}).items():
@@ -281,7 +281,7 @@ def test_hidden_rows_and_columns_are_left_out_and_named(rows: str, head: str, le
 
 
 def test_rows_that_hold_something_are_shown_where_rows_are_hidden_by_default() -> None:
-    # Excel and XlsxWriter say so of the empty rows below a table: MS-XLS 2.4.87, fDyZero.
+    # Excel and XlsxWriter write this for the empty rows below a table: MS-XLS 2.4.87, fDyZero.
     assert read(book(row("<c><v>1</v></c>"), head='<sheetFormatPr zeroHeight="1"/>')) == Document("| 1 |\n|---|")
 
 
@@ -409,7 +409,7 @@ def test_sheet_is_read_the_same_in_any_pieces(monkeypatch: pytest.MonkeyPatch, c
 
 @pytest.mark.long
 def test_large_sheet_is_read_as_far_as_there_is_room() -> None:
-    """The rest isn't unpacked: 3 million cells are more than an archive may unpack to."""
+    """The rest isn't unpacked: 3 million cells are more than the unpacked size that an archive can have."""
     cells = "".join(f"<c><v>{number}</v></c>" for number in range(12))
     content = book(row(cells) * 250_000, strings="<si><t>a</t></si>" * 10)
     document = read(content)
@@ -418,7 +418,7 @@ def test_large_sheet_is_read_as_far_as_there_is_room() -> None:
 
 
 def test_workbook_of_another_name_and_strict_form_is_read() -> None:
-    """Strict files have other namespaces and types of relationships."""
+    """Strict files have other namespaces and relationship types."""
     content = book(row("<c><v>1</v></c>"))
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         parts = {
