@@ -47,9 +47,9 @@ _DATES = {
 _TEXTS = {
     "Location": (0x62002, 0x8208),
     "Repeats": (0x62002, 0x8232),
-    "E-mail": (0x62004, 0x8083),
-    "Second e-mail": (0x62004, 0x8093),
-    "Third e-mail": (0x62004, 0x80A3),
+    "Email": (0x62004, 0x8083),
+    "Second email": (0x62004, 0x8093),
+    "Third email": (0x62004, 0x80A3),
     "Home address": (0x62004, 0x801A),
     "Work address": (0x62004, 0x801B),
 }

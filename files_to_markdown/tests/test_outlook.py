@@ -182,7 +182,7 @@ SHOWN = {
             "3A09": "1",
             "0037": "A",
         },
-        "E-mail: a@b.de\nWork address: Way 1 Town\nHome phone: 1\nSubject: A\n\n---",
+        "Email: a@b.de\nWork address: Way 1 Town\nHome phone: 1\nSubject: A\n\n---",
     ),
     "the charset of the text alone": ({"0037:cp1251": "Имя", "3FDE": 1251}, "Subject: Имя\n\n---"),
     "names of a damaged table": (
@@ -200,7 +200,7 @@ SHOWN = {
             **named(*((0x62004, number) for number in (0x8083, 0x8093, 0x80A3, 0x801A, 0x801B))),
             **{f"800{at}": text for at, text in enumerate("abcde")},
         },
-        "E-mail: a\nSecond e-mail: b\nThird e-mail: c\nHome address: d\nWork address: e\n\n---",
+        "Email: a\nSecond email: b\nThird email: c\nHome address: d\nWork address: e\n\n---",
     ),
     "a task that is done": (
         {**named((0x62003, 0x8104), (0x62003, 0x8102)), "8000": DAY, "8001": 1.0},
