@@ -1,17 +1,15 @@
 """People's own accounts at MCP servers, with or without a public URL for Typist.
 
-An HTTP server without an Authorization header in BOT_MCP_CONFIG can respond with 401 and say where people sign in. A
+An HTTP server without an Authorization header in BOT_MCP_CONFIG can respond with 401 and state where people sign in. A
 model can then propose a sign-in (`sign_ins.py`), as it proposes a memory. The asker presses *Sign in*, which opens a
-modal with a link to the server's own page: an authorization code flow with PKCE. It redirects to a loopback address
-where nothing listens, so the browser shows a page that doesn't open, and the person pastes its URL into the modal. With
+modal with a link to the server's page: an authorization code flow with PKCE. It redirects to a loopback address where
+nothing listens, so the browser shows an error, and the person pastes the URL of that page into the modal. With
 BOT_PUBLIC_URL, it redirects to Typist's page (`page.py`), and the person types the code shown there.
 
-Guarantees:
-
-- The URL or code in a modal doesn't get into prompts, messages, logs or the audit. It works once, within ten minutes,
+- The URL or code in a modal never gets into prompts, messages, logs or the audit. It works once, within ten minutes,
   for the person and call it was created for.
 - Tokens, code verifiers and client secrets are encrypted at rest with BOT_SECRET_KEYS, together with their owner.
-- One process at a time refreshes an account's tokens. The old ones stay stored until the new ones are.
-- Each person has separate connections (`connections.py`). If others can read the answer, each call asks that person
-  first, and nobody else can approve it.
+- One process at a time refreshes an account's tokens. The old tokens stay stored until the new ones are.
+- Each person has separate connections (`connections.py`). If others can read the answer, each call needs that person's
+  approval, and nobody else can give it.
 """

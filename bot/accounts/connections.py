@@ -1,4 +1,4 @@
-"""People's own connections to MCP servers: opened when needed, closed after some minutes, limited in number."""
+"""Connections to MCP servers with people's own accounts: opened when needed, limited in number, closed when unused."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ from bot.store.accounts import Owner
 
 MAX_OPEN = 50
 UNUSED_S = 300.0
-"""A connection that has been unused for this long is closed."""
+"""Connections are closed after being unused for this long."""
 JUST_USED_S = 30.0
-"""A connection used this recently is always kept, because a call might be about to begin."""
+"""Connections used this recently stay open, because a call might be about to begin."""
 
 
 @dataclass(slots=True)
@@ -27,14 +27,12 @@ class _Connection:
 
 
 class Connections:
-    """One process's connections to personal accounts."""
-
     def __init__(self, sign_ins: SignIns, servers: Mapping[str, ServerConfig], clock: Clock) -> None:
         self._sign_ins = sign_ins
         self._servers = servers
         self._clock = clock
         self._open: dict[Owner, _Connection] = {}
-        """The most recently used one comes last."""
+        """The most recently used one is last."""
         self._closing: dict[asyncio.Task[None], McpServer] = {}
 
     async def problem(self, server: str) -> str:
@@ -44,8 +42,8 @@ class Connections:
     async def server_of(self, question: Question, name: str) -> McpServer | None:
         """Returns a server with the asker's own account, or None if they aren't signed in to it.
 
-        A scheduled run has it only if its creator agreed. Raises ServerDown if the sign-in can't be renewed now, and
-        StoreError.
+        A scheduled run gets it only if the schedule's creator agreed. Raises ServerDown if the sign-in can't be renewed
+        now, and StoreError.
         """
         if name not in self._sign_ins.names:
             return None
@@ -73,7 +71,7 @@ class Connections:
         return held.server
 
     def wanted_scope(self, question: Question, server: str) -> str | None:
-        """Returns the scope that the asker must still grant a server ("" for none), or None without a connection."""
+        """Returns the scope that the asker must grant before calls work ("" if none), or None without a connection."""
         held = self._open.get(Owner(question.thread.team_id, question.user_id, server))
         return None if held is None else held.server.wanted_scope
 
@@ -85,7 +83,6 @@ class Connections:
             closing.cancel()
 
     async def run(self) -> None:
-        """Closes connections that have been unused for some minutes, until canceled."""
         while True:
             await self._clock.sleep(UNUSED_S / 5)
             self._close_unused()

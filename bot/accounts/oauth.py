@@ -1,9 +1,9 @@
-"""The OAuth client for authorization servers: discovery, registration, and tokens for a code or a refresh token.
+"""The OAuth client for authorization servers: discovery, registration, and tokens for a code or refresh token.
 
-Metadata isn't trusted. A server must identify itself in it, support PKCE with S256, receive codes and tokens at its own
-origin, and use HTTPS URLs. For servers that don't comply, an admin can configure what to trust (`SignInConfig`). URLs
-must not point into a private network unless the MCP server is in one itself. Redirects aren't followed. Errors quote
-only the origin of a URL from a server, because anything more might contain a secret.
+Metadata isn't trusted. It must name the server's own issuer, PKCE with S256, code and token endpoints at that issuer's
+origin, and HTTPS URLs. For servers that don't comply, an admin can configure what to trust (`SignInConfig`). URLs must
+not point into a private network unless the MCP server is in one itself. Redirects aren't followed. Errors quote only
+the origin of a server's URL, because the rest might contain a secret.
 """
 
 import asyncio
@@ -40,26 +40,25 @@ from bot.mcp.challenges import challenge_values
 from bot.mcp.config import SignInConfig
 
 WITHIN_S = 10.0
-"""The limit for each request."""
 REGISTERED_WITHIN_S = 30.0
-"""Longer, because a registration that comes too late is lost."""
+"""Longer, because Typist loses a registration whose response comes too late."""
 MAX_BYTES = 256_000
 MAX_TRIED = 3
-"""The number of authorization servers, and of metadata URLs, to try for a server."""
+"""The limit for authorization servers, and for metadata URLs, to try for one MCP server."""
 MAX_ADDRESS_CHARS = 1_000
 MAX_LINK_CHARS = 3_000
-"""Slack doesn't accept longer URLs in a link."""
+"""Slack rejects links with longer URLs."""
 MAX_SCOPE_CHARS = 1_000
-"""If a server lists more scopes, they are left to its choice."""
+"""If a server lists more, it chooses the scopes."""
 MAX_LISTED = 200
-"""Longer lists in documents are left out."""
+"""Longer lists in documents are ignored."""
 MAX_LIVES_S = 10 * 365 * 24 * 3600
 _OK = (200, 201)
 _GRANTS = ["authorization_code", "refresh_token"]
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 PENDING, SLOW_DOWN, DENIED = "authorization_pending", "slow_down", "access_denied"
 _HOLDS_IPV4 = (b"\0\x64\xff\x9b", b"\0\0\0\0")
-"""The prefixes of IPv6 addresses that end with an IPv4 address."""
+"""Prefixes of IPv6 addresses that end with an IPv4 address."""
 _PASSING = ("temporarily_unavailable", "server_error", SLOW_DOWN)
 _PASSING_STATUSES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _WHY = {
@@ -67,21 +66,22 @@ _WHY = {
     "expired_token": "the code is too old",
     "invalid_grant": "the code is too old, or used already",
 }
-"""User-facing meanings of OAuth and RFC 8628 errors, as the rest of a sentence."""
+"""User-facing meanings of OAuth and RFC 8628 errors, each the rest of a sentence."""
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
-"""One scope (RFC 6749, 3.3)."""
+"""A single scope (RFC 6749, 3.3)."""
 _BORNE = ("", "bearer", "n_a", "user")
 """Types of bearer tokens. Slack returns `user`, and RFC 8693 N_A."""
 _WITH_SECRET = ("client_secret_basic", "client_secret_post")
 _BY_LAW = SignInConfig()
 _taken: dict[tuple[str, str], str] = {}
-"""The method by which an issuer accepts a client's secret, if it refused the first one in its metadata."""
+"""For each issuer and client ID: the method that worked for sending the secret, if the first one was rejected."""
 _ADDRESS = TypeAdapter(AnyHttpUrl)
 M = TypeVar("M", bound=BaseModel)
 
 
 class SignInFailed(TypistError):
-    """An authorization server can't be used, or refuses. `str()` is the rest of a sentence about it.
+    """An authorization server rejects a request or can't be used. `str()` returns the rest of a sentence about the
+    server.
 
     `is_final`: the refresh token is no longer valid. `forgets_client`: the server no longer knows Typist.
     """
@@ -99,42 +99,39 @@ class Client:
     id: str
     secret: str = field(default="", repr=False)
     method: str = "none"
-    """The OAuth name of the method for sending the secret."""
+    """OAuth's name for the method of sending the secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationServer:
-    """The authorization server of an MCP server, according to its metadata."""
+    """An MCP server's authorization server, as described by its metadata. Strings are "" if it doesn't provide them."""
 
     issuer: str
     authorization_endpoint: str
     token_endpoint: str
     registration_endpoint: str
-    """The URL where clients register themselves, or "" if they can't."""
     resource: str
     """The MCP server's resource identifier in tokens, or "" if requests must not include it."""
     scope: str
-    """The scopes to request, or "" for the server's own choice."""
+    """The scopes to request, or "" to let the server choose."""
     names_itself: bool
     """Whether its redirects include the issuer."""
     methods: tuple[str, ...] = ()
-    """The methods by which clients can send a secret."""
+    """The methods that clients can use to send a secret."""
     revocation_endpoint: str = ""
-    """The URL for revoking tokens (RFC 7009), or "" if there is none."""
+    """For revoking tokens (RFC 7009)."""
     reads_documents: bool = False
     """Whether a client's ID can be the URL of a metadata document."""
     device_authorization_endpoint: str = ""
-    """The URL for codes to confirm (RFC 8628), or "". The only way without `authorization_endpoint`."""
+    """For requesting codes to confirm (RFC 8628). The only way to sign in without `authorization_endpoint`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens from a sign-in or a refresh."""
-
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
     lives_s: float | None = None
-    """The access token's lifetime, or None if the server doesn't say."""
+    """The access token's lifetime, or None if the server doesn't state it."""
     scope: str = ""
 
 
@@ -145,7 +142,7 @@ class _Metadata(OAuthMetadata):
 
 
 class DeviceCode(BaseModel):
-    """A sign-in that a person confirms on the server's page (RFC 8628)."""
+    """A code that a person confirms on the server's page (RFC 8628)."""
 
     device_code: str = Field(min_length=1, max_length=4_000, repr=False)
     user_code: str = Field(pattern="^[!-~]{1,40}$", repr=False)
@@ -155,7 +152,7 @@ class DeviceCode(BaseModel):
 
     @property
     def url(self) -> str:
-        """The server's page, with the code in the URL if the server supports that."""
+        """The URL of the server's page, including the code if the server supports that."""
         return str(self.verification_uri_complete or self.verification_uri)
 
 
@@ -229,9 +226,9 @@ def _origin(address: object) -> str:
 
 
 def _trusted(metadata: _Metadata, config: SignInConfig, endpoint: AnyHttpUrl | None) -> str:
-    """Returns an endpoint that can receive codes and tokens, at the issuer's origin or a configured host, otherwise "".
+    """Returns an endpoint that can receive codes and tokens (at the issuer's origin or a configured host), or "".
 
-    Otherwise, a server could send people to another server's page, and get the codes that it issues (RFC 9700, 4.4).
+    Otherwise, a server could send people to another server's page and receive its codes (RFC 9700, 4.4).
     """
     may_be = (_origin(metadata.issuer), f"https://{config.token_host}")
     return str(endpoint) if endpoint is not None and _origin(endpoint) in may_be else ""
@@ -269,7 +266,7 @@ async def _authorization_server(
 
 
 def _cannot_sign_in(issuer: str, config: SignInConfig, metadata: _Metadata) -> str:
-    """Returns why nobody can sign in at the server that metadata describes, or "" if people can."""
+    """Returns why nobody can sign in at an authorization server, or "" if people can."""
     named = str(metadata.issuer)
     # An issuer has the same metadata with and without a trailing slash (RFC 8414, 3.1).
     if named.removesuffix("/") != (config.issuer or issuer).removesuffix("/"):
@@ -322,7 +319,7 @@ async def _check_endpoints(metadata: _Metadata, server_url: str) -> None:
 async def _challenge(server_url: str) -> httpx2.Response:
     """Returns a server's response to a request without a token.
 
-    Some servers require a sign-in only when a message is posted, not when a stream is opened.
+    Some servers require a sign-in only for POST requests with messages, not for opening a stream.
     """
     answer = await _send("GET", server_url, server_url, headers={"accept": "text/event-stream"})
     if answer.status != HTTPStatus.UNAUTHORIZED:
@@ -381,7 +378,7 @@ def _method(at: AuthorizationServer) -> str:
 
 
 def authorization_url(at: AuthorizationServer, client: Client, redirect_uri: str, state: str, challenge: str) -> str:
-    """Returns the URL of the page where a person signs in. Raises SignInFailed if it is too long for Slack."""
+    """Returns the URL of the page where a person signs in. Raises SignInFailed if it's too long for Slack."""
     asked = {
         "response_type": "code",
         "client_id": client.id,
@@ -458,7 +455,7 @@ async def revoked(at: AuthorizationServer, client: Client, tokens: Tokens, serve
 
 
 def _tokens_in(answer: _Answer, scope: str) -> Tokens:
-    """Returns the tokens in a response. `scope`: the scope if the response has none. Raises SignInFailed."""
+    """Returns the tokens in a response. `scope` is used if the response has none. Raises SignInFailed."""
     refusal = _read(_Refusal, answer.body)
     if refusal is not None or answer.status not in _OK:
         why = _WHY.get(refusal.error) if refusal is not None else None
@@ -484,10 +481,9 @@ def _tokens_in(answer: _Answer, scope: str) -> Tokens:
 async def _post(
     at: AuthorizationServer, url: str, client: Client, asked: Mapping[str, str], server_url: str
 ) -> _Answer:
-    """Posts a form as a client with its secret, retrying with the server's other method if the server refuses the
-    first.
+    """Posts a form with the client's secret. If the server rejects it, retries with the server's other method.
 
-    The accepted method is remembered. Raises SignInFailed.
+    Remembers a method that worked. Raises SignInFailed.
     """
     key = at.issuer, client.id
     client = replace(client, method=_taken.get(key, client.method)) if client.secret else client
@@ -519,7 +515,7 @@ async def _post_as(client: Client, url: str, asked: Mapping[str, str], server_ur
 
 
 async def _first(urls: Iterable[str], server_url: str, kind: type[M], problem_of: Callable[[M], str]) -> M | None:
-    """Returns the first usable document of this type at these URLs, or None if there is none.
+    """Returns the first usable document of a type at some URLs, or None if there is none.
 
     `problem_of` returns why a document can't be used, or "". Raises SignInFailed with the first problem.
     """
@@ -541,7 +537,7 @@ async def _first(urls: Iterable[str], server_url: str, kind: type[M], problem_of
 
 
 def _read(kind: type[M], body: bytes) -> M | None:
-    """Parses a document as a model, leaving out unreadable optional members, or returns None if that fails."""
+    """Parses a document as a model, without unreadable optional members. Returns None if that fails."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -608,7 +604,7 @@ def check_form(url: str, server_url: str) -> None:
 
 
 async def check_address(url: str, server_url: str) -> None:
-    """Raises SignInFailed for a URL that a server's metadata must not contain."""
+    """Raises SignInFailed if `check_form` does, or if the host is in a private network that the server isn't in."""
     check_form(url, server_url)
     host, own = urlsplit(url).hostname or "", urlsplit(server_url).hostname or ""
     if host == own or network.proxy_of(url) or not await is_private(host):
@@ -634,7 +630,7 @@ async def is_private(host: str) -> bool:
 
 
 def _is_public(address: str) -> bool:
-    """Returns whether an address is on the internet, including any IPv4 address that an IPv6 address contains."""
+    """Returns whether an IP address is on the internet, including any IPv4 address that an IPv6 address contains."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv4Address):
         return ip.is_global and not ip.is_multicast

@@ -1,10 +1,10 @@
-"""The page where a browser ends up after a sign-in, if Typist has a public URL (BOT_PUBLIC_URL).
+"""The page at BOT_PUBLIC_URL to which browsers return after a sign-in.
 
-Anyone can open a link that somebody sent them: an attacker's link would give the attacker the account of the person who
-signs in with it. The page therefore shows a code, and nothing happens until the person of the waiting call types it in
-Slack: a victim would have to hand over the code, just like a pasted URL.
+An attacker could send somebody a link to sign in for the attacker's call, and would get that person's account. So the
+page only shows a code, and nothing happens until the person whose call is waiting types it in Slack. A victim would
+have to hand over the code, as with a pasted URL.
 
-The page is open to the internet. It shows nothing from the request, and can delay only other sign-ins.
+The page is open to the internet. It shows nothing from the request and can only delay other sign-ins.
 """
 
 import asyncio
@@ -47,16 +47,16 @@ log = logging.getLogger(__name__)
 
 
 class SignInPage:
-    """Shows the results of sign-ins. `arrived` gets a query and the server's name in the path, or "".
+    """Shows the results of sign-ins.
 
-    It returns a sentence, and a code or "".
+    `arrived` gets a query and the server's name in the path, or "". It returns a sentence, and a code or "".
     """
 
     def __init__(self, config: SignInConfig, arrived: Callable[[str, str], Awaitable[tuple[str, str]]]) -> None:
         self._config = config
         self._arrived = arrived
         self._one_at_a_time = asyncio.Lock()
-        """Keeps a flood of requests from using the database that answers need."""
+        """Keeps a flood of requests from using database connections that answers need."""
 
     async def tell(self, request: web.Request) -> web.Response:
         """Returns the client-ID metadata document, which is public. Its URL is Typist's client ID."""
@@ -64,7 +64,6 @@ class SignInPage:
         return web.json_response({"client_id": self._config.document_url(server), **self._config.metadata(server)})
 
     async def show(self, request: web.Request) -> web.Response:
-        """Returns the page for a browser that a server has redirected."""
         status = 200
         try:
             async with asyncio.timeout(WITHIN_S), self._one_at_a_time:

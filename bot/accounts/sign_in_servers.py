@@ -1,4 +1,4 @@
-"""The servers that people sign in to: their authorization servers, and Typist's registrations there."""
+"""The MCP servers that people sign in to: their authorization servers, and Typist's registrations there."""
 
 import asyncio
 import logging
@@ -13,18 +13,19 @@ from bot.mcp.config import HttpTransport, ServerConfig
 from bot.store.accounts import Accounts
 
 KNOWN_FOR_S = 3_600.0
-"""The time an authorization server's metadata is trusted."""
+"""The time for which an authorization server's metadata is cached."""
 REGISTERED_FOR_S = 7 * 24 * 3600
-"""The interval for registering again, because a server that has forgotten Typist might only tell users, on its page. A
-registration that expires sooner is used only for KNOWN_FOR_S."""
+"""Typist registers again after this time, because a server that lost the registration might report that only to people,
+on its page. A registration that expires sooner is used only for KNOWN_FOR_S.
+"""
 FAILED_FOR_S = 60.0
-"""The time before Typist checks a server again where nobody could sign in."""
+"""The time for which a failed discovery is cached."""
 OFFERED_WITHIN_S = 5.0
-"""The time a question waits for a server's discovery. None waits for a server that took longer last time."""
+"""The time that a question waits for a server's discovery, if the last discovery didn't take longer."""
 DISCOVERED_WITHIN_S = 30.0
-"""The limit for all requests that look for a server's metadata."""
+"""The limit for all requests of one discovery."""
 PRESSED_WITHIN_S = 1.0
-"""The limit for a request while a person waits for a modal, which Slack opens only within three seconds of a click."""
+"""The limit for a request while a person waits for a modal. Slack opens it only within 3 s of a click."""
 SLOW = "its authorization server hasn't answered yet"
 
 log = logging.getLogger(__name__)
@@ -52,15 +53,14 @@ class SignInServers:
             for server in servers
             if isinstance(server.transport, HttpTransport) and server.transport.may_want_sign_in
         }
-        """The transports of the servers, by name."""
         self._known: dict[str, _Known] = {}
         self._learning: dict[str, tuple[float, asyncio.Task[_Known]]] = {}
-        """Running discoveries, and when they began. They continue even if no question waits for them anymore."""
+        """Running discoveries with their start times. They continue even if no question is waiting for them anymore."""
 
     async def problem(self, server: str) -> str:
         """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can.
 
-        Waits for OFFERED_WITHIN_S at most, then uses the previous result. Raises StoreError.
+        Waits up to OFFERED_WITHIN_S, and then uses the previous result. Raises StoreError.
         """
         known, now = self._known.get(server), self._clock.monotonic()
         if known is not None and known.until > now:
@@ -89,7 +89,7 @@ class SignInServers:
     async def registered_for(self, server: str, at: AuthorizationServer, client: Client) -> Client:
         """Returns a client that can request scopes beyond Typist's registration, or else `client`.
 
-        Some authorization servers, such as those built with MCP's SDK, grant only the scopes a client registered with.
+        Some authorization servers, such as those built with MCP's SDK, only grant scopes that a client registered with.
         """
         config = self.transports[server].sign_in
         if oauth.known_by(at, config, server) or not at.registration_endpoint:
@@ -102,14 +102,14 @@ class SignInServers:
             return client
 
     async def forget(self, server: str, at: AuthorizationServer, client: Client) -> None:
-        """Makes Typist register again before the next sign-in, because the server forgot it. Raises StoreError."""
+        """Drops a registration that the server forgot, so that the next sign-in registers again. Raises StoreError."""
         labels = self._labels(at, server)
         secret = await self._accounts.client(*labels)
         if secret and self._vault.opened(labels, secret) == asdict(client):
             await self._accounts.register(*labels, "")
 
     async def _is_replaced(self, server: str, at: AuthorizationServer, client: Client) -> bool:
-        """Returns whether the stored registration differs from the one known here, or has ended."""
+        """Returns whether the stored registration has ended or differs from the cached one."""
         labels = self._labels(at, server)
         secret = (
             None
@@ -119,7 +119,7 @@ class SignInServers:
         return secret is not None and self._vault.opened(labels, secret) != asdict(client)
 
     async def _learned(self, server: str) -> _Known:
-        """Returns what is known about a server, renewing it if it is old. Raises StoreError."""
+        """Returns a server's discovery, repeating it if the cached one is old. Raises StoreError."""
         known = self._known.get(server)
         if known is not None and known.until > self._clock.monotonic():
             return known

@@ -30,14 +30,13 @@ from bot.store.accounts import REFRESH_S, Accounts, Owner
 from bot.telemetry import OFF, Telemetry
 
 EARLY_S = 60.0
-"""Tokens are refreshed this early, or after half their lifetime, because a call takes time and clocks differ."""
+"""Tokens are refreshed this early (or after half their lifetime), because calls take time and clocks differ."""
 LOOK_AGAIN_S = 0.1
 CLOSE_WITHIN_S = 2.0
 SIGN_OUT_TRIES = 3
 MAX_REVOKING = 8
-"""The limit of tokens being revoked at once."""
 POLL_FOR_S = 120.0
-"""The time a server is asked whether a person has confirmed a code, once the person says so."""
+"""The time for which Typist polls the server for a confirmed code after the person says that they confirmed it."""
 SLOWER_S = 5
 _CODE_CHARS = 8
 
@@ -61,18 +60,16 @@ class _Account:
 
     @classmethod
     def begun(cls, content: Mapping[str, Any]) -> "_Account":
-        """Returns the account of a pending sign-in, which has no tokens yet."""
+        """Creates the account of a pending sign-in, which has no tokens yet."""
         return cls.of({**content, "tokens": {"access_token": ""}, "ends_at": None})
 
 
 @dataclass(frozen=True, slots=True)
 class SignInLinks:
-    """The pages where a person signs in."""
-
     url: str = field(repr=False)
-    """The page that redirects back with a code, or "" if the server has none."""
+    """The page that redirects back with a code, or ""."""
     device_url: str = field(default="", repr=False)
-    """The page where people confirm `user_code`, with nothing to bring back, or "" if there is none."""
+    """The page where people confirm `user_code` without bringing anything back, or ""."""
     user_code: str = field(default="", repr=False)
 
 
@@ -94,10 +91,8 @@ class SignIns:
         changed: Callable[[str], None] = lambda _: None,
         revoked: Callable[[Owner], None] = lambda _: None,
     ) -> None:
-        """Initializes sign-ins for `servers`.
-
-        `changed` is called with a person who has signed in or out here, and `revoked` with an owner whose tokens a
-        server has revoked.
+        """`changed` gets the ID of a user who has signed in or out in this process, `revoked` an owner whose tokens
+        were revoked.
         """
         self._accounts = accounts
         self._vault = Vault(keys)
@@ -119,14 +114,14 @@ class SignIns:
         return await self._servers.problem(server)
 
     async def signed_out_of(self, team_id: str, user_id: str, servers: Iterable[str]) -> list[str]:
-        """Returns the servers where a person has no account that can be opened. Raises StoreError."""
+        """Returns the servers where a person has no account that can be decrypted. Raises StoreError."""
         owners = [Owner(team_id, user_id, server) for server in servers]
         return [one.server for one in owners if self._opened(one, await self._accounts.secret(one)) is None]
 
     async def opened(self, owner: Owner, call: str, scope: str = "") -> SignInLinks:
         """Begins a sign-in for a call, and returns where the person signs in. Raises SignInFailed and StoreError.
 
-        `scope`: the scope that the server requires beyond what the person has granted before.
+        `scope`: the scope that the server requires beyond those the person has already granted.
         """
         at, client = await self._servers.find(owner.server)
         if scope:
@@ -146,9 +141,9 @@ class SignIns:
         return SignInLinks(url, *((device.url, device.user_code) if device else ()))
 
     async def _device_code(self, server: str, at: AuthorizationServer, client: Client) -> oauth.DeviceCode | None:
-        """Returns a code to confirm, if it is useful. Raises SignInFailed if a server without a page issues none.
+        """Returns a code to confirm, or None if it wouldn't help. Raises SignInFailed if it would be the only way.
 
-        If a sign-in ends on Typist's own page, typing its code is as easy, and can't be done on behalf of a stranger.
+        Codes on Typist's own page are as easy to use, and safer: nobody can confirm one on behalf of a stranger.
         """
         if not at.device_authorization_endpoint or (at.authorization_endpoint and self.shows_code(server)):
             return None
@@ -164,8 +159,7 @@ class SignIns:
     async def _confirmed(self, owner: Owner, call: str, still: Still) -> str:
         """Signs a person in once they have confirmed a code, and returns the problem as a sentence, or "" on success.
 
-        One process at a time asks the server, no more often than the server allows, and for POLL_FOR_S at most. Raises
-        StoreError.
+        One process at a time polls the server, as often as the server allows, for up to POLL_FOR_S. Raises StoreError.
         """
         state, secret = await self._accounts.waiting(owner, call) or ("", "")
         content = self._vault.opened(self._labels(owner), secret) if secret else None
@@ -209,8 +203,8 @@ class SignIns:
     async def arrived(self, query: str, server: str = "") -> tuple[str, str]:
         """Handles a browser's request to Typist's page, and returns a sentence to show, and a code or "".
 
-        The sign-in still needs a person who has the code and whose call is waiting. A reloaded page shows the same
-        code. `server`: the server's name in the path, or "". Raises StoreError.
+        The sign-in still needs the code from the person whose call is waiting. A reloaded page shows the same code.
+        `server`: the server's name in the path, or "". Raises StoreError.
         """
         brought = _values_in(query) or {}
         state_hash = _hash(brought.get("state", ""))
@@ -245,10 +239,11 @@ class SignIns:
         return texts.accounts.FAILED_THERE if "code" not in query else ""
 
     async def complete(self, owner: Owner, call: str, address: str | None, still: Still = _always) -> str:
-        """Signs a person in with a URL or code, which works once, and returns the problem, or "" on success.
+        """Signs a person in with a URL or code, which works once, and returns the problem, or "" on success. Raises
+        StoreError.
 
-        `address`: None if the person confirms a code at the server. That takes a while, and ends once `still()` returns
-        False because nothing is waiting for it. Raises StoreError.
+        `address`: None if the person confirms a code at the server, which takes a while. The wait ends early once
+        `still()` returns False.
         """
         if address is None:
             return await self._confirmed(owner, call, still)
@@ -291,14 +286,15 @@ class SignIns:
         return await self._accounts.may_run(owner, schedule_id)
 
     async def is_signed_in(self, owner: Owner) -> bool:
-        """Returns whether an account can be used; if not, the caller reports it. Raises StoreError, TimeoutError."""
+        """Returns whether an account can be used. Raises StoreError, and TimeoutError if it might work later."""
         try:
             return owner.server in self._transports and await self.token(owner) is not None
         except SignInFailed as error:
             raise TimeoutError(f"MCP server {owner.server}: {error}") from None
 
     async def sign_out(self, owner: Owner, by: str = "") -> bool:
-        """Ends a person's account, and revokes its tokens in the background. Returns False if it keeps changing.
+        """Deletes a person's account, and revokes its tokens in the background. Returns False if the account keeps
+        changing.
 
         `by`: the admin who does it, or "" for the person. Raises StoreError.
         """
@@ -315,11 +311,10 @@ class SignIns:
         return False
 
     async def token(self, owner: Owner, refused: str = "", question: Question | None = None) -> str | None:
-        """Returns a person's access token, refreshed if it is about to expire, or None if they are no longer signed in.
+        """Returns a person's access token, refreshed if it's about to expire, or None if they are no longer signed in.
 
-        `refused`: a token that the server no longer accepts. `question`: the person's question that needs it; if the
-        server doesn't renew the sign-in, they are notified. Raises SignInFailed if the refresh might work later, and
-        StoreError.
+        `refused`: a token that the server no longer accepts. `question`: the person's question that needs the token;
+        they are notified if the sign-in has ended. Raises SignInFailed if the refresh might work later, and StoreError.
         """
         is_renewed = False
         while (secret := await self._accounts.secret(owner)) is not None:
@@ -403,7 +398,7 @@ class SignIns:
         return None if content is None else _Account.of(content)
 
     async def _end(self, owner: Owner, secret: str, question: Question | None = None) -> None:
-        """Ends an account with invalid tokens, unless it has changed, and notifies its owner if there is a question."""
+        """Deletes an account with invalid tokens, unless it has changed. Notifies its owner if there is a question."""
         told: Notification | None = None
         if question is not None:
             key = f"sign-in ended {owner.server} {question.thread.channel_id}/{question.ts}"
@@ -436,7 +431,7 @@ class SignIns:
         return self._transports[server].sign_in.redirect_uri(server)
 
     def _is_page_of(self, server: str, named: str) -> bool:
-        """Returns whether a server's sign-ins lead to the Typist page with this name in its path."""
+        """Returns whether a server's sign-ins return to the Typist page with this name in its path."""
         if server not in self._transports or not self.shows_code(server):
             return False
         return named == ("" if self._transports[server].sign_in.client_id else server)
@@ -447,7 +442,7 @@ def _hash(state: str) -> str:
 
 
 def _query_in(address: str, redirect_uri: str) -> dict[str, str] | None:
-    """Returns the values in a pasted URL, or None if it isn't a sign-in's redirect URL or repeats a value."""
+    """Returns the values in a pasted redirect URL, or None if it's another URL or repeats a value."""
     address = address.strip()
     # Some browsers copy it without http://.
     address = address if "://" in address else f"http://{address}"

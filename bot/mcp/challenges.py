@@ -6,7 +6,7 @@ from collections.abc import Mapping
 _PARAMETER = re.compile(
     r"""(?<![\w-])([\w-]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*)"|'([^']*+)'|([^\s,;"']++))""", re.ASCII | re.DOTALL
 )
-"""A name and its value, which is quoted (with nonstandard quotes from some servers) or bare."""
+"""A name and its value, which is bare or quoted (some servers use nonstandard quotes)."""
 _MAX_CHARS = 8_000
 
 

@@ -1,25 +1,23 @@
-"""The file at BOT_MCP_CONFIG: servers in the format shared by MCP clients, and rules for their tools.
+"""The file at BOT_MCP_CONFIG: servers in the format that MCP clients share, and rules for their tools.
 
     {
       "mcpServers": {
         "time": {"command": "mcp-server-time", "args": ["--local-timezone", "UTC"]},
         "github": {"type": "http", "url": "https://…/mcp", "headers": {"Authorization": "Bearer ${GITHUB_TOKEN}"}}
       },
-      "deny": ["github__delete_file"],
-      "ask": [],
-      "allow": ["time__*"],
+      "deny": ["github__delete_file"], "ask": [], "allow": ["time__*"],
       "readOnly": ["time__*", "github__list_issues"],
       "directMessages": ["time"]
     }
 
-Other clients' files can be used if they are plain JSON. Their keys take effect where possible; `McpSetup.notes` lists
-the others. Another client's key never allows a call: only `allow` and an admin do.
+Other clients' files work if they are plain JSON. Typist uses their keys where possible and lists the others in
+`McpSetup.notes`. Another client's key never allows a call: only `allow` and an admin do.
 
-A channel's settings list the servers that it can use. Only the person in a direct message could open its settings, so
-the file lists the servers for all direct messages.
+Each channel's settings list the servers that it can use. Direct messages have no such settings, because only the person
+in them could open these, so the file lists the servers for all direct messages.
 
-Any value of a server can contain a secret. So errors refer to places in the file and never quote values, and reprs
-don't include them.
+Any value of a server can contain a secret. Errors therefore refer to places in the file without quoting values, and
+reprs omit them.
 """
 
 import json
@@ -42,12 +40,12 @@ from bot.models.prompt import CALL_TIMEOUT_S, Permission, ToolRule
 from bot.text import RepeatedKey, unique_members
 
 MAX_MESSAGE_BYTES = 8_000_000
-"""For one line, one event or one body. This is enough for most tools' images, though Typist doesn't pass them on."""
+"""The limit for one line, event or body. It fits most tools' images, though Typist doesn't pass them on."""
 TOO_LONG = f"exceeded the {MAX_MESSAGE_BYTES} byte limit"
-"""Included in every error about a message that is too long. The SDK's error about events uses the same words."""
+"""Part of every error about a message that is too long. The SDK's error about events uses the same words."""
 MAX_SERVER_NAME_CHARS = 32
 MAX_SERVERS = 10
-"""The number of checkboxes in one Slack field."""
+"""A Slack field has at most 10 checkboxes."""
 
 MAX_TIMEOUT_S = 600.0
 """An answer waits for its calls, and occupies one of Typist's slots meanwhile."""
@@ -71,9 +69,7 @@ _SIGN_IN_KEYS = (
 )
 _COMMON_KEYS = (*_TYPE_KEYS, *_DENY_KEYS, "timeout", "disabled", "enabled", "protocol")
 _APPROVING_KEYS = ("autoApprove", "alwaysAllow", "trust")
-"""Other clients' keys for making calls without approval."""
 _OTHER_TOP_KEYS = ("$schema", "inputs")
-"""Other clients' keys next to the servers."""
 _HTTP_TYPES = ("http", "streamablehttp")
 _SERVER_NAME = re.compile(rf"(?!.*{SEPARATOR})[A-Za-z0-9-](?:[A-Za-z0-9_-]*[A-Za-z0-9-])?")
 _PATTERN = re.compile(rf"(?P<server>.+?){SEPARATOR}(?P<tool>\*|[A-Za-z0-9_-]+)")
@@ -85,57 +81,54 @@ _ENV_NAME = re.compile(r"[^=\0\ud800-\udfff]+")
 
 @dataclass(frozen=True, slots=True)
 class StdioTransport:
-    """A server that runs as a child process."""
-
     command: str = field(repr=False)
     args: tuple[str, ...] = field(default=(), repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The process's entire environment besides HOME, LOGNAME, PATH, SHELL, TERM and USER."""
+    """The process's environment variables besides HOME, LOGNAME, PATH, SHELL, TERM and USER."""
     cwd: str | None = field(default=None, repr=False)
 
 
 CALLBACK_PATH = "/oauth/callback"
 """The path at BOT_PUBLIC_URL to which sign-ins return, followed by the server's name if Typist registers itself."""
 DOCUMENT_PATH = "/oauth/client"
-"""The path at BOT_PUBLIC_URL of the client metadata documents, one per server, that authorization servers read."""
+"""The path at BOT_PUBLIC_URL to the client metadata documents (one per server) that authorization servers read."""
 CALLBACK_PORT = 47823
 """The port of the loopback address to which sign-ins return. Nothing should listen there."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignInConfig:
-    """The file's settings for Typist as a client of the server's authorization server."""
+    """The file's settings for Typist as an OAuth client of a server."""
 
     client_id: str = ""
-    """"" if Typist registers itself. A URL can be that of the client-ID metadata document."""
+    """"" if Typist registers itself. Can be the URL of the client-ID metadata document."""
     client_secret: str = field(default="", repr=False)
     scopes: str = ""
-    """Separated by spaces; "" for the scopes that the server requests. People aren't asked for any others."""
+    """Separated by spaces, or "" for the scopes that the server requests. People aren't asked for other scopes."""
     port: int = CALLBACK_PORT
     host: str = "127.0.0.1"
     public_url: str = ""
-    """BOT_PUBLIC_URL; "" if sign-ins return to the loopback port."""
     issuer: str = ""
-    """The issuer that an admin trusts, wherever its metadata is found; "" for the one that the server names."""
+    """The issuer that an admin trusts, wherever its metadata is found, or "" for the issuer that the server names."""
     token_host: str = ""
-    """The host, besides the issuer's, that an admin trusts with codes and tokens; "" for none."""
+    """The host that an admin trusts with codes and tokens in addition to the issuer's, or ""."""
     does_pkce: bool = False
-    """Whether an admin vouches for the authorization server's PKCE support, if it doesn't advertise any."""
+    """Whether an admin vouches that the authorization server supports PKCE although its metadata doesn't say so."""
     names_resource: bool = True
-    """Whether requests name the MCP server, as the protocol requires. Entra ID refuses that."""
+    """Whether requests name the MCP server, as the protocol requires. Entra ID rejects such requests."""
 
     def redirect_uri(self, server: str) -> str:
         """Returns the URL to which the browser returns after signing in to a server.
 
-        Each server has a separate URL (RFC 9700, 4.4), so that a code from one server's page is never mistaken for
-        another's. If the file sets the client ID, somebody has registered the URL without a server name.
+        Each server has a separate URL (RFC 9700, 4.4), so that a code from one can't be mistaken for another's. If the
+        file sets the client ID, someone has registered the URL without a server name.
         """
         path = f"/{server}" if server and not self.client_id else ""
         loopback = f"http://{self.host}:{self.port}/callback"
         return f"{self.public_url}{CALLBACK_PATH}{path}" if self.public_url else f"{loopback}{path}"
 
     def document_url(self, server: str) -> str:
-        """Returns the URL of the document that identifies Typist at servers that read such documents; "" for none."""
+        """Returns the URL of Typist's client-ID metadata document for a server, or "" if there is none."""
         if self.client_id:
             parts = urlsplit(self.client_id)
             is_document = parts.scheme == "https" and len(parts.path) > 1 and not self.client_secret
@@ -144,7 +137,7 @@ class SignInConfig:
         return f"{self.public_url}{path}.json" if self.public_url.startswith("https:") else ""
 
     def metadata(self, server: str) -> Mapping[str, Any]:
-        """Returns Typist's metadata for a server, as a client without a secret (RFC 7591)."""
+        """Returns Typist's metadata for registering as a client without a secret (RFC 7591)."""
         redirect_uri = self.redirect_uri(server)
         return {
             "client_name": "Typist",
@@ -158,13 +151,11 @@ class SignInConfig:
 
 @dataclass(frozen=True, slots=True)
 class HttpTransport:
-    """A server that uses streamable HTTP."""
-
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sign_in: SignInConfig = SignInConfig()
     token: str = field(default="", repr=False)
-    """The access token of this account's owner; "" for the account that all askers share."""
+    """The access token of a person's own account, or "" for the account that all askers share."""
 
     @property
     def may_want_sign_in(self) -> bool:
@@ -181,13 +172,13 @@ class ServerConfig:
     name: str
     transport: StdioTransport | HttpTransport
     legacy: bool = False
-    """Whether to connect with `initialize` at once, for servers that don't respond to anything else."""
+    """Whether to connect with `initialize` at once, because the server doesn't respond to anything else."""
     timeout_s: float = CALL_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
 class ToolRules:
-    """An admin's decisions on tools, as patterns: server__tool, or server__* for all tools of a server."""
+    """An admin's rules for tools, as patterns: server__tool, or server__* for all tools of a server."""
 
     deny: frozenset[str] = frozenset()
     ask: frozenset[str] = frozenset()
@@ -195,7 +186,7 @@ class ToolRules:
     read_only: frozenset[str] = frozenset()
 
     def rule_for(self, name: str) -> ToolRule:
-        """Returns the rule for a tool: deny precedes ask, ask precedes allow, and asking is the default."""
+        """Returns the rule for a tool. Deny overrides ask, ask overrides allow, and asking is the default."""
         names = {name, full_name(owner_of(name), "*")}
         if names & self.deny:
             permission = Permission.DENY
@@ -216,7 +207,6 @@ class McpSetup:
     rules: ToolRules = ToolRules()
     in_direct_messages: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """Sentences about parts of the file that have no effect."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -224,9 +214,8 @@ class McpSetup:
 
 
 def read_setup(path: Path, env: Mapping[str, str], public_url: str = "") -> McpSetup:
-    """Returns a file's servers and rules, with variables from `env` expanded. Raises SettingsError with all problems.
-
-    `public_url`: BOT_PUBLIC_URL.
+    """Returns a file's servers and rules, with variables from `env` expanded. Raises SettingsError listing all
+    problems.
     """
     problems: list[str] = []
     reader = _Reader(path.name, env, public_url, problems, [], set())
@@ -258,7 +247,7 @@ def _content(path: Path) -> object:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads the parts of the file, collecting problems and notes instead of raising them."""
+    """Reads the file and collects problems and notes, so that all problems are reported at once."""
 
     file: str
     env: Mapping[str, str]
@@ -379,7 +368,6 @@ class _Reader:
         return value
 
     def _timeout_s(self, place: str, value: Mapping[str, Any]) -> float:
-        """Returns the timeout for calls. Some clients write milliseconds, which can't be recognized."""
         seconds = value.get("timeout", CALL_TIMEOUT_S)
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         if not (is_number and 0 < seconds <= MAX_TIMEOUT_S):
@@ -402,7 +390,7 @@ class _Reader:
         )
 
     def _command(self, place: str, value: object) -> list[str]:
-        """Returns a program, and its arguments if the command is a whole line and no program has that name."""
+        """Returns a command and, if it is a whole command line and no program has that name, its arguments."""
         command = self._text(place, value, lambda text: text.strip() and _is_argument(text))
         if not isinstance(value, str) or not command or len(command.split()) < 2 or shutil.which(command):
             return [command]
@@ -454,7 +442,7 @@ class _Reader:
         is_valid: Callable[[str], object],
         otherwise: str = "contains invalid characters, or is empty",
     ) -> str:
-        """Returns a string with its variables expanded; adds unusable values to the problems."""
+        """Returns a string with its variables expanded, and records unusable values as problems."""
         if not isinstance(value, str):
             self._problem(place, "must be a string")
             return ""
@@ -470,7 +458,7 @@ class _Reader:
         return text
 
     def _value_of(self, match: re.Match[str]) -> str | None:
-        """Returns a variable's value, or None if it has none. An empty variable counts as not set."""
+        """Returns a variable's value or default, or None if it has neither. An empty variable counts as unset."""
         return self.env.get(match["name"]) or match["default"]
 
     def _patterns(self, key: str, value: Any, servers: Mapping[str, object]) -> frozenset[str]:
@@ -486,7 +474,6 @@ class _Reader:
         return frozenset(value)
 
     def _note_unused(self, place: str, value: Mapping[str, Any], known: Sequence[str]) -> None:
-        """Adds one note about all keys that have no effect."""
         if unused := [key for key in value if key not in known]:
             approving = ". Only allow and readOnly let calls run unasked" if set(unused) & set(_APPROVING_KEYS) else ""
             self._note(place, f"has keys without effect: {', '.join(map(_shown_key, unused))}{approving}")
@@ -507,7 +494,7 @@ def _are_strings(value: object) -> bool:
 
 
 def _is_argument(text: str) -> bool:
-    """Returns whether a process can receive the text as an argument, as it can bytes that aren't valid UTF-8."""
+    """Returns whether a string can be a process argument. Bytes that aren't valid UTF-8 are allowed."""
     try:
         return b"\0" not in text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -1,8 +1,8 @@
-"""Tool definitions as servers describe them, and as models are offered them: named, hashed, capped and visible.
+"""Tool definitions: as servers send them, and as models are offered them (named, hashed, capped and made visible).
 
-A description is text from somebody else that the model reads as part of its instructions, and people who approve calls
-read the title. So an admin has to approve them: the hash of the server's entire definition is pinned
-(bot/store/calls.py), and a definition that has changed isn't offered.
+The model reads a description as part of its instructions although someone else wrote it, and people who approve calls
+read the title. So an admin has to approve definitions: the hash of the server's entire definition is pinned
+(bot/store/calls.py), and a changed definition isn't offered.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ from bot.mcp.schemas import (
 
 MAX_NAME_CHARS = 64
 MAX_SCHEMA_CHARS = 20_000
-"""A tool with a longer schema isn't offered, because it would cost about 5,000 tokens per step."""
+"""Tools with longer schemas aren't offered, because they would cost about 5,000 tokens per step."""
 
 _PARAMETER = re.compile("[A-Za-z0-9_.-]{1,64}")
-"""The parameter names that Anthropic accepts. It refuses tools with any others."""
+"""The parameter names that Anthropic accepts. It rejects tools that have others."""
 _NOT_IN_PARAMETERS = re.compile("[^A-Za-z0-9_.-]")
 _BROKEN = "typist/broken"
 """The `_meta` key that marks an unusable definition. The server's own `_meta` is dropped."""
@@ -40,30 +40,29 @@ _BROKEN = "typist/broken"
 
 @dataclass(frozen=True)
 class ListedTool:
-    """A tool as its server describes it. Each question offers it, so expensive properties are computed once."""
+    """A tool as its server describes it. Expensive properties are cached, because every question uses them."""
 
     name: str
     description: str = field(repr=False)
     parameters: Mapping[str, Any] = field(repr=False)
     title: str = field(default="", repr=False)
-    """For people who approve its calls; "" if the server doesn't provide one."""
+    """Shown to people who approve calls; "" if the server doesn't provide one."""
     is_broken: bool = False
 
     @classmethod
     def of(cls, tool: Tool) -> "ListedTool":
-        """Returns a tool that `readable` (responses.py) has passed to the SDK."""
+        """Creates a tool from an SDK object whose definition `readable` (responses.py) has converted."""
         is_broken = bool(tool.meta and tool.meta.get(_BROKEN))
         return cls(tool.name, tool.description or "", tool.input_schema, tool.title or "", is_broken)
 
     @property
     def canonical(self) -> str:
-        """Everything that an admin approves, as JSON that doesn't depend on the order of keys."""
+        """The parts that an admin approves, as JSON with sorted keys."""
         whole = [self.name, self.description, self.parameters, self.title]
         return json.dumps(whole, sort_keys=True, separators=(",", ":"))
 
     @cached_property
     def hash(self) -> str:
-        """The hexadecimal SHA-256 of what an admin approves."""
         return hashlib.sha256(self.canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
@@ -76,7 +75,7 @@ class ListedTool:
 
     @cached_property
     def offered_parameters(self) -> dict[str, Any]:
-        """The parameters' schema for models: values are unchanged, and so are names that vendors accept."""
+        """The parameter schema for models. Values, and names that vendors accept, are unchanged."""
         schema = flat_schema(offered_schema(dict(self.parameters)))
         offered = {own: name for name, own in self.own_names.items()}
         properties = {offered.get(own, own): one for own, one in schema["properties"].items()}
@@ -85,13 +84,12 @@ class ListedTool:
         return {key: without_lost_references(value, named) for key, value in named.items()}
 
     def own_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Returns a call's arguments with the server's own parameter names."""
         own = self.own_names
         return {own.get(name, name): value for name, value in arguments.items()}
 
     @cached_property
     def own_names(self) -> dict[str, str]:
-        """The server's names for parameters that were renamed because vendors don't accept them, by offered name."""
+        """Maps offered parameter names to the server's names, for parameters whose names vendors don't accept."""
         given = flat_schema(dict(self.parameters))["properties"]
         accepted = {name: _NOT_IN_PARAMETERS.sub("_", name) for name in given}
         counts = Counter(accepted.values())
@@ -107,7 +105,7 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
     """Returns a server's tools by the names that rules and models use.
 
     Characters that vendors don't accept become _. If another tool has the resulting or shortened name, a hash is
-    appended, so that no tool gets a name for which rules were written with another tool in mind.
+    appended, so that rules written for one tool never apply to another.
     """
     named: dict[str, ListedTool] = {}
     changed: dict[str, list[ListedTool]] = {}
@@ -130,7 +128,7 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
 
 
 def _named(plain: str, name: str, *, is_alone: bool) -> str:
-    """Returns a name that vendors accept, with a hash of the original if it is too long or taken."""
+    """Returns a name that vendors accept, with a hash of the original if the name is too long or taken."""
     if is_alone and 0 < len(plain) <= MAX_NAME_CHARS:
         return plain
     suffix = "_" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -138,7 +136,7 @@ def _named(plain: str, name: str, *, is_alone: bool) -> str:
 
 
 def definition_in(tool: Any, number: int) -> dict[str, Any]:
-    """Returns a tool's definition in a form that the SDK accepts. An unusable one is marked as broken.
+    """Returns a tool's definition in a form that the SDK accepts, marked as broken if it is unusable.
 
     `number`: its position in the server's list, starting at 1.
     """
@@ -157,5 +155,4 @@ def definition_in(tool: Any, number: int) -> dict[str, Any]:
 
 
 def broken_definition(name: str) -> dict[str, Any]:
-    """Returns a definition that is marked as broken, so that the SDK still accepts the server's list."""
     return {"name": name, "inputSchema": {"type": "object"}, "_meta": {_BROKEN: True}}

@@ -1,8 +1,7 @@
-"""Parses a server's messages, including those that aren't quite JSON-RPC.
+"""Parses servers' messages, including those that aren't quite JSON-RPC.
 
 Hand-written servers omit `jsonrpc` or the request's ID, send an error as text, wrap a response in a list, start with a
-byte order mark, or cut text in the middle of an emoji. The SDK rejects such messages, and the response would be lost
-although its meaning is clear.
+byte order mark, or cut text in the middle of an emoji. The SDK rejects such messages although their meaning is clear.
 """
 
 import json
@@ -23,13 +22,13 @@ from bot.text import object_in, objects_in, paired_json
 
 _OF_EVENTS = ("data:", "event:", "id:", "retry:", ":")
 MAX_MENDED_BYTES = 250_000
-"""A longer message is read as it is or not at all, because parsing it in other ways would take too long."""
+"""Longer messages aren't repaired, because parsing them in other ways would take too long."""
 
 
 def message_in(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage | None:
-    """Returns the message in some bytes, or None if there is none.
+    """Returns the message in `data`, or None if there is none.
 
-    `answers`: the ID of the request that a response answers regardless of its own ID; None if it must have one.
+    `answers`: the ID of the request that a response answers, whatever ID it has; None if the response must have an ID.
     """
     with suppress(ValidationError):
         message = jsonrpc_message_adapter.validate_json(data, by_name=False)
@@ -46,14 +45,18 @@ def message_in(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage 
 
 
 def _data_of_events(text: str) -> list[Any]:
-    """Returns the JSON in events that don't have an event stream's content type. Raises ValueError if one has none."""
+    """Returns the JSON of events that arrived without an event stream's content type. Raises ValueError if it's
+    invalid.
+    """
     events = "\n".join(text.splitlines()).split("\n\n")
     data = ("\n".join(line[5:] for line in event.split("\n") if line.startswith("data:")) for event in events)
     return [json.loads(one) for one in data if one.strip()]
 
 
 def _response_in(said: Any, answers: RequestId | None) -> JSONRPCMessage | None:
-    """Returns the first response in JSON, or None if there is none. Raises ValueError if it can't be read."""
+    """Returns the first response in parsed JSON, or None if there is none. Raises ValueError if the response is
+    invalid.
+    """
     responses = [one for one in objects_in(said) if "method" not in one and (one.get("error") or "result" in one)]
     response = object_in(responses)
     request_id = response.get("id") if answers is None else answers

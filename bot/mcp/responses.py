@@ -1,7 +1,7 @@
-"""Converts MCP servers' responses into a form that the SDK can read, and call results into text.
+"""Converts MCP servers' responses into a form that the SDK accepts, and call results into text.
 
-The SDK reads a list of tools, or a result, entirely or not at all. So it receives only what Typist reads, with each
-definition and part converted separately (`readable`), so that a broken one doesn't affect the others.
+The SDK rejects a whole list of tools, or a whole result, for one invalid part. So it receives only the fields that
+Typist uses, and each definition and part is converted separately (`readable`).
 """
 
 import base64
@@ -40,7 +40,7 @@ UNKNOWN_PART = "[left out: a kind of content that Typist doesn't know]"
 
 @asynccontextmanager
 async def readable_messages(transport: Transport) -> AsyncIterator[tuple[Any, Any]]:
-    """Yields a transport's streams, with results reduced to what Typist reads. The SDK would reject others entirely."""
+    """Yields a transport's streams, with incoming results converted by `readable`."""
     async with transport as (incoming, outgoing):
         yield _ReadableStream(incoming), outgoing
 
@@ -80,7 +80,7 @@ class _ReadableStream:
 
 
 def readable(result: dict[str, Any]) -> dict[str, Any]:
-    """Returns a response's result reduced to what Typist reads. Results of unknown types are unchanged."""
+    """Returns a response's result with only the fields that Typist uses. Results of unknown types are unchanged."""
     if "tools" in result and "content" not in result:
         return _list_of_tools(result)
     if "protocolVersion" in result and "content" not in result:
@@ -102,7 +102,6 @@ def _list_of_tools(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _introduction(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the server's description of itself at the start of a connection."""
     # Hand-written servers can send true, and PHP writes an empty list.
     capabilities, about = object_in(result.get("capabilities")), object_in(result.get("serverInfo"))
     named = {key: about[key] if isinstance(about.get(key), str) else "" for key in ("name", "version")}
@@ -130,7 +129,7 @@ def _result_of_call(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _readable_part(part: Any) -> dict[str, Any]:
-    """Returns a part of a result reduced to what Typist reads. A part of an unknown type becomes its text or JSON."""
+    """Returns a part of a result with only the fields that Typist uses. A part of an unknown type becomes text."""
     match part:
         case {"type": "image" | "audio" as kind, "data": str(data)}:
             return {"type": kind, "data": data, "mimeType": _text_of(part, "mimeType") or UNKNOWN_TYPE}
@@ -163,7 +162,7 @@ def text_of(result: CallToolResult) -> str:
 
 
 def _says(texts: Sequence[str], structured: Any) -> bool:
-    """Returns whether texts repeat structured content: one of them as JSON, or all of them in the SDKs' form.
+    """Returns whether texts repeat structured content, either one of them as JSON or all of them in the SDKs' form.
 
     Server SDKs wrap a value that isn't an object as `{"result": value}`, and write a list as one text per item.
     """
@@ -189,7 +188,6 @@ def _canonical(value: Any) -> str:
 
 
 def words_of(error: MCPError) -> str:
-    """Returns the server's error message for a failed call, including its additional data."""
     parts = [error.message.strip() or NO_REASON.format(code=error.code)]
     if error.data not in (None, "", {}, []):
         parts.append(error.data if isinstance(error.data, str) else json.dumps(error.data, ensure_ascii=False))
@@ -217,7 +215,6 @@ def _part(content: ContentBlock) -> str:
 
 
 def _text_in(kind: str, base64_data: str) -> str:
-    """Returns a file's text if its type is text, otherwise ""."""
     essence = kind.lower().partition(";")[0].strip()
     if not (essence.startswith("text/") or essence.endswith(("json", "xml", "yaml"))):
         return ""

@@ -1,8 +1,8 @@
-"""Schemas of tools' parameters: as servers write them, and in a form that all vendors accept. Pure.
+"""Parameter schemas of tools: as servers write them, and in a form that all vendors accept. Pure.
 
-A definition keeps the schema that its server intends (`input_schema`), which an admin approves. Models are offered a
-different one (`offered_schema`, `flat_schema`, `without_lost_references`), because a vendor refuses the whole request
-for one keyword in one tool.
+A definition keeps the schema that the server intends (`input_schema`), and an admin approves that one. Models are
+offered a different one (`offered_schema`, `flat_schema`, `without_lost_references`), because vendors reject the whole
+request for one invalid keyword in one tool.
 """
 
 import json
@@ -16,21 +16,19 @@ from bot.text import object_in, objects_in
 
 MAX_DESCRIPTION_CHARS = 2_000
 PATTERN = "Matches the regular expression {pattern}"
-"""Appended to the description of a string with a pattern."""
 
 _PROSE = ("description", "title")
-"""JSON Schema keywords that only people and models read."""
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-"""JSON Schema keywords that contain schemas by name. PHP writes an empty one as a list."""
+"""JSON Schema keywords that map names to schemas. PHP writes an empty map as a list."""
 _DATA = ("const", "default", "enum", "example", "examples")
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf", "prefixItems")
 _COUNTS = tuple(f"{end}{things}" for end in ("min", "max") for things in ("Length", "Items", "Contains", "Properties"))
 _OF_DOCUMENTS = ("$schema", "$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$vocabulary", "$comment")
-"""Keywords that schemas use to identify and reference each other. A model reads each schema separately."""
+"""Keywords with which schema documents identify and reference each other. A model gets each schema by itself."""
 _NOT_AT_THE_TOP = ("$ref", "allOf", "anyOf", "oneOf", "not", "enum", "required")
-"""Keywords that vendors refuse at the top level of a parameters schema, or that `flat_schema` writes itself."""
+"""Keywords that vendors reject at the top level of a parameter schema, or that `flat_schema` writes itself."""
 _DIFFERENT = ("enum", "required")
-"""Keywords whose values are non-empty lists without duplicates."""
+"""Keywords whose values must be non-empty lists without duplicates."""
 _KINDS = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
 _ONE_SCHEMA = (
     *("items", "additionalItems", "unevaluatedItems", "additionalProperties", "unevaluatedProperties"),
@@ -50,11 +48,11 @@ _MAY_BE: Mapping[str, tuple[type, ...]] = {
 
 
 class UnusableSchema(Exception):
-    """A schema can't describe a tool's arguments."""
+    """A tool's schema can't describe arguments."""
 
 
 def input_schema(schema: Any) -> dict[str, Any]:
-    """Returns the schema of a tool's arguments, which are an object. Raises UnusableSchema."""
+    """Returns a tool's parameter schema as valid JSON Schema for an object. Raises UnusableSchema."""
     schema = {} if schema is None or schema == [] else schema
     if not isinstance(schema, dict):
         raise UnusableSchema
@@ -65,7 +63,7 @@ def input_schema(schema: Any) -> dict[str, Any]:
 
 
 def _as_meant(schema: Any) -> Any:
-    """Returns a schema in valid JSON Schema, correcting servers' common mistakes. Raises UnusableSchema."""
+    """Returns a schema as valid JSON Schema, with servers' common mistakes corrected. Raises UnusableSchema."""
     if isinstance(schema, list):
         return [_as_meant(one) for one in schema]
     if not isinstance(schema, dict):
@@ -86,10 +84,9 @@ def _as_meant(schema: Any) -> Any:
 
 
 def offered_schema(schema: Any) -> Any:
-    """Returns a schema with visible prose only, and without anything that JSON Schema doesn't allow.
+    """Returns a schema with visible prose and without anything that JSON Schema doesn't allow.
 
-    Vendors refuse the whole request for one such keyword in one tool. OpenAI also refuses an array without a schema for
-    its items.
+    OpenAI also rejects arrays without a schema for their items, so they get an empty one.
     """
     if isinstance(schema, list):
         return [offered_schema(one) for one in schema]
@@ -140,7 +137,7 @@ def _is_out_of_range(key: str, value: Any) -> bool:
 
 
 def without_lost_references(part: Any, schema: Mapping[str, Any]) -> Any:
-    """Returns a part of a schema without dangling references, for which vendors refuse a request."""
+    """Returns a part of a schema without dangling references, because vendors reject requests that have any."""
     if isinstance(part, list):
         return [without_lost_references(one, schema) for one in part]
     if not isinstance(part, dict):
@@ -174,10 +171,10 @@ def _is_open_array(schema: Mapping[str, Any]) -> bool:
 
 
 def flat_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns an object's schema with all parameters at its top level, and no keywords there that combine schemas.
+    """Returns an object's schema with all parameters at the top level, and no keywords there that combine schemas.
 
-    OpenAI and Anthropic refuse a request if one tool has such keywords there. OpenAI also refuses a schema without a
-    list of parameters, and Gemini one that requires an unlisted parameter or has true as a parameter's schema.
+    OpenAI and Anthropic reject such keywords. OpenAI also rejects a schema without a list of parameters, and Gemini
+    rejects required parameters that aren't listed and `true` as a parameter's schema.
     """
 
     def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,12 +1,12 @@
-"""One MCP server: connects when it is first needed, reconnects after a loss, and calls its tools.
+"""One MCP server: connects when first needed, reconnects after a loss, and calls its tools.
 
-A call is sent once, or once more if the server refuses it and states how long to wait. Its state after a failure
-depends on when the failure happened: before the call was sent, it FAILED; after that, only the server knows, so it is
-UNKNOWN unless an admin declared the tool read-only.
+A call is sent once, or once more if the server refuses it and states how long to wait. If it fails before it is sent,
+its state is FAILED. After that, only the server knows whether it ran, so its state is UNKNOWN unless an admin declared
+the tool read-only.
 
-The SDK requires that the task that opened a connection closes it, and cancels that task when the server dies. So each
-connection has a task (`ServerConnection.keep`) that only opens, waits and closes. Calls come from other tasks: when the
-server dies, only they fail.
+The SDK requires that the task that opened a connection also closes it, and cancels that task when the server dies. So
+each connection has a task (`ServerConnection.keep`) that only opens, waits and closes. Calls run in other tasks, which
+fail by themselves when the server dies.
 """
 
 import asyncio
@@ -82,16 +82,15 @@ log = logging.getLogger(__name__)
 
 _TYPIST = Implementation(name="typist", title="Typist", version=__version__)
 START_WITHIN_S = 60.0
-"""Timeout from a server's start to the list of its tools. npx and uvx might have to download it first."""
+"""The limit from starting a server to listing its tools. npx and uvx might have to download the server first."""
 LIST_WITHIN_S = 4.0
 MAX_LISTED_TOOLS = 1_000
-"""Each question compares all of a server's tools with those that an admin approved."""
+"""For every question, all of a server's tools are compared with those that an admin approved."""
 MAX_PAGES = 20
-"""Maximum pages in a list of tools, so that reading it ends."""
 
 
 class TooManyTools(Exception):
-    """A server lists more than MAX_LISTED_TOOLS."""
+    pass
 
 
 class ServerDown(Exception):
@@ -100,24 +99,18 @@ class ServerDown(Exception):
 
 class ServerConnection:
     def __init__(self, config: ServerConfig, clock: Clock, over: Callable[["ServerConnection"], None]) -> None:
-        """Creates a connection; `keep` opens it.
-
-        `over`: called as soon as `reason` is known, before tasks that are waiting for the connection continue.
-        """
+        """`keep` opens the connection. `over` is called once `reason` is known, before tasks waiting for it resume."""
         self._config = config
         self._clock = clock
         self._over = over
         self._client: Client | None = None
         self._status = 0
         self.wants_sign_in = False
-        """Whether any response stated that people must or might have to sign in."""
         self.wanted_scope = ""
-        """The scope that the account's owner must grant before a call is made; "" for none."""
         self._names_sign_in = False
         self._is_line_too_long = False
-        """Whether the process ended its messages with a line that is too long."""
         self._calls_at_last_line = 0
-        """The number of calls in progress when that line arrived."""
+        """The number of calls that were running when a line that was too long arrived."""
         self._calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -132,20 +125,20 @@ class ServerConnection:
 
     @property
     def is_usable(self) -> bool:
-        """Whether a call can use the connection, or wait until it is open."""
+        """Whether the connection is open or still opening, so that a call can use it or wait for it."""
         return not (self._retired.is_set() or self._reason)
 
     @property
     def reason(self) -> str:
-        """Why the connection is over; "" until then."""
+        """Why the connection ended, or "" if it hasn't ended."""
         return self._reason
 
     def retire(self) -> None:
-        """Lets calls in progress finish, and then closes the connection."""
+        """Closes the connection as soon as its running calls have finished."""
         self._retired.set()
 
     def end(self) -> None:
-        """Closes the connection immediately, so calls in progress fail."""
+        """Closes the connection immediately. Its running calls fail."""
         self._retired.set()
         self._idle.set()
 
@@ -179,7 +172,7 @@ class ServerConnection:
             raise ServerDown(self._reason)
 
     async def tools(self, max_age_s: float) -> tuple[ListedTool, ...]:
-        """Returns the server's tools from a list that is at most `max_age_s` old. Raises ServerDown."""
+        """Returns tools from a list that is at most `max_age_s` old. Raises ServerDown."""
         await self.ready()
         async with self._listing:
             if self._clock.monotonic() - self._listed_at > max_age_s:
@@ -195,7 +188,7 @@ class ServerConnection:
 
     @contextmanager
     def in_use(self) -> Iterator[Client]:
-        """Yields the client for one request, during which a retired connection stays open. Raises ServerDown."""
+        """Yields the client for one request, and keeps a retired connection open meanwhile. Raises ServerDown."""
         if self._client is None:
             raise ServerDown(self._reason or DOWN_CLOSED)
         self._calls += 1
@@ -237,10 +230,7 @@ class ServerConnection:
         return self._is_by_sdk(error) and (TOO_LONG in error.message or self._is_line_too_long)
 
     def result_of(self, error: MCPError, *, read_only: bool) -> tuple[CallResult, bool]:
-        """Returns the result of a call that ended with an error, and whether the server wrote its text.
-
-        Retires a connection that has become useless.
-        """
+        """Returns a failed call's result, and whether the server wrote its text. Retires an unusable connection."""
         if error.code == SIGN_IN_WANTED and self._may_want_sign_in:
             return CallResult.failed(SIGN_IN_FIRST), False
         if error.code == SCOPE_WANTED and (scope := self._grantable(error)):
@@ -261,7 +251,9 @@ class ServerConnection:
         return CallResult(CallState.DONE, text, is_error=True), False
 
     def _grantable(self, error: MCPError) -> str:
-        """Returns the scope that a server wants a person to grant, if an admin's list allows it; otherwise ""."""
+        """Returns the scope that a server wants a person to grant, or "" if there is none or the admin's list excludes
+        it.
+        """
         transport, scope = self._config.transport, object_in(error.data).get(SCOPE)
         if not (isinstance(transport, HttpTransport) and transport.token and isinstance(scope, str)):
             return ""
@@ -269,7 +261,7 @@ class ServerConnection:
         return scope if scope.isprintable() and (not allowed or {*scope.split()} <= {*allowed}) else ""
 
     def _is_by_sdk(self, error: MCPError) -> bool:
-        """Returns whether the SDK created an error because the server's response never arrived or can't be read."""
+        """Returns whether the SDK itself created an error, because the server's response was lost or unreadable."""
         is_process = isinstance(self._config.transport, StdioTransport)
         if is_process and not (error.code == CONNECTION_CLOSED and self._retired.is_set()):
             return False
@@ -325,15 +317,14 @@ class ServerConnection:
 
 
 def _lost(why: str, *, read_only: bool) -> CallResult:
-    """Returns the result of a call that might have been made. Only the server knows."""
     return CallResult.failed(why) if read_only else CallResult(CallState.UNKNOWN, why, is_error=True)
 
 
 async def _list(client: Client) -> tuple[ListedTool, ...]:
     """Returns all tools that a server lists, without repeated definitions. A repeated cursor ends the list.
 
-    According to the protocol, an empty cursor is like any other. Many servers end their list with one, and would
-    respond to it with the first page or with an error.
+    The protocol allows an empty cursor like any other. But many servers end their lists with one, and respond to it
+    with the first page or an error.
     """
     tools: dict[str, ListedTool] = {}
     cursor: str | None = None
@@ -359,20 +350,19 @@ async def _list(client: Client) -> tuple[ListedTool, ...]:
 
 
 MAX_CALLS = 8
-"""Maximum simultaneous calls. Others wait, within their timeouts."""
+"""Simultaneous calls. Further calls wait, within their timeouts."""
 LISTED_FOR_S = 60.0
-"""The time for which a list of tools is cached."""
 CLOSE_WITHIN_S = 2.5
-"""Longer than killing a process takes: EXIT_WITHIN_S twice, and KILLED_WITHIN_S twice."""
+"""Longer than it takes to kill a process: EXIT_WITHIN_S twice, and KILLED_WITHIN_S twice."""
 BACKOFF = Backoff(1.0, 60.0)
-"""Delay before reconnecting after consecutive failures. After a single one, there is no delay."""
+"""The delay before reconnecting after consecutive failures. There is no delay after the first one."""
 STABLE_S = 60.0
-"""A connection that lasted this long ends a series of failures."""
+"""A connection that lasts this long resets the count of failures."""
 _REFUSED_BY_HTTP = (HTTP_REFUSED, SIGN_IN_WANTED, SCOPE_WANTED, HTTP_LIMITED)
 _NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, *_REFUSED_BY_HTTP)
-"""Errors with which a server refuses a call before running it."""
+"""Errors with which a server rejects a call before running it."""
 _SESSION_FORGOTTEN = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
-"""Statuses for a forgotten session, for example after a restart. The first is the protocol's."""
+"""Statuses for a forgotten session, for example after a restart. The protocol specifies only the first."""
 _SDK_ERRORS = {
     CONNECTION_CLOSED: ("Connection closed", "SSE stream "),
     INTERNAL_ERROR: ("Server returned an error response",),
@@ -383,7 +373,7 @@ _SDK_ERRORS = {
 
 
 class McpServer:
-    """One server. Its methods can be called from any task."""
+    """One server. Any task can call its methods."""
 
     def __init__(self, config: ServerConfig, clock: Clock) -> None:
         self.name = config.name
@@ -401,23 +391,22 @@ class McpServer:
 
     @property
     def wants_sign_in(self) -> bool:
-        """Whether the server has stated, since it was last reached, that people must or might have to sign in."""
+        """Whether the server has stated on this connection that people must or might have to sign in."""
         return self._connection is not None and self._connection.wants_sign_in
 
     @property
     def wanted_scope(self) -> str:
-        """The scope that the account's owner must grant before a call is made; "" for none."""
         return self._connection.wanted_scope if self._connection is not None else ""
 
     @property
     def failed_with(self) -> str:
-        """Why the last start failed; "" if it didn't. The value is kept during the next start."""
+        """Why the last start failed, or "" if it didn't. The reason is kept during the next start."""
         return self._last_reason if self._failed_start_s else ""
 
     async def ready(self, within_s: float) -> None:
-        """Starts or reaches the server if needed, and waits until it can be used. Raises ServerDown.
+        """Starts or connects to the server if needed, and waits until it can be used. Raises ServerDown.
 
-        The wait ends `within_s` after the start. It is skipped if the last start took longer than that and failed.
+        The wait ends `within_s` after the start. There is no wait if the last start failed after a longer time.
         """
         hung = self._failed_start_s >= within_s
         connection = self._current()
@@ -429,9 +418,7 @@ class McpServer:
             raise ServerDown(self.failed_with or DOWN_STARTING) from None
 
     async def tools(self, max_age_s: float = LISTED_FOR_S) -> tuple[ListedTool, ...]:
-        """Returns the server's tools, listed at most `max_age_s` ago. Starts or reaches it if needed. Raises
-        ServerDown.
-        """
+        """Returns the server's tools, listed at most `max_age_s` ago, and connects if needed. Raises ServerDown."""
         connection = self._current()
         try:
             return await connection.tools(max_age_s)
@@ -450,9 +437,9 @@ class McpServer:
         read_only: bool,
         goes_on: Callable[[], None] = lambda: None,
     ) -> tuple[CallResult, bool]:
-        """Calls a tool by the server's own name for it; returns the result, and whether the server wrote its text.
+        """Calls a tool by its server's name for it. Returns the result, and whether the server wrote the result's text.
 
-        `goes_on`: called when the server reports progress, which restarts the call's timeout.
+        `goes_on` is called when the server reports progress, which also restarts the call's timeout.
         """
         until = self._clock.monotonic() + timeout_s
         try:
@@ -484,7 +471,6 @@ class McpServer:
                 keeper.cancel()
 
     async def retire(self) -> None:
-        """Lets calls in progress finish, and then ends the server's process or session."""
         self._closed = True
         for connection in self._keepers.values():
             connection.retire()
@@ -530,7 +516,7 @@ class McpServer:
     async def _called(
         self, client: Client, tool: str, arguments: Mapping[str, Any], until: float, note_progress: ProgressFnT
     ) -> CallToolResult:
-        """Returns a call's result. If the server states a wait instead and time is left, calls once more."""
+        """Calls a tool and returns its result. If the server states a wait instead, tries once more if time is left."""
         try:
             return await client.call_tool(tool, dict(arguments), progress_callback=note_progress)
         except MCPError as error:
@@ -541,7 +527,7 @@ class McpServer:
         return await client.call_tool(tool, dict(arguments), progress_callback=note_progress)
 
     def _current(self) -> ServerConnection:
-        """Returns the connection, or a new one if the last was lost. Raises ServerDown if it is too early for that."""
+        """Returns the connection, or a new one if it was lost. Raises ServerDown if it is too early to reconnect."""
         if self._connection is not None and self._connection.is_usable:
             return self._connection
         if self._closed or self._clock.monotonic() < self._next_try_at:
@@ -569,13 +555,12 @@ class McpServers:
         self.by_name = {config.name: McpServer(config, clock) for config in configs}
 
     async def close(self) -> None:
-        """Ends all servers simultaneously, within CLOSE_WITHIN_S. Can be called again to wait."""
         await asyncio.gather(*(server.close() for server in self.by_name.values()))
 
 
 @asynccontextmanager
 async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIterator[McpServers]:
-    """Yields the servers, which are started when needed, and stops them on exit."""
+    """Yields the servers, which start when first needed, and stops them on exit."""
     servers = McpServers(configs, clock)
     try:
         yield servers
@@ -590,4 +575,3 @@ _REASONS: Mapping[type[Exception], str] = {
     TooManyTools: "it lists more than 1,000 tools",
     ValidationError: DOWN_UNREADABLE,
 }
-"""Why a connection failed, by its error."""

@@ -1,7 +1,7 @@
-"""The transport for MCP servers that run as child processes: messages are lines on stdin and stdout.
+"""The transport for MCP servers that run as child processes. Messages are lines on stdin and stdout.
 
-The SDK's transport reads lines of any length into memory, and gives a process more time to exit than Typist has itself.
-This one limits both. It also reports when a process has closed its stdout, so that the next call goes to a new process
+Unlike the SDK's transport, it limits the length of lines and how long a process can take to exit (Typist has less time
+than the SDK allows). It also reports when a process closes its stdout, so that the next call goes to a new process
 instead of being lost.
 """
 
@@ -24,20 +24,20 @@ from bot.mcp.messages import message_in
 log = logging.getLogger(__name__)
 
 EXIT_WITHIN_S = 0.7
-"""Time for a process to exit after its stdin is closed, and again after SIGTERM. Typist has 5 s to exit."""
+"""Limit for a process to exit after its stdin is closed, and again after SIGTERM. Typist has 5 s to exit."""
 KILLED_WITHIN_S = 0.5
 
 Incoming = SessionMessage | Exception
-"""The type that the SDK's sessions read. This transport sends only messages."""
+"""The type that SDK sessions read. This transport sends only messages."""
 
 
 @asynccontextmanager
 async def stdio_transport(
     server: StdioTransport, ended: Callable[[bool], None]
 ) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]]:
-    """Starts a server and yields its message streams for the SDK's client. Stops the server on exit.
+    """Starts a server, yields its message streams, and stops it on exit.
 
-    `ended`: called when no more messages will arrive, with whether the process sent a line that is too long.
+    `ended` is called when no more messages will arrive, with whether the process sent a line that is too long.
     """
     process = await asyncio.create_subprocess_exec(
         server.command,
@@ -83,7 +83,6 @@ class _Pipes:
         self._ended = ended
 
     async def read(self) -> None:
-        """Passes lines that are messages to the session, until the process ends or sends a line that is too long."""
         is_too_long = False
         with self._to_session, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
             while True:
@@ -102,7 +101,6 @@ class _Pipes:
         self._ended(is_too_long)
 
     async def write(self) -> None:
-        """Writes the session's messages as lines, until the session ends or the process closes its stdin."""
         with self._from_session:
             try:
                 async for outgoing in self._from_session:
@@ -116,7 +114,7 @@ class _Pipes:
 
 
 async def _end(process: Process) -> None:
-    """Ends a process: closes its stdin, sends SIGTERM if it is still running, and finally kills it and its children."""
+    """Closes a process's stdin, sends SIGTERM if it is still running, and finally kills it and its children."""
     assert process.stdin is not None
     try:
         process.stdin.close()
@@ -146,6 +144,6 @@ async def _has_ended(process: Process, within_s: float) -> bool:
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
-    """Sends a signal to the process and its children, which share its group."""
+    """Sends a signal to the process and its children, which are in the same process group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

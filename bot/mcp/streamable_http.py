@@ -1,7 +1,7 @@
-"""The HTTP client for remote MCP servers. It limits responses, and repairs those that violate the protocol slightly.
+"""The HTTP client for remote MCP servers. It limits responses and repairs those that violate the protocol slightly.
 
-It works below the SDK's transport, which sees statuses but not their reasons: a call refused with an error status
-becomes a JSON-RPC error with the server's words.
+The SDK's transport reports an error status without the response's body. So this client replaces the body of a refused
+call with a JSON-RPC error that includes the server's message.
 """
 
 import json
@@ -31,36 +31,29 @@ from bot.mcp.sentences import REFUSED_BY_STATUS, SCOPE_LACKING
 from bot.models.waits import retry_after_s
 
 HTTP_REFUSED = -31400
-"""Typist's code for a call that was answered with HTTP 4xx without a JSON-RPC error (`http_client`)."""
+"""Typist's code for a call that the server refused with HTTP 4xx and without a JSON-RPC error (`http_client`)."""
 SIGN_IN_WANTED = -31401
-"""HTTP_REFUSED by a server that states where people sign in."""
 SCOPE_WANTED = -31403
-"""HTTP_REFUSED by a server that requires a scope that the token lacks. Its data is {SCOPE: the scopes}."""
+"""HTTP_REFUSED by a server that requires a scope that the token lacks. The error's data is {SCOPE: the scopes}."""
 HTTP_LIMITED = -31429
-"""HTTP_REFUSED with HTTP 429 by a server that states how long to wait. Its data is {RETRY_AFTER_S: seconds}."""
+"""HTTP_REFUSED with HTTP 429 by a server that states how long to wait. The data is {RETRY_AFTER_S: seconds}."""
 RETRY_AFTER_S = "retry_after_s"
 SCOPE = "scope"
 
 
 class ResponseTooLong(httpx2.StreamError):
-    """A response's body is too long. The SDK answers the request with an error with this text."""
+    """A response's body is too long. The SDK turns this into an error for the request, with the same text."""
 
     def __init__(self) -> None:
         super().__init__(f"The response {TOO_LONG}.")
 
 
 class ResponseListener(Protocol):
-    """Called with a response's status, whether its request named a session, and whether people must sign in."""
-
     def __call__(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None: ...
 
 
 def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener) -> httpx2.AsyncClient:
-    """Returns a client for the server at `url` that sends these headers.
-
-    `listener`: called for each response to a JSON-RPC request. Responses are read up to a limit; compressed ones aren't
-    read. A call refused with an error status reads as a JSON-RPC error with the server's words.
-    """
+    """Returns a client that sends `headers`, calls `listener` for responses to JSON-RPC requests, and limits bodies."""
 
     async def receive(response: httpx2.Response) -> None:
         status = response.status_code
@@ -92,21 +85,21 @@ def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener
 
 
 def _id_of(request: httpx2.Request) -> RequestId | None:
-    """Returns the ID of the JSON-RPC request in an HTTP request; None for a notification or a stream's GET."""
+    """Returns the ID of the JSON-RPC request in an HTTP request, or None for a notification or a stream's GET."""
     message = json.loads(request.content or b"{}")
     return message.get("id") if "method" in message else None
 
 
 CALLS = b'"tools/call"'
-"""Contained in every request for a call. If another request contains it, its refusal is read here too."""
+"""Part of every request for a call. If another request contains it, its refusal is converted too."""
 MAX_ERROR_BYTES = 64_000
 MAX_SCOPE_CHARS = 200
 _GATEWAYS_SAY = range(502, 600)
-"""Statuses with which a gateway reports that it doesn't know the outcome of a call."""
+"""Statuses with which a gateway reports that it doesn't know how a call ended."""
 
 
 def _wants_sign_in(response: httpx2.Response) -> bool:
-    """Returns whether a response states where people sign in, as in RFC 9728, on which MCP's authorization is based."""
+    """Returns whether a response states where people sign in (RFC 9728, the basis of MCP's authorization)."""
     names_where = bool(challenge_values(response.headers, "resource_metadata"))
     return names_where and response.status_code == HTTPStatus.UNAUTHORIZED
 
@@ -117,10 +110,7 @@ def _type_of(response: httpx2.Response) -> str:
 
 
 async def _name_type(response: httpx2.Response) -> None:
-    """Sets a response's type to JSON if its body is a message and its type isn't one of MCP's.
-
-    Frameworks add a type of their own if the server doesn't set one.
-    """
+    """Sets a response's type to JSON if its body is a message. Frameworks add a type that the server didn't set."""
     has_type = _type_of(response).startswith(("application/json", "text/event-stream"))
     request_id = _id_of(response.request)
     if has_type or response.status_code != HTTPStatus.OK or request_id is None:
@@ -132,7 +122,6 @@ async def _name_type(response: httpx2.Response) -> None:
 
 
 def _mended(response: httpx2.Response) -> httpx2.AsyncByteStream:
-    """Returns a response's body up to its limit, with repaired messages if the response is successful."""
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     if response.status_code != HTTPStatus.OK:
         return _Bounded(response.stream)
@@ -167,7 +156,7 @@ def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> E
 
 
 async def _turn_into_error(response: httpx2.Response, refused: ErrorData, secrets: Iterable[str]) -> None:
-    """Replaces a refusing response's body with a JSON-RPC error, unless the SDK's own message has to do."""
+    """Replaces a refusing response's body with a JSON-RPC error, unless `_error_of` returns None."""
     error = _error_of(response, refused, await _begin_of(response), secrets)
     if error is not None:
         response.headers["content-type"] = "application/json"
@@ -175,7 +164,7 @@ async def _turn_into_error(response: httpx2.Response, refused: ErrorData, secret
 
 
 def _error_of(response: httpx2.Response, refused: ErrorData, body: bytes, secrets: Iterable[str]) -> bytes | None:
-    """Returns a refusal as a JSON-RPC error, or None if a gateway doesn't report the outcome of the call.
+    """Returns a refusal as a JSON-RPC error, or None if only a gateway responded, so the call's outcome is unknown.
 
     `body`: the beginning of the response's body. `secrets`: words that must not be quoted.
     """
@@ -198,7 +187,7 @@ def _error_of(response: httpx2.Response, refused: ErrorData, body: bytes, secret
 
 
 class _Mended(httpx2.AsyncByteStream):
-    """A body that is one message. A response in it answers this request."""
+    """A body that is a single message. If it is a response, it gets the ID of this request."""
 
     def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
         self._stream = stream
@@ -214,7 +203,7 @@ class _Mended(httpx2.AsyncByteStream):
 
 
 class _MendedEvents(_Mended):
-    """An event stream whose data are messages, with any event name. A long event is passed on unchanged."""
+    """An event stream whose data are messages, whatever the events' names. Long events are passed on unchanged."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         event: list[bytes] = []
@@ -238,7 +227,7 @@ class _MendedEvents(_Mended):
         yield b"\n".join((*(event if is_long else self._event(event)), b"", b""))
 
     def _event(self, lines: list[bytes]) -> list[bytes]:
-        """Returns an event's lines, without data that isn't JSON: words such as ping are signs of life."""
+        """Returns an event's lines, without data that isn't JSON, such as "ping" to keep the connection alive."""
         data = b"\n".join(one.removeprefix(b"data:") for one in lines if one.startswith(b"data:")).strip()
         if lines and lines[0].lstrip().startswith(b"{"):
             # The response isn't an event stream, whatever its type is.
@@ -256,8 +245,6 @@ def _json_of(message: JSONRPCMessage) -> bytes:
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """A body that is cut off where it gets too long."""
-
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
 

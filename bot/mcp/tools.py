@@ -1,4 +1,4 @@
-"""The tools of all MCP servers: which ones a question can use, without new ones and ones that have changed."""
+"""The MCP tools that a question can use. New and changed tools are left out until an admin approves them."""
 
 import asyncio
 import logging
@@ -45,9 +45,9 @@ from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
 from bot.models.prompt import AGREED, OURS, Offered, Permission, ToolDefinition, ToolRule
 
 OFFERED_WITHIN_S = 5.0
-"""The time that an answer waits for a starting server's tools. A later answer might get them."""
+"""The time that an answer waits for the tools of a starting server. A later answer might get them."""
 MAX_NAMES_CHARS = 2_000
-"""Maximum characters of unavailable tools' names in a prompt."""
+"""The limit for the names of unavailable tools in a prompt."""
 
 NOT_SIGNED_IN = "The person isn't signed in to this server."
 
@@ -75,25 +75,24 @@ class OwnAccounts(Protocol):
     """People's own accounts at MCP servers (bot/accounts)."""
 
     async def server_of(self, question: Question, name: str) -> McpServer | None:
-        """Returns a server with the asker's own account, or None if they aren't signed in to it.
-
-        Raises ServerDown if their sign-in can't be renewed now, and StoreError.
+        """Returns a server with the asker's own account, or None if they aren't signed in. Raises ServerDown,
+        StoreError.
         """
         ...
 
     def wanted_scope(self, question: Question, server: str) -> str | None:
-        """Returns the scope that the asker must grant a server for a call, "" for none, None without a connection."""
+        """Returns the scope that the asker must grant before calls work ("" if none), or None without a connection."""
         ...
 
     async def problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence; "" if people can."""
+        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can."""
         ...
 
 
 def sign_in_tool(servers: Sequence[str], waiting: Mapping[str, str]) -> ToolDefinition:
     """Returns the tool with which a model proposes signing in.
 
-    `waiting`: the servers that need it, with the scopes that they require beyond what the person has granted.
+    `waiting`: the servers that need a sign-in, with the scopes that they require beyond those already granted.
     """
     # The hash doesn't depend on the servers, because a call is waiting while its asker signs in to one of them.
     return ToolDefinition(
@@ -122,8 +121,6 @@ def _prepared(waiting: Mapping[str, str], arguments: Mapping[str, Any]) -> Mappi
 
 
 class McpTools:
-    """The tools of MCP servers. `accounts`: None if nobody can sign in."""
-
     def __init__(
         self,
         setup: McpSetup,
@@ -141,10 +138,10 @@ class McpTools:
         self._left_out: set[tuple[str, ...]] = set()
         """The sets of excess tools that have been logged."""
         self._quarantined: dict[str, set[tuple[str, str]]] = {}
-        """By server: the tools in its last list that aren't offered, with their hashes."""
+        """The tools in each server's last list that aren't offered, with their hashes."""
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns the tools of the servers that the channel can use, as far as they are available within seconds."""
+        """Returns the tools of the servers that the question's channel can use, if available within seconds."""
         servers = await self._servers_of(question)
         place = await self._together(servers, OFFERED_WITHIN_S, question)
         wanted = {one.name: self._accounts and self._accounts.wanted_scope(question, one.name) for one in servers}
@@ -169,9 +166,8 @@ class McpTools:
         return Offered((*sign_in, *place.offered), " ".join(missing))
 
     async def of_servers(self, names: Sequence[str], within_s: float) -> PlaceTools:
-        """Returns the tools for a channel with these servers. Servers that are only slow aren't reported as down.
-
-        Neither are servers where people can sign in, as far as that is known in time.
+        """Returns the tools for a channel with these servers. Slow servers, and those with a sign-in, don't count as
+        down.
         """
         place = await self._together([server for name, server in self._servers.items() if name in names], within_s)
         down = {name: why for name, why in place.down.items() if why not in LATE}
@@ -187,7 +183,7 @@ class McpTools:
     async def call(self, use: ToolUse) -> CallResult:
         """Calls a tool once, if the question's channel can use it and its definition is the approved one.
 
-        `use.timeout_s`: for reaching the server, checking its list, and the call. Progress restarts it.
+        `use.timeout_s` limits the time for reaching the server, checking its list, and the call. Progress restarts it.
         """
         until = self._clock.monotonic() + use.timeout_s
         if use.tool == SIGN_IN:
@@ -223,7 +219,7 @@ class McpTools:
         return CallResult(result.outcome, text, result.is_error)
 
     async def _signed_in(self, use: ToolUse) -> CallResult:
-        """Returns whether the asker is signed in, as a user-facing sentence."""
+        """Returns whether the asker is signed in, as the result of a call to the sign-in tool."""
         name = str(use.arguments.get("server"))
         shared = next((server for server in await self._servers_of(use.question) if server.name == name), None)
         try:
@@ -243,7 +239,7 @@ class McpTools:
         return [name for name, problem in zip(names, problems, strict=True) if problem == ""]
 
     async def _ready(self, shared: McpServer, within_s: float, question: Question | None) -> McpServer:
-        """Returns a server like `_own` does, once it is ready. Raises ServerDown, StoreError."""
+        """Returns the same server as `_own` once it is ready. Raises ServerDown, StoreError."""
         server = await self._own(shared, question)
         try:
             await server.ready(within_s)
@@ -262,7 +258,7 @@ class McpTools:
         return await self._accounts.server_of(question, server.name) or server
 
     async def _servers_of(self, question: Question) -> list[McpServer]:
-        """Returns the servers that a question's channel can use, or none if the database stays unavailable."""
+        """Returns the servers that a question's channel can use, or none if the database is unavailable."""
         thread = question.thread
         if thread.in_direct_message:
             names: Sequence[str] = self._setup.in_direct_messages
@@ -277,7 +273,7 @@ class McpTools:
     async def _together(
         self, servers: Sequence[McpServer], within_s: float, question: Question | None = None
     ) -> PlaceTools:
-        """Returns what servers offer together, and logs once if it is too much."""
+        """Returns all servers' tools within the limits, and logs once which tools were left out."""
         offers = await asyncio.gather(*(self._offer(server, within_s, question) for server in servers))
         place = tools_together(offer for offer in offers if isinstance(offer, ServerTools))
         if place.left_out and place.left_out not in self._left_out:
@@ -311,9 +307,10 @@ class McpTools:
         return why
 
     async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, tuple[ListedTool, Pin]]:
-        """Returns a server's tools and their pins, without those that are new or changed since an admin's approval.
+        """Returns a server's approved tools with their pins. New tools, and tools changed since the approval, are left
+        out.
 
-        `max_age_s`: maximum age of the server's list. Its first list counts as approved.
+        `max_age_s`: maximum age of the server's list. The tools in its first list count as approved.
         """
         listed = offered_names(server.name, await server.tools(max_age_s))
         named = {name: tool for name, tool in listed.items() if not tool.is_broken}
