@@ -65,7 +65,6 @@ class Archive:
         return self._zip.read(name)
 
     def type_of(self, name: str) -> str:
-        """Returns the MIME type that an office file declares for an entry, or ""."""
         return self._types.get(name) or self._types.get(name.rpartition(".")[2]) or ""
 
     @cached_property
@@ -91,10 +90,7 @@ def parsed(xml: bytes) -> ElementTree.Element:
 def beginning_of(
     stream: IO[bytes], limit: int, size_of: Callable[[bytes], int] = len
 ) -> tuple[ElementTree.Element, bool]:
-    """Returns the beginning of an XML file, and whether it is complete. The last elements may not be.
-
-    `size_of`: measures a chunk for the limit.
-    """
+    """Returns the beginning of an XML file, and whether it is complete. `size_of` measures a chunk for the limit."""
     size = 0
     builder = ElementTree.TreeBuilder()
     parser = ElementTree.XMLParser(target=builder)  # noqa: S314
@@ -127,10 +123,7 @@ def _relations(archive: Archive, name: str) -> Iterable[ElementTree.Element]:
 
 
 def main_part(archive: Archive, root: str, usual: str) -> str:
-    """Returns the name of the main document part if its root element matches, or else the usual one, or "".
-
-    `usual`: a regular expression.
-    """
+    """Returns the main document part if its root element matches, else the part that matches `usual`, or ""."""
     begin = re.compile(rb"<(?:\w+:)?%s[\s>]" % root.encode())
     related = (target for kind, target in dict(relations_of(archive, "")).values() if kind == "officeDocument")
     found = (name for name in related if begin.search(archive.bytes_of(name)[:10_000]))
@@ -138,7 +131,6 @@ def main_part(archive: Archive, root: str, usual: str) -> str:
 
 
 def addresses_of(archive: Archive, name: str) -> dict[str, str]:
-    """Returns the external URLs of a part's relationships by ID."""
     return {
         element.get("Id", ""): element.get("Target", "")
         for element in _relations(archive, name)
@@ -151,17 +143,14 @@ def child(element: ElementTree.Element, name: str) -> ElementTree.Element | None
 
 
 def value_of(element: ElementTree.Element, name: str) -> str:
-    """Returns the value of the first child with this name, or ""."""
     found = child(element, name)
     return "" if found is None else attribute(found, "val")
 
 
 def is_on(element: ElementTree.Element, name: str) -> bool:
-    """Returns whether a property is present and not switched off."""
     found = child(element, name)
     return found is not None and not is_off(found)
 
 
 def is_off(property_: ElementTree.Element) -> bool:
-    """Returns whether a property element is switched off."""
     return attribute(property_, "val") in ("0", "false", "off", "none")

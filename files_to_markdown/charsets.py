@@ -194,7 +194,6 @@ def _key(name: str) -> str:
 
 
 def _search(name: str) -> codecs.CodecInfo | None:
-    """Returns the codec for a name that Python doesn't know."""
     key = _key(name)
     for short in (key, _PREFIX.sub("", key)):
         page = _PAGE.fullmatch(short)

@@ -51,7 +51,6 @@ def _rows_of(root: Element, *, is_1904: bool) -> Iterator[tuple[str, list[str], 
 
 
 def _labeled(points: list[str], labels: Element | None) -> list[str]:
-    """Returns the values, each with its custom label."""
     words: dict[str, list[str]] = {}
     for label in labels if labels is not None else ():
         runs = (one for one in label.iter() if local(one) == "r")
@@ -67,10 +66,7 @@ def _format_of(element: Element | None) -> str:
 
 
 def _points(data: Element, otherwise: str = "", *, is_1904: bool = False) -> list[str]:
-    """Returns the values in their positions. For multi-level categories, the inner level comes first.
-
-    `otherwise`: the format of numbers that don't have one.
-    """
+    """Returns the values in their positions, the inner level of categories first. `otherwise`: the default format."""
     points: dict[int, list[str]] = {}
     saved = next((one.text for one in data.iter() if local(one) == "formatCode"), attribute(data, "formatCode"))
     is_number = saved or any(local(one) in ("numCache", "numLit") for one in data.iter())

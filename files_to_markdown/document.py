@@ -32,7 +32,6 @@ Anthropic accepts 8,000 pixels, or 2,000 in a request with more than 20 images. 
 MAX_PAGES = 5
 """The maximum number of a scan's pages that become images. Together they are at most MAX_IMAGE_BYTES."""
 MAX_CHARS = 1_000_000
-"""A longer document is cut."""
 MAX_NAMES = 3
 """The number of left-out parts that are named. The others are only counted."""
 MAX_REPEATED = 100
@@ -63,7 +62,6 @@ class Format(StrEnum):
     MAIL = "mail"
     CSV = "csv"
     NOTEBOOK = "notebook"
-    """Jupyter: ipynb."""
     CARDS = "cards"
     """Address books and calendars: vCard, iCalendar, LDIF."""
     TEXT = "text"
@@ -73,8 +71,6 @@ class Format(StrEnum):
 
 
 class Part(StrEnum):
-    """The types of content that a document's text can leave out."""
-
     HIDDEN_SHEET = "hidden sheet"
     HIDDEN_ROW = "hidden row"
     HIDDEN_COLUMN = "hidden column"
@@ -93,7 +89,6 @@ class Part(StrEnum):
     TEXT_BOX = "text box"
     EQUATION = "equation"
     RECORDING = "recording"
-    """Sound or video."""
     ATTACHMENT = "attachment"
     DELETION = "tracked deletion"
     HIDDEN_TEXT = "hidden passage"
@@ -126,8 +121,6 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Parts of one type that a document's text leaves out."""
-
     part: Part
     count: int
     names: tuple[str, ...] = field(default=(), repr=False)
@@ -148,8 +141,6 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class ConvertedImage:
-    """An image that vendors accept."""
-
     media_type: str
     base64: str = field(repr=False)
     has_more: bool

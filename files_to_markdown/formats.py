@@ -48,10 +48,7 @@ _CONTROLS = bytes((*range(1, 9), 11, *range(14, 27), *range(28, 32), 127))
 
 
 def read(kind: Format, content: bytes) -> Document:
-    """Converts a document to Markdown. Raises Unreadable, or any error of the libraries.
-
-    If TimeIsUp is raised, returns the text so far.
-    """
+    """Converts a document to Markdown, up to TimeIsUp. Raises Unreadable, or any error of the libraries."""
     draft = Draft()
     try:
         kind = _add(kind, content, draft)

@@ -74,7 +74,6 @@ class StyleSheets:
                     self._has_seen_letters |= {} if has_seen_letters is None else {selector: has_seen_letters}
 
     def hide(self, tag: str, attributes: Mapping[str, str | None]) -> bool:
-        """Returns whether an element with its content is invisible."""
         style = _style_of(attributes)
         if "hidden" in attributes or is_hiding(style) or (tag == "dialog" and "open" not in attributes):
             return True

@@ -42,10 +42,7 @@ def converted(
 
 
 def further_pages(content: bytes, room_bytes: int) -> tuple[list[tuple[str, bytes]], bool]:
-    """Converts an image's pages after the first. Also returns whether there are more.
-
-    Frames aren't pages and aren't returned. `room_bytes`: the maximum total size.
-    """
+    """Converts an image's pages (not frames) after the first, and returns whether there are more."""
     found: list[tuple[str, bytes]] = []
     pages = list(_pages(content))[1:]
     # A page that is damaged or too large ends the list, and so does running out of time.
@@ -102,10 +99,7 @@ def _moves(content: bytes) -> bool:
 
 
 def _scaled(image: Image.Image, max_pixels: int) -> Image.Image:
-    """Returns the image scaled to the size that models use.
-
-    PIL would copy the complete image if it has an alpha band, so its bands are scaled one by one.
-    """
+    """Scales an image to the size that models use, band by band, because PIL would copy all bands at once."""
     size = _scaled_size(image, max_pixels)
     if size == image.size or image.mode not in ("RGBA", "LA"):
         image.thumbnail((max_pixels, max_pixels))

@@ -95,7 +95,6 @@ def _libc() -> ctypes.CDLL:
 
 
 def _checked(result: int) -> int:
-    """Returns the result of a C library call, or raises its OSError."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -39,10 +39,7 @@ _FLAT_ODF = re.compile(rb"(?:<\?xml[^>]{0,200}>)?\s{0,20}(?:<!--[^>]{0,200}-->\s
 
 
 def document_kind(name: str, media_type: str, content: bytes) -> Format | None:
-    """Returns the format to read a file as, or None if it is text, an image, a PDF, or isn't supported.
-
-    `media_type`: the declared MIME type, or "". It can be wrong.
-    """
+    """Returns the format to read a file as, or None if it is text, an image, a PDF, or isn't supported."""
     for beginning, kind in _BEGINNINGS.items():
         if content.startswith(beginning):
             return kind

@@ -28,7 +28,6 @@ _MAILS_WITHIN = ("message/rfc822", "message/global", "message/news")
 _PIECES = ("message/partial", "message/external-body")
 """Parts of mails that are stored elsewhere."""
 _MAX_DEPTH = 5
-"""For mails attached to mails."""
 _MAX_FIELDS = 50
 _WORD = re.compile(r"=\?([\w.:+-]{1,60})(?:\*[\w-]{0,60})?\?([bq])\?([^?]*)\?=", re.IGNORECASE)
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
@@ -48,7 +47,6 @@ _SAMPLE_CHARS = 20_000
 
 
 def read_mail(content: bytes, draft: Draft) -> None:
-    """Adds an eml, emlx, mht or mbox file to a draft."""
     content = content.removeprefix(b"\xef\xbb\xbf")
     if size := _EMLX.match(content):
         content = content[size.end() : size.end() + int(size[1])]
@@ -123,7 +121,6 @@ def _parts_of(part: _Part, *, is_shown: bool, depth: int = 0) -> Iterator[tuple[
 
 
 def _inner(part: _Part) -> list[_Part]:
-    """Returns a part's parts, or [] if a required boundary is missing."""
     payload = part.get_payload()
     return [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []
 
@@ -141,10 +138,7 @@ def _unpacked_inner(part: _Part) -> list[_Part]:
 
 
 def _alternative(parts: Sequence[_Part]) -> "_Part | None":
-    """Returns the first part with non-blank plain text, or else with HTML, or None.
-
-    Some programs write a plain text that only mentions the HTML.
-    """
+    """Returns the first part with non-blank plain text, or else HTML. Some plain texts only mention the HTML."""
     plain, page = (next((part for part in parts if _words_of(part, kind)), None) for kind in _BODIES)
     if plain and page and _words_of(page, "text/html") > 2 * _words_of(plain, "text/plain") + _MANY_WORDS:
         return page
@@ -152,7 +146,6 @@ def _alternative(parts: Sequence[_Part]) -> "_Part | None":
 
 
 def _words_of(part: _Part, kind: str) -> int:
-    """Returns the number of words in a part's texts of this type."""
     draft = Draft()
     for one in part.walk():
         if one.get_content_type() == kind == "text/html":
@@ -176,13 +169,11 @@ def _file_name_of(part: _Part, draft: Draft) -> str:
 
 
 def _title_of(part: _Part, draft: Draft) -> str:
-    """Returns an attached mail's subject, or else a part's type."""
     mail = next(iter(_inner(part)), None) if part.get_content_type() == "message/rfc822" else None
     return (_header_of(mail, "Subject", draft) if mail else "") or part.get_content_type()
 
 
 def _header_of(mail: _Part, name: str, draft: Draft) -> str:
-    """Returns a header's text, or ""."""
     raw = next((str(value) for key, value in mail.raw_items() if key.lower() == name.lower()), "")
     raw = raw[:_MAX_HEADER_CHARS]
     return _words(raw, draft).strip() or raw.strip()
@@ -223,7 +214,6 @@ def _bytes_of(raw: str) -> bytes:
 
 
 def _text_of(part: _Part, draft: Draft) -> str:
-    """Returns a part's text, whatever charset it declares."""
     payload = part.get_payload(decode=True)
     if not isinstance(payload, bytes) or isinstance(part.get_payload(), list):
         return ""
@@ -266,7 +256,6 @@ def _unflowed(part: _Part, text: str) -> str:
 
 
 def _invitation(text: str) -> str:
-    """Returns a calendar's entries, one per line."""
     lines, unsaid = [], ""
     for line in re.sub(r"\n[ \t]", "", text).strip().split("\n"):
         begun = line.removeprefix("BEGIN:").strip()

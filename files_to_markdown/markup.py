@@ -29,7 +29,6 @@ _VOID = frozenset(
     ("area", "base", "br", "col", "embed", "frame", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 )
 _MAX_DEPTH = 500
-"""For elements within a hidden one. Browsers have the same limit."""
 _ENDED_BY_NEXT = {
     "p": _BLOCKS - {"caption", "tr", "td", "th"},
     **dict.fromkeys(("dt", "dd"), frozenset(("dt", "dd"))),
@@ -78,7 +77,6 @@ def link(words: str, address: str) -> str:
 
 
 def formula_link(words: str, formula: str) -> str:
-    """Returns a cell's text, linked to the URL in its formula."""
     found = _FORMULA_LINK.search(formula, 0, _MAX_FORMULA_LEAD_CHARS)
     return link(words, found[1]) if found else words
 
@@ -95,7 +93,6 @@ def raised(before: str, text: str, sign: str) -> str:
 
 
 def struck(text: str) -> str:
-    """Returns strikethrough as Markdown, with the surrounding spaces outside."""
     words = text.strip()
     return text.replace(words, f"~~{words}~~", 1) if words else text
 
@@ -109,7 +106,6 @@ class _Table:
     def __init__(self) -> None:
         self.rows: list[list[str]] = []
         self.spans: list[tuple[int, int]] = []
-        """The numbers of columns and rows that each cell spans."""
         self._hanging: Counter[int] = Counter()
         """The number of further rows that a cell above spans, by column."""
 
@@ -195,7 +191,6 @@ class Markup(HTMLParser):
         self._skipped_depth = 0
         self._is_code = False
         self._quotations = 0
-        """The nesting depth of open quotations."""
         self._raised: list[tuple[str, int]] = []
         """The open superscripts and subscripts, and where each begins in the text."""
         self._spans: list[tuple[bool, bool]] = []
@@ -233,7 +228,6 @@ class Markup(HTMLParser):
             self._begin_inline(tag, dict(attrs))
 
     def _shows_page(self, attributes: Mapping[str, str | None]) -> bool:
-        """Returns whether an embedded page is visible."""
         return not (self._is_in(_Seen.NOTHING) or _is_dot(attributes) or self._sheets.hide("iframe", attributes))
 
     def _is_in(self, seen: _Seen) -> bool:
@@ -241,7 +235,6 @@ class Markup(HTMLParser):
         return bool(self._seen) and self._seen[-1] <= seen
 
     def _is_hidden(self, tag: str, attributes: Mapping[str, str | None]) -> bool:
-        """Returns whether an element that begins is invisible."""
         while self._within and tag in _ENDED_BY_NEXT.get(self._within[-1], ()):
             self._close_last()
         seen = self._seen_of(tag, attributes)
@@ -256,7 +249,6 @@ class Markup(HTMLParser):
         return seen is _Seen.NOTHING
 
     def _seen_of(self, tag: str, attributes: Mapping[str, str | None]) -> _Seen:
-        """Returns the visibility of an element that begins."""
         if self._is_in(_Seen.NOTHING):
             return _Seen.NOTHING
         if tag not in ("html", "body", "input") and self._sheets.hide(tag, attributes):
@@ -558,5 +550,4 @@ def _tidy(text: str, *, keeps_tabs: bool = False) -> str:
 
 
 def _lines(text: str, between: str, *, keeps_tabs: bool = False) -> str:
-    """Returns the non-empty lines of a text."""
     return between.join(filter(None, _tidy(text, keeps_tabs=keeps_tabs).split("\n")))

@@ -45,7 +45,6 @@ def _cells(notebook: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _items(value: object) -> list[Mapping[str, Any]]:
-    """Returns the objects of a list, or [] for anything else."""
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
 
 
@@ -83,6 +82,5 @@ def _add_output(output: Mapping[str, Any], draft: Draft) -> None:
 
 
 def _form_of(data: Mapping[str, Any], forms: Sequence[str]) -> str:
-    """Returns an output's first format with content, or ""."""
     texts = (_joined(data.get(form)) for form in forms)
     return next((text for text in texts if text and not _OBJECT.fullmatch(text)), "")

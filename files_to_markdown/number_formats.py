@@ -110,7 +110,6 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str:
 
 
 def shown_text(text: str, code: str) -> str:
-    """Returns a text in a format, which can put words around it."""
     sections = _sections(code[:_MAX_FORMAT_CHARS])
     of_text = sections[3] if len(sections) > 3 else sections[-1]
     if ("place", "@") not in of_text:
@@ -226,7 +225,6 @@ def _moment(value: float, tokens: list[Token], *, is_1904: bool) -> str:
 
 
 def _seconds(days: float, places: int) -> tuple[int, str]:
-    """Returns the seconds in days, and fractions of a second as text."""
     seconds, parts = divmod(round(days * _DAY_S * 10**places), 10**places)
     return seconds, f".{parts:0{places}}" if places else ""
 

@@ -64,8 +64,6 @@ class _Level:
 
 @dataclass(slots=True)
 class _Definition:
-    """A list's levels, and the current count of each."""
-
     levels: dict[int, _Level] = field(default_factory=dict)
     by_style: dict[str, int] = field(default_factory=dict)
     counts: dict[int, int] = field(default_factory=dict)
@@ -138,7 +136,6 @@ class Numbering:
         return _label(instance, definition, level)
 
     def _list_of_style(self, name: str) -> tuple[str, str, str]:
-        """Returns a style's list and level, and the style that defines them."""
         level = ""
         for _ in range(_MAX_STYLES):
             style = self._styles.get(name)
@@ -151,7 +148,6 @@ class Numbering:
         return "", "", ""
 
     def _resolved(self, list_id: str) -> tuple[_Instance, _Definition] | None:
-        """Returns a list and its definition, which can be a style's."""
         first = instance = self._instances.get(list_id)
         for _ in range(_MAX_STYLES):
             definition = self._definitions.get(instance.definition) if instance else None

@@ -41,7 +41,6 @@ def letters(number: int, alphabet: str = "abcdefghijklmnopqrstuvwxyz", *, counts
 
 
 def ordinal(number: int) -> str:
-    """Returns 3 as 3rd."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
 
@@ -61,7 +60,6 @@ def circled(number: int) -> str | None:
 
 
 def russian(number: int) -> str | None:
-    """Returns 3 as в."""
     return letters(number, _CYRILLIC)
 
 

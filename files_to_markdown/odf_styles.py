@@ -29,14 +29,11 @@ class _Level:
     """The complete number in LibreOffice's form, such as %1%.%2%."""
     start: int = 1
     shown: int = 1
-    """The number of levels in its number."""
     counts_on: bool = True
 
 
 @dataclass(slots=True)
 class Count:
-    """The current count of each list level."""
-
     levels: Mapping[int, _Level]
     at: dict[int, int] = field(default_factory=dict)
 
@@ -67,7 +64,6 @@ class OdfStyles:
                 self._outline = Count(_levels(element))
 
     def _property(self, family: str, style: str, name: str) -> str:
-        """Returns a property of a style or its base styles."""
         for _ in range(_MAX_PARENTS):
             found = self._styles.get((family, style))
             if found is None:
@@ -231,7 +227,6 @@ def mark_text(mark: Element) -> str | None:
 
 
 def described(shape: Element) -> str:
-    """Returns a picture's or drawing's alternative text, or ""."""
     texts = (child(shape, name) for name in ("desc", "title"))
     found = next((one.text for one in texts if one is not None and one.text), "") or ""
     return " ".join(found.split())

@@ -88,7 +88,6 @@ def _word_parts(root: Element, draft: Draft) -> dict[str, bytes]:
 
 
 def _renew(element: Element, name: str, draft: Draft) -> None:
-    """Converts a Word 2003 element to its form in newer files."""
     if name in _AROUND:
         element.tag = f"{_WORD}smartTag"
     elif name == "annotation":
@@ -138,7 +137,6 @@ def read_office_sheets(root: Element, draft: Draft) -> None:
 
 
 def _style(style: Element) -> tuple[str, bool]:
-    """Returns a style's number format, and whether it is struck."""
     code = next((attribute(one, "Format") for one in style if local(one) == "NumberFormat"), "")
     return _NAMED.get(code, code), any(attribute(one, "StrikeThrough") == "1" for one in style)
 
@@ -150,7 +148,6 @@ class _Rows:
         self._named: set[int] = set()
 
     def of(self, table: Element) -> Iterator[list[str]]:
-        """Yields the cells of each visible row."""
         at = 0
         for element in table:
             if local(element) == "Column":

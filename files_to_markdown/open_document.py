@@ -58,7 +58,6 @@ def read_open_document(root: Element, styles: Element, archive: Archive | None, 
 
 
 def read_open_sheets(archive: Archive, draft: Draft) -> None:
-    """Adds the beginning of an ods file to a draft."""
     root, is_whole = archive.beginning("content.xml", _MAX_SHEETS_BYTES)
     if not is_whole and not any(local(element) == "table-row" for element in root.iter()):
         raise Unreadable(Obstacle.TOO_LARGE)
@@ -85,8 +84,6 @@ class _Table:
 
 
 class _OpenDocument:
-    """Reads the blocks of a document in order."""
-
     def __init__(self, styles: OdfStyles, root: Element, archive: Archive | None, draft: Draft) -> None:
         self._draft = draft
         self._styles = styles
@@ -101,11 +98,9 @@ class _OpenDocument:
         self._is_struck = False
         """Whether the text around the next piece is struck."""
         self.masters: dict[str, Element] = {}
-        """The slide masters that haven't been read yet, by name."""
         declared = (one for one in root.iter() if local(one) in {f"{name}-decl" for name in _AT_EDGE})
         self._declared = {attribute(one, "name"): "".join(one.itertext()) for one in declared}
         self._charts: list[_Line | _Table] = []
-        """The charts in the last paragraph."""
 
     def add(self, element: Element) -> None:
         for block in self._blocks(element):

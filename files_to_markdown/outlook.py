@@ -150,7 +150,6 @@ def _headers(message: "_Storage", draft: Draft) -> Message:
 
 
 def _recipients(message: "_Storage", draft: Draft) -> dict[str, list[str]]:
-    """Returns the recipients by type."""
     names = message.inner(_RECIPIENT)
     draft.leave_out(Part.END, count=len(names) > _MAX_RECIPIENTS)
     people: dict[str, list[str]] = {kind: [] for kind in _KINDS.values()}
@@ -185,7 +184,6 @@ def _as_bytes(text: str) -> str:
 
 
 def _add_rtf(packed: bytes, draft: Draft) -> None:
-    """Adds a text in Outlook's compressed RTF."""
     if not packed:
         return
     try:
@@ -200,8 +198,6 @@ def _add_rtf(packed: bytes, draft: Draft) -> None:
 
 
 class _Storage:
-    """A message, a recipient or an attachment."""
-
     def __init__(self, file: OleFileIO, path: tuple[str, ...], draft: Draft, charset: str = "") -> None:
         self._file, self._path, self._draft = file, path, draft
         entry = file.root
@@ -225,7 +221,6 @@ class _Storage:
         return int.from_bytes(self._fixed.get(id_, b"")[:4], "little")
 
     def date(self, id_: int) -> str:
-        """Returns a time in the format of mail headers, or ""."""
         ticks = int.from_bytes(self._fixed.get(id_, b""), "little")
         try:
             return format_datetime(_FIRST_DAY + timedelta(microseconds=ticks // 10)) if ticks else ""
@@ -233,12 +228,10 @@ class _Storage:
             return ""
 
     def part_of_one(self, id_: int) -> float:
-        """Returns a floating-point property's value, or 0."""
         said: tuple[float] = unpack("<d", self._fixed.get(id_, b"")[:8].ljust(8, b"\0"))
         return said[0]
 
     def binary(self, id_: str) -> bytes:
-        """Returns a property's bytes, or b""."""
         return self._stream(f"__substg1.0_{id_}0102")
 
     def text(self, *ids: str) -> str:
@@ -261,7 +254,6 @@ class _Storage:
         return letters.text
 
     def inner(self, prefix: str) -> list[str]:
-        """Returns the names of inner storages with this prefix."""
         return sorted(name for name in self._kids if name.startswith(prefix.lower()))
 
     def storage(self, name: str) -> "_Storage":

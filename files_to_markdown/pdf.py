@@ -18,7 +18,6 @@ _MAX_UNKNOWN = 0.25
 _MAX_TEXT_BYTES = 200_000
 _CHECKBOX, _RADIO, _BUTTON = 2, 3, 1
 _MAX_OPTIONS = 1_000
-"""For one field."""
 _UNSEEN = 2 | 32
 """The flags of an annotation that is hidden or isn't shown on screens."""
 _PASSWORD = 1 << 13
@@ -128,7 +127,6 @@ def _is_subtype(name: str) -> bool:
 
 
 def _said(pdfium: Any, pdf: Any, annotation: Any, name: str) -> Iterator[str]:
-    """Yields the text of an annotation. `name`: its type."""
     if name == "WIDGET" and pdf.formenv:
         yield from _field(pdfium, pdf.formenv, annotation)
     elif name == "LINK":
@@ -138,7 +136,6 @@ def _said(pdfium: Any, pdf: Any, annotation: Any, name: str) -> Iterator[str]:
 
 
 def _field(pdfium: Any, form: Any, annotation: Any) -> Iterator[str]:
-    """Yields a field's name and value, or a checked or empty box."""
     kind = pdfium.FPDFAnnot_GetFormFieldType(form, annotation)
     name = _string(pdfium.FPDFAnnot_GetFormFieldAlternateName, form, annotation) or _string(
         pdfium.FPDFAnnot_GetFormFieldName, form, annotation
@@ -172,7 +169,6 @@ def _address(pdfium: Any, pdf: Any, annotation: Any) -> Iterator[str]:
 
 
 def _string(get: Callable[..., int], *of: Any) -> str:
-    """Returns a text that PDFium writes in UTF-16."""
     buffer = (ctypes.c_ushort * (min(get(*of, None, 0), _MAX_TEXT_BYTES) // 2))()
     get(*of, buffer, ctypes.sizeof(buffer))
     return bytes(buffer).decode("utf-16-le", errors="replace").rstrip("\0")

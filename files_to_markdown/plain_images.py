@@ -34,7 +34,6 @@ def is_plain_image(content: bytes, media_type: str) -> bool:
 
 
 def image_size(content: bytes, media_type: str) -> Size | None:
-    """Returns a plain image's width and height, or None if it isn't plain."""
     read = _READERS.get(media_type)
     return read(content) if read else None
 

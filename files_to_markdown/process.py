@@ -83,7 +83,6 @@ class _Reader:
         self._is_killed = False
 
     def run(self) -> bytes | Obstacle:
-        """Runs the process to its end. Must be called in a thread."""
         deadline = time.monotonic() + WALL_S
         try:
             with self._start() as process:

@@ -43,8 +43,6 @@ _SPECIAL = re.compile(rb"([{}\\])")
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """The formatting state of a group."""
-
     sign: bytes = b""
     """^ in a superscript, _ in a subscript."""
     is_hidden: bool = False
@@ -54,19 +52,15 @@ class _State:
     is_code: bool = False
     """Whether it is a field's code or a form field's content."""
     closing: bytes = b""
-    """The text to add at the end of the group."""
 
 
 @dataclass(slots=True)
 class _Field:
-    """A field whose result follows."""
-
     depth: int
     shown: int
     """The number of visible pieces of text before it."""
     code: list[bytes] = field(default_factory=list)
     numbers: dict[bytes, int] = field(default_factory=dict)
-    """A form field's values by control word."""
     entries: list[bytes] = field(default_factory=list)
 
     def add(self, text: bytes) -> None:
@@ -77,7 +71,6 @@ class _Field:
             self.code.append(text[:_MAX_CODE_BYTES])
 
     def value(self) -> bytes:
-        """Returns a form field's checkbox or selected entry as RTF."""
         kind = self.numbers.get(b"fftype", 0)
         chosen = self.numbers.get(b"ffres", 25)
         # 25 means that the default applies.
@@ -93,21 +86,17 @@ class _Rewriter:
         self.fields = 0
         """The number of fields without a saved result."""
         self._shown = 0
-        """The number of visible pieces of text."""
         self._destinations = destinations
         """The control words of groups that striprtf skips."""
         self._states = [_State()]
         self._fields: list[_Field] = []
         self._is_cell = False
         self._last = b""
-        """The end of the last text."""
         self._is_mark_open = False
-        """Whether strikethrough is open."""
         self._has_begun = False
         """Whether the last token began a group. Only then does a star mean that old readers skip the group."""
 
     def rewritten(self, content: bytes) -> Iterator[bytes]:
-        """Yields the pieces of the rewritten file for striprtf."""
         at = 0
         while (found := _TOKEN.match(content, at)) is not None:
             at = found.end()
@@ -133,7 +122,6 @@ class _Rewriter:
                 yield from self._text(found[0])
 
     def _end_struck(self) -> bytes:
-        """Returns the mark that ends strikethrough, if one is open."""
         was_open, self._is_mark_open = self._is_mark_open, False
         return b"~~" if was_open else b""
 
@@ -220,7 +208,6 @@ class _Rewriter:
 
 
 def _changed(state: _State, word: bytes, number: int | None) -> _State:
-    """Returns the state after a control word."""
     if word in (b"super", b"sub"):
         return replace(state, sign=b"" if number == 0 else {b"super": b"^", b"sub": b"_"}[word])
     if word in (b"up", b"dn"):
@@ -273,10 +260,7 @@ def read_rtf(content: bytes, draft: Draft) -> None:
 
 
 def _with_own_charsets(fonts: str) -> str:
-    """Removes fonts that don't declare a charset from a font table, because striprtf would use the next font's.
-
-    They use the file's charset.
-    """
+    """Removes fonts without a charset, which use the file's. striprtf would use the next font's."""
     return _FONT.sub(lambda found: found[0] if "\\fcharset" in found[2] else found[2], _LINE_END.sub("", fonts))
 
 

@@ -47,7 +47,6 @@ def read_sheets(content: bytes, draft: Draft) -> None:
 
 
 def _rows(sheet: Any, formats: SheetFormats, draft: Draft, *, is_1904: bool) -> Iterator[list[str]]:
-    """Yields a sheet's visible rows, from its first column with a cell."""
     _, first = sheet.start or (0, 0)
     named: set[int] = set()
     for at, row in enumerate(sheet.iter_rows()):
@@ -119,10 +118,7 @@ def read_csv(text: str, draft: Draft) -> None:
 
 
 def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
-    """Yields the rows. A quote that opens a cell but doesn't close it is text.
-
-    Many programs write tabs between cells without quotes, where 5" is just text.
-    """
+    """Yields the rows. A quote that isn't closed at a cell's end is text, as in 5" between tabs."""
     lines = io.StringIO(text, newline="")
     room = _MAX_READ_AGAIN_CHARS
     while room > 0:

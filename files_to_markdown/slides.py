@@ -57,8 +57,6 @@ def _placeholder(shape: Element) -> str:
 
 
 class Shapes:
-    """Adds the shapes of a slide or of a sheet's drawing."""
-
     def __init__(self, archive: Archive, name: str, draft: Draft) -> None:
         self._archive = archive
         self._draft = draft
@@ -211,15 +209,12 @@ def _run(run: Element, before: str, addresses: Mapping[str, str]) -> str:
 
 
 class _Numbers:
-    """The numbers and bullets before the paragraphs of one text."""
-
     def __init__(self, body: Element) -> None:
         styles = child(body, "lstStyle")
         self._inherited = {local(level): level for level in (styles if styles is not None else ())}
         self._counts: dict[int, tuple[str, int]] = {}
 
     def sign_of(self, paragraph: Element) -> str:
-        """Returns the next paragraph's label, with the indent of its level."""
         properties = child(paragraph, "pPr")
         level_text = "" if properties is None else attribute(properties, "lvl")
         level = int(level_text) if level_text in tuple("12345678") else 0

@@ -130,13 +130,11 @@ class _Parts:
         """Whether the text and its notes have been read completely."""
 
     def name(self, kind: str) -> str:
-        """Returns the name of the part of this type, or ""."""
         found = [target for related, target in self.related.values() if related == kind]
         known = set(self.archive.names)
         return next((name for name in (*found, f"{self._folder}/{kind}.xml".lstrip("/")) if name in known), "")
 
     def xml(self, kind: str) -> Element | None:
-        """Returns the part of this type, or None."""
         if not (name := self.name(kind)):
             return None
         return self.beginning(name, _MAX_NOTES_BYTES) if kind in _NOTES else self.archive.xml(name)
@@ -157,7 +155,6 @@ class _Parts:
         return root
 
     def is_there(self, id_: str) -> bool:
-        """Returns whether a relationship's target exists."""
         return id_ in self.related and self.related[id_][1] in self.archive.names
 
     def headers(self) -> Iterator[str]:
@@ -185,7 +182,6 @@ def _add_headers(parts: _Parts, styles: Styles, draft: Draft) -> None:
 
 
 def line_of(root: Element) -> str:
-    """Returns the text of all paragraphs on one line."""
     pieces: list[str] = []
     sign, is_struck = "", False
     for part in root.iter():

@@ -17,7 +17,6 @@ MAX_LISTED = 8
 """The deepest list level, counted from 0."""
 _DRAWN = frozenset(("AlternateContent", "drawing", "pict", "object"))
 _IGNORED = "bookmarkEnd"
-"""An element that mammoth skips."""
 _TAGS = {
     **dict.fromkeys(("bdo", "dir", "rubyBase", "oMathPara"), "smartTag"),
     "cr": "br",
@@ -86,7 +85,6 @@ class Styles:
         yield from (style for style in (self._root if self._root is not None else ()) if local(style) == "style")
 
     def numbering(self) -> Numbering:
-        """Returns a new counter for the numbers of one text."""
         return Numbering(self._numbering, self._root)
 
     def readable(self, namespace: str) -> Element:
@@ -312,7 +310,6 @@ class Rewriter:
                 part.text = ""
 
     def _rewrite_ruby(self, element: Element) -> None:
-        """Puts the ruby reading of a character after it in parentheses."""
         base, reading = child(element, "rubyBase"), child(element, "rt")
         words = "" if reading is None else "".join(one.text or "" for one in reading.iter() if local(one) == "t")
         said = [self._text(f"({words})")] if words else []
@@ -392,7 +389,6 @@ class Rewriter:
             property_.set(f"{self._namespace}val", "0")
 
     def _strike(self, run: Element) -> None:
-        """Applies a style's strikethrough to a run that doesn't override it."""
         properties = child(run, "rPr")
         if properties is None:
             run.insert(0, properties := Element(f"{self._namespace}rPr"))
@@ -425,7 +421,6 @@ class Rewriter:
                 initial = element if frame is not None and attribute(frame, "dropCap") in ("drop", "margin") else None
 
     def _number(self, root: Element) -> None:
-        """Writes the numbers of lists and headings into their text."""
         numbering = self._styles.numbering()
         for paragraph in root.iter(f"{self._namespace}p"):
             properties = child(paragraph, "pPr")
@@ -535,10 +530,7 @@ def prompt_of(code: str) -> str | None:
 
 
 def link_target(code: str) -> tuple[str, str] | None:
-    """Returns the URL and the place in a link field's code, or None for other fields.
-
-    Tooltips and windows are dropped.
-    """
+    """Returns the URL and the place in a link field's code, without tooltip and window, or None for other fields."""
     if (lead := _HYPERLINK.match(code)) is None:
         return None
     address, place, switch = "", "", ""

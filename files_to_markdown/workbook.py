@@ -22,7 +22,6 @@ _OLD_CONTROL = rb"ObjectType=\"(?!Note|Pict|Group|Shape)"
 _MAX_STRINGS_CHARS = 8 * MAX_CHARS
 """Limits the string table. Cells that come early in a workbook have early strings."""
 _MAX_STRING_CHARS = 32_767
-"""Excel's limit for a cell."""
 _MAX_DRAWING_BYTES = 4 * 2**20
 _MAX_GAP = 30
 """Cells after more empty columns than these are shown with their cell references instead."""
@@ -34,8 +33,6 @@ _CHUNK_BYTES = 64 * 1024
 
 @dataclass(slots=True)
 class _Book:
-    """The data that cells of all sheets refer to."""
-
     strings: list[str]
     formats: list[str]
     struck: frozenset[int]
@@ -158,7 +155,6 @@ def _complete(root: Element, wanted: Collection[str], *, is_done: bool) -> Itera
 
 
 def _rich(element: Element) -> str:
-    """Returns a string of several fonts, without its pronunciation."""
     parts = []
     for child in element:
         if local(child) == "t":
@@ -294,7 +290,6 @@ def _is_hidden(element: Element, size: str) -> bool:
 
 
 def _column_of(address: str) -> int:
-    """Returns a cell's column number, or 0 if the reference doesn't have one."""
     column = 0
     for letter in address[:3]:
         if not "A" <= letter <= "Z":

@@ -80,8 +80,6 @@ _DOCUMENT = re.compile(r"(?:`+|~+)\s*(?:markdown|md)\b", re.IGNORECASE)
 
 
 class LeafKind(Enum):
-    """The types of leaf blocks that the parser distinguishes."""
-
     PARAGRAPH = auto()
     HEADING = auto()
     """An ATX heading (`# …`) or a setext heading (underlined)."""
@@ -94,10 +92,7 @@ class LeafKind(Enum):
 
 @dataclass(slots=True)
 class SourceLine:
-    """A line of the source as three offsets: its start, its content after the container markers, and its end.
-
-    Several lines of fenced code can be combined into one.
-    """
+    """A source line as offsets: start, content after the container markers, end. Can include several lines of code."""
 
     start: int
     content: int
@@ -128,7 +123,6 @@ class LeafBlock:
     opened: tuple[str, ...] = ()
     """The open fences of fenced code (`fences_after`); () once the code is closed."""
     fence: str = ""
-    """The opening fence: backticks or tildes."""
     sent_fence: str = ""
     """The fence that is sent instead, long enough that no fence inside a document closes it."""
     prefix: str = ""
@@ -144,12 +138,9 @@ class LeafBlock:
 
 @dataclass(slots=True)
 class BlockStructure:
-    """The blocks of the part of a source that has been parsed."""
-
     leaf_blocks: list[LeafBlock] = field(default_factory=list)
     thematic_breaks: list[int] = field(default_factory=list)
     open_leaf: LeafBlock | None = None
-    """The leaf block that the next line may continue."""
     ambiguous_line: int | None = None
     """The offset of an incomplete last line whose block isn't known yet."""
     held_from: int | None = None
@@ -173,10 +164,9 @@ def parse_blocks(
 
 
 def recent_part(markdown: str) -> str:
-    """Returns the end of a text that has the same open fences at its end as the whole text.
+    """Returns the last `MAX_LINES` lines of a text, preceded by the fences that are open there.
 
-    If the text has more than `MAX_LINES` lines, the result is the last lines, preceded by the fences that are open
-    there. Open lists and quotes are lost.
+    Lists and quotes that are open there are lost.
     """
     start = len(markdown)
     for _ in range(MAX_LINES):
@@ -258,9 +248,7 @@ class BlockParser:
         self.growing = growing
         self.blocks = BlockStructure()
         self.containers: list[Container] = []
-        """The containers of the last line, outermost first."""
         self.continued_depth = 0
-        """The number of containers that were open before the last line."""
         self.formula_end = 0
         """The offset up to which lines belong to a display formula."""
         self._read_end = 0
@@ -431,8 +419,7 @@ class BlockParser:
             self._add_text(line)
 
     def _means_break(self, paragraph: LeafBlock, line: SourceLine) -> bool:
-        """Returns whether an underline is meant as a thematic break, because the text has several lines or is a
-        sentence.
+        """Returns whether an underline is a thematic break, because the text has several lines or is a sentence.
 
         A title can end like a sentence, but then its underline is longer than `---`.
         """
@@ -477,7 +464,6 @@ class BlockParser:
         )
 
     def _add_code(self, line: SourceLine, incomplete: bool) -> None:
-        """Adds content or the closing fence to the open fenced code."""
         code = self.blocks.leaf_blocks[-1]
         text = self.markdown[line.content : line.end]
         bare = text.strip()
@@ -509,7 +495,6 @@ class BlockParser:
 
 
 def line_prefix(containers: Iterable[Container]) -> str:
-    """Returns the prefix that a line needs to continue these containers."""
     return "".join("> " if item is None else " " * item.width for item in containers)
 
 
@@ -561,6 +546,5 @@ def table_rows(lines: Sequence[str]) -> list[list[str]]:
 
 
 def _inner(row: str) -> str:
-    """Returns a table row without its outer white space and pipes."""
     inner = row.strip().removeprefix("|")
     return inner[:-1] if inner.endswith("|") and not inner.endswith("\\|") else inner

@@ -54,7 +54,6 @@ Anything that has been open for longer can't change how its beginning is sent (`
 MAX_TAG_CHARS = 1_000
 """The maximum length of a tag or comment. Longer ones are text."""
 MAX_SCRIPT_CHARS = 60
-"""The maximum length of a superscript or subscript."""
 MAX_TAG_DEPTH = 100
 MAX_ENCODED_CHARS = 20
 """The maximum number of characters that a URL can need encoded. With more, it is text."""
@@ -188,8 +187,6 @@ def added_chars(markdown: str) -> int:
 
 @dataclass(slots=True)
 class _OpenTag:
-    """An opening tag whose end tag can still arrive."""
-
     name: str
     start: int
     end: int
@@ -225,11 +222,8 @@ class _Rewriter:
     is_in_row: bool = False
     has_cell: bool = False
     is_empty: bool = True
-    """Whether there is no visible text yet."""
     read: int = 0
-    """The end of the last replacement."""
     held: int = -1
-    """The start of the held-back text, or -1."""
     labels: list[tuple[int, int]] = field(default_factory=list)
     """The start and end of link labels that contain a `|`, in a row."""
     open_code: int = sys.maxsize
@@ -416,7 +410,6 @@ class _Rewriter:
         return start + 1
 
     def _as_code(self, start: int, end: int, code: str) -> int:
-        """Replaces a range with one code span per line."""
         if longest_ticks(code) > 1:
             code = code.replace("`", TEXT_BACKTICK)
         ticks = "``" if "`" in code else "`"
@@ -598,10 +591,7 @@ class _Rewriter:
         return self.read
 
     def _open_style(self, index: int, start: int, mark: str) -> bool:
-        """Adds an emphasis mark to an opening tag's replacement, after the white space that follows the tag.
-
-        Returns False, without a change, next to Markdown's own marks.
-        """
+        """Adds an emphasis mark after an opening tag and its white space. Returns False next to Markdown's marks."""
         replacement = self.replacements[index]
         assert replacement
         end = _BLANK.match(self.text, replacement.end).end()  # type: ignore[union-attr]

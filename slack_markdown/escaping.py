@@ -14,10 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 HAIR_SPACE = "\u200a"
-"""White space by every definition, and barely visible.
-
-Next to CJK letters, zero-width characters only help according to some reports.
-"""
+"""White space by every definition, and barely visible. Some sources say that zero-width characters don't help."""
 JOINER = "\u2060"
 """WORD JOINER: zero-width, prevents line breaks, and isn't part of any instruction.
 
@@ -92,7 +89,6 @@ def escape_prose(
 def _outside_of(
     code_spans: Sequence[tuple[int, int]], replaced: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[int, int]]:
-    """Yields the code spans that don't begin within a replaced range."""
     ordered = sorted(replaced)
     position = 0
     replaced_end = 0

@@ -51,7 +51,6 @@ class FullAt(NamedTuple):
     """The position where a page is full, as two offsets."""
 
     line_start: int
-    """The start of the first line that doesn't fit."""
     known_at: int
     """The length of the page's text at which it is certain that the page is full."""
 
@@ -66,7 +65,6 @@ class Extent:
         self._read_chars = 0
         self._heading_ends: list[int] = []
         self._blocks = 0
-        """The number of Slack blocks that the counted leaf blocks become."""
         self._ends_in_rich_text = False
         """Whether the last Slack block is a `rich_text`, which another paragraph would extend."""
         self._counted_leaves = 0
@@ -165,15 +163,11 @@ def _cell_chars(markdown: str, row: SourceLine) -> int:
 
 
 def is_wide(markdown: str, table: LeafBlock) -> bool:
-    """Returns whether a table has more columns than Slack accepts."""
     return cell_count(markdown[table.lines[0].content : table.lines[0].end]) > MAX_COLUMNS
 
 
 def has_paragraph(sent: str) -> bool:
-    """Returns whether Slack translates part of the Markdown into a `rich_text`, which requires a paragraph with a word.
-
-    Headings, tables and thematic breaks become other blocks.
-    """
+    """Returns whether Slack translates part of the Markdown into a `rich_text`, as it does for words in paragraphs."""
     for leaf in parse_blocks(sent, last_line_incomplete=False).leaf_blocks:
         if leaf.kind is LeafKind.PARAGRAPH:
             text = text_of(sent, leaf.lines)

@@ -16,7 +16,6 @@ from typing import NamedTuple
 import regex
 
 MAX_DOLLARS_CHARS = 100
-"""The maximum length of a formula between single dollar signs."""
 MAX_DISPLAY_CHARS = 1_000
 """The maximum length of a display formula, including its marks. A longer one is text."""
 MAX_WORDS_CHARS = 200
@@ -75,15 +74,10 @@ class Display(NamedTuple):
     is_display: bool
     """Whether it can contain blank lines and lines that would begin another block."""
     is_open: bool
-    """Whether the closing mark can still arrive."""
 
 
 def displays(text: str, start: int, end: int, *, growing: bool) -> Iterator[Display]:
-    """Yields the display formulas that begin in a line of a paragraph, outside code.
-
-    `start`, `end`: the range of the line's content, or of its rest after the previous formula.
-    `growing`: whether more text can follow.
-    """
+    """Yields the display formulas that begin in the range of a paragraph's line, outside code."""
     at = max(start, end - MAX_LINE_CHARS)
     while (mark := _MARK.search(text, at, end)) and mark[0] != "`":
         at = mark.end()
@@ -162,7 +156,6 @@ def has_sentence(formula: str) -> bool:
 
 
 def is_in_dollars(formula: str) -> bool:
-    """Returns whether a text between two dollar signs is a formula."""
     if has_sentence(formula):
         return False
     if _NUMBERS.fullmatch(formula) or _BRACKETED.fullmatch(formula) or (formula.isalpha() and len(formula) == 1):

@@ -54,7 +54,6 @@ class Pairing:
         return paired(self._high)
 
     def end(self) -> str:
-        """Ends the text, and returns the held-back part."""
         held_back, self._high = self.held_back, ""
         return held_back
 
@@ -71,7 +70,6 @@ class GrowingText:
         self.append(text)
 
     def append(self, delta: str) -> None:
-        """Appends a delta. Surrogates are repaired here, because they would prevent decoding later."""
         complete = self._pairing.add(delta)
         self._utf8 += complete.encode()
         self._chars += len(complete)

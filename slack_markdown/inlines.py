@@ -72,7 +72,6 @@ CJK = re.compile(
     "[\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3031-\u3035\u3041-\u318f\u31a0-\u31ff\u3400-\u9fff"
     "\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uffdc\U00020000-\U0003ffff]"
 )
-"""Matches a Chinese, Japanese or Korean letter."""
 _SPECIAL = re.compile(rf"(?P<url>{URL_START})|\\|`+|\*+|_+|~+|!\[|\[|\]|<")
 _NEVER_JOINED = re.compile(r"[\s()\[\]{}<>!]")
 _BACKTICKS = re.compile(r"`+")
@@ -126,7 +125,6 @@ class DelimiterRun(NamedTuple):
     start: int
     length: int
     remaining: int
-    """The number of delimiters that haven't been paired yet."""
     can_close: bool
     is_loose: bool
     """Whether it can open emphasis only with a space added before it (`_loosely_flanking`) or removed after it."""
@@ -148,16 +146,12 @@ class Bracket(NamedTuple):
     last_run: DelimiterRun | None
     """The top of the stack of delimiter runs at the time the bracket was read."""
     replacement_count: int
-    """The number of replacements at the time the bracket was read."""
 
 
 @dataclass(slots=True)
 class InlineStructure:
-    """The differences between a text and its rendering."""
-
     replacements: list[Replacement] = field(default_factory=list)
     code_spans: list[tuple[int, int]] = field(default_factory=list)
-    """The start and end of each code span."""
     shown_end: int = -1
     """The start of a growing text's held-back part, or -1 if that isn't decided yet."""
     closing: str = ""
@@ -168,7 +162,6 @@ class DecidedInlines(NamedTuple):
     """The beginning of a growing text whose rendering later text can't change."""
 
     end: int
-    """The offset after the last complete word."""
     is_open: bool
     """Whether a construct is open at the end, which changes how later text is parsed."""
     replacements: list[Replacement]
@@ -239,7 +232,6 @@ class _InlineParser:
         self.open_files = open_files
         self.growing = growing
         self.last_run: DelimiterRun | None = None
-        """The top of the stack of delimiter runs."""
         self.brackets: list[Bracket] = []
         self.inactive_brackets = 0
         """The number of brackets, from the bottom of the stack, that contain a link and so can't be links."""
@@ -258,7 +250,6 @@ class _InlineParser:
         self._destination_ends: dict[int, int] = {}
         """The ends of destinations, by the offset of their opening parenthesis, as far as the text was searched."""
         self._last_end = 0
-        """The end of the last code span, link or autolink."""
         self._last_link = (-1, "")
         """The end of the last link, and its label including the text directly before it."""
         self.inlines = InlineStructure()
@@ -699,10 +690,7 @@ class _InlineParser:
         return after if after > 0 else end + 1
 
     def _parse_target(self, bracket: Bracket, end: int) -> tuple[int, Sequence[str]]:
-        """Returns the end of a link and its possible destinations, which are empty if it isn't a link.
-
-        Returns (-1, ()) if that can't be known until the answer grows.
-        """
+        """Returns the end of a link and its possible destinations, or (-1, ()) if that depends on later text."""
         following = self.text[end + 1 : end + 2]
         if not following and self.growing:
             return -1, ()
@@ -849,11 +837,9 @@ class _InlineParser:
         return [Replacement(bracket.start, label_start, ""), Replacement(end, after, f" ({address})")]
 
     def _is_inline_link(self, end: int, after: int) -> bool:
-        """Returns whether a link is inline. A reference link depends on whether Slack finds its definition."""
         return after > end + 1 and self.text.startswith("(", end + 1)
 
     def _active_brackets(self) -> list[Bracket]:
-        """Returns the open brackets that can become a link or an image."""
         first = self.inactive_brackets
         return [bracket for bracket in self.brackets[:first] if bracket.is_image] + self.brackets[first:]
 

@@ -44,7 +44,6 @@ MAX_DESTINATIONS = 8
 MAX_LABEL_CHARS = 2_000
 """A label that is longer after expanding compatibility characters counts as deceptive."""
 MAX_NAMED_HOSTS = 20
-"""A label that names more hosts counts as deceptive."""
 MAX_USER_CHARS = 200
 """The maximum length of a user name between a scheme and its host."""
 _DOTTED_NAME = re.compile(r"(?<![\w-])[\w-]++(?:\.[\w-]++)+")
@@ -84,8 +83,6 @@ _once = lru_cache(maxsize=256)
 
 
 class NamedHost(NamedTuple):
-    """A host that a reader sees in a label."""
-
     host: str
     """The host as readers see it, in lower case; "" if it could be read as any host."""
     is_certain: bool
@@ -177,7 +174,6 @@ def _read(label: str) -> ReadText | None:
 
 @_once
 def _host(url: str) -> str:
-    """Returns a URL's host, or "" if it can't be determined."""
     try:
         return urlsplit(normalized(url)).hostname or ""
     except ValueError:
@@ -186,7 +182,6 @@ def _host(url: str) -> str:
 
 @_once
 def normalized(destination: str) -> str:
-    """Returns a destination as browsers read it."""
     url = _BACKSLASH.sub(r"\1", decoded(destination)).strip().replace("\\", "/")
     return _SCHEME.sub(r"\1//", url)
 
@@ -255,10 +250,7 @@ def _as_read(text: ReadText, start: int, end: int) -> str:
 
 
 def _leads_to(url: str, named: NamedHost, mailboxes: Collection[str]) -> bool:
-    """Returns whether a URL leads to the host or file that its label names, or to a subdomain of that host.
-
-    For mail, the label's `mailboxes` must be exactly the recipient.
-    """
+    """Returns whether a URL leads to the named host, its subdomain or file, or mails the only one of `mailboxes`."""
     if url[:7].lower() == "mailto:":
         return {_mailbox(url)} == mailboxes
     host, named_host = ascii_host(_host(url)), ascii_host(named.host.removeprefix("www."))
@@ -281,7 +273,6 @@ def _mailbox(url: str) -> str:
 
 @_once
 def _file_name(url: str) -> str:
-    """Returns the last part of a URL's path, in lower case."""
     try:
         return unquote(urlsplit(normalized(url)).path).rpartition("/")[2].lower()
     except ValueError:
@@ -309,7 +300,6 @@ _AS_WRITTEN = re.compile(r"(?!\d)[^@%&\\\x80-\U0010ffff]*")
 _CHARACTER = re.compile(r"\\[!-/:-@\[-`{-~]|&#?\w{1,32};|.", re.DOTALL)
 _AUTHORITY_END = re.compile(r"[\s/?#\\<>|\"`]")
 _DOTS = str.maketrans(dict.fromkeys("。．｡", "."))
-"""Maps the characters that browsers treat as a dot."""
 _ADDRESS = re.compile(rf"{URL_START}|\]\(|<[a-z][a-z0-9+.-]*:|www\.|mailto:", re.IGNORECASE)
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*(?:`|\Z)", re.DOTALL)
 _LAST_LABEL = re.compile(r"(?<=\w)[.。．｡]([^\W\d_]{2,24})(?![\w-])")
@@ -380,10 +370,7 @@ def with_ascii_hosts(text: str) -> str:
 
 
 def international_chars(text: str) -> int:
-    """Returns the number of characters in hosts that can become longer: non-ASCII, IPv4 addresses and escapes.
-
-    It never decreases as the text grows.
-    """
+    """Counts characters in hosts that can become longer: non-ASCII, IPv4, escapes. More text never reduces it."""
     has_urls = "/" in text or "&" in text
     return sum(_international_chars(url[1]) for url in _COUNTED.finditer(text)) if has_urls else 0
 
@@ -422,7 +409,6 @@ def _end_of_complete_host(authority: str) -> int:
 
 
 def _in_ascii(host: str) -> str:
-    """Returns a host in ASCII as browsers look it up, or "" if it is invalid."""
     try:
         sent = ascii_host(unquote(host))
     except ValueError:
@@ -477,7 +463,6 @@ def may_be_in_slack(url: str) -> bool:
 
 
 def file_ids_in(text: str) -> Iterator[str]:
-    """Yields the IDs of the Slack files whose URLs are in a text."""
     for address in _FILE_ADDRESS.finditer(text):
         if is_closed_file(address[0]):
             yield from _FILE_ID.findall(unquote(address[0]))

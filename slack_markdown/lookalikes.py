@@ -110,10 +110,7 @@ def reads_as_tld(text: ReadText, start: int, end: int) -> bool:
 
 
 def mixes_scripts(word: str) -> bool:
-    """Returns whether a word mixes scripts that aren't normally mixed.
-
-    Digits of several scripts count too, and so do other forms of ASCII letters, such as the Kelvin sign.
-    """
+    """Returns whether a word mixes scripts, digits of several scripts, or other forms of ASCII letters."""
     if word.isascii():
         return False
     zeros = {ord(digit) - unicodedata.decimal(digit) for digit in word if digit.isdecimal()}
@@ -172,7 +169,6 @@ def _lookalike(character: str) -> str | None:
 
 @lru_cache(maxsize=4_096)
 def _unaccented(character: str) -> str:
-    """Returns a Latin letter without its accents and strokes."""
     if character.isascii():
         return character
     if letter := _ACCENTED_NAME.fullmatch(unicodedata.name(character, "")):

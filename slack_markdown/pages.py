@@ -86,12 +86,9 @@ NO_OPENING = Opening()
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: its part of the text, and the opening before it."""
-
     source: str = ""
     opening: Opening = NO_OPENING
     start: int = 0
-    """The offset of the page's part in the text, in characters."""
     taken_chars: int = 0
     """The characters that a block above the page uses in its message, as Slack counts them."""
 
@@ -134,7 +131,6 @@ class Pages:
         self.full: list[Page] = []
         self.growing = first
         self._rest = GrowingText()
-        """The text after the pages, which isn't laid out yet."""
         self._extent = Extent()
         self._safe_chars = 0
         """A length up to which the growing page fits, regardless of its text."""
@@ -210,7 +206,6 @@ class Pages:
         return "".join(page.source for page in self.full[first_page:]) + self.growing.source + str(self._rest)
 
     def fits(self, source: str, opening: Opening = NO_OPENING) -> bool:
-        """Returns whether one page has enough characters and bytes for the source."""
         return self._left(source, opening) >= 0
 
     def _left(self, source: str, opening: Opening, not_text_chars: int = 0) -> int:
@@ -323,11 +318,8 @@ class Outline:
         self._parser = BlockParser(markdown, has_formulas=True, growing=True)
         self._line = SourceLine(0, 0, 0)
         self._leaf_above: LeafBlock | None = None
-        """The last leaf block that began before the line."""
         self._fences_above: tuple[str, ...] = ()
-        """The fences that are open before the line."""
         self._formula_above = 0
-        """The end of a formula that began before the line."""
 
     def lines(self) -> Iterator[SourceLine]:
         leaf_blocks = self._parser.blocks.leaf_blocks
@@ -361,7 +353,6 @@ class Outline:
         return None if leaf and _last_line_is_tied(leaf) else BreakQuality.LINE
 
     def opening(self) -> Opening:
-        """Returns the opening of a page that begins with the line."""
         leaf, containers, depth = self._leaf(), self._parser.containers, self._parser.continued_depth
         lines = self._empty_items(depth)
         if leaf and leaf.lines[0] is not self._line:
@@ -424,10 +415,7 @@ class Outline:
 
 
 def _last_line_is_tied(leaf: LeafBlock) -> bool:
-    """Returns whether a leaf block's last line belongs to the line above it.
-
-    That is the first line of code, the closing fence, and a table's delimiter row and first row.
-    """
+    """Returns whether a leaf block's last line belongs to the previous one: code's first line, a table's first row."""
     match leaf.kind:
         case LeafKind.FENCED_CODE:
             return len(leaf.lines) == 2 or not leaf.closing

@@ -142,10 +142,7 @@ NO_DEFINITIONS = LinkDefinitions({})
 
 
 def sent_chars(markdown: str, international: int | None = None) -> int:
-    """Returns an upper bound on a page's characters once it is sent, without temporary closing.
-
-    `international`: its `international_chars`, if they are counted already.
-    """
+    """Returns an upper bound on a page's characters once it is sent, without temporary closing."""
     international = international_chars(markdown) if international is None else international
     fences = 2 * sum(map(len, _DOCUMENT_FENCE.findall(markdown)))
     escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
@@ -234,10 +231,7 @@ def _render_last(
 def _render_growing(
     segment: str, blocks: BlockStructure, definitions: LinkDefinitions, behind: str, *, incomplete: bool
 ) -> tuple[str, str] | int:
-    """Renders a growing segment and its temporary closing, or returns the start of a line to hold back completely.
-
-    `behind`: the lines of a formula that is open at the segment's end.
-    """
+    """Renders a growing segment and its temporary closing, or returns the start of a line to hold back completely."""
     growing_lines = _growing_text(segment, blocks, incomplete=incomplete)
     leaf_blocks = blocks.leaf_blocks
     is_read_below = growing_lines is not None and growing_lines is leaf_blocks[-1].lines
@@ -380,10 +374,7 @@ def _replacements_of(
 
 
 def _surplus_cells(row: str, columns: int, found: Sequence[Replacement]) -> Iterator[Replacement]:
-    """Yields replacements that join a row's surplus cells to its last column, because Slack would drop them.
-
-    `found`: the row's other replacements, in order.
-    """
+    """Yields replacements that join a row's surplus cells to its last column, because Slack would drop them."""
     begins = len(row) - len(row.lstrip().removeprefix("|"))
     bare = row.rstrip()
     end = len(bare) - (bare.endswith("|") and not bare.endswith("\\|"))
@@ -447,7 +438,6 @@ def _inline_replacements(
 
 
 def _source_offsets(lines: Sequence[SourceLine], offsets: Iterable[int]) -> list[int]:
-    """Converts offsets in the text of lines to offsets in the source."""
     line_starts = list(accumulate((line.end - line.content + 1 for line in lines[:-1]), initial=0))
     places = ((bisect(line_starts, offset) - 1, offset) for offset in offsets)
     return [min(lines[row].content + offset - line_starts[row], lines[row].end) for row, offset in places]
@@ -465,8 +455,6 @@ def _in_source(lines: Sequence[SourceLine], replacements: Iterable[Replacement])
 
 @dataclass(frozen=True, slots=True)
 class Substitute:
-    """The marks that replace those of a heading or table that is too large."""
-
     opening: Replacement
     closing: Replacement
 
@@ -557,10 +545,7 @@ def has_definitions(markdown: str) -> bool:
 
 
 def _first_definition(markdown: str) -> int | None:
-    """Returns the start of the first line that may be a link reference definition, or None.
-
-    Code such as `if x[0]: y` doesn't count, nor does a match in the middle of a line.
-    """
+    """Returns the start of the first line that may be a link reference definition, unlike `if x[0]: y`, or None."""
     if "]:" not in markdown or not _DEFINITION_LINE.search(markdown):
         return None
     at = 0
@@ -574,7 +559,6 @@ def _first_definition(markdown: str) -> int | None:
 
 
 def _stable_part(segment: str, open_fences: tuple[str, ...]) -> str:
-    """Returns the stable beginning of the page's last segment, as it is sent."""
     incomplete = not segment.endswith("\n")
     blocks = parse_blocks(segment, last_line_incomplete=incomplete, growing=True, open_fences=open_fences)
     if blocks.held_from is not None:
@@ -657,7 +641,6 @@ _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])|&#?\w{1,32};")
 _HEADING_MARKS = re.compile(r"^\s*#{1,6}(?:\s|$)|\s#+\s*$")
 _TASK_MARKER = re.compile(r"^\[[ xX]\]\s")
 _SEEN = re.compile(r"[^\W_]|[^\x00-\x7f\s]")
-"""Matches a letter, a digit or an emoji."""
 _SENTENCES = re.compile(r".*(?:[.!?](?=\s)|[。！？])", re.DOTALL)
 _JOINS_GRAPHEME = re.compile(r"[\u0300-\u036f\u200d\ufe0f\U0001f3fb-\U0001f3ff]")
 _BROADCAST_HANDLE = re.compile(r"@(?=(?:channel|here|everyone)\b)", re.I)
@@ -665,10 +648,7 @@ _ENTITY = re.compile(r"&(?=(?:lt|gt|amp);)")
 
 
 def first_words(markdown: str, *, growing: bool) -> str:
-    """Returns a text's first sentences or words, about `PREVIEW_CHARS` long.
-
-    Words aren't cut; the result is "" until a word is complete. `growing`: whether more text can follow.
-    """
+    """Returns a text's first sentences or words, about `PREVIEW_CHARS` long, or "" until a word is complete."""
     head = markdown[:MAX_READ_CHARS].replace("\r\n", "\n")
     incomplete = growing or len(markdown) > MAX_READ_CHARS
     leaf_blocks = parse_blocks(head, last_line_incomplete=incomplete).leaf_blocks
@@ -705,7 +685,6 @@ def plain_words(sent: str) -> str:
 
 
 def _spoken(sent: str, leaf: LeafBlock) -> str:
-    """Returns the plain text of a block."""
     lines = [sent[line.content : line.end] for line in leaf.lines]
     match leaf.kind:
         case LeafKind.FENCED_CODE:

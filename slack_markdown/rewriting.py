@@ -9,7 +9,6 @@ from slack_markdown.escaping import Replacement, with_replacements
 class Rewriting(NamedTuple):
     text: str
     replacements: Sequence[Replacement]
-    """The differences from the source, in order."""
     undecided: int
     """The offset in the source from which later text can change the result, or the source's length."""
     is_open: bool
@@ -21,7 +20,6 @@ class Rewriting(NamedTuple):
 
     @property
     def decided_text(self) -> str:
-        """The text before the point where later text can change it."""
         growth = sum(_growth(replacement) for replacement in self.replacements if replacement.end <= self.undecided)
         return self.text[: self.undecided + growth]
 

@@ -49,7 +49,6 @@ _WORDS = frozenset(
 """The other elements that only show text."""
 KNOWN = LINES | _WORDS | CODE | STYLES.keys()
 EMPTY = frozenset(["area", "br", "col", "hr", "img", "source", "track", "wbr"])
-"""The elements without an end tag."""
 OFTEN_OPEN = frozenset(
     """
     b br dd del dt em hr i img ins li p s strike strong sub sup td th tr u wbr

@@ -76,7 +76,6 @@ _MADE: dict[str, tuple[str, ...]] = {
 
 
 def pieces(file: str) -> list[str]:
-    """Returns the paragraphs and cells of a file."""
     number, _, made_by = file.partition("-")
     content = _content(int(number))
     return [piece for part in _MADE[made_by] for piece in content[part]]
@@ -87,7 +86,6 @@ def corpus() -> dict[str, bytes]:
 
 
 def packed_files(archive: Path) -> dict[str, bytes]:
-    """Returns the files in an archive by name."""
     with tarfile.open(archive) as packed:
         members = [(member.name, packed.extractfile(member)) for member in packed]
         return {name: file.read() for name, file in members if file is not None}

@@ -111,7 +111,6 @@ def measure(path: Path) -> dict[str, Any]:
 
 
 def measured(path: Path) -> dict[str, Any]:
-    """Measures the reading of a file in a separate process."""
     ran = subprocess.run([*_SELF, "read", str(path)], stdout=subprocess.PIPE, text=True, check=True)
     row: dict[str, Any] = json.loads(ran.stdout)
     return row
@@ -185,7 +184,6 @@ def _memory_mb() -> float:
 
 
 def main(arguments: list[str]) -> int:
-    """Measures everything, or one part in a separate process."""
     match arguments:
         case ["read", path]:
             print(json.dumps(measure(Path(path))))

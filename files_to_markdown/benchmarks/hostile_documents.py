@@ -90,7 +90,6 @@ def pptx(body: str, doctype: str = "") -> bytes:
 
 
 def odf(kind: str, body: str, doctype: str = "", manifest: str = "") -> bytes:
-    """Returns an OpenDocument file with this body. `kind`: text, spreadsheet, presentation."""
     body = f"<office:body><office:{kind}>{body}</office:{kind}></office:body>"
     return packed(
         {
@@ -142,7 +141,6 @@ def _nested_mail() -> bytes:
 
 
 def _page_tree(depth: int) -> bytes:
-    """Returns a PDF whose page tree refers to itself."""
     pages = b"".join(
         b"%d 0 obj<</Type/Pages/Count 1000000000/Kids[%d 0 R %d 0 R]>>endobj\n" % (n, n, 2 + (n - 1) % depth)
         for n in range(2, 2 + depth)

@@ -49,7 +49,6 @@ class Recall(NamedTuple):
 
 
 def bare_words(extension: str, content: bytes) -> frozenset[str]:
-    """Returns the words in the text nodes of an office file. Raises any error of a damaged one."""
     pieces: list[str] = []
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for name in archive.namelist():

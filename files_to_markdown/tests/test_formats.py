@@ -348,7 +348,6 @@ IN_SHEET = ALTERNATIVES.format(MODEL, FALLBACK.format("<xdr:pic/>"))
 
 
 def drawn(shapes: str) -> bytes:
-    """Returns a workbook with shapes on its sheet."""
     drawing = f'<xdr:wsDr xmlns:xdr="xdr" xmlns:c="c" {A} {R}>{shapes}</xdr:wsDr>'
     related = relations(("drawing", "../drawings/drawing1.xml"))
     return with_part(

@@ -126,7 +126,6 @@ def test_animated_image_becomes_its_first_frame() -> None:
 
 
 def scan(*pages: tuple[int, dict[int, int]], size: tuple[int, int] = (8, 6)) -> bytes:
-    """Returns a TIFF with pages of a given shade and tags."""
     packed = io.BytesIO()
     with TiffImagePlugin.AppendingTiffWriter(packed, new=True) as file:
         for shade, tags in pages:

@@ -119,7 +119,6 @@ def test_documents_within_documents_have_a_bound() -> None:
 
 
 def flat(file: bytes, program: str) -> bytes:
-    """Returns an archive in the form of one XML file, as Office saves it."""
     parts = "".join(
         f'<pkg:part pkg:name="/{name}" pkg:contentType="application/xml"><pkg:xmlData>{content.decode()}</pkg:xmlData>'
         "</pkg:part>"

@@ -26,7 +26,6 @@ OFFICE = " ".join(
 
 
 def read(body: str, kind: str = "text", **parts: str) -> Document:
-    """Reads a document with this body, styles and parts in folders."""
     file = odf(kind, f"<text:section {NAMES}>{body}</text:section>" if kind == "text" else body)
     for name, part in parts.items():
         content = f"<office:document-styles {OFFICE} {NAMES}>{part}</office:document-styles>"
@@ -35,13 +34,11 @@ def read(body: str, kind: str = "text", **parts: str) -> Document:
 
 
 def numbers(*levels: str, name: str = "L1") -> str:
-    """Returns a list style with these level attributes."""
     listed = "".join(f'<text:list-level-style-number text:level="{at}" {level}/>' for at, level in enumerate(levels, 1))
     return f'<text:list-style style:name="{name}">{listed}</text:list-style>'
 
 
 def items(*texts: str, about: str = 'text:style-name="L1"') -> str:
-    """Returns a list. A text that is a list becomes one in a separate item."""
     inner = "".join(
         f"<text:list-item>{text if text[0] == '<' else f'<text:p>{text}</text:p>'}</text:list-item>" for text in texts
     )
@@ -137,7 +134,6 @@ PICTURE = "<draw:frame><draw:image/><draw:image/><svg:title>Plan</svg:title><svg
 
 
 def field(kind: str, *parameters: tuple[str, str]) -> str:
-    """Returns a Word form field."""
     said = "".join(f'<field:param field:name="{name}" field:value="{value}"/>' for name, value in parameters)
     return f'<field:fieldmark field:type="vnd.oasis.opendocument.field.{kind}">{said}</field:fieldmark>'
 

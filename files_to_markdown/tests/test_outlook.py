@@ -26,7 +26,6 @@ def compound(root: Storage) -> bytes:
     short_table: list[int] = []
 
     def add(name: str, inner: bytes | Storage, kind: int) -> int:
-        """Adds an entry with its content. Returns its number."""
         at = len(entries)
         entries.append(b"")
         child, begin, size = _FREE, 0, 0
@@ -45,7 +44,6 @@ def compound(root: Storage) -> bytes:
         return at
 
     def tree(numbers: list[int]) -> int:
-        """Builds a balanced tree of entries. Returns its root."""
         if not numbers:
             return _FREE
         middle = len(numbers) // 2
@@ -78,7 +76,6 @@ def compound(root: Storage) -> bytes:
 
 
 def chain(begin: int, end: int) -> list[int]:
-    """Returns the table entries for consecutive sectors."""
     return [*range(begin + 1, end), _END][: end - begin]
 
 

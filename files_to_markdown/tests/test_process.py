@@ -209,7 +209,6 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def _saying(folder: Path, output: str) -> Path:
-    """Returns a program that writes this."""
     (folder / "output").write_text(output)
     script = folder / "python"
     script.write_text(f"#!/bin/sh\ncat '{folder}/output'\n")
@@ -218,7 +217,6 @@ def _saying(folder: Path, output: str) -> Path:
 
 
 def _hanging(folder: Path) -> Path:
-    """Returns a program that starts a child, writes its PID, and hangs."""
     script = folder / "python"
     script.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > '{folder}/new' && mv '{folder}/new' '{folder}/pid'\nwait\n")
     script.chmod(0o700)

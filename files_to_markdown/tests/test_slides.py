@@ -34,7 +34,6 @@ def shape(body: str, about: str = "", place: str = "") -> str:
 
 
 def read(shapes: str, *related: tuple[str, str], **parts: str) -> Document:
-    """Reads a presentation with one slide, its relationships, and parts in PowerPoint's folders."""
     to = relations(*related).replace("</Relationships>", f"{WEB}</Relationships>")
     named = {f"ppt/{name}.xml": part for name, part in parts.items()}
     named = {name.replace("__", "/"): part for name, part in named.items()}

@@ -17,7 +17,6 @@ OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
 def read(body: str, **parts: str) -> Document:
-    """Reads a document with this body and parts in its folder."""
     file = docx(body)
     for name, part in parts.items():
         file = with_part(file, f"word/{name}.xml", f"<w:{name} {NS}>{part}</w:{name}>")
@@ -25,14 +24,12 @@ def read(body: str, **parts: str) -> Document:
 
 
 def paragraph(words: str, level: int | None = None, number: int = 1, style: str = "", more: str = "") -> str:
-    """Returns a paragraph at a level of the list with this number."""
     listed = "" if level is None else f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="{number}"/></w:numPr>'
     named = f'<w:pStyle w:val="{style}"/>' if style else ""
     return f"<w:p><w:pPr>{named}{listed}{more}</w:pPr>{run(words)}</w:p>"
 
 
 def levels(*formats_and_texts: tuple[str, str], more: str = "") -> str:
-    """Returns the levels of a list, each given as number format and text."""
     return "".join(
         f'<w:lvl w:ilvl="{at}"><w:start w:val="1"/><w:numFmt w:val="{name}"/>{more}<w:lvlText w:val="{text}"/></w:lvl>'
         for at, (name, text) in enumerate(formats_and_texts)
@@ -59,7 +56,6 @@ THREE = [
 
 
 def again(number: int, definition: int, *overrides: str) -> str:
-    """Returns another list with a definition, some of whose levels differ."""
     return f'<w:num w:numId="{number}"><w:abstractNumId w:val="{definition}"/>{"".join(overrides)}</w:num>'
 
 
@@ -208,7 +204,6 @@ def box(state: str, content: str, number: str = "w14") -> str:
 
 
 def field(code: str, data: str = "", result: str = "") -> str:
-    """Returns a Word 97 form field."""
     between = f'<w:r><w:fldChar w:fldCharType="separate"/></w:r>{run(result)}' if result else ""
     return (
         f'<w:r><w:fldChar w:fldCharType="begin"><w:ffData>{data}</w:ffData></w:fldChar></w:r>'
@@ -239,7 +234,6 @@ HIDDEN = "<w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r>"
 
 
 def field_of(code: str, result: str | None = None) -> str:
-    """Returns a field with this code. None: without a result."""
     between = "" if result is None else f'<w:r><w:fldChar w:fldCharType="separate"/></w:r>{result}'
     return (
         '<w:r><w:fldChar w:fldCharType="begin"/></w:r>'

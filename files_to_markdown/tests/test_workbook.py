@@ -200,7 +200,6 @@ NUMBERED_FORMATS = {
 
 
 def styled(cells: str, xfs: str, properties: str = "") -> Document:
-    """Reads a workbook with these cells, styles and properties."""
     targets = ("worksheet", "worksheets/sheet1.xml"), ("styles", "styles.xml")
     sheets = '<sheets><sheet name="S" r:id="r0"/></sheets>'
     parts = {

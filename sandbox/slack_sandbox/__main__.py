@@ -1,4 +1,4 @@
-"""Serves a Slack for a bot: `slack-sandbox`, or `python -m slack_sandbox`, until Ctrl-C or SIGTERM."""
+"""Serves a local Slack for a bot: `slack-sandbox`, or `python -m slack_sandbox`, until Ctrl-C or SIGTERM."""
 
 import argparse
 import asyncio
@@ -28,7 +28,6 @@ In @slack/bolt: new App({{..., clientOptions: {{slackApiUrl: SLACK_API_URL}}}}).
 
 
 def main() -> int:
-    """Runs the command and returns its exit code."""
     options = _parser().parse_args()
     try:
         asyncio.run(_serve(options))
@@ -66,7 +65,7 @@ def _port(text: str) -> int:
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    """Serves until a signal. Prints the addresses, and then what the bot does that Slack doesn't take.
+    """Serves until a signal. Prints the URLs, and then each of the bot's calls that Slack would reject.
 
     Raises StartError.
     """
@@ -93,7 +92,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 def _opened(path: Path) -> Any:
-    """Returns the export, and prints what was read of it. Raises StartError."""
+    """Opens the export and prints what was read. Raises StartError."""
     from slack_sandbox.export.archive import ExportError
     from slack_sandbox.export.opened import open_export
 
@@ -106,7 +105,7 @@ def _opened(path: Path) -> Any:
 
 
 def _tokens(options: argparse.Namespace) -> Any:
-    """Returns the bot's tokens: those that are given, others at random. Raises StartError."""
+    """Returns the bot's tokens: those that were given, and random ones otherwise. Raises StartError."""
     from slack_sandbox.web_api.http import Tokens
 
     given: Mapping[str, str | None] = {kind: getattr(options, f"{kind}_token") for kind in TOKEN_PREFIXES}

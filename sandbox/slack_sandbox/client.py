@@ -15,8 +15,6 @@ from slack_sandbox.workspace import Json, SlackError, Workspace
 
 @dataclass(frozen=True, slots=True)
 class Surfaces:
-    """The parts of the sandbox that people use besides messages."""
-
     workspace: Workspace
     interactivity: Interactivity
     commands: Commands
@@ -26,9 +24,9 @@ class Surfaces:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One person's Slack client.
+    """One person's Slack client. Methods raise SlackError if Slack would reject the action.
 
-    Methods raise SlackError if Slack would refuse. Methods that return a bool return whether the app acknowledged.
+    Methods that return a bool return whether the app acknowledged the action.
     """
 
     user_id: str
@@ -37,9 +35,9 @@ class Client:
     async def press(self, channel: str, ts: str, action_id: str, value: Choice = None) -> bool:
         """Uses an element of a message.
 
-        `value` is a button's value, an option's value, an id or typed text; a sequence for elements with multiple
-        choices. Without a `value`, the button's own is sent. A given `value` isn't checked and the element need not
-        exist, because a real client can forge both.
+        `value` is a button's value, an option's value, an ID or typed text; a sequence for elements with multiple
+        choices. Without a `value`, the button's own is sent. A given `value` isn't checked and the element doesn't need
+        to exist, because a real client can forge both.
         """
         press = Press(self.user_id, action_id, value, forged=value is not None)
         return await self.surfaces.interactivity.press(self._channel(channel), ts, press)
@@ -55,16 +53,15 @@ class Client:
 
     @property
     def modal(self) -> View | None:
-        """The open modal at the top of the stack, None if no modal is open."""
+        """The open modal at the top of the stack, or None."""
         return self.surfaces.modals.views.modal(self.user_id)
 
     @property
     def home(self) -> View | None:
-        """The Home tab's view that was published for this person, None before that."""
+        """The Home tab's view that the app published for this person, or None."""
         return self.surfaces.modals.views.home(self.user_id)
 
     async def submit(self, values: Mapping[str, Choice]) -> dict[str, str]:
-        """Fills in the open modal by action_id, submits it and returns errors by block_id."""
         view = self._open_modal()
         return await self.surfaces.modals.submit(self.user_id, view.id, _by_block(view, values))
 
@@ -80,23 +77,18 @@ class Client:
         return await self.surfaces.modals.press(self.user_id, view.id, press)
 
     async def command(self, channel: str, typed: str) -> None:
-        """Runs `/command text` in a channel."""
         await self.surfaces.commands.run(self.user_id, self._channel(channel), typed)
 
     async def use_message_shortcut(self, channel: str, ts: str, callback_id: str) -> bool:
-        """Uses a message shortcut of the app."""
         return await self.surfaces.commands.use_message_shortcut(self.user_id, callback_id, self._channel(channel), ts)
 
     async def use_global_shortcut(self, callback_id: str) -> bool:
-        """Uses a global shortcut of the app."""
         return await self.surfaces.commands.use_global_shortcut(self.user_id, callback_id)
 
     def open_tab(self, tab: Tab) -> None:
-        """Opens the app's Home or Messages tab."""
         self.surfaces.panes.open_tab(self.user_id, tab)
 
     def start_thread(self) -> str:
-        """Starts a thread in the assistant pane and returns its ts."""
         return self.surfaces.panes.start_thread(self.user_id)
 
     def look_at(self, channel: str, message_ts: str | None = None) -> None:
@@ -104,11 +96,9 @@ class Client:
         self.surfaces.panes.look_at(self.user_id, self._channel(channel), message_ts)
 
     def stop(self, channel: str, thread_ts: str) -> None:
-        """Presses Slack's own Stop button for an agent session."""
         self.surfaces.panes.stop(self.user_id, self._channel(channel), thread_ts)
 
     def rename(self, channel: str, thread_ts: str, title: str) -> None:
-        """Gives an agent session another title."""
         self.surfaces.panes.rename(self.user_id, self._channel(channel), thread_ts, title)
 
     def _channel(self, name_or_id: str) -> str:

@@ -16,8 +16,6 @@ _NOT_IN_MESSAGE_ACTIONS = ("api_app_id", "enterprise", "is_enterprise_install")
 
 @dataclass
 class Commands:
-    """Sends commands and shortcuts to the app, and shows its responses."""
-
     interactivity: Interactivity
     config: Manifest
 
@@ -35,7 +33,6 @@ class Commands:
             self.interactivity.responses.show(channel, user_id, answer)
 
     async def use_message_shortcut(self, user_id: str, callback_id: str, channel: str, ts: str) -> bool:
-        """Uses a message shortcut and returns whether the app acknowledged it. Raises SlackError."""
         self._shortcut(callback_id, "message")
         message = self.interactivity.workspace.message(channel, ts)
         workspace = self.interactivity.workspace
@@ -47,13 +44,12 @@ class Commands:
             "message_ts": ts,
             "message": payload_message_json(workspace, message),
             "channel": payload_channel_json(workspace.channel(channel)),
-            # A shortcut's message is anybody's, so it isn't an original that the app could replace.
+            # A shortcut's message can be anybody's, so it isn't an original that the app could replace.
             "response_url": self.interactivity.responses.give(channel, user_id),
         }
         return await self.interactivity.send(message_payload) is not None
 
     async def use_global_shortcut(self, user_id: str, callback_id: str) -> bool:
-        """Uses a global shortcut and returns whether the app acknowledged it. Raises SlackError."""
         self._shortcut(callback_id, "global")
         return await self.interactivity.send(self._shortcut_payload("shortcut", user_id, callback_id)) is not None
 

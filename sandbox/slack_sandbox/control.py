@@ -10,17 +10,16 @@ _LIVE_ELEMENTS = {"user": "user_id", "usergroup": "usergroup_id", "broadcast": "
 
 
 def escape(text: str) -> str:
-    """Returns text with `&`, `<` and `>` as entities, as Slack stores it. Slack escapes nothing else."""
+    """Returns text with `&`, `<` and `>` as entities, as Slack stores it. Slack doesn't escape anything else."""
     return re.sub("[&<>]", lambda mark: _ESCAPES[mark[0]], text)
 
 
 def unescape(text: str) -> str:
-    """Returns text with Slack's three entities decoded, as readers see it."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def live_controls(text: str, blocks: Sequence[dict[str, Any]]) -> list[str]:
-    """Returns the control sequences in a message's text and blocks that would notify somebody."""
+    """Returns the control sequences in a message's text and blocks that would notify people."""
     controls = _LIVE.findall(text)
     for block in blocks:
         controls.extend(_in_block(block))

@@ -1,4 +1,4 @@
-"""Other names of emoji, each with the name that Slack's events have. `make emoji` writes this file.
+"""Alternative emoji names, each with the name that Slack uses in events. `make emoji` writes this file.
 
 Source: the `short_names` of iamcal/emoji-data 16.0.0 (npm: emoji-datasource, MIT license).
 """

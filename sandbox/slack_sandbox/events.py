@@ -43,8 +43,7 @@ _NOT_IN_MENTIONS = ("subtype", "root")
 class Events:
     """Builds payloads for the events that the app is subscribed to.
 
-    A message that mentions the app is sent twice, as `message` and as `app_mention`. `twin_order` sets which comes
-    first.
+    A message that mentions the app is sent twice, as `message` and as `app_mention`, in the order set by `twin_order`.
     """
 
     workspace: Workspace
@@ -58,7 +57,7 @@ class Events:
         self._numbers = itertools.count(1)
 
     def payloads(self, change: Change) -> list[Json]:
-        """Returns the payloads for a change in delivery order, none if the app isn't subscribed or isn't a member."""
+        """Returns a change's payloads in delivery order, or none if the app isn't subscribed or isn't a member."""
         match change:
             case Posted(message) | Changed(message) | Deleted(message) if message.ephemeral_to is not None:
                 events: list[Json] = []
@@ -88,10 +87,7 @@ class Events:
         return [self._payload(event) for event in events]
 
     def payload(self, event: Json, person_id: str | None) -> Json | None:
-        """Returns the payload for an event other than a message, None if the app isn't subscribed to it.
-
-        `person_id`: in whose name it is sent; None for the bot's.
-        """
+        """Returns the payload for an event other than a message, or None if the app isn't subscribed to it."""
         return self._payload(event, person_id) if event["type"] in self.subscribed else None
 
     def _posted(self, message: Message) -> list[Json]:
@@ -104,7 +100,7 @@ class Events:
         return [*self._twins(events, mention), *self._after_reply(message)]
 
     def _after_reply(self, message: Message) -> list[Json]:
-        """Returns the events that follow a reply without any edit: a broadcast once more, and its root's counters."""
+        """Returns the events that follow a reply without any edit: the broadcast again, and its root's counters."""
         events: list[Json] = []
         if message.subtype == "thread_broadcast":
             events += self._edit(message.channel, self._changed(message, message))
@@ -138,7 +134,8 @@ class Events:
 
     def _mentions(self, message: Message) -> bool:
         channel = self.workspace.channel(message.channel)
-        # Slack sends no app_mention for DMs, for private channels without the app, or for the app's own messages.
+        # Slack doesn't send app_mention for direct messages, private channels without the app, or the app's own
+        # messages.
         if "app_mention" not in self.subscribed or channel.type == "im" or message.user_id == self.workspace.bot.id:
             return False
         may_be_sent = self._has_joined(channel) or channel.type == "channel"
@@ -172,7 +169,6 @@ class Events:
         return {"subtype": "message_changed", "message": fields, "previous_message": before}
 
     def _metadata_of_root(self, message: Message, previous: Message) -> Json:
-        """Returns a root whose counters or session have changed: the same text, and other block_ids."""
         event = self._changed(message, previous)
         if message.blocks:
             event["message"]["blocks"] = with_other_ids(event["message"]["blocks"])
@@ -241,7 +237,7 @@ class Events:
 
 
 def _as_sent(message: Json) -> Json:
-    """Returns a message as an event shows it: an open stream is empty, and gets its content with its end."""
+    """Returns a message as an event shows it. An open stream is empty until it ends."""
     if message.get("streaming_state") != "in_progress":
         return message
     return {key: value for key, value in message.items() if key != "blocks"} | {"text": ""}

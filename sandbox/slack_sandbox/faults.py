@@ -11,33 +11,31 @@ ASSISTANT_THREADS = (
     "assistant.threads.setTitle",
     "assistant.threads.setSuggestedPrompts",
 )
-"""The methods whose end Slack has announced for February 2027."""
+"""The methods that Slack has announced to retire in February 2027."""
 _SEVERAL: Mapping[tuple[str, ...], str] = {SHOWING: "edits and streams", ASSISTANT_THREADS: "assistant.threads.*"}
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of fault and its settings. `method`: one, several, or None for all. `times` None: until it is stopped."""
+    """A fault type and its settings. `method`: one, several, or None for all. `times` None: until it is stopped."""
 
     name: str
     label: str
     method: str | tuple[str, ...] | None = None
     times: int | None = None
     containing: str = ""
-    """Only calls whose arguments contain this text. Faults of one kind with different texts can be active together."""
+    """Applies only to calls whose arguments contain this text. Faults with different texts can be active together."""
     done: bool = False
     """Whether the call takes effect before its response is broken."""
     retry_after_s: int = 5
     delay_s: float = 3.0
     error: str = ""
-    """The error name in the response."""
     location: str = "http://files.example/"
     more_bytes: int = 1_000_000
     status: int = 403
 
     @property
     def detail(self) -> str:
-        """The fault's settings, as text for the page."""
         setting = {
             "rate_limit": f"429, Retry-After {self.retry_after_s} s",
             "slow": f"{self.delay_s:g} s",
@@ -56,13 +54,12 @@ class Fault:
         return ", ".join(part for part in (methods, setting, self.done and "the call takes effect") if part)
 
     def concerns(self, method: str | None, arguments: Mapping[str, object] | None) -> bool:
-        """Returns whether the fault applies to a call."""
         methods = self.method if isinstance(self.method, tuple) else (self.method,)
         return (self.method is None or method in methods) and (not self.containing or self.containing in str(arguments))
 
 
 class FaultSettings(TypedDict, total=False):
-    """Settings for `Faults.start`. A fault ignores settings that don't concern it."""
+    """Settings for `Faults.start`. A fault ignores settings that it doesn't use."""
 
     method: str | tuple[str, ...] | None
     times: int | None
@@ -114,7 +111,7 @@ FILE_FAULTS = (
 )
 CONNECTION_FAULTS = (
     Fault("end_after_hello", "Connections ended right after hello", error="too_many_websockets"),
-    # These two happen once, at their start.
+    # These two happen once, when they are started.
     Fault("drop_socket", "Drop the connections"),
     Fault("refresh", "Ask the app to reconnect"),
 )
@@ -138,19 +135,18 @@ RAW_ANSWERS: Mapping[str, RawAnswer] = {
     "empty_200": RawAnswer(200, "application/json", ""),
     "list_200": RawAnswer(200, "application/json", "[]"),
 }
-"""Raw responses by the name of the fault."""
 GROUPS: Mapping[str, Sequence[Fault]] = {
     "Web API calls": CALL_FAULTS,
     "Events": EVENT_FAULTS,
     "Files": FILE_FAULTS,
     "WebSocket connections": CONNECTION_FAULTS,
 }
-"""All faults, by the part of Slack that they change."""
+"""All faults, by the part of Slack that they affect."""
 FAULTS = {fault.name: fault for group in GROUPS.values() for fault in group}
 
 
 class Faults:
-    """Starts, stops and counts faults. `actions` run the faults that happen once, at the start."""
+    """Starts, stops and counts faults. `actions` run the faults that happen once."""
 
     def __init__(self) -> None:
         self.actions: dict[str, Callable[[], None]] = {}
@@ -167,17 +163,15 @@ class Faults:
         self._notify()
 
     def stop(self, name: str, containing: str = "") -> None:
-        """Stops a fault. Raises KeyError for an unknown name."""
         self._active.pop((FAULTS[name].name, containing), None)
         self._notify()
 
     def stop_all(self) -> None:
-        """Stops all faults."""
         self._active.clear()
         self._notify()
 
     def take(self, name: str, method: str | None = None, arguments: Mapping[str, object] | None = None) -> Fault | None:
-        """Returns the fault if it applies to this call, and counts it. Returns None otherwise."""
+        """Returns the fault if it applies to this call, and counts it; None otherwise."""
         fault = next((f for f in self._active.values() if f.name == name and f.concerns(method, arguments)), None)
         if fault is None:
             return None
@@ -190,7 +184,6 @@ class Faults:
         return fault
 
     def active(self, name: str) -> Fault | None:
-        """Returns an active fault with its current settings, None if it isn't active."""
         return next((fault for fault in self._active.values() if fault.name == name), None)
 
     def _notify(self) -> None:

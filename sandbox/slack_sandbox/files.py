@@ -19,13 +19,12 @@ from slack_sandbox.filetypes import SNIPPET_BYTES, FileType, file_type
 from slack_sandbox.workspace import TEAM_ID, Json, Message, SlackError, Workspace
 
 MAX_BYTES = 64 * 1024 * 1024
-"""The most bytes in one request. Slack accepts a gigabyte; the sandbox keeps files in memory."""
+"""The maximum size of a request. Slack accepts a gigabyte; the sandbox keeps files in memory."""
 SHARED_AFTER_S = 3.0
-"""The delay between files.completeUploadExternal's response and the message. Slack takes 1.8 to 5.4 s, and longer for
-larger files."""
+"""The delay between files.completeUploadExternal and the message. In Slack, 1.8 to 5.4 s; more for large files."""
 _CHUNK_BYTES = 64 * 1024
 _CLIP = re.compile(r"Audio clip\b.*\.m4a")
-"""The names of the audio clips that people record in Slack."""
+"""Matches the names of audio clips that people record in Slack."""
 _CLIP_MS = 5_000
 _PREVIEWED_TRANSCRIPT_CHARS = 500
 _CAPTIONS = "file.vtt"
@@ -40,28 +39,26 @@ _SIGN_IN = (
     '<!DOCTYPE html><html lang="en-US"><head><title>Sign in | Slack</title></head>'
     "<body><h1>Sign in to your workspace</h1></body></html>"
 )
-"""The page that Slack redirects to from a download without a valid token or without files:read."""
+"""The page that Slack redirects to when a download lacks a valid token or files:read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail as Slack receives it: for a channel's address, or from a person who forwards it to Slack."""
+    """An email sent to a channel's address, or forwarded to Slack by a person."""
 
     sender: str
     """Such as `Grace Hopper <grace@mail.example>`."""
     subject: str
     text: str = field(repr=False)
-    """"" for a mail that only has a page."""
+    """"" for an email that only has HTML."""
     date: str = "Mon, 16 Nov 2026 09:30:00 +0100"
     page: str = field(default="", repr=False)
-    """Its HTML, for a mail that has a page."""
     attachments: tuple[str, ...] = ()
-    """The names of its attachments."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """A file that a person sends. Without a mimetype, the name decides the file's type.
+    """A file that a person sends. Without a mimetype, the name determines the file's type.
 
     `Audio clip ….m4a` is a clip that the person recorded in Slack, `….canvas` a canvas whose content is Markdown.
     """
@@ -71,13 +68,10 @@ class UploadedFile:
     mimetype: str = ""
     title: str = ""
     transcript: str | None = field(default=None, repr=False)
-    """What Slack has written down of an audio clip."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A message that contains the file."""
-
     channel: str
     ts: str
     thread_ts: str | None
@@ -85,8 +79,6 @@ class Share:
 
 @dataclass(slots=True)
 class File:
-    """A stored file."""
-
     id: str
     user_id: str
     name: str
@@ -97,10 +89,10 @@ class File:
     created_s: int = field(default_factory=lambda: int(time.time()))
     shares: list[Share] = field(default_factory=list)
     transcript: str | None = field(default=None, repr=False)
-    """What Slack wrote down of an audio clip, None until a person asked for it."""
+    """Slack's transcript of an audio clip, or None until a person requests it."""
     mail: Mail | None = field(default=None, repr=False)
     readers: dict[str, str] = field(default_factory=dict)
-    """Of a canvas: the access of channels and people, by id, beside that of the channels where it is shared."""
+    """Access to a canvas for channels and people, by ID, in addition to the channels where it is shared."""
 
     @property
     def is_snippet(self) -> bool:
@@ -129,8 +121,6 @@ class PendingUpload:
 
 @dataclass(slots=True)
 class Download:
-    """A request for a file's content, and its outcome."""
-
     file_id: str
     status: int
     authorized: bool
@@ -139,7 +129,7 @@ class Download:
 
 @dataclass
 class Files:
-    """Stores files and serves their content. `url` returns the server's address; `granted` are the bot's scopes."""
+    """Stores files and serves their content. `url` returns the server's URL; `granted` are the bot's scopes."""
 
     workspace: Workspace
     faults: Faults
@@ -148,7 +138,6 @@ class Files:
     granted: AbstractSet[str]
     shared_after_s: float = SHARED_AFTER_S
     emit: Callable[[Json], None] = lambda event: None
-    """Sends an event to the app."""
     downloads: deque[Download] = field(default_factory=lambda: deque(maxlen=1_000))
     _files: dict[str, File] = field(default_factory=dict)
     _deleted: set[str] = field(default_factory=set)
@@ -156,7 +145,6 @@ class Files:
     _sharing: set[asyncio.TimerHandle] = field(default_factory=set)
 
     def close(self) -> None:
-        """Cancels scheduled shares."""
         for timer in self._sharing:
             timer.cancel()
 
@@ -178,37 +166,34 @@ class Files:
         return self._files[file_id]
 
     def is_visible(self, file: File) -> bool:
-        """Returns whether the bot owns a file, may open it, or is in a channel that may."""
+        """Returns whether the bot owns a file, has access to it, or is in a channel that has."""
         bot_id = self.workspace.bot.id
         places = (*(share.channel for share in file.shares), *file.readers)
         channels = (self.workspace.channels[place] for place in places if place in self.workspace.channels)
         return bot_id in (file.user_id, *file.readers) or any(bot_id in channel.members for channel in channels)
 
     def stored(self) -> list[File]:
-        """Returns all files that aren't deleted."""
         return list(self._files.values())
 
     def add(self, user_id: str, upload: UploadedFile) -> File:
-        """Stores a person's file. Nobody sees it until it is shared."""
         kind = file_type(upload.name, upload.mimetype)
         name = upload.name.removesuffix(".canvas")
         title = upload.title or name
         return self._add(File(_new_id(), user_id, name, title, kind, upload.content, transcript=upload.transcript))
 
     def add_mail(self, user_id: str, mail: Mail) -> File:
-        """Stores a mail. Nobody sees it until it is shared."""
+        """Stores an email. Nobody sees it until it is shared."""
         page = mail.page or f"<html><body><pre>{escape(mail.text)}</pre></body></html>"
         return self._add(File(_new_id(), user_id, mail.subject, mail.subject, _MAIL, page.encode(), mail=mail))
 
     def share_linked(self, message: Message) -> None:
-        """Shares the app's own files that its new message links, as Slack does whatever the unfurl flags say."""
+        """Shares the app's own files that its new message links, as Slack does regardless of the unfurl flags."""
         for url in links_in(message.blocks):
             file = self._files.get(url.rpartition("/")[2])
             if file is not None and file.user_id == message.user_id and url == self.file_json(file)["permalink"]:
                 file.shares.append(Share(message.channel, message.ts, message.thread_ts))
 
     def open_upload(self, filename: str, length_bytes: int, snippet_type: str, alt_txt: str) -> Json:
-        """Opens an upload and returns the fields of files.getUploadURLExternal's response."""
         pending = PendingUpload(_new_id(), filename, length_bytes, snippet_type, alt_txt)
         self._pending[pending.file_id] = pending
         return {"upload_url": f"{self.url()}/upload/v1/{pending.file_id}", "file_id": pending.file_id}
@@ -237,7 +222,6 @@ class Files:
         )
 
     def share(self, draft: Message, files: Sequence[File], *, subtype: str | None = "file_share") -> Message:
-        """Posts a message with these files."""
         for file in files:
             file.shares.append(Share(draft.channel, draft.ts, draft.thread_ts))
         fields = tuple(self.file_json(file) for file in files)
@@ -254,10 +238,7 @@ class Files:
         self._sharing.add(timer)
 
     def transcribe(self, file: File, text: str) -> None:
-        """Writes down an audio clip, as after a person's click. Messages show it without an edit.
-
-        Four file_change events say that something has changed.
-        """
+        """Transcribes an audio clip, as after a person's click, with four file_change events."""
         file.transcript = text
         self._change_in_messages(file, self.file_json(file), announced=False)
         for _ in range(_FILE_CHANGES):
@@ -281,7 +262,6 @@ class Files:
             self.workspace.change(replace(message, files=files), announced=announced)
 
     def file_json(self, file: File) -> Json:
-        """Returns a file as messages and events show it."""
         address = f"{self.url()}/files-pri/{TEAM_ID}-{file.id}"
         name = re.sub(r"[^\w.-]+", "_", file.name.lower())
         fields: Json = {
@@ -325,7 +305,6 @@ class Files:
         return fields | {"edit_link": f"{fields['permalink']}/edit"} | _preview(file)
 
     def info_json(self, file: File) -> Json:
-        """Returns a file as files.info shows it, with its shares."""
         places: Json = {"channels": [], "groups": [], "ims": []}
         for channel_id in file.readers.keys() & self.workspace.channels.keys():
             places["channels" if self.workspace.channel(channel_id).type == "channel" else "groups"].append(channel_id)
@@ -342,7 +321,7 @@ class Files:
         return self.file_json(file) | places | counts | {"shares": shares}
 
     def canvas_page(self, file: File) -> str:
-        """Returns a canvas as HTML. Slack's has its structure; the sandbox's has the Markdown."""
+        """Returns a canvas as HTML. Slack's HTML has the canvas's structure; the sandbox's contains the Markdown."""
         title, text = escape(file.title), escape(file.content.decode())
         return f"<html><head><title>{title}</title></head><body><pre>{text}</pre></body></html>"
 
@@ -358,7 +337,7 @@ class Files:
         return file
 
     async def _receive(self, request: web.Request) -> web.Response:
-        """Receives an upload's bytes, as the raw body or as a form's file. Slack requires no token here."""
+        """Receives an upload's bytes, as the raw body or as a form's file. Slack doesn't require a token here."""
         pending = self._pending.get(request.match_info["file_id"])
         if pending is None:
             return web.Response(status=404, text="Not found")
@@ -390,7 +369,7 @@ class Files:
 
     async def _stream(self, request: web.Request, file: File, download: Download) -> web.StreamResponse:
         slow, larger = self.faults.take("file_slow"), self.faults.take("file_larger")
-        # A canvas comes as a page, not as its mimetype says.
+        # A canvas is served as HTML, despite its mimetype.
         mimetype = "text/html; charset=utf-8" if file.is_canvas else file.type.mimetype
         content = self.canvas_page(file).encode() if file.is_canvas else file.content
         if request.match_info["name"] == _CAPTIONS and file.transcript is not None:
@@ -412,7 +391,7 @@ class Files:
 
 
 def links_in(node: Any) -> Iterator[str]:
-    """Yields the addresses that stored blocks link."""
+    """Yields the URLs that stored blocks link."""
     if isinstance(node, dict):
         if node.get("type") == "link":
             yield str(node.get("url"))
@@ -424,13 +403,12 @@ def links_in(node: Any) -> Iterator[str]:
 
 
 def canvas_of(url: str) -> str | None:
-    """Returns the id of the canvas that a URL leads to, None for any other URL."""
+    """Returns the ID of the canvas that a URL leads to, or None for other URLs."""
     canvas_id = url.removeprefix(canvas_link(""))
     return canvas_id if canvas_id != url and canvas_id.isalnum() else None
 
 
 def canvas_link(canvas_id: str) -> str:
-    """Returns a canvas's URL."""
     return f"https://sandbox.slack.com/docs/{TEAM_ID}/{canvas_id}"
 
 
@@ -499,7 +477,7 @@ def _clip(file: File, vtt_url: str) -> Json:
 
 
 def _captions(transcript: str) -> bytes:
-    """Returns a transcript as WebVTT. Nothing recorded shows how Slack divides it into cues."""
+    """Returns a transcript as WebVTT. How Slack divides it into cues isn't known from recordings."""
     cue = transcript.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return f"WEBVTT\n\n1\n00:00:00.000 --> 00:00:{_CLIP_MS // 1_000:02d}.000\n{cue}\n".encode()
 

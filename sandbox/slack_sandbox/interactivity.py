@@ -1,4 +1,4 @@
-"""Presses of buttons and menus in messages, sent to the app as interactive payloads over Socket Mode."""
+"""Sends people's use of buttons and menus in messages to the app as interactive payloads, through Socket Mode."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _NAMES = {"im": "directmessage", "group": "privategroup"}
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """A person's use of a message's element. `forged`: the element need not exist, as in a forged request."""
+    """A person's use of a message's element. `forged`: the element doesn't need to exist, as in a forged request."""
 
     user_id: str
     action_id: str
@@ -28,8 +28,6 @@ class Press:
 
 @dataclass(frozen=True, slots=True)
 class MenuQuery:
-    """Text that a person typed into an external menu."""
-
     user_id: str
     action_id: str
     text: str
@@ -38,23 +36,16 @@ class MenuQuery:
 
 @dataclass
 class Interactivity:
-    """Sends interactive payloads to the app and returns its acknowledgment."""
-
     workspace: Workspace
     sockets: SocketMode
     enabled: bool
-    """Whether the manifest enables interactivity."""
     triggers: Triggers
     responses: Responses
     suggested: SuggestedOptions
     _choices: dict[tuple[str, str, str], dict[tuple[str, str], Choice]] = field(default_factory=dict)
-    """Choices in a message's elements, by channel, ts and user."""
 
     async def press(self, channel: str, ts: str, press: Press) -> bool:
-        """Sends a press and returns whether the app acknowledged it.
-
-        Raises SlackError if the message or element doesn't exist.
-        """
+        """Sends the use of an element and returns whether the app acknowledged it. Raises SlackError."""
         message = self.workspace.message_even_if_deleted(channel, ts)
         if message.ephemeral_to not in (None, press.user_id):
             raise SlackError("message_not_found")
@@ -80,10 +71,7 @@ class Interactivity:
         return await self.ask_for_options(_surface(message, query.user_id), message.blocks, query, fields)
 
     async def ask_for_options(self, surface: str, blocks: Sequence[Json], query: MenuQuery, fields: Json) -> list[Json]:
-        """Sends block_suggestion and returns the app's options, none for a query that is too short.
-
-        `fields` describe the surface. Raises SlackError.
-        """
+        """Sends block_suggestion and returns the app's options, if the query is long enough. Raises SlackError."""
         block, element = find_element(blocks, query.action_id, query.block_id)
         if element["type"] not in EXTERNAL_SELECTS:
             raise SlackError("action_not_found")
@@ -109,19 +97,13 @@ class Interactivity:
         return options
 
     async def send(self, payload: Json) -> Json | None:
-        """Sends a payload and returns the acknowledgment's payload, None after the timeout.
-
-        Raises SlackError("interactivity_not_enabled").
-        """
+        """Sends a payload and returns the acknowledgment's payload, or None after the timeout. Raises SlackError."""
         if not self.enabled:
             raise SlackError("interactivity_not_enabled")
         return await self.sockets.ask("interactive", payload)
 
     def sender(self, user_id: str, view_id: str | None = None) -> Json:
-        """Returns the fields about the person, the team and the app, with a new trigger_id.
-
-        `view_id` is the modal that the person acted in.
-        """
+        """Returns the fields about the person, the team and the app, with a new trigger_id."""
         return {
             "user": payload_user_json(self.workspace.user(user_id)),
             "team": {"id": TEAM_ID, "domain": "sandbox"},
@@ -155,7 +137,6 @@ class Interactivity:
 
 
 def payload_channel_json(channel: Channel) -> Json:
-    """Returns a channel as interactive payloads show it."""
     return {"id": channel.id, "name": _NAMES.get(channel.type, channel.name)}
 
 

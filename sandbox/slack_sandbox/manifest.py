@@ -1,4 +1,4 @@
-"""An app's manifest: reading its configuration and checking Slack's rules for manifests.
+"""Reads an app's manifest and checks it against Slack's rules.
 
 The rules are those of docs.slack.dev/reference/app-manifest. A problem is a JSON pointer and a message.
 """
@@ -28,7 +28,7 @@ EVENT_SCOPES: Mapping[str, str | None] = {
     "agent_session_stopped": "assistant:write",
     "agent_session_title_changed": "assistant:write",
 }
-"""The events that the sandbox knows, with the scope that each requires."""
+"""The events that the sandbox sends, with the scope that each requires."""
 NEVER_SENT = frozenset(
     """
     app_deleted app_installed app_requested app_uninstalled app_uninstalled_team call_rejected channel_archive
@@ -47,7 +47,7 @@ NEVER_SENT = frozenset(
     workflow_step_execute workflow_unpublished
     """.split()  # noqa: SIM905 - a list of literals takes a line for each
 )
-"""Slack's other events: a manifest may subscribe to them, but the sandbox never sends them."""
+"""Slack's other events. A manifest can subscribe to them, but the sandbox never sends them."""
 _PANE_EVENTS: Mapping[str, str] = {
     "assistant_thread_started": "assistant_view",
     "assistant_thread_context_changed": "assistant_view",
@@ -118,13 +118,11 @@ _TYPES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A slash command."""
-
     command: str
     description: str
     usage_hint: str = ""
     should_escape: bool = False
-    """Whether names in the command's text are sent as ids."""
+    """Whether names in the command's text are sent as IDs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +137,12 @@ class Shortcut:
 
 @dataclass(frozen=True, slots=True)
 class SuggestedPrompt:
-    """A suggested prompt in the assistant pane: its title, and the message that choosing it sends."""
-
     title: str
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The app's configuration."""
-
     scopes: AbstractSet[str]
     events: AbstractSet[str]
     commands: tuple[Command, ...] = ()
@@ -157,7 +151,7 @@ class Manifest:
     messages_tab: bool = True
     interactive: bool = True
     pane: Literal["assistant", "agent"] | None = None
-    """Which of assistant_view and agent_view the app has, if any."""
+    """Whether the app has assistant_view or agent_view."""
     prompts: tuple[SuggestedPrompt, ...] = ()
     """The prompts that the pane shows until the app sets others."""
     metadata: AbstractSet[str] = frozenset()

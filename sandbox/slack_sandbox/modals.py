@@ -1,4 +1,4 @@
-"""Presses, submissions and closing in views, sent to the app as interactive payloads."""
+"""Sends people's use of elements, submissions and closing of views to the app as interactive payloads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from slack_sandbox.views import View, Views
 from slack_sandbox.workspace import Json, SlackError
 
 Values = Mapping[tuple[str, str], Choice]
-"""The values of a view's fields, by block_id and action_id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +24,13 @@ class ViewPress:
 
 @dataclass
 class Modals:
-    """Sends what people do in views to the app, and applies the app's response."""
+    """Sends people's actions in views to the app, and applies the app's response."""
 
     interactivity: Interactivity
     views: Views
 
     async def press(self, user_id: str, view_id: str, press: ViewPress) -> bool:
-        """Sends a press and returns whether the app acknowledged it. Raises SlackError."""
+        """Sends the use of an element and returns whether the app acknowledged it. Raises SlackError."""
         view = self._own_view(user_id, view_id)
         block, element = find_element(self.views.suggested.fill(view.id, view.blocks), press.action_id, press.block_id)
         key = (block["block_id"], press.action_id)
@@ -54,7 +53,7 @@ class Modals:
         return await self.interactivity.ask_for_options(view_id, view.blocks, query, fields)
 
     async def submit(self, user_id: str, view_id: str, values: Values) -> dict[str, str]:
-        """Submits a modal and returns errors by block_id, empty if it was accepted. Raises SlackError."""
+        """Submits a modal and returns errors by block_id, which are empty if it was accepted. Raises SlackError."""
         self._own_view(user_id, view_id)
         view = self.views.choose(view_id, values)
         if errors := input_errors(view.blocks, view.choices):
@@ -66,10 +65,7 @@ class Modals:
         return self._apply(view, answer)
 
     async def close(self, user_id: str, *, everything: bool) -> None:
-        """Closes the top modal, or with `everything` the whole stack.
-
-        The app gets view_closed for each closed view that has notify_on_close.
-        """
+        """Closes the top modal, or with `everything` the stack. Sends view_closed where notify_on_close is set."""
         top = self.views.modal(user_id)
         if top is None:
             return

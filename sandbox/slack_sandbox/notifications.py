@@ -1,8 +1,8 @@
-"""Counts what Slack notifies each person of.
+"""Counts the notifications that Slack sends to each person.
 
-A post notifies at once, a native stream once, at its stop, with its first text. Edits and ephemeral messages notify
-nobody. Whom a message notifies is assumed from how Slack's clients are set by default: everybody in a direct message,
-the people that a message mentions, and in a thread its author and everyone who has replied.
+A post notifies immediately, a native stream once, when it stops, with its first text. Edits and ephemeral messages
+don't notify anyone. The recipients are assumed from the default settings of Slack's clients: everybody in a direct
+message, the people that a message mentions, and in a thread its author and everyone who has replied.
 """
 
 import re
@@ -19,8 +19,6 @@ _EVERYBODY = re.compile(r"<!(?:channel|here|everyone)\b")
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """A notification: the person, and the text that it shows."""
-
     user_id: str
     channel: str
     ts: str
@@ -33,16 +31,13 @@ class Notifications:
 
     workspace: Workspace
     sent: deque[Notified] = field(default_factory=lambda: deque(maxlen=_MAX_SENT))
-    """The newest ones."""
     _counts: Counter[str] = field(default_factory=Counter)
     _first_texts: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Of open native streams: what they showed first."""
 
     def __post_init__(self) -> None:
         self.workspace.listeners.append(self._on_change)
 
     def counts_json(self) -> list[Json]:
-        """Returns how often each person was notified."""
         return [{"user_id": user_id, "count": count} for user_id, count in sorted(self._counts.items())]
 
     def _on_change(self, change: Change) -> None:

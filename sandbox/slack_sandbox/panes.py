@@ -23,22 +23,20 @@ from slack_sandbox.workspace import (
 Tab = Literal["home", "messages"]
 NEW_THREAD = "New chat"
 SESSION_LIFE_S = 3_600
-"""How long a session stays in `processing`."""
+"""The time that a session stays in `processing`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """The suggested prompts of a pane, with their heading."""
-
     prompts: tuple[SuggestedPrompt, ...]
     title: str = ""
 
 
 @dataclass
 class Panes:
-    """The state of all panes. `changed` has listeners for the id of a changed direct message.
+    """The state of all panes. `changed` has listeners for the ID of a changed direct message.
 
-    `emit` sends an event to the app, in a person's name or, for None, in the bot's.
+    `emit` sends an event to the app, about a person or, for None, about the bot.
     """
 
     workspace: Workspace
@@ -48,17 +46,16 @@ class Panes:
     action_tokens: ActionTokens
     emit: Callable[[Json, str | None], None]
     stop_stream: Callable[[str, str], None]
-    """Closes a stream by channel and ts, because a person stopped it."""
+    """Closes a stream by channel and ts because a person stopped it."""
     changed: list[Callable[[str], None]] = field(default_factory=list)
     _suggestions: dict[tuple[str, str | None], Suggestions] = field(default_factory=dict)
-    """Suggestions by DM and thread. An agent's suggestions are for the DM as a whole."""
+    """Suggestions by direct message and thread. An agent's suggestions are for the whole direct message."""
     _looking_at: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     """By user: the channel open next to the pane, and the message in it, if the person opened one."""
     _threads: dict[str, str] = field(default_factory=dict)
     """By user: the ts of the open assistant thread."""
 
     def open_tab(self, user_id: str, tab: Tab) -> None:
-        """Opens the app's Home or Messages tab for a person."""
         view = self.views.home(user_id) if tab == "home" else None
         event: Json = {"type": "app_home_opened", "user": user_id, "channel": self._dm(user_id).id, "tab": tab}
         if view is not None:
@@ -68,7 +65,7 @@ class Panes:
         self._emit(event)
 
     def message_fields(self, message: Message) -> Json:
-        """Returns the extra fields of a message to the app: an action token, and what the author has open."""
+        """Returns a message's extra fields for the app: an action token, and what the author has open."""
         if self.config.pane is None:
             return {}
         fields: Json = {}
@@ -94,18 +91,17 @@ class Panes:
         return root.ts
 
     def look_at(self, user_id: str, channel: str, message_ts: str | None = None) -> None:
-        """Opens a channel, or a message in it, next to a person's pane."""
         if self._looking_at.get(user_id) == (channel, message_ts):
             return
         self._looking_at[user_id] = channel, message_ts
         if self.config.pane == "agent":
-            # The event names nobody: no user, no channel, no event_ts.
+            # The event doesn't contain a user, a channel or event_ts.
             self.emit({"type": "app_context_changed", **self._context(user_id)}, user_id)
         elif user_id in self._threads:
             self._emit({"type": "assistant_thread_context_changed", "assistant_thread": self._thread(user_id)})
 
     def stop(self, user_id: str, channel: str, thread_ts: str) -> None:
-        """Presses Slack's own Stop button: closes the session's streams and notifies the app. Raises SlackError."""
+        """Presses Slack's Stop button: closes the session's streams and notifies the app. Raises SlackError."""
         session = self.session(channel, thread_ts)
         if session is None or session.status != "processing":
             raise SlackError("session_not_processing")
@@ -117,7 +113,7 @@ class Panes:
         self._emit({"type": "agent_session_stopped", **fields})
 
     def rename(self, user_id: str, channel: str, thread_ts: str, title: str) -> None:
-        """Gives a session the title that a person chose, and notifies the app. Raises SlackError without a session."""
+        """Changes a session's title for a person, and notifies the app. Raises SlackError without a session."""
         session = self.session(channel, thread_ts)
         if session is None:
             raise SlackError("session_not_found")
@@ -138,7 +134,7 @@ class Panes:
         self._notify(channel)
 
     def suggestions(self, channel: str, thread_ts: str | None) -> Suggestions:
-        """Returns the suggested prompts of a thread, or of a DM for an agent."""
+        """Returns the suggested prompts of a thread, or of an agent's direct message."""
         default = Suggestions(self.config.prompts if self.config.pane == "agent" else ())
         return self._suggestions.get((channel, thread_ts), default)
 
@@ -152,7 +148,6 @@ class Panes:
         self._notify(channel)
 
     def session(self, channel: str, thread_ts: str) -> Session | None:
-        """Returns a thread's session, None if the app hasn't started one."""
         try:
             return self.workspace.message(channel, thread_ts).session
         except SlackError:
@@ -162,7 +157,7 @@ class Panes:
     def set_session(self, channel: str, thread_ts: str, status: SessionStatus, title: str = "") -> Session:
         """Sets a session's status and returns the session. `title` is used only for a new session. Raises SlackError.
 
-        Session and status share one place in the thread: this removes the status that the app has written.
+        The session and the app's status share one place in the thread, so this removes the app's status.
         """
         root = self.workspace.message(channel, thread_ts)
         session = _with_status(root.session or Session(status, title), status)
@@ -172,19 +167,18 @@ class Panes:
         return session
 
     def status_written(self, channel: str, thread_ts: str) -> None:
-        """Removes Slack's own Stop button, because the app has written a status of its own into the same place."""
+        """Removes Slack's Stop button, because the app has set a status in the same place."""
         session = self.session(channel, thread_ts)
         if session is not None and session.status == "processing":
             self._keep(self.workspace.message(channel, thread_ts), _with_status(session, "active"))
             self._notify(channel)
 
     def sessions(self, channel: str) -> dict[str, Session]:
-        """Returns a channel's sessions by thread."""
         posted = self.workspace.log(channel).posted()
         return {message.ts: message.session for message in posted if message.session}
 
     def thread(self, user_id: str) -> str | None:
-        """Returns the ts of a person's open assistant thread, None without one."""
+        """Returns the ts of a person's open assistant thread, or None."""
         return self._threads.get(user_id)
 
     def _keep(self, root: Message, session: Session) -> None:
@@ -202,7 +196,7 @@ class Panes:
         }
 
     def _context(self, user_id: str) -> Json:
-        """Returns what a person has open, empty if nothing is."""
+        """Returns what a person has open, or {}."""
         channel, message_ts = self._looking_at.get(user_id, (None, None))
         if channel is None:
             return {}

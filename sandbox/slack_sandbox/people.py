@@ -16,22 +16,20 @@ from slack_sandbox.workspace import SLACK, SLACKBOT, TEAM_ID, UTC, Channel, Json
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A message's text, blocks and attachments, as an app sends them."""
-
     text: str = ""
     blocks: Sequence[Json] = ()
     attachments: Sequence[Json] = ()
 
 
 class People:
-    """Acts for people and other bots. All methods raise SlackError where Slack would refuse."""
+    """Acts on behalf of people and other bots. All methods raise SlackError if Slack would reject the action."""
 
     def __init__(self, workspace: Workspace, files: Files) -> None:
         self.workspace = workspace
         self.files = files
 
     def arrive(self, name: str, *, guest: bool = False, team_id: str = TEAM_ID) -> User:
-        """Adds a person to #general and #random, with a DM to the bot. `team_id` may be another organization's."""
+        """Adds a person to #general and #random, with a direct message to the bot."""
         person = User(f"U0{name.upper()}", name, name.title(), "#64748b", team_id=team_id, is_restricted=guest)
         self.workspace.users[person.id] = person
         for channel in ("general", "random"):
@@ -41,7 +39,7 @@ class People:
         return person
 
     def live_in(self, zone: str) -> None:
-        """Moves all people whose time zone is UTC, as everybody's is at first. `zone`: its IANA name."""
+        """Moves all people in UTC, which is everybody's default, to this IANA time zone."""
         try:
             ZoneInfo(zone)
         except (ValueError, OSError, ZoneInfoNotFoundError):
@@ -54,11 +52,10 @@ class People:
         }
 
     def furnish(self, room: Room) -> None:
-        """Adds a further channel, with posts that were written before now."""
         add_room(self.workspace, room)
         now_s = time.time()
         for number, post in enumerate(room.posts):
-            # Two posts of the same minute have different times.
+            # Posts from the same minute need different timestamps.
             ts = f"{now_s - 60 * post.minutes_ago + number:.6f}"
             self.workspace.post(replace(self._draft(post.person, room.id, post.words, None), ts=ts))
 
@@ -77,7 +74,6 @@ class People:
         files: Sequence[UploadedFile | Mail | File],
         thread_ts: str | None = None,
     ) -> str:
-        """Posts a message with files and returns its ts."""
         draft = self._draft(user, channel, text, thread_ts)
         return self.files.share(draft, [self._stored(draft.user_id, file) for file in files]).ts
 
@@ -90,12 +86,11 @@ class People:
         return file
 
     def receive_mail(self, channel: str, mail: Mail) -> str:
-        """Posts a mail to the channel's address as Slackbot does, and returns the message's ts."""
+        """Posts an email to the channel's address as Slackbot does, and returns the message's ts."""
         draft = self._by_slackbot(channel, "", "B0EMAIL")
         return self.files.share(draft, [self.files.add_mail(SLACKBOT, mail)], subtype=None).ts
 
     def say_as_slackbot(self, channel: str, text: str, bot_id: str) -> str:
-        """Posts an app's message that Slack shows as Slackbot's, and returns its ts."""
         return self.workspace.post(replace(self._by_slackbot(channel, text, bot_id), subtype="bot_message")).ts
 
     def _by_slackbot(self, channel: str, text: str, bot_id: str) -> Message:
@@ -103,34 +98,27 @@ class People:
         return Message(place, self.workspace.next_ts(), SLACKBOT, self.typed(text)[0], slackbot_for=bot_id)
 
     def say_as_bot(self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False) -> str:
-        """Posts a message of another bot and returns its ts.
-
-        `old`: as an old-style integration, with the subtype bot_message and without a user.
-        """
+        """Posts as another bot and returns the message's ts. `old`: as a legacy integration (bot_message, no user)."""
         draft = self._draft(self._bot(name, channel).id, channel, text, thread_ts)
         return self.workspace.post(replace(draft, subtype="bot_message", username=name) if old else draft).ts
 
     def _bot(self, name: str, channel: str) -> User:
-        """Returns another bot of this name, as a member of the channel."""
         bot = User(f"U0BOT{name.upper()}", name, name.title(), "#64748b", bot_id=f"B0{name.upper()}")
         self.workspace.users.setdefault(bot.id, bot)
         self.workspace.join(channel, bot.id)
         return bot
 
     def stream_as_bot(self, name: str, channel: str, thread_ts: str) -> str:
-        """Starts a stream of another bot in a thread, and returns the message's ts."""
         bot = self._bot(name, channel)
         draft = self._draft(bot.id, channel, "", thread_ts)
         return self.workspace.post(replace(draft, blocks=(), streaming_state="in_progress")).ts
 
     def end_stream_as_bot(self, channel: str, ts: str, text: str) -> None:
-        """Ends a stream of another bot with its whole text."""
         mrkdwn, blocks = self.typed(text)
         message = self.workspace.message(channel, ts)
         self.workspace.change(replace(message, text=mrkdwn, blocks=blocks, streaming_state="completed"))
 
     def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
-        """Posts a message that an app writes on behalf of a person, and returns its ts."""
         return self.workspace.post(
             replace(self._draft(user, channel, text, None), app_id=app_id, client_msg_id=None)
         ).ts
@@ -147,35 +135,30 @@ class People:
         self.workspace.delete(self._own_message(channel, ts, "cant_delete_message"))
 
     def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
-        """Posts a message with this text, these blocks and attachments, and returns its ts."""
         draft = replace(self._draft(user, channel, "", thread_ts), text=content.text, blocks=stored(content.blocks))
         return self.workspace.post(replace(draft, attachments=tuple(content.attachments))).ts
 
     def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str]]) -> str:
-        """Posts a message with a pasted table and returns its ts. The first row is the heading."""
+        """Posts a message with a pasted table and returns its ts. The first row is the header."""
         draft = self._draft(user, channel, text, None)
         table = {"id": 1, "fallback": "[no preview available]", "blocks": [pasted_table(rows)]}
         return self.workspace.post(replace(draft, attachments=(table,))).ts
 
     def react(self, user: str, channel: str, ts: str, name: str, *, add: bool) -> None:
-        """Adds or removes a person's reaction."""
         person, place = self.workspace.user(user), self.workspace.channel(channel)
         if person.id not in place.members:
             raise SlackError("not_in_channel")
         self.workspace.react(self.workspace.message(place.id, ts), name, person.id, add=add)
 
     def notice(self, user: str, text: str) -> str:
-        """Posts a message of Slack's own account in a person's DM with the bot, and returns its ts."""
         dm = self.workspace.dm(user)
         return self.workspace.post(Message(dm.id, self.workspace.next_ts(), SLACK, text)).ts
 
     def deactivate(self, user: str) -> None:
-        """Deactivates a person's account. Their messages stay."""
         person = self.workspace.user(user)
         self.workspace.users[person.id] = replace(person, deleted=True)
 
     def forward(self, user: str, message: Message, channel: str, comment: str = "") -> str:
-        """Forwards a message to another channel and returns the new message's ts."""
         draft = self._draft(user, channel, comment, None)
         return self.workspace.post(replace(draft, attachments=(self._forwarded(message),))).ts
 
@@ -206,7 +189,6 @@ class People:
         }
 
     def typed(self, text: str) -> tuple[str, tuple[Json, ...]]:
-        """Returns typed text as mrkdwn, and as rich_text blocks."""
         return compose(text, self._user_id)
 
     def _user_id(self, name: str) -> str | None:

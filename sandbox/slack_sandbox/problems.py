@@ -1,4 +1,4 @@
-"""What went wrong for the app, in sentences for its author: the page and the terminal show them."""
+"""Explains to an app's author what went wrong, in sentences for the page and the terminal."""
 
 import asyncio
 from collections import deque
@@ -9,23 +9,23 @@ from slack_sandbox.web_api.http import LACKS_METHOD, CallRecord
 from slack_sandbox.workspace import Json
 
 QUIET_S = 10.0
-"""How long after a mention's acknowledgment the app may be without any call. Bolt acknowledges before a listener runs,
-so that Slack learns of no exception in it."""
+"""The time without any call after a mention's acknowledgment that counts as a problem.
+
+Bolt acknowledges before a listener runs, so Slack doesn't notice an exception in it.
+"""
 _MAX_PROBLEMS = 50
 _SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A sentence, and how often it was true."""
-
     text: str
     times: int = 1
 
 
 @dataclass
 class Problems:
-    """The newest problems, each once. `added` is called with a problem that is new."""
+    """The newest problems without duplicates. `added` is called with a new problem."""
 
     added: list[Callable[[str], None]] = field(default_factory=list)
     quiet_s: float = QUIET_S
@@ -33,12 +33,11 @@ class Problems:
     _quiet: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
-        """Stops waiting for a call."""
         if self._quiet is not None:
             self._quiet.cancel()
 
     def acknowledged(self, event_type: str) -> None:
-        """Explains a mention that no call follows."""
+        """Reports a mention that isn't followed by a call."""
         if event_type != "app_mention":
             return
         self.close()
@@ -49,7 +48,7 @@ class Problems:
         self._quiet = asyncio.get_running_loop().call_later(self.quiet_s, self._add, text)
 
     def called(self, call: CallRecord) -> None:
-        """Takes note of a call, and explains it if the sandbox refused it."""
+        """Records a call, and explains it if the sandbox rejected it."""
         self.close()
         if call.error == LACKS_METHOD:
             self._add(f"{call.method}: this sandbox doesn't have the method. Slack may have it. See README.md.")
@@ -58,14 +57,13 @@ class Problems:
             self._add(f"{call.method} was refused: {call.error}{detail}.")
 
     def not_acknowledged(self, what: str) -> None:
-        """Explains an event or a press that the app left without an acknowledgment."""
+        """Reports an event or an interaction that the app didn't acknowledge."""
         self._add(
             f"The app didn't acknowledge {what} in time. A listener may be missing, or have raised an exception: "
             "see the app's own output."
         )
 
     def newest_json(self) -> list[Json]:
-        """Returns the newest problems, the newest first."""
         newest = list(self._problems)[-_SHOWN:]
         return [{"text": problem.text, "times": problem.times} for problem in reversed(newest)]
 

@@ -1,4 +1,4 @@
-"""response_url: addresses where an app can respond to a person's action, 5 times within 30 minutes."""
+"""response_url: URLs where an app can respond to a person's action, 5 times within 30 minutes."""
 
 import secrets
 from collections import deque
@@ -17,44 +17,35 @@ USES = 5
 
 @dataclass(slots=True)
 class ResponseUrl:
-    """A response_url's target, expiry and remaining uses."""
-
     channel: str
     user_id: str
     message: Message | None
-    """The message whose button was pressed, for replace_original and delete_original.
-
-    None for a command or a shortcut.
-    """
+    """The message whose button was clicked, for replace_original and delete_original."""
     until_s: float
     uses: int = USES
 
 
 @dataclass
 class Responses:
-    """Issues response_urls and handles what apps post to them."""
-
     workspace: Workspace
     monotonic: Callable[[], float]
     base_url: Callable[[], str]
     received: deque[Json] = field(default_factory=lambda: deque(maxlen=1_000))
-    """What the app has posted to response_urls, oldest first."""
+    """The app's posts to response_urls, oldest first."""
     _response_urls: dict[str, ResponseUrl] = field(default_factory=dict)
 
     def give(self, channel: str, user_id: str, message: Message | None = None) -> str:
-        """Returns a new response_url."""
         token = secrets.token_urlsafe(18)
         self._response_urls[token] = ResponseUrl(channel, user_id, message, self.monotonic() + LIFE_S)
         return f"{self.base_url()}/response/{token}"
 
     def show(self, channel: str, user_id: str, content: Json) -> None:
-        """Shows the message in a command's acknowledgment. Raises SlackError."""
         self.respond(ResponseUrl(channel, user_id, None, 0.0), content)
 
     async def handle(self, request: web.Request) -> web.Response:
         """Handles a POST to a response_url. Responds `ok`, or 404 with the error's name.
 
-        A `markdown` block gets HTTP 500 with an empty body, as at incoming webhooks.
+        A `markdown` block gets HTTP 500 with an empty body, as with incoming webhooks.
         """
         try:
             body = await request.json()
@@ -84,7 +75,7 @@ class Responses:
         sent = tuple(content.get("blocks") or ())
         if not text.strip() and not blocks:
             raise SlackError("no_text")
-        # A command or a shortcut has no original message: its response is a new message.
+        # A command or a shortcut doesn't have an original message, so its response is a new message.
         if content.get("replace_original") and response_url.message:
             if original is not None:
                 self.workspace.change(replace(original, text=text, blocks=blocks, sent_blocks=sent))

@@ -31,29 +31,27 @@ SYSTEM = (
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message that somebody wrote before the sandbox started."""
+    """A message posted before the sandbox started."""
 
     person: str
-    """The writer's handle."""
     minutes_ago: int
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A further channel of the members and the app, with what was written there."""
+    """An additional channel for the members and the app, with earlier posts."""
 
     name: str
     posts: tuple[Post, ...]
 
     @property
     def id(self) -> str:
-        """The channel's id."""
         return f"C0{self.name.upper()}"
 
 
 def bot_user(config: Manifest) -> User:
-    """Returns the app's bot user with the manifest's names. A name that is taken gets a number."""
+    """Returns the app's bot user with the manifest's names. A name that is already in use gets a number."""
     name = re.sub(r"[^a-z0-9._-]", "", config.bot_name.lower()) or "bot"
     taken = {user.name for user in (*_MEMBERS, *_GUESTS, _EXTERNAL_USER, _OTHER_BOT, *SYSTEM)}
     free = next(candidate for candidate in (name, f"{name}2") if candidate not in taken)
@@ -63,7 +61,7 @@ def bot_user(config: Manifest) -> User:
 def populate(workspace: Workspace) -> None:
     """Adds the sample users and channels. The bot is a member of every channel.
 
-    Both guests are in #random. The multi-channel guest is in #partners too. The deactivated user is in no channel.
+    Both guests are in #random. The multi-channel guest is in #partners too. The deactivated user isn't in any channel.
     """
     bot_id, members = workspace.bot.id, [person.id for person in _MEMBERS]
     edith, mary = (guest.id for guest in _GUESTS)
@@ -90,7 +88,6 @@ def populate(workspace: Workspace) -> None:
 
 
 def add_room(workspace: Workspace, room: Room) -> None:
-    """Adds a further channel, still without its posts."""
     members = [*(person.id for person in _MEMBERS), workspace.bot.id]
     creator = workspace.user(room.posts[0].person).id
     workspace.channels[room.id] = Channel(room.id, room.name, "channel", members, creator=creator)

@@ -52,12 +52,11 @@ _CLOSE_TIMEOUT_S = 1.0
 _LOOK_S = 1.0
 _WAIT_S = 120.0
 _QUIET_S = 90.0
-"""An app that does nothing for so long does nothing more, also on a machine with other work."""
+"""An app that has been idle for this long is finished, even on a busy machine."""
 _NEWEST = 8
 
 
 def _source(predicate: Callable[[], object]) -> str:
-    """Returns where a predicate is written, and its first line."""
     code = getattr(predicate, "__code__", None)
     if code is None:
         return repr(predicate)
@@ -85,38 +84,32 @@ class Sandbox:
     port: int = 0
     """0: any free port."""
     note: str = ""
-    """The page's line about the models that answer."""
     guide: Guide = field(default_factory=Guide)
-    """What the page says about the app."""
     budgets: Mapping[str, int] = field(default_factory=dict)
-    """Calls a minute by method, where they differ from Slack's limits."""
+    """Calls per minute by method that override Slack's limits."""
     posts: PostRule = GENEROUS
-    """How many posts one channel takes. The fault strict_posts replaces the rule."""
+    """The limit on posts per channel. The fault strict_posts replaces it."""
     stream_capacity_bytes: int | None = 10_000
-    """The most text in a native stream's message, in UTF-8; None: no such limit. Reports on it are in conflict."""
+    """The maximum text in a native stream's message, in UTF-8; None: no limit. Reports about it conflict."""
     scopes: AbstractSet[str] = SCOPES - {"assistant:write"}
     """The bot's initial scopes; `granted` has the current ones. Only apps with a pane have assistant:write."""
     subscribed: frozenset[str] = EVENTS
     shared_after_s: float = 0.05
-    """How long Slack takes to share an app's files: less than the real one (files.SHARED_AFTER_S), for fast tests."""
+    """Slack's delay before sharing an app's files. Shorter than the real one (files.SHARED_AFTER_S), for fast tests."""
     index_delay_s: float = 0.0
-    """How long Slack takes until its search finds a message: in no time, for fast tests."""
+    """The delay before Slack's search finds a message. 0 for fast tests."""
     twin_order: TwinOrder = "either"
     seed: int = 0
-    """Seed for the order of a mention's two events."""
     ack_timeout_s: float = 3.0
     redelivery_delays_s: Sequence[float] = (0.0, 60.0, 300.0)
     keep_revisions: bool = True
     manifest: Json | None = None
-    """The app's manifest. `scopes` and `subscribed` are used only without one."""
+    """The app's manifest. `scopes` and `subscribed` are only used without one."""
     setup: Setup = WELL_SET_UP
-    """How the app's installation is wrong, if it is."""
     tokens: Tokens = field(default_factory=Tokens)
-    """Other ones at each start: a web page that guesses them could read the workspace and post."""
+    """Random at each start, because a web page that guesses them could read the workspace and post."""
     monotonic: Callable[[], float] = time.monotonic
-    """The clock for budgets, streams, statuses and records."""
     export: Export | None = None
-    """What the workspace is made of in place of the sample workspace."""
 
     team_id = TEAM_ID
 
@@ -139,7 +132,7 @@ class Sandbox:
             self.emit,
         )
         self.people = People(self.workspace, self.files)
-        # Posted before anything listens, so the app gets no events about them.
+        # Posted before anything listens, so the app doesn't get events about them.
         for room in self.guide.rooms:
             self.people.furnish(room)
         self.problems = Problems()
@@ -260,7 +253,6 @@ class Sandbox:
 
     @property
     def api_url(self) -> str:
-        """The Web API's base URL for slack_sdk."""
         return f"{self.url}/api/"
 
     @property
@@ -290,13 +282,12 @@ class Sandbox:
         return self.sockets.deliveries
 
     def set_note(self, note: str) -> None:
-        """Changes the page's line about the models that answer."""
         self._page.set_note(note)
 
     async def say(
         self, user: str, channel: str, text: str, thread_ts: str | None = None, *, broadcast: bool = False
     ) -> str:
-        """Posts as a person and returns the message's ts. `<@BOT>` and `@` with the bot's name mention it."""
+        """Posts as a person and returns the message's ts. `<@BOT>` and `@` with the bot's name mention the bot."""
         return self.people.say(user, channel, self._with_mention(text), thread_ts, broadcast=broadcast)
 
     async def share(
@@ -306,7 +297,7 @@ class Sandbox:
         return self.people.share(user, channel, self._with_mention(text), files, thread_ts)
 
     async def receive_mail(self, channel: str, mail: Mail) -> str:
-        """Posts a mail that was sent to a channel's address, and returns the message's ts."""
+        """Posts an email that was sent to a channel's address, and returns the message's ts."""
         return self.people.receive_mail(channel, mail)
 
     async def say_as_slackbot(self, channel: str, text: str, bot_id: str = "B0FEEDS") -> str:
@@ -314,21 +305,19 @@ class Sandbox:
         return self.people.say_as_slackbot(channel, text, bot_id)
 
     async def transcribe(self, file_id: str, text: str) -> None:
-        """Has Slack write down an audio clip, as after a person's click, with the four file_change events of it."""
+        """Makes Slack transcribe an audio clip, as after a person's click, with its four file_change events."""
         self.files.transcribe(self.files.get(file_id), text)
 
     async def say_as_bot(
         self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False
     ) -> str:
-        """Posts as another bot and returns the message's ts. `old`: as an old-style integration (bot_message)."""
+        """Posts as another bot and returns the message's ts. `old`: as a legacy integration (bot_message)."""
         return self.people.say_as_bot(name, channel, text, thread_ts, old=old)
 
     async def stream_as_bot(self, name: str, channel: str, thread_ts: str) -> str:
-        """Starts a stream as another bot and returns the message's ts."""
         return self.people.stream_as_bot(name, self.workspace.channel(channel).id, thread_ts)
 
     async def end_stream_as_bot(self, channel: str, ts: str, text: str) -> None:
-        """Ends another bot's stream with its whole text."""
         self.people.end_stream_as_bot(self.workspace.channel(channel).id, ts, self._with_mention(text))
 
     async def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
@@ -336,7 +325,6 @@ class Sandbox:
         return self.people.say_through(app_id, user, channel, self._with_mention(text))
 
     async def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
-        """Posts text, blocks and attachments as given, and returns the message's ts."""
         return self.people.post(user, channel, content, thread_ts)
 
     async def forward(self, user: str, channel: str, ts: str, to: str, comment: str = "") -> str:
@@ -345,31 +333,25 @@ class Sandbox:
         return self.people.forward(user, message, to, comment)
 
     async def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str]]) -> str:
-        """Posts a pasted table as a person, and returns the message's ts."""
         return self.people.paste(user, channel, text, rows)
 
     async def react(self, user: str, channel: str, ts: str, name: str, *, add: bool = True) -> None:
-        """Adds or removes a reaction as a person."""
         self.people.react(user, channel, ts, name, add=add)
 
     async def notice(self, user: str, text: str) -> str:
-        """Posts as Slack itself in a person's DM with the bot, and returns the message's ts."""
+        """Posts as Slack itself in a person's direct message with the bot, and returns the message's ts."""
         return self.people.notice(user, text)
 
     async def edit(self, channel: str, ts: str, text: str) -> None:
-        """Edits a person's message."""
         self.people.edit(channel, ts, text)
 
     async def delete(self, channel: str, ts: str) -> None:
-        """Deletes a person's message."""
         self.people.delete(channel, ts)
 
     def client(self, user: str) -> Client:
-        """Returns a person's Slack client, for buttons, modals, commands and tabs."""
         return Client(self.workspace.user(user).id, self._surfaces)
 
     def dm(self, user: str) -> str:
-        """Returns the id of a person's DM with the bot."""
         return self.workspace.dm(user).id
 
     def messages(self, channel: str, thread_ts: str | None = None) -> list[Message]:
@@ -380,7 +362,6 @@ class Sandbox:
         return [message for message in self.workspace.messages(channel_id) if message.thread_ts is None]
 
     def revisions(self, channel: str, ts: str) -> list[Revision]:
-        """Returns a message's revisions as readers saw them, oldest first."""
         return self.workspace.revisions(self.workspace.channel(channel).id, ts)
 
     def redeliver(self, event_id: str | None = None) -> None:
@@ -393,8 +374,9 @@ class Sandbox:
     async def wait_for(self, predicate: Callable[[], T], timeout_s: float | None = None) -> T:
         """Waits until the predicate is true and returns its result. Raises TimeoutError with the newest messages.
 
-        The predicate is called after each change, call and delivery, and each second: it may be about anything.
-        Without `timeout_s`, the wait ends after 120 s, or once none of these has come for 90 s of the machine's time.
+        The predicate is called after each change, call and delivery, and every second, because it can depend on
+        anything. Without `timeout_s`, the wait ends after 120 s, or when none of these has occurred for 90 s of the
+        machine's time.
         """
         changed = asyncio.Event()
         self._waiters.add(changed)
@@ -422,12 +404,12 @@ class Sandbox:
             self._waiters.discard(changed)
 
     def give_up(self, reason: str) -> None:
-        """Ends all waits now and from now on: a test knows why the app will do nothing more, as that it has failed."""
+        """Ends all current and future waits, because a test knows why the app won't continue, such as a crash."""
         self._given_up = self._given_up or reason
         self._wake_waiters()
 
     def _newest(self) -> str:
-        """Describes the newest messages of all channels, for a wait that failed."""
+        """Describes the newest messages of all channels, for a failed wait."""
         channels = self.workspace.channels
         newest = sorted(
             (message for name in channels for message in self.workspace.log(name).posted()),
@@ -440,7 +422,6 @@ class Sandbox:
         return "\n".join(["newest messages:", *lines]) if lines else "no messages"
 
     async def wait_for_bot(self, timeout_s: float = 120.0) -> None:
-        """Waits until the bot's socket is connected. Raises TimeoutError."""
         await self.wait_for(lambda: self.sockets.connections, timeout_s)
 
     def _socket_url(self) -> str:
@@ -460,7 +441,7 @@ class Sandbox:
         self._wake_waiters()
 
     def _send(self, payload: Json) -> None:
-        """Sends an event, unless its scope was declined. Messages don't stop: see FIDELITY.md."""
+        """Sends an event, unless its scope was declined. Messages are always sent: see FIDELITY.md."""
         scope = EVENT_SCOPES.get(payload["event"]["type"])
         if scope is None or scope in self.granted:
             self.sockets.send(payload)

@@ -1,4 +1,4 @@
-"""How an app's installation can be wrong in ways that its manifest does not say."""
+"""Problems with an app's installation that its manifest doesn't show."""
 
 from dataclasses import dataclass
 
@@ -7,31 +7,28 @@ from slack_sandbox.workspace import APP_ID
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What an admin did in Slack. The defaults are an app that is set up well."""
+    """The installation's state in Slack. The defaults describe a correct one."""
 
     bot_token_error: str = ""
-    """Every call with the bot token is refused with this error: token_revoked, account_inactive, token_expired."""
+    """Every call with the bot token fails with this error: token_revoked, account_inactive, token_expired."""
     is_organization: bool = False
-    """The bot token is an organization's (Enterprise Grid), and no workspace's."""
+    """Whether the bot token belongs to an organization (Enterprise Grid) instead of a workspace."""
     app_token_error: str = ""
-    """Every call with the app-level token is refused with this error."""
     config_token_error: str = ""
-    """Every call with the configuration token is refused with this error."""
     app_token_scopes: frozenset[str] = frozenset({"connections:write"})
     app_token_app_id: str = APP_ID
-    """The app that the app-level token belongs to. Sockets of another app get no events of this one."""
+    """The app that the app-level token belongs to. Sockets of another app don't get this app's events."""
     socket_mode: bool = True
-    """Off: a socket gets the disconnect message link_disabled."""
+    """False: a socket gets the disconnect message link_disabled."""
     sends_hello: bool = True
-    """Off: a socket opens, and nothing comes."""
+    """False: a socket opens but doesn't send anything."""
     lists_scopes: bool = True
-    """Off: answers have no X-OAuth-Scopes, as if a proxy had removed it."""
+    """False: responses lack X-OAuth-Scopes, as if a proxy had removed it."""
     post_error: str = ""
-    """The workspace's policy refuses every post with this error: restricted_action and others."""
+    """The workspace's policy rejects every post with this error: restricted_action and others."""
     has_ai_search: bool = False
-    """assistant.search.info says that the workspace has Slack's AI search."""
     clock_ahead_s: float = 0.0
-    """How far Slack's clock, in the header Date, is ahead of this machine's."""
+    """The lead of Slack's clock, in the Date header, over this machine's."""
 
 
 WELL_SET_UP = Setup()

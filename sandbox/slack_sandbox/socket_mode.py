@@ -2,19 +2,19 @@
 
 How it works:
 
-1. apps.connections.open returns an address with a ticket. A ticket opens one connection; another use gets HTTP 404.
-2. The server greets a connection with `hello`. An app may have up to 10 connections, and each envelope goes to one of
-   them in turn.
-3. The app acknowledges an envelope by sending its envelope_id back. Without an acknowledgment within `ack_timeout_s`,
-   or if the connection ends, an attempt has failed.
+1. apps.connections.open returns a URL with a ticket. A ticket opens one connection; using it again results in HTTP 404.
+2. The server greets a connection with `hello`. An app can have up to 10 connections, and each envelope is sent to one
+   of them in turn.
+3. The app acknowledges an envelope by sending its envelope_id back. An attempt has failed if it isn't acknowledged
+   within `ack_timeout_s` or the connection ends.
 4. Events are delivered again after each of `redelivery_delays_s`, with the same event_id, a new envelope_id and a
-   retry_attempt. After the last attempt, Slack gives the event up.
-5. Interactive payloads and commands are sent once. Their acknowledgment may have a payload, which `ask` returns.
-6. From time to time Slack refreshes connections: it sends a `disconnect` warning, sends nothing else to that
+   retry_attempt. After the last attempt, Slack gives up.
+5. Interactive payloads and commands are sent once. Their acknowledgment can have a payload, which `ask` returns.
+6. From time to time, Slack refreshes connections: it sends a `disconnect` warning, sends nothing else to that
    connection, and closes it a few seconds later.
 
-Faults cut connections, refresh them, end them right after `hello`, drop acknowledgments, repeat events,
-and lose them, as Slack did with its own backlog after an outage.
+Faults cut connections, refresh them, end them right after `hello`, drop acknowledgments, repeat events, and lose them,
+as Slack did with its own backlog after an outage.
 """
 
 import asyncio
@@ -35,13 +35,11 @@ from slack_sandbox.workspace import APP_ID, PARTNERS_ID, Json
 
 MAX_CONNECTIONS = 10
 _HEARTBEAT_S = 20.0
-"""The interval of pings. A client that doesn't answer within half of it is disconnected."""
+"""The interval of pings. A client that doesn't respond within half of it is disconnected."""
 
 
 @dataclass
 class Delivery:
-    """An event's delivery: its payload, its attempts and its acknowledgment."""
-
     payload: Json
     sent_at_s: list[float] = field(default_factory=list)
     """When each attempt was sent on a connection, in monotonic seconds."""
@@ -60,7 +58,7 @@ class Connection:
     request: web.Request
     accepting: bool = True
     waiting: dict[str, asyncio.Future[Json | None]] = field(default_factory=dict)
-    """By envelope_id: the acknowledgment's payload, None if the connection ends first."""
+    """By envelope_id: the acknowledgment's payload, or None if the connection ends first."""
 
     def abort(self) -> None:
         """Cuts the TCP connection without a closing handshake."""
@@ -68,7 +66,6 @@ class Connection:
             self.request.transport.abort()
 
     def cancel_waiting(self) -> None:
-        """Ends all waits for acknowledgments, with None."""
         for waiter in self.waiting.values():
             if not waiter.done():
                 waiter.set_result(None)
@@ -76,20 +73,16 @@ class Connection:
 
 @dataclass
 class SocketMode:
-    """The app's connections and the delivery of envelopes to them."""
-
     faults: Faults
     setup: Setup = WELL_SET_UP
     ack_timeout_s: float = 3.0
     redelivery_delays_s: Sequence[float] = (0.0, 60.0, 300.0)
-    """Delays between a failed attempt and the next. After the last one, the event is given up."""
+    """The delays between a failed attempt and the next. After the last one, delivery is given up."""
     monotonic: Callable[[], float] = time.monotonic
     changed: Callable[[], None] = lambda: None
-    """Called when connections or deliveries change."""
     acknowledged: Callable[[str], None] = lambda event_type: None
-    """Called with the type of an event that the app has acknowledged."""
     not_acknowledged: Callable[[str], None] = lambda what: None
-    """Called with what the app left without an acknowledgment."""
+    """Called with the name of an event or payload that the app didn't acknowledge."""
     deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=5_000))
 
     def __post_init__(self) -> None:
@@ -101,13 +94,12 @@ class SocketMode:
         self.faults.actions["refresh"] = self.refresh
 
     def ticket(self) -> str:
-        """Returns a new ticket, which opens one connection."""
         ticket = str(uuid.uuid4())
         self._tickets.add(ticket)
         return ticket
 
     def send(self, payload: Json) -> Delivery:
-        """Starts to deliver an event, until it is acknowledged or given up."""
+        """Starts delivering an event, until it is acknowledged or given up."""
         if self.faults.take("foreign_team"):
             payload = {**payload, "team_id": PARTNERS_ID, "is_ext_shared_channel": True}
         delivery = Delivery(payload)
@@ -118,7 +110,7 @@ class SocketMode:
         return delivery
 
     async def ask(self, kind: str, payload: Json) -> Json | None:
-        """Sends a payload once and returns the acknowledgment's payload, None after the timeout."""
+        """Sends a payload once and returns the acknowledgment's payload, or None after the timeout."""
         connection = self._next()
         if connection is None:
             return None
@@ -129,7 +121,6 @@ class SocketMode:
         return acknowledged
 
     def redeliver(self, delivery: Delivery) -> None:
-        """Delivers an event again, as after a lost acknowledgment."""
         self._start(self._deliver_again(delivery))
 
     def drop(self) -> None:
@@ -143,10 +134,9 @@ class SocketMode:
             self._start(self._refresh(connection, warning_s))
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
-        """Handles a WebSocket connection until it ends."""
         ticket = request.query.get("ticket", "")
         if ticket not in self._tickets:
-            # Observed: Slack answers the handshake with 404 if the ticket was used or has expired.
+            # Observed: Slack responds to the handshake with 404 if the ticket was used or has expired.
             return web.Response(status=404)
         self._tickets.discard(ticket)
         socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_S)
@@ -175,7 +165,6 @@ class SocketMode:
         return socket
 
     async def close(self) -> None:
-        """Cancels all deliveries and closes all connections."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -256,7 +245,7 @@ class SocketMode:
             await connection.socket.send_json(_disconnect("refresh_requested"))
             await connection.socket.close()
         except ConnectionError:
-            # The app has closed this connection already.
+            # The app has already closed this connection.
             return
 
     def _hello(self) -> Json:

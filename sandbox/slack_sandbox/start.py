@@ -1,6 +1,6 @@
-"""Starts a sandbox for a command: reads the app's manifest, and says what prevents the start.
+"""Starts a sandbox for a command: reads the app's manifest, and reports what prevents the start.
 
-A command line imports this module at each start, so it imports the rest of the sandbox only where that is used.
+Command-line programs import this module at each start, so it imports the rest of the sandbox only where needed.
 """
 
 import json
@@ -20,7 +20,7 @@ YAML_HINT = "Slack's app settings show a YAML manifest as JSON, too."
 
 
 class StartError(Exception):
-    """The sandbox can't start. `problems`: a sentence for each reason, which says what to do."""
+    """The sandbox can't start. `problems`: a sentence for each reason, including what to do."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -60,8 +60,8 @@ async def start(
 ) -> "Sandbox":
     """Serves a sandbox until the stack closes, at the port or the first free one. Raises StartError.
 
-    `note` and `guide` are texts on its page. `strict_posts` starts the fault of this name. Without
-    `tokens`, the bot's tokens are random. `export`: the workspace, in place of the sample.
+    `note` and `guide` are text for its page. `strict_posts` starts the fault with this name. Without `tokens`, the
+    bot's tokens are random. `export` replaces the sample workspace.
     """
     from slack_sandbox.files import SHARED_AFTER_S
     from slack_sandbox.page.guide import Guide

@@ -11,24 +11,18 @@ LIFE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A person's action that lets the app open a modal for them."""
-
     user_id: str
     at_s: float
     view_id: str | None = None
-    """The modal in which the person acted, if any."""
 
 
 @dataclass
 class Triggers:
-    """Issues and redeems trigger_ids."""
-
     monotonic: Callable[[], float]
     _triggers: dict[str, Trigger] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
 
     def give(self, user_id: str, view_id: str | None = None) -> str:
-        """Returns a new trigger_id."""
         trigger_id = f"{len(self._triggers) + 1}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
         self._triggers[trigger_id] = Trigger(user_id, self.monotonic(), view_id)
         return trigger_id

@@ -1,4 +1,4 @@
-"""Views: each person's stack of open modals, and the Home tab that was published for each person."""
+"""Each person's stack of open modals and published Home tab."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -14,8 +14,6 @@ _NEVER_SENT = frozenset({"type", "blocks"})
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A modal or a Home tab: the app's content and the person's choices."""
-
     id: str
     user_id: str
     content: Json
@@ -35,7 +33,7 @@ class View:
 
 @dataclass
 class Views:
-    """All views. `changed` has listeners for the id of the user whose views have changed."""
+    """All views. `changed` has listeners for the ID of the user whose views have changed."""
 
     bot: User
     suggested: SuggestedOptions = field(default_factory=SuggestedOptions)
@@ -44,33 +42,27 @@ class Views:
     _homes: dict[str, View] = field(default_factory=dict)
 
     def modal(self, user_id: str) -> View | None:
-        """Returns the modal at the top of a person's stack, None without one."""
         stack = self._stacks.get(user_id)
         return stack[-1] if stack else None
 
     def home(self, user_id: str) -> View | None:
-        """Returns the Home tab that was published for a person, None before that."""
         return self._homes.get(user_id)
 
     def get(self, view_id: str) -> View:
-        """Returns a view. Raises SlackError("not_found")."""
         for view in self._all():
             if view.id == view_id:
                 return view
         raise SlackError("not_found")
 
     def depth(self, user_id: str) -> int:
-        """Returns the number of modals on a person's stack."""
         return len(self._stacks.get(user_id, ()))
 
     def open(self, user_id: str, content: Json) -> View:
-        """Opens a modal as a new stack. Raises SlackError."""
         view = self._new(user_id, content, "modal")
         self._stacks[user_id] = [view]
         return self._notify(view)
 
     def push(self, user_id: str, content: Json) -> View:
-        """Opens a modal on top of the stack. Raises SlackError."""
         stack = self._stacks.get(user_id)
         if not stack:
             raise SlackError("not_found")
@@ -81,14 +73,13 @@ class Views:
         return self._notify(view)
 
     def update(self, view_id: str, content: Json) -> View:
-        """Other content for a modal; what is chosen in it stays. Raises SlackError."""
+        """Replaces a modal's content and keeps the choices made in it. Raises SlackError."""
         previous = self.get(view_id)
         checked = check_view(content, "modal")
         self._check_external(checked, view_id)
         return self._put(replace(previous, content=checked, hash=_new_hash()))
 
     def publish(self, user_id: str, content: Json, hash_before: str | None) -> View:
-        """Publishes the Home tab for a person. Raises SlackError."""
         previous = self._homes.get(user_id)
         if hash_before and (previous is None or previous.hash != hash_before):
             raise SlackError("hash_conflict")
@@ -97,19 +88,16 @@ class Views:
         return self._notify(self._homes[user_id])
 
     def by_external(self, external_id: str) -> View:
-        """Returns the view with this external_id. Raises SlackError("not_found")."""
         for view in self._all():
             if external_id and view.content.get("external_id") == external_id:
                 return view
         raise SlackError("not_found")
 
     def choose(self, view_id: str, choices: Mapping[tuple[str, str], Choice]) -> View:
-        """Records a person's choices in a view."""
         view = self.get(view_id)
         return self._put(replace(view, choices={**view.choices, **choices}), notify=False)
 
     def close(self, user_id: str) -> None:
-        """Closes the modal at the top of the stack, if there is one."""
         if stack := self._stacks.get(user_id):
             stack.pop()
             self._notify_listeners(user_id)

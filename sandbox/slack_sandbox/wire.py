@@ -67,36 +67,33 @@ def history_message_json(workspace: Workspace, message: Message, *, all_metadata
 
 
 def updated_message_json(workspace: Workspace, message: Message) -> Json:
-    """Returns a message as chat.update's response shows it, without its ts and thread."""
     fields = message_json(workspace, message)
     return {key: value for key, value in fields.items() if key not in _NOT_IN_ANSWERS}
 
 
 def payload_message_json(workspace: Workspace, message: Message) -> Json:
-    """Returns a message as interactive payloads show it."""
     fields = message_json(workspace, message)
     return {key: value for key, value in fields.items() if key not in _NOT_IN_PAYLOADS}
 
 
 def permalink(message: Message, thread_ts: str | None = None) -> str:
-    """Returns a message's URL. A reply's URL names its thread; `thread_ts` names a root's own."""
+    """Returns a message's URL. A reply's URL includes its thread, and a root's includes `thread_ts`, if given."""
     url = f"{_ARCHIVES}{message.channel}/p{message.ts.replace('.', '')}"
     thread_ts = message.thread_ts or thread_ts
     return f"{url}?thread_ts={thread_ts}&cid={message.channel}" if thread_ts else url
 
 
 def linked_message(url: str) -> tuple[str, str] | None:
-    """Returns the channel and the ts that a message's URL names, None for any other URL."""
+    """Returns the channel and the ts in a message's URL, or None for other URLs."""
     found = _PERMALINK.fullmatch(url.partition("?")[0])
     return (found["channel"], f"{found['seconds']}.{found['fraction']}") if found else None
 
 
 def channel_json(workspace: Workspace, channel: Channel) -> Json:
-    """Returns a channel as conversations.info shows it."""
     fields: Json = {
         "id": channel.id,
         "created": _CREATED_AT_S,
-        # A private channel is a channel, and no group.
+        # A private channel is a channel, not a group.
         "is_channel": channel.type in ("channel", "group"),
         "is_group": channel.type == "mpim",
         "is_im": channel.type == "im",
@@ -117,7 +114,7 @@ def channel_json(workspace: Workspace, channel: Channel) -> Json:
 
 
 def listed_channel_json(workspace: Workspace, channel: Channel) -> Json:
-    """Returns a channel as conversations.list shows it. DMs have fewer fields."""
+    """Returns a channel as conversations.list shows it. Direct messages have fewer fields."""
     fields = channel_json(workspace, channel)
     if channel.type == "im":
         user = workspace.users[str(channel.user_id)]
@@ -165,7 +162,6 @@ def user_json(workspace: Workspace, user: User, *, with_email: bool = False) -> 
 
 
 def bot_json(workspace: Workspace, bot: User) -> Json:
-    """Returns a bot as bots.info shows it."""
     return {
         "id": bot.bot_id,
         "deleted": bot.deleted,
@@ -178,18 +174,15 @@ def bot_json(workspace: Workspace, bot: User) -> Json:
 
 
 def app_id_of(workspace: Workspace, bot: User) -> str:
-    """Returns the id of a bot's app."""
     return APP_ID if bot.id == workspace.bot.id else f"A{str(bot.bot_id)[1:]}"
 
 
 def team_of(workspace: Workspace, user_id: str) -> str:
-    """Returns a user's team_id."""
     user = workspace.users.get(user_id)
     return user.team_id if user else TEAM_ID
 
 
 def payload_user_json(user: User) -> Json:
-    """Returns a person as interactive payloads show them."""
     return {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id}
 
 
@@ -200,7 +193,6 @@ def _shares_channel(workspace: Workspace, user: User) -> bool:
 
 
 def profile_json(workspace: Workspace, user: User, *, with_email: bool = False) -> Json:
-    """Returns a user's profile as users.profile.get shows it."""
     first, _, last = user.real_name.partition(" ")
     fields: Json = {
         **dict.fromkeys(("title", "phone", "skype", "status_text", "status_emoji", "status_text_canonical"), ""),
@@ -230,7 +222,7 @@ def _metadata(workspace: Workspace, metadata: Json, include_payload: bool) -> Js
 
 def _team(workspace: Workspace, message: Message) -> Json:
     if message.files or message.slackbot_for or message.subtype in ("bot_message", "tombstone", "assistant_app_thread"):
-        # Recorded: these messages have no team, and neither have this workspace's broadcasts.
+        # Recorded: these messages don't have a team, and neither do this workspace's broadcasts.
         return {}
     author = workspace.users.get(message.user_id)
     if author is None or author.team_id == TEAM_ID:
@@ -258,7 +250,7 @@ def _session(workspace: Workspace, session: Session) -> Json:
     status: Json = {"status": session.status}
     if session.expires_s is not None:
         status["date_status_processing_expire"] = session.expires_s
-    # Recorded: is_stoppable was false in both channels that were seen.
+    # Recorded: is_stoppable was false in both observed channels.
     own_status = {"agent_bot_user_id": workspace.bot.id, **status, "is_stoppable": False}
     return {
         **status,
@@ -290,16 +282,15 @@ _SUBTYPE_FIELDS: Mapping[str, Callable[[Message], Json]] = {
     "assistant_app_thread": _pane_thread,
     "tombstone": _tombstone,
 }
-"""Extra fields by subtype."""
 
 
 def _files(workspace: Workspace, message: Message) -> list[Json]:
-    """Returns a message's files. In shared channels, people's files have only an id; files.info returns the rest."""
+    """Returns a message's files. In shared channels, people's files only have an ID; files.info returns the rest."""
     channel = workspace.channels.get(message.channel)
     if channel is None or channel.shared_with is None or message.user_id == workspace.bot.id:
         return list(message.files)
     unknown = {"created": 0, "timestamp": 0, "user": "", "mode": "file_access", "file_access": "check_file_info"}
-    # A file of an export has no content that files.info could describe.
+    # files.info can't describe a file in an export, because it doesn't have content.
     as_they_are = (file["mode"] == "tombstone" or file.get("file_access") == "access_denied" for file in message.files)
     files = zip(message.files, as_they_are, strict=True)
     return [file if is_kept else {"id": file["id"], **unknown} for file, is_kept in files]

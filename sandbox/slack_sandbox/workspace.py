@@ -21,14 +21,12 @@ APP_ID = "A0BOT"
 SLACK = "USLACK"
 """The author of Slack's own notices."""
 SLACKBOT = "USLACKBOT"
-UTC = "Etc/UTC"
 """The author of the tombstone that replaces a deleted root."""
+UTC = "Etc/UTC"
 STATUS_LIFE_S = 120.0
 """Slack removes a thread's status after two minutes."""
 _KEPT_REVISIONS = 2_000
-"""The most revisions that are kept of one message."""
 _KEPT_HISTORIES = 1_000
-"""The most messages whose revisions are kept."""
 
 
 class SlackError(Exception):
@@ -46,9 +44,8 @@ class User:
 
     id: str
     name: str
-    """The handle, which is typed after an @."""
     real_name: str
-    """What messages and mentions show: it is the display name, too."""
+    """The name in messages and mentions. It is also the display name."""
     color: str
     bot_id: str | None = None
     team_id: str = TEAM_ID
@@ -58,19 +55,18 @@ class User:
     """A guest. With `is_ultra_restricted`, a single-channel guest."""
     is_ultra_restricted: bool = False
     deleted: bool = False
-    """Deactivated. Slack keeps the account and shows fewer fields."""
+    """A deactivated account. Slack keeps it and shows fewer fields."""
     tz: str = UTC
     """The person's time zone by its IANA name, such as Europe/Berlin."""
 
     @property
     def email(self) -> str | None:
-        """A person's email address, None for bots and Slack's own accounts."""
         return None if self.bot_id or self.id in (SLACK, SLACKBOT) else f"{self.name}@sandbox.example"
 
 
 @dataclass(slots=True)
 class Channel:
-    """A channel, group or DM. `user_id` is the person in a DM with the bot."""
+    """A channel, group or direct message. `user_id` is the person in a direct message with the bot."""
 
     id: str
     name: str
@@ -79,19 +75,16 @@ class Channel:
     user_id: str | None = None
     archived: bool = False
     creator: str | None = None
-    """The only information about a channel's managers that bots get. Channel roles are visible to admins only."""
+    """The only information about a channel's managers that bots get. Only admins can see channel roles."""
     shared_with: str | None = None
-    """The team_id of another organization, with Slack Connect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An agent's session in one thread."""
-
     status: SessionStatus
     title: str = ""
     expires_s: int | None = None
-    """When `processing` ends by itself, in seconds since the epoch; None in other states."""
+    """When `processing` ends by itself, in seconds since the epoch, or None in other states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,33 +97,28 @@ class Message:
     text: str
     blocks: tuple[Json, ...] = ()
     thread_ts: str | None = None
-    """The root's ts for a reply, None for a root."""
     subtype: str | None = None
     client_msg_id: str | None = None
     app_id: str | None = None
-    """The app that posted on behalf of a person."""
     slackbot_for: str | None = None
-    """The bot_id of the app in whose place Slackbot posted."""
+    """The bot_id of the app whose message Slackbot posted."""
     username: str | None = None
     """The name that an old-style integration gave itself."""
     files: tuple[Json, ...] = ()
     attachments: tuple[Json, ...] = ()
-    """Forwarded messages, and apps' legacy attachments."""
     metadata: Json | None = None
     edited_ts: str | None = None
     title: str | None = None
-    """The title of an assistant thread, at its root."""
     ephemeral_to: str | None = None
     sent_blocks: tuple[Json, ...] = ()
-    """The blocks as the app sent them, empty for text alone. Only tests and benchmarks see them."""
+    """The blocks as the app sent them; empty for text alone. Only tests and benchmarks see them."""
     reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Pairs of a reaction's name and the users who added it."""
     streaming_state: Literal["in_progress", "completed"] | None = None
-    """Whether a native stream still grows, None for other messages."""
+    """Whether a native stream is still growing; None for other messages."""
     stream_recipient: str | None = None
-    """The only person in a channel who sees a native stream grow. Everybody sees it after its stop."""
+    """The only person in a channel who sees a native stream grow. Everybody sees it once it stops."""
     session: Session | None = None
-    """The agent's session in the thread, at its root."""
 
     @property
     def root_ts(self) -> str:
@@ -138,14 +126,12 @@ class Message:
 
     @property
     def only_for(self) -> str | None:
-        """The only person who sees the message now, None if all members of the channel do."""
+        """The only person who can see the message now, or None if all members of the channel can."""
         return self.stream_recipient if self.streaming_state == "in_progress" else self.ephemeral_to
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task of a native stream, which Slack shows as a card."""
-
     id: str
     title: str
     status: str
@@ -156,29 +142,23 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An open native stream."""
-
     started_s: float
     display_mode: str = "timeline"
     """timeline: a card for each task, in place. plan: all tasks in one block."""
     mode: Literal["text", "chunks"] | None = None
-    """What its content is sent as. The first call with content decides."""
+    """The type of its content, set by the first call with content."""
     parts: tuple[str | Task | tuple[Json, ...], ...] = ()
     """Its content in order: Markdown, tasks as they were first sent, and blocks."""
     tasks: Mapping[str, Task] = field(default_factory=dict)
-    """Its tasks' current state, by id."""
     plan_title: str = ""
 
     @property
     def text(self) -> str:
-        """Its Markdown."""
         return "".join(part for part in self.parts if isinstance(part, str))
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A new message."""
-
     message: Message
 
 
@@ -193,8 +173,6 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A deleted message."""
-
     message: Message
 
 
@@ -207,8 +185,6 @@ class TombstoneRemoved:
 
 @dataclass(frozen=True, slots=True)
 class StatusSet:
-    """A thread's new status. An empty text removes it."""
-
     channel: str
     thread_ts: str
     text: str
@@ -218,8 +194,6 @@ class StatusSet:
 
 @dataclass(frozen=True, slots=True)
 class Reacted:
-    """A reaction that a user added or removed."""
-
     message: Message
     name: str
     user_id: str
@@ -228,12 +202,9 @@ class Reacted:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A user who became a member of a channel."""
-
     channel: str
     user_id: str
     inviter_id: str = ""
-    """Empty if nobody invited them."""
 
 
 Change = Joined | Posted | Changed | Deleted | TombstoneRemoved | StatusSet | Reacted
@@ -241,7 +212,7 @@ Change = Joined | Posted | Changed | Deleted | TombstoneRemoved | StatusSet | Re
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A message as readers saw it from `at_s` on, in monotonic seconds."""
+    """A message as readers saw it starting at `at_s`, in monotonic seconds."""
 
     at_s: float
     text: str
@@ -251,39 +222,31 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A control sequence in the bot's message that notifies people."""
-
     channel: str
     ts: str
     control: str
 
 
 class Log:
-    """A channel's messages by ts, in the order in which they were posted."""
-
     is_long = False
-    """Whether the messages are read only when somebody looks at them: then the page loads them by pages."""
+    """Whether messages are read on demand, so that the page loads them in pages."""
 
     def __init__(self) -> None:
         self._messages: dict[str, Message] = {}
         self._replies: dict[str, list[str]] = defaultdict(list)
 
     def get(self, ts: str) -> Message | None:
-        """Returns a message, None if there is none."""
         return self._messages.get(ts)
 
     def has(self, ts: str) -> bool:
-        """Returns whether there is a message."""
         return ts in self._messages
 
     def put(self, message: Message) -> None:
-        """Adds a message, or replaces the one with its ts."""
         if message.ts not in self._messages and message.thread_ts is not None:
             self._replies[message.thread_ts].append(message.ts)
         self._messages[message.ts] = message
 
     def drop(self, ts: str) -> None:
-        """Removes a message."""
         message = self._messages.pop(ts)
         if message.thread_ts is not None:
             self._replies[message.thread_ts].remove(ts)
@@ -297,22 +260,19 @@ class Log:
         return iter(self._messages.values())
 
     def in_channel(self) -> Sequence[str]:
-        """Returns the ts of the messages that stand in the channel itself, not only in a thread; oldest first."""
+        """Returns the ts of the messages in the channel itself, not only in a thread; oldest first."""
         return [ts for ts, message in self._messages.items() if is_in_channel(message)]
 
     def replies(self, root_ts: str) -> Sequence[str]:
-        """Returns the ts of a thread's replies, oldest first."""
         return self._replies.get(root_ts, ())
 
 
 def is_in_channel(message: Message) -> bool:
-    """Returns whether a message stands in its channel: a root, or a reply that was sent there, too."""
+    """Returns whether a message is shown in its channel: a root, or a reply that was also sent there."""
     return message.thread_ts is None or message.subtype == "thread_broadcast"
 
 
 class _Names(Mapping[str, str]):
-    """The names of users and channels by id, as they are now."""
-
     def __init__(self, users: Mapping[str, User], channels: Mapping[str, Channel]) -> None:
         self._users, self._channels = users, channels
 
@@ -335,34 +295,32 @@ class Workspace:
     keep_revisions: bool = True
     name: str = "Sandbox"
     declared_metadata: AbstractSet[str] = frozenset()
-    """The metadata types that the app's manifest declares."""
     users: dict[str, User] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
     user_groups: dict[str, list[str]] = field(default_factory=dict)
-    """The people of each user group, by its handle. An empty group is one that somebody has disabled."""
     ephemerals: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
     notified: list[Notification] = field(default_factory=list)
     listeners: list[Callable[[Change], None]] = field(default_factory=list)
     _logs: dict[str, Log] = field(default_factory=lambda: defaultdict(Log))
     _revisions: dict[tuple[str, str], deque[Revision]] = field(default_factory=dict)
     _status: dict[tuple[str, str], tuple[StatusSet, float]] = field(default_factory=dict)
-    """By channel and thread: the status, and until when it lasts, in monotonic seconds."""
+    """By channel and thread: the status, and its expiry in monotonic seconds."""
     _deleted: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
-    """Recently deleted messages. A person may still see one and press its buttons."""
+    """Recently deleted messages. A person might still see one and press its buttons."""
     _last_ts_us: int = 0
 
     def __post_init__(self) -> None:
         self.users[self.bot.id] = self.bot
 
     def user(self, name_or_id: str) -> User:
-        """Returns a user by name or id. Raises SlackError("user_not_found")."""
+        """Returns a user by name or ID. Raises SlackError("user_not_found")."""
         user = self.users.get(name_or_id) or next((u for u in self.users.values() if u.name == name_or_id), None)
         if user is None:
             raise SlackError("user_not_found")
         return user
 
     def channel(self, name_or_id: str) -> Channel:
-        """Returns a channel by name or id. Raises SlackError("channel_not_found")."""
+        """Returns a channel by name or ID. Raises SlackError("channel_not_found")."""
         name = name_or_id.removeprefix("#")
         channel = self.channels.get(name_or_id) or next((c for c in self.channels.values() if c.name == name), None)
         if channel is None:
@@ -370,7 +328,7 @@ class Workspace:
         return channel
 
     def dm(self, name_or_id: str) -> Channel:
-        """Returns a person's DM with the bot. Raises SlackError: user_not_found, cannot_dm_bot."""
+        """Returns a person's direct message with the bot. Raises SlackError: user_not_found, cannot_dm_bot."""
         person = self.user(name_or_id)
         dm = next((c for c in self.channels.values() if c.user_id == person.id), None)
         if dm is None:
@@ -385,51 +343,44 @@ class Workspace:
             self._notify(Joined(self.channel(channel).id, user_id, self.user(inviter).id if inviter else ""))
 
     def leave(self, channel: str, user: str) -> None:
-        """Removes a user from a channel. Raises SlackError."""
         self.channel(channel).members.remove(self.user(user).id)
 
     def set_time(self, now_s: float) -> None:
-        """Gives later messages a later ts, in seconds since 1970: for tests that tell hours."""
+        """Gives later messages a later ts, in seconds since 1970, for tests that depend on the time."""
         self._last_ts_us = max(self._last_ts_us, int(now_s * 1_000_000))
 
     def next_ts(self) -> str:
-        """Returns a new ts, later than all earlier ones."""
         self._last_ts_us = max(self._last_ts_us + 1, time.time_ns() // 1000)
         return f"{self._last_ts_us // 1_000_000}.{self._last_ts_us % 1_000_000:06d}"
 
     def message(self, channel: str, ts: str) -> Message:
-        """Returns a message. Raises SlackError("message_not_found")."""
         message = self._logs[channel].get(ts)
         if message is None:
             raise SlackError("message_not_found")
         return message
 
     def message_or_ephemeral(self, channel: str, ts: str) -> Message:
-        """Returns a message, which may be ephemeral. Raises SlackError("message_not_found")."""
+        """Returns a message, including ephemeral ones. Raises SlackError("message_not_found")."""
         return _find(self.ephemerals, channel, ts) or self.message(channel, ts)
 
     def message_even_if_deleted(self, channel: str, ts: str) -> Message:
-        """Returns a message, which may be ephemeral or recently deleted. Raises SlackError("message_not_found")."""
+        """Returns a message, including ephemeral and recently deleted ones. Raises SlackError("message_not_found")."""
         return _find(self._deleted, channel, ts) or self.message_or_ephemeral(channel, ts)
 
     def add_log(self, channel: str, log: Log) -> None:
-        """Has a channel keep its messages in this log, which may have some: nobody is notified of those."""
+        """Sets the log that stores a channel's messages. Nobody is notified of messages that it already has."""
         self._logs[channel] = log
 
     def log(self, channel: str) -> Log:
-        """Returns a channel's messages by ts."""
         return self._logs[channel]
 
     def messages(self, channel: str) -> Iterator[Message]:
-        """Returns a channel's messages including replies, oldest first."""
         return self._logs[channel].all()
 
     def replies(self, channel: str, root_ts: str) -> list[Message]:
-        """Returns a thread's replies without the root, oldest first."""
         return [self.message(channel, ts) for ts in self._logs[channel].replies(root_ts)]
 
     def revisions(self, channel: str, ts: str) -> list[Revision]:
-        """Returns a message's revisions, oldest first, as far as they are kept."""
         return list(self._revisions.get((channel, ts), ()))
 
     def post(self, message: Message) -> Message:
@@ -489,7 +440,6 @@ class Workspace:
         self._notify(Reacted(message, name, user_id, add))
 
     def set_status(self, channel: str, thread_ts: str, text: str, loading: tuple[str, ...] = ()) -> None:
-        """Sets a thread's status. An empty text removes it."""
         status = StatusSet(channel, thread_ts, text, loading)
         before = self._live_status(channel, thread_ts)
         self._status.pop((channel, thread_ts), None)
@@ -499,11 +449,9 @@ class Workspace:
             self._notify(status)
 
     def status(self, channel: str, thread_ts: str) -> str | None:
-        """Returns a thread's status, None without one."""
         return self._live_status(channel, thread_ts).text or None
 
     def loading_messages(self, channel: str, thread_ts: str) -> tuple[str, ...]:
-        """Returns the messages that Slack shows in turn while a thread's status lasts."""
         return self._live_status(channel, thread_ts).loading
 
     def _live_status(self, channel: str, thread_ts: str) -> StatusSet:
@@ -512,14 +460,12 @@ class Workspace:
         return status if self.monotonic() < until_s else none
 
     def expire_statuses(self) -> None:
-        """Removes expired statuses and notifies listeners."""
         expired = [key for key, (_, until_s) in self._status.items() if self.monotonic() >= until_s]
         for channel, thread_ts in expired:
             del self._status[channel, thread_ts]
             self._notify(StatusSet(channel, thread_ts, ""))
 
     def names(self) -> Mapping[str, str]:
-        """Returns the names of users and channels by id, as messages show them."""
         return _Names(self.users, self.channels)
 
     def _record(self, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures: a running sandbox, and an app on Slack's own SDK."""
+"""Fixtures: a running sandbox, and an app that uses Slack's SDK."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ pytest_plugins = ["slack_sandbox.testing.gate"]
 
 @dataclass
 class ManualTime:
-    """A monotonic time that stands still until a test sets it, for Sandbox(monotonic=…)."""
+    """A monotonic clock that only moves when a test sets it, for Sandbox(monotonic=…)."""
 
     now_s: float = 1_000.0
 
@@ -32,7 +32,7 @@ class ManualTime:
 
 @dataclass
 class SdkApp:
-    """An app on slack_sdk's Socket Mode client. It records requests and, with `acknowledge`, acknowledges them."""
+    """An app that uses slack_sdk's Socket Mode client. Records requests and, with `acknowledge`, acknowledges them."""
 
     sandbox: Sandbox
     web: AsyncWebClient
@@ -51,7 +51,7 @@ class SdkApp:
         return client
 
     async def events(self, count: int) -> list[Json]:
-        """Returns all events as soon as there are at least `count`."""
+        """Waits for at least `count` events and returns all of them."""
         async with asyncio.timeout(WITHIN_S):
             while len(self.requests) < count:
                 await self._received.wait()

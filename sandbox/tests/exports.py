@@ -1,4 +1,4 @@
-"""Small Slack exports for tests, made of a few people, channels and messages."""
+"""Small Slack exports for tests, with a few people, channels and messages."""
 
 import io
 import json
@@ -18,7 +18,6 @@ GENERAL, KOELN, PRIVATE, DIRECT = "C07SAMPLE01", "C07SAMPLE02", "C07SAMPLE03", "
 
 
 def ts(number: int) -> str:
-    """Returns the ts of a message by its number."""
     return f"{START_S + number}.{number:06d}"
 
 
@@ -28,12 +27,10 @@ def said(number: int, user: str, text: str, **more: Any) -> Json:
 
 
 def person(user_id: str, name: str, **more: Any) -> Json:
-    """Returns a person of users.json."""
     return {"id": user_id, "team_id": TEAM, "name": name, "profile": {"real_name": name.title()}} | more
 
 
 def channel(channel_id: str, name: str, members: Sequence[str], **more: Any) -> Json:
-    """Returns a conversation of a list."""
     return {"id": channel_id, "name": name, "members": list(members)} | more
 
 
@@ -43,7 +40,7 @@ PEOPLE = [person(ADA, "ada", is_owner=True, is_admin=True), person(GRACE, "grace
 def export(
     general: Iterable[Any] = (), *, files: Mapping[str, Any] | None = None, people: Sequence[Json] = PEOPLE
 ) -> dict[str, Any]:
-    """Returns the files of an export, whose channel #general has these entries. `files` are added or replaced."""
+    """Returns the files of an export whose channel #general has these entries. `files` are added or replaced."""
     return {
         "channels.json": [channel(GENERAL, "general", [ADA, GRACE]), channel(KOELN, "kunden-köln", [ADA])],
         "users.json": people,
@@ -52,7 +49,7 @@ def export(
 
 
 def packed(files: Mapping[str, Any]) -> io.BytesIO:
-    """Returns files as a ZIP, with names as Slack writes them: UTF-8 without the mark that says so."""
+    """Returns files as a ZIP, with names as Slack writes them: UTF-8 without its flag."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
@@ -61,7 +58,7 @@ def packed(files: Mapping[str, Any]) -> io.BytesIO:
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, data)
     written = bytearray(out.getvalue())
-    # zipfile marks every name that isn't ASCII.
+    # zipfile sets the flag for every non-ASCII name.
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = written.find(signature)
         while at >= 0:

@@ -1,4 +1,4 @@
-"""blocks.validate: the sandbox's own rules, each objection with its place, and nothing is posted."""
+"""blocks.validate: the sandbox's own rules. Each problem has its path, and nothing is posted."""
 
 import json
 from typing import Any

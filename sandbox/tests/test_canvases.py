@@ -1,4 +1,4 @@
-"""Slack's rules for canvases: who may read one, whom it may be given to, and which Markdown makes one."""
+"""Slack's rules for canvases: who can read one, who can be given access, and which Markdown is valid."""
 
 import json
 from typing import Any

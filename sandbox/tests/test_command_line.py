@@ -1,4 +1,4 @@
-"""`slack-sandbox` as a process: what it refuses, in one line that says what to do, with exit code 2."""
+"""`slack-sandbox` as a process: it rejects invalid arguments in one line that tells what to do, with exit code 2."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ from slack_sandbox.testing.processes import inherited, output, started
 
 
 async def refused(folder: Path, *arguments: str) -> str:
-    """Returns the line with which the command refuses its arguments."""
+    """Returns the line with which the command rejects its arguments."""
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
     command = (sys.executable, "-m", "slack_sandbox", *arguments)
     async with started(*command, cwd=folder, env=inherited(), **pipes) as process:

@@ -11,7 +11,7 @@ GENERAL = "C0GENERAL"
 
 @pytest.fixture(params=["gone", "tombstone"])
 async def root(request: pytest.FixtureRequest, sandbox: Sandbox) -> str:
-    """The ts of a deleted root, with and without a remaining reply."""
+    """Returns the ts of a deleted root, with and without a remaining reply."""
     ts = await sandbox.say("ada", "general", "question")
     if request.param == "tombstone":
         await sandbox.say("grace", "general", "reply", ts)

@@ -1,4 +1,4 @@
-"""A Slack export as the sandbox's workspace: what is read, what is found, and what never is."""
+"""A Slack export as the sandbox's workspace: what is read, what search finds, and what is never shown."""
 
 import io
 import json
@@ -87,7 +87,7 @@ async def history(web: AsyncWebClient, **arguments: Any) -> list[Json]:
 
 
 async def found(sandbox: Sandbox, web: AsyncWebClient, query: str) -> list[str]:
-    """Returns the ts of what a search finds, best first."""
+    """Returns the ts of the search results, best first."""
     token = sandbox.panes.action_tokens.give(sandbox.workspace.user(ADA).id)
     response = await web.api_call("assistant.search.context", data={"query": query, "action_token": token})
     return [hit["message_ts"] for hit in response["results"]["messages"]]
@@ -186,7 +186,7 @@ async def test_only_members_have_private_channels_and_no_search_finds_them() -> 
     async with served(opened(files=secret | lists)) as (sandbox, web):
         assert await found(sandbox, web, "salary") == []
         assert sandbox.workspace.channels[PRIVATE].members == [ADA, sandbox.bot_user_id]
-        # An app is in no direct message of two people.
+        # Apps can't be in a direct message between two people.
         assert sandbox.workspace.channels[DIRECT].members == [ADA, GRACE]
 
 
@@ -302,7 +302,7 @@ def test_words_of_ascii_text_are_those_of_any_text() -> None:
 
 
 def damaged(offset: int, signature: bytes) -> io.BytesIO:
-    """Returns an export, after a header of whose second day one byte differs."""
+    """Returns an export with one wrong byte, at this offset from the header of the second day."""
     days = {f"general/{DAY}": [said(1, ADA, "kept")], "general/2026-10-06.json": [said(2, ADA, "damaged")]}
     data = bytearray(packed(export(files=days)).getvalue())
     at = data.find(b"general/2026-10-06.json") if signature == b"PK\x03\x04" else data.rfind(b"general/2026-10-06.json")

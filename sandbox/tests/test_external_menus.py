@@ -1,4 +1,4 @@
-"""External menus: the app suggests options for what a person types, and learns which of them the person chose."""
+"""External menus: the app suggests options for typed text, and gets the chosen option."""
 
 from collections.abc import AsyncIterator
 from typing import Any

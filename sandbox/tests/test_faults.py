@@ -1,4 +1,4 @@
-"""The page's switches that lose or limit calls hit what shows an answer, and each switch says what it hits."""
+"""The page's faults that lose or limit calls affect those that show an answer, and each lists them."""
 
 import pytest
 

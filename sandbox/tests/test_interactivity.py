@@ -19,7 +19,7 @@ SECTION = {"type": "section", "text": plain("A growing answer")}
 
 
 class PressRecorder:
-    """A Bolt app that records presses."""
+    """A Bolt app that records interactions."""
 
     def __init__(self, bolt: AsyncApp) -> None:
         self.bolt = bolt
@@ -48,7 +48,6 @@ async def recorder(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIte
 
 
 async def post(web: AsyncWebClient, *elements: Json, **fields: Any) -> str:
-    """Posts a message with these elements and returns its ts."""
     posted = await web.chat_postMessage(channel=GENERAL, text="x", blocks=[SECTION, actions(*elements)], **fields)
     return str(posted["ts"])
 

@@ -1,4 +1,4 @@
-"""Slack's rules for manifests, and the configuration that follows from one."""
+"""Slack's rules for manifests, and the configuration read from one."""
 
 import copy
 from collections.abc import Callable, Iterator

@@ -67,7 +67,6 @@ class ModalApp:
         return str(self.bodies.pop()["trigger_id"])
 
     async def open_modal(self, content: Json | None = None) -> Json:
-        """Opens a modal for Ada and returns its view."""
         view_json: Json = (await self.web.views_open(trigger_id=await self.trigger(), view=content or view()))["view"]
         return view_json
 

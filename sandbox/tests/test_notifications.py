@@ -1,4 +1,4 @@
-"""Whom Slack notifies, when, and with which text."""
+"""Slack's notifications: their recipients, time and text."""
 
 from collections import deque
 from typing import Any

@@ -1,4 +1,4 @@
-"""Bots of others run on the sandbox unchanged: a sample with each of Slack's frameworks, and well-known ones."""
+"""Other people's bots run on the sandbox unchanged: a sample for each of Slack's frameworks, and well-known ones."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.long, pytest.mark.node]
 
 @pytest.fixture(params=list(BOTS))
 async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
-    """A sandbox in which a sample bot is connected."""
-    # A machine under load may take longer than Slack's 3 s.
+    """Yields a sandbox with a connected sample bot."""
+    # A busy machine may need longer than Slack's 3 s.
     patient = Sandbox(manifest=MANIFEST, monotonic=ManualTime(), ack_timeout_s=30.0)
     async with patient as sandbox, BOTS[request.param](sandbox):
         await sandbox.wait_for_bot()
@@ -29,7 +29,7 @@ async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
 
 
 async def by_bot(sandbox: Sandbox, root: str | None = None) -> Message:
-    """Returns the bot's last message in #general or in a thread, as soon as it is there."""
+    """Waits for the bot's message in #general or in a thread, and returns its last one."""
 
     def last() -> Message | None:
         shown = [message for message in sandbox.messages("general", root) if message.user_id == sandbox.bot_user_id]
@@ -86,7 +86,7 @@ async def test_question_is_looked_up(sandbox: Sandbox, asked: str, expected: str
     assert (await by_bot(sandbox)).text == expected
 
 
-# Bots of others, from a mention to a press of their feedback button.
+# Other people's bots, from a mention to a click on their feedback button.
 
 FOREIGN = manifests.manifest(
     {"agent_view": {"agent_description": "Answers questions"}},
@@ -101,7 +101,7 @@ PLAYERS: Mapping[str, Callable[[Sandbox, str], AbstractAsyncContextManager[None]
 
 @asynccontextmanager
 async def alone(play: Callable[[Sandbox], AbstractAsyncContextManager[None]]) -> AsyncIterator[Sandbox]:
-    """Yields a sandbox with a bot that was made elsewhere."""
+    """Yields a sandbox with another project's bot."""
     patient = Sandbox(manifest=FOREIGN, monotonic=ManualTime(), ack_timeout_s=30.0)
     async with patient as sandbox, play(sandbox):
         await sandbox.wait_for_bot()
@@ -109,7 +109,7 @@ async def alone(play: Callable[[Sandbox], AbstractAsyncContextManager[None]]) ->
 
 
 async def ended(sandbox: Sandbox, root: str) -> Message:
-    """Returns the bot's answer in a thread, as soon as its stream has ended or its text is the last one."""
+    """Waits until the bot's answer in a thread is complete, and returns it."""
 
     def last() -> Message | None:
         shown = [message for message in sandbox.messages("general", root) if message.user_id == sandbox.bot_user_id]
@@ -122,7 +122,7 @@ async def ended(sandbox: Sandbox, root: str) -> Message:
 
 
 async def pressed(sandbox: Sandbox, answer: Message) -> Message:
-    """Presses the positive feedback button and returns the ephemeral message that follows."""
+    """Clicks the positive feedback button and returns the resulting ephemeral message."""
     [buttons] = [element for _, element in interactive(answer.blocks)]
     value = buttons["positive_button"]["value"]
     assert await sandbox.client("ada").press("general", answer.ts, buttons["action_id"], value)

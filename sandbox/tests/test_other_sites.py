@@ -1,4 +1,4 @@
-"""A web page that a developer visits can't use the sandbox, even if it knows the tokens. Shown in a real Chromium."""
+"""A web page that a developer visits can't use the sandbox, even if it knows the tokens. Tested in a real Chromium."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -44,7 +44,7 @@ FORM = """([url, fields]) => new Promise(done => {
 
 @asynccontextmanager
 async def other_site() -> AsyncIterator[int]:
-    """Serves an empty page at a free port, for all names of this machine."""
+    """Serves an empty page at a free port, for all hostnames of this machine."""
 
     async def empty(request: web.Request) -> web.Response:
         return web.Response(text="<!doctype html><title>Elsewhere</title><body>", content_type="text/html")
@@ -61,9 +61,9 @@ async def other_site() -> AsyncIterator[int]:
 
 
 async def attack(page: Page, sandbox: Sandbox, address: str) -> list[int]:
-    """Tries to post, read and connect through a page, at an address of the sandbox; returns the HTTP statuses."""
+    """Tries to post, read and connect from a page, using a URL of the sandbox; returns the HTTP statuses."""
     statuses = list[int]()
-    # The WebSocket's handshake is no response to Playwright.
+    # Playwright doesn't report the WebSocket handshake as a response.
     page.on("response", lambda response: statuses.append(response.status))
     call = {"token": sandbox.bot_token, "channel": "C0GENERAL", "text": "Reset your password"}
     file = sandbox.files.add("U0ADA", UploadedFile("a.txt", b"secret"))
@@ -98,7 +98,7 @@ async def test_other_site_can_neither_post_nor_read_nor_connect(visit: Visit, ho
 async def test_name_that_is_rebound_to_the_sandbox_is_refused(visit: Visit) -> None:
     async with other_site() as port:
         page = await visit(f"http://evil.example:{port}/")
-    # Now the name and the port lead to the sandbox, and to the browser both are the page's own site.
+    # Now the name and the port lead to the sandbox, so for the browser both belong to the page's own site.
     async with Sandbox(port=port) as sandbox:
         before = len(sandbox.messages("general"))
         assert await attack(page, sandbox, f"http://evil.example:{port}") == [403] * 9

@@ -30,7 +30,7 @@ class UpdateStream:
         self._response = response
 
     async def next(self, event: str) -> Any:
-        """Returns the data of the next event of this name. Skips other events."""
+        """Returns the data of the next event with this name. Skips other events."""
         async with asyncio.timeout(WITHIN_S):
             name = ""
             while line := (await self._response.content.readline()).decode():
@@ -254,7 +254,7 @@ async def test_port_in_use_is_skipped(sandbox: Sandbox) -> None:
 
 
 async def answers(sandbox: Sandbox, session: aiohttp.ClientSession) -> list[tuple[str, dict[str, int], int]]:
-    """Text, calls by method and failed calls of each answer, the newest first."""
+    """Returns the text, calls by method and failed calls of each answer, newest first."""
     entries = (await state(sandbox, session))["answers"]
     calls = [{call["method"]: call["count"] for call in answer["calls"]} for answer in entries]
     return [(answer["text"], counts, answer["failed"]) for answer, counts in zip(entries, calls, strict=True)]

@@ -84,7 +84,7 @@ async def test_agent_receives_events_about_its_messages_tab(sandbox: Sandbox, we
 
 @AGENT
 async def test_session_and_status_share_one_place(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    """The last writer wins: a status removes Slack's own Stop, and a stream sets and ends the session."""
+    """The last writer wins: a status removes Slack's Stop button, and a stream sets and ends the session."""
     dm = sandbox.dm("ada")
     ts = await sandbox.say("ada", dm, "hi")
     place: Any = {"channel_id": dm, "thread_ts": ts}

@@ -1,4 +1,4 @@
-"""Recorded payloads in Slack's forms (slack_sandbox/testing/payloads) have the shapes that the sandbox keeps to."""
+"""Recorded Slack payloads (slack_sandbox/testing/payloads) have the same shapes as the sandbox's."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the page and the terminal say went wrong for an app, and what the sandbox gives an app of somebody else."""
+"""Problems of an app that the page and the terminal report, and the sandbox with another project's app."""
 
 import asyncio
 import time
@@ -85,7 +85,7 @@ async def test_only_a_mention_that_no_call_follows_is_explained(event_type: str,
 
 
 def joining() -> Json:
-    """Returns the manifest of an app that joins channels, pins messages and hears of new members."""
+    """Returns the manifest of an app that joins channels, pins messages and is notified of new members."""
     manifest = manifests.classic()
     manifest["oauth_config"]["scopes"]["bot"] += ["channels:join", "pins:write", "channels:read"]
     manifest["settings"]["event_subscriptions"]["bot_events"].append("member_joined_channel")

@@ -1,6 +1,6 @@
-"""README.md: its lists are made from the code, and its examples run.
+"""README.md: its lists are generated from the code, and its examples run.
 
-`python -m tests.test_readme` writes the lists again.
+`python -m tests.test_readme` updates the lists.
 """
 
 import asyncio
@@ -59,11 +59,11 @@ LIMITS: Mapping[str, object] = {
         f"{manifest.MAX_COMMANDS}, {manifest.MAX_SHORTCUTS}, {manifest.MAX_EVENTS}"
     ),
 }
-"""What is limited, and the sandbox's constant."""
+"""The limits to list, and the sandbox's constants."""
 
 
 def generated() -> str:
-    """Returns the page's lists, made from the sandbox's code."""
+    """Returns the lists for README.md, generated from the sandbox's code."""
     methods: dict[str, list[str]] = {}
     for name in sorted(METHODS):
         methods.setdefault(_scopes(name), []).append(f"`{name}` {FLOORS.get(name, '')}".strip())
@@ -93,7 +93,6 @@ def _spaced(parts: Iterable[str]) -> Iterable[str]:
 
 
 def listed(rows: Iterable[tuple[str, object]]) -> str:
-    """Returns a list in Markdown."""
     return "".join(f"{_filled(f'- {what}: {text}', '  ')}\n" for what, text in rows)
 
 
@@ -115,7 +114,7 @@ def _filled(text: str, indent: str = "") -> str:
 
 
 def code(language: str, number: int = 0) -> str:
-    """Returns one of the page's examples in a language."""
+    """Returns one of README.md's examples in a language."""
     return str(re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)[number])
 
 
@@ -126,8 +125,8 @@ def test_lists_of_the_page_are_made_from_the_code() -> None:
 
 @asynccontextmanager
 async def command(folder: Path, *arguments: str) -> AsyncIterator[dict[str, str]]:
-    """Runs the page's command, and yields what it prints for a bot."""
-    # A range of ports for each worker: two that look for a free one at once would find the same.
+    """Runs the command in README.md, and yields what it prints for a bot."""
+    # A range of ports for each worker, because two that look for a free one at the same time would find the same.
     port = find_port(25_000 + os.getpid() % 1_000 * 10)
     program = (sys.executable, "-m", "slack_sandbox", "--port", str(port), *arguments)
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
@@ -153,7 +152,7 @@ async def test_tokens_are_others_at_each_start_unless_they_are_chosen(tmp_path: 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the page's files."""
+    """Returns a folder with the files in README.md."""
     (tmp_path / "manifest.json").write_text(code("json"))
     (tmp_path / "bot.py").write_text(code("python"))
     (tmp_path / "bot.js").write_text(code("javascript"))
@@ -185,7 +184,7 @@ async def test_python_bot_of_the_page_passes_the_javascript_test(folder: Path) -
 
 
 async def succeeds(folder: Path, *program: str, env: Mapping[str, str]) -> None:
-    """Fails with all that a program prints, unless it exits with 0."""
+    """Fails with the program's output, unless it exits with 0."""
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
     async with started(*program, cwd=folder, env=env, **pipes) as process, asyncio.timeout(WITHIN_S):
         out, _ = await process.communicate()

@@ -1,4 +1,4 @@
-"""Calls that Slack refuses whatever the workspace has: the method, its arguments, and the name of the error."""
+"""Calls that Slack rejects regardless of the workspace: the method, its arguments, and the name of the error."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from slack_sandbox.workspace import Json
 
 GENERAL = "C0GENERAL"
 TS = "1700000000.000000"
-"""No message has it."""
+"""No message has this ts."""
 
 
 def markdown(characters: int) -> Json:

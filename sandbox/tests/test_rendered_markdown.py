@@ -1,4 +1,4 @@
-"""Markdown as the page shows it: its rendering, and protection against malicious content."""
+"""Markdown on the page: its rendering, and protection against malicious content."""
 
 import re
 from html import unescape

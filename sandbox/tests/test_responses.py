@@ -1,4 +1,4 @@
-"""What a response_url accepts, and which message it changes."""
+"""The content that a response_url accepts, and the message that it changes."""
 
 from collections.abc import AsyncIterator
 from typing import Any

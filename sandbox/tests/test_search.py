@@ -1,4 +1,4 @@
-"""assistant.search.context: search in public channels, on behalf of the person whose message the app got."""
+"""assistant.search.context: searches public channels, on behalf of the person whose message the app received."""
 
 import time
 from typing import Any
@@ -19,7 +19,7 @@ METHOD = "assistant.search.context"
 
 
 def searching() -> Json:
-    """Returns the manifest of an agent that may search public channels."""
+    """Returns the manifest of an agent that can search public channels."""
     manifest = manifests.agent()
     manifest["oauth_config"]["scopes"]["bot"].append("search:read.public")
     return manifest
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slack(manifest=searching())
 
 
 async def asked(sandbox: Sandbox, user: str = "ada", channel: str = "general") -> str:
-    """Returns the action token of a mention; "" if its event has none."""
+    """Returns the action token of a mention, or "" if its event doesn't have one."""
     await sandbox.say(user, channel, "@bot look it up")
     [event] = [event for event in sent_events(sandbox) if event["type"] == "app_mention"][-1:]
     return str(event.get("assistant_thread", {}).get("action_token", ""))

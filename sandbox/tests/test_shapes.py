@@ -83,7 +83,7 @@ class Wire:
                 await socket.send_json({"envelope_id": envelope["envelope_id"]})
 
     async def of_kind(self, kind: str, count: int) -> list[Json]:
-        """Returns the envelopes of a kind as soon as there are at least `count`."""
+        """Waits for at least `count` envelopes of a type and returns them."""
 
         def matching() -> list[Json]:
             return [envelope for envelope in self.envelopes if envelope["type"] == kind]
@@ -509,7 +509,7 @@ async def share_file_as_app(wire: Wire) -> Json:
 
 
 async def call_method(wire: Wire, method: str) -> Json:
-    """Calls a method in a workspace that has all kinds of messages, and returns the response."""
+    """Calls a method in a workspace that has all types of messages, and returns the response."""
     sandbox = wire.sandbox
     for act in (a_mention, a_file, a_file_from_another_organisation, a_table, a_broadcast, another_bot, a_classic_app):
         await act(wire)

@@ -23,7 +23,7 @@ def context(text: str = "quiet") -> Json:
 
 
 def headings(count: int, prose: int) -> list[Json]:
-    """Returns Markdown with headings of 31 and 32 characters in turn, and prose below them."""
+    """Returns Markdown with headings of alternately 31 and 32 characters, followed by prose."""
     lines = [f"# {'h' * (31 + number % 2)}" for number in range(count)]
     return markdown("\n".join([*lines, "x" * prose]))
 
@@ -41,7 +41,7 @@ CHART: Json = {
 
 
 def bars(count: int, label: str = "Nov", categories: int | None = None) -> Json:
-    """Returns a chart with this many bars. `categories`: how many the axis has, if not as many."""
+    """Returns a chart with this many bars. `categories`: the number of categories on the axis, if different."""
     labels = [f"{label} {number}" for number in range(count)]
     series = {"name": "tokens", "data": [{"label": name, "value": 0} for name in labels]}
     axis = {"categories": labels[:categories]}
@@ -61,7 +61,7 @@ def rich_text(*elements: Json, kind: str = "rich_text_section") -> list[Json]:
 
 
 def refusal(blocks: Sequence[Json]) -> str | None:
-    """Returns the error's name with its first message, None if the blocks are accepted."""
+    """Returns the error's name with its first message, or None if the blocks are accepted."""
     try:
         check_blocks(list(blocks))
     except SlackError as error:
@@ -221,7 +221,7 @@ async def post(web: AsyncWebClient, **content: object) -> str:
 
 
 async def error_of(web: AsyncWebClient, ts: str, **content: object) -> str | None:
-    """Edits a message and returns the error's name, None on success."""
+    """Edits a message and returns the error's name, or None on success."""
     try:
         await web.api_call("chat.update", json={"channel": GENERAL, "ts": ts, **content})
     except SlackApiError as error:

@@ -18,7 +18,7 @@ KINDS = ["header", "rich_text", "divider", "actions"]
 
 
 def kinds(message: Json) -> list[str]:
-    """Returns the types of a message's blocks. Asserts that each has an id and none is as it was sent."""
+    """Returns the types of a message's blocks. Asserts that each has an ID and none is as it was sent."""
     assert all(block["block_id"] for block in message["blocks"])
     assert '"mine"' not in json.dumps(message)
     assert "**so**" not in json.dumps(message["blocks"])

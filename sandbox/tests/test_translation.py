@@ -334,7 +334,6 @@ def test_blocks_get_unique_ids_and_keep_the_apps_ids() -> None:
 
 
 def text_of(blocks: Any) -> str:
-    """Returns the blocks' text."""
     if isinstance(blocks, (list, tuple)):
         return "".join(text_of(item) for item in blocks)
     if isinstance(blocks, dict):

@@ -1,6 +1,6 @@
-"""The wheel in an environment of its own: the command starts, the page has its files, and pytest finds the fixture.
+"""The wheel in a separate environment: the command starts, the page has its files, and pytest finds the fixture.
 
-The environment reads the other packages of this one by a path, because tests load nothing from the network.
+That environment uses this one's other packages through a path, because tests don't load anything from the network.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ def test_bot_is_called(slack):
 
 
 def run(folder: Path, *command: str) -> str:
-    """Runs a command in a folder and returns what it prints, if it succeeds."""
+    """Runs a command in a folder and returns its output. Fails if the command fails."""
     ended = subprocess.run(command, cwd=folder, env=inherited(), capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -42,7 +42,7 @@ def run(folder: Path, *command: str) -> str:
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the interpreter of an environment in which the wheel is installed."""
+    """Returns the Python interpreter of an environment in which the wheel is installed."""
     folder = tmp_path_factory.mktemp("wheel")
     run(Path(__file__).parents[1], sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder))
     [wheel] = folder.glob("slack_sandbox-*.whl")
@@ -51,7 +51,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install = ("-m", "pip", "--python", str(python), "install", "--no-index", "--no-deps", str(wheel))
     run(folder, sys.executable, *install)
     [packages] = (folder / "env" / "lib").glob("python3*/site-packages")
-    # That directory's own .pth files aren't read, so the clone that is installed there stays hidden.
+    # That directory's .pth files aren't read, so the clone that is installed there stays hidden.
     (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
     return python
 

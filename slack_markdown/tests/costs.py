@@ -45,7 +45,6 @@ def calls(function: Callable[[], object]) -> int:
 
 
 def milliseconds(function: Callable[[str], object], text: str, repeats: int = 3) -> float:
-    """Returns the shortest CPU time that a function takes for a text."""
     best = math.inf
     for _ in range(repeats):
         forget_renderings()

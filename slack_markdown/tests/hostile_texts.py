@@ -249,7 +249,6 @@ Done.
 <tool_call>{"name": "a", "arguments": {"b": 1}}</tool_call><|im_end|>
 """,
 }
-"""Typical model answers, any part of which can be repeated."""
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 
 
@@ -271,7 +270,6 @@ def grown(answer: str, most_tokens: int, chars: int) -> Iterator[tuple[str, str]
 
 
 def text_of(shape: str, chars: int) -> str:
-    """Returns a shape's text of about this many characters."""
     parts = SHAPES[shape]
     if isinstance(parts, str):
         return (parts * (chars // len(parts) + 1))[:chars]
@@ -284,7 +282,6 @@ def text_of(shape: str, chars: int) -> str:
 
 
 def forget_renderings() -> None:
-    """Empties the caches, so that each rendering is a first one."""
     for cached in vars(render).values():
         if hasattr(cached, "cache_clear"):
             cached.cache_clear()

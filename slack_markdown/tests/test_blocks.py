@@ -1,5 +1,3 @@
-"""Tests the parsed leaf blocks of texts."""
-
 import pytest
 
 from slack_markdown.blocks import LeafKind, parse_blocks, text_of

@@ -208,8 +208,6 @@ PARSER = MarkdownIt("commonmark").enable("table")
 
 
 class Author:
-    """Writes Markdown with blocks in nested lists, where each word occurs once."""
-
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self._words = 0

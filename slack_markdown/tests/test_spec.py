@@ -68,7 +68,6 @@ def underlined(opened: Sequence[Construct]) -> list[Construct]:
 
 
 def underlined_code(opened: Sequence[Construct]) -> list[Construct]:
-    """Combines `underlined` and `never_closed`."""
     return underlined(never_closed(opened))
 
 

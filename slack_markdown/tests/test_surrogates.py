@@ -16,7 +16,6 @@ UNITS = st.lists(st.sampled_from(["a", " ", "?", "\0", "0", "1", "é", "世", "�
 
 
 def expected(text: str) -> str:
-    """Repairs the text unit by unit."""
     repaired, at = "", 0
     while at < len(text):
         if "\ud800" <= text[at] <= "\udbff" and "\udc00" <= text[at + 1 : at + 2] <= "\udfff":

@@ -1,1 +1,1 @@
-"""Block Kit: its elements, what people choose in them, how Slack stores blocks, and its rules and limits for them."""
+"""Block Kit: its elements, people's choices in them, how Slack stores blocks, and its rules and limits for them."""

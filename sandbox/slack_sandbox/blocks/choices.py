@@ -1,4 +1,4 @@
-"""A person's choices in Block Kit elements, in the form that Slack's payloads give them."""
+"""A person's choices in Block Kit elements, in the form of Slack's payloads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.workspace import Json, SlackError
 
 Choice = str | Sequence[str] | None
-"""A button's value, an option's value, an id or typed text; a sequence for elements with multiple choices."""
+"""A button's value, an option's value, an ID or typed text; a sequence for elements with multiple choices."""
 
 _BUTTONS = frozenset({"button", "icon_button", "feedback_buttons"})
 _OPTION = frozenset({"static_select", "external_select", "radio_buttons", "overflow"})
@@ -25,21 +25,17 @@ _KEYS: Mapping[str, str] = {
 
 @dataclass
 class SuggestedOptions:
-    """The options that the app has suggested for external menus, by surface, block_id and action_id.
-
-    A surface is a view's id, or a message as one person uses it.
-    """
+    """The suggested options of external menus. A surface is a view's ID, or a message as seen by one person."""
 
     _options: dict[tuple[str, str, str], tuple[Json, ...]] = field(default_factory=dict)
 
     def add(self, surface: str, block_id: str, action_id: str, options: Sequence[Json]) -> None:
-        """Adds options. Earlier ones stay, because a person may have chosen one of them."""
+        """Adds options. Earlier ones stay, because a person might have chosen one of them."""
         known = self._options.get((surface, block_id, action_id), ())
         new = [option for option in options if option not in known]
         self._options[surface, block_id, action_id] = (*known, *new)
 
     def fill(self, surface: str, blocks: Sequence[Json]) -> list[Json]:
-        """Returns blocks whose external menus have the suggested options."""
         return [self._filled(surface, block) for block in blocks]
 
     def _filled(self, surface: str, block: Json) -> Json:
@@ -62,7 +58,7 @@ def find_element(blocks: Sequence[Json], action_id: str, block_id: str | None = 
 
 
 def action_json(element: Json, block_id: str, choice: Choice, action_ts: str) -> Json:
-    """Returns one entry of a block_actions payload's `actions`. Unknown values are passed on unchanged."""
+    """Returns one entry of a block_actions payload's `actions`. Unknown values are passed through."""
     element_type = element["type"]
     action: Json = {
         "type": element_type,
@@ -81,7 +77,6 @@ def action_json(element: Json, block_id: str, choice: Choice, action_ts: str) ->
 
 
 def state_json(element: Json, choice: Choice) -> Json:
-    """Returns an element's entry in `state.values`."""
     element_type = element["type"]
     values = [choice] if isinstance(choice, str) else list(choice or ())
     if element_type in _OPTION:
@@ -97,7 +92,6 @@ def state_json(element: Json, choice: Choice) -> Json:
 
 
 def initial_choice(element: Json) -> Choice:
-    """Returns an element's initial value, None without one."""
     if option := element.get("initial_option"):
         return str(option["value"])
     if options := element.get("initial_options"):
@@ -120,7 +114,7 @@ def initial_choice(element: Json) -> Choice:
 
 
 def state_values(blocks: Sequence[Json], choices: Mapping[tuple[str, str], Choice]) -> Json:
-    """Returns `state.values`: each element's value by block_id and action_id. Buttons and overflow menus have none."""
+    """Returns `state.values`: each element's value by block_id and action_id, without buttons and overflow menus."""
     values: Json = {}
     for block, element in interactive(blocks):
         if element["type"] in _BUTTONS or element["type"] == "overflow":
@@ -132,7 +126,7 @@ def state_values(blocks: Sequence[Json], choices: Mapping[tuple[str, str], Choic
 
 
 def _unix_s(chosen: str) -> int:
-    """Returns a time as Slack's payloads give it, from the page's input (in UTC) or from seconds."""
+    """Returns the time in a payload in Unix seconds, from the page's input (in UTC) or from seconds."""
     return int(chosen) if chosen.isdecimal() else int(datetime.fromisoformat(chosen).replace(tzinfo=UTC).timestamp())
 
 

@@ -20,9 +20,9 @@ INPUT_VALUE = 3_000
 ICONS = frozenset({"trash"})
 
 EXTERNAL_SELECTS = frozenset({"external_select", "multi_external_select"})
-"""Menus whose options come from the app, by block_suggestion."""
+"""Menus whose options come from the app, through block_suggestion."""
 MIN_QUERY_LENGTH = 3
-"""How many characters a person types before Slack asks the app, if the element doesn't set another number."""
+"""The number of typed characters before Slack asks the app, unless the element sets another number."""
 MAX_SUGGESTED_OPTIONS = 100
 SELECTS = frozenset({"users_select", "channels_select", "conversations_select"})
 MULTI_SELECTS = frozenset(f"multi_{name}" for name in SELECTS)
@@ -45,7 +45,6 @@ ALLOWED: Mapping[str, frozenset[str]] = {
 
 
 def interactive(blocks: Sequence[Json]) -> Iterator[tuple[Json, Json]]:
-    """Yields each block and element that people can interact with."""
     for block in blocks:
         elements: list[Json] = []
         if block.get("type") == "container":
@@ -62,7 +61,7 @@ def interactive(blocks: Sequence[Json]) -> Iterator[tuple[Json, Json]]:
 
 
 def element_problems(element: Any, block_type: str, pointer: str) -> Iterator[str]:
-    """Yields Slack's objections to an element in a block of this type."""
+    """Yields the problems that Slack reports for an element in a block of this type."""
     if not isinstance(element, dict) or not isinstance(element.get("type"), str):
         yield f"must be an object with a type [json-pointer:{pointer}]"
         return
@@ -80,7 +79,7 @@ def element_problems(element: Any, block_type: str, pointer: str) -> Iterator[st
 
 
 def text_object_problems(text: Any, limit: int, pointer: str, *, plain: bool = False) -> Iterator[str]:
-    """Yields Slack's objections to a text object. `plain`: only plain_text is allowed."""
+    """Yields the problems that Slack reports for a text object. `plain`: only plain_text is allowed."""
     kinds = ("plain_text",) if plain else ("mrkdwn", "plain_text")
     if not isinstance(text, dict) or text.get("type") not in kinds:
         yield f"must be a {'plain_text' if plain else 'text'} object [json-pointer:{pointer}]"
@@ -91,7 +90,6 @@ def text_object_problems(text: Any, limit: int, pointer: str, *, plain: bool = F
 
 
 def length_problems(holder: Json, key: str, limit: int, pointer: str) -> Iterator[str]:
-    """Yields a problem if a field's text has more characters than `limit`."""
     if len(str(holder.get(key, ""))) > limit:
         yield f"must be less than {limit + 1} characters [json-pointer:{pointer}/{key}]"
 
@@ -121,7 +119,7 @@ def _feedback(element: Json, pointer: str) -> Iterator[str]:
 
 
 def _options(limit: int, *, plain: bool = True) -> Callable[[Json, str], Iterator[str]]:
-    """Returns the check of an element's options. `plain`: they take no mrkdwn, as in menus."""
+    """Returns a function that checks an element's options. `plain`: mrkdwn isn't allowed, as in menus."""
 
     def check(element: Json, pointer: str) -> Iterator[str]:
         groups = element.get("option_groups")
@@ -151,7 +149,6 @@ def _external(element: Json, pointer: str) -> Iterator[str]:
 
 
 def suggestion_problems(answer: Json) -> list[str]:
-    """Returns the problems of an app's answer to block_suggestion."""
     options, pointer = suggested_options(answer), "/options"
     if not isinstance(options, list) or len(options) > MAX_SUGGESTED_OPTIONS:
         return [f"must have at most {MAX_SUGGESTED_OPTIONS} options [json-pointer:{pointer}]"]
@@ -159,7 +156,7 @@ def suggestion_problems(answer: Json) -> list[str]:
 
 
 def suggested_options(answer: Json) -> Any:
-    """Returns the options in an app's answer to block_suggestion, from groups too."""
+    """Returns the options in an app's response to block_suggestion, including those in groups."""
     groups = answer.get("option_groups")
     if not isinstance(groups, list):
         return answer.get("options")

@@ -1,4 +1,4 @@
-"""Slack's rules for the blocks of 2026: containers, data tables and charts, as its documentation states them."""
+"""Slack's documented rules for the blocks introduced in 2026: containers, data tables and charts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,17 +14,15 @@ DATA_TABLE_ROWS = 101
 DATA_TABLE_PAGE = 100
 CHART_TITLE = 50
 CHART_PARTS = 6
-"""The most segments of a pie, or series of another chart."""
+"""The maximum number of segments in a pie chart, or series in another chart."""
 CHART_POINTS = 20
-"""The most points of a series."""
 CHART_LABEL = 20
 CHARTS = 2
-"""The most charts in a message."""
 _CHART_PARTS = {"pie": "segments", "bar": "series", "area": "series", "line": "series"}
 
 
 def container_problems(block: Json, pointer: str) -> Iterator[str]:
-    """Yields Slack's objections to a container itself. Its child blocks are checked like any others."""
+    """Yields the problems that Slack reports for a container. Its child blocks are checked like any others."""
     children = block.get("child_blocks")
     if not isinstance(children, list) or not 1 <= len(children) <= CONTAINER_BLOCKS:
         yield f"must have 1 to {CONTAINER_BLOCKS} blocks [json-pointer:{pointer}/child_blocks]"
@@ -39,7 +37,7 @@ def container_problems(block: Json, pointer: str) -> Iterator[str]:
 
 
 def data_table_problems(block: Json, pointer: str) -> Iterator[str]:
-    """Yields Slack's objections to a data table beyond those to its cells."""
+    """Yields the problems that Slack reports for a data table, except those of its cells."""
     rows: Sequence[Any] = block["rows"]
     if not isinstance(block.get("caption"), str) or not block["caption"]:
         yield f"missing required field: caption [json-pointer:{pointer}]"
@@ -55,7 +53,6 @@ def data_table_problems(block: Json, pointer: str) -> Iterator[str]:
 
 
 def chart_problems(block: Json, pointer: str) -> Iterator[str]:
-    """Yields Slack's objections to a data_visualization."""
     if not isinstance(block.get("title"), str) or not block["title"]:
         yield f"missing required field: title [json-pointer:{pointer}]"
     yield from length_problems(block, "title", CHART_TITLE, pointer)

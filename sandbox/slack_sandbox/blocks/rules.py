@@ -16,11 +16,11 @@ from slack_sandbox.blocks.stored import stored, stored_markdown
 from slack_sandbox.workspace import Json, SlackError
 
 UPDATE_TEXT_BYTES = 4_000
-"""The most text that chat.update accepts, in UTF-8. Measured for text alone; applied here also with blocks."""
+"""The longest text that chat.update accepts, in UTF-8. Measured for text alone; also applied here with blocks."""
 POST_TEXT = 40_000
 """chat.postMessage truncates longer text."""
 MARKDOWN = 12_000
-"""The most text in one markdown block, or in markdown_text."""
+"""The longest text in one markdown block, or in markdown_text."""
 SECTION_TEXT = 3_000
 SECTION_FIELD = 2_000
 SECTION_FIELDS = 10
@@ -34,7 +34,7 @@ _CELLS = {"raw_text": "text", "raw_number": "value", "rich_text": "elements"}
 
 
 def check_blocks(blocks: Any, limit: int = BLOCKS) -> tuple[Json, ...]:
-    """Returns blocks as Slack stores them: translated and with ids. Limits apply to the stored blocks.
+    """Returns blocks as Slack stores them: translated and with IDs. Limits apply to the stored blocks.
 
     Raises SlackError: invalid_blocks(_format), invalid_attachments, msg_too_long, msg_blocks_too_long.
     """
@@ -65,7 +65,7 @@ def check_replacement(before: Sequence[Json], after: Sequence[Json]) -> None:
 
 
 def check_metadata(metadata: Any) -> Json | None:
-    """Returns the metadata, None for `{}`, which removes it. Raises SlackError("invalid_metadata_format")."""
+    """Returns the metadata, or None for `{}`, which removes it. Raises SlackError("invalid_metadata_format")."""
     if metadata == {}:
         return None
     is_valid = isinstance(metadata, dict) and isinstance(metadata.get("event_type"), str)
@@ -162,10 +162,7 @@ def _rich_text(block: Json, pointer: str) -> Iterator[str]:
 
 
 def _leaves(elements: Any, pointer: str) -> Iterator[str]:
-    """Yields Slack's objections to what stands in a line, a quote or code: there must be something, and no empty text.
-
-    Slack takes a link without a text.
-    """
+    """Yields the problems of a line, quote or code, which can't be empty. A link can have an empty text."""
     if not isinstance(elements, list) or not elements:
         yield f"missing required field: elements [json-pointer:{pointer}]"
         return

@@ -7,21 +7,21 @@ from slack_sandbox.workspace import Json, SlackError
 
 BLOCKS = 50
 ALL_TEXT = 13_200
-"""The most text in all of a message's blocks. `&`, `<` and `>` count as entities."""
+"""The maximum length of all text in a message's blocks. `&`, `<` and `>` count as entities."""
 HEADER_COST = 100
 """Characters that each header adds to its text."""
 HEADER_TEXT = 150
-"""The most text in a header. Measured for header blocks; assumed for Markdown headings."""
+"""The longest text in a header. Measured for header blocks; assumed for Markdown headings."""
 TABLE_ROWS = 100
 TABLE_COLUMNS = 20
 TABLE_TEXT = 10_000
-"""The most text in the cells of all of a message's tables."""
+"""The maximum length of the text in all table cells of a message."""
 ONE_TABLE = True
-"""Whether a second table is refused, as in 2025. Slack's current rule is not known."""
+"""Whether a second table is rejected, as in 2025. Slack's current rule is unknown."""
 
 _TABLES = ("table", "data_table")
 UNCOUNTED = ("task_card", "plan")
-"""Blocks whose text isn't counted: a task's output took 40,000 characters."""
+"""Blocks whose text isn't counted. 40,000 characters of a task's output were accepted."""
 
 _EMPTY_LINE = {"type": "text", "text": "\n\n"}
 _COUNTED = ("text", "alt_text")
@@ -41,7 +41,6 @@ def check_stored(blocks: Sequence[Json], limit: int = BLOCKS) -> None:
 
 
 def refusal(error: str, problems: Sequence[str]) -> SlackError:
-    """Returns the error with its problems, as Slack formats them."""
     messages = [f"[ERROR] {problem}" for problem in problems]
     return SlackError(error, errors=list(problems), response_metadata={"messages": messages})
 
@@ -54,7 +53,7 @@ def text_length(node: Any) -> int:
         return 0
     own = sum(_escaped(node[key]) for key in _COUNTED if isinstance(node.get(key), str))
     if node.get("type") == "rich_text_section" and node.get("elements") and node["elements"][-1] == _EMPTY_LINE:
-        # Slack adds it itself, before what follows. 13,200 characters in two blocks were taken.
+        # Slack adds it itself, before the next block. 13,200 characters in two blocks were accepted.
         own -= len(_EMPTY_LINE["text"])
     if node.get("type") == "link" and "text" not in node:
         own += _escaped(str(node.get("url", "")))

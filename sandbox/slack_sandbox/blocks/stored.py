@@ -1,7 +1,7 @@
 """Converts an app's blocks into the form that Slack stores and returns.
 
 - `markdown` blocks are translated (sandbox/text/translation.py).
-- In an app's own rich_text, emoji and bare addresses become elements.
+- In an app's own rich_text, emoji and bare URLs become elements.
 - Defaults are filled in.
 - Every block gets a block_id, every interactive element an action_id.
 """
@@ -28,7 +28,6 @@ _HANDLE: Final = re.compile(r"(?<![\w<!@])@(here|channel|everyone)\b")
 
 
 def stored(blocks: Sequence[Json]) -> tuple[Json, ...]:
-    """Returns the blocks that Slack stores for an app's blocks."""
     translated = [_stored_block(block) for block in blocks]
     for index, parts in enumerate(translated[:-1]):
         if blocks[index]["type"] == "markdown" and parts:
@@ -37,19 +36,17 @@ def stored(blocks: Sequence[Json]) -> tuple[Json, ...]:
 
 
 def stored_text(text: str) -> tuple[Json, ...]:
-    """Returns the blocks that Slack stores for a text without blocks."""
     return with_ids(mrkdwn_blocks(text))
 
 
 def stored_markdown(markdown: str) -> tuple[Json, ...]:
-    """Returns the blocks that Slack stores for a `markdown_text`."""
     return with_ids(translate(markdown))
 
 
 def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
     """Returns the blocks with missing block_ids and action_ids filled in.
 
-    Slack's ids are random. The sandbox's depend on the block and its position, so that an unchanged block keeps its id.
+    Slack's IDs are random. The sandbox's depend on the block and its position, so that an unchanged block keeps its ID.
     """
     used_ids = {block.get("block_id") for block in blocks}
     result = []
@@ -71,7 +68,7 @@ def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
 
 
 def with_other_ids(blocks: Sequence[Json]) -> list[Json]:
-    """Returns the blocks with other block_ids for rich_text, as Slack shows a thread's root from event to event."""
+    """Returns the blocks with new block_ids for rich_text, as Slack sends a thread's root in each event."""
     used_ids = {block.get("block_id") for block in blocks}
     return [
         {**block, "block_id": _generated_id(f"other {block}", used_ids)} if block["type"] == "rich_text" else block
@@ -80,7 +77,6 @@ def with_other_ids(blocks: Sequence[Json]) -> list[Json]:
 
 
 def _cells_with_ids(rows: Sequence[Sequence[Json]], seed: str) -> list[list[Json]]:
-    """Returns a table's rows; each cell of rich_text gets a block_id."""
     return [
         [
             {**cell, "block_id": _generated_id(f"{seed} {row} {column}", set())}
@@ -101,7 +97,7 @@ def _stored_block(block: Json) -> Sequence[Json]:
 
 
 def with_defaults(node: Any) -> Any:
-    """Returns a block or element with Slack's defaults. In non-verbatim mrkdwn, `@here` becomes a token."""
+    """Adds Slack's defaults to a block or element. In non-verbatim mrkdwn, `@here` becomes a token."""
     if isinstance(node, list):
         return [with_defaults(child) for child in node]
     if not isinstance(node, dict):
@@ -109,13 +105,13 @@ def with_defaults(node: Any) -> Any:
     full = {key: with_defaults(value) for key, value in node.items()}
     full = _DEFAULTS.get(str(full.get("type")), {}) | full
     if full.get("type") == "mrkdwn" and isinstance(full.get("text"), str) and not full.setdefault("verbatim", False):
-        # Slack does this between backticks too.
+        # Slack also does this between backticks.
         full["text"] = _HANDLE.sub(r"<!\1>", full["text"])
     return full
 
 
 def _split_texts(elements: Sequence[Json]) -> list[Json]:
-    """Returns an app's rich_text elements with emoji and bare addresses as elements. Code stays unchanged."""
+    """Turns emoji and bare URLs in an app's rich_text into elements. Code stays unchanged."""
     result = []
     for element in elements:
         children = element.get("elements")
@@ -137,7 +133,7 @@ def _leaves(elements: Sequence[Json]) -> Iterator[Json]:
 
 
 def _generated_id(seed: str, used_ids: set[str | None]) -> str:
-    """Returns an id of 3 to 6 characters, as Slack's are."""
+    """Returns an ID of 3 to 6 characters, like Slack's."""
     for number in range(len(used_ids) + 1):
         digest = hashlib.sha256(f"{number}{seed}".encode(errors="replace")).digest()
         block_id = base64.b64encode(digest).decode()[: 3 + digest[-1] % 4]

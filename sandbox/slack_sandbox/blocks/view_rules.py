@@ -19,12 +19,12 @@ VIEW_BYTES = 250_000
 MESSAGE_BLOCKS = frozenset(
     {"container", "context_actions", "data_table", "data_visualization", "markdown", "plan", "table", "task_card"}
 )
-"""Blocks that only messages take."""
+"""Blocks that are only allowed in messages."""
 MISSING = "Please complete this required field."
 
 
 def check_view(view: Any, kind: str) -> Json:
-    """Returns the view with missing ids filled in. Raises SlackError: invalid_arguments, view_too_large."""
+    """Returns the view with missing IDs filled in. Raises SlackError: invalid_arguments, view_too_large."""
     if not isinstance(view, dict) or view.get("type") != kind:
         raise _refusal([f"must be a view of type {kind} [json-pointer:/view/type]"])
     if problems := list(_problems(view, kind)):
@@ -76,7 +76,6 @@ def _problems(view: Json, kind: str) -> Iterator[str]:
 
 
 def _fields(blocks: Sequence[Json]) -> Iterator[Json]:
-    """Yields the elements of input blocks."""
     elements = (block.get("element") for block in blocks if block.get("type") == "input")
     yield from (element for element in elements if isinstance(element, dict))
 

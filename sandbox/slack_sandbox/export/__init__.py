@@ -1,5 +1,5 @@
-"""A Slack export as the sandbox's workspace: the ZIP that Slack's admins download, read in place.
+"""Uses a Slack export, the ZIP that Slack admins download, as the sandbox's workspace, without unpacking it.
 
-`archive.py` reads the ZIP within bounds, `entries.py` what stands in it, `index.py` where each message is and which
-words it has, and `opened.py` makes the workspace of all that. Nothing is written to disk, and no address is fetched.
+`archive.py` reads the ZIP within limits, `entries.py` interprets its entries, `index.py` indexes each message's
+position and words, and `opened.py` builds the workspace. Nothing is written to disk, and no URL is fetched.
 """

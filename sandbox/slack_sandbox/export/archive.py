@@ -1,9 +1,10 @@
-"""The ZIP of an export: which files it has, and their JSON. Files are read in memory, one at a time and within bounds.
+"""Reads the files in an export's ZIP and their JSON, in memory, one at a time and within limits.
 
-Nobody's export has paths that leave it, so such a ZIP is refused as a whole. Files that aren't known are left out.
+Real exports don't have paths that lead outside the ZIP, so a ZIP with such a path is refused. Unknown files are
+skipped.
 
-A year of a company has 100,000 files of a few messages. So the directory is read once, by `zipfile`, and a file is read
-by where it stands: `zipfile` takes longer to open such a file than to unpack it.
+A year of a company's messages is 100,000 small files. So `zipfile` only reads the directory, and files are read by
+their offsets: `zipfile` takes longer to open such a file than to unpack it.
 """
 
 import json
@@ -22,13 +23,12 @@ from weakref import finalize
 
 MAX_FILES = 600_000
 MAX_FILE_BYTES = 64 * 2**20
-"""The most bytes of one day of one channel, unpacked."""
+"""The maximum unpacked size of one day of one channel."""
 MAX_RATIO = 100
-"""Small talk is packed to a fourteenth. A bomb is packed to a thousandth."""
+"""Normal messages are compressed to a fourteenth, a ZIP bomb to a thousandth."""
 _ALWAYS_BYTES = 64 * 2**20
-"""What a ZIP may unpack to whatever its size."""
+"""The unpacked size that is always allowed."""
 LISTS: Mapping[str, str] = {"channels.json": "channel", "groups.json": "group", "mpims.json": "mpim", "dms.json": "im"}
-"""The type of the conversations in each list."""
 _PEOPLE = ("users.json", "org_users.json")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\.json")
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -36,7 +36,7 @@ _UTF8_NAME = 0x800
 _ENCRYPTED = 0x1
 _PACKED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HEADER = struct.Struct("<4s22xHH")
-"""What stands before a file: a signature, and how long its name and its further fields are."""
+"""The header before a file: a signature, and the lengths of its name and extra fields."""
 _HEADER_SIGNATURE = b"PK\x03\x04"
 _RAW_DEFLATE = -zlib.MAX_WBITS
 
@@ -53,43 +53,37 @@ NO_EXPORT = "This ZIP has no channels.json, so it isn't an export of Slack."
 
 
 class ExportError(Exception):
-    """The export can't be opened. The text is a sentence that says why, and what to do."""
+    """The export can't be opened. The message explains why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The files of an export by what they are for."""
+    """The files of an export by purpose."""
 
     lists: Mapping[str, str]
-    """The name of each list in the ZIP, by its name in an export."""
     people: str
-    """The name of the list of people, "" without one."""
     days: Mapping[str, Sequence[str]]
-    """The names of the files with messages in order, by folder."""
+    """The paths of the files with messages in order, by folder."""
     unknown: int
-    """How many other files there are."""
 
 
 class Place(NamedTuple):
-    """Where a file stands in the ZIP, as the ZIP's directory declares it."""
+    """A file's location in the ZIP, as declared in the ZIP's directory."""
 
     offset: int
     packed: int
     size: int
-    """How many bytes the file has, unpacked."""
     packed_by: int
     checksum: int
 
 
 class Reader:
-    """Reads files of a ZIP by their places."""
-
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._lock = Lock()
 
     def objects(self, place: Place) -> list[dict[str, Any]] | None:
-        """Returns the objects in a file's list, None if the file can't be read."""
+        """Returns the objects in a file's list, or None if the file can't be read."""
         if place.size > MAX_FILE_BYTES or place.packed_by not in _PACKED_BY:
             return None
         try:
@@ -99,12 +93,12 @@ class Reader:
         return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else None
 
     def _read(self, place: Place) -> bytes:
-        """Returns a file's content: no more bytes than declared. Raises ValueError if it isn't what was declared."""
+        """Returns a file's content, at most the declared size. Raises ValueError if it doesn't match."""
         with self._lock:
             self._file.seek(place.offset)
             signature, name, further = _HEADER.unpack(self._file.read(_HEADER.size))
             self._file.seek(name + further, os.SEEK_CUR)
-            # A stored file is as long as it is packed.
+            # A stored file has the same packed and unpacked size.
             content = self._file.read(min(place.packed, MAX_FILE_BYTES))
         if place.packed_by == zipfile.ZIP_DEFLATED and place.size:
             content = zlib.decompressobj(_RAW_DEFLATE).decompress(content, place.size)
@@ -114,11 +108,9 @@ class Reader:
 
 
 class Archive:
-    """An open ZIP. Raises ExportError."""
-
     def __init__(self, source: str | BinaryIO) -> None:
         try:
-            # It stays open as long as it is in use: a channel is read when somebody opens it.
+            # It stays open while it is in use, because a channel is read when somebody opens it.
             file = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115
             if isinstance(source, str):
                 finalize(self, file.close)
@@ -133,20 +125,18 @@ class Archive:
         self.contents = _contents(self._places)
 
     def place(self, name: str) -> Place:
-        """Returns where a file stands."""
         return self._places[name]
 
     def objects(self, name: str) -> list[dict[str, Any]] | None:
-        """Returns the objects in a file's list, None if the file can't be read."""
         return self.reader.objects(self._places[name])
 
 
 def _places(infos: Sequence[zipfile.ZipInfo], size: int) -> dict[str, Place]:
-    """Returns where each file stands, by name. Raises ExportError for a ZIP that no export is. `size`: the ZIP's."""
+    """Returns each file's location by name. Raises ExportError for a ZIP that can't be an export. `size`: the ZIP's."""
     if len(infos) > MAX_FILES:
         raise ExportError(TOO_MANY)
     packed = min(size, sum(info.compress_size for info in infos))
-    # A file gives no more bytes than its entry declares.
+    # A file can't be larger than its entry declares.
     if sum(info.file_size for info in infos) > MAX_RATIO * packed + _ALWAYS_BYTES:
         raise ExportError(BOMB)
     places: dict[str, Place] = {}
@@ -164,7 +154,7 @@ def _places(infos: Sequence[zipfile.ZipInfo], size: int) -> dict[str, Place]:
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    """Returns an entry's name. Slack writes UTF-8 without the mark that says so."""
+    """Returns an entry's name. Slack writes UTF-8 without setting its flag."""
     name = info.filename
     if name.isascii():
         return name
@@ -175,7 +165,7 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _contents(names: Mapping[str, object]) -> Contents:
-    """Returns what the files are for. The export may stand in a folder, in a ZIP that somebody packed again."""
+    """Sorts the files by purpose. The export can be in a folder, if somebody repacked the ZIP."""
     own = [name for name in names if not name.startswith("__MACOSX/") and not name.rpartition("/")[2].startswith("._")]
     lists = [name for name in own if name.rpartition("/")[2] in LISTS]
     if not lists:
@@ -201,7 +191,7 @@ def _contents(names: Mapping[str, object]) -> Contents:
 
 
 def folders_of(contents: Contents, entry: Mapping[str, Any], kind: str) -> Iterator[str]:
-    """Yields the folder of a conversation, if it has messages. That of a direct message has the id as its name."""
+    """Yields a conversation's folder if it has messages. A direct message's folder is named by its ID."""
     names = (str(entry.get("id")),) if kind == "im" else (str(entry.get("name")), str(entry.get("id")))
     for name in names:
         folder = unicodedata.normalize("NFC", name)

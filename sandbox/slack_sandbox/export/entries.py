@@ -1,7 +1,7 @@
-"""One entry of a day: whether Slack would show it, who wrote it, and the message that it becomes. Pure.
+"""Converts one entry of a day to a message, and determines whether Slack would show it and who wrote it. No I/O.
 
-An export's addresses of files hold a token of the whole workspace. So files keep their names and lose their addresses,
-and no text keeps a token.
+File URLs in an export contain a token for the whole workspace. So files keep their names but not their URLs, and tokens
+are removed from text.
 """
 
 import math
@@ -13,23 +13,22 @@ from slack_sandbox.text.words import message_words
 from slack_sandbox.workspace import SLACKBOT, Json, Message
 
 UNKNOWN_WRITER = "U0UNKNOWN"
-"""The writer of a message that names none."""
+"""The author of a message that doesn't name one."""
 MISSING_ROOT = "The first message of this thread is not in the export."
 NOT_A_MESSAGE = frozenset({"message_changed", "message_deleted", "message_replied"})
-"""Records of workspaces that keep edits and deletions. Slack shows none of them."""
+"""Records in workspaces that keep edits and deletions. Slack doesn't show them."""
 _NOTICES = frozenset({"bot_add", "bot_remove", "bot_enable", "bot_disable", "tombstone"})
 _NOTICES_BEGIN = ("channel_", "group_", "pinned_", "unpinned_", "reminder_", "sh_room_", "joiner_notification")
 _NOTICES_END = "_conversation_join"
-"""The subtypes of Slack's own notices, which no search finds."""
+"""The subtypes of Slack's own notices, which search doesn't find."""
 MAX_TEXT_CHARS = 40_000
-"""Slack's own limit."""
 MAX_ENTRY_CHARS = 400_000
-"""The most characters in all strings of a message's blocks, or of its attachments."""
+"""The maximum total length of all strings in a message's blocks, or in its attachments."""
 _MAX_DEPTH = 24
 _MAX_ENTRIES = 5_000
 _TS = re.compile(r"[0-9]{1,11}\.[0-9]{1,6}")
 _TS_CHARS = len("1791190000.000001")
-"""The length of today's timestamps: two million are read."""
+"""The length of today's timestamps. Fixed, because two million are parsed."""
 _TOKEN = re.compile(r"(?:[?&](?:t|token|pub_secret)=)?\bxox[a-z]-[\w.-]*", re.IGNORECASE)
 _FILE_ADDRESS = re.compile(r"https?://files(?:-origin|-edge)?\.slack\.com/[^\s|>\"]*", re.IGNORECASE)
 _OWN_LINK = re.compile(r"https://[a-z0-9-]{1,63}(?:\.enterprise)?\.slack\.com/archives/(?=[CDG][A-Z0-9]{6,20}/p\d)")
@@ -40,7 +39,7 @@ _MAX_PREVIEW_CHARS = 40_000
 
 
 def ts_of(entry: Mapping[str, Any], key: str = "ts") -> int:
-    """Returns a timestamp in microseconds, 0 if there is none that can be read."""
+    """Returns a timestamp in microseconds, or 0 if it is missing or invalid."""
     value = entry.get(key)
     if not isinstance(value, str):
         return 0
@@ -58,18 +57,17 @@ def ts_of(entry: Mapping[str, Any], key: str = "ts") -> int:
 
 
 def ts_text(ts_us: int) -> str:
-    """Returns a timestamp as Slack writes it."""
     return f"{ts_us // 1_000_000}.{ts_us % 1_000_000:06d}"
 
 
 def is_shown(entry: Mapping[str, Any]) -> bool:
-    """Returns whether Slack shows an entry: records of edits and deletions are hidden, and stay so."""
+    """Returns whether Slack shows an entry. Records of edits and deletions are hidden."""
     subtype = entry.get("subtype")
     return subtype not in NOT_A_MESSAGE and (not entry.get("hidden") or subtype == "tombstone")
 
 
 def is_searched(entry: Mapping[str, Any]) -> bool:
-    """Returns whether a search finds an entry. Of Slack's notices, it finds none."""
+    """Returns whether search finds an entry. It doesn't find most of Slack's notices."""
     subtype = entry.get("subtype")
     if not isinstance(subtype, str) or not subtype:
         return True
@@ -77,7 +75,7 @@ def is_searched(entry: Mapping[str, Any]) -> bool:
 
 
 def writer_of(entry: Mapping[str, Any]) -> str:
-    """Returns the id of who wrote an entry: a person's, else a bot's. Of a comment, it is the commenter's."""
+    """Returns the author's ID: a person's, else a bot's; for a file comment, the commenter's."""
     user = entry.get("user")
     if isinstance(user, str) and user:
         return user[:40]
@@ -91,12 +89,12 @@ def writer_of(entry: Mapping[str, Any]) -> str:
 
 
 def spoken(entry: Mapping[str, Any]) -> str:
-    """Returns the words of an entry that isn't a message yet."""
+    """Returns the words of an entry that hasn't been converted to a message."""
     return message_words(_text(entry), *(_objects(entry.get(key)) for key in ("blocks", "attachments", "files")))
 
 
 def message_of(entry: Mapping[str, Any], channel: str, root_us: int, clean: Callable[[Any], Any]) -> Message:
-    """Returns an entry as a message. `root_us`: the thread's root, 0 for a root itself. `clean`: see `cleaned`."""
+    """Converts an entry to a message. `root_us`: the thread's root, or 0 for a root. `clean`: see `cleaned`."""
     subtype = entry.get("subtype") if isinstance(entry.get("subtype"), str) else None
     text = clean(_text(entry))[:MAX_TEXT_CHARS]
     edited = entry.get("edited")
@@ -119,12 +117,12 @@ def message_of(entry: Mapping[str, Any], channel: str, root_us: int, clean: Call
 
 
 def missing_root(channel: str, ts_us: int) -> Message:
-    """Returns what stands in place of a root that the export doesn't have."""
+    """Returns the placeholder for a root that is missing in the export."""
     return Message(channel, ts_text(ts_us), SLACKBOT, MISSING_ROOT)
 
 
 def file_of(file: Json, clean: Callable[[Any], Any]) -> Json:
-    """Returns a file by its name. An export has no file's content, but that of a snippet as its preview."""
+    """Returns a file's description. An export doesn't have the content of files, only the preview of snippets."""
     if (mode := file.get("mode")) in _GONE_MODES:
         return {"id": file["id"], "mode": mode}
     name = str(clean(file.get("name") or file.get("title") or "file"))[:255]
@@ -141,9 +139,9 @@ def file_of(file: Json, clean: Callable[[Any], Any]) -> Json:
 
 
 def cleaned(value: Any, is_known: Callable[[str], bool]) -> Any:
-    """Returns a JSON value without tokens and addresses of files, and cut to a size that a message may have.
+    """Removes tokens and file URLs from a JSON value, and limits its size.
 
-    Links to the workspace's own channels lead into the sandbox. `is_known`: whether the export has a channel's id.
+    Links to the workspace's own channels lead into the sandbox. `is_known`: whether the export has a channel's ID.
     """
     room = [MAX_ENTRY_CHARS, _MAX_ENTRIES]
 
@@ -176,7 +174,7 @@ def cleaned(value: Any, is_known: Callable[[str], bool]) -> Any:
 
 
 _ADDRESSES = frozenset({"image_url", "thumb_url", "author_icon", "service_icon", "footer_icon", "files", "slack_file"})
-"""Keys of blocks and attachments whose values are pictures' addresses or files."""
+"""Keys in blocks and attachments whose values are image URLs or files."""
 
 
 def _id_after(text: str, at: int) -> str:

@@ -1,10 +1,10 @@
-"""Where each message of an export is, and which words it has.
+"""Indexes the location and the words of each message in an export.
 
-Each day of each channel is parsed once when the export is opened, and nothing of it is kept but numbers: of a message
-its ts, its file, its place there and its thread's root, 24 bytes in all, and of a word the numbers of its messages. A
-channel's messages are read again when somebody looks at it. So two million messages take a fraction of a gigabyte.
+Each day of each channel is parsed once when the export is opened, and only numbers are kept: for a message, its ts,
+file, position and thread root (24 bytes in total), and for a word, the numbers of its messages. A channel's messages
+are read again when somebody opens it. So two million messages need a fraction of a gigabyte.
 
-What happens for each message here happens two million times: a microsecond is two seconds.
+The code for each message runs two million times here, so a microsecond adds two seconds.
 """
 
 from array import array
@@ -29,7 +29,7 @@ from slack_sandbox.export.word_index import Part
 from slack_sandbox.text.words import words_of
 
 NO_FILE = 2**31 - 1
-"""The file of a root that the export doesn't have."""
+"""The file number for a root that is missing in the export."""
 _BROADCASTS = frozenset({"thread_broadcast", "reply_broadcast"})
 _MAX_MESSAGES = 2**31
 _MAX_UNKNOWN = 100_000
@@ -37,7 +37,7 @@ _MAX_UNKNOWN = 100_000
 
 @dataclass(slots=True)
 class Writer:
-    """Somebody who wrote and isn't in the list of people, as far as their messages say who they are."""
+    """An author who isn't in the list of people, with the details in their messages."""
 
     name: str = ""
     is_bot: bool = False
@@ -46,51 +46,43 @@ class Writer:
 
 @dataclass(slots=True)
 class ChannelIndex:
-    """The messages of one channel, by ts."""
-
     ts: "array[int]" = field(default_factory=lambda: array("Q"))
     """In microseconds, in order."""
     files: "array[int]" = field(default_factory=lambda: array("I"))
-    """Twice the number of the file among the channel's, and 1 more for a reply that stands in the channel, too."""
+    """Twice the number of the file among the channel's, plus 1 for a reply that was also sent to the channel."""
     places: "array[int]" = field(default_factory=lambda: array("I"))
     roots: "array[int]" = field(default_factory=lambda: array("Q"))
-    """The ts of the thread's root, 0 for roots."""
+    """The ts of the thread's root, or 0 for roots."""
 
     def __len__(self) -> int:
         return len(self.ts)
 
     def find(self, ts_us: int) -> int | None:
-        """Returns a message's position, None if there is none with this ts."""
         at = bisect_left(self.ts, ts_us)
         return at if at < len(self.ts) and self.ts[at] == ts_us else None
 
     def is_in_channel(self, at: int) -> bool:
-        """Returns whether a message stands in the channel itself: a root, or a reply that was sent there, too."""
+        """Returns whether a message is shown in the channel itself: a root, or a reply that was also sent there."""
         return not self.roots[at] or bool(self.files[at] & 1)
 
 
 @dataclass(slots=True)
 class Batch:
-    """Some channels that were read together."""
+    """Several channels that were read together."""
 
     channels: list[ChannelIndex] = field(default_factory=list)
     words: Part = field(default_factory=lambda: Part({}))
-    """The messages that have a word, by their number among the batch's."""
     counts: Counter[str] = field(default_factory=Counter)
-    """What was read and what was left out."""
     writers: Counter[str] = field(default_factory=Counter)
-    """How many messages each person or bot wrote."""
     unknown: dict[str, Writer] = field(default_factory=dict)
     threads: list[tuple[int, int, int]] = field(default_factory=list)
-    """Of each channel its longest thread: the number of replies, the channel's number in the batch, the root's ts."""
+    """Each channel's longest thread: the number of replies, the channel's number in the batch, the root's ts."""
     with_files: Counter[int] = field(default_factory=Counter)
-    """How many files each channel has, by its number in the batch."""
+    """The number of files in each channel, by its number in the batch."""
     last_us: int = 0
 
 
 class _Found(NamedTuple):
-    """An entry that is kept."""
-
     ts: int
     file: int
     place: int
@@ -99,7 +91,7 @@ class _Found(NamedTuple):
 
 
 def read_batch(reader: Reader, channels: Sequence[Sequence[Place]], known: AbstractSet[str]) -> Batch:
-    """Reads channels, each by the places of its files. `known`: the ids of people and bots in the list of people."""
+    """Reads channels, each given as the locations of its files. `known`: the IDs in the list of people."""
     batch, words, number = Batch(), defaultdict[str, "array[int]"](lambda: array("I")), 0
     for files in channels:
         found = _in_order(list(_found(reader, files, known, batch)), batch.counts)
@@ -150,7 +142,7 @@ def _found(reader: Reader, files: Sequence[Place], known: AbstractSet[str], batc
 
 def _words(entry: Mapping[str, Any]) -> Sequence[str]:
     text = entry.get("text")
-    # What a person typed stands in `text` whole.
+    # A person's typed text is complete in `text`.
     if text and "client_msg_id" in entry and not (entry.get("attachments") or entry.get("files")):
         return words_of(text) if isinstance(text, str) else ()
     return words_of(spoken(entry))
@@ -184,7 +176,7 @@ def _note_writer(unknown: dict[str, Writer], writer: str, entry: Mapping[str, An
 
 
 def _in_order(found: list[_Found], counts: Counter[str]) -> list[_Found]:
-    """Returns the entries by ts, each ts once, with a place for each root that is missing."""
+    """Sorts the entries by ts and removes duplicates, with a placeholder for each missing root."""
     by_ts = {one.ts: one for one in reversed(found)}
     counts["twice"] += len(found) - len(by_ts)
     counts["messages"] += len(by_ts)
@@ -196,7 +188,7 @@ def _in_order(found: list[_Found], counts: Counter[str]) -> list[_Found]:
 
 
 def _with_root(one: _Found, by_ts: Mapping[int, _Found], counts: Counter[str]) -> _Found:
-    """Returns an entry whose root is one: a reply to a reply belongs to its thread, and a circle has none."""
+    """Returns an entry with its thread's root: a reply to a reply belongs to that thread, and a cycle has no root."""
     above = by_ts.get(one.root)
     if above is None or not above.root:
         return one

@@ -1,4 +1,4 @@
-"""An open export: its workspace, its search, and what was read of it."""
+"""An open export: its workspace, its search index, and a report of what was read."""
 
 import gc
 import multiprocessing
@@ -22,21 +22,18 @@ from slack_sandbox.sample_workspace import SYSTEM
 from slack_sandbox.workspace import SLACK, SLACKBOT, TEAM_ID, Channel, ChannelType, Log, Message, User, Workspace
 
 Progress = Callable[[int, int], None]
-"""Takes how many bytes are read, and how many there are."""
+"""Called with the number of bytes read, and the total."""
 _BATCH_BYTES = 32 * 2**20
 _ALONE_BYTES = 96 * 2**20
-"""Up to this size, one process reads an export sooner than several could start."""
+"""Up to this size, one process reads an export faster than several can start."""
 _MAX_PROCESSES = 4
 _CACHED_ENTRIES = 40_000
-"""The most entries of days that stay parsed."""
 _OWN_IDS = ("U0BOT", "U0UNKNOWN", SLACK, SLACKBOT)
 _KINDS: tuple[ChannelType, ...] = ("channel", "group", "mpim", "im")
 
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A thread by its channel and root."""
-
     channel: str
     ts: str
     replies: int
@@ -44,24 +41,22 @@ class Thread:
 
 @dataclass(frozen=True)
 class Export:
-    """What a sandbox needs of an export. It reads channels from the ZIP as long as it is in use."""
+    """The contents of an export for a sandbox. Channels are read from the ZIP while it is in use."""
 
     archive: Archive
     people: Sequence[User]
-    """The most active first."""
     channels: Sequence[Channel]
     files: Mapping[str, Sequence[str]]
-    """The names of a channel's days in the ZIP, by the channel's id."""
+    """The paths of a channel's days in the ZIP, by channel ID."""
     indexes: Mapping[str, ChannelIndex]
     words: WordIndex
     report: Report
     accounts: Directory
     threads: Sequence[Thread]
-    """Each channel's longest thread, the longest of all first."""
+    """Each channel's longest thread, longest first."""
     with_files: Mapping[str, int]
-    """How many files each channel has that has some."""
+    """The number of files by channel, for channels that have any."""
     _numbered: Sequence[str] = ()
-    """The ids of the channels in the order of the index."""
     _days: "OrderedDict[tuple[str, int], Sequence[Mapping[str, Any]]]" = field(default_factory=OrderedDict)
 
     def place_of(self, number: int) -> tuple[str, str]:
@@ -71,11 +66,9 @@ class Export:
         return channel, ts_text(self.indexes[channel].ts[number - self.words.starts[at]])
 
     def channel_at(self, number: int) -> str:
-        """Returns the id of the channel that a message is in, by its number in the index."""
         return self._numbered[bisect_right(self.words.starts, number) - 1]
 
     def load(self, channel: str, at: int) -> Message:
-        """Returns a message by its position in its channel."""
         index = self.indexes[channel]
         file, place = index.files[at] >> 1, index.places[at]
         entry = None if file == NO_FILE else self._entry(channel, file, place)
@@ -97,7 +90,7 @@ class Export:
         return entries[place] if place < len(entries) else None
 
     def fill(self, workspace: Workspace) -> None:
-        """Adds the export to an empty workspace, and the bot to each conversation that an app can be in."""
+        """Adds the export to an empty workspace, and the bot to each conversation that apps can join."""
         bot = workspace.bot.id
         workspace.name = self.report.name
         workspace.users.update({user.id: user for user in self.people})
@@ -114,7 +107,7 @@ class Export:
 
 
 class ArchivedLog(Log):
-    """A channel's messages: those of the export, which are read when they are looked at, and those since the start."""
+    """A channel's messages: the export's, which are read on demand, and those posted since the start."""
 
     is_long = True
 
@@ -177,18 +170,13 @@ class ArchivedLog(Log):
 
 @dataclass(slots=True)
 class _Listed:
-    """The conversations of the lists, and their folders."""
-
     channels: list[Channel] = field(default_factory=list)
     files: dict[str, Sequence[str]] = field(default_factory=dict)
     clashes: int = 0
 
 
 def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = lambda read, of: None) -> Export:
-    """Opens an export. `source`: the ZIP's path, or its bytes. Raises ExportError.
-
-    The whole export is parsed once. A large one that is a file is parsed by several processes.
-    """
+    """Opens an export, from the ZIP's path or bytes. Raises ExportError. Several processes parse a large file."""
     archive = Archive(str(source) if isinstance(source, Path) else source)
     contents = archive.contents
     accounts = Directory(archive.objects(contents.people) or () if contents.people else (), _OWN_IDS)
@@ -249,7 +237,7 @@ def _listed(archive: Archive, contents: Contents, own_team: str) -> _Listed:
             ids.add(channel.id)
             listed.channels.append(channel)
             folder = next(folders_of(contents, entry, kind), "")
-            # Two conversations of one name share no folder: the first one has it.
+            # If two conversations have the same name, the first one gets the folder.
             if folder and folder not in folders:
                 folders.add(folder)
                 listed.files[channel.id] = contents.days[folder]
@@ -257,7 +245,7 @@ def _listed(archive: Archive, contents: Contents, own_team: str) -> _Listed:
 
 
 def _by_activity(accounts: Directory, writers: Counter[str]) -> list[User]:
-    """Returns the accounts: people by how much they wrote, then those who left, then bots."""
+    """Returns the accounts: people by number of messages, then deactivated people, then bots."""
     wrote = Counter[str]()
     for writer, count in writers.items():
         wrote[accounts.account_of(writer)] += count
@@ -270,7 +258,6 @@ def _by_activity(accounts: Directory, writers: Counter[str]) -> list[User]:
 
 
 def _batches(channels: Sequence[Sequence[Place]]) -> list[list[Sequence[Place]]]:
-    """Divides the channels into batches of some size, in their order."""
     batches, size = list[list[Sequence[Place]]](), _BATCH_BYTES
     for files in channels:
         if size >= _BATCH_BYTES:
@@ -284,7 +271,6 @@ def _batches(channels: Sequence[Sequence[Place]]) -> list[list[Sequence[Place]]]
 def _read(
     archive: Archive, path: str, batches: Sequence[list[Sequence[Place]]], known: frozenset[str], progress: Progress
 ) -> Iterator[Batch]:
-    """Yields what the batches have, in their order."""
     sizes = [sum(place.size for files in batch for place in files) for batch in batches]
     processes = min(_MAX_PROCESSES, os.cpu_count() or 1)
     total, read = sum(sizes), 0
@@ -301,13 +287,13 @@ def _read(
 
 
 _known = frozenset[str]()
-"""In a process that reads batches: the known ids."""
+"""The known IDs, in a process that reads batches."""
 
 
 def _begin(known: frozenset[str]) -> None:
     global _known
     _known = known
-    # JSON has no cycles: looking for some takes a fifth of the time.
+    # JSON doesn't have cycles, and looking for some takes a fifth of the time.
     gc.disable()
 
 

@@ -1,4 +1,4 @@
-"""The people, bots and conversations of an export. Each id that writes or is a member has an account here. Pure."""
+"""The people, bots and conversations of an export. Each ID of an author or a member has an account here. No I/O."""
 
 import re
 from collections import Counter
@@ -21,12 +21,11 @@ OTHER_TEAM = PARTNERS_ID
 
 
 class Directory:
-    """The accounts of an export by id. `taken`: the sandbox's own ids, which no account gets."""
+    """The accounts of an export by ID. `taken`: the sandbox's own IDs, which no account gets."""
 
     def __init__(self, entries: Iterable[Mapping[str, Any]], taken: Iterable[str]) -> None:
         self.users: dict[str, User] = {}
         self.bots: dict[str, str] = {}
-        """Bots' users by bot_id."""
         self.clashes = 0
         entries, taken = list(entries), set(taken)
         teams = Counter(str(entry.get("team_id")) for entry in entries if entry.get("team_id"))
@@ -46,15 +45,14 @@ class Directory:
 
     @property
     def known(self) -> frozenset[str]:
-        """The ids under which messages name an account."""
         return frozenset((*self.users, *self.bots, SLACKBOT, SLACK))
 
     def account_of(self, writer: str) -> str:
-        """Returns the account of a message's writer, who may be named by the id of a bot."""
+        """Returns the account of a message's author, which may be given as a bot_id."""
         return self.bots.get(writer, writer)
 
     def add_unknown(self, writers: Mapping[str, Writer]) -> int:
-        """Adds an account for each writer who isn't in the list of people. Returns how many there are."""
+        """Adds an account for each author who isn't in the list of people. Returns the number of new accounts."""
         added = 0
         for writer_id, writer in writers.items():
             if writer_id in self.known:
@@ -73,7 +71,7 @@ class Directory:
         return added
 
     def add_strangers(self, channel: Channel) -> None:
-        """Adds an account for each member of a channel who isn't in the list of people and wrote nothing."""
+        """Adds an account for each member of a channel who isn't in the list of people and didn't write anything."""
         team_id = channel.shared_with or OTHER_TEAM
         for user_id in channel.members:
             if user_id not in self.known and _USER_ID.fullmatch(user_id):
@@ -109,7 +107,6 @@ class Directory:
 
 
 def channel_of(entry: Mapping[str, Any], kind: ChannelType, own_team: str) -> Channel | None:
-    """Returns a conversation of a list; None for an entry without an id of Slack's form."""
     channel_id, members = entry.get("id"), entry.get("members")
     if not isinstance(channel_id, str) or not _CHANNEL_ID.fullmatch(channel_id):
         return None

@@ -1,4 +1,4 @@
-"""What an export has, what was left out of it, and what no export has, in sentences."""
+"""Describes what an export contains, what was skipped, and what no export contains."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _LEFT_OUT: Mapping[str, tuple[str, str]] = {
     "no_folder": ("folder", "of no conversation in the lists"),
     "unknown_files": ("file", "of a kind that has no messages"),
 }
-"""By count: what it counts, and why it was left out or changed."""
+"""The description of each count, and the reason why the items were skipped or changed."""
 NEVER_IN_ONE = (
     "No export has files' content, the text of canvases, lists and huddles, user groups, bookmarks or custom emoji. "
     "Here, files have names only."
@@ -33,29 +33,23 @@ STAYS_HERE = "The export is read where it is. Nothing of it is written to disk, 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was read of an export."""
-
     name: str
     conversations: Mapping[str, int]
-    """How many there are of each type."""
     people: int
     counts: Mapping[str, int]
-    """What was read and what was left out, as index.py counts it."""
+    """The numbers of read and skipped items, as counted in index.py."""
     last_s: float
-    """When the newest message was written, in seconds since the epoch; 0 without messages."""
+    """The time of the newest message in seconds since the epoch, or 0."""
 
     @property
     def messages(self) -> int:
-        """How many messages the export shows."""
         return self.counts.get("messages", 0)
 
     @property
     def last_day(self) -> str:
-        """The day of the newest message, in UTC."""
         return f"{datetime.fromtimestamp(self.last_s, UTC):%A, %B %-d, %Y}" if self.last_s else ""
 
     def read(self) -> str:
-        """Returns what was read, in a sentence."""
         kinds = [
             _counted(self.conversations[kind], name) for kind, name in _KINDS.items() if self.conversations.get(kind)
         ]
@@ -65,7 +59,7 @@ class Report:
         return f"{', '.join(parts)}.{until}"
 
     def left_out(self) -> Sequence[str]:
-        """Returns what was left out or changed, each with its number."""
+        """Returns what was skipped or changed, each with its number."""
         return [
             f"{_counted(self.counts[key], what)} {why}"
             for key, (what, why) in _LEFT_OUT.items()
@@ -73,7 +67,6 @@ class Report:
         ]
 
     def lines(self) -> Iterator[str]:
-        """Yields all sentences, in the order in which a person reads them."""
         yield self.read()
         if self.conversations.get("channel") and not any(
             self.conversations.get(kind) for kind in ("group", "im", "mpim")

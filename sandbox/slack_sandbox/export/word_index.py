@@ -1,7 +1,7 @@
-"""Which messages of an export have a word, and how well they match a query.
+"""Finds the messages of an export that contain a word, and scores how well they match a query. No I/O.
 
-The words of some channels are one part of the index, which a process makes and hands over as a few arrays. Two million
-messages have 25 million words, so a Python object for each, or for each word, would take gigabytes. Pure.
+The words of several channels are one part of the index, which a process builds and returns as a few arrays. Two million
+messages have 25 million words, so a Python object for each of them, or for each distinct word, would need gigabytes.
 """
 
 import math
@@ -14,24 +14,23 @@ from itertools import accumulate, islice
 from slack_sandbox.text.words import words_of
 
 MAX_CANDIDATES = 8_000
-"""The most messages that one search looks at, rare words first."""
+"""The maximum number of messages that one search examines, rare words first."""
 _MAX_FORMS = 40
-"""The most forms of a word that a search looks for."""
 _MAX_ALIKE = 400
-"""The most words that begin alike among which it looks for them."""
+"""The maximum number of words with the same beginning that are searched for forms."""
 _MAX_TERMS = 100
-"""The most words of queries of which it stays known where they are."""
+"""The maximum number of query words whose positions are cached."""
 _FEW = 16
-"""How many numbers are looked through in the time in which one is searched."""
+"""A linear scan of this many numbers takes as long as one binary search."""
 _MIN_STEM_CHARS = 4
 _FORM_CHARS = 3
-"""How much longer or shorter another form of a word may be."""
+"""The maximum difference in length between forms of a word."""
 _OTHER_FORM = 0.5
-"""What another form of a word counts, compared to the word itself."""
+"""The weight of another form of a word, relative to the word itself."""
 
 
 class Part:
-    """Which of some messages have a word, by their numbers among these messages."""
+    """For some messages, the words that each contains. Messages are numbered within the part."""
 
     def __init__(self, words: Mapping[str, "array[int]"]) -> None:
         known = sorted(words)
@@ -50,12 +49,11 @@ class Part:
         return bisect_left(every, word.encode(), key=self._word)
 
     def find(self, word: str) -> int | None:
-        """Returns a word's position, None if no message has it."""
         at = self._first_from(word)
         return at if at < len(self._word_ends) and self._word(at) == word.encode() else None
 
     def beginning(self, stem: str) -> Iterator[tuple[str, int]]:
-        """Yields the words that begin alike, in order, and their positions."""
+        """Yields the words that begin with a stem, in order, and their positions."""
         wanted = stem.encode()
         for at in range(self._first_from(stem), len(self._word_ends)):
             word = self._word(at)
@@ -64,41 +62,34 @@ class Part:
             yield word.decode(), at
 
     def count(self, at: int) -> int:
-        """Returns how many messages have the word at a position."""
         return self._number_ends[at] - (self._number_ends[at - 1] if at else 0)
 
     def numbers(self, at: int) -> "array[int]":
-        """Returns the messages that have the word at a position, in order."""
         return self._numbers[self._number_ends[at - 1] if at else 0 : self._number_ends[at]]
 
 
 _Places = list[tuple[int, Part, int]]
-"""Where a word is, the last part first: the number of the first message of a part, the part, and the position there."""
+"""A word's positions, last part first: the number of the part's first message, the part, the position in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """A word of a query."""
-
     df: int
-    """How many messages have one of the forms."""
     forms: Sequence[tuple[str, float, _Places]]
-    """The word and its other forms that some messages have, each with its weight."""
+    """The word and its other forms that occur, each with its weight."""
 
 
 class WordIndex:
-    """Which messages have a word, over all channels."""
-
     def __init__(self) -> None:
         self.count = 0
         self.starts: list[int] = []
         """The number of each channel's first message."""
         self._parts: list[tuple[int, Part]] = []
-        """Each with the number of its first message."""
+        """Each part, with the number of its first message."""
         self._terms: dict[str, _Term] = {}
 
     def add(self, sizes: Iterable[int], part: Part) -> None:
-        """Adds the words of channels, which follow those that were added before. `sizes`: their messages."""
+        """Adds the words of channels, after those added before. `sizes`: their numbers of messages."""
         self._parts.append((self.count, part))
         self._terms = {}
         for size in sizes:
@@ -106,7 +97,7 @@ class WordIndex:
             self.count += size
 
     def scores(self, words: Sequence[str], is_wanted: Callable[[int], bool]) -> dict[int, float]:
-        """Returns the messages that have some of the words, with scores: more words, and rarer ones, score higher."""
+        """Returns the messages with any of the words, with scores. More words, and rarer ones, score higher."""
         terms = [term for word in dict.fromkeys(words) if (term := self._term(word)).df]
         terms.sort(key=lambda term: (term.df, [form for form, *_ in term.forms]))
         scores: dict[int, float] = {}
@@ -124,7 +115,6 @@ class WordIndex:
         return scores
 
     def score_of(self, text: str, words: Sequence[str]) -> float:
-        """Returns the score of a message that isn't in the index."""
         having = set(words_of(text))
         total = 0.0
         for word in dict.fromkeys(words):
@@ -145,7 +135,7 @@ class WordIndex:
         return self._terms[word]
 
     def _forms(self, word: str) -> list[tuple[str, float, _Places]]:
-        """Returns a word and its other forms: those that begin alike, and are about as long."""
+        """Returns a word and its other forms: words with the same beginning and a similar length."""
         stem, own, alike = stem_of(word), _Places(), dict[str, _Places]()
         for base, part in reversed(self._parts):
             if (found := part.find(word)) is not None:
@@ -158,7 +148,7 @@ class WordIndex:
 
 
 def _newest(places: _Places) -> Iterator[int]:
-    """Yields up to `MAX_CANDIDATES` messages that have a word. The newest of a channel stand last."""
+    """Yields up to `MAX_CANDIDATES` messages that contain a word. A channel's newest messages come last."""
     left = MAX_CANDIDATES
     for base, part, at in places:
         taken = part.numbers(at)[-left:]
@@ -169,7 +159,7 @@ def _newest(places: _Places) -> Iterator[int]:
 
 
 def _among(places: _Places, candidates: Sequence[int]) -> Iterator[int]:
-    """Yields the candidates, which are in order, that have a word."""
+    """Yields the candidates that contain a word. The candidates must be in order."""
     for base, part, at in places:
         numbers = part.numbers(at)
         low = bisect_left(candidates, base + numbers[0])
@@ -181,14 +171,13 @@ def _among(places: _Places, candidates: Sequence[int]) -> Iterator[int]:
 
 
 def stem_of(word: str) -> str:
-    """Returns what all forms of a word begin with; "" for one that is too short, or a number."""
+    """Returns the common beginning of all forms of a word, or "" for a short word or a number."""
     if len(word) < _MIN_STEM_CHARS or any(character.isdigit() for character in word):
         return ""
     return word[: max(_MIN_STEM_CHARS, len(word) - _FORM_CHARS)]
 
 
 def is_form_of(other: str, word: str) -> bool:
-    """Returns whether two words begin alike and are about as long."""
     stem = stem_of(word)
     return bool(stem) and other.startswith(stem) and abs(len(other) - len(word)) <= _FORM_CHARS
 

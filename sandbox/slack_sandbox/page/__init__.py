@@ -1,1 +1,1 @@
-"""The page: its HTTP routes, what it shows of messages and calls, and the JavaScript that shows it (static/)."""
+"""The page: its HTTP routes, its view of messages and calls, and its JavaScript (static/)."""

@@ -16,11 +16,10 @@ from slack_sandbox.workspace import Json, SlackError
 
 @dataclass
 class PageActions:
-    """Handles the page's actions. A response waits for the app's acknowledgment, or is app_not_responding."""
+    """Handles the page's actions. The response waits for the app's acknowledgment, or is app_not_responding."""
 
     surfaces: Surfaces
     acts: Callable[[str, str], None]
-    """Called with the person and the browser tab of each action."""
 
     def routes(self) -> list[web.RouteDef]:
         handlers = {

@@ -1,12 +1,13 @@
 """Counts the Web API calls of each answer, by method.
 
-Slack doesn't say which question a call is for. A call is counted for a question by the first of these that applies:
+Slack doesn't identify the question that a call belongs to. A call is counted for a question by the first of these rules
+that applies:
 
-1. It names a message of the app, and that message was counted before.
-2. Its metadata names a message of the conversation, which may be the app's own.
+1. It refers to a message of the app that was counted before.
+2. Its metadata refers to a message in the conversation, possibly the app's own.
 3. The conversation's newest message by somebody else is the question.
 
-Calls that name no conversation (users.info, files.info) are in the meters only.
+Calls that don't refer to a conversation (users.info, files.info) are only counted in the meters.
 """
 
 from collections import Counter
@@ -20,7 +21,7 @@ _MAX_ANSWERS = 50
 _SHOWN = 8
 _TEXT_CHARS = 80
 _UNRELATED = frozenset({"conversations.info", "conversations.members", "reactions.add", "reactions.remove"})
-"""They name a channel, and are for no question in particular."""
+"""These refer to a channel, but aren't for a specific question."""
 
 Place = tuple[str, str]
 """A message: channel and ts."""
@@ -28,8 +29,6 @@ Place = tuple[str, str]
 
 @dataclass(slots=True)
 class _Answer:
-    """The calls for one question."""
-
     question: Message
     calls: Counter[str] = field(default_factory=Counter)
     failed: int = 0
@@ -37,16 +36,11 @@ class _Answer:
 
 @dataclass
 class AnswerCalls:
-    """The calls of the newest answers."""
-
     workspace: Workspace
     _answers: dict[Place, _Answer] = field(default_factory=dict)
-    """By question, the newest question last."""
     _question_of: dict[Place, Place] = field(default_factory=dict)
-    """The app's messages."""
 
     def record(self, call: CallRecord) -> None:
-        """Counts a call for its question, if it has one."""
         if call.channel is None or call.method in _UNRELATED:
             return
         question = self._question(call)
@@ -61,17 +55,16 @@ class AnswerCalls:
         self._forget()
 
     def messages_like(self, place: Place) -> list[Place]:
-        """Returns the app's messages for the same question as this one, deleted ones included."""
+        """Returns the app's messages for the same question, including deleted ones."""
         question = self._question_of.get(place)
         return [other for other, of in self._question_of.items() if of == question] if question else []
 
     def question_of(self, place: Place) -> Message | None:
-        """Returns the question that a message of the app belongs to, None if it isn't known."""
+        """Returns the question that a message of the app answers, or None if it isn't known."""
         answer = self._answers.get(self._question_of.get(place, place))
         return answer.question if answer and place in self._question_of else None
 
     def newest_json(self) -> list[Json]:
-        """Returns the newest answers and their calls, the newest first."""
         newest = sorted(self._answers.values(), key=lambda answer: answer.question.ts, reverse=True)
         return [self._json(answer) for answer in newest[:_SHOWN]]
 
@@ -93,7 +86,7 @@ class AnswerCalls:
                 messages = [root, *self.workspace.replies(channel.id, root.ts)]
         except SlackError:
             return None
-        # What the app does by itself at a set time may stand below a message of its own, which the call then names.
+        # A scheduled answer can be below one of the app's own messages, which the call then refers to.
         asked = [message for message in messages if message.user_id != self.workspace.bot.id]
         return _named(call, messages) or (asked[-1] if asked else None)
 

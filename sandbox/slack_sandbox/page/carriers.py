@@ -1,4 +1,4 @@
-"""How each message of the app gets its text: by edits, by a native stream, or by replacing a deleted one."""
+"""Tracks how each message of the app gets its text: by edits, by a native stream, or by replacing a deleted one."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from slack_sandbox.workspace import Json, Message, SlackError, Workspace
 
 @dataclass
 class CarrierCounts:
-    """Counts the calls that each message's text took. `changed` is called with messages whose counts changed."""
+    """Counts the calls for each message's text. `changed` is called with messages whose counts changed."""
 
     workspace: Workspace
     answers: AnswerCalls
@@ -20,10 +20,10 @@ class CarrierCounts:
     _appends: Counter[Place] = field(default_factory=Counter)
     _streams: set[Place] = field(default_factory=set)
     _replacing: set[Place] = field(default_factory=set)
-    """Messages below one of the same answer that was deleted."""
+    """Messages that follow a deleted one of the same answer."""
 
     def record(self, call: CallRecord) -> None:
-        """Counts a call that took effect. Record it in `answers` first."""
+        """Counts a call that took effect. Must be recorded in `answers` first."""
         if not call.ok or call.channel is None or call.ts is None:
             return
         place = (call.channel, call.ts)
@@ -38,21 +38,21 @@ class CarrierCounts:
                 self._deleted(place)
                 return
             case "chat.postMessage":
-                # Nothing to count. But only now is it known which question the message answers.
+                # Nothing to count, but the question that the message answers is now known.
                 pass
             case _:
                 return
         self._tell(place)
 
     def json(self, message: Message) -> Json | None:
-        """Returns a message's carrier as the page shows it; None if it was posted once and that is all."""
+        """Returns a message's carrier as the page shows it, or None if it was only posted."""
         place = (message.channel, message.ts)
         carrier = {"stream": place in self._streams, "replacing": place in self._replacing}
         counts = {"appends": self._appends[place], "edits": self._edits[place]}
         return carrier | counts if any((*carrier.values(), *counts.values())) else None
 
     def _deleted(self, place: Place) -> None:
-        """Notes which messages take the place of a deleted one: those of the same answer that came after it."""
+        """Marks the later messages of the same answer as replacements for a deleted one."""
         for other in self.answers.messages_like(place):
             if other > place and other not in self._replacing:
                 self._replacing.add(other)
@@ -62,5 +62,5 @@ class CarrierCounts:
         try:
             self.changed(self.workspace.message(*place))
         except SlackError:
-            # Deleted meanwhile.
+            # Deleted in the meantime.
             return

@@ -1,4 +1,4 @@
-"""Renders charts: a bar chart as a table whose bars are drawn, any other chart as a table of its numbers."""
+"""Renders charts: a bar chart as a table with drawn bars, any other chart as a table of its numbers."""
 
 from collections.abc import Sequence
 from html import escape
@@ -35,7 +35,7 @@ def _table(caption: str, names: Sequence[str], rows: Sequence[tuple[str, Sequenc
 
 
 def _cell(value: float, largest: float, kind: str) -> str:
-    """Returns a number, with a bar in a bar chart; the page's policy lets no style set a width."""
+    """Returns a number, with a bar in a bar chart. The page's CSP doesn't allow a style to set a width."""
     rect = f'<rect width="{max(0.0, 100 * value / largest):.1f}" height="8"/>'
     bar = f'<svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">{rect}</svg>'
     return f"<td>{bar if kind == 'bar' else ''}{value:,.10g}</td>"

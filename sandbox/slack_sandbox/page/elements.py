@@ -19,14 +19,13 @@ _PREFIXES: Mapping[str, tuple[str, ...]] = {"users": ("U",), "channels": ("C",),
 
 
 class ElementRenderer:
-    """Renders elements. `text` renders text objects; `names` returns the names of users and channels by id."""
+    """Renders elements. `text` renders text objects; `names` returns the names of users and channels by ID."""
 
     def __init__(self, text: Callable[[Json], str], names: Callable[[], Mapping[str, str]]) -> None:
         self._text = text
         self._names = names
 
     def block(self, block: Json) -> str:
-        """Returns an actions, context_actions or input block."""
         if block["type"] == "input":
             return self._input_block(block)
         html = "".join(self._html(element, block.get("block_id", "")) for element in block["elements"])
@@ -46,7 +45,7 @@ class ElementRenderer:
         if kind in ("checkboxes", "radio_buttons"):
             return self._group(element, attributes, label)
         if kind == "image":
-            # The page loads nothing from other hosts: it shows an image's alt text.
+            # The page doesn't load anything from other hosts, so it shows an image's alt text.
             return f'<span class="image">{escape(str(element.get("alt_text", "")))}</span>'
         if kind in TEXT_INPUTS | PICKERS:
             return self._input(element, attributes, label)
@@ -144,7 +143,7 @@ class ElementRenderer:
         return f'<input type="{kind}" value="{value}" autocomplete="off" {shared}>'
 
     def _name(self, element: Json, label: str, placeholder: str) -> str:
-        # In an input block the <label> names the element. Elsewhere its placeholder does.
+        # In an input block, the <label> names the element. Elsewhere, its placeholder does.
         return f'id="{_field_id(element)}"' if label else f'aria-label="{placeholder}"'
 
     def _options(self, element: Json) -> list[tuple[str, str]]:
@@ -167,7 +166,7 @@ class ElementRenderer:
 
 
 def _query_box(element: Json) -> str:
-    """Returns the box whose text the app is asked about, empty for a menu that has all its options."""
+    """Returns the input for a query to the app, or "" for a menu that has all its options."""
     if element["type"] not in EXTERNAL_SELECTS:
         return ""
     return '<input type="search" data-query="" autocomplete="off" placeholder="Search" aria-label="Search">'
@@ -184,7 +183,7 @@ def _boxes(kind: str, options: Sequence[tuple[str, str]], chosen: Sequence[str],
 
 
 def _is_included(element: Json, prefix: str) -> bool:
-    """Returns whether a menu's filter lets it list direct messages, or channels; the workspace has no other kinds."""
+    """Returns whether a menu's filter includes direct messages or channels, the only types in the workspace."""
     include = (element.get("filter") or {}).get("include")
     return include is None or ("im" in include if prefix == "D" else bool({"public", "private"} & {*include}))
 

@@ -15,11 +15,11 @@ from slack_sandbox.text.translation import translate
 from slack_sandbox.workspace import Json, Message, SlackError, Workspace
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-"""The types that a browser may display. All others are only offered as downloads."""
+"""The types that a browser can display safely. All others are only offered as downloads."""
 _CANVAS_LINK = re.compile(re.escape(canvas_link("")) + r"(\w+)")
 _CANVAS_LINES = 12
 _CANVAS_CHARS = 1_500
-"""The beginning of a canvas that its messages show. The page loads the rest when a person asks for it."""
+"""The beginning of a canvas that its messages show. The page loads the rest on demand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class PageFiles:
         return [self._with_content(file) for file in (*shared, *self._linked(message))]
 
     def _linked(self, message: Message) -> Iterator[Json]:
-        """Yields the canvases that a message links: Slack shows them below it, whatever unfurl_links says."""
+        """Yields the canvases that a message links. Slack shows them below it, regardless of unfurl_links."""
         shared = {file["id"] for file in message.files}
         for canvas_id in dict.fromkeys(_CANVAS_LINK.findall(json.dumps(message.blocks))):
             with suppress(SlackError):
@@ -46,7 +46,7 @@ class PageFiles:
                     yield _file_json(self.files.file_json(canvas))
 
     def _with_content(self, file: Json) -> Json:
-        """Adds a clip's whole transcript, or the beginning of a canvas, so that people can read it on the page."""
+        """Adds a clip's complete transcript, or the beginning of a canvas."""
         try:
             stored = self.files.get(file["id"])
         except SlackError:
@@ -63,14 +63,13 @@ class PageFiles:
         return self.renderer.blocks(translate(markdown))
 
     async def canvas(self, request: web.Request) -> web.StreamResponse:
-        """Serves the whole of a canvas as the page shows it."""
         canvas = self.files.get(request.match_info["file_id"])
         if not canvas.is_canvas:
             raise SlackError("canvas_not_found")
         return web.json_response({"ok": True, "html": self._html(canvas.content.decode(errors="replace"))})
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
-        """Stores a person's file from a request's raw body. Of a clip, the query may have a transcript.
+        """Stores a person's file from a request's raw body. For a clip, the query can contain a transcript.
 
         Other sites' forms can't send this content type without a preflight request.
         """
@@ -90,7 +89,7 @@ class PageFiles:
         return web.json_response({"ok": True, "id": self.files.add(person.id, upload).id})
 
     async def download(self, request: web.Request) -> web.StreamResponse:
-        """Serves a file's content so that no browser runs it, whatever its type."""
+        """Serves a file's content in a way that keeps browsers from running it."""
         file = self.files.get(request.match_info["file_id"])
         mimetype, disposition = file.type.mimetype, "inline"
         if mimetype not in _IMAGES:
@@ -111,6 +110,6 @@ def _file_json(file: Json) -> Json:
     fields = {key: file[key] for key in keys if key in file}
     fields["is_clip"] = "transcription" in file
     if file.get("file_access") == "access_denied":
-        # A file of an export, which has its name and not its content.
+        # A file in an export, which only has a name.
         return fields | {"is_absent": True, "is_image": False, "url": ""}
     return fields | {"url": f"/sandbox/files/{file['id']}", "is_image": file["mimetype"] in _IMAGES}

@@ -1,4 +1,4 @@
-"""The check that every route of the sandbox has, and what the page's routes share."""
+"""The check for every route of the sandbox, and helper functions for the page's routes."""
 
 from collections.abc import Awaitable, Callable
 
@@ -18,10 +18,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @web.middleware
 async def refuse_other_sites(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answers only programs of this machine and the sandbox's own page, on every route.
+    """Accepts only requests from programs on this machine and from the sandbox's own page, on every route.
 
-    The host must be local, against DNS rebinding, and the origin the sandbox itself. Browsers send no origin with an
-    image's GET, but `Sec-Fetch-Site`: https://www.w3.org/TR/fetch-metadata/. A link may lead to the page.
+    The host must be local, to prevent DNS rebinding, and the origin must be the sandbox. For an image's GET, browsers
+    don't send an origin, but they send `Sec-Fetch-Site`: https://www.w3.org/TR/fetch-metadata/. Links to the page are
+    allowed.
     """
     if request.url.host not in ("127.0.0.1", "localhost"):
         raise web.HTTPForbidden(text="The sandbox is available only on this machine, as 127.0.0.1 or localhost.")
@@ -33,7 +34,7 @@ async def refuse_other_sites(request: web.Request, handler: Handler) -> web.Stre
 
 
 def for_page(handler: Handler) -> Handler:
-    """Returns a handler whose responses have the page's headers, and whose SlackErrors become HTTP 400."""
+    """Wraps a handler: adds the page's headers, and turns SlackErrors into HTTP 400."""
 
     async def handled(request: web.Request) -> web.StreamResponse:
         try:
@@ -62,7 +63,7 @@ async def body(request: web.Request) -> Json:
 
 
 def strings(data: Json, *keys: str) -> list[str]:
-    """Returns the values of these keys. Raises SlackError unless each is a string that isn't blank."""
+    """Returns the values of these keys. Raises SlackError unless each is a non-blank string."""
     values = [data.get(key) for key in keys]
     if not all(isinstance(value, str) and value.strip() for value in values):
         raise SlackError(
@@ -72,5 +73,4 @@ def strings(data: Json, *keys: str) -> list[str]:
 
 
 def done(**fields: str) -> web.Response:
-    """Returns a successful response with these fields."""
     return web.json_response({"ok": True, **fields})

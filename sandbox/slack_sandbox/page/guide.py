@@ -1,4 +1,4 @@
-"""Texts on the page that the sandbox is given: questions to try, the models that answer, and whom the app answers."""
+"""Text that the sandbox's user provides for the page: questions to try, the answering models, and the app's users."""
 
 import re
 from base64 import b64encode
@@ -12,23 +12,22 @@ from slack_sandbox.sample_workspace import Room
 from slack_sandbox.workspace import TEAM_ID, Json, Message, User
 
 UseKey = Callable[[str], Awaitable["Guide | str"]]
-"""Takes the key of a model that a person pasted; "" removes it. Returns the guide from now on, or why it isn't used."""
+"""Called with a pasted model API key; "" removes it. Returns the new guide, or the reason the key isn't used."""
 UseExport = Callable[[str, BinaryIO], Awaitable[str]]
-"""Takes the name and the bytes of a Slack export that a person dropped. Returns "" if it is opened, or why it isn't."""
+"""Called with the name and bytes of a dropped Slack export. Returns "", or the reason it can't be opened."""
 PassTime = Callable[[], Awaitable[str]]
-"""Lets time pass for the app, up to what it does next by itself. Returns what has happened, as sentences."""
+"""Advances the app's time to its next scheduled action. Returns sentences about what happened."""
 BadgeOf = Callable[[Message, Message | None], "Badge | None"]
-"""Takes a message of the app and the question that it belongs to, and returns its badge."""
+"""Called with a message of the app and the question that it answers; returns the badge."""
 _MENTION = re.compile(r"^<@\w+>\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A word beside the name of the app that says who has written a message in its place."""
+    """A label next to the app's name that tells who wrote the message in its place."""
 
     label: str
     title: str
-    """Explains it in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +35,10 @@ class Reply:
     """A message in a card's thread. The page sends it once nothing in the thread has changed for a while."""
 
     person: int
-    """Who writes it: 0 is the person who pressed the card, 1 and 2 are others of the channel."""
+    """The author: 0 is the person who clicked the card, 1 and 2 are other people in the channel."""
     words: str
     to: int | Literal["app"] | None = None
-    """The person whose name stands before the words, or the app for a mention of it."""
+    """The person to address by name, or the app for a mention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,58 +51,48 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A question that the page offers as a card. With several questions, as many people ask at the same time."""
+    """A question that the page offers as a card. Several questions are asked by that many people at the same time."""
 
     title: str
     detail: str
     note: str
-    """Explains what the answer shows. The page shows it beside the answer; of several answers, it shows meters."""
+    """Explains the answer. The page shows it next to the answer; for several answers, it shows meters."""
     questions: tuple[str, ...]
     file: UploadedFile | None = None
-    """A file that is shared with the first question."""
     place: Room | Spot | Literal["here", "direct message"] = "here"
-    """Where it is asked: in the open channel, in the person's direct message with the app, or in its own channel."""
+    """The place to ask: the open channel, the person's direct message with the app, or a separate channel."""
     replies: tuple[Reply, ...] = ()
-    """What people write in the first question's thread, in this order."""
     further: tuple[str, ...] = ()
-    """The other messages that a script answers."""
+    """Other messages that a script answers."""
     waits: bool = False
-    """Whether its answer waits for a press of the person, which a further message in the conversation would replace."""
+    """Whether its answer waits for the person's click, which a new message in the conversation would replace."""
 
     @property
     def people(self) -> int:
-        """How many people take part."""
         return max(len(self.questions), *(reply.person + 1 for reply in self.replies), 1)
 
 
 @dataclass(frozen=True)
 class Guide:
-    """The page's texts about the app."""
-
     cards: tuple[Card, ...] = ()
     cards_note: str = ""
-    """Says who answers the cards."""
     answers_note: str = ""
-    """Says who answers all other questions."""
     setup_note: str = ""
-    """Says how to get better answers."""
     people_notes: Mapping[str, str] = field(default_factory=dict)
-    """What the app does for people of a role, by role."""
+    """Explains what people with each role can do with the app."""
     use_key: UseKey | None = None
-    """None: the page takes no key."""
+    """None: the page doesn't offer to use a key."""
     has_key: bool = False
-    """Whether a key is in use."""
     use_export: UseExport | None = None
-    """None: the page takes no export."""
+    """None: the page doesn't offer to open an export."""
     pass_time: PassTime | None = None
-    """None: the app does nothing at set times."""
+    """None: the app doesn't have scheduled actions."""
     offers_time: Callable[[Message], bool] = lambda message: False
-    """Returns whether a button that lets time pass stands below a message of the app."""
+    """Returns whether a button that advances time is shown below a message of the app."""
     badge_of: BadgeOf = lambda message, question: None
 
     @property
     def rooms(self) -> tuple[Room, ...]:
-        """The channels that the cards bring along."""
         return tuple(dict.fromkeys(card.place for card in self.cards if isinstance(card.place, Room)))
 
     @cached_property
@@ -111,11 +100,9 @@ class Guide:
         return {words: card for card in self.cards for words in (*card.questions, *card.further)}
 
     def card_of(self, text: str) -> Card | None:
-        """Returns the card that a person's message belongs to, if a script answers it."""
         return self._cards_by_words.get(without_mention(text))
 
     def state(self) -> Json:
-        """Returns the guide as the page reads it."""
         cards = [
             {
                 "title": card.title,
@@ -142,7 +129,7 @@ class Guide:
         }
 
     def person_json(self, user: User) -> Json:
-        """Returns a person as the page shows them, with what they may do."""
+        """Returns a person as the page shows them, with their rights."""
         role = role_of(user)
         return {
             "id": user.id,
@@ -157,7 +144,6 @@ class Guide:
 
 
 def without_mention(text: str) -> str:
-    """Returns a message's text without the mention that it begins with."""
     return _MENTION.sub("", text)
 
 
@@ -171,11 +157,9 @@ RIGHTS: Mapping[str, str] = {
     "deactivated": "Can't sign in or write. Apps still see the account.",
     "app": "Another app in this workspace. Its messages show how this app treats other bots.",
 }
-"""What Slack lets each role do."""
 
 
 def role_of(user: User) -> str:
-    """Returns a user's role, one of RIGHTS."""
     if user.deleted:
         return "deactivated"
     if user.bot_id is not None:
@@ -190,7 +174,7 @@ def role_of(user: User) -> str:
 
 
 def _place(card: Card) -> str:
-    """Returns the id of the channel where a card is asked, or one of the page's words for a place."""
+    """Returns the ID of the channel where a card is asked, or the page's name for a place."""
     if isinstance(card.place, Room | Spot):
         return card.place.id if isinstance(card.place, Room) else card.place.channel
     return card.place

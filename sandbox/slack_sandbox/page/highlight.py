@@ -28,7 +28,7 @@ _CLASSES: dict[_TokenType, str] = {
 
 @lru_cache(maxsize=64)
 def code_html(code: str, language: str) -> str:
-    """Returns code as escaped, highlighted HTML; without highlighting if the language is unknown."""
+    """Returns code as escaped HTML, highlighted if the language is known."""
     if len(code) > _MAX_CHARS:
         return escape(code)
     try:

@@ -20,12 +20,12 @@ _STYLES = [
     for mark, tag in ((r"\*", "strong"), ("_", "em"), ("~", "s"))
 ]
 _FOLDED_CHARS, _FOLDED_LINES = 450, 5
-"""A longer section is folded."""
+"""A longer section is collapsed."""
 _TASK_MARKS: Mapping[str, str] = {"pending": "○", "in_progress": "◌", "complete": "✓", "error": "⚠"}
 
 
 class Renderer:
-    """Renders messages and blocks. `names` returns the names of users and channels by id."""
+    """Renders messages and blocks. `names` returns the names of users and channels by ID."""
 
     def __init__(self, names: Callable[[], Mapping[str, str]]) -> None:
         self._names = names
@@ -33,7 +33,6 @@ class Renderer:
         self._rich_text = RichTextRenderer(self._token)
 
     def html(self, message: Message) -> str:
-        """Returns a message's blocks, or its text without blocks, and its attachments."""
         html = self.blocks(message.blocks) if message.blocks else self.mrkdwn(message.text)
         return html + "".join(self._attachment(entry) for entry in message.attachments)
 
@@ -61,11 +60,9 @@ class Renderer:
         return f'<div class="{kind}">{self.mrkdwn(str(text))}</div>' if text else ""
 
     def blocks(self, blocks: Iterable[Json]) -> str:
-        """Returns the blocks of a message or a view."""
         return "".join(self._block(block) for block in blocks)
 
     def mrkdwn(self, text: str) -> str:
-        """Returns mrkdwn as HTML. Everything that isn't mrkdwn is escaped."""
         parts, at = [], 0
         for code in _CODE.finditer(text):
             parts.append(self._styled(text[at : code.start()]))
@@ -132,7 +129,6 @@ class Renderer:
         return chart_html(block)
 
     def _tasks(self, card: Json) -> str:
-        """Returns a task, or a plan with its tasks."""
         if card["type"] == "plan":
             tasks = "".join(self._tasks(task) for task in card.get("tasks", ()))
             return f'<div class="plan"><strong>{escape(str(card.get("title", "")))}</strong>{tasks}</div>'
@@ -147,7 +143,7 @@ class Renderer:
 
 
 def _is_long(section: Json) -> bool:
-    """Whether Slack shows only the beginning of a section. After how many lines it does isn't documented."""
+    """Returns whether Slack shows only the beginning of a section. The number of lines isn't documented."""
     text = str(section.get("text", {}).get("text", ""))
     return not section.get("expand") and (len(text) > _FOLDED_CHARS or text.count("\n") > _FOLDED_LINES)
 
@@ -158,7 +154,6 @@ def _folded(html: str) -> str:
 
 
 def _with_emoji(text: str) -> str:
-    """Returns a text with characters in place of the names of emoji."""
     return "".join(part if isinstance(part, str) else emoji_text(part) for part in split_emoji(text))
 
 

@@ -24,11 +24,9 @@ class RichTextRenderer:
         self._token = token
 
     def html(self, block: Json) -> str:
-        """Returns a rich_text block."""
         return "".join(self._element(element) for element in block.get("elements", ()))
 
     def table(self, block: Json) -> str:
-        """Returns a table block. Its first row is the header."""
         columns = block.get("column_settings") or ()
         head, *rows = [self._row(row, columns, "td" if number else "th") for number, row in enumerate(block["rows"])]
         return (
@@ -61,7 +59,7 @@ class RichTextRenderer:
                 return _with_border(element, self._code(element))
             case "rich_text_quote":
                 return f"<blockquote>{self._inline(children)}</blockquote>"
-        # A line break at the edge of another element would show as an empty line.
+        # A line break at the edge of another element would be shown as an empty line.
         paragraphs = (self._inline(part).removeprefix("<br>").removesuffix("<br>") for part in _paragraphs(children))
         return "".join(f"<p>{html}</p>" for html in paragraphs if html)
 
@@ -110,15 +108,15 @@ def date_html(timestamp: object, form: str, fallback: str) -> str:
 
 
 def channel_html(channel_id: str, name: str) -> str:
-    """Returns a mention of a channel, which leads there. `name` is HTML."""
+    """Returns a mention of a channel as a link to it. `name` is HTML."""
     place = f'href="/?channel={quote(channel_id, safe="")}" data-in="{escape(channel_id)}"'
     return f'<a class="mention" {place}>#{name}</a>'
 
 
 def link_html(url: str, label: str) -> str:
-    """Returns a link to http, https or mailto. For other schemes, returns the label alone.
+    """Returns a link to http, https or mailto. For other schemes, returns only the label.
 
-    Links to a canvas or a message lead to it on the page: their addresses in Slack don't exist.
+    Links to a canvas or a message lead to it on the page, because their Slack URLs don't exist.
     """
     if not _LINK.match(url):
         return escape(label)
@@ -132,7 +130,6 @@ def link_html(url: str, label: str) -> str:
 
 
 def _paragraphs(elements: Iterable[Json]) -> list[list[Json]]:
-    """Returns a section's elements, split into paragraphs at empty lines."""
     paragraphs: list[list[Json]] = [[]]
     for element in elements:
         if element.get("type") != "text" or element.get("style"):

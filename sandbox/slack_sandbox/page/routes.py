@@ -1,4 +1,4 @@
-"""The page's HTTP routes: its files, the state, live updates, and people's messages. Only the page may call them."""
+"""The page's HTTP routes: its files, the state, live updates, and people's messages. Only the page can call them."""
 
 import io
 import secrets
@@ -33,10 +33,10 @@ _PAGE = Path(__file__).parent / "static"
 _ASSET_TYPES = frozenset({".js", ".css"})
 _PAGE_MESSAGES = 50
 _PAGE_REPLIES = 20
-"""How many of a thread's replies a page of its channel has: as many as its button shows faces of people."""
+"""The number of replies per thread on a page of a channel: as many as its button shows faces."""
 _THREAD_MESSAGES = 1_000
 MAX_DROPPED_BYTES = 512 * 2**20
-"""The largest export that the page takes into memory. A larger one is opened where it is."""
+"""The largest export that the page loads into memory. A larger one must be opened from disk."""
 EXPORT_TOO_LARGE = "This export is too large to drop here. Start the sandbox with it: make run EXPORT=export.zip"
 
 
@@ -55,11 +55,11 @@ class PageApi:
     problems: Problems
     notifications: Notifications
     about: tuple[str, ...] = ()
-    """What the page says of an export before a person's first question."""
+    """The page's text about an export before a person's first question."""
 
     def __post_init__(self) -> None:
         self._token = secrets.token_urlsafe(16)
-        """Proves that a request comes from a page that this sandbox has served."""
+        """Proves that a request comes from a page that this sandbox served."""
         self._renderer = Renderer(self.workspace.names)
         self._files = PageFiles(self.workspace, self.people.files, self._renderer)
         self._last_bot_state: Json = {}
@@ -99,24 +99,20 @@ class PageApi:
         ]
 
     def record(self, call: CallRecord) -> None:
-        """Counts a call of the app for its answer and its message."""
         self._answer_calls.record(call)
         self._carriers.record(call)
 
     def set_note(self, note: str) -> None:
-        """Changes the note, also on open pages."""
         self.note = note
         self.send_bot_state()
 
     def send_bot_state(self) -> None:
-        """Sends the bot's state to open pages if it has changed."""
         state = {"connected": bool(self.sockets.connections), "note": self.note}
         if state != self._last_bot_state:
             self._last_bot_state = state
             self.updates.send("bot", state)
 
     def message_json(self, message: Message) -> Json:
-        """Returns a message as the page shows it."""
         author = self.workspace.users.get(message.user_id)
         is_bot = author is not None and author.bot_id is not None
         return {
@@ -146,24 +142,22 @@ class PageApi:
         }
 
     def _html(self, message: Message) -> str:
-        """Returns a message's HTML. Old apps' blocks have other forms than Slack takes today: then it is its words."""
+        """Returns a message's HTML. Blocks of old apps can have outdated forms; then only the words are shown."""
         try:
             return self._renderer.html(message)
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
             return self._renderer.mrkdwn(said(message))
 
     def _card(self, message: Message, is_bot: bool) -> str | None:
-        """Returns the title of the card whose question a message is."""
         card = None if is_bot else self.guide.card_of(message.text)
         return card.title if card else None
 
     def _badge(self, message: Message) -> Json | None:
-        """Returns the badge of a message of the app."""
         badge = self.guide.badge_of(message, self._answer_calls.question_of((message.channel, message.ts)))
         return asdict(badge) if badge else None
 
     def budgets_json(self) -> list[Json]:
-        """Returns all methods with a budget, and the channels whose posts are close together."""
+        """Returns all methods with a budget, and the channels that have recent posts."""
         methods = [
             {"method": method, "used": used, "limit": limit, "called": method in self.budgets.called}
             for method, (used, limit) in self.budgets.used().items()
@@ -176,7 +170,6 @@ class PageApi:
         return methods + channels
 
     def faults_json(self) -> list[Json]:
-        """Returns all faults with their state."""
         return [self._fault_json(group, kind) for group, kinds in GROUPS.items() for kind in kinds]
 
     def _fault_json(self, group: str, kind: Fault) -> Json:
@@ -196,7 +189,7 @@ class PageApi:
         return web.FileResponse(_PAGE / "index.html")
 
     async def _asset(self, request: web.Request) -> web.StreamResponse:
-        # The route's name can't contain a slash, so that no other folder can be read.
+        # The route's name can't contain a slash, so no other folder can be read.
         asset = _PAGE / request.match_info["name"]
         if asset.suffix not in _ASSET_TYPES or not asset.is_file():
             raise web.HTTPNotFound
@@ -302,7 +295,7 @@ class PageApi:
         return done()
 
     async def _key(self, request: web.Request) -> web.StreamResponse:
-        """Hands a key that a person pasted to the app, and shows on all pages who answers then; "" removes it."""
+        """Passes a pasted key to the app, and updates the guide on all pages; "" removes the key."""
         data = await body(request)
         key = data.get("key")
         if not secrets.compare_digest(str(data.get("token")).encode(), self._token.encode()):
@@ -317,7 +310,7 @@ class PageApi:
         return done()
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
-        """Hands a Slack export that a person dropped to the app, which then starts again with it. It stays in memory.
+        """Passes a dropped Slack export to the app, which then restarts with it. It stays in memory.
 
         Other sites' forms can't send this content type without a preflight request.
         """
@@ -337,14 +330,14 @@ class PageApi:
         return done()
 
     async def _time(self, request: web.Request) -> web.StreamResponse:
-        """Lets time pass for the app, up to what it does next by itself, and says what has happened."""
+        """Advances the app's time to its next scheduled action, and returns what happened."""
         await body(request)
         if self.guide.pass_time is None:
             raise SlackError("invalid_arguments")
         return done(said=await self.guide.pass_time())
 
     async def _zone(self, request: web.Request) -> web.StreamResponse:
-        """Has people live where the page's visitor does."""
+        """Moves all people to the time zone of the page's visitor."""
         self.people.live_in(*strings(await body(request), "zone"))
         return done()
 

@@ -1,4 +1,4 @@
-"""The page's view of modals, the Home tab, panes, commands and shortcuts; changes go to open pages."""
+"""The page's view of modals, the Home tab, panes, commands and shortcuts. Changes are sent to open pages."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,6 @@ from slack_sandbox.workspace import Json
 
 @dataclass
 class PageSurfaces:
-    """Builds the page's JSON and sends it again on each change."""
-
     surfaces: Surfaces
     updates: PageUpdates
     renderer: Renderer
@@ -27,11 +25,10 @@ class PageSurfaces:
         self._panes.changed.append(lambda channel: self.updates.send("pane", self._pane_json(channel)))
 
     def acts(self, user_id: str, tab: str) -> None:
-        """Notes the browser tab in which a person acts. A modal that follows belongs to this tab."""
+        """Records the browser tab in which a person acts, because a modal that opens belongs to it."""
         self._active_tabs[user_id] = tab
 
     def state(self) -> Json:
-        """Returns the fields of the state that a page loads when it opens."""
         config = self._panes.config
         people = [user.id for user in self.surfaces.workspace.users.values() if user.bot_id is None]
         return {
@@ -49,12 +46,12 @@ class PageSurfaces:
                 "can_stop": "agent_session_stopped" in config.events,
             },
             "views": [self._views_json(user_id) for user_id in people],
-            # Of all channels, because agents have sessions in channels' threads, too.
+            # For all channels, because agents can also have sessions in channel threads.
             "panes": [self._pane_json(channel) for channel in self._with_pane()],
         }
 
     def _with_pane(self) -> list[str]:
-        """Returns the channels without those of an export in which no agent has worked."""
+        """Returns the channels, except those of an export that don't have agent sessions."""
         workspace = self.surfaces.workspace
         return [
             channel

@@ -1,4 +1,4 @@
-"""Live updates of the page: server-sent events about changes, for all open pages."""
+"""Sends live updates as server-sent events to all open pages."""
 
 import asyncio
 import contextlib
@@ -24,13 +24,13 @@ _FLUSH_INTERVAL_S = 0.05
 """Changes of one message within this time are sent as one event."""
 _POLL_INTERVAL_S = 1.0
 _BACKLOG = 500
-"""The most events that wait for a page. A slower page is disconnected; it reconnects and loads the state again."""
+"""The maximum number of events queued for a page. A slower page is disconnected, and loads the state again."""
 
 
 class PageUpdates:
     """Collects changes and sends them to open pages. A changed message is rendered once for all of them.
 
-    `polled`: by event, data that is read once a second and sent if it has changed.
+    `polled`: by event, data that is polled every second and sent if it has changed.
     """
 
     def __init__(
@@ -60,7 +60,6 @@ class PageUpdates:
             _disconnect(page)
 
     def send(self, event: str, data: Any) -> None:
-        """Sends an event to all open pages."""
         if not self._pages:
             return
         line = f"event: {event}\ndata: {json.dumps(data)}\n\n".encode()
@@ -72,7 +71,7 @@ class PageUpdates:
                 _disconnect(page)
 
     def refresh(self, message: Message) -> None:
-        """Sends a message again, because something about it has changed that is not its text."""
+        """Sends a message again because something other than its text has changed."""
         if self._pages:
             self._queue(message)
 

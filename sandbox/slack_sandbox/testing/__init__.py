@@ -1,1 +1,1 @@
-"""What the tests of a bot import: a fixture, apps on Bolt, manifests, requests, pages in a browser, Slack's shapes."""
+"""Helpers for bots' tests: a fixture, Bolt apps, manifests, requests, pages in a browser, Slack's shapes."""

@@ -1,4 +1,4 @@
-"""Bolt apps that are connected to a sandbox by Socket Mode, and block builders."""
+"""Bolt apps connected to a sandbox through Socket Mode, and block builders."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,8 +15,6 @@ from slack_sandbox.workspace import Json
 
 
 def new_app(sandbox: Sandbox, session: aiohttp.ClientSession | None = None) -> AsyncApp:
-    """Returns a Bolt app without listeners."""
-
     async def authorize() -> AuthorizeResult:
         return AuthorizeResult(
             enterprise_id=None,
@@ -38,7 +36,6 @@ def new_app(sandbox: Sandbox, session: aiohttp.ClientSession | None = None) -> A
 
 @asynccontextmanager
 async def connected(app: AsyncApp, sandbox: Sandbox) -> AsyncIterator[None]:
-    """Connects the app by Socket Mode while the block runs."""
     handler: Any = AsyncSocketModeHandler(app, sandbox.app_token)
     await handler.connect_async()
     try:
@@ -49,7 +46,6 @@ async def connected(app: AsyncApp, sandbox: Sandbox) -> AsyncIterator[None]:
 
 
 def button(action_id: str = "stop", value: str | None = "job-1", **fields: Any) -> Json:
-    """Returns a button element."""
     value_field = {} if value is None else {"value": value}
     return {"type": "button", "action_id": action_id, "text": plain("Stop"), **value_field, **fields}
 

@@ -1,7 +1,7 @@
 """Fixtures that open pages in a real Chromium, started once per module.
 
-A module that tests a page imports the fixtures `browser` and `visit`, and runs in the browser's loop:
-`pytestmark = pytest.mark.asyncio(loop_scope="module")`.
+A module that tests a page imports the fixtures `browser` and `visit`, and runs in the browser's loop: `pytestmark =
+pytest.mark.asyncio(loop_scope="module")`.
 """
 
 import re
@@ -16,7 +16,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locato
 from slack_sandbox.server import Sandbox
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""Chromium without a window comes first: opening and drawing a page takes it half of the CPU time."""
+"""The headless Chromium comes first, because it needs half the CPU time to open and draw a page."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -25,17 +25,16 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # Other sites are served by tests, on this machine.
+    # Tests serve other sites on this machine.
     "--host-resolver-rules=MAP *.example 127.0.0.1",
 ]
 Visit = Callable[..., Awaitable[Page]]
 
-# Playwright waits five seconds by default, in which a loaded machine may not show an answer.
+# Playwright's default is five seconds, in which a busy machine may not show an answer.
 expect.set_options(timeout=30_000)
 
 
 def find_chromium() -> str | None:
-    """Returns the path of an installed Chromium, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
@@ -47,17 +46,14 @@ async def open_page(visit: Visit, sandbox: Sandbox, width: int = 1280, height: i
 
 
 def message(page: Page, text: str) -> Locator:
-    """Returns the messages of the open conversation that have this text."""
     return page.locator("#main .message").filter(has_text=text)
 
 
 def thread(page: Page) -> Locator:
-    """Returns the open thread."""
     return page.get_by_role("region", name="Thread")
 
 
 async def send(page: Page, text: str) -> None:
-    """Sends a text in the open conversation, by keyboard."""
     box = page.locator("#main-box")
     await expect(box).to_have_attribute("aria-label", re.compile("."))  # A conversation is open.
     await box.fill(text)
@@ -65,7 +61,6 @@ async def send(page: Page, text: str) -> None:
 
 
 async def choose_action(message: Locator, name: str) -> None:
-    """Opens a message's menu and chooses one of its actions, by keyboard."""
     await message.get_by_role("button", name="Message actions").press("Enter")
     await message.page.get_by_role("menuitem", name=name).press("Enter")
 

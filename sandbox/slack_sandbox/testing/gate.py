@@ -1,8 +1,8 @@
-"""What a gate of ours asks of pytest: how much it searches, and that CI skips and draws nothing.
+"""Configures pytest for this project's checks: few random examples, and no skipped tests or random draws in CI.
 
-A rare example that fails says nothing of the change that CI judges. `make test-long` searches at random.
+A rare failing example isn't caused by the change that CI checks. `make test-long` searches at random.
 
-A conftest.py names it in `pytest_plugins`. The tests of other people's bots don't: their gates are theirs.
+A conftest.py lists it in `pytest_plugins`. Tests of other people's bots don't, because they have their own checks.
 """
 
 import os
@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 ON_CI = bool(os.environ.get("CI"))
 
-# Gates run few examples, always the same. `make test-long` runs more, at random. "soak" is for one module at a time. An
-# example's time depends on the machine's load, so there is no deadline.
+# Everyday runs use few examples, always the same. `make test-long` runs more, at random. "soak" is for one module at a
+# time. There is no deadline, because an example's time depends on the machine's load.
 for profile, examples in {"daily": 25, "long": 500, "soak": 10_000}.items():
     settings.register_profile(
         profile,
@@ -30,15 +30,12 @@ settings.load_profile("daily")
 
 
 def rounds(few: T, many: T) -> T:
-    """Returns what a test that repeats itself repeats: few rounds in a gate, many where `make test-long` searches.
-
-    Call it where tests are collected, or later: pytest has its options then.
-    """
+    """Returns `few` in everyday runs and `many` in `make test-long`. Call it during test collection or later."""
     return few if settings.get_current_profile_name() == "daily" else many
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Draws the same of `random` on each run of CI."""
+    """Makes `random` draw the same values in each CI run."""
     if ON_CI:
         random.seed(item.nodeid)
 

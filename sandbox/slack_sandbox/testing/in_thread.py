@@ -1,4 +1,4 @@
-"""A sandbox in a thread of its own, for bots and tests without an event loop."""
+"""A sandbox in a separate thread, for bots and tests without an event loop."""
 
 import asyncio
 import threading
@@ -11,11 +11,10 @@ from slack_sandbox.workspace import Message
 T = TypeVar("T")
 
 WITHIN_S = 40.0
-"""How long a bot may take for what a test waits for."""
 
 
 class SandboxInThread:
-    """Serves a Sandbox while the block runs. `run` and `wait_for` reach everything that has no method here."""
+    """Serves a Sandbox while the block runs. `run` and `wait_for` give access to everything else."""
 
     def __init__(self, **options: Any) -> None:
         """`options`: those of Sandbox, such as manifest=…"""
@@ -40,7 +39,7 @@ class SandboxInThread:
 
     @property
     def env(self) -> dict[str, str]:
-        """The variables with which a bot finds this Slack."""
+        """The environment variables that connect a bot to this Slack."""
         return {
             "SLACK_BOT_TOKEN": self.sandbox.bot_token,
             "SLACK_APP_TOKEN": self.sandbox.app_token,
@@ -48,19 +47,17 @@ class SandboxInThread:
         }
 
     def wait_for_bot(self, timeout_s: float = WITHIN_S) -> None:
-        """Returns once a bot is connected. Raises TimeoutError."""
         self.run(self.sandbox.wait_for_bot(timeout_s))
 
     def say(self, user: str, channel: str, text: str, thread_ts: str | None = None) -> str:
-        """Posts as a person and returns the message's ts. `<@BOT>` mentions the bot."""
         return self.run(self.sandbox.say(user, channel, text, thread_ts))
 
     def press(self, user: str, message: Message, action_id: str) -> bool:
-        """Presses a button of a message as a person. Returns whether the bot acknowledged."""
+        """Clicks a message's button as a person. Returns whether the bot acknowledged."""
         return self.run(self.sandbox.client(user).press(message.channel, message.ts, action_id))
 
     def replies(self, channel: str, thread_ts: str, count: int = 1, timeout_s: float = WITHIN_S) -> list[Message]:
-        """Returns the bot's messages in a thread, once there are `count`. Raises TimeoutError."""
+        """Waits for `count` messages of the bot in a thread and returns them. Raises TimeoutError."""
 
         def by_bot() -> list[Message]:
             thread = self.sandbox.messages(channel, thread_ts)
@@ -70,11 +67,10 @@ class SandboxInThread:
         return self.wait_for(by_bot, timeout_s)
 
     def wait_for(self, predicate: Callable[[], T], timeout_s: float = WITHIN_S) -> T:
-        """Returns what the predicate returns, once that is true. Raises TimeoutError with the newest messages."""
+        """Waits until the predicate is true and returns its result. Raises TimeoutError with the newest messages."""
         return self.run(self.sandbox.wait_for(predicate, timeout_s))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine of the sandbox in its thread, and returns the result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _end(self) -> None:

@@ -15,34 +15,28 @@ EVENTS = ["app_mention", "app_home_opened", "message.channels", "message.im"]
 
 
 def classic(**features: Any) -> Json:
-    """Returns the manifest of an app with a Home tab, a command and shortcuts."""
     return manifest({"slash_commands": [COMMAND], "shortcuts": SHORTCUTS, **features}, SCOPES, EVENTS)
 
 
 def reacting() -> Json:
-    """Returns the manifest of an app that subscribes to reactions only."""
     return manifest({}, [*SCOPES, "reactions:read"], ["reaction_added", "reaction_removed"])
 
 
 def greeting() -> Json:
-    """Returns the manifest of an app that hears of new members."""
     return manifest({}, [*SCOPES, "channels:read"], ["member_joined_channel"])
 
 
 def transcribing() -> Json:
-    """Returns the manifest of an app that hears of changed files."""
     return manifest({}, [*SCOPES, "files:read"], ["message.channels", "file_change"])
 
 
 def assistant() -> Json:
-    """Returns the manifest of an app with the assistant pane."""
     events = [*EVENTS, "assistant_thread_started", "assistant_thread_context_changed"]
     view = {"assistant_description": "Answers questions", "suggested_prompts": PROMPTS}
     return manifest({"assistant_view": view}, [*SCOPES, "assistant:write"], events)
 
 
 def agent() -> Json:
-    """Returns the manifest of an agent."""
     events = [*EVENTS, "app_context_changed", "agent_session_stopped", "agent_session_title_changed"]
     view = {"agent_description": "Answers questions", "suggested_prompts": PROMPTS}
     return manifest({"agent_view": view}, [*SCOPES, "assistant:write"], events)

@@ -1,6 +1,7 @@
-"""The fixture `slack`, and the mark `slack(**options)`: pytest finds both in each environment that has this package.
+"""The fixture `slack`, and the mark `slack(**options)`. pytest finds both in any environment with this package.
 
-Both serve tests without an event loop. An asynchronous test opens `Sandbox` itself: `async with Sandbox() as sandbox`.
+Both are for tests without an event loop. An asynchronous test opens `Sandbox` itself: `async with Sandbox() as
+sandbox`.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def marked(request: pytest.FixtureRequest, **defaults: Any) -> dict[str, Any]:
-    """Returns these options, changed by the marks of the module and then of the test, and by an indirect parameter."""
+    """Returns these options, overridden by the marks of the module and the test, and by an indirect parameter."""
     options = defaults
     for mark in reversed(list(request.node.iter_markers("slack"))):
         options |= mark.kwargs
@@ -26,8 +27,8 @@ def marked(request: pytest.FixtureRequest, **defaults: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def slack(request: pytest.FixtureRequest) -> "Iterator[SandboxInThread]":
-    """Yields a Slack that a bot can connect to. The mark `slack(**options)` names options of `Sandbox`."""
-    # Only now: pytest imports this module at each start, also where no test needs a sandbox.
+    """Yields a Slack that a bot can connect to. The mark `slack(**options)` sets options of `Sandbox`."""
+    # Imported late, because pytest imports this module at each start, even if no test needs a sandbox.
     from slack_sandbox.testing.in_thread import SandboxInThread
 
     with SandboxInThread(**marked(request)) as slack:

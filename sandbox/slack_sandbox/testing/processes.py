@@ -1,4 +1,4 @@
-"""Programs that a test starts: their environment, their end, the lines that they write. And how long a test waits."""
+"""Programs that a test starts: their environment, their end, their output, and how long a test waits."""
 
 import asyncio
 import os
@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 WITHIN_S = 120.0
-"""The longest wait for what must happen. What takes ten seconds beside other work takes a minute on another machine."""
+"""The longest wait for an expected event. What takes ten seconds on a busy machine takes a minute on a slow one."""
 INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 
 
 def inherited() -> dict[str, str]:
-    """Returns the variables of our environment that any program needs."""
     return {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
 
 
@@ -20,7 +19,7 @@ def inherited() -> dict[str, str]:
 async def started(*command: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
     """Starts a command. Kills it at the end of the block if it is still running.
 
-    If the block fails, the failure tells what the process has written to stderr since it was last read.
+    If the block fails, the failure includes what the process has written to stderr since it was last read.
     """
     process = await asyncio.create_subprocess_exec(*command, **options)
     failure: AssertionError | None = None
@@ -38,7 +37,7 @@ async def started(*command: str, **options: Any) -> AsyncIterator[asyncio.subpro
 
 
 async def wait_for_line(stream: asyncio.StreamReader | None, words: str) -> str:
-    """Waits for a line with these words in a process's stream and returns it. After WITHIN_S, fails with all lines."""
+    """Waits for a line that contains these words, and returns it. After WITHIN_S, fails with all lines."""
     assert stream is not None
     seen: list[str] = []
     reason = "the stream ended"

@@ -1,4 +1,4 @@
-"""Requests to the sandbox that apps make."""
+"""Requests that apps make to the sandbox."""
 
 from collections.abc import Awaitable
 from typing import Any
@@ -13,20 +13,17 @@ from slack_sandbox.workspace import SlackError
 
 
 async def respond(url: str, **content: Any) -> tuple[int, str]:
-    """Posts to a response_url and returns the response's status and text."""
     async with aiohttp.ClientSession() as session, session.post(url, json=content) as answer:
         return answer.status, await answer.text()
 
 
 async def refused(call: Awaitable[object]) -> Any:
-    """Returns the response with which Slack refuses an app's call."""
     with pytest.raises(SlackApiError) as caught:
         await call
     return caught.value.response
 
 
 async def refusal(call: Awaitable[object]) -> str:
-    """Returns the name of the error with which Slack refuses an app's call or a person's action."""
     with pytest.raises((SlackApiError, SlackError)) as caught:
         await call
     error = caught.value
@@ -34,7 +31,7 @@ async def refusal(call: Awaitable[object]) -> str:
 
 
 async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
-    """Returns the name of the error with which Slack refuses a call, in JSON where the method takes JSON."""
+    """Returns the name of the error for a call, made in JSON if the method accepts JSON."""
     if method in FORM_ONLY:
         return await refusal(web.api_call(method, params=arguments))
     return await refusal(web.api_call(method, json=arguments))

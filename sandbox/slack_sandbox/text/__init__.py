@@ -1,1 +1,1 @@
-"""Slack's forms of text: Markdown, mrkdwn, emoji, and what people type."""
+"""Text in Slack: Markdown, mrkdwn, emoji, and typed text."""

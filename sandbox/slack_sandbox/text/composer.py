@@ -1,6 +1,6 @@
 """Slack's composer: turns typed text into the `text` and the rich_text block that Slack stores.
 
-`text` is mrkdwn with `&`, `<` and `>` escaped and names replaced by mentions. The block holds the same content as
+`text` is mrkdwn with `&`, `<` and `>` escaped and names replaced by mentions. The block has the same content as
 elements: lists, quotes, code, styles, links and mentions.
 """
 
@@ -32,13 +32,11 @@ _ITEM = re.compile(r"(?P<space> *)(?:[-*•]|(?P<number>\d{1,4})[.)]) +(?P<conte
 _BULLETS = "•◦▪"
 
 UserId = Callable[[str], str | None]
-"""Returns the user id for a handle in any case, None if nobody has it."""
+"""Returns the user ID for a handle in any case, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A typed line and the kind of element that it belongs to."""
-
     kind: str
     content: str
     indent: int = 0
@@ -46,7 +44,6 @@ class _Line:
 
 
 def compose(text: str, user_id: UserId) -> tuple[str, tuple[Json, ...]]:
-    """Returns typed text as mrkdwn, and as a rich_text block."""
     mrkdwn, elements, at = "", list[Json](), 0
     for match in _FENCED.finditer(text):
         before, before_elements = _paragraphs(text[at : match.start()], user_id)

@@ -71,7 +71,7 @@ def emoji_text(element: Json) -> str:
 
 
 def emoji_element(name: str) -> Json | None:
-    """Returns the element of an emoji by its name without colons, None if it isn't known."""
+    """Returns the element for an emoji by its name without colons, or None if it is unknown."""
     characters = _characters(name)
     return {"type": "emoji", "name": name, "unicode": _code_points(characters)} if characters else None
 

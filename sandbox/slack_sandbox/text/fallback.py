@@ -1,7 +1,7 @@
-"""The `text` that Slack itself gives a message of blocks: mrkdwn of what the blocks say.
+"""The `text` that Slack itself gives a message with blocks: their content as mrkdwn.
 
-Recorded of native streams: rich_text, headers and the titles of tasks stand there one after the other, tables are left
-out, and a last part says that there is more than text.
+Recorded for native streams: it contains rich_text, headers and task titles one after the other, but not tables, and a
+final part indicates that there is more than text.
 """
 
 from collections.abc import Sequence

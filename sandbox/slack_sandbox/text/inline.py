@@ -1,17 +1,17 @@
-"""Inline Markdown as the elements of a `rich_text` block: styled text, links, mentions and emoji.
+"""Converts inline Markdown to the elements of a `rich_text` block: styled text, links, mentions and emoji.
 
 markdown-it parses a line into a flat list of tokens: text, and tokens that open and close a style or a link. `_Inline`
 walks that list once. It keeps the open styles in a list and gives each piece of text the styles that are open there.
 
-- Text is split further: bare addresses become `link` elements, emoji become `emoji` elements.
+- Text is split further: bare URLs become `link` elements, emoji become `emoji` elements.
 - Slack's own tokens (`<@U…>`, `<!here>`, `<url|label>`) become `user`, `broadcast`, `link` and other elements.
 - A link is one element with one style: the style of its label if that is uniform, else the styles around the link.
 - An image becomes a link, as in Slack.
-- Neighbouring texts of the same style are merged, as Slack stores them.
+- Adjacent texts with the same style are merged, as Slack stores them.
 
-A bot edits a growing message, so all of its paragraphs but the last come again with each edit. Elements are therefore
-cached by a paragraph's source. Sources in documents with link definitions aren't cached, because their meaning depends
-on those definitions.
+A bot edits a growing message, so all its paragraphs except the last are parsed again for each edit. Elements are
+therefore cached by a paragraph's source. Sources in documents with link definitions aren't cached, because their
+meaning depends on those definitions.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,6 @@ def inline_elements(source: str, references: References) -> list[Json]:
 
 
 def plain_text(source: str, references: References) -> str:
-    """Returns a heading's text without markup."""
     return _plain(parse_inline(source, references)).strip()
 
 
@@ -84,7 +83,7 @@ def token_element(token: str, style: Style = ()) -> Json:
 
 
 def text_elements(text: str, style: Style = ()) -> Iterator[Json]:
-    """Yields a text's elements: bare addresses as links, emoji as emoji, the rest as text."""
+    """Yields a text's elements: bare URLs as links, emoji as emoji, the rest as text."""
     at = 0
     if "://" in text:
         for match in BARE_ADDRESS.finditer(text):
@@ -95,18 +94,16 @@ def text_elements(text: str, style: Style = ()) -> Iterator[Json]:
 
 
 def link(url: str, text: str, style: Style = ()) -> Json:
-    """Returns a link element. With an empty text, the link shows its address."""
+    """Returns a link element. With an empty text, the link shows its URL."""
     fields: Json = {"type": "link", "url": url}
     return styled(fields | ({"text": text} if text else {}), style)
 
 
 def styled(element: Json, style: Style) -> Json:
-    """Returns the element with these styles, unchanged if there are none."""
     return element | {"style": dict.fromkeys(style, True)} if style else element
 
 
 def merge_texts(elements: Iterator[Json]) -> list[Json]:
-    """Returns the elements with adjacent texts of the same style merged."""
     result: list[Json] = []
     for (kind, _), group in groupby(elements, key=lambda element: (element.get("type"), str(element.get("style")))):
         if kind == "text":
@@ -118,7 +115,7 @@ def merge_texts(elements: Iterator[Json]) -> list[Json]:
 
 
 class _Inline:
-    """Converts a line's tokens into elements. `_style` has the styles that are open."""
+    """Converts a line's tokens into elements. `_style` contains the open styles."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = iter(tokens)

@@ -3,8 +3,8 @@
 Differences from CommonMark:
 
 - `<@U…>`, `<#C…>`, `<!here>` and `<url|label>` are tokens, except in code. Written with entities, they are text.
-- Entities in a link's address are not decoded.
-- `**` next to a Chinese, Japanese or Korean letter, or around a bare address, stays text.
+- Entities in a link's URL aren't decoded.
+- `**` next to a Chinese, Japanese or Korean letter, or around a bare URL, stays text.
 
 Blocks and inline content are parsed separately: `parse` returns blocks with unparsed lines, so that the result of
 `parse_inline` can be cached for each line.
@@ -39,7 +39,6 @@ _ESCAPED: Final = re.compile(r"\\([!-/:-@[-`{-~])")
 
 
 References = dict[str, Any]
-"""A document's link definitions."""
 
 
 def parse(markdown: str) -> tuple[list[Token], References]:
@@ -55,7 +54,6 @@ def parse_inline(source: str, references: References) -> list[Token]:
 
 
 def _slack_token(state: StateInline, silent: bool) -> bool:
-    """Inline rule for Slack's own tokens."""
     if state.src[state.pos] != "<" or not (match := TOKEN.match(state.src, state.pos, state.posMax)):
         return False
     if not silent:

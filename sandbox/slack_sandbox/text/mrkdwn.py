@@ -1,8 +1,8 @@
 """Converts mrkdwn text into the `rich_text` block that Slack stores for a message without blocks.
 
 The text is split from the outside in: fenced code, quoted lines, inline code, Slack's own tokens, then bold, italic and
-strikethrough. Tokens are replaced by a placeholder character while the styles are matched, so that `_` in an address
-isn't read as italic.
+strikethrough. A placeholder character replaces each token while the styles are matched, so that `_` in a URL doesn't
+become italic.
 """
 
 import re
@@ -20,7 +20,6 @@ _FENCED: Final = re.compile(r"\n?```\n?(?P<code>.*?)\n?```\n?", re.DOTALL)
 _LINK: Final = re.compile(r"<(?P<url>(?:https?://|mailto:)[^<>|\n]*)>")
 _TOKEN: Final = re.compile(f"{TOKEN.pattern}|{_LINK.pattern.replace('<url>', '<bare>')}")
 _PLACEHOLDER: Final = "\ue000"
-"""The character that replaces a token while styles are matched."""
 _CODE: Final = re.compile(r"`(?P<code>[^`\n]+)`")
 Marks = Sequence[tuple[str, re.Pattern[str]]]
 _STYLED: Final[Marks] = tuple(
@@ -32,7 +31,7 @@ _QUOTED: Final = re.compile(r"&gt; ?")
 
 @lru_cache(maxsize=256)
 def mrkdwn_blocks(text: str) -> tuple[Json, ...]:
-    """Returns the block that Slack stores for a text, none for an empty text. Callers must not change it."""
+    """Returns the block that Slack stores for a text, or none for an empty text. Callers must not change it."""
     elements, at = list[Json](), 0
     for match in _FENCED.finditer(text):
         elements += _lines(text[at : match.start()])
@@ -45,7 +44,6 @@ def mrkdwn_blocks(text: str) -> tuple[Json, ...]:
 
 
 def _lines(text: str) -> list[Json]:
-    """Returns section and quote elements."""
     elements = []
     for quoted, group in groupby(text.splitlines(keepends=True), key=lambda line: bool(_QUOTED.match(line))):
         kind = "rich_text_quote" if quoted else "rich_text_section"

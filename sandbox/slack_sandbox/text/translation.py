@@ -3,27 +3,27 @@
 Slack never returns a `markdown` block. Limits, edits and events apply to its translation, so a bot's messages can only
 be tested against a sandbox that translates in the same way.
 
-What becomes what:
+The translation:
 
 - A heading becomes a `header`, a thematic break a `divider`, a table a `table`.
-- Everything between two of those becomes one `rich_text` block, however many paragraphs it has.
-- In a `rich_text` block, paragraphs become sections, and lists, quotes and code blocks become elements of their own.
-- An empty line is a text element of its own: between paragraphs, behind one that anything else follows, and behind the
-  last one before the next block. A section behind a list begins with a line break.
+- Everything between two of those becomes one `rich_text` block, regardless of the number of paragraphs.
+- In a `rich_text` block, paragraphs become sections, and lists, quotes and code blocks become separate elements.
+- An empty line is a separate text element: between paragraphs, after a paragraph that is followed by anything else, and
+  after the last one before the next block. A section after a list begins with a line break.
 
 markdown-it parses Markdown into a flat list of tokens, such as `list_item_open` and `list_item_close`. `_Translation`
 walks that list once:
 
 - `_elements` collects the elements of the current rich_text block. A heading, thematic break or table ends the block.
-- Slack has no nested elements. A list inside another is a separate `rich_text_list` with a larger indent, so the stack
+- Slack doesn't nest elements. A list inside another is a separate `rich_text_list` with a larger indent, so the stack
   `_lists` has the open lists, and the outer list continues in a new element after the inner one. An ordered list
   continues with an `offset`.
 - `_items` is the stack of open items. An item's first paragraph starts the item. Further paragraphs are added to it
   after a line break, as long as its list is the last element.
-- Quotes don't nest either. A quoted paragraph is a `rich_text_quote`; a list or code block in a quote has a border.
+- Quotes aren't nested either. A quoted paragraph is a `rich_text_quote`; a list or code block in a quote has a border.
 
-Inline content is sandbox/text/inline.py's part. The blocks have no block_id: sandbox/blocks/stored.py gives ids to all
-blocks of a message together.
+sandbox/text/inline.py translates inline content. The blocks don't have block_ids yet: sandbox/blocks/stored.py adds IDs
+to all blocks of a message together.
 """
 
 import re
@@ -46,7 +46,7 @@ _BREAK: Final[Json] = {"type": "text", "text": "\n"}
 
 @lru_cache(maxsize=256)
 def translate(markdown: str) -> tuple[Json, ...]:
-    """Returns the blocks that Slack stores for Markdown, none if it shows nothing. Callers must not change them."""
+    """Returns the blocks that Slack stores for Markdown, if any. Callers must not change them."""
     return tuple(_Translation(*parse(markdown)).blocks())
 
 
@@ -61,11 +61,8 @@ def before_a_block(blocks: Sequence[Json]) -> Sequence[Json]:
 
 @dataclass(slots=True)
 class _List:
-    """An open list."""
-
     style: str
     number: int
-    """The number of its next item."""
 
 
 @dataclass(slots=True)
@@ -77,13 +74,10 @@ class _Item:
 
 @dataclass
 class _Translation:
-    """Walks the tokens and collects blocks."""
-
     tokens: Sequence[Token]
     references: References
     _blocks: list[Json] = field(default_factory=list)
     _elements: list[Json] = field(default_factory=list)
-    """Elements of the current rich_text block."""
     _lists: list[_List] = field(default_factory=list)
     _items: list[_Item] = field(default_factory=list)
     _quotes: int = 0
@@ -139,7 +133,6 @@ class _Translation:
                 self._quotes -= 1
 
     def _show_empty_item(self) -> None:
-        """Adds the current item without text, if it has no element yet."""
         if self._items and not self._items[-1].is_shown:
             self._item([])
 
@@ -233,7 +226,7 @@ class _Translation:
 
 
 def _with_checkbox(elements: list[Json]) -> list[Json]:
-    """Returns a task item's elements with a box character in place of `[ ]` or `[x]`."""
+    """Returns a task item's elements with a box character instead of `[ ]` or `[x]`."""
     first = elements[0]
     if first["type"] != "text" or "style" in first or not (match := _TASK.match(first["text"])):
         return elements

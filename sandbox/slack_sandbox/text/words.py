@@ -1,7 +1,7 @@
-"""The words of a message: of its text, blocks, attachments and files. Search finds a message by them.
+"""Extracts a message's words from its text, blocks, attachments and files, for search.
 
-An app's message often says in its `text` less than in its blocks or attachments, and an alert has no text at all. What
-is typed stands in both. Everything here is linear in the message's length.
+An app's `text` often has less content than its blocks or attachments, and an alert has no text at all. Typed text is in
+both `text` and blocks. Everything here is linear in the message's length.
 """
 
 import re
@@ -16,35 +16,33 @@ _SAID = frozenset(
         *("description", "details", "output"),
     )
 )
-"""The keys whose strings people read, in blocks and attachments."""
+"""The keys in blocks and attachments whose strings people see."""
 _NOT_SAID = frozenset({"actions", "context_actions", "input", "button", "overflow", "static_select"})
-"""Blocks and elements of controls."""
 _ONE_CHARACTER = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-"""Scripts without spaces between words: each character counts as a word."""
+"""Scripts without spaces between words, where each character counts as a word."""
 _WORD = re.compile(rf"[{_ONE_CHARACTER}]|[^\W_{_ONE_CHARACTER}]+")
 _MAX_CHARS = 40_000
-"""The most of one message that is read as words: Slack's own limit for a text."""
+"""The maximum length of a message's words: Slack's own limit for a text."""
 _MAX_WORD_CHARS = 40
 _ASCII_WORDS = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
-"""What divides an ASCII text into words, without the time that an expression takes."""
+"""Splits ASCII text into words faster than a regular expression."""
 
 
 def words_of(text: str) -> list[str]:
-    """Returns a text's words in lower case, cut to a length at which they still tell each other apart."""
+    """Returns a text's words in lower case, cut to a length that still distinguishes them."""
     read = text[:_MAX_CHARS]
     found = read.translate(_ASCII_WORDS).split() if read.isascii() else _WORD.findall(read.lower())
     return [word[:_MAX_WORD_CHARS] for word in found] if len(text) > _MAX_WORD_CHARS else found
 
 
 def said(message: Message) -> str:
-    """Returns the words of a message."""
     return message_words(message.text, message.blocks, message.attachments, message.files)
 
 
 def message_words(
     text: str, blocks: Sequence[Json] = (), attachments: Sequence[Json] = (), files: Sequence[Json] = ()
 ) -> str:
-    """Returns what a message says: its text, then each line of its blocks, attachments and files that says more."""
+    """Returns a message's text, and each line of its blocks, attachments and files that adds words."""
     lines, known = [text] if text else [], set(words_of(text))
     for line in _lines(blocks, attachments, files):
         words = set(words_of(line))
@@ -66,13 +64,13 @@ def _lines(blocks: Sequence[Json], attachments: Sequence[Json], files: Sequence[
 
 
 def _block_lines(block: Json) -> Iterator[str]:
-    """Yields a block's lines. What a person wrote is one, though styles and mentions divide it."""
+    """Yields a block's lines. A person's rich text is one line, although styles and mentions divide it."""
     is_written = isinstance(block, dict) and block.get("type") == "rich_text"
     yield from [" ".join(_said(block))] if is_written else _said(block)
 
 
 def _said(value: Any) -> Iterator[str]:
-    """Yields the strings that people read in a JSON value, in order. Its depth doesn't matter."""
+    """Yields the strings that people see in a JSON value, in order. Its depth doesn't matter."""
     left: list[tuple[str, Any]] = [("", value)]
     while left:
         key, value = left.pop()
@@ -86,7 +84,7 @@ def _said(value: Any) -> Iterator[str]:
 
 
 def _read_as(name: str, holder: Mapping[str, Any]) -> str:
-    """Returns the key under which a value counts: an attachment's field has its words in `value`."""
+    """Returns the key that a value is treated as: an attachment field has its words in `value`."""
     if name == "value" and "title" in holder and "type" not in holder:
         return "text"
     return "text" if name == "url" and holder.get("type") == "link" and not holder.get("text") else name

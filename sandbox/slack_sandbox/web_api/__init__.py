@@ -1,1 +1,1 @@
-"""The Web API: its calls over HTTP, what all methods share, and a module for each group of methods."""
+"""The Web API: calls over HTTP, code shared by all methods, and a module for each group of methods."""

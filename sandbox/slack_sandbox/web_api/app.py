@@ -48,7 +48,6 @@ def bots_info(app: App, args: Json) -> Json:
 
 
 def create_app(app: App, args: Json) -> Json:
-    """Keeps the manifest of another app. No token of that app is issued."""
     try:
         manifest = json.loads(required(args, "manifest"))
     except (ValueError, RecursionError):
@@ -77,7 +76,7 @@ def export_manifest(app: App, args: Json) -> Json:
         raise SlackError("failed_export")
     manifest = copy.deepcopy(made_from)
     manifest.pop("_metadata", None)
-    # Slack adds settings that nobody made.
+    # Slack adds settings that nobody requested.
     manifest.setdefault("settings", {}).setdefault("is_mcp_enabled", False)
     return {"manifest": manifest}
 

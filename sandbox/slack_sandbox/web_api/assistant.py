@@ -7,7 +7,7 @@ from slack_sandbox.workspace import Channel, Json, Session, SessionStatus, Slack
 
 MAX_LOADING_MESSAGES = 10
 LOADING_MESSAGE_CHARS = 50
-"""Of one loading message. Which characters Slack counts isn't known; here they are UTF-16's, the strictest reading."""
+"""For one loading message. Which characters Slack counts isn't known; UTF-16 units are the strictest interpretation."""
 SESSION_TITLE = 200
 _STATUSES: tuple[SessionStatus, ...] = ("active", "processing", "suspended", "closed")
 _STOP_EVENT = "agent_session_stopped"
@@ -18,7 +18,7 @@ def set_status(app: App, args: Json) -> Json:
     root = app.workspace.message(channel.id, required(args, "thread_ts"))
     loading_messages = args.get("loading_messages") or ()
     if isinstance(loading_messages, str):
-        # In a form, commas divide them (slack-go/slack#1489).
+        # In a form, they are separated by commas (slack-go/slack#1489).
         loading_messages = [part.strip() for part in loading_messages.split(",")]
     if len(loading_messages) > MAX_LOADING_MESSAGES:
         raise SlackError("invalid_arguments")
@@ -77,7 +77,6 @@ def rename_session(app: App, args: Json) -> Json:
 
 
 def session_status(name: object) -> SessionStatus:
-    """Returns a session's status by its name. Raises SlackError."""
     for status in _STATUSES:
         if status == name:
             return status

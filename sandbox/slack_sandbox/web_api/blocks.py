@@ -51,7 +51,7 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {"blocks": check_blocks, "messa
 
 
 def _errors(refused: SlackError) -> list[Json]:
-    """Returns what is wrong, each with its place, as Slack's docs show it."""
+    """Returns the problems, each with its path, as in Slack's docs."""
     messages = refused.fields.get("response_metadata", {}).get("messages") or [refused.error]
     found = [match for message in messages if (match := _PROBLEM.fullmatch(message))]
     return [

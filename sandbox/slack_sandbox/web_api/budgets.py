@@ -1,6 +1,6 @@
 """Slack's rate limits, counted on arrival: calls of each method within any 60 seconds, and posts to each channel.
 
-How many posts a channel takes isn't documented beyond "about one a second, and short bursts", so two rules exist.
+The documented limit on posts per channel is only "about one a second, and short bursts", so there are two rules.
 """
 
 import math
@@ -13,7 +13,7 @@ from itertools import accumulate
 WINDOW_S = 60.0
 _TIER_1, _TIER_2, _TIER_3, _TIER_4 = 1, 20, 50, 100
 
-# Calls a minute that Slack guarantees: its documented tiers, and the limits of methods that have no tier.
+# Calls per minute that Slack guarantees: its documented tiers, and the limits of methods without a tier.
 FLOORS: Mapping[str, int] = {
     "agents.sessions.rename": _TIER_3,
     "agents.sessions.setStatus": _TIER_3,
@@ -71,17 +71,13 @@ FLOORS: Mapping[str, int] = {
 
 @dataclass(frozen=True)
 class PostRule:
-    """How many posts one channel takes."""
-
     burst: int
-    """Posts at once."""
     window_s: float | None
-    """How long a post counts. None: posts stop counting one after the other, one a second."""
+    """The time that a post counts. None: one post stops counting every second."""
     methods: frozenset[str]
-    """What counts as a post."""
 
     def back_at_s(self, posts: Iterable[float]) -> list[float]:
-        """Returns when posts at these times stop counting, in their order."""
+        """Returns the times when posts at these times stop counting, in order."""
         if self.window_s is not None:
             return [at_s + self.window_s for at_s in posts]
         return list(accumulate(posts, lambda back_s, at_s: max(back_s, at_s) + 1.0, initial=0.0))[1:]
@@ -97,7 +93,7 @@ class Budgets:
     """Counts calls of each method against its limit, and posts against the limit of their channel."""
 
     limits: Mapping[str, int] = field(default_factory=dict)
-    """Limits that replace those in FLOORS."""
+    """Limits that override those in FLOORS."""
     posts: PostRule = GENEROUS
     monotonic: Callable[[], float] = time.monotonic
 
@@ -105,15 +101,11 @@ class Budgets:
         self._limits = {**FLOORS, **self.limits}
         self._spent: dict[str, deque[float]] = {method: deque() for method in self._limits}
         self.called: set[str] = set()
-        """The methods that were ever called."""
         self._posts: dict[str, list[tuple[float, str]]] = {}
-        """The posts of the last minute, by channel: when, and by which method."""
+        """The posts of the last minute, by channel: time and method."""
 
     def spend(self, method: str, channel: str = "") -> int | None:
-        """Counts a call and returns None, or returns the seconds for Retry-After if the call exceeds the budget.
-
-        Refused calls aren't counted.
-        """
+        """Counts a call and returns None, or returns the seconds for Retry-After without counting it."""
         self.called.add(method)
         now_s = self.monotonic()
         wait_s = self._window_wait_s(method, now_s)
@@ -129,12 +121,12 @@ class Budgets:
         return None
 
     def used(self) -> dict[str, tuple[int, int]]:
-        """Returns the calls in the last minute and the limit, by method."""
+        """Returns the number of calls in the last minute and the limit, by method."""
         now_s = self.monotonic()
         return {method: (len(self._window(method, now_s)), limit) for method, limit in self._limits.items()}
 
     def used_in_channels(self) -> dict[str, tuple[int, int]]:
-        """Returns how much of its burst of posts each channel has used, and the burst. Unused channels are left out."""
+        """Returns the used and the allowed burst of posts for each channel in use."""
         now_s, burst = self.monotonic(), self.posts.burst
         counting = {channel: len(self._counting_until_s(channel, now_s)) for channel in self._posts}
         return {channel: (min(used, burst), burst) for channel, used in counting.items() if used}
@@ -154,7 +146,6 @@ class Budgets:
         return window[0] + WINDOW_S - now_s if limit else WINDOW_S
 
     def _counting_until_s(self, channel: str, now_s: float) -> list[float]:
-        """Returns when each post that counts now stops counting, in order."""
         posts = [at_s for at_s, method in self._posts.get(channel, ()) if method in self.posts.methods]
         return [back_s for back_s in self.posts.back_at_s(posts) if back_s > now_s]
 

@@ -1,4 +1,4 @@
-"""canvases.*: making a canvas, reading its text, saying who may open it, and deleting it."""
+"""canvases.*: creating a canvas, reading its text, setting access to it, and deleting it."""
 
 import re
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ def delete(app: App, args: Json) -> Json:
 
 
 def problems(markdown: str) -> Iterator[tuple[int, str]]:
-    """Yields what Slack refuses in a canvas: the line's number, and why."""
+    """Yields the problems that Slack reports in a canvas: line number and reason."""
     if len(markdown) > CONTENT_CHARS:
         yield 1, "Content is too long"
     fence = ""
@@ -76,7 +76,7 @@ def problems(markdown: str) -> Iterator[tuple[int, str]]:
     kinds: dict[int, str] = {}
     for number, line in enumerate(markdown.split("\n"), start=1):
         if opened := _FENCE.match(line):
-            # Words behind a fence open code, and never close it.
+            # A fence followed by words can only open code.
             closes = opened[1].startswith(fence) and not line[opened.end() :].strip()
             fence = "" if fence and closes else fence or opened[1]
         if fence or not line.strip():
@@ -119,7 +119,7 @@ def _owned(app: App, args: Json) -> File:
 
 
 def _ids(args: Json, key: str) -> list[str]:
-    """Returns ids that are sent as a list, in JSON, or joined by commas as slack_sdk does."""
+    """Returns IDs that are sent as a JSON list, or joined by commas as slack_sdk does."""
     value = args.get(key) or []
     return [str(one) for one in value] if isinstance(value, list) else re.findall(r"\w+", str(value))
 

@@ -13,7 +13,6 @@ from slack_sandbox.wire import message_json, permalink, updated_message_json
 from slack_sandbox.workspace import Channel, Json, Message, Notification, SlackError
 
 SCHEDULED_WITHIN_S = 120 * 24 * 3_600
-"""How far ahead a message can be scheduled."""
 _TS = re.compile(r"\d{6,}\.\d{1,6}")
 _LINKED_NAMES = re.compile(r"(?<!\w)@(?:channel|here|everyone)\b")
 
@@ -128,11 +127,11 @@ def get_permalink(app: App, args: Json) -> Json:
 
 
 def writable(app: App, channel_id: str) -> Channel:
-    """Returns the channel to post in. Raises SlackError if the bot may not post there."""
+    """Returns the channel to post in. Raises SlackError if the bot can't post there."""
     if app.setup.post_error:
         raise SlackError(app.setup.post_error)
     user = app.workspace.users.get(channel_id)
-    # A user id means the DM with that person.
+    # A user ID refers to the direct message with that person.
     channel = app.joined({"channel": channel_id}) if user is None else app.workspace.dm(user.id)
     if channel.type == "im" and not app.config.messages_tab:
         raise SlackError("messages_tab_disabled")
@@ -165,10 +164,10 @@ def _message_body(args: Json) -> _MessageBody:
 
 
 def thread_of(app: App, channel: Channel, args: Json, *, takes_replies: bool = False) -> str | None:
-    """Returns the ts of the thread to post in, None for the channel itself.
+    """Returns the ts of the thread to post in, or None for the channel itself.
 
-    If the thread's root was deleted, Slack posts in the channel. The app can tell only by the missing `thread_ts` in
-    the response. `takes_replies`: whether the thread_ts of a reply stands for its thread. Raises SlackError.
+    If the thread's root was deleted, Slack posts in the channel, and the app can only tell by the missing `thread_ts`
+    in the response. `takes_replies`: whether a reply's thread_ts is accepted for its thread. Raises SlackError.
     """
     thread_ts = args.get("thread_ts")
     if thread_ts is None:

@@ -20,13 +20,11 @@ _LISTED: dict[str, ChannelType] = {"public_channel": "channel", "private_channel
 """The channel types by their names in conversations.list."""
 _MAX_GROUP_DM_USERS = 8
 _EMOJI_NAME = re.compile(r"[a-z0-9_+'-]+(?:::skin-tone-[2-6])?|[^\W_A-Z][\w-]*")
-"""A custom emoji's name may have letters of any script."""
+"""A custom emoji's name can have letters of any script."""
 
 
 @dataclass(frozen=True, slots=True)
 class _TimeRange:
-    """The range of timestamps that a call asks for."""
-
     oldest: str
     latest: str
     inclusive: bool
@@ -53,7 +51,7 @@ def replies(app: App, args: Json) -> Json:
     except SlackError as error:
         raise SlackError("thread_not_found" if error.error == "message_not_found" else error.error) from None
     time_range = _time_range(args)
-    # The root comes first whatever the range is. For a reply's ts, Slack returns that reply alone.
+    # The root comes first, regardless of the range. For a reply's ts, Slack returns only that reply.
     thread = () if root.thread_ts else app.workspace.log(channel.id).replies(root.ts)
     return _message_page(app, args, channel, [root.ts, *filter(time_range.contains, thread)], 1_000)
 
@@ -72,10 +70,7 @@ def channels(app: App, args: Json) -> Json:
 
 
 def joined_channels(app: App, args: Json) -> Json:
-    """Lists the conversations that a user is a member of, by default the bot, without counting their members.
-
-    Those of another user that aren't public are listed only if the bot is a member, too.
-    """
+    """Lists a user's conversations, by default the bot's. Private ones are listed only if the bot is a member."""
     user = str(args.get("user") or app.workspace.bot.id)
     if user not in app.workspace.users:
         raise SlackError("user_not_found")
@@ -155,7 +150,7 @@ def open_dm(app: App, args: Json) -> Json:
 
 
 def _people(app: App, args: Json) -> list[str]:
-    """Returns the ids of the people in `users`, without the bot. Raises SlackError."""
+    """Returns the IDs of the people in `users`, without the bot. Raises SlackError."""
     named = args.get("users")
     if not named:
         raise SlackError("users_list_not_supplied")

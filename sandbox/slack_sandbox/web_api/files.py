@@ -65,7 +65,7 @@ def delete(app: App, args: Json) -> Json:
 def _channels(app: App, args: Json) -> list[Channel]:
     channel_ids = [name for name in str(args.get("channels") or "").split(",") if name]
     if channel_id := args.get("channel_id"):
-        # Slack accepts a user id only in `channels`.
+        # Slack accepts a user ID only in `channels`.
         if not _CHANNEL_ID.fullmatch(str(channel_id)):
             raise SlackError("invalid_arguments")
         channel_ids.insert(0, str(channel_id))

@@ -48,9 +48,9 @@ SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scop
     "commands",
 }
 LACKS_METHOD = "not_in_this_sandbox"
-"""The sandbox's own error for methods that it doesn't have. Slack never gives it."""
+"""The sandbox's own error for methods that it doesn't support. Slack doesn't have this error."""
 _POLL_S = 0.2
-"""How often a call without a response checks whether its client has disconnected."""
+"""The interval at which a call without a response checks whether its client has disconnected."""
 _EDGE_HEADERS = {"Server": "Apache", "Vary": "Accept-Encoding", "Via": "envoy-www-sandbox, envoy-edge-sandbox"}
 FORM_ONLY = frozenset(
     {
@@ -73,7 +73,7 @@ FORM_ONLY = frozenset(
         "users.profile.get",
     }
 )
-"""Methods that read. Slack takes their arguments from the query and from forms, and doesn't look into a JSON body."""
+"""Methods that only read. Slack accepts their arguments in the query and in forms, and ignores a JSON body."""
 _JSON_FIELDS = ("blocks", "metadata", "attachments", "chunks", "document_content", "files", "prompts", "view")
 
 
@@ -83,15 +83,14 @@ class CallRecord:
 
     method: str
     at_monotonic_s: float
-    """When the call arrived."""
     at_wall: float
     channel: str | None
     ts: str | None
-    """The ts of the posted message, or of the message that the call names."""
+    """The ts of the posted message, or of the message that the call refers to."""
     error: str | None
     arguments: Json
     explanation: str = ""
-    """What the refusal says beside the error's name."""
+    """The details of a rejection, in addition to the error's name."""
 
     @property
     def ok(self) -> bool:
@@ -107,15 +106,12 @@ class Tokens:
     config: str = field(default_factory=lambda: f"xoxe.xoxp-1-{secrets.token_hex(16)}")
 
     def kind(self, token: str) -> TokenKind | None:
-        """What kind of token this is; None where nobody gave it."""
         kinds: dict[str, TokenKind] = {self.bot: "bot", self.app: "app", self.config: "config"}
         return kinds.get(token)
 
 
 @dataclass
 class WebApi:
-    """Handles calls under /api/."""
-
     app: App
     budgets: Budgets
     faults: Faults
@@ -149,7 +145,7 @@ class WebApi:
         return self._response(name, error, answer)
 
     def authorize(self, name: str, arguments: Json, authorization: str | None) -> Method:
-        """Returns the method if token, scopes and budget allow the call. Raises SlackError."""
+        """Returns the method if the token, the scopes and the budget allow the call. Raises SlackError."""
         method = METHODS.get(name)
         if method is None:
             lack = f"The sandbox has no method {name}. Slack may have it. Its README.md lists what there is."
@@ -173,7 +169,7 @@ class WebApi:
         return answer
 
     async def _answer_fault(self, name: str, arguments: Json) -> Fault | None:
-        """Returns the fault that replaces this call's response, None without one. Delays a slow call."""
+        """Returns the fault that replaces this call's response, or None. Delays a slow call."""
         if slow := self.faults.take("slow", name, arguments):
             await asyncio.sleep(slow.delay_s)
         for known in ANSWER_FAULTS:
@@ -259,7 +255,7 @@ async def _arguments(request: web.Request) -> Json:
 
 
 def _explanation(refusal: Json) -> str:
-    """Returns what a refusal says beside its name: a missing scope, or what is wrong with an argument."""
+    """Returns the details of a rejection: a missing scope, or the problem with an argument."""
     if needed := refusal.get("needed"):
         return f"the app needs the scope {needed}"
     return "; ".join((refusal.get("response_metadata") or {}).get("messages", ()))

@@ -1,4 +1,4 @@
-"""The parts that all Web API methods share: their context, their declaration and argument checks."""
+"""Code shared by all Web API methods: their context, their declaration and argument checks."""
 
 import asyncio
 import base64
@@ -29,39 +29,33 @@ class App:
     workspace: Workspace
     monotonic: Callable[[], float]
     open_socket: Callable[[], str]
-    """Returns the address for a new Socket Mode connection."""
+    """Returns the URL for a new Socket Mode connection."""
     scopes: AbstractSet[str]
-    """The scopes of the bot's token. Tests may change them."""
     files: Files
     config: Manifest
-    """The app's configuration from its manifest."""
     triggers: Triggers
     action_tokens: ActionTokens
     views: Views
     panes: Panes
     streams: dict[tuple[str, str], Stream]
-    """Open streams by channel and ts."""
     closed_streams: dict[tuple[str, str], str]
-    """By channel and ts: what Slack answers to calls for a stream that the app didn't stop itself."""
+    """The error for calls to a stream that the app didn't stop itself, by channel and ts."""
     scheduled: dict[int, asyncio.TimerHandle]
-    """Timers of the messages that are scheduled, by number."""
     schedule_numbers: Iterator[int]
     pins: set[tuple[str, str]]
-    """Pinned messages by channel and ts."""
     setup: Setup
     manifest: Json | None
-    """As the app was made from it; None where it was made without one."""
+    """The manifest that the app was created from, or None."""
     stream_capacity_bytes: int | None
-    """The most text in a stream's message, in UTF-8. None: only the limits of messages apply."""
+    """The maximum text in a stream's message, in UTF-8. None: only the limits of messages apply."""
     index_delay_s: float
-    """How old a message is before search finds it."""
     created: dict[str, Json] = field(default_factory=dict)
-    """The manifests of other apps, created by apps.manifest.create, by their IDs."""
+    """The manifests of other apps created with apps.manifest.create, by ID."""
     export: Export | None = None
-    """What the workspace was made of, None for the sample workspace."""
+    """The workspace's export, or None for the sample workspace."""
 
     def post_later(self, draft: Message, delay_s: float) -> int:
-        """Posts a message of the bot after a delay. Returns its number among all that were ever scheduled."""
+        """Posts a message of the bot after a delay. Returns its number among all scheduled messages."""
         number = next(self.schedule_numbers)
 
         def post() -> None:
@@ -82,17 +76,14 @@ class App:
         return channel
 
     def channel_id(self, name_or_id: str) -> str:
-        """Returns the id of a channel named `#general` or `general`; for a person's id, that of their DM.
-
-        Returns anything else unchanged.
-        """
+        """Returns the ID for `#general`, `general` or a person's ID (their direct message); other text unchanged."""
         name = name_or_id.removeprefix("#")
         channels = self.workspace.channels.values()
         named = (c.id for c in channels if c.type in ("channel", "group") and c.name == name)
         return next(named, None) or next((c.id for c in channels if c.user_id == name_or_id), name_or_id)
 
     def need(self, *scopes: str) -> None:
-        """Raises SlackError("missing_scope") unless the bot has one of the scopes. No scopes: no check."""
+        """Raises SlackError("missing_scope") unless the bot has one of the scopes, if any are given."""
         need(self.scopes, *scopes)
 
     def joined(self, args: Json, key: str = "channel") -> Channel:
@@ -110,14 +101,11 @@ class Method:
     run: Callable[[App, Json], Json]
     scopes: tuple[str, ...] = ()
     called_with: TokenKind | None = "bot"
-    """The kind of token that the method takes: app is the app-level token, config the app configuration token.
-
-    None: it takes any, and works without one.
-    """
+    """The type of token that the method accepts. `config` is the app configuration token; None accepts any or none."""
 
 
 def need(granted: AbstractSet[str], *scopes: str) -> None:
-    """Raises SlackError("missing_scope") unless one of the scopes is granted. No scopes: no check."""
+    """Raises SlackError("missing_scope") unless one of the scopes is granted, if any are given."""
     if scopes and granted.isdisjoint(scopes):
         raise SlackError("missing_scope", needed=scopes[0], provided=",".join(sorted(granted)))
 
@@ -132,7 +120,6 @@ def required(args: Json, key: str) -> str:
 
 
 def flag(args: Json, key: str) -> bool:
-    """Returns a boolean argument, as JSON or as form data."""
     value: Any = args.get(key)
     return value is True or str(value).lower() in ("1", "true")
 

@@ -1,6 +1,6 @@
-"""assistant.search.*: searches messages in public channels on behalf of the person whose message the app got.
+"""assistant.search.*: searches messages in public channels on behalf of the person whose message the app received.
 
-The search is by keywords, whatever assistant.search.info says. In an export, it finds more than Slack's: see
+The search is by keywords, regardless of assistant.search.info. In an export, it finds more than Slack's: see
 export/report.py.
 """
 
@@ -17,22 +17,19 @@ from slack_sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError
 MAX_RESULTS = 20
 CONTEXT_MESSAGES = 3
 INDEX_DELAY_S = 5.0
-"""How long a message isn't found where the command starts the sandbox. In Slack, one was not found for 12 hours."""
+"""The age at which search finds a message in a sandbox started by the command. In Slack, one took 12 hours."""
 _SEARCHED = frozenset({None, "thread_broadcast", "file_share"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A message that has words of the query."""
-
     channel: Channel
     ts: str
     score: float
-    """Of hits that all have every word, the newest has the highest score."""
+    """If all hits have every word, the newest has the highest score."""
 
 
 _MAX_RANKED = 1_000
-"""The most messages of an export that one search finds."""
 _SORTS: dict[str, Callable[[_Place], tuple[float, str]]] = {
     "score": lambda place: (place.score, place.ts),
     "timestamp": lambda place: (0.0, place.ts),
@@ -63,7 +60,7 @@ def search(app: App, args: Json) -> Json:
 
 
 def _with_all_words(app: App, args: Json, query: str, public: Mapping[str, Channel]) -> list[_Place]:
-    """Returns the messages whose text has every word, as Slack's search for apps does."""
+    """Returns the messages whose text has every word, as with Slack's search for apps."""
     words = query.lower().split()
     return [
         _Place(channel, message.ts, 0.0)
@@ -74,7 +71,7 @@ def _with_all_words(app: App, args: Json, query: str, public: Mapping[str, Chann
 
 
 def _ranked(app: App, args: Json, query: str, public: Mapping[str, Channel]) -> list[_Place]:
-    """Returns the messages of an export, and those since, that have any of the words."""
+    """Returns the messages of an export, and newer ones, that have any of the words."""
     export = app.export
     assert export is not None
     words, index = words_of(query), export.words
@@ -114,7 +111,7 @@ def _check_types(app: App, args: Json) -> None:
 
 
 def _names(args: Json, key: str, default: str) -> list[str]:
-    """Returns a list that may come as JSON or separated by commas."""
+    """Returns a list that is sent as JSON or separated by commas."""
     value = args.get(key) or default
     names = value if isinstance(value, list) else str(value).strip("[]").replace('"', "").split(",")
     return [str(name).strip() for name in names]
@@ -148,7 +145,7 @@ def _hit(app: App, channel: Channel, message: Message) -> Json:
 
 
 def _context(app: App, message: Message) -> Json:
-    """Returns the messages around a hit: of its thread for a reply, else of the channel's root."""
+    """Returns the messages around a hit: in its thread for a reply, else in the channel."""
     log = app.workspace.log(message.channel)
     beside = list(log.replies(message.thread_ts) if message.thread_ts else log.in_channel())
     at = beside.index(message.ts)

@@ -1,8 +1,8 @@
 """Slack's native streams: chat.startStream, chat.appendStream and chat.stopStream.
 
 A stream is a message that grows by appends until it is stopped. Its content is either `markdown_text` or `chunks`; the
-first call with content decides, and Slack refuses the other from then on. While it is open, chat.update and chat.delete
-are refused. Slack closes it five minutes after its start, whatever is appended.
+first call with content decides, and Slack rejects the other from then on. While it is open, chat.update and chat.delete
+are rejected. Slack closes it five minutes after its start, regardless of appends.
 """
 
 import re
@@ -20,14 +20,13 @@ from slack_sandbox.wire import message_json
 from slack_sandbox.workspace import Channel, Json, Message, SlackError, Stream, Task
 
 LIFE_S = 300.0
-"""Slack closes a stream five minutes after its start."""
 CLOSED = "message_not_in_streaming_state"
 STOPPED_BY_USER = "stopped_by_user"
-"""What Slack says of a stream after a person has pressed its own Stop."""
+"""Slack's error for a stream after a person has pressed Slack's Stop button."""
 BLOCKS = 62
-"""The most blocks in a stream's message. An ordinary message may have 50."""
+"""The maximum number of blocks in a stream's message. An ordinary message can have 50."""
 CHUNK_TEXT = 256
-"""The most characters in the title of a task or plan update. Details and output took 40,000."""
+"""The longest title of a task or plan update. 40,000 characters of details and output were accepted."""
 DISPLAY_MODES = ("timeline", "plan")
 STATUSES = ("pending", "in_progress", "complete", "error")
 _PERSON = re.compile(r"[UW]\w+")
@@ -76,7 +75,7 @@ def append(app: App, args: Json) -> Json:
 
 def stop(app: App, args: Json) -> Json:
     channel, message, stream = _streaming(app, args)
-    # What Slack says to apps that aren't agents isn't known: none should send it.
+    # Slack's response to apps that aren't agents isn't known, and they shouldn't send it.
     if args.get("session_status") and app.config.pane != "agent":
         raise SlackError("invalid_arguments")
     status = session_status(args.get("session_status") or "active")
@@ -102,10 +101,7 @@ def is_open(app: App, channel: str, ts: str) -> bool:
 
 
 def close(app: App, channel: str, ts: str, error: str = CLOSED) -> None:
-    """Closes a stream as Slack does by itself: its message keeps what was appended.
-
-    Appends and stops are refused with `error` from then on.
-    """
+    """Closes a stream as Slack does by itself. Later appends and stops are rejected with `error`."""
     stream = app.streams.pop((channel, ts), None)
     if stream is not None:
         ended = _shown(app, app.workspace.message(channel, ts), _ended(stream))
@@ -114,7 +110,7 @@ def close(app: App, channel: str, ts: str, error: str = CLOSED) -> None:
 
 
 def _check_recipient(app: App, args: Json) -> None:
-    """Raises SlackError unless the recipient is a person, named with their own workspace."""
+    """Raises SlackError unless the recipient is a person, given with their own workspace."""
     for key in ("recipient_team_id", "recipient_user_id"):
         if not args.get(key):
             raise SlackError(f"missing_{key}")
@@ -140,7 +136,6 @@ def _streaming(app: App, args: Json) -> tuple[Channel, Message, Stream]:
 
 
 def _with_content(stream: Stream, args: Json) -> Stream:
-    """Returns the stream with a call's content added. Raises SlackError."""
     text, chunks = str(args.get("markdown_text") or ""), args.get("chunks") or []
     if not text and not chunks:
         return stream
@@ -178,7 +173,7 @@ def _with_chunks(stream: Stream, chunks: Any) -> Stream:
 
 
 def _with_task(stream: Stream, task: Task) -> Stream:
-    """Returns the stream with a task added, or changed in place if its id is known: details and output are appended."""
+    """Adds a task to the stream, or changes it in place if its ID is known: details and output are appended."""
     is_known = task.id in stream.tasks
     if is_known:
         before = stream.tasks[task.id]
@@ -224,14 +219,13 @@ def _check_length(text: str) -> None:
 
 
 def _joined(parts: Sequence[Any], text: str) -> tuple[Any, ...]:
-    """Returns the parts with text added to the last one, if that is text."""
     if parts and isinstance(parts[-1], str):
         return (*parts[:-1], parts[-1] + text)
     return (*parts, text)
 
 
 def _ended(stream: Stream) -> Stream:
-    """Returns a closed stream: tasks that were left open are stored as errors."""
+    """Returns a closed stream. Unfinished tasks are stored as errors."""
     tasks = {
         id_: replace(task, status="error") if task.status in ("pending", "in_progress") else task
         for id_, task in stream.tasks.items()
@@ -240,7 +234,7 @@ def _ended(stream: Stream) -> Stream:
 
 
 def _shown(app: App, message: Message, stream: Stream, blocks: Sequence[Json] = ()) -> Message:
-    """Returns the message with a stream's content, and `blocks` behind it. Raises SlackError if that is too much."""
+    """Returns the message with a stream's content, followed by `blocks`. Raises SlackError if that is too much."""
     capacity_bytes = app.stream_capacity_bytes
     if capacity_bytes is not None and len(stream.text.encode()) > capacity_bytes:
         raise SlackError("msg_too_long")
@@ -251,7 +245,7 @@ def _shown(app: App, message: Message, stream: Stream, blocks: Sequence[Json] = 
 
 
 def _sent_blocks(stream: Stream) -> Iterator[Json]:
-    """Yields a stream's content as blocks: tasks where they came first, or in one plan."""
+    """Yields a stream's content as blocks: tasks where they first occurred, or all in one plan."""
     has_plan = False
     for part in stream.parts:
         if isinstance(part, str):

@@ -11,7 +11,6 @@ from tests.other_bots.blocks import cities, greeting, names, order, order_form, 
 
 
 def sample_bot(token: str, base_url: str) -> AsyncApp:
-    """Returns the bot."""
     app = AsyncApp(client=AsyncWebClient(token, base_url=base_url))
 
     @app.event("app_mention")
@@ -72,6 +71,6 @@ def add_lookups(app: AsyncApp) -> None:
 
     @app.message(re.compile("^channels$"))
     async def channels(say: AsyncSay, client: AsyncWebClient) -> None:
-        # The SDK's pages are one object that changes as it goes.
+        # The SDK's pages are one object that changes during iteration.
         pages = [names(page.data) async for page in await client.conversations_list(limit=2)]
         await say(" | ".join(pages))

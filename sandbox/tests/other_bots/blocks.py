@@ -1,4 +1,4 @@
-"""The blocks of the sample bots in Python, and the manifest of all sample bots."""
+"""The blocks of the Python sample bots, and the manifest of all sample bots."""
 
 from typing import Any
 
@@ -28,12 +28,11 @@ def greeting(user_id: str) -> list[Json]:
 
 
 def section(text: str) -> Json:
-    """Returns a section with mrkdwn."""
     return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
 
 
 def order_form() -> Json:
-    """Returns a modal with a text and an external menu."""
+    """Returns a modal with a text field and an external menu."""
     return {
         "type": "modal",
         "callback_id": "order",
@@ -47,18 +46,17 @@ def order_form() -> Json:
 
 
 def cities(typed: str) -> list[Json]:
-    """Returns the options that begin with what was typed."""
+    """Returns the options that begin with the typed text."""
     return [option(city) for city in CITIES if city.lower().startswith(typed.lower())]
 
 
 def order(view: Json) -> str:
-    """Returns what was ordered."""
+    """Returns the text of an order."""
     values = view["state"]["values"]
     return f"{values['what']['what']['value']} to {values['where']['city']['selected_option']['value']}"
 
 
 def names(page: Any) -> str:
-    """Returns the names of one page of conversations.list."""
     return " ".join(channel["name"] for channel in page["channels"])
 
 

@@ -1,8 +1,8 @@
-"""Plays the recorded calls of another bot with slack_bolt and slack_sdk, as that bot makes them.
+"""Replays the recorded calls of another bot with slack_bolt and slack_sdk, in the way that bot makes them.
 
-`recorded_calls.json` has what each bot calls on a mention and on a press of its feedback button: methods of the Web API
-by their names, and the helpers of Slack's frameworks (`set_status`, `say_stream`, `chat_stream`, then `append` and
-`stop`). The words are ours. `methods` are the Web API's calls that follow, and `blocks` those of the answer.
+`recorded_calls.json` contains each bot's calls after a mention and after a click on its feedback button: Web API
+methods by name, and the helpers of Slack's frameworks (`set_status`, `say_stream`, `chat_stream`, then `append` and
+`stop`). The texts are ours. `methods` are the resulting Web API calls, and `blocks` those of the answer.
 """
 
 import json
@@ -56,7 +56,7 @@ def _play(steps: list[Json], values: Json, client: WebClient, helpers: dict[str,
 
 
 def _filled(value: Any, values: Json) -> Any:
-    """Returns a value with the event's ids and the feedback buttons in their places."""
+    """Fills the event's IDs and the feedback buttons into a value."""
     match value:
         case str():
             return values.get(value, value)

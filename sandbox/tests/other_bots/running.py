@@ -1,4 +1,4 @@
-"""Starts a sample bot against a sandbox, each in its own way."""
+"""Starts sample bots connected to a sandbox."""
 
 import asyncio
 import shutil
@@ -18,14 +18,14 @@ from tests.other_bots import asynchronous, threaded
 
 FOLDER = Path(__file__).parent
 NODE_FOLDER = FOLDER.parents[1] / ".node"
-"""Where `make node` installs @slack/bolt and vercel/chat."""
+"""The folder where `make node` installs @slack/bolt and vercel/chat."""
 
 
 @asynccontextmanager
 async def threaded_bot(
     sandbox: Sandbox, bot_of: Callable[[str, str], App] = threaded.sample_bot
 ) -> AsyncIterator[None]:
-    """Runs a bot of slack_bolt in threads; `bot_of` returns it for a token and the base URL."""
+    """Runs a slack_bolt bot in threads; `bot_of` returns it for a token and the base URL."""
 
     def start() -> Any:
         handler: Any = SocketModeHandler(bot_of(sandbox.bot_token, sandbox.api_url), sandbox.app_token)
@@ -36,19 +36,18 @@ async def threaded_bot(
     try:
         yield
     finally:
-        # Its receiving thread would only notice the end of its own connection after 3 s.
+        # Its receiving thread would only notice the end of the connection after 3 s.
         handler.client.auto_reconnect_enabled = False
         sandbox.sockets.drop()
         try:
             await asyncio.to_thread(handler.close)
         except AttributeError:
-            # Its receiving thread closed the socket in the same moment; the second call finds it closed.
+            # Its receiving thread closed the socket at the same moment, so the second call finds it closed.
             await asyncio.to_thread(handler.close)
 
 
 @asynccontextmanager
 async def asynchronous_bot(sandbox: Sandbox) -> AsyncIterator[None]:
-    """Runs the bot of slack_bolt with asyncio."""
     bot = asynchronous.sample_bot(sandbox.bot_token, sandbox.api_url)
     handler: Any = AsyncSocketModeHandler(bot, sandbox.app_token)
     await handler.connect_async()
@@ -79,7 +78,7 @@ async def node_process(program: Path, env: Mapping[str, str]) -> AsyncIterator[a
 
 
 def tokens(sandbox: Sandbox) -> dict[str, str]:
-    """Returns the environment that a bot needs."""
+    """Returns the environment variables that a bot needs."""
     return {
         "SLACK_BOT_TOKEN": sandbox.bot_token,
         "SLACK_APP_TOKEN": sandbox.app_token,

@@ -11,7 +11,7 @@ from tests.other_bots.blocks import cities, greeting, names, order, order_form, 
 
 
 def sample_bot(token: str, base_url: str) -> App:
-    """Returns the bot. It calls auth.test at once, as Bolt does."""
+    """Returns the bot. Like Bolt, it calls auth.test immediately."""
     app = App(client=WebClient(token, base_url=base_url))
 
     @app.event("app_mention")
@@ -48,8 +48,6 @@ def sample_bot(token: str, base_url: str) -> App:
 
 
 def add_lookups(app: App) -> None:
-    """Adds the listeners that look something up."""
-
     @app.event("reaction_added")
     def count(event: Json, client: WebClient) -> None:
         item = event["item"]

@@ -1,4 +1,4 @@
-"""Fixtures for tests of the page in a real browser, all in the loop of the module's browser."""
+"""Fixtures for tests of the page in a real browser, all in the event loop of the module's browser."""
 
 from collections.abc import AsyncIterator
 

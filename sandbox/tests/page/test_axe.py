@@ -1,4 +1,4 @@
-"""What axe-core finds on the page, in each state, on a desktop and a phone, light and dark: nothing."""
+"""axe-core finds no problems on the page, in each state, on a desktop and a phone, light and dark."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

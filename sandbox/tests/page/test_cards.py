@@ -1,4 +1,4 @@
-"""The cards of a guide on the page, without an app: where they stand, where they are asked, and on a phone."""
+"""A guide's cards on the page, without an app: their positions, where they are asked, and on a phone."""
 
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -35,7 +35,7 @@ ESCAPED = """() => [...document.querySelectorAll("body *")].filter((node) => {
     while (scroller && getComputedStyle(scroller).overflow === "visible") scroller = scroller.parentElement;
     return scroller && scroller !== document.body && !scroller.contains(node.offsetParent);
 }).map((node) => node.parentElement.outerHTML.slice(0, 100))"""
-"""The nodes that don't scroll with what they stand in, and so may widen the whole page."""
+"""Returns the nodes that don't scroll with their container, and so can widen the whole page."""
 
 
 def offers(page: Page) -> Locator:

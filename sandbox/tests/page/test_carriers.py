@@ -1,4 +1,4 @@
-"""The page tells how each message got its text, and shows all meters of the workspace."""
+"""The page shows how each message got its text, and all meters of the workspace."""
 
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -21,12 +21,11 @@ LATER = ManualTime()
 
 
 async def opened(sandbox: Sandbox, visit: Visit, asked: str) -> Page:
-    """Returns the page with the question's thread."""
     return await visit(f"{sandbox.url}/?channel={GENERAL}&thread={asked}", viewport={"width": 1440, "height": 900})
 
 
 def carrier(page: Page, text: str) -> Locator:
-    """The line that says how the thread's message with this text got it."""
+    """Returns the line that tells how the thread's message got this text."""
     return page.locator("#thread .message").filter(has_text=text).locator(".carrier")
 
 

@@ -17,7 +17,7 @@ GENERAL = "C0GENERAL"
 SHIFTS = """() => new PerformanceObserver((list) => {
   for (const { value } of list.getEntries()) window.shift += value;
 }).observe({ type: "layout-shift", buffered: true })"""
-"""Adds up how far the page's parts jump, as Chromium counts it."""
+"""Sums the layout shifts of the page, as Chromium counts them."""
 WIDE = f"|{'|'.join('abcdefgh')}|\n{'|---' * 8}|\n|{'|'.join(['a few words that wrap'] * 8)}|"
 LONG = "\n\n".join(
     ["| a | b | c |\n|:--|--:|--:|\n" + "| one value | another value | 1234567890 |\n" * 8]
@@ -172,7 +172,7 @@ async def test_answer_grows_in_place(page: Page, sandbox: Sandbox, web: AsyncWeb
     asked = sandbox.messages(GENERAL)[0].ts
     ts = (await web.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown("…")))["ts"]
     answer = thread(page).get_by_role("listitem").nth(1)
-    await expect(answer).to_contain_text("…")  # the thread opens by itself, beside the new question
+    await expect(answer).to_contain_text("…")  # the thread opens automatically, next to the new question
     await expect(box(page)).to_be_focused()
     await page.evaluate("for (const node of document.querySelectorAll('.message')) node.known = true")
 
@@ -211,7 +211,7 @@ async def test_screen_readers_hear_a_message_while_it_grows(page: Page, web: Asy
         await web.chat_update(channel=GENERAL, ts=ts, **markdown(text))
         await expect(messages(page)).to_contain_text(f"Word {number}.")
         await page.clock.run_for(1000)
-    # At once: a moment later, the edits would have stopped for long enough.
+    # Checked immediately, because a moment later the edits would have stopped for long enough.
     assert "Word" in str(await page.locator("#announcer").text_content())
 
 

@@ -24,7 +24,7 @@ UNCUT = """(menu) => {
     const edges = [[left + 20, top + 1], [left + 20, bottom - 1], [left + 1, top + 20], [right - 1, top + 20]];
     return edges.every(([x, y]) => menu.contains(document.elementFromPoint(x, y)));
 }"""
-"""Whether a reader sees all of a menu: nothing covers its edges."""
+"""Returns whether a menu is completely visible: nothing covers its edges."""
 
 
 @pytest.mark.parametrize("buttons", [0, 3], ids=["left", "at the edge"])

@@ -1,4 +1,4 @@
-"""A person's own export on the page: what it says first, and how a large channel is shown."""
+"""A person's own export on the page: what is shown first, and how a large channel is shown."""
 
 import time
 
@@ -15,7 +15,7 @@ from tests.exports import ADA, DAY, GENERAL, GRACE, channel, export, packed, sai
 MANY = 3_000
 GOES_TO = "Your own questions go to a model."
 FIRST_PAINT_S = 0.3
-"""How soon a channel shows its first message after a press."""
+"""The maximum time until a channel shows its first message after a click."""
 
 
 def large() -> Export:

@@ -18,7 +18,7 @@ CODE = "\n".join(f"print({number})" for number in range(9))
 
 
 def png(width: int = 64, height: int = 48) -> bytes:
-    """Returns a real image of one color."""
+    """Returns a real single-color image."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

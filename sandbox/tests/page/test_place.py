@@ -1,4 +1,4 @@
-"""Where the reader is on the page, and what a pointer or a finger can do there."""
+"""The reader's position on the page, and what a pointer or a finger can do there."""
 
 from typing import Any
 
@@ -165,7 +165,7 @@ async def test_on_a_phone_no_tap_edits_or_deletes(sandbox: Sandbox, visit: Visit
 async def test_at_200_percent_zoom_all_conversations_can_be_reached(
     sandbox: Sandbox, visit: Visit, size: tuple[int, int]
 ) -> None:
-    """Zoom halves the window that a page has."""
+    """Zoom halves the page's window size."""
     page = await visit(sandbox.url, viewport=dict(zip(("width", "height"), size, strict=True)))
     if size[0] < 700:
         await page.get_by_role("button", name="Conversations").click()
@@ -181,7 +181,7 @@ async def test_at_200_percent_zoom_all_conversations_can_be_reached(
 async def test_thread_follows_its_end_after_an_answer_became_shorter(
     sandbox: Sandbox, web: AsyncWebClient, visit: Visit
 ) -> None:
-    """As when edits are refused: the text goes, a notice stands in its place, and the whole answer comes later."""
+    """This happens when edits are rejected: a notice replaces the text, and the whole answer follows later."""
     page = await open_page(visit, sandbox)
     asked = await sandbox.say("ada", GENERAL, "@bot why?")
     answer = (await web.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown("line\n\n" * 60)))["ts"]

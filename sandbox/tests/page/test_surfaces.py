@@ -23,7 +23,6 @@ GENERAL = "C0GENERAL"
 
 
 def growing(text: str, *elements: Json) -> Json:
-    """Returns a message with this text and these buttons."""
     return {"text": text, "blocks": [{"type": "markdown", "text": text}, actions(*elements)]}
 
 
@@ -31,7 +30,7 @@ def growing(text: str, *elements: Json) -> Json:
 async def test_button_works_while_the_text_above_it_grows(
     page: Page, bolt: AsyncApp, web: AsyncWebClient, means: str
 ) -> None:
-    """With the mouse, the press begins before the edits and ends after them."""
+    """With the mouse, pressing begins before the edits and ends after them."""
 
     @bolt.action("stop")
     async def stop(ack: Any, body: Json, client: AsyncWebClient) -> None:
@@ -58,7 +57,7 @@ async def test_button_works_while_the_text_above_it_grows(
 async def test_focus_stays_in_a_message_whose_button_goes(
     page: Page, bolt: AsyncApp, web: AsyncWebClient, edits: list[str]
 ) -> None:
-    """An edit has other buttons, the last one at the latest."""
+    """An edit replaces the buttons, by the last edit at the latest."""
     ts = (await web.chat_postMessage(channel=GENERAL, **growing("One", button())))["ts"]
     await page.get_by_role("button", name="Stop").focus()
     for text in edits:
@@ -172,7 +171,6 @@ SETTINGS: Json = {
 
 
 def field(name: str) -> Json:
-    """Returns an input of a text."""
     element = {"type": "plain_text_input", "action_id": "text"}
     return {"type": "input", "block_id": name, "label": plain(name), "optional": True, "element": element}
 

@@ -1,1 +1,1 @@
-"""What Slack sent to apps, as recorded and published, and what its reference shows: JSON by folder."""
+"""Payloads that Slack sent to apps, recorded or published, and examples from its reference, as JSON by folder."""

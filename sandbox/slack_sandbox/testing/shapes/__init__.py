@@ -1,5 +1,5 @@
-"""The shapes of what Slack sends: keys, types and nesting, and which keys may be missing.
+"""The shapes of what Slack sends: keys, types and nesting, and which keys can be missing.
 
-They were declared from recordings of the real Slack; where there is none, from docs.slack.dev, and the shape says so.
-What the sandbox emits and the recorded payloads beside this package are compared with them.
+They are based on recordings of the real Slack or, where a comment says so, on docs.slack.dev. The sandbox's output and
+the recorded payloads in this package are compared with them.
 """

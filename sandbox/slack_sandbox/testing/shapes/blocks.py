@@ -44,7 +44,7 @@ RICH_TEXT_ELEMENT = ByType(
     }
 )
 
-# ---- what people use; recorded: button, static_select, plain_text_input; docs: the rest
+# ---- interactive elements; recorded: button, static_select, plain_text_input; docs: the rest
 
 _BUTTON = {"text": PLAIN_TEXT, "value?": str, "accessibility_label?": str}
 _CHOOSER = {"action_id": str, "placeholder?": PLAIN_TEXT, "focus_on_load?": bool}
@@ -67,7 +67,7 @@ ELEMENT = ByType(
 )
 _IMAGE = {"type": "image", "image_url": URL, "alt_text": str}
 
-# ---- tables; recorded: what a person pasted
+# ---- tables; recorded: a table that a person pasted
 
 CELL = ByType(
     {
@@ -114,7 +114,7 @@ BLOCK = ByType(
     }
 )
 
-# ---- attachments; recorded: a pasted table; docs and others' reports: a forwarded message, what apps attach
+# ---- attachments; recorded: a pasted table; docs and others' reports: a forwarded message, apps' attachments
 
 _PASTED: Shape = {"id": int, "fallback": str, "blocks": [BLOCK]}
 _FORWARDED: Shape = {

@@ -1,4 +1,4 @@
-"""Events in their envelopes, and what else comes by Socket Mode. Recorded, but for what a comment names."""
+"""Events in their envelopes, and other Socket Mode messages. Recorded, unless a comment says otherwise."""
 
 from slack_sandbox.testing.shapes import messages
 from slack_sandbox.testing.shapes.messages import BY_BOT, BY_CLASSIC_APP, BY_PERSON, CHANNEL, TEAM, TOMBSTONE, TS, USER
@@ -18,40 +18,37 @@ _OF_AN_EDIT: Shape = {"type": "message", "hidden": True, **_WHERE, "ts": TS}
 
 
 def message_event(kind: Shape) -> Shape:
-    """A message of this kind as an event of its own: nothing is counted in it yet."""
+    """Returns the shape of a new message's event, without counters."""
     known = {key: shape for key, shape in kind.items() if key not in (*messages.COUNTED, "reactions?")}
     return {**known, **_WHERE, **_BESIDE}
 
 
 def mention(kind: Shape) -> Shape:
-    """The same as an app_mention: it tells neither the channel's type nor a subtype."""
+    """Returns the shape of a message as app_mention, without the channel's type and the subtype."""
     known = {key: shape for key, shape in message_event(kind).items() if key not in ("subtype", "channel_type")}
     return {**known, "type": "app_mention"}
 
 
 def changed(kind: Shape, before: Shape) -> Shape:
-    """An edit; `before` is what the message was."""
+    """Returns the shape of a changed message; `before` is the previous message."""
     now = {**kind, "source_team?": TEAM, "user_team?": TEAM}
     return {**_OF_AN_EDIT, "subtype": "message_changed", "message": now, "previous_message": before}
 
 
 def edited(kind: Shape) -> Shape:
-    """The same message with who edited it and when."""
     return {**{key: shape for key, shape in kind.items() if key != "edited?"}, "edited": kind["edited?"]}
 
 
 def unedited(kind: Shape) -> Shape:
-    """The same message before anybody edited it."""
     return {key: shape for key, shape in kind.items() if key != "edited?"}
 
 
 def metadata_of_root(kind: Shape) -> Shape:
-    """A thread's root that comes again, because its counters or its session have changed: nobody edited it."""
+    """Returns the shape of a thread's root that is sent again because its counters or session have changed."""
     return changed(unedited(kind), unedited(kind))
 
 
 def deleted(kind: Shape) -> Shape:
-    """A message of this kind is gone."""
     return {**_OF_AN_EDIT, "subtype": "message_deleted", "deleted_ts": TS, "previous_message": kind}
 
 
@@ -66,7 +63,7 @@ _PANE_CONTEXT: Shape = ({"channel_id": CHANNEL, "team_id": TEAM, "enterprise_id"
 _THREAD: Shape = {"user_id": USER, "context": _PANE_CONTEXT, "channel_id": CHANNEL, "thread_ts": TS}
 HOME: Shape = {**_HOME, "tab": "home", "view?": VIEW, "context?": CONTEXT}
 MESSAGES_TAB: Shape = {**_HOME, "tab": "messages", "context?": CONTEXT}
-LOOKED: Shape = {  # docs; the person is in the envelope. Slack's types for Node name a user, a channel and a time.
+LOOKED: Shape = {  # docs; the person is in the envelope. Slack's Node types include a user, a channel and a time.
     "type": "app_context_changed",
     "context": CONTEXT,
     "user?": USER,
@@ -148,7 +145,7 @@ _OF_MESSAGES: Shape = {"context_team_id?": TEAM, "context_enterprise_id?": (None
 
 
 def envelope(event: Shape) -> Shape:
-    """An event in its envelope; `context_team_id` comes with messages alone, and not with all of them."""
+    """Returns the shape of an event in its envelope. `context_team_id` only occurs with messages, and not with all."""
     return {**_ENVELOPE, **(_OF_MESSAGES if event["type"] in ("message", "file_change") else {}), "event": event}
 
 

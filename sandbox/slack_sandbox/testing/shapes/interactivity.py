@@ -1,4 +1,4 @@
-"""Interactive payloads and commands. Recorded, but for what a comment names."""
+"""Interactive payloads and commands. Recorded, unless a comment says otherwise."""
 
 from slack_sandbox.testing.shapes.blocks import OPTION, PLAIN_TEXT, URL
 from slack_sandbox.testing.shapes.messages import APP, BY_APPS, BY_PEOPLE, CHANNEL, TEAM, TS, USER
@@ -23,7 +23,7 @@ _ACTED_ON = tuple(
     {key: shape for key, shape in kind.items() if key not in _NEVER} | {"text?": str, "thread_ts?": TS}
     for kind in (*BY_APPS, *BY_PEOPLE)
 )
-"""A message without its edits and reactions, and without who its bot is."""
+"""A message without its edits and reactions, and without its bot's profile."""
 
 _ACTION: Shape = {"action_id": str, "block_id": str, "action_ts": TS}
 _PRESSED: Shape = {**_ACTION, "text": PLAIN_TEXT, "value?": str, "style?": ("primary", "danger")}

@@ -1,4 +1,4 @@
-"""Messages, files and people. Recorded, but for what a comment names."""
+"""Messages, files and people. Recorded, unless a comment says otherwise."""
 
 import re
 
@@ -84,7 +84,7 @@ CANVAS: Shape = {  # reported; media_display_type and mode are inferred
     "media_display_type?": str,
 }
 _ADDRESS: Shape = {"address": str, "name": str, "original": str}
-MAIL: Shape = {  # reported; what stands behind `plain_text` is inferred
+MAIL: Shape = {  # reported; everything after `plain_text` is inferred
     **_FILE,
     "mimetype": "text/html",
     "filetype": "email",
@@ -247,7 +247,7 @@ PANE_THREAD: Shape = {
     "blocks?": [BLOCK],
 }
 BROADCAST_BY_PERSON: Shape = {**BY_PERSON, "subtype": "thread_broadcast", "root": BY_PERSON}
-"""`team` is missing in what was recorded; older samples have it."""
+"""The recorded messages lack `team`; older samples have it."""
 BROADCAST_BY_BOT: Shape = {**BY_BOT, "subtype": "thread_broadcast", "root": (BY_PERSON, BY_BOT, TOMBSTONE)}
 FILE_SHARE_BY_PERSON: Shape = {**BY_PERSON, "subtype": "file_share", "files": [FILE]}
 FILE_SHARE_BY_BOT: Shape = {**BY_BOT, "subtype": "file_share", "files": [FILE]}
@@ -257,9 +257,9 @@ JOIN: Shape = {**BY_PERSON, "subtype": "channel_join", "inviter?": USER}
 BY_PEOPLE = (BY_PERSON, BROADCAST_BY_PERSON, FILE_SHARE_BY_PERSON, FROM_SLACK, ME, JOIN)
 BY_APPS = (BY_BOT, BROADCAST_BY_BOT, FILE_SHARE_BY_BOT, BY_CLASSIC_APP, MAIL_TO_CHANNEL, APP_AS_SLACKBOT)
 MESSAGE = (*BY_PEOPLE, *BY_APPS, TOMBSTONE, PANE_THREAD)
-"""As events show it."""
+"""As in events."""
 LISTED = tuple(kind for kind in MESSAGE if kind not in (FILE_SHARE_BY_PERSON, FILE_SHARE_BY_BOT))
-"""As conversations.history and replies show it."""
+"""As in conversations.history and conversations.replies."""
 
 # ---- people
 

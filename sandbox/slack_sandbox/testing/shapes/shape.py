@@ -1,12 +1,12 @@
-"""A shape says what a JSON value may be, as plain data.
+"""A shape describes the allowed JSON values, as plain data.
 
-- a type, such as `str` or `bool`: a value of just that type; `dict` and `list` hold anything;
+- a type, such as `str` or `bool`: a value of exactly that type; `dict` and `list` can contain anything;
 - a string, a number or None: that value;
-- a compiled pattern: a string that matches it whole;
+- a compiled pattern: a string that matches it completely;
 - `[shape]`: a list of such values;
-- `{"key": shape, "other?": shape}`: an object with these keys and no others; those with a `?` may be missing;
+- `{"key": shape, "other?": shape}`: an object with these keys and no others; those with a `?` can be missing;
 - a tuple of shapes: one of them;
-- `ByType`: an object, by what its key `type` says.
+- `ByType`: an object, by its key `type`.
 """
 
 import re
@@ -19,13 +19,13 @@ Shape = Any
 
 @dataclass(frozen=True)
 class ByType:
-    """Objects by their `type`; the shapes say nothing of that key themselves."""
+    """Objects by their `type`. The shapes don't include that key."""
 
     shapes: Mapping[str, Mapping[str, Shape]]
 
 
 def problems(value: Any, shape: Shape, where: str = "") -> list[str]:
-    """What is wrong with a value, with the path of each problem; nothing where it has the shape."""
+    """Returns a value's differences from the shape, each with its path."""
     return list(_problems(value, shape, where or "(root)"))
 
 

@@ -1,4 +1,4 @@
-"""Views. Recorded: a modal's; docs: a Home's."""
+"""Views. Recorded: a modal's; docs: a Home tab's."""
 
 from slack_sandbox.testing.shapes.blocks import BLOCK, OPTION, PLAIN_TEXT
 from slack_sandbox.testing.shapes.messages import APP, BOT, TEAM
@@ -14,7 +14,7 @@ HELD = ByType(
         "users_select": {"selected_user": (None, str)},
     }
 )
-"""What a field holds, in `state.values` by block_id and action_id."""
+"""A field's value, in `state.values` by block_id and action_id."""
 VIEW: Shape = {
     "id": str,
     "team_id": TEAM,

@@ -1,4 +1,4 @@
-"""What the Web API answers, by method. Recorded, but for what a comment names."""
+"""Web API responses by method. Recorded, unless a comment says otherwise."""
 
 import re
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _DONE: Shape = {"ok": True}
 _NOT_SAID = ("ts", "thread_ts?", "parent_user_id?")
 _FILE_IDS: Shape = {"x_files?": [FILE_ID]}
 UPDATED = tuple({key: shape for key, shape in kind.items() if key not in _NOT_SAID} | _FILE_IDS for kind in BY_APPS)
-"""chat.update's message: where it stands is not said again."""
+"""The message in chat.update's response, which doesn't repeat its position."""
 _POSTED = tuple({**kind, **IN_THREAD} for kind in BY_APPS)
 _LISTED = tuple(kind | _FILE_IDS for kind in LISTED)
 _MORE: Shape = {"response_metadata?": {"next_cursor": str}}
@@ -100,7 +100,7 @@ _TEAM_INFO: Shape = {
 }
 _PERMALINK: Shape = {"permalink": URL}
 _AROUND: Shape = {"user_id": USER, "ts": TS, "text": str}
-SEARCHED: Shape = {  # docs; author_name, channel_name and context_messages as public apps read them
+SEARCHED: Shape = {  # docs; author_name, channel_name and context_messages as public apps use them
     **_DONE,
     "results": {
         "messages": [
@@ -122,7 +122,7 @@ SEARCHED: Shape = {  # docs; author_name, channel_name and context_messages as p
     },
     "response_metadata": {"next_cursor": str},
 }
-"""The answer of assistant.search.context."""
+"""The response of assistant.search.context."""
 ANSWERS: Mapping[str, Shape] = {
     "auth.test": {
         **_DONE,
