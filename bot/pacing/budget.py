@@ -47,15 +47,15 @@ CALLS_PER_MINUTE = {
 }
 """Based on Slack's documented tiers. Posts and permalinks allow several hundred a minute; this stays well below."""
 REPLIES = "chat.update"
-"""The method whose budget live replies share, unless they use others."""
+"""The method that shows live replies unless they use others."""
 FIRST_WORDS = "chat.postMessage"
 APPENDS = "chat.appendStream"
 POSTS = frozenset({"chat.postMessage", "chat.startStream", "files.completeUploadExternal"})
 """Methods that show a new message in a channel. It isn't known whether Slack counts all of them as posts."""
 ONE_FOR_EACH = frozenset({"chat.startStream", "chat.stopStream"})
-"""A reply makes one call of each of these. That call is reserved for it, so it never waits for other replies' calls."""
+"""Methods that each reply calls once. The call is reserved, so it never waits for other replies' calls."""
 HOLDS_NOTHING_BACK = frozenset({APPENDS})
-"""Replies that use these begin and end with other methods."""
+"""Methods that reserve no calls, because replies begin and end with other methods."""
 FOLLOW_S = 1.0
 IN_CHANNEL = "posts in a channel"
 """The key of the learned budget for posts in a channel. Other budgets are keyed by method."""
@@ -67,10 +67,7 @@ log = logging.getLogger(__name__)
 
 
 class RateBudget:
-    """Decides when a workspace's calls can be sent: the pacers set the time, and the ledger grants the call.
-
-    The pacers learn Slack's limits, and the ledger shares them with other and later processes.
-    """
+    """Decides when a workspace's calls can be sent: the pacers set the time, and the ledger grants the call."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
@@ -82,22 +79,19 @@ class RateBudget:
         self._posts = ChannelPosts()
         self._learners: dict[str, Pacer | ChannelPosts] = {**self._pacers, IN_CHANNEL: self._posts}
         self._known_at: dict[str, float] = {}
-        """When each budget's newest recorded value was learned. Empty until the record has been read, because this
-        process's initial assumptions shouldn't be recorded."""
+        """When each budget's newest recorded value was learned. Empty until the record has been read, so that this
+        process's initial assumptions aren't recorded."""
         self._live: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
         """When each live reply was opened, and the methods that it still uses."""
         self._denied_until: dict[str, float] = {}
-        """By method: the time before which the ledger isn't asked again, because it denied a call."""
+        """By method: when to ask the ledger again after it denied a call."""
         self._unsent: list[str] = []
-        """Calls that the ledger counted but that were never sent, until they are given back. Otherwise, an unsent stop
-        of a stream would delay the end of another answer by a minute."""
+        """Calls that the ledger counted but that were never sent, until they are given back. An unsent stop of a stream
+        would otherwise delay the end of another answer by a minute."""
         self._is_ledger_away = False
 
     def on_reply_opened(self, key: Hashable, *, posts_first_words: bool = False) -> None:
-        """Records the start of a reply and reserves a call for its final edit.
-
-        `posts_first_words`: the first words appear in a new message instead of an edit.
-        """
+        """Reserves a call for a final edit. `posts_first_words`: the first words are a new message, not an edit."""
         now = self._clock.monotonic()
         self._live[key] = now, (REPLIES,)
         self._pacers[REPLIES].on_reply_opened(key, now, posts_first_words=posts_first_words)
@@ -112,7 +106,7 @@ class RateBudget:
             self._pacers[APPENDS].record_lifetime(now - since)
 
     def uses(self, key: Hashable, methods: Sequence[str]) -> None:
-        """Records the methods that a live reply still uses. A call of each is reserved for it if needed."""
+        """Records the methods that a live reply still uses, and reserves a call of each if needed."""
         if key not in self._live or self._live[key][1] == tuple(methods):
             return
         since, before = self._live[key]
@@ -134,10 +128,7 @@ class RateBudget:
         return self._pacers[method].spare(now) if self._denied_until.get(method, now) <= now else 0
 
     def paces(self, now: float) -> Paces:
-        """Returns the paces at one time, for evaluating many replies before anything changes.
-
-        A pace takes a step per live reply to compute, so it is computed at most once, when needed.
-        """
+        """Returns the paces at one time, for evaluating many replies. Each is cached, because it is slow to compute."""
         return cache(lambda method: self._pacers[method].pace(now))
 
     def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable, paces: Paces | None = None) -> float:
@@ -155,7 +146,6 @@ class RateBudget:
         return CallsLeft(posts, edits.free_in_a_life(now), deletions, edits.live, unbegun, asked_lately, edits.usual_s)
 
     def begins_late(self, key: Hashable, now: float, left: CallsLeft) -> bool:
-        """Returns whether a live reply without a message should delay its first words, perhaps until its end."""
         return left.begins_late(now - self._live[key][0])
 
     def post_at(self, method: str, channel_id: str, now: float, kept: int = 0) -> float:
@@ -166,7 +156,7 @@ class RateBudget:
         return max(self._pacers[method].final_at(now, ahead), self._denied_until.get(method, now))
 
     def on_send(self, method: str, now: float, key: Hashable, channel_id: str = "") -> None:
-        """Records that a call is in flight, from asking the ledger on. `channel_id`: where it posts, if it does."""
+        """Counts a call that is in flight, before asking the ledger. `channel_id`: the channel that it posts to."""
         self._pacers[method].on_send(now, key)
         if method in ONE_FOR_EACH and key in self._live:
             # The call is now counted itself, so it is no longer reserved.
@@ -195,11 +185,10 @@ class RateBudget:
             self._pacers[method].on_rate_limit(now, retry_after_s)
 
     async def take(self, method: str, channel_id: str = "") -> bool:
-        """Takes a call from the budget of all processes; returns whether it was granted.
+        """Takes a call from the budget of all processes, where it counts as sent; returns whether it was granted.
 
-        The call already counts as sent. While the ledger is unavailable, this process decides by itself, and other
-        processes don't learn of the call. Hardly any calls are sent then, because a reply's text has to be recorded
-        first.
+        While the ledger is unavailable, this process decides alone, and other processes don't learn about the call.
+        Hardly any calls are sent then, because a reply's text has to be recorded first.
         """
         if method in POSTS and not await self._take_post(channel_id):
             return False
@@ -300,7 +289,7 @@ class RateBudget:
             log.debug("learned budgets not recorded yet: %s", error)
 
     def _learn(self, recorded: Mapping[str, Learned]) -> None:
-        """Adopts recorded values that are newer than what this process knows."""
+        """Adopts recorded values that are newer than this process's own."""
         is_first = not self._known_at
         if is_first:
             self._known_at = dict.fromkeys(self._learners, -math.inf)

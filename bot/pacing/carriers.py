@@ -1,14 +1,14 @@
 """Chooses whether a reply, or a page of it, is shown with edits or as a native stream. Pure.
 
-Slack limits message edits and native streams separately: 50 edits a minute, and 20 starts, 100 appends and 20 stops of
-streams. A reply, or a page of it, is assigned to one of the two once, when it starts (`choose_carrier`):
+Slack limits the two separately: 50 edits a minute, and 20 starts, 100 appends and 20 stops of streams. The carrier is
+chosen once, when the reply or page starts:
 
-- A stream needs a start now, and a stop that no other live stream needs. If either is missing, edits are used.
-- Otherwise, the carrier is chosen that makes all readers wait less. If n replies share r calls a second, each gets a
-  call every n / r seconds, and its newest text is half that old on average: n * n / (2 r) for all of them. One more
-  reply adds (2 n + 1) / (2 r). `marginal_staleness_s` is that, based on the pacers' expectations.
-- If both cost the same, a stream is used where Slack shows its own Stop, because it leaves the edits to others.
-  Elsewhere, edits are used, because starts are the scarcest calls.
+- Edits, if a stream can't be started now, or if its stop would take one that another live stream needs.
+- Otherwise, the carrier that makes all readers wait less. If n replies share r calls a second, each gets a call every n
+  / r seconds, and its newest text is half that old on average: n * n / (2 r) for all. `marginal_staleness_s` is what
+  one more reply adds: (2 n + 1) / (2 r).
+- If both cost the same, a stream where Slack shows its own Stop, because it leaves the edits to others. Elsewhere,
+  edits, because starts are the scarcest calls.
 
 bot/reply/streams.py decides which questions can be answered with a stream at all.
 """
@@ -21,16 +21,13 @@ STREAM_LIFE_S = 240.0
 STREAM_BYTES = 9_000
 """Maximum text of a page in a stream. Slack accepts about 10,000 bytes."""
 FRESH_S = 1.0
-"""While the newest text shown with edits is younger than this on average, calls aren't scarce. That is the case for two
-or three simultaneous answers."""
+"""Calls aren't scarce while the newest text is younger than this on average, as with two or three live answers."""
 
 CarrierName = Literal["edit", "stream"]
 
 
 @dataclass(frozen=True, slots=True)
 class CarrierRoom:
-    """A carrier's remaining capacity for a reply that starts now."""
-
     live: int
     gap_s: float
 

@@ -1,7 +1,4 @@
-"""The ledger of all processes' calls, and of what any of them has learned. Pure.
-
-`RateLedger` (bot/store/rate_ledger.py) stores it in the database.
-"""
+"""The interface of the ledger of all processes' calls. `RateLedger` (bot/store/rate_ledger.py) stores it. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,18 +13,12 @@ POSTS_IN = "posts "
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """The activity of other processes in the same workspace, as ages in seconds."""
-
     call_ages_s: tuple[float, ...] = ()
-    """The ages of their calls of one method in the last minute."""
     live_ages_s: tuple[float, ...] = ()
-    """The ages of their live replies, if requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Whether one more call of a method fits into the minute that all processes share."""
-
     granted: bool
     others: Others
     learned: Mapping[str, Learned] = field(default_factory=dict)
@@ -41,14 +32,12 @@ class Ledger(Protocol):
         """Takes one call from the method's budget, if any is left. `with_live`: report others' live replies too."""
         ...
 
-    async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
-        """Takes one post from a channel's budget, if the rule allows one."""
-        ...
+    async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation: ...
 
     async def give_back(self, counted: Sequence[str]) -> None:
         """Uncounts one unsent call of this process for each method, and for each channel with the prefix POSTS_IN."""
         ...
 
     async def record_learned(self, budget: str, learned: Learned) -> None:
-        """Records what this process has learned about a budget, unless the recorded value is newer."""
+        """Does nothing if the recorded value is newer."""
         ...

@@ -4,19 +4,17 @@ The rules, for edits:
 
 1. Slack never counts more calls than the budget in any 60 s.
 2. One call is reserved for each live reply, so that a finished answer is immediately shown as finished.
-3. A few calls are reserved for newcomers' first words: five just after a question, two after a silence, and up to ten
-   while many people are asking in quick succession.
-4. First words wait if calls are so scarce that there wouldn't be enough for the finals of the next askers. An answer
-   that has ended but still looks live is worse than one that appears late.
+3. Two to ten calls are reserved for newcomers' first words, depending on how recently and how often people have asked.
+4. First words wait if there might not be enough calls for the finals of the next askers. An answer that has ended but
+   still looks live is worse than one that appears late.
 5. The remaining calls are spread over the remaining seconds of answers. `pace` divides the calls that will be available
-   by the seconds to be covered, over the next 10, 20, ... 60 s, and takes the smallest result: with this many edits a
-   second for each reply, the calls last. A reply's next edit is due when its expected edits and its final would divide
-   the rest of its life into equal parts.
-6. An answer is expected to last as long as recent ones. One that lasts longer is expected to continue for longer and
-   longer, so its edits become less frequent while the calls that it used early return.
+   in the next 10, 20, ... 60 s by the seconds to be covered, and takes the smallest result. A reply's next edit is due
+   when its expected edits and its final would divide the rest of its life into equal parts.
+6. An answer is expected to last as long as recent ones. The longer it exceeds that, the longer it is expected to
+   continue, so its edits become less frequent while the calls that it used early return.
 7. The budget is the number of calls that Slack guarantees, and the share available for progress is learned. A 429
-   halves that share; finals and first words can still use everything left in the minute. Each minute without a 429
-   raises the share again.
+   halves it, and each minute without a 429 raises it again. Finals and first words can use everything left in the
+   minute.
 8. If a minute's posts and edits aren't enough for all first words and ends, an answer with a status starts late and
    appears as a single message at its end (`CallsLeft`).
 """
@@ -36,7 +34,7 @@ STEP_GAP_S = 1.0
 USUAL_LIFE_S = 20.0
 """Expected duration of an answer before any has ended. It counts as one answer in the average."""
 REMEMBERED = 20
-"""Number of recent answers whose average duration is expected."""
+"""Number of recent answers in that average."""
 KEPT_AFTER_A_QUESTION = 5
 """Calls reserved for newcomers just after a question. Each newcomer needs one, and one is reserved for the final."""
 KEPT_ALWAYS = 2
@@ -59,7 +57,7 @@ LATELY_S = 5.0
 
 
 class Urgency(IntEnum):
-    """The urgency of a call; lower values are sent first."""
+    """Lower values are sent first."""
 
     FINAL = 0
     FIRST = 1
@@ -71,7 +69,7 @@ class Urgency(IntEnum):
 
 
 def is_posted_again(waiting_since: float, edit_at: float, post_at: float) -> bool:
-    """Returns whether a final is shown in a new message because edits are exhausted for longer than it can wait.
+    """Returns whether a final is posted as a new message because it would wait too long for an edit.
 
     `waiting_since`: when it could have been sent without the budget. `edit_at`, `post_at`: when each can be sent.
     """
@@ -96,9 +94,8 @@ class CallsLeft:
     def begins_late(self, age_s: float) -> bool:
         """Returns whether an answer of this age should delay its first words, because ends might need their calls.
 
-        The end of an answer with a message needs an edit, or if edits are exhausted, a second post and the deletion of
-        the first. The end of any other answer needs a post. After half of an answer's usual duration, its first words
-        aren't worth a second post.
+        Ending an answer with a message takes an edit, or else a second post and a deletion; ending any other answer
+        takes a post. After half of the usual duration, first words aren't worth a second post.
         """
         posted_again = self.live - self.unbegun - self.edits
         if posted_again < 0:
@@ -108,12 +105,10 @@ class CallsLeft:
 
 
 class Pacer:
-    """Paces the calls of one method in one workspace.
-
-    Times are monotonic. `key` identifies a reply. A method without open replies is limited only by its budget.
+    """Paces the calls of one method in one workspace. Times are monotonic, and `key` identifies a reply.
 
     `calls_per_minute`: the number that Slack guarantees. `holds_back`: whether calls are reserved for finals and first
-    words. Appending to a stream doesn't need that, because a stream starts and stops with other methods.
+    words; not for appending to a stream, which starts and stops with other methods.
     """
 
     def __init__(self, calls_per_minute: int = 50, *, holds_back: bool = True) -> None:
@@ -134,17 +129,13 @@ class Pacer:
         """Whether the last reply's first words needed no call."""
 
     def on_reply_opened(self, key: Hashable, now: float, *, posts_first_words: bool = False) -> None:
-        """Records the start of a reply and reserves a call for its final edit.
-
-        `posts_first_words`: its first words need no call, so the next askers are expected to need none.
-        """
+        """Reserves a call for a final edit. `posts_first_words`: first words need no call, now and for newcomers."""
         self._opened_at[key] = self._edited_at[key] = now
         self._newcomers_post = posts_first_words
         if not posts_first_words:
             self._learn_of_a_question(now)
 
     def on_reply_closed(self, key: Hashable, now: float) -> None:
-        """Records that a reply's final edit is shown, or that the reply was given up."""
         self.record_lifetime(now - self._opened_at[key])
         self.on_reply_left(key)
 
@@ -162,11 +153,10 @@ class Pacer:
         del self._opened_at[key], self._edited_at[key]
 
     def ready_at(self, now: float, urgency: Urgency, key: Hashable, pace: Callable[[], float] | None = None) -> float:
-        """Returns when a call can be sent if that is not later than now, otherwise a finite time to ask again.
+        """Returns a time up to now if a call can be sent, or else when to ask again.
 
-        Ask only for a reply that has something to show and no call in flight. The result is valid for one call, and
-        only until the next `on_…` call. `pace`: returns the pace at this time, for callers that compute it once for
-        many replies.
+        Ask only for a reply that has something to show and no call in flight. The result is valid for one call, until
+        the next `on_…` call. `pace`: the pace at `now`, for callers that compute it once for many replies.
         """
         if now < self._not_before:
             return self._not_before
@@ -212,7 +202,6 @@ class Pacer:
 
     @property
     def live(self) -> int:
-        """The number of replies that use this method, in all processes."""
         return len(self._opened_at) + len(self._others_opened_at)
 
     def free_in_a_life(self, now: float) -> int:
@@ -232,15 +221,13 @@ class Pacer:
             self._edited_at[key] = now
 
     def on_end(self, now: float) -> None:
-        """Records that a sent call has ended, with any outcome."""
         self._window.on_end(now)
 
     def on_withdrawn(self) -> None:
-        """Records that a call counted by `on_send` was never sent."""
         self._window.on_withdrawn()
 
     def on_shared(self, now: float, call_ages_s: Iterable[float], live_ages_s: Iterable[float]) -> None:
-        """Records other processes' use of the budget: the ages of their calls and of their live replies."""
+        """Records the ages of other processes' calls and live replies."""
         self._window.set_others(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
         self._others_opened_at = [now - age_s for age_s in live_ages_s]
         newest = max(self._others_opened_at, default=-math.inf)
@@ -252,10 +239,8 @@ class Pacer:
         return self._window.free(now) >= 0
 
     def on_rate_limit(self, now: float, retry_after_s: float) -> None:
-        """Records a 429. Something else uses this budget too, so the whole minute counts as used.
-
-        A 429 that arrives before an earlier one's Retry-After has passed adds no information about the budget.
-        """
+        """Records a 429 and counts the whole minute as used, because something else uses this budget too."""
+        # A 429 before an earlier one's Retry-After has passed adds no information about the budget.
         if now >= self._not_before:
             self._rate.on_rate_limit(now, now + retry_after_s)
         self._not_before = max(self._not_before, now + retry_after_s)
@@ -266,7 +251,6 @@ class Pacer:
 
     @property
     def learned(self) -> Learned | None:
-        """The basis for progress calls; None before the first 429."""
         return self._rate.learned
 
     def learn(self, learned: Learned, now: float) -> None:

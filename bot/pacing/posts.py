@@ -1,7 +1,4 @@
-"""Decides when a channel has room for another post or another start of a stream. Pure.
-
-A channel's limit is learned: five posts in five seconds are assumed to be allowed, and ten at once are tried.
-"""
+"""Decides when a channel has room for another post or another start of a stream. Pure."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -21,8 +18,6 @@ LEARNED_FOR_S = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class PostRule:
-    """The limit for posts in a channel, as learned from Slack's responses."""
-
     certain: int = CERTAIN_POSTS
     """The channel allows this many posts in this many seconds."""
     may_try: bool = True
@@ -44,7 +39,6 @@ class PostRule:
         return now if excess < 0 else min(certain_at, counting[excess])
 
     def accepted(self, posts: Sequence[float], now: float) -> "PostRule":
-        """Returns the rule after Slack has accepted the last of these posts."""
         certain = self.certain
         # For a channel that allows n posts in n seconds, n + 1 would be too many. First it has to be certain that the
         # channel doesn't allow fewer, because such a channel might allow more over a longer time.
@@ -53,7 +47,6 @@ class PostRule:
         return replace(self, certain=certain)
 
     def refused(self, posts: Sequence[float], now: float) -> "PostRule":
-        """Returns the rule after Slack has refused a post that followed these."""
         if self.certain_at(posts, now) > now:
             return replace(self, may_try=False)
         fewer = [n for n in range(2, self.certain) if _within(posts, now, n * POST_GAP_S + MARGIN_S) >= n]
@@ -70,9 +63,9 @@ class _Channel:
     answered: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     refused_until: dict[str, float] = field(default_factory=dict)
-    """By method: the time until which a 429's Retry-After delays calls."""
+    """By method: when calls can be sent again after a 429."""
     denied_until: float = -math.inf
-    """The time before which the database isn't asked again, because it denied a post."""
+    """When to ask the database again after it denied a post."""
 
     def is_refused(self, now: float) -> bool:
         return any(until > now for until in self.refused_until.values())
@@ -84,10 +77,10 @@ class _Channel:
 
 
 class ChannelPosts:
-    """Decides when each channel has room for another post, and learns Slack's limit for posts.
+    """Decides when each channel has room for another post, with a limit that is learned for all channels.
 
-    The limit learned in one channel applies to all of them. A higher number of posts is tried with one post at a time,
-    so that a wrong guess costs one 429. After a 429, nothing is tried for an hour.
+    A higher number is tried with one post at a time, so that a wrong guess costs one 429, and not for an hour after
+    that.
     """
 
     def __init__(self) -> None:

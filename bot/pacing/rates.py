@@ -18,10 +18,10 @@ LEARNED_PART = 0.1
 @dataclass(frozen=True, slots=True)
 class Learned:
     calls: float
-    """The calls per minute available for progress before quiet minutes raise them, or the number of certain posts."""
+    """Calls per minute for progress after the 429, or the number of certain posts."""
     at: float
     held_until: float
-    """The time until which, after a 429, Slack accepts no calls, or longer bursts of posts aren't tried."""
+    """Until then, Slack accepts no calls after a 429, or longer bursts of posts aren't tried."""
 
 
 class LearnedRate:
@@ -30,7 +30,6 @@ class LearnedRate:
     def __init__(self, guaranteed: int) -> None:
         self._guaranteed = guaranteed
         self.learned: Learned | None = None
-        """The basis for the rate; None before the first 429."""
 
     def at(self, now: float) -> float:
         if self.learned is None:
@@ -39,16 +38,11 @@ class LearnedRate:
         return min(self._guaranteed, self.learned.calls + minutes * LEARNED_PART * self._guaranteed)
 
     def on_rate_limit(self, now: float, held_until: float) -> None:
-        """Records a 429, after which Slack accepts no calls until `held_until`."""
         self.learned = Learned(max(self.at(now) / 2, LEARNED_PART * self._guaranteed), now, held_until)
 
 
 class RateWindow:
-    """Counts the calls of a sliding minute.
-
-    Slack counts a call when it arrives, which is between `on_send` and `on_end`. This class counts it from `on_send`
-    until 60 s after `on_end`, so no 60 s at Slack contain more calls than the budget.
-    """
+    """Counts the calls of a sliding minute: from `on_send`, before Slack counts a call, until 60 s after `on_end`."""
 
     def __init__(self, calls_per_minute: int) -> None:
         self._calls_per_minute = calls_per_minute
@@ -64,7 +58,6 @@ class RateWindow:
         return self._calls_per_minute - used
 
     def back_by(self, then: float) -> int:
-        """Returns how many calls are known to return by then."""
         return sum(back_at <= then for back_at in (*self._back_at, *self._others_back_at))
 
     def free_at(self, now: float, wanted: int, unknown_s: float = ASK_AGAIN_S) -> float:

@@ -1,18 +1,15 @@
 """Decides when to retry a call that Slack declined, with one rule for all callers.
 
-Slack declines a call in three ways:
+Slack declines a call in three ways, identified by the error name (bot/slack/refusals.py):
 
-1. A rate limit (HTTP 429): nothing was done, and Retry-After states how long to wait. Typist waits that long, up to
-   `max_retry_after_s`.
+1. A rate limit (HTTP 429): nothing was done. Typist waits as long as Retry-After says, up to `max_retry_after_s`.
 2. A failure that might be temporary (`Refusal.may_pass`): an outage, a lost connection, an unknown error name. Waits
    grow (`Backoff`). Slack might have done the call, so a caller whose call must not happen twice checks for its result
    first.
 3. Any other refusal: the same call would be refused again, so it isn't retried.
 
-The error name determines which of these it is (bot/slack/refusals.py). Each caller only sets its limits, in the
-policies below. `Retrier` applies a policy to a call and sleeps between tries; user lookups, which share a pace, also
-sleep (bot/slack/users.py). The edit scheduler applies a policy to a reply's calls without sleeping, because other
-replies continue meanwhile.
+`Retrier` applies a policy to a call and sleeps between tries. The edit scheduler applies one without sleeping, because
+other replies continue meanwhile.
 """
 
 import logging
@@ -48,7 +45,7 @@ class RetryPolicy:
     backoff: Backoff
     max_tries: float = math.inf
     within_s: float = math.inf
-    """The time after the first failure from which on a failure is the last one."""
+    """A failure later than this after the first one isn't retried."""
     max_retry_after_s: float = math.inf
     retries_any_refusal: bool = False
     """Also retry permanent refusals, because the caller handles those that are final."""
@@ -67,25 +64,20 @@ class RetryPolicy:
 
 
 REPLY_CALLS = RetryPolicy(Backoff(0.5, 8.0), within_s=180.0, retries_any_refusal=True)
-"""A live reply's posts, updates, uploads and deletions. After a refusal, the reply determines the next call. After
-`within_s`, the outbox shows the answer's end later."""
+"""For a live reply's calls. After a refusal, the reply decides what to call; after `within_s`, the outbox does."""
 RECOVERY = RetryPolicy(Backoff(0.5, 8.0))
-"""Reading what Slack shows of a reply. The caller sets a timeout."""
+"""For reading a reply from Slack. The caller sets a timeout."""
 HISTORY_PAGE = RetryPolicy(Backoff(1.0, 1.0), max_tries=3)
-"""Reading a page of a conversation. The caller sets a timeout for the whole conversation."""
 USER_KIND = RetryPolicy(Backoff(0.5, 6.0))
-"""users.info, if access depends on it. Each caller has its own timeout."""
 EPHEMERAL = RetryPolicy(Backoff(1.0, 8.0), max_tries=5, max_retry_after_s=60.0)
-"""Sending one person a one-time ephemeral message. Slack doesn't store such messages, so one whose response was lost is
-shown twice."""
+"""For an ephemeral message. Slack doesn't store it, so it appears twice if a response was lost."""
 NOTICE = RetryPolicy(Backoff(1.0, 30.0), max_tries=5, max_retry_after_s=60.0, rate_limits_only=True)
-"""Notifying a channel. A missing notice is better than a duplicate."""
+"""For notifying a channel. A missing notice is better than a duplicate."""
 LOOKS = Backoff(0.5, 8.0)
 MAX_LOOKS = 6
 OUTSIDE_THREAD_DELETION = RetryPolicy(Backoff(0.5, 8.0), max_tries=6)
-"""Deleting a post that Slack put outside its thread."""
 CONNECTION = RetryPolicy(Backoff(1.0, 30.0), max_retry_after_s=300.0, retries_any_refusal=True)
-"""Connecting to Slack, for as long as the process runs, unless Slack reports an invalid token."""
+"""For connecting to Slack, for as long as the process runs, unless Slack reports an invalid token."""
 
 
 class Retrier:
