@@ -1,8 +1,4 @@
-"""Access control by the Typist admin's lists and the asker's user type. Pure.
-
-A denied question gets an explanation, because a direct message without any reaction looks like a broken bot. In
-channels, explanations are limited to one an hour, so that a script can't use up the app's ephemeral messages.
-"""
+"""Access control by the Typist admin's lists and the asker's user type. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +11,7 @@ from bot.core.conversation import Question
 MAX_ADMINS_NAMED = 3
 MAX_BOT_QUESTIONS_IN_A_ROW = 3
 MAX_BOT_QUESTIONS_AN_HOUR = 20
-"""Maximum number of one bot's questions answered in an hour, in all threads: a bot might start one for each answer."""
+"""Maximum number of one bot's questions answered per hour, in all threads: a bot might start a thread per answer."""
 
 
 class UserKind(StrEnum):
@@ -55,19 +51,16 @@ _DENIALS = {
 
 @dataclass(frozen=True)
 class AccessRules:
-    """The access settings, with Slack IDs, and the decisions they imply."""
-
     also: frozenset[UserKind] = frozenset()
     allow_users: frozenset[str] = frozenset()
-    """If not empty, only these may ask: users by ID, regardless of user type; members of user groups, by ID (S…) or
-    handle (@support); members with an email address at a domain (@example.com).
-    """
+    """If not empty, only these users can ask: users by ID, regardless of user type; members of user groups, by ID (S…)
+    or handle (@support); members with an email address at a domain (@example.com)."""
     allow_channels: frozenset[str] = frozenset()
     """If not empty, Typist answers only in these channels and in direct messages."""
 
     @cached_property
     def allow_all_kinds(self) -> bool:
-        """Whether every user type may ask, even an unknown one."""
+        """Whether every user type can ask, even an unknown one."""
         return self.also >= frozenset(OPTIONAL_KINDS)
 
     @cached_property
@@ -80,7 +73,6 @@ class AccessRules:
 
     @cached_property
     def groups(self) -> frozenset[str]:
-        """The user groups in `allow_users`, by ID or handle."""
         return frozenset(entry.removeprefix("@") for entry in self.allow_users if entry[0] in "@S" and "." not in entry)
 
     def denial(self, question: Question, kind: UserKind | None, is_named: bool | None = False) -> Denial | None:
@@ -112,8 +104,6 @@ class AccessRules:
 
 @dataclass(frozen=True, slots=True)
 class DenialNotice:
-    """The limit on explanations to a denied asker."""
-
     name: str
     """The key under which the database stores the time of the last explanation."""
     every_s: float
@@ -127,9 +117,8 @@ UNCHECKED = DenialNotice("access_not_checked", 0.0)
 def denial_notice(question: Question, denial: Denial) -> DenialNotice:
     """Returns how often the asker of a denied question gets an explanation.
 
-    In a direct message, silence looks like a fault, so only questions within one minute share an explanation. In
-    channels, people mostly talk to each other, and one explanation an hour is enough. A person whose access can't be
-    checked might have access, so each such question gets an explanation.
+    In a direct message, silence looks like a fault. In channels, people mostly talk to each other, and a script must
+    not use up the app's ephemeral messages. If access can't be checked, the asker might have it.
     """
     if denial is Denial.UNKNOWN:
         return UNCHECKED
@@ -139,9 +128,8 @@ def denial_notice(question: Question, denial: Denial) -> DenialNotice:
 @dataclass(frozen=True, slots=True)
 class BotQuestions:
     in_a_row: int
-    """Bot questions in the thread since the last question from a person."""
+    """Bot questions in the thread since a person's last question."""
     in_an_hour: int
-    """Questions from this bot in the last hour, in all channels."""
 
     @property
     def too_many(self) -> bool:

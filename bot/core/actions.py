@@ -1,4 +1,4 @@
-"""Reply actions: what a reply's buttons do. bot/core/picture.py decides when each is shown. Pure."""
+"""Reply actions: the buttons of a reply and their clicks. bot/core/picture.py decides when each is shown. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,13 +15,12 @@ class ReplyAction(StrEnum):
     STOP = "stop"
     REGENERATE = "regenerate"
     REGENERATE_WITH = "regenerate_with"
-    """Think longer."""
     CONTINUE = "continue"
     PREVIOUS = "previous"
     NEXT = "next"
     FEEDBACK = "feedback"
     FEEDBACK_REASON = "feedback_reason"
-    """One of several buttons: a DownReason is appended to the action_id."""
+    """The action_id also has a DownReason, because there is a button for each."""
     DELETE = "delete"
     APPROVE = "approve"
     DENY = "deny"
@@ -32,7 +31,7 @@ class ReplyAction(StrEnum):
     ARGUMENTS = "arguments"
     DETAILS = "details"
     CHOOSE = "choose"
-    """One of several buttons: a number is appended to the action_id, because each button needs a unique one."""
+    """The action_id also has a number, because there is a button for each choice."""
     CANVAS = "canvas"
     TABLES = "tables"
     UNDO = "undo"
@@ -50,13 +49,13 @@ LABELS = {
     ReplyAction.TABLES: texts.actions.TABLES,
     ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
 }
-"""The buttons that only have a label. bot/reply/blocks.py has the others."""
+"""Labels of buttons that have nothing else. bot/reply/blocks.py has the other buttons."""
 WISHES = {
     ReplyAction.REGENERATE: NO_WISH,
     ReplyAction.REGENERATE_WITH: Wish(effort=Effort.THOROUGH),
     ReplyAction.CONTINUE: Wish(continues=True),
 }
-"""The buttons that request another version of an answer, and the wish that each one sends."""
+"""The wish that each button sends to request another version of an answer."""
 ABOUT_ONE_CALL = (
     ReplyAction.APPROVE,
     ReplyAction.DENY,
@@ -66,10 +65,8 @@ ABOUT_ONE_CALL = (
     ReplyAction.ALLOW_IN_THREAD,
     ReplyAction.ARGUMENTS,
 )
-"""The buttons that identify a call that is waiting for a person."""
 UP, DOWN = "up", "down"
 VOTES = {UP: 1, DOWN: -1}
-"""Feedback on an answer, by the value of its button in Slack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +75,23 @@ class ActionResponse:
 
     sentence: str
     markdown: str = ""
-    """The requested content, shown below the sentence."""
     undoes_stop: int = 0
-    """The schedule that the click stopped. A button below the sentence restores it."""
+    """The number of the schedule that the click stopped, which a button below the sentence restores, or 0."""
     asks_why: str = ""
-    """The ts of the message whose answer didn't help. Buttons below the sentence ask for the reason."""
+    """The ts of the message whose answer didn't help, or "". Buttons below the sentence ask for the reason."""
     replaces: bool = False
     """Whether the response replaces the one whose button was clicked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """A click on a button below a reply."""
-
     action: ReplyAction
     thread: ThreadKey
     message_ts: str
     user_id: str
     value: str = ""
     response_url: str = ""
-    """The URL for the response, which only this person sees."""
     trigger_id: str = ""
-    """Allows opening a modal within three seconds."""
+    """Used to open a modal, within three seconds."""
     in_modal: bool = False
     """Whether the button is in the modal that shows all arguments of a call."""

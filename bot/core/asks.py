@@ -1,8 +1,7 @@
-"""User-facing content about a model's calls: approval requests, and the details of all calls. Pure.
+"""Approval requests for a model's calls, and the details of all calls, as shown to people. Pure.
 
-An `Ask` is what a reply shows of a call that needs a person's decision. The value of its buttons identifies the call
-and includes a hash of what was shown. It is compared with the database, which has the call's state, so a forged,
-repeated or outdated click finds no waiting call.
+The value of an approval button identifies the call and includes a hash of what was shown. It is compared with the
+call's state in the database, so a forged, repeated or outdated click finds no waiting call.
 """
 
 import html
@@ -32,23 +31,19 @@ from slack_markdown.escaping import fenced
 from slack_markdown.lookalikes import OTHER_ALPHABET, is_other_form, mixes_scripts
 
 MAX_ARGUMENT_CHARS = 12_000
-"""Maximum length of arguments that people are asked about, because not even a modal might show longer ones in full.
-
-Slack accepts 13,200 characters of text in a message's blocks, counting `&`, `<` and `>` as entities. It isn't known
-whether modals have the same limit.
-"""
+"""Maximum length of arguments in an approval request. Slack accepts 13,200 characters in a message's blocks, counting
+`&`, `<` and `>` as entities. It isn't known whether modals have the same limit."""
 SHOWN_ARGUMENT_CHARS = 1_000
 """Maximum length of arguments in a reply. Longer ones are approved in a modal that shows them in full."""
 MAX_EDITED_CHARS = 3_000
 MAX_EDITED = 20
-"""Maximum number of arguments that a person can change. A modal can have 100 blocks."""
+"""Maximum number of arguments that a person can edit. A modal can have 100 blocks."""
 SHOWN_WHOLE = 2
-"""Number of calls that get full room. More calls share it, to fit into a message with the page's text."""
+"""Number of calls that get the full room. More calls share it, so that they fit into a message with the page's text."""
 INLINE_CHARS = 120
 MAX_DEPTH = 4
 """Values nested deeper than this are shown as JSON."""
 _NESTED_CHARS = 10
-"""The minimum length that a nested line counts as."""
 _MAX_WORD_CHARS = 80
 _WORD = regex.compile(r"[\w\p{M}.@-]+")
 _PLAIN_NAME = re.compile("[A-Za-z0-9_-]+")
@@ -57,16 +52,14 @@ _READS_AS_JSON = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[
 
 @dataclass(frozen=True, slots=True)
 class ArgumentField:
-    """One argument of a call, without invisible characters."""
-
     name: str = field(repr=False)
     """The name itself, or a JSON string if it isn't a plain name."""
     value: str = field(repr=False)
-    """The string itself if it can't be mistaken for another value; otherwise, and for other types, JSON."""
+    """The string itself if it can't be mistaken for another value. Otherwise, and for other types: JSON."""
     text: str | None = field(default=None, repr=False, compare=False)
-    """The argument's string, if a modal field can hold it and shows it unchanged."""
+    """The argument's string, if a modal field can hold it and show it unchanged."""
     depth: int = 0
-    """Nesting depth within an argument. The items of a list or object follow it, and its own value is ""."""
+    """Nesting depth within an argument. A list or object has the value "", and its items follow."""
 
     @property
     def has_plain_name(self) -> bool:
@@ -84,19 +77,17 @@ class ArgumentField:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A call that needs a person's decision, as the reply shows it."""
-
     tool: str
     arguments: str = field(repr=False)
     """All arguments, as JSON without invisible characters."""
     value: str
     fields: tuple[ArgumentField, ...] = ()
     title: str = field(default="", repr=False)
-    """The tool's title from its server, or else made from its name."""
+    """The tool's title as its server provides it, or one made from the tool's name."""
     description: str = field(default="", repr=False)
-    """The first line of the server's description of the tool, or "" if there is none."""
+    """The first line of the server's description of the tool, or ""."""
     until: float | None = None
-    """The time when the call expires, in seconds since the epoch."""
+    """When the call expires, in seconds since the epoch."""
     repeats: bool = False
     own_account: bool = False
     may_allow_always: bool = False
@@ -104,11 +95,11 @@ class Ask:
     may_allow_in_thread: bool = False
     """Whether the call reads with the asker's own account, which they can allow for the whole thread."""
     decision: Decision | None = None
-    """A person's decision while other calls are still waiting, or None if this call is waiting."""
+    """The decision on this call while other calls are still waiting, or None if this call is waiting."""
     room: int = SHOWN_ARGUMENT_CHARS
     never_empty: frozenset[str] = frozenset()
     person: str = field(default="", repr=False)
-    """The name of the person who is asked, for other readers; "" if nobody else reads the reply."""
+    """The name of the person who has to decide, or "" if nobody else reads the reply."""
 
     @property
     def server(self) -> str:
@@ -124,7 +115,6 @@ class Ask:
 
     @property
     def is_proposal(self) -> bool:
-        """Whether the tool is one of PROPOSALS, whose calls are shown as cards."""
         return self.tool in PROPOSALS
 
     @property
@@ -133,12 +123,11 @@ class Ask:
 
     @property
     def is_cut(self) -> bool:
-        """Whether a reply can't show all arguments, so that the call has to be approved in a modal that does."""
+        """Whether a reply can't show all arguments, so that the call has to be approved in a modal."""
         return not self.is_proposal and self.chars > self.room
 
     @property
     def shown_fields(self) -> tuple[ArgumentField, ...]:
-        """The arguments that fit into the reply; the last one can be cut."""
         shown: list[ArgumentField] = []
         room = self.room
         for argument in self.fields:
@@ -155,7 +144,7 @@ class Ask:
 
     @property
     def editable(self) -> Mapping[int, str]:
-        """The strings that a person can change before approving the call, by position among the arguments."""
+        """The strings that a person can edit before approving the call, by position among the arguments."""
         held = [(index, argument.text) for index, argument in enumerate(self.outer_fields) if not self.is_proposal]
         return dict([(index, text) for index, text in held if text is not None][:MAX_EDITED])
 
@@ -170,7 +159,7 @@ class Ask:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings that the call repeats another, or that letters in its words can be mistaken for others."""
+        """Warnings that the call repeats another, or that its words contain lookalike letters."""
         words = mixed_words(self.arguments)
         repeated = texts.approvals.REPEATED_CALL if self.repeats else ""
         return tuple(filter(None, (repeated, texts.approvals.mixed_scripts(words) if words else "")))
@@ -178,8 +167,6 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalPlace:
-    """The place where a modal with a call's arguments was opened."""
-
     channel_id: str
     thread_ts: str | None
     message_ts: str
@@ -189,9 +176,9 @@ class ApprovalPlace:
 def asks_of(
     calls: Sequence[RecordedCall], version: int, until: float | None, *, person: str = "", is_admin: bool = False
 ) -> tuple[Ask, ...]:
-    """Returns the calls of a step that need a person's decision, or none if no call is waiting anymore.
+    """Returns a step's calls that need a person's decision, or none once no call is waiting.
 
-    A decided call keeps its place. Otherwise a second click would hit the next call's button.
+    A decided call stays in the list. Otherwise a second click would hit the next call's button.
     """
     if not any(call.state is CallState.ASKED for call in calls):
         return ()
@@ -205,7 +192,7 @@ def asks_of(
 def ask_of(
     call: RecordedCall, calls: Sequence[RecordedCall], version: int, until: float | None, *, is_admin: bool = False
 ) -> Ask:
-    """Returns a call in the form shown to the person who decides by `until`. `calls`: at least those of its step."""
+    """Returns a call in the form shown to the person who decides. `calls`: at least those of its step."""
     beside = sum(_is_asked_about(other) for other in calls if other.step_no == call.step_no)
     return Ask(
         label_of(call.tool),
@@ -226,12 +213,11 @@ def ask_of(
 
 
 def _is_asked_about(call: RecordedCall) -> bool:
-    """Returns whether a reply shows a call while it asks. Decided calls are included, because they keep their place."""
     return call.state is CallState.ASKED or call.decision is not None
 
 
 def fields_of(values: Mapping[str, Any] | Sequence[Any], depth: int = 0) -> tuple[ArgumentField, ...]:
-    """Returns arguments in readable form. Different arguments never read the same."""
+    """Returns arguments in readable form. Different arguments never look the same."""
     fields: list[ArgumentField] = []
     named = values.items() if isinstance(values, Mapping) else ((None, value) for value in values)
     for name, value in named:
@@ -277,7 +263,7 @@ def deciders(calls: Sequence[RecordedCall]) -> list[str]:
 
 
 def details_of(calls: Sequence[RecordedCall], names: Mapping[str, str]) -> str:
-    """Returns calls as a Markdown list with outcomes, deciders and arguments. People not in `names` are shown by ID."""
+    """Returns a Markdown list of calls with outcomes, deciders and arguments. `names`: by user ID."""
     return "\n\n".join(_details(call, names.get(call.decided_by, call.decided_by)) for call in calls)
 
 
@@ -292,7 +278,6 @@ def _details(call: RecordedCall, decider: str) -> str:
 
 
 def _proposed(arguments: Mapping[str, Any]) -> str:
-    """Returns the readable form of a model's proposal: its text, and when it applies."""
     named = (str(arguments.get(name) or "") for name in ("text", "words", "server", "cron", "at", "zone"))
     text, words, server, cron, at, zone = named
     return escaped("\n".join(filter(None, (text, words, server, texts.schedules.proposed_for(cron, at, zone)))))
@@ -303,29 +288,25 @@ def value_of(call: RecordedCall, version: int) -> str:
 
 
 def call_named(value: str, version: int, calls: Sequence[RecordedCall]) -> RecordedCall | None:
-    """Returns the call that a button's value identifies, or None if it isn't one of these."""
     return next((call for call in calls if value_of(call, version) == value), None)
 
 
 def readable(arguments: Any) -> str:
-    """Returns arguments as indented JSON in which every invisible character is escaped."""
     return escaped(json.dumps(arguments, ensure_ascii=False, indent=2))
 
 
 def can_be_read(arguments: str) -> bool:
-    """Returns whether these readable arguments can be shown in full."""
     return len(html.escape(arguments, quote=False)) <= MAX_ARGUMENT_CHARS
 
 
 def mixed_words(text: str) -> tuple[str, ...]:
-    """Returns the first three words that mix scripts. Letters and digits that look like others are escaped."""
+    """Returns the first three words that mix scripts, with lookalike letters and digits escaped."""
     words = (match[0] for match in _WORD.finditer(text) if mixes_scripts(match[0]))
     named = dict.fromkeys(word if len(word) <= _MAX_WORD_CHARS else f"{word[:_MAX_WORD_CHARS]}…" for word in words)
     return tuple("".join(map(_unmistakable, word)) for word in list(named)[:3])
 
 
 def _unmistakable(character: str) -> str:
-    """Returns a character from a mixed-script word, escaped if it looks like another."""
     is_digit = character.isdecimal() and not character.isascii()
     is_escaped = is_digit or OTHER_ALPHABET.match(character) or is_other_form(character)
     return json.dumps(character)[1:-1] if is_escaped else character

@@ -1,10 +1,8 @@
 """The audit log: who asked, approved, changed and erased what, without content. Pure.
 
-An entry is written in the transaction that it records (bot/store/audit.py), and exported as one line of JSON:
-
-- **Facts** identify nobody: times, models, tokens, costs, ends, tools, states.
-- **Erasable fields** identify people: `Subject` has the person and place that an entry is about, and the hash of a
-  call's arguments, which can be guessed if they are short; `by` is the person who acted.
+An entry is written in the transaction that it records (bot/store/audit.py), and exported as a line of JSON. Most fields
+are facts that identify nobody, such as times, models, costs and states. Fields that identify people can be erased:
+`Subject`, with the hash of a call's arguments because short arguments can be guessed, and `by`.
 """
 
 import hashlib
@@ -23,14 +21,12 @@ from bot.core.job import Job
 class EntryKind(StrEnum):
     QUESTION = "question"
     ANSWER = "answer"
-    """An answer ended, or one of its attempts or steps, with its usage."""
+    """An answer, attempt or step has ended; the entry includes its usage."""
     CALL = "call"
-    """A tool call was requested, begun or finished."""
     DECISION = "decision"
-    """A person decided on a call, or nobody did in time."""
+    """A person decided on a call, or the time to decide is over."""
     SETTING = "setting"
     ERASURE = "erasure"
-    """Content was deleted because a person requested it."""
     REPLAY = "replay"
     """A question was sent to a model again for a comparison (services/replay.py)."""
 
@@ -57,12 +53,12 @@ class Entry:
     job_id: int | None = None
     subject: Subject = field(default=Subject())
     by: str = ""
-    """The person who decided, changed a setting or deleted, or "" if it wasn't someone in Slack."""
+    """The person who acted, or "" if it wasn't someone in Slack."""
 
 
 SUBJECT_FIELDS = ("user", "channel", "thread", "ts", "arguments_sha256")
 TEXTS = "texts"
-"""The field with the content, if it was requested."""
+"""The exported field with the content, if it was requested."""
 _FIRST = ("id", "at", "kind", "team", "job", "user", "channel", "thread", "ts", "by")
 _LAST = ("arguments_sha256", TEXTS)
 
@@ -97,7 +93,7 @@ def call_entry(job: Job, call: RecordedCall) -> Entry:
 
 
 def call_facts(call: RecordedCall, version: int) -> dict[str, Any]:
-    """Returns a call's position in its answer, and its tool if the model was offered that tool.
+    """Returns a call's position in its answer, and the tool's name if the model was offered that tool.
 
     Any other name is model-written text, which `forget` couldn't remove from the audit log.
     """
@@ -111,7 +107,6 @@ def arguments_hash(arguments: Mapping[str, Any]) -> str:
 
 
 def canonical(value: Any) -> str:
-    """Returns JSON in ASCII, with sorted keys and without spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 

@@ -1,14 +1,12 @@
-"""Decisions that are pending: whose they are, about what, and until when. Pure.
+"""Pending decisions: who can decide, about what, and until when. Pure.
 
 When the person decides, `Decisions.proceed` (bot/services/decisions.py) continues the pending work:
 
-- An answer's call (a tool call, a proposal's card, or a sign-in) waits for the asker, or for an admin with some calls,
-  up to APPROVAL_S. Then the answer continues, with or without the call.
+- A call in an answer waits for the asker, or for an admin with some calls, up to APPROVAL_S. Then the answer continues.
+  If nobody decides, or the asker writes a message instead, the call is denied (bot/store/calls.py).
 - A choice below an answer waits for the first person to click one, as long as the answer is unchanged. The choice is
   then asked as a question.
-- A schedule whose creator's sign-in has ended waits for their next sign-in. Then it is resumed.
-
-If nobody decides on a call, or its asker writes a message instead, the store denies it (bot/store/calls.py).
+- A schedule whose creator's sign-in has ended waits for their next sign-in.
 """
 
 from collections.abc import Collection
@@ -29,17 +27,15 @@ DECISIONS = {
     ReplyAction.ALLOW_IN_THREAD: Decision.IN_THREAD,
     ReplyAction.DENY: Decision.DENIED,
 }
-"""The buttons that decide on calls."""
 NAMING = (*ABOUT_ONE_CALL, ReplyAction.CHOOSE)
-"""The buttons whose value identifies a pending decision."""
+"""Buttons whose value identifies a pending decision."""
 _APPROVALS = (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS, ReplyAction.ALLOW_IN_THREAD)
 ALLOWS = (*_APPROVALS, ReplyAction.EDIT, ReplyAction.SIGN_IN)
-"""The buttons that allow a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitedCall:
-    """An answer's call. After the decision, its arguments can still be shown."""
+    """A call that waits for a decision. Its arguments can still be shown afterwards."""
 
     answer: AnswerRecord
     call: RecordedCall
@@ -51,7 +47,6 @@ class AwaitedCall:
 
     @property
     def person(self) -> str:
-        """The ID of the person who decides."""
         return self.answer.question.user_id
 
     @property
@@ -68,13 +63,11 @@ class AwaitedCall:
         return str(self.call.arguments.get("scope") or "")
 
     def ask(self, *, is_admin: bool = False) -> Ask:
-        """Returns the call in the form shown to the person who decides."""
         answer = self.answer
         return ask_of(self.call, answer.calls, answer.version, answer.waits_until, is_admin=is_admin)
 
 
 Named = AwaitedCall | AwaitedChoice
-"""The pending decisions that the value of a button below an answer can identify."""
 Awaited = Named | AwaitedSignIn
 
 

@@ -1,19 +1,18 @@
-"""The beginning of an answer's prompt, kept for the answer's life. Pure.
+"""The beginning of an answer's prompt, stored until the answer ends. Pure.
 
 An answer that uses tools resends its prompt with each step, sometimes hours later after an approval or in another
-process. Newer Claude models bind their thoughts to everything before them, and reject an answer that continues under
-anything else. Meanwhile people edit and delete messages, add memories and change instructions, an admin changes the
-system prompt, or a tool server becomes unavailable. So the first step's record includes the beginning of the prompt
-(`recorded`), and later attempts read it (`restored`) instead of building the prompt again. It is deleted with the steps
-when the answer ends. File contents aren't recorded, only their identity: a prompt with files is built again for them. A
-compressed beginning takes 5 kB without tools, and 80 kB with a long thread and 25,000 tokens of definitions.
+process. Meanwhile the conversation, memories, settings or tools might change. But newer Claude models bind their
+thoughts to everything before them, and reject an answer that continues under a different prompt. So the first step's
+record includes the beginning of the prompt (`recorded`), and later attempts restore it (`restored`). Files are recorded
+only by identity. A compressed beginning takes 5 kB without tools, and 80 kB with a long thread and 25,000 tokens of
+definitions.
 
-New tools are appended to those in the beginning, for example after the asker signs in to a server. The first step that
-has them records the beginning again.
+New tools, for example after the asker signs in to a server, are appended, and the next step records the beginning
+again.
 
-Not everything can be kept. A file might be gone, a result might have been dropped to save room, and some results can't
-be stored. So each step's record includes the hash of everything before the step's output (`Bound`). If the hash has
-changed, that step's thoughts aren't sent, and the model continues without them.
+Some parts can't be restored, such as deleted files and results that were dropped or can't be stored. So each step's
+record includes the hash of everything before its output (`Bound`). If the hash has changed, that step's thoughts aren't
+sent.
 """
 
 import base64
@@ -31,16 +30,14 @@ from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import Media, Prompt, ToolDefinition, ToolResult, Turn, TurnPart, not_shown, of_record
 
 _HASHED_CHARS = 50_000
-"""The number of characters hashed at each end of a file. Hashing a whole large file would block the event loop."""
+"""Number of characters hashed at each end of a file. Hashing a whole large file would block the event loop."""
 _THOUGHTS = ("thinking", "redacted_thinking")
 _CHATS_THOUGHTS = "reasoning_details"
-"""The Chat message field in which gateways put thoughts."""
+"""The Chat message field in which gateways return thoughts."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltPrompt:
-    """A prompt, and the facts about it that the answer needs."""
-
     prompt: Prompt
     model: str | None
     """The channel's own model, or None for the usual order."""
@@ -57,7 +54,6 @@ class BuiltPrompt:
 
 
 _FACTS = ("prompt_version", "memories", "has_files")
-"""The fields of a BuiltPrompt that are recorded as they are."""
 
 
 def recorded(built: BuiltPrompt) -> str:
@@ -86,11 +82,7 @@ def beginning_of(steps: Sequence[Step]) -> str:
 
 
 def restored(record: str, built: BuiltPrompt) -> BuiltPrompt:
-    """Returns the recorded prompt.
-
-    `built`: the prompt as it is now, which provides the files and all other settings. New tools come last, and a
-    changed definition replaces the recorded one.
-    """
+    """Returns the recorded prompt, with `built` providing files, current tool definitions and all other settings."""
     values = json.loads(zlib.decompress(base64.b64decode(record)))
     files = {tuple(_file(media)): media for turn in built.prompt.turns for media in turn.media}
     turns = [_turn(role, text, origins, media, files) for role, text, origins, media in values["turns"]]
@@ -112,10 +104,7 @@ def restored(record: str, built: BuiltPrompt) -> BuiltPrompt:
 
 
 def with_new(tools: Sequence[ToolDefinition], offered: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
-    """Returns tools with their current definitions, in the order in which a prompt has them, followed by new ones.
-
-    A tool that isn't offered anymore stays in the list; calls to it are refused.
-    """
+    """Returns the prompt's tools in order, currently defined, then new ones. Calls to withdrawn tools are refused."""
     now = {tool.name: tool for tool in offered}
     kept = [now.pop(tool.name, tool) for tool in tools]
     return (*kept, *now.values())
@@ -166,7 +155,7 @@ def _values(part: TurnPart) -> list[Any]:
 
 
 def without_thoughts(parts: Sequence[TurnPart]) -> tuple[TurnPart, ...]:
-    """Returns a step's parts without those that are bound to what came before."""
+    """Returns a step's parts without those that are bound to earlier content."""
     return tuple(left for part in parts if (left := _without_thought(part)) is not None)
 
 

@@ -1,8 +1,8 @@
 """Tools and tool calls: each call is made once, and some need an approval. Pure.
 
-A model's answer takes one or more steps. A step is one request: the model writes text, and can call tools. Its items
-and calls are then recorded, the calls are decided on and made, and their results are part of the next step's request.
-An attempt that takes over reuses the recorded steps instead of asking the model again.
+A model's answer takes one or more steps. A step is one request: the model writes text and can call tools. Its output is
+recorded, its calls are decided on and made, and their results are part of the next step's request. An attempt that
+takes over reuses the recorded steps.
 
 Tool results are untrusted. They are sent to the model as data between two markers with a random word that the result
 can't know, and without characters that hide or reorder text.
@@ -11,12 +11,12 @@ The life of a call
 ------------------
 - READY calls can be made now: a rule allows the tool, or a person approved this call.
 - ASKED calls are waiting for a person. Meanwhile the job is AWAITING_APPROVAL (core/job.py) and belongs to no worker.
-- BEGUN is committed before the call is sent. An attempt that finds a BEGUN call doesn't know whether it was made: it
-  repeats the call only if an admin declared the tool read-only, and otherwise marks it UNKNOWN.
+- BEGUN is committed before the call is sent. An attempt that finds a BEGUN call repeats it only if an admin declared
+  the tool read-only, and otherwise marks it UNKNOWN, because it might have been made.
 - DONE, FAILED, DENIED and UNKNOWN calls are over and have a result for the model.
 
-A call can become READY only from ASKED, so an approval works once. The approval is bound to `binding`: the tool, the
-arguments and the definition that the person saw (asks.py).
+A call can become READY only from ASKED, so an approval works once. It covers the tool, arguments and definition that
+the person saw (`binding`).
 """
 
 import hashlib
@@ -50,13 +50,12 @@ MAX_DEFINITIONS_CHARS = 400_000
 MAX_LABEL_CHARS = 100
 MAX_TITLE_CHARS = 60
 MAX_CLAIM_CHARS = 140
-"""Maximum length of the description's first line that is shown to people."""
 READ_CHANNEL = "read_channel"
 SLACK = "slack"
 """The owner of Typist's built-in tools, just as an MCP server owns its tools."""
 REMEMBER, SCHEDULE, SIGN_IN = "remember", "schedule", "sign_in"
 PROPOSALS = (REMEMBER, SCHEDULE, SIGN_IN)
-"""Typist's built-in tools that make proposals. Only the asker can agree, to each call. Their names have no owner."""
+"""Built-in tools that make proposals, each of which only the asker can accept. Their names have no owner."""
 NO_SUCH_TOOL = "There is no such tool."
 MAY_HAVE_CHANGED = "The call was made, so it may have changed something."
 """Appended to errors of tools that can write."""
@@ -71,23 +70,21 @@ SCOPE_FIRST = (
 WANT_SIGN_IN = (SIGN_IN_FIRST, SCOPE_FIRST)
 """Results after which a person can sign in and the call can be repeated."""
 NOT_KEPT = "What this call returned may not be kept. Make the call again if you need it."
-"""The replacement for a result that can't be stored, for an attempt that takes over."""
+"""Replaces a result that can't be stored, for an attempt that takes over."""
 APPROVAL_S = 4 * 3600.0
 """The time to decide: long enough for a meeting, and short enough for the question to still matter."""
 NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]")
-"""Characters that vendors don't accept in tool names. They become `_`."""
+"""Characters that vendors don't accept in tool names."""
 _BETWEEN_WORDS = re.compile(r"[_-]+|(?<=[a-z0-9])(?=[A-Z])")
 _NOT_IN_LABELS = regex.compile("[^A-Za-z0-9._-]")
 
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """A tool call as it is passed to the tool's owner."""
-
     question: Question
     tool: str
     definition_hash: str
-    """Hash of the definition that was offered, and that a person might have approved the call for."""
+    """Hash of the definition that was offered, which is also the one that a person might have approved."""
     arguments: Mapping[str, Any] = field(repr=False)
     timeout_s: float
     version: int = 0
@@ -108,8 +105,6 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class ServerTools:
-    """The tools of an MCP server that can be offered to models."""
-
     definitions: tuple[ToolDefinition, ...] = ()
     left_out: tuple[str, ...] = ()
     """Names of tools whose parameters are too large for models or described incorrectly."""
@@ -133,7 +128,7 @@ class PlaceTools:
 
 
 def tools_together(servers: Iterable[ServerTools]) -> PlaceTools:
-    """Returns the tools that fit into the limits, in order. After one that is too large, smaller ones can still fit."""
+    """Returns the tools that fit into the limits, in order. Smaller tools can fit after one that is too large."""
     offered: list[ToolDefinition] = []
     left_out: list[str] = []
     chars = 0
@@ -154,11 +149,8 @@ class Claims:
     """A server's own description of its tool. It might be wrong or hostile: always attribute it to the server."""
 
     title: str = field(default="", repr=False)
-    """One line, or "" if the server doesn't give a title."""
     description: str = field(default="", repr=False)
-    """The first line of the description, or "" if there is none."""
     never_empty: frozenset[str] = frozenset()
-    """Arguments that can't be empty strings."""
 
 
 NO_CLAIMS = Claims()
@@ -171,13 +163,11 @@ class AllowedTool:
     tool: str
     definition_hash: str
     by: str
-    """The admin's ID, or "" once they are erased."""
+    """The admin's ID, or "" after they have been erased."""
     at: float
 
 
 class CallState(StrEnum):
-    """The state of a call; the module docstring explains each state."""
-
     READY = "ready"
     ASKED = "asked"
     BEGUN = "begun"
@@ -196,11 +186,11 @@ class CallResult:
     outcome: CallState
     """DONE; FAILED if the call didn't reach the tool or its server refused it; UNKNOWN if the tool might have run."""
     text: str = field(repr=False)
-    """The text for the model, shortened, and marked as data if it is a server's. For UNKNOWN, the reason."""
+    """The text for the model, shortened, and marked as data if it comes from a server. For UNKNOWN, the reason."""
     is_error: bool = False
     """Whether the tool reports an error, or there is no result."""
     may_be_stored: bool = True
-    """False for Slack's search results, which Slack forbids storing: only the fact of the call is recorded."""
+    """False for Slack's search results, because Slack forbids storing them. Only the fact of the call is recorded."""
     made: int = 0
 
     @classmethod
@@ -218,19 +208,19 @@ def owner_of(name: str) -> str:
 
 
 def label_of(name: str) -> str:
-    """Returns a tool's display name, owner.tool. The name is escaped, because a model can invent any name."""
+    """Returns a tool's display name, owner.tool, escaped because a model can invent any name."""
     label = _NOT_IN_LABELS.sub(json_escape, name.replace(SEPARATOR, ".", 1))
     return label if len(label) <= MAX_LABEL_CHARS else f"{label[:MAX_LABEL_CHARS]}…"
 
 
 def title_of(name: str) -> str:
-    """Returns a title made from a tool's name if its server doesn't provide one: notes__add_item becomes Add item."""
+    """Returns a title made from a tool's name, such as "Add item" for notes__add_item."""
     words = _BETWEEN_WORDS.sub(" ", label_of(name).partition(".")[2]).strip()
     return words[:1].upper() + words[1:] or label_of(name)
 
 
 def claims_in(definition: str) -> Claims:
-    """Returns the user-facing part of a pinned definition, each string in one line without hidden characters."""
+    """Returns the user-facing part of a pinned definition, with each string on one line without hidden characters."""
     _, description, parameters, title = json.loads(definition)
     lines = filter(None, map(str.strip, description.splitlines()))
     never_empty = frozenset(_never_empty(object_in(parameters)))
@@ -254,10 +244,7 @@ def _in_line(text: str, limit: int) -> str:
 
 
 def as_data(text: str, tool: str, nonce: str) -> str:
-    """Returns the beginning of a tool's result in the form for the model, with embedded files replaced by words.
-
-    `nonce` is a random word that the tool can't know.
-    """
+    """Returns a tool's result for the model, cut and without embedded files. `nonce`: a word the tool can't know."""
     shown, _ = without_embedded(text, MAX_RESULT_CHARS + 1)
     cut = f"\n[Cut here: of {len(text):,} characters, only the beginning is shown.]"
     return (
@@ -270,17 +257,14 @@ def as_data(text: str, tool: str, nonce: str) -> str:
 # Recorded calls and people's decisions on them.
 
 Item = Mapping[str, Any]
-"""An item of a model's output as JSON."""
 
 
 class Decision(StrEnum):
-    """The outcome of a request for a person's approval."""
-
     APPROVED = "approved"
     EDITED = "edited"
-    """The person changed string arguments, and approved the call with the new ones."""
+    """The person changed string arguments and approved the call with the new ones."""
     IN_THREAD = "in_thread"
-    """The person approved the call and other reads with their account in this thread, until they sign out."""
+    """The person approved the call and, until they sign out, other reads with their account in this thread."""
     DENIED = "denied"
     REPLIED = "replied"
     """The person wrote in the thread instead, which denies the call."""
@@ -294,7 +278,6 @@ _NOT_BY_BUTTON = (None, Decision.REPLIED, Decision.EXPIRED)
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
     step_no: int
-    """The model step's number, from 0."""
     index: int
     call_id: str
     """The vendor's ID. It isn't a key, because compatible servers can repeat it or leave it empty."""
@@ -303,20 +286,16 @@ class RecordedCall:
     definition_hash: str
     state: CallState
     read_only: bool = False
-    """Whether an admin declared the tool read-only, so that the call can be repeated."""
     result: str = field(default="", repr=False)
     """The tool's output, or the reason why the call wasn't made or its outcome is unknown."""
     result_is_error: bool = False
-    """Whether the tool itself reports an error."""
     made: int = 0
     """The number of the new memory, or of the created or changed schedule; 0 if neither."""
     own_account: bool = False
     """Whether the call uses the asker's own account, which only the asker can approve."""
     decision: Decision | None = None
     decided_by: str = ""
-    """The person who decided, or "" if nobody was asked or nobody decided."""
     claims: Claims = field(default=NO_CLAIMS, compare=False)
-    """The server's description of the tool, from the definition that an approval refers to."""
     repeats: bool = field(default=False, compare=False)
     """Whether the same call was, or might have been, made for an earlier version of the answer."""
 
@@ -333,11 +312,9 @@ class RecordedCall:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """One person's decision on an answer's tool calls."""
-
     decision: Decision
     by: str
-    """The person's ID, or "" once they are erased."""
+    """The person's ID, or "" after they have been erased."""
     calls: int
     kind: str = "call"
     name: str = field(default="", compare=False, repr=False)
@@ -346,8 +323,6 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The stored record of a model step that called tools."""
-
     step_no: int
     chars: int
     """The length of the answer's recorded text when the step ended, in characters."""
@@ -357,7 +332,7 @@ class Step:
     """The model that wrote the step. Other vendors can't read its items."""
     calls: tuple[RecordedCall, ...] = ()
     origins: Origins = UNKNOWN
-    """The sources of the content that the model had read when it requested the calls."""
+    """The origins of the content that the model had read when it requested the calls."""
     beginning: str = field(default="", repr=False)
     """The beginning of the prompt (core/beginnings.py), or "" if the previous recorded step has the same."""
     bound_to: str = ""
@@ -365,7 +340,7 @@ class Step:
 
 
 def agreed_to(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
-    """Returns the finished PROPOSALS calls that a person agreed to. DONE and FAILED ones have user-facing results."""
+    """Returns the finished proposals that a person accepted. DONE and FAILED ones have user-facing results."""
     of_person = (call for call in calls if call.tool in PROPOSALS and call.decision is Decision.APPROVED)
     return [call for call in of_person if call.state.is_over]
 
@@ -378,7 +353,7 @@ def kind_of(tool: str, arguments: Mapping[str, Any]) -> str:
 
 
 def kinds_of(calls: Iterable[RecordedCall], decision: Decision | None) -> Collection[str]:
-    """Returns the card types of the calls with this decision, or of the waiting calls for None."""
+    """Returns the card types of the calls with this decision; if it is None, of the waiting calls."""
     found = (call for call in calls if call.decision is decision and (decision or call.state is CallState.ASKED))
     return dict.fromkeys(kind_of(call.tool, call.arguments) for call in found)
 
@@ -406,7 +381,6 @@ def calls_made(calls: Iterable[RecordedCall]) -> int:
 def own_tool(
     name: str, description: str, parameters: Mapping[str, Any], *, is_dispensable: bool = False
 ) -> ToolDefinition:
-    """Returns the definition of a built-in tool that only reads."""
     whole = json.dumps([name, description, parameters], sort_keys=True)
     hash_ = hashlib.sha256(whole.encode()).hexdigest()
     prepared = partial(fitting, parameters)

@@ -1,4 +1,4 @@
-"""Canvases in conversations: which files are canvases, the links to them, and requests for an answer as one. Pure."""
+"""Canvases in conversations: canvas files, links to canvases, and requests for an answer as one. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ MENTIONED = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
 
 
 def is_canvas(file: File) -> bool:
-    """Returns whether Slack describes the file as a canvas, whose text only canvases.getContent returns."""
+    """Returns whether a file is a canvas, whose text only canvases.getContent returns."""
     return file.mimetype == CANVAS or file.filetype == "quip"
 
 

@@ -1,9 +1,7 @@
-"""Caps: limits on tokens and dollars, per UTC day or month. Pure: the caller passes in the time.
+"""Caps: limits on tokens and dollars, per UTC day or month. Pure.
 
 While an answer is being written, its maximum possible usage is reserved. An answer begins only if part of the cap is
 neither used nor reserved, so at most one answer exceeds a cap, no matter how many begin at once.
-
-An owner's caps are also form fields: `CapField` defines a field's meaning, and `cap_problems` validates input.
 """
 
 import re
@@ -20,7 +18,7 @@ DAYS_IN_CHART = 14
 """Slack's charts accept 20 categories."""
 MAX_LIMIT = 1e12
 MARKS = (80, 100)
-"""The percentages of a cap at which Typist admins are notified. From the first one on, the person is warned too."""
+"""Percentages of a cap at which Typist admins are notified. From the first one on, the person is warned too."""
 
 _CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
 _FORM = (
@@ -33,15 +31,13 @@ DAY_S = 24 * HOUR_S
 
 
 class Scope(StrEnum):
-    """The group whose usage is added up."""
-
     USER = "user"
     CHANNEL = "channel"
     WORKSPACE = "workspace"
 
 
 class Period(StrEnum):
-    """The time over which usage is added up. Both periods begin at 00:00 UTC."""
+    """Both periods begin at 00:00 UTC."""
 
     DAY = "day"
     MONTH = "month"
@@ -50,7 +46,7 @@ class Period(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Amount:
     tokens: int = 0
-    """Input and output tokens together."""
+    """Input plus output."""
     cost_usd: float = 0.0
 
     def __bool__(self) -> bool:
@@ -108,7 +104,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class CapOwner:
-    """A workspace, channel or person with separate caps. A workspace's ID is its team ID."""
+    """A workspace, channel or person with separate caps. A workspace is identified by its team ID."""
 
     scope: Scope
     id: str
@@ -122,7 +118,6 @@ class OwnCap:
 
 
 CAP_MARK = "cap mark"
-"""The kind of notification that Typist admins get about caps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +146,6 @@ class CapUse:
     cap: Cap
     percent: int
     resets_at: float
-    """In seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +165,7 @@ class CapCheck:
 
 
 def parse_caps(text: str) -> tuple[Cap, ...]:
-    """Parses the setting, a comma-separated list of caps. Raises ValueError."""
+    """Parses a comma-separated list of caps, as in BOT_CAPS. Raises ValueError."""
     caps: dict[tuple[CapWindow, bool], Cap] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _CAP.fullmatch(part)
@@ -184,12 +178,11 @@ def parse_caps(text: str) -> tuple[Cap, ...]:
 
 
 def caps_in_force(defaults: Sequence[Cap], own: Sequence[Cap]) -> tuple[Cap, ...]:
-    """Returns the caps on an answer. Caps set by admins replace the defaults, and the strictest one decides."""
+    """Returns the caps on an answer. Admins' caps replace the defaults with the same window and unit."""
     return tuple({(cap.window, cap.in_dollars): cap for cap in (*defaults, *own)}.values())
 
 
 def passed_marks(cap: Cap, used: Amount, owner_id: str, now: float) -> list[CapNotice]:
-    """Returns a notice for each percentage in MARKS that the usage has reached."""
     month = format_day(first_day(Period.MONTH, now)).rpartition("-")[0]
     part = 100 * cap.used_by(used) / cap.limit
     return [CapNotice(cap, owner_id, percent, month) for percent in MARKS if part >= percent]
@@ -224,7 +217,6 @@ def days_of_last_month(now: float) -> tuple[int, int]:
 
 
 def cap_reached_text(cap: Cap, now: float) -> str:
-    """Returns the sentence that the asker reads instead of an answer."""
     return f"{texts.quotas.quota_used_up(str(cap), _next_reset(cap, now))} {texts.quotas.ASK_FOR_QUOTA}"
 
 
@@ -235,13 +227,12 @@ def warning(cap: Cap, used: Amount, now: float) -> str | None:
 
 
 def warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
-    """Returns the key of a cap's warning, which is sent once per key: for each owner, limit and period."""
+    """Returns the key of a cap's warning, which is sent once for each owner, limit and period."""
     owner_id = scope_ids.id_of(cap.window.scope)
     return f"cap {cap.setting} {owner_id} {_date(first_day(cap.window.period, now))}"
 
 
 def notice_text(notice: CapNotice, now: float) -> str:
-    """Returns the sentence for Typist admins, in mrkdwn."""
     cap = notice.cap
     # A direct message's name would be its person's, who has a separate cap.
     owner_id = "" if is_direct(notice.owner_id) else notice.owner_id
@@ -253,7 +244,7 @@ def notice_text(notice: CapNotice, now: float) -> str:
 
 
 def daily_use(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[str, float]]:
-    """Returns a cap's usage on each of the last days: a label such as "Nov 9" and the amount in the cap's unit."""
+    """Returns a cap's usage on each of the last days: a label such as "Nov 9" and an amount in the cap's unit."""
     today = day_of(now)
     days = range(today - DAYS_IN_CHART + 1, today + 1)
     return [(f"{_date(day):%b} {_date(day).day}", cap.used_by(by_day.get(day, Amount()))) for day in days]
@@ -284,7 +275,7 @@ def format_day(day: int) -> str:
 
 
 class CapField(StrEnum):
-    """A cap's period and unit. Its value is the form field's name."""
+    """A form field for a cap with this period and unit. The value is the field's name."""
 
     DOLLARS_A_MONTH = "dollars_a_month"
     DOLLARS_A_DAY = "dollars_a_day"
@@ -308,7 +299,7 @@ class CapField(StrEnum):
 
 
 Entered = tuple[tuple[CapField, str], ...]
-"""A person's input in the fields that they changed; "" applies BOT_CAPS."""
+"""The fields that a person changed, with their input; "" applies BOT_CAPS."""
 Limits = Mapping[CapField, float | None]
 """An owner's separate caps by field; None applies BOT_CAPS."""
 
@@ -342,7 +333,6 @@ def cap_problems(entered: Entered, unpriced: Sequence[str]) -> dict[str, str]:
 
 
 def shown_number(limit: float) -> str:
-    """Returns a limit as shown in a field, such as "20" or "0.5"."""
     return f"{limit:.0f}" if limit == int(limit) else str(limit)
 
 

@@ -1,7 +1,7 @@
-"""Channel settings: a model, a system prompt, when to answer without a mention, and which tools a model can use.
+"""Channel settings, such as a model, a system prompt, and when to answer without a mention.
 
-A setting is a field of ChannelSettings and a row of CHANNEL_SETTINGS with the same name. Its modal field, the parsing
-of form and database values, and the sentence that announces a change are derived from them.
+A setting is a field of ChannelSettings and a row of CHANNEL_SETTINGS with the same name. Its modal field, its parsing
+and the announcement of a change are derived from them.
 """
 
 import hashlib
@@ -25,9 +25,7 @@ MAX_PROMPT_CHARS = 2_000
 """The system prompt is billed with each question. Slack's limit is 3,000, so our own error is shown first."""
 DISPLAYED_PROMPT_CHARS = 60
 _EMOJI = re.compile(r"[\w+'-]{1,100}")
-"""The emoji names that Slack accepts, in any script."""
 _VARIANT = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
-"""Matches the modifiers of an emoji's look: color or skin tone."""
 
 
 class Length(StrEnum):
@@ -50,14 +48,13 @@ class ChannelSettings:
     model: str | None = None
     """The first model to ask in this channel; the other models are its fallbacks."""
     system_prompt: str = ""
-    """Empty for the default."""
     engagement: Engagement | None = None
     """The rule for messages in threads without a mention; None for the default."""
     new_posts: bool = False
     gate: bool = False
     """Whether a model decides on ambiguous follow-ups."""
     reaction: str = ""
-    """The name of the emoji that turns the message under it into a question; empty for none."""
+    """The name of the emoji that turns the message under it into a question, or ""."""
     effort: Effort = Effort.NORMAL
     length: Length = Length.NORMAL
     web_search: bool | None = None
@@ -71,18 +68,14 @@ class ChannelSettings:
 def with_changes(before: ChannelSettings, shown: ChannelSettings, submitted: ChannelSettings) -> ChannelSettings:
     """Returns a channel's settings with the values that a person changed in a form.
 
-    All other values are kept: someone else might have changed them since the form was opened, or the form has no field
-    for them.
+    Other values come from `before`: someone might have changed them since the form was opened, or it lacks them.
     """
     entered = {field.name: getattr(submitted, field.name) for field in fields(ChannelSettings)}
     return replace(before, **{name: value for name, value in entered.items() if value != getattr(shown, name)})
 
 
 def emoji_name(text: str) -> str:
-    """Returns the name that Slack's events use for an emoji, given as typed or reported, without colons and skin tone.
-
-    An emoji has several names, such as "thumbsup", and can be typed itself. The name in Slack's events is "+1".
-    """
+    """Returns an emoji's name in Slack's events, without skin tone: "+1" for 👍 or "thumbsup"."""
     name = text.strip().strip(":").partition("::")[0].lower()
     return _emoji_names().get(_VARIANT.sub("", name), name)
 
@@ -109,17 +102,12 @@ def prompt_version(system_prompt: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DefaultSettings:
-    """The settings that apply where a channel has none."""
-
     models: tuple[str, ...]
     system_prompt: str
     engagement: Engagement = Engagement.FOLLOW_UPS
     web_search: bool = False
-    """Whether models can search the web in channels that don't turn it off."""
     read_channel: bool = False
-    """Whether models can read the channel, in channels that don't turn that off."""
     gate: bool = False
-    """Whether channels can have a model decide on ambiguous follow-ups."""
     mcp_servers: tuple[str, ...] = ()
     """The servers in BOT_MCP_CONFIG. A channel uses only those that a Typist admin chooses for it."""
     reactions: bool = True
@@ -133,7 +121,7 @@ class DefaultSettings:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The display, parsing, validation and announcement of a setting. Its ChannelSettings field explains it."""
+    """A setting's form field, parsing, validation and announcement. Its ChannelSettings field explains it."""
 
     control: Literal["menu", "radio buttons", "switch", "checkboxes", "line", "area"]
     """The form control. A switch, with the values None and False, turns off what Typist's own settings turn on."""
@@ -142,9 +130,9 @@ class Setting:
     words: words.Words
     in_channels_only: bool = False
     offered: Callable[[DefaultSettings], bool] = lambda _: True
-    """Returns whether Typist's own settings make it available."""
+    """Returns whether Typist's own settings make the setting available."""
     options: Callable[[DefaultSettings], Mapping[str, str]] = lambda _: {}
-    """Returns the labels of its options, unless `words` has them."""
+    """Returns the labels of the options, unless `words` has them."""
     applies: Callable[[DefaultSettings, Any], Any] = lambda _, value: value
     problem: Callable[[DefaultSettings, Any], str] = lambda *_: ""
     """Returns the sentence about a value that can't be saved, or ""."""

@@ -1,10 +1,9 @@
-"""Choices: a model that is unsure asks its reader, and offers up to five answers as buttons. Pure.
+"""Choices: a model that is unsure asks the reader and offers up to five answers as buttons. Pure.
 
 The model asks with a tool call that ends the answer. The question and choices become the last lines of the answer, so
 they are recorded, included in later prompts, and shown in messages without buttons. The buttons belong to the answer's
-end (`End.choices`), so a waiting choice needs no worker, lease or process.
-
-A click asks a new question in the name of the person who clicked (`MessageQuestion`).
+end (`End.choices`), so a waiting choice needs no worker. A click asks a new question in the name of the person who
+clicked (`MessageQuestion`).
 """
 
 from collections.abc import Sequence
@@ -127,7 +126,6 @@ def question_id(job_id: int, version: int) -> str:
 
 
 def value_of(version: int, index: int) -> str:
-    """Returns the value of a choice's button: the answer's version, and the choice's position from 0."""
     return f"{version}.{index}"
 
 
@@ -147,5 +145,4 @@ class AwaitedChoice:
 
     @property
     def name(self) -> str:
-        """Identifies the question that the choice asks, which is the same for all choices of an answer version."""
         return question_id(self.answer.job_id, self.answer.version)

@@ -1,10 +1,9 @@
-"""Recognizes messages that need no answer: thanks, and acknowledgments or approval. Pure.
+"""Recognizes messages that need no answer, such as thanks or approval. Pure.
 
-A closing consists of known words: phrases of thanks or agreement, and filler words beside them. An unknown word, a
+A closing consists of known phrases of thanks or agreement and filler words, listed in closings.txt. An unknown word, a
 question mark or another emoji makes it a regular message, because losing a question is worse than answering once too
-often. "Yes", "no" and "do it" aren't closings, because they answer something.
-
-The same words, and greetings, are courtesy around a name or a command. They are listed in closings.txt.
+often. "Yes", "no" and "do it" aren't closings, because they answer something. The same phrases, and greetings, are
+courtesy around a name or a command.
 """
 
 import re
@@ -21,10 +20,7 @@ MAX_OTHER_WORDS = 8
 
 
 class Closing(StrEnum):
-    """The meaning of a message that needs no answer."""
-
     NOTHING = ""
-    """Filler words that add nothing to others."""
     THANKS = "thanks"
     AGREEMENT = "agreement"
     """Words that would answer a question, if there were one."""
@@ -37,7 +33,7 @@ _STROKES = str.maketrans("łøđı", "lodi")
 
 
 def unaccented(text: str) -> str:
-    """Returns text in lowercase letters without accents, which many people don't type: "dzieki" for "dzięki"."""
+    """Returns text in lowercase without accents, which many people don't type: "dzieki" for "dzięki"."""
     letters = _ACCENTED.sub(lambda letter: unicodedata.normalize("NFD", letter[0])[0], text)
     return letters.translate(_STROKES)
 
@@ -95,9 +91,8 @@ _WITHOUT_SPACES = "[\u0e00-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7ff]"
 _UNSPACED = re.compile("|".join(sorted((p for p in _SAYS if re.match(_WITHOUT_SPACES, p)), key=len, reverse=True)))
 _MODIFIER = re.compile("[\u064b-\u0652\ufe0f\u200d\u2640\u2642\U0001f3fb-\U0001f3ff]")
 QUESTION_MARKS = "?？؟՞"
-"""Question marks in Latin, East Asian, Arabic and Armenian script."""
 _ASKS = re.compile(rf"[{QUESTION_MARKS}`]|[:;=][-']?[(/|\\]")
-"""Matches a question mark, code, or an unhappy smiley."""
+"""A question mark, code, or an unhappy smiley."""
 
 
 def asks(text: str) -> bool:
@@ -106,10 +101,7 @@ def asks(text: str) -> bool:
 
 
 def closing_in(text: str, name: str = "") -> Closing | None:
-    """Returns the type of closing, or None if the message might need an answer.
-
-    `text`: without the bot's mention. `name`: the bot's name. Thanks to someone else count as agreement.
-    """
+    """Returns the type of closing, or None. `text`: without the bot's mention. Thanks to others are agreement."""
     said, parts = _read_parts(text, _with_name(_plain(name), Closing.NOTHING))
     unknown = sum(words for words, kind in parts if kind is None)
     said |= {kind for _, kind in parts if kind}
@@ -121,10 +113,7 @@ def closing_in(text: str, name: str = "") -> Closing | None:
 
 
 def is_courtesy(text: str, name: str = "") -> bool:
-    """Returns whether text is only courtesy around a name or command: a greeting, thanks, emoji.
-
-    `name`: the bot's name, which might have been typed. Filler words alone aren't courtesy.
-    """
+    """Returns whether text is only a greeting, thanks or emoji, with or without the bot's `name`."""
     said, parts = _read_parts(text, _with_name(_plain(name), Closing.AGREEMENT))
     kinds = {kind for _, kind in parts}
     return None not in kinds and bool(said | kinds - {Closing.NOTHING})
@@ -137,10 +126,7 @@ def _with_name(name: str, says: Closing) -> Mapping[str, Closing]:
 
 
 def _read_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
-    """Returns the meanings of a text's emoji, and the word count and meaning of each of its parts.
-
-    None is an unknown meaning, which includes all text that is long or asks a question.
-    """
+    """Returns the meanings of emoji, and each part's word count and meaning. None: unknown, long or a question."""
     text = _OWN_EMOJI.sub(r"\1", text)
     if len(text) > MAX_CHARS or _ASKS.search(text):
         return set(), [(len(text), None)]

@@ -1,11 +1,9 @@
 """Conversations as plain data: threads, messages, questions, and mentions in their text.
 
-A message's text is Markdown with one addition. People and channels are mentioned by ID, `<@U123>` and `<#C123>`, or by
-ID and name, `<@U123|ada>`. Anything else that is shown under a name its owner chose is written `<!S123|@ops>`: groups,
-canvases, and custom emoji, which readers see only as a picture. Triage finds mentions by ID, and names are looked up
-only when a model is given the text. Any other `<` is written `&lt;`, so text never looks like a mention by accident;
-`&` and `>` can be entities too. `bot.slack.text` converts Slack's messages to this form, in which questions are also
-stored.
+Text is Markdown with one addition. People and channels are mentioned by ID, `<@U123>` and `<#C123>`, or by ID and name,
+`<@U123|ada>`. Anything else that is shown under a name its owner chose is written `<!S123|@ops>`: groups, canvases and
+custom emoji. Any other `<` is written `&lt;`, so text never looks like a mention by accident; `&` and `>` can be
+entities too. Questions are stored in this form, and `bot.slack.text` converts Slack's messages to it.
 """
 
 import re
@@ -17,7 +15,6 @@ from bot.models.prompt import OURS, UNKNOWN, Origins
 
 
 def is_direct(channel_id: str) -> bool:
-    """Returns whether the channel is a direct message between two people."""
     return channel_id.startswith("D")
 
 
@@ -59,7 +56,6 @@ class File:
     access: str = ""
     """Slack's file_access: visible, check_file_info, ..."""
     url: str = ""
-    """The download URL, which needs the bot's token."""
     user_id: str = ""
     is_clip: bool = False
     """Whether a person recorded it in Slack, as audio or video."""
@@ -67,7 +63,7 @@ class File:
     captions_url: str = ""
     """The URL of Slack's WebVTT captions, or ""."""
     seconds: float = 0.0
-    """Duration, if Slack reports it."""
+    """Duration, or 0 if Slack doesn't report it."""
     size_bytes: int = 0
     """0 if Slack doesn't report it."""
     preview_url: str = ""
@@ -81,17 +77,13 @@ SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
 ANSWERED_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """Subtypes of messages that people write themselves; `/me is late` is a me_message."""
 REOPENED_SUBTYPES = frozenset({"channel_unarchive", "group_unarchive"})
-"""Subtypes of Slack's message that a channel was unarchived."""
 PASSED_ON_SUBTYPES = frozenset({"slackbot_response", "document_comment_root"})
-"""Subtypes of messages that Slack posts in its own name but members wrote: an automatic reply, and the part of a canvas
-that a thread is about.
-"""
+"""Messages that Slack posts in its own name but members wrote: automatic replies, and the part of a canvas that a
+thread is about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as delivered by Slack, in an event or in a thread's history."""
-
     team_id: str
     channel_id: str
     ts: str
@@ -112,7 +104,6 @@ class Message:
     """The author of the thread's first message, if Slack reports it."""
     files: tuple[File, ...] = ()
     edited_ts: str = ""
-    """The time of its last edit, or ""."""
     after_gap: bool = False
     """Whether messages before it are missing because there were too many or Slack didn't return them."""
 
@@ -180,7 +171,6 @@ class Question:
 
     @property
     def attached(self) -> str:
-        """Content that Slack shows below the asker's words: forwarded and quoted messages, link previews."""
         return self.text[-self.attached_chars :] if self.attached_chars else ""
 
     @property
@@ -223,10 +213,9 @@ class RecordedReply:
     text: str = field(repr=False)
     """The answer's Markdown on its first page; "" on other pages, and for replies without model text."""
     origins: Origins = UNKNOWN
-    """The origins of the content that the model had read."""
     asker: str = ""
     question_ts: str = ""
-    """The newest of those questions; set on the answer's first page."""
+    """The newest of its questions; set on the answer's first page."""
     note: Note = NO_NOTE
     refused: frozenset[str] = frozenset()
     """The ts of its questions if the model's vendor refused them."""
@@ -248,7 +237,6 @@ _BEFORE_MENTION = " \t\n,"
 _SENTENCE_ENDS = " \t\n.?!…。？！"
 _EMPHASIS = "*_"
 _ANY_MENTION = re.compile(r"<@[A-Z0-9]+(?:\|[^<>]*)?>|<![A-Z0-9]+\|@|(?<![\w@.<|])@(?=\w)")
-"""A mention of a person or group, its beginning, or a typed @."""
 _MAX_BEFORE_MENTION_CHARS = 160
 _MARKS = re.compile(r"(?:\d{1,3}[.)])?(?:[^\w`\"'“”„‘’«»]|_)*")
 """List markers, emphasis or emoji: neither words, nor quotation marks, nor code."""
@@ -288,10 +276,9 @@ def mentioned(text: str) -> list[str]:
 
 
 def addresses_another(text: str, bot_name: str) -> bool:
-    """Returns whether text that doesn't mention the bot begins with a mention of a person, a group, or @here.
+    """Returns whether text without a mention of the bot begins with a mention of a person, a group, or @here.
 
-    A greeting, thanks, an emoji or a quotation can precede it. Only people's mentions have IDs. The bot's own name
-    might have been typed without becoming a mention.
+    A greeting, thanks, an emoji or a quotation can precede it. A typed @ counts too, unless the bot's name follows.
     """
     words = _QUOTED.sub("", text).lstrip()
     mention = _ANY_MENTION.search(words, 0, _MAX_BEFORE_MENTION_CHARS)
@@ -305,18 +292,12 @@ def addresses_another(text: str, bot_name: str) -> bool:
 
 
 def ids_to_name(text: str) -> list[str]:
-    """Returns the IDs of people, and of channels without a name in the text, whose names must be looked up.
-
-    People's names in the text might be outdated, so they are looked up too.
-    """
+    """Returns the IDs of all people in the text, because their names can change, and of channels without a name."""
     return [*mentioned_user_ids(text), *_UNNAMED_CHANNEL.findall(text)]
 
 
 def with_names(text: str, names: Mapping[str, str]) -> str:
-    """Returns the text as readers see it, in Markdown. `names`: names of people and channels, by ID.
-
-    A person without a name in `names` gets the name in the text, or else the ID.
-    """
+    """Returns text as readers see it. People who aren't in `names` get the name in the text, or else the ID."""
     parts, end = [], 0
     for mention in _MENTION.finditer(text):
         mark = mention["mark"]
@@ -336,10 +317,7 @@ def without_users(text: str) -> str:
 
 
 def without_address(text: str, bot_user_id: str) -> str:
-    """Returns the text without the bot's mentions at the beginning and end, which only address the bot.
-
-    A mention in the middle of a sentence is part of its meaning, and stays.
-    """
+    """Returns text without the bot's mentions at its ends. A mention within a sentence is part of its meaning."""
     mention = _USER_MENTION.format(re.escape(bot_user_id))
     words = text.strip()
     if leading := re.match(rf"(?:{mention}{_AFTER_MENTION})+", words):
@@ -395,7 +373,6 @@ def is_bare(text: str, bot_user_id: str) -> bool:
 
 
 def escape(text: str) -> str:
-    """Returns text with `&`, `<` and `>` as entities, so that it contains no markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -1,13 +1,11 @@
-"""Shared files: which of them a model can read, in what form, and how people learn about the others. Pure.
+"""Shared files: which of them a model can read, in what form, and how readers learn about the others. Pure.
 
-The bytes determine a file's type, because Slack's type might be wrong. Only types that are never text are refused
-unread.
+The bytes determine a file's type, because Slack's type might be wrong. Only types that are never text are rejected
+without being read. Each answer in a thread reads the same files again, so readers are told only once that a file
+couldn't be read.
 
 Text takes at most half of BOT_HISTORY_TOKENS. It comes from text files, documents (documents/document.py), and PDFs for
-models that don't support PDFs. Images and PDFs themselves don't count, because one PDF would fill it. Each answer in a
-thread reads the same files again, so readers are told only once that a file couldn't be read.
-
-The rest of the module: recordings, and adding file content to the prompt's messages.
+models that don't support PDFs. Images and PDFs themselves don't count, because one PDF would use up the limit.
 """
 
 import html
@@ -104,13 +102,11 @@ class OpenedFile:
     file: File
     content: Content
     truncated: bool = False
-    """Whether the middle of its text is left out."""
     number: int = 0
     """The number among several files with the same name, from 1; 0 if the name is unique."""
 
     @property
     def name(self) -> str:
-        """The name for people and models, on one line."""
         name = short_name(self.file.name)
         return texts.files.one_of_several(name, self.number) if self.number else name
 
@@ -125,7 +121,6 @@ _MAGIC = {
 }
 _READABLE_IMAGE = re.compile(r"image/(?:png|jpe?g|gif|webp|svg|avif|tiff?|(?:x-)?(?:ms-)?bmp)")
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-"""The brands with which cameras mark the format of their photos."""
 # The bytes decide for all other types, and for document names.
 _NEVER_TEXT = re.compile(
     r"(?:audio|video|font)/|application/(?:zip|gzip|java-archive|vnd\.(?:slack|rar|android)"
@@ -337,7 +332,6 @@ _QUICKTIME = b"qt  "
 
 
 def is_recording(file: File) -> bool:
-    """Returns whether a file might be heard: a clip that a person recorded in Slack, or other audio."""
     return file.is_clip or file.mimetype.startswith("audio/")
 
 
@@ -348,7 +342,6 @@ def sound_of(content: bytes) -> Sound | None:
 
 
 def _format_of(content: bytes) -> tuple[str, str]:
-    """Returns the extension and MIME type of a recording, or ("", "") if the format is unknown."""
     # Slack's video clips have the same format.
     if content[4:8] == b"ftyp" and content[8:12] != _QUICKTIME:
         return "m4a", "audio/mp4"
@@ -387,15 +380,14 @@ def _cue_lines(text: str) -> Iterator[str]:
 
 
 def files_newest_first(messages: Sequence[PromptMessage]) -> list[File]:
-    """Returns the question's files, then those of earlier messages, newest message first."""
     return [file for message in reversed(messages) for file in message.files]
 
 
 def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
-    """Adds to each message the canvases that its text links, except in our own messages, which repeat an answer.
+    """Adds to each message the canvases that its text links to, except in our own messages, which repeat an answer.
 
-    A link can refer to any file. If the file was shared in the conversation, a link to it counts as sharing it again.
-    Anyone can write an ID, so access is checked later. Until then a canvas has no name: its title might be private.
+    A link can refer to any file; to a file shared in the conversation, it counts as sharing it again. Anyone can write
+    an ID, so access is checked later. Until then a canvas has no name, because its title might be private.
     """
     shared = {file.id: file for message in messages for file in message.files}
     with_linked: list[PromptMessage] = []
@@ -412,10 +404,7 @@ def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessag
 
 
 def open_to_readers(shared: Sequence[PromptMessage], opened: Mapping[str, OpenedFile]) -> frozenset[str]:
-    """Returns the IDs of the files that all readers of a conversation can open.
-
-    `shared`: messages with the files shared in them. `opened`: files by ID, including those that are only linked.
-    """
+    """Returns the IDs of files that all readers can open: those `opened`, even if only linked, and those `shared`."""
     readable = {file_id for file_id, file in opened.items() if not isinstance(file.content, Unread)}
     return frozenset(readable | {file.id for message in shared for file in message.files})
 
@@ -469,7 +458,6 @@ def truncate_files(
 
 
 def text_of(file: OpenedFile) -> str | None:
-    """Returns the text that a model can get from a file, or None."""
     content = file.content.alternative if isinstance(file.content, Media) else file.content
     if isinstance(content, Document | Transcript):
         return content.text
@@ -509,7 +497,7 @@ def _pages_of(media: Media) -> Iterator[Media]:
 
 
 def _labeled(media: Media, marks: Marks | None) -> Media:
-    """Returns an image or PDF with a replacement text, in marks, for a model that can't be shown it."""
+    """Returns an image or PDF with a replacement text, in marks, for a model that doesn't support it."""
     label, pages = not_shown(media.name), 0
     if media.alternative is not None and media.alternative.text.strip():
         label = f"(Instead of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"

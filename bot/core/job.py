@@ -5,15 +5,13 @@ bot/store implements them, and tests/contracts/test_store_states.py checks it ag
 
 States
 ------
-The database stores three columns: `status` (unposted, queued, running, awaiting_approval or ended), `attempts` (how
-often the job was claimed) and `end_reason`. `state_of` derives the state from them, because the same status means
-different things before and after the first attempt. A separate state column would have to be kept consistent with these
-three at every claim.
+The database stores `status` (unposted, queued, running, awaiting_approval or ended), `attempts` (how often the job was
+claimed) and `end_reason`. `state_of` derives the state from them, because the same status means different things before
+and after the first attempt.
 
-- UNPOSTED jobs are questions from the message shortcut, an emoji, a choice or a suggested prompt that the bot hasn't
-  posted yet (unposted.py). They have neither ts nor thread, so they can't be found, stopped or edited, and they block
-  nothing. The outbox posts them: POST gives a job its message, and the job is queued like any other. An open modal
-  without a question yet has such a job without text.
+- UNPOSTED jobs are questions that the bot hasn't posted yet (unposted.py). They have neither ts nor thread, so they
+  can't be found, stopped or edited, and they block nothing. The outbox posts them: POST gives a job its message, and
+  the job is queued like any other. An open modal without a question yet has such a job without text.
 - QUEUED jobs were never claimed. The answer has at most a placeholder, so a queued job can join a batch, and Stop ends
   it immediately.
 - RELEASED jobs are queued too, but an attempt has begun the answer, or Slack shows an earlier version. They go first in
@@ -25,8 +23,8 @@ three at every claim.
   BATCHED job is answered by a later job. The asker of a DENIED job has no access.
 - ABSENT jobs have no row: they were never asked, or were erased. IDs aren't reused, so late writes find nothing.
 
-Two predicates recur everywhere. A job is *live* from its message until it is over. It is *begun* while it is live and
-has been claimed: a worker is writing its answer, or will continue it.
+A job is *live* from its message until it is over. It is *begun* while it is live and has been claimed: a worker is
+writing its answer, or will continue it.
 
 Approvals
 ---------
@@ -34,35 +32,35 @@ A worker that needs a person's approval shows the request in the reply and relea
 the last requested call (DECIDE) or the decision deadline (EXPIRE) makes the job RELEASED, and the next attempt
 continues from the recorded steps. The same happens for every event that needs a worker to write the reply: STOP,
 DELETE_QUESTION, and an EDIT that changes the question, because the new version no longer needs the approval. A WAIT
-after one of these has no effect, and neither does a WAIT without an undecided call: the decision can arrive before the
-worker's WAIT.
+after one of these has no effect, and neither does a WAIT without an undecided call, because the decision can come
+first.
 
-A job that awaits approval doesn't block its thread: later questions are claimed and answered in the meantime. Once the
-job is RELEASED, it goes first again. If its asker writes to Typist in the thread instead of deciding, the calls are
-denied, the answer ends, and the message is a separate question that is answered below.
+A job that awaits approval doesn't block its thread: later questions are claimed and answered in the meantime. If its
+asker writes to Typist in the thread instead of deciding, the calls are denied, the answer ends, and the message is a
+separate question that is answered below.
 
 Messages while tools run
 ------------------------
 Messages that an asker writes while a model works in steps are queued like any question. Before each further step, the
-worker adds such questions to the running answer (BATCH): the model reads them next, and the running answer covers them.
-Other people's questions, and questions with files, are answered in their turn. `joined_step` is the step at which the
-model first read a question, so that a worker taking over builds the same prompts.
+worker adds such questions to the running answer (BATCH), and the model reads them next. Other people's questions, and
+questions with files, are answered in their turn. `joined_step` is the step at which the model first read a question, so
+that a worker taking over builds the same prompts.
 
 Attempts and leases
 -------------------
 Each claim starts an attempt. Worker and attempt together fence all later writes (bot/store/rows.py): a paused worker
-whose job was taken over can't change anything. A worker sends heartbeats, and considers its jobs its own for only a few
-seconds after each (lease.py), half as long as other workers wait before they take over. An attempt that dies or is
-released counts as a turn with the reason INTERRUPTED and its usage so far. The job stays live, and the next attempt
-continues from the checkpoint. After three interruptions, a job ends with INTERRUPTED_TOO_OFTEN.
+whose job was taken over can't change anything. A worker considers its jobs its own for only a few seconds after each
+heartbeat (lease.py), half as long as other workers wait before they take over. An attempt that dies or is released
+counts as a turn with the reason INTERRUPTED and its usage so far. The job stays live, and the next attempt continues
+from the checkpoint. After three interruptions, a job ends with INTERRUPTED_TOO_OFTEN.
 
 Versions
 --------
 An answer can be rewritten in the same messages: by Regenerate, by Continue, and by an edit to a begun question. Each
 raises `version`. A `Wish` stores what a person requested for a version; a begun answer keeps its wish when an edit
 restarts it. An attempt knows which version it answers. If the database has a newer one, the attempt's checkpoints are
-void, its heartbeat reports that the worker must restart, and its FINISH becomes RELEASE: the turn is recorded, and the
-job runs again. A stop takes precedence over an edit: a stopped attempt ends even if it is outdated.
+void, its heartbeat reports that the worker must restart, and its FINISH becomes RELEASE. A stop takes precedence over
+an edit: a stopped attempt ends even if it is outdated.
 
 Batches
 -------
@@ -78,8 +76,8 @@ or a raised `version`. `answer_deleted` is another flag beside the state: the co
 
 Erasure
 -------
-Erasing a job deletes its row and all rows that refer to it immediately, unless it is running: running jobs are stopped
-first, and FINISH deletes them. Retention clears the content of finished jobs and doesn't change their state.
+Erasing a job immediately deletes its row and all rows that refer to it, except while it is running: it is stopped
+first, and FINISH deletes it. Retention clears the content of finished jobs and doesn't change their state.
 
 The outbox
 ----------
@@ -109,8 +107,6 @@ class Status(StrEnum):
 
 
 class State(StrEnum):
-    """The state of a job; the module docstring explains each state."""
-
     ABSENT = auto()
     UNPOSTED = auto()
     QUEUED = auto()
@@ -162,11 +158,9 @@ class Event(StrEnum):
     """The worker hands over the job, or ends an attempt at an outdated version."""
     FINISH = auto()
     DENY = auto()
-    """The worker finds that the asker has no access."""
     WAIT = auto()
     """The worker needs a person's approval and releases the job."""
     DECIDE = auto()
-    """A person approves or denies the last requested call."""
     EXPIRE = auto()
     REMOVE = auto()
     """The worker ends the job after an erasure was requested."""
@@ -240,7 +234,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A person's requests for a version of an answer. Stored. It has no user-written text that must be erased."""
+    """A person's requests for a version of an answer. It has no user-written text, so it doesn't have to be erased."""
 
     effort: Effort | None = None
     """The thinking effort, or None for the channel's setting."""
@@ -253,8 +247,6 @@ NO_WISH = Wish()
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """The result of adding a question to the queue."""
-
     job_id: int
     needs_placeholder: bool
     """Whether the question has to wait, because another job in its thread goes first or no worker had room."""
@@ -285,8 +277,6 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence about an answer, shown below its text."""
-
     kind: NoticeKind
     text: str = field(repr=False)
     about: int = 0
@@ -300,7 +290,7 @@ def said(sentence: str) -> tuple[Notice, ...]:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of an attempt at an answer, recorded with the last of its text (shown by core/picture.py)."""
+    """The end of an attempt at an answer, recorded with its last text. core/picture.py shows it."""
 
     reason: EndReason
     notices: tuple[Notice, ...] = ()
@@ -316,7 +306,7 @@ class End:
     """The version of the model's system prompt (core/channel_settings.py)."""
     sources: Sequence[Citation] = ()
     origins: Origins = UNKNOWN
-    """The sources of the content that the model had read (models/prompt.py)."""
+    """The origins of the content that the model had read (models/prompt.py)."""
     choices: tuple[str, ...] = field(default=(), repr=False)
     effort: str = ""
     """The thinking effort that the model was asked for. For a model without a higher level, this is the highest."""
@@ -332,7 +322,6 @@ class Piece:
     """Offset in characters of the answer; the recorded text from here on is replaced."""
     text: str = field(repr=False)
     end: End | None = None
-    """The end of the answer; set only on the last piece."""
     sources: Sequence[Citation] = ()
 
     @property
@@ -353,10 +342,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Estimated tokens that an attempt has used so far for a step. They count if the attempt is interrupted.
-
-    A step's record includes its usage, so the estimate stops counting once that step is recorded.
-    """
+    """Estimated tokens of a step that isn't recorded yet. They count if the attempt is interrupted."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -366,8 +352,6 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """The response to a heartbeat."""
-
     ours: frozenset[int] = frozenset()
     to_stop: frozenset[int] = frozenset()
     to_restart: frozenset[int] = frozenset()
@@ -378,7 +362,6 @@ class Pulse:
 class FollowUp:
     question: Question
     step_no: int
-    """The model step that first read the question."""
 
 
 class MessageRole(StrEnum):
@@ -421,7 +404,6 @@ POSTING = RecordedMessage("", MessageRole.POSTING)
 
 
 def ts_of(messages: Sequence[RecordedMessage], *roles: MessageRole) -> tuple[str, ...]:
-    """Returns the ts of messages with these roles, sorted by role and then by message order."""
     return tuple(message.ts for role in roles for message in messages if message.role is role)
 
 
@@ -431,10 +413,7 @@ def page_ts(messages: Sequence[RecordedMessage]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """The record of an answer, in the version that readers see. It can change after the end.
-
-    core/picture.py computes the content and buttons below the answer from it.
-    """
+    """The record of an answer, in the version that readers see. It can change after the end."""
 
     job_id: int
     question: Question
@@ -446,7 +425,6 @@ class AnswerRecord:
     end: End | None = None
     """The end of the version, or None. While a newer version is being written, text and end are the older one's."""
     ended_at: float | None = None
-    """The time when the end was recorded, in seconds since the epoch."""
     is_emptied: bool = False
     """Whether the version's text was removed from the database but not from Slack."""
     waits_until: float | None = None
@@ -460,7 +438,6 @@ class AnswerRecord:
     is_edited: bool = False
     """Whether the question was edited after this version began to answer it."""
     undone: frozenset[Notice] = frozenset()
-    """Notices about memories and schedules that someone has undone."""
     over: frozenset[int] = frozenset()
     """IDs of the answer's one-time schedules that have run."""
     chosen: str | None = field(default=None, repr=False)
@@ -472,7 +449,6 @@ class AnswerRecord:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the answer has ended and is complete."""
         reason = self.end.reason if self.end and not (self.is_deleted or self.state.is_live) else None
         return reason is EndReason.WHOLE and bool(self.text.strip())
 
@@ -493,15 +469,12 @@ class Job:
     """The answer so far, if this version continues one that was stopped or reached its length limit."""
     sources: Sequence[Citation] = ()
     so_far_origins: Origins = UNKNOWN
-    """The sources of the content that the model had read for the answer so far."""
+    """The origins of the content that the model had read for the answer so far."""
     has_previous: bool = False
     """Whether an earlier version is recorded that this version doesn't continue."""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
-    """The text that earlier attempts at this version recorded."""
     earlier: tuple[Question, ...] = ()
-    """Earlier questions in its batch, which share its answer."""
     follow_ups: tuple[FollowUp, ...] = ()
-    """Later questions that its answer covers too."""
     steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
     version: int = 0
     """The number of restarts of the answer. The messages of an earlier version are overwritten in Slack."""
@@ -509,7 +482,7 @@ class Job:
     transcripts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """The words of recordings attached to the question, by file ID."""
     asked_at: float = field(default=0.0, compare=False)
-    """The start of the asker's wait for this version, or since their decision, in seconds since the epoch."""
+    """When the asker started waiting for this version, or decided on a call, in seconds since the epoch."""
     stop_requested: bool = False
     """Whether it was stopped before it was claimed. The attempt then asks no model and ends the reply."""
     offered: bool = False

@@ -10,11 +10,8 @@ class Lease:
     """A worker's lease on its jobs: whether this process certainly still owns them. Times are from the monotonic clock.
 
     Other workers take over a job if its worker's heartbeat hasn't changed for 8 s (store/workers.py). A heartbeat
-    renews the lease for half that time, and a worker edits only while its lease is valid. The time counts from when the
-    heartbeat was sent: the database might have written it then, however late it responded.
-
-    While the database is unreachable, no worker can take over. So a failed heartbeat also renews a lease that is still
-    valid. After a process was paused, its lease is invalid, and it must send a heartbeat before it continues.
+    renews the lease for half that time, counted from when it was sent, because the database might have written it then.
+    While the database is unreachable, no worker can take over, so a failed heartbeat also renews a valid lease.
     """
 
     def __init__(self) -> None:
@@ -25,7 +22,6 @@ class Lease:
         self._until = max(self._until, sent_at + LEASE_S)
 
     def heartbeat_failed(self, now: float) -> None:
-        """Renews the lease if it is still valid, because the database is unreachable."""
         if self.is_valid(now):
             self._until = max(self._until, now + LEASE_S)
 

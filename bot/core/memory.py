@@ -1,16 +1,15 @@
 """Memory: short notes that a channel, or a person in a direct message, asks Typist to keep for later questions. Pure.
 
-A memory belongs to the channel where it was written, and isn't used anywhere else. Its text is kept verbatim, with its
-author, time and message: no model summarizes memories. A model can propose a memory, and a person decides.
+A memory is used only in the channel where it was written. Its text is kept verbatim, with its author, time and message.
+A model can propose a memory, and a person decides.
 
 Three commands need no model: "remember: …" or "remember that …", "What do you remember?", and "forget 3". A command is
-one sentence in the asker's own words with no other request; a greeting, "please" and thanks are allowed. Everything
-else goes to the model, which can propose a memory: in doubt, a message is a question. Text after a colon is never in
-doubt: it is kept verbatim, or refused with the reason (`why_not_kept`).
+one sentence in the asker's own words with no other request; a greeting, "please" and thanks are allowed. In doubt, the
+message goes to the model, which can propose a memory. Text after a colon is never in doubt: it is kept verbatim, or
+refused with the reason (`why_not_kept`).
 
-Memories are sent as other people's words, no matter who asks. A memory records whether its channel was private or
-public. If that has changed, the memory is hidden until a member keeps it, because its readers are no longer the
-original audience.
+Memories are sent as other people's words, no matter who asks. If a channel has become public or private since a memory
+was written, the memory is hidden until a member keeps it, because its readers are no longer the original audience.
 """
 
 import re
@@ -72,7 +71,7 @@ _MARKUP = re.compile(r"<[^<>]*>")
 _AROUND_WORDS = "\"'“”‘’«»()[]*_~`"
 _ASKS = tuple(QUESTION_MARKS)
 _WIDE_ENDS = re.compile("[。！？｡।॥]+")
-"""They don't need to be followed by a space."""
+"""Sentence ends that don't need a space after them."""
 _ABBREVIATION = re.compile(r"(?P<title>[A-Z][b-df-hj-np-tv-xz]+\.)|(?:[^\W\d_]{1,2}\.){2,}")
 """A title without vowels, such as Dr. or Mrs., or letters that each have a dot, such as p.m. or e.g."""
 _TYPED_MENTION = re.compile(r"&lt;([@#!][A-Z0-9]+(?:\|(?:(?!&[lg]t;).)*)?)&gt;")
@@ -97,7 +96,6 @@ class Memory:
     """With `ts`, identifies the message that created the memory."""
     ts: str
     changed_by: str
-    """The person who last changed its text, or ""."""
     is_proposed: bool
     """Whether a model wrote its text, and the person agreed."""
     is_private: bool
@@ -168,9 +166,8 @@ def why_not_kept(text: str) -> str:
 def is_one_statement(text: str) -> bool:
     """Returns whether text is a single sentence on one line and not a question.
 
-    Punctuation ends a sentence if more words follow. The dot of an abbreviation doesn't, but after `p.m.` and similar
-    ones the next letter must be lowercase. So "No. 5" is two sentences, and requests joined by a comma or "and" are
-    one.
+    The dot of an abbreviation doesn't end a sentence, but after `p.m.` and similar ones the next letter must be
+    lowercase. So "No. 5" is two sentences, and requests joined by a comma or "and" are one.
     """
     lines = text.strip().splitlines()
     spaced = _WIDE_ENDS.sub(r"\g<0> ", unescape(_MARKUP.sub("x", text)))
@@ -228,7 +225,6 @@ def says_the_same(text: str, other: str) -> bool:
 
 
 def shown_chars(text: str) -> int:
-    """Returns the length of a memory's text as readers see it."""
     return len(with_names(text, {}))
 
 
@@ -255,10 +251,7 @@ def has_room(texts: Iterable[str]) -> bool:
 def sent(
     memories: Sequence[Memory], names: Mapping[str, str], marks: Marks, count_tokens: CountTokens, limit_tokens: int
 ) -> SentMemories:
-    """Returns the prompt's section about memories, which must be sorted by number.
-
-    It doesn't depend on the question, so that a channel's prompts begin alike.
-    """
+    """Returns the prompt's section about memories, which must be sorted by number. No question changes it."""
     lines: list[str] = []
     left = limit_tokens - count_tokens(_EXPLAINED)
     for memory in reversed(memories):

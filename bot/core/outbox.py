@@ -1,10 +1,9 @@
 """The outbox: pending updates to Slack, made at least once by any process.
 
-Two types of entries only report that the record of a question has changed, not what to do: REPLY for its reply's
+REPLY and BESIDE entries only report that the record of a question has changed, not what to do: REPLY for its reply's
 messages, and BESIDE for messages that mention the asker. The process that claims an entry reads the record, and updates
 Slack to match it (QuestionRecord, core/picture.py). So it doesn't matter what changed, how often, or what an earlier
-try did. The other types are separate calls: a canvas, and a question that has no message yet. Messages besides answers
-aren't entries but notifications (core/notifications.py), which are sent with the same delays.
+try did. The other types are separate calls.
 """
 
 from dataclasses import dataclass
@@ -20,9 +19,8 @@ TRY_WITHIN_S = OUTBOX_HOLD_S - 5.0
 """Maximum duration of a try, which ends before another process can claim the entry."""
 BACKOFF = Backoff(OUTBOX_HOLD_S, 3_600.0)
 MAX_TRIES = 30
-"""With the growing delays between tries, this is about a day. Then the entry is set aside until its job needs it again,
-or until `wake` (bot/store/outbox.py) is called because Slack might accept the call now.
-"""
+"""With the growing delays between tries, about a day. Then the entry is set aside until its job needs it again, or
+until `wake` (bot/store/outbox.py) is called because Slack might accept the call now."""
 WOKEN_TRIES = MAX_TRIES - 5
 """The most tries that count for a woken entry, so a few are left. At 0, a try wouldn't look for an earlier post."""
 MAX_IN_VAIN = 10
@@ -30,20 +28,15 @@ MAX_IN_VAIN = 10
 
 
 def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
-    """Returns the delay after a number of failed tries, at least OUTBOX_HOLD_S.
-
-    `had_no_turn`: the last try waited for Slack's rate limits until its time was up.
-    """
+    """Returns the delay after this many failed tries. `had_no_turn`: Slack's rate limits prevented the last one."""
     return BACKOFF.wait_s(2 if had_no_turn and tries <= MAX_IN_VAIN else tries + 1)
 
 
 class OutboxKind(StrEnum):
     REPLY = "reply"
-    """The record of a question has changed, so its reply has to be updated."""
     BESIDE = "beside"
     """The asker is due to be mentioned, because a call or a late answer is waiting, or a mention is outdated."""
     MAKE_CANVAS = "make_canvas"
-    """A person wants the answer as a canvas: create it, and show its link."""
     POST_QUESTION = "post_question"
     """Post a question from the message shortcut, an emoji, a choice, a suggested prompt or a schedule."""
 
@@ -76,9 +69,8 @@ class QuestionRecord:
     """Whether at least one question of its answer wasn't deleted."""
     is_shown: bool
     mention_at: float | None
-    """The time from which the asker should be mentioned, or None if they shouldn't be (anymore)."""
+    """When to mention the asker, or None to mention nobody."""
     may_mention: bool
-    """Whether that time has come."""
 
     @property
     def shows(self) -> Shows:
@@ -114,10 +106,7 @@ class QuestionRecord:
         return self.may_mention if self.waits else self.status is Status.ENDED and self.is_shown and not self.stale
 
     def beside_due_at(self, now: float) -> float | None:
-        """Returns when a message beside the reply has to be sent or removed, or None if not before the record changes.
-
-        Code that changes the record adds an entry, so no entry has to wait for that.
-        """
+        """Returns when a message beside the reply has to be sent or removed if the record doesn't change, or None."""
         if self.stale or self.mentions:
             return now
         return min(self.mention_at, now + BACKOFF.max_s) if self.waits and self.mention_at is not None else None
@@ -128,7 +117,7 @@ class OutboxEntry:
     id: int
     kind: OutboxKind
     due_at: float
-    """The time when another process can claim it. It also fences writes: a later claim has a different time."""
+    """When another process can claim it. It also fences writes: a later claim has a different time."""
     tries: int
     """The number of claims, including this one."""
     job_id: int
@@ -146,7 +135,6 @@ class OutboxEntry:
     mention_at: float | None = None
     """The time since which a mention is due, which distinguishes mentions, or None if none is due."""
     about: str = ""
-    """The person who wants a canvas."""
     changes: int = 0
     """The number of times it was added again before it was claimed. Later additions are still pending."""
 

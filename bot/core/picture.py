@@ -1,12 +1,10 @@
 """Computes the notices and buttons below a finished answer from its record. Pure.
 
 Every path calls `picture`: showing an end at once or later, switching versions, and updating an answer after a change.
-So it doesn't matter how an answer came to be shown: code that changes the record only calls `changed`
-(bot/store/outbox.py), and never decides what to do in Slack.
+Code that changes the record only calls `changed` (bot/store/outbox.py), and never decides what to do in Slack.
 
 A notice about a new memory or schedule stays while that memory or schedule exists. A button is shown if pressing it
-would do something. `refusal` checks the same picture, so every button that is shown works, and buttons from an earlier
-picture are refused.
+would do something, and `refusal` checks the same picture: every button that is shown works, and outdated ones don't.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -41,15 +39,13 @@ _UNDONE = {
 }
 """The text that replaces a notice once someone has undone the action it reports."""
 _WITHOUT_QUESTION = (ReplyAction.UNDO, ReplyAction.DETAILS, ReplyAction.FEEDBACK, ReplyAction.DELETE)
-"""The buttons that still work after the question has expired."""
+"""Buttons that still work after the question has expired."""
 _BEGUN_BEFORE = (ReplyAction.DELETE, ReplyAction.FEEDBACK_REASON)
 """Follow-ups to a click, allowed even if the answer has changed: Delete confirms, and a vote asks why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The content that Slack shows below an answer's text."""
-
     reason: EndReason | None = None
     notices: tuple[str, ...] = field(default=(), repr=False)
     footer: str = ""
@@ -85,11 +81,7 @@ class Picture:
         return texts.answers.FOOTER_INCOMPLETE if is_cut or self.reason.is_failure else ""
 
     def naming(self, names: Mapping[str, str], admins: Sequence[str]) -> "Picture":
-        """Returns the picture with the names of deciders, and of the admins that its notices refer to.
-
-        Deciders without a name are shown by ID. Admins aren't mentioned, because a mention would notify them every
-        time.
-        """
+        """Returns the picture with names of deciders and admins, whom a mention would notify every time."""
         decided = tuple(replace(one, name=names.get(one.by, one.by)) for one in self.decided)
         named = [names[admin] for admin in admins if admin in names]
         notices = tuple(texts.access.naming_admins(notice, named) for notice in self.notices)
@@ -108,10 +100,7 @@ class Picture:
 
 
 def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
-    """Computes the notices and buttons below an answer from its record.
-
-    `has_canvases`: whether answers can be saved as canvases.
-    """
+    """Computes the content below an answer from its record. `has_canvases`: answers can be saved as canvases."""
     end, calls = record.end, record.calls
     if record.is_deleted:
         return Picture()
@@ -151,7 +140,6 @@ def _can_be_undone(notice: Notice, record: AnswerRecord) -> bool:
 
 
 def _buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: bool) -> tuple[ReplyAction, ...]:
-    """Returns the buttons below an answer, in the order of `is_offered`."""
     text, is_emptied = record.text, record.is_emptied
     has_text = bool(text.strip())
     if end.reason is EndReason.DENIED or (end.reason in _NOTHING_WITHOUT_TEXT and not (has_text or is_emptied)):

@@ -1,41 +1,36 @@
 """Builds the prompt: turns of a Slack conversation that fit into the model's context. Pure.
 
-The steps, in the order in which services/prompt_builder.py runs them:
+services/prompt_builder.py runs these steps:
 
 1. `with_earlier_questions` adds questions of the batch that are missing in Slack's history. `prompt_messages` selects
    the relevant messages, puts each answer below its question, and records each message's author.
 2. `ids_to_look_up` lists the people and channels to look up in Slack; `resolve_names` fills in their names, and
-   `with_times` adds the times of messages.
-3. core/files.py adds the files' text and media.
-4. `with_notes` adds our notes about single questions, and `with_continuation` adds the answer so far if an answer is
-   continued.
-5. `truncate` leaves messages out until the rest fits.
-6. `build_prompt` merges messages into turns, following the rules that all vendors share: turns alternate, none is
-   empty, and the first and last are the user's.
+   `with_times` adds the times of messages. core/files.py adds the files' text and media.
+3. `with_notes` adds our notes about single questions, and `with_continuation` the answer so far if it is continued.
+4. `truncate` leaves messages out until the rest fits, and `build_prompt` merges them into turns. Turns alternate, none
+   is empty, and the first and last are the user's, as all vendors require.
 
 A prompt only grows
 -------------------
-Each prompt repeats the content of the previous prompt in its conversation byte for byte. Vendors read such a beginning
-from their caches, for a tenth of the price or less, and some do only if an earlier prompt is repeated in full. So no
-part of a prompt depends on when it is built, or on which question is the last one. Parts are ordered by how often they
-change:
+Each prompt repeats the previous prompt in its conversation byte for byte. Vendors read such a beginning from their
+caches, for a tenth of the price or less, and some do only if an earlier prompt is repeated in full. So no part of a
+prompt depends on when it is built, or on which question is the last one. Parts are ordered by how often they change:
 
 1. tool definitions, our instructions, and the channel's. Prompts in other threads share these;
 2. the conversation's code and the channel's memories, at the beginning of the first message;
-3. the messages. Above each question is the time at which it was asked, which also provides the current time;
+3. the messages, with times above questions, which also provide the current time;
 4. content about one question alone, in a note at its end. It is recorded with the answer, and later prompts repeat it.
 
 If a conversation outgrows its room, its beginning is left out in large steps (`truncate`).
 
 Marks
 -----
-Marks are lines that identify the source of the text below them, and that no text can imitate. Each has the form `[CODE
-...]`, with the conversation's code. The code doesn't have to be secret: it is removed from every text before the text
-goes into a prompt, and so are words that only a model sees.
+Marks are lines that identify the source of the text below them, and that no text can imitate: `[CODE ...]`, with the
+conversation's code. The code isn't secret. It is removed from every text before the text goes into a prompt, and so are
+words that only a model sees.
 
 - `[CODE is the code of this conversation]` begins the first message.
-- `[CODE-TAG Ada]` begins a message from Ada if several people speak. The tag identifies the person in this
-  conversation, so two people with the same name can be told apart.
+- `[CODE-TAG Ada]` begins a message from Ada if several people speak. The tag tells people with the same name apart.
 - `[CODE at Monday 2026-11-23 09:41 UTC+01:00 Europe/Berlin]` is the time of the message below it, in its author's time
   zone. It is shown above each question, and above other messages if it adds information.
 - `[CODE attached]` and `[CODE file]` begin a message's attachments, `[CODE memory]` the memories, and `[CODE note]` our
@@ -260,7 +255,6 @@ class PromptMessage:
     is_question: bool = False
     """Whether an answer to the message is recorded or being written."""
     note: Note = NO_NOTE
-    """Our note about the question from when it was answered."""
     files: tuple[File, ...] = ()
     media: tuple[Media, ...] = ()
     ts: str = ""
@@ -284,7 +278,6 @@ def length_rule(system_prompt: str, length: Length) -> str:
 
 
 def instructions(system_prompt: str, length: Length, *, has_tools: bool) -> str:
-    """Returns all instructions to a model: the system prompt and our own."""
     last_text = LAST_TEXT_RULE if has_tools else ""
     rules = (system_prompt, MARKS_EXPLAINED, last_text, length_rule(system_prompt, length))
     return "\n\n".join(filter(None, rules))
@@ -305,9 +298,8 @@ def with_earlier_questions(job: Job, messages: Sequence[Message]) -> list[Messag
 def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMessage]:
     """Returns the conversation's messages, oldest first and the question last, with mentions as IDs.
 
-    Questions that a vendor refused are left out. People's messages are included only if they are older than the
-    question. The bot's answers are always included: a thread's jobs run in order, so each recorded answer belongs to an
-    earlier question.
+    Questions that a vendor refused and people's messages after the question are left out. All of the bot's answers are
+    included, because a thread's jobs run in order, so each recorded answer belongs to an earlier question.
     """
     question = conversation.question
     refused = {ts for reply in conversation.replies.values() for ts in reply.refused}.difference(conversation.batch_ts)
@@ -340,10 +332,7 @@ def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMess
 
 
 def _in_order(conversation: Conversation) -> list[Message]:
-    """Returns the messages with each answer right below its question, where that question's prompt ended.
-
-    In Slack, an answer comes after everything that was written before its first page was posted.
-    """
+    """Returns the messages with each answer right below its question, where that question's prompt ended."""
     read = {message.ts for message in conversation.messages}
 
     def place(message: Message) -> tuple[str, bool]:
@@ -383,18 +372,12 @@ def _from_person(message: Message, conversation: Conversation, me: Identity) -> 
 
 
 def origins_of_text(text: str, known: Collection[str]) -> Origins:
-    """Returns the origins of an asker's own text, which include others if it mentions anyone except `known` people.
-
-    A model reads a mention as a name, which its bearer chooses.
-    """
+    """Returns the origins of an asker's text, which include others if it mentions, and so names, an unknown person."""
     return ASKERS if set(mentioned(text)) <= set(known) else ASKERS | OTHERS
 
 
 def ids_to_look_up(messages: Sequence[PromptMessage], me: Identity) -> list[str]:
-    """Returns the IDs of people and channels whose names the prompt needs, without duplicates or the bot's.
-
-    Speakers come first, because their time zones are needed too, and then mentions; each group is sorted newest first.
-    """
+    """Returns the user and channel IDs whose names are needed: speakers first, for their time zones; newest first."""
     newest_first = messages[::-1]
     ids = [message.speaker for message in newest_first if message.speaker and not message.app_name]
     for message in newest_first:
@@ -423,11 +406,7 @@ def _resolved(message: PromptMessage, names: Mapping[str, str], marks: Marks, wi
 
 
 def with_times(messages: Sequence[PromptMessage], zones: Mapping[str, ZoneInfo], marks: Marks) -> list[PromptMessage]:
-    """Adds times to messages: above questions, above the first message, after a pause, and on a new day.
-
-    Each time is in its author's time zone, so it is the same in all prompts, no matter who asks. `zones`: time zones by
-    user ID; UTC for everyone else.
-    """
+    """Adds times in authors' `zones` (default UTC) above questions, the first message, pauses, and new days."""
     timed: list[PromptMessage] = []
     before: datetime | None = None
     for message in messages:
@@ -485,10 +464,7 @@ def with_notes(messages: Sequence[PromptMessage], note: Note, marks: Marks) -> l
 
 
 def with_continuation(messages: Sequence[PromptMessage], so_far: str, origins: Origins) -> list[PromptMessage]:
-    """Adds the answer so far and the request to continue it, because a prompt can't end with the model's own turn.
-
-    `origins`: the sources of the content that the model had read for it.
-    """
+    """Adds the answer so far and the request to continue it, because a prompt must end with a user's turn."""
     return [*messages, PromptMessage(None, so_far, origins=origins), _remark(GO_ON_REQUEST)]
 
 
@@ -502,10 +478,8 @@ def truncate(
     """Returns the last message, the thread's first one, and as many of the newest as fit, without shortening them.
 
     A message that is too long by itself is cut in the middle. If anything is left out, here or when reading the
-    history, up to a third more than necessary is left out. That way the conversation's next prompts begin like this
-    one, and vendors find that beginning in their caches.
-
-    `question_tokens`: the limit for the last message, if it is higher. A model that can't read it refuses it.
+    history, up to a third more than necessary is, so that vendors find the beginning of the next prompts in their
+    caches. `question_tokens`: the limit for the last message, if it is higher. A model that can't read it refuses it.
     """
     *earlier, last = messages
     has_gap = any(message.after_gap for message in earlier[:2])
@@ -550,10 +524,10 @@ def _newest(
 def _stable_start(messages: list[PromptMessage], count_tokens: CountTokens) -> list[PromptMessage]:
     """Drops the oldest messages, up to a third of all tokens, so that the next prompts begin with the same message.
 
-    Each message has a rank, which is random but never changes. The first message is the one with the lowest rank among
-    all that can be first. As the conversation grows, it stays first until it no longer can be, or until a message with
-    a lower rank can be. The result depends neither on which part of the conversation was read nor on size estimates. A
-    person's newest message and questions waiting for the answer are never dropped.
+    Each message has a constant random rank. Of the messages that can be first, the one with the lowest rank is, and it
+    stays first as the conversation grows until it no longer can be or a lower rank follows. The result depends neither
+    on which part of the conversation was read nor on size estimates. A person's newest message and questions waiting
+    for the answer are never dropped.
     """
     newest_of_person = max((at for at, message in enumerate(messages) if message.speaker is not None), default=0)
     latest_start = next((at for at, message in enumerate(messages) if message.asked), newest_of_person)
@@ -596,10 +570,7 @@ def cut_middle(text: str, count_tokens: CountTokens, limit_tokens: int) -> str:
 
 
 def two_ends(text: str, chars: int) -> str:
-    """Returns the beginning and end of a text, together at most `chars` characters.
-
-    No character is separated from its combining marks, unless it has more than any language needs.
-    """
+    """Returns a text's two ends, at most `chars` characters in total. Combining marks stay with their character."""
     head, tail = (chars + 1) // 2, len(text) - chars // 2
     least, most = max(0, head - _MAX_COMBINING), min(len(text), tail + _MAX_COMBINING)
     while least < head < len(text) and _is_combining(text[head]):
@@ -614,10 +585,7 @@ def _is_combining(char: str) -> bool:
 
 
 def build_prompt(system: str, messages: Sequence[PromptMessage], begin: str = "", begins: Origins = OURS) -> Prompt:
-    """Merges messages into turns that alternate and begin with a user's. Raises NothingAsked if there are none.
-
-    `begin`: the beginning of the first turn, and `begins` its origins.
-    """
+    """Merges messages into alternating turns. The first is a user's and begins with `begin`. Raises NothingAsked."""
     turns = []
     for is_bot, group in groupby(_with_remarks(messages), key=lambda message: message.speaker is None):
         merged = list(group)
@@ -655,7 +623,7 @@ def asker_key(team_id: str, user_id: str) -> str:
 
 
 def _with_remarks(messages: Iterable[PromptMessage]) -> Iterator[PromptMessage]:
-    """Adds our remarks about gaps as user text: model turns contain only the model's own words."""
+    """Adds our remarks about gaps as user text, because model turns contain only the model's own words."""
     begun = is_dated = False
     for message in messages:
         if message.after_gap:

@@ -20,10 +20,9 @@ def page_head(messages: int, oldest: datetime) -> str:
 
 
 def messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[int, date, date | None] | None:
-    """Returns the number of messages on the pages among these results and the day of the oldest, or None without pages.
+    """Returns the number of messages on these pages, the day of the oldest, and the question's day if that is today.
 
-    The third value is the day of the question if that is today, else None. Days are in the asker's time zone, and times
-    in seconds since the epoch. A page that wasn't stored isn't counted.
+    None if no result is a stored page. Days are in the asker's time zone, and times in seconds since the epoch.
     """
     heads = [found for result in results if (found := _HEAD.match(result))]
     if not heads:

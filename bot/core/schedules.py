@@ -1,18 +1,16 @@
 """Schedules: tasks that Typist runs at set times in a channel, on behalf of the person who created them. Pure.
 
-A rule is a five-field cron expression or a single time. Fields are in an IANA time zone, so 09:00 stays 09:00 when
-clocks change. The two clock changes a year work as in Debian's cron:
+A rule is a single time, or a five-field cron expression in an IANA time zone, so 09:00 stays 09:00 when clocks change.
+Clock changes work as in Debian's cron:
 
 - A rule for certain times, such as `30 2 * * *`, is due once a day. In a repeated hour, the first time counts. A time
   that the clocks skip becomes the first one after them.
 - A rule whose minutes or hours begin with `*`, such as `*/15 * * * *`, follows the wall clock. Skipped times have no
   run, and repeated ones have two.
 
-cronsim parses and explains the fields, and iterates over wall times. It could handle clock changes itself, but then
-misses due times where clocks change by half an hour (Australia/Lord_Howe).
-
-Each due time runs at most once (bot/store/schedules.py). Of several missed due times, only the newest runs, and only
-within GRACE_S.
+cronsim only parses the fields and iterates over wall times, because it misses due times where clocks change by half an
+hour (Australia/Lord_Howe). Each due time runs at most once (bot/store/schedules.py). Of several missed due times, only
+the newest runs, and only within GRACE_S.
 """
 
 import math
@@ -42,7 +40,6 @@ RUN_RULE = (
     "what you can read, and say what is missing. To see what happened here, call read_channel with `since`. You can't "
     "search Slack."
 )
-"""The prompt's rule for a run."""
 MEMBER_GAP_MINUTES = 60
 ADMIN_GAP_MINUTES = 5
 """Minimum interval between two runs of a schedule created by a member or a Typist admin."""
@@ -51,7 +48,6 @@ MAX_OF_MEMBER = 10
 """Maximum number of a channel's schedules by one member, so that there is room for others."""
 GRACE_S = 3600.0
 LATE_S = 120.0
-"""A run that begins later than this is marked as late."""
 MAX_WORDS_CHARS = 1000
 MAX_FAILURES = 3
 RUN_TOKENS = 100_000
@@ -91,11 +87,8 @@ _STOPS_NUMBER = re.compile(
 _VERBS = {"summary": ("summarize", "summarise"), "reminder": ("remind",)}
 """Verbs in a schedule's words that correspond to the noun in a command."""
 _ZONE = re.compile(r"(?!Factory\b)[A-Z][\w+-]*(?:/[\w+-]+)*", re.ASCII)
-"""A zone that means the same everywhere, such as Europe/Berlin, Japan or UTC.
-
-The database also has the machine-specific `localtime`, `posixrules` and `Factory`, and copies below `posix/` and
-`right/`.
-"""
+"""A zone that means the same everywhere, such as Europe/Berlin, Japan or UTC. The database also has the
+machine-specific `localtime`, `posixrules` and `Factory`, and copies below `posix/` and `right/`."""
 
 
 class UnusableRule(ValueError):
@@ -105,11 +98,9 @@ class UnusableRule(ValueError):
 class PauseReason(StrEnum):
     BY_PERSON = "by_person"
     FAILURES = "failures"
-    """The last MAX_FAILURES runs have failed."""
     CAP = "cap"
     """A run, or the runs in a day, have used up the schedule's tokens."""
     NO_ACCESS = "no_access"
-    """Its creator no longer has access to Typist."""
     NOT_IN_CHANNEL = "not_in_channel"
     PLACE_GONE = "place_gone"
     """Typist can no longer post in the channel."""
@@ -139,7 +130,7 @@ class Rule:
 
     @property
     def in_words(self) -> str:
-        """The rule in the middle of a sentence, such as "weekdays at 9:00 AM (Berlin)"."""
+        """In the middle of a sentence: "weekdays at 9:00 AM (Berlin)"."""
         at = self.at
         words = texts.rules.in_words(self.cron) if at is None else texts.rules.once(self._local(at))
         return texts.schedules.in_zone(words, self.zone)
@@ -178,17 +169,13 @@ class Rule:
         return found
 
     def upcoming(self, after: float, count: int = 3) -> tuple[float, ...]:
-        """Returns the next due times after a moment. Raises UnusableRule."""
         times: list[float] = []
         while len(times) < count and (next_at := self.after(times[-1] if times else after)) is not None:
             times.append(next_at)
         return tuple(times)
 
     def due(self, next_at: float, now: float) -> tuple[float | None, float | None]:
-        """Returns the due time to run now and the one after it, each None if there is none. Raises UnusableRule.
-
-        `next_at`: the first due time that hasn't been handled yet.
-        """
+        """Returns the due time to run now and the next one. `next_at`: the first unhandled one. Raises UnusableRule."""
         if next_at > now:
             return None, next_at
         newest, later = None, self.after(math.ceil(max(next_at, now - GRACE_S)) - 1)
@@ -216,7 +203,6 @@ def _shown_at(wall: datetime, zone: ZoneInfo) -> list[float]:
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """Returns an IANA time zone. Raises UnusableRule."""
     try:
         if not _ZONE.fullmatch(name):
             raise ValueError(name)
@@ -253,10 +239,8 @@ def rule_of(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minu
 
 
 def _check_zone(name: str) -> None:
-    """Raises UnusableRule for the name of a clock that no region uses all year, such as EST.
-
-    The author means a region with daylight saving time. UTC is allowed, because it is the same everywhere.
-    """
+    """Raises UnusableRule for the name of a clock without daylight saving time, such as EST, except UTC."""
+    # The author means a region with daylight saving time.
     midsummer, midwinter = (datetime(2026, month, 1, tzinfo=zone_of(name)) for month in (7, 1))
     is_fixed = midsummer.utcoffset() == midwinter.utcoffset() != timedelta(0)
     if is_fixed and name == midwinter.tzname():
@@ -306,7 +290,6 @@ def _check_cron(cron: str, min_gap_minutes: int) -> None:
 
 
 def _parsed(cron: str) -> CronSim | None:
-    """Parses five fields with cronsim, or returns None if they are invalid."""
     try:
         parsed = CronSim(cron, _ANY_DAY)
         parsed.explain()
@@ -316,7 +299,7 @@ def _parsed(cron: str) -> CronSim | None:
 
 
 def _counts_on(cron: str, parsed: CronSim) -> bool:
-    """Returns whether a step is meant to continue across an hour, day, week or month, where cron starts it again.
+    """Returns whether a step is meant to continue across an hour, day, week or month, where cron restarts it.
 
     The next due times of such a rule look right: those of `0 9 */14 * 2` can be two weeks apart three times in a row.
     """
@@ -381,10 +364,7 @@ def written_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> R
 
 
 def weekly_rule(text: str) -> Rule:
-    """Parses a weekday, a time and optionally a zone: "mon 9:00", or "Friday 16:30 Europe/Berlin".
-
-    The default zone is UTC. Raises ValueError, as parsers of settings do.
-    """
+    """Parses a weekday, a time and optionally a zone (default UTC): "mon 9:00 Europe/Berlin". Raises ValueError."""
     with suppress(UnusableRule):
         if typed := _DAY_AND_TIME.fullmatch(text):
             day, hour, minute, zone = typed.groups()
@@ -458,7 +438,6 @@ class Schedule:
     only_if_changed: bool
     run_tokens: int
     day_tokens: int
-    """Token limits for one run, and for all runs in a UTC day together."""
     next_at: float | None
     """None if it is paused, or has run at its single time."""
     last_at: float | None
@@ -468,7 +447,6 @@ class Schedule:
     changed_by: str = ""
     """The admin who made the last change; "" if it was the creator, or there is none."""
     accounts: tuple[str, ...] = ()
-    """The servers where its runs use its creator's own account."""
     used: Amount = field(default=Amount())
     """Usage of its runs in this UTC month."""
 
@@ -489,7 +467,6 @@ class AwaitedSignIn:
     schedule: Schedule
     server: str
     scope: str = ""
-    """As in AwaitedCall (core/awaited.py)."""
 
     @property
     def name(self) -> str:
@@ -512,11 +489,7 @@ class ScheduleCommand:
     """Whether the person wrote "my", which excludes other people's schedules."""
 
     def meant(self, here: Sequence[Schedule], user_id: str = "") -> Schedule | None:
-        """Returns the schedule that a command refers to, or None if none or several match.
-
-        Words that are merely similar, such as "summary" and "sum", don't identify a schedule, but make the match
-        ambiguous.
-        """
+        """Returns the schedule that a command means. Similar words don't identify one, but make the match ambiguous."""
         if self.number:
             return next((one for one in here if one.id == self.number), None)
         theirs = [one for one in here if not self.is_own or one.user_id == user_id]
@@ -569,12 +542,10 @@ class Run:
         return self.schedule.created_at if self.last_at is None else self.last_at
 
     def is_late(self, now: float) -> bool:
-        """Returns whether the run begins so late that its answer is marked."""
         return now - self.due_at > LATE_S
 
 
 RUN_REPORT = "run"
-"""The kind of notifications about runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -596,11 +567,7 @@ class RunReport:
 
 
 def run_id(schedule_id: int, due_at: float) -> str:
-    """Returns the view_id of a run's question (unposted.py): one due time of a schedule is one job.
-
-    A due time is in whole seconds. A run started by a person includes milliseconds, because two can begin in one
-    second.
-    """
+    """Returns the view_id of a run's question. Milliseconds distinguish runs that people start in one second."""
     return f"{_RUN}:{schedule_id}:{f'{due_at:.3f}'.removesuffix('.000')}"
 
 
@@ -609,7 +576,6 @@ def due_at_of(view_id: str) -> float:
 
 
 def most_of(user_id: str, channel_id: str, admins: frozenset[str]) -> int:
-    """Returns the maximum number of a person's schedules in a channel or direct message."""
     return MAX_IN_CHANNEL if user_id in admins or is_direct(channel_id) else MAX_OF_MEMBER
 
 

@@ -1,4 +1,4 @@
-"""Sign-in URLs. They belong in a modal; in messages, they are replaced by a placeholder before anyone reads them."""
+"""Sign-in URLs, which belong in a modal. In messages, a placeholder replaces them before anyone reads them."""
 
 import re
 from collections.abc import Iterable
@@ -28,7 +28,6 @@ class SignInAddresses:
         self._begin = re.compile(rf"(?:{'|'.join(uris)})(?:/[A-Za-z0-9_-]+)?\?") if uris else None
 
     def are_in(self, text: str) -> bool:
-        """Returns whether text contains such a URL."""
         # Another URL can include one in its query.
         return self._begin is not None and any(map(self._is_in, {text, unquote(text)}))
 
@@ -37,14 +36,13 @@ class SignInAddresses:
         return bool(self._begin.search(text) or ("code=" in text and _STATE.search(text)))
 
     def removed(self, text: str) -> str:
-        """Returns text with a placeholder for each such URL, and for each code beside one."""
+        """Returns text with a placeholder for each sign-in URL, and for each code beside one."""
         if not self.are_in(text):
             return text
         whole = _PART.sub(texts.accounts.ADDRESS_REMOVED, _WORD.sub(self._without, text))
         return _CODE.sub(texts.accounts.ADDRESS_REMOVED, whole)
 
     def removed_from(self, message: Message) -> Message:
-        """Returns a message with placeholders in its text and attached content."""
         return replace(message, text=self.removed(message.text), attached=self.removed(message.attached))
 
     def removed_from_question(self, question: Question) -> Question:

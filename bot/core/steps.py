@@ -1,20 +1,15 @@
 """The steps of an answer in the form sent to a model, and how an interrupted answer is continued. Pure.
 
-Steps
------
-Each step of a model that uses tools resends all its items and call results, and 16 steps could require 600,000 tokens.
-Above a limit (`with_room`), the oldest results are replaced by a sentence. The last step's results stay, because the
-model hasn't read them; they are cut only if a server has reported a small window (`cut_to_fit`). Thoughts that followed
-a replaced result are no longer sent (core/beginnings.py).
+Each step of a model that uses tools resends all earlier items and call results, and 16 steps could require 600,000
+tokens. Above a limit (`with_room`), the oldest results are replaced by a sentence. The last step's results stay,
+because the model hasn't read them; they are cut only if a server has reported a small window (`cut_to_fit`).
 
 An attempt that takes over within a step keeps the text written earlier in that step separate from what follows, and
 each later request has both. A model that doesn't see its earlier text writes it again.
 
-Resuming
---------
-The complete lines of an interrupted answer stay, and a model continues below them (`Seam`). A line that was cut off is
-written again, which avoids guessing whether a space, a line break or nothing is missing where two parts of a line meet.
-Only a long line is kept, up to its last space. Meanwhile, readers see the longer text (reply/reply.py).
+The complete lines of an interrupted answer stay, and a model continues below them (`Seam`). An incomplete line is
+written again, which avoids guessing whether a space, a line break or nothing is missing between its two parts. Only a
+long line is kept, up to its last space. Meanwhile, readers see the longer text (reply/reply.py).
 """
 
 import json
@@ -97,8 +92,8 @@ def with_steps(
     """Returns a prompt with the steps so far, their results, and questions asked in the meantime.
 
     `made_before`: calls for earlier versions of the answer. `replied_to`: calls of the previous answer, if the question
-    was asked instead of approving them. `begun`: the text of the next step that an earlier attempt left unfinished. The
-    model is asked to continue after it, and that request stays in later prompts.
+    was asked instead of approving them. `begun`: the unfinished text of the next step from an earlier attempt, which
+    the model is asked to continue, here and in later prompts.
     """
     if not (steps or follow_ups or made_before or replied_to or begun):
         return prompt
@@ -199,7 +194,6 @@ def _text(question: Question, bot_user_id: str) -> str:
 
 
 def _origins(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> Origins:
-    """Returns the origins of the questions that a step is the first to read."""
     askers = {bot_user_id, *(follow_up.question.user_id for follow_up in follow_ups)}
     questions = [follow_up.question for follow_up in follow_ups if follow_up.step_no == step_no]
     attached = OTHERS if any(question.attached_chars for question in questions) else OURS
@@ -236,10 +230,8 @@ def searches(items: Sequence[Item]) -> int:
 
 
 MIN_CHARS = 400
-"""A shorter text, or last line, is generated again: that is as fast as continuing it, and leaves no seam.
-
-A longer line is continued after a word, so that an answer in one paragraph can get past any limit.
-"""
+"""A shorter text, or last line, is generated again: that is as fast as continuing it, and leaves no seam. A longer line
+is continued after a word, so that an answer in one paragraph can get past any limit."""
 REPEATED_CHARS = 10
 """Fewer repeated characters might be a coincidence."""
 MAX_PLACES = 100
@@ -248,10 +240,7 @@ _BARE_FENCE = re.compile(r"(?:^|[\n >])(?:`{3,}|~{3,})\n$")
 
 
 def continued(answer: str, end_reason: EndReason) -> str:
-    """Returns the text that a new version continues: after the step limit, in a new paragraph.
-
-    A step's text is complete, and the next step also begins a paragraph.
-    """
+    """Returns the text that a new version continues. After the step limit, it continues in a new paragraph."""
     return f"{answer}\n\n" if end_reason is EndReason.STEP_LIMIT else answer
 
 
@@ -290,7 +279,7 @@ class Seam:
     """Appends a model's continuation to existing text, and holds deltas back until it is clear how they join.
 
     Models repeat the last lines or the whole text, reopen an open code block or table, and begin with line breaks that
-    the text already has. The result is the same however the continuation is split into deltas: once the first
+    the text already has. The result doesn't depend on how the continuation is split into deltas: once the first
     characters determine how to join, later characters don't change it.
     """
 

@@ -1,7 +1,6 @@
 """Content beside replies: App Home, responses to the slash command, and the assistant pane. Pure.
 
-The manifest sets the slash command's name, /typist by default. The channel that a person views beside the pane is
-stored per person, for hours, because agents' events don't include a thread.
+The channel viewed beside the pane is stored per person, for hours, because agents' events don't include a thread.
 """
 
 from collections.abc import Mapping, Sequence
@@ -146,7 +145,6 @@ class CommandResponse:
 
     content: str | Help | UsageToDate
     settings: str = ""
-    """The channel's effective settings, as one line."""
 
 
 class Sign(StrEnum):
@@ -154,7 +152,6 @@ class Sign(StrEnum):
 
     NONE = auto()
     REFUSED = auto()
-    """Slack doesn't accept a status there."""
     MAY_BE_SEEN = auto()
     """Slack accepts a status there. Outside the pane, reports differ about whether people see it."""
     SEEN = auto()
@@ -167,7 +164,6 @@ def in_pane(question: Question) -> bool:
 
 
 def title_of(question: Question) -> str:
-    """Returns a thread's title: the first words of its first question, without mentions."""
     words = first_words(with_names(without_users(question.text), {}), growing=False)
     return beginning(words, TITLE_CHARS) or texts.welcome.PANE_UNTITLED
 

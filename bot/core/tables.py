@@ -1,7 +1,7 @@
 """Exports an answer's tables as CSV files, with the displayed text of each cell. Pure.
 
-A spreadsheet evaluates cells that begin like a formula, which a model might have copied from a stranger's text. So such
-a cell gets an apostrophe, unless it is a number (https://owasp.org/www-community/attacks/CSV_Injection).
+A spreadsheet evaluates cells that begin like a formula, which might come from a stranger's text. So such a cell gets an
+apostrophe, unless it is a number (https://owasp.org/www-community/attacks/CSV_Injection).
 """
 
 import csv
@@ -30,10 +30,7 @@ def may_have_tables(markdown: str) -> bool:
 
 
 def csv_files(markdown: str) -> list[tuple[str, bytes]]:
-    """Returns file names and contents for tables with enough rows. Names come from the heading above, or are "table".
-
-    They are in UTF-8 with a BOM, without which Excel assumes another encoding.
-    """
+    """Returns CSV files, named after the heading above or "table". Without the BOM, Excel assumes another charset."""
     files: dict[str, bytes] = {}
     for heading, rows in _tables(markdown[:MAX_CHARS]):
         name = re.sub(r"[\W_]+", "-", heading.lower())[:NAME_CHARS].strip("-") or "table"

@@ -1,16 +1,14 @@
 """Decides which messages the bot answers. Pure.
 
 A message is answered if it is a direct message, mentions the bot, or matches the channel's rules for answering without
-a mention. Everything else is ignored, and the reason is logged.
-
-A channel can have every new post answered. In a thread, the rules look at the author, not at the words: question marks
-and politeness mean little, but whose turn it is means much. A message that begins with another person's name, with or
-without a greeting, or that shares a file among people, never matches. `python -m benchmarks.engagement` measures the
-rules on labeled conversations. A small model can decide on messages that the rules leave in doubt.
+a mention. In a thread, these rules look at the author, not at the words: question marks and politeness mean little, but
+whose turn it is means much. A message that begins with another person's name, or that shares a file among people, never
+matches. `python -m benchmarks.engagement` measures the rules on labeled conversations. A small model can decide on
+messages that the rules leave in doubt.
 
 A message with an app's ID and without a client's counts as an app's, even if a person authorized it: a bot that answers
 another one by mistake might never stop. Mentions in forwarded text, quotations and code don't count, because they
-repeat other text. A person who quotes a question and wants an answer says so in their own words.
+repeat other text.
 """
 
 import re
@@ -114,18 +112,16 @@ class Participants:
 
 
 UNKNOWN_PARTICIPANTS = Participants()
-"""For messages to which no thread record applies."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriageRules:
     engagement: Engagement = Engagement.FOLLOW_UPS
     new_posts: bool = False
-    """Whether every new post in the channel is a question."""
     gate: bool = False
     """Whether a model decides on follow-ups that the rules leave in doubt."""
     bots: bool = False
-    """Whether other bots may ask, if they mention the bot."""
+    """Whether other bots can ask, if they mention the bot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +135,6 @@ class Identity:
 
 
 class IgnoreReason(StrEnum):
-    """The reason for ignoring a message, as logged."""
-
     SUBTYPE = "of a subtype that is no question"
     NO_PERSON = "not written by a person"
     OUR_OWN = "our own"
@@ -153,7 +147,6 @@ class IgnoreReason(StrEnum):
     NO_MENTION = "no mention"
     SHARED_FILE = "a file among several people"
     IN_DOUBT = "no mention in a thread of several people"
-    """The message might well be addressed to the bot."""
     CLOSING = "thanks, or words that need no answer"
 
 
@@ -163,14 +156,10 @@ class Ignore:
     in_doubt: Question | None = None
     """The question that the message would be, if a model has to decide."""
     closing: Closing | None = None
-    """The type of closing, for a message that needs no answer."""
 
 
 def triage(message: Message, me: Identity, participants: Participants, rules: TriageRules) -> Question | Ignore:
-    """Decides whether a message is a question, and of which thread, or returns why to ignore it.
-
-    Direct messages never need a mention.
-    """
+    """Returns a message as a question, in the thread where it is answered, or why to ignore it."""
     if message.bot_id is not None and rules.bots:
         return _triage_bot(message, me)
     if message.subtype not in ANSWERED_SUBTYPES:
@@ -334,7 +323,6 @@ def closing_statement(me: Identity) -> str:
 
 
 def statement(me: Identity) -> str:
-    """Returns the condition for an answer."""
     return (
         f"The last message is spoken to {me.name}, the bot, and needs its answer. It is not spoken to another person, "
         "and it is no remark or thanks that nobody has to answer."

@@ -1,7 +1,4 @@
-"""Questions that Typist posts for their askers: their subject, how they were asked, and the text of their posts. Pure.
-
-Each is a job in the state UNPOSTED (job.py) until Slack has its message.
-"""
+"""Questions that Typist posts for their askers. Until then, each is an UNPOSTED job (job.py). Pure."""
 
 from dataclasses import dataclass, field
 
@@ -33,11 +30,10 @@ class QuotedMessage:
 
 @dataclass(frozen=True, slots=True)
 class MessageQuestion:
-    """A question that has no message yet: a job in the state UNPOSTED.
+    """A question that has no message yet, such as one from the message shortcut, an emoji, a choice or a schedule.
 
-    People ask it with the message shortcut in a modal, with an emoji, or by clicking a suggested prompt or a choice
-    (core/choices.py). The person who clicks a choice didn't write it: a model did, and might have read anything. So its
-    text counts as quoted (models/prompt.py), and the asker's own words only report the choice.
+    The person who clicks a choice didn't write it: a model did, and might have read anything. So its text counts as
+    quoted (models/prompt.py), and the asker's own words only report the choice.
     """
 
     team_id: str
@@ -84,10 +80,7 @@ def direct_message_of(user_id: str) -> str:
 
 
 def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
-    """Returns the post's quote from the message: the whole quote if it is posted `elsewhere`.
-
-    In the message's own thread a reminder is enough, and nothing is quoted if the thread begins with the message.
-    """
+    """Returns a post's quote: all of it `elsewhere`, or a reminder unless the message begins the thread."""
     if elsewhere:
         return about.quote or ""
     return "" if about.ts == about.thread_ts else beginning(about.quote or "", REMINDER_CHARS)

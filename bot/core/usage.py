@@ -57,8 +57,6 @@ class DownReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Thumb:
-    """Feedback on an answer; `value` is 1 or -1."""
-
     at: float
     user_id: str
     """The asker, not the person who gave the feedback."""
@@ -70,11 +68,7 @@ class Thumb:
 
 @dataclass(slots=True)
 class UsageLine:
-    """One line of the report: the sums of its attempts and thumbs.
-
-    A question counts once, and so does a person. Answers, stops and failures count per attempt: a question that is
-    answered again has two.
-    """
+    """A line of the report. Questions and people count once; answers, stops and failures count per attempt."""
 
     questions: dict[int, EndReason] = field(default_factory=dict)
     """The last end of each question, by job ID."""
