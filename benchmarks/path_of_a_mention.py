@@ -4,7 +4,8 @@ Functions of bot/, handlers/ and the libraries count. A mention asks in a channe
 on the sandbox. The approval is for a tool of an MCP server, from the click to the end of the answer. A function counts
 once, where the path first passes it. A module is a room: the path turns back where a function is in a room that was
 left before. What runs beside it, such as heartbeats, is left out: only the tasks of the handler, of the worker's
-claims, of the attempt and of the edit scheduler count.
+claims, of the attempt and of the edit scheduler count. The path is the middle one of three by the number of functions,
+because a slow process opens another connection to the database, and a fast one skips an edit.
 
 Run: python -m benchmarks.path_of_a_mention, or with --main for the fifteen functions that decide what happens, as in
 docs/contributors/architecture.md. Python 3.11 has no sys.monitoring, so this uses sys.setprofile.
@@ -37,6 +38,7 @@ from tests.scenarios.tools import asking, calls, ended, let_use
 from tests.streams.server import VendorServer
 
 ROOT = Path(__file__).parent.parent
+RUNS = 3
 BEGINS = ("Worker._claim", "EditScheduler._send_due_calls")
 """Functions whose tasks began before the mention, and go on with it."""
 PARTS = {
@@ -65,7 +67,8 @@ MAIN = (
 )
 """The functions of a mention that decide what happens, in the order in which it first passes them."""
 
-_on_path: ContextVar[bool] = ContextVar("_on_path", default=False)
+_path: ContextVar["Passage | None"] = ContextVar("_path", default=None)
+"""The path that the current task is on. A task of an earlier path isn't on the next one."""
 
 
 @dataclass
@@ -81,8 +84,8 @@ class Passage:
         if not module.startswith(tuple(f"{package}." for package in PARTS["all"])) or name.endswith(">"):
             return
         if module.startswith("handlers.") or name in BEGINS:
-            _on_path.set(True)
-        if _on_path.get():
+            _path.set(self)
+        if _path.get() is self:
             self.functions[module, name] = None
 
 
@@ -94,6 +97,11 @@ def followed(passage: Passage) -> Iterator[None]:
         yield
     finally:
         sys.setprofile(None)
+
+
+def median(passages: Sequence[Passage]) -> Passage:
+    """Returns the middle passage by the number of functions."""
+    return sorted(passages, key=lambda passage: len(passage.functions))[len(passages) // 2]
 
 
 def returns(functions: Sequence[tuple[str, str]], to: str = "") -> int:
@@ -109,25 +117,26 @@ def returns(functions: Sequence[tuple[str, str]], to: str = "") -> int:
 
 async def mentioned() -> Passage:
     """Returns what a mention passes in a process that has answered one before."""
+    passages = [Passage() for _ in range(1 + RUNS)]
     async with Sandbox() as sandbox, VendorServer() as vendor:
-        vendor.script(*(says("It is so because of that.") for _ in range(2)))
+        vendor.script(*(says("It is so because of that.") for _ in passages))
         stage = Stage(sandbox, vendor)
         async with running(settings_of(sandbox, vendor), SystemClock()):
-            await stage.answers("general", await stage.mention())
-            passage = Passage()
-            with followed(passage):
-                await stage.answers("general", await stage.mention())
-    return passage
+            for passage in passages:
+                with followed(passage):
+                    await stage.answers("general", await stage.mention())
+    return median(passages[1:])
 
 
 async def approved() -> Passage:
     """Returns what a pressed approval passes, in a process in which one was pressed before."""
+    passages = [Passage() for _ in range(1 + RUNS)]
     async with Sandbox() as sandbox, VendorServer() as vendor:
         with TemporaryDirectory() as folder:
             stage = Stage(sandbox, vendor)
-            vendor.script(*(calls("Let me see.", ("raw__add", {"a": 2, "b": 40})), says("It's 42.")) * 2)
+            vendor.script(*(calls("Let me see.", ("raw__add", {"a": 2, "b": 40})), says("It's 42.")) * len(passages))
             async with running(await _with_tool(settings_of(sandbox, vendor), Path(folder)), SystemClock()):
-                for passage in (Passage(), Passage()):
+                for passage in passages:
                     asked = await stage.mention()
                     message = await asking(stage, asked)
                     # The job awaits the approval a moment after the reply shows it.
@@ -135,7 +144,7 @@ async def approved() -> Passage:
                     with followed(passage):
                         await press(stage, message, ReplyAction.APPROVE)
                         await ended(stage, asked)
-    return passage
+    return median(passages[1:])
 
 
 async def _with_tool(settings: Settings, folder: Path) -> Settings:
