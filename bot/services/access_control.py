@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 
 
 class AccessControl:
-    """Decides at intake if the account type is known, otherwise in the worker: no acknowledgment waits for Slack."""
-
     def __init__(
         self,
         rules: AccessRules,
@@ -37,7 +35,6 @@ class AccessControl:
         """`admins` are the Typist admins that a denied asker can contact, `people` the members of the rules' groups."""
         self.admins = frozenset(admins)
         self.named_admins = admins_named(self.admins)
-        """The user IDs of the admins that sentences mention."""
         self._rules = rules
         self._users = users
         self._people = people
@@ -45,7 +42,7 @@ class AccessControl:
 
     @property
     def may_allow_bots(self) -> bool:
-        """Returns whether triage may treat a bot's mention as a question."""
+        """Whether triage may treat a bot's mention as a question."""
         return UserKind.BOT in self._rules.also or bool(self._rules.allow_users)
 
     def denial_at_once(self, question: Question) -> Denial | None:
@@ -87,9 +84,7 @@ class AccessControl:
 
     async def denial_in_turn(self, question: Question) -> Denial | None:
         """Returns why a queued question's asker is denied now that it is being answered, or None if they have access.
-
-        Slack's answer can revoke access. If Slack doesn't respond, its answer from the last hour applies.
-        """
+        If Slack doesn't respond, its answer from the last hour applies."""
         denial = await self.denial(question, now_within_s=CHECKED_WITHIN_S)
         if (
             denial is Denial.UNKNOWN
@@ -100,10 +95,8 @@ class AccessControl:
         return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
 
     async def may_be_queued(self, question: Question) -> bool:
-        """Returns whether a question may be shown as queued, and tells a denied asker.
-
-        While Slack doesn't report the account type, it may: access is checked again before the question is answered.
-        """
+        """Returns whether a question may be shown as queued, and tells a denied asker. It also may while the account
+        type is unknown, because access is checked again before the question is answered."""
         denial = await self.denial(question, within_s=CHECKED_WITHIN_S)
         if denial is None or denial is Denial.UNKNOWN:
             return True

@@ -40,10 +40,8 @@ class AdminNotices:
         await self.notifications.add(self.team_id, *(Notification(one, notice, message) for one in sorted(self.admins)))
 
     async def end(self, notice: str, sentence: str) -> bool:
-        """Tells the admins who received `notice` that it no longer applies. Raises StoreError.
-
-        Returns False if one of them might be receiving it right now: then call this again.
-        """
+        """Tells the admins who received `notice` that it no longer applies. Returns False if one of them might be
+        receiving it right now: then call this again. Raises StoreError."""
         message = notification(sentence)
         over = [Notification(admin, notice, message) for admin in sorted(self.admins)]
         return all([await self.notifications.end(self.team_id, one) for one in over])
@@ -54,16 +52,13 @@ class AdminNotices:
             await self.notifications.withdraw(self.team_id, admin, notice)
 
     async def know(self, notice: str) -> bool:
-        """Returns whether all admins have received `notice` or will."""
         return all([await self.notifications.is_known(self.team_id, admin, notice) for admin in self.admins])
 
 
 @dataclass(eq=False)
 class ModelRefusals:
-    """Tells admins once that a vendor refuses the key or has no credit left, and once that it answers again.
-
-    A vendor can refuse one model and answer with another, so it answers again once no model in use is refused.
-    """
+    """Tells admins once that a vendor refuses the key or has no credit left, and once that it answers again. A vendor
+    can refuse one model and answer with another, so it answers again once no model in use is refused."""
 
     admins: AdminNotices
     models: Sequence[str]
@@ -123,9 +118,8 @@ class OtherConnections:
 
     counted: Callable[[], tuple[int, float]]
     recount: Callable[[], None]
-    """Both work as in Sockets."""
+    """`counted` and `recount` work as in Sockets."""
     living: Callable[[], Awaitable[Sequence[str]]]
-    """Returns the names of this database's processes."""
     admins: AdminNotices
     clock: Clock
     _suspected_at: float = field(default=math.inf, init=False)
@@ -150,7 +144,6 @@ class OtherConnections:
 
 
 async def look_often(looks: Sequence[Callable[[], Awaitable[None]]], clock: Clock) -> None:
-    """Runs the checks every LOOK_S, until canceled."""
     while True:
         await clock.sleep(LOOK_S)
         for look in looks:

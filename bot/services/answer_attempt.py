@@ -1,7 +1,5 @@
-"""One attempt at a job: its progress, its usage, and why it is canceled.
-
-When it ends, its IDs, times and counts go to the log and to telemetry (`JobLife`). They never contain text.
-"""
+"""One attempt at a job: its progress, its usage, and why it is canceled. When it ends, its IDs, times and counts go to
+the log and to telemetry (`JobLife`), but never its text."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -43,7 +41,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _MADE = {REMEMBER: NoticeKind.REMEMBERED, SCHEDULE: NoticeKind.SCHEDULED}
-"""The notice about what a tool call created."""
+"""Notices about objects that tool calls created."""
 
 
 _REASONS: Mapping[type[TypistError], EndReason] = {
@@ -53,11 +51,11 @@ _REASONS: Mapping[type[TypistError], EndReason] = {
     Stuck: EndReason.STUCK,
 }
 _SEVERAL = {NoticeKind.REMEMBERED: NoticeKind.SAID}
-"""Undo takes back what one message said, but not what several did."""
+"""Undo reverses what one message requested, but not several."""
 
 
 class Phase(Enum):
-    """The phase of an attempt, which determines what stopping it does. The last phases say why it was given up."""
+    """The phase of an attempt, which determines what stopping it does. The last phases are reasons for giving it up."""
 
     OPENING = auto()
     STOP_ASKED = auto()
@@ -83,12 +81,11 @@ class Phase(Enum):
 
     @property
     def is_given_up(self) -> bool:
-        """Whether the attempt stops its work early. It is canceled at most once."""
         return self not in (Phase.OPENING, Phase.STOP_ASKED, Phase.STREAMING, Phase.ENDING)
 
 
 class GivenUp(Exception):
-    """The attempt doesn't continue. `phase` says why."""
+    """Stops an attempt whose answer another attempt continues, or that the worker canceled. `phase` is the reason."""
 
     def __init__(self, phase: Phase) -> None:
         super().__init__(phase)
@@ -97,12 +94,9 @@ class GivenUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The result of commands, for the answer to their messages."""
-
     notices: tuple[Notice, ...]
-    """The sentences below the answer."""
     listed: str = ""
-    """A list as Markdown, or "" if none was requested."""
+    """A list in Markdown, or "" if no message requested one."""
 
     @classmethod
     def together(cls, done: Sequence["Done"]) -> "Done":
@@ -113,7 +107,7 @@ class Done:
 
 
 def added(usd: float | None, more_usd: float | None) -> float | None:
-    """Returns the sum of prices, or None if one is unknown. Prices depend on the size of a single request."""
+    """Returns the sum of two costs, or None if one is unknown. Prices depend on the size of each request."""
     return None if usd is None or more_usd is None else usd + more_usd
 
 
@@ -141,7 +135,6 @@ class AnswerAttempt:
     used: Used = Used()
     built: BuiltPrompt | None = None
     error: Exception | None = None
-    """The error that ended the answer, or None if its model ended it."""
 
     def __post_init__(self) -> None:
         self.job = self.answer.job
@@ -154,7 +147,7 @@ class AnswerAttempt:
 
     @property
     def searches(self) -> int:
-        """The vendor's number of web searches in complete steps."""
+        """Complete steps count the items that the vendor returned, the last request what its usage reports."""
         reported = self.completion.usage if self.completion else None
         on_record = searches([item for step in self.answer.steps for item in step.items])
         return on_record + (reported.web_searches if reported else 0)
@@ -165,13 +158,12 @@ class AnswerAttempt:
         return self.step.completion if self.step else None
 
     def step_began(self, model: str, input_tokens: int, origins: Origins) -> StepUnderWay:
-        """Records that the model is being asked for a step. `origins` are the prompt's origins."""
         self.answer.origins |= origins
         self.step = StepUnderWay(model, input_tokens)
         return self.step
 
     def receive(self, event: StreamEvent, now: float) -> str:
-        """Records an event of the model's stream and returns its text, if any. `now` is monotonic time."""
+        """Records an event of the model's stream and returns its text or "". `now` is monotonic time."""
         assert self.step is not None, "a model was asked"
         self.answer.note(event)
         if isinstance(event, str) and self.first_token_s is None:
@@ -179,12 +171,12 @@ class AnswerAttempt:
         return self.step.receive(event, now)
 
     def count_thinking_until(self, now: float) -> None:
-        """Counts hidden thinking until nothing more is expected from the model. `now` is monotonic time."""
+        """Counts hidden thinking up to `now` (monotonic time), when nothing more is expected from the model."""
         if self.step is not None:
             self.step.count_thinking_until(now)
 
     def step_recorded(self, recorded: Step, usage: Usage | None, cost_usd: float | None) -> None:
-        """Records that a step was stored with its usage, which no longer counts for the attempt."""
+        """Adds a recorded step to the answer. Its usage no longer counts as the attempt's unrecorded usage."""
         self.answer.steps.append(recorded)
         self.used = self.used.plus(usage, cost_usd)
         if self.step is not None:
@@ -194,7 +186,7 @@ class AnswerAttempt:
 
     @property
     def spent(self) -> Spent:
-        """The estimated usage so far, which is charged if the attempt is interrupted now."""
+        """The estimated usage that is charged if the attempt is interrupted now."""
         step = self.step
         if step is None or step.used == Usage():
             return Spent(step_no=len(self.answer.steps))
@@ -208,11 +200,10 @@ class AnswerAttempt:
         usd: float | None = None,
         names: texts.models.ModelNames = texts.models.OWN_NAMES,
     ) -> End:
-        """Ends the answer and returns its End: reason, usage, notices, footer and sources.
+        """Ends the answer and returns its `End` with usage, notices, footer and sources.
 
-        An answer ends once. An unexpected error after that changes only how the job ends.
-
-        `now` is in seconds since the epoch, `usd` is the cost of a thorough answer, and `names` are the model names.
+        An answer ends once: after an unexpected error, only the job ends differently. `now` is in seconds since the
+        epoch; `usd` is the cost of a thorough answer.
         """
         answer, done = self.answer, self.completion
         effort = Effort.THOROUGH if done and not done.thinks_longer else self.effort
@@ -227,7 +218,6 @@ class AnswerAttempt:
         return answer.finish(end) if answer.end is None else end
 
     def _notices(self) -> Iterator[Notice]:
-        """Yields notices about call results and left-out content."""
         done, calls = self.completion, self.answer.calls
         for call in agreed_to(calls) if calls else ():
             kind = _MADE.get(call.tool, NoticeKind.SAID) if call.made else NoticeKind.SAID
@@ -267,7 +257,7 @@ class AnswerAttempt:
         return bool(self.answer.kept.strip())
 
     def counted(self, end: End) -> End:
-        """Returns the end with the attempt's model, times and usage, estimated if the vendor reported no valid one."""
+        """Returns the end with the attempt's model, times and usage, estimated if the vendor didn't report it."""
         usage, is_reported = end.usage, end.usage is not None and end.usage.has_tokens
         if self.step is not None:
             reported, estimated = usage or Usage(), self.step.estimated
@@ -290,7 +280,7 @@ class AnswerAttempt:
         )
 
     def _footer(self, now: float, usd: float | None, names: texts.models.ModelNames) -> str:
-        """The model that wrote the answer or was asked, its effort, the number of tools used, and refused parts."""
+        """Returns the footer: the model, its effort, the numbers of things it used, and refused parts."""
         effort = self._thought_longer(usd)
         model = names.of(self.step.model) if self.step else ""
         refused = ""
@@ -307,7 +297,7 @@ class AnswerAttempt:
         return " · ".join(filter(None, (model, effort, work, messages, memories, refused)))
 
     def _thought_longer(self, usd: float | None) -> str:
-        """Returns a sentence about a thorough answer's cost; "" for other answers and models without effort levels."""
+        """Returns a thorough answer's effort and cost, or "" for other answers and models without effort levels."""
         if self.effort is not Effort.THOROUGH or (self.completion and not self.completion.effort):
             return ""
         is_estimate = not (self.completion and self.completion.usage and self.completion.usage.has_tokens)
@@ -319,7 +309,7 @@ class AnswerAttempt:
 
 
 async def end_of(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.models.ModelNames) -> T | End:
-    """Returns how an answer ends, whatever happens while its model is asked. Raises GivenUp."""
+    """Returns the end of an answer, including when asking its model fails. Raises GivenUp."""
     try:
         return await asking
     except GivenUp:
@@ -330,20 +320,16 @@ async def end_of(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.mode
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """When things happened to an attempt, in seconds."""
-
     waited_s: float
-    """Until the claim, since the question, its last edit or button click, or the asker's decision on a call."""
+    """From the question, its last edit or button click, or the asker's decision on a call, to the claim."""
     total_s: float
     """From the claim to the end."""
     first_token_s: float | None = None
-    """Since the claim, or None if no token arrived."""
+    """From the claim, or None if no token arrived."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobLife:
-    """One attempt at a job, from its claim to its end."""
-
     job_id: int
     thread: ThreadKey
     question_ts: str
@@ -353,9 +339,8 @@ class JobLife:
     usage: Usage | None
     times: Times
     cost_usd: float | None
-    """The vendor's charge, or None if the tokens or the model's price are unknown."""
     calls: int
-    """Slack calls that showed the attempt: posts, edits, and starts, appends and stops of streams."""
+    """The number of Slack calls that showed the attempt: posts, edits, and starts, appends and stops of streams."""
     freshness: Freshness
 
     @classmethod
@@ -378,22 +363,18 @@ class JobLife:
 
 
 def waited_s(job: Job, claimed_at: float) -> float:
-    """Returns how long a claimed job waited, in seconds.
-
-    The first attempt waits since the question, by Slack's clock. A later one waits since someone requested it: the
-    asker decided on a call, edited the question or clicked a button. An attempt after a take-over includes earlier
-    attempts.
-    """
+    """Returns how long a claimed job waited. The first attempt waits from the question, by Slack's clock; a later one
+    from the asker's decision on a call, edit or button click. After a take-over, this includes earlier attempts."""
     is_first = job.attempts <= 1 and not job.version
     return max(0.0, claimed_at - (float(job.question.ts) if is_first else job.asked_at))
 
 
 Metrics = Callable[[JobLife], None]
-"""Called on the event loop with each attempt that ended, so it must not block."""
+"""Receives each attempt that ended. It is called on the event loop, so it must not block."""
 
 
 def report_attempt(telemetry: Telemetry, life: JobLife) -> None:
-    """Writes one log line and records the end in telemetry. Charges are counted by step (answering.py)."""
+    """Logs an attempt that ended and records it in telemetry. Charges are counted by step (answering.py)."""
     usage, times, freshness = life.usage, life.times, life.freshness
     # None means unknown.
     values = {

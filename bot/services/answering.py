@@ -1,36 +1,31 @@
 """Answering: one attempt at a job, from its claim until its end is shown in Slack and recorded in the database.
 
-`Answering.answer` has the main path on one screen:
+`Answering.answer` is the main path:
 
-1. Access is checked. A denied asker gets no reply, and the job ends. If a reply exists already, it says so. If Slack
-   takes long to identify the asker, the reply says that, too.
-2. The reply is opened: with a placeholder, or with what an earlier attempt left in Slack. If the end is already
-   recorded or shown, nothing is asked again, and only the missing half is done.
+1. Access is checked. A denied asker gets no reply, and the job ends. If a reply already exists, it shows the denial. If
+   Slack takes long to identify the asker, the reply shows that.
+2. The reply is opened, with a placeholder or with what an earlier attempt left in Slack. If the end is already recorded
+   or shown, only the missing half is done.
 3. The model is asked, step by step (services/steps.py). Its deltas are appended to the reply, which the edit scheduler
    shows at its own pace.
-4. The reply is finished. This returns when Slack shows the whole text or never will.
+4. The reply is finished once Slack shows the whole text or never will.
 5. The end is recorded, however long the database is unavailable. The outbox shows whatever Slack rejected.
 
-How an attempt ends
--------------------
 Every attempt that ends the answer has one `End`, which is recorded before readers see it. `_ask` creates it from any
-outcome of step 3: a completion, a model error, a used-up cap, a deleted reply, a stop.
+outcome of step 3: a completion, a model error, a used-up cap, a deleted reply, a stop. An unexpected error ends the job
+as INTERNAL_ERROR, which the outbox shows, so no job stays running.
 
 All other attempts are given up (`Phase`) and leave Slack unchanged. Another attempt continues: at once, once a person
 has approved a call, once Slack accepts the bot token again, or in another process. If that process already has the job,
 this attempt writes nothing. Otherwise it releases the job with the text so far.
 
-A stop cancels the attempt only during step 3. If it arrives earlier, or with the claim, it ends the attempt before the
-model is asked. Later, the answer is complete and its end is being shown, so the stop has no effect: canceling at that
-moment would leave a job that nothing ends.
+A stop cancels the attempt only during step 3. An earlier stop ends the attempt before the model is asked. A later stop
+has no effect, because canceling an attempt whose end is being shown would leave a job that nothing ends.
 
-An unexpected error ends the job as INTERNAL_ERROR, and the outbox shows that. The job is never left running.
-
-Usage
------
-Vendors report usage with the completion. The usage of an attempt without a completion is estimated, from the moment the
-model is asked. A request that failed before its first word isn't counted, unless such failures are charged
-(EndReason.is_charged_without_text)."""
+Vendors report usage with the completion. Without a completion, usage is estimated from when the model is asked. A
+request that failed before its first word isn't counted, unless such failures are charged
+(EndReason.is_charged_without_text).
+"""
 
 import asyncio
 import logging
@@ -77,7 +72,7 @@ from bot.store import Stores
 
 MAX_INTERRUPTIONS = 3
 CHECKED_UNSEEN_S = 1.0
-"""Readers don't see an access check that takes no longer than this."""
+"""The longest access check that readers don't see."""
 
 log = logging.getLogger(__name__)
 
@@ -85,27 +80,22 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class AnswerSettings:
     done_mention_s: int
-    """Askers who waited longer are mentioned when the answer is complete or needs their approval. 0 means never."""
+    """Askers who waited longer are mentioned when the answer is complete or needs their approval; 0 means never."""
     model_names: texts.models.ModelNames
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """The record of an attempt that ended its job."""
-
     end: End
     for_outbox: OutboxKind | None = None
-    """The parts of the end that Slack rejected."""
     told: Notification | None = None
     """The notification to the asker if the end can't be shown."""
     canvas_for: str = ""
-    """The person who requested the answer as a canvas, or ""."""
+    """The ID of the person who requested the answer as a canvas, or ""."""
 
 
 @dataclass(frozen=True)
 class Answering:
-    """Answers jobs. A process has one instance; the state of an attempt is in its `AnswerAttempt`."""
-
     stores: Stores
     workspace: Workspace
     steps: Steps
@@ -120,7 +110,7 @@ class Answering:
     async def answer(self, attempt: AnswerAttempt) -> None:
         """Runs one attempt at a job: checks access, opens the reply, asks the model, and shows how it ended.
 
-        Afterwards the job has ended, in Slack and in the database, or another attempt can continue it.
+        Afterwards, the job has ended in Slack and in the database, or another attempt can continue it.
         """
         checking = asyncio.create_task(self._denial(attempt.job))
         try:
@@ -141,7 +131,7 @@ class Answering:
             self.pane.end(attempt.job.question, asks=awaits)
 
     async def _end(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Ended:
-        """Ends the answer, whatever happens; returns what to record. Raises GivenUp."""
+        """Ends the answer, even after an unexpected error, and returns what to record. Raises GivenUp."""
         try:
             return await self._shown_end(attempt, checking)
         except GivenUp:
@@ -184,10 +174,8 @@ class Answering:
         return wanted_by(asked, self.workspace.me.user_id)
 
     async def _denial(self, job: Job) -> Denial | None:
-        """Returns why the asker has no access now. Raises GivenUp.
-
-        An answer that has begun continues, but Slack is asked again before the answer changes anything.
-        """
+        """Returns why the asker has no access now, or None. Raises GivenUp. An answer that has begun continues, but
+        access is checked again before it changes anything."""
         if job.has_begun:
             return None
         if job.page_ts and job.attempts == 1:
@@ -219,7 +207,7 @@ class Answering:
     async def _forbidden(
         self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]
     ) -> End | None:
-        """Checks access, and returns the end if no model may or must be asked, or else None. Raises GivenUp."""
+        """Returns the end if access, the job or a command rules out asking a model, or None. Raises GivenUp."""
         if not checking.done():
             live.show_activity(texts.answers.CHECKING_ACCESS)
         if denial := await checking:
@@ -243,10 +231,8 @@ class Answering:
         return End(EndReason.COMMAND, done.notices)
 
     async def _wait_for_decision(self, attempt: AnswerAttempt) -> None:
-        """Gives the job up until someone decides on the calls that the reply asks about.
-
-        If the decision was faster, or someone stopped or edited the question, the job is released instead.
-        """
+        """Gives the job up until someone decides on the pending calls. If they already have, or someone stopped or
+        edited the question, the job is released instead."""
         attempt.phase, live = Phase.RESTART, attempt.live
         # The last call shows the pending calls, and a person can reply before Slack responds to it.
         shown_at = monotonic_began_at(self.stores.clock) + max(attempt.claimed_at, live.left_at if live else 0.0)
@@ -274,7 +260,7 @@ class Answering:
         self.metrics(JobLife.of(attempt.job, whole, times, used.usd, live.calls if live else 0, freshness))
 
     async def _close(self, attempt: AnswerAttempt, end: End) -> End:
-        """Ends the answer; returns the end with everything that is recorded and shown below the text."""
+        """Ends the answer; returns its `End` with everything that is recorded and shown below the text."""
         attempt.phase = Phase.ENDING
         usd = None
         if attempt.effort is Effort.THOROUGH:
@@ -335,7 +321,7 @@ class Answering:
 
 
 def _unposted(job: Job, live: ScheduledReply) -> Notification | None:
-    """Returns the notification to the asker if no part of a reply could be posted in its channel, or else None."""
+    """Returns the notification to the asker of a reply that couldn't be posted anywhere in its channel, or None."""
     question, channel_id = job.question, job.question.thread.channel_id
     is_persons = not (question.from_bot or question.schedule is not None or question.thread.in_direct_message)
     if not is_persons or live.reply.life is not Life.SHUT_OUT or live.reply.recorded_messages:

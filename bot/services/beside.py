@@ -17,10 +17,11 @@ async def show_beside(
     roles: Collection[MessageRole],
     still: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Posts the wanted message unless it exists, and deletes outdated messages with these roles.
+    """Posts the wanted message unless it exists, and deletes outdated messages with these roles. Raises RateLimited and
+    Refused.
 
     A message that an earlier try posted without a response is found in Slack and is either the wanted one or deleted.
-    Nothing is posted once `still()` is False. Raises RateLimited and Refused.
+    Nothing is posted once `still()` is False.
     """
     sender = workspace.outbox_sender
     unheard = await sender.unheard(entry, roles)

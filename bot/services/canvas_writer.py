@@ -1,8 +1,8 @@
 """Canvases of answers: created on request, linked in the conversation, and deleted with the answer.
 
-The outbox calls this until it is done, in any process. So each step is recorded before the next one, and no step is
-repeated: creating the canvas, posting the message with its link, and giving the conversation's members access. The
-message comes before the access, as in Slack's documentation, because access requires that the canvas was shared.
+The outbox calls this until it succeeds, in any process. So each step is recorded before the next one, and none is
+repeated: creating the canvas, posting its link, and giving the conversation's members access. The link comes before the
+access, as in Slack's documentation, because access requires that the canvas was shared.
 
 A canvas is a copy of the answer, just like its messages. People can read it but not edit it, so Delete may remove both.
 Erasure leaves both in Slack.
@@ -44,10 +44,8 @@ class CanvasWriter:
     workspace: Workspace
 
     async def write(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Writes an answer into a canvas, or tells the person who requested it about a permanent failure.
-
-        Sends nothing once `still()` is False, because another process might have the entry.
-        """
+        """Writes an answer into a canvas, or tells the person who requested it about a permanent failure. Sends nothing
+        once `still()` is False, because another process might have the entry."""
         answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
         if answer is None or answer.is_deleted:
             return

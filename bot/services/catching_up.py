@@ -1,24 +1,23 @@
-"""Catching up: finds the questions that no process received, and has them answered.
+"""Catching up: finds questions that no process received, and has them answered.
 
-Slack gives an event up after its last try (store/listening.py). If no process received anything from Slack for longer,
-for whatever reason, one of them looks for questions from that time once Slack is connected again:
+Slack stops delivering an event after its last try (store/listening.py). If no process received anything from Slack for
+longer than that, one of them searches for questions from that time once Slack is connected again:
 
 1. In the conversations and threads of recent questions, newest first.
 2. In the other direct messages, and then in the other channels that the bot is a member of.
 3. In threads that began in that time and don't mention the bot at their root.
 
 A message counts if a person wrote it and it is in a direct message or mentions the bot. Intake handles it like a live
-message, and processes each message once, so late deliveries and messages read twice change nothing. Slack returns
+message and processes each message once, so late deliveries and messages read twice change nothing. Slack returns
 messages in their current form: edits are included, and deleted questions are gone.
 
-Slack is the record of what was answered before the gap ended, because a database that was restored from a backup, or
-from which questions were erased, knows less. So a question that has our answer in Slack is skipped.
+A question that has our answer in Slack is skipped. The database isn't enough to tell, because it might have been
+restored from a backup, or questions might have been erased from it.
 
-Some questions aren't answered without asking: old ones, those that other people have replied to, and those for which
-Slack doesn't show whether they were answered. Their askers are offered an answer. Each offer is a separate post, so a
-person gets offers only for their newest MAX_OFFERS questions, and all offers come after the answered questions. A place
-counts as searched once its offers are made. Live answers read conversations within the same rate limits, so some calls
-per minute are left to them.
+Old questions, questions that other people have replied to, and questions that might have been answered aren't answered
+at once. Instead, their askers are offered an answer, for their newest MAX_OFFERS questions, in separate posts after the
+answered questions. A place counts as searched once its offers are made. Live answers read conversations within the same
+rate limits, so some calls per minute are left to them.
 
 Not found: mentions in older threads in which the bot was never asked anything, and anything beyond MAX_PAGES.
 """
@@ -48,23 +47,21 @@ from bot.store.listening import Missed, Tally
 LOOK_S = 5.0
 """The interval at which the time of the last contact with Slack is recorded."""
 ANSWERED_WITHIN_S = 2 * HOUR_S
-"""Older questions are offered an answer."""
+"""Askers of older questions are offered an answer."""
 WITHIN_S = HOUR_S
-"""Time limit for one catch-up. The rest is given up and logged."""
+"""Time limit for one catch-up. Places that weren't reached by then are counted and logged."""
 PAGE_MESSAGES = 200
 MAX_PAGES = 5
-"""Maximum pages of one conversation or thread."""
 MAX_OFFERS = 5
 """Maximum offers per person in a catch-up, for their newest questions."""
 MAX_THREADS = 200
 """Maximum threads of recent questions that are read."""
 RECENT_S = 14 * DAY_S
 KEPT_CALLS = 15
-"""Calls of a method that are left to live answers, out of 50 a minute."""
+"""Calls per minute, out of 50 for each method, that are left to live answers."""
 YIELDED_TURNS = 2
-"""The number of times the delay of a 429 response is waited again before the next try."""
+"""The number of additional waits after a 429 response, each as long as its Retry-After."""
 TURN_S = 0.5
-"""The pause before checking again whether a call can be made."""
 TYPES = ("im", "mpim", "private_channel", "public_channel")
 """Each type is requested separately, because Slack refuses all if the scope of one is missing."""
 
@@ -99,7 +96,6 @@ class _Place:
 @dataclass(slots=True)
 class _Found:
     later: list[_Place] = field(default_factory=list)
-    """Threads to search later."""
     to_offer: list[Message] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
@@ -107,27 +103,23 @@ class _Found:
 @dataclass(slots=True)
 class _Progress:
     missed: Missed
-    """The recorded state of the catch-up."""
     with_offers: list[tuple[_Place, _Found]] = field(default_factory=list)
     failed: int = 0
 
 
 @dataclass(eq=False)
 class CatchingUp:
-    """Records contact with Slack, and catches up after a gap."""
-
     stores: Stores
     workspace: Workspace
     intake: Intake
     heard_at: Callable[[], float | None]
     """Returns when this process last received anything from Slack, in monotonic time, or None."""
     hours: int
-    """The age of the oldest questions to look for; 0 turns it off."""
+    """Maximum age of questions that are searched for; 0 turns the catch-up off."""
     _recorded: float | None = field(default=None, init=False)
     _under_way: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def run(self) -> None:
-        """Checks every few seconds, until canceled."""
         try:
             while True:
                 try:
@@ -194,7 +186,7 @@ class CatchingUp:
         )
 
     async def _look_everywhere(self, progress: _Progress, oldest: float) -> None:
-        """Searches each place once. Places without questions to offer an answer for are recorded as done."""
+        """Searches each place once, and records those without questions to offer an answer for as done."""
         between = f"{oldest:.6f}", f"{progress.missed.ends_at:.6f}"
         left = deque(await self._places(progress.missed, oldest))
         # Nothing is listed after the time limit, and the places that weren't reached must be counted.
@@ -218,7 +210,7 @@ class CatchingUp:
                 await self._record(progress.missed)
 
     async def _offer(self, missed: Missed, places: Sequence[tuple[_Place, _Found]]) -> Missed:
-        """Offers answers, oldest question first. Returns the recorded progress of the catch-up."""
+        """Offers answers, oldest question first; returns the recorded progress of the catch-up."""
         messages = [message for _, found in places for message in found.to_offer]
         newest = _newest_of_each(messages)
         if messages:
@@ -232,7 +224,6 @@ class CatchingUp:
         return missed
 
     async def _record(self, missed: Missed) -> None:
-        """Records the progress of the catch-up. Raises _NotOurs."""
         if not await self.stores.listening.record(missed):
             raise _NotOurs
 
@@ -263,10 +254,10 @@ class CatchingUp:
         return found
 
     async def _look_at(self, place: _Place, between: tuple[str, str], beside: Sequence[Payload] = ()) -> _Found:
-        """Handles a place's questions that are answered now; returns the rest, and what was done.
+        """Has a place's recent questions answered; returns the other questions and what was done.
 
-        `between`: the ts from which questions are searched, and up to which our messages show what was answered.
-        `beside`: our messages in a thread's conversation, if we might have answered the thread outside it.
+        `between`: the ts after which questions are searched, and the ts up to which our messages show what was
+        answered. `beside`: our messages in the thread's conversation, if we might have answered the thread outside it.
         """
         oldest, heard_again = between
         read, is_all = await self._read(place, oldest)

@@ -66,7 +66,6 @@ class SlashCommands:
     caps: CapSettings
     defaults: DefaultSettings
     subcommands: Mapping[str, Opens]
-    """The modals of features, by subcommand."""
     tools_of: Callable[[Sequence[str], float], Awaitable[PlaceTools]] | None
     """Returns the tools that models get from these MCP servers, within a number of seconds; None without servers."""
     _background: Background = field(default_factory=Background, init=False)
@@ -87,11 +86,9 @@ class SlashCommands:
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
     async def save(self, user_id: str, submitted: SubmittedSettings) -> dict[str, str]:
-        """Saves a person's changes to a channel's settings and caps, or returns a sentence for each bad field.
-
-        The modal might have been open for hours, so access and the right to change the channel are checked again. The
-        fields are the names of settings, and those of CapField.
-        """
+        """Saves a person's changes to a channel's settings and caps, or returns a sentence for each bad field: a
+        setting or CapField. The modal might have been open for hours, so access and the right to change the channel are
+        checked again."""
         place, caps = submitted.place, submitted.caps
         problems = channel_settings.problems(submitted.entered, self.defaults)
         if problems := problems | await self.caps.problems(user_id, caps):
@@ -121,7 +118,6 @@ class SlashCommands:
         return {}
 
     async def _announce(self, user_id: str, channel_id: str, sentences: Sequence[str]) -> None:
-        """Tells a channel which of its settings have changed."""
         # A name notifies nobody, but a mention would.
         name = (await self.workspace.users.names((user_id,))).get(user_id)
         sentence = texts.settings.settings_changed(escape(name) if name else f"<@{user_id}>", sentences)
@@ -164,7 +160,6 @@ class SlashCommands:
         return await self.access_control.denial(Question(thread, "", user_id, ""), is_press=True)
 
     async def _response(self, channel_id: str, content: str | Help | UsageToDate) -> CommandResponse:
-        """Returns a response that ends with the channel's settings."""
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, channel_id)
         return CommandResponse(content, settings_line(settings, self.defaults, channel_id))
 
@@ -188,7 +183,6 @@ class AppHome:
     defaults: DefaultSettings
     settings: Mapping[str, str]
     has_accounts: bool = False
-    """Whether people can sign in to MCP servers."""
     _background: Background = field(default_factory=Background, init=False)
     _building: set[str] = field(default_factory=set, init=False)
     _outdated: set[str] = field(default_factory=set, init=False)
@@ -239,10 +233,8 @@ class AppHome:
         return waiting
 
     async def _asked_in(self, user_id: str) -> list[str]:
-        """Returns the channels where a person asked recently and still may, or none if Slack doesn't list theirs.
-
-        They might have left a private channel, or the access rules might have changed.
-        """
+        """Returns the channels where a person asked recently and still may, or none if Slack doesn't list theirs. They
+        might have left a private channel, or the access rules might have changed."""
         team_id = self.workspace.me.team_id
         first, _ = days_of_last_month(self.stores.clock.now())
         asked_in = [

@@ -1,7 +1,7 @@
 """Decisions: a person decides on something that awaits them (bot/core/awaited.py), and it continues.
 
-A person decides with a button below the answer, in the modal with a call's arguments, or by signing in to a server.
-Everything is checked again each time: a modal might have been open for hours, and its values can be forged.
+They decide with a button below the answer, in the modal with a call's arguments, or by signing in to a server.
+Everything is checked again each time, because a modal might have been open for hours and its values can be forged.
 """
 
 import logging
@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Decisions:
-    """Records people's decisions, and continues what was waiting for them."""
-
     stores: Stores
     workspace: Workspace
     worker: Worker
@@ -49,10 +47,9 @@ class Decisions:
         arguments: Mapping[str, Any] | None = None,
         always: bool = False,
     ) -> str:
-        """Records a person's decision and continues what awaited it; returns why it can't, or "".
+        """Records a person's decision and continues what awaited it; returns why it can't, or "". Raises StoreError.
 
-        `arguments`: those of an EDITED call. `always`: its tool needs no more approvals in the channel. Raises
-        StoreError.
+        `arguments`: those of an EDITED call. `always`: its tool needs no more approvals in the channel.
         """
         match awaited:
             case AwaitedCall(answer, call):
@@ -71,7 +68,7 @@ class Decisions:
                 return await self.schedules.resume_after_sign_in(schedule)
 
     async def decide(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Decides on the calls of a button. The response says what is left to decide."""
+        """Decides on a button's calls. The response mentions other calls that are still pending."""
         press, answer = pressed.press, pressed.answer
         decision, always = DECISIONS[press.action], press.action is ReplyAction.ALLOW_ALWAYS
         problems = [await self.proceed(one, decision, press.user_id, always=always) for one in pressed.named]
@@ -85,13 +82,12 @@ class Decisions:
         return ActionResponse(" ".join(sentences)) if sentences else None
 
     async def choose(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Asks the question that a person has chosen below an answer."""
         [choice] = pressed.named
         problem = await self.proceed(choice, Decision.APPROVED, pressed.press.user_id)
         return ActionResponse(problem) if problem else None
 
     async def show_arguments(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Shows a call's arguments in a modal, where people who can approve the call can do so and edit texts."""
+        """Shows a call's arguments in a modal, where people who can approve the call can do so and edit its texts."""
         press, awaited = pressed.press, pressed.call
         admins = self.presses.access_control.admins
         ask = awaited.ask(is_admin=press.user_id in admins)
@@ -107,10 +103,8 @@ class Decisions:
         return None
 
     async def approve_edited(self, user_id: str, edited: EditedCall) -> str | Mapping[str, str]:
-        """Approves a call with the texts that a person submitted; returns why it can't, or "".
-
-        Only texts that the modal would offer are changed. Raises StoreError.
-        """
+        """Approves a call with a person's edits; returns why it can't, or a sentence for each bad field, or "". Changes
+        only texts that the modal would offer. Raises StoreError."""
         pressed = await self.presses.judge(self.presses.of_modal(ReplyAction.APPROVE, user_id, edited.place))
         if isinstance(pressed, str):
             refused = pressed or texts.approvals.NOTHING_TO_DECIDE

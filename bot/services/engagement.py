@@ -58,8 +58,6 @@ READ_WITHIN_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class QuietPress:
-    """A click on the button that quiets the bot in a thread."""
-
     thread: ThreadKey
     user_id: str
     at_ts: str
@@ -106,7 +104,6 @@ class QuietThreads:
             )
 
     async def on_press(self, press: QuietPress) -> None:
-        """Quiets a thread after a click, and tells the person who clicked."""
         try:
             starter = await self.stores.participants.starter(press.thread)
             is_quiet = await self._quiet(press.thread, press.user_id, starter, press.at_ts)
@@ -184,9 +181,7 @@ class Gate:
 @dataclass(frozen=True)
 class MessageTriage:
     """Decides whether a message is a question, from its thread's participants, the channel's settings and its text.
-
-    `rules` apply if a channel has no settings of its own. `gate` decides doubtful cases; None if no model does.
-    """
+    `rules` apply if a channel has no settings of its own. `gate` decides doubtful cases; None if no model does."""
 
     stores: Stores
     workspace: Workspace
@@ -195,7 +190,6 @@ class MessageTriage:
     gate: Gate | None
 
     async def participants_at(self, message: Message) -> Participants:
-        """Returns the thread's participants. Raises StoreError."""
         if message.thread_ts is None or not self._is_persons_in_channel(message):
             return UNKNOWN_PARTICIPANTS
         return await self.stores.participants.at_message(message.thread, message.user_id or "", message.ts)

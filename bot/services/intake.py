@@ -49,7 +49,6 @@ class SharedTokens:
         others.on_message(on_message)
 
     async def keep(self, question: Question, action_token: str) -> None:
-        """Keeps a question's token here and in the other processes."""
         named = (question.thread.channel_id, question.ts, action_token)
         self._tokens.keep(*named)
         await self._others.send(json.dumps([_KIND, *named]))
@@ -87,11 +86,9 @@ class Intake:
     ) -> bool:
         """Records a message as a job if it is a question, before its event is acknowledged. Raises StoreError.
 
-        "stop" and "stay quiet" are commands.
-
-        Returns whether it is a new question. `action_token` comes with events that allow searching Slack; possibly only
-        one of a mention's two events has it. `offered`: an answer is offered first. `tells`: if the database rejects a
-        question, its asker is told.
+        Also carries out "stop" and "stay quiet". Returns whether it is a new question. `action_token` comes with events
+        that allow searching Slack; possibly only one of a mention's two events has it. `offered`: an answer is offered
+        first. `tells`: if the database rejects a question, its asker is told.
         """
         found: Question | Ignore | None = None
         try:
@@ -160,7 +157,6 @@ class Intake:
         self._in_doubt.start(deciding, f"doubtful message {question.ts} ignored")
 
     async def _enqueue_if_for_us(self, event_id: str, question: Question, gate: Gate) -> None:
-        """Queues a doubtful message if the gate considers it a question and its author has access."""
         if await self._access_control.denial(question) is None and await gate.is_for_us(question):
             await self.enqueue(event_id, question)
 
@@ -172,10 +168,8 @@ class Intake:
     async def enqueue(
         self, event_id: str, question: Question, *, offered: bool = False, job_id: int | None = None
     ) -> bool:
-        """Queues a question if its asker has access; returns whether it is new. Raises StoreError.
-
-        `job_id`: the job of a question that the bot has posted for its asker.
-        """
+        """Queues a question; returns whether it is new. `job_id`: the job of a question that the bot has posted for its
+        asker. Raises StoreError."""
         full, question = self._worker.full, as_queued(self._workspace, question)
         enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:

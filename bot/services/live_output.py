@@ -22,7 +22,6 @@ from bot.services.ports import Activity, Doing, Running, TranscriptTexts
 from bot.store import Stores
 
 SHOWN_FROM_S = 0.6
-"""A shorter wait for the model needs no sentence."""
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,6 @@ class LiveOutput:
             return False
 
     def append(self, text: str) -> None:
-        """Shows text instead of the current activity."""
         if self._shows_activity:
             self.live.show_activity("")
             self._shows_activity = False
@@ -95,7 +93,6 @@ class LiveOutput:
 
     @property
     def _is_silent(self) -> bool:
-        """Returns whether readers see only that the model is thinking: no text, step or activity."""
         has_begun = self._answer is not None and (self._answer.steps or self._answer.text.strip())
         return not (self._shows_activity or has_begun)
 
@@ -112,7 +109,7 @@ class LiveOutput:
         raise GivenUp(Phase.AWAITING_APPROVAL)
 
     def unseen_end(self) -> End | None:
-        """Returns the `End` of an answer whose reply can't be shown, for when its channel is opened again."""
+        """Returns the `End` of an answer whose reply is gone, or None. It is shown if its channel is opened again."""
         if self.live.reply.is_gone:
             if self.live.reply.life is not Life.SHUT_OUT:
                 return End(EndReason.REPLY_GONE)

@@ -1,10 +1,8 @@
 """Memory: carries out commands about what Typist should remember in a channel or direct message.
 
-A model can only propose memories. Its tool always asks, even if it was allowed before, and the call is made once the
-asker agrees.
-
-Only current members of the workspace can change memories. Slack is asked whether the channel is private, because that
-is recorded; until Slack answers, nothing is remembered.
+A model can only propose memories with a tool that always asks. Only current members of the workspace can change
+memories. Slack is asked whether the channel is private, because that is recorded; until Slack answers, nothing is
+remembered.
 """
 
 import logging
@@ -56,17 +54,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Remembering:
-    """Carries out commands about memories, and provides the tool that proposes one."""
-
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
 
     async def carry_out(self, job: Job) -> Done | None:
-        """Carries out a job's messages if all are commands; returns None if a model has to read them.
-
-        A message that was edited and is no longer a command takes back what it had Typist remember.
-        """
+        """Carries out a job's messages if all are commands; returns None if a model has to read them. A message that
+        was edited and is no longer a command takes back what it had Typist remember."""
         questions = (*job.earlier, job.question)
         commands = [command_in(question, self.workspace.me) for question in questions]
         pairs = list(zip(questions, commands, strict=True))
@@ -109,7 +103,6 @@ class Remembering:
         return Offered((TOOLS[question.thread.in_direct_message],) if question.schedule is None else ())
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Stores a memory that a person has agreed to."""
         question, definition = use.question, TOOLS[use.question.thread.in_direct_message]
         is_ours = (use.tool, use.definition_hash) == (definition.name, definition.definition_hash)
         if question.schedule is not None or not is_ours:
@@ -118,10 +111,8 @@ class Remembering:
         return await self._remember(question, escape(use.arguments["text"]), is_proposed=True)
 
     async def open(self, user_id: str, trigger_id: str, place: SettingsPlace, *, in_modal: bool = False) -> str:
-        """Shows a place's memories in a modal; returns why it couldn't, in mrkdwn, or "".
-
-        `in_modal`: the modal of the place's settings. Raises RateLimited, Refused and StoreError.
-        """
+        """Shows a place's memories in a modal; returns why it can't, in mrkdwn, or "". `in_modal`: on top of the modal
+        of the place's settings. Raises RateLimited, Refused and StoreError."""
         if refusal := await self._refusal_in_modal(user_id, place.channel_id):
             return refusal
         memories = await self.stores.memories.of((self.workspace.me.team_id, place.channel_id))
@@ -136,21 +127,17 @@ class Remembering:
         return ""
 
     async def on_command(self, invocation: Invocation) -> str:
-        """Shows the place's memories; returns why it couldn't, in mrkdwn, or ""."""
         place = SettingsPlace(invocation.channel_id, invocation.response_url)
         return await self.open(invocation.user_id, invocation.trigger_id, place)
 
     async def open_on_settings(self, user_id: str, trigger_id: str, place: SettingsPlace) -> None:
-        """Shows a place's memories on top of its settings, or why that failed."""
         if sentence := await self.open(user_id, trigger_id, place, in_modal=True):
             view = sentence_modal(sentence, texts.memory.MEMORY_TITLE)
             await self.workspace.surfaces.open(trigger_id, view, in_modal=True)
 
     async def save(self, user_id: str, submitted: SubmittedMemories) -> str:
-        """Saves a person's changes in the modal; returns why it couldn't, or "".
-
-        The modal might have been open for hours, and its values can be forged, so place and rights are checked again.
-        """
+        """Saves a person's changes in the modal; returns why it can't, or "". The modal might have been open for hours,
+        and its values can be forged, so place and rights are checked again."""
         place = submitted.place
         if refusal := await self._refusal_in_modal(user_id, place.channel_id):
             return await self.access_control.naming_admins_plainly(refusal)
@@ -229,7 +216,6 @@ class Remembering:
         return Done(said(texts.memory.MEMORIES_HIDDEN[is_private] if are_hidden else ""), "\n".join(lines))
 
     async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Returns the operation's result, however long the database is unavailable."""
         return await insist(operation, self.stores.clock, "memories not read or written")
 
 

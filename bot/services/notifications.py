@@ -57,9 +57,10 @@ class Notifier:
         every_s: float = math.inf,
         blocks: list[Json] | None = None,
     ) -> None:
-        """Shows only the asker a sentence, or `blocks`: once per key and `recipient` within `every_s`.
+        """Shows only the asker a sentence, or `blocks`: once per key and `recipient` within `every_s`. Raises
+        StoreError.
 
-        An empty `recipient` means everyone: only the first asker is shown it. Raises StoreError.
+        An empty `recipient` means everyone: only the first asker is shown it.
         """
         if await self.stores.notifications.claim(question.thread.team_id, recipient, key, every_s):
             await self.workspace.ephemeral.tell(question, sentence, blocks)
@@ -80,10 +81,10 @@ class Notifier:
         self._background.start(telling, f"user {user_id} is not told that their question isn't saved")
 
     async def send(self, due: DueNotification, write: Writer | None, still: Callable[[], bool]) -> None:
-        """Sends a notification, unless `still()` is False by then.
+        """Sends a notification, unless `still()` is False by then. Raises StoreError.
 
         Recipients who got it from an earlier try don't get it again, and if Slack refuses one recipient, the others
-        still get it. Afterwards raises RateLimited or Refused if a later try might succeed. Raises StoreError.
+        still get it. Afterwards raises RateLimited or Refused if a later try might succeed.
         """
         notifications, failure = self.stores.notifications, None
         messages = await write(due.content) if write else {due.recipient: due.content}

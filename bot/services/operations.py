@@ -61,12 +61,10 @@ class Probes:
     database: Callable[[], Awaitable[None]] = _not_open
     """Checks that the database can be written to and that no write is failing. Raises TypistError."""
     connections: Callable[[], Awaitable[int]] = lambda: asyncio.sleep(0, 0)
-    """The number of stable connections to Slack."""
     queued: Callable[[], Awaitable[int]] = _not_open
     """The number of questions waiting for a worker. Raises TypistError if the database doesn't respond."""
     live: Callable[[], int] = lambda: 0
     problem: Callable[[], str] = lambda: ""
-    """The problem between Typist and Slack as a sentence, or ""."""
     token_refused: Callable[[], bool] = lambda: False
     """Whether Slack refuses our bot token. Connections might still be up, but no call succeeds."""
     arrived: Callable[[str, str], Awaitable[tuple[str, str]]] = lambda *_: _not_open()
@@ -77,8 +75,6 @@ class Probes:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The body of /readyz."""
-
     ok: bool
     """Whether the database accepts questions, a connection is up, Slack accepts our token, and Typist isn't ending."""
     database: str
@@ -92,7 +88,6 @@ class Health:
 
 
 async def examined(probes: Probes) -> Health:
-    """Returns the health from all probes; a failing probe is part of it."""
     database = await _database_problem(probes) or "ok"
     slack = await probes.connections()
     stopping = probes.stopping()
@@ -213,9 +208,7 @@ def _name_in(host: str) -> str | None:
 
 def ask(host: str, port: int) -> tuple[bool, str]:
     """Returns whether the process listening there is ready, and its response. Raises TypistError if there is none.
-
-    Containers call this often, so it imports as little as possible.
-    """
+    Containers call this often, so it imports as little as possible."""
     host = ANY_HOST.get(host, host)
     connection = http.client.HTTPConnection(host, port, timeout=DATABASE_TIMEOUT_S + 2)
     try:
@@ -257,10 +250,8 @@ async def expire_hourly(kept: Sequence[KeptForDays], clock: Clock, slack_time: S
 
 
 async def _expire_old(kept: Sequence[KeptForDays], clock: Clock, slack_time: SlackTime) -> None:
-    """Removes expired data. Several processes can do so at once.
-
-    `slack_time` returns Slack's time in seconds since 1970. Nothing is removed while it is unknown.
-    """
+    """Removes expired data. Several processes can do so at once. Nothing is removed while Slack's time, in seconds
+    since 1970, is unknown."""
     try:
         if await _is_right(clock, slack_time):
             for each in kept:

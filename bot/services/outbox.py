@@ -46,8 +46,6 @@ log = logging.getLogger(__name__)
 
 
 class Entries(Protocol[Entry]):
-    """Hands out entries, and records the outcome of each."""
-
     async def complete(self, entry: Entry) -> None: ...
 
     async def postpone(self, entry: Entry, delay_s: float) -> None: ...
@@ -55,15 +53,12 @@ class Entries(Protocol[Entry]):
 
 @dataclass(frozen=True)
 class Outbox:
-    """Checks every second for entries that are due."""
-
     stores: Stores
     workspace: Workspace
     admins: Collection[str]
     """IDs of the Typist admins, who can always allow a tool."""
     notifier: Notifier
     writers: Mapping[str, Writer]
-    """Functions that write notifications, by kind."""
     canvas_writer: CanvasWriter
     question_posts: QuestionPosts
     runs: ScheduledRuns
@@ -88,17 +83,14 @@ class Outbox:
         look.add_done_callback(self._looks.discard)
 
     async def end(self, within_s: float) -> None:
-        """Waits for the entries in progress."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await asyncio.gather(*self._looks)
                 await asyncio.gather(*map(asyncio.shield, self._running))
 
     async def _begin(self) -> bool:
-        """Starts a task for each entry that is due; returns False if the database is unavailable.
-
-        Starts none while Slack refuses the token, because every call would be refused.
-        """
+        """Starts a task for each entry that is due; returns False if the database is unavailable. Starts none while
+        Slack refuses the token, because every call would be refused."""
         free = AT_ONCE - len(self._running)
         if free <= 0 or self.workspace.token_refused():
             return True
@@ -120,7 +112,6 @@ class Outbox:
         task.add_done_callback(self._running.discard)
 
     async def _looked(self, what: str, look: Callable[[], Awaitable[Found]]) -> Found | None:
-        """Returns what a check finds, or None if it fails."""
         try:
             return await look()
         except StoreError as error:
@@ -145,10 +136,8 @@ class Outbox:
             log.error("%s: outcome not recorded, retrying: %s", entry, trace_of(error))
 
     async def _try(self, entry: OutboxEntry | DueNotification) -> float | None:
-        """Returns the wait before the next try, or None if the entry needs none.
-
-        Slack calls end sooner than TRY_WITHIN_S, so a try that takes longer has waited for the rate limits.
-        """
+        """Returns the wait before the next try, or None if the entry needs none. Slack calls end sooner than
+        TRY_WITHIN_S, so a try that takes longer has waited for the rate limits."""
         had_no_turn = False
         try:
             if isinstance(entry, OutboxEntry) and entry.kind is OutboxKind.POST_QUESTION:
@@ -191,7 +180,6 @@ class Outbox:
                 await self.canvas_writer.write(entry, in_time)
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
-        """Updates a reply to match its record."""
         match entry.shows:
             case Shows.NOTHING:
                 await self.workspace.outbox_sender.delete(entry)
@@ -209,7 +197,6 @@ class Outbox:
                 await self._show_end(entry, until)
 
     async def _clear_beside(self, entry: OutboxEntry) -> None:
-        """Deletes the messages beside a reply that is gone."""
         await self.canvas_writer.delete(entry)
         gone = replace(entry, stale=entry.beside)
         await show_beside(self.stores, self.workspace, gone, None, BESIDE_ROLES)
@@ -242,10 +229,8 @@ class Outbox:
             raise NotShown
 
     async def _show_decisions(self, entry: OutboxEntry) -> None:
-        """Shows decided calls in a reply that asks about others, including decisions that arrive meanwhile.
-
-        This is tried once, because the last decision ends the reply anyway.
-        """
+        """Shows decided calls in a reply that asks about others, including decisions that arrive meanwhile. This is
+        tried once, because the last decision ends the reply anyway."""
         until = self.stores.clock.monotonic() + DECISIONS_WITHIN_S
         shown = None
         job = before = await self.stores.outbox.job_awaiting_approval(entry)

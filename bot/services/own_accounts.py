@@ -24,17 +24,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OwnAccounts:
-    """Shows people their accounts, and ends them."""
-
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
     sign_ins: "SignIns | None" = None
-    """None if nobody can sign in to an MCP server."""
     _background: Background = field(default_factory=Background, init=False)
 
     async def on_command(self, invocation: Invocation) -> str:
-        """Shows a person their accounts, and an admin how many there are; returns why not, "" if they are shown."""
+        """Shows a person their accounts, and an admin how many there are; returns why it can't, or ""."""
         team_id = self.workspace.me.team_id
         accounts = await self.stores.accounts.of(team_id, invocation.user_id) if self.sign_ins else {}
         is_admin = self.sign_ins is not None and invocation.user_id in self.access_control.admins
@@ -45,7 +42,7 @@ class OwnAccounts:
         return ""
 
     async def sign_out(self, user_id: str, submitted: KeptAccounts) -> str:
-        """Signs a person out of the servers that they unchecked; returns why not, "" if it is done."""
+        """Signs a person out of the servers that they unchecked; returns why it can't, or ""."""
         for server in submitted.ended if self.sign_ins else ():
             assert self.sign_ins is not None
             if not await self.sign_ins.sign_out(Owner(self.workspace.me.team_id, user_id, server)):

@@ -4,12 +4,11 @@
 shows the model's activity, and the status is removed. Only below a native stream, which has no such line and no button,
 the status stays and says how to stop the answer.
 
-A thread has one timer for its next call, and a task only while the call is made, so a status uses almost no memory most
-of the time. Slack removes a status with each of our posts and after two minutes, so it is sent again after a stream
-starts and every REFRESH_S, until none is wanted. Every call has a timeout, and none is repeated before the next change
-or refresh. If Slack forbids statuses, the channel gets none for REFUSED_S, and questions there cost no call; if Slack
-no longer has the method, no channel gets any. An error about one status, such as invalid_arguments, ends only that
-call.
+A thread has one timer for its next call, and a task only while the call is made, so a status uses almost no memory.
+Slack removes a status with each of our posts and after two minutes, so it is sent again after a stream starts and every
+REFRESH_S, until none is wanted. Every call has a timeout, and none is repeated before the next change or refresh. If
+Slack forbids statuses, the channel gets none for REFUSED_S, and questions there cost no call; if Slack no longer has
+the method, no channel gets any. An error about one status, such as invalid_arguments, ends only that call.
 
 If Slack rejects an answer's status, the answer has a message with a Stop button. So a native stream that only the
 status says how to stop doesn't begin then, and one that has begun is left to edits (`untold`).
@@ -62,7 +61,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class _ThreadStatus:
-    """The status of one thread: the desired one, and what Slack might show."""
+    """The desired status of one thread, and the one that Slack might show."""
 
     thread: ThreadKey
     wanted: str
@@ -75,16 +74,12 @@ class _ThreadStatus:
     next_call: asyncio.TimerHandle | None = None
     """None while a call is made, and while others answer."""
     delay_s: float = REFRESH_S
-    """The pause between the current call and the next one."""
     has_failed: bool = False
-    """Slack rejected the last status that was sent."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass
 class ThreadStatuses:
-    """Maintains the statuses of this process's threads."""
-
     pane: Pane
     clock: Clock
     untold: Callable[[ThreadKey], None] = lambda thread: None
@@ -96,7 +91,6 @@ class ThreadStatuses:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def wanted(self, thread: ThreadKey) -> str:
-        """Returns the status that this process wants a thread to show, or ""."""
         thread_status = self._status_of(thread)
         return thread_status.wanted if thread_status else ""
 
@@ -122,7 +116,6 @@ class ThreadStatuses:
         return thread_status.confirmed == status
 
     def ended(self, thread: ThreadKey) -> None:
-        """Removes an answer's status in the background."""
         if thread_status := self._status_of(thread):
             thread_status.wanted, thread_status.of_stream = "", False
             self._changed(thread_status, 0.0)
@@ -236,8 +229,6 @@ class ThreadStatuses:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """The signs that Slack shows while a question is answered."""
-
     sign: Sign = Sign.NONE
     stop: bool = False
     """Whether Slack's own Stop button replaces ours."""
@@ -267,13 +258,12 @@ class AssistantPane:
             await self.stores.pane_context.write(self.workspace.me.team_id, user_id, channel_id)
 
     async def begin(self, question: Question, *, is_first: bool = True, has_message: bool = False) -> Signs:
-        """Shows that an attempt at a question has begun; returns what Slack shows.
+        """Shows that an attempt at a question has begun; returns what Slack shows. Slack's docs promise that a status
+        is visible only in the pane and in agents' threads. Elsewhere it is shown in addition to the placeholder, unless
+        calls are scarce, and nothing waits for it.
 
         `is_first`: no earlier attempt can have left a session, which would need one of the budget's calls to end.
         `has_message`: Slack already shows a message of the reply, which shows the model's activity.
-
-        Slack's docs promise that a status is visible only in the pane and in agents' threads. Elsewhere it is shown in
-        addition to the placeholder, unless calls are scarce, and nothing waits for it.
         """
         thread = question.thread
         if not self.workspace.me.has_pane or thread.thread_ts is None:
@@ -315,9 +305,7 @@ class AssistantPane:
 
     def end(self, question: Question, *, asks: bool) -> None:
         """Removes the status and Slack's own Stop button in the background, after the question's attempt has ended.
-
-        If the reply `asks` for an approval or a choice, the session says so.
-        """
+        `asks`: the reply asks for an approval or a choice, and the session says so."""
         thread = question.thread
         self.statuses.ended(thread)
         if session := self._sessions.pop(thread, None):
@@ -329,10 +317,8 @@ class AssistantPane:
         return session is not None and (not session.done() or bool(session.result()))
 
     async def _begin_session(self, thread: ThreadKey) -> bool | None:
-        """Returns whether Slack shows its own Stop button in the thread, or None if no session was begun.
-
-        Calls of an earlier answer come first, because a late one would remove the button.
-        """
+        """Returns whether Slack shows its own Stop button in the thread, or None if no session was begun. Calls of an
+        earlier answer come first, because a late one would remove the button."""
         if not self.workspace.pane.has_sessions:
             return None
         try:

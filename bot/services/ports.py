@@ -27,7 +27,7 @@ from bot.telemetry import OFF, Telemetry
 
 
 class Records(Protocol):
-    """Records the steps and calls of answers. All operations raise StoreError."""
+    """All operations raise StoreError."""
 
     async def record(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
         """Records a step with usage and text before any of its calls; returns False if another attempt has the job."""
@@ -71,8 +71,6 @@ class People:
 
 
 class ConversationSource(Protocol):
-    """Reads a question's conversation, and facts about its channel and its asker."""
-
     @property
     def me(self) -> Identity: ...
 
@@ -88,9 +86,7 @@ class ConversationSource(Protocol):
         """Returns a question's conversation, or with `posts_before`, the last posts of its channel instead."""
         ...
 
-    async def people(self, question: Question, ids: Sequence[str]) -> People:
-        """Returns the names of people and channels, and the time zones of people and the asker."""
-        ...
+    async def people(self, question: Question, ids: Sequence[str]) -> People: ...
 
     async def memories(
         self, question: Question, marks: Marks, count_tokens: CountTokens, limit_tokens: int
@@ -113,10 +109,8 @@ class ConversationSource(Protocol):
 
 class Tools(Protocol):
     async def definitions(self, question: Question) -> Offered:
-        """Returns the tools that can be used to answer a question, within seconds; unavailable tools are left out.
-
-        It also leaves out tools that an admin denies, or whose definition has changed since an admin agreed to it.
-        """
+        """Returns the tools that can be used to answer a question, within seconds. Leaves out unavailable tools, tools
+        that an admin denies, and tools whose definition has changed since an admin agreed to it."""
         ...
 
     async def call(self, use: ToolUse) -> CallResult:
@@ -129,15 +123,11 @@ class Tools(Protocol):
 
 
 class Spending(Protocol):
-    """Limits the usage of answers."""
-
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
         """Returns when a request can be sent. Raises CapReached."""
         ...
 
-    def cost_usd(self, end: End) -> float | None:
-        """Returns the cost of an end's usage, or None if it is unknown."""
-        ...
+    def cost_usd(self, end: End) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -154,10 +144,9 @@ class Ports:
 
 class Doing(Enum):
     THINKING = auto()
-    """The model is thinking. Replaces what was shown before."""
+    """Replaces what was shown before."""
     LISTENING = auto()
     TAKING_LONG = auto()
-    """The model hasn't written anything for a long time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +178,8 @@ class Output(Protocol):
     def show(self, activity: Activity) -> None: ...
 
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
-        """Asks a person about those calls of a step that need it. Raises GivenUp once somebody has to decide.
-
-        Returns if nobody can be asked, because nobody sees the answer. Raises NotShown.
-        """
+        """Asks a person about those calls of a step that need it, and raises GivenUp. Returns if nobody can be asked,
+        because nobody sees the answer. Raises NotShown."""
         ...
 
     def unseen_end(self) -> End | None:

@@ -1,9 +1,7 @@
-"""Clicks on the buttons below a reply: which answer and object each is about, and who may make it.
+"""Clicks on the buttons below a reply: which answer and object each is about, and who is allowed to make it.
 
-A click carries values that anyone can forge. So the answer is looked up in the database by the button's message, and
-the object of the button is looked up in that answer.
-
-The response goes to the response_url, which reaches people who aren't members of the channel and counts against no
+A click carries values that anyone can forge, so the answer is looked up by the button's message, and the button's
+object in that answer. Responses use the response_url, which reaches non-members of the channel and counts against no
 budget.
 """
 
@@ -27,27 +25,26 @@ from bot.store import Stores
 log = logging.getLogger(__name__)
 
 DOUBLE_PRESS_S = 2.0
-"""Two clicks within this time are one: after a stop, Continue or Regenerate can appear where Stop was, in any order of
-buttons, and a person who saw no effect yet clicks again."""
+"""Two clicks within this time count as one: after a stop, Continue or Regenerate can appear where Stop was, and a
+person who saw no effect yet clicks again."""
 LOOK_AGAIN_S = 0.2
 LOOKS_FOR_RECORD = 8
-"""The number of looks for a record that is written a moment after it is shown. Slack waits three seconds for it."""
+"""Maximum lookups of a record that is written a moment after it is shown. Slack waits three seconds for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PressedAnswer:
-    """The answer below which a person has clicked a button, with their current rights."""
+    """An answer below which a person has clicked a button, with their current rights."""
 
     press: Press
     answer: AnswerRecord
     named: tuple[Named, ...] = ()
     """The pending objects that the button's values refer to."""
     problem: str = ""
-    """Why nothing awaits the person for the last value."""
+    """Why the last value refers to nothing that awaits the person, or ""."""
 
     @property
     def call(self) -> AwaitedCall:
-        """The button's call, for buttons that refer to one."""
         [named] = self.named
         assert isinstance(named, AwaitedCall)
         return named
@@ -67,7 +64,7 @@ class Presses:
         return Press(action, thread, place.message_ts, user_id, place.value, in_modal=True)
 
     async def respond(self, press: Press, effect: Awaitable[ActionResponse | None]) -> None:
-        """Awaits the effect of a click, and shows the person the response or that it failed."""
+        """Awaits the effect of a click, and shows the person the response, or that it failed."""
         try:
             response = await effect
         except (StoreError, RateLimited, Refused) as error:
@@ -78,11 +75,9 @@ class Presses:
             await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def judge(self, press: Press) -> PressedAnswer | str:
-        """Returns the answer and object of a click, or the sentence that refuses it; "" for a double click.
-
-        A message, and the last buttons of an answer, are shown a moment before they are recorded, so this waits for the
-        record. Raises StoreError.
-        """
+        """Returns the answer and object of a click, or the sentence that refuses it; "" for a double click. Waits for
+        the record, because a message and the last buttons of an answer are shown a moment before they are recorded.
+        Raises StoreError."""
         pressed_at, admins = self.stores.clock.now(), self.access_control.admins
         for look in range(LOOKS_FOR_RECORD):
             answer = await self.stores.recorded_answers.shown_by(press.thread, press.message_ts)
@@ -107,7 +102,7 @@ class Presses:
         return PressedAnswer(press, answer, tuple(named), sentence or "") if named else sentence or ""
 
     async def _denial(self, press: Press, answer: AnswerRecord, named: Named | None = None) -> str | None:
-        """Returns why a person may not see or decide on an answer's calls, or choose: they need access now."""
+        """Returns why a person currently has no access to an answer's calls or choices, or None."""
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
         if press.action is ReplyAction.CHOOSE:
             return await self.access_control.denial(as_theirs, is_press=True)
@@ -120,11 +115,8 @@ class Presses:
 
 
 def _is_double(press: Press, pressed_at: float, answer: AnswerRecord) -> bool:
-    """Returns whether a click came just as an answer was stopped, when its buttons replaced Stop.
-
-    Compared with the record, because another process might have received Stop. A record from a clock that was set back
-    since doesn't disable any button.
-    """
+    """Returns whether a click came just as an answer was stopped, when its buttons replaced Stop. It is compared with
+    the record, because another process might have received Stop. A clock that was set back disables no button."""
     if press.action in (ReplyAction.STOP, ReplyAction.SIGN_IN) or answer.state.is_live:
         return False
     if not (answer.end and answer.end.reason.is_stop):

@@ -1,14 +1,11 @@
 """Builds prompts: a question's conversation with names, files and transcripts, and its channel's instructions.
 
-core/prompt.py defines the order of a prompt's parts, and explains why the next prompt repeats them.
-
-An answer that continues after a step keeps the prompt that it began with (core/beginnings.py), which isn't built again
-unless the conversation has files.
+core/prompt.py defines the order of a prompt's parts, and explains why the next prompt repeats them. An answer that
+continues after a step keeps the prompt that it began with (core/beginnings.py), which isn't built again unless the
+conversation has files. The prompt for a new version of an answer leaves out what the bot answered after its question.
 
 A prompt is built even if parts are missing: while the database is unavailable, reading the channel's settings is
 retried for a few seconds, and then they are left out.
-
-The prompt for a new version of an answer leaves out what the bot answered after its question.
 """
 
 import logging
@@ -87,10 +84,8 @@ class PromptBuilder:
     ) -> BuiltPrompt:
         """Builds the prompt for an answer: instructions, conversation, files and notes, cut to fit the window.
 
-        `tools`: what the model can call. `show` receives the speech in recordings. `window_tokens`: what the model
-        accepts, if it has refused a longer prompt.
-
-        The files' contents count as used memory until `memory` closes.
+        `tools`: what the model can call. `show` receives the speech in recordings. `window_tokens`: the model's window,
+        if it has refused a longer prompt. The files' contents count as used memory until `memory` closes.
         """
         job, beginning = answer.job, "" if window_tokens else beginning_of(answer.job.steps)
         built = await self._without_turns(job, tools)
@@ -170,9 +165,7 @@ class PromptBuilder:
 
     def is_shorter_for(self, window_tokens: int | None, *, has_results: bool) -> bool:
         """Returns whether a prompt for this window would have less of the conversation than the current one.
-
-        `has_results`: it also contains tool results, which use the remaining room.
-        """
+        `has_results`: it also contains tool results, which use the remaining room."""
         limit_tokens, known_tokens = self.settings.history_tokens, self.estimate.window_tokens
         if window_tokens is None or self.estimate.window_with(window_tokens) == known_tokens:
             return False
@@ -180,7 +173,7 @@ class PromptBuilder:
         return is_less or has_results
 
     async def _channel(self, question: Question) -> ChannelSettings:
-        """Returns the settings of a question's channel, or none of its own if the database is unavailable."""
+        """Returns the settings of a question's channel, or the defaults if the database is unavailable."""
         found = await try_again(lambda: self.conversation.channel(question), self.clock, "channel settings not read")
         return found or ChannelSettings()
 
@@ -223,10 +216,8 @@ class PromptBuilder:
         room_tokens: int,
         show: Callable[[Activity], None],
     ) -> tuple[Sequence[PromptMessage], Sequence[OpenedFile]]:
-        """Returns a conversation with its files' contents, and the files that are new since the last answer.
-
-        Records the speech in new files.
-        """
+        """Returns a conversation with its files' contents, and the files that are new since the last answer. Records
+        the speech in new files."""
         conversation, job = with_linked_canvases(shared), answer.job
         if not any(message.files for message in conversation):
             return conversation, ()

@@ -95,10 +95,8 @@ class Quota:
             raise CapReached(cap_reached_text(check.reached, clock.now()))
 
     def warn(self, question: Question) -> None:
-        """Tells the asker, in the background and once per period, that most of a cap is used.
-
-        Within the answer's attempt, the next heartbeat would cancel it, because the job has ended.
-        """
+        """Tells the asker, in the background and once per period, that most of a cap is used. Within the answer's
+        attempt, the next heartbeat would cancel it, because the job has ended."""
         self._background.start(self._warn(question), f"user {question.user_id} is not warned about a quota")
 
     async def _warn(self, question: Question) -> None:
@@ -143,9 +141,7 @@ class Quota:
 
     async def personal_use(self, team_id: str, user_id: str, channel_id: str = "") -> UsageToDate:
         """Returns a person's usage today and this month, with the caps that apply in a channel, or "" for anywhere.
-
-        Raises StoreError.
-        """
+        Raises StoreError."""
         ids = ScopeIds(team_id, user_id, channel_id)
         in_force = [cap for cap in await self.stores.caps.in_force(ids, self.caps) if ids.id_of(cap.window.scope)]
         scopes = {Scope.USER, *(cap.window.scope for cap in in_force)}
@@ -174,13 +170,12 @@ class CapSettings:
     stores: Stores
     workspace: Workspace
     defaults: tuple[Cap, ...]
-    """The caps from the settings, which apply if admins have set no others."""
     unpriced: tuple[str, ...]
     """The models in use that have no price, by their user-facing names."""
     access_control: AccessControl
 
     async def open(self, user_id: str, trigger_id: str, owner: CapOwner) -> None:
-        """Shows an admin the modal with an owner's caps and with everyone else who can set them."""
+        """Shows an admin the modal with an owner's caps, and others who can set caps."""
         if user_id not in self.access_control.admins:
             sentence = self.access_control.naming_admins(texts.quotas.ONLY_ADMINS_SET_QUOTAS)
             await self.workspace.surfaces.open(trigger_id, sentence_modal(sentence, texts.quotas.QUOTAS_TITLE))
@@ -195,7 +190,6 @@ class CapSettings:
         await self.workspace.surfaces.open(trigger_id, CAPS.build(caps))
 
     async def of(self, owner: CapOwner) -> OwnerCaps:
-        """Returns the caps and usage of the workspace, a channel or a person."""
         team_id, scope = self.workspace.me.team_id, owner.scope
         return OwnerCaps(
             owner,
@@ -205,7 +199,6 @@ class CapSettings:
         )
 
     async def problems(self, user_id: str, entered: Entered) -> dict[str, str]:
-        """Returns a sentence for each field that this person can't save."""
         if entered and user_id not in self.access_control.admins:
             return {entered[0][0]: await self.access_control.naming_admins_plainly(texts.quotas.ONLY_ADMINS_SET_QUOTAS)}
         return cap_problems(entered, self.unpriced)
@@ -222,8 +215,6 @@ class CapSettings:
 
 @dataclass(frozen=True)
 class CapNotifications:
-    """Writes the notifications to Typist admins about caps."""
-
     stores: Stores
     admins: Collection[str]
 

@@ -2,10 +2,9 @@
 
 The prompt contains what the first one did, if it still exists: the conversation as Slack has it now, the recorded
 answers before the question, and the notes about the question. Memories and channel settings are today's, without the
-channel's model. An interrupted answer isn't continued. If requested, the tools of servers are offered that only read,
-need no approval and don't use anyone's own account. Their calls are recorded only in the audit log.
-
-Slack is only read: nothing runs that would send a reply's calls. The database gets an entry in the audit log.
+channel's model. An interrupted answer isn't continued. If requested, the model gets the server tools that only read,
+need no approval and don't use anyone's own account. Slack is only read, and the database gets only audit log entries
+about the question and its calls.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,7 +29,6 @@ from bot.store.replays import Given, RecordedQuestion
 Spend = Callable[[Job, float], Awaitable[None]]
 """Called right before a request, with the maximum dollars that the answer can then cost. Raises CapReached."""
 Calling = Callable[[Job, RecordedCall], Awaitable[None]]
-"""Called right before a tool call."""
 
 
 @dataclass(frozen=True)

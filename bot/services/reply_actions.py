@@ -1,5 +1,3 @@
-"""Reply actions: the effects of the buttons below a reply."""
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -41,11 +39,10 @@ class ReplyActions:
     stops: Stops
 
     async def pressed(self, press: Press) -> None:
-        """Performs the action, and shows the person the outcome if the reply doesn't show it."""
         await self.presses.respond(press, self.press(press))
 
     async def press(self, press: Press) -> ActionResponse | None:
-        """Performs the action. Returns the response to the person, or None if the reply shows it. Raises StoreError."""
+        """Performs the action; returns the response to the person, or None if the reply shows it. Raises StoreError."""
         if press.action is ReplyAction.SIGN_IN:
             # A schedule can await the sign-in, and then there is no answer.
             return await self.sign_in.open(press)
@@ -87,7 +84,6 @@ class ReplyActions:
         await self.stores.recorded_answers.swap(pressed.answer.job_id, to_next=to_next)
 
     async def _regenerate(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Starts a new version of an answer, if its asker still has access."""
         answer, wish = pressed.answer, WISHES[pressed.press.action]
         if denial := await self.presses.access_control.denial(answer.question):
             return ActionResponse(denial)
@@ -104,7 +100,6 @@ class ReplyActions:
         return None
 
     async def _save_as_canvas(self, pressed: PressedAnswer) -> ActionResponse:
-        """Makes the outbox write the answer into a canvas, if its asker still has access."""
         answer, press = pressed.answer, pressed.press
         if not self.workspace.canvases.may_write:
             return ActionResponse(texts.canvases.FORBIDDEN)

@@ -1,4 +1,4 @@
-"""The quotas of schedules' runs."""
+"""Caps of schedules' runs."""
 
 from bot.clock import insist
 from bot.core import texts

@@ -80,8 +80,6 @@ _WHEN = {"cron", "at"}
 
 @dataclass(frozen=True)
 class ScheduleTool:
-    """Offers models a tool to propose schedules to members, and creates those that the asker agrees to."""
-
     stores: Stores
     workspace: Workspace
     admins: frozenset[str]
@@ -119,7 +117,7 @@ class ScheduleTool:
         signed_in: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Mapping[str, Any] | str:
-        """Returns a proposal's normalized arguments, with its next times, or a text for the model to read instead."""
+        """Returns a proposal's normalized arguments with its next times, or a text for the model to read instead."""
         arguments = fitting(self._parameters, arguments)
         now, number, stops = self.stores.clock.now(), arguments.get("number") or 0, arguments.get("stop") is True
         if not any(arguments.values()) or (stops and not number):
@@ -159,7 +157,6 @@ class ScheduleTool:
             return CallResult.failed(str(unusable))
 
     async def _carry_out(self, use: ToolUse) -> CallResult:
-        """Does what the asker has agreed to, and returns a result for people. Raises UnusableRule and StoreError."""
         (team_id, channel_id), user_id, now = use.question.thread.place, use.question.user_id, self.stores.clock.now()
         schedules, number = self.stores.schedules, use.arguments.get("number") or 0
         changed = await schedules.read(team_id, number) if number else None
@@ -197,7 +194,7 @@ def _with_accounts(servers: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _completed(arguments: Mapping[str, Any], changed: Schedule | None) -> Mapping[str, Any]:
-    """Returns a proposal's arguments, completed with what a change leaves unchanged."""
+    """Returns a proposal's arguments, completed with those that a change leaves out."""
     if changed is None:
         return arguments
     known, given = changed.as_proposal.arguments, {name: value for name, value in arguments.items() if value != ""}
@@ -207,12 +204,11 @@ def _completed(arguments: Mapping[str, Any], changed: Schedule | None) -> Mappin
 
 
 def _as_it_is(changed: Schedule) -> Mapping[str, Any]:
-    """Returns the current state of the schedule for the card of a change."""
     return {"number": changed.id, "before": changed.rule.in_words, "skipped_before": changed.only_if_changed}
 
 
 def _shown_to_model(here: Sequence[Schedule], names: Mapping[str, str]) -> Reading:
-    """Returns what a place's schedules do and who owns them, as data."""
+    """Returns what a place's schedules do and who owns them, as data for the model."""
     whose = {one.id: one_line(names.get(one.user_id, one.user_id)) for one in here}
     lines = [f"Number {one.id}, of {whose[one.id]}, {one.rule.in_words}: {one.words}" for one in here]
     return Reading(as_data("\n".join(lines), SCHEDULE, secrets.token_hex(8)) if lines else NOTHING_HERE)

@@ -4,8 +4,8 @@ A run acts as the person who created its schedule. So before each post, Slack is
 access and is a member of the workspace and of the channel. If Slack doesn't answer, a later try posts the run. A run
 that uses the person's own accounts also needs their sign-ins.
 
-"Only if something changed" is a fact, not a judgment: someone has written in the place since the last answered run. No
-model is asked whether that matters, so a run without news costs nothing.
+"Only if something changed" means that someone has written in the place since the last answered run. No model is asked,
+so a run without news costs nothing.
 """
 
 import logging
@@ -30,17 +30,15 @@ from bot.store import Stores
 from bot.store.accounts import Owner
 
 LOOKUP_S = 60.0
-"""Runs of one creator within this time share a lookup."""
+"""The time for which runs of one creator share a lookup."""
 CALLS_OF_RUNS = ("users.info", "chat.postMessage")
-"""Each run needs these, and so do people who ask at the same time."""
+"""Slack methods that each run needs, and that people who ask at the same time need, too."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ScheduledRuns:
-    """Admits runs to be posted, and writes the notifications about skipped runs and pauses."""
-
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
@@ -85,10 +83,8 @@ class ScheduledRuns:
             await self.stores.schedules.skip(run.schedule, entry.job_id, reason)
 
     async def write(self, content: Mapping[str, Any]) -> dict[str, Json]:
-        """Returns the messages to the place and, for a pause, to the creator. Raises StoreError.
-
-        Returns none if the schedule continues or is gone.
-        """
+        """Returns the messages to the place and, for a pause, to the creator; none if the schedule continues or is
+        gone. Raises StoreError."""
         report = RunReport(**content)
         schedule = await self.stores.schedules.read(self.workspace.me.team_id, report.schedule_id)
         if schedule is None or not (report.skipped or report.is_at_pause(schedule)):
@@ -104,7 +100,7 @@ class ScheduledRuns:
         return messages
 
     async def _obstacle(self, schedule: Schedule, asked: Question, job_id: int) -> PauseReason | None:
-        """Returns why the schedule must be paused now, or None if nothing forbids the run."""
+        """Returns why the schedule must be paused now, or None if the run can be posted."""
         kind = await self.workspace.users.kind(schedule.user_id, now_within_s=MEMBER_WITHIN_S, max_age_s=LOOKUP_S)
         denial = await self.access_control.denial(asked)
         if kind is None or denial is Denial.UNKNOWN:

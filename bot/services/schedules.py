@@ -1,9 +1,8 @@
 """Schedules as people handle them: the list, and the buttons that change, run, pause and stop one.
 
-Only people create or change schedules. A model proposes them with a tool (schedule_tool.py), and only the asker can
-agree. Afterwards the schedule belongs to its creator and the Typist admins. Their rights are checked at each click, and
-again when a modal is submitted, which might have been open for hours. Plain words list and stop schedules without a
-model.
+A model only proposes schedules (schedule_tool.py), and only the asker can agree. Afterwards the schedule belongs to its
+creator and the Typist admins. Their rights are checked at each click, and again when a modal is submitted, which might
+have been open for hours. Messages can list and stop schedules without a model.
 
 Times, runs and pauses are in bot/core/schedules.py and bot/store/schedules.py.
 """
@@ -70,34 +69,29 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LISTED_CHARS = 150
-"""The part of each schedule's text that a list in a conversation shows, since everybody there reads it."""
+"""The length of each schedule's text in a list that everybody in a conversation reads."""
 _TOKENS = re.compile(r"[1-9]\d{0,8}")
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulePress:
-    """A click on a button about schedules."""
-
     action: ScheduleAction
     user_id: str
     trigger_id: str
     schedule_id: int = 0
     """0 for a list."""
     channel_id: str = ""
-    """The list's channel; "" for the person's own list."""
+    """The list's channel, or "" for the person's own list."""
     place: ListPlace | None = None
     """The list that contains the button, or None if it is elsewhere."""
     in_modal: bool = False
     thread: ThreadKey | None = None
-    """The thread of the message with the button."""
     message_ts: str = ""
     response_url: str = ""
 
 
 @dataclass(frozen=True)
 class Schedules:
-    """Lists schedules, and changes them for their creators and Typist admins."""
-
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
@@ -142,10 +136,8 @@ class Schedules:
         return Done((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
 
     async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:
-        """Undoes a stop that a job's answer reports; returns why it can't, or "".
-
-        Raises RateLimited, Refused and StoreError.
-        """
+        """Undoes a stop that a job's answer reports; returns why it can't, or "". Raises RateLimited, Refused and
+        StoreError."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         stopped = await schedules.read(team_id, schedule_id, is_stopped=True)
         if stopped is None:
@@ -164,10 +156,8 @@ class Schedules:
         return await insist(standing, self.stores.clock, "schedules not read")
 
     async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> str:
-        """Shows a channel's schedules, or a person's own with "" or in a direct message. `in_modal`: above a modal.
-
-        Returns why it can't, or "". Raises RateLimited, Refused and StoreError.
-        """
+        """Shows a channel's schedules, or the person's own with "" or in a direct message; returns why it can't, or "".
+        `in_modal`: on top of another modal. Raises RateLimited, Refused and StoreError."""
         listed = await self._list(user_id, "" if is_direct(channel_id) else channel_id)
         if listed is None:
             return texts.schedules.NOT_YOUR_SCHEDULES
@@ -175,7 +165,6 @@ class Schedules:
         return ""
 
     async def on_command(self, invocation: Invocation) -> str:
-        """Shows the place's schedules; returns why it can't, or ""."""
         return await self.open(invocation.user_id, invocation.channel_id, invocation.trigger_id)
 
     async def pressed(self, press: SchedulePress) -> None:
@@ -203,7 +192,7 @@ class Schedules:
         return await self.restore(press.schedule_id, press.user_id) or texts.schedules.RESTORED
 
     async def _shows_stopped(self, press: SchedulePress) -> bool:
-        """Says in an answer that the schedule of the clicked button is gone; returns False if it isn't said there."""
+        """Reports in an answer that the clicked button's schedule is gone; returns False if it can't."""
         if press.action is not ScheduleAction.STOP or press.thread is None:
             return False
         if await self.stores.schedules.read(self.workspace.me.team_id, press.schedule_id) is not None:
@@ -213,7 +202,6 @@ class Schedules:
         return answer is not None and await answers.schedule_gone(answer.job_id, press.schedule_id)
 
     async def show_again(self, user_id: str, place: ListPlace, outcome: str) -> None:
-        """Shows the current list, with the outcome of its reader's action."""
         listed = None
         try:
             listed = await self._list(user_id, place.channel_id)
@@ -227,10 +215,8 @@ class Schedules:
         await self.workspace.surfaces.update(place.view_id, view)
 
     async def change(self, user_id: str, submitted: SubmittedSchedule) -> dict[str, str]:
-        """Saves a person's changes to a schedule, or returns a sentence for each bad field.
-
-        Raises RateLimited, Refused and StoreError.
-        """
+        """Saves a person's changes to a schedule, or returns a sentence for each bad field. Raises RateLimited, Refused
+        and StoreError."""
         team_id = self.workspace.me.team_id
         schedule = await self.stores.schedules.read(team_id, submitted.schedule_id)
         if refusal := await self._refusal(schedule, user_id):
@@ -263,7 +249,7 @@ class Schedules:
     async def _rule(
         self, user_id: str, schedule: Schedule, submitted: SubmittedSchedule, problems: dict[str, str]
     ) -> Rule:
-        """Returns the rule that a person entered; adds a sentence for a bad field."""
+        """Returns the rule that a person entered; adds a sentence for a bad field to `problems`."""
         entered, zone = submitted.entered, await self._zone(user_id, schedule)
         when = entered.keys() & {ScheduleField.DAYS, ScheduleField.TIME, ScheduleField.OTHER}
         if not when:
@@ -297,7 +283,8 @@ class Schedules:
         submitted: SubmittedSchedule,
         problems: dict[str, str],
     ) -> int:
-        """Returns the token limit that a person entered; adds a sentence for a bad one. Only admins can raise it."""
+        """Returns the token limit that a person entered; adds a sentence for a bad one to `problems`. Only admins can
+        raise it."""
         text, most = submitted.entered.get(field, str(now)), max(now, default)
         if not _TOKENS.fullmatch(text):
             problems[field] = texts.schedules.TOKENS_NOT_A_NUMBER
@@ -306,7 +293,6 @@ class Schedules:
         return now if field in problems else int(text)
 
     async def _press(self, press: SchedulePress) -> str:
-        """Carries out a button's action; returns the outcome, or "" if a modal shows it."""
         team_id, schedules, user_id = self.workspace.me.team_id, self.stores.schedules, press.user_id
         if press.action is ScheduleAction.LIST:
             denial = await self._denial(user_id, press.channel_id or direct_message_of(user_id))
@@ -345,10 +331,8 @@ class Schedules:
         return await self.sign_ins.signed_out_of(*key) if self.sign_ins else schedule.accounts
 
     async def awaits_sign_in(self, schedule_id: int, user_id: str) -> AwaitedSignIn | str:
-        """Returns a schedule that awaits its creator's sign-in, or a sentence about why it doesn't.
-
-        If they have signed in elsewhere, it is resumed. Raises RateLimited, Refused and StoreError.
-        """
+        """Returns a schedule that awaits its creator's sign-in, or a sentence about why it doesn't. If they have signed
+        in elsewhere, it is resumed. Raises RateLimited, Refused and StoreError."""
         team_id = self.workspace.me.team_id
         schedule = await self.stores.schedules.read(team_id, schedule_id)
         if schedule is None:
@@ -369,7 +353,8 @@ class Schedules:
         return now is not None and now.paused is PauseReason.SIGNED_OUT
 
     async def resume_after_sign_in(self, schedule: Schedule) -> str:
-        """Resumes a schedule that lacked only a sign-in, and tells its creator the next run; returns why it can't."""
+        """Resumes a schedule that lacked only a sign-in, and tells its creator the next run; returns why it can't, or
+        ""."""
         if missing := await self.signed_out_of(schedule):
             return texts.schedules.sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
         by, because = schedule.user_id, PauseReason.SIGNED_OUT
@@ -398,7 +383,8 @@ class Schedules:
         return await self.access_control.denial(asked, now_within_s=within_s, members_only=members_only, is_press=True)
 
     async def _list(self, user_id: str, channel_id: str) -> ScheduleList | None:
-        """Returns the schedules of a channel that the person is in, or with "" the person's own; otherwise None."""
+        """Returns the schedules of a channel that the person is in, or their own with "". Returns None for other
+        channels."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         if not channel_id:
             found = await schedules.of_person(team_id, user_id)
@@ -418,7 +404,6 @@ class Schedules:
 
 
 def _line(schedule: Schedule, names: Mapping[str, str], now: float) -> str:
-    """Returns a line of Markdown about a schedule."""
     rule, words = schedule.rule, beginning(visible(schedule.words), LISTED_CHARS)
     said, person = (rule.in_words, rule.first_in_words(now)), names.get(schedule.user_id, schedule.user_id)
     return texts.schedules.schedule_line(schedule.id, *said, words, person, is_paused=bool(schedule.paused))

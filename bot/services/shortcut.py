@@ -1,27 +1,25 @@
 """Questions that the bot posts for people: from the message shortcut, an emoji, a choice or a suggested prompt.
 
 A question about a message is asked in a modal, posted once in the message's thread, and answered there. Slack waits
-three seconds for a submitted modal. chat.postMessage can take as long, its response can be lost, and the process can
-die at any moment. So a submitted question is recorded before anything is posted, as a job under the ID of its modal,
-and the outbox posts it. The modal contains the beginning of the message, and the record all of it.
+three seconds for a submitted modal, but chat.postMessage can take as long, its response can be lost, and the process
+can die at any moment. So a submitted question is recorded as a job under the ID of its modal before the outbox posts
+it. The modal contains the beginning of the message, and the record all of it.
 
-Each try checks access, because a modal can be open for hours. Later tries check whether the question was posted:
-
-- In the message's thread, the post carries the modal's ID and is found by it.
-- Typist can't find a person's direct message, so nothing is posted there twice: Slack's event about the post says where
-  it is. If no event comes, Typist tells the asker.
+Each try checks access, because a modal can be open for hours. Later tries check whether the question was posted: in the
+message's thread, the post carries the modal's ID. Typist can't search a person's direct message, so nothing is posted
+there twice: Slack's event about the post tells where it is. If no event comes, Typist tells the asker.
 
 The other questions need no modal. Their IDs come from the emoji and the message, from the answer that offers the
 choice, or from the click on a suggested prompt (welcome.py).
 
-**Reactions**: the emoji that a channel chose asks about the message below it, and the person who adds it is the asker.
-One message and emoji get one answer, even if others add the emoji, too, or Slack delivers an event again. The bot's own
-messages are excluded: no emoji on them does anything, and certainly doesn't approve a call. A reaction's event has no
-text, so its message is read once the asker has access.
+**Reactions**: the emoji that a channel chose asks about the message below it, on behalf of the person who adds it. One
+message and emoji get one answer, even if others add the emoji, too, or Slack delivers an event again. No emoji on the
+bot's own messages does anything, and certainly doesn't approve a call. A reaction's event has no text, so its message
+is read once the asker has access.
 
 An emoji costs one click, so a person can add dozens in a minute. The question is recorded before the event is
-acknowledged, and Slack isn't called until then. The rest uses calls of the workspace's budget, so each person has a
-limit.
+acknowledged, and Slack isn't called until then. Afterwards it uses calls of the workspace's budget, so each person has
+a limit.
 """
 
 import asyncio
@@ -67,10 +65,8 @@ NAMES_IN_MODAL_WITHIN_S = 1.0
 MAX_TRIES = 10
 """With growing waits, these take a few minutes. The response_url is valid for half an hour."""
 MAX_REACTIONS = 10
-"""The number of messages that a person can ask about by emoji within LIMITED_S, in one process.
-
-Without a limit, 200 emoji of one guest made a colleague wait 20 s, because each read a message; with it, 2 s.
-"""
+"""The number of messages that a person can ask about by emoji within LIMITED_S, in one process. Without a limit, 200
+emoji of one guest made a colleague wait 20 s, because each read a message; with it, 2 s."""
 LIMITED_S = 600.0
 
 
@@ -107,7 +103,7 @@ class MessageShortcut:
             log.warning("message %s not recorded, its modal has only its beginning: %s", message.ts, error)
 
     async def ask(self, user_id: str, submitted: SubmittedQuestion) -> str:
-        """Returns "" once a modal's question is recorded, or else why it isn't asked."""
+        """Records a modal's question; returns why it isn't asked, or ""."""
         about = submitted.about
         if denial := await self._denial(user_id, about.channel_id):
             return await self.access_control.naming_admins_plainly(denial)
@@ -121,10 +117,7 @@ class MessageShortcut:
         return ""
 
     async def ask_once(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> bool:
-        """Records a question to be posted at once. Raises StoreError.
-
-        Returns False for a question that anyone has asked already: it isn't asked again.
-        """
+        """Records a question to be posted at once; returns False if anyone has asked it already. Raises StoreError."""
         team_id, text = self.workspace.me.team_id, self.workspace.sign_in_addresses.removed(text)
         is_new = await self.stores.unposted_questions.ask(team_id, view_id, user_id, about, text)
         if is_new:
@@ -153,8 +146,6 @@ class MessageShortcut:
 
 @dataclass(frozen=True)
 class QuestionPosts:
-    """Posts the questions of the outbox's entries, and queues them."""
-
     stores: Stores
     workspace: Workspace
     intake: Intake
@@ -162,10 +153,8 @@ class QuestionPosts:
     runs: ScheduledRuns
 
     async def post(self, entry: OutboxEntry) -> float | None:
-        """Posts and queues a question, or gives it up and tells its asker.
-
-        Returns the wait before the next try, or None if there is none.
-        """
+        """Posts and queues a question, or gives it up and tells its asker; returns the wait before the next try, or
+        None."""
         question = await self.stores.unposted_questions.read(entry)
         if question is None:
             return None
@@ -250,10 +239,8 @@ class QuestionPosts:
             raise NotAsked("" if by_reaction else denial)
 
     async def _post(self, entry: OutboxEntry, question: MessageQuestion, run: Run | None = None) -> Question:
-        """Posts the question in the thread, or with a quote in the asker's direct message if we can't post there.
-
-        A schedule's `run` is posted only in its channel.
-        """
+        """Posts the question in the thread, or with a quote in the asker's direct message if we can't post there. A
+        schedule's `run` is posted only in its channel."""
         if question.posted:
             return self._question(question, *question.posted)
         if question.elsewhere:
@@ -301,10 +288,8 @@ class QuestionPosts:
         return lambda: self.stores.clock.now() < entry.due_at - OUTBOX_HOLD_S + POST_WITHIN_S
 
     async def _find_post(self, question: MessageQuestion) -> str | None:
-        """Returns the ts of an earlier try's post, or None if Slack reports twice that there is none.
-
-        Raises PostUncertain if Slack doesn't report it.
-        """
+        """Returns the ts of an earlier try's post, or None if Slack reports twice that there is none. Raises
+        PostUncertain if Slack doesn't report it."""
         since = question.created_at - SKEW_S
         is_missing = False
         for look in range(1, MAX_LOOKS + 1):
@@ -339,16 +324,13 @@ class QuestionPosts:
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """An emoji that somebody added to a message."""
-
     channel_id: str
     ts: str
     emoji: str
     """Without colons and skin tone."""
     user_id: str
-    """The person who added the emoji."""
     writer_id: str
-    """The message's author, or "" if Slack doesn't report it."""
+    """The ID of the message's author, or "" if Slack doesn't report it."""
 
     @property
     def question_id(self) -> str:
@@ -358,8 +340,6 @@ class Reaction:
 
 @dataclass(frozen=True)
 class Reactions:
-    """Asks about messages with a channel's emoji."""
-
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
@@ -369,10 +349,8 @@ class Reactions:
     """When each person asked each question, in monotonic time, within the last LIMITED_S."""
 
     async def on_added(self, reaction: Reaction, *, tells: bool = False) -> None:
-        """Asks about the message if the channel chose the emoji and the person may ask. Raises StoreError.
-
-        Doesn't wait for calls to Slack. `tells`: if the database rejects the question, its asker is told.
-        """
+        """Asks about the message if the channel chose the emoji and the person has access, without waiting for Slack.
+        Raises StoreError. `tells`: if the database rejects the question, its asker is told."""
         if reaction.user_id in SLACKS_OWN or self.workspace.me.user_id in (reaction.user_id, reaction.writer_id):
             return
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, reaction.channel_id)

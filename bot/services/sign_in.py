@@ -31,10 +31,9 @@ class SignInModal:
 
     decisions: Decisions
     _opening: set[str] = field(default_factory=set, init=False)
-    """The people for whom it is being opened."""
+    """The people for whom a modal is being opened."""
 
     async def open(self, press: Press) -> ActionResponse | None:
-        """Shows a person the link to a server's page, and the field for the URL to which it leads."""
         if press.user_id in self._opening:
             # The modal is on its way, and opening another one would cost the server and the database time.
             return None
@@ -97,10 +96,8 @@ class SignInModal:
         return ActionResponse(problem) if problem else None
 
     async def _awaits(self, press: Press) -> tuple["SignIns", Awaits] | str:
-        """Returns the sign-ins and what awaits the person's sign-in, or a sentence about why nothing does.
-
-        The sentence is "" for a schedule that has already resumed. Raises StoreError.
-        """
+        """Returns the sign-ins and what awaits the person's sign-in, or a sentence about why nothing does. The sentence
+        is "" for a schedule that has already resumed. Raises StoreError."""
         schedule_id, sign_ins = schedule_waiting(press.value), self.decisions.schedules.sign_ins
         awaited: Awaits | str
         if schedule_id is not None:
@@ -115,7 +112,6 @@ class SignInModal:
         return sign_ins, awaited
 
     async def _still_awaits(self, awaited: Awaits) -> bool:
-        """Returns whether a call or a schedule still awaits a sign-in. Raises StoreError."""
         if isinstance(awaited, AwaitedSignIn):
             return await self.decisions.schedules.is_signed_out(awaited.schedule)
         before = awaited.answer

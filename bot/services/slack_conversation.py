@@ -1,9 +1,8 @@
-"""A question's conversation from Slack and the database.
+"""Reads a question's conversation from Slack and the database.
 
-While the database is unavailable, reading records is retried for a few seconds. Then the prompt leaves them out.
-
-An attempt that takes over a job might read an edited question before the edit's event arrives. It then records the edit
-as the event would, so that no model continues an answer to other words.
+While the database is unavailable, reading records is retried for a few seconds; then the prompt leaves them out. An
+attempt that takes over a job might read an edited question before the edit's event arrives. It then records the edit as
+the event would, so that no model continues an answer to the unedited question.
 """
 
 import logging
@@ -41,8 +40,6 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SlackConversation:
-    """Reads conversations from Slack's history, the recorded answers and the channel's settings."""
-
     stores: Stores
     workspace: Workspace
     transcription: Transcription
@@ -52,21 +49,16 @@ class SlackConversation:
         return self.workspace.me
 
     async def channel(self, question: Question) -> ChannelSettings:
-        """Returns the channel's recorded settings."""
         return await self.stores.channel_settings.read(question.thread.team_id, question.thread.channel_id)
 
     async def is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
-        """Returns whether the asker is a member of the workspace according to Slack."""
         if question.from_bot:
             return False
         return await self.workspace.users.kind(question.user_id, now_within_s=now_within_s) is UserKind.MEMBER
 
     async def read(self, job: Job, *, posts_before: bool) -> Conversation:
-        """Returns the conversation from Slack, with the recorded answers.
-
-        Records an unreported edit, and who takes part. If the database stays unavailable, the prompt has our answers as
-        Slack shows them.
-        """
+        """Returns the conversation from Slack, with the recorded answers. Records an unreported edit, and the
+        participants."""
         question = job.question
         history = self.workspace.history
         shown = await (history.posts_before if posts_before else history.messages)(question)
@@ -80,7 +72,6 @@ class SlackConversation:
         return conversation
 
     async def with_answers(self, job: Job, messages: Sequence[Message]) -> Conversation:
-        """Returns messages together with the recorded answers among them."""
         question, read = job.question, self.stores.recorded_answers.replies
         known = None
         if not question.begins_thread:
@@ -90,7 +81,6 @@ class SlackConversation:
         return Conversation(question, messages, known or {}, [earlier.ts for earlier in job.earlier])
 
     async def people(self, question: Question, ids: Sequence[str]) -> People:
-        """Returns the names and time zones from Slack."""
         users = self.workspace.users
         names = await users.names(ids, in_channel=question.thread.channel_id)
         return People(names, users.zones([*ids, question.user_id]))
@@ -154,7 +144,6 @@ class SlackConversation:
         return {**{file.id: read[file.id] for file in wanted}, **unread}
 
     async def keep_transcripts(self, job: Job, files: Sequence[File]) -> None:
-        """Records the files' transcripts, which the reply shows."""
         await try_again(lambda: self.transcription.record(job, files), self.stores.clock, "transcripts not recorded")
 
     async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:

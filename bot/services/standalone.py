@@ -41,20 +41,17 @@ from bot.services.steps import GO_ON_AFTER_S, Steps
 from bot.services.tool_calls import Offer
 
 HISTORY_TOKENS = 100_000
-"""The tokens of a conversation, if no settings are given."""
+"""The maximum tokens of a conversation, if no settings are given."""
 ME = Identity("T", "UTYPIST", "BTYPIST", "Typist")
 
 
 @dataclass(frozen=True)
 class InMemoryConversation:
-    """A conversation that the caller passes in."""
-
     messages: Sequence[Message] = ()
     """Messages before the question, oldest first."""
     replies: Mapping[str, RecordedReply] = field(default_factory=dict)
     """The bot's answers among them, by ts."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """Names of people and channels, by ID."""
     opened: Mapping[str, OpenedFile] = field(default_factory=dict)
     """The contents of its files, by ID."""
     facts: Sequence[str] = ()
@@ -105,7 +102,6 @@ class InMemory:
         return tuple(replace(step, calls=self._calls_of(step.step_no)) for step in self._steps)
 
     def decide(self, decision: Decision, user_id: str) -> None:
-        """Records a person's decision on all pending calls."""
         state = CallState.READY if decision is Decision.APPROVED else CallState.DENIED
         for key, call in self._calls.items():
             if call.state is CallState.ASKED:
@@ -197,16 +193,12 @@ class Unlimited:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The outcome of one attempt at an answer."""
-
     text: str
     end: End
     used: Used
     """The usage of all its requests, estimated if the vendor reports none."""
     completion: Completion | None
-    """The end of the last request, or None if it didn't end."""
     error: Exception | None
-    """The error that ended the answer, or None if its model ended it."""
 
     def raise_for_error(self) -> None:
         if self.error is not None:
@@ -225,10 +217,8 @@ async def answer(
     settings: PromptSettings | None = None,
     prompt: Prompt | None = None,
 ) -> Answered:
-    """Answers a question, and returns its text and end. Errors are returned as well.
-
-    `asked`: a job resumes an earlier attempt. `prompt` replaces the conversation's prompt.
-    """
+    """Answers a question, and returns its text and end. Errors are returned as well. `asked`: a job resumes an earlier
+    attempt. `prompt` replaces the conversation's prompt."""
     ports = Ports(records or InMemory(), conversation, tools, spending or Unlimited(), SystemClock())
     settings = settings or PromptSettings(DEFAULT_SYSTEM_PROMPT, HISTORY_TOKENS)
     steps = Steps(ports, models, settings, TokenEstimate(models.names), has_buttons=False)

@@ -1,17 +1,15 @@
 """The steps of an answer: asks the model and makes its calls until it calls no more tools.
 
-Each step is one model request, with at most MAX_STEPS per answer. Each has its own reservation and usage. A step that
-calls tools is recorded before any of its calls is made (services/tool_calls.py). Then its calls are made, and the next
-request has their results and anything the askers have written meanwhile. A process that takes over continues from the
-recorded steps, with their original prompt (core/beginnings.py), and doesn't ask a model for them again. If a call needs
-a person's approval, the reply asks for it, and the attempt gives the job up until the decision (core/job.py). A model
-that offers choices has ended its answer (core/choices.py).
+Each step is one model request with its own reservation and usage; an answer has at most MAX_STEPS. A step is recorded
+before its calls are made (services/tool_calls.py). The next request has their results and anything the askers have
+written meanwhile. A process that takes over continues from the recorded steps with their original prompt
+(core/beginnings.py), and doesn't ask a model for them again. If a call needs approval, the attempt gives the job up
+until the decision (core/job.py). A model that offers choices has ended its answer (core/choices.py).
 
-If a model fails after its first word, so that another request might succeed, it interrupts the answer like the death of
-the process: the attempt releases the job with the text so far, and the next attempt continues after it. That happens at
-once, and once more after a wait, during which Stop, edits and hand-overs work as usual. After that, the answer ends
-with its text, a notice and Continue. Failures before the first word don't reach this module while another request might
-help (models/wrappers.py).
+If a model fails after its first word in a way that another request might fix, the attempt releases the job with the
+text so far, as if the process had died, and the next attempt continues after it. That happens at once, and once more
+after a wait, during which Stop, edits and hand-overs work as usual. After that, the answer ends with its text, a notice
+and Continue. Failures before the first word are retried elsewhere if another request might help (models/wrappers.py).
 """
 
 import asyncio
@@ -41,23 +39,20 @@ from bot.services.tool_calls import NotOurs, Offer, ToolCalls
 MAX_STEPS = 16
 """Maximum model requests per answer. Each use of tools needs one more, which sends their results."""
 GO_ON_AFTER_S = (0.0, 5.0)
-"""The time an answer waits before it continues, after each interruption by its model. After the last one it ends."""
+"""The wait before the answer continues after each interruption by its model. After the last one, it ends."""
 TAKES_LONG_S = 10.0
-"""After this long without a word, the placeholder says so, once per answer."""
+"""The time without a word from the model after which the placeholder says so, once per answer."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Runs the steps of answers. A process has one instance; the state of an attempt is in its `AnswerAttempt`."""
-
     ports: Ports
     models: Models
     prompt_settings: PromptSettings
     estimate: TokenEstimate
     has_buttons: bool = True
-    """Whether the reader can click a choice."""
 
     @cached_property
     def prompt_builder(self) -> PromptBuilder:
@@ -79,7 +74,6 @@ class Steps:
         offer = await self.tool_calls.offer(attempt.job)
 
         async def asked(window_tokens: int | None) -> End:
-            """Builds the prompt, for a window size if known, and asks the model."""
             async with AsyncExitStack() as memory:
                 built = await self.prompt_builder.build(
                     attempt.answer, memory, Offered(offer.definitions, offer.missing), shown.show, window_tokens
@@ -106,9 +100,9 @@ class Steps:
         shown: Output,
         window_tokens: int | None = None,
     ) -> End:
-        """Asks the model with this prompt, and makes its calls, until it calls no more. Raises GivenUp and NotOurs.
+        """Asks the model with this prompt and makes its calls, until it calls no more. Raises GivenUp and NotOurs.
 
-        `window_tokens`: what the model accepts, if it has refused a longer prompt.
+        `window_tokens`: the model's window, if it has refused a longer prompt.
         """
         attempt.built = built
         await shown.begin(attempt.answer)
@@ -158,7 +152,7 @@ class Steps:
             begun = ""
 
     def _fitting(self, steps: Sequence[Step], prompt: Prompt, window_tokens: int | None) -> list[Step]:
-        """Returns the steps with as much of their results as a request has room for."""
+        """Returns the steps with as much of their results as fits into a request."""
         estimate = self.estimate
         window = estimate.window_with(window_tokens)
         history_tokens, prompt_tokens = self.prompt_settings.history_tokens, estimate.prompt_tokens(prompt)
@@ -187,10 +181,7 @@ class Steps:
         built: BuiltPrompt,
         step_prompt: Prompt,
     ) -> None:
-        """Records a step that calls tools, with its calls and usage. Raises NotOurs.
-
-        `built`: the beginning of the step's prompt, `step_prompt`.
-        """
+        """Records a step with its calls and usage. Raises NotOurs. `step_prompt` begins with `built`."""
         answer = attempt.answer
         completion = _completion(step)
         step_no = len(answer.steps)
@@ -214,9 +205,7 @@ class Steps:
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, shown: Output, *, resumed: str
     ) -> StepUnderWay | End:
         """Reserves quota for one step and shows its text; returns the answer's end if nobody can see it anymore.
-
-        `resumed`: the text that an earlier attempt left of this step.
-        """
+        `resumed`: the text that an earlier attempt left of this step."""
         input_tokens = self.estimate.prompt_tokens(prompt)
         searches = MAX_SEARCHES if prompt.web_search else 0
         await self.ports.spending.reserve(attempt.job, input_tokens, searches, prompt.effort)
@@ -256,7 +245,7 @@ class Steps:
         return step
 
     async def _interrupt(self, attempt: AnswerAttempt, error: ProviderError, shown: Output) -> None:
-        """Raises GivenUp, after a wait, if the answer can continue; returns if the failure ends it."""
+        """Waits and raises GivenUp if another attempt can continue the answer; returns if the failure ends it."""
         interruptions = attempt.job.interruptions
         has_begun = attempt.step is not None and attempt.step.has_text
         if not (error.may_pass and has_begun) or interruptions >= len(GO_ON_AFTER_S):
@@ -270,10 +259,7 @@ class Steps:
 
 
 class _StepText:
-    """The text of one step of a model, and how it joins the text of earlier steps."""
-
     def __init__(self, answer: Answer, shown: Output, *, is_new: bool) -> None:
-        """`is_new`: the step begins a new paragraph; otherwise it continues the text so far."""
         self._shown = shown
         self._seam = Seam("") if is_new else Seam(answer.text, answer.cut_off)
         self._gap = "\n\n" if is_new and answer.text.strip() else ""
@@ -283,7 +269,6 @@ class _StepText:
         self._append(self._seam.join(delta))
 
     def end(self) -> None:
-        """Shows the text that was held back."""
         self._append(self._seam.rest())
 
     def _append(self, text: str) -> None:

@@ -19,15 +19,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Stops:
-    """Stops answers for their askers and Typist admins."""
-
     stores: Stores
     workspace: Workspace
     worker: Worker
     access_control: AccessControl
 
     async def stop(self, answer: AnswerRecord) -> ActionResponse | None:
-        """Stops an answer; returns a response for what the reply doesn't show. Raises StoreError."""
+        """Stops an answer; returns a response if the reply doesn't show the outcome. Raises StoreError."""
         if not await self.request(answer):
             return ActionResponse(texts.actions.BUTTON_OUTDATED)
         return ActionResponse(texts.actions.STOPPED_WHILE_QUEUED) if answer.state is State.QUEUED else None
@@ -40,11 +38,9 @@ class Stops:
         return is_live
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
-        """Stops the answer that is being written in a thread, for Slack's own Stop button. Raises StoreError.
-
-        Never stops a queued answer. Slack's event identifies only the thread, and a duplicate event must not stop the
-        answer that was queued the first time.
-        """
+        """Stops the answer that is being written in a thread, for Slack's own Stop button. Never stops a queued answer:
+        Slack's event identifies only the thread, and a duplicate must not stop an answer that was queued the first
+        time. Raises StoreError."""
         answer = await self.stores.recorded_answers.written_in(thread, event_id)
         if answer is None:
             return
@@ -60,7 +56,7 @@ class Stops:
 
         Outside threads, "stop" also applies to the person's answer in a thread, if only one is being written. Slack
         sends two events for one message, and each can arrive twice. If the first stopped nothing, the second must not
-        be treated as a question, or stop the answer to the message itself. Raises StoreError.
+        become a question, or stop the answer to the message itself. Raises StoreError.
         """
         message, answers = f"stop {thread.channel_id} {message_ts}", self.stores.recorded_answers
         if await answers.is_handled(message):

@@ -1,27 +1,26 @@
-"""Tool calls: the tools that a model is offered, the calls that need approval, and making each call at most once.
+"""Tool calls: which tools a model is offered, which calls need approval, and making each call at most once.
 
-Who may use what
-----------------
-Tools that can change something are offered only to members of the workspace: guests, people from other organizations
-and bots get tools that an admin declared read-only, whatever the rules say. A schedule's run gets only the read-only
-tools that need no approval. A rule allows a tool, asks a person about each call, or denies it. An admin can always
-allow a tool in a channel, with its current definition. Right before each call that can change something, Slack is asked
-again whether the asker is a member.
+Who may use what ---------------- Tools that can change something are offered only to members of the workspace. Guests,
+people from other organizations and bots get tools that an admin declared read-only, whatever the rules are. A
+schedule's run gets only the read-only tools that need no approval. A rule allows a tool, asks a person about each call,
+or denies it. An admin can always allow a tool in a channel, with its current definition. Right before each call that
+can change something, Slack is asked again whether the asker is a member.
 
 A call that can change something is made without asking only if the model has read nothing but the askers' own words
-(models/prompt.py), whatever rule allows it: any other text could be an attack that imitates the user. In addition, no
-earlier version of the answer may have changed something: Regenerate never writes twice by itself.
+(models/prompt.py): any other text could be an attack that imitates the user. In addition, no earlier version of the
+answer may have changed something, so that Regenerate never writes twice by itself.
 
-A call with the asker's own account (bot/accounts) is made without asking only if only the asker reads the answer. A
-read-only call is also made if the asker has allowed that for the thread, or agreed to it when creating the schedule
-that runs, unless the model has read other people's words, which could tell it what to look for in the account: their
-messages, a file, a memory, the channel's instructions. Nobody else can approve it. Such a run can't read the channel.
+A call with the asker's own account (bot/accounts) is made without asking only if only the asker reads the answer, or if
+it is read-only and the asker has allowed that for the thread or when creating the schedule. Even then, it needs
+approval if the model has read other people's text, which could tell it what to look for in the account: their messages,
+a file, a memory, the channel's instructions. Nobody else can approve it. A schedule's run that uses an account can't
+read the channel.
 
-At most once
-------------
-A step's calls are recorded before the first of them is made, and each is committed as BEGUN before it is sent. Only the
-attempt that owns the job can do that (core/calls.py). A call that an earlier attempt began is made again if it is
-read-only; any other is UNKNOWN, and the model is told so. The same applies to a call whose response never arrived."""
+At most once ------------ A step's calls are recorded before the first of them is made, and each is committed as BEGUN
+before it is sent. Only the attempt that owns the job can do that (core/calls.py). A call that an earlier attempt began
+is made again if it is read-only; otherwise it is UNKNOWN, and the model is told so. The same applies to a call whose
+response never arrived.
+"""
 
 import asyncio
 import logging
@@ -66,7 +65,7 @@ from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.ports import Ports, Tools
 
 TOLD_WITHIN_S = 5.0
-"""Added to the tools' own limit, whose expiry tells the server that the call is canceled."""
+"""Added to a tool's own time limit, so that its server can be told about the cancellation."""
 MAX_CALLS = 8
 """Maximum calls of one step, because people decide on them in one message."""
 
@@ -97,37 +96,31 @@ class Offer:
     """The tools that an attempt can use, as defined when it began."""
 
     by_name: Mapping[str, ToolDefinition] = field(default_factory=dict)
-    """The tools that are called. Choices aren't called: they end the answer."""
+    """Tools that can be called. Choices can't: they end the answer."""
     always: frozenset[tuple[str, str]] = frozenset()
     """The tools that an admin always allows in the channel, with the hashes of their definitions."""
     choices: bool = False
-    """Whether the model can offer choices (core/choices.py)."""
     missing: str = ""
-    """A sentence to the model about tools that are currently unavailable."""
+    """A sentence for the model about tools that are currently unavailable, or ""."""
     is_private: bool = False
     """Whether only the asker reads the answer."""
     agreed: frozenset[str] = frozenset()
-    """The servers at which the asker agreed to read-only calls with their own account, although others read along."""
+    """Servers where the asker has agreed to read-only calls with their own account although others read the answer."""
     has_written: bool = False
     """Whether an earlier version of the answer might have changed something. Then a person decides on each call."""
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:
-        """The tools in the order in which the model reads them."""
         return (*self.by_name.values(), *((choices.DEFINITION,) if self.choices else ()))
 
     def choices_in(self, calls: Sequence[ToolCall]) -> Choices | None:
-        """Returns the choices that a step offers, which end the answer, or None."""
         offered = choices.offered(calls) if self.choices and calls else ""
         return offered if isinstance(offered, Choices) else None
 
 
 class Toolbox:
-    """All tools together. A tool's name identifies its owner.
-
-    `own`: Typist's own tools, by their owner's name, or by their own name if they have no owner. `others` has any other
-    tools, and can't replace one of ours.
-    """
+    """All tools together. `own`: Typist's tools by owner, or by name if they have no owner. `others` can't replace
+    them."""
 
     def __init__(self, own: Mapping[str, Tools], others: Tools | None) -> None:
         self._own = own
@@ -149,8 +142,6 @@ class Toolbox:
 
 @dataclass(frozen=True)
 class ToolCalls:
-    """Decides on the calls of a model's steps and makes them."""
-
     ports: Ports
     has_buttons: bool = True
     """Whether the reader can click a choice."""
@@ -234,10 +225,11 @@ class ToolCalls:
         return replace(planned, state=CallState.ASKED)
 
     async def make(self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]) -> tuple[RecordedCall, ...]:
-        """Makes a recorded step's calls that may be made; returns all calls in their new state.
+        """Makes the calls of a recorded step that can be made; returns all its calls in their new state. Raises
+        NotOurs.
 
         `show` receives the name of each tool that runs. Results that may not be stored exist only in the returned
-        calls. Raises NotOurs.
+        calls.
         """
         unstored: dict[tuple[int, int], str] = {}
         for call in await self.insist(lambda: self.ports.records.calls(job, step_no)):
@@ -251,7 +243,6 @@ class ToolCalls:
         return tuple(replace(call, result=unstored.get(call.key, call.result)) for call in made)
 
     async def _make(self, job: Job, call: RecordedCall, offer: Offer, show: Callable[[str], None]) -> CallResult | None:
-        """Makes a call and records its end; returns its result, or None if it wasn't made."""
         definition = offer.by_name.get(call.tool)
         if definition is None or definition.definition_hash != call.definition_hash:
             changed = "The tool has changed since the call was decided about. The call was not made."
@@ -278,7 +269,7 @@ class ToolCalls:
         return result
 
     async def _call(self, job: Job, call: RecordedCall, timeout_s: float) -> CallResult:
-        """Makes a call. If it times out or fails unexpectedly, it might have been made."""
+        """Returns the result of a call. If the call times out or fails unexpectedly, it might have been made."""
         assert self.ports.tools is not None
         log.info("calling %s", call.tool)
         limit, until = asyncio.timeout(timeout_s + TOLD_WITHIN_S), asyncio.get_running_loop().time() + MAX_CALL_S
@@ -309,12 +300,11 @@ class ToolCalls:
         return await self.insist(lambda: self.ports.records.end(job, call))
 
     async def insist(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Returns the operation's result, however long the database is unavailable."""
         return await insist(operation, self.ports.clock, "tool calls not recorded")
 
 
 def _is_unasked(rule: ToolRule, is_always_allowed: bool, origins: Origins, *, has_written: bool) -> bool:
-    """Returns whether a call may be made without asking. `origins`: what the model had read when it made the call."""
+    """Returns whether a call can be made without asking. `origins`: what the model had read when it made the call."""
     if rule.permission is Permission.ALLOW and rule.read_only:
         return True
     is_allowed = rule.permission is Permission.ALLOW or is_always_allowed

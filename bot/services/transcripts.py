@@ -1,9 +1,6 @@
-"""Transcribes the recordings of a conversation.
-
-Each recording is transcribed once. Slack transcribes a clip when a person asks for that. Without that, and without
-BOT_TRANSCRIBE, a recording stays unread. A model's transcript is recorded at once, with its cost. If transcribing
-fails, the recording stays unread, and the answer continues without it.
-"""
+"""Transcribes the recordings of a conversation, each once. Slack transcribes a clip when a person asks for that.
+Without that, and without BOT_TRANSCRIBE, a recording stays unread. A model's transcript is recorded at once, with its
+cost. If transcribing fails, the answer continues without it."""
 
 import asyncio
 import logging
@@ -34,15 +31,11 @@ TRANSCRIBED_WITHIN_S = 45.0
 
 @dataclass(frozen=True)
 class Transcription:
-    """Reads the recorded transcripts, and has a model transcribe other recordings.
-
-    A transcript is recorded before it is shown, so retries and later questions use the same one. A recording can
-    contain anyone's words, so its words are treated like a file's.
-    """
+    """A transcript is recorded before it is shown, so retries and later questions use the same one. A recording can
+    contain anyone's words, so its words are treated like a file's."""
 
     stores: Stores
     transcriber: "Transcriber | None"
-    """None if BOT_TRANSCRIBE isn't set."""
     quota: Quota
 
     async def known(self, job: Job, files: Sequence[File]) -> list[File]:
@@ -58,7 +51,7 @@ class Transcription:
             await self.stores.transcripts.record(job, new)
 
     async def hear(self, job: Job, show: Callable[[Activity], None], file: File, sound: Sound) -> str | Unread:
-        """Has the model transcribe a recording; `show` is called when that begins and when it is over."""
+        """Has the model transcribe a recording; `show` is called at the beginning and the end."""
         assert self.transcriber is not None, "without one, nothing is heard"
         if not await insist(lambda: self.quota.has_room(job.question), self.stores.clock, "caps not checked"):
             # The answer is refused for the same reason.

@@ -17,7 +17,6 @@ from bot.store import Stores
 
 _EPOCH = date(1970, 1, 1)
 MOST_DISLIKED = 3
-"""The number of channels that are listed."""
 
 
 @dataclass(eq=False)
@@ -28,7 +27,7 @@ class WeeklyReport:
     """Returns a sentence for each model in use that retires soon."""
     admins: AdminNotices
     _next_at: float = field(default=0.0, init=False)
-    """Until then, nothing is due, and the database isn't asked."""
+    """Until then, no report is due, and the database isn't asked."""
 
     async def look(self) -> None:
         """Sends the newest report to the admins who don't have it. Raises StoreError."""
@@ -42,7 +41,7 @@ class WeeklyReport:
         self._next_at = self.rule.first_after(now)
 
     async def _report(self, end: int) -> str:
-        """Returns the report about the seven days before a day, counted from 1970-01-01."""
+        """Returns the report about the seven days before the day `end`, counted from 1970-01-01."""
         first, team_id = end - WEEK_DAYS, self.admins.team_id
         this = await self.stores.usage.week(team_id, first, MOST_DISLIKED)
         day, week = _EPOCH + timedelta(first), timedelta(WEEK_DAYS)

@@ -1,9 +1,9 @@
 """Welcomes a channel that the bot joins and a person's first direct message, and handles clicks on suggested prompts.
 
-A welcome is recorded before it is posted, and posted once: a process that dies in between has posted none, which is
-better than two. Nothing is posted where the access rules deny the person who invited the bot, or in a channel that has
-its own settings, because people there know the bot. Apps with an assistant pane post no welcome in direct messages:
-Slack itself shows the suggested prompts there.
+A welcome is recorded before it is posted, so that a process that dies in between posts none instead of two. Nothing is
+posted where the access rules deny the person who invited the bot, or in a channel that has its own settings, because
+people there know the bot. Apps with an assistant pane post no welcome in direct messages: Slack itself shows the
+suggested prompts there.
 
 A click asks on behalf of the person, as the message shortcut does: in a channel, in the thread of the welcome, and in
 App Home, in the direct message. An earlier version's button might have a prompt that no longer exists.
@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SuggestionPress:
-    """A click on a suggested prompt."""
-
     user_id: str
     channel_id: str
     """Empty in App Home."""
@@ -52,8 +50,6 @@ class SuggestionPress:
 
 @dataclass(frozen=True)
 class Welcome:
-    """Welcomes channels and people, and asks the prompts that they click."""
-
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
@@ -65,10 +61,8 @@ class Welcome:
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def on_joined(self, user_id: str, channel_id: str, inviter_id: str) -> None:
-        """Welcomes a channel if the bot itself joined it; `inviter_id` can be "". Raises StoreError.
-
-        If the bot was there before, the outbox continues with what Slack refused meanwhile.
-        """
+        """Welcomes a channel if the bot itself joined it; `inviter_id` can be "". Raises StoreError. If the bot was
+        there before, the outbox continues with what Slack refused meanwhile."""
         if user_id != self.workspace.me.user_id:
             return
         await self.stores.outbox.wake(self.workspace.me.team_id, channel_id)
@@ -89,7 +83,6 @@ class Welcome:
             self._start(self._welcome_person(self._question(channel_id, user_id)))
 
     async def on_press(self, press: SuggestionPress) -> None:
-        """Asks the prompt on behalf of the person who clicked it, or tells them why it can't."""
         try:
             sentence = await self._ask(press)
         except StoreError as error:

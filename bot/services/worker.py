@@ -1,42 +1,36 @@
-"""The worker: claims jobs, runs one attempt at each, and keeps the jobs alive meanwhile.
+"""The worker: claims jobs, runs one attempt at each, and renews their leases.
 
-A process has one worker. It runs three things side by side:
+A process has one worker, which runs three things side by side:
 
 - `run` claims jobs while there is room and starts a task for each, which calls `Answering.answer`. The database hands
-  out one job per thread, so many threads are answered at once, and each thread one question at a time. `run` sleeps
-  until `wake`: a new question, an attempt that ended, a heartbeat.
-- `stay_alive` sends a heartbeat about once a second, with the usage of each attempt and the new text of each answer. It
-  returns which jobs are still ours, which a person stopped, and whose question was edited. It also renews the lease:
-  without it the edit scheduler sends nothing more (core/lease.py).
+  out one job per thread, so a process answers many threads at once, and one question at a time in each. `run` sleeps
+  until `wake`: for a new question, an attempt that ended, or a heartbeat.
+- `stay_alive` sends a heartbeat about once a second, with the usage and new text of each answer. The response reports
+  which jobs are still ours, which a person stopped, and whose question was edited. It also renews the lease, without
+  which the edit scheduler sends nothing more (core/lease.py).
 - Separate tasks post the placeholders of queued questions, in the order of their thread. Answers have priority in
   Slack's budgets, so a placeholder might come late; a status tells the asker at once that their question is queued. The
-  same applies to a question that should have been answered at once but found no place, unless another process has a
-  place.
+  same applies to a question that no process had room to answer at once.
 
-Canceling an attempt
---------------------
-An attempt is canceled at most once, for the first reason (`Phase`): a second cancellation would interrupt the calls
-with which the attempt leaves its reply and releases its job. A stop cancels an attempt only while the model is being
-asked (`Phase`). Before that it is recorded, and while the end is being shown it has no effect.
+Canceling an attempt -------------------- An attempt is canceled at most once, for the first reason (`Phase`), because a
+second cancellation would interrupt the calls with which it leaves its reply and releases its job. A stop cancels it
+only while the model is being asked.
 
-A heartbeat's response can be about an attempt that is over: the job was released or ended, and claimed again while the
-heartbeat was on its way. So each response is compared with the attempt that is live now. A newer attempt at a job waits
-until our own earlier one has ended, because both edit the same messages.
+A heartbeat's response can be about an attempt that is over, because the job was claimed again while the heartbeat was
+on its way. So each response is compared with the live attempt. A newer attempt at a job waits until our own earlier one
+has ended, because both edit the same messages.
 
-Failures
---------
-A claim that fails is tried again after a pause. A heartbeat that fails, or gets no response within BEAT_TIMEOUT_S,
-extends a lease that is still valid, because no other process can take over through an unavailable database. It doesn't
-renew an expired lease. Its text is sent again with the next heartbeat.
+Failures -------- A claim that fails is tried again after a pause. A heartbeat that fails, or gets no response within
+BEAT_TIMEOUT_S, extends a lease that is still valid, because no other process can take over through an unavailable
+database. It doesn't renew an expired lease. Its text is sent again with the next heartbeat.
 
-While Slack refuses the bot token, nothing is claimed: an answer would cost money, and nobody could read it. Questions
-stay queued, and live attempts continue. Placeholders can't be posted then, so their jobs are claimed without them.
+While Slack refuses the bot token, nothing is claimed, because an answer would cost money and nobody could read it.
+Questions stay queued without placeholders, and live attempts continue.
 
-Shutdown
---------
-`stop` ends claiming. `drain` gives live answers BOT_DRAIN_S, counted from the stop. `hand_over` cancels what is still
-live and waits at most HAND_OVER_S. Each step is bounded, so that the process ends in time even if Slack, a model or the
-database doesn't respond."""
+Shutdown -------- `stop` ends claiming. `drain` gives live answers BOT_DRAIN_S, counted from the stop. `hand_over`
+cancels the remaining attempts and waits at most HAND_OVER_S. So the process ends in time even if Slack, a model or the
+database doesn't respond.
+"""
 
 import asyncio
 import logging
@@ -56,74 +50,64 @@ from bot.store import Stores
 HEARTBEAT_S = 1.0
 BEAT_TIMEOUT_S = 2.0
 MIN_PAUSE_S = 0.1
-"""Between two heartbeats, however often other processes wake this one, and between two checks of a queue's turn."""
+"""The pause between two heartbeats, however often other processes wake this one, and between two checks whether a
+placeholder can be posted."""
 HAND_OVER_S = 1.2
-"""The time a claim in progress at the stop gets, even if BOT_DRAIN_S is shorter, and then canceled attempts to release
-their jobs. Everything after BOT_DRAIN_S has 5 s together."""
+"""The time that a claim in progress at the stop gets even if BOT_DRAIN_S is shorter, and that canceled attempts get to
+release their jobs. Everything after BOT_DRAIN_S has 5 s in total."""
 ELSEWHERE_S = 0.3
-"""The time other processes have to claim a question for which this one has no place, before its asker sees a status."""
+"""The time other processes have to claim a question that this one has no room for, before its asker sees a status."""
 MAX_LIVE = 200
-"""Maximum live answers of one process, which can use a whole core (docs/admins/operate.md). Other questions are
-queued."""
+"""Maximum live answers of one process, which can use a whole core (docs/admins/operate.md). Other questions are queued.
+"""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
 class Worker:
-    """Claims jobs and runs their attempts.
-
-    `answer` runs one attempt at a job to its end. `may_be_queued` returns whether a question may be shown as queued,
-    and tells a denied asker.
-    """
-
     stores: Stores
     workspace: Workspace
     drain_s: float
-    """The time for live answers to end after the stop."""
     answer: Callable[[AnswerAttempt], Awaitable[None]]
     may_be_queued: Callable[[Question], Awaitable[bool]]
     pane: AssistantPane
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
     _placeholders: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    """By job."""
+    """Tasks by job ID."""
     _arrived: dict[int, Job] = field(default_factory=dict, init=False)
-    """Questions that arrived here since the last claim, and need no placeholder if a place is free for them."""
+    """Questions that arrived here since the last claim. They need no placeholder if this process has room for them."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopped_at: float | None = field(default=None, init=False)
-    """When `stop` was called, in monotonic time."""
+    """In monotonic time."""
     _paused: bool = field(default=False, init=False)
     """Whether nothing is claimed, because Slack refused the bot token at the last check."""
 
     @property
     def live(self) -> int:
-        """The number of attempts in progress."""
         return len(self._live)
 
     @property
     def full(self) -> bool:
-        """Whether a question that arrives now has to wait for a free place."""
+        """Whether a question that arrives now is queued."""
         return len(self._live) >= MAX_LIVE
 
     def wake(self) -> None:
-        """Makes the worker look for a job to claim."""
         self._wake.set()
 
     def on_question(self, job: Job) -> None:
-        """Has a new question claimed, or shown as queued if this process has no place for it."""
+        """Has a new question claimed, or shown as queued if this process has no room for it."""
         self._arrived[job.id] = job
         self.wake()
 
     def stop_answer(self, job_id: int) -> None:
-        """Stops a job at once if this worker has it; otherwise its worker learns about the stop from a heartbeat.
-
-        A queued job is then over, and needs no placeholder.
-        """
+        """Stops a job at once if this worker has it; otherwise its worker learns about the stop from a heartbeat. A
+        queued job is then over, and needs no placeholder."""
         self._end_placeholder(job_id)
         self.cancel(job_id, Phase.STOPPED)
 
     def post_placeholder(self, job: Job) -> None:
-        """Posts a queued job's placeholder in the background, unless the job is claimed or ends before."""
+        """Posts a queued job's placeholder in the background, unless the job is claimed or ends before that."""
 
         def ended(task: asyncio.Task[None]) -> None:
             if self._placeholders.get(job.id) is task:
@@ -140,14 +124,13 @@ class Worker:
             task.add_done_callback(ended)
 
     async def run(self) -> None:
-        """Claims jobs and starts their attempts until `stop`; live attempts continue, and `drain` waits for them."""
         while self._stopped_at is None:
             self._wake.clear()
             await self._claim()
             await self._wake.wait()
 
     def stop(self) -> None:
-        """Ends claiming. A claim in progress ends by itself, because its jobs are ours."""
+        """Ends claiming. A claim in progress completes, because its jobs are ours."""
         self._stopped_at = self.stores.clock.monotonic()
         self.wake()
 
@@ -160,11 +143,8 @@ class Worker:
             self.wake()
 
     async def drain(self, working: asyncio.Task[None], at_once: asyncio.Event) -> None:
-        """Returns when live answers have ended, their time is over, or `at_once` is set.
-
-        `working` is the task of `run`. The time is counted from the stop, because an unresponsive database can delay
-        the last claim.
-        """
+        """Waits until live answers have ended, BOT_DRAIN_S is over, or `at_once` is set. `working` is the task of
+        `run`. The time is counted from the stop, because an unresponsive database can delay the last claim."""
         at_once_set = asyncio.create_task(at_once.wait())
         try:
             await asyncio.wait(
@@ -190,7 +170,6 @@ class Worker:
 
     @property
     def left_s(self) -> float:
-        """The seconds of BOT_DRAIN_S that are left."""
         if self._stopped_at is None:
             return self.drain_s
         return max(0.0, self.drain_s - (self.stores.clock.monotonic() - self._stopped_at))
