@@ -1,7 +1,8 @@
 """Prints the product's code that nothing in the product calls, and fails if there is any. `make check` runs it.
 
 Tests and benchmarks don't count as callers: code that a removed feature leaves behind often still has tests. vulture
-compares names, so a method counts as called if any attribute with its name is read. ruff finds unused imports.
+compares names, so a method counts as called if any attribute with its name is read. A private name of a module only
+counts as used in that module, because another module can have one with the same name. ruff finds unused imports.
 """
 
 import sys
@@ -35,9 +36,22 @@ CALLED_BY_OTHERS = (
 
 def uncalled() -> list[str]:
     """Returns a line for each definition that no code of the product uses."""
+    excluded = [str(ROOT / path) for path in NOT_SHIPPED]
+    unused = _unused([ROOT / path for path in SHIPPED], excluded)
+    found = [item for item in unused if item.typ != "import" and _is_ours(item)]
+    modules = (module for path in SHIPPED for module in sorted((ROOT / path).rglob("*.py")))
+    private = [item for module in modules for item in _unused([module], excluded) if _is_private(item)]
+    return sorted({item.get_report() for item in (*found, *private)})
+
+
+def _unused(paths: list[Path], excluded: list[str]) -> list[Item]:
     vulture = Vulture(ignore_names=CALLED_BY_OTHERS)
-    vulture.scavenge([ROOT / path for path in SHIPPED], exclude=[str(ROOT / path) for path in NOT_SHIPPED])
-    return [item.get_report() for item in vulture.get_unused_code() if item.typ != "import" and _is_ours(item)]
+    vulture.scavenge(paths, exclude=excluded)
+    return list(vulture.get_unused_code())
+
+
+def _is_private(item: Item) -> bool:
+    return item.name.startswith("_") and item.typ in ("function", "class", "variable")
 
 
 def _is_ours(item: Item) -> bool:
