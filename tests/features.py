@@ -71,8 +71,8 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "weekly report": Feature(
         r"weekly",
-        r"[Ww]eekly\w*",
-        33,
+        r"weekly_(?:report|rule)|WeeklyReport|weekly report|texts\.weekly|weekly as weekly|\b_weekly\b|WeekUsage",
+        20,
     ),
     "replay": Feature(
         r"replay",
