@@ -181,6 +181,10 @@ class CallState(StrEnum):
         return self in (CallState.DONE, CallState.FAILED, CallState.DENIED, CallState.UNKNOWN)
 
 
+UNDER_WAY = (CallState.READY, CallState.BEGUN)
+"""The states in which a call can end."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallResult:
     outcome: CallState
@@ -302,6 +306,11 @@ class RecordedCall:
     @property
     def key(self) -> tuple[int, int]:
         return self.step_no, self.index
+
+    @property
+    def begins_from(self) -> tuple[CallState, ...]:
+        """The states in which the call can be made. A read can be made again."""
+        return UNDER_WAY if self.read_only else (CallState.READY,)
 
     @property
     def binding(self) -> str:

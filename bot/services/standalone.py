@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.clock import SystemClock
 from bot.core.beginnings import BuiltPrompt
-from bot.core.calls import CallState, Decision, RecordedCall, Step
+from bot.core.calls import UNDER_WAY, CallState, Decision, RecordedCall, Step
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, Message, Note, Question, RecordedReply, ThreadKey
 from bot.core.files import OpenedFile
@@ -121,13 +121,13 @@ class InMemory:
 
     async def begin(self, job: Job, call: RecordedCall) -> bool:
         now = self._calls[call.key]
-        if not (now.state is CallState.READY or (now.state is CallState.BEGUN and now.read_only)):
+        if now.state not in now.begins_from:
             return False
         self._calls[call.key] = replace(now, state=CallState.BEGUN)
         return True
 
     async def end(self, job: Job, call: RecordedCall) -> bool:
-        if self._calls[call.key].state.is_over:
+        if self._calls[call.key].state not in UNDER_WAY:
             return False
         self._calls[call.key] = call
         return True

@@ -233,7 +233,7 @@ class ToolCalls:
         """
         unstored: dict[tuple[int, int], str] = {}
         for call in await self.insist(lambda: self.ports.records.calls(job, step_no)):
-            if call.state is CallState.READY or (call.state is CallState.BEGUN and call.read_only):
+            if call.state in call.begins_from:
                 result = await self._make(job, call, offer, show)
                 if result and not result.may_be_stored:
                     unstored[call.key] = result.text

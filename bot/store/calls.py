@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.audit import EntryKind, arguments_hash, call_entry, call_facts
 from bot.core.calls import (
     APPROVAL_S,
+    UNDER_WAY,
     AllowedTool,
     CallState,
     Decision,
@@ -87,9 +88,7 @@ class RecordedCalls(MeteredOperations):
         """
         if not await _is_held(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
             return False
-        may_begin = tool_calls.c.state == CallState.READY.value
-        again = sa.and_(tool_calls.c.state == CallState.BEGUN.value, tool_calls.c.read_only)
-        this = (*_this(job, call), tool_calls.c.binding == call.binding, sa.or_(may_begin, again))
+        this = (*_this(job, call, call.begins_from), tool_calls.c.binding == call.binding)
         now = self._now()
         begun = sa.update(tool_calls).where(*this).values(state=CallState.BEGUN.value, begun_at=now)
         if (await connection.execute(begun)).rowcount == 0:
@@ -103,7 +102,6 @@ class RecordedCalls(MeteredOperations):
         # A call's end counts in any version.
         if not await _is_held(connection, Held(job, self._worker.name), of_version=False):
             return False
-        under_way = tool_calls.c.state.in_([CallState.READY.value, CallState.BEGUN.value])
         now = self._now()
         values = {
             "state": call.state.value,
@@ -112,7 +110,7 @@ class RecordedCalls(MeteredOperations):
             "made": call.made,
             "ended_at": now,
         }
-        ended = sa.update(tool_calls).where(*_this(job, call), under_way).values(values)
+        ended = sa.update(tool_calls).where(*_this(job, call, UNDER_WAY)).values(values)
         if (await connection.execute(ended)).rowcount == 0:
             return False
         await audit.append(connection, now, [call_entry(job, call)])
@@ -240,12 +238,14 @@ def _call_values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
     }
 
 
-def _this(job: Job, call: RecordedCall) -> tuple[sa.ColumnElement[bool], ...]:
+def _this(job: Job, call: RecordedCall, states: Iterable[CallState]) -> tuple[sa.ColumnElement[bool], ...]:
+    """Returns the conditions for this call's row, if the call is in one of these states."""
     return (
         tool_calls.c.job_id == job.id,
         tool_calls.c.version == job.version,
         tool_calls.c.step_no == call.step_no,
         tool_calls.c.index == call.index,
+        tool_calls.c.state.in_([state.value for state in states]),
     )
 
 
