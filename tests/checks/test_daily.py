@@ -102,19 +102,28 @@ async def test_model_retires_soon_from_a_month_before_its_last_day_to_that_day()
     ]
 
 
+@asynccontextmanager
+async def slack_and_model() -> AsyncIterator[tuple[Sandbox, Mapping[str, str]]]:
+    """Yields a Slack, and the settings of a process that uses it and a model that doesn't retire."""
+    async with Sandbox(manifest=app_manifest()) as sandbox, VendorServer() as vendor:
+        vendor.script(announcing({}))
+        yield (
+            sandbox,
+            {
+                "SLACK_BOT_TOKEN": sandbox.bot_token,
+                "BOT_SLACK_API_URL": sandbox.api_url,
+                "BOT_ADMINS": "U0ADA,U0KATHERINE",
+                "BOT_MODELS": "openai/plain",
+                "OPENAI_BASE_URL": f"{vendor.url}/v1",
+            },
+        )
+
+
 async def test_the_other_admins_are_told_once_of_a_name_that_is_lost(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     process = Process(tmp_path)
-    async with Sandbox(manifest=app_manifest()) as sandbox, VendorServer() as vendor:
-        vendor.script(announcing({}))
-        env = {
-            "SLACK_BOT_TOKEN": sandbox.bot_token,
-            "BOT_SLACK_API_URL": sandbox.api_url,
-            "BOT_ADMINS": "U0ADA,U0KATHERINE",
-            "BOT_MODELS": "openai/plain",
-            "OPENAI_BASE_URL": f"{vendor.url}/v1",
-        }
+    async with slack_and_model() as (sandbox, env):
         for days in (3, 1):
             await process.run_for_days(days, ["U0ADA", "U0KATHERINE"], env)
         looks = [call for call in sandbox.calls if "U0KATHERINE" in str(call.arguments)]
@@ -130,16 +139,8 @@ async def test_check_that_gets_no_answer_is_logged_and_not_told(
 ) -> None:
     monkeypatch.setattr("bot.checks.report.WITHIN_S", 0.2)
     process = Process(tmp_path)
-    async with Sandbox(manifest=app_manifest()) as sandbox, VendorServer() as vendor:
-        vendor.script(announcing({}))
-        env = {
-            "SLACK_BOT_TOKEN": sandbox.bot_token,
-            "BOT_SLACK_API_URL": sandbox.api_url,
-            "BOT_ADMINS": "U0ADA",
-            "BOT_MODELS": "openai/plain",
-            "OPENAI_BASE_URL": f"{vendor.url}/v1",
-        }
+    async with slack_and_model() as (sandbox, env):
         sandbox.faults.start("no_answer", method="users.info")
-        await process.run_for_days(1, ["U0ADA"], env)
+        await process.run_for_days(1, ["U0ADA"], {**env, "BOT_ADMINS": "U0ADA"})
     assert process.read == []
     assert "setup: slack.named: Slack does not answer in time." in caplog.text
