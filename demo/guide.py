@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bot.core.access import UserKind
 from bot.errors import EndReason
 from bot.mcp.config import MAX_SERVERS, HttpTransport, McpSetup, ServerConfig, StdioTransport
+from bot.models.registry import KEY_COMPANIES
 from bot.settings import Settings
 from demo.export import CARDS_NOTE as OWN_CARDS_NOTE
 from demo.export import GOES_TO, tour
@@ -30,7 +31,7 @@ _SCHEDULED = re.compile(r"\b(?:Scheduled as|Changed) number \d|\bPress \W{0,4}Ti
 """What Typist says below an answer with which a person has created or changed a schedule, and what the script says in
 it, which stays once the schedule is stopped."""
 REAL_ANSWERS = (
-    "For real answers, paste an OpenAI or Anthropic key in the page, or start Ollama, LM Studio or llama.cpp before "
+    f"For real answers, paste an {KEY_COMPANIES} key in the page, or start Ollama, LM Studio or llama.cpp before "
     "the sandbox."
 )
 ROLES = {

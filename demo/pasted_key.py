@@ -15,7 +15,7 @@ from bot.errors import EndReason, ProviderError
 from bot.models.events import StreamEvent
 from bot.models.lookups import LookupOutcome
 from bot.models.prompt import Prompt
-from bot.models.registry import VENDORS, open_models, resolved, vendors_of_key
+from bot.models.registry import KEY_COMPANIES, VENDORS, open_models, resolved, vendors_of_key
 from bot.models.setup import VendorSettings
 from bot.settings import TOKEN_KINDS, Settings, model_setup
 
@@ -27,7 +27,7 @@ CHECK_WITHIN_S = 20.0
 """How long a vendor may take to say whether it accepts a key."""
 MAX_KEY_CHARS = 1_000
 
-NOT_A_KEY = "This isn't an OpenAI or Anthropic key. Theirs begin with sk-."
+NOT_A_KEY = f"This isn't an {KEY_COMPANIES} key. Theirs begin with sk-."
 NOT_A_MODELS = "This is {kind} of Slack, not a model's key."
 KEY_REFUSED = "{vendor} does not accept this key ({detail}). Your keys are at {page}."
 NO_ACCESS = "This key has no access to {model}. Paste another key, or set BOT_MODELS in .env."

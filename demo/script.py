@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bot.models.registry import KEY_COMPANIES
 from demo.newcomers import first_answer
 from demo.scenes import SCENES, Call, Scene
 
@@ -39,7 +40,7 @@ def ask(question: str) -> str:
 | Words in your question | {words} |
 | Turns before it | {earlier} |
 
-To get real answers, paste an OpenAI or Anthropic key in the sandbox's page, below the message box.
+To get real answers, paste an {companies} key in the sandbox's page, below the message box.
 """
 
 
@@ -122,6 +123,7 @@ def _other_answer(asked: Conversation, count: int) -> str:
         question=question.replace("\n", "\n> "),
         words=len(question.split()),
         earlier=len(asked.turns) - 1,
+        companies=KEY_COMPANIES,
     )
 
 

@@ -27,7 +27,7 @@ from bot.cli.new_app import NewApp, manifest_file
 from bot.cli.terminal import at_terminal, echo, hidden_answer
 from bot.core import texts
 from bot.errors import RateLimited, Refused, SettingsError
-from bot.models.registry import VENDORS, vendor_of_key, vendors_of_key
+from bot.models.registry import KEY_COMPANIES, VENDORS, vendor_of_key, vendors_of_key
 from bot.models.setup import VendorSettings
 from bot.settings import WHERE, Settings
 from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
@@ -48,7 +48,7 @@ ASK: Mapping[str, str] = {
     APP_TOKEN: "Copy the app token (xapp-…) from 'Your app credentials'. If there is none: your app's settings\n"
     "(api.slack.com/apps) → Basic Information → App-Level Tokens → Generate Token and Scopes. Enter a name, add the\n"
     "scope connections:write, and click Generate.",
-    ANY_KEY: f"Copy a key from {' or '.join(VENDORS[vendor].company for vendor in KEYS.values())}: "
+    ANY_KEY: f"Copy a key from {KEY_COMPANIES}: "
     f"{' or '.join(WHERE[variable] for variable in KEYS)}. For a model\n"
     "server of your own, press Ctrl-C, and set OPENAI_BASE_URL and BOT_MODELS in .env (docs/admins/setup.md).",
     **{variable: f"Copy the value of {variable}: {WHERE[variable]}." for variable in KEYS},

@@ -230,6 +230,8 @@ VENDORS: Mapping[str, VendorEntry] = {
         searches=True,
     ),
 }
+KEY_COMPANIES = " or ".join(entry.company for entry in VENDORS.values() if entry.api_key_variable)
+"""The companies that issue keys, for user-facing text."""
 
 
 def provider_names() -> dict[str, str]:
