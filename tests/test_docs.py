@@ -10,7 +10,7 @@ from bot.checks.slack import SCOPE_LOSSES
 from bot.core.channel_settings import CHANNEL_SETTINGS
 from bot.core.job import TRANSITIONS, State
 from bot.slack.manifest import AGENT_SCOPE, EMAIL_SCOPE, GROUPS_SCOPE, SEARCH_SCOPE, scopes_of
-from bot.store.schema import metadata
+from bot.store.schema import ExpiryTime, metadata
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -122,7 +122,17 @@ def test_security_page_has_each_scope_and_what_is_lost_without_it() -> None:
     assert {scope: loss for scope, loss in rows.items() if scope != AGENT_SCOPE} == SCOPE_LOSSES
 
 
+def period(hours: float) -> str:
+    return "an hour" if hours == 1 else f"{hours:g} hours" if hours < 24 else f"{hours / 24:g} days"
+
+
 def test_retention_of_each_table_is_documented() -> None:
     page = (ROOT / "docs/admins/security.md").read_text()
     said = page.partition("### What grows, and its bound\n")[2].partition("\nMemory")[0]
     assert set(re.findall(r"`([a-z_]+)`", said)) == set(metadata.tables)
+    lines = re.split("\n- |; ", said)
+    for table in metadata.tables.values():
+        for kind in (column.type for column in table.columns):
+            if isinstance(kind, ExpiryTime) and kind.kept_s:
+                kept = f" {period(kind.kept_s / 3600)}"
+                assert any(f"`{table.name}`" in line and kept in line for line in lines), f"{table.name}:{kept}"
