@@ -27,7 +27,7 @@ from slack_sandbox.workspace import Message
 if TYPE_CHECKING:
     from slack_sandbox.export.opened import Export
 
-_SCHEDULED = re.compile(r"\b(?:Scheduled as|Changed) number \d|\bPress \W{0,4}Time passes\b")
+_SCHEDULED = re.compile(r"\b(?:Created|Changed) schedule \d|\bPress \W{0,4}Time passes\b")
 """What Typist says below an answer with which a person has created or changed a schedule, and what the script says in
 it, which stays once the schedule is stopped."""
 REAL_ANSWERS = (

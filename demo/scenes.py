@@ -389,11 +389,11 @@ _SUM_UP = "Sum up what was said here since your last summary."
 
 def scheduled(result: str) -> str:
     """Returns the rest of an answer that has proposed a schedule. `result`: what the tool said."""
-    if known := re.search(r"That's scheduled already[^.\n]*\.", result):
+    if known := re.search(r"That's already scheduled[^.\n]*\.", result):
         return f"\n\n{known[0]}"
-    if "Scheduled as" not in result and "Changed number" not in result:
-        return "\n\nAll right, I change nothing."
-    done = "scheduled" if "Scheduled as" in result else "changed"
+    if "Created schedule" not in result and "Changed schedule" not in result:
+        return "\n\nAll right, I won't change anything."
+    done = "scheduled" if "Created schedule" in result else "changed"
     return f"\n\nIt's {done}. Press **Time passes** below to see the next run."
 
 

@@ -60,9 +60,9 @@ class DatabaseChecks:
             # The first start will create it.
             folder = file.absolute().parent
             if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-                return ok(f"The database file {file.name} doesn't exist yet. The first start creates it.")
+                return ok(f"The database file {file.name} doesn't exist yet. It will be created at the first start.")
             problem = f"The database file {file.name} can't be created: its folder is missing or not writable."
-            return fail(problem, "Create the folder, and let Typist's user write to it.")
+            return fail(problem, "Create the folder and make it writable for Typist's user.")
         self._engine = engine
         try:
             async with self._begin(READS) as connection:
@@ -77,12 +77,12 @@ class DatabaseChecks:
             return fail(problem, ENCODING_FIX)
         if file is not None and others_may_read(file):
             return warn(*exposed(file.name, f"{file.name}*"))
-        return ok(f"The database answers: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
+        return ok(f"The database is reachable: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
 
     async def write(self) -> Finding:
         """Writes and removes a large row, or a table if there is none. Another check covers mismatched tables."""
         if self._engine is None:
-            return skipped("Writing is not checked, because the database doesn't exist yet.")
+            return skipped("Writing wasn't tested because the database doesn't exist yet.")
         try:
             async with self._begin(UNSYNCED, commits=True) as connection:
                 if await connection.run_sync(read_revision) is None:
@@ -106,15 +106,18 @@ class DatabaseChecks:
             except (SQLAlchemyError, OSError) as error:
                 return _unusable(error)
         if revision is None:
-            return ok("The database has no tables yet. The first start creates them.")
+            return ok("The database has no tables yet. They will be created at the first start.")
         if wrong:
             return fail(unfit(revision, wrong), UNFIT_FIX)
         at = f"The database schema is at revision {revision}"
         if revision == REVISION:
             return ok(f"{at}, which this version of Typist needs.")
         if is_known(revision):
-            return ok(f"{at}. The next start migrates it to {REVISION}.")
-        fix = "This version runs with it, as migrations only add. Run the newer version again when you can."
+            return ok(f"{at}. It will be migrated to {REVISION} at the next start.")
+        fix = (
+            "This version works with it because migrations only add to the schema. Go back to the newer version when "
+            "you can."
+        )
         return warn(f"{at}, which is newer than this version of Typist.", fix)
 
     async def chosen_servers(self) -> Mapping[str, Collection[str]]:
@@ -143,9 +146,9 @@ class DatabaseChecks:
         except (SQLAlchemyError, OSError) as error:
             return _unusable(error)
         if not reports:
-            return ok("Typist has not been away from Slack for so long that it may have missed questions.")
+            return ok("Typist hasn't been disconnected from Slack long enough to miss questions.")
         last = max(reports, key=lambda report: report.ends_at)
-        fix = "Ask in these conversations whether a question was missed. The log names them."
+        fix = "Ask in these conversations whether a question was missed. The log lists them."
         return warn(caught_up(last), fix) if last.tally.unread else ok(caught_up(last))
 
     async def _read(self, read: Callable[[AsyncConnection], Awaitable[T]], nothing: T) -> T:
@@ -173,11 +176,9 @@ def _unusable(error: Exception) -> Finding:
 def caught_up(report: Report) -> str:
     began, tally = datetime.fromtimestamp(report.begins_at, UTC), report.tally
     away_s = report.ends_at - report.begins_at
-    away = f"Nothing came from Slack for {away_s / 60:,.0f} minutes from {began:%Y-%m-%d %H:%M} UTC on."
-    found = (
-        f"Of the questions missed then, Typist answered {tally.answered:,} and offered an answer to {tally.offered:,}."
-    )
+    away = f"Typist received nothing from Slack for {away_s / 60:,.0f} minutes, starting at {began:%Y-%m-%d %H:%M} UTC."
+    found = f"Of the missed questions, it answered {tally.answered:,} and offered to answer {tally.offered:,}."
     places = "1 conversation or thread" if tally.looked_at == 1 else f"{tally.looked_at:,} conversations and threads"
-    unread = f", and {tally.unread:,} could not be read, or not to their end." if tally.unread else "."
-    blind = "It can't see mentions in older threads in which it was never asked anything."
-    return f"{away} {found} It looked at {places}{unread} {blind}"
+    unread = f", and {tally.unread:,} couldn't be read, or only in part." if tally.unread else "."
+    blind = "It can't find mentions in older threads where nobody had asked it anything before."
+    return f"{away} {found} It checked {places}{unread} {blind}"

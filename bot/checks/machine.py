@@ -17,8 +17,8 @@ from bot.store.database import create_engine, database_file
 from files_to_markdown import isolation
 
 ISOLATION_FIX = (
-    "Run Typist on Linux 6.2 or newer. A filter of system calls must let landlock_create_ruleset and "
-    "landlock_restrict_self through."
+    "Run Typist on Linux 6.2 or newer. If system calls are filtered, allow landlock_create_ruleset and "
+    "landlock_restrict_self."
 )
 
 
@@ -28,14 +28,14 @@ async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
     header = "The settings are valid. These differ from the defaults:"
     lines = [f"{name}: {value}" for name, value in shown.items()]
     problems = [
-        (f"{name} is set, but Typist reads {variable}.", f"Set {variable} to this value, or unset {name}.")
+        (f"{name} is set, but Typist reads {variable} instead.", f"Set {variable} to this value, or unset {name}.")
         for name, variable in ours.misnamed.items()
     ]
     if env_file is not None and isolation.others_may_read(env_file):
         problems.append(exposed(str(env_file), str(env_file)))
-    no_search_fix = "Name a model that OpenAI or Anthropic serve, or turn BOT_WEB_SEARCH off."
+    no_search_fix = "Use a model that OpenAI or Anthropic serves, or turn BOT_WEB_SEARCH off."
     problems += [(sentence, no_search_fix) for sentence in settings.without_effect(ours)]
-    notes_fix = "Remove from the file of BOT_MCP_CONFIG what has no effect. See docs/admins/tools.md."
+    notes_fix = "Remove the entries without effect from the BOT_MCP_CONFIG file. See docs/admins/tools.md."
     problems += [(note, notes_fix) for note in ours.mcp.notes]
     if not problems:
         return ok(header, *lines)
@@ -44,7 +44,7 @@ async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
 
 
 def exposed(file: str, files: str) -> tuple[str, str]:
-    return f"Every user of this machine can read {file}.", f"chmod 600 {files}"
+    return f"Every user on this machine can read {file}.", f"chmod 600 {files}"
 
 
 async def check_files(env_file: Path | None, database_url: str) -> Finding:
@@ -54,7 +54,7 @@ async def check_files(env_file: Path | None, database_url: str) -> Finding:
     if database is not None and isolation.others_may_read(database):
         found.append(exposed(database.name, f"{database.name}*"))
     if not found:
-        return ok("Other users of this machine can't read .env and the database.")
+        return ok("Other users on this machine can't read .env or the database.")
     return warn("\n".join(problem for problem, _ in found), "; ".join(fix for _, fix in found))
 
 
@@ -62,8 +62,8 @@ async def check_isolation() -> Finding:
     """Reports whether the kernel protects secrets and files from the process that reads documents."""
     if not isolation.ON_LINUX:
         message = (
-            "This system is not Linux: other programs of Typist's user can read its tokens, and documents are read in "
-            "a process that can change files."
+            "This system isn't Linux: other programs running as Typist's user can read its tokens, and the process "
+            "that reads documents can change files."
         )
         return warn(message, ISOLATION_FIX)
     abi = isolation.landlock_abi()
@@ -72,12 +72,12 @@ async def check_isolation() -> Finding:
     if abi:
         message = (
             "The kernel's Landlock is older than Linux 6.2: hostile code in the process that reads documents could "
-            "empty files of Typist's user."
+            "empty files that belong to Typist's user."
         )
         return warn(message, ISOLATION_FIX)
     message = (
-        "The kernel has no Landlock, or forbids it: hostile code in the process that reads documents could change "
-        "files of Typist's user, and read the memory of its MCP servers."
+        "The kernel doesn't support Landlock or forbids it: hostile code in the process that reads documents could "
+        "change files that belong to Typist's user and read the memory of its MCP servers."
     )
     return warn(message, ISOLATION_FIX)
 
@@ -91,15 +91,13 @@ async def check_network(ours: Settings) -> Finding:
     try:
         ways = {urlsplit(url).hostname or "": network.way_to(url) for url in urls if url}
     except SettingsError as error:
-        fix = (
-            "Typist goes through proxies of http and https. Exempt addresses with NO_PROXY. See docs/admins/company.md."
-        )
+        fix = "Typist supports http and https proxies. Exempt hosts with NO_PROXY. See docs/admins/company.md."
         return fail(str(error), fix)
     certificates = network.certificates()
-    trusted = f"Certificates: those in {certificates}." if certificates else "Certificates: the system's."
+    trusted = f"Certificates: from {certificates}." if certificates else "Certificates: from the system."
     if not any(way.variable for way in ways.values()):
         return ok(f"No proxy is set: servers are reached directly. {trusted}")
-    return ok(f"The ways to the servers. {trusted}", *(f"{host}: {_shown(way)}" for host, way in ways.items()))
+    return ok(f"Network routes to the servers: {trusted}", *(f"{host}: {_shown(way)}" for host, way in ways.items()))
 
 
 def _shown(way: Way) -> str:
@@ -117,6 +115,6 @@ async def check_traces(url: str, session: ClientSession) -> Finding:
     except (ClientError, OSError, TimeoutError) as error:
         reason = network.reason_of(error, url) or type(error).__name__
     if not reason:
-        return ok("The collector at BOT_TRACES_URL answers.")
-    fix = network.remedy(reason, "BOT_TRACES_URL") or "Check the address and its path: /v1/traces."
-    return warn(f"No collector takes traces at BOT_TRACES_URL ({reason}).", fix)
+        return ok("The collector at BOT_TRACES_URL is accepting traces.")
+    fix = network.remedy(reason, "BOT_TRACES_URL") or "Check the URL and its path: /v1/traces."
+    return warn(f"BOT_TRACES_URL isn't accepting traces ({reason}).", fix)

@@ -42,7 +42,7 @@ async def probe_model(setup: ModelSetup, model: str) -> Finding:
     took_s = loop.time() - begun
     if not found.passed or took_s < PROBE_LATE_S:
         return found
-    late = f"It took {took_s:.0f} s to answer. If its server was loading the model, later answers begin sooner."
+    late = f"It took {took_s:.0f} s to answer. If its server was loading the model, later answers will start sooner."
     return replace(found, message=f"{found.message} {late}")
 
 
@@ -64,12 +64,13 @@ async def _probe(setup: ModelSetup, model: str) -> Finding:
     if end and end.max_output_tokens is not None:
         most, wanted = end.max_output_tokens, setup.options.max_output_tokens
         return warn(
-            f"{model} takes at most {most:,} output tokens: BOT_MAX_OUTPUT_TOKENS={wanted} is too large.",
-            f"Set BOT_MAX_OUTPUT_TOKENS to {most} or less. Until then, Typist asks for less.",
+            f"{model} supports at most {most:,} output tokens: BOT_MAX_OUTPUT_TOKENS={wanted} is too large.",
+            f"Set BOT_MAX_OUTPUT_TOKENS to {most} or less. Until then, Typist will request fewer.",
         )
     if end and end.unparsed == "thoughts":
         return warn(
-            f"{model} thinks in its answer's text, which readers would see: its server's reasoning parser is off.",
+            f"{model} puts its reasoning into the answer, where readers would see it: its server's reasoning parser "
+            "is off.",
             "Turn on the server's parser: --reasoning-parser for vLLM and SGLang, --reasoning-format for llama.cpp.",
         )
     return ok(f"{model} calls tools.") if called else _without_tools(model, end)
@@ -80,8 +81,8 @@ def _unanswered(model: str, error: ProviderError) -> Finding:
     if error.reason is EndReason.UNREADABLE:
         variable = VENDORS[model.partition("/")[0]].base_url_variable
         return fail(f"{model} sent a response that can't be read ({reason}).", f"Check {variable}.")
-    fix = f"The server gave this reason. Try again: typist ask --model {model} hello"
-    return fail(f"{model} did not answer ({reason}).", fix)
+    fix = f"The server gave this reason. To try again: typist ask --model {model} hello"
+    return fail(f"{model} didn't answer ({reason}).", fix)
 
 
 def _reason_of(error: ProviderError) -> str:
@@ -89,15 +90,15 @@ def _reason_of(error: ProviderError) -> str:
 
 
 def _without_tools(model: str, end: Completion | None) -> Finding:
-    message = f"{model} did not call the tool that it was asked to call."
+    message = f"{model} didn't call the tool that it was asked to call."
     if end and "tools" in end.refused:
         said = f" Its server says: {end.refusal}" if end.refusal else ""
-        message = f"{model} refuses tools, so Typist asks it without them.{said}"
+        message = f"{model} doesn't support tools, so Typist will ask it without them.{said}"
     elif end and end.unparsed == "call":
-        message = f"{model} calls tools, but its server passes the calls on as text: its tool parser is off."
+        message = f"{model} calls tools, but its server returns the calls as text: the server's tool parser is off."
     return warn(
         message,
-        "Choose a model that calls tools, or turn them on at its server: --enable-auto-tool-choice and "
+        "Choose a model that calls tools, or turn on tool calls on its server: --enable-auto-tool-choice and "
         "--tool-call-parser for vLLM, --jinja for llama.cpp.",
     )
 
@@ -106,13 +107,13 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Finding:
     """Looks a model up at its vendor, and returns the finding with a remedy."""
     entry, lookup = VENDORS[model.partition("/")[0]], await _look_up(setup, model, today)
     if lookup.outcome is LookupOutcome.NO_LIST:
-        message = f"{model}: the server answers, but it doesn't say which models it has."
-        return warn(message, f"Test it: typist ask --model {model} hello")
+        message = f"{model}: the server is reachable, but it doesn't list its models."
+        return warn(message, f"To test it: typist ask --model {model} hello")
     settings = resolved(model.partition("/")[0], setup)
     if lookup.outcome is not LookupOutcome.MODEL:
         return fail(*_problem(model, lookup, entry, has_key=bool(settings.api_key)))
     if entry.cloud:
-        return ok(f"{model}: the cloud gives this identity access to the model.")
+        return ok(f"{model}: this identity has access to the model.")
     if lookup.retires:
         return _retires(model, lookup.retires, lookup.replacement)
     if entry.needs_key(settings):
@@ -126,10 +127,10 @@ async def check_retirement(setup: ModelSetup, model: str, today: date) -> Findin
         async with asyncio.timeout(LOOKED_UP_WITHIN_S):
             lookup = await _look_up(setup, model, today)
     except Exception as error:
-        return skipped(f"{model}: not looked up ({type(error).__name__}).")
+        return skipped(f"{model}: the lookup failed ({type(error).__name__}).")
     if lookup.retires and today <= lookup.retires <= today + timedelta(RETIRES_WITHIN_DAYS):
         return _retires(model, lookup.retires, lookup.replacement)
-    return ok(f"{model} doesn't retire within {RETIRES_WITHIN_DAYS} days, as far as its vendor says.")
+    return ok(f"According to its vendor, {model} won't retire within {RETIRES_WITHIN_DAYS} days.")
 
 
 async def _look_up(setup: ModelSetup, model: str, today: date) -> Lookup:
@@ -155,27 +156,27 @@ def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -
     choose = f"Choose another model in BOT_MODELS instead of {model}, or check what {key} has access to."
     retired = f"was retired on {lookup.retires.isoformat()}" if lookup.retires else "has been retired"
     address = entry.base_url_variable
-    path = " Most servers also need the path /v1 at the end." if base_url.endswith("/v1") else ""
+    path = " For most servers, the URL must end with /v1." if base_url.endswith("/v1") else ""
     if cloud := entry.cloud:
         address = cloud.region_variable or address
     problems = {
         LookupOutcome.RETIRED: (f"{model} {retired}.", choose),
-        LookupOutcome.NO_MODEL: (f"{model} does not exist, or the key has no access to it.", choose),
+        LookupOutcome.NO_MODEL: (f"{model} doesn't exist, or the key doesn't have access to it.", choose),
         LookupOutcome.KEY_REFUSED: (
-            f"{vendor}: the server does not accept the key ({reason}).",
+            f"{vendor}: the server doesn't accept the key ({reason}).",
             f"Check {key}. Get a key at {entry.api_key_page}. For another server's key, set {address}.",
         ),
         LookupOutcome.NOT_THE_API: (
-            f"{vendor}: the base URL returns {reason}, so it is not the address of this API.",
-            f"Check {address}. The vendor's own address is {base_url}.{path}",
+            f"{vendor}: the base URL returns {reason}, so it isn't the URL of this API.",
+            f"Check {address}. The vendor's own URL is {base_url}.{path}",
         ),
         LookupOutcome.UNREACHABLE: (
             f"{vendor}: the server can't be reached ({reason}).",
-            remedy(reason, address) or f"Check that the server runs, the network and DNS, and {address}.",
+            remedy(reason, address) or f"Check that the server is running, and check the network, DNS and {address}.",
         ),
         LookupOutcome.REFUSED: (
-            f"{model}: the server refuses to be asked about the model ({reason}).",
-            f"Do what it says. A gateway may want a header of its own: set {vendor.upper()}_CUSTOM_HEADERS.",
+            f"{model}: the server rejects requests about the model ({reason}).",
+            f"Follow the server's message. If a gateway requires its own header, set {vendor.upper()}_CUSTOM_HEADERS.",
         ),
         LookupOutcome.FAILED: (
             f"{model}: the model can't be checked right now ({reason}).",
@@ -183,15 +184,18 @@ def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -
         ),
     }
     if not has_key:
-        problems[LookupOutcome.KEY_REFUSED] = f"{vendor}: the server wants a key, and {key} is not set.", f"Set {key}."
+        problems[LookupOutcome.KEY_REFUSED] = (
+            (f"{vendor}: the server requires a key, and {key} isn't set."),
+            f"Set {key}.",
+        )
     if cloud:
         problems |= {
             LookupOutcome.NO_MODEL: (
-                f"{model} does not exist in this region or resource ({reason}).",
+                f"{model} doesn't exist in this region or resource ({reason}).",
                 f"Enable {model} in the cloud's console, choose another one in BOT_MODELS, or check {address}.",
             ),
             LookupOutcome.KEY_REFUSED: (
-                f"{model}: the cloud gives this identity no access ({reason}).",
+                f"{model}: this identity doesn't have access ({reason}).",
                 f"Grant {cloud.access} to the identity that Typist runs as.",
             ),
             LookupOutcome.NO_IDENTITY: (
@@ -214,7 +218,8 @@ async def check_transcription(setup: ModelSetup, model: str) -> Finding:
     except ProviderError as error:
         entry = VENDORS[vendor]
         return warn(
-            f"{model} does not transcribe, so clips without Slack's transcript stay unread ({_reason_of(error)}).",
+            f"{model} couldn't transcribe a test recording ({_reason_of(error)}). Until that's fixed, clips without "
+            "Slack's transcript won't be read.",
             f"Check BOT_TRANSCRIBE, {entry.api_key_variable} and {entry.base_url_variable}, or leave BOT_TRANSCRIBE "
             "empty.",
         )

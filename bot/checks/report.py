@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 SETTINGS = "settings"
 """The ID of the settings check, the only one made if the settings are invalid."""
 SETTINGS_FIX = "See .env.example for all settings."
-SLACK_SILENT = "Slack does not answer in time"
+SLACK_SILENT = "Slack didn't respond in time"
 
 
 class CheckStatus(StrEnum):
@@ -153,7 +153,7 @@ def _summary(failed: int, warned: int, skipped: int) -> str:
         found = f"{failed} {problems}, {warned} {warnings}."
     if not skipped:
         return found
-    return f"{found} {skipped} {'check was' if skipped == 1 else 'checks were'} not made (–)."
+    return f"{found} {skipped} {'check was' if skipped == 1 else 'checks were'} skipped (–)."
 
 
 WITHIN_S = 12.0
@@ -198,7 +198,7 @@ async def _found(check: PlannedCheck, names: Mapping[str, str], tasks: Mapping[s
     if failed is not None:
         cause = before[failed].cause
         found = Finding(
-            CheckStatus.SKIPPED, _not_made(check.name, cause or f"{names[failed]} did not pass"), cause=cause
+            CheckStatus.SKIPPED, _not_made(check.name, cause or f"the check of {names[failed]} failed"), cause=cause
         )
     else:
         found = await _look(check)
@@ -208,7 +208,7 @@ async def _found(check: PlannedCheck, names: Mapping[str, str], tasks: Mapping[s
 
 
 def _not_made(name: str, cause: str) -> str:
-    return f"Not checked, because {cause}: {name}."
+    return f"Skipped because {cause}: {name}."
 
 
 async def _look(check: PlannedCheck) -> Finding:
@@ -216,8 +216,8 @@ async def _look(check: PlannedCheck) -> Finding:
         async with asyncio.timeout(max(WITHIN_S, check.within_s)):
             return await check.look()
     except TimeoutError:
-        fix = "Check the network, a proxy or a firewall, and the server. Then check again."
-        late = replace(fail(f"No answer in time: {check.name}.", fix), is_made=False)
+        fix = "Check the network, proxies, firewalls and the server. Then run the check again."
+        late = replace(fail(f"Timed out: {check.name}.", fix), is_made=False)
         # Regardless of the call: if Slack answers nothing, that is one problem.
         of_slack = check.id.startswith("slack.")
         return replace(late, message=f"{SLACK_SILENT}.", cause=SLACK_SILENT) if of_slack else late

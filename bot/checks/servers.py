@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MCP_WITHIN_S = 11.0
 """Longer than a server that ignores the newest protocol takes, and shorter than the time limit of any check."""
-UNTIL = "Until it works, answers don't use its tools."
+UNTIL = "Until that's fixed, answers won't use its tools."
 
 
 async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str]]], keys: Sequence[str]) -> Finding:
@@ -31,13 +31,13 @@ async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str]]], keys: Seq
     places = [Vault(keys).key_of(secret) if keys else None for secret in secrets]
     if lost := places.count(None):
         return warn(
-            f"BOT_SECRET_KEYS doesn't open {lost} of {len(secrets)} sign-ins to MCP servers.",
-            "Add the former key to BOT_SECRET_KEYS, behind the newest one and a comma. If it is lost, these people "
-            "have to sign in again. Typist asks them when they need it.",
+            f"BOT_SECRET_KEYS can't decrypt {lost} of {len(secrets)} sign-ins to MCP servers.",
+            "Add the previous key to BOT_SECRET_KEYS, after the newest one and a comma. If it is lost, these people "
+            "have to sign in again. Typist will ask them when they need it.",
         )
     older = len(secrets) - places.count(0)
-    still = f" An older key is still needed for {older}, until they are used again." if older else ""
-    return ok(f"BOT_SECRET_KEYS opens all sign-ins to MCP servers: {len(secrets)}.{still}")
+    still = f" An older key is still needed for {older} until they are used again." if older else ""
+    return ok(f"BOT_SECRET_KEYS can decrypt all sign-ins to MCP servers: {len(secrets)}.{still}")
 
 
 class ServerChecks:
@@ -101,32 +101,32 @@ class ServerChecks:
             if not is_named:
                 return None
             return warn(
-                f"{server}: people must sign in to the MCP server, and nobody can: {error}.",
-                "Do what is said above, or set an Authorization header for the server in BOT_MCP_CONFIG, with a token "
+                f"{server}: people must sign in, but nobody can: {error}.",
+                "Fix this problem, or set an Authorization header for the server in BOT_MCP_CONFIG, with a token "
                 f"that its vendor issues for programs. docs/admins/tools.md has recipes. {UNTIL}",
             )
         client_id = known_by(at, transport.sign_in, server)
-        must = f"{server}: people must sign in to the MCP server, at {at.issuer},"
+        must = f"{server}: people must sign in at {at.issuer},"
         if not (at.registration_endpoint or client_id):
             redirect_uri = replace(transport.sign_in, client_id="x").redirect_uri(server)
             return warn(
                 f"{must} which doesn't let Typist register itself.",
-                f"Register Typist at {at.issuer} with the redirect address {redirect_uri}, and set oauth.clientId (and "
+                f"Register Typist at {at.issuer} with the redirect URL {redirect_uri}, and set oauth.clientId (and "
                 "clientSecret, if there is one) for the server in BOT_MCP_CONFIG. Or set an Authorization header.",
             )
         if not self._has_keys:
             return warn(
                 f"{must} and BOT_SECRET_KEYS isn't set.",
-                "Set BOT_SECRET_KEYS to what `openssl rand -base64 32 | tr '+/' '-_'` prints, and keep it: without it, "
-                "everybody has to sign in again. Or set an Authorization header for all askers.",
+                "Set BOT_SECRET_KEYS to the output of `openssl rand -base64 32 | tr '+/' '-_'` and keep it: if it is "
+                "lost, everybody has to sign in again. Or set an Authorization header for all askers.",
             )
-        known = f"Typist is {client_id} there" if client_id else "Typist registers itself there"
-        how = "They confirm a code there that Slack shows."
+        known = f"Typist's client ID there is {client_id}" if client_id else "Typist registers itself there"
+        how = "They confirm a code from Slack there."
         if at.authorization_endpoint:
-            with_code = "type the code that is shown there"
-            then = with_code if transport.sign_in.public_url else "paste the address of that page, which doesn't open"
-            how = f"They end at {transport.sign_in.redirect_uri(server)}, and {then}."
-        return ok(f"{server}: people sign in to the MCP server, at {at.issuer}. {known}. {how}")
+            with_code = "people enter the code shown there"
+            then = with_code if transport.sign_in.public_url else "people paste the URL of that page, which won't open"
+            how = f"Sign-in ends at {transport.sign_in.redirect_uri(server)}, and {then}."
+        return ok(f"{server}: people sign in at {at.issuer}. {known}. {how}")
 
     async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]]]]) -> Finding:
         """Counts the tools of all servers that a model is offered in direct messages and in channels.
@@ -152,23 +152,23 @@ class ServerChecks:
         if problems:
             return warn(
                 "\n".join(problems),
-                f"The servers of one place share {MAX_TOOLS} tools and {MAX_DEFINITIONS_CHARS:,} characters of "
-                "definitions. Deny the tools that nobody needs in the file of BOT_MCP_CONFIG, or choose fewer servers "
-                "for the channel.",
+                f"The servers in one channel share {MAX_TOOLS} tools and {MAX_DEFINITIONS_CHARS:,} characters of "
+                "definitions. Deny unneeded tools in the BOT_MCP_CONFIG file, or choose fewer servers for the "
+                "channel.",
             )
-        offered = f"one place has at most {len(most)} of their tools{self._priced(most)}"
-        return ok(f"MCP servers: {offered}. Models are offered up to {MAX_TOOLS}.")
+        offered = f"one channel has at most {len(most)} of their tools{self._priced(most)}"
+        return ok(f"MCP servers: {offered}. The maximum is {MAX_TOOLS}.")
 
 
 def _down(config: ServerConfig, reason: str) -> Finding:
     """Returns the finding of a server that can't be used. `reason`: as in the log."""
     if isinstance(config.transport, StdioTransport):
         fix = (
-            "Run the command of this server by hand, with the environment in BOT_MCP_CONFIG, and see what it says. "
-            'If it ignores the newest protocol, add "protocol": "legacy".'
+            "Run this server's command by hand, with the environment from BOT_MCP_CONFIG, and check its output. "
+            'If it lacks support for the newest protocol, add "protocol": "legacy".'
         )
     else:
-        fix = "Check url and headers in BOT_MCP_CONFIG, the network, and that the server runs."
+        fix = "Check url and headers in BOT_MCP_CONFIG, the network, and whether the server is running."
     fix = remedy(reason, "BOT_MCP_CONFIG") or fix
     return warn(f"{config.name}: the MCP server is down ({reason}).", f"{fix} {UNTIL}")
 
@@ -182,18 +182,21 @@ def _tool_problems(
         problems.append(
             (
                 f"{server}: BOT_MCP_CONFIG has rules for tools that the MCP server doesn't list: {', '.join(missing)}.",
-                f"Correct or remove these rules. The server lists: {', '.join(sorted(named)) or 'nothing'}.",
+                f"Correct or remove these rules. The server lists {', '.join(sorted(named)) or 'no tools'}.",
             )
         )
-    ask = "Ask the maintainers of the server"
+    ask = "Ask the server's maintainers"
     if broken := sorted(name for name in tools.left_out if named[name].is_broken):
-        said = f"{server}: the server describes these tools wrongly, so they are left out: {', '.join(broken)}."
+        said = (
+            f"{server}: the server's definitions of these tools are invalid, so the tools are left out: "
+            f"{', '.join(broken)}."
+        )
         problems.append((said, f"{ask} to correct these tools' names and inputSchema, or deny them."))
     if too_large := sorted(set(tools.left_out) - set(broken)):
         said = f"{server}: the parameters of these tools are too large for models: {', '.join(too_large)}."
         problems.append((said, f"{ask} for shorter schemas, or deny these tools."))
     if cut := sorted(tool.name for tool in tools.definitions if named[tool.name].is_cut):
-        said = f"{server}: models read only the beginning of the descriptions of these tools: {', '.join(cut)}."
+        said = f"{server}: models only read the beginning of these tools' descriptions: {', '.join(cut)}."
         problems.append((said, f"{ask} for shorter descriptions, or deny these tools."))
     return problems
 
@@ -202,4 +205,4 @@ def _left_out(places: Sequence[str], counts: Mapping[str, int], left_out: Sequen
     """Lists the tools left out where the same servers are used. `counts`: the number of tools by server."""
     servers = ", ".join(f"{server} has {count}" for server, count in counts.items())
     named = ", ".join([*places[:5], *([f"{more} more"] if (more := len(places) - 5) > 0 else [])])
-    return f"{named}: more tools than models are offered ({servers}). Left out: {', '.join(left_out)}."
+    return f"{named}: more tools than models can be offered ({servers}). Left out: {', '.join(left_out)}."

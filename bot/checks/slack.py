@@ -39,64 +39,65 @@ SKEW_FAILED_S = 300.0
 YOUR_APP = "api.slack.com/apps → your app"
 TRY_LATER_FIX = "Try again in a few minutes. Slack's status: slack-status.com."
 TOKEN_FIX = (
-    f"Copy it again: {YOUR_APP} → OAuth & Permissions → Bot User OAuth Token (xoxb-…). "
-    "If the workspace limits IP addresses, allow this machine's."
+    f"Copy it again: {YOUR_APP} → OAuth & Permissions → Bot User OAuth Token (xoxb-…). If the workspace restricts IP "
+    "addresses, allow this machine's address."
 )
 REINSTALL_FIX = f"Install the app again and copy the new token: {YOUR_APP} → Install App."
 EXPIRED_FIX = (
     "Typist doesn't renew rotating tokens. Create the app again from `typist manifest`, without token rotation."
 )
-KIND_FIX = "SLACK_BOT_TOKEN needs a bot token (xoxb-…), SLACK_APP_TOKEN an app-level token (xapp-…)."
+KIND_FIX = "SLACK_BOT_TOKEN must be a bot token (xoxb-…), and SLACK_APP_TOKEN an app-level token (xapp-…)."
 POLICY_FIX = "A policy of the workspace or organization forbids this call. Ask a Slack admin to allow the app."
 APP_TOKEN_FIX = (
     f"Generate an app-level token with the scope connections:write: {YOUR_APP} → Basic Information → App-Level Tokens."
 )
 SOCKET_MODE_FIX = f"Turn Socket Mode on: {YOUR_APP} → Socket Mode."
 SOCKET_MODE_OFF = "Socket Mode is off, so Slack sends no events."
-SOCKET_FIX = f"Check that a firewall or proxy lets WebSockets (wss) through. {TRY_LATER_FIX}"
+SOCKET_FIX = f"Check that firewalls and proxies allow WebSockets (wss). {TRY_LATER_FIX}"
 MANIFEST_FIX = (
     f"Paste the output of `typist manifest` at {YOUR_APP} → App Manifest. Then install the app again: → Install App."
 )
 ORGANIZATION = (
-    "SLACK_BOT_TOKEN belongs to an organization (Enterprise Grid). With it, each member would count as an outsider."
+    "SLACK_BOT_TOKEN belongs to an organization (Enterprise Grid). With that token, every member would count as an "
+    "outsider."
 )
 ORGANIZATION_FIX = (
-    f"Install the app in one workspace, and copy that workspace's token: {YOUR_APP} → Install App. "
-    "Turn off its deployment to the organization."
+    f"Install the app in one workspace, and copy that workspace's token: {YOUR_APP} → Install App. Turn off "
+    "organization-wide deployment."
 )
 CONFIG_FIX = (
     "Generate a new configuration token: api.slack.com/apps → Your App Configuration Tokens. It lasts 12 hours."
 )
-APP_UNKNOWN = "Slack did not say which app a token belongs to."
+APP_UNKNOWN = "Slack didn't report which app a token belongs to."
 PROBE = "I'm checking that events arrive. I'll delete this message in a moment."
-UNREACHABLE, UNAVAILABLE = "Slack can't be reached", "Slack can't take calls right now"
+UNREACHABLE, UNAVAILABLE = "Slack can't be reached", "Slack isn't accepting calls right now"
 _ERROR_NAME = re.compile("[a-z_]+")
 """Slack's own error names. Names that Typist gives to responses that aren't Slack's have a different form."""
 
 SCOPE_LOSSES: Mapping[str, str] = {
-    "app_mentions:read": "mentions are not answered",
-    "canvases:read": "shared and linked canvases are not read",
-    "canvases:write": "answers are not saved as canvases",
+    "app_mentions:read": "mentions aren't answered",
+    "canvases:read": "shared and linked canvases aren't read",
+    "canvases:write": "answers can't be saved as canvases",
     "channels:history": "Typist can't read threads in public channels, or answer follow-ups without a mention there",
     "channels:read": "Typist doesn't know public channels' names and doesn't welcome them, Home lists no "
     "channels, and only Typist admins can change their settings",
     "chat:write": "Typist can't answer",
     "commands": "the slash command and the message shortcut don't work",
-    "files:read": "shared files are not read",
-    "files:write": "long answers and long code are not attached as files",
+    "files:read": "shared files aren't read",
+    "files:write": "long answers and long code aren't attached as files",
     "groups:history": "Typist can't read threads in private channels, or answer follow-ups without a mention there",
     "groups:read": "Typist doesn't know private channels' names and doesn't welcome them, Home lists no "
     "channels, and only Typist admins can change their settings",
-    "im:history": "direct messages are not answered",
-    "im:read": "after an outage, Typist finds no direct message of people who never wrote to it before",
+    "im:history": "direct messages aren't answered",
+    "im:read": "after an outage, Typist can't find direct messages from people who had never written to it before",
     "mpim:history": "Typist can't read threads in group messages, or answer follow-ups without a mention there",
     "mpim:read": "Typist can't look up group messages",
     "reactions:read": "a channel's question emoji doesn't work",
-    "reactions:write": "thanks get no reaction",
+    "reactions:write": "Typist can't react to thanks",
     "search:read.public": "models can't search Slack",
-    "usergroups:read": "nobody has access by a user group of BOT_ALLOW_USERS",
-    "users:read.email": "nobody has access by a domain of BOT_ALLOW_USERS",
-    "users:read": "Typist can't tell members from guests, and denies access to everyone",
+    "usergroups:read": "user groups in BOT_ALLOW_USERS don't give anyone access",
+    "users:read.email": "domains in BOT_ALLOW_USERS don't give anyone access",
+    "users:read": "Typist can't distinguish members from guests and denies access to everyone",
 }
 """The features that don't work without a scope."""
 
@@ -120,7 +121,7 @@ _TOKEN_FIXES: Mapping[str, str] = {
 _POST_FIXES: Mapping[str, str] = {
     "not_in_channel": "Invite the app into the channel: /invite, then its name.",
     "channel_not_found": "Check the channel's ID. If the channel is private, invite the app first.",
-    "is_archived": "Choose a channel that is not archived.",
+    "is_archived": "Choose a channel that isn't archived.",
     "messages_tab_disabled": f"Turn the Messages tab on: {YOUR_APP} → App Home.",
     "missing_scope": MANIFEST_FIX,
 }
@@ -128,14 +129,14 @@ _KINDS = {
     UserKind.DEACTIVATED: "a deactivated account",
     UserKind.GUEST: "a guest",
     UserKind.BOT: "a bot",
-    UserKind.EXTERNAL: "not of this workspace",
+    UserKind.EXTERNAL: "not a member of this workspace",
     None: "unknown to Slack",
 }
 
 
 def check_scopes(installation: Installation, *, extra: Collection[str] = ()) -> Finding:
     if installation.scopes is None:
-        return skipped("Slack's response did not list the token's scopes.")
+        return skipped("Slack's response didn't list the token's scopes.")
     agent = AGENT_SCOPE in installation.scopes
     expected = scopes_of(agent=agent, extra=extra)
     missing = [scope for scope in expected if scope not in installation.scopes]
@@ -153,7 +154,7 @@ def check_scopes(installation: Installation, *, extra: Collection[str] = ()) -> 
 def check_clock(installation: Installation, now_s: float) -> Finding:
     """Compares this machine's clock, in seconds since 1970, with Slack's."""
     if installation.slack_time_s is None:
-        return skipped("Slack's response had no usable Date header.")
+        return skipped("Slack's response didn't have a usable Date header.")
     skew_s = now_s - installation.slack_time_s
     # Slack reports whole seconds, and the response took a moment.
     if abs(skew_s) < 2:
@@ -163,7 +164,7 @@ def check_clock(installation: Installation, now_s: float) -> Finding:
     if abs(skew_s) <= SKEW_WARNED_S:
         return ok(message)
     severity = fail if abs(skew_s) > SKEW_FAILED_S else warn
-    fix = "Set this machine's clock, for example by NTP. Costs, quotas and retention depend on it."
+    fix = "Synchronize this machine's clock, for example with NTP. Costs, quotas and retention depend on it."
     return severity(message, fix)
 
 
@@ -173,18 +174,19 @@ async def check_named(slack: SlackClient, team_id: str, admins: Collection[str],
         kinds = await kinds_by_id(slack, {*admins, *rules.people}, team_id)
         channels = [one for one in sorted(rules.allow_channels) if not await is_open(slack, one)]
     except (RateLimited, Refused) as error:
-        return skipped(f"Slack didn't say who and what the settings name ({_error_of(error)}).")
+        return skipped(f"Slack didn't return the users and channels in the settings ({_error_of(error)}).")
     wrong = [("BOT_ADMINS", one) for one in sorted(admins) if kinds[one] is not UserKind.MEMBER]
     wrong += [("BOT_ALLOW_USERS", one) for one in sorted(rules.people) if kinds[one] in (None, UserKind.DEACTIVATED)]
-    sentences = [f"{variable} names {one}, who is {_KINDS[kinds[one]]}." for variable, one in wrong]
+    sentences = [f"{variable} includes {one}, who is {_KINDS[kinds[one]]}." for variable, one in wrong]
     sentences += [
-        f"BOT_ALLOW_CHANNELS names {one}, which isn't there, is archived, or is private without this app."
+        f"BOT_ALLOW_CHANNELS includes {one}, which doesn't exist, is archived, or is private and doesn't include this "
+        "app."
         for one in channels
     ]
     if not sentences:
         count = len({*admins, *rules.people}) + len(rules.allow_channels)
-        return ok(f"Slack knows the people and channels in the settings: {count}.")
-    fix = "Correct the setting, and restart Typist. A Typist admin must be a member of the workspace."
+        return ok(f"All {count} people and channels in the settings exist in Slack.")
+    fix = "Correct the setting and restart Typist. A Typist admin must be a member of the workspace."
     return replace(fail("\n".join(sentences), fix), people=frozenset(one for _, one in wrong))
 
 
@@ -213,7 +215,7 @@ def new_app_fix(error: str) -> str:
     """Returns the fix if Slack doesn't create an app with a configuration token."""
     if error in _TOKEN_FIXES or error == "invalid_auth":
         return CONFIG_FIX
-    return "Create it at Slack's page instead, unless api.slack.com/apps shows it already."
+    return "Create it on Slack's page instead, unless api.slack.com/apps already lists it."
 
 
 def post_fix(error: str) -> str:
@@ -246,7 +248,7 @@ class SlackChecks:
     _socket_url: str = field(default="", init=False)
     _socket: "CheckSocket | None" = field(default=None, init=False)
     _probe: tuple[str, str] = field(default=("", ""), init=False)
-    """The channel and ts of the probe's message."""
+    """The channel and ts of the test message."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
     @property
@@ -291,10 +293,13 @@ class SlackChecks:
         except (RateLimited, Refused) as error:
             missing = _error_of(error)
         if missing:
-            fix = "Check BOT_ALLOW_USERS and the scope usergroups:read: until then, such a group gives nobody access."
-            return fail(f"Slack has no such user group, or doesn't list any ({missing}).", fix)
+            fix = (
+                "Check BOT_ALLOW_USERS and the scope usergroups:read. Until that's fixed, such a group doesn't give "
+                "anyone access."
+            )
+            return fail(f"The user group doesn't exist, or Slack refuses to list user groups ({missing}).", fix)
         sizes = ", ".join(f"{group} {len(people[group])}" for group in sorted(people))
-        return ok(f"People of user groups: {sizes}.")
+        return ok(f"People in user groups: {sizes}.")
 
     async def named(self, admins: Collection[str], rules: AccessRules) -> Finding:
         """Looks up the people and channels in the settings, after `scopes`."""
@@ -326,8 +331,8 @@ class SlackChecks:
             return _no_hello("nothing")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             why = network.reason_of(error, self._socket_url) or type(error).__name__
-            fix = network.remedy(why, "the socket's address, which Slack gives") or SOCKET_FIX
-            return fail(f"No Socket Mode connection opened ({why}).", fix)
+            fix = network.remedy(why, "the socket URL from Slack") or SOCKET_FIX
+            return fail(f"The Socket Mode connection couldn't be opened ({why}).", fix)
         hello = _json(first)
         match hello.get("type"), hello.get("reason"):
             case "hello", _:
@@ -335,15 +340,15 @@ class SlackChecks:
                 self._stack.push_async_callback(self._socket.close)
                 return ok(
                     "Socket Mode is on: a connection opened, and Slack said hello.",
-                    "Slack doesn't say whether Delayed Events is on. Without it, Slack drops events after 6 minutes of "
-                    "an outage.",
-                    f"Turn it on: {YOUR_APP} → Event Subscriptions.",
+                    "Slack doesn't report whether Delayed Events is on. If it's off, Slack drops events after an "
+                    "outage of 6 minutes.",
+                    f"To turn it on: {YOUR_APP} → Event Subscriptions.",
                 )
             case "disconnect", "link_disabled":
                 return fail(SOCKET_MODE_OFF, SOCKET_MODE_FIX)
             case "disconnect", "too_many_websockets":
                 fix = "Stop other processes of this app. Each process of Typist opens two connections."
-                return fail("The app has ten Socket Mode connections already, and Slack accepts no more.", fix)
+                return fail("The app already has ten Socket Mode connections, the maximum that Slack accepts.", fix)
             case kind, reason:
                 return _no_hello(" ".join(str(part) for part in (kind, reason) if part) or first.type.name)
 
@@ -355,16 +360,15 @@ class SlackChecks:
         assert self._socket is not None
         processes = await living()
         if processes is None:
-            return skipped(
-                "Whether another process takes events is not checked, because the database doesn't say who runs."
-            )
-        found = f"{connections_open(self._socket.others)}. Processes of Typist with this database: {processes}."
+            return skipped("Other processes' connections weren't checked because the database couldn't be read.")
+        found = f"{connections_open(self._socket.others)}. Typist processes with this database: {processes}."
         if self._socket.others <= CONNECTIONS * processes:
             return ok(found)
         return warn(
             found,
-            "Stop the other process, or give it this DATABASE_URL: each gets a part of all questions. If a process has "
-            "just ended, check again in some minutes. If Typist runs elsewhere, run this command there.",
+            "Stop the other process, or give it this DATABASE_URL: each process is receiving some of the questions. "
+            "If a process has just ended, check again in a few minutes. If Typist runs elsewhere, run this command "
+            "there.",
         )
 
     async def same_app(self) -> Finding:
@@ -376,8 +380,8 @@ class SlackChecks:
         if bot_app_id == socket_app_id:
             return ok("Both tokens belong to the same app.")
         message = (
-            f"The tokens belong to two apps: SLACK_BOT_TOKEN to {bot_app_id}, SLACK_APP_TOKEN to {socket_app_id}. "
-            "No events for the bot arrive."
+            f"The tokens belong to two apps: SLACK_BOT_TOKEN to {bot_app_id}, SLACK_APP_TOKEN to {socket_app_id}. The "
+            "bot receives no events."
         )
         fix = f"Copy both tokens from the same app: {YOUR_APP} → OAuth & Permissions, and → Basic Information."
         return fail(message, fix)
@@ -385,7 +389,7 @@ class SlackChecks:
     async def manifest(self) -> Finding:
         """Compares the app's manifest with ours, after `same_app`."""
         if self.config is None:
-            return skipped("Events, tabs and interactivity are not compared, because SLACK_CONFIG_TOKEN is not set.")
+            return skipped("Events, tabs and interactivity weren't compared because SLACK_CONFIG_TOKEN isn't set.")
         app_id = await self._find_bot_app_id() or self._socket_app_id()
         config = self.config
         if not app_id and self._bot_token is not None and self._bot_token.cause:
@@ -408,24 +412,24 @@ class SlackChecks:
         return await _refused_as("SLACK_CONFIG_TOKEN", lambda _: CONFIG_FIX, compare, severity=warn)
 
     async def probe_post(self, channel_id: str) -> Finding:
-        """Posts the probe's message, after `socket_mode`."""
+        """Posts the test message, after `socket_mode`."""
         try:
             self._probe = await self.bot.post(channel=channel_id, text=PROBE)
         except (RateLimited, Refused) as error:
             name = _error_of(error)
-            return fail(f"Slack refuses a message in {channel_id} ({name}).", post_fix(name))
-        return ok(f"The probe's message is posted in {channel_id}.")
+            return fail(f"Slack rejected a message in {channel_id} ({name}).", post_fix(name))
+        return ok(f"Posted the test message in {channel_id}.")
 
     async def probe_event(self) -> Finding:
-        """Waits for the event of the probe's message, after `probe_post`."""
+        """Waits for the test message's event, after `probe_post`."""
         assert self._socket is not None
         if await self._socket.event_of(self._probe[1], ANSWER_WITHIN_S):
-            return ok("Slack delivered the event of the probe's message.")
-        missing = "The probe's event did not arrive"
+            return ok("Slack delivered the test message's event.")
+        missing = "The test message's event didn't arrive"
         if self._socket.others:
             opened = connections_open(self._socket.others)
             return warn(
-                f"{missing}, but {opened} and may have received it.", "Stop the other process, and check again."
+                f"{missing}, but {opened} and might have received it.", "Stop the other process, and check again."
             )
         return fail(
             f"{missing}.",
@@ -434,15 +438,15 @@ class SlackChecks:
         )
 
     async def probe_delete(self) -> Finding:
-        """Deletes the probe's message, after `probe_event`."""
+        """Deletes the test message, after `probe_event`."""
         channel_id, ts = self._probe
         self._probe = ("", "")
         try:
             await self.bot.call("chat.delete", channel=channel_id, ts=ts)
         except (RateLimited, Refused) as error:
-            message = f"Slack refuses to delete the probe's message ({_error_of(error)})."
-            return warn(message, "Delete the message by hand.")
-        return ok("The probe's message is deleted.")
+            message = f"Slack refused to delete the test message ({_error_of(error)})."
+            return warn(message, "Delete the message manually.")
+        return ok("Deleted the test message.")
 
     async def _find_bot_app_id(self) -> str:
         """Returns the ID of the bot token's app, or "" if Slack doesn't report it."""
@@ -519,7 +523,7 @@ async def _refused_as(
             fix = fix or "Check the network, DNS, a proxy, and BOT_SLACK_API_URL."
             found = severity(f"{UNREACHABLE} ({error.error}).", f"{fix} Slack's status: slack-status.com.")
             return replace(found, cause=UNREACHABLE)
-        return severity(f"Slack does not accept {variable} ({error.error}).", fix_of(name))
+        return severity(f"Slack doesn't accept {variable} ({error.error}).", fix_of(name))
 
 
 def _no_hello(received: str) -> Finding:

@@ -52,7 +52,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if probe is not None:
-        # Elsewhere, Ctrl-C ends the process immediately. Here that would leave the probe's message in Slack.
+        # Elsewhere, Ctrl-C ends the process immediately. Here that would leave the test message in Slack.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         report = asyncio.run(checked(ours, probe, probe_models=options.probe_models, env_file=settings.ENV_FILE))

@@ -127,8 +127,8 @@ async def test_the_other_admins_are_told_once_of_a_name_that_is_lost(
         for days in (3, 1):
             await process.run_for_days(days, ["U0ADA", "U0KATHERINE"], env)
         looks = [call for call in sandbox.calls if "U0KATHERINE" in str(call.arguments)]
-    lost = "BOT_ADMINS names U0KATHERINE, who is a deactivated account."
-    fix = "Correct the setting, and restart Typist. A Typist admin must be a member of the workspace."
+    lost = "BOT_ADMINS includes U0KATHERINE, who is a deactivated account."
+    fix = "Correct the setting and restart Typist. A Typist admin must be a member of the workspace."
     assert process.read == [("09-01", "U0ADA", f"{lost} {fix}")]
     assert len(looks) == 4, "once a day"
     assert [message for message in caplog.messages if lost in message] == [f"setup: slack.named: {lost} {fix}"] * 4
@@ -143,4 +143,4 @@ async def test_check_that_gets_no_answer_is_logged_and_not_told(
         sandbox.faults.start("no_answer", method="users.info")
         await process.run_for_days(1, ["U0ADA"], {**env, "BOT_ADMINS": "U0ADA"})
     assert process.read == []
-    assert "setup: slack.named: Slack does not answer in time." in caplog.text
+    assert "setup: slack.named: Slack didn't respond in time." in caplog.text

@@ -32,9 +32,9 @@ FAILED, WARNED, SKIPPED = [fail("No.", "Fix."), fail("None.", "Fix.")], warn("Hm
     [
         ([ok("Yes.")], "Everything is set up."),
         ([FAILED[0], WARNED, warn("Hmm.", "Fix.")], "1 problem, 2 warnings."),
-        ([*FAILED, WARNED, SKIPPED, skipped("Never.")], "2 problems, 1 warning. 2 checks were not made (–)."),
-        ([WARNED, SKIPPED], "0 problems, 1 warning. 1 check was not made (–)."),
-        ([SKIPPED], "Everything is set up. 1 check was not made (–)."),
+        ([*FAILED, WARNED, SKIPPED, skipped("Never.")], "2 problems, 1 warning. 2 checks were skipped (–)."),
+        ([WARNED, SKIPPED], "0 problems, 1 warning. 1 check was skipped (–)."),
+        ([SKIPPED], "Everything is set up. 1 check was skipped (–)."),
         ([FAILED[0], FAILED[0]], "1 problem, 0 warnings."),
     ],
 )

@@ -12,10 +12,10 @@ NEW, OLD = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "OTg3NjU0MzIxMDk4NzY1
 @pytest.mark.parametrize(
     ("keys", "status", "said"),
     [
-        ([NEW, OLD], CheckStatus.OK, "5. An older key is still needed for 2, until they are used again."),
-        ([OLD, NEW], CheckStatus.OK, "5. An older key is still needed for 3, until they are used again."),
-        ([NEW], CheckStatus.WARN, "doesn't open 2 of 5 sign-ins to MCP servers."),
-        ([], CheckStatus.WARN, "doesn't open 5 of 5 sign-ins to MCP servers."),
+        ([NEW, OLD], CheckStatus.OK, "5. An older key is still needed for 2 until they are used again."),
+        ([OLD, NEW], CheckStatus.OK, "5. An older key is still needed for 3 until they are used again."),
+        ([NEW], CheckStatus.WARN, "can't decrypt 2 of 5 sign-ins to MCP servers."),
+        ([], CheckStatus.WARN, "can't decrypt 5 of 5 sign-ins to MCP servers."),
     ],
 )
 async def test_sign_ins_are_counted_by_the_keys_that_open_them(keys: list[str], status: CheckStatus, said: str) -> None:

@@ -16,10 +16,10 @@ REFUSED_TOKENS = {
     "token_revoked": ("Install the app again", "Generate an app-level token", "configuration token"),
     "token_expired": ("without token rotation", "Generate an app-level token", "configuration token"),
     "account_inactive": ("Install the app again", "Install the app again", "configuration token"),
-    "missing_scope": ("Copy it again", "Generate an app-level token", "at Slack's page"),
+    "missing_scope": ("Copy it again", "Generate an app-level token", "on Slack's page"),
     "org_login_required": ("A policy", "A policy", "configuration token"),
     "team_added_to_org": ("Try again", "Try again", "configuration token"),
-    "unheard_of": ("Copy it again", "Generate an app-level token", "at Slack's page"),
+    "unheard_of": ("Copy it again", "Generate an app-level token", "on Slack's page"),
 }
 
 
@@ -33,7 +33,7 @@ def test_remedy_for_a_refused_token_is_that_of_its_kind(error: str, fixes: tuple
 REFUSED_POSTS = {
     "not_in_channel": "Invite the app",
     "channel_not_found": "Check the channel's ID",
-    "is_archived": "not archived",
+    "is_archived": "isn't archived",
     "messages_tab_disabled": "Messages tab",
     "missing_scope": "typist manifest",
     "restricted_action_read_only_channel": "A policy",

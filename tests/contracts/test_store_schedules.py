@@ -170,7 +170,7 @@ async def test_channel_has_a_limited_number_that_done_ones_dont_count_for(timed:
     for number in range(MAX_IN_CHANNEL - 1):
         await created(timed, another(number))
     once = await created(timed, ONCE)
-    with pytest.raises(UnusableRule, match="has 20 schedules"):
+    with pytest.raises(UnusableRule, match="already has 20 schedules"):
         await timed.schedules.create("T1", "C1", "U2", DAILY)
     assert await timed.schedules.create("T1", "C2", "U2", DAILY)
     clock.now_s = NINE
@@ -183,10 +183,10 @@ async def test_channel_has_a_limited_number_that_done_ones_dont_count_for(timed:
         return await timed.schedules.change("T1", once.id, "U1", proposal, RUN_TOKENS, DAY_TOKENS, most)
 
     assert await changed(ONCE.rule), "it stays done"
-    with pytest.raises(UnusableRule, match="has 20 schedules"):
+    with pytest.raises(UnusableRule, match="already has 20 schedules"):
         await changed(DAILY.rule)
     await timed.schedules.stop("T1", added, "U2")
-    with pytest.raises(UnusableRule, match="10 of this channel's schedules are yours"):
+    with pytest.raises(UnusableRule, match="You already have 10 schedules in this channel"):
         await changed(DAILY.rule, MAX_OF_MEMBER)
     assert await changed(DAILY.rule)
     assert (await stored(timed, once.id)).next_at == NINE + DAY_S
@@ -218,7 +218,7 @@ async def test_one_person_has_a_share_of_a_channel_and_others_find_room(timed: S
     create = timed.schedules.create
     for number in range(MAX_OF_MEMBER):
         await create("T1", "C1", "U1", another(number), MAX_OF_MEMBER)
-    with pytest.raises(UnusableRule, match="10 of this channel's schedules are yours"):
+    with pytest.raises(UnusableRule, match="You already have 10 schedules in this channel"):
         await create("T1", "C1", "U1", DAILY, MAX_OF_MEMBER)
     assert await create("T1", "C1", "U2", DAILY, MAX_OF_MEMBER)
     assert await create("T1", "C2", "U1", DAILY, MAX_OF_MEMBER)

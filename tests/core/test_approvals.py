@@ -455,8 +455,8 @@ def test_changed_texts_take_the_places_of_those_before_them() -> None:
 
 
 def test_what_became_of_a_proposal_stands_in_place_of_who_agreed() -> None:
-    created = replace(call(SCHEDULE, "U1", words="Sum up."), state=CallState.DONE, result="Scheduled as number 3.")
-    failed = replace(created, state=CallState.FAILED, result="That's scheduled already, as number 3.")
+    created = replace(call(SCHEDULE, "U1", words="Sum up."), state=CallState.DONE, result="Created schedule 3: daily.")
+    failed = replace(created, state=CallState.FAILED, result="That's already scheduled as number 3.")
     added, read = (replace(one, state=CallState.DONE) for one in (call(decided_by="U1"), call(SCHEDULE)))
     assert agreed_to([created, failed, added, read]) == [created, failed]
     assert [(one.kind, one.calls) for one in decided_about([created, failed, added])] == [("call", 1)]
@@ -492,9 +492,9 @@ def test_each_sentence_about_a_card_comes_from_its_kind(kind: str) -> None:
     assert texts.approvals.still_asks("<@U1>", kinds_of([asked], None)) == f"<@U1> {waits}"
     ended = {one: replace(asked, state=CallState.DENIED, decision=one, decided_by="U1") for one in Decision}
     instead = texts.approvals.replied_instead(kinds_of([ended[Decision.REPLIED]], Decision.REPLIED))
-    assert instead == f"{undone}, because you wrote instead. My answer is below your message."
+    assert instead == f"{undone} because you wrote instead. I'll answer below your message."
     late = texts.approvals.expired(kinds_of([ended[Decision.EXPIRED]], Decision.EXPIRED))
-    assert late == f"{undone}, because nobody decided in time."
+    assert late == f"{undone} because nobody decided in time."
     [one] = decided_about([ended[each] for each in (Decision.DENIED, Decision.REPLIED, Decision.EXPIRED)])
     said = texts.approvals.decided(one.kind, one.decision, one.calls, "Ada", is_only_one=True)
     assert said == (denied if kind == "call" else f"{undone}, {denied}")
@@ -504,7 +504,7 @@ def test_sentence_about_several_kinds_of_cards_names_none() -> None:
     kinds = kinds_of([*CARDS.values(), CARDS["call"]], None)
     assert list(kinds) == list(CARDS)
     assert texts.approvals.still_asks("<@U1>", kinds) == "<@U1> shall I continue with everything I asked you above?"
-    assert texts.approvals.expired(kinds) == "I did nothing of this, because nobody decided in time."
+    assert texts.approvals.expired(kinds) == "I did none of this because nobody decided in time."
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ CHANGES = [
     (ChannelSettings("anthropic/<two>"), "I ask &lt;two&gt; first.", "I ask one first."),
     (
         ChannelSettings(system_prompt="Rhyme."),
-        "I follow instructions of this channel's own.",
+        "I follow this channel's own instructions.",
         "I follow my default instructions.",
     ),
     (
@@ -148,8 +148,8 @@ CHANGES = [
     ),
     (
         ChannelSettings(mcp_servers=("time", "wiki")),
-        "I may use the tools of time, wiki.",
-        "I use no tools of MCP servers.",
+        "I can use the tools of time, wiki.",
+        "I don't use tools from MCP servers.",
     ),
 ]
 

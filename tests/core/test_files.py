@@ -335,7 +335,7 @@ class TestLabelsAndNotices:
         ten = some(10)
         chosen, unread = files.choose_files(ten)
         assert (chosen, list(unread)) == (list(ten[:5]), [file.id for file in ten[5:]])
-        assert "five files at a time, those of the newest message first" in files.unread_notice(unread.values())
+        assert "five files at a time, starting with the newest message" in files.unread_notice(unread.values())
 
     def test_notice_counts_files_beyond_the_first_six(self) -> None:
         line = files.unread_notice([OpenedFile(file, Unread.TOO_MANY) for file in some(9)])

@@ -245,7 +245,7 @@ def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:
     assert message["blocks"] == []
     text = message["text"].replace(JOINER, "")
     about = "“Add?”, “Get files.com?” and what to remember"
-    assert text.startswith(f"I'll do it.\n\nI need your decision about {about}, but Slack refused my buttons.")
+    assert text.startswith(f"I'll do it.\n\nI need your decision on {about}, but Slack rejected my buttons.")
     assert "files.com" not in message["text"], "Slack makes no link of a tool's title"
 
 

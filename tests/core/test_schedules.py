@@ -153,7 +153,7 @@ def test_due_times_increase_and_none_is_left_out(cron: str, zone: str, moment: f
 @pytest.mark.parametrize("zone", ["EST", "est", "MST", "HST", "PST"])
 def test_clock_that_a_place_leaves_in_summer_is_no_zone(zone: str) -> None:
     for when in ({"cron": "0 9 * * *"}, {"at": "2026-12-24T09:00"}):
-        with pytest.raises(UnusableRule, match="Write it like Europe/Berlin"):
+        with pytest.raises(UnusableRule, match="Use a name such as Europe/Berlin"):
             rule_of(zone, NOW, **when, min_gap_minutes=60)
     # What is on record stays readable.
     assert Rule("EST", "0 9 * * *").after(NOW)

@@ -238,7 +238,9 @@ def test_schedules_limit_fits_its_noun(most: int, words: str) -> None:
 )
 def test_names_in_a_sentence_have_one_and(names: list[str], listed: str) -> None:
     assert texts.words.listed(names) == listed
-    assert texts.models.without(names) == (f"answered without {listed}, which this model refuses" if names else "")
+    assert texts.models.without(names) == (
+        f"answered without {listed}, which this model doesn't support" if names else ""
+    )
 
 
 @pytest.mark.parametrize("status", [texts.statuses.STATUS_THINKING, texts.statuses.STATUS_WRITING])
@@ -309,7 +311,7 @@ LIMITS = {
     "a schedule's tokens": (texts.schedules.only_admins_allow_tokens(7), "at most 7."),
     "a schedule's task": (texts.schedules.schedule_words(7), "in up to 7 characters"),
     "a call's arguments": (texts.approvals.edited_too_long(7), "up to 7 characters"),
-    "a prompt": (texts.settings.prompt_too_long(9, 7), "at most 7 characters. This prompt has 9."),
+    "a prompt": (texts.settings.prompt_too_long(9, 7), "at most 7 characters. This prompt has 9 characters."),
     "a memory": (texts.memory.memory_too_long(9, 7), "9 characters, and I can remember at most 7"),
 }
 

@@ -372,7 +372,7 @@ async def test_schedule_runs_with_its_creators_account_until_the_sign_in_ends(
     assert texts.schedules.uses_account(["jira"]).strip("*") in shown(card)
     assert await press(stage, card, ReplyAction.APPROVE, "grace") == texts.actions.ONLY_ASKER_AGREES
     assert await press(stage, card, ReplyAction.APPROVE) is None
-    assert "Scheduled as number" in shown(await ended_in(stage, asked))
+    assert "Created schedule" in shown(await ended_in(stage, asked))
     [schedule] = await another_process.schedules.all(TEAM_ID)
     await run(another_process, schedule)
     assert "You are ada." in (await answers(stage, await posted(stage)))[0]
@@ -550,7 +550,7 @@ async def test_person_reads_why_a_sign_in_failed_and_may_try_again(stage: Stage,
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ((KEY,), "Each person signs in to jira when they first need it."),
+        ((KEY,), "I'll ask each person to sign in to jira when they first need it."),
         ((), texts.settings.server_down("jira", DOWN_NO_SIGN_IN)),
     ],
     ids=["people can sign in", "nobody can"],

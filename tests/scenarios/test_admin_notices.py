@@ -29,4 +29,4 @@ async def test_admin_reads_once_that_the_vendor_refuses_and_once_that_it_answers
         vendor.script(says("The whole answer."))
         assert await stage.answers("general", await stage.mention("and now?")) == ["The whole answer."]
         await sandbox.wait_for(lambda: len(stage.bots(direct)) > 1, PATIENCE_S)
-        assert [message.text for message in stage.bots(direct)] == [refused, "openai/test answers again."]
+        assert [message.text for message in stage.bots(direct)] == [refused, "openai/test is answering again."]

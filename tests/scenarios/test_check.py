@@ -869,7 +869,7 @@ async def test_a_fault_is_named_with_its_remedy(
 async def test_a_model_of_a_cloud_is_found_by_a_request_without_a_question(api: CloudApi, tmp_path: Path) -> None:
     report = await cloud_report(cloud(api, NO_QUESTION), tmp_path)
     assert not_passed(report) == {}
-    assert f"{api.model}: the cloud gives this identity access to the model." in [c.message for c in report.checks]
+    assert f"{api.model}: this identity has access to the model." in [c.message for c in report.checks]
 
 
 async def test_tools_of_an_mcp_server_are_listed_with_their_rules(tmp_path: Path) -> None:
@@ -884,7 +884,7 @@ async def test_tools_of_an_mcp_server_are_listed_with_their_rules(tmp_path: Path
     assert rules_in_force == ["it__look: allow, read-only", "it__write: ask"]
     [together] = [check.message for check in report.checks if check.id == "mcp"]
     assert "at most 2 of their tools, about " in together
-    assert together.endswith(" Models are offered up to 100.")
+    assert together.endswith(" The maximum is 100.")
     assert not RawServer(tmp_path / "script.json").is_alive
 
 
@@ -893,7 +893,7 @@ async def test_mcp_server_that_wants_people_to_sign_in_needs_a_header(tmp_path: 
     async with served(refusing(401, challenge)) as url:
         report = await mcp_report(mcp(server={"url": f"{url}/mcp"}), tmp_path)
     [line] = [check for check in report.checks if check.id == "mcp.it"]
-    nobody = "it: people must sign in to the MCP server, and nobody can: the host mcp.example isn't known."
+    nobody = "it: people must sign in, but nobody can: the host mcp.example isn't known."
     assert (line.status, line.message) == (WARN, nobody)
     assert "set an Authorization header" in line.fix
 
@@ -913,16 +913,17 @@ async def test_mcp_server_that_refuses_the_header_of_the_file_is_down(tmp_path: 
 
 
 LOOPBACK = (
-    "Typist registers itself there. They end at http://127.0.0.1:47823/callback/it, and paste the address of that page"
+    "Typist registers itself there. Sign-in ends at http://127.0.0.1:47823/callback/it, and people paste the URL of "
+    "that page"
 )
 
 
 @pytest.mark.parametrize(
     ("registers", "keys", "status", "said", "fix"),
     [
-        (True, SECRET_KEY, OK, f"people sign in to the MCP server, at {{at}}. {LOOPBACK}", ""),
-        (True, "", WARN, "people must sign in to the MCP server, at {at}, and BOT_SECRET_KEYS isn't set.", "openssl"),
-        (False, SECRET_KEY, WARN, "people must sign in to the MCP server, at {at}, which doesn't let", "clientId"),
+        (True, SECRET_KEY, OK, f"people sign in at {{at}}. {LOOPBACK}", ""),
+        (True, "", WARN, "people must sign in at {at}, and BOT_SECRET_KEYS isn't set.", "openssl"),
+        (False, SECRET_KEY, WARN, "people must sign in at {at}, which doesn't let", "clientId"),
     ],
 )
 async def test_mcp_server_where_people_sign_in_says_what_is_missing(
@@ -941,14 +942,14 @@ async def test_mcp_server_where_people_sign_in_says_what_is_missing(
 
 READS_DOCUMENTS = {"client_id_metadata_document_supported": True, "registration_endpoint": None}
 PUBLIC = {"BOT_PUBLIC_URL": "https://typist.example", "BOT_HEALTH_PORT": "8080"}
-BY_CODE = "They end at https://typist.example/oauth/callback/it, and type the code that is shown there."
+BY_CODE = "Sign-in ends at https://typist.example/oauth/callback/it, and people enter the code shown there."
 
 
 @pytest.mark.parametrize(
     ("says", "env", "said"),
     [
-        (BY_DEVICE, {}, "Typist registers itself there. They confirm a code there that Slack shows."),
-        (BY_DEVICE, PUBLIC, "Typist registers itself there. They confirm a code there that Slack shows."),
+        (BY_DEVICE, {}, "Typist registers itself there. They confirm a code from Slack there."),
+        (BY_DEVICE, PUBLIC, "Typist registers itself there. They confirm a code from Slack there."),
         ({"jwks_uri": None}, PUBLIC, f"Typist registers itself there. {BY_CODE}"),
         (READS_DOCUMENTS, PUBLIC, f"Typist is https://typist.example/oauth/client/it.json there. {BY_CODE}"),
     ],
@@ -973,7 +974,7 @@ async def test_model_that_loads_first_is_told_to_be_late(monkeypatch: pytest.Mon
     assert line.status is OK
     assert re.fullmatch(
         r"openai/test calls tools\. It took \d+ s to answer\. "
-        r"If its server was loading the model, later answers begin sooner\.",
+        r"If its server was loading the model, later answers will start sooner\.",
         line.message,
     )
 
@@ -1000,7 +1001,7 @@ async def test_tools_count_in_each_channel_that_uses_servers(tmp_path: Path) -> 
     [line] = [check.message for check in report.checks if check.id == "mcp"]
     left_out = ", ".join(f"also__tool{number:03}" for number in range(40, 48))
     assert line == (
-        f"channel C0BOTH: more tools than models are offered (it has 60, also has 48). Left out: {left_out}."
+        f"channel C0BOTH: more tools than models can be offered (it has 60, also has 48). Left out: {left_out}."
     )
 
 
@@ -1017,7 +1018,7 @@ async def test_a_database_is_left_as_it_is(database_url: str) -> None:
         ours = read(connected(sandbox), {"DATABASE_URL": database_url})
         first, again = await checked(ours), await checked(ours)
     assert first == again
-    assert "The database has no tables yet. The first start creates them." in first.text()
+    assert "The database has no tables yet. They will be created at the first start." in first.text()
 
 
 @pytest.mark.parametrize(
@@ -1025,7 +1026,7 @@ async def test_a_database_is_left_as_it_is(database_url: str) -> None:
     [
         ({"BOT_WEB_SEARCH": "on"}, False, {"settings": WARN}, "BOT_WEB_SEARCH has no effect on openai/scripted"),
         ({}, True, {}, "The bot token has all 19 scopes, and the Agents feature is on."),
-        ({}, False, {}, "Slack doesn't say whether Delayed Events is on."),
+        ({}, False, {}, "Slack doesn't report whether Delayed Events is on."),
         ({}, False, {}, "→ Event Subscriptions."),
     ],
 )
@@ -1040,8 +1041,8 @@ async def test_what_nobody_can_use_and_what_slack_does_not_tell_is_named(
 @pytest.mark.parametrize(
     ("status", "found", "said"),
     [
-        (200, {}, "The collector at BOT_TRACES_URL answers."),
-        (404, {"traces": WARN}, "Check the address and its path: /v1/traces."),
+        (200, {}, "The collector at BOT_TRACES_URL is accepting traces."),
+        (404, {"traces": WARN}, "Check the URL and its path: /v1/traces."),
         (None, {"traces": WARN}, "Check that the server runs, and the port in BOT_TRACES_URL."),
     ],
 )
@@ -1061,7 +1062,7 @@ async def test_key_that_is_missing_is_not_called_wrong() -> None:
         server.script(as_json({"error": {"message": "no key", "code": "invalid_api_key"}}, 401))
         report = await report_of({"OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_API_KEY": ""})
     assert not_passed(report) == {"model.openai/scripted": FAIL}
-    assert "openai: the server wants a key, and OPENAI_API_KEY is not set.\n  → Set OPENAI_API_KEY." in report.text()
+    assert "openai: the server requires a key, and OPENAI_API_KEY isn't set.\n  → Set OPENAI_API_KEY." in report.text()
 
 
 async def test_a_file_is_not_created(tmp_path: Path) -> None:
@@ -1138,10 +1139,10 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: p
     assert messages[0].startswith("A check failed unexpectedly (RuntimeError at tests/scenarios/test_check.py:")
     assert messages[0].endswith("): surprising.")
     assert messages[1] == "No answer in time: endless."
-    assert messages[2] == "Not checked, because surprising did not pass: dependent."
+    assert messages[2] == "Skipped because the check of surprising failed: dependent."
     assert messages[5:] == [
-        "Not checked, because Slack does not answer in time: the bot token's scopes.",
-        "Not checked, because Slack does not answer in time: this machine's clock.",
+        "Skipped because Slack didn't respond in time: the bot token's scopes.",
+        "Skipped because Slack didn't respond in time: this machine's clock.",
     ]
     assert KEY not in report.text()
 
@@ -1164,9 +1165,9 @@ async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> 
         code, out, err = await forked_command(tmp_path, "check", env=connected(sandbox))
     assert (code, err) == (1, "")
     assert "✘ Slack does not accept SLACK_BOT_TOKEN (token_revoked).\n  → Install the app again" in out
-    assert "– Not checked, because SLACK_BOT_TOKEN did not pass: this machine's clock.\n" in out
+    assert "– Skipped because the check of SLACK_BOT_TOKEN failed: this machine's clock.\n" in out
     assert not [name for name in AFTER_BOT_TOKEN if name in out]
-    assert out.endswith("1 problem, 0 warnings. 3 checks were not made (–).\n")
+    assert out.endswith("1 problem, 0 warnings. 3 checks were skipped (–).\n")
 
 
 UNREACHABLE = "http://127.0.0.1:9/api/"
@@ -1184,17 +1185,17 @@ async def test_offline_lines_that_depend_on_slack_say_that_it_can_not_be_reached
         "whether both tokens belong to the same app",
     ]
     waiting += ["the app's manifest"] if config_token else []
-    waiting += ["whether another process takes events"]
-    because = "– Not checked, because Slack can't be reached: "
+    waiting += ["whether another process receives events"]
+    because = "– Skipped because Slack can't be reached: "
     assert [line.removeprefix(because) for line in text.splitlines() if line.startswith(because)] == [
         f"{name}." for name in waiting
     ]
-    assert (text.count("✘ Slack can't be reached"), "did not pass" in text) == (1, False)
+    assert (text.count("✘ Slack can't be reached"), "the check of" in text) == (1, False)
 
 
 async def test_a_slack_that_takes_no_calls_is_the_reason_and_not_the_token() -> None:
     text = (await slack_report(failing_auth("internal_error"))).text()
-    assert "– Not checked, because Slack can't take calls right now: this machine's clock.\n" in text
+    assert "– Skipped because Slack isn't accepting calls right now: this machine's clock.\n" in text
 
 
 async def test_a_setting_of_slack_under_another_programs_name_is_told() -> None:

@@ -447,8 +447,8 @@ async def test_with_a_configuration_token_it_creates_the_app_and_the_person_inst
     ("error", "fix"),
     [
         ("token_expired", "Generate a new configuration token: api.slack.com/apps → Your App Configuration Tokens."),
-        ("failed_creating_app", "Create it at Slack's page instead, unless api.slack.com/apps shows it already."),
-        ("internal_error", "Create it at Slack's page instead, unless api.slack.com/apps shows it already."),
+        ("failed_creating_app", "Create it on Slack's page instead, unless api.slack.com/apps already lists it."),
+        ("internal_error", "Create it on Slack's page instead, unless api.slack.com/apps already lists it."),
     ],
 )
 async def test_an_app_that_slack_does_not_create_is_left_to_its_page(

@@ -91,7 +91,7 @@ async def test_admin_sets_a_quota_in_app_home_and_it_holds_from_the_next_answer_
     assert [cap.limit for cap in await another_process.caps.own(TEAM_ID, owner)] == [USED_TOKENS]
     sentence = await asked(stage)
     assert sentence.startswith(refused)
-    assert sentence.endswith("Need more before then? In my Home tab, Grace can raise it.")
+    assert sentence.endswith("To get more before then, ask Grace to raise the quota in my Home tab.")
     await stage.sandbox.wait_for(lambda: f"quota of {USED_TOKENS} tokens per month: 100% used" in text_of(grace))
 
 
@@ -108,7 +108,7 @@ async def test_modal_shows_what_is_set_and_the_defaults_and_an_empty_field_resto
         "tokens_a_month": texts.quotas.NO_QUOTA,
         "tokens_a_day": "70",
     }
-    assert said(grace).startswith("Quotas of <@U0ALAN>, ")
+    assert said(grace).startswith("Quotas for <@U0ALAN>, ")
     assert await grace.submit({"tokens_a_day": None}) == {}
     assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, ALAN)] == ["user/month=2.5usd"]
     assert fields(await opened(stage, SET_PERSON_CAPS, "U0ALAN"))["tokens_a_day"] == "Default: 5,000 tokens"

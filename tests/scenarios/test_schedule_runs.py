@@ -197,7 +197,9 @@ async def test_run_that_a_quota_stops_says_so_once_with_the_next_time(stage: Sta
     await run(another_process, schedule)
 
     def told() -> list[Message]:
-        return [message for message in stage.bots("general") if message.text.startswith("I skipped the run of ")]
+        return [
+            message for message in stage.bots("general") if message.text.startswith("I skipped the run scheduled for ")
+        ]
 
     await stage.sandbox.wait_for(told)
     await stage.settled()

@@ -110,12 +110,12 @@ async def test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_sche
     assert buttons(message) == [ReplyAction.APPROVE, ReplyAction.DENY]
     assert await press(stage, message, ReplyAction.APPROVE, "alan") is None
     message = await ended(stage, asked)
-    assert re.search(r"Scheduled as number \d+: weekdays at 9:00 AM \(UTC\), next on \w+day, ", shown(message))
+    assert re.search(r"Created schedule \d+: weekdays at 9:00 AM \(UTC\), next on \w+day, ", shown(message))
     assert "Approved by" not in shown(message)
     assert buttons(message)[0] == ScheduleAction.STOP
 
     await alan.command("general", "/typist help")
-    assert "• `/typist schedules` lists what I do here" in last_notice(stage)
+    assert "• `/typist schedules` lists what's scheduled here" in last_notice(stage)
     await alan.command("general", "/typist schedules")
     for words in (WORDS, AT_NINE, "Next: <!date^", "created by <@U0ALAN>", "0 tokens this month"):
         assert words in modal_text(alan)
@@ -188,7 +188,7 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     ):
         assert words in shown(card)
     assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
-    assert f"Changed number {mine}: weekdays at 10:00 AM (Berlin), next on " in shown(await ended(stage, asked))
+    assert f"Changed schedule {mine}: weekdays at 10:00 AM (Berlin), next on " in shown(await ended(stage, asked))
     schedules = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
     assert [(one.id, one.rule.cron) for one in schedules] == [(mine, "0 10 * * 1-5"), (theirs, "0 9 * * 1-5")]
 
@@ -197,8 +197,8 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
             (arguments, f"Number {mine}, of Alan, weekdays at 10:00 AM (Berlin): {WORDS}")
             for arguments in ({}, {"words": "", "stop": False}, {"stop": True})
         ),
-        ({"words": WORDS, "cron": "0 10 * * MON-FRI", "zone": "Europe/Berlin"}, f"already, as number {mine}"),
-        ({"number": mine, "cron": "0 10 * * MON-FRI"}, f"already, as number {mine}"),
+        ({"words": WORDS, "cron": "0 10 * * MON-FRI", "zone": "Europe/Berlin"}, f"already scheduled as number {mine}"),
+        ({"number": mine, "cron": "0 10 * * MON-FRI"}, f"already scheduled as number {mine}"),
         ({"number": theirs, "stop": True}, texts.schedules.NOT_YOUR_SCHEDULE),
         ({"number": elsewhere, "stop": True}, texts.schedules.nothing_to_stop(str(elsewhere))),
         ({"number": mine, "cron": "0 9 */14 * 2"}, texts.schedules.STEPS_BEGIN_AGAIN),
@@ -219,7 +219,7 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     await another_process.schedules.pause(TEAM_ID, mine, PauseReason.BY_PERSON, "U0ALAN")
     assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
     changed = await ended(stage, asked)
-    assert f"Changed number {mine}: weekdays at 9:00 AM (Berlin). It stays paused." in shown(changed)
+    assert f"Changed schedule {mine}: weekdays at 9:00 AM (Berlin). It stays paused." in shown(changed)
 
     await another_process.schedules.change(
         TEAM_ID, mine, "U0ALAN", Proposal(WORDS, Rule("UTC", "0 9 * * 1-5"), only_if_changed=True), 1_000, 1_000
@@ -237,7 +237,7 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     card = await asking(stage, asked)
     assert "Stop this schedule?" in shown(card)
     assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
-    assert f"Stopped number {mine}, weekdays at 9:00 AM (UTC)." in shown(await ended(stage, asked))
+    assert f"Stopped schedule {mine} (weekdays at 9:00 AM (UTC))." in shown(await ended(stage, asked))
     assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [theirs]
 
 
@@ -260,7 +260,7 @@ async def test_answer_whose_schedule_is_stopped_says_so_and_offers_no_stop(
     [message] = stage.bots("general", asked)
     refused = texts.access.naming_admins(texts.schedules.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
     assert await press(stage, message, ScheduleAction.RESTORE, "ada", str(created.id)) == refused
-    assert "\nScheduled as" not in shown(message)
+    assert "\nCreated schedule" not in shown(message)
     assert not {ScheduleAction.STOP, ReplyAction.REGENERATE} & set(buttons(message))
     assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
 

@@ -47,11 +47,13 @@ async def opened(stage: Stage, user: str, typed: str, channel: str = "general") 
 async def test_help_lists_commands_and_settings_in_force(stage: Stage) -> None:
     for typed in ("/typist", "/typist help"):
         response = await response_to(stage, "alan", typed)
-        assert "`/typist settings` opens the settings" in response
+        assert "`/typist settings` opens this channel's settings" in response
         assert "/typist usage" in response
         assert "Settings here: test · default prompt · follow-ups need no mention" in response
     unknown = await response_to(stage, "alan", "/typist <!here>")
-    assert unknown.startswith("I don't know `/typist &lt;!here&gt;`. I know these:\n• `/typist schedules` lists")
+    assert unknown.startswith(
+        "I don't know `/typist &lt;!here&gt;`. These are the commands I know:\n• `/typist schedules` lists"
+    )
 
 
 @pytest.mark.slack(manifest=app_manifest(name="Acme Answers", command="/ask-acme"))
@@ -100,7 +102,7 @@ async def test_channel_reads_in_one_line_who_changed_what(stage: Stage) -> None:
     ada = await opened(stage, "ada", "/typist mentions")
     assert await ada.submit({"system_prompt": "Be secretive.", "new_posts": []}) == {}
     assert await announced(stage, 2) == (
-        "Ada changed my settings here: I follow instructions of this channel's own. New posts need a mention."
+        "Ada changed my settings here: I follow this channel's own instructions. New posts need a mention."
     )
     ada = await opened(stage, "ada", "/typist mentions")
     assert await ada.submit({}) == {}

@@ -83,7 +83,7 @@ async def test_a_missing_scope_is_a_warning_and_the_bot_answers(
             assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
     (line,) = [record.getMessage() for record in caplog.records if "setup: " in record.getMessage()]
     assert "commands (the slash command and the message shortcut don't work)" in line
-    assert "files:read (shared files are not read)" in line
+    assert "files:read (shared files aren't read)" in line
     assert "api.slack.com/apps" in line
     assert [call.method for call in sandbox.calls].count("auth.test") == 1
 
@@ -108,7 +108,7 @@ async def test_what_an_admin_declined_is_left_out_and_named_once(
             assert await ada.submit({"system_prompt": "Be brief."}) == {}
     named = [record.getMessage() for record in caplog.records if "reactions:read" in record.getMessage()]
     assert len(named) == 1
-    assert "Without optional scopes: canvases:read (shared and linked canvases are not read); " in named[0]
+    assert "Without optional scopes: canvases:read (shared and linked canvases aren't read); " in named[0]
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert not any(delivery.payload["event"]["type"] == "reaction_added" for delivery in sandbox.deliveries)
     refused = {call.method for call in sandbox.calls if call.error == "missing_scope"}

@@ -74,7 +74,7 @@ async def test_footer_says_that_the_model_refuses_to_search(stage: Stage) -> Non
         refusal(400, {"type": "error", "error": error}), VendorResponse(steps.messages(steps.text("By heart.")))
     )
     asked = await stage.mention()
-    told = "answered without web search, which this model refuses"
+    told = "answered without web search, which this model doesn't support"
     [message] = await stage.sandbox.wait_for(
         lambda: [message for message in stage.bots("general", asked) if told in str(message.sent_blocks)], 40
     )

@@ -185,7 +185,7 @@ async def test_report_has_the_figures_of_typist_usage_and_names_no_asker(
         f"*Feedback*: {week['thumbs_up']} 👍, {week['thumbs_down']} 👎 (2 wrong, 1 too long)",
         "*Most 👎*: 2 in <#C0GENERAL>, 2 in <#C0RANDOM> and 1 in direct messages",
         f"*First word*: {float(week['median_first_token_s']):.1f} s, "
-        f"at the slowest {float(week['slowest_first_token_s']):.1f} s",
+        f"slowest {float(week['slowest_first_token_s']):.1f} s",
         f"*Cost*: {dollars(float(week['cost_usd']))}; {dollars(float(before['cost_usd']))} the week before",
         "*Sign-ins that ended*: 2 at tracker",
         f"Both weeks in your terminal: `typist usage --by week --since {first} --csv`",

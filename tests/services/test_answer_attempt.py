@@ -208,7 +208,7 @@ SMALL = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
             Effort.THOROUGH,
             replace(BIG, refused=("thinking longer",)),
             0.0,
-            f"{NAME} · answered without thinking longer, which this model refuses",
+            f"{NAME} · answered without thinking longer, which this model doesn't support",
         ),
         (
             Effort.THOROUGH,
@@ -252,11 +252,11 @@ def test_model_that_thinks_as_long_as_it_can_is_offered_no_longer_thought(thinks
 
 def agreed(tool: str, made: int, state: CallState = CallState.DONE) -> RecordedCall:
     return RecordedCall(
-        0, 0, "", tool, {}, "", state, result="Changed number 7: daily.", made=made, decision=Decision.APPROVED
+        0, 0, "", tool, {}, "", state, result="Changed schedule 7: daily.", made=made, decision=Decision.APPROVED
     )
 
 
-CHANGED = "Changed number 7: daily."
+CHANGED = "Changed schedule 7: daily."
 
 
 @pytest.mark.parametrize(

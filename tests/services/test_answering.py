@@ -577,7 +577,7 @@ ENDINGS = {
     "refused features": Ending(
         EndReason.WHOLE,
         ("Because.", completed(refused=("tools", "web search"))),
-        footer=f"{MODEL_NAME} · answered without tools and web search, which this model refuses",
+        footer=f"{MODEL_NAME} · answered without tools and web search, which this model doesn't support",
     ),
     "failed model": Ending(
         EndReason.REFUSED,

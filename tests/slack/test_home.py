@@ -69,7 +69,7 @@ def test_member_reads_how_to_ask_who_sees_what_and_how_to_stop_and_nothing_of_th
 def test_member_reads_whether_the_channel_is_read(reads_channel: bool) -> None:
     defaults = replace(DEFAULTS, read_channel=reads_channel)
     shown = view_text(home_view(HomeView(defaults, NO_QUOTAS)))
-    assert ("messages of the channel when a question is about them" in shown) is reads_channel
+    assert ("messages in the channel when a question is about them" in shown) is reads_channel
 
 
 def test_quotas_are_shown_with_what_is_used_and_their_reset_in_the_readers_time_zone() -> None:
@@ -204,7 +204,7 @@ def test_admin_sees_defaults_and_quotas_of_their_own_by_use() -> None:
         "<#C1>'s quota of $20 per month: 75% used",
         "<@U1>'s quota of 100 tokens per day: 10% used",
         "The workspace's quota of $1,000 per month: 0% used",
-        "Quotas in dollars don't count &lt;model&gt;",
+        "Dollar quotas don't count &lt;model&gt;",
     ]
     at = [shown.index(line) for line in lines]
     assert at == sorted(at)
@@ -223,7 +223,7 @@ def test_models_without_a_price_are_named_where_a_quota_is_in_dollars(
     defaults: str, own_cap: str, is_said: bool
 ) -> None:
     quotas = Quotas(parse_caps(defaults), (own(own_cap, "U1", Amount()),), ("model",))
-    assert ("Quotas in dollars don't count model" in admins_home(quotas=quotas)) is is_said
+    assert ("Dollar quotas don't count model" in admins_home(quotas=quotas)) is is_said
 
 
 def test_new_workspace_has_no_quotas_and_no_empty_lists() -> None:

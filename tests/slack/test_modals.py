@@ -276,7 +276,7 @@ def test_warnings_about_tools_stand_below_the_servers() -> None:
     blocks = settings_view(defaults=defaults, tool_warnings=warnings)["blocks"]
     at = [block.get("block_id") for block in blocks].index("mcp_servers")
     assert [block["elements"][0]["text"] for block in blocks[at + 1 : at + 3]] == warnings
-    assert warnings[0].startswith(":warning: Models don't get all tools of time (600). I offer at most 100 ")
+    assert warnings[0].startswith(":warning: Models don't get all the tools of time (600). I offer up to 100 ")
     assert "480 more. " in warnings[0]
 
 

@@ -13,16 +13,16 @@ DENIED_BOT = "Other bots don't have access to this bot. Ask your Typist admin."
 DENIED_UNKNOWN = "I can't check your access right now. Please ask again in a few minutes."
 
 SOMEBODY_JOINED = {
-    "follow-ups": "Others write here now. Mention me if you want an answer.",
-    "everyone": "Others write here now. I answer everyone, also without a mention.",
+    "follow-ups": "Other people are writing here now. Mention me if you want an answer.",
+    "everyone": "Other people are writing here now. I'll answer everyone, even without a mention.",
 }
 SOMEBODY_JOINED_IN_DOUBT = (
-    "Others write here now. Mention me if you want an answer. Without a mention, a model decides whether a message is "
-    "for me."
+    "Other people are writing here now. Mention me if you want an answer. Without a mention, a model will decide "
+    "whether a message is for me."
 )
 STAY_QUIET = "Stay quiet here"
 QUIET_NOW = "OK. Mention me when you need me."
-ALREADY_QUIET = "I'm quiet here already. Mention me when you need me."
+ALREADY_QUIET = "I'm already quiet here. Mention me when you need me."
 NOT_YOUR_THREAD = "Only the person who started this thread and Typist admins can ask me to stay quiet here."
 
 _YOUR_ADMIN = "your Typist admin"

@@ -19,7 +19,7 @@ def wants_sign_in(server: str) -> str:
 
 
 def wants_scope(server: str, scope: str) -> str:
-    return f"{server} wants more rights for that: {scope}. Please sign in again to grant them."
+    return f"{server} needs more permissions for that: {scope}. Please sign in again to grant them."
 
 
 def open_page(server: str, host: str) -> str:
@@ -31,35 +31,38 @@ def confirm_page(host: str) -> str:
     return f"confirm a code at {host}"
 
 
-ON_A_PHONE = "On a phone, there is less to do: "
+ON_A_PHONE = "On a phone, there's a shorter way: "
 """Shown before the link to a page where people confirm a code."""
 
 
 THEN_COPY = (
-    "Sign in there and agree. Your browser then shows a page that can't be opened: that's expected. "
-    "Copy that page's address and paste it here, within ten minutes."
+    "Sign in there and agree. Your browser will then fail to open a page: that's expected. Copy that page's URL and "
+    "paste it here within ten minutes."
 )
-THEN_TYPE = "Sign in there and agree. The last page shows a code. Type it here, within ten minutes."
-NEVER_ELSEWHERE = "Never paste this address into a message, and never give it to anybody."
-ADDRESS = "Address of the page that didn't open"
+THEN_TYPE = "Sign in there and agree. The last page will show a code. Type it here within ten minutes."
+NEVER_ELSEWHERE = "Never paste this URL into a message, and don't share it with anyone."
+ADDRESS = "URL of the page that didn't open"
 CODE = "Code on the last page"
-KEEP_CODE = "Never give this code to anybody."
-CODE_IS_WRONG = "That's not the code, or it's too old or used. Check it, or close this, and press Sign in again."
+KEEP_CODE = "Don't share this code with anyone."
+CODE_IS_WRONG = "That code is wrong, expired or already used. Check it, or close this and press Sign in again."
 TYPE_CODE = "Almost done. Go back to Slack and type this code where you pressed Sign in:"
-NOT_YOURS = "You didn't press Sign in in Slack yourself? Then close this page, and give the code to nobody."
-LINK_IS_OLD = "This link is from another sign-in, too old, or used already. Go back to Slack and press Sign in again."
-NOT_GRANTED = "Access was not granted. Go back to Slack and press Sign in again, or Not now."
-TRY_AGAIN = "I can't take your sign-in right now. Please reload this page in a minute."
+NOT_YOURS = "If you didn't press Sign in in Slack yourself, close this page and don't share the code."
+LINK_IS_OLD = "This link is from another sign-in, expired, or already used. Go back to Slack and press Sign in again."
+NOT_GRANTED = "Access wasn't granted. Go back to Slack and press Sign in again, or Not now."
+TRY_AGAIN = "I can't complete your sign-in right now. Please reload this page in a minute."
 """Shown by the page that a browser returns to (bot/accounts/page.py)."""
 PASTED_IN_MESSAGE = (
-    "That's the address of a sign-in, and I don't use it here. Please delete it, and ask again. Then press Sign in, "
-    "and follow the steps there."
+    "That's a sign-in URL, and I can't use it here. Please delete your message and ask again. Then press Sign in and "
+    "follow the steps there."
 )
-ADDRESS_REMOVED = "[sign-in address removed]"
+ADDRESS_REMOVED = "[sign-in URL removed]"
 """Replaces a sign-in URL in everything that Typist reads, records and sends to a model."""
 CONFIRM_FIRST = "Then press Done."
 DONE = "Done"
-CONFIRM_AGAIN = "I don't know yet that you agreed. Please press Sign in again, and use the new code, or press Not now."
+CONFIRM_AGAIN = (
+    "The server hasn't confirmed yet that you agreed. Please press Sign in again and use the new code, or press Not "
+    "now."
+)
 STILL_ASKING = (
     "I'm still asking the server whether you agreed. If nothing happens for two minutes, press Sign in again."
 )
@@ -68,24 +71,24 @@ STILL_ASKING = (
 def confirm_then(code: str) -> str:
     """Shown after the link of ON_A_PHONE."""
     return (
-        f". Make sure that the page shows or gets this code, agree, and press Sign in here without an address: {code}"
+        f". Check that the page shows this code or enter it there, agree, and press Sign in here without a URL: {code}"
     )
 
 
 def enter_there(code: str) -> str:
-    return f"Sign in there, make sure that the page shows or gets this code, and agree: {code}"
+    return f"Sign in there, check that the page shows this code or enter it, and agree: {code}"
 
 
-NOTHING_WAITS = "Nothing waits for this sign-in anymore, so I didn't use it. If you still need it, ask me again."
+NOTHING_WAITS = "Nothing is waiting for this sign-in anymore, so I didn't use it. If you still need it, ask me again."
 NOT_SET_UP = "sign-ins to it aren't set up anymore"
 NOT_THE_ADDRESS = (
-    "That's not the address of the page that didn't open. That one begins with http://127.0.0.1: If you see an error "
-    "of the server in its place, ask your Typist admin."
+    "That's not the URL of the page that didn't open: it must begin with http://127.0.0.1. If you see an error from "
+    "the server instead, ask your Typist admin."
 )
-ADDRESS_IS_OLD = "This address is from another sign-in, too old, or used already. Close this, and press Sign in again."
-DENIED_THERE = "The page says that access was not granted. Close this, and press Sign in again, or Not now."
+ADDRESS_IS_OLD = "This URL is from another sign-in, expired, or already used. Close this and press Sign in again."
+DENIED_THERE = "The page says that access wasn't granted. Close this, and press Sign in again or Not now."
 FAILED_THERE = (
-    "The server couldn't sign you in. Please press Sign in below my message again. If that doesn't help, ask your "
+    "The server couldn't sign you in. Please press Sign in below my message again. If it still doesn't work, ask your "
     "Typist admin."
 )
 """The browser reports an error other than a denial."""
@@ -100,18 +103,21 @@ def signed_in(server: str) -> str:
 
 
 def sign_in_ended(server: str) -> str:
-    return f"Your sign-in to {server} has ended, because {server} didn't renew it. I'll ask you again when I need it."
+    return (
+        f"Your sign-in to {server} has ended because {server} didn't renew it. I'll ask you to sign in again when I "
+        "need it."
+    )
 
 
 ACCOUNTS_TITLE = "Accounts"
 YOUR_ACCOUNTS = "Your accounts"
-WHERE_TO_SIGN_OUT = "To sign out, write /typist accounts."
+WHERE_TO_SIGN_OUT = "To sign out, use /typist accounts."
 """The list of accounts in App Home, and the line below it."""
 SIGNED_IN_TO = "You're signed in to"
-SIGN_OUT_HINT = "Uncheck a server to sign out: I forget your account there."
+SIGN_OUT_HINT = "Uncheck a server to sign out. I'll forget your account there."
 NO_ACCOUNTS = "You aren't signed in to any server."
 EVERYBODY = "Everybody"
-EVERYBODY_HINT = "You see this as a Typist admin. Uncheck a server to sign everybody out of it."
+EVERYBODY_HINT = "You can see this because you're a Typist admin. Uncheck a server to sign everybody out of it."
 
 
 def people_signed_in(server: str, people: int) -> str:
@@ -133,4 +139,7 @@ def account(server: str, since: str, scope: str) -> str:
 
 
 def cannot_sign_in(server: str, why: str) -> str:
-    return f"Nobody can sign in to {server} right now: {why}. Try again in a minute, or show this to your Typist admin."
+    return (
+        f"Nobody can sign in to {server} right now: {why}. Please try again in a minute, or show this to your Typist "
+        "admin."
+    )

@@ -22,7 +22,7 @@ TABLES = "Download table"
 ARGUMENTS_TITLE = "What I'd send"
 CLOSE_DETAILS = "Close"
 DELETE_TITLE = "Delete this answer?"
-DELETE_QUESTION = "This deletes it for everyone. You can't undo it."
+DELETE_QUESTION = "The answer will be deleted for everyone. You can't undo this."
 KEEP = "Keep"
 GOOD_ANSWER = "Good answer"
 BAD_ANSWER = "Bad answer"
@@ -40,32 +40,30 @@ def buttons(labels: Sequence[str]) -> str:
 
 ANSWER_UNKNOWN = "I no longer have this answer, so I can't do anything with it. Please ask again."
 ANSWER_DELETED = "This answer was deleted."
-ANSWER_UNFINISHED = "This answer isn't finished yet. Please try again when it is."
-BUTTON_OUTDATED = (
-    "That button is from an earlier state of this answer. Please use the buttons that it has now, or write to me."
-)
-NO_TABLE = "There's no table here that I could make a file of."
+ANSWER_UNFINISHED = "I'm still writing this answer. Please try again when it's finished."
+BUTTON_OUTDATED = "That button is out of date. Please use the ones that are below the answer now, or write to me."
+NO_TABLE = "There's no table here that I could save as a file."
 TABLES_FORBIDDEN = (
     "I can't share files in this workspace yet. A workspace admin must give this app the files:write scope."
 )
 QUESTION_EXPIRED = "I no longer have the text of this question. Please ask again."
 UNKNOWN_BUTTON = "Something's wrong with this button. Please try again."
-THANKS_HELPED = "Thanks! I noted that this answer helped."
-THANKS_NOT_HELPED = "Thanks. I noted that this answer didn't help. Why not?"
+THANKS_HELPED = "Thanks! I've noted that this answer helped."
+THANKS_NOT_HELPED = "Thanks. I've noted that this answer didn't help. Why not?"
 DOWN_REASONS = {"wrong": "It's wrong", "too_long": "It's too long", "not_meant": "Not what I meant"}
 """The buttons below THANKS_NOT_HELPED, by DownReason."""
 REASON_NOTED = {
-    "wrong": "Thanks. I noted that this answer is wrong.",
-    "too_long": "Thanks. I noted that this answer is too long.",
-    "not_meant": "Thanks. I noted that this answer isn't what you meant.",
+    "wrong": "Thanks. I've noted that this answer is wrong.",
+    "too_long": "Thanks. I've noted that this answer is too long.",
+    "not_meant": "Thanks. I've noted that this answer isn't what you meant.",
 }
 """By DownReason."""
 NO_LONGER_DOWN = "I no longer have your 👎 for this answer. Press 👎 below it again."
-STOPPED_WHILE_QUEUED = "I won't answer this question, because you stopped it while it was queued."
-REST_LEFT_OUT = "The rest of it doesn't fit into this message."
-ACTION_FAILED = "I can't do this right now. Please try again in a moment."
-ALREADY_CHOSEN = "Someone has already chosen here. My answer appears below."
-_REGENERATES, _SWAPS, _DECIDES = "regenerate this answer", "change the version that is shown", "decide about this"
+STOPPED_WHILE_QUEUED = "I won't answer this question because you stopped it while it was queued."
+REST_LEFT_OUT = "The rest doesn't fit in this message."
+ACTION_FAILED = "I can't do that right now. Please try again in a moment."
+ALREADY_CHOSEN = "Someone has already chosen here. I'll answer below."
+_REGENERATES, _SWAPS, _DECIDES = "regenerate this answer", "change the version that is shown", "decide on this"
 ONLY_ASKER = {
     action: f"Only the person who asked, or a Typist admin, can {does}."
     for action, does in {
@@ -86,5 +84,5 @@ ONLY_ASKER = {
     }.items()
 }
 """The sentences that refuse an action to other people, by ReplyAction."""
-ONLY_ASKER_AGREES = "Only the person who asked can decide about this."
+ONLY_ASKER_AGREES = "Only the person who asked can decide on this."
 ONLY_ASKER_ANSWERS_NOW = f"Only the person who asked, or a Typist admin, can press {ANSWER_NOW}."

@@ -16,7 +16,7 @@ def searching(query: str) -> str:
 
 
 TRANSCRIBING = "Listening…"
-CHECKING_ACCESS = "Checking your access. Slack is busy, so this may take a few minutes…"
+CHECKING_ACCESS = "Checking your access. Slack is busy, so this might take a few minutes…"
 """Replaces THINKING while Slack hasn't reported who the asker is."""
 
 
@@ -44,15 +44,15 @@ def asked_on(ts: str) -> str:
 def offer_after_absence(ts: str) -> str:
     """Explains why a question has no answer yet, and offers one."""
     return (
-        f"I was away when you asked this, on {ts_in_utc(ts)}. If an answer still helps you, press {ANSWER_NOW}, "
-        "and I begin."
+        f"I was away when you asked this, on {ts_in_utc(ts)}. If an answer would still help, press {ANSWER_NOW} and "
+        "I'll begin."
     )
 
 
-WRITING_LONG = "Writing… When I'm done, I'll attach the whole answer as answer.md and show its end here."
+WRITING_LONG = "Writing… When I'm done, I'll attach the full answer as answer.md and show the end here."
 CONTINUED_BELOW = "Continued below."
 END_OF_ANSWER = "End of answer."
-REST_IN_MESSAGE = "(Shortened here. The message has all of it.)"
+REST_IN_MESSAGE = "(Shortened here. See the message for the full text.)"
 """Ends the text for screen readers and notifications if a message is too long for them."""
 
 
@@ -65,29 +65,29 @@ SOURCES = "Sources"
 
 STEP_LIMIT = "I reached my step limit here. Press Continue and I'll keep going."
 STEP_LIMIT_WITHOUT_TEXT = (
-    "I reached my step limit before I could answer. Please ask for less at a time, or press Regenerate."
+    "I reached my step limit before I could answer. Please ask a smaller question, or press Regenerate."
 )
 LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll keep going."
 STOPPED = "Stopped."
 NOT_CARRIED_OUT = "I couldn't do what you agreed to. Please ask me again."
 INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
-SHUT_OUT = "This channel was closed to me before I was done. Press Continue and I'll keep going."
-SHUT_OUT_WITHOUT_TEXT = "This channel was closed to me before I could answer. Press Regenerate and I'll answer now."
+SHUT_OUT = "I lost access to this channel before I was done. Press Continue and I'll keep going."
+SHUT_OUT_WITHOUT_TEXT = "I lost access to this channel before I could answer. Press Regenerate and I'll answer now."
 
 
 def not_posted(channel_id: str) -> str:
     """Explains to an asker, in a direct message, why their answer isn't in the channel. In mrkdwn."""
     return (
-        f"I couldn't answer you in <#{channel_id}>, because Slack doesn't let me post there. If I'm not in the "
-        "channel, invite me and ask again. Or ask me here."
+        f"I couldn't answer you in <#{channel_id}> because Slack won't let me post there. If I'm not in the channel, "
+        "invite me and ask again. Or ask me here."
     )
 
 
 NOT_SHOWN = "I couldn't show more of this answer in Slack, so I stopped here. Please ask again."
-STUCK = "I stopped here, because a text took me too long to work through. Please ask again in other words."
+STUCK = "I stopped here because some text took too long to process. Please rephrase your question."
 HELP = (
-    "Ask me anything: mention me with your question, or send me a direct message. "
-    "I answer in a thread and read the messages in it."
+    "Ask me anything: mention me with your question, or send me a direct message. I'll read the messages in the "
+    "thread and answer there."
 )
 
 
@@ -97,8 +97,8 @@ def continues_in_file(sections: int, words: int) -> str:
     return f"Continues in answer.md: {rest if sections else f'about {words:,} more words'}. The end is below."
 
 
-END_BELOW_FILE = "This is the end. The whole answer is in answer.md."
-WHOLE_ANSWER_ATTACHED = "The whole answer is in answer.md, too."
+END_BELOW_FILE = "This is the end. The full answer is in answer.md."
+WHOLE_ANSWER_ATTACHED = "The full answer is also in answer.md."
 
 
 CODE_BLOCK_ATTACHED = "The long code block is also attached as a file."
@@ -106,7 +106,7 @@ CODE_BLOCKS_ATTACHED = "The long code blocks are also attached as files."
 
 
 def rest_left_out(pages: int) -> str:
-    return f"I left out the rest: the answer fills more than {pages} messages, and I couldn't attach it as a file."
+    return f"I left out the rest: the answer takes more than {pages} messages, and I couldn't attach it as a file."
 
 
 FOOTER_STOPPED = "stopped"
@@ -145,13 +145,14 @@ def memories_sent(number: int) -> str:
 
 
 WROTE_CALL = (
-    "This is a tool call that the model's server passed on as text, so I didn't make it: its tool parser is off. "
-    "Your Typist admin can turn it on, with --enable-auto-tool-choice and --tool-call-parser for vLLM, or --jinja for "
-    "llama.cpp."
+    "This is a tool call that the model's server returned as text, so I didn't run it: the server's tool parser is "
+    "off. Your Typist admin can turn it on, with --enable-auto-tool-choice and --tool-call-parser for vLLM, or "
+    "--jinja for llama.cpp."
 )
 WROTE_THOUGHTS = (
-    "The beginning is the model's reasoning, which its server passed on as text: its reasoning parser is off. Your "
-    "Typist admin can turn it on, with --reasoning-parser for vLLM and SGLang, or --reasoning-format for llama.cpp."
+    "The beginning is the model's reasoning, which its server returned as text: the server's reasoning parser is off. "
+    "Your Typist admin can turn it on, with --reasoning-parser for vLLM and SGLang, or --reasoning-format for "
+    "llama.cpp."
 )
 UNPARSED: Mapping[Unparsed, str] = {"": "", "call": WROTE_CALL, "thoughts": WROTE_THOUGHTS}
 """Describes what a model's server left in the text of an answer."""
@@ -172,7 +173,7 @@ def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool) -> 
 
 ANSWER_READY = "your answer is ready."
 QUESTION_EDITED = "The question was edited after I answered it."
-REGENERATE_ANSWERS_IT = "Regenerate answers it as it is now."
+REGENERATE_ANSWERS_IT = "Press Regenerate and I'll answer the new version."
 
 
 def answer_ready(mention: str) -> str:

@@ -25,23 +25,23 @@ def still_asks(mention: str, kinds: Collection[str]) -> str:
 
 
 def _undone(kinds: Collection[str]) -> str:
-    return _CARDS[next(iter(kinds))].undone if len(kinds) == 1 else "I did nothing of this"
+    return _CARDS[next(iter(kinds))].undone if len(kinds) == 1 else "I did none of this"
 
 
 def replied_instead(kinds: Collection[str]) -> str:
     """Ends an answer whose asker wrote a message instead of deciding on cards of these types."""
-    return f"{_undone(kinds)}, because you wrote instead. My answer is below your message."
+    return f"{_undone(kinds)} because you wrote instead. I'll answer below your message."
 
 
 def expired(kinds: Collection[str]) -> str:
-    return f"{_undone(kinds)}, because nobody decided in time."
+    return f"{_undone(kinds)} because nobody decided in time."
 
 
 def asking_without_buttons(asked: Sequence[tuple[str, str]]) -> str:
     """Replaces ASKING where Slack accepts no buttons. `asked`: each card's type and question."""
     about = dict.fromkeys(_CARDS[kind].about or f"“{question}”" for kind, question in asked)
     about_all = listed([*about])
-    return f"I need your decision about {about_all}, but Slack refused my buttons. Please tell me what to do instead."
+    return f"I need your decision on {about_all}, but Slack rejected my buttons. Please tell me what to do instead."
 
 
 def described_by(server: str) -> str:
@@ -49,7 +49,7 @@ def described_by(server: str) -> str:
     return f"{server} says: "
 
 
-NO_ARGUMENTS = "I'd send nothing else."
+NO_ARGUMENTS = "Nothing else will be sent."
 
 
 def question(title: str) -> str:
@@ -58,15 +58,15 @@ def question(title: str) -> str:
 
 
 def arguments_cut(shown: int, chars: int) -> str:
-    return f"This shows {shown:,} of {chars:,} characters. Press Show all to read them and to approve."
+    return f"You're seeing {shown:,} of {chars:,} characters. Press Show all to read the rest and approve."
 
 
 def acts_as(server: str) -> str:
-    return f"{server} uses a Typist admin's account, not yours. "
+    return f"I use {server} with a Typist admin's account, not yours. "
 
 
 def acts_as_asker(server: str) -> str:
-    return f"I'll use your own {server} account, and everybody in this conversation will read what I find. "
+    return f"I'll use your own {server} account, and everyone in this conversation will see what I find. "
 
 
 def waits_until(person: str = "") -> str:
@@ -74,7 +74,7 @@ def waits_until(person: str = "") -> str:
     return f"{person or 'You'} can decide until "
 
 
-REPEATED_CALL = "Careful: I may have made exactly this call already, for an earlier version of this answer."
+REPEATED_CALL = "Careful: I might have already made this exact call for an earlier version of this answer."
 
 
 def mixed_scripts(words: Sequence[str]) -> str:
@@ -110,12 +110,12 @@ def decided(kind: str, decision: str, calls: int, person: str, *, is_only_one: b
     return sentence_case(words) if is_only_one else f"{count(calls, 'call', 'calls')} {words}"
 
 
-SOMEBODY = "somebody whose data was erased"
+SOMEBODY = "someone whose data was erased"
 FROM_NOW_ON = "From now on"
 ALLOW_ALWAYS_SCOPE = (
-    "In this channel or direct message, I'll run it for everyone without asking, until its definition changes. "
-    "I'll still ask if I've read anything that the asker didn't write. "
-    "A Typist admin can revoke this in the settings here, or with typist mcp."
+    "In this channel or direct message, I'll run it for everyone without asking until its definition changes. I'll "
+    "still ask if I've read anything the asker didn't write. A Typist admin can revoke this in this channel's "
+    "settings or with typist mcp."
 )
 
 
@@ -123,9 +123,8 @@ ONLY_MEMBERS_APPROVE = "Only members of this workspace can decide here. If you a
 ONLY_ACCOUNTS_OWNER = "Only the person whose account I'd use can see or approve this. An admin can deny it."
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
 ALWAYS_ALLOWED = (
-    "Always allowed here, until a Typist admin revokes it in the settings. "
-    "I'll still ask if I've read anything that the asker didn't write. "
-    "The descriptions of tools count, too, until an admin agrees to them with `typist mcp agree`."
+    "Always allowed here until a Typist admin revokes it in the settings. I'll still ask if I've read anything the "
+    "asker didn't write. Tool descriptions also count until an admin agrees to them with `typist mcp agree`."
 )
 
 
@@ -138,21 +137,21 @@ def allow_in_thread(server: str) -> str:
 
 
 IN_THREAD_SCOPE = (
-    "For your questions in this thread, I'll read with your account without asking, until you sign out. Everybody here "
-    "reads what I find. I'll still ask if I've read other people's words, before I change anything, and where a Typist "
-    "admin wants me to."
+    "For your questions in this thread, I'll read with your account without asking until you sign out. Everyone here "
+    "will see what I find. I'll still ask if I've read what other people wrote, before I change anything, and where a "
+    "Typist admin wants me to."
 )
 REQUIRED = "This can't be empty."
-EDITED_EXPLAINED = "I'll make the call with these texts, and say below the answer that you changed them."
+EDITED_EXPLAINED = "I'll make the call with your text, and note below the answer that you changed it."
 NOT_EDITABLE = "You can't change the other arguments here:"
 
 
 def edited_too_long(chars: int) -> str:
-    return f"The arguments are too long. Together, they can have up to {chars:,} characters."
+    return f"That's too long: together, the arguments can have up to {chars:,} characters."
 
 
-SHOW_ALL_FIRST = "This message doesn't show all arguments. Press Show all: you can approve the call there."
-NOTHING_TO_DECIDE = "There's nothing to decide here anymore."
+SHOW_ALL_FIRST = "This message doesn't show all the arguments. Press Show all to read them and approve the call."
+NOTHING_TO_DECIDE = "There's nothing left to decide here."
 
 
 OTHERS_WAIT = "Got it. I'll continue once everything else is decided."

@@ -1,21 +1,21 @@
 """Responses to the slash command."""
 
 WHAT_I_DO = (
-    "Mention me in a channel or send me a direct message. I read the thread and its files. To ask about any message, "
-    "choose *Ask … about this* from its menu."
+    "Mention me in a channel or send me a direct message. I'll read the thread and its files. To ask about any "
+    "message, choose *Ask … about this* from its menu."
 )
 NOT_YOUR_CHANNEL = "Only the person who created this channel and Typist admins can change its settings."
-INVITE_ME_FIRST = "I'm not in the channel yet: if you created it, invite me first, so that I can see that."
+INVITE_ME_FIRST = "I'm not in the channel yet. If you created it, invite me first so that I can check."
 """Follows NOT_YOUR_CHANNEL if Slack doesn't show the channel to the app."""
-SETTINGS_SAVED = "Saved. The new settings apply from the next question on."
+SETTINGS_SAVED = "Saved. The new settings will apply from the next question on."
 SLACK_SLOW = "Slack is slow right now. Please try again in a minute."
 COMMAND_FAILED = "That didn't work. I can't reach Slack or my database right now. Please try again in a minute."
 
 
 SUBCOMMANDS = {
-    "schedules": "lists what I do here at set times. Ask me for more: “every weekday at 9, …”.",
-    "memory": "shows what I remember here. Write me more: “remember: …”.",
-    "settings": "opens the settings of this channel.",
+    "schedules": "lists what's scheduled here. To add something, ask me: “every weekday at 9, …”.",
+    "memory": "shows what I remember here. To add something, write “remember: …”.",
+    "settings": "opens this channel's settings.",
     "usage": "shows your usage and your quotas.",
     "accounts": "shows where you're signed in for me, and signs you out.",
 }
@@ -28,7 +28,7 @@ def commands(command: str) -> str:
 
 
 def unknown_command(command: str, subcommand: str) -> str:
-    return f"I don't know `{command} {subcommand}`. I know these:\n"
+    return f"I don't know `{command} {subcommand}`. These are the commands I know:\n"
 
 
 def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -> str:

@@ -4,28 +4,28 @@ from collections.abc import Sequence
 
 from bot.core.texts.words import listed
 
-FILE_TYPE = "a file type I can't read; PDF, docx, xlsx, pptx, OpenDocument, HTML, text and images work"
+FILE_TYPE = "a file type I can't read; I can read PDF, docx, xlsx, pptx, OpenDocument, HTML, text and images"
 FILE_IMAGE_TYPE = "an image type I can't read; save it as JPEG or PNG"
-FILE_OLD_FORMAT = "an old format of Word or PowerPoint; save it as .docx or .pptx"
+FILE_OLD_FORMAT = "an old Word or PowerPoint format; save it as .docx or .pptx"
 FILE_DAMAGED = "damaged"
-FILE_PROTECTED = "protected by a password"
+FILE_PROTECTED = "password-protected"
 FILE_TOO_LARGE = "too large to unpack and read"
-FILE_TOO_MANY_PIXELS = "too many pixels; a smaller copy works"
+FILE_TOO_MANY_PIXELS = "too many pixels; send a smaller copy"
 FILE_TOO_BIG = "larger than 20 MB"
 FILES_TOO_BIG = "the files together are larger than 50 MB"
-TOO_MANY_FILES = "I read five files at a time, those of the newest message first"
+TOO_MANY_FILES = "I read five files at a time, starting with the newest message"
 FILE_SCOPE_MISSING = "this app needs the files:read scope"
 FILE_EXTERNAL = "stored outside Slack"
 FILE_DELETED = "deleted"
 FILE_HIDDEN = "hidden by your Slack plan's limits"
-FILE_NO_ACCESS = "Slack doesn't let me open it"
+FILE_NO_ACCESS = "Slack won't let me open it"
 FILE_FAILED = "Slack didn't deliver it"
 FILE_TOO_SLOW = "the download took too long"
 FILE_NOT_READ_IN_TIME = "I'm too busy to read it now"
-FILE_REFUSED = "the model's provider refused it"
+FILE_REFUSED = "the model's provider rejected it"
 FILE_TOO_LARGE_FOR_MODEL = "too large for the model's provider"
 FILES_TOO_MUCH_FOR_MODEL = "too much together for this model"
-FILE_NOT_FOR_MODEL = "this model doesn't take it"
+FILE_NOT_FOR_MODEL = "this model can't read it"
 CLIP_NOT_TRANSCRIBED = (
     "no transcript: open its transcript in Slack and press Regenerate, "
     "or ask your Typist admin to turn on transcription with BOT_TRANSCRIBE"
@@ -72,7 +72,7 @@ def only_text_read(names: Sequence[str]) -> str:
 def charset_guessed(files: Sequence[tuple[str, str]]) -> str:
     """Warns that letters in files might be wrong. `files`: names and charsets."""
     names = ", ".join(f"{name} ({charset})" for name, charset in files)
-    return f"I guessed the charset, so letters may be wrong: {names}."
+    return f"I guessed the character encoding, so some letters might be wrong: {names}."
 
 
 MIDDLE = "the middle"

@@ -16,22 +16,22 @@ MENTIONS_NEEDED = {
 }
 WAITING_FOR_YOU = "Waiting for you"
 APPROVAL = "A decision"
-TRY_ONE = "Try one of these, and I answer in our direct message:"
+TRY_ONE = "Try one of these, and I'll answer in our direct message:"
 CHANNEL_SETTINGS_HEADING = "Channels with their own settings"
-NO_CHANNEL_SETTINGS = "There are none: all channels have the default settings."
+NO_CHANNEL_SETTINGS = "All channels use the default settings."
 WORKSPACE_HEADING = "This workspace"
 PEOPLE = "People"
 CHANNELS = "Channels"
 MODELS = "Models"
 TOOLS = "Tools"
 DIRECT_MESSAGES = "Direct messages"
-NO_QUOTAS_SET = "There are none: usage isn't limited."
+NO_QUOTAS_SET = "Usage isn't limited."
 SET_WORKSPACE_QUOTAS = "Set the workspace's quotas"
 SET_PERSON_QUOTAS = "Set a person's quotas"
 SET_CHANNEL_QUOTAS = "Set a channel's quotas"
 WHY_ADMINS_SEE_THIS = (
-    "You see this because you're listed in BOT_ADMINS. Change these settings, and the default quotas (BOT_CAPS), where "
-    "Typist is deployed."
+    "You can see this because you're listed in BOT_ADMINS. To change these settings or the default quotas (BOT_CAPS), "
+    "edit the deployment's configuration."
 )
 
 
@@ -57,11 +57,11 @@ def more_channels(number: int) -> str:
 
 
 def more_quotas(number: int) -> str:
-    return f"… and {number:,} more that are used less."
+    return f"… and {number:,} more with less usage."
 
 
 def quotas_leave_out(models: Sequence[str]) -> str:
-    return f"Quotas in dollars don't count {', '.join(models)}: I don't know the price."
+    return f"Dollar quotas don't count {', '.join(models)} because I don't know the price."
 
 
 def defaults(model: str, mentions: str, system_prompt: str) -> str:
@@ -83,20 +83,20 @@ def settings_for_admins(
 
 WHO_SEES_WHAT = "Who sees what"
 HOW_TO_STOP = "How to stop me"
-WHAT_I_KEEP = "What I do later and remember"
+WHAT_I_KEEP = "What I'll do later and remember"
 HOW_TO_SCHEDULE = (
-    "Ask me for what comes again: “every weekday at 9, sum up what happened here”. Then “make it ten instead”, “stop "
-    "the summary”, or “what is scheduled here?”.\n"
-    "Write “remember: we deploy on Tuesdays”, and “what do you remember?” for the list."
+    "Ask me for something recurring: “every weekday at 9, sum up what happened here”. Later, write “make it ten "
+    "instead”, “stop the summary”, or “what is scheduled here?”.\n"
+    "Write “remember: we deploy on Tuesdays” to add a memory, and “what do you remember?” for the list."
 )
 HOW_TO_SET = "How to change my answers"
-WHERE_TO_SET = "In a channel that you created, or in our direct message, write `/typist settings`."
+WHERE_TO_SET = "Use `/typist settings` in a channel that you created or in our direct message."
 WHERE_YOU_ASK = "Where you ask me"
 SEEN = {
     reads: (
-        f"In a channel, everyone there sees my answers. {what_i_read}\n"
-        "Other people in Slack don't see our direct messages. To answer one, I read those before it.\n"
-        "Typist admins see how much each person uses me."
+        f"In a channel, everyone can see my answers. {what_i_read}\n"
+        "Other people in Slack can't see our direct messages. To answer one, I read the ones before it.\n"
+        "Typist admins can see how much each person uses me."
     )
     for reads, what_i_read in READ_IN_CHANNEL.items()
 }
@@ -109,5 +109,5 @@ def how_to_ask(mentions: str) -> str:
         "*In a direct message*: Just write.\n"
         f"*In a channel*: {mentions}\n"
         "*About any message*: Choose *Ask … about this* from its menu.\n"
-        "I read the messages of the thread, images, PDFs, office and text files."
+        "I'll read the thread's messages, images, PDFs, Office files and text files."
     )

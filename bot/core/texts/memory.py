@@ -11,27 +11,27 @@ REMEMBER = "Remember"
 DONT_REMEMBER = "Don't remember"
 CARDS = {"remember": CardWords("I didn't remember this", "shall I remember what I proposed above?", "what to remember")}
 UNDO = "Undo"
-UNDONE = "Undone: I don't remember this anymore."
-NOTHING_TO_UNDO = "There's nothing to undo: I don't remember this."
-RESTORED = "Undone: I remember it again."
-CANT_RESTORE = "I can't undo this anymore: its text is gone, or I have no room for it. Please tell me again."
-REMEMBER_WHAT = "Write what I should know behind it, such as “remember: we deploy on Tuesdays”."
+UNDONE = "Undone: I won't remember this anymore."
+NOTHING_TO_UNDO = "There's nothing to undo: I had already forgotten this."
+RESTORED = "Undone: I'll remember it again."
+CANT_RESTORE = "I can't undo this anymore because the text is gone or there's no room for it. Please tell me again."
+REMEMBER_WHAT = "Write what I should know after that, such as “remember: we deploy on Tuesdays”."
 REMEMBER_NO_QUESTION = (
-    "This ends with a question, so I haven't remembered it. Please send what I should know as a message of its own."
+    "This ends with a question, so I haven't remembered it. Please send what I should know in a separate message."
 )
 FORGET_WHICH = (
-    "I forget one thing at a time: write “forget” and its number. Ask me “What do you remember?” for the list."
+    "I can only forget one thing at a time: write “forget” and its number. For the list, ask me “What do you remember?”"
 )
 OUR_DIRECT_MESSAGE = "our direct message"
 THIS_CHANNEL = "this conversation"
-NOTHING_REMEMBERED = "I remember nothing here yet. To change that, write “remember:” and what I should know."
+NOTHING_REMEMBERED = "I don't remember anything here yet. To add something, write “remember:” and what I should know."
 ONLY_MEMBERS_REMEMBER = (
     "Only members of this workspace can change what I remember. If you are one, please try again in a minute."
 )
-MEMORY_UNAVAILABLE = "Slack doesn't tell me right now whether this channel is private. Please try again in a minute."
+MEMORY_UNAVAILABLE = "I can't check right now whether this channel is private. Please try again in a minute."
 MEMORIES_HIDDEN = {
-    True: "I don't use the hidden ones: I was told them while this channel was public, and now it's private.",
-    False: "I don't use the hidden ones: I was told them while this channel was private, and now it's public.",
+    True: "I'm not using the hidden ones: I was told them while this channel was public, and now it's private.",
+    False: "I'm not using the hidden ones: I was told them while this channel was private, and now it's public.",
 }
 """Shown after a list with hidden memories, by whether the channel is private now."""
 HIDDEN = "hidden"
@@ -40,11 +40,13 @@ HIDDEN = "hidden"
 
 MEMORY_TITLE = "Memory"
 SHOW_MEMORY = "Show what I remember here"
-MEMORY_EXPLAINED = "I read this with each question here. Change a text, or empty it to have me forget it."
+MEMORY_EXPLAINED = (
+    "I read these memories with each question here. You can edit them. To have me forget one, clear its field."
+)
 KEEP_HIDDEN = "Hidden"
-MEMORY_SAVED = "Saved. I read it with the next question here."
-NOT_IN_CHANNEL = "I can't see that you're in this channel, so I can't show you what I remember here."
-NOT_YOUR_DIRECT_MESSAGE = "I remember nothing here: this isn't our direct message."
+MEMORY_SAVED = "Saved. I'll read it with the next question here."
+NOT_IN_CHANNEL = "I can't confirm that you're in this channel, so I can't show you what I remember here."
+NOT_YOUR_DIRECT_MESSAGE = "I can't show memories here because this isn't our direct message."
 SAID_HERE = "where it was said"
 
 
@@ -61,21 +63,23 @@ def remembered(place: str, number: int) -> str:
 
 
 def already_remembered(number: int) -> str:
-    return f"I remember that already, as number {number}."
+    return f"I already remember that as number {number}."
 
 
-NO_ROOM_FOR_CHANGES = "I have no room for so much text here. Please shorten it, or empty the field of another memory."
+NO_ROOM_FOR_CHANGES = (
+    "I don't have room for this much text here. Please shorten it, or clear the field of another memory."
+)
 
 
 def memory_full(oldest: int) -> str:
     return (
-        f"I have no room for more memories here. Number {oldest} is the oldest: write “forget {oldest}”, then tell me "
-        "again."
+        f"I don't have room for more memories here. Number {oldest} is the oldest: write “forget {oldest}”, then tell "
+        "me again."
     )
 
 
 def memory_too_long(chars: int, most: int) -> str:
-    return f"That's {chars:,} characters, and I can remember at most {most} at a time. Please tell me in fewer words."
+    return f"That's {chars:,} characters, and I can remember at most {most} at a time. Please shorten it."
 
 
 def forgotten(number: int, text: str) -> str:
@@ -84,7 +88,7 @@ def forgotten(number: int, text: str) -> str:
 
 
 def nothing_to_forget(number: int) -> str:
-    return f"I remember nothing here as number {number}. Ask me “What do you remember?” for the list."
+    return f"There's no memory number {number} here. For the list, ask me “What do you remember?”"
 
 
 def memory_line(number: int, text: str, said: str, link: str) -> str:
@@ -94,5 +98,5 @@ def memory_line(number: int, text: str, said: str, link: str) -> str:
 
 def memory_said(person: str, day: str, changed_by: str, *, is_proposed: bool) -> str:
     """Gives a memory's author and date. `changed_by`: "" if nobody has changed it."""
-    who = f"my words, {person} agreed" if is_proposed else person
+    who = f"my suggestion, {person} agreed" if is_proposed else person
     return ", ".join(filter(None, (who, day, f"changed by {changed_by}" if changed_by else "")))

@@ -12,7 +12,7 @@ from bot.errors import EndReason, NothingAsked, NotShown, ProviderError, Stuck, 
 def without(features: Iterable[str]) -> str:
     """Lists the features that the model refused, or returns ""."""
     named = listed(list(features))
-    return f"answered without {named}, which this model refuses" if named else ""
+    return f"answered without {named}, which this model doesn't support" if named else ""
 
 
 MODEL_NAME_CHARS = 40
@@ -41,29 +41,37 @@ def fell_back(name: str) -> str:
 
 
 MODEL_FAILURES: Mapping[EndReason, str] = {
-    EndReason.BAD_KEY: "I don't have access to {model}. Ask your Typist admin to check it.",
-    EndReason.UNKNOWN_MODEL: "The server of {model} doesn't have this model, or my API key has no access to it. "
-    "Ask your Typist admin to check BOT_MODELS and the server's address.",
+    EndReason.BAD_KEY: "I don't have access to {model}. Ask your Typist admin to check the API key.",
+    EndReason.UNKNOWN_MODEL: (
+        "The server for {model} doesn't have this model, or my API key doesn't have access to it. Ask your Typist "
+        "admin to check BOT_MODELS and the server's URL."
+    ),
     EndReason.OUT_OF_CREDIT: "The account for {model} is out of credit. Ask your Typist admin to check its billing.",
     EndReason.RATE_LIMITED: "{model} has reached its rate limit. {again} in {wait}.",
     EndReason.OVERLOADED: "{model} is overloaded. {again} in {wait}.",
-    EndReason.CONTEXT_TOO_LONG: "This is too much text for {model}. Please ask with less text, or in a new thread.",
-    EndReason.REFUSED: "{model} declined to answer. Please ask in other words: I won't send this question again. "
-    "If that's declined too, ask in a new thread.",
-    EndReason.EMPTY: "{model} returned an empty answer. Please try rephrasing your question.",
+    EndReason.CONTEXT_TOO_LONG: "This is too much text for {model}. Please ask with less text or in a new thread.",
+    EndReason.REFUSED: (
+        "{model} declined to answer. Please rephrase: I won't send this question again. If the new question is "
+        "declined too, ask in a new thread."
+    ),
+    EndReason.EMPTY: "{model} returned an empty answer. Please rephrase your question.",
     EndReason.ONLY_THOUGHT: "{model} reached its length limit while thinking. Please ask for a shorter answer.",
     EndReason.STALLED: "{model} stopped responding. {again}.",
     EndReason.CUT: "The connection to {model} was lost before the answer was complete. {again}.",
     EndReason.UNREACHABLE: "I can't reach {model}. {again} in a minute.",
     EndReason.SERVER_ERROR: "{model} has a problem right now. {again} in a minute.",
-    EndReason.UNREADABLE: "{model} sent a response that I can't read. Ask your Typist admin to check its address.",
-    EndReason.UNEXPECTED: "{model} refused my request. Ask your Typist admin: my log has its reason.",
+    EndReason.UNREADABLE: "{model} sent a response that I can't read. Ask your Typist admin to check the server's URL.",
+    EndReason.UNEXPECTED: "{model} rejected my request. Ask your Typist admin to check my log for the reason.",
 }
 REFUSALS: Mapping[EndReason, str] = {
-    EndReason.BAD_KEY: "{model}: the server refuses my key, or its access to this model. "
-    "Until that is changed, another model answers, or nobody. `typist check` says what to do.",
-    EndReason.OUT_OF_CREDIT: "{model}: the account is out of credit. "
-    "Until its billing is changed, another model answers, or nobody.",
+    EndReason.BAD_KEY: (
+        "{model}: the server rejects my key or its access to this model. Until that's fixed, fallback models will "
+        "answer, if there are any. `typist check` explains what to do."
+    ),
+    EndReason.OUT_OF_CREDIT: (
+        "{model}: the account is out of credit. Until its billing is fixed, fallback models will answer, if there are "
+        "any."
+    ),
 }
 """Failures that Typist reports to its admins unasked, because only they can fix them."""
 
@@ -75,13 +83,13 @@ def model_refused(failure: EndReason, model: str) -> str:
 
 def answers_again(model: str) -> str:
     """Tells the admins who were notified of a refusal that it is over."""
-    return f"{model} answers again."
+    return f"{model} is answering again."
 
 
-NO_WAY_TO_MODEL = "I can't reach {model}. Ask your Typist admin to look at my log."
+NO_WAY_TO_MODEL = "I can't reach {model}. Ask your Typist admin to check my log."
 """Reports a problem that would make the next try fail too."""
 TRYING_AGAIN = "The model isn't responding. Trying again…"
-TAKES_LONG = "The model is taking longer than usual. I'm still waiting for its first words…"
+TAKES_LONG = "The model is taking longer than usual. I'm still waiting for its first word…"
 """Replaces THINKING if the model hasn't written anything for a long time."""
 _ASK_AGAIN = "Please ask again"
 _PRESS_CONTINUE = "Press Continue"
@@ -94,7 +102,7 @@ def interrupted(*, goes_on: bool = False) -> str:
 
 def silent_after_tools(name: str) -> str:
     """Replaces the sentence for EMPTY if tools ran, so that nobody runs them again for nothing."""
-    return f"{name} used its tools, but wrote no answer. Press Details to see what they did before you ask again."
+    return f"{name} used its tools but didn't write an answer. Press Details to see what they did before you ask again."
 
 
 def model_failure(failure: EndReason, name: str, retry_after_s: float | None = None, *, goes_on: bool = False) -> str:

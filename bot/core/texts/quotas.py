@@ -6,12 +6,12 @@ from datetime import date
 from bot.core.texts.words import sentence_case
 
 NO_QUOTAS = "Your usage isn't limited."
-SHARED_QUOTAS = "You have no quota of your own. These apply to everyone:"
-ASK_FOR_QUOTA = "Need more before then? In my Home tab, your Typist admin can raise it."
+SHARED_QUOTAS = "You don't have a personal quota. These quotas apply to everyone:"
+ASK_FOR_QUOTA = "To get more before then, ask your Typist admin to raise the quota in my Home tab."
 """Admins read it too."""
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
 """Shown below a notice to Typist admins."""
-TOKENS_EXPLAINED = "Tokens count the text that I read and write for you. A page is about 700."
+TOKENS_EXPLAINED = "Tokens measure the text that I read and write for you. A page is about 700 tokens."
 _OWNERS = {"user": "your", "channel": "this channel's", "workspace": "this workspace's"}
 _EACH = {"user": "Each person", "channel": "Each channel", "workspace": "The workspace"}
 _PERIODS = {"day": "Today (UTC)", "month": "This month (UTC)"}
@@ -55,7 +55,7 @@ def used_per_day(unit: str) -> str:
 def quota_not_a_number(in_dollars: bool) -> str:
     """Shown below a field without a valid limit."""
     least = "an amount of at least 0.01" if in_dollars else "a whole number of at least 1"
-    return f"Please enter {least}, or leave this empty."
+    return f"Please enter {least} or leave this empty."
 
 
 def quota_needs_prices(models: Sequence[str]) -> str:
@@ -73,8 +73,8 @@ def quota_nearly_used(quota: str, percent: int, resets: date) -> str:
 
 
 OTHER_CONNECTIONS = (
-    "This app has more connections to Slack than the processes of my database, so another process gets a part of all "
-    "questions. Stop that process, or give it my DATABASE_URL."
+    "This app has more Slack connections than the processes that use my database, so another process is receiving "
+    "some of the questions. Stop that process, or give it my DATABASE_URL."
 )
 """For Typist admins, and in the log."""
 
@@ -110,7 +110,7 @@ def _resets(day: date) -> str:
 
 
 QUOTAS_TITLE = "Quotas"
-CHANNEL_QUOTAS = "Quotas of this channel"
+CHANNEL_QUOTAS = "This channel's quotas"
 NO_QUOTA = "No limit"
 QUOTA_LABELS = {
     "dollars_a_month": "Dollars per month",
@@ -122,4 +122,4 @@ ONLY_ADMINS_SET_QUOTAS = "Only Typist admins can set quotas. Ask your Typist adm
 
 
 def quotas_apply_to(owner: str) -> str:
-    return f"Quotas of {owner}, from the next answer on. Leave a field empty to use the default."
+    return f"Quotas for {owner}, starting with the next answer. Leave a field empty to use the default."

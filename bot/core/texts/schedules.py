@@ -20,34 +20,36 @@ PROPOSES = {
 CARDS = {
     "create": CardWords("I didn't create this schedule", "shall I create the schedule above?", "a schedule"),
     "change": CardWords(
-        "I didn't change this schedule", "shall I change the schedule as I proposed above?", "a change of a schedule"
+        "I didn't change this schedule", "shall I change the schedule as I proposed above?", "a change to a schedule"
     ),
-    "stop": CardWords("I didn't stop this schedule", "shall I stop the schedule above?", "a schedule to stop"),
+    "stop": CardWords("I didn't stop this schedule", "shall I stop the schedule above?", "stopping a schedule"),
 }
 NEXT_TIME = "Next: "
 INSTEAD_OF = ", instead of "
 NUMBER = "Number"
 A_RUN_MAY = (
-    "Each time, I post this with your name and answer below it. I read this conversation, and change nothing elsewhere."
+    "Each time, I'll post this with your name and answer below it. I'll read this conversation, and I won't change "
+    "anything elsewhere."
 )
 NEEDS_ACCOUNT = (
-    "Each time, I post this with your name and answer below it. I change nothing elsewhere. So that nobody else tells "
-    "your account what to look for, I don't read this conversation then."
+    "Each time, I'll post this with your name and answer below it. I won't change anything elsewhere. I won't read "
+    "this conversation either, so that nobody else can steer what I do with your account."
 )
 """Replaces A_RUN_MAY if runs use the creator's own account."""
-PAUSES_ITSELF = "It pauses itself if it gets expensive."
+PAUSES_ITSELF = "I'll pause it if it gets expensive."
 """Reports that a schedule has limits, which are shown in the modal for changing it."""
-ONLY_IF_CHANGED = "It runs only if somebody has written here since its last time."
-ALSO_IF_UNCHANGED = "From now on, it also runs if nobody has written here."
-SCHEDULE_GONE = "This schedule was stopped, so it doesn't run again."
+ONLY_IF_CHANGED = "It will run only if someone has written here since its last run."
+ALSO_IF_UNCHANGED = "From now on, it will also run if nobody has written here."
+SCHEDULE_GONE = "This schedule was stopped, so it won't run again."
 NOT_YOUR_SCHEDULE = "Only the person who created this schedule and Typist admins can change it."
-NOT_YOUR_SCHEDULES = "I can't see that you're in this channel, so I can't show you its schedules."
+NOT_YOUR_SCHEDULES = "I can't confirm that you're in this channel, so I can't show you its schedules."
 NOTHING_HERE = (
-    "Nothing is scheduled here. To change that, ask me and say when, such as “Every weekday at 9, sum up what happened "
-    "here since yesterday.”"
+    "Nothing is scheduled here. To create a schedule, tell me what to do and when, such as “Every weekday at 9, sum "
+    "up what happened here since yesterday.”"
 )
 NO_SCHEDULES_OF_YOURS = (
-    "You have none. To create one, ask me and say when, such as “Every Friday at 4 pm, remind me of my open questions.”"
+    "You don't have any. To create one, tell me what to do and when, such as “Every Friday at 4 pm, remind me of my "
+    "open questions.”"
 )
 YOUR_SCHEDULES = "Your schedules"
 RUN_NOW = "Run now"
@@ -56,21 +58,21 @@ RESUME = "Resume"
 REMOVE = "Remove"
 """Replaces Stop once a schedule has run at its single time."""
 REMOVED = "Removed from the list."
-STOP_SCHEDULE_QUESTION = "It ends for good."
+STOP_SCHEDULE_QUESTION = "You can't resume it later."
 SCHEDULE_STOPPED = "Stopped. It won't run again."
 RESTORED = "Undone: I didn't stop it."
 CANT_RESTORE = "I can't undo this anymore. Please ask me to create the schedule again."
 SCHEDULE_PRESSED = {
-    "schedule_run": "It runs now. Its post and its answer appear in a moment.",
-    "schedule_pause": "Paused. Press Resume when it should run again.",
-    "schedule_resume": "Resumed. It runs at its next time.",
+    "schedule_run": "It's running now. Its post and answer will appear in a moment.",
+    "schedule_pause": "Paused. Press Resume to run it again.",
+    "schedule_resume": "Resumed. It will run at its next scheduled time.",
     "schedule_stop": SCHEDULE_STOPPED,
     "schedule_change": "Saved.",
 }
 """Sentences about the effect of a click, by ScheduleAction."""
 SCHEDULE_UNCHANGED = {
-    "schedule_run": "It runs already.",
-    "schedule_pause": "It's paused already.",
+    "schedule_run": "It's already running.",
+    "schedule_pause": "It's already paused.",
     "schedule_resume": "It isn't paused, or its time has passed. Press Change to set another time.",
     "schedule_stop": SCHEDULE_GONE,
 }
@@ -78,22 +80,22 @@ SCHEDULE_UNCHANGED = {
 PAUSE_REASONS = {
     "by_person": "somebody paused it",
     "failures": "its last runs failed",
-    "cap": "it has used up its tokens",
-    "no_access": "the person who created it has no access to me anymore",
-    "not_in_channel": "the person who created it isn't in the channel anymore",
+    "cap": "it has used up its token limit",
+    "no_access": "the person who created it no longer has access to me",
+    "not_in_channel": "the person who created it is no longer in the channel",
     "place_gone": "I can't post there anymore",
-    "forbidden": "Slack doesn't allow me to post there, and `typist check` tells an admin why",
+    "forbidden": "Slack doesn't allow me to post there; `typist check` shows admins why",
     "quota": "a quota was used up when it was due",
     "missed": "its time passed before I could run it",
     "signed_out": (
-        "the person who created it isn't signed in anymore to a server that it uses. My notice in our direct "
-        "message has the button Sign in"
+        "the person who created it is no longer signed in to a server that it uses. To sign in, use the button in my "
+        "notice in our direct message"
     ),
 }
 SKIP_REASONS = {
     **PAUSE_REASONS,
     "quota": "a quota is used up",
-    "missed": "I couldn't begin it within an hour of its time",
+    "missed": "I couldn't start it within an hour of its scheduled time",
 }
 """Clauses about skipped runs, by PauseReason."""
 ONCE = "Once"
@@ -105,7 +107,7 @@ ONLY_IF_SOMETHING_IS_NEW = "only if something is new"
 
 def uses_account(servers: Sequence[str]) -> str:
     """States on a card whose account runs use, in mrkdwn."""
-    return f"*Runs use your own {', '.join(servers)} account. Everybody here reads what they find.*"
+    return f"*Runs will use your own {', '.join(servers)} account. Everyone here will see what they find.*"
 
 
 def with_account(servers: Sequence[str]) -> str:
@@ -114,18 +116,21 @@ def with_account(servers: Sequence[str]) -> str:
 
 def sign_in_first(servers: str, person: str) -> str:
     """Explains why a schedule isn't resumed, in mrkdwn."""
-    return f"{person} must sign in to {servers} first: my notice in our direct message has the button Sign in."
+    return f"{person} must sign in to {servers} first, with the button in my notice in our direct message."
 
 
 def channel_is_full(most: int) -> str:
-    return f"This conversation has {most} schedules, which is the most. Stop one first, in the list of schedules."
+    return (
+        f"This conversation already has {most} schedules, which is the maximum. Stop one in the list of schedules "
+        "first."
+    )
 
 
 def member_has_most(most: int) -> str:
     """Reports that a person has reached the limit for one member's schedules in a channel."""
     return (
-        f"{most} of this channel's schedules are yours, which is the most for one person. Stop one first, in the "
-        "list of schedules, or ask a Typist admin to create this one."
+        f"You already have {most} schedules in this channel, which is the maximum for one person. Stop one in the list "
+        "of schedules first, or ask a Typist admin to create this one."
     )
 
 
@@ -142,13 +147,13 @@ def proposed_for(cron: str, at: str, zone: str) -> str:
 
 def scheduled(number: int, rule: str, first: str) -> str:
     """Reports a new schedule below the answer. `first`: its first day, or "" if the rule includes it."""
-    return f"Scheduled as number {number}: {_first(rule, first)}."
+    return f"Created schedule {number}: {_first(rule, first)}."
 
 
 def changed(number: int, rule: str, first: str, *, is_paused: bool) -> str:
     """Reports a changed schedule below the answer. `first`: see `scheduled`."""
     when = f"{rule}. It stays paused" if is_paused else _first(rule, first)
-    return f"Changed number {number}: {when}."
+    return f"Changed schedule {number}: {when}."
 
 
 def _first(rule: str, first: str) -> str:
@@ -156,15 +161,15 @@ def _first(rule: str, first: str) -> str:
 
 
 def stopped(number: int, rule: str) -> str:
-    return f"Stopped number {number}, {rule}. It won't run again."
+    return f"Stopped schedule {number} ({rule}). It won't run again."
 
 
 def already_scheduled(number: int) -> str:
-    return f"That's scheduled already, as number {number}."
+    return f"That's already scheduled as number {number}."
 
 
 def nothing_to_stop(number: str) -> str:
-    return f"Nothing is scheduled here as number {number}. Ask me “What is scheduled here?” for the list."
+    return f"There's no schedule number {number} here. For the list, ask me “What is scheduled here?”"
 
 
 def schedule_line(number: int, rule: str, first: str, words: str, person: str, *, is_paused: bool) -> str:
@@ -216,22 +221,22 @@ def schedule_paused(why: str, person: str, place: str) -> str:
 
 def signed_out(servers: Sequence[str]) -> str:
     """Tells the creator of a schedule why it is paused, in the middle of a sentence."""
-    return f"your sign-in to {listed(servers)} has ended. Sign in, and I resume it"
+    return f"your sign-in to {listed(servers)} has ended. Sign in, and I'll resume it"
 
 
 def resumed(number: int, rule: str, next_time: str) -> str:
     """Tells the creator of a schedule, in mrkdwn, that signing in resumed it."""
-    return f"You're signed in, and I resumed your schedule number {number}, {rule}. {NEXT_TIME}{next_time}."
+    return f"You're signed in, and I resumed your schedule {number} ({rule}). {NEXT_TIME}{next_time}."
 
 
 ONLY_CREATOR_SIGNS_IN = "Only the person who created this schedule can sign in for it."
-WAITS_FOR_NO_SIGN_IN = "This schedule doesn't wait for a sign-in anymore."
-SIGNED_IN_TOO_LATE = "You're signed in, but the time of this schedule has passed. Press Run now to run it."
+WAITS_FOR_NO_SIGN_IN = "This schedule is no longer waiting for a sign-in."
+SIGNED_IN_TOO_LATE = "You're signed in, but this schedule's time has passed. Press Run now to run it."
 
 
 def run_skipped(due: str, reason: str, next_time: str) -> str:
     """Replaces a skipped run, in mrkdwn. `next_time`: "" if there is none."""
-    skipped = f"I skipped the run of {due}: {SKIP_REASONS[reason]}."
+    skipped = f"I skipped the run scheduled for {due}: {SKIP_REASONS[reason]}."
     return f"{skipped} {NEXT_TIME}{next_time}" if next_time else skipped
 
 
@@ -242,15 +247,16 @@ SCHEDULE_LABELS = {
     "time": "Time",
     "other": "Other",
     "only_if_changed": "Nothing new",
-    "run_tokens": "Tokens for one run",
-    "day_tokens": "Tokens for all runs of a day",
+    "run_tokens": "Token limit for one run",
+    "day_tokens": "Token limit per day",
 }
 SCHEDULE_HINTS = {
     "other": (
-        "Instead of days and a time: one time, such as 2026-12-10 09:00. Or five fields of cron (minute, hour, day, "
-        "month, weekday): 0 9 1 * * is the 1st of each month at 9:00. A time zone may follow, such as Europe/Berlin."
+        "Instead of days and a time, enter one time, such as 2026-12-10 09:00, or five cron fields (minute, hour, "
+        "day, month, weekday): 0 9 1 * * is the 1st of each month at 9:00. You can add a time zone, such as "
+        "Europe/Berlin."
     ),
-    "day_tokens": "Days begin at 00:00 UTC. A schedule that has used up its tokens is paused.",
+    "day_tokens": "Days begin at 00:00 UTC. I'll pause the schedule when it has used up its token limit.",
 }
 """Shown below the fields, by ScheduleField; the other fields have none."""
 DAYS_AND_TIME = "Choose days and a time, or fill in Other."
@@ -264,27 +270,27 @@ def only_admins_allow_tokens(limit: int) -> str:
 
 
 def more_schedules(number: int) -> str:
-    return f"… and {number:,} more. In a channel, I list those of the channel."
+    return f"… and {number:,} more. To see a channel's schedules, list them there."
 
 
-RULE_OR_TIME = "Give either a rule or one time."
-TIME_OR_FIELDS = "Write one time, such as 2026-12-24 09:00, or five fields of cron, such as 0 9 * * MON-FRI."
+RULE_OR_TIME = "Enter either a rule or one time."
+TIME_OR_FIELDS = "Enter one time, such as 2026-12-24 09:00, or five cron fields, such as 0 9 * * MON-FRI."
 FIVE_FIELDS = (
-    "Write the rule as five fields of cron, such as 0 9 * * MON-FRI. Ranges count up, so write FRI,SAT,SUN and "
-    "0 22-23,0-5 * * *. A rule can say the last weekday of a month (0 9 LW * *), but not the first."
+    "Write the rule as five cron fields, such as 0 9 * * MON-FRI. Ranges must be ascending, so write FRI,SAT,SUN and "
+    "0 22-23,0-5 * * *. A rule can mean the last weekday of a month (0 9 LW * *), but not the first."
 )
 STEPS_BEGIN_AGAIN = (
-    "A rule can't say every other week or every 90 minutes: its steps begin again with each hour, day, week and month. "
-    "Choose every week (0 9 * * TUE), or some weeks of a month (0 9 * * TUE#1,TUE#3). Days of a month work, too."
+    "A rule can't mean every other week or every 90 minutes, because steps restart every hour, day, week and month. "
+    "Choose every week (0 9 * * TUE) or some weeks of a month (0 9 * * TUE#1,TUE#3). Days of the month also work."
 )
 DAYS_OR_WEEKDAYS = (
-    "A rule can't have days of the month beside weekdays: it would run on both. The first Monday of each month is "
-    "0 9 * * MON#1, and the last Friday 0 9 * * 5L."
+    "A rule can't combine days of the month with weekdays: it would run on both. The first Monday of each month is 0 "
+    "9 * * MON#1, and the last Friday is 0 9 * * 5L."
 )
-RULE_NEVER_DUE = "This rule never comes due. Check its day and month."
-UNKNOWN_ZONE = "I don't know this time zone. Write it like Europe/Berlin."
-UNREADABLE_TIME = "I can't read this time. Check that its day exists, and write it like 2026-12-24T09:00."
-TIME_OF_DAY_MISSING = "This is a day without a time. Write both, such as 2026-12-24 09:00."
+RULE_NEVER_DUE = "This rule will never run. Check its day and month."
+UNKNOWN_ZONE = "I don't know this time zone. Use a name such as Europe/Berlin."
+UNREADABLE_TIME = "I can't read this time. Check that the day exists, and use a format such as 2026-12-24T09:00."
+TIME_OF_DAY_MISSING = "The time is missing. Enter a day and a time, such as 2026-12-24 09:00."
 TIME_HAS_PASSED = "This time has passed. Choose a later one."
 TIME_TOO_FAR = "This is more than five years ahead. Choose an earlier time."
 SCHEDULED_TASK = "My scheduled task:"
@@ -292,14 +298,14 @@ SCHEDULED_TASK = "My scheduled task:"
 
 
 def schedule_used_up(most: int, *, in_day: bool) -> str:
-    what = "all runs of a day" if in_day else "a run"
-    return f"This schedule has used up its limit of {tokens(most)} for {what}, so I paused it."
+    period = "day" if in_day else "run"
+    return f"This schedule has used up its limit of {tokens(most)} per {period}, so I paused it."
 
 
 def rule_too_often(minutes: int) -> str:
     often = "hour" if minutes == 60 else f"{minutes} minutes"
-    return f"This rule runs too often: once every {often} at most."
+    return f"This rule would run too often. It can run at most once every {often}."
 
 
 def schedule_words(chars: int) -> str:
-    return f"Say what to do in each run, in up to {chars:,} characters."
+    return f"Describe what to do in each run, in up to {chars:,} characters."

@@ -36,8 +36,8 @@ def tools_left_out(counts: Mapping[str, int], most: int, left_out: Sequence[str]
     servers = ", ".join(f"{server} ({count})" for server, count in counts.items())
     named = [*left_out[:MAX_TOOLS_NAMED], *([f"{more} more"] if (more := len(left_out) - MAX_TOOLS_NAMED) > 0 else [])]
     return (
-        f":warning: Models don't get all tools of {servers}. I offer at most {most} in one place, and none that are "
-        f"too large. Left out: {', '.join(named)}. `typist check` says what to do."
+        f":warning: Models don't get all the tools of {servers}. I offer up to {most} in one conversation, and leave "
+        f"out tools that are too large. Left out: {', '.join(named)}. `typist check` explains what to do."
     )
 
 
@@ -50,17 +50,17 @@ def tools_price(tokens: int, usd: float | None) -> str:
 
 def tools_priced(price: str) -> str:
     """Gives the cost of a channel's tools by themselves, in mrkdwn."""
-    return f"Models read these tools' definitions: {price}. A vendor's cache or tool search may make them cheaper."
+    return f"Models read these tools' definitions: {price}. The vendor's cache or tool search can make them cheaper."
 
 
 def server_down(server: str, reason: str) -> str:
     """Warns, in mrkdwn, about an MCP server that can't be used now. `reason`: as in the log."""
-    return f":warning: I can't use the tools of {server} now: {reason}."
+    return f":warning: I can't use the tools of {server} right now: {reason}."
 
 
 def signs_in(server: str) -> str:
     """Explains, in mrkdwn, why an MCP server has no tools yet."""
-    return f"Each person signs in to {server} when they first need it."
+    return f"I'll ask each person to sign in to {server} when they first need it."
 
 
 SETTINGS_TITLE = "Settings"
@@ -68,15 +68,13 @@ SAVE = "Save"
 CANCEL = "Cancel"
 THIS_DIRECT_MESSAGE = "this direct message"
 ALLOWED_TOOLS = "Always allowed tools"
-ALLOWED_TOOLS_HINT = "Remove a tool, and I'll ask about its calls here again. Only Typist admins see this."
-REACTION_UNKNOWN = "Enter one emoji, or its name, such as robot_face."
-REACTION_EVERYDAY = (
-    "People react with this emoji all the time, and I'd answer each time. Choose another one, such as ❓."
-)
+ALLOWED_TOOLS_HINT = "Remove a tool, and I'll ask about its calls here again. Only Typist admins can see this."
+REACTION_UNKNOWN = "Enter one emoji or its name, such as robot_face."
+REACTION_EVERYDAY = "People use this emoji all the time, and I'd answer every time. Choose another one, such as ❓."
 REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
 """The question to the model when a person adds the emoji to a message. Nobody else reads it."""
 TOO_MANY_REACTIONS = (
-    "You asked about many messages by emoji, so I skipped the last one. Please wait a few minutes, or mention me."
+    "You asked about many messages with the emoji, so I skipped the last one. Please wait a few minutes, or mention me."
 )
 SWITCH = {"on": "On", "off": "Off"}
 
@@ -96,7 +94,7 @@ def choose_a_model(models: Sequence[str]) -> str:
 
 
 def prompt_too_long(chars: int, limit: int) -> str:
-    return f"Please use at most {limit:,} characters. This prompt has {chars:,}."
+    return f"Please use at most {limit:,} characters. This prompt has {chars:,} characters."
 
 
 def asks_first(model: str) -> str:
@@ -105,7 +103,7 @@ def asks_first(model: str) -> str:
 
 def own_prompt_here(system_prompt: str) -> str:
     """States whether a channel has a system prompt, which might be too long to show."""
-    return "I follow instructions of this channel's own." if system_prompt else "I follow my default instructions."
+    return "I follow this channel's own instructions." if system_prompt else "I follow my default instructions."
 
 
 ENGAGEMENTS = {
@@ -121,19 +119,19 @@ def reaction_here(reaction: str) -> str:
 
 
 def tools_here(servers: Sequence[str]) -> str:
-    return f"I may use the tools of {', '.join(servers)}." if servers else "I use no tools of MCP servers."
+    return f"I can use the tools of {', '.join(servers)}." if servers else "I don't use tools from MCP servers."
 
 
-MODEL = Words("Model", asks_first, "I ask this model first, and the others if it fails.")
+MODEL = Words("Model", asks_first, "I'll ask this model first, and the others if it fails.")
 SYSTEM_PROMPT = Words(
     "System prompt", own_prompt_here, "Instructions for the model. Leave this empty for the default prompt."
 )
 LENGTH = Words(
-    "Length of answers",
+    "Answer length",
     {
         "brief": "My answers are brief.",
-        "normal": "My answers have their usual length.",
-        "full": "My answers are full, with reasons, alternatives and examples.",
+        "normal": "My answers are as long as usual.",
+        "full": "My answers are detailed, with reasons, alternatives and examples.",
     },
     options={
         "brief": "Brief: a few sentences",
@@ -154,39 +152,42 @@ EFFORT = Words(
 ENGAGEMENT = Words(
     "Mentions",
     {engagement: f"{option}." for engagement, option in ENGAGEMENTS.items()},
-    "Without a mention, I never answer a message that begins by mentioning someone else, "
-    "or a file in a thread of several people.",
+    "Without a mention, I never answer a message that begins by mentioning someone else, or a file in a thread with "
+    "several people.",
     ENGAGEMENTS,
 )
 NEW_POSTS = Words(
     "New posts",
     {True: "I answer every new post.", False: "New posts need a mention."},
-    options={"new_posts": "Answer each new post in its thread"},
+    options={"new_posts": "Answer every new post in its thread"},
 )
 GATE = Words(
     "Unclear follow-ups",
-    {True: "A model decides about unclear follow-ups.", False: "No model decides about unclear follow-ups."},
-    "It reads the thread's last messages. Its tokens count as usage of the message's writer.",
-    {"gate": "Let a small model at OpenAI decide whether they're for me"},
+    {
+        True: ("A model decides whether to answer unclear follow-ups."),
+        False: "I don't ask a model about unclear follow-ups.",
+    },
+    "The model reads the thread's last messages. Its tokens count toward the author's usage.",
+    {"gate": "Let a small OpenAI model decide whether they're for me"},
 )
 REACTION = Words(
     "Question emoji",
     reaction_here,
-    "When someone adds this emoji to a message, I answer it or explain it in its thread. "
-    "Copy the emoji's name from Slack's emoji picker.",
+    "When someone adds this emoji to a message, I'll answer or explain the message in its thread. Copy the emoji's "
+    "name from Slack's emoji picker.",
     placeholder="For example: robot_face",
 )
 READ_CHANNEL = Words(
     "Reading this channel",
     {
-        True: "I read messages of this channel when a question is about them.",
-        False: "I don't read messages of this channel, except in the thread in which I am asked.",
+        True: "I read this channel's messages when a question is about them.",
+        False: "I don't read this channel's messages, except in the thread where I'm asked.",
     },
-    "I read earlier messages when a question is about them, and say how many.",
+    "I'll read earlier messages when a question is about them, and note below the answer how many.",
 )
-MCP_SERVERS = Words("Tools", tools_here, "MCP servers whose tools I may use here. Only Typist admins can change this.")
+MCP_SERVERS = Words("Tools", tools_here, "MCP servers whose tools I can use here. Only Typist admins can change this.")
 WEB_SEARCH = Words(
     "Web search",
-    {True: "I search the web when an answer needs it.", False: "I don't search the web."},
-    "I look things up when an answer needs it, and list the sources below it.",
+    {True: "I search the web when a question needs it.", False: "I don't search the web."},
+    "I'll search the web when a question needs it, and list the sources below the answer.",
 )

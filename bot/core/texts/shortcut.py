@@ -7,7 +7,7 @@ NO_TEXT = "(no text)"
 QUESTION_LABEL = "Your question"
 QUESTION_HINT = "I'll post it in the message's thread, where everyone can see it."
 MESSAGE_DELETED = "The message you're asking about was deleted."
-QUESTION_REFUSED = "Slack isn't letting me do that right now. Please try again in a minute."
+QUESTION_REFUSED = "Slack won't let me do that right now. Please try again in a minute."
 NOT_SAVED_YET = (
     "My database has a problem, so I can't save your message. I'll answer once that's fixed. If I don't, please send "
     "it again."
@@ -16,7 +16,7 @@ QUESTION_NOT_SAVED = "I can't save your question right now. Please try again in 
 QUESTION_MAYBE_ASKED = (
     "I don't know whether Slack posted your question. If you don't see it, please ask again from the message's menu."
 )
-ASKED_IN_THREAD = "I posted your question in the message's thread. My answer appears there."
+ASKED_IN_THREAD = "I posted your question in the message's thread. I'll answer there."
 ASKED_IN_DIRECT_MESSAGE = "I can't post in that thread, so I'll answer in our direct message."
 
 

@@ -48,14 +48,14 @@ def weekly_report(
         "Without an answer": _sum({NOT_ANSWERED.get(name, name): number for name, number in unanswered.items()}),
         "Feedback": f"{thumbs[0]:,} 👍, {thumbs[1]:,} 👎{_parts(reasons)}",
         "Most 👎": listed(places),
-        "First word": ", at the slowest ".join(f"{wait_s:.1f} s" for wait_s in waits_s),
+        "First word": ", slowest ".join(f"{wait_s:.1f} s" for wait_s in waits_s),
         "Cost": f"{dollars(usd[0])}; {dollars(usd[1])} the week before",
         "Tokens without a price": f"{unpriced_tokens:,}" if unpriced_tokens else "",
         "Sign-ins that ended": listed([f"{number:,} at {server}" for server, number in signed_out.items()]),
     }
     said = [f"*{label}*: {text}" for label, text in lines.items() if text]
     heading = f"*My week from {first:%B} {first.day} to {last:%B} {last.day} (UTC)*"
-    where = f"Both weeks in your terminal: `typist usage --by week --since {since} --csv`"
+    where = f"To see both weeks in your terminal: `typist usage --by week --since {since} --csv`"
     return "\n".join([heading, *said, *ending, where])
 
 

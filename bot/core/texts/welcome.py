@@ -3,37 +3,40 @@
 PANE_HEADING = "How can I help?"
 PANE_UNTITLED = "Files"
 PANE_SUGGESTIONS = {
-    "Draft a message": "Help me write a message. First ask me what it's about and who will read it.",
-    "Explain something": "Explain something to me step by step. First ask me what.",
-    "Weigh options": "Help me decide between options. First ask me what they are and what matters to me.",
+    "Draft a message": "Help me write a message. First, ask me what it's about and who will read it.",
+    "Explain something": "Explain something to me step by step. First, ask me what.",
+    "Weigh options": "Help me decide between options. First, ask me what they are and what matters to me.",
 }
 """The question that each button asks, by the button's label, in the pane, the welcome and App Home."""
 
 
 WELCOME_IN_DIRECT_MESSAGE = "Hi! Write your question here, and I'll answer it. Or try one of these:"
 STOP_OR_QUIET = (
-    "To stop an answer, press *Stop* or write “stop”. Write “stay quiet” in a thread, and I answer only mentions there."
+    "To stop an answer, press *Stop* or write “stop”. Write “stay quiet” in a thread, and I'll only answer mentions "
+    "there."
 )
-COMES_BACK = "I also come back (“every weekday at 9, sum up what happened here”) and remember (“remember: …”)."
+COMES_BACK = (
+    "I can also come back later (“every weekday at 9, sum up what happened here”) and remember things (“remember: …”)."
+)
 READ_IN_CHANNEL = {
-    True: "I read the thread that I'm asked in, and messages of the channel when a question is about them.",
-    False: "I read the thread that I'm asked in.",
+    True: "I read the thread where I'm asked, and other messages in the channel when a question is about them.",
+    False: "I read the thread where I'm asked.",
 }
 SEEN_IN_CHANNEL = {
-    reads: f"Everyone in this channel sees my answers. {what_i_read} {STOP_OR_QUIET} {COMES_BACK}"
+    reads: f"Everyone in this channel can see my answers. {what_i_read} {STOP_OR_QUIET} {COMES_BACK}"
     for reads, what_i_read in READ_IN_CHANNEL.items()
 }
 """Explanations of privacy and of stopping, in mrkdwn, by whether I can read the channel."""
 SEEN_IN_DIRECT_MESSAGE = (
-    "Other people in Slack don't see this conversation. I read its last messages. To stop an answer, press *Stop* or "
-    f"write “stop”. {COMES_BACK}"
+    "Other people in Slack can't see this conversation. I read its latest messages. To stop an answer, press *Stop* "
+    f"or write “stop”. {COMES_BACK}"
 )
 """Like SEEN_IN_CHANNEL."""
 SUGGESTION_TITLE = "Suggested prompt"
-SUGGESTION_GONE = "I don't offer that anymore. Please ask me in your own words."
+SUGGESTION_GONE = "That suggestion is no longer available. Please ask me in your own words."
 SUGGESTION_ASKED = "You asked that a moment ago."
 ASKED_FROM_HOME = (
-    "I'm asking that in our direct message: see the Messages tab. If it isn't there within a minute, please try again."
+    "I'm posting that in our direct message: see the Messages tab. If it isn't there within a minute, please try again."
 )
 
 
@@ -45,7 +48,7 @@ def welcome_in_channel(mention: str) -> str:
 def im_here(name: str) -> str:
     """Tells the admin who sets Typist up that messages arrive, and what comes next. `name`: the bot's name."""
     return (
-        "I'm here. Start me with `make run`, then write to me here. In a channel, write "
-        f"`/invite @{name}`, then `@{name} What can you do?`\n"
-        "You're a Typist admin: the Home tab shows you who uses me, and lets you set quotas."
+        f"I'm here. Start me with `make run`, then write to me here. In a channel, write `/invite @{name}`, then "
+        f"`@{name} What can you do?`\n"
+        "You're a Typist admin: in the Home tab, you can see who uses me and set quotas."
     )

@@ -32,7 +32,7 @@ async def test_person_creates_a_schedule_changes_and_runs_it_and_reads_its_answe
     await expect(card.get_by_role("button", name=texts.actions.STOP, exact=True)).to_have_count(0)
     await expect(card.locator(".button.primary")).to_have_text([texts.schedules.CREATE])
     await card.get_by_role("button", name=texts.schedules.CREATE, exact=True).click()
-    await expect(thread(page)).to_contain_text("Scheduled as number 1: weekdays at 9:00 AM (UTC)")
+    await expect(thread(page)).to_contain_text("Created schedule 1: weekdays at 9:00 AM (UTC)")
 
     await send(page, "/typist schedules")
     listed = page.get_by_role("dialog", name=texts.schedules.SCHEDULES)
