@@ -32,7 +32,7 @@ INSTALLS_WITHIN_S = 600.0
 MAX_S = 60.0
 """For everything but the installation."""
 CLONE, INSTALL = "git clone", "make init: installation"
-PASTE, WHO = "stays hidden): ", "nobody for now): "
+PASTE, WHO = "stays hidden): ", "to skip this): "
 QUESTION = "@typist What can you do?"
 _LONG_LINE = 150
 

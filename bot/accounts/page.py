@@ -47,7 +47,10 @@ log = logging.getLogger(__name__)
 
 
 class SignInPage:
-    """Shows results of sign-ins. `arrived` gets the query and the path's server, and returns a sentence and a code."""
+    """Shows the results of sign-ins.
+
+    `arrived` gets a query and the server's name in the path, or "". It returns a sentence, and a code or "".
+    """
 
     def __init__(self, config: SignInConfig, arrived: Callable[[str, str], Awaitable[tuple[str, str]]]) -> None:
         self._config = config

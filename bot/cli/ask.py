@@ -31,9 +31,9 @@ _PATH = re.compile(r"(?:~|\.\.?)/\S*|/[^/\s]+/\S+")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("question", nargs="*", help="the question, and files to read; text may be piped in, too")
-    parser.add_argument("--model", help="vendor/model to use instead of BOT_MODELS")
-    parser.add_argument("--no-stream", action="store_true", help="print the answer only when it is complete")
+    parser.add_argument("question", nargs="*", help="the question and any files to read; you can also pipe in text")
+    parser.add_argument("--model", help="model to use instead of BOT_MODELS, as vendor/model")
+    parser.add_argument("--no-stream", action="store_true", help="print the answer once it is complete")
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -49,7 +49,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     parts = (text.decode("utf-8-sig", errors="replace").strip() for text in (given, piped))
     question = "\n\n".join(filter(None, parts))
     if not (question or read):
-        raise SettingsError(['There is no question. Try: typist ask "your question"'])
+        raise SettingsError(['No question given. Try: typist ask "your question"'])
     return asyncio.run(_ask(ours, question, read, at_once=options.no_stream))
 
 
@@ -119,7 +119,7 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
     if not is_cut:
         return 0
     limit = min(filter(None, (settings.max_output_tokens, completion.max_output_tokens)))
-    print_note(f"The answer was cut off: it reached its limit of {limit:,} tokens (BOT_MAX_OUTPUT_TOKENS).")
+    print_note(f"The answer was cut off at the limit of {limit:,} tokens (BOT_MAX_OUTPUT_TOKENS).")
     return EXIT_FAILED
 
 
@@ -135,9 +135,9 @@ def summary(model_name: str, completion: Completion, first_s: float, cost_usd: f
 
 SUBCOMMAND = Subcommand(
     "answer one question in the terminal",
-    "Answers one question in the terminal. Words that name a file stand for what is in it, and piped text is appended "
-    "to the question. If the answer is cut off, the exit code is 1. "
-    "With BOT_WEB_SEARCH the model may search the web, and its sources are listed below the answer.",
+    "Answers one question in the terminal. File names in the question are replaced with the files' contents, and "
+    "piped text is appended to the question. With BOT_WEB_SEARCH, the model can search the web, and its sources are "
+    "listed below the answer. Exits with 1 if the answer is cut off.",
     run,
     add_arguments,
 )

@@ -19,9 +19,13 @@ _DETAILS_LEFT_OUT |= {"arguments_sha256", audit.TEXTS}
 
 
 def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--since", metavar="TIME", help="2026-11-20 or 2026-11-20T08:00, in UTC (default: all)")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON for each entry, not a table")
-    parser.add_argument("--texts", action="store_true", help="with --json: add the texts that are still stored")
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help=("first day or time in UTC: 2026-11-20 or 2026-11-20T08:00 (default: everything)"),
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line instead of a table")
+    parser.add_argument("--texts", action="store_true", help="with --json: include text that is still stored")
 
 
 def _export_audit(env: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -90,8 +94,8 @@ def _cell(value: Any) -> str:
 
 
 AUDIT = Subcommand(
-    "export who asked, approved, changed and erased what",
-    "Prints questions, answers, tool calls, decisions, changed settings and erasures, without their texts.",
+    "list who asked, approved, changed and erased what",
+    "Prints questions, answers, tool calls, decisions, changed settings and erasures, without their text.",
     _export_audit,
     _add_audit_arguments,
 )

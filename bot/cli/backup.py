@@ -45,13 +45,13 @@ async def _read(ours: Settings, file: Path, *, is_agreed: bool) -> int:
         await backup.check_unused(engine)
         newest_at = await backup.newest_at(engine)
         if newest_at > found.newest_at and not is_agreed:
-            asked = f"The database is newer than the backup ({_time(newest_at)}, {_time(found.newest_at)}). What came "
-            if not confirmed(f"{asked}since then is deleted for good. Continue?", "delete it"):
+            newer = f"The database ({_time(newest_at)}) is newer than the backup ({_time(found.newest_at)})."
+            if not confirmed(f"{newer} Everything since then will be deleted permanently. Continue?", "delete it"):
                 print("Nothing was changed.")
                 return EXIT_FAILED
         await backup.restore(file, engine)
     as_of = f" as of {_time(found.newest_at)}" if found.newest_at else ""
-    lost = f" What came since then, until {_time(newest_at)}, is deleted." if newest_at > found.newest_at else ""
+    lost = f" Everything from then until {_time(newest_at)} was deleted." if newest_at > found.newest_at else ""
     print(f"Restored {_questions(found.questions)}{as_of}.{lost}")
     return 0
 
@@ -66,24 +66,28 @@ def _questions(count: int) -> str:
 
 
 def _add_backup_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="the backup; an earlier one is replaced once the new one is whole")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        help=("where to write the backup; an existing file is replaced once the new backup is complete"),
+    )
 
 
 def _add_restore_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a backup by `typist backup`, of either database")
-    parser.add_argument("--yes", action="store_true", help="don't ask before newer data is deleted")
+    parser.add_argument("file", metavar="FILE", help="a backup made by `typist backup`, from SQLite or PostgreSQL")
+    parser.add_argument("--yes", action="store_true", help="don't ask before deleting newer data")
 
 
 BACKUP = Subcommand(
-    "write all of the database to a file",
-    "Writes all of the database to a file, while Typist runs. The file is for its owner alone. It can be restored into "
-    "SQLite and into PostgreSQL.",
+    "back up the database to a file",
+    "Writes the whole database to a file. Typist can keep running. Only the file's owner can read it. The backup can "
+    "be restored into SQLite or PostgreSQL.",
     _back_up,
     _add_backup_arguments,
 )
 RESTORE = Subcommand(
-    "replace the database by a backup",
-    "Replaces all of the database in DATABASE_URL by a backup, and migrates it. Stop Typist before.",
+    "replace the database with a backup",
+    "Replaces the whole database at DATABASE_URL with a backup, and migrates it. Stop Typist first.",
     _restore,
     _add_restore_arguments,
 )

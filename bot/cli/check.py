@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--probe",
         metavar="CHANNEL",
-        help="also post a message in this channel (an ID such as C0123ABCD), wait for its event, and delete it",
+        help="also post a test message in this channel (an ID such as C0123ABCD), wait for its event, and delete it",
     )
     parser.add_argument(
         "--probe-models", action="store_true", help="also ask each model to call a tool, which costs a short answer"
@@ -75,8 +75,8 @@ def print_any_mark() -> None:
 
 SUBCOMMAND = Subcommand(
     "check tokens, scopes, models, tools and the database",
-    "Checks what must be right before Typist can answer, and says how to fix what is wrong. It changes nothing. "
-    "Exits with 1 if something must be fixed, with 2 if the settings are invalid.",
+    "Checks everything that Typist needs to answer, and explains how to fix problems. It doesn't change anything. "
+    "Exits with 1 if something must be fixed, or 2 if the settings are invalid.",
     run,
     add_arguments,
 )

@@ -58,14 +58,14 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
 DESCRIPTION = """Typist streams LLM answers into Slack.
 
 Without a command, Typist connects to Slack if SLACK_BOT_TOKEN and SLACK_APP_TOKEN are set, in the environment or in
-.env. Without these tokens it starts the sandbox: a Slack on this machine to try Typist in."""
+.env. Otherwise, it starts the sandbox: a local Slack where you can try Typist."""
 
 EPILOG = """examples:
-  Start the sandbox, or connect to Slack if its tokens are set:
+  Connect to Slack if its tokens are set; otherwise, start the sandbox:
     %(prog)s
   Answer a question in the terminal:
     %(prog)s ask "What is a monad?"
-  Answer a question about a file, or about piped text:
+  Answer a question about a file or piped text:
     %(prog)s ask Summarize plan.docx
     git diff | %(prog)s ask "Review this"
   Connect to Slack for the first time:
@@ -75,7 +75,7 @@ EPILOG = """examples:
   Delete a person's questions and their answers from the database:
     %(prog)s forget --user U0123ABCD
 
-Settings are environment variables or lines of .env. See .env.example for all of them."""
+Settings are environment variables or lines in .env. .env.example lists them all."""
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -99,9 +99,7 @@ def run_command(arguments: Sequence[str]) -> int:
         # The reader closed the pipe, as `| head` does.
         return EXIT_FAILED
     except OSError as error:
-        return _failed(
-            EXIT_FAILED, f"The operating system refused a call: {os.strerror(error.errno or 0)} ({trace_of(error)})."
-        )
+        return _failed(EXIT_FAILED, f"A system call failed: {os.strerror(error.errno or 0)} ({trace_of(error)}).")
     except Exception as error:
         return _failed(EXIT_FAILED, f"Unexpected error: {trace_of(error)}. Please report this.")
 
@@ -139,7 +137,7 @@ class _Once(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
         if self.option_strings and self._taken_by is namespace:
-            raise argparse.ArgumentError(self, "takes one value. Give it once")
+            raise argparse.ArgumentError(self, "can only be given once")
         self._taken_by = namespace
         setattr(namespace, self.dest, values)
 
@@ -154,7 +152,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Reports invalid arguments, with their usage unless the log is JSON."""
         if settings.log_format(os.environ) == "json":
-            raise SettingsError([f"{self.prog}: {message}. --help lists what there is."])
+            raise SettingsError([f"{self.prog}: {message}. See --help."])
         super().error(message)
 
 

@@ -50,14 +50,14 @@ def _add_forget_arguments(parser: argparse.ArgumentParser) -> None:
         "--user",
         metavar="ID",
         action="append",
-        help="a person's data, by member ID: U0123ABCD (several: give it again)",
+        help="delete a person's data, by member ID: U0123ABCD (can be repeated)",
     )
     what.add_argument(
         "--thread",
         action="append",
-        help="a thread's data: CHANNEL/THREAD_TS, or a message's link (several: give it again)",
+        help="delete a thread's data: CHANNEL/THREAD_TS or a message link (can be repeated)",
     )
-    what.add_argument("--all", action="store_true", help="everyone's data")
+    what.add_argument("--all", action="store_true", help="delete everyone's data")
     parser.add_argument("--yes", action="store_true", help="don't ask for confirmation")
 
 
@@ -73,7 +73,7 @@ def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
     targets = [ErasureTarget(user_id, None) for user_id in dict.fromkeys(options.user or ())]
     targets = [*targets, *(ErasureTarget(None, thread) for thread in threads)] or [ErasureTarget(None, None)]
     named = ", and ".join(map(str, targets))
-    if not options.yes and not confirmed(f"This deletes {named} for good. Continue?", "delete"):
+    if not options.yes and not confirmed(f"This will permanently delete {named}. Continue?", "delete"):
         print_note("Nothing was deleted.")
         return EXIT_FAILED
     return asyncio.run(_erase(ours, targets))
@@ -113,17 +113,17 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
             counts = await stores.erasure.erase(user_id=target.user_id, thread=target.thread)
             counts[ACCOUNT] = accounts
             if not deleted(counts):
-                print(f"Nothing of {target.user_id or target.thread or 'anybody'} was found.")
+                print(f"No data found for {target.user_id or target.thread or 'anyone'}.")
             total.update(counts)
             left.update(unrevoked)
     finally:
         await stores.close()
     if said := deleted(total):
-        print(f"Deleted {said}. Answers being written are stopped, then deleted.")
-        print("Messages in Slack stay. Delete them there.")
+        print(f"Deleted {said}. Unfinished answers are stopped, then deleted.")
+        print("Messages in Slack remain. Delete them there.")
     if left:
         servers = ", ".join(sorted(left))
-        print(f"Sign-ins are deleted here, but their tokens couldn't be revoked at {servers}. End them there.")
+        print(f"Deleted the sign-ins here, but couldn't revoke their tokens at {servers}. Revoke them there.")
     return 0
 
 
@@ -148,7 +148,7 @@ async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
         return thread
     if not ours.slack_bot_token:
         raise SettingsError(
-            [f"--thread needs a team, because SLACK_BOT_TOKEN is not set. Use TEAM/{thread.channel_id}/THREAD_TS."]
+            [f"--thread needs a team because SLACK_BOT_TOKEN isn't set. Use TEAM/{thread.channel_id}/THREAD_TS."]
         )
     from bot.clock import SystemClock
     from bot.slack.client import SlackClient, bot_credential, new_session
@@ -164,9 +164,9 @@ def deleted(counts: Mapping["Noun", int]) -> str:
 
 
 FORGET = Subcommand(
-    "delete the data of a person or a thread from the database",
-    "Deletes data from the database for good. Answers being written are stopped, then deleted. "
-    "Messages in Slack stay: delete them there.",
+    "delete a person's or thread's data from the database",
+    "Permanently deletes data from the database. Unfinished answers are stopped, then deleted. Messages in Slack "
+    "remain: delete them there.",
     _forget,
     _add_forget_arguments,
 )

@@ -48,42 +48,46 @@ ASK: Mapping[str, str] = {
     APP_TOKEN: "Copy the app token (xapp-…) from 'Your app credentials'. If there is none: your app's settings\n"
     "(api.slack.com/apps) → Basic Information → App-Level Tokens → Generate Token and Scopes. Enter a name, add the\n"
     "scope connections:write, and click Generate.",
-    ANY_KEY: f"Copy a key from {KEY_COMPANIES}: "
-    f"{' or '.join(WHERE[variable] for variable in KEYS)}. For a model\n"
-    "server of your own, press Ctrl-C, and set OPENAI_BASE_URL and BOT_MODELS in .env (docs/admins/setup.md).",
+    ANY_KEY: (
+        f"Copy a key from {KEY_COMPANIES}: {' or '.join(WHERE[variable] for variable in KEYS)}. For your own\n"
+        "model server, press Ctrl-C and set OPENAI_BASE_URL and BOT_MODELS in .env (docs/admins/setup.md)."
+    ),
     **{variable: f"Copy the value of {variable}: {WHERE[variable]}." for variable in KEYS},
 }
 PASTE = "Paste it here (it stays hidden): "
 PASTE_OR_ENTER = "{on_enter}, or paste a token here (it stays hidden): "
 PASTE_AGAIN = "Paste another one, or press Enter to check the same one again: "
 CHECKING = "Checking…"
-WHOSE = "Whose key is this? Enter {vendors}: "
+WHOSE = "Which vendor is this key from? Enter {vendors}: "
 OTHER = "This is the value of {variable}."
 NOT_ACCESS = "This is the refresh token. Copy the access token beside it (xoxe.xoxp-…)."
-NOT_IN_USE = "No model in BOT_MODELS uses it."
-IS_SET = "{variable} has a value in .env or in the environment, which stays as it is."
+NOT_IN_USE = "No model in BOT_MODELS uses this key."
+IS_SET = "{variable} is already set in .env or in the environment, and won't be changed."
 WRITTEN = "{variable} is now in .env."
 WHO = (
-    "Who administers Typist? Typist admins see who uses it, and set quotas.\n"
-    "Your name as Slack shows it, or your member ID (Enter: nobody for now): "
+    "Who administers Typist? Typist admins can see who uses it and set quotas.\n"
+    "Your name as shown in Slack, or your member ID (press Enter to skip this): "
 )
 NOBODY = "No member of the workspace has this name or ID. Guests and bots can't be admins."
-SEVERAL = "Several members have this name: {people}. Enter the ID of one of them."
+SEVERAL = "Several members have this name: {people}. Enter one member's ID."
 NO_EMAILS = (
-    "The app can't look up email addresses. Enter a name as Slack shows it, or a member ID (in Slack: profile > "
-    "Copy member ID)."
+    "The app can't look up email addresses. Enter a name as shown in Slack, or a member ID (in Slack: profile > Copy "
+    "member ID)."
 )
-NOT_LOOKED_UP = "Slack didn't look this person up. {error} Try again, or press Enter to continue."
-NO_ADMINS = "BOT_ADMINS is not set. Typist admins see usage and set quotas. It takes member IDs, separated by commas."
-NO_TERMINAL = "typist init asks questions, so it needs a terminal. Without one, fill in .env, and run typist check."
-FIX = "Fix what ✘ names, then run this command again. .env has what you entered."
+NOT_LOOKED_UP = "Slack couldn't look up this person. {error} Try again, or press Enter to continue."
+NO_ADMINS = (
+    "BOT_ADMINS isn't set. Typist admins can see usage and set quotas. To add them later, set it to member IDs, "
+    "separated by commas."
+)
+NO_TERMINAL = "typist init asks questions, so it needs a terminal. Without one, fill in .env and run typist check."
+FIX = "Fix the problems marked ✘, then run this command again. Your input is saved in .env."
 PLAIN_APP = (
-    "This app doesn't have Slack's Agents feature: it was created before, and --agent changes no app. `typist manifest "
-    "--agent` prints the manifest of an app that has it."
+    "This app doesn't have Slack's Agents feature: --agent doesn't change an existing app. `typist manifest --agent` "
+    "prints the manifest of an app that has the feature."
 )
 SENT = "I sent {person} a message in Slack."
 START = "Now start Typist: make run (in a clone), or {command} run"
-STOPPED = "\nStopped. .env has what was accepted so far. Run this command again to continue."
+STOPPED = "\nStopped. Everything accepted so far is in .env. Run this command again to continue."
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -347,12 +351,12 @@ async def _greet(ours: Settings, admin: str, person: str) -> Finding | None:
             await slack.post(channel=admin, text=texts.welcome.im_here(me.name))
         except (RateLimited, Refused) as error:
             name = "ratelimited" if isinstance(error, RateLimited) else error.error.partition(" ")[0]
-            return fail(f"Slack refuses a message to {person} ({name}).", post_fix(name))
+            return fail(f"Slack rejected the message to {person} ({name}).", post_fix(name))
     return None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--agent", action="store_true", help="an app with Slack's Agents feature")
+    parser.add_argument("--agent", action="store_true", help="use Slack's Agents feature")
     parser.add_argument("--name", default=DEFAULT_NAME, help=f"the app's name (default: {DEFAULT_NAME})")
     parser.add_argument(
         "--command",
@@ -378,16 +382,17 @@ def chosen_manifest(options: argparse.Namespace, *, extra: Collection[str]) -> d
 
 
 MANIFEST = Subcommand(
-    "print the manifest to create the Slack app from",
-    "Prints the app's manifest as JSON. Paste it at api.slack.com/apps > Create New App > From a manifest. "
-    "The Slack CLI gets it by .slack/hooks.json. With BOT_SLACK_SEARCH=on, it has the scope search:read.public.",
+    "print the manifest for creating the Slack app",
+    "Prints the app's manifest as JSON. Paste it at api.slack.com/apps > Create New App > From a manifest. The Slack "
+    "CLI reads it through .slack/hooks.json. With BOT_SLACK_SEARCH=on, the manifest includes the scope "
+    "search:read.public.",
     _print_manifest,
     add_arguments,
 )
 INIT = Subcommand(
-    "connect to Slack for the first time: create the app, fill in .env, check it",
-    "Asks for what is missing in .env: Slack's two tokens, a model's key, and who administers Typist. Checks each "
-    "answer, adds it to .env, and sends that person a first message. Settings that have a value stay as they are.",
+    "connect to Slack for the first time: create the app, fill in .env and check the setup",
+    "Asks for missing settings: Slack's two tokens, a model's key and the Typist admin. Checks each answer, adds it "
+    "to .env, and sends the admin a first message. Existing settings aren't changed.",
     run,
     add_arguments,
 )

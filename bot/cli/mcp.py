@@ -50,11 +50,13 @@ def _add_mcp_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(tools=[], yes=False)
     actions = parser.add_subparsers(dest="action", metavar="[list|agree|revoke]")
     actions.add_parser(LIST, help="list the tools (default)")
-    agree = actions.add_parser(AGREE, help="agree to new and changed tools, so that models may call them")
-    agree.add_argument("tools", nargs="+", metavar="TOOL", help="as the list names it; 'srv__*' is all of a server")
+    agree = actions.add_parser(AGREE, help="agree to new and changed tools so that models can call them")
+    agree.add_argument(
+        "tools", nargs="+", metavar="TOOL", help=("a tool's name in the list, or 'srv__*' for all of a server's tools")
+    )
     agree.add_argument("--yes", action="store_true", help="don't ask for confirmation")
-    revoke = actions.add_parser(REVOKE, help="make the calls of always allowed tools ask again")
-    revoke.add_argument("tools", nargs="+", metavar="TOOL", help="as the list names it")
+    revoke = actions.add_parser(REVOKE, help="ask about calls to always allowed tools again")
+    revoke.add_argument("tools", nargs="+", metavar="TOOL", help="a tool's name in the list")
 
 
 def _mcp(env: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -62,7 +64,7 @@ def _mcp(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if not ours.mcp.servers:
-        raise SettingsError(["BOT_MCP_CONFIG is not set, so there are no MCP servers. See docs/admins/tools.md."])
+        raise SettingsError(["BOT_MCP_CONFIG isn't set, so there are no MCP servers. See docs/admins/tools.md."])
     if options.action == REVOKE:
         return asyncio.run(_revoke(ours, options.tools))
     return asyncio.run(_agree(ours, options.tools, yes=options.yes) if options.tools else _list(ours))
@@ -84,10 +86,13 @@ async def _revoke(ours: Settings, names: Sequence[str]) -> int:
     async with _opened(ours) as stores:
         allowed = {allowed.tool for allowed in await stores.approvals.allowed()}
         if unknown := [name for name in names if name not in allowed]:
-            raise SettingsError([f"Not always allowed anywhere: {', '.join(unknown)}. `typist mcp` lists what is."])
+            raise SettingsError(
+                [f"Not always allowed anywhere: {', '.join(unknown)}. `typist mcp` lists the always allowed tools."]
+            )
         for name in dict.fromkeys(names):
             channels = await stores.approvals.revoke([name])
-            print(f"{name}: revoked in {channels} channel{'' if channels == 1 else 's'}. Its calls ask again.")
+            where = f"{channels} channel{'' if channels == 1 else 's'}"
+            print(f"{name}: revoked in {where}. Typist will ask about its calls again.")
     return 0
 
 
@@ -110,11 +115,11 @@ async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
             why = "".join(f" {server} is down: {reason}." for server, reason in down.items())
             raise SettingsError([f"No server lists {', '.join(unknown)}.{why} `typist mcp` lists all tools."])
         for name in dict.fromkeys(tool for pattern in names for tool in _fitting(seen, pattern)):
-            if not yes and not confirmed("Models read this. Agree?", "agree", _change_of(name, seen[name])):
-                print_note("No further tools were agreed to.")
+            if not yes and not confirmed("Models will read this. Agree?", "agree", _change_of(name, seen[name])):
+                print_note("You didn't agree to any more tools.")
                 return EXIT_FAILED
             await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical))
-            print(f"{name}: agreed. It is offered from the next question on.")
+            print(f"{name}: agreed. Models will be offered this tool from the next question on.")
     return 0
 
 
@@ -156,14 +161,15 @@ def _print_list(
     for server, reason in down.items():
         print(f"{server} is down: {reason}")
     if unagreed := [name for name, tool in seen.items() if tool.state in ("new", "changed")]:
-        print(f"\nNew and changed tools are not offered. Read and agree: {_agreement(seen, unagreed)}")
+        print(f"\nModels aren't offered new and changed tools. To read and agree to them: {_agreement(seen, unagreed)}")
     if unread := [name for name, tool in seen.items() if tool.state in ("first", "seen")]:
         print(
-            "\nWhere these tools are offered, calls that may change something always ask, until you read and agree: "
-            f"{_agreement(seen, unread)}"
+            "\n"
+            "Where these tools are offered, Typist asks before every call that can change something. To read and "
+            f"agree to them: {_agreement(seen, unread)}"
         )
     if allowed:
-        print("\nAlways allowed. To make their calls ask again: typist mcp revoke TOOL")
+        print("\nAlways allowed. To be asked about calls again: typist mcp revoke TOOL")
     for one in allowed:
         now = seen.get(one.tool)
         state = "" if now and now.listed.hash == one.definition_hash else ", for an earlier definition"
@@ -203,7 +209,7 @@ def _fitting(seen: Mapping[str, SeenTool], pattern: str) -> list[str]:
 
 def _change_of(name: str, tool: SeenTool) -> str:
     before = tool.agreed if tool.state == "changed" else None
-    until_now = f"{name} until now:\n{_pretty(before.definition)}\n" if before else ""
+    until_now = f"{name} before:\n{_pretty(before.definition)}\n" if before else ""
     return f"{until_now}{name} now:\n{_pretty(tool.listed.canonical)}\n"
 
 
@@ -215,11 +221,11 @@ def _pretty(definition: str) -> str:
 
 
 MCP = Subcommand(
-    "list the tools of MCP servers, and agree to new and changed ones",
-    "Connects to the servers in BOT_MCP_CONFIG and lists their tools. A tool that is new since a server's "
-    "first list, or whose name, description or parameters have changed, is not offered to models until you agree: "
-    "typist mcp agree TOOL. Below them stand the tools that admins always allow in a channel: their calls ask again "
-    "after typist mcp revoke TOOL.",
+    "list MCP servers' tools, and agree to new and changed ones",
+    "Connects to the servers in BOT_MCP_CONFIG and lists their tools. Models aren't offered a tool that is new since "
+    "the server's first list, or whose name, description or parameters have changed, until you agree: typist mcp "
+    "agree TOOL. The list ends with the tools that admins always allow in a channel. To be asked about their calls "
+    "again: typist mcp revoke TOOL.",
     _mcp,
     _add_mcp_arguments,
 )

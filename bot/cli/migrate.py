@@ -26,7 +26,7 @@ async def _migrate(database_url: str) -> str | None:
 
 
 MIGRATE = Subcommand(
-    "update the database schema (every start does this, too)",
-    "Updates the database in DATABASE_URL to the newest schema and prints its revision.",
+    "update the database schema (every start also does this)",
+    "Updates the database at DATABASE_URL to the latest schema and prints its revision.",
     _migrate_database,
 )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WITHIN_S = 60.0
 """The limit for all names together: a report isn't worth a longer wait."""
-MISSING = "Slack didn't tell the names of {count} of these in {within_s:.0f} s."
+MISSING = "Slack didn't return the names of {count} of these within {within_s:.0f} s."
 
 
 def in_one_line(name: str) -> str:

@@ -26,23 +26,23 @@ CREATE_METHOD = "apps.manifest.create"
 CREATE_PAGE = "https://api.slack.com/apps?new_app=1&manifest_json="
 INSTALL_PAGE = "https://api.slack.com/apps/{app_id}/install-on-team"
 
-CREATE = """Create the app in Slack, unless you have it already:
+CREATE = """Create the app in Slack, unless you already have it:
 
 1. {open}
-2. If Typist's manifest isn't there, choose 'From a manifest', and paste it. Enter copies it to the clipboard, if your
+2. If Typist's manifest isn't there, choose 'From a manifest' and paste it. Enter copies it to the clipboard, if your
    terminal allows that. It is also in {file}
-3. Choose your workspace, and click 'Create and Install' (on an older page: Next, then Create).
+3. Choose your workspace and click 'Create and Install' (on an older page: Next, then Create).
 
-Or generate an app configuration token (xoxe.xoxp-…, at api.slack.com/apps, below the list of apps), and paste it here:
-then I create the app, and you only install it."""
+Or generate an app configuration token (xoxe.xoxp-…, at api.slack.com/apps, below the list of apps) and paste it here.
+Then I'll create the app, and you only have to install it."""
 OFFER = "SLACK_CONFIG_TOKEN is set. I can create the app with it, unless you have one already."
 INSTALL = "Now install it. {open} There, click Install to your workspace → Allow."
 OPEN, OPEN_YOURSELF = "Press Enter to open {link} in your browser.", "Open {link} in your browser."
-OPENED = "Opened in your browser. If no page came up, press Enter to see its address."
+OPENED = "Opened in your browser. If no page appeared, press Enter to see its URL."
 ENTER_CREATES, ENTER_OPENS, ENTER_SHOWS = (
     "Press Enter to create the app",
     "Press Enter to open the page",
-    "Press Enter to see the page's address",
+    "Press Enter to see the page's URL",
 )
 
 
@@ -89,10 +89,10 @@ class NewApp:
             app_id = asyncio.run(_created(ours, self._manifest))
         except (RateLimited, Refused) as error:
             name = "ratelimited" if isinstance(error, RateLimited) else error.error
-            print(*fail(f"Slack did not create the app ({name}).", new_app_fix(name)).lines(), "", sep="\n")
+            print(*fail(f"Slack didn't create the app ({name}).", new_app_fix(name)).lines(), "", sep="\n")
             self.introduce()
             return False
-        print(*ok(f"The app {app_id} is created.").lines(), sep="\n")
+        print(*ok(f"Created the app {app_id}.").lines(), sep="\n")
         self._page = INSTALL_PAGE.format(app_id=app_id)
         self._shown = self._page.removeprefix("https://")
         self._opens = terminal.has_browser(self._env)
@@ -113,7 +113,7 @@ async def _created(ours: Settings, manifest: str) -> str:
         slack = SlackClient(ours.slack_config_token, ours.slack_api_url, session)
         answer = await slack.call(CREATE_METHOD, manifest=manifest)
     if not isinstance(app_id := answer.get("app_id"), str):
-        raise Refused(CREATE_METHOD, "no app in the answer", Refusal.TRANSIENT)
+        raise Refused(CREATE_METHOD, "no app in the response", Refusal.TRANSIENT)
     return app_id
 
 

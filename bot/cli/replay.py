@@ -39,28 +39,38 @@ if TYPE_CHECKING:
     from bot.store.replays import RecordedQuestion, Replays
 
 LIMIT_USD = 10.0
-BEGIN = "{count:,} of {all:,} questions are left to ask of {model}, for ${left:g} at most. Nothing is posted."
-JUDGED = "{judge} then compares the answers to {count:,} questions, in both orders, for about ${usd:.4f} of that."
-DENIED = "{count:,} questions weren't asked: their askers have no access now."
+BEGIN = "{count:,} of {all:,} questions left to ask {model}, for at most ${left:g}. Nothing will be posted."
+JUDGED = "{judge} will then compare the answers to {count:,} questions, in both orders, for about ${usd:.4f} of that."
+DENIED = "{count:,} questions weren't asked because their askers no longer have access."
 AT_LIMIT = "Stopped at the limit of ${limit:g}. To continue, repeat this command with a higher --limit."
-OTHER_JUDGE = "{folder} has verdicts of {judge}. Name that one, or another folder with --folder."
+OTHER_JUDGE = "{folder} has verdicts from {judge}. Use that judge, or another folder with --folder."
 FAILING = "Stopped: {model} failed ({end}). To continue, repeat this command."
-OTHERS = "{folder} has no replay with this model, system prompt and tools. Name another folder with --folder."
+OTHERS = "{folder} contains a replay with a different model, system prompt or tools. Use another folder with --folder."
 _FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, help="vendor/model to ask, instead of BOT_MODELS")
-    parser.add_argument("--since", metavar="DAY", help="7d, or a day in UTC: 2026-11-20 (default: 30 days ago)")
-    parser.add_argument("--system-prompt", metavar="FILE", help="replaces BOT_SYSTEM_PROMPT and those of channels")
-    parser.add_argument("--channel", metavar="ID", action="append", help="only there (several: give it again)")
-    parser.add_argument("--tools", action="store_true", help="offer the tools that only read and need no approval")
-    parser.add_argument("--direct-messages", action="store_true", help="questions in direct messages, too")
+    parser.add_argument("--model", required=True, help="model to ask instead of BOT_MODELS, as vendor/model")
     parser.add_argument(
-        "--judge", metavar="MODEL", help="vendor/model that says which answer is better, in both orders"
+        "--since",
+        metavar="DAY",
+        help=("first day: 7d (seven days ago), or a day in UTC: 2026-11-20 (default: 30 days ago)"),
+    )
+    parser.add_argument(
+        "--system-prompt",
+        metavar="FILE",
+        help=("file with a system prompt that replaces BOT_SYSTEM_PROMPT and channels' prompts"),
+    )
+    parser.add_argument(
+        "--channel", metavar="ID", action="append", help=("only questions in this channel (can be repeated)")
+    )
+    parser.add_argument("--tools", action="store_true", help="offer tools that only read and don't need approval")
+    parser.add_argument("--direct-messages", action="store_true", help="also questions in direct messages")
+    parser.add_argument(
+        "--judge", metavar="MODEL", help="model that decides which answer is better, in both orders, as vendor/model"
     )
     parser.add_argument("--limit", metavar="USD", type=dollars, default=LIMIT_USD, help="default: %(default)s")
-    parser.add_argument("--folder", metavar="PATH", help="for the results (default: replay-MODEL)")
+    parser.add_argument("--folder", metavar="PATH", help="folder for the results (default: replay-MODEL)")
 
 
 class Folder:
@@ -75,7 +85,7 @@ class Folder:
         try:
             fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SettingsError([f"Another process replays into {path}."]) from None
+            raise SettingsError([f"Another process is using {path} for a replay."]) from None
         whole, newline, _ = self._record.read().rpartition(b"\n")
         # A killed process might have left half a line.
         self._record.truncate(len(whole + newline))
@@ -150,10 +160,12 @@ def _settings(env: Mapping[str, str], option: str, value: str) -> tuple[str, Set
     """Returns the model in an option, and the settings with only that model. Raises SettingsError."""
     [model, *others] = parse_model_option(value, option)
     if others:
-        raise SettingsError([f"{option} takes one model."])
+        raise SettingsError([f"{option} must be one model."])
     ours = settings.read({**env, "BOT_MODELS": model}, needs_model=True)
     if model_prices(ours).cost_usd(model, Usage(1, 1), time.time()) is None:
-        raise SettingsError([f"{model} has no price, so no limit can be kept. BOT_PRICES takes one, also 0."])
+        raise SettingsError(
+            [f"{model} has no price, so the limit can't be enforced. Add a price (it can be 0) to the BOT_PRICES file."]
+        )
     return model, ours
 
 
@@ -307,11 +319,11 @@ async def _report(ours: Settings, replays: "Replays", folder: Folder) -> None:
 
 
 SUBCOMMAND = Subcommand(
-    "ask recorded questions again, at another model or system prompt",
-    "Asks recorded questions again, by the code that answers them, and writes a folder with report.html, which has "
-    "both answers side by side, and results.jsonl. Nothing is posted, and no tool is called that may change something. "
-    "A run on the same folder continues where the last one ended. The exit code is 1 if it stopped before the last "
-    "question.",
+    "ask recorded questions again with another model or system prompt",
+    "Asks recorded questions again, with the code that answers questions in Slack, and writes a folder with "
+    "report.html, which shows both answers side by side, and results.jsonl. Nothing is posted, and only tools that "
+    "read are called. Running it again with the same folder continues where the last run ended. Exits with 1 if it "
+    "stopped before the last question.",
     _replay,
     _add_arguments,
 )

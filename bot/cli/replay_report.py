@@ -76,7 +76,7 @@ def figures(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
         ["output tokens", f"{then.output_tokens:,}", f"{now.output_tokens:,}"],
         ["USD", f"{then.cost_usd:,.6f}", f"{now.cost_usd:,.6f}"],
         ["seconds to the first word (median)", *middle("first_word_s", "{:.2f}")],
-        ["seconds in all (median)", *middle("seconds", "{:.2f}")],
+        ["seconds in total (median)", *middle("seconds", "{:.2f}")],
         ["characters (median)", *middle("chars", "{:,.0f}")],
         ["👎", f"{then.thumbs_down:,}", ""],
         *_verdicts([line["judge"] for line in lines if "judge" in line]),
@@ -91,7 +91,7 @@ def _verdicts(judged: Sequence[Line]) -> list[list[str]]:
         ["judged better", *(f"{count[at]:,}" for at in ("then", "now"))],
         ["judged alike", f"{count[ALIKE]:,}", f"{count[ALIKE]:,}"],
         ["without a verdict", f"{count[NO_VERDICT]:,}", f"{count[NO_VERDICT]:,}"],
-        ["USD of the judge", "", f"{sum(one['usd'] for one in judged):,.6f}"],
+        ["USD for the judge", "", f"{sum(one['usd'] for one in judged):,.6f}"],
     ]
 
 

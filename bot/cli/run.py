@@ -110,7 +110,7 @@ def _exit_after(delay_s: float) -> None:
     """
 
     def exit_now() -> None:
-        late = logs.line("shutdown took too long; exiting. The next start resumes unfinished answers.")
+        late = logs.line("shutdown took too long; exiting. Unfinished answers will be resumed at the next start.")
         try:
             sys.stderr.write(f"{late}\n")
             sys.stderr.flush()
@@ -124,8 +124,9 @@ def _exit_after(delay_s: float) -> None:
 
 
 RUN = Subcommand(
-    "connect to Slack and answer there",
-    "Connects to Slack and answers there. SIGTERM or Ctrl-C lets live answers finish for BOT_DRAIN_S seconds.",
+    "connect to Slack and answer questions",
+    "Connects to Slack and answers questions. After SIGTERM or Ctrl-C, answers in progress have BOT_DRAIN_S seconds "
+    "to finish.",
     run,
 )
 
@@ -136,7 +137,7 @@ def _health(env: Mapping[str, str], options: argparse.Namespace) -> int:
     from bot.services import operations
 
     if ours.health_at is None:
-        raise SettingsError(["BOT_HEALTH_PORT is not set. Set it to the same port for the bot and for this command."])
+        raise SettingsError(["BOT_HEALTH_PORT isn't set. Set it to the same port for the bot and for this command."])
     is_ready, body = operations.ask(*ours.health_at)
     print(body)
     return 0 if is_ready else EXIT_FAILED
@@ -144,7 +145,7 @@ def _health(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 HEALTH = Subcommand(
     "check the running bot; exits with 1 if it isn't ready",
-    "Prints what GET /readyz on BOT_HEALTH_PORT returns. Exits with 1 unless the bot runs and is ready.",
+    "Prints the response of GET /readyz on BOT_HEALTH_PORT. Exits with 1 unless the bot is running and ready.",
     _health,
 )
 
@@ -160,7 +161,7 @@ def _add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
         "--posts",
         choices=("generous", "strict"),
         default="generous",
-        help="the rate limit for posts to one channel (default: generous)",
+        help="rate limit for posts to one channel (default: generous)",
     )
     parser.add_argument("--manifest", type=Path, metavar="FILE", help="the app's manifest, as JSON (default: Typist's)")
 
@@ -217,10 +218,10 @@ def parse_port(text: str) -> int:
 
 
 SANDBOX = Subcommand(
-    "start the sandbox: a Slack on this machine, with the bot in it",
-    "Starts a Slack on this machine, with the bot in it. Answers come from the models in your settings, from Ollama, "
-    "LM Studio or llama.cpp on its default port, from a small bundled model, or from a script. For a bot of your own, "
-    "start slack-sandbox instead.",
+    "start the sandbox: a local Slack with the bot in it",
+    "Starts a local Slack with the bot in it. Answers come from the models in your settings, from Ollama, LM Studio "
+    "or llama.cpp on its default port, from a small bundled model, or from a script. To test your own bot, run "
+    "slack-sandbox instead.",
     _start_sandbox,
     _add_sandbox_arguments,
 )

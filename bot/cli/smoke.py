@@ -24,7 +24,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="USD",
         type=dollars,
         default=LIMIT_USD,
-        help="the most to spend on all models (default: %(default)s); what may cost more isn't asked",
+        help="maximum to spend on all models (default: %(default)s); requests that might exceed it are skipped",
     )
     parser.add_argument("--json", action="store_true", help="print the report as one line of JSON")
 
@@ -61,7 +61,7 @@ def is_ok(found: Sequence["Smoked"]) -> bool:
 
 def as_text(found: Sequence["Smoked"]) -> str:
     lines = [line for one in found for line in one.lines()]
-    return "\n".join([*lines, "", f"${sum(one.usd for one in found):.4f} in all"])
+    return "\n".join([*lines, "", f"${sum(one.usd for one in found):.4f} in total"])
 
 
 def as_json(found: Sequence["Smoked"]) -> dict[str, object]:
@@ -70,10 +70,11 @@ def as_json(found: Sequence["Smoked"]) -> dict[str, object]:
 
 
 SUBCOMMAND = Subcommand(
-    "have five small conversations with each model",
-    "Has five small conversations with each model, by the code that answers questions: a question, a thread, a tool "
-    "with an approval, a picture and a PDF, and an answer that is cut off and continued. Nothing is posted. Each may "
-    "cost a cent or two. Exits with 1 if one went wrong, or if a model was asked nothing.",
+    "have five short conversations with each model",
+    "Has five short conversations with each model, with the code that answers questions in Slack: a question, a "
+    "thread, a tool with an approval, a picture and a PDF, and an answer that is cut off and continued. Nothing is "
+    "posted. Each conversation can cost a cent or two. Exits with 1 if one failed, or if a model wasn't asked "
+    "anything.",
     _smoke,
     _add_arguments,
 )

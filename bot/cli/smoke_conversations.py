@@ -113,8 +113,8 @@ class _Talk:
         usd = self.prices.cost_usd(model, usage, time.time())
         if usd is None:
             raise CapReached(
-                f"Not asked: {model} has no price, so no limit can be kept. BOT_PRICES takes one; your own server's "
-                "may be 0."
+                f"Skipped: {model} has no price, so the limit can't be enforced. Add a price to the BOT_PRICES file; "
+                "for your own server, it can be 0."
             )
         return usd
 
@@ -126,7 +126,9 @@ class _Talk:
         usd = self.requests * self.usd_of(Usage(input_tokens, OUTPUT_TOKENS, cache_write_tokens=input_tokens))
         if usd > self.left_usd:
             left_usd = max(0.0, self.left_usd)
-            raise CapReached(f"Not asked: it may cost ${usd:.4f}, and the limit leaves ${left_usd:.4f}. Raise --limit.")
+            raise CapReached(
+                f"Skipped: this might cost ${usd:.4f}, and the limit leaves ${left_usd:.4f}. Raise --limit."
+            )
 
     def question(self, text: str, after_s: float = 0.0, files: tuple[File, ...] = ()) -> Question:
         thread = ThreadKey(ME.team_id, CHANNEL, f"{self.at:.6f}")
@@ -171,9 +173,9 @@ async def _thread(talk: _Talk) -> str:
         question = talk.question(words if place else f"{words}\n\n{shelves}", 60.0 * place)
         conversation = InMemoryConversation(messages, replies, me=ME)
         answered, end = await talk.answer(question, conversation, requests=1 if place else 3)
-        _expect(str(7 * shelf + 3) in answered.text, "The answer doesn't have what stands in the thread.")
+        _expect(str(7 * shelf + 3) in answered.text, "The answer doesn't use the thread's content.")
         if end.usage is None:
-            return "Answered two questions of a thread. Its server reports no tokens."
+            return "Answered two questions in a thread. Its server doesn't report tokens."
         first_tokens = first_tokens or end.usage.input_tokens
         share = end.usage.cached_input_tokens / first_tokens if place else 0.0
         if share >= READ_SHARE:
@@ -184,10 +186,10 @@ async def _thread(talk: _Talk) -> str:
     saves = talk.usd_of(Usage(first_tokens, 0, first_tokens)) < talk.usd_of(Usage(first_tokens))
     _expect(
         share >= READ_SHARE or not saves,
-        f"The second and the third question of a thread read {share:.0%} of the first one's prompt from the cache, "
+        f"The second and third questions in a thread read {share:.0%} of the first one's prompt from the cache, "
         "so threads cost more than they should.",
     )
-    return f"Answered two questions of a thread, and read {share:.0%} of the first one's prompt from the cache."
+    return f"Answered two questions in a thread, and read {share:.0%} of the first one's prompt from the cache."
 
 
 class _Notes:
@@ -208,7 +210,7 @@ async def _tool(talk: _Talk) -> str:
     refused = f" Its server refused the request: {begun.refusal}" if begun.refusal else ""
     _expect(
         [call.tool for call in calls] == [_NOTE.name] and bool(calls[0].arguments),
-        f"The model didn't call the tool that it was asked to call, once and with its text.{refused}",
+        f"The model didn't call the requested tool exactly once with the right text.{refused}",
     )
     # A person clicks Approve, and a process with other instructions continues.
     records.decide(Decision.APPROVED, ASKER)
@@ -217,11 +219,11 @@ async def _tool(talk: _Talk) -> str:
     answered, end = await talk.answer(job, EMPTY, tools, records=records)
     _expect(
         end.refusal == begun.refusal,
-        f"After an approval, in another process, the vendor refused what the model had sent before: {end.refusal}",
+        f"After an approval in another process, the vendor rejected what the model had sent before: {end.refusal}",
     )
     is_right = NOTE_NUMBER in answered.text and len(records.steps) == 1
     _expect(is_right, "The answer doesn't have the tool's result, or the model called the tool again.")
-    return "Called the tool, and continued with its result after an approval, in another process."
+    return "Called the tool, and continued with its result after an approval in another process."
 
 
 async def _files(talk: _Talk) -> str:
@@ -236,7 +238,7 @@ async def _files(talk: _Talk) -> str:
     is_fine = not notice or not VENDORS[vendor].takes_pdfs(resolved(vendor, talk.setup))
     _expect(is_fine, notice + (f" The vendor said: {end.refusal}" if end.refusal else ""))
     is_right = CODE in answered.text and ("square.png" in end.left_out or "red" in answered.text.lower())
-    _expect(is_right, "The answer doesn't have what the picture and the PDF show.")
+    _expect(is_right, "The answer doesn't include what the picture and the PDF show.")
     return notice or "Saw the picture and read the PDF."
 
 
@@ -263,7 +265,7 @@ async def _cut(talk: _Talk) -> str:
     _expect(
         lines == [(number, number * number) for number in range(1, NUMBERS + 1)],
         f"An answer that was cut off and continued has {len(lines)} of {NUMBERS} lines, {len(set(lines))} of them "
-        "different.",
+        "distinct.",
     )
     return f"Continued an answer that was cut off: {kept} of {NUMBERS} lines were kept, and the others followed."
 

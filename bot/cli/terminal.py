@@ -87,7 +87,7 @@ def at_terminal() -> bool:
 def confirmed(question: str, to_do: str, shown: str = "") -> bool:
     """Shows the subject of a question, and asks it at the terminal. Raises SettingsError without a terminal."""
     if not at_terminal():
-        raise SettingsError([f"There is no terminal to confirm at. Use --yes to {to_do} without confirmation."])
+        raise SettingsError([f"There's no terminal for the confirmation. Use --yes to {to_do} without confirmation."])
     print(shown, end="", flush=True)
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

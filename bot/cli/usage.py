@@ -32,7 +32,7 @@ _COLUMNS = (
 
 def _add_usage_arguments(parser: argparse.ArgumentParser) -> None:
     groups = ["day", "week", "user", "channel", "model"]
-    help_by = "print one line for each (default: day); weeks are the seven days from --since, and so on"
+    help_by = "one line per day, week, … (default: day); weeks are counted in seven-day steps from --since"
     parser.add_argument("--by", choices=groups, default="day", help=help_by)
     parser.add_argument("--since", metavar="DATE", help="first day, in UTC: 2026-11-20 (default: 30 days ago)")
     parser.add_argument("--csv", action="store_true", help="print CSV for a spreadsheet, with more columns")
@@ -121,9 +121,9 @@ def _print_table(report: UsageReport, since: int, names: Mapping[str, str]) -> N
         first, *numbers = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join([first.strip().ljust(widths[0]), *numbers]))
     if report.total.unpriced_tokens:
-        print(f"{report.total.unpriced_tokens:,} tokens have no known price and are not included in USD.")
+        print(f"{report.total.unpriced_tokens:,} tokens have no known price and aren't included in USD.")
     if report.total.replay_usd:
-        print(f"`typist replay` has cost ${report.total.replay_usd:,.4f}, which is not included in USD.")
+        print(f"`typist replay` cost ${report.total.replay_usd:,.4f}, which isn't included in USD.")
 
 
 def _cells(line: UsageLine) -> tuple[str, ...]:

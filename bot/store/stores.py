@@ -1,3 +1,5 @@
+"""The stores of one process, sharing one database."""
+
 import logging
 from collections.abc import Sequence
 
@@ -41,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 class Stores:
-    """The stores of one process, sharing one database."""
+    """Creates the store's classes, and opens and closes what they share."""
 
     def __init__(
         self,
@@ -60,7 +62,7 @@ class Stores:
         from the settings; they apply unless admins have set others.
         """
         self.clock = clock
-        """The clock for stored times. On a server, it is the server's, which is the same for all processes."""
+        """The clock for stored times: on a server, its time, which is the same for all processes."""
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
         self.question_queue = QuestionQueue(database, self._worker, max_per_user)
@@ -119,7 +121,10 @@ class Stores:
         return stores
 
     async def close(self) -> None:
-        """Lets operations end, frees the worker's lock, and disconnects, without waiting for a hanging server."""
+        """Lets operations end, disconnects, and frees the worker's lock, so that other workers take over its jobs.
+
+        Doesn't wait for a hanging server or operation.
+        """
         self.database.refuse_new()
         try:
             async with answered_within(CLOSE_WITHIN_S if self.database.on_server else None, LET_GO_S):

@@ -85,7 +85,7 @@ def test_sums_are_those_of_usage() -> None:
         ["output tokens", "600", "600"],
         ["USD", "0.006000", "0.005000"],
         ["seconds to the first word (median)", "0.50", "2.25"],
-        ["seconds in all (median)", "2.00", "5.50"],
+        ["seconds in total (median)", "2.00", "5.50"],
         ["characters (median)", "9", "8"],
         ["👎", "1", ""],
     ]
@@ -111,7 +111,7 @@ def test_section_has_the_facts_of_its_question_and_of_both_answers(verdict: str 
 def test_report_of_no_question_has_no_medians() -> None:
     assert figures([], totals([]))[-4:] == [
         ["seconds to the first word (median)", "-", "-"],
-        ["seconds in all (median)", "-", "-"],
+        ["seconds in total (median)", "-", "-"],
         ["characters (median)", "-", "-"],
         ["👎", "0", ""],
     ]

@@ -135,7 +135,7 @@ CHANGES: Mapping[str, Change] = {
     ),
     "thinking that is bound to a process": Change(
         "tool",
-        "refused what the model had sent before: Invalid `signature` in `thinking` block",
+        "rejected what the model had sent before: Invalid `signature` in `thinking` block",
         answers=refusing("Invalid `signature` in `thinking` block", '"type": "thinking"'),
     ),
     "reasoning that can't be verified": Change(
@@ -150,7 +150,7 @@ CHANGES: Mapping[str, Change] = {
     ),
     "a model that calls no tool": Change(
         "tool",
-        "didn't call the tool",
+        "didn't call the requested tool",
         model=lambda request: says(ANTHROPIC, "Noted as 1.") if request.body.get("tools") else None,
     ),
     "tools that are refused": Change(
@@ -173,7 +173,7 @@ CHANGES: Mapping[str, Change] = {
         "square.png",
         answers=refusing("This model does not support images.", '"type": "image"'),
     ),
-    "a cut answer that is repeated": Change("cut", f"of {NUMBERS} lines, {NUMBERS} of them different", model=again),
+    "a cut answer that is repeated": Change("cut", f"of {NUMBERS} lines, {NUMBERS} of them distinct", model=again),
     "a wrong answer": Change(
         "words", "isn't 42", model=lambda request: says(ANTHROPIC, "43") if "17 plus 25" in str(request.body) else None
     ),
@@ -249,7 +249,7 @@ async def test_model_whose_cache_saves_nothing_may_have_none(server: VendorServe
 async def test_what_may_pass_the_limit_is_not_asked(server: VendorServer) -> None:
     found = await smoke(server, Vendor([BOUND_THINKING], colleague(ANTHROPIC)), ANTHROPIC, limit_usd=0.005)
     assert list(wrong(found)) == ["thread"]
-    assert "Not asked: it may cost $0.0" in found["thread"].message
+    assert "Skipped: this might cost $0.0" in found["thread"].message
     assert found["thread"].usd == 0
     assert is_ok(list(found.values()))
     asked = len(server.requests)

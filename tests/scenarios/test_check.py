@@ -951,7 +951,11 @@ BY_CODE = "Sign-in ends at https://typist.example/oauth/callback/it, and people 
         (BY_DEVICE, {}, "Typist registers itself there. They confirm a code from Slack there."),
         (BY_DEVICE, PUBLIC, "Typist registers itself there. They confirm a code from Slack there."),
         ({"jwks_uri": None}, PUBLIC, f"Typist registers itself there. {BY_CODE}"),
-        (READS_DOCUMENTS, PUBLIC, f"Typist is https://typist.example/oauth/client/it.json there. {BY_CODE}"),
+        (
+            READS_DOCUMENTS,
+            PUBLIC,
+            f"Typist's client ID there is https://typist.example/oauth/client/it.json. {BY_CODE}",
+        ),
     ],
 )
 async def test_mcp_server_where_people_sign_in_says_which_way_is_used(
@@ -1138,7 +1142,7 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: p
     messages = [check.message for check in report.checks]
     assert messages[0].startswith("A check failed unexpectedly (RuntimeError at tests/scenarios/test_check.py:")
     assert messages[0].endswith("): surprising.")
-    assert messages[1] == "No answer in time: endless."
+    assert messages[1] == "Timed out: endless."
     assert messages[2] == "Skipped because the check of surprising failed: dependent."
     assert messages[5:] == [
         "Skipped because Slack didn't respond in time: the bot token's scopes.",
@@ -1164,7 +1168,7 @@ async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> 
     async with Sandbox(manifest=app_manifest(), setup=Setup(bot_token_error="token_revoked")) as sandbox:
         code, out, err = await forked_command(tmp_path, "check", env=connected(sandbox))
     assert (code, err) == (1, "")
-    assert "✘ Slack does not accept SLACK_BOT_TOKEN (token_revoked).\n  → Install the app again" in out
+    assert "✘ Slack doesn't accept SLACK_BOT_TOKEN (token_revoked).\n  → Install the app again" in out
     assert "– Skipped because the check of SLACK_BOT_TOKEN failed: this machine's clock.\n" in out
     assert not [name for name in AFTER_BOT_TOKEN if name in out]
     assert out.endswith("1 problem, 0 warnings. 3 checks were skipped (–).\n")
@@ -1201,7 +1205,7 @@ async def test_a_slack_that_takes_no_calls_is_the_reason_and_not_the_token() -> 
 async def test_a_setting_of_slack_under_another_programs_name_is_told() -> None:
     report = await report_of({"SLACK_API_URL": UNREACHABLE})
     [line] = [check for check in report.checks if check.id == "settings"]
-    assert line.lines()[0] == "⚠ SLACK_API_URL is set, but Typist reads BOT_SLACK_API_URL."
+    assert line.lines()[0] == "⚠ SLACK_API_URL is set, but Typist reads BOT_SLACK_API_URL instead."
     assert line.fix == "Set BOT_SLACK_API_URL to this value, or unset SLACK_API_URL."
 
 

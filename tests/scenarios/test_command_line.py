@@ -128,9 +128,7 @@ async def test_ask_says_that_an_answer_was_cut_off(tmp_path: Path, vendor: Vendo
     vendor.script(VendorResponse(cut))
     code, out, err = await forked_command(tmp_path, "ask", "why?", *arguments, env=asking(vendor))
     assert (code, out) == (1, "Once upon\n")
-    assert err.splitlines()[-1] == (
-        "The answer was cut off: it reached its limit of 8,192 tokens (BOT_MAX_OUTPUT_TOKENS)."
-    )
+    assert err.splitlines()[-1] == ("The answer was cut off at the limit of 8,192 tokens (BOT_MAX_OUTPUT_TOKENS).")
 
 
 FOUND = (
@@ -207,7 +205,7 @@ async def test_ask_where_nothing_listens_says_so_at_once_and_gives_up_soon(tmp_p
         (["run"], {}, ["SLACK_BOT_TOKEN is not set. Get it at api.slack.com/apps", "SLACK_APP_TOKEN is not set"]),
         ([], {"SLACK_BOT_TOKEN": "xoxb-1", "OPENAI_API_KEY": "k"}, ["SLACK_APP_TOKEN is not set"]),
         (["ask", "why?"], {}, ["No model is configured"]),
-        (["ask"], {"OPENAI_API_KEY": "k"}, ["There is no question"]),
+        (["ask"], {"OPENAI_API_KEY": "k"}, ["No question given"]),
         (["sandbox"], {"BOT_WELCOMES": "on"}, ["did you mean BOT_WELCOME?"]),
         (["sandbox", "--manifest", "missing.json"], {}, ["missing.json: No such file or directory."]),
     ],
@@ -222,9 +220,7 @@ async def test_invalid_arguments_are_reported_and_exit_2(
     assert len(err.splitlines()) <= 3
 
 
-@pytest.mark.parametrize(
-    ("argument", "words"), [("--version", f"typist {__version__}"), ("--help", "Slack on this machine")]
-)
+@pytest.mark.parametrize(("argument", "words"), [("--version", f"typist {__version__}"), ("--help", "local Slack")])
 async def test_help_and_version_are_printed(tmp_path: Path, argument: str, words: str) -> None:
     code, out, _ = await forked_command(tmp_path, argument, env={})
     assert words in out

@@ -348,12 +348,12 @@ async def test_all_that_a_command_prints_to_stderr_is_json(
         (("run",), None, 2, "SLACK_BOT_TOKEN is not set"),
         (("usage",), unreadable, 2, ".env can't be read: Permission denied."),
         (("usage",), written(b"source keys\n"), 2, ".env, line 1"),
-        (("usage", "--bogus"), None, 2, "bot: unrecognized arguments: --bogus. --help lists what there is."),
-        (("check", "--probe", "C1", "--probe", "C2"), None, 2, "--probe: takes one value. Give it once"),
-        (("usage", "--by", "day", "--by=day"), None, 2, "--by: takes one value. Give it once"),
-        (("ask", "why?", "--model", "openai/a", "--model", "openai/a"), None, 2, "--model: takes one value."),
+        (("usage", "--bogus"), None, 2, "bot: unrecognized arguments: --bogus. See --help."),
+        (("check", "--probe", "C1", "--probe", "C2"), None, 2, "--probe: can only be given once"),
+        (("usage", "--by", "day", "--by=day"), None, 2, "--by: can only be given once"),
+        (("ask", "why?", "--model", "openai/a", "--model", "openai/a"), None, 2, "--model: can only be given once."),
         (("forget",), None, 2, "forget: one of the arguments"),
-        (("forget", "--all"), None, 2, "There is no terminal to confirm at."),
+        (("forget", "--all"), None, 2, "There's no terminal for the confirmation."),
         (("audit",), None, 0, "Nothing is recorded yet"),
         (("migrate",), read_only, 1, "/folder can't be written to."),
     ],
@@ -536,8 +536,8 @@ async def test_closed_stdout_is_no_error(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("ask",), "There is no question."),
-        (("forget", "--all"), "There is no terminal to confirm at."),
+        (("ask",), "No question given."),
+        (("forget", "--all"), "There's no terminal for the confirmation."),
         (("init",), "typist init asks questions, so it needs a terminal."),
     ],
 )

@@ -27,7 +27,7 @@ from tests.newcomer import ANSWER, CTRL_C, CTRL_D, KEY, Terminal, as_openai, bot
 from tests.processes import REPOSITORY
 from tests.streams.server import VendorResponse, VendorServer
 
-PASTE, PASTE_AGAIN, WHO = "stays hidden): ", "check the same one again: ", "nobody for now): "
+PASTE, PASTE_AGAIN, WHO = "stays hidden): ", "check the same one again: ", "to skip this): "
 NOBODY = "No member of the workspace has this name"
 
 
@@ -127,18 +127,18 @@ async def test_agents_wanted_of_a_plain_app_are_missed_in_one_sentence(
 async def test_swapped_wrong_and_misplaced_tokens_are_recognized(
     tmp_path: Path, slack: Sandbox, openai: VendorServer, env: dict[str, str]
 ) -> None:
-    is_set = "SLACK_APP_TOKEN has a value in .env or in the environment, which stays as it is."
+    is_set = "SLACK_APP_TOKEN is already set in .env or in the environment, and won't be changed."
     steps = [
         (PASTE, "xoxe-1-refresh", "This is the refresh token. Copy the access token beside it (xoxe.xoxp-…)."),
         (PASTE, slack.app_token, "This is the value of SLACK_APP_TOKEN.\n"),
         (PASTE, "xoxp-of-a-person", "SLACK_BOT_TOKEN must start with xoxb-; this is a user token."),
-        (PASTE_AGAIN, "xoxb-of-another-app", "✘ Slack does not accept SLACK_BOT_TOKEN (invalid_auth).\n  → Copy it"),
+        (PASTE_AGAIN, "xoxb-of-another-app", "✘ Slack doesn't accept SLACK_BOT_TOKEN (invalid_auth).\n  → Copy it"),
         (PASTE_AGAIN, slack.app_token, is_set),
         (PASTE, slack.bot_token, "✔ Both tokens belong to the same app."),
         (PASTE, "xoxp-of-a-person", "OPENAI_API_KEY must be a model's key; this is a user token of Slack."),
         (PASTE_AGAIN, slack.config_token, "must be a model's key; this is an app configuration token of Slack."),
         (PASTE_AGAIN, slack.app_token, is_set),
-        (PASTE, "sk-wrong", "✘ openai: the server does not accept the key (HTTP 401).\n  → Check OPENAI_API_KEY."),
+        (PASTE, "sk-wrong", "✘ openai: the server doesn't accept the key (HTTP 401).\n  → Check OPENAI_API_KEY."),
         (PASTE_AGAIN, KEY, "✔ openai/gpt-6-luna: the key is accepted"),
     ]
     async with init(tmp_path, env) as terminal:
@@ -162,7 +162,7 @@ async def test_vendor_of_a_key_that_may_be_of_several_is_asked_for(
     tmp_path: Path, slack: Sandbox, openai: VendorServer, env: dict[str, str]
 ) -> None:
     """What is known by its form is said first: a token of Slack's is nobody's key."""
-    whose = "Whose key is this? Enter openai or anthropic: "
+    whose = "Which vendor is this key from? Enter openai or anthropic: "
     async with init(tmp_path, env, with_plain_keys) as terminal:
         await terminal.types(PASTE, slack.bot_token)
         await terminal.types(PASTE, slack.app_token)
@@ -173,7 +173,7 @@ async def test_vendor_of_a_key_that_may_be_of_several_is_asked_for(
         await terminal.types(PASTE, "sk-wrong")
         assert not openai.requests
         await terminal.types(whose, "OpenAI")
-        await terminal.reads("✘ openai: the server does not accept the key (HTTP 401).")
+        await terminal.reads("✘ openai: the server doesn't accept the key (HTTP 401).")
         await terminal.types(PASTE_AGAIN, KEY)
         await terminal.reads("✔ openai/gpt-6-luna: the key is accepted")
         await terminal.types(WHO, "")
@@ -228,7 +228,10 @@ async def test_interrupted_halfway_it_keeps_what_was_accepted_and_goes_on(
         assert not terminal.echoes
         code, seen = await terminal.ends_at(CTRL_C)
         assert terminal.echoes
-    assert (code, seen) == (130, "\nStopped. .env has what was accepted so far. Run this command again to continue.\n")
+    assert (code, seen) == (
+        130,
+        "\nStopped. Everything accepted so far is in .env. Run this command again to continue.\n",
+    )
     assert written(tmp_path) == {"SLACK_BOT_TOKEN": slack.bot_token}
     async with init(tmp_path, env) as terminal:
         seen = await terminal.types(PASTE, slack.app_token)
@@ -275,8 +278,8 @@ async def test_a_token_of_env_that_slack_refuses_is_reported_and_stays(
     async with init(tmp_path, env) as terminal:
         await terminal.types(WHO, "")
         code, seen = await terminal.end()
-    assert (code, "✘ Slack does not accept SLACK_BOT_TOKEN" in seen) == (1, True)
-    assert "Fix what ✘ names, then run this command again." in seen
+    assert (code, "✘ Slack doesn't accept SLACK_BOT_TOKEN" in seen) == (1, True)
+    assert "Fix the problems marked ✘, then run this command again." in seen
     assert (tmp_path / ".env").read_text() == text
 
 
@@ -290,15 +293,15 @@ async def test_the_admin_is_found_by_name_or_id_and_not_by_email_address(
     async with init(tmp_path, {**env, **tokens}) as terminal:
         await terminal.types(WHO, "Ada")
         seen = await terminal.types(WHO, "Ada")
-        assert "Slack didn't look this person up" in seen
+        assert "Slack couldn't look up this person" in seen
         assert "internal_error" in seen
         seen = await terminal.types(WHO, "edith")
-        assert "Several members have this name: Ada (U0ADA), Ada (U0ADA2). Enter the ID of one of them." in seen
+        assert "Several members have this name: Ada (U0ADA), Ada (U0ADA2). Enter one member's ID." in seen
         for asked in ("katherine", "typist", "U0NOBODY"):
             assert NOBODY in await terminal.types(WHO, asked)
         assert NOBODY in await terminal.types(WHO, "grace@sandbox.example")
         seen = await terminal.types(WHO, "@grace")
-        assert "The app can't look up email addresses. Enter a name as Slack shows it, or a member ID" in seen
+        assert "The app can't look up email addresses. Enter a name as shown in Slack, or a member ID" in seen
         seen = await terminal.reads("BOT_ADMINS is now in .env.")
         assert "Gr\ufffd[2Jace\ufffd (U0GRACE)" in seen
         assert (await terminal.end())[0] == 0
@@ -313,7 +316,7 @@ async def test_a_first_message_that_slack_refuses_is_a_problem_with_its_remedy(
     async with init(tmp_path, {**env, **tokens, "BOT_ADMINS": "U0ADA"}) as terminal:
         code, seen = await terminal.end()
     assert code == 1
-    assert "✘ Slack refuses a message to Ada (messages_tab_disabled).\n  → Turn the Messages tab on" in seen
+    assert "✘ Slack rejected the message to Ada (messages_tab_disabled).\n  → Turn the Messages tab on" in seen
 
 
 async def test_admin_whose_name_slack_does_not_tell_is_called_by_their_id(
@@ -349,8 +352,8 @@ async def test_a_key_of_a_vendor_that_bot_models_does_not_name_is_checked_too(
             await terminal.types(PASTE, "sk-ant-wrong")
             seen = await terminal.types(PASTE_AGAIN, KEY)
             assert "This is the value of ANTHROPIC_API_KEY.\n" in seen
-            assert "✘ anthropic: the server does not accept the key (HTTP 401)." in seen
-            assert "No model in BOT_MODELS uses it.\n" in seen
+            assert "✘ anthropic: the server doesn't accept the key (HTTP 401)." in seen
+            assert "No model in BOT_MODELS uses this key.\n" in seen
             assert (await terminal.end())[0] == 0
     assert written(tmp_path) == {"OPENAI_API_KEY": KEY}
 
@@ -392,14 +395,12 @@ async def test_enter_opens_the_page_that_creates_the_app_and_copies_the_manifest
         [file] = re.findall(r"It is also in (\S+)", seen)
         manifest = read(file)
         assert json.loads(manifest) == app_manifest()
-        seen = await terminal.types(
-            "Press Enter to see the page's address, or paste a token here (it stays hidden): ", ""
-        )
+        seen = await terminal.types("Press Enter to see the page's URL, or paste a token here (it stays hidden): ", "")
         [copied] = re.findall("\x1b]52;c;(\\S+?)\x07", seen)
         assert b64decode(copied).decode() == manifest
         assert opened(browser) == [link]
         seen = await terminal.types(
-            "Press Enter to see the page's address, or paste a token here (it stays hidden): ", slack.bot_token
+            "Press Enter to see the page's URL, or paste a token here (it stays hidden): ", slack.bot_token
         )
         assert f"\n{link}\n" in seen
         await terminal.reads("Paste it here")
@@ -410,9 +411,7 @@ async def test_enter_opens_the_page_that_creates_the_app_and_copies_the_manifest
 
 async def test_without_a_browser_enter_shows_the_address(tmp_path: Path, env: dict[str, str]) -> None:
     async with init(tmp_path, {**env, "TERM": "dumb"}) as terminal:
-        seen = await terminal.types(
-            "Press Enter to see the page's address, or paste a token here (it stays hidden): ", ""
-        )
+        seen = await terminal.types("Press Enter to see the page's URL, or paste a token here (it stays hidden): ", "")
         assert "1. Open api.slack.com/apps in your browser.\n" in seen
         seen = await terminal.reads("Press Enter to see")
         [link] = re.findall(r"https://api\.slack\.com/\S+", seen)
@@ -429,7 +428,7 @@ async def test_with_a_configuration_token_it_creates_the_app_and_the_person_inst
             "Press Enter to create the app, or" if is_set else PASTE, "" if is_set else slack.config_token
         )
         seen = await terminal.types("Press Enter to open the page, or paste a token here (it stays hidden): ", "")
-        assert "✔ The app A0NEW1 is created.\nNow install it. Press Enter to open api.slack.com/apps/A0NEW1" in seen
+        assert "✔ Created the app A0NEW1.\nNow install it. Press Enter to open api.slack.com/apps/A0NEW1" in seen
         await terminal.types(PASTE, slack.bot_token)
         await terminal.types(PASTE, slack.app_token)
         await terminal.types(PASTE, KEY)
@@ -457,8 +456,8 @@ async def test_an_app_that_slack_does_not_create_is_left_to_its_page(
     slack.faults.start("refuse", method="apps.manifest.create", error=error)
     async with init(tmp_path, {**env, "SLACK_CONFIG_TOKEN": slack.config_token}) as terminal:
         await terminal.types("Press Enter to create the app, or", "")
-        seen = await terminal.reads("Press Enter to see the page's address, or")
-        assert f"✘ Slack did not create the app ({error}).\n  → {fix}" in seen
+        seen = await terminal.reads("Press Enter to see the page's URL, or")
+        assert f"✘ Slack didn't create the app ({error}).\n  → {fix}" in seen
         assert "1. Open api.slack.com/apps in your browser." in seen
 
 
@@ -468,7 +467,7 @@ async def test_without_a_terminal_it_says_what_to_set_and_exits_2(tmp_path: Path
     assert "typist: typist init asks questions, so it needs a terminal." in err
     assert "typist: SLACK_APP_TOKEN is not set. Get it at api.slack.com/apps" in err
     assert "typist: No model is configured." in err
-    assert "typist: BOT_ADMINS is not set." in err
+    assert "typist: BOT_ADMINS isn't set." in err
     assert "SLACK_BOT_TOKEN is not set" not in err
     assert os.listdir(tmp_path) == []
 

@@ -69,7 +69,7 @@ async def test_list_shows_rules_and_what_has_changed_and_pins_nothing(tmp_path: 
         "new      ask    writes it__write",
         "gone is down: its command was not found",
         "",
-        "New and changed tools are not offered. Read and agree: typist mcp agree it__look it__write",
+        "Models aren't offered new and changed tools. To read and agree to them: typist mcp agree it__look it__write",
     ]
     assert await agreed(env) == {"it__look": EARLIER}
 
@@ -84,7 +84,8 @@ async def test_tools_of_a_server_that_no_process_has_used_are_not_new(tmp_path: 
             "first    ask    writes it__write",
             "gone is down: its command was not found",
             "",
-            "Where these tools are offered, calls that may change something always ask, until you read and agree: "
+            "Where these tools are offered, Typist asks before every call that can change something. "
+            "To read and agree to them: "
             "typist mcp agree it__look it__write",
         ],
     )
@@ -162,7 +163,7 @@ async def test_agreed_tool_is_no_longer_listed_as_changed(
 ) -> None:
     await agreed(env, EARLIER)
     code, out, _ = await run(tmp_path, "agree", *arguments, env=env)
-    assert (code, out) == (0, "it__look: agreed. It is offered from the next question on.\n")
+    assert (code, out) == (0, "it__look: agreed. Models will be offered this tool from the next question on.\n")
     _, out, _ = await run(tmp_path, env=env)
     assert out.startswith("agreed   allow  reads  it__look\n")
 
@@ -175,7 +176,7 @@ async def test_agreed_tool_is_no_longer_listed_as_changed(
         (["agree", "it__loo", "--yes"], "No server lists it__loo. gone is down: its command was not found."),
         (["revoke"], "the following arguments are required: TOOL"),
         (["revoke", "it__drop"], "Not always allowed anywhere: it__drop."),
-        (["agree", "it__look"], "There is no terminal to confirm at. Use --yes"),
+        (["agree", "it__look"], "There's no terminal for the confirmation. Use --yes"),
     ],
 )
 async def test_nothing_is_agreed_to_if_the_arguments_are_unclear(
@@ -197,12 +198,12 @@ async def test_always_allowed_tools_are_listed_and_revoked_in_all_channels(tmp_p
     await stores.close()
     _, out, _ = await run(tmp_path, env=env)
     assert out.splitlines()[-3:] == [
-        "Always allowed. To make their calls ask again: typist mcp revoke TOOL",
+        "Always allowed. To be asked about calls again: typist mcp revoke TOOL",
         "C1           it__write by U1 on 2023-11-14",
         "C2           it__write by U1 on 2023-11-14, for an earlier definition",
     ]
     code, out, _ = await run(tmp_path, "revoke", "it__write", env=env)
-    assert (code, out) == (0, "it__write: revoked in 2 channels. Its calls ask again.\n")
+    assert (code, out) == (0, "it__write: revoked in 2 channels. Typist will ask about its calls again.\n")
     _, out, _ = await run(tmp_path, env=env)
     assert "Always allowed" not in out
 
@@ -210,4 +211,4 @@ async def test_always_allowed_tools_are_listed_and_revoked_in_all_channels(tmp_p
 async def test_servers_are_needed(tmp_path: Path) -> None:
     code, _, err = await run(tmp_path, env={})
     assert code == 2
-    assert err == "typist: BOT_MCP_CONFIG is not set, so there are no MCP servers. See docs/admins/tools.md.\n"
+    assert err == "typist: BOT_MCP_CONFIG isn't set, so there are no MCP servers. See docs/admins/tools.md.\n"

@@ -95,7 +95,7 @@ async def texts_left(url: str) -> list[str]:
             "Deleted 3 questions and their answers, 2 memories",
             [],
         ),
-        (["--user", "U3", "--user", "U2"], "Nothing of U3 was found", ["first", "third"]),
+        (["--user", "U3", "--user", "U2"], "No data found for U3", ["first", "third"]),
         (
             ["--all"],
             "Deleted 3 questions and their answers, 2 memories, 1 schedule, 1 setting of a direct message",
@@ -130,7 +130,7 @@ async def test_forget_revokes_a_persons_tokens_or_says_where_it_cannot(
         code, out, err = await forked_command(tmp_path, "forget", "--user", "U1", "--yes", env=env)
         assert code == 0
         assert out.startswith("Deleted 1 sign-in to a server. ")
-        assert ("couldn't be revoked at jira" in out) is not has_keys
+        assert ("couldn't revoke their tokens at jira" in out) is not has_keys
         assert "canary" not in out + err
         people = {token.subject for token in jira.people.access.values()}
         assert people == {token.subject for token in jira.people.refresh.values()}
@@ -165,7 +165,7 @@ async def test_forget_asks_for_confirmation_at_a_terminal(
     finally:
         os.close(ours)
         os.close(theirs)
-    assert "This deletes ALL data (questions and their answers, memories," in err
+    assert "This will permanently delete ALL data (questions and their answers, memories," in err
     assert process.returncode == code
     assert len(await texts_left(database)) == remaining
 
@@ -203,4 +203,4 @@ async def test_health_prints_the_running_bots_answer(tmp_path: Path, probes: Pro
 
 async def test_health_without_a_port_names_the_missing_setting(tmp_path: Path) -> None:
     code, _, err = await forked_command(tmp_path, "health", env={})
-    assert (code, "BOT_HEALTH_PORT is not set" in err) == (2, True)
+    assert (code, "BOT_HEALTH_PORT isn't set" in err) == (2, True)

@@ -134,7 +134,7 @@ async def test_questions_are_asked_again_with_the_prompts_that_they_had(recorded
         assert (request.body.pop("model"), tools) == ("other", ["offer_choices"])
         assert request.body.pop("prompt_cache_key") != before["prompt_cache_key"], "it has fewer tools"
         assert request.body == {name: before[name] for name in request.body}
-    assert "6 of 6 questions are left to ask of openai/other, for $10 at most. Nothing is posted." in err
+    assert "6 of 6 questions left to ask openai/other, for at most $10. Nothing will be posted." in err
     assert re.search(r"^6 of 6: whole, \d\.\d s, \$0\.0005 so far$", err, re.MULTILINE)
     lines = recorded.lines()
     for number, line in enumerate(lines, start=1):
@@ -197,7 +197,7 @@ async def test_sums_are_those_of_typist_usage(recorded: Recorded) -> None:
 async def test_typist_usage_says_what_replays_have_cost_beside_what_answers_have(recorded: Recorded) -> None:
     await recorded.replay()
     _, out, _ = await forked_command(recorded.folder, "usage", env=recorded.env)
-    assert out.splitlines()[-1] == f"`typist replay` has cost ${4 * NOW_USD:.4f}, which is not included in USD."
+    assert out.splitlines()[-1] == f"`typist replay` cost ${4 * NOW_USD:.4f}, which isn't included in USD."
     _, out, _ = await forked_command(recorded.folder, "usage", "--by", "model", "--csv", env=recorded.env)
     usd = {row["model"]: (float(row["cost_usd"]), float(row["replay_usd"])) for row in csv.DictReader(io.StringIO(out))}
     assert usd == {
@@ -260,7 +260,7 @@ async def test_what_may_not_be_read_any_more_is_neither_asked_nor_reported(
     await goes(recorded)
     _, err = await recorded.replay()
     assert recorded.asked() == [1, 2, 3], "direct messages need an option"
-    assert ("1 questions weren't asked: their askers have no access now." in err) is (goes is lose_access)
+    assert ("1 questions weren't asked because their askers no longer have access." in err) is (goes is lose_access)
 
 
 @pytest.mark.long
@@ -286,7 +286,7 @@ async def test_run_stops_before_a_question_that_may_pass_the_limit(recorded: Rec
     recorded.vendor.script(says("word " * 4_000), said)
     _, err = await recorded.replay("--limit", "0.036", code=1)
     assert recorded.asked() == [1]
-    assert "for $0.036 at most" in err
+    assert "for at most $0.036" in err
     assert "Stopped at the limit of $0.036. To continue, repeat this command with a higher --limit." in err
     assert await entries() == 1
     await recorded.replay("--limit", "1")
@@ -307,7 +307,7 @@ async def test_killed_run_goes_on_and_asks_nothing_twice(recorded: Recorded) -> 
     recorded.vendor.script(said)
     out, err = await recorded.replay()
     assert recorded.asked() == [1, 2, 3, 4]
-    assert "2 of 4 questions are left to ask" in err
+    assert "2 of 4 questions left to ask" in err
     assert re.search(r"^answers +3 +3$", out, re.MULTILINE)
     [interrupted] = [line for line in recorded.lines() if "now" not in line]
     spent = float(re.findall(r"\$([\d.]+) so far", err)[-1])
@@ -420,7 +420,7 @@ async def test_system_prompt_replaces_those_of_channels_and_has_a_folder_of_its_
     (recorded.folder / "prompt.txt").write_text("Be brief.")
     again = ("--channel", "C0RANDOM", "--system-prompt", "prompt.txt")
     _, err = await recorded.replay(*again, code=2)
-    assert "Name another folder with --folder" in err
+    assert "Use another folder with --folder" in err
     (recorded.folder / "other").mkdir()
     (recorded.folder / "other" / "results.jsonl").write_text("[1]\nno JSON\n")
     await recorded.replay(*again, "--folder", "other", code=2)
@@ -480,7 +480,7 @@ async def test_judge_sees_question_and_answers_in_both_orders_and_not_who_wrote_
     assert len(requests) == 8
     assert not any("openai" in request for request in requests)
     [usd] = re.findall(
-        r"^openai/judge then compares the answers to 4 questions, in both orders, for about \$(.*) of",
+        r"^openai/judge will then compare the answers to 4 questions, in both orders, for about \$(.*) of",
         err,
         re.MULTILINE,
     )
@@ -492,7 +492,7 @@ async def test_judge_sees_question_and_answers_in_both_orders_and_not_who_wrote_
         ["0", "0"],
         ["0", "0"],
     ]
-    assert float(sums["USD of the judge"][0]) == pytest.approx(4 * VERDICT_USD)
+    assert float(sums["USD for the judge"][0]) == pytest.approx(4 * VERDICT_USD)
     assert float(sums["USD"][1]) == pytest.approx(4 * NOW_USD)
     report = (recorded.folder / FOLDER / "report.html").read_text()
     assert report.count(f"judge: now is better, ${VERDICT_USD:.6f}") == 4
@@ -573,7 +573,7 @@ async def test_answers_of_an_earlier_run_are_judged_without_being_asked_again(re
     recorded.vendor.requests.clear()
     recorded.vendor.script(judged_by(favors("test")))
     _, err = await recorded.replay(*JUDGE)
-    assert "0 of 4 questions are left to ask of openai/other" in err
+    assert "0 of 4 questions left to ask openai/other" in err
     assert {request.body["model"] for request in recorded.vendor.requests} == {"judge"}
     assert [line["judge"]["verdict"] for line in recorded.lines()] == ["then"] * 4
     await recorded.replay(*JUDGE)
@@ -581,7 +581,7 @@ async def test_answers_of_an_earlier_run_are_judged_without_being_asked_again(re
     assert len(pairs(recorded)) == 8, "no pair again"
     assert sums_of(out)["judged better"] == ["4", "0"]
     _, err = await recorded.replay("--judge", "openai/test", code=2)
-    assert "has verdicts of openai/judge." in err
+    assert "has verdicts from openai/judge." in err
 
 
 @pytest.mark.long
@@ -605,7 +605,7 @@ async def test_killed_run_asks_no_judge_twice(recorded: Recorded) -> None:
         await process.wait()
     recorded.vendor.script(judged)
     out, err = await recorded.replay(*JUDGE)
-    assert "openai/judge then compares the answers to 2 questions" in err
+    assert "openai/judge will then compare the answers to 2 questions" in err
     assert len({tuple(pair.values()) for pair in pairs(recorded)}) == len(pairs(recorded)) == 8
     assert sums_of(out)["judged better"] == ["0", "3"]
     [broken] = [line["judge"] for line in recorded.lines() if "verdict" not in line["judge"]]
@@ -649,11 +649,15 @@ async def test_judge_that_refuses_gives_no_verdict(recorded: Recorded) -> None:
 
 PROBLEMS = {
     "no token": ((), {"SLACK_BOT_TOKEN": ""}, "typist replay needs SLACK_BOT_TOKEN."),
-    "two models": (("--model", "openai/a,openai/b"), {}, "--model takes one model."),
-    "two judges": (("--judge", "openai/a,openai/b"), {}, "--judge takes one model."),
+    "two models": (("--model", "openai/a,openai/b"), {}, "--model must be one model."),
+    "two judges": (("--judge", "openai/a,openai/b"), {}, "--judge must be one model."),
     "no judge": (("--judge", "nobody"), {}, "--judge "),
-    "no price of the judge": (("--judge", "openai/my-own"), {}, "openai/my-own has no price, so no limit can be kept."),
-    "no price": (("--model", "openai/my-own"), {}, "openai/my-own has no price, so no limit can be kept."),
+    "no price of the judge": (
+        ("--judge", "openai/my-own"),
+        {},
+        "openai/my-own has no price, so the limit can't be enforced.",
+    ),
+    "no price": (("--model", "openai/my-own"), {}, "openai/my-own has no price, so the limit can't be enforced."),
     "no day": (("--model", "openai/gpt-6.1-sol", "--since", "soon"), {}, "--since must be a day such as 2026-11-20"),
     "no limit": (("--model", "openai/gpt-6.1-sol", "--limit", "0"), {}, "invalid number of dollars value: '0'"),
 }

@@ -154,7 +154,7 @@ async def test_process_with_an_invalid_token_says_so_and_exits_1(
     code, out, err = await forked_command(tmp_path, "run", env=env)
     assert (code, out) == (1, "")
     (line,) = err.splitlines()
-    assert line.startswith(f"typist: Slack does not accept {token} (invalid_auth).")
+    assert line.startswith(f"typist: Slack doesn't accept {token} (invalid_auth).")
 
 
 def _slack_env(api_url: str) -> dict[str, str]:
@@ -273,7 +273,7 @@ async def test_revoked_bot_token_is_logged_once_and_unhealthy(
         await sandbox.wait_for(lambda: len(sandbox.calls) >= seen + 4)
         status, health = await _health(port)
         assert status == 503
-        assert str(health["problem"]).startswith("Slack does not accept SLACK_BOT_TOKEN (token_revoked).")
+        assert str(health["problem"]).startswith("Slack doesn't accept SLACK_BOT_TOKEN (token_revoked).")
         assert len([record for record in caplog.records if "token_revoked" in record.getMessage()]) == 1
         sandbox.faults.stop("refuse")
         seen = len(sandbox.calls)
@@ -362,7 +362,7 @@ async def test_revoked_app_token_is_reported_and_not_retried_in_a_tight_loop(
         assert tried() == before + 2
         status, health = await _health(port)
         assert (status, health["slack"]) == (503, 0)
-        assert str(health["problem"]).startswith("Slack does not accept SLACK_APP_TOKEN (token_revoked).")
+        assert str(health["problem"]).startswith("Slack doesn't accept SLACK_APP_TOKEN (token_revoked).")
     assert [record for record in caplog.records if "SLACK_APP_TOKEN (token_revoked)" in record.getMessage()]
 
 

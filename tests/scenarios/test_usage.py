@@ -121,5 +121,5 @@ async def test_table_has_a_total_and_names_what_has_no_price(used: str, tmp_path
     assert lines[-3].split() == unpriced
     totals = ["all", "6", "3", "350,100", "20,010", "4", "0.9400", "0.75", "s", "1", "1", "1", "0", "1", "0"]
     assert lines[-2].split() == totals
-    assert lines[-1] == "110 tokens have no known price and are not included in USD."
+    assert lines[-1] == "110 tokens have no known price and aren't included in USD."
     assert len({len(line) for line in lines[1:-1]}) == 1

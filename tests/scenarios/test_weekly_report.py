@@ -188,7 +188,7 @@ async def test_report_has_the_figures_of_typist_usage_and_names_no_asker(
         f"slowest {float(week['slowest_first_token_s']):.1f} s",
         f"*Cost*: {dollars(float(week['cost_usd']))}; {dollars(float(before['cost_usd']))} the week before",
         "*Sign-ins that ended*: 2 at tracker",
-        f"Both weeks in your terminal: `typist usage --by week --since {first} --csv`",
+        f"To see both weeks in your terminal: `typist usage --by week --since {first} --csv`",
     ]
     assert (week["questions"], week["people"], week["answers"], week["unanswered"]) == ("10", "3", "4", "2")
     causes = {name: number for name, number in week.items() if name.startswith("failed_") and number != "0"}
