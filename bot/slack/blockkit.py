@@ -1,6 +1,5 @@
-"""Builders for the Block Kit objects that Typist sends. Pure. https://docs.slack.dev/reference/block-kit
-
-Each returns the JSON that Slack expects. They escape nothing: callers escape mrkdwn.
+"""Builds the Block Kit objects that Typist sends. Callers escape mrkdwn. https://docs.slack.dev/reference/block-kit
+Pure.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,17 +11,17 @@ OPTION_CHARS = 75
 CONFIRM_TITLE_CHARS = 100
 SECTION_CHARS = 3_000
 PIECE_CHARS = 2_900
-"""The share of a long text that goes into one block. Slack's limit is SECTION_CHARS."""
+"""Maximum length of one block of a longer text. Slack's limit is SECTION_CHARS."""
 _INITIAL = {
     "value": "initial_value",
     "selected_option": "initial_option",
     "selected_options": "initial_options",
     "selected_time": "initial_time",
 }
-"""Maps the key of a submitted value in an element's state to the key of its initial value."""
+"""Keys of submitted values in an element's state, with the keys of their initial values."""
 
 NOTE_LINE = "about-answer-"
-"""The block_id prefix of notices below an answer and of their buttons. Slack keeps our block_ids; answers have none."""
+"""The block_id prefix of notices and buttons below an answer. Slack keeps our block_ids; answers have none."""
 
 
 def plain_text(text: str) -> Json:
@@ -30,7 +29,7 @@ def plain_text(text: str) -> Json:
 
 
 def mrkdwn(text: str) -> Json:
-    """Returns a text object with Slack's markup. `verbatim` stops Slack from linking URLs and names in the text."""
+    """Returns text with Slack's markup. `verbatim` stops Slack from linking URLs and names in it."""
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
@@ -52,19 +51,17 @@ def divider() -> Json:
 
 
 def markdown(text: str) -> Json:
-    """Returns a block of Markdown, which Slack converts to other blocks."""
+    """Returns a Markdown block, which Slack converts to other blocks."""
     return {"type": "markdown", "text": text}
 
 
 def rich_text_line(text: str, block_id: str) -> Json:
-    """Returns a line in italics, without markup."""
     italic = {"type": "text", "text": text, "style": {"italic": True}}
     section = {"type": "rich_text_section", "elements": [italic]}
     return {"type": "rich_text", "elements": [section], "block_id": block_id}
 
 
 def rich_text_links(heading: str, links: Sequence[tuple[str, str]], block_id: str) -> Json:
-    """Returns a heading and a numbered list of links, given as (URL, label)."""
     items = [line({"type": "link", "url": url, "text": label}) for url, label in links]
     numbered = {"type": "rich_text_list", "style": "ordered", "indent": 0, "elements": items}
     return rich_text([line(words(heading, "bold")), numbered], block_id)
@@ -83,7 +80,6 @@ def rich_text(parts: Sequence[Json], block_id: str = "") -> Json:
 
 
 def part(kind: str, *elements: Json) -> Json:
-    """Returns an element of a rich_text, such as a rich_text_section (a line) or a rich_text_quote."""
     return {"type": kind, "elements": list(elements)}
 
 
@@ -111,14 +107,12 @@ def moment(at: float, form: str, fallback: str, *styles: str) -> Json:
 
 
 def moment_mrkdwn(at: float, form: str, fallback: str) -> str:
-    """Returns mrkdwn for a time in the reader's time zone. `at`: seconds since the epoch."""
     return f"<!date^{int(at)}^{form}|{fallback}>"
 
 
 def chart(kind: str, title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]]) -> Json:
-    """Returns a bar, line or area chart, for messages only. A series is (name, one value per label).
-
-    A label has at most 20 characters.
+    """Returns a bar, line or area chart for a message. Series: (name, one value per label). Labels have up to 20
+    characters.
     """
     drawn = [{"name": name, "data": _points(labels, values)} for name, values in series]
     chart = {"type": kind, "series": drawn, "axis_config": {"categories": list(labels)}}
@@ -192,7 +186,7 @@ def users_select(action_id: str, placeholder: str) -> Json:
 
 
 def channel_select(action_id: str, placeholder: str) -> Json:
-    """Returns a menu of the viewer's channels, without direct messages."""
+    """Returns a menu of the viewer's channels, excluding direct messages."""
     return {
         "type": "conversations_select",
         "action_id": action_id,
@@ -210,7 +204,6 @@ def radio_buttons(action_id: str, labels: Mapping[str, str], *, chosen: str, foc
 
 
 def checkboxes(action_id: str, labels: Mapping[str, str], *, chosen: Collection[str], focus: bool) -> Json:
-    """Returns up to ten checkboxes. `labels` maps values to labels."""
     options = _options(labels)
     element = {
         "type": "checkboxes",
@@ -228,13 +221,12 @@ def multi_static_select(action_id: str, labels: Mapping[str, str]) -> Json:
 
 
 def input_field(name: str, label: str, element: Json, *, hint: str = "", optional: bool) -> Json:
-    """Returns a labeled field for a modal, with its name as its block_id."""
     block = {"type": "input", "block_id": name, "optional": optional, "label": plain_text(label), "element": element}
     return _with(block, hint=plain_text(hint) if hint else None)
 
 
 def untouched(view: Mapping[str, Any]) -> Json:
-    """Returns a submitted modal in the state it had before the user changed any field."""
+    """Returns a submitted modal in the state that it had before the user changed any field."""
     fields = {
         block.get("block_id"): {"": {of: (block.get("element") or {}).get(name) for of, name in _INITIAL.items()}}
         for block in view.get("blocks") or ()
@@ -250,7 +242,6 @@ def checked(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def values_of(view: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the non-empty fields of a submitted modal, by name."""
     values = {}
     for name, elements in view["state"]["values"].items():
         for element in elements.values():
@@ -262,7 +253,6 @@ def values_of(view: Mapping[str, Any]) -> dict[str, str]:
 
 
 def modal_to_read(title: str, blocks: Sequence[Json], *, close: str) -> Json:
-    """Returns a modal without a submit button."""
     return {"type": "modal", "title": plain_text(title), "close": plain_text(close), "blocks": list(blocks)}
 
 
@@ -305,5 +295,4 @@ def _options(labels: Mapping[str, str]) -> dict[str, Json]:
 
 
 def _with(block: Json, **optional: Any) -> Json:
-    """Returns a block with the non-empty fields added."""
     return block | {name: value for name, value in optional.items() if value}

@@ -1,4 +1,4 @@
-"""Slack canvases: reads the canvases that users share or link, and creates canvases for answers.
+"""Reads the canvases that users share or link, and creates canvases for answers.
 
 A canvas's text comes from canvases.getContent, not from a file's bytes. A canvas attached to a message has already been
 shared with the message's readers. A link can point to any canvas the app can open, so files.info first shows whether
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class Canvases:
-    """Reads and creates canvases. `scopes`: the bot token's scopes, or None if Slack doesn't list them."""
+    """Reads and creates canvases. `scopes`: the bot token's, or None if Slack doesn't list them."""
 
     def __init__(self, client: PacedClient, scopes: Collection[str] | None, bot_user_id: str) -> None:
         self._client = client
@@ -80,10 +80,10 @@ class Canvases:
         return OpenedFile(canvas, Document(content[:MAX_CHARS], left_out))
 
     async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
-        """Creates a canvas that only the bot can see, and returns its ID. Raises RateLimited and Refused.
+        """Creates a canvas that only the bot can see, unless `still()` is False; returns its ID.
 
-        Sends nothing once `still()` is False. If the workspace's plan allows only canvases in channel tabs, the canvas
-        is added to the tab of `channel_id`.
+        If the workspace's plan allows only canvases in channel tabs, it is added to the tab of `channel_id`. Raises
+        RateLimited and Refused.
         """
         content: dict[str, Any] = {"title": title, "document_content": {"type": "markdown", "markdown": markdown}}
         with only_while(still):
@@ -98,16 +98,14 @@ class Canvases:
         return str(answer["canvas_id"])
 
     async def link(self, canvas_id: str) -> str:
-        """Returns a canvas's URL. Raises RateLimited and Refused."""
         described = json_object(await self._client.call("files.info", file=canvas_id), "file")
         if not isinstance(described.get("permalink"), str):
             raise Refused("files.info", "no permalink", Refusal.TRANSIENT)
         return str(described["permalink"])
 
     async def share(self, canvas_id: str, thread: ThreadKey, asker: str) -> None:
-        """Gives the members of a conversation read access to a canvas. Raises RateLimited and Refused.
-
-        For direct messages, Slack accepts user IDs but not the channel ID.
+        """Lets a conversation's members read a canvas. For direct messages, Slack accepts user IDs but not the channel
+        ID.
         """
         people = [asker] if thread.in_direct_message else await self._people_of_group(thread.channel_id)
         readers = {"user_ids": people} if people else {"channel_ids": [thread.channel_id]}
@@ -125,10 +123,8 @@ class Canvases:
                 raise
 
     async def _people_of_group(self, channel_id: str) -> list[str]:
-        """Returns the members of a group direct message, or [] for other channels and channels that Slack won't
-        describe.
-
-        Needs the scopes channels:read, groups:read and mpim:read.
+        """Returns a group direct message's members, or [] for other channels. Needs channels:read, groups:read,
+        mpim:read.
         """
         try:
             answer = await self._client.call("conversations.info", channel=channel_id)

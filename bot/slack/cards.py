@@ -1,7 +1,7 @@
-"""Cards: proposals from Typist's own tools, shown to the asker in the reply instead of a call's arguments. Pure.
+"""Renders cards: proposals from Typist's own tools, shown to the asker instead of a call's arguments. Pure.
 
-A model wrote the content of a card, so none of it is treated as markup. The asker agrees with a button that is bound to
-the call exactly as shown (core/calls.py).
+A model wrote a card's content, so none of it is treated as markup. The asker agrees with a button that is bound to the
+call exactly as shown (core/calls.py).
 """
 
 import json
@@ -24,20 +24,16 @@ from slack_markdown.escaping import unlinked
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """The content of a proposal's card. `agree` and `decline` are the labels of its buttons."""
-
     parts: Sequence[Json]
     """rich_text elements."""
     agree: str
     decline: str
     terms: Sequence[str] = ()
-    """Sentences in small print, in mrkdwn."""
+    """Sentences in small print, as mrkdwn."""
     by: ReplyAction = ReplyAction.APPROVE
-    """The action of the button that accepts the proposal."""
 
 
 def blocks_of(ask: Ask, block_id: str) -> list[Json]:
-    """Returns a proposal's blocks, with its buttons or the asker's decision."""
     card = _CARDS[ask.tool](ask, json.loads(ask.arguments))
     parts = [*card.parts, *(line(words(unlinked(warning), "bold")) for warning in ask.warnings)]
     if ask.decision is not None:
@@ -59,7 +55,6 @@ def blocks_of(ask: Ask, block_id: str) -> list[Json]:
 
 
 def moment(at: float, *styles: str) -> Json:
-    """Returns a rich_text element with a time in the reader's time zone. `at`: seconds since the epoch."""
     in_utc = texts.words.time_in_utc(datetime.fromtimestamp(at, UTC))
     return blockkit.moment(at, texts.words.TIME_FORMAT, in_utc, *styles)
 
@@ -71,7 +66,6 @@ def _memory(ask: Ask, arguments: Mapping[str, Any]) -> Card:
 
 
 def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
-    """Returns the card for creating, changing or stopping a schedule: its task, times, and permissions of its runs."""
     cron, zone, kind = str(arguments.get("cron") or ""), str(arguments["zone"]), kind_of(ask.tool, arguments)
     question, agree, decline = texts.schedules.PROPOSES[kind]
     rule = Rule(zone, cron) if cron else Rule(zone, at=datetime.fromisoformat(arguments["at"]).timestamp())

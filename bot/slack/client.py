@@ -1,6 +1,4 @@
-"""The client for Slack's Web API: makes every call, and turns each failure into RateLimited or Refused.
-
-The SDK raises AttributeError if a body is a string or a list, so any exception from the SDK becomes a refusal.
+"""Calls Slack's Web API, and turns each failure into RateLimited or Refused.
 
 A Slack token counts as bad only if Slack returns an error from a closed list. All other errors can be temporary: rate
 limits, server errors, a proxy's HTML page, a network that isn't up yet. Typist retries these forever and logs each
@@ -47,18 +45,17 @@ CALL_TIMEOUT_S = 15
 CLOSE_TIMEOUT_S = 1.0
 """For a WebSocket: Slack leaves TCP connections open after a close, and an exiting process has little time."""
 TURN_WITHIN_S = 20.0
-"""The limit for fetching data from Slack while a user or model waits, including the wait for rate-limit budget."""
+"""Limit for fetching data from Slack while a user or model waits, including the wait for rate-limit budget."""
 DEFAULT_RETRY_AFTER_S = 30.0
 MAX_RETRY_AFTER_S = 3_600.0
 """The longest Retry-After to obey. Slack's values are about a minute, and a rate limit outlasts a restart."""
 LOOK_S = 60.0
-"""The interval at which a running process checks that its bot token is still valid."""
+"""Interval at which a running process checks its bot token."""
 LOOK_AGAIN_S = 5.0
-"""The interval for rechecking a token that Slack has refused. It is short because users are waiting for answers."""
+"""Interval for rechecking a refused token. It is short because users are waiting for answers."""
 CONFIRM_S = 5.0
-"""The delay before rechecking a token after a refused call. One wrong error must not delay questions for long."""
+"""Delay before rechecking a token after a refused call. One wrong error must not delay questions for long."""
 MAX_LIST_PAGES = 20
-"""The default page limit for Slack's lists."""
 NO_UNFURLS = {"unfurl_links": False, "unfurl_media": False}
 """Slack fetches links to preview them, a known way to leak data through a URL. It decides this when posting."""
 NO_OBJECT = "no JSON object"
@@ -69,7 +66,7 @@ _ADMIN_ERRORS = """
     socket_mode_not_enabled team_access_not_granted token_expired token_revoked two_factor_setup_required
     user_removed_from_team
 """
-"""Errors of auth.test and apps.connections.open that only an admin can resolve, from the lists on docs.slack.dev."""
+"""Errors of auth.test and apps.connections.open that only an admin can resolve, from docs.slack.dev."""
 
 
 _allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
@@ -80,7 +77,7 @@ class Withheld(aiohttp.ClientError):
 
 
 class Redirected(aiohttp.ClientError):
-    """A response redirects a call elsewhere, as a proxy's sign-in page does. Slack's API never redirects."""
+    """A response redirects a call, as a proxy's sign-in page does. Slack's API never redirects."""
 
 
 @contextmanager
@@ -124,7 +121,7 @@ async def _check_allowed(*_: object) -> None:
 
 
 async def _keep_to_slack(_session: object, _context: object, answer: aiohttp.TraceRequestRedirectParams) -> None:
-    """Rejects redirects of calls, because another host would get the content. Downloads of files can be redirected."""
+    """Rejects redirects of calls, because another host would get the content. File downloads can be redirected."""
     if answer.method == "POST":
         answer.response.close()
         raise Redirected(f"{answer.url.host} answers with a redirect, HTTP {answer.response.status}")
@@ -132,14 +129,12 @@ async def _keep_to_slack(_session: object, _context: object, answer: aiohttp.Tra
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The app's installation in a workspace, according to auth.test."""
-
     identity: Identity
     team_name: str
     scopes: frozenset[str] | None
-    """The bot token's scopes, or None if the response doesn't list them."""
+    """None if the response doesn't list the bot token's scopes."""
     slack_time_s: float | None
-    """Slack's clock, in seconds since 1970, or None if the response doesn't include a date."""
+    """Slack's clock, in seconds since 1970, or None if the response has no date."""
     is_organization: bool = False
     """Whether the token belongs to an organization (Enterprise Grid) instead of a workspace."""
 
@@ -169,7 +164,7 @@ class SlackClient:
         self.sdk_client.proxy = None
 
     def on_post(self, posted: Callable[[str, str, bool], None]) -> None:
-        """Sets the callback for each post into a thread: its channel, thread_ts, and whether it began a stream."""
+        """Sets the callback for each post in a thread: its channel, thread_ts, and whether it began a stream."""
         self._posted = posted
 
     @property
@@ -189,7 +184,7 @@ class SlackClient:
         return data
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
-        """Posts a message, and returns its channel and ts.
+        """Posts a message; returns its channel and ts.
 
         Raises Refused with OUTSIDE_THREAD if Slack posted it at the channel's root because its thread was deleted. The
         only sign is the missing thread_ts in the response (slack-go/slack#1571).
@@ -207,7 +202,6 @@ class SlackClient:
         return channel, ts
 
     async def start_stream(self, channel: str, thread_ts: str | None, **arguments: Any) -> str:
-        """Starts a native stream in a thread, and returns its message's ts."""
         method = "chat.startStream"
         answer = await self.call(method, channel=channel, thread_ts=thread_ts, **arguments)
         if not isinstance(answer.get("ts"), str):
@@ -251,7 +245,6 @@ class SlackClient:
             raise Refused("a response", _reason(error, response_url), Refusal.TRANSIENT) from error
 
     async def send_bytes(self, upload_url: str, content: bytes) -> None:
-        """Uploads a file's bytes to Slack's upload URL, which needs no token."""
         try:
             async with self.session.post(upload_url, data=content, allow_redirects=False) as response:
                 if response.status != 200:
@@ -264,11 +257,10 @@ class SlackClient:
         return (await self.installation()).identity
 
     async def time_s(self) -> float | None:
-        """Returns Slack's clock in seconds since 1970, or None if no date is sent. Raises RateLimited and Refused."""
         return _date(await self._answer("api.test", {}))
 
     async def installation(self) -> Installation:
-        """Returns the bot's identity and scopes. Raises RateLimited and Refused."""
+        """Returns the bot's identity and scopes, from auth.test. Raises RateLimited and Refused."""
         answer = await self._answer("auth.test", {})
         ids = [answer.get(name) for name in ("team_id", "user_id", "bot_id", "user")]
         if not all(isinstance(id_, str) for id_ in ids):
@@ -289,7 +281,6 @@ def _reason(error: Exception, url: str) -> str:
 
 
 def _header(response: AsyncSlackResponse, name: str) -> str:
-    """Returns a header, or "" if it is missing. Names are case-insensitive."""
     return next((str(value) for key, value in response.headers.items() if key.lower() == name.lower()), "")
 
 
@@ -331,9 +322,9 @@ class Credential:
     advice: str
     clock: Clock
     problem: str = field(default="", init=False)
-    """Why Slack doesn't accept the token now, as a sentence, or "" if it does."""
+    """Why Slack doesn't accept the token, as a sentence, or "" if it does."""
     refused: bool = field(default=False, init=False)
-    """Whether Slack rejected the token and hasn't accepted it since."""
+    """Whether Slack has rejected the token and hasn't accepted it since."""
     _doubted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def used(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -355,14 +346,14 @@ class Credential:
         return result
 
     def call_refused(self, error: Refused) -> None:
-        """Marks the token as refused after any call was refused because of it. `watch` soon confirms or clears that."""
+        """Marks the token as refused after a call was refused because of it. `watch` soon confirms or clears that."""
         if not self.refused:
             self._refuse(error)
             log.error("%s", self.problem)
         self._doubted.set()
 
     async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Retries a call until Slack accepts the token, and returns its result. Raises only SlackSetupError."""
+        """Retries a call until Slack accepts the token; returns its result. Raises only SlackSetupError."""
         return await Retrier(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
@@ -407,10 +398,7 @@ def app_credential(clock: Clock) -> Credential:
 
 
 class PacedClient:
-    """Makes each call once its method's budget has room, and counts it. Raises RateLimited and Refused.
-
-    It makes every call except those for live replies. Methods without a budget (pacing/budget.py) are called at once.
-    """
+    """Makes all calls except those for live replies, as each method's budget allows. Raises RateLimited and Refused."""
 
     def __init__(self, client: SlackClient, budget: RateBudget, clock: Clock) -> None:
         self._client = client
@@ -422,7 +410,6 @@ class PacedClient:
             return await self._client.call(method, **arguments)
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
-        """Posts a message, and returns its channel and ts. Raises the same errors as SlackClient.post."""
         async with self.budget.turn("chat.postMessage", _channel_id(arguments)):
             return await self._client.post(**arguments)
 

@@ -1,4 +1,4 @@
-"""Slack's file objects, including emails, and who can read them. Pure."""
+"""Reads Slack's file objects, including emails, and who can read them. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ _SHARED_IN = ("channels", "groups", "ims")
 _PREVIEW = re.compile(r"thumb_(\d{2,4})")
 _CLIPS = ("slack_audio", "slack_video")
 MAX_MAIL_CHARS = 10_000
-"""The limit for an email shown in full. A longer one is read as a file, and its middle can be left out."""
+"""Limit for an email shown in full. A longer one is read as a file, and its middle can be left out."""
 MAX_MAIL_HEADER_CHARS = 500
 
 
@@ -106,9 +106,8 @@ def _previews(file: Payload) -> Iterator[tuple[int, str]]:
 
 
 def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:
-    """Returns whether everyone who can read a thread can read a file, given its files.info object.
-
-    The file must be shared in the thread's channel, or belong to the asker if nobody else can read the thread.
+    """Returns whether a file is shared in the thread's channel, or belongs to the asker if nobody else reads the
+    thread.
     """
     # A channel's own canvas isn't listed in the other fields.
     channels = {string(file, "linked_channel_id"), *(id_ for key in _SHARED_IN for id_ in strings(file, key))}

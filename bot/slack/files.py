@@ -51,9 +51,9 @@ from files_to_markdown.plain_images import image_size, is_plain_image
 from files_to_markdown.process import convert_image, read_document
 
 READING_S = 60.0
-"""The limit for all files of one question, including the wait for memory."""
+"""Limit for all files of one question, including the wait for memory."""
 MAX_HELD_BYTES = 100 * 2**20
-"""The limit for all live answers in the process. Sending a request takes about three times as much."""
+"""Limit for all live answers in the process. Sending a request takes about three times as much."""
 TEXT_BYTES = 2**20
 """Memory for a document's text beyond its bytes (documents/document.py), and the tolerance for misstated sizes."""
 MAX_REDIRECTS = 2
@@ -65,8 +65,6 @@ log = logging.getLogger(__name__)
 
 
 class Files:
-    """Reads shared files. The Web API's own origin counts as a Slack host."""
-
     def __init__(self, client: SlackClient) -> None:
         self._client = client
         self._headers = {"Authorization": f"Bearer {client.token}"}
@@ -80,9 +78,9 @@ class Files:
     ) -> AsyncIterator[Mapping[str, OpenedFile]]:
         """Returns the content of each file, by ID, or the reason it can't be read. Never raises because of a file.
 
-        `asker`: the ID of the person with the question. `transcribe` is used for recordings without a transcript.
-
         Memory is reserved for the stated sizes first, then for the actual sizes, until the context ends.
+
+        `asker`: the ID of the person with the question. `transcribe` is used for recordings without a transcript.
         """
         opened: dict[str, OpenedFile] = {}
         held_bytes = 0
@@ -247,16 +245,12 @@ class FileContents:
 
 
 def _image(name: str, media_type: str, content: bytes) -> Media:
-    """Returns an image with the token count that vendors charge for its pixels."""
     size = image_size(content, media_type)
     return Media(name, media_type, base64.b64encode(content).decode(), tokens=image_tokens(*size) if size else 0)
 
 
 def may_have_token(url: URL, api: URL) -> bool:
-    """Returns whether a URL is Slack's, and can be sent the bot token.
-
-    The host must be in slack.com or the Web API's domain and use https, or the URL must have the Web API's origin.
-    """
+    """Returns whether a URL can get the bot token: https in slack.com or the API's domain, or the API's own origin."""
     if not (url.scheme and url.host) or url.user is not None:
         return False
     if url.origin() == api.origin():
@@ -313,7 +307,6 @@ class MemoryRoom:
         self._changed = asyncio.Event()
 
     async def reserve(self, size_bytes: int, person: str) -> None:
-        """Reserves bytes for a person, waiting until they are free and within the person's share."""
         while min(self._free_bytes, self._max_person_bytes - self._held_bytes[person]) < size_bytes:
             self._changed.clear()
             await self._changed.wait()
@@ -331,7 +324,7 @@ class MemoryRoom:
 
 
 class FairLine:
-    """A lock with a fair queue: each person has one place, and the person's other requests wait behind it."""
+    """A lock with a fair queue: each person has one place, and their other requests wait behind it."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -339,7 +332,6 @@ class FairLine:
 
     @asynccontextmanager
     async def turn(self, person: str) -> AsyncIterator[None]:
-        """Holds the lock. People get it in the order in which they joined the queue."""
         place = self._of_persons.setdefault(person, asyncio.Lock())
         async with place, self._lock:
             yield

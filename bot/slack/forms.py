@@ -26,19 +26,17 @@ from bot.core.conversation import escape
 Object = Mapping[str, Any]
 
 MAX_LEVELS = 24
-"""The nesting limit for objects and lists."""
 UNREAD = "(Part of this message can't be shown to you: "
 MAX_KIND_CHARS = 40
 MIN_TIME_S = 1_000_000_000
 """Lower numbers aren't times since the epoch."""
 MAX_COMPARED_CHARS = 4_000
-"""Longer strings aren't compared with others."""
 
 _WORDS = re.compile(
     r"alt|answer|body|caption|comments?|contents?|desc|description|details?|footer|head(?:er|ing|line)|hint|label|level"
     r"|message|name|notes?|output|question|quote|state|status|subheader|subject|subtext|subtitle|summary|text|title"
 )
-"""The last words of keys whose values are text, even if it is a single word."""
+"""Last words of keys whose values are text, even if it is a single word."""
 _HEADS = frozenset(("title", "header", "heading", "headline", "name", "label", "caption"))
 _STATES = frozenset(("status", "state", "level"))
 """Keys that Slack shows as an icon or color."""
@@ -52,7 +50,7 @@ _INSTEAD = frozenset(("text", "fallback"))
 """Keys that can repeat their neighbors for simple clients."""
 _PICTURES = re.compile(r"icon|image|img|thumb|avatar|logo|photo|picture|preview|poster")
 _OF_PICTURES = ("text", "title", "label", "caption", "description")
-"""The last words of keys that describe a picture."""
+"""Last words of keys that describe a picture."""
 _ADDRESS = re.compile(r"(?:https?://|mailto:|tel:)\S+\Z", re.IGNORECASE)
 _SHOWN = re.compile(r"[A-Z][a-z]+[.!?:]?\Z|(?!#)(?!.*\d{9})[^A-Za-z_\d]*+\d[^A-Za-z_]*+\Z")
 """A capitalized word, a date or an amount. IDs and option names don't look like these."""
@@ -112,10 +110,7 @@ class FormReader:
         return _joined(list(self._items("", nodes, level)))
 
     def table(self, rows: Sequence[Any], level: int) -> str:
-        """Returns rows of cells as a Markdown table, with the first row as its header.
-
-        A row is a list, an object with a list of cells, or an object whose values are the cells.
-        """
+        """Returns rows (lists, objects with a list of cells, or objects whose values are cells) as a Markdown table."""
         lines: list[str] = []
         for row in rows:
             cells = [self._cell(cell, level) for cell in _cells(row)]
@@ -283,7 +278,6 @@ def _strings(key: str, values: Sequence[str]) -> Iterator[_Part]:
 
 
 def _mention(value: str) -> str:
-    """Returns the mention for a user or channel ID, or "" for other strings."""
     found = _MENTIONED.match(value)
     return f"<{'@' if found['person'] else '#'}{value}>" if found else ""
 

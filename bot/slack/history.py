@@ -42,24 +42,21 @@ from bot.slack.users import ChannelReaders, Users, keep_newest
 log = logging.getLogger(__name__)
 
 THREAD_PAGE_MESSAGES = 999
-"""The most messages that Slack returns per call."""
+"""Slack's maximum per call."""
 THREAD_PAGES = 8
-"""Pages that are read in order. In a longer thread, each further call skips half of the rest."""
 MAX_CALLS = 20
-"""The call limit per thread, and per version of an answer for a model's reading. Slack allows 50 a minute in total."""
+"""Maximum calls per thread, and per version of an answer for a model's reading. Slack allows 50 a minute in total."""
 NEWEST_MESSAGES = 1_000
 DIRECT_MESSAGES = 60
 POSTS_BEFORE = 10
 """Posts of the channel that are read for a bare mention."""
 LOOK_BACK_MESSAGES = 200
 READ_WITHIN_S = 45.0
-"""The limit for a whole conversation, including waits. After it, the prompt has the pages that were read."""
+"""Limit for a whole conversation, including waits. After it, the prompt has the pages that were read."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One conversation being read: its pages share a deadline and the retry policy's attempts."""
-
     question: Question
     until: float
     retrying: Retrier
@@ -87,9 +84,8 @@ class History:
         return await self._thread(reading, thread_ts)
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
-        """Returns a channel's message as it is in Slack now, or None if it is gone, ours or not readable.
-
-        Raises RateLimited, and Refused if the refusal might be temporary.
+        """Returns a channel's message, or None if it is gone, ours or unreadable. Raises RateLimited and temporary
+        Refused.
         """
         try:
             async with asyncio.timeout(TURN_WITHIN_S):
@@ -162,7 +158,6 @@ class History:
         return [*first, *newest, *end]
 
     async def _page(self, method: str, reading: _Reading, **arguments: Any) -> dict[str, Any] | None:
-        """Returns a page of the conversation, or None if Slack doesn't return it in time."""
         channel_id = reading.question.thread.channel_id
         try:
             async with asyncio.timeout(reading.until - self._clock.monotonic()):
@@ -263,8 +258,6 @@ class _Unusable(Exception):
 
 
 class _Answer(NamedTuple):
-    """One version of an answer: its question's channel and ts, and the version number."""
-
     channel_id: str
     ts: str
     version: int
@@ -277,7 +270,7 @@ class _Wanted:
     since_ts: str = ""
     page_ts: str = ""
     thread_ts: str = ""
-    """If "", the channel's posts."""
+    """"" for the channel's posts."""
 
 
 @dataclass(slots=True)
@@ -301,11 +294,9 @@ class ChannelReader:
         self._history = history
         self._readers = readers
         self._calls: dict[_Answer, int] = {}
-        """The number of Slack calls per answer."""
         self._workspace_url = ""
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns the tool, which reads the channel where the question was asked."""
         return Offered((DEFINITION,))
 
     async def call(self, use: ToolUse) -> CallResult:
@@ -379,7 +370,6 @@ class ChannelReader:
             raise _Unusable(NOT_READABLE)
 
     async def _read(self, question: Question, answer: _Answer, wanted: _Wanted, until: float) -> _Page:
-        """Returns a page with the messages that Slack returns in time."""
         page = _Page([])
         begins_ts, ends_ts = wanted.since_ts, question.ts
         if wanted.thread_ts:
@@ -412,7 +402,6 @@ class ChannelReader:
         return page
 
     async def _called(self, answer: _Answer, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Fetches messages from Slack, and counts the call. Raises RateLimited and Refused."""
         calls = self._calls.get(answer, 0)
         keep_newest(self._calls, answer, calls + 1)
         if calls >= MAX_CALLS:
@@ -421,7 +410,6 @@ class ChannelReader:
         return await self._client.call(method, **{name: value for name, value in arguments.items() if value})
 
     async def _shown(self, question: Question, wanted: _Wanted, page: _Page) -> str:
-        """Formats a page for the model, with as many of its messages as fit."""
         messages = [
             (self._history.message_of(question, found), count(found, "reply_count"))
             for found in page.messages
@@ -469,7 +457,6 @@ class ChannelReader:
 
 
 def _line(message: Message, replies: int, names: Mapping[str, str], zone: tzinfo, base: str) -> str:
-    """Formats a message for the model: author, time, ts, replies and link, then its text as a quote."""
     writer = message.app_name or names.get(message.writer_id, message.writer_id) or "unknown"
     at = f"{local_time(float(message.ts), zone):%a %Y-%m-%d %H:%M}"
     link = link_of(base, message.channel_id, message.ts, message.thread_ts)

@@ -1,4 +1,4 @@
-"""Typed access to values in Slack's JSON. Pure.
+"""Reads typed values from Slack's JSON. Pure.
 
 A missing value or one of another type counts as empty, because payloads change without notice. If a payload is useless
 without a value, handlers/payloads.py raises instead.
@@ -12,37 +12,32 @@ Payload = Mapping[str, Any]
 
 
 def string(holder: Payload, key: str) -> str:
-    """Returns the string under a key, or "" if there is none."""
     value = holder.get(key)
     return value if isinstance(value, str) else ""
 
 
 def strings(holder: Payload, key: str) -> list[str]:
-    """Returns the strings in the list under a key, or [] if there is no list."""
     value = holder.get(key)
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def count(holder: Payload, key: str) -> int:
-    """Returns the number under a key, or 0 if there is none or it is negative."""
     value = holder.get(key)
     return max(0, value) if isinstance(value, int) else 0
 
 
 def json_object(holder: Payload, key: str) -> Payload:
-    """Returns the object under a key, or {} if there is none."""
     value = holder.get(key)
     return value if isinstance(value, Mapping) else {}
 
 
 def json_objects(holder: Payload, key: str) -> list[Payload]:
-    """Returns the objects in the list under a key, or [] if there is no list."""
     value = holder.get(key)
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
 
 
 def in_utc(seconds: str) -> str:
-    """Formats a string of seconds since the epoch like "2026-11-23 09:00 UTC", or returns "" if it isn't a time."""
+    """Formats seconds since the epoch like "2026-11-23 09:00 UTC", or returns "" if the string isn't a time."""
     try:
         return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, OverflowError, OSError):
@@ -50,7 +45,6 @@ def in_utc(seconds: str) -> str:
 
 
 def next_cursor(page: Payload) -> str:
-    """Returns the next page's cursor, or "" if this is the last page."""
     return string(json_object(page, "response_metadata"), "next_cursor")
 
 

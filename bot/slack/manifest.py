@@ -1,4 +1,4 @@
-"""The app's manifest, which describes the app to Slack. manifest.json and manifest.agent.json are generated from it.
+"""Builds the app's manifest. manifest.json and manifest.agent.json are generated from it.
 
 Operators can choose the manifest's names. The bot works with any names: the handler accepts every slash command sent to
 the app, and shortcuts are identified by their callback_id. https://docs.slack.dev/reference/app-manifest
@@ -48,13 +48,13 @@ OPTIONAL_SCOPES = frozenset(
 )
 """Scopes that can be declined at installation. Only canvases, files and reactions are then unavailable."""
 AGENT_SCOPE = "assistant:write"
-"""The scope for apps with the Agents feature."""
+"""For apps with the Agents feature."""
 SEARCH_SCOPE = "search:read.public"
-"""The scope for Slack search (BOT_SLACK_SEARCH)."""
+"""For Slack search (BOT_SLACK_SEARCH)."""
 GROUPS_SCOPE, EMAIL_SCOPE = "usergroups:read", "users:read.email"
-"""The scopes for user groups and email domains in BOT_ALLOW_USERS."""
+"""For user groups and email domains in BOT_ALLOW_USERS."""
 NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "users:read", GROUPS_SCOPE, EMAIL_SCOPE})
-"""Without any of these, some users' questions stay unanswered. Each of the other scopes is for a single feature."""
+"""Without any of these, some users' questions stay unanswered. Each other scope is for a single feature."""
 _EVENTS = (
     "app_home_opened",
     "app_mention",
@@ -98,7 +98,6 @@ class Difference:
 
 
 def scopes_of(*, agent: bool, extra: Collection[str] = ()) -> list[str]:
-    """Returns an app's scopes, sorted. `extra`: the scopes that its settings need."""
     return sorted((*SCOPES, *([AGENT_SCOPE] if agent else ()), *extra))
 
 
@@ -163,8 +162,7 @@ def differences(exported: Mapping[str, Any], *, extra: Collection[str] = ()) -> 
     """Returns the settings that an app's manifest lacks or sets differently from what this version of Typist needs.
 
     `exported`: the response of apps.manifest.export. Additional settings aren't differences: Slack adds settings that
-    nobody made (slackapi/slack-cli#591), and operators can add their own. Names and descriptions aren't differences
-    either.
+    nobody made (slackapi/slack-cli#591), and operators can add their own. Neither are names and descriptions.
     """
     features = exported.get("features") or {}
     expected = app_manifest(agent="agent_view" in features or "assistant_view" in features, extra=extra)

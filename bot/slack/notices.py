@@ -1,4 +1,4 @@
-"""Welcome messages, and the responses to commands and buttons that only one person can see. Pure."""
+"""Renders welcome messages, and responses to commands and buttons that only one person can see. Pure."""
 
 import re
 
@@ -23,14 +23,11 @@ def notification(sentence: str) -> Json:
 
 
 SUGGESTION = "suggestion"
-"""The prefix of the action_id of a suggested prompt's button, followed by a dash and its number."""
+"""Action ID prefix of a suggested prompt's button, followed by a dash and its number."""
 
 
 def welcome(greeting: str, seen: str) -> Json:
-    """Returns the arguments of chat.postMessage. `seen` explains who sees what and how to stop it; both are mrkdwn.
-
-    None of its blocks counts as an answer, so a question in its thread begins a conversation.
-    """
+    """Returns chat.postMessage's arguments. No block counts as an answer, so a reply begins a conversation."""
     return plain.message([*remark(greeting), suggestion_row(), context(mrkdwn(seen))])
 
 
@@ -42,7 +39,6 @@ def suggestion_row() -> Json:
 
 
 _MENTION = re.compile(r"&lt;@([UW][A-Z0-9]+)>")
-"""A mention after escaping."""
 
 
 def command_message(response: CommandResponse) -> Json:
@@ -90,7 +86,6 @@ def why_blocks(response: ActionResponse) -> list[Json]:
 
 
 def _first_page(markdown: str) -> tuple[str, str]:
-    """Returns as much of a text as fits into one message, and a sentence about the rest."""
     pages = Pages(max_full=1)
     pages.append(markdown)
     first, *more = [*pages.full, pages.growing]

@@ -1,4 +1,4 @@
-"""A message's `text`: the content of its blocks as plain text. Pure.
+"""Converts a message's blocks to plain text for its `text`. Pure.
 
 Screen readers and phone notifications use a message's `text`, not its blocks
 (docs.slack.dev/reference/methods/chat.postmessage). The text is therefore generated from the blocks, including the
@@ -20,7 +20,6 @@ _FENCE = "```"
 
 
 def message(blocks: Sequence[Json]) -> Json:
-    """Returns chat.postMessage's arguments for blocks: the blocks and their plain text."""
     return {"text": text_of(blocks), "blocks": list(blocks)}
 
 

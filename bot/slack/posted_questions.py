@@ -1,4 +1,4 @@
-"""Questions that the bot posts on behalf of users, because an app can't post as another user. Pure.
+"""Renders questions that the bot posts for users, because an app can't post as another user. Pure.
 
 These are questions from modals, emoji reactions, choices and suggested prompts, and the posts of scheduled runs. The
 block_id identifies the asker, so history attributes the question to them.
@@ -36,7 +36,7 @@ _REACTION = "reacted-by-"
 RUN = "scheduled-by-"
 MARK = "asked-in-"
 MAX_QUOTE_CHARS = 9_000
-"""The limit for a quote, counting entities. A message holds 13,200 characters; the modal's question up to 3,000."""
+"""Limit for a quote, counting entities. A message holds 13,200 characters; the modal's question up to 3,000."""
 
 
 def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
@@ -92,7 +92,7 @@ def view_of(message: Mapping[str, Any]) -> str | None:
 
 
 def asked_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """Returns a posted question's asker, words and quote (as in core/conversation.py), or None for other messages."""
+    """Returns a posted question's asker, words and quote (core/conversation.py), or None for other messages."""
     blocks = json_objects(message, "blocks")
     for mark, own_words in ((_CHOICE, texts.shortcut.MY_CHOICE), (RUN, texts.schedules.SCHEDULED_TASK)):
         if by_model := next((block for block in blocks if _is(block, mark)), None):

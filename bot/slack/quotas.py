@@ -1,4 +1,4 @@
-"""Quotas as people and admins read them. Pure."""
+"""Renders quotas for people and admins. Pure."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,8 +1,8 @@
-"""The meaning of Slack's error names.
+"""Maps Slack's error names to their meaning.
 
 An unknown name proves nothing: only the names listed here mean that a message, channel or token is gone. Calls that
 return any other name, or a response that isn't a JSON object, are retried in other forms (reply/edits.py) and given up
-after minutes.
+after minutes. A response without a name didn't come from Slack's method.
 """
 
 from collections.abc import Mapping
@@ -57,5 +57,4 @@ METHOD_GONE = ("deprecated_endpoint", "method_deprecated", "unknown_method")
 
 
 def reason_of(name: str) -> Refusal:
-    """Returns the meaning of an error name. A response without one (`name` is "") didn't come from Slack's method."""
     return _REASON_OF.get(name, Refusal.UNKNOWN) if name else Refusal.TRANSIENT

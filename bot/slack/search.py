@@ -1,14 +1,12 @@
-"""Slack search: a tool that finds messages in public channels, with the asker's permissions.
+"""Searches Slack: a tool that finds messages in public channels, with the asker's permissions.
 
 A bot can search only with the action_token of a user's message, and gets only results which that user can see. The
 token stays in the memory of the processes that were running when the message arrived (bot/services/intake.py). A
 process that starts later can't search for that question, and the model says so.
 
 Slack forbids keeping search results, so they are never stored or logged. A process that takes over the job can search
-again.
-
-Slack reports what its search supports (assistant.search.info): a workspace with AI search finds messages by meaning,
-others by keywords. If Slack reports that the app can't search, models aren't offered the tool.
+again. If assistant.search.info reports AI search, messages are found by meaning, otherwise by keywords. If Slack
+reports that the app can't search, models aren't offered the tool.
 """
 
 import asyncio
@@ -38,7 +36,6 @@ MAX_QUERY_CHARS = 300
 
 
 def _definition(how: str, query: str) -> ToolDefinition:
-    """Returns the tool's definition. `how`: how the search finds messages. `query`: the description of its query."""
     description = (
         "Searches the messages in the workspace's public channels, with the permissions of the person who asks. "
         f"Returns up to {MAX_RESULTS} messages with author, time and link. {how}, and search again with other words if "
@@ -91,7 +88,7 @@ log = logging.getLogger(__name__)
 
 
 class SlackSearch:
-    """Slack search as a tool for models, with the asker's permissions. Needs the scope search:read.public."""
+    """Offers Slack search as a tool for models. Needs the scope search:read.public."""
 
     def __init__(self, client: PacedClient, readers: ChannelReaders, sign_in_addresses: SignInAddresses) -> None:
         self._client = client
@@ -108,9 +105,8 @@ class SlackSearch:
         keep_newest(self._tokens, (channel_id, ts), action_token)
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns the search tool, unless outsiders can read the answer or Slack reports that the app can't search.
-
-        A question without a token gets it too, so that the model learns why it can't search.
+        """Returns the search tool unless outsiders can read the answer, even without a token, so that the model learns
+        why.
         """
         return await self._offer() if await self._readers.are_insiders(question.thread) else Offered()
 

@@ -1,4 +1,4 @@
-"""Socket Mode: keeps two connections to Slack open, so that refreshing one leaves no gap.
+"""Keeps two Socket Mode connections to Slack open, so that refreshing one leaves no gap.
 
 Slack can end each connection right after its hello if there are too many processes or Socket Mode is off. A connection
 therefore counts as a success only after STEADY_S. Until then, new connections are opened more and more slowly, down to
@@ -42,7 +42,7 @@ REFRESH = frozenset({"warning", "refresh_requested"})
 RECOUNT = "recount"
 """Our own reason: the next connection's hello reports how many connections the app has."""
 SETTLE_S = 30.0
-"""The time that a closed connection can still count in Slack's hello."""
+"""Time that a closed connection can still count in Slack's hello."""
 ADVICE = {
     "too_many_websockets": "An app has 10 connections at most. Stop other processes that use this SLACK_APP_TOKEN.",
     "link_disabled": "Turn Socket Mode on: api.slack.com/apps → your app → Socket Mode.",
@@ -53,16 +53,14 @@ log = logging.getLogger(__name__)
 
 
 class SocketConnection(SocketModeClient):
-    """The SDK's client with our timeouts and errors. It reconnects only on request."""
+    """The SDK's client with our timeouts and errors. It reconnects only on request. Times are monotonic."""
 
     opened_at: float = 0.0
     """When the connection was opened, in the clock's monotonic seconds."""
     heard_at: float | None = None
-    """When Slack last sent a message, including a hello, in the clock's monotonic seconds, or None if it never did."""
+    """When Slack last sent a message, including a hello, or None if it never did."""
     app_connections: int = 0
-    """The app's number of connections at the last hello, including this one."""
     greeted_at: float = -math.inf
-    """When Slack last sent a hello, in the clock's monotonic seconds."""
     end_reason: str = ""
     """Slack's reason for ending the connection, or "" if it is open or was cut."""
     problem: str = ""
@@ -95,13 +93,12 @@ class SocketConnection(SocketModeClient):
         self.end_for(str(message.get("reason") or "")[:50])
 
     def end_for(self, reason: str) -> None:
-        """Makes the watch replace this connection with a new one."""
         self.end_reason = reason
         self.stale = True
         self._ended.set()
 
     async def wait_for_end(self) -> bool:
-        """Waits for WATCH_S, or until Slack ends the connection, and returns whether it is up."""
+        """Waits for WATCH_S, or until Slack ends the connection; returns whether it is up."""
         try:
             async with asyncio.timeout(WATCH_S):
                 await self._ended.wait()
@@ -153,7 +150,6 @@ class SocketConnection(SocketModeClient):
         self.message_receiver = asyncio.ensure_future(self.receive_messages())
 
     async def renew(self) -> None:
-        """Connects with a new ticket. Raises RateLimited and Refused."""
         self.last_ping_pong_time = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -209,10 +205,8 @@ class Sockets:
         return sum([await connection.is_connected() and not connection.problem for connection in self._connections])
 
     def heard_at(self) -> float | None:
-        """Returns when Slack last sent a message on any connection, in the clock's monotonic seconds, or None if it
-        never did.
-
-        Pings don't count, because Slack answers them even while it delivers no events.
+        """Returns when Slack last sent a message, or None. Pings don't count: Slack answers them even if it sends no
+        events.
         """
         heard = [connection.heard_at for connection in self._connections if connection.heard_at is not None]
         return max(heard, default=None)
@@ -232,8 +226,8 @@ class Sockets:
     async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         """Passes an event to the app and acknowledges it. Slack redelivers unacknowledged events.
 
-        The app handles its listeners' errors. Any other exception means that the app can't read the payload, which
-        would be the same after a redelivery.
+        The app handles its listeners' errors. Any other exception means that the app can't read the payload, even after
+        a redelivery.
         """
         try:
             request.payload = paired_json(request.payload)
@@ -247,7 +241,6 @@ class Sockets:
             log.info("acknowledgment not sent, Slack will redeliver the event")
 
     async def _watch(self, connection: SocketConnection) -> None:
-        """Reconnects until canceled, sooner than the SDK would, waiting longer after each failure."""
         failures, refused = 0, ""
         while True:
             is_up = await connection.wait_for_end()
@@ -275,7 +268,7 @@ class Sockets:
             refused = await self._renewed(connection, refused)
 
     async def _renewed(self, connection: SocketConnection, refused: str) -> str:
-        """Connects, and returns why Slack refuses the token, or "". `refused`: the refusal that was last logged."""
+        """Connects; returns why Slack refuses the token, or "". `refused`: the refusal that was last logged."""
         try:
             await self._credential.insist(connection.renew)
         except SlackSetupError as error:
@@ -291,7 +284,6 @@ class Sockets:
         return ""
 
     def _set_problem(self, connection: SocketConnection, problem: str) -> None:
-        """Sets a connection's problem, and logs it once instead of for each attempt and connection."""
         before = self.problem()
         connection.problem = problem
         if problem and problem != before:
@@ -300,7 +292,6 @@ class Sockets:
             log.info("connections to Slack are stable again")
 
     async def _try_once(self, connection: SocketConnection) -> None:
-        """Connects once. After a failure, the watch tries again."""
         try:
             await self._credential.used(connection.renew)
         except (RateLimited, Refused, SlackSetupError) as error:

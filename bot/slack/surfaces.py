@@ -1,7 +1,6 @@
-"""Everything the bot shows besides replies: notices, posted questions, modals, App Home and the assistant pane.
+"""Shows everything except replies: notices, posted questions, modals, App Home and the assistant pane.
 
-Posts are in threads or ephemeral: only one person can see an ephemeral message, and Slack never stores it. The pane has
-suggested prompts, titles, thread statuses and agent sessions.
+Posts are in threads or ephemeral: only one person can see an ephemeral message, and Slack never stores it.
 """
 
 import asyncio
@@ -40,13 +39,12 @@ log = logging.getLogger(__name__)
 
 NOTICE_EVENT = "typist_notice"
 TOLD_WITHIN_S = 600.0
-"""The limit for delivering a notice. At a launch, hundreds of people share the same 100 calls a minute."""
+"""Limit for delivering a notice. At a launch, hundreds of people share the same 100 calls a minute."""
 CHANNELS_PER_PAGE = 200
 """Slack recommends no more."""
 MAX_PER_PAGE = 999
-"""The most that Slack returns."""
 MAX_CHANNEL_PAGES = 5
-"""The limit of calls for listing one person's channels, because all people share 50 calls a minute."""
+"""Limit for listing one person's channels, because all people share 50 calls a minute."""
 
 
 class EphemeralMessages:
@@ -56,7 +54,6 @@ class EphemeralMessages:
         self._client = client
 
     async def post(self, thread: ThreadKey, user_id: str, **message: Any) -> None:
-        """Posts a message for one person, who must be in the thread's channel. Raises RateLimited and Refused."""
         place = {"channel": thread.channel_id, "thread_ts": thread.thread_ts, "user": user_id}
         await self._client.call("chat.postEphemeral", **place, **message, **NO_UNFURLS)
 
@@ -81,16 +78,11 @@ class EphemeralMessages:
 
 
 class ThreadPoster:
-    """Posts messages, and deletes those that Slack put outside their thread."""
-
     def __init__(self, client: PacedClient) -> None:
         self._client = client
 
     async def post(self, channel_id: str, thread_ts: str | None, **message: object) -> tuple[str, str]:
-        """Posts a message, and returns its channel and ts.
-
-        Raises RateLimited and Refused. If the thread was deleted, the post is deleted and the reason is OUTSIDE_THREAD.
-        """
+        """Posts a message; returns its channel and ts. If its thread was deleted, raises Refused (OUTSIDE_THREAD)."""
         try:
             return await self._client.post(channel=channel_id, thread_ts=thread_ts, **message)
         except Refused as error:
@@ -168,8 +160,8 @@ class Pane:
     async def begin_session(self, thread: ThreadKey) -> bool | None:
         """Shows Slack's Stop button in an agent's thread. Returns False if it isn't shown, or None if no session began.
 
-        Only apps with agent_view have sessions. After the first refusal for that reason, Slack isn't asked again. Slack
-        shows no Stop button to apps that aren't subscribed to its event.
+        Only apps with agent_view have sessions, so after such a refusal Slack isn't asked again. Slack shows no Stop
+        button to apps that aren't subscribed to its event.
         """
         now = self._client.clock.monotonic()
         has_room = now >= self._begun_at[0] + WINDOW_S and self._client.budget.spare(SESSIONS) > 0
@@ -195,10 +187,7 @@ class Pane:
 
 
 def loading_message(status: str) -> str:
-    """Returns a status without commas, which separate loading messages in a form, and cut at a whole character.
-
-    Slack doesn't say which characters it counts; UTF-16 gives the highest count.
-    """
+    """Returns a status as a loading message: without commas, which separate them, and cut by UTF-16 length."""
     text = status.replace(",", "").strip()
     if _utf16_units(text) <= LOADING_MESSAGE_CHARS:
         return text
@@ -212,7 +201,6 @@ def loading_message(status: str) -> str:
 
 
 def _notification(key: str) -> Json:
-    """Returns the metadata that identifies a notification's message."""
     return {"event_type": NOTICE_EVENT, "event_payload": {"notice": key}}
 
 
@@ -225,11 +213,12 @@ def _place(thread: ThreadKey) -> dict[str, str | None]:
 
 
 class Surfaces:
-    """Modals, App Home, responses, channels and posted questions.
+    """Manages modals, App Home, responses, channels and posted questions.
 
     Methods raise RateLimited and Refused, except those that respond to a person's action: the action has taken effect
     even without a response, so Slack's refusal is only logged. Slack opens a modal only within three seconds of the
-    action that created its trigger.
+    action that created its trigger. Reading a channel and its members needs the scopes channels:read, groups:read and
+    mpim:read.
     """
 
     def __init__(
@@ -247,13 +236,12 @@ class Surfaces:
         self._bot_user_id = bot_user_id
 
     async def open(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> str:
-        """Opens a modal, above the current one if `in_modal`, and returns its ID. Triggers expire within seconds."""
+        """Opens a modal, above the current one if `in_modal`; returns its ID. Triggers expire within seconds."""
         method = "views.push" if in_modal else "views.open"
         answer = await self._client.call(method, trigger_id=trigger_id, view=view)
         return string(json_object(answer, "view"), "id")
 
     async def update(self, view_id: str, view: Json) -> None:
-        """Replaces the content of an open modal. A refusal from Slack is only logged."""
         try:
             await self._client.call("views.update", view_id=view_id, view=view)
         except (RateLimited, Refused) as error:
@@ -261,22 +249,20 @@ class Surfaces:
             log.info("modal not updated: %s", error)
 
     async def publish_home(self, user_id: str, content: HomeView | str) -> None:
-        """Shows App Home to one person, or why they don't have access."""
         view = denied_view(content) if isinstance(content, str) else home_view(content)
         await self._paced.call("views.publish", user_id=user_id, view=view)
 
     async def respond_to_command(self, response_url: str, response: CommandResponse) -> None:
-        """Sends the response. Slack accepts five per response_url, within half an hour of the command."""
+        """Responds to a command. Slack accepts five responses per response_url, within half an hour."""
         await self._respond(response_url, command_message(response))
 
     async def respond_to_action(
         self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
     ) -> None:
-        """Shows Markdown responses as an ephemeral message in the thread, because a response_url supports only plain
+        """Responds to an action. Markdown goes into an ephemeral message, because a response_url supports only plain
         text.
 
-        If Slack refuses the ephemeral message, its text goes to the response_url. Slack's own Stop button has no
-        response_url.
+        If Slack refuses that message, its text goes to the response_url. Slack's own Stop button has no response_url.
         """
         if response.markdown or not response_url:
             as_blocks = action_message(response) if response_url else {"text": action_text(response)}
@@ -306,10 +292,7 @@ class Surfaces:
             log.warning("response not sent: %s", error)
 
     async def creator(self, channel_id: str) -> str | None:
-        """Returns a channel's creator, "" if Slack doesn't say, or None if the channel isn't visible to the bot.
-
-        Needs the scopes channels:read, groups:read and mpim:read.
-        """
+        """Returns a channel's creator, "" if Slack doesn't report it, or None if the bot can't see the channel."""
         try:
             answer = await self._paced.call("conversations.info", channel=channel_id)
         except Refused as error:
@@ -329,10 +312,10 @@ class Surfaces:
         return string(json_object(answer, "channel"), "user")
 
     async def channels_of(self, user_id: str, types: str = "public_channel,private_channel") -> frozenset[str]:
-        """Returns the public channels a person is in, and the private channels that both the person and the bot are in.
+        """Returns a person's public channels, and the private channels that both the person and the bot are in.
 
         `types`: Slack's names, separated by commas. Archived channels are left out, and so are the last ones of a very
-        long list. Needs the scopes channels:read and groups:read.
+        long list.
         """
         found: list[str] = []
         arguments = {"user": user_id, "types": types, "exclude_archived": True, "limit": CHANNELS_PER_PAGE}
@@ -349,17 +332,12 @@ class Surfaces:
         return any(string(message, "user") not in not_people for message in messages_in(answer))
 
     async def tell_channel(self, channel_id: str, message: Json) -> str:
-        """Posts a message from the bot at most once, and returns its ts."""
         retrying = Retrier(NOTICE, self._paced.clock, f"channel {channel_id} is not told yet")
         _, ts = await retrying.call(lambda: self._threads.post(channel_id, None, **message))
         return ts
 
     async def notify(self, recipient: str, message: Json, key: str, still: Callable[[], bool]) -> None:
-        """Posts a message with a key to find it by, in a channel or a person's direct message, given its ID.
-
-        Nothing is sent once `still()` is False. Not every workspace supports charts yet: if Slack refuses one, the
-        message is sent without it.
-        """
+        """Posts a message with a key to find it by, without its chart if Slack refuses it, as some workspaces do."""
         marked = partial(self._threads.post, recipient, None, metadata=_notification(key))
         with only_while(still):
             try:
@@ -372,10 +350,7 @@ class Surfaces:
                 await marked(**plain.message(blocks))
 
     async def is_notified(self, recipient: str, key: str, since: float) -> bool:
-        """Returns whether `notify` has posted a message with this key in a channel or direct message since a time.
-
-        Returns False if Slack refuses to list messages. Needs the scope im:read for people.
-        """
+        """Returns whether `notify` has posted this key since a time; False if Slack refuses to list messages."""
         try:
             return await self._has_had(recipient, _notification(key), since)
         except Refused as refused:
@@ -393,7 +368,7 @@ class Surfaces:
         return any(message.get("metadata") == metadata for message in messages_in(answer))
 
     async def _direct_message(self, user_id: str) -> str:
-        """Returns the channel ID of a person's direct message, or "" if there is none. Needs the scope im:read."""
+        """Returns the channel of a person's direct message, or "" if there is none. Needs the scope im:read."""
         async for page in pages(self._paced.call, "users.conversations", types="im", limit=MAX_PER_PAGE):
             for one in json_objects(page, "channels"):
                 if string(one, "user") == user_id:
@@ -401,7 +376,6 @@ class Surfaces:
         return ""
 
     async def react(self, channel_id: str, ts: str, emoji: str) -> None:
-        """Adds a reaction to a message, unless the bot has already added it."""
         try:
             await self._paced.call("reactions.add", channel=channel_id, timestamp=ts, name=emoji)
         except Refused as error:
@@ -414,10 +388,10 @@ class Surfaces:
     async def post_question(
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
     ) -> tuple[str, str]:
-        """Posts the question in the message's thread, or in the asker's direct message with `elsewhere`.
+        """Posts a question in the message's thread, or in the asker's direct message; returns the channel's ID and the
+        ts.
 
-        Returns the channel's ID and the post's ts. `still` is checked just before the post is sent: if it returns
-        False, nothing is sent and Refused is raised.
+        `still` is checked just before the post is sent: if it returns False, nothing is sent and Refused is raised.
         """
         about = question.about
         channel_id, thread_ts = (question.user_id, None) if elsewhere else (about.channel_id, about.thread_ts or None)
@@ -434,16 +408,12 @@ class Surfaces:
         *,
         is_late: bool,
     ) -> tuple[str, str]:
-        """Posts a scheduled run in its channel, and returns the channel's ID and the post's ts. `names`: by user ID."""
         message = posted_run(question, run, names, is_late=is_late)
         with only_while(still):
             return await self._threads.post(question.about.channel_id, None, **message)
 
     async def is_in_channel(self, user_id: str, channel_id: str) -> bool:
-        """Returns whether a person is a member of a channel, or True if there are too many members to read.
-
-        Needs the scopes channels:read, groups:read and mpim:read.
-        """
+        """Returns whether a person is a member of a channel, or True if there are too many members to read."""
         page: Payload = {}
         arguments = {"channel": channel_id, "limit": PEOPLE_PER_PAGE}
         async for page in pages(self._paced.call, "conversations.members", MAX_CHANNEL_PAGES, **arguments):

@@ -1,9 +1,7 @@
-"""The text of a message as a reader in Slack sees it. Pure.
+"""Converts a message to the text that a reader in Slack sees. Pure.
 
 It consists of the message's blocks and the attachments below them. All parts are joined as mrkdwn, with structure
-(lists, quotes, code, emphasis) as Markdown. Only the whole is converted to the format that core/conversation.py
-describes.
-
+(lists, quotes, code, emphasis) as Markdown, and then converted to the format that core/conversation.py describes.
 mrkdwn has `<…>` for users, channels, links and dates, and its own marks for emphasis. docs.slack.dev, "Formatting
 message text" and "Rich text block".
 """
@@ -37,7 +35,7 @@ def answer_of(message: Mapping[str, Any]) -> Payload:
 
 
 MAX_ATTACHED_CHARS = 40_000
-"""The length of the longest Slack message. Attachments beyond it are left out entirely."""
+"""Length of the longest Slack message. Attachments beyond it are left out entirely."""
 MAX_COST = 12_000
 """Blocks that cost more count as empty: the message's text has the same words, and takes less time to read."""
 ELEMENT_COST = 8
@@ -45,12 +43,11 @@ ELEMENT_COST = 8
 FREE_KEYS = 6
 """Each further key of an object costs 1. Hardly any element has more."""
 MAX_DEPTH = 4
-"""The nesting limit for forwarded messages."""
 MAX_TIME_S = 100_000_000_000
 """Larger numbers are in milliseconds."""
 TOO_MUCH = "(This message has more parts than can be shown to you.)"
 MAX_QUOTED_CHARS = 1_500
-"""The limit for each message that a tool shows."""
+"""Limit for each message that a tool shows."""
 INDENT = "    "
 MAX_INDENT = 8
 """Slack's own limit."""
@@ -64,10 +61,9 @@ _WRITTEN = (
     *("rich_text", "markdown", "header", "section", "context", "actions", "context_actions", "image", "divider"),
     *("table", "data_table", "data_visualization", "container", "card", "carousel", "alert", "task_card", "plan"),
 )
-"""The types of blocks that contain only content from the message's author."""
+"""Types of blocks that contain only content from the message's author."""
 _PARTS = ("blocks", "elements", "message_blocks", "attachments")
 _LISTED = ("fields", "actions", "files")
-"""The other lists of objects in an attachment."""
 _SEQUENCE = re.compile(
     # The first of several `<` begins the sequence. The search is fast because it starts with one plain character.
     r"<(?<!<<)<*+(?:(?P<mark>[@#!])(?P<target>[^<>|]*)(?:\|(?P<name>[^<>]*))?"
@@ -104,7 +100,6 @@ _INLINE = (
     *("text", "link", "emoji", "color", "date", "canvas", "user", "usergroup", "channel", "broadcast", "team"),
     *("workflow_mention", "attachment_mention", "work_object_mention"),
 )
-"""The types of elements in a line of a rich_text."""
 _BUTTONS = ("button", "workflow_button", "icon_button", "feedback_buttons")
 _CELLS = ("raw_text", "raw_number", "rich_text", "rich_text_section", *_INLINE)
 _AXES = ("x_label", "y_label")
@@ -113,9 +108,8 @@ _TABLE_HEADS = ("header", "headers", "header_row", "columns")
 
 
 def body_of(message: Payload) -> str:
-    """Returns the author's text: the message's blocks, or its text if the blocks are empty or too many to read.
-
-    An app's attachments are included, because alerts often have no other text.
+    """Returns the author's blocks, or the text if they can't be read, with an app's attachments (alerts have only
+    those).
     """
     text = string(message, "text")
     written, _ = _parted(message)
@@ -137,10 +131,7 @@ def attached_to(message: Payload) -> str:
 
 
 def _parted(message: Payload) -> tuple[list[Payload], list[Payload]]:
-    """Returns the blocks with the author's words, and the other blocks.
-
-    In a user's message, blocks of unknown types might quote other people. In an app's post, all blocks are the app's.
-    """
+    """Returns the author's blocks and the others. In a user's message, unknown block types might quote other people."""
     blocks = json_objects(message, "blocks")
     if not string(message, "user") or string(message, "bot_id") or is_by_app(message):
         return blocks, []
@@ -159,7 +150,6 @@ def _attached(message: Payload) -> tuple[list[Payload], list[Payload]]:
 
 
 def app_name(message: Payload) -> str | None:
-    """Returns the name of the app that wrote the message, or None for a user."""
     if not message.get("bot_id"):
         return None
     named = string(json_object(message, "bot_profile"), "name")
@@ -259,7 +249,6 @@ def _forwarded(attachment: Payload, depth: int) -> str:
 
 
 def _time_of(attachment: Payload) -> str:
-    """Returns the time that an attachment shows, in UTC, or "" if it has none."""
     try:
         seconds = float(attachment.get("ts") or 0)
     except (TypeError, ValueError, OverflowError):
@@ -304,8 +293,6 @@ def _cost(holder: Any) -> int:
 
 
 class _BlockReader:
-    """Reads the blocks of one message, including nested objects. `labels`: names in the message itself, by ID."""
-
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = labels
         self._forms = FormReader(self._known, self._line, lambda url, label: link(url, unescape(label)))
@@ -347,7 +334,6 @@ class _BlockReader:
         return [part for part in parts if part]
 
     def _line(self, nodes: Sequence[Any]) -> str | None:
-        """Returns elements of a rich_text line as one string, or None for other objects."""
         is_line = nodes and all(isinstance(node, Mapping) and node.get("type") in _INLINE for node in nodes)
         return _inline(nodes, self._labels) if is_line else None
 
@@ -405,7 +391,6 @@ class _BlockReader:
         return quoted(part) if part and element.get("border") == 1 else part
 
     def _flow(self, elements: Sequence[Payload], level: int) -> str:
-        """Returns a line of elements, or the text of nested elements if there are any."""
         is_line = all("elements" not in element for element in elements)
         return _inline(elements, self._labels) if is_line else self._forms.read_all(elements, level + 1)
 
@@ -443,7 +428,6 @@ def _button(element: Payload) -> str:
 
 
 def _options(menu: Payload) -> list[str]:
-    """Returns a menu's options: each label with its URL and description, and whether it is selected."""
     groups = [menu, *json_objects(menu, "option_groups")]
     chosen = [json_object(menu, "initial_option"), *json_objects(menu, "initial_options")]
     values = {string(one, "value") for one in chosen if one}
@@ -477,7 +461,6 @@ def _points(series: Payload, axes: Payload) -> dict[str, str]:
 
 
 def _number(node: Payload, key: str = "value") -> str:
-    """Returns a number as displayed, or else its value."""
     value = node.get(key)
     shown = string(node, "text" if key == "value" else key)
     if shown or isinstance(value, bool) or not isinstance(value, int | float):
@@ -519,7 +502,6 @@ def words_of(block: Payload) -> str:
 
 
 def quoted(text: str) -> str:
-    """Returns text as a Markdown quote, marking each line regardless of its line ending."""
     return "\n".join(f"> {line}".rstrip() for line in text.splitlines() or [""])
 
 
@@ -604,7 +586,6 @@ def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
 
 
 def _mentioned(element: Payload) -> str:
-    """Returns a mention of a workflow or another app's object: its name and URL, or the text of its IDs."""
     text, url = string(element, "text") or string(element, "fallback"), string(element, "url")
     if text or url:
         return link(url, text) if url else escape(text)
@@ -656,9 +637,8 @@ def names_in(mrkdwn: str) -> dict[str, str]:
 
 
 def message_text(mrkdwn: str) -> str:
-    """Converts mrkdwn to the text of a message (core/conversation.py).
-
-    Links, dates, groups and broadcasts are written out in Markdown; user and channel mentions keep their IDs.
+    """Converts mrkdwn to a message's text (core/conversation.py): mentions keep their IDs, and all else becomes
+    Markdown.
     """
     parts, end = [], 0
     for sequence in _SEQUENCE.finditer(mrkdwn):

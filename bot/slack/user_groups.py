@@ -1,4 +1,4 @@
-"""Access by user group or email domain (BOT_ALLOW_USERS).
+"""Checks access by user group or email domain (BOT_ALLOW_USERS).
 
 One usergroups.list call returns all groups with their members. A response is trusted for as long as a person's user
 type, and refreshed before that, so that a short Slack outage doesn't deny anyone access.
@@ -19,7 +19,7 @@ from bot.slack.users import KIND_TRUSTED_S, KIND_WITHIN_S, Users
 
 READ_AGAIN_S = KIND_TRUSTED_S / 2
 TRY_AGAIN_S = 15.0
-"""The pause after a failed call, unless Slack asks for a different one."""
+"""Pause after a failed call, unless Slack asks for a different one."""
 
 log = logging.getLogger(__name__)
 

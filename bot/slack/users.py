@@ -45,38 +45,36 @@ from bot.store.account_kinds import AccountKind, AccountKinds
 from bot.store.schema import KINDS_KEPT_S
 
 NOW_S = 1.0
-"""The limit for the age of a running lookup that still counts as current. A lookup that has ended doesn't."""
+"""Age limit of a running lookup that still counts as current. A lookup that has ended doesn't."""
 KIND_TRUSTED_S = 600.0
 KEPT_S = KINDS_KEPT_S
-"""The time a name is trusted, and the time a user type applies while Slack returns no newer one."""
+"""Time that a name is trusted, and a user type applies while Slack returns no newer one."""
 NAMES_WITHIN_S = 5.0
-"""The time a prompt waits for names, and a question for a channel's readers. Later responses are cached too."""
+"""Time that a prompt waits for names, and a question for a channel's readers. Later responses are cached too."""
 KIND_WITHIN_S = 45.0
 """Enough for two calls without a response, so that a short Slack outage denies nobody. Callers can wait longer."""
 AT_ONCE = 5
-"""The maximum number of open user type lookups."""
 MAX_NAMES = 50
-"""The maximum number of lookups per prompt: half of the users.info calls that Slack allows per minute."""
+"""Maximum lookups per prompt: half of the users.info calls that Slack allows per minute."""
 KEPT_FOR_KINDS = 40
 """Calls per minute that name lookups don't use."""
 KEPT_FOR_PRESSES = 10
 """Calls per minute that queued lookups don't use."""
 TURN_S = 0.5
-"""The interval at which the queue checks whether a call is available."""
+"""Interval at which the queue checks whether a call is available."""
 READERS_TRUSTED_S = 60.0
 PEOPLE_PER_PAGE = 1_000
 MAX_PAGES = 3
 """A channel with more members counts as one with outsiders."""
 MAX_LOOKED_UP = 20
-"""If more people than this are unknown, the workspace's people are listed instead."""
 MAX_LISTED = 20_000
-"""The most people to list: their pages take a minute's worth of users.list calls."""
+"""Maximum number of people to list: their pages take a minute's worth of users.list calls."""
 LIST_AGAIN_S = 60.0
-"""The pause after a list was read completely, or refused by Slack."""
+"""Pause after a list was read completely, or refused by Slack."""
 LISTED_AT_ONCE = 100
 """The number of listed people to process before yielding to the event loop."""
 MAX_KEPT = 5_000
-"""The number of channels or questions to remember, per cache."""
+"""Maximum number of channels or questions to remember, per cache."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
 """Slack's errors for people outside the workspace's view."""
 SHARED = ("is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared")
@@ -101,13 +99,13 @@ class Profile:
     """Empty if Slack returned none because a scope is missing."""
     named_at: float = -math.inf
     kind: UserKind | None = None
-    """A person's user type, or None if Slack doesn't say."""
+    """None if Slack doesn't report a person's user type."""
     kind_at: float = -math.inf
     """When the lookup of the user type began, or for a channel, of whether it is private."""
     team_id: str = ""
-    """The workspace of a person outside ours; "" for others, or if Slack doesn't say."""
+    """The workspace of a person outside ours; "" for others, or if Slack doesn't report it."""
     zone: ZoneInfo | None = None
-    """A person's time zone, or None if Slack doesn't say."""
+    """None if Slack doesn't report a person's time zone."""
     domain: str | None = None
     """A member's email domain, as of `kind_at`; "" for others and without the scope; None if Slack wasn't asked."""
     is_private: bool = False
@@ -128,11 +126,7 @@ class _Lookup:
 
 
 class Users:
-    """Looks up user types, and the names of people and channels.
-
-    Needs the scope users:read for people and channels:read for channels. Without users:read, all user types are
-    unknown; without both, all names are.
-    """
+    """Looks up user types and names, which are unknown without users:read for people and channels:read for channels."""
 
     def __init__(self, client: PacedClient, team_id: str, recorded: AccountKinds) -> None:
         self._client = client
@@ -188,7 +182,6 @@ class Users:
         return self.known_domain(user_id)
 
     async def last_known(self, user_id: str) -> UserKind | None:
-        """Returns the user type that Slack returned within the last hour, without asking Slack."""
         if self._kind_within(user_id, KEPT_S) is None:
             await self._recall(user_id)
         return self._kind_within(user_id, KEPT_S)
@@ -294,7 +287,6 @@ class Users:
         self._list_again_at = self._clock.monotonic() + LIST_AGAIN_S
 
     def _found(self, user_id: str, profile: Profile) -> None:
-        """Caches a listed person's profile, and wakes the lookups that wait for it."""
         if profile.kind_at > self._profile(user_id).kind_at:
             self._keep(user_id, profile)
         self._to_list.discard(user_id)
@@ -302,14 +294,12 @@ class Users:
             lookup.listed.set_result(None)
 
     async def list_people(self, ids: Collection[str]) -> None:
-        """Caches people's profiles from Slack's list, unless it was read or refused recently."""
         self._to_list.update(ids)
         if listing := self._list_people():
             await asyncio.wait((listing,))
         self._to_list.difference_update(ids)
 
     async def _recall(self, user_id: str) -> None:
-        """Loads a person's stored user type, if it is newer than the cached one."""
         try:
             found = await self._recorded.read(self._team_id, user_id)
         except StoreError as error:
@@ -326,8 +316,7 @@ class Users:
         return self._profile(user_id).team_id or self._team_id
 
     async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
-        """Returns the names of the first MAX_NAMES people and channels by ID, leaving out those that Slack doesn't
-        return.
+        """Returns the names of the first MAX_NAMES people and channels by ID, without those that Slack doesn't return.
 
         Of private channels, only `in_channel` itself is included, because readers of other channels might not know the
         name.
@@ -459,11 +448,7 @@ async def _pages(
 
 
 async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
-    """Returns the members that match a member ID or name: their names by ID.
-
-    A name must be the whole name as Slack shows it, in any case. Needs the scope users:read. Raises RateLimited and
-    Refused.
-    """
+    """Returns names by ID of members with this ID or whole name, in any case. Needs the scope users:read."""
     try:
         if MEMBER_ID.fullmatch(words):
             found = [json_object(await client.call("users.info", user=words), "user")]
@@ -480,10 +465,7 @@ async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
 
 
 async def kinds_by_id(client: SlackClient, ids: Collection[str], team_id: str) -> Mapping[str, UserKind | None]:
-    """Returns people's user types in a workspace, or None for people unknown to Slack. A large number is listed first.
-
-    Needs the scope users:read. Raises RateLimited and Refused.
-    """
+    """Returns people's user types by ID, or None for people unknown to Slack. Needs the scope users:read."""
     kinds: dict[str, UserKind | None] = {}
     if len(ids) > MAX_LOOKED_UP:
         async for people in pages_of_people(client):
@@ -499,7 +481,7 @@ async def kinds_by_id(client: SlackClient, ids: Collection[str], team_id: str) -
 
 
 async def is_open(client: SlackClient, channel_id: str) -> bool:
-    """Returns whether a channel is visible and not archived. Raises RateLimited and Refused."""
+    """Returns whether a channel is visible and not archived."""
     try:
         channel = json_object(await client.call("conversations.info", channel=channel_id), "channel")
     except Refused as error:
@@ -535,7 +517,7 @@ def domain_of(user: Mapping[str, Any]) -> str:
 
 
 def zone_of(user: Mapping[str, Any]) -> ZoneInfo | None:
-    """Returns a person's time zone, or None if Slack doesn't say or this machine doesn't know it."""
+    """Returns a person's time zone, or None if Slack doesn't report it or this machine doesn't know it."""
     try:
         return ZoneInfo(string(user, "tz"))
     except (ValueError, LookupError, OSError):
@@ -549,7 +531,6 @@ def teams_of(user: Mapping[str, Any], team_id: str) -> list[str]:
 
 
 def name_of(user_or_channel: Mapping[str, Any]) -> str:
-    """Returns the name that Slack shows, or "" if the response has none."""
     profile = json_object(user_or_channel, "profile")
     names = (profile.get("display_name"), user_or_channel.get("real_name"), profile.get("real_name"))
     return str(next(filter(None, (*names, user_or_channel.get("name"))), ""))
@@ -568,7 +549,6 @@ class ChannelReaders:
         self._client = client
         self._users = users
         self._insiders_only: dict[str, tuple[bool, float]] = {}
-        """By channel: the last result, and its time by the monotonic clock."""
 
     async def are_insiders(self, thread: ThreadKey) -> bool:
         """Returns whether only people in the workspace can read a thread. A direct message has only one reader."""

@@ -1,4 +1,4 @@
-"""A person's accounts at MCP servers: the list in App Home, and the modal for signing out. Pure."""
+"""Shows a person's accounts at MCP servers in App Home, and in the modal for signing out. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,6 @@ def _accounts_modal(signed_in: Mapping[str, tuple[float, str]], people: Mapping[
 
 
 def accounts_at_home(signed_in: Mapping[str, tuple[float, str]]) -> list[Json]:
-    """Returns App Home's blocks about a person's accounts, or [] if there are none."""
     if not signed_in:
         return []
     # A scope is text from the server.

@@ -1,4 +1,4 @@
-"""A tool call that awaits a decision: in a reply, and in full in a modal. Pure.
+"""Shows a tool call that awaits a decision: in a reply, and in full in a modal. Pure.
 
 A tool's title and description come from its server, so the server's name is shown below the title. The modal has the
 description and the tool's real name. Arguments are shown as code, so that Slack doesn't turn the values to be sent into
@@ -39,9 +39,8 @@ ARGUMENTS = "arguments"
 ALLOW_ALWAYS = "allow_always"
 _EDIT = "edit_arguments"
 _UNNAMED = "–"
-"""Stands in for a list item that spans several lines."""
+"""Replaces a list item that spans several lines."""
 _FIELD = re.compile(r"argument-(\d{1,4})", re.ASCII)
-"""The name of an argument's field, with the argument's index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +54,7 @@ class EditedCall:
 
 
 def arguments_modal(ask: Ask, place: ApprovalPlace | None) -> Json:
-    """Returns the modal with a call's details: all arguments, and the server's description of the tool.
-
-    If there is room, the arguments follow as JSON. The modal has a button that approves the call if there is a place,
-    and a checkbox to always allow the tool if the reader is permitted to.
-    """
+    """Returns the modal with a call's details. Submitting it approves the call if there is a place."""
     said = words(texts.approvals.described_by(ask.server), "italic"), words(unlinked(ask.description))
     described = [blockkit.part("rich_text_quote", *said)] if ask.description else []
     blocks = [
@@ -86,7 +81,6 @@ def arguments_modal(ask: Ask, place: ApprovalPlace | None) -> Json:
 
 
 def approval_in(view: Mapping[str, Any]) -> tuple[ApprovalPlace, ReplyAction]:
-    """Returns the call that the details modal approves, and the action of its submission."""
     allows = ALLOW_ALWAYS in checked(view, ALLOW_ALWAYS)
     return place_of_call(view), ReplyAction.ALLOW_ALWAYS if allows else ReplyAction.APPROVE
 
@@ -96,7 +90,6 @@ def place_of_call(view: Mapping[str, Any]) -> ApprovalPlace:
 
 
 def _edit_modal(ask: Ask, place: ApprovalPlace) -> Json:
-    """Returns the modal with a call's arguments, where a person can edit strings."""
     fields, editable = [], ask.editable
     for index, text in editable.items():
         block_id, name = field_name(index), ask.outer_fields[index].name
@@ -210,7 +203,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _terms(asks: Sequence[Ask]) -> Json:
-    """Returns whose credentials are used, and until when a person can decide."""
+    """Returns the line about whose credentials are used, and until when a person can decide."""
     acting = ((texts.approvals.acts_as_asker if ask.own_account else texts.approvals.acts_as, ask) for ask in asks)
     elements = [words("".join(dict.fromkeys(acts_as(ask.server) for acts_as, ask in acting)), "italic")]
     if (until := asks[0].until) is not None:
@@ -247,6 +240,5 @@ def _details(ask: Ask) -> Json:
 
 
 def _allow_more(action: ReplyAction, label: str, scope: tuple[str, str], value: str) -> Json:
-    """Returns a button that also allows later calls. `scope`: the title and text of its confirmation."""
     confirm = blockkit.confirm(*scope, yes=label, no=texts.settings.CANCEL)
     return blockkit.button(action, label, value, confirm=confirm)

@@ -1,4 +1,4 @@
-"""Caps as Block Kit: the modal with those of the workspace, a channel or a person, and App Home's blocks. Pure."""
+"""Shows caps: the modal for the workspace, a channel or a person, and App Home's blocks. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -69,10 +69,7 @@ def _submitted(view: Mapping[str, Any]) -> SubmittedCaps:
 
 
 def entered_caps(view: Mapping[str, Any]) -> Entered:
-    """Returns the entries of the fields that a person changed, or () if the modal has no such fields.
-
-    Another admin might have changed the other fields since the modal was opened.
-    """
+    """Returns the entries of the fields that a person changed, because another admin might have changed the others."""
     entered, shown = _cap_texts(view), _cap_texts(untouched(view))
     return tuple((field, text) for field, text in entered.items() if text != shown.get(field, ""))
 
@@ -106,7 +103,6 @@ def quotas_at_home(usage: UsageToDate) -> list[Json]:
 
 
 def quotas_for_admins(workspace: WorkspaceUsage) -> list[Json]:
-    """Returns the quotas of the workspace, and what opens the modal that sets them."""
     return [
         header(texts.quotas.QUOTAS_TITLE),
         section(mrkdwn(_quotas_text(workspace))),
@@ -123,7 +119,6 @@ def quotas_for_admins(workspace: WorkspaceUsage) -> list[Json]:
 
 
 def _quotas_text(workspace: WorkspaceUsage) -> str:
-    """Returns the default quotas, and those set by admins, with the most used first."""
     quotas = workspace.quotas
     replaced = {(own.cap.window, own.cap.in_dollars) for own in quotas.own if own.owner.scope is Scope.WORKSPACE}
     lines: list[str] = []

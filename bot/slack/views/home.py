@@ -1,4 +1,4 @@
-"""App Home. Pure.
+"""Shows App Home. Pure.
 
 It explains what to ask and where, who sees what, and how to stop; a person's quotas, if any; and for admins the default
 settings, the workspace's usage and all channels' settings.
@@ -37,8 +37,8 @@ from slack_markdown.render import beginning
 
 PROMPT_CHARS = 400
 HOME_CHARS = 12_500
-"""Slack accepts 13,200 characters of text in a message's blocks, and counts about 100 per header. Whether this also
-applies to a view hasn't been measured; the rest is for buttons and menus."""
+"""Slack accepts 13,200 characters in a message's blocks, and counts about 100 per header. Whether this also applies to
+a view hasn't been measured; the rest is for buttons and menus."""
 HEADER_COST = 100
 BAR_CHARS = 8
 
@@ -108,7 +108,6 @@ def _paragraph(heading: str, text: str) -> Json:
 
 
 def denied_view(sentence: str) -> Json:
-    """Returns App Home for a person without access. `sentence`: the reason, in mrkdwn."""
     return home([header("Typist"), section(mrkdwn(sentence))])
 
 
@@ -164,7 +163,6 @@ def _usage_blocks(workspace: WorkspaceUsage) -> list[Json]:
 def _ranking(
     heading: str, ranking: Ranking[UsedT], name: Callable[[str], str], amount: Callable[[UsedT], str]
 ) -> list[Json]:
-    """Returns one non-empty ranking: for each entry, a bar for this month, a name, and the usage in both months."""
     parts = _parts([this for _, this, _ in ranking.top])
     lines: list[str] = []
     for part, (key, this, last) in zip(parts, ranking.top, strict=True):

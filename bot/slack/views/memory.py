@@ -1,4 +1,4 @@
-"""The modal with the memories of a channel or direct message, where people edit, remove and keep them. Pure."""
+"""Shows the modal where people edit, remove and keep the memories of a channel or direct message. Pure."""
 
 import json
 import re
@@ -28,7 +28,6 @@ from bot.slack.views.modal import Modal, place_in
 
 _ID = "memory"
 OPEN_MEMORY = "open_memory"
-"""The action ID of the button in the settings modal."""
 KEEP_HIDDEN = "keep_hidden"
 
 _MEMORY_FIELD = re.compile(rf"{_ID}-(\d{{1,18}})", re.ASCII)
@@ -40,7 +39,6 @@ class SubmittedMemories:
     changed: Mapping[int, str]
     """The edited texts, by ID. An empty text removes the memory."""
     listed: Sequence[int]
-    """The IDs of the memories in the modal."""
     keeps_hidden: bool
 
 
@@ -70,7 +68,6 @@ def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *
 
 
 def _said(memory: Memory, channel_id: str, base: str, *, is_hidden: bool) -> str:
-    """Returns who said a memory, when and where, in mrkdwn."""
     in_utc = texts.words.time_in_utc(datetime.fromtimestamp(memory.created_at, UTC))
     day = blockkit.moment_mrkdwn(memory.created_at, texts.words.TIME_FORMAT, in_utc)
     changed_by = f"<@{memory.changed_by}>" if memory.changed_by else ""

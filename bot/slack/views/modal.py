@@ -1,5 +1,4 @@
-"""The declaration of modals, the metadata that they carry to their submission, and modals that show only a sentence.
-Pure.
+"""Declares modals, and reads the metadata that they carry to their submission. Pure.
 
 A modal that people submit is one `Modal`, at the end of its module in this package. A service opens it with
 `Surfaces.open` and saves the submission. `handlers.actions.register_modal` handles everything else: Slack's time limit,
@@ -29,7 +28,6 @@ S = TypeVar("S")
 class Modal(Generic[P, S]):
     callback_id: str
     build: Callable[P, Json]
-    """Returns the view for views.open."""
     read: Callable[[Mapping[str, Any]], S]
     """Returns the submission. Raises ValueError, LookupError or TypeError for a view with a different structure."""
     first_field: Callable[[S], str]

@@ -1,4 +1,4 @@
-"""The modal that asks for a question about a message. Pure."""
+"""Shows the modal that asks for a question about a message. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ ASK_ABOUT = "ask_about"
 """The callback ID of the modal, and of the shortcut in the manifest (slack/manifest.py)."""
 QUESTION = "question"
 _QUOTE_BYTES = 2_000
-"""The quote's limit in private_metadata, whose 3,000 could be characters or bytes. store/unposted.py has all of it."""
+"""Limit in private_metadata, whose 3,000 could be characters or bytes. store/unposted.py has the whole quote."""
 _DISPLAYED_QUOTE_CHARS = 300
 
 
@@ -35,7 +35,6 @@ _DISPLAYED_QUOTE_CHARS = 300
 class SubmittedQuestion:
     view_id: str
     about: QuotedMessage
-    """The message, with the beginning of its quote."""
     text: str
 
 

@@ -1,4 +1,4 @@
-"""Schedules as Block Kit: the list, the modal that changes one, notices about runs, and App Home's blocks. Pure.
+"""Shows schedules: the list, the modal that changes one, notices about runs, and App Home's blocks. Pure.
 
 A model wrote a schedule's words, so nothing in them is treated as markup. A button contains a schedule ID, which is
 looked up when somebody presses it: the value isn't trusted, and the person's permissions are checked then.
@@ -49,7 +49,7 @@ from slack_markdown.links import without_schemes
 from slack_markdown.render import beginning
 
 MAX_LISTED = 20
-"""The most schedules that a channel can have. A person can have more in total."""
+"""Maximum per channel. A person can have more in total."""
 WORDS_ROOMS = (300, 150, 75, 30, 10)
 """Lengths to which a list shortens a schedule's words; the first that fits is used."""
 LIST_CHARS = 13_000
@@ -64,7 +64,7 @@ _SCHEDULE_ID = re.compile("[0-9]{1,18}")
 
 
 class ScheduleAction(StrEnum):
-    """An action of a schedule button. The value is the button's action_id; the button's own value is a schedule ID."""
+    """The action_id of a schedule button. The button's value is a schedule ID."""
 
     LIST = "schedules"
     """The button's value is a channel, or "" for the person's own schedules."""
@@ -90,19 +90,15 @@ class ScheduleField(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListPlace:
-    """The modal and channel of a list of schedules."""
-
     channel_id: str
-    """The channel with the schedules, or "" for a person's own schedules everywhere."""
+    """"" for a person's own schedules everywhere."""
     view_id: str
-    """The ID of its modal."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedSchedule:
     schedule_id: int
     place: ListPlace | None
-    """The list below the modal."""
     entered: Mapping[ScheduleField, str]
     """The changed fields. Others keep their current values, which somebody else might have changed in the meantime."""
 
@@ -110,7 +106,6 @@ class SubmittedSchedule:
 @dataclass(frozen=True, slots=True)
 class ScheduleList:
     channel_id: str
-    """The same as in ListPlace."""
     schedules: Sequence[Schedule]
     reader_id: str
     is_admin: bool
@@ -122,7 +117,6 @@ class ScheduleList:
 
 
 def schedules_modal(listed: ScheduleList) -> Json:
-    """Returns the modal with a list of schedules, and buttons for those that the reader can change."""
     by_room = (_list(listed, room) for room in WORDS_ROOMS)
     blocks = next((blocks for blocks in by_room if _chars(blocks) <= LIST_CHARS), _list(listed, WORDS_ROOMS[-1]))
     metadata = json.dumps({"channel_id": listed.channel_id})
@@ -157,7 +151,6 @@ def _list(listed: ScheduleList, words_chars: int) -> list[Json]:
 
 
 def list_place(view: Mapping[str, Any]) -> ListPlace:
-    """Returns the list that a person is using. Raises ValueError."""
     return _place_of(json.loads(view["private_metadata"])["channel_id"], view["id"])
 
 
@@ -174,7 +167,6 @@ def schedule_waiting(value: str) -> int | None:
 
 
 def list_channel(value: str) -> str:
-    """Returns the channel in the value of a list button. Raises ValueError."""
     return _place_of(value, "").channel_id
 
 
@@ -190,7 +182,6 @@ def list_button(channel_id: str) -> Json:
 
 
 def schedules_at_home(schedules: Sequence[Schedule]) -> list[Json]:
-    """Returns App Home's blocks about a person's schedules, or [] if there are none."""
     if not schedules:
         return []
     blocks = [section(mrkdwn(f"*{texts.schedules.YOUR_SCHEDULES}*"))]
@@ -259,7 +250,6 @@ def _rule(rule: Rule) -> str:
 
 
 def _when(schedule: Schedule) -> list[str]:
-    """Returns a schedule's number, rule, last editor and next event, in mrkdwn."""
     if schedule.paused:
         state = texts.schedules.paused_because(schedule.paused)
     elif schedule.next_at is None:
@@ -271,7 +261,6 @@ def _when(schedule: Schedule) -> list[str]:
 
 
 def moment(at: float) -> str:
-    """Returns a time in the reader's time zone, in mrkdwn. `at`: seconds since the epoch."""
     return moment_mrkdwn(at, texts.words.TIME_FORMAT, texts.words.time_in_utc(datetime.fromtimestamp(at, UTC)))
 
 

@@ -1,4 +1,4 @@
-"""The modal with a channel's settings, including caps for an admin. Pure. A field's block_id is the setting's name."""
+"""Shows the modal with a channel's settings, including an admin's caps. A field's block_id is the setting's name."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,12 +38,10 @@ from slack_markdown.render import beginning
 
 _ID = "settings"
 DEFAULT = "default"
-"""The option that uses the environment's default."""
 _PLACEHOLDER_CHARS = 150
 MAX_REVOCABLE = 50
-"""The maximum of always allowed tools in the settings: more don't fit into a modal. `typist mcp` lists all."""
+"""Maximum always allowed tools in the modal, because more don't fit. `typist mcp` lists all."""
 ALLOWED_TOOLS = "allowed_tools"
-"""The field with the always allowed tools, which isn't one of the channel's settings."""
 _UNSET = ChannelSettings()
 
 
@@ -52,11 +50,8 @@ class SubmittedSettings:
     place: SettingsPlace
     entered: ChannelSettings
     shown: ChannelSettings
-    """The settings that the modal showed when it was opened."""
     revoked: Sequence[str]
-    """Always allowed tools that require approval again from now on."""
     caps: Entered
-    """Empty if the modal had no caps."""
 
 
 def _settings_modal(
@@ -140,7 +135,6 @@ def _submitted(view: Mapping[str, Any]) -> SubmittedSettings:
 
 
 def _settings_in(view: Mapping[str, Any]) -> ChannelSettings:
-    """Returns the settings in a modal's fields. An unchanged field has the setting that it showed."""
     values = values_of(view)
     return ChannelSettings(**{name: _entered(view, values, name) for name in CHANNEL_SETTINGS})
 
@@ -163,7 +157,6 @@ def _entered(view: Mapping[str, Any], values: Mapping[str, str], name: str) -> A
 
 
 def _revoked_tools(view: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the always allowed tools that a person has removed from the modal's list."""
     fields = [block for block in view.get("blocks") or () if block.get("block_id") == ALLOWED_TOOLS]
     listed = [str(option["value"]) for block in fields for option in block["element"]["options"]]
     kept = checked(view, ALLOWED_TOOLS)

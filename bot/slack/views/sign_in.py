@@ -1,4 +1,4 @@
-"""The modal for signing in to an MCP server: a link to its page, and a field for a URL or code. Pure."""
+"""Shows the modal for signing in to an MCP server: a link to its page, and a field for a URL or code. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -17,8 +17,6 @@ _ADDRESS = "address"
 
 @dataclass(frozen=True, slots=True)
 class PastedAddress:
-    """The URL or code that a person entered, and the call that is waiting for their sign-in."""
-
     place: ApprovalPlace
     address: str | None = field(repr=False)
     """None if the person confirmed a code at the server."""
@@ -29,8 +27,7 @@ def _sign_in_modal(
 ) -> Json:
     """Returns the sign-in modal for a server. `url`: its page, or "" if people only confirm a code.
 
-    `with_code`: whether Typist's own page comes last. `user_code`: the code that people confirm at `device_url`, after
-    which they have nothing to enter.
+    `with_code`: Typist's own page comes last. `user_code`: people confirm it at `device_url`, and then enter nothing.
     """
     of_code = texts.accounts.THEN_TYPE, texts.accounts.KEEP_CODE, texts.accounts.CODE, "WDJB-MJHT"
     of_address = texts.accounts.THEN_COPY, texts.accounts.NEVER_ELSEWHERE, texts.accounts.ADDRESS, "http://127.0.0.1:…"
