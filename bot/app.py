@@ -50,7 +50,7 @@ async def run(
     `wrap_models`: returns the models to use instead of the settings' models; the sandbox adds its scripted model.
     `tools`: the tools for models, instead of those of BOT_MCP_CONFIG.
     """
-    probes = Probes(stopping=shutdown.requested.is_set)
+    probes = Probes(is_stopping=shutdown.requested.is_set)
     async with AsyncExitStack() as stack:
         telemetry = stack.enter_context(telemetry_of(settings))
         if settings.health_at is not None:
@@ -114,7 +114,7 @@ async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[
     closing = asyncio.create_task(bot.sockets.close())
     await bot.worker.drain(working, shutdown.at_once)
     if not shutdown.at_once.is_set():
-        await bot.outbox.end(bot.worker.left_s)
+        await bot.outbox.end(bot.worker.remaining_s)
     for task in (working, *others):
         task.cancel()
     # Run concurrently, because an attempt being handed over can wait for its last call, which the edit scheduler's loop

@@ -44,7 +44,7 @@ from bot.models.registry import (
 from bot.reply.look import ReplyLook
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.admin_notices import AdminNotices, ModelRefusals, OtherConnections, look_often
+from bot.services.admin_notices import AdminNotices, ModelRefusals, OtherConnections, run_checks
 from bot.services.answer_attempt import report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
@@ -55,7 +55,7 @@ from bot.services.engagement import Gate, MessageTriage, QuietThreads
 from bot.services.intake import Intake, MessageEdits, SharedTokens
 from bot.services.memory import Remembering
 from bot.services.notifications import Notifier
-from bot.services.operations import AUDIT_DAYS, KeptForDays, Probes, expire_hourly
+from bot.services.operations import AUDIT_DAYS, Probes, RetentionRule, expire_hourly
 from bot.services.outbox import Outbox
 from bot.services.own_accounts import OwnAccounts
 from bot.services.pane import AssistantPane, ThreadStatuses
@@ -181,8 +181,8 @@ async def built(
         workspace = _workspace(settings, stores, client, installation, bot_token)
         parts = _parts(settings, stores, workspace, has_accounts=_has_accounts(settings))
         if parts.sign_ins is not None:
-            probes.arrived = parts.sign_ins.arrived
-        client.on_post(parts.statuses.posted)
+            probes.on_redirect = parts.sign_ins.arrived
+        client.on_post(parts.statuses.on_posted)
         connections = await stack.enter_async_context(_connections(parts))
         mcp_tools = _mcp_tools(parts, mcp_servers, connections)
         admins = AdminNotices(stores.notifications, me.team_id, settings.admins)
@@ -206,7 +206,7 @@ async def built(
         probes.queued = stores.question_queue.count_queued
         catching_up = CatchingUp(stores, workspace, intake, sockets.heard_at, settings.catch_up_hours)
         others = OtherConnections(sockets.app_connections, sockets.recount, stores.listening.living, admins, clock)
-        look: Loop = partial(look_often, (refusals.look, others.look, *_weekly_report(parts, checkup, admins)), clock)
+        look: Loop = partial(run_checks, (refusals.look, others.look, *_weekly_report(parts, checkup, admins)), clock)
         watch: Loop = partial(bot_token.watch, client.identity)
         loops = (*_loops(parts, worker, outbox, client, checkup, admins), watch, catching_up.run, look)
         loops += (connections.run,) if connections else ()
@@ -442,7 +442,7 @@ def _listen(
     writers = {CAP_MARK: CapNotifications(stores, settings.admins).write, RUN_REPORT: runs.write}
     canvas_writer = CanvasWriter(stores, workspace)
     outbox = Outbox(stores, workspace, settings.admins, parts.notifier, writers, canvas_writer, posts, runs)
-    shortcut = MessageShortcut(stores, workspace, access, outbox.look_now)
+    shortcut = MessageShortcut(stores, workspace, access, outbox.check_now)
     reactions = Reactions(stores, workspace, access, parts.notifier, shortcut)
     # Registered first, because Bolt asks one handler after another, and most events are messages.
     register_messages(bolt, intake, MessageEdits(stores, workspace, worker, intake), shortcut, reactions)
@@ -474,13 +474,13 @@ def _loops(
 ) -> tuple[Loop, ...]:
     settings, stores, workspace = parts.settings, parts.stores, parts.workspace
     kept = (
-        KeptForDays("texts", stores.erasure.expire, settings.retention_days),
-        KeptForDays("audit entries", stores.audit.expire, AUDIT_DAYS),
+        RetentionRule("texts", stores.erasure.expire, settings.retention_days),
+        RetentionRule("audit entries", stores.audit.expire, AUDIT_DAYS),
     )
     return (
         workspace.scheduler.run,
         workspace.budget.watch,
-        worker.stay_alive,
+        worker.send_heartbeats,
         outbox.run,
         partial(expire_hourly, kept, stores.clock, client.time_s),
         partial(check_daily, checkup, admins, stores.clock),

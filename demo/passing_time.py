@@ -48,7 +48,7 @@ class PassingTime:
         began = time.time()
         if not await bot.outbox.stores.schedules.run_now(bot.me.team_id, schedule.id, ""):
             return UNDER_WAY
-        bot.outbox.look_now()
+        bot.outbox.check_now()
         for _ in range(int(_WITHIN_S / _LOOK_S)):
             if _posts(schedule, bot, sandbox) - ours_before:
                 return f"Its run is in {'the direct message' if is_direct(channel.id) else f'#{channel.name}'}."

@@ -66,10 +66,10 @@ def register_buttons(app: AsyncApp, actions: ReplyActions, quiet_threads: QuietT
     async def on_stop(body: dict[str, Any]) -> None:
         await actions.stops.stop_session(*stop_of(body, team_id))
 
-    on_press = _press_listener(lambda body: actions.pressed(press_of(body, team_id)))
-    on_reason = _press_listener(lambda body: actions.pressed(reason_press_of(body, team_id)))
+    on_press = _press_listener(lambda body: actions.on_press(press_of(body, team_id)))
+    on_reason = _press_listener(lambda body: actions.on_press(reason_press_of(body, team_id)))
     on_quiet = _press_listener(lambda body: quiet_threads.on_press(quiet_press_of(body, team_id)))
-    app.view(ARGUMENTS)(_press_listener(lambda body: actions.pressed(approval_of(body, team_id))))
+    app.view(ARGUMENTS)(_press_listener(lambda body: actions.on_press(approval_of(body, team_id))))
     register_modal(app, EDIT_ARGUMENTS, actions.decisions.approve_edited)
     register_modal(app, ADDRESS_MODAL, actions.sign_in.check_address, actions.sign_in.sign_in)
     for action in ReplyAction:
@@ -85,7 +85,7 @@ def register_commands(app: AsyncApp, commands: SlashCommands, questions: Message
 
     async def on_command(ack: AsyncAck, command: Mapping[str, Any]) -> None:
         try:
-            response = await _in_time(commands.command(invocation_of_command(command), command_of(command)))
+            response = await _in_time(commands.respond(invocation_of_command(command), command_of(command)))
         except (TypistError, TimeoutError) as error:
             response = CommandResponse(_sentence(error))
         await (ack(**command_message(response)) if response else ack())
@@ -148,14 +148,14 @@ def register_schedules(app: AsyncApp, schedules: Schedules, home: AppHome, team_
     """Registers the listeners for schedule buttons, and for the modal that changes a schedule."""
 
     async def pressed(press: SchedulePress) -> None:
-        await schedules.pressed(press)
+        await schedules.on_press(press)
         if press.place and not press.place.channel_id:
             home.on_changed(press.user_id)
 
     async def show_in_list(user_id: str, submitted: SubmittedSchedule) -> None:
         if submitted.place:
             saved = texts.schedules.SCHEDULE_PRESSED[ScheduleAction.CHANGE]
-            await schedules.show_again(user_id, submitted.place, saved)
+            await schedules.refresh_list(user_id, submitted.place, saved)
 
     on_press = _press_listener(lambda body: pressed(schedule_press_of(body, team_id)))
     for action in ScheduleAction:

@@ -36,7 +36,7 @@ async def tell_findings(at: Checkup, admins: AdminNotices) -> None:
     for finding in report.checks:
         if finding.is_problem and finding.is_made:
             others = replace(admins, admins=set(admins.admins) - finding.people)
-            await others.give(_notice(finding), finding.sentence)
+            await others.send(_notice(finding), finding.sentence)
 
 
 def _notice(finding: Finding) -> str:

@@ -117,7 +117,7 @@ class AccessControl:
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.from_bot:
             notice = access.denial_notice(question, denial)
-            self._notifier.show_soon(question, self.naming_admins(denial), notice.name, notice.every_s)
+            self._notifier.show_in_background(question, self.naming_admins(denial), notice.name, notice.every_s)
 
 
 async def refusal_to_change(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:

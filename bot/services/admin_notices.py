@@ -34,12 +34,12 @@ class AdminNotices:
     team_id: str
     admins: Collection[str]
 
-    async def give(self, notice: str, sentence: str) -> None:
+    async def send(self, notice: str, sentence: str) -> None:
         """Sends `notice` to the admins who haven't received it yet. Raises StoreError."""
         message = notification(sentence)
         await self.notifications.add(self.team_id, *(Notification(one, notice, message) for one in sorted(self.admins)))
 
-    async def end(self, notice: str, sentence: str) -> bool:
+    async def send_end(self, notice: str, sentence: str) -> bool:
         """Tells the admins who received `notice` that it no longer applies. Returns False if one of them might be
         receiving it right now: then call this again. Raises StoreError."""
         message = notification(sentence)
@@ -51,7 +51,7 @@ class AdminNotices:
         for admin in sorted(self.admins):
             await self.notifications.withdraw(self.team_id, admin, notice)
 
-    async def know(self, notice: str) -> bool:
+    async def has_sent(self, notice: str) -> bool:
         return all([await self.notifications.is_known(self.team_id, admin, notice) for admin in self.admins])
 
 
@@ -64,10 +64,10 @@ class ModelRefusals:
     models: Sequence[str]
     """The models in use, as vendor/model."""
     clock: Clock
-    _last: dict[str, EndReason | None] = field(default_factory=dict, init=False)
+    _last_results: dict[str, EndReason | None] = field(default_factory=dict, init=False)
     """The last refusal of each model that this process asked, or None if it has answered since."""
     _refused_at: dict[str, float] = field(default_factory=dict, init=False)
-    _to_tell: set[str] = field(default_factory=set, init=False)
+    _unreported: set[str] = field(default_factory=set, init=False)
 
     def on_result(self, model: str, failure: EndReason | None) -> None:
         """Records that a model began to answer, or failed. Other failures say nothing about the key or the credit."""
@@ -75,27 +75,27 @@ class ModelRefusals:
             self._refused_at[model] = self.clock.monotonic()
         elif failure is not None:
             return
-        if model not in self._last or self._last[model] is not failure:
-            self._last[model] = failure
-            self._to_tell.add(model)
+        if model not in self._last_results or self._last_results[model] is not failure:
+            self._last_results[model] = failure
+            self._unreported.add(model)
 
     async def look(self) -> None:
         """Sends the admins the notices that they haven't received yet. Raises StoreError."""
-        for model in sorted(self._to_tell):
-            last = self._last[model]
-            is_told = await (self._answers(model) if last is None else self._is_refused(model, last))
-            if is_told and self._last[model] is last:
-                self._to_tell.discard(model)
+        for model in sorted(self._unreported):
+            last = self._last_results[model]
+            is_told = await (self._report_recovery(model) if last is None else self._report_refusal(model, last))
+            if is_told and self._last_results[model] is last:
+                self._unreported.discard(model)
 
-    async def _is_refused(self, model: str, failure: EndReason) -> bool:
+    async def _report_refusal(self, model: str, failure: EndReason) -> bool:
         vendor = model.partition("/")[0]
         await self.admins.notifications.claim(self.admins.team_id, "", f"refused {model}")
         for other in texts.models.REFUSALS.keys() - {failure}:
             await self.admins.withdraw(f"{other} {vendor}")
-        await self.admins.give(f"{failure} {vendor}", texts.models.model_refused(failure, model))
+        await self.admins.send(f"{failure} {vendor}", texts.models.model_refused(failure, model))
         return True
 
-    async def _answers(self, model: str) -> bool:
+    async def _report_recovery(self, model: str) -> bool:
         if self.clock.monotonic() - self._refused_at.get(model, -math.inf) < CALM_S:
             return False
         vendor, known, team_id = model.partition("/")[0], self.admins.notifications, self.admins.team_id
@@ -104,7 +104,7 @@ class ModelRefusals:
         if any([await known.is_known(team_id, "", f"refused {other}") for other in others]):
             return True
         sentence = texts.models.answers_again(model)
-        return all([await self.admins.end(f"{failure} {vendor}", sentence) for failure in texts.models.REFUSALS])
+        return all([await self.admins.send_end(f"{failure} {vendor}", sentence) for failure in texts.models.REFUSALS])
 
 
 @dataclass(eq=False)
@@ -112,8 +112,8 @@ class OtherConnections:
     """Warns if the app has more Slack connections than this database has processes, since Slack sends events to all.
 
     Slack's hello reports the number of connections. A connection that was renewed, or whose process was killed, can
-    count for a while. So it is a fault only if a hello reports the same CONFIRM_S later, for which a connection is
-    renewed.
+    count for a while. So a fault is reported only if a hello still reports too many after CONFIRM_S; a connection is
+    renewed to get that hello.
     """
 
     counted: Callable[[], tuple[int, float]]
@@ -137,13 +137,13 @@ class OtherConnections:
             notice = f"other connections {day_of(self.clock.now())}"
             if await self.admins.notifications.claim(self.admins.team_id, "", notice):
                 log.warning("%s", texts.quotas.OTHER_CONNECTIONS)
-            await self.admins.give(notice, texts.quotas.OTHER_CONNECTIONS)
+            await self.admins.send(notice, texts.quotas.OTHER_CONNECTIONS)
         if now - max(counted_at, self._suspected_at, self._asked_at) >= (HOUR_S if is_confirmed else CONFIRM_S):
             self._asked_at = now
             self.recount()
 
 
-async def look_often(looks: Sequence[Callable[[], Awaitable[None]]], clock: Clock) -> None:
+async def run_checks(looks: Sequence[Callable[[], Awaitable[None]]], clock: Clock) -> None:
     while True:
         await clock.sleep(LOOK_S)
         for look in looks:

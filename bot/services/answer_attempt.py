@@ -85,7 +85,7 @@ class Phase(Enum):
 
 
 class GivenUp(Exception):
-    """Stops an attempt whose answer another attempt continues, or that the worker canceled. `phase` is the reason."""
+    """Ends an attempt before its answer ends. `phase` is the reason."""
 
     def __init__(self, phase: Phase) -> None:
         super().__init__(phase)
@@ -93,20 +93,20 @@ class GivenUp(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CommandResult:
     notices: tuple[Notice, ...]
-    listed: str = ""
+    listing: str = ""
     """A list in Markdown, or "" if no message requested one."""
 
     @classmethod
-    def together(cls, done: Sequence["Done"]) -> "Done":
+    def joined(cls, done: Sequence["CommandResult"]) -> "CommandResult":
         notices = [notice for one in done for notice in one.notices]
         if len(done) > 1:
             notices = [replace(one, kind=_SEVERAL.get(one.kind, one.kind)) for one in notices]
-        return cls(tuple(dict.fromkeys(notices)), next((one.listed for one in reversed(done) if one.listed), ""))
+        return cls(tuple(dict.fromkeys(notices)), next((one.listing for one in reversed(done) if one.listing), ""))
 
 
-def added(usd: float | None, more_usd: float | None) -> float | None:
+def total_usd(usd: float | None, more_usd: float | None) -> float | None:
     """Returns the sum of two costs, or None if one is unknown. Prices depend on the size of each request."""
     return None if usd is None or more_usd is None else usd + more_usd
 
@@ -118,7 +118,7 @@ class Used:
     """None if the price of a step is unknown."""
 
     def plus(self, usage: Usage | None, usd: float | None) -> "Used":
-        return Used(self.usage + (usage or Usage()), added(self.usd, usd))
+        return Used(self.usage + (usage or Usage()), total_usd(self.usd, usd))
 
 
 @dataclass(eq=False)
@@ -147,7 +147,7 @@ class AnswerAttempt:
 
     @property
     def searches(self) -> int:
-        """Complete steps count the items that the vendor returned, the last request what its usage reports."""
+        """The number of web searches: those in recorded steps, plus those reported for the last request."""
         reported = self.completion.usage if self.completion else None
         on_record = searches([item for step in self.answer.steps for item in step.items])
         return on_record + (reported.web_searches if reported else 0)
@@ -157,7 +157,7 @@ class AnswerAttempt:
         """The end of the last request, or None if it didn't end."""
         return self.step.completion if self.step else None
 
-    def step_began(self, model: str, input_tokens: int, origins: Origins) -> StepUnderWay:
+    def begin_step(self, model: str, input_tokens: int, origins: Origins) -> StepUnderWay:
         self.answer.origins |= origins
         self.step = StepUnderWay(model, input_tokens)
         return self.step
@@ -175,7 +175,7 @@ class AnswerAttempt:
         if self.step is not None:
             self.step.count_thinking_until(now)
 
-    def step_recorded(self, recorded: Step, usage: Usage | None, cost_usd: float | None) -> None:
+    def on_step_recorded(self, recorded: Step, usage: Usage | None, cost_usd: float | None) -> None:
         """Adds a recorded step to the answer. Its usage no longer counts as the attempt's unrecorded usage."""
         self.answer.steps.append(recorded)
         self.used = self.used.plus(usage, cost_usd)
@@ -208,7 +208,7 @@ class AnswerAttempt:
         answer, done = self.answer, self.completion
         effort = Effort.THOROUGH if done and not done.thinks_longer else self.effort
         end = replace(
-            self.counted(end),
+            self.with_usage(end),
             notices=(*end.notices, *self._notices()),
             footer=self._footer(now, usd, names),
             sources=answer.sources,
@@ -234,7 +234,7 @@ class AnswerAttempt:
         if opened and (unread := unread_notice(opened, left_out, refused)):
             yield Notice(NoticeKind.UNREAD, unread)
 
-    def end_by(self, error: Exception, names: texts.models.ModelNames) -> End:
+    def end_after_error(self, error: Exception, names: texts.models.ModelNames) -> End:
         self.error = error
         if not isinstance(error, TypistError):
             log.error("unexpected error, ending the job: %s", trace_of(error))
@@ -256,7 +256,7 @@ class AnswerAttempt:
         """Whether readers keep text from this attempt or an earlier one."""
         return bool(self.answer.kept.strip())
 
-    def counted(self, end: End) -> End:
+    def with_usage(self, end: End) -> End:
         """Returns the end with the attempt's model, times and usage, estimated if the vendor didn't report it."""
         usage, is_reported = end.usage, end.usage is not None and end.usage.has_tokens
         if self.step is not None:
@@ -280,8 +280,9 @@ class AnswerAttempt:
         )
 
     def _footer(self, now: float, usd: float | None, names: texts.models.ModelNames) -> str:
-        """Returns the footer: the model, its effort, the numbers of things it used, and refused parts."""
-        effort = self._thought_longer(usd)
+        """Returns the footer: the model, its effort, what it used (numbers of tool calls, messages and others), and
+        refused parts."""
+        effort = self._effort_text(usd)
         model = names.of(self.step.model) if self.step else ""
         refused = ""
         if self.completion is not None:
@@ -296,7 +297,7 @@ class AnswerAttempt:
         memories = texts.answers.memories_sent(self.built.memories) if self.built and self.built.memories else ""
         return " · ".join(filter(None, (model, effort, work, messages, memories, refused)))
 
-    def _thought_longer(self, usd: float | None) -> str:
+    def _effort_text(self, usd: float | None) -> str:
         """Returns a thorough answer's effort and cost, or "" for other answers and models without effort levels."""
         if self.effort is not Effort.THOROUGH or (self.completion and not self.completion.effort):
             return ""
@@ -315,11 +316,11 @@ async def end_of(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.mode
     except GivenUp:
         raise
     except Exception as error:
-        return attempt.end_by(error, names)
+        return attempt.end_after_error(error, names)
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class Durations:
     waited_s: float
     """From the question, its last edit or button click, or the asker's decision on a call, to the claim."""
     total_s: float
@@ -337,7 +338,7 @@ class JobLife:
     end_reason: EndReason
     model: str | None
     usage: Usage | None
-    times: Times
+    times: Durations
     cost_usd: float | None
     calls: int
     """The number of Slack calls that showed the attempt: posts, edits, and starts, appends and stops of streams."""
@@ -345,7 +346,7 @@ class JobLife:
 
     @classmethod
     def of(
-        cls, job: Job, end: End, times: Times, cost_usd: float | None, calls: int, freshness: Freshness
+        cls, job: Job, end: End, times: Durations, cost_usd: float | None, calls: int, freshness: Freshness
     ) -> "JobLife":
         return cls(
             job_id=job.id,

@@ -52,13 +52,13 @@ from bot.reply.workspace import Workspace
 from bot.services.access_control import ANSWERS_WAIT_S, AccessControl
 from bot.services.answer_attempt import (
     AnswerAttempt,
+    Durations,
     GivenUp,
     JobLife,
     Metrics,
     Phase,
-    Times,
-    added,
     end_of,
+    total_usd,
     waited_s,
 )
 from bot.services.live_output import LiveOutput
@@ -85,10 +85,10 @@ class AnswerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class _Outcome:
     end: End
     for_outbox: OutboxKind | None = None
-    told: Notification | None = None
+    notification_to_asker: Notification | None = None
     """The notification to the asker if the end can't be shown."""
     canvas_for: str = ""
     """The ID of the person who requested the answer as a canvas, or ""."""
@@ -114,26 +114,26 @@ class Answering:
         """
         checking = asyncio.create_task(self._denial(attempt.job))
         try:
-            await self._record(attempt, await self._end(attempt, checking))
+            await self._record(attempt, await self._outcome(attempt, checking))
         except asyncio.CancelledError:
-            await self._leave(attempt)
+            await self._give_up(attempt)
         except GivenUp as given_up:
             attempt.phase = given_up.phase
             log.info("attempt given up: %s", given_up.phase.name.lower())
             if attempt.phase is Phase.AWAITING_APPROVAL:
                 await self._wait_for_decision(attempt)
             else:
-                await self._leave(attempt)
+                await self._give_up(attempt)
         finally:
             checking.cancel()
             offers = attempt.answer.end is not None and bool(attempt.answer.end.choices)
             awaits = offers or attempt.phase is Phase.AWAITING_APPROVAL
             self.pane.end(attempt.job.question, asks=awaits)
 
-    async def _end(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Ended:
+    async def _outcome(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Outcome:
         """Ends the answer, even after an unexpected error, and returns what to record. Raises GivenUp."""
         try:
-            return await self._shown_end(attempt, checking)
+            return await self._show_outcome(attempt, checking)
         except GivenUp:
             raise
         except Exception as error:
@@ -143,30 +143,30 @@ class Answering:
             end = attempt.finish(failed, self.stores.clock.now(), None, self.settings.model_names)
             if attempt.live is not None:
                 await attempt.live.abandon()
-            return _Ended(end, OutboxKind.REPLY)
+            return _Outcome(end, OutboxKind.REPLY)
 
-    async def _shown_end(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Ended:
+    async def _show_outcome(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Outcome:
         """Opens the reply, has the model asked, and shows the end; returns what to record. Raises GivenUp."""
         job = attempt.job
         await asyncio.wait((checking,), timeout=CHECKED_UNSEEN_S)
         if checking.done() and (denial := checking.result()) and not job.page_ts:
             self.access_control.tell(job.question, denial)
-            return _Ended(attempt.answer.finish(End(EndReason.DENIED)))
+            return _Outcome(attempt.answer.finish(End(EndReason.DENIED)))
         signs = await self.pane.begin(job.question, is_first=job.attempts == 1, has_message=bool(job.page_ts))
         live = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
         attempt.live = live
         recorded = job.checkpoint.end
-        end = recorded or await self._close(attempt, await self._ask(attempt, live, checking))
+        end = recorded or await self._finish(attempt, await self._ask(attempt, live, checking))
         if recorded and live.reply.earlier.is_end_shown:
             await live.abandon()
         else:
             record = job.ended(end, attempt.answer.text, attempt.answer.calls)
             shown = picture(record, has_canvases=self.workspace.canvases.may_write)
             await show_end(live, end, shown, self.workspace.users, self.access_control.named_admins)
-        unposted = _unposted(job, live) if live.reply.is_gone else None
-        return _Ended(end, live.reply.for_outbox, unposted, self._canvas_for(attempt, end))
+        unposted = _unposted_notification(job, live) if live.reply.is_gone else None
+        return _Outcome(end, live.reply.for_outbox, unposted, self._canvas_requester(attempt, end))
 
-    def _canvas_for(self, attempt: AnswerAttempt, end: End) -> str:
+    def _canvas_requester(self, attempt: AnswerAttempt, end: End) -> str:
         job, answer = attempt.job, attempt.answer
         if end.reason is not EndReason.WHOLE or not answer.text.strip() or end.choices:
             return ""
@@ -190,21 +190,21 @@ class Answering:
     async def _ask(self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
         """Asks the model unless that is forbidden; returns how the answer ended. Raises GivenUp."""
         if attempt.phase is Phase.STOP_ASKED:
-            return _stopped(attempt)
+            return _stopped_end(attempt)
         attempt.phase = Phase.STREAMING
         names, admins = self.settings.model_names, self.access_control.admins
         output = LiveOutput(self.stores, self.workspace, self.pane, attempt.job, live, admins)
         try:
-            if forbidden := await end_of(attempt, self._forbidden(attempt, live, checking), names):
+            if forbidden := await end_of(attempt, self._end_without_model(attempt, live, checking), names):
                 return forbidden
             return await end_of(attempt, self.steps.ask(attempt, output), names)
         except asyncio.CancelledError:
             attempt.count_thinking_until(self.stores.clock.monotonic())
             if attempt.phase is not Phase.STOPPED:
                 raise
-            return _stopped(attempt)
+            return _stopped_end(attempt)
 
-    async def _forbidden(
+    async def _end_without_model(
         self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]
     ) -> End | None:
         """Returns the end if access, the job or a command rules out asking a model, or None. Raises GivenUp."""
@@ -225,8 +225,8 @@ class Answering:
         if attempt.answer.text:
             # An earlier attempt left a list.
             live.start_over()
-        if done.listed:
-            live.append(done.listed)
+        if done.listing:
+            live.append(done.listing)
             attempt.answer.origins |= OTHERS
         return End(EndReason.COMMAND, done.notices)
 
@@ -245,12 +245,12 @@ class Answering:
         if await self.steps.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at, shown_at)):
             attempt.phase = Phase.AWAITING_APPROVAL
         else:
-            await self._leave(attempt)
+            await self._give_up(attempt)
 
     def _report(self, attempt: AnswerAttempt, end: End) -> None:
         live = attempt.live
         total_s = self.stores.clock.monotonic() - attempt.claimed_at
-        times = Times(waited_s(attempt.job, self.stores.clock.now() - total_s), total_s, attempt.first_token_s)
+        times = Durations(waited_s(attempt.job, self.stores.clock.now() - total_s), total_s, attempt.first_token_s)
         cost_usd = self.quota.cost_usd(end)
         self.workspace.telemetry.charged(end.model, cost_usd)
         used = attempt.used.plus(end.usage, cost_usd)
@@ -259,17 +259,17 @@ class Answering:
         freshness = live.freshness if live is not None and is_shown else Freshness()
         self.metrics(JobLife.of(attempt.job, whole, times, used.usd, live.calls if live else 0, freshness))
 
-    async def _close(self, attempt: AnswerAttempt, end: End) -> End:
+    async def _finish(self, attempt: AnswerAttempt, end: End) -> End:
         """Ends the answer; returns its `End` with everything that is recorded and shown below the text."""
         attempt.phase = Phase.ENDING
         usd = None
         if attempt.effort is Effort.THOROUGH:
             # Its footer shows the cost of the whole answer.
             earlier_usd = attempt.used.usd if attempt.job.attempts == 1 else await self.quota.earlier_usd(attempt.job)
-            usd = added(self.quota.cost_usd(attempt.counted(end)), earlier_usd)
+            usd = total_usd(self.quota.cost_usd(attempt.with_usage(end)), earlier_usd)
         return attempt.finish(end, self.stores.clock.now(), usd, self.settings.model_names)
 
-    async def _record(self, attempt: AnswerAttempt, ended: _Ended) -> None:
+    async def _record(self, attempt: AnswerAttempt, ended: _Outcome) -> None:
         """Records an end, however long the database is unavailable, and reports it if the job is still ours."""
         job, end = attempt.job, ended.end
 
@@ -284,7 +284,7 @@ class Answering:
                 attempt.answer.text,
                 mention=mention,
                 for_outbox=ended.for_outbox,
-                told=ended.told,
+                told=ended.notification_to_asker,
                 canvas_for=ended.canvas_for,
             )
 
@@ -297,7 +297,7 @@ class Answering:
         if attempt.live is not None and attempt.live.reply.recorded_messages:
             await self.stores.worker_queue.record_messages(attempt.job, attempt.live.reply.recorded_messages)
 
-    async def _leave(self, attempt: AnswerAttempt) -> None:
+    async def _give_up(self, attempt: AnswerAttempt) -> None:
         """Leaves Slack unchanged, and releases the job with the text so far unless another process has it."""
         if attempt.live is not None:
             await attempt.live.abandon()
@@ -320,7 +320,7 @@ class Answering:
                 await insist(release, self.stores.clock, "job not released")
 
 
-def _unposted(job: Job, live: ScheduledReply) -> Notification | None:
+def _unposted_notification(job: Job, live: ScheduledReply) -> Notification | None:
     """Returns the notification to the asker of a reply that couldn't be posted anywhere in its channel, or None."""
     question, channel_id = job.question, job.question.thread.channel_id
     is_persons = not (question.from_bot or question.schedule is not None or question.thread.in_direct_message)
@@ -330,6 +330,6 @@ def _unposted(job: Job, live: ScheduledReply) -> Notification | None:
     return Notification(question.user_id, key, notification(texts.answers.not_posted(channel_id)))
 
 
-def _stopped(attempt: AnswerAttempt) -> End:
+def _stopped_end(attempt: AnswerAttempt) -> End:
     """Returns the `End` of a stopped answer. The footer mentions the stop; a reply without text needs a sentence."""
     return End(EndReason.STOPPED, said("" if attempt.has_text else texts.answers.STOPPED))

@@ -50,22 +50,22 @@ class CanvasWriter:
         if answer is None or answer.is_deleted:
             return
         if not answer.is_whole:
-            await self._tell(entry, texts.canvases.OF_INCOMPLETE)
+            await self._tell_requester(entry, texts.canvases.OF_INCOMPLETE)
             return
         if not self.workspace.canvases.may_write:
-            await self._tell(entry, texts.canvases.FORBIDDEN)
+            await self._tell_requester(entry, texts.canvases.FORBIDDEN)
             return
         if entry.tries > MAX_TRIES:
-            await self._tell(entry, texts.canvases.NOT_MADE)
+            await self._tell_requester(entry, texts.canvases.NOT_MADE)
             return
         try:
-            canvas = await self._made(entry, answer, still)
+            canvas = await self._ensure_canvas(entry, answer, still)
         except (Refused, Stuck) as error:
             if isinstance(error, Refused) and error.reason.may_pass:
                 raise
             log.warning("canvas not made: %s", error)
             name = error.name if isinstance(error, Refused) else ""
-            await self._tell(entry, _SENTENCES.get(name, texts.canvases.NOT_MADE))
+            await self._tell_requester(entry, _SENTENCES.get(name, texts.canvases.NOT_MADE))
             return
         if canvas is None:
             return
@@ -75,14 +75,16 @@ class CanvasWriter:
             if refused.reason.may_pass:
                 raise
             log.warning("canvas %s not shared: %s", canvas.canvas_id, refused)
-            await self._tell(entry, texts.canvases.NOT_OPENED)
+            await self._tell_requester(entry, texts.canvases.NOT_OPENED)
 
     async def delete(self, entry: OutboxEntry) -> None:
         for canvas in await self.stores.answer_canvases.of_job(entry.job_id):
             await self.workspace.canvases.delete(canvas.canvas_id)
             await self.stores.answer_canvases.forget(entry.job_id, canvas.version)
 
-    async def _made(self, entry: OutboxEntry, answer: AnswerRecord, still: Callable[[], bool]) -> AnswerCanvas | None:
+    async def _ensure_canvas(
+        self, entry: OutboxEntry, answer: AnswerRecord, still: Callable[[], bool]
+    ) -> AnswerCanvas | None:
         """Returns the answer's canvas after posting its link, or None if the answer was deleted meanwhile."""
         recorded = {canvas.version: canvas for canvas in await self.stores.answer_canvases.of_job(entry.job_id)}
         canvas = recorded.get(answer.version)
@@ -117,5 +119,5 @@ class CanvasWriter:
             log.warning("canvas made of code, because Slack doesn't accept its Markdown: %s", refused)
         return await self.workspace.canvases.create(title, as_code(markdown), channel_id, still)
 
-    async def _tell(self, entry: OutboxEntry, sentence: str) -> None:
+    async def _tell_requester(self, entry: OutboxEntry, sentence: str) -> None:
         await self.workspace.ephemeral.tell(replace(entry.question, user_id=entry.about), sentence)

@@ -11,8 +11,8 @@ A message counts if a person wrote it and it is in a direct message or mentions 
 message and processes each message once, so late deliveries and messages read twice change nothing. Slack returns
 messages in their current form: edits are included, and deleted questions are gone.
 
-A question that has our answer in Slack is skipped. The database isn't enough to tell, because it might have been
-restored from a backup, or questions might have been erased from it.
+A question that has our answer in Slack is skipped, even if the database doesn't have that answer, because the database
+might have been restored from a backup, or the question erased.
 
 Old questions, questions that other people have replied to, and questions that might have been answered aren't answered
 at once. Instead, their askers are offered an answer, for their newest MAX_OFFERS questions, in separate posts after the
@@ -95,7 +95,7 @@ class _Place:
 
 @dataclass(slots=True)
 class _Found:
-    later: list[_Place] = field(default_factory=list)
+    threads_to_search: list[_Place] = field(default_factory=list)
     to_offer: list[Message] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
@@ -103,7 +103,7 @@ class _Found:
 @dataclass(slots=True)
 class _Progress:
     missed: Missed
-    with_offers: list[tuple[_Place, _Found]] = field(default_factory=list)
+    places_with_offers: list[tuple[_Place, _Found]] = field(default_factory=list)
     failed: int = 0
 
 
@@ -116,35 +116,35 @@ class CatchingUp:
     """Returns when this process last received anything from Slack, in monotonic time, or None."""
     hours: int
     """Maximum age of questions that are searched for; 0 turns the catch-up off."""
-    _recorded: float | None = field(default=None, init=False)
-    _under_way: asyncio.Task[None] | None = field(default=None, init=False)
+    _recorded_at: float | None = field(default=None, init=False)
+    _task: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def run(self) -> None:
         try:
             while True:
                 try:
-                    await self._look()
+                    await self._check()
                 except StoreError as error:
                     log.error("catch-up: database unavailable, retrying: %s", error)
                 await self.stores.clock.sleep(LOOK_S)
         finally:
-            if self._under_way is not None:
-                self._under_way.cancel()
-                await asyncio.gather(self._under_way, return_exceptions=True)
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         listening, team_id = self.stores.listening, self.workspace.me.team_id
         heard_at = self.heard_at()
-        if heard_at is not None and heard_at != self._recorded:
+        if heard_at is not None and heard_at != self._recorded_at:
             await listening.hear(team_id, monotonic_began_at(self.stores.clock) + heard_at)
-            self._recorded = heard_at
-        if self._under_way is not None and not self._under_way.done():
+            self._recorded_at = heard_at
+        if self._task is not None and not self._task.done():
             if not await listening.keep(team_id):
-                self._under_way.cancel()
-        elif self._recorded is not None and (missed := await listening.claim_missed(team_id)):
-            self._under_way = asyncio.create_task(self._caught_up(missed))
+                self._task.cancel()
+        elif self._recorded_at is not None and (missed := await listening.claim_missed(team_id)):
+            self._task = asyncio.create_task(self._try_to_catch_up(missed))
 
-    async def _caught_up(self, missed: Missed) -> None:
+    async def _try_to_catch_up(self, missed: Missed) -> None:
         """Catches up. If anything fails, any process continues once the lock has expired."""
         try:
             await self._catch_up(missed)
@@ -165,10 +165,10 @@ class CatchingUp:
         progress = _Progress(missed)
         try:
             async with asyncio.timeout(max(0.0, missed.ends_at + WITHIN_S - now)):
-                await self._look_everywhere(progress, oldest)
+                await self._search_all(progress, oldest)
         except TimeoutError:
             log.warning("catch-up: given up after %.0f min", WITHIN_S / 60)
-        missed = await self._offer(progress.missed, progress.with_offers)
+        missed = await self._offer(progress.missed, progress.places_with_offers)
         if progress.failed:
             raise _Unfinished(f"{progress.failed} conversations were not read")
         missed = missed.after("", (), Tally(unread=len({*missed.ahead} - missed.done)))
@@ -185,7 +185,7 @@ class CatchingUp:
             tally.offered,
         )
 
-    async def _look_everywhere(self, progress: _Progress, oldest: float) -> None:
+    async def _search_all(self, progress: _Progress, oldest: float) -> None:
         """Searches each place once, and records those without questions to offer an answer for as done."""
         between = f"{oldest:.6f}", f"{progress.missed.ends_at:.6f}"
         left = deque(await self._places(progress.missed, oldest))
@@ -197,27 +197,27 @@ class CatchingUp:
             if place.key in progress.missed.done:
                 continue
             try:
-                found = await self._look_at(place, between)
+                found = await self._search_place(place, between)
             except (RateLimited, Refused) as error:
                 log.warning("catch-up: channel %s not read: %s", place.channel_id, error)
                 progress.failed += 1
                 continue
-            left.extend(found.later)
+            left.extend(found.threads_to_search)
             if found.to_offer:
-                progress.with_offers.append((place, found))
+                progress.places_with_offers.append((place, found))
             else:
-                progress.missed = _after(progress.missed, place, found)
+                progress.missed = _with_place_done(progress.missed, place, found)
                 await self._record(progress.missed)
 
     async def _offer(self, missed: Missed, places: Sequence[tuple[_Place, _Found]]) -> Missed:
         """Offers answers, oldest question first; returns the recorded progress of the catch-up."""
         messages = [message for _, found in places for message in found.to_offer]
-        newest = _newest_of_each(messages)
+        newest = _newest_per_person(messages)
         if messages:
             log.info("catch-up: questions to offer answers to: %d of %d", len(newest), len(messages))
-        offered = [await self._take(message, offered=True) for message in newest]
+        offered = [await self._pass_to_intake(message, offered=True) for message in newest]
         for place, found in places:
-            missed = _after(missed, place, found)
+            missed = _with_place_done(missed, place, found)
         if places:
             missed = replace(missed, tally=missed.tally + Tally(offered=sum(offered)))
             await self._record(missed)
@@ -237,10 +237,10 @@ class CatchingUp:
             # Newer threads are found in their conversations.
             if thread.thread_ts is not None and float(thread.thread_ts) < oldest:
                 recent.append(_Place(thread.channel_id, thread.thread_ts))
-        others = [_Place(channel_id) for channel_id in await self._conversations()]
+        others = [_Place(channel_id) for channel_id in await self._list_conversations()]
         return list(dict.fromkeys((*recent, *others, *map(_Place.of, missed.ahead))))
 
-    async def _conversations(self) -> list[str]:
+    async def _list_conversations(self) -> list[str]:
         """Returns the bot's conversations, direct messages first, as far as Slack lists them."""
         found: list[str] = []
         for kind in TYPES:
@@ -253,24 +253,26 @@ class CatchingUp:
                 log.warning("catch-up: conversations of type %s not listed: %s", kind, refused)
         return found
 
-    async def _look_at(self, place: _Place, between: tuple[str, str], beside: Sequence[Payload] = ()) -> _Found:
+    async def _search_place(self, place: _Place, between: tuple[str, str], beside: Sequence[Payload] = ()) -> _Found:
         """Has a place's recent questions answered; returns the other questions and what was done.
 
         `between`: the ts after which questions are searched, and the ts up to which our messages show what was
         answered. `beside`: our messages in the thread's conversation, if we might have answered the thread outside it.
         """
         oldest, heard_again = between
-        read, is_all = await self._read(place, oldest)
+        read, is_all = await self._read_messages(place, oldest)
         at_place = _Found(tally=Tally(looked_at=1, unread=not is_all))
         messages: list[Message] = []
         for found in read:
-            messages.append(self._message(place, found))
+            messages.append(self._message_of(place, found))
             # Yields to the loop, because a thousand long messages take a while.
             await asyncio.sleep(0)
         by_people = (message for message in messages if place.thread_ts and by_person(message, self.workspace.me))
         last_ts = {message.user_id: message.ts for message in by_people}
         ours = [found for found in read if self._is_ours(found) and found["ts"] <= heard_again]
-        on_record = await self._on_record(place, {place.thread_ts, ""} if beside else {place.thread_ts} if ours else ())
+        on_record = await self._recorded_replies(
+            place, {place.thread_ts, ""} if beside else {place.thread_ts} if ours else ()
+        )
         for message, found in zip(messages, read, strict=True):
             thread = _Place(place.channel_id, message.thread_ts or "")
             is_root = message.thread_ts == message.ts
@@ -286,18 +288,18 @@ class CatchingUp:
                 if answered is None or (not answered and (is_replied_to or is_old)):
                     at_place.to_offer.append(message)
                 elif not answered:
-                    at_place.tally += Tally(answered=await self._take(message, offered=False))
+                    at_place.tally += Tally(answered=await self._pass_to_intake(message, offered=False))
             elif is_root and self._is_for_us(message):
                 # Searched at once, because its replies decide about this message.
-                in_thread = await self._look_at(thread, between, ours if is_direct(place.channel_id) else ())
+                in_thread = await self._search_place(thread, between, ours if is_direct(place.channel_id) else ())
                 at_place.to_offer += in_thread.to_offer
                 at_place.tally += in_thread.tally
             else:
-                at_place.later.append(thread)
-        at_place.later = list(dict.fromkeys(at_place.later))
+                at_place.threads_to_search.append(thread)
+        at_place.threads_to_search = list(dict.fromkeys(at_place.threads_to_search))
         return at_place
 
-    async def _on_record(self, place: _Place, threads: Iterable[str]) -> set[str]:
+    async def _recorded_replies(self, place: _Place, threads: Iterable[str]) -> set[str]:
         """Returns the ts of our recorded messages in some threads of a conversation; "" means outside threads."""
         keys = (ThreadKey(self.workspace.me.team_id, place.channel_id, thread_ts or None) for thread_ts in threads)
         return {ts for key in keys for ts in await self.stores.recorded_answers.replies(key)}
@@ -306,7 +308,7 @@ class CatchingUp:
         me = self.workspace.me
         return string(found, "user") == me.user_id or string(found, "bot_id") == me.bot_id
 
-    async def _take(self, message: Message, *, offered: bool) -> bool:
+    async def _pass_to_intake(self, message: Message, *, offered: bool) -> bool:
         """Passes a message to intake; returns whether it is a new question. Raises StoreError."""
         return await self.intake.receive(f"catch-up {message.channel_id} {message.ts}", message, offered=offered)
 
@@ -316,7 +318,7 @@ class CatchingUp:
         is_to_us = message.channel_type == "im" or me.user_id in addressed_user_ids(message.text)
         return is_to_us and by_person(message, me) and stop_in(message, me) is None
 
-    def _message(self, place: _Place, found: Payload) -> Message:
+    def _message_of(self, place: _Place, found: Payload) -> Message:
         at = Question(ThreadKey(self.workspace.me.team_id, place.channel_id, None), found["ts"], "", "")
         message = self.workspace.history.message_of(at, found)
         # A question that we posted for a person already has a job or gets one elsewhere (shortcut.py).
@@ -324,7 +326,7 @@ class CatchingUp:
         kind = "im" if is_direct(place.channel_id) else "channel"
         return replace(message, channel_type=kind, bot_id=bot_id)
 
-    async def _read(self, place: _Place, oldest: str) -> tuple[list[Payload], bool]:
+    async def _read_messages(self, place: _Place, oldest: str) -> tuple[list[Payload], bool]:
         """Returns a place's messages since a time, oldest first, and whether the list is complete.
 
         A thread begins with its first message, whatever its age. Raises RateLimited, and Refused for temporary
@@ -341,15 +343,15 @@ class CatchingUp:
             except Refused as refused:
                 _raise_if_it_may_pass(refused)
                 log.warning("catch-up: channel %s can't be read: %s", place.channel_id, refused)
-                return _in_order(read), False
+                return _oldest_first(read), False
             page = messages_in(answer)
             new = [message for message in page if message["ts"] not in read]
             read |= {message["ts"]: message for message in new}
             if not answer.get("has_more") or not new:
-                return _in_order(read), True
+                return _oldest_first(read), True
             # Conversations are returned newest first, threads oldest first.
             bounds |= {"oldest" if place.thread_ts else "latest": page[-1]["ts"]}
-        return _in_order(read), False
+        return _oldest_first(read), False
 
     async def _call(self, method: str, **arguments: Any) -> Payload:
         """Calls Slack once enough calls are left for live answers. Raises RateLimited and Refused."""
@@ -368,11 +370,11 @@ class CatchingUp:
         return await Retrier(HISTORY_PAGE, clock, "a missed conversation can't be read").call(in_turn)
 
 
-def _after(missed: Missed, place: _Place, found: _Found) -> Missed:
-    return missed.after(place.key, [thread.key for thread in found.later], found.tally)
+def _with_place_done(missed: Missed, place: _Place, found: _Found) -> Missed:
+    return missed.after(place.key, [thread.key for thread in found.threads_to_search], found.tally)
 
 
-def _newest_of_each(messages: Sequence[Message]) -> list[Message]:
+def _newest_per_person(messages: Sequence[Message]) -> list[Message]:
     """Returns the newest MAX_OFFERS messages of each person, oldest first."""
     counts = Counter[str | None]()
     newest: list[Message] = []
@@ -389,5 +391,5 @@ def _raise_if_it_may_pass(refused: Refused) -> None:
         raise refused
 
 
-def _in_order(read: dict[str, Payload]) -> list[Payload]:
+def _oldest_first(read: dict[str, Payload]) -> list[Payload]:
     return [read[ts] for ts in sorted(read)]

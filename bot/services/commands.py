@@ -51,7 +51,7 @@ TOOLS_WITHIN_S = 0.8
 log = logging.getLogger(__name__)
 
 
-Opens = Callable[[Invocation], Awaitable[str]]
+Subcommand = Callable[[Invocation], Awaitable[str]]
 """Carries out a subcommand; returns the text to show, in mrkdwn, or "" if a modal is the response."""
 
 
@@ -65,12 +65,12 @@ class SlashCommands:
     quota: Quota
     caps: CapSettings
     defaults: DefaultSettings
-    subcommands: Mapping[str, Opens]
+    subcommands: Mapping[str, Subcommand]
     tools_of: Callable[[Sequence[str], float], Awaitable[PlaceTools]] | None
     """Returns the tools that models get from these MCP servers, within a number of seconds; None without servers."""
     _background: Background = field(default_factory=Background, init=False)
 
-    async def command(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
+    async def respond(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
         """Returns the response to a slash command, or None if a modal is the response."""
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
             return CommandResponse(self.access_control.naming_admins(denial))
@@ -214,16 +214,16 @@ class AppHome:
         if denial := await self.access_control.denial(Question(at_home, "", user_id, "")):
             await self.workspace.surfaces.publish_home(user_id, self.access_control.naming_admins(denial))
             return
-        workspace = await self._for_admins() if user_id in self.access_control.admins else None
+        workspace = await self._workspace_usage() if user_id in self.access_control.admins else None
         usage = await self.quota.personal_use(self.workspace.me.team_id, user_id)
-        channels = await self._asked_in(user_id)
+        channels = await self._recent_channels(user_id)
         schedules = await self.stores.schedules.of_person(self.workspace.me.team_id, user_id)
-        waiting = await self._waiting_for(user_id)
+        waiting = await self._waiting_approvals(user_id)
         accounts = await self.stores.accounts.of(self.workspace.me.team_id, user_id) if self.has_accounts else {}
         view = HomeView(self.defaults, usage, channels, workspace, schedules, waiting, accounts)
         await self.workspace.surfaces.publish_home(user_id, view)
 
-    async def _waiting_for(self, user_id: str) -> list[tuple[str, str, float]]:
+    async def _waiting_approvals(self, user_id: str) -> list[tuple[str, str, float]]:
         waiting = []
         for thread, ts, until in await self.stores.approvals.waiting_for(
             self.workspace.me.team_id, user_id, MAX_WAITING
@@ -232,7 +232,7 @@ class AppHome:
             waiting.append((thread.channel_id, link_of(base, thread.channel_id, ts, thread.thread_ts), until))
         return waiting
 
-    async def _asked_in(self, user_id: str) -> list[str]:
+    async def _recent_channels(self, user_id: str) -> list[str]:
         """Returns the channels where a person asked recently and still may, or none if Slack doesn't list theirs. They
         might have left a private channel, or the access rules might have changed."""
         team_id = self.workspace.me.team_id
@@ -252,7 +252,7 @@ class AppHome:
             return []
         return [channel_id for channel_id in asked_in if channel_id in theirs]
 
-    async def _for_admins(self) -> WorkspaceUsage:
+    async def _workspace_usage(self) -> WorkspaceUsage:
         now = self.stores.clock.now()
         last_month, this_month = days_of_last_month(now)
         return WorkspaceUsage(
@@ -262,11 +262,11 @@ class AppHome:
             Quotas(self.caps.defaults, await self.stores.caps.all(self.workspace.me.team_id), self.caps.unpriced),
             self.settings,
             now,
-            await self._channels(),
+            await self._channels_with_settings(),
             self.defaults.names,
         )
 
-    async def _channels(self) -> ChannelsWithSettings:
+    async def _channels_with_settings(self) -> ChannelsWithSettings:
         stored = await self.stores.channel_settings.all(self.workspace.me.team_id)
         own = {channel_id: changes(ChannelSettings(), of, self.defaults) for channel_id, of in stored.items()}
         # For example, a channel's model might have been removed from BOT_MODELS.

@@ -105,7 +105,7 @@ class Decisions:
     async def approve_edited(self, user_id: str, edited: EditedCall) -> str | Mapping[str, str]:
         """Approves a call with a person's edits; returns why it can't, or a sentence for each bad field, or "". Changes
         only texts that the modal would offer. Raises StoreError."""
-        pressed = await self.presses.judge(self.presses.of_modal(ReplyAction.APPROVE, user_id, edited.place))
+        pressed = await self.presses.check(self.presses.from_modal(ReplyAction.APPROVE, user_id, edited.place))
         if isinstance(pressed, str):
             refused = pressed or texts.approvals.NOTHING_TO_DECIDE
             return await self.presses.access_control.naming_admins_plainly(refused)

@@ -76,12 +76,12 @@ class QuietThreads:
         """Applies "stay quiet" in a thread that we are in. Raises StoreError."""
         if participants.quiet:
             sentence = texts.access.ALREADY_QUIET
-        elif await self._quiet(message.thread, message.user_id, participants.starter, message.ts):
+        elif await self._quiet_thread(message.thread, message.user_id, participants.starter, message.ts):
             sentence = texts.access.QUIET_NOW
         else:
             sentence = texts.access.NOT_YOUR_THREAD
         sentence = self.access_control.naming_admins(sentence)
-        self.notifier.show_soon(
+        self.notifier.show_in_background(
             message.as_question(message.thread_ts), sentence, f"quiet {message.channel_id}/{message.ts}"
         )
 
@@ -99,14 +99,14 @@ class QuietThreads:
             )
             name = f"joined {message.channel_id}/{message.thread_ts}"
             to = Question(message.thread, message.ts, starter, "")
-            self.notifier.show_soon(
+            self.notifier.show_in_background(
                 to, sentence, name, blocks=offer(sentence, texts.access.STAY_QUIET, action_id=STAY_QUIET)
             )
 
     async def on_press(self, press: QuietPress) -> None:
         try:
             starter = await self.stores.participants.starter(press.thread)
-            is_quiet = await self._quiet(press.thread, press.user_id, starter, press.at_ts)
+            is_quiet = await self._quiet_thread(press.thread, press.user_id, starter, press.at_ts)
             sentence = texts.access.QUIET_NOW if is_quiet else texts.access.NOT_YOUR_THREAD
         except StoreError as error:
             log.error("thread not quieted: %s", error)
@@ -116,7 +116,7 @@ class QuietThreads:
         response = ActionResponse(self.access_control.naming_admins(sentence))
         await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
-    async def _quiet(self, thread: ThreadKey, user_id: str | None, starter: str, ts: str) -> bool:
+    async def _quiet_thread(self, thread: ThreadKey, user_id: str | None, starter: str, ts: str) -> bool:
         """Quiets a thread if this person may do so; returns whether they may. Raises StoreError."""
         if not self._may_switch(user_id, starter):
             return False
@@ -162,9 +162,9 @@ class Gate:
                 decision = await self._decider.decide(text, asked)
         except TimeoutError:
             # It is billed anyway.
-            await self._count(question, self._estimate.tokens(text + asked))
+            await self._count_usage(question, self._estimate.tokens(text + asked))
             raise
-        await self._count(question, decision.input_tokens)
+        await self._count_usage(question, decision.input_tokens)
         log.info("doubtful message %s: probability %.2f", question.ts, decision.probability)
         if decision.probability < NEEDED_PROBABILITY:
             return False
@@ -174,7 +174,7 @@ class Gate:
             log.info("doubtful message %s ignored: it was deleted meanwhile", question.ts)
         return message is not None
 
-    async def _count(self, question: Question, tokens: int) -> None:
+    async def _count_usage(self, question: Question, tokens: int) -> None:
         await self._quota.count(question, tokens, tokens * USD_PER_TOKEN)
 
 

@@ -38,7 +38,7 @@ class SharedTokens:
 
     def __init__(self, tokens: SlackSearch, others: ProcessMessages) -> None:
         self._tokens = tokens
-        self._others = others
+        self._other_processes = others
 
         def on_message(text: str) -> None:
             kind, *named = json.loads(text)
@@ -51,7 +51,7 @@ class SharedTokens:
     async def keep(self, question: Question, action_token: str) -> None:
         named = (question.thread.channel_id, question.ts, action_token)
         self._tokens.keep(*named)
-        await self._others.send(json.dumps([_KIND, *named]))
+        await self._other_processes.send(json.dumps([_KIND, *named]))
 
 
 class Intake:
@@ -78,8 +78,8 @@ class Intake:
         self._me = workspace.me
         self._workspace = workspace
         self._action_tokens = action_tokens
-        self._in_doubt = Background()
-        self._reacting = Background()
+        self._gate_tasks = Background()
+        self._reaction_tasks = Background()
 
     async def receive(
         self, event_id: str, message: Message, action_token: str = "", *, offered: bool = False, tells: bool = False
@@ -102,15 +102,15 @@ class Intake:
             if participants.joined:
                 # Done only now: a readable database reports whether it is a question, even if it accepts no writes.
                 await self._participants.mark_group(message.thread, message.ts)
-            return await self._take(event_id, message, participants, found, action_token, offered=offered)
+            return await self._carry_out(event_id, message, participants, found, action_token, offered=offered)
         except StoreError:
             # The database might have failed before it reported more than what the message is by itself.
             found = found or self._triage.at_once(message)
             if tells and isinstance(found, Question) and not self._access_control.denial_at_once(found):
-                self._notifier.show_unsaved(found)
+                self._notifier.tell_unsaved(found)
             raise
 
-    async def _take(
+    async def _carry_out(
         self,
         event_id: str,
         message: Message,
@@ -124,7 +124,7 @@ class Intake:
         if isinstance(found, Ignore):
             log.debug("message %s ignored: %s", message.ts, found.reason)
             if found.reason is IgnoreReason.CLOSING:
-                self._thank(message, found)
+                self._react_to_thanks(message, found)
                 return False
             await self._record_line(message, participants)
             self.ask_gate(event_id, found.in_doubt)
@@ -139,22 +139,22 @@ class Intake:
             return await self.enqueue(event_id, found, offered=offered)
         return False
 
-    def _thank(self, message: Message, found: Ignore) -> None:
+    def _react_to_thanks(self, message: Message, found: Ignore) -> None:
         """Reacts to thanks. A closing isn't recorded, because the next message goes to the same person as before."""
         if found.closing is Closing.THANKS and self._workspace.may_react:
             reacting = self._workspace.surfaces.react(message.channel_id, message.ts, THANKS_REACTION)
-            self._reacting.start(reacting, f"no reaction to message {message.ts}")
+            self._reaction_tasks.start(reacting, f"no reaction to message {message.ts}")
 
     def ask_gate(self, event_id: str, question: Question | None) -> None:
         """Asks a model about a doubtful message in the background, so that no acknowledgment waits for a model."""
         gate = self._triage.gate
         if question is None or gate is None:
             return
-        if len(self._in_doubt) >= MAX_IN_DOUBT:
+        if len(self._gate_tasks) >= MAX_IN_DOUBT:
             log.warning("doubtful message %s ignored: too many at once", question.ts)
             return
         deciding = self._enqueue_if_for_us(event_id, question, gate)
-        self._in_doubt.start(deciding, f"doubtful message {question.ts} ignored")
+        self._gate_tasks.start(deciding, f"doubtful message {question.ts} ignored")
 
     async def _enqueue_if_for_us(self, event_id: str, question: Question, gate: Gate) -> None:
         if await self._access_control.denial(question) is None and await gate.is_for_us(question):
@@ -170,7 +170,7 @@ class Intake:
     ) -> bool:
         """Queues a question; returns whether it is new. `job_id`: the job of a question that the bot has posted for its
         asker. Raises StoreError."""
-        full, question = self._worker.full, as_queued(self._workspace, question)
+        full, question = self._worker.is_full, as_queued(self._workspace, question)
         enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:
             log.debug("message %s is no new question", question.ts)
@@ -204,7 +204,7 @@ class MessageEdits:
             await self.on_message_deleted(before)
         elif not by_person(after, self._me):
             log.debug("edit of message %s ignored: not by a person", after.ts)
-        elif self._words(before) != self._words(after) and await self._edit(after, edited_ts):
+        elif self._own_text(before) != self._own_text(after) and await self._record_edit(after, edited_ts):
             self._worker.wake()
         elif self._became_question(before, after):
             await self._intake.receive(event_id, after)
@@ -217,7 +217,7 @@ class MessageEdits:
         """
         if not by_person(message, self._me):
             log.debug("edit of message %s ignored: not by a person", message.ts)
-        elif await self._edit(message, edited_ts):
+        elif await self._record_edit(message, edited_ts):
             self._worker.wake()
         else:
             await self._intake.receive(event_id, message)
@@ -229,7 +229,7 @@ class MessageEdits:
         ):
             self._worker.wake()
 
-    async def _edit(self, message: Message, edited_ts: str) -> bool:
+    async def _record_edit(self, message: Message, edited_ts: str) -> bool:
         question = message.as_question(message.thread_ts)
         return await self._questions.edit(as_queued(self._workspace, question), edited_ts)
 
@@ -237,5 +237,5 @@ class MessageEdits:
         mentions_us = [self._me.user_id in addressed_user_ids(message.text) for message in (before, after)]
         return mentions_us == [False, True] or bool(closing_of(before, self._me) and not closing_of(after, self._me))
 
-    def _words(self, message: Message) -> str:
+    def _own_text(self, message: Message) -> str:
         return without_address(message.text, self._me.user_id)

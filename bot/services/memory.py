@@ -37,7 +37,7 @@ from bot.errors import Refusal, Refused
 from bot.models.prompt import Offered
 from bot.reply.workspace import Workspace
 from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
-from bot.services.answer_attempt import Done
+from bot.services.answer_attempt import CommandResult
 from bot.slack.views.memory import MEMORY, SubmittedMemories
 from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
@@ -58,7 +58,7 @@ class Remembering:
     workspace: Workspace
     access_control: AccessControl
 
-    async def carry_out(self, job: Job) -> Done | None:
+    async def carry_out(self, job: Job) -> CommandResult | None:
         """Carries out a job's messages if all are commands; returns None if a model has to read them. A message that
         was edited and is no longer a command takes back what it had Typist remember."""
         questions = (*job.earlier, job.question)
@@ -69,34 +69,36 @@ class Remembering:
             await self._insist(partial(self.stores.memories.take_back, question, question.user_id))
         if not all(commands):
             return None
-        return Done.together([await self._carry_out(question, command) for question, command in pairs if command])
+        return CommandResult.joined(
+            [await self._carry_out(question, command) for question, command in pairs if command]
+        )
 
-    async def _carry_out(self, question: Question, command: MemoryCommand) -> Done:
+    async def _carry_out(self, question: Question, command: MemoryCommand) -> CommandResult:
         if refusal := await self._refusal(question):
-            return Done(said(refusal))
+            return CommandResult(said(refusal))
         log.info("message %s is a command: %s", question.ts, command.verb)
         match command.verb:
             case Verb.RECALL:
-                return await self._list(question)
+                return await self._list_memories(question)
             case Verb.FORGET if not command.number:
-                return Done(said(texts.memory.FORGET_WHICH))
+                return CommandResult(said(texts.memory.FORGET_WHICH))
             case Verb.REMEMBER if why := why_not_kept(command.text):
-                return Done(said(why))
+                return CommandResult(said(why))
             case Verb.FORGET:
                 return await self._forget(question, command.number)
         remembered = await self._remember(question, command.text, is_proposed=False)
-        return Done((Notice(NoticeKind.REMEMBERED if remembered.made else NoticeKind.SAID, remembered.text),))
+        return CommandResult((Notice(NoticeKind.REMEMBERED if remembered.made else NoticeKind.SAID, remembered.text),))
 
-    async def _forget(self, question: Question, number: int) -> Done:
+    async def _forget(self, question: Question, number: int) -> CommandResult:
         """Forgets a memory and shows its text, because an older list might have used the number for another one."""
         forget, users = self.stores.memories.forget, self.workspace.users
         gone = await self._insist(lambda: forget(question.thread.place, number, question.user_id))
         if gone is None:
-            return Done(said(texts.memory.nothing_to_forget(number)))
+            return CommandResult(said(texts.memory.nothing_to_forget(number)))
         is_private = await users.is_private(question.thread.channel_id)
         names = await users.names(ids_in([gone]), in_channel=question.thread.channel_id)
         text = on_a_line(gone.text, names) if gone.is_private is is_private else ""
-        return Done((Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten(number, text), number),))
+        return CommandResult((Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten(number, text), number),))
 
     async def definitions(self, question: Question) -> Offered:
         """Returns the tool that proposes a memory, but not for a schedule's run, whose readers haven't asked."""
@@ -113,7 +115,7 @@ class Remembering:
     async def open(self, user_id: str, trigger_id: str, place: SettingsPlace, *, in_modal: bool = False) -> str:
         """Shows a place's memories in a modal; returns why it can't, in mrkdwn, or "". `in_modal`: on top of the modal
         of the place's settings. Raises RateLimited, Refused and StoreError."""
-        if refusal := await self._refusal_in_modal(user_id, place.channel_id):
+        if refusal := await self._modal_refusal(user_id, place.channel_id):
             return refusal
         memories = await self.stores.memories.of((self.workspace.me.team_id, place.channel_id))
         if not memories:
@@ -139,7 +141,7 @@ class Remembering:
         """Saves a person's changes in the modal; returns why it can't, or "". The modal might have been open for hours,
         and its values can be forged, so place and rights are checked again."""
         place = submitted.place
-        if refusal := await self._refusal_in_modal(user_id, place.channel_id):
+        if refusal := await self._modal_refusal(user_id, place.channel_id):
             return await self.access_control.naming_admins_plainly(refusal)
         if too_long := [chars for text in submitted.changed.values() if (chars := shown_chars(text)) > MAX_CHARS]:
             return texts.memory.memory_too_long(too_long[0], MAX_CHARS)
@@ -157,7 +159,7 @@ class Remembering:
             await self.workspace.surfaces.respond_to_command(place.response_url, response)
         return ""
 
-    async def _refusal_in_modal(self, user_id: str, channel_id: str) -> str:
+    async def _modal_refusal(self, user_id: str, channel_id: str) -> str:
         """Returns why a person may not see and change a place's memories; "" if they are in that place and may."""
         question = Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
         if refusal := await self._refusal(question, is_press=True):
@@ -201,25 +203,25 @@ class Remembering:
         sentence = texts.memory.remembered(f"#{name}" if is_named else here, done.number)
         return CallResult(CallState.DONE, sentence, made=done.number)
 
-    async def _list(self, question: Question) -> Done:
+    async def _list_memories(self, question: Question) -> CommandResult:
         thread = question.thread
         memories = await self._insist(lambda: self.stores.memories.of(thread.place))
         if not memories:
-            return Done(said(texts.memory.NOTHING_REMEMBERED))
+            return CommandResult(said(texts.memory.NOTHING_REMEMBERED))
         is_private = await self.workspace.users.is_private(thread.channel_id)
         if is_private is None:
-            return Done(said(texts.memory.MEMORY_UNAVAILABLE))
+            return CommandResult(said(texts.memory.MEMORY_UNAVAILABLE))
         names = await self.workspace.users.names(ids_in(memories), in_channel=thread.channel_id)
         base = await self.workspace.channel_reader.link_base(thread.channel_id, question.ts)
-        lines = [_line(memory, names, base, thread.channel_id, is_private) for memory in memories]
+        lines = [_memory_line(memory, names, base, thread.channel_id, is_private) for memory in memories]
         are_hidden = any(memory.is_private is not is_private for memory in memories)
-        return Done(said(texts.memory.MEMORIES_HIDDEN[is_private] if are_hidden else ""), "\n".join(lines))
+        return CommandResult(said(texts.memory.MEMORIES_HIDDEN[is_private] if are_hidden else ""), "\n".join(lines))
 
     async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await insist(operation, self.stores.clock, "memories not read or written")
 
 
-def _line(memory: Memory, names: Mapping[str, str], base: str, channel_id: str, is_private: bool) -> str:
+def _memory_line(memory: Memory, names: Mapping[str, str], base: str, channel_id: str, is_private: bool) -> str:
     text = on_a_line(memory.text, names) if memory.is_private is is_private else texts.memory.HIDDEN
     person, changed_by = (names.get(id_, id_) for id_ in (memory.user_id, memory.changed_by))
     said = texts.memory.memory_said(person, day_of(memory), changed_by, is_proposed=memory.is_proposed)

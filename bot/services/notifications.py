@@ -4,7 +4,7 @@ Features define the content, recipient and key (bot/core/notifications.py), and 
 
 - `Stores.notifications.add`, also within a transaction: the outbox sends it at least once, in a direct message or a
   channel. A later try looks for the message that an earlier one might have posted, so nobody reads it twice.
-- `Notifier.show_soon`: one person sees it where they wrote, at most once. Slack can lose such a message.
+- `Notifier.show_in_background`: one person sees it where they wrote, at most once. Slack can lose such a message.
 """
 
 import logging
@@ -41,7 +41,7 @@ class Notifier:
     """When this process told each person that their question isn't saved."""
     _background: Background = field(default_factory=Background, init=False)
 
-    def show_soon(
+    def show_in_background(
         self, question: Question, sentence: str, key: str, every_s: float = math.inf, blocks: list[Json] | None = None
     ) -> None:
         """Shows only the asker a sentence, or `blocks`, in the background: once per key within `every_s`."""
@@ -65,7 +65,7 @@ class Notifier:
         if await self.stores.notifications.claim(question.thread.team_id, recipient, key, every_s):
             await self.workspace.ephemeral.tell(question, sentence, blocks)
 
-    def show_unsaved(self, question: Question) -> None:
+    def tell_unsaved(self, question: Question) -> None:
         """Tells the asker that their question wasn't saved, unless that was done within UNSAVED_EVERY_S.
 
         Without the database, processes can't agree on which of them tells the asker. So call this only at an event's

@@ -50,7 +50,7 @@ MAX_BYTES = 10_000
 """Larger than any response of Typist."""
 
 
-async def _not_open() -> Any:
+async def _raise_not_open() -> Any:
     raise TypistError("Typist is starting: the database is not open yet.")
 
 
@@ -58,18 +58,18 @@ async def _not_open() -> Any:
 class Probes:
     """The probes behind /readyz and /metrics. The app sets each when it is ready; by default, Typist is starting."""
 
-    database: Callable[[], Awaitable[None]] = _not_open
+    database: Callable[[], Awaitable[None]] = _raise_not_open
     """Checks that the database can be written to and that no write is failing. Raises TypistError."""
     connections: Callable[[], Awaitable[int]] = lambda: asyncio.sleep(0, 0)
-    queued: Callable[[], Awaitable[int]] = _not_open
+    queued: Callable[[], Awaitable[int]] = _raise_not_open
     """The number of questions waiting for a worker. Raises TypistError if the database doesn't respond."""
     live: Callable[[], int] = lambda: 0
     problem: Callable[[], str] = lambda: ""
     token_refused: Callable[[], bool] = lambda: False
     """Whether Slack refuses our bot token. Connections might still be up, but no call succeeds."""
-    arrived: Callable[[str, str], Awaitable[tuple[str, str]]] = lambda *_: _not_open()
+    on_redirect: Callable[[str, str], Awaitable[tuple[str, str]]] = lambda *_: _raise_not_open()
     """Processes the query of a sign-in's redirect; returns what to show (bot/accounts/page.py)."""
-    stopping: Callable[[], bool] = lambda: False
+    is_stopping: Callable[[], bool] = lambda: False
     """Whether Typist was told to stop. It answers nothing new, although connections might still be up."""
 
 
@@ -87,10 +87,10 @@ class Health:
     version: str = __version__
 
 
-async def examined(probes: Probes) -> Health:
+async def check_health(probes: Probes) -> Health:
     database = await _database_problem(probes) or "ok"
     slack = await probes.connections()
-    stopping = probes.stopping()
+    stopping = probes.is_stopping()
     ok = database == "ok" and slack > 0 and not probes.token_refused() and not stopping
     problem = STOPPING if stopping else probes.problem()
     return Health(ok=ok, database=database, slack=slack, live=probes.live(), problem=problem)
@@ -136,7 +136,7 @@ async def serving(
         return web.json_response({"ok": True, "version": __version__})
 
     async def ready(_: web.Request) -> web.Response:
-        health = await examined(probes)
+        health = await check_health(probes)
         body = {name: value for name, value in asdict(health).items() if name != "problem" or value}
         return web.json_response(body, status=200 if health.ok else 503)
 
@@ -161,7 +161,7 @@ async def serving(
     if public_url:
         from bot.accounts.page import SignInPage
 
-        page = SignInPage(SignInConfig(public_url=public_url), lambda *brought: probes.arrived(*brought))
+        page = SignInPage(SignInConfig(public_url=public_url), lambda *brought: probes.on_redirect(*brought))
         for path in ("", f"/{{server:{_SERVER}}}"):
             app.router.add_get(f"{CALLBACK_PATH}{path}", page.show, allow_head=False)
             app.router.add_get(f"{DOCUMENT_PATH}{path}.json", page.tell, allow_head=False)
@@ -230,7 +230,7 @@ SlackTime = Callable[[], Awaitable[float | None]]
 
 
 @dataclass(frozen=True)
-class KeptForDays:
+class RetentionRule:
     name: str
     expire: Callable[[float], Awaitable[int]]
     """Removes data older than a time, in seconds since 1970, and returns the number of removed items."""
@@ -240,7 +240,7 @@ class KeptForDays:
 AFTER_START_S = 60.0
 
 
-async def expire_hourly(kept: Sequence[KeptForDays], clock: Clock, slack_time: SlackTime) -> None:
+async def expire_hourly(kept: Sequence[RetentionRule], clock: Clock, slack_time: SlackTime) -> None:
     """Removes expired data soon after the start and then every hour, until canceled."""
     # At the start, questions have priority.
     await clock.sleep(AFTER_START_S)
@@ -249,11 +249,11 @@ async def expire_hourly(kept: Sequence[KeptForDays], clock: Clock, slack_time: S
         await clock.sleep(HOUR_S)
 
 
-async def _expire_old(kept: Sequence[KeptForDays], clock: Clock, slack_time: SlackTime) -> None:
+async def _expire_old(kept: Sequence[RetentionRule], clock: Clock, slack_time: SlackTime) -> None:
     """Removes expired data. Several processes can do so at once. Nothing is removed while Slack's time, in seconds
     since 1970, is unknown."""
     try:
-        if await _is_right(clock, slack_time):
+        if await _is_clock_right(clock, slack_time):
             for each in kept:
                 if count := await each.expire(clock.now() - each.days * DAY_S):
                     log.info("retention: removed: what=%s count=%d older_than_days=%d", each.name, count, each.days)
@@ -262,7 +262,7 @@ async def _expire_old(kept: Sequence[KeptForDays], clock: Clock, slack_time: Sla
         log.error("retention: too old, not removed, retrying in an hour: %s", reason)
 
 
-async def _is_right(clock: Clock, slack_time: SlackTime) -> bool:
+async def _is_clock_right(clock: Clock, slack_time: SlackTime) -> bool:
     slack_s = await slack_time()
     if slack_s is not None and abs(clock.now() - slack_s) <= HOUR_S:
         return True

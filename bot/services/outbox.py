@@ -63,55 +63,55 @@ class Outbox:
     question_posts: QuestionPosts
     runs: ScheduledRuns
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
-    _looks: set[asyncio.Task[bool]] = field(default_factory=set, init=False)
+    _checks: set[asyncio.Task[bool]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
         """Runs entries until canceled; another process repeats those in progress at that time."""
         try:
             while True:
-                await self.stores.clock.sleep(LOOK_S if await self._begin() else AWAY_S)
+                await self.stores.clock.sleep(LOOK_S if await self._start_due_entries() else AWAY_S)
         finally:
-            under_way = (*self._looks, *self._running)
+            under_way = (*self._checks, *self._running)
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
 
-    def look_now(self) -> None:
+    def check_now(self) -> None:
         """Starts newly added entries without waiting for the next check."""
-        look = asyncio.create_task(self._begin())
-        self._looks.add(look)
-        look.add_done_callback(self._looks.discard)
+        look = asyncio.create_task(self._start_due_entries())
+        self._checks.add(look)
+        look.add_done_callback(self._checks.discard)
 
     async def end(self, within_s: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                await asyncio.gather(*self._looks)
+                await asyncio.gather(*self._checks)
                 await asyncio.gather(*map(asyncio.shield, self._running))
 
-    async def _begin(self) -> bool:
+    async def _start_due_entries(self) -> bool:
         """Starts a task for each entry that is due; returns False if the database is unavailable. Starts none while
         Slack refuses the token, because every call would be refused."""
         free = AT_ONCE - len(self._running)
         if free <= 0 or self.workspace.token_refused():
             return True
-        await self._looked("schedules", partial(self.stores.schedules.begin_due, self.runs.may_begin()))
-        taken = await self._looked("outbox", partial(self.stores.outbox.claim_due, free))
+        await self._try_check("schedules", partial(self.stores.schedules.begin_due, self.runs.may_begin()))
+        taken = await self._try_check("outbox", partial(self.stores.outbox.claim_due, free))
         if taken is None:
             return False
         for entry in taken:
             with of_job(entry.job_id):
-                self._start(entry, self.stores.outbox)
+                self._start_entry(entry, self.stores.outbox)
         due = partial(self.stores.notifications.claim_due, free - len(taken), self.writers)
-        for notification in await self._looked("notifications", due) or ():
-            self._start(notification, self.stores.notifications)
+        for notification in await self._try_check("notifications", due) or ():
+            self._start_entry(notification, self.stores.notifications)
         return True
 
-    def _start(self, entry: Entry, entries: Entries[Entry]) -> None:
-        task = asyncio.create_task(self._run(entry, entries))
+    def _start_entry(self, entry: Entry, entries: Entries[Entry]) -> None:
+        task = asyncio.create_task(self._run_entry(entry, entries))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _looked(self, what: str, look: Callable[[], Awaitable[Found]]) -> Found | None:
+    async def _try_check(self, what: str, look: Callable[[], Awaitable[Found]]) -> Found | None:
         try:
             return await look()
         except StoreError as error:
@@ -120,10 +120,10 @@ class Outbox:
             log.error("%s: entries not read, retrying in %.0f s: %s", what, AWAY_S, trace_of(error))
         return None
 
-    async def _run(self, entry: Entry, entries: Entries[Entry]) -> None:
+    async def _run_entry(self, entry: Entry, entries: Entries[Entry]) -> None:
         """Tries an entry, and records that it is complete or when to try again. After MAX_TRIES it is set aside."""
         try:
-            delay_s = await self._try(entry)
+            delay_s = await self._try_entry(entry)
             if delay_s is None:
                 await entries.complete(entry)
                 return
@@ -135,7 +135,7 @@ class Outbox:
         except Exception as error:
             log.error("%s: outcome not recorded, retrying: %s", entry, trace_of(error))
 
-    async def _try(self, entry: OutboxEntry | DueNotification) -> float | None:
+    async def _try_entry(self, entry: OutboxEntry | DueNotification) -> float | None:
         """Returns the wait before the next try, or None if the entry needs none. Slack calls end sooner than
         TRY_WITHIN_S, so a try that takes longer has waited for the rate limits."""
         had_no_turn = False
@@ -143,7 +143,7 @@ class Outbox:
             if isinstance(entry, OutboxEntry) and entry.kind is OutboxKind.POST_QUESTION:
                 return await self.question_posts.post(entry)
             async with asyncio.timeout(TRY_WITHIN_S):
-                await self._do(entry)
+                await self._make_calls(entry)
             return None
         except Refused as refused:
             log.warning("%s: %s", entry, refused)
@@ -161,7 +161,7 @@ class Outbox:
             log.error("%s: failed, retrying later: %s", entry, trace_of(error))
         return wait_s(entry.tries, had_no_turn=had_no_turn)
 
-    async def _do(self, entry: OutboxEntry | DueNotification) -> None:
+    async def _make_calls(self, entry: OutboxEntry | DueNotification) -> None:
         until = self.stores.clock.monotonic() + TRY_WITHIN_S
 
         def in_time() -> bool:
@@ -173,13 +173,13 @@ class Outbox:
             return
         match entry.kind:
             case OutboxKind.REPLY:
-                await self._show(entry, until)
+                await self._show_reply(entry, until)
             case OutboxKind.BESIDE:
-                await self._mention(entry, in_time)
+                await self._update_mention(entry, in_time)
             case OutboxKind.MAKE_CANVAS:
                 await self.canvas_writer.write(entry, in_time)
 
-    async def _show(self, entry: OutboxEntry, until: float) -> None:
+    async def _show_reply(self, entry: OutboxEntry, until: float) -> None:
         match entry.shows:
             case Shows.NOTHING:
                 await self.workspace.outbox_sender.delete(entry)
@@ -201,7 +201,7 @@ class Outbox:
         gone = replace(entry, stale=entry.beside)
         await show_beside(self.stores, self.workspace, gone, None, BESIDE_ROLES)
 
-    async def _mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> None:
+    async def _update_mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> None:
         """Mentions the asker if that is due, and deletes outdated messages beside the reply."""
         wanted = None
         if entry.mention_at is not None and entry.waits_until is None:

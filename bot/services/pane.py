@@ -11,7 +11,7 @@ Slack forbids statuses, the channel gets none for REFUSED_S, and questions there
 the method, no channel gets any. An error about one status, such as invalid_arguments, ends only that call.
 
 If Slack rejects an answer's status, the answer has a message with a Stop button. So a native stream that only the
-status says how to stop doesn't begin then, and one that has begun is left to edits (`untold`).
+status says how to stop doesn't begin then, and one that has begun is left to edits (`on_status_rejected`).
 
 A thread's status belongs to the process that answers there. After a kill, it disappears within two minutes, or the next
 process replaces it.
@@ -82,7 +82,7 @@ class _ThreadStatus:
 class ThreadStatuses:
     pane: Pane
     clock: Clock
-    untold: Callable[[ThreadKey], None] = lambda thread: None
+    on_status_rejected: Callable[[ThreadKey], None] = lambda thread: None
     """Called with a thread whose status Slack rejected, so that its readers see none."""
     _statuses: dict[tuple[str, str], _ThreadStatus] = field(default_factory=dict, init=False)
     """By channel and thread_ts."""
@@ -90,20 +90,20 @@ class ThreadStatuses:
     """By channel; EVERYWHERE means all of them."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
-    def wanted(self, thread: ThreadKey) -> str:
+    def desired_status(self, thread: ThreadKey) -> str:
         thread_status = self._status_of(thread)
         return thread_status.wanted if thread_status else ""
 
-    def may_tell(self, thread: ThreadKey) -> bool:
+    def has_answer_status(self, thread: ThreadKey) -> bool:
         """Returns whether a thread has an answer's status, unless Slack has refused it."""
         thread_status = self._status_of(thread)
         return thread_status is not None and bool(thread_status.wanted) and not thread_status.has_failed
 
-    def answering(self, thread: ThreadKey, status: str) -> bool:
-        """Shows an answer's status in the background until `ended`; returns False if Slack refuses statuses."""
+    def show(self, thread: ThreadKey, status: str) -> bool:
+        """Shows an answer's status in the background until `remove`; returns False if Slack refuses statuses."""
         return self._show(thread, status) is not None
 
-    async def confirmed(self, thread: ThreadKey, status: str, within_s: float) -> bool:
+    async def show_and_confirm(self, thread: ThreadKey, status: str, within_s: float) -> bool:
         """Shows an answer's status at once; returns whether Slack accepted it within this time."""
         thread_status = self._show(thread, status, at_once=True)
         if thread_status is None:
@@ -115,10 +115,10 @@ class ThreadStatuses:
             return False
         return thread_status.confirmed == status
 
-    def ended(self, thread: ThreadKey) -> None:
+    def remove(self, thread: ThreadKey) -> None:
         if thread_status := self._status_of(thread):
             thread_status.wanted, thread_status.of_stream = "", False
-            self._changed(thread_status, 0.0)
+            self._plan_call(thread_status, 0.0)
 
     async def give_way(self, thread: ThreadKey) -> None:
         """Leaves the thread to Slack's own Stop button; returns once none of our calls in progress could remove it."""
@@ -126,7 +126,7 @@ class ThreadStatuses:
         if thread_status is None:
             return
         thread_status.wanted = thread_status.may_show = ""
-        self._changed(thread_status, 0.0)
+        self._plan_call(thread_status, 0.0)
         if thread_status.sending:
             await thread_status.tried.wait()
 
@@ -135,7 +135,7 @@ class ThreadStatuses:
         if (thread_status := self._status_of(thread)) and thread_status.wanted:
             self._show(thread, status)
 
-    def posted(self, channel_id: str, thread_ts: str, is_stream: bool) -> None:
+    def on_posted(self, channel_id: str, thread_ts: str, is_stream: bool) -> None:
         """Records a post of ours, with which Slack removes the thread's status. An edited message replaces it."""
         if thread_status := self._statuses.get((channel_id, thread_ts)):
             if not thread_status.sending:
@@ -143,7 +143,7 @@ class ThreadStatuses:
             thread_status.of_stream |= is_stream
             if not thread_status.of_stream:
                 thread_status.wanted = ""
-            self._changed(thread_status, SETTLE_S)
+            self._plan_call(thread_status, SETTLE_S)
 
     def _show(self, thread: ThreadKey, status: str, *, at_once: bool = False) -> _ThreadStatus | None:
         refused_until = max(self._refused_until.get(where, -math.inf) for where in (thread.channel_id, EVERYWHERE))
@@ -154,17 +154,17 @@ class ThreadStatuses:
         thread_status = self._statuses.get(key)
         if thread_status is None:
             thread_status = self._statuses[key] = _ThreadStatus(thread, status)
-            self._changed(thread_status, min(delay_s, FIRST_S))
+            self._plan_call(thread_status, min(delay_s, FIRST_S))
         elif thread_status.wanted != status:
             thread_status.wanted = status
             thread_status.tried.clear()
-            self._changed(thread_status, delay_s)
+            self._plan_call(thread_status, delay_s)
         return thread_status
 
     def _status_of(self, thread: ThreadKey) -> _ThreadStatus | None:
         return self._statuses.get((thread.channel_id, thread.thread_ts or ""))
 
-    def _changed(self, thread_status: _ThreadStatus, delay_s: float) -> None:
+    def _plan_call(self, thread_status: _ThreadStatus, delay_s: float) -> None:
         """Sends the status in `delay_s`, unless a call is due sooner."""
         if thread_status.sending:
             thread_status.delay_s = min(thread_status.delay_s, delay_s)
@@ -216,7 +216,7 @@ class ThreadStatuses:
             thread_status.tried.set()
         thread_status.has_failed = thread_status.confirmed != status
         if status and thread_status.has_failed:
-            self.untold(thread_status.thread)
+            self.on_status_rejected(thread_status.thread)
         is_over = not (thread_status.wanted or thread_status.may_show)
         self._call_in(thread_status, 0.0 if is_over else thread_status.delay_s)
 
@@ -269,49 +269,51 @@ class AssistantPane:
         if not self.workspace.me.has_pane or thread.thread_ts is None:
             if has_message or thread.thread_ts is None:
                 return Signs()
-            is_on_its_way = self.statuses.answering(thread, texts.statuses.STATUS_THINKING)
+            is_on_its_way = self.statuses.show(thread, texts.statuses.STATUS_THINKING)
             return Signs(Sign.MAY_BE_SEEN if is_on_its_way else Sign.REFUSED)
         is_in_pane = in_pane(question)
         session = self._sessions[thread] = asyncio.create_task(self._begin_session(thread))
         if is_in_pane:
             self._start(self._set_title(question, session))
         await asyncio.wait((session,), timeout=SIGN_WITHIN_S)
-        if self._leaves_slot(thread):
+        if self._has_stop_button(thread):
             return Signs(Sign.SEEN, stop=True) if session.done() else Signs()
         if is_first and session.result() is None:
             del self._sessions[thread]
-        if has_message or not await self.statuses.confirmed(thread, texts.statuses.STATUS_THINKING, SIGN_WITHIN_S):
+        if has_message or not await self.statuses.show_and_confirm(
+            thread, texts.statuses.STATUS_THINKING, SIGN_WITHIN_S
+        ):
             return Signs()
         return Signs(Sign.SEEN if is_in_pane else Sign.MAY_BE_SEEN)
 
     def on_queued(self, question: Question) -> None:
         """Shows in the background that a question is queued, unless an earlier question owns the thread's status."""
         if question.begins_thread:
-            self.statuses.answering(question.thread, texts.statuses.STATUS_QUEUED)
+            self.statuses.show(question.thread, texts.statuses.STATUS_QUEUED)
 
     def on_claimed(self, question: Question) -> None:
         """Removes the queued status in the background, unless an answer has the thread's status now."""
-        if self.statuses.wanted(question.thread) == texts.statuses.STATUS_QUEUED:
-            self.statuses.ended(question.thread)
+        if self.statuses.desired_status(question.thread) == texts.statuses.STATUS_QUEUED:
+            self.statuses.remove(question.thread)
 
     def says_how_to_stop(self, question: Question) -> bool:
         """Returns whether Slack's own Stop button or the thread's status tells readers how to stop a native stream."""
-        return self._leaves_slot(question.thread) or self.statuses.may_tell(question.thread)
+        return self._has_stop_button(question.thread) or self.statuses.has_answer_status(question.thread)
 
     def show_status(self, question: Question, status: str) -> None:
         """Shows the model's activity, unless Slack's own Stop button is or will be in that place."""
-        if not self._leaves_slot(question.thread):
+        if not self._has_stop_button(question.thread):
             self.statuses.change(question.thread, status)
 
     def end(self, question: Question, *, asks: bool) -> None:
         """Removes the status and Slack's own Stop button in the background, after the question's attempt has ended.
         `asks`: the reply asks for an approval or a choice, and the session says so."""
         thread = question.thread
-        self.statuses.ended(thread)
+        self.statuses.remove(thread)
         if session := self._sessions.pop(thread, None):
             self._endings[thread] = self._start(self._end_session(thread, session, waits=asks), END_WITHIN_S)
 
-    def _leaves_slot(self, thread: ThreadKey) -> bool:
+    def _has_stop_button(self, thread: ThreadKey) -> bool:
         """Returns whether a status would replace Slack's own Stop button, because Slack has one slot for both."""
         session = self._sessions.get(thread)
         return session is not None and (not session.done() or bool(session.result()))

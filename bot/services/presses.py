@@ -58,7 +58,7 @@ class Presses:
     workspace: Workspace
     access_control: AccessControl
 
-    def of_modal(self, action: ReplyAction, user_id: str, place: ApprovalPlace) -> Press:
+    def from_modal(self, action: ReplyAction, user_id: str, place: ApprovalPlace) -> Press:
         """Returns a submitted modal as a click on the button that opened it."""
         thread = ThreadKey(self.workspace.me.team_id, place.channel_id, place.thread_ts)
         return Press(action, thread, place.message_ts, user_id, place.value, in_modal=True)
@@ -74,7 +74,7 @@ class Presses:
             response = replace(response, sentence=self.access_control.naming_admins(response.sentence))
             await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
-    async def judge(self, press: Press) -> PressedAnswer | str:
+    async def check(self, press: Press) -> PressedAnswer | str:
         """Returns the answer and object of a click, or the sentence that refuses it; "" for a double click. Waits for
         the record, because a message and the last buttons of an answer are shown a moment before they are recorded.
         Raises StoreError."""
@@ -88,7 +88,7 @@ class Presses:
             await self.stores.clock.sleep(LOOK_AGAIN_S)
         if answer is None:
             return sentence or texts.actions.ANSWER_UNKNOWN
-        if _is_double(press, pressed_at, answer):
+        if _is_double_click(press, pressed_at, answer):
             return ""
         if press.action not in NAMING:
             return await self._denial(press, answer) or sentence or PressedAnswer(press, answer)
@@ -114,7 +114,7 @@ class Presses:
         )
 
 
-def _is_double(press: Press, pressed_at: float, answer: AnswerRecord) -> bool:
+def _is_double_click(press: Press, pressed_at: float, answer: AnswerRecord) -> bool:
     """Returns whether a click came just as an answer was stopped, when its buttons replaced Stop. It is compared with
     the record, because another process might have received Stop. A clock that was set back disables no button."""
     if press.action in (ReplyAction.STOP, ReplyAction.SIGN_IN) or answer.state.is_live:

@@ -95,13 +95,13 @@ class PromptBuilder:
         if beginning and not (kept := restored(beginning, built)).has_files:
             return kept
         system, marks = built.prompt.system, Marks(built.prompt.code)
-        conversation, zone = await self._conversation(job, read, marks)
-        note = await self.conversation.note(job, self._lines(job, tools, zone, reads_posts=reads_posts))
+        conversation, zone = await self._named_conversation(job, read, marks)
+        note = await self.conversation.note(job, self._note_lines(job, tools, zone, reads_posts=reads_posts))
         # Where conversations are short, memories also have less room.
         limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
         memories = await self.conversation.memories(job.question, marks, self.estimate.tokens, limit_tokens)
-        begin, begins = _joined(marks.begin, memories.text), OTHERS if memories.text else OURS
-        taken_tokens = self._taken_tokens(answer, tools, note)
+        begin, begins = _join_paragraphs(marks.begin, memories.text), OTHERS if memories.text else OURS
+        taken_tokens = self._other_tokens(answer, tools, note)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         window = self.estimate.window_with(window_tokens)
         instructions_tokens = self.estimate.tokens(system)
@@ -120,14 +120,14 @@ class PromptBuilder:
         shared_tokens = instructions_tokens + self.estimate.definitions_tokens(tools.definitions)
         turns = prompts.build_prompt(system, truncated, begin, begins).turns
         key = prompts.cache_key(job.question.thread, system, tools.definitions, shared_tokens)
-        prompt, as_texts = self._below_step(replace(built.prompt, turns=turns, cache_key=key), built.model)
+        prompt, as_texts = self._without_costly_pages(replace(built.prompt, turns=turns, cache_key=key), built.model)
         built = replace(built, prompt=prompt, opened=new_files, note=note, memories=memories.count)
         built = replace(built, as_texts=as_texts, has_files=any(message.files for message in whole))
         return restored(beginning, built) if beginning else built
 
     async def _without_turns(self, job: Job, tools: Offered) -> BuiltPrompt:
-        """Returns a prompt with instructions and settings, and the version of what admins and the channel wrote."""
-        question, channel = job.question, await self._channel(job.question)
+        """Returns a prompt with instructions and settings only, and the version of its custom instructions."""
+        question, channel = job.question, await self._settings_of(job.question)
         system = channel.system_prompt or self.settings.system_prompt
         prompt = Prompt(
             prompts.instructions(system, channel.length, has_tools=bool(tools.definitions)),
@@ -141,9 +141,9 @@ class PromptBuilder:
             code=Marks.of(question.thread).code,
         )
         length = prompts.length_rule(system, channel.length)
-        return BuiltPrompt(prompt, channel.model, prompt_version(_joined(system, length)))
+        return BuiltPrompt(prompt, channel.model, prompt_version(_join_paragraphs(system, length)))
 
-    def _below_step(self, prompt: Prompt, model: str | None) -> tuple[Prompt, tuple[str, ...]]:
+    def _without_costly_pages(self, prompt: Prompt, model: str | None) -> tuple[Prompt, tuple[str, ...]]:
         """Returns the prompt with text instead of PDFs whose pages would raise its price, and those PDFs' names."""
         media = [media for turn in prompt.turns for media in turn.media]
         if not any(map(_has_pages, media)):
@@ -156,7 +156,7 @@ class PromptBuilder:
         kept = newest_media_within(prompt.turns, step_tokens - taken_tokens, self.estimate.media_tokens)
         return without_media(prompt, lambda media: media in kept or not _has_pages(media))
 
-    def _taken_tokens(self, answer: Answer, tools: Offered, note: Note) -> int:
+    def _other_tokens(self, answer: Answer, tools: Offered, note: Note) -> int:
         """Returns the tokens that a request needs besides its system prompt and conversation."""
         # Text that earlier attempts left is sent with their steps (core/steps.py).
         left = answer.text[len(kept_text(answer.job)) :]
@@ -172,7 +172,7 @@ class PromptBuilder:
         is_less = room_in_window(limit_tokens, window_tokens, 0) < room_in_window(limit_tokens, known_tokens, 0)
         return is_less or has_results
 
-    async def _channel(self, question: Question) -> ChannelSettings:
+    async def _settings_of(self, question: Question) -> ChannelSettings:
         """Returns the settings of a question's channel, or the defaults if the database is unavailable."""
         found = await try_again(lambda: self.conversation.channel(question), self.clock, "channel settings not read")
         return found or ChannelSettings()
@@ -186,10 +186,10 @@ class PromptBuilder:
             and is_new
             and not has_more
             and is_bare(question.own_text, self.conversation.me.user_id)
-            and (await self._channel(question)).read_channel is not False
+            and (await self._settings_of(question)).read_channel is not False
         )
 
-    async def _conversation(
+    async def _named_conversation(
         self, job: Job, read: Conversation, marks: Marks
     ) -> tuple[list[PromptMessage], ZoneInfo | None]:
         """Returns the conversation with names and times, and the asker's time zone if known."""
@@ -201,7 +201,7 @@ class PromptBuilder:
         named = prompts.resolve_names(conversation, {**people.names, me.user_id: me.name}, marks)
         return prompts.with_times(named, people.zones, marks), people.zones.get(question.user_id)
 
-    def _lines(self, job: Job, tools: Offered, zone: ZoneInfo | None, *, reads_posts: bool) -> list[str]:
+    def _note_lines(self, job: Job, tools: Offered, zone: ZoneInfo | None, *, reads_posts: bool) -> list[str]:
         """Returns our lines about the question: a rule for a bare mention, missing tools, and the time."""
         late = prompts.late_time(job.question.ts, job.asked_at, self.clock.now())
         now = prompts.moment(prompts.local_time(late, zone), zone.key if zone else prompts.UNKNOWN_ZONE) if late else ""
@@ -239,5 +239,5 @@ def _has_pages(media: Media) -> bool:
     return media.alternative is not None and media.alternative.pages > 0
 
 
-def _joined(*paragraphs: str) -> str:
+def _join_paragraphs(*paragraphs: str) -> str:
     return "\n\n".join(filter(None, paragraphs))

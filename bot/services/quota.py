@@ -70,7 +70,7 @@ class Quota:
     models: tuple[str, ...]
     max_output_tokens: int
     prices: ModelPrices
-    _lines: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
+    _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
     """A lock for each cap that answers wait for, so that only the first of them polls. Dropped with the last one."""
     _background: Background = field(default_factory=Background, init=False)
 
@@ -87,7 +87,7 @@ class Quota:
         if check.reserved is not None:
             scope_ids = _scope_ids(job.question)
             waited_for = f"{check.reserved.window.scope} {scope_ids.id_of(check.reserved.window.scope)}"
-            line = self._lines.setdefault(waited_for, asyncio.Lock())
+            line = self._locks.setdefault(waited_for, asyncio.Lock())
             async with line:
                 while (check := await reserve()).reserved is not None:
                     await clock.sleep(ROOM_POLL_S)
@@ -97,9 +97,9 @@ class Quota:
     def warn(self, question: Question) -> None:
         """Tells the asker, in the background and once per period, that most of a cap is used. Within the answer's
         attempt, the next heartbeat would cancel it, because the job has ended."""
-        self._background.start(self._warn(question), f"user {question.user_id} is not warned about a quota")
+        self._background.start(self._send_warnings(question), f"user {question.user_id} is not warned about a quota")
 
-    async def _warn(self, question: Question) -> None:
+    async def _send_warnings(self, question: Question) -> None:
         scope_ids = _scope_ids(question)
         now = self.stores.clock.now()
         caps, used = await self._caps_and_usage(scope_ids)

@@ -28,11 +28,11 @@ from bot.store.replays import Given, RecordedQuestion
 
 Spend = Callable[[Job, float], Awaitable[None]]
 """Called right before a request, with the maximum dollars that the answer can then cost. Raises CapReached."""
-Calling = Callable[[Job, RecordedCall], Awaitable[None]]
+OnCall = Callable[[Job, RecordedCall], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class _ConversationThen(SlackConversation):
+class _PastConversation(SlackConversation):
     """A question's conversation as it was then. Nothing about it is recorded."""
 
     then: RecordedQuestion = field(kw_only=True)
@@ -54,7 +54,7 @@ class _ConversationThen(SlackConversation):
 
 
 @dataclass(frozen=True)
-class _Limit:
+class _ReplayLimit:
     """Replaces all caps."""
 
     quota: Quota
@@ -70,18 +70,18 @@ class _Limit:
 
 
 @dataclass
-class _Calls(InMemory):
+class _AuditedCalls(InMemory):
     """The steps and calls of an answer, which are reported to the audit log."""
 
-    calling: Calling = field(kw_only=True)
+    on_call: OnCall = field(kw_only=True)
 
     async def begin(self, job: Job, call: RecordedCall) -> bool:
-        await self.calling(job, replace(call, state=CallState.BEGUN))
+        await self.on_call(job, replace(call, state=CallState.BEGUN))
         return await super().begin(job, call)
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _ReadOnlyTools:
     """Offers only tools whose calls need no approval."""
 
     tools: Tools
@@ -96,19 +96,19 @@ class _Reading:
 
 
 async def ask_again(
-    answering: Answering, then: RecordedQuestion, spend: Spend, calling: Calling | None, *, has_prompt: bool
+    answering: Answering, then: RecordedQuestion, spend: Spend, on_call: OnCall | None, *, has_prompt: bool
 ) -> Given:
-    """Returns the answer to a recorded question. CapReached from `spend` ends it. `calling`: None without tools."""
+    """Returns the answer to a recorded question. CapReached from `spend` ends it. `on_call`: None without tools."""
     quota, clock, ports = answering.quota, answering.stores.clock, answering.steps.ports
     began, channel_id = clock.monotonic(), then.job.question.thread.channel_id
     attempt = attempt_at(then.job, began)
     of_slack = answering.stores, answering.workspace, Transcription(answering.stores, None, quota)
     ports = replace(
         ports,
-        records=_Calls(calling=calling) if calling else NoSteps(),
-        conversation=_ConversationThen(*of_slack, then=then, has_prompt=has_prompt),
-        tools=_Reading(ports.tools) if ports.tools and calling else None,
-        spending=_Limit(quota, spend, attempt),
+        records=_AuditedCalls(on_call=on_call) if on_call else NoSteps(),
+        conversation=_PastConversation(*of_slack, then=then, has_prompt=has_prompt),
+        tools=_ReadOnlyTools(ports.tools) if ports.tools and on_call else None,
+        spending=_ReplayLimit(quota, spend, attempt),
     )
     steps = replace(answering.steps, ports=ports)
     given = await run_to_end(steps, attempt, steps.ask(attempt, Collected()), answering.settings.model_names)

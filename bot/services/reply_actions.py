@@ -38,15 +38,15 @@ class ReplyActions:
     sign_in: SignInModal
     stops: Stops
 
-    async def pressed(self, press: Press) -> None:
-        await self.presses.respond(press, self.press(press))
+    async def on_press(self, press: Press) -> None:
+        await self.presses.respond(press, self.perform(press))
 
-    async def press(self, press: Press) -> ActionResponse | None:
+    async def perform(self, press: Press) -> ActionResponse | None:
         """Performs the action; returns the response to the person, or None if the reply shows it. Raises StoreError."""
         if press.action is ReplyAction.SIGN_IN:
             # A schedule can await the sign-in, and then there is no answer.
             return await self.sign_in.open(press)
-        pressed = await self.presses.judge(press)
+        pressed = await self.presses.check(press)
         if isinstance(pressed, str):
             log.info("action %s by user %s refused: %s", press.action, press.user_id, pressed or "a double press")
             return ActionResponse(pressed) if pressed else None
@@ -60,10 +60,10 @@ class ReplyActions:
             ReplyAction.STOP: self._stop,
             ReplyAction.DELETE: self._delete,
             **dict.fromkeys(WISHES, self._regenerate),
-            **dict.fromkeys((ReplyAction.PREVIOUS, ReplyAction.NEXT), self._swap),
-            ReplyAction.FEEDBACK: self._vote,
+            **dict.fromkeys((ReplyAction.PREVIOUS, ReplyAction.NEXT), self._swap_version),
+            ReplyAction.FEEDBACK: self._record_vote,
             ReplyAction.FEEDBACK_REASON: self._give_reason,
-            ReplyAction.DETAILS: self._details,
+            ReplyAction.DETAILS: self._show_details,
             ReplyAction.CANVAS: self._save_as_canvas,
             ReplyAction.TABLES: self._share_tables,
             ReplyAction.UNDO: self._undo,
@@ -79,7 +79,7 @@ class ReplyActions:
         await self.stores.recorded_answers.delete(pressed.answer.job_id, pressed.press.user_id)
         await self.stops.request(pressed.answer)
 
-    async def _swap(self, pressed: PressedAnswer) -> None:
+    async def _swap_version(self, pressed: PressedAnswer) -> None:
         to_next = pressed.press.action is ReplyAction.NEXT
         await self.stores.recorded_answers.swap(pressed.answer.job_id, to_next=to_next)
 
@@ -87,7 +87,7 @@ class ReplyActions:
         answer, wish = pressed.answer, WISHES[pressed.press.action]
         if denial := await self.presses.access_control.denial(answer.question):
             return ActionResponse(denial)
-        enqueued = await self.stores.question_queue.regenerate(answer.job_id, wish, full=self.worker.full)
+        enqueued = await self.stores.question_queue.regenerate(answer.job_id, wish, full=self.worker.is_full)
         if enqueued is None:
             return ActionResponse(texts.actions.ANSWER_UNFINISHED)
         if enqueued.needs_placeholder:
@@ -123,7 +123,7 @@ class ReplyActions:
             return ActionResponse(texts.actions.TABLES_FORBIDDEN)
         return None
 
-    async def _vote(self, pressed: PressedAnswer) -> ActionResponse:
+    async def _record_vote(self, pressed: PressedAnswer) -> ActionResponse:
         answer, press = pressed.answer, pressed.press
         vote = VOTES.get(press.value)
         if vote is None:
@@ -147,7 +147,7 @@ class ReplyActions:
         self.workspace.telemetry.down_explained(answer.job_id, model, reason)
         return ActionResponse(texts.actions.REASON_NOTED[reason], replaces=True)
 
-    async def _details(self, pressed: PressedAnswer) -> ActionResponse:
+    async def _show_details(self, pressed: PressedAnswer) -> ActionResponse:
         calls = pressed.answer.calls
         names = await self.workspace.users.names(deciders(calls))
         return ActionResponse(texts.approvals.TOOLS_USED, details_of(calls, names))

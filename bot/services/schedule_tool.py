@@ -97,7 +97,7 @@ class ScheduleTool:
         zone = self.workspace.users.zones((user_id,)).get(user_id)
         own = partial(self.stores.accounts.of, team_id, user_id)
         signed_in = [*await insist(own, self.stores.clock, "accounts not read")] if self.servers else []
-        prepared = partial(self._prepared, user_id, zone.key if zone else "", here, names, signed_in)
+        prepared = partial(self._prepare_arguments, user_id, zone.key if zone else "", here, names, signed_in)
         # In our words only. Prompts for the same place begin the same, so it doesn't depend on the asker.
         lines = [f"number {one.id}, {one.rule.in_words}{', paused' if one.paused else ''}" for one in here]
         listed = f"Scheduled here now: {'; '.join(lines)}." if lines else NOTHING_HERE
@@ -108,7 +108,7 @@ class ScheduleTool:
     def _parameters(self) -> Mapping[str, Any]:
         return _with_accounts(self.servers) if self.servers else DEFINITION.parameters
 
-    def _prepared(
+    def _prepare_arguments(
         self,
         user_id: str,
         zone: str,
@@ -121,7 +121,7 @@ class ScheduleTool:
         arguments = fitting(self._parameters, arguments)
         now, number, stops = self.stores.clock.now(), arguments.get("number") or 0, arguments.get("stop") is True
         if not any(arguments.values()) or (stops and not number):
-            return _shown_to_model(here, names)
+            return _schedules_for_model(here, names)
         changed = next((one for one in here if one.id == number), None)
         if number and changed is None:
             return texts.schedules.nothing_to_stop(str(number))
@@ -136,7 +136,7 @@ class ScheduleTool:
             arguments = {**arguments, "accounts": []}
         try:
             gap = min_gap_minutes(user_id, self.admins)
-            proposal = proposal_of(_completed(arguments, changed), zone, now, min_gap_minutes=gap)
+            proposal = proposal_of(_complete_arguments(arguments, changed), zone, now, min_gap_minutes=gap)
             if missing := [server for server in proposal.accounts if server not in signed_in]:
                 raise UnusableRule(NOT_SIGNED_IN.format(servers=", ".join(missing)))
         except UnusableRule as unusable:
@@ -145,7 +145,7 @@ class ScheduleTool:
         if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):
             return texts.schedules.already_scheduled(same.id)
         whole = {**proposal.arguments, "words": visible(proposal.words), "next": proposal.rule.upcoming(now)}
-        return {**whole, **_as_it_is(changed)} if changed else whole
+        return {**whole, **_current_state(changed)} if changed else whole
 
     async def call(self, use: ToolUse) -> CallResult:
         """Creates, changes or stops a schedule as its asker has agreed. Raises StoreError."""
@@ -193,7 +193,7 @@ def _with_accounts(servers: Sequence[str]) -> Mapping[str, Any]:
     return {**DEFINITION.parameters, "properties": {**DEFINITION.parameters["properties"], "accounts": described}}
 
 
-def _completed(arguments: Mapping[str, Any], changed: Schedule | None) -> Mapping[str, Any]:
+def _complete_arguments(arguments: Mapping[str, Any], changed: Schedule | None) -> Mapping[str, Any]:
     """Returns a proposal's arguments, completed with those that a change leaves out."""
     if changed is None:
         return arguments
@@ -203,11 +203,11 @@ def _completed(arguments: Mapping[str, Any], changed: Schedule | None) -> Mappin
     return {**kept, **given}
 
 
-def _as_it_is(changed: Schedule) -> Mapping[str, Any]:
+def _current_state(changed: Schedule) -> Mapping[str, Any]:
     return {"number": changed.id, "before": changed.rule.in_words, "skipped_before": changed.only_if_changed}
 
 
-def _shown_to_model(here: Sequence[Schedule], names: Mapping[str, str]) -> Reading:
+def _schedules_for_model(here: Sequence[Schedule], names: Mapping[str, str]) -> Reading:
     """Returns what a place's schedules do and who owns them, as data for the model."""
     whose = {one.id: one_line(names.get(one.user_id, one.user_id)) for one in here}
     lines = [f"Number {one.id}, of {whose[one.id]}, {one.rule.in_words}: {one.words}" for one in here]

@@ -50,7 +50,7 @@ class ScheduledRuns:
         spare = self.workspace.budget.spare
         return int(all(2 * spare(method) > CALLS_PER_MINUTE[method] for method in CALLS_OF_RUNS))
 
-    async def admitted(self, entry: OutboxEntry) -> Run | None:
+    async def admit(self, entry: OutboxEntry) -> Run | None:
         """Returns the run to post, or None if it is skipped or has no news, or its schedule was stopped.
 
         Raises RateLimited, Refused and StoreError, and TimeoutError if Slack doesn't identify the creator or a server

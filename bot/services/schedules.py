@@ -47,7 +47,7 @@ from bot.core.unseen import visible
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
-from bot.services.answer_attempt import Done
+from bot.services.answer_attempt import CommandResult
 from bot.slack.notices import notification
 from bot.slack.views.modal import sentence_modal
 from bot.slack.views.schedules import (
@@ -98,13 +98,13 @@ class Schedules:
     sign_ins: "SignIns | None" = None
     """None if nobody can sign in to an MCP server."""
 
-    async def carry_out(self, job: Job) -> Done | None:
+    async def carry_out(self, job: Job) -> CommandResult | None:
         """Carries out a job's messages if all are commands; returns None if a model has to read them."""
         questions = (*job.earlier, job.question)
         commands = [command_in(question, self.workspace.me) for question in questions]
         if not all(commands):
             return None
-        here = await self._here(job.question.thread)
+        here = await self._schedules_here(job.question.thread)
         both = list(zip(questions, commands, strict=True))
         named = [(asked, command) for asked, command in both if command and command.about]
         if not all(command.meant(here, asked.user_id) for asked, command in named):
@@ -113,27 +113,29 @@ class Schedules:
             # It might have been about an answer that its author couldn't stop, or that ended just before.
             if await insist(partial(self.stores.recorded_answers.was_written, asked), self.stores.clock, "not read"):
                 return None
-        return Done.together([await self._carry_out(*one, here) for one in both])
+        return CommandResult.joined([await self._carry_out(*one, here) for one in both])
 
-    async def _carry_out(self, question: Question, command: ScheduleCommand | None, here: list[Schedule]) -> Done:
+    async def _carry_out(
+        self, question: Question, command: ScheduleCommand | None, here: list[Schedule]
+    ) -> CommandResult:
         if command is None or command == ScheduleCommand():
             names = await self.workspace.users.names([one.user_id for one in here])
             now = self.stores.clock.now()
-            lines = [_line(one, names, now) for one in here]
+            lines = [_schedule_line(one, names, now) for one in here]
             if not here:
-                return Done(said(texts.schedules.NOTHING_HERE))
-            return Done(said(texts.schedules.change_by_number(here[0].id)), "\n".join(lines))
+                return CommandResult(said(texts.schedules.NOTHING_HERE))
+            return CommandResult(said(texts.schedules.change_by_number(here[0].id)), "\n".join(lines))
         schedule = command.meant(here, question.user_id)
         if schedule is None:
-            return Done(said(texts.schedules.nothing_to_stop(str(command.number))))
+            return CommandResult(said(texts.schedules.nothing_to_stop(str(command.number))))
         if refusal := await self._refusal(schedule, question.user_id):
-            return Done(said(refusal))
+            return CommandResult(said(refusal))
         log.info("message %s is a command: schedule %d stopped", question.ts, schedule.id)
         stop = partial(self.stores.schedules.stop, *question.thread.place[:1], schedule.id, question.user_id)
         await insist(stop, self.stores.clock, "schedule not stopped")
         here.remove(schedule)
         sentence = texts.schedules.stopped(schedule.id, schedule.rule.in_words)
-        return Done((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
+        return CommandResult((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
 
     async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:
         """Undoes a stop that a job's answer reports; returns why it can't, or "". Raises RateLimited, Refused and
@@ -151,14 +153,14 @@ class Schedules:
         log.info("schedule %d restored by user %s", schedule_id, user_id)
         return "" if is_restored else texts.schedules.CANT_RESTORE
 
-    async def _here(self, thread: ThreadKey) -> list[Schedule]:
+    async def _schedules_here(self, thread: ThreadKey) -> list[Schedule]:
         standing = partial(self.stores.schedules.standing, *thread.place)
         return await insist(standing, self.stores.clock, "schedules not read")
 
     async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> str:
         """Shows a channel's schedules, or the person's own with "" or in a direct message; returns why it can't, or "".
         `in_modal`: on top of another modal. Raises RateLimited, Refused and StoreError."""
-        listed = await self._list(user_id, "" if is_direct(channel_id) else channel_id)
+        listed = await self._schedule_list(user_id, "" if is_direct(channel_id) else channel_id)
         if listed is None:
             return texts.schedules.NOT_YOUR_SCHEDULES
         await self.workspace.surfaces.open(trigger_id, schedules_modal(listed), in_modal=in_modal)
@@ -167,19 +169,19 @@ class Schedules:
     async def on_command(self, invocation: Invocation) -> str:
         return await self.open(invocation.user_id, invocation.channel_id, invocation.trigger_id)
 
-    async def pressed(self, press: SchedulePress) -> None:
+    async def on_press(self, press: SchedulePress) -> None:
         """Carries out a button's action and shows the outcome. Raises RateLimited and Refused in App Home."""
         try:
             is_undo = press.action is ScheduleAction.RESTORE
-            outcome = await (self._undo(press) if is_undo else self._press(press))
-            if await self._shows_stopped(press):
+            outcome = await (self._undo_stop(press) if is_undo else self._perform(press))
+            if await self._report_stop(press):
                 return
         except (StoreError, RateLimited, Refused) as error:
             log.error("%s of schedule %d failed: %s", press.action, press.schedule_id, error)
             outcome = texts.actions.ACTION_FAILED
         surfaces, outcome = self.workspace.surfaces, self.access_control.naming_admins(outcome)
         if outcome and press.place:
-            await self.show_again(press.user_id, press.place, outcome)
+            await self.refresh_list(press.user_id, press.place, outcome)
         elif outcome and press.thread:
             is_stopped = outcome == texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]
             is_undone = is_undo and outcome == texts.schedules.RESTORED
@@ -188,10 +190,10 @@ class Schedules:
         elif outcome:
             await surfaces.open(press.trigger_id, sentence_modal(outcome, texts.schedules.SCHEDULES))
 
-    async def _undo(self, press: SchedulePress) -> str:
+    async def _undo_stop(self, press: SchedulePress) -> str:
         return await self.restore(press.schedule_id, press.user_id) or texts.schedules.RESTORED
 
-    async def _shows_stopped(self, press: SchedulePress) -> bool:
+    async def _report_stop(self, press: SchedulePress) -> bool:
         """Reports in an answer that the clicked button's schedule is gone; returns False if it can't."""
         if press.action is not ScheduleAction.STOP or press.thread is None:
             return False
@@ -201,10 +203,10 @@ class Schedules:
         answer = await answers.shown_by(press.thread, press.message_ts)
         return answer is not None and await answers.schedule_gone(answer.job_id, press.schedule_id)
 
-    async def show_again(self, user_id: str, place: ListPlace, outcome: str) -> None:
+    async def refresh_list(self, user_id: str, place: ListPlace, outcome: str) -> None:
         listed = None
         try:
-            listed = await self._list(user_id, place.channel_id)
+            listed = await self._schedule_list(user_id, place.channel_id)
         except (StoreError, RateLimited, Refused) as error:
             log.warning("list of schedules not read again: %s", error)
         view = (
@@ -227,11 +229,11 @@ class Schedules:
         if not 0 < len(words) <= MAX_WORDS_CHARS:
             problems[ScheduleField.WORDS] = texts.schedules.schedule_words(MAX_WORDS_CHARS)
         only_if_changed = bool(entered.get(ScheduleField.ONLY_IF_CHANGED, schedule.only_if_changed))
-        rule = await self._rule(user_id, schedule, submitted, problems)
-        run_tokens = self._tokens(
+        rule = await self._entered_rule(user_id, schedule, submitted, problems)
+        run_tokens = self._entered_tokens(
             user_id, ScheduleField.RUN_TOKENS, schedule.run_tokens, RUN_TOKENS, submitted, problems
         )
-        day_tokens = self._tokens(
+        day_tokens = self._entered_tokens(
             user_id, ScheduleField.DAY_TOKENS, schedule.day_tokens, DAY_TOKENS, submitted, problems
         )
         if problems:
@@ -246,7 +248,7 @@ class Schedules:
         log.info("user %s changed schedule %d", user_id, schedule.id)
         return {}
 
-    async def _rule(
+    async def _entered_rule(
         self, user_id: str, schedule: Schedule, submitted: SubmittedSchedule, problems: dict[str, str]
     ) -> Rule:
         """Returns the rule that a person entered; adds a sentence for a bad field to `problems`."""
@@ -274,7 +276,7 @@ class Schedules:
         zone = self.workspace.users.zones((user_id,)).get(user_id)
         return zone.key if zone else schedule.rule.zone
 
-    def _tokens(
+    def _entered_tokens(
         self,
         user_id: str,
         field: ScheduleField,
@@ -292,7 +294,7 @@ class Schedules:
             problems[field] = texts.schedules.only_admins_allow_tokens(most)
         return now if field in problems else int(text)
 
-    async def _press(self, press: SchedulePress) -> str:
+    async def _perform(self, press: SchedulePress) -> str:
         team_id, schedules, user_id = self.workspace.me.team_id, self.stores.schedules, press.user_id
         if press.action is ScheduleAction.LIST:
             denial = await self._denial(user_id, press.channel_id or direct_message_of(user_id))
@@ -382,7 +384,7 @@ class Schedules:
         within_s = CHECKED_WITHIN_S if members_only else None
         return await self.access_control.denial(asked, now_within_s=within_s, members_only=members_only, is_press=True)
 
-    async def _list(self, user_id: str, channel_id: str) -> ScheduleList | None:
+    async def _schedule_list(self, user_id: str, channel_id: str) -> ScheduleList | None:
         """Returns the schedules of a channel that the person is in, or their own with "". Returns None for other
         channels."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
@@ -403,7 +405,7 @@ class Schedules:
             return False
 
 
-def _line(schedule: Schedule, names: Mapping[str, str], now: float) -> str:
+def _schedule_line(schedule: Schedule, names: Mapping[str, str], now: float) -> str:
     rule, words = schedule.rule, beginning(visible(schedule.words), LISTED_CHARS)
     said, person = (rule.in_words, rule.first_in_words(now)), names.get(schedule.user_id, schedule.user_id)
     return texts.schedules.schedule_line(schedule.id, *said, words, person, is_paused=bool(schedule.paused))

@@ -80,12 +80,12 @@ class NotAsked(TypistError):
 
 @dataclass(frozen=True)
 class MessageShortcut:
-    """Records questions about messages, which the outbox posts. `look_now` makes the outbox check at once."""
+    """Records questions about messages, which the outbox posts. `check_now` makes the outbox check at once."""
 
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
-    look_now: Callable[[], None]
+    check_now: Callable[[], None]
 
     async def open(self, invocation: Invocation, message: Message) -> None:
         """Asks a person in a modal what they want to know about a message. Raises RateLimited and Refused."""
@@ -121,7 +121,7 @@ class MessageShortcut:
         team_id, text = self.workspace.me.team_id, self.workspace.sign_in_addresses.removed(text)
         is_new = await self.stores.unposted_questions.ask(team_id, view_id, user_id, about, text)
         if is_new:
-            self.look_now()
+            self.check_now()
         return is_new
 
     async def ask_choice(self, awaited: AwaitedChoice, user_id: str) -> str:
@@ -188,7 +188,7 @@ class QuestionPosts:
         """Posts and queues a schedule's run, unless it is skipped or has nothing to do. Raises StoreError."""
         try:
             async with asyncio.timeout(TRY_WITHIN_S):
-                if run := await self.runs.admitted(entry):
+                if run := await self.runs.admit(entry):
                     posted = await self._post(entry, question, run)
                     await self.intake.enqueue(f"view {question.view_id}", posted, job_id=entry.job_id)
                     return None
@@ -345,7 +345,7 @@ class Reactions:
     access_control: AccessControl
     notifier: Notifier
     shortcut: MessageShortcut
-    _lately: deque[tuple[float, str, str]] = field(default_factory=deque, init=False)
+    _recent_reactions: deque[tuple[float, str, str]] = field(default_factory=deque, init=False)
     """When each person asked each question, in monotonic time, within the last LIMITED_S."""
 
     async def on_added(self, reaction: Reaction, *, tells: bool = False) -> None:
@@ -365,7 +365,7 @@ class Reactions:
             )
         except StoreError:
             if tells:
-                self.notifier.show_unsaved(self._question(reaction))
+                self.notifier.tell_unsaved(self._question(reaction))
             raise
 
     def _may_ask(self, reaction: Reaction) -> bool:
@@ -378,7 +378,7 @@ class Reactions:
             return False
         if not self._is_within_limit(reaction):
             log.info("reaction of user %s ignored: too many", reaction.user_id)
-            self.notifier.show_soon(asked, texts.settings.TOO_MANY_REACTIONS, "too_many_reactions", LIMITED_S)
+            self.notifier.show_in_background(asked, texts.settings.TOO_MANY_REACTIONS, "too_many_reactions", LIMITED_S)
             return False
         return True
 
@@ -389,13 +389,13 @@ class Reactions:
     def _is_within_limit(self, reaction: Reaction) -> bool:
         """Counts a reaction unless its person has too many; the same one counts once."""
         now = self.stores.clock.monotonic()
-        while self._lately and self._lately[0][0] <= now - LIMITED_S:
-            self._lately.popleft()
-        asked = {question_id for _, user_id, question_id in self._lately if user_id == reaction.user_id}
+        while self._recent_reactions and self._recent_reactions[0][0] <= now - LIMITED_S:
+            self._recent_reactions.popleft()
+        asked = {question_id for _, user_id, question_id in self._recent_reactions if user_id == reaction.user_id}
         if reaction.question_id not in asked:
             if len(asked) >= MAX_REACTIONS:
                 return False
-            self._lately.append((now, reaction.user_id, reaction.question_id))
+            self._recent_reactions.append((now, reaction.user_id, reaction.question_id))
         return True
 
 

@@ -44,7 +44,7 @@ class SignInModal:
             self._opening.discard(press.user_id)
 
     async def _open(self, press: Press) -> ActionResponse | None:
-        found = await self._awaits(press)
+        found = await self._awaited_sign_in(press)
         if isinstance(found, str):
             return ActionResponse(found) if found else None
         sign_ins, awaited = found
@@ -66,8 +66,8 @@ class SignInModal:
         if pasted.address is None:
             # The server has to be asked, which can take longer than Slack waits.
             return ""
-        press = self.decisions.presses.of_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
-        found = await self._awaits(press)
+        press = self.decisions.presses.from_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
+        found = await self._awaited_sign_in(press)
         if isinstance(found, str):
             return await self.decisions.presses.access_control.naming_admins_plainly(found)
         sign_ins, awaited = found
@@ -75,11 +75,11 @@ class SignInModal:
 
     async def sign_in(self, user_id: str, pasted: PastedAddress) -> None:
         """Signs a person in with the URL that they pasted, and continues what awaits it, or tells them why it can't."""
-        press = self.decisions.presses.of_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
+        press = self.decisions.presses.from_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
         await self.decisions.presses.respond(press, self._sign_in(press, pasted.address))
 
     async def _sign_in(self, press: Press, address: str | None) -> ActionResponse | None:
-        found = await self._awaits(press)
+        found = await self._awaited_sign_in(press)
         if isinstance(found, str):
             return ActionResponse(found) if found else None
         sign_ins, awaited = found
@@ -95,7 +95,7 @@ class SignInModal:
                 problem = texts.accounts.NOTHING_WAITS
         return ActionResponse(problem) if problem else None
 
-    async def _awaits(self, press: Press) -> tuple["SignIns", Awaits] | str:
+    async def _awaited_sign_in(self, press: Press) -> tuple["SignIns", Awaits] | str:
         """Returns the sign-ins and what awaits the person's sign-in, or a sentence about why nothing does. The sentence
         is "" for a schedule that has already resumed. Raises StoreError."""
         schedule_id, sign_ins = schedule_waiting(press.value), self.decisions.schedules.sign_ins
@@ -103,7 +103,7 @@ class SignInModal:
         if schedule_id is not None:
             awaited = await self.decisions.schedules.awaits_sign_in(schedule_id, press.user_id)
         else:
-            pressed = await self.decisions.presses.judge(press)
+            pressed = await self.decisions.presses.check(press)
             awaited = pressed if isinstance(pressed, str) else pressed.call
         if isinstance(awaited, str):
             return awaited

@@ -128,14 +128,19 @@ class SlackConversation:
     ) -> Mapping[str, OpenedFile]:
         """Downloads and reads the conversation's files, and has recordings transcribed."""
         shared, clock = files_newest_first(messages), self.stores.clock
-        shared = await try_again(lambda: self.transcription.known(job, shared), clock, "transcripts not read") or shared
+        shared = (
+            await try_again(
+                lambda: self.transcription.with_known_transcripts(job, shared), clock, "transcripts not read"
+            )
+            or shared
+        )
         hears = self.transcription.transcriber is not None
         wanted, unread = choose_files(shared, hears=hears)
         canvases = [file for file in wanted if is_canvas(file)]
         files = [file for file in wanted if not is_canvas(file)]
         read: dict[str, OpenedFile] = {}
         if files:
-            transcribe = partial(self.transcription.hear, job, show) if hears else None
+            transcribe = partial(self.transcription.transcribe, job, show) if hears else None
             reading = self.workspace.files.reading(files, job.question.user_id, transcribe=transcribe)
             read |= await memory.enter_async_context(reading)
         # For a file in a channel shared with another organization, only files.info reports that it is a canvas.

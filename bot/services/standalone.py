@@ -224,7 +224,7 @@ async def answer(
     steps = Steps(ports, models, settings, TokenEstimate(models.names), has_buttons=False)
     attempt = attempt_at(asked if isinstance(asked, Job) else Job(1, asked, 1), ports.clock.monotonic())
     shown = shown or Collected()
-    given = prompt and steps.take(attempt, BuiltPrompt(prompt, None), Offer(), shown)
+    given = prompt and steps.ask_with_prompt(attempt, BuiltPrompt(prompt, None), Offer(), shown)
     return await run_to_end(steps, attempt, given or steps.ask(attempt, shown))
 
 

@@ -73,15 +73,15 @@ class Steps:
             return End(EndReason.NOTHING_ASKED, said(texts.accounts.PASTED_IN_MESSAGE))
         offer = await self.tool_calls.offer(attempt.job)
 
-        async def asked(window_tokens: int | None) -> End:
+        async def build_and_ask(window_tokens: int | None) -> End:
             async with AsyncExitStack() as memory:
                 built = await self.prompt_builder.build(
                     attempt.answer, memory, Offered(offer.definitions, offer.missing), shown.show, window_tokens
                 )
-                return await self.take(attempt, built, offer, shown, window_tokens)
+                return await self.ask_with_prompt(attempt, built, offer, shown, window_tokens)
 
         try:
-            return await asked(None)
+            return await build_and_ask(None)
         except ProviderError as error:
             window_tokens = error.window_tokens
             has_begun = attempt.step is not None and attempt.step.has_text
@@ -90,9 +90,9 @@ class Steps:
                 raise
             log.info("model %s has a window of %s tokens, asking with less", error.model, window_tokens)
         # The calls of the steps so far are made and recorded, so none is made again.
-        return await asked(window_tokens)
+        return await build_and_ask(window_tokens)
 
-    async def take(
+    async def ask_with_prompt(
         self,
         attempt: AnswerAttempt,
         built: BuiltPrompt,
@@ -129,7 +129,7 @@ class Steps:
                     attempt.built = built = replace(built, prompt=prompt)
                 # Questions that arrived while calls were made.
                 answer.follow_ups += await insist(partial(records.take_follow_ups, job, len(answer.steps)))
-                steps = self._fitting(answer.steps, built.prompt, window_tokens)
+                steps = self._fit_steps(answer.steps, built.prompt, window_tokens)
             is_last = len(answer.steps) + 1 >= MAX_STEPS
             step_prompt = with_steps(
                 built.prompt,
@@ -145,13 +145,13 @@ class Steps:
             if isinstance(step, End):
                 return step
             if asked_back := offer.choices_in(step.calls):
-                return _asking_back(answer, step, asked_back, shown)
+                return _offer_choices(answer, step, asked_back, shown)
             if not step.calls or is_last:
-                return _completed(answer, step)
+                return _completed_end(answer, step)
             await self._record_step(attempt, step, offer, begun, built, step_prompt)
             begun = ""
 
-    def _fitting(self, steps: Sequence[Step], prompt: Prompt, window_tokens: int | None) -> list[Step]:
+    def _fit_steps(self, steps: Sequence[Step], prompt: Prompt, window_tokens: int | None) -> list[Step]:
         """Returns the steps with as much of their results as fits into a request."""
         estimate = self.estimate
         window = estimate.window_with(window_tokens)
@@ -165,7 +165,9 @@ class Steps:
         step = attempt.answer.steps[-1]
         if all(call.state.is_over for call in step.calls):
             return
-        calls = await self.tool_calls.make(attempt.job, step.step_no, offer, lambda tool: shown.show(Running(tool)))
+        calls = await self.tool_calls.make_calls(
+            attempt.job, step.step_no, offer, lambda tool: shown.show(Running(tool))
+        )
         if any(call.state is CallState.ASKED for call in calls):
             await shown.ask(calls)
             return
@@ -185,20 +187,20 @@ class Steps:
         answer = attempt.answer
         completion = _completion(step)
         step_no = len(answer.steps)
-        calls = self.tool_calls.planned(step.calls, step_no, offer, answer.origins)
+        calls = self.tool_calls.plan(step.calls, step_no, offer, answer.origins)
         items = items_of(step.parts, begun)
         beginning = recorded(built)
         is_known = beginning == beginning_of(answer.steps)
         begins = "" if is_known else beginning, str(Bound(step_prompt))
         piece = answer.unrecorded
         done = Step(step_no, piece.chars, items, completion.model, calls, answer.origins, *begins)
-        end = attempt.counted(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
+        end = attempt.with_usage(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
         records = self.ports.records
         if not await self.tool_calls.insist(lambda: records.record(attempt.job, done, end, piece)):
             raise NotOurs
         answer.on_recorded(piece)
         # The attempt might end no job, because it is given up while a call waits for a person.
-        attempt.step_recorded(done, end.usage, self.ports.spending.cost_usd(end))
+        attempt.on_step_recorded(done, end.usage, self.ports.spending.cost_usd(end))
         self.ports.telemetry.charged(end.model, self.ports.spending.cost_usd(end))
 
     async def _ask_model(
@@ -210,7 +212,7 @@ class Steps:
         searches = MAX_SEARCHES if prompt.web_search else 0
         await self.ports.spending.reserve(attempt.job, input_tokens, searches, prompt.effort)
         answer = attempt.answer
-        step = attempt.step_began(provider.model, input_tokens, prompt.origins)
+        step = attempt.begin_step(provider.model, input_tokens, prompt.origins)
         text = _StepText(answer, shown, is_new=bool(answer.steps) and not resumed)
         taking_long = asyncio.get_running_loop().call_later(TAKES_LONG_S, shown.show, Doing.TAKING_LONG)
         try:
@@ -227,7 +229,7 @@ class Steps:
         except ProviderError as error:
             has_answer = bool(answer.resumes or answer.steps) and bool(answer.text.strip())
             if error.reason is not EndReason.EMPTY or not has_answer:
-                await self._interrupt(attempt, error, shown)
+                await self._give_up_if_resumable(attempt, error, shown)
                 raise
             # The model had nothing to add, so the recorded text is complete.
             step.completion = Completion(error.model, FinishReason.STOP, None)
@@ -244,7 +246,7 @@ class Steps:
             self.estimate.learn(step.completion.model, prompt, step.completion.usage)
         return step
 
-    async def _interrupt(self, attempt: AnswerAttempt, error: ProviderError, shown: Output) -> None:
+    async def _give_up_if_resumable(self, attempt: AnswerAttempt, error: ProviderError, shown: Output) -> None:
         """Waits and raises GivenUp if another attempt can continue the answer; returns if the failure ends it."""
         interruptions = attempt.job.interruptions
         has_begun = attempt.step is not None and attempt.step.has_text
@@ -277,7 +279,7 @@ class _StepText:
             self._gap = ""
 
 
-def _completed(answer: Answer, step: StepUnderWay) -> End:
+def _completed_end(answer: Answer, step: StepUnderWay) -> End:
     """Returns the end of an answer that the model completed or that has used all its steps."""
     completion = _completion(step)
     reason, notice = EndReason.WHOLE, ""
@@ -290,7 +292,7 @@ def _completed(answer: Answer, step: StepUnderWay) -> End:
     return End(reason, said(notice), model=completion.model, usage=completion.usage)
 
 
-def _asking_back(answer: Answer, step: StepUnderWay, offered: Choices, shown: Output) -> End:
+def _offer_choices(answer: Answer, step: StepUnderWay, offered: Choices, shown: Output) -> End:
     """Shows a question to the reader; returns the end of an answer that offers choices."""
     shown.append(("\n\n" if answer.text.strip() else "") + offered.markdown)
     log.info("choices offered: %d", len(offered.choices))

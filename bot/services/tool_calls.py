@@ -97,24 +97,24 @@ class Offer:
 
     by_name: Mapping[str, ToolDefinition] = field(default_factory=dict)
     """Tools that can be called. Choices can't: they end the answer."""
-    always: frozenset[tuple[str, str]] = frozenset()
+    always_allowed: frozenset[tuple[str, str]] = frozenset()
     """The tools that an admin always allows in the channel, with the hashes of their definitions."""
-    choices: bool = False
+    has_choices: bool = False
     missing: str = ""
     """A sentence for the model about tools that are currently unavailable, or ""."""
     is_private: bool = False
     """Whether only the asker reads the answer."""
-    agreed: frozenset[str] = frozenset()
+    agreed_servers: frozenset[str] = frozenset()
     """Servers where the asker has agreed to read-only calls with their own account although others read the answer."""
     has_written: bool = False
     """Whether an earlier version of the answer might have changed something. Then a person decides on each call."""
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:
-        return (*self.by_name.values(), *((choices.DEFINITION,) if self.choices else ()))
+        return (*self.by_name.values(), *((choices.DEFINITION,) if self.has_choices else ()))
 
     def choices_in(self, calls: Sequence[ToolCall]) -> Choices | None:
-        offered = choices.offered(calls) if self.choices and calls else ""
+        offered = choices.offered(calls) if self.has_choices and calls else ""
         return offered if isinstance(offered, Choices) else None
 
 
@@ -123,18 +123,18 @@ class Toolbox:
     them."""
 
     def __init__(self, own: Mapping[str, Tools], others: Tools | None) -> None:
-        self._own = own
-        self._others = others
+        self._own_tools = own
+        self._other_tools = others
 
     async def definitions(self, question: Question) -> Offered:
-        own = [await tools.definitions(question) for tools in self._own.values()]
+        own = [await tools.definitions(question) for tools in self._own_tools.values()]
         ours = [definition for offered in own for definition in offered.definitions]
-        others = await self._others.definitions(question) if self._others else Offered()
-        theirs = (tool for tool in others.definitions if owner_of(tool.name) not in self._own)
+        others = await self._other_tools.definitions(question) if self._other_tools else Offered()
+        theirs = (tool for tool in others.definitions if owner_of(tool.name) not in self._own_tools)
         return Offered((*ours, *theirs), others.missing)
 
     async def call(self, use: ToolUse) -> CallResult:
-        tools = self._own.get(owner_of(use.tool), self._others)
+        tools = self._own_tools.get(owner_of(use.tool), self._other_tools)
         if tools is None:
             return CallResult.failed(NO_SUCH_TOOL)
         return await tools.call(use)
@@ -158,7 +158,7 @@ class ToolCalls:
             if channel.read_channel is False:
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         if not definitions:
-            return Offer(choices=may_choose, missing=offered.missing)
+            return Offer(has_choices=may_choose, missing=offered.missing)
         agreed = frozenset[str]()
         if is_run:
             # Nobody is there to approve a call, and Slack gives no permission to search.
@@ -176,18 +176,16 @@ class ToolCalls:
         tools = {tool.name: tool for tool in definitions}
         return Offer(tools, frozenset(always.items()), may_choose, offered.missing, thread.in_direct_message, agreed)
 
-    def planned(
-        self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins
-    ) -> tuple[RecordedCall, ...]:
+    def plan(self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins) -> tuple[RecordedCall, ...]:
         """Returns a step's calls: each ready, to be approved, or refused. `origins`: what the model had read."""
-        nothing_offered = choices.offered(calls) if offer.choices else ""
-        planned = [self._planned(call, index, step_no, offer, origins) for index, call in enumerate(calls)]
+        nothing_offered = choices.offered(calls) if offer.has_choices else ""
+        planned = [self._plan_call(call, index, step_no, offer, origins) for index, call in enumerate(calls)]
         return tuple(
             replace(call, result=str(nothing_offered)) if nothing_offered and call.tool == choices.NAME else call
             for call in planned
         )
 
-    def _planned(self, call: ToolCall, index: int, step_no: int, offer: Offer, origins: Origins) -> RecordedCall:
+    def _plan_call(self, call: ToolCall, index: int, step_no: int, offer: Offer, origins: Origins) -> RecordedCall:
         definition = offer.by_name.get(call.name)
         planned = RecordedCall(
             step_no,
@@ -213,9 +211,9 @@ class ToolCalls:
             state = CallState.DONE if isinstance(prepared, Reading) else CallState.FAILED
             return replace(planned, state=state, result=str(prepared))
         planned = replace(planned, arguments=prepared)
-        is_always_allowed = (call.name, definition.definition_hash) in offer.always
-        is_unasked = _is_unasked(definition.rule, is_always_allowed, origins, has_written=offer.has_written)
-        is_agreed = definition.rule.read_only and owner_of(call.name) in offer.agreed
+        is_always_allowed = (call.name, definition.definition_hash) in offer.always_allowed
+        is_unasked = _needs_no_approval(definition.rule, is_always_allowed, origins, has_written=offer.has_written)
+        is_agreed = definition.rule.read_only and owner_of(call.name) in offer.agreed_servers
         is_agreed = is_agreed and not may_steer_reading(origins)
         if is_unasked and (is_agreed or offer.is_private or not definition.own_account):
             return replace(planned, state=CallState.READY)
@@ -224,7 +222,9 @@ class ToolCalls:
             return replace(planned, result=too_long)
         return replace(planned, state=CallState.ASKED)
 
-    async def make(self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]) -> tuple[RecordedCall, ...]:
+    async def make_calls(
+        self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]
+    ) -> tuple[RecordedCall, ...]:
         """Makes the calls of a recorded step that can be made; returns all its calls in their new state. Raises
         NotOurs.
 
@@ -234,41 +234,45 @@ class ToolCalls:
         unstored: dict[tuple[int, int], str] = {}
         for call in await self.insist(lambda: self.ports.records.calls(job, step_no)):
             if call.state in call.begins_from:
-                result = await self._make(job, call, offer, show)
+                result = await self._make_call(job, call, offer, show)
                 if result and not result.may_be_stored:
                     unstored[call.key] = result.text
             elif call.state is CallState.BEGUN:
-                await self._end(job, replace(call, state=CallState.UNKNOWN))
+                await self._record_end(job, replace(call, state=CallState.UNKNOWN))
         made = await self.insist(lambda: self.ports.records.calls(job, step_no))
         return tuple(replace(call, result=unstored.get(call.key, call.result)) for call in made)
 
-    async def _make(self, job: Job, call: RecordedCall, offer: Offer, show: Callable[[str], None]) -> CallResult | None:
+    async def _make_call(
+        self, job: Job, call: RecordedCall, offer: Offer, show: Callable[[str], None]
+    ) -> CallResult | None:
         definition = offer.by_name.get(call.tool)
         if definition is None or definition.definition_hash != call.definition_hash:
             changed = "The tool has changed since the call was decided about. The call was not made."
-            await self._end(job, replace(call, state=CallState.DENIED, result=changed))
+            await self._record_end(job, replace(call, state=CallState.DENIED, result=changed))
             return None
         # The asker might have become a guest while the call was waiting.
         is_member = self.ports.conversation.is_member
         if not (call.read_only or await is_member(job.question, now_within_s=MEMBER_WITHIN_S)):
-            await self._end(job, replace(call, state=CallState.DENIED, result=NOT_A_MEMBER))
+            await self._record_end(job, replace(call, state=CallState.DENIED, result=NOT_A_MEMBER))
             return None
         if not await self.insist(lambda: self.ports.records.begin(job, call)):
             # The job is lost, stopped or edited, or a commit without a response has begun the call.
             now = await self.insist(lambda: self.ports.records.calls(job, call.step_no))
             is_begun = now[call.index].state is CallState.BEGUN
-            if not (is_begun and await self._end(job, replace(call, state=CallState.UNKNOWN))):
+            if not (is_begun and await self._record_end(job, replace(call, state=CallState.UNKNOWN))):
                 raise NotOurs
             return None
         show(label_of(call.tool))
-        result = await self._call(job, call, definition.timeout_s)
+        result = await self._call_tool(job, call, definition.timeout_s)
         is_harmless = result.outcome is CallState.UNKNOWN and call.read_only
         state = CallState.FAILED if is_harmless else result.outcome
         text = result.text if result.may_be_stored else NOT_KEPT
-        await self._end(job, replace(call, state=state, result=text, result_is_error=result.is_error, made=result.made))
+        await self._record_end(
+            job, replace(call, state=state, result=text, result_is_error=result.is_error, made=result.made)
+        )
         return result
 
-    async def _call(self, job: Job, call: RecordedCall, timeout_s: float) -> CallResult:
+    async def _call_tool(self, job: Job, call: RecordedCall, timeout_s: float) -> CallResult:
         """Returns the result of a call. If the call times out or fails unexpectedly, it might have been made."""
         assert self.ports.tools is not None
         log.info("calling %s", call.tool)
@@ -296,14 +300,14 @@ class ToolCalls:
             log.error("call of %s failed: %s", call.tool, trace_of(error))
             return CallResult(CallState.UNKNOWN, "The tool failed.", is_error=True)
 
-    async def _end(self, job: Job, call: RecordedCall) -> bool:
+    async def _record_end(self, job: Job, call: RecordedCall) -> bool:
         return await self.insist(lambda: self.ports.records.end(job, call))
 
     async def insist(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await insist(operation, self.ports.clock, "tool calls not recorded")
 
 
-def _is_unasked(rule: ToolRule, is_always_allowed: bool, origins: Origins, *, has_written: bool) -> bool:
+def _needs_no_approval(rule: ToolRule, is_always_allowed: bool, origins: Origins, *, has_written: bool) -> bool:
     """Returns whether a call can be made without asking. `origins`: what the model had read when it made the call."""
     if rule.permission is Permission.ALLOW and rule.read_only:
         return True

@@ -38,7 +38,7 @@ class Transcription:
     transcriber: "Transcriber | None"
     quota: Quota
 
-    async def known(self, job: Job, files: Sequence[File]) -> list[File]:
+    async def with_known_transcripts(self, job: Job, files: Sequence[File]) -> list[File]:
         """Returns the files with the transcripts recorded in the job's thread. Raises StoreError."""
         if not any(map(is_recording, files)):
             return list(files)
@@ -50,7 +50,7 @@ class Transcription:
         if new := [file for file in files if file.id not in job.transcripts]:
             await self.stores.transcripts.record(job, new)
 
-    async def hear(self, job: Job, show: Callable[[Activity], None], file: File, sound: Sound) -> str | Unread:
+    async def transcribe(self, job: Job, show: Callable[[Activity], None], file: File, sound: Sound) -> str | Unread:
         """Has the model transcribe a recording; `show` is called at the beginning and the end."""
         assert self.transcriber is not None, "without one, nothing is heard"
         if not await insist(lambda: self.quota.has_room(job.question), self.stores.clock, "caps not checked"):

@@ -36,11 +36,11 @@ class WeeklyReport:
             return
         due_at = max(at for at in self.rule.upcoming(now - 8 * DAY_S, 2) if at <= now)
         notice = f"weekly report {format_day(day_of(due_at))}"
-        if not await self.admins.know(notice):
-            await self.admins.give(notice, await self._report(day_of(due_at)))
+        if not await self.admins.has_sent(notice):
+            await self.admins.send(notice, await self._report_until(day_of(due_at)))
         self._next_at = self.rule.first_after(now)
 
-    async def _report(self, end: int) -> str:
+    async def _report_until(self, end: int) -> str:
         """Returns the report about the seven days before the day `end`, counted from 1970-01-01."""
         first, team_id = end - WEEK_DAYS, self.admins.team_id
         this = await self.stores.usage.week(team_id, first, MOST_DISLIKED)

@@ -75,16 +75,16 @@ class Welcome:
         if await self.stores.channel_settings.read(self.workspace.me.team_id, channel_id) != ChannelSettings():
             return
         if await self.stores.notifications.claim(self.workspace.me.team_id, "", f"welcome {channel_id}"):
-            self._start(self._welcome_channel(invitation))
+            self._start_posting(self._welcome_channel(invitation))
 
     def on_opened(self, user_id: str, channel_id: str) -> None:
         """Welcomes a person who opens the direct message with the bot for the first time, in the background."""
         if self.is_on and not self.workspace.me.has_pane:
-            self._start(self._welcome_person(self._question(channel_id, user_id)))
+            self._start_posting(self._welcome_person(self._question(channel_id, user_id)))
 
     async def on_press(self, press: SuggestionPress) -> None:
         try:
-            sentence = await self._ask(press)
+            sentence = await self._ask_prompt(press)
         except StoreError as error:
             log.error("suggested prompt not asked: %s", error)
             sentence = texts.shortcut.QUESTION_NOT_SAVED
@@ -99,7 +99,7 @@ class Welcome:
             except (RateLimited, Refused) as error:
                 log.warning("outcome of a click not shown: %s", error)
 
-    async def _ask(self, press: SuggestionPress) -> str:
+    async def _ask_prompt(self, press: SuggestionPress) -> str:
         """Returns what to tell the person, or "" if they see the question."""
         if press.label not in texts.welcome.PANE_SUGGESTIONS:
             return texts.welcome.SUGGESTION_GONE
@@ -140,10 +140,10 @@ class Welcome:
                 return
             message = welcome(texts.welcome.WELCOME_IN_DIRECT_MESSAGE, texts.welcome.SEEN_IN_DIRECT_MESSAGE)
             ts = await surfaces.tell_channel(channel_id, message)
-            await self._take_back_below_a_question(channel_id, ts)
+            await self._delete_if_below_question(channel_id, ts)
             await self.stores.clock.sleep(GAP_S)
 
-    async def _take_back_below_a_question(self, channel_id: str, ts: str) -> None:
+    async def _delete_if_below_question(self, channel_id: str, ts: str) -> None:
         """Deletes a welcome if the person wrote while it was being posted, because it would come after its topic."""
         surfaces = self.workspace.surfaces
         try:
@@ -155,7 +155,7 @@ class Welcome:
     def _question(self, channel_id: str, user_id: str) -> Question:
         return Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
 
-    def _start(self, posting: Coroutine[None, None, None]) -> None:
+    def _start_posting(self, posting: Coroutine[None, None, None]) -> None:
         if len(self._background) >= MAX_POSTING:
             log.warning("welcome left out: too many at once")
             posting.close()

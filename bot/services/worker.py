@@ -5,7 +5,7 @@ A process has one worker, which runs three things side by side:
 - `run` claims jobs while there is room and starts a task for each, which calls `Answering.answer`. The database hands
   out one job per thread, so a process answers many threads at once, and one question at a time in each. `run` sleeps
   until `wake`: for a new question, an attempt that ended, or a heartbeat.
-- `stay_alive` sends a heartbeat about once a second, with the usage and new text of each answer. The response reports
+- `send_heartbeats` sends one about once a second, with the usage and new text of each answer. The response reports
   which jobs are still ours, which a person stopped, and whose question was edited. It also renews the lease, without
   which the edit scheduler sends nothing more (core/lease.py).
 - Separate tasks post the placeholders of queued questions, in the order of their thread. Answers have priority in
@@ -75,12 +75,12 @@ class Worker:
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
     _placeholders: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
     """Tasks by job ID."""
-    _arrived: dict[int, Job] = field(default_factory=dict, init=False)
+    _new_jobs: dict[int, Job] = field(default_factory=dict, init=False)
     """Questions that arrived here since the last claim. They need no placeholder if this process has room for them."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopped_at: float | None = field(default=None, init=False)
     """In monotonic time."""
-    _paused: bool = field(default=False, init=False)
+    _is_paused: bool = field(default=False, init=False)
     """Whether nothing is claimed, because Slack refused the bot token at the last check."""
 
     @property
@@ -88,7 +88,7 @@ class Worker:
         return len(self._live)
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether a question that arrives now is queued."""
         return len(self._live) >= MAX_LIVE
 
@@ -97,13 +97,13 @@ class Worker:
 
     def on_question(self, job: Job) -> None:
         """Has a new question claimed, or shown as queued if this process has no room for it."""
-        self._arrived[job.id] = job
+        self._new_jobs[job.id] = job
         self.wake()
 
     def stop_answer(self, job_id: int) -> None:
         """Stops a job at once if this worker has it; otherwise its worker learns about the stop from a heartbeat. A
         queued job is then over, and needs no placeholder."""
-        self._end_placeholder(job_id)
+        self._cancel_placeholder(job_id)
         self.cancel(job_id, Phase.STOPPED)
 
     def post_placeholder(self, job: Job) -> None:
@@ -118,7 +118,7 @@ class Worker:
                 log.log(level, "placeholder for queued question not posted: %s", error)
             self.wake()
 
-        self._end_placeholder(job.id)
+        self._cancel_placeholder(job.id)
         with of_job(job.id):
             task = self._placeholders[job.id] = asyncio.create_task(self._post_placeholder(job))
             task.add_done_callback(ended)
@@ -134,10 +134,10 @@ class Worker:
         self._stopped_at = self.stores.clock.monotonic()
         self.wake()
 
-    async def stay_alive(self) -> None:
+    async def send_heartbeats(self) -> None:
         """Sends heartbeats, acts on their responses, and wakes the worker to claim, until canceled."""
         while True:
-            await self._beat()
+            await self._send_heartbeat()
             await self.stores.clock.sleep(MIN_PAUSE_S)
             await self.stores.worker_queue.wait(HEARTBEAT_S - MIN_PAUSE_S)
             self.wake()
@@ -148,13 +148,13 @@ class Worker:
         at_once_set = asyncio.create_task(at_once.wait())
         try:
             await asyncio.wait(
-                (working, at_once_set), timeout=max(HAND_OVER_S, self.left_s), return_when=asyncio.FIRST_COMPLETED
+                (working, at_once_set), timeout=max(HAND_OVER_S, self.remaining_s), return_when=asyncio.FIRST_COMPLETED
             )
             live = [task for _, task in self._live.values()]
             if live and not at_once.is_set():
-                log.info("shutdown: waiting for live answers: drain_s=%.0f live=%d", self.left_s, len(live))
+                log.info("shutdown: waiting for live answers: drain_s=%.0f live=%d", self.remaining_s, len(live))
                 ended = asyncio.gather(*live, return_exceptions=True)
-                await asyncio.wait((ended, at_once_set), timeout=self.left_s, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((ended, at_once_set), timeout=self.remaining_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             at_once_set.cancel()
 
@@ -163,13 +163,13 @@ class Worker:
         for attempt, _ in list(self._live.values()):
             self.cancel(attempt.job.id, Phase.HANDOVER)
         for job_id in self._placeholders:
-            self._end_placeholder(job_id)
+            self._cancel_placeholder(job_id)
         live = [task for _, task in self._live.values()]
         if live:
             await asyncio.wait(live, timeout=HAND_OVER_S)
 
     @property
-    def left_s(self) -> float:
+    def remaining_s(self) -> float:
         if self._stopped_at is None:
             return self.drain_s
         return max(0.0, self.drain_s - (self.stores.clock.monotonic() - self._stopped_at))
@@ -178,39 +178,39 @@ class Worker:
         free = MAX_LIVE - len(self._live)
         if self._must_pause():
             return
-        arrived, self._arrived = self._arrived, {}
+        arrived, self._new_jobs = self._new_jobs, {}
         try:
             jobs = await self.stores.worker_queue.claim(free) if free > 0 else []
         except StoreError as error:
             log.error("worker: jobs not claimed, retrying: %s", error)
-            self._arrived = arrived | self._arrived
+            self._new_jobs = arrived | self._new_jobs
             await self.stores.clock.sleep(HEARTBEAT_S)
             return
         for job in jobs:
             arrived.pop(job.id, None)
-            self._end_placeholder(job.id)
+            self._cancel_placeholder(job.id)
             attempt = AnswerAttempt(Answer(job), self.stores.clock.monotonic())
             _, earlier = self._live.get(job.id, (None, None))
             with of_job(job.id):
                 self._live[job.id] = (attempt, asyncio.create_task(self._run_attempt(attempt, earlier)))
                 if job.earlier:
                     log.info("also answers earlier questions: %d", len(job.earlier))
-        for job in arrived.values() if self.full else ():
+        for job in arrived.values() if self.is_full else ():
             if job.id not in self._live:
                 self.post_placeholder(job)
 
     def _must_pause(self) -> bool:
         """Returns whether Slack refuses the bot token; logs when that begins and ends."""
-        was_paused = self._paused
-        self._paused = self.workspace.token_refused()
-        if self._paused and not was_paused:
+        was_paused = self._is_paused
+        self._is_paused = self.workspace.token_refused()
+        if self._is_paused and not was_paused:
             log.error(
                 "worker: Slack refuses the bot token. Questions stay queued until Slack accepts it again, or until a "
                 "restart with a new token."
             )
-        elif was_paused and not self._paused:
+        elif was_paused and not self._is_paused:
             log.info("worker: Slack accepts the bot token again, answering queued questions")
-        return self._paused
+        return self._is_paused
 
     async def _run_attempt(self, attempt: AnswerAttempt, earlier: asyncio.Task[None] | None) -> None:
         """Runs an attempt once `earlier`, our own attempt at the same job, has ended."""
@@ -226,7 +226,7 @@ class Worker:
                 del self._live[attempt.job.id]
             self.wake()
 
-    async def _beat(self) -> None:
+    async def _send_heartbeat(self) -> None:
         sent_at = self.stores.clock.monotonic()
         claimed = {attempt.job: attempt.spent for attempt, _ in self._live.values()}
         answers = [attempt.answer for attempt, _ in self._live.values()]
@@ -268,7 +268,7 @@ class Worker:
         attempt.phase = reason
         task.cancel()
 
-    def _end_placeholder(self, job_id: int) -> None:
+    def _cancel_placeholder(self, job_id: int) -> None:
         """Cancels the placeholder of a job that is no longer queued, unless it has already been sent to Slack."""
         if task := self._placeholders.get(job_id):
             task.cancel()

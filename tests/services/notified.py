@@ -48,7 +48,7 @@ class Recipients:
         runs: Any = _NoRuns()
         workspace = workspace_of(surfaces=self)
         outbox = Outbox(stores, workspace, (), Notifier(stores, workspace), writers or {}, unused, unused, runs)
-        outbox.look_now()
+        outbox.check_now()
         await outbox.end(WITHIN_S)
 
 

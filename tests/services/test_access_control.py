@@ -51,7 +51,7 @@ async def test_asker_reads_once_in_ten_minutes_that_questions_are_not_saved_and_
         ("U2", False, 0.5, 3),
     ):
         clock.now_s += later_s
-        notifier.show_unsaved(replace(QUESTION, user_id=user_id, from_bot=from_bot))
+        notifier.tell_unsaved(replace(QUESTION, user_id=user_id, from_bot=from_bot))
         await idle()
         assert accounts.sentences == [texts.shortcut.NOT_SAVED_YET] * told
 

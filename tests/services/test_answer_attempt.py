@@ -26,7 +26,7 @@ from bot.models.events import (
 from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, WEB, Effort, Media, Prompt
 from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, StepUnderWay
-from bot.services.answer_attempt import AnswerAttempt, Used, added
+from bot.services.answer_attempt import AnswerAttempt, Used, total_usd
 from tests.services.answering import MODEL, QUESTION
 from tests.services.answering import MODEL_NAME as NAME
 
@@ -44,7 +44,7 @@ def attempt_at(*steps: Step) -> AnswerAttempt:
 def asked(*steps: Step) -> AnswerAttempt:
     """Returns an attempt that has asked the model for a step."""
     attempt = attempt_at(*steps)
-    attempt.step_began(MODEL, 30, ASKERS)
+    attempt.begin_step(MODEL, 30, ASKERS)
     return attempt
 
 
@@ -66,7 +66,7 @@ def test_first_token_is_the_first_text() -> None:
 def test_answer_keeps_the_origins_of_all_that_it_was_written_from() -> None:
     so_far = Job(1, QUESTION, 2, so_far="Be", so_far_origins=WEB)
     attempt = AnswerAttempt(Answer(so_far), claimed_at=10.0)
-    attempt.step_began(MODEL, 30, ASKERS)
+    attempt.begin_step(MODEL, 30, ASKERS)
     assert attempt.answer.origins == WEB | ASKERS
 
 
@@ -91,9 +91,9 @@ def test_searches_are_those_of_all_steps() -> None:
     assert attempt.searches == 2
     attempt.receive(completion(web_searches=3), 12.0)
     assert attempt.searches == 2 + 3
-    attempt.step_recorded(step(2, SEARCHED, SEARCHED, SEARCHED), Usage(20, 2, web_searches=3), None)
+    attempt.on_step_recorded(step(2, SEARCHED, SEARCHED, SEARCHED), Usage(20, 2, web_searches=3), None)
     assert attempt.searches == 2 + 3
-    attempt.step_began(MODEL, 30, ASKERS)
+    attempt.begin_step(MODEL, 30, ASKERS)
     attempt.receive(Completion(MODEL, FinishReason.STOP, None), 14.0)
     assert attempt.searches == 2 + 3
 
@@ -101,15 +101,15 @@ def test_searches_are_those_of_all_steps() -> None:
 def test_recorded_step_no_longer_counts_as_spent() -> None:
     attempt = attempt_at()
     assert attempt.spent == Spent()
-    attempt.step_began(MODEL, 30, ASKERS)
+    attempt.begin_step(MODEL, 30, ASKERS)
     attempt.receive("Because it is.", 12.0)
     assert attempt.spent == Spent(30, int(14 / CHARS_PER_TOKEN), MODEL, step_no=0)
-    attempt.step_recorded(step(), Usage(20, 2), 0.5)
+    attempt.on_step_recorded(step(), Usage(20, 2), 0.5)
     assert (attempt.spent, attempt.answer.steps, attempt.used) == (Spent(step_no=1), [step()], Used(Usage(20, 2), 0.5))
-    attempt.step_recorded(step(1), None, None)
-    attempt.step_began(MODEL, 40, ASKERS)
+    attempt.on_step_recorded(step(1), None, None)
+    attempt.begin_step(MODEL, 40, ASKERS)
     assert (attempt.spent, attempt.used) == (Spent(40, 0, MODEL, step_no=2), Used(Usage(20, 2), None))
-    attempt.step_recorded(step(2), Usage(5, 1), 0.5)
+    attempt.on_step_recorded(step(2), Usage(5, 1), 0.5)
     assert attempt.used == Used(Usage(25, 3), None)
 
 
@@ -158,7 +158,7 @@ def test_estimate_counts_in_place_of_tokens_that_the_vendor_did_not_report(
 ) -> None:
     attempt = asked()
     attempt.receive("Because.", 12.0)
-    end = attempt.counted(End(EndReason.WHOLE, usage=reported))
+    end = attempt.with_usage(End(EndReason.WHOLE, usage=reported))
     assert end.usage == counted
     assert (end.estimated_step is None) == (reported == counted)
 
@@ -172,18 +172,18 @@ def test_whole_cost_is_known_if_all_steps_have_a_price(
 ) -> None:
     attempt = attempt_at()
     for number, cost_usd in enumerate(recorded_usd):
-        attempt.step_recorded(step(number), Usage(20, 2), cost_usd)
+        attempt.on_step_recorded(step(number), Usage(20, 2), cost_usd)
     assert attempt.used.plus(Usage(5, 1), last_usd).usd == whole_usd
 
 
 def test_estimate_counts_for_the_step_that_has_no_reported_usage() -> None:
     attempt = attempt_at(step())
-    assert attempt.counted(END).usage is None, "no model was asked"
-    attempt.step_began(MODEL, 30, ASKERS)
+    assert attempt.with_usage(END).usage is None, "no model was asked"
+    attempt.begin_step(MODEL, 30, ASKERS)
     attempt.receive("Because.", 12.0)
-    counted = attempt.counted(END)
+    counted = attempt.with_usage(END)
     assert (counted.model, counted.usage, counted.estimated_step) == (MODEL, Usage(30, 2), 1)
-    reported = attempt.counted(End(EndReason.WHOLE, model="openai/other", usage=Usage(7, 1)))
+    reported = attempt.with_usage(End(EndReason.WHOLE, model="openai/other", usage=Usage(7, 1)))
     assert (reported.model, reported.usage, reported.estimated_step) == ("openai/other", Usage(7, 1), None)
     assert counted.first_token_s == 2.0
 
@@ -231,20 +231,20 @@ def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
 ) -> None:
     built = BuiltPrompt(Prompt("", (), effort=effort), None)
     attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, built=built)
-    attempt.step_began(MODEL, 10, ASKERS)
+    attempt.begin_step(MODEL, 10, ASKERS)
     attempt.receive("Because.", 0.0)
     attempt.receive(completion, 0.0)
     usage = completion.usage or BIG.usage
     assert usage is not None
     usd = ModelPrices().cost_usd(completion.model, usage, NOW)
     end = End(EndReason.WHOLE, model=completion.model, usage=completion.usage)
-    assert attempt.finish(end, NOW, added(usd, spent_usd)).footer == footer
+    assert attempt.finish(end, NOW, total_usd(usd, spent_usd)).footer == footer
 
 
 @pytest.mark.parametrize("thinks_longer", [True, False])
 def test_model_that_thinks_as_long_as_it_can_is_offered_no_longer_thought(thinks_longer: bool) -> None:
     attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, built=BuiltPrompt(Prompt("", ()), None))
-    attempt.step_began(MODEL, 10, ASKERS)
+    attempt.begin_step(MODEL, 10, ASKERS)
     attempt.receive("Because.", 0.0)
     attempt.receive(replace(BIG, thinks_longer=thinks_longer), 0.0)
     assert attempt.finish(End(EndReason.WHOLE, model=MODEL), NOW).effort == ("" if thinks_longer else Effort.THOROUGH)

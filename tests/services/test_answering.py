@@ -186,7 +186,7 @@ async def test_lost_job_is_left_to_the_process_that_took_it_over(stage: Answerin
     stage.worker.stop()
     async with stage.stores.database.engine.begin() as connection:
         await connection.execute(sa.update(jobs).values(attempts=2))
-    beating = asyncio.create_task(stage.worker.stay_alive())
+    beating = asyncio.create_task(stage.worker.send_heartbeats())
     await stage.ended()
     beating.cancel()
     assert stage.attempts[0].phase is Phase.LOST

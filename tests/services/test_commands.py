@@ -180,9 +180,9 @@ class Stage:
         await self.stores.question_queue.enqueue(f"Ev{asked.ts}", asked)
         await self.stores.usage.count(asked, Amount(7, 0.5), CAPS)
 
-    async def command(self, text: str, user_id: str = "UADA", channel_id: str = "C1") -> CommandResponse | None:
+    async def respond(self, text: str, user_id: str = "UADA", channel_id: str = "C1") -> CommandResponse | None:
         invocation = Invocation(user_id, channel_id, "trigger", HOOK)
-        return await self.commands().command(invocation, TypedCommand("/typist", text))
+        return await self.commands().respond(invocation, TypedCommand("/typist", text))
 
     async def save(
         self, user_id: str, entered: ChannelSettings, place: SettingsPlace = PLACE, **submitted: Any
@@ -207,9 +207,9 @@ async def test_command_without_a_modal_ends_with_what_is_set_for_its_channel(sta
     await stage.stores.channel_settings.write("T1", "C1", own)
     line = settings_line(own, DEFAULTS, "C1")
     for text, of_help in (("", ""), ("help", ""), ("halp me", "halp")):
-        assert await stage.command(text) == CommandResponse(Help("/typist", of_help), line)
+        assert await stage.respond(text) == CommandResponse(Help("/typist", of_help), line)
     assert line != (elsewhere := settings_line(ChannelSettings(), DEFAULTS, "C2"))
-    assert await stage.command("help", channel_id="C2") == CommandResponse(Help("/typist", ""), elsewhere)
+    assert await stage.respond("help", channel_id="C2") == CommandResponse(Help("/typist", ""), elsewhere)
     await stage.asked_in("C1", "UBEN")
     await stage.asked_in("C1", "UADA")
     usage = await stage.quota.personal_use("T1", "UADA", "C1")
@@ -217,21 +217,21 @@ async def test_command_without_a_modal_ends_with_what_is_set_for_its_channel(sta
         ("user/day=100tokens", 7),
         ("channel/month=2usd", 50),
     ]
-    assert await stage.command("usage") == CommandResponse(usage, line)
+    assert await stage.respond("usage") == CommandResponse(usage, line)
 
 
 @pytest.mark.parametrize("sentence", ["", "Not here."])
 async def test_command_opens_the_modal_of_a_feature_or_says_why_not(stage: Stage, sentence: str) -> None:
     stage.schedules.sentence = stage.remembering.sentence = sentence
     for text in ("schedules", "memory"):
-        assert await stage.command(text) == (CommandResponse(sentence) if sentence else None)
+        assert await stage.respond(text) == (CommandResponse(sentence) if sentence else None)
     assert stage.schedules.opened == stage.remembering.opened == [Invocation("UADA", "C1", "trigger", HOOK)]
 
 
 @pytest.mark.parametrize("text", ["help", "settings", "schedules", "memory", "accounts", "usage"])
 async def test_person_without_access_is_told_whom_to_ask_at_any_command(stage: Stage, text: str) -> None:
     stage.slack.kind_of_all = UserKind.GUEST
-    assert await stage.command(text) == CommandResponse(stage.access.naming_admins(Denial.GUEST))
+    assert await stage.respond(text) == CommandResponse(stage.access.naming_admins(Denial.GUEST))
     assert (stage.slack.opened, stage.schedules.opened, stage.remembering.opened) == ([], [], [])
     assert stage.slack.presses == [True]
 
@@ -252,7 +252,7 @@ async def test_person_sees_their_accounts_and_an_admin_how_many_there_are(
     stage.signs_in = SignOuts("") if signs_in else None
     for owner in (Owner("T1", "UADA", "jira"), Owner("T1", "UBEN", "jira"), Owner("T1", "UBEN", "wiki")):
         await stage.stores.accounts.sign_in(owner, "secret", "read")
-    response = await stage.command("accounts", user_id)
+    response = await stage.respond("accounts", user_id)
     if accounts is None:
         assert (response, stage.slack.opened) == (CommandResponse(texts.accounts.NO_ACCOUNTS), [])
         return
@@ -265,7 +265,7 @@ async def test_person_sees_their_accounts_and_an_admin_how_many_there_are(
 async def test_settings_have_servers_tools_and_quotas_for_admins_alone(stage: Stage, user_id: str) -> None:
     own = ChannelSettings("openai/other", mcp_servers=("wiki",))
     await stage.stores.channel_settings.write("T1", "C1", own)
-    assert await stage.command("mentions", user_id) is None
+    assert await stage.respond("mentions", user_id) is None
     is_admin = user_id == "UADMIN"
     defaults = DEFAULTS if is_admin else replace(DEFAULTS, mcp_servers=())
     caps = await stage.caps.of(CapOwner(Scope.CHANNEL, "C1")) if is_admin else None
@@ -285,7 +285,7 @@ async def test_whoever_did_not_create_a_channel_reads_who_may_set_it(
 ) -> None:
     line = settings_line(ChannelSettings(), DEFAULTS, channel_id)
     expected = CommandResponse(stage.access.naming_admins(sentence), line)
-    assert await stage.command("settings", channel_id=channel_id) == expected
+    assert await stage.respond("settings", channel_id=channel_id) == expected
     assert stage.slack.opened == []
 
 

@@ -130,7 +130,7 @@ def state_of_write(how: str, origins: Origins) -> CallState:
     tool_calls = ToolCalls(NO_PORTS)
     tool = replace(OURS_TOOL, rule=rule)
     offer = Offer({WRITE: tool}, always)
-    [planned] = tool_calls.planned([ToolCall(0, "call_1", WRITE, {"text": "Milk"})], 0, offer, origins)
+    [planned] = tool_calls.plan([ToolCall(0, "call_1", WRITE, {"text": "Milk"})], 0, offer, origins)
     return planned.state
 
 
@@ -138,8 +138,8 @@ def state_of_read(origins: Origins, *, is_private: bool = False) -> CallState:
     """Returns what becomes of a call that reads with the asker's own account, as they allowed for the thread."""
     tool_calls = ToolCalls(NO_PORTS)
     tool = ToolDefinition(READ, "Finds.", {}, "a hash", OURS, READS_ONLY, own_account=True)
-    offer = Offer({READ: tool}, is_private=is_private, agreed=frozenset({"docs"}))
-    [planned] = tool_calls.planned([ToolCall(0, "call_1", READ, {"text": "salary"})], 0, offer, origins)
+    offer = Offer({READ: tool}, is_private=is_private, agreed_servers=frozenset({"docs"}))
+    [planned] = tool_calls.plan([ToolCall(0, "call_1", READ, {"text": "salary"})], 0, offer, origins)
     return planned.state
 
 
@@ -176,7 +176,7 @@ WAYS: dict[str, Origins] = {
 
 def attempt_after(event: StreamEvent) -> AnswerAttempt:
     attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), claimed_at=10.0)
-    attempt.step_began("openai/m", 10, prompt_of([]).origins)
+    attempt.begin_step("openai/m", 10, prompt_of([]).origins)
     attempt.receive(event, 11.0)
     return attempt
 

@@ -17,7 +17,7 @@ from bot.core.surfaces import CommandResponse
 from bot.errors import Refusal, Refused
 from bot.models.prompt import Offered
 from bot.services.access_control import CHECKED_WITHIN_S
-from bot.services.answer_attempt import Done
+from bot.services.answer_attempt import CommandResult
 from bot.services.memory import MEMBER_WITHIN_S, Remembering
 from bot.slack.blockkit import Json
 from bot.slack.views.memory import MEMORY, SubmittedMemories
@@ -99,7 +99,9 @@ class Stage:
             await self.stores.memories.remember(asked, text, is_private=is_private)
         return await self.stores.memories.of(place)
 
-    async def told(self, text: str, *earlier: str, version: int = 0, place: tuple[str, str] = HERE) -> Done | None:
+    async def told(
+        self, text: str, *earlier: str, version: int = 0, place: tuple[str, str] = HERE
+    ) -> CommandResult | None:
         """Has messages carried out, the last one first."""
         thread = ThreadKey(*place, "10.0")
         questions = [replace(TASK, thread=thread, ts=f"{11 + at}.0", text=said) for at, said in enumerate(earlier)]
@@ -132,7 +134,7 @@ def remembered(place: str, number: int = 1) -> tuple[Notice, ...]:
 async def test_place_is_named_for_which_something_is_remembered(
     stage: Stage, place: tuple[str, str], named: str
 ) -> None:
-    assert await stage.told("remember: <@UBEN> deploys", place=place) == Done(remembered(named))
+    assert await stage.told("remember: <@UBEN> deploys", place=place) == CommandResult(remembered(named))
     [memory] = await stage.stores.memories.of(place)
     assert (memory.text, memory.user_id, memory.ts, memory.is_proposed) == ("<@UBEN> deploys", "UADA", "21.0", False)
     [(asked, within_s, is_press)] = stage.slack.checked
@@ -151,7 +153,7 @@ async def test_place_is_named_for_which_something_is_remembered(
 )
 async def test_command_that_changes_nothing_is_answered_with_a_sentence(stage: Stage, text: str, sentence: str) -> None:
     await stage.keep("one", "two")
-    assert await stage.told(text) == Done(said(sentence))
+    assert await stage.told(text) == CommandResult(said(sentence))
     assert await stage.texts() == ["one", "two"]
 
 
@@ -166,7 +168,7 @@ async def test_what_was_forgotten_is_said_to_the_readers_that_were_told_it(
     await stage.keep("one", "<@UBEN> knows")
     stage.slack.is_private_ = is_private
     sentence = texts.memory.forgotten(2, was)
-    assert await stage.told("forget 2") == Done((Notice(NoticeKind.FORGOTTEN, sentence, 2),))
+    assert await stage.told("forget 2") == CommandResult((Notice(NoticeKind.FORGOTTEN, sentence, 2),))
     assert await stage.texts() == ["one"]
 
 
@@ -189,7 +191,7 @@ async def test_full_place_names_its_oldest_memory(stage: Stage) -> None:
 async def test_whoever_may_not_use_memory_reads_why(stage: Stage, text: str, denied: Denial, sentence: str) -> None:
     await stage.keep("one")
     stage.slack.denied = denied
-    assert await stage.told(text) == Done(said(sentence))
+    assert await stage.told(text) == CommandResult(said(sentence))
     assert await stage.texts() == ["one"]
 
 
@@ -197,13 +199,13 @@ async def test_while_slack_does_not_say_who_reads_a_place_nothing_is_remembered_
     await stage.keep("one")
     stage.slack.is_private_ = None
     for text in ("remember: tea", "what do you remember?"):
-        assert await stage.told(text) == Done(said(texts.memory.MEMORY_UNAVAILABLE))
+        assert await stage.told(text) == CommandResult(said(texts.memory.MEMORY_UNAVAILABLE))
     assert await stage.texts() == ["one"]
 
 
 @pytest.mark.parametrize("is_private", [False, True])
 async def test_list_hides_what_was_told_to_other_readers(stage: Stage, is_private: bool) -> None:
-    assert await stage.told("what do you remember?") == Done(said(texts.memory.NOTHING_REMEMBERED))
+    assert await stage.told("what do you remember?") == CommandResult(said(texts.memory.NOTHING_REMEMBERED))
     await stage.keep("<@UBEN> knows", is_private=is_private)
     await stage.keep("known", "told to others", is_private=not is_private)
     one, two = await stage.stores.memories.of(HERE)
@@ -217,13 +219,13 @@ async def test_list_hides_what_was_told_to_other_readers(stage: Stage, is_privat
         texts.memory.memory_line(2, texts.memory.HIDDEN, as_said, f"{BASE}25?thread_ts=1.5&cid=C1"),
     ]
     assert two.number == 2
-    expected = Done(said(texts.memory.MEMORIES_HIDDEN[is_private]), "\n".join(lines))
+    expected = CommandResult(said(texts.memory.MEMORIES_HIDDEN[is_private]), "\n".join(lines))
     assert await stage.told("what do you remember?") == expected
 
 
 async def test_one_answer_has_what_all_commands_of_a_batch_have_done_and_none_beside_a_question(stage: Stage) -> None:
     done = await stage.told("forget 1", "remember: one", "remember: two")
-    assert done == Done(
+    assert done == CommandResult(
         (
             Notice(NoticeKind.SAID, texts.memory.remembered("#general", 1)),
             Notice(NoticeKind.SAID, texts.memory.remembered("#general", 2)),

@@ -212,10 +212,10 @@ class Notified:
     shown: list[TooMany] = field(default_factory=list)
     unsaved: list[Question] = field(default_factory=list)
 
-    def show_soon(self, question: Question, *notification: Any) -> None:
+    def show_in_background(self, question: Question, *notification: Any) -> None:
         self.shown.append((question.user_id, *notification))
 
-    def show_unsaved(self, question: Question) -> None:
+    def tell_unsaved(self, question: Question) -> None:
         self.unsaved.append(question)
 
 
@@ -226,7 +226,7 @@ class Admitting:
     run: Run | Exception | None
     lost_for: list[Refusal | None] = field(default_factory=list)
 
-    async def admitted(self, entry: OutboxEntry) -> Run | None:
+    async def admit(self, entry: OutboxEntry) -> Run | None:
         if isinstance(self.run, Exception):
             raise self.run
         return self.run

@@ -10,13 +10,13 @@ from bot.core.job import End, Job, said
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.reply.answer import Freshness
-from bot.services.answer_attempt import JobLife, Times, report_attempt, waited_s
+from bot.services.answer_attempt import Durations, JobLife, report_attempt, waited_s
 from bot.telemetry import OFF
 
 QUESTION = Question(ThreadKey("T1", "C1", "1.000100"), "2.000200", "U1", "a private question")
 JOB = Job(7, QUESTION, attempts=2)
 DONE = End(EndReason.WHOLE, said("a private notice"), model="openai/gpt-6-luna", usage=Usage(1_000, 200, 400))
-TIMES = Times(waited_s=0.031, total_s=12.345, first_token_s=0.789)
+TIMES = Durations(waited_s=0.031, total_s=12.345, first_token_s=0.789)
 
 
 FRESHNESS = Freshness()
@@ -27,7 +27,7 @@ FRESHNESS.on_end_shown(10.8)
 
 
 def life(
-    end: End = DONE, times: Times = TIMES, cost_usd: float | None = 0.000164, freshness: Freshness = FRESHNESS
+    end: End = DONE, times: Durations = TIMES, cost_usd: float | None = 0.000164, freshness: Freshness = FRESHNESS
 ) -> JobLife:
     return JobLife.of(JOB, end, times, cost_usd, 9, freshness)
 
@@ -74,7 +74,7 @@ def test_wait_is_that_of_the_attempt_and_not_the_questions_age(attempts: int, ve
 
 
 def test_unknown_values_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    fields = fields_of(life(End(EndReason.CUT), Times(waited_s=0, total_s=1), None, Freshness()), caplog)
+    fields = fields_of(life(End(EndReason.CUT), Durations(waited_s=0, total_s=1), None, Freshness()), caplog)
     assert set(fields) == {"thread", "question", "attempt", "end", "waited_s", "total_s", "calls"}
 
 

@@ -22,8 +22,8 @@ from bot.errors import EndReason, SettingsError, StoreError
 from bot.services import operations
 from bot.services.operations import (
     AFTER_START_S,
-    KeptForDays,
     Probes,
+    RetentionRule,
     SlackTime,
     expire_hourly,
     serving,
@@ -86,7 +86,7 @@ async def test_process_whose_loop_runs_is_alive(probes: Probes) -> None:
             replace(WELL, token_refused=lambda: True, problem=lambda: "Reinstall."),
             {"slack": 2, "problem": "Reinstall."},
         ),
-        (replace(WELL, stopping=lambda: True), {"slack": 2, "live": 7, "problem": "Typist is shutting down."}),
+        (replace(WELL, is_stopping=lambda: True), {"slack": 2, "live": 7, "problem": "Typist is shutting down."}),
         (Probes(), {"database": "Typist is starting: the database is not open yet.", "slack": 0, "live": 0}),
     ],
     ids=[
@@ -204,13 +204,13 @@ async def page(
     ],
 )
 async def test_public_name_reaches_only_the_page_of_sign_ins(method: str, path: str, host: str, status: int) -> None:
-    probes = replace(WELL, arrived=arrived)
+    probes = replace(WELL, on_redirect=arrived)
     async with page(method, f"{path}?{QUERY}", host, probes, "https://typist.example") as response:
         assert response.status == status
 
 
 async def test_page_of_sign_ins_shows_a_code_and_nothing_of_the_request() -> None:
-    probes = replace(WELL, arrived=arrived)
+    probes = replace(WELL, on_redirect=arrived)
     async with page("GET", f"/oauth/callback?{QUERY}", "typist.example", probes, "https://typist.example") as response:
         text = await response.text()
         assert response.headers["Referrer-Policy"] == "no-referrer"
@@ -222,14 +222,14 @@ async def test_page_of_sign_ins_shows_a_code_and_nothing_of_the_request() -> Non
     assert "script" not in text
 
 
-@pytest.mark.parametrize("arriving", [lambda *_: refuses(), lambda *_: hangs(), Probes().arrived])
+@pytest.mark.parametrize("arriving", [lambda *_: refuses(), lambda *_: hangs(), Probes().on_redirect])
 async def test_page_of_sign_ins_answers_in_time_without_a_database(
     arriving: Callable[[str, str], Awaitable[tuple[str, str]]],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(sign_in_page, "WITHIN_S", 0.05)
-    probes = replace(WELL, arrived=arriving)
+    probes = replace(WELL, on_redirect=arriving)
     async with page("GET", f"/oauth/callback?{QUERY}", "typist.example", probes, "https://typist.example") as response:
         assert response.status == 503
         assert escape(texts.accounts.TRY_AGAIN) in await response.text()
@@ -282,10 +282,10 @@ class Retention:
     slack_time: SlackTime
     loop: asyncio.Task[None] | None = None
 
-    async def until_next(self, *more: KeptForDays) -> None:
+    async def until_next(self, *more: RetentionRule) -> None:
         """Begins, or goes on to the next hour; ends once everything of that time is done."""
         if self.loop is None:
-            kept = [KeptForDays("texts", self.store.erasure.expire, DAYS), *more]
+            kept = [RetentionRule("texts", self.store.erasure.expire, DAYS), *more]
             self.loop = asyncio.create_task(expire_hourly(kept, self.clock, self.slack_time))
             assert await asyncio.wait_for(self.clock.slept.get(), WITHIN_S) == AFTER_START_S
             self.clock.advance(AFTER_START_S)
@@ -331,7 +331,7 @@ async def test_text_is_emptied_within_an_hour_of_its_retention_time(retention: R
 async def test_audit_entries_go_after_days_of_their_own(retention: Retention, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     retention.clock.now_s += (DAYS - 1) * DAY_S
-    await retention.until_next(KeptForDays("audit entries", retention.store.audit.expire, DAYS - 2))
+    await retention.until_next(RetentionRule("audit entries", retention.store.audit.expire, DAYS - 2))
     assert "retention: removed: what=audit entries count=2 " in caplog.text
     assert await retention.store.audit.page(1, 100) == []
     assert await retention.texts() == ["why?"]

@@ -305,7 +305,7 @@ async def test_question_is_posted_again_when_its_poster_says(wait_s: float | Non
 
 async def test_entry_that_was_just_added_is_begun_at_once_and_ends_before_the_process_does() -> None:
     stage = Stage(Entries([[entry(OutboxKind.POST_QUESTION)]]))
-    stage.outbox.look_now()
+    stage.outbox.check_now()
     ending = asyncio.create_task(stage.outbox.end(TEST_WITHIN_S))
     async with asyncio.timeout(TEST_WITHIN_S):
         await stage.question_posts.under_way.wait()
@@ -317,7 +317,7 @@ async def test_entry_that_was_just_added_is_begun_at_once_and_ends_before_the_pr
 
 async def test_end_of_the_process_waits_for_no_entry_for_long() -> None:
     stage = Stage(Entries([[entry(OutboxKind.POST_QUESTION)]]))
-    stage.outbox.look_now()
+    stage.outbox.check_now()
     await stage.outbox.end(0.05)
     assert stage.entries.became == []
 
@@ -325,7 +325,7 @@ async def test_end_of_the_process_waits_for_no_entry_for_long() -> None:
 async def test_looks_at_once_take_no_more_entries_than_there_is_room_for() -> None:
     stage = Stage(Entries([[entry(OutboxKind.POST_QUESTION)] * AT_ONCE]))
     for _ in range(2):
-        stage.outbox.look_now()
+        stage.outbox.check_now()
         await stage.question_posts.under_way.wait()
     assert stage.entries.limits == [AT_ONCE]
 

@@ -65,8 +65,8 @@ class Slack(Pane):
         self.done.append(("end", thread, waits))
 
 
-def statuses_in(slack: Slack, untold: list[ThreadKey]) -> ThreadStatuses:
-    return ThreadStatuses(slack, SimulatedClock(), untold.append)
+def statuses_in(slack: Slack, on_status_rejected: list[ThreadKey]) -> ThreadStatuses:
+    return ThreadStatuses(slack, SimulatedClock(), on_status_rejected.append)
 
 
 Act = tuple[float, Callable[[ThreadStatuses], object]]
@@ -74,7 +74,7 @@ Act = tuple[float, Callable[[ThreadStatuses], object]]
 
 
 def shows(status: str, thread: ThreadKey = THREAD) -> Callable[[ThreadStatuses], object]:
-    return lambda statuses: statuses.answering(thread, status)
+    return lambda statuses: statuses.show(thread, status)
 
 
 def changes(status: str) -> Callable[[ThreadStatuses], object]:
@@ -82,11 +82,11 @@ def changes(status: str) -> Callable[[ThreadStatuses], object]:
 
 
 def posts(*, is_stream: bool, thread_ts: str = "1.5") -> Callable[[ThreadStatuses], object]:
-    return lambda statuses: statuses.posted("C1", thread_ts, is_stream)
+    return lambda statuses: statuses.on_posted("C1", thread_ts, is_stream)
 
 
 def ends(statuses: ThreadStatuses) -> None:
-    statuses.ended(THREAD)
+    statuses.remove(THREAD)
 
 
 @pytest.mark.parametrize(
@@ -160,22 +160,22 @@ def test_refusal_is_remembered_where_it_holds_and_its_answer_is_told_otherwise_h
     error: Exception | float, refused: Sequence[ThreadKey], tries_s: Sequence[float]
 ) -> None:
     async def run() -> None:
-        slack, untold = Slack(error), list[ThreadKey]()
-        statuses = statuses_in(slack, untold)
-        assert statuses.answering(THREAD, "a")
-        assert statuses.may_tell(THREAD), "until Slack has refused it"
+        slack, on_status_rejected = Slack(error), list[ThreadKey]()
+        statuses = statuses_in(slack, on_status_rejected)
+        assert statuses.show(THREAD, "a")
+        assert statuses.has_answer_status(THREAD), "until Slack has refused it"
         await asyncio.sleep(FIRST_S + CALL_TIMEOUT_S + 0.1)
-        assert (untold, statuses.may_tell(THREAD)) == ([THREAD], False)
-        assert [thread for thread in (BESIDE, ELSEWHERE) if not statuses.answering(thread, "b")] == [*refused]
+        assert (on_status_rejected, statuses.has_answer_status(THREAD)) == ([THREAD], False)
+        assert [thread for thread in (BESIDE, ELSEWHERE) if not statuses.show(thread, "b")] == [*refused]
         for thread in (BESIDE, ELSEWHERE):
-            statuses.ended(thread)
+            statuses.remove(thread)
         await asyncio.sleep(REFRESH_S)
         assert [at_s for at_s, thread, _ in slack.sent if thread == THREAD] == [pytest.approx(at_s) for at_s in tries_s]
-        statuses.ended(THREAD)
+        statuses.remove(THREAD)
         for at_s, is_refused in ((FIRST_S + REFUSED_S - 0.1, bool(refused)), (FIRST_S + REFUSED_S + 0.1, False)):
             await asyncio.sleep(at_s - asyncio.get_running_loop().time())
-            assert statuses.answering(BESIDE, "c") is not is_refused
-            statuses.ended(BESIDE)
+            assert statuses.show(BESIDE, "c") is not is_refused
+            statuses.remove(BESIDE)
 
     run_simulated(run())
 
@@ -197,7 +197,7 @@ def test_status_that_people_wait_for_is_sent_at_once_and_counts_once_slack_took_
     async def run() -> None:
         slack = Slack(answer)
         statuses = statuses_in(slack, [])
-        assert await statuses.confirmed(THREAD, "a", SIGN_WITHIN_S) is is_confirmed
+        assert await statuses.show_and_confirm(THREAD, "a", SIGN_WITHIN_S) is is_confirmed
         assert asyncio.get_running_loop().time() == pytest.approx(after_s)
         assert slack.sent == [(0.0, THREAD, "a")]
 
@@ -208,8 +208,8 @@ def test_place_without_threads_has_no_status() -> None:
     async def run() -> None:
         slack = Slack()
         statuses = statuses_in(slack, [])
-        assert not statuses.answering(replace(THREAD, thread_ts=None), "a")
-        assert not await statuses.confirmed(replace(THREAD, thread_ts=None), "a", SIGN_WITHIN_S)
+        assert not statuses.show(replace(THREAD, thread_ts=None), "a")
+        assert not await statuses.show_and_confirm(replace(THREAD, thread_ts=None), "a", SIGN_WITHIN_S)
         await asyncio.sleep(1.0)
         assert slack.sent == []
 
@@ -355,7 +355,7 @@ def test_queued_question_has_a_status_at_the_root_of_its_thread_until_it_is_answ
         pane.on_claimed(IN_CHANNEL)
         await asyncio.sleep(1.0)
         pane.on_queued(IN_CHANNEL)
-        pane.statuses.answering(THREAD, STATUS_THINKING)
+        pane.statuses.show(THREAD, STATUS_THINKING)
         pane.on_claimed(IN_CHANNEL)
         await asyncio.sleep(1.0)
         assert [text for _, _, text in slack.sent] == [STATUS_QUEUED, "", STATUS_THINKING]

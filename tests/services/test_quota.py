@@ -179,7 +179,7 @@ async def test_of_the_answers_that_wait_for_one_cap_only_the_first_asks_again(st
     await asyncio.wait(waiting)
     assert asked_for.count(jobs[1].id) == 1
     del task, waiting
-    assert not quota._lines, "a line is kept in which nobody waits"
+    assert not quota._locks, "a lock is kept that nobody waits for"
 
 
 async def test_answer_has_cost_what_its_earlier_attempts_used() -> None:

@@ -91,13 +91,13 @@ async def under_way(stores: Stores) -> Job:
 async def test_press_waits_for_the_record_of_its_message(stores: Stores) -> None:
     [job] = await stores.worker_queue.claim(1)
     clock = BusyClock(meanwhile=lambda: stores.worker_queue.record_messages(job, recorded_pages(PAGE_TS)))
-    assert await actions_of(stores, clock).press(STOP) is None
+    assert await actions_of(stores, clock).perform(STOP) is None
     assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
 
 
 async def test_message_that_is_not_on_record_in_time_is_unknown(stores: Stores) -> None:
     clock = BusyClock()
-    assert await actions_of(stores, clock).press(STOP) == ActionResponse(texts.actions.ANSWER_UNKNOWN)
+    assert await actions_of(stores, clock).perform(STOP) == ActionResponse(texts.actions.ANSWER_UNKNOWN)
     assert clock.sleeps == [LOOK_AGAIN_S] * (LOOKS_FOR_RECORD - 1)
 
 
@@ -111,14 +111,14 @@ async def test_press_that_needs_an_end_waits_for_it(stores: Stores) -> None:
         await stores.worker_queue.finish(job, END, "Because.")
 
     clock = BusyClock(meanwhile=finish)
-    assert await actions_of(stores, clock).press(replace(STOP, action=ReplyAction.REGENERATE)) is None
+    assert await actions_of(stores, clock).perform(replace(STOP, action=ReplyAction.REGENERATE)) is None
     assert clock.sleeps == [LOOK_AGAIN_S]
 
 
 async def test_press_that_needs_an_end_is_refused_if_there_is_none_in_time(stores: Stores) -> None:
     await under_way(stores)
     clock = BusyClock()
-    refused = await actions_of(stores, clock).press(replace(STOP, action=ReplyAction.REGENERATE))
+    refused = await actions_of(stores, clock).perform(replace(STOP, action=ReplyAction.REGENERATE))
     assert refused == ActionResponse(texts.actions.ANSWER_UNFINISHED)
     assert clock.sleeps == [LOOK_AGAIN_S] * (LOOKS_FOR_RECORD - 1)
 
@@ -142,14 +142,14 @@ async def test_double_press_of_stop_is_one_press_though_another_process_receives
         return len(votes) + len(await stores.worker_queue.claim(1))
 
     job = await under_way(stores)
-    assert await actions_of(stores, BusyClock()).press(STOP) is None
+    assert await actions_of(stores, BusyClock()).perform(STOP) is None
     await stores.worker_queue.finish(job, End(EndReason.STOPPED, model=MODEL), answer)
     clock = BusyClock(stores.clock.now() + DOUBLE_PRESS_S / 2)
     others = actions_of(stores, clock)
     second = replace(STOP, action=action, value="up")
-    assert (await others.press(second), await effects()) == (None, 0)
+    assert (await others.perform(second), await effects()) == (None, 0)
     clock.now_s += later_s
-    await others.press(second)
+    await others.perform(second)
     assert await effects() == 1
 
 
@@ -159,7 +159,7 @@ async def test_button_and_not_its_value_says_what_is_wanted_of_the_next_version(
     stores: Stores, action: ReplyAction, wish: Wish, value: str
 ) -> None:
     await stores.worker_queue.finish(await under_way(stores), End(EndReason.STEP_LIMIT), "Because")
-    assert await actions_of(stores, BusyClock()).press(replace(STOP, action=action, value=value)) is None
+    assert await actions_of(stores, BusyClock()).perform(replace(STOP, action=action, value=value)) is None
     [again] = await stores.worker_queue.claim(1)
     assert (again.version, again.wish) == (1, wish)
 
@@ -178,7 +178,7 @@ def test_every_button_for_another_version_is_the_askers_alone() -> None:
 async def test_value_that_no_button_has_is_refused(stores: Stores, action: ReplyAction, value: str) -> None:
     await stores.worker_queue.finish(await under_way(stores), replace(END, model=MODEL), "Because.")
     press = replace(STOP, action=action, value=value)
-    assert await actions_of(stores, BusyClock()).press(press) == ActionResponse(texts.actions.UNKNOWN_BUTTON)
+    assert await actions_of(stores, BusyClock()).perform(press) == ActionResponse(texts.actions.UNKNOWN_BUTTON)
     assert await stores.worker_queue.claim(1) == []
 
 
@@ -207,8 +207,8 @@ async def asked_about(
 
 async def test_decision_wakes_the_worker_once_it_is_the_last() -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [first, second]):
-        assert await actions.press(press_of(first)) == ActionResponse(texts.approvals.OTHERS_WAIT)
-        assert await actions.press(press_of(second, ReplyAction.DENY)) is None
+        assert await actions.perform(press_of(first)) == ActionResponse(texts.approvals.OTHERS_WAIT)
+        assert await actions.perform(press_of(second, ReplyAction.DENY)) is None
         await ended(stage)
         assert [call.state for call in await newest_calls(stage.stores, 1)] == [CallState.DONE, CallState.DENIED]
 
@@ -228,7 +228,7 @@ async def test_cut_arguments_are_approved_only_where_they_are_shown_whole(
 ) -> None:
     long = replace(MILK, arguments={"text": "Milk " * SHOWN_ARGUMENT_CHARS})
     async with asked_about(long) as (stage, actions, [call]):
-        response = await actions.press(press_of(call, action, "UADMIN", in_modal=in_modal))
+        response = await actions.perform(press_of(call, action, "UADMIN", in_modal=in_modal))
         assert (response == ActionResponse(texts.approvals.SHOW_ALL_FIRST)) is refused
         [now] = await newest_calls(stage.stores, 1)
         assert (now.decision is None) is refused
@@ -239,7 +239,7 @@ async def test_cut_arguments_are_approved_only_where_they_are_shown_whole(
 )
 async def test_approval_of_one_call_allows_no_other(action: ReplyAction, tools: list[str]) -> None:
     async with asked_about(MILK) as (stage, actions, [call]):
-        await actions.press(press_of(call, action, "UADMIN"))
+        await actions.perform(press_of(call, action, "UADMIN"))
         allowed = await stage.stores.approvals.allowed()
     assert [one.tool for one in allowed] == tools
 
@@ -269,7 +269,7 @@ async def test_call_is_made_once_with_the_texts_that_its_approver_has_changed(
 ) -> None:
     counted = replace(MILK, arguments={"text": "Milk", "count": 2})
     async with asked_about(counted) as (stage, actions, [call]):
-        assert await actions.press(press_of(call, ReplyAction.EDIT)) is None
+        assert await actions.perform(press_of(call, ReplyAction.EDIT)) is None
         assert surfaces_of(actions).modals == [edited(call, {}).place]
         assert await actions.decisions.approve_edited("U1", edited(call, typed)) == ""
         assert (
@@ -300,7 +300,7 @@ async def test_changed_call_is_bound_to_what_its_approver_has_submitted() -> Non
         assert await actions.decisions.approve_edited("U1", edited(call, {0: "Bread"})) == ""
         [now, _] = await newest_calls(stage.stores, 1)
         assert (now.state, now.binding) == (CallState.READY, replace(call, arguments={"text": "Bread"}).binding)
-        assert await actions.press(press_of(call)) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
+        assert await actions.perform(press_of(call)) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
         [noted] = [line for line in await stage.stores.audit.page(1, 100) if line["kind"] == "decision"]
     assert (noted["decision"], noted["arguments_sha256"]) == ("edited", arguments_hash({"text": "Bread"}))
 
@@ -342,7 +342,7 @@ async def test_only_who_may_approve_is_shown_fields_and_only_for_texts(
 ) -> None:
     rules = {READ: ToolRule(Permission.ASK, read_only=True), WRITE: ToolRule(Permission.ASK)}
     async with asked_about(call, rules=rules) as (_, actions, [asked]):
-        assert await actions.press(press_of(asked, ReplyAction.EDIT, user_id)) == ActionResponse(response)
+        assert await actions.perform(press_of(asked, ReplyAction.EDIT, user_id)) == ActionResponse(response)
     assert surfaces_of(actions).modals == []
 
 
@@ -359,7 +359,7 @@ async def test_only_members_approve_what_may_change_something(tool: str, action:
     rules = {READ: ToolRule(Permission.ASK, read_only=True), WRITE: ToolRule(Permission.ASK)}
     async with asked_about(replace(MILK, name=tool), rules=rules, access=GUESTS_TOO) as (stage, actions, [call]):
         stage.accounts.kind_of_all = UserKind.GUEST
-        response = await actions.press(press_of(call, action, "UADMIN"))
+        response = await actions.perform(press_of(call, action, "UADMIN"))
         assert response == (ActionResponse(texts.approvals.ONLY_MEMBERS_APPROVE) if refused else None)
         [now] = await newest_calls(stage.stores, 1)
         assert (now.decision is None) is refused
@@ -374,7 +374,7 @@ async def test_slack_is_asked_once_who_presses() -> None:
 
     async with asked_about(MILK) as (stage, actions, [call]):
         stage.accounts.kind_at_calls = kind
-        await actions.press(press_of(call))
+        await actions.perform(press_of(call))
         [now] = await newest_calls(stage.stores, 1)
     assert (now.decision, asked) == (Decision.APPROVED, ["now"])
 
@@ -386,7 +386,7 @@ async def test_calls_are_shown_to_and_allowed_by_those_who_have_access_themselve
     rules = {READ: ToolRule(Permission.ASK, read_only=True)}
     async with asked_about(LIST, rules=rules, access=bots_too, from_bot=True) as (stage, actions, [call]):
         stage.accounts.kind_at_calls = lambda: UserKind.GUEST
-        assert await actions.press(press_of(call, action, "UADMIN")) == ActionResponse(Denial.GUEST)
+        assert await actions.perform(press_of(call, action, "UADMIN")) == ActionResponse(Denial.GUEST)
         [now] = await newest_calls(stage.stores, 1)
     assert (now.decision, surfaces_of(actions).modals) == (None, [])
 
@@ -401,7 +401,7 @@ async def test_modal_with_arguments_offers_approval_only_while_it_may_be_given(
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [call, _]):
         if decision:
             assert await stage.stores.approvals.decide(1, 0, call, decision, "U1")
-        assert await actions.press(press_of(call, ReplyAction.ARGUMENTS, user_id)) is None
+        assert await actions.perform(press_of(call, ReplyAction.ARGUMENTS, user_id)) is None
     place = ApprovalPlace("C1", QUESTION.thread.thread_ts, PAGE_TS, value_of(call, 0))
     assert surfaces_of(actions).modals == [place if may_approve else None]
 
@@ -410,7 +410,7 @@ async def test_modal_with_arguments_offers_approval_only_while_it_may_be_given(
 async def test_press_that_names_no_call_does_nothing(action: ReplyAction) -> None:
     async with asked_about(MILK) as (stage, actions, [call]):
         forged = replace(press_of(call, action, "UADMIN"), value=f"{value_of(call, 0)}0")
-        assert await actions.press(forged) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
+        assert await actions.perform(forged) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
         [now] = await newest_calls(stage.stores, 1)
     assert (now.decision, surfaces_of(actions).modals) == (None, [])
 
@@ -422,35 +422,35 @@ async def test_press_that_names_no_call_does_nothing(action: ReplyAction) -> Non
 async def test_one_press_decides_about_all_calls_of_a_card(action: ReplyAction, state: CallState) -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, calls):
         both = replace(press_of(calls[0], action), value=" ".join(value_of(call, 0) for call in calls))
-        assert await actions.press(replace(both, user_id="U2")) == ActionResponse(texts.actions.ONLY_ASKER[action])
-        assert await actions.press(both) is None
+        assert await actions.perform(replace(both, user_id="U2")) == ActionResponse(texts.actions.ONLY_ASKER[action])
+        assert await actions.perform(both) is None
         await ended(stage)
         assert [call.state for call in await newest_calls(stage.stores, 1)] == [state, state]
-        assert await actions.press(both) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
+        assert await actions.perform(both) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
 
 
 async def test_press_about_several_calls_is_refused_for_those_that_it_cannot_name() -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [first, second]):
         forged = replace(press_of(first), value=f"{value_of(first, 0)} {value_of(second, 0)}0")
-        assert await actions.press(forged) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
+        assert await actions.perform(forged) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
         assert [call.decision for call in await newest_calls(stage.stores, 1)] == [Decision.APPROVED, None]
 
 
 async def test_first_of_several_decisions_about_a_call_counts_and_the_others_read_that_there_is_none() -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (_, actions, [call, _]):
-        at_once = await asyncio.gather(*(actions.press(press_of(call)) for _ in range(4)))
-        responses = [*at_once, await actions.press(press_of(call, ReplyAction.DENY))]
+        at_once = await asyncio.gather(*(actions.perform(press_of(call)) for _ in range(4)))
+        responses = [*at_once, await actions.perform(press_of(call, ReplyAction.DENY))]
     assert responses.count(ActionResponse(texts.approvals.OTHERS_WAIT)) == 1
     assert responses.count(ActionResponse(texts.approvals.NOTHING_TO_DECIDE)) == 4
 
 
 async def test_details_are_those_of_the_calls_for_people_with_access() -> None:
     async with asked_about(MILK) as (stage, actions, [call]):
-        await actions.press(press_of(call))
+        await actions.perform(press_of(call))
         await ended(stage)
-        details = await actions.press(press_of(call, ReplyAction.DETAILS, "U2"))
+        details = await actions.perform(press_of(call, ReplyAction.DETAILS, "U2"))
         stage.accounts.kind_at_calls = lambda: UserKind.GUEST
-        assert await actions.press(press_of(call, ReplyAction.DETAILS, "U2")) == ActionResponse(Denial.GUEST)
+        assert await actions.perform(press_of(call, ReplyAction.DETAILS, "U2")) == ActionResponse(Denial.GUEST)
     assert details is not None
     assert (details.sentence, '"text": "Milk"' in details.markdown) == (texts.approvals.TOOLS_USED, True)
 
@@ -473,7 +473,7 @@ async def asked_as(stores: Stores) -> list[tuple[str, str, str, str]]:
 async def test_choice_is_asked_once_in_the_name_of_whoever_presses_first(stores: Stores) -> None:
     await stores.worker_queue.finish(await under_way(stores), CHOOSES, "Which?")
     actions = actions_of(stores, BusyClock())
-    at_once = await asyncio.gather(actions.press(CHOSEN), actions.press(replace(CHOSEN, user_id="U3")))
+    at_once = await asyncio.gather(actions.perform(CHOSEN), actions.perform(replace(CHOSEN, user_id="U3")))
     assert [*at_once] == [None, ActionResponse(texts.actions.ALREADY_CHOSEN)]
     assert await asked_as(stores) == [("choice:1:0", "U2", "Coffee", PAGE_TS)]
 
@@ -492,7 +492,7 @@ async def test_choice_is_refused_if_it_is_not_offered_or_its_presser_has_no_acce
 ) -> None:
     await stores.worker_queue.finish(await under_way(stores), CHOOSES, "Which?")
     actions = actions_on(AnsweringStage(stores, BusyClock(), accounts=Accounts(kind_of_all=kind)))
-    assert await actions.press(replace(CHOSEN, value=value)) == ActionResponse(sentence)
+    assert await actions.perform(replace(CHOSEN, value=value)) == ActionResponse(sentence)
     assert await asked_as(stores) == []
 
 
@@ -501,7 +501,7 @@ async def test_choice_is_refused_if_it_is_not_offered_or_its_presser_has_no_acce
 
 async def test_deleted_answer_is_stopped(stores: Stores) -> None:
     job = await under_way(stores)
-    assert await actions_of(stores, BusyClock()).press(replace(STOP, action=ReplyAction.DELETE)) is None
+    assert await actions_of(stores, BusyClock()).perform(replace(STOP, action=ReplyAction.DELETE)) is None
     assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
 
 
@@ -509,7 +509,7 @@ async def test_of_two_presses_at_once_one_regenerates_the_answer(stores: Stores)
     await stores.worker_queue.finish(await under_way(stores), END, "Because.")
     actions = actions_of(stores, BusyClock())
     again = replace(STOP, action=ReplyAction.REGENERATE)
-    responses = await asyncio.gather(actions.press(again), actions.press(again))
+    responses = await asyncio.gather(actions.perform(again), actions.perform(again))
     assert sorted(responses, key=bool) == [None, ActionResponse(texts.actions.ANSWER_UNFINISHED)]
 
 
@@ -569,7 +569,7 @@ async def test_failed_press_is_told(stores: Stores, error: Exception) -> None:
     actions = actions_of(stores, BusyClock())
     presses = replace(actions.presses, stores=having(stores, recorded_answers=Away(stores.database)))
     actions = replace(actions, presses=presses)
-    await actions.pressed(STOP)
+    await actions.on_press(STOP)
     assert surfaces_of(actions).responses == [ActionResponse(texts.actions.ACTION_FAILED)]
 
 
@@ -578,13 +578,15 @@ async def test_previous_version_is_shown_in_place(stores: Stores) -> None:
     await stores.question_queue.regenerate(1)
     await stores.worker_queue.finish(await under_way(stores), END, "For a reason.")
     actions = actions_of(stores, BusyClock())
-    assert await actions.press(replace(STOP, action=ReplyAction.NEXT)) == ActionResponse(texts.actions.BUTTON_OUTDATED)
-    assert await actions.press(replace(STOP, action=ReplyAction.PREVIOUS)) is None
+    assert await actions.perform(replace(STOP, action=ReplyAction.NEXT)) == ActionResponse(
+        texts.actions.BUTTON_OUTDATED
+    )
+    assert await actions.perform(replace(STOP, action=ReplyAction.PREVIOUS)) is None
     [entry] = await stores.outbox.claim_due(9)
     shown = await stores.outbox.unshown_end(entry)
     assert shown
     assert (entry.kind, shown.checkpoint.text) == (OutboxKind.REPLY, "Because.")
-    assert await actions.press(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(
+    assert await actions.perform(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(
         texts.actions.BUTTON_OUTDATED
     )
 
@@ -594,7 +596,7 @@ async def test_what_a_question_said_before_it_became_a_command_isnt_answered_aga
     assert await stores.question_queue.edit(replace(QUESTION, text="remember: tea", is_command=True), "9.0")
     await stores.worker_queue.finish(await under_way(stores), End(EndReason.COMMAND), "")
     actions = actions_of(stores, BusyClock())
-    assert await actions.press(replace(STOP, action=ReplyAction.PREVIOUS)) is None
+    assert await actions.perform(replace(STOP, action=ReplyAction.PREVIOUS)) is None
     [entry] = await stores.outbox.claim_due(9)
     shown = await stores.outbox.unshown_end(entry)
     assert shown
@@ -605,7 +607,7 @@ async def test_what_a_question_said_before_it_became_a_command_isnt_answered_aga
         (ReplyAction.NEXT, ReplyAction.FEEDBACK, ReplyAction.DELETE),
     )
     again = replace(STOP, action=ReplyAction.REGENERATE)
-    assert await actions.press(again) == ActionResponse(texts.actions.BUTTON_OUTDATED)
+    assert await actions.perform(again) == ActionResponse(texts.actions.BUTTON_OUTDATED)
 
 
 @pytest.mark.parametrize(
@@ -623,7 +625,7 @@ async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_can
     stage = AnsweringStage(stores, BusyClock(), accounts=Accounts(kind_of_all=kind))
     stage.workspace.canvases.may_write = may_write
     actions = actions_on(stage)
-    assert await actions.press(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(sentence)
+    assert await actions.perform(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(sentence)
     async with stores.database.engine.connect() as connection:
         kinds = set(await connection.scalars(sa.select(outbox_entries.c.kind)))
     assert (OutboxKind.MAKE_CANVAS in kinds) is (sentence == texts.canvases.BEGUN)
@@ -644,7 +646,7 @@ async def test_vote_is_on_record_for_the_presser(
     job = await under_way(stores)
     await stores.worker_queue.finish(job, end, "Because.")
     actions = actions_of(stores, BusyClock())
-    assert await actions.press(replace(VOTE, value=value)) == response
+    assert await actions.perform(replace(VOTE, value=value)) == response
     assert await votes(stores) == [(job.id, "U2", 1 if value == "up" else -1, None)]
 
 
@@ -660,10 +662,10 @@ async def test_reason_is_on_record_for_who_gave_it(stores: Stores, reason: DownR
     job = await under_way(stores)
     await stores.worker_queue.finish(job, replace(END, model=MODEL), "Because.")
     actions = actions_of(stores, BusyClock())
-    await actions.press(VOTE)
+    await actions.perform(VOTE)
     # A version that is written meanwhile is not the one that they mean.
-    await actions.press(replace(STOP, action=ReplyAction.REGENERATE))
-    response = await actions.press(replace(REASON, value=reason))
+    await actions.perform(replace(STOP, action=ReplyAction.REGENERATE))
+    response = await actions.perform(replace(REASON, value=reason))
     assert response == ActionResponse(texts.actions.REASON_NOTED[reason], replaces=True)
     assert await votes(stores) == [(job.id, "U2", -1, reason)]
 
@@ -672,14 +674,14 @@ async def test_reason_needs_a_thumb_down_that_still_stands(stores: Stores) -> No
     job = await under_way(stores)
     await stores.worker_queue.finish(job, replace(END, model=MODEL), "Because.")
     actions = actions_of(stores, BusyClock())
-    await actions.press(VOTE)
-    await actions.press(REASON)
-    await actions.press(replace(VOTE, value="up"))
+    await actions.perform(VOTE)
+    await actions.perform(REASON)
+    await actions.perform(replace(VOTE, value="up"))
     gone = ActionResponse(texts.actions.NO_LONGER_DOWN, replaces=True)
     for user_id in ("U2", "U3"):
-        assert await actions.press(replace(REASON, user_id=user_id)) == gone
+        assert await actions.perform(replace(REASON, user_id=user_id)) == gone
     assert await votes(stores) == [(job.id, "U2", 1, None)]
-    assert await actions.press(replace(REASON, value="ugly")) == ActionResponse(texts.actions.UNKNOWN_BUTTON)
+    assert await actions.perform(replace(REASON, value="ugly")) == ActionResponse(texts.actions.UNKNOWN_BUTTON)
 
 
 async def test_regenerated_answer_that_is_queued_gets_the_placeholder_of_its_next_version(stores: Stores) -> None:
@@ -690,7 +692,7 @@ async def test_regenerated_answer_that_is_queued_gets_the_placeholder_of_its_nex
     actions = actions_of(stores, BusyClock())
     posted = PostedPlaceholders()
     actions.worker.workspace = having(actions.workspace, scheduler=posted)
-    assert await actions.press(replace(STOP, action=ReplyAction.REGENERATE)) is None
+    assert await actions.perform(replace(STOP, action=ReplyAction.REGENERATE)) is None
     await posted.begun.wait()
     [queued] = posted.jobs
     assert (queued.id, queued.version, queued.page_ts) == (job.id, 1, (PAGE_TS,))

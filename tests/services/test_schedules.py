@@ -105,7 +105,7 @@ class Stage:
     async def press(
         self, action: ScheduleAction, schedule: Schedule, user_id: str = "UADA", place: ListPlace | None = IN_LIST
     ) -> None:
-        await self.schedules.pressed(SchedulePress(action, user_id, "trigger", schedule.id, place=place))
+        await self.schedules.on_press(SchedulePress(action, user_id, "trigger", schedule.id, place=place))
 
 
 @pytest.fixture
@@ -268,12 +268,12 @@ async def test_press_below_a_run_is_answered_there_and_a_stop_can_be_undone(
     await stage.created(channel_id="C2")
     created = await stage.created()
     press = SchedulePress(action, "UADA", "trigger", created.id, thread=IN_THREAD, message_ts="11.0", response_url=HOOK)
-    await stage.schedules.pressed(press)
+    await stage.schedules.on_press(press)
     response = ActionResponse(sentence, undoes_stop=created.id if undoes else 0)
     assert stage.slack.responses == [(IN_THREAD, "UADA", HOOK, response)]
     undo = replace(press, action=ScheduleAction.RESTORE)
-    await stage.schedules.pressed(undo)
-    await stage.schedules.pressed(undo)
+    await stage.schedules.on_press(undo)
+    await stage.schedules.on_press(undo)
     restored = ActionResponse(texts.schedules.RESTORED, replaces=True)
     gone = ActionResponse(texts.schedules.CANT_RESTORE)
     assert [shown[3] for shown in stage.slack.responses[1:]] == ([restored, gone] if undoes else [gone, gone])
@@ -284,7 +284,7 @@ async def test_change_opens_the_fields_as_their_reader_has_them(stage: Stage) ->
     weekly = Weekly("2,3,4,5,6", "07:30")
     for in_modal in (False, True):
         press = SchedulePress(ScheduleAction.CHANGE, "UADA", "trigger", created.id, place=IN_LIST, in_modal=in_modal)
-        await stage.schedules.pressed(press)
+        await stage.schedules.on_press(press)
         view = CHANGE_SCHEDULE.build(created, IN_LIST, weekly, TOKYO.key)
         assert stage.slack.opened.pop() == ("trigger", view, in_modal)
     assert stage.slack.updated == []
@@ -308,7 +308,7 @@ async def test_people_see_the_schedules_of_their_channels_and_their_own(
         await stage.created(replace(WEEKDAYS, words=words), place, creator)
     everything = {one.words: one for one in await stage.stores.schedules.all("T1")}
     refusal = await stage.schedules.open(user_id, channel_id, "trigger")
-    await stage.schedules.pressed(
+    await stage.schedules.on_press(
         SchedulePress(ScheduleAction.LIST, user_id, "another", channel_id=channel_id, in_modal=True)
     )
     if listed is None:

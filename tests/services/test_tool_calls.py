@@ -493,7 +493,7 @@ async def test_no_call_begins_once_a_stop_is_requested(notes: NotesServer) -> No
         assert await stage.stores.question_queue.request_stop(job.id)
         calls = stage.answering.steps.tool_calls
         with pytest.raises(NotOurs):
-            await calls.make(job, 0, await calls.offer(job), lambda _: None)
+            await calls.make_calls(job, 0, await calls.offer(job), lambda _: None)
     assert notes.calls == []
 
 
@@ -528,7 +528,7 @@ async def test_what_the_asker_writes_while_a_tool_runs_is_read_at_the_next_step(
 def test_call_beside_choices_keeps_a_reason_of_its_own() -> None:
     offered = ToolCall(0, "call_1", choices.NAME, {"question": "Which?", "choices": ["This"]})
     calls = offered, ToolCall(1, "call_2", "notes__gone", {})
-    first, second = ToolCalls(NO_PORTS).planned(calls, 0, tool_calls.Offer(choices=True), OURS)
+    first, second = ToolCalls(NO_PORTS).plan(calls, 0, tool_calls.Offer(has_choices=True), OURS)
     assert "call no other tool in the same step" in first.result
     assert second.result == "There is no tool named 'notes__gone'."
 
@@ -551,8 +551,8 @@ def test_agreement_to_own_account_is_for_reading_calls_of_its_server(
     rule: ToolRule, own: bool, agreed: str, is_private: bool, state: CallState
 ) -> None:
     tool = ToolDefinition("notes__list", "", {}, rule=rule, own_account=own)
-    offer = tool_calls.Offer({tool.name: tool}, is_private=is_private, agreed=frozenset({agreed}))
-    [planned] = ToolCalls(NO_PORTS).planned([ToolCall(0, "call_1", tool.name, {})], 0, offer, OURS)
+    offer = tool_calls.Offer({tool.name: tool}, is_private=is_private, agreed_servers=frozenset({agreed}))
+    [planned] = ToolCalls(NO_PORTS).plan([ToolCall(0, "call_1", tool.name, {})], 0, offer, OURS)
     assert planned.state is state
 
 

@@ -50,7 +50,7 @@ async def test_recording_that_is_not_heard_in_time_is_billed_and_one_that_fails_
     told = list[Activity]()
     transcription = Transcription(stores, UnheardModel(error), quota)
     clip = File("F1", "clip.m4a", seconds=60.0)
-    heard = await transcription.hear(job, told.append, clip, Sound("clip.m4a", "audio/mp4", b"sound"))
+    heard = await transcription.transcribe(job, told.append, clip, Sound("clip.m4a", "audio/mp4", b"sound"))
     assert (heard, told) == (Unread.NOT_HEARD, [Doing.LISTENING, Doing.THINKING])
     async with stores.database.engine.connect() as connection:
         models = (await connection.scalars(sa.select(charges.c.model).where(charges.c.model.is_not(None)))).all()

@@ -237,7 +237,7 @@ def on_stage(
 
 async def beating(stage: WorkerStage, work: Awaitable[None]) -> None:
     """Runs `work` beside the worker's heartbeats."""
-    heartbeats = asyncio.create_task(stage.worker.stay_alive())
+    heartbeats = asyncio.create_task(stage.worker.send_heartbeats())
     try:
         await work
         assert not heartbeats.done(), "heartbeats must go on"
@@ -374,7 +374,7 @@ async def test_all_places_are_filled_and_no_more(stage: WorkerStage, monkeypatch
     stage.queue.jobs += [job_of(10), job_of(11)]
     stage.worker.wake()
     await asyncio.sleep(1)
-    assert (stage.worker.live, stage.worker.full) == (10, True)
+    assert (stage.worker.live, stage.worker.is_full) == (10, True)
     assert [attempt.claimed_at for attempt in stage.answers.attempts] == [0.0] * 9 + [1.0]
 
 
@@ -431,7 +431,7 @@ async def test_full_worker_claims_nothing_until_an_answer_ends(
 ) -> None:
     monkeypatch.setattr("bot.services.worker.MAX_LIVE", 10)
     await asyncio.sleep(0.1)
-    assert (stage.worker.live, stage.worker.full) == (10, True)
+    assert (stage.worker.live, stage.worker.is_full) == (10, True)
     stage.worker.wake()
     await asyncio.sleep(1)
     assert len(stage.queue.claims) == 1
@@ -513,7 +513,7 @@ async def test_drain_time_is_counted_from_the_stop(stage: WorkerStage, stopped_a
     await asyncio.sleep(stopped_after_s)
     await stage.worker.drain(stage.running, asyncio.Event())
     assert stage.now == pytest.approx(0.1 + DRAIN_S)
-    assert (stage.worker.live, stage.worker.left_s) == (1, 0.0)
+    assert (stage.worker.live, stage.worker.remaining_s) == (1, 0.0)
 
 
 @pytest.mark.parametrize("ends", ["last answer", "second signal"])
@@ -647,7 +647,7 @@ async def test_status_says_that_a_question_is_queued_until_its_placeholder_does(
         stage.worker.wake()
     else:
         await asyncio.sleep(57)
-        stage.worker.pane.statuses.posted("C1", job.question.thread.thread_ts or "", is_stream=False)
+        stage.worker.pane.statuses.on_posted("C1", job.question.thread.thread_ts or "", is_stream=False)
     await asyncio.sleep(5)
     assert stage.statuses == sent
 
@@ -666,7 +666,7 @@ async def test_question_that_finds_no_place_has_a_status_at_once(
     stage.worker.on_question(job_of(10))
     stage.worker.on_question(JOB)
     await asyncio.sleep(1)
-    assert stage.worker.full
+    assert stage.worker.is_full
     assert stage.statuses == [texts.statuses.STATUS_QUEUED], "the other one is answered"
 
 
@@ -715,7 +715,7 @@ def test_slacks_own_stop_waits_for_the_status_that_is_being_sent_and_no_other_fo
     async def gives_way() -> None:
         pane, thread = SlowPane(), JOB.question.thread
         statuses = ThreadStatuses(pane, SimulatedClock())
-        assert statuses.answering(thread, "is thinking…")
+        assert statuses.show(thread, "is thinking…")
         await asyncio.sleep(after_s)
         await statuses.give_way(thread)
         assert SimulatedClock().monotonic() == pytest.approx(ends_s)
