@@ -29,7 +29,6 @@ Body = Mapping[str, Any]
 
 
 def tokens(text: str) -> int:
-    """Returns how many tokens a text is taken to have."""
     return len(text.encode()) // BYTES_PER_TOKEN
 
 
@@ -85,8 +84,6 @@ def _common(text: str, other: str) -> str:
 
 
 class CacheRule(Protocol):
-    """A vendor's cache."""
-
     def read(self, body: Body) -> int:
         """Returns how many tokens of a request are read from the cache, and keeps what the request leaves there."""
         ...
@@ -94,8 +91,6 @@ class CacheRule(Protocol):
 
 @dataclass
 class AnthropicRule:
-    """Anthropic's rule."""
-
     kept: set[str] = field(default_factory=set)
 
     def read(self, body: Body) -> int:
@@ -142,8 +137,6 @@ class OlderOpenAIRule:
 
 @dataclass
 class DeepSeekRule:
-    """DeepSeek's rule."""
-
     kept: set[str] = field(default_factory=set)
     earlier: list[str] = field(default_factory=list)
 

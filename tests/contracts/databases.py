@@ -43,10 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves the twins on PostgreSQL to the long tests, unless they are marked for claims, fences, locks or types.
-
-    All other SQL says the same to a server. What several processes do at once has `shared_url` and runs on both.
-    """
+    """Leaves PostgreSQL twins to the long tests, unless they are marked for claims, fences, locks or types: all other
+    SQL is the same on a server. Tests of what several processes do at once use `shared_url` and run on both."""
     for item in items:
         on_server = isinstance(item, pytest.Function) and _parameters(item).get("database_url") == "postgresql"
         if on_server and not item.get_closest_marker("on_postgresql"):
@@ -58,8 +56,6 @@ def _parameters(item: pytest.Function) -> Mapping[str, object]:
 
 
 class PostgresqlServer:
-    """A PostgreSQL server in a temporary directory."""
-
     def __init__(self, server: Any) -> None:
         self._server = server
         self.url: str = server.get_uri()
@@ -79,7 +75,6 @@ class PostgresqlServer:
         self._control("start", "-o", f'-h "" -k {sockets}')
 
     def standing_still(self) -> contextlib.AbstractContextManager[None]:
-        """Freezes the server during the block."""
         return standing_still(self.url, self._server.get_postmaster_info().pid)
 
     @contextlib.contextmanager
@@ -111,7 +106,6 @@ class PostgresqlServer:
 
 
 def create_role(url: str, role: str, password: str, options: str = "") -> str:
-    """Creates a role that has to say its password, and returns the server's URL for it."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {role} LOGIN {options}".encode())
         statement = psycopg.sql.SQL(f"ALTER ROLE {role} PASSWORD {{}}")
@@ -161,14 +155,12 @@ def standing_still(url: str, postmaster_pid: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def postgresql_server() -> Iterator[str]:
-    """Starts PostgreSQL, yields its URL, and stops and removes it."""
     with server() as started:
         yield started.url
 
 
 @contextlib.contextmanager
 def server() -> Iterator[PostgresqlServer]:
-    """Starts PostgreSQL, yields the server, and stops and removes it."""
     with warnings.catch_warnings():
         # At import it warns about the directory that it uses if XDG_RUNTIME_DIR is not set.
         warnings.simplefilter("ignore")
@@ -183,7 +175,6 @@ def server() -> Iterator[PostgresqlServer]:
 
 @pytest.fixture(scope="session")
 def postgresql_server_url() -> Iterator[str]:
-    """Yields the URL of one server for all tests of a process."""
     with postgresql_server() as url:
         # The data need not survive a power cut, and syncing would slow other work down.
         with psycopg.connect(url, autocommit=True) as connection:
@@ -200,7 +191,6 @@ class Schemas:
         self._free: list[str] = []
 
     def take(self) -> str:
-        """Returns the URL of a schema, a new one if none is free."""
         return self._free.pop() if self._free else new_schema(self._server_url)
 
     def give_back(self, url: str) -> None:
@@ -282,7 +272,6 @@ def shared_url(request: pytest.FixtureRequest) -> str:
 
 
 Process = Callable[..., Awaitable[Stores]]
-"""Opens a database as a process does: for a worker, with a clock and options of Stores."""
 
 
 @contextlib.asynccontextmanager
@@ -304,7 +293,6 @@ async def opening(url: str) -> AsyncIterator[Process]:
 
 @pytest.fixture
 async def worker(database_url: str) -> AsyncIterator[Process]:
-    """Opens a database of any kind."""
     async with opening(database_url) as opened:
         yield opened
 
@@ -345,7 +333,6 @@ async def timed(worker: Process, clock: ManualClock) -> Stores:
 
 
 async def dump_of(stores: Stores) -> str:
-    """Returns all that a database holds."""
     async with stores.database.begin_read() as connection:
         tables = [(await connection.execute(sa.select(table))).all() for table in metadata.sorted_tables]
     return repr(tables)

@@ -82,7 +82,6 @@ async def holder(url: str, name: str) -> AsyncIterator[asyncio.subprocess.Proces
 
 
 async def wait_for_output(process: asyncio.subprocess.Process, what: str, timeout_s: float = WITHIN_S) -> None:
-    """Waits until the process writes this line. Fails with all lines so far after the timeout."""
     assert process.stdout is not None
     lines: list[str] = []
     reason = "the process ended"

@@ -40,7 +40,6 @@ class InProcessVendor:
         self._scripts = list(scripts)
 
     def post(self, api: Api, body: Mapping[str, Any]) -> httpx2.Response:
-        """Returns the response to a request. Raises the SDK's error for an error status."""
         path = _PATHS[type(api)]
         content = json.dumps(body).encode()
         request = VendorRequest(path, {}, json.loads(content), ("127.0.0.1", 9), "POST", path, content)
@@ -66,8 +65,6 @@ def _response(answer: VendorResponse, request: httpx2.Request) -> httpx2.Respons
 
 
 class _Chunks(httpx2.AsyncByteStream):
-    """The body of a response, each chunk by itself."""
-
     def __init__(self, answer: VendorResponse) -> None:
         self._answer = answer
 
@@ -82,5 +79,4 @@ class _Chunks(httpx2.AsyncByteStream):
 
 @cache
 def _sdk(api: type[Api]) -> AsyncAnthropic | AsyncOpenAI:
-    """Returns the SDK whose errors an API raises."""
     return (AsyncAnthropic if issubclass(api, MessagesApi) else AsyncOpenAI)(api_key="none")

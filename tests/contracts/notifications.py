@@ -30,7 +30,6 @@ LONG = Prompt("", (Turn("user", "word " * 3_000),))
 
 @asynccontextmanager
 async def connected(api: VendorApi, server: AnyVendor, model: str = "m") -> AsyncIterator[Provider]:
-    """Connects to a model with this name at this server."""
     client = api.connect(server.url)
     try:
         yield client.model(model)
@@ -40,8 +39,6 @@ async def connected(api: VendorApi, server: AnyVendor, model: str = "m") -> Asyn
 
 @dataclass
 class Received:
-    """Everything that a provider yielded until it ended."""
-
     deltas: list[str]
     completions: list[Completion]
     error: ProviderError | None = None
@@ -49,7 +46,6 @@ class Received:
     """How often the provider reported thinking."""
     retries: list[Retrying] = field(default_factory=list)
     others: list[Searching | Citation | TextPart | ToolCall | Opaque] = field(default_factory=list)
-    """Everything else, in order."""
 
     @property
     def text(self) -> str:
@@ -101,7 +97,6 @@ async def ask(
     model: str = "m",
     wrap: Callable[[Provider], Provider] = lambda provider: provider,
 ) -> Received:
-    """Asks a model of this API once, whose server gives these answers."""
     server.script(*answers)
     async with connected(api, server, model) as provider:
         return await collect(wrap(provider), prompt)

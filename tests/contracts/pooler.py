@@ -96,8 +96,6 @@ class Pooler:
 
 
 class Transaction:
-    """One transaction, from the client's first message until the server reports that it is idle."""
-
     def __init__(self, client: WireStream, server: WireStream) -> None:
         self._client = client
         self._server = server

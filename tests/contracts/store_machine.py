@@ -84,14 +84,12 @@ threads = st.sampled_from(THREADS)
 workers = st.sampled_from(WORKERS)
 few = st.integers(0, 9)
 numbers = st.sampled_from([*range(10), 99])
-"""Messages between the questions, and one after them."""
 writers = st.sampled_from([*PEOPLE, "U3"])
 wishes = st.builds(Wish, effort=st.sampled_from([None, *Effort]), continues=st.booleans())
 NO_PIECES: Mapping[Job, Piece] = {}
 
 
 async def states(stores: Stores) -> dict[int, State]:
-    """Returns the state of each job in the database, by ID."""
     async with stores.database.engine.begin() as connection:
         rows = (await connection.execute(STATES)).all()
     return {row.id: state_of(row.status, row.attempts, row.end_reason) for row in rows}
@@ -100,11 +98,8 @@ async def states(stores: Stores) -> dict[int, State]:
 def assert_moved(
     before: Mapping[int, State], after: Mapping[int, State], happened: Mapping[int, Event], also: Collection[Event] = ()
 ) -> None:
-    """Asserts that each job changed state as the table says.
-
-    `happened`: the event of each job that a call was about, without those that the call left alone.
-    `also`: events that the call may cause for other jobs.
-    """
+    """Asserts that each job changed state as the table defines. `happened`: the event of each job that a call changed.
+    `also`: events that the call may cause for other jobs."""
     for job_id in sorted({*before, *after}):
         old, new = before.get(job_id, State.ABSENT), after.get(job_id, State.ABSENT)
         if event := happened.get(job_id):
@@ -131,7 +126,6 @@ class Machine(RuleBasedStateMachine):
         self.model = StoreModel(self.clock)
         self.posts = count(1)
         self.result: object = None
-        """What the last call to the store returned."""
         self.states: dict[int, State] = {}
         """The state of all jobs after the last call that may have changed one."""
         self.answers: dict[tuple[int, int], Answer] = {}
@@ -192,7 +186,6 @@ class Machine(RuleBasedStateMachine):
         assert not any(job.pieces for job in self.model.jobs.values()), "a text is kept that nobody needs"
 
     def _do(self, call: Coroutine[Any, Any, T]) -> T:
-        """Makes a call to the store; its result stays known as `result`."""
         result = self.runner.run(call)
         self.result = result
         return result
@@ -208,10 +201,8 @@ class Machine(RuleBasedStateMachine):
 
     @contextmanager
     def _moving(self, *also: Event) -> Iterator[dict[int, Event]]:
-        """Checks against the table how jobs change state in the block.
-
-        The block records which event happened to which job; events in `also` may happen to others.
-        """
+        """Checks against the table how jobs change state in the block, which records each job's event; events in `also`
+        may happen to others."""
         happened: dict[int, Event] = {}
         yield happened
         before, self.states = self.states, self.runner.run(states(self.listener))
@@ -325,10 +316,8 @@ class Machine(RuleBasedStateMachine):
         waits=st.booleans(),
     )
     def take_step(self, claim: tuple[str, Job], text: str, calls: list[CallState], waits: bool) -> None:
-        """A model asks for tools, perhaps with less text than an earlier attempt left.
-
-        If a person has to approve some of the calls, the worker gives the job up.
-        """
+        """A model asks for tools, perhaps with less text than an earlier attempt left. If a person has to approve some
+        of the calls, the worker gives the job up."""
         worker, job = claim
         step_no = self.model.steps_of(job)
         made = [replace(CALL, step_no=step_no, index=index, state=state) for index, state in enumerate(calls)]
@@ -533,7 +522,6 @@ class Machine(RuleBasedStateMachine):
             self.edit_at(worker, job_id, first if edit % 3 == 0 else text, f"18.{edit}")
 
     def edit_at(self, worker: str, job_id: int, text: str, edited_ts: str) -> None:
-        """Edits a question at a time."""
         old = self.model.jobs[job_id].question
         edited = Question(old.thread, old.ts, old.user_id, text)
         with self._notified(), self._moving() as happened:

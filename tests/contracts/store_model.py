@@ -35,8 +35,6 @@ from tests.core.conversations import recorded_pages
 
 @dataclass(frozen=True)
 class Expected:
-    """A job in its expected state."""
-
     question: Question
     status: Status = Status.QUEUED
     end_reason: EndReason | None = None
@@ -48,9 +46,7 @@ class Expected:
     answers: tuple[str, ...] = ()
     """The texts of attempts that finished, oldest first. One that goes on after another holds both, and that none."""
     end: End | None = None
-    """How the last of them ended."""
     wish: Wish = NO_WISH
-    """What its version is to be."""
     answer_deleted: bool = False
     placeholder_due_since: float | None = None
     stop_requested: bool = False
@@ -114,12 +110,9 @@ class Expected:
 
 @dataclass(frozen=True)
 class Due:
-    """An outbox entry in its expected state."""
-
     due_at: float
     tries: int = 0
     id: int | None = None
-    """The entry's ID, known once it was taken."""
     changes: int = 0
     is_held: bool = False
 
@@ -141,10 +134,8 @@ class StoreModel:
         self.switched: dict[ThreadKey, tuple[str, bool]] = {}
         """When a thread was last made quiet or not, and which."""
         self.heard_at: dict[str, float] = {}
-        """When each worker last sent a heartbeat."""
 
     def of(self, thread: ThreadKey) -> dict[int, Expected]:
-        """Returns the jobs of a thread, in the order of their questions."""
         of_thread = [(key, job) for key, job in self.jobs.items() if job.question.thread == thread]
         return dict(sorted(of_thread, key=lambda item: item[1].question.ts))
 
@@ -161,7 +152,6 @@ class StoreModel:
         return dict(sorted(with_it.items(), key=lambda item: item[1].question.ts))
 
     def job(self, job_id: int) -> Job:
-        """Returns the job as a claim should return it."""
         job = self.jobs[job_id]
         is_unsure = job.interruptions > 0 or (job.placeholder_due_since is not None and not job.page_ts)
         return Job(
@@ -341,11 +331,9 @@ class StoreModel:
         self._add(job_id, OutboxKind.REPLY)
 
     def steps_of(self, job: Job) -> int:
-        """Returns how many steps were recorded for a job's version; the next one has this number."""
         return 1 + max((step_no for step_no, _ in self.calls_of(job)), default=-1)
 
     def calls_of(self, job: Job) -> list[tuple[int, int]]:
-        """Returns the calls of the version that an attempt answers."""
         calls = self.jobs[job.id].calls if job.id in self.jobs else {}
         return [(step_no, index) for version, step_no, index in calls if version == job.version]
 
@@ -560,10 +548,8 @@ class StoreModel:
         return True
 
     def regenerate(self, job_id: int, wish: Wish, full: bool) -> bool | None:
-        """Returns whether the job is queued, or None if it can't be regenerated.
-
-        The answer is written into the job's messages. For an unbegun job, that is its placeholder, if it still exists.
-        """
+        """Returns whether the job is queued, or None if it can't be regenerated. The answer is written into the job's
+        messages. For an unbegun job, that is its placeholder, if it still exists."""
         old = self.jobs[job_id]
         if not self._may_be_regenerated(old):
             return None
@@ -657,7 +643,6 @@ class StoreModel:
         )
 
     def _shows(self, job_id: int) -> Shows:
-        """What the reply is to show."""
         job = self.jobs[job_id]
         if job.answer_deleted:
             return Shows.NOTHING
@@ -682,10 +667,8 @@ class StoreModel:
         )
 
     def show_beside(self, entry: OutboxEntry, message: RecordedMessage | None, *, is_heard: bool) -> bool | None:
-        """Shows what an entry says beside a reply; returns whether the entry is still as it was taken.
-
-        If the post isn't heard of, its message has no ts on record.
-        """
+        """Shows an entry's message beside a reply; returns whether the entry is still as it was taken. If the post's
+        response is lost, its message has no recorded ts."""
         is_taken = bool(self._as_taken(entry)) if message else None
         if message and is_taken:
             shown = {(message.role, message.version): message.ts if is_heard else ""}

@@ -41,10 +41,8 @@ def paths_in(text: str) -> dict[str, str]:
 
 
 def play(database_url: str, path: str) -> State:
-    """Makes the calls of a path, and then has a worker end all that is left. Raises AssertionError.
-
-    Returns in which state question 1 was at the end of the path.
-    """
+    """Makes the calls of a path, has a worker end all that is left, and returns the state of question 1 at the end of
+    the path. Raises AssertionError."""
     machine: Machine = type("DatabaseMachine", (Machine,), {"database_url": database_url})()
     machine.open(set())
     player = Player(machine)
@@ -74,7 +72,6 @@ class Player:
         """The replies that were last compared: they are read when they should have changed, and at the end."""
 
     def make(self, step: str) -> None:
-        """Makes one call."""
         call, _, expected = step.partition(" -> ")
         words = call.split()
         worker = words.pop(0) if words[0] in WORKERS else WORKERS[0]
@@ -86,10 +83,8 @@ class Player:
             self.machine.read(worker, THREADS[0])
 
     def ask(self, worker: str, name: str, *how: str) -> str:
-        """Asks; if a placeholder is needed, it may be on its way (posting) or on record (shown).
-
-        All that comes `again` is of one event, whatever it asks.
-        """
+        """Asks; a needed placeholder may be on its way (`posting`) or recorded (`shown`). Everything asked `again` is
+        one event, whatever it asks."""
         thread, number = _place(name)
         event = 100 if "again" in how else number + 10 * THREADS.index(thread)
         self.machine.enqueue(worker, event, thread, number, "full" in how)
@@ -113,7 +108,6 @@ class Player:
         return self._said()
 
     def announce(self, worker: str, name: str) -> None:
-        """Records a placeholder, however late."""
         self.machine.record_placeholder(worker, self.ids[name], (SHOWN_AT,))
 
     def pass_s(self, _worker: str, seconds: str) -> None:
@@ -173,16 +167,13 @@ class Player:
         return self._said()
 
     def step(self, _worker: str, name: str, *calls: str) -> str:
-        """Records a step with calls in these states."""
         states = [CallState(word) for word in calls if word != "late"]
         self.machine.take_step(self._claim(name, calls), SAID.text, states, waits=False)
         return self._said()
 
     def wait(self, _worker: str, name: str, *how: str) -> str:
-        """Gives the job up until its calls are decided; with `mention`, its asker is mentioned a minute later.
-
-        With `read`, people have read what it asks for two seconds.
-        """
+        """Gives the job up until its calls are decided; with `mention`, its asker is mentioned a minute later. With
+        `read`, people have read what it asks for two seconds."""
         self.machine.wait(self._claim(name, how), 60.0 if "mention" in how else None, 2.0 if "read" in how else 0.0)
         return self._said()
 
@@ -267,11 +258,9 @@ class Player:
         self.machine.postpone_outbox_entry(self._entry(kind, which), worker)
 
     def show(self, worker: str, kind: str, pages: str, *which: str) -> None:
-        """Records the pages of a reply that an entry has shown."""
         self.machine.record_shown_pages(self._entry(kind, which), worker, int(pages))
 
     def end_of(self, worker: str, kind: str, *which: str) -> str:
-        """Returns whether there is an end to show."""
         self.machine.read_unshown_end(self._entry(kind, which), worker)
         return self._said()
 
@@ -303,7 +292,6 @@ class Player:
         return self.quiet(worker, at, is_quiet=False)
 
     def audit(self, worker: str) -> str:
-        """Returns what the audit has recorded, in order."""
         entries = self.machine.runner.run(self.machine.stores[worker].audit.page(1, 1_000))
         said = []
         for entry in entries:

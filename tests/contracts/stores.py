@@ -31,7 +31,6 @@ CALL = RecordedCall(0, 0, "call_1", "notes__add", {"text": "Milk"}, "hash", Call
 
 
 def texts_of(replies: Mapping[str, RecordedReply]) -> dict[str, str]:
-    """Returns the texts of recorded replies, by ts."""
     return {ts: reply.text for ts, reply in replies.items()}
 
 
@@ -43,12 +42,10 @@ def asking_step(*calls: RecordedCall, step_no: int = 0) -> Step:
 
 
 def asked(number: int, thread: ThreadKey = THREAD, text: str = "Why?") -> Question:
-    """Returns the question with this number, in the order of writing."""
     return Question(thread, f"1700000000.{number:06d}", "U1", text)
 
 
 def apart(number: int) -> Question:
-    """Returns a question in a thread of its own, by a person of its own."""
     return asked(number, ThreadKey("T1", f"C1{number:04}", None))
 
 
@@ -58,24 +55,20 @@ def unclaimed(taken: Enqueued, question: Question | None = None) -> Job:
 
 
 async def enqueued(store: Stores, question: Question) -> int:
-    """Enqueues a question and returns its job's ID."""
     taken = await store.question_queue.enqueue(f"Ev {question.thread} {question.ts}", question)
     assert taken is not None
     return taken.job_id
 
 
 async def delete_question(store: Stores, number: int) -> bool:
-    """Deletes the question with this number, as Slack reports it."""
     return await store.question_queue.delete(THREAD.team_id, THREAD.channel_id, asked(number).ts)
 
 
 def by(user_id: str, number: int) -> Question:
-    """Returns a question by this person in a thread of its own."""
     return replace(apart(number), user_id=user_id)
 
 
 async def one(store: Stores) -> Job:
-    """Claims a job and checks that there is only one."""
     [job] = await store.worker_queue.claim(1)
     return job
 
@@ -87,7 +80,6 @@ async def begun(store: Stores, question: Question | None = None) -> Job:
 
 
 async def answered(store: Stores, number: int = 1) -> Job:
-    """Returns the job of a question that was asked and answered."""
     job = await begun(store, asked(number))
     await store.worker_queue.record_messages(job, recorded_pages(f"5.{number}"))
     assert await store.worker_queue.finish(job, DONE, YES)

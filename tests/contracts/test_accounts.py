@@ -138,7 +138,6 @@ PUBLIC = "https://typist.example"
 
 
 def public(server: ServerConfig) -> ServerConfig:
-    """Returns a server for a Typist that browsers reach."""
     assert isinstance(server.transport, HttpTransport)
     sign_in = replace(server.transport.sign_in, public_url=PUBLIC)
     return replace(server, transport=replace(server.transport, sign_in=sign_in))
@@ -394,7 +393,6 @@ async def held(timed: Stores, clock: ManualClock, jira: SignInServer) -> AsyncIt
 
 
 async def whoami(held: Connections, question: Question = ASKED) -> str:
-    """Calls a tool with the asker's account, and returns what the server answers."""
     server = await held.server_of(question, "jira")
     assert server is not None
     result, _ = await server.call("whoami", {}, timeout_s=10, read_only=True)
@@ -789,7 +787,6 @@ async def test_server_reads_the_document_that_typist_serves_and_registers_nobody
 
 
 async def by_device(ours: SignIns, jira: SignInServer, owner: Owner = ADA) -> Device:
-    """Begins a sign-in by a device code; returns what the server knows of it."""
     links = await ours.opened(owner, CALL)
     [device] = [one for one in jira.people.devices.values() if one.user_code == links.user_code]
     assert (links.url, links.device_url.endswith(f"/device?user_code={device.user_code}")) == ("", True)
@@ -994,7 +991,6 @@ async def test_device_code_that_lies_is_not_shown(said: Mapping[str, Any], why: 
 
 
 async def device_of(said: Mapping[str, Any]) -> tuple[str, int]:
-    """Asks for a device code; returns the page on which it is confirmed, and the interval."""
     usual = {"device_code": "c", "user_code": "A-B", "verification_uri": "{url}/device", "expires_in": 9}
     async with describing({"/": {**usual, **said}}) as url:
         at = replace(token_server(url), device_authorization_endpoint=url)
@@ -1185,7 +1181,6 @@ async def test_scope_of_a_challenge_is_not_read_in_its_description() -> None:
 
 
 def token_server(url: str) -> AuthorizationServer:
-    """Returns a server that has all its endpoints at one address."""
     return AuthorizationServer(url, "", url, url, url, "read", names_itself=False)
 
 

@@ -104,7 +104,6 @@ class Process:
         return task.result(), True
 
     async def die(self) -> None:
-        """Ends all that the process does."""
         self.dead.set()
         works = [*self._tasks, *self.sign_ins._under_way]
         for task in works:
@@ -189,7 +188,6 @@ class World:
             await process.die()
 
     async def call(self, person: Person, number: int) -> None:
-        """Has a person ask something in a thread of all, until it is answered."""
         thread = ThreadKey("T1", "C1", f"{number % 3}.0")
         question = Question(thread, f"{number}.1", person.owner.user_id, "who?")
         for attempt in range(TRIES):

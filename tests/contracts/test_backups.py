@@ -31,7 +31,6 @@ KINDS = ("sqlite", "postgresql")
 
 
 async def rows(url: str) -> dict[str, Sequence[tuple[object, ...]]]:
-    """Returns all rows of a database."""
     async with connected(url) as engine, engine.connect() as connection:
         return {
             table.name: sorted(map(tuple, (await connection.execute(sa.select(table))).all()), key=repr)
@@ -40,7 +39,6 @@ async def rows(url: str) -> dict[str, Sequence[tuple[object, ...]]]:
 
 
 async def filled(url: str) -> str:
-    """Fills a database with an answer, one that grows and a queued question, and returns its URL."""
     stores = await Stores.open(url, "w1", SystemClock())
     for number in range(3):
         await enqueued(stores, apart(number))

@@ -58,14 +58,12 @@ async def insert_two(database: Database, after: asyncio.Event) -> None:
 
 
 async def begun(caller: "asyncio.Task[None]") -> None:
-    """Waits until a call to the database is waiting for its operation."""
     for _ in range(3):
         await asyncio.sleep(0)
     assert not caller.done()
 
 
 async def synchronous(connection: AsyncConnection) -> str:
-    """Returns what the transaction's commit waits for, in the database's own words."""
     on_server = connection.dialect.name == "postgresql"
     return str(await connection.scalar(sa.text("SHOW synchronous_commit" if on_server else "PRAGMA synchronous")))
 
@@ -222,8 +220,6 @@ class TestClose:
 
 
 class Transactions:
-    """Doubles numbers, a group at a time, once they may go on."""
-
     def __init__(self, failure: BaseException | None = None) -> None:
         self.written: list[list[int]] = []
         self.began, self.may_end = asyncio.Event(), asyncio.Event()

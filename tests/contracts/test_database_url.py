@@ -275,7 +275,6 @@ async def test_schema_may_have_any_name(postgresql_server_url: str, name: str) -
 
 @pytest.fixture(scope="module")
 def server_with_a_role() -> Iterator[str]:
-    """Yields the socket of a server with the role u."""
     with server() as started:
         create_role(started.url, "u", "right")
         yield f"{sa.make_url(started.url).query['host']}/.s.PGSQL.5432"

@@ -47,7 +47,6 @@ def history(workspace: Workspace) -> History:
 
 
 async def thread(sandbox: Sandbox, replies: int) -> Question:
-    """Creates a thread with so many replies and returns the last of them as the question."""
     root = await sandbox.say("ada", "general", "the first")
     *_, last = [await sandbox.say("grace", "general", f"reply {number}", root) for number in range(replies)]
     return question(sandbox, "C0GENERAL", last, root)
@@ -113,7 +112,6 @@ REPLIES = "conversations.replies"
 async def read_with_a_fault_after_the_first_page(
     sandbox: Sandbox, history: History, fault: str, setting: FaultSettings
 ) -> list[Message]:
-    """Reads a thread of three pages and starts the fault after the first page."""
     asked = await thread(sandbox, 2_300)
     # The second call waits until the fault has started.
     sandbox.faults.start("slow", method=REPLIES, delay_s=0.3)

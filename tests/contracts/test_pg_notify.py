@@ -26,8 +26,6 @@ IN_TIME_S = 40.0
 
 @dataclass
 class Ear:
-    """What a process has heard."""
-
     wakes: int = 0
     texts: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,7 +65,6 @@ async def listening(url: str, clock: Clock) -> AsyncIterator[tuple[Listener, Ear
 
 @pytest.fixture
 async def other(postgresql_url: str) -> AsyncIterator[AsyncEngine]:
-    """Connections of another process."""
     engine = create_engine(postgresql_url)
     yield engine
     await engine.dispose()

@@ -195,7 +195,6 @@ NAMED_ENDS = [(reason, end) for end, reasons in ENDS.items() for reason in reaso
 
 
 def ended(api: VendorApi, reason: str, *words: str) -> VendorResponse:
-    """Returns a response that ends for this reason after these words."""
     match api.name:
         case "responses":
             status = "incomplete" if end_of(reason) is FinishReason.LENGTH else "completed"
@@ -271,7 +270,6 @@ async def test_documented_stream_is_read_byte_for_byte(
 
 
 def chat_json(choice: Mapping[str, object], **usage: object) -> VendorResponse:
-    """Returns a JSON answer of Chat Completions with this choice."""
     body = {"choices": [{"index": 0, **choice}], "usage": {"prompt_tokens": 12, "completion_tokens": 3, **usage}}
     return VendorResponse([json.dumps(body).encode()], content_type="application/json")
 

@@ -38,7 +38,6 @@ MAX_MEMORY_BYTES = 24 * 2**20
 
 @contextmanager
 def little_memory() -> Iterator[None]:
-    """Asserts that what happens within takes little memory."""
     tracemalloc.start()
     try:
         yield
@@ -184,7 +183,6 @@ async def test_answer_ends_as_cut_at_a_limit(in_process: InProcessVendor, api: V
 
 
 def calls_of(api: str, count: int) -> list[bytes]:
-    """Returns a stream that ends with so many calls of a tool."""
     match api:
         case "responses":
             return steps.responses(*(steps.function_call(f"c{at}", "time__now", "{}") for at in range(count)))

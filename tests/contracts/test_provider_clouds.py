@@ -64,7 +64,6 @@ async def tokens(tmp_path: Path) -> AsyncIterator[TokenServices]:
 
 
 def proves(cloud: CloudApi, tokens: TokenServices, keys: AwsKeys = AWS_KEYS) -> Callable[[VendorRequest], bool]:
-    """Returns whether a request proves an identity that the cloud knows."""
     if cloud.vendor == "bedrock":
         return lambda request: keys.is_signature_good(request, AWS_REGION, "bedrock")
     return tokens.has_given
@@ -75,7 +74,6 @@ def if_proved(cloud: CloudApi, tokens: TokenServices) -> Script:
 
 
 def as_container(monkeypatch: pytest.MonkeyPatch, tokens: TokenServices) -> None:
-    """Leaves this process the credentials of a container at AWS."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
     for name, value in tokens.aws_environment().items():
@@ -85,7 +83,6 @@ def as_container(monkeypatch: pytest.MonkeyPatch, tokens: TokenServices) -> None
 async def asked(
     cloud: CloudApi, server: AnyVendor, *answers: Script, prompt: Prompt = PROMPT, **changes: str
 ) -> Received:
-    """Asks the cloud's model, which gives its usual answer unless others are given."""
     server.script(*answers or [cloud.answer])
     ours = settings.read({**cloud.env(server.url), **changes})
     async with open_models(model_setup(ours)) as models:

@@ -101,7 +101,6 @@ async def test_searches_are_counted_as_openai_bills_them(
 
 
 def named(api: VendorApi, model: str) -> VendorResponse:
-    """Returns an answer that names its model."""
     chunks = []
     for chunk in api.speak(["one"]):
         event, _, data = chunk.decode().rpartition("data: ")

@@ -29,7 +29,6 @@ def effort_in(body: Mapping[str, Any]) -> str:
 
 
 def without_effort(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns all of a request but its effort."""
     rest = {name: value for name, value in body.items() if name not in ("reasoning_effort", "output_config")}
     if "reasoning" in rest:
         rest["reasoning"] = {name: value for name, value in rest["reasoning"].items() if name != "effort"}
@@ -37,7 +36,6 @@ def without_effort(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def efforts(vendor: AnyVendor) -> list[str]:
-    """Returns the level of effort in each request for an answer."""
     return [effort_in(request.body) for request in vendor.requests]
 
 

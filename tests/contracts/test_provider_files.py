@@ -36,7 +36,6 @@ BLIND = [
 
 
 def asked(vendor: AnyVendor, number: int = -1) -> Any:
-    """Returns the content of the question in a request to the vendor."""
     body = vendor.requests[number].body
     return (body.get("messages") or body["input"])[-1]["content"]
 
@@ -191,12 +190,10 @@ SILENT = refusal(400, {"error": {"type": "invalid_request_error", "message": "Ba
 
 
 def judging(api: VendorApi, bad: Callable[[VendorRequest], bool], error: VendorResponse) -> Script:
-    """Returns a vendor that refuses requests, and answers all others."""
     return lambda request: error if bad(request) else api.streamed("Seen.")
 
 
 def having(*files: Media) -> Callable[[VendorRequest], bool]:
-    """Returns whether a request has one of these files."""
     return lambda request: any(file.base64 in str(request.body) for file in files)
 
 

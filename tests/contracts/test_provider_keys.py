@@ -36,7 +36,6 @@ VENDORS_AT: Mapping[str, Callable[[str], dict[str, str]]] = {
 
 
 async def answer(setup: ModelSetup) -> str:
-    """Returns what the error of an answer says."""
     async with open_models(setup) as models:
         error = (await collect(models)).error
         assert error is not None
@@ -44,13 +43,11 @@ async def answer(setup: ModelSetup) -> str:
 
 
 async def look_up(setup: ModelSetup) -> str:
-    """Returns what a look-up says."""
     vendor, _, name = setup.models[0].partition("/")
     return (await VENDORS[vendor].look_up(vendor, resolved(vendor, setup), name, date(2026, 11, 25))).detail
 
 
 def quoting(request: VendorRequest) -> VendorResponse:
-    """Refuses a request, and quotes what it is authorized by."""
     return refusal(400, {"error": {"message": f"You sent {request.headers['Authorization']}."}})
 
 

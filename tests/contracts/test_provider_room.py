@@ -25,11 +25,9 @@ class Limit:
 
     words: str
     takes: int
-    """The most that it takes."""
     api: VendorApi = CHAT
     status: int = 400
     window: int | None = None
-    """The window that it names."""
 
 
 # The servers' words as in the threads and sources that are named.
@@ -123,7 +121,6 @@ def sent(request: VendorRequest) -> int:
 
 
 def asked(vendor: AnyVendor) -> list[int]:
-    """Returns the limit of each request for an answer."""
     return [sent(request) for request in vendor.requests if request.method == "POST"]
 
 
@@ -131,7 +128,6 @@ NO_LIST = refusal(404, {"error": {"message": "Not Found"}})
 
 
 def listing(**described: int) -> VendorResponse:
-    """Returns a list of models that describes one."""
     body = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "us", **described}]}
     return VendorResponse([json.dumps(body).encode()], 200, "application/json")
 

@@ -62,12 +62,10 @@ class StandIn:
     """A vendor whose model calls the tool that fits its question best, among those that it has read."""
 
     read_tokens: list[int] = field(default_factory=list)
-    """The tokens of definitions that the model reads in each request."""
     prefixes: list[str] = field(default_factory=list)
     """What a cache keeps of the tools of each request."""
 
     def best(self, question: str, tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Returns up to five of the tools, the one that fits best first."""
         asked = words(question)
         found = sorted(tools, key=lambda tool: -len(asked & words(f"{tool['name']} {tool['description']}")))
         return found[:5]
@@ -157,7 +155,6 @@ async def own(api: VendorApi) -> AsyncIterator[Provider]:
 
 
 async def answered(model: Provider, prompt: Prompt, text: str) -> tuple[Received, ToolCall]:
-    """Asks a question, and goes on with the result of the call."""
     asked = replace(prompt, turns=(Turn("user", text),))
     received = await collect(model, asked)
     [call] = received.calls

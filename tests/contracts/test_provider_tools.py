@@ -46,13 +46,10 @@ def json_answer(body: bytes) -> VendorResponse:
 
 
 Call = tuple[str, str, Mapping[str, Any] | None]
-"""A call's id, name and arguments."""
 
 
 @dataclass(frozen=True)
 class StepCase:
-    """A step that calls tools, and the calls that it stands for."""
-
     api: VendorApi
     answer: VendorResponse
     calls: Sequence[Call]
@@ -104,7 +101,6 @@ def chat_step(
 
 
 def chat_json_step(*deltas: steps.Item, calls: Sequence[Call], ends: str = "tool_calls", **own: Any) -> StepCase:
-    """Returns a step of Chat Completions in one JSON body."""
     asked = [call for delta in deltas for call in delta["tool_calls"]]
     answer = json_answer(steps.chat_whole(finish_reason=ends, tool_calls=asked, **own))
     return StepCase(CHAT, answer, calls, chat_back(calls, **own))
@@ -117,7 +113,6 @@ def recorded_step(api: VendorApi, name: str, calls: Any, back: Any, usage: Usage
 
 
 def called(*arguments: Mapping[str, Any] | None, ids: Sequence[str] = ("c1", "c2")) -> list[Call]:
-    """Returns calls of the clock with these arguments."""
     return [(call_id, "time__now", wanted) for call_id, wanted in zip(ids, arguments, strict=False)]
 
 
@@ -137,7 +132,6 @@ ANTHROPIC_BARE = (steps.tool_use("c1", "time__now", {}),)
 
 
 def responses_calls(*calls: tuple[str, str]) -> list[steps.Item]:
-    """Returns calls of the clock, each with an id and arguments."""
     return [{**steps.function_call("", "time__now", arguments), "call_id": call_id} for call_id, arguments in calls]
 
 
@@ -428,7 +422,6 @@ def read_by_chat(*deltas: steps.Item) -> Sequence[TextPart | ToolCall | Opaque]:
 
 
 def sent_ids(sent: Sequence[Any]) -> tuple[list[str], list[str]]:
-    """Returns the ids of the calls in a request of any API, and those of the results."""
     asked, answered = [], []
     for item in sent:
         asked += [call["id"] for call in item.get("tool_calls", ())]
@@ -923,7 +916,6 @@ class TestToolCalls:
 
 
 def after_call(*items: Opaque) -> Prompt:
-    """Returns the prompt of the step that follows a call, which has these opaque items."""
     call = Turn("assistant", "", parts=(ToolCall(0, "c1", "time__now", IN_OSLO), *items))
     return replace(CALLING, turns=(*CALLING.turns, call, Turn("user", "", parts=(ToolResult("c1", "x", "1"),))))
 

@@ -67,7 +67,6 @@ async def asked(sandbox: Sandbox, *, direct: bool = False) -> Question:
 
 
 async def show(transport: MessageTransport, reply: Reply) -> None:
-    """Sends the reply's calls until Slack shows all of it."""
     delivery = transport.delivery(reply)
     while (call := reply.next_call()) is not None:
         assert isinstance(call, Post | Update)
@@ -75,7 +74,6 @@ async def show(transport: MessageTransport, reply: Reply) -> None:
 
 
 async def sent(delivery: MessageDelivery, reply: Reply, call: Call) -> None:
-    """Sends a call, and tells the reply what became of it."""
     reply.on_send(call)
     reply.on_outcome(call, await delivery.send(call, lambda: True))
 
@@ -312,7 +310,6 @@ async def test_end_whose_post_got_no_answer_is_found_and_needs_no_edit(
 
 
 async def show_everything(transport: MessageTransport, reply: Reply) -> None:
-    """Sends until nothing is left, as the edit scheduler does."""
     delivery = transport.delivery(reply)
     while (call := reply.next_call()) is not None:
         await sent(delivery, reply, call)

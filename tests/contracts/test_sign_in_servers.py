@@ -50,7 +50,6 @@ class Recorded:
 
     url: str
     named: str
-    """The authorization server that the resource names."""
     metadata: Mapping[str, Any]
     key: str = ""
     """The key that a refusal names; "" if nobody is refused."""
@@ -252,9 +251,6 @@ async def test_endpoint_elsewhere_that_a_sign_in_does_without_is_left_out(record
     assert (at.revocation_endpoint, at.device_authorization_endpoint) == ("", "")
 
 
-# Slow servers.
-
-
 @dataclass
 class Slow:
     """A server whose metadata or registration come when `may_answer` is set."""
@@ -365,9 +361,6 @@ async def test_server_that_does_not_answer_in_time_is_asked_again_in_a_minute(
         clock.now_s += sign_in_servers.FAILED_FOR_S + 1
         assert await servers.problem("slow") == ""
         servers.close()
-
-
-# Habits of servers.
 
 
 @pytest.mark.parametrize(

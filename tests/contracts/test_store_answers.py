@@ -348,7 +348,6 @@ EACH = [OURS, ASKERS, *(ASKERS | frozenset({origin}) for origin in Origin)]
 
 
 async def claimed(store: Stores, number: int) -> Job:
-    """Returns the running job of a question with a thread of its own and one shown message."""
     job = await begun(store, apart(number))
     await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     return job
@@ -432,7 +431,6 @@ PAGE = "5.1"
 
 
 async def offering(store: Stores, end: End = ASKING, **options: OutboxKind) -> Job:
-    """Returns the job of an answer that offers choices."""
     job = await begun(store)
     await store.worker_queue.record_messages(job, recorded_pages(PAGE))
     assert await store.worker_queue.finish(job, end, YES, for_outbox=options.get("for_outbox"))
@@ -449,7 +447,6 @@ async def closing(store: Stores) -> list[OutboxEntry]:
 
 
 async def posted(store: Stores) -> None:
-    """Posts the choice that was pressed."""
     [entry] = await store.outbox.claim_due(10)
     await store.question_queue.enqueue("view", asked(2, text="My choice"), job_id=entry.job_id)
     await store.outbox.complete(entry)
@@ -657,7 +654,6 @@ WORDS = {CLIP.id: CLIP.transcript}
 
 
 async def used_usd(opened: Stores, *records: Sequence[File]) -> float:
-    """Records transcripts, each with a minute's usage, and returns what they cost."""
     store = Stores(opened.database.engine, "w1", opened.clock, prices=ModelPrices())
     job = await begun(store)
     for record in records:

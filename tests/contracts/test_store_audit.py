@@ -56,13 +56,9 @@ async def said(store: Stores, *names: str) -> list[dict[str, Any]]:
 
 
 async def with_call(store: Stores, *calls: RecordedCall) -> Job:
-    """Returns a running job with a recorded step."""
     job = await begun(store, asked(1, text=SECRET))
     assert await store.recorded_calls.record(job, asking_step(*calls), STEPPED, SAID)
     return job
-
-
-# What is recorded.
 
 
 async def test_question_and_answer_are_recorded_without_their_texts(store: Stores) -> None:
@@ -195,9 +191,6 @@ async def test_export_with_texts_has_what_is_still_stored_beside_each_entry(time
     ]
 
 
-# Erasure.
-
-
 async def test_erased_person_is_gone_and_the_entries_stay(store: Stores) -> None:
     job = await with_call(store, CALL)
     assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U2")
@@ -261,9 +254,6 @@ async def test_deleted_answer_takes_the_hashes_of_its_arguments_along(store: Sto
         ("erasure", "U1", "U1"),
     ]
     assert HASH not in json.dumps(exported)
-
-
-# Retention.
 
 
 async def test_entries_are_found_by_indexes(on_file: Process) -> None:

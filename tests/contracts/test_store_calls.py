@@ -55,7 +55,6 @@ LISTING = replace(READY, tool="notes__list", read_only=True)
 
 
 async def recorded(store: Stores, *calls: RecordedCall) -> Job:
-    """Returns a running job with a recorded step."""
     job = await begun(store)
     assert await store.recorded_calls.record(job, asking_step(*calls), STEPPED, SAID)
     return job
@@ -67,12 +66,8 @@ async def state(store: Stores, job: Job) -> CallState:
 
 
 async def again(store: Stores, job: Job) -> Job:
-    """Releases a job and claims it again."""
     assert await store.worker_queue.release(job)
     return await one(store)
-
-
-# Calls.
 
 
 async def test_next_attempt_gets_the_recorded_steps_with_their_items(store: Stores) -> None:
@@ -119,7 +114,6 @@ async def test_step_counts_its_usage_once_even_if_its_commit_was_not_heard_of(st
 
 
 async def used(store: Stores) -> list[tuple[str, int | None]]:
-    """Returns the turns' ends and input tokens."""
     async with store.database.engine.begin() as connection:
         rows = await connection.execute(CHARGED_TURNS)
         return [(row.end_reason, row.input_tokens) for row in rows]
@@ -213,9 +207,6 @@ async def test_call_repeats_one_that_was_begun_for_an_earlier_version(
     assert shown.repeats is repeats
 
 
-# Questions that are written instead of a decision.
-
-
 @pytest.mark.parametrize(
     ("below", "decision"), [((1,), Decision.REPLIED), ((1, 2), None)], ids=["written below", "written above"]
 )
@@ -290,9 +281,6 @@ async def test_only_the_reply_itself_follows_denied_calls_and_knows_what_else_wa
     assert await store.recorded_calls.replied_to(await begun(store, asked(3))) == ()
 
 
-# Erasure and retention.
-
-
 async def test_texts_of_steps_go_with_the_answer(timed: Stores, clock: ManualClock) -> None:
     job = await recorded(timed, LISTING)
     await timed.recorded_calls.begin(job, LISTING)
@@ -336,14 +324,10 @@ READ = replace(SECOND, by_admin=True)
 
 
 async def awaiting_approval(store: Stores) -> Job:
-    """Returns a job that waits for decisions about two calls."""
     job = await begun(store)
     assert await store.recorded_calls.record(job, asking_step(*BOTH), STEPPED, SAID)
     assert await store.recorded_calls.wait(job, None, None, store.clock.now())
     return job
-
-
-# Decisions.
 
 
 @pytest.mark.parametrize(
@@ -418,9 +402,6 @@ async def test_answers_that_wait_for_a_person_are_found_until_they_are_decided(
     assert edited.binding == replace(CALL, arguments={"text": "Bread"}).binding
 
 
-# Tools that are always allowed.
-
-
 async def test_tool_is_allowed_always_as_it_is_defined_in_one_channel(timed: Stores, clock: ManualClock) -> None:
     await timed.approvals.allow_always(THREAD, CALL, "U1")
     clock.now_s += 5
@@ -445,9 +426,6 @@ async def test_revoked_tool_asks_again_where_it_was_revoked(store: Stores) -> No
     assert [(allowed.channel_id, allowed.tool, allowed.by) for allowed in await store.approvals.allowed()] == [
         ("C2", "notes__add", "U1")
     ]
-
-
-# Definitions of tools that an admin agreed to.
 
 
 ADD, ADD_AND_SUB = {"calc__add": FIRST}, {"calc__add": FIRST, "calc__sub": FIRST}

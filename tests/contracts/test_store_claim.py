@@ -93,7 +93,6 @@ class TestAttempt:
 
 
 async def interrupted(store: Stores) -> list[tuple[int, int | None]]:
-    """Returns the job and the input tokens of each interrupted attempt's turn."""
     of_attempts = CHARGED_TURNS.where(turns.c.end_reason == "interrupted")
     async with store.database.engine.begin() as connection:
         return [(row.job_id, row.input_tokens) for row in await connection.execute(of_attempts)]

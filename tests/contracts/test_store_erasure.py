@@ -59,8 +59,6 @@ from tests.store.test_schema import HAVE_OWN_RULES, all_columns
 DAY_S = 86_400.0
 MANY = 400
 
-# Which questions go.
-
 
 async def answered_with_sources(store: Stores, question: Question) -> None:
     job = await begun(store, question)
@@ -109,7 +107,6 @@ async def test_events_are_remembered_while_slack_may_redeliver_them(timed: Store
 
 
 async def answer_many(store: Stores, number: int) -> None:
-    """Records so many answered questions."""
     now = store.clock.now()
     async with store.database.engine.begin() as connection:
         values = [
@@ -185,9 +182,6 @@ async def test_records_are_kept_as_long_as_texts_are(timed: Stores, clock: Manua
     clock.now_s += 2 * RECORDS_KEPT_S
     await timed.erasure.expire(clock.now_s - 3 * RECORDS_KEPT_S)
     assert await count(timed, jobs) == 1
-
-
-# Which bytes go.
 
 
 def text_columns() -> Iterable[tuple[sa.Table, sa.Column[Any]]]:
@@ -340,7 +334,6 @@ async def filled(process: Process) -> Stores:
 
 
 def contents(url: str) -> bytes:
-    """Returns all bytes of a SQLite database, or a dump of all tables of a PostgreSQL schema."""
     if url.startswith("sqlite"):
         folder = Path(url.removeprefix("sqlite:///")).parent
         return b"\0".join(file.read_bytes() for file in sorted(folder.iterdir()))

@@ -104,7 +104,6 @@ async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: Pos
 
 @contextlib.contextmanager
 def short_time_limits(*stores: Stores) -> Iterator[None]:
-    """Makes stores give up soon during the block."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr("bot.store.pg_notify.CHECK_S", 0.5)
         for store in stores:
@@ -199,7 +198,6 @@ async def unclaimed(store: Stores) -> None:
 
 
 async def wakes(waiting: Stores, acting: Stores) -> None:
-    """Waits until one process is notified of another's change again."""
     await waiting.worker_queue.wait(0)
     woken = asyncio.create_task(waiting.worker_queue.wait(2 * WITHIN_S))
     began = time.monotonic()
@@ -508,9 +506,6 @@ async def test_failed_call_of_a_canceled_caller_logs_nothing(on_file: Process, s
         await store.rate_ledger.reserve("chat.update", 50)
     gc.collect()
     assert complaints == []
-
-
-# Callers that are canceled, and processes that end.
 
 
 async def test_call_after_close_raises_store_error(store: Stores) -> None:

@@ -281,7 +281,6 @@ def upgrade_half(connection: sa.Connection) -> str:
 
 
 def documented(begins: str) -> str:
-    """Returns the statement of docs/admins/company.md that begins with these words."""
     text = (Path(__file__).parent.parent.parent / "docs/admins/company.md").read_text()
     (statement,) = re.findall(rf"^({re.escape(begins)} .*)$", text, re.MULTILINE)
     return str(statement)

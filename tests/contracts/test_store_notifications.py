@@ -20,7 +20,6 @@ async def due(stores: Stores, *, kinds: Sequence[str] = (KIND,)) -> list[DueNoti
 
 
 async def told(stores: Stores) -> list[str]:
-    """Sends what is due; returns what is said."""
     taken = await due(stores)
     for one in taken:
         await stores.notifications.complete(one)

@@ -33,7 +33,6 @@ async def refused(store: Stores, clock: ManualClock) -> list[int]:
 
 
 async def set_aside(store: Stores, clock: ManualClock) -> None:
-    """Ends an answer whose end Slack doesn't take for days."""
     await store.listening.hear("T1", clock.now_s)
     assert await store.worker_queue.finish(await begun(store), DONE, YES, for_outbox=OutboxKind.REPLY)
     async with store.database.engine.begin() as connection:
@@ -158,7 +157,6 @@ async def done(store: Stores) -> list[OutboxKind]:
 
 
 async def multiply(store: Stores, count: int) -> None:
-    """Copies the only job so often, with its entries and its messages."""
     async with store.database.engine.begin() as connection:
         for table in (jobs, outbox_entries, messages_beside):
             for row in (await connection.execute(sa.select(table))).mappings().all():
@@ -167,7 +165,6 @@ async def multiply(store: Stores, count: int) -> None:
 
 
 def _copied(row: sa.RowMapping, number: int) -> dict[str, object]:
-    """Returns the values that differ in a copy of a row."""
     by_column = {"job_id": 10_000 + number, "channel_id": f"C{number:04}"}
     ids = {"id": 10_000 * row["id"] + number} if "id" in row else {}
     return {name: value for name, value in {**by_column, **ids}.items() if name in row}

@@ -44,7 +44,6 @@ async def with_all(
 
 
 async def below(store: Stores) -> Picture:
-    """Takes the entry that shows the answer, and returns what it shows."""
     [entry] = [one for one in await store.outbox.claim_due(9) if one.kind is not OutboxKind.BESIDE]
     job = await store.outbox.unshown_end(entry)
     assert job

@@ -84,8 +84,6 @@ class Places(RuleBasedStateMachine):
 
 @dataclass(frozen=True)
 class Note:
-    """A memory as the model has it."""
-
     number: int
     text: str
     user_id: str

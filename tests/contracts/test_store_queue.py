@@ -306,8 +306,6 @@ POSTED = Question(ThreadKey("T1", "C1", "1.1"), "2.2", "U1", "Why?\n\n> It faile
 
 @dataclass
 class Stage:
-    """A database with a clock that tests move."""
-
     store: Stores
     clock: LateClock
 
@@ -318,7 +316,6 @@ class Stage:
         return await self.store.outbox.claim_due(9)
 
     async def taken(self) -> OutboxEntry:
-        """Takes the entry that has the question posted."""
         [entry] = await self.entries()
         assert entry.kind is OutboxKind.POST_QUESTION
         return entry

@@ -52,13 +52,11 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 async def observed(store: Stores) -> dict[str, Observation]:
-    """Returns how another worker's failure detector sees worker w1 now."""
     async with store.database.engine.connect() as connection:
         return {"w1": Observation(await connection.scalar(sa.select(workers.c.beat).where(workers.c.worker == "w1")))}
 
 
 async def until_one_waits(connection: AsyncConnection, number: int = 1) -> None:
-    """Waits until so many transactions wait for locks that others hold."""
     try:
         async with asyncio.timeout(WAITS_WITHIN_S):
             while await connection.scalar(sa.text(WAITING)) < number:  # noqa: ASYNC110
@@ -129,17 +127,13 @@ async def test_claim_skips_a_locked_job(server_store: Stores) -> None:
         await stopping.commit()
 
 
-# Another process acts between two statements of an operation.
-
 Act = Callable[[Stores], Awaitable[object]]
 
 
 @contextmanager
 def meanwhile(store: Stores, url: str, statement: str, act: Act) -> Iterator[list[object]]:
-    """Has another process act before this store's first statement that begins so.
-
-    The statement is sent once the other process is done or waits for a lock. Yields a list that gets its result.
-    """
+    """Has another process act before this store's first statement that begins like this; sends the statement once the
+    other process is done or waits for a lock. Yields a list that gets its result."""
     results: list[object] = []
 
     async def run() -> None:

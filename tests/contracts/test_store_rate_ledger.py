@@ -132,7 +132,6 @@ class BootedClock(ManualClock):
 
 
 async def recorded(store: Stores) -> dict[str, Learned]:
-    """Returns what is on record of each budget."""
     return dict((await store.rate_ledger.reserve("chat.update", 0)).learned)
 
 

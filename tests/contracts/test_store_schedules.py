@@ -86,7 +86,6 @@ async def stored(store: Stores, schedule_id: int) -> Schedule:
 
 
 async def runs(store: Stores) -> list[tuple[str, str]]:
-    """Returns the runs of all schedules, each with its job's status."""
     async with store.database.begin_read() as connection:
         rows = await connection.execute(sa.select(jobs.c.asked_as, jobs.c.status).order_by(jobs.c.id))
         return [(row.asked_as, row.status) for row in rows]
@@ -105,7 +104,6 @@ async def reported(store: Stores) -> list[RunReport]:
 
 
 async def posted(store: Stores) -> Job:
-    """Has the only due run posted and claimed."""
     [entry] = [entry for entry in await entries(store) if entry.kind is OutboxKind.POST_QUESTION]
     run = await store.schedules.run(entry.job_id)
     assert run is not None
@@ -117,7 +115,6 @@ async def posted(store: Stores) -> Job:
 
 
 async def ran(store: Stores, clock: ManualClock, end: End = DONE) -> Job:
-    """Has the next run of the only schedule begin, and end."""
     [schedule] = await store.schedules.of_channel("T1", "C1")
     assert schedule.next_at is not None
     clock.now_s = schedule.next_at
@@ -128,14 +125,10 @@ async def ran(store: Stores, clock: ManualClock, end: End = DONE) -> Job:
 
 
 async def said(store: Stores) -> list[dict[str, Any]]:
-    """Returns what the audit says of schedules, with who did it."""
     async with store.database.begin_read() as connection:
         rows = await connection.execute(sa.select(audit_entries).order_by(audit_entries.c.id))
         facts = [(row, json.loads(row.facts)) for row in rows]
     return [{**fact, "by": row.by_id} for row, fact in facts if fact.get("setting") == "schedule"]
-
-
-# What is kept.
 
 
 async def test_schedule_is_kept_as_it_was_proposed(timed: Stores, clock: ManualClock) -> None:
@@ -358,9 +351,6 @@ async def test_audit_says_what_changed_without_words(timed: Stores, clock: Manua
     ]
 
 
-# Which runs begin.
-
-
 async def test_due_time_is_one_run_over_all_processes(process: Process, clock: ManualClock) -> None:
     first, second = [await process(name, clock) for name in ("w1", "w2")]
     daily = await created(first)
@@ -477,9 +467,6 @@ async def test_run_knows_its_schedule_and_the_answered_run_before(timed: Stores,
     person = await answered(timed)
     assert person.question.schedule is None
     assert await timed.schedules.run(person.id) is None
-
-
-# How ends count.
 
 
 async def test_failures_in_a_row_pause_and_are_said_once(timed: Stores, clock: ManualClock) -> None:
@@ -599,7 +586,6 @@ async def test_another_version_of_a_run_doesnt_count(timed: Stores, clock: Manua
 
 
 async def due_run(store: Stores, clock: ManualClock) -> int:
-    """Returns the job of the next run, which isn't posted yet."""
     clock.now_s = NINE
     assert await store.schedules.begin_due() == 1
     [entry] = await entries(store)
@@ -688,9 +674,6 @@ async def test_usage_counts_for_its_run_its_day_and_its_month(timed: Stores, clo
     assert (await stored(timed, daily.id)).used == Amount()
 
 
-# What goes.
-
-
 async def test_erasing_a_person_removes_their_schedules_and_runs(timed: Stores, clock: ManualClock) -> None:
     await created(timed)
     others = await created(timed, user_id="U2", channel_id="C2")
@@ -714,7 +697,6 @@ async def test_single_time_goes_with_texts_of_its_age(timed: Stores, clock: Manu
 
 
 async def runs_queued(store: Stores, clock: ManualClock, number: int) -> None:
-    """Has runs of so many schedules of U1 posted; nobody has claimed one."""
     for schedule in range(number):
         await created(store, another(schedule))
     clock.now_s = NINE

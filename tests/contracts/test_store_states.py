@@ -39,7 +39,6 @@ WAYS = {
     State.UNBEGUN: "ask 1, stop 1",
     State.BATCHED: "ask 1, ask 3, claim",
 }
-"""How a job gets into each state."""
 ACTS = {
     Event.ENQUEUE: "ask 1",
     Event.CLAIM: "claim",
@@ -59,7 +58,6 @@ ACTS = {
     Event.REGENERATE: "regenerate 1",
     Event.ERASE: "erase thread",
 }
-"""How each event happens to a job."""
 COMPOUND = {Event.ENQUEUE, Event.BATCH, Event.UNBATCH, Event.TAKE_OVER, Event.REMOVE}
 """Events that exist in some states only. In any other state, the same call is another event."""
 TABLE = {row: after for row, after in TRANSITIONS.items() if State.UNPOSTED not in (row[0], after)}
@@ -106,10 +104,8 @@ def test_each_state_can_be_reached_and_left() -> None:
 
 
 def test_each_end_reason_is_of_one_kind() -> None:
-    """Each end reason is an answer, a stop or a failure.
-
-    None of these are denials, what an answer goes on after, and a channel that was closed to the bot.
-    """
+    """Each end reason is an answer, a stop or a failure. None of these are denials, interruptions that an answer
+    continues after, and a channel that was closed to the bot."""
     kinds = {reason: (reason.is_answer, reason.is_stop, reason.is_failure) for reason in EndReason}
     none = {reason for reason, kind in kinds.items() if sum(kind) == 0}
     assert none == {

@@ -26,7 +26,6 @@ SOURCES = (Citation("https://a.example/?q='%s'", "A 👩‍👩‍👧"), Citati
 
 
 async def taken_on(store: Stores, job: Job) -> Job:
-    """Returns the job after it was handed over and claimed again."""
     await store.worker_queue.release(job)
     return await one(store)
 

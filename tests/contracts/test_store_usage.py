@@ -357,7 +357,6 @@ class TestMonth:
 
 
 async def plan_of(store: Stores, read: Callable[[], Awaitable[object]]) -> list[str]:
-    """Returns how SQLite finds what an operation reads."""
     statements: list[tuple[str, Any]] = []
 
     def keep(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:

@@ -33,7 +33,6 @@ pytestmark = pytest.mark.on_postgresql
 
 
 async def take_over(store: Stores, job: Job) -> None:
-    """Lets another worker take over the job, as after a missing heartbeat."""
     async with store.database.engine.begin() as connection:
         await connection.execute(
             sa.update(jobs).where(jobs.c.id == job.id).values(worker="other", attempts=job.attempts + 1)

@@ -38,7 +38,6 @@ by_rule = pytest.mark.parametrize("rule", BOUND, ids=[rule.api.name for rule in 
 
 
 def asks_for(api: VendorApi, number: int) -> Sequence[steps.Item]:
-    """Returns what a model says that calls the tool."""
     text, call_id = f"Note {number}.", f"c{number}"
     if api is ANTHROPIC:
         return steps.text(text), steps.tool_use(call_id, ADD.name, {"text": text})
@@ -74,7 +73,6 @@ def noting(rule: Rule, notes: int) -> Vendor:
 
 
 def going_on(prompt: Prompt, received: Received) -> Prompt:
-    """Returns the prompt with a step that was received, and the results of its calls."""
     parts = tuple(event for event in received.others if isinstance(event, TextPart | ToolCall | Opaque))
     results = tuple(ToolResult(call.call_id, call.name, "Noted.") for call in received.calls)
     assert results, received
@@ -212,7 +210,6 @@ BARE: dict[VendorApi, Any] = {
 
 
 def _names(value: Any) -> set[str]:
-    """Returns the names of all fields at any depth."""
     if isinstance(value, dict):
         return set(value).union(*map(_names, value.values()))
     return set().union(*map(_names, value)) if isinstance(value, list) else set()

@@ -21,10 +21,8 @@ _NO_ENTRY = (
 async def tls(
     socket_path: str, certificate: trustme.LeafCert | None, *, is_required: bool = False
 ) -> AsyncIterator[int]:
-    """Serves a PostgreSQL server's socket by TCP, and yields the port. None: TLS is refused.
-
-    `is_required`: refuses clients without TLS, as a server does whose pg_hba.conf has only lines of hostssl.
-    """
+    """Serves a PostgreSQL server's socket by TCP, and yields the port. None: TLS is refused. `is_required`: refuses
+    clients without TLS, as a server does whose pg_hba.conf has only lines of hostssl."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if certificate is not None:
         certificate.configure_cert(context)

@@ -34,12 +34,9 @@ Refuses = Callable[[Body], VendorResponse | None]
 
 @dataclass(frozen=True)
 class Rule:
-    """What a vendor's API does with some requests, and says of it."""
-
     api: VendorApi
     source: str
     read_on: str
-    """The day on which the source was read."""
     answers: Refuses
     """Returns the response to a request that the rule is about; None for all others."""
     thinks: Callable[[Body], Mapping[str, Any] | None] = lambda body: None
@@ -112,7 +109,6 @@ _CACHES: Mapping[str, Callable[[], CacheRule]] = {
 
 
 def invalid(message: str, **more: object) -> VendorResponse:
-    """Returns a refusal of a request, in the form that vendors share."""
     return refusal(400, {"error": {"message": message, "type": "invalid_request_error", **more}})
 
 
@@ -258,9 +254,7 @@ BOUND = [BOUND_THINKING, ENCRYPTED_REASONING, THOUGHT_SIGNATURES]
 
 def _bare(body: Body, *, all_answers: bool) -> list[int]:
     """Returns the places of the model's messages without reasoning: of calls, or of all answers in requests with tools.
-
-    An empty text is no reasoning.
-    """
+    An empty text is no reasoning."""
     return [
         at
         for at, message in enumerate(body["messages"])
@@ -393,7 +387,6 @@ PDF_PAGES = Rule(
 
 
 def pdf(pages: int) -> bytes:
-    """Returns a PDF of which each page has its number."""
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(pages))
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",

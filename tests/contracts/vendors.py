@@ -16,12 +16,9 @@ KEY = "sk-proj-Zz0123456789abcdefghij"
 
 @dataclass(frozen=True)
 class VendorApi:
-    """One API of a vendor."""
-
     name: str
     path: str
     connect: Callable[[str], Vendor]
-    """Connects, given the server's address."""
     speak: Callable[[Sequence[str]], list[bytes]]
     speak_whole: Callable[[str], bytes]
     events_after_text: int
@@ -41,7 +38,6 @@ class VendorApi:
         return VendorResponse([self.speak_whole(text)], content_type="application/json")
 
     def unended(self, *deltas: str) -> list[bytes]:
-        """Returns the chunks of a stream up to its last delta."""
         return self.speak(deltas)[: -self.events_after_text]
 
 
@@ -79,7 +75,6 @@ class Documented:
     """Whether there is reasoning, which is no part of the text, or a call that is being written."""
     model: str = "m"
     sources: Sequence[tuple[str, str]] = ()
-    """The URL and the title of each."""
 
     def __str__(self) -> str:
         return f"{self.name} of {self.model}"
@@ -141,19 +136,15 @@ DOCUMENTED = [
 
 
 def unsupported(message: str, param: str | None = None, status: int = 400, code: str | None = None) -> VendorResponse:
-    """Returns the refusal of a parameter, in OpenAI's form."""
     error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
     return refusal(status, {"error": error})
 
 
 @dataclass(frozen=True)
 class ErrorRow:
-    """A vendor's error response, and what it means."""
-
     failure: EndReason
     status: int
     error: object
-    """The body, as JSON."""
 
     @property
     def answer(self) -> VendorResponse:

@@ -12,18 +12,15 @@ ME = Identity(team_id="T1", user_id="UBOT", bot_id="BBOT", name="typist")
 
 
 def message(text: str, ts: str = "10.0", user_id: str | None = "UADA", **changes: str | bool | None) -> Message:
-    """Returns a person's message in a channel."""
     fields: dict[str, str | bool | None] = {"team_id": "T1", "channel_id": "C1", **changes}
     return Message(ts=ts, text=text, user_id=user_id, **fields)  # type: ignore[arg-type]
 
 
 def question(text: str = "why?", ts: str = "10.0", thread_ts: str | None = "10.0") -> Question:
-    """Returns a person's question in a channel's thread."""
     return Question(ThreadKey("T1", "C1", thread_ts), ts, "UADA", text)
 
 
 def job(version: int = 0) -> Job:
-    """Returns the job of such a question."""
     return Job(1, question(), 1, version=version)
 
 
@@ -33,8 +30,6 @@ def answer(left: str = "") -> Answer:
 
 
 def reply_on_short_pages(chars: int) -> Reply:
-    """Returns a reply to such a question whose pages hold no more than these characters."""
-
     class ShortPages(Reply):
         page_chars = chars
 
@@ -42,5 +37,4 @@ def reply_on_short_pages(chars: int) -> Reply:
 
 
 def recorded_pages(*ts: str, version: int = 0) -> tuple[RecordedMessage, ...]:
-    """Returns these messages of a reply as pages on record."""
     return tuple(RecordedMessage(message_ts, MessageRole.PAGE, version) for message_ts in ts)

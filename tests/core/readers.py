@@ -14,15 +14,12 @@ C = TypeVar("C")
 
 @dataclass
 class ReadersChannel:
-    """The messages and files of one reply, as readers see them."""
-
     shown: dict[str, PageView] = field(default_factory=dict)
     files: dict[str, tuple[AttachedFile, ...]] = field(default_factory=dict)
     posted: int = 0
     deleted_files: list[str] = field(default_factory=list)
 
     def take(self, call: Call) -> str:
-        """Does a call and returns its message's ts."""
         match call:
             case Post(view=view):
                 self.posted += 1
@@ -47,14 +44,12 @@ class ReadersChannel:
 
 
 def next_of(reply: Reply, kind: type[C]) -> C:
-    """Returns the reply's next call, which is of this kind."""
     call = reply.next_call()
     assert isinstance(call, kind)
     return call
 
 
 def show_all(reply: Reply, channel: ReadersChannel) -> int:
-    """Sends all calls; returns how many there were."""
     calls = 0
     while (call := reply.next_call()) is not None:
         assert call.question == reply.job.question

@@ -59,8 +59,6 @@ LISTS_OF_CHANNELS = (NOBODY, frozenset({HERE}), frozenset({ELSEWHERE}), frozense
 
 @dataclass(frozen=True)
 class Combination:
-    """One combination of access rules, and the channel of the question."""
-
     rules: AccessRules
     channel_id: str
 
@@ -70,7 +68,6 @@ class Combination:
 
 
 def rows() -> Iterator[Combination]:
-    """Yields all combinations of the lists, with a question in a channel and one in a direct message."""
     for also, users, channels, place in product(SUBSETS, LISTS_OF_USERS, LISTS_OF_CHANNELS, (HERE, DIRECT)):
         yield Combination(AccessRules(also, users, channels), place)
 

@@ -114,7 +114,6 @@ READ = replace(PROMPT, turns=(ASKED, STEP, RESULTS), web_search=WebSearch(("a.ex
 
 
 def with_part(turn: Turn, at: int, **changes: object) -> Prompt:
-    """Returns the prompt with one part of a turn changed."""
     parts = list(turn.parts)
     parts[at] = replace(parts[at], **changes)  # type: ignore[arg-type]
     return replace(READ, turns=tuple(replace(one, parts=tuple(parts)) if one is turn else one for one in READ.turns))

@@ -96,12 +96,10 @@ IN_MODALS = {ReplyAction.APPROVE, ReplyAction.EDIT, ReplyAction.ALLOW_ALWAYS, Re
 
 
 def products(dimensions: Sequence[Sequence[Values]]) -> Iterator[Values]:
-    """Yields all combinations of values."""
     return (ChainMap(*map(dict, combination)) for combination in itertools.product(*dimensions))
 
 
 def record(question: Question = ASKED, state: State = State.ENDED, **values: Any) -> AnswerRecord:
-    """Returns an answer's record with these values of it and of its end."""
     end = {name: value for name, value in values.items() if name in OF_END}
     others = {name: value for name, value in values.items() if name not in OF_END}
     return AnswerRecord(7, question, state, end=End(**end) if end else None, **others)
@@ -115,7 +113,6 @@ def actions_in(view: PageView) -> set[str]:
 
 @cache
 def shown_below(end: Picture) -> set[str]:
-    """Returns what the buttons below an ended answer do."""
     return actions_in(PageView("Because.", end=end))
 
 

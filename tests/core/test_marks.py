@@ -53,8 +53,6 @@ people = st.sampled_from(["UADA", "UGRACE", "UEVE"])
 
 @dataclass(frozen=True)
 class Written:
-    """A message, and whose it is."""
-
     speaker: str
     text: str
     attached: str = ""

@@ -50,7 +50,6 @@ def test_default_prompt_asks_for_short_answers_and_any_other_decides_for_itself(
 
 
 def messages_in(turns: tuple[Turn, ...]) -> list[str]:
-    """Returns the messages in a prompt's turns."""
     return [text for turn in turns for text in turn.text.split("\n\n")]
 
 
@@ -519,10 +518,8 @@ BEFORE_MIDNIGHT = datetime(2026, 11, 20, 22, 59, tzinfo=UTC)
 def turns(
     *written: tuple[str, datetime, str], zones: dict[str, ZoneInfo] | None = None, limit: int = 10_000
 ) -> list[str]:
-    """Returns the texts of a prompt's turns: of a conversation with these messages, the last of which is the question.
-
-    Each message is its writer, its time and its text.
-    """
+    """Returns the texts of the turns in a prompt for these messages, each given as its writer, time and text. The last
+    one is the question."""
     messages = [message(text, ts=f"{at.timestamp():.6f}", user_id=user) for user, at, text in written]
     last = messages[-1]
     question = Question(ThreadKey("T1", "C1", messages[0].ts), last.ts, last.user_id or "", last.text)

@@ -46,7 +46,6 @@ SIZES = st.lists(st.lists(st.integers(0, 5_000), min_size=1, max_size=8), max_si
 
 
 def steps_of(sizes: list[list[int]]) -> list[Step]:
-    """Returns steps whose calls have returned results of these sizes."""
     call = RecordedCall(0, 0, "", "notes__list", {}, "a hash", CallState.DONE)
     return [
         Step(

@@ -385,7 +385,6 @@ def test_new_posts_are_none_of_a_thread_without_us() -> None:
 
 
 def taken_by(participants: Participants, text: str = "and why?", **changes: Any) -> str:
-    """Returns the modes in which Ada's message in a thread is a question."""
     given = message(text, thread_ts="9.0", **changes)
     return " ".join(mode for mode in MODES if isinstance(triage(given, ME, participants, TriageRules(mode)), Question))
 

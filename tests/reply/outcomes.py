@@ -8,13 +8,11 @@ from bot.reply.reply import Reply
 
 
 def send(reply: Reply, call: Call, outcome: Outcome) -> None:
-    """Sends a call with this outcome."""
     reply.on_send(call)
     reply.on_outcome(call, outcome)
 
 
 def done(reply: Reply, call: Call, ts: str) -> None:
-    """Has Slack do a call. `ts`: the message's."""
     send(reply, call, CallDone(ts))
 
 
@@ -29,6 +27,5 @@ def refused(reply: Reply, call: Call, reason: Refusal, ts: str = "") -> None:
 
 
 def refusal(call: Call, reason: Refusal, ts: str = "") -> CallRefused | CallLost:
-    """Returns the outcome of a call that meets a refusal."""
     error = Refused(METHODS[type(call)], reason, reason, ts)
     return CallLost(error) if reason.may_pass else CallRefused(error)

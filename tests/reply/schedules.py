@@ -82,7 +82,6 @@ class LoneLedger(RateLedger):
 
 @asynccontextmanager
 async def watching(ledger: LoneLedger) -> AsyncIterator[RateBudget]:
-    """Yields a budget that follows other processes during the block."""
     budget = RateBudget(ledger, SimulatedClock())
     task = asyncio.create_task(budget.watch())
     yield budget
@@ -112,11 +111,9 @@ class RecordsInMemory(WorkerQueue):
 
     delay_s: float = 0.0
     pages_delay_s: float = 0.0
-    """How long it takes to record the messages of a reply."""
     pages: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     """The messages on record that readers see, each time that they change."""
     writes: int = 0
-    """How often the messages of a reply were recorded."""
     texts: dict[int, str] = field(default_factory=dict)
     messages: dict[int, tuple[RecordedMessage, ...]] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
@@ -124,7 +121,6 @@ class RecordsInMemory(WorkerQueue):
     is_away: bool = False
     asked_while_away: int = 0
     begun_at: list[float] = field(default_factory=list)
-    """When placeholders were begun."""
     begins_s: float = 0.0
 
     async def record_messages(self, job: Job, messages: Sequence[RecordedMessage]) -> None:
@@ -165,8 +161,6 @@ class RecordsInMemory(WorkerQueue):
 
 @dataclass(frozen=True)
 class Sent:
-    """A call that reached Slack."""
-
     at: float
     job_id: int
     call: Call
@@ -174,8 +168,6 @@ class Sent:
 
 @dataclass
 class SimulatedDelivery(MessageDelivery):
-    """The delivery of a SimulatedTransport."""
-
     transport: "SimulatedTransport"
     reply: Reply
 
@@ -248,15 +240,12 @@ class SimulatedTransport(MessageTransport):
 
 
 def job_of(job_id: int, pages: Sequence[str] = (), channel_id: str = "C1") -> Job:
-    """Returns a job whose question began a thread."""
     thread = ThreadKey("T1", channel_id, f"{job_id}.0")
     return Job(job_id, Question(thread, f"{job_id}.0", "U1", "why?"), 1, recorded_pages(*pages))
 
 
 @dataclass
 class Schedule:
-    """A running edit scheduler and the parts that it works with."""
-
     scheduler: EditScheduler
     budget: RateBudget
     transport: SimulatedTransport
@@ -265,7 +254,6 @@ class Schedule:
     lease: Lease
 
     async def open(self, job_id: int, page_ts: Sequence[str] = (), channel_id: str = "C1") -> ScheduledReply:
-        """Opens a reply in its own thread."""
         return await self.scheduler.open(Answer(job_of(job_id, page_ts, channel_id)))
 
     async def open_in_pane(self, job_id: int, *, allowed: bool = True, page_ts: Sequence[str] = ()) -> ScheduledReply:
@@ -283,11 +271,9 @@ class Schedule:
             self.budget.on_end(method, channel_id)
 
     def calls(self) -> list[tuple[int, str]]:
-        """Returns the job and the kind of each call that reached Slack."""
         return [(sent.job_id, type(sent.call).__name__) for sent in self.transport.sent]
 
     def times(self, kind: type[Call]) -> list[float]:
-        """Returns the times at which calls of a kind reached Slack."""
         return [sent.at for sent in self.transport.sent if isinstance(sent.call, kind)]
 
 

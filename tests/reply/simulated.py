@@ -13,8 +13,6 @@ P = ParamSpec("P")
 
 
 def simulated(test: Callable[P, Coroutine[object, object, None]]) -> Callable[P, None]:
-    """Runs a test in simulated time."""
-
     async def bounded(*args: P.args, **kwargs: P.kwargs) -> None:
         async with asyncio.timeout(WITHIN_S):
             await test(*args, **kwargs)

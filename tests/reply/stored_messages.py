@@ -24,7 +24,6 @@ class StoredMessages:
     messages: dict[str, Sequence[Json]] = field(default_factory=dict)
 
     def take(self, call: Post | Update) -> str:
-        """Posts or updates a message; returns its ts."""
         ts = call.ts if isinstance(call, Update) else f"{len(self.messages) + 1}.0"
         blocks = stored(call.view)
         if isinstance(call, Update) and not call.view.plain:
@@ -44,7 +43,6 @@ def stored(view: PageView) -> Sequence[Json]:
 
 
 def show(reply: Reply, slack: StoredMessages) -> None:
-    """Sends the reply's posts and updates."""
     while isinstance(call := reply.next_call(), Post | Update):
         done(reply, call, slack.take(call))
 
@@ -59,7 +57,6 @@ def grow(text: str, step: int, slack: StoredMessages) -> Reply:
 
 
 def kinds(message: Sequence[Json]) -> list[str]:
-    """Returns the types of a message's blocks."""
     return [block["type"] for block in message]
 
 
@@ -75,5 +72,4 @@ def leaves(node: Any) -> list[Json]:
 
 
 def shown_text(node: Any) -> str:
-    """Returns the text that a reader sees in blocks."""
     return "".join(str(leaf.get("text", leaf.get("url", ""))) for leaf in leaves(node))

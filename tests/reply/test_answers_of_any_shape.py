@@ -62,8 +62,6 @@ QUESTION_ABOUT = MessageQuestion("T1", "V1", "U1", QuotedMessage("C1", "1.0", "1
 
 @dataclass
 class OddSlack:
-    """A Slack that gives one answer to all calls."""
-
     workspace: Workspace
     posted: PostedReplies
     transport: MessageTransport

@@ -44,8 +44,6 @@ GENERAL = "C0GENERAL"
 
 
 class CallFault(Enum):
-    """What goes wrong with one call."""
-
     LOST_REQUEST = auto()
     LOST_RESPONSE = auto()
     RATE_LIMIT = auto()
@@ -102,8 +100,6 @@ class SandboxClient(SlackClient):
 
 @dataclass
 class SchedulerProcess:
-    """One process's edit scheduler."""
-
     client: SandboxClient
     records: RecordsInMemory
     ledger: LoneLedger
@@ -155,10 +151,8 @@ class Story:
     crash_at: frozenset[int]
     """Steps before which the process dies."""
     stopped: frozenset[int]
-    """Answers that are stopped at the end."""
     setting: CarrierName | None
     slack_stops: bool
-    """Whether Slack shows its own Stop."""
 
 
 def numbered(pieces: Iterable[str]) -> list[str]:
@@ -208,8 +202,6 @@ def stories(draw: st.DrawFn) -> Story:
 
 
 class Telling:
-    """Runs a story."""
-
     def __init__(self, story: Story) -> None:
         self.story = story
         manifest = manifests.agent() if story.slack_stops else None
@@ -310,8 +302,6 @@ def test_stream_without_a_letter_whose_start_got_no_answer_is_deleted() -> None:
 
 
 def check(story: Story) -> None:
-    """Tells a story, and checks what readers see at its end."""
-
     async def bounded() -> None:
         telling = Telling(story)
         async with asyncio.timeout(WITHIN_S + sum(step.pause_s for step in story.steps)):

@@ -28,12 +28,10 @@ EDITED = ["Post", "Update", "Update"]
 
 
 def kinds(schedule: Schedule, job_id: int = 1) -> list[str]:
-    """Returns the kinds of a reply's calls."""
     return [kind for job, kind in schedule.calls() if job == job_id]
 
 
 async def tell(reply: ScheduledReply) -> None:
-    """Has an answer grow once, and end."""
     reply.append("One two ")
     await asyncio.sleep(2)
     reply.append("three ")

@@ -30,8 +30,6 @@ CLOSED = Refused("chat.delete", "channel_not_found", Refusal.CHANNEL_GONE)
 
 @dataclass
 class Channel:
-    """A channel of Slack, with the calls that it got."""
-
     messages: Sequence[Json] = ()
     nearby: Sequence[str] = ()
     """The reply's messages that a look finds, and whether those are all."""

@@ -31,7 +31,6 @@ QUEUED = PageView("Queued.", queued=True)
 
 
 def page(ts: str, answers: str, view: PageView, edited: str = "") -> Payload:
-    """Returns a message of a reply as Slack lists it."""
     question = Question(ThreadKey("T1", "C1", None), answers, "U1", "why?")
     return {"ts": ts, "metadata": metadata_of(question, 0, view), **({"edited": {"ts": edited}} if edited else {})}
 
@@ -92,8 +91,6 @@ class Searches:
 
 
 class Posts:
-    """A client whose posts arrive."""
-
     async def post(self, **_: object) -> tuple[str, str]:
         return "C1", "5.1"
 
@@ -116,8 +113,6 @@ GONE = Refused("conversations.replies", "thread_not_found", Refusal.MESSAGE_GONE
 
 @dataclass
 class Slack:
-    """Slack's messages in a thread, and at the channel's root."""
-
     thread: Sequence[Payload] | Refused = ()
     root: Sequence[Payload] = ()
     has_more: bool = False

@@ -35,7 +35,6 @@ MAY_PASS = [Refusal.UNKNOWN, Refusal.TRANSIENT]
 
 
 def text_of(reply: Reply, slack: UnreliableSlack) -> str:
-    """Returns the text of the reply's messages."""
     return "".join(slack.pages[ts][1].markdown for ts in reply.page_ts)
 
 

@@ -39,7 +39,6 @@ class StreamingThread:
     posted: int = 0
 
     def take(self, call: Call) -> str:
-        """Does a call and returns its message's ts."""
         assert call.question == question()
         self.sent.append(call)
         match call:
@@ -100,7 +99,6 @@ def filled_of(reply: Reply, kind: type[C]) -> C:
 
 
 def advance(reply: Reply, thread: StreamingThread, carrier: CarrierName = "stream") -> Call | None:
-    """Does the next call; returns it."""
     call = next_filled(reply, carrier)
     if call is not None:
         done(reply, call, thread.take(call))

@@ -41,7 +41,6 @@ def test_any_view_may_replace_any_other(state: str) -> None:
 
 
 def views_in(state: str) -> dict[str, PageView]:
-    """Returns the views of each text in this state."""
     return {name: replace(STATES[state], markdown=text) for name, text in TEXTS.items()}
 
 

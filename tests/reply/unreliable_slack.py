@@ -36,7 +36,6 @@ class UnreliableSlack:
     posted: int = 0
 
     def take(self, call: Call) -> str:
-        """Does a call and returns its message's ts."""
         match call:
             case Post(page=page, view=view):
                 self.posted += 1
@@ -56,14 +55,11 @@ class UnreliableSlack:
         return call.ts
 
     def find(self, post: Post, known: tuple[str, ...]) -> str | None:
-        """Returns the message of a post whose response was lost."""
         return next((ts for ts, (page, _) in self.pages.items() if page == post.page and ts not in known), None)
 
 
 @dataclass
 class UnreliableDelivery(MessageDelivery):
-    """A delivery to an UnreliableSlack, which responds at once."""
-
     reply: Reply
     slack: UnreliableSlack
     has_lost_post: bool = field(default=False, init=False)
@@ -73,7 +69,6 @@ class UnreliableDelivery(MessageDelivery):
         return self.outcome_of(call)
 
     def outcome_of(self, call: Call) -> Outcome:
-        """Sends a call; returns what became of it."""
         if isinstance(call, Post) and self.has_lost_post:
             self.has_lost_post = False
             if ts := self.slack.find(call, tuple(message.ts for message in self.reply.messages)):
@@ -131,7 +126,6 @@ class SimulatedScheduler:
         return call is not None
 
     def run(self, max_calls: int) -> None:
-        """Sends calls until none is left."""
         for _ in range(max_calls):
             if not self.step():
                 return

@@ -53,7 +53,6 @@ from tests.services.parts import having, workspace_of
 BEGAN_S = 1_000_000.0
 MODEL = "openai/gpt-6-luna"
 MODEL_NAME = "gpt-6-luna"
-"""What people read of it."""
 QUESTION = Question(ThreadKey("T1", "C1", "999990.000000"), "999990.000000", "U1", "Why?")
 DONE = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
 PAGES = recorded_pages("999991.000000")
@@ -73,7 +72,6 @@ class MemoryModel:
     names: tuple[str, ...] = (MODEL,)
     prompts: list[Prompt] = field(default_factory=list)
     led: list[str | None] = field(default_factory=list)
-    """The models to ask first."""
     speaks: asyncio.Event = field(default_factory=asyncio.Event)
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: bool = False
@@ -98,8 +96,6 @@ class MemoryModel:
 
 @dataclass
 class ReplyState:
-    """What a reply says of itself."""
-
     earlier: Shown = field(default_factory=Shown)
     recorded_messages: tuple[RecordedMessage, ...] = PAGES
     life: Life = Life.GROWING
@@ -117,8 +113,6 @@ class ReplyState:
 
 @dataclass
 class MemoryReply:
-    """A reply in memory, which records its calls."""
-
     answer: Answer
     may_finish: asyncio.Event
     reply: ReplyState = field(default_factory=ReplyState)
@@ -126,13 +120,11 @@ class MemoryReply:
     left_at: float = 0.0
     freshness: Freshness = field(default_factory=Freshness)
     end: Picture | None = None
-    """What `finish` was called with."""
     is_abandoned: bool = False
 
     activities: list[str] = field(default_factory=list)
     transcripts: tuple[str, ...] = ()
     asks: tuple[Ask, ...] = ()
-    """What `ask` was called with last."""
     when_asked: Callable[[], Awaitable[object]] | None = None
     """Happens before `ask` returns."""
     when_abandoned: Callable[[], Awaitable[object]] | None = None
@@ -175,7 +167,6 @@ class MemoryReplies:
     opened: list[MemoryReply] = field(default_factory=list)
     opening: int = 0
     signs: list[Signs] = field(default_factory=list)
-    """What Slack showed when each reply was opened."""
     streamed: list[int] = field(default_factory=list)
     """The jobs whose replies a stream may carry."""
     may_open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -204,8 +195,6 @@ class MemoryReplies:
 
 
 class LoneQuestion(History):
-    """A conversation of the question alone."""
-
     def __init__(self) -> None:
         """Needs nothing of Slack."""
 
@@ -324,8 +313,6 @@ class RecordedStatuses(Pane):
 
 @dataclass
 class AnsweringStage:
-    """A worker with all its real parts but Slack and the model."""
-
     stores: Stores
     clock: InstantClock
     model: MemoryModel = field(default_factory=MemoryModel)
@@ -390,7 +377,6 @@ class AnsweringStage:
         await self.answering.answer(attempt)
 
     async def row(self) -> sa.Row[tuple[object, ...]]:
-        """Returns the row of the only job."""
         async with self.stores.database.engine.connect() as connection:
             return (await connection.execute(sa.select(jobs))).one()
 

@@ -86,12 +86,10 @@ class IntakeStage:
 
 
 async def queued(stores: Stores) -> int:
-    """Returns how many questions are in the database."""
     async with stores.database.engine.connect() as connection:
         return await connection.scalar(sa.select(sa.func.count()).select_from(jobs)) or 0
 
 
 async def asked_ts(stores: Stores) -> set[str]:
-    """Returns the ts of all questions."""
     async with stores.database.engine.connect() as connection:
         return set(await connection.scalars(sa.select(jobs.c.ts)))

@@ -41,7 +41,6 @@ ANSWER = ("All", " done.", Completion(MODEL, FinishReason.STOP, Usage(30, 3)))
 
 
 def asking(*calls: ToolCall, text: str = "Let me see.") -> tuple[StreamEvent, ...]:
-    """Returns the events of a step that asks for these calls."""
     opaque = Opaque("openai", {"type": "reasoning", "encrypted_content": "secret"})
     return (text, TextPart(text), opaque, *calls, Completion(MODEL, FinishReason.TOOLS, Usage(20, 2)))
 
@@ -82,7 +81,6 @@ class NotesServer:
     outcome: CallState = CallState.DONE
     result: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """What else is in the results."""
     missing: str = ""
     asked_by: set[tuple[str, str]] = field(default_factory=set)
     """Who asked for definitions and calls, with the definition's hash; "" for definitions."""
@@ -115,7 +113,6 @@ async def staged(
     question: Question = QUESTION,
     **more: Any,
 ) -> AsyncIterator[AnsweringStage]:
-    """Yields a stage whose only question is being answered."""
     clock = InstantClock(BEGAN_S)
     stores = await Stores.open("sqlite://", "w1", clock)
     stage = AnsweringStage(stores, clock, model(steps), tools=tools, **more)  # type: ignore[arg-type]
@@ -132,7 +129,6 @@ async def staged(
 
 
 async def statuses(stage: AnsweringStage) -> list[str]:
-    """Returns the statuses of all jobs, oldest first."""
     async with stage.stores.database.engine.connect() as connection:
         return list(await connection.scalars(sa.select(jobs.c.status).order_by(jobs.c.id)))
 
@@ -156,7 +152,6 @@ async def answered(tools: NotesServer, *steps: tuple[StreamEvent, ...], **more: 
 
 
 async def hand_over(stage: AnsweringStage) -> None:
-    """Ends the stage's worker in the middle of its attempts."""
     stage.worker.stop()
     await stage.worker.hand_over()
 
@@ -200,7 +195,6 @@ class Alone:
 
     @property
     def calls(self) -> list[RecordedCall]:
-        """The calls of its steps, as they are on record."""
         return [call for step in self.records.steps for call in step.calls]
 
 
@@ -227,7 +221,6 @@ async def alone(
 async def resumed(
     left: Alone, tools: NotesServer, *steps: tuple[StreamEvent, ...], question: Question = QUESTION, **more: Any
 ) -> Alone:
-    """Returns the answer whose calls a person has approved now."""
     left.records.decide(Decision.APPROVED, "U1")
     checkpoint = Checkpoint(left.answered.text)
     job = Job(1, question, 2, asked_at=float(question.ts), checkpoint=checkpoint, steps=left.records.steps)

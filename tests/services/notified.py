@@ -43,7 +43,6 @@ class Recipients:
         return (recipient, key) in self.keys
 
     async def get_due(self, stores: Stores, writers: Mapping[str, Writer] | None = None) -> None:
-        """Has a process send them what is due."""
         unused: Any = None
         runs: Any = _NoRuns()
         workspace = workspace_of(surfaces=self)

@@ -35,5 +35,4 @@ def workspace_of(**parts: Any) -> Workspace:
 
 
 def stores_of(**parts: Any) -> Stores:
-    """Returns stores that have these parts only."""
     return having(object.__new__(Stores), **parts)

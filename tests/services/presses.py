@@ -26,7 +26,6 @@ class MemorySurfaces(Surfaces):
     deleted: list[str] = field(default_factory=list)
     modals: list[ApprovalPlace | None] = field(default_factory=list)
     reactions: list[tuple[str, str]] = field(default_factory=list)
-    """Messages and the bot's reactions to them."""
     error: Exception | None = None
 
     async def respond_to_action(

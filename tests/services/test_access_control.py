@@ -81,7 +81,6 @@ class Directory:
 
     kinds: Sequence[UserKind | None] = (UserKind.MEMBER,)
     last: UserKind | None = None
-    """What it said in the last hour."""
     named: bool | None = True
     """Whether a group of the rules names everybody."""
     asked: list[tuple[object, ...]] = field(default_factory=list)
@@ -111,8 +110,6 @@ class Directory:
 
 @dataclass
 class _Named:
-    """The groups that a directory has."""
-
     of: Directory
 
     async def is_named(self, user_id: str, *, within_s: float, is_press: bool) -> bool | None:
@@ -246,8 +243,6 @@ async def test_question_is_shown_as_queued_unless_its_asker_is_surely_denied(
 
 @dataclass
 class Places:
-    """Conversations, with who created them or whose they are."""
-
     owner: str | None
 
     async def person_of(self, channel_id: str) -> str:

@@ -46,7 +46,6 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 async def access_control(
     sandbox: Sandbox, stores: Stores, rules: AccessRules, clock: Clock | None = None
 ) -> AsyncIterator[AccessControl]:
-    """Yields access control by these rules, with the sandbox's Web API."""
     async with new_session() as session:
         workspace = await workspace_of(SlackClient(sandbox.bot_token, sandbox.api_url, session), clock or SystemClock())
         users, notifier = workspace.users, Notifier(stores, workspace)
@@ -66,8 +65,7 @@ PEOPLE: dict[str, UserKind | None] = {
     "U0ALAN": UserKind.DEACTIVATED,
 }
 """An owner, an admin, two guests, two people of other organizations, one whom Slack hides, another bot, Typist itself,
-and a deactivated account.
-"""
+and a deactivated account."""
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["Slack says who they are", "users.info fails"])

@@ -31,8 +31,6 @@ KEY, CREDIT = EndReason.BAD_KEY, EndReason.OUT_OF_CREDIT
 
 
 class Admins(Recipients):
-    """Two admins, and what they read."""
-
     def sentences(self) -> list[str]:
         """Returns what the admins read, which is the same for both, and forgets it."""
         read, self.read = self.read, []
@@ -42,8 +40,6 @@ class Admins(Recipients):
 
 
 class Processes:
-    """Processes that share a database and the admins."""
-
     def __init__(self, folder: Path) -> None:
         self.clock = SteppedClock()
         self.admins = Admins()
@@ -190,7 +186,6 @@ class App:
     counted_at: float = 0.0
 
     said: int = 2
-    """By the last hello."""
 
     def hello(self, count: int) -> None:
         self.count = self.said = count

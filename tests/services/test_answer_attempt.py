@@ -42,7 +42,6 @@ def attempt_at(*steps: Step) -> AnswerAttempt:
 
 
 def asked(*steps: Step) -> AnswerAttempt:
-    """Returns an attempt that has asked the model for a step."""
     attempt = attempt_at(*steps)
     attempt.begin_step(MODEL, 30, ASKERS)
     return attempt

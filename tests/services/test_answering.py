@@ -116,9 +116,6 @@ async def rename_jobs(stage: AnsweringStage, name: str, new_name: str) -> None:
         await connection.execute(sa.text(f"ALTER TABLE {name} RENAME TO {new_name}"))
 
 
-# Stop.
-
-
 async def test_stop_while_the_end_is_being_shown_leaves_the_answer_whole(stage: AnsweringStage) -> None:
     stage.replies.may_open.set()
     stage.model.may_end.set()
@@ -165,9 +162,6 @@ async def test_stop_before_the_model_is_asked_asks_no_model(stage: AnsweringStag
     assert seen(stage.replies.opened[0].end) == words(EndReason.STOPPED, texts.answers.STOPPED)
 
 
-# Attempts that end before their job.
-
-
 async def test_hand_over_releases_the_job_with_the_text_so_far(stage: AnsweringStage) -> None:
     await writing(stage)
     stage.worker.stop()
@@ -193,9 +187,6 @@ async def test_lost_job_is_left_to_the_process_that_took_it_over(stage: Answerin
     row = await stage.row()
     assert (row.status, row.attempts, row.end_reason) == ("running", 2, None)
     assert stage.replies.opened[0].is_abandoned
-
-
-# Jobs that end without a model.
 
 
 async def test_a_question_stays_queued_if_the_token_is_refused_before_the_model_is_asked(stage: AnsweringStage) -> None:
@@ -295,9 +286,6 @@ async def test_question_waits_in_sight_until_slack_says_who_asked(
     assert row.end_reason == expected
     assert len(stage.model.prompts) == (expected is EndReason.WHOLE)
     assert stage.accounts.sentences == [], "the reply says it"
-
-
-# Failing replies and models.
 
 
 PART = "A sentence of an answer that is long enough to go on after it. " * 8 + "\n\n"
@@ -436,9 +424,6 @@ async def test_person_is_told_where_nothing_of_the_answer_could_be_posted(
     assert await alone.stores.outbox.claim_due(5) == []
 
 
-# The record.
-
-
 async def test_end_is_recorded_once_an_unavailable_database_is_back(stage: AnsweringStage) -> None:
     stage.replies.may_open.set()
     stage.model.may_end.set()
@@ -493,13 +478,11 @@ async def attempt_at(stage: AnsweringStage, change: Callable[[Job], Job] = lambd
 
 
 async def turn(stage: AnsweringStage) -> sa.Row[tuple[object, ...]]:
-    """Returns the row of the only recorded turn."""
     [row] = await turns_of(stage)
     return row
 
 
 def end_of(stage: AnsweringStage) -> Picture:
-    """Returns how readers see the end of the only reply."""
     [reply] = stage.replies.opened
     return seen(reply.end)
 
@@ -515,7 +498,6 @@ def words(reason: EndReason | None, notice: str = "", footer: str = "") -> Pictu
 
 
 async def unshown_end(stage: AnsweringStage) -> End | None:
-    """Returns the end that the outbox is to show."""
     stage.clock.now_s += 60.0
     [entry] = await stage.stores.outbox.claim_due(5)
     assert entry.kind is OutboxKind.REPLY
@@ -527,7 +509,6 @@ async def unshown_end(stage: AnsweringStage) -> End | None:
 TEXT = "\n".join(f"Fact {number} is true." for number in range(60))
 assert len(TEXT) > MIN_CHARS
 LEFT = Checkpoint("Because it is.")
-"""What an earlier attempt wrote."""
 
 
 @dataclass(frozen=True)
@@ -841,7 +822,6 @@ async def test_canvas_that_was_asked_for_is_made_of_a_whole_answer(
 
 
 def showing(stage: AnsweringStage, replies: MemoryReplies) -> None:
-    """Has the stage's answers shown by other replies."""
     stage.change(workspace=having(stage.workspace, scheduler=replies))
 
 
@@ -885,9 +865,6 @@ async def test_list_that_an_earlier_attempt_left_is_replaced(alone: AnsweringSta
     attempt = await attempt_at(alone, lambda job: replace(job, question=asked, attempts=2, checkpoint=left))
     assert attempt.answer.end is not None
     assert (attempt.answer.end.reason, attempt.answer.text) == (EndReason.COMMAND, "")
-
-
-# Unexpected errors.
 
 
 class Broken(MemoryReplies):

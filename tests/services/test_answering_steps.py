@@ -59,9 +59,6 @@ UNASKED = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
 """Rules by which writes need no approval."""
 
 
-# The record of a step.
-
-
 @pytest.mark.parametrize(
     ("written", "recorded"),
     [
@@ -190,9 +187,6 @@ async def test_new_version_is_told_which_calls_an_earlier_one_has_made_and_write
     assert told == [False, False, True]
 
 
-# Approvals.
-
-
 @pytest.mark.parametrize(
     ("life", "end_reason"), [(Life.UNSHOWN, EndReason.NOT_SHOWN), (Life.GONE, EndReason.REPLY_GONE)]
 )
@@ -302,8 +296,6 @@ async def test_charge_of_each_step_is_counted_also_before_an_approval() -> None:
     assert (life.cost_usd, counted) == pytest.approx((usd[-1], sum(usd)))
 
 
-# Streams.
-
 BEGUN = "999980.000000"
 """The first message of a thread, before the question."""
 
@@ -363,9 +355,6 @@ async def test_quota_is_reserved_for_what_a_search_may_find(web_search: WebSearc
         await ended(stage)
     [tokens] = reserved
     assert most_tokens < tokens < most_tokens + 2_000
-
-
-# Statuses.
 
 
 async def until_status(stage: AnsweringStage, status: str) -> list[str]:

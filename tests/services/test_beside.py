@@ -24,8 +24,6 @@ OTHER = ready(replace(ENTRY, version=1)).metadata
 
 @dataclass
 class Thread:
-    """A thread of Slack and the record, with what happens in both."""
-
     in_slack: Mapping[str, Payload] = field(default_factory=dict)
     """The messages that aren't on record."""
     is_ours: bool = True

@@ -52,8 +52,6 @@ NOBODY: Any = None
 
 @dataclass(frozen=True)
 class Vendor:
-    """A vendor's requests, and the rule of its cache."""
-
     api: Api
     rule: Callable[[], CacheRule]
 
@@ -73,7 +71,6 @@ def text_of(count: int, about: object) -> str:
 
 
 def tools_of(count: int) -> tuple[ToolDefinition, ...]:
-    """Returns ten tools of so many tokens together."""
     schema = {"type": "object", "properties": {}}
     described = [text_of(count // 10 - 25, f"tool {number}") for number in range(10)]
     return tuple(
@@ -91,7 +88,6 @@ class Place:
     open_channel: str = ""
 
     def builder(self) -> PromptBuilder:
-        """Returns the builder of its prompts."""
         facts = [pane_context_line(self.open_channel.lower())] if self.open_channel else []
         conversation = InMemoryConversation(self.messages, self.replies, {"UADA": "uada"}, facts=facts, me=ME)
         settings = PromptSettings(DEFAULT_SYSTEM_PROMPT, history_tokens=100_000)

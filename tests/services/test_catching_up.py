@@ -149,7 +149,6 @@ def ours(at: float, end: EndReason | str, question_at: float) -> Payload:
 
 
 def of_channel(*messages: Payload, **more: object) -> Answers:
-    """Returns a public channel, in which these messages are, the oldest first."""
     listed: Payload = {"channels": [{"id": "C1"}]}
     return {"public_channel": [listed], "C1": [{"messages": [*messages[::-1]], **more}]}
 

@@ -199,9 +199,6 @@ def stage(stores: Stores) -> Stage:
     return Stage(stores)
 
 
-# Commands.
-
-
 async def test_command_without_a_modal_ends_with_what_is_set_for_its_channel(stage: Stage) -> None:
     own = ChannelSettings("openai/other", effort=Effort.FAST)
     await stage.stores.channel_settings.write("T1", "C1", own)
@@ -289,9 +286,6 @@ async def test_whoever_did_not_create_a_channel_reads_who_may_set_it(
     assert stage.slack.opened == []
 
 
-# Settings that are saved.
-
-
 @pytest.mark.parametrize(
     ("user_id", "fields"),
     [
@@ -352,9 +346,6 @@ async def test_form_is_saved_for_whoever_may_set_the_place_and_a_channel_is_told
     assert len(stage.slack.responses) == int(is_saved)
 
 
-# Sign-ins of others.
-
-
 @pytest.mark.parametrize("user_id", ["UADA", "UADMIN"])
 async def test_only_an_admin_signs_everybody_of_their_workspace_out(stage: Stage, user_id: str) -> None:
     jira = [Owner("T1", "UADA", "jira"), Owner("T1", "UBEN", "jira")]
@@ -378,9 +369,6 @@ async def test_only_an_admin_signs_everybody_of_their_workspace_out(stage: Stage
     assert sorted(await told_directly(stage.stores)) == sorted(
         (user_id, texts.accounts.everybody_signed_out(*one)) for one in said
     )
-
-
-# App Home.
 
 
 def home_view(usage: UsageToDate, channels: Sequence[str], accounts: Mapping[str, tuple[float, str]]) -> HomeView:

@@ -62,8 +62,6 @@ PHOTO = (File("F1", "photo.png"),)
 
 @dataclass
 class Posts(MemorySurfaces):
-    """Slack's surfaces, which post a shortcut's question."""
-
     ts: str = ""
 
     async def post_question(
@@ -98,7 +96,6 @@ class Cell:
         return await self.take(self.message(user_id, text, thread_ts, **changes))
 
     async def asked(self) -> str:
-        """Has Ada ask the bot, and returns her thread."""
         return (await self.say(ADA, MENTION + "why?", None)).ts
 
     async def joined(self) -> str:
@@ -258,7 +255,6 @@ ROWS: dict[str, Row] = {
 
 
 async def outcome(cell: Cell, row: Row) -> str:
-    """Returns what an event does."""
     thread_ts, event = await row(cell)
     await cell.settle(thread_ts)
     before, told = await cell.facts(), len(cell.stage.accounts.sentences)
@@ -275,7 +271,6 @@ async def outcome(cell: Cell, row: Row) -> str:
 
 
 async def column(mode: str) -> list[str]:
-    """Returns what happens in a mode, by row."""
     stores = await Stores.open("sqlite://", "w1", InstantClock())
     try:
         stage, outcomes = IntakeStage(stores), []
@@ -304,7 +299,6 @@ def printed(columns: dict[str, list[str]]) -> str:
 
 
 def documented(mode: str) -> dict[str, str]:
-    """Returns what docs/admins/channels.md says of a mode, by row."""
     page = PAGE.read_text()
     lines = (line for line in page.splitlines() if line.startswith("|"))
     heads, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
@@ -322,7 +316,6 @@ async def test_each_event_does_what_the_page_says(mode: str) -> None:
 
 
 async def main() -> None:
-    """Prints the table and the list."""
     print(printed({mode: await column(mode) for mode in MODES}))  # noqa: T201
 
 

@@ -26,8 +26,6 @@ DOUBTFUL = replace(QUESTION, ts="999995.000000", text="And why?")
 
 @dataclass
 class Thread(History):
-    """A thread as Slack has it now."""
-
     has: Sequence[Message]
 
     async def messages(self, question: Question, before_ts: str | None = None) -> list[Message]:
@@ -39,8 +37,6 @@ class Thread(History):
 
 @dataclass
 class SureModel(Decider):
-    """Takes each message for a question."""
-
     asked: list[str] = field(default_factory=list)
 
     async def decide(self, text: str, statement: str) -> Estimate:

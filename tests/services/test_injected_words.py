@@ -125,7 +125,6 @@ RULES = {
 
 
 def state_of_write(how: str, origins: Origins) -> CallState:
-    """Returns what becomes of a write that the model asks for after it has read these words."""
     rule, always = RULES[how]
     tool_calls = ToolCalls(NO_PORTS)
     tool = replace(OURS_TOOL, rule=rule)

@@ -63,9 +63,7 @@ class BoundModel(StepModel):
     """A model that notes which requests it would refuse: something else stands before a thought than when it came."""
 
     refused: list[int] = field(default_factory=list)
-    """The numbers of these requests."""
     thoughts: list[int] = field(default_factory=list)
-    """How many thoughts each request has."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         bound = [
@@ -85,16 +83,12 @@ class BoundModel(StepModel):
 
 @dataclass(frozen=True)
 class Remembering(InMemoryConversation):
-    """A place with a memory."""
-
     async def memories(self, *_: object) -> SentMemories:
         return SentMemories("We deploy on Tuesdays.", 1)
 
 
 @dataclass(frozen=True)
 class Unread(InMemoryConversation):
-    """A conversation of which only the messages can be read."""
-
     async def people(self, *_: object) -> People:
         raise AssertionError("names were looked up")
 

@@ -82,8 +82,6 @@ class Slack:
 
 @dataclass
 class Stage:
-    """Memories with their database, and Slack."""
-
     stores: Stores
     slack: Slack = field(default_factory=Slack)
 
@@ -248,9 +246,6 @@ async def test_edited_message_takes_back_what_it_no_longer_says(
     assert await stage.texts() == left
 
 
-# What a model proposes.
-
-
 @pytest.mark.parametrize(("place", "is_direct"), [(HERE, False), (DIRECT, True)])
 async def test_model_proposes_a_memory_for_whoever_asked_there(
     stage: Stage, place: tuple[str, str], is_direct: bool
@@ -273,8 +268,6 @@ async def test_model_proposes_a_memory_for_whoever_asked_there(
     known = texts.memory.already_remembered(1)
     assert await stage.remembering.call(use) == CallResult(CallState.DONE, known), "nothing was made that can be undone"
 
-
-# The modal.
 
 PLACE = SettingsPlace("C1", HOOK)
 

@@ -108,7 +108,6 @@ class Posts:
     since: float = 0.0
     still: Callable[[], bool] = bool
     opened: list[tuple[str, Json]] = field(default_factory=list)
-    """The modals, with their triggers."""
     runs: list[tuple[Run, Mapping[str, str], bool]] = field(default_factory=list)
     """The posts of runs, with the names in each, and whether it says that it is late."""
 
@@ -153,8 +152,6 @@ class Posts:
 
 @dataclass
 class Asked:
-    """An intake that keeps what it is given."""
-
     questions: list[Question] = field(default_factory=list)
     error: Exception | None = None
 
@@ -221,8 +218,6 @@ class Notified:
 
 @dataclass
 class Admitting:
-    """Lets a run be posted, or not."""
-
     run: Run | Exception | None
     lost_for: list[Refusal | None] = field(default_factory=list)
 
@@ -237,8 +232,6 @@ class Admitting:
 
 @dataclass
 class Read:
-    """A channel with one message, or without."""
-
     found: Message | Exception | None = None
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
@@ -250,8 +243,6 @@ class Read:
 
 @dataclass
 class Stage:
-    """A message shortcut and the posts of its questions, with their doubles."""
-
     posts: Posts
     records: Records
     intake: Asked = field(default_factory=Asked)
@@ -289,7 +280,6 @@ class Stage:
         return await self.try_(tries)
 
     async def try_(self, tries: int) -> float | None:
-        """Has the question on record posted."""
         due_at = self.records.clock.now() + OUTBOX_HOLD_S
         entry = OutboxEntry(7, OutboxKind.POST_QUESTION, due_at, tries, 3, 0, NOWHERE, ())
         return await self.question_posts.post(entry)
@@ -442,9 +432,6 @@ async def test_post_leaves_only_while_nobody_else_may_take_the_question() -> Non
     assert not stage.posts.still()
 
 
-# What is put on record.
-
-
 @pytest.mark.parametrize(
     ("is_new", "sentence", "looks"),
     [(True, "", 1), (False, "", 0), (AWAY, texts.shortcut.QUESTION_NOT_SAVED, 0)],
@@ -503,9 +490,6 @@ async def test_question_is_asked_once(is_new: bool) -> None:
     assert stage.looks == int(is_new)
 
 
-# Why a question isn't asked.
-
-
 @pytest.mark.parametrize(
     ("answer", "tries", "wait_s", "sentence"),
     [
@@ -541,9 +525,6 @@ async def test_asker_reads_at_the_last_try_that_the_question_may_have_been_poste
     stage, wait_s = await posted(MAX_TRIES, ("C1", "3.000300"), [LIMITED] * MAX_LOOKS)
     assert (stage.posts.made, stage.records.given_up, wait_s) == (0, 0, None)
     assert stage.posts.told == [MAYBE]
-
-
-# Direct messages.
 
 
 @pytest.mark.parametrize("answer", [FORBIDDEN, GONE], ids=["forbidden", "gone"])
@@ -608,9 +589,6 @@ async def test_direct_message_of_an_earlier_try_is_queued_only_where_slacks_even
     assert (stage.posts.made, stage.queued) == (0, queued)
 
 
-# Schedules' runs.
-
-
 def run_of(due_at: float) -> Run:
     rule = Rule("UTC", "0 9 * * *")
     schedule = Schedule(5, "T1", "C1", "U1", "Sum up.", rule, False, 1, 2, None, None, 0, None, due_at - DAY_S)
@@ -669,9 +647,6 @@ async def test_run_is_tried_for_an_hour_unless_slack_never_takes_it(
     assert await stage.try_(tries) == wait_s
     assert (runs.lost_for, stage.records.given_up) == (lost_for, len(lost_for))
     assert (stage.queued, stage.posts.told, stage.records.direct) == ([], [], [])
-
-
-# Emoji.
 
 
 @dataclass

@@ -33,7 +33,6 @@ def life(
 
 
 def fields_of(life: JobLife, caplog: pytest.LogCaptureFixture) -> dict[str, object]:
-    """Returns the fields of the one record that the log has of a life."""
     caplog.clear()
     with caplog.at_level(logging.INFO, "bot.services.answer_attempt"):
         report_attempt(OFF, life)

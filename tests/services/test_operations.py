@@ -108,7 +108,6 @@ async def test_process_that_is_not_ready_reports_the_problem(
 
 
 async def scrape(probes: Probes) -> str:
-    """Returns what /metrics says."""
     with opened(with_metrics=True, traces_url="") as telemetry:
         async with response_to("/metrics", probes, telemetry) as response:
             assert response.content_type == "text/plain"

@@ -54,7 +54,6 @@ class Entries:
 
     found: list[list[OutboxEntry] | Exception] = field(default_factory=list)
     jobs: list[Job | None] = field(default_factory=list)
-    """What each read of the entry's job finds."""
     limits: list[int] = field(default_factory=list)
     became: list[float | None] = field(default_factory=list)
     """The delay of an entry that is postponed; None of a complete one."""
@@ -360,9 +359,6 @@ async def test_outbox_looks_again_after_a_failure(error: Exception) -> None:
     assert (stage.clock.sleeps[:2], stage.entries.became) == ([AWAY_S, LOOK_S], [None])
 
 
-# Ends that Slack did not accept.
-
-
 @pytest.mark.parametrize(
     ("on_record", "for_outbox", "recorded", "became"),
     [
@@ -390,9 +386,6 @@ async def test_nothing_is_shown_of_an_answer_that_was_deleted_meanwhile() -> Non
     stage = Stage(Entries([[reply(Shows.END)]], [None]))
     await stage.look()
     assert (stage.replies.opened, stage.entries.became) == ([], [None])
-
-
-# Decisions.
 
 
 def waiting(*decided: bool) -> Job:

@@ -216,8 +216,6 @@ def test_place_without_threads_has_no_status() -> None:
     run_simulated(run())
 
 
-# The pane.
-
 IN_CHANNEL = Question(THREAD, "1.5", "UADA", "<@UBOT> why is it late?")
 IN_PANE = Question(ThreadKey("T1", "D1", "1.5"), "1.5", "UADA", "Why?")
 DIRECTLY = Question(ThreadKey("T1", "D1", None), "1.5", "UADA", "Why?")
@@ -228,8 +226,6 @@ LATE_S = SIGN_WITHIN_S + 0.1
 
 @dataclass
 class Titles:
-    """The threads that have a title."""
-
     claimed: list[tuple[str, str, str]] = field(default_factory=list)
 
     async def claim(self, *notice: str) -> bool:

@@ -101,9 +101,6 @@ async def test_message_that_is_not_on_record_in_time_is_unknown(stores: Stores) 
     assert clock.sleeps == [LOOK_AGAIN_S] * (LOOKS_FOR_RECORD - 1)
 
 
-# Presses before an answer's end is on record.
-
-
 async def test_press_that_needs_an_end_waits_for_it(stores: Stores) -> None:
     job = await under_way(stores)
 
@@ -182,9 +179,6 @@ async def test_value_that_no_button_has_is_refused(stores: Stores, action: Reply
     assert await stores.worker_queue.claim(1) == []
 
 
-# Decisions.
-
-
 def press_of(call: RecordedCall, action: ReplyAction = ReplyAction.APPROVE, user_id: str = "U1", **more: Any) -> Press:
     return Press(action, QUESTION.thread, PAGE_TS, user_id, value_of(call, 0), **more)
 
@@ -193,7 +187,6 @@ def press_of(call: RecordedCall, action: ReplyAction = ReplyAction.APPROVE, user
 async def asked_about(
     *calls: ToolCall, rules: Mapping[str, ToolRule] = RULES, access: AccessRules | None = None, **question: Any
 ) -> AsyncIterator[tuple[AnsweringStage, ReplyActions, list[RecordedCall]]]:
-    """Yields a stage whose answer waits for decisions about these calls, its reply actions, and the calls."""
     async with staged(NotesServer(rules), asking(*calls), ANSWER, question=replace(QUESTION, **question)) as stage:
         accounts, stores = stage.accounts, stage.stores
         if access:
@@ -242,9 +235,6 @@ async def test_approval_of_one_call_allows_no_other(action: ReplyAction, tools: 
         await actions.perform(press_of(call, action, "UADMIN"))
         allowed = await stage.stores.approvals.allowed()
     assert [one.tool for one in allowed] == tools
-
-
-# Changes before an approval.
 
 
 GUESTS_TOO = AccessRules(also=frozenset({UserKind.GUEST}))
@@ -455,9 +445,6 @@ async def test_details_are_those_of_the_calls_for_people_with_access() -> None:
     assert (details.sentence, '"text": "Milk"' in details.markdown) == (texts.approvals.TOOLS_USED, True)
 
 
-# Choices.
-
-
 CHOOSES = End(EndReason.WHOLE, choices=("Tea", "Coffee"))
 CHOSEN = Press(ReplyAction.CHOOSE, QUESTION.thread, PAGE_TS, "U2", choices.value_of(0, 1))
 
@@ -494,9 +481,6 @@ async def test_choice_is_refused_if_it_is_not_offered_or_its_presser_has_no_acce
     actions = actions_on(AnsweringStage(stores, BusyClock(), accounts=Accounts(kind_of_all=kind)))
     assert await actions.perform(replace(CHOSEN, value=value)) == ActionResponse(sentence)
     assert await asked_as(stores) == []
-
-
-# Stops by a message and by Slack.
 
 
 async def test_deleted_answer_is_stopped(stores: Stores) -> None:
@@ -555,9 +539,6 @@ async def test_slacks_stop_counts_once_and_a_refused_one_is_told(
         await actions.stops.stop_session(QUESTION.thread, user_id, "Ev9")
     assert [response.sentence for response in surfaces_of(actions).responses] == sentences
     assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == ({job.id} if user_id == "U1" else set())
-
-
-# What is shown of a press.
 
 
 @pytest.mark.parametrize("error", [StoreError("away"), RateLimited("m", 1.0), Refused("m", "e", Refusal.TRANSIENT)])
@@ -651,7 +632,6 @@ async def test_vote_is_on_record_for_the_presser(
 
 
 async def votes(stores: Stores) -> list[tuple[Any, ...]]:
-    """Returns the feedback on record: the job, who gave it, its value and its reason."""
     async with stores.database.engine.connect() as connection:
         rows = (await connection.execute(sa.select(feedback))).all()
     return [(row.job_id, row.user_id, row.value, row.reason) for row in rows]

@@ -82,8 +82,6 @@ class SignIns:
 
 @dataclass
 class Stage:
-    """Schedules with their database, and Slack. UADMIN is an admin."""
-
     stores: Stores
     slack: Slack = field(default_factory=Slack)
     sign_ins: Any = field(default_factory=SignIns)
@@ -112,8 +110,6 @@ class Stage:
 def stage(stores: Stores) -> Stage:
     return Stage(stores)
 
-
-# Forms.
 
 Entered = Mapping[ScheduleField, str]
 
@@ -219,9 +215,6 @@ async def test_whoever_may_not_change_a_schedule_reads_why(
     said = sentence_modal(stage.access.naming_admins(refusal), texts.schedules.SCHEDULES)
     assert stage.slack.opened == [("trigger", said, False)] * 4
     assert await stage.now(created.id) == created
-
-
-# Buttons.
 
 
 async def test_press_changes_a_schedule_once_and_the_list_shows_the_outcome(stage: Stage) -> None:
@@ -335,9 +328,6 @@ async def test_list_whose_members_slack_does_not_tell_is_not_shown(stage: Stage,
     await stage.press(ScheduleAction.PAUSE, created)
     sentence = texts.schedules.SCHEDULE_PRESSED[ScheduleAction.PAUSE]
     assert stage.slack.updated == [("V1", sentence_modal(sentence, texts.schedules.SCHEDULES))]
-
-
-# Sign-ins.
 
 
 async def paused_by(stage: Stage, reason: PauseReason) -> Schedule:

@@ -32,8 +32,6 @@ NOBODY: Any = None
 
 @dataclass
 class Place:
-    """A thread in Slack and in the database, with its channel."""
-
     shown: Sequence[Message] = (ASKED,)
     memories: Sequence[Memory] = ()
     is_private_: bool | None = False

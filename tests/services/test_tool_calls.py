@@ -99,9 +99,6 @@ def notes() -> NotesServer:
     return NotesServer()
 
 
-# Steps.
-
-
 async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_result(notes: NotesServer) -> None:
     stage = await alone(notes, asking(LIST), ANSWER)
     assert notes.calls == [(READ, {})]
@@ -216,9 +213,6 @@ async def test_arguments_that_nobody_could_read_whole_are_not_asked_about(
     else:
         assert call.state is (CallState.FAILED if is_too_long else CallState.ASKED)
         assert ("too long to be approved" in call.result) is is_too_long
-
-
-# Approvals.
 
 
 async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: NotesServer) -> None:
@@ -344,9 +338,6 @@ async def test_write_is_not_made_unless_slack_says_then_that_its_asker_is_a_memb
         await ended(stage)
     assert notes.calls == [(READ, {})], "reading needs no member"
     assert results_in(prompts_of(stage)[1]) == [NOT_A_MEMBER]
-
-
-# Crashes.
 
 
 @pytest.mark.parametrize(
@@ -506,9 +497,6 @@ async def test_stop_during_a_call_ends_the_answer() -> None:
         row = await stage.row()
     assert row.end_reason == EndReason.STOPPED
     assert len(prompts_of(stage)) == 1
-
-
-# Messages while tools run.
 
 
 async def test_what_the_asker_writes_while_a_tool_runs_is_read_at_the_next_step() -> None:

@@ -33,8 +33,6 @@ TO_PERSON = welcome(texts.welcome.WELCOME_IN_DIRECT_MESSAGE, texts.welcome.SEEN_
 
 
 class Slack(Accounts):
-    """Slack, which keeps what it shows."""
-
     def __init__(self) -> None:
         super().__init__()
         self.posts: list[tuple[str, Json]] = []
@@ -82,8 +80,6 @@ class Questions:
 
 @dataclass
 class Stage:
-    """Welcomes with their database, and Slack."""
-
     stores: Stores
     slack: Slack = field(default_factory=Slack)
     questions: Questions = field(default_factory=Questions)
@@ -194,9 +190,6 @@ async def test_person_is_welcomed_once_above_all_that_they_write(
     assert stage.slack.posts == ([("D1", TO_PERSON)] if is_welcomed else [])
     assert stage.slack.deleted == ([("D1", "11.5")] if is_taken_back else [])
     assert stage.slack.looks == [("D1", None), ("D1", "11.5")][: len(has_written)]
-
-
-# Presses.
 
 
 @pytest.mark.parametrize(

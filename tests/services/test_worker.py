@@ -53,14 +53,11 @@ class MemoryQueue(WorkerQueue):
     jobs: list[Job] = field(default_factory=list)
     available: bool = True
     claim_s: float = 0.0
-    """How long a claim takes."""
     beat_s: float = 0.0
-    """How long a heartbeat takes."""
     lost: set[int] = field(default_factory=set)
     to_stop: set[int] = field(default_factory=set)
     to_restart: set[int] = field(default_factory=set)
     claims: list[float] = field(default_factory=list)
-    """When each claim began."""
     beats: list[tuple[Mapping[Job, Spent], Mapping[Job, Piece]]] = field(default_factory=list)
 
     async def claim(self, limit: int) -> list[Job]:
@@ -85,8 +82,6 @@ class MemoryQueue(WorkerQueue):
 
 @dataclass
 class Placeholders(QuestionQueue):
-    """Placeholders of queued questions, in the queue and in Slack."""
-
     may_post_from: float = 0.0
     """When the questions ahead have their placeholders."""
     posts_s: float = 0.0
@@ -156,8 +151,6 @@ class Answers:
 
 @dataclass
 class WorkerStage:
-    """A worker and the parts that it works with."""
-
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     placeholders: Placeholders = field(default_factory=Placeholders)
     answers: Answers = field(default_factory=Answers)
@@ -170,9 +163,7 @@ class WorkerStage:
     token_refused: bool = False
     pane: RecordedStatuses = field(default_factory=RecordedStatuses)
     checked: list[Question] = field(default_factory=list)
-    """Questions whose asker's access was checked."""
     running: asyncio.Task[None] = field(init=False)
-    """`Worker.run`."""
 
     def __post_init__(self) -> None:
         async def allows(question: Question) -> bool:
@@ -198,7 +189,6 @@ class WorkerStage:
 
     @property
     def cancellations(self) -> list[Phase]:
-        """The reasons for which attempts were canceled, in order."""
         return [attempt.phase for attempt in self.answers.canceled]
 
 
@@ -243,9 +233,6 @@ async def beating(stage: WorkerStage, work: Awaitable[None]) -> None:
         assert not heartbeats.done(), "heartbeats must go on"
     finally:
         heartbeats.cancel()
-
-
-# Heartbeats and the lease.
 
 
 @on_stage(after_s=0.0)
@@ -363,9 +350,6 @@ async def test_heartbeats_answer_counts_for_the_other_attempts_if_one_has_ended_
     await beating(stage, first_ends())
 
 
-# Claims.
-
-
 @on_stage(lambda: WorkerStage(MemoryQueue([job_of(number) for number in range(1, 10)])), after_s=0.0)
 async def test_all_places_are_filled_and_no_more(stage: WorkerStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.services.worker.MAX_LIVE", 10)
@@ -376,9 +360,6 @@ async def test_all_places_are_filled_and_no_more(stage: WorkerStage, monkeypatch
     await asyncio.sleep(1)
     assert (stage.worker.live, stage.worker.is_full) == (10, True)
     assert [attempt.claimed_at for attempt in stage.answers.attempts] == [0.0] * 9 + [1.0]
-
-
-# Stop.
 
 
 @on_stage(lambda: WorkerStage(MemoryQueue([JOB]), answers=Answers(streaming=False)))
@@ -399,9 +380,6 @@ async def test_attempt_that_is_being_canceled_is_not_canceled_again(stage: Worke
     await stage.worker.hand_over()
     assert stage.cancellations == [Phase.STOPPED], "the first reason holds"
     assert stage.answers.interrupted_closings == 0
-
-
-# Claims.
 
 
 @on_stage(lambda: WorkerStage(MemoryQueue([JOB], available=False)), after_s=0.0)
@@ -458,9 +436,6 @@ async def test_job_claimed_again_waits_for_the_end_of_its_earlier_attempt_here(s
     assert stage.worker.live == 0
 
 
-# A bot token that Slack refuses.
-
-
 @on_stage(lambda: WorkerStage(MemoryQueue([JOB]), token_refused=True))
 async def test_while_slack_refuses_the_token_nothing_is_claimed_and_the_log_says_so_once(
     stage: WorkerStage, caplog: pytest.LogCaptureFixture
@@ -501,9 +476,6 @@ async def test_a_queued_question_is_neither_denied_nor_shown_while_slack_refuses
     stage.token_refused = True
     await asyncio.sleep(10)
     assert (stage.placeholders.stopped, stage.placeholders.posted) == ([], [])
-
-
-# Shutdown.
 
 
 @pytest.mark.parametrize("stopped_after_s", [0.1, 3.0])
@@ -577,9 +549,6 @@ async def test_hand_over_ends_placeholders_that_are_being_posted(stage: WorkerSt
     await stage.worker.hand_over()
     await asyncio.sleep(3)
     assert stage.placeholders.posted == []
-
-
-# Placeholders of queued questions.
 
 
 @on_stage(lambda: WorkerStage(placeholders=Placeholders(may_post_from=2.0)), after_s=0.0)
