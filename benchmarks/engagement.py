@@ -38,8 +38,8 @@ from bot.core.triage import (
     Line,
     Participants,
     TriageRules,
-    closing_of,
-    ends_there,
+    closing_of_message,
+    needs_no_answer,
     triage,
 )
 
@@ -150,8 +150,8 @@ def taken(spoken: Sequence[Spoken], rules: TriageRules, lines_known: bool = True
         message = _message(number, line)
         verdict = triage(message, ME, Participants(takes_part, others, lines=known), rules)
         is_taken = isinstance(verdict, Question)
-        closing = closing_of(message, ME) if is_taken and takes_part and closes else None
-        if closing and closing is not Closing.IN_DOUBT and ends_there(closing, last_words):
+        closing = closing_of_message(message, ME) if is_taken and takes_part and closes else None
+        if closing and closing is not Closing.IN_DOUBT and needs_no_answer(closing, last_words):
             verdicts.append(False)
             people.add(line.by)
             continue

@@ -35,10 +35,10 @@ from itertools import count, pairwise
 from typing import NamedTuple, TypeVar
 
 from bot.core import asks
-from bot.core.calls import as_data, claims_in
-from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, with_names, without_address
-from bot.core.job import Checkpoint, End, Job, said
-from bot.core.steps import Seam, continued, start_of
+from bot.core.calls import claims_of_definition, result_for_model
+from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, with_names, without_bot_mention
+from bot.core.job import Checkpoint, End, Job, sentence_notice
+from bot.core.steps import Seam, starting_text, text_to_continue
 from bot.core.triage import Identity, Participants, TriageRules, triage
 from bot.core.unseen import visible
 from bot.errors import EndReason, ProviderError, Refusal, Refused
@@ -201,7 +201,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "is_deceptive": lambda text: is_deceptive(text, "https://evil.example/"),
     "is_deceptive to": lambda text: is_deceptive("bank.com", text),
     "bare_url": bare_url,
-    "continued": lambda text: continued(text, EndReason.LENGTH_LIMIT),
+    "text_to_continue": lambda text: text_to_continue(text, EndReason.LENGTH_LIMIT),
     "Seam": _resumed,
     "long_code": lambda text: long_code(text, "1.0"),
     "has_word": lambda text: render.has_word(text, growing=True),
@@ -218,13 +218,13 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "labels": names_in,
     "with_names": lambda text: with_names(text, {}),
     "ids_to_name": ids_to_name,
-    "without_address": lambda text: without_address(text, "U123"),
+    "without_bot_mention": lambda text: without_bot_mention(text, "U123"),
     "triage": _triaged,
     "visible": visible,
-    "as_data": lambda text: as_data(text, "tool", "nonce"),
-    "readable": lambda text: asks.readable({text: text}),
-    "readable list": lambda text: asks.readable({"a": text.split("a")}),
-    "fields_of": lambda text: asks.fields_of({text: text, "list": text.split("a")}),
+    "result_for_model": lambda text: result_for_model(text, "tool", "nonce"),
+    "readable_json": lambda text: asks.readable_json({text: text}),
+    "readable_json list": lambda text: asks.readable_json({"a": text.split("a")}),
+    "argument_fields": lambda text: asks.argument_fields({text: text, "list": text.split("a")}),
     "template marks": _unmarked,
     "template marks, in code": lambda text: _unmarked(text, "a `"),
     "template marks, in a call": lambda text: _unmarked(text, "<tool_call>{"),
@@ -233,7 +233,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "output items": _output_items,
     "citations": _cited,
     "refusal": _refusal,
-    "claims_in": lambda text: claims_in(json.dumps(["tool", text, {}, text])),
+    "claims_of_definition": lambda text: claims_of_definition(json.dumps(["tool", text, {}, text])),
 }
 
 
@@ -336,8 +336,8 @@ MAX_STEPS_S = 120.0
 EDIT_EACH_CHARS = 20_000
 QUESTION = Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "?")
 JOB = Job(1, QUESTION, 1)
-END = End(EndReason.LENGTH_LIMIT, said("A notice."))
-CUT = End(EndReason.CUT, said("Cut."))
+END = End(EndReason.LENGTH_LIMIT, sentence_notice("A notice."))
+CUT = End(EndReason.CUT, sentence_notice("Cut."))
 LATER = "and so on, with more words"
 
 T = TypeVar("T")
@@ -399,7 +399,7 @@ def follows_a_longer_text(text: str, holds: Holds) -> None:
 
 def is_taken_over(text: str, holds: Holds) -> None:
     job = Job(1, QUESTION, attempts=2, checkpoint=Checkpoint(text))
-    start = holds.measured("start_of", partial(start_of, job))
+    start = holds.measured("start_of", partial(starting_text, job))
     seam = holds.measured("seam", partial(Seam, start))
     holds.measured("join", partial(seam.join, LATER))
     holds.measured("join of a repetition", partial(Seam(start).join, start[-400_000:] + LATER))

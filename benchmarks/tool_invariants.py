@@ -16,7 +16,7 @@ from benchmarks.databases import CallRow, RecordedJob
 from benchmarks.invariants import LIVE_STATES, AskedQuestion, Evidence
 from benchmarks.question_plan import EDITED_NUMBER
 from benchmarks.tool_plan import DONE, MADE_BEFORE, NOT_MADE, NOT_OFFERED, TOKEN, UNKNOWN, seen_in, steps_of
-from bot.core.audit import EntryKind, written
+from bot.core.audit import EntryKind, json_line
 from bot.core.calls import CallState
 from bot.errors import EndReason
 
@@ -138,7 +138,7 @@ _BEGUN = (CallState.BEGUN, CallState.DONE, CallState.FAILED, CallState.UNKNOWN)
 
 def audit_violations(evidence: Evidence) -> list[str]:
     """Returns one sentence for each violated invariant."""
-    lines = [written(entry) for entry in evidence.audit]
+    lines = [json_line(entry) for entry in evidence.audit]
     texts = [f"entry {number} of the audit has a token" for number, line in enumerate(lines, 1) if TOKEN.search(line)]
     jobs = (sentence for job in evidence.jobs for sentence in _of_job(evidence, job))
     calls = (sentence for call in evidence.tool_calls for sentence in _of_call(evidence, call))

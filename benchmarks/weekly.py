@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from benchmarks.databases import Engine, database
 from bot.clock import SystemClock
 from bot.core.caps import DAY_S, HOUR_S, day_of
-from bot.core.schedules import weekly_rule
+from bot.core.schedules import parse_weekly_rule
 from bot.errors import EndReason
 from bot.services.admin_notices import AdminNotices
 from bot.services.weekly_report import WeeklyReport
@@ -115,7 +115,7 @@ async def measure(engine: Engine, attempts: int, thumbs: int, folder: Path) -> b
     async with database(engine, folder) as opened:
         clock = SystemClock()
         stores = await Stores.open(opened.url, "benchmark", clock)
-        now, rule = clock.now(), weekly_rule(DUE)
+        now, rule = clock.now(), parse_weekly_rule(DUE)
         await fill(stores, attempts, thumbs, day_of(max(at for at in rule.upcoming(now - 8 * DAY_S, 2) if at <= now)))
 
         async def nothing_retires() -> Sequence[str]:

@@ -330,9 +330,9 @@ def _path(value: str) -> Path:
 
 def _weekly(value: str) -> str:
     # Imported late, because few people set it and the import takes longer than some commands.
-    from bot.core.schedules import weekly_rule
+    from bot.core.schedules import parse_weekly_rule
 
-    weekly_rule(value)
+    parse_weekly_rule(value)
     return value
 
 
@@ -388,7 +388,7 @@ class Settings:
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
     retention_days: int = _setting("BOT_RETENTION_DAYS", whole(1, 36_500), 30)
     weekly_report: str = _setting("BOT_WEEKLY_REPORT", _weekly, "")
-    """When it is due, in the format of `weekly_rule` (core/schedules.py); "" for never."""
+    """When it is due, in the format of `parse_weekly_rule` (core/schedules.py); "" for never."""
     catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", whole(0, 168), 12)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())

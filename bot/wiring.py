@@ -25,7 +25,7 @@ from bot.core import texts
 from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
 from bot.core.caps import CAP_MARK
 from bot.core.channel_settings import DefaultSettings
-from bot.core.schedules import RUN_REPORT, weekly_rule
+from bot.core.schedules import RUN_REPORT, parse_weekly_rule
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.triage import Engagement, Identity, TriageRules
 from bot.errors import StoreAway
@@ -494,7 +494,7 @@ def _weekly_report(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Ite
         # Imported late, because few people use it.
         from bot.services.weekly_report import WeeklyReport
 
-        rule = weekly_rule(settings.weekly_report)
+        rule = parse_weekly_rule(settings.weekly_report)
         yield WeeklyReport(rule, parts.stores, partial(retiring, checkup), admins).look
 
 

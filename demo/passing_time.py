@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bot.core.conversation import is_direct
+from bot.core.conversation import is_direct_message
 
 if TYPE_CHECKING:
     from bot.core.schedules import Schedule
@@ -51,7 +51,7 @@ class PassingTime:
         bot.outbox.check_now()
         for _ in range(int(_WITHIN_S / _LOOK_S)):
             if _posts(schedule, bot, sandbox) - ours_before:
-                return f"Its run is in {'the direct message' if is_direct(channel.id) else f'#{channel.name}'}."
+                return f"Its run is in {'the direct message' if is_direct_message(channel.id) else f'#{channel.name}'}."
             looks = (call for call in sandbox.calls if (call.method, call.channel) == (_LOOKS_BY, channel.id))
             has_looked = any(call.at_wall >= began for call in looks)
             since = max([schedule.created_at, *map(float, ours_before)])

@@ -87,7 +87,7 @@ class Extent:
             self._count(line)
 
     def header_chars(self, shown_chars: int) -> int:
-        """Returns the extra characters that the headings within the first `shown_chars` characters cost."""
+        """Returns the extra characters that the headings within the first `visible_chars` characters cost."""
         return HEADER_CHARS * bisect_right(self._heading_ends, shown_chars)
 
     def _count(self, line: SourceLine) -> None:

@@ -18,17 +18,28 @@ from bot.core import texts
 from bot.core.actions import LABELS, ActionResponse, ReplyAction
 from bot.core.asks import ApprovalPlace, ArgumentField, Ask
 from bot.core.calls import SCHEDULE, Decided, Decision
-from bot.core.caps import Amount, CapOwner, CapUse, OwnCap, OwnerCaps, Period, Scope, UsageToDate, by_field, parse_caps
+from bot.core.caps import (
+    Amount,
+    CapOwner,
+    CapUse,
+    OwnCap,
+    OwnerCaps,
+    Period,
+    Scope,
+    UsageToDate,
+    caps_by_field,
+    parse_caps,
+)
 from bot.core.channel_settings import (
     ChannelSettings,
     DefaultSettings,
     SettingsPlace,
 )
-from bot.core.job import End, Notice, NoticeKind, said
+from bot.core.job import End, Notice, NoticeKind, sentence_notice
 from bot.core.memory import Memory
 from bot.core.schedules import PauseReason, Proposal, Rule, Run, RunReport, Schedule, Weekly
 from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
-from bot.core.unposted import MessageQuestion, QuotedMessage, reaction_id, suggestion_id
+from bot.core.unposted import MessageQuestion, QuotedMessage, reaction_view_id, suggestion_view_id
 from bot.errors import EndReason, RateLimited, Refused
 from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks
@@ -80,13 +91,13 @@ STATES: Mapping[str, PageView] = {
     "ended": ended("", End(EndReason.WHOLE)),
     "ended with a footer": PageView("", end=below(WHOLE, "…", has_previous=True)),
     "ended with a notice": PageView(
-        "", end=below(replace(WHOLE, notices=said("Not read: <@U0ADA>.zip (too large).")), "…")
+        "", end=below(replace(WHOLE, notices=sentence_notice("Not read: <@U0ADA>.zip (too large).")), "…")
     ),
     "ended with sources": PageView("", end=below(replace(WHOLE, sources=SOURCES), "…")),
     "searching": PageView("", growing=True, activity=texts.answers.searching("<@U0ADA> https://evil.example")),
     "cut": ended("", End(EndReason.LENGTH_LIMIT, footer="openai/gpt-test")),
     "stopped": ended("", End(EndReason.STOPPED)),
-    "failed": ended("", End(EndReason.CUT, said("The model's server can't be reached."))),
+    "failed": ended("", End(EndReason.CUT, sentence_notice("The model's server can't be reached."))),
     "a new version begins": PageView("", growing=True, version=2),
     "plain and growing": PageView("", plain=True, growing=True),
     "plain with sources": PageView("", plain=True, end=below(End(EndReason.WHOLE, sources=SOURCES))),
@@ -150,7 +161,9 @@ RARE_STATES: Mapping[str, PageView] = {
     "remembered": ended(
         "", End(EndReason.COMMAND, (Notice(NoticeKind.REMEMBERED, texts.memory.remembered("#general", 1)),))
     ),
-    "offered later": ended("", End(EndReason.OFFERED, said(texts.answers.offer_after_absence("1764000000.000100")))),
+    "offered later": ended(
+        "", End(EndReason.OFFERED, sentence_notice(texts.answers.offer_after_absence("1764000000.000100")))
+    ),
 }
 _PLACE = SettingsPlace("C0GENERAL", "https://hooks.example/1")
 _AUTH = "https://auth.example/authorize?state=1&scope=read"
@@ -167,7 +180,10 @@ _SPENT = dict.fromkeys(Period, Amount(1_234, 0.02))
 _CAPS = parse_caps("user/day=2000tokens,user/month=7usd,channel/day=5usd")
 _USAGE = UsageToDate(_SPENT, [CapUse(cap, 50, 1_764_000_000.0) for cap in _CAPS])
 _OWNED = OwnerCaps(
-    CapOwner(Scope.CHANNEL, "C0GENERAL"), by_field(_CAPS, Scope.CHANNEL), by_field(_CAPS, Scope.CHANNEL), _SPENT
+    CapOwner(Scope.CHANNEL, "C0GENERAL"),
+    caps_by_field(_CAPS, Scope.CHANNEL),
+    caps_by_field(_CAPS, Scope.CHANNEL),
+    _SPENT,
 )
 
 
@@ -227,8 +243,8 @@ def _messages() -> Iterator[tuple[str, Json]]:
     )
     for name, view_id in {
         "in a modal": "V1",
-        "by a reaction": reaction_id("question", "C0GENERAL", "2.000100"),
-        "by a suggested prompt": suggestion_id("D0ADA", "U0ADA", 0, "2.000100"),
+        "by a reaction": reaction_view_id("question", "C0GENERAL", "2.000100"),
+        "by a suggested prompt": suggestion_view_id("D0ADA", "U0ADA", 0, "2.000100"),
     }.items():
         for where, elsewhere in {"in its thread": False, "in a direct message": True}.items():
             question = MessageQuestion("T0SANDBOX", view_id, "U0ADA", _ABOUT, "Why?", 0.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bot.checks.report import Finding, ok, warn
 from bot.clock import Clock
-from bot.core.calls import MAX_DEFINITIONS_CHARS, MAX_TOOLS, ServerTools, tools_together
+from bot.core.calls import MAX_DEFINITIONS_CHARS, MAX_TOOLS, ServerTools, tools_within_limits
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport
 from bot.models.prompt import ToolDefinition
 from bot.network import remedy
@@ -143,7 +143,7 @@ class ServerChecks:
         most: Sequence[ToolDefinition] = ()
         problems = []
         for servers, named in alike.items():
-            together = tools_together(self._tools[name] for name in servers)
+            together = tools_within_limits(self._tools[name] for name in servers)
             most = max(most, together.offered, key=len)
             # A server's own line lists tools that are left out by themselves.
             alone = {tool for name in servers for tool in self._tools[name].left_out}

@@ -16,7 +16,7 @@ from bot.cli.terminal import print_note
 from bot.core import files, texts
 from bot.core.conversation import File, Question, ThreadKey, escape
 from bot.core.job import NoticeKind
-from bot.core.prompt import NOW, moment
+from bot.core.prompt import NOW, time_text
 from bot.errors import EndReason, SettingsError
 from bot.models.events import Completion
 from bot.reply.sources import plain_list, shown_sources
@@ -96,7 +96,7 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
     opened, now = await _opened(contents), datetime.now().astimezone()
     ts = f"{now.timestamp():.6f}"
     asked = Question(ThreadKey("T", "D", ts), ts, "U", escape(question), tuple(file.file for file in opened))
-    facts = [NOW.format(now=moment(now, now.tzname() or ""))]
+    facts = [NOW.format(now=time_text(now, now.tzname() or ""))]
     conversation = InMemoryConversation(opened={file.file.id: file for file in opened}, facts=facts)
     spending, terminal = Unlimited(model_prices(settings)), Terminal(at_once=at_once)
     prompts = PromptSettings(system_prompt_in_use(settings), HISTORY_TOKENS, settings.web_search)

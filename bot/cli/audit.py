@@ -73,7 +73,7 @@ async def _export(ours: Settings, since: float, *, as_json: bool, texts: bool) -
         ids: dict[str, None] = {}
         while page := await entries.page(first, 500, texts=texts):
             for line in page:
-                print(audit.written(line) if as_json else _row(line))
+                print(audit.json_line(line) if as_json else _row(line))
                 ids |= {line[name]: None for name in ("user", "channel", "by") if name in line}
             first = page[-1]["id"] + 1
     if not as_json and (names := await names_of(ours, ids)):
@@ -90,7 +90,7 @@ def _row(line: Mapping[str, Any]) -> str:
 def _cell(value: Any) -> str:
     """Returns a value as one ASCII word, with characters escaped that a terminal would hide or interpret."""
     is_word = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value and value
-    return str(value) if is_word else audit.canonical(value)
+    return str(value) if is_word else audit.canonical_json(value)
 
 
 AUDIT = Subcommand(

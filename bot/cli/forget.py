@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, WORKER, Subcommand
 from bot.cli.terminal import confirmed, print_note
-from bot.core.conversation import ThreadKey, is_direct, linked_message
+from bot.core.conversation import ThreadKey, is_direct_message, linked_message
 from bot.errors import SettingsError
 from bot.settings import Settings
 
@@ -87,7 +87,7 @@ def parse_thread(text: str) -> ThreadKey:
     if linked := linked_message(text):
         channel_id, ts, thread_ts = linked
         # A direct message outside threads belongs to the conversation's root; other messages begin their own thread.
-        return ThreadKey("", channel_id, thread_ts or (None if is_direct(channel_id) else ts))
+        return ThreadKey("", channel_id, thread_ts or (None if is_direct_message(channel_id) else ts))
     raise SettingsError(
         [f"--thread must be CHANNEL/THREAD_TS, TEAM/CHANNEL/THREAD_TS (as in the log) or a message's link, not {text}."]
     )

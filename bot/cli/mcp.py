@@ -15,7 +15,7 @@ from bot import logs, settings
 from bot.cli import EXIT_FAILED, WORKER, Subcommand
 from bot.cli.names import names_of
 from bot.cli.terminal import confirmed, print_note
-from bot.core.calls import full_name, owner_of
+from bot.core.calls import full_tool_name, tool_owner
 from bot.errors import SettingsError
 from bot.settings import Settings
 
@@ -142,7 +142,9 @@ async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], 
                 listed |= {name: tool for name, tool in offered_names(name, result).items() if not tool.is_broken}
     agreed = await stores.tool_pins.read(listed)
     known = await stores.tool_pins.listed(ours.mcp.names)
-    return {name: SeenTool(tool, agreed.get(name), owner_of(name) not in known) for name, tool in listed.items()}, down
+    return {
+        name: SeenTool(tool, agreed.get(name), tool_owner(name) not in known) for name, tool in listed.items()
+    }, down
 
 
 def _print_list(
@@ -156,7 +158,7 @@ def _print_list(
     for name, tool in seen.items():
         rule = ours.mcp.rules.rule_for(name)
         print(f"{tool.state:8} {rule.permission:6} {'reads ' if rule.read_only else 'writes'} {name}")
-    for server, tools in groupby(seen, owner_of) if settings.models_in_use(ours) else ():
+    for server, tools in groupby(seen, tool_owner) if settings.models_in_use(ours) else ():
         print(f"{server}: {_price(ours, {name: seen[name] for name in tools})}")
     for server, reason in down.items():
         print(f"{server} is down: {reason}")
@@ -193,7 +195,7 @@ def _agreement(seen: Mapping[str, SeenTool], names: Sequence[str]) -> str:
     """Returns the command that agrees to these tools, with a pattern for all of a server's tools if there are many."""
     arguments: dict[str, None] = {}
     for name in names:
-        pattern = full_name(owner_of(name), "*")
+        pattern = full_tool_name(tool_owner(name), "*")
         fitting = _fitting(seen, pattern)
         is_all = len(fitting) > MAX_NAMED and set(fitting) <= set(names)
         arguments[f"'{pattern}'" if is_all else name] = None

@@ -26,7 +26,7 @@ from bot.cli.terminal import print_note
 from bot.cli.usage import first_day_of_usage
 from bot.core.audit import time_text
 from bot.core.caps import DAY_S, day_of
-from bot.core.conversation import without_address
+from bot.core.conversation import without_bot_mention
 from bot.core.job import Job
 from bot.core.usage import AnswerUsage, Thumb
 from bot.errors import CapReached, EndReason, ProviderError, SettingsError
@@ -273,7 +273,7 @@ async def _ask(
         folder.add(job.id, at_most_usd=0.0)
         raise ProviderError(now.end, folder.of["model"])
     about = {"asked": time_text(float(question.ts)), "channel": question.thread.channel_id}
-    words = without_address(question.text, answering.workspace.me.user_id)
+    words = without_bot_mention(question.text, answering.workspace.me.user_id)
     folder.add(job.id, **about, question=words, then=recorded(asked.then), now=recorded(now))
     return f"{now.end}, {now.seconds:.1f} s"
 

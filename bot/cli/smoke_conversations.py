@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from bot.checks.report import CheckStatus, Finding
-from bot.core.calls import CallResult, CallState, Decision, ToolUse, as_data
+from bot.core.calls import CallResult, CallState, Decision, ToolUse, result_for_model
 from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
 from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import Checkpoint, End, Job
-from bot.core.steps import start_of
+from bot.core.steps import starting_text
 from bot.core.triage import Identity
 from bot.errors import CapReached, ProviderError
 from bot.models.events import Completion, FinishReason, Usage
@@ -199,7 +199,7 @@ class _Notes:
         return Offered((_NOTE,))
 
     async def call(self, use: ToolUse) -> CallResult:
-        return CallResult(CallState.DONE, as_data(f"Saved as note {NOTE_NUMBER}.", _NOTE.name, "a1b2c3"))
+        return CallResult(CallState.DONE, result_for_model(f"Saved as note {NOTE_NUMBER}.", _NOTE.name, "a1b2c3"))
 
 
 async def _tool(talk: _Talk) -> str:
@@ -259,7 +259,7 @@ async def _cut(talk: _Talk) -> str:
     left, _ = await talk.answer(question, requests=3, shown=_HangUp())
     _expect(len(left.text) >= CUT_CHARS, "The answer was too short to be cut off.")
     job = Job(1, question, 2, checkpoint=Checkpoint(left.text))
-    kept = start_of(job).count("\n")
+    kept = starting_text(job).count("\n")
     answered, _ = await talk.answer(job)
     lines = [(int(number), int(square)) for number, square in re.findall(r"(\d+): *(\d+)", answered.text)]
     _expect(

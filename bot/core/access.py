@@ -137,5 +137,5 @@ class BotQuestions:
         return self.in_a_row >= MAX_BOT_QUESTIONS_IN_A_ROW or self.in_an_hour >= MAX_BOT_QUESTIONS_AN_HOUR
 
 
-def admins_named(admins: Iterable[str]) -> list[str]:
+def admins_to_name(admins: Iterable[str]) -> list[str]:
     return sorted(admins)[:MAX_ADMINS_NAMED]

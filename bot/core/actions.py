@@ -56,7 +56,7 @@ WISHES = {
     ReplyAction.CONTINUE: Wish(continues=True),
 }
 """The wish that each button sends to request another version of an answer."""
-ABOUT_ONE_CALL = (
+CALL_ACTIONS = (
     ReplyAction.APPROVE,
     ReplyAction.DENY,
     ReplyAction.SIGN_IN,

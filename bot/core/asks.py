@@ -22,11 +22,11 @@ from bot.core.calls import (
     CallState,
     Decision,
     RecordedCall,
-    kind_of,
-    label_of,
-    title_of,
+    card_type,
+    tool_label,
+    tool_title,
 )
-from bot.core.unseen import escaped
+from bot.core.unseen import escape_unseen
 from slack_markdown.escaping import fenced
 from slack_markdown.lookalikes import OTHER_ALPHABET, is_other_form, mixes_scripts
 
@@ -111,7 +111,7 @@ class Ask:
 
     @property
     def kind(self) -> str:
-        return kind_of(self.tool, json.loads(self.arguments) if self.is_proposal else {})
+        return card_type(self.tool, json.loads(self.arguments) if self.is_proposal else {})
 
     @property
     def is_proposal(self) -> bool:
@@ -160,7 +160,7 @@ class Ask:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings that the call repeats another, or that its words contain lookalike letters."""
-        words = mixed_words(self.arguments)
+        words = mixed_script_words(self.arguments)
         repeated = texts.approvals.REPEATED_CALL if self.repeats else ""
         return tuple(filter(None, (repeated, texts.approvals.mixed_scripts(words) if words else "")))
 
@@ -182,9 +182,9 @@ def asks_of(
     """
     if not any(call.state is CallState.ASKED for call in calls):
         return ()
-    asked = (call for call in calls if _is_asked_about(call))
+    asked = (call for call in calls if _is_asked_or_decided(call))
     return tuple(
-        replace(ask_of(call, calls, version, until, is_admin=is_admin), person=escaped(" ".join(person.split())))
+        replace(ask_of(call, calls, version, until, is_admin=is_admin), person=escape_unseen(" ".join(person.split())))
         for call in asked
     )
 
@@ -193,13 +193,13 @@ def ask_of(
     call: RecordedCall, calls: Sequence[RecordedCall], version: int, until: float | None, *, is_admin: bool = False
 ) -> Ask:
     """Returns a call in the form shown to the person who decides. `calls`: at least those of its step."""
-    beside = sum(_is_asked_about(other) for other in calls if other.step_no == call.step_no)
+    beside = sum(_is_asked_or_decided(other) for other in calls if other.step_no == call.step_no)
     return Ask(
-        label_of(call.tool),
-        readable(call.arguments),
-        value_of(call, version),
-        fields_of(call.arguments),
-        call.claims.title or title_of(call.tool),
+        tool_label(call.tool),
+        readable_json(call.arguments),
+        button_value(call, version),
+        argument_fields(call.arguments),
+        call.claims.title or tool_title(call.tool),
         call.claims.description,
         until,
         call.repeats and not call.read_only,
@@ -212,101 +212,103 @@ def ask_of(
     )
 
 
-def _is_asked_about(call: RecordedCall) -> bool:
+def _is_asked_or_decided(call: RecordedCall) -> bool:
     return call.state is CallState.ASKED or call.decision is not None
 
 
-def fields_of(values: Mapping[str, Any] | Sequence[Any], depth: int = 0) -> tuple[ArgumentField, ...]:
+def argument_fields(values: Mapping[str, Any] | Sequence[Any], depth: int = 0) -> tuple[ArgumentField, ...]:
     """Returns arguments in readable form. Different arguments never look the same."""
     fields: list[ArgumentField] = []
     named = values.items() if isinstance(values, Mapping) else ((None, value) for value in values)
     for name, value in named:
         shown = "" if name is None else name if _PLAIN_NAME.fullmatch(name) else _on_a_line(name)
         is_nested = isinstance(value, (Mapping, list)) and bool(value) and depth < MAX_DEPTH
-        typed = None if depth or name is None else _typed(name, value)
+        typed = None if depth or name is None else _editable_text(name, value)
         fields.append(ArgumentField(shown, "" if is_nested else _value(value), typed, depth))
         if is_nested:
-            fields += fields_of(value, depth + 1)
+            fields += argument_fields(value, depth + 1)
     return tuple(fields)
 
 
-def _typed(name: str, value: Any) -> str | None:
+def _editable_text(name: str, value: Any) -> str | None:
     is_named = _PLAIN_NAME.fullmatch(name) is not None and len(name) <= MAX_LABEL_CHARS
-    is_held = isinstance(value, str) and len(value) <= MAX_EDITED_CHARS and escaped(value) == value == value.strip()
+    is_held = (
+        isinstance(value, str) and len(value) <= MAX_EDITED_CHARS and escape_unseen(value) == value == value.strip()
+    )
     return value if is_named and is_held else None
 
 
 def _value(value: Any) -> str:
     if isinstance(value, str):
-        return escaped(value) if _reads_as_written(value) else _on_a_line(value)
+        return escape_unseen(value) if _is_unambiguous(value) else _on_a_line(value)
     on_a_line = _on_a_line(value)
-    return on_a_line if len(on_a_line) <= INLINE_CHARS else readable(value)
+    return on_a_line if len(on_a_line) <= INLINE_CHARS else readable_json(value)
 
 
-def _reads_as_written(text: str) -> bool:
+def _is_unambiguous(text: str) -> bool:
     """Returns whether a string without JSON quotes can be told apart from other values and from escapes."""
     if not text or text != text.strip(" \n") or _READS_AS_JSON.fullmatch(text):
         return False
-    return "\\" not in text or ("\\u" not in text and escaped(text) == text)
+    return "\\" not in text or ("\\u" not in text and escape_unseen(text) == text)
 
 
-def with_texts(arguments: Mapping[str, Any], typed: Mapping[int, str]) -> Mapping[str, Any]:
+def with_edited_strings(arguments: Mapping[str, Any], typed: Mapping[int, str]) -> Mapping[str, Any]:
     return {name: typed.get(index, value) for index, (name, value) in enumerate(arguments.items())}
 
 
 def _on_a_line(value: Any) -> str:
-    return escaped(json.dumps(value, ensure_ascii=False))
+    return escape_unseen(json.dumps(value, ensure_ascii=False))
 
 
 def deciders(calls: Sequence[RecordedCall]) -> list[str]:
     return list(dict.fromkeys(call.decided_by for call in calls if call.decided_by))
 
 
-def details_of(calls: Sequence[RecordedCall], names: Mapping[str, str]) -> str:
+def call_details(calls: Sequence[RecordedCall], names: Mapping[str, str]) -> str:
     """Returns a Markdown list of calls with outcomes, deciders and arguments. `names`: by user ID."""
-    return "\n\n".join(_details(call, names.get(call.decided_by, call.decided_by)) for call in calls)
+    return "\n\n".join(_details_of_call(call, names.get(call.decided_by, call.decided_by)) for call in calls)
 
 
-def _details(call: RecordedCall, decider: str) -> str:
+def _details_of_call(call: RecordedCall, decider: str) -> str:
     outcome = texts.approvals.CALL_STATES[call.state]
     # Escaping keeps names from starting a line or acting as Markdown.
-    name = re.sub(r"([\\`*_~<>\[\]()|])", r"\\\1", escaped(decider).replace("\n", " "))
+    name = re.sub(r"([\\`*_~<>\[\]()|])", r"\\\1", escape_unseen(decider).replace("\n", " "))
     how = texts.approvals.decided_by(call.decision, name) if call.decision else ""
-    heading = f"`{label_of(call.tool)}`: {', '.join(filter(None, (outcome, how)))}"
-    shown = _proposed(call.arguments) if call.tool in PROPOSALS else readable(call.arguments)
+    heading = f"`{tool_label(call.tool)}`: {', '.join(filter(None, (outcome, how)))}"
+    shown = _proposal_text(call.arguments) if call.tool in PROPOSALS else readable_json(call.arguments)
     return f"{heading}\n{fenced(shown)}" if call.arguments else heading
 
 
-def _proposed(arguments: Mapping[str, Any]) -> str:
+def _proposal_text(arguments: Mapping[str, Any]) -> str:
     named = (str(arguments.get(name) or "") for name in ("text", "words", "server", "cron", "at", "zone"))
     text, words, server, cron, at, zone = named
-    return escaped("\n".join(filter(None, (text, words, server, texts.schedules.proposed_for(cron, at, zone)))))
+    return escape_unseen("\n".join(filter(None, (text, words, server, texts.schedules.proposed_for(cron, at, zone)))))
 
 
-def value_of(call: RecordedCall, version: int) -> str:
+def button_value(call: RecordedCall, version: int) -> str:
     return f"{version}.{call.step_no}.{call.index}.{call.binding}"
 
 
-def call_named(value: str, version: int, calls: Sequence[RecordedCall]) -> RecordedCall | None:
-    return next((call for call in calls if value_of(call, version) == value), None)
+def call_of_button(value: str, version: int, calls: Sequence[RecordedCall]) -> RecordedCall | None:
+    return next((call for call in calls if button_value(call, version) == value), None)
 
 
-def readable(arguments: Any) -> str:
-    return escaped(json.dumps(arguments, ensure_ascii=False, indent=2))
+def readable_json(arguments: Any) -> str:
+    return escape_unseen(json.dumps(arguments, ensure_ascii=False, indent=2))
 
 
-def can_be_read(arguments: str) -> bool:
+def can_be_shown(arguments: str) -> bool:
     return len(html.escape(arguments, quote=False)) <= MAX_ARGUMENT_CHARS
 
 
-def mixed_words(text: str) -> tuple[str, ...]:
+def mixed_script_words(text: str) -> tuple[str, ...]:
     """Returns the first three words that mix scripts, with lookalike letters and digits escaped."""
     words = (match[0] for match in _WORD.finditer(text) if mixes_scripts(match[0]))
     named = dict.fromkeys(word if len(word) <= _MAX_WORD_CHARS else f"{word[:_MAX_WORD_CHARS]}…" for word in words)
-    return tuple("".join(map(_unmistakable, word)) for word in list(named)[:3])
+    return tuple("".join(map(_escaped_lookalike, word)) for word in list(named)[:3])
 
 
-def _unmistakable(character: str) -> str:
+def _escaped_lookalike(character: str) -> str:
     is_digit = character.isdecimal() and not character.isascii()
     is_escaped = is_digit or OTHER_ALPHABET.match(character) or is_other_form(character)
     return json.dumps(character)[1:-1] if is_escaped else character

@@ -103,10 +103,10 @@ def call_facts(call: RecordedCall, version: int) -> dict[str, Any]:
 
 
 def arguments_hash(arguments: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical(arguments).encode("ascii")).hexdigest()
+    return hashlib.sha256(canonical_json(arguments).encode("ascii")).hexdigest()
 
 
-def canonical(value: Any) -> str:
+def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
@@ -114,7 +114,7 @@ def time_text(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def written(line: Mapping[str, Any]) -> str:
+def json_line(line: Mapping[str, Any]) -> str:
     """Returns an entry as a line of JSON with its fields in a fixed order."""
     middle = sorted(line.keys() - {*_FIRST, *_LAST})
     order = [name for name in (*_FIRST, *middle, *_LAST) if name in line]

@@ -13,10 +13,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from bot.core import texts
-from bot.core.actions import ABOUT_ONE_CALL, Press, ReplyAction
-from bot.core.asks import Ask, ask_of, call_named, value_of
+from bot.core.actions import CALL_ACTIONS, Press, ReplyAction
+from bot.core.asks import Ask, ask_of, button_value, call_of_button
 from bot.core.calls import PROPOSALS, CallState, Decision, RecordedCall
-from bot.core.choices import AwaitedChoice, choice_named
+from bot.core.choices import AwaitedChoice, choice_of_button
 from bot.core.job import AnswerRecord
 from bot.core.picture import picture, refusal
 from bot.core.schedules import AwaitedSignIn
@@ -27,10 +27,10 @@ DECISIONS = {
     ReplyAction.ALLOW_IN_THREAD: Decision.IN_THREAD,
     ReplyAction.DENY: Decision.DENIED,
 }
-NAMING = (*ABOUT_ONE_CALL, ReplyAction.CHOOSE)
+DECISION_ACTIONS = (*CALL_ACTIONS, ReplyAction.CHOOSE)
 """Buttons whose value identifies a pending decision."""
 _APPROVALS = (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS, ReplyAction.ALLOW_IN_THREAD)
-ALLOWS = (*_APPROVALS, ReplyAction.EDIT, ReplyAction.SIGN_IN)
+ALLOWING_ACTIONS = (*_APPROVALS, ReplyAction.EDIT, ReplyAction.SIGN_IN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class AwaitedCall:
     @property
     def name(self) -> str:
         """Identifies the pending decision. A sign-in's `state` is bound to it."""
-        return f"{self.answer.job_id} {value_of(self.call, self.answer.version)}"
+        return f"{self.answer.job_id} {button_value(self.call, self.answer.version)}"
 
     @property
     def person(self) -> str:
@@ -67,20 +67,20 @@ class AwaitedCall:
         return ask_of(self.call, answer.calls, answer.version, answer.waits_until, is_admin=is_admin)
 
 
-Named = AwaitedCall | AwaitedChoice
-Awaited = Named | AwaitedSignIn
+ClickedDecision = AwaitedCall | AwaitedChoice
+Awaited = ClickedDecision | AwaitedSignIn
 
 
-def awaited_by(press: Press, value: str, answer: AnswerRecord, admins: Collection[str]) -> Named | str:
+def clicked_decision(press: Press, value: str, answer: AnswerRecord, admins: Collection[str]) -> ClickedDecision | str:
     """Returns the pending decision that a clicked button's value identifies, or the sentence that refuses the click."""
     action, user_id = press.action, press.user_id
     sentence = refusal(action, answer, user_id, admins)
     if action is ReplyAction.CHOOSE:
-        choice = choice_named(value, answer.version, picture(answer).choices)
+        choice = choice_of_button(value, answer.version, picture(answer).choices)
         asks = texts.actions.BUTTON_OUTDATED if choice is None else AwaitedChoice(answer, choice, press.message_ts)
         return sentence or asks
     gone = texts.accounts.NOTHING_WAITS if action is ReplyAction.SIGN_IN else texts.approvals.NOTHING_TO_DECIDE
-    call = call_named(value, answer.version, answer.calls)
+    call = call_of_button(value, answer.version, answer.calls)
     if call is None:
         return sentence or gone
     awaited = AwaitedCall(answer, call)

@@ -3,9 +3,9 @@
 An answer that uses tools resends its prompt with each step, sometimes hours later after an approval or in another
 process. Meanwhile the conversation, memories, settings or tools might change. But newer Claude models bind their
 thoughts to everything before them, and reject an answer that continues under a different prompt. So the first step's
-record includes the beginning of the prompt (`recorded`), and later attempts restore it (`restored`). Files are recorded
-only by identity. A compressed beginning takes 5 kB without tools, and 80 kB with a long thread and 25,000 tokens of
-definitions.
+record includes the beginning of the prompt (`recorded_prompt`), and later attempts restore it (`restored_prompt`).
+Files are recorded only by identity. A compressed beginning takes 5 kB without tools, and 80 kB with a long thread and
+25,000 tokens of definitions.
 
 New tools, for example after the asker signs in to a server, are appended, and the next step records the beginning
 again.
@@ -56,7 +56,7 @@ class BuiltPrompt:
 _FACTS = ("prompt_version", "memories", "has_files")
 
 
-def recorded(built: BuiltPrompt) -> str:
+def recorded_prompt(built: BuiltPrompt) -> str:
     """Returns a prompt without steps in its stored form: compressed, and without file contents."""
     prompt, note = built.prompt, built.note
     turns = [[turn.role, turn.text, sorted(turn.origins), [*map(_file, turn.media)]] for turn in prompt.turns]
@@ -76,12 +76,12 @@ def recorded(built: BuiltPrompt) -> str:
     return base64.b64encode(zlib.compress(json.dumps(values).encode(), level=1)).decode()
 
 
-def beginning_of(steps: Sequence[Step]) -> str:
+def recorded_beginning(steps: Sequence[Step]) -> str:
     """Returns the beginning of the last step's prompt, or "" if it isn't recorded."""
     return next((step.beginning for step in reversed(steps) if step.beginning), "")
 
 
-def restored(record: str, built: BuiltPrompt) -> BuiltPrompt:
+def restored_prompt(record: str, built: BuiltPrompt) -> BuiltPrompt:
     """Returns the recorded prompt, with `built` providing files, current tool definitions and all other settings."""
     values = json.loads(zlib.decompress(base64.b64decode(record)))
     files = {tuple(_file(media)): media for turn in built.prompt.turns for media in turn.media}
@@ -96,14 +96,14 @@ def restored(record: str, built: BuiltPrompt) -> BuiltPrompt:
         system=values["system"],
         system_origins=of_record(values["system_origins"]),
         turns=tuple(turns),
-        tools=with_new(tools, built.prompt.tools),
+        tools=with_new_tools(tools, built.prompt.tools),
         cache_key=values["cache_key"],
     )
     facts = dict(zip(_FACTS, values["facts"], strict=True))
     return replace(built, prompt=prompt, note=Note(text, of_record(origins)), **facts)
 
 
-def with_new(tools: Sequence[ToolDefinition], offered: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
+def with_new_tools(tools: Sequence[ToolDefinition], offered: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
     """Returns the prompt's tools in order, currently defined, then new ones. Calls to withdrawn tools are refused."""
     now = {tool.name: tool for tool in offered}
     kept = [now.pop(tool.name, tool) for tool in tools]

@@ -32,7 +32,7 @@ from typing import Any
 import regex
 
 from bot.core.conversation import Question
-from bot.core.unseen import escaped, json_escape, visible
+from bot.core.unseen import escape_unseen, json_escape, visible
 from bot.models.prompt import OURS, READS_ONLY, UNKNOWN, Origins, ToolDefinition
 from bot.text import object_in
 from files_to_markdown.embedded import without_embedded
@@ -124,10 +124,10 @@ class PlaceTools:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        return Counter(owner_of(name) for name in (*(tool.name for tool in self.offered), *self.left_out))
+        return Counter(tool_owner(name) for name in (*(tool.name for tool in self.offered), *self.left_out))
 
 
-def tools_together(servers: Iterable[ServerTools]) -> PlaceTools:
+def tools_within_limits(servers: Iterable[ServerTools]) -> PlaceTools:
     """Returns the tools that fit into the limits, in order. Smaller tools can fit after one that is too large."""
     offered: list[ToolDefinition] = []
     left_out: list[str] = []
@@ -202,36 +202,38 @@ class CallResult:
         return cls(CallState.FAILED, text, is_error=True)
 
 
-def full_name(owner: str, tool: str) -> str:
+def full_tool_name(owner: str, tool: str) -> str:
     """Returns a tool's name for rules and models. `owner`: an MCP server's name, or SLACK."""
     return f"{owner}{SEPARATOR}{tool}"
 
 
-def owner_of(name: str) -> str:
+def tool_owner(name: str) -> str:
     return name.partition(SEPARATOR)[0]
 
 
-def label_of(name: str) -> str:
+def tool_label(name: str) -> str:
     """Returns a tool's display name, owner.tool, escaped because a model can invent any name."""
     label = _NOT_IN_LABELS.sub(json_escape, name.replace(SEPARATOR, ".", 1))
     return label if len(label) <= MAX_LABEL_CHARS else f"{label[:MAX_LABEL_CHARS]}…"
 
 
-def title_of(name: str) -> str:
+def tool_title(name: str) -> str:
     """Returns a title made from a tool's name, such as "Add item" for notes__add_item."""
-    words = _BETWEEN_WORDS.sub(" ", label_of(name).partition(".")[2]).strip()
-    return words[:1].upper() + words[1:] or label_of(name)
+    words = _BETWEEN_WORDS.sub(" ", tool_label(name).partition(".")[2]).strip()
+    return words[:1].upper() + words[1:] or tool_label(name)
 
 
-def claims_in(definition: str) -> Claims:
+def claims_of_definition(definition: str) -> Claims:
     """Returns the user-facing part of a pinned definition, with each string on one line without hidden characters."""
     _, description, parameters, title = json.loads(definition)
     lines = filter(None, map(str.strip, description.splitlines()))
-    never_empty = frozenset(_never_empty(object_in(parameters)))
-    return Claims(_in_line(title, MAX_TITLE_CHARS), _in_line(next(lines, ""), MAX_CLAIM_CHARS), never_empty)
+    never_empty = frozenset(_nonempty_arguments(object_in(parameters)))
+    return Claims(
+        _shortened_line(title, MAX_TITLE_CHARS), _shortened_line(next(lines, ""), MAX_CLAIM_CHARS), never_empty
+    )
 
 
-def _never_empty(parameters: Mapping[str, Any]) -> Iterator[str]:
+def _nonempty_arguments(parameters: Mapping[str, Any]) -> Iterator[str]:
     """Yields the names of required arguments, and of those whose schema excludes the empty string."""
     required = parameters.get("required")
     yield from (name for name in (required if isinstance(required, list) else ()) if isinstance(name, str))
@@ -242,12 +244,12 @@ def _never_empty(parameters: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _in_line(text: str, limit: int) -> str:
-    line = escaped(" ".join(text.split()))
+def _shortened_line(text: str, limit: int) -> str:
+    line = escape_unseen(" ".join(text.split()))
     return line if len(line) <= limit else f"{line[:limit]}…"
 
 
-def as_data(text: str, tool: str, nonce: str) -> str:
+def result_for_model(text: str, tool: str, nonce: str) -> str:
     """Returns a tool's result for the model, cut and without embedded files. `nonce`: a word the tool can't know."""
     shown, _ = without_embedded(text, MAX_RESULT_CHARS + 1)
     cut = f"\n[Cut here: of {len(text):,} characters, only the beginning is shown.]"
@@ -348,30 +350,30 @@ class Step:
     """The hash of everything that the model had read."""
 
 
-def agreed_to(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
+def accepted_proposals(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
     """Returns the finished proposals that a person accepted. DONE and FAILED ones have user-facing results."""
     of_person = (call for call in calls if call.tool in PROPOSALS and call.decision is Decision.APPROVED)
     return [call for call in of_person if call.state.is_over]
 
 
-def kind_of(tool: str, arguments: Mapping[str, Any]) -> str:
+def card_type(tool: str, arguments: Mapping[str, Any]) -> str:
     """Returns the card type for a call that needs a decision, a key of `_CARDS` in texts/approvals.py."""
     if tool == SCHEDULE:
         return "stop" if arguments.get("stop") is True else "change" if "number" in arguments else "create"
     return tool if tool in PROPOSALS else "call"
 
 
-def kinds_of(calls: Iterable[RecordedCall], decision: Decision | None) -> Collection[str]:
+def card_types(calls: Iterable[RecordedCall], decision: Decision | None) -> Collection[str]:
     """Returns the card types of the calls with this decision; if it is None, of the waiting calls."""
     found = (call for call in calls if call.decision is decision and (decision or call.state is CallState.ASKED))
-    return dict.fromkeys(kind_of(call.tool, call.arguments) for call in found)
+    return dict.fromkeys(card_type(call.tool, call.arguments) for call in found)
 
 
-def decided_about(calls: Sequence[RecordedCall]) -> tuple[Decided, ...]:
+def decisions_by_button(calls: Sequence[RecordedCall]) -> tuple[Decided, ...]:
     """Returns people's decisions by button, in call order. Accepted proposals show their results instead."""
-    agreed = agreed_to(calls)
+    agreed = accepted_proposals(calls)
     decided = (call for call in calls if call not in agreed and call.decision not in _NOT_BY_BUTTON)
-    counts = Counter((call.decision, call.decided_by, kind_of(call.tool, call.arguments)) for call in decided)
+    counts = Counter((call.decision, call.decided_by, card_type(call.tool, call.arguments)) for call in decided)
     return tuple(Decided(decision, by, count, kind) for (decision, by, kind), count in counts.items() if decision)
 
 
@@ -381,18 +383,18 @@ def has_decided_proposal(calls: Iterable[RecordedCall]) -> bool:
     return any(call.decision not in (None, Decision.EXPIRED) for call in lasting)
 
 
-def calls_made(calls: Iterable[RecordedCall]) -> int:
+def count_made_calls(calls: Iterable[RecordedCall]) -> int:
     """Returns the number of calls that were made, or might have been."""
     made = (CallState.DONE, CallState.FAILED, CallState.UNKNOWN)
     return sum(call.state in made for call in calls)
 
 
-def own_tool(
+def builtin_tool(
     name: str, description: str, parameters: Mapping[str, Any], *, is_dispensable: bool = False
 ) -> ToolDefinition:
     whole = json.dumps([name, description, parameters], sort_keys=True)
     hash_ = hashlib.sha256(whole.encode()).hexdigest()
-    prepared = partial(fitting, parameters)
+    prepared = partial(converted_arguments, parameters)
     described = name, description, parameters, hash_, OURS, READS_ONLY
     return ToolDefinition(*described, prepared=prepared, is_dispensable=is_dispensable)
 
@@ -400,16 +402,16 @@ def own_tool(
 _READ_AS = {"integer": int, "boolean": bool, "array": list}
 
 
-def fitting(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+def converted_arguments(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns a call's arguments, converted to the types that a built-in tool declares.
 
     Some models write null for omitted arguments (vierisid/jarvis#199), and other values as strings (Teamwork/mcp#383).
     """
     types = {name: described["type"] for name, described in parameters["properties"].items()}
-    return {name: _fitting(value, types.get(name, "")) for name, value in arguments.items() if value is not None}
+    return {name: _converted(value, types.get(name, "")) for name, value in arguments.items() if value is not None}
 
 
-def _fitting(value: Any, type_: str) -> Any:
+def _converted(value: Any, type_: str) -> Any:
     if type_ not in _READ_AS or not isinstance(value, str):
         return value
     try:

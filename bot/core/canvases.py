@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from bot.core.conversation import File, Question, without_address
+from bot.core.conversation import File, Question, without_bot_mention
 
 CANVAS = "application/vnd.slack-docs"
 LINK = re.compile(
@@ -29,10 +29,10 @@ _AT_END = re.compile(
 )
 
 
-def wanted_by(questions: Iterable[Question], bot_user_id: str) -> str:
+def canvas_requester(questions: Iterable[Question], bot_user_id: str) -> str:
     """Returns the user who asks for an answer "as a canvas" at the beginning or end of a question, or ""."""
     for question in questions:
-        words = without_address(question.own_text, bot_user_id).strip()
+        words = without_bot_mention(question.own_text, bot_user_id).strip()
         # In a long question, only the last characters are checked.
         if _AT_BEGINNING.match(words) or _AT_END.search(words, max(0, len(words) - 60)):
             return question.user_id

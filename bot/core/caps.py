@@ -12,12 +12,12 @@ from decimal import Decimal
 from enum import StrEnum
 
 from bot.core import texts
-from bot.core.conversation import is_direct
+from bot.core.conversation import is_direct_message
 
 DAYS_IN_CHART = 14
 """Slack's charts accept 20 categories."""
 MAX_LIMIT = 1e12
-MARKS = (80, 100)
+NOTICE_PERCENTS = (80, 100)
 """Percentages of a cap at which Typist admins are notified. From the first one on, the person is warned too."""
 
 _CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
@@ -177,15 +177,15 @@ def parse_caps(text: str) -> tuple[Cap, ...]:
     return tuple(caps.values())
 
 
-def caps_in_force(defaults: Sequence[Cap], own: Sequence[Cap]) -> tuple[Cap, ...]:
+def effective_caps(defaults: Sequence[Cap], own: Sequence[Cap]) -> tuple[Cap, ...]:
     """Returns the caps on an answer. Admins' caps replace the defaults with the same window and unit."""
     return tuple({(cap.window, cap.in_dollars): cap for cap in (*defaults, *own)}.values())
 
 
-def passed_marks(cap: Cap, used: Amount, owner_id: str, now: float) -> list[CapNotice]:
+def notices_due(cap: Cap, used: Amount, owner_id: str, now: float) -> list[CapNotice]:
     month = format_day(first_day(Period.MONTH, now)).rpartition("-")[0]
     part = 100 * cap.used_by(used) / cap.limit
-    return [CapNotice(cap, owner_id, percent, month) for percent in MARKS if part >= percent]
+    return [CapNotice(cap, owner_id, percent, month) for percent in NOTICE_PERCENTS if part >= percent]
 
 
 def check_caps(caps: Sequence[Cap], used: Mapping[CapWindow, Amount], reserved: Mapping[Scope, Amount]) -> CapCheck:
@@ -220,25 +220,25 @@ def cap_reached_text(cap: Cap, now: float) -> str:
     return f"{texts.quotas.quota_used_up(str(cap), _next_reset(cap, now))} {texts.quotas.ASK_FOR_QUOTA}"
 
 
-def warning(cap: Cap, used: Amount, now: float) -> str | None:
-    if 100 * cap.used_by(used) / cap.limit < MARKS[0]:
+def cap_warning(cap: Cap, used: Amount, now: float) -> str | None:
+    if 100 * cap.used_by(used) / cap.limit < NOTICE_PERCENTS[0]:
         return None
     return texts.quotas.quota_nearly_used(str(cap), cap.percent_used(used), _next_reset(cap, now))
 
 
-def warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
+def cap_warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
     """Returns the key of a cap's warning, which is sent once for each owner, limit and period."""
     owner_id = scope_ids.id_of(cap.window.scope)
     return f"cap {cap.setting} {owner_id} {_date(first_day(cap.window.period, now))}"
 
 
-def notice_text(notice: CapNotice, now: float) -> str:
+def cap_notice_text(notice: CapNotice, now: float) -> str:
     cap = notice.cap
     # A direct message's name would be its person's, who has a separate cap.
-    owner_id = "" if is_direct(notice.owner_id) else notice.owner_id
+    owner_id = "" if is_direct_message(notice.owner_id) else notice.owner_id
     quota = texts.quotas.quota_for_admins(cap.window.scope, owner_id, cap.limit_text, cap.window.period)
     resets = _next_reset(cap, now)
-    if notice.percent == MARKS[-1]:
+    if notice.percent == NOTICE_PERCENTS[-1]:
         return texts.quotas.quota_used_up(quota, resets)
     return texts.quotas.quota_nearly_used(quota, notice.percent, resets)
 
@@ -250,7 +250,7 @@ def daily_use(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[
     return [(f"{_date(day):%b} {_date(day).day}", cap.used_by(by_day.get(day, Amount()))) for day in days]
 
 
-def use_of(cap: Cap, used: Amount, now: float) -> CapUse:
+def cap_use(cap: Cap, used: Amount, now: float) -> CapUse:
     return CapUse(cap, cap.percent_used(used), (_next_reset(cap, now) - _EPOCH).days * DAY_S)
 
 
@@ -312,11 +312,11 @@ class OwnerCaps:
     spent: Mapping[Period, Amount]
 
 
-def by_field(caps: Sequence[Cap], scope: Scope) -> Mapping[CapField, Cap]:
+def caps_by_field(caps: Sequence[Cap], scope: Scope) -> Mapping[CapField, Cap]:
     return {CapField.of(cap): cap for cap in caps if cap.window.scope is scope}
 
 
-def limits_of(entered: Entered) -> Limits:
+def entered_limits(entered: Entered) -> Limits:
     """Returns the entered limits. Requires that `cap_problems` found none."""
     return {field: _number(field, text) if text else None for field, text in entered}
 
@@ -332,7 +332,7 @@ def cap_problems(entered: Entered, unpriced: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def shown_number(limit: float) -> str:
+def limit_as_entered(limit: float) -> str:
     return f"{limit:.0f}" if limit == int(limit) else str(limit)
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bot.core import texts
-from bot.core.closings import closing_in
-from bot.core.conversation import escape, is_direct
+from bot.core.closings import closing_of_text
+from bot.core.conversation import escape, is_direct_message
 from bot.core.texts import settings as words
 from bot.core.triage import Engagement
 from bot.models.prompt import Effort
@@ -88,11 +88,11 @@ def _emoji_names() -> dict[str, str]:
     return {key.lower(): name for emoji, name, *others in each for key in (emoji, *others)}
 
 
-def _is_everyday(emoji: str) -> bool:
+def _is_everyday_reaction(emoji: str) -> bool:
     """Returns whether people often react with a standard emoji to thank, agree or disagree."""
     # Many products use ✨ as a sign of a model.
     is_ours = emoji == "sparkles" or emoji not in _emoji_names().values()
-    return not is_ours and (emoji == "-1" or closing_in(f":{emoji}:") is not None)
+    return not is_ours and (emoji == "-1" or closing_of_text(f":{emoji}:") is not None)
 
 
 def prompt_version(system_prompt: str) -> str:
@@ -156,7 +156,7 @@ def _prompt_problem(_: DefaultSettings, prompt: str) -> str:
 def _emoji_problem(_: DefaultSettings, emoji: str) -> str:
     if emoji and not _EMOJI.fullmatch(emoji):
         return words.REACTION_UNKNOWN
-    return words.REACTION_EVERYDAY if _is_everyday(emoji) else ""
+    return words.REACTION_EVERYDAY if _is_everyday_reaction(emoji) else ""
 
 
 _OfChannels = partial(Setting, in_channels_only=True)
@@ -189,20 +189,20 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
 """The settings by field, in the order of the modal."""
 
 
-def problems(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, str]:
+def setting_problems(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, str]:
     """Returns a sentence for each setting that can't be saved, by its name."""
     sentences = {name: row.problem(defaults, getattr(settings, name)) for name, row in CHANNEL_SETTINGS.items()}
     return {name: sentence for name, sentence in sentences.items() if sentence}
 
 
-def changes(before: ChannelSettings, after: ChannelSettings, defaults: DefaultSettings) -> list[str]:
+def change_sentences(before: ChannelSettings, after: ChannelSettings, defaults: DefaultSettings) -> list[str]:
     """Returns a mrkdwn sentence for each setting whose effect changed, without prompts, which might be long."""
-    old, new = _in_effect(before, defaults), _in_effect(after, defaults)
+    old, new = _effective_values(before, defaults), _effective_values(after, defaults)
     names = [field.name for field in fields(ChannelSettings) if new[field.name] != old[field.name]]
     return [CHANNEL_SETTINGS[name].words.about(_escaped(new[name])) for name in names]
 
 
-def _in_effect(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, Any]:
+def _effective_values(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, Any]:
     return {name: row.effective(defaults, getattr(settings, name)) for name, row in CHANNEL_SETTINGS.items()}
 
 
@@ -213,11 +213,11 @@ def _escaped(value: Any) -> Any:
 
 
 def settings_line(settings: ChannelSettings, defaults: DefaultSettings, channel_id: str) -> str:
-    now = _in_effect(settings, defaults)
+    now = _effective_values(settings, defaults)
     own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.system_prompt else None
     engagement = texts.commands.answered_here(now["engagement"], now["new_posts"], now["gate"], now["reaction"])
     answers = texts.commands.answers_here(settings.effort, settings.length)
-    answered = "" if is_direct(channel_id) else engagement
+    answered = "" if is_direct_message(channel_id) else engagement
     return texts.commands.settings_here(
         now["model"], own_prompt, answers, answered, now["web_search"], now["read_channel"]
     )

@@ -9,13 +9,13 @@ clicked (`MessageQuestion`).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bot.core.calls import fitting
+from bot.core.calls import converted_arguments
 from bot.core.job import AnswerRecord
 from bot.core.unseen import visible
 from bot.models.events import ToolCall
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
 
-NAME = "offer_choices"
+TOOL_NAME = "offer_choices"
 """It has no owner prefix, so no MCP server can have a tool with this name."""
 MAX_CHOICES = 5
 MAX_CHOICE_CHARS = 200
@@ -24,7 +24,7 @@ LABEL_CHARS = 75
 MAX_QUESTION_CHARS = 1_000
 
 DEFINITION = ToolDefinition(
-    NAME,
+    TOOL_NAME,
     "Asks the reader a question with up to five choices, which they see as buttons, and ends your turn. Use it only if "
     "you can't answer well without knowing which of a few things the reader wants, and their choice changes your "
     "answer. Don't use it to offer more help or to confirm. Call no other tool beside it, and don't write the question "
@@ -66,16 +66,16 @@ class Choices:
 
     @property
     def markdown(self) -> str:
-        return f"{self.question}\n\n{listed(self.choices)}"
+        return f"{self.question}\n\n{choice_list(self.choices)}"
 
 
-def without_listed(markdown: str, choices: Sequence[str]) -> str:
+def without_choice_list(markdown: str, choices: Sequence[str]) -> str:
     """Returns an answer without its list of choices if the buttons show every choice in full."""
     fit = all(len(choice) <= LABEL_CHARS for choice in choices)
-    return markdown.rstrip().removesuffix(listed(choices)) if fit else markdown
+    return markdown.rstrip().removesuffix(choice_list(choices)) if fit else markdown
 
 
-def marked(markdown: str, chosen: str, mark: str) -> str:
+def with_chosen_marked(markdown: str, chosen: str, mark: str) -> str:
     """Returns an answer with a mark after the chosen item in the list at its end."""
     lines = markdown.rstrip().split("\n")
     for at in range(len(lines) - 1, max(-1, len(lines) - 1 - MAX_CHOICES), -1):
@@ -85,23 +85,23 @@ def marked(markdown: str, chosen: str, mark: str) -> str:
     return markdown
 
 
-def listed(choices: Sequence[str]) -> str:
+def choice_list(choices: Sequence[str]) -> str:
     return "\n".join(f"{number}. {choice}" for number, choice in enumerate(choices, start=1))
 
 
-def offered(calls: Sequence[ToolCall]) -> Choices | str:
+def offered_choices(calls: Sequence[ToolCall]) -> Choices | str:
     """Returns the choices that a step's calls offer, or else the error to return to the model."""
-    if [call.name for call in calls] != [NAME]:
+    if [call.name for call in calls] != [TOOL_NAME]:
         return _NOTHING_OFFERED.format(problem=_NOT_ALONE)
-    arguments = fitting(DEFINITION.parameters, calls[0].arguments or {})
+    arguments = converted_arguments(DEFINITION.parameters, calls[0].arguments or {})
     question, choices = arguments.get("question"), arguments.get("choices")
-    problem = _problem_of(question, choices)
+    problem = _problem(question, choices)
     if problem or not isinstance(question, str) or not isinstance(choices, list):
         return _NOTHING_OFFERED.format(problem=problem)
     return Choices(visible(question.strip()), tuple(map(_on_a_line, choices)))
 
 
-def _problem_of(question: object, choices: object) -> str:
+def _problem(question: object, choices: object) -> str:
     if not isinstance(question, str) or not 0 < len(question.strip()) <= MAX_QUESTION_CHARS:
         return _NO_QUESTION
     if not isinstance(choices, list) or not 0 < len(choices) <= MAX_CHOICES:
@@ -125,13 +125,13 @@ def question_id(job_id: int, version: int) -> str:
     return f"choice:{job_id}:{version}"
 
 
-def value_of(version: int, index: int) -> str:
+def button_value(version: int, index: int) -> str:
     return f"{version}.{index}"
 
 
-def choice_named(value: str, version: int, choices: Sequence[str]) -> str | None:
+def choice_of_button(value: str, version: int, choices: Sequence[str]) -> str | None:
     """Returns the choice that a button's value identifies, or None if it isn't one of these."""
-    values = [value_of(version, index) for index in range(len(choices))]
+    values = [button_value(version, index) for index in range(len(choices))]
     return choices[values.index(value)] if value in values else None
 
 

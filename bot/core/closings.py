@@ -48,7 +48,7 @@ def _phrases(words: str) -> frozenset[str]:
     return frozenset(" ".join(phrases).strip() for phrases in product(*parts))
 
 
-def _read(table: str) -> dict[str, frozenset[str]]:
+def _parse_table(table: str) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for line in table.splitlines():
         kind, separator, words = line.partition(": ")
@@ -59,7 +59,7 @@ def _read(table: str) -> dict[str, frozenset[str]]:
 
 _Part = tuple[int, Closing | None]
 """A message part's word count and its meaning; None if the meaning is unknown."""
-_TABLE = _read(_plain(Path(__file__).with_name("closings.txt").read_text("utf-8")))
+_TABLE = _parse_table(_plain(Path(__file__).with_name("closings.txt").read_text("utf-8")))
 _SAYS = {
     **dict.fromkeys(_TABLE["beside"], Closing.NOTHING),
     **dict.fromkeys(_TABLE["agreement"] | _TABLE["rest agreement"], Closing.AGREEMENT),
@@ -95,14 +95,14 @@ _ASKS = re.compile(rf"[{QUESTION_MARKS}`]|[:;=][-']?[(/|\\]")
 """A question mark, code, or an unhappy smiley."""
 
 
-def asks(text: str) -> bool:
+def has_question_mark(text: str) -> bool:
     """Returns whether text has a question mark, which means that it isn't a command."""
     return not set(QUESTION_MARKS).isdisjoint(text)
 
 
-def closing_in(text: str, name: str = "") -> Closing | None:
+def closing_of_text(text: str, name: str = "") -> Closing | None:
     """Returns the type of closing, or None. `text`: without the bot's mention. Thanks to others are agreement."""
-    said, parts = _read_parts(text, _with_name(_plain(name), Closing.NOTHING))
+    said, parts = _parsed_parts(text, _phrases_with_name(_plain(name), Closing.NOTHING))
     unknown = sum(words for words, kind in parts if kind is None)
     said |= {kind for _, kind in parts if kind}
     if None in said or not said:
@@ -114,18 +114,18 @@ def closing_in(text: str, name: str = "") -> Closing | None:
 
 def is_courtesy(text: str, name: str = "") -> bool:
     """Returns whether text is only a greeting, thanks or emoji, with or without the bot's `name`."""
-    said, parts = _read_parts(text, _with_name(_plain(name), Closing.AGREEMENT))
+    said, parts = _parsed_parts(text, _phrases_with_name(_plain(name), Closing.AGREEMENT))
     kinds = {kind for _, kind in parts}
     return None not in kinds and bool(said | kinds - {Closing.NOTHING})
 
 
 @cache
-def _with_name(name: str, says: Closing) -> Mapping[str, Closing]:
+def _phrases_with_name(name: str, says: Closing) -> Mapping[str, Closing]:
     """Returns the known phrases plus the bot's name with the meaning `says`, and greetings unless it is NOTHING."""
     return (_GREETS if says else _SAYS) | ({name: says, f"@{name}": says} if name else {})
 
 
-def _read_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
+def _parsed_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
     """Returns the meanings of emoji, and each part's word count and meaning. None: unknown, long or a question."""
     text = _OWN_EMOJI.sub(r"\1", text)
     if len(text) > MAX_CHARS or _ASKS.search(text):
@@ -141,10 +141,10 @@ def _read_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | N
     words = _LAUGHTER.sub("haha", words)
     words = _UNSPACED.sub(r" \g<0> ", re.sub(r"\bill\b", "i'll", words))
     parts = [part.split() for part in _PART_END.split(words) if part.strip()]
-    return said, [(len(part), _part(part, says)) for part in parts]
+    return said, [(len(part), _parsed_part(part, says)) for part in parts]
 
 
-def _part(words: list[str], says: Mapping[str, Closing]) -> Closing | None:
+def _parsed_part(words: list[str], says: Mapping[str, Closing]) -> Closing | None:
     said = {Closing.NOTHING}
     while words:
         sizes = range(min(_LONGEST, len(words)), 0, -1)

@@ -14,7 +14,7 @@ from bot.core.closings import is_courtesy
 from bot.models.prompt import OURS, UNKNOWN, Origins
 
 
-def is_direct(channel_id: str) -> bool:
+def is_direct_message(channel_id: str) -> bool:
     return channel_id.startswith("D")
 
 
@@ -33,7 +33,7 @@ class ThreadKey:
 
     @property
     def in_direct_message(self) -> bool:
-        return is_direct(self.channel_id)
+        return is_direct_message(self.channel_id)
 
     def __str__(self) -> str:
         return f"{self.team_id}/{self.channel_id}/{self.thread_ts or 'root'}"
@@ -255,7 +255,7 @@ def linked_message(link: str) -> tuple[str, str, str | None] | None:
     return match[1], f"{match[2]}.{match[3]}", in_thread[1] if in_thread else None
 
 
-def link_of(base: str, channel_id: str, ts: str, thread_ts: str | None) -> str:
+def message_link(base: str, channel_id: str, ts: str, thread_ts: str | None) -> str:
     """Returns a message's link, or "" without `base`, the common beginning of links in its channel."""
     thread = f"?thread_ts={thread_ts}&cid={channel_id}" if thread_ts not in (None, "", ts) else ""
     return f"{base}{ts.replace('.', '')}{thread}" if base else ""
@@ -270,7 +270,7 @@ def addressed_user_ids(text: str) -> list[str]:
     return mentioned_user_ids(_CODE.sub("", _QUOTED.sub("", text)))
 
 
-def mentioned(text: str) -> list[str]:
+def mentioned_ids(text: str) -> list[str]:
     """Returns the IDs of the people, channels and other named objects in the text, in order."""
     return [mention["id"] for mention in _MENTION.finditer(text)]
 
@@ -307,7 +307,7 @@ def with_names(text: str, names: Mapping[str, str]) -> str:
     return "".join([*parts, unescape(text[end:])])
 
 
-def named_by_others(id_: str, name: str) -> str:
+def named_mention(id_: str, name: str) -> str:
     """Returns the mention of an object that the author didn't name, or "" without an ID."""
     return f"<!{id_}|{escape(name)}>" if _ID.fullmatch(id_) else ""
 
@@ -316,7 +316,7 @@ def without_users(text: str) -> str:
     return _USER.sub("", text)
 
 
-def without_address(text: str, bot_user_id: str) -> str:
+def without_bot_mention(text: str, bot_user_id: str) -> str:
     """Returns text without the bot's mentions at its ends. A mention within a sentence is part of its meaning."""
     mention = _USER_MENTION.format(re.escape(bot_user_id))
     words = text.strip()
@@ -332,10 +332,10 @@ def without_address(text: str, bot_user_id: str) -> str:
     return words if end == sentence_end else words[:end] + "".join(words[sentence_end:].split())
 
 
-def sole_words(question: Question, bot_user_id: str) -> str:
+def plain_words(question: Question, bot_user_id: str) -> str:
     """Returns a person's words to the bot, or "" with files or attached content, or in a scheduled run."""
     has_more = bool(question.files or question.attached.strip()) or question.schedule is not None
-    return "" if has_more else without_address(question.own_text, bot_user_id).strip()
+    return "" if has_more else without_bot_mention(question.own_text, bot_user_id).strip()
 
 
 def without_greeting(words: str, bot_user_id: str, bot_name: str) -> str:
@@ -366,9 +366,9 @@ def _is_courtesy(words: list[str], bot_user_id: str, bot_name: str) -> bool:
     return not set(mentioned_user_ids(said)) - {bot_user_id} and is_courtesy(said, bot_name)
 
 
-def is_bare(text: str, bot_user_id: str) -> bool:
+def only_addresses_bot(text: str, bot_user_id: str) -> bool:
     """Returns whether text only mentions the bot or refers to what is above, as in "@typist thoughts?"."""
-    words = _EMOJI.sub("", without_address(text, bot_user_id)).strip(_POINTING).casefold()
+    words = _EMOJI.sub("", without_bot_mention(text, bot_user_id)).strip(_POINTING).casefold()
     return _POINTING_WORDS.fullmatch(words) is not None or not any(map(str.isalnum, words))
 
 

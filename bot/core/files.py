@@ -21,7 +21,7 @@ from types import MappingProxyType
 from bot.core import texts
 from bot.core.canvases import CANVAS, LINK, MENTIONED, is_canvas
 from bot.core.conversation import CHECK_FILE_INFO, File
-from bot.core.prompt import NAME_CHARS, CountTokens, Marks, PromptMessage, two_ends
+from bot.core.prompt import NAME_CHARS, CountTokens, Marks, PromptMessage, both_ends
 from bot.errors import FileFault
 from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, not_shown
 from files_to_markdown.document import Document, LeftOut, Obstacle, Part
@@ -145,7 +145,7 @@ def short_name(name: str) -> str:
     return name if len(name) <= NAME_CHARS else f"{name[:50]}…{name[-25:]}"
 
 
-def reason_not_to_read(file: File) -> Unread | None:
+def reason_unreadable(file: File) -> Unread | None:
     """Returns why a file can't be read, from Slack's description alone, or None if it might be readable."""
     if file.mode in ("tombstone", "external", "hidden_by_limit"):
         return {"tombstone": Unread.DELETED, "external": Unread.EXTERNAL}.get(file.mode, Unread.HIDDEN)
@@ -171,7 +171,7 @@ def _extension(file: File) -> str:
     return file.name.rpartition(".")[2].lower()
 
 
-def reason_not_heard(file: File) -> Unread:
+def unheard_reason(file: File) -> Unread:
     """Returns why a recording isn't transcribed if no model does it. Slack can be asked to transcribe its clips."""
     return Unread.CLIP_UNHEARD if file.is_clip else Unread.UNHEARD
 
@@ -183,12 +183,12 @@ def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[Fi
     for file in files:
         if file.id in wanted or file.id in unread:
             continue
-        reason = reason_not_to_read(file)
+        reason = reason_unreadable(file)
         reason = (None if preview_of(file, reason) else reason) or (
             Unread.TOO_MANY if len(wanted) == MAX_FILES else None
         )
         if is_recording(file) and not (hears or file.captions_url) and file.transcript is None:
-            reason = reason_not_heard(file)
+            reason = unheard_reason(file)
         if reason:
             unread[file.id] = OpenedFile(file, reason)
         else:
@@ -247,7 +247,7 @@ def _language(name: str) -> str:
 
 def document_label(document: Document, language: str = "") -> str:
     """Returns a document's text and omissions for the model. `language`: the language of text that isn't Markdown."""
-    without = ", ".join(_phrase(part) for part in document.left_out)
+    without = ", ".join(_omission_phrase(part) for part in document.left_out)
     guess = f"; its charset is a guess: {document.guessed_charset}" if document.guessed_charset else ""
     form, language = ("As Markdown", "markdown") if document.is_markdown else ("As text", language)
     about = f"({form}{f', without {without}' if without else ''}{guess})\n"
@@ -264,8 +264,8 @@ def unread_notice(
 
     `left_out`: names of media that the model was not given. `refused`: why its vendor refused some of them.
     """
-    unread = [phrase for file in files for phrase in _not_read(file, left_out, refused)]
-    only_text = [file.name for file in files if _text_in_place(file.content, left_out)]
+    unread = [phrase for file in files for phrase in _unread_phrases(file, left_out, refused)]
+    only_text = [file.name for file in files if _substitute_text(file.content, left_out)]
     sentences = [texts.files.only_text_read(only_text)] if only_text else []
     read = [(file.name, file.content) for file in files]
     scans = ((name, scan) for name, scan in read if isinstance(scan, Media) and scan.name not in left_out)
@@ -282,7 +282,7 @@ def unread_notice(
     return " ".join(sentences)
 
 
-def _not_read(file: OpenedFile, left_out: Collection[str], refused: Mapping[str, FileFault]) -> Iterator[str]:
+def _unread_phrases(file: OpenedFile, left_out: Collection[str], refused: Mapping[str, FileFault]) -> Iterator[str]:
     read = file.content
     if isinstance(read, Unread):
         yield texts.files.file_not_read(file.name, read.value)
@@ -292,14 +292,14 @@ def _not_read(file: OpenedFile, left_out: Collection[str], refused: Mapping[str,
             if read.is_first:
                 yield texts.files.first_pictures_read(file.name, len(read.further) + 1)
             return
-        if (text := _text_in_place(read, left_out)) is None:
+        if (text := _substitute_text(read, left_out)) is None:
             reason = BY_FAULT[refused.get(read.name, FileFault.KIND)]
             yield texts.files.file_not_read(file.name, reason.value)
             return
         read = text
     if isinstance(read, Document):
         ends = [part for part in read.left_out if part.part in (Part.MIDDLE, Part.END)]
-        if parts := [_phrase(part) for part in read.left_out if part not in ends]:
+        if parts := [_omission_phrase(part) for part in read.left_out if part not in ends]:
             yield texts.files.parts_not_read(parts, file.name)
         for part in ends:
             yield (texts.files.end_not_read if part.part is Part.END else texts.files.middle_not_read)(file.name)
@@ -307,14 +307,14 @@ def _not_read(file: OpenedFile, left_out: Collection[str], refused: Mapping[str,
         yield texts.files.middle_not_read(file.name)
 
 
-def _text_in_place(content: object, left_out: Collection[str]) -> Document | None:
+def _substitute_text(content: object, left_out: Collection[str]) -> Document | None:
     """Returns the text that the model got instead of an image or PDF, or None."""
     if not isinstance(content, Media) or content.name not in left_out or content.alternative is None:
         return None
     return content.alternative if content.alternative.text.strip() else None
 
 
-def _phrase(left_out: LeftOut) -> str:
+def _omission_phrase(left_out: LeftOut) -> str:
     names = [short_name(name) for name in left_out.names]
     fixed = {
         Part.MIDDLE: texts.files.MIDDLE,
@@ -335,13 +335,13 @@ def is_recording(file: File) -> bool:
     return file.is_clip or file.mimetype.startswith("audio/")
 
 
-def sound_of(content: bytes) -> Sound | None:
+def supported_sound(content: bytes) -> Sound | None:
     """Returns a recording in a format that models support, recognized by its first bytes, or None."""
-    extension, media_type = _format_of(content)
+    extension, media_type = _sound_format(content)
     return Sound(f"clip.{extension}", media_type, content) if extension else None
 
 
-def _format_of(content: bytes) -> tuple[str, str]:
+def _sound_format(content: bytes) -> tuple[str, str]:
     # Slack's video clips have the same format.
     if content[4:8] == b"ftyp" and content[8:12] != _QUICKTIME:
         return "m4a", "audio/mp4"
@@ -358,7 +358,7 @@ def _format_of(content: bytes) -> tuple[str, str]:
     return ("mp3", "audio/mpeg") if content.startswith(b"ID3") or is_mpeg_frame else ("", "")
 
 
-def text_of_captions(content: bytes) -> str | None:
+def captions_text(content: bytes) -> str | None:
     """Returns the words of WebVTT captions, or None for other content. https://www.w3.org/TR/webvtt1/"""
     text = content[:MAX_CAPTIONS_BYTES].decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
     if not re.match(r"WEBVTT(?:[ \t\n]|$)", text):
@@ -403,13 +403,13 @@ def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessag
     return with_linked
 
 
-def open_to_readers(shared: Sequence[PromptMessage], opened: Mapping[str, OpenedFile]) -> frozenset[str]:
+def readable_file_ids(shared: Sequence[PromptMessage], opened: Mapping[str, OpenedFile]) -> frozenset[str]:
     """Returns the IDs of files that all readers can open: those `opened`, even if only linked, and those `shared`."""
     readable = {file_id for file_id, file in opened.items() if not isinstance(file.content, Unread)}
     return frozenset(readable | {file.id for message in shared for file in message.files})
 
 
-def told_apart(files: Mapping[str, OpenedFile], messages: Sequence[PromptMessage]) -> dict[str, OpenedFile]:
+def with_numbered_names(files: Mapping[str, OpenedFile], messages: Sequence[PromptMessage]) -> dict[str, OpenedFile]:
     """Numbers files with the same name in conversation order; other files are unchanged."""
     in_order = dict.fromkeys(file.id for message in messages for file in message.files if file.id in files)
     counts = Counter(
@@ -446,18 +446,18 @@ def truncate_files(
     """
     truncated: dict[str, OpenedFile] = {}
     for file_id, file in files.items():
-        if (text := text_of(file)) is not None:
+        if (text := file_text(file)) is not None:
             is_apart = pdf_tokens and isinstance(file.content, Media)
             size, limit = count_tokens(text), pdf_tokens if is_apart else limit_tokens
             if size > limit:
                 chars = len(text) * max(0, limit) // size
-                file = _with_text(file, two_ends(text, chars))
+                file = _with_text(file, both_ends(text, chars))
             limit_tokens -= 0 if is_apart else min(size, limit)
         truncated[file_id] = file
     return truncated
 
 
-def text_of(file: OpenedFile) -> str | None:
+def file_text(file: OpenedFile) -> str | None:
     content = file.content.alternative if isinstance(file.content, Media) else file.content
     if isinstance(content, Document | Transcript):
         return content.text
@@ -484,7 +484,7 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
         own = message.text.removeprefix(message.header)
         text = message.header + "\n\n".join([own, *labels]).strip()
         found = (file.content for file in new if isinstance(file.content, Media))
-        media = tuple(_labeled(page, message.marks) for medium in found for page in _pages_of(medium))
+        media = tuple(_with_label(page, message.marks) for medium in found for page in _pages_of(medium))
         origins = message.origins | FILE if new else message.origins
         with_files.append(replace(message, text=text, media=media, origins=origins))
     return with_files[::-1]
@@ -496,7 +496,7 @@ def _pages_of(media: Media) -> Iterator[Media]:
     yield from (replace(page, name=media.name) for page in media.further)
 
 
-def _labeled(media: Media, marks: Marks | None) -> Media:
+def _with_label(media: Media, marks: Marks | None) -> Media:
     """Returns an image or PDF with a replacement text, in marks, for a model that doesn't support it."""
     label, pages = not_shown(media.name), 0
     if media.alternative is not None and media.alternative.text.strip():

@@ -283,7 +283,7 @@ class Notice:
     """The schedule number for SCHEDULED and STOPPED, or the memory number for FORGOTTEN."""
 
 
-def said(sentence: str) -> tuple[Notice, ...]:
+def sentence_notice(sentence: str) -> tuple[Notice, ...]:
     """Returns the notices of an end with only this sentence, or none for ""."""
     return (Notice(NoticeKind.SAID, sentence),) if sentence else ()
 

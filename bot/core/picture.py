@@ -11,9 +11,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.core import texts
-from bot.core.actions import ABOUT_ONE_CALL, ReplyAction
+from bot.core.actions import CALL_ACTIONS, ReplyAction
 from bot.core.asks import Ask, ask_of
-from bot.core.calls import CallState, Decided, Decision, calls_made, decided_about, has_decided_proposal, kinds_of
+from bot.core.calls import (
+    CallState,
+    Decided,
+    Decision,
+    card_types,
+    count_made_calls,
+    decisions_by_button,
+    has_decided_proposal,
+)
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind
 from bot.core.tables import may_have_tables
 from bot.errors import EndReason
@@ -111,12 +119,12 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
     if end is None:
         return Picture()
     has_acted = record.has_acted or end.reason is EndReason.COMMAND or has_decided_proposal(record.calls)
-    buttons = _buttons(end, record, has_acted=has_acted, has_canvases=has_canvases)
+    buttons = _reply_buttons(end, record, has_acted=has_acted, has_canvases=has_canvases)
     notices = [_UNDONE[notice.kind] if notice in record.undone else notice.text for notice in end.notices]
     if record.is_edited:
         is_offered = ReplyAction.REGENERATE in buttons
         notices += [texts.answers.QUESTION_EDITED, texts.answers.REGENERATE_ANSWERS_IT if is_offered else ""]
-    was_replied_to = end.reason is EndReason.STOPPED and bool(kinds_of(record.calls, Decision.REPLIED))
+    was_replied_to = end.reason is EndReason.STOPPED and bool(card_types(record.calls, Decision.REPLIED))
     stands = not (record.has_next or record.is_edited) and record.chosen is None
     made = [one.about for one in end.notices if one.kind is NoticeKind.SCHEDULED and one not in record.undone]
     schedules = [number for number in made if number not in record.over]
@@ -125,7 +133,7 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
         notices=tuple(filter(None, notices)),
         footer="" if was_replied_to else end.footer,
         sources=end.sources,
-        decided=decided_about(calls) if calls else (),
+        decided=decisions_by_button(calls) if calls else (),
         choices=end.choices if stands and not record.is_expired else (),
         chosen=record.chosen or "",
         buttons=buttons,
@@ -139,7 +147,7 @@ def _can_be_undone(notice: Notice, record: AnswerRecord) -> bool:
     return notice.kind in _UNDONE and notice.kind is not NoticeKind.SCHEDULED and notice not in record.undone
 
 
-def _buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: bool) -> tuple[ReplyAction, ...]:
+def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: bool) -> tuple[ReplyAction, ...]:
     text, is_emptied = record.text, record.is_emptied
     has_text = bool(text.strip())
     if end.reason is EndReason.DENIED or (end.reason in _NOTHING_WITHOUT_TEXT and not (has_text or is_emptied)):
@@ -157,7 +165,7 @@ def _buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: b
         ReplyAction.REGENERATE: not has_acted,
         ReplyAction.PREVIOUS: record.has_previous,
         ReplyAction.NEXT: record.has_next,
-        ReplyAction.DETAILS: calls_made(record.calls) > 0,
+        ReplyAction.DETAILS: count_made_calls(record.calls) > 0,
         ReplyAction.CANVAS: has_canvases and has_text and is_long and is_newest,
         ReplyAction.TABLES: is_answer and may_have_tables(text),
         ReplyAction.REGENERATE_WITH: is_answer and not has_acted and end.effort != Effort.THOROUGH,
@@ -183,7 +191,7 @@ def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admi
     # The service refuses the action if the workspace has no canvases.
     if action in picture(record, has_canvases=True).actions:
         return None
-    if action in ABOUT_ONE_CALL:
+    if action in CALL_ACTIONS:
         return texts.accounts.NOTHING_WAITS if action is ReplyAction.SIGN_IN else texts.approvals.NOTHING_TO_DECIDE
     if record.state.is_live:
         return texts.actions.ANSWER_UNFINISHED

@@ -58,13 +58,13 @@ from bot.core.conversation import (
     RecordedReply,
     ThreadKey,
     ids_to_name,
-    mentioned,
+    mentioned_ids,
     with_names,
-    without_address,
+    without_bot_mention,
 )
 from bot.core.job import Job
 from bot.core.triage import Identity
-from bot.core.unseen import visible, without_unseen_words
+from bot.core.unseen import replace_hidden_words, visible
 from bot.errors import NothingAsked
 from bot.models.prompt import (
     AGREED,
@@ -117,7 +117,7 @@ class Marks:
 
     def written(self, at: datetime, zone: str) -> str:
         """Returns the line above a message with its time. `zone`: the name of the time zone."""
-        return f"[{self.code} at {moment(at, zone)}]\n"
+        return f"[{self.code} at {time_text(at, zone)}]\n"
 
     def framed(self, what: str, text: str) -> str:
         """Returns text from another source than the author, between marks. `what`: attached, file, memory or note."""
@@ -125,7 +125,7 @@ class Marks:
 
     def without(self, text: str) -> str:
         """Returns text without words that people can't see, and without the code, even if spelled with lookalikes."""
-        text = without_unseen_words(text)
+        text = replace_hidden_words(text)
         latin = lookalikes.table_of(text)
         if self.code not in text.translate(latin).lower():
             return text
@@ -147,7 +147,7 @@ class Marks:
         return f"[{self.code} end]"
 
 
-def moment(at: datetime, zone: str) -> str:
+def time_text(at: datetime, zone: str) -> str:
     """Returns weekday, date, time and UTC offset, and the time zone's name if it adds information."""
     # Etc/GMT-3 even reads as the opposite of UTC+03:00.
     is_offset = zone.startswith("Etc/") or (zone.isalpha() and not at.utcoffset() and at.tzname() in ("UTC", zone))
@@ -360,7 +360,7 @@ def _prompt_message(message: Message, conversation: Conversation, me: Identity) 
 
 def _from_person(message: Message, conversation: Conversation, me: Identity) -> PromptMessage:
     speaker = message.writer_id
-    text = without_address(message.text, me.user_id)
+    text = without_bot_mention(message.text, me.user_id)
     attached = message.attached.strip()
     is_own = speaker == conversation.question.user_id and not (message.bot_id or message.by_app or attached)
     origins = origins_of_text(text, (speaker, me.user_id)) if is_own else OTHERS
@@ -373,7 +373,7 @@ def _from_person(message: Message, conversation: Conversation, me: Identity) -> 
 
 def origins_of_text(text: str, known: Collection[str]) -> Origins:
     """Returns the origins of an asker's text, which include others if it mentions, and so names, an unknown person."""
-    return ASKERS if set(mentioned(text)) <= set(known) else ASKERS | OTHERS
+    return ASKERS if set(mentioned_ids(text)) <= set(known) else ASKERS | OTHERS
 
 
 def ids_to_look_up(messages: Sequence[PromptMessage], me: Identity) -> list[str]:
@@ -389,10 +389,10 @@ def resolve_names(messages: Sequence[PromptMessage], names: Mapping[str, str], m
     """Fills in the names of mentions, and adds a mark with the speaker to each message if several people speak."""
     names = {id_: one_line(name) for id_, name in names.items()}
     with_speaker = len({message.speaker for message in messages if message.speaker is not None}) > 1
-    return [_resolved(message, names, marks, with_speaker) for message in messages]
+    return [_with_names(message, names, marks, with_speaker) for message in messages]
 
 
-def _resolved(message: PromptMessage, names: Mapping[str, str], marks: Marks, with_speaker: bool) -> PromptMessage:
+def _with_names(message: PromptMessage, names: Mapping[str, str], marks: Marks, with_speaker: bool) -> PromptMessage:
     if message.speaker is None:
         return replace(message, text=message.text.strip())
     parts = [marks.without(with_names(message.text, names).strip())]
@@ -417,13 +417,13 @@ def with_times(messages: Sequence[PromptMessage], zones: Mapping[str, ZoneInfo],
             message = replace(message, written=marks.written(at, named))
             is_later = before is None or abs(at - before) >= PAUSE
             if message.is_question or is_later or before is None or at.date() != before.astimezone(at.tzinfo).date():
-                message = _dated(message)
+                message = _with_time(message)
             before = at
         timed.append(message)
     return timed
 
 
-def _dated(message: PromptMessage) -> PromptMessage:
+def _with_time(message: PromptMessage) -> PromptMessage:
     return replace(message, header=message.written + message.header, text=message.written + message.text)
 
 
@@ -441,7 +441,7 @@ def local_time(at: float, zone: tzinfo | None) -> datetime:
     return datetime.fromtimestamp(at, zone or UTC)
 
 
-def late_time(question_ts: str, asked_at: float, now: float) -> float | None:
+def time_if_late(question_ts: str, asked_at: float, now: float) -> float | None:
     """Returns the current time for an answer that begins long after its question, or None if it begins soon.
 
     `asked_at`: when the asker started waiting, for example when they clicked Regenerate. An attempt that takes over
@@ -486,7 +486,7 @@ def truncate(
     if sum(count_tokens(message.text) for message in messages) <= limit_tokens and not has_gap:
         return list(messages)
     last_tokens = max(limit_tokens, question_tokens)
-    last = replace(last, text=_cut(last, count_tokens, last_tokens) or MESSAGES_OMITTED)
+    last = replace(last, text=_cut_message(last, count_tokens, last_tokens) or MESSAGES_OMITTED)
     left = limit_tokens - count_tokens(last.text) - count_tokens(MESSAGES_OMITTED)
     first, rest = (earlier[:1], earlier[1:]) if earlier and earlier[0].first else ([], earlier)
     # Cuts change in steps too. Otherwise they would change with every question.
@@ -494,17 +494,17 @@ def truncate(
     if first and count_tokens(first[0].text) > left:
         first_tokens = max(left // 2, left - sum(count_tokens(message.text) for message in rest))
         first_tokens -= first_tokens % step
-        text = _cut(first[0], count_tokens, first_tokens)
+        text = _cut_message(first[0], count_tokens, first_tokens)
         first = [replace(first[0], text=text)] if text else []
     left -= sum(count_tokens(message.text) for message in first)
-    newest = _stable_start(_newest(rest, count_tokens, left, step), count_tokens)
+    newest = _stable_start(_newest_within(rest, count_tokens, left, step), count_tokens)
     recent = [*newest, last]
     if len(first) + len(newest) < len(earlier):
         recent[0] = replace(recent[0], after_gap=True)
     return [*first, *recent]
 
 
-def _newest(
+def _newest_within(
     messages: Sequence[PromptMessage], count_tokens: CountTokens, limit_tokens: int, step_tokens: int
 ) -> list[PromptMessage]:
     newest: list[PromptMessage] = []
@@ -513,7 +513,7 @@ def _newest(
         size = count_tokens(message.text)
         if size > left:
             # A message is cut only if it exceeds the whole limit; otherwise it is dropped.
-            if size > limit_tokens and (text := _cut(message, count_tokens, left - left % step_tokens)):
+            if size > limit_tokens and (text := _cut_message(message, count_tokens, left - left % step_tokens)):
                 newest.append(replace(message, text=text))
             break
         left -= size
@@ -544,7 +544,7 @@ def _stable_start(messages: list[PromptMessage], count_tokens: CountTokens) -> l
     return messages[min(ranks, key=ranks.__getitem__, default=0) :]
 
 
-def _cut(message: PromptMessage, count_tokens: CountTokens, limit_tokens: int) -> str:
+def _cut_message(message: PromptMessage, count_tokens: CountTokens, limit_tokens: int) -> str:
     """Returns a message's text like `cut_middle`, with the marks for the remaining text."""
     if count_tokens(message.text) <= limit_tokens:
         return message.text
@@ -565,11 +565,11 @@ def cut_middle(text: str, count_tokens: CountTokens, limit_tokens: int) -> str:
     low, high = 0, len(text)
     while low < high:
         half = (low + high + 1) // 2
-        low, high = (half, high) if count_tokens(two_ends(text, half)) <= limit_tokens else (low, half - 1)
-    return two_ends(text, low) if low else ""
+        low, high = (half, high) if count_tokens(both_ends(text, half)) <= limit_tokens else (low, half - 1)
+    return both_ends(text, low) if low else ""
 
 
-def two_ends(text: str, chars: int) -> str:
+def both_ends(text: str, chars: int) -> str:
     """Returns a text's two ends, at most `chars` characters in total. Combining marks stay with their character."""
     head, tail = (chars + 1) // 2, len(text) - chars // 2
     least, most = max(0, head - _MAX_COMBINING), min(len(text), tail + _MAX_COMBINING)
@@ -636,6 +636,6 @@ def _with_remarks(messages: Iterable[PromptMessage]) -> Iterator[PromptMessage]:
             begun = True
             if message.written and not is_dated and message.written not in message.header:
                 # The message with the mark might be left out.
-                message = _dated(message)
+                message = _with_time(message)
             is_dated = is_dated or bool(message.written)
             yield message

@@ -19,7 +19,7 @@ def page_head(messages: int, oldest: datetime) -> str:
     return f"{counted} since {oldest:%Y-%m-%d %H:%M}, times in {oldest.tzinfo or UTC}"
 
 
-def messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[int, date, date | None] | None:
+def count_messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[int, date, date | None] | None:
     """Returns the number of messages on these pages, the day of the oldest, and the question's day if that is today.
 
     None if no result is a stored page. Days are in the asker's time zone, and times in seconds since the epoch.

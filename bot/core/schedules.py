@@ -30,8 +30,8 @@ from cronsim import CronSim, CronSimError
 
 from bot.core import texts
 from bot.core.caps import DAY_S, Amount
-from bot.core.closings import asks
-from bot.core.conversation import Question, is_direct, plain_command, sole_words
+from bot.core.closings import has_question_mark
+from bot.core.conversation import Question, is_direct_message, plain_command, plain_words
 from bot.core.notifications import Notification
 from bot.core.triage import STOPS_WORK, Identity
 
@@ -154,7 +154,7 @@ class Rule:
         zone = zone_of(self.zone)
         best = math.inf
         # A wall time before this one might be repeated.
-        for wall in CronSim(self.cron, _wall(moment, zone) - _SINCE_CHANGE):
+        for wall in CronSim(self.cron, _wall_time(moment, zone) - _SINCE_CHANGE):
             instants = self._instants(wall, zone)
             best = min(best, *(instant for instant in instants if instant > moment), math.inf)
             if instants and instants[0] > moment:
@@ -187,19 +187,19 @@ class Rule:
         """Returns when clocks show this time, in order: never, once or twice; always once for a certain time."""
         minutes, hours = self.cron.split()[:2]
         if minutes.startswith("*") or hours.startswith("*"):
-            return _shown_at(wall, zone)
-        while not (instants := _shown_at(wall, zone)):
+            return _instants_showing(wall, zone)
+        while not (instants := _instants_showing(wall, zone)):
             wall += _MINUTE
         return instants[:1]
 
 
-def _wall(moment: float, zone: ZoneInfo) -> datetime:
+def _wall_time(moment: float, zone: ZoneInfo) -> datetime:
     return datetime.fromtimestamp(moment, zone).replace(tzinfo=None, fold=0)
 
 
-def _shown_at(wall: datetime, zone: ZoneInfo) -> list[float]:
+def _instants_showing(wall: datetime, zone: ZoneInfo) -> list[float]:
     both = {wall.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1)}
-    return sorted(instant for instant in both if _wall(instant, zone) == wall)
+    return sorted(instant for instant in both if _wall_time(instant, zone) == wall)
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -212,26 +212,30 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 @cache
-def _zones() -> Mapping[str, str]:
+def _zones_by_written_name() -> Mapping[str, str]:
     """Returns IANA time zones by user-written name: in our displayed form or the IANA form, ignoring case."""
     names = (resources.files("tzdata") / "zones").read_text("utf-8").split()
     counts = Counter(map(texts.rules.city, names))
     shown = {city: name for name in names if counts[city := texts.rules.city(name)] == 1}
     known = shown | {name: name for name in names}
-    return {_written(text): name for text, name in known.items()}
+    return {_normalized_zone(text): name for text, name in known.items()}
 
 
-def _written(zone: str) -> str:
+def _normalized_zone(zone: str) -> str:
     return " ".join(zone.casefold().replace("_", " ").split())
 
 
-def rule_of(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minutes: int) -> Rule:
+def checked_rule(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minutes: int) -> Rule:
     """Returns a rule written by a model or person. `at`: an ISO time, by default in the zone. Raises UnusableRule."""
-    cron, at, zone = " ".join(cron.upper().split()), at.strip(), _zones().get(_written(zone), zone)
+    cron, at, zone = (
+        " ".join(cron.upper().split()),
+        at.strip(),
+        _zones_by_written_name().get(_normalized_zone(zone), zone),
+    )
     if bool(cron) == bool(at):
         raise UnusableRule(texts.schedules.RULE_OR_TIME)
     _check_zone(zone)
-    rule = Rule(zone, at=_time_of(at, zone, now)) if at else Rule(zone, cron)
+    rule = Rule(zone, at=_parse_time(at, zone, now)) if at else Rule(zone, cron)
     if rule.cron:
         _check_cron(rule.cron, min_gap_minutes)
     rule.first_after(now)
@@ -247,7 +251,7 @@ def _check_zone(name: str) -> None:
         raise UnusableRule(texts.schedules.UNKNOWN_ZONE)
 
 
-def _time_of(text: str, zone: str, now: float) -> float:
+def _parse_time(text: str, zone: str, now: float) -> float:
     if _is_day(text):
         # An ISO parser would read it as midnight, when nobody wants to be reminded.
         raise UnusableRule(texts.schedules.TIME_OF_DAY_MISSING)
@@ -276,12 +280,12 @@ def _check_cron(cron: str, min_gap_minutes: int) -> None:
     """Raises UnusableRule for unusable fields, or if they are due too often."""
     if len(cron) > _MAX_CRON_CHARS or len(cron.split()) != _FIELDS:
         raise UnusableRule(texts.schedules.FIVE_FIELDS)
-    parsed = _parsed(cron)
+    parsed = _parse_cron(cron)
     if parsed is None:
         *others, month, weekday = cron.split()
-        has_no_such_day = month != "*" and _parsed(" ".join([*others, "*", weekday])) is not None
+        has_no_such_day = month != "*" and _parse_cron(" ".join([*others, "*", weekday])) is not None
         raise UnusableRule(texts.schedules.RULE_NEVER_DUE if has_no_such_day else texts.schedules.FIVE_FIELDS)
-    if _counts_on(cron, parsed):
+    if _expects_steps_to_continue(cron, parsed):
         raise UnusableRule(texts.schedules.STEPS_BEGIN_AGAIN)
     if not (parsed.days >= set(range(1, 32)) or _has_each_weekday(parsed)):
         raise UnusableRule(texts.schedules.DAYS_OR_WEEKDAYS)
@@ -289,7 +293,7 @@ def _check_cron(cron: str, min_gap_minutes: int) -> None:
         raise UnusableRule(texts.schedules.rule_too_often(min_gap_minutes))
 
 
-def _parsed(cron: str) -> CronSim | None:
+def _parse_cron(cron: str) -> CronSim | None:
     try:
         parsed = CronSim(cron, _ANY_DAY)
         parsed.explain()
@@ -298,7 +302,7 @@ def _parsed(cron: str) -> CronSim | None:
     return parsed
 
 
-def _counts_on(cron: str, parsed: CronSim) -> bool:
+def _expects_steps_to_continue(cron: str, parsed: CronSim) -> bool:
     """Returns whether a step is meant to continue across an hour, day, week or month, where cron restarts it.
 
     The next due times of such a rule look right: those of `0 9 */14 * 2` can be two weeks apart three times in a row.
@@ -336,7 +340,7 @@ class Weekly:
         return " ".join([*fields, "* *", "*" if self.days == "0,1,2,3,4,5,6" else self.days])
 
 
-def weekly_of(rule: Rule, zone: str, now: float) -> Weekly | None:
+def as_weekly(rule: Rule, zone: str, now: float) -> Weekly | None:
     """Converts a rule to days and a time in a reader's current time zone, or returns None if it has another form."""
     parsed = CronSim(rule.cron, _ANY_DAY) if rule.cron else None
     due_at = rule.after(now)
@@ -352,23 +356,23 @@ def weekly_of(rule: Rule, zone: str, now: float) -> Weekly | None:
     return Weekly(",".join(map(str, sorted((day + later_days) % 7 for day in days))), f"{here:%H:%M}")
 
 
-def written_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> Rule:
+def parse_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> Rule:
     """Parses a rule typed by a person: a single time or five fields, optionally with a zone. Raises UnusableRule."""
     if once := _TYPED_TIME.fullmatch(_CLOCK.sub(_in_24_hours, text, count=1)):
-        return rule_of(once[2] or zone, now, at=once[1], min_gap_minutes=min_gap_minutes)
+        return checked_rule(once[2] or zone, now, at=once[1], min_gap_minutes=min_gap_minutes)
     fields = text.split(None, _FIELDS)
     if len(fields) < _FIELDS:
         raise UnusableRule(texts.schedules.TIME_OR_FIELDS)
     named = fields.pop() if len(fields) > _FIELDS else zone
-    return rule_of(named, now, cron=" ".join(fields), min_gap_minutes=min_gap_minutes)
+    return checked_rule(named, now, cron=" ".join(fields), min_gap_minutes=min_gap_minutes)
 
 
-def weekly_rule(text: str) -> Rule:
+def parse_weekly_rule(text: str) -> Rule:
     """Parses a weekday, a time and optionally a zone (default UTC): "mon 9:00 Europe/Berlin". Raises ValueError."""
     with suppress(UnusableRule):
         if typed := _DAY_AND_TIME.fullmatch(text):
             day, hour, minute, zone = typed.groups()
-            return rule_of(zone or "UTC", 0.0, cron=f"{int(minute)} {int(hour)} * * {day[:3]}", min_gap_minutes=0)
+            return checked_rule(zone or "UTC", 0.0, cron=f"{int(minute)} {int(hour)} * * {day[:3]}", min_gap_minutes=0)
     examples = "mon 9:00 (in UTC) or fri 16:00 Europe/Berlin"
     raise ValueError(f"must be a day of the week and a time, and maybe a time zone, such as {examples}")
 
@@ -391,7 +395,7 @@ class Proposal:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The proposal as complete, normalized tool arguments, which `proposal_of` can parse again."""
+        """The proposal as complete, normalized tool arguments, which `parse_proposal` can parse again."""
         rule, at = self.rule, self.rule.at
         when = {"cron": rule.cron} if at is None else {"at": datetime.fromtimestamp(at, zone_of(rule.zone)).isoformat()}
         own = {"accounts": list(self.accounts)} if self.accounts else {}
@@ -412,7 +416,7 @@ class Proposal:
         return mine == theirs
 
 
-def proposal_of(arguments: Mapping[str, Any], zone: str, now: float, *, min_gap_minutes: int) -> Proposal:
+def parse_proposal(arguments: Mapping[str, Any], zone: str, now: float, *, min_gap_minutes: int) -> Proposal:
     """Returns the proposal in a model's arguments. Raises UnusableRule. `zone`: the default zone."""
     words, cron, at, named = (arguments.get(name) or "" for name in ("words", "cron", "at", "zone"))
     if not all(isinstance(value, str) for value in (words, cron, at, named)):
@@ -420,7 +424,7 @@ def proposal_of(arguments: Mapping[str, Any], zone: str, now: float, *, min_gap_
     words = words.strip()
     if not words or len(words) > MAX_WORDS_CHARS:
         raise UnusableRule(texts.schedules.schedule_words(MAX_WORDS_CHARS))
-    rule = rule_of(named or zone, now, cron=cron, at=at, min_gap_minutes=min_gap_minutes)
+    rule = checked_rule(named or zone, now, cron=cron, at=at, min_gap_minutes=min_gap_minutes)
     servers = arguments.get("accounts")
     servers = [servers] if isinstance(servers, str) else servers
     accounts = tuple(sorted({*map(str, servers)})) if isinstance(servers, list) else ()
@@ -516,13 +520,13 @@ def _singular(word: str) -> str:
     return f"{word[:-3]}y" if word.endswith("ies") else word if word.endswith("ss") else word.removesuffix("s")
 
 
-def command_in(question: Question, me: Identity) -> ScheduleCommand | None:
+def schedule_command(question: Question, me: Identity) -> ScheduleCommand | None:
     """Returns the command in a message, or None if a model has to read it."""
-    said = sole_words(question, me.user_id)
+    said = plain_words(question, me.user_id)
     words = plain_command(said, me.user_id, me.name)
     if _ASKS_FOR_LIST.fullmatch(words):
         return ScheduleCommand()
-    if asks(said):
+    if has_question_mark(said):
         return None
     if numbered := _STOPS_NUMBER.fullmatch(words):
         return ScheduleCommand(int(numbered[1]))
@@ -575,11 +579,11 @@ def due_at_of(view_id: str) -> float:
     return float(view_id.rpartition(":")[2])
 
 
-def most_of(user_id: str, channel_id: str, admins: frozenset[str]) -> int:
-    return MAX_IN_CHANNEL if user_id in admins or is_direct(channel_id) else MAX_OF_MEMBER
+def max_schedules(user_id: str, channel_id: str, admins: frozenset[str]) -> int:
+    return MAX_IN_CHANNEL if user_id in admins or is_direct_message(channel_id) else MAX_OF_MEMBER
 
 
-def may_change(schedule: Schedule, user_id: str, admins: frozenset[str]) -> bool:
+def can_change(schedule: Schedule, user_id: str, admins: frozenset[str]) -> bool:
     return user_id == schedule.user_id or user_id in admins
 
 
@@ -587,7 +591,7 @@ def min_gap_minutes(user_id: str, admins: frozenset[str]) -> int:
     return ADMIN_GAP_MINUTES if user_id in admins else MEMBER_GAP_MINUTES
 
 
-def run_times(run: Run) -> str:
+def run_times_text(run: Run) -> str:
     """Returns the sentence about a schedule's rule and its current and previous run, for the end of the prompt."""
     rule, zone = run.schedule.rule, zone_of(run.schedule.rule.zone)
     due, last = (datetime.fromtimestamp(at, zone).isoformat(timespec="minutes") for at in (run.due_at, run.since))

@@ -1,8 +1,8 @@
 """The steps of an answer in the form sent to a model, and how an interrupted answer is continued. Pure.
 
 Each step of a model that uses tools resends all earlier items and call results, and 16 steps could require 600,000
-tokens. Above a limit (`with_room`), the oldest results are replaced by a sentence. The last step's results stay,
-because the model hasn't read them; they are cut only if a server has reported a small window (`cut_to_fit`).
+tokens. Above a limit (`without_oldest_results`), the oldest results are replaced by a sentence. The last step's results
+stay, because the model hasn't read them; they are cut only if a server has reported a small window (`cut_to_fit`).
 
 An attempt that takes over within a step keeps the text written earlier in that step separate from what follows, and
 each later request has both. A model that doesn't see its earlier text writes it again.
@@ -21,7 +21,7 @@ from functools import cached_property
 
 from bot.core.beginnings import Bound, without_thoughts
 from bot.core.calls import APPROVAL_S, SIGN_IN, WANT_SIGN_IN, CallState, Decision, Item, RecordedCall, Step
-from bot.core.conversation import Question, with_names, without_address
+from bot.core.conversation import Question, with_names, without_bot_mention
 from bot.core.job import FollowUp, Job
 from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING, Marks, origins_of_text
 from bot.errors import EndReason
@@ -134,7 +134,7 @@ def with_steps(
     return replace(prompt, turns=(*turns, *_resumed(begun)))
 
 
-def with_room(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:
+def without_oldest_results(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:
     """Returns the steps, with the oldest results replaced by a sentence if over the limit, except the last step's."""
     sizes = {call.key: count_tokens(call.result) for step in steps for call in step.calls}
     over_tokens = sum(sizes.values()) - limit_tokens
@@ -188,7 +188,7 @@ def _texts(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> li
 
 def _text(question: Question, bot_user_id: str) -> str:
     marks = Marks.of(question.thread)
-    own = marks.without(with_names(without_address(question.own_text, bot_user_id), {}))
+    own = marks.without(with_names(without_bot_mention(question.own_text, bot_user_id), {}))
     attached = marks.framed("attached", with_names(question.attached, {})) if question.attached else ""
     return "\n\n".join(filter(None, (own, attached)))
 
@@ -218,7 +218,7 @@ def _call_line(call: RecordedCall) -> str:
     return f"- {call.tool} {json.dumps(call.arguments, ensure_ascii=False)[:1000]}: {outcome}"
 
 
-def searches(items: Sequence[Item]) -> int:
+def count_web_searches(items: Sequence[Item]) -> int:
     """Returns the number of vendor web searches in the items of steps. Opening a page doesn't count."""
     found = 0
     for item in (item["item"] for item in items if item["type"] == "opaque"):
@@ -239,13 +239,13 @@ MAX_PLACES = 100
 _BARE_FENCE = re.compile(r"(?:^|[\n >])(?:`{3,}|~{3,})\n$")
 
 
-def continued(answer: str, end_reason: EndReason) -> str:
+def text_to_continue(answer: str, end_reason: EndReason) -> str:
     """Returns the text that a new version continues. After the step limit, it continues in a new paragraph."""
     return f"{answer}\n\n" if end_reason is EndReason.STEP_LIMIT else answer
 
 
 def kept_text(job: Job) -> str:
-    return _begun(job.so_far)
+    return _text_to_keep(job.so_far)
 
 
 def fixed_text(job: Job) -> str:
@@ -253,15 +253,15 @@ def fixed_text(job: Job) -> str:
     return job.checkpoint.text[: job.steps[-1].chars] if job.steps else kept_text(job)
 
 
-def start_of(job: Job) -> str:
+def starting_text(job: Job) -> str:
     """Returns the text that an attempt begins with: the fixed text, plus text that an earlier attempt has begun."""
     left, fixed = job.checkpoint.text, fixed_text(job)
     if job.checkpoint.end:
         return left
-    return fixed if len(left) - len(fixed) < MIN_CHARS else max(fixed, _begun(left), key=len)
+    return fixed if len(left) - len(fixed) < MIN_CHARS else max(fixed, _text_to_keep(left), key=len)
 
 
-def _begun(text: str) -> str:
+def _text_to_keep(text: str) -> str:
     """Returns unfinished text without its last line, which might be incomplete, or without a long line's last word.
 
     A single line break at the end might be half of a paragraph break.
@@ -340,7 +340,7 @@ class Seam:
     def _repeated(self, continuation: str) -> int:
         """Returns how many first characters repeat the end of the text, if it occurs nowhere else in it."""
         text = self._so_far.rstrip()
-        start = _repeated_from(text, continuation) if len(continuation) >= REPEATED_CHARS else -1
+        start = _repetition_start(text, continuation) if len(continuation) >= REPEATED_CHARS else -1
         # A shorter repetition occurs twice, because it also begins the longest one.
         return len(text) - start if start >= 0 and text.find(text[start:]) == start else 0
 
@@ -355,7 +355,7 @@ class Seam:
         return "" if _BARE_FENCE.search(opened) else opened
 
 
-def _repeated_from(text: str, continuation: str) -> int:
+def _repetition_start(text: str, continuation: str) -> int:
     """Returns where the longest end of the text that begins the continuation starts, or -1 if there is none.
 
     A beginning with more than `MAX_PLACES` earlier occurrences isn't treated as a repetition.

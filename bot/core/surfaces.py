@@ -84,7 +84,7 @@ class HomeView:
     """The person's accounts by MCP server: time of sign-in, in seconds since the epoch, and scopes."""
 
 
-def ranked(this_month: Mapping[str, UsedT], last_month: Mapping[str, UsedT], zero: UsedT) -> Ranking[UsedT]:
+def rank(this_month: Mapping[str, UsedT], last_month: Mapping[str, UsedT], zero: UsedT) -> Ranking[UsedT]:
     """Ranks users by usage this month, then by usage last month."""
     names = sorted({*this_month, *last_month})
     lines = [(name, this_month.get(name, zero), last_month.get(name, zero)) for name in names]
@@ -158,12 +158,12 @@ class Sign(StrEnum):
     """Slack's docs promise that the asker sees it."""
 
 
-def in_pane(question: Question) -> bool:
+def was_asked_in_pane(question: Question) -> bool:
     """Returns whether a question was asked in the pane. In an app with a pane, every direct message is in a thread."""
     return question.thread.in_direct_message and question.thread.thread_ts is not None
 
 
-def title_of(question: Question) -> str:
+def thread_title(question: Question) -> str:
     words = first_words(with_names(without_users(question.text), {}), growing=False)
     return beginning(words, TITLE_CHARS) or texts.welcome.PANE_UNTITLED
 

@@ -34,12 +34,12 @@ def csv_files(markdown: str) -> list[tuple[str, bytes]]:
     files: dict[str, bytes] = {}
     for heading, rows in _tables(markdown[:MAX_CHARS]):
         name = re.sub(r"[\W_]+", "-", heading.lower())[:NAME_CHARS].strip("-") or "table"
-        number = next(number for number in range(1, len(files) + 2) if _numbered(name, number) not in files)
-        files[_numbered(name, number)] = _csv(rows)
+        number = next(number for number in range(1, len(files) + 2) if _numbered_name(name, number) not in files)
+        files[_numbered_name(name, number)] = _csv(rows)
     return list(files.items())
 
 
-def _numbered(name: str, number: int) -> str:
+def _numbered_name(name: str, number: int) -> str:
     return f"{name}.csv" if number == 1 else f"{name}-{number}.csv"
 
 
@@ -51,10 +51,10 @@ def _tables(markdown: str) -> Iterator[tuple[str, list[list[str]]]]:
         if leaf.kind is LeafKind.HEADING:
             heading = plain_words("\n".join(lines))
         elif leaf.kind is LeafKind.TABLE and len(lines) - 2 >= MIN_ROWS:
-            yield heading, [[_words(cell) for cell in row] for row in table_rows(lines)]
+            yield heading, [[_cell_text(cell) for cell in row] for row in table_rows(lines)]
 
 
-def _words(cell: str) -> str:
+def _cell_text(cell: str) -> str:
     """Returns a cell's displayed text. A line break within it becomes a semicolon or a space, as in Slack."""
     return plain_inlines(as_markdown(cell.replace("\\|", "|"))).strip()
 

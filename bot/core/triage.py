@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.core.closings import Closing, asks, closing_in, is_courtesy, unaccented
+from bot.core.closings import Closing, closing_of_text, has_question_mark, is_courtesy, unaccented
 from bot.core.conversation import (
     ANSWERED_SUBTYPES,
     SLACKS_OWN,
@@ -28,7 +28,7 @@ from bot.core.conversation import (
     mentioned_user_ids,
     plain_command,
     with_names,
-    without_address,
+    without_bot_mention,
 )
 
 # Stop words in English and a dozen of the most used languages. The Stop button below the answer works in all.
@@ -164,7 +164,7 @@ def triage(message: Message, me: Identity, participants: Participants, rules: Tr
         return _triage_bot(message, me)
     if message.subtype not in ANSWERED_SUBTYPES:
         return Ignore(IgnoreReason.SUBTYPE)
-    if not by_person(message, me):
+    if not is_from_person(message, me):
         return Ignore(IgnoreReason.NO_PERSON)
     if message.channel_type == "im":
         return message.as_question(message.thread_ts or (message.ts if me.has_pane else None))
@@ -216,7 +216,7 @@ def _is_follow_up(writer: str, participants: Participants) -> bool:
     return len(lines) == MAX_LINES and all(writer in (line.writer, line.asker) for line in lines)
 
 
-def by_person(message: Message, me: Identity) -> bool:
+def is_from_person(message: Message, me: Identity) -> bool:
     """Returns whether a person wrote the message, rather than this bot, another app or Slack itself."""
     if message.user_id is None or message.user_id in SLACKS_OWN:
         return False
@@ -234,15 +234,15 @@ def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
     return message.as_question(message.thread_ts or message.ts)
 
 
-def stop_in(message: Message, me: Identity) -> ThreadKey | None:
+def thread_to_stop(message: Message, me: Identity) -> ThreadKey | None:
     """Returns the thread in which a message might stop an answer: a person wrote only "stop" or a similar word there.
 
     It needs no mention, because the asker of an answer that is being written means that answer. In a channel outside
     threads, it needs a mention, and can refer to an answer in a thread; "Stop the summary" doesn't work there.
     """
-    if message.subtype is not None or message.files or not by_person(message, me):
+    if message.subtype is not None or message.files or not is_from_person(message, me):
         return None
-    words, is_told = _words(message, me), bool(message.channel_type == "im" or message.thread_ts)
+    words, is_told = _own_words(message, me), bool(message.channel_type == "im" or message.thread_ts)
     if STOPS_WORK.fullmatch(words) is None:
         is_told = _STOP.fullmatch(words) is not None and (is_told or me.user_id in addressed_user_ids(message.text))
     return ThreadKey(message.team_id, message.channel_id, message.thread_ts) if is_told else None
@@ -250,38 +250,38 @@ def stop_in(message: Message, me: Identity) -> ThreadKey | None:
 
 def asks_for_quiet(message: Message, me: Identity) -> bool:
     """Returns whether a person wrote in a channel's thread only that Typist should answer nothing but mentions."""
-    if message.subtype not in ANSWERED_SUBTYPES or message.files or not by_person(message, me):
+    if message.subtype not in ANSWERED_SUBTYPES or message.files or not is_from_person(message, me):
         return False
     is_in_thread = message.thread_ts is not None and message.channel_type != "im"
-    return is_in_thread and _QUIET.fullmatch(_words(message, me)) is not None
+    return is_in_thread and _QUIET.fullmatch(_own_words(message, me)) is not None
 
 
 LAST_CHARS = 300
 """The length of an answer's end that is checked for a question."""
 
 
-def closing_of(message: Message, me: Identity) -> Closing | None:
+def closing_of_message(message: Message, me: Identity) -> Closing | None:
     """Returns the type of closing, by the words alone, or None if the message might need an answer."""
     if _has_more(message):
         return None
-    return closing_in(without_address(message.whole, me.user_id), me.name)
+    return closing_of_text(without_bot_mention(message.whole, me.user_id), me.name)
 
 
 def _has_more(message: Message) -> bool:
     return bool(message.files or message.attached_chars)
 
 
-def ends_there(closing: Closing, last_words: str) -> bool:
+def needs_no_answer(closing: Closing, last_words: str) -> bool:
     """Returns whether a closing needs no answer after an answer with this end. Agreeing to the bot's question does."""
-    return closing is Closing.THANKS or not asks(last_words[-LAST_CHARS:])
+    return closing is Closing.THANKS or not has_question_mark(last_words[-LAST_CHARS:])
 
 
-def _words(message: Message, me: Identity) -> str:
-    words = without_address(message.whole, me.user_id)
-    return "" if asks(words) else unaccented(plain_command(words, me.user_id, me.name))
+def _own_words(message: Message, me: Identity) -> str:
+    words = without_bot_mention(message.whole, me.user_id)
+    return "" if has_question_mark(words) else unaccented(plain_command(words, me.user_id, me.name))
 
 
-def second_person_since(question: Question, by_people: Iterable[Message]) -> str | None:
+def second_person_ts(question: Question, by_people: Iterable[Message]) -> str | None:
     """Returns the ts of the first message by a second person in the question's thread, or None if there is none."""
     if question.thread.thread_ts is None:
         return None
@@ -305,7 +305,7 @@ NEEDED_PROBABILITY = 0.8
 def transcript(messages: Iterable[Message], ts: str, me: Identity) -> str:
     """Returns the end of a thread up to the message `ts`, with authors but without people's names or IDs."""
     last = [message for message in messages if message.ts <= ts][-MAX_MESSAGES:]
-    writers = [message.user_id or "" for message in last if by_person(message, me)]
+    writers = [message.user_id or "" for message in last if is_from_person(message, me)]
     mentioned = [user_id for message in last for user_id in mentioned_user_ids(message.text)]
     people = [user_id for user_id in dict.fromkeys((*writers, *mentioned)) if user_id != me.user_id]
     names = {user_id: f"person {number}" for number, user_id in enumerate(people, start=1)} | {me.user_id: me.name}
@@ -322,7 +322,7 @@ def closing_statement(me: Identity) -> str:
     )
 
 
-def statement(me: Identity) -> str:
+def gate_statement(me: Identity) -> str:
     return (
         f"The last message is spoken to {me.name}, the bot, and needs its answer. It is not spoken to another person, "
         "and it is no remark or thanks that nobody has to answer."

@@ -51,7 +51,7 @@ class MessageQuestion:
     """The schedule that it is a run of. A model wrote its text, which counts as quoted too."""
 
 
-def reaction_id(emoji: str, channel_id: str, ts: str) -> str:
+def reaction_view_id(emoji: str, channel_id: str, ts: str) -> str:
     """Returns the view_id of a question by reaction, the same for everyone who adds this emoji to this message."""
     return f"{_REACTION}:{emoji}:{channel_id}:{ts}"
 
@@ -62,7 +62,7 @@ def emoji_of(view_id: str) -> str:
     return rest.partition(":")[0] if kind == _REACTION else ""
 
 
-def suggestion_id(place: str, user_id: str, number: int, at_ts: str) -> str:
+def suggestion_view_id(place: str, user_id: str, number: int, at_ts: str) -> str:
     """Returns the view_id of a suggested prompt's question, which is the same for a person's clicks within a minute.
 
     `place`: the message, or the channel without one. `number`: the prompt's number. `at_ts`: when it was clicked.
@@ -74,22 +74,22 @@ def is_suggested(view_id: str) -> bool:
     return view_id.startswith(f"{_SUGGESTION}:")
 
 
-def direct_message_of(user_id: str) -> str:
+def direct_message_placeholder(user_id: str) -> str:
     """Returns the placeholder for the ID of a person's direct message if Slack hasn't provided it."""
     return f"D{user_id}"
 
 
-def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
+def quote_in_post(about: QuotedMessage, *, elsewhere: bool) -> str:
     """Returns a post's quote: all of it `elsewhere`, or a reminder unless the message begins the thread."""
     if elsewhere:
         return about.quote or ""
     return "" if about.ts == about.thread_ts else beginning(about.quote or "", REMINDER_CHARS)
 
 
-def text_of_post(about: QuotedMessage, question: str, *, elsewhere: bool) -> tuple[str, str]:
+def post_text(about: QuotedMessage, question: str, *, elsewhere: bool) -> tuple[str, str]:
     """Returns the asker's words in the post, and its quote, in the form used for history (core/conversation.py)."""
     if about.offered_by is not None:
         return texts.shortcut.MY_CHOICE, escape(question)
-    quote = escape(unescape(quote_above(about, elsewhere=elsewhere)))
+    quote = escape(unescape(quote_in_post(about, elsewhere=elsewhere)))
     quoted = "\n".join(f"&gt; {line}" for line in quote.splitlines())
     return escape(question), quoted

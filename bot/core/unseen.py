@@ -22,11 +22,11 @@ def visible(text: str) -> str:
     return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
-def without_unseen_words(text: str) -> str:
+def replace_hidden_words(text: str) -> str:
     return _WORDS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def escaped(text: str) -> str:
+def escape_unseen(text: str) -> str:
     """Returns text with invisible characters escaped as in JSON: \\u200b. Newlines stay."""
     return _UNSEEN.sub(json_escape, text)
 

@@ -33,8 +33,8 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from bot.core.calls import NOT_IN_NAMES, SEPARATOR, full_name, owner_of
-from bot.core.unseen import escaped
+from bot.core.calls import NOT_IN_NAMES, SEPARATOR, full_tool_name, tool_owner
+from bot.core.unseen import escape_unseen
 from bot.errors import SettingsError
 from bot.models.prompt import CALL_TIMEOUT_S, Permission, ToolRule
 from bot.text import RepeatedKey, unique_members
@@ -187,7 +187,7 @@ class ToolRules:
 
     def rule_for(self, name: str) -> ToolRule:
         """Returns the rule for a tool. Deny overrides ask, ask overrides allow, and asking is the default."""
-        names = {name, full_name(owner_of(name), "*")}
+        names = {name, full_tool_name(tool_owner(name), "*")}
         if names & self.deny:
             permission = Permission.DENY
         elif names & self.ask or not names & self.allow:
@@ -198,7 +198,7 @@ class ToolRules:
 
     def named_tools(self, server: str) -> frozenset[str]:
         patterns = self.deny | self.ask | self.allow | self.read_only
-        return frozenset(name for name in patterns if owner_of(name) == server and not name.endswith("*"))
+        return frozenset(name for name in patterns if tool_owner(name) == server and not name.endswith("*"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +305,7 @@ class _Reader:
         for key in _DENY_KEYS:
             tools = value.get(key, [])
             if _are_strings(tools):
-                self.denied.update(full_name(name, NOT_IN_NAMES.sub("_", tool)) for tool in tools)
+                self.denied.update(full_tool_name(name, NOT_IN_NAMES.sub("_", tool)) for tool in tools)
             else:
                 self._problem(f"{place}.{key}", "must be a list of tools")
         if value.get("protocol", "legacy") != "legacy":
@@ -486,7 +486,7 @@ class _Reader:
 
 
 def _shown_key(key: str) -> str:
-    return escaped(key)[:40]
+    return escape_unseen(key)[:40]
 
 
 def _are_strings(value: object) -> bool:

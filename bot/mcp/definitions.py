@@ -16,7 +16,7 @@ from typing import Any
 
 from mcp_types import Tool
 
-from bot.core.calls import NOT_IN_NAMES, full_name
+from bot.core.calls import NOT_IN_NAMES, full_tool_name
 from bot.core.unseen import visible
 from bot.mcp.schemas import (
     MAX_DESCRIPTION_CHARS,
@@ -111,14 +111,14 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
     changed: dict[str, list[ListedTool]] = {}
     # If two tools have the same name, a broken one doesn't replace the other.
     for tool in sorted(tools, key=lambda tool: tool.is_broken):
-        plain = full_name(server, NOT_IN_NAMES.sub("_", tool.name))
-        if len(plain) <= MAX_NAME_CHARS and plain == full_name(server, tool.name):
+        plain = full_tool_name(server, NOT_IN_NAMES.sub("_", tool.name))
+        if len(plain) <= MAX_NAME_CHARS and plain == full_tool_name(server, tool.name):
             # If several tools have the same name, the first counts.
             named.setdefault(plain, tool)
         else:
             changed.setdefault(plain[:MAX_NAME_CHARS], []).append(tool)
     for plain, alike in changed.items():
-        is_whole = len(full_name(server, alike[0].name)) <= MAX_NAME_CHARS
+        is_whole = len(full_tool_name(server, alike[0].name)) <= MAX_NAME_CHARS
         if plain not in named and len(alike) == 1 and is_whole:
             named[plain] = alike[0]
             continue

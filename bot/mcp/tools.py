@@ -18,9 +18,9 @@ from bot.core.calls import (
     PlaceTools,
     ServerTools,
     ToolUse,
-    as_data,
-    owner_of,
-    tools_together,
+    result_for_model,
+    tool_owner,
+    tools_within_limits,
 )
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question
@@ -189,7 +189,7 @@ class McpTools:
         if use.tool == SIGN_IN:
             return await self._signed_in(use)
         rule = self._setup.rules.rule_for(use.tool)
-        server = self._servers.get(owner_of(use.tool))
+        server = self._servers.get(tool_owner(use.tool))
         if server is None or rule.permission is Permission.DENY or server not in await self._servers_of(use.question):
             return CallResult.failed(CALL_DENIED)
         try:
@@ -213,7 +213,7 @@ class McpTools:
         log.info("MCP tool %s: %s", use.tool, result.outcome)
         if not by_server:
             return result
-        text = await asyncio.to_thread(as_data, result.text, use.tool, secrets.token_hex(8))
+        text = await asyncio.to_thread(result_for_model, result.text, use.tool, secrets.token_hex(8))
         if result.outcome is CallState.DONE and result.is_error and not rule.read_only:
             text += f"\n{MAY_HAVE_CHANGED}"
         return CallResult(result.outcome, text, result.is_error)
@@ -275,7 +275,7 @@ class McpTools:
     ) -> PlaceTools:
         """Returns all servers' tools within the limits, and logs once which tools were left out."""
         offers = await asyncio.gather(*(self._offer(server, within_s, question) for server in servers))
-        place = tools_together(offer for offer in offers if isinstance(offer, ServerTools))
+        place = tools_within_limits(offer for offer in offers if isinstance(offer, ServerTools))
         if place.left_out and place.left_out not in self._left_out:
             self._left_out.add(place.left_out)
             log.warning(

@@ -68,7 +68,7 @@ class Urgency(IntEnum):
     """A queued question's placeholder, under the rule for first words. Answers take precedence because they end."""
 
 
-def is_posted_again(waiting_since: float, edit_at: float, post_at: float) -> bool:
+def should_post_final(waiting_since: float, edit_at: float, post_at: float) -> bool:
     """Returns whether a final is posted as a new message because it would wait too long for an edit.
 
     `waiting_since`: when it could have been sent without the budget. `edit_at`, `post_at`: when each can be sent.
@@ -189,7 +189,7 @@ class Pacer:
         ours = (now if key == restarting else at for key, at in self._opened_at.items())
         opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
         usual_s, asking = self.usual_s, self._asking(now)
-        rests_s = [_rest_s(now - since, usual_s) for since in opened_at]
+        rests_s = [_remaining_s(now - since, usual_s) for since in opened_at]
         paces = []
         for horizon_s in HORIZONS_S:
             expected = NEWCOMERS_WEIGHT * asking * horizon_s / FADING_S
@@ -273,7 +273,7 @@ class Pacer:
         If there are fewer edits than replies, some replies get one in the middle of their remaining life, where it is
         worth most, unless newcomers need edits for their first words.
         """
-        rest_s = _rest_s(now - self._opened_at.get(key, now), self.usual_s)
+        rest_s = _remaining_s(now - self._opened_at.get(key, now), self.usual_s)
         gap_s = 1 / (pace + 1 / rest_s)
         return min(gap_s, rest_s / 2) if self._newcomers_post else gap_s
 
@@ -305,6 +305,6 @@ class Pacer:
         return sum(self._lives_s) / len(self._lives_s)
 
 
-def _rest_s(age_s: float, usual_s: float) -> float:
+def _remaining_s(age_s: float, usual_s: float) -> float:
     """Returns a reply's expected remaining duration: up to the usual one, and after that longer and longer."""
     return max(1.0, usual_s - age_s, 2 * age_s - 0.85 * usual_s)

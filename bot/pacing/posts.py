@@ -42,18 +42,18 @@ class PostRule:
         certain = self.certain
         # For a channel that allows n posts in n seconds, n + 1 would be too many. First it has to be certain that the
         # channel doesn't allow fewer, because such a channel might allow more over a longer time.
-        while certain < POST_BURST and _within(posts, now, certain * POST_GAP_S - MARGIN_S) > certain:
+        while certain < POST_BURST and _count_within(posts, now, certain * POST_GAP_S - MARGIN_S) > certain:
             certain += 1
         return replace(self, certain=certain)
 
     def refused(self, posts: Sequence[float], now: float) -> "PostRule":
         if self.certain_at(posts, now) > now:
             return replace(self, may_try=False)
-        fewer = [n for n in range(2, self.certain) if _within(posts, now, n * POST_GAP_S + MARGIN_S) >= n]
+        fewer = [n for n in range(2, self.certain) if _count_within(posts, now, n * POST_GAP_S + MARGIN_S) >= n]
         return PostRule(max(fewer), may_try=False) if fewer else self
 
 
-def _within(posts: Sequence[float], now: float, last_s: float) -> int:
+def _count_within(posts: Sequence[float], now: float, last_s: float) -> int:
     return sum(at > now - last_s for at in posts)
 
 

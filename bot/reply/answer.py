@@ -14,9 +14,9 @@ shown for a long time. Words that a native stream still withholds at its end cou
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from bot.core.calls import SLACK, RecordedCall, owner_of
+from bot.core.calls import SLACK, RecordedCall, tool_owner
 from bot.core.job import End, Job, Piece
-from bot.core.steps import fixed_text, kept_text, start_of
+from bot.core.steps import fixed_text, kept_text, starting_text
 from bot.models.events import (
     THINKING_TOKENS,
     Citation,
@@ -53,7 +53,7 @@ class Answer:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        start = start_of(job)
+        start = starting_text(job)
         self.resumes = start != fixed_text(job)
         """Whether the text begins with an earlier attempt's, which stopped in the middle of a step."""
         self._left = job.checkpoint.text or job.so_far
@@ -167,7 +167,7 @@ class Answer:
 
 def _found_files(calls: Iterable[RecordedCall]) -> frozenset[str]:
     """Returns the IDs of the files whose URLs Slack's search has returned."""
-    return frozenset(id_ for call in calls if owner_of(call.tool) == SLACK for id_ in file_ids_in(call.result))
+    return frozenset(id_ for call in calls if tool_owner(call.tool) == SLACK for id_ in file_ids_in(call.result))
 
 
 @dataclass(eq=False)

@@ -17,9 +17,9 @@ from dataclasses import replace
 from bot.core import texts
 from bot.core.actions import DOWN, LABELS, UP, ReplyAction
 from bot.core.calls import Decided
-from bot.core.choices import LABEL_CHARS, marked, value_of, without_listed
+from bot.core.choices import LABEL_CHARS, button_value, with_chosen_marked, without_choice_list
 from bot.core.picture import Picture
-from bot.core.unseen import escaped
+from bot.core.unseen import escape_unseen
 from bot.errors import EndReason
 from bot.reply.charts import pieces_of, without_marks
 from bot.reply.messages import PageView
@@ -70,11 +70,11 @@ _ICONS = {
 def message(view: PageView) -> Json:
     """Returns arguments of chat.postMessage and chat.update. Always has `blocks`: an empty list removes blocks."""
     if view.end is not None and view.end.chosen:
-        view = replace(view, markdown=marked(view.markdown, view.end.chosen, texts.shortcut.CHOSEN))
+        view = replace(view, markdown=with_chosen_marked(view.markdown, view.end.chosen, texts.shortcut.CHOSEN))
     if view.plain:
         return {"text": _plain(view), "blocks": []}
     choices = view.end.choices if view.end else ()
-    markdown = without_listed(view.markdown, choices) if choices else view.markdown
+    markdown = without_choice_list(view.markdown, choices) if choices else view.markdown
     pieces = pieces_of(markdown) if view.look.draws_charts and not view.growing else [(without_marks(markdown), None)]
     shown = [(rendered(piece, growing=view.growing, open_files=view.open_files), chart) for piece, chart in pieces]
     blocks = []
@@ -158,7 +158,7 @@ def _choices(choices: Sequence[str], version: int) -> Json:
     """Returns a button for each choice. Its value is the choice's index in the answer's list."""
     labels = [one if len(one) <= LABEL_CHARS else f"{one[: LABEL_CHARS - 1]}…" for one in choices]
     buttons = [
-        blockkit.button(f"{ReplyAction.CHOOSE}-{index}", label, value_of(version, index))
+        blockkit.button(f"{ReplyAction.CHOOSE}-{index}", label, button_value(version, index))
         for index, label in enumerate(labels)
     ]
     return blockkit.actions(buttons, f"{NOTE_LINE}choices")
@@ -171,7 +171,7 @@ def _decided(decided: Sequence[Decided]) -> str:
             one.kind,
             one.decision,
             one.calls,
-            escaped(" ".join(one.name.split())) or texts.approvals.SOMEBODY,
+            escape_unseen(" ".join(one.name.split())) or texts.approvals.SOMEBODY,
             is_only_one=is_only_one,
         )
         for one in decided

@@ -65,7 +65,7 @@ from bot.errors import RateLimited, Refusal, Refused, StoreError, Stuck, trace_o
 from bot.logs import of_job
 from bot.pacing.budget import Paces, RateBudget
 from bot.pacing.carriers import CarrierName
-from bot.pacing.pacer import STEP_GAP_S, CallsLeft, Urgency, is_posted_again
+from bot.pacing.pacer import STEP_GAP_S, CallsLeft, Urgency, should_post_final
 from bot.pacing.rates import ASK_AGAIN_S
 from bot.pacing.retry import NO_FAILURES, REPLY_CALLS, Failures
 from bot.reply.answer import Answer, Freshness
@@ -529,7 +529,7 @@ class EditScheduler:
             post_at = max(self._budget.final_at(METHODS[Post], now, 0), in_channel_at)
             ended_at = live.freshness.ended_at
             waits_since = now if ended_at is None else max(ended_at, live.last_sent, live.not_before)
-            if not is_posted_again(waits_since, edit_at, post_at):
+            if not should_post_final(waits_since, edit_at, post_at):
                 # The call's own time, which is no later than `edit_at`, wakes the loop.
                 continue
             if post_at > now:

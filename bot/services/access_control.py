@@ -8,8 +8,8 @@ import logging
 from collections.abc import Iterable
 
 from bot.core import access, texts
-from bot.core.access import AccessRules, Denial, UserKind, admins_named
-from bot.core.conversation import Question, ThreadKey, is_direct
+from bot.core.access import AccessRules, Denial, UserKind, admins_to_name
+from bot.core.conversation import Question, ThreadKey, is_direct_message
 from bot.reply.workspace import Workspace
 from bot.services.notifications import Notifier
 from bot.slack.user_groups import NamedPeople
@@ -34,7 +34,7 @@ class AccessControl:
     ) -> None:
         """`admins` are the Typist admins that a denied asker can contact, `people` the members of the rules' groups."""
         self.admins = frozenset(admins)
-        self.named_admins = admins_named(self.admins)
+        self.named_admins = admins_to_name(self.admins)
         self._rules = rules
         self._users = users
         self._people = people
@@ -125,7 +125,7 @@ async def refusal_to_change(access_control: AccessControl, workspace: Workspace,
     question = Question(ThreadKey(workspace.me.team_id, channel_id, None), "", user_id, "")
     if denial := await access_control.denial(question, is_press=True):
         return denial
-    if not is_direct(channel_id):
+    if not is_direct_message(channel_id):
         return await not_their_channel(access_control, workspace, user_id, channel_id)
     person = await workspace.surfaces.person_of(channel_id)
     return "" if person in ("", user_id) else texts.commands.NOT_YOUR_CHANNEL
@@ -133,7 +133,7 @@ async def refusal_to_change(access_control: AccessControl, workspace: Workspace,
 
 async def not_their_channel(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
     """Returns why a person can't change a channel's settings; "" for its creator, for admins and in direct messages."""
-    if user_id in access_control.admins or is_direct(channel_id):
+    if user_id in access_control.admins or is_direct_message(channel_id):
         return ""
     creator = await workspace.surfaces.creator(channel_id)
     if creator == user_id:

@@ -17,15 +17,15 @@ from bot.core.calls import (
     CallState,
     Decision,
     Step,
-    agreed_to,
-    calls_made,
-    kinds_of,
+    accepted_proposals,
+    card_types,
+    count_made_calls,
 )
 from bot.core.conversation import NO_NOTE, ThreadKey
 from bot.core.files import unread_notice
-from bot.core.job import End, Job, Notice, NoticeKind, Spent, said
-from bot.core.read_pages import messages_read
-from bot.core.steps import searches
+from bot.core.job import End, Job, Notice, NoticeKind, Spent, sentence_notice
+from bot.core.read_pages import count_messages_read
+from bot.core.steps import count_web_searches
 from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderError, Stuck, TypistError, trace_of
 from bot.logs import fields
 from bot.models.events import Completion, StreamEvent, Usage
@@ -149,7 +149,7 @@ class AnswerAttempt:
     def searches(self) -> int:
         """The number of web searches: those in recorded steps, plus those reported for the last request."""
         reported = self.completion.usage if self.completion else None
-        on_record = searches([item for step in self.answer.steps for item in step.items])
+        on_record = count_web_searches([item for step in self.answer.steps for item in step.items])
         return on_record + (reported.web_searches if reported else 0)
 
     @property
@@ -219,14 +219,14 @@ class AnswerAttempt:
 
     def _notices(self) -> Iterator[Notice]:
         done, calls = self.completion, self.answer.calls
-        for call in agreed_to(calls) if calls else ():
+        for call in accepted_proposals(calls) if calls else ():
             kind = _MADE.get(call.tool, NoticeKind.SAID) if call.made else NoticeKind.SAID
             is_said = call.state in (CallState.DONE, CallState.FAILED) and call.result != NO_SUCH_TOOL
             sentence = call.result if is_said else texts.answers.NOT_CARRIED_OUT
             yield Notice(kind, sentence, call.made if kind is NoticeKind.SCHEDULED else 0)
         if done and (unparsed := texts.answers.UNPARSED[done.unparsed]):
             yield Notice(NoticeKind.UNPARSED, unparsed)
-        if calls and (late := kinds_of(calls, Decision.EXPIRED)):
+        if calls and (late := card_types(calls, Decision.EXPIRED)):
             yield Notice(NoticeKind.EXPIRED, texts.approvals.expired(late))
         opened = self.built.opened if self.built else ()
         left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
@@ -238,18 +238,18 @@ class AnswerAttempt:
         self.error = error
         if not isinstance(error, TypistError):
             log.error("unexpected error, ending the job: %s", trace_of(error))
-            return End(EndReason.INTERNAL_ERROR, said(texts.answers.INTERNAL_ERROR))
+            return End(EndReason.INTERNAL_ERROR, sentence_notice(texts.answers.INTERNAL_ERROR))
         sentence = texts.models.for_error(error, names, goes_on=self.has_text)
         if not isinstance(error, ProviderError):
-            return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), said(sentence))
+            return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), sentence_notice(sentence))
         log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
         step = self.step
         if step and not (step.output_chars or error.reason.is_charged_without_text):
             step.charges_nothing()
             self.step = step if step.lost != Usage() else None
-        if error.reason is EndReason.EMPTY and calls_made(self.answer.calls):
+        if error.reason is EndReason.EMPTY and count_made_calls(self.answer.calls):
             sentence = texts.models.silent_after_tools(names.of(error.model))
-        return End(error.reason, said(sentence), model=error.model)
+        return End(error.reason, sentence_notice(sentence), model=error.model)
 
     @property
     def has_text(self) -> bool:
@@ -289,10 +289,10 @@ class AnswerAttempt:
             if self.step is not None and self.completion.model != self.step.model:
                 model = texts.models.fell_back(names.of(self.completion.model))
             refused = texts.models.without(self.completion.refused) if self.completion.refused else ""
-        used = self.searches, calls_made(self.answer.calls)
+        used = self.searches, count_made_calls(self.answer.calls)
         work = texts.answers.work_done(*used) if any(used) else ""
         pages = [call.result for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL]
-        read = messages_read(pages, float(self.job.question.ts), now) if pages else None
+        read = count_messages_read(pages, float(self.job.question.ts), now) if pages else None
         messages = texts.answers.messages_read(*read) if read else ""
         memories = texts.answers.memories_sent(self.built.memories) if self.built and self.built.memories else ""
         return " · ".join(filter(None, (model, effort, work, messages, memories, refused)))

@@ -34,8 +34,8 @@ from dataclasses import dataclass, replace
 from bot.clock import insist, monotonic_began_at
 from bot.core import texts
 from bot.core.access import Denial
-from bot.core.canvases import wanted_by
-from bot.core.job import End, Job, said
+from bot.core.canvases import canvas_requester
+from bot.core.job import End, Job, sentence_notice
 from bot.core.notifications import Notification
 from bot.core.outbox import OutboxKind
 from bot.core.picture import picture
@@ -139,7 +139,7 @@ class Answering:
         except Exception as error:
             log.error("unexpected error, ending the job: %s", trace_of(error))
             attempt.phase = Phase.ENDING
-            failed = End(EndReason.INTERNAL_ERROR, said(texts.answers.INTERNAL_ERROR))
+            failed = End(EndReason.INTERNAL_ERROR, sentence_notice(texts.answers.INTERNAL_ERROR))
             end = attempt.finish(failed, self.stores.clock.now(), None, self.settings.model_names)
             if attempt.live is not None:
                 await attempt.live.abandon()
@@ -171,7 +171,7 @@ class Answering:
         if end.reason is not EndReason.WHOLE or not answer.text.strip() or end.choices:
             return ""
         asked = (job.question, *job.earlier, *(later.question for later in answer.follow_ups))
-        return wanted_by(asked, self.workspace.me.user_id)
+        return canvas_requester(asked, self.workspace.me.user_id)
 
     async def _denial(self, job: Job) -> Denial | None:
         """Returns why the asker has no access now, or None. Raises GivenUp. An answer that has begun continues, but
@@ -211,11 +211,13 @@ class Answering:
         if not checking.done():
             live.show_activity(texts.answers.CHECKING_ACCESS)
         if denial := await checking:
-            return End(EndReason.DENIED, said(denial))
+            return End(EndReason.DENIED, sentence_notice(denial))
         if attempt.job.interruptions >= MAX_INTERRUPTIONS:
-            return End(EndReason.INTERRUPTED_TOO_OFTEN, said(texts.models.interrupted(goes_on=attempt.has_text)))
+            return End(
+                EndReason.INTERRUPTED_TOO_OFTEN, sentence_notice(texts.models.interrupted(goes_on=attempt.has_text))
+            )
         if attempt.job.offered:
-            return End(EndReason.OFFERED, said(texts.answers.offer_after_absence(attempt.job.question.ts)))
+            return End(EndReason.OFFERED, sentence_notice(texts.answers.offer_after_absence(attempt.job.question.ts)))
         done = None
         # A message that was edited may have been one.
         if attempt.job.question.is_command or attempt.job.version:
@@ -332,4 +334,4 @@ def _unposted_notification(job: Job, live: ScheduledReply) -> Notification | Non
 
 def _stopped_end(attempt: AnswerAttempt) -> End:
     """Returns the `End` of a stopped answer. The footer mentions the stop; a reply without text needs a sentence."""
-    return End(EndReason.STOPPED, said("" if attempt.has_text else texts.answers.STOPPED))
+    return End(EndReason.STOPPED, sentence_notice("" if attempt.has_text else texts.answers.STOPPED))

@@ -31,8 +31,8 @@ from typing import Any
 
 from bot.clock import monotonic_began_at
 from bot.core.caps import DAY_S, HOUR_S
-from bot.core.conversation import Message, Question, ThreadKey, addressed_user_ids, is_direct
-from bot.core.triage import by_person, stop_in
+from bot.core.conversation import Message, Question, ThreadKey, addressed_user_ids, is_direct_message
+from bot.core.triage import is_from_person, thread_to_stop
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
 from bot.pacing.budget import CALLS_PER_MINUTE
 from bot.pacing.retry import HISTORY_PAGE, Retrier
@@ -267,7 +267,7 @@ class CatchingUp:
             messages.append(self._message_of(place, found))
             # Yields to the loop, because a thousand long messages take a while.
             await asyncio.sleep(0)
-        by_people = (message for message in messages if place.thread_ts and by_person(message, self.workspace.me))
+        by_people = (message for message in messages if place.thread_ts and is_from_person(message, self.workspace.me))
         last_ts = {message.user_id: message.ts for message in by_people}
         ours = [found for found in read if self._is_ours(found) and found["ts"] <= heard_again]
         on_record = await self._recorded_replies(
@@ -291,7 +291,9 @@ class CatchingUp:
                     at_place.tally += Tally(answered=await self._pass_to_intake(message, offered=False))
             elif is_root and self._is_for_us(message):
                 # Searched at once, because its replies decide about this message.
-                in_thread = await self._search_place(thread, between, ours if is_direct(place.channel_id) else ())
+                in_thread = await self._search_place(
+                    thread, between, ours if is_direct_message(place.channel_id) else ()
+                )
                 at_place.to_offer += in_thread.to_offer
                 at_place.tally += in_thread.tally
             else:
@@ -316,14 +318,14 @@ class CatchingUp:
         """Returns whether a person wrote a message to us. A "stop" doesn't count, because it is too late."""
         me = self.workspace.me
         is_to_us = message.channel_type == "im" or me.user_id in addressed_user_ids(message.text)
-        return is_to_us and by_person(message, me) and stop_in(message, me) is None
+        return is_to_us and is_from_person(message, me) and thread_to_stop(message, me) is None
 
     def _message_of(self, place: _Place, found: Payload) -> Message:
         at = Question(ThreadKey(self.workspace.me.team_id, place.channel_id, None), found["ts"], "", "")
         message = self.workspace.history.message_of(at, found)
         # A question that we posted for a person already has a job or gets one elsewhere (shortcut.py).
         bot_id = string(found, "bot_id") or None
-        kind = "im" if is_direct(place.channel_id) else "channel"
+        kind = "im" if is_direct_message(place.channel_id) else "channel"
         return replace(message, channel_type=kind, bot_id=bot_id)
 
     async def _read_messages(self, place: _Place, oldest: str) -> tuple[list[Payload], bool]:

@@ -14,11 +14,11 @@ from bot.core.channel_settings import (
     ChannelSettings,
     DefaultSettings,
     SettingsPlace,
-    changes,
+    change_sentences,
     settings_line,
     with_changes,
 )
-from bot.core.conversation import Question, ThreadKey, escape, is_direct, link_of
+from bot.core.conversation import Question, ThreadKey, escape, is_direct_message, message_link
 from bot.core.surfaces import (
     HELP,
     SETTINGS_FIELDS,
@@ -33,7 +33,7 @@ from bot.core.surfaces import (
     TypedCommand,
     WorkspaceUsage,
 )
-from bot.core.unposted import direct_message_of
+from bot.core.unposted import direct_message_placeholder
 from bot.errors import RateLimited, Refused
 from bot.models.prices import price_of_tools
 from bot.reply.workspace import Workspace
@@ -90,7 +90,7 @@ class SlashCommands:
         setting or CapField. The modal might have been open for hours, so access and the right to change the channel are
         checked again."""
         place, caps = submitted.place, submitted.caps
-        problems = channel_settings.problems(submitted.entered, self.defaults)
+        problems = channel_settings.setting_problems(submitted.entered, self.defaults)
         if problems := problems | await self.caps.problems(user_id, caps):
             return problems
         if refusal := await refusal_to_change(self.access_control, self.workspace, user_id, place.channel_id):
@@ -105,8 +105,8 @@ class SlashCommands:
         # The audit log has an entry for each write.
         if settings != before:
             await self.stores.channel_settings.write(self.workspace.me.team_id, place.channel_id, settings, user_id)
-            sentences = changes(before, settings, self.defaults)
-            if sentences and not is_direct(place.channel_id):
+            sentences = change_sentences(before, settings, self.defaults)
+            if sentences and not is_direct_message(place.channel_id):
                 failure = f"change of settings not announced in channel {place.channel_id}"
                 self._background.start(self._announce(user_id, place.channel_id, sentences), failure)
         await self.caps.save(user_id, SubmittedCaps(CapOwner(Scope.CHANNEL, place.channel_id), caps))
@@ -137,7 +137,7 @@ class SlashCommands:
         )
         tools = [allowed_tool.tool for allowed_tool in allowed]
         # In a direct message, the person's own caps apply.
-        with_caps = is_admin and not is_direct(invocation.channel_id)
+        with_caps = is_admin and not is_direct_message(invocation.channel_id)
         caps = await self.caps.of(CapOwner(Scope.CHANNEL, invocation.channel_id)) if with_caps else None
         warnings = await self._tool_warnings(settings.mcp_servers) if defaults.mcp_servers else ()
         view = SETTINGS.build(place, settings, defaults, field, tools, caps, warnings)
@@ -210,7 +210,7 @@ class AppHome:
         self.on_opened(user_id)
 
     async def _publish(self, user_id: str) -> None:
-        at_home = ThreadKey(self.workspace.me.team_id, direct_message_of(user_id), None)
+        at_home = ThreadKey(self.workspace.me.team_id, direct_message_placeholder(user_id), None)
         if denial := await self.access_control.denial(Question(at_home, "", user_id, "")):
             await self.workspace.surfaces.publish_home(user_id, self.access_control.naming_admins(denial))
             return
@@ -229,7 +229,7 @@ class AppHome:
             self.workspace.me.team_id, user_id, MAX_WAITING
         ):
             base = await self.workspace.channel_reader.link_base(thread.channel_id, ts)
-            waiting.append((thread.channel_id, link_of(base, thread.channel_id, ts, thread.thread_ts), until))
+            waiting.append((thread.channel_id, message_link(base, thread.channel_id, ts, thread.thread_ts), until))
         return waiting
 
     async def _recent_channels(self, user_id: str) -> list[str]:
@@ -268,7 +268,7 @@ class AppHome:
 
     async def _channels_with_settings(self) -> ChannelsWithSettings:
         stored = await self.stores.channel_settings.all(self.workspace.me.team_id)
-        own = {channel_id: changes(ChannelSettings(), of, self.defaults) for channel_id, of in stored.items()}
+        own = {channel_id: change_sentences(ChannelSettings(), of, self.defaults) for channel_id, of in stored.items()}
         # For example, a channel's model might have been removed from BOT_MODELS.
         lines = [(channel_id, sentences) for channel_id, sentences in own.items() if sentences]
         return ChannelsWithSettings(lines[:TOP], len(lines[TOP:]))

@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.actions import ActionResponse, ReplyAction
-from bot.core.asks import MAX_ARGUMENT_CHARS, ApprovalPlace, can_be_read, readable, with_texts
+from bot.core.asks import MAX_ARGUMENT_CHARS, ApprovalPlace, can_be_shown, readable_json, with_edited_strings
 from bot.core.awaited import DECISIONS, Awaited, AwaitedCall
 from bot.core.calls import CallState, Decision
 from bot.core.choices import AwaitedChoice
@@ -116,7 +116,7 @@ class Decisions:
             return {field_name(at): texts.approvals.REQUIRED for at in missing}
         if not typed:
             return await self.proceed(awaited, Decision.APPROVED, user_id)
-        arguments = with_texts(awaited.call.arguments, typed)
-        if not can_be_read(readable(arguments)):
+        arguments = with_edited_strings(awaited.call.arguments, typed)
+        if not can_be_shown(readable_json(arguments)):
             return texts.approvals.edited_too_long(MAX_ARGUMENT_CHARS)
         return await self.proceed(awaited, Decision.EDITED, user_id, arguments=arguments)

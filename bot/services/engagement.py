@@ -29,11 +29,11 @@ from bot.core.triage import (
     Participants,
     TriageRules,
     asks_for_quiet,
-    by_person,
-    closing_of,
+    closing_of_message,
     closing_statement,
-    ends_there,
-    statement,
+    gate_statement,
+    is_from_person,
+    needs_no_answer,
     transcript,
     triage,
 )
@@ -140,7 +140,7 @@ class Gate:
 
     async def is_for_us(self, question: Question) -> bool:
         """Returns whether the model considers a doubtful message a question. Raises TypistError and TimeoutError."""
-        return await self._is_sure(question, statement(self._me))
+        return await self._is_sure(question, gate_statement(self._me))
 
     async def is_closing(self, question: Question) -> bool:
         """Returns whether the model considers a message a closing. Raises TypistError and TimeoutError."""
@@ -209,10 +209,10 @@ class MessageTriage:
         found = triage(message, self.workspace.me, participants, rules)
         if isinstance(found, Ignore) or found.begins_thread:
             return found
-        if (closing := closing_of(message, self.workspace.me)) is None:
+        if (closing := closing_of_message(message, self.workspace.me)) is None:
             return found
         last_words = await self.stores.participants.last_words(found.thread, message.ts)
-        if last_words is None or not ends_there(closing, last_words):
+        if last_words is None or not needs_no_answer(closing, last_words):
             return found
         if closing is Closing.IN_DOUBT and not (rules.gate and await self._is_closing(found)):
             return found
@@ -246,5 +246,5 @@ class MessageTriage:
 
     def _is_persons_in_channel(self, message: Message) -> bool:
         """Returns whether a person wrote a message in a channel, so that it can be a question without a mention."""
-        is_written = message.subtype in ANSWERED_SUBTYPES and by_person(message, self.workspace.me)
+        is_written = message.subtype in ANSWERED_SUBTYPES and is_from_person(message, self.workspace.me)
         return is_written and message.channel_type != "im"

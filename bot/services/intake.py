@@ -11,9 +11,9 @@ from dataclasses import replace
 from bot.clock import Background
 from bot.core import memory, schedules
 from bot.core.closings import Closing
-from bot.core.conversation import REOPENED_SUBTYPES, Message, Question, addressed_user_ids, without_address
+from bot.core.conversation import REOPENED_SUBTYPES, Message, Question, addressed_user_ids, without_bot_mention
 from bot.core.job import Job
-from bot.core.triage import Ignore, IgnoreReason, Participants, by_person, closing_of, stop_in
+from bot.core.triage import Ignore, IgnoreReason, Participants, closing_of_message, is_from_person, thread_to_stop
 from bot.errors import StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
@@ -94,7 +94,7 @@ class Intake:
         try:
             if message.subtype in REOPENED_SUBTYPES:
                 await self._outbox.wake(message.team_id, message.channel_id)
-            stop = stop_in(message, self._me)
+            stop = thread_to_stop(message, self._me)
             if stop and await self._stops.stop_by_message(stop, message.user_id or "", message.ts):
                 return False
             participants = await self._triage.participants_at(message)
@@ -184,7 +184,9 @@ class Intake:
 def as_queued(workspace: Workspace, question: Question) -> Question:
     """Returns a question as stored in its job: without sign-in URLs, and marked if it needs no model."""
     question = workspace.sign_in_addresses.removed_from_question(question)
-    is_command = any(command_in(question, workspace.me) for command_in in (memory.command_in, schedules.command_in))
+    is_command = any(
+        command_in(question, workspace.me) for command_in in (memory.memory_command, schedules.schedule_command)
+    )
     return replace(question, is_command=is_command)
 
 
@@ -202,7 +204,7 @@ class MessageEdits:
         """Applies a message edit. An added mention makes it a question, and so does text added to a closing."""
         if after.subtype == "tombstone":
             await self.on_message_deleted(before)
-        elif not by_person(after, self._me):
+        elif not is_from_person(after, self._me):
             log.debug("edit of message %s ignored: not by a person", after.ts)
         elif self._own_text(before) != self._own_text(after) and await self._record_edit(after, edited_ts):
             self._worker.wake()
@@ -215,7 +217,7 @@ class MessageEdits:
         Slack sends only this event from channels that we aren't in. If the message isn't a question yet, it becomes
         one, because the mention might have been added.
         """
-        if not by_person(message, self._me):
+        if not is_from_person(message, self._me):
             log.debug("edit of message %s ignored: not by a person", message.ts)
         elif await self._record_edit(message, edited_ts):
             self._worker.wake()
@@ -224,7 +226,7 @@ class MessageEdits:
 
     async def on_message_deleted(self, message: Message) -> None:
         """Removes a deleted message's question, and its reply unless a person wrote after it."""
-        if by_person(message, self._me) and await self._questions.delete(
+        if is_from_person(message, self._me) and await self._questions.delete(
             message.team_id, message.channel_id, message.ts
         ):
             self._worker.wake()
@@ -235,7 +237,9 @@ class MessageEdits:
 
     def _became_question(self, before: Message, after: Message) -> bool:
         mentions_us = [self._me.user_id in addressed_user_ids(message.text) for message in (before, after)]
-        return mentions_us == [False, True] or bool(closing_of(before, self._me) and not closing_of(after, self._me))
+        return mentions_us == [False, True] or bool(
+            closing_of_message(before, self._me) and not closing_of_message(after, self._me)
+        )
 
     def _own_text(self, message: Message) -> str:
-        return without_address(message.text, self._me.user_id)
+        return without_bot_mention(message.text, self._me.user_id)

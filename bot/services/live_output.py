@@ -8,7 +8,7 @@ from bot.core import texts
 from bot.core.asks import asks_of
 from bot.core.calls import APPROVAL_S, RecordedCall
 from bot.core.conversation import Question
-from bot.core.job import End, Job, said
+from bot.core.job import End, Job, sentence_notice
 from bot.errors import EndReason, NotShown, StoreError, Stuck
 from bot.models.events import Retrying, Searching
 from bot.reply.answer import Answer
@@ -115,7 +115,8 @@ class LiveOutput:
                 return End(EndReason.REPLY_GONE)
             has_text = self._answer is not None and self._answer.kept.strip()
             return End(
-                EndReason.SHUT_OUT, said(texts.answers.SHUT_OUT if has_text else texts.answers.SHUT_OUT_WITHOUT_TEXT)
+                EndReason.SHUT_OUT,
+                sentence_notice(texts.answers.SHUT_OUT if has_text else texts.answers.SHUT_OUT_WITHOUT_TEXT),
             )
         if self.live.reply.is_unshown:
             raise NotShown

@@ -16,8 +16,8 @@ from bot.core import texts
 from bot.core.access import Denial
 from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse
 from bot.core.channel_settings import SettingsPlace
-from bot.core.conversation import Question, ThreadKey, escape, is_direct, link_of
-from bot.core.job import Job, Notice, NoticeKind, said
+from bot.core.conversation import Question, ThreadKey, escape, is_direct_message, message_link
+from bot.core.job import Job, Notice, NoticeKind, sentence_notice
 from bot.core.memory import (
     MAX_CHARS,
     TOOLS,
@@ -25,12 +25,12 @@ from bot.core.memory import (
     Memory,
     MemoryCommand,
     Verb,
-    command_in,
-    day_of,
+    day_of_memory,
     ids_in,
-    on_a_line,
-    shown_chars,
-    why_not_kept,
+    memory_command,
+    reason_not_to_keep,
+    text_on_one_line,
+    visible_chars,
 )
 from bot.core.surfaces import CommandResponse, Invocation
 from bot.errors import Refusal, Refused
@@ -62,9 +62,9 @@ class Remembering:
         """Carries out a job's messages if all are commands; returns None if a model has to read them. A message that
         was edited and is no longer a command takes back what it had Typist remember."""
         questions = (*job.earlier, job.question)
-        commands = [command_in(question, self.workspace.me) for question in questions]
+        commands = [memory_command(question, self.workspace.me) for question in questions]
         pairs = list(zip(questions, commands, strict=True))
-        changed = [question for question, command in pairs if command is None or why_not_kept(command.text)]
+        changed = [question for question, command in pairs if command is None or reason_not_to_keep(command.text)]
         for question in changed if job.version else ():
             await self._insist(partial(self.stores.memories.take_back, question, question.user_id))
         if not all(commands):
@@ -75,15 +75,15 @@ class Remembering:
 
     async def _carry_out(self, question: Question, command: MemoryCommand) -> CommandResult:
         if refusal := await self._refusal(question):
-            return CommandResult(said(refusal))
+            return CommandResult(sentence_notice(refusal))
         log.info("message %s is a command: %s", question.ts, command.verb)
         match command.verb:
             case Verb.RECALL:
                 return await self._list_memories(question)
             case Verb.FORGET if not command.number:
-                return CommandResult(said(texts.memory.FORGET_WHICH))
-            case Verb.REMEMBER if why := why_not_kept(command.text):
-                return CommandResult(said(why))
+                return CommandResult(sentence_notice(texts.memory.FORGET_WHICH))
+            case Verb.REMEMBER if why := reason_not_to_keep(command.text):
+                return CommandResult(sentence_notice(why))
             case Verb.FORGET:
                 return await self._forget(question, command.number)
         remembered = await self._remember(question, command.text, is_proposed=False)
@@ -94,10 +94,10 @@ class Remembering:
         forget, users = self.stores.memories.forget, self.workspace.users
         gone = await self._insist(lambda: forget(question.thread.place, number, question.user_id))
         if gone is None:
-            return CommandResult(said(texts.memory.nothing_to_forget(number)))
+            return CommandResult(sentence_notice(texts.memory.nothing_to_forget(number)))
         is_private = await users.is_private(question.thread.channel_id)
         names = await users.names(ids_in([gone]), in_channel=question.thread.channel_id)
-        text = on_a_line(gone.text, names) if gone.is_private is is_private else ""
+        text = text_on_one_line(gone.text, names) if gone.is_private is is_private else ""
         return CommandResult((Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten(number, text), number),))
 
     async def definitions(self, question: Question) -> Offered:
@@ -143,7 +143,7 @@ class Remembering:
         place = submitted.place
         if refusal := await self._modal_refusal(user_id, place.channel_id):
             return await self.access_control.naming_admins_plainly(refusal)
-        if too_long := [chars for text in submitted.changed.values() if (chars := shown_chars(text)) > MAX_CHARS]:
+        if too_long := [chars for text in submitted.changed.values() if (chars := visible_chars(text)) > MAX_CHARS]:
             return texts.memory.memory_too_long(too_long[0], MAX_CHARS)
         is_private = await self.workspace.users.is_private(place.channel_id)
         if is_private is None:
@@ -166,7 +166,7 @@ class Remembering:
             return refusal
         surfaces = self.workspace.surfaces
         try:
-            if is_direct(channel_id):
+            if is_direct_message(channel_id):
                 return "" if await surfaces.person_of(channel_id) == user_id else texts.memory.NOT_YOUR_DIRECT_MESSAGE
             return (
                 "" if channel_id in await surfaces.channels_of(user_id, ALL_CHANNELS) else texts.memory.NOT_IN_CHANNEL
@@ -207,22 +207,26 @@ class Remembering:
         thread = question.thread
         memories = await self._insist(lambda: self.stores.memories.of(thread.place))
         if not memories:
-            return CommandResult(said(texts.memory.NOTHING_REMEMBERED))
+            return CommandResult(sentence_notice(texts.memory.NOTHING_REMEMBERED))
         is_private = await self.workspace.users.is_private(thread.channel_id)
         if is_private is None:
-            return CommandResult(said(texts.memory.MEMORY_UNAVAILABLE))
+            return CommandResult(sentence_notice(texts.memory.MEMORY_UNAVAILABLE))
         names = await self.workspace.users.names(ids_in(memories), in_channel=thread.channel_id)
         base = await self.workspace.channel_reader.link_base(thread.channel_id, question.ts)
         lines = [_memory_line(memory, names, base, thread.channel_id, is_private) for memory in memories]
         are_hidden = any(memory.is_private is not is_private for memory in memories)
-        return CommandResult(said(texts.memory.MEMORIES_HIDDEN[is_private] if are_hidden else ""), "\n".join(lines))
+        return CommandResult(
+            sentence_notice(texts.memory.MEMORIES_HIDDEN[is_private] if are_hidden else ""), "\n".join(lines)
+        )
 
     async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await insist(operation, self.stores.clock, "memories not read or written")
 
 
 def _memory_line(memory: Memory, names: Mapping[str, str], base: str, channel_id: str, is_private: bool) -> str:
-    text = on_a_line(memory.text, names) if memory.is_private is is_private else texts.memory.HIDDEN
+    text = text_on_one_line(memory.text, names) if memory.is_private is is_private else texts.memory.HIDDEN
     person, changed_by = (names.get(id_, id_) for id_ in (memory.user_id, memory.changed_by))
-    said = texts.memory.memory_said(person, day_of(memory), changed_by, is_proposed=memory.is_proposed)
-    return texts.memory.memory_line(memory.number, text, said, link_of(base, channel_id, memory.ts, memory.thread_ts))
+    said = texts.memory.memory_said(person, day_of_memory(memory), changed_by, is_proposed=memory.is_proposed)
+    return texts.memory.memory_line(
+        memory.number, text, said, message_link(base, channel_id, memory.ts, memory.thread_ts)
+    )

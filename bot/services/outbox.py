@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-from bot.core.access import admins_named
+from bot.core.access import admins_to_name
 from bot.core.asks import asks_of
-from bot.core.calls import kinds_of
+from bot.core.calls import card_types
 from bot.core.job import BESIDE_ROLES, MENTION_ROLES
 from bot.core.notifications import DueNotification
 from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, Shows, wait_s
@@ -207,7 +207,7 @@ class Outbox:
         if entry.mention_at is not None and entry.waits_until is None:
             wanted = ready(entry)
         elif entry.mention_at is not None and (job := await self.stores.outbox.job_awaiting_approval(entry)):
-            wanted = still_asks(entry, kinds_of(job.steps[-1].calls, None))
+            wanted = still_asks(entry, card_types(job.steps[-1].calls, None))
         # While there is an answer, the canvas writer handles the link of its canvas.
         roles = BESIDE_ROLES if entry.shows is Shows.NOTHING else MENTION_ROLES
         await show_beside(self.stores, self.workspace, entry, wanted, roles, in_time)
@@ -220,7 +220,7 @@ class Outbox:
         shown = picture(job.record, has_canvases=self.workspace.canvases.may_write)
         live = await self.workspace.scheduler.open(Answer(job), until=until)
         try:
-            await show_end(live, end, shown, self.workspace.users, admins_named(self.admins))
+            await show_end(live, end, shown, self.workspace.users, admins_to_name(self.admins))
         finally:
             await live.abandon()
         if live.reply.recorded_messages != job.messages:

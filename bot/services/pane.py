@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from bot.clock import Background, Clock
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.surfaces import Sign, in_pane, title_of
+from bot.core.surfaces import Sign, thread_title, was_asked_in_pane
 from bot.errors import RateLimited, Refused, trace_of
 from bot.reply.workspace import Workspace
 from bot.slack.client import TURN_WITHIN_S
@@ -271,7 +271,7 @@ class AssistantPane:
                 return Signs()
             is_on_its_way = self.statuses.show(thread, texts.statuses.STATUS_THINKING)
             return Signs(Sign.MAY_BE_SEEN if is_on_its_way else Sign.REFUSED)
-        is_in_pane = in_pane(question)
+        is_in_pane = was_asked_in_pane(question)
         session = self._sessions[thread] = asyncio.create_task(self._begin_session(thread))
         if is_in_pane:
             self._start(self._set_title(question, session))
@@ -348,7 +348,7 @@ class AssistantPane:
         """Titles a thread by its first question, once across all processes. Its session must exist."""
         await asyncio.wait((session,))
         if await self._claim_title(question.thread):
-            await self.workspace.pane.set_title(question.thread, title_of(question))
+            await self.workspace.pane.set_title(question.thread, thread_title(question))
 
     async def on_renamed(self, thread: ThreadKey) -> None:
         """Records that a person renamed a thread, so that their title stays. Raises StoreError."""

@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 from bot.core import texts
 from bot.core.actions import ActionResponse, Press, ReplyAction
 from bot.core.asks import ApprovalPlace
-from bot.core.awaited import ALLOWS, DECISIONS, NAMING, AwaitedCall, Named, awaited_by
+from bot.core.awaited import (
+    ALLOWING_ACTIONS,
+    DECISION_ACTIONS,
+    DECISIONS,
+    AwaitedCall,
+    ClickedDecision,
+    clicked_decision,
+)
 from bot.core.conversation import ThreadKey
 from bot.core.job import AnswerRecord
 from bot.core.picture import refusal
@@ -38,7 +45,7 @@ class PressedAnswer:
 
     press: Press
     answer: AnswerRecord
-    named: tuple[Named, ...] = ()
+    named: tuple[ClickedDecision, ...] = ()
     """The pending objects that the button's values refer to."""
     problem: str = ""
     """Why the last value refers to nothing that awaits the person, or ""."""
@@ -90,25 +97,25 @@ class Presses:
             return sentence or texts.actions.ANSWER_UNKNOWN
         if _is_double_click(press, pressed_at, answer):
             return ""
-        if press.action not in NAMING:
+        if press.action not in DECISION_ACTIONS:
             return await self._denial(press, answer) or sentence or PressedAnswer(press, answer)
         values = press.value.split()[:MAX_CALLS] if press.action in DECISIONS else ()
-        named: list[Named] = []
+        named: list[ClickedDecision] = []
         for value in values or (press.value,):
-            found = awaited_by(press, value, answer, admins)
+            found = clicked_decision(press, value, answer, admins)
             sentence = found if isinstance(found, str) else await self._denial(press, answer, found)
             if not isinstance(found, str) and sentence is None:
                 named.append(found)
         return PressedAnswer(press, answer, tuple(named), sentence or "") if named else sentence or ""
 
-    async def _denial(self, press: Press, answer: AnswerRecord, named: Named | None = None) -> str | None:
+    async def _denial(self, press: Press, answer: AnswerRecord, named: ClickedDecision | None = None) -> str | None:
         """Returns why a person currently has no access to an answer's calls or choices, or None."""
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
         if press.action is ReplyAction.CHOOSE:
             return await self.access_control.denial(as_theirs, is_press=True)
-        if press.action not in (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, *ALLOWS):
+        if press.action not in (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, *ALLOWING_ACTIONS):
             return None
-        may_write = press.action in ALLOWS and not (isinstance(named, AwaitedCall) and named.call.read_only)
+        may_write = press.action in ALLOWING_ACTIONS and not (isinstance(named, AwaitedCall) and named.call.read_only)
         return await self.access_control.denial(
             as_theirs, now_within_s=CHECKED_WITHIN_S, members_only=may_write, is_press=True
         )

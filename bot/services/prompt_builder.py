@@ -16,18 +16,18 @@ from zoneinfo import ZoneInfo
 
 from bot.clock import Clock, try_again
 from bot.core import prompt as prompts
-from bot.core.beginnings import BuiltPrompt, beginning_of, restored
+from bot.core.beginnings import BuiltPrompt, recorded_beginning, restored_prompt
 from bot.core.channel_settings import ChannelSettings, prompt_version
-from bot.core.conversation import Note, Question, RecordedReply, is_bare
+from bot.core.conversation import Note, Question, RecordedReply, only_addresses_bot
 from bot.core.files import (
     OpenedFile,
     Transcript,
     attach_files,
     file_ids_since_answer,
-    open_to_readers,
-    told_apart,
+    readable_file_ids,
     truncate_files,
     with_linked_canvases,
+    with_numbered_names,
 )
 from bot.core.job import Job
 from bot.core.memory import MAX_TOKENS
@@ -87,12 +87,12 @@ class PromptBuilder:
         `tools`: what the model can call. `show` receives the speech in recordings. `window_tokens`: the model's window,
         if it has refused a longer prompt. The files' contents count as used memory until `memory` closes.
         """
-        job, beginning = answer.job, "" if window_tokens else beginning_of(answer.job.steps)
+        job, beginning = answer.job, "" if window_tokens else recorded_beginning(answer.job.steps)
         built = await self._without_turns(job, tools)
         reads_posts = await self.reads_posts_before(job.question)
         # Read for an answer that continues, too, because its question might have been edited.
         read = await self.conversation.read(job, posts_before=reads_posts)
-        if beginning and not (kept := restored(beginning, built)).has_files:
+        if beginning and not (kept := restored_prompt(beginning, built)).has_files:
             return kept
         system, marks = built.prompt.system, Marks(built.prompt.code)
         conversation, zone = await self._named_conversation(job, read, marks)
@@ -123,7 +123,7 @@ class PromptBuilder:
         prompt, as_texts = self._without_costly_pages(replace(built.prompt, turns=turns, cache_key=key), built.model)
         built = replace(built, prompt=prompt, opened=new_files, note=note, memories=memories.count)
         built = replace(built, as_texts=as_texts, has_files=any(message.files for message in whole))
-        return restored(beginning, built) if beginning else built
+        return restored_prompt(beginning, built) if beginning else built
 
     async def _without_turns(self, job: Job, tools: Offered) -> BuiltPrompt:
         """Returns a prompt with instructions and settings only, and the version of its custom instructions."""
@@ -185,7 +185,7 @@ class PromptBuilder:
             self.settings.reads_channel
             and is_new
             and not has_more
-            and is_bare(question.own_text, self.conversation.me.user_id)
+            and only_addresses_bot(question.own_text, self.conversation.me.user_id)
             and (await self._settings_of(question)).read_channel is not False
         )
 
@@ -203,8 +203,12 @@ class PromptBuilder:
 
     def _note_lines(self, job: Job, tools: Offered, zone: ZoneInfo | None, *, reads_posts: bool) -> list[str]:
         """Returns our lines about the question: a rule for a bare mention, missing tools, and the time."""
-        late = prompts.late_time(job.question.ts, job.asked_at, self.clock.now())
-        now = prompts.moment(prompts.local_time(late, zone), zone.key if zone else prompts.UNKNOWN_ZONE) if late else ""
+        late = prompts.time_if_late(job.question.ts, job.asked_at, self.clock.now())
+        now = (
+            prompts.time_text(prompts.local_time(late, zone), zone.key if zone else prompts.UNKNOWN_ZONE)
+            if late
+            else ""
+        )
         bare = prompts.BARE_MENTION_RULE if reads_posts else ""
         return list(filter(None, (bare, tools.missing, prompts.NOW.format(now=now) if now else "")))
 
@@ -221,10 +225,10 @@ class PromptBuilder:
         conversation, job = with_linked_canvases(shared), answer.job
         if not any(message.files for message in conversation):
             return conversation, ()
-        opened = told_apart(await self.conversation.files(job, conversation, memory, show), conversation)
+        opened = with_numbered_names(await self.conversation.files(job, conversation, memory, show), conversation)
         pdf_tokens = 0 if self.settings.pdf_texts else room_for_results(self.settings.history_tokens)
         opened = truncate_files(opened, self.estimate.tokens, room_tokens // 2, pdf_tokens)
-        answer.open_files |= open_to_readers(shared, opened)
+        answer.open_files |= readable_file_ids(shared, opened)
         new = [opened[file_id] for file_id in dict.fromkeys(file_ids_since_answer(conversation))]
         heard = [(file.file, file.content.text) for file in new if isinstance(file.content, Transcript)]
         recorded = [replace(file, transcript=text) for file, text in heard]

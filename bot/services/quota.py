@@ -25,17 +25,17 @@ from bot.core.caps import (
     Scope,
     ScopeIds,
     UsageToDate,
-    by_field,
+    cap_notice_text,
     cap_problems,
     cap_reached_text,
+    cap_use,
+    cap_warning,
+    cap_warning_key,
+    caps_by_field,
     check_caps,
     daily_use,
     day_of,
-    limits_of,
-    notice_text,
-    use_of,
-    warning,
-    warning_key,
+    entered_limits,
 )
 from bot.core.conversation import Question
 from bot.core.job import End, Job
@@ -104,10 +104,10 @@ class Quota:
         now = self.stores.clock.now()
         caps, used = await self._caps_and_usage(scope_ids)
         for cap in caps:
-            sentence = warning(cap, used[cap.window], now)
+            sentence = cap_warning(cap, used[cap.window], now)
             if sentence:
                 to = question.user_id if cap.window.scope is Scope.USER else ""
-                await self.notifier.show(question, sentence, warning_key(cap, scope_ids, now), to)
+                await self.notifier.show(question, sentence, cap_warning_key(cap, scope_ids, now), to)
 
     async def has_room(self, question: Question) -> bool:
         """Returns whether no cap is used up for the asker, here and in the workspace. Raises StoreError."""
@@ -147,7 +147,7 @@ class Quota:
         scopes = {Scope.USER, *(cap.window.scope for cap in in_force)}
         spent = {scope: await self.stores.usage.used_by_period(ids, scope) for scope in scopes}
         now = self.stores.clock.now()
-        used = [use_of(cap, spent[cap.window.scope][cap.window.period], now) for cap in in_force]
+        used = [cap_use(cap, spent[cap.window.scope][cap.window.period], now) for cap in in_force]
         return UsageToDate(spent[Scope.USER], used)
 
     def most(self, input_tokens: int, web_searches: int, effort: Effort) -> Amount:
@@ -193,8 +193,8 @@ class CapSettings:
         team_id, scope = self.workspace.me.team_id, owner.scope
         return OwnerCaps(
             owner,
-            by_field(await self.stores.caps.own(team_id, owner), scope),
-            by_field(self.defaults, scope),
+            caps_by_field(await self.stores.caps.own(team_id, owner), scope),
+            caps_by_field(self.defaults, scope),
             await self.stores.usage.used_by_period(ScopeIds(team_id, owner.id, owner.id), scope),
         )
 
@@ -208,7 +208,7 @@ class CapSettings:
         owner, entered = submitted.owner, submitted.entered
         if problems := await self.problems(user_id, entered):
             return problems
-        if await self.stores.caps.change(self.workspace.me.team_id, owner, limits_of(entered), by=user_id):
+        if await self.stores.caps.change(self.workspace.me.team_id, owner, entered_limits(entered), by=user_id):
             log.info("admin %s changed the caps of %s %s", user_id, owner.scope, owner.id)
         return {}
 
@@ -225,5 +225,5 @@ class CapNotifications:
         unit = texts.quotas.DOLLARS_UNIT if notice.cap.in_dollars else texts.quotas.TOKENS_UNIT
         owner = CapOwner(notice.cap.window.scope, notice.owner_id)
         by_day = await self.stores.usage.by_day(content["team_id"], owner, day_of(now) - DAYS_IN_CHART)
-        message = cap_notification(notice_text(notice, now), unit, daily_use(notice.cap, by_day, now))
+        message = cap_notification(cap_notice_text(notice, now), unit, daily_use(notice.cap, by_day, now))
         return dict.fromkeys(sorted(self.admins), message)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from bot.core import texts
 from bot.core.actions import VOTES, WISHES, ActionResponse, Press, ReplyAction
-from bot.core.asks import deciders, details_of
+from bot.core.asks import call_details, deciders
 from bot.core.awaited import DECISIONS
 from bot.core.job import Job, NoticeKind
 from bot.core.usage import DownReason
@@ -150,7 +150,7 @@ class ReplyActions:
     async def _show_details(self, pressed: PressedAnswer) -> ActionResponse:
         calls = pressed.answer.calls
         names = await self.workspace.users.names(deciders(calls))
-        return ActionResponse(texts.approvals.TOOLS_USED, details_of(calls, names))
+        return ActionResponse(texts.approvals.TOOLS_USED, call_details(calls, names))
 
     async def _undo(self, pressed: PressedAnswer) -> ActionResponse | None:
         """Undoes the effect of a command or an agreement. Returns why it can't, or None if the reply shows it."""

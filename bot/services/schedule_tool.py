@@ -13,17 +13,26 @@ from typing import Any
 
 from bot.clock import insist
 from bot.core import texts
-from bot.core.calls import NO_SUCH_TOOL, SCHEDULE, CallResult, CallState, ToolUse, as_data, fitting, own_tool
+from bot.core.calls import (
+    NO_SUCH_TOOL,
+    SCHEDULE,
+    CallResult,
+    CallState,
+    ToolUse,
+    builtin_tool,
+    converted_arguments,
+    result_for_model,
+)
 from bot.core.conversation import Question
 from bot.core.prompt import one_line
 from bot.core.schedules import (
     MAX_WORDS_CHARS,
     Schedule,
     UnusableRule,
-    may_change,
+    can_change,
+    max_schedules,
     min_gap_minutes,
-    most_of,
-    proposal_of,
+    parse_proposal,
 )
 from bot.core.unseen import visible
 from bot.models.prompt import Offered, Permission, Reading, ToolRule
@@ -33,7 +42,7 @@ from bot.store import Stores
 log = logging.getLogger(__name__)
 
 DEFINITION = replace(
-    own_tool(
+    builtin_tool(
         SCHEDULE,
         "Proposes a schedule for this conversation: what you do here by yourself at set times, or once later. Or "
         "proposes to change or stop one by its number: “make it ten instead” is a change. You can't pause, resume or "
@@ -118,14 +127,14 @@ class ScheduleTool:
         arguments: Mapping[str, Any],
     ) -> Mapping[str, Any] | str:
         """Returns a proposal's normalized arguments with its next times, or a text for the model to read instead."""
-        arguments = fitting(self._parameters, arguments)
+        arguments = converted_arguments(self._parameters, arguments)
         now, number, stops = self.stores.clock.now(), arguments.get("number") or 0, arguments.get("stop") is True
         if not any(arguments.values()) or (stops and not number):
             return _schedules_for_model(here, names)
         changed = next((one for one in here if one.id == number), None)
         if number and changed is None:
             return texts.schedules.nothing_to_stop(str(number))
-        if changed is not None and not may_change(changed, user_id, self.admins):
+        if changed is not None and not can_change(changed, user_id, self.admins):
             return texts.schedules.NOT_YOUR_SCHEDULE
         if changed is not None and stops:
             return {**changed.as_proposal.arguments, "number": changed.id, "stop": True}
@@ -136,7 +145,7 @@ class ScheduleTool:
             arguments = {**arguments, "accounts": []}
         try:
             gap = min_gap_minutes(user_id, self.admins)
-            proposal = proposal_of(_complete_arguments(arguments, changed), zone, now, min_gap_minutes=gap)
+            proposal = parse_proposal(_complete_arguments(arguments, changed), zone, now, min_gap_minutes=gap)
             if missing := [server for server in proposal.accounts if server not in signed_in]:
                 raise UnusableRule(NOT_SIGNED_IN.format(servers=", ".join(missing)))
         except UnusableRule as unusable:
@@ -162,21 +171,21 @@ class ScheduleTool:
         changed = await schedules.read(team_id, number) if number else None
         if number and (changed is None or changed.channel_id != channel_id):
             raise UnusableRule(texts.schedules.SCHEDULE_GONE)
-        if changed is not None and not may_change(changed, user_id, self.admins):
+        if changed is not None and not can_change(changed, user_id, self.admins):
             raise UnusableRule(texts.schedules.NOT_YOUR_SCHEDULE)
         if changed is not None and use.arguments.get("stop"):
             await schedules.stop(team_id, changed.id, user_id)
             return CallResult(CallState.DONE, texts.schedules.stopped(changed.id, changed.rule.in_words))
-        proposal = proposal_of(use.arguments, "", now, min_gap_minutes=min_gap_minutes(user_id, self.admins))
+        proposal = parse_proposal(use.arguments, "", now, min_gap_minutes=min_gap_minutes(user_id, self.admins))
         said = proposal.rule.in_words, proposal.rule.first_in_words(now)
         if changed is not None:
-            caps = changed.run_tokens, changed.day_tokens, most_of(changed.user_id, channel_id, self.admins)
+            caps = changed.run_tokens, changed.day_tokens, max_schedules(changed.user_id, channel_id, self.admins)
             if not await schedules.change(team_id, changed.id, user_id, proposal, *caps):
                 raise UnusableRule(texts.schedules.SCHEDULE_GONE)
             log.info("user %s changed schedule %d", user_id, changed.id)
             sentence = texts.schedules.changed(changed.id, *said, is_paused=bool(changed.paused))
             return CallResult(CallState.DONE, sentence, made=changed.id)
-        most = most_of(user_id, channel_id, self.admins)
+        most = max_schedules(user_id, channel_id, self.admins)
         created = await schedules.create(team_id, channel_id, user_id, proposal, most)
         log.info("user %s created schedule %d in channel %s", user_id, created, channel_id)
         return CallResult(CallState.DONE, texts.schedules.scheduled(created, *said), made=created)
@@ -211,4 +220,4 @@ def _schedules_for_model(here: Sequence[Schedule], names: Mapping[str, str]) -> 
     """Returns what a place's schedules do and who owns them, as data for the model."""
     whose = {one.id: one_line(names.get(one.user_id, one.user_id)) for one in here}
     lines = [f"Number {one.id}, of {whose[one.id]}, {one.rule.in_words}: {one.words}" for one in here]
-    return Reading(as_data("\n".join(lines), SCHEDULE, secrets.token_hex(8)) if lines else NOTHING_HERE)
+    return Reading(result_for_model("\n".join(lines), SCHEDULE, secrets.token_hex(8)) if lines else NOTHING_HERE)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.core.access import Denial, UserKind
-from bot.core.conversation import Question, ThreadKey, is_direct
+from bot.core.conversation import Question, ThreadKey, is_direct_message
 from bot.core.outbox import OutboxEntry
 from bot.core.schedules import PauseReason, Run, RunReport, Schedule
 from bot.errors import Refusal, Refused
@@ -93,9 +93,9 @@ class ScheduledRuns:
         is_signed_out = report.is_at_pause(schedule) and schedule.paused is PauseReason.SIGNED_OUT
         signed_out = await self.schedules.signed_out_of(schedule) if is_signed_out else ()
         messages = {}
-        if report.is_at_pause(schedule) or is_place_gone or is_direct(schedule.channel_id):
+        if report.is_at_pause(schedule) or is_place_gone or is_direct_message(schedule.channel_id):
             messages[schedule.user_id] = run_notice(schedule, report, signed_out)
-        if not is_place_gone and not is_direct(schedule.channel_id):
+        if not is_place_gone and not is_direct_message(schedule.channel_id):
             messages[schedule.channel_id] = run_notice(schedule, report)
         return messages
 
@@ -108,7 +108,7 @@ class ScheduledRuns:
         if denial is not None or kind is not UserKind.MEMBER:
             return PauseReason.NO_ACCESS
         try:
-            is_there = is_direct(schedule.channel_id) or await self.workspace.surfaces.is_in_channel(
+            is_there = is_direct_message(schedule.channel_id) or await self.workspace.surfaces.is_in_channel(
                 schedule.user_id, schedule.channel_id
             )
         except Refused as refused:

@@ -18,8 +18,8 @@ from bot.clock import insist
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.actions import ActionResponse
-from bot.core.conversation import Question, ThreadKey, is_direct
-from bot.core.job import Job, Notice, NoticeKind, said
+from bot.core.conversation import Question, ThreadKey, is_direct_message
+from bot.core.job import Job, Notice, NoticeKind, sentence_notice
 from bot.core.notifications import Notification
 from bot.core.schedules import (
     DAY_TOKENS,
@@ -33,16 +33,16 @@ from bot.core.schedules import (
     ScheduleCommand,
     UnusableRule,
     Weekly,
-    command_in,
-    may_change,
+    as_weekly,
+    can_change,
+    checked_rule,
+    max_schedules,
     min_gap_minutes,
-    most_of,
-    rule_of,
-    weekly_of,
-    written_rule,
+    parse_rule,
+    schedule_command,
 )
 from bot.core.surfaces import Invocation
-from bot.core.unposted import direct_message_of
+from bot.core.unposted import direct_message_placeholder
 from bot.core.unseen import visible
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.workspace import Workspace
@@ -101,7 +101,7 @@ class Schedules:
     async def carry_out(self, job: Job) -> CommandResult | None:
         """Carries out a job's messages if all are commands; returns None if a model has to read them."""
         questions = (*job.earlier, job.question)
-        commands = [command_in(question, self.workspace.me) for question in questions]
+        commands = [schedule_command(question, self.workspace.me) for question in questions]
         if not all(commands):
             return None
         here = await self._schedules_here(job.question.thread)
@@ -123,13 +123,13 @@ class Schedules:
             now = self.stores.clock.now()
             lines = [_schedule_line(one, names, now) for one in here]
             if not here:
-                return CommandResult(said(texts.schedules.NOTHING_HERE))
-            return CommandResult(said(texts.schedules.change_by_number(here[0].id)), "\n".join(lines))
+                return CommandResult(sentence_notice(texts.schedules.NOTHING_HERE))
+            return CommandResult(sentence_notice(texts.schedules.change_by_number(here[0].id)), "\n".join(lines))
         schedule = command.meant(here, question.user_id)
         if schedule is None:
-            return CommandResult(said(texts.schedules.nothing_to_stop(str(command.number))))
+            return CommandResult(sentence_notice(texts.schedules.nothing_to_stop(str(command.number))))
         if refusal := await self._refusal(schedule, question.user_id):
-            return CommandResult(said(refusal))
+            return CommandResult(sentence_notice(refusal))
         log.info("message %s is a command: schedule %d stopped", question.ts, schedule.id)
         stop = partial(self.stores.schedules.stop, *question.thread.place[:1], schedule.id, question.user_id)
         await insist(stop, self.stores.clock, "schedule not stopped")
@@ -160,7 +160,7 @@ class Schedules:
     async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> str:
         """Shows a channel's schedules, or the person's own with "" or in a direct message; returns why it can't, or "".
         `in_modal`: on top of another modal. Raises RateLimited, Refused and StoreError."""
-        listed = await self._schedule_list(user_id, "" if is_direct(channel_id) else channel_id)
+        listed = await self._schedule_list(user_id, "" if is_direct_message(channel_id) else channel_id)
         if listed is None:
             return texts.schedules.NOT_YOUR_SCHEDULES
         await self.workspace.surfaces.open(trigger_id, schedules_modal(listed), in_modal=in_modal)
@@ -239,7 +239,7 @@ class Schedules:
         if problems:
             return problems
         changed = Proposal(words, rule, only_if_changed, schedule.accounts)
-        caps = run_tokens, day_tokens, most_of(schedule.user_id, schedule.channel_id, self.access_control.admins)
+        caps = run_tokens, day_tokens, max_schedules(schedule.user_id, schedule.channel_id, self.access_control.admins)
         try:
             if not await self.stores.schedules.change(team_id, schedule.id, user_id, changed, *caps):
                 return {ScheduleField.WORDS: texts.schedules.SCHEDULE_GONE}
@@ -262,10 +262,10 @@ class Schedules:
             if other and is_weekly:
                 raise UnusableRule(texts.schedules.NOT_BOTH)
             if other:
-                return written_rule(other, zone, now, min_gap_minutes=gap)
-            shown = weekly_of(schedule.rule, zone, now) or Weekly("", "")
+                return parse_rule(other, zone, now, min_gap_minutes=gap)
+            shown = as_weekly(schedule.rule, zone, now) or Weekly("", "")
             days, time = entered.get(ScheduleField.DAYS, shown.days), entered.get(ScheduleField.TIME, shown.time)
-            return rule_of(zone, now, cron=Weekly(days, time).cron, min_gap_minutes=gap)
+            return checked_rule(zone, now, cron=Weekly(days, time).cron, min_gap_minutes=gap)
         except UnusableRule as unusable:
             problems[ScheduleField.OTHER if other else ScheduleField.TIME] = str(unusable)
             return schedule.rule
@@ -297,7 +297,7 @@ class Schedules:
     async def _perform(self, press: SchedulePress) -> str:
         team_id, schedules, user_id = self.workspace.me.team_id, self.stores.schedules, press.user_id
         if press.action is ScheduleAction.LIST:
-            denial = await self._denial(user_id, press.channel_id or direct_message_of(user_id))
+            denial = await self._denial(user_id, press.channel_id or direct_message_placeholder(user_id))
             return denial or await self.open(user_id, press.channel_id, press.trigger_id, in_modal=press.in_modal)
         schedule = await schedules.read(team_id, press.schedule_id)
         if refusal := await self._refusal(schedule, user_id):
@@ -307,7 +307,7 @@ class Schedules:
         match press.action:
             case ScheduleAction.CHANGE:
                 zone = await self._zone(user_id, schedule)
-                weekly = weekly_of(schedule.rule, zone, self.stores.clock.now())
+                weekly = as_weekly(schedule.rule, zone, self.stores.clock.now())
                 view = CHANGE_SCHEDULE.build(schedule, press.place, weekly, zone)
                 await self.workspace.surfaces.open(press.trigger_id, view, in_modal=press.in_modal)
                 return ""
@@ -375,7 +375,7 @@ class Schedules:
         """Returns why a person may not change a schedule, or that it is gone, or ""."""
         if schedule is None:
             return texts.schedules.SCHEDULE_GONE
-        if not may_change(schedule, user_id, self.access_control.admins):
+        if not can_change(schedule, user_id, self.access_control.admins):
             return texts.schedules.NOT_YOUR_SCHEDULE
         return await self._denial(user_id, schedule.channel_id) or ""
 

@@ -37,7 +37,7 @@ from bot.core.conversation import SLACKS_OWN, Message, Question, ThreadKey, esca
 from bot.core.outbox import OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry
 from bot.core.schedules import GRACE_S, Run
 from bot.core.surfaces import CommandResponse, Invocation
-from bot.core.unposted import MessageQuestion, QuotedMessage, direct_message_of, reaction_id, text_of_post
+from bot.core.unposted import MessageQuestion, QuotedMessage, direct_message_placeholder, post_text, reaction_view_id
 from bot.errors import Backoff, RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.logs import of_job
 from bot.pacing.retry import LOOKS, MAX_LOOKS
@@ -313,7 +313,7 @@ class QuestionPosts:
             text = f"{texts.schedules.SCHEDULED_TASK}\n\n{words}"
             return Question(thread, ts, question.user_id, text, attached_chars=len(words), schedule=question.schedule)
         is_elsewhere = channel_id != question.about.channel_id
-        words, quoted = text_of_post(question.about, question.text, elsewhere=is_elsewhere)
+        words, quoted = post_text(question.about, question.text, elsewhere=is_elsewhere)
         in_pane = ts if self.workspace.me.has_pane else None
         thread_ts = in_pane if is_elsewhere else question.about.thread_ts or None
         thread = ThreadKey(self.workspace.me.team_id, channel_id, thread_ts)
@@ -335,7 +335,7 @@ class Reaction:
     @property
     def question_id(self) -> str:
         """The question's ID, the same for everybody who adds this emoji to this message."""
-        return reaction_id(self.emoji, self.channel_id, self.ts)
+        return reaction_view_id(self.emoji, self.channel_id, self.ts)
 
 
 @dataclass(frozen=True)
@@ -423,4 +423,4 @@ async def _tell(
 
 def _is_direct(question: MessageQuestion) -> bool:
     """Returns whether a question is asked, and not only answered, in its asker's direct message."""
-    return question.about.channel_id == direct_message_of(question.user_id)
+    return question.about.channel_id == direct_message_placeholder(question.user_id)

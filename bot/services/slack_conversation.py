@@ -14,17 +14,17 @@ from functools import partial
 from bot.clock import try_again
 from bot.core import prompt as prompts
 from bot.core.access import UserKind
-from bot.core.canvases import is_canvas, wanted_by
+from bot.core.canvases import canvas_requester, is_canvas
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import CHECK_FILE_INFO, File, Message, Note, Question
 from bot.core.files import OpenedFile, choose_files, files_newest_first
 from bot.core.job import Job
-from bot.core.memory import NO_MEMORIES, SentMemories, ids_in, sent
+from bot.core.memory import NO_MEMORIES, SentMemories, ids_in, memories_section
 from bot.core.prompt import Conversation, CountTokens, Marks, PromptMessage
-from bot.core.schedules import RUN_RULE, run_times
-from bot.core.steps import fixed_text, start_of
-from bot.core.surfaces import in_pane, pane_context_line
-from bot.core.triage import Identity, by_person, second_person_since
+from bot.core.schedules import RUN_RULE, run_times_text
+from bot.core.steps import fixed_text, starting_text
+from bot.core.surfaces import pane_context_line, was_asked_in_pane
+from bot.core.triage import Identity, is_from_person, second_person_ts
 from bot.errors import StoreError
 from bot.models.prompt import OTHERS, OURS
 from bot.reply.workspace import Workspace
@@ -63,7 +63,7 @@ class SlackConversation:
         history = self.workspace.history
         shown = await (history.posts_before if posts_before else history.messages)(question)
         messages = prompts.with_earlier_questions(job, shown)
-        if job.steps or start_of(job) != fixed_text(job):
+        if job.steps or starting_text(job) != fixed_text(job):
             await self._restart_if_edited(job, messages)
         conversation = await self.with_answers(job, messages)
         if not question.begins_thread:
@@ -96,19 +96,19 @@ class SlackConversation:
         is_private = await users.is_private(thread.channel_id)
         shown = [memory for memory in kept if memory.is_private is is_private]
         names = await users.names(ids_in(shown), in_channel=thread.channel_id)
-        return sent(shown, names, marks, count_tokens, limit_tokens)
+        return memories_section(shown, names, marks, count_tokens, limit_tokens)
 
     async def note(self, job: Job, lines: Sequence[str]) -> Note:
         """Returns these lines below those about a scheduled run, a canvas and the channel that the asker has open."""
         question, run = job.question, None
         if question.schedule:
             run = await try_again(lambda: self.stores.schedules.run(job.id), self.stores.clock, "schedule not read")
-        wants_canvas = wanted_by((question, *job.earlier), self.me.user_id)
-        beside = await self._pane_context(question) if self.me.has_pane and in_pane(question) else ""
+        wants_canvas = canvas_requester((question, *job.earlier), self.me.user_id)
+        beside = await self._pane_context(question) if self.me.has_pane and was_asked_in_pane(question) else ""
         ours = (
             RUN_RULE if question.schedule else "",
             prompts.CANVAS_RULE if self.workspace.canvases.may_write and wants_canvas else "",
-            run_times(run) if run else "",
+            run_times_text(run) if run else "",
             beside,
         )
         # Slack provides the name of the open channel.
@@ -173,8 +173,8 @@ class SlackConversation:
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
         """Records a thread in which several people wrote before the first question, and who started it."""
-        by_people = [message for message in messages if by_person(message, self.me)]
-        if since_ts := second_person_since(question, by_people):
+        by_people = [message for message in messages if is_from_person(message, self.me)]
+        if since_ts := second_person_ts(question, by_people):
             first_ts = question.thread.thread_ts
             starter = next((message.user_id for message in by_people if message.ts == first_ts), None)
             try:

@@ -20,12 +20,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from bot.core import texts
-from bot.core.beginnings import Bound, BuiltPrompt, beginning_of, recorded, with_new
-from bot.core.calls import WANT_SIGN_IN, CallState, Decision, Step, kinds_of
+from bot.core.beginnings import Bound, BuiltPrompt, recorded_beginning, recorded_prompt, with_new_tools
+from bot.core.calls import WANT_SIGN_IN, CallState, Decision, Step, card_types
 from bot.core.choices import Choices
-from bot.core.conversation import without_address
-from bot.core.job import End, said
-from bot.core.steps import Seam, cut_to_fit, items_of, with_room, with_steps
+from bot.core.conversation import without_bot_mention
+from bot.core.job import End, sentence_notice
+from bot.core.steps import Seam, cut_to_fit, items_of, with_steps, without_oldest_results
 from bot.errors import EndReason, ProviderError
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching
 from bot.models.model import Models, Provider
@@ -66,11 +66,11 @@ class Steps:
         """Asks the model until it calls no more tools; returns how the answer ended. Raises GivenUp and NotOurs."""
         questions = (attempt.job.question, *attempt.job.earlier)
         me = self.ports.conversation.me.user_id
-        is_asked = any(question.files or without_address(question.text, me) for question in questions)
+        is_asked = any(question.files or without_bot_mention(question.text, me) for question in questions)
         if not (is_asked or await self.prompt_builder.reads_posts_before(attempt.job.question)):
-            return End(EndReason.NOTHING_ASKED, said(texts.answers.HELP))
+            return End(EndReason.NOTHING_ASKED, sentence_notice(texts.answers.HELP))
         if any(question.had_sign_in for question in questions):
-            return End(EndReason.NOTHING_ASKED, said(texts.accounts.PASTED_IN_MESSAGE))
+            return End(EndReason.NOTHING_ASKED, sentence_notice(texts.accounts.PASTED_IN_MESSAGE))
         offer = await self.tool_calls.offer(attempt.job)
 
         async def build_and_ask(window_tokens: int | None) -> End:
@@ -120,12 +120,12 @@ class Steps:
                 await self._make_calls(attempt, offer, shown)
                 if unseen := shown.unseen_end():
                     return unseen
-                if left := kinds_of(answer.steps[-1].calls, Decision.REPLIED):
-                    notice = said(texts.approvals.replied_instead(left))
+                if left := card_types(answer.steps[-1].calls, Decision.REPLIED):
+                    notice = sentence_notice(texts.approvals.replied_instead(left))
                     return End(EndReason.STOPPED, notice, model=answer.steps[-1].model)
                 if any(call.result in WANT_SIGN_IN for call in answer.steps[-1].calls):
                     offer = replace(await self.tool_calls.offer(job), has_written=offer.has_written)
-                    prompt = replace(built.prompt, tools=with_new(built.prompt.tools, offer.definitions))
+                    prompt = replace(built.prompt, tools=with_new_tools(built.prompt.tools, offer.definitions))
                     attempt.built = built = replace(built, prompt=prompt)
                 # Questions that arrived while calls were made.
                 answer.follow_ups += await insist(partial(records.take_follow_ups, job, len(answer.steps)))
@@ -157,7 +157,7 @@ class Steps:
         window = estimate.window_with(window_tokens)
         history_tokens, prompt_tokens = self.prompt_settings.history_tokens, estimate.prompt_tokens(prompt)
         limit_tokens = room_for_results(history_tokens, window, prompt_tokens)
-        kept = with_room(steps, estimate.tokens, limit_tokens)
+        kept = without_oldest_results(steps, estimate.tokens, limit_tokens)
         return cut_to_fit(kept, estimate.tokens, limit_tokens) if window else kept
 
     async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, shown: Output) -> None:
@@ -189,8 +189,8 @@ class Steps:
         step_no = len(answer.steps)
         calls = self.tool_calls.plan(step.calls, step_no, offer, answer.origins)
         items = items_of(step.parts, begun)
-        beginning = recorded(built)
-        is_known = beginning == beginning_of(answer.steps)
+        beginning = recorded_prompt(built)
+        is_known = beginning == recorded_beginning(answer.steps)
         begins = "" if is_known else beginning, str(Bound(step_prompt))
         piece = answer.unrecorded
         done = Step(step_no, piece.chars, items, completion.model, calls, answer.origins, *begins)
@@ -289,7 +289,7 @@ def _completed_end(answer: Answer, step: StepUnderWay) -> End:
         reason = EndReason.STEP_LIMIT
     elif completion.finish_reason is FinishReason.LENGTH:
         reason, notice = EndReason.LENGTH_LIMIT, texts.answers.LENGTH_LIMIT
-    return End(reason, said(notice), model=completion.model, usage=completion.usage)
+    return End(reason, sentence_notice(notice), model=completion.model, usage=completion.usage)
 
 
 def _offer_choices(answer: Answer, step: StepUnderWay, offered: Choices, shown: Output) -> End:

@@ -31,7 +31,7 @@ from typing import TypeVar
 
 from bot.clock import Clock, insist, prolong
 from bot.core import choices
-from bot.core.asks import MAX_ARGUMENT_CHARS, can_be_read, readable
+from bot.core.asks import MAX_ARGUMENT_CHARS, can_be_shown, readable_json
 from bot.core.calls import (
     MAX_CALL_S,
     NO_SUCH_TOOL,
@@ -42,8 +42,8 @@ from bot.core.calls import (
     CallState,
     RecordedCall,
     ToolUse,
-    label_of,
-    owner_of,
+    tool_label,
+    tool_owner,
 )
 from bot.core.choices import Choices
 from bot.core.conversation import Question
@@ -114,7 +114,7 @@ class Offer:
         return (*self.by_name.values(), *((choices.DEFINITION,) if self.has_choices else ()))
 
     def choices_in(self, calls: Sequence[ToolCall]) -> Choices | None:
-        offered = choices.offered(calls) if self.has_choices and calls else ""
+        offered = choices.offered_choices(calls) if self.has_choices and calls else ""
         return offered if isinstance(offered, Choices) else None
 
 
@@ -130,11 +130,11 @@ class Toolbox:
         own = [await tools.definitions(question) for tools in self._own_tools.values()]
         ours = [definition for offered in own for definition in offered.definitions]
         others = await self._other_tools.definitions(question) if self._other_tools else Offered()
-        theirs = (tool for tool in others.definitions if owner_of(tool.name) not in self._own_tools)
+        theirs = (tool for tool in others.definitions if tool_owner(tool.name) not in self._own_tools)
         return Offered((*ours, *theirs), others.missing)
 
     async def call(self, use: ToolUse) -> CallResult:
-        tools = self._own_tools.get(owner_of(use.tool), self._other_tools)
+        tools = self._own_tools.get(tool_owner(use.tool), self._other_tools)
         if tools is None:
             return CallResult.failed(NO_SUCH_TOOL)
         return await tools.call(use)
@@ -163,9 +163,9 @@ class ToolCalls:
         if is_run:
             # Nobody is there to approve a call, and Slack gives no permission to search.
             definitions = tuple(
-                tool for tool in definitions if tool.rule == READS_ONLY and owner_of(tool.name) != SLACK
+                tool for tool in definitions if tool.rule == READS_ONLY and tool_owner(tool.name) != SLACK
             )
-            if own := {owner_of(tool.name) for tool in definitions if tool.own_account}:
+            if own := {tool_owner(tool.name) for tool in definitions if tool.own_account}:
                 agreed = frozenset(own)
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         elif not await conversation.is_member(question):
@@ -178,10 +178,10 @@ class ToolCalls:
 
     def plan(self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins) -> tuple[RecordedCall, ...]:
         """Returns a step's calls: each ready, to be approved, or refused. `origins`: what the model had read."""
-        nothing_offered = choices.offered(calls) if offer.has_choices else ""
+        nothing_offered = choices.offered_choices(calls) if offer.has_choices else ""
         planned = [self._plan_call(call, index, step_no, offer, origins) for index, call in enumerate(calls)]
         return tuple(
-            replace(call, result=str(nothing_offered)) if nothing_offered and call.tool == choices.NAME else call
+            replace(call, result=str(nothing_offered)) if nothing_offered and call.tool == choices.TOOL_NAME else call
             for call in planned
         )
 
@@ -213,11 +213,11 @@ class ToolCalls:
         planned = replace(planned, arguments=prepared)
         is_always_allowed = (call.name, definition.definition_hash) in offer.always_allowed
         is_unasked = _needs_no_approval(definition.rule, is_always_allowed, origins, has_written=offer.has_written)
-        is_agreed = definition.rule.read_only and owner_of(call.name) in offer.agreed_servers
+        is_agreed = definition.rule.read_only and tool_owner(call.name) in offer.agreed_servers
         is_agreed = is_agreed and not may_steer_reading(origins)
         if is_unasked and (is_agreed or offer.is_private or not definition.own_account):
             return replace(planned, state=CallState.READY)
-        if not can_be_read(readable(planned.arguments)):
+        if not can_be_shown(readable_json(planned.arguments)):
             too_long = f"The arguments are too long to be approved: at most {MAX_ARGUMENT_CHARS} characters."
             return replace(planned, result=too_long)
         return replace(planned, state=CallState.ASKED)
@@ -262,7 +262,7 @@ class ToolCalls:
             if not (is_begun and await self._record_end(job, replace(call, state=CallState.UNKNOWN))):
                 raise NotOurs
             return None
-        show(label_of(call.tool))
+        show(tool_label(call.tool))
         result = await self._call_tool(job, call, definition.timeout_s)
         is_harmless = result.outcome is CallState.UNKNOWN and call.read_only
         state = CallState.FAILED if is_harmless else result.outcome

@@ -18,8 +18,8 @@ from bot.clock import Background
 from bot.core import texts
 from bot.core.actions import ActionResponse
 from bot.core.channel_settings import ChannelSettings
-from bot.core.conversation import Question, ThreadKey, is_direct
-from bot.core.unposted import QuotedMessage, direct_message_of, suggestion_id
+from bot.core.conversation import Question, ThreadKey, is_direct_message
+from bot.core.unposted import QuotedMessage, direct_message_placeholder, suggestion_view_id
 from bot.errors import RateLimited, Refused, StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
@@ -104,14 +104,14 @@ class Welcome:
         if press.label not in texts.welcome.PANE_SUGGESTIONS:
             return texts.welcome.SUGGESTION_GONE
         number = list(texts.welcome.PANE_SUGGESTIONS).index(press.label)
-        at_home = direct_message_of(press.user_id)
+        at_home = direct_message_placeholder(press.user_id)
         place = press.channel_id or at_home
         if denial := await self.access_control.denial(self._question(place, press.user_id), is_press=True):
             return self.access_control.naming_admins(denial)
         # In a direct message, the question needs no thread, and is posted like one from App Home.
-        ts, channel_id = ("", at_home) if is_direct(place) else (press.message_ts, place)
+        ts, channel_id = ("", at_home) if is_direct_message(place) else (press.message_ts, place)
         about = QuotedMessage(channel_id, ts, ts, "", "")
-        asked_as = suggestion_id(f"{place}:{press.message_ts}", press.user_id, number, press.at_ts)
+        asked_as = suggestion_view_id(f"{place}:{press.message_ts}", press.user_id, number, press.at_ts)
         if not await self.shortcut.ask_once(
             press.user_id, asked_as, about, texts.welcome.PANE_SUGGESTIONS[press.label]
         ):

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.core.canvases import is_canvas
 from bot.core.conversation import CHECK_FILE_INFO, File, Question, ThreadKey
-from bot.core.files import OpenedFile, Unread, reason_not_to_read
+from bot.core.files import OpenedFile, Unread, reason_unreadable
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.client import TURN_WITHIN_S, PacedClient, only_while
 from bot.slack.file_objects import file_of, is_for_readers
@@ -65,7 +65,7 @@ class Canvases:
                 canvas = file_of(described)
                 if not is_canvas(canvas):
                     return OpenedFile(canvas, Unread.KIND)
-                if reason := reason_not_to_read(canvas):
+                if reason := reason_unreadable(canvas):
                     return OpenedFile(canvas, reason)
             content = (await self._client.call("canvases.getContent", canvas_id=canvas.id)).get("content")
         except Refused as error:

@@ -13,10 +13,10 @@ from typing import Any
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.asks import Ask
-from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN, Decision, kind_of
+from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN, Decision, card_type
 from bot.core.conversation import escape
 from bot.core.schedules import Rule
-from bot.core.unseen import escaped
+from bot.core.unseen import escape_unseen
 from bot.slack import blockkit
 from bot.slack.blockkit import Json, line, words
 from slack_markdown.escaping import unlinked
@@ -61,12 +61,12 @@ def moment(at: float, *styles: str) -> Json:
 
 def _memory(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     question = line(words(texts.memory.REMEMBER_THIS[str(arguments["for"])]))
-    quoted = blockkit.part("rich_text_quote", words(unlinked(escaped(str(arguments["text"])))))
+    quoted = blockkit.part("rich_text_quote", words(unlinked(escape_unseen(str(arguments["text"])))))
     return Card([question, quoted], texts.memory.REMEMBER, texts.memory.DONT_REMEMBER)
 
 
 def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
-    cron, zone, kind = str(arguments.get("cron") or ""), str(arguments["zone"]), kind_of(ask.tool, arguments)
+    cron, zone, kind = str(arguments.get("cron") or ""), str(arguments["zone"]), card_type(ask.tool, arguments)
     question, agree, decline = texts.schedules.PROPOSES[kind]
     rule = Rule(zone, cron) if cron else Rule(zone, at=datetime.fromisoformat(arguments["at"]).timestamp())
     before = str(arguments.get("before") or rule.in_words)
@@ -79,7 +79,7 @@ def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     following = f"{texts.schedules.NEXT_TIME}{rule.dates_in_words(times)}." if times else ""
     parts = [
         line(words(question, "bold")),
-        blockkit.part("rich_text_quote", words(unlinked(escaped(arguments["words"])))),
+        blockkit.part("rich_text_quote", words(unlinked(escape_unseen(arguments["words"])))),
         line(words(" ".join(filter(None, (when, following, without_news))))),
     ]
     accounts = arguments.get("accounts") or ()
@@ -91,7 +91,7 @@ def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
 def _sign_in(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     server, scope = str(arguments["server"]), str(arguments.get("scope") or "")
     wanted = texts.accounts.wants_scope(server, scope) if scope else texts.accounts.wants_sign_in(server)
-    question = line(words(unlinked(escaped(wanted)), "bold"))
+    question = line(words(unlinked(escape_unseen(wanted)), "bold"))
     labels = texts.accounts.SIGN_IN, texts.accounts.NOT_NOW
     return Card([question], *labels, [texts.accounts.TERMS], ReplyAction.SIGN_IN)
 

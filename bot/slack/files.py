@@ -30,15 +30,15 @@ from bot.core.files import (
     OpenedFile,
     Transcript,
     Unread,
+    captions_text,
     detect_media_type,
     is_recording,
     is_sign_in_page,
     preview_of,
-    reason_not_heard,
-    reason_not_to_read,
+    reason_unreadable,
     short_name,
-    sound_of,
-    text_of_captions,
+    supported_sound,
+    unheard_reason,
 )
 from bot.errors import RateLimited, Refused
 from bot.models.prompt import PDF, PDF_PAGE_TOKENS, Media, Sound, image_tokens
@@ -125,7 +125,7 @@ class Files:
                 file = file_of(described)
                 if mail := mail_of(described):
                     return file, mail
-            if reason := reason_not_to_read(file):
+            if reason := reason_unreadable(file):
                 return file, reason
             if is_canvas(file):
                 # A canvas's bytes are an HTML page. Callers that want its text use canvases.py.
@@ -146,16 +146,16 @@ class Files:
             return Transcript(file.transcript)
         if file.captions_url:
             captions = await self._downloaded(replace(file, url=file.captions_url), left)
-            text = None if isinstance(captions, Unread) else text_of_captions(captions)
+            text = None if isinstance(captions, Unread) else captions_text(captions)
             if text is not None:
                 return Transcript(text)
             log.warning("file %s: no transcript in its captions", file.id)
         if transcribe is None:
-            return reason_not_heard(file)
+            return unheard_reason(file)
         content = await self._downloaded(file, left)
         if isinstance(content, Unread):
             return content
-        sound = sound_of(content)
+        sound = supported_sound(content)
         heard = await transcribe(file, sound) if sound else Unread.KIND
         return heard if isinstance(heard, Unread) else Transcript(heard)
 

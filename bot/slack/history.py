@@ -24,8 +24,8 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
 from bot.core.access import UserKind
-from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, ToolUse, as_data, own_tool
-from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, link_of, linked_message, with_names
+from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, ToolUse, builtin_tool, result_for_model
+from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, linked_message, message_link, with_names
 from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.read_pages import page_head
 from bot.core.sign_in_addresses import SignInAddresses
@@ -227,7 +227,7 @@ _PARAMETERS = {
     },
     "additionalProperties": False,
 }
-DEFINITION = own_tool(READ_CHANNEL, _DESCRIPTION, _PARAMETERS, is_dispensable=True)
+DEFINITION = builtin_tool(READ_CHANNEL, _DESCRIPTION, _PARAMETERS, is_dispensable=True)
 
 # Messages to the model about a call without a result.
 NOT_A_TIME = "`since` must be a time such as 2026-11-23 or 2026-11-23T09:00."
@@ -439,7 +439,9 @@ class ChannelReader:
             return NOTHING_THERE
         lines = lines if wanted.thread_ts else lines[::-1]
         oldest = local_time(min(shown_ts, default=float(question.ts)), zone)
-        data = as_data("\n\n".join([page_head(len(lines), oldest), *lines]), READ_CHANNEL, secrets.token_hex(8))
+        data = result_for_model(
+            "\n\n".join([page_head(len(lines), oldest), *lines]), READ_CHANNEL, secrets.token_hex(8)
+        )
         below = [MISSING] if page.is_cut else []
         below += [NEXT_PAGE.format(page=page_ts)] if has_more else []
         return "\n".join([data, *below])
@@ -459,7 +461,7 @@ class ChannelReader:
 def _line(message: Message, replies: int, names: Mapping[str, str], zone: tzinfo, base: str) -> str:
     writer = message.app_name or names.get(message.writer_id, message.writer_id) or "unknown"
     at = f"{local_time(float(message.ts), zone):%a %Y-%m-%d %H:%M}"
-    link = link_of(base, message.channel_id, message.ts, message.thread_ts)
+    link = message_link(base, message.channel_id, message.ts, message.thread_ts)
     counted = f"{replies} {'reply' if replies == 1 else 'replies'}" if replies else ""
     head = ", ".join(filter(None, (one_line(writer), at, f"ts {message.ts}", counted, link)))
     return f"{head}\n{quoted_for_model(with_names(message.whole, names))}"

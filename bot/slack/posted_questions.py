@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.conversation import Message, escape, unescape, with_names
-from bot.core.unposted import MessageQuestion, QuotedMessage, emoji_of, is_suggested, quote_above
+from bot.core.unposted import MessageQuestion, QuotedMessage, emoji_of, is_suggested, quote_in_post
 from bot.slack import blockkit, plain
 from bot.slack.blockkit import (
     PIECE_CHARS,
@@ -63,7 +63,7 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
     elif question.about.offered_by is not None:
         intro, block = texts.shortcut.chose(asker), _CHOICE
     blocks = [context(blockkit.mrkdwn(intro), f"{MARK}{question.view_id}")]
-    if quote := quote_above(question.about, elsewhere=elsewhere):
+    if quote := quote_in_post(question.about, elsewhere=elsewhere):
         parts = [plain_text(part) for part in _parts(without_schemes(quote))]
         blocks.append({**context(parts[0], f"{_BLOCK}{question.user_id}-about"), "elements": parts})
     if emoji := emoji_of(question.view_id):

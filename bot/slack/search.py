@@ -16,7 +16,16 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from bot.core.calls import NO_SUCH_TOOL, SLACK, CallResult, CallState, ToolUse, as_data, full_name, own_tool
+from bot.core.calls import (
+    NO_SUCH_TOOL,
+    SLACK,
+    CallResult,
+    CallState,
+    ToolUse,
+    builtin_tool,
+    full_tool_name,
+    result_for_model,
+)
 from bot.core.conversation import Question, with_names
 from bot.core.prompt import one_line
 from bot.core.sign_in_addresses import SignInAddresses
@@ -30,7 +39,7 @@ from bot.slack.users import ChannelReaders, keep_newest
 METHOD, INFO = "assistant.search.context", "assistant.search.info"
 INFO_TRUSTED_S = 3_600.0
 INFO_WITHIN_S = 3.0
-NAME = full_name(SLACK, "search")
+NAME = full_tool_name(SLACK, "search")
 MAX_RESULTS = 10
 MAX_QUERY_CHARS = 300
 
@@ -48,7 +57,7 @@ def _definition(how: str, query: str) -> ToolDefinition:
         "required": ["query"],
         "additionalProperties": False,
     }
-    return own_tool(NAME, description, parameters)
+    return builtin_tool(NAME, description, parameters)
 
 
 BY_WORDS = _definition("Use a few keywords that the messages would contain", "Keywords, without quotes or operators")
@@ -161,7 +170,7 @@ class SlackSearch:
         if not hits:
             return CallResult(CallState.DONE, NOTHING_FOUND)
         shown = self._sign_in_addresses.removed("\n\n".join(map(_shown, hits)))
-        data = as_data(shown, NAME, secrets.token_hex(8))
+        data = result_for_model(shown, NAME, secrets.token_hex(8))
         return CallResult(CallState.DONE, f"{data}\n{CITE}", may_be_stored=False)
 
     def _refused(self, question: Question, error: Refused) -> str:

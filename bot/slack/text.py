@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from bot.core.canvases import canvas_mention
-from bot.core.conversation import SLACKS_OWN, escape, named_by_others, unescape
+from bot.core.conversation import SLACKS_OWN, escape, named_mention, unescape
 from bot.core.prompt import one_line
 from bot.slack.blockkit import NOTE_LINE
 from bot.slack.file_objects import is_mail, mail_headers, mail_of
@@ -662,12 +662,12 @@ def _sequence(match: re.Match[str]) -> str:
     name = unescape(match["name"] or "").strip()
     if mark == "!":
         kind, _, id_ = target.partition("^")
-        if kind == "subteam" and (named := named_by_others(id_, "@" + (name or id_).removeprefix("@"))):
+        if kind == "subteam" and (named := named_mention(id_, "@" + (name or id_).removeprefix("@"))):
             return named
         if kind == OWN_EMOJI:
-            return named_by_others("EMOJI", f":{unescape(id_)}:")
+            return named_mention("EMOJI", f":{unescape(id_)}:")
         if kind == CANVAS:
-            return named_by_others(id_, name) or escape(name)
+            return named_mention(id_, name) or escape(name)
         return escape(_special(target, name))
     if not _MENTION_ID.fullmatch(target):
         return escape(mark + (name or target).removeprefix(mark))

@@ -36,7 +36,7 @@ from zoneinfo import ZoneInfo
 
 from bot.clock import Background
 from bot.core.access import UserKind
-from bot.core.conversation import ThreadKey, is_direct
+from bot.core.conversation import ThreadKey, is_direct_message
 from bot.errors import RateLimited, Refused, StoreError
 from bot.pacing.retry import NO_FAILURES, USER_KIND
 from bot.slack.client import PacedClient, SlackClient, pages
@@ -330,7 +330,7 @@ class Users:
 
     async def is_private(self, channel_id: str) -> bool | None:
         """Returns whether only its members can read a channel, as of the last minutes, or None if Slack doesn't say."""
-        if is_direct(channel_id):
+        if is_direct_message(channel_id):
             return True
         if self._clock.monotonic() >= self._profile(channel_id).kind_at + KIND_TRUSTED_S:
             with suppress(TimeoutError):

@@ -13,7 +13,7 @@ from bot.core.calls import SCHEDULE, has_decided_proposal
 from bot.core.conversation import Question, RecordedReply, ThreadKey
 from bot.core.job import AnswerRecord, Checkpoint, Job, Notice, NoticeKind, page_ts, state_of
 from bot.core.picture import picture
-from bot.core.steps import continued
+from bot.core.steps import text_to_continue
 from bot.core.usage import DownReason
 from bot.errors import EndReason
 from bot.models.prompt import of_record
@@ -332,7 +332,7 @@ def _with_version(job: Job, before: Sequence[sa.Row[Any]]) -> Job:
     job = replace(job, has_previous=any(turn.answer for turn in before if turn is not so_far))
     if so_far is None:
         return job
-    text = continued(so_far.answer, EndReason(so_far.end_reason))
+    text = text_to_continue(so_far.answer, EndReason(so_far.end_reason))
     origins = of_record(so_far.origins)
     return replace(job, so_far=text, sources=sources_of(so_far.sources), so_far_origins=origins)
 

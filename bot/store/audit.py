@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core import audit
 from bot.core.audit import TEXTS, Entry, EntryKind, Subject
-from bot.core.conversation import is_direct
+from bot.core.conversation import is_direct_message
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import in_words
 from bot.store.schema import AUDIT_HAS_BY, audit_entries, jobs, tool_calls, turns
@@ -44,7 +44,7 @@ async def append(connection: AsyncConnection, now: float, entries: Iterable[Entr
             "kind": entry.kind.value,
             "team_id": entry.team_id,
             "job_id": entry.job_id,
-            "facts": audit.canonical(entry.facts),
+            "facts": audit.canonical_json(entry.facts),
             **{name: getattr(entry.subject, name) for name in _SUBJECT},
             "by_id": entry.by,
         }
@@ -70,7 +70,7 @@ async def setting_changed(
     `facts`: the new value, as JSON without names and texts. `user_id`: the person whom the setting is about, if any.
     """
     # A direct message's channel identifies a person.
-    subject = Subject(user_id or (by if is_direct(channel_id) else ""), channel_id)
+    subject = Subject(user_id or (by if is_direct_message(channel_id) else ""), channel_id)
     await append(connection, now, [Entry(EntryKind.SETTING, {"setting": setting, **facts}, team_id, None, subject, by)])
 
 

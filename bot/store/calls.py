@@ -24,9 +24,9 @@ from bot.core.calls import (
     Pin,
     RecordedCall,
     Step,
-    full_name,
-    kinds_of,
-    owner_of,
+    card_types,
+    full_tool_name,
+    tool_owner,
 )
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, FollowUp, Job, MessageRole, Piece, Status, ts_of
@@ -188,7 +188,7 @@ class RecordedCalls(MeteredOperations):
         newest = sa.select(jobs.c.id, jobs.c.version).where(*of_asker).order_by(jobs.c.ts.desc()).limit(1)
         before = (await connection.execute(newest)).one_or_none()
         calls = await steps.calls(connection, before.id, before.version) if before else ()
-        if not kinds_of(calls, Decision.REPLIED):
+        if not card_types(calls, Decision.REPLIED):
             return ()
         over = (CallState.DONE, CallState.UNKNOWN, CallState.BEGUN)
         return tuple(
@@ -215,7 +215,9 @@ class RecordedCalls(MeteredOperations):
         theirs = accounts.c.team_id == thread.team_id, accounts.c.user_id == user_id
         signed_in = await connection.execute(sa.select(accounts.c.server, accounts.c.since).where(*theirs))
         since = {row.server: row.since for row in signed_in}
-        return frozenset(server for row in rows if row.created_at >= since.get(server := owner_of(row.tool), math.inf))
+        return frozenset(
+            server for row in rows if row.created_at >= since.get(server := tool_owner(row.tool), math.inf)
+        )
 
 
 def _call_values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
@@ -489,7 +491,7 @@ class ToolPins(Operations):
         Tools that were added later without an admin's agreement are left out. If several processes list a server's
         tools at once, one of them decides.
         """
-        marker = full_name(server, "*")
+        marker = full_tool_name(server, "*")
         pinned = await self.read((*seen, marker))
         if marker not in pinned:
             await self._record_first_list(marker, seen)
@@ -500,7 +502,7 @@ class ToolPins(Operations):
     async def listed(self, connection: AsyncConnection, servers: Iterable[str]) -> frozenset[str]:
         """Returns the servers whose first list is recorded."""
         tools = (await connection.scalars(sa.select(tool_pins.c.tool))).all()
-        return frozenset(servers) & {owner_of(tool) for tool in tools}
+        return frozenset(servers) & {tool_owner(tool) for tool in tools}
 
     @reads
     async def read(self, connection: AsyncConnection, tools: Iterable[str]) -> Mapping[str, Pin]:

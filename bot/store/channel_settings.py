@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.channel_settings import CHANNEL_SETTINGS, ChannelSettings, prompt_version
-from bot.core.conversation import is_direct
+from bot.core.conversation import is_direct_message
 from bot.store import audit
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import put
@@ -28,7 +28,7 @@ class ChannelSettingsStore(Operations):
         """Returns the settings of all channels that have some, by channel ID, without direct messages."""
         of_team = sa.select(channel_settings).where(channel_settings.c.team_id == team_id)
         rows = (await connection.execute(of_team.order_by(channel_settings.c.channel_id))).all()
-        found = {row.channel_id: _settings(row) for row in rows if not is_direct(row.channel_id)}
+        found = {row.channel_id: _settings(row) for row in rows if not is_direct_message(row.channel_id)}
         return {channel_id: settings for channel_id, settings in found.items() if settings != ChannelSettings()}
 
     @writes

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
-from bot.core.memory import Kept, Memory, Place, Remembered, has_room, says_the_same
+from bot.core.memory import Kept, Memory, Place, Remembered, has_room, is_same_text
 from bot.store import audit, outbox
 from bot.store.database import Operations, one_at_a_time, reads, writes
 from bot.store.rows import has_content, is_any, thread_values
@@ -47,7 +47,7 @@ class Memories(Operations):
         these = sa.select(memories.c.id, memories.c.number).where(_is_in(place), _STANDS)
         said = sa.false() if is_proposed else _is_said_in(question)
         earlier = (await connection.execute(these.where(said).order_by(memories.c.number))).first()
-        same = next((row for row in in_place if says_the_same(row.text, text)), None)
+        same = next((row for row in in_place if is_same_text(row.text, text)), None)
         fresh: dict[str, Any] = {"is_private": is_private, "renewed_at": now}
         if (earlier or not same) and not _fits(in_place, {earlier.id if earlier else 0: text}):
             return Remembered(Kept.FULL, in_place[0].number)

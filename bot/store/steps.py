@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.calls import NO_CLAIMS, CallState, Decision, RecordedCall, Step, claims_in
+from bot.core.calls import NO_CLAIMS, CallState, Decision, RecordedCall, Step, claims_of_definition
 from bot.core.job import Checkpoint, Job, Piece
 from bot.models.events import Citation
 from bot.models.prompt import of_record
@@ -154,7 +154,7 @@ def call_of(row: sa.Row[Any]) -> RecordedCall:
         own_account=row.own_account,
         decision=Decision(row.decision) if row.decision else None,
         decided_by=row.decided_by,
-        claims=claims_in(definition) if definition else NO_CLAIMS,
+        claims=claims_of_definition(definition) if definition else NO_CLAIMS,
         repeats=bool(row._mapping.get("repeats")),
     )
 

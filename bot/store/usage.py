@@ -46,13 +46,13 @@ from bot.core.caps import (
     Period,
     Scope,
     ScopeIds,
-    caps_in_force,
     check_caps,
     day_of,
+    effective_caps,
     first_day,
-    passed_marks,
+    notices_due,
 )
-from bot.core.conversation import Question, is_direct
+from bot.core.conversation import Question, is_direct_message
 from bot.core.job import End, Job, Spent
 from bot.core.notifications import Notification
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
@@ -367,7 +367,7 @@ class UsageLedger(WorkerOperations):
             amount = _amount(tokens, cost_usd)
             total += amount
             searches += int(count or 0)
-            channels[DIRECT_MESSAGES if is_direct(channel_id) else channel_id] += amount
+            channels[DIRECT_MESSAGES if is_direct_message(channel_id) else channel_id] += amount
             if user_id:
                 people[user_id] += amount
             if model:
@@ -429,7 +429,7 @@ class UsageLedger(WorkerOperations):
             .where(*of_person, charges.c.day >= first, jobs.c.user_id == user_id)
         )
         newest_first = theirs.group_by(channel_id).order_by(sa.func.max(charges.c.id).desc())
-        return [id_ for id_ in await connection.scalars(newest_first) if not is_direct(id_)]
+        return [id_ for id_ in await connection.scalars(newest_first) if not is_direct_message(id_)]
 
 
 class CapStore(Operations):
@@ -495,7 +495,7 @@ def _fact(limit: float | None) -> float | str:
 async def in_force(connection: AsyncConnection, scope_ids: ScopeIds, defaults: Sequence[Cap]) -> tuple[Cap, ...]:
     """Returns the caps on a person's answers in a channel, within this transaction."""
     owners = [CapOwner(scope, scope_ids.id_of(scope)) for scope in Scope]
-    return caps_in_force(defaults, await _own(connection, scope_ids.team_id, *owners))
+    return effective_caps(defaults, await _own(connection, scope_ids.team_id, *owners))
 
 
 async def _own(connection: AsyncConnection, team_id: str, *owners: CapOwner) -> tuple[Cap, ...]:
@@ -553,7 +553,7 @@ async def _tell_admins(connection: AsyncConnection, scope_ids: ScopeIds, now: fl
     await one_at_a_time(connection, f"caps {team_id}")
     amounts = await _used(connection, scope_ids, {cap.window for cap in caps_now}, now)
     for cap in caps_now:
-        passed = passed_marks(cap, amounts[cap.window], scope_ids.id_of(cap.window.scope), now)
+        passed = notices_due(cap, amounts[cap.window], scope_ids.id_of(cap.window.scope), now)
         # At 100%, nobody needs to hear about 80%.
         for overtaken in passed[:-1]:
             await notifications.claim(connection, team_id, "", str(overtaken), now)

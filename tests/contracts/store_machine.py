@@ -25,7 +25,7 @@ from bot.core.job import (
     State,
     Status,
     Wish,
-    said,
+    sentence_notice,
     state_of,
 )
 from bot.core.outbox import BACKOFF, OutboxEntry, OutboxKind, Shows, wait_s
@@ -434,7 +434,7 @@ class Machine(RuleBasedStateMachine):
         elif job.id in self.model.jobs and before == "an erasure":
             self.erase(worker, None, self.model.jobs[job.id].question.thread, 1)
         answer = self.answer_of(job)
-        self.end_attempt(claim, End(reason, said("A notice.")), answer.text, mention, OutboxKind.REPLY)
+        self.end_attempt(claim, End(reason, sentence_notice("A notice.")), answer.text, mention, OutboxKind.REPLY)
         self.clock.now_s += wait_s(0)
         return multiple(*self._take_outbox_entries(worker))
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from bot.core.calls import CallState, Decision
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, Enqueued, Job, State, Wish, said
+from bot.core.job import End, Enqueued, Job, State, Wish, sentence_notice
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason
 from bot.models.prompt import Effort
@@ -163,7 +163,7 @@ class Player:
         answer = self.machine.answer_of(claim[1])
         if "empty" not in how:
             answer.append(f"Yes {claim[1].attempts}. ")
-        self.machine.end_attempt(claim, End(reason, said("A notice.")), answer.text, "mention" in how, kind)
+        self.machine.end_attempt(claim, End(reason, sentence_notice("A notice.")), answer.text, "mention" in how, kind)
         return self._said()
 
     def step(self, _worker: str, name: str, *calls: str) -> str:

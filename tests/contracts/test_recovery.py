@@ -9,7 +9,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import POSTING, Checkpoint, End, Job, MessageRole, RecordedMessage, said, ts_of
+from bot.core.job import POSTING, Checkpoint, End, Job, MessageRole, RecordedMessage, sentence_notice, ts_of
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason, Refusal, Refused
 from bot.reply.answer import Answer
@@ -173,7 +173,7 @@ async def test_clean_up_that_is_rate_limited_is_left_to_the_outbox_if_a_message_
 async def test_end_that_slack_shows_is_known_at_a_take_over(sandbox: Sandbox, transport: MessageTransport) -> None:
     question = await asked(sandbox)
     reply = await growing(transport, question, TEXT)
-    end = End(EndReason.LENGTH_LIMIT, said("It is long."), "openai/test")
+    end = End(EndReason.LENGTH_LIMIT, sentence_notice("It is long."), "openai/test")
     job = Job(1, question, 2, reply.recorded_messages, checkpoint=Checkpoint(TEXT, end))
     assert not (await transport.recover(job)).shows_end
     reply.finish(end)
@@ -199,7 +199,7 @@ async def test_answer_whose_text_has_expired_is_read_from_slack(
 ) -> None:
     question = await asked(sandbox)
     reply = await growing(transport, question, TEXT)
-    reply.finish(End(EndReason.LENGTH_LIMIT, said("It is long."), "openai/test"))
+    reply.finish(End(EndReason.LENGTH_LIMIT, sentence_notice("It is long."), "openai/test"))
     await show(transport, reply)
     later = await sandbox.say("ada", "general", "and?", question.ts)
     _, answer, _ = await place[2].messages(replace(question, ts=later))

@@ -24,7 +24,7 @@ from bot.core.job import (
     State,
     Status,
     Wish,
-    said,
+    sentence_notice,
 )
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.picture import picture
@@ -81,7 +81,7 @@ async def test_versions_are_swapped_one_by_one(store: Stores) -> None:
             assert await store.question_queue.regenerate(1)
         job = await one(store)
         await store.worker_queue.record_messages(job, recorded_pages("5.1"))
-        end = End(EndReason.WHOLE, said(f"Notice {number}."), "a footer", model="openai/test", effort="fast")
+        end = End(EndReason.WHOLE, sentence_notice(f"Notice {number}."), "a footer", model="openai/test", effort="fast")
         assert await store.worker_queue.finish(job, end, answer)
     seen = []
     for to_next in (False, False, False, True, True, True):
@@ -98,7 +98,7 @@ async def test_versions_are_swapped_one_by_one(store: Stores) -> None:
             assert to_show.record
             assert (to_show.checkpoint.text, to_show.checkpoint.end.effort) == (shown.text, "fast")
             notice = f"Notice {('First.', 'Second.', '', 'Third.').index(shown.text)}."
-            assert to_show.checkpoint.end.notices == said(notice)
+            assert to_show.checkpoint.end.notices == sentence_notice(notice)
             assert (to_show.record.has_previous, to_show.record.has_next) == seen[-1][1:]
             await store.outbox.complete(entry)
     first, second, third = ("First.", False, True), ("Second.", True, True), ("Third.", True, False)
@@ -128,7 +128,9 @@ async def test_buttons_of_an_answer_act_on_nothing_once_its_question_is_denied(s
     found = [await store.recorded_answers.shown_by(THREAD, "5.1"), await store.recorded_answers.of_job(THREAD, job.id)]
     assert all(found)
     assert await store.question_queue.regenerate(job.id)
-    assert await store.worker_queue.finish(await one(store), End(EndReason.DENIED, said("Ask your admin.")), "")
+    assert await store.worker_queue.finish(
+        await one(store), End(EndReason.DENIED, sentence_notice("Ask your admin.")), ""
+    )
     assert await store.recorded_answers.shown_by(THREAD, "5.1") is None
     assert await store.recorded_answers.of_job(THREAD, job.id) is None
 
@@ -161,7 +163,7 @@ async def test_later_prompts_read_which_question_was_answered_and_what_was_said_
 
 WHOLE_END = End(
     EndReason.LENGTH_LIMIT,
-    (Notice(NoticeKind.UNREAD, "Not read."), Notice(NoticeKind.SCHEDULED, "Scheduled.", 3), *said("Cut.")),
+    (Notice(NoticeKind.UNREAD, "Not read."), Notice(NoticeKind.SCHEDULED, "Scheduled.", 3), *sentence_notice("Cut.")),
     "m · searched",
     model="openai/m",
     first_token_s=1.5,
@@ -717,5 +719,7 @@ def test_stored_end_can_be_read_by_versions_that_know_fewer_or_more_fields() -> 
     scheduled = replace(DONE, notices=(Notice(NoticeKind.SCHEDULED, "Scheduled.", 3),), usage=None, origins=OTHERS)
     stored = end_values(scheduled)
     assert end_of({**stored, "of_a_newer_version": 1}, ()) == scheduled
-    assert end_of({**stored, "notices": [["of_a_newer_version", "Scheduled.", 0]]}, ()).notices == said("Scheduled.")
+    assert end_of({**stored, "notices": [["of_a_newer_version", "Scheduled.", 0]]}, ()).notices == sentence_notice(
+        "Scheduled."
+    )
     assert end_values(End(EndReason.WHOLE)).keys() == {"reason", "origins", "choices"}

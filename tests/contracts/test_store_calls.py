@@ -16,7 +16,7 @@ from bot.core.calls import (
     Pin,
     RecordedCall,
     Step,
-    decided_about,
+    decisions_by_button,
 )
 from bot.core.job import End, Job, Piece, Spent
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxKind
@@ -368,7 +368,7 @@ async def test_end_that_slack_did_not_accept_says_who_decided_until_they_are_era
         assert unshown is not None
         assert unshown.record is not None
         decided = (Decided(Decision.APPROVED, "U1", 1), Decided(Decision.DENIED, admin, 1))
-        assert decided_about(unshown.record.calls) == decided
+        assert decisions_by_button(unshown.record.calls) == decided
         await timed.erasure.erase(user_id="UADMIN")
 
 

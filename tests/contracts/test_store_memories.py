@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bot.core.actions import ReplyAction
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, Notice, NoticeKind
-from bot.core.job import said as said_below
+from bot.core.job import sentence_notice as said_below
 from bot.core.memory import MAX_MEMORIES, Kept, Memory, Remembered
 from bot.core.picture import picture
 from bot.core.texts.memory import RESTORED, UNDONE

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.job import Checkpoint, End, Job, Piece, Pulse, Spent, said
+from bot.core.job import Checkpoint, End, Job, Piece, Pulse, Spent, sentence_notice
 from bot.core.outbox import OutboxKind, wait_s
 from bot.errors import EndReason
 from bot.models.events import Citation
@@ -15,7 +15,7 @@ from tests.contracts.stores import apart, begun, one
 
 END = End(
     EndReason.LENGTH_LIMIT,
-    said("It is long."),
+    sentence_notice("It is long."),
     "openai/test",
     model="openai/test",
     first_token_s=0.5,

@@ -22,16 +22,16 @@ from bot.core.asks import (
     SHOWN_ARGUMENT_CHARS,
     ArgumentField,
     Ask,
+    argument_fields,
     ask_of,
     asks_of,
-    call_named,
-    can_be_read,
-    details_of,
-    fields_of,
-    mixed_words,
-    readable,
-    value_of,
-    with_texts,
+    button_value,
+    call_details,
+    call_of_button,
+    can_be_shown,
+    mixed_script_words,
+    readable_json,
+    with_edited_strings,
 )
 from bot.core.calls import (
     MAX_CLAIM_CHARS,
@@ -43,12 +43,12 @@ from bot.core.calls import (
     Claims,
     Decision,
     RecordedCall,
-    agreed_to,
-    claims_in,
-    decided_about,
-    kinds_of,
-    label_of,
-    title_of,
+    accepted_proposals,
+    card_types,
+    claims_of_definition,
+    decisions_by_button,
+    tool_label,
+    tool_title,
 )
 from bot.mcp.definitions import ListedTool
 from bot.pacing.carriers import STREAM_BYTES
@@ -72,24 +72,24 @@ def call(tool: str = "notes__add", decided_by: str = "", **arguments: object) ->
 )
 @pytest.mark.parametrize("place", ["value", "key"])
 def test_character_that_shows_nothing_is_escaped(char: str, place: str) -> None:
-    shown = readable({f"to{char}": "x"} if place == "key" else {"to": f"ada{char}"})
+    shown = readable_json({f"to{char}": "x"} if place == "key" else {"to": f"ada{char}"})
     assert char not in shown
     assert f"\\u{ord(char):04x}" in shown
 
 
 @pytest.mark.parametrize("char", [chr(0xE0100), chr(0xE01EF), chr(0xE0041), chr(0x1D173), chr(0x1D159), chr(0x13441)])
 def test_character_beyond_the_first_plane_is_escaped_as_json_writes_it(char: str) -> None:
-    assert json.dumps(char)[1:-1] in readable({"to": char})
+    assert json.dumps(char)[1:-1] in readable_json({"to": char})
 
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: f"U+{ord(space):04X}")
 def test_only_the_plain_space_stays(space: str) -> None:
-    assert (space in readable({"a": f"x{space}y"}).replace(" ", "", 1)) is (space == " ")
+    assert (space in readable_json({"a": f"x{space}y"}).replace(" ", "", 1)) is (space == " ")
 
 
 @given(st.dictionaries(st.text(max_size=5), st.text(), max_size=3))
 def test_what_is_shown_is_what_is_sent(arguments: dict[str, str]) -> None:
-    shown = readable(arguments)
+    shown = readable_json(arguments)
     assert not UNSEEN.search(shown.replace(" ", "").replace("\n", ""))
     assert json.loads(shown) == json.loads(json.dumps(arguments))
 
@@ -113,7 +113,7 @@ def test_what_is_shown_is_what_is_sent(arguments: dict[str, str]) -> None:
     ],
 )
 def test_words_that_mix_scripts_are_named(text: str, words: tuple[str, ...]) -> None:
-    assert mixed_words(text) == words
+    assert mixed_script_words(text) == words
     assert bool(ask_of(call(text=text), (), 0, None).warnings) is bool(words)
 
 
@@ -141,7 +141,7 @@ def meant(shown: str) -> object:
 @example({"text": "\\\u200b"})
 @example({"path": "C:\\new\\users", "code": "5", "on": "true", "said": '"hi"', "none": "", "padded": " x\n"})
 def test_fields_show_what_is_sent_and_hide_nothing(arguments: dict[str, object]) -> None:
-    fields = fields_of(arguments)
+    fields = argument_fields(arguments)
     assert not any(UNSEEN.search(re.sub("[ \n]", "", field.name + field.value)) for field in fields)
     assert as_sent(list(fields)) == json.loads(json.dumps(arguments))
 
@@ -181,12 +181,12 @@ def as_sent(fields: list[ArgumentField]) -> object:
     ],
 )
 def test_field_reads_as_a_colleague_would_write_it(value: object, shown: str) -> None:
-    assert fields_of({"due_date": value}) == (ArgumentField("due_date", shown),)
+    assert argument_fields({"due_date": value}) == (ArgumentField("due_date", shown),)
 
 
 def test_what_lists_and_objects_hold_follows_them_without_json() -> None:
     nested: dict[str, object] = {"labels": ["bug", "5"], "who": {"id": 7, "teams": [{"a b": True}]}, "last": "x"}
-    assert [(field.depth, field.name, field.value) for field in fields_of(nested)] == [
+    assert [(field.depth, field.name, field.value) for field in argument_fields(nested)] == [
         (0, "labels", ""),
         (1, "", "bug"),
         (1, "", '"5"'),
@@ -198,13 +198,13 @@ def test_what_lists_and_objects_hold_follows_them_without_json() -> None:
         (0, "last", "x"),
     ]
     assert ask_of(replace(call(), arguments=nested), (), 0, None).editable == {2: "x"}
-    deep = fields_of({"a": [[[[[["x"]]]]]]})
+    deep = argument_fields({"a": [[[[[["x"]]]]]]})
     assert (deep[-1].depth, deep[-1].value) == (MAX_DEPTH, '[["x"]]')
 
 
 @pytest.mark.parametrize("name", ["a b", "x\n• amount", "amount:", "p\u0430y", ":wave:", "example.com", ""])
 def test_field_whose_name_is_no_plain_one_is_a_json_string(name: str) -> None:
-    [field] = fields_of({name: 1})
+    [field] = argument_fields({name: 1})
     assert (field.name[0], json.loads(field.name)) == ('"', name)
 
 
@@ -227,7 +227,7 @@ def test_long_value_and_one_of_several_lines_are_blocks(value: str, is_block: bo
 
 def test_json_that_is_too_long_for_a_line_has_several() -> None:
     fits, longer = ({"a": [[[[["x" * chars]]]]]} for chars in (INLINE_CHARS - 4, INLINE_CHARS - 3))
-    assert [fields_of(one)[-1].value.count("\n") for one in (fits, longer)] == [0, 2]
+    assert [argument_fields(one)[-1].value.count("\n") for one in (fits, longer)] == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -237,12 +237,12 @@ def test_json_that_is_too_long_for_a_line_has_several() -> None:
         ("&" * (MAX_ARGUMENT_CHARS // 5), True),
         ("&" * (MAX_ARGUMENT_CHARS // 5 + 1), False),
         ("<" * (MAX_ARGUMENT_CHARS // 4 + 1), False),
-        (readable({"text": [[1]] * 2_000}), False),
+        (readable_json({"text": [[1]] * 2_000}), False),
     ],
     ids=["quotation marks", "entities", "more entities", "other entities", "indented lines"],
 )
 def test_arguments_count_as_slack_takes_them(arguments: str, can_be_read_whole: bool) -> None:
-    assert can_be_read(arguments) is can_be_read_whole
+    assert can_be_shown(arguments) is can_be_read_whole
 
 
 def test_person_is_asked_with_all_that_is_known_of_a_call() -> None:
@@ -257,7 +257,7 @@ def test_person_is_asked_with_all_that_is_known_of_a_call() -> None:
     waiting = replace(asked, index=0, state=CallState.ASKED, decision=None, decided_by="", claims=Claims())
     decided, other = asks_of([asked, waiting], 7, 1.5, person=" Ada\n\u202eL. ", is_admin=True)
     assert decided == Ask(
-        *("notes.add", '{\n  "text": "Milk"\n}', value_of(asked, 7), (ArgumentField("text", "Milk"),)),
+        *("notes.add", '{\n  "text": "Milk"\n}', button_value(asked, 7), (ArgumentField("text", "Milk"),)),
         title="Add a note",
         description="Adds a note.",
         until=1.5,
@@ -272,7 +272,7 @@ def test_person_is_asked_with_all_that_is_known_of_a_call() -> None:
 
 
 def pinned(description: str, title: str = "") -> Claims:
-    return claims_in(ListedTool("add", description, {}, title).canonical)
+    return claims_of_definition(ListedTool("add", description, {}, title).canonical)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_title_is_one_line_in_which_nothing_hides() -> None:
     ],
 )
 def test_tool_without_a_title_is_named_by_its_words(name: str, title: str) -> None:
-    assert title_of(name) == title
+    assert tool_title(name) == title
 
 
 def test_servers_words_stand_beside_its_name_and_details_have_the_tools_real_name() -> None:
@@ -372,18 +372,18 @@ def test_long_arguments_are_cut() -> None:
 
 @pytest.mark.parametrize("name", ["a`: done\n\n`pay__send", "x\u202eknil", "a__b\r- c", "[x](https://evil.example)"])
 def test_name_that_a_model_made_up_stays_a_name(name: str) -> None:
-    assert regex.fullmatch(r"(?:[A-Za-z0-9._-]|\\u[0-9a-f]{4})+", label_of(name))
-    assert details_of([call(name)], {}) == f"`{label_of(name)}`: waiting for a decision"
-    assert len(label_of("x" * 5_000)) <= 101
+    assert regex.fullmatch(r"(?:[A-Za-z0-9._-]|\\u[0-9a-f]{4})+", tool_label(name))
+    assert call_details([call(name)], {}) == f"`{tool_label(name)}`: waiting for a decision"
+    assert len(tool_label("x" * 5_000)) <= 101
 
 
 def test_button_names_the_very_call_that_it_was_shown_with() -> None:
     shown, other = call(text="Milk"), replace(call(text="Milk"), index=1)
-    value = value_of(shown, 0)
-    assert call_named(value, 0, [other, shown]) is shown
+    value = button_value(shown, 0)
+    assert call_of_button(value, 0, [other, shown]) is shown
     for forged in ("", "0.0.0", value[:-1], f"{value}0", f"1{value}", "💥"):
-        assert call_named(forged, 0, [other, shown]) is None, forged
-    assert call_named(value, 1, [other, shown]) is None, "another version"
+        assert call_of_button(forged, 0, [other, shown]) is None, forged
+    assert call_of_button(value, 1, [other, shown]) is None, "another version"
 
 
 @pytest.mark.parametrize(
@@ -393,11 +393,11 @@ def test_button_names_the_very_call_that_it_was_shown_with() -> None:
 )
 def test_button_does_not_name_a_call_that_differs_from_the_shown_one(change: dict[str, object]) -> None:
     shown = call(text="Milk")
-    assert call_named(value_of(shown, 0), 0, [replace(shown, **change)]) is None  # type: ignore[arg-type]
+    assert call_of_button(button_value(shown, 0), 0, [replace(shown, **change)]) is None  # type: ignore[arg-type]
 
 
 def test_name_of_a_decider_forges_no_line() -> None:
-    shown = details_of([call(decided_by="U1")], {"U1": "Eve\n\n`pay.send`: denied [x](https://evil.example)"})
+    shown = call_details([call(decided_by="U1")], {"U1": "Eve\n\n`pay.send`: denied [x](https://evil.example)"})
     assert shown == (
         "`notes.add`: waiting for a decision, approved by Eve  \\`pay.send\\`: denied \\[x\\]\\(https://evil.example\\)"
     )
@@ -422,7 +422,7 @@ def test_name_of_a_decider_forges_no_line() -> None:
 )
 def test_details_have_the_words_and_times_of_a_proposal(tool: str, arguments: dict[str, object], shown: str) -> None:
     asked = replace(call(tool), arguments=arguments)
-    assert details_of([asked], {}) == f"`{tool}`: waiting for a decision\n```\n{shown}\n```"
+    assert call_details([asked], {}) == f"`{tool}`: waiting for a decision\n```\n{shown}\n```"
 
 
 @pytest.mark.parametrize(
@@ -451,16 +451,16 @@ def test_texts_that_a_modal_can_hold_and_shows_as_they_are_can_be_changed(
 
 
 def test_changed_texts_take_the_places_of_those_before_them() -> None:
-    assert with_texts({"count": 2, "text": "Milk"}, {1: "Bread"}) == {"count": 2, "text": "Bread"}
+    assert with_edited_strings({"count": 2, "text": "Milk"}, {1: "Bread"}) == {"count": 2, "text": "Bread"}
 
 
 def test_what_became_of_a_proposal_stands_in_place_of_who_agreed() -> None:
     created = replace(call(SCHEDULE, "U1", words="Sum up."), state=CallState.DONE, result="Created schedule 3: daily.")
     failed = replace(created, state=CallState.FAILED, result="That's already scheduled as number 3.")
     added, read = (replace(one, state=CallState.DONE) for one in (call(decided_by="U1"), call(SCHEDULE)))
-    assert agreed_to([created, failed, added, read]) == [created, failed]
-    assert [(one.kind, one.calls) for one in decided_about([created, failed, added])] == [("call", 1)]
-    assert decided_about([created]) == ()
+    assert accepted_proposals([created, failed, added, read]) == [created, failed]
+    assert [(one.kind, one.calls) for one in decisions_by_button([created, failed, added])] == [("call", 1)]
+    assert decisions_by_button([created]) == ()
 
 
 CARDS = {
@@ -489,19 +489,19 @@ SAID = {
 @pytest.mark.parametrize("kind", CARDS)
 def test_each_sentence_about_a_card_comes_from_its_kind(kind: str) -> None:
     asked, (waits, denied, undone) = CARDS[kind], SAID[kind]
-    assert texts.approvals.still_asks("<@U1>", kinds_of([asked], None)) == f"<@U1> {waits}"
+    assert texts.approvals.still_asks("<@U1>", card_types([asked], None)) == f"<@U1> {waits}"
     ended = {one: replace(asked, state=CallState.DENIED, decision=one, decided_by="U1") for one in Decision}
-    instead = texts.approvals.replied_instead(kinds_of([ended[Decision.REPLIED]], Decision.REPLIED))
+    instead = texts.approvals.replied_instead(card_types([ended[Decision.REPLIED]], Decision.REPLIED))
     assert instead == f"{undone} because you wrote instead. I'll answer below your message."
-    late = texts.approvals.expired(kinds_of([ended[Decision.EXPIRED]], Decision.EXPIRED))
+    late = texts.approvals.expired(card_types([ended[Decision.EXPIRED]], Decision.EXPIRED))
     assert late == f"{undone} because nobody decided in time."
-    [one] = decided_about([ended[each] for each in (Decision.DENIED, Decision.REPLIED, Decision.EXPIRED)])
+    [one] = decisions_by_button([ended[each] for each in (Decision.DENIED, Decision.REPLIED, Decision.EXPIRED)])
     said = texts.approvals.decided(one.kind, one.decision, one.calls, "Ada", is_only_one=True)
     assert said == (denied if kind == "call" else f"{undone}, {denied}")
 
 
 def test_sentence_about_several_kinds_of_cards_names_none() -> None:
-    kinds = kinds_of([*CARDS.values(), CARDS["call"]], None)
+    kinds = card_types([*CARDS.values(), CARDS["call"]], None)
     assert list(kinds) == list(CARDS)
     assert texts.approvals.still_asks("<@U1>", kinds) == "<@U1> shall I continue with everything I asked you above?"
     assert texts.approvals.expired(kinds) == "I did none of this because nobody decided in time."
@@ -532,4 +532,4 @@ def test_call_is_asked_about_by_its_tools_title(title: str, question: str) -> No
     ],
 )
 def test_schema_says_which_texts_are_never_empty(schema: dict[str, object], never_empty: set[str]) -> None:
-    assert claims_in(ListedTool("add", "", schema, "").canonical).never_empty == never_empty
+    assert claims_of_definition(ListedTool("add", "", schema, "").canonical).never_empty == never_empty

@@ -12,10 +12,10 @@ from bot.core.audit import (
     answer_entry,
     arguments_hash,
     call_entry,
-    canonical,
+    canonical_json,
+    json_line,
     question_entry,
     time_text,
-    written,
 )
 from bot.core.calls import CallState, RecordedCall
 from bot.core.conversation import File, Question, ThreadKey
@@ -45,7 +45,7 @@ def test_line_begins_with_id_time_and_people_and_ends_with_hash_and_texts() -> N
         "job": 7,
         "team": "T1",
     }
-    assert written(line) == (
+    assert json_line(line) == (
         '{"id":1,"at":"now","kind":"call","team":"T1","job":7,"user":"U1","channel":"C1","thread":"1.5","ts":"2.5",'
         '"by":"U2","account":"own","tool":"notes__add","arguments_sha256":"ab","texts":{}}'
     )
@@ -98,6 +98,6 @@ def test_call_is_on_record_with_its_tool_only_if_the_model_was_offered_it(
 
 
 def test_values_and_times_are_written_in_one_form() -> None:
-    assert canonical({"b": [1, None], "a": "é"}) == '{"a":"\\u00e9","b":[1,null]}'
+    assert canonical_json({"b": [1, None], "a": "é"}) == '{"a":"\\u00e9","b":[1,null]}'
     assert arguments_hash({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
     assert time_text(1_795_168_800.000001) == "2026-11-20T10:00:00.000001Z"

@@ -21,25 +21,25 @@ from bot.core.caps import (
     Period,
     Scope,
     ScopeIds,
-    by_field,
+    cap_notice_text,
     cap_problems,
     cap_reached_text,
-    caps_in_force,
+    cap_use,
+    cap_warning,
+    cap_warning_key,
+    caps_by_field,
     check_caps,
     daily_use,
     day_of,
     days_of_last_month,
+    effective_caps,
+    entered_limits,
     first_day,
     format_day,
-    limits_of,
-    notice_text,
+    limit_as_entered,
+    notices_due,
     parse_caps,
     parse_day,
-    passed_marks,
-    shown_number,
-    use_of,
-    warning,
-    warning_key,
 )
 
 DAY, MONTH = CapWindow(Scope.USER, Period.DAY), CapWindow(Scope.WORKSPACE, Period.MONTH)
@@ -161,7 +161,7 @@ def test_cap_that_is_used_up_says_when_it_resets_and_whom_to_ask(cap: Cap, now: 
 
 @pytest.mark.parametrize(("tokens", "part"), [(0, None), (799, None), (800, "80%"), (999, "99%"), (1_500, "100%")])
 def test_warning_begins_at_four_fifths_of_a_cap(tokens: int, part: str | None) -> None:
-    sentence = warning(TOKENS, Amount(tokens), NOON)
+    sentence = cap_warning(TOKENS, Amount(tokens), NOON)
     resets = "It resets on November 21 at 00:00 UTC."
     assert sentence == (part and f"{part} of your quota of 1,000 tokens per day is used. {resets}")
 
@@ -169,10 +169,10 @@ def test_warning_begins_at_four_fifths_of_a_cap(tokens: int, part: str | None) -
 def test_each_cap_and_period_has_its_own_warning_key() -> None:
     dollars = Cap(DAY, 5, in_dollars=True)
     raised = Cap(DAY, 2_000, in_dollars=False)
-    keys = {warning_key(cap, ADA, NOON) for cap in (TOKENS, dollars, raised)}
-    assert len(keys | {warning_key(TOKENS, ADA, NOON + 86_400)}) == 4
-    assert warning_key(TOKENS, ADA, NOON) == warning_key(TOKENS, ADA, NOON + 3_600)
-    assert warning_key(TOKENS, ADA, NOON) != warning_key(TOKENS, ScopeIds("T1", "UBEN", "C1"), NOON)
+    keys = {cap_warning_key(cap, ADA, NOON) for cap in (TOKENS, dollars, raised)}
+    assert len(keys | {cap_warning_key(TOKENS, ADA, NOON + 86_400)}) == 4
+    assert cap_warning_key(TOKENS, ADA, NOON) == cap_warning_key(TOKENS, ADA, NOON + 3_600)
+    assert cap_warning_key(TOKENS, ADA, NOON) != cap_warning_key(TOKENS, ScopeIds("T1", "UBEN", "C1"), NOON)
 
 
 @pytest.mark.parametrize(
@@ -185,21 +185,21 @@ def test_each_cap_and_period_has_its_own_warning_key() -> None:
 )
 def test_warning_key_names_the_cap_its_owner_and_the_first_day_of_its_period(cap: str, key: str) -> None:
     [parsed] = parse_caps(cap)
-    assert {warning_key(parsed, ADA, now) for now in (NOON - 43_200, NOON, NOON + 43_199)} == {key}
+    assert {cap_warning_key(parsed, ADA, now) for now in (NOON - 43_200, NOON, NOON + 43_199)} == {key}
 
 
 def test_own_cap_replaces_the_default_of_its_window_and_unit() -> None:
     defaults = parse_caps("user/day=1000tokens,user/day=1usd,workspace/month=500usd")
     own = parse_caps("user/day=5000tokens,channel/day=2usd")
     expected = parse_caps("user/day=5000tokens,user/day=1usd,workspace/month=500usd,channel/day=2usd")
-    assert caps_in_force(defaults, own) == expected
+    assert effective_caps(defaults, own) == expected
 
 
 @pytest.mark.parametrize(
     ("tokens", "marks"), [(0, []), (799, []), (800, [80]), (999, [80]), (1_000, [80, 100]), (9_000, [80, 100])]
 )
 def test_marks_are_80_and_100_percent(tokens: int, marks: list[int]) -> None:
-    passed = passed_marks(TOKENS, Amount(tokens), "UADA", NOON)
+    passed = notices_due(TOKENS, Amount(tokens), "UADA", NOON)
     assert passed == [CapNotice(TOKENS, "UADA", mark, "2026-11") for mark in marks]
 
 
@@ -225,7 +225,7 @@ def test_notice_is_read_back_from_its_text(limit: float, in_dollars: bool, scope
 )
 def test_admins_read_whose_quota_is_used(cap: str, owner: str, percent: int, sentence: str) -> None:
     [parsed] = parse_caps(cap)
-    assert notice_text(CapNotice(parsed, owner, percent, "2026-11"), NOON).startswith(sentence)
+    assert cap_notice_text(CapNotice(parsed, owner, percent, "2026-11"), NOON).startswith(sentence)
 
 
 def test_chart_has_the_last_fourteen_days_in_the_caps_unit() -> None:
@@ -274,7 +274,7 @@ def test_number_becomes_a_limit_and_an_empty_field_leaves_it_to_the_default(
     field: CapField, text: str, limit: float | None
 ) -> None:
     assert cap_problems(((field, text),), ()) == {}
-    assert limits_of(((field, text),)) == {field: limit}
+    assert entered_limits(((field, text),)) == {field: limit}
 
 
 @pytest.mark.parametrize(
@@ -303,8 +303,8 @@ def test_field_and_cap_name_each_other(field: CapField, scope: Scope) -> None:
 def test_caps_of_a_form_are_those_of_its_scope() -> None:
     caps = parse_caps("channel/month=2.5usd,user/month=9usd,channel/day=70tokens,workspace/day=3usd")
     fields = {CapField.DOLLARS_A_MONTH: caps[0], CapField.TOKENS_A_DAY: caps[2]}
-    assert by_field(caps, Scope.CHANNEL) == fields
-    assert by_field(caps, Scope.WORKSPACE) == {CapField.DOLLARS_A_DAY: caps[3]}
+    assert caps_by_field(caps, Scope.CHANNEL) == fields
+    assert caps_by_field(caps, Scope.WORKSPACE) == {CapField.DOLLARS_A_DAY: caps[3]}
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_caps_of_a_form_are_those_of_its_scope() -> None:
 )
 def test_use_of_a_cap_is_in_its_unit_until_its_period_ends(cap: str, used: Amount, percent: int, resets: str) -> None:
     [parsed] = parse_caps(cap)
-    assert use_of(parsed, used, NOON) == CapUse(parsed, percent, at(resets))
+    assert cap_use(parsed, used, NOON) == CapUse(parsed, percent, at(resets))
 
 
 @pytest.mark.parametrize(("used", "is_any"), [((0, 0.0), False), ((1, 0.0), True), ((0, 0.1), True)])
@@ -328,5 +328,5 @@ def test_amount_is_nothing_without_tokens_and_dollars(used: tuple[int, float], i
 
 @pytest.mark.parametrize(("limit", "shown"), [(20.0, "20"), (0.5, "0.5"), (1e12, "1000000000000")])
 def test_limit_is_shown_as_it_is_entered(limit: float, shown: str) -> None:
-    assert shown_number(limit) == shown
-    assert limits_of(((CapField.DOLLARS_A_DAY, shown),)) == {CapField.DOLLARS_A_DAY: limit}
+    assert limit_as_entered(limit) == shown
+    assert entered_limits(((CapField.DOLLARS_A_DAY, shown),)) == {CapField.DOLLARS_A_DAY: limit}

@@ -12,10 +12,10 @@ from bot.core.channel_settings import (
     DefaultSettings,
     Length,
     Setting,
-    changes,
+    change_sentences,
     emoji_name,
-    problems,
     prompt_version,
+    setting_problems,
     with_changes,
 )
 from bot.core.surfaces import SETTINGS_FIELDS
@@ -44,7 +44,7 @@ NO_MODEL = texts.settings.choose_a_model(["one", "two"])
     ],
 )
 def test_invalid_setting_is_reported_for_its_field(settings: ChannelSettings, sentences: dict[str, str]) -> None:
-    assert problems(settings, DEFAULTS) == sentences
+    assert setting_problems(settings, DEFAULTS) == sentences
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,16 @@ def test_form_changes_only_what_a_person_changed_in_it() -> None:
 
 def test_changes_are_told_in_the_order_of_the_fields() -> None:
     changed = ChannelSettings(length=Length.FULL, effort=Effort.FAST, new_posts=True, web_search=False)
-    assert changes(NONE, changed, IN_USE) == [
+    assert change_sentences(NONE, changed, IN_USE) == [
         "I answer every new post.",
         texts.settings.EFFORT.about("fast"),
         texts.settings.LENGTH.about("full"),
         texts.settings.WEB_SEARCH.about(False),
     ]
-    assert changes(NONE, changed, replace(IN_USE, web_search=False)) == changes(NONE, changed, IN_USE)[:3]
+    assert (
+        change_sentences(NONE, changed, replace(IN_USE, web_search=False))
+        == change_sentences(NONE, changed, IN_USE)[:3]
+    )
 
 
 def test_each_prompt_has_its_own_version() -> None:
@@ -112,12 +115,12 @@ def test_an_emoji_itself_stands_for_its_name(typed: str, name: str) -> None:
     "emoji", ["+1", "-1", "heart", "pray", "tada", "raised_hands", "white_check_mark", "ok", "joy"]
 )
 def test_an_emoji_that_people_answer_with_asks_nothing(emoji: str) -> None:
-    assert problems(ChannelSettings(reaction=emoji), DEFAULTS) == {"reaction": texts.settings.REACTION_EVERYDAY}
+    assert setting_problems(ChannelSettings(reaction=emoji), DEFAULTS) == {"reaction": texts.settings.REACTION_EVERYDAY}
 
 
 @pytest.mark.parametrize("emoji", ["question", "robot_face", "eyes", "sparkles", "thinking_face", "party-check-bot"])
 def test_another_emoji_asks(emoji: str) -> None:
-    assert problems(ChannelSettings(reaction=emoji), DEFAULTS) == {}
+    assert setting_problems(ChannelSettings(reaction=emoji), DEFAULTS) == {}
 
 
 NONE = ChannelSettings()
@@ -156,9 +159,9 @@ CHANGES = [
 
 @pytest.mark.parametrize(("settings", "on", "off"), CHANGES)
 def test_each_change_has_a_sentence_in_both_directions(settings: ChannelSettings, on: str, off: str) -> None:
-    assert changes(NONE, settings, FOR_ALL) == [on]
-    assert changes(settings, NONE, FOR_ALL) == [off]
-    assert changes(settings, settings, FOR_ALL) == []
+    assert change_sentences(NONE, settings, FOR_ALL) == [on]
+    assert change_sentences(settings, NONE, FOR_ALL) == [off]
+    assert change_sentences(settings, settings, FOR_ALL) == []
 
 
 @pytest.mark.parametrize(
@@ -166,13 +169,13 @@ def test_each_change_has_a_sentence_in_both_directions(settings: ChannelSettings
     [ChannelSettings("openai/one"), ChannelSettings(engagement=Engagement.FOLLOW_UPS), ChannelSettings("openai/gone")],
 )
 def test_change_without_an_effect_has_no_sentence(settings: ChannelSettings) -> None:
-    assert changes(NONE, settings, FOR_ALL) == []
+    assert change_sentences(NONE, settings, FOR_ALL) == []
 
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_each_setting_says_in_one_sentence_that_it_changed(name: str) -> None:
     assert CHANGED.keys() == {field.name for field in fields(ChannelSettings)}
-    [on], [off] = changes(NONE, CHANGED[name], IN_USE), changes(CHANGED[name], NONE, IN_USE)
+    [on], [off] = change_sentences(NONE, CHANGED[name], IN_USE), change_sentences(CHANGED[name], NONE, IN_USE)
     assert on != off
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.closings import MAX_CHARS, MAX_OTHER_WORDS, Closing, closing_in
+from bot.core.closings import MAX_CHARS, MAX_OTHER_WORDS, Closing, closing_of_text
 
 LABELED = Path(__file__).parents[2] / "benchmarks" / "closings.jsonl"
 THANKS, AGREEMENT, IN_DOUBT = Closing.THANKS, Closing.AGREEMENT, Closing.IN_DOUBT
@@ -120,13 +120,13 @@ THANKS, AGREEMENT, IN_DOUBT = Closing.THANKS, Closing.AGREEMENT, Closing.IN_DOUB
     ],
 )
 def test_closing_by_its_words(text: str, closing: Closing | None) -> None:
-    assert closing_in(text, "typist") == closing
+    assert closing_of_text(text, "typist") == closing
 
 
 def test_no_labeled_question_is_taken_for_a_closing_and_most_closings_are_known() -> None:
     """Whether agreement answers a question is for the answer before to say, and a mention for its thread."""
     last = [json.loads(line)["lines"][-1] for line in LABELED.read_text().splitlines()]
-    known = {line["text"]: closing_in(line["text"], "typist") in (THANKS, AGREEMENT) for line in last}
+    known = {line["text"]: closing_of_text(line["text"], "typist") in (THANKS, AGREEMENT) for line in last}
     asked = [line["text"] for line in last if line["needs_answer"] and known[line["text"]]]
     assert asked == ["ok", "great"]
     closings = [line["text"] for line in last if not line["needs_answer"]]
@@ -138,6 +138,6 @@ def test_long_message_is_read_fast(text: str) -> None:
     took_s = []
     for _ in range(3):
         began = time.thread_time()
-        closing_in(text, "typist")
+        closing_of_text(text, "typist")
         took_s.append(time.thread_time() - began)
     assert min(took_s) < 0.05

@@ -15,13 +15,13 @@ from bot.core.conversation import (
     addresses_another,
     escape,
     ids_to_name,
-    is_bare,
-    link_of,
     linked_message,
     mentioned_user_ids,
-    named_by_others,
+    message_link,
+    named_mention,
+    only_addresses_bot,
     with_names,
-    without_address,
+    without_bot_mention,
     without_users,
 )
 
@@ -138,7 +138,7 @@ def test_mentions_of_people_are_removed_and_those_of_channels_stay() -> None:
     ],
 )
 def test_mentions_that_only_address_the_bot_are_removed(text: str, words: str) -> None:
-    assert without_address(text, "UBOT") == words
+    assert without_bot_mention(text, "UBOT") == words
 
 
 @pytest.mark.parametrize(
@@ -154,14 +154,14 @@ def test_mentions_that_only_address_the_bot_are_removed(text: str, words: str) -
     ],
 )
 def test_mention_without_words_is_bare(text: str, bare: bool) -> None:
-    assert is_bare(f"<@UBOT> {text}", "UBOT") is bare
+    assert only_addresses_bot(f"<@UBOT> {text}", "UBOT") is bare
 
 
 @pytest.mark.parametrize("mark", [":", ":a", ",", " :", ":+", "<@UBOT>:", "<@UBOT> :a"])
 def test_address_is_removed_in_linear_time(mark: str) -> None:
     began = time.process_time()
-    without_address(f"<@UBOT>{mark * 20_000}", "UBOT")
-    is_bare(f"<@UBOT>{mark * 20_000}", "UBOT")
+    without_bot_mention(f"<@UBOT>{mark * 20_000}", "UBOT")
+    only_addresses_bot(f"<@UBOT>{mark * 20_000}", "UBOT")
     assert time.process_time() - began < 1
 
 
@@ -193,13 +193,13 @@ def test_slacks_link_names_a_message_and_its_thread(link: str, message: tuple[st
 )
 def test_link_of_a_message_names_its_thread_unless_it_begins_one(thread_ts: str | None, ending: str) -> None:
     base = "https://acme.slack.com/archives/C0AB/p"
-    assert link_of(base, "C0AB", "5.000100", thread_ts) == f"{base}5000100{ending}"
-    assert link_of("", "C0AB", "5.000100", thread_ts) == ""
+    assert message_link(base, "C0AB", "5.000100", thread_ts) == f"{base}5000100{ending}"
+    assert message_link("", "C0AB", "5.000100", thread_ts) == ""
 
 
 @pytest.mark.parametrize(("id_", "mention"), [("S1", "<!S1|a &lt;b&gt;>"), ("", ""), ("s1", ""), ("S1|x", "")])
 def test_name_of_somebody_elses_choice_is_a_mention_by_id(id_: str, mention: str) -> None:
-    assert named_by_others(id_, "a <b>") == mention
+    assert named_mention(id_, "a <b>") == mention
 
 
 PLAN = File("F1", "plan.pdf")

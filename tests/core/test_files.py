@@ -17,12 +17,12 @@ from bot.core.files import (
     OpenedFile,
     Unread,
     attach_files,
+    captions_text,
     file_ids_since_answer,
     files_newest_first,
     is_recording,
-    open_to_readers,
-    sound_of,
-    text_of_captions,
+    readable_file_ids,
+    supported_sound,
     truncate_files,
     with_linked_canvases,
 )
@@ -110,7 +110,7 @@ class TestChoosing:
         ],
     )
     def test_file_is_refused_by_its_type_in_slack(self, mimetype: str, reason: Unread | None) -> None:
-        assert files.reason_not_to_read(File("F1", "f", mimetype)) is reason
+        assert files.reason_unreadable(File("F1", "f", mimetype)) is reason
 
     @pytest.mark.parametrize(
         ("file", "reason"),
@@ -123,7 +123,7 @@ class TestChoosing:
         ],
     )
     def test_name_of_a_document_counts_more_than_its_type(self, file: File, reason: Unread | None) -> None:
-        assert files.reason_not_to_read(file) is reason
+        assert files.reason_unreadable(file) is reason
 
     @pytest.mark.parametrize(
         ("content", "url", "has_copy"),
@@ -157,7 +157,7 @@ class TestChoosing:
     def test_file_that_slack_does_not_give_is_refused_with_the_reason(
         self, mode: str, access: str, reason: Unread | None
     ) -> None:
-        assert files.reason_not_to_read(replace(NOTES, mode=mode, access=access)) is reason
+        assert files.reason_unreadable(replace(NOTES, mode=mode, access=access)) is reason
 
     def test_recording_takes_a_place_where_it_can_be_heard(self) -> None:
         song, clip = File("F8", "song.mp3", "audio/mpeg"), File("F9", "clip.m4a", "video/mp4", is_clip=True)
@@ -307,7 +307,7 @@ class TestLabelsAndNotices:
     def test_words_of_a_recording_stand_below_its_name(self, said: str, is_clip: bool, label: str) -> None:
         opened = OpenedFile(File("F1", "a.m4a", is_clip=is_clip), files.Transcript(said))
         assert files.file_label(opened) == label
-        assert files.text_of(opened) == said
+        assert files.file_text(opened) == said
         assert files.unread_notice([replace(opened, truncated=True)]) == "Not read: the middle of a.m4a (too long)."
 
     def test_what_was_not_read_is_told_below_what_was_seen_or_guessed(self) -> None:
@@ -326,7 +326,7 @@ class TestLabelsAndNotices:
     def test_files_without_a_name_have_no_number(self) -> None:
         unnamed = [File(f"F{at}", texts.files.FILE_UNNAMED) for at in range(2)]
         opened = {file.id: OpenedFile(file, "text") for file in unnamed}
-        assert files.told_apart(opened, [PromptMessage("U1", "", files=tuple(unnamed))]) == opened
+        assert files.with_numbered_names(opened, [PromptMessage("U1", "", files=tuple(unnamed))]) == opened
 
     def test_empty_file_is_labeled_as_empty(self) -> None:
         assert files.file_label(OpenedFile(File("F1", "a.txt"), " \n")) == "(Attached: a.txt, which is empty)"
@@ -363,7 +363,7 @@ class TestLabelsAndNotices:
         contents: list[files.Content] = ["x = 1", media("a.png"), media("b.png"), media("a.png"), "x = 2", Unread.KIND]
         opened = {file.id: OpenedFile(file, content) for file, content in zip(shared, contents, strict=True)}
         newest_first = {file.id: opened[file.id] for file in files_newest_first(messages)}
-        apart = files.told_apart(newest_first, messages)
+        apart = files.with_numbered_names(newest_first, messages)
         assert list(apart) == list(newest_first)
         assert {file_id: file.name for file_id, file in sorted(apart.items())} == {
             "F0": "a.py (1st)",
@@ -526,9 +526,9 @@ def test_texts_of_pdfs_whose_pages_are_sent_take_no_room() -> None:
     notes = OpenedFile(File("F2", "b.md"), "line " * 100)
     kept = truncate_files({"F1": pdf, "F2": notes}, count, 200, 600)
     assert kept["F2"] == notes
-    assert 500 < count(files.text_of(kept["F1"]) or "") < 700
+    assert 500 < count(files.file_text(kept["F1"]) or "") < 700
     shared = truncate_files({"F1": pdf, "F2": notes}, count, 200)
-    assert count(files.text_of(shared["F1"]) or "") < 300
+    assert count(files.file_text(shared["F1"]) or "") < 300
     assert shared["F2"].truncated
 
 
@@ -575,7 +575,7 @@ def test_files_that_readers_may_open_came_with_a_message_or_are_canvases_of_thei
         "F0THEIRS": OpenedFile(canvases[0], "Friday."),
         "F0OTHERS": OpenedFile(canvases[1], Unread.CANVAS_NOT_SHARED),
     }
-    assert open_to_readers([shared], opened) == {"F0SHARED", "F0THEIRS"}
+    assert readable_file_ids([shared], opened) == {"F0SHARED", "F0THEIRS"}
 
 
 def test_of_many_canvases_that_a_message_links_one_more_than_can_be_read_is_named() -> None:
@@ -605,7 +605,7 @@ FORMATS = {
 
 @pytest.mark.parametrize(("content", "name", "media_type"), FORMATS.values(), ids=FORMATS.keys())
 def test_format_is_found_by_the_first_bytes(content: bytes, name: str, media_type: str) -> None:
-    sound = sound_of(content)
+    sound = supported_sound(content)
     assert sound is not None
     assert (sound.name, sound.media_type, sound.content) == (name, media_type, content)
 
@@ -622,7 +622,7 @@ def test_format_is_found_by_the_first_bytes(content: bytes, name: str, media_typ
     ],
 )
 def test_formats_that_models_do_not_take_are_no_recordings(content: bytes) -> None:
-    assert sound_of(content) is None
+    assert supported_sound(content) is None
 
 
 @pytest.mark.parametrize(
@@ -657,4 +657,4 @@ CAPTIONS = {
 
 @pytest.mark.parametrize(("captions", "words"), CAPTIONS.values(), ids=CAPTIONS.keys())
 def test_captions_are_read_as_their_words(captions: str, words: str | None) -> None:
-    assert text_of_captions(captions.encode()) == words
+    assert captions_text(captions.encode()) == words

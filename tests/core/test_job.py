@@ -16,7 +16,7 @@ from bot.core.job import (
     Piece,
     RecordedMessage,
     page_ts,
-    said,
+    sentence_notice,
     ts_of,
 )
 from bot.errors import EndReason
@@ -53,4 +53,4 @@ def test_piece_ends_where_its_text_does() -> None:
 
 @pytest.mark.parametrize(("sentence", "notices"), [("", ()), ("Done.", (Notice(NoticeKind.SAID, "Done."),))])
 def test_end_without_a_sentence_has_no_notice(sentence: str, notices: tuple[Notice, ...]) -> None:
-    assert said(sentence) == notices
+    assert sentence_notice(sentence) == notices

@@ -16,32 +16,35 @@ DEFAULTS = DefaultSettings(("openai/one",), "")
 
 
 def offers(text: str, choice: str) -> bool:
-    call = ToolCall(0, "call_1", choices.NAME, {"question": text, "choices": [choice]})
-    return isinstance(choices.offered([call]), choices.Choices)
+    call = ToolCall(0, "call_1", choices.TOOL_NAME, {"question": text, "choices": [choice]})
+    return isinstance(choices.offered_choices([call]), choices.Choices)
 
 
 LIMITS: dict[str, tuple[int, Callable[[int], bool]]] = {
     "a channel's prompt": (
         channel_settings.MAX_PROMPT_CHARS,
-        lambda chars: not channel_settings.problems(ChannelSettings(system_prompt="x" * chars), DEFAULTS),
+        lambda chars: not channel_settings.setting_problems(ChannelSettings(system_prompt="x" * chars), DEFAULTS),
     ),
     "a question with choices": (choices.MAX_QUESTION_CHARS, lambda chars: offers("x" * chars, "Yes")),
     "a choice": (choices.MAX_CHOICE_CHARS, lambda chars: offers("Which?", "x" * chars)),
     "a statement to remember": (
         memory.MAX_CHARS,
-        lambda chars: memory.command_in(question(f"remember that {'x' * chars}"), ME) is not None,
+        lambda chars: memory.memory_command(question(f"remember that {'x' * chars}"), ME) is not None,
     ),
     "an argument that may be edited": (
         asks.MAX_EDITED_CHARS,
-        lambda chars: asks.fields_of({"text": "x" * chars})[0].text is not None,
+        lambda chars: asks.argument_fields({"text": "x" * chars})[0].text is not None,
     ),
     "the name of an argument that may be edited": (
         calls.MAX_LABEL_CHARS,
-        lambda chars: asks.fields_of({"x" * chars: "text"})[0].text is not None,
+        lambda chars: asks.argument_fields({"x" * chars: "text"})[0].text is not None,
     ),
-    "arguments that a person is shown": (asks.MAX_ARGUMENT_CHARS, lambda chars: asks.can_be_read("x" * chars)),
-    "a tool's name for people": (calls.MAX_LABEL_CHARS, lambda chars: calls.label_of("x" * chars) == "x" * chars),
-    "a tool's result": (calls.MAX_RESULT_CHARS, lambda chars: "Cut here" not in calls.as_data("x" * chars, "a", "b")),
+    "arguments that a person is shown": (asks.MAX_ARGUMENT_CHARS, lambda chars: asks.can_be_shown("x" * chars)),
+    "a tool's name for people": (calls.MAX_LABEL_CHARS, lambda chars: calls.tool_label("x" * chars) == "x" * chars),
+    "a tool's result": (
+        calls.MAX_RESULT_CHARS,
+        lambda chars: "Cut here" not in calls.result_for_model("x" * chars, "a", "b"),
+    ),
     "a message of a transcript": (
         triage.MAX_CHARS,
         lambda chars: triage.transcript([message("x" * chars, ts="1.0")], "1.0", ME).endswith(f" {'x' * chars}"),

@@ -17,13 +17,13 @@ from bot.core.memory import (
     Memory,
     MemoryCommand,
     Verb,
-    command_in,
-    from_typed,
     has_room,
     ids_in,
-    says_the_same,
-    sent,
-    why_not_kept,
+    is_same_text,
+    memories_section,
+    memory_command,
+    parsed_text,
+    reason_not_to_keep,
 )
 from bot.core.prompt import Marks
 from bot.models.prompt import TokenEstimate
@@ -35,7 +35,7 @@ NAMES = {"UADA": "Ada", "UBEN": "Ben"}
 
 
 def command(text: str) -> MemoryCommand | None:
-    return command_in(question(text), ME)
+    return memory_command(question(text), ME)
 
 
 @pytest.mark.parametrize(
@@ -182,13 +182,13 @@ def test_whatever_stands_behind_a_colon_is_kept_or_refused_with_the_reason(said:
     assert command(f"{said}{text}") == MemoryCommand(Verb.REMEMBER, text)
     chars = len(text.replace("&amp;", "&"))
     if chars > MAX_CHARS:
-        assert why_not_kept(text) == texts.memory.memory_too_long(chars, MAX_CHARS)
+        assert reason_not_to_keep(text) == texts.memory.memory_too_long(chars, MAX_CHARS)
     else:
-        assert why_not_kept(text) == (texts.memory.REMEMBER_NO_QUESTION if text[-1] in "?？" else "")
+        assert reason_not_to_keep(text) == (texts.memory.REMEMBER_NO_QUESTION if text[-1] in "?？" else "")
 
 
 def test_link_with_a_question_mark_asks_nothing() -> None:
-    assert why_not_kept("the docs are at <https://a.example/?q=1>") == ""
+    assert reason_not_to_keep("the docs are at <https://a.example/?q=1>") == ""
 
 
 @pytest.mark.parametrize(
@@ -201,18 +201,18 @@ def test_link_with_a_question_mark_asks_nothing() -> None:
     ],
 )
 def test_memories_that_differ_only_in_form_say_the_same(other: str, is_same: bool) -> None:
-    assert says_the_same(DEPLOY.text, other) is is_same
+    assert is_same_text(DEPLOY.text, other) is is_same
 
 
 def test_message_with_files_is_no_command() -> None:
     with_file = replace(question("remember: the attached plan"), files=(File("F1", "plan.pdf"),))
-    assert command_in(with_file, ME) is None
+    assert memory_command(with_file, ME) is None
 
 
 @pytest.mark.parametrize("text", ["remember: we deploy on Tuesdays", "what do you remember?", "forget 3"])
 def test_message_that_quotes_another_is_no_command(text: str) -> None:
     said = replace(question(f"{text}\n\n&gt; on Fridays"), attached_chars=len("&gt; on Fridays"))
-    assert command_in(said, ME) is None
+    assert memory_command(said, ME) is None
 
 
 def test_long_command_is_read_in_linear_time() -> None:
@@ -221,7 +221,7 @@ def test_long_command_is_read_in_linear_time() -> None:
         assert command(f"remember{text} x") is None
     for text in ("<" * 200_000, "a.b." * 50_000, "。" * 200_000, '"' * 200_000):
         assert command(f"remember: {text} x")
-        assert why_not_kept(f"{text} x") != ""
+        assert reason_not_to_keep(f"{text} x") != ""
     assert time.process_time() - started < 1
 
 
@@ -261,7 +261,9 @@ def test_newest_memories_are_sent_if_not_all_have_room_in_the_order_of_their_num
     assert _sent(memories, 10) == ("", 0)
     _, explained, *_ = whole.split("\n")
     two = sum(map(len, whole.split("\n")[-3:-1]))
-    counts = [sent(memories, NAMES, MARKS, len, len(explained) + room).count for room in (two - 1, two, two + 1)]
+    counts = [
+        memories_section(memories, NAMES, MARKS, len, len(explained) + room).count for room in (two - 1, two, two + 1)
+    ]
     assert counts == [1, 2, 2]
 
 
@@ -281,11 +283,11 @@ def test_place_is_full_by_what_a_prompt_has_room_for(texts: list[str], fits: boo
     if fits:
         memories = [replace(DEPLOY, id=number, number=number, text=text) for number, text in enumerate(texts, 1)]
         least = TokenEstimate(("openai/m", "anthropic/m", "bedrock/m")).tokens
-        assert sent(memories, NAMES, MARKS, least, MAX_TOKENS).count == len(texts)
+        assert memories_section(memories, NAMES, MARKS, least, MAX_TOKENS).count == len(texts)
 
 
 def _sent(memories: list[Memory], limit_tokens: int) -> tuple[str, int]:
-    result = sent(memories, NAMES, MARKS, len, limit_tokens + (0 if limit_tokens < 100 else 600))
+    result = memories_section(memories, NAMES, MARKS, len, limit_tokens + (0 if limit_tokens < 100 else 600))
     return result.text, result.count
 
 
@@ -323,4 +325,4 @@ def test_proposal_is_a_short_line_that_hides_nothing(
     ],
 )
 def test_typed_words_mention_people_by_id_and_nothing_else_is_markup(typed: str, text: str) -> None:
-    assert from_typed(typed) == text
+    assert parsed_text(typed) == text

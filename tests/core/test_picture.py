@@ -8,7 +8,7 @@ import pytest
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN, Decision
-from bot.core.job import AnswerRecord, End, Notice, NoticeKind, said
+from bot.core.job import AnswerRecord, End, Notice, NoticeKind, sentence_notice
 from bot.core.picture import CANVAS_MIN_CHARS, picture
 from bot.errors import EndReason
 from tests.pictures import CALL, CALLS, END, FACTS, REMEMBERED, SCHEDULED, TEXT, UNREAD, below, recorded, seen
@@ -115,7 +115,7 @@ def test_text_that_cannot_be_shown_takes_its_sources_choices_and_buttons_along(r
 
 
 def test_denied_person_sees_why_and_no_button() -> None:
-    shown = below(End(EndReason.DENIED, said("No access.")))
+    shown = below(End(EndReason.DENIED, sentence_notice("No access.")))
     assert (shown.notice, shown.buttons) == ("No access.", ())
 
 
@@ -152,8 +152,8 @@ def test_footer_says_nothing_of_an_answer_whose_asker_wrote_instead(
 
 def test_deciders_and_the_admins_to_ask_are_named() -> None:
     calls = [replace(CALL, index=at, decided_by=by) for at, by in enumerate(("U2", "U1", ""))]
-    shown = below(End(EndReason.WHOLE, said("Not now.")), TEXT, calls=calls)
-    asks_admin = below(End(EndReason.DENIED, said(texts.access.DENIED_USER)), TEXT, calls=calls)
+    shown = below(End(EndReason.WHOLE, sentence_notice("Not now.")), TEXT, calls=calls)
+    asks_admin = below(End(EndReason.DENIED, sentence_notice(texts.access.DENIED_USER)), TEXT, calls=calls)
     assert (shown.people(["U9"]), asks_admin.people(["U9", "U8"])) == (["U2", "U1"], ["U2", "U1", "U9", "U8"])
     named = asks_admin.naming({"U1": "Ada", "U9": "Grace"}, ["U8", "U9"])
     assert [one.name for one in named.decided] == ["U2", "Ada", ""]

@@ -620,7 +620,7 @@ def test_time_of_a_question_is_by_its_askers_clock(zone: ZoneInfo | None, line: 
 def test_answer_that_begins_long_after_its_question_reads_what_time_it_is(
     asked_at: float, now: float, late: float | None
 ) -> None:
-    assert prompts.late_time("1000.000000", asked_at, now) == late
+    assert prompts.time_if_late("1000.000000", asked_at, now) == late
 
 
 NOTE = Note("It is now noon.", OTHERS)
@@ -680,7 +680,7 @@ def test_instructions_end_with_the_rule_about_length(
 )
 def test_zone_is_named_where_it_says_more_than_the_difference(zone: str, named: str) -> None:
     at = prompts.local_time(FRIDAY.timestamp(), ZoneInfo(zone))
-    assert prompts.moment(at, zone) == f"{at:%A %Y-%m-%d %H:%M} {named}"
+    assert prompts.time_text(at, zone) == f"{at:%A %Y-%m-%d %H:%M} {named}"
     assert prompts.local_time(FRIDAY.timestamp(), None) == FRIDAY
 
 
@@ -714,6 +714,6 @@ def test_long_name_loses_its_end_and_hides_nothing() -> None:
 )
 def test_text_is_cut_to_its_two_ends(chars: int, left: tuple[str, str]) -> None:
     omitted = prompts.CHARS_OMITTED.format(chars=10 - chars)
-    assert prompts.two_ends("abcdefghij", chars) == omitted.join(left)
+    assert prompts.both_ends("abcdefghij", chars) == omitted.join(left)
     assert prompts.cut_middle("abcdefghij", len, 10) == "abcdefghij"
     assert prompts.cut_middle("abcdefghij", len, 9) == ""

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.core.actions import ABOUT_ONE_CALL, WISHES, ReplyAction
-from bot.core.asks import ArgumentField, Ask, asks_of, deciders, details_of, fields_of
-from bot.core.calls import REMEMBER, SCHEDULE, CallState, Decided, Decision, RecordedCall, decided_about
+from bot.core.actions import CALL_ACTIONS, WISHES, ReplyAction
+from bot.core.asks import ArgumentField, Ask, argument_fields, asks_of, call_details, deciders
+from bot.core.calls import REMEMBER, SCHEDULE, CallState, Decided, Decision, RecordedCall, decisions_by_button
 from bot.core.conversation import File
-from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State, said
+from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State, sentence_notice
 from bot.core.picture import CANVAS_MIN_CHARS, Picture, refusal
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks
@@ -32,7 +32,7 @@ REFUSALS: list[tuple[ReplyAction, AnswerRecord | None, str | None]] = [
     *((action, DELETED, texts.actions.ANSWER_DELETED) for action in ACTIONS),
     *(
         (action, answer, texts.approvals.NOTHING_TO_DECIDE)
-        for action in ABOUT_ONE_CALL
+        for action in CALL_ACTIONS
         for answer in (GROWING, QUEUED, WHOLE, EXPIRED)
         if action not in (ReplyAction.SIGN_IN, ReplyAction.ALLOW_ALWAYS)
     ),
@@ -104,7 +104,7 @@ FOR_ALL = (
 )
 ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash", title="Add")
 ADMIN_ASK = replace(ASK, may_allow_always=True)
-EDITABLE_ASK = replace(ASK, fields=fields_of({"text": "Milk", "count": 2}))
+EDITABLE_ASK = replace(ASK, fields=argument_fields({"text": "Milk", "count": 2}))
 CUT_ASK = replace(ADMIN_ASK, fields=(ArgumentField("text", "long " * 1_000),))
 STOP, CONTINUE, PREVIOUS = "stop", "continue", "previous"
 ONLY_REGENERATE = "regenerate"
@@ -150,26 +150,26 @@ SHOWN: list[tuple[PageView, list[str]]] = [
         [CONTINUE, "regenerate", PREVIOUS, "regenerate_with", "delete"],
     ),
     (
-        ended("Half of", End(EndReason.CUT, said("It failed."))),
+        ended("Half of", End(EndReason.CUT, sentence_notice("It failed."))),
         [CONTINUE, *REGENERATE, *FEEDBACK_AND_DELETE],
     ),
     (
-        ended("Half of", End(EndReason.REFUSED, said("It failed."))),
+        ended("Half of", End(EndReason.REFUSED, sentence_notice("It failed."))),
         [*REGENERATE, *FEEDBACK_AND_DELETE],
     ),
-    (ended("", End(EndReason.STOPPED, said("Stopped."))), [ONLY_REGENERATE, "delete"]),
-    (ended("", End(EndReason.CUT, said("It failed."))), [ONLY_REGENERATE, "delete"]),
-    (ended("", End(EndReason.WHOLE, said("Ask me anything."))), []),
+    (ended("", End(EndReason.STOPPED, sentence_notice("Stopped."))), [ONLY_REGENERATE, "delete"]),
+    (ended("", End(EndReason.CUT, sentence_notice("It failed."))), [ONLY_REGENERATE, "delete"]),
+    (ended("", End(EndReason.WHOLE, sentence_notice("Ask me anything."))), []),
     (ended("", End(EndReason.COMMAND, REMEMBERED)), ["undo", "delete"]),
-    (ended("", End(EndReason.COMMAND, said("Undone."))), ["delete"]),
+    (ended("", End(EndReason.COMMAND, sentence_notice("Undone."))), ["delete"]),
     (ended("- **1.** Tea", End(EndReason.COMMAND)), ["delete"]),
     (
         ended("Done.", End(EndReason.WHOLE), calls=[agreed(REMEMBER)]),
         ["details", *FEEDBACK_AND_DELETE],
     ),
-    (ended("", End(EndReason.NOTHING_ASKED, said("Ask me anything."))), []),
-    (ended("All of it", End(EndReason.DENIED, said("No access."))), []),
-    (ended("", End(EndReason.OFFERED, said("Shall I answer?"))), [ONLY_REGENERATE]),
+    (ended("", End(EndReason.NOTHING_ASKED, sentence_notice("Ask me anything."))), []),
+    (ended("All of it", End(EndReason.DENIED, sentence_notice("No access."))), []),
+    (ended("", End(EndReason.OFFERED, sentence_notice("Shall I answer?"))), [ONLY_REGENERATE]),
     (
         ended("| a |\n| - |\n" + "| 1 |\n" * 3, End(EndReason.WHOLE)),
         ["regenerate", "tables", "regenerate_with", *FEEDBACK_AND_DELETE],
@@ -225,7 +225,7 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     ],
 )
 def test_details_say_what_became_of_a_call_and_who_decided(call: RecordedCall, heading: str) -> None:
-    assert details_of([call], {"U1": "Ada"}).splitlines()[0] == heading
+    assert call_details([call], {"U1": "Ada"}).splitlines()[0] == heading
     other = decided(CallState.DONE, Decision.APPROVED, "U0")
     assert deciders([call, other, call]) == [*([call.decided_by] if call.decided_by else []), "U0"]
 
@@ -332,4 +332,4 @@ def test_who_decided_stays_below_the_answer(decided: list[Decided], line: str) -
 def test_decisions_are_counted_by_person_and_those_that_nobody_made_are_not() -> None:
     by_ada = decided(CallState.DONE, Decision.APPROVED, "U1")
     calls = [by_ada, decided(CallState.DENIED, Decision.EXPIRED), decided(CallState.DONE, None), by_ada]
-    assert decided_about(calls) == (Decided(Decision.APPROVED, "U1", 2),)
+    assert decisions_by_button(calls) == (Decided(Decision.APPROVED, "U1", 2),)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.core.job import Checkpoint, End, Job
 from bot.core.prompt import NOTHING_MISSING
-from bot.core.steps import MIN_CHARS, Seam, continued, kept_text, start_of
+from bot.core.steps import MIN_CHARS, Seam, kept_text, starting_text, text_to_continue
 from bot.errors import EndReason
 from tests.core.conversations import question
 
@@ -45,23 +45,23 @@ def interrupted(text: str, **job: object) -> Job:
     ],
 )
 def test_answer_resumes_below_its_last_whole_line_or_at_a_word_of_a_long_one(text: str, start: str) -> None:
-    assert start_of(interrupted(text)) == start
+    assert starting_text(interrupted(text)) == start
 
 
 def test_short_answer_is_generated_again() -> None:
-    assert start_of(JOB) == ""
-    assert start_of(interrupted("word\n" * (MIN_CHARS // 5 - 1))) == ""
-    assert start_of(interrupted("word\n" * (MIN_CHARS // 5) + "w")) == "word\n" * (MIN_CHARS // 5)
+    assert starting_text(JOB) == ""
+    assert starting_text(interrupted("word\n" * (MIN_CHARS // 5 - 1))) == ""
+    assert starting_text(interrupted("word\n" * (MIN_CHARS // 5) + "w")) == "word\n" * (MIN_CHARS // 5)
 
 
 def test_continued_answer_keeps_at_least_the_whole_lines_of_its_first_part() -> None:
-    assert start_of(replace(JOB, so_far=f"{LINES}And")) == LINES
-    assert start_of(interrupted(f"{LINES}And on", so_far=f"{LINES}And")) == LINES
-    assert start_of(interrupted(f"{LINES}{LINES}And", so_far=LINES)) == LINES + LINES
+    assert starting_text(replace(JOB, so_far=f"{LINES}And")) == LINES
+    assert starting_text(interrupted(f"{LINES}And on", so_far=f"{LINES}And")) == LINES
+    assert starting_text(interrupted(f"{LINES}{LINES}And", so_far=LINES)) == LINES + LINES
 
 
 def test_complete_text_is_not_cut() -> None:
-    assert start_of(replace(JOB, checkpoint=Checkpoint("Yes", End(EndReason.WHOLE)))) == "Yes"
+    assert starting_text(replace(JOB, checkpoint=Checkpoint("Yes", End(EndReason.WHOLE)))) == "Yes"
 
 
 LATE = "He said:\nIt was late.\nI left."
@@ -97,7 +97,7 @@ JOINS = {
 
 @pytest.mark.parametrize("continuation", ["There are 3.", "\n\nThere are 3.", "I'll look.\n\nThere are 3."])
 def test_answer_goes_on_in_a_new_paragraph_after_the_limit_of_steps(continuation: str) -> None:
-    so_far = continued("I'll look.", EndReason.STEP_LIMIT)
+    so_far = text_to_continue("I'll look.", EndReason.STEP_LIMIT)
     assert kept_text(replace(JOB, so_far=so_far)) == so_far
     assert so_far + joined(so_far, continuation, 3) == "I'll look.\n\nThere are 3."
 

@@ -32,18 +32,18 @@ from bot.core.schedules import (
     ScheduleCommand,
     UnusableRule,
     Weekly,
-    command_in,
+    as_weekly,
+    can_change,
+    checked_rule,
     due_at_of,
-    may_change,
+    max_schedules,
     min_gap_minutes,
-    most_of,
-    proposal_of,
-    rule_of,
+    parse_proposal,
+    parse_rule,
+    parse_weekly_rule,
     run_id,
-    run_times,
-    weekly_of,
-    weekly_rule,
-    written_rule,
+    run_times_text,
+    schedule_command,
 )
 from tests.core.conversations import ME
 
@@ -154,14 +154,14 @@ def test_due_times_increase_and_none_is_left_out(cron: str, zone: str, moment: f
 def test_clock_that_a_place_leaves_in_summer_is_no_zone(zone: str) -> None:
     for when in ({"cron": "0 9 * * *"}, {"at": "2026-12-24T09:00"}):
         with pytest.raises(UnusableRule, match="Use a name such as Europe/Berlin"):
-            rule_of(zone, NOW, **when, min_gap_minutes=60)
+            checked_rule(zone, NOW, **when, min_gap_minutes=60)
     # What is on record stays readable.
     assert Rule("EST", "0 9 * * *").after(NOW)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "GMT", "CET", "EST5EDT", "Japan", "ROK", "Etc/GMT+5", "America/Phoenix"])
 def test_zone_of_a_place_or_of_everywhere_may_have_no_summer(zone: str) -> None:
-    assert rule_of(zone, NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
+    assert checked_rule(zone, NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
 
 
 DAILY = Rule("UTC", "0 9 * * *")
@@ -255,10 +255,10 @@ def test_newest_missed_due_time_is_run_within_an_hour(
 )
 def test_rules_that_cant_be_used(rule: dict[str, str], gap: int, why: str | None) -> None:
     if why is None:
-        assert rule_of(BERLIN, NOW, **rule, min_gap_minutes=gap).after(NOW)
+        assert checked_rule(BERLIN, NOW, **rule, min_gap_minutes=gap).after(NOW)
         return
     with pytest.raises(UnusableRule) as refused:
-        rule_of(BERLIN, NOW, **rule, min_gap_minutes=gap)
+        checked_rule(BERLIN, NOW, **rule, min_gap_minutes=gap)
     assert str(refused.value) == why
 
 
@@ -272,26 +272,26 @@ def test_rules_that_cant_be_used(rule: dict[str, str], gap: int, why: str | None
 )
 def test_unknown_zone_cant_be_used(zone: str) -> None:
     with pytest.raises(UnusableRule, match="time zone"):
-        rule_of(zone, NOW, cron="0 9 * * *", min_gap_minutes=60)
+        checked_rule(zone, NOW, cron="0 9 * * *", min_gap_minutes=60)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Etc/UTC", "America/Port-au-Prince", "America/Argentina/ComodRivadavia"])
 @pytest.mark.parametrize("written", [str, str.lower, str.upper, lambda zone: zone.replace("_", " ")])
 def test_zone_of_one_place_can_be_used(zone: str, written: Callable[[str], str]) -> None:
-    assert rule_of(written(zone), NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
+    assert checked_rule(written(zone), NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
 
 
 @pytest.mark.parametrize("zone", [BERLIN, "America/Los_Angeles", "Asia/Kolkata", "Etc/GMT-5", "Etc/GMT+11"])
 def test_zone_is_read_as_it_is_shown(zone: str) -> None:
     shown_as = texts.rules.city(zone)
     assert shown_as != zone
-    assert rule_of(shown_as, NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
+    assert checked_rule(shown_as, NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
 
 
 @pytest.mark.parametrize("name", ["Buenos Aires", "Louisville", "Pacific", "West"])
 def test_name_of_several_zones_is_none(name: str) -> None:
     with pytest.raises(UnusableRule, match="time zone"):
-        rule_of(name, NOW, cron="0 9 * * *", min_gap_minutes=60)
+        checked_rule(name, NOW, cron="0 9 * * *", min_gap_minutes=60)
 
 
 terms = st.text(alphabet="0123456789*/-#LW", max_size=5) | st.sampled_from(
@@ -307,7 +307,7 @@ rules = st.text() | fields | st.tuples(lists, lists, lists, lists, lists).map(" 
 def test_any_text_is_a_rule_or_is_refused_with_a_sentence(cron: str, once: str, zone: str) -> None:
     refusal = ""
     try:
-        rule = rule_of(zone, NOW, cron=cron, at=once, min_gap_minutes=ADMIN_GAP_MINUTES)
+        rule = checked_rule(zone, NOW, cron=cron, at=once, min_gap_minutes=ADMIN_GAP_MINUTES)
     except UnusableRule as unusable:
         refusal = str(unusable)
     assert refusal.endswith(".") if refusal else rule.after(NOW) and rule.in_words
@@ -475,10 +475,10 @@ LOS_ANGELES, KOLKATA = "America/Los_Angeles", "Asia/Kolkata"
     ids=str,
 )
 def test_rule_as_days_and_a_time_of_its_reader(rule: Rule, zone: str, weekly: Weekly | None) -> None:
-    assert weekly_of(rule, zone, NOW) == weekly
+    assert as_weekly(rule, zone, NOW) == weekly
     if weekly:
         # Later, clocks of the two zones may change on different days.
-        same = rule_of(zone, NOW, cron=weekly.cron, min_gap_minutes=60)
+        same = checked_rule(zone, NOW, cron=weekly.cron, min_gap_minutes=60)
         assert same.after(NOW) == rule.after(NOW)
 
 
@@ -520,7 +520,7 @@ def test_rule_as_days_and_a_time_of_its_reader(rule: Rule, zone: str, weekly: We
 def test_rule_that_a_person_types(text: str, rule: Rule | str) -> None:
     read: Rule | str
     try:
-        read = written_rule(text, BERLIN, NOW, min_gap_minutes=60)
+        read = parse_rule(text, BERLIN, NOW, min_gap_minutes=60)
     except UnusableRule as unusable:
         read = str(unusable)
     assert read == rule
@@ -547,7 +547,7 @@ def test_rule_that_a_person_types(text: str, rule: Rule | str) -> None:
 )
 def test_day_and_time_of_each_week(text: str, due: str | None) -> None:
     try:
-        rule = weekly_rule(text)
+        rule = parse_weekly_rule(text)
     except ValueError:
         assert due is None
     else:
@@ -606,9 +606,9 @@ LISTS = ScheduleCommand()
 )
 def test_command_is_plain_words_and_nothing_else(text: str, command: ScheduleCommand | None) -> None:
     question = Question(ThreadKey("T1", "C1", "1.1"), "1.1", "U1", f"<@UBOT> {text}")
-    assert command_in(question, ME) == command
-    assert command_in(replace(question, schedule=1), ME) is None
-    assert command_in(replace(question, attached_chars=4), ME) is None
+    assert schedule_command(question, ME) == command
+    assert schedule_command(replace(question, schedule=1), ME) is None
+    assert schedule_command(replace(question, attached_chars=4), ME) is None
 
 
 def schedule(number: int, words: str, cron: str = "0 9 * * 1-5") -> Schedule:
@@ -677,7 +677,7 @@ def test_only_whole_words_name_a_schedule(about: str, words: str, is_meant: bool
 def test_my_schedule_is_nobody_elses(whose: str, is_meant: bool) -> None:
     one = schedule(5, "Remind us of the retro.")
     said = Question(ThreadKey("T1", "C1", "1.1"), "1.1", "UADMIN", f"<@UBOT> cancel {whose} reminder")
-    command = command_in(said, ME)
+    command = schedule_command(said, ME)
     assert command
     assert command.meant([one], "UADMIN") == (one if is_meant else None)
     assert command.meant([one], "U1") == one
@@ -687,7 +687,7 @@ def test_long_text_is_no_command_in_linear_time() -> None:
     started = time.process_time()
     for text in ("stop the" + " " * 200_000, "stop the a" + "\t" * 200_000 + "b", "stop the " + "a " * 100_000):
         question = Question(ThreadKey("T1", "C1", "1.1"), "1.1", "U1", f"{text}x,")
-        assert command_in(question, ME) is None
+        assert schedule_command(question, ME) is None
     assert time.process_time() - started < 1
 
 
@@ -706,26 +706,26 @@ def test_number_names_a_schedule(number: int, found: Schedule | None) -> None:
     ],
 )
 def test_proposal_reads_its_own_arguments_again(arguments: dict[str, object]) -> None:
-    proposal = proposal_of(arguments, BERLIN, NOW, min_gap_minutes=60)
+    proposal = parse_proposal(arguments, BERLIN, NOW, min_gap_minutes=60)
     assert proposal.words == str(arguments["words"]).strip()
     assert proposal.rule.zone == arguments.get("zone", BERLIN)
-    assert proposal_of(proposal.arguments, "UTC", NOW, min_gap_minutes=60) == proposal
+    assert parse_proposal(proposal.arguments, "UTC", NOW, min_gap_minutes=60) == proposal
 
 
 @pytest.mark.parametrize("words", [None, "", "  ", "x" * (MAX_WORDS_CHARS + 1)])
 def test_proposal_needs_words_of_bounded_length(words: str | None) -> None:
     with pytest.raises(UnusableRule, match="what to do"):
-        proposal_of({"words": words, "cron": "0 9 * * *"}, "UTC", NOW, min_gap_minutes=60)
+        parse_proposal({"words": words, "cron": "0 9 * * *"}, "UTC", NOW, min_gap_minutes=60)
 
 
 def test_arguments_of_another_type_are_refused() -> None:
     with pytest.raises(UnusableRule):
-        proposal_of({"words": "Ask.", "cron": ["0 9 * * *"]}, "UTC", NOW, min_gap_minutes=60)
+        parse_proposal({"words": "Ask.", "cron": ["0 9 * * *"]}, "UTC", NOW, min_gap_minutes=60)
 
 
 def test_one_server_may_stand_without_a_list() -> None:
     one = {"words": "Ask.", "cron": "0 9 * * *", "accounts": "issues"}
-    assert proposal_of(one, "UTC", NOW, min_gap_minutes=60).accounts == ("issues",)
+    assert parse_proposal(one, "UTC", NOW, min_gap_minutes=60).accounts == ("issues",)
 
 
 def test_words_are_in_no_repr() -> None:
@@ -751,9 +751,9 @@ def test_creator_and_admins_may_change_a_schedule_and_admins_have_more_of_them_m
     user_id: str, channel_id: str, most: int, gap: int, may: bool
 ) -> None:
     admins = frozenset({"U9"})
-    assert most_of(user_id, channel_id, admins) == most
+    assert max_schedules(user_id, channel_id, admins) == most
     assert min_gap_minutes(user_id, admins) == gap
-    assert may_change(HERE[0], user_id, admins) is may
+    assert can_change(HERE[0], user_id, admins) is may
 
 
 @pytest.mark.parametrize(
@@ -801,4 +801,4 @@ def test_model_reads_when_a_run_is_due_and_the_one_before_was_in_the_rules_zone(
 ) -> None:
     run = Run(replace(HERE[0], created_at=NINE - 2 * 86_400), NINE + 61_200, last_at)
     due = "This run is due at 2026-11-27T03:00+01:00, by the rule: weekdays at 9:00 AM (Berlin)."
-    assert run_times(run) == f"{due} {before}"
+    assert run_times_text(run) == f"{due} {before}"

@@ -19,7 +19,7 @@ from bot.core.files import (
     OpenedFile,
     detect_media_type,
     file_label,
-    reason_not_to_read,
+    reason_unreadable,
     truncate_files,
     unread_notice,
 )
@@ -35,7 +35,7 @@ ROWS = [json.loads(line) for line in (FOLDER / "index.jsonl").read_text(encoding
 
 def opened(file: File, content: bytes) -> OpenedFile:
     """Returns a file as bot/slack/files.py opens it, without a process of its own."""
-    if reason := reason_not_to_read(file):
+    if reason := reason_unreadable(file):
         return OpenedFile(file, reason)
     if detect_media_type(content).startswith("image/"):
         media_type, packed, _ = images.converted(content)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.calls import SIGN_IN, SIGN_IN_FIRST, CallState, Decision, RecordedCall, Step, calls_made
+from bot.core.calls import SIGN_IN, SIGN_IN_FIRST, CallState, Decision, RecordedCall, Step, count_made_calls
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import FollowUp
 from bot.core.prompt import GO_ON_REQUEST
@@ -19,12 +19,12 @@ from bot.core.steps import (
     LAST_STEP,
     MADE_BEFORE,
     REPLIED_TO,
+    count_web_searches,
     cut_to_fit,
     items_of,
     result_text,
-    searches,
-    with_room,
     with_steps,
+    without_oldest_results,
 )
 from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import (
@@ -66,7 +66,7 @@ def results(steps: list[Step]) -> list[str]:
 @given(SIZES, st.integers(0, 30_000))
 def test_results_fit_except_for_those_of_the_last_step(sizes: list[list[int]], limit: int) -> None:
     steps = steps_of(sizes)
-    shortened = with_room(steps, len, limit)
+    shortened = without_oldest_results(steps, len, limit)
     earlier = results(shortened[:-1])
     remaining, last = [result for result in earlier if result != DROPPED], results(shortened[-1:])
     assert shortened[-1:] == steps[-1:], "the model hasn't read it"
@@ -80,7 +80,7 @@ def test_results_fit_except_for_those_of_the_last_step(sizes: list[list[int]], l
 @given(SIZES, st.integers(1_000, 30_000))
 def test_oldest_results_go_and_short_ones_stay(sizes: list[list[int]], limit: int) -> None:
     steps = steps_of(sizes)
-    pairs = list(zip(results(steps), results(with_room(steps, len, limit)), strict=True))
+    pairs = list(zip(results(steps), results(without_oldest_results(steps, len, limit)), strict=True))
     dropped = [after == DROPPED for before, after in pairs if len(before) > len(DROPPED)]
     assert dropped == sorted(dropped, reverse=True)
     assert all(after in (before, DROPPED) for before, after in pairs)
@@ -89,7 +89,7 @@ def test_oldest_results_go_and_short_ones_stay(sizes: list[list[int]], limit: in
 
 def test_most_requests_begin_like_the_one_before() -> None:
     steps = steps_of([[5_000]] * 40)
-    requests = [results(with_room(steps[: number + 1], len, 80_000)) for number in range(40)]
+    requests = [results(without_oldest_results(steps[: number + 1], len, 80_000)) for number in range(40)]
     same = [after[: len(before)] == before for before, after in pairwise(requests)]
     assert same.count(False) == 6, "each time, results of 20,000 characters go"
     assert same[:15] == [True] * 15
@@ -99,7 +99,7 @@ def test_what_a_person_or_an_admin_denied_stays_as_it_is() -> None:
     steps = steps_of([[5_000], [5_000]])
     denied = replace(steps[0].calls[0], state=CallState.DENIED, result="An admin denies this tool.")
     steps = [replace(steps[0], calls=(denied,)), steps[1]]
-    assert with_room(steps, len, 0) == steps
+    assert without_oldest_results(steps, len, 0) == steps
 
 
 @given(SIZES.filter(bool), st.integers(500, 30_000))
@@ -166,7 +166,7 @@ def test_call_of_an_earlier_version_is_told_in_a_line_of_bounded_length() -> Non
 )
 def test_calls_count_as_made_whatever_came_of_them(state: CallState, made: int) -> None:
     call = RecordedCall(0, 0, "", "notes__add", {}, "a hash", state)
-    assert calls_made([call]) == made
+    assert count_made_calls([call]) == made
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,10 @@ def test_calls_count_as_made_whatever_came_of_them(state: CallState, made: int) 
     ],
 )
 def test_opened_pages_are_no_searches(item: dict[str, Any], found: int) -> None:
-    assert searches([{"type": "opaque", "vendor": "any", "item": item}, {"type": "text", "text": "So:"}]) == found
+    assert (
+        count_web_searches([{"type": "opaque", "vendor": "any", "item": item}, {"type": "text", "text": "So:"}])
+        == found
+    )
 
 
 CALL = RecordedCall(0, 1, "c1", "notes__add", {"text": "né"}, "h", CallState.DONE, result="Added.")

@@ -4,7 +4,7 @@ import pytest
 
 from bot.core.caps import Amount
 from bot.core.conversation import Question, ThreadKey
-from bot.core.surfaces import TOP, Ranking, TypedCommand, in_pane, ranked, title_of
+from bot.core.surfaces import TOP, Ranking, TypedCommand, rank, thread_title, was_asked_in_pane
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from bot.core.surfaces import TOP, Ranking, TypedCommand, in_pane, ranked, title
     ],
 )
 def test_title_is_the_first_words_of_the_question(text: str, title: str) -> None:
-    assert title_of(Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", text)) == title
+    assert thread_title(Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", text)) == title
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_title_is_the_first_words_of_the_question(text: str, title: str) -> None
 def test_only_a_direct_message_in_a_thread_is_in_the_pane(
     channel_id: str, thread_ts: str | None, is_there: bool
 ) -> None:
-    assert in_pane(Question(ThreadKey("T1", channel_id, thread_ts), "1.0", "U1", "why?")) is is_there
+    assert was_asked_in_pane(Question(ThreadKey("T1", channel_id, thread_ts), "1.0", "U1", "why?")) is is_there
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_largest_users_of_this_month_and_then_of_the_last_are_listed_and_the_oth
     used = {f"U{number:02}": Amount(10 + number, 1.0) for number in range(TOP + 2)}
     this = {"UCOSTS": Amount(1, 2.0), **used}
     last = {"UCOSTS": Amount(5, 0.5), "U00": Amount(7, 0.25), "ULAST": Amount(9, 9.0)}
-    first, second, *_ = (found := ranked(this, last, Amount())).top
+    first, second, *_ = (found := rank(this, last, Amount())).top
     assert first == ("UCOSTS", this["UCOSTS"], last["UCOSTS"])
     assert second == (f"U{TOP + 1}", this[f"U{TOP + 1}"], Amount())
     assert (len(found.top), found.others) == (TOP, 4)
@@ -50,4 +50,4 @@ def test_largest_users_of_this_month_and_then_of_the_last_are_listed_and_the_oth
 
 def test_of_equal_users_the_larger_one_of_the_last_month_comes_first() -> None:
     top = [("c", 3, 0), ("b", 2, 5), ("a", 2, 1)]
-    assert ranked({"a": 2, "b": 2, "c": 3}, {"a": 1, "b": 5}, 0) == Ranking(top, 0, (0, 0))
+    assert rank({"a": 2, "b": 2, "c": 3}, {"a": 1, "b": 5}, 0) == Ranking(top, 0, (0, 0))

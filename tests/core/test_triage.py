@@ -18,11 +18,11 @@ from bot.core.triage import (
     Participants,
     TriageRules,
     asks_for_quiet,
-    closing_of,
-    ends_there,
-    second_person_since,
-    statement,
-    stop_in,
+    closing_of_message,
+    gate_statement,
+    needs_no_answer,
+    second_person_ts,
+    thread_to_stop,
     transcript,
     triage,
 )
@@ -133,20 +133,20 @@ def test_mentions_are_found_in_linear_time(mark: str) -> None:
     ],
 )
 def test_stop_is_the_only_word_but_courtesy(text: str, stops: bool) -> None:
-    assert (stop_in(message(text, thread_ts="9.0"), ME) is not None) is stops
+    assert (thread_to_stop(message(text, thread_ts="9.0"), ME) is not None) is stops
     is_told_so = stops and "<@UBOT>" in text
-    assert (stop_in(message(text), ME) is not None) is is_told_so, "at a channel's root it needs a mention"
-    assert (stop_in(message(text, channel_type="im"), ME) is not None) is stops
+    assert (thread_to_stop(message(text), ME) is not None) is is_told_so, "at a channel's root it needs a mention"
+    assert (thread_to_stop(message(text, channel_type="im"), ME) is not None) is stops
 
 
 @pytest.mark.parametrize(
     "text", ["stop the summary", "Please cancel this report!", "<@UBOT> stop my weekly digest here"]
 )
 def test_words_for_what_is_written_stop_it_where_it_is_written(text: str) -> None:
-    assert stop_in(message(text, thread_ts="9.0"), ME) is not None
-    assert stop_in(message(text, channel_type="im"), ME) is not None
-    assert stop_in(message(f"<@UBOT> {text}"), ME) is None, "at a channel's root, nothing is written"
-    assert stop_in(message(f"{text}?", thread_ts="9.0"), ME) is None
+    assert thread_to_stop(message(text, thread_ts="9.0"), ME) is not None
+    assert thread_to_stop(message(text, channel_type="im"), ME) is not None
+    assert thread_to_stop(message(f"<@UBOT> {text}"), ME) is None, "at a channel's root, nothing is written"
+    assert thread_to_stop(message(f"{text}?", thread_ts="9.0"), ME) is None
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,8 @@ def test_quiet_is_asked_for_in_a_thread_and_by_nothing_but_such_words(text: str,
     ],
 )
 def test_agreement_answers_what_an_answer_has_asked_last(last_words: str, needs_none: bool) -> None:
-    assert ends_there(Closing.AGREEMENT, last_words) is needs_none
-    assert ends_there(Closing.THANKS, last_words)
+    assert needs_no_answer(Closing.AGREEMENT, last_words) is needs_none
+    assert needs_no_answer(Closing.THANKS, last_words)
 
 
 SUBTYPE, NO_PERSON = IgnoreReason.SUBTYPE, IgnoreReason.NO_PERSON
@@ -307,7 +307,7 @@ def test_thread_is_a_groups_since_its_second_person(
     thread_ts: str | None, written: list[tuple[str, str]], since_ts: str | None
 ) -> None:
     question = Question(ThreadKey("T1", "C1", thread_ts), "5.0", "UADA", "why?")
-    assert second_person_since(question, [message("so", ts, user_id) for ts, user_id in written]) == since_ts
+    assert second_person_ts(question, [message("so", ts, user_id) for ts, user_id in written]) == since_ts
 
 
 def test_transcript_names_nobody_but_the_bot() -> None:
@@ -342,7 +342,7 @@ def test_transcript_of_a_long_thread_is_its_end() -> None:
 
 
 def test_statement_names_the_bot() -> None:
-    assert "spoken to typist, the bot" in statement(ME)
+    assert "spoken to typist, the bot" in gate_statement(ME)
 
 
 ADA, GRACE, TO_ADA, TO_GRACE, SOMEBODY = Line("UADA"), Line("UGRACE"), Line("", "UADA"), Line("", "UGRACE"), Line("")
@@ -479,4 +479,4 @@ def test_only_a_follow_up_that_the_rules_leave_open_is_in_doubt(
     ],
 )
 def test_closing_is_one_by_its_words_alone(text: str, changes: dict[str, Any], closing: Closing | None) -> None:
-    assert closing_of(message(text, **changes), ME) == closing
+    assert closing_of_message(message(text, **changes), ME) == closing

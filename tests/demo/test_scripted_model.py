@@ -271,7 +271,7 @@ async def test_scene_that_asks_back_offers_choices_and_answers_each(
     assert choice.message.tool_calls
     [call] = [call.model_dump() for call in choice.message.tool_calls]
     function = call["function"]
-    offered = choices.offered([ToolCall(0, call["id"], function["name"], json.loads(function["arguments"]))])
+    offered = choices.offered_choices([ToolCall(0, call["id"], function["name"], json.loads(function["arguments"]))])
     assert isinstance(offered, choices.Choices)
     assert offered.choices == tuple(CHOICES.reply_scripts)
     for chosen in offered.choices:

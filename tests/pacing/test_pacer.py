@@ -20,7 +20,7 @@ from bot.pacing.pacer import (
     CallsLeft,
     Pacer,
     Urgency,
-    is_posted_again,
+    should_post_final,
 )
 from bot.pacing.rates import MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned, LearnedRate
 
@@ -542,7 +542,7 @@ def test_answer_begins_late_where_its_first_words_would_take_the_calls_of_others
 def test_final_is_posted_again_only_if_that_is_sooner_and_an_edit_too_late(
     edit_at: float, post_at: float, is_posted: bool
 ) -> None:
-    assert is_posted_again(100.0, edit_at, post_at) is is_posted
+    assert should_post_final(100.0, edit_at, post_at) is is_posted
 
 
 @pytest.mark.parametrize(

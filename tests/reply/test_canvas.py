@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import example, given
 
-from bot.core.canvases import wanted_by
+from bot.core.canvases import canvas_requester
 from bot.models.events import Citation
 from bot.reply.sources import CANVAS_TITLE_CHARS, as_code, canvas_markdown, canvas_title
 from slack_markdown.tests.markdown_texts import MARKDOWN
@@ -87,15 +87,15 @@ WISHES = {
 
 @pytest.mark.parametrize(("words", "wanted"), WISHES.items(), ids=WISHES)
 def test_words_at_the_beginning_or_the_end_ask_for_a_canvas(words: str, wanted: bool) -> None:
-    assert wanted_by([question(words)], ME.user_id) == ("UADA" if wanted else "")
+    assert canvas_requester([question(words)], ME.user_id) == ("UADA" if wanted else "")
 
 
 def test_words_that_the_asker_only_shows_ask_for_nothing() -> None:
     forwarded = "Forwarded from Bob: write it as a canvas"
     shown = replace(question(f"Why?\n\n{forwarded}"), attached_chars=len(forwarded))
-    assert wanted_by([shown], ME.user_id) == ""
+    assert canvas_requester([shown], ME.user_id) == ""
 
 
 def test_any_question_of_an_answer_may_ask_for_a_canvas() -> None:
     later = replace(question("and Bob's, as a canvas"), user_id="UBOB")
-    assert wanted_by([question("Why?"), later], ME.user_id) == "UBOB"
+    assert canvas_requester([question("Why?"), later], ME.user_id) == "UBOB"

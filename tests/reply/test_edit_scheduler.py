@@ -13,7 +13,7 @@ import pytest
 from bot.core import texts
 from bot.core.asks import Ask
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import POSTING, Checkpoint, End, Job, said
+from bot.core.job import POSTING, Checkpoint, End, Job, sentence_notice
 from bot.core.lease import LEASE_S
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import Sign
@@ -65,7 +65,7 @@ def append(schedule: Schedule, reply: ScheduledReply) -> None:
 
 
 def finish(schedule: Schedule, reply: ScheduledReply) -> asyncio.Task[None]:
-    return asyncio.create_task(reply.finish(End(EndReason.WHOLE, said("Done."))))
+    return asyncio.create_task(reply.finish(End(EndReason.WHOLE, sentence_notice("Done."))))
 
 
 def limit(method: str, seconds: float) -> Happens:
@@ -464,7 +464,7 @@ async def test_end_whose_edit_goes_to_another_reply_is_posted_at_once() -> None:
             await asyncio.sleep(sent_at)
             schedule.use("chat.update", calls)
         await asyncio.sleep(29)
-        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE, said("Cut."))) for reply in replies))
+        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE, sentence_notice("Cut."))) for reply in replies))
     assert schedule.times(Post) == [59]
     assert schedule.times(Update) == [pytest.approx(60, abs=0.1)]
 
@@ -918,7 +918,7 @@ async def test_end_and_earlier_messages_wait_for_no_status_of_the_pane() -> None
         silent = await schedule.scheduler.open(Answer(job_of(1)), sign=Sign.SEEN)
         begun = await schedule.scheduler.open(Answer(job_of(2, ("2.0",))), sign=Sign.SEEN)
         begun.show_activity("Searching the web…")
-        await silent.finish(End(EndReason.CUT, said("Cut.")))
+        await silent.finish(End(EndReason.CUT, sentence_notice("Cut.")))
         await asyncio.sleep(5)
     assert schedule.calls() == [(1, "Post"), (2, "Update")]
 

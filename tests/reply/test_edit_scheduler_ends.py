@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bot.core.job import End, said
+from bot.core.job import End, sentence_notice
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.pacing import budget
@@ -51,7 +51,7 @@ async def test_end_that_slack_refused_waits_for_the_budget_only_since_its_next_t
         refusals = iter([lambda: TRANSIENT, lambda: TRANSIENT, refuse])
         transport.error_of = lambda call: next(refusals, lambda: None)()
         reply = await schedule.open(1, page_ts=("50.0",))
-        ending = asyncio.create_task(reply.finish(End(EndReason.WHOLE, said("Done."))))
+        ending = asyncio.create_task(reply.finish(End(EndReason.WHOLE, sentence_notice("Done."))))
         await asyncio.sleep(3.6)
         await schedule.open(2)
         await ending
@@ -86,7 +86,9 @@ async def test_end_that_cannot_be_laid_out_as_a_new_message_ends_its_own_reply()
 
         broken.reply.post_again = post_broken  # type: ignore[method-assign]
         schedule.budget.on_rate_limit("chat.update", 30.0)
-        await asyncio.gather(*(reply.finish(End(EndReason.WHOLE, said("Done."))) for reply in (broken, other)))
+        await asyncio.gather(
+            *(reply.finish(End(EndReason.WHOLE, sentence_notice("Done."))) for reply in (broken, other))
+        )
     assert [broken.reply.is_unshown, other.reply.is_unshown] == [True, False]
 
 

@@ -8,7 +8,7 @@ there, of a text and of one 16 times as long: linear time is 16 times as much, q
 import pytest
 
 from benchmarks.hostile import ANSWERS, FUNCTIONS
-from bot.core.job import End, said
+from bot.core.job import End, sentence_notice
 from bot.errors import EndReason, Refusal
 from bot.reply.attachments import long_code
 from bot.reply.edits import Post
@@ -62,7 +62,7 @@ def test_another_form_and_an_earlier_text_are_laid_out_one_page_at_a_time(repeat
     earlier = Reply(answer(text), Shown(("2.0",)))
     page = steps(lambda _: Pages(max_full=1).append(text), "")
     assert steps(lambda _: refused(other_form, call, Refusal.TOO_LONG), "") <= 2 * page
-    assert steps(lambda _: earlier.finish(End(EndReason.CUT, said("Cut."))), "") <= 2 * page
+    assert steps(lambda _: earlier.finish(End(EndReason.CUT, sentence_notice("Cut."))), "") <= 2 * page
     assert other_form.text == earlier.text == text
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import texts
-from bot.core.job import End, said
+from bot.core.job import End, sentence_notice
 from bot.errors import EndReason, Refusal
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
@@ -74,7 +74,7 @@ def test_instruction_to_slack_has_no_effect_anywhere(around: str) -> None:
             PageView(text),
             PageView(text, growing=True),
             PageView(text, plain=True),
-            ended(text, End(EndReason.WHOLE, said(instruction), instruction)),
+            ended(text, End(EndReason.WHOLE, sentence_notice(instruction), instruction)),
         ):
             blocks = stored(view)
             live = live_controls("", check_blocks(reply_blocks.message(view)["blocks"] or [{"type": "divider"}]))
@@ -142,7 +142,7 @@ def test_no_frame_notifies_anyone(text: str, step: int, plain: bool) -> None:
     for start in range(0, len(text), step):
         reply.append(text[start : start + step])
         show(reply, slack)
-    reply.finish(End(EndReason.WHOLE, said("<!here> @channel"), "<!here>"))
+    reply.finish(End(EndReason.WHOLE, sentence_notice("<!here> @channel"), "<!here>"))
     show(reply, slack)
     assert reply.life.is_over
 
@@ -151,8 +151,8 @@ def test_no_frame_notifies_anyone(text: str, step: int, plain: bool) -> None:
 def test_preview_and_notice_contain_no_instruction_to_slack(text: str) -> None:
     for view in (
         PageView(text),
-        ended("", End(EndReason.WHOLE, said(text or "x"))),
-        PageView(text, plain=True, end=below(End(EndReason.WHOLE, said(text)), text)),
+        ended("", End(EndReason.WHOLE, sentence_notice(text or "x"))),
+        PageView(text, plain=True, end=below(End(EndReason.WHOLE, sentence_notice(text)), text)),
     ):
         message = reply_blocks.message(view)
         assert "<" not in message["text"]
@@ -169,7 +169,7 @@ def test_broadcast_handle_in_plain_text_is_broken(handle: str) -> None:
     "name", ["https://evil.example/x", "evil.example.zip", "<!here>.pdf", "@channel.txt", "<@U0ADA>"]
 )
 def test_file_name_is_neither_a_mention_nor_a_link(name: str) -> None:
-    blocks = stored(ended("Words.", End(EndReason.WHOLE, said(f"Not read: {name} (too large)."))))
+    blocks = stored(ended("Words.", End(EndReason.WHOLE, sentence_notice(f"Not read: {name} (too large)."))))
     assert {leaf["type"] for leaf in leaves(blocks[:2])} == {"text", "plain_text"}
     assert name in shown_text(blocks).replace(JOINER, "")
 

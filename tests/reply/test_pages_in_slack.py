@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.job import End, said
+from bot.core.job import End, sentence_notice
 from bot.errors import EndReason, Refusal
 from bot.reply.messages import PageView, Upload
 from bot.reply.reply import MAX_PAGES, Reply
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.wide
 def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
     slack = StoredMessages()
     reply = grow(text, step, slack)
-    reply.finish(End(EndReason.LENGTH_LIMIT, said("A notice of some words."), "openai/gpt-test"))
+    reply.finish(End(EndReason.LENGTH_LIMIT, sentence_notice("A notice of some words."), "openai/gpt-test"))
     show(reply, slack)
     call = reply.next_call()
     if isinstance(call, Upload):
@@ -47,7 +47,7 @@ def test_plain_pages_fit_in_bytes(text: str) -> None:
     for start in range(0, len(text), 997):
         reply.append(text[start : start + 997])
         show(reply, slack)
-    reply.finish(End(EndReason.WHOLE, said("A notice. " * 60), "openai/gpt-test"))
+    reply.finish(End(EndReason.WHOLE, sentence_notice("A notice. " * 60), "openai/gpt-test"))
     show(reply, slack)
     assert slack.messages
 

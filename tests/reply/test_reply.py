@@ -7,7 +7,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.asks import Ask
-from bot.core.job import POSTING, End, MessageRole, RecordedMessage, said
+from bot.core.job import POSTING, End, MessageRole, RecordedMessage, sentence_notice
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.pacing.carriers import STREAM_BYTES
 from bot.pacing.pacer import Urgency
@@ -45,7 +45,7 @@ from tests.pictures import below, ended
 from tests.reply.outcomes import done, found, refused
 
 LEFT, OLD = "Hello wor", "One.\n\nTwo is"
-WHOLE, CUT = End(EndReason.WHOLE), End(EndReason.CUT, said("Cut."))
+WHOLE, CUT = End(EndReason.WHOLE), End(EndReason.CUT, sentence_notice("Cut."))
 MESSAGE, OUTDATED = Shown(("7.0",)), Shown(("7.0",), outdated=True)
 
 
@@ -399,7 +399,7 @@ def test_found_placeholder_is_not_posted_again() -> None:
         (PageView("# Title\n\n**Bold** and `code`"), "Title. Bold and code"),
         (PageView("**Bold** and hal", growing=True), "Bold and"),
         (PageView("word " * 100), ("word " * 30).strip() + "…"),
-        (ended("", End(EndReason.WHOLE, said("It broke."))), "It broke."),
+        (ended("", End(EndReason.WHOLE, sentence_notice("It broke."))), "It broke."),
         (PageView("<!channel> hi"), f"@{JOINER}channel hi"),
     ],
 )

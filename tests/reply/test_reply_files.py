@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import texts
-from bot.core.job import End, said
+from bot.core.job import End, sentence_notice
 from bot.errors import EndReason, Refusal
 from bot.reply.attachments import END_CHARS, Attached, AttachedFile, end_of_answer, file_keys, left_out_notice
 from bot.reply.edits import Post, Update
@@ -57,7 +57,7 @@ def test_answer_longer_than_five_pages_is_attached() -> None:
 def test_notice_and_end_follow_the_upload_of_the_file() -> None:
     reply, channel = Reply(answer()), ReadersChannel()
     reply.append(SEVEN_PAGES)
-    reply.finish(End(EndReason.WHOLE, said("Cut.")))
+    reply.finish(End(EndReason.WHOLE, sentence_notice("Cut.")))
     for _ in range(MAX_PAGES):
         call = next_of(reply, Post)
         done(reply, call, channel.take(call))
@@ -208,7 +208,7 @@ def test_upload_that_is_given_up_is_not_tried_in_another_form() -> None:
 def test_earlier_text_that_stays_is_shown_on_pages() -> None:
     reply, channel = Reply(answer(SEVEN_PAGES), Shown(())), ReadersChannel()
     reply.append("Less.")
-    reply.finish(End(EndReason.CUT, said("Cut.")))
+    reply.finish(End(EndReason.CUT, sentence_notice("Cut.")))
     show_all(reply, channel)
     assert all(len(view.markdown) <= PAGE_CHARS for view in channel.shown.values())
     ((file,),) = channel.files.values()
@@ -293,6 +293,6 @@ def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:
     reply = Reply(answer(SEVEN_PAGES), Shown(("7.0",), attached=(Attached("8.0", ("F1",), file_keys(earlier_files)),)))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Less.")
-    reply.finish(End(EndReason.CUT, said("Cut.")))
+    reply.finish(End(EndReason.CUT, sentence_notice("Cut.")))
     show_all(reply, channel)
     assert "8.0" in channel.files

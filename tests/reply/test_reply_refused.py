@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bot.core.job import End, MessageRole, said
+from bot.core.job import End, MessageRole, sentence_notice
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason, Refusal
 from bot.pacing.retry import REPLY_CALLS
@@ -48,7 +48,7 @@ def scheduler_with_refusals(
     scheduler.step()
     slack.result_of = lambda call: CallEffect(reason) if isinstance(call, kind) and scheduler.now < until_s else SUCCESS
     reply.append(TEXT)
-    reply.finish(End(EndReason.CUT, said("Cut.")))
+    reply.finish(End(EndReason.CUT, sentence_notice("Cut.")))
     return slack, scheduler
 
 
@@ -479,13 +479,13 @@ class RefusedReplyMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.reply.has_ended)
     @rule()
     def finish(self) -> None:
-        self.reply.finish(End(EndReason.WHOLE, said("Cut.")))
+        self.reply.finish(End(EndReason.WHOLE, sentence_notice("Cut.")))
 
     def teardown(self) -> None:
         if not hasattr(self, "reply"):
             return
         if not self.reply.has_ended:
-            self.reply.finish(End(EndReason.WHOLE, said("Cut.")))
+            self.reply.finish(End(EndReason.WHOLE, sentence_notice("Cut.")))
         began, calls = self.scheduler.now, self.scheduler.calls
         self.scheduler.run(MAX_CALLS)
         assert self.scheduler.calls - calls <= MAX_CALLS
@@ -497,7 +497,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
             return
         if reply.for_outbox is OutboxKind.REPLY:
             self.results.clear()
-            reply = shown_later(reply, self.slack, self.text, End(EndReason.WHOLE, said("Cut.")))
+            reply = shown_later(reply, self.slack, self.text, End(EndReason.WHOLE, sentence_notice("Cut.")))
         views = [self.slack.pages[ts][1] for ts in reply.page_ts]
         *first, end = [view.markdown for view in views]
         if self.slack.files and len(views) == MAX_PAGES + 1:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core import texts
 from bot.core.actions import LABELS, ActionResponse, ReplyAction
-from bot.core.job import End, said
+from bot.core.job import End, sentence_notice
 from bot.core.picture import Picture
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks
@@ -89,7 +89,7 @@ def paged_view(view: PageView) -> PageView:
         (ended(TABLE, End(EndReason.WHOLE)), texts.answers.END_OF_ANSWER),
         (PageView("", growing=True), texts.answers.THINKING),
         (PageView("", growing=True, queued=True), texts.answers.QUEUED),
-        (ended("", End(EndReason.BAD_KEY, said("It failed."))), "It failed."),
+        (ended("", End(EndReason.BAD_KEY, sentence_notice("It failed."))), "It failed."),
         (ended(TABLE, End(EndReason.STOPPED, footer="a/b")), "a/b · stopped"),
     ],
 )
@@ -104,7 +104,7 @@ def test_line_about_the_answer_is_plain_italic_text_where_nothing_else_is_rich_t
         (PageView("Words.", growing=True), [texts.answers.WRITING]),
         (ended("Words.", End(EndReason.STOPPED, footer="a/b")), ["a/b · stopped"]),
         (
-            ended(f"{TABLE}\n\nWords.", End(EndReason.CUT, said("It failed."), "a/b")),
+            ended(f"{TABLE}\n\nWords.", End(EndReason.CUT, sentence_notice("It failed."), "a/b")),
             ["It failed.", "a/b · incomplete"],
         ),
     ],
@@ -117,7 +117,7 @@ def test_line_about_the_answer_is_small_print_below_a_paragraph(view: PageView, 
 
 
 def test_notice_that_is_too_long_for_small_print_stays_whole() -> None:
-    view = ended("Words.", End(EndReason.WHOLE, notices=said("much " * 1_000)))
+    view = ended("Words.", End(EndReason.WHOLE, notices=sentence_notice("much " * 1_000)))
     assert shown_text(stored(view)).count("much") == 1_000
 
 
@@ -138,5 +138,5 @@ def test_details_are_shown_below_a_sentence(text: str) -> None:
 
 
 def test_history_reads_only_the_answer_of_a_message() -> None:
-    view = ended("Words.", End(EndReason.CUT, said("It failed."), "openai/gpt-test"))
+    view = ended("Words.", End(EndReason.CUT, sentence_notice("It failed."), "openai/gpt-test"))
     assert shown_text(answer_of({"blocks": stored(view)})["blocks"]).strip() == "Words."

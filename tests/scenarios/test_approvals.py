@@ -19,7 +19,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.calls import title_of
+from bot.core.calls import tool_title
 from bot.core.channel_settings import ChannelSettings
 from bot.core.outbox import OUTBOX_HOLD_S
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
@@ -155,7 +155,7 @@ async def test_approved_call_is_made_once_and_the_answer_has_its_result(
     assert buttons(message) == server.buttons
     name = server.config.name
     for line in (
-        f"\n{title_of(f'{name}__{server.tool}')}?\n",
+        f"\n{tool_title(f'{name}__{server.tool}')}?\n",
         texts.approvals.acts_as(name),
         *(f"{k}: {v}" for k, v in server.arguments.items()),
     ):

@@ -29,7 +29,7 @@ WHOLE = says("The whole answer.")
 
 def offers(text: str = "", offered: list[Any] = OFFERED) -> VendorResponse:
     """Returns a vendor's answer that offers choices."""
-    return calls(text, (choices.NAME, {"question": QUESTION, "choices": offered}))
+    return calls(text, (choices.TOOL_NAME, {"question": QUESTION, "choices": offered}))
 
 
 def unsure(request: VendorRequest) -> VendorResponse:
@@ -142,7 +142,7 @@ async def test_edited_question_and_regenerated_answer_take_the_choices_away(stag
         await reply(stage, asked, "whole answer")
     await closed(stage, asked)
     assert (
-        await press(stage, message, f"{ReplyAction.CHOOSE}-0", value=choices.value_of(0, 0))
+        await press(stage, message, f"{ReplyAction.CHOOSE}-0", value=choices.button_value(0, 0))
         == texts.actions.BUTTON_OUTDATED
     )
 

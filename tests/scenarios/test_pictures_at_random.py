@@ -85,7 +85,7 @@ def model(request: VendorRequest) -> VendorResponse:
         case "planning":
             return calls("", (SCHEDULE, {"words": "Sum it up.", "cron": "0 9 * * 1-5"}))
         case "choosing":
-            return calls("I can.", (choices.NAME, {"question": "Which?", "choices": ["Staging", "Production"]}))
+            return calls("I can.", (choices.TOOL_NAME, {"question": "Which?", "choices": ["Staging", "Production"]}))
     return says("Because.")
 
 

@@ -225,7 +225,7 @@ async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and
 
 @pytest.mark.skips_waits
 async def test_agents_session_is_suspended_by_an_answer_that_ends_in_a_choice(vendor: VendorServer) -> None:
-    offered = choices.NAME, {"question": "Where?", "choices": ["Here", "There"]}
+    offered = choices.TOOL_NAME, {"question": "Where?", "choices": ["Here", "There"]}
     vendor.script(calls_of("", offered), says("Here it is."))
     async with agent_sandbox(manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
         stage = Stage(sandbox, vendor)

@@ -19,7 +19,7 @@ from bot.clock import SystemClock
 from bot.core.caps import DAY_S, day_of, format_day
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
-from bot.core.schedules import weekly_rule
+from bot.core.schedules import parse_weekly_rule
 from bot.core.texts.quotas import dollars
 from bot.errors import EndReason
 from bot.models.events import Usage
@@ -51,7 +51,7 @@ HOLD_S = 8.0
 def due_day() -> int:
     """Returns the day of the newest report, in days of UTC since 1970."""
     now = time.time()
-    return day_of(max(at for at in weekly_rule(DUE).upcoming(now - 8 * DAY_S, 2) if at <= now))
+    return day_of(max(at for at in parse_weekly_rule(DUE).upcoming(now - 8 * DAY_S, 2) if at <= now))
 
 
 def ended(reason: EndReason, dollars: float = 0.0, first_token_s: float | None = None) -> End:
@@ -205,7 +205,7 @@ async def test_report_comes_when_it_is_due_also_of_a_week_in_which_nobody_asked(
 ) -> None:
     monkeypatch.setattr(admin_notices, "LOOK_S", 0.05)
     clock, stage = LateClock(), Stage(sandbox, vendor)
-    due_at = weekly_rule(DUE).first_after(time.time())
+    due_at = parse_weekly_rule(DUE).first_after(time.time())
     last_day = datetime.fromtimestamp(due_at, UTC).date() + timedelta(days=10)
     listed = {"id": "test", "object": "model", "created": 1, "deprecation": f"{last_day}"}
     vendor.has_all_models = False

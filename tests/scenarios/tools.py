@@ -63,7 +63,7 @@ def calls(text: str, *asked: tuple[str, object]) -> VendorResponse:
 def tools_in(request: VendorRequest) -> list[str]:
     """Returns the names of the tools in a request to the model, without those that every request has."""
     listed = [tool.get("function", tool)["name"] for tool in request.body.get("tools", [])]
-    return [name for name in listed if name not in (choices.NAME, READ_CHANNEL, *PROPOSALS)]
+    return [name for name in listed if name not in (choices.TOOL_NAME, READ_CHANNEL, *PROPOSALS)]
 
 
 def results_in(request: VendorRequest) -> list[str]:

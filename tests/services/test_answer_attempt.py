@@ -9,7 +9,7 @@ from bot.core.beginnings import BuiltPrompt
 from bot.core.calls import NO_SUCH_TOOL, PROPOSALS, REMEMBER, SCHEDULE, CallState, Decision, RecordedCall, Step
 from bot.core.conversation import File
 from bot.core.files import OpenedFile, unread_notice
-from bot.core.job import End, Job, Notice, NoticeKind, Spent, said
+from bot.core.job import End, Job, Notice, NoticeKind, Spent, sentence_notice
 from bot.errors import EndReason
 from bot.models.events import (
     THINKING_TOKENS,
@@ -270,15 +270,15 @@ CHANGED = "Changed schedule 7: daily."
             [Notice(NoticeKind.SCHEDULED, CHANGED, 3), Notice(NoticeKind.REMEMBERED, CHANGED)],
         ),
         # What was agreed to, and couldn't be done.
-        *(([agreed(tool, 0, CallState.FAILED)], list(said(CHANGED))) for tool in PROPOSALS),
+        *(([agreed(tool, 0, CallState.FAILED)], list(sentence_notice(CHANGED))) for tool in PROPOSALS),
         *(
-            ([agreed(tool, 0, state)], list(said(texts.answers.NOT_CARRIED_OUT)))
+            ([agreed(tool, 0, state)], list(sentence_notice(texts.answers.NOT_CARRIED_OUT)))
             for tool in PROPOSALS
             for state in (CallState.DENIED, CallState.UNKNOWN)
         ),
         (
             [replace(agreed(SCHEDULE, 0, CallState.FAILED), result=NO_SUCH_TOOL)],
-            list(said(texts.answers.NOT_CARRIED_OUT)),
+            list(sentence_notice(texts.answers.NOT_CARRIED_OUT)),
         ),
         ([agreed(SCHEDULE, 0, CallState.READY), agreed(REMEMBER, 0, CallState.BEGUN)], []),
         ([replace(agreed(SCHEDULE, 0, CallState.FAILED), decision=Decision.DENIED)], []),
@@ -298,5 +298,5 @@ def test_files_that_were_not_read_are_named_below_the_answer() -> None:
     attempt = asked()
     attempt.built = BuiltPrompt(Prompt("", ()), None, opened=opened)
     attempt.receive(Completion(MODEL, FinishReason.LENGTH, None, left_out=("chart.png",)), 12.0)
-    notes = attempt.finish(End(EndReason.LENGTH_LIMIT, said("Cut.")), NOW).notices
-    assert notes == (*said("Cut."), Notice(NoticeKind.UNREAD, unread_notice(opened, ("chart.png",))))
+    notes = attempt.finish(End(EndReason.LENGTH_LIMIT, sentence_notice("Cut.")), NOW).notices
+    assert notes == (*sentence_notice("Cut."), Notice(NoticeKind.UNREAD, unread_notice(opened, ("chart.png",))))

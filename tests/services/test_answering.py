@@ -16,7 +16,7 @@ from bot.core.caps import parse_caps
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, ThreadKey
 from bot.core.files import OpenedFile, Unread, unread_notice
-from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent, said
+from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent, sentence_notice
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture
 from bot.core.prompt import CANVAS_RULE
@@ -698,7 +698,12 @@ async def test_end_on_record_is_shown_if_it_must_be_and_recorded_without_asking_
     alone: AnsweringStage, shown: Shown, is_abandoned: bool
 ) -> None:
     end = End(
-        EndReason.LENGTH_LIMIT, said("A notice."), "a footer", "openai/gpt-6", first_token_s=2.5, prompt_version="v7"
+        EndReason.LENGTH_LIMIT,
+        sentence_notice("A notice."),
+        "a footer",
+        "openai/gpt-6",
+        first_token_s=2.5,
+        prompt_version="v7",
     )
     async with alone.stores.database.engine.begin() as connection:
         await connection.execute(sa.update(jobs).values(version=1))
@@ -800,7 +805,7 @@ async def test_thorough_answer_shows_what_its_earlier_attempts_have_cost(alone: 
     assert reply.end.footer == f"{MODEL_NAME} · thorough (high effort), $0.06"
 
 
-OFFERED = ToolCall(0, "call_1", choices.NAME, {"question": "For which month?", "choices": ["May", "June"]})
+OFFERED = ToolCall(0, "call_1", choices.TOOL_NAME, {"question": "For which month?", "choices": ["May", "June"]})
 
 
 @pytest.mark.parametrize(
@@ -893,7 +898,9 @@ async def test_unexpected_error_before_the_reply_is_open_ends_the_job_and_the_ou
     showing(alone, Broken())
     await attempt_at(alone)
     assert ((await alone.row()).status, (await turn(alone)).end_reason) == ("ended", EndReason.INTERNAL_ERROR)
-    assert await unshown_end(alone) == End(EndReason.INTERNAL_ERROR, said(texts.answers.INTERNAL_ERROR), origins=OURS)
+    assert await unshown_end(alone) == End(
+        EndReason.INTERNAL_ERROR, sentence_notice(texts.answers.INTERNAL_ERROR), origins=OURS
+    )
 
 
 async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_reply(alone: AnsweringStage) -> None:
@@ -908,7 +915,7 @@ async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_re
     assert replies.opened[0].is_abandoned
     assert await unshown_end(alone) == End(
         EndReason.INTERNAL_ERROR,
-        said(texts.answers.INTERNAL_ERROR),
+        sentence_notice(texts.answers.INTERNAL_ERROR),
         MODEL_NAME,
         model=MODEL,
         first_token_s=0.0,

@@ -11,7 +11,7 @@ from bot.core.access import Denial
 from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse
 from bot.core.channel_settings import SettingsPlace
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import Job, Notice, NoticeKind, said
+from bot.core.job import Job, Notice, NoticeKind, sentence_notice
 from bot.core.memory import MAX_CHARS, MAX_MEMORIES, TOOLS, Memory
 from bot.core.surfaces import CommandResponse
 from bot.errors import Refusal, Refused
@@ -151,7 +151,7 @@ async def test_place_is_named_for_which_something_is_remembered(
 )
 async def test_command_that_changes_nothing_is_answered_with_a_sentence(stage: Stage, text: str, sentence: str) -> None:
     await stage.keep("one", "two")
-    assert await stage.told(text) == CommandResult(said(sentence))
+    assert await stage.told(text) == CommandResult(sentence_notice(sentence))
     assert await stage.texts() == ["one", "two"]
 
 
@@ -189,7 +189,7 @@ async def test_full_place_names_its_oldest_memory(stage: Stage) -> None:
 async def test_whoever_may_not_use_memory_reads_why(stage: Stage, text: str, denied: Denial, sentence: str) -> None:
     await stage.keep("one")
     stage.slack.denied = denied
-    assert await stage.told(text) == CommandResult(said(sentence))
+    assert await stage.told(text) == CommandResult(sentence_notice(sentence))
     assert await stage.texts() == ["one"]
 
 
@@ -197,13 +197,13 @@ async def test_while_slack_does_not_say_who_reads_a_place_nothing_is_remembered_
     await stage.keep("one")
     stage.slack.is_private_ = None
     for text in ("remember: tea", "what do you remember?"):
-        assert await stage.told(text) == CommandResult(said(texts.memory.MEMORY_UNAVAILABLE))
+        assert await stage.told(text) == CommandResult(sentence_notice(texts.memory.MEMORY_UNAVAILABLE))
     assert await stage.texts() == ["one"]
 
 
 @pytest.mark.parametrize("is_private", [False, True])
 async def test_list_hides_what_was_told_to_other_readers(stage: Stage, is_private: bool) -> None:
-    assert await stage.told("what do you remember?") == CommandResult(said(texts.memory.NOTHING_REMEMBERED))
+    assert await stage.told("what do you remember?") == CommandResult(sentence_notice(texts.memory.NOTHING_REMEMBERED))
     await stage.keep("<@UBEN> knows", is_private=is_private)
     await stage.keep("known", "told to others", is_private=not is_private)
     one, two = await stage.stores.memories.of(HERE)
@@ -217,7 +217,7 @@ async def test_list_hides_what_was_told_to_other_readers(stage: Stage, is_privat
         texts.memory.memory_line(2, texts.memory.HIDDEN, as_said, f"{BASE}25?thread_ts=1.5&cid=C1"),
     ]
     assert two.number == 2
-    expected = CommandResult(said(texts.memory.MEMORIES_HIDDEN[is_private]), "\n".join(lines))
+    expected = CommandResult(sentence_notice(texts.memory.MEMORIES_HIDDEN[is_private]), "\n".join(lines))
     assert await stage.told("what do you remember?") == expected
 
 

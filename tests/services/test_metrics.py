@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, Job, said
+from bot.core.job import End, Job, sentence_notice
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.reply.answer import Freshness
@@ -15,7 +15,9 @@ from bot.telemetry import OFF
 
 QUESTION = Question(ThreadKey("T1", "C1", "1.000100"), "2.000200", "U1", "a private question")
 JOB = Job(7, QUESTION, attempts=2)
-DONE = End(EndReason.WHOLE, said("a private notice"), model="openai/gpt-6-luna", usage=Usage(1_000, 200, 400))
+DONE = End(
+    EndReason.WHOLE, sentence_notice("a private notice"), model="openai/gpt-6-luna", usage=Usage(1_000, 200, 400)
+)
 TIMES = Durations(waited_s=0.031, total_s=12.345, first_token_s=0.789)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.surfaces import Sign, title_of
+from bot.core.surfaces import Sign, thread_title
 from bot.core.texts.statuses import STATUS_QUEUED, STATUS_THINKING
 from bot.errors import RateLimited, Refusal, Refused
 from bot.services.pane import (
@@ -321,7 +321,7 @@ def test_thread_in_the_pane_is_named_once_unless_a_person_has_named_it() -> None
             await pane.begin(question)
             pane.end(question, asks=False)
             await asyncio.sleep(1.0)
-        assert [done for done in slack.done if done[0] == "title"] == [("title", IN_PANE.thread, title_of(IN_PANE))]
+        assert [done for done in slack.done if done[0] == "title"] == [("title", IN_PANE.thread, thread_title(IN_PANE))]
 
     on_stage(slack, run)
 

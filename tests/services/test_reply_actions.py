@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from bot.core import choices, texts
 from bot.core.access import AccessRules, Denial, UserKind
 from bot.core.actions import WISHES, ActionResponse, Press, ReplyAction
-from bot.core.asks import MAX_ARGUMENT_CHARS, SHOWN_ARGUMENT_CHARS, ApprovalPlace, value_of
+from bot.core.asks import MAX_ARGUMENT_CHARS, SHOWN_ARGUMENT_CHARS, ApprovalPlace, button_value
 from bot.core.audit import arguments_hash
-from bot.core.calls import CallState, Decision, Pin, RecordedCall, owner_of
+from bot.core.calls import CallState, Decision, Pin, RecordedCall, tool_owner
 from bot.core.conversation import ThreadKey
 from bot.core.job import AnswerRecord, End, Job, Spent, Wish
 from bot.core.outbox import OutboxKind
@@ -180,7 +180,7 @@ async def test_value_that_no_button_has_is_refused(stores: Stores, action: Reply
 
 
 def press_of(call: RecordedCall, action: ReplyAction = ReplyAction.APPROVE, user_id: str = "U1", **more: Any) -> Press:
-    return Press(action, QUESTION.thread, PAGE_TS, user_id, value_of(call, 0), **more)
+    return Press(action, QUESTION.thread, PAGE_TS, user_id, button_value(call, 0), **more)
 
 
 @asynccontextmanager
@@ -241,7 +241,7 @@ GUESTS_TOO = AccessRules(also=frozenset({UserKind.GUEST}))
 
 
 def edited(call: RecordedCall, typed: Mapping[int, str]) -> EditedCall:
-    place = ApprovalPlace(QUESTION.thread.channel_id, QUESTION.thread.thread_ts, PAGE_TS, value_of(call, 0))
+    place = ApprovalPlace(QUESTION.thread.channel_id, QUESTION.thread.thread_ts, PAGE_TS, button_value(call, 0))
     return EditedCall(place, typed, ["argument-0"])
 
 
@@ -276,7 +276,7 @@ async def test_required_text_is_never_sent_empty() -> None:
     async with asked_about(MILK) as (stage, actions, [call]):
         schema = {"required": ["text"], "properties": {"text": {"type": "string"}}}
         pin = Pin(call.definition_hash, ListedTool("add", "", schema, "").canonical)
-        await stage.stores.tool_pins.pin(owner_of(call.tool), {call.tool: pin})
+        await stage.stores.tool_pins.pin(tool_owner(call.tool), {call.tool: pin})
         for emptied in ("", "  \n"):
             refused = await actions.decisions.approve_edited("U1", edited(call, {0: emptied}))
             assert refused == {"argument-0": texts.approvals.REQUIRED}
@@ -392,14 +392,14 @@ async def test_modal_with_arguments_offers_approval_only_while_it_may_be_given(
         if decision:
             assert await stage.stores.approvals.decide(1, 0, call, decision, "U1")
         assert await actions.perform(press_of(call, ReplyAction.ARGUMENTS, user_id)) is None
-    place = ApprovalPlace("C1", QUESTION.thread.thread_ts, PAGE_TS, value_of(call, 0))
+    place = ApprovalPlace("C1", QUESTION.thread.thread_ts, PAGE_TS, button_value(call, 0))
     assert surfaces_of(actions).modals == [place if may_approve else None]
 
 
 @pytest.mark.parametrize("action", [ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS, ReplyAction.ARGUMENTS])
 async def test_press_that_names_no_call_does_nothing(action: ReplyAction) -> None:
     async with asked_about(MILK) as (stage, actions, [call]):
-        forged = replace(press_of(call, action, "UADMIN"), value=f"{value_of(call, 0)}0")
+        forged = replace(press_of(call, action, "UADMIN"), value=f"{button_value(call, 0)}0")
         assert await actions.perform(forged) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
         [now] = await newest_calls(stage.stores, 1)
     assert (now.decision, surfaces_of(actions).modals) == (None, [])
@@ -411,7 +411,7 @@ async def test_press_that_names_no_call_does_nothing(action: ReplyAction) -> Non
 )
 async def test_one_press_decides_about_all_calls_of_a_card(action: ReplyAction, state: CallState) -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, calls):
-        both = replace(press_of(calls[0], action), value=" ".join(value_of(call, 0) for call in calls))
+        both = replace(press_of(calls[0], action), value=" ".join(button_value(call, 0) for call in calls))
         assert await actions.perform(replace(both, user_id="U2")) == ActionResponse(texts.actions.ONLY_ASKER[action])
         assert await actions.perform(both) is None
         await ended(stage)
@@ -421,7 +421,7 @@ async def test_one_press_decides_about_all_calls_of_a_card(action: ReplyAction, 
 
 async def test_press_about_several_calls_is_refused_for_those_that_it_cannot_name() -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [first, second]):
-        forged = replace(press_of(first), value=f"{value_of(first, 0)} {value_of(second, 0)}0")
+        forged = replace(press_of(first), value=f"{button_value(first, 0)} {button_value(second, 0)}0")
         assert await actions.perform(forged) == ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
         assert [call.decision for call in await newest_calls(stage.stores, 1)] == [Decision.APPROVED, None]
 
@@ -446,7 +446,7 @@ async def test_details_are_those_of_the_calls_for_people_with_access() -> None:
 
 
 CHOOSES = End(EndReason.WHOLE, choices=("Tea", "Coffee"))
-CHOSEN = Press(ReplyAction.CHOOSE, QUESTION.thread, PAGE_TS, "U2", choices.value_of(0, 1))
+CHOSEN = Press(ReplyAction.CHOOSE, QUESTION.thread, PAGE_TS, "U2", choices.button_value(0, 1))
 
 
 async def asked_as(stores: Stores) -> list[tuple[str, str, str, str]]:
@@ -468,9 +468,9 @@ async def test_choice_is_asked_once_in_the_name_of_whoever_presses_first(stores:
 @pytest.mark.parametrize(
     ("value", "kind", "sentence"),
     [
-        (choices.value_of(0, 2), UserKind.MEMBER, texts.actions.BUTTON_OUTDATED),
-        (choices.value_of(1, 1), UserKind.MEMBER, texts.actions.BUTTON_OUTDATED),
-        (choices.value_of(0, 1), UserKind.GUEST, Denial.GUEST),
+        (choices.button_value(0, 2), UserKind.MEMBER, texts.actions.BUTTON_OUTDATED),
+        (choices.button_value(1, 1), UserKind.MEMBER, texts.actions.BUTTON_OUTDATED),
+        (choices.button_value(0, 1), UserKind.GUEST, Denial.GUEST),
     ],
     ids=["no such choice", "another version", "denied"],
 )

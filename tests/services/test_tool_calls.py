@@ -104,7 +104,7 @@ async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_resu
     assert notes.calls == [(READ, {})]
     assert notes.asked_by == {("U1", ""), ("U1", "first")}
     first, second = prompts_of(stage)
-    assert [tool.name for tool in first.tools] == [READ, WRITE, choices.NAME]
+    assert [tool.name for tool in first.tools] == [READ, WRITE, choices.TOOL_NAME]
     assert first.system.endswith(LAST_TEXT_RULE)
     assert results_in(second) == ["notes__list returned."]
     [step] = [turn for turn in second.turns if turn.role == "assistant"]
@@ -310,11 +310,11 @@ async def test_allowed_write_runs_unasked_only_before_anything_untrusted_was_rea
 @pytest.mark.parametrize(
     ("rules", "from_bot", "kind", "names"),
     [
-        (RULES, False, UserKind.MEMBER, [READ, WRITE, choices.NAME]),
-        (RULES, False, UserKind.GUEST, [READ, choices.NAME]),
-        (RULES, False, UserKind.EXTERNAL, [READ, choices.NAME]),
+        (RULES, False, UserKind.MEMBER, [READ, WRITE, choices.TOOL_NAME]),
+        (RULES, False, UserKind.GUEST, [READ, choices.TOOL_NAME]),
+        (RULES, False, UserKind.EXTERNAL, [READ, choices.TOOL_NAME]),
         (RULES, True, UserKind.MEMBER, [READ]),
-        ({}, False, UserKind.MEMBER, [choices.NAME]),
+        ({}, False, UserKind.MEMBER, [choices.TOOL_NAME]),
         ({}, True, UserKind.MEMBER, []),
     ],
 )
@@ -514,7 +514,7 @@ async def test_what_the_asker_writes_while_a_tool_runs_is_read_at_the_next_step(
 
 
 def test_call_beside_choices_keeps_a_reason_of_its_own() -> None:
-    offered = ToolCall(0, "call_1", choices.NAME, {"question": "Which?", "choices": ["This"]})
+    offered = ToolCall(0, "call_1", choices.TOOL_NAME, {"question": "Which?", "choices": ["This"]})
     calls = offered, ToolCall(1, "call_2", "notes__gone", {})
     first, second = ToolCalls(NO_PORTS).plan(calls, 0, tool_calls.Offer(has_choices=True), OURS)
     assert "call no other tool in the same step" in first.result

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.calls import NO_SUCH_TOOL, NOT_KEPT, READ_CHANNEL, CallResult, CallState, ToolUse, as_data
+from bot.core.calls import NO_SUCH_TOOL, NOT_KEPT, READ_CHANNEL, CallResult, CallState, ToolUse, result_for_model
 from bot.core.conversation import Question, ThreadKey
-from bot.core.read_pages import messages_read
+from bot.core.read_pages import count_messages_read
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import history
 from bot.slack.history import DEFINITION, ChannelReader
@@ -114,7 +114,7 @@ async def test_newest_messages_come_oldest_first_with_name_time_link_and_replies
         ]
     )
     [nonce] = re.findall(r"marks (\w+)\.", result.text)
-    assert result.text == f"{as_data(shown, READ_CHANNEL, nonce)}\n{history.NEXT_PAGE.format(page=first)}"
+    assert result.text == f"{result_for_model(shown, READ_CHANNEL, nonce)}\n{history.NEXT_PAGE.format(page=first)}"
     assert numbers(await stage.read(question, page=first)) == [0]
     assert not next_page(await stage.read(question, page=first, newest=2)), unread
 
@@ -141,7 +141,7 @@ async def test_page_says_how_many_messages_it_has(stage: ReaderStage) -> None:
         result = await stage.read(question, newest=newest)
         assert counted in result.text
         now = float(question.ts)
-        assert (messages_read([result.text], now, now) or (0,))[0] == newest
+        assert (count_messages_read([result.text], now, now) or (0,))[0] == newest
 
 
 async def test_footer_counts_all_pages_and_names_the_oldest_day(stage: ReaderStage) -> None:
@@ -155,9 +155,9 @@ async def test_footer_counts_all_pages_and_names_the_oldest_day(stage: ReaderSta
     asked_at = float(question.ts)
     day, today = (datetime.fromtimestamp(at, zone).date() for at in (float(first), asked_at))
     results = [newest.text, older.text, NOT_KEPT]
-    assert messages_read(results, asked_at, asked_at) == (4, day, today)
-    assert messages_read(results, asked_at, asked_at + 24 * 3_600) == (4, day, None), "an answer that comes late"
-    assert messages_read([NOT_KEPT], asked_at, asked_at) is None
+    assert count_messages_read(results, asked_at, asked_at) == (4, day, today)
+    assert count_messages_read(results, asked_at, asked_at + 24 * 3_600) == (4, day, None), "an answer that comes late"
+    assert count_messages_read([NOT_KEPT], asked_at, asked_at) is None
 
 
 @pytest.mark.parametrize(("zone", "days"), [("Pacific/Honolulu", 1), ("UTC", 0), ("Asia/Tokyo", 1)])
@@ -165,8 +165,8 @@ def test_today_is_a_day_of_the_asker(zone: str, days: int) -> None:
     asked_at = datetime(2026, 11, 25, 16, 0, tzinfo=UTC).timestamp()
     oldest = datetime.fromtimestamp(asked_at - 10 * 3_600, ZoneInfo(zone))
     head = f"1 message since {oldest:%Y-%m-%d %H:%M}, times in {zone}"
-    page = as_data(f"{head}\n\nAda: hi", READ_CHANNEL, "f00d")
-    _, since, today = messages_read([page], asked_at, asked_at) or (0, None, None)
+    page = result_for_model(f"{head}\n\nAda: hi", READ_CHANNEL, "f00d")
+    _, since, today = count_messages_read([page], asked_at, asked_at) or (0, None, None)
     assert since is not None
     assert today is not None
     assert (today - since).days == days
@@ -359,4 +359,4 @@ async def test_hostile_words_stay_a_quote_of_their_writer(stage: ReaderStage, wo
     assert lines[-1].startswith("</")
     written_at = datetime.fromtimestamp(float(ts), ZoneInfo(stage.sandbox.workspace.users["U0ADA"].tz))
     now = written_at.timestamp()
-    assert messages_read([result.text], now, now) == (1, written_at.date(), written_at.date())
+    assert count_messages_read([result.text], now, now) == (1, written_at.date(), written_at.date())

@@ -9,8 +9,8 @@ from types import MappingProxyType
 import pytest
 
 from bot.core import texts
-from bot.core.caps import Amount, CapOwner, OwnCap, Period, Scope, UsageToDate, parse_caps, use_of
-from bot.core.channel_settings import ChannelSettings, DefaultSettings, changes, settings_line
+from bot.core.caps import Amount, CapOwner, OwnCap, Period, Scope, UsageToDate, cap_use, parse_caps
+from bot.core.channel_settings import ChannelSettings, DefaultSettings, change_sentences, settings_line
 from bot.core.surfaces import (
     DIRECT_MESSAGES,
     TOP,
@@ -32,7 +32,7 @@ SPENT = {Period.DAY: Amount(1_234, 0.021), Period.MONTH: Amount(56_789, 3.5)}
 CAPS = parse_caps("user/day=2000tokens,user/month=7usd,channel/day=5usd,workspace/month=500usd")
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
-USAGE = UsageToDate(SPENT, [use_of(cap, SPENT[cap.window.period], NOON) for cap in CAPS[:2]])
+USAGE = UsageToDate(SPENT, [cap_use(cap, SPENT[cap.window.period], NOON) for cap in CAPS[:2]])
 NO_QUOTAS = UsageToDate(SPENT, ())
 TOMORROW = "<!date^1795651200^{date_short_pretty} at {time}|November 26 at 00:00 UTC>"
 DECEMBER = "<!date^1796083200^{date_short_pretty} at {time}|December 1 at 00:00 UTC>"
@@ -81,7 +81,7 @@ def test_quotas_are_shown_with_what_is_used_and_their_reset_in_the_readers_time_
 
 
 def test_tokens_are_explained_only_where_a_quota_counts_them() -> None:
-    others_tokens = use_of(parse_caps("workspace/day=500tokens")[0], Amount(), NOON)
+    others_tokens = cap_use(parse_caps("workspace/day=500tokens")[0], Amount(), NOON)
     in_dollars = UsageToDate(SPENT, [USAGE.caps[1], others_tokens])
     assert texts.quotas.TOKENS_EXPLAINED not in view_text(home_view(HomeView(DEFAULTS, in_dollars)))
 
@@ -246,7 +246,7 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
     own_settings = ChannelsWithSettings([(id_, ["I ask <one> first."] * 15) for id_ in list(channels)[:TOP]], 90)
     workspace = WorkspaceUsage(SPENT, month, month, quotas, {"Models": "y <&> " * 2_000}, 1.5, own_settings)
     settings = replace(DEFAULTS, system_prompt="z" * 9_000)
-    usage = UsageToDate(SPENT, [use_of(cap, Amount(10**15), NOON) for cap in caps])
+    usage = UsageToDate(SPENT, [cap_use(cap, Amount(10**15), NOON) for cap in caps])
     view = home_view(HomeView(settings, usage, tuple(channels), workspace))
     shown = view_text(view)
     assert len(view["blocks"]) < 40
@@ -300,7 +300,7 @@ def test_only_a_channel_that_turned_reading_off_says_so(defaults: DefaultSetting
 def test_what_typists_own_settings_do_not_offer_is_in_effect_nowhere() -> None:
     own = ChannelSettings(gate=True, web_search=False)
     assert settings_line(own, DEFAULTS, "C1") == settings_line(ChannelSettings(), DEFAULTS, "C1")
-    assert changes(ChannelSettings(), own, DEFAULTS) == []
+    assert change_sentences(ChannelSettings(), own, DEFAULTS) == []
 
 
 def test_settings_of_a_direct_message_name_no_mentions() -> None:
@@ -324,7 +324,9 @@ USED_UP = f"This workspace's quota of $500 per month is used up. It resets {DECE
 
 
 def test_what_others_use_of_a_shared_quota_is_told_once_it_is_used_up() -> None:
-    channel, workspace = (use_of(cap, Amount(0, used), NOON) for cap, used in zip(CAPS[2:], (4.95, 500.0), strict=True))
+    channel, workspace = (
+        cap_use(cap, Amount(0, used), NOON) for cap, used in zip(CAPS[2:], (4.95, 500.0), strict=True)
+    )
     shown = usage_text(UsageToDate(SPENT, [channel, workspace]))
     assert shown.endswith(f"{texts.quotas.SHARED_QUOTAS}\nThis channel's quota of $5 per day.\n{USED_UP}")
     beside_own = usage_text(UsageToDate(SPENT, [*USAGE.caps, channel, workspace]))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import texts
-from bot.core.conversation import ThreadKey, escape, mentioned, mentioned_user_ids, with_names
+from bot.core.conversation import ThreadKey, escape, mentioned_ids, mentioned_user_ids, with_names
 from bot.slack.file_objects import MAX_MAIL_CHARS, files_of, is_for_readers
 from bot.slack.text import (
     MAX_ATTACHED_CHARS,
@@ -191,7 +191,7 @@ def test_typed_text_keeps_its_structure(elements: list[Json], shown: str) -> Non
     ],
 )
 def test_what_stands_under_a_name_that_others_chose_is_a_mention(element: Json, names: list[str]) -> None:
-    assert mentioned(body_of(typed(section(element)))) == names
+    assert mentioned_ids(body_of(typed(section(element)))) == names
 
 
 def test_names_in_the_text_beside_the_block_are_used() -> None:
@@ -807,7 +807,7 @@ def test_mail_is_quoted_with_its_sender_subject_and_date(file: Json, shown: str)
     for message in ({"user": "USLACKBOT", "bot_id": "B1", "text": ""}, {"user": "UADA", "text": "look"}):
         found = attached_to({**message, "files": [file]})
         assert with_names(found, NAMES) == shown
-        assert mentioned(found) == []
+        assert mentioned_ids(found) == []
     forwarded = attached_to(
         {"attachments": [{"is_share": True, "author_name": "Ada", "text": "look", "files": [file]}]}
     )

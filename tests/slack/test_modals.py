@@ -11,16 +11,16 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.asks import MAX_ARGUMENT_CHARS, ApprovalPlace, ArgumentField, Ask, ask_of, can_be_read, readable
+from bot.core.asks import MAX_ARGUMENT_CHARS, ApprovalPlace, ArgumentField, Ask, ask_of, can_be_shown, readable_json
 from bot.core.calls import REMEMBER, SIGN_IN, CallState, Decision, RecordedCall
-from bot.core.caps import Amount, CapField, CapOwner, Entered, OwnerCaps, Period, Scope, by_field, parse_caps
+from bot.core.caps import Amount, CapField, CapOwner, Entered, OwnerCaps, Period, Scope, caps_by_field, parse_caps
 from bot.core.channel_settings import (
     CHANNEL_SETTINGS,
     ChannelSettings,
     DefaultSettings,
     Length,
     SettingsPlace,
-    problems,
+    setting_problems,
 )
 from bot.core.memory import Memory
 from bot.core.triage import Engagement
@@ -135,8 +135,8 @@ def test_only_quotas_that_were_changed_in_a_modal_are_submitted(
     changes: dict[str, str | None], entered: Entered
 ) -> None:
     owner = CapOwner(Scope.CHANNEL, "C1")
-    own = by_field(parse_caps("channel/month=2.5usd,channel/day=70tokens"), Scope.CHANNEL)
-    caps = OwnerCaps(owner, own, by_field(parse_caps("channel/month=50tokens"), Scope.CHANNEL), SPENT)
+    own = caps_by_field(parse_caps("channel/month=2.5usd,channel/day=70tokens"), Scope.CHANNEL)
+    caps = OwnerCaps(owner, own, caps_by_field(parse_caps("channel/month=50tokens"), Scope.CHANNEL), SPENT)
     assert CAPS.read(submitted(CAPS.build(caps), **changes)) == SubmittedCaps(owner, entered)
     assert entered_caps(submitted(settings_view(caps=caps), **changes)) == entered
 
@@ -217,7 +217,7 @@ def test_question_emoji_is_one_emojis_name(typed: str | None, emoji: str, is_one
     view = settings_view(ChannelSettings(reaction="tada"))
     settings = SETTINGS.read(submitted(view, reaction=typed)).entered
     assert settings.reaction == emoji
-    assert problems(settings, DEFAULTS) == ({} if is_one else {"reaction": texts.settings.REACTION_UNKNOWN})
+    assert setting_problems(settings, DEFAULTS) == ({} if is_one else {"reaction": texts.settings.REACTION_UNKNOWN})
 
 
 def test_model_that_is_no_longer_in_use_becomes_the_default() -> None:
@@ -328,7 +328,7 @@ def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_w
         return {"text": f"x{character * count}x", "more": "y"}
 
     counts = range(MAX_ARGUMENT_CHARS + 1)
-    too_long = bisect(counts, False, key=lambda count: not can_be_read(readable(arguments_of(count))))
+    too_long = bisect(counts, False, key=lambda count: not can_be_shown(readable_json(arguments_of(count))))
     longest = arguments_of(too_long - 1)
     call = RecordedCall(0, 0, "", "notes__add", longest, "hash", CallState.ASKED)
     ask = ask_of(call, (), 0, 0.0)

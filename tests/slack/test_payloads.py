@@ -12,7 +12,7 @@ import pytest
 from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.conversation import Message
-from bot.core.triage import Identity, by_person
+from bot.core.triage import Identity, is_from_person
 from bot.errors import PayloadError, StoreError, Stuck
 from bot.services.schedules import SchedulePress
 from bot.services.shortcut import Reaction
@@ -175,7 +175,7 @@ def test_message_in_an_event_is_parsed(name: str, words: str) -> None:
     message = message_of(event_of(name), "T0OURS")
     assert first_line(message) == words
     assert message.team_id == "T0OURS"
-    assert by_person(message, ME) is (name not in NOT_BY_PEOPLE.split())
+    assert is_from_person(message, ME) is (name not in NOT_BY_PEOPLE.split())
     assert (message.thread_ts is not None) is (name in IN_THREADS.split())
     assert (message.parent_user_id is not None) is (name in IN_THREADS.split())
     assert [(file.name, file.access) for file in message.files] == ([WITH_FILES[name]] if name in WITH_FILES else [])

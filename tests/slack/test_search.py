@@ -12,7 +12,7 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.core import texts
-from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse, as_data
+from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse, result_for_model
 from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import search
@@ -65,7 +65,7 @@ def shown_in(result: CallResult) -> str:
     """Returns the messages in a result, between the words that stand around them."""
     [nonce] = re.findall(r"marks (\w+)\.", result.text)
     shown = result.text.partition(f"<{nonce}>\n")[2].partition(f"\n</{nonce}>")[0]
-    assert result.text == f"{as_data(shown, NAME, nonce)}\n{search.CITE}"
+    assert result.text == f"{result_for_model(shown, NAME, nonce)}\n{search.CITE}"
     return shown
 
 

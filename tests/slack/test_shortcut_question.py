@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot.core.conversation import escape, with_names
 from bot.core.texts.settings import REACTION_QUESTION
 from bot.core.texts.shortcut import MY_CHOICE
-from bot.core.unposted import MessageQuestion, QuotedMessage, quote_above, reaction_id, text_of_post
+from bot.core.unposted import MessageQuestion, QuotedMessage, post_text, quote_in_post, reaction_view_id
 from bot.slack.posted_questions import asked_in, posted_question, view_of
 
 
@@ -51,15 +51,15 @@ texts = st.text(st.characters(codec="utf-8") | st.sampled_from("<>&;lgtamp@#|\n 
 @given(texts.filter(bool), texts, st.booleans())
 def test_history_reads_the_same_question_as_the_record(question: str, quote: str, elsewhere: bool) -> None:
     posted = ask(question, quote)
-    texts = text_of_post(posted.about, question, elsewhere=elsewhere)
+    texts = post_text(posted.about, question, elsewhere=elsewhere)
     assert asked_in(posted_question(posted, elsewhere=elsewhere)) == ("U1", *texts)
 
 
 @given(texts)
 def test_question_by_emoji_shows_the_emoji_and_is_read_back_as_the_models_instruction(quote: str) -> None:
-    posted = replace(ask(REACTION_QUESTION, quote), view_id=reaction_id("robot_face", "C1", "2.0"))
+    posted = replace(ask(REACTION_QUESTION, quote), view_id=reaction_view_id("robot_face", "C1", "2.0"))
     message = posted_question(posted, elsewhere=False)
-    assert asked_in(message) == ("U1", *text_of_post(posted.about, REACTION_QUESTION, elsewhere=False))
+    assert asked_in(message) == ("U1", *post_text(posted.about, REACTION_QUESTION, elsewhere=False))
     assert message["blocks"][-1]["elements"][0]["text"] == ":robot_face:"
     assert message["text"].endswith("\n\n:robot_face:")
     assert REACTION_QUESTION not in str(message)
@@ -70,7 +70,7 @@ def test_question_by_emoji_shows_the_emoji_and_is_read_back_as_the_models_instru
 def test_choice_that_somebody_pressed_is_read_as_words_that_are_not_theirs(choice: str) -> None:
     posted = replace(ask(choice), about=QuotedMessage("C1", "2.0", "", "", "", offered_by=7))
     message = posted_question(posted, elsewhere=False)
-    assert asked_in(message) == ("U1", *text_of_post(posted.about, choice, elsewhere=False))
+    assert asked_in(message) == ("U1", *post_text(posted.about, choice, elsewhere=False))
     assert asked_in(message) == ("U1", MY_CHOICE, escape(choice))
     assert view_of(message) == "V1"
 
@@ -82,4 +82,4 @@ def test_other_messages_of_ours_contain_no_question() -> None:
 
 @pytest.mark.parametrize(("ts", "quote"), [("1.0", ""), ("2.0", "first second")])
 def test_message_is_quoted_unless_it_begins_the_thread(ts: str, quote: str) -> None:
-    assert quote_above(ask("why?", "first\nsecond", ts).about, elsewhere=False) == quote
+    assert quote_in_post(ask("why?", "first\nsecond", ts).about, elsewhere=False) == quote

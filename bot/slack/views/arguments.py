@@ -14,7 +14,7 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.asks import ApprovalPlace, ArgumentField, Ask, can_be_read
+from bot.core.asks import ApprovalPlace, ArgumentField, Ask, can_be_shown
 from bot.core.texts.words import listed
 from bot.slack import blockkit, cards
 from bot.slack.blockkit import (
@@ -61,7 +61,7 @@ def arguments_modal(ask: Ask, place: ApprovalPlace | None) -> Json:
         blockkit.rich_text(_heading(ask)),
         *_fields(ask.fields),
         blockkit.rich_text([line(words(ask.tool, "code")), *described]),
-        *(map(blockkit.rich_text_preformatted, _pieces(ask.arguments)) if can_be_read(ask.arguments * 2) else ()),
+        *(map(blockkit.rich_text_preformatted, _pieces(ask.arguments)) if can_be_shown(ask.arguments * 2) else ()),
         blockkit.rich_text([*_warnings(ask), _terms([ask])]),
     ]
     if place is None:

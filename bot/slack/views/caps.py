@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bot.core import texts
-from bot.core.caps import CapField, CapOwner, Entered, OwnerCaps, Period, Scope, UsageToDate, shown_number
+from bot.core.caps import CapField, CapOwner, Entered, OwnerCaps, Period, Scope, UsageToDate, limit_as_entered
 from bot.core.conversation import escape
 from bot.core.surfaces import TOP, WorkspaceUsage
 from bot.slack.blockkit import (
@@ -57,7 +57,7 @@ def caps_fields(caps: OwnerCaps) -> list[Json]:
     for field in CapField:
         own, default = caps.own.get(field), caps.defaults.get(field)
         placeholder = texts.settings.default_option(default.limit_text) if default else texts.quotas.NO_QUOTA
-        initial = shown_number(own.limit) if own else ""
+        initial = limit_as_entered(own.limit) if own else ""
         entry = number_input(field, placeholder=placeholder, initial=initial, decimals=field.in_dollars)
         blocks.append(input_field(field, texts.quotas.QUOTA_LABELS[field], entry, optional=True))
     return blocks

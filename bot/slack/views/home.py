@@ -12,8 +12,8 @@ from itertools import accumulate
 from bot.core import texts
 from bot.core.caps import Amount, Period
 from bot.core.channel_settings import DefaultSettings
-from bot.core.conversation import escape, is_direct
-from bot.core.surfaces import TOP, ChannelsWithSettings, HomeView, Ranking, UsedT, WorkspaceUsage, ranked
+from bot.core.conversation import escape, is_direct_message
+from bot.core.surfaces import TOP, ChannelsWithSettings, HomeView, Ranking, UsedT, WorkspaceUsage, rank
 from bot.slack.blockkit import (
     PIECE_CHARS,
     SECTION_CHARS,
@@ -96,7 +96,7 @@ def _waiting(waiting: Sequence[tuple[str, str, float]]) -> list[Json]:
     lines = []
     for channel_id, link, until in waiting:
         what = f"<{link}|{texts.home.APPROVAL}>" if link else texts.home.APPROVAL
-        where = texts.schedules.IN_OUR_DIRECT_MESSAGE if is_direct(channel_id) else f"in <#{channel_id}>"
+        where = texts.schedules.IN_OUR_DIRECT_MESSAGE if is_direct_message(channel_id) else f"in <#{channel_id}>"
         in_utc = texts.words.time_in_utc(datetime.fromtimestamp(until, UTC))
         time = moment_mrkdwn(until, texts.words.TIME_FORMAT, in_utc)
         lines.append(f"• {what} {where}: {texts.approvals.waits_until()}{time}.")
@@ -146,10 +146,10 @@ def _channels_text(channels: ChannelsWithSettings) -> str:
 def _usage_blocks(workspace: WorkspaceUsage) -> list[Json]:
     """Returns usage by person, channel, model and tool as text, because Slack accepts charts only in messages."""
     this_month, last_month = workspace.this_month, workspace.last_month
-    people = ranked(this_month.people, last_month.people, Amount())
-    channels = ranked(this_month.channels, last_month.channels, Amount())
-    models = ranked(this_month.models, last_month.models, Amount())
-    calls = ranked(this_month.calls, last_month.calls, 0)
+    people = rank(this_month.people, last_month.people, Amount())
+    channels = rank(this_month.channels, last_month.channels, Amount())
+    models = rank(this_month.models, last_month.models, Amount())
+    calls = rank(this_month.calls, last_month.calls, 0)
     return [
         *_ranking(texts.home.PEOPLE, people, lambda user_id: f"<@{user_id}>", amount_text),
         *_ranking(

@@ -9,8 +9,8 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.channel_settings import SettingsPlace
-from bot.core.conversation import link_of, unescape
-from bot.core.memory import Memory, from_typed
+from bot.core.conversation import message_link, unescape
+from bot.core.memory import Memory, parsed_text
 from bot.slack import blockkit
 from bot.slack.blockkit import (
     Json,
@@ -72,7 +72,7 @@ def _said(memory: Memory, channel_id: str, base: str, *, is_hidden: bool) -> str
     day = blockkit.moment_mrkdwn(memory.created_at, texts.words.TIME_FORMAT, in_utc)
     changed_by = f"<@{memory.changed_by}>" if memory.changed_by else ""
     said = texts.memory.memory_said(f"<@{memory.user_id}>", day, changed_by, is_proposed=memory.is_proposed)
-    link = link_of(base, channel_id, memory.ts, memory.thread_ts)
+    link = message_link(base, channel_id, memory.ts, memory.thread_ts)
     where = f"<{link}|{texts.memory.SAID_HERE}>" if link else ""
     return " · ".join(filter(None, (texts.memory.HIDDEN if is_hidden else "", said, where)))
 
@@ -82,7 +82,7 @@ def _submitted(view: Mapping[str, Any]) -> SubmittedMemories:
     ids = {name: int(found[1]) for name in view["state"]["values"] if (found := _MEMORY_FIELD.fullmatch(name))}
     if not ids:
         raise ValueError("memories")
-    changed = {id_: from_typed(typed.get(name, "")) for name, id_ in ids.items() if typed.get(name) != shown.get(name)}
+    changed = {id_: parsed_text(typed.get(name, "")) for name, id_ in ids.items() if typed.get(name) != shown.get(name)}
     return SubmittedMemories(place_in(view), changed, list(ids.values()), KEEP_HIDDEN in checked(view, KEEP_HIDDEN))
 
 

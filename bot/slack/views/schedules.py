@@ -14,7 +14,7 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.actions import ActionResponse, ReplyAction
-from bot.core.conversation import escape, is_direct
+from bot.core.conversation import escape, is_direct_message
 from bot.core.schedules import PauseReason, Rule, Run, RunReport, Schedule, Weekly, zone_of
 from bot.core.unposted import MessageQuestion
 from bot.slack import plain
@@ -173,7 +173,7 @@ def list_channel(value: str) -> str:
 def _place_of(channel_id: str, view_id: str) -> ListPlace:
     if not (_PLACE.fullmatch(channel_id) and _VIEW_ID.fullmatch(view_id)):
         raise ValueError("place")
-    return ListPlace("" if is_direct(channel_id) else channel_id, view_id)
+    return ListPlace("" if is_direct_message(channel_id) else channel_id, view_id)
 
 
 def list_button(channel_id: str) -> Json:
@@ -204,7 +204,7 @@ def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] 
 
 
 def _pause_notice(schedule: Schedule, signed_out: Sequence[str]) -> Json:
-    place = "" if is_direct(schedule.channel_id) else f"<#{schedule.channel_id}>"
+    place = "" if is_direct_message(schedule.channel_id) else f"<#{schedule.channel_id}>"
     why = texts.schedules.signed_out(signed_out) if signed_out else texts.schedules.PAUSE_REASONS[schedule.paused or ""]
     sentence = texts.schedules.schedule_paused(why, f"<@{schedule.user_id}>", place)
     words = section(plain_text(_words(schedule, WORDS_ROOMS[0])))
@@ -227,7 +227,7 @@ def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, blo
     """
     creator, changer = (escape(names.get(id_, id_)) for id_ in (schedule.user_id, schedule.changed_by))
     is_once = schedule.rule.at is not None
-    creator = f"<@{schedule.user_id}>" if is_once and not is_direct(schedule.channel_id) else creator
+    creator = f"<@{schedule.user_id}>" if is_once and not is_direct_message(schedule.channel_id) else creator
     text = mrkdwn(texts.schedules.scheduled_by(creator, _rule(schedule.rule), changer, is_late=is_late))
     stop = {} if is_once else {"accessory": stop_button(schedule.id, asks=False)}
     return {**section(text), **stop, "block_id": block_id}
@@ -267,7 +267,9 @@ def moment(at: float) -> str:
 def _place(schedule: Schedule) -> str:
     channel_id = schedule.channel_id
     return (
-        texts.schedules.IN_OUR_DIRECT_MESSAGE if is_direct(channel_id) else texts.schedules.posts_in(f"<#{channel_id}>")
+        texts.schedules.IN_OUR_DIRECT_MESSAGE
+        if is_direct_message(channel_id)
+        else texts.schedules.posts_in(f"<#{channel_id}>")
     )
 
 

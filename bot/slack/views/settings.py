@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bot.core import texts
-from bot.core.calls import label_of
+from bot.core.calls import tool_label
 from bot.core.caps import Entered, OwnerCaps
 from bot.core.channel_settings import CHANNEL_SETTINGS, ChannelSettings, DefaultSettings, Setting, SettingsPlace
-from bot.core.conversation import is_direct
+from bot.core.conversation import is_direct_message
 from bot.slack.blockkit import (
     Json,
     actions,
@@ -69,16 +69,16 @@ def _settings_modal(
     they can revoke; without any, the modal has no such field. `caps` are the channel's, for an admin. `tool_warnings`
     are sentences of mrkdwn about the servers that the channel uses.
     """
-    channel = texts.settings.THIS_DIRECT_MESSAGE if is_direct(place.channel_id) else f"<#{place.channel_id}>"
+    channel = texts.settings.THIS_DIRECT_MESSAGE if is_direct_message(place.channel_id) else f"<#{place.channel_id}>"
     blocks = [context(mrkdwn(texts.settings.settings_apply_to(channel)))]
     for name, setting in CHANNEL_SETTINGS.items():
-        if setting.in_channels_only and is_direct(place.channel_id):
+        if setting.in_channels_only and is_direct_message(place.channel_id):
             continue
         blocks += _field(name, setting, getattr(settings, name), defaults, has_focus=focus == name)
         if name == "mcp_servers":
             blocks += [context(mrkdwn(warning)) for warning in tool_warnings]
     if allowed_tools:
-        tools = {tool: label_of(tool) for tool in allowed_tools[:MAX_REVOCABLE]}
+        tools = {tool: tool_label(tool) for tool in allowed_tools[:MAX_REVOCABLE]}
         menu, hint = multi_static_select(ALLOWED_TOOLS, tools), texts.settings.ALLOWED_TOOLS_HINT
         blocks.append(input_field(ALLOWED_TOOLS, texts.settings.ALLOWED_TOOLS, menu, hint=hint, optional=True))
     blocks.append(actions([list_button(place.channel_id), button(OPEN_MEMORY, texts.memory.SHOW_MEMORY)]))
