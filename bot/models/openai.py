@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from itertools import chain
 from typing import Any, Literal
 
 from openai import AsyncOpenAI, DefaultAioHttpClient
@@ -102,7 +103,8 @@ class ResponsesApi(Api):
         effort: str = "",
     ) -> dict[str, Any]:
         is_marked = prompt.system and OptionalParameter.CACHE_BREAKPOINT in parameters
-        items = [item for turn in prompt.turns for item in _responses_items(turn, self.vendor)]
+        tools = _responses_tools(prompt.tools, parameters)
+        items = _in_namespaces([item for turn in prompt.turns for item in _responses_items(turn, self.vendor)], tools)
         body: dict[str, Any] = {
             "model": model,
             "input": [*_marked_instructions(prompt.system), *items] if is_marked else items,
@@ -120,7 +122,6 @@ class ResponsesApi(Api):
             reasoning["effort"] = effort
         if reasoning:
             body["reasoning"] = reasoning
-        tools = _responses_tools(prompt.tools, parameters)
         if prompt.web_search and OptionalParameter.WEB_SEARCH in parameters:
             # Without a location, OpenAI searches as if the user were in the United States.
             search: dict[str, Any] = {"type": "web_search", "user_location": {"type": "approximate"}}
@@ -555,6 +556,30 @@ def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
             case ToolResult():
                 items.append({"type": "function_call_output", "call_id": part.call_id, "output": part.text})
     return items
+
+
+def _in_namespaces(items: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Returns the items, each call with its tool's namespace in this request, because OpenAI refuses any other.
+
+    After a call, its tool can become searchable or stop being so. Results of earlier searches define namespaces too
+    (dust-tt/dust#31323).
+    """
+    searches = [objects_in(item.get("tools")) for item in items if item.get("type") == "tool_search_output"]
+    defined = {
+        str(function.get("name")): str(space.get("name"))
+        for space in chain(*searches, tools)
+        if space.get("type") == "namespace"
+        for function in objects_in(space.get("tools"))
+    }
+    namespaces = defined | {str(tool.get("name")): "" for tool in tools if tool.get("type") == "function"}
+    sent = []
+    for item in items:
+        namespace = namespaces.get(str(item.get("name")), "")
+        if item.get("type") == "function_call" and namespace != (item.get("namespace") or ""):
+            other = {name: value for name, value in item.items() if name != "namespace"}
+            item = {**other, "namespace": namespace} if namespace else other
+        sent.append(item)
+    return sent
 
 
 def _chat_messages(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:

@@ -7,7 +7,7 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from bot.models import anthropic, openai
-from bot.models.events import Searching, ToolCall
+from bot.models.events import Opaque, Searching, ToolCall
 from bot.models.model import Provider
 from bot.models.prompt import OURS, Prompt, ToolDefinition, ToolResult, Turn, of_event, searchable
 from bot.models.setup import VendorSettings
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, collect
+from tests.contracts.vendor_rules import NAMESPACES
 from tests.contracts.vendors import ANTHROPIC, KEY, RESPONSES, VendorApi, options, unsupported
 from tests.streams import steps
 from tests.streams.server import VendorRequest, VendorResponse
@@ -84,10 +85,9 @@ class OpenAi(StandIn):
         found = [item for item in body["input"] if item.get("type") == "tool_search_output"]
         self.read_tokens.append(tokens([loaded, seen, found]))
         self.prefixes.append(json.dumps([loaded, seen]))
-        if any(item.get("type") == "function_call_output" for item in body["input"]):
-            call = next(item for item in body["input"] if item.get("type") == "function_call")
-            assert found[0]["tools"][0]["tools"][0]["name"] == call["name"]
-            assert call["namespace"] == found[0]["tools"][0]["name"], "sent back as it came"
+        if (refused := NAMESPACES.answers(body)) is not None:
+            return refused
+        if body["input"][-1].get("type") == "function_call_output":
             return RESPONSES.streamed("Done.")
         question = body["input"][-1]["content"]
         if not spaces:
@@ -154,16 +154,20 @@ async def own(api: VendorApi) -> AsyncIterator[Provider]:
         await client.aclose()
 
 
-async def answered(model: Provider, prompt: Prompt, text: str) -> tuple[Received, ToolCall]:
+async def called(model: Provider, prompt: Prompt, text: str) -> tuple[Received, Prompt]:
     asked = replace(prompt, turns=(Turn("user", text),))
     received = await collect(model, asked)
     [call] = received.calls
-    parts = tuple(event for event in received.others if not isinstance(event, Searching))
+    parts = tuple(event for event in received.others if isinstance(event, ToolCall | Opaque))
     result = Turn("user", "", parts=(ToolResult(call.call_id, call.name, "ok"),))
-    turns = (*asked.turns, Turn("assistant", "", parts=parts), result)  # type: ignore[arg-type]
-    done = await collect(model, replace(asked, turns=turns))
+    return received, replace(asked, turns=(*asked.turns, Turn("assistant", "", parts=parts), result))
+
+
+async def answered(model: Provider, prompt: Prompt, text: str) -> tuple[Received, ToolCall]:
+    received, going_on = await called(model, prompt, text)
+    done = await collect(model, going_on)
     assert done.text == "Done."
-    return received, call
+    return received, received.calls[0]
 
 
 @pytest.mark.parametrize(("api", "kind"), [(RESPONSES, OpenAi), (ANTHROPIC, Claude)], ids=str)
@@ -184,7 +188,41 @@ async def test_hundred_tools_cost_a_tenth_and_the_right_one_is_called(
     firsts, seconds = stand_in.read_tokens[::2], stand_in.read_tokens[1::2]
     assert (right, len(ASKED)) == (50, 50)
     assert max(a + b for a, b in zip(firsts, seconds, strict=True)) < 2 * all_tokens / 10, (all_tokens, firsts[0])
+    if api is RESPONSES:
+        found = [item for item in in_process.requests[-1].body["input"] if item.get("type") == "tool_search_output"]
+        assert found[0]["tools"][0]["tools"][0]["name"] == ASKED[-1].name, "sent back as it came"
     assert len(set(stand_in.prefixes)) == 1, "what a cache keeps stays the same"
+
+
+FEW = replace(PROMPT, tools=(OWN, *TOOLS[:20]))
+"""So few that their definitions are read at once."""
+MOVES = {
+    "as before": lambda tools: tools,
+    "others are added, and all are searched for": lambda tools: (OWN, *TOOLS),
+    "few are left, and all are read": lambda tools: tools[:21],
+    "its tool is gone": lambda tools: tools[2:],
+    "its tool is gone, and few are left": lambda tools: tools[2:21],
+}
+"""What happens to the tools of a step until its answer goes on."""
+
+
+@pytest.mark.parametrize("its_items", [True, False], ids=["its own items", "another model's call"])
+@pytest.mark.parametrize("before", [WITH_TOOLS, FEW], ids=["searched for", "read"])
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES.keys())
+async def test_calls_name_their_tools_as_the_request_defines_them(
+    in_process: InProcessVendor,
+    move: Callable[[tuple[ToolDefinition, ...]], tuple[ToolDefinition, ...]],
+    before: Prompt,
+    its_items: bool,
+) -> None:
+    in_process.script(OpenAi().answer)
+    async with own(RESPONSES) as model:
+        _, going_on = await called(model, before, question_for(TOOLS[0]))
+        *turns, step, result = going_on.turns
+        kept = step if its_items else replace(step, parts=tuple(p for p in step.parts if isinstance(p, ToolCall)))
+        done = await collect(model, replace(going_on, tools=move(before.tools), turns=(*turns, kept, result)))
+    assert (done.text, done.completions[0].refused) == ("Done.", ())
+    assert len(in_process.requests) == 2, "not refused"
 
 
 REFUSALS = {

@@ -245,6 +245,38 @@ GEMINI = Rule(
     THOUGHT_SIGNATURES.thinks,
 )
 
+
+def _other_namespace(body: Body) -> VendorResponse | None:
+    """A call in the input has the namespace in which the request defines its tool; a search's result defines it, too.
+
+    A tool that the request doesn't define has none.
+    """
+    found = [tool for item in body["input"] if item.get("type") == "tool_search_output" for tool in item["tools"]]
+    tools = [*found, *body.get("tools", ())]
+    defined = {("", tool["name"]) for tool in tools if tool["type"] == "function"}
+    spaces = [tool for tool in tools if tool["type"] == "namespace"]
+    defined |= {(space["name"], one["name"]) for space in spaces for one in space["tools"]}
+    names = {name for _, name in defined}
+    for place, item in enumerate(body["input"]):
+        if item.get("type") != "function_call":
+            continue
+        namespace, name = item.get("namespace", ""), item["name"]
+        if (namespace or name in names) and (namespace, name) not in defined:
+            words = (
+                f"Missing namespace for function_call '{name}'. It does not exist in the default namespace. "
+                "Round-trip the model's function_call item with its namespace field included."
+            )
+            return invalid(words, param=f"input[{place}].namespace", code=None)
+    return None
+
+
+NAMESPACES = Rule(
+    RESPONSES,
+    "vercel/ai#15193, dust-tt/dust#31323, github/copilot-cli#4519; openai 3.57: ResponseFunctionToolCall.namespace",
+    "2026-11-30",
+    _other_namespace,
+)
+
 BOUND = [BOUND_THINKING, ENCRYPTED_REASONING, THOUGHT_SIGNATURES]
 """The rules by which a model's own items are good for one conversation, or one account."""
 
