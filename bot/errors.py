@@ -98,7 +98,7 @@ class EndReason(StrEnum):
     @property
     def is_continuable(self) -> bool:
         """Whether Continue can extend the answer if it has text."""
-        return self in _CONTINUABLE or self.may_pass
+        return self in _CONTINUABLE
 
     @property
     def may_pass(self) -> bool:
@@ -116,8 +116,7 @@ class EndReason(StrEnum):
 
     @property
     def is_failure(self) -> bool:
-        by_people = self.is_stop or self in (EndReason.DENIED, EndReason.SHUT_OUT)
-        return not (self.is_answer or by_people or self.is_midway)
+        return not (self in _NO_FAILURES or self.is_midway)
 
     @property
     def is_midway(self) -> bool:
@@ -135,6 +134,7 @@ _ANSWERS = {
     EndReason.BATCHED,
 }
 _STOPS = {EndReason.STOPPED, EndReason.QUESTION_DELETED, EndReason.REPLY_GONE}
+_NO_FAILURES = {*_ANSWERS, *_STOPS, EndReason.DENIED, EndReason.SHUT_OUT}
 _PASSING = {
     EndReason.RATE_LIMITED,
     EndReason.OVERLOADED,
@@ -144,6 +144,7 @@ _PASSING = {
     EndReason.STALLED,
 }
 _CONTINUABLE = {
+    *_PASSING,
     EndReason.LENGTH_LIMIT,
     EndReason.STEP_LIMIT,
     EndReason.STOPPED,

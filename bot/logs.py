@@ -48,7 +48,8 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """Characters that could start a line that looks like another record, or move a terminal's cursor."""
 FIRST_QUIET_S, MAX_QUIET_S = 60.0, 960.0
 MAX_SAID = 500
-_job_id: ContextVar[int | None] = ContextVar("job_id", default=None)
+current_job: ContextVar[int | None] = ContextVar("current_job", default=None)
+"""The job's ID, which `of_job` sets."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -56,15 +57,11 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 @contextmanager
 def of_job(job_id: int) -> Iterator[None]:
     """Adds this job's ID to records logged inside, and by tasks started inside."""
-    token = _job_id.set(job_id)
+    token = current_job.set(job_id)
     try:
         yield
     finally:
-        _job_id.reset(token)
-
-
-def current_job() -> int | None:
-    return _job_id.get()
+        current_job.reset(token)
 
 
 def fields(values: Mapping[str, object]) -> Mapping[str, object]:
@@ -135,7 +132,7 @@ class Repeats(logging.Filter):
         """Returns whether the record is written; sets its `repeated`."""
         if record.levelno < logging.WARNING:
             return True
-        key = record.name, str(record.msg), str(record.args), str(_fields(record)), _job_id.get()
+        key = record.name, str(record.msg), str(record.args), str(_fields(record)), current_job.get()
         said = self._said.pop(key, None) or _Said(-math.inf, FIRST_QUIET_S)
         self._said[key] = said
         if len(self._said) > MAX_SAID:
@@ -189,7 +186,7 @@ class PrivateFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         private = self._private(record)
-        job_id = _job_id.get()
+        job_id = current_job.get()
         job = "" if job_id is None else f"job {job_id}: "
         values = {name: str(value) for name, value in _fields(record).items()}
         pairs = " ".join(
@@ -226,7 +223,7 @@ class JsonFormatter(PrivateFormatter):
         private = self._private(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         entry: dict[str, object] = {"time": at, "level": record.levelname, "logger": record.name}
-        if (job_id := _job_id.get()) is not None:
+        if (job_id := current_job.get()) is not None:
             entry["job"] = job_id
         entry |= {"message": private.getMessage(), **_fields(record)}
         if repeated := getattr(record, "repeated", 0):

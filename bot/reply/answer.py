@@ -304,9 +304,6 @@ class Freshness:
             self._arrivals.clear()
             self._all_shown_at = now
 
-    def on_end(self, now: float) -> None:
-        self.ended_at = now
-
     def on_end_shown(self, now: float) -> None:
         """Records that Slack did a call after the answer's end. The last such call shows the end."""
         if self.ended_at is not None:

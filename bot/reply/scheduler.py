@@ -194,7 +194,7 @@ class ScheduledReply:
     async def finish(self, end: End, shown: Picture | None = None) -> None:
         # The end doesn't wait for a status or for the next try.
         self.not_before = -math.inf
-        self.freshness.on_end(self.scheduler.clock.monotonic())
+        self.freshness.ended_at = self.scheduler.clock.monotonic()
         self.laid_out(lambda: self.reply.finish(end, shown))
         if self.reply.is_withheld and not self.reply.has_ended:
             self.reply.finish(end, shown)

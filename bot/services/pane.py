@@ -176,7 +176,8 @@ class ThreadStatuses:
         if thread_status.next_call is not None:
             delay_s = min(delay_s, thread_status.next_call.when() - loop.time())
             thread_status.next_call.cancel()
-        thread_status.next_call = loop.call_later(delay_s, self._call, thread_status)
+        # In a new context, because a status outlasts the job for which it was first shown.
+        thread_status.next_call = loop.call_later(delay_s, self._call, thread_status, context=Context())
 
     def _call(self, thread_status: _ThreadStatus) -> None:
         thread_status.next_call = None
@@ -184,7 +185,9 @@ class ThreadStatuses:
             thread_status.sending = True
             thread_status.delay_s = REFRESH_S
             thread_status.tried.clear()
-            self._start(self._update(thread_status))
+            task = asyncio.create_task(self._update(thread_status))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         else:
             del self._statuses[thread_status.thread.channel_id, thread_status.thread.thread_ts or ""]
             thread_status.tried.set()
@@ -219,12 +222,6 @@ class ThreadStatuses:
             self.on_status_rejected(thread_status.thread)
         is_over = not (thread_status.wanted or thread_status.may_show)
         self._call_in(thread_status, 0.0 if is_over else thread_status.delay_s)
-
-    def _start(self, call: Coroutine[None, None, None]) -> None:
-        # Uses a new context, because a status outlasts the job for which it was first shown.
-        task = asyncio.create_task(call, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,9 +144,10 @@ class Users:
         self._list_again_at = -math.inf
         self._background = Background()
 
-    def known(self, user_id: str) -> UserKind | None:
-        """Returns a person's user type if Slack reported it within the last ten minutes, otherwise None."""
-        return self._kind_within(user_id, KIND_TRUSTED_S)
+    def known(self, user_id: str, max_age_s: float = KIND_TRUSTED_S) -> UserKind | None:
+        """Returns a person's user type if Slack reported it recently enough, otherwise None."""
+        profile = self._profile(user_id)
+        return profile.kind if self._clock.monotonic() < profile.kind_at + max_age_s else None
 
     async def kind(
         self,
@@ -164,12 +165,12 @@ class Users:
         is waiting after pressing something, so the lookup skips the queue.
         """
         if now_within_s is not None:
-            recent = self._kind_within(user_id, max_age_s)
+            recent = self.known(user_id, max_age_s)
             return recent or await self._look_up_kind(user_id, NOW_S, now_within_s, is_press)
         if (kind := self.known(user_id)) is None:
             await self._recall(user_id)
             kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)
-        return kind or self._kind_within(user_id, KEPT_S)
+        return kind or self.known(user_id, KEPT_S)
 
     def known_domain(self, user_id: str) -> str | None:
         """Returns a member's email domain, "" if there is none, or None without recent data (as in `known`)."""
@@ -182,13 +183,9 @@ class Users:
         return self.known_domain(user_id)
 
     async def last_known(self, user_id: str) -> UserKind | None:
-        if self._kind_within(user_id, KEPT_S) is None:
+        if self.known(user_id, KEPT_S) is None:
             await self._recall(user_id)
-        return self._kind_within(user_id, KEPT_S)
-
-    def _kind_within(self, user_id: str, age_s: float) -> UserKind | None:
-        profile = self._profile(user_id)
-        return profile.kind if self._clock.monotonic() < profile.kind_at + age_s else None
+        return self.known(user_id, KEPT_S)
 
     async def _look_up_kind(self, user_id: str, max_age_s: float, within_s: float, is_press: bool) -> UserKind | None:
         """Returns a person's user type from a lookup begun at most `max_age_s` ago, or None if it takes too long."""

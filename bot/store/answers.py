@@ -20,16 +20,16 @@ from bot.models.prompt import of_record
 from bot.store import audit, beside, outbox, steps
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
+    IS_AHEAD,
+    IS_BEGUN,
+    IS_MIDWAY,
+    MAY_BE_REGENERATED,
     NO_ANSWER,
     end_of_turn,
     in_thread,
     insert_into,
-    is_ahead,
     is_any,
-    is_begun,
-    is_midway,
     job_of,
-    may_be_regenerated,
     messages_of,
     note_of,
     put,
@@ -60,13 +60,13 @@ class RecordedAnswers(Operations):
     async def written_in(self, connection: AsyncConnection, thread: ThreadKey, event_id: str) -> AnswerRecord | None:
         """Returns a thread's unfinished answer, or None if there is none or the event was already handled."""
         is_handled = await is_any(connection, seen_events.c.event_id == event_id)
-        return None if is_handled else await _newest_answer(connection, thread, is_begun())
+        return None if is_handled else await _newest_answer(connection, thread, IS_BEGUN)
 
     @reads
     async def written_for(self, connection: AsyncConnection, user_id: str, place: ThreadKey) -> AnswerRecord | None:
         """Returns a person's only unfinished answer in any thread of a channel, or None if there isn't exactly one."""
         here = jobs.c.team_id == place.team_id, jobs.c.channel_id == place.channel_id
-        written = sa.select(jobs).where(*here, jobs.c.user_id == user_id, is_ahead()).limit(2)
+        written = sa.select(jobs).where(*here, jobs.c.user_id == user_id, IS_AHEAD).limit(2)
         rows = (await connection.execute(written)).all()
         return await _newest_answer(connection, thread_of(rows[0]), jobs.c.id == rows[0].id) if len(rows) == 1 else None
 
@@ -107,7 +107,7 @@ class RecordedAnswers(Operations):
     @writes
     async def swap(self, connection: AsyncConnection, job_id: int, *, to_next: bool) -> None:
         """Switches readers to the version before or after the displayed one, if there is one."""
-        this = sa.select(jobs).where(jobs.c.id == job_id, may_be_regenerated()).with_for_update()
+        this = sa.select(jobs).where(jobs.c.id == job_id, MAY_BE_REGENERATED).with_for_update()
         row = (await connection.execute(this)).one_or_none()
         if row is None:
             return
@@ -339,7 +339,7 @@ def _with_version(job: Job, before: Sequence[sa.Row[Any]]) -> Job:
 
 async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
     """Returns the jobs' turns, oldest first, without those after which the answer continued."""
-    of_jobs = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~is_midway()).order_by(turns.c.id)
+    of_jobs = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~IS_MIDWAY).order_by(turns.c.id)
     return (await connection.execute(of_jobs)).all()
 
 
@@ -362,4 +362,4 @@ async def join(connection: AsyncConnection, job: Job) -> None:
 
 
 def _newest_turn(job_id: int) -> sa.ScalarSelect[int]:
-    return sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
+    return sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~IS_MIDWAY).scalar_subquery()

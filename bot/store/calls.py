@@ -34,12 +34,12 @@ from bot.core.outbox import BACKOFF, OutboxKind
 from bot.store import audit, beside, claim, outbox, schema, steps, usage
 from bot.store.database import Operations, one_at_a_time, reads, writes
 from bot.store.rows import (
+    IS_AWAITING_APPROVAL,
+    IS_LIVE,
     Held,
     in_thread,
     insert_into,
     is_any,
-    is_awaiting_approval,
-    is_live,
     is_queued,
     is_running,
     messages_of,
@@ -265,8 +265,8 @@ async def release(connection: AsyncConnection, job_id: int, now: float, **values
 
     Returns False if it isn't live. A job that wasn't waiting keeps its status.
     """
-    status = sa.case((is_awaiting_approval(), Status.QUEUED.value), else_=jobs.c.status)
-    released = sa.update(jobs).where(jobs.c.id == job_id, is_live())
+    status = sa.case((IS_AWAITING_APPROVAL, Status.QUEUED.value), else_=jobs.c.status)
+    released = sa.update(jobs).where(jobs.c.id == job_id, IS_LIVE)
     values = {"status": status, "waits_until": None, "mention_at": None, **values}
     if (await connection.execute(released.values(values))).rowcount == 0:
         return False
@@ -288,7 +288,7 @@ class Approvals(WorkerOperations):
     ) -> list[tuple[ThreadKey, str, float]]:
         """Returns a person's answers waiting for approval, newest first: thread, last page, and deadline."""
         of_person = jobs.c.team_id == team_id, jobs.c.user_id == user_id, ~jobs.c.stop_requested
-        waiting = sa.select(jobs).where(is_awaiting_approval(), jobs.c.waits_until > self._now(), *of_person)
+        waiting = sa.select(jobs).where(IS_AWAITING_APPROVAL, jobs.c.waits_until > self._now(), *of_person)
         rows = await connection.execute(waiting.order_by(jobs.c.id.desc()).limit(limit))
         found = [(thread_of(row), ts_of(messages_of(row), MessageRole.PAGE), row.waits_until) for row in rows]
         return [(thread, pages[-1], until) for thread, pages, until in found if pages]
@@ -310,7 +310,7 @@ class Approvals(WorkerOperations):
         arguments of an EDITED call.
         """
         now = self._now()
-        in_time = sa.and_(is_awaiting_approval(), jobs.c.waits_until > now)
+        in_time = sa.and_(IS_AWAITING_APPROVAL, jobs.c.waits_until > now)
         job: sa.Select[Any] = sa.select(*audit.ASKED, jobs.c.version).where(
             jobs.c.id == job_id,
             jobs.c.version == version,
@@ -332,7 +332,7 @@ class Approvals(WorkerOperations):
             return False
         # Shows the decision if the job is waiting for others too. A process that is showing an earlier one checks for
         # this one.
-        is_to_show = jobs.c.id == job_id, is_awaiting_approval(), ~outbox.is_reply_being_edited(now, jobs.c.id)
+        is_to_show = jobs.c.id == job_id, IS_AWAITING_APPROVAL, ~outbox.is_reply_being_edited(now, jobs.c.id)
         if await is_any(connection, *is_to_show):
             await outbox.changed(connection, [job_id], now)
         await self._worker.wake_all(connection)
@@ -383,7 +383,7 @@ class Approvals(WorkerOperations):
         now = self._now()
         late: sa.Select[Any] = (
             sa.select(*audit.ASKED, jobs.c.version)
-            .where(is_awaiting_approval(), jobs.c.waits_until <= now)
+            .where(IS_AWAITING_APPROVAL, jobs.c.waits_until <= now)
             .order_by(jobs.c.id)
         )
         rows = (await connection.execute(late.with_for_update(skip_locked=True))).all()
@@ -401,7 +401,7 @@ async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Questio
     """
     follow_ups = [question for question in questions if not question.begins_thread]
     await _take_turns(connection, {question.thread for question in follow_ups})
-    return await is_any(connection, is_awaiting_approval()) and await _deny_above(connection, follow_ups, now)
+    return await is_any(connection, IS_AWAITING_APPROVAL) and await _deny_above(connection, follow_ups, now)
 
 
 async def _take_turns(connection: AsyncConnection, threads: Collection[ThreadKey]) -> None:
@@ -418,7 +418,7 @@ async def _deny_above(connection: AsyncConnection, questions: Iterable[Question]
     for question in questions:
         of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
         waiting: sa.Select[Any] = sa.select(*audit.ASKED, jobs.c.version, jobs.c.messages).where(
-            *of_asker, is_awaiting_approval(), jobs.c.ts < question.ts
+            *of_asker, IS_AWAITING_APPROVAL, jobs.c.ts < question.ts
         )
         for row in (await connection.execute(waiting.with_for_update())).all():
             if max(ts_of(messages_of(row), MessageRole.PAGE), default="") > question.ts:
@@ -463,7 +463,7 @@ async def _decide(
     if not await is_any(connection, asked):
         # An asker who decided is waiting from now on.
         asked_at = sa.case((jobs.c.user_id == user_id, now), else_=jobs.c.asked_at)
-        if await is_any(connection, jobs.c.id == job.id, is_awaiting_approval()):
+        if await is_any(connection, jobs.c.id == job.id, IS_AWAITING_APPROVAL):
             await release(connection, job.id, now, asked_at=asked_at)
             await outbox.overtaken(connection, [job.id], now)
     return bool(calls)

@@ -637,7 +637,7 @@ class Database:
 
     async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True, name: str = "") -> T:
         """Runs an operation to its end, even if the caller is canceled. `check` remembers a failure under its name."""
-        key = name, current_job()
+        key = name, current_job.get()
 
         async def run() -> T:
             try:

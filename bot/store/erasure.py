@@ -27,14 +27,14 @@ from bot.store import audit, canvases, notifications, transcripts, unposted, usa
 from bot.store.database import Database, completes, one_at_a_time
 from bot.store.memories import NO_TEXT
 from bot.store.rows import (
+    HAS_CONTENT,
+    HAS_ENDED,
+    IS_UNPOSTED,
     NO_ANSWER,
     NO_CALL_TEXTS,
-    has_content,
-    has_ended,
     in_thread,
     in_words,
     is_running,
-    is_unposted,
 )
 from bot.store.schema import (
     CALL_HAS_CONTENT,
@@ -249,7 +249,7 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
     records_before = min(before, now - RECORDS_KEPT_S)
     is_old = jobs.c.created_at < before
     return (
-        Expiry(jobs, (is_old, has_content(), has_ended()), {"text": "", "files": [], "transcripts": {}}),
+        Expiry(jobs, (is_old, HAS_CONTENT, HAS_ENDED), {"text": "", "files": [], "transcripts": {}}),
         Expiry(turns, (turns.c.created_at < before, in_words(TURN_HAS_CONTENT)), NO_ANSWER),
         Expiry(
             tool_calls,
@@ -260,18 +260,18 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
         Expiry(steps, (_of_job(steps, is_old),)),
         # One-time schedules whose time has passed.
         Expiry(schedules, (schedules.c.cron == "", schedules.c.next_at.is_(None), schedules.c.once_at < before)),
-        Expiry(jobs, (is_unposted(), jobs.c.created_at < now - UNPOSTED_KEPT_S)),
+        Expiry(jobs, (IS_UNPOSTED, jobs.c.created_at < now - UNPOSTED_KEPT_S)),
         Expiry(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
         Expiry(charges, (charges.c.day < day_of(records_before),)),
         Expiry(memories, (memories.c.forgotten_at < now - UNDO_S, memories.c.text != ""), NO_TEXT),
         *(Expiry(column.table, (column <= now - expiry.kept_s,)) for column, expiry in _columns(ExpiryTime)),
         # Rows that refer to a job are deleted by cascade.
-        Expiry(jobs, (jobs.c.created_at < records_before, has_ended())),
+        Expiry(jobs, (jobs.c.created_at < records_before, HAS_ENDED)),
     )
 
 
 def _of_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool = True) -> sa.ColumnElement[bool]:
-    ended = (has_ended(),) if only_ended else ()
+    ended = (HAS_ENDED,) if only_ended else ()
     return sa.exists().where(jobs.c.id == table.c.job_id, *ended, *which)
 
 

@@ -15,7 +15,7 @@ from bot.core.conversation import Question
 from bot.core.memory import Kept, Memory, Place, Remembered, has_room, is_same_text
 from bot.store import audit, outbox
 from bot.store.database import Operations, one_at_a_time, reads, writes
-from bot.store.rows import has_content, is_any, thread_values
+from bot.store.rows import HAS_CONTENT, is_any, thread_values
 from bot.store.schema import jobs, memories
 
 NO_TEXT = {"text": "", "user_id": "", "changed_by": "", "is_proposed": True}
@@ -40,7 +40,7 @@ class Memories(Operations):
         """
         now, place = self._now(), question.thread.place
         await _take_turns(connection, place)
-        of_message = _is_in(place, jobs), jobs.c.ts == question.ts, ~has_content()
+        of_message = _is_in(place, jobs), jobs.c.ts == question.ts, ~HAS_CONTENT
         if await is_any(connection, *of_message):
             return Remembered(Kept.DELETED, 0)
         in_place = await _texts(connection, place)

@@ -14,12 +14,12 @@ from bot.errors import EndReason
 from bot.store import answers, beside, outbox, steps
 from bot.store.database import Operations, completes, reads, writes
 from bot.store.rows import (
+    HAS_CONTENT,
+    HAS_ENDED,
+    IS_AWAITING_APPROVAL,
+    IS_LIVE,
     has_come,
-    has_content,
-    has_ended,
     is_any,
-    is_awaiting_approval,
-    is_live,
     is_queued,
     is_running,
     job_of,
@@ -98,9 +98,9 @@ class OutboxEntries(Operations):
 
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
-        ended = sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended(), ~jobs.c.answer_deleted)
+        ended = sa.select(jobs).where(jobs.c.id == entry.job_id, HAS_ENDED, ~jobs.c.answer_deleted)
         # If someone has written below it, the reply to a deleted question is kept.
-        shown = ended if entry.shows is Shows.UNLESS_FOLLOWED else ended.where(has_content())
+        shown = ended if entry.shows is Shows.UNLESS_FOLLOWED else ended.where(HAS_CONTENT)
         row = (await connection.execute(shown)).one_or_none()
         return await answers.with_record(connection, row) if row else None
 
@@ -110,7 +110,7 @@ class OutboxEntries(Operations):
 
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
-        waiting = sa.select(jobs).where(jobs.c.id == entry.job_id, is_awaiting_approval())
+        waiting = sa.select(jobs).where(jobs.c.id == entry.job_id, IS_AWAITING_APPROVAL)
         row = (await connection.execute(waiting)).one_or_none()
         if row is None:
             return None
@@ -149,7 +149,7 @@ def _due() -> sa.Select[tuple[int]]:
     in_state = sa.case(
         (entry.kind.in_((OutboxKind.POST_QUESTION, OutboxKind.BESIDE)), sa.true()),
         (entry.kind == OutboxKind.REPLY.value, ~is_being_written),
-        else_=~sa.exists().where(jobs.c.id == entry.job_id, is_live()),
+        else_=~sa.exists().where(jobs.c.id == entry.job_id, IS_LIVE),
     )
     is_due = has_come(entry.due_at, _NOW, BACKOFF.max_s)
     is_known = entry.kind.in_([kind.value for kind in OutboxKind])

@@ -30,18 +30,18 @@ from bot.store import audit, beside, claim, memories, outbox, steps
 from bot.store.calls import deny_by_reply, release
 from bot.store.database import Database, GroupCommit, completes, one_at_a_time, reads, writes
 from bot.store.rows import (
+    HAS_CONTENT,
+    IS_AHEAD,
+    IS_BEGUN,
+    IS_LIVE,
+    MAY_BE_REGENERATED,
     file_values,
-    has_content,
     in_thread,
     insert_into,
-    is_ahead,
     is_any,
     is_batched_with,
-    is_begun,
-    is_live,
     is_queued,
     is_running,
-    may_be_regenerated,
     messages_of,
     question_of,
     queued_values,
@@ -100,7 +100,7 @@ class QuestionQueue(WorkerOperations):
     @reads
     async def may_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
         """Returns whether every earlier question in the thread has its message, so this one's will appear below."""
-        before = sa.select(jobs.c.messages).where(in_thread(question.thread), is_live(), jobs.c.ts < question.ts)
+        before = sa.select(jobs.c.messages).where(in_thread(question.thread), IS_LIVE, jobs.c.ts < question.ts)
         return all(page_ts(messages_of(row)) for row in await connection.execute(before))
 
     @reads
@@ -256,7 +256,7 @@ def _ended_unbegun(reason: EndReason) -> dict[str, Any]:
 
 async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:
     """Raises the version of a begun job, so that its answer starts over. A queued job doesn't need to start over."""
-    this = sa.select(jobs).where(jobs.c.id == job_id, is_begun(), ~jobs.c.stop_requested)
+    this = sa.select(jobs).where(jobs.c.id == job_id, IS_BEGUN, ~jobs.c.stop_requested)
     row = (await connection.execute(this.with_for_update())).one_or_none()
     if row is None:
         return False
@@ -280,7 +280,7 @@ def _next_version(row: sa.Row[Any], wish: Wish, now: float) -> dict[str, Any]:
 
 async def _to_regenerate(connection: AsyncConnection, job_id: int) -> sa.Row[Any] | None:
     """Locks and returns an ended job that can be answered again."""
-    this = sa.select(jobs).where(jobs.c.id == job_id, may_be_regenerated(), has_content())
+    this = sa.select(jobs).where(jobs.c.id == job_id, MAY_BE_REGENERATED, HAS_CONTENT)
     return (await connection.execute(this.with_for_update())).one_or_none()
 
 
@@ -451,7 +451,7 @@ async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -
     columns = thread_columns()
     among = sa.tuple_(*columns).in_([tuple(thread_values(thread).values()) for thread in threads])
     queued = sa.select(*columns, sa.func.min(jobs.c.ts).label("ts")).where(is_queued(), among).group_by(*columns)
-    begun = sa.select(*columns, sa.literal("")).where(is_ahead(), among)
+    begun = sa.select(*columns, sa.literal("")).where(IS_AHEAD, among)
     oldest: dict[ThreadKey, str] = {}
     for row in await connection.execute(sa.union_all(queued, begun)):
         thread = thread_of(row)

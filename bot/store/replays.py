@@ -17,12 +17,12 @@ from bot.errors import EndReason
 from bot.store import audit
 from bot.store.claim import with_earlier
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import has_content, has_ended, is_midway, job_of, note_of
+from bot.store.rows import HAS_CONTENT, HAS_ENDED, IS_MIDWAY, job_of, note_of
 from bot.store.schema import audit_entries, feedback, jobs, turns
 from bot.store.usage import thumbs, uses
 
 # Its text exists and it needs a model: it was neither erased nor deleted, and hasn't expired.
-_CAN_BE_ASKED = has_ended(), has_content(), ~jobs.c.is_command, ~jobs.c.answer_deleted, jobs.c.answered_with.is_(None)
+_CAN_BE_ASKED = HAS_ENDED, HAS_CONTENT, ~jobs.c.is_command, ~jobs.c.answer_deleted, jobs.c.answered_with.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Replays(Operations):
         """Returns a question with its usage and feedback since a time, or None if it can't be asked anymore."""
         row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id, *_CAN_BE_ASKED))).one_or_none()
         of_job = turns.c.job_id == job_id
-        newest = sa.select(turns).where(of_job, ~is_midway()).order_by(turns.c.id.desc()).limit(1)
+        newest = sa.select(turns).where(of_job, ~IS_MIDWAY).order_by(turns.c.id.desc()).limit(1)
         if row is None or (last := (await connection.execute(newest)).one_or_none()) is None:
             return None
         [job] = await with_earlier(connection, [job_of(row)])

@@ -263,10 +263,6 @@ Jobs = sa.FromClause
 """The jobs table, or an alias."""
 
 
-def is_unposted() -> sa.ColumnElement[bool]:
-    return jobs.c.status == UNPOSTED
-
-
 def is_queued(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     """Returns whether a live job can be claimed: it is QUEUED or RELEASED."""
     return of.c.status == QUEUED
@@ -276,53 +272,26 @@ def is_running(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     return of.c.status == RUNNING
 
 
-def is_awaiting_approval() -> sa.ColumnElement[bool]:
-    return jobs.c.status == AWAITING_APPROVAL
-
-
-def is_live() -> sa.ColumnElement[bool]:
-    return sa.or_(is_queued(), is_running(), is_awaiting_approval())
-
-
-def has_ended() -> sa.ColumnElement[bool]:
-    return jobs.c.status == Status.ENDED.value
-
-
-def is_begun() -> sa.ColumnElement[bool]:
-    """Returns whether a worker is writing the job's answer, or the next one will continue it."""
-    return sa.or_(is_ahead(), is_awaiting_approval())
-
-
-def is_ahead() -> sa.ColumnElement[bool]:
-    """Returns whether the job precedes all others in its thread: it is begun and isn't waiting for anybody."""
-    return sa.or_(is_running(), sa.and_(is_queued(), jobs.c.attempts > 0))
-
-
-_MIDWAY = [reason.value for reason in EndReason if reason.is_midway]
-
-
-def is_midway() -> sa.ColumnElement[bool]:
-    """Returns whether the answer continued after a turn (EndReason.is_midway)."""
-    return turns.c.end_reason.in_(_MIDWAY)
-
-
-def is_denied() -> sa.ColumnElement[bool]:
-    return jobs.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
-
-
-def may_be_regenerated() -> sa.ColumnElement[bool]:
-    """Returns whether the job has ended, not by a denial, and doesn't share another job's answer."""
-    return sa.and_(has_ended(), jobs.c.answered_with.is_(None), ~is_denied(), ~jobs.c.answer_deleted)
+IS_UNPOSTED = jobs.c.status == UNPOSTED
+IS_AWAITING_APPROVAL = jobs.c.status == AWAITING_APPROVAL
+IS_LIVE = sa.or_(is_queued(), is_running(), IS_AWAITING_APPROVAL)
+HAS_ENDED = jobs.c.status == Status.ENDED.value
+IS_AHEAD = sa.or_(is_running(), sa.and_(is_queued(), jobs.c.attempts > 0))
+"""Whether the job precedes all others in its thread: it is begun and isn't waiting for anybody."""
+IS_BEGUN = sa.or_(IS_AHEAD, IS_AWAITING_APPROVAL)
+"""Whether a worker is writing the job's answer, or the next one will continue it."""
+IS_MIDWAY = turns.c.end_reason.in_([reason.value for reason in EndReason if reason.is_midway])
+"""Whether the answer continued after a turn (EndReason.is_midway)."""
+IS_DENIED = jobs.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
+MAY_BE_REGENERATED = sa.and_(HAS_ENDED, jobs.c.answered_with.is_(None), ~IS_DENIED, ~jobs.c.answer_deleted)
+"""Whether the job has ended, not by a denial, and doesn't share another job's answer."""
+HAS_CONTENT = in_words(JOB_HAS_CONTENT)
+"""Whether the question has text or files, so it is neither deleted nor expired."""
 
 
 def is_batched_with(job_id: Any) -> sa.ColumnElement[bool]:
     """Returns whether a question that wasn't deleted shares the answer of this later job."""
     return sa.and_(jobs.c.answered_with == job_id, jobs.c.end_reason == EndReason.BATCHED.value)
-
-
-def has_content() -> sa.ColumnElement[bool]:
-    """Returns whether the question has text or files, so it is neither deleted nor expired."""
-    return in_words(JOB_HAS_CONTENT)
 
 
 def has_come(

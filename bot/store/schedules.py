@@ -44,7 +44,7 @@ from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.store import audit, notifications, outbox
 from bot.store.database import Database, Operations, completes, one_at_a_time, reads, writes
-from bot.store.rows import insert_into, is_any, is_live, is_unposted, unposted_values
+from bot.store.rows import IS_LIVE, IS_UNPOSTED, insert_into, is_any, unposted_values
 from bot.store.schema import charges, jobs, schedules, tool_calls
 from bot.store.usage import TOKENS
 
@@ -175,7 +175,7 @@ class ScheduleStore(Operations):
         if row is None or row.paused:
             return False
         await _pause(connection, row, reason, self._now(), by)
-        await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, is_unposted()))
+        await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, IS_UNPOSTED))
         return True
 
     @writes
@@ -206,7 +206,7 @@ class ScheduleStore(Operations):
         await connection.execute(
             sa.update(schedules).where(schedules.c.id == row.id).values(stopped_at=now, next_at=None)
         )
-        await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, is_unposted()))
+        await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, IS_UNPOSTED))
         await _record(connection, now, row, "stopped", by=by)
         await outbox.changed_where(connection, now, _made(row.id))
         return True
@@ -230,7 +230,7 @@ class ScheduleStore(Operations):
     async def run_now(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
         """Begins a run in addition to the due times. Returns False if one is running."""
         row, now = await _locked(connection, team_id, schedule_id), self._now()
-        is_under_way = sa.or_(is_unposted(), is_live())
+        is_under_way = sa.or_(IS_UNPOSTED, IS_LIVE)
         if row is None or await is_any(connection, jobs.c.schedule_id == row.id, is_under_way):
             return False
         is_new = await _add_run(connection, row, now, now)
@@ -284,7 +284,7 @@ class ScheduleStore(Operations):
         time. Other reasons pause it immediately.
         """
         row, now = await _locked(connection, schedule.team_id, schedule.id), self._now()
-        this = sa.delete(jobs).where(jobs.c.id == job_id, is_unposted()).returning(jobs.c.asked_as)
+        this = sa.delete(jobs).where(jobs.c.id == job_id, IS_UNPOSTED).returning(jobs.c.asked_as)
         asked_as = None if row is None else await connection.scalar(this)
         if row is None or asked_as is None:
             return

@@ -11,7 +11,7 @@ from bot.core.job import Status
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import in_thread, insert_into, is_denied, same_thread, thread_columns, thread_values
+from bot.store.rows import IS_DENIED, in_thread, insert_into, same_thread, thread_columns, thread_values
 from bot.store.schema import OF_THREADS, group_threads, jobs, quiet_threads, thread_lines, turns
 
 THREADS_AT_ONCE = 100
@@ -29,7 +29,7 @@ class ThreadParticipants(Operations):
         Later messages don't count, however late Slack delivers this one. A redelivery gives the same result: if the
         message is a question, it doesn't make the bot a participant before it.
         """
-        asked = in_thread(thread), ~is_denied()
+        asked = in_thread(thread), ~IS_DENIED
         facts = sa.select(
             sa.exists().where(*asked, jobs.c.ts < ts),
             sa.exists().where(*asked, jobs.c.ts <= ts),
@@ -54,7 +54,7 @@ class ThreadParticipants(Operations):
         """
         answered = jobs.outerjoin(turns, turns.c.job_id == sa.func.coalesce(jobs.c.answered_with, jobs.c.id))
         last = sa.select(jobs.c.status, jobs.c.end_reason, turns.c.answer).select_from(answered)
-        last = last.where(in_thread(thread), ~is_denied(), jobs.c.ts < ts)
+        last = last.where(in_thread(thread), ~IS_DENIED, jobs.c.ts < ts)
         row = (await connection.execute(last.order_by(jobs.c.ts.desc(), turns.c.id.desc()).limit(1))).one_or_none()
         if row is None or row.status == Status.AWAITING_APPROVAL or row.end_reason == EndReason.OFFERED:
             return None
@@ -112,7 +112,7 @@ async def _add_line(connection: AsyncConnection, thread: ThreadKey, user_id: str
 def _starter(thread: ThreadKey) -> sa.ColumnElement[Any]:
     is_first = thread_lines.c.ts == thread_lines.c.thread_ts
     wrote = sa.select(thread_lines.c.user_id).where(in_thread(thread, thread_lines), is_first)
-    asked = sa.select(jobs.c.user_id).where(in_thread(thread), ~is_denied(), ~jobs.c.from_bot)
+    asked = sa.select(jobs.c.user_id).where(in_thread(thread), ~IS_DENIED, ~jobs.c.from_bot)
     first_asker = asked.order_by(jobs.c.ts).limit(1).scalar_subquery()
     return sa.func.coalesce(sa.func.nullif(wrote.scalar_subquery(), ""), first_asker)
 
@@ -122,7 +122,7 @@ async def _lines_before(connection: AsyncConnection, thread: ThreadKey, ts: str)
     written = sa.select(thread_lines.c.ts, thread_lines.c.user_id).where(
         in_thread(thread, thread_lines), thread_lines.c.ts < ts
     )
-    asked = sa.select(jobs.c.ts, jobs.c.user_id, is_denied()).where(in_thread(thread), jobs.c.ts < ts)
+    asked = sa.select(jobs.c.ts, jobs.c.user_id, IS_DENIED).where(in_thread(thread), jobs.c.ts < ts)
     by_ts = {}
     for row in await connection.execute(written.order_by(thread_lines.c.ts.desc()).limit(MAX_LINES)):
         by_ts[row.ts] = [Line(row.user_id)]

@@ -19,7 +19,7 @@ from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.store import outbox
 from bot.store.answers import close_choices
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import insert_into, is_unposted, queued_values, unposted_values
+from bot.store.rows import IS_UNPOSTED, insert_into, queued_values, unposted_values
 from bot.store.schema import jobs
 
 
@@ -34,7 +34,7 @@ async def erase(connection: AsyncConnection, user_id: str | None, thread: Thread
             about["channel_id"] == thread.channel_id,
             about["thread_ts"] == (thread.thread_ts or ""),
         )
-    await connection.execute(sa.delete(jobs).where(is_unposted(), of_person, of_thread))
+    await connection.execute(sa.delete(jobs).where(IS_UNPOSTED, of_person, of_thread))
 
 
 class UnpostedQuestions(Operations):
@@ -55,7 +55,7 @@ class UnpostedQuestions(Operations):
         """Stores a question for the outbox to post. Returns False if it was asked before. A draft's `about` is kept."""
         now = self._now()
         new = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, text, now))
-        is_draft = sa.and_(is_unposted(), jobs.c.text == "")
+        is_draft = sa.and_(IS_UNPOSTED, jobs.c.text == "")
         asked = new.on_conflict_do_update(
             index_elements=["team_id", "asked_as"], set_={"text": text, "created_at": now}, where=is_draft
         )
@@ -67,7 +67,7 @@ class UnpostedQuestions(Operations):
     @reads
     async def read(self, connection: AsyncConnection, entry: OutboxEntry) -> MessageQuestion | None:
         """Returns the question that an entry posts, or None if it was already posted or erased."""
-        this = sa.select(jobs).where(jobs.c.id == entry.job_id, is_unposted())
+        this = sa.select(jobs).where(jobs.c.id == entry.job_id, IS_UNPOSTED)
         row = (await connection.execute(this)).one_or_none()
         if row is None:
             return None
@@ -105,7 +105,7 @@ class UnpostedQuestions(Operations):
     @writes
     async def give_up(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
         """Removes a question that certainly wasn't posted, so that it can be asked again."""
-        this = jobs.c.id == entry.job_id, is_unposted(), outbox.is_taken(entry)
+        this = jobs.c.id == entry.job_id, IS_UNPOSTED, outbox.is_taken(entry)
         await connection.execute(sa.delete(jobs).where(*this))
 
 
@@ -128,7 +128,7 @@ async def queue_posted(connection: AsyncConnection, job_id: int, question: Quest
 
 
 async def _locked(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> sa.Row[Any] | None:
-    return (await connection.execute(sa.select(jobs).where(*which, is_unposted()).with_for_update())).one_or_none()
+    return (await connection.execute(sa.select(jobs).where(*which, IS_UNPOSTED).with_for_update())).one_or_none()
 
 
 async def _record(connection: AsyncConnection, row: sa.Row[Any], **known: Any) -> None:

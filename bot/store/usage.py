@@ -62,7 +62,7 @@ from bot.models.events import Usage
 from bot.models.prices import ModelPrices
 from bot.store import audit, notifications
 from bot.store.database import Database, Operations, completes, one_at_a_time, reads, writes
-from bot.store.rows import in_thread, is_midway, put, scope_ids_of, turn_values
+from bot.store.rows import IS_MIDWAY, in_thread, put, scope_ids_of, turn_values
 from bot.store.schema import caps, charges, feedback, jobs, tool_calls, turns
 from bot.store.workers import WorkerLiveness, WorkerOperations
 
@@ -307,7 +307,7 @@ class UsageLedger(WorkerOperations):
     async def cost_so_far(self, connection: AsyncConnection, job_id: int) -> float | None:
         """Returns a running answer's cost in dollars since it last ended, or None if a price is unknown."""
         of_job = sa.select(charges.c.cost_usd).outerjoin_from(turns, charges, turns.c.charge_id == charges.c.id)
-        ended = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~is_midway()).scalar_subquery()
+        ended = sa.select(sa.func.max(turns.c.id)).where(turns.c.job_id == job_id, ~IS_MIDWAY).scalar_subquery()
         since = turns.c.job_id == job_id, turns.c.id > sa.func.coalesce(ended, 0)
         costs = (await connection.scalars(of_job.where(*since))).all()
         return None if None in costs else float(sum(costs))
@@ -383,7 +383,7 @@ class UsageLedger(WorkerOperations):
         The database adds up, because reading a large company's rows would block everything else. `most_disliked`: the
         number of channels to list.
         """
-        count, over, first_s = sa.func.count(), ~is_midway(), turns.c.first_token_s
+        count, over, first_s = sa.func.count(), ~IS_MIDWAY, turns.c.first_token_s
         sums = (
             sa.func.count(jobs.c.user_id.distinct()).filter(over),
             sa.func.sum(charges.c.cost_usd),
@@ -571,7 +571,7 @@ def _is_in_week(team_id: str, first: int, at: sa.ColumnElement[float]) -> sa.Col
 
 def _of_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
     """Selects from a week's attempts that count (AnswerUsage.counts)."""
-    counts = sa.or_(~is_midway(), TOKENS > 0, charges.c.cost_usd > 0)
+    counts = sa.or_(~IS_MIDWAY, TOKENS > 0, charges.c.cost_usd > 0)
     return sa.select(*columns).select_from(_ATTEMPTS).where(_is_in_week(team_id, first, turns.c.created_at), counts)
 
 

@@ -16,7 +16,7 @@ def test_delays_of_an_answer_that_is_shown_in_two_calls() -> None:
     freshness.on_send()
     freshness.on_shown(WORD, 10.5)
     freshness.on_written(WORD, 11.5)
-    freshness.on_end(12.0)
+    freshness.ended_at = 12.0
     assert freshness.staleness_s is None, "Slack doesn't show the last words yet"
     freshness.on_send()
     freshness.on_shown(2 * WORD, 12.5)
@@ -31,7 +31,7 @@ def test_delays_of_an_answer_that_is_shown_in_two_calls() -> None:
 def test_answer_without_words_has_only_a_final_lag() -> None:
     freshness = Freshness(chars=100)
     freshness.on_shown(100, 1.0)
-    freshness.on_end(2.0)
+    freshness.ended_at = 2.0
     freshness.on_end_shown(2.5)
     assert (freshness.first_word_delay_s, freshness.staleness_s, freshness.final_lag_s) == (None, None, 0.5)
 
@@ -39,7 +39,7 @@ def test_answer_without_words_has_only_a_final_lag() -> None:
 def test_answer_whose_words_slack_never_shows_has_no_delays() -> None:
     freshness = Freshness()
     freshness.on_written(WORD, 1.0)
-    freshness.on_end(2.0)
+    freshness.ended_at = 2.0
     assert (freshness.first_word_delay_s, freshness.staleness_s, freshness.final_lag_s) == (None, None, None)
 
 

@@ -23,7 +23,7 @@ TIMES = Durations(waited_s=0.031, total_s=12.345, first_token_s=0.789)
 
 FRESHNESS = Freshness()
 FRESHNESS.on_written(5, 10.0)
-FRESHNESS.on_end(10.6)
+FRESHNESS.ended_at = 10.6
 FRESHNESS.on_shown(5, 10.8)
 FRESHNESS.on_end_shown(10.8)
 
