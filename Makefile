@@ -54,7 +54,7 @@ test-long: $(VENV)/dev
 test-repeatedly: $(VENV)/dev
 	$(BIN)/python -m benchmarks.repeated_tests
 
-# Writes what each message and view is made of, after a change to one (tests/slack/forms.txt).
+# Writes what each message and view is made of (tests/slack/forms.txt), and the app's manifests, after a change to one.
 forms: $(VENV)/dev
 	$(BIN)/python -m tests.slack.test_forms
 

@@ -33,6 +33,12 @@ INSTEAD: Mapping[str, str] = {
     "each (?:second|third|fourth|fifth|tenth)": "every second, …",
     "in no list|leads? nowhere": "a verb with not",
     "kinds? of (?:a )?(?:person|persons|people|users?)": "user type",
+    "may ask": "can ask",
+    "I do not|I will not|can not": "a contraction, cannot",
+    "forbids to|belongs? into": "forbids …ing, belongs to",
+    # Readers stumbled over these.
+    "presser's|all but the text of|quiet me here|questions ahead of you|posts are questions": "another sentence",
+    "caps? tokens|need none|as a file's words|more than the asker's words": "another sentence",
     # Other names for what docs/contributors/glossary.md defines.
     "allowances?": "quota",
     "errands?|leftovers?": "outbox entry",

@@ -23,13 +23,3 @@ def test_each_pure_module_of_pacing_and_reply_stays_pure() -> None:
         if not graph.find_upstream_modules(module).intersection(pure["forbidden_modules"])
     }
     assert found == {module for module in pure["source_modules"] if module.startswith(("bot.pacing.", "bot.reply."))}
-
-
-def test_each_module_that_reads_documents_is_left_to_the_process_that_reads_them() -> None:
-    listed = contract("Only the process that reads a document")
-    graph = grimp.build_graph("files_to_markdown", include_external_packages=True)
-    others = ("__main__", "benchmarks", "child", "embedded", "isolation", "plain_images", "tests")
-    sources = {name for name in listed["source_modules"] if name in graph.modules}
-    imported = sources.union(*map(graph.find_upstream_modules, sources))
-    readers = graph.find_children("files_to_markdown") - imported - {f"files_to_markdown.{name}" for name in others}
-    assert readers == {name for name in listed["forbidden_modules"] if name.startswith("files_to_markdown.")}

@@ -40,11 +40,7 @@ class Connections:
         return await self._sign_ins.problem(server) if server in self._sign_ins.names else "its credentials are shared"
 
     async def server_of(self, question: Question, name: str) -> McpServer | None:
-        """Returns a server with the asker's own account, or None if they aren't signed in to it.
-
-        A scheduled run gets it only if the schedule's creator agreed. Raises ServerDown if the sign-in can't be renewed
-        now, and StoreError.
-        """
+        """Returns a server with the asker's own account, or None without one. Raises ServerDown, StoreError."""
         if name not in self._sign_ins.names:
             return None
         owner = Owner(question.thread.team_id, question.user_id, name)

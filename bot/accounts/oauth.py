@@ -226,10 +226,8 @@ def _origin(address: object) -> str:
 
 
 def _trusted(metadata: _Metadata, config: SignInConfig, endpoint: AnyHttpUrl | None) -> str:
-    """Returns an endpoint that can receive codes and tokens (at the issuer's origin or a configured host), or "".
-
-    Otherwise, a server could send people to another server's page and receive its codes (RFC 9700, 4.4).
-    """
+    """Returns an endpoint at the issuer's origin or a configured host, or ""."""
+    # Otherwise, a server could send people to another server's page and receive its codes (RFC 9700, 4.4).
     may_be = (_origin(metadata.issuer), f"https://{config.token_host}")
     return str(endpoint) if endpoint is not None and _origin(endpoint) in may_be else ""
 
@@ -317,11 +315,9 @@ async def _check_endpoints(metadata: _Metadata, server_url: str) -> None:
 
 
 async def _challenge(server_url: str) -> httpx2.Response:
-    """Returns a server's response to a request without a token.
-
-    Some servers require a sign-in only for POST requests with messages, not for opening a stream.
-    """
+    """Returns a server's response to a request without a token."""
     answer = await _send("GET", server_url, server_url, headers={"accept": "text/event-stream"})
+    # Some servers require a sign-in only for messages, not for opening a stream.
     if answer.status != HTTPStatus.UNAUTHORIZED:
         accepted = {"accept": "application/json, text/event-stream"}
         ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -339,10 +335,7 @@ def _leads_back(metadata: _Metadata) -> bool:
 async def registered(
     at: AuthorizationServer, metadata: Mapping[str, Any], server_url: str
 ) -> tuple[Client, float | None]:
-    """Registers Typist as a client with `metadata` (RFC 7591). Raises SignInFailed.
-
-    Also returns when the secret expires, in seconds since the epoch, or None if it doesn't.
-    """
+    """Registers Typist with `metadata` (RFC 7591). Also returns the secret's expiry, in seconds since 1970, or None."""
     asked = {**metadata, "scope": at.scope} if at.scope else dict(metadata)
     if not at.authorization_endpoint:
         asked |= {"grant_types": [_DEVICE_GRANT, "refresh_token"], "response_types": []}
@@ -481,10 +474,7 @@ def _tokens_in(answer: _Answer, scope: str) -> Tokens:
 async def _post(
     at: AuthorizationServer, url: str, client: Client, asked: Mapping[str, str], server_url: str
 ) -> _Answer:
-    """Posts a form with the client's secret. If the server rejects it, retries with the server's other method.
-
-    Remembers a method that worked. Raises SignInFailed.
-    """
+    """Posts a form, retrying with the other way to send the secret if the first is rejected. Raises SignInFailed."""
     key = at.issuer, client.id
     client = replace(client, method=_taken.get(key, client.method)) if client.secret else client
     answer = await _post_as(client, url, asked, server_url)
@@ -515,10 +505,7 @@ async def _post_as(client: Client, url: str, asked: Mapping[str, str], server_ur
 
 
 async def _first(urls: Iterable[str], server_url: str, kind: type[M], problem_of: Callable[[M], str]) -> M | None:
-    """Returns the first usable document of a type at some URLs, or None if there is none.
-
-    `problem_of` returns why a document can't be used, or "". Raises SignInFailed with the first problem.
-    """
+    """Returns the first document that `problem_of` accepts, or None. Raises SignInFailed with the first problem."""
     problem: SignInFailed | None = None
     for url in urls:
         try:

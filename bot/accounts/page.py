@@ -47,10 +47,7 @@ log = logging.getLogger(__name__)
 
 
 class SignInPage:
-    """Shows the results of sign-ins.
-
-    `arrived` gets a query and the server's name in the path, or "". It returns a sentence, and a code or "".
-    """
+    """Shows results of sign-ins. `arrived` gets the query and the path's server, and returns a sentence and a code."""
 
     def __init__(self, config: SignInConfig, arrived: Callable[[str, str], Awaitable[tuple[str, str]]]) -> None:
         self._config = config

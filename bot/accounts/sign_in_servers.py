@@ -58,10 +58,7 @@ class SignInServers:
         """Running discoveries with their start times. They continue even if no question is waiting for them anymore."""
 
     async def problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can.
-
-        Waits up to OFFERED_WITHIN_S, and then uses the previous result. Raises StoreError.
-        """
+        """Returns why nobody can sign in to a server (the rest of a sentence), or "". Raises StoreError."""
         known, now = self._known.get(server), self._clock.monotonic()
         if known is not None and known.until > now:
             return known.problem
@@ -87,14 +84,13 @@ class SignInServers:
         return known.found
 
     async def registered_for(self, server: str, at: AuthorizationServer, client: Client) -> Client:
-        """Returns a client that can request scopes beyond Typist's registration, or else `client`.
-
-        Some authorization servers, such as those built with MCP's SDK, only grant scopes that a client registered with.
-        """
+        """Returns a client that can request scopes beyond Typist's registration, or else `client`."""
         config = self.transports[server].sign_in
         if oauth.known_by(at, config, server) or not at.registration_endpoint:
             return client
         try:
+            # Some authorization servers, such as those built with MCP's SDK, only grant scopes that a client registered
+            # with.
             async with asyncio.timeout(PRESSED_WITHIN_S):
                 return (await oauth.registered(at, config.metadata(server), self.transports[server].url))[0]
         except (SignInFailed, TimeoutError) as error:

@@ -91,9 +91,7 @@ class SignIns:
         changed: Callable[[str], None] = lambda _: None,
         revoked: Callable[[Owner], None] = lambda _: None,
     ) -> None:
-        """`changed` gets the ID of a user who has signed in or out in this process, `revoked` an owner whose tokens
-        were revoked.
-        """
+        """`changed` gets the ID of a user who signs in or out here; `revoked`, an owner whose tokens were revoked."""
         self._accounts = accounts
         self._vault = Vault(keys)
         self._clock = clock
@@ -119,10 +117,7 @@ class SignIns:
         return [one.server for one in owners if self._opened(one, await self._accounts.secret(one)) is None]
 
     async def opened(self, owner: Owner, call: str, scope: str = "") -> SignInLinks:
-        """Begins a sign-in for a call, and returns where the person signs in. Raises SignInFailed and StoreError.
-
-        `scope`: the scope that the server requires beyond those the person has already granted.
-        """
+        """Begins a sign-in for a call, with an extra `scope`, and returns links. Raises SignInFailed, StoreError."""
         at, client = await self._servers.find(owner.server)
         if scope:
             granted = self._opened(owner, await self._accounts.secret(owner))
@@ -141,10 +136,8 @@ class SignIns:
         return SignInLinks(url, *((device.url, device.user_code) if device else ()))
 
     async def _device_code(self, server: str, at: AuthorizationServer, client: Client) -> oauth.DeviceCode | None:
-        """Returns a code to confirm, or None if it wouldn't help. Raises SignInFailed if it would be the only way.
-
-        Codes on Typist's own page are as easy to use, and safer: nobody can confirm one on behalf of a stranger.
-        """
+        """Returns a code to confirm, or None if it wouldn't help. Raises SignInFailed if it would be the only way."""
+        # The code on Typist's own page is as easy to use, and can't be confirmed on behalf of a stranger.
         if not at.device_authorization_endpoint or (at.authorization_endpoint and self.shows_code(server)):
             return None
         try:
@@ -157,14 +150,12 @@ class SignIns:
             return None
 
     async def _confirmed(self, owner: Owner, call: str, still: Still) -> str:
-        """Signs a person in once they have confirmed a code, and returns the problem as a sentence, or "" on success.
-
-        One process at a time polls the server, as often as the server allows, for up to POLL_FOR_S. Raises StoreError.
-        """
+        """Signs a person in once they have confirmed a code. Returns the problem, or "". Raises StoreError."""
         state, secret = await self._accounts.waiting(owner, call) or ("", "")
         content = self._vault.opened(self._labels(owner), secret) if secret else None
         if content is None or "device_code" not in content:
             return texts.accounts.CONFIRM_AGAIN
+        # One process at a time polls the server, as often as the server allows.
         until = self._clock.now() + POLL_FOR_S
         if content.get("asked_until", 0.0) > self._clock.now():
             return texts.accounts.STILL_ASKING
@@ -201,10 +192,8 @@ class SignIns:
         return bool(self._transports[server].sign_in.public_url)
 
     async def arrived(self, query: str, server: str = "") -> tuple[str, str]:
-        """Handles a browser's request to Typist's page, and returns a sentence to show, and a code or "".
-
-        The sign-in still needs the code from the person whose call is waiting. A reloaded page shows the same code.
-        `server`: the server's name in the path, or "". Raises StoreError.
+        """Returns a sentence and a code for a browser at Typist's page. A reload gives the same code. Raises
+        StoreError.
         """
         brought = _values_in(query) or {}
         state_hash = _hash(brought.get("state", ""))
@@ -293,11 +282,7 @@ class SignIns:
             raise TimeoutError(f"MCP server {owner.server}: {error}") from None
 
     async def sign_out(self, owner: Owner, by: str = "") -> bool:
-        """Deletes a person's account, and revokes its tokens in the background. Returns False if the account keeps
-        changing.
-
-        `by`: the admin who does it, or "" for the person. Raises StoreError.
-        """
+        """Deletes an account and revokes its tokens. Returns False if it keeps changing. `by`: the admin, or ""."""
         for _ in range(SIGN_OUT_TRIES):
             if (secret := await self._accounts.secret(owner)) is None:
                 return True

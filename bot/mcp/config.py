@@ -118,11 +118,9 @@ class SignInConfig:
     """Whether requests name the MCP server, as the protocol requires. Entra ID rejects such requests."""
 
     def redirect_uri(self, server: str) -> str:
-        """Returns the URL to which the browser returns after signing in to a server.
-
-        Each server has a separate URL (RFC 9700, 4.4), so that a code from one can't be mistaken for another's. If the
-        file sets the client ID, someone has registered the URL without a server name.
-        """
+        """Returns the URL to which the browser returns after signing in to a server."""
+        # A URL for each server, so that a code from one can't be mistaken for another's (RFC 9700, 4.4). If the file
+        # sets the client ID, someone has registered the URL without a server name.
         path = f"/{server}" if server and not self.client_id else ""
         loopback = f"http://{self.host}:{self.port}/callback"
         return f"{self.public_url}{CALLBACK_PATH}{path}" if self.public_url else f"{loopback}{path}"
@@ -214,9 +212,7 @@ class McpSetup:
 
 
 def read_setup(path: Path, env: Mapping[str, str], public_url: str = "") -> McpSetup:
-    """Returns a file's servers and rules, with variables from `env` expanded. Raises SettingsError listing all
-    problems.
-    """
+    """Returns a file's servers and rules, with `env` variables expanded. Raises SettingsError listing all problems."""
     problems: list[str] = []
     reader = _Reader(path.name, env, public_url, problems, [], set())
     setup = reader.setup(_content(path))

@@ -136,10 +136,7 @@ def _named(plain: str, name: str, *, is_alone: bool) -> str:
 
 
 def definition_in(tool: Any, number: int) -> dict[str, Any]:
-    """Returns a tool's definition in a form that the SDK accepts, marked as broken if it is unusable.
-
-    `number`: its position in the server's list, starting at 1.
-    """
+    """Returns a tool's definition in a form that the SDK accepts, marked as broken if it is unusable."""
     tool = tool if isinstance(tool, dict) else {}
     name, notes = tool.get("name"), tool.get("annotations")
     title = tool.get("title") or (notes.get("title") if isinstance(notes, dict) else None)

@@ -26,10 +26,7 @@ MAX_MENDED_BYTES = 250_000
 
 
 def message_in(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage | None:
-    """Returns the message in `data`, or None if there is none.
-
-    `answers`: the ID of the request that a response answers, whatever ID it has; None if the response must have an ID.
-    """
+    """Returns the message in `data`, or None. A response gets the ID `answers`, unless that is None."""
     with suppress(ValidationError):
         message = jsonrpc_message_adapter.validate_json(data, by_name=False)
         if answers is None or not isinstance(message, JSONRPCResponse | JSONRPCError):
@@ -45,18 +42,14 @@ def message_in(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage 
 
 
 def _data_of_events(text: str) -> list[Any]:
-    """Returns the JSON of events that arrived without an event stream's content type. Raises ValueError if it's
-    invalid.
-    """
+    """Returns the JSON of events that aren't marked as an event stream. Raises ValueError if it's invalid."""
     events = "\n".join(text.splitlines()).split("\n\n")
     data = ("\n".join(line[5:] for line in event.split("\n") if line.startswith("data:")) for event in events)
     return [json.loads(one) for one in data if one.strip()]
 
 
 def _response_in(said: Any, answers: RequestId | None) -> JSONRPCMessage | None:
-    """Returns the first response in parsed JSON, or None if there is none. Raises ValueError if the response is
-    invalid.
-    """
+    """Returns the first response in parsed JSON, or None. Raises ValueError if the response is invalid."""
     responses = [one for one in objects_in(said) if "method" not in one and (one.get("error") or "result" in one)]
     response = object_in(responses)
     request_id = response.get("id") if answers is None else answers

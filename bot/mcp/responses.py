@@ -162,10 +162,9 @@ def text_of(result: CallToolResult) -> str:
 
 
 def _says(texts: Sequence[str], structured: Any) -> bool:
-    """Returns whether texts repeat structured content, either one of them as JSON or all of them in the SDKs' form.
-
-    Server SDKs wrap a value that isn't an object as `{"result": value}`, and write a list as one text per item.
-    """
+    """Returns whether texts repeat structured content."""
+    # As JSON, or in the SDKs' form: `{"result": value}` for a value that isn't an object, and one text per item of a
+    # list.
     values = [_value_of(text) for text in texts]
     if _canonical(structured) in map(_canonical, values):
         return True

@@ -84,10 +84,7 @@ def _as_meant(schema: Any) -> Any:
 
 
 def offered_schema(schema: Any) -> Any:
-    """Returns a schema with visible prose and without anything that JSON Schema doesn't allow.
-
-    OpenAI also rejects arrays without a schema for their items, so they get an empty one.
-    """
+    """Returns a schema with visible prose and without anything that JSON Schema doesn't allow."""
     if isinstance(schema, list):
         return [offered_schema(one) for one in schema]
     if not isinstance(schema, dict):
@@ -97,6 +94,7 @@ def offered_schema(schema: Any) -> Any:
         # Vendors' dialects of regular expressions differ, and each refuses what it doesn't know.
         prose = (offered.get("description"), PATTERN.format(pattern=visible(pattern)))
         offered["description"] = "\n".join(filter(None, prose))[:MAX_DESCRIPTION_CHARS]
+    # OpenAI rejects an array without a schema for its items.
     return {**offered, "items": {}} if _is_open_array(offered) else offered
 
 

@@ -251,9 +251,7 @@ class ServerConnection:
         return CallResult(CallState.DONE, text, is_error=True), False
 
     def _grantable(self, error: MCPError) -> str:
-        """Returns the scope that a server wants a person to grant, or "" if there is none or the admin's list excludes
-        it.
-        """
+        """Returns the scope that a server asks a person to grant, or "" if the admin's list excludes it."""
         transport, scope = self._config.transport, object_in(error.data).get(SCOPE)
         if not (isinstance(transport, HttpTransport) and transport.token and isinstance(scope, str)):
             return ""
@@ -321,16 +319,14 @@ def _lost(why: str, *, read_only: bool) -> CallResult:
 
 
 async def _list(client: Client) -> tuple[ListedTool, ...]:
-    """Returns all tools that a server lists, without repeated definitions. A repeated cursor ends the list.
-
-    The protocol allows an empty cursor like any other. But many servers end their lists with one, and respond to it
-    with the first page or an error.
-    """
+    """Returns all tools that a server lists, without repeated definitions. A repeated cursor ends the list."""
     tools: dict[str, ListedTool] = {}
     cursor: str | None = None
     cursors: set[str] = set()
     for _ in range(MAX_PAGES):
         try:
+            # The protocol allows an empty cursor. But many servers end their lists with one, and respond to it with the
+            # first page or an error.
             page = await client.list_tools(cursor=cursor)
         except MCPError:
             if cursor == "":
@@ -404,10 +400,8 @@ class McpServer:
         return self._last_reason if self._failed_start_s else ""
 
     async def ready(self, within_s: float) -> None:
-        """Starts or connects to the server if needed, and waits until it can be used. Raises ServerDown.
-
-        The wait ends `within_s` after the start. There is no wait if the last start failed after a longer time.
-        """
+        """Waits up to `within_s` from the server's start until it can be used. Raises ServerDown."""
+        # A server whose last start failed after a longer time isn't waited for.
         hung = self._failed_start_s >= within_s
         connection = self._current()
         left_s = 0.0 if hung else within_s - (self._clock.monotonic() - connection.begun_at)
@@ -527,7 +521,7 @@ class McpServer:
         return await client.call_tool(tool, dict(arguments), progress_callback=note_progress)
 
     def _current(self) -> ServerConnection:
-        """Returns the connection, or a new one if it was lost. Raises ServerDown if it is too early to reconnect."""
+        """Returns the connection, or a new one if it was lost. Raises ServerDown if it's too early to reconnect."""
         if self._connection is not None and self._connection.is_usable:
             return self._connection
         if self._closed or self._clock.monotonic() < self._next_try_at:

@@ -164,10 +164,7 @@ async def _turn_into_error(response: httpx2.Response, refused: ErrorData, secret
 
 
 def _error_of(response: httpx2.Response, refused: ErrorData, body: bytes, secrets: Iterable[str]) -> bytes | None:
-    """Returns a refusal as a JSON-RPC error, or None if only a gateway responded, so the call's outcome is unknown.
-
-    `body`: the beginning of the response's body. `secrets`: words that must not be quoted.
-    """
+    """Returns a refusal as a JSON-RPC error without `secrets`, or None if a gateway doesn't know how the call ended."""
     with suppress(ValidationError):
         if refused.code == HTTP_REFUSED and isinstance(
             jsonrpc_message_adapter.validate_json(body, by_name=False), JSONRPCError

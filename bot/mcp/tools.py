@@ -75,9 +75,7 @@ class OwnAccounts(Protocol):
     """People's own accounts at MCP servers (bot/accounts)."""
 
     async def server_of(self, question: Question, name: str) -> McpServer | None:
-        """Returns a server with the asker's own account, or None if they aren't signed in. Raises ServerDown,
-        StoreError.
-        """
+        """Returns a server with the asker's own account, or None without one. Raises ServerDown, StoreError."""
         ...
 
     def wanted_scope(self, question: Question, server: str) -> str | None:
@@ -90,10 +88,7 @@ class OwnAccounts(Protocol):
 
 
 def sign_in_tool(servers: Sequence[str], waiting: Mapping[str, str]) -> ToolDefinition:
-    """Returns the tool with which a model proposes signing in.
-
-    `waiting`: the servers that need a sign-in, with the scopes that they require beyond those already granted.
-    """
+    """Returns the tool for proposing a sign-in. `waiting`: the servers that need one, with the missing scopes."""
     # The hash doesn't depend on the servers, because a call is waiting while its asker signs in to one of them.
     return ToolDefinition(
         SIGN_IN,
@@ -166,9 +161,7 @@ class McpTools:
         return Offered((*sign_in, *place.offered), " ".join(missing))
 
     async def of_servers(self, names: Sequence[str], within_s: float) -> PlaceTools:
-        """Returns the tools for a channel with these servers. Slow servers, and those with a sign-in, don't count as
-        down.
-        """
+        """Returns a channel's tools from these servers. Slow servers, and those with a sign-in, don't count as down."""
         place = await self._together([server for name, server in self._servers.items() if name in names], within_s)
         down = {name: why for name, why in place.down.items() if why not in LATE}
         unsigned = [name for name, why in down.items() if why == DOWN_SIGN_IN]
@@ -307,11 +300,7 @@ class McpTools:
         return why
 
     async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, tuple[ListedTool, Pin]]:
-        """Returns a server's approved tools with their pins. New tools, and tools changed since the approval, are left
-        out.
-
-        `max_age_s`: maximum age of the server's list. The tools in its first list count as approved.
-        """
+        """Returns a server's approved tools with their pins. Tools that are new or have changed are left out."""
         listed = offered_names(server.name, await server.tools(max_age_s))
         named = {name: tool for name, tool in listed.items() if not tool.is_broken}
         pins = await self._pin(server.name, {name: Pin(tool.hash, tool.canonical) for name, tool in named.items()})

@@ -1,5 +1,5 @@
-"""An answer, from the model's text to what Slack shows.
+"""Streams an answer into Slack.
 
-`Answer` (answer.py) holds the text. `Reply` (reply.py) knows which messages Slack should show and which it does show;
-both are pure. The scheduler (scheduler.py) sends the difference at the pace that Slack allows, by way of delivery.py.
+`Answer` holds the text. `Reply` compares the messages that Slack should show with those that it shows; both are pure.
+The scheduler sends the difference at the pace that Slack allows, through delivery.py.
 """

@@ -1,14 +1,13 @@
 """Collects the text that a model writes for one answer, and tracks what the database hasn't recorded yet. Pure.
 
-`Answer` owns the text. A reply's pages (reply/reply.py) contain the same text, cut into pages for comparison with
-Slack. `StepUnderWay` is the model's current step. A model request also keeps its text exactly as the model wrote it
-(models/failures.py), because the next request repeats that text and errors must not quote it.
+A reply's pages (reply.py) contain the same text, cut into pages. A model request also keeps its text exactly as the
+model wrote it (models/failures.py), because the next request repeats that text and errors must not quote it.
 
-`Freshness` measures delays for the reader: when words arrived, and when Slack showed them. `staleness_s` is the mean
-age of the oldest word that the model has written and the reader can't see yet, measured from the first word until all
-words are visible. That age grows from a word's arrival until a call shows the word, so the times of arrivals and calls
-give its exact sum over time. Arrivals are kept for unshown words, to a tenth of a second, and coarser if nothing is
-shown for a long time. Words that a native stream still withholds at its end count as shown.
+`Freshness` measures the reader's delays. `staleness_s` is the mean age of the oldest word that the model has written
+and the reader can't see yet, from the first word until all words are visible. That age grows from a word's arrival
+until a call shows the word, so the times of arrivals and calls give its exact sum over time. Arrivals of unshown words
+are kept to a tenth of a second, and coarser if nothing is shown for a long time. Words that a native stream still
+withholds at its end count as shown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -41,25 +40,24 @@ HIDDEN_TOKENS_PER_S = 50
 
 
 class Answer:
-    """The answer of one attempt. Its life:
+    """The answer of one attempt.
 
     1. It begins with the text and steps that the attempt resumes from, as stored in the job.
     2. It grows: `append` adds text, `note` adds sources and origins, and `on_calls_made` adds call results.
     3. Meanwhile, `piece` returns what has to be recorded, and `on_recorded` confirms that it was. At the end of a step
        that calls tools, `unrecorded` is recorded with the step.
-    4. `finish` sets the end, once, and decides which text stays. After that, only the piece with the end still has to
-       be recorded.
+    4. `finish` sets the end, once, and decides which text stays. Then only the piece with the end still has to be
+       recorded.
     """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         start = starting_text(job)
         self.resumes = start != fixed_text(job)
-        """Whether the text begins with an earlier attempt's, which stopped in the middle of a step."""
+        """Whether the text begins with that of an earlier attempt, which stopped in the middle of a step."""
         self._left = job.checkpoint.text or job.so_far
-        """The text of an earlier attempt, or the text that a new version continues."""
+        """An earlier attempt's text, or the text that a new version continues."""
         self.cut_off = self._left[len(start) :]
-        """The end of the earlier attempt's text, which this attempt writes again."""
         self._text = GrowingText(start)
         keeps_checkpoint = self.resumes or bool(job.steps) or job.checkpoint.end is not None
         self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources
@@ -70,13 +68,10 @@ class Answer:
         self.origins = folded((so_far, *(step.origins for step in self.steps), UNKNOWN if self.resumes else OURS))
         """The authors of the text that the model has read for the answer."""
         self.open_files = frozenset[str]().union(*(_found_files(step.calls) for step in self.steps))
-        """The origins of everything that the model has read for the answer."""
+        """IDs of Slack files that all readers can open."""
         self.end = job.checkpoint.end
-        """The answer's end, or None while it grows. Only `finish` sets it."""
         self._recorded = Piece(len(start), "", self.end, self.sources)
-        """The length of the recorded text, with the recorded sources and end."""
         self._left_chars = len(job.checkpoint.text)
-        """The length of an earlier attempt's recorded text, until this attempt's replaces it."""
 
     @property
     def is_empty(self) -> bool:
@@ -88,7 +83,6 @@ class Answer:
 
     @property
     def step_text(self) -> str:
-        """The text so far of the current step, which follows the recorded steps."""
         return self.text[self.steps[-1].chars if self.steps else len(kept_text(self.job)) :]
 
     @property
@@ -97,7 +91,6 @@ class Answer:
 
     @property
     def is_behind(self) -> bool:
-        """Whether an earlier attempt wrote more text than this one has so far."""
         return len(self._text) < len(self._left)
 
     @property
@@ -114,20 +107,19 @@ class Answer:
         self._recorded = replace(self._recorded, start=0)
 
     def note(self, event: StreamEvent) -> None:
-        """Records the origin of the words that an event brings to the model, and the source that it cites."""
+        """Records an event's origin, and the source that it cites."""
         self.origins |= of_event(event)
         if isinstance(event, Citation):
             self.sources = with_citation(self.sources, event)
 
     def on_calls_made(self, calls: Sequence[RecordedCall]) -> None:
-        """Replaces the last step's calls with the same calls and their results."""
         self.steps[-1] = replace(self.steps[-1], calls=tuple(calls))
         self.open_files |= _found_files(calls)
 
     def finish(self, end: End) -> End:
-        """Ends the answer and returns its `End`. Raises ValueError if it has already ended.
+        """Sets the answer's end and returns it. Raises ValueError if the answer has already ended.
 
-        If an earlier attempt left longer text, it replaces an incomplete text, and its origins are unknown.
+        If an earlier attempt left longer text, that text replaces an incomplete answer, with unknown origins.
         """
         if self.end is not None:
             raise ValueError(f"an answer can't end as {end.reason} after it has ended as {self.end.reason}")
@@ -142,7 +134,7 @@ class Answer:
 
     @property
     def unrecorded(self) -> Piece:
-        """Everything that isn't recorded yet. It replaces what an earlier attempt recorded from there on."""
+        """Everything that isn't recorded yet, to replace an earlier attempt's record from there on."""
         start = self._recorded.chars
         return Piece(start, self.text[start:], self.end, self.sources)
 
@@ -156,7 +148,7 @@ class Answer:
         return self.unrecorded if is_new else None
 
     def on_recorded(self, piece: Piece) -> None:
-        """Records that a piece was stored. Other pieces might have been stored in the meantime.
+        """Confirms that a piece was stored. Other pieces might have been stored in the meantime.
 
         Once the answer has ended, only the piece with the end counts, because `finish` can replace the text.
         """
@@ -166,27 +158,26 @@ class Answer:
 
 
 def _found_files(calls: Iterable[RecordedCall]) -> frozenset[str]:
-    """Returns the IDs of the files whose URLs Slack's search has returned."""
     return frozenset(id_ for call in calls if tool_owner(call.tool) == SLACK for id_ in file_ids_in(call.result))
 
 
 @dataclass(eq=False)
 class StepUnderWay:
-    """One model step: its usage so far and the calls it requests. Its text grows in the `Answer`."""
+    """A model's current step: its usage so far and the calls it requests. Its text grows in the `Answer`."""
 
     model: str
     input_tokens: int
     output_chars: int = 0
     """Text and thinking."""
     lost: Usage = field(default_factory=Usage)
-    """The estimated usage of its requests that failed before the first word but are charged."""
+    """Estimated usage of failed requests that are charged although they returned no word."""
     hidden_s: float = 0.0
-    """The time that the model thought silently before the request's first word."""
+    """Time that the model thought silently before the request's first word."""
     _hidden_since: float | None = None
     has_text: bool = False
     parts: list[TurnPart] = field(default_factory=list)
-    """The text and calls of a step that calls tools, as the next request repeats them. The answer's text can differ if
-    it continues an earlier attempt's text (core/steps.py)."""
+    """The step's text and calls, as the next request repeats them. The answer's text differs if it continues an earlier
+    attempt's text (core/steps.py)."""
     completion: Completion | None = None
 
     @property
@@ -203,7 +194,7 @@ class StepUnderWay:
         return self.lost + self.estimated
 
     def receive(self, event: StreamEvent, now: float) -> str:
-        """Records an event of the model's stream and returns its text, if any. `now` is monotonic time."""
+        """Records an event of the model's stream; returns its text, if any. `now` is monotonic time."""
         if not isinstance(event, Retrying):
             self.count_thinking_until(now)
         match event:
@@ -231,9 +222,8 @@ class StepUnderWay:
         self.hidden_s, self._hidden_since = 0.0, None
 
     def count_thinking_until(self, now: float) -> None:
-        """Counts a silence that began with hidden thinking, until the next event or until someone stops waiting for it.
-
-        A failing stream's silence doesn't count, because nothing shows that the model was thinking.
+        """Counts the silence since hidden thinking began. Not called for a failing stream, whose model might not be
+        thinking.
         """
         if self._hidden_since is not None:
             self.hidden_s += now - self._hidden_since
@@ -248,16 +238,12 @@ MAX_ARRIVALS = 16
 
 @dataclass(slots=True)
 class Freshness:
-    """The delays of one attempt's answer. Times are monotonic.
-
-    `chars` is the answer's length so far, but text that the attempt starts with doesn't count as its words.
-    """
+    """The delays of one attempt's answer. Times are monotonic. `chars` includes text that the attempt began with."""
 
     chars: int = 0
     _arrivals: list[tuple[int, float]] = field(default_factory=list)
-    """The position of each group of unshown words in the text, and the time it arrived, oldest first."""
+    """Position and arrival time of each group of unshown words, oldest first."""
     _joins: bool = False
-    """Whether the next words can join the last arrival."""
     _first_at: float | None = None
     _first_shown_at: float | None = None
     _all_shown_at: float | None = None
@@ -268,7 +254,7 @@ class Freshness:
     _end_shown_at: float | None = None
 
     def on_written(self, chars: int, now: float, *, has_word: bool = True) -> None:
-        """Records text from the model. `has_word` says whether the answer so far shows a word, not just markup."""
+        """Records text from the model. `has_word`: the answer so far shows a word, not just markup."""
         if self._first_at is None and not has_word:
             self.chars += chars
             return
@@ -289,7 +275,6 @@ class Freshness:
         self._joins = False
 
     def on_shown(self, chars: int, now: float) -> None:
-        """Records that Slack shows this many characters of the answer."""
         if not self._arrivals or chars <= self._arrivals[0][0]:
             return
         oldest_at = self._arrivals[0][1]
@@ -311,7 +296,7 @@ class Freshness:
 
     @property
     def first_word_delay_s(self) -> float | None:
-        """The time from the model's first visible word until Slack shows one, or None if it shows none."""
+        """Time from the model's first visible word until Slack shows one, or None if it shows none."""
         if self._first_at is None or self._first_shown_at is None:
             return None
         return self._first_shown_at - self._first_at
@@ -326,7 +311,7 @@ class Freshness:
 
     @property
     def final_lag_s(self) -> float | None:
-        """The time from the answer's end until the last call that shows it, or None if there was none."""
+        """Time from the answer's end until the last call that shows it, or None if there was none."""
         if self.ended_at is None or self._end_shown_at is None:
             return None
         return self._end_shown_at - self.ended_at

@@ -1,7 +1,6 @@
-"""Files attached to an answer.
+"""Builds the files attached to an answer.
 
-- `answer.md` contains the whole answer, if that is too long to read in messages. The end of the answer is shown below
-  it.
+- `answer.md` contains the whole answer if it is too long to read in messages. Its end is also shown below the file.
 - `code-1.py` and so on contain code blocks that are too long for one message.
 - `sales.csv` contains the table below the heading "Sales", and is sent when a reader asks for it.
 
@@ -25,7 +24,7 @@ MAX_CODE_FILES = 5
 MAX_TABLE_FILES = 10
 """Slack accepts more in one message, but nobody would read them."""
 MAX_STEPS = 5_000
-"""The part of an answer searched for code, counted in lines, enclosing lists and quotes, headings and fences."""
+"""Maximum lines, enclosing lists and quotes, headings or fences of an answer that are searched for code."""
 
 _HEADING_OR_FENCE = re.compile(r"^[ \t]*(?:(#{1,6}[ \t]+\S)|(?:```|~~~).*)", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*", re.MULTILINE)
@@ -45,12 +44,12 @@ _EXTENSIONS = {
     "toml": "toml", "ts": "ts", "tsx": "tsx", "typescript": "ts", "vue": "vue", "xml": "xml", "yaml": "yaml",
     "yml": "yaml", "zsh": "sh",
 }  # fmt: skip
-"""File extensions by the first word of a code block's info string. Others become `.txt`: a model might invent them."""
+"""File extensions by the first word of an info string. Others become `.txt`, because a model might invent them."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """A file to attach. Typist finds it by its name, which contains the question's ts; people see its title."""
+    """A file to attach. Typist finds it by `name`, which contains the question's ts. People see `title`."""
 
     name: str
     title: str
@@ -87,7 +86,6 @@ def long_code(text: str, question_ts: str) -> list[AttachedFile]:
 
 
 def tables(text: str, question_ts: str) -> list[AttachedFile]:
-    """Returns files with the answer's tables, at most `MAX_TABLE_FILES`."""
     return [
         AttachedFile(f"{title.removesuffix('.csv')}-{question_ts}.csv", title, content)
         for title, content in csv_files(text)[:MAX_TABLE_FILES]
@@ -99,7 +97,6 @@ def file_keys(files: Iterable[AttachedFile]) -> frozenset[FileKey]:
 
 
 def belongs_to(file_name: str, question_ts: str) -> bool:
-    """Returns whether a file with this name was attached to the answer to a question."""
     return file_name.rpartition(".")[0].endswith(f"-{question_ts}")
 
 
@@ -107,14 +104,14 @@ def belongs_to(file_name: str, question_ts: str) -> bool:
 class EndOfAnswer:
     page: Page
     left_out: str
-    """The notice above the file about what only the file contains, or "" if messages show the whole answer."""
+    """The notice above the file about text that only the file contains, or "" if messages show the whole answer."""
 
 
 def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) -> EndOfAnswer:
     """Returns the end of an answer on a page with these limits.
 
-    `first` is the page that would come next, without its text. If the whole rest fits on it, that page is returned.
-    Otherwise the end begins at a heading, or else at a paragraph, so that people read the conclusion.
+    `first` is the next page, without its text. If the whole rest fits on it, that page is returned. Otherwise the end
+    begins at a heading or a paragraph, so that people read the conclusion.
     """
     rest = text[first.start :]
     if len(rest) <= limit_chars:
@@ -128,7 +125,7 @@ def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) ->
 
 
 def _end_page(text: str, first: int, limit_chars: int, limit_bytes: int) -> Page:
-    """Returns a text's last page, which begins after `first`. It is shorter than the pages before it."""
+    """Returns a text's last page, which begins after `first` and is shorter than the pages before it."""
     chars = min(END_CHARS, limit_chars)
     while True:
         start, code = _start_of_end(text, first, chars)
@@ -194,7 +191,6 @@ def _line_start(text: str, at: int) -> int:
 
 
 def left_out_notice(text: str) -> str:
-    """Returns the notice above an answer's file about what only the file contains, or "" if messages show it all."""
     return texts.answers.continues_in_file(_sections(text), _about(len(text.split()))) if text else ""
 
 
@@ -228,10 +224,7 @@ def _about(count: int) -> int:
 
 
 def _code_blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Yields the info string and content of each possibly long fenced code block; the last block can be unclosed.
-
-    Reading stops after `MAX_STEPS`. The file with the whole answer contains the rest.
-    """
+    """Yields the info string and content of long fenced code blocks, within `MAX_STEPS`. The last can be unclosed."""
     parser = BlockParser(text)
     steps = 0
     for line in parser.lines(join_code=True):

@@ -1,14 +1,14 @@
-"""A reply's page as Block Kit: a `markdown` block, lines about the answer below it, buttons, and plain text.
+"""Renders a reply's page as Block Kit: a `markdown` block, lines about the answer, buttons, and plain text.
 
 Slack refuses an edit that removes a message's last `rich_text` (block_mismatch), and it doesn't turn a `markdown` block
-that has only headings and tables into `rich_text`. So lines about the answer are small print, a `context`, only below a
+that has only headings and tables into `rich_text`. So lines about the answer are small print (`context`) only below a
 paragraph. Elsewhere they are `rich_text`, and a page without a paragraph always has one.
 
-While a page grows, its `text` has only the first words, because every edit carries it. The last edit's `text` has
-everything on the page, and so does the `text` of an edit that asks a person to decide (bot/slack/plain.py).
+While a page grows, its `text` has only the first words, because every edit carries it. The last edit's `text` has the
+whole page, and so does the `text` of an edit that asks for a decision (bot/slack/plain.py).
 
-A block that an edit keeps has the same block_id in every edit, so clients don't rebuild it: a button keeps the focus,
-and a click that begins before an edit and ends after it counts.
+A block keeps its block_id across edits, so clients don't rebuild it: a button keeps the focus, and a click that an edit
+interrupts counts.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,6 @@ from slack_markdown.render import beginning, first_words, mrkdwn, rendered
 
 _NOTICE_CHARS = 300
 _PLAIN_TRANSCRIPT_CHARS = 200
-"""Short, because Slack doesn't fold plain text."""
 ACTIVITY_CHARS = 150
 _BUTTONS = {action: blockkit.button(action, label) for action, label in LABELS.items()}
 _ANSWER_NOW = blockkit.button(ReplyAction.REGENERATE, texts.actions.ANSWER_NOW)
@@ -98,12 +97,11 @@ def message(view: PageView) -> Json:
 
 
 def blocks_below(view: PageView) -> list[Json]:
-    """Returns the blocks below a streamed page: everything but the Markdown."""
+    """Returns the blocks below a streamed page's Markdown."""
     return [*_below(view, rendered(view.markdown, growing=view.growing)), *_buttons(view)]
 
 
 def _below(view: PageView, text: str) -> list[Json]:
-    """Returns the blocks below a page's Markdown, except for the reply's buttons."""
     end = view.end
     decided = _decided(end.decided) if end and end.decided else ""
     has_answer = bool(view.markdown.strip())
@@ -122,14 +120,13 @@ def _below(view: PageView, text: str) -> list[Json]:
 
 
 def _line(line: str, number: int, *, is_small: bool) -> Json:
-    """Returns a line about the answer. Each block type has its own block_id."""
     if is_small and len(line) <= blockkit.PIECE_CHARS:
         return blockkit.context(blockkit.plain_text(line), f"{NOTE_LINE}small-{number}")
     return blockkit.rich_text_line(line, f"{NOTE_LINE}{number}")
 
 
 def short_text(view: PageView) -> str:
-    """Returns a growing page's text for notifications and screen readers: the first words without Markdown."""
+    """Returns a growing page's text for notifications and screen readers: the first words, without Markdown."""
     words = with_ascii_hosts(first_words(view.markdown, growing=view.growing))
     return mrkdwn(words or beginning(view.notice, _NOTICE_CHARS)) or (
         mrkdwn(_growing(view)) if view.live else _last_line(view)
@@ -180,7 +177,7 @@ def _decided(decided: Sequence[Decided]) -> str:
 
 
 def _note(view: PageView) -> str:
-    """Returns the notice, or the model's activity, unless Slack already shows that with its own Stop button."""
+    """Returns the notice, or the model's activity unless Slack already shows it with its own Stop button."""
     growing = _growing(view) if view.growing else ""
     return view.notice or ("" if view.has_stop and growing == texts.answers.WRITING else growing)
 
@@ -196,7 +193,6 @@ def _growing(view: PageView) -> str:
 
 
 def _plain(view: PageView) -> str:
-    """Returns the page as plain text, with as much of the notice as fits."""
     text = with_ascii_hosts(without_marks(view.markdown).rstrip())
     if view.asked_on and text:
         text = f"{view.asked_on}\n\n{text}"
@@ -217,7 +213,6 @@ def _plain(view: PageView) -> str:
 
 
 def _asks_plainly(view: PageView) -> str:
-    """Returns the sentence about calls that can't be approved here, because the page has no buttons."""
     asked = [(ask.kind, unlinked(ask.question)) for ask in view.asks if ask.decision is None]
     return texts.approvals.asking_without_buttons(asked) if asked else ""
 

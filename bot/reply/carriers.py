@@ -1,17 +1,17 @@
-"""Decides which calls carry the pages of one reply, and what follows if Slack refuses one. Pure.
+"""Decides which calls send the pages of one reply, and what follows if Slack refuses one. Pure.
 
 `Reply` (reply.py) tracks what each page should show and what its message shows. `Carriers` stores no other text:
 
 1. A new page is posted. If streams are offered (`offer`) and nothing rules one out when the page gets its first words,
    the offer chooses between a post and a native stream (`choose`).
-2. A page that differs is edited (`change`). If a stream shows the page, the stream appends text, and stops with the
-   page's last words.
-3. A stream that must be left is stopped before anything else touches its message (`release`). Then edits show the page,
-   as they do after any failure of a stream (streams.py).
+2. A changed page is edited (`change`). If a stream shows the page, the stream appends text, and stops with the page's
+   last words.
+3. A stream that must end is stopped before anything else touches its message (`release`). Then edits show the page, as
+   they do after any stream failure (streams.py).
 4. After a refusal, the page is sent without the refused part, its stream ends, or the page takes another form
-   (edits.py). An `AfterRefusal` says what that means for the reply's messages.
+   (edits.py). An `AfterRefusal` describes the effect on the reply's messages.
 
-Messages are identified by their `ts`. At most one page begins at a time, because a reply never has two calls in flight.
+At most one page begins at a time, because a reply never has two calls in flight.
 """
 
 import math
@@ -34,11 +34,10 @@ METHODS: Mapping[type[Call], str] = {
     AppendStream: "chat.appendStream",
     StopStream: "chat.stopStream",
 }
-"""The Slack method whose budget a call uses."""
 
 
 class Carriers:
-    """Carries the pages of a reply, each by edits or by a stream. `has_stop`: Slack shows its own Stop button."""
+    """Sends a reply's pages by edits or streams. `has_stop`: Slack shows its own Stop button."""
 
     def __init__(self, answer: Answer, edits: Edits, *, has_stop: bool) -> None:
         self._answer = answer
@@ -46,19 +45,17 @@ class Carriers:
         self._edits = edits
         self._has_stop = has_stop
         self._offer: ChooseStream | None = None
-        """Chooses streams for new pages; if None, edits show every page."""
+        """Chooses streams for new pages, or None if edits show every page."""
         self._next_stream: Stream | None = None
-        """The stream that begins the next page; if None, a post does."""
+        """The stream that begins the next page, or None if a post does."""
         self._is_chosen = False
-        """Whether a post or a stream has been chosen for the next page."""
         self._streams: dict[str, Stream] = {}
-        """The streams that show pages, by message `ts`. Edits show all other pages."""
+        """Streams that show pages, by message `ts`. Edits show all other pages."""
 
     def offer(self, offer: ChooseStream) -> None:
         self._offer = offer
 
     def let_edits_begin(self) -> None:
-        """Makes the next page begin with a post instead of a stream."""
         self._next_stream = None
 
     def use_edits_only(self) -> None:
@@ -66,7 +63,7 @@ class Carriers:
         self.end_streams()
 
     def end_streams(self, now: float = math.inf) -> None:
-        """Switches pages whose stream has reached its maximum age to edits."""
+        """Switches pages to edits if their stream has reached its maximum age."""
         if self._next_stream is not None:
             self._next_stream.end(now)
         for stream in self._streams.values():
@@ -91,7 +88,6 @@ class Carriers:
         return True
 
     def needs(self, *, ended: bool) -> tuple[type[Call], ...]:
-        """Returns the types of calls that will still be needed to show the growing page."""
         streams = list(self._streams.values())
         if not streams and self._next_stream and self._offer and not ended:
             streams = [self._next_stream]
@@ -102,7 +98,7 @@ class Carriers:
         return (StartStream if is_streamed else Post)(self._question, page, view)
 
     def change(self, page: int, ts: str, view: PageView, *, is_shown: bool, ended: bool) -> Change | None:
-        """Returns the call that brings a page's message closer to what it should show, or None if there is none.
+        """Returns the call that changes a page's message toward its view, or None if there is none.
 
         `is_shown`: the message shows the view, but its stream might still be open. `ended`: no more text will come.
         """
@@ -116,7 +112,7 @@ class Carriers:
         return Update(self._question, page, ts, view) if self._edits.may_edit(ended=ended) else None
 
     def release(self, pages: Sequence[str], *, ended: bool) -> StopStream | None:
-        """Returns the call that stops a stream that is left or belongs to none of the pages, or None."""
+        """Returns the call that stops a stream that must end or whose page is gone, or None."""
         for ts, stream in self._streams.items():
             if stream.is_left or ts not in pages:
                 page = pages.index(ts) if ts in pages else 0
@@ -144,7 +140,6 @@ class Carriers:
             self._edits.on_confirmed(call)
 
     def on_page_begun(self) -> None:
-        """Records that a page has its message, and resets the choice for the next page."""
         self._next_stream, self._is_chosen = None, False
 
     def on_rate_limit(self, call: object) -> None:
@@ -153,7 +148,7 @@ class Carriers:
             self.let_edits_begin()
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
-        """Records that Slack refused a call; returns what that means for the reply's messages, or None to try again."""
+        """Returns a refused call's effect on the reply's messages, or None to try again."""
         if reason is Refusal.LINK_BLOCKED and self._answer.open_files:
             # In this channel, Slack accepts no links to its files.
             self._answer.open_files = frozenset()
@@ -177,7 +172,6 @@ class Carriers:
         self._streams = {ts: stream for ts, stream in self._streams.items() if not stream.is_over}
 
     def _stream_of(self, call: Begin | Change) -> Stream | None:
-        """Returns the stream of a call's page, or None if edits show the page."""
         if isinstance(call, Change):
             return self._streams.get(call.ts)
         return self._next_stream if isinstance(call, StartStream) else None

@@ -1,11 +1,9 @@
-"""Charts in an answer: the numbers of a table, drawn by Slack. Pure.
+"""Draws charts from an answer's tables. Pure.
 
 A model writes a chart as a table followed directly by a mark: fenced code with the language `chart` and one line, the
-chart type and its title (`bar: Sales`). The table stays, so readers still have the numbers where there is no chart:
-while the answer grows, in a canvas or a file, if a cell isn't a number, and if Slack refuses the chart.
-
-It isn't known whether Slack reads markup in a chart's labels, so a table whose labels might contain markup gets no
-chart.
+chart type and its title (`bar: Sales`). The table stays, so readers have the numbers where there is no chart: while the
+answer grows, in a canvas or a file, if a cell isn't a number, and if Slack refuses the chart. A table whose labels
+might contain markup gets no chart, because it isn't known whether Slack reads markup there.
 """
 
 import re
@@ -18,14 +16,14 @@ from slack_markdown.blocks import LeafBlock, LeafKind, cells_of, code_content, p
 from slack_markdown.render import beginning, has_definitions
 
 MAX_CHARTS = 2
-"""Maximum per message."""
+"""Per message."""
 MAX_POINTS = 20
 MAX_PARTS = 6
-"""Maximum segments of a pie, or series of any other chart."""
+"""Segments of a pie, or series of any other chart."""
 LABEL_CHARS, TITLE_CHARS = 20, 50
 
 _MAYBE_MARK = re.compile(r"(?:```|~~~) *+chart")
-"""Matches wherever `_FENCE` does. Most pages that mention a chart have no mark, so this saves parsing them."""
+"""Matches wherever `_FENCE` does. Most pages have no mark, so this saves parsing them."""
 _FENCE = re.compile(r"(?:`{3,}|~{3,}) *chart *")
 _MARK = re.compile(r"(?P<kind>bar|line|area|pie) *(?::(?P<title>.*))?", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
@@ -39,7 +37,6 @@ def has_charts(markdown: str) -> bool:
 
 
 def without_marks(markdown: str) -> str:
-    """Returns a page's Markdown without chart marks. The tables stay."""
     parts, at = [], 0
     for mark, _, _ in _marks(markdown):
         parts.append(markdown[at : mark.lines[0].start])
@@ -48,10 +45,10 @@ def without_marks(markdown: str) -> str:
 
 
 def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
-    """Returns a page's Markdown in pieces split at its marks, without them, each with the chart to show below it.
+    """Splits a page's Markdown at its chart marks; returns each piece with the chart to show below it.
 
-    A chart doesn't split a list item or quotation; it moves to before the next line outside. It also doesn't split a
-    page that defines links, because Slack reads each piece separately. The last piece never has a chart.
+    A chart moves below the list item or quotation that it is in. It doesn't split a page that defines links, because
+    Slack reads each piece separately. The last piece never has a chart.
     """
     parts, found, at = list[str](), list[tuple[int, bool, Json]](), 0
     for mark, rows, line in _marks(markdown):
@@ -74,7 +71,7 @@ def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
 
 
 def _marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re.Match[str]]]:
-    """Yields each chart mark, the rows of the table directly above it, and the parsed line of the mark."""
+    """Yields each chart mark, the rows of the table directly above it, and the mark's parsed line."""
     if not _MAYBE_MARK.search(markdown):
         return
     rows: list[list[str]] = []
@@ -87,7 +84,7 @@ def _marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re.Match
 
 
 def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
-    """Returns a chart of a table's rows, or None if a cell isn't a number or the table exceeds what Slack draws."""
+    """Returns a chart of a table's rows, or None if a cell isn't a number or the table exceeds Slack's limits."""
     if len(rows) < 3 or len({len(row) for row in rows}) > 1:
         return None
     [_, *heads], _, *points = rows
@@ -116,7 +113,7 @@ def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
 
 
 def _number(cell: str) -> float | None:
-    """Returns the number in a cell without its unit, or None for anything else or more digits than a float can show."""
+    """Returns the number in a cell without its unit, or None if it has more digits than a float can show."""
     text = cell.replace("\u2212", "-").strip(_AROUND_NUMBERS)
     if not _NUMBER.fullmatch(text):
         return None

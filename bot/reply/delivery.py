@@ -1,15 +1,13 @@
 """Sends the calls of one reply to Slack and returns the outcome of each, even if its response was lost.
 
-If a response was lost, Slack might have done the call. An update is sent again with newer text, since repeating it does
-no harm. A post would appear in the thread twice, so its message is looked for first, by the metadata that each page
-carries. The message can also arrive later: `clean_up` deletes such messages when a reply that was taken over ends.
+If a response was lost, Slack might have done the call. An update is sent again with newer text, which does no harm. A
+post would appear in the thread twice, so its message is looked for first, by the metadata that each page carries. The
+message can also arrive later: `clean_up` deletes such messages when a reply that was taken over ends.
 
-Starting a stream again would also leave two messages, and a new stream has no metadata. So before anything else is
-sent, the bot's messages without metadata are stopped and deleted. An append or a stop with a lost response needs
-nothing, because an edit of the whole page follows. A file can be shared only once: its bytes are sent once, and before
-it is shared again, it is looked for by its ID.
-
-`MessageTransport` creates deliveries and, when a job is taken over, finds out what an earlier attempt left of a reply.
+Starting a stream again would also leave two messages, and a new stream has no metadata. So the bot's messages without
+metadata are first stopped and deleted. An append or a stop with a lost response needs nothing, because an edit of the
+whole page follows. A file can be shared only once: its bytes are sent once, and before it is shared again, it is looked
+for by its ID.
 """
 
 import asyncio
@@ -45,7 +43,7 @@ MAX_REFUSALS = 1_000
 POST_SEARCHES = 3
 """Maximum failed searches for a lost post. Then the page is posted again: a duplicate is better than no message."""
 CALL_TIMEOUT_S = 60.0
-"""Timeout for one call and everything that belongs to it, such as uploading a file."""
+"""Includes everything that belongs to a call, such as uploading a file."""
 CLEAN_UP_TIMEOUT_S = 20.0
 
 log = logging.getLogger(__name__)
@@ -74,21 +72,19 @@ class Streams:
         self._paced = paced
         self._users = users
         self._refused: dict[tuple[str, str], None] = {}
-        """Channels and users for which Slack refuses streams, oldest first."""
 
     def may_start(self, question: Question) -> bool:
-        """Returns whether Slack accepts native streams for a question's asker, as far as is known."""
+        """Returns whether Slack is expected to accept native streams for a question's asker."""
         return _place(question) not in self._refused and not self._client.is_govslack
 
     def refused(self, question: Question, error: Refused) -> None:
-        """Records that Slack refused to start a stream: the next answers to this person in this channel are edited."""
+        """Records that Slack refused a stream, so that this person's next answers in this channel are edited."""
         if error.reason.is_unavailable:
             self._refused[_place(question)] = None
             if len(self._refused) > MAX_REFUSALS:
                 del self._refused[next(iter(self._refused))]
 
     async def start(self, call: StartStream) -> str:
-        """Starts a page as a stream; returns the message's ts."""
         thread = call.question.thread
         return await self._client.start_stream(
             thread.channel_id,
@@ -103,7 +99,6 @@ class Streams:
         await self._client.call(APPENDS, channel=channel, ts=call.ts, markdown_text=call.text)
 
     async def stop(self, call: StopStream) -> None:
-        """Stops a page's stream, with the rest of its text and the blocks below it."""
         arguments = _session(call.keeps_stop)
         if call.view is not None:
             arguments["metadata"] = metadata_of(call.question, call.page, call.view)
@@ -127,7 +122,7 @@ class Streams:
                 await self._paced.call("chat.delete", channel=question.thread.channel_id, ts=stream.ts)
 
     async def stop_paced(self, question: Question, ts: str, *, keeps_stop: bool) -> bool:
-        """Stops a stream and returns whether it was open. `keeps_stop` keeps Slack's own Stop button."""
+        """Stops a stream; returns whether it was open. `keeps_stop` keeps Slack's own Stop button."""
         try:
             await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts, **_session(keeps_stop))
         except Refused as error:
@@ -138,7 +133,7 @@ class Streams:
 
 
 def _session(keeps_stop: bool) -> dict[str, Any]:
-    """Returns the argument of chat.stopStream that keeps Slack's own Stop button, which is removed by default."""
+    """Returns the chat.stopStream argument that keeps Slack's own Stop button, which is removed by default."""
     return {"session_status": "processing"} if keeps_stop else {}
 
 
@@ -147,7 +142,7 @@ def _place(question: Question) -> tuple[str, str]:
 
 
 class ReplyFiles:
-    """Uploads and deletes files of replies. `client` sends calls that the scheduler has paced; `paced` the others."""
+    """Uploads and deletes replies' files. `client` sends calls that the scheduler has paced; `paced` sends others."""
 
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, streams: Streams) -> None:
         self._client = client
@@ -156,14 +151,13 @@ class ReplyFiles:
         self._streams = streams
 
     async def delete(self, call: Delete) -> None:
-        """Deletes a message and its files. The deletion's budget has already been taken."""
         await self._delete(call, self._client)
 
     async def delete_paced(self, call: Delete) -> None:
         await self._delete(call, self._paced)
 
     async def _delete(self, call: Delete, client: SlackClient | PacedClient) -> None:
-        """Deletes a message and its files. Stops it first if it is an open stream (cant_delete_message)."""
+        """Deletes a message and its files, after stopping it if it is an open stream (cant_delete_message)."""
         await self._delete_files(call.file_ids)
         place = {"channel": call.question.thread.channel_id, "ts": call.ts}
         try:
@@ -176,7 +170,7 @@ class ReplyFiles:
             await self._paced.call("chat.delete", **place)
 
     async def stage(self, upload: Upload) -> list[str]:
-        """Uploads the files' bytes, which nobody sees yet; returns the file IDs."""
+        """Uploads files without sharing them yet; returns their IDs."""
         ids = []
         for file in upload.files:
             method = "files.getUploadURLExternal"
@@ -189,9 +183,9 @@ class ReplyFiles:
         return ids
 
     async def share(self, upload: Upload, ids: Sequence[str], *, is_retry: bool) -> str:
-        """Shows staged files below the pages; returns their message's ts, or "" if Slack doesn't let us search for it.
+        """Shares staged files below the pages; returns their message's ts, or "" if Slack doesn't let us search for it.
 
-        `is_retry`: Slack might have shared them already and refuse now, because a file can be shared only once.
+        `is_retry`: Slack might have shared the files already and refuse now, because a file can be shared only once.
         """
         try:
             await self._client.call(SHARE, **_sharing(upload, ids))
@@ -201,7 +195,7 @@ class ReplyFiles:
         return await self._shared_message(upload.question, ids)
 
     async def share_paced(self, upload: Upload) -> None:
-        """Shares files that a reader asked for, at the end of the conversation."""
+        """Shares files that a reader asked for at the end of the conversation."""
         await self._paced.call(SHARE, **_sharing(upload, await self.stage(upload)))
 
     async def _shared_message(self, question: Question, ids: Sequence[str]) -> str:
@@ -247,8 +241,6 @@ def _sharing(upload: Upload, ids: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Senders:
-    """Sends and finds the messages of a workspace's replies. `client` sends calls that the scheduler has paced."""
-
     client: SlackClient
     posted: PostedReplies
     streams: Streams
@@ -271,7 +263,7 @@ class MessageDelivery:
         """Sends a call and everything that belongs to it; returns the outcome.
 
         The call's own budget is already taken; any other method waits for its own. `may_send` is checked again right
-        before the request is sent. Raises Stuck, but nothing else unless it is canceled.
+        before the request is sent. Raises only Stuck, unless it is canceled.
         """
         method = METHODS[type(call)]
         outcome: Outcome
@@ -293,7 +285,7 @@ class MessageDelivery:
         return outcome
 
     async def deliver(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
-        """Sends a call as `send` does, but without a timeout. Raises RateLimited and Refused."""
+        """Sends a call without a timeout. Raises RateLimited and Refused."""
         with only_while(may_send):
             if MessageRole.STARTING in self.lost:
                 await self._remove_lost_stream()
@@ -317,7 +309,6 @@ class MessageDelivery:
         return CallDone(ts)
 
     def _note(self, call: Call, outcome: Outcome) -> None:
-        """Records where Slack refuses streams, and which messages or files have to be searched for."""
         match outcome:
             case CallRefused(error) if isinstance(call, StartStream):
                 self._senders.streams.refused(call.question, error)
@@ -371,7 +362,6 @@ class MessageDelivery:
         return CallDone()
 
     async def _post(self, call: Post) -> CallDone | CallFound:
-        """Posts a page, unless an earlier post of the page turns out to have arrived."""
         if MessageRole.POSTING in self.lost:
             message = await self._lost_post(call)
             self.lost.discard(MessageRole.POSTING)
@@ -395,7 +385,7 @@ class MessageDelivery:
             return None
 
     async def _upload(self, call: Upload, may_send: Callable[[], bool]) -> CallDone | CallUnsent:
-        """Uploads and shares files. Uploading takes a while, so the lease is checked again before they are shown."""
+        """Uploads and shares files. Checks the lease again before sharing, because uploading takes a while."""
         is_retry = self._staged is not None and self._staged[0] == call
         if self._staged is None or not is_retry:
             self._staged = call, await self._senders.files.stage(call)
@@ -407,7 +397,6 @@ class MessageDelivery:
 
 
 async def post(client: SlackClient, call: Post) -> str:
-    """Posts a page; returns the message's ts."""
     thread = call.question.thread
     _, ts = await client.post(
         channel=thread.channel_id,
@@ -429,11 +418,11 @@ async def update(client: SlackClient, call: Update) -> None:
 
 
 RECOVERY_TIMEOUT_S = 60.0
-"""If recovery takes longer, a reply continues from its record."""
+"""After this, a reply continues from its record."""
 
 
 class MessageTransport:
-    """Shows replies in Slack. `client` sends calls that the scheduler has paced; `paced` sends all others."""
+    """Shows replies in Slack, and recovers what an earlier attempt left of one."""
 
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, users: Users) -> None:
         streams = Streams(client, paced, users)
@@ -465,7 +454,7 @@ class MessageTransport:
         return shown_on_record(job)
 
     async def _shown(self, job: Job, *, keeps_stop: bool) -> Shown:
-        """Returns what Slack shows, and stops or deletes streams that an earlier attempt left open."""
+        """Returns what Slack shows; stops or deletes streams that an earlier attempt left open."""
         # The record can be incomplete: about a lost post, an end that was being shown, or file IDs.
         is_unsure = any(message.role in (*UNANSWERED, MessageRole.FILE) for message in job.messages)
         must_ask = is_unsure or job.checkpoint.end is not None
@@ -484,7 +473,7 @@ class MessageTransport:
         return shown
 
     async def _without_replaced(self, job: Job, shown: Shown, *, keeps_stop: bool) -> Shown:
-        """Deletes messages that an earlier attempt replaced; returns what Slack shows then."""
+        """Deletes messages that an earlier attempt replaced; returns what Slack then shows."""
         for ts in shown.replaced_ts:
             try:
                 await self.senders.files.delete_paced(Delete(job.question, ts, keeps_stop=keeps_stop))

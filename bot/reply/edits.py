@@ -1,4 +1,4 @@
-"""Shows a page of an answer as a message that is edited as the page grows, and adapts to Slack's refusals. Pure.
+"""Decides the form of a page that is posted and edited, and adapts it to Slack's refusals. Pure.
 
 Slack can refuse a page in one form and accept it in another. There are three forms:
 
@@ -6,20 +6,20 @@ Slack can refuse a page in one form and accept it in another. There are three fo
 2. plain text, without blocks and on short pages;
 3. later: the outbox shows the answer's end.
 
-A refused form never stops the model. One rule covers every refusal of a page whose message and channel exist. (Slack
+A refused form never stops the model. These rules cover every refusal of a page whose message and channel exist. (Slack
 must report twice in a row that one of them is gone.)
 
-- The page is sent again, in the same form or the next one. A refusal about the form leads to the next form at once.
-  Other refusals might be temporary or have any cause, so only several in a row do. An unknown error name counts as two:
-  another form might help against it, while only time helps against an outage.
+- A refusal about the form leads to the next form at once. Other refusals might be temporary, so only several in a row
+  do; meanwhile the page is sent again. An unknown error name counts as two: another form might help against it, while
+  only time helps against an outage.
 - A page that is also refused as plain text is posted as a new message, in the full form. So is a page whose message
   can't be edited.
-- Once plain text succeeds, the full form is tried again, and then after twice as many edits each time, because the
-  refusal might have been temporary, or the text might have changed. The answer's end always tries the full form,
-  because it has buttons.
+- Once plain text succeeds, the full form is tried again, then after twice as many edits each time, because the refusal
+  might have been temporary or the text might have changed. The answer's end always tries the full form, because it has
+  buttons.
 
 The waits between tries grow, and only minutes of refusals end them (bot/pacing/retry.py). If an answer has ended and
-only an admin can help, there is no such wait, because the outbox has more time.
+only an admin can help, there is no wait, because the outbox has more time.
 """
 
 import math
@@ -38,9 +38,9 @@ PLAIN_BYTES = 3_300
 PLAIN_AT, REPLACED_AT = 10, 14
 """Weighted consecutive refusals after which the next form is tried."""
 REPLACED_AGAIN_AT = 4
-"""Weighted consecutive refusals after which a message is replaced, in a reply that has already had a replacement."""
+"""The same for replacing a message in a reply that has already had a replacement."""
 MAX_REPLACED = 2
-"""Maximum replacements while a reply grows, because each one notifies the thread. The final one isn't counted."""
+"""Maximum replacements while a reply grows, because each one notifies the thread."""
 MAX_REPLACED_IN_ALL = 5
 """Maximum replacements of one reply, because the new messages can be refused as well."""
 ABOUT_FORM = (Refusal.TOO_LONG, Refusal.UNREADABLE, Refusal.LINK_BLOCKED)
@@ -63,30 +63,25 @@ class Update(Change):
 
 
 class Edits:
-    """Decides the form of each page of a reply, and what follows if Slack refuses to post or edit it."""
-
     def __init__(self, short_from: int | None = None, look: ReplyLook = DEFAULT_LOOK) -> None:
         self.look = look
         self.short_from: float = math.inf if short_from is None else short_from
-        """Pages from here on are limited to what a stream carries."""
+        """The first page limited to what a stream carries."""
         self.plain_from: float = math.inf
-        """Pages from here on are sent as plain text."""
+        """The first page sent as plain text."""
         self._plain_shown = 0
         """Plain pages that Slack has accepted since it last accepted the full form."""
         self._refusals = 0
-        """Weighted consecutive refusals."""
         self._is_missed = False
-        """Whether Slack has just reported that a message or its channel is gone."""
         self._replaced = 0
 
     def limits(self, page: int, page_chars: int) -> tuple[int, int]:
-        """Returns the maximum characters and bytes of a page. `page_chars` is the maximum in the full form."""
+        """Returns a page's maximum characters and bytes. `page_chars` is the maximum in the full form."""
         if page >= self.plain_from:
             return min(page_chars, PLAIN_BYTES), PLAIN_BYTES
         return page_chars, STREAM_BYTES if page >= self.short_from else PAGE_BYTES
 
     def shorten_if_full(self, page: int, markdown: str) -> None:
-        """Shortens a full page that also shows calls for a person to decide on."""
         if len(markdown) > STREAM_BYTES:
             self.short_from = min(self.short_from, page)
 
@@ -110,7 +105,7 @@ class Edits:
             self.plain_from = math.inf
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
-        """Records that Slack refused a call; returns what follows, or None if another call does."""
+        """Returns a refused call's effect on the reply, or None if the page is sent again."""
         is_edit = isinstance(call, Update)
         if is_edit and reason is Refusal.STREAM_OPEN and self._refusals + CONFLICT_WEIGHT < REPLACED_AT:
             self._refusals += CONFLICT_WEIGHT
@@ -124,7 +119,6 @@ class Edits:
         return self._next_form(call, reason) if reason in WEIGHT else AfterRefusal.LATER
 
     def _next_form(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
-        """Chooses the next form for a refused page that Slack might accept."""
         is_plain = call.view is not None and call.view.plain
         if not is_plain and (reason in ABOUT_FORM or (self._was_refused and reason is not Refusal.TRANSIENT)):
             self.plain_from = min(self.plain_from, call.page)

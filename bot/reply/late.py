@@ -1,4 +1,4 @@
-"""Makes the outbox's calls to Slack: deletes replies and mentions the asker.
+"""Makes the outbox's calls to Slack: deletes replies, and posts messages beside them.
 
 A message beside a reply is posted once. It is recorded first, without a ts. If a later try finds such a record, it
 looks for the message in Slack by its metadata.
@@ -41,23 +41,20 @@ class Beside:
     metadata: Payload
 
     def recorded(self, ts: str = "") -> RecordedMessage:
-        """Returns the message as it is recorded; before it is posted, it has no ts."""
         return RecordedMessage(ts, self.role, self.version)
 
 
 def ready(entry: OutboxEntry) -> Beside:
-    """Returns the message that mentions the asker because their answer is complete."""
     return _beside(entry, MessageRole.MENTION, texts.answers.answer_ready(_mention(entry)))
 
 
 def still_asks(entry: OutboxEntry, kinds: Collection[str]) -> Beside:
-    """Returns the message that mentions the asker because cards of these kinds are waiting for them."""
+    """Returns a mention of the asker because cards of these kinds are waiting for them."""
     sentence = texts.approvals.still_asks(_mention(entry), kinds)
     return _beside(entry, MessageRole.ASK, sentence, waits_until=str(entry.waits_until))
 
 
 def linked(entry: OutboxEntry, version: int, link: str) -> Beside:
-    """Returns the message that links to the canvas of an answer's version."""
     return _beside(replace(entry, version=version), MessageRole.LINK, texts.answers.canvas_made(f"<{link}>"))
 
 
@@ -87,7 +84,7 @@ class OutboxSender:
         self._bot_user_id = bot_user_id
 
     async def clear(self, entry: OutboxEntry) -> None:
-        """Deletes the reply's messages, and searches for them if none are recorded."""
+        """Deletes the reply's recorded messages, or searches for them if none are recorded."""
         question = entry.question
         recorded = [Delete(question, ts) for ts in entry.page_ts]
         await self._delete(recorded or await self._posted.late_messages(question, ()))
@@ -103,11 +100,7 @@ class OutboxSender:
         await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
     async def remove(self, entry: OutboxEntry) -> bool:
-        """Deletes a reply's messages and files unless a person wrote after the question; returns whether it did.
-
-        That person's message might refer to the reply. The same goes for a question that we posted for them, as a
-        choice below the reply does.
-        """
+        """Deletes a reply's messages and files unless a person wrote after the question and might refer to them."""
         messages = await self._posted.messages_since(entry.question)
         if any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):
             return False
@@ -115,10 +108,7 @@ class OutboxSender:
         return True
 
     async def unheard(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
-        """Returns the unrecorded messages with these roles that were posted beside the reply: their metadata by ts.
-
-        Searches Slack only if the record contains a post without a response.
-        """
+        """Returns the metadata, by ts, of messages beside the reply that have these roles but no recorded ts."""
         if all(message.ts for message in entry.beside if message.role in roles):
             return {}
         on_record = {message.ts for message in entry.beside}
@@ -132,10 +122,7 @@ class OutboxSender:
         return found
 
     async def post_beside(self, entry: OutboxEntry, message: Beside, still: Callable[[], bool]) -> str:
-        """Posts a message beside the reply and returns its ts.
-
-        Sends nothing once `still()` is False, because another process might have the entry.
-        """
+        """Posts a message beside the reply while `still()`, so that only one process does; returns its ts."""
         thread = entry.question.thread
         with only_while(still):
             _, ts = await self._threads.post(

@@ -1,7 +1,4 @@
-"""Defines what a reply consists of: its states, pages and messages, and the calls to Slack. Pure.
-
-`Reply` (reply.py) finds the next call, and `Carriers` (carriers.py) decides how a page is sent: by edits, in one of
-several forms (edits.py), or as a stream (streams.py).
+"""Defines a reply's states, pages and messages, and its calls to Slack. Pure.
 
 A reply accepts text while it is BEGINNING or GROWING. FINISH makes it ENDING: only the calls that show the rest remain.
 A QUEUED reply shows only the placeholder of a queued question. In the states after ENDING_AGAIN it is over: it makes no
@@ -29,21 +26,19 @@ from slack_markdown.extent import counted_chars
 class PageView:
     markdown: str
     growing: bool = False
-    """More text can follow on this page."""
     queued: bool = False
     has_stop: bool = False
     asks: tuple[Ask, ...] = ()
-    """The calls that a person has to decide on."""
     rest_in_file: bool = False
     """The page is full. The rest of the answer is still growing and is shown when the answer ends."""
     left_out: str = ""
-    """A sentence about the text between this page and the next that only a file contains."""
+    """A sentence about text between this page and the next that only a file contains."""
     end: Picture | None = None
-    """The notices and buttons below the whole answer, on the last page once nothing will follow."""
+    """The notices and buttons below the answer, on its last page."""
     plain: bool = False
     """Sent without blocks, because Slack refused them."""
     end_chars: int = field(default=0, compare=False)
-    """The number of the answer's characters that are shown up to the end of this page."""
+    """The length of the answer up to the end of this page."""
     for_stream: bool = field(default=False, compare=False)
     """This page and all later ones are limited to what a stream carries."""
     version: int = 0
@@ -53,9 +48,9 @@ class PageView:
     """IDs of Slack files that all readers can open. Only their URLs become links."""
     look: ReplyLook = DEFAULT_LOOK
     transcript: str = ""
-    """Speech in the question's recordings, above the text of the first page."""
+    """Speech in the question's recordings, shown above the first page."""
     asked_on: str = ""
-    """When the question was asked, above the text of the first page, if the answer is late."""
+    """When a late answer's question was asked, shown above the first page."""
 
     @property
     def live(self) -> bool:
@@ -63,7 +58,6 @@ class PageView:
 
     @property
     def notice(self) -> str:
-        """A sentence about the answer, below its text."""
         if self.end is not None:
             return self.end.notice.strip()
         return texts.answers.WRITING_LONG if self.rest_in_file else self.left_out
@@ -71,26 +65,24 @@ class PageView:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The part of a reply that Slack shows when it is opened."""
+    """The part of a reply that Slack already shows when it is opened."""
 
     page_ts: tuple[str, ...] = ()
     shows_end: bool = False
     attached: tuple[Attached, ...] = ()
     outdated: bool = False
-    """The pages show an earlier version, which is replaced at once."""
+    """The pages show an earlier version, to be replaced at once."""
     replaced_ts: tuple[str, ...] = ()
     """Messages that no longer belong to the reply and aren't deleted yet."""
     stream_page: int | None = None
-    """The first page that is limited to what a stream carries, as all later pages are, or None."""
+    """The first page limited to what a stream carries, or None."""
     unanswered: tuple[MessageRole, ...] = ()
     """POSTING and STARTING, if an earlier attempt's post or stream might still arrive."""
     queued: bool = False
-    """The question is queued, so only its placeholder is shown."""
     has_stop: bool = False
 
     @property
     def is_end_shown(self) -> bool:
-        """Whether Slack shows the answer's end and no extra messages."""
         return self.shows_end and not self.replaced_ts
 
 
@@ -104,10 +96,7 @@ def current_pages(job: Job) -> list[RecordedMessage]:
 
 
 def with_unreplaced(messages: Sequence[RecordedMessage]) -> tuple[RecordedMessage, ...]:
-    """Returns the recorded messages, with replaced ones turned back into pages if no later page replaced them.
-
-    The post that should have replaced such a message wasn't sent, or was refused before the process ended.
-    """
+    """Returns the recorded messages; replaced ones become pages again if their replacement was never posted."""
     last = max((message.ts for message in messages if message.role is MessageRole.PAGE), default="")
     kept = [message for message in messages if message.role is MessageRole.REPLACED and message.ts > last]
     pages = [message for message in messages if message.role is MessageRole.PAGE]
@@ -138,14 +127,13 @@ class Life(StrEnum):
     ENDING_AGAIN = auto()
     """New messages show the end, because no edits are left."""
     SHOWN = auto()
-    """Slack shows the whole reply."""
     GONE = auto()
     SHUT_OUT = auto()
-    """Typist can't access its channel, but might be able to again later."""
+    """Typist can't access the channel, but might regain access."""
     UNSHOWN = auto()
-    """Slack refused it for minutes, or permanently. The outbox shows the end later."""
+    """Slack refused the reply for minutes, or permanently. The outbox shows the end later."""
     ABANDONED = auto()
-    """Another process owns its job, or might."""
+    """Another process owns the job, or might."""
 
     @property
     def is_over(self) -> bool:
@@ -167,7 +155,7 @@ class ReplyEvent(StrEnum):
     LOSE = auto()
     SHUT_OUT = auto()
     GIVE_UP = auto()
-    """Slack has refused it for too long, or its text can't be laid out."""
+    """Slack has refused the reply for too long, or its text can't be laid out."""
     ABANDON = auto()
 
 
@@ -192,7 +180,7 @@ LIFE_AFTER: Mapping[tuple[Life, ReplyEvent], Life] = {
         )
     },
 }
-"""The state that each event leads to, for states in which a reply isn't over."""
+"""The state after each event, for states in which a reply isn't over."""
 
 
 def after(life: Life, event: ReplyEvent) -> Life:
@@ -218,7 +206,7 @@ class Change:
     """Changes a page's message. Without a view, it isn't known afterwards what the message shows."""
 
     is_closing: ClassVar[bool] = False
-    """Whether the call returns budget that its page holds, and therefore waits for no other call."""
+    """Whether the call frees budget that its page holds, and so waits for no other call."""
     question: Question
     page: int
     ts: str
@@ -227,21 +215,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Shares files below the pages, in one message."""
-
     question: Question
     files: tuple[AttachedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Deletes a message that no longer belongs to the reply, and its files."""
-
     question: Question
     ts: str
     file_ids: tuple[str, ...] = ()
     keeps_stop: bool = field(default=False, compare=False)
-    """If the message is an open stream, stopping it keeps Slack's own Stop button, because the answer continues."""
+    """Keeps Slack's own Stop button if the message is an open stream, because the answer continues."""
 
 
 Call = Begin | Change | Upload | Delete
@@ -256,7 +240,6 @@ class AfterRefusal(Enum):
     """The effect of a refused call on the reply, unless it is sent again or in another form."""
 
     REPLACE = auto()
-    """A new message replaces the page's message."""
     GONE = auto()
     STOP = auto()
     """The message is still an open stream, which must be stopped before an edit."""
@@ -267,12 +250,12 @@ class AfterRefusal(Enum):
 
 
 MAX_COUNTED_CHARS = 2_800
-"""Maximum length, as Slack counts characters in blocks; a section accepts 3,000. Slack folds a long section
-behind "See more". The answer's first page has that much less room."""
+"""Maximum length, as Slack counts characters in blocks; a section accepts 3,000. Slack folds a long section behind "See
+more". The answer's first page has that much less room."""
 
 
 _READ_CHARS = 10_000
-"""The part of each transcript that is read: several times what is shown."""
+"""Only this much of each transcript is read, several times what is shown."""
 
 
 def shown_transcript(transcripts: Iterable[str]) -> str:

@@ -1,11 +1,11 @@
 """Finds a reply's messages in Slack.
 
-Each page carries metadata: which page of which question's reply it is, how many characters of the answer are shown up
-to its end, and whether it was cut for a stream. So a message can be found even if the post's response was lost, and a
-process that takes over a job knows where the pages break. The text itself is recorded before Slack shows it. Files have
-no metadata and are recognized by their names, which contain the question's ts. A deleted file has no name, and its
-message stays. If a deletion was interrupted between the two, the message is recognized because it is the bot's and
-contains only deleted files.
+Each page carries metadata: the question, the page number, the length of the answer up to the page's end, and whether it
+was cut for a stream. So a message can be found even if the post's response was lost, and a process that takes over a
+job knows where the pages break. The text itself is recorded before Slack shows it. Files have no metadata and are
+recognized by their names, which contain the question's ts. A deleted file has no name, and its message stays. If a
+deletion was interrupted between the two, the message is recognized because it is the bot's and contains only deleted
+files.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -27,12 +27,12 @@ METADATA_EVENT = "typist_reply"
 _NUMBERS = ("page", "version", "shown_chars")
 COMPARED_CHARS = 40
 FILES_WITHIN_S = 600.0
-"""An answer's files are shared within this time after its last page."""
+"""Maximum time between an answer's last page and its files."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundPost:
-    """A message whose post never got a response."""
+    """A message whose post got no response."""
 
     ts: str
     is_current: bool
@@ -48,7 +48,7 @@ class FoundStream:
     """The letters and digits of its text. Slack stores the rest in translated form."""
 
     def shows(self, text: str) -> bool:
-        """Returns whether an answer has the message's first letters. A message without letters matches any answer."""
+        """Returns whether an answer contains the message's first letters. A message without letters matches any."""
         return self.letters[:COMPARED_CHARS] in _letters(text)
 
 
@@ -79,7 +79,6 @@ class PostedReplies:
         return next((FoundPost(page["ts"], _payload(page) == wanted) for page in matches), None)
 
     async def find_files(self, question: Question, ids: Sequence[str]) -> str | None:
-        """Returns the message that shows these files, if Slack has shared them."""
         attached = _attached(question, await self.messages_since(question))
         return next((message.ts for message in attached if set(ids) <= set(message.file_ids)), None)
 
@@ -129,7 +128,6 @@ class PostedReplies:
         return [*pages, *files, *emptied], is_all
 
     def _is_emptied(self, question: Question, message: Payload) -> bool:
-        """Returns whether a message of ours below the question contains only deleted files."""
         files = json_objects(message, "files")
         is_ours = message.get("user") == self._bot_user_id and message["ts"] > question.ts
         return is_ours and bool(files) and all(file.get("mode") == "tombstone" for file in files)
@@ -138,9 +136,9 @@ class PostedReplies:
         return self._streams(question, await self.messages_since(question))
 
     def _streams(self, question: Question, messages: list[Payload]) -> list[FoundStream]:
-        """Returns our messages that might be streams. Only one reply grows in a thread at a time.
+        """Returns our messages that might be streams. Streams get metadata only when they are stopped.
 
-        Streams get metadata only when they are stopped. Most of our other messages in a thread have some.
+        Only one reply grows in a thread at a time, and most of our other messages in a thread have metadata.
         """
         return [
             FoundStream(message["ts"], _letters(with_names(body_of(answer_of(message)), {})))
@@ -151,7 +149,6 @@ class PostedReplies:
         ]
 
     async def messages_since(self, question: Question) -> list[Payload]:
-        """Returns the conversation's messages from the question on, oldest first."""
         return (await self._read(question))[0]
 
     async def _messages_at_root(self, question: Question) -> list[Payload]:
@@ -159,7 +156,7 @@ class PostedReplies:
         return (await self._read_method("conversations.history", question))[0]
 
     async def _read(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
-        """Returns the conversation's messages from the question on, and whether the list is complete.
+        """Returns the conversation's messages from the question on, oldest first, and whether the list is complete.
 
         If there are too many in a direct message, Slack returns the newest; `latest_ts` requests older ones.
         """
@@ -198,12 +195,10 @@ def metadata_of(question: Question, page: int, view: PageView) -> Payload:
 def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection[str]) -> bool | None:
     """Returns whether our messages in Slack answer an unrecorded question, or None if that's unclear.
 
-    `on_record`: the ts of our recorded messages. Slack can have more than the database, because the database was
-    restored or the question was erased. The answer to a later question also answers those before it.
-
-    It's unclear if we wrote something else below the question, such as a placeholder, an offer, a notice or an
-    unfinished stream, or if we edited an earlier answer after the question, because the question might have joined that
-    answer.
+    `on_record`: the ts of our recorded messages. Slack can have more, because the database was restored or the question
+    was erased. The answer to a later question also answers those before it. It's unclear if we wrote something else
+    below the question, such as a placeholder, an offer, a notice or an unfinished stream, or if we edited an earlier
+    answer after the question, because the question might have joined that answer.
     """
     in_doubt = False
     for message in ours:
@@ -237,9 +232,8 @@ def _page(message: Payload) -> int:
 
 
 def _corrected(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> tuple[RecordedMessage, ...]:
-    """Returns the recorded messages, updated from Slack, and pages whose posts got no response.
-
-    A recorded message that wasn't found is too far back, unless all messages were read: then it was deleted.
+    """Returns the recorded messages, updated from Slack: without deleted ones, and with pages whose posts got no
+    response.
     """
     there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in UNANSWERED]
     on_record = [message for message in job.messages if message.role is MessageRole.PAGE]

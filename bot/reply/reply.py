@@ -9,18 +9,13 @@ The life of a `Reply`:
 4. `finish` ends the text. The remaining calls show the end and the files, and delete extra messages.
 5. It is over once Slack shows everything, once it is lost or given up, or after `abandon`. Then it makes no more calls.
 
-These states are defined in `Life` and `LIFE_AFTER` (messages.py). An event that can't happen in a state is an error,
-and so is an outcome of a call that wasn't sent.
+An event that can't happen in a state (`LIFE_AFTER`) is an error, and so is an outcome of a call that wasn't sent.
 
-A reply derives the desired pages from the answer's text. `messages` are the messages that Slack shows, each with its
-role. `next_call()` compares both and returns one call, in this order:
+`next_call` compares `messages`, which Slack shows, with the pages of the answer's text, and returns in this order:
 
-1. deletions of messages that were replaced before this attempt, then posts and changes of pages, from the first that
-   differs;
+1. deletions of messages that were replaced before this attempt, then posts and changes of pages;
 2. the upload of files that belong below the pages; one more page, the answer's end, can follow it;
 3. deletions of messages that no longer belong to the reply.
-
-`Carriers` (carriers.py) decides how a page is sent: posted and edited, in one of several forms, or as a native stream.
 
 A failed call isn't recorded as shown, so the comparison finds the same difference again, with newer text. Full pages
 never change, so an edit costs the same however long the answer is. A page is laid out once Slack shows all pages before
@@ -86,7 +81,7 @@ from slack_markdown.pages import PAGE_CHARS, Page, Pages
 from slack_markdown.render import has_word, rendered
 
 MAX_PAGES = 5
-"""A longer answer is sent as a file, with only its first pages as messages and its end below (`end_of_answer`)."""
+"""A longer answer is sent as a file, with its first pages and its end as messages (`end_of_answer`)."""
 MAX_PAGES_WITHOUT_FILE = 20
 """If Slack refuses files, text after this page is left out, since a page of tables can hold as few as 15 characters."""
 
@@ -96,14 +91,14 @@ class ReplyMessage:
     role: MessageRole
     ts: str
     shown: PageView | Attached | None = None
-    """The content that Slack shows in the message, or None if that isn't known."""
+    """None if it isn't known what Slack shows in the message."""
 
 
 class Reply:
     """Shows an answer in Slack (see above). An earlier attempt's text stays until this attempt's is longer."""
 
     page_chars = PAGE_CHARS
-    """Maximum characters of a page in the full form. Tests use fewer."""
+    """Maximum in the full form. Tests use fewer."""
 
     def __init__(
         self,
@@ -117,7 +112,7 @@ class Reply:
         self.job = answer.job
         self.life = Life.QUEUED if shown.queued else Life.BEGINNING
         self._edits = Edits(shown.stream_page, look)
-        """The form of the pages. After a take-over, pages break at the same places as before."""
+        """After a take-over, pages break at the same places as before."""
         self.carriers = Carriers(answer, self._edits, has_stop=shown.has_stop)
         self.messages = [
             *(ReplyMessage(MessageRole.PAGE, ts) for ts in shown.page_ts),
@@ -125,16 +120,15 @@ class Reply:
             *(ReplyMessage(MessageRole.FILE, attached.ts, attached) for attached in shown.attached),
             *(ReplyMessage(role, "") for role in shown.unanswered),
         ]
-        """The reply's messages that Slack shows or might show, including those to delete."""
+        """The messages that Slack shows or might show, including those to delete."""
         self._transcript = shown_transcript(self.job.transcripts.values()) if self.job.transcripts else ""
         self._pages = self._empty_pages()
         self._shown_pages = 0
-        """The number of pages that are full and shown, and aren't compared again."""
+        """The number of full pages that Slack shows, which aren't compared again."""
         self._replaced_before = list(shown.replaced_ts)
         """Messages to delete before the pages' text is sent. Each is tried only once, so that no text waits for it."""
         self.earlier = shown
         self.is_withheld = is_withheld or (answer.end is not None and answer.end.reason is EndReason.STUCK)
-        """Whether the answer's text is hidden, because laying it out takes too long."""
         self._activity: str | tuple[Ask, ...] = ""
         """The model's activity while it isn't writing: a sentence, or the calls that a person has to decide on."""
         self._picture: Picture | None = None
@@ -160,7 +154,6 @@ class Reply:
 
     @property
     def recorded_messages(self) -> tuple[RecordedMessage, ...]:
-        """The messages in the form that is recorded: first the pages, in order."""
         earlier = max(0, self.job.version - self.earlier.outdated)
         pages = [
             RecordedMessage(
@@ -187,17 +180,14 @@ class Reply:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the reply's messages were deleted or Typist can't access its channel."""
         return self.life in (Life.GONE, Life.SHUT_OUT)
 
     @property
     def is_unshown(self) -> bool:
-        """Whether Slack refused the reply for minutes, or permanently."""
         return self.life is Life.UNSHOWN
 
     @property
     def awaits_decision(self) -> bool:
-        """Whether a person has to decide on calls."""
         return bool(self._activity) and not isinstance(self._activity, str)
 
     @property
@@ -207,10 +197,7 @@ class Reply:
         return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
 
     def lacks_word(self, call: Call) -> bool:
-        """Returns whether a call would show a page's first text without a visible word, such as only `#`.
-
-        Calls that show something else, such as a search, don't wait for words.
-        """
+        """Returns whether a call would show a page's first text without a visible word, such as only `#`."""
         view = call.view if isinstance(call, Begin | Change) else None
         if view is None or not (view.growing and view.markdown) or view.activity or view.asks:
             return False
@@ -259,12 +246,10 @@ class Reply:
         self._happened(ReplyEvent.GROW)
 
     def start_over(self) -> None:
-        """Drops an earlier attempt's text, before this attempt adds any."""
         self.answer.start_over()
         self._show_own()
 
     def _show_own(self) -> None:
-        """Shows this attempt's text instead of an earlier attempt's."""
         self._shown_pages = 0
         self._lay_out(self._empty_pages(), self.answer.text)
 
@@ -304,7 +289,7 @@ class Reply:
         self._look_whether_all_is_shown()
 
     def withhold(self) -> None:
-        """Hides the answer's text and the model's activity, and says so at the end."""
+        """Hides the answer's text and the model's activity, and mentions that at the end."""
         self.is_withheld = True
         self._transcript, self._activity, self._shown_pages = "", "", 0
         self._lay_out(self._empty_pages(), "")
@@ -326,10 +311,7 @@ class Reply:
         self.life = after(self.life, event)
 
     def on_send(self, call: Call | CleanUp) -> None:
-        """Records that a call is being sent, and the message that it might create.
-
-        Raises ValueError if another call is in flight. `on_outcome` ends this one.
-        """
+        """Records a call and the message that it might create. Raises ValueError if another call is in flight."""
         if self._in_flight is not None:
             raise ValueError(
                 f"a {type(call).__name__} can't be sent while a {type(self._in_flight).__name__} is in flight"
@@ -394,7 +376,6 @@ class Reply:
         self.carriers.on_page_begun()
 
     def _refused(self, call: Call | CleanUp, outcome: CallRefused | CallLost) -> None:
-        """Decides what follows from a refusal: the next call has another form, or is the same again."""
         reason = refusal_of(outcome)
         is_about_known = isinstance(call, Change | Delete)
         if reason is Refusal.OUTSIDE_THREAD and not is_about_known and outcome.error and outcome.error.ts:
@@ -428,7 +409,7 @@ class Reply:
         self._reform_since(plain_from)
 
     def prepare(self, now: float) -> None:
-        """Chooses what carries a new page, and ends streams that have become too old."""
+        """Chooses how a new page is sent, and ends streams that have become too old."""
         self.carriers.end_streams(now)
         if self.carriers.may_choose and self.carriers.choose(self.next_call(), now):
             self.keep_to_form()
@@ -474,7 +455,6 @@ class Reply:
         return self._next_page() or self._next_other_call()
 
     def _next_page(self) -> Call | None:
-        """Returns the call that begins or changes the first page that differs, or None if none does."""
         messages = self.of(MessageRole.PAGE)
         for page in range(self._shown_pages, self._last + 1):
             view = self.view(page)
@@ -507,7 +487,6 @@ class Reply:
 
     @property
     def _last(self) -> int:
-        """The last page that is shown."""
         last = len(self._pages.full) - (not self._pages.is_complete)
         return min(last, self._max_pages - 1) + self._has_end_page
 
@@ -562,7 +541,7 @@ class Reply:
         return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
 
     def _settle(self) -> None:
-        """Marks full pages as final once Slack shows them, to compare them no more, and lays out the next page.
+        """Marks full pages as final once Slack shows them, and lays out the next page.
 
         A page that isn't final still needs a call, and that call's outcome triggers laying out the rest.
         """
@@ -578,7 +557,6 @@ class Reply:
                     self._close()
 
     def _is_full(self, page: int) -> bool:
-        """Returns whether another page follows a page."""
         return page < self._last or self._has_more_pages
 
     @property
@@ -602,7 +580,7 @@ class Reply:
 
     @property
     def _end_below_file(self) -> EndOfAnswer:
-        """The end of an answer whose file contains all of it, as a page in its form."""
+        """The page below the file of a long answer."""
         if self._end_of_answer is None:
             first = replace(self._page(MAX_PAGES), source="")
             limits = self._edits.limits(MAX_PAGES, self.page_chars)
@@ -613,7 +591,6 @@ class Reply:
         return [message.shown for message in self.of(MessageRole.FILE) if isinstance(message.shown, Attached)]
 
     def _missing(self) -> tuple[AttachedFile, ...]:
-        """Returns the files that Slack doesn't show yet."""
         if not self._files:
             return ()
         wanted = file_keys(self._files)
@@ -634,7 +611,6 @@ class Reply:
         return Pages(*self._edits.limits(0, self.page_chars), first, max_full=1)
 
     def _reform_since(self, plain_from: float) -> None:
-        """Lays out pages again if they have become plain or are no longer plain."""
         if self._edits.plain_from != plain_from:
             self._reform(int(min(plain_from, self._edits.plain_from)))
 

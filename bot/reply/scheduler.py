@@ -1,10 +1,8 @@
 """Sends the most urgent call of all live replies, whenever the pace allows one.
 
-The approach: level-triggered edits
------------------------------------
-Nothing pushes text at Slack. A `Reply` (reply/reply.py) tracks what Slack should show and what it shows, and
-`next_call()` is the difference. The scheduler never stores a call. It requests one at the moment when one can be sent,
-so the call always carries the newest text. Therefore:
+Edits are level-triggered: nothing pushes text at Slack. A `Reply` (reply.py) tracks what Slack should show and what it
+shows, and `next_call()` is the difference. The scheduler requests a call only when one can be sent, so the call always
+carries the newest text:
 
 - no queue builds up while Slack is slow: a hundred deltas become one edit;
 - a failed call needs no bookkeeping: it isn't recorded as shown, so the next call covers it;
@@ -22,25 +20,20 @@ One loop (`run`) serves all live replies of a workspace, because they share its 
 4. starts the most urgent call that can be sent now, with the newest text, as a separate task, and repeats from 1;
 5. if none can be sent now, sleeps until the earliest time that the budget returned, or until a reply changes.
 
-If the edit budget is used up, so that no edit can show an answer's end within FINAL_WAIT_S, the end is posted as a new
-message, and the old message is deleted. Posts and deletions have separate budgets.
+If no edit can show an answer's end within FINAL_WAIT_S, the end is posted as a new message, and the old message is
+deleted. Posts and deletions have separate budgets. A reply has at most one call in flight, so its calls arrive in
+order, and each outcome is known before the difference is computed again.
 
-A reply has at most one call in flight. So its calls arrive in order, and each outcome is known before the difference is
-computed again.
+Before a call is sent, its task records the text and the message that the call will show, counts the call in the
+database together with those of other processes, and checks the lease once more, because both can take long. So Slack
+never shows anything that a process taking over the job wouldn't know about. While the database is unavailable, answers
+pause.
 
-Before a call is sent, its task does three things: it records the text and the message that the call will show; it
-counts the call in the database together with those of other processes; and it checks the lease once more, because both
-of these can take long. So Slack never shows anything that a process taking over the job wouldn't know about. While the
-database is unavailable, answers pause.
-
-A queued question's placeholder waits as long as the answers ahead need the budget. Workers can claim its job meanwhile:
-right before the call is sent, the database is told about it, and reports whether the job was claimed or has ended.
+A queued question's placeholder waits as long as the answers ahead need the budget. Workers can claim its job meanwhile,
+so right before the call, the database reports whether the job was claimed or has ended.
 
 Failed calls follow the retry policy: the reply sends nothing until a given time, while other replies continue. A reply
 whose calls fail for minutes is given up, and the outbox shows its end later.
-
-The transport sends calls and finds out the outcome of calls whose responses were lost (delivery.py). The budget decides
-when a call can be sent (bot/pacing).
 """
 
 import asyncio
@@ -90,22 +83,21 @@ from bot.telemetry import OFF, Telemetry
 from slack_markdown.render import has_word
 
 MAX_IN_FLIGHT = 12
-"""Maximum concurrent calls of one method."""
+"""Per method."""
 PLACEHOLDER_DELAY_S = 110.0
 """Slack removes a status after two minutes."""
 SCARCE_DELAY_S = 3.0
-"""The time a placeholder waits for first words if calls are scarce and a status that readers might see replaces it."""
+"""Time that a placeholder waits for first words if calls are scarce and readers might see a status instead."""
 REFUSED_DELAY_S = 1.0
-"""The time a placeholder waits if Slack refuses a status, so that nothing is visible meanwhile."""
+"""Time that a placeholder waits if Slack refuses a status, so that nothing is visible meanwhile."""
 LAST_CALLS_S = 0.8
-"""The time for calls in flight to finish when the process ends. The next process looks for those that are cut off."""
+"""Time for calls in flight to finish when the process ends. The next process looks for those that are cut off."""
 CALL_KEPT_S = 1.0
-"""The time a reply's next call is kept, because a stream has to be left after some time, whatever happens."""
+"""Time that a reply's next call is kept. Streams have to end after some time, whatever happens."""
 LOOK_AGAIN_S = 0.1
-"""Delay before looking again while the lease has expired, or at a reply whose words might still change."""
+"""Delay before checking again while the lease has expired, or at a reply whose words might still change."""
 MAX_WORDLESS_S = 1.0
-"""The time a page's first text waits until it shows a word. Then an edit shows it anyway, and a page that a stream
-can't begin is left to edits."""
+"""Time that a page's first text waits for a visible word. Then an edit shows the text anyway."""
 UPLOAD_TRIES = 3
 """Consecutive refusals after which an answer continues in pages instead of a file."""
 PLACEHOLDER_WITHIN_S = 5.0
@@ -119,17 +111,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class ScheduledReply:
-    """A live reply: accepts an answer's text while the scheduler shows it, and tracks when its next call can be sent.
-
-    `Reply` is its pure part: what Slack should show, and which call is next. Times are monotonic.
-    """
+    """A live reply: accepts an answer's text, and tracks when its next call can be sent. Times are monotonic."""
 
     scheduler: "EditScheduler"
     reply: Reply
     delivery: MessageDelivery
     until: float = math.inf
     context: Context = field(default_factory=copy_context)
-    """The attempt's context. The scheduler's loop makes the calls in it, so that their log lines include the job."""
+    """The attempt's context, in which calls are made, so that their log lines include the job."""
     asked_at: float | None = None
     """When the question was asked, in seconds since the epoch, or None once people see a sign of the reply."""
     left_at: float = -math.inf
@@ -139,19 +128,17 @@ class ScheduledReply:
     """The retry policy's next try, or a second after the last call if a step has begun or ended since then. Before the
     first call: until when the thread's status replaces a placeholder."""
     has_status: bool = False
-    """Whether the thread's status is the sign until the reply has a message."""
+    """Whether the thread's status is the only sign of the reply until it has a message."""
     call: Call | None = None
     """The next call, possibly without the newest text, or None if it must be computed."""
     called_for_at: float = -math.inf
-    """When the next call was computed."""
     wordless_since: float = math.inf
     """When the next call was first held back because it would show no word."""
     failures: Failures = NO_FAILURES
     calls: int = 0
-    """The number of successful calls."""
     freshness: Freshness = field(default_factory=Freshness)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while no call is in flight and the reply needs none, because Slack shows everything or never will."""
+    """Set while no call is in flight and none is needed, because Slack shows everything or never will."""
 
     def append(self, delta: str) -> None:
         reply = self.reply
@@ -215,7 +202,6 @@ class ScheduledReply:
         return self.has_status and not (self.reply.messages or self.reply.has_ended or self.reply.awaits_decision)
 
     def next_call(self) -> Call | None:
-        """Returns the call that the reply needs next, or None if it needs none."""
         was_withheld = self.reply.is_withheld
         call = self.laid_out(self.reply.next_call)
         return call if self.reply.is_withheld == was_withheld else self.reply.next_call()
@@ -237,7 +223,7 @@ class ScheduledReply:
         return None
 
     def on_outcome(self, call: Call, outcome: Outcome, now: float) -> None:
-        """Passes a call's outcome to the reply. Sets the next try of a failed call, or gives it up."""
+        """Passes a call's outcome to the reply. Schedules the next try of a failed call, or gives it up."""
         self.laid_out(lambda: self.reply.on_outcome(call, outcome))
         if isinstance(outcome, CallDone | CallFound):
             if isinstance(call, Begin | Change) and call.view is not None:
@@ -254,7 +240,7 @@ class ScheduledReply:
     def _may_try_again(self, call: Call, error: RateLimited | Refused, now: float) -> bool:
         """Sets the time of the next try; returns False if the retry policy gives the call up.
 
-        A rate limit delays the method through its budget and not the reply, so that its end can be posted instead of
+        A rate limit delays only the method, through its budget, so that the reply's end can be posted instead of
         edited. The first final refusal causes no delay either, because the next call is a different one.
         """
         self.failures = self.failures.and_one(now)
@@ -276,7 +262,7 @@ class ScheduledReply:
         self.scheduler.touch(self)
 
     def laid_out(self, lay_out: Callable[[], T]) -> T | None:
-        """Calls the reply. Text that can't be laid out ends or hides only this reply, and affects no other."""
+        """Calls the reply. If its text can't be laid out, ends or hides this reply and no other."""
         try:
             return lay_out()
         except Exception as error:
@@ -289,7 +275,6 @@ class ScheduledReply:
             return None
 
     def withhold(self) -> None:
-        """Continues without the text, because laying it out takes too long."""
         with of_job(self.reply.job.id):
             log.error("reply continues without the answer's text, which takes too long to lay out")
         self.reply.withhold()
@@ -305,8 +290,6 @@ async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users,
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A reply's next call and when it can be sent."""
-
     live: ScheduledReply
     call: Call
     urgency: Urgency
@@ -314,7 +297,7 @@ class Due:
 
     @property
     def order(self) -> tuple[int, float]:
-        """Sorts calls by urgency, then by the time since the reply's last call. First words keep their order."""
+        """The sort key: urgency, then the time since the reply's last call. First words keep their order."""
         is_in_order = self.urgency in (Urgency.FIRST, Urgency.QUEUED)
         return self.urgency, 0.0 if is_in_order else self.live.last_sent
 
@@ -346,7 +329,7 @@ class EditScheduler:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._channels: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        """Locks: only one queued placeholder per channel joins the loop, because the loop checks every reply."""
+        """Only one queued placeholder per channel joins the loop, because the loop checks every reply."""
 
     async def open(
         self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = math.inf
@@ -388,10 +371,8 @@ class EditScheduler:
         return next_post_at > now or not self._budget.room(METHODS[Update], live).is_fresh
 
     async def post_placeholder(self, job: Job) -> None:
-        """Shows a queued question's placeholder; returns once it is recorded or can't be shown.
-
-        That can take as long as the answers ahead need the budget. Cancel it once the job is no longer queued: then
-        nothing more is sent.
+        """Shows a queued question's placeholder until it is recorded or can't be shown. Cancel once the job isn't
+        queued.
         """
         async with self._channels.setdefault(job.question.thread.channel_id, asyncio.Lock()):
             live = self._schedule(Answer(job), Shown(job.page_ts, outdated=True, queued=True))
@@ -464,7 +445,7 @@ class EditScheduler:
         return live
 
     def _send_due_calls(self) -> float:
-        """Starts every call that can be sent now; returns when to look again."""
+        """Starts every call that can be sent now; returns when to check again."""
         while True:
             now = self.clock.monotonic()
             if not self._lease.is_valid(now):
@@ -489,7 +470,6 @@ class EditScheduler:
                 self._start(due.live, call, now)
 
     def _prepare(self, now: float) -> dict[ScheduledReply, Call]:
-        """Prepares the changed replies for their next calls; returns these calls."""
         calls = {}
         for live in [live for live in self._live if not (live.idle.is_set() or live in self._in_flight)]:
             if now >= live.until:
@@ -558,7 +538,6 @@ class EditScheduler:
         return Due(live, call, urgency, ready_at)
 
     def _start(self, live: ScheduledReply, wanted: Call, now: float) -> None:
-        """Starts sending a call, unless it has nothing to send yet."""
         if (call := live.filled(wanted, now)) is None:
             live.call = None
             return
@@ -596,7 +575,8 @@ class EditScheduler:
         outcome: Outcome = CallUnsent()
         live.reply.on_send(call)
         try:
-            # A queued question's placeholder is reported to the database only once the budget is granted.
+            # A queued question's placeholder is reported to the database only once the budget is granted,
+            # because a longer reservation would also delay the answer.
             is_recorded = is_queued or await self._record(live, call)
             is_granted = is_recorded and await self._budget.take(method, channel_id)
             is_begun = is_granted and (not is_queued or await self._begin_placeholder(live))
@@ -632,11 +612,7 @@ class EditScheduler:
         return live.reply.life is not Life.ABANDONED and now < live.until and self._lease.is_valid(now)
 
     async def _record(self, live: ScheduledReply, call: Call) -> bool:
-        """Records what a call will show and the message it will create; returns False if it mustn't be sent.
-
-        While the database is unavailable, nothing is sent, because a process taking over the job wouldn't know about
-        it.
-        """
+        """Records what a call will show and the message it will create; returns False if it mustn't be sent."""
         answer = live.reply.answer
         if self.clock.monotonic() >= self._away_until:
             try:
@@ -656,10 +632,7 @@ class EditScheduler:
         return False
 
     async def _begin_placeholder(self, live: ScheduledReply) -> bool:
-        """Reserves a queued question's job while its placeholder is sent; returns False if it mustn't be sent.
-
-        Called only once the budget is granted, because a longer reservation would also delay the answer.
-        """
+        """Reserves a queued question's job while its placeholder is sent; returns False if it mustn't be sent."""
         live.until = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
         try:
             if await self._worker_queue.begin_placeholder(live.reply.job):

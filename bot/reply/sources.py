@@ -1,4 +1,4 @@
-"""The list of sources below an answer, and the answer as a Slack canvas that ends with that list. Pure.
+"""Lists the sources below an answer, and converts an answer to a Slack canvas. Pure.
 
 Sources are web pages that the model cites. URLs and titles come from the web through a model, so they aren't trusted. A
 source is shown only if browsers open it as a web page, and its label begins with the host that the link leads to,
@@ -45,13 +45,12 @@ def with_citation(citations: Sequence[Citation], citation: Citation) -> Sequence
 
 
 def shown_sources(citations: Iterable[Citation]) -> tuple[Source, ...]:
-    """Returns the lines of the list, in citation order."""
     hosts = [(citation, _host(citation.url)) for citation in citations]
     return tuple(Source(citation.url, _label(host, citation.title)) for citation, host in hosts if host)[:MAX_SHOWN]
 
 
 def plain_list(sources: Sequence[Source]) -> str:
-    """Returns the list as plain text with numbered URLs, or "" without sources."""
+    """Returns the sources as plain text with numbered URLs, or "" without sources."""
     lines = [f"{number}. {source.url}" for number, source in enumerate(sources, start=1)]
     return "\n".join((texts.answers.SOURCES, *lines)) if lines else ""
 
@@ -110,7 +109,6 @@ def as_code(markdown: str) -> str:
 
 
 def _accepted(text: str, leaf: LeafBlock) -> Iterator[Replacement]:
-    """Yields the necessary replacements in a heading or a table."""
     first = leaf.lines[0]
     if leaf.kind is LeafKind.HEADING and (marks := _HEADING.match(text[first.content : first.end].lstrip())):
         at = text.index("#", first.content)
@@ -159,6 +157,5 @@ def _in_list(line: str, lists: list[tuple[int, bool]]) -> str:
 
 
 def _unquoted(line: str, start: int) -> str:
-    """Returns a line whose text after `start` isn't quoted."""
     quote = _QUOTE.match(line, start)
     return line if quote is None else f"{line[:start]}{quote[1]}{line[quote.end() :]}"

@@ -1,15 +1,13 @@
 """Shows a page of an answer as a native Slack stream, and switches to edits if anything goes wrong. Pure.
 
 A page starts as a message with its first words, grows by appends, and is stopped. Appended text can't be changed, so
-only text that is final is appended (markdown/render.py). Every failure of a stream ends the same way: the stream is
-stopped, and the whole page is edited. So a stream only has to track correctly what it has appended, and an edit covers
-everything else.
+only final text is appended (markdown/render.py). After every failure, the stream is stopped and the whole page is
+edited. So a stream only has to track what it has appended; an edit covers everything else.
 
-A stream is left in the same way before it would append something that only an edit may show (`needs_edit`). One example
-is a URL: other people's words might have made the model write it, and Slack might fetch it.
-
-A failed start is the exception: according to Slack there is no stream to stop, so the page is posted. If Slack did
-start a stream, the delivery finds it (bot/reply/delivery.py).
+A stream also ends before it would append something that only an edit may show (`needs_edit`). One example is a URL:
+other people's words might have made the model write it, and Slack might fetch it. A failed start is the exception:
+according to Slack there is no stream to stop, so the page is posted. If Slack did start a stream, the delivery finds it
+(bot/reply/delivery.py).
 """
 
 import math
@@ -40,8 +38,6 @@ class StartStream(Begin):
 
 @dataclass(frozen=True, slots=True)
 class AppendStream(Change):
-    """Appends to a page. `text` is filled in right before sending."""
-
     view: PageView
     text: str = ""
 
@@ -54,7 +50,7 @@ class StopStream(Change):
     view: PageView | None = None
     text: str = ""
     keeps_stop: bool = field(default=False, compare=False)
-    """The answer continues, so Slack's own Stop button stays. Otherwise Slack removes it with the stream."""
+    """Keeps Slack's own Stop button, because the answer continues."""
 
 
 def may_be_streamed(question: Question, *, is_alone: bool) -> bool:
@@ -72,7 +68,7 @@ def needs_edit(view: PageView) -> bool:
 
     - A URL: Slack's docs say that streams don't unfurl, but that hasn't been measured. Edits are known to fetch
       nothing.
-    - A link definition: it isn't known, either, whether Slack finds one that comes later in a stream.
+    - A link definition: it isn't known whether Slack finds one that comes later in a stream.
     - Calls that wait for a decision: a stream gets buttons only once it has stopped.
     - A chart: its mark must not be shown, but a stream might have appended part of it.
     """
@@ -85,8 +81,8 @@ def needs_edit(view: PageView) -> bool:
 def may_begin(view: PageView, page: int, *, is_below_one: bool) -> bool:
     """Returns whether a stream can show a page from its first words on.
 
-    `is_below_one`: a stream began an earlier page. Below edited pages, a stream requires that Slack shows its own Stop
-    button: a stream has no button, and only an answer that began as a stream has a status that says how to stop it.
+    `is_below_one`: a stream began an earlier page. Below edited pages, Slack must show its own Stop button: a stream
+    has no button, and only an answer that began as a stream has a status that explains how to stop it.
     """
     if view.version or needs_edit(view) or not (view.growing and view.markdown):
         return False
@@ -108,7 +104,7 @@ _NEXT: Mapping[Stage, tuple[Stage, ...]] = {
     Stage.LEFT: (Stage.OVER,),
     Stage.OVER: (),
 }
-"""The stages that each stage can lead to. Any other transition has no effect."""
+"""Allowed transitions. Any other has no effect."""
 
 _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
     Stage.STARTING: (StartStream, AppendStream, StopStream),
@@ -119,10 +115,7 @@ _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
 
 
 class Stream:
-    """The native stream that shows one page. `until`: when to leave it, by the scheduler's clock.
-
-    `stage`: LEFT if Slack reports that a page is still open.
-    """
+    """A native stream that shows one page until `until`. `stage`: LEFT if Slack reports that a page is still open."""
 
     def __init__(self, until: float = math.inf, stage: Stage = Stage.STARTING) -> None:
         self.stage = stage
@@ -136,7 +129,6 @@ class Stream:
 
     @property
     def is_left(self) -> bool:
-        """Whether the stream must be stopped before anything else shows its page."""
         return self.stage is Stage.LEFT
 
     @property
@@ -144,10 +136,7 @@ class Stream:
         return self.stage is Stage.OVER
 
     def filled(self, call: Begin | Change) -> Begin | Change | None:
-        """Returns a call with its current text, or None if there is nothing to send or another call must come first.
-
-        Text is filled in only here, because otherwise every comparison would render the page.
-        """
+        """Returns a call with its current text, or None to send nothing yet. Comparisons don't need the text."""
         match call:
             case StartStream(view=view):
                 if needs_edit(view):
@@ -175,7 +164,7 @@ class Stream:
         return None
 
     def end(self, now: float) -> None:
-        """Leaves the page to edits if the stream has reached its maximum age."""
+        """Switches the page to edits if the stream has reached its maximum age."""
         if now >= self._until:
             # A start might be in flight. Its stream is left once Slack has responded.
             self._until = -math.inf
@@ -192,7 +181,6 @@ class Stream:
                 self._enter(Stage.OVER)
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> None:
-        """Records that Slack refused a call, after which an edit shows the page."""
         is_over = isinstance(call, StartStream) or reason is Refusal.STREAM_CLOSED or reason.is_gone
         self._enter(Stage.OVER if is_over or (call.view is None and not reason.may_pass) else Stage.LEFT)
 

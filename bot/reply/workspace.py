@@ -1,7 +1,4 @@
-"""The parts that serve one Slack team: the bot's identity, budget, edit scheduler and caches.
-
-Everything that talks to Slack for a team is built here once, on one client and one budget.
-"""
+"""Builds everything that serves one Slack team, on one client and one budget."""
 
 from collections.abc import Callable, Collection
 
@@ -52,7 +49,6 @@ class Workspace:
         self.lease = Lease()
         self.telemetry = client.telemetry
         self.token_refused = token_refused
-        """Returns whether Slack is currently refusing the bot token."""
         self.sign_in_addresses = sign_in_addresses = sign_in_addresses or SignInAddresses()
         self.budget = RateBudget(ledger, clock)
         self.paced = paced = PacedClient(client, self.budget, clock)

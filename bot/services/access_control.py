@@ -1,4 +1,4 @@
-"""Access control: decides who may ask, before a model is asked, and tells denied askers why.
+"""Access control: decides who can ask, before a model is asked, and tells denied askers why.
 
 The worker, not the event handler, asks Slack for an asker's account type: users.info takes 0.1 s, while enqueueing
 takes 5 ms, and Slack waits for the acknowledgment.

@@ -369,7 +369,7 @@ class Reactions:
             raise
 
     def _may_ask(self, reaction: Reaction) -> bool:
-        """Returns whether a person may ask, as far as is known without Slack, and tells them if they may not."""
+        """Returns whether a person can ask, as far as is known without Slack, and tells them if they can't."""
         if self.workspace.users.known(reaction.user_id) is UserKind.BOT:
             return False
         asked = self._question(reaction)

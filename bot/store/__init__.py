@@ -1,8 +1,4 @@
-"""The durable store: questions, answers and shared state of all processes, in SQLite or PostgreSQL.
-
-database.py explains how transactions run. Each operation is one method of a class, with its SQL and its contract.
-stores.py creates all the classes.
-"""
+"""The durable store, in SQLite or PostgreSQL. stores.py creates its classes, whose methods are one operation each."""
 
 from bot.store.stores import Stores
 

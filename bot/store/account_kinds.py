@@ -1,4 +1,4 @@
-"""The user types that Slack recently reported, so that a restart doesn't look everyone up again."""
+"""User types from recent Slack lookups, so that a restart doesn't look up everyone again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,18 +18,14 @@ _KINDS = frozenset(kind.value for kind in UserKind)
 
 @dataclass(frozen=True, slots=True)
 class AccountKind:
-    """A person's user type according to Slack."""
-
     team_id: str
     user_id: str
     kind: UserKind
     at: float
-    """When the lookup that returned it began, by this process's monotonic clock."""
+    """When the lookup began, by this process's monotonic clock."""
 
 
 class AccountKinds(Operations):
-    """Stores user types with their lookup times. Each method raises StoreError."""
-
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._epoch_s = monotonic_began_at(database.clock)
@@ -37,7 +33,7 @@ class AccountKinds(Operations):
         self._reads = GroupCommit(self._read_all)
 
     async def record(self, found: AccountKind) -> None:
-        """Stores a person's user type, unless a later lookup is already stored."""
+        """Stores a user type, unless a later lookup is already stored."""
         await self._writes.add(found)
 
     @writes_unsynced
@@ -66,7 +62,7 @@ class AccountKinds(Operations):
         return [None] * len(found)
 
     async def read(self, team_id: str, user_id: str) -> AccountKind | None:
-        """Returns a person's user type if it is younger than KINDS_KEPT_S, otherwise None."""
+        """Returns a user type that is younger than KINDS_KEPT_S, or None."""
         return await self._reads.add((team_id, user_id))
 
     @reads

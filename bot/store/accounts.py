@@ -1,6 +1,6 @@
 """People's accounts at MCP servers, pending sign-ins, and Typist's client registrations. All secrets are ciphertext.
 
-An account's secret differs each time it is written, so comparing it detects changes since it was read.
+Every write of an account produces a different secret, so comparing secrets detects changes.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from bot.store.rows import put
 from bot.store.schema import accounts, oauth_clients, schedules, sign_ins
 
 SIGN_IN_S = 600.0
-"""The time between opening the link to the server's page and pasting the URL."""
+"""The limit from opening the link to the server's page until pasting the URL."""
 REFRESH_S = 30.0
-"""The time a process has to refresh tokens before another one tries. It is longer than the requests take."""
+"""The time for which a process reserves refreshing tokens. It is longer than the requests take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Owner:
 
 
 class Accounts(Operations):
-    """Reads and writes accounts. Each change adds an audit entry in the same transaction."""
+    """Reads and writes accounts. Each change adds an audit entry in its transaction."""
 
     @reads
     async def of(self, connection: AsyncConnection, team_id: str, user_id: str) -> dict[str, tuple[float, str]]:
-        """Returns a person's accounts by server: sign-in time (seconds since the epoch) and scopes."""
+        """Returns a person's accounts by server, as sign-in time (seconds since the epoch) and scopes."""
         theirs = accounts.c.team_id == team_id, accounts.c.user_id == user_id
         columns = accounts.c.server, accounts.c.since, accounts.c.scope
         rows = await connection.execute(sa.select(*columns).where(*theirs).order_by(accounts.c.server))
@@ -40,7 +40,6 @@ class Accounts(Operations):
 
     @reads
     async def secret(self, connection: AsyncConnection, owner: Owner) -> str | None:
-        """Returns an account's secret, or None if the person isn't signed in."""
         found: str | None = await connection.scalar(sa.select(accounts.c.secret).where(*_is_of(owner, accounts)))
         return found
 
@@ -56,7 +55,6 @@ class Accounts(Operations):
 
     @reads
     async def owners(self, connection: AsyncConnection, user_id: str = "", server: str = "") -> list[Owner]:
-        """Returns the owners of accounts: all of them, a person's, or those at a server."""
         named = (accounts.c.user_id, user_id), (accounts.c.server, server)
         these = sa.select(accounts.c.team_id, accounts.c.user_id, accounts.c.server)
         rows = await connection.execute(these.where(*(column == value for column, value in named if value)))
@@ -64,7 +62,7 @@ class Accounts(Operations):
 
     @reads
     async def may_run(self, connection: AsyncConnection, owner: Owner, schedule_id: int) -> bool:
-        """Returns whether a schedule belongs to this person, and they have agreed that its runs use this account."""
+        """Returns whether a schedule is this person's and they agreed that its runs use this account."""
         this = schedules.c.id == schedule_id, schedules.c.team_id == owner.team_id, schedules.c.user_id == owner.user_id
         agreed = await connection.scalar(sa.select(schedules.c.accounts).where(*this, schedules.c.stopped_at.is_(None)))
         return owner.server in (agreed or ())
@@ -82,7 +80,7 @@ class Accounts(Operations):
 
     @reads
     async def waiting(self, connection: AsyncConnection, owner: Owner, call: str) -> tuple[str, str] | None:
-        """Returns the state hash and secret of a person's pending sign-in for a call, or None if there is none."""
+        """Returns the state hash and secret of a person's pending sign-in for a call, or None."""
         this = *_is_of(owner, sign_ins), sign_ins.c.call == call, sign_ins.c.expires_at > self._now()
         row = (await connection.execute(sa.select(sign_ins.c.state_hash, sign_ins.c.secret).where(*this))).first()
         return None if row is None else (row.state_hash, row.secret)
@@ -97,7 +95,7 @@ class Accounts(Operations):
 
     @writes
     async def arrive(self, connection: AsyncConnection, state_hash: str, new_hash: str, secret: str) -> bool:
-        """Replaces a pending sign-in's state with the browser's response. Returns False if that has happened before."""
+        """Replaces a pending sign-in's state with the browser's response. Returns False if one is already stored."""
         this = sign_ins.c.state_hash == state_hash, sign_ins.c.expires_at > self._now()
         arrived = sa.update(sign_ins).where(*this).values(state_hash=new_hash, secret=secret)
         return (await connection.execute(arrived)).rowcount > 0
@@ -111,7 +109,6 @@ class Accounts(Operations):
 
     @writes
     async def sign_in(self, connection: AsyncConnection, owner: Owner, secret: str, scope: str) -> None:
-        """Records that a person has signed in, replacing an earlier account at this server."""
         now = self._now()
         values = {"secret": secret, "scope": scope, "since": now, "refreshing_until": 0.0}
         await put(connection, accounts, _values(owner), values)
@@ -119,7 +116,7 @@ class Accounts(Operations):
 
     @writes
     async def begin_refresh(self, connection: AsyncConnection, owner: Owner, secret: str) -> bool:
-        """Reserves a secret's token refresh for this process for REFRESH_S. Returns False if it isn't available."""
+        """Reserves refreshing tokens for REFRESH_S. Returns False if another process does or the secret has changed."""
         now = self._now()
         free = _has(owner, secret), accounts.c.refreshing_until <= now
         begun = sa.update(accounts).where(*free).values(refreshing_until=now + REFRESH_S)
@@ -127,7 +124,7 @@ class Accounts(Operations):
 
     @writes
     async def end_refresh(self, connection: AsyncConnection, owner: Owner, secret: str, new: str) -> bool:
-        """Records the new tokens, or the old ones after a failure. Returns False if the account has changed since."""
+        """Stores the new secret, or the old one after a failure. Returns False if the account has changed."""
         ended = sa.update(accounts).where(_has(owner, secret)).values(secret=new, refreshing_until=0.0)
         return (await connection.execute(ended)).rowcount > 0
 
@@ -141,10 +138,7 @@ class Accounts(Operations):
         by: str = "",
         told: Notification | None = None,
     ) -> bool:
-        """Removes an account unless it has changed since this secret was read, and returns whether it was removed.
-
-        `by`: the admin who removes it, or "" for the owner. `told`: a notification to send.
-        """
+        """Deletes an account, and returns True unless it has changed. `by`: the admin who does it, or ""."""
         now = self._now()
         if not (await connection.execute(sa.delete(accounts).where(_has(owner, secret)))).rowcount:
             return False
@@ -155,14 +149,12 @@ class Accounts(Operations):
 
     @reads
     async def client(self, connection: AsyncConnection, issuer: str, redirect_uri: str) -> str | None:
-        """Returns the secret with Typist's registration at an authorization server, or None."""
         this = oauth_clients.c.issuer == issuer, oauth_clients.c.redirect_uri == redirect_uri
         found: str | None = await connection.scalar(sa.select(oauth_clients.c.secret).where(*this))
         return found
 
     @writes
     async def register(self, connection: AsyncConnection, issuer: str, redirect_uri: str, secret: str) -> None:
-        """Records Typist's registration at an authorization server, replacing an earlier one."""
         await put(connection, oauth_clients, {"issuer": issuer, "redirect_uri": redirect_uri}, {"secret": secret})
 
     def _this(self, state_hash: str, owner: Owner, call: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -171,7 +163,6 @@ class Accounts(Operations):
 
 
 async def read_secrets(connection: AsyncConnection) -> list[str]:
-    """Returns the secrets of all accounts, for callers without a store."""
     return list(await connection.scalars(sa.select(accounts.c.secret)))
 
 

@@ -1,4 +1,4 @@
-"""Recorded answers: the texts that buttons act on, feedback and deletion."""
+"""Recorded answers: the versions that buttons act on, feedback and deletion."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,6 @@ class RecordedAnswers(Operations):
 
     @reads
     async def of_job(self, connection: AsyncConnection, thread: ThreadKey, job_id: int) -> AnswerRecord | None:
-        """Returns the answer of a job, or None if the thread doesn't have that job."""
         return await _newest_answer(connection, thread, jobs.c.id == job_id)
 
     @reads
@@ -64,7 +63,7 @@ class RecordedAnswers(Operations):
 
     @reads
     async def written_for(self, connection: AsyncConnection, user_id: str, place: ThreadKey) -> AnswerRecord | None:
-        """Returns a person's only unfinished answer in any thread of a channel, or None if there isn't exactly one."""
+        """Returns a person's only unfinished answer in a channel, or None if there isn't exactly one."""
         here = jobs.c.team_id == place.team_id, jobs.c.channel_id == place.channel_id
         written = sa.select(jobs).where(*here, jobs.c.user_id == user_id, IS_AHEAD).limit(2)
         rows = (await connection.execute(written)).all()
@@ -85,7 +84,6 @@ class RecordedAnswers(Operations):
 
     @writes
     async def event_handled(self, connection: AsyncConnection, event_id: str) -> None:
-        """Records that an event was handled, so that redelivery has no effect."""
         row = insert_into(connection, seen_events).values(event_id=event_id, seen_at=self._now())
         await connection.execute(row.on_conflict_do_nothing())
 
@@ -138,10 +136,7 @@ class RecordedAnswers(Operations):
     async def give_reason(
         self, connection: AsyncConnection, job_id: int, user_id: str, reason: DownReason
     ) -> str | None:
-        """Records why an answer didn't help a person, and returns the model of the version they rated.
-
-        Returns None if the person's feedback isn't -1 or is gone. A version written since then isn't the one they mean.
-        """
+        """Records why an answer got -1 from a person, and returns the model they rated, or None if the -1 is gone."""
         theirs = feedback.c.job_id == job_id, feedback.c.user_id == user_id, feedback.c.value == -1
         given = sa.update(feedback).where(*theirs).values(reason=reason.value).returning(feedback.c.model)
         model: str | None = await connection.scalar(given)
@@ -151,10 +146,10 @@ class RecordedAnswers(Operations):
     async def replies(
         self, connection: AsyncConnection, thread: ThreadKey, before_ts: str | None = None
     ) -> Mapping[str, RecordedReply]:
-        """Returns the bot's messages in a thread by ts, for its newest 500 questions.
+        """Returns the bot's messages in a thread by ts, for its newest 500 questions (before `before_ts`).
 
-        With `before_ts`, only questions before it count. Answers with expired text are left out. Answers that a vendor
-        refused have no text, because it would be refused again.
+        Answers with expired text are left out. Answers that a vendor refused have no text, because it would be refused
+        again.
         """
         newest = (
             sa.select(
@@ -217,14 +212,12 @@ async def _newest_answer(
 def _around_shown(
     row: sa.Row[Any], versions: Sequence[sa.Row[Any]]
 ) -> tuple[Sequence[sa.Row[Any]], sa.Row[Any] | None, Sequence[sa.Row[Any]]]:
-    """Returns the turns before the displayed version, that version's turn, and the turns after it.
-
-    Versions without text aren't shown again, except the newest, whose end says why there is none.
-    """
+    """Returns the turns before the displayed version, that version's turn, and the turns after it."""
     if not versions:
         return (), None, ()
     *others, newest = versions
     shown = next((turn for turn in others if turn.id == row.shown_turn), newest)
+    # Versions without text aren't shown again, except the newest, whose end says why there is none.
     worth = [turn for turn in versions if turn.answer or turn is newest]
     return [turn for turn in worth if turn.id < shown.id], shown, [turn for turn in worth if turn.id > shown.id]
 
@@ -289,7 +282,6 @@ async def _undone_of(
 
 
 async def _standing(connection: AsyncConnection, row: sa.Row[Any], which: sa.ColumnElement[bool]) -> frozenset[int]:
-    """Returns the numbers of the memories still in effect in a job's channel that meet the condition."""
     in_place = memories.c.team_id == row.team_id, memories.c.channel_id == row.channel_id
     these = sa.select(memories.c.number).where(*in_place, memories.c.forgotten_at.is_(None), which)
     return frozenset((await connection.scalars(these)).all())
@@ -301,7 +293,7 @@ async def standing_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tup
 
 
 async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str) -> None:
-    """Records the `chosen` one of an ended answer's choices, so that the others are no longer offered."""
+    """Records which of an ended answer's choices was taken, so that the others are no longer offered."""
     row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
     if row is None or not await standing_choices(connection, row):
         return
@@ -312,11 +304,7 @@ async def close_choices(connection: AsyncConnection, job_id: int, now: float, ch
 
 
 async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with the results of earlier versions: the text to continue, and whether there is a previous
-    version.
-
-    The last recorded answer isn't an earlier version if the job continues it.
-    """
+    """Returns the jobs with the text to continue from earlier versions, and whether there is a previous version."""
     again = [job.id for job in claimed if job.version > 0]
     if not again:
         return list(claimed)
@@ -327,8 +315,8 @@ async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> 
 
 
 def _with_version(job: Job, before: Sequence[sa.Row[Any]]) -> Job:
-    """Returns a job with the results of the turns `before` its version."""
     so_far = before[-1] if before and job.wish.continues else None
+    # An answer that the job continues isn't an earlier version.
     job = replace(job, has_previous=any(turn.answer for turn in before if turn is not so_far))
     if so_far is None:
         return job

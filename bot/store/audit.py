@@ -1,8 +1,8 @@
-"""The audit in the database: adding, reading, erasing and expiring its entries.
+"""The audit in the database: adding, reading, erasing and expiring entries.
 
-Entries are written in the transaction of the change that they record, so neither exists without the other. They never
+An entry is written in the transaction of the change that it records, so neither exists without the other. Entries never
 change, except that erasure empties the fields that identify people, and retention removes the oldest. Anyone who can
-write to the database can write anything, so proof for auditors is an export that somebody else keeps
+write to the database can also write entries, so proof for auditors is an export that somebody else keeps
 (docs/admins/security.md).
 """
 
@@ -32,12 +32,10 @@ ASKED: tuple[sa.Column[Any], ...] = (
     jobs.c.ts,
     jobs.c.user_id,
 )
-"""The job columns that `entry_of` needs."""
 _SUBJECT = ("user_id", "channel_id", "thread_ts", "ts", "arguments_hash")
 
 
 async def append(connection: AsyncConnection, now: float, entries: Iterable[Entry]) -> None:
-    """Writes entries in the transaction of the change that they record."""
     rows = [
         {
             "at": now,
@@ -67,7 +65,7 @@ async def setting_changed(
 ) -> None:
     """Records that a person changed a setting, in the transaction of the change.
 
-    `facts`: the new value, as JSON without names and texts. `user_id`: the person whom the setting is about, if any.
+    `facts`: the new value, as JSON without names and text. `user_id`: the person whom the setting is about, if any.
     """
     # A direct message's channel identifies a person.
     subject = Subject(user_id or (by if is_direct_message(channel_id) else ""), channel_id)
@@ -77,13 +75,12 @@ async def setting_changed(
 def entry_of(
     row: sa.Row[Any], kind: EntryKind, facts: Mapping[str, Any], arguments_hash: str = "", by: str = ""
 ) -> Entry:
-    """Returns an entry about a job. `row` has the columns in ASKED."""
+    """`row` has the columns in ASKED."""
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts or "", arguments_hash)
     return Entry(kind, facts, row.team_id, row.id, subject, by)
 
 
 async def erase_subjects(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    """Empties the fields of entries that identify their subjects."""
     await connection.execute(sa.update(audit_entries).where(*which).values(dict.fromkeys(_SUBJECT, "")))
 
 
@@ -97,7 +94,7 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
 class Audit(Operations):
     @reads
     async def first_since(self, connection: AsyncConnection, since: float) -> int | None:
-        """Returns the ID of the first entry that isn't older than `since`, or None if all are."""
+        """Returns the ID of the first entry from `since` or later, or None."""
         # Several processes write at the same time, so times and IDs aren't in exactly the same order.
         first = sa.select(sa.func.min(audit_entries.c.id)).where(audit_entries.c.at >= since)
         found: int | None = await connection.scalar(first)
@@ -107,7 +104,7 @@ class Audit(Operations):
     async def page(
         self, connection: AsyncConnection, first: int, limit: int, *, texts: bool = False
     ) -> list[dict[str, Any]]:
-        """Returns entries starting at an ID, in export format. `texts`: include the texts that are still stored."""
+        """Returns entries from an ID on, in export format. `texts`: include the text that is still stored."""
         entries = sa.select(audit_entries).where(audit_entries.c.id >= first).order_by(audit_entries.c.id).limit(limit)
         rows = (await connection.execute(entries)).all()
         lines = [_line(row) for row in rows]
@@ -131,7 +128,7 @@ class Audit(Operations):
         return Counter(facts["server"] for facts in changed if facts.get("account") == "ended")
 
     async def expire(self, before: float) -> int:
-        """Removes entries older than `before` (seconds since the epoch), oldest first, and returns their number."""
+        """Deletes entries from before a time (seconds since the epoch), oldest first, and returns their number."""
         dropped = 0
         while count := await self._drop(before):
             dropped += count
@@ -154,7 +151,7 @@ def _line(row: sa.Row[Any]) -> dict[str, Any]:
 
 
 async def texts_of(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> list[dict[str, Any]]:
-    """Returns each entry's texts: a question's newest text, an answer, or a call's arguments and result."""
+    """Returns the text for each entry: a question's newest text, an answer, or a call's arguments and result."""
     job_ids = {row.job_id for row in rows if row.job_id is not None}
     by_key: dict[tuple[Any, ...], dict[str, Any]] = {}
     for job in await connection.execute(sa.select(jobs.c.id, jobs.c.text).where(jobs.c.id.in_(job_ids))):

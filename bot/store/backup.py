@@ -1,10 +1,10 @@
 """Backups: all rows of a database in one SQLite file, for SQLite and PostgreSQL alike.
 
-A backup of SQLite uses SQLite's online backup. A backup of PostgreSQL has the same tables, created by our migrations,
-with the rows of one snapshot. Either can be restored into either, which is also how to move from SQLite to PostgreSQL.
+A backup of SQLite uses SQLite's online backup. A backup of PostgreSQL contains the rows of one snapshot, in tables that
+our migrations created. Either can be restored into either, which is also how to move from SQLite to PostgreSQL.
 
-After any failure, or if the process is killed, the target file is either the previous one or a complete new one: the
-new file is written next to it, checked, synced to disk and renamed. On PostgreSQL, a restore is one transaction.
+After a failure, or if the process is killed, the target file is either the previous one or a complete new one, because
+the new file is written next to it, checked, synced to disk and renamed. On PostgreSQL, a restore is one transaction.
 
 The age of a database or backup is its newest time of a message from Slack, a question, or an audit entry.
 """
@@ -70,7 +70,7 @@ async def newest_at(engine: AsyncEngine) -> float:
 
 
 async def back_up(engine: AsyncEngine, file: Path) -> Backup:
-    """Writes a backup of a database to a file, and returns its contents. Raises StoreError."""
+    """Writes a backup of a database to a file. Raises StoreError."""
     if nothing := await nothing_recorded(engine):
         raise StoreError(nothing)
     _check_replaceable(file, database_file(engine.url), await newest_at(engine))
@@ -84,7 +84,7 @@ async def back_up(engine: AsyncEngine, file: Path) -> Backup:
 
 
 async def restore(file: Path, engine: AsyncEngine) -> None:
-    """Replaces a database's contents with a backup, even one by an earlier version of Typist. Raises StoreError."""
+    """Replaces a database's contents with a backup, even one from an earlier version of Typist. Raises StoreError."""
     read(file)
     target = database_file(engine.url)
     if target is None and engine.dialect.name == "sqlite":
@@ -106,7 +106,7 @@ async def restore(file: Path, engine: AsyncEngine) -> None:
 
 
 async def check_unused(engine: AsyncEngine) -> None:
-    """Raises StoreError if a Typist process is using the database, as far as it can be read."""
+    """Raises StoreError if a Typist process is using the database. A damaged database counts as unused."""
     try:
         names = [] if await nothing_recorded(engine) else await living_workers(engine, time.time())
     except StoreError:
@@ -117,7 +117,7 @@ async def check_unused(engine: AsyncEngine) -> None:
 
 
 def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:
-    """Raises StoreError if a file can't be replaced by a backup because it isn't a backup, or is newer."""
+    """Raises StoreError if a backup can't replace a file, because it isn't a backup or is newer than the database."""
     if file.is_dir():
         raise StoreError(f"{file} is a directory. Add the name of a file.")
     if file.exists() and not file.is_file():
@@ -140,9 +140,10 @@ def _files_of(database: Path) -> list[Path]:
 
 @asynccontextmanager
 async def _written_beside(file: Path, source: Path | None, *, keeps: bool = True) -> AsyncIterator[Path]:
-    """Yields a new file next to `file`, readable only by its owner, which replaces `file` if the block succeeds.
+    """Yields a new file, readable only by its owner, that replaces `file` if the block succeeds. Links to `file` stay
+    links.
 
-    A link to `file` stays a link. `source`: the file that is read in the block.
+    `source`: the file that the block reads.
     """
     target = _behind_links(file)
     new = target.with_name(f"{target.name}.new")
@@ -168,7 +169,6 @@ async def _written_beside(file: Path, source: Path | None, *, keeps: bool = True
 
 
 def _empty(opened: int, new: Path) -> None:
-    """Empties a new file, including anything that a killed process left there."""
     os.truncate(opened, 0)
     os.chmod(opened, OWNERS_ALONE)
     for path in _files_of(new)[1:]:
@@ -200,7 +200,6 @@ def _url(file: Path) -> sa.URL:
 
 
 def _opened(file: Path, mode: str = "rw") -> sqlite3.Connection:
-    """Opens an existing SQLite file. Raises sqlite3.Error if it doesn't exist."""
     return sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode={mode}", uri=True)
 
 
@@ -220,10 +219,7 @@ def _into_one_file(new: Path) -> None:
 
 
 def read(file: Path, name: str = "") -> Backup:
-    """Returns a backup's contents. Raises StoreError unless it is intact, and from this or an earlier version.
-
-    `name`: the file's name in error messages.
-    """
+    """Returns a backup's contents. Raises StoreError, naming it `name`, if it is damaged or from a later version."""
     name = name or str(file)
     if not file.is_file():
         raise StoreError(f"{file} isn't a file." if file.exists() else f"There is no file {file}.")
@@ -257,7 +253,6 @@ def _close(target: Path) -> None:
 
 
 async def _copy_from_server(engine: AsyncEngine, new: Path) -> None:
-    """Writes the rows of one snapshot of a PostgreSQL database to a new file."""
     async with connected(_url(new)) as copy:
         await migrate(copy)
     with closing(_opened(new)) as backup, database_errors():
@@ -282,7 +277,7 @@ async def _copy_from_server(engine: AsyncEngine, new: Path) -> None:
 
 
 async def _check_revision(connection: AsyncConnection) -> None:
-    """Raises StoreError if a database lacks tables or columns of this version. A newer one only has more."""
+    """Raises StoreError if a database lacks tables or columns of this version. A newer database only has more."""
     revision = str(await connection.run_sync(read_revision))
     if revision != REVISION and is_known(revision):
         raise StoreError(
@@ -301,7 +296,6 @@ def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
 
 
 async def _copy_to_server(new: Path, engine: AsyncEngine) -> None:
-    """Replaces all rows of a PostgreSQL database with those of a file, in one transaction."""
     with closing(_opened(new)) as backup, database_errors():
         async with engine.begin() as connection:
             # A process that starts now waits.

@@ -1,7 +1,7 @@
-"""The messages next to a reply: those that mention the asker, and links to canvases.
+"""The messages next to a reply: mentions of the asker, and links to canvases.
 
 Each is recorded before it is posted, and has no ts until Slack has responded. A process that finds one without a ts
-looks for it in Slack. The process that holds an outbox entry about these messages writes them (core/outbox.py).
+looks for it in Slack. Only the process that holds an outbox entry about these messages writes them (core/outbox.py).
 """
 
 from collections import defaultdict
@@ -22,7 +22,6 @@ _KEY = messages_beside.c.job_id, messages_beside.c.role, messages_beside.c.versi
 async def of_jobs(
     connection: AsyncConnection, job_ids: Collection[int] | sa.Select[tuple[int]]
 ) -> defaultdict[int, tuple[RecordedMessage, ...]]:
-    """Returns the messages next to the replies to these jobs, by job."""
     known = messages_beside.c.role.in_([role.value for role in BESIDE_ROLES])
     of_jobs = sa.select(*_KEY, messages_beside.c.ts).where(known, messages_beside.c.job_id.in_(job_ids))
     rows = (await connection.execute(of_jobs.order_by(*_KEY))).all()
@@ -39,14 +38,14 @@ async def record(connection: AsyncConnection, job_id: int, message: RecordedMess
 
 
 async def changed(connection: AsyncConnection, job_ids: Collection[int], now: float) -> None:
-    """Queues updates of the messages that mention the askers, because the record of their questions has changed."""
+    """Queues updates of the messages that mention the askers of these jobs."""
     is_mention = messages_beside.c.role.in_([role.value for role in MENTION_ROLES])
     mentioned = sa.select(messages_beside.c.job_id).where(is_mention, messages_beside.c.job_id.in_(job_ids)).distinct()
     await outbox.add(connection, OutboxKind.BESIDE, (await connection.scalars(mentioned)).all(), now)
 
 
 async def remove(connection: AsyncConnection, job_id: int, messages: Collection[RecordedMessage]) -> None:
-    """Removes messages from the record. Each must still have the same ts: one posted since then stays."""
+    """Deletes messages that still have the same ts."""
     for message in messages:
         this = messages_beside.c.job_id == job_id, messages_beside.c.role == message.role.value
         same = messages_beside.c.version == message.version, messages_beside.c.ts == message.ts

@@ -1,8 +1,8 @@
 """Tool calls, and the decisions about those that wait for a person (core/calls.py).
 
-Each call is committed as begun before it is made, so that none is made twice. A decision locks the job's row before it
-reads the calls. A worker that gives up the job does the same, so either it sees the decision, or the decision sees that
-the job is waiting. The definitions of tools that an admin has agreed to are at the end.
+Each call is committed as begun before it is made, so that no call is made twice. A decision locks the job's row before
+it reads the calls. A worker that gives up the job does the same, so either it sees the decision, or the decision sees
+that the job is waiting. The tool definitions that an admin has approved are at the end.
 """
 
 import json
@@ -57,10 +57,7 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def record(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece) -> bool:
-        """Records a step, its usage and its text before its calls are made. Returns False if the job is lost.
-
-        Also returns False if the job is outdated.
-        """
+        """Records a step, its usage and its text before its calls. Returns False if the job is lost or outdated."""
         held = Held(job, self._worker.name)
         now = self._now()
         if not await _is_held(connection, held):
@@ -122,11 +119,7 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def take_follow_ups(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[FollowUp, ...]:
-        """Adds the questions that the job's asker has since asked in its thread, to be read by the step with this
-        number.
-
-        Questions are added in order, up to the first that is somebody else's, has files, or was begun.
-        """
+        """Adds the asker's new questions to a step: up to one that is someone else's, has files, or was begun."""
         if not await _is_held(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
             return ()
         return await claim.join(connection, job, step_no, self._now())
@@ -179,9 +172,8 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def replied_to(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
-        """Returns the calls of the asker's previous answer, if the job's question was written instead of approving any.
-
-        Its other calls are included if they might have changed something.
+        """Returns the calls that a reply denied in the asker's previous answer, and those that might have changed
+        something.
         """
         first = (*job.earlier, job.question)[0]
         of_asker = in_thread(first.thread), jobs.c.user_id == first.user_id, jobs.c.ts < first.ts
@@ -197,7 +189,6 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def always_allowed(self, connection: AsyncConnection, thread: ThreadKey) -> Mapping[str, str]:
-        """Returns the always allowed tools in a thread's channel, with the hashes of their definitions."""
         of_channel = allowed_tools.c.team_id == thread.team_id, allowed_tools.c.channel_id == thread.channel_id
         rows = await connection.execute(sa.select(allowed_tools).where(*of_channel))
         return {row.tool: row.definition_hash for row in rows}
@@ -261,10 +252,7 @@ async def _is_held(
 
 
 async def release(connection: AsyncConnection, job_id: int, now: float, **values: Any) -> bool:
-    """Updates a live job, which waits for approval no longer, and the messages that asked its asker for decisions.
-
-    Returns False if it isn't live. A job that wasn't waiting keeps its status.
-    """
+    """Updates a live job, which no longer waits for approval, and its mentions. Returns False if it isn't live."""
     status = sa.case((IS_AWAITING_APPROVAL, Status.QUEUED.value), else_=jobs.c.status)
     released = sa.update(jobs).where(jobs.c.id == job_id, IS_LIVE)
     values = {"status": status, "waits_until": None, "mention_at": None, **values}
@@ -280,8 +268,6 @@ _ALLOWED = [
 
 
 class Approvals(WorkerOperations):
-    """Records people's decisions about calls."""
-
     @reads
     async def waiting_for(
         self, connection: AsyncConnection, team_id: str, user_id: str, limit: int
@@ -304,12 +290,9 @@ class Approvals(WorkerOperations):
         user_id: str,
         arguments: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Records a decision, once. Returns False if the call is no longer waiting, or has been replaced by another.
-
-        A late decision has no effect, even if nobody has checked for expired approvals yet. `arguments`: the new
-        arguments of an EDITED call.
-        """
+        """Records a decision. Returns False if the call isn't waiting or has changed. `arguments`: of EDITED calls."""
         now = self._now()
+        # A late decision has no effect, even if nobody has checked for expired approvals yet.
         in_time = sa.and_(IS_AWAITING_APPROVAL, jobs.c.waits_until > now)
         job: sa.Select[Any] = sa.select(*audit.ASKED, jobs.c.version).where(
             jobs.c.id == job_id,
@@ -354,7 +337,6 @@ class Approvals(WorkerOperations):
     async def allowed(
         self, connection: AsyncConnection, team_id: str | None = None, channel_id: str | None = None
     ) -> tuple[AllowedTool, ...]:
-        """Returns the always allowed tools of a channel, or all of them."""
         in_order = sa.select(*_ALLOWED).order_by(*_ALLOWED[:3])
         rows = await connection.execute(in_order.where(*_in_channel(team_id, channel_id)))
         return tuple(AllowedTool(*row) for row in rows)
@@ -368,7 +350,7 @@ class Approvals(WorkerOperations):
         team_id: str | None = None,
         channel_id: str | None = None,
     ) -> int:
-        """Makes tools require approval again, and returns how many entries were removed. `by`: for the audit."""
+        """Makes tools require approval again, and returns the number of deleted entries."""
         revoked = sa.delete(allowed_tools).where(allowed_tools.c.tool.in_(tools), *_in_channel(team_id, channel_id))
         rows = (await connection.execute(revoked.returning(*_ALLOWED[:3]))).all()
         for row in rows:
@@ -379,7 +361,7 @@ class Approvals(WorkerOperations):
 
     @writes
     async def expire(self, connection: AsyncConnection) -> int:
-        """Denies calls whose approval has expired, and returns how many jobs continue now."""
+        """Denies calls whose approval has expired, and returns the number of jobs that continue now."""
         now = self._now()
         late: sa.Select[Any] = (
             sa.select(*audit.ASKED, jobs.c.version)
@@ -410,10 +392,7 @@ async def _take_turns(connection: AsyncConnection, threads: Collection[ThreadKey
 
 
 async def _deny_above(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
-    """Denies waiting calls above their asker's questions, and returns whether there were any.
-
-    A message above the page with the calls was written before them, however late Slack delivers it.
-    """
+    """Denies waiting calls above their asker's questions, and returns whether there were any."""
     denied = False
     for question in questions:
         of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
@@ -421,6 +400,7 @@ async def _deny_above(connection: AsyncConnection, questions: Iterable[Question]
             *of_asker, IS_AWAITING_APPROVAL, jobs.c.ts < question.ts
         )
         for row in (await connection.execute(waiting.with_for_update())).all():
+            # A message above the page with the calls was written before them, however late Slack delivers it.
             if max(ts_of(messages_of(row), MessageRole.PAGE), default="") > question.ts:
                 continue
             await _decide(connection, row, Decision.REPLIED, question.user_id, now)
@@ -437,8 +417,8 @@ async def _decide(
     *which: sa.ColumnElement[bool],
     **edited: str,
 ) -> bool:
-    """Records a decision about a job's calls, and returns whether there were any. Releases the job once none is
-    waiting.
+    """Records a decision about a job's calls, releases the job once none is waiting, and returns whether there were
+    any.
 
     `job`: the columns audit.ASKED and its version. `which`: conditions for the calls. `edited`: the columns that a
     person has changed.
@@ -483,13 +463,11 @@ def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:
 
 
 class ToolPins(Operations):
-    """Stores the definitions of tools by name."""
-
     async def pin(self, server: str, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
         """Records a server's first list of tools, and returns the accepted definitions of the tools in `seen`.
 
-        Tools that were added later without an admin's agreement are left out. If several processes list a server's
-        tools at once, one of them decides.
+        Tools that were added later without an admin's approval are left out. If several processes list a server's tools
+        at once, one of them decides.
         """
         marker = full_tool_name(server, "*")
         pinned = await self.read((*seen, marker))
@@ -500,20 +478,17 @@ class ToolPins(Operations):
 
     @reads
     async def listed(self, connection: AsyncConnection, servers: Iterable[str]) -> frozenset[str]:
-        """Returns the servers whose first list is recorded."""
         tools = (await connection.scalars(sa.select(tool_pins.c.tool))).all()
         return frozenset(servers) & {tool_owner(tool) for tool in tools}
 
     @reads
     async def read(self, connection: AsyncConnection, tools: Iterable[str]) -> Mapping[str, Pin]:
-        """Returns the accepted definitions of tools, leaving out tools that nobody has agreed to."""
         columns = sa.select(tool_pins.c.tool, tool_pins.c.definition_hash, tool_pins.c.definition, tool_pins.c.by_admin)
         rows = await connection.execute(columns.where(tool_pins.c.tool.in_(list(tools))))
         return {row.tool: Pin(row.definition_hash, row.definition, row.by_admin) for row in rows}
 
     @writes
     async def agree(self, connection: AsyncConnection, tool: str, definition: Pin) -> None:
-        """Replaces a tool's definition with one that an admin has read."""
         await put(connection, tool_pins, {"tool": tool}, {**_pin_values(definition), "by_admin": True})
         facts = {"tool": tool, "definition": definition.definition_hash}
         await audit.setting_changed(connection, self._now(), "definition", facts, by="")

@@ -1,8 +1,8 @@
-"""Records the canvases of answers.
+"""The canvases of answers.
 
 A request for a canvas is an outbox entry, so any process can create it. Slack's method isn't idempotent: if its
-response is lost, the next attempt creates another canvas, and the first one stays where nobody sees it. A recorded
-canvas isn't created again.
+response is lost, the next attempt creates another canvas, and nobody sees the first one. A recorded canvas isn't
+created again.
 """
 
 from collections.abc import Sequence
@@ -26,15 +26,9 @@ class AnswerCanvas:
 
 
 class AnswerCanvases(Operations):
-    """Records the canvases of answers, and requests for them."""
-
     @writes
     async def request(self, connection: AsyncConnection, job_id: int, version: int, user_id: str) -> bool:
-        """Lets the outbox create a canvas for a person, unless its link is already posted. Returns whether it will be
-        created.
-
-        A second request has no further effect.
-        """
+        """Queues creating a canvas for a person, once. Returns False if its link is posted or the job is gone."""
         # Serializes clicks handled by several processes.
         if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
             return False
@@ -54,7 +48,7 @@ class AnswerCanvases(Operations):
 
     @writes
     async def record(self, connection: AsyncConnection, job_id: int, canvas: AnswerCanvas) -> bool:
-        """Records a canvas. Returns False if its answer was deleted since, or another canvas is already recorded."""
+        """Records a canvas. Returns False if its answer was deleted, or another canvas is already recorded."""
         this = sa.select(jobs.c.answer_deleted).where(jobs.c.id == job_id).with_for_update()
         if await connection.scalar(this) is not False:
             return False
@@ -68,7 +62,7 @@ class AnswerCanvases(Operations):
 
 
 async def erase_requests(connection: AsyncConnection, user_id: str | None) -> None:
-    """Removes a person's, or everybody's, requests for canvases that don't exist yet."""
+    """Deletes a person's, or everybody's, requests for canvases that don't exist yet."""
     theirs = outbox_entries.c.about == user_id if user_id else sa.true()
     is_wanted = outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
     await connection.execute(sa.delete(outbox_entries).where(is_wanted, theirs))

@@ -3,12 +3,11 @@
 A claim first takes over the jobs of dead workers, then fills the rest of its limit from the queue:
 
 1. `_leaders` finds one job for each thread without a running job: the released one if there is one, otherwise the
-   oldest. A thread waits while its leader's placeholder is being posted, or an end is being shown. A person who already
-   has the maximum number of running answers is skipped. Scheduled runs come after people's questions and have separate
-   limits, so that a person's questions don't wait for that person's runs.
+  oldest. A thread waits while its leader's placeholder is being posted, or an end is being shown. A person who has the
+  maximum number of running answers is skipped. Scheduled runs come after people's questions and have separate limits,
+  so that a person's questions don't wait for that person's runs.
 2. `followers` adds the asker's jobs queued after each leader, and `_picked` chooses the newest if the asker can have
-   one more. Reading and choosing repeat until the limit is reached, or nobody was skipped whose place somebody else
-   could take.
+  one more. Both repeat until the limit is reached, or nobody was skipped whose place somebody else could take.
 3. The update that claims them checks the status again, and `end_batched` ends the jobs before them.
 
 Races. On PostgreSQL, claims run one after another (an advisory lock), because two concurrent ones wouldn't see how many
@@ -16,28 +15,25 @@ of a person's answers the other one starts; SQLite has only one writer. Leaders 
 unique index allows one running job per thread, so a worker that claims without this lock (a process of another version)
 gets an IntegrityError and tries again a moment later.
 
-A take-over rechecks each dead worker's heartbeat with its row locked: a worker that came back between the failure
-detector's observation and this transaction keeps its jobs. The dead worker's attempts are charged for the usage in its
-last heartbeat.
+A take-over rechecks each dead worker's heartbeat with its row locked: a worker that came back since the failure
+detector's observation keeps its jobs. The dead worker's attempts are charged for the usage in its last heartbeat.
 
-Batches. A person's questions that are queued in a row in a thread share the newest one's answer. A batch has one asker,
-so that an answer has one person's permissions: their tools, approvals, Slack search and caps. Commands share their
-answer only with commands; otherwise a model would read them.
+Batches. Questions that a person queues in a row in a thread share the newest one's answer. A batch has one asker, so
+that an answer has one person's permissions: their tools, approvals, Slack search and caps. Commands share their answer
+only with commands; otherwise a model would read them.
 
-When a thread's turn comes, its oldest queued job leads. `followers` collects the jobs after it that can join: jobs of
-the same asker that never began and whose placeholders nobody is editing, up to the first that can't join. The newest is
+When a thread's turn comes, its oldest queued job leads. `followers` collects the jobs after it that can join: the
+asker's jobs that never began and whose placeholders nobody is editing, up to the first that can't join. The newest is
 claimed. `end_batched` ends the jobs before it: each records `answered_with` and gets a turn that says so. The outbox
 clears their placeholders, because the answer appears below the newest.
 
-A running answer also adds questions before each step of a model that uses tools (`join`). They are later than the
-answer's own question, so its prompt can't include them from the start: `joined_step` records which step read them
-first.
+A running answer also adds questions before each step of a model that uses tools (`join`). The answer's first prompt
+can't include them, so `joined_step` records which step read them first.
 
-A batch can be split. If the claimed job gets no answer, `unbatch` returns the others to the queue, with their
-placeholders unless the outbox has begun to clear them.
-
-The leader is locked during all this, so no other claim decides about its thread. A job can still get ahead of the
-leader: a question that arrives late, or an answer that is regenerated. Then that one leads, or the claim looks again.
+A batch can be split: if the claimed job gets no answer, `unbatch` returns the others to the queue, with their
+placeholders unless the outbox has begun to clear them. The leader is locked during all this, so no other claim decides
+about its thread. A question that arrives late, or an answer that is regenerated, can still get ahead of the leader.
+Then that one leads, or the claim looks again.
 """
 
 from collections import Counter
@@ -112,16 +108,14 @@ _LEADERS = (
     .order_by(jobs.c.schedule_id.is_not(None), jobs.c.id)
     .with_for_update(skip_locked=True, of=jobs)
 )
-"""The leading job of each thread without a running job."""
 
 PLACEHOLDER_HOLD_S = 10.0
-"""The time a job can't be claimed while its placeholder is being posted."""
 MAX_AHEAD = 10
 """The number of answers ahead of a job that are checked for messages below its placeholder."""
 RESTARTS_AT_ONCE = 3
-"""The number of times an edited question can restart its answer without a pause."""
+"""The number of times that edits can restart an answer without a pause."""
 RESTART_PAUSE_S = 10.0
-"""The pause between further restarts. Each one calls a model again, and edits during the pause cost nothing more."""
+"""The pause before further restarts. Each calls a model again, but edits during the pause cost nothing more."""
 
 
 async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_per_user: int, now: float) -> list[Job]:
@@ -157,7 +151,6 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
 
 
 async def _is_passed(connection: AsyncConnection, job: Job) -> bool:
-    """Returns whether an answer ahead of a job has messages below the job's placeholder."""
     if job.attempts > 1 or not job.page_ts:
         return False
     ahead = sa.select(jobs.c.messages).where(
@@ -222,7 +215,6 @@ async def take_over(
 
 
 async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with their earlier questions, the results of earlier versions, and their checkpoints."""
     whole = await with_earlier(connection, claimed)
     if all(job.attempts == 1 and job.version == 0 for job in whole):
         # None of their answers was begun before.
@@ -232,7 +224,7 @@ async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> 
 
 
 async def _still_dead(connection: AsyncConnection, dead: Mapping[str, Observation]) -> list[str]:
-    """Returns the workers without a heartbeat since their observation. Their rows are locked, so none can follow."""
+    """Returns the workers without a heartbeat since their observation, and locks their rows so that none can follow."""
     rows = sa.select(workers).where(workers.c.worker.in_(list(dead))).order_by(workers.c.worker).with_for_update()
     beats = {row.worker: row.beat for row in await connection.execute(rows)}
     return [name for name, observation in dead.items() if beats.get(name) == observation.beat]
@@ -243,10 +235,9 @@ def _oldest_first(rows: Sequence[sa.Row[Any]]) -> list[Job]:
 
 
 LATE_POST_S = 20.0
-"""The time in which an unrecorded placeholder can still appear in Slack. Calls are given up by then."""
+"""The time within which an unrecorded placeholder can still appear in Slack. Calls are given up by then."""
 
 ENDED_COLUMNS = (*audit.ASKED, jobs.c.version, jobs.c.messages, jobs.c.placeholder_due_since)
-"""The job columns that are needed when a job ends in the queue."""
 
 
 async def followers(
@@ -285,7 +276,7 @@ def _sharing(row: sa.Row[Any]) -> tuple[str, bool]:
 
 
 async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequence[int]], now: float) -> None:
-    """Ends the jobs answered with a claimed one (by its ID), and lets the outbox clear their placeholders."""
+    """Ends the jobs that a claimed job (by ID) answers, and lets the outbox clear their placeholders."""
     ended: list[sa.Row[Any]] = []
     for job_id, earlier in claimed.items():
         batched = {"status": Status.ENDED.value, "end_reason": EndReason.BATCHED.value}
@@ -299,7 +290,6 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
 
 
 async def unbatch(connection: AsyncConnection, job_id: int, now: float) -> None:
-    """Returns the other questions of a job's batch to the queue."""
     ids = (await connection.scalars(sa.select(jobs.c.id).where(is_batched_with(job_id)))).all()
     if not ids:
         return
@@ -314,10 +304,7 @@ async def unbatch(connection: AsyncConnection, job_id: int, now: float) -> None:
 
 
 async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int], now: float) -> None:
-    """Keeps the placeholders of jobs that will be answered after all.
-
-    A job whose placeholder is gone, or might be about to go, gets a new message: its recorded one is dropped.
-    """
+    """Keeps the placeholders of jobs that will be answered after all. If one might be gone, it will be posted again."""
     untouched = await outbox.overtaken(connection, job_ids, now)
     cleared = jobs.c.id.in_(set(job_ids) - set(untouched)), jobs.c.attempts == 0
     await connection.execute(sa.update(jobs).where(*cleared).values(messages=[]))
@@ -333,18 +320,13 @@ async def ended_in_queue(
 
 
 async def clear_placeholders(connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float) -> None:
-    """Lets the outbox clear the placeholders of jobs that ended in the queue.
-
-    `rows` have id, messages and placeholder_due_since. The outbox looks for an unrecorded placeholder once it can no
-    longer appear.
-    """
+    """Lets the outbox clear the placeholders of jobs that ended in the queue."""
     await outbox.changed(connection, [row.id for row in rows if row.messages], now)
     unrecorded = [row.id for row in rows if not row.messages and row.placeholder_due_since is not None]
     await outbox.changed(connection, unrecorded, now + LATE_POST_S)
 
 
 async def with_earlier(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with the other questions that each of them answers."""
     if not claimed:
         return []
     batched = sa.select(jobs).where(

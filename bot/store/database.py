@@ -4,7 +4,7 @@
 PostgreSQL has advisory locks and notifications between processes. Both belong to a database, not to a schema, so their
 names contain the schema's name.
 
-A method marked with `reads` or `writes` is one transaction. It gets the connection, which its callers don't see:
+A method marked with `reads` or `writes` is one transaction. It gets a connection that its callers don't pass:
 
     class Notifications(Operations):
         @writes
@@ -12,19 +12,18 @@ A method marked with `reads` or `writes` is one transaction. It gets the connect
 
     await notifications.claim("T1", ...)
 
-A method with several transactions is marked with `completes`, and gets its connections from `begin_read` and
-`begin_write`. `writes_unsynced` is for writes that a power cut can undo: its commit doesn't wait for the disk, which
-takes most of a small transaction's time. It survives a killed process, and once a later transaction has been synced,
-also a power cut. All of them guarantee the following:
+A method with several transactions is marked with `completes`, and gets connections from `begin_read` and `begin_write`.
+`writes_unsynced` doesn't wait for the disk, which takes most of a small transaction's time. Its writes survive a killed
+process, but a power cut can undo them until a later transaction is synced. All operations guarantee the following:
 
-- **An operation continues even if its caller is canceled.** It runs in a separate task, and the caller waits for that
-  task through `asyncio.shield`. A driver that is canceled in the middle of a statement can't tell what the server did,
-  so SQLAlchemy drops the connection, and an in-memory SQLite database would be lost with it. Callers are canceled
-  often: Stop cancels an attempt at an answer, and heartbeats time out.
-- **An operation has a time limit.** On PostgreSQL, it is given up after ANSWER_WITHIN_S, because a hanging server keeps
-  its connections open, and the wait would never end. The limit is longer than the server's lock_timeout and the pool's
-  timeout, so that those report first, with specific errors. A SQLite file is on this machine and has its busy_timeout.
-  Erasure has no limit (`completes(bounded=False)`).
+- **An operation continues even if its caller is canceled.** It runs in a separate task, for which the caller waits
+  through `asyncio.shield`. A driver that is canceled in the middle of a statement can't tell what the server did, so
+  SQLAlchemy drops the connection, and an in-memory SQLite database with it. Callers are canceled often: Stop cancels an
+  attempt at an answer, and heartbeats time out.
+- **An operation has a time limit.** On PostgreSQL, it fails after ANSWER_WITHIN_S, because a hanging server keeps its
+  connections open. The limit is longer than the server's lock_timeout and the pool's timeout, so that those report
+  first, with specific errors. A SQLite file is on this machine and has its busy_timeout. Erasure has no limit
+  (`completes(bounded=False)`).
 - **A failure is a StoreError.** `failed_at` is the time of the last one. Events that this process missed in the
   meantime must not count against other workers (workers.py), and its calls to Slack must not count as never made
   (rate_ledger.py).
@@ -32,11 +31,11 @@ also a power cut. All of them guarantee the following:
   FAILING_S. A full disk refuses some writes and accepts others, such as a probe's. Answers wait for their own writes,
   which they retry every few seconds.
 
-The database is closed in steps (stores.py): `refuse_new`, then `ended` for a limited time, `cancel_operations` for the
-remaining operations, and `dispose`. Nothing waits for a hanging server.
+The database is closed in steps (stores.py), so that nothing waits for a hanging server: `refuse_new`, then `ended` for
+a limited time, `cancel_operations` for the remaining operations, and `dispose`.
 
-A transaction waits for its turn and for the disk, so requests from many callers in the meantime can share the next one
-(`GroupCommit`).
+A transaction waits for its turn and for the disk. Requests from many callers that arrive meanwhile can share the next
+one (`GroupCommit`).
 """
 
 import asyncio
@@ -75,13 +74,16 @@ _MODE_RETRY_S = 0.02
 _POSTGRESQL_CONNECTIONS = 5
 _SQLITE_READERS = 4
 """The number of read-only connections to a SQLite file. When two hundred answers begin at once, they read for seconds,
-and heartbeats and calls to Slack would wait behind them for the writing connection."""
+and heartbeats and calls to Slack would wait behind them for the writing connection.
+"""
 _POOL_TIMEOUT_S = 8.0
-"""When two hundred answers begin at once, their operations queue for seconds. Operations that give up are retried,
-which makes the queue longer. An event that waits this long is redelivered, which has no effect."""
+"""When two hundred answers begin at once, their operations queue for seconds, and retries would make the queue longer.
+An event that waits this long is redelivered, which has no effect.
+"""
 _FIRST_ANSWER_S = 5.0
-"""The limit for a new connection's first statements. A pooler in session mode accepts more connections
-than it has, and keeps them waiting for minutes."""
+"""The limit for a new connection's first statements. A pooler in session mode accepts more connections than it has, and
+keeps them waiting for minutes.
+"""
 _LET_GO_S = 1.0
 _CONNECTION = {
     "connect_timeout": 5,
@@ -102,11 +104,9 @@ _SESSION = (
 READS = "typist_reads"
 """The execution option for read-only transactions. On SQLite, they don't wait for a writer."""
 UNSYNCED = "typist_unsynced"
-"""The execution option for transactions whose commit doesn't wait for the disk, so a power cut can lose them."""
+"""The execution option for transactions that don't wait for the disk, so a power cut can undo them."""
 OWNERS_ALONE = 0o600
-"""The mode of a file that only Typist's user can read."""
 _IDENTITY = "identity"
-"""The key in a connection's `info` for the identity of SQLite's file when it was opened."""
 _SYNCHRONOUS = "synchronous"
 """The key in a connection's `info` for SQLite's setting, which outlasts a transaction."""
 
@@ -168,18 +168,17 @@ async def time_of(engine: AsyncEngine, clock: Clock) -> float:
 
 
 def connection_arguments(engine: AsyncEngine) -> dict[str, Any]:
-    """Returns psycopg's arguments for another connection to the engine's PostgreSQL server."""
     _, arguments = engine.dialect.create_connect_args(engine.url)
     return {**_bounds(engine.url), **arguments}
 
 
 class NoConnection(TimeoutError):
-    """A server or pooler accepted a connection but doesn't respond, as a pooler without a free connection does."""
+    """A server accepted a connection but doesn't respond, as a pooler without a free connection does."""
 
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turns errors of the database, the driver and the network into StoreError. The block must do nothing else."""
+    """Turns database, driver and network errors into StoreError. The block must do nothing else."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
@@ -189,13 +188,10 @@ def database_errors() -> Iterator[None]:
 
 @asynccontextmanager
 async def connected(database_url: str | sa.URL) -> AsyncIterator[AsyncEngine]:
-    """Yields an engine for one operation. Raises SettingsError.
-
-    Errors in the block aren't translated: the block might also print, and a closed stdout isn't the database's fault.
-    Each operation translates its own errors (`database_errors`).
-    """
+    """Yields an engine for one operation. Raises SettingsError."""
     engine = create_engine(database_url)
     try:
+        # Errors aren't translated here: the block might also print, and a closed stdout isn't the database's fault.
         yield engine
     finally:
         await engine.dispose()
@@ -203,11 +199,7 @@ async def connected(database_url: str | sa.URL) -> AsyncIterator[AsyncEngine]:
 
 @asynccontextmanager
 async def answered_within(limit_s: float | None, let_go_s: float = _LET_GO_S) -> AsyncIterator[None]:
-    """Raises TimeoutError if the block takes longer than `limit_s`, because a hanging server keeps its connections
-    open.
-
-    The connection is dropped `let_go_s` later.
-    """
+    """Raises TimeoutError if the block takes longer than `limit_s`, and drops the connection `let_go_s` later."""
     # The inner timeout makes psycopg ask the server to cancel, which takes up to ten seconds. The outer one ends that.
     async with asyncio.timeout(limit_s and limit_s + let_go_s), asyncio.timeout(limit_s):
         yield
@@ -300,7 +292,6 @@ _REMEDIES = {
     "SQLITE_CORRUPT": "Restore a backup: typist restore FILE.",
     "SQLITE_NOTADB": "Have DATABASE_URL name another file, or restore a backup: typist restore FILE.",
 }
-"""By PostgreSQL or SQLite error code."""
 _BY_WORDS = {
     "denied for schema": _SCHEMA_FIX,
     "connection slots": _CONNECTIONS_FIX,
@@ -330,18 +321,16 @@ _BY_WORDS = {
     "timeout expired": _SILENT_FIX,
     "does not answer": _SILENT_FIX,
 }
-"""By text in errors without a code, latest stage of connecting first. The client has no codes while it connects, and
-poolers have their own."""
+"""Remedies by text in errors without a code, latest stage of connecting first. The client has no codes while it
+connects, and poolers have their own.
+"""
 _REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 
 
 def _how_early(error: str) -> tuple[bool, int]:
-    """Returns how early a connection attempt failed: the attempt that got furthest reports the actual problem.
-
-    A server that requires TLS reports that for the attempt without it, after refusing the one with TLS for another
-    reason.
-    """
+    """Returns how early a connection attempt failed. The attempt that got furthest reports the actual problem."""
     text = error.lower()
+    # A server that refused TLS for another reason reports the attempt without TLS as "no encryption".
     is_of_server = "fatal:" in text and "no encryption" not in text
     return not is_of_server, next((at for at, words in enumerate(_BY_WORDS) if words in text), len(_BY_WORDS))
 
@@ -358,7 +347,6 @@ def _is_away(error: Exception) -> bool:
 
 
 def remedy_for(error: Exception) -> str:
-    """Returns the fix for an error of the database, the driver or the network."""
     if isinstance(error, NoConnection):
         return _CONNECTIONS_FIX
     cause = error.orig if isinstance(error, DBAPIError) else error
@@ -369,7 +357,6 @@ def remedy_for(error: Exception) -> str:
 
 
 async def encoding_problem(connection: AsyncConnection) -> str:
-    """Returns a sentence if a server's database can't store all text, otherwise ""."""
     encoding = await connection.scalar(sa.text("SHOW server_encoding")) if on_postgresql(connection) else "UTF8"
     # SQL_ASCII stores bytes unchanged, and we send UTF-8.
     if encoding in ("UTF8", "SQL_ASCII"):
@@ -381,10 +368,7 @@ ENCODING_FIX = "Create one in UTF-8: CREATE DATABASE typist ENCODING 'UTF8' TEMP
 
 
 def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
-    """Returns an engine with one connection, because SQLite has one writer.
-
-    Each in-memory connection is a new database. An engine for reading a file can have more connections.
-    """
+    """Returns an engine with one connection: SQLite has one writer, and each in-memory connection is a new database."""
     try:
         with warnings.catch_warnings():
             # For options that the driver doesn't know. A value that it can't parse is a ValueError.
@@ -424,10 +408,7 @@ def _reader_of(engine: AsyncEngine) -> AsyncEngine:
 
 
 def _prepare_file(file: Path) -> None:
-    """Creates the file, readable only by its owner. SQLite gives the same mode to the files next to it.
-
-    Raises StoreError if SQLite can't open the file, because SQLite's own error doesn't say why and where.
-    """
+    """Creates the file for its owner alone. Raises StoreError with the reason, because SQLite doesn't give any."""
     file = file.absolute()
     if file.is_dir():
         raise StoreError(f"DATABASE_URL names the directory {file}. Add the name of a file, such as typist.db.")
@@ -446,7 +427,7 @@ def _prepare_file(file: Path) -> None:
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    """Returns a file's device and inode, which identify it, or None if there is no file."""
+    """Returns a file's device and inode, or None if there is no file."""
     try:
         status = file.stat()
     except OSError:
@@ -481,15 +462,13 @@ async def _configure_sqlite(connection: "aiosqlite.Connection") -> None:
 
 
 async def _write_ahead(connection: "aiosqlite.Connection") -> None:
-    """Turns on SQLite's write-ahead log, even if several processes open a new file at once.
-
-    Two processes that change its mode would wait for each other forever, so SQLite refuses one of them immediately.
-    """
+    """Turns on SQLite's write-ahead log, even if several processes open a new file at once."""
     given_up_at_s = monotonic() + _BUSY_TIMEOUT_MS / 1000
     while True:
         try:
             await connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
+            # Two processes that change the mode would wait for each other forever, so SQLite refuses one immediately.
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > given_up_at_s:
                 raise
             await asyncio.sleep(_MODE_RETRY_S)
@@ -573,7 +552,7 @@ async def _prepare_postgresql(connection: "psycopg.AsyncConnection[Any]") -> Non
 
 
 SAID = "said "
-"""The prefix of a notification with a text for other processes (ProcessMessages). Other notifications only wake."""
+"""The prefix of a notification with text for other processes (ProcessMessages). Other notifications only wake them."""
 
 
 def on_postgresql(connection: AsyncConnection) -> bool:
@@ -592,7 +571,7 @@ def lock_key(name: str | sa.ColumnElement[str]) -> sa.ColumnElement[int]:
 
 
 def channel() -> sa.ColumnElement[str]:
-    """Returns the name of our NOTIFY channel. Names are short, so the schema's name is hashed."""
+    """Returns the name of our NOTIFY channel. Such names are short, so the schema's name is hashed."""
     return sa.literal("typist_") + sa.func.md5(sa.func.current_schema())
 
 
@@ -632,7 +611,6 @@ class Database:
         return await self.complete(_transaction(self.begin_read(), work))
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, synced: bool = True, name: str = "") -> T:
-        """Runs a function in a transaction, commits it, and returns the function's result."""
         return await self.complete(_transaction(self.begin_write(synced=synced), work), name=name)
 
     async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True, name: str = "") -> T:
@@ -661,25 +639,20 @@ class Database:
         return await asyncio.shield(task)
 
     def begin_read(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Begins a read-only transaction of an operation. Raises SQLAlchemy's errors."""
         return self._reader.begin()
 
     def begin_write(self, *, synced: bool = True) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Begins an operation's transaction. Raises SQLAlchemy's errors.
-
-        Without `synced`, its commit doesn't wait for the disk, and a power cut can undo it.
-        """
+        """Begins a transaction. Raises SQLAlchemy's errors. `synced`: whether its commit waits for the disk."""
         return (self.engine if synced else self._unsynced).begin()
 
     def bounded(self) -> AbstractAsyncContextManager[None]:
-        """Limits the time for part of an operation that has no limit itself."""
         return answered_within(self._bound_s)
 
     async def check(self) -> None:
-        """Checks that the database can be written to: all tables exist, and one accepts a row. Raises StoreError.
+        """Raises StoreError if a table or column is missing, a row can't be written, or a recent write is failing.
 
-        The row is removed at once. Its transaction is committed, because SQLite notices a full disk only then. A full
-        disk might still have room for a row, so a failing write also counts.
+        The row's transaction is committed, because SQLite notices a full disk only then. Even a full disk might have
+        room for a row, so failing writes also count.
         """
         await self.write(_try_tables, synced=False)
         since = self.clock.monotonic() - FAILING_S
@@ -688,15 +661,13 @@ class Database:
             raise StoreError(str(error))
 
     async def truncate_log(self) -> None:
-        """Empties SQLite's log, which keeps erased texts until then. Does nothing on a server.
-
-        Most of it is written before the lock is taken, so writers only wait for the rest.
-        """
+        """Empties SQLite's log, which keeps erased text until then. Does nothing on a server."""
         if self.on_server:
             return
         async with self.engine.connect() as connection:
             sqlite = (await connection.get_raw_connection()).driver_connection
             assert sqlite is not None
+            # Most of it is written before the lock is taken, so writers only wait for the rest.
             for mode in ("PASSIVE", "TRUNCATE"):
                 async with sqlite.execute(f"PRAGMA wal_checkpoint({mode})") as result:
                     is_busy, *_ = await result.fetchone()
@@ -704,10 +675,7 @@ class Database:
             log.warning("erasure: SQLite's log not emptied, because it is in use; the next hour's retention does it")
 
     async def overwrite_deleted(self) -> None:
-        """Removes the remains of deleted rows, including those in SQLite's log.
-
-        SQLite overwrites a deleted row, but not the copies in a page whose rows moved.
-        """
+        """Overwrites deleted rows, including the copies that SQLite leaves in its log and in pages whose rows moved."""
         try:
             async with self.engine.connect() as connection:
                 if self.on_server:
@@ -734,7 +702,6 @@ class Database:
             task.cancel()
 
     async def dispose(self) -> None:
-        """Disconnects, without waiting for a server that doesn't respond."""
         with suppress(TimeoutError):
             async with asyncio.timeout(DISPOSE_WITHIN_S if self.on_server else None):
                 await self.engine.dispose()
@@ -766,11 +733,10 @@ async def try_row(connection: AsyncConnection, random_bytes: int = 0) -> None:
 
 
 _ALL_COLUMNS = sa.select(*(sa.exists(sa.select(*table.c).where(sa.false())) for table in metadata.sorted_tables))
-"""References each column of the schema without reading any."""
 
 
 class Operations:
-    """The base of the store's classes, whose methods are operations. All of them raise StoreError."""
+    """The base of the store's classes. All operations raise StoreError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -784,12 +750,10 @@ Transaction = Callable[Concatenate[S, AsyncConnection, P], Awaitable[T]]
 
 
 def reads(method: Transaction[S, P, T]) -> Operation[S, P, T]:
-    """Makes a method one read-only transaction."""
     return _in_transaction(method, Database.read)
 
 
 def writes(method: Transaction[S, P, T]) -> Operation[S, P, T]:
-    """Makes a method one transaction, which is committed when it returns."""
     return _in_transaction(method, partial(Database.write, name=method.__qualname__))
 
 
@@ -810,8 +774,6 @@ def _in_transaction(
 
 
 def completes(*, bounded: bool = True) -> Callable[[Operation[S, P, T]], Operation[S, P, T]]:
-    """Makes a method one operation with any number of transactions."""
-
     def decorated(method: Operation[S, P, T]) -> Operation[S, P, T]:
         @wraps(method)
         async def operation(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -832,8 +794,8 @@ MAX_GROUP = 200
 class GroupCommit(Generic[ItemT, Result]):
     """Collects items while a transaction runs, and writes them together in the next one.
 
-    `write`: writes up to MAX_GROUP items in one transaction, in the order in which they were added, and returns a
-    result for each.
+    `write` writes up to MAX_GROUP items in one transaction, in the order in which they were added, and returns a result
+    for each.
     """
 
     def __init__(self, write: Callable[[Sequence[ItemT]], Awaitable[Sequence[Result]]]) -> None:

@@ -1,14 +1,13 @@
-"""Erasure removes questions and answers for good; retention, below it, removes data that is too old to keep.
+"""Erasure deletes questions and answers for good; retention, below it, deletes data that is too old to keep.
 
-The types of columns declare what belongs to a person and when rows expire (bot/store/schema.py). This module applies
-them, and has the rules for jobs; modules of features have those that a type can't express.
+Column types declare what belongs to a person and when rows expire (bot/store/schema.py). This module applies them, and
+has the rules for jobs; feature modules have the rules that a type can't express.
 
-Rows of running jobs stay until their worker ends them, because only the worker can end the answer in Slack: they are
-asked to stop, and the job's end removes the row (worker_queue.py). Rows that refer to a job are removed with it by
-cascade.
+Rows of running jobs stay until their worker ends them, because only the worker can end the answer in Slack. They are
+asked to stop, and the job's end deletes the row (worker_queue.py) with all rows that refer to it.
 
 SQLite has one writer, so a single transaction for all expired rows would block every answer. Retention therefore reads
-IDs without a lock, and removes them in batches. Each batch is a separate transaction that checks its rows again, and
+IDs without a lock, and deletes them in batches. Each batch is a separate transaction that checks its rows again, and
 its size adapts to the duration of the last one.
 """
 
@@ -67,14 +66,11 @@ _Type = TypeVar("_Type")
 
 
 class Erasure(WorkerOperations):
-    """Removes texts by age, and everything about a person or a thread on request, without a time limit."""
+    """Deletes text by age, and everything about a person or a thread on request, without a time limit."""
 
     @completes(bounded=False)
     async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> Counter[Noun]:
-        """Removes the data of a person or a thread, or all data, for good, and counts the removed rows by noun.
-
-        Unfinished answers are asked to stop, and removed when they end.
-        """
+        """Deletes a person's, a thread's or all data, or asks its jobs to stop first, and counts the rows by noun."""
         async with self._database.begin_write() as connection:
             await unposted.erase(connection, user_id, thread)
             counts = await _erase_jobs(connection, user_id, thread)
@@ -85,7 +81,7 @@ class Erasure(WorkerOperations):
 
     @completes(bounded=False)
     async def expire(self, before: float) -> int:
-        """Empties the texts of jobs that ended before a time (seconds since the epoch), and returns how many.
+        """Empties the texts of jobs that ended before a time (seconds since the epoch), and returns their number.
 
         Usage is kept. Event IDs are kept for an hour, because Slack can redeliver events.
         """
@@ -96,17 +92,14 @@ class Erasure(WorkerOperations):
 
 
 def nouns(*, of_thread: bool) -> list[Noun]:
-    """Returns what erasing a person or a thread deletes and counts."""
+    """Returns the nouns for the rows that erasing a person or a thread deletes and counts."""
     tables = (table for table in metadata.tables.values() if _is_about_threads(table) or not of_thread)
     owned = {noun for table in tables if (noun := _noun(table))}
     return [QUESTION, *sorted(owned), *([] if of_thread else [SETTING])]
 
 
 async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> Counter[Noun]:
-    """Removes the jobs of a person or a thread, or all jobs, with what belongs to them.
-
-    Counts what is removed now, and the jobs that are removed when they end.
-    """
+    """Deletes the jobs of a person or a thread, or all jobs. Also counts jobs that are deleted when they end."""
     where: list[sa.ColumnElement[bool]] = []
     if user_id is not None:
         where.append(jobs.c.user_id == user_id)
@@ -131,10 +124,7 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
 
 
 async def _erase_rows(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> Counter[Noun]:
-    """Removes the rows that a person or everybody owns, or that are about a thread, and counts them by noun.
-
-    Rows whose texts were emptied before don't count.
-    """
+    """Deletes rows that a person or everybody owns, or about a thread, and counts those that had text by noun."""
     counts = Counter(dict.fromkeys(nouns(of_thread=thread is not None), 0))
     for table in metadata.tables.values():
         if (which := _which(table, user_id, thread)) is not None:
@@ -165,16 +155,12 @@ def _noun(table: sa.Table) -> Noun | None:
 
 
 def _columns(kind: type[_Type], *tables: sa.Table) -> Iterator[tuple[sa.Column[Any], _Type]]:
-    """Yields the columns of a type, by default in all tables."""
     for table in tables or metadata.tables.values():
         yield from ((column, column.type) for column in table.columns if isinstance(column.type, kind))
 
 
 async def _erase_person(connection: AsyncConnection, user_id: str | None) -> int:
-    """Removes what other rows contain about a person, or everybody. Sums without names are kept.
-
-    Returns how many settings of their direct messages were removed.
-    """
+    """Removes a person, or everybody, from other rows. Returns the number of their direct messages' settings."""
     settings = await _erase_settings_of_direct_messages(connection, user_id)
     await usage.erase_person(connection, user_id)
     if user_id:
@@ -190,15 +176,12 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> int
 
 
 async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_id: str | None) -> int:
-    """Removes the settings of a person's (or everybody's) direct messages, such as a personal prompt, and returns how
-    many.
-
-    If no questions were asked there, only the audit shows whose direct message it is.
-    """
+    """Deletes the settings of a person's (or everybody's) direct messages, and returns their number."""
     count = 0
     for column, _ in _columns(OwnChannelId):
         theirs = column.startswith("D")
         if user_id:
+            # If no questions were asked there, only the audit shows whose direct message it is.
             by_table = ((by.c.channel_id, by.c.user_id == user_id) for by in (jobs, audit_entries))
             theirs &= column.in_(sa.union(*(sa.select(channel).where(of) for channel, of in by_table)))
         count += (await connection.execute(sa.delete(column.table).where(theirs))).rowcount
@@ -219,9 +202,9 @@ async def _erase_from_audit(
 
 
 RECORDS_KEPT_S = 400 * 24 * 3600.0
-"""The time a question's record is kept without texts: for usage, over a year and a month."""
+"""The time for which a question's record is kept without text: for usage, over a year and a month."""
 SLACK_RETRIES_S = 3600.0
-"""The time in which Slack can redeliver an event. Without its ID, the question would be answered twice."""
+"""The time within which Slack can redeliver an event. Without its ID, the question would be answered twice."""
 UNPOSTED_KEPT_S = 24 * 3600.0
 """Longer than a modal stays open, and longer than attempts to post a question continue."""
 FIRST_BATCH, MAX_BATCH = 50, 100
@@ -231,8 +214,6 @@ BATCH_S = 0.01
 
 @dataclass(frozen=True)
 class Expiry:
-    """Expired rows of one table, and how to remove them."""
-
     table: sa.Table
     which: tuple[sa.ColumnElement[bool], ...]
     emptied: dict[str, Any] | None = None
@@ -240,12 +221,10 @@ class Expiry:
 
     @property
     def due(self) -> sa.Select[Any]:
-        """Selects the primary keys of the rows."""
         return sa.select(*self.table.primary_key).where(*self.which)
 
 
 def expiries(before: float, now: float) -> tuple[Expiry, ...]:
-    """Returns retention's work: texts older than `before`, and each table's expired rows."""
     records_before = min(before, now - RECORDS_KEPT_S)
     is_old = jobs.c.created_at < before
     return (
@@ -276,7 +255,7 @@ def _of_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool = 
 
 
 async def expire(database: Database, before: float) -> int:
-    """Removes everything that has expired, and returns the number of texts."""
+    """Deletes everything that has expired, and returns the number of emptied texts."""
     texts = 0
     for expiry in expiries(before, database.clock.now()):
         removed = await _apply(database, expiry)

@@ -1,9 +1,9 @@
-"""The time when Slack was last heard, and catching up after a gap (services/catching_up.py).
+"""The time of the last message from Slack, and catching up after a gap (services/catching_up.py).
 
 A workspace has one row, shared by all processes. `hear` records the newest message from Slack to any of them. If the
 previous one is older than GAP_S, questions might have been missed, and the row stores the gap. One process at a time
-catches up: it acquires the gap with `claim_missed`, holds it with `keep`, and records which places it has checked, so
-that another process continues from there if it dies.
+catches up: it acquires the gap with `claim_missed`, holds it with `keep`, and records which places it has checked. If
+it dies, another process continues from there.
 """
 
 from collections.abc import Sequence
@@ -22,23 +22,20 @@ from bot.store.workers import WorkerOperations, living
 
 GAP_S = 360.0
 """A shorter gap loses nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more, and then
-never: the last attempt comes 360 to 369 s after the first one."""
+never: the last attempt comes 360 to 369 s after the first one.
+"""
 MARGIN_S = 420.0
 """The maximum age of an event that Slack still had to redeliver when a gap began."""
 HOLD_S = 30.0
-"""The time a process holds a catch-up after its last sign of life. Then another process can continue it."""
+"""The time for which a process holds a catch-up after its last sign of life. Then another process can continue it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The results of a catch-up."""
-
     looked_at: int = 0
-    """Conversations and threads that were read."""
     unread: int = 0
     """Conversations and threads that Slack didn't return, or only in part."""
     answered: int = 0
-    """Questions that were found and queued."""
     offered: int = 0
     """Questions whose askers were offered an answer."""
 
@@ -56,18 +53,14 @@ class Missed:
 
     team_id: str
     begins_at: float
-    """When Slack was last heard before the gap."""
     ends_at: float
-    """When Slack was heard again."""
     done: frozenset[str] = frozenset()
-    """The keys of places that were checked."""
     ahead: tuple[str, ...] = ()
     """The keys of the places to check, in order: those that Slack listed, and those found on the way."""
     tally: Tally = Tally()
 
     @property
     def since(self) -> float:
-        """The time from which messages must be read."""
         return self.begins_at - MARGIN_S
 
     @property
@@ -80,22 +73,15 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The last completed catch-up, for operators."""
-
     begins_at: float
     ends_at: float
     tally: Tally
 
 
 class Listening(WorkerOperations):
-    """Records when Slack was heard, and hands out gaps to catch up on."""
-
     @writes
     async def hear(self, connection: AsyncConnection, team_id: str, heard_at: float) -> None:
-        """Records that a message came from Slack. After a gap, questions might have been missed.
-
-        A second gap extends the first: messages in between are checked once more.
-        """
+        """Records a message from Slack, and the gap before it if questions might have been missed."""
         new = insert_into(connection, listening).values(team_id=team_id, heard_at=heard_at)
         if await connection.scalar(new.on_conflict_do_nothing().returning(listening.c.heard_at)) is not None:
             return
@@ -105,6 +91,7 @@ class Listening(WorkerOperations):
         if row.heard_at < heard_at or row.heard_at > self._now() + CLOCKS_DIFFER_S:
             await connection.execute(sa.update(listening).where(this).values(heard_at=heard_at))
         if heard_at - row.heard_at > GAP_S:
+            # A second gap extends the first, so messages in between are checked once more.
             begins_at = row.heard_at if row.missed_from is None else row.missed_from
             gap = {"missed_from": begins_at, "missed_until": heard_at, "held_by": None, "held_until": None}
             await connection.execute(sa.update(listening).where(this).values(**gap, progress={}))
@@ -113,7 +100,7 @@ class Listening(WorkerOperations):
 
     @writes
     async def claim_missed(self, connection: AsyncConnection, team_id: str) -> Missed | None:
-        """Returns the gap to catch up on and holds it for HOLD_S, or None if there is no gap or it is already held."""
+        """Returns the gap to catch up on and holds it for HOLD_S, or returns None if there is none or it is held."""
         now, row = self._now(), listening.c
         is_free = sa.or_(row.held_by.is_(None), has_come(row.held_until, now, HOLD_S))
         free = sa.update(listening).where(row.team_id == team_id, row.missed_from.is_not(None), is_free)
@@ -138,13 +125,13 @@ class Listening(WorkerOperations):
 
     @writes
     async def record(self, connection: AsyncConnection, missed: Missed) -> bool:
-        """Records the progress of a catch-up. Returns False without recording it in the same cases as `keep`."""
+        """Records progress. Returns False without recording it in the same cases as `keep`."""
         progress = {"done": sorted(missed.done), "ahead": missed.ahead, "tally": asdict(missed.tally)}
         return await self._change(connection, missed.team_id, {"progress": progress})
 
     @writes
     async def complete(self, connection: AsyncConnection, missed: Missed) -> bool:
-        """Records that a catch-up is complete. Returns False without recording it in the same cases as `keep`."""
+        """Ends the catch-up. Returns False without ending it in the same cases as `keep`."""
         report = {"begins_at": missed.begins_at, "ends_at": missed.ends_at, "tally": asdict(missed.tally)}
         over = {"missed_from": None, "missed_until": None, "progress": {}, "report": report}
         return await self._change(connection, missed.team_id, over)

@@ -1,8 +1,8 @@
-"""Memories that people asked for, by the channel or direct message where they said them.
+"""Memories that people asked for, by the channel or direct message where they asked.
 
-Each write adds an audit entry in its transaction, without the memory's text. Writers in one place take turns, so that
-its numbers stay unique and its limit holds. A removed memory leaves a row with its number, because an older list of the
-place might still show it.
+Each write adds an audit entry without the memory's text. Writes for one place run one after another, so that numbers
+stay unique and the limit holds. A removed memory leaves a row with its number, because an older list of the place might
+still show it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +19,7 @@ from bot.store.rows import HAS_CONTENT, is_any, thread_values
 from bot.store.schema import jobs, memories
 
 NO_TEXT = {"text": "", "user_id": "", "changed_by": "", "is_proposed": True}
-"""The columns of a memory of which only the number remains, without the message that said it."""
+"""The columns of a memory without text, author and message, of which only the number remains."""
 _STANDS = memories.c.forgotten_at.is_(None)
 _OF_MEMORY = [memories.c[name] for name in Memory.__slots__]
 
@@ -34,10 +34,7 @@ class Memories(Operations):
     async def remember(
         self, connection: AsyncConnection, question: Question, text: str, *, is_private: bool, is_proposed: bool = False
     ) -> Remembered:
-        """Stores what a message says, or what a model proposed below it, unless the place has no room.
-
-        If the message already has a memory, as an edited message does, its text is replaced.
-        """
+        """Stores a memory from a message, replacing the text of its earlier one, unless the place has no room."""
         now, place = self._now(), question.thread.place
         await _take_turns(connection, place)
         of_message = _is_in(place, jobs), jobs.c.ts == question.ts, ~HAS_CONTENT
@@ -67,7 +64,7 @@ class Memories(Operations):
 
     @writes
     async def forget(self, connection: AsyncConnection, place: Place, number: int, by: str) -> Memory | None:
-        """Removes a place's memory so that it can be restored, and returns it, or None if the number isn't in use."""
+        """Removes a memory so that it can be restored, and returns it, or None if the number isn't in use."""
         this = sa.select(*_OF_MEMORY).where(_is_in(place), _STANDS, memories.c.number == number)
         row = (await connection.execute(this)).one_or_none()
         if row is not None:
@@ -91,12 +88,12 @@ class Memories(Operations):
 
     @writes
     async def take_back(self, connection: AsyncConnection, question: Question, by: str) -> bool:
-        """Removes what a message has said. Returns False if nothing from it is stored."""
+        """Removes the memory from a message. Returns False if there is none."""
         return await self._remove(connection, question.thread.place, by, _is_said_in(question))
 
     @writes
     async def undo(self, connection: AsyncConnection, question: Question, by: str) -> bool:
-        """Removes what a message, or the answer to it, has stored. Returns False if there is nothing."""
+        """Removes the memories from a message or the answer to it. Returns False if there are none."""
         return await self._remove(connection, question.thread.place, by, memories.c.ts == question.ts)
 
     @writes
@@ -110,10 +107,7 @@ class Memories(Operations):
         *,
         is_private: bool,
     ) -> bool:
-        """Changes the texts of a place's memories by ID, removes those with an empty text, and keeps hidden ones.
-
-        Returns False, and changes nothing, if the place has no room for the texts.
-        """
+        """Changes texts by ID, removes empty ones, and renews `kept` memories. Returns False if there is no room."""
         await _take_turns(connection, place)
         in_place = await _texts(connection, place)
         if not _fits(in_place, {row.id: texts[row.id] for row in in_place if row.id in texts}):
@@ -138,34 +132,28 @@ class Memories(Operations):
 
 
 async def forget_message(connection: AsyncConnection, place: Place, ts: str, now: float) -> None:
-    """Removes the memories from a deleted message, including those that a model proposed below it.
-
-    An attempt that is just storing one waits for this transaction, and then finds the message deleted.
-    """
+    """Removes the memories from a deleted message, including those that a model proposed below it."""
     await _take_turns(connection, place)
+    # An attempt that is just storing one waits for this transaction, and then finds the message deleted.
     await _remove(connection, place, memories.c.ts == ts, now)
     await _empty(connection, place, ts)
 
 
 async def _empty(connection: AsyncConnection, place: Place, ts: str) -> None:
-    """Removes the texts of a message's forgotten memories, so that nothing can restore them."""
     forgotten = _is_in(place), ~_STANDS, memories.c.ts == ts
     await connection.execute(sa.update(memories).where(*forgotten).values(NO_TEXT))
 
 
 async def _texts(connection: AsyncConnection, place: Place) -> Sequence[sa.Row[int, int, str]]:
-    """Returns the texts of a place's memories, oldest first."""
     columns = sa.select(memories.c.id, memories.c.number, memories.c.text)
     return (await connection.execute(columns.where(_is_in(place), _STANDS).order_by(memories.c.number))).all()
 
 
 def _fits(in_place: Sequence[sa.Row[int, int, str]], changed: Mapping[int, str]) -> bool:
-    """Returns whether a place has room for changed texts, by ID. "" removes a text, and an unknown ID adds one.
-
-    Changes that don't increase the size always fit, even if the place is too full.
-    """
+    """Returns whether a place has room for changed texts, by ID. "" removes a text, and an unknown ID adds one."""
     before = {row.id: row.text for row in in_place}
     after = [text for text in {**before, **changed}.values() if text]
+    # Changes that don't increase the size always fit, even if the place is too full.
     grows = len("".join(after).encode()) > len("".join(before.values()).encode())
     return not before or not grows or has_room(after)
 

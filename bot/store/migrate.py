@@ -2,8 +2,8 @@
 
 A new database gets the schema's tables; one created by an earlier release gets them by migrations. A migration never
 changes once it is released. The revision alone doesn't prove what a database contains: it might come from an unreleased
-version, a restored backup might be incomplete, and another program might use the same table for its own revision. The
-tables are therefore compared with the schema at each start (`misfits`).
+version, a restored backup might be incomplete, and another program might use the same table for its own revision. So
+the tables are compared with the schema at each start (`misfits`).
 """
 
 import functools
@@ -34,18 +34,17 @@ log = logging.getLogger(__name__)
 
 UNFIT_FIX = "Name a new database in DATABASE_URL, or restore a backup."
 SCRIPTS = "bot.store:migrations"
-"""Alembic's path to the migrations."""
 TABLE_WITHIN_S = 4
-"""The time a migration waits for a table. Statements of other processes give up after 5 s."""
+"""The time for which a migration waits for a table. Statements of other processes give up after 5 s."""
 _LOCK_KEY = 0x7479706973740001
 """Any number works if all versions use the same one. It spells "typist", 1."""
 
 
 async def migrate(engine: AsyncEngine) -> str:
-    """Applies all missing migrations in one transaction, and returns the schema's revision.
+    """Applies all missing migrations in one transaction, and returns the schema's revision. Raises StoreError.
 
-    On PostgreSQL, other processes wait at an advisory lock, which ends with its transaction and works through poolers.
-    On SQLite, they wait at BEGIN IMMEDIATE, for as long as for any writer. Raises StoreError.
+    On PostgreSQL, other processes wait for an advisory lock, which ends with its transaction and works through poolers.
+    On SQLite, they wait at BEGIN IMMEDIATE, for as long as for any writer.
     """
     with database_errors():
         return await _migrate(engine)
@@ -96,7 +95,6 @@ def upgrade(connection: sa.Connection) -> str:
 
 
 def _apply(connection: sa.Connection, current: str | None) -> None:
-    """Creates all tables, or runs the missing migrations. Raises StoreError if that fails."""
     try:
         if current is None:
             metadata.create_all(connection, checkfirst=False)
@@ -121,10 +119,7 @@ def _run_migrations(connection: sa.Connection) -> None:
 
 
 def misfits(connection: sa.Connection) -> list[str]:
-    """Returns the names of tables, columns and indexes that don't match this version.
-
-    Unknown columns belong to a newer version, unless they require a value, because then each insert would fail.
-    """
+    """Returns the names of tables, columns and indexes that don't match this version."""
     query = _POSTGRESQL_CATALOG if connection.dialect.name == "postgresql" else _SQLITE_CATALOG
     found = {
         (table, name): (kind.upper(), required) for table, name, kind, required in connection.exec_driver_sql(query)
@@ -133,6 +128,7 @@ def misfits(connection: sa.Connection) -> list[str]:
     tables = {table for table, _ in found}
     missing = sorted({table for table, _ in needed} - tables)
     changed = [key for key, kind in needed.items() if key[0] in tables and found.get(key, (None, False))[0] != kind]
+    # Unknown columns belong to a newer version, unless they require a value, because then each insert would fail.
     unknown = [
         key for key, (_, required) in found.items() if key not in needed and key[0] in metadata.tables and required
     ]
@@ -140,7 +136,6 @@ def misfits(connection: sa.Connection) -> list[str]:
 
 
 def unfit(revision: str, misfits: Sequence[str]) -> str:
-    """Returns an error message that a database doesn't have the tables that this version needs."""
     named = ", ".join(misfits[:_MAX_NAMED]) + (", …" if len(misfits) > _MAX_NAMED else "")
     return (
         f"The tables of the database are not those that this version of Typist needs ({named}): an unreleased version "
@@ -160,7 +155,7 @@ def _needed(dialect: sa.Dialect) -> Mapping[tuple[str, str], str]:
 
 
 def is_known(revision: str) -> bool:
-    """Returns whether this version has the migration to a revision. It lacks those of newer versions."""
+    """Returns whether this version has the migration to a revision. Only newer versions have others."""
     from alembic.script import ScriptDirectory
 
     return revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}

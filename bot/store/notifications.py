@@ -1,8 +1,8 @@
 """Notifications that people and channels get once, across all processes (bot/core/notifications.py).
 
-A row prevents its key from being used again. While it has a `due_at`, its content still has to be sent: a process
-acquires it like an outbox entry, by moving `due_at`, which also acts as the fence. A notification that is sent before
-it is recorded, such as an ephemeral message in a channel, is claimed: its row never has content.
+A row keeps its key from being used again. While it has a `due_at`, its content still has to be sent: a process acquires
+it like an outbox entry, by moving `due_at`, which also acts as the fence. A notification that is sent before it is
+recorded, such as an ephemeral message in a channel, is claimed: its row never has content.
 """
 
 import math
@@ -24,7 +24,7 @@ _KEY = tuple(notifications.primary_key)
 
 
 class Notifications(Operations):
-    """Records notifications, and hands out those that still have to be sent, each to one process at a time."""
+    """Records notifications, and hands out unsent ones, each to one process at a time."""
 
     @writes
     async def claim(
@@ -47,10 +47,7 @@ class Notifications(Operations):
 
     @writes
     async def end(self, connection: AsyncConnection, team_id: str, over: Notification) -> bool:
-        """Queues the notification `over` for a recipient who got the one with its key, and frees the key.
-
-        Returns False if a process might be sending it right now: then call this again.
-        """
+        """Queues `over` for a recipient of the notification with its key. Returns False if that one is being sent."""
         this, now = _is(team_id, over.recipient, over.key), self._now()
         row = (await connection.execute(sa.select(notifications).where(*this).with_for_update())).one_or_none()
         if row is None or (row.is_told and row.due_at is not None):
@@ -82,7 +79,7 @@ class Notifications(Operations):
 
     @writes
     async def complete(self, connection: AsyncConnection, due: DueNotification) -> None:
-        """Records that a notification was sent, unless another process has it. One that ends another is removed."""
+        """Records that a notification was sent, unless another process has it. One that ends another is deleted."""
         await connection.execute(sa.delete(notifications).where(*_as_taken(due), notifications.c.is_told))
         told = sa.update(notifications).where(*_as_taken(due)).values(is_told=True, at=self._now(), **_SENT)
         await connection.execute(told)
@@ -96,7 +93,6 @@ class Notifications(Operations):
 async def claim(
     connection: AsyncConnection, team_id: str, recipient: str, key: str, now: float, every_s: float = math.inf
 ) -> bool:
-    """Claims a notification like Notifications.claim, in the caller's transaction."""
     wait_s = min(every_s, NOTIFICATIONS_KEPT_S)
     row = insert_into(connection, notifications).values(team_id=team_id, recipient=recipient, key=key, at=now)
     again = row.on_conflict_do_update(
@@ -106,10 +102,7 @@ async def claim(
 
 
 async def add(connection: AsyncConnection, now: float, team_id: str, *new: Notification) -> None:
-    """Queues the notifications whose keys are new to their recipients, in the caller's transaction.
-
-    If the end of a notification with the same key is still to be sent, it is canceled.
-    """
+    """Queues the notifications whose keys are new to their recipients, and cancels the unsent ends of known ones."""
     if not new:
         return
     values: list[dict[str, Any]] = [
@@ -123,10 +116,7 @@ async def add(connection: AsyncConnection, now: float, team_id: str, *new: Notif
 
 
 async def erase_person(connection: AsyncConnection, user_id: str) -> None:
-    """Deletes the notifications to others that identify a person.
-
-    Those about a cap contain its owner, and those about a thread contain its channel, such as a direct message.
-    """
+    """Deletes the notifications to others that identify a person, as a cap's owner or by a direct message's channel."""
     direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
     in_direct = sa.or_(*(notifications.c.key.contains(mark + jobs.c.channel_id + mark) for mark in (" ", "/")))
     named = sa.or_(
@@ -138,7 +128,6 @@ async def erase_person(connection: AsyncConnection, user_id: str) -> None:
 
 
 async def erase_thread(connection: AsyncConnection, thread: ThreadKey) -> None:
-    """Deletes the notifications about a thread."""
     about = notifications.c.key.endswith(f" {thread}", autoescape=True)
     await connection.execute(sa.delete(notifications).where(about))
 

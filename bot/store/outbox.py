@@ -1,11 +1,11 @@
 """The outbox: calls to Slack other than a reply's own, each made at least once.
 
 An entry is written in the transaction that makes it necessary. A process takes an entry by moving its `due_at` into the
-future; if the process dies, the entry becomes due again. `due_at` is also the fence: a process that completes or
-postpones an entry must provide the `due_at` that it took, so it has no effect on an entry that another process has
-taken since. An entry that was added again in the meantime has a different number of `changes`: it stays with the
-process that has it, and is due again at once. Slack can refuse a call for as long as a channel is archived, or while
-Slack is down: an entry that was tried MAX_TRIES times remains, and is tried again once it is added again or woken.
+future; if the process dies, the entry becomes due again. `due_at` is also the fence: completing or postponing an entry
+requires the `due_at` that the process took, so it has no effect if another process has taken the entry since. Adding an
+entry again changes its number of `changes`: it stays with the process that has it, and is due again at once. Slack can
+refuse a call for as long as a channel is archived, or while Slack is down. An entry that was tried MAX_TRIES times
+remains, and is tried again once it is added again or woken.
 """
 
 from collections.abc import Collection
@@ -24,7 +24,7 @@ _OF_REPLY = _EDITING.c.kind == OutboxKind.REPLY.value
 async def add(
     connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float, about: str = ""
 ) -> None:
-    """Adds an entry for each job. An existing one is done once more, by the process that holds it if there is one."""
+    """Adds an entry for each job. An existing entry is done once more, by the process that holds it if there is one."""
     if not job_ids:
         return
     new, old = insert_into(connection, outbox_entries), outbox_entries.c
@@ -75,18 +75,17 @@ def is_reply_being_edited(
 
 
 def is_reply_shown() -> sa.ColumnElement[bool]:
-    """Returns whether Slack shows the recorded state of a job's answer."""
     return ~sa.exists().where(_EDITING.c.job_id == jobs.c.id, _OF_REPLY)
 
 
 async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> None:
-    """Removes an entry, even if a process holds it."""
+    """Deletes an entry, even if a process holds it."""
     this = sa.delete(outbox_entries).where(outbox_entries.c.kind == kind.value, outbox_entries.c.job_id == job_id)
     await connection.execute(this)
 
 
 async def overtaken(connection: AsyncConnection, job_ids: Collection[int], now: float) -> list[int]:
-    """Leaves changes to the jobs' next attempts, which show the whole record. Returns the jobs with untried entries.
+    """Deletes entries that the jobs' next attempts make redundant, and returns the jobs whose entries were untried.
 
     An entry that a process holds stays with it, because no attempt begins while its reply is being edited.
     """
@@ -97,16 +96,13 @@ async def overtaken(connection: AsyncConnection, job_ids: Collection[int], now: 
 
 
 async def shown(connection: AsyncConnection, job_id: int) -> None:
-    """Removes an earlier change after an attempt has shown its end. Later changes stay."""
+    """Deletes a failed update once an attempt has shown its end. Later changes stay."""
     tried_before = outbox_entries.c.kind == OutboxKind.REPLY.value, outbox_entries.c.tries > 0
     await connection.execute(sa.delete(outbox_entries).where(outbox_entries.c.job_id == job_id, *tried_before))
 
 
 async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
-    """Retries the failed entries of the jobs that meet the conditions.
-
-    Whatever has just become available might be why they failed. An entry that a process holds stays with it.
-    """
+    """Retries the failed entries of the jobs that meet the conditions, except entries that a process holds."""
     entry = outbox_entries.c
     failed = sa.select(entry.id).join(jobs).where(entry.tries > 0, *which)
     # In a fixed order, because two processes might do this at once.
@@ -118,14 +114,12 @@ async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement
 
 
 async def changed_where(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
-    """Queues updates for the answers whose jobs meet the conditions.
-
-    An unfinished answer might show outdated data from its record, so it is shown again once it has ended.
-    """
+    """Queues updates for the answers whose jobs meet the conditions."""
+    # Also unfinished answers, which might show outdated data and are shown again once they have ended.
     begun = sa.select(jobs.c.id).where(jobs.c.attempts > 0, ~jobs.c.answer_deleted, *which)
     await changed(connection, (await connection.scalars(begun)).all(), now)
 
 
 async def changed(connection: AsyncConnection, job_ids: Collection[int], at: float) -> None:
-    """Queues updates of replies, because the record of their questions has changed. They are due from `at` on."""
+    """Queues updates of replies, due from `at` on, because the record of their questions has changed."""
     await add(connection, OutboxKind.REPLY, job_ids, at)

@@ -1,5 +1,3 @@
-"""The outbox's operations for a process that works on its entries."""
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -46,7 +44,7 @@ class OutboxEntries(Operations):
 
     @writes
     async def complete(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
-        """Removes an entry, unless it was added again in the meantime or another process has taken it."""
+        """Deletes an entry, unless it was added again in the meantime or another process has taken it."""
         now, this = self._now(), jobs.c.id == entry.job_id
         # The job first, because code that changes a job locks it before its entries.
         await connection.execute(sa.select(jobs.c.id).where(this).with_for_update())
@@ -77,7 +75,6 @@ class OutboxEntries(Operations):
 
     @writes
     async def gone(self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]) -> None:
-        """Removes the record of messages next to the reply that Slack no longer shows."""
         await beside.remove(connection, entry.job_id, messages)
 
     @writes
@@ -94,10 +91,7 @@ class OutboxEntries(Operations):
 
     @reads
     async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns an ended job with the version that readers should see, or None if there is nothing to show.
-
-        While the entry is held, nobody claims the job, and no other entry about it is handed out.
-        """
+        """Returns an ended job with the version to show, or None. The held entry blocks claiming it."""
         ended = sa.select(jobs).where(jobs.c.id == entry.job_id, HAS_ENDED, ~jobs.c.answer_deleted)
         # If someone has written below it, the reply to a deleted question is kept.
         shown = ended if entry.shows is Shows.UNLESS_FOLLOWED else ended.where(HAS_CONTENT)
@@ -106,10 +100,7 @@ class OutboxEntries(Operations):
 
     @reads
     async def job_awaiting_approval(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns the job that is waiting for approvals, with its text and steps, or None if it isn't waiting anymore.
-
-        While the entry is held, nobody claims the job, and no other entry about it is handed out.
-        """
+        """Returns a job waiting for approvals, with its text and steps, or None. The held entry blocks claiming it."""
         waiting = sa.select(jobs).where(jobs.c.id == entry.job_id, IS_AWAITING_APPROVAL)
         row = (await connection.execute(waiting)).one_or_none()
         if row is None:
@@ -123,10 +114,7 @@ class OutboxEntries(Operations):
     async def record_messages(
         self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]
     ) -> None:
-        """Records the messages of a reply without a running attempt, even if one has been queued in the meantime.
-
-        Does nothing if another process has taken the entry.
-        """
+        """Records a reply's messages if its job isn't running, unless another process has taken the entry."""
         shown = sa.update(jobs).where(jobs.c.id == entry.job_id, ~is_running(), outbox.is_taken(entry))
         await connection.execute(shown.values(messages=message_values(messages)))
 
@@ -140,10 +128,7 @@ _JOBS = sa.select(
 
 
 def _due() -> sa.Select[tuple[int]]:
-    """Selects the due entries that haven't been set aside, for jobs whose reply nobody is editing.
-
-    Kinds that only a newer version of Typist knows are left to that version.
-    """
+    """Selects the due entries with tries left, for jobs whose reply nobody is editing."""
     entry = outbox_entries.c
     is_being_written = sa.exists().where(jobs.c.id == entry.job_id, sa.or_(is_queued(), is_running()))
     in_state = sa.case(
@@ -152,6 +137,7 @@ def _due() -> sa.Select[tuple[int]]:
         else_=~sa.exists().where(jobs.c.id == entry.job_id, IS_LIVE),
     )
     is_due = has_come(entry.due_at, _NOW, BACKOFF.max_s)
+    # Kinds that only a newer version of Typist knows are left to that version.
     is_known = entry.kind.in_([kind.value for kind in OutboxKind])
     is_tried = entry.tries < MAX_TRIES
     free = is_known, is_tried, is_due, in_state, ~outbox.is_reply_being_edited(_NOW, entry.job_id)
@@ -163,7 +149,6 @@ _DUE = _due()
 
 
 async def _take(connection: AsyncConnection, limit: int, now: float) -> list[OutboxEntry]:
-    """Takes up to `limit` due entries that nobody else has taken, and holds them for OUTBOX_HOLD_S."""
     entry = outbox_entries.c
     free = _DUE.limit(limit).with_for_update(of=outbox_entries, skip_locked=True).cte("free")
     taken = sa.update(outbox_entries).where(entry.id.in_(sa.select(free.c.id)))

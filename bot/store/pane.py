@@ -1,5 +1,3 @@
-"""The channel that a person has open beside the pane."""
-
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +19,5 @@ class PaneContexts(Operations):
 
     @writes
     async def write(self, connection: AsyncConnection, team_id: str, user_id: str, channel_id: str) -> None:
-        """Records which channel a person has open, or "" for none."""
         newest = {"channel_id": channel_id, "opened_at": self._now()}
         await put(connection, pane_contexts, {"team_id": team_id, "user_id": user_id}, newest)

@@ -18,8 +18,9 @@ SELF_TEST_S = 2.0
 READY_WITHIN_S = 15.0
 """A server that lost our last connection might hold its lock for hours. Until then, the store is polled."""
 CHECK_S = 5.0
-"""The interval for checking the connection, and the limit for the server's response. A hanging server keeps its
-connections open, but might have lost our lock."""
+"""The interval for checking the connection, and the limit for the response. A hanging server keeps its connections
+open, but might have lost our lock.
+"""
 BACKOFF = Backoff(0.5, 5.0)
 DEAF_PAUSE_S = 60.0
 """Through a pooler in transaction mode, LISTEN receives nothing. Somebody might remove the pooler later."""
@@ -28,8 +29,6 @@ log = logging.getLogger(__name__)
 
 
 class Listener:
-    """Listens until closed, and reconnects."""
-
     def __init__(
         self,
         engine: AsyncEngine,
@@ -38,7 +37,6 @@ class Listener:
         wake: Callable[[], None],
         on_message: Callable[[str], None],
     ) -> None:
-        """Initializes a listener. `wake` is called for other processes' changes, `on_message` with their messages."""
         self._engine = engine
         self._worker = worker
         self._clock = clock

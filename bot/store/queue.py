@@ -2,9 +2,8 @@
 
 **Enqueueing.** A commit waits for the disk, so questions that arrive during one share the next (`GroupCommit`). Each
 gets the same result as if it came alone: whether its event or message was seen before, and whether it must wait behind
-others. When 100 questions a second came with one transaction each, while answers were running, 73 weren't acknowledged
-within Slack's three seconds, because each waited for its turn among the transactions of live answers. With shared
-transactions, all were acknowledged within 2 s (docs/admins/operate.md).
+others. With one transaction for each of 100 questions a second, while answers were running, 73 weren't acknowledged
+within Slack's three seconds. With shared transactions, all were acknowledged within 2 s (docs/admins/operate.md).
 
 **Changes.** A queued job is changed immediately. A begun job is changed by its worker, now or at the next attempt: the
 methods store the request and the new version for it (core/job.py). An ended job gets outbox entries instead. Each
@@ -69,10 +68,8 @@ class Arrival:
 
 
 class QuestionQueue(WorkerOperations):
-    """Enqueues questions, and changes their jobs on behalf of people."""
-
     def __init__(self, database: Database, worker: WorkerLiveness, max_per_user: int) -> None:
-        """Initializes a queue. `max_per_user`: the limit for one person's running answers, across all processes."""
+        """`max_per_user`: the limit for one person's running answers, across all processes."""
         super().__init__(database, worker)
         self._max_per_user = max_per_user
         self._arrivals = GroupCommit(self._write_arrivals)
@@ -87,12 +84,12 @@ class QuestionQueue(WorkerOperations):
         offered: bool = False,
         job_id: int | None = None,
     ) -> Enqueued | None:
-        """Stores a question as a job; returns None if its event or message was stored before.
+        """Stores a question as a job, or returns None if its event or message was stored before.
 
-        It also returns None, and stores nothing, for a bot's question beyond the limits of core/access.py. The
-        arguments are those of Arrival. The job needs a placeholder if an earlier question in its thread isn't answered
-        yet, if the asker has the maximum number of running answers, or if this process is `full`. The caller posts it,
-        between `WorkerQueue.begin_placeholder` and `record_placeholder`.
+        Also returns None for a bot's question beyond the limits of core/access.py. The arguments are those of Arrival.
+        The job needs a placeholder if an earlier question in its thread isn't answered yet, if the asker has the
+        maximum number of running answers, or if this process is `full`. The caller posts it, between
+        `WorkerQueue.begin_placeholder` and `record_placeholder`.
         """
         # Each batch has a time limit, but the wait for a question's own batch doesn't.
         return await self._arrivals.add(Arrival(event_id, question, full, offered, job_id))
@@ -105,7 +102,6 @@ class QuestionQueue(WorkerOperations):
 
     @reads
     async def status(self, connection: AsyncConnection, job_id: int) -> Status | None:
-        """Returns whether a job is queued, running or over, or None if it was erased."""
         found = await connection.scalar(sa.select(jobs.c.status).where(jobs.c.id == job_id))
         return None if found is None else Status(found)
 
@@ -157,10 +153,9 @@ class QuestionQueue(WorkerOperations):
     async def edit(self, connection: AsyncConnection, question: Question, edited_ts: str) -> bool:
         """Stores a question's new text. Returns False if the message isn't a question or was deleted.
 
-        A queued question is answered with its new text. A running answer starts over in its messages; its worker learns
-        about the edit from a heartbeat. An ended answer also starts over, unless somebody else has written in the
-        thread since, or another question came: then the reply says that the question was edited. A command is always
-        carried out again.
+        A running answer starts over in its messages; its worker learns about the edit from a heartbeat. An ended answer
+        also starts over, unless somebody else has written in the thread since, or another question came. Then the reply
+        says that the question was edited. A command is always carried out again.
         """
         thread = question.thread
         row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
@@ -189,8 +184,8 @@ class QuestionQueue(WorkerOperations):
         """Removes a question, so that it isn't answered. Returns False if the message isn't a question.
 
         Its reply is also deleted unless a person wrote after it, and so is anything remembered from the message. Slack
-        can deliver a message after its deletion, so a message without a job is recorded as deleted and can't become a
-        question later.
+        can deliver a message after its deletion. So a message without a job is recorded as deleted, and can't become a
+        question.
         """
         await memories.forget_message(connection, (team_id, channel_id), ts, self._now())
         row = await _at(connection, team_id, channel_id, ts)
@@ -279,7 +274,6 @@ def _next_version(row: sa.Row[Any], wish: Wish, now: float) -> dict[str, Any]:
 
 
 async def _to_regenerate(connection: AsyncConnection, job_id: int) -> sa.Row[Any] | None:
-    """Locks and returns an ended job that can be answered again."""
     this = sa.select(jobs).where(jobs.c.id == job_id, MAY_BE_REGENERATED, HAS_CONTENT)
     return (await connection.execute(this.with_for_update())).one_or_none()
 
@@ -369,7 +363,6 @@ def deletion_of(team_id: str, channel_id: str, ts: str) -> str:
 
 
 async def _deleted(connection: AsyncConnection, messages: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """Returns the messages that were deleted before they arrived."""
     by_id = {deletion_of(*message): message for message in messages}
     found = await connection.scalars(sa.select(seen_events.c.event_id).where(seen_events.c.event_id.in_(by_id)))
     return [by_id[event_id] for event_id in found]
@@ -378,11 +371,8 @@ async def _deleted(connection: AsyncConnection, messages: Iterable[tuple[str, st
 async def _of_eager_bots(
     connection: AsyncConnection, questions: Sequence[Question], now: float
 ) -> list[tuple[str, str, str]]:
-    """Returns the messages of bots that ask so often that they might be answering our answers.
-
-    Transactions with questions from a workspace's bots run one at a time, from here to their commit. Otherwise,
-    concurrent questions wouldn't be counted against each other.
-    """
+    """Returns the messages of bots that ask so often that they might be answering our answers."""
+    # Until their commit, because concurrent transactions wouldn't count each other's questions.
     for team_id in sorted({question.thread.team_id for question in questions if question.from_bot}):
         await one_at_a_time(connection, f"bots {team_id}")
     refused: list[tuple[str, str, str]] = []
@@ -415,7 +405,6 @@ class _QueueBefore:
     """The jobs ahead of arriving questions. Each arrival can be ahead of the next one."""
 
     oldest: dict[ThreadKey, str]
-    """The ts of the oldest queued job in each thread, or '' if a begun job is ahead of them."""
     threads: Counter[tuple[str, str, bool]]
     """The number of threads with a person's live jobs, by team, user, and whether they are runs."""
     max_per_user: int
@@ -439,7 +428,7 @@ async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arriva
 
 
 async def _first_seen(connection: AsyncConnection, arrivals: Sequence[Arrival], now: float) -> Collection[str]:
-    """Records the events and returns the new ones, in a fixed order so that two transactions can't deadlock."""
+    """Records events and returns the new ones, in a fixed order so that two transactions can't deadlock."""
     event_ids = sorted({arrival.event_id for arrival in arrivals})
     new = insert_into(connection, seen_events).on_conflict_do_nothing().returning(seen_events.c.event_id)
     rows = await connection.scalars(new, [{"event_id": event_id, "seen_at": now} for event_id in event_ids])
@@ -473,10 +462,8 @@ async def _threads(connection: AsyncConnection, people: Collection[tuple[str, st
 async def _add_jobs(
     connection: AsyncConnection, arrivals: Iterable[Arrival], now: float
 ) -> dict[tuple[str, str, str], int]:
-    """Adds jobs, and returns the IDs of the new ones. A duplicate event's transaction waits for this one's commit.
-
-    All processes write them in the same order, that of the messages.
-    """
+    """Adds jobs, and returns the IDs of the new ones. A duplicate event's transaction waits for this one's commit."""
+    # All processes write jobs in the same order, that of the messages.
     in_order = sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message(arrival.question)))
     added = {}
     if values := [

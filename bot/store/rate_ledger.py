@@ -1,8 +1,8 @@
 """The rate ledger: the Slack calls of all processes, so that together they stay within each minute's budget.
 
-It also stores what any of them has learned about the budgets from Slack's responses. Each reservation returns that too.
-Every call to Slack is counted here before it is sent, so requests come in bursts: fifty questions make two hundred
-calls in a second. Requests that arrive during one transaction share the next one (`GroupCommit`).
+It also stores what any process has learned about the budgets from Slack's responses, and returns that with each
+reservation. Every call to Slack is counted here before it is sent, so requests come in bursts: fifty questions make two
+hundred calls in a second. Requests that arrive during one transaction share the next one (`GroupCommit`).
 """
 
 from collections.abc import Callable, Sequence
@@ -45,14 +45,11 @@ class RateLedger(WorkerOperations):
         self._requests = GroupCommit(self._reserve_all)
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
-        """Takes one call from the method's budget, if one is left. Raises StoreError.
-
-        `with_live`: also report the other processes' live replies, which takes another query.
-        """
+        """Takes a call from the method's budget if one is left. `with_live`: also report others' live replies."""
         return await self._requests.add(_Request(method, lambda calls, now: len(calls) < calls_per_minute, with_live))
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
-        """Takes one post from a channel's budget, if the rule allows one. Raises StoreError."""
+        """Takes a post from a channel's budget, if the rule allows one. Raises StoreError."""
         return await self._requests.add(
             _Request(POSTS_IN + channel_id, lambda posts, now: rule.free_at(posts, now) <= now)
         )
@@ -101,10 +98,7 @@ class RateLedger(WorkerOperations):
 
     @writes_unsynced
     async def record_learned(self, connection: AsyncConnection, budget: str, learned: Learned) -> None:
-        """Records what this process has learned about a budget, unless the stored version is newer. Raises StoreError.
-
-        `budget`: a method, or any other name. Times are by the monotonic clock.
-        """
+        """Stores what this process learned about a budget (a method or another name), unless newer facts are stored."""
         learned_at, held_until = (self._epoch_s + at for at in (learned.at, learned.held_until))
         values = {"calls": learned.calls, "learned_at": learned_at, "held_until": held_until}
         recorded_at = learned_budgets.c.learned_at
@@ -115,8 +109,6 @@ class RateLedger(WorkerOperations):
 
 @dataclass(slots=True)
 class _Calls:
-    """The last minute's calls for one name."""
-
     times: list[float] = field(default_factory=list)
     """When the calls were made, in order. Other processes' calls count for longer, so their times are shifted later."""
     others_ages_s: tuple[float, ...] = ()
@@ -132,10 +124,7 @@ class _Calls:
 
 
 async def _calls(connection: AsyncConnection, worker: str, counted: set[str], now: float) -> dict[str, _Calls]:
-    """Returns the last minute's calls by name.
-
-    Processes take turns: SQLite has one writer, and PostgreSQL has a lock for each method and channel.
-    """
+    """Returns the last minute's calls by name, and keeps other processes from adding any until the transaction ends."""
     # In order, so that no two processes deadlock.
     for name in sorted(counted):
         await one_at_a_time(connection, f"calls {name}")

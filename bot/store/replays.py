@@ -39,8 +39,6 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class RecordedQuestion:
-    """A question with its newest answer."""
-
     job: Job
     """The job as in its first claim, except for the messages of its reply."""
     then: Given
@@ -51,13 +49,11 @@ class RecordedQuestion:
 
 
 class Replays(Operations):
-    """Reads questions that can be asked again, and records in the audit which ones are."""
-
     @reads
     async def ids(
         self, connection: AsyncConnection, since: float, channels: Sequence[str] | None, direct: bool
     ) -> list[int]:
-        """Returns the jobs that called a model since a time (seconds since the epoch), oldest first.
+        """Returns the IDs of jobs that called a model since a time (seconds since the epoch), oldest first.
 
         `channels`: None for all. `direct`: whether to include direct messages.
         """
@@ -91,14 +87,14 @@ class Replays(Operations):
 
     @writes
     async def answered_again(self, connection: AsyncConnection, job: Job, use: AnswerUsage) -> None:
-        """Records in the audit the usage of an answer to a question that was asked again."""
+        """Records the usage of a new answer in the audit."""
         used = {"input_tokens": use.input_tokens, "output_tokens": use.output_tokens, "cost_usd": use.cost_usd}
         facts = {"model": use.model, "end": use.end_reason.value, **used}
         await audit.append(connection, self._now(), [_again(job, facts)])
 
     @writes
     async def calling(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> None:
-        """Records in the audit that a tool is called for a question that is asked again."""
+        """Records in the audit that a tool is called for a new answer."""
         # Not as a call entry, because the audit would look up the texts of the original answer's call.
         await audit.append(connection, self._now(), [replace(call_entry(job, call), kind=EntryKind.REPLAY)])
 
@@ -108,7 +104,7 @@ def _again(job: Job, facts: Mapping[str, Any]) -> Entry:
 
 
 async def replayed(connection: AsyncConnection, since: float) -> list[AnswerUsage]:
-    """Returns the usage since a time by answers to questions that were asked again, according to the audit."""
+    """Returns the usage of new answers since a time, according to the audit."""
     entries = sa.select(audit_entries).where(audit_entries.c.at >= since, audit_entries.c.kind == EntryKind.REPLAY)
     used = [(row, json.loads(row.facts)) for row in await connection.execute(entries)]
     return [

@@ -1,8 +1,7 @@
 """Conversions between our types and table rows, and the conditions of core/job.py in SQL: live, begun, same thread.
 
-Each condition exists only here. Statuses are literals in the statements, not parameters, because otherwise SQLite and
-PostgreSQL couldn't use the partial indexes. For the same reason, each condition has the same form as in those indexes
-(bot/store/schema.py).
+Each condition exists only here. SQLite and PostgreSQL use a partial index only for a condition in the index's own form
+(bot/store/schema.py), so statuses are literals in the statements, not parameters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,9 +55,8 @@ def in_words(condition: str) -> sa.ColumnElement[bool]:
 
 
 NO_ANSWER: dict[str, Any] = {"answer": "", "sources": None, "note": None, "end": None}
-"""The columns of a turn without its text."""
 NO_CALL_TEXTS: dict[str, Any] = {"arguments": "", "result": "", "binding": ""}
-"""The columns of a call without its texts, and its binding, because short arguments can be guessed from a hash."""
+"""Also empties the binding, because short arguments can be guessed from a hash."""
 
 
 def thread_of(row: sa.Row[Any]) -> ThreadKey:
@@ -66,7 +64,6 @@ def thread_of(row: sa.Row[Any]) -> ThreadKey:
 
 
 def question_of(row: sa.Row[Any]) -> Question:
-    """Returns a job's question. Its ts is empty until it is posted."""
     files = tuple(map(_file_of, row.files))
     return Question(
         thread_of(row),
@@ -87,7 +84,6 @@ def file_values(question: Question) -> list[dict[str, Any]]:
 
 
 def queued_values(question: Question, now: float) -> dict[str, Any]:
-    """Returns the columns of a question's job when it is first queued."""
     return {
         **thread_values(question.thread),
         "ts": question.ts,
@@ -106,7 +102,6 @@ def queued_values(question: Question, now: float) -> dict[str, Any]:
 def unposted_values(
     team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str, now: float
 ) -> dict[str, Any]:
-    """Returns the columns of a job whose question has no message yet."""
     return {
         "team_id": team_id,
         # Its message might be posted outside the thread of the message that it is about.
@@ -130,7 +125,6 @@ def message_values(messages: Sequence[RecordedMessage]) -> list[dict[str, Any]]:
 
 
 def reply_values(messages: Sequence[RecordedMessage]) -> dict[str, Any]:
-    """Returns the columns of a job whose reply has these messages, so that its placeholder is no longer due."""
     return {"messages": message_values(messages), "placeholder_due_since": None}
 
 
@@ -211,10 +205,7 @@ def end_of_turn(row: sa.Row[Any]) -> End:
 
 
 def end_values(end: End) -> dict[str, Any]:
-    """Returns an end in stored form, without default values.
-
-    Its sources have a column, and its usage counts as an interrupted attempt's.
-    """
+    """Returns an end in stored form, without default values, sources (they have a column) and usage (it is charged)."""
     usual = End(end.reason)
     values = {name: getattr(end, name) for name in _STORED_AS_THEY_ARE if getattr(end, name) != getattr(usual, name)}
     if end.notices:
@@ -236,7 +227,6 @@ def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
 
 
 def note_values(note: Note) -> list[Any] | None:
-    """Returns a note in stored form: its text and origins, or None if it is empty."""
     return [note.text, sorted(note.origins)] if note.text else None
 
 
@@ -245,7 +235,6 @@ def note_of(values: Sequence[Any] | None) -> Note:
 
 
 def source_values(sources: Sequence[Citation]) -> list[list[str]] | None:
-    """Returns an answer's sources in stored form: a (URL, title) pair each, or None if there are none."""
     return [[source.url, source.title] for source in sources] or None
 
 
@@ -306,7 +295,6 @@ def same_thread(one: Jobs, other: Jobs) -> sa.ColumnElement[bool]:
 
 
 def in_thread(thread: ThreadKey, of: Jobs = jobs) -> sa.ColumnElement[bool]:
-    """Returns whether a row belongs to this thread, in any table with a thread's columns."""
     return sa.and_(*(of.c[name] == value for name, value in thread_values(thread).items()))
 
 
@@ -335,7 +323,6 @@ class Held:
 
     @property
     def of_attempt(self) -> tuple[sa.ColumnElement[bool], ...]:
-        """Returns the conditions that a row is this job's and still belongs to this attempt."""
         return (
             jobs.c.id == self.job.id,
             jobs.c.attempts == self.job.attempts,

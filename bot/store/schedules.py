@@ -2,15 +2,14 @@
 
 A run is a job (`jobs.schedule_id`). When a schedule is due, one transaction locks its row, adds the job with the outbox
 entry that posts it, and sets `next_at` to the first due time after now. The job's `asked_as` contains the schedule and
-due time, and is unique. So each due time is one job, no matter how many processes check, or when one of them dies.
+due time, and is unique. So each due time has one job, no matter how many processes check, or when one of them dies.
 
 Due times that passed while no process was running, or while a clock stood still, are handled together:
-core/schedules.py decides which of them is run. If a clock was fast, `next_at` is too late; each process corrects this
+core/schedules.py decides which of them to run. If a clock was fast, `next_at` is too late; each process corrects this
 when it starts.
 
 A stopped schedule keeps its row for some days, so that people can undo the stop. Only `restore` finds it. The
-transaction that skips a run, or pauses a schedule, also adds the notification that tells people why. A skipped run's
-job is deleted.
+transaction that skips a run (its job is deleted), or pauses a schedule, also adds the notification that says why.
 """
 
 import logging
@@ -77,7 +76,7 @@ class ScheduleStore(Operations):
     ) -> int:
         """Stores a schedule and returns its ID. Raises UnusableRule, also if there is no room or an equal one exists.
 
-        `most`: how many of the channel's can be this person's.
+        `most`: the maximum number of this person's schedules in the channel.
         """
         now = self._now()
         await _check_new(connection, team_id, channel_id, user_id, proposal, most)
@@ -117,7 +116,6 @@ class ScheduleStore(Operations):
     async def read(
         self, connection: AsyncConnection, team_id: str, schedule_id: int, *, is_stopped: bool = False
     ) -> Schedule | None:
-        """Returns a schedule, or with `is_stopped` a stopped one, or None if there is none."""
         this = schedules.c.team_id == team_id, schedules.c.id == schedule_id
         found = await self._found(connection, *this, state=~_STANDS if is_stopped else _STANDS)
         return found[0] if found else None
@@ -136,7 +134,7 @@ class ScheduleStore(Operations):
     ) -> bool:
         """Changes a schedule's task, rule and caps. A paused one stays paused.
 
-        Raises UnusableRule, also if there is no room for a one-time schedule that has already run. `most`: as for
+        Raises UnusableRule, also if there is no room for a one-time schedule that has already run. `most`: as in
         `create`.
         """
         row, now = await _locked(connection, team_id, schedule_id), self._now()
@@ -167,13 +165,11 @@ class ScheduleStore(Operations):
         reason: PauseReason,
         by: str = "",
     ) -> bool:
-        """Pauses a schedule, and removes an unposted run, because Slack might refuse a post for an hour.
-
-        Returns False if it is already paused. `by`: the person who paused it, if any.
-        """
+        """Pauses a schedule, and deletes an unposted run. Returns False if it is already paused."""
         row = await _locked(connection, team_id, schedule_id)
         if row is None or row.paused:
             return False
+        # Slack might refuse the run's post for an hour.
         await _pause(connection, row, reason, self._now(), by)
         await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, IS_UNPOSTED))
         return True
@@ -182,10 +178,7 @@ class ScheduleStore(Operations):
     async def resume(
         self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, because: PauseReason | None = None
     ) -> float | None:
-        """Resumes a paused schedule from its next due time, and returns that time.
-
-        Returns None if it isn't paused, is paused for a reason other than `because`, or its one-time run has passed.
-        """
+        """Resumes a schedule paused for any reason (or `because`), and returns its next time, or None if it can't."""
         row, now = await _locked(connection, team_id, schedule_id), self._now()
         if row is None or not row.paused or because not in (None, row.paused):
             return None
@@ -199,7 +192,7 @@ class ScheduleStore(Operations):
 
     @writes
     async def stop(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
-        """Ends a schedule, and removes an unposted run. A running one continues."""
+        """Stops a schedule, and deletes an unposted run. A running one continues."""
         row, now = await _locked(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
@@ -240,7 +233,7 @@ class ScheduleStore(Operations):
 
     @completes()
     async def begin_due(self, limit: int = AT_ONCE) -> int:
-        """Begins up to `limit` due runs, each once across all processes, and returns how many. Call it every second."""
+        """Begins up to `limit` due runs, each once across all processes, and returns their number."""
         now = self._now()
         if not self._is_corrected:
             await self._correct(now)
@@ -278,7 +271,7 @@ class ScheduleStore(Operations):
 
     @writes
     async def skip(self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason) -> None:
-        """Removes an unposted run, and notifies people of the reason.
+        """Deletes an unposted run, and notifies people of the reason.
 
         A reason that might be temporary pauses the schedule after MAX_FAILURES runs in a row, or if it has no next
         time. Other reasons pause it immediately.
@@ -297,7 +290,6 @@ class ScheduleStore(Operations):
         await _report(connection, row, due_at_of(asked_as), now, pausing or because)
 
     async def _correct(self, now: float) -> None:
-        """Corrects due times that a fast clock had set too late."""
         async with self._database.begin_read() as connection:
             rows = (await connection.execute(sa.select(schedules).where(schedules.c.next_at > now))).all()
         for row in rows:
@@ -332,10 +324,7 @@ async def _count_end(
     job_id: int | None = None,
     because: PauseReason = PauseReason.FAILURES,
 ) -> PauseReason | None:
-    """Counts a failure or success, and returns why it pauses the schedule, or None if it doesn't. Its row is locked.
-
-    `because`: the reason if this failure is one too many.
-    """
+    """Counts a failure or success, and returns why that pauses the locked schedule (`because` of failures), or None."""
     if reason.is_answer:
         await _set(connection, row, failures=0)
         return None
@@ -466,7 +455,6 @@ def _schedule(row: sa.Row[Any], used: Amount | None = None) -> Schedule:
 
 
 async def _all_standing(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
-    """Returns the schedules like `_standing`, and blocks other transactions from adding any."""
     await one_at_a_time(connection, f"schedules {team_id} {channel_id}")
     return await _standing(connection, team_id, channel_id)
 
@@ -488,7 +476,6 @@ async def _check_new(
 
 
 def _check_room(standing: Sequence[Schedule], user_id: str, most: int) -> None:
-    """Raises UnusableRule if a channel with these schedules has no room for another one from a person."""
     if len(standing) >= MAX_IN_CHANNEL:
         raise UnusableRule(sentences.channel_is_full(MAX_IN_CHANNEL))
     if sum(one.user_id == user_id for one in standing) >= most:
@@ -506,11 +493,9 @@ async def _standing(connection: AsyncConnection, team_id: str, channel_id: str) 
 async def _used(
     connection: AsyncConnection, team_id: str, channel_id: str, schedule_id: int, job_id: int, now: float
 ) -> tuple[int, int]:
-    """Returns the tokens charged for a run, and today for all runs of its schedule.
-
-    The channel's charges of a day are found by an index. A run that continues after midnight counts for both days.
-    """
+    """Returns the tokens charged for a run, and today for all runs of its schedule."""
     of_schedule = jobs.c.schedule_id == schedule_id
+    # By the channel and day, for an index. A run that continues after midnight counts for both days.
     here = charges.c.team_id == team_id, charges.c.channel_id == channel_id, charges.c.day >= day_of(now) - 1
     sums = (
         sa.func.sum(TOKENS).filter(charges.c.job_id == job_id),
@@ -524,7 +509,6 @@ async def _used(
 async def _used_this_month(
     connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float
 ) -> Mapping[int, Amount]:
-    """Returns the usage of schedules' runs in this UTC month, by schedule."""
     if not rows:
         return {}
     here = (

@@ -1,8 +1,7 @@
 """The tables: seen events, jobs and their turns, workers, and the tables of single features.
 
-A new database gets the tables defined here; one from an earlier release gets them by migrations
-(bot/store/migrations/versions). Column types such as OwnerId declare what erasure and retention (bot/store/erasure.py)
-do with the rows.
+A new database gets these tables; one from an earlier release gets them by migrations (bot/store/migrations/versions).
+Column types such as OwnerId declare what erasure and retention (bot/store/erasure.py) do with the rows.
 """
 
 from typing import Any
@@ -38,7 +37,7 @@ class SafeText(sa.types.TypeDecorator[str]):
 
 
 Noun = tuple[str, str]
-"""The name that `typist forget` uses for one deleted row, and for several."""
+"""`typist forget`'s name for one deleted row, and for several."""
 
 
 class OwnerId(sa.Text):
@@ -54,7 +53,7 @@ class MemberId(sa.Text):
 
 
 class OwnChannelId(sa.Text):
-    """The channel that a row is a setting of. Erasing a person deletes the rows of their direct message."""
+    """The channel that a row is a setting of. Erasing a person deletes the rows of their direct messages."""
 
 
 class ExpiryTime(sa.Double[float]):
@@ -69,13 +68,13 @@ ACCOUNT: Noun = ("sign-in to a server", "sign-ins to servers")
 _DAY_S = 24 * 3600.0
 HALF_A_YEAR_S = 180 * _DAY_S
 UNDO_S = 7 * _DAY_S
-"""The time in which something that people stopped or forgot with words can be restored."""
+"""The time within which people can undo stopping or forgetting something."""
 KINDS_KEPT_S = 3600.0
-"""The time a user type is kept. Older ones are never trusted (slack/users.py)."""
+"""The time for which a user type is kept. Older ones are never trusted (slack/users.py)."""
 NOTIFICATIONS_KEPT_S = 62 * _DAY_S
 """The time after which a notification's key can be used again."""
 PANE_CONTEXT_KEPT_S = 8 * 3600.0
-"""The time a context is valid without an update. After that, the person has probably left."""
+"""The time for which a context is valid without an update. After that, the person has probably left."""
 
 seen_events = sa.Table(
     "seen_events",

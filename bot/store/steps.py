@@ -37,10 +37,7 @@ _FROM_PIECE = {
 
 
 async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[Job, Piece]) -> bool:
-    """Appends text to jobs that still belong to the worker, in the version it is answering, and returns whether all do.
-
-    The lock orders this and a take-over: either the take-over reads the row, or the row isn't written.
-    """
+    """Appends text to jobs that still belong to the worker, in this version, and returns whether all of them do."""
     if not pieces:
         return True
     ours = (
@@ -52,6 +49,7 @@ async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[
             jobs.c.version == sa.bindparam("of_version"),
             is_running(),
         )
+        # Either a take-over reads the row, or the row isn't written.
         .with_for_update(read=True)
     )
     rows = sa.insert(checkpoints).from_select([checkpoints.c.job_id, *_FROM_PIECE], ours)
@@ -131,8 +129,7 @@ _IS_PINNED = sa.and_(tool_pins.c.tool == tool_calls.c.tool, tool_pins.c.definiti
 _AS_ASKED: sa.Select[Any] = sa.select(tool_calls, tool_pins.c.definition, _REPEATS.label("repeats")).outerjoin(
     tool_pins, _IS_PINNED
 )
-"""Selects calls with the information for a person who decides about them: the definition that the call was requested
-with, if it is still pinned, and whether the call repeats one from an earlier version."""
+"""Selects calls with their pinned definitions, and whether they repeat calls of earlier versions."""
 
 
 def call_of(row: sa.Row[Any]) -> RecordedCall:

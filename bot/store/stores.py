@@ -1,5 +1,3 @@
-"""The stores of one process, sharing one database."""
-
 import logging
 from collections.abc import Sequence
 
@@ -43,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class Stores:
-    """Creates the store's classes, and opens and closes what they share."""
+    """The stores of one process, sharing one database."""
 
     def __init__(
         self,
@@ -62,7 +60,7 @@ class Stores:
         from the settings; they apply unless admins have set others.
         """
         self.clock = clock
-        """The clock for stored times: on a server, its time, which is the same for all processes."""
+        """The clock for stored times. On a server, it is the server's, which is the same for all processes."""
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
         self.question_queue = QuestionQueue(database, self._worker, max_per_user)
@@ -121,10 +119,7 @@ class Stores:
         return stores
 
     async def close(self) -> None:
-        """Lets operations end, disconnects, and frees the worker's lock, so that other workers take over its jobs.
-
-        Doesn't wait for a hanging server or operation.
-        """
+        """Lets operations end, frees the worker's lock, and disconnects, without waiting for a hanging server."""
         self.database.refuse_new()
         try:
             async with answered_within(CLOSE_WITHIN_S if self.database.on_server else None, LET_GO_S):

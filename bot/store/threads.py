@@ -16,12 +16,10 @@ from bot.store.schema import OF_THREADS, group_threads, jobs, quiet_threads, thr
 
 THREADS_AT_ONCE = 100
 LINES_KEPT = 3 * MAX_LINES
-"""The number of lines per thread: Slack can redeliver a message after later ones were recorded."""
+"""The number of lines per thread. Slack can redeliver a message after later ones were recorded."""
 
 
 class ThreadParticipants(Operations):
-    """Finds the participants of a thread, and records threads in which several people write."""
-
     @reads
     async def at_message(self, connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str) -> Participants:
         """Returns who was in the thread when `user_id` wrote the message `ts`.
@@ -48,10 +46,7 @@ class ThreadParticipants(Operations):
 
     @reads
     async def last_words(self, connection: AsyncConnection, thread: ThreadKey, ts: str) -> str | None:
-        """Returns the answer before the message `ts`, or "" while it is being written.
-
-        Returns None if there is none, or if it is waiting for a person to decide about a call or accept its offer.
-        """
+        """Returns the answer before `ts`, "" while it is being written, or None if it's waiting for a person."""
         answered = jobs.outerjoin(turns, turns.c.job_id == sa.func.coalesce(jobs.c.answered_with, jobs.c.id))
         last = sa.select(jobs.c.status, jobs.c.end_reason, turns.c.answer).select_from(answered)
         last = last.where(in_thread(thread), ~IS_DENIED, jobs.c.ts < ts)
@@ -92,9 +87,8 @@ class ThreadParticipants(Operations):
 
     @writes
     async def switch(self, connection: AsyncConnection, thread: ThreadKey, *, quiet: bool, ts: str) -> bool:
-        """Records that the bot was asked to stay quiet in a thread, or to speak again, by the message or click `ts`.
-
-        Returns False if this or a later one is already recorded.
+        """Records that the message or click `ts` made the bot quiet in a thread, or not. Returns False if it's
+        outdated.
         """
         values = {"quiet": quiet, "switched_ts": ts}
         row = insert_into(connection, quiet_threads).values(**thread_values(thread), **values)
@@ -137,7 +131,7 @@ async def threads_of(connection: AsyncConnection, *which: sa.ColumnElement[bool]
 
 
 async def drop_facts(connection: AsyncConnection, threads: Sequence[tuple[str, ...]]) -> None:
-    """Removes the facts about those threads that have no jobs left."""
+    """Deletes the facts about those threads that have no jobs left."""
     for first in range(0, len(threads), THREADS_AT_ONCE):
         for table in OF_THREADS:
             these = sa.tuple_(*thread_columns(table)).in_(threads[first : first + THREADS_AT_ONCE])

@@ -24,7 +24,7 @@ from bot.store.schema import jobs
 
 
 async def erase(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
-    """Removes questions that weren't posted. They quote a message, so that message's thread counts."""
+    """Deletes questions that weren't posted. They quote a message, so that message's thread counts."""
     of_person = jobs.c.user_id == user_id if user_id is not None else sa.true()
     of_thread: sa.ColumnElement[bool] = sa.true()
     if thread is not None:
@@ -38,8 +38,6 @@ async def erase(connection: AsyncConnection, user_id: str | None, thread: Thread
 
 
 class UnpostedQuestions(Operations):
-    """Stores questions that the bot has to post, and the results of each attempt."""
-
     @writes
     async def draft(
         self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage
@@ -104,21 +102,19 @@ class UnpostedQuestions(Operations):
 
     @writes
     async def give_up(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
-        """Removes a question that certainly wasn't posted, so that it can be asked again."""
+        """Deletes a question that certainly wasn't posted, so that it can be asked again."""
         this = jobs.c.id == entry.job_id, IS_UNPOSTED, outbox.is_taken(entry)
         await connection.execute(sa.delete(jobs).where(*this))
 
 
 async def queue_posted(connection: AsyncConnection, job_id: int, question: Question, now: float) -> bool:
-    """Queues a question that has its message now. Returns False if it was posted before, or erased.
-
-    If it was offered as a choice, the others are no longer offered, unless the answer has a newer version.
-    """
+    """Queues a question that has its message now. Returns False if it was posted before, or erased."""
     row = await _locked(connection, jobs.c.id == job_id)
     if row is None:
         return False
     offered_by = row.unposted["about"]["offered_by"]
     if offered_by is not None:
+        # The answer's other choices are no longer offered, unless it has a newer version.
         version = await connection.scalar(sa.select(jobs.c.version).where(jobs.c.id == offered_by))
         if version is not None and row.asked_as == question_id(offered_by, version):
             await close_choices(connection, offered_by, now, row.text)

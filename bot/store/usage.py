@@ -10,12 +10,12 @@ one for each running attempt:
 - The end of the attempt closes the row with the charge; an interruption closes it with the usage so far. A row without
   usage is deleted.
 
-A job has one open row. To close it, or to add another charge, a worker must hold the job's lock and have passed the
-fence; other writes about an attempt include its worker and number. Locks are taken in one order: jobs by their IDs,
-then open rows by their jobs, then the caps of a workspace. Closed rows never change, except that erasure empties their
-names. They have no reference to a job, so that they outlive it.
+To close a job's open row, or to add another charge, a worker must hold the job's lock and have passed the fence; other
+writes about an attempt include its worker and number. Locks are taken in one order: jobs by their IDs, then open rows
+by their jobs, then the caps of a workspace. Closed rows never change, except that erasure empties their names. They
+have no reference to a job, so that they outlive it.
 
-Caps, App Home and `typist usage` add up these rows. A cap needs only indexes: the sum over a month of 60,000 charges
+Caps, App Home and `typist usage` add up these rows. Indexes suffice for a cap: the sum over a month of 60,000 charges
 takes 8 ms in a SQLite file of 720,000. A cap set by an admin replaces BOT_CAPS for the workspace, a channel or a
 person.
 """
@@ -95,7 +95,6 @@ class Charge(NamedTuple):
 
 
 async def open_charges(connection: AsyncConnection, job_ids: Collection[int]) -> None:
-    """Opens a row for the attempt that each of these jobs begins now."""
     user_id = sa.case((jobs.c.erase_requested, ""), else_=jobs.c.user_id)
     is_hidden = sa.and_(jobs.c.erase_requested, jobs.c.channel_id.startswith("D"))
     columns = {
@@ -137,7 +136,7 @@ async def lock_open(connection: AsyncConnection, *which: sa.ColumnElement[bool])
 
 
 async def erase_person(connection: AsyncConnection, user_id: str | None) -> None:
-    """Removes a person's caps, and their name from charges, whose sums are kept. For everybody, removes both."""
+    """Deletes a person's caps, and removes their name from charges, whose sums stay. For everybody, deletes both."""
     own_cap = caps.c.scope_id == user_id if user_id else sa.true()
     await connection.execute(sa.delete(caps).where(caps.c.scope == Scope.USER.value, own_cap))
     theirs = charges.c.user_id == user_id if user_id else sa.true()
@@ -149,7 +148,7 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
 
 
 async def discard(connection: AsyncConnection, job_id: int) -> None:
-    """Removes the open row of an attempt that used nothing since its last step."""
+    """Deletes the open row of an attempt that used nothing since its last step."""
     await connection.execute(sa.delete(charges).where(IS_OPEN, charges.c.job_id == job_id))
 
 
@@ -163,7 +162,6 @@ class Meter:
     """The settings' caps, which apply unless admins have set others."""
 
     async def step(self, connection: AsyncConnection, job: Job, step_no: int, end: End, now: float) -> None:
-        """Charges a step that is being recorded, and records its turn."""
         await self.beside(connection, job, end, now)
         next_step = sa.update(charges).where(IS_OPEN, charges.c.job_id == job.id)
         await connection.execute(next_step.values(step_no=step_no + 1, **_NOTHING_SO_FAR))
@@ -183,14 +181,11 @@ class Meter:
         await self.record(connection, {job: (turn_values(job.id, job.version, end, "", now), charge)}, now)
 
     async def charge(self, connection: AsyncConnection, job: Job, end: End, now: float) -> Charge | None:
-        """Closes the row of an ended attempt, and returns the charge, or None if there is none.
-
-        An estimate for an already recorded step counts nothing, because a stop can come while the step is being
-        recorded.
-        """
+        """Closes the row of an ended attempt, and returns the charge, or None if there is none."""
         charge = None
         if end.usage is not None:
             used = self._values(end, end.usage, now)
+            # A stop can come while a step is being recorded, so an estimate for a recorded step counts nothing.
             is_new = sa.true() if end.estimated_step is None else charges.c.step_no <= end.estimated_step
             this = sa.update(charges).where(IS_OPEN, charges.c.job_id == job.id, is_new)
             closed = this.values(**used, **_NO_RESERVE).returning(charges)
@@ -219,10 +214,7 @@ class Meter:
     async def record(
         self, connection: AsyncConnection, ended: Mapping[Job, tuple[Mapping[str, Any], Charge | None]], now: float
     ) -> None:
-        """Records the turns of attempts and steps, and notifies admins of cap marks that were passed.
-
-        An erased person has no caps, and their job might be gone.
-        """
+        """Records the turns of attempts and steps, and notifies admins of cap marks that were passed."""
         if not ended:
             return
         rows = [{**turn, "charge_id": charge and charge.id} for turn, charge in ended.values()]
@@ -232,13 +224,13 @@ class Meter:
             for job, (turn, charge) in ended.items()
         ]
         await audit.append(connection, now, entries)
+        # An erased person has no caps, and their job might be gone.
         charged = {charge.scope_ids for _, charge in ended.values() if charge and charge.scope_ids.user_id}
         # In the same order in all processes, which prevents deadlocks.
         for scope_ids in sorted(charged, key=astuple):
             await _tell_admins(connection, scope_ids, now, self.caps)
 
     def _values(self, end: End, usage: Usage, now: float) -> dict[str, Any]:
-        """Returns the columns of a charge. The cost is at the prices of that day, or None if there is no price."""
         prices, model = self.prices, end.model
         return {
             "day": day_of(now),
@@ -270,10 +262,10 @@ class UsageLedger(WorkerOperations):
 
     @completes()
     async def reserve(self, job: Job, most: Amount, defaults: Sequence[Cap]) -> CapCheck:
-        """Reserves the maximum usage of an answer until its attempt ends, if the caps leave room for it.
+        """Reserves an answer's maximum usage until its attempt ends, if the caps leave room for it.
 
         The caps are `defaults`, or those that admins have set instead. Reservations in a workspace are made one after
-        another, across all processes.
+        another.
         """
         scope_ids = scope_ids_of(job.question)
         if not defaults:
@@ -352,12 +344,10 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def month(self, connection: AsyncConnection, team_id: str, first: int, end: int) -> MonthUsage:
-        """Returns a workspace's usage from day `first` until before day `end`, counted from 1970-01-01.
-
-        Added up in the database, because App Home is opened more often than a report is run.
-        """
+        """Returns a workspace's usage from day `first` until before day `end`, counted from 1970-01-01."""
         of_month = charges.c.team_id == team_id, charges.c.day >= first, charges.c.day < end
         by = (charges.c.user_id, charges.c.channel_id, charges.c.model)
+        # Added up in the database, because App Home is opened more often than a report is run.
         summed = sa.select(*by, *_SUMS, sa.func.sum(charges.c.web_searches)).where(*of_month).group_by(*by)
         total, searches = Amount(), 0
         people: dict[str, Amount] = defaultdict(Amount)
@@ -378,11 +368,7 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def week(self, connection: AsyncConnection, team_id: str, first: int, most_disliked: int) -> WeekUsage:
-        """Returns the week in `typist usage` that begins with day `first`, counted from 1970-01-01.
-
-        The database adds up, because reading a large company's rows would block everything else. `most_disliked`: the
-        number of channels to list.
-        """
+        """Returns the week from day `first`, counted from 1970-01-01, with up to `most_disliked` channels."""
         count, over, first_s = sa.func.count(), ~IS_MIDWAY, turns.c.first_token_s
         sums = (
             sa.func.count(jobs.c.user_id.distinct()).filter(over),
@@ -391,6 +377,7 @@ class UsageLedger(WorkerOperations):
             sa.func.max(first_s),
             sa.func.count(first_s),
         )
+        # Added up in the database, because reading a large company's rows would block everything else.
         people, usd, unpriced, slowest_s, waits = (await connection.execute(_of_week(team_id, first, *sums))).one()
         usd_before = await connection.scalar(_of_week(team_id, first - WEEK_DAYS, sums[1]))
         by_end = _of_week(team_id, first, turns.c.end_reason, count).group_by(turns.c.end_reason)
@@ -416,16 +403,15 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
-        """Returns the channels where a person has asked since day `first`, most recent first, without direct messages.
-
-        The day is counted from 1970-01-01. A decision about a person's message is charged to them, even if it isn't a
-        question.
+        """Returns channels where a person has asked since day `first` (from 1970-01-01), newest first, no direct
+        messages.
         """
         channel_id = charges.c.channel_id
         of_person = _counts_for(ScopeIds(team_id, user_id, ""), Scope.USER)
         theirs = (
             sa.select(channel_id)
             .join(jobs, jobs.c.id == charges.c.job_id)
+            # A decision about a person's message is charged to them, even if it isn't a question.
             .where(*of_person, charges.c.day >= first, jobs.c.user_id == user_id)
         )
         newest_first = theirs.group_by(channel_id).order_by(sa.func.max(charges.c.id).desc())
@@ -441,7 +427,6 @@ class CapStore(Operations):
     async def in_force(
         self, connection: AsyncConnection, scope_ids: ScopeIds, defaults: Sequence[Cap]
     ) -> tuple[Cap, ...]:
-        """Returns the caps on a person's answers in a channel."""
         return await in_force(connection, scope_ids, defaults)
 
     @reads
@@ -459,10 +444,7 @@ class CapStore(Operations):
     async def change(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, limits: Limits, *, by: str
     ) -> bool:
-        """Sets and removes caps of one owner, in all processes, starting with the next answer.
-
-        `by`: the admin. Returns whether that changed anything.
-        """
+        """Sets and removes an owner's caps from the next answer on, and returns whether that changed anything."""
         # Prevents reservations and other changes between this read and the write.
         await one_at_a_time(connection, f"caps {team_id}")
         before = {CapField.of(cap): cap.limit for cap in await _own(connection, team_id, owner)}
@@ -488,12 +470,11 @@ class CapStore(Operations):
 
 
 def _fact(limit: float | None) -> float | str:
-    """Returns a cap as written in the audit, with whole numbers as integers."""
     return "default" if limit is None else int(limit) if limit.is_integer() else limit
 
 
 async def in_force(connection: AsyncConnection, scope_ids: ScopeIds, defaults: Sequence[Cap]) -> tuple[Cap, ...]:
-    """Returns the caps on a person's answers in a channel, within this transaction."""
+    """Returns the caps on a person's answers in a channel."""
     owners = [CapOwner(scope, scope_ids.id_of(scope)) for scope in Scope]
     return effective_caps(defaults, await _own(connection, scope_ids.team_id, *owners))
 
@@ -594,7 +575,7 @@ async def _liked(
 
 
 async def uses(connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]) -> list[AnswerUsage]:
-    """Returns the attempts that ended since a time, in order. `which`: further conditions."""
+    """Returns the attempts that ended since a time, in order."""
     ended = (
         sa.select(
             turns.c.created_at.label("at"),
@@ -623,7 +604,6 @@ def _is_of(team_id: str) -> sa.ColumnElement[bool]:
 
 
 async def thumbs(connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]) -> list[Thumb]:
-    """Returns the feedback since a time. `which`: further conditions."""
     given = (
         sa.select(
             feedback.c.at, jobs.c.user_id, jobs.c.channel_id, feedback.c.model, feedback.c.value, feedback.c.reason
@@ -638,10 +618,7 @@ async def thumbs(connection: AsyncConnection, since: float, *which: sa.ColumnEle
 
 
 async def _calls(connection: AsyncConnection, team_id: str, first: int, end: int) -> dict[str, int]:
-    """Counts the calls made to each tool.
-
-    The team is looked up for each row, because with a join, SQLite would scan all jobs of the team.
-    """
+    # Looked up for each row, because with a join, SQLite would scan all jobs of the team.
     team = sa.select(jobs.c.team_id).where(jobs.c.id == tool_calls.c.job_id).scalar_subquery()
     made_at = tool_calls.c.created_at
     counted = (

@@ -42,13 +42,11 @@ class WorkerQueue(MeteredOperations):
     Every write includes the worker and the attempt, so that a worker that lost the job writes nothing. Only a queued
     job's placeholder, which is posted before there is an attempt, includes the previous attempt instead.
 
-    If a commit's response is lost, the claimed jobs belong to this worker, but nothing is working on them. The class
-    therefore remembers which jobs it handed out. After a failed claim, it first returns claimed jobs that it hasn't
-    handed out.
+    If a commit's response is lost, the claimed jobs belong to this worker, but nothing is working on them. So the class
+    remembers which jobs it handed out. After a failed claim, it first returns claimed jobs that it hasn't handed out.
     """
 
     def __init__(self, database: Database, worker: WorkerLiveness, meter: Meter, max_per_user: int) -> None:
-        """Initializes a queue. `max_per_user`: the limit for one person's running answers, across all processes."""
         super().__init__(database, worker, meter)
         self._max_per_user = max_per_user
         self._so_far: Mapping[Job, Spent] = {}
@@ -63,13 +61,8 @@ class WorkerQueue(MeteredOperations):
     async def claim(self, limit: int) -> list[Job]:
         """Claims up to `limit` jobs for this worker, the oldest first, and one per thread.
 
-        Jobs of dead workers come first, then one job for each thread without a running answer. Threads are ordered by
-        their oldest job. Queued questions in a thread are answered together: the newest is claimed, and the earlier
-        ones end with it. A job that was begun before is claimed first and alone. People with the maximum number of
-        running answers, across all processes, have to wait.
-
-        Call it about once a second and after `wait`, because dead workers are detected only by polling. Don't cancel
-        it: jobs claimed for a canceled caller stay claimed.
+        claim.py explains the order. Call it about once a second and after `wait`, because dead workers are detected
+        only by polling. Don't cancel it: jobs claimed for a canceled caller stay claimed.
         """
         if limit <= 0:
             return []
@@ -116,10 +109,7 @@ class WorkerQueue(MeteredOperations):
         )
 
     async def wait(self, timeout_s: float) -> None:
-        """Waits until another process makes a change that might concern this one, or until the timeout.
-
-        This is only a hint: it can return early, and without PostgreSQL, other processes can't be heard at all.
-        """
+        """Waits for another process's change, or the timeout. It can return early, and SQLite reports no changes."""
         await self._worker.wait(timeout_s)
 
     @writes_unsynced
@@ -150,8 +140,8 @@ class WorkerQueue(MeteredOperations):
     ) -> None:
         """Records the messages of a queued job's reply, unless the job was claimed since it was queued.
 
-        A queued job has no worker: the process that queued it posts the placeholder. If a placeholder is recorded after
-        its job ended in the queue, the outbox deletes it.
+        The process that queued the job posts the placeholder. If it is recorded after its job ended in the queue, the
+        outbox deletes it.
         """
         is_unclaimed = jobs.c.attempts == job.attempts, sa.or_(is_queued(), jobs.c.attempts == 0)
         queued = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(reply_values(messages))
@@ -217,7 +207,6 @@ class WorkerQueue(MeteredOperations):
         return is_released
 
     async def _strays(self) -> list[Job]:
-        """Returns this worker's jobs that were never handed out."""
         async with self._database.begin_read() as connection:
             held = await claim.held_by(connection, self._worker.name)
         strays = [job for job in held if (job.id, job.attempts) not in self._handed_out]

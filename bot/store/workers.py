@@ -4,21 +4,19 @@ A worker has a row, a heartbeat, and a lock that its death releases: a session l
 locked file next to the database on SQLite. The failure detector decides which other workers are dead. It does no I/O,
 and the caller passes in the time.
 
-A dead worker can't report its death, and a living one might be paused, slow or cut off from the database. The detector
-therefore watches all workers with jobs, and suspects a worker for one of two reasons:
+A dead worker can't report its death, and a living one might be paused, slow or cut off from the database. So the
+detector watches all workers with jobs, and suspects a worker for one of two reasons:
 
-- Its lock is free. The operating system or the server releases a process's lock at its death, so this is quick. On
-  PostgreSQL, a server restart releases all locks, so a free lock counts only after a grace period, in which a living
-  worker reconnects and sends a heartbeat. A free file lock is certain and needs no grace period.
+- Its lock is free. The operating system or the server releases a process's lock at its death, so this is quick. A
+  PostgreSQL restart releases all locks, so a free lock counts only after a grace period, in which a living worker
+  reconnects and sends a heartbeat. A free file lock is certain and needs no grace period.
 - It is silent: its heartbeat hasn't changed for SILENCE_S. This also detects a paused process, and one that can't reach
   the database. Such a worker stops editing after half that time (core/lease.py), so two never edit one reply.
 
-Times come from this process's monotonic clock, so clocks of different machines are never compared. A worker's silence
-therefore counts from the moment when this process first saw the current heartbeat. A detector that hasn't observed for
-MAX_GAP_S might have been paused itself, or the database might have been unavailable: it discards its observations and
-gives all workers their full time again.
-
-The observation isn't final. The take-over checks each heartbeat once more, with the row locked (claim.py).
+Clocks of different machines are never compared: a worker's silence counts from the moment when this process first saw
+its current heartbeat, by this process's monotonic clock. A detector that hasn't observed for MAX_GAP_S might have been
+paused itself, or the database might have been unavailable: it discards its observations and gives all workers their
+full time again. The take-over checks each heartbeat once more, with the row locked (claim.py).
 """
 
 import asyncio
@@ -71,10 +69,8 @@ MAX_GAP_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One query's result for a worker with jobs."""
-
     beat: int | None
-    """Its heartbeat counter, or None if its row is missing."""
+    """The heartbeat counter, or None if the worker's row is missing."""
     lock_is_free: bool = False
 
 
@@ -86,8 +82,6 @@ class _Watched:
 
 
 class FailureDetector:
-    """Watches the other workers through repeated observations."""
-
     def __init__(self, lock_grace_s: float = LOCK_GRACE_S) -> None:
         self._lock_grace_s = lock_grace_s
         self._watched: dict[str, _Watched] = {}
@@ -97,7 +91,6 @@ class FailureDetector:
         return now_s - self._observed_at_s >= OBSERVE_EVERY_S
 
     def reset(self) -> None:
-        """Discards all observations, because this process couldn't observe for a while."""
         self._watched.clear()
 
     def dead_workers(self, now_s: float, observations: Mapping[str, Observation]) -> dict[str, Observation]:
@@ -141,7 +134,7 @@ class FileLocks:
         return self._file is not None
 
     def lock(self) -> None:
-        """Acquires this worker's lock, and removes the files of dead workers."""
+        """Acquires this worker's lock, and deletes the files of dead workers."""
         for path in self._database.parent.glob(f"{escape(self._database.name)}-worker-*"):
             # A process that is just acquiring the file notices, because it is removed under its lock.
             with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as other:
@@ -157,7 +150,6 @@ class FileLocks:
                 os.close(file)
 
     def is_free(self, worker: str) -> bool:
-        """Returns whether a worker's process is dead, because nobody holds its lock."""
         try:
             with self._path(worker).open("rb") as file:
                 # Shared, so that two processes that try it at once don't mistake each other for the owner.
@@ -179,7 +171,6 @@ class FileLocks:
 
 
 def is_at(path: Path, file: int) -> bool:
-    """Returns whether an open file still has this path."""
     try:
         return path.stat().st_ino == os.fstat(file).st_ino
     except FileNotFoundError:
@@ -189,7 +180,7 @@ def is_at(path: Path, file: int) -> bool:
 HEARD_WITHIN_S = 60.0
 """A running process hears from Slack more often."""
 KEPT_S = 24 * 3600.0
-"""The time a dead worker's row without jobs is kept."""
+"""The time for which a dead worker's row without jobs is kept."""
 MAX_BYTES = 7_900
 """PostgreSQL accepts payloads below 8,000 bytes."""
 
@@ -197,14 +188,10 @@ log = logging.getLogger(__name__)
 
 
 class WorkerLiveness:
-    """One worker among the others, with a row, a heartbeat, and a lock if the database supports one.
-
-    It sends heartbeats only while it has jobs, because nobody watches a worker without jobs.
-    """
+    """This process as a worker. It sends heartbeats only while it has jobs, because nobody watches idle workers."""
 
     def __init__(self, database: Database, name: str, clock: Clock) -> None:
         self.name = name
-        """The name of this worker, unique among all that share the database."""
         self.on_message: Callable[[str], None] = lambda _: None
         """Called with messages from other processes (ProcessMessages)."""
         self._database = database
@@ -235,10 +222,7 @@ class WorkerLiveness:
         self.wake()
 
     async def wait(self, timeout_s: float) -> None:
-        """Waits for a change, the timeout, or a time when a dead worker might be detected.
-
-        SQLite wakes nobody, because a file has one process, except for a moment during deployments.
-        """
+        """Waits for a change, the timeout, or a time when a dead worker might be detected."""
         try:
             async with asyncio.timeout(min(timeout_s, self._detector.next_check_s(self._clock.monotonic()))):
                 await self._changed.wait()
@@ -290,7 +274,7 @@ class WorkerLiveness:
             self._listener.cancel()
 
     async def deregister(self) -> None:
-        """Releases the lock, and removes the row unless jobs are left, which are taken over at once."""
+        """Releases the lock, and deletes the row unless jobs are left, which are taken over at once."""
         if self._listener is not None:
             await self._listener.close()
         try:
@@ -330,7 +314,6 @@ class ProcessMessages(WorkerOperations):
             log.warning("other processes not notified: %s", error)
 
     def on_message(self, received: Callable[[str], None]) -> None:
-        """Sets the callback for messages from other processes."""
         self._worker.on_message = received
 
     @writes
@@ -339,7 +322,6 @@ class ProcessMessages(WorkerOperations):
 
 
 async def living_workers(engine: AsyncEngine, now: float) -> list[str]:
-    """Returns the names of a database's running workers, like `living`. Raises StoreError."""
     with database_errors():
         async with engine.execution_options(**{READS: True}).begin() as connection:
             return await living(connection, database_file(engine.url), now)

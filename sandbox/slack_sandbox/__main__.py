@@ -22,7 +22,7 @@ SLACK_BOT_TOKEN={bot_token}
 SLACK_APP_TOKEN={app_token}
 SLACK_API_URL={api_url}
 
-Pass the address to the client in your code. In slack_bolt: App(client=WebClient(token, base_url=SLACK_API_URL)).
+Pass the URL to the client in your code. In slack_bolt: App(client=WebClient(token, base_url=SLACK_API_URL)).
 In @slack/bolt: new App({{..., clientOptions: {{slackApiUrl: SLACK_API_URL}}}}).
 """
 
@@ -38,16 +38,16 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("slack-sandbox", description="A Slack on this machine, for a bot of your own.")
+    parser = argparse.ArgumentParser("slack-sandbox", description="Runs a local Slack for testing your own bot.")
     parser.add_argument(
         "--manifest", type=Path, metavar="FILE", help="the app's manifest as JSON (default: all scopes)"
     )
     parser.add_argument("--port", type=_port, help="port of the sandbox's page (default: 3000, or the next free port)")
     parser.add_argument(
-        "--export", type=Path, metavar="ZIP", help="a Slack export, which is the workspace in place of the sample"
+        "--export", type=Path, metavar="ZIP", help="a Slack export to use as the workspace instead of the sample"
     )
     for kind, prefix in TOKEN_PREFIXES.items():
-        help_text = f"the {kind} token that your bot has, {prefix}… (default: a new one at each start)"
+        help_text = f"your bot's {kind} token, {prefix}… (default: a new one at each start)"
         parser.add_argument(f"--{kind}-token", metavar="TOKEN", help=help_text)
     parser.add_argument(
         "--posts",
@@ -87,7 +87,7 @@ async def _serve(options: argparse.Namespace) -> None:
         sandbox.problems.added.append(lambda text: print(text, flush=True))
         print(READY.format(app=sandbox.config.app_name, **addresses, **named), flush=True)
         if unsent := sorted(sandbox.config.events & NEVER_SENT):
-            print(f"The sandbox never sends these events of the manifest: {', '.join(unsent)}.", flush=True)
+            print(f"The sandbox never sends these events from the manifest: {', '.join(unsent)}.", flush=True)
         await stop.wait()
 
 
@@ -111,7 +111,7 @@ def _tokens(options: argparse.Namespace) -> Any:
     given: Mapping[str, str | None] = {kind: getattr(options, f"{kind}_token") for kind in TOKEN_PREFIXES}
     chosen = {kind: token for kind, token in given.items() if token is not None}
     wrong = [
-        f"--{kind}-token must be {TOKEN_PREFIXES[kind]} and at least 8 letters, digits or hyphens."
+        f"--{kind}-token must be {TOKEN_PREFIXES[kind]} followed by at least 8 letters, digits or hyphens."
         for kind, token in chosen.items()
         if not re.fullmatch(TOKEN_PREFIXES[kind] + r"[A-Za-z0-9-]{8,}", token)
     ]

@@ -92,7 +92,7 @@ ANSWER_FAULTS = (
 """Faults that replace a call's response. The first active one in this order applies."""
 CALL_FAULTS = (
     Fault("rate_limit", "Rate limited", SHOWING),
-    Fault("strict_posts", "At most five posts in 5 s per channel, stream starts included"),
+    Fault("strict_posts", "At most five posts per channel in 5 s, including stream starts"),
     Fault("slow", "Slow responses"),
     Fault("close_stream", "Native streams closed by Slack", "chat.appendStream"),
     *ANSWER_FAULTS,

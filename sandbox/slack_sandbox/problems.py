@@ -43,7 +43,7 @@ class Problems:
         self.close()
         text = (
             f"No call followed the event app_mention within {self.quiet_s:g} s. If the app meant to answer, its "
-            "listener may have raised an exception after the acknowledgment: see the app's own output."
+            "listener may have raised an exception after the acknowledgment: see the app's output."
         )
         self._quiet = asyncio.get_running_loop().call_later(self.quiet_s, self._add, text)
 
@@ -51,7 +51,7 @@ class Problems:
         """Records a call, and explains it if the sandbox rejected it."""
         self.close()
         if call.error == LACKS_METHOD:
-            self._add(f"{call.method}: this sandbox doesn't have the method. Slack may have it. See README.md.")
+            self._add(f"{call.method}: the sandbox doesn't support this method, although Slack might. See README.md.")
         elif call.error is not None:
             detail = f" ({call.explanation})" if call.explanation else ""
             self._add(f"{call.method} was refused: {call.error}{detail}.")
@@ -60,7 +60,7 @@ class Problems:
         """Reports an event or an interaction that the app didn't acknowledge."""
         self._add(
             f"The app didn't acknowledge {what} in time. A listener may be missing, or have raised an exception: "
-            "see the app's own output."
+            "see the app's output."
         )
 
     def newest_json(self) -> list[Json]:

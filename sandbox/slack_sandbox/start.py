@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from slack_sandbox.web_api.http import Tokens
 
 PREFERRED_PORT = 3000
-YAML_HINT = "Slack's app settings show a YAML manifest as JSON, too."
+YAML_HINT = "Slack's app settings can also show a YAML manifest as JSON."
 
 
 class StartError(Exception):

@@ -22,8 +22,8 @@ async def refused(folder: Path, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--bot-token", "of-my-own"], "--bot-token must be xoxb- and at least 8"),
-        (["--app-token", "xapp-1\n"], "--app-token must be xapp- and at least 8"),
+        (["--bot-token", "of-my-own"], "--bot-token must be xoxb- followed by at least 8"),
+        (["--app-token", "xapp-1\n"], "--app-token must be xapp- followed by at least 8"),
         (["--manifest", "missing.json"], "missing.json: No such file or directory."),
         (["--manifest", "."], ".: Is a directory."),
         (["--port", "65536"], "--port: must be a whole number from 1 to 65,535, not 65536"),
@@ -38,7 +38,7 @@ async def test_arguments_that_cannot_be_used_are_named(tmp_path: Path, arguments
     [
         (
             b"display_information:\n  name: Greeter\n",
-            "is not JSON (line 1: Expecting value). Slack's app settings show",
+            "is not JSON (line 1: Expecting value). Slack's app settings can also show",
         ),
         (b'{"settings": {},}', "is not JSON (line 1: "),
         (b"\xff\xfe", "is not UTF-8 text."),

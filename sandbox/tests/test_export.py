@@ -287,12 +287,12 @@ def test_what_is_left_out_is_counted_and_named() -> None:
     assert report.messages == 2
     assert list(report.left_out()) == [
         "1 entry without a time",
-        "1 entry with the time of another one of the same channel",
+        "1 entry with the same time as another one in its channel",
         "1 file that can't be read",
-        "1 text longer than 40,000 characters, shortened to that",
-        "1 person or channel whose id is taken or isn't one of Slack's",
-        "1 folder of no conversation in the lists",
-        "1 file of a kind that has no messages",
+        "1 text over 40,000 characters, shortened to that length",
+        "1 person or channel with an ID that is already used or isn't in Slack's format",
+        "1 folder that doesn't belong to a listed conversation",
+        "1 file of a type without messages",
     ]
 
 
@@ -359,11 +359,11 @@ def encrypted() -> io.BytesIO:
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        (packed(renamed("../../etc/cron.d/x")), "leads out of it"),
-        (packed(renamed("/etc/passwd")), "leads out of it"),
-        (packed(renamed("C:/x.json")), "leads out of it"),
-        (packed(renamed("general\\..\\..\\x")), "leads out of it"),
-        (bomb(), "more than 100 times"),
+        (packed(renamed("../../etc/cron.d/x")), "leads outside it"),
+        (packed(renamed("/etc/passwd")), "leads outside it"),
+        (packed(renamed("C:/x.json")), "leads outside it"),
+        (packed(renamed("general\\..\\..\\x")), "leads outside it"),
+        (bomb(), "over 100 times"),
         (encrypted(), "password"),
         (io.BytesIO(b"not a zip"), "isn't a ZIP"),
         (packed({"notes.json": []}), "no channels.json"),

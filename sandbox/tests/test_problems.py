@@ -32,10 +32,10 @@ async def test_what_the_sandbox_lacks_is_no_error_of_slack(
     told: list[str] = []
     sandbox.problems.added.append(told.append)
     for _ in range(2):
-        with pytest.raises(SlackApiError, match="The sandbox has no method"):
+        with pytest.raises(SlackApiError, match="The sandbox doesn't support the method"):
             await web.bookmarks_add(channel_id="C0GENERAL", title="a", type="link")
     assert told == await problems(sandbox, session)
-    assert told == ["bookmarks.add: this sandbox doesn't have the method. Slack may have it. See README.md."]
+    assert told == ["bookmarks.add: the sandbox doesn't support this method, although Slack might. See README.md."]
 
 
 async def test_refused_call_is_explained(sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession) -> None:

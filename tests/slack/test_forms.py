@@ -1,9 +1,10 @@
 """The forms that Slack is asked to validate: all of them, each as Slack takes it.
 
-`make forms` writes forms.txt: what each form is made of, without its prose.
+`make forms` writes forms.txt: what each form is made of, without its prose. It also writes both manifests.
 """
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from slack_sandbox.server import Sandbox
 from tests.reply.stored_messages import leaves
 from tests.slack_forms import RARE_STATES, STATES, forms, report
 
+ROOT = Path(__file__).parents[2]
 PAGE = Path(__file__).with_name("forms.txt")
 PROSE = ("text", "title", "fallback", "alt_text", "accessibility_label")
 MARKUP = re.compile(r"<[^<>]*>|&\w+;|https?://[^\s>|)]+|\$?\d[\d.,:]*%?|[*_`~•·☑☐|\n]+")
@@ -150,3 +152,5 @@ async def test_slack_that_validates_nothing_says_why(error: str) -> None:
 
 if __name__ == "__main__":
     PAGE.write_text(f"{page()}\n", "utf-8")
+    for file, agent in {"manifest.json": False, "manifest.agent.json": True}.items():
+        (ROOT / file).write_text(f"{json.dumps(app_manifest(agent=agent), indent=2)}\n", "utf-8")

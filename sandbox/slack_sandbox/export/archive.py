@@ -40,16 +40,14 @@ _HEADER = struct.Struct("<4s22xHH")
 _HEADER_SIGNATURE = b"PK\x03\x04"
 _RAW_DEFLATE = -zlib.MAX_WBITS
 
-NO_ZIP = "This file isn't a ZIP. Give the ZIP that Slack's export page offers, as it is."
-LEAVES = "This ZIP has a file whose path leads out of it ({name}). No export of Slack has that, so nothing was read."
+NO_ZIP = "This file isn't a ZIP. Use the ZIP from Slack's export page, unchanged."
+LEAVES = "This ZIP has a file whose path leads outside it ({name}). Slack exports never do, so it wasn't read."
 TOO_MANY = f"This ZIP has more than {MAX_FILES:,} files. Export a shorter range of dates."
-BOMB = f"This ZIP says that it unpacks to more than {MAX_RATIO} times its size. No export does, so nothing was read."
-PROTECTED = "This ZIP has a password. Unpack it and pack it again without one."
-TEXT_FORM = "This export has conversations as text. Ask Slack for an export as JSON."
-ORGANIZATION = (
-    "This is the export of an organization with several workspaces. Pack one folder of teams/ as a ZIP, and give that."
-)
-NO_EXPORT = "This ZIP has no channels.json, so it isn't an export of Slack."
+BOMB = f"This ZIP would unpack to over {MAX_RATIO} times its size. Slack exports never do, so it wasn't read."
+PROTECTED = "This ZIP is password-protected. Unpack it and zip it again without a password."
+TEXT_FORM = "This export has conversations as text. Request an export as JSON."
+ORGANIZATION = "This export is from an organization with several workspaces. Zip one folder of teams/, and use that."
+NO_EXPORT = "This ZIP has no channels.json, so it isn't a Slack export."
 
 
 class ExportError(Exception):

@@ -14,7 +14,7 @@ from slack_sandbox.workspace import SLACKBOT, Json, Message
 
 UNKNOWN_WRITER = "U0UNKNOWN"
 """The author of a message that doesn't name one."""
-MISSING_ROOT = "The first message of this thread is not in the export."
+MISSING_ROOT = "The first message of this thread isn't in the export."
 NOT_A_MESSAGE = frozenset({"message_changed", "message_deleted", "message_replied"})
 """Records in workspaces that keep edits and deletions. Slack doesn't show them."""
 _NOTICES = frozenset({"bot_add", "bot_remove", "bot_enable", "bot_disable", "tombstone"})

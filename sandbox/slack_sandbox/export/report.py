@@ -8,27 +8,28 @@ _KINDS = {"channel": "public channel", "group": "private channel", "mpim": "grou
 _LEFT_OUT: Mapping[str, tuple[str, str]] = {
     "hidden": ("record", "of edits and deletions, which Slack doesn't show either"),
     "without_time": ("entry", "without a time"),
-    "twice": ("entry", "with the time of another one of the same channel"),
+    "twice": ("entry", "with the same time as another one in its channel"),
     "unreadable": ("file", "that can't be read"),
-    "cut": ("text", "longer than 40,000 characters, shortened to that"),
-    "missing_roots": ("thread", "without its first message, which is marked"),
-    "rerooted": ("reply", "whose thread is no thread, moved to the one above or into the channel"),
-    "unknown_writers": ("writer", "not in the list of people, named by their messages"),
-    "id_clashes": ("person or channel", "whose id is taken or isn't one of Slack's"),
-    "no_folder": ("folder", "of no conversation in the lists"),
-    "unknown_files": ("file", "of a kind that has no messages"),
+    "cut": ("text", "over 40,000 characters, shortened to that length"),
+    "missing_roots": ("thread", "without its first message, shown with a notice"),
+    "rerooted": ("reply", "in an invalid thread, moved to the thread above it or to the channel"),
+    "unknown_writers": ("author", "missing from the list of people, named as in their messages"),
+    "id_clashes": ("person or channel", "with an ID that is already used or isn't in Slack's format"),
+    "no_folder": ("folder", "that doesn't belong to a listed conversation"),
+    "unknown_files": ("file", "of a type without messages"),
 }
 """The description of each count, and the reason why the items were skipped or changed."""
 NEVER_IN_ONE = (
-    "No export has files' content, the text of canvases, lists and huddles, user groups, bookmarks or custom emoji. "
-    "Here, files have names only."
+    "Exports never include the content of files, canvases, lists and huddles, "
+    "or user groups, bookmarks and custom emoji. "
+    "Files only have names here."
 )
-PUBLIC_ONLY = "It has no private channels and no direct messages: exports of Free and Pro never do."
+PUBLIC_ONLY = "It has no private channels or direct messages, because exports on Free and Pro plans never do."
 BETTER_SEARCH = (
-    "Search here finds a message by any of its words, also in posts of apps, previews and names of files. "
+    "Here, search finds a message by any of its words, including in app posts, previews and file names. "
     "Slack's own search for apps finds less."
 )
-STAYS_HERE = "The export is read where it is. Nothing of it is written to disk, and no address in it is opened."
+STAYS_HERE = "The export is read in place. Nothing is written to disk, and no URL in it is opened."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Report:
         ]
         parts = [*kinds, _counted(self.people, "person"), _counted(self.messages, "message")]
         parts += [_counted(self.counts["files"], "file name")] if self.counts.get("files") else []
-        until = f" The last day is {self.last_day}: “yesterday” is before that." if self.last_s else ""
+        until = f" The last day is {self.last_day}, so “yesterday” is the day before it." if self.last_s else ""
         return f"{', '.join(parts)}.{until}"
 
     def left_out(self) -> Sequence[str]:

@@ -29,7 +29,7 @@ async def refuse_other_sites(request: web.Request, handler: Handler) -> web.Stre
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
     is_link = request.path == "/" and request.headers.get("Sec-Fetch-Mode") == "navigate"
     if origin not in (None, f"http://{request.host}") or (site in ("cross-site", "same-site") and not is_link):
-        raise web.HTTPForbidden(text="No other site may send requests to the sandbox.")
+        raise web.HTTPForbidden(text="Other sites can't send requests to the sandbox.")
     return await handler(request)
 
 

@@ -150,10 +150,10 @@ def without_mention(text: str) -> str:
 RIGHTS: Mapping[str, str] = {
     "owner": "Owns the workspace: manages its members, channels and apps.",
     "admin": "Manages the workspace's members and channels.",
-    "member": "May join every public channel.",
+    "member": "Can join every public channel.",
     "guest": "Sees only channels that a member added them to.",
     "single-channel guest": "Sees one channel and its members.",
-    "external": "Belongs to another organization. Sees only channels shared by Slack Connect.",
+    "external": "Belongs to another organization. Sees only channels shared through Slack Connect.",
     "deactivated": "Can't sign in or write. Apps still see the account.",
     "app": "Another app in this workspace. Its messages show how this app treats other bots.",
 }

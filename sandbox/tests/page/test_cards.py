@@ -144,7 +144,7 @@ async def test_played_cards_leave_what_waits_for_the_person_to_them(sandbox: San
     await page.get_by_role("button", name="Play all").press("Enter")
     said = page.get_by_role("group", name="Playing all cards").get_by_role("status")
     await expect(said).to_have_text("2 of 2: Ask first")
-    await expect(said).to_have_text("Now it's your turn: the last answer waits for you. Left for you: Ask again.")
+    await expect(said).to_have_text("Now it's your turn: the last answer is waiting for you. Left for you: Ask again.")
     await expect(message(page, "Send it?")).to_be_visible()
     await expect(page.locator("#main .message")).to_have_count(1)
 

@@ -92,7 +92,7 @@ async def test_all_methods_have_meters_and_those_without_a_call_are_folded_away(
         meter = page.get_by_role("meter", name=method)
         await expect(meter).to_have_attribute("aria-valuenow", str(used))
         await expect(meter).to_have_attribute("aria-valuemax", str(limit))
-    await page.get_by_text(f"{len(FLOORS) - 5} other methods, not called so far").click()
+    await page.get_by_text(f"{len(FLOORS) - 5} other methods, not called yet").click()
     await expect(meters).to_have_count(len(FLOORS))
     for _ in range(8):
         await web.chat_postMessage(channel=GENERAL, thread_ts=asked, text="One of many.")
@@ -111,5 +111,5 @@ async def test_method_that_was_called_a_while_ago_stays_listed_after_a_reload(
     page = await opened(sandbox, visit, asked)
     await open_panel(page)
     await expect(page.get_by_role("meter", name="chat.startStream")).to_have_attribute("aria-valuenow", "0")
-    await expect(page.get_by_text(f"{len(FLOORS) - 5} other methods, not called so far")).to_be_visible()
+    await expect(page.get_by_text(f"{len(FLOORS) - 5} other methods, not called yet")).to_be_visible()
     await expect(page.get_by_role("meter")).to_have_count(5)

@@ -46,7 +46,7 @@ async def test_first_visit_shows_what_to_try(page: Page, sandbox: Sandbox) -> No
     await expect(page.get_by_role("heading", name="Nothing in #general yet")).to_be_visible()
     await page.get_by_role("button", name="@Bot hello").press("Enter")
     await expect(box(page)).to_have_value("@Bot hello")
-    await expect(page.get_by_role("status").first).to_contain_text("Bot is not connected · running on nothing at all")
+    await expect(page.get_by_role("status").first).to_contain_text("Bot isn't connected · running on nothing at all")
     await page.get_by_role("button", name="a direct message").press("Enter")
     await expect(page.get_by_role("heading", name="Bot", exact=True)).to_be_visible()
     await expect(box(page)).to_be_focused()
@@ -355,7 +355,7 @@ async def test_message_that_slack_refuses_stays_in_the_input(page: Page, sandbox
     sandbox.workspace.channel(GENERAL).archived = True
     await page.keyboard.type("too late")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("alert")).to_have_text("That did not work: is_archived")
+    await expect(page.get_by_role("alert")).to_have_text("That didn't work: is_archived")
     await expect(box(page)).to_have_value("too late")
 
 
@@ -417,7 +417,7 @@ async def test_page_reconnects_when_the_sandbox_is_back(visit: Visit) -> None:
         page = await visit(first.url)
         await first.say("ada", GENERAL, "before")
         await expect(message(page, "before")).to_be_visible()
-    await expect(page.get_by_role("status").first).to_contain_text("cannot be reached")
+    await expect(page.get_by_role("status").first).to_contain_text("can't be reached")
     lost = page.locator("#main .lost-note")
     await expect(lost).to_have_text("The sandbox can't be reached. Trying again…")
     async with Sandbox(port=first.port) as second:
@@ -425,7 +425,7 @@ async def test_page_reconnects_when_the_sandbox_is_back(visit: Visit) -> None:
         await expect(message(page, "after")).to_be_visible(timeout=10_000)
         await expect(message(page, "before")).to_have_count(0)
         await expect(lost).to_be_hidden()
-        await expect(page.get_by_role("status").first).to_contain_text("Bot is not connected")
+        await expect(page.get_by_role("status").first).to_contain_text("Bot isn't connected")
 
 
 @pytest.mark.long

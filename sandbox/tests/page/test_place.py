@@ -228,4 +228,4 @@ async def test_page_says_what_each_person_may_do(sandbox: Sandbox, page: Page) -
     for name, text in (("Mary", "Sees one channel"), ("Emmy", "another organization"), ("Deploys", "Another app")):
         await page.get_by_role("radio", name=name).check()
         await expect(about).to_contain_text(text)
-    await expect(page.locator("#main")).to_contain_text("You write as Deploys.")
+    await expect(page.locator("#main")).to_contain_text("You're writing as Deploys.")

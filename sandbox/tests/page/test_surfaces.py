@@ -288,7 +288,7 @@ async def test_option_of_an_external_menu_is_searched_and_chosen(
     await shown.get_by_role("combobox", name="City").select_option("Bergen")
     await shown.get_by_text("Cities").click()
     await shown.get_by_role("searchbox").last.fill("oslo")
-    await expect(shown.get_by_role("img", name="That did not work: invalid_response_options")).to_be_visible()
+    await expect(shown.get_by_role("img", name="That didn't work: invalid_response_options")).to_be_visible()
     assert chosen == [option("bergen")]
 
 
@@ -452,7 +452,7 @@ async def test_home_and_modal_fit_any_window(
     if width < 700:
         await page.get_by_role("button", name="Conversations").click()
     shown = await open_home(page)
-    await expect(shown).to_contain_text("This app has nothing on its Home yet.")
+    await expect(shown).to_contain_text("There's nothing on this app's Home yet.")
     section = {"type": "section", "text": plain("Averylongword" * 20), "accessory": button()}
     await web.views_publish(user_id="U0ADA", view=home(section, actions(*(button(f"b{at}") for at in range(5)))))
     await expect(shown.get_by_role("button")).to_have_count(6)

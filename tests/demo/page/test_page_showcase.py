@@ -292,7 +292,7 @@ async def test_all_cards_play_in_a_minute_by_keyboard(sandbox: Sandbox, visit: V
     assert below
     assert bar["y"] + bar["height"] <= below["y"], "it covers nothing"
     await expect(playing.get_by_role("status")).to_have_text(
-        "Now it's your turn: the last answer waits for you. Left for you: Sign in as yourself."
+        "Now it's your turn: the last answer is waiting for you. Left for you: Sign in as yourself."
     )
     await expect(page.locator("#main-box")).to_be_focused()
     assert 40 < time.monotonic() - began_s < 75, "about the minute that it says"
@@ -361,7 +361,7 @@ async def test_on_a_phone_everything_fits_a_finger_and_an_error_covers_nothing_t
     await page.route("**/sandbox/say", lambda route: route.fulfill(status=500, json={"error": "Sorry. " * 40}))
     await box.fill("Two\nlines")
     await page.get_by_role("button", name="Send", exact=True).filter(visible=True).tap()
-    toast = page.get_by_role("alert").filter(has_text="That did not work")
+    toast = page.get_by_role("alert").filter(has_text="That didn't work")
     await expect(toast).to_be_visible()
     said, typed = await toast.bounding_box(), await box.bounding_box()
     assert said

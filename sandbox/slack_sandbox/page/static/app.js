@@ -130,7 +130,7 @@ async function passTime() {
 
 function complain(error) {
   const toast = byId("toast");
-  toast.textContent = `That did not work: ${error.message}`;
+  toast.textContent = `That didn't work: ${error.message}`;
   toast.hidden = false;
   clearTimeout(toast.timer);
   toast.timer = setTimeout(() => { toast.hidden = true; }, TOAST_MS);
@@ -267,14 +267,14 @@ function showHint() {
     mainBox.focus();
   });
   const lines = channel.type === "im"
-    ? [el("h3", {}, `Just you and ${world.title(channel)}`), el("p", {}, "You need no mention here. Ask anything, for instance:")]
-    : [el("h3", {}, `Nothing in ${world.name(channel)} yet`), el("p", {}, "Mention the app to ask it something, for instance:")];
+    ? [el("h3", {}, `Just you and ${world.title(channel)}`), el("p", {}, "No mention needed here. Ask anything, for example:")]
+    : [el("h3", {}, `Nothing in ${world.name(channel)} yet`), el("p", {}, "Mention the app to ask it something, for example:")];
   main.hint.replaceChildren(avatar(world.bot), ...lines, button, otherWay(channel));
 }
 
 function otherWay(channel) {
   const me = world.users.get(world.me);
-  if (me.is_bot) return el("p", { class: "aside" }, `You write as ${me.real_name}. ${me.about}`);
+  if (me.is_bot) return el("p", { class: "aside" }, `You're writing as ${me.real_name}. ${me.about}`);
   const direct = world.mine().find((other) => other.type === "im" && other.id !== channel.id);
   if (!direct) return el("p", { class: "aside" }, "To write as somebody else, choose a person under Writing as.");
   const link = el("button", { type: "button", class: "link" }, "a direct message");

@@ -125,7 +125,7 @@ export class Pane {
     if (!this.isOpen || !this.ts) return;
     const { id } = this.world.direct();
     byId("pane-title").textContent = this.world.get(id, this.ts)?.text || "";
-    byId("pane-where").textContent = `With ${shownName(this.world.bot)}, for you alone`;
+    byId("pane-where").textContent = `With ${shownName(this.world.bot)}, only visible to you`;
     this.box.setLabel(`Message ${shownName(this.world.bot)}`);
     this.list.reconcile(this.#replies());
     const isFresh = !this.#replies().some((message) => message.user_id === this.world.me);

@@ -111,7 +111,7 @@ async function attempt(control, wait) {
   try {
     await wait();
   } catch (error) {
-    const text = error.message === "app_not_responding" ? UNANSWERED : `That did not work: ${error.message}`;
+    const text = error.message === "app_not_responding" ? UNANSWERED : `That didn't work: ${error.message}`;
     place.after(el("span", { class: "unanswered", role: "img", "aria-label": text, title: text }, "⚠️"));
   } finally {
     control.classList.remove("busy");

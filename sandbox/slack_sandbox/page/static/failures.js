@@ -47,7 +47,7 @@ export class Failures {
       this.meters.delete(name);
     }
     const idle = byId("idle-budgets").childElementCount;
-    byId("idle-title").textContent = `${idle} other ${idle === 1 ? "method" : "methods"}, not called so far`;
+    byId("idle-title").textContent = `${idle} other ${idle === 1 ? "method" : "methods"}, not called yet`;
     byId("idle-title").parentElement.hidden = !idle;
   }
 

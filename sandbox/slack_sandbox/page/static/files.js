@@ -115,7 +115,7 @@ export function fileCard(file, world) {
 function transcription(file) {
   const button = el("button", { type: "button", class: "more" }, "View transcript");
   button.addEventListener("click", () => {
-    const words = el("input", { name: "words", placeholder: "What is said? The sandbox can't hear.", required: true });
+    const words = el("input", { name: "words", placeholder: "What does the clip say? The sandbox can't listen.", required: true });
     const form = el("form", { class: "said" }, words, el("button", { class: "button" }, "Transcribe"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -155,7 +155,7 @@ function withRest(file, node, url, show) {
   button.addEventListener("click", async () => {
     const response = await fetch(url).catch(() => null);
     if (response?.ok) await show(response);
-    else node.textContent = "It can't be read now.";
+    else node.textContent = "The file can't be read right now.";
     node.focus();
     button.remove();
   });

@@ -24,7 +24,7 @@ export class KeyBox {
       "form",
       { novalidate: true },
       el("h2", { id: "key-title" }, "Use your own key"),
-      el("p", {}, "Your next question is then answered by OpenAI or Anthropic, who charge for it as usual."),
+      el("p", {}, "Your next question will be answered by OpenAI or Anthropic, who charge for it as usual."),
       el("label", { for: "key" }, "OpenAI or Anthropic key"),
       this.input,
       el("p", { id: "key-hint", class: "hint-text" },

@@ -251,7 +251,7 @@ export class MessageList {
     const button = el("button", { type: "button", class: "button" }, "⏩ Time passes");
     button.addEventListener("click", async () => {
       said.textContent = "…";
-      said.textContent = await this.actions.passTime().catch((error) => `That did not work: ${error.message}`);
+      said.textContent = await this.actions.passTime().catch((error) => `That didn't work: ${error.message}`);
     });
     item.time = el("div", { class: "time-passes" }, button, said);
     item.body.after(item.time);
@@ -326,7 +326,7 @@ export class MessageList {
   }
 
   async #confirmDeletion(message) {
-    const text = "It can't be restored. If it is a question, the app may delete its answer, too.";
+    const text = "It can't be restored. If it's a question, the app might delete its answer, too.";
     const asked = { title: "Delete this message?", text, confirm: "Delete", deny: "Cancel", style: "danger", focus: "deny" };
     if (await confirmed(asked)) this.actions.remove(message);
   }

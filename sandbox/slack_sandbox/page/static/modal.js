@@ -96,7 +96,7 @@ export class Modal {
   }
 
   #fail(error) {
-    this.problem.textContent = error.message === "app_not_responding" ? NO_CONNECTION : `That did not work: ${error.message}`;
+    this.problem.textContent = error.message === "app_not_responding" ? NO_CONNECTION : `That didn't work: ${error.message}`;
   }
 
   /** Show what is wrong below each field, and return the first such field. */
@@ -134,7 +134,7 @@ export class Home {
 
   show() {
     const home = this.world.views.get(this.world.me)?.home;
-    const empty = '<p class="nothing">This app has nothing on its Home yet.</p>';
+    const empty = `<p class="nothing">There's nothing on this app's Home yet.</p>`;
     patch(this.body, home ? home.html : empty, this.world);
   }
 }

@@ -84,7 +84,7 @@ export class Showcase {
 
   /** The button that plays all cards. */
   playAll(style) {
-    return el("button", { type: "button", class: style, title: "The cards one after another, in a minute", onclick: () => this.tour.play() }, "▶ Play all");
+    return el("button", { type: "button", class: style, title: "Plays the cards one after another, in a minute", onclick: () => this.tour.play() }, "▶ Play all");
   }
 
   /** The button that shows all cards large. */

@@ -105,14 +105,14 @@ export class Sidebar {
     byId("team").textContent = this.world.team.name;
     byId("status").classList.toggle("connected", connected);
     byId("status").classList.remove("lost");
-    const state = `${shownName(this.world.bot)} ${connected ? "is connected" : "is not connected"}`;
+    const state = `${shownName(this.world.bot)} ${connected ? "is connected" : "isn't connected"}`;
     byId("status-text").textContent = note ? `${state} · ${note}` : state;
   }
 
   showLost() {
     byId("status").classList.remove("connected");
     byId("status").classList.add("lost");
-    byId("status-text").textContent = "The sandbox cannot be reached. Trying again…";
+    byId("status-text").textContent = "The sandbox can't be reached. Trying again…";
   }
 }
 

@@ -47,7 +47,7 @@ export class Tour {
     }
     this.playing = null;
     this.where.textContent = [
-      cards.at(-1)?.waits ? "Now it's your turn: the last answer waits for you." : "Now ask your own.",
+      cards.at(-1)?.waits ? "Now it's your turn: the last answer is waiting for you." : "Now ask your own question.",
       ...(left.length ? [`Left for you: ${left.map(({ title }) => title).join(", ")}.`] : []),
     ].join(" ");
     this.stop.textContent = "Close";
