@@ -39,11 +39,11 @@ class Archive:
         if any(entry.flag_bits & 1 for entry in entries):
             raise Unreadable(Obstacle.PROTECTED)
         self.names = [entry.filename for entry in entries]
-        self._spelled = {name.lower(): name for name in self.names}
+        self._spellings = {name.lower(): name for name in self.names}
 
     def spelled(self, name: str) -> str:
         """Returns a part's name with its entry's capitalization, because names ignore case (ECMA-376, part 2)."""
-        return self._spelled.get(name.lower(), name)
+        return self._spellings.get(name.lower(), name)
 
     def bytes_of(self, name: str) -> bytes:
         return self._read(name) if name in self.names else b""
@@ -65,10 +65,10 @@ class Archive:
         return self._zip.read(name)
 
     def type_of(self, name: str) -> str:
-        return self._types.get(name) or self._types.get(name.rpartition(".")[2]) or ""
+        return self._mime_types.get(name) or self._mime_types.get(name.rpartition(".")[2]) or ""
 
     @cached_property
-    def _types(self) -> dict[str, str]:
+    def _mime_types(self) -> dict[str, str]:
         types = self.xml(_TYPES) if _TYPES in self.names else ()
         return {one.get("PartName", one.get("Extension", "")).lstrip("/"): one.get("ContentType", "") for one in types}
 
@@ -130,7 +130,7 @@ def main_part(archive: Archive, root: str, usual: str) -> str:
     return next(found, "") or next(archive.matching(usual), "")
 
 
-def addresses_of(archive: Archive, name: str) -> dict[str, str]:
+def external_urls(archive: Archive, name: str) -> dict[str, str]:
     return {
         element.get("Id", ""): element.get("Target", "")
         for element in _relations(archive, name)

@@ -14,7 +14,7 @@ _RIGHTS = "META-INF/encryption.xml"
 
 
 def read_book(archive: Archive, draft: Draft) -> None:
-    package = _first(archive.xml(CONTAINER), "rootfile", "full-path")
+    package = _first_attribute(archive.xml(CONTAINER), "rootfile", "full-path")
     root = archive.xml(package)
     folder = posixpath.dirname(package)
     items = {attribute(one, "id"): one for one in root.iter() if local(one) == "item"}
@@ -28,11 +28,11 @@ def read_book(archive: Archive, draft: Draft) -> None:
         raise Unreadable(Obstacle.PROTECTED)
     for name in names:
         if letters := decode(archive.bytes_of(name)):
-            draft.say_guess(letters.guess)
+            draft.record_guess(letters.guess)
             read_html(letters.text, draft)
     kinds = [attribute(item, "media-type") for item in items.values()]
     draft.leave_out(Part.PICTURE, count=sum(kind.startswith("image/") for kind in kinds))
 
 
-def _first(root: Element, name: str, of: str) -> str:
+def _first_attribute(root: Element, name: str, of: str) -> str:
     return next(attribute(one, of) for one in root.iter() if local(one) == name)

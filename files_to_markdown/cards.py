@@ -8,8 +8,8 @@ import binascii
 import re
 from collections.abc import Iterator, Sequence
 
-from files_to_markdown.charsets import Letters, decode, known_name
-from files_to_markdown.document import Draft, Obstacle, Unreadable, as_shown, is_binary
+from files_to_markdown.charsets import Letters, decode, python_charset
+from files_to_markdown.document import Draft, Obstacle, Unreadable, displayed_text, is_binary
 
 _PROPERTY = re.compile(rb'[^:";]*+(?P<settings>[^:"]*+(?:"[^"]*+"[^:"]*+)*):(?P<value>(?s:.*))')
 _QUOTED = re.compile(rb";(?:ENCODING=)?QUOTED-PRINTABLE\b", re.IGNORECASE)
@@ -25,25 +25,25 @@ def read_cards(content: bytes, declared: Sequence[str], draft: Draft) -> None:
     """Adds an address book or a calendar to a draft. `declared`: the charsets that it declares, best first."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         content = content.decode("utf-16", errors="replace").encode()
-    lines = [_said(line) for line in _unfolded(content.replace(b"\x0b", b" ").replace(b"\0", b""))]
+    lines = [_parse_line(line) for line in _unfold(content.replace(b"\x0b", b" ").replace(b"\0", b""))]
     plain = decode(b"\n".join(value for _, value, charset in lines if not charset), declared)
     if plain is None:
         raise Unreadable(Obstacle.KIND)
-    draft.say_guess(plain.guess)
+    draft.record_guess(plain.guess)
     for name, value, charset in lines:
-        letters = _letters(value, [charset, *declared, plain.guess])
-        draft.say_guess(letters.guess if letters.guess != plain.guess else "")
+        letters = _decode_value(value, [charset, *declared, plain.guess])
+        draft.record_guess(letters.guess if letters.guess != plain.guess else "")
         # A value of several lines must not look like several properties.
         draft.add((name.decode(errors="replace") + letters.text).replace("\n", "\n  "), "\n")
 
 
-def _letters(value: bytes, names: Sequence[str]) -> Letters:
+def _decode_value(value: bytes, names: Sequence[str]) -> Letters:
     if value.isascii() and b"\x1b" not in value:
-        return Letters(as_shown(value.decode()))
+        return Letters(displayed_text(value.decode()))
     return decode(value, names) or Letters(value.decode(errors="replace"))
 
 
-def _unfolded(content: bytes) -> Iterator[bytes]:
+def _unfold(content: bytes) -> Iterator[bytes]:
     pieces: list[bytes] = []
     fold, is_quoted, is_base64 = b"", False, False
     for line in content.splitlines():
@@ -62,7 +62,7 @@ def _unfolded(content: bytes) -> Iterator[bytes]:
     yield b"".join(pieces)
 
 
-def _said(line: bytes) -> tuple[bytes, bytes, str]:
+def _parse_line(line: bytes) -> tuple[bytes, bytes, str]:
     """Returns a line's name and its parameters other than encodings, its value, and its declared charset."""
     found = _PROPERTY.match(line)
     if found is None:
@@ -74,16 +74,18 @@ def _said(line: bytes) -> tuple[bytes, bytes, str]:
     if _QUOTED.search(settings):
         return name, binascii.a2b_qp(value).replace(b"\r\n", b"\n"), named
     is_of_ldif = not settings and value.startswith(b": ")
-    if (is_of_ldif or _BASE64.search(settings)) and (text := _text_in(value.removeprefix(b":"), named)) is not None:
+    if (is_of_ldif or _BASE64.search(settings)) and (
+        text := _decode_base64(value.removeprefix(b":"), named)
+    ) is not None:
         return name + b" " * is_of_ldif, text, named or "utf-8"
     return (line[: found.start("value")], value, named) if named else (b"", line, "")
 
 
-def _text_in(encoded: bytes, charset: str) -> bytes | None:
+def _decode_base64(encoded: bytes, charset: str) -> bytes | None:
     """Decodes base64 text, or returns None if it is another type of file or damaged."""
     try:
         content = binascii.a2b_base64(encoded.strip(), strict_mode=True)
-        text = content.decode(known_name(charset) or "utf-8")
+        text = content.decode(python_charset(charset) or "utf-8")
     except ValueError:
         return None
     return None if is_binary(text, 0) else content

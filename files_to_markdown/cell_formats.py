@@ -51,7 +51,7 @@ def cell_formats(content: bytes) -> CellFormats:
         file = OleFileIO(io.BytesIO(content))
         name = next(name for name in ("Workbook", "Book") if file.exists(name))
         stream: bytes = file.openstream(name).read()
-        places, styles = _globals(stream, found)
+        places, styles = _read_globals(stream, found)
         for place in places:
             room = _MAX_CELLS - sum(len(sheet.codes) for sheet in found.sheets)
             found.sheets.append(SheetFormats())
@@ -74,7 +74,7 @@ def _records(stream: bytes, at: int) -> Iterator[tuple[int, bytes]]:
         at += 4 + size
 
 
-def _globals(stream: bytes, found: CellFormats) -> tuple[list[int], list[str]]:
+def _read_globals(stream: bytes, found: CellFormats) -> tuple[list[int], list[str]]:
     """Returns the sheets' offsets and each style's format. Sets in `found` whether days count from 1904."""
     codes: dict[int, str] = {}
     places, numbers = [], []
@@ -89,11 +89,11 @@ def _globals(stream: bytes, found: CellFormats) -> tuple[list[int], list[str]]:
         elif kind == _DATES:
             found.is_1904 = record[:1] == b"\1"
         elif kind == _FORMAT:
-            codes[struct.unpack_from("<H", record)[0]] = _code(record, is_wide=is_wide)
+            codes[struct.unpack_from("<H", record)[0]] = _format_code(record, is_wide=is_wide)
     return places, [codes.get(number) or BUILT_IN.get(number, GENERAL) for number in numbers]
 
 
-def _code(record: bytes, *, is_wide: bool) -> str:
+def _format_code(record: bytes, *, is_wide: bool) -> str:
     """Returns the format that a record defines. Since Excel 97, a flag tells whether its characters have two bytes."""
     if is_wide and record[4:5] == b"\1":
         return record[5:].decode("utf-16-le", errors="replace")
@@ -110,10 +110,10 @@ def _add_formats(stream: bytes, place: int, styles: list[str], room: int, sheet:
             first, last, width, flags = struct.unpack_from("<HHH2xH", record)
             sheet.hidden_columns |= set(range(first, last + 1)[:_COLUMNS]) if flags & 1 or not width else set()
         elif len(sheet.codes) < room:
-            sheet.codes.update(_codes_in(kind, record, styles))
+            sheet.codes.update(_cell_codes(kind, record, styles))
 
 
-def _codes_in(kind: int, record: bytes, styles: list[str]) -> Iterator[tuple[int, str]]:
+def _cell_codes(kind: int, record: bytes, styles: list[str]) -> Iterator[tuple[int, str]]:
     if kind in (_FORMULA, _NUMBER, _SHORT):
         row, column, style = struct.unpack_from("<HHH", record)
         if kind == _FORMULA and record[12:14] == b"\xff\xff" and record[6] == _IS_ERROR:

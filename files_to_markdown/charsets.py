@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from files_to_markdown.document import MAX_CONTROLS, MAX_CONTROLS_OF_GUESS, as_shown, decode_text, is_binary
+from files_to_markdown.document import MAX_CONTROLS, MAX_CONTROLS_OF_GUESS, decode_text, displayed_text, is_binary
 
 _NO_CHARSETS = frozenset(
     ("aliases", "idna", "punycode", "undefined", "mbcs", "oem", "unicode_escape", "raw_unicode_escape")
@@ -183,7 +183,7 @@ def load_detector(content: bytes) -> None:
     names_none = b"charset" not in content and b"CHARSET=" not in content
     if decode_text(content) is None or (names_none and (b"ncoding: " in content or b"QUOTED-PRINTABLE:" in content)):
         for words in _PRIMERS:
-            _guessed(words, words)
+            _guess(words, words)
 
 
 _loaded: dict[str, codecs.CodecInfo] = {}
@@ -193,19 +193,19 @@ def _key(name: str) -> str:
     return "".join(filter(str.isalnum, name.lower()))
 
 
-def _search(name: str) -> codecs.CodecInfo | None:
+def _find_codec(name: str) -> codecs.CodecInfo | None:
     key = _key(name)
     for short in (key, _PREFIX.sub("", key)):
         page = _PAGE.fullmatch(short)
-        for known in (short, _ALIASES.get(short), f"cp{page[1]}" if page else None, *_family(short)):
+        for known in (short, _ALIASES.get(short), f"cp{page[1]}" if page else None, *_base_charsets(short)):
             if known is None:
                 continue
-            if codec := _loaded.get(known) if _loaded else _imported(known, name):
+            if codec := _loaded.get(known) if _loaded else _import_codec(known, name):
                 return codec
     return None
 
 
-def _family(key: str) -> Iterator[str]:
+def _base_charsets(key: str) -> Iterator[str]:
     """Yields the base charsets for variant names such as utf8mb4, unicode-1-1-utf-7 and iso-8859-8-i."""
     for family in ("utf7", "utf8", "shiftjis", "ksc5601", "gb18030", "gbk", "gb2312", "big5", "koi8r", "koi8u"):
         if family in key:
@@ -214,7 +214,7 @@ def _family(key: str) -> Iterator[str]:
         yield found[1] if "latin" in key else f"iso{found[1]}"
 
 
-def _imported(key: str, name: str) -> codecs.CodecInfo | None:
+def _import_codec(key: str, name: str) -> codecs.CodecInfo | None:
     """Returns a codec before all are loaded. `name`: the name being looked up, which would recurse."""
     names = encodings.aliases.aliases
     module = {_key(one): module for alias, module in names.items() for one in (alias, module)}.get(key, key)
@@ -223,10 +223,10 @@ def _imported(key: str, name: str) -> codecs.CodecInfo | None:
     return None
 
 
-codecs.register(_search)
+codecs.register(_find_codec)
 
 
-def known_name(charset: str) -> str:
+def python_charset(charset: str) -> str:
     """Returns Python's name for a charset, or "" if it doesn't have one or it isn't a charset of files."""
     if any(_key(name) == _key(charset) for name in _NO_CHARSETS):
         return ""
@@ -239,26 +239,26 @@ def known_name(charset: str) -> str:
 
 def decode(content: bytes, declared: Sequence[str] = ()) -> Letters | None:
     """Decodes content, or returns None if it isn't text. `declared`: the charsets that the file names, best first."""
-    if (text := _wide(content)) is not None:
+    if (text := _decode_wide(content)) is not None:
         return Letters(text)
     # Padding of disk blocks, and the DOS end-of-file character.
     content = content.rstrip(b"\0\x1a") or content
-    names = [name for name in map(known_name, declared) if name]
-    for name in (*_before_unicode(content, names), "utf-8", *_wider(names)):
-        if (text := _strict(content, name)) is not None:
+    names = [name for name in map(python_charset, declared) if name]
+    for name in (*_charsets_before_utf8(content, names), "utf-8", *_wider_charsets(names)):
+        if (text := _decode_strictly(content, name)) is not None:
             return Letters(text)
-    if (text := _of_mainframe(content)) is not None:
-        return Letters(text, _shown(_MAINFRAME))
-    sample = b"\n".join(_lines_with_letters(content))
+    if (text := _decode_ebcdic(content)) is not None:
+        return Letters(text, _display_name(_MAINFRAME))
+    sample = b"\n".join(_non_ascii_lines(content))
     if not sample:
         return None
     for name in (*names, "utf-8"):
-        if _nearly(sample, name) is not None and (text := _nearly(content, name)) is not None:
-            return Letters(text, _shown(name))
-    return _guessed(content, sample)
+        if _decode_damaged(sample, name) is not None and (text := _decode_damaged(content, name)) is not None:
+            return Letters(text, _display_name(name))
+    return _guess(content, sample)
 
 
-def _lines_with_letters(content: bytes) -> Iterator[bytes]:
+def _non_ascii_lines(content: bytes) -> Iterator[bytes]:
     """Yields non-ASCII lines until they are enough for a guess. In a table, such lines can come late."""
     room, at = _SAMPLE_BYTES, 0
     while room > 0 and (letter := _LETTER.search(content, at)):
@@ -269,16 +269,16 @@ def _lines_with_letters(content: bytes) -> Iterator[bytes]:
         room -= at - begin
 
 
-def _before_unicode(content: bytes, names: Sequence[str]) -> Iterator[str]:
+def _charsets_before_utf8(content: bytes, names: Sequence[str]) -> Iterator[str]:
     """Yields the charsets to try before UTF-8: 7-bit ones, and 2-byte ones if there are few UTF-8 characters."""
     yield from filter(_SEVEN_BITS.match, names)
     if _ESCAPED.search(content):
         yield from ("iso2022_jp_ext", "iso2022_kr")
     if sum(map(len, _UTF_8_LETTER.findall(content, 0, _SAMPLE_BYTES))) < _MIN_LETTERS_BYTES:
-        yield from _wider([name for name in names if _has_two_bytes(name)])
+        yield from _wider_charsets([name for name in names if _has_two_bytes(name)])
 
 
-def _wider(names: Sequence[str]) -> Iterator[str]:
+def _wider_charsets(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         yield from (name, *_SUPERSETS.get(name, ()))
 
@@ -287,7 +287,7 @@ def _has_two_bytes(name: str) -> bool:
     return isinstance(codecs.getincrementaldecoder(name)(), MultibyteIncrementalDecoder)
 
 
-def _strict(content: bytes, name: str) -> str | None:
+def _decode_strictly(content: bytes, name: str) -> str | None:
     """Decodes the content, or returns None if bytes are invalid in this charset or result in control characters."""
     try:
         text = content.decode("utf-8-sig" if name == "utf-8" else name)
@@ -295,15 +295,15 @@ def _strict(content: bytes, name: str) -> str | None:
         return None
     # Text doesn't have these, but windows-1252 has its quotes there.
     has_upper_controls = not name.startswith("utf") and _UPPER_CONTROLS.search(text)
-    return None if is_binary(text, MAX_CONTROLS) or has_upper_controls else as_shown(text)
+    return None if is_binary(text, MAX_CONTROLS) or has_upper_controls else displayed_text(text)
 
 
-def _wide(content: bytes) -> str | None:
+def _decode_wide(content: bytes) -> str | None:
     """Decodes UTF-16 or UTF-32, recognized by a byte order mark or by zeros in the same positions throughout."""
     for mark, name in _MARKS.items():
         if content.startswith(mark):
             whole = content[: len(content) // len(mark) * len(mark)]
-            return _strict(whole, name) or _nearly(whole, name)
+            return _decode_strictly(whole, name) or _decode_damaged(whole, name)
     sample = content[: _SAMPLE_BYTES // 4 * 4]
     # Text with one-byte characters can have a few, too.
     if b"\0" not in sample or (sample.count(0) * 5 < len(sample) and decode_text(content) is not None):
@@ -312,18 +312,18 @@ def _wide(content: bytes) -> str | None:
         zeros = [sample[at::width].count(0) for at in range(width)]
         name = names[zeros[0] > zeros[-1]]
         if min(zeros) * 4 <= max(zeros) and _is_plausible(sample.decode(name, errors="replace")):
-            return _strict(content[: len(content) // width * width], name)
+            return _decode_strictly(content[: len(content) // width * width], name)
     return None
 
 
-def _of_mainframe(content: bytes) -> str | None:
+def _decode_ebcdic(content: bytes) -> str | None:
     """Decodes EBCDIC, where nearly all letters and digits are non-ASCII and @ is a space."""
     sample = content[:_SAMPLE_BYTES]
     if sample.count(b"@") * 20 < len(sample) or sample.count(b" ") or len(_LETTER.findall(sample)) * 3 < len(sample):
         return None
     text = content.decode(_MAINFRAME).replace("\x85", "\n")
     is_text = sum(map(str.isascii, text[:_JUDGED_CHARS])) >= len(text[:_JUDGED_CHARS]) * (1 - _MAX_ODD)
-    return as_shown(text) if is_text and not is_binary(text, MAX_CONTROLS_OF_GUESS) else None
+    return displayed_text(text) if is_text and not is_binary(text, MAX_CONTROLS_OF_GUESS) else None
 
 
 def _is_plausible(text: str) -> bool:
@@ -333,46 +333,48 @@ def _is_plausible(text: str) -> bool:
     return odd <= len(sample) * _MAX_ODD
 
 
-def _nearly(content: bytes, name: str) -> str | None:
+def _decode_damaged(content: bytes, name: str) -> str | None:
     """Decodes text with a few damaged bytes. In UTF-8, they are decoded as windows-1252, because logs mix both."""
     if name == "utf-8":
-        text, odd = _mixed(content)
+        text, odd = _decode_mixed(content)
         if odd * 4 > len(_UTF_8_LETTER.findall(content)):
             return None
     else:
         text = content.decode(_SUPERSETS.get(name, (name,))[-1], errors="replace")
         if text.count("\ufffd") > max(1, len(text) * _MAX_ODD):
             return None
-    return None if is_binary(text, MAX_CONTROLS_OF_GUESS) else as_shown(text)
+    return None if is_binary(text, MAX_CONTROLS_OF_GUESS) else displayed_text(text)
 
 
-def _mixed(content: bytes) -> tuple[str, int]:
+def _decode_mixed(content: bytes) -> tuple[str, int]:
     """Decodes a mix of UTF-8 and windows-1252. Also returns the number of bytes that aren't UTF-8."""
     text = content.decode(errors="surrogateescape")
-    return _ESCAPED_BYTE.subn(lambda found: _western(found[0]), text)
+    return _ESCAPED_BYTE.subn(lambda found: _decode_western(found[0]), text)
 
 
-def _western(escaped: str) -> str:
+def _decode_western(escaped: str) -> str:
     return escaped.encode(errors="surrogateescape").decode(_WESTERN, errors="replace")
 
 
-def _guessed(content: bytes, sample: bytes) -> Letters | None:
+def _guess(content: bytes, sample: bytes) -> Letters | None:
     try:
         import chardet
     except (ImportError, OSError):
         # Opening files is denied, and the need wasn't foreseen: a part of a mail declares no charset, or an unknown
         # one.
-        return Letters(as_shown(content.decode(_WESTERN, errors="replace")), _shown(_WESTERN))
+        return Letters(displayed_text(content.decode(_WESTERN, errors="replace")), _display_name(_WESTERN))
 
     found = chardet.detect_all(sample, ignore_threshold=True, include_encodings=_GUESSED, compat_names=False)
-    name = _likelier(sample, _trusted({one["encoding"] or _WESTERN: one["confidence"] or 0 for one in found}, sample))
-    text = _mixed(content)[0] if name == "utf-8" else content.decode(name, errors="replace")
+    name = _likelier_charset(
+        sample, _trusted_charset({one["encoding"] or _WESTERN: one["confidence"] or 0 for one in found}, sample)
+    )
+    text = _decode_mixed(content)[0] if name == "utf-8" else content.decode(name, errors="replace")
     if is_binary(text, MAX_CONTROLS_OF_GUESS) or text.count("\ufffd") > max(2, len(text) * _MAX_ODD):
         return None
-    return Letters(as_shown(text), _shown(name))
+    return Letters(displayed_text(text), _display_name(name))
 
 
-def _trusted(found: Mapping[str, float], sample: bytes) -> str:
+def _trusted_charset(found: Mapping[str, float], sample: bytes) -> str:
     """Returns chardet's first charset, or the Western one if that is doubtful."""
     name, confidence = next(iter(found.items()), (_WESTERN, 0))
     if name in _LATIN:
@@ -382,22 +384,22 @@ def _trusted(found: Mapping[str, float], sample: bytes) -> str:
     return name if is_seen and (confidence >= _MIN_CONFIDENCE or _has_two_bytes(name)) else _WESTERN
 
 
-def _likelier(sample: bytes, guess: str) -> str:
+def _likelier_charset(sample: bytes, guess: str) -> str:
     """Returns the charset that results in words where a guess results in odd characters, or else the guess."""
     text = sample.decode(guess, errors="replace")
     odd = _oddness(text)
-    names = _rivals_of(guess, text, odd)
+    names = _rival_charsets(guess, text, odd)
     if not names:
         return guess
     texts = {name: sample.decode(name, errors="replace") for name in names}
     if _UTF_8_LETTER.search(sample):
-        texts["utf-8"] = _mixed(sample)[0]
+        texts["utf-8"] = _decode_mixed(sample)[0]
     rivals = {name: _oddness(text) for name, text in texts.items()}
     best = min(rivals, key=lambda name: rivals[name])
     return best if rivals[best] * 2 <= odd or _has_two_bytes(guess) else guess
 
 
-def _rivals_of(guess: str, text: str, odd: float) -> Sequence[str]:
+def _rival_charsets(guess: str, text: str, odd: float) -> Sequence[str]:
     """Returns the likely alternatives to a guess, most common first. `odd`: the text's oddness."""
     if _has_two_bytes(guess):
         return _RIVALS if len(_ALONE.findall(text)) * 2 > len(_NON_ASCII.findall(text)) else ()
@@ -431,6 +433,6 @@ def _is_odd(before: str, character: str, after: str) -> bool:
     return kind[0] in "SN" and after.islower() and not before.isalnum()
 
 
-def _shown(name: str) -> str:
+def _display_name(name: str) -> str:
     name = _SHOWN.get(name, name)
     return f"windows-{name[2:]}" if re.fullmatch(r"cp(?:125\d|874)", name) else name

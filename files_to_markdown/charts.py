@@ -5,7 +5,7 @@ from xml.etree.ElementTree import Element
 
 from files_to_markdown.archive import attribute, child, is_on, local, value_of
 from files_to_markdown.document import Draft, Part
-from files_to_markdown.number_formats import GENERAL, saved_as
+from files_to_markdown.number_formats import GENERAL, format_saved
 
 MAX_POINTS = 10_000
 _ANY_PER_CENT = "0.##########%"
@@ -47,10 +47,10 @@ def _rows_of(root: Element, *, is_1904: bool) -> Iterator[tuple[str, list[str], 
             for values in (data[kind] for kind in ("val", "yVal", "bubbleSize") if kind in data):
                 code = _format_of(data.get("dLbls")) or (_ANY_PER_CENT if "%" in _format_of(up) else "")
                 if points := _points(values, code, is_1904=is_1904):
-                    yield title, header, _labeled(points, data.get("dLbls"))
+                    yield title, header, _with_labels(points, data.get("dLbls"))
 
 
-def _labeled(points: list[str], labels: Element | None) -> list[str]:
+def _with_labels(points: list[str], labels: Element | None) -> list[str]:
     words: dict[str, list[str]] = {}
     for label in labels if labels is not None else ():
         runs = (one for one in label.iter() if local(one) == "r")
@@ -77,7 +77,9 @@ def _points(data: Element, otherwise: str = "", *, is_1904: bool = False) -> lis
             text = (point.text if value is None else value.text) or ""
             code = attribute(point, "formatCode") or saved or GENERAL
             code = otherwise if otherwise and code.lower() == GENERAL.lower() else code
-            points.setdefault(int(at), []).append(saved_as(text, code, is_1904=is_1904) or text if is_number else text)
+            points.setdefault(int(at), []).append(
+                format_saved(text, code, is_1904=is_1904) or text if is_number else text
+            )
     return [", ".join(points.get(at, ())) for at in range(max(points) + 1)] if points else []
 
 

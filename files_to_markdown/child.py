@@ -63,23 +63,23 @@ _NO_MEMORY_FOR_XML = errors.codes[errors.XML_ERROR_NO_MEMORY]
 
 
 def main() -> None:
-    _limit(resource.RLIMIT_FSIZE, 0)
-    _limit(resource.RLIMIT_CPU, CPU_S)
-    _limit(resource.RLIMIT_AS, MEMORY_BYTES)
-    _volunteer()
+    _lower_limit(resource.RLIMIT_FSIZE, 0)
+    _lower_limit(resource.RLIMIT_CPU, CPU_S)
+    _lower_limit(resource.RLIMIT_AS, MEMORY_BYTES)
+    _volunteer_for_oom_killer()
     # Another document may be read at the same time. /proc/self no longer belongs to this user.
     isolation.hide_memory()
     kind = Format(sys.argv[1])
     content = sys.stdin.buffer.read(MAX_DOCUMENT_BYTES)
-    _load(kind, content)
+    _load_modules(kind, content)
     isolation.deny_files()
-    _limit(resource.RLIMIT_NPROC, 0)
-    _limit(resource.RLIMIT_NOFILE, 0)
-    _end_in_time()
+    _lower_limit(resource.RLIMIT_NPROC, 0)
+    _lower_limit(resource.RLIMIT_NOFILE, 0)
+    _schedule_time_is_up()
     try:
         # The process is short-lived, and until then reference cycles are small compared with live memory.
         gc.disable()
-        said = _said(kind, content)
+        said = _result_json(kind, content)
     except Unreadable as error:
         said = {"refusal": error.refusal}
     except TimeIsUp:
@@ -94,7 +94,7 @@ def main() -> None:
     sys.stdout.buffer.flush()
 
 
-def _said(kind: Format, content: bytes) -> dict[str, object]:
+def _result_json(kind: Format, content: bytes) -> dict[str, object]:
     """Returns the document or the image as JSON. Raises Unreadable, or any error of the libraries."""
     if kind is not Format.IMAGE:
         return asdict(formats.read(kind, content))
@@ -111,7 +111,7 @@ def _said(kind: Format, content: bytes) -> dict[str, object]:
     return {**pages[0], "has_more": has_more, "further": pages[1:]}
 
 
-def _limit(what: int, most: int) -> None:
+def _lower_limit(what: int, most: int) -> None:
     """Lowers a limit permanently. If the system rejects that, an OSError ends the process."""
     _, allowed = resource.getrlimit(what)
     most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
@@ -120,7 +120,7 @@ def _limit(what: int, most: int) -> None:
         resource.setrlimit(what, (most, most))
 
 
-def _end_in_time() -> None:
+def _schedule_time_is_up() -> None:
     """Schedules TimeIsUp one second before the CPU time limit, so that the beginning of a document is returned."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     signal.signal(signal.SIGXCPU, time_is_up)
@@ -132,13 +132,13 @@ def time_is_up(_signal: int, _frame: FrameType | None) -> None:
     raise TimeIsUp
 
 
-def _volunteer() -> None:
+def _volunteer_for_oom_killer() -> None:
     """Makes the kernel's OOM killer choose this process rather than its parent."""
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
 
 
-def _load(kind: Format, content: bytes) -> None:
+def _load_modules(kind: Format, content: bytes) -> None:
     """Imports all modules that open files, which is impossible later."""
     for library in _LIBRARIES.get(kind, ()):
         importlib.import_module(library)

@@ -156,7 +156,7 @@ def decode_text(content: bytes) -> str | None:
         text = content.decode(encoding)
     except UnicodeDecodeError:
         return None
-    return None if is_binary(text, MAX_CONTROLS) else as_shown(text)
+    return None if is_binary(text, MAX_CONTROLS) else displayed_text(text)
 
 
 MAX_INLINE_BYTES = 2**18
@@ -182,18 +182,18 @@ def is_binary(text: str, max_controls: float) -> bool:
     return len(_CONTROLS.findall(sample)) > max(1, len(sample) * max_controls)
 
 
-def as_shown(text: str) -> str:
+def displayed_text(text: str) -> str:
     """Returns a text as a terminal shows it: without control characters, and with uniform line ends."""
     # A 20 MB file can have ten times as many line ends as characters that are used, and replacing them takes 0.1 s.
     text = text.replace("\r\n", "\n", MAX_CHARS)
     if not _CONTROLS.search(text):
         return text
     if "\b" in text:
-        text = "\n".join(_overtyped(line) if "\b" in line else line for line in text.split("\n"))
+        text = "\n".join(_apply_backspaces(line) if "\b" in line else line for line in text.split("\n"))
     return text.translate(_SHOWN_CONTROLS)
 
 
-def _overtyped(line: str) -> str:
+def _apply_backspaces(line: str) -> str:
     """Returns a line in which each backspace has deleted the previous character."""
     kept: list[str] = []
     for character in line:
@@ -222,7 +222,7 @@ class TimeIsUp(Full):
     """A document has used nearly all of its CPU time."""
 
 
-def _in_cell(text: str) -> str:
+def _cell_text(text: str) -> str:
     """Returns a text for a table cell, with <br> as line break."""
     lines = (_SPACE_BUT_TABS.sub(" ", line).strip() for line in (text.strip().split("\n") if "\n" in text else [text]))
     return "<br>".join(lines).replace("|", "\\|")
@@ -280,7 +280,7 @@ class Draft:
         self._end_lines()
         is_header = True
         for row in rows:
-            cells = [_in_cell(cell) for cell in row]
+            cells = [_cell_text(cell) for cell in row]
             while cells and not cells[-1]:
                 cells.pop()
             if cells:
@@ -302,7 +302,7 @@ class Draft:
     def is_empty(self) -> bool:
         return not self._pieces
 
-    def say_guess(self, charset: str) -> None:
+    def record_guess(self, charset: str) -> None:
         """Records the guessed charset of a part of the text, if it isn't ""."""
         self._guessed_charset = self._guessed_charset or charset
 

@@ -81,14 +81,14 @@ def _add(kind: Format, content: bytes, draft: Draft, declared: Sequence[str] = (
         case Format.PDF:
             return _add_pdf(content, draft)
         case Format.CARDS:
-            read_cards(content, [*declared, *_declared(content)], draft)
+            read_cards(content, [*declared, *_declared_charsets(content)], draft)
         case _:
             _add_text(kind, content, draft, declared)
     return kind
 
 
 def _add_text(kind: Format, content: bytes, draft: Draft, declared: Sequence[str]) -> None:
-    text = _text(_without_controls(content) if kind is Format.HTML else content, declared, draft)
+    text = _decode(_without_controls(content) if kind is Format.HTML else content, declared, draft)
     match kind:
         case Format.HTML:
             read_html(text, draft)
@@ -137,7 +137,7 @@ def _add_joined(name: str, media_type: str, content: bytes, draft: Draft, depth:
     kind = document_kind(name, media_type.partition(";")[0], content) or text
     if depth > _MAX_JOINED:
         raise Unreadable(Obstacle.TOO_LARGE)
-    _add(kind, content, draft, _names(media_type.encode()), depth)
+    _add(kind, content, draft, _charset_names(media_type.encode()), depth)
 
 
 def _without_controls(content: bytes) -> bytes:
@@ -145,14 +145,14 @@ def _without_controls(content: bytes) -> bytes:
     return content if b"\0" in content else content.translate(None, _CONTROLS)
 
 
-def _declared(content: bytes) -> list[str]:
+def _declared_charsets(content: bytes) -> list[str]:
     """Returns the charsets declared at the beginning of a text, or else near its first non-ASCII character."""
     letter = _LETTER.search(content)
     lines = content[max(0, letter.start() - _LEAD_BYTES) : letter.start()] if letter else b""
-    return _names(content[:_LEAD_BYTES]) or _names(lines)
+    return _charset_names(content[:_LEAD_BYTES]) or _charset_names(lines)
 
 
-def _names(lead: bytes) -> list[str]:
+def _charset_names(lead: bytes) -> list[str]:
     return [name.decode() for name in dict.fromkeys(b"".join(names) for names in _CHARSET.findall(lead))]
 
 
@@ -160,7 +160,7 @@ def _add_archive(content: bytes, draft: Draft, depth: int) -> None:
     archive = Archive(content)
     manifest = archive.bytes_of("META-INF/manifest.xml")
     # A program that repacks an OpenDocument may lose the entry with its type.
-    mimetype = archive.bytes_of("mimetype").strip() or manifest or _said_by_content(archive)
+    mimetype = archive.bytes_of("mimetype").strip() or manifest or _type_from_content(archive)
     if b"encryption-data" in manifest:
         raise Unreadable(Obstacle.PROTECTED)
     if main := main_part(archive, "document", r"word/document\d*\.xml"):
@@ -183,7 +183,7 @@ def _add_archive(content: bytes, draft: Draft, depth: int) -> None:
         raise Unreadable(Obstacle.KIND)
 
 
-def _said_by_content(archive: Archive) -> bytes:
+def _type_from_content(archive: Archive) -> bytes:
     """Returns an OpenDocument's type from its content, or b"" for any other archive."""
     if "content.xml" not in archive.names:
         return b""
@@ -211,9 +211,9 @@ def _add_ole(content: bytes, draft: Draft) -> None:
         raise Unreadable(Obstacle.KIND)
 
 
-def _text(content: bytes, declared: Sequence[str], draft: Draft) -> str:
+def _decode(content: bytes, declared: Sequence[str], draft: Draft) -> str:
     """Decodes content, and records in the draft if the charset is a guess. Raises Unreadable."""
-    if (letters := decode(content, [*declared, *_declared(content)])) is None:
+    if (letters := decode(content, [*declared, *_declared_charsets(content)])) is None:
         raise Unreadable(Obstacle.KIND)
-    draft.say_guess(letters.guess)
+    draft.record_guess(letters.guess)
     return letters.text

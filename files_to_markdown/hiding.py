@@ -66,12 +66,12 @@ class StyleSheets:
     def add(self, sheet: str) -> None:
         """Parses a style sheet. Later rules override earlier ones with the same selector."""
         for selectors, declarations in _rules(sheet[:_MAX_SHEET_CHARS]):
-            hides, has_seen_letters = is_hiding(declarations), _has_seen_letters(declarations)
+            hides, has_visible_letters = is_hiding(declarations), _has_seen_letters(declarations)
             says = hides or _SHOWING.search(declarations, 0, _MAX_STYLE_CHARS)
-            for selector in selectors.split(",") if says or has_seen_letters is not None else ():
+            for selector in selectors.split(",") if says or has_visible_letters is not None else ():
                 if (selector := selector.strip().lower()) and _SIMPLE.fullmatch(selector):
                     self._hides |= {selector: hides} if says else {}
-                    self._has_seen_letters |= {} if has_seen_letters is None else {selector: has_seen_letters}
+                    self._has_seen_letters |= {} if has_visible_letters is None else {selector: has_visible_letters}
 
     def hide(self, tag: str, attributes: Mapping[str, str | None]) -> bool:
         style = _style_of(attributes)
@@ -81,19 +81,19 @@ class StyleSheets:
             return True
         if not self._hides or _SHOWING.search(style):
             return False
-        return _said_of(tag, attributes, self._hides) or False
+        return _matching_rule(tag, attributes, self._hides) or False
 
-    def has_seen_letters(self, tag: str, attributes: Mapping[str, str | None]) -> bool | None:
+    def has_visible_letters(self, tag: str, attributes: Mapping[str, str | None]) -> bool | None:
         """Returns whether an element's font size is visible, or None if it is inherited."""
         own = _has_seen_letters(_style_of(attributes))
-        return _said_of(tag, attributes, self._has_seen_letters) if own is None else own
+        return _matching_rule(tag, attributes, self._has_seen_letters) if own is None else own
 
 
 def _style_of(attributes: Mapping[str, str | None]) -> str:
     return _without_comments((attributes.get("style") or "")[:_MAX_STYLE_CHARS])
 
 
-def _said_of(tag: str, attributes: Mapping[str, str | None], rules: Mapping[str, bool]) -> bool | None:
+def _matching_rule(tag: str, attributes: Mapping[str, str | None], rules: Mapping[str, bool]) -> bool | None:
     """Returns the value of the rules that apply to an element, or None."""
     if not rules:
         return None

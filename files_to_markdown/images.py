@@ -38,7 +38,7 @@ def converted(
     """
     pages = list(_pages(content))
     most = max_png_bytes // MAX_PAGES if len(pages) > 1 else max_png_bytes
-    return *_converted(content, pages[0], max_pixels, most), len(pages) > 1 or _moves(content)
+    return *_convert_page(content, pages[0], max_pixels, most), len(pages) > 1 or _is_animated(content)
 
 
 def further_pages(content: bytes, room_bytes: int) -> tuple[list[tuple[str, bytes]], bool]:
@@ -48,11 +48,11 @@ def further_pages(content: bytes, room_bytes: int) -> tuple[list[tuple[str, byte
     # A page that is damaged or too large ends the list, and so does running out of time.
     with suppress(Exception):
         for page in pages[: MAX_PAGES - 1]:
-            kind, packed = _converted(content, page, MAX_IMAGE_PIXELS, MAX_IMAGE_BYTES // MAX_PAGES)
+            kind, packed = _convert_page(content, page, MAX_IMAGE_PIXELS, MAX_IMAGE_BYTES // MAX_PAGES)
             if (room_bytes := room_bytes - len(packed)) < 0:
                 break
             found.append((kind, packed))
-    return found, len(found) < len(pages) or _moves(content)
+    return found, len(found) < len(pages) or _is_animated(content)
 
 
 def _pages(content: bytes) -> Iterator[int]:
@@ -68,7 +68,7 @@ def _pages(content: bytes) -> Iterator[int]:
                 yield at
 
 
-def _converted(content: bytes, page: int, max_pixels: int, max_png_bytes: int) -> tuple[str, bytes]:
+def _convert_page(content: bytes, page: int, max_pixels: int, max_png_bytes: int) -> tuple[str, bytes]:
     with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         # In addition to the pixels, the decoders of libwebp and libavif allocate more than one canvas, and libjpeg
         # stores each pixel of a progressive JPEG, even if it is unpacked at a small size.
@@ -86,10 +86,10 @@ def _converted(content: bytes, page: int, max_pixels: int, max_png_bytes: int) -
         if held_bytes > MAX_UNPACKED_BYTES:
             raise Unreadable(Obstacle.TOO_MANY_PIXELS)
         # Scaled first, because rotating needs another copy of the image.
-        return _packed(ImageOps.exif_transpose(_scaled(image, max_pixels)), max_png_bytes)
+        return _encode(ImageOps.exif_transpose(_scale(image, max_pixels)), max_png_bytes)
 
 
-def _moves(content: bytes) -> bool:
+def _is_animated(content: bytes) -> bool:
     """Returns whether an image has a second frame. Counting all of them can take as long as unpacking them."""
     # A damaged second frame doesn't count.
     with suppress(Exception), Image.open(io.BytesIO(content), formats=_FORMATS) as image:
@@ -98,7 +98,7 @@ def _moves(content: bytes) -> bool:
     return False
 
 
-def _scaled(image: Image.Image, max_pixels: int) -> Image.Image:
+def _scale(image: Image.Image, max_pixels: int) -> Image.Image:
     """Scales an image to the size that models use, band by band, because PIL would copy all bands at once."""
     size = _scaled_size(image, max_pixels)
     if size == image.size or image.mode not in ("RGBA", "LA"):
@@ -115,7 +115,7 @@ def _scaled_size(image: Image.Image, max_pixels: int) -> tuple[int, int]:
     return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
-def _packed(image: Image.Image, max_png_bytes: int) -> tuple[str, bytes]:
+def _encode(image: Image.Image, max_png_bytes: int) -> tuple[str, bytes]:
     """Returns the image as lossless PNG, or as JPEG if the PNG is too large."""
     packed = io.BytesIO()
     if image.mode.startswith("I;16") or image.mode == "I":

@@ -39,7 +39,7 @@ def hide_memory() -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if ON_LINUX:
-        _set(PR_SET_DUMPABLE, 0)
+        _set_process_attribute(PR_SET_DUMPABLE, 0)
 
 
 def others_may_read(file: Path) -> bool:
@@ -71,14 +71,14 @@ def deny_files() -> None:
     # A kernel that knows fewer fields accepts zeros in the others.
     handled = struct.pack("=QQQ", on_files, on_network, scoped)
     # A ruleset without rules denies everything that it handles.
-    ruleset = _checked(_system_call(LANDLOCK_CREATE_RULESET, handled, len(handled), 0))
-    _set(PR_SET_NO_NEW_PRIVS, 1)
-    _checked(_system_call(LANDLOCK_RESTRICT_SELF, ruleset, 0))
+    ruleset = _check(_system_call(LANDLOCK_CREATE_RULESET, handled, len(handled), 0))
+    _set_process_attribute(PR_SET_NO_NEW_PRIVS, 1)
+    _check(_system_call(LANDLOCK_RESTRICT_SELF, ruleset, 0))
     os.close(ruleset)
 
 
-def _set(attribute: int, value: int) -> None:
-    _checked(_libc().prctl(attribute, *map(ctypes.c_ulong, (value, 0, 0, 0))))
+def _set_process_attribute(attribute: int, value: int) -> None:
+    _check(_libc().prctl(attribute, *map(ctypes.c_ulong, (value, 0, 0, 0))))
 
 
 def _system_call(number: int, *arguments: int | bytes | None) -> int:
@@ -94,7 +94,7 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _checked(result: int) -> int:
+def _check(result: int) -> int:
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -67,15 +67,15 @@ def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
         kind = part.get_content_type()
         name = _file_name_of(part, draft)
         is_within = part.get_content_maintype() == "message" and kind not in _PIECES
-        if is_within and depth < _MAX_DEPTH and _inner(part):
-            _add_inner(part, draft, depth)
+        if is_within and depth < _MAX_DEPTH and _subparts(part):
+            _add_attached(part, draft, depth)
         elif kind == _CALENDAR and not _is_attached(part):
-            draft.add(f"Invitation:\n{_invitation(_text_of(part, draft))}")
+            draft.add(f"Invitation:\n{_calendar_text(_text_of(part, draft))}")
         elif _is_body(part, mail, name):
             if is_shown and kind == "text/html":
                 read_html(_text_of(part, draft), draft)
             elif is_shown:
-                draft.add(_unflowed(part, _text_of(part, draft)))
+                draft.add(_unflow(part, _text_of(part, draft)))
         elif is_shown or name:
             attached.append(name or _title_of(part, draft))
     draft.leave_out(Part.ATTACHMENT, attached, count=0)
@@ -89,11 +89,13 @@ def _is_body(part: _Part, mail: _Part, name: str) -> bool:
     return part.get_content_type() in _BODIES or (part.get_content_maintype() in ("text", "multipart") and not name)
 
 
-def _add_inner(part: _Part, draft: Draft, depth: int) -> None:
+def _add_attached(part: _Part, draft: Draft, depth: int) -> None:
     """Adds an attached mail, or a report's fields for each recipient."""
-    for inner in _unpacked_inner(part):
+    for inner in _attached_mails(part):
         if part.get_content_type() not in _MAILS_WITHIN:
-            fields = (f"{name}: {' '.join(_words(str(value), draft).split())}" for name, value in inner.raw_items())
+            fields = (
+                f"{name}: {' '.join(_decode_words(str(value), draft).split())}" for name, value in inner.raw_items()
+            )
             draft.add("\n".join(islice(fields, _MAX_FIELDS)))
             draft.add(_text_of(inner, draft))
         else:
@@ -106,12 +108,12 @@ def _parts_of(part: _Part, *, is_shown: bool, depth: int = 0) -> Iterator[tuple[
 
     The resources of a page (multipart/related), such as its style sheets, aren't shown either.
     """
-    inner = _inner(part) if part.get_content_maintype() == "multipart" else []
+    inner = _subparts(part) if part.get_content_maintype() == "multipart" else []
     if not inner:
         yield part, is_shown
         return
     kind = part.get_content_subtype()
-    chosen = _alternative(inner) if kind == "alternative" and depth < _MAX_CHOICES else None
+    chosen = _best_alternative(inner) if kind == "alternative" and depth < _MAX_CHOICES else None
     for one in inner:
         is_resource = (
             kind == "related" and one.get_content_maintype() == "text" and one.get_content_type() not in _BODIES
@@ -120,32 +122,32 @@ def _parts_of(part: _Part, *, is_shown: bool, depth: int = 0) -> Iterator[tuple[
         yield from _parts_of(one, is_shown=is_one_shown, depth=depth + 1)
 
 
-def _inner(part: _Part) -> list[_Part]:
+def _subparts(part: _Part) -> list[_Part]:
     payload = part.get_payload()
     return [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []
 
 
-def _unpacked_inner(part: _Part) -> list[_Part]:
+def _attached_mails(part: _Part) -> list[_Part]:
     """Returns the mails in a part. Some programs encode them, which the standards forbid."""
     encoding = _header_of(part, "Content-Transfer-Encoding", Draft()).lower()
-    inner = _inner(part)
+    inner = _subparts(part)
     if encoding not in ("base64", "quoted-printable"):
         return inner
     raw = _bytes_of(inner[0].as_string(policy=compat32.clone(mangle_from_=False)))
     decoded = _from_base64(raw) if encoding == "base64" else quopri.decodestring(raw)
     kind = part.get_content_type()
-    return _inner(message_from_string(f"Content-Type: {kind}\n\n{decoded.decode('latin-1')}"))
+    return _subparts(message_from_string(f"Content-Type: {kind}\n\n{decoded.decode('latin-1')}"))
 
 
-def _alternative(parts: Sequence[_Part]) -> "_Part | None":
+def _best_alternative(parts: Sequence[_Part]) -> "_Part | None":
     """Returns the first part with non-blank plain text, or else HTML. Some plain texts only mention the HTML."""
-    plain, page = (next((part for part in parts if _words_of(part, kind)), None) for kind in _BODIES)
-    if plain and page and _words_of(page, "text/html") > 2 * _words_of(plain, "text/plain") + _MANY_WORDS:
+    plain, page = (next((part for part in parts if _word_count(part, kind)), None) for kind in _BODIES)
+    if plain and page and _word_count(page, "text/html") > 2 * _word_count(plain, "text/plain") + _MANY_WORDS:
         return page
     return plain or page
 
 
-def _words_of(part: _Part, kind: str) -> int:
+def _word_count(part: _Part, kind: str) -> int:
     draft = Draft()
     for one in part.walk():
         if one.get_content_type() == kind == "text/html":
@@ -162,30 +164,30 @@ def _is_attached(part: _Part) -> bool:
 def _file_name_of(part: _Part, draft: Draft) -> str:
     for name, header in (("filename", "content-disposition"), ("name", "content-type")):
         if isinstance(value := part.get_param(name, "", header), tuple):
-            return _decoded(_bytes_of(value[2]), value[0] or "", draft)
+            return _decode(_bytes_of(value[2]), value[0] or "", draft)
         if value:
-            return _words(value[:_MAX_HEADER_CHARS], draft)
+            return _decode_words(value[:_MAX_HEADER_CHARS], draft)
     return ""
 
 
 def _title_of(part: _Part, draft: Draft) -> str:
-    mail = next(iter(_inner(part)), None) if part.get_content_type() == "message/rfc822" else None
+    mail = next(iter(_subparts(part)), None) if part.get_content_type() == "message/rfc822" else None
     return (_header_of(mail, "Subject", draft) if mail else "") or part.get_content_type()
 
 
 def _header_of(mail: _Part, name: str, draft: Draft) -> str:
     raw = next((str(value) for key, value in mail.raw_items() if key.lower() == name.lower()), "")
     raw = raw[:_MAX_HEADER_CHARS]
-    return _words(raw, draft).strip() or raw.strip()
+    return _decode_words(raw, draft).strip() or raw.strip()
 
 
-def _words(raw: str, draft: Draft) -> str:
+def _decode_words(raw: str, draft: Draft) -> str:
     """Decodes the encoded words of a header or name. One character can be split across two words."""
     parts: list[tuple[str, bytes]] = []
     at = 0
     raw = _BETWEEN_WORDS.sub(r"\1", raw)
     for word in _WORD.finditer(raw):
-        parts += [("", _bytes_of(raw[at : word.start()])), (word[1].lower(), _unpacked(word[2].lower(), word[3]))]
+        parts += [("", _bytes_of(raw[at : word.start()])), (word[1].lower(), _unpack_word(word[2].lower(), word[3]))]
         at = word.end()
     parts.append(("", _bytes_of(raw[at:])))
     joined: list[tuple[str, bytes]] = []
@@ -194,10 +196,10 @@ def _words(raw: str, draft: Draft) -> str:
             joined[-1] = charset, joined[-1][1] + content
         else:
             joined.append((charset, content))
-    return "".join(_decoded(content, charset, draft) for charset, content in joined)
+    return "".join(_decode(content, charset, draft) for charset, content in joined)
 
 
-def _unpacked(encoding: str, word: str) -> bytes:
+def _unpack_word(encoding: str, word: str) -> bytes:
     if encoding == "q":
         return quopri.decodestring(_bytes_of(word), header=True)
     return _from_base64(_bytes_of(word))
@@ -223,18 +225,18 @@ def _text_of(part: _Part, draft: Draft) -> str:
         charset = part.get_content_charset("")
     except (LookupError, ValueError, TypeError):
         charset = ""
-    return _decoded(payload, charset, draft)
+    return _decode(payload, charset, draft)
 
 
-def _decoded(content: bytes, charset: str, draft: Draft) -> str:
+def _decode(content: bytes, charset: str, draft: Draft) -> str:
     letters = decode(content, (charset,))
     if letters is None:
         return content.replace(b"\0", b"").decode(errors="replace").replace("\r\n", "\n")
-    draft.say_guess(letters.guess)
+    draft.record_guess(letters.guess)
     return letters.text
 
 
-def _unflowed(part: _Part, text: str) -> str:
+def _unflow(part: _Part, text: str) -> str:
     """Returns the paragraphs of a text whose lines were wrapped for transport (RFC 3676)."""
     if str(part.get_param("format", "")).lower() != "flowed":
         return text
@@ -255,7 +257,7 @@ def _unflowed(part: _Part, text: str) -> str:
     return "\n".join(lines)
 
 
-def _invitation(text: str) -> str:
+def _calendar_text(text: str) -> str:
     lines, unsaid = [], ""
     for line in re.sub(r"\n[ \t]", "", text).strip().split("\n"):
         begun = line.removeprefix("BEGIN:").strip()

@@ -76,7 +76,7 @@ def link(words: str, address: str) -> str:
     return f"[{words}]({address})" if _LINK.match(address) and words.strip() else words
 
 
-def formula_link(words: str, formula: str) -> str:
+def link_to_formula_url(words: str, formula: str) -> str:
     found = _FORMULA_LINK.search(formula, 0, _MAX_FORMULA_LEAD_CHARS)
     return link(words, found[1]) if found else words
 
@@ -106,7 +106,7 @@ class _Table:
     def __init__(self) -> None:
         self.rows: list[list[str]] = []
         self.spans: list[tuple[int, int]] = []
-        self._hanging: Counter[int] = Counter()
+        self._row_spans: Counter[int] = Counter()
         """The number of further rows that a cell above spans, by column."""
 
     def begin_row(self) -> None:
@@ -121,12 +121,12 @@ class _Table:
         row = self.rows[-1]
         self._skip_taken(row)
         for column in range(len(row), len(row) + columns):
-            self._hanging[column] = rows - 1
+            self._row_spans[column] = rows - 1
         row += [text, *[""] * (columns - 1)]
 
     def _skip_taken(self, row: list[str]) -> None:
-        while self._hanging[len(row)] > 0:
-            self._hanging[len(row)] -= 1
+        while self._row_spans[len(row)] > 0:
+            self._row_spans[len(row)] -= 1
             row.append("")
 
 
@@ -137,7 +137,7 @@ class _List:
     step: int = 1
     type: str = ""
 
-    def next_sign(self, value: str | None) -> str:
+    def next_marker(self, value: str | None) -> str:
         if self.number is None:
             return "-"
         self.number = _number(value, self.number)
@@ -146,7 +146,7 @@ class _List:
         return f"{sign or self.number - self.step}."
 
 
-class _Seen(IntEnum):
+class _Visibility(IntEnum):
     """The part of an element that people see."""
 
     NOTHING = 0
@@ -183,7 +183,7 @@ class Markup(HTMLParser):
         self._labeled = labeled
         self._text: list[str] = []
         self._lists: list[_List] = []
-        self._lead = ""
+        self._prefix = ""
         """The mark of a heading, list item or quotation, before the next block."""
         self._tables: list[_Table] = []
         self._links: list[str] = []
@@ -197,13 +197,13 @@ class Markup(HTMLParser):
         """For each open span, whether its style raises or lowers it, and whether it is struck."""
         self._sheets = StyleSheets()
         self._is_sheet = False
-        self._within: list[str] = []
+        self._hidden_elements: list[str] = []
         """The innermost invisible element, and all open elements within it."""
-        self._seen: list[_Seen] = []
-        """The visibility of each element in `_within`."""
-        self._open = Counter[str]()
+        self._visibilities: list[_Visibility] = []
+        """The visibility of each element in `_hidden_elements`."""
+        self._open_elements = Counter[str]()
         """The open visible elements, by tag."""
-        self._is_named = False
+        self._is_reported = False
         """Whether the hidden element or drawing is reported as left out. One without words isn't."""
         self._choice: _Choice | None = None
         self._has_parentheses = False
@@ -213,7 +213,7 @@ class Markup(HTMLParser):
         if self._skipping:
             self._skipped_depth += tag == self._skipping
         elif tag in _SKIPPED:
-            self._skipping, self._skipped_depth, self._is_named = tag, 1, False
+            self._skipping, self._skipped_depth, self._is_reported = tag, 1, False
             self._draft.leave_out(Part.ATTACHMENT, count=tag == "iframe" and self._shows_page(dict(attrs)))
             self._is_sheet = tag == "style" and dict(attrs).get("media") in (None, "", "all", "screen")
         elif self._is_hidden(tag, dict(attrs)):
@@ -223,60 +223,62 @@ class Markup(HTMLParser):
         elif tag in _BLOCKS:
             self._end_choice()
             self._begin_block(tag, dict(attrs))
-            self._tick(dict(attrs))
+            self._add_checkbox(dict(attrs))
         else:
             self._begin_inline(tag, dict(attrs))
 
     def _shows_page(self, attributes: Mapping[str, str | None]) -> bool:
-        return not (self._is_in(_Seen.NOTHING) or _is_dot(attributes) or self._sheets.hide("iframe", attributes))
+        return not (
+            self._is_at_most(_Visibility.NOTHING) or _is_dot(attributes) or self._sheets.hide("iframe", attributes)
+        )
 
-    def _is_in(self, seen: _Seen) -> bool:
-        """Returns whether the innermost open element is at most this visible."""
-        return bool(self._seen) and self._seen[-1] <= seen
+    def _is_at_most(self, seen: _Visibility) -> bool:
+        """Returns whether the innermost open element is no more visible than `seen`."""
+        return bool(self._visibilities) and self._visibilities[-1] <= seen
 
     def _is_hidden(self, tag: str, attributes: Mapping[str, str | None]) -> bool:
-        while self._within and tag in _ENDED_BY_NEXT.get(self._within[-1], ()):
+        while self._hidden_elements and tag in _ENDED_BY_NEXT.get(self._hidden_elements[-1], ()):
             self._close_last()
-        seen = self._seen_of(tag, attributes)
-        if not self._within:
-            if seen is _Seen.ALL:
-                self._open[tag] += tag not in _VOID
+        seen = self._visibility_of(tag, attributes)
+        if not self._hidden_elements:
+            if seen is _Visibility.ALL:
+                self._open_elements[tag] += tag not in _VOID
                 return False
-            self._is_named = False
-        if tag not in _VOID and len(self._within) < _MAX_DEPTH:
-            self._within.append(tag)
-            self._seen.append(seen)
-        return seen is _Seen.NOTHING
+            self._is_reported = False
+        if tag not in _VOID and len(self._hidden_elements) < _MAX_DEPTH:
+            self._hidden_elements.append(tag)
+            self._visibilities.append(seen)
+        return seen is _Visibility.NOTHING
 
-    def _seen_of(self, tag: str, attributes: Mapping[str, str | None]) -> _Seen:
-        if self._is_in(_Seen.NOTHING):
-            return _Seen.NOTHING
+    def _visibility_of(self, tag: str, attributes: Mapping[str, str | None]) -> _Visibility:
+        if self._is_at_most(_Visibility.NOTHING):
+            return _Visibility.NOTHING
         if tag not in ("html", "body", "input") and self._sheets.hide(tag, attributes):
-            return _Seen.NOTHING
-        if (own := self._sheets.has_seen_letters(tag, attributes)) is not None:
-            return _Seen.ALL if own else _Seen.NO_LETTERS
-        return self._seen[-1] if self._seen else _Seen.ALL
+            return _Visibility.NOTHING
+        if (own := self._sheets.has_visible_letters(tag, attributes)) is not None:
+            return _Visibility.ALL if own else _Visibility.NO_LETTERS
+        return self._visibilities[-1] if self._visibilities else _Visibility.ALL
 
-    def _close_last(self) -> _Seen:
-        self._within.pop()
-        return self._seen.pop()
+    def _close_last(self) -> _Visibility:
+        self._hidden_elements.pop()
+        return self._visibilities.pop()
 
     def handle_endtag(self, tag: str) -> None:
         if self._skipping:
             self._skipped_depth -= tag == self._skipping
             self._skipping = self._skipping if self._skipped_depth else ""
             return
-        if tag in self._within:
-            while self._within[-1] != tag:
+        if tag in self._hidden_elements:
+            while self._hidden_elements[-1] != tag:
                 self._close_last()
-            if self._close_last() is not _Seen.NOTHING:
+            if self._close_last() is not _Visibility.NOTHING:
                 self._end(tag)
             return
         # The end of an outer element also ends a hidden one.
-        if not self._within or self._open[tag] > 0:
-            self._within.clear()
-            self._seen.clear()
-            self._open[tag] -= self._open[tag] > 0
+        if not self._hidden_elements or self._open_elements[tag] > 0:
+            self._hidden_elements.clear()
+            self._visibilities.clear()
+            self._open_elements[tag] -= self._open_elements[tag] > 0
             self._end(tag)
 
     def _end(self, tag: str) -> None:
@@ -286,28 +288,28 @@ class Markup(HTMLParser):
             self._end_block(tag)
         elif tag == "a" and self._links:
             href = self._links.pop()
-            self._say(f"]({href})" if href else "")
+            self._append_text(f"]({href})" if href else "")
         elif tag in _MARKS and not self._is_code:
-            self._say(_MARKS[tag])
+            self._append_text(_MARKS[tag])
         elif tag in _RAISED:
             self._end_raised()
         elif tag == "span" and self._spans:
             is_raised, is_struck = self._spans.pop()
-            self._say("~~" if is_struck else "")
+            self._append_text("~~" if is_struck else "")
             if is_raised:
                 self._end_raised()
         elif tag == "rt" and not self._has_parentheses:
-            self._say(")")
+            self._append_text(")")
 
     def handle_data(self, data: str) -> None:
-        if self._skipping == "svg" and data.strip() and not self._is_named:
-            self._is_named = True
+        if self._skipping == "svg" and data.strip() and not self._is_reported:
+            self._is_reported = True
             self._draft.leave_out(Part.PICTURE)
         if self._is_sheet and self._skipping:
             self._sheets.add(data)
-        is_unseen = self._is_in(_Seen.NO_LETTERS)
-        if is_unseen and not self._skipping and data.strip() and not self._is_named:
-            self._is_named = True
+        is_unseen = self._is_at_most(_Visibility.NO_LETTERS)
+        if is_unseen and not self._skipping and data.strip() and not self._is_reported:
+            self._is_reported = True
             self._draft.leave_out(Part.HIDDEN_TEXT)
         if self._skipping or is_unseen:
             return
@@ -316,7 +318,7 @@ class Markup(HTMLParser):
             if self._choice.options:
                 self._choice.options[-1].append(data)
         else:
-            self._say(data if self._is_code else data.replace("\n", " "))
+            self._append_text(data if self._is_code else data.replace("\n", " "))
 
     def close(self) -> None:
         super().close()
@@ -325,17 +327,17 @@ class Markup(HTMLParser):
         while self._tables:
             self._end_table()
 
-    def _say(self, text: str) -> None:
+    def _append_text(self, text: str) -> None:
         if text:
             self._text.append(text)
 
     def _begin_inline(self, tag: str, attributes: Mapping[str, str | None]) -> None:
         if tag == "br":
-            self._say("\n")
+            self._append_text("\n")
         elif tag == "a":
             href = attributes.get("href") or ""
             self._links.append(href if _LINK.match(href) else "")
-            self._say("[" if self._links[-1] else "")
+            self._append_text("[" if self._links[-1] else "")
         elif tag == "img":
             self._add_picture(attributes)
         elif tag in _NAMED:
@@ -344,14 +346,14 @@ class Markup(HTMLParser):
         elif tag in ("input", "select"):
             self._begin_control(tag, attributes)
         elif tag in _MARKS and not self._is_code:
-            self._say(_MARKS[tag])
+            self._append_text(_MARKS[tag])
         elif tag in (*_RAISED, "span"):
             self._begin_raised(tag, attributes)
         elif tag in ("ruby", "rp"):
             self._has_parentheses = tag == "rp"
         elif tag == "rt" and not self._has_parentheses:
-            self._say("(")
-        self._tick(attributes)
+            self._append_text("(")
+        self._add_checkbox(attributes)
 
     def _begin_control(self, tag: str, attributes: Mapping[str, str | None]) -> None:
         if tag == "input":
@@ -371,28 +373,28 @@ class Markup(HTMLParser):
             self._spans.append((shifted is not None, struck))
         if sign:
             self._raised.append((sign, len(self._text)))
-        self._say("~~" if struck else "")
+        self._append_text("~~" if struck else "")
 
     def _add_picture(self, attributes: Mapping[str, str | None]) -> None:
         # A one-pixel image only tracks who reads a mail.
         if not _is_dot(attributes):
             self._draft.leave_out(Part.PICTURE)
         if alt := " ".join((attributes.get("alt") or "").split()):
-            self._say(f"![{alt}]")
+            self._append_text(f"![{alt}]")
 
     def _add_input(self, attributes: Mapping[str, str | None]) -> None:
         kind = (attributes.get("type") or "text").lower()
         if kind in _TICKED:
-            self._say(f"{_TICKED[kind]['checked' in attributes]} ")
+            self._append_text(f"{_TICKED[kind]['checked' in attributes]} ")
         elif kind not in _UNSEEN:
             value = attributes.get("alt" if kind == "image" else "value") or ""
-            self._say(f" {' '.join(value.split())} " if value else "")
+            self._append_text(f" {' '.join(value.split())} " if value else "")
 
-    def _tick(self, attributes: Mapping[str, str | None]) -> None:
+    def _add_checkbox(self, attributes: Mapping[str, str | None]) -> None:
         """Adds the checkbox of an element that scripts turn into one."""
         role, state = attributes.get("role") or "", attributes.get("aria-checked")
         if role in _TICKED and state:
-            self._say(f"{_TICKED[role][state == 'true']} ")
+            self._append_text(f"{_TICKED[role][state == 'true']} ")
 
     def _begin_option(self, choice: _Choice, attributes: Mapping[str, str | None]) -> None:
         choice.options.append([attributes.get("label") or ""] if "label" in attributes else [])
@@ -401,7 +403,7 @@ class Markup(HTMLParser):
     def _end_choice(self) -> None:
         if self._choice:
             text, self._choice = self._choice.text(), None
-            self._say(f" {text} ")
+            self._append_text(f" {text} ")
 
     def _end_raised(self) -> None:
         if not self._raised:
@@ -411,7 +413,7 @@ class Markup(HTMLParser):
         if not self._raised and len(self._text) > at:
             text = "".join(self._text[at:])
             del self._text[at:]
-            self._say(raised(self._text[-1] if self._text else "", text, _RAISED[tag]))
+            self._append_text(raised(self._text[-1] if self._text else "", text, _RAISED[tag]))
 
     def _begin_block(self, tag: str, attributes: Mapping[str, str | None]) -> None:
         if self._tables:
@@ -423,28 +425,28 @@ class Markup(HTMLParser):
         elif tag in ("ul", "ol"):
             self._lists.append(_opened_list(tag, attributes))
         elif tag == "li":
-            self._lead = "  " * (min(len(self._lists), 20) - 1) + self._sign_of(attributes)
+            self._prefix = "  " * (min(len(self._lists), 20) - 1) + self._list_marker(attributes)
         elif tag in _HEADINGS:
-            self._lead = f"{'#' * int(tag[1])} "
+            self._prefix = f"{'#' * int(tag[1])} "
         elif tag == "title":
-            self._lead = "Title: "
+            self._prefix = "Title: "
         elif tag == "pre":
             self._is_code = True
         self._quotations += tag == "blockquote"
 
-    def _sign_of(self, attributes: Mapping[str, str | None]) -> str:
+    def _list_marker(self, attributes: Mapping[str, str | None]) -> str:
         of = self._lists[-1] if self._lists else _List()
-        return "" if self._labeled and of.number is None else f"{of.next_sign(attributes.get('value'))} "
+        return "" if self._labeled and of.number is None else f"{of.next_marker(attributes.get('value'))} "
 
     def _begin_in_table(self, tag: str, attributes: Mapping[str, str | None]) -> None:
-        self._say("\n")
+        self._append_text("\n")
         if tag == "table":
             self._tables.append(_Table())
         elif tag == "tr":
             self._end_cell()
             # The text above a table's rows, unless the table is in a cell of another.
             if len(self._tables) == 1:
-                self._draft.add(_lines("".join(self._text), "\n"))
+                self._draft.add(_non_empty_lines("".join(self._text), "\n"))
                 self._clear()
             self._tables[-1].begin_row()
         elif tag in _CELLS:
@@ -453,7 +455,7 @@ class Markup(HTMLParser):
         elif tag in ("ul", "ol"):
             self._lists.append(_opened_list(tag, attributes))
         elif tag == "li":
-            self._say(self._sign_of(attributes))
+            self._append_text(self._list_marker(attributes))
 
     def _end_block(self, tag: str) -> None:
         if not self._tables:
@@ -463,7 +465,7 @@ class Markup(HTMLParser):
             if tag == "table":
                 self._end_table()
         if self._tables:
-            self._say("\n")
+            self._append_text("\n")
         elif tag == "blockquote":
             self._quotations = max(0, self._quotations - 1)
         if tag in ("ul", "ol") and self._lists:
@@ -472,22 +474,22 @@ class Markup(HTMLParser):
             self._is_code = False
         if tag in _LED:
             # An empty heading would pass its mark to the next block.
-            self._lead = ""
+            self._prefix = ""
 
     def _end_cell(self) -> None:
         table = self._tables[-1]
         if table.spans:
-            table.add_cell(_lines("".join(self._text), "<br>", keeps_tabs=self._labeled))
+            table.add_cell(_non_empty_lines("".join(self._text), "<br>", keeps_tabs=self._labeled))
             self._clear()
 
     def _end_table(self) -> None:
         table = self._tables.pop()
-        outside = _lines("".join(self._text), " " if self._tables else "\n")
+        outside = _non_empty_lines("".join(self._text), " " if self._tables else "\n")
         self._clear()
         if self._tables:
             # A table within a cell becomes part of the cell.
             inner = " ; ".join(" , ".join(filter(None, row)) for row in table.rows)
-            self._say(f"{outside} {inner}")
+            self._append_text(f"{outside} {inner}")
             return
         self._draft.add(outside)
         self._draft.table(table.rows)
@@ -507,11 +509,11 @@ class Markup(HTMLParser):
             text = code_block(text)
         else:
             text = _tidy(text, keeps_tabs=self._labeled)
-            text = self._lead + (text.lstrip() if self._lead else text)
+            text = self._prefix + (text.lstrip() if self._prefix else text)
         if self._quotations:
             text = _LINE.sub("> " * min(self._quotations, _MAX_QUOTATIONS), text)
         self._draft.add(text, "\n" if self._lists and not self._is_code else "\n\n")
-        self._lead = ""
+        self._prefix = ""
 
 
 def read_html(html: str, draft: Draft, *, labeled: bool = False) -> None:
@@ -549,5 +551,5 @@ def _tidy(text: str, *, keeps_tabs: bool = False) -> str:
     return "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
 
 
-def _lines(text: str, between: str, *, keeps_tabs: bool = False) -> str:
+def _non_empty_lines(text: str, between: str, *, keeps_tabs: bool = False) -> str:
     return between.join(filter(None, _tidy(text, keeps_tabs=keeps_tabs).split("\n")))

@@ -30,25 +30,25 @@ def read_notebook(text: str, draft: Draft) -> None:
         return
     language = _language(notebook)
     for cell in cells:
-        source = _joined(cell.get("source", cell.get("input")))
+        source = _join_lines(cell.get("source", cell.get("input")))
         draft.add(code_block(source, language) if cell.get("cell_type") == "code" else source)
         attachments = cell.get("attachments")
         draft.leave_out(Part.PICTURE, count=len(attachments) if isinstance(attachments, Mapping) else 0)
-        for output in _items(cell.get("outputs")):
+        for output in _objects(cell.get("outputs")):
             _add_output(output, draft)
 
 
 def _cells(notebook: Mapping[str, Any]) -> Iterator[Any]:
-    yield from _items(notebook.get("cells"))
-    for sheet in _items(notebook.get("worksheets")):
-        yield from _items(sheet.get("cells"))
+    yield from _objects(notebook.get("cells"))
+    for sheet in _objects(notebook.get("worksheets")):
+        yield from _objects(sheet.get("cells"))
 
 
-def _items(value: object) -> list[Mapping[str, Any]]:
+def _objects(value: object) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
 
 
-def _joined(value: object, between: str = "") -> str:
+def _join_lines(value: object, between: str = "") -> str:
     """Joins text that is stored as a string or a list of lines."""
     if isinstance(value, list):
         return between.join(line for line in value if isinstance(line, str))
@@ -66,11 +66,11 @@ def _add_output(output: Mapping[str, Any], draft: Draft) -> None:
     """Adds what a cell printed, returned or failed with."""
     forms = output.get("data")
     data = forms if isinstance(forms, Mapping) else output
-    said = _form_of(data, _TEXTS)
-    page = _form_of(data, _PAGES)
+    said = _best_format(data, _TEXTS)
+    page = _best_format(data, _PAGES)
     is_picture = any(name.startswith("image/") or name in ("png", "jpeg", "svg") for name in data)
     if output.get("output_type") in ("error", "pyerr"):
-        said = f"{output.get('ename')}: {output.get('evalue')}\n{_joined(output.get('traceback'), chr(10))}"
+        said = f"{output.get('ename')}: {output.get('evalue')}\n{_join_lines(output.get('traceback'), chr(10))}"
     is_drawn = not said and ("<script" in page or (data is forms and bool(data) and not page))
     draft.leave_out(Part.PICTURE, count=is_picture or is_drawn)
     # The plain format of a picture only names its class.
@@ -81,6 +81,6 @@ def _add_output(output: Mapping[str, Any], draft: Draft) -> None:
         read_html(page, draft)
 
 
-def _form_of(data: Mapping[str, Any], forms: Sequence[str]) -> str:
-    texts = (_joined(data.get(form)) for form in forms)
+def _best_format(data: Mapping[str, Any], forms: Sequence[str]) -> str:
+    texts = (_join_lines(data.get(form)) for form in forms)
     return next((text for text in texts if text and not _OBJECT.fullmatch(text)), "")

@@ -77,7 +77,7 @@ Token = tuple[str, str]
 """The token's type (place, literal, elapsed, condition, word or general) and its text."""
 
 
-def saved_as(text: str, code: str, *, is_1904: bool = False) -> str:
+def format_saved(text: str, code: str, *, is_1904: bool = False) -> str:
     """Formats a number that a file stores as text. Other text is returned unchanged."""
     try:
         number = float(text)
@@ -90,7 +90,7 @@ def saved_as(text: str, code: str, *, is_1904: bool = False) -> str:
 
 def shown(value: float, code: str, *, is_1904: bool = False) -> str:
     sections = _sections(code[:_MAX_FORMAT_CHARS])
-    tokens, is_negative = _chosen(sections, value)
+    tokens, is_negative = _choose_section(sections, value)
     if not tokens:
         return ""
     if any(kind == "general" for kind, _ in tokens):
@@ -100,7 +100,7 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str:
         ]
         return "".join(around).strip()
     if _is_date(tokens):
-        return _moment(value, tokens, is_1904=is_1904)
+        return _format_date(value, tokens, is_1904=is_1904)
     if _has_digits(tokens):
         number = Decimal(repr(float(abs(value))))
         text = _number(number, tokens)
@@ -109,7 +109,7 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str:
     return general(value) if ("place", "@") in tokens else _literals(tokens)
 
 
-def shown_text(text: str, code: str) -> str:
+def format_text(text: str, code: str) -> str:
     sections = _sections(code[:_MAX_FORMAT_CHARS])
     of_text = sections[3] if len(sections) > 3 else sections[-1]
     if ("place", "@") not in of_text:
@@ -168,7 +168,7 @@ def _has_digits(tokens: list[Token]) -> bool:
     return any(kind == "place" and text in _PLACES for kind, text in tokens)
 
 
-def _chosen(sections: list[list[Token]], value: float) -> tuple[list[Token], bool | None]:
+def _choose_section(sections: list[list[Token]], value: float) -> tuple[list[Token], bool | None]:
     """Returns the section for a number, and whether to add a minus sign, or None if it is shown without one."""
     for at, section in enumerate(sections[:3]):
         for kind, text in section:
@@ -202,7 +202,7 @@ def _is_date(tokens: list[Token]) -> bool:
     return first is not None and not re.search("[#?0]", places[: first.start()]) and "#" not in places
 
 
-def _moment(value: float, tokens: list[Token], *, is_1904: bool) -> str:
+def _format_date(value: float, tokens: list[Token], *, is_1904: bool) -> str:
     letters = [text.lower() for kind, text in tokens if kind == "place"]
     elapsed = next((text[0] for kind, text in tokens if kind == "elapsed"), "")
     has_seconds = "s" in letters
@@ -270,12 +270,12 @@ def _number(number: Decimal, tokens: list[Token]) -> str:
     whole, _, decimals = f"{number:f}".partition(".")
     kept = decimals.rstrip("0")
     decimals = kept.ljust(next((len(places) - at for at, one in enumerate(reversed(places)) if one == "0"), 0), "0")
-    before = _whole(whole.lstrip("0"), tokens[:point])
+    before = _format_integer(whole.lstrip("0"), tokens[:point])
     after = _decimals(decimals, tokens[point:])
     return f"{before}{after}".strip()
 
 
-def _whole(digits: str, tokens: list[Token]) -> str:
+def _format_integer(digits: str, tokens: list[Token]) -> str:
     """Returns the integer digits in their places, filled from the last place to the first."""
     places = [at for at, (kind, text) in enumerate(tokens) if kind == "place" and text in _PLACES]
     if not places:
@@ -320,18 +320,18 @@ def _scientific(number: Decimal, texts: list[str]) -> str:
     mantissa, exponent = texts[: texts.index("E")], texts[texts.index("E") + 1 :]
     point = mantissa.index(".") if "." in mantissa else len(mantissa)
     before, places = (sum(text in _PLACES for text in part if text) for part in (mantissa[:point], mantissa[point:]))
-    digits, power = _scaled(number, places, max(1, before))
+    digits, power = _split_exponent(number, places, max(1, before))
     width = max(1, sum(text in _PLACES for text in exponent if text))
     return f"{digits}E{'-' if power < 0 else '+'}{abs(power):0{width}}"
 
 
-def _scaled(number: Decimal, places: int, step: int) -> tuple[str, int]:
+def _split_exponent(number: Decimal, places: int, step: int) -> tuple[str, int]:
     """Returns the digits before E and the exponent, a multiple of `step`: 3 for engineering notation."""
     power = number.adjusted() // step * step if number else 0
     digits = f"{number.scaleb(-power):.{places}f}"
     if len(digits.partition(".")[0]) > step:
         # 999.96 becomes 1000.0.
-        return _scaled(Decimal(1).scaleb(power + step), places, step)
+        return _split_exponent(Decimal(1).scaleb(power + step), places, step)
     return digits, power
 
 

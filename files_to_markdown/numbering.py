@@ -114,18 +114,18 @@ class Numbering:
         id_ = attribute(element, "styleId")
         if local(element) != "style" or not id_ or id_ in self._styles:
             return
-        list_id, level = _named_list(child(element, "pPr"))
+        list_id, level = _list_reference(child(element, "pPr"))
         self._styles[id_] = _Style(value_of(element, "basedOn"), list_id, level)
         if attribute(element, "type") == "paragraph" and attribute(element, "default") in ("1", "true", "on"):
             self._default_style = id_
 
     def label(self, properties: Element | None) -> Label | None:
         """Advances the list counter for a paragraph and returns its label, or None if it isn't in a list."""
-        list_id, level_text = _named_list(properties)
+        list_id, level_text = _list_reference(properties)
         style = (value_of(properties, "pStyle") if properties is not None else "") or self._default_style
         styled_id, styled_level, naming_style = self._list_of_style(style)
         list_id = list_id or styled_id
-        if (resolved := self._resolved(list_id)) is None:
+        if (resolved := self._resolve(list_id)) is None:
             return None
         instance, definition = resolved
         if not level_text and list_id == styled_id:
@@ -147,7 +147,7 @@ class Numbering:
             name = style.based_on
         return "", "", ""
 
-    def _resolved(self, list_id: str) -> tuple[_Instance, _Definition] | None:
+    def _resolve(self, list_id: str) -> tuple[_Instance, _Definition] | None:
         first = instance = self._instances.get(list_id)
         for _ in range(_MAX_STYLES):
             definition = self._definitions.get(instance.definition) if instance else None
@@ -249,6 +249,6 @@ def _number(text: str, otherwise: int) -> int:
     return min(int(text), MAX_NUMBER) if text.isdecimal() and len(text) < 8 else otherwise
 
 
-def _named_list(properties: Element | None) -> tuple[str, str]:
+def _list_reference(properties: Element | None) -> tuple[str, str]:
     named = child(properties, "numPr") if properties is not None else None
     return ("", "") if named is None else (value_of(named, "numId"), value_of(named, "ilvl"))

@@ -47,7 +47,7 @@ def _columns(table: Element) -> Iterator[Element]:
             yield from _columns(one)
 
 
-def own_text(cell: Element, draft: Draft) -> str | None:
+def value_text(cell: Element, draft: Draft) -> str | None:
     """Returns the text for a cell's value, or None if its paragraphs show it.
 
     A date with a custom format could have any order, so it is formatted like dates in xlsx files.
@@ -70,7 +70,7 @@ def own_text(cell: Element, draft: Draft) -> str | None:
     return f"{general(number * 100)}%" if "percentage" in kinds else general(number)
 
 
-def name_drawings(sheet: Element, archive: Archive | None, draft: Draft) -> None:
+def report_drawings(sheet: Element, archive: Archive | None, draft: Draft) -> None:
     """Reports the drawings over a sheet as left out."""
     for shape in sheet.iter():
         if local(shape) not in DRAWN:

@@ -99,7 +99,7 @@ class OdfStyles:
     def hides_page(self, page: Element) -> bool:
         return self._property("drawing-page", attribute(page, "style-name"), "visibility") == "hidden"
 
-    def shows_on_page(self, page: Element, name: str) -> bool:
+    def shows_on_slide(self, page: Element, name: str) -> bool:
         """Returns whether a slide shows its footer or the element that a property controls."""
         return self._property("drawing-page", attribute(page, "style-name"), name) != "false"
 
@@ -143,7 +143,7 @@ def next_label(count: Count, level: int, start: str = "") -> str:
 
     def number(at: int) -> str:
         shown = count.levels.get(at, own)
-        return _written(shown, count.at.get(at, shown.start))
+        return _format_number(shown, count.at.get(at, shown.start))
 
     if own.pattern:
         return _PLACE.sub(lambda found: number(int(found[1])), own.pattern).strip()
@@ -151,7 +151,7 @@ def next_label(count: Count, level: int, start: str = "") -> str:
     return f"{own.before}{'.'.join(filter(None, numbers))}{own.after}".strip()
 
 
-def _written(level: _Level, number: int) -> str:
+def _format_number(level: _Level, number: int) -> str:
     written: Mapping[str, Callable[[int], str | None]] = {
         "1": str,
         "a": lambda number: letters(number, counts_on=level.counts_on),

@@ -17,7 +17,7 @@ from xml.sax.saxutils import quoteattr
 from files_to_markdown.archive import attribute, child, local, value_of
 from files_to_markdown.document import Draft, Part
 from files_to_markdown.markup import link, struck
-from files_to_markdown.number_formats import GENERAL, saved_as, shown
+from files_to_markdown.number_formats import GENERAL, format_saved, shown
 from files_to_markdown.word import line_of
 
 _MAX_GAP, _MAX_COLUMNS = 100, 16_384
@@ -44,7 +44,7 @@ _NAMED = {
 
 
 def packed(root: Element, draft: Draft) -> bytes:
-    """Returns a flat package or a Word 2003 document as an archive. Comments of 2003 are reported as left out."""
+    """Returns a flat package or a Word 2003 document as an archive. Word 2003 comments are reported as left out."""
     parts = dict(_parts(root)) if local(root) == "package" else _word_parts(root, draft)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -74,7 +74,7 @@ def _word_parts(root: Element, draft: Draft) -> dict[str, bytes]:
         if element.tag.startswith(_WORD_2003):
             element.tag = _WORD + local(element)
         element.attrib = {key.replace(_WORD_2003, _WORD): value for key, value in element.attrib.items()}
-        _renew(element, local(element), draft)
+        _convert_element(element, local(element), draft)
     for section in root.iter(f"{_WORD}sectPr"):
         for header in [one for one in section if local(one) in ("hdr", "ftr")]:
             parts[f"word/header{len(parts)}.xml"] = ElementTree.tostring(header, "utf-8")
@@ -87,7 +87,7 @@ def _word_parts(root: Element, draft: Draft) -> dict[str, bytes]:
     return parts
 
 
-def _renew(element: Element, name: str, draft: Draft) -> None:
+def _convert_element(element: Element, name: str, draft: Draft) -> None:
     if name in _AROUND:
         element.tag = f"{_WORD}smartTag"
     elif name == "annotation":
@@ -186,17 +186,17 @@ class _Rows:
             self._draft.leave_out(Part.FORMULA, count=bool(formula))
             return formula
         code, is_struck = self._styles.get(said.get("StyleID", ""), ("", False))
-        text = self._shown("".join(data.itertext()), attribute(data, "Type"), code)
+        text = self._format_value("".join(data.itertext()), attribute(data, "Type"), code)
         return link(struck(text) if is_struck else text, said.get("HRef", ""))
 
-    def _shown(self, text: str, kind: str, code: str) -> str:
+    def _format_value(self, text: str, kind: str, code: str) -> str:
         match kind:
             case "Number":
-                return saved_as(text, code or GENERAL)
+                return format_saved(text, code or GENERAL)
             case "Boolean":
                 return "TRUE" if text == "1" else "FALSE"
             case "DateTime":
-                return _moment(text, code)
+                return _format_date(text, code)
         self._draft.leave_out(Part.ERROR, count=kind == "Error")
         return text
 
@@ -206,7 +206,7 @@ def _number(said: Mapping[str, str], name: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 8 else 0
 
 
-def _moment(text: str, code: str) -> str:
+def _format_date(text: str, code: str) -> str:
     """Formats a date or time, which the file stores in ISO 8601."""
     try:
         moment = datetime.fromisoformat(text)

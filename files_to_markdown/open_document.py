@@ -9,14 +9,14 @@ from xml.etree.ElementTree import Element
 
 from files_to_markdown.archive import Archive, attribute, child, local
 from files_to_markdown.document import MAX_REPEATED, Draft, Obstacle, Part, Unreadable
-from files_to_markdown.markup import formula_link, joined, link, raised, struck
+from files_to_markdown.markup import joined, link, link_to_formula_url, raised, struck
 from files_to_markdown.odf_sheets import (
     DRAWN,
     columns_of,
     is_hidden,
-    name_drawings,
-    own_text,
+    report_drawings,
     rows_of,
+    value_text,
 )
 from files_to_markdown.odf_styles import Count, OdfStyles, control_text, described, mark_text, next_label
 
@@ -146,8 +146,8 @@ class _OpenDocument:
             yield _Line(self._control(element))
         else:
             if name in _DESCRIBED:
-                yield _Line(self._drawn(element))
-                yield from self._taken_charts()
+                yield _Line(self._drawing_text(element))
+                yield from self._take_charts()
                 element = _without(element, ("title", "desc", "object", "image"))
             yield from self._blocks(element)
 
@@ -159,14 +159,14 @@ class _OpenDocument:
         if local(element) == "h":
             level_text = attribute(element, "outline-level")
             level = int(level_text) if level_text.isdecimal() and len(level_text) < 4 else 1
-            number = _own_number(element) or ("" if lead else self._styles.heading(element, level))
+            number = _stored_number(element) or ("" if lead else self._styles.heading(element, level))
             lead = f"{'#' * min(6, level)} {lead.lstrip()}{number}{' ' if number else ''}"
         if text:
             # A leading tab is an empty column.
             yield _Line(lead + text.lstrip() if lead else text, is_listed)
-        yield from self._taken_charts()
+        yield from self._take_charts()
 
-    def _taken_charts(self) -> Iterator[_Line | _Table]:
+    def _take_charts(self) -> Iterator[_Line | _Table]:
         charts, self._charts = self._charts, []
         yield from charts
 
@@ -184,7 +184,7 @@ class _OpenDocument:
                     lead = indent
                     if is_first:
                         label = next_label(count, level, attribute(item, "start-value"))
-                        label = _own_number(item) or label
+                        label = _stored_number(item) or label
                         lead += f"{label} " if label else ""
                     yield from self._paragraph(one, lead if is_first else "", is_listed=True)
                     is_first = False
@@ -203,13 +203,13 @@ class _OpenDocument:
         rest.extend(one for one in page if one not in titles)
         yield from self._blocks(rest)
         for name, title in _AT_EDGE.items():
-            if self._styles.shows_on_page(page, f"display-{name}"):
+            if self._styles.shows_on_slide(page, f"display-{name}"):
                 words = self._declared.pop(attribute(page, f"use-{name}-name"), "").strip()
                 yield _Line(f"{title}: {words}" if words else "")
-        if self._styles.shows_on_page(page, "background-objects-visible"):
-            yield _Line(self._master(attribute(page, "master-page-name")))
+        if self._styles.shows_on_slide(page, "background-objects-visible"):
+            yield _Line(self._master_text(attribute(page, "master-page-name")))
 
-    def _master(self, name: str) -> str:
+    def _master_text(self, name: str) -> str:
         """Returns the text that slides get from a master, once for all slides."""
         own = Element("page")
         # Placeholder text isn't shown.
@@ -226,7 +226,7 @@ class _OpenDocument:
         if self._styles.hides_sheet(sheet):
             self._draft.leave_out(Part.HIDDEN_SHEET, [name])
             return
-        name_drawings(sheet, self._archive, self._draft)
+        report_drawings(sheet, self._archive, self._draft)
         yield _Line(f"## Sheet {name}")
         yield _Table(self._rows_of(sheet, is_sheet=True))
 
@@ -245,7 +245,7 @@ class _OpenDocument:
                 if local(cell) not in ("table-cell", "covered-table-cell"):
                     continue
                 is_struck = self._styles.strikes(one, otherwise=any(at in some for some in struck_columns))
-                text = self._cell(cell, is_struck=is_struck) if is_sheet else "<br>".join(self.lines_of(cell))
+                text = self._cell_text(cell, is_struck=is_struck) if is_sheet else "<br>".join(self.lines_of(cell))
                 columns = range(at, at + _repeated(cell, "number-columns-repeated"))
                 at += _number(cell, "number-columns-repeated")
                 unseen = {column for column in columns if any(column in some for some in hidden)} if hidden else set()
@@ -255,13 +255,13 @@ class _OpenDocument:
             for _ in range(times):
                 yield row
 
-    def _cell(self, cell: Element, *, is_struck: bool) -> str:
+    def _cell_text(self, cell: Element, *, is_struck: bool) -> str:
         """Returns a sheet cell's text. `is_struck`: whether a cell without a style is struck."""
-        text = own_text(cell, self._draft)
+        text = value_text(cell, self._draft)
         self._is_struck = self._styles.strikes(cell, otherwise=is_struck and not attribute(cell, "style-name"))
         text = "<br>".join(self.lines_of(_without(cell, DRAWN))) if text is None else text
         text, self._is_struck = joined(struck(text)) if self._is_struck else text, False
-        return formula_link(text, attribute(cell, "formula"))
+        return link_to_formula_url(text, attribute(cell, "formula"))
 
     def _text_of(self, element: Element) -> str:
         return joined(self._struck_pieces_of(element)).replace("\u00ad", "").strip(" \n").rstrip()
@@ -279,7 +279,7 @@ class _OpenDocument:
         yield "" if self._deletions else element.text or ""
         before = element.text or before
         for one in element:
-            self._mark_change(one)
+            self._track_deletion(one)
             if local(one) not in _NOT_READ:
                 for piece in self._piece(one, before):
                     before = piece or before
@@ -287,7 +287,7 @@ class _OpenDocument:
             before = one.tail or before
             yield "" if self._deletions else one.tail or ""
 
-    def _mark_change(self, element: Element) -> None:
+    def _track_deletion(self, element: Element) -> None:
         """Tracks the start and end of a tracked deletion, which flat files keep in place."""
         id_ = attribute(element, "change-id")
         if local(element) == "change-start" and id_ in self._deleted:
@@ -300,16 +300,16 @@ class _OpenDocument:
         if name == "span":
             yield from self._span(one, before)
         elif name in _DESCRIBED:
-            yield self._drawn(one)
+            yield self._drawing_text(one)
             yield from self._pieces_of(_without(one, ("title", "desc", "object", "image")))
         elif _is_hidden(one):
             self._draft.leave_out(Part.HIDDEN_TEXT)
-        elif (words := self._words(one, name)) is not None:
+        elif (words := self._substitute_text(one, name)) is not None:
             yield words
         else:
             yield from self._pieces_of(one, before)
 
-    def _words(self, one: Element, name: str) -> str | None:
+    def _substitute_text(self, one: Element, name: str) -> str | None:
         """Returns the text that replaces an element, or None to use its content."""
         if name in ("s", "tab", "line-break"):
             return {"s": " " * min(_number(one, "c"), 1_000), "tab": "\t"}.get(name, "\n")
@@ -343,7 +343,7 @@ class _OpenDocument:
         self._draft.leave_out(Part.CONTROL, count=text is None)
         return text or ""
 
-    def _drawn(self, shape: Element) -> str:
+    def _drawing_text(self, shape: Element) -> str:
         """Returns a drawing's text. Objects and tables have a picture for other programs."""
         words = f"![{text}]" if (text := described(shape)) else ""
         embedded = child(shape, "object")
@@ -386,7 +386,7 @@ def _without(element: Element, names: Sequence[str]) -> Element:
     return rest
 
 
-def _own_number(element: Element) -> str:
+def _stored_number(element: Element) -> str:
     """Returns the number that a file stores for programs that can't count, or ""."""
     number = child(element, "number")
     return "" if number is None else (number.text or "").strip()

@@ -15,7 +15,7 @@ from struct import iter_unpack, unpack
 from compressed_rtf import decompress
 from olefile import OleFileIO
 
-from files_to_markdown.charsets import decode, known_name
+from files_to_markdown.charsets import decode, python_charset
 from files_to_markdown.document import MAX_CHARS, MAX_NAMES, Draft, Part
 from files_to_markdown.mail import add_mail
 from files_to_markdown.rtf import read_rtf
@@ -106,8 +106,8 @@ def read_message(file: OleFileIO, draft: Draft) -> None:
 
 def _fields(message: "_Storage") -> dict[str, str]:
     """Returns the named fields of a meeting, appointment, task or contact."""
-    ids = _named(message)
-    done = message.part_of_one(ids[_DONE]) if _DONE in ids else 0
+    ids = _named_property_ids(message)
+    done = message.float_number(ids[_DONE]) if _DONE in ids else 0
     return {
         **{name: message.date(ids[key]) for name, key in _DATES.items() if key in ids},
         **{name: date for name, id_ in _MEETING.items() if (date := message.date(id_))},
@@ -117,7 +117,7 @@ def _fields(message: "_Storage") -> dict[str, str]:
     }
 
 
-def _named(message: "_Storage") -> dict[tuple[int, int], int]:
+def _named_property_ids(message: "_Storage") -> dict[tuple[int, int], int]:
     """Returns the IDs of named properties, by property set and number."""
     if not message.inner(_NAMES):
         return {}
@@ -134,7 +134,7 @@ def _named(message: "_Storage") -> dict[tuple[int, int], int]:
 
 def _headers(message: "_Storage", draft: Draft) -> Message:
     """Returns a mail without text. The headers it was sent with are kept, except for drafts."""
-    sent = message_from_string(_as_bytes(message.text(_TRANSPORT)).removeprefix(_NOT_A_HEADER).lstrip())
+    sent = message_from_string(_latin1_text(message.text(_TRANSPORT)).removeprefix(_NOT_A_HEADER).lstrip())
     people = _recipients(message, draft)
     own = {
         "From": _person(message, _FROM, _FROM_ADDRESS),
@@ -143,9 +143,9 @@ def _headers(message: "_Storage", draft: Draft) -> Message:
     }
     mail: Message = Message()
     for name, value in own.items():
-        if value := sent.get(name) or _as_bytes(value):
+        if value := sent.get(name) or _latin1_text(value):
             mail[name] = value
-    mail["Subject"] = _as_bytes(message.text(_SUBJECT)) or sent.get("Subject", "")
+    mail["Subject"] = _latin1_text(message.text(_SUBJECT)) or sent.get("Subject", "")
     return mail
 
 
@@ -174,11 +174,11 @@ def _name_of(attached: "_Storage") -> str:
 def _part(kind: str, text: str) -> Message:
     part: Message = Message()
     part["Content-Type"] = f"text/{kind}; charset=utf-8"
-    part.set_payload(_as_bytes(text[:MAX_CHARS]))
+    part.set_payload(_latin1_text(text[:MAX_CHARS]))
     return part
 
 
-def _as_bytes(text: str) -> str:
+def _latin1_text(text: str) -> str:
     """Returns a text in the form that the mail reader expects, with one character per byte."""
     return text.encode(errors="replace").decode("latin-1")
 
@@ -203,32 +203,32 @@ class _Storage:
         entry = file.root
         for name in path:
             entry = entry.kids_dict[name]
-        self._kids = {name: kid.name for name, kid in entry.kids_dict.items()}
+        self._entry_names = {name: kid.name for name, kid in entry.kids_dict.items()}
         table = self._stream(PROPERTIES)
         begin = next((size for name, size in _HEADER_BYTES.items() if path and path[-1].startswith(name.lower())), 32)
         entries = (table[at : at + 16] for at in range(begin, len(table) - 15, 16))
-        self._fixed = {int.from_bytes(entry[2:4], "little"): entry[8:] for entry in entries}
+        self._fixed_properties = {int.from_bytes(entry[2:4], "little"): entry[8:] for entry in entries}
         # Some programs only set the text's code page.
         self._charset = _charset_of(self.number(_CODE_PAGE) or self.number(_BODY_CODE_PAGE)) or charset
 
     def _stream(self, name: str) -> bytes:
-        if name.lower() not in self._kids:
+        if name.lower() not in self._entry_names:
             return b""
         content: bytes = self._file.openstream([*self._path, name]).read()
         return content
 
     def number(self, id_: int) -> int:
-        return int.from_bytes(self._fixed.get(id_, b"")[:4], "little")
+        return int.from_bytes(self._fixed_properties.get(id_, b"")[:4], "little")
 
     def date(self, id_: int) -> str:
-        ticks = int.from_bytes(self._fixed.get(id_, b""), "little")
+        ticks = int.from_bytes(self._fixed_properties.get(id_, b""), "little")
         try:
             return format_datetime(_FIRST_DAY + timedelta(microseconds=ticks // 10)) if ticks else ""
         except OverflowError:
             return ""
 
-    def part_of_one(self, id_: int) -> float:
-        said: tuple[float] = unpack("<d", self._fixed.get(id_, b"")[:8].ljust(8, b"\0"))
+    def float_number(self, id_: int) -> float:
+        said: tuple[float] = unpack("<d", self._fixed_properties.get(id_, b"")[:8].ljust(8, b"\0"))
         return said[0]
 
     def binary(self, id_: str) -> bytes:
@@ -239,26 +239,26 @@ class _Storage:
             if wide := self._stream(f"__substg1.0_{id_}001F"):
                 return wide.decode("utf-16-le", errors="replace").rstrip("\0")
             if narrow := self._stream(f"__substg1.0_{id_}001E"):
-                return self._letters(narrow, self._charset)
+                return self._decode(narrow, self._charset)
         return ""
 
     def html(self) -> str:
         page = self.binary(_HTML)
-        return self._letters(page, _charset_of(self.number(_BODY_CODE_PAGE))) if page else self.text(_HTML)
+        return self._decode(page, _charset_of(self.number(_BODY_CODE_PAGE))) if page else self.text(_HTML)
 
-    def _letters(self, content: bytes, charset: str) -> str:
+    def _decode(self, content: bytes, charset: str) -> str:
         letters = decode(content.rstrip(b"\0"), (charset or self._charset,))
         if letters is None:
             return content.decode("cp1252", errors="replace").replace("\0", "")
-        self._draft.say_guess(letters.guess)
+        self._draft.record_guess(letters.guess)
         return letters.text
 
     def inner(self, prefix: str) -> list[str]:
-        return sorted(name for name in self._kids if name.startswith(prefix.lower()))
+        return sorted(name for name in self._entry_names if name.startswith(prefix.lower()))
 
     def storage(self, name: str) -> "_Storage":
         return _Storage(self._file, (*self._path, name.lower()), self._draft, self._charset)
 
 
 def _charset_of(code_page: int) -> str:
-    return known_name(_CODE_PAGES.get(code_page, f"cp{code_page}"))
+    return python_charset(_CODE_PAGES.get(code_page, f"cp{code_page}"))

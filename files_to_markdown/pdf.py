@@ -40,14 +40,14 @@ def read_pdf(content: bytes, draft: Draft) -> None:
         pdf.init_forms()
     except PdfiumError as error:
         raise Unreadable(Obstacle.PROTECTED if "password" in str(error).lower() else Obstacle.DAMAGED) from error
-    draft.leave_out(Part.ATTACHMENT, list(_attached(pdf)), count=0)
+    draft.leave_out(Part.ATTACHMENT, list(_attachment_names(pdf)), count=0)
     without_text = []
     draft.pages = len(pdf)
     for number in range(draft.pages):
         page = pdf[number]
         text = _DIVIDED.sub("-\n", _text(page.get_textpage())).replace("\r\n", "\n")
         text = "" if len(_UNKNOWN.findall(text)) > len(text) * _MAX_UNKNOWN else text
-        notes = list(dict.fromkeys(_notes(pdf, page, draft)))
+        notes = list(dict.fromkeys(_annotation_texts(pdf, page, draft)))
         page.close()
         if text.strip() or notes:
             draft.add(f"## Page {number + 1}\n\n{text}")
@@ -69,7 +69,7 @@ def _text(page: Any) -> str:
         return text
     pieces, at = [], 0
     while at < len(text):
-        sizes = (size for size in (4, 3, 2) if text[at : at + size] in _turned_ligatures())
+        sizes = (size for size in (4, 3, 2) if text[at : at + size] in _reversed_ligatures())
         size = next((size for size in sizes if _is_one_glyph(page, range(at, at + size))), 1)
         pieces.append(text[at : at + size][::-1])
         at += size
@@ -77,7 +77,7 @@ def _text(page: Any) -> str:
 
 
 @cache
-def _turned_ligatures() -> frozenset[str]:
+def _reversed_ligatures() -> frozenset[str]:
     """Returns the letters of Unicode's right-to-left ligatures, reversed."""
     forms = (*range(0xFB1D, 0xFE00), *range(0xFE70, 0xFF00))
     ligatures = {unicodedata.normalize("NFKC", chr(form)) for form in forms}
@@ -97,12 +97,12 @@ def _is_one_glyph(page: Any, places: range) -> bool:
     return len(origins) == 1
 
 
-def _attached(pdf: Any) -> Iterator[str]:
+def _attachment_names(pdf: Any) -> Iterator[str]:
     for at in range(min(pdf.count_attachments(), 1_000)):
         yield pdf.get_attachment(at).get_name() or "?"
 
 
-def _notes(pdf: Any, page: Any, draft: Draft) -> Iterator[str]:
+def _annotation_texts(pdf: Any, page: Any, draft: Draft) -> Iterator[str]:
     """Yields text that isn't in a page's content: completed fields, comments and URLs."""
     import pypdfium2.raw as pdfium
 
@@ -112,7 +112,7 @@ def _notes(pdf: Any, page: Any, draft: Draft) -> Iterator[str]:
             continue
         name = names.get(pdfium.FPDFAnnot_GetSubtype(annotation), "")
         is_unseen = pdfium.FPDFAnnot_GetFlags(annotation) & _UNSEEN
-        said = list(_said(pdfium, pdf, annotation, name))
+        said = list(_text_of_annotation(pdfium, pdf, annotation, name))
         if is_unseen:
             draft.leave_out(Part.HIDDEN_TEXT, count=bool(said))
         else:
@@ -126,23 +126,23 @@ def _is_subtype(name: str) -> bool:
     return re.fullmatch("FPDF_ANNOT_[A-Z0-9]+", name) is not None and "APPEARANCEMODE" not in name
 
 
-def _said(pdfium: Any, pdf: Any, annotation: Any, name: str) -> Iterator[str]:
+def _text_of_annotation(pdfium: Any, pdf: Any, annotation: Any, name: str) -> Iterator[str]:
     if name == "WIDGET" and pdf.formenv:
         yield from _field(pdfium, pdf.formenv, annotation)
     elif name == "LINK":
         yield from _address(pdfium, pdf, annotation)
-    elif name not in _NO_COMMENTS and (words := _string(pdfium.FPDFAnnot_GetStringValue, annotation, b"Contents")):
+    elif name not in _NO_COMMENTS and (words := _read_string(pdfium.FPDFAnnot_GetStringValue, annotation, b"Contents")):
         yield f"Comment: {' '.join(words.split())}"
 
 
 def _field(pdfium: Any, form: Any, annotation: Any) -> Iterator[str]:
     kind = pdfium.FPDFAnnot_GetFormFieldType(form, annotation)
-    name = _string(pdfium.FPDFAnnot_GetFormFieldAlternateName, form, annotation) or _string(
+    name = _read_string(pdfium.FPDFAnnot_GetFormFieldAlternateName, form, annotation) or _read_string(
         pdfium.FPDFAnnot_GetFormFieldName, form, annotation
     )
     if kind in (_CHECKBOX, _RADIO):
         box = "☒" if pdfium.FPDFAnnot_IsChecked(form, annotation) else "☐"
-        choice = _string(pdfium.FPDFAnnot_GetFormFieldExportValue, form, annotation) if kind == _RADIO else ""
+        choice = _read_string(pdfium.FPDFAnnot_GetFormFieldExportValue, form, annotation) if kind == _RADIO else ""
         yield f"{box} {name}{f': {choice}' if choice else ''}"
     elif kind != _BUTTON and (value := _value(pdfium, form, annotation)):
         yield f"{name}: {value}"
@@ -153,8 +153,8 @@ def _value(pdfium: Any, form: Any, annotation: Any) -> str:
     count = min(pdfium.FPDFAnnot_GetOptionCount(form, annotation), _MAX_OPTIONS)
     chosen = [at for at in range(count) if pdfium.FPDFAnnot_IsOptionSelected(form, annotation, at)]
     if chosen:
-        return ", ".join(_string(pdfium.FPDFAnnot_GetOptionLabel, form, annotation, at) for at in chosen)
-    value = _string(pdfium.FPDFAnnot_GetFormFieldValue, form, annotation)
+        return ", ".join(_read_string(pdfium.FPDFAnnot_GetOptionLabel, form, annotation, at) for at in chosen)
+    value = _read_string(pdfium.FPDFAnnot_GetFormFieldValue, form, annotation)
     is_password = pdfium.FPDFAnnot_GetFormFieldFlags(form, annotation) & _PASSWORD
     return "•••" if value and is_password else value
 
@@ -168,7 +168,7 @@ def _address(pdfium: Any, pdf: Any, annotation: Any) -> Iterator[str]:
         yield f"Link: {buffer.value.decode(errors='replace')}"
 
 
-def _string(get: Callable[..., int], *of: Any) -> str:
+def _read_string(get: Callable[..., int], *of: Any) -> str:
     buffer = (ctypes.c_ushort * (min(get(*of, None, 0), _MAX_TEXT_BYTES) // 2))()
     get(*of, buffer, ctypes.sizeof(buffer))
     return bytes(buffer).decode("utf-16-le", errors="replace").rstrip("\0")

@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 async def read_document(kind: Format, content: bytes) -> Document | Obstacle:
     """Converts a document to Markdown, or returns the reason it can't, within little more than twice WALL_S."""
-    return _checked(await _said(kind, content), _document)
+    return _parse_output(await _run_reader(kind, content), _parse_document)
 
 
 async def convert_image(
@@ -58,10 +58,10 @@ async def convert_image(
 
     `max_pixels`: the maximum longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
     """
-    return _checked(await _said(Format.IMAGE, content, str(max_pixels), str(max_png_bytes)), _image)
+    return _parse_output(await _run_reader(Format.IMAGE, content, str(max_pixels), str(max_png_bytes)), _parse_image)
 
 
-async def _said(kind: Format, content: bytes, *arguments: str) -> bytes | Obstacle:
+async def _run_reader(kind: Format, content: bytes, *arguments: str) -> bytes | Obstacle:
     """Returns the process's output for a document. If the first process was too slow, a second one tries."""
     said: bytes | Obstacle = Obstacle.TOO_SLOW
     for _ in range(_TRIES):
@@ -141,7 +141,7 @@ class _Reader:
             while len(output) <= MAX_OUTPUT_BYTES and (left_s := deadline - time.monotonic()) > 0:
                 for key, _ in selector.select(left_s):
                     if key.fileobj is process.stdin:
-                        if not self._fed(process):
+                        if not self._feed(process):
                             selector.unregister(process.stdin)
                             process.stdin.close()
                     elif chunk := os.read(key.fd, _CHUNK_BYTES):
@@ -150,7 +150,7 @@ class _Reader:
                         return bytes(output)
         return None
 
-    def _fed(self, process: subprocess.Popen[bytes]) -> bool:
+    def _feed(self, process: subprocess.Popen[bytes]) -> bool:
         """Writes a piece of the document. Returns whether more can follow."""
         assert process.stdin is not None
         try:
@@ -162,7 +162,7 @@ class _Reader:
         return bool(self._content)
 
 
-def _checked(output: bytes | Obstacle, parse: Callable[[Mapping[str, Any]], T]) -> T | Obstacle:
+def _parse_output(output: bytes | Obstacle, parse: Callable[[Mapping[str, Any]], T]) -> T | Obstacle:
     """Parses the process's output, which can be anything, because a document may have taken over the process."""
     if isinstance(output, Obstacle):
         return output
@@ -173,7 +173,7 @@ def _checked(output: bytes | Obstacle, parse: Callable[[Mapping[str, Any]], T]) 
         return Obstacle.DAMAGED
 
 
-def _document(said: Mapping[str, Any]) -> Document:
+def _parse_document(said: Mapping[str, Any]) -> Document:
     left_out = [
         LeftOut(Part(one["part"]), int(one["count"]), tuple(map(str, one["names"]))) for one in said["left_out"]
     ]
@@ -182,10 +182,10 @@ def _document(said: Mapping[str, Any]) -> Document:
     return Document(str(said["text"]), tuple(left_out), charset, is_markdown, pages)
 
 
-def _image(said: Mapping[str, Any]) -> ConvertedImage:
+def _parse_image(said: Mapping[str, Any]) -> ConvertedImage:
     media_type, encoded = said["media_type"], said["base64"]
     if media_type not in ("image/png", "image/jpeg"):
         raise ValueError
     base64.b64decode(encoded, validate=True)
-    further = tuple(_image(page) for page in said.get("further", ())[: MAX_PAGES - 1])
+    further = tuple(_parse_image(page) for page in said.get("further", ())[: MAX_PAGES - 1])
     return ConvertedImage(media_type, encoded, said["has_more"] is True, further)

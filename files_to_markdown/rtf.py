@@ -85,13 +85,13 @@ class _Rewriter:
         self.hidden = 0
         self.fields = 0
         """The number of fields without a saved result."""
-        self._shown = 0
+        self._shown_count = 0
         self._destinations = destinations
         """The control words of groups that striprtf skips."""
         self._states = [_State()]
         self._fields: list[_Field] = []
         self._is_cell = False
-        self._last = b""
+        self._last_text = b""
         self._is_mark_open = False
         self._has_begun = False
         """Whether the last token began a group. Only then does a star mean that old readers skip the group."""
@@ -103,7 +103,7 @@ class _Rewriter:
             brace, word, number = found.groups()
             state = self._states[-1]
             if not state.is_aside and (not state.is_struck or word in _ENDS or (brace == b"}" and state.closing)):
-                yield self._end_struck()
+                yield self._end_strikethrough()
             begins, self._has_begun = self._has_begun, brace == b"{"
             is_kept = begins and not _STYLED.match(content, at)
             if found[0] == b"\\*" and not is_kept and not content.startswith(b"\\deleted", at):
@@ -121,11 +121,11 @@ class _Rewriter:
             else:
                 yield from self._text(found[0])
 
-    def _end_struck(self) -> bytes:
+    def _end_strikethrough(self) -> bytes:
         was_open, self._is_mark_open = self._is_mark_open, False
         return b"~~" if was_open else b""
 
-    def _begin_struck(self) -> bytes:
+    def _begin_strikethrough(self) -> bytes:
         """Returns the mark that begins strikethrough, if the next text needs one."""
         state = self._states[-1]
         if not state.is_struck or state.is_aside or state.is_code or self._is_mark_open:
@@ -146,7 +146,7 @@ class _Rewriter:
         """Returns the words of a field without a result, or counts the field."""
         state = self._states[-1]
         code = b"".join(of.code).decode("latin-1")
-        if of.shown < self._shown or of.numbers or state.is_hidden or state.is_aside or link_target(code):
+        if of.shown < self._shown_count or of.numbers or state.is_hidden or state.is_aside or link_target(code):
             return b""
         words = prompt_of(code)
         self.fields += words is None
@@ -155,7 +155,7 @@ class _Rewriter:
     def _word(self, token: bytes, word: bytes, number: int | None) -> Iterator[bytes]:
         state = self._states[-1]
         if word == b"field":
-            self._fields.append(_Field(len(self._states), self._shown))
+            self._fields.append(_Field(len(self._states), self._shown_count))
         elif word == b"fldinst":
             self._states[-1] = replace(state, is_code=True)
         elif word == b"fldrslt" and self._fields:
@@ -171,11 +171,11 @@ class _Rewriter:
         elif word in (b"intbl", b"pard"):
             self._is_cell = word == b"intbl"
         elif word == b"u":
-            self._last = b"a"
-            self._shown += 1
-            yield self._begin_struck()
+            self._last_text = b"a"
+            self._shown_count += 1
+            yield self._begin_strikethrough()
         else:
-            self._states[-1] = _changed(state, word, number)
+            self._states[-1] = _apply_word(state, word, number)
             self.hidden += self._states[-1].is_hidden and not state.is_hidden
             if word in self._destinations:
                 self._states[-1] = replace(state, is_aside=True)
@@ -186,7 +186,7 @@ class _Rewriter:
         if link("x", address) != "x":
             target = f"{address}{'#' if place else ''}{place}".encode("latin-1")
             self._states[-1] = replace(state, closing=b"](" + _SPECIAL.sub(rb"\\\1", target) + b")")
-            yield self._end_struck() + b"["
+            yield self._end_strikethrough() + b"["
 
     def _text(self, text: bytes) -> Iterator[bytes]:
         state = self._states[-1]
@@ -195,19 +195,19 @@ class _Rewriter:
             return
         if state.is_hidden:
             return
-        if state.sign and self._last[-1:].isalnum() and not text.startswith((b"[", b"\\", b"\r", b"\n", b" ")):
+        if state.sign and self._last_text[-1:].isalnum() and not text.startswith((b"[", b"\\", b"\r", b"\n", b" ")):
             text = state.sign + (text if _SIMPLE.fullmatch(text) else b"(" + text + b")")
         if text.strip(b"\r\n") and (text[:1] != b"\\" or text[1:2] == b"'"):
-            self._last = text
-        self._shown += not state.is_aside and text.strip() not in (b"", b"\\*")
+            self._last_text = text
+        self._shown_count += not state.is_aside and text.strip() not in (b"", b"\\*")
         if text == b"\\*":
             self._states[-1] = replace(state, is_aside=True)
         elif text.strip():
-            yield self._begin_struck()
+            yield self._begin_strikethrough()
         yield text
 
 
-def _changed(state: _State, word: bytes, number: int | None) -> _State:
+def _apply_word(state: _State, word: bytes, number: int | None) -> _State:
     if word in (b"super", b"sub"):
         return replace(state, sign=b"" if number == 0 else {b"super": b"^", b"sub": b"_"}[word])
     if word in (b"up", b"dn"):
@@ -240,10 +240,10 @@ def read_rtf(content: bytes, draft: Draft) -> None:
     )
     rtf = readable.decode("latin-1")
     fonts_said: str = font_table_group(rtf)  # type: ignore[no-untyped-call]
-    rtf = rtf.replace(fonts_said, _with_own_charsets(fonts_said), 1)
+    rtf = rtf.replace(fonts_said, _without_unset_charsets(fonts_said), 1)
     text = rtf_to_text(rtf, charset, "replace")  # type: ignore[no-untyped-call]
     # It writes an emoji as the two halves of its escape.
-    draft.add(joined(_SYMBOL.sub(r"\1•", _joined_halves(text).replace("\u00ad", ""))))
+    draft.add(joined(_SYMBOL.sub(r"\1•", _join_halves(text).replace("\u00ad", ""))))
     draft.leave_out(Part.COMMENT, count=content.count(b"{\\*\\annotation"))
     draft.leave_out(Part.DELETION, count=deletions)
     draft.leave_out(Part.HIDDEN_TEXT, count=rewriter.hidden)
@@ -259,11 +259,11 @@ def read_rtf(content: bytes, draft: Draft) -> None:
     draft.leave_out(Part.PICTURE, count=max(0, pictures))
 
 
-def _with_own_charsets(fonts: str) -> str:
+def _without_unset_charsets(fonts: str) -> str:
     """Removes fonts without a charset, which use the file's. striprtf would use the next font's."""
     return _FONT.sub(lambda found: found[0] if "\\fcharset" in found[2] else found[2], _LINE_END.sub("", fonts))
 
 
-def _joined_halves(text: str) -> str:
+def _join_halves(text: str) -> str:
     """Joins adjacent halves of surrogate pairs and replaces lone halves with U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

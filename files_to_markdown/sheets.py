@@ -59,7 +59,7 @@ def _rows(sheet: Any, formats: SheetFormats, draft: Draft, *, is_1904: bool) -> 
         named |= unseen
         shown = [(cell, code) for column, cell, code in cells if column not in formats.hidden_columns]
         draft.leave_out(Part.ERROR, count=sum(_is_error(cell, code) for cell, code in shown))
-        yield [_written(cell, code, is_1904=is_1904) for cell, code in shown]
+        yield [_format_cell(cell, code, is_1904=is_1904) for cell, code in shown]
 
 
 def _is_error(cell: Cell, code: str) -> bool:
@@ -80,7 +80,7 @@ def is_protected(content: bytes) -> bool:
     return False
 
 
-def _written(cell: Cell, code: str, *, is_1904: bool) -> str:
+def _format_cell(cell: Cell, code: str, *, is_1904: bool) -> str:
     if isinstance(cell, bool):
         return str(cell).upper()
     if isinstance(cell, int | float):
@@ -152,14 +152,14 @@ def _cells_of(line: str, delimiter: str) -> list[str]:
 
 
 def _delimiter(text: str) -> str:
-    """Returns the delimiter for which most rows have the same number of cells, more than one."""
+    """Returns the delimiter that gives most rows the same number of cells, at least two."""
     # Among equals, the first wins, because commas also occur within numbers and sentences.
     best = max(_DELIMITERS, key=lambda delimiter: _regularity(text, delimiter))
     return best if _regularity(text, best) else ","
 
 
 def _regularity(text: str, delimiter: str) -> float:
-    """Returns the share of rows that have the same number of cells, more than one."""
+    """Returns the share of rows that have the most common number of cells, at least two."""
     sniffed = zip(range(100), _csv_rows(text[:MAX_CHARS], delimiter), strict=False)
     widths = Counter(len(row) for _, row in sniffed if row)
     return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())

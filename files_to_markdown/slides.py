@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from xml.etree.ElementTree import Element, ParseError
 
-from files_to_markdown.archive import Archive, addresses_of, attribute, child, local, relations_of
+from files_to_markdown.archive import Archive, attribute, child, external_urls, local, relations_of
 from files_to_markdown.charts import add_chart, add_diagram
 from files_to_markdown.document import Draft, Part
 from files_to_markdown.equations import equation
@@ -61,7 +61,7 @@ class Shapes:
         self._archive = archive
         self._draft = draft
         self._related = dict(relations_of(archive, name))
-        self._addresses = addresses_of(archive, name)
+        self._addresses = external_urls(archive, name)
 
     def add_slide(self, root: Element, number: int) -> None:
         titles = [shape for shape in root.iter() if local(shape) == "sp" and _placeholder(shape) in _TITLES]
@@ -237,10 +237,10 @@ class _Numbers:
         first = min(int(start), MAX_NUMBER) if start.isdecimal() and len(start) < 8 else 1
         count = before[1] + 1 if before and before[0] == kind else first
         self._counts[level] = kind, count
-        return _written(kind, count)
+        return _format_number(kind, count)
 
 
-def _written(kind: str, count: int) -> str:
+def _format_number(kind: str, count: int) -> str:
     """Returns a number in one of PowerPoint's formats, or "" if the format is unknown."""
     found = _NUMBERED.fullmatch(kind)
     if found is None:

@@ -14,7 +14,7 @@ from itertools import accumulate
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from files_to_markdown.archive import Archive, addresses_of, attribute, child, is_off, local, relations_of
+from files_to_markdown.archive import Archive, attribute, child, external_urls, is_off, local, relations_of
 from files_to_markdown.charts import add_chart, add_diagram
 from files_to_markdown.document import Draft, Full, Obstacle, Part, Unreadable
 from files_to_markdown.markup import joined, raised, read_html, struck
@@ -59,10 +59,10 @@ def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, st
     parts = _Parts(archive, main)
     styles = Styles(parts.xml("styles"), parts.xml("numbering"))
     _add_headers(parts, styles, draft)
-    body = Rewriter(styles, addresses_of(archive, main), parts.note_ids(), draft)
+    body = Rewriter(styles, external_urls(archive, main), parts.note_ids(), draft)
     chunks: list[str] = []
     pieces: list[str] = []
-    for file in _rewritten(parts, styles, body, chunks, draft):
+    for file in _rewritten_files(parts, styles, body, chunks, draft):
         html = mammoth.convert_to_html(
             file,
             style_map=_STYLE_MAP,
@@ -200,7 +200,9 @@ def line_of(root: Element) -> str:
     return " ".join(joined("".join(pieces)).split())
 
 
-def _rewritten(parts: _Parts, styles: Styles, body: Rewriter, chunks: list[str], draft: Draft) -> Iterator[io.BytesIO]:
+def _rewritten_files(
+    parts: _Parts, styles: Styles, body: Rewriter, chunks: list[str], draft: Draft
+) -> Iterator[io.BytesIO]:
     """Yields the file in a form that mammoth can read, in pieces if it is long. Pictures are only counted.
 
     Adds to `chunks` the IDs of files that are joined between paragraphs, at the marks _CHUNK.
@@ -241,7 +243,7 @@ def _batches(document: Element) -> Iterator[Element]:
 def _pack_notes(packed: zipfile.ZipFile, parts: _Parts, styles: Styles, body: Rewriter, draft: Draft) -> None:
     for kind in _NOTES:
         if (root := parts.xml(kind)) is not None:
-            notes = Rewriter(styles, addresses_of(parts.archive, parts.name(kind)), {}, draft)
+            notes = Rewriter(styles, external_urls(parts.archive, parts.name(kind)), {}, draft)
             root[:] = [note for note in root if attribute(note, "id")]
             notes.rewrite(root)
             body.charts += notes.charts

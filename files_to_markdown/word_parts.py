@@ -67,21 +67,21 @@ class Styles:
     def __init__(self, root: Element | None, numbering: Element | None) -> None:
         self._root = root
         self._numbering = numbering
-        self.hidden = frozenset(attribute(style, "styleId") for style in self._all() if _is_hidden(style))
+        self.hidden = frozenset(attribute(style, "styleId") for style in self._all_styles() if _is_hidden(style))
         self.raised = {
             attribute(style, "styleId"): value_of(properties, "vertAlign")
-            for style in self._all()
+            for style in self._all_styles()
             if (properties := child(style, "rPr")) is not None and child(properties, "vertAlign") is not None
         }
-        self.struck = frozenset(attribute(style, "styleId") for style in self._all() if _is_struck(style))
-        self._names = {attribute(style, "styleId"): value_of(style, "name") for style in self._all()}
+        self.struck = frozenset(attribute(style, "styleId") for style in self._all_styles() if _is_struck(style))
+        self._names = {attribute(style, "styleId"): value_of(style, "name") for style in self._all_styles()}
 
     def heading(self, style: str) -> str:
         """Returns a heading style's name for mammoth, such as Heading2, or "" for other styles."""
         found = _HEADING.fullmatch(style) or _HEADING.fullmatch(self._names.get(style, ""))
         return f"Heading{found[1] or 1}" if found else ""
 
-    def _all(self) -> Iterator[Element]:
+    def _all_styles(self) -> Iterator[Element]:
         yield from (style for style in (self._root if self._root is not None else ()) if local(style) == "style")
 
     def numbering(self) -> Numbering:
@@ -90,7 +90,7 @@ class Styles:
     def readable(self, namespace: str) -> Element:
         """Returns the styles in the form that mammoth expects. One without a type is a paragraph style."""
         root = Element(f"{namespace}styles")
-        for style in self._all():
+        for style in self._all_styles():
             if id_ := attribute(style, "styleId"):
                 about = {f"{namespace}type": attribute(style, "type") or "paragraph", f"{namespace}styleId": id_}
                 element = ElementTree.SubElement(root, f"{namespace}style", about)
@@ -179,7 +179,7 @@ class Rewriter:
             dropped |= {id(one) for branch in others for one in branch.iter()}
             if drawn.is_empty():
                 if local(element) == "AlternateContent":
-                    _become(element, f"{self._namespace}smartTag", *(one for branch in kept for one in branch))
+                    _retag(element, f"{self._namespace}smartTag", *(one for branch in kept for one in branch))
                 continue
             for part in drawn.parts:
                 self._draft.leave_out(part)
@@ -188,7 +188,7 @@ class Rewriter:
             pict = Element(f"{self._namespace}pict")
             pict.extend(drawn.boxes)
             dropped |= {id(one) for one in element.iter()} - {id(one) for box in drawn.boxes for one in box.iter()}
-            _become(element, f"{self._namespace}smartTag", *map(self._text, drawn.words), pict)
+            _retag(element, f"{self._namespace}smartTag", *map(self._text, drawn.words), pict)
 
     def _gather(self, elements: Iterable[Element], drawn: _Drawn) -> None:
         for element in elements:
@@ -203,9 +203,9 @@ class Rewriter:
                 if name == "object" and any(local(one) in ("OLEObject", "control") for one in element.iter()):
                     # It is shown as a picture.
                     drawn.parts[before:] = [_kind_of(element)]
-                self._note(element, name, drawn)
+                self._record_element(element, name, drawn)
 
-    def _note(self, element: Element, name: str, drawn: _Drawn) -> None:
+    def _record_element(self, element: Element, name: str, drawn: _Drawn) -> None:
         if name == "docPr":
             self._describe(element, drawn)
         elif name in ("pic", "imagedata", "contentPart"):
@@ -238,7 +238,7 @@ class Rewriter:
             rewrite(element)
 
     def _rewrite_equation(self, element: Element) -> None:
-        _become(element, f"{self._namespace}r", self._text(f" {equation(element)} "))
+        _retag(element, f"{self._namespace}r", self._text(f" {equation(element)} "))
 
     def _rewrite_link(self, element: Element) -> None:
         if attribute(element, "id") not in self.addresses:
@@ -313,7 +313,7 @@ class Rewriter:
         base, reading = child(element, "rubyBase"), child(element, "rt")
         words = "" if reading is None else "".join(one.text or "" for one in reading.iter() if local(one) == "t")
         said = [self._text(f"({words})")] if words else []
-        _become(element, f"{self._namespace}smartTag", *([] if base is None else [base]), *said)
+        _retag(element, f"{self._namespace}smartTag", *([] if base is None else [base]), *said)
 
     def _rewrite_control(self, element: Element) -> None:
         """Replaces a checkbox with a box character, because its own can be any character."""
@@ -376,9 +376,9 @@ class Rewriter:
             if local(text) == "sym":
                 code = attribute(text, "char")
                 char = chr(int(code, 16)) if re.fullmatch(r"[0-9A-Fa-f]{1,4}", code) else ""
-                text.tag, text.text = f"{self._namespace}t", _signs(char, attribute(text, "font"))
+                text.tag, text.text = f"{self._namespace}t", _symbols(char, attribute(text, "font"))
             elif font in _FONTS:
-                text.text = _signs(text.text or "", font)
+                text.text = _symbols(text.text or "", font)
             if is_hidden:
                 text.text = ""
 
@@ -467,7 +467,7 @@ class Rewriter:
 _FONTS = frozenset(("Symbol", "Webdings", "Wingdings", "Wingdings 2", "Wingdings 3"))
 
 
-def _signs(text: str, font: str) -> str:
+def _symbols(text: str, font: str) -> str:
     """Converts letters in a symbol font to the characters that it shows. An unknown symbol becomes �."""
     from mammoth.docx.dingbats import dingbats
 
@@ -513,7 +513,7 @@ def _with_text(tag: str, text: str) -> Element:
     return element
 
 
-def _become(element: Element, tag: str, *children: Element) -> None:
+def _retag(element: Element, tag: str, *children: Element) -> None:
     tail = element.tail
     element.clear()
     element.tag, element.tail = tag, tail

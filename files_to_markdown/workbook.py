@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
-from files_to_markdown.archive import MAX_UNPACKED_BYTES, Archive, addresses_of, attribute, is_on, local, relations_of
+from files_to_markdown.archive import MAX_UNPACKED_BYTES, Archive, attribute, external_urls, is_on, local, relations_of
 from files_to_markdown.document import MAX_CHARS, Draft, Obstacle, Part, Unreadable
-from files_to_markdown.markup import formula_link, joined, struck
-from files_to_markdown.number_formats import BUILT_IN, GENERAL, saved_as, shown_text
+from files_to_markdown.markup import joined, link_to_formula_url, struck
+from files_to_markdown.number_formats import BUILT_IN, GENERAL, format_saved, format_text
 from files_to_markdown.slides import Shapes
 
 _COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml"
@@ -116,7 +116,7 @@ def _strings(archive: Archive, name: str) -> list[str]:
     strings: list[str] = []
     room = _MAX_STRINGS_CHARS
     for element in _elements(archive, name, ("si",)):
-        strings.append(_rich(element))
+        strings.append(_rich_text(element))
         room -= len(strings[-1]) + 1
         if room <= 0:
             break
@@ -154,7 +154,7 @@ def _complete(root: Element, wanted: Collection[str], *, is_done: bool) -> Itera
     del root[: max(0, closed)]
 
 
-def _rich(element: Element) -> str:
+def _rich_text(element: Element) -> str:
     parts = []
     for child in element:
         if local(child) == "t":
@@ -183,7 +183,7 @@ class _Sheet:
     def add(self) -> None:
         try:
             self._add_rows()
-            addresses = addresses_of(self._archive, self._name) if self._links else {}
+            addresses = external_urls(self._archive, self._name) if self._links else {}
             for cell, id_, place in self._links:
                 if address := addresses.get(id_):
                     self._draft.add(f"- {cell}: {address}{place}", "\n")
@@ -256,21 +256,21 @@ class _Sheet:
         formats = self._book.formats
         at = int(style) if style.isdecimal() else len(formats)
         code = formats[at] if at < len(formats) else GENERAL
-        text = self._shown(kind, _rich(parts["is"]) if "is" in parts else value, code)
+        text = self._format_value(kind, _rich_text(parts["is"]) if "is" in parts else value, code)
         # A string with several fonts has its own strikethrough.
         text = struck(text) if at in self._book.struck and "~~" not in text else text
-        return formula_link(text, formula)
+        return link_to_formula_url(text, formula)
 
-    def _shown(self, kind: str, value: str, code: str) -> str:
+    def _format_value(self, kind: str, value: str, code: str) -> str:
         match kind:
             case "s":
                 strings = self._book.strings
                 is_there = value.isdecimal() and int(value) < len(strings)
-                return shown_text(strings[int(value)], code) if is_there else self._without_string()
+                return format_text(strings[int(value)], code) if is_there else self._without_string()
             case "inlineStr":
-                return shown_text(value, code)
+                return format_text(value, code)
             case "str":
-                return shown_text(_plain(value), code)
+                return format_text(_plain(value), code)
             case "b":
                 return "TRUE" if value in _TRUE else "FALSE" if value else ""
             case "e":
@@ -278,7 +278,7 @@ class _Sheet:
                 return value
             case "d":
                 return value.replace("T", " ").removesuffix(" 00:00:00")
-        return saved_as(value, code, is_1904=self._book.is_1904)
+        return format_saved(value, code, is_1904=self._book.is_1904)
 
     def _without_string(self) -> str:
         self._book.counted[Part.STRING] += 1

@@ -251,7 +251,7 @@ class BlockParser:
         self.continued_depth = 0
         self.formula_end = 0
         """The offset up to which lines belong to a display formula."""
-        self._read_end = 0
+        self._last_formula_end = 0
         """The offset after the last formula."""
 
     def lines(self, *, join_code: bool = False) -> Iterator[SourceLine]:
@@ -293,9 +293,9 @@ class BlockParser:
     def _find_formula(self, leaf: LeafBlock, line: SourceLine) -> None:
         """Finds a display formula that begins in the last line of a paragraph and continues after it."""
         if leaf.kind is LeafKind.PARAGRAPH and line.end > self.formula_end:
-            start = max(line.content, self._read_end)
+            start = max(line.content, self._last_formula_end)
             for formula in displays(self.markdown, start, line.end, growing=self.growing):
-                self._read_end = formula.end
+                self._last_formula_end = formula.end
                 self.formula_end = formula.end if formula.is_display else self.formula_end
                 if formula.is_open and line.end + 1 < len(self.markdown):
                     self.blocks.held_from = line.end + 1
@@ -316,7 +316,7 @@ class BlockParser:
             and self._is_open(LeafKind.PARAGRAPH)
             and not self._has_only_definitions()
         )
-        if may_be_lazy and self.blocks.open_leaf and not self._is_blank(line) and not self._ends_paragraph(line):
+        if may_be_lazy and self.blocks.open_leaf and not self._is_blank(line) and not self._interrupts_paragraph(line):
             self.continued_depth = depth_before
             # This doesn't use _add_text, because a lazy continuation line can't be a delimiter row.
             self.blocks.open_leaf.lines.append(line)
@@ -382,7 +382,7 @@ class BlockParser:
     def _is_blank(self, line: SourceLine) -> bool:
         return not self.markdown[line.content : line.end].strip()
 
-    def _ends_paragraph(self, line: SourceLine) -> bool:
+    def _interrupts_paragraph(self, line: SourceLine) -> bool:
         """Returns whether the line begins a leaf block that can interrupt a paragraph."""
         at = (self.markdown, line.content, line.end)
         return bool(_FENCE.match(*at) or _ATX_HEADING.match(*at) or _THEMATIC_BREAK.match(*at))
@@ -406,7 +406,7 @@ class BlockParser:
             self._begin_leaf(LeafKind.HEADING, line)
             self.blocks.open_leaf = None
         elif leaf and leaf.kind is LeafKind.PARAGRAPH and _SETEXT_UNDERLINE.match(*at):
-            if self._means_break(leaf, line):
+            if self._is_meant_as_break(leaf, line):
                 leaf.break_below = line
                 self.blocks.thematic_breaks.append(line.start)
             else:
@@ -418,7 +418,7 @@ class BlockParser:
         else:
             self._add_text(line)
 
-    def _means_break(self, paragraph: LeafBlock, line: SourceLine) -> bool:
+    def _is_meant_as_break(self, paragraph: LeafBlock, line: SourceLine) -> bool:
         """Returns whether an underline is a thematic break, because the text has several lines or is a sentence.
 
         A title can end like a sentence, but then its underline is longer than `---`.
@@ -528,11 +528,11 @@ def _chars_of_width(indent: str, width: int) -> int:
 
 
 def cell_count(row: str) -> int:
-    return len(CELL_END.findall(_inner(row))) + 1
+    return len(CELL_END.findall(_row_content(row))) + 1
 
 
 def cells_of(row: str) -> list[str]:
-    return [cell.strip() for cell in CELL_END.split(_inner(row))]
+    return [cell.strip() for cell in CELL_END.split(_row_content(row))]
 
 
 def table_rows(lines: Sequence[str]) -> list[list[str]]:
@@ -545,6 +545,6 @@ def table_rows(lines: Sequence[str]) -> list[list[str]]:
     return [head, *(row if len(row) <= last else [*row[:last], " | ".join(filter(None, row[last:]))] for row in rows)]
 
 
-def _inner(row: str) -> str:
+def _row_content(row: str) -> str:
     inner = row.strip().removeprefix("|")
     return inner[:-1] if inner.endswith("|") and not inner.endswith("\\|") else inner

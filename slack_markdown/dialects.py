@@ -235,7 +235,7 @@ class _Rewriter:
         self.read = position
         callout = _CALLOUT.match(self.text, position) if self.is_quote else None
         # At the end of the text, it can still become a link's label.
-        if callout and not (callout.end() == len(self.text) and self._hold(position)):
+        if callout and not (callout.end() == len(self.text) and self._hold_back(position)):
             position = self._replace(*callout.span(), f"**{callout[1].capitalize()}**")
         if self.is_row:
             self.labels = [label.span() for label in _LABEL_WITH_CELL_END.finditer(self.text)]
@@ -248,7 +248,7 @@ class _Rewriter:
             if self.growing and size - tag.start <= MAX_CONSTRUCT_CHARS:
                 undecided = min(undecided, tag.start)
             else:
-                self._leave_open(tag)
+                self._resolve_unclosed(tag)
         replacements = [replacement for replacement in self.replacements if replacement]
         return Rewriting(with_replacements(self.text, replacements, 0, size), replacements, undecided, is_open)
 
@@ -272,7 +272,7 @@ class _Rewriter:
         index = bisect(self.labels, (at,)) - 1
         return index >= 0 and at < self.labels[index][1]
 
-    def _hold(self, start: int, limit: int = MAX_CONSTRUCT_CHARS) -> bool:
+    def _hold_back(self, start: int, limit: int = MAX_CONSTRUCT_CHARS) -> bool:
         """Holds back the construct at an offset if its end can still arrive; returns whether anything is held back."""
         if self.growing and self.held < 0 and len(self.text) - start <= limit:
             self.held = start
@@ -280,13 +280,13 @@ class _Rewriter:
 
     def _replace(self, start: int, end: int, sent: str, *, is_seen: bool = True) -> int:
         if is_seen:
-            self._see(start)
+            self._record_visible_text(start)
             self.is_line_empty = self.is_empty = False
         self.replacements.append(Replacement(start, end, sent))
         self.read = end
         return end
 
-    def _see(self, to: int) -> None:
+    def _record_visible_text(self, to: int) -> None:
         """Records whether there is visible text between the last replacement and an offset."""
         gap = self.text[self.read : to]
         self.is_empty = self.is_empty and not gap.strip()
@@ -294,7 +294,7 @@ class _Rewriter:
         self.is_line_empty = (self.is_line_empty or bool(has_ended)) and not line.strip()
         self.read = to
 
-    def _before(self, at: int) -> str:
+    def _sent_before(self, at: int) -> str:
         """Returns the character that will be sent before an offset."""
         last = next((replacement for replacement in self.replacements[-1:] if replacement), None)
         if last and last.end == at and last.text:
@@ -350,17 +350,17 @@ class _Rewriter:
             # Its end can still arrive, so it counts as a destination for now.
             if before > 0 and is_image:
                 before -= 1
-            self._hold(before)
+            self._hold_back(before)
         return _TARGET.match(self.text, start).end()  # type: ignore[union-attr]
 
     def _read_entity(self, entity: re.Match[str]) -> int:
         character = html.unescape(entity[0])
         is_shown = character[-1:] != ";" and not character.isascii() and unicodedata.category(character[0])[0] != "C"
-        if is_shown and not (character.isalnum() and self._is_in_address(entity.start())):
+        if is_shown and not (character.isalnum() and self._is_in_url(entity.start())):
             self._replace(*entity.span(), character)
         return entity.end()
 
-    def _is_in_address(self, at: int) -> bool:
+    def _is_in_url(self, at: int) -> bool:
         separator = self.text.rfind("://", max(0, at - 300), at)
         return separator >= 0 and not _WHITE_SPACE.search(self.text, separator, at)
 
@@ -380,7 +380,7 @@ class _Rewriter:
         if mark == "\\begin{":
             environment = ENVIRONMENT.match(self.text, start)
             if not environment:
-                self._hold(start, MAX_SCRIPT_CHARS)
+                self._hold_back(start, MAX_SCRIPT_CHARS)
                 return end
             closing, end = f"\\end{{{environment[1]}}}", environment.end()
             wrapper = "" if environment[1].rstrip("*") in WRAPPERS else environment[0]
@@ -388,14 +388,16 @@ class _Rewriter:
         if stop < 0:
             may_hold = self.growing and len(self.text) - start <= limit
             if may_hold and (mark == "\\begin{" or not has_sentence(self.text[end:])):
-                self._hold(start, limit)
+                self._hold_back(start, limit)
             return end
         formula, after = self.text[end:stop], stop + len(closing)
-        if mark in ("$$", "\\[") and not self.text[after:].strip(" \t") and self._hold(start, limit):
+        if mark in ("$$", "\\[") and not self.text[after:].strip(" \t") and self._hold_back(start, limit):
             return end
         if not is_formula(self.text, mark, formula, start, after):
             return end
-        return self._as_code(start, after, f"{wrapper}{formula}{closing}" if wrapper else formula.lstrip(" \t"))
+        return self._replace_with_code(
+            start, after, f"{wrapper}{formula}{closing}" if wrapper else formula.lstrip(" \t")
+        )
 
     def _read_dollars(self, start: int) -> int:
         before = self.text[max(0, start - 1) : start]
@@ -403,13 +405,13 @@ class _Rewriter:
             return start + 1
         if dollars := DOLLARS.match(self.text, start):
             if is_in_dollars(dollars[1]):
-                return self._as_code(*dollars.span(), dollars[1])
+                return self._replace_with_code(*dollars.span(), dollars[1])
             return start + 1
         if HALF_DOLLARS.match(self.text, start) and not has_sentence(self.text[start : start + MAX_CONSTRUCT_CHARS]):
-            self._hold(start)
+            self._hold_back(start)
         return start + 1
 
-    def _as_code(self, start: int, end: int, code: str) -> int:
+    def _replace_with_code(self, start: int, end: int, code: str) -> int:
         if longest_ticks(code) > 1:
             code = code.replace("`", TEXT_BACKTICK)
         ticks = "``" if "`" in code else "`"
@@ -426,7 +428,7 @@ class _Rewriter:
         ]
         pad = " " if "`" in code else ""
         spans = "\n".join(f"{ticks}{pad}{piece}{pad}{ticks}" for piece in pieces)
-        before = HAIR_SPACE if self._before(start) == "`" else ""
+        before = HAIR_SPACE if self._sent_before(start) == "`" else ""
         after = HAIR_SPACE if self.text.startswith("`", end) else ""
         return self._replace(start, end, f"{before}{spans}{after}")
 
@@ -442,16 +444,16 @@ class _Rewriter:
             return self._read_tag(tag)
         may_grow = not tag and self.growing and len(self.text) - start <= MAX_TAG_CHARS
         if may_grow and (tags.HALF_TAG.match(self.text, start) or _HALF_TOKEN.match(self.text, start)):
-            self._hold(start, MAX_TAG_CHARS)
+            self._hold_back(start, MAX_TAG_CHARS)
         return start + 1
 
     def _read_comment(self, start: int) -> int:
         end = self.text.find(_COMMENT_END, start, start + MAX_TAG_CHARS)
-        if end < 0 and self._hold(start, MAX_TAG_CHARS):
+        if end < 0 and self._hold_back(start, MAX_TAG_CHARS):
             return start + 1
         end = start + len("<!--") if end < 0 else end + len(_COMMENT_END)
-        self._see(start)
-        return self._replace(start, end, self._guard(end), is_seen=False)
+        self._record_visible_text(start)
+        return self._replace(start, end, self._block_guard(end), is_seen=False)
 
     def _read_token(self, token: re.Match[str]) -> int:
         sign, what, name = token["sign"], token["what"], (token["name"] or "").strip()
@@ -460,7 +462,7 @@ class _Rewriter:
             sent = token["mail"].removeprefix("mailto:")
         elif token["url"]:
             label = token["label"].translate({ord("["): "(", ord("]"): ")"}).strip()
-            address = _encoded(html.unescape(token["url"]))
+            address = _encode_unsafe(html.unescape(token["url"]))
             sent = f"[{label}]({address})" if label else f"<{address}>"
         elif sign in ("@", "#") and re.fullmatch(r"[\w.-]+", what):
             sent = sign + (name.lstrip(sign) or what)
@@ -474,7 +476,7 @@ class _Rewriter:
 
     def _read_tag(self, tag: regex.Match[str]) -> int:
         name = tag["name"].lower()
-        self._see(tag.start())
+        self._record_visible_text(tag.start())
         if tag["end"]:
             return self._read_end_tag(name, tag)
         if name == "br":
@@ -490,14 +492,14 @@ class _Rewriter:
     def _break_line(self, tag: regex.Match[str]) -> int:
         start = self._space_before(tag.start(), " \t")
         end = _SPACE.match(self.text, tag.end()).end()  # type: ignore[union-attr]
-        if end == len(self.text) and self._hold(start):
+        if end == len(self.text) and self._hold_back(start):
             return end
         if self.one_line or self.is_in_row:
             return self._separate(tag.start(), tag.end(), "; ")
         if self.text.startswith("\n", end) or end == len(self.text) or self.is_empty:
             sent = HAIR_SPACE if self.is_line_empty and not self.is_empty else ""
             return self._replace(tag.start(), end, sent, is_seen=False)
-        sent = (HAIR_SPACE if self.is_line_empty else "") + "\n" + self._guard(end, always=True)
+        sent = (HAIR_SPACE if self.is_line_empty else "") + "\n" + self._block_guard(end, always=True)
         self._replace(tag.start(), end, sent, is_seen=False)
         self.is_line_empty = True
         return end
@@ -506,9 +508,9 @@ class _Rewriter:
         """Replaces a line-breaking tag with a separator, where the text must stay on one line."""
         tag_end, end = end, _SPACE.match(self.text, end).end()  # type: ignore[union-attr]
         is_last = bool(NOTHING_BEHIND.match(self.text, end))
-        if is_last and end == len(self.text) and self._hold(start):
+        if is_last and end == len(self.text) and self._hold_back(start):
             return end
-        before = self.text[:start].rstrip()[-1:] if self.read == start else self._before(start)
+        before = self.text[:start].rstrip()[-1:] if self.read == start else self._sent_before(start)
         sent = "" if self.is_line_empty or is_last else separator if before.isalnum() else " "
         self._replace(start, tag_end if is_last else end, sent, is_seen=False)
         self.is_line_empty = self.is_line_empty or bool(sent)
@@ -518,7 +520,7 @@ class _Rewriter:
         floor = next((replacement.end for replacement in self.replacements[-1:] if replacement), 0)
         return floor + len(self.text[floor:at].rstrip(characters))
 
-    def _guard(self, end: int, *, always: bool = False) -> str:
+    def _block_guard(self, end: int, *, always: bool = False) -> str:
         """Returns a prefix that keeps text at the beginning of a line from becoming another block, or ""."""
         if not (always or self.is_line_empty) or self.one_line or _BEGINS_TEXT.match(self.text, end):
             return ""
@@ -527,7 +529,7 @@ class _Rewriter:
     def _read_image(self, tag: regex.Match[str]) -> int:
         attributes = tags.attributes(tag["attributes"])
         label = _label(attributes.get("alt", ""))
-        address = _address(attributes.get("src", ""))
+        address = _link_url(attributes.get("src", ""))
         sent = f"![{label}]({address})" if address else label
         return self._replace(*tag.span(), sent, is_seen=bool(sent))
 
@@ -536,19 +538,19 @@ class _Rewriter:
         limit = MAX_SCRIPT_CHARS if name in tags.SCRIPTS else MAX_TAG_CHARS if name == "pre" else MAX_CONSTRUCT_CHARS
         end = tags.ENDS[name].search(self.text, tag.end(), tag.end() + limit)
         if not end:
-            self._hold(tag.start(), limit + len(tag[0]))
+            self._hold_back(tag.start(), limit + len(tag[0]))
             return 0
         content = self.text[tag.end() : end.start()]
         if name in tags.SCRIPTS:
-            return self._raise(name, tag, end, content)
+            return self._replace_script(name, tag, end, content)
         if name == "pre" and not self.is_line_empty:
             self._open_line(tag.start(), tag.start())
         code = html.unescape(tags.KNOWN_TAG.sub("", tags.LINE_BREAK.sub("\n", content)))
         if not code.strip():
             return self._replace(tag.start(), end.end(), "", is_seen=False)
-        return self._as_code(tag.start(), end.end(), code)
+        return self._replace_with_code(tag.start(), end.end(), code)
 
-    def _raise(self, name: str, tag: regex.Match[str], end: re.Match[str], content: str) -> int:
+    def _replace_script(self, name: str, tag: regex.Match[str], end: re.Match[str], content: str) -> int:
         raised = content.strip().translate(tags.RAISED[name])
         is_raised = all(ord(character) in tags.RAISED[name] for character in content.strip())
         if is_raised:
@@ -566,17 +568,17 @@ class _Rewriter:
         if name in tags.EMPTY and name not in tags.OFTEN_OPEN and not tag["attributes"]:
             return start + 1
         is_first = self.is_line_empty
-        before = self._before(start)
+        before = self._sent_before(start)
         closing = tags.STYLES.get(name, "")
         address = ""
         if name == "a":
-            address = _address(tags.attributes(tag["attributes"]).get("href", ""))
+            address = _link_url(tags.attributes(tag["attributes"]).get("href", ""))
             closing = f"]({address})" if address else ""
             self._end_links()
         if name in tags.CELLS or name in tags.LINES:
             dropped = self._open_line(start, end, name, tag["attributes"])
         else:
-            dropped = "" if closing else self._guard(end)
+            dropped = "" if closing else self._block_guard(end)
             self._replace(start, end, dropped, is_seen=False)
         if self.held >= 0:
             return end
@@ -595,7 +597,7 @@ class _Rewriter:
         replacement = self.replacements[index]
         assert replacement
         end = _BLANK.match(self.text, replacement.end).end()  # type: ignore[union-attr]
-        if end == len(self.text) and self._hold(start):
+        if end == len(self.text) and self._hold_back(start):
             return False
         if mark in "**~~" and (self.text.startswith(mark[0], end) or self.text[:start].endswith(mark[0])):
             return False
@@ -618,10 +620,10 @@ class _Rewriter:
         opened = None
         if name in map(attrgetter("name"), self.tags[-MAX_TAG_DEPTH:]):
             while (opened := self.tags.pop()).name != name:
-                self._leave_open(opened)
+                self._resolve_unclosed(opened)
         closing = ""
         if opened and start - opened.start > MAX_CONSTRUCT_CHARS:
-            self._leave_open(opened)
+            self._resolve_unclosed(opened)
         elif opened and opened.closing:
             closing = self._closing(opened, start)
         if name in tags.LINES:
@@ -633,7 +635,7 @@ class _Rewriter:
             return self._close_style(start, end, closing)
         if opened and opened.name == "a" and not closing and not opened.closing:
             return self._replace(start, end, "", is_seen=False)
-        return self._replace(start, end, self._guard(end), is_seen=False)
+        return self._replace(start, end, self._block_guard(end), is_seen=False)
 
     def _closing(self, opened: _OpenTag, start: int) -> str:
         """Returns the mark that closes a style, or "" for an empty element."""
@@ -646,8 +648,8 @@ class _Rewriter:
 
     def _close_style(self, start: int, end: int, closing: str) -> int:
         before = self._space_before(start)
-        inner, after = self._before(before), self.text[end : end + 1]
-        if before < start and not after and self._hold(before):
+        inner, after = self._sent_before(before), self.text[end : end + 1]
+        if before < start and not after and self._hold_back(before):
             return end
         space = " " if before < start and after.strip() else ""
         is_apart = closing in ("*", "**", "~~") and not space and after.isalnum() and not inner.isalnum()
@@ -655,7 +657,7 @@ class _Rewriter:
         self.closed_at = end
         return self._replace(before, end, f"{closing}{space}{hair}")
 
-    def _leave_open(self, tag: _OpenTag) -> None:
+    def _resolve_unclosed(self, tag: _OpenTag) -> None:
         """Resolves an opening tag that has no end tag: keeps it as text or drops it."""
         if tag.may_be_text:
             self.replacements[tag.index] = None
@@ -671,7 +673,7 @@ class _Rewriter:
         """Ends the open links, because links can't be nested."""
         for at, tag in enumerate(self.tags[-MAX_TAG_DEPTH:]):
             if tag.name == "a" and tag.closing:
-                self._leave_open(tag)
+                self._resolve_unclosed(tag)
                 self.tags[max(0, len(self.tags) - MAX_TAG_DEPTH) + at].closing = ""
 
     def _open_line(self, start: int, end: int, name: str = "", attributes: str = "") -> str:
@@ -687,12 +689,12 @@ class _Rewriter:
         # Only an open tag guarantees that the lines above are rewritten together with this one.
         start = self._space_before(start, None if self.tags else " \t")
         after = _BLANK.match(self.text, end).end()  # type: ignore[union-attr]
-        if after == len(self.text) and self._hold(start):
+        if after == len(self.text) and self._hold_back(start):
             return ""
         sent = self._line_start(name, attributes)
         self.is_line_empty = True
         if not (name in tags.CELLS or name == "li" or name in tags.STYLES):
-            sent += self._guard(after)
+            sent += self._block_guard(after)
         self._replace(start, after, sent, is_seen=False)
         return sent
 
@@ -726,13 +728,13 @@ class _Rewriter:
         return f"{indent or HAIR_SPACE}{opened.number - 1}. "
 
 
-def _address(url: str) -> str:
+def _link_url(url: str) -> str:
     """Returns the encoded URL for a Markdown link, or "" if it has no usable scheme or too many unsafe characters."""
     is_address = _SCHEME.match(url) and len(_UNSAFE.findall(url)) <= MAX_ENCODED_CHARS // 4
-    return _encoded(url) if is_address else ""
+    return _encode_unsafe(url) if is_address else ""
 
 
-def _encoded(url: str) -> str:
+def _encode_unsafe(url: str) -> str:
     return _UNSAFE.sub(lambda mark: "".join(f"%{byte:02X}" for byte in mark[0].encode()), url)
 
 

@@ -82,11 +82,11 @@ def escape_prose(
         yield from _escape_brackets(text, at, start)
         at = max(at, end)
     yield from _escape_brackets(text, at, len(text))
-    for start, end in _outside_of(code_spans, replaced):
+    for start, end in _code_spans_outside(code_spans, replaced):
         yield from escape_code(text, start, end)
 
 
-def _outside_of(
+def _code_spans_outside(
     code_spans: Sequence[tuple[int, int]], replaced: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[int, int]]:
     ordered = sorted(replaced)

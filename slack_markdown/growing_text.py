@@ -17,10 +17,10 @@ def paired(text: str) -> str:
     """Returns the text with adjacent halves of a pair joined and lone halves replaced by U+FFFD."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
-    return _without_lone(json.loads(json.dumps(text)) if _PAIR.search(text) else text)
+    return _replace_lone(json.loads(json.dumps(text)) if _PAIR.search(text) else text)
 
 
-def _without_lone(text: str) -> str:
+def _replace_lone(text: str) -> str:
     """Replaces lone halves with U+FFFD.
 
     A 3 MB body can contain 500,000 of them; replacing each one with UTF-16 or a regular expression takes a quarter of a

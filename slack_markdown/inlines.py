@@ -127,7 +127,7 @@ class DelimiterRun(NamedTuple):
     remaining: int
     can_close: bool
     is_loose: bool
-    """Whether it can open emphasis only with a space added before it (`_loosely_flanking`) or removed after it."""
+    """Whether it can open emphasis only with a space added before it (`_loose_flanking`) or removed after it."""
     is_apart: bool
     """Whether a space follows it (`_opens_apart`)."""
     previous: "DelimiterRun | None"
@@ -186,7 +186,7 @@ def parse_inlines(
     inlines = _InlineParser(markdown.text, destinations, growing, open_files).parse(start)
     inlines.replacements = markdown.composed(inlines.replacements)
     if growing:
-        inlines.shown_end, inlines.replacements = _before(
+        inlines.shown_end, inlines.replacements = _before_offset(
             markdown.source_offset(inlines.shown_end), inlines.replacements
         )
     return inlines
@@ -198,7 +198,7 @@ def decided_inlines(text: str, *, kind: LeafKind = LeafKind.PARAGRAPH) -> Decide
     # The text after a delimiter run determines what the run does.
     end, is_open, replacements = _InlineParser(markdown.decided_text, {}, growing=True).parse_decided()
     end = min(markdown.source_offset(end), markdown.undecided)
-    end, replacements = _before(end, markdown.composed(replacements))
+    end, replacements = _before_offset(end, markdown.composed(replacements))
     return DecidedInlines(end, is_open or markdown.is_open, replacements)
 
 
@@ -211,7 +211,7 @@ def emphasis_marks(text: str, *, growing: bool = False) -> list[Replacement]:
     return sorted(parser.marks)
 
 
-def _before(end: int, replacements: Sequence[Replacement]) -> tuple[int, list[Replacement]]:
+def _before_offset(end: int, replacements: Sequence[Replacement]) -> tuple[int, list[Replacement]]:
     """Returns the offset, moved before any replacement that contains it, and the replacements before it."""
     end = min([end, *(replacement.start for replacement in replacements if replacement.start < end < replacement.end)])
     # An insertion at the offset belongs to the text after it: the rest of an element whose end is held back.
@@ -263,14 +263,14 @@ class _InlineParser:
                 inlines.replacements.append(Replacement(*definition.span(), f" {file_as_code(url)}"))
             elif definition["pointed"]:
                 inlines.replacements.append(Replacement(*definition.span(), f" {bare_url(url)}"))
-        self._read(position)
+        self._parse_until_undecided(position)
         if self.growing:
             self._end_growing_text()
         inlines.replacements = self._safe_replacements(inlines.shown_end if self.growing else len(self.text))
         return inlines
 
     def parse_decided(self) -> DecidedInlines:
-        self._read(0)
+        self._parse_until_undecided(0)
         size, stop = len(self.text), self.inlines.shown_end
         if self._undecided_start >= 0 or stop < 0:
             stop = self._undecided_start if self._undecided_start >= 0 else size
@@ -293,7 +293,7 @@ class _InlineParser:
         replacements = self._safe_replacements(end)
         return DecidedInlines(end, is_open, [replaced for replaced in replacements if replaced.end <= end])
 
-    def _read(self, position: int) -> None:
+    def _parse_until_undecided(self, position: int) -> None:
         """Parses the text up to its end, or to the first construct that can't be shown until more text is known."""
         while self.inlines.shown_end < 0 and (special := _SPECIAL.search(self.text, position)):
             position = self._parse_special(special)
@@ -367,11 +367,11 @@ class _InlineParser:
             return end
         delimiter, length = match[0][0], end - start
         if start and PRODUCT.match(self.text, start - 1):
-            return self._as_text(start, end)
+            return self._escape_delimiters(start, end)
         if delimiter == "_" and (name := NAME_OR_GAP.match(self.text, start)):
-            return self._as_text(*name.span())
+            return self._escape_delimiters(*name.span())
         can_open, can_close = self._flanking(start, end, delimiter)
-        opens_loosely, closes_loosely = self._loosely_flanking(start, end)
+        opens_loosely, closes_loosely = self._loose_flanking(start, end)
         # Strikethrough needs two tildes.
         remaining = length - length % 2 if delimiter == "~" else length
         is_apart = self._opens_apart(start, end)
@@ -379,7 +379,7 @@ class _InlineParser:
         run = DelimiterRun(delimiter, start, length, remaining, can_close, is_loose, is_apart, None)
         if can_close:
             run = self._close_emphasis(run, can_open)
-        elif (closes_loosely and self._closes_loosely(run)) or self._closes_apart(run):
+        elif (closes_loosely and self._close_loosely(run)) or self._close_before_space(run):
             return end
         if (can_open or is_loose) and run.remaining:
             self.last_run = run._replace(previous=self.last_run)
@@ -398,7 +398,7 @@ class _InlineParser:
             return left, right
         return left and (not right or _is_punctuation(before)), right and (not left or _is_punctuation(after))
 
-    def _loosely_flanking(self, start: int, end: int) -> tuple[bool, bool]:
+    def _loose_flanking(self, start: int, end: int) -> tuple[bool, bool]:
         """Returns whether a run opens or closes emphasis once a hair space separates it from the adjacent letter.
 
         This covers `**Status:**OK` and `word**(bold)**`. Emphasis can't end with an opening quotation mark or bracket,
@@ -422,13 +422,13 @@ class _InlineParser:
         """
         if not 1 < end - start < 4 or self.text[start] == "_" or not self.text.startswith((" ", "\t"), end):
             return False
-        if self.text[start - 1 : start] not in " \t\n|" or self._opener(start):
+        if self.text[start - 1 : start] not in " \t\n|" or self._find_opener(start):
             return False
         line = self.text[max(0, start - MAX_JOINED_CHARS) : start].rpartition("\n")[2].rstrip(" \t")
         is_first = not line or line.endswith("|") or self.text[start] == "~" or bool(_PHRASE_END.search(line))
         return is_first and not line.endswith("\\")
 
-    def _as_text(self, start: int, end: int) -> int:
+    def _escape_delimiters(self, start: int, end: int) -> int:
         """Escapes the delimiters between two offsets, and returns the second. A URL can't contain backslashes."""
         address = self.text.rfind("://", max(0, start - MAX_CONSTRUCT_CHARS), start)
         is_in_url = address >= 0 and not (
@@ -440,20 +440,20 @@ class _InlineParser:
                 self.inlines.replacements.append(Replacement(at, at + 1, sent))
         return end
 
-    def _opener(self, at: int) -> DelimiterRun | None:
+    def _find_opener(self, at: int) -> DelimiterRun | None:
         """Returns the last run on the stack that has the delimiter at an offset."""
         run, considered = self.last_run, 0
         while run and run.delimiter != self.text[at] and considered < MAX_OPENERS:
             run, considered = run.previous, considered + 1
         return run if run and run.delimiter == self.text[at] else None
 
-    def _closes_apart(self, run: DelimiterRun) -> bool:
-        """Closes emphasis without the space before the closing run: `**Note: **text`. Returns whether it did."""
+    def _close_before_space(self, run: DelimiterRun) -> bool:
+        """Closes emphasis and drops the space before the closing run (`**Note: **text`). Returns whether it did."""
         is_behind_space = run.length > 1 and self.text[run.start - 1 : run.start] in (" ", "\t")
-        opener = self._opener(run.start) if is_behind_space else None
-        if not opener or not _is_loose_pair(opener, run) or not _may_stand_before(self.text, opener.start):
+        opener = self._find_opener(run.start) if is_behind_space else None
+        if not opener or not _is_loose_pair(opener, run) or not _can_precede_emphasis(self.text, opener.start):
             return False
-        inner, inner_end = self._inner(opener, run)
+        inner, inner_end = self._inner_range(opener, run)
         if inner >= inner_end or not _begins_phrase(self.text[inner]):
             return False
         end = run.start + run.length
@@ -480,9 +480,11 @@ class _InlineParser:
             self._undecided_pairs.append(opener_start)
         return False
 
-    def _closes_loosely(self, run: DelimiterRun) -> bool:
-        """Closes emphasis with a space after the closing run, if both runs are equally long. Returns whether it did."""
-        opener = self._opener(run.start)
+    def _close_loosely(self, run: DelimiterRun) -> bool:
+        """Closes emphasis and adds a space after the closing run, if both runs are equally long. Returns whether it
+        did.
+        """
+        opener = self._find_opener(run.start)
         if not opener or not opener.remaining == opener.length == run.remaining:
             return False
         end = opener.start + opener.length
@@ -534,7 +536,7 @@ class _InlineParser:
             self._undecided_pairs.append(start)
         if closer.start - opener.start > MAX_CONSTRUCT_CHARS:
             return
-        inner, inner_end = self._inner(opener, closer)
+        inner, inner_end = self._inner_range(opener, closer)
         space = " " if inner_end < closer.start and self.text[last : last + 1].strip() else ""
         if space and _PHRASE_END.match(self.text, last, last + 1):
             space = ""
@@ -545,15 +547,15 @@ class _InlineParser:
         ):
             self.inlines.replacements += [Replacement(start, inner, ""), Replacement(inner_end, last, space)]
             return
-        self._separate(opener.delimiter, start, self.text[max(0, start - 1) : start], self.text[inner : inner + 1])
+        self._add_space(opener.delimiter, start, self.text[max(0, start - 1) : start], self.text[inner : inner + 1])
         if inner > end:
             self.inlines.replacements.append(Replacement(end, inner, ""))
         if inner_end < closer.start:
             self.inlines.replacements.append(Replacement(inner_end, last, self.text[closer.start : last] + space))
             return
-        self._separate(opener.delimiter, last, self.text[last : last + 1], self.text[closer.start - 1 : closer.start])
+        self._add_space(opener.delimiter, last, self.text[last : last + 1], self.text[closer.start - 1 : closer.start])
 
-    def _inner(self, opener: DelimiterRun, closer: DelimiterRun) -> tuple[int, int]:
+    def _inner_range(self, opener: DelimiterRun, closer: DelimiterRun) -> tuple[int, int]:
         """Returns the start and end of the emphasized text, without spaces inside its marks."""
         start, end = opener.start + opener.length, closer.start
         while opener.is_apart and self.text.startswith((" ", "\t"), start):
@@ -562,7 +564,7 @@ class _InlineParser:
             end -= 1
         return start, end
 
-    def _separate(self, delimiter: str, at: int, outer: str, inner: str) -> None:
+    def _add_space(self, delimiter: str, at: int, outer: str, inner: str) -> None:
         """Adds a space between a run and the adjacent letter where Slack needs one to recognize the run."""
         space = Replacement(at, at, HAIR_SPACE)
         is_needed = outer.isalnum() and bool(inner) and _is_punctuation(inner)
@@ -578,17 +580,17 @@ class _InlineParser:
             before = self.text[max(self._last_end, start - len("https")) : start]
             self.inlines.shown_end = start - len(before) + len(before.rstrip(string.ascii_letters))
             return end
-        if closed := self._as_closed_address(start, end):
+        if closed := self._closed_file_replacement(start, end):
             self.inlines.replacements.append(closed)
             self._last_end = closed.end
             return closed.end
         if change := sent_authority(self.text, end):
             self.inlines.replacements.append(change)
             self._last_end = end = change.end
-        self._end_at_wide_mark(url.end())
+        self._separate_wide_mark(url.end())
         return end
 
-    def _end_at_wide_mark(self, authority: int) -> None:
+    def _separate_wide_mark(self, authority: int) -> None:
         """Adds a space before wide punctuation in a bare URL's path, because Slack would include it in the URL."""
         end = min(len(self.text), authority + MAX_CONSTRUCT_CHARS)
         if found := _ADDRESS_END.search(self.text, authority, end):
@@ -597,7 +599,7 @@ class _InlineParser:
         if mark and _PATH_START.search(self.text, authority, mark.start()):
             self.inlines.replacements.append(Replacement(mark.start(), mark.start(), HAIR_SPACE))
 
-    def _as_closed_address(self, separator: int, authority: int) -> Replacement | None:
+    def _closed_file_replacement(self, separator: int, authority: int) -> Replacement | None:
         """Returns the replacement for the URL of a file that readers can't open, or None for other URLs.
 
         `separator`, `authority`: the start and end of the URL's `://`.
@@ -619,9 +621,9 @@ class _InlineParser:
         if scheme is None or authority - separator > len("://"):
             # It is written with entities or backslashes, so a space stops it from being a link.
             return Replacement(authority, authority, HAIR_SPACE)
-        return Replacement(scheme.start(), address_end, self._apart(scheme.start(), address_end, url))
+        return Replacement(scheme.start(), address_end, self._spaced_code(scheme.start(), address_end, url))
 
-    def _apart(self, start: int, end: int, url: str) -> str:
+    def _spaced_code(self, start: int, end: int, url: str) -> str:
         """Returns a URL as code, with spaces where adjacent backticks would join those of the code.
 
         Emphasis delimiters around the URL may be removed later, so they don't count as adjacent.
@@ -635,13 +637,13 @@ class _InlineParser:
             # A `<` after `](` begins a link's destination, not an autolink.
             return start + 1
         if autolink := _AUTOLINK.match(self.text, start):
-            self.inlines.replacements.append(self._as_address(*autolink.span(), autolink[1]))
+            self.inlines.replacements.append(self._url_replacement(*autolink.span(), autolink[1]))
         elif autolink := _OTHER_AUTOLINK.match(self.text, start):
             if autolink[1]:
-                self.inlines.replacements.append(self._spaced(*autolink.span(), autolink[1]))
+                self.inlines.replacements.append(self._with_spaces(*autolink.span(), autolink[1]))
             elif _WEB.match(autolink[0]):
-                code = self._apart(*autolink.span(), autolink[0][1:-1])
-                self.inlines.replacements.append(self._spaced(*autolink.span(), code))
+                code = self._spaced_code(*autolink.span(), autolink[0][1:-1])
+                self.inlines.replacements.append(self._with_spaces(*autolink.span(), code))
         else:
             if self.growing and _INCOMPLETE_AUTOLINK.match(self.text, start):
                 self.inlines.shown_end = start
@@ -649,13 +651,13 @@ class _InlineParser:
         self._end_construct(*autolink.span())
         return autolink.end()
 
-    def _as_address(self, start: int, end: int, destination: str) -> Replacement:
+    def _url_replacement(self, start: int, end: int, destination: str) -> Replacement:
         """Returns the replacement that shows an unlabeled link's URL, either bare or as code."""
         is_closed = is_closed_file(destination, self.open_files)
-        address = self._apart(start, end, destination) if is_closed else bare_url(destination)
-        return self._spaced(start, end, address)
+        address = self._spaced_code(start, end, destination) if is_closed else bare_url(destination)
+        return self._with_spaces(start, end, address)
 
-    def _spaced(self, start: int, end: int, address: str) -> Replacement:
+    def _with_spaces(self, start: int, end: int, address: str) -> Replacement:
         """Returns the replacement for a link, with spaces where adjacent characters would join its URL."""
         before, after = self.text[max(0, start - 1) : start], self.text[end : end + 1]
         joins_after = after.isalnum() or not after.isascii() or (after and after in "/_-<[!@&\\")
@@ -768,7 +770,7 @@ class _InlineParser:
         spaced_images = [image._replace(text=f" {image.text} ") for image in images]
         spaced_label = with_replacements(self.text, spaced_images, label_start, end)
         readings = f"{shown_label} {spaced_label}" if images else shown_label
-        before = self._joined_before(bracket.start)
+        before = self._text_joined_before(bracket.start)
         deceptive = is_deceptive(readings, *destinations)
         if before and not deceptive:
             deceptive = is_deceptive(readings, *destinations, before=before)
@@ -801,13 +803,13 @@ class _InlineParser:
         """Adds the replacements for an inline link whose label is invisible or whose destination is empty."""
         if destination and (bracket.is_image or _WEB_OR_MAIL.match(destination)):
             del self.inlines.replacements[bracket.replacement_count :]
-            self.inlines.replacements.append(self._as_address(bracket.start, after, destination))
+            self.inlines.replacements.append(self._url_replacement(bracket.start, after, destination))
         else:
             # A function without captures, `[](x)`, or without parameters, `f[x]()`, isn't meant as a link.
             opening = bracket.start + bracket.is_image
             self.inlines.replacements += [Replacement(at, at, "\\") for at in (opening, end)]
 
-    def _joined_before(self, start: int) -> str:
+    def _text_joined_before(self, start: int) -> str:
         """Returns the text that readers see directly before a link, using the label of a link that ends there."""
         last_end, last_label = self._last_link
         before = last_label if last_end == start else self.text[max(0, start - MAX_JOINED_CHARS) : start]
@@ -864,7 +866,7 @@ class _InlineParser:
         run = self.last_run
         if run and run.delimiter == "*" and not inlines.closing:
             url_start = _start_of_last_url(text, shown_end, growing=True)
-            shown_end = shown_end if url_start is None else _before(url_start, inlines.replacements)[0]
+            shown_end = shown_end if url_start is None else _before_offset(url_start, inlines.replacements)[0]
         shown_end = len(text[:shown_end].rstrip())
         while run and not inlines.closing and run.start + run.length >= shown_end:
             # Nothing after the run's delimiters is shown yet.
@@ -878,15 +880,17 @@ class _InlineParser:
             elif run.delimiter == "*" and _begins_with_url(text, run.start + run.length):
                 inlines.replacements.append(Replacement(run.start, run.start + run.length, ""))
             else:
-                self._close_for_show(run)
+                self._close_temporarily(run)
             run = run.previous
         inlines.replacements = [replacement for replacement in inlines.replacements if replacement.end <= shown_end]
 
-    def _close_for_show(self, run: DelimiterRun) -> None:
+    def _close_temporarily(self, run: DelimiterRun) -> None:
         """Temporarily closes emphasis at the end of a growing text. Before punctuation (`*.py`), it counts as text."""
         end = run.start + run.length
         self.inlines.closing += run.delimiter * run.remaining
-        self._separate(run.delimiter, run.start, self.text[max(0, run.start - 1) : run.start], self.text[end : end + 1])
+        self._add_space(
+            run.delimiter, run.start, self.text[max(0, run.start - 1) : run.start], self.text[end : end + 1]
+        )
         if self.text[end : end + 1].isalnum():
             self.marks.append(Replacement(run.start, run.start + run.remaining, ""))
 
@@ -915,7 +919,7 @@ def _begins_phrase(character: str) -> bool:
     return character.isalnum() or character in "\"'¿¡" or _is_mark(character, "Po", "Pe", "Pf", "Pc", "Sm")
 
 
-def _may_stand_before(text: str, start: int) -> bool:
+def _can_precede_emphasis(text: str, start: int) -> bool:
     """Returns whether the text before an offset can precede emphasis, and isn't a path pattern or an operator."""
     before = text[max(0, start - 1) : start]
     is_bracket = _is_mark(before, "Po", "Pe", "Pf", "Pc", "Sm", "Sk", "Sc")

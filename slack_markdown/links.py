@@ -102,24 +102,24 @@ def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
         return False
     if len(destinations) > MAX_DESTINATIONS or any(_hides_address(label, destination) for destination in destinations):
         return True
-    text = _read(before + label)
+    text = _read_label(before + label)
     if text is None:
         return True
     named = _named_hosts(text)
-    if before and (text_before := _read(before)):
+    if before and (text_before := _read_label(before)):
         # A host that ends before the label isn't a claim about the link.
         others = _named_hosts(text_before)
         named = [host for host in named if host not in others]
     if not named or len(named) > MAX_NAMED_HOSTS:
         return bool(named)
     mailboxes = set(_MAILBOX.findall(text.latin.lower()))
-    urls = frozenset[str]().union(*map(_readings, destinations))
+    urls = frozenset[str]().union(*map(_possible_readings, destinations))
     return any(not _leads_to(url, host, mailboxes) for url in urls for host in named)
 
 
 def shows_nothing(label: str) -> bool:
     """Returns whether a label is invisible, so that the link hides itself and its destination."""
-    text = _read(label)
+    text = _read_label(label)
     return text is not None and not text.latin.strip()
 
 
@@ -163,12 +163,12 @@ def _app_labels(destination: str) -> tuple[str, ...]:
 
 
 @_once
-def _readings(destination: str) -> frozenset[str]:
+def _possible_readings(destination: str) -> frozenset[str]:
     """Returns a destination in the ways that browsers may read it. They treat a backslash as a slash."""
     return frozenset([normalized(destination), decoded(destination).strip().replace("\\", "/")])
 
 
-def _read(label: str) -> ReadText | None:
+def _read_label(label: str) -> ReadText | None:
     return lookalikes.read(html.unescape(label).translate(_MARKUP), MAX_LABEL_CHARS)
 
 
@@ -195,14 +195,14 @@ def _named_hosts(text: ReadText) -> list[NamedHost]:
     latin = _DEFANGED_DOT.sub(".", text.latin)
     if latin != text.latin:
         text = ReadText(latin, tuple(latin))
-    named = [NamedHost(_as_read(text, *url.span("host")), True) for url in _URL.finditer(latin)]
+    named = [NamedHost(_displayed_host(text, *url.span("host")), True) for url in _URL.finditer(latin)]
     for name in _DOTTED_NAME.finditer(latin):
         host_end, is_certain = _host_end(text, name)
         if host_end:
-            named.append(NamedHost(_as_read(text, name.start(), host_end), is_certain))
+            named.append(NamedHost(_displayed_host(text, name.start(), host_end), is_certain))
     named += [NamedHost(ip[0].lower(), True) for ip in _IPV6.finditer(latin) if ipv6(ip[0])]
     if host_and_port := _HOST_AND_PORT.fullmatch(latin):
-        named.append(NamedHost(_as_read(text, *host_and_port.span(1)), False))
+        named.append(NamedHost(_displayed_host(text, *host_and_port.span(1)), False))
     if (number := _NUMBER.fullmatch(latin)) and ipv4(number[1]):
         named.append(NamedHost(number[1].lower(), False))
     return named
@@ -241,7 +241,7 @@ def _has_scheme(text: str, host_start: int) -> bool:
     return before.endswith("://") or not _NO_RELATIVE_SCHEME.fullmatch(before[-3:-2])
 
 
-def _as_read(text: ReadText, start: int, end: int) -> str:
+def _displayed_host(text: ReadText, start: int, end: int) -> str:
     """Returns a host as readers see it: in Latin letters if it looks Latin, "" if one of its labels mixes scripts."""
     latin, written = text.latin[start:end], text.written_between(start, end)
     if latin.isascii():
@@ -347,7 +347,7 @@ def sent_authority(text: str, at: int) -> Replacement | None:
     host = _HOST_END.split(authority[start:stop].translate(_DOTS), maxsplit=1)[0].rstrip(".-_~%")
     host_end = start + len(host)
     written = text[at : offsets[host_end]]
-    sent = _in_ascii(host) if _international_chars(host) < MAX_INTERNATIONAL_CHARS else ""
+    sent = _browser_host(host) if _international_chars(host) < MAX_INTERNATIONAL_CHARS else ""
     has_brackets = not _BRACKETS.isdisjoint(authority[:start])
     if has_brackets or (not sent and (written or not authority or not authority.isascii())):
         # The destination can't be determined, so it isn't linked. A bracket ends the part that is compared with file
@@ -408,7 +408,7 @@ def _end_of_complete_host(authority: str) -> int:
     return len(authority)
 
 
-def _in_ascii(host: str) -> str:
+def _browser_host(host: str) -> str:
     try:
         sent = ascii_host(unquote(host))
     except ValueError:

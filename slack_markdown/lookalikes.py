@@ -140,7 +140,7 @@ def ascii_digits(text: str) -> str:
 
 def _tld_readings(latin: str, written: str) -> Iterator[str]:
     yield written
-    plain = "".join(map(_unaccented, latin)).lower()
+    plain = "".join(map(_without_accents, latin)).lower()
     yield plain
     for table in _DIGITS_AS_LETTERS:
         yield plain.translate(table).replace("rn", "m").replace("vv", "w")
@@ -168,7 +168,7 @@ def _lookalike(character: str) -> str | None:
 
 
 @lru_cache(maxsize=4_096)
-def _unaccented(character: str) -> str:
+def _without_accents(character: str) -> str:
     if character.isascii():
         return character
     if letter := _ACCENTED_NAME.fullmatch(unicodedata.name(character, "")):
@@ -199,14 +199,14 @@ _CONFUSABLES = _read_confusables()
 @lru_cache(maxsize=1_024)
 def is_tld(name: str) -> bool:
     """Returns whether a name is a top-level domain of the Internet or of local networks, in any script."""
-    tld = _in_its_script(name.lower())
+    tld = _without_punycode(name.lower())
     return tld in _LOCAL_TLDS or _SUFFIXES.publicsuffix(f"a.{tld}") is not None
 
 
 @lru_cache(maxsize=1_024)
 def is_public_suffix(host: str) -> bool:
     """Returns whether anybody can register a name below a host (in ASCII), as below `co.uk` and `github.io`."""
-    written = ".".join(map(_in_its_script, host.split(".")))
+    written = ".".join(map(_without_punycode, host.split(".")))
     return _SUFFIXES.publicsuffix(written) == written
 
 
@@ -233,7 +233,7 @@ def ascii_host(host: str) -> str:
 def ipv4(host: str) -> str:
     """Returns the IPv4 address that browsers parse from a host, as four decimal numbers, or "" if it isn't one.
 
-    Each number can be octal (`017`) or hexadecimal (`0x0f`), and the last can replace several:
+    Each number can be octal (`017`) or hexadecimal (`0x0f`), and the last can stand for several:
     https://url.spec.whatwg.org/#concept-ipv4-parser
     """
     if len(host) > MAX_HOST_CHARS or not host.isascii():
@@ -265,7 +265,7 @@ def _number(part: str) -> int:
     return int(part, 8 if part[0] == "0" else 10)
 
 
-def _in_its_script(label: str) -> str:
+def _without_punycode(label: str) -> str:
     """Returns a label of a host without Punycode, as in the list of public suffixes."""
     try:
         return label[4:].encode().decode("punycode") if label.startswith("xn--") else label

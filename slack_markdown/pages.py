@@ -184,7 +184,7 @@ class Pages:
         self._extent.read(f"{shown}\n" if ends_line else shown)
         chars = size
         if size > self._safe_chars:
-            left = self._left_after(page, size)
+            left = self._remaining_after(page, size)
             chars = size if left >= 0 else self._longest_fit(page)
             self._safe_chars = size + max(left, 0) // MAX_SENT
         full = self._extent.full
@@ -206,9 +206,9 @@ class Pages:
         return "".join(page.source for page in self.full[first_page:]) + self.growing.source + str(self._rest)
 
     def fits(self, source: str, opening: Opening = NO_OPENING) -> bool:
-        return self._left(source, opening) >= 0
+        return self._remaining(source, opening) >= 0
 
-    def _left(self, source: str, opening: Opening, not_text_chars: int = 0) -> int:
+    def _remaining(self, source: str, opening: Opening, not_text_chars: int = 0) -> int:
         """Returns the page's remaining characters or bytes, whichever is lower. Negative if it is too full."""
         if len(source) > self.limit_chars:
             return -1
@@ -224,11 +224,11 @@ class Pages:
             self.limit_chars - sent, BLOCK_CHARS - counted, self.limit_bytes - sent - more_bytes, MAX_STEPS - steps
         )
 
-    def _left_after(self, page: Page, chars: int) -> int:
+    def _remaining_after(self, page: Page, chars: int) -> int:
         """Returns a page's remaining room after the first characters of its source."""
         shift = len(page.opening.text) - len(page.opening.replaced)
         not_text_chars = self._extent.header_chars(shift + chars) + page.taken_chars
-        return self._left(page.source[:chars], page.opening, not_text_chars)
+        return self._remaining(page.source[:chars], page.opening, not_text_chars)
 
     def _page_break(self, page: Page, full: FullAt) -> tuple[int, Opening]:
         """Returns where a full page ends in its source, and the opening of the next page.
@@ -260,7 +260,7 @@ class Pages:
         low, high = 1, min(len(page.source) - 1, self.limit_chars)
         while low < high:
             middle = (low + high + 1) // 2
-            if self._left_after(page, middle) >= 0:
+            if self._remaining_after(page, middle) >= 0:
                 low = middle
             else:
                 high = middle - 1

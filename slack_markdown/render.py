@@ -251,7 +251,7 @@ def _render_growing(
             kind=_kind_of_text(segment, leaf),
         )
         end = _source_offsets(growing_lines, [inlines.shown_end])[0]
-        early = _early(segment, growing_lines, text, inlines.shown_end, behind)
+        early = _early_text(segment, growing_lines, text, inlines.shown_end, behind)
         closing = inlines.closing
         last_shown = next(line for line in reversed(leaf.lines) if line.content <= end or line is leaf.lines[0])
         if not early and end < growing_lines[-1].end and is_ambiguous(segment[last_shown.content : end]):
@@ -266,7 +266,7 @@ def _render_growing(
     return with_replacements(segment[:end].rstrip(), replacements) + early, closing
 
 
-def _early(segment: str, lines: list[SourceLine], text: str, held_from: int, behind: str) -> str:
+def _early_text(segment: str, lines: list[SourceLine], text: str, held_from: int, behind: str) -> str:
     """Returns the words or code to show early for held-back text, including the white space before it."""
     line = lines[-1]
     held_back = text[held_from:].lstrip()
@@ -597,22 +597,22 @@ def _stable_text(segment: str, paragraph: LeafBlock, *, incomplete: bool) -> tup
     lines, last, kind = paragraph.lines, paragraph.lines[-1], _kind_of_text(segment, paragraph)
     is_growing = incomplete and last.end == len(segment)
     if not is_growing and "|" not in segment[last.content : last.end]:
-        end, _, replacements = _decided(segment, lines, ends_line=True, kind=kind)
+        end, _, replacements = _decided_in_source(segment, lines, ends_line=True, kind=kind)
     else:
-        end, is_open, replacements = _decided(segment, lines[:-1], ends_line=True, kind=kind)
+        end, is_open, replacements = _decided_in_source(segment, lines[:-1], ends_line=True, kind=kind)
         first = segment[last.content : last.end].lstrip()[:1]
         if not is_open and first == "<":
             # The replacement for a tag at the beginning of a line depends on the text above it.
-            end, _, replacements = _decided(segment, lines, ends_line=not is_growing, kind=kind)
+            end, _, replacements = _decided_in_source(segment, lines, ends_line=not is_growing, kind=kind)
         elif not is_open and first != "|":
-            end, _, inner = _decided(segment, [last], ends_line=not is_growing, kind=kind)
+            end, _, inner = _decided_in_source(segment, [last], ends_line=not is_growing, kind=kind)
             replacements += inner
     line = next((line for line in reversed(lines) if line.content <= end), lines[0])
     # The rest of a line could be parsed as another block.
     return line.start if is_ambiguous(segment[line.content : end]) else end, replacements
 
 
-def _decided(segment: str, lines: list[SourceLine], *, ends_line: bool, kind: LeafKind) -> DecidedInlines:
+def _decided_in_source(segment: str, lines: list[SourceLine], *, ends_line: bool, kind: LeafKind) -> DecidedInlines:
     """Returns the decided inlines of a paragraph's lines, with offsets in the source."""
     if not lines:
         return DecidedInlines(0, False, [])
@@ -657,13 +657,13 @@ def first_words(markdown: str, *, growing: bool) -> str:
         for leaf in leaf_blocks
         if leaf.kind is not LeafKind.FENCED_CODE
     ]
-    words = " ".join("".join(_punctuated(part) for part in parts[:-1]).split() + "".join(parts[-1:]).split())
+    words = " ".join("".join(_punctuate(part) for part in parts[:-1]).split() + "".join(parts[-1:]).split())
     if not words and not growing:
         # The answer is only code, or a thematic break.
         code = [code_content(head, leaf) for leaf in leaf_blocks if leaf.kind is LeafKind.FENCED_CODE]
         words = " ".join(" ".join(code).split() or head.split())
     if len(words) > PREVIEW_CHARS:
-        return _shortened(words)
+        return _shorten(words)
     if incomplete and words and not head[-1:].isspace() and leaf_blocks[-1].lines[-1].end == len(head):
         return words.rpartition(" ")[0]
     return words
@@ -679,12 +679,12 @@ def plain_words(sent: str) -> str:
     for leaf in parse_blocks(sent, last_line_incomplete=False).leaf_blocks:
         first = leaf.lines[0]
         parts += ["\n\n" if sent.count("\n", end, first.start) > 1 else "\n"] if parts else []
-        parts += [sent[first.start : first.content].lstrip("\n"), _spoken(sent, leaf)]
+        parts += [sent[first.start : first.content].lstrip("\n"), _block_text(sent, leaf)]
         end = leaf.lines[-1].end
     return "".join(parts).strip()
 
 
-def _spoken(sent: str, leaf: LeafBlock) -> str:
+def _block_text(sent: str, leaf: LeafBlock) -> str:
     lines = [sent[line.content : line.end] for line in leaf.lines]
     match leaf.kind:
         case LeafKind.FENCED_CODE:
@@ -738,7 +738,7 @@ def beginning(text: str, max_chars: int) -> str:
     return (words[:max_chars].rpartition(" ")[0] or words[: max_chars - 1]) + "…"
 
 
-def _punctuated(part: str) -> str:
+def _punctuate(part: str) -> str:
     """Ends a part with a full stop if it has no final punctuation, such as a heading or list item."""
     part = part.strip()
     return f"{part}. " if part[-1:].isalnum() else f"{part} "
@@ -784,14 +784,14 @@ def _without_marks(text: str, links: Iterable[tuple[Any, Any]] = _LABELS, *, gro
     text = _AUTOLINK.sub(lambda link: keep(link[1]), text)
     text = _ADDRESS.sub(lambda address: keep(address[0]), text)
     text = with_replacements(text, emphasis_marks(text, growing=growing))
-    return _KEPT.sub(lambda mark: kept[ord(mark[1]) - _FIRST_KEPT], _ESCAPE.sub(_meant, text))
+    return _KEPT.sub(lambda mark: kept[ord(mark[1]) - _FIRST_KEPT], _ESCAPE.sub(_unescape, text))
 
 
-def _meant(escaped: re.Match[str]) -> str:
+def _unescape(escaped: re.Match[str]) -> str:
     return escaped[1] or html.unescape(escaped[0])
 
 
-def _shortened(words: str) -> str:
+def _shorten(words: str) -> str:
     head = words[: PREVIEW_CHARS + 1]
     sentences = _SENTENCES.match(head)
     if sentences and sentences.end() > PREVIEW_CHARS // 3:

@@ -64,7 +64,7 @@ LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 KNOWN_TAG = re.compile(rf"</?(?:{'|'.join(sorted(KNOWN, key=len, reverse=True))})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 
 
-def _raised() -> dict[str, dict[int, str]]:
+def _raised_characters() -> dict[str, dict[int, str]]:
     """Returns Unicode's superscripts and subscripts, keyed by the characters they raise or lower."""
     found: dict[str, dict[int, str]] = {"sup": {}, "sub": {}}
     blocks = [(0xB2, 0xBA), (0x2B0, 0x2B9), (0x2E0, 0x2E4), (0x1D2C, 0x1D6B), (0x1D9C, 0x1DC0), (0x2070, 0x209D)]
@@ -76,7 +76,7 @@ def _raised() -> dict[str, dict[int, str]]:
     return found
 
 
-RAISED = _raised()
+RAISED = _raised_characters()
 
 
 def attributes(written: str) -> dict[str, str]:

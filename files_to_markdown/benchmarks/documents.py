@@ -95,7 +95,7 @@ def _plain(text: str) -> str:
     return " ".join(text.replace("\\|", "|").replace("<br>", " ").split())
 
 
-def kept_of(name: str, document: Document | None) -> tuple[int, int]:
+def kept_pieces(name: str, document: Document | None) -> tuple[int, int]:
     """Returns how many of a file's pieces a document has, and how many there are."""
     text = _plain(document.text) if document else ""
     found = [_plain(piece) in text for piece in pieces(name)]
@@ -105,12 +105,12 @@ def kept_of(name: str, document: Document | None) -> tuple[int, int]:
 def measure(path: Path) -> dict[str, Any]:
     """Reads a file. Resource usage is counted for this process, so each file needs a separate one."""
     document, _ = asyncio.run(read(path.name, path.read_bytes()))
-    kept, of = kept_of(path.name, document) if path.name in corpus() else (int(document is not None), 1)
+    kept, of = kept_pieces(path.name, document) if path.name in corpus() else (int(document is not None), 1)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {"kept": kept, "of": of, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}
 
 
-def measured(path: Path) -> dict[str, Any]:
+def measure_in_process(path: Path) -> dict[str, Any]:
     ran = subprocess.run([*_SELF, "read", str(path)], stdout=subprocess.PIPE, text=True, check=True)
     row: dict[str, Any] = json.loads(ran.stdout)
     return row
@@ -123,7 +123,7 @@ def report_kept(folder: Path) -> bool:
     print("format  files  kept          CPU s: median  worst  peak MB: median  worst")
     paths = sorted((folder / "corpus").iterdir())
     for extension in sorted({path.suffix for path in paths}):
-        rows = [measured(path) for path in paths if path.suffix == extension]
+        rows = [measure_in_process(path) for path in paths if path.suffix == extension]
         got, all_ = sum(row["kept"] for row in rows), sum(row["of"] for row in rows)
         seconds, peaks_mb = [row["cpu_s"] for row in rows], [row["peak_mb"] for row in rows]
         is_fine = is_fine and got / all_ >= MIN_KEPT and max(peaks_mb) <= MAX_PEAK_MB
@@ -132,7 +132,7 @@ def report_kept(folder: Path) -> bool:
         print(f"{extension[1:]:6}  {len(rows):5}  {got:4}/{all_:4} {got / all_:4.0%}  {used}")
     print(f"all     {files:5}  {kept}/{of} {kept / of:.1%}\n")
     for name in LARGE:
-        row = measured(folder / "large" / name)
+        row = measure_in_process(folder / "large" / name)
         is_fine = is_fine and row["kept"] == 1 and row["peak_mb"] <= MAX_PEAK_MB
         print(f"{name:32} {row['cpu_s']:5.2f} s, peak {row['peak_mb']:4.0f} MB{'' if row['kept'] else ', REFUSED'}")
     return is_fine

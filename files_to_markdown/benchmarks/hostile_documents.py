@@ -108,7 +108,7 @@ def _nested(opening: str, closing: str, depth: int = 100_000) -> str:
     return opening * depth + closing * depth
 
 
-def _lying(name: str) -> bytes:
+def _understated_zip(name: str) -> bytes:
     """Returns an archive whose entry unpacks to 300 MB, although the entry and the directory declare 1,000 bytes."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
     data = b"".join(deflate.compress(b" " * MB) for _ in range(300)) + deflate.flush()
@@ -158,9 +158,9 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "bomb.odt": lambda: odf("text", _spaces()),
     "bomb.ods": lambda: odf("spreadsheet", _spaces()),
     "bomb.odp": lambda: odf("presentation", _spaces()),
-    "lying directory.docx": lambda: _lying("word/document.xml"),
-    "lying directory.pptx": lambda: _lying("ppt/presentation.xml"),
-    "lying directory.xlsx": lambda: _lying("xl/workbook.xml"),
+    "lying directory.docx": lambda: _understated_zip("word/document.xml"),
+    "lying directory.pptx": lambda: _understated_zip("ppt/presentation.xml"),
+    "lying directory.xlsx": lambda: _understated_zip("xl/workbook.xml"),
     "laughs.docx": lambda: docx("<w:p><w:r><w:t>&j;</w:t></w:r></w:p>", _LAUGHS),
     "laughs.pptx": lambda: pptx("<a:p><a:r><a:t>&j;</a:t></a:r></a:p>", _LAUGHS),
     "laughs.odt": lambda: odf("text", "<text:p>&j;</text:p>", _LAUGHS),

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from files_to_markdown import formats
-from files_to_markdown.charsets import decode, known_name
+from files_to_markdown.charsets import decode, python_charset
 from files_to_markdown.document import Document, Format, Obstacle, Unreadable
 from files_to_markdown.kind import document_kind
 from files_to_markdown.process import read_document
@@ -190,7 +190,7 @@ def test_declared_charset_counts_if_it_can_be_true(declared: str, written: str, 
 
 @pytest.mark.parametrize("name", ["zlib", "rot13", "punycode", "idna", "undefined", "unicode_escape", "none", "", "ß"])
 def test_what_stores_no_text_is_no_charset(name: str) -> None:
-    assert known_name(name) == ""
+    assert python_charset(name) == ""
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def deny(event, arguments):
 sys.addaudithook(deny)
 texts = json.loads(sys.stdin.read())
 read = [charsets.decode(text.encode(charset)).text for text, charset in texts]
-names = [charsets.known_name(name) for name in ("iso-8859-16", "x-mac-ce", "IBM037", "cp-1125", "utf8mb3", "x-none")]
+names = [charsets.python_charset(one) for one in ("iso-8859-16", "x-mac-ce", "IBM037", "cp-1125", "utf8mb3", "x-none")]
 print(json.dumps([read, names]))
 """
 

@@ -10,7 +10,7 @@ import pytest
 from files_to_markdown import formats, workbook
 from files_to_markdown.benchmarks.hostile_documents import packed, xlsx
 from files_to_markdown.document import MAX_CHARS, Document, Format, LeftOut, Part
-from files_to_markdown.number_formats import shown, shown_text
+from files_to_markdown.number_formats import format_text, shown
 from files_to_markdown.tests.test_formats import MC, A, R, relations, with_part
 from files_to_markdown.tests.test_word import CHART, SHOWN_CHART
 
@@ -114,7 +114,7 @@ def test_dates_count_from_1904_where_the_file_says_so() -> None:
 
 
 def test_format_of_a_text_puts_words_around_it() -> None:
-    assert [shown_text("x", code) for code in ('0;0;0;"<"@">"', "@", "0.00", "General")] == ["<x>", "x", "x", "x"]
+    assert [format_text("x", code) for code in ('0;0;0;"<"@">"', "@", "0.00", "General")] == ["<x>", "x", "x", "x"]
 
 
 SHEET = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'

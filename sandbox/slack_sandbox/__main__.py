@@ -71,7 +71,7 @@ async def _serve(options: argparse.Namespace) -> None:
     """
     manifest = read_manifest(options.manifest) if options.manifest else None
     tokens = _tokens(options)
-    export = _opened(options.export) if options.export else None
+    export = _open_export(options.export) if options.export else None
     from slack_sandbox.manifest import NEVER_SENT
 
     stop = asyncio.Event()
@@ -91,7 +91,7 @@ async def _serve(options: argparse.Namespace) -> None:
         await stop.wait()
 
 
-def _opened(path: Path) -> Any:
+def _open_export(path: Path) -> Any:
     """Opens the export and prints what was read. Raises StartError."""
     from slack_sandbox.export.archive import ExportError
     from slack_sandbox.export.opened import open_export

@@ -65,11 +65,11 @@ class Events:
                 # The app gets assistant_thread_started instead.
                 events = []
             case Posted(message):
-                events = self._posted(message)
+                events = self._posted_events(message)
             case Changed(message, previous) if message == replace(previous, session=message.session) != previous:
                 events = self._edit(message.channel, self._metadata_of_root(message, previous))
             case Changed(message, previous, announced=True):
-                edit = self._edit(message.channel, self._changed(message, previous))
+                edit = self._edit(message.channel, self._changed_event(message, previous))
                 events = self._twins(edit, self._edited_mention(change))
             case Deleted(message):
                 before = message_json(self.workspace, message)
@@ -79,9 +79,9 @@ class Events:
                 removed = {"subtype": "message_changed", "message": message_json(self.workspace, message)}
                 events = self._edit(message.channel, removed | {"previous_message": []})
             case Reacted():
-                events = self._reacted(change)
+                events = self._reaction_events(change)
             case Joined():
-                events = self._joined(change)
+                events = self._joined_events(change)
             case _:
                 events = []
         return [self._payload(event) for event in events]
@@ -90,7 +90,7 @@ class Events:
         """Returns the payload for an event other than a message, or None if the app isn't subscribed to it."""
         return self._payload(event, person_id) if event["type"] in self.subscribed else None
 
-    def _posted(self, message: Message) -> list[Json]:
+    def _posted_events(self, message: Message) -> list[Json]:
         channel = self.workspace.channel(message.channel)
         events = []
         if self._has_joined(channel) and _MESSAGE_EVENTS[channel.type] in self.subscribed:
@@ -103,7 +103,7 @@ class Events:
         """Returns the events that follow a reply without any edit: the broadcast again, and its root's counters."""
         events: list[Json] = []
         if message.subtype == "thread_broadcast":
-            events += self._edit(message.channel, self._changed(message, message))
+            events += self._edit(message.channel, self._changed_event(message, message))
         if message.thread_ts is not None:
             root = self.workspace.message(message.channel, message.thread_ts)
             if root.session is not None:
@@ -120,7 +120,10 @@ class Events:
         return [self._mention(message)] if is_edit and self._mentions(message) else []
 
     def _message_event(self, message: Message) -> Json:
-        return _as_sent(message_json(self.workspace, message)) | {"channel": message.channel, "event_ts": message.ts}
+        return _event_message(message_json(self.workspace, message)) | {
+            "channel": message.channel,
+            "event_ts": message.ts,
+        }
 
     def _mention(self, message: Message) -> Json:
         fields = {key: value for key, value in self._message_event(message).items() if key not in _NOT_IN_MENTIONS}
@@ -160,23 +163,23 @@ class Events:
         }
         return [{"type": "message"} | event | location]
 
-    def _changed(self, message: Message, previous: Message) -> Json:
+    def _changed_event(self, message: Message, previous: Message) -> Json:
         fields = message_json(self.workspace, message)
         if "user" in fields.get("edited", ()):
             team = team_of(self.workspace, message.user_id)
             fields |= {"source_team": team, "user_team": team}
-        before = _as_sent(message_json(self.workspace, previous))
+        before = _event_message(message_json(self.workspace, previous))
         return {"subtype": "message_changed", "message": fields, "previous_message": before}
 
     def _metadata_of_root(self, message: Message, previous: Message) -> Json:
-        event = self._changed(message, previous)
+        event = self._changed_event(message, previous)
         if message.blocks:
             event["message"]["blocks"] = with_other_ids(event["message"]["blocks"])
         if "reply_count" in event["previous_message"]:
             event["previous_message"]["subscribed"] = False
         return event
 
-    def _reacted(self, change: Reacted) -> list[Json]:
+    def _reaction_events(self, change: Reacted) -> list[Json]:
         message, kind = change.message, "reaction_added" if change.added else "reaction_removed"
         if not self._has_joined(self.workspace.channel(message.channel)) or kind not in self.subscribed:
             return []
@@ -190,7 +193,7 @@ class Events:
         }
         return [event]
 
-    def _joined(self, change: Joined) -> list[Json]:
+    def _joined_events(self, change: Joined) -> list[Json]:
         channel = self.workspace.channel(change.channel)
         if "member_joined_channel" not in self.subscribed or not self._has_joined(channel):
             return []
@@ -236,7 +239,7 @@ class Events:
         return channel is not None and channel.shared_with is not None
 
 
-def _as_sent(message: Json) -> Json:
+def _event_message(message: Json) -> Json:
     """Returns a message as an event shows it. An open stream is empty until it ends."""
     if message.get("streaming_state") != "in_progress":
         return message

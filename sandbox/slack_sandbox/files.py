@@ -299,7 +299,7 @@ class Files:
             return fields | _mail_fields(file.mail)
         if file.is_clip:
             captions = f"{self.url()}/files-tmb/{TEAM_ID}-{file.id}-{_CAPTIONS_VERSION}/{_CAPTIONS}?_xcb=00000"
-            return fields | _clip(file, captions)
+            return fields | _clip_fields(file, captions)
         if not file.is_snippet:
             return fields | {"media_display_type": "unknown"}
         return fields | {"edit_link": f"{fields['permalink']}/edit"} | _preview(file)
@@ -460,7 +460,7 @@ def _mail_fields(mail: Mail) -> Json:
     }
 
 
-def _clip(file: File, vtt_url: str) -> Json:
+def _clip_fields(file: File, vtt_url: str) -> Json:
     fields: Json = {
         "subtype": "slack_audio",
         "is_transcription_region_supported": True,

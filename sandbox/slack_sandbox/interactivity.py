@@ -46,7 +46,7 @@ class Interactivity:
 
     async def press(self, channel: str, ts: str, press: Press) -> bool:
         """Sends the use of an element and returns whether the app acknowledged it. Raises SlackError."""
-        message = self.workspace.message_even_if_deleted(channel, ts)
+        message = self.workspace.message_or_deleted(channel, ts)
         if message.ephemeral_to not in (None, press.user_id):
             raise SlackError("message_not_found")
         block_id, element = self._element(message, press)
@@ -65,7 +65,7 @@ class Interactivity:
 
     async def suggest(self, channel: str, ts: str, query: MenuQuery) -> list[Json]:
         """Asks the app for the options of a message's external menu. Raises SlackError."""
-        message = self.workspace.message_even_if_deleted(channel, ts)
+        message = self.workspace.message_or_deleted(channel, ts)
         fields = self._message_fields(message, query.user_id) | {"container": _container(message)}
         del fields["response_url"]
         return await self.ask_for_options(_surface(message, query.user_id), message.blocks, query, fields)

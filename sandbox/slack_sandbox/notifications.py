@@ -51,11 +51,11 @@ class Notifications:
                 self._notify(message, self._first_texts.pop((message.channel, message.ts), message.text))
 
     def _notify(self, message: Message, text: str) -> None:
-        for user_id in sorted(self._readers(message) - {message.user_id, self.workspace.bot.id}):
+        for user_id in sorted(self._recipients(message) - {message.user_id, self.workspace.bot.id}):
             self._counts[user_id] += 1
             self.sent.append(Notified(user_id, message.channel, message.ts, text))
 
-    def _readers(self, message: Message) -> AbstractSet[str]:
+    def _recipients(self, message: Message) -> AbstractSet[str]:
         members = set(self.workspace.channel(message.channel).members)
         is_direct = self.workspace.channel(message.channel).type in ("im", "mpim")
         if is_direct or _EVERYBODY.search(message.text):

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from slack_sandbox.web_api.http import LACKS_METHOD, CallRecord
+from slack_sandbox.web_api.http import UNSUPPORTED_METHOD, CallRecord
 from slack_sandbox.workspace import Json
 
 QUIET_S = 10.0
@@ -50,7 +50,7 @@ class Problems:
     def called(self, call: CallRecord) -> None:
         """Records a call, and explains it if the sandbox rejected it."""
         self.close()
-        if call.error == LACKS_METHOD:
+        if call.error == UNSUPPORTED_METHOD:
             self._add(f"{call.method}: the sandbox doesn't support this method, although Slack might. See README.md.")
         elif call.error is not None:
             detail = f" ({call.explanation})" if call.explanation else ""

@@ -49,7 +49,7 @@ class Views:
         return self._homes.get(user_id)
 
     def get(self, view_id: str) -> View:
-        for view in self._all():
+        for view in self._all_views():
             if view.id == view_id:
                 return view
         raise SlackError("not_found")
@@ -88,7 +88,7 @@ class Views:
         return self._notify(self._homes[user_id])
 
     def by_external(self, external_id: str) -> View:
-        for view in self._all():
+        for view in self._all_views():
             if external_id and view.content.get("external_id") == external_id:
                 return view
         raise SlackError("not_found")
@@ -137,10 +137,12 @@ class Views:
 
     def _check_external(self, content: Json, own_id: str | None = None) -> None:
         external_id = content.get("external_id")
-        if external_id and any(v.content.get("external_id") == external_id and v.id != own_id for v in self._all()):
+        if external_id and any(
+            v.content.get("external_id") == external_id and v.id != own_id for v in self._all_views()
+        ):
             raise SlackError("duplicate_external_id")
 
-    def _all(self) -> list[View]:
+    def _all_views(self) -> list[View]:
         return [*self._homes.values(), *(view for stack in self._stacks.values() for view in stack)]
 
     def _put(self, view: View, *, notify: bool = True) -> View:

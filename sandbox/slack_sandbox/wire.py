@@ -50,7 +50,7 @@ def message_json(workspace: Workspace, message: Message, *, all_metadata: bool =
     if extra_fields := _SUBTYPE_FIELDS.get(message.subtype or ""):
         fields |= extra_fields(message)
     if message.edited_ts:
-        fields["edited"] = _edited(workspace, message)
+        fields["edited"] = _edited_fields(workspace, message)
     if message.reactions:
         fields["reactions"] = [{"name": name, "users": list(ids), "count": len(ids)} for name, ids in message.reactions]
     if message.metadata is not None:
@@ -260,7 +260,7 @@ def _session(workspace: Workspace, session: Session) -> Json:
     }
 
 
-def _edited(workspace: Workspace, message: Message) -> Mapping[str, str]:
+def _edited_fields(workspace: Workspace, message: Message) -> Mapping[str, str]:
     """Returns the editor and the time in whole seconds. A bot's editor is its bot_id."""
     user = workspace.users.get(message.user_id)
     editor = user.bot_id if user and user.bot_id else message.user_id

@@ -363,7 +363,7 @@ class Workspace:
         """Returns a message, including ephemeral ones. Raises SlackError("message_not_found")."""
         return _find(self.ephemerals, channel, ts) or self.message(channel, ts)
 
-    def message_even_if_deleted(self, channel: str, ts: str) -> Message:
+    def message_or_deleted(self, channel: str, ts: str) -> Message:
         """Returns a message, including ephemeral and recently deleted ones. Raises SlackError("message_not_found")."""
         return _find(self._deleted, channel, ts) or self.message_or_ephemeral(channel, ts)
 

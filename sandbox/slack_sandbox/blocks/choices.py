@@ -36,9 +36,9 @@ class SuggestedOptions:
         self._options[surface, block_id, action_id] = (*known, *new)
 
     def fill(self, surface: str, blocks: Sequence[Json]) -> list[Json]:
-        return [self._filled(surface, block) for block in blocks]
+        return [self._fill_block(surface, block) for block in blocks]
 
-    def _filled(self, surface: str, block: Json) -> Json:
+    def _fill_block(self, surface: str, block: Json) -> Json:
         def filled(element: Json) -> Json:
             key = (surface, block.get("block_id", ""), element.get("action_id", ""))
             return element | {"options": [*self._options[key]]} if key in self._options else element

@@ -51,16 +51,16 @@ def text_length(node: Any) -> int:
         return sum(text_length(child) for child in node)
     if not isinstance(node, dict):
         return 0
-    own = sum(_escaped(node[key]) for key in _COUNTED if isinstance(node.get(key), str))
+    own = sum(_escaped_text(node[key]) for key in _COUNTED if isinstance(node.get(key), str))
     if node.get("type") == "rich_text_section" and node.get("elements") and node["elements"][-1] == _EMPTY_LINE:
         # Slack adds it itself, before the next block. 13,200 characters in two blocks were accepted.
         own -= len(_EMPTY_LINE["text"])
     if node.get("type") == "link" and "text" not in node:
-        own += _escaped(str(node.get("url", "")))
+        own += _escaped_text(str(node.get("url", "")))
     return own + sum(text_length(child) for child in node.values() if isinstance(child, (dict, list, tuple)))
 
 
-def _escaped(text: str) -> int:
+def _escaped_text(text: str) -> int:
     return len(text) + 4 * text.count("&") + 3 * (text.count("<") + text.count(">"))
 
 

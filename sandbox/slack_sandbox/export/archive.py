@@ -139,7 +139,7 @@ def _places(infos: Sequence[zipfile.ZipInfo], size: int) -> dict[str, Place]:
         raise ExportError(BOMB)
     places: dict[str, Place] = {}
     for info in infos:
-        name = _name(info)
+        name = _entry_name(info)
         path = name.replace("\\", "/")
         if path.startswith("/") or ".." in path.split("/") or _DRIVE.match(name):
             raise ExportError(LEAVES.format(name=name[:80]))
@@ -151,7 +151,7 @@ def _places(infos: Sequence[zipfile.ZipInfo], size: int) -> dict[str, Place]:
     return places
 
 
-def _name(info: zipfile.ZipInfo) -> str:
+def _entry_name(info: zipfile.ZipInfo) -> str:
     """Returns an entry's name. Slack writes UTF-8 without setting its flag."""
     name = info.filename
     if name.isascii():

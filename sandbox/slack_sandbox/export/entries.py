@@ -88,7 +88,7 @@ def writer_of(entry: Mapping[str, Any]) -> str:
     return UNKNOWN_WRITER
 
 
-def spoken(entry: Mapping[str, Any]) -> str:
+def entry_words(entry: Mapping[str, Any]) -> str:
     """Returns the words of an entry that hasn't been converted to a message."""
     return message_words(_text(entry), *(_objects(entry.get(key)) for key in ("blocks", "attachments", "files")))
 

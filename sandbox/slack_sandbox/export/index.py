@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 from slack_sandbox.export.archive import Place, Reader
 from slack_sandbox.export.entries import (
     MAX_TEXT_CHARS,
+    entry_words,
     is_searched,
     is_shown,
-    spoken,
     ts_of,
     writer_of,
 )
@@ -94,7 +94,7 @@ def read_batch(reader: Reader, channels: Sequence[Sequence[Place]], known: Abstr
     """Reads channels, each given as the locations of its files. `known`: the IDs in the list of people."""
     batch, words, number = Batch(), defaultdict[str, "array[int]"](lambda: array("I")), 0
     for files in channels:
-        found = _in_order(list(_found(reader, files, known, batch)), batch.counts)
+        found = _sorted_entries(list(_read_entries(reader, files, known, batch)), batch.counts)
         for at, one in enumerate(found, number):
             for word in set(one.words):
                 words[word].append(at)
@@ -115,7 +115,7 @@ def _add_channel(batch: Batch, found: Sequence[_Found]) -> None:
     batch.channels.append(index)
 
 
-def _found(reader: Reader, files: Sequence[Place], known: AbstractSet[str], batch: Batch) -> Iterator[_Found]:
+def _read_entries(reader: Reader, files: Sequence[Place], known: AbstractSet[str], batch: Batch) -> Iterator[_Found]:
     counts = batch.counts
     for number, file in enumerate(files):
         entries = reader.objects(file)
@@ -145,7 +145,7 @@ def _words(entry: Mapping[str, Any]) -> Sequence[str]:
     # A person's typed text is complete in `text`.
     if text and "client_msg_id" in entry and not (entry.get("attachments") or entry.get("files")):
         return words_of(text) if isinstance(text, str) else ()
-    return words_of(spoken(entry))
+    return words_of(entry_words(entry))
 
 
 def _note_contents(batch: Batch, entry: Mapping[str, Any]) -> None:
@@ -175,7 +175,7 @@ def _note_writer(unknown: dict[str, Writer], writer: str, entry: Mapping[str, An
     noted.team_id = team[:40] if isinstance(team, str) else noted.team_id
 
 
-def _in_order(found: list[_Found], counts: Counter[str]) -> list[_Found]:
+def _sorted_entries(found: list[_Found], counts: Counter[str]) -> list[_Found]:
     """Sorts the entries by ts and removes duplicates, with a placeholder for each missing root."""
     by_ts = {one.ts: one for one in reversed(found)}
     counts["twice"] += len(found) - len(by_ts)

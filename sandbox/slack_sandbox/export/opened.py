@@ -56,17 +56,17 @@ class Export:
     """Each channel's longest thread, longest first."""
     with_files: Mapping[str, int]
     """The number of files by channel, for channels that have any."""
-    _numbered: Sequence[str] = ()
+    _channel_ids: Sequence[str] = ()
     _days: "OrderedDict[tuple[str, int], Sequence[Mapping[str, Any]]]" = field(default_factory=OrderedDict)
 
     def place_of(self, number: int) -> tuple[str, str]:
         """Returns the channel and the ts of a message by its number in the index."""
         at = bisect_right(self.words.starts, number) - 1
-        channel = self._numbered[at]
+        channel = self._channel_ids[at]
         return channel, ts_text(self.indexes[channel].ts[number - self.words.starts[at]])
 
     def channel_at(self, number: int) -> str:
-        return self._numbered[bisect_right(self.words.starts, number) - 1]
+        return self._channel_ids[bisect_right(self.words.starts, number) - 1]
 
     def load(self, channel: str, at: int) -> Message:
         index = self.indexes[channel]
@@ -180,13 +180,13 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
     archive = Archive(str(source) if isinstance(source, Path) else source)
     contents = archive.contents
     accounts = Directory(archive.objects(contents.people) or () if contents.people else (), _OWN_IDS)
-    listed = _listed(archive, contents, accounts.team_id)
+    listed = _read_lists(archive, contents, accounts.team_id)
     batches = _batches([[*map(archive.place, listed.files.get(channel.id, ()))] for channel in listed.channels])
     path = str(source) if isinstance(source, Path) else ""
     words, indexes, counts, writers = WordIndex(), dict[str, ChannelIndex](), Counter[str](), Counter[str]()
     unknown, threads, last_us = dict[str, Writer](), list[Thread](), 0
     with_files = Counter[str]()
-    for batch in _read(archive, path, batches, accounts.known, progress):
+    for batch in _read_batches(archive, path, batches, accounts.known, progress):
         base = len(indexes)
         for channel, index in zip(listed.channels[base:], batch.channels, strict=False):
             indexes[channel.id] = index
@@ -212,7 +212,7 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
     report = Report(name or "Your export", kinds, people, counts, last_us / 1_000_000)
     return Export(
         archive,
-        _by_activity(accounts, writers),
+        _sort_by_activity(accounts, writers),
         listed.channels,
         listed.files,
         indexes,
@@ -225,7 +225,7 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
     )
 
 
-def _listed(archive: Archive, contents: Contents, own_team: str) -> _Listed:
+def _read_lists(archive: Archive, contents: Contents, own_team: str) -> _Listed:
     listed, folders, ids = _Listed(), set[str](), set[str]()
     for list_name, kind in LISTS.items():
         entries = archive.objects(contents.lists[list_name]) if list_name in contents.lists else []
@@ -244,7 +244,7 @@ def _listed(archive: Archive, contents: Contents, own_team: str) -> _Listed:
     return listed
 
 
-def _by_activity(accounts: Directory, writers: Counter[str]) -> list[User]:
+def _sort_by_activity(accounts: Directory, writers: Counter[str]) -> list[User]:
     """Returns the accounts: people by number of messages, then deactivated people, then bots."""
     wrote = Counter[str]()
     for writer, count in writers.items():
@@ -268,7 +268,7 @@ def _batches(channels: Sequence[Sequence[Place]]) -> list[list[Sequence[Place]]]
     return batches
 
 
-def _read(
+def _read_batches(
     archive: Archive, path: str, batches: Sequence[list[Sequence[Place]]], known: frozenset[str], progress: Progress
 ) -> Iterator[Batch]:
     sizes = [sum(place.size for files in batch for place in files) for batch in batches]
@@ -280,7 +280,7 @@ def _read(
             progress(read := read + size, total)
         return
     spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, spawned, initializer=_begin, initargs=(known,)) as pool:
+    with ProcessPoolExecutor(processes, spawned, initializer=_init_process, initargs=(known,)) as pool:
         for size, batch in zip(sizes, pool.map(_read_in_process, repeat(path), batches), strict=True):
             yield batch
             progress(read := read + size, total)
@@ -290,7 +290,7 @@ _known = frozenset[str]()
 """The known IDs, in a process that reads batches."""
 
 
-def _begin(known: frozenset[str]) -> None:
+def _init_process(known: frozenset[str]) -> None:
     global _known
     _known = known
     # JSON doesn't have cycles, and looking for some takes a fifth of the time.

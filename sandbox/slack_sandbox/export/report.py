@@ -52,17 +52,17 @@ class Report:
 
     def read(self) -> str:
         kinds = [
-            _counted(self.conversations[kind], name) for kind, name in _KINDS.items() if self.conversations.get(kind)
+            _count_text(self.conversations[kind], name) for kind, name in _KINDS.items() if self.conversations.get(kind)
         ]
-        parts = [*kinds, _counted(self.people, "person"), _counted(self.messages, "message")]
-        parts += [_counted(self.counts["files"], "file name")] if self.counts.get("files") else []
+        parts = [*kinds, _count_text(self.people, "person"), _count_text(self.messages, "message")]
+        parts += [_count_text(self.counts["files"], "file name")] if self.counts.get("files") else []
         until = f" The last day is {self.last_day}, so “yesterday” is the day before it." if self.last_s else ""
         return f"{', '.join(parts)}.{until}"
 
     def left_out(self) -> Sequence[str]:
         """Returns what was skipped or changed, each with its number."""
         return [
-            f"{_counted(self.counts[key], what)} {why}"
+            f"{_count_text(self.counts[key], what)} {why}"
             for key, (what, why) in _LEFT_OUT.items()
             if self.counts.get(key)
         ]
@@ -79,6 +79,6 @@ class Report:
         yield STAYS_HERE
 
 
-def _counted(count: int, noun: str) -> str:
+def _count_text(count: int, noun: str) -> str:
     plural = {"person": "people", "entry": "entries", "reply": "replies", "person or channel": "people or channels"}
     return f"{count:,} {noun if count == 1 else plural.get(noun, f'{noun}s')}"

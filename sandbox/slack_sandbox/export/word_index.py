@@ -106,7 +106,7 @@ class WordIndex:
             gained: dict[int, float] = {}
             candidates = sorted(scores) if len(scores) >= MAX_CANDIDATES else None
             for _, weight, places in term.forms:
-                having = _newest(places) if candidates is None else _among(places, candidates)
+                having = _newest_messages(places) if candidates is None else _having_word(places, candidates)
                 for number in having:
                     gained[number] = max(gained.get(number, 0.0), weight)
             for number, weight in gained.items():
@@ -147,7 +147,7 @@ class WordIndex:
         return [(word, 1.0, own), *forms] if own else forms
 
 
-def _newest(places: _Places) -> Iterator[int]:
+def _newest_messages(places: _Places) -> Iterator[int]:
     """Yields up to `MAX_CANDIDATES` messages that contain a word. A channel's newest messages come last."""
     left = MAX_CANDIDATES
     for base, part, at in places:
@@ -158,7 +158,7 @@ def _newest(places: _Places) -> Iterator[int]:
             return
 
 
-def _among(places: _Places, candidates: Sequence[int]) -> Iterator[int]:
+def _having_word(places: _Places, candidates: Sequence[int]) -> Iterator[int]:
     """Yields the candidates that contain a word. The candidates must be in order."""
     for base, part, at in places:
         numbers = part.numbers(at)

@@ -30,7 +30,7 @@ _BACKLOG = 500
 class PageUpdates:
     """Collects changes and sends them to open pages. A changed message is rendered once for all of them.
 
-    `polled`: by event, data that is polled every second and sent if it has changed.
+    `polled`: functions by event. Each is called every second, and its data is sent if it has changed.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Programs that a test starts: their environment, their end, their output, and how long a test waits."""
+"""Starts programs in tests, with limits on how long a test waits for their output and their end."""
 
 import asyncio
 import os

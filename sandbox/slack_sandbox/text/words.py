@@ -10,14 +10,14 @@ from typing import Any
 
 from slack_sandbox.workspace import Json, Message
 
-_SAID = frozenset(
+_VISIBLE_KEYS = frozenset(
     (
         *("text", "title", "pretext", "author_name", "service_name", "footer", "alt_text", "caption", "label"),
         *("description", "details", "output"),
     )
 )
 """The keys in blocks and attachments whose strings people see."""
-_NOT_SAID = frozenset({"actions", "context_actions", "input", "button", "overflow", "static_select"})
+_CONTROLS = frozenset({"actions", "context_actions", "input", "button", "overflow", "static_select"})
 _ONE_CHARACTER = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Scripts without spaces between words, where each character counts as a word."""
 _WORD = re.compile(rf"[{_ONE_CHARACTER}]|[^\W_{_ONE_CHARACTER}]+")
@@ -56,7 +56,7 @@ def _lines(blocks: Sequence[Json], attachments: Sequence[Json], files: Sequence[
     for block in blocks:
         yield from _block_lines(block)
     for attachment in attachments:
-        lines = list(_said(attachment))
+        lines = list(_visible_strings(attachment))
         yield from lines or [str(attachment.get("fallback") or "")]
     for file in files:
         names = [str(file[key]) for key in ("title", "name", "preview") if file.get(key)]
@@ -66,20 +66,20 @@ def _lines(blocks: Sequence[Json], attachments: Sequence[Json], files: Sequence[
 def _block_lines(block: Json) -> Iterator[str]:
     """Yields a block's lines. A person's rich text is one line, although styles and mentions divide it."""
     is_written = isinstance(block, dict) and block.get("type") == "rich_text"
-    yield from [" ".join(_said(block))] if is_written else _said(block)
+    yield from [" ".join(_visible_strings(block))] if is_written else _visible_strings(block)
 
 
-def _said(value: Any) -> Iterator[str]:
+def _visible_strings(value: Any) -> Iterator[str]:
     """Yields the strings that people see in a JSON value, in order. Its depth doesn't matter."""
     left: list[tuple[str, Any]] = [("", value)]
     while left:
         key, value = left.pop()
         if isinstance(value, str):
-            if key in _SAID and value:
+            if key in _VISIBLE_KEYS and value:
                 yield value
         elif isinstance(value, list | tuple):
             left += [(key, entry) for entry in reversed(value)]
-        elif isinstance(value, Mapping) and value.get("type") not in _NOT_SAID:
+        elif isinstance(value, Mapping) and value.get("type") not in _CONTROLS:
             left += [(_read_as(name, value), entry) for name, entry in reversed([*value.items()])]
 
 

@@ -51,7 +51,7 @@ def set_access(app: App, args: Json) -> Json:
         raise SlackError("invalid_parameters")
     if level not in _LEVELS or (level == "owner" and channel_ids) or len(channel_ids + user_ids) > MAX_GRANTED:
         raise SlackError("invalid_arguments")
-    canvas = _owned(app, args)
+    canvas = _own_canvas(app, args)
     for channel_id in channel_ids:
         if app.readable({"channel": channel_id}).type in ("im", "mpim"):
             raise SlackError("channel_not_found")
@@ -63,7 +63,7 @@ def set_access(app: App, args: Json) -> Json:
 
 
 def delete(app: App, args: Json) -> Json:
-    app.files.delete(_owned(app, args))
+    app.files.delete(_own_canvas(app, args))
     return {}
 
 
@@ -111,7 +111,7 @@ def _canvas(app: App, args: Json) -> File:
     return canvas
 
 
-def _owned(app: App, args: Json) -> File:
+def _own_canvas(app: App, args: Json) -> File:
     canvas = _canvas(app, args)
     if canvas.user_id != app.workspace.bot.id:
         raise SlackError("canvas_not_found")

@@ -66,7 +66,7 @@ def info(app: App, args: Json) -> Json:
 
 
 def channels(app: App, args: Json) -> Json:
-    return _listed(app, args, app.workspace.channels.values())
+    return _list_page(app, args, app.workspace.channels.values())
 
 
 def joined_channels(app: App, args: Json) -> Json:
@@ -74,13 +74,13 @@ def joined_channels(app: App, args: Json) -> Json:
     user = str(args.get("user") or app.workspace.bot.id)
     if user not in app.workspace.users:
         raise SlackError("user_not_found")
-    listed = _listed(app, args, [channel for channel in app.workspace.channels.values() if user in channel.members])
+    listed = _list_page(app, args, [channel for channel in app.workspace.channels.values() if user in channel.members])
     for channel in listed["channels"]:
         channel.pop("num_members", None)
     return listed
 
 
-def _listed(app: App, args: Json, among: Iterable[Channel]) -> Json:
+def _list_page(app: App, args: Json, among: Iterable[Channel]) -> Json:
     asked = [name.strip() for name in str(args.get("types") or "public_channel").split(",")]
     if not set(asked) <= _LISTED.keys():
         raise SlackError("invalid_types")

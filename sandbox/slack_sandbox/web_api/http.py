@@ -47,7 +47,7 @@ SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scop
     "app_mentions:read",
     "commands",
 }
-LACKS_METHOD = "not_in_this_sandbox"
+UNSUPPORTED_METHOD = "not_in_this_sandbox"
 """The sandbox's own error for methods that it doesn't support. Slack doesn't have this error."""
 _POLL_S = 0.2
 """The interval at which a call without a response checks whether its client has disconnected."""
@@ -149,7 +149,7 @@ class WebApi:
         method = METHODS.get(name)
         if method is None:
             lack = f"The sandbox doesn't support the method {name}. Its README.md lists the supported methods."
-            raise SlackError(LACKS_METHOD, req_method=name, response_metadata={"messages": [lack]})
+            raise SlackError(UNSUPPORTED_METHOD, req_method=name, response_metadata={"messages": [lack]})
         self._check_token(method, str(arguments.pop("token", "")), authorization)
         storm = self.faults.take("rate_limit", name, arguments)
         channel_id = self.app.channel_id(str(arguments.get("channel", "")))

@@ -45,7 +45,9 @@ def search(app: App, args: Json) -> Json:
     _check_types(app, args)
     after, before = _time_range(args)
     public = {channel.id: channel for channel in app.workspace.channels.values() if channel.type == "channel"}
-    found = _with_all_words(app, args, query, public) if app.export is None else _ranked(app, args, query, public)
+    found = (
+        _with_all_words(app, args, query, public) if app.export is None else _ranked_places(app, args, query, public)
+    )
     places = [place for place in found if after < float(place.ts) < before]
     sort = _SORTS.get(str(args.get("sort") or "score"))
     if sort is None or args.get("sort_dir") not in (None, "asc", "desc"):
@@ -70,7 +72,7 @@ def _with_all_words(app: App, args: Json, query: str, public: Mapping[str, Chann
     ]
 
 
-def _ranked(app: App, args: Json, query: str, public: Mapping[str, Channel]) -> list[_Place]:
+def _ranked_places(app: App, args: Json, query: str, public: Mapping[str, Channel]) -> list[_Place]:
     """Returns the messages of an export, and newer ones, that have any of the words."""
     export = app.export
     assert export is not None
@@ -155,12 +157,12 @@ def _context(app: App, message: Message) -> Json:
     }
     return {
         "context_messages": {
-            side: [_beside(app, message.channel, ts) for ts in all_ts] for side, all_ts in around.items()
+            side: [_surrounding_messages(app, message.channel, ts) for ts in all_ts] for side, all_ts in around.items()
         }
     }
 
 
-def _beside(app: App, channel: str, ts: str) -> Json:
+def _surrounding_messages(app: App, channel: str, ts: str) -> Json:
     other = app.workspace.message(channel, ts)
     return {"user_id": other.user_id, "ts": other.ts, "text": said(other)}
 

@@ -53,7 +53,7 @@ def start(app: App, args: Json) -> Json:
         streaming_state="in_progress",
         stream_recipient=str(args["recipient_user_id"]),
     )
-    message = app.workspace.post(_shown(app, draft, stream))
+    message = app.workspace.post(_with_stream_content(app, draft, stream))
     app.files.share_linked(message)
     app.streams[channel.id, message.ts] = stream
     if app.config.pane == "agent":
@@ -66,7 +66,7 @@ def append(app: App, args: Json) -> Json:
     if not args.get("markdown_text") and not args.get("chunks"):
         raise SlackError("no_text")
     grown = _with_content(stream, args)
-    shown = _shown(app, message, grown)
+    shown = _with_stream_content(app, message, grown)
     app.workspace.change(shown, announced=False)
     app.files.share_linked(shown)
     app.streams[channel.id, message.ts] = grown
@@ -82,7 +82,7 @@ def stop(app: App, args: Json) -> Json:
     stream = _with_content(stream, args)
     blocks = args.get("blocks") or []
     rules.check_blocks(blocks)
-    ended = replace(_shown(app, message, _ended(stream), blocks), streaming_state="completed")
+    ended = replace(_with_stream_content(app, message, _close_tasks(stream), blocks), streaming_state="completed")
     if "metadata" in args:
         ended = replace(ended, metadata=rules.check_metadata(args["metadata"]))
     del app.streams[channel.id, message.ts]
@@ -104,7 +104,7 @@ def close(app: App, channel: str, ts: str, error: str = CLOSED) -> None:
     """Closes a stream as Slack does by itself. Later appends and stops are rejected with `error`."""
     stream = app.streams.pop((channel, ts), None)
     if stream is not None:
-        ended = _shown(app, app.workspace.message(channel, ts), _ended(stream))
+        ended = _with_stream_content(app, app.workspace.message(channel, ts), _close_tasks(stream))
         app.workspace.change(replace(ended, streaming_state="completed"))
         app.closed_streams[channel, ts] = error
 
@@ -146,7 +146,7 @@ def _with_content(stream: Stream, args: Json) -> Stream:
         raise SlackError("streaming_mode_mismatch")
     if text:
         _check_length(text)
-        return replace(stream, mode=mode, parts=_joined(stream.parts, text))
+        return replace(stream, mode=mode, parts=_append_text(stream.parts, text))
     return _with_chunks(replace(stream, mode=mode), chunks)
 
 
@@ -158,7 +158,7 @@ def _with_chunks(stream: Stream, chunks: Any) -> Stream:
             case "markdown_text":
                 text = _chunk_text(chunk, "text", required_text=True)
                 _check_length(text)
-                stream = replace(stream, parts=_joined(stream.parts, text))
+                stream = replace(stream, parts=_append_text(stream.parts, text))
             case "task_update":
                 stream = _with_task(stream, _task(chunk))
             case "plan_update":
@@ -218,13 +218,13 @@ def _check_length(text: str) -> None:
         raise SlackError("msg_too_long")
 
 
-def _joined(parts: Sequence[Any], text: str) -> tuple[Any, ...]:
+def _append_text(parts: Sequence[Any], text: str) -> tuple[Any, ...]:
     if parts and isinstance(parts[-1], str):
         return (*parts[:-1], parts[-1] + text)
     return (*parts, text)
 
 
-def _ended(stream: Stream) -> Stream:
+def _close_tasks(stream: Stream) -> Stream:
     """Returns a closed stream. Unfinished tasks are stored as errors."""
     tasks = {
         id_: replace(task, status="error") if task.status in ("pending", "in_progress") else task
@@ -233,7 +233,7 @@ def _ended(stream: Stream) -> Stream:
     return replace(stream, tasks=tasks)
 
 
-def _shown(app: App, message: Message, stream: Stream, blocks: Sequence[Json] = ()) -> Message:
+def _with_stream_content(app: App, message: Message, stream: Stream, blocks: Sequence[Json] = ()) -> Message:
     """Returns the message with a stream's content, followed by `blocks`. Raises SlackError if that is too much."""
     capacity_bytes = app.stream_capacity_bytes
     if capacity_bytes is not None and len(stream.text.encode()) > capacity_bytes:

@@ -1,4 +1,4 @@
-"""Views. Recorded: a modal's; docs: a Home tab's."""
+"""Views. A modal's shape is recorded; a Home tab's is from the docs."""
 
 from slack_sandbox.testing.shapes.blocks import BLOCK, OPTION, PLAIN_TEXT
 from slack_sandbox.testing.shapes.messages import APP, BOT, TEAM
