@@ -454,7 +454,7 @@ def _stream(view: PageView, holds: Holds) -> None:
         StopStream(QUESTION, 0, "2.0", view),
     ):
         forget_renderings()
-        holds.measured(type(call).__name__, partial(reply.carriers.filled, call))
+        holds.measured(type(call).__name__, partial(reply.carriers.with_current_text, call))
 
 
 def steps(part: str) -> bool:

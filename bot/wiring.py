@@ -349,7 +349,7 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_acco
     rules = access_rules_of(settings)
     people = NamedPeople(workspace.paced, workspace.users, rules)
     access = AccessControl(rules, workspace.users, notifier, settings.admins, people)
-    statuses = ThreadStatuses(workspace.pane, stores.clock, workspace.scheduler.show_stop)
+    statuses = ThreadStatuses(workspace.pane, stores.clock, workspace.scheduler.show_stop_button)
     estimate = TokenEstimate(models_in_use(settings))
     remembering = Remembering(stores, workspace, access)
     quota = quota_of(settings, stores, notifier)
@@ -536,7 +536,7 @@ def default_settings_of(settings: Settings, workspace: Workspace) -> DefaultSett
         settings.read_channel,
         decider_settings(model_setup(settings)) is not None,
         settings.mcp.names,
-        workspace.has_reactions,
+        workspace.can_read_reactions,
         settings.model_names,
     )
 

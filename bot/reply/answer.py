@@ -43,9 +43,9 @@ class Answer:
     """The answer of one attempt.
 
     1. It begins with the text and steps that the attempt resumes from, as stored in the job.
-    2. It grows: `append` adds text, `note` adds sources and origins, and `on_calls_made` adds call results.
-    3. Meanwhile, `piece` returns what has to be recorded, and `on_recorded` confirms that it was. At the end of a step
-       that calls tools, `unrecorded` is recorded with the step.
+    2. It grows: `append` adds text, `on_event` adds sources and origins, and `on_calls_made` adds call results.
+    3. Meanwhile, `piece_to_record` returns what has to be recorded, and `on_recorded` confirms that it was. At the end
+       of a step that calls tools, `unrecorded_piece` is recorded with the step.
     4. `finish` sets the end, once, and decides which text stays. Then only the piece with the end still has to be
        recorded.
     """
@@ -53,25 +53,27 @@ class Answer:
     def __init__(self, job: Job) -> None:
         self.job = job
         start = starting_text(job)
-        self.resumes = start != fixed_text(job)
+        self.continues_step = start != fixed_text(job)
         """Whether the text begins with that of an earlier attempt, which stopped in the middle of a step."""
-        self._left = job.checkpoint.text or job.so_far
+        self._earlier_text = job.checkpoint.text or job.so_far
         """An earlier attempt's text, or the text that a new version continues."""
-        self.cut_off = self._left[len(start) :]
+        self.text_to_rewrite = self._earlier_text[len(start) :]
         self._text = GrowingText(start)
-        keeps_checkpoint = self.resumes or bool(job.steps) or job.checkpoint.end is not None
+        keeps_checkpoint = self.continues_step or bool(job.steps) or job.checkpoint.end is not None
         self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources
         self.steps = list(job.steps)
         self.follow_ups = list(job.follow_ups)
         """The questions that arrived while tools ran."""
         so_far = job.so_far_origins if job.so_far else OURS
-        self.origins = folded((so_far, *(step.origins for step in self.steps), UNKNOWN if self.resumes else OURS))
+        self.origins = folded(
+            (so_far, *(step.origins for step in self.steps), UNKNOWN if self.continues_step else OURS)
+        )
         """The authors of the text that the model has read for the answer."""
-        self.open_files = frozenset[str]().union(*(_found_files(step.calls) for step in self.steps))
+        self.open_files = frozenset[str]().union(*(_found_file_ids(step.calls) for step in self.steps))
         """IDs of Slack files that all readers can open."""
         self.end = job.checkpoint.end
         self._recorded = Piece(len(start), "", self.end, self.sources)
-        self._left_chars = len(job.checkpoint.text)
+        self._earlier_recorded_chars = len(job.checkpoint.text)
 
     @property
     def is_empty(self) -> bool:
@@ -90,23 +92,23 @@ class Answer:
         return [call for step in self.steps for call in step.calls]
 
     @property
-    def is_behind(self) -> bool:
-        return len(self._text) < len(self._left)
+    def is_shorter_than_earlier(self) -> bool:
+        return len(self._text) < len(self._earlier_text)
 
     @property
-    def kept(self) -> str:
+    def text_to_keep(self) -> str:
         """The text to keep from an incomplete answer: its own, or an earlier attempt's if that is longer."""
-        return self._left if self.is_behind else self.text
+        return self._earlier_text if self.is_shorter_than_earlier else self.text
 
     def append(self, delta: str) -> None:
         self._text.append(delta)
 
     def start_over(self) -> None:
         """Drops an earlier attempt's text, before this attempt adds any."""
-        self._text, self._left = GrowingText(), ""
+        self._text, self._earlier_text = GrowingText(), ""
         self._recorded = replace(self._recorded, start=0)
 
-    def note(self, event: StreamEvent) -> None:
+    def on_event(self, event: StreamEvent) -> None:
         """Records an event's origin, and the source that it cites."""
         self.origins |= of_event(event)
         if isinstance(event, Citation):
@@ -114,7 +116,7 @@ class Answer:
 
     def on_calls_made(self, calls: Sequence[RecordedCall]) -> None:
         self.steps[-1] = replace(self.steps[-1], calls=tuple(calls))
-        self.open_files |= _found_files(calls)
+        self.open_files |= _found_file_ids(calls)
 
     def finish(self, end: End) -> End:
         """Sets the answer's end and returns it. Raises ValueError if the answer has already ended.
@@ -123,8 +125,8 @@ class Answer:
         """
         if self.end is not None:
             raise ValueError(f"an answer can't end as {end.reason} after it has ended as {self.end.reason}")
-        if self.is_behind and not end.reason.is_answer:
-            self._text = GrowingText(self._left)
+        if self.is_shorter_than_earlier and not end.reason.is_answer:
+            self._text = GrowingText(self._earlier_text)
             self.origins |= UNKNOWN
             end = replace(end, origins=end.origins | UNKNOWN)
             self._recorded = Piece(0, "")
@@ -133,19 +135,19 @@ class Answer:
         return end
 
     @property
-    def unrecorded(self) -> Piece:
+    def unrecorded_piece(self) -> Piece:
         """Everything that isn't recorded yet, to replace an earlier attempt's record from there on."""
         start = self._recorded.chars
         return Piece(start, self.text[start:], self.end, self.sources)
 
-    def piece(self) -> Piece | None:
+    def piece_to_record(self) -> Piece | None:
         """Returns the piece to record, or None if everything is recorded or an earlier attempt left more text."""
-        chars, on_record = len(self._text), max(self._recorded.chars, self._left_chars)
+        chars, on_record = len(self._text), max(self._recorded.chars, self._earlier_recorded_chars)
         if self.end is not None:
             is_new = self._recorded.end is None
         else:
             is_new = chars > on_record or (chars == on_record and self.sources != self._recorded.sources)
-        return self.unrecorded if is_new else None
+        return self.unrecorded_piece if is_new else None
 
     def on_recorded(self, piece: Piece) -> None:
         """Confirms that a piece was stored. Other pieces might have been stored in the meantime.
@@ -153,23 +155,23 @@ class Answer:
         Once the answer has ended, only the piece with the end counts, because `finish` can replace the text.
         """
         if self.end is None or piece.end:
-            self._left_chars = 0
+            self._earlier_recorded_chars = 0
             self._recorded = Piece(max(self._recorded.chars, piece.chars), "", piece.end, piece.sources)
 
 
-def _found_files(calls: Iterable[RecordedCall]) -> frozenset[str]:
+def _found_file_ids(calls: Iterable[RecordedCall]) -> frozenset[str]:
     return frozenset(id_ for call in calls if tool_owner(call.tool) == SLACK for id_ in file_ids_in(call.result))
 
 
 @dataclass(eq=False)
-class StepUnderWay:
+class CurrentStep:
     """A model's current step: its usage so far and the calls it requests. Its text grows in the `Answer`."""
 
     model: str
     input_tokens: int
     output_chars: int = 0
     """Text and thinking."""
-    lost: Usage = field(default_factory=Usage)
+    failed_usage: Usage = field(default_factory=Usage)
     """Estimated usage of failed requests that are charged although they returned no word."""
     hidden_s: float = 0.0
     """Time that the model thought silently before the request's first word."""
@@ -185,13 +187,13 @@ class StepUnderWay:
         return [part for part in self.parts if isinstance(part, ToolCall)]
 
     @property
-    def estimated(self) -> Usage:
+    def estimated_usage(self) -> Usage:
         hidden_tokens = min(self.hidden_s * HIDDEN_TOKENS_PER_S, THINKING_TOKENS)
         return Usage(self.input_tokens, int(self.output_chars / CHARS_PER_TOKEN + hidden_tokens))
 
     @property
-    def used(self) -> Usage:
-        return self.lost + self.estimated
+    def usage(self) -> Usage:
+        return self.failed_usage + self.estimated_usage
 
     def receive(self, event: StreamEvent, now: float) -> str:
         """Records an event of the model's stream; returns its text, if any. `now` is monotonic time."""
@@ -208,7 +210,7 @@ class StepUnderWay:
             case Thinking(chars=chars):
                 self.output_chars += chars
             case Retrying(is_charged=is_charged):
-                self.lost = self.used if is_charged else self.lost
+                self.failed_usage = self.usage if is_charged else self.failed_usage
                 self.output_chars, self.hidden_s, self._hidden_since = 0, 0.0, None
             case TextPart() | ToolCall() | Opaque():
                 self.parts.append(event)
@@ -216,7 +218,7 @@ class StepUnderWay:
                 self.completion = event
         return ""
 
-    def charges_nothing(self) -> None:
+    def clear_request_usage(self) -> None:
         """Clears the current request's usage, because it is counted elsewhere or not charged."""
         self.input_tokens = self.output_chars = 0
         self.hidden_s, self._hidden_since = 0.0, None
@@ -243,7 +245,7 @@ class Freshness:
     chars: int = 0
     _arrivals: list[tuple[int, float]] = field(default_factory=list)
     """Position and arrival time of each group of unshown words, oldest first."""
-    _joins: bool = False
+    _can_join: bool = False
     _first_at: float | None = None
     _first_shown_at: float | None = None
     _all_shown_at: float | None = None
@@ -260,9 +262,9 @@ class Freshness:
             return
         if self._first_at is None:
             self._first_at = self._summed_until = now
-        if not (self._joins and self._arrivals and now < self._arrivals[-1][1] + ARRIVALS_S):
+        if not (self._can_join and self._arrivals and now < self._arrivals[-1][1] + ARRIVALS_S):
             self._arrivals.append((self.chars, now))
-            self._joins = True
+            self._can_join = True
             if len(self._arrivals) > MAX_ARRIVALS:
                 del self._arrivals[1::2]
         self.chars += chars
@@ -272,7 +274,7 @@ class Freshness:
         return self._first_at is not None
 
     def on_send(self) -> None:
-        self._joins = False
+        self._can_join = False
 
     def on_shown(self, chars: int, now: float) -> None:
         if not self._arrivals or chars <= self._arrivals[0][0]:

@@ -2,12 +2,12 @@
 
 `Reply` (reply.py) tracks what each page should show and what its message shows. `Carriers` stores no other text:
 
-1. A new page is posted. If streams are offered (`offer`) and nothing rules one out when the page gets its first words,
-   the offer chooses between a post and a native stream (`choose`).
-2. A changed page is edited (`change`). If a stream shows the page, the stream appends text, and stops with the page's
-   last words.
-3. A stream that must end is stopped before anything else touches its message (`release`). Then edits show the page, as
-   they do after any stream failure (streams.py).
+1. A new page is posted. If streams are offered (`offer_streams`) and nothing rules one out when the page gets its first
+   words, the offer chooses between a post and a native stream (`choose_carrier`).
+2. A changed page is edited (`change_call`). If a stream shows the page, the stream appends text, and stops with the
+   page's last words.
+3. A stream that must end is stopped before anything else touches its message (`stop_call`). Then edits show the page,
+   as they do after any stream failure (streams.py).
 4. After a refusal, the page is sent without the refused part, its stream ends, or the page takes another form
    (edits.py). An `AfterRefusal` describes the effect on the reply's messages.
 
@@ -23,7 +23,7 @@ from bot.reply.answer import Answer
 from bot.reply.charts import has_charts
 from bot.reply.edits import ABOUT_FORM, Edits, Post, Update
 from bot.reply.messages import AfterRefusal, Begin, Call, Change, Delete, PageView, Upload
-from bot.reply.streams import AppendStream, ChooseStream, Stage, StartStream, StopStream, Stream, may_begin
+from bot.reply.streams import AppendStream, ChooseStream, Stage, StartStream, StopStream, Stream, can_begin
 
 METHODS: Mapping[type[Call], str] = {
     Post: "chat.postMessage",
@@ -44,7 +44,7 @@ class Carriers:
         self._question = answer.job.question
         self._edits = edits
         self._has_stop = has_stop
-        self._offer: ChooseStream | None = None
+        self._choose_stream: ChooseStream | None = None
         """Chooses streams for new pages, or None if edits show every page."""
         self._next_stream: Stream | None = None
         """The stream that begins the next page, or None if a post does."""
@@ -52,14 +52,14 @@ class Carriers:
         self._streams: dict[str, Stream] = {}
         """Streams that show pages, by message `ts`. Edits show all other pages."""
 
-    def offer(self, offer: ChooseStream) -> None:
-        self._offer = offer
+    def offer_streams(self, offer: ChooseStream) -> None:
+        self._choose_stream = offer
 
-    def let_edits_begin(self) -> None:
+    def begin_with_post(self) -> None:
         self._next_stream = None
 
     def use_edits_only(self) -> None:
-        self._offer = None
+        self._choose_stream = None
         self.end_streams()
 
     def end_streams(self, now: float = math.inf) -> None:
@@ -70,34 +70,34 @@ class Carriers:
             stream.end(now)
 
     @property
-    def may_choose(self) -> bool:
+    def can_choose(self) -> bool:
         """Whether a page that begins now can get a stream and hasn't been given to a post yet."""
-        return self._offer is not None and not self._is_chosen and not self._edits.had_refusals
+        return self._choose_stream is not None and not self._is_chosen and not self._edits.had_refusals
 
-    def choose(self, call: Call | None, now: float) -> bool:
+    def choose_carrier(self, call: Call | None, now: float) -> bool:
         """Chooses a stream or a post for a new page; returns whether it is a stream, which limits all later pages."""
-        if self._offer is None or not isinstance(call, Post):
+        if self._choose_stream is None or not isinstance(call, Post):
             return False
         view, page = call.view, call.page
-        if not may_begin(view, page, is_below_one=page >= self._edits.short_from):
+        if not can_begin(view, page, is_below_one=page >= self._edits.first_short_page):
             return False
-        self._next_stream, self._is_chosen = self._offer(now, view.has_stop), True
+        self._next_stream, self._is_chosen = self._choose_stream(now, view.has_stop), True
         if self._next_stream is None:
             return False
-        self._edits.short_from = min(self._edits.short_from, page)
+        self._edits.first_short_page = min(self._edits.first_short_page, page)
         return True
 
-    def needs(self, *, ended: bool) -> tuple[type[Call], ...]:
+    def needed_calls(self, *, ended: bool) -> tuple[type[Call], ...]:
         streams = list(self._streams.values())
-        if not streams and self._next_stream and self._offer and not ended:
+        if not streams and self._next_stream and self._choose_stream and not ended:
             streams = [self._next_stream]
-        return streams[0].needs if streams else (Update,)
+        return streams[0].needed_calls if streams else (Update,)
 
-    def begin(self, page: int, view: PageView) -> Begin:
-        is_streamed = self._next_stream and self._offer and view.growing
+    def begin_call(self, page: int, view: PageView) -> Begin:
+        is_streamed = self._next_stream and self._choose_stream and view.growing
         return (StartStream if is_streamed else Post)(self._question, page, view)
 
-    def change(self, page: int, ts: str, view: PageView, *, is_shown: bool, ended: bool) -> Change | None:
+    def change_call(self, page: int, ts: str, view: PageView, *, is_shown: bool, ended: bool) -> Change | None:
         """Returns the call that changes a page's message toward its view, or None if there is none.
 
         `is_shown`: the message shows the view, but its stream might still be open. `ended`: no more text will come.
@@ -109,22 +109,22 @@ class Carriers:
             return None
         if stream:
             return AppendStream(self._question, page, ts, view)
-        return Update(self._question, page, ts, view) if self._edits.may_edit(ended=ended) else None
+        return Update(self._question, page, ts, view) if self._edits.can_edit(ended=ended) else None
 
-    def release(self, pages: Sequence[str], *, ended: bool) -> StopStream | None:
+    def stop_call(self, pages: Sequence[str], *, ended: bool) -> StopStream | None:
         """Returns the call that stops a stream that must end or whose page is gone, or None."""
         for ts, stream in self._streams.items():
-            if stream.is_left or ts not in pages:
+            if stream.must_stop or ts not in pages:
                 page = pages.index(ts) if ts in pages else 0
                 return StopStream(self._question, page, ts, keeps_stop=self._has_stop and not ended)
         return None
 
-    def filled(self, call: Call) -> Call | None:
+    def with_current_text(self, call: Call) -> Call | None:
         """Returns a call with its current text, or None if there is nothing to send or another call must come first."""
         if not isinstance(call, Begin | Change) or (stream := self._stream_of(call)) is None:
             return call
-        filled = stream.filled(call)
-        self._drop_over()
+        filled = stream.with_current_text(call)
+        self._drop_ended_streams()
         return filled
 
     def on_done(self, call: Begin | Change, ts: str) -> None:
@@ -135,7 +135,7 @@ class Carriers:
                 self._streams[ts] = stream
         if stream is not None:
             stream.on_confirmed(call)
-            self._drop_over()
+            self._drop_ended_streams()
         else:
             self._edits.on_confirmed(call)
 
@@ -145,7 +145,7 @@ class Carriers:
     def on_rate_limit(self, call: object) -> None:
         """Records that a call would have to wait. A page never waits for a stream."""
         if isinstance(call, StartStream):
-            self.let_edits_begin()
+            self.begin_with_post()
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
         """Returns a refused call's effect on the reply's messages, or None to try again."""
@@ -159,14 +159,14 @@ class Carriers:
             return None
         if stream := self._stream_of(call):
             stream.on_refused(call, reason)
-            self._drop_over()
+            self._drop_ended_streams()
             return AfterRefusal.UNKNOWN if stream.is_over and isinstance(call, Change) else None
         after = self._edits.on_refused(call, reason)
         if after is AfterRefusal.STOP and isinstance(call, Change):
             self._streams[call.ts] = Stream(stage=Stage.LEFT)
         return after
 
-    def _drop_over(self) -> None:
+    def _drop_ended_streams(self) -> None:
         if self._next_stream is not None and self._next_stream.is_over:
             self._next_stream = None
         self._streams = {ts: stream for ts, stream in self._streams.items() if not stream.is_over}

@@ -344,14 +344,14 @@ class MessageDelivery:
     async def clean_up(self) -> Outcome:
         """Deletes unrecorded messages, whose posts arrived late; CallLost if a retry might help. Never raises."""
         reply = self.reply
-        if not reply.of(*UNANSWERED):
+        if not reply.messages_with(*UNANSWERED):
             return CallDone()
         try:
             async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
                 known = [message.ts for message in reply.messages if message.role is not MessageRole.REPLACED]
                 for call in await self._senders.posted.late_messages(reply.job.question, known):
                     await self._senders.files.delete_paced(call)
-                if reply.of(MessageRole.STARTING):
+                if reply.messages_with(MessageRole.STARTING):
                     await self._remove_streams()
         except (Refused, RateLimited, TimeoutError) as error:
             log.warning("late messages not deleted: %s", str(error) or "it took too long")

@@ -63,46 +63,46 @@ class Update(Change):
 
 
 class Edits:
-    def __init__(self, short_from: int | None = None, look: ReplyLook = DEFAULT_LOOK) -> None:
+    def __init__(self, first_short_page: int | None = None, look: ReplyLook = DEFAULT_LOOK) -> None:
         self.look = look
-        self.short_from: float = math.inf if short_from is None else short_from
+        self.first_short_page: float = math.inf if first_short_page is None else first_short_page
         """The first page limited to what a stream carries."""
-        self.plain_from: float = math.inf
+        self.first_plain_page: float = math.inf
         """The first page sent as plain text."""
         self._plain_shown = 0
         """Plain pages that Slack has accepted since it last accepted the full form."""
         self._refusals = 0
-        self._is_missed = False
-        self._replaced = 0
+        self._is_reported_gone = False
+        self._replacements = 0
 
-    def limits(self, page: int, page_chars: int) -> tuple[int, int]:
+    def page_limits(self, page: int, page_chars: int) -> tuple[int, int]:
         """Returns a page's maximum characters and bytes. `page_chars` is the maximum in the full form."""
-        if page >= self.plain_from:
+        if page >= self.first_plain_page:
             return min(page_chars, PLAIN_BYTES), PLAIN_BYTES
-        return page_chars, STREAM_BYTES if page >= self.short_from else PAGE_BYTES
+        return page_chars, STREAM_BYTES if page >= self.first_short_page else PAGE_BYTES
 
     def shorten_if_full(self, page: int, markdown: str) -> None:
         if len(markdown) > STREAM_BYTES:
-            self.short_from = min(self.short_from, page)
+            self.first_short_page = min(self.first_short_page, page)
 
     @property
     def had_refusals(self) -> bool:
         """Whether Slack has refused the full form since it last accepted it, or a message of the reply was replaced."""
-        return self._was_refused or self._replaced > 0
+        return self._was_refused or self._replacements > 0
 
-    def may_edit(self, *, ended: bool) -> bool:
+    def can_edit(self, *, ended: bool) -> bool:
         """Returns whether a message may be edited. A failing edit of a growing reply can cost one more new message."""
-        return ended or self._replaced < MAX_REPLACED
+        return ended or self._replacements < MAX_REPLACED
 
     def on_confirmed(self, call: Begin | Change) -> None:
-        self._refusals, self._is_missed = 0, False
+        self._refusals, self._is_reported_gone = 0, False
         if call.view is None or not call.view.plain:
-            self._plain_shown = 0 if self.plain_from == math.inf else self._plain_shown
+            self._plain_shown = 0 if self.first_plain_page == math.inf else self._plain_shown
             return
         self._plain_shown += 1
         # True after 1, 3, 7 … plain pages, so the gap doubles each time.
         if (self._plain_shown + 1).bit_count() == 1 or call.view.end is not None:
-            self.plain_from = math.inf
+            self.first_plain_page = math.inf
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
         """Returns a refused call's effect on the reply, or None if the page is sent again."""
@@ -112,7 +112,7 @@ class Edits:
             return AfterRefusal.STOP
         if reason.is_gone:
             # Slack sometimes reports existing messages as gone, mostly during outages, so an edit has to fail twice.
-            is_known, self._is_missed = self._is_missed or not is_edit, True
+            is_known, self._is_reported_gone = self._is_reported_gone or not is_edit, True
             return AfterRefusal.GONE if is_known else None
         if is_edit and reason in UNEDITABLE:
             return self._replace()
@@ -121,23 +121,23 @@ class Edits:
     def _next_form(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
         is_plain = call.view is not None and call.view.plain
         if not is_plain and (reason in ABOUT_FORM or (self._was_refused and reason is not Refusal.TRANSIENT)):
-            self.plain_from = min(self.plain_from, call.page)
+            self.first_plain_page = min(self.first_plain_page, call.page)
             return None
         is_edit = isinstance(call, Update)
         self._refusals += WEIGHT[reason]
-        if self._refusals >= (REPLACED_AGAIN_AT if is_edit and self._replaced else REPLACED_AT):
+        if self._refusals >= (REPLACED_AGAIN_AT if is_edit and self._replacements else REPLACED_AT):
             self._refusals = self._plain_shown = 0
-            self.plain_from = math.inf
+            self.first_plain_page = math.inf
             return self._replace() if is_edit else None
         if self._refusals >= PLAIN_AT and not is_plain:
-            self.plain_from = min(self.plain_from, call.page)
+            self.first_plain_page = min(self.first_plain_page, call.page)
         return None
 
     @property
     def _was_refused(self) -> bool:
         """Whether Slack has refused the full form since it last accepted it."""
-        return self.plain_from < math.inf or self._plain_shown > 0
+        return self.first_plain_page < math.inf or self._plain_shown > 0
 
     def _replace(self) -> AfterRefusal:
-        self._replaced += 1
-        return AfterRefusal.REPLACE if self._replaced <= MAX_REPLACED_IN_ALL else AfterRefusal.LATER
+        self._replacements += 1
+        return AfterRefusal.REPLACE if self._replacements <= MAX_REPLACED_IN_ALL else AfterRefusal.LATER

@@ -205,7 +205,7 @@ class Begin:
 class Change:
     """Changes a page's message. Without a view, it isn't known afterwards what the message shows."""
 
-    is_closing: ClassVar[bool] = False
+    frees_budget: ClassVar[bool] = False
     """Whether the call frees budget that its page holds, and so waits for no other call."""
     question: Question
     page: int

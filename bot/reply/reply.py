@@ -123,11 +123,11 @@ class Reply:
         """The messages that Slack shows or might show, including those to delete."""
         self._transcript = shown_transcript(self.job.transcripts.values()) if self.job.transcripts else ""
         self._pages = self._empty_pages()
-        self._shown_pages = 0
+        self._final_pages = 0
         """The number of full pages that Slack shows, which aren't compared again."""
-        self._replaced_before = list(shown.replaced_ts)
+        self._replaced_earlier_ts = list(shown.replaced_ts)
         """Messages to delete before the pages' text is sent. Each is tried only once, so that no text waits for it."""
-        self.earlier = shown
+        self.initial = shown
         self.is_withheld = is_withheld or (answer.end is not None and answer.end.reason is EndReason.STUCK)
         self._activity: str | tuple[Ask, ...] = ""
         """The model's activity while it isn't writing: a sentence, or the calls that a person has to decide on."""
@@ -139,30 +139,30 @@ class Reply:
         self._ends_below_file = False
         self._end_of_answer: EndOfAnswer | None = None
         """The page with the answer's end below its file, once it was needed."""
-        self._lay_out(self._pages, answer.kept)
+        self._lay_out(self._pages, answer.text_to_keep)
         if shown.outdated and not shown.queued:
-            self._happened(ReplyEvent.GROW)
+            self._on_event(ReplyEvent.GROW)
 
-    def of(self, *roles: MessageRole) -> list[ReplyMessage]:
+    def messages_with(self, *roles: MessageRole) -> list[ReplyMessage]:
         """Returns the messages with these roles, in the order of the roles and then in Slack's."""
         return [message for role in roles for message in self.messages if message.role is role]
 
     @property
     def page_ts(self) -> tuple[str, ...]:
         """The messages that readers see of the reply, apart from its files."""
-        return tuple(message.ts for message in self.of(*READ_ROLES))
+        return tuple(message.ts for message in self.messages_with(*READ_ROLES))
 
     @property
     def recorded_messages(self) -> tuple[RecordedMessage, ...]:
-        earlier = max(0, self.job.version - self.earlier.outdated)
+        earlier = max(0, self.job.version - self.initial.outdated)
         pages = [
             RecordedMessage(
                 page.ts,
                 MessageRole.PAGE,
                 page.shown.version if isinstance(page.shown, PageView) else earlier,
-                number >= self._edits.short_from,
+                number >= self._edits.first_short_page,
             )
-            for number, page in enumerate(self.of(MessageRole.PAGE))
+            for number, page in enumerate(self.messages_with(MessageRole.PAGE))
         ]
         others = (message for message in self.messages if message.role is not MessageRole.PAGE)
         return (*pages, *(RecordedMessage(message.ts, message.role) for message in others))
@@ -171,7 +171,7 @@ class Reply:
     def text(self) -> str:
         if self.is_withheld:
             return ""
-        return self.answer.text if self.has_ended else self.answer.kept
+        return self.answer.text if self.has_ended else self.answer.text_to_keep
 
     @property
     def has_ended(self) -> bool:
@@ -193,10 +193,10 @@ class Reply:
     @property
     def has_begun(self) -> bool:
         """Whether Slack shows some of the text, or the end."""
-        shown = (message.shown for message in self.of(MessageRole.PAGE))
+        shown = (message.shown for message in self.messages_with(MessageRole.PAGE))
         return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
 
-    def lacks_word(self, call: Call) -> bool:
+    def lacks_visible_word(self, call: Call) -> bool:
         """Returns whether a call would show a page's first text without a visible word, such as only `#`."""
         view = call.view if isinstance(call, Begin | Change) else None
         if view is None or not (view.growing and view.markdown) or view.activity or view.asks:
@@ -208,22 +208,22 @@ class Reply:
         return not has_word(text, growing=False)
 
     @property
-    def for_outbox(self) -> OutboxKind | None:
+    def outbox_kind(self) -> OutboxKind | None:
         """REPLY if Slack doesn't show everything that follows from the record yet, or else None."""
         # An unfinished message would still be there when the channel is opened again.
-        is_left = self.life is Life.SHUT_OUT and self.of(MessageRole.PAGE, MessageRole.REPLACED)
-        is_wrong = is_left or self.is_unshown or self.of(MessageRole.STRAY, *UNANSWERED)
+        is_left = self.life is Life.SHUT_OUT and self.messages_with(MessageRole.PAGE, MessageRole.REPLACED)
+        is_wrong = is_left or self.is_unshown or self.messages_with(MessageRole.STRAY, *UNANSWERED)
         return OutboxKind.REPLY if is_wrong else None
 
     @property
     def keeps_stop(self) -> bool:
         """Whether Slack's own Stop button has to stay, because the answer continues."""
-        return self.earlier.has_stop and not self.has_ended
+        return self.initial.has_stop and not self.has_ended
 
     def urgency_of(self, call: Call) -> Urgency:
         if self.life is Life.QUEUED:
             return Urgency.QUEUED
-        if self.has_ended or (isinstance(call, Change) and call.is_closing):
+        if self.has_ended or (isinstance(call, Change) and call.frees_budget):
             return Urgency.FINAL
         view = call.view if isinstance(call, Change) else None
         if not isinstance(call, Change) or view is None or view.asks or not (self.has_begun or view.activity):
@@ -234,23 +234,23 @@ class Reply:
 
     def append(self, delta: str) -> None:
         """Adds text from the model, which the next call to Slack will show."""
-        was_behind = self.answer.is_behind
+        was_behind = self.answer.is_shorter_than_earlier
         self.answer.append(delta)
-        if not delta or self.answer.is_behind or self.is_withheld:
+        if not delta or self.answer.is_shorter_than_earlier or self.is_withheld:
             return
         if was_behind:
-            self._show_own()
+            self._show_own_text()
         else:
             self._pages.append(delta)
-            self.keep_to_form()
-        self._happened(ReplyEvent.GROW)
+            self.apply_form()
+        self._on_event(ReplyEvent.GROW)
 
     def start_over(self) -> None:
         self.answer.start_over()
-        self._show_own()
+        self._show_own_text()
 
-    def _show_own(self) -> None:
-        self._shown_pages = 0
+    def _show_own_text(self) -> None:
+        self._final_pages = 0
         self._lay_out(self._empty_pages(), self.answer.text)
 
     def show_activity(self, activity: str | tuple[Ask, ...]) -> bool:
@@ -258,20 +258,20 @@ class Reply:
         is_new = activity != self._activity
         self._activity = activity
         if activity:
-            self._happened(ReplyEvent.GROW)
+            self._on_event(ReplyEvent.GROW)
         if activity and not isinstance(activity, str):
-            self._edits.shorten_if_full(self._last, self._page(self._last).markdown)
-            self.keep_to_form()
+            self._edits.shorten_if_full(self._last_page, self._page(self._last_page).markdown)
+            self.apply_form()
         return is_new
 
     def show_transcripts(self, transcripts: Iterable[str]) -> None:
         """Shows speech in the question's recordings above the answer, unless there is text, whose page breaks stay."""
-        if self.answer.kept:
+        if self.answer.text_to_keep:
             return
         self._transcript = shown_transcript(transcripts)
         self._pages = self._empty_pages()
         if self._transcript:
-            self._happened(ReplyEvent.GROW)
+            self._on_event(ReplyEvent.GROW)
 
     def finish(self, end: End, shown: Picture | None = None) -> None:
         """Ends the text, and shows the picture below it; None means that of an answer without later changes."""
@@ -281,33 +281,33 @@ class Reply:
         if self.is_withheld or end.reason is EndReason.STUCK:
             self.withhold()
         else:
-            if self.answer.is_behind:
-                self._show_own()
-            self._happened(ReplyEvent.FINISH)
-            self._close()
-        self._settle()
-        self._look_whether_all_is_shown()
+            if self.answer.is_shorter_than_earlier:
+                self._show_own_text()
+            self._on_event(ReplyEvent.FINISH)
+            self._complete_pages()
+        self._mark_final_pages()
+        self._end_if_all_shown()
 
     def withhold(self) -> None:
         """Hides the answer's text and the model's activity, and mentions that at the end."""
         self.is_withheld = True
-        self._transcript, self._activity, self._shown_pages = "", "", 0
+        self._transcript, self._activity, self._final_pages = "", "", 0
         self._lay_out(self._empty_pages(), "")
         # Streams can't remove text that they have appended.
         self.carriers.end_streams()
         if self._picture is not None:
             self._picture = self._picture.without_text
             if not self.has_ended:
-                self._happened(ReplyEvent.FINISH)
-            self._close()
+                self._on_event(ReplyEvent.FINISH)
+            self._complete_pages()
         elif self.life is not Life.QUEUED:
-            self._happened(ReplyEvent.GROW)
+            self._on_event(ReplyEvent.GROW)
 
     def abandon(self) -> None:
         """Ends the reply as it is, because another process has its job, or might."""
-        self._happened(ReplyEvent.ABANDON)
+        self._on_event(ReplyEvent.ABANDON)
 
-    def _happened(self, event: ReplyEvent) -> None:
+    def _on_event(self, event: ReplyEvent) -> None:
         self.life = after(self.life, event)
 
     def on_send(self, call: Call | CleanUp) -> None:
@@ -327,27 +327,27 @@ class Reply:
         self._in_flight = None
         if isinstance(call, Begin):
             # Drops the message that it might have created, unless its response was lost; then one per role stays.
-            unanswered = self.of(call.unanswered)
+            unanswered = self.messages_with(call.unanswered)
             if not (isinstance(outcome, CallLost) and len(unanswered) == 1):
                 self.messages.remove(unanswered[-1])
-        if isinstance(call, Delete) and call.ts in self._replaced_before:
-            self._replaced_before.remove(call.ts)
+        if isinstance(call, Delete) and call.ts in self._replaced_earlier_ts:
+            self._replaced_earlier_ts.remove(call.ts)
         match outcome:
             case CallDone(ts):
-                self._done(call, ts)
+                self._on_done(call, ts)
             case CallFound(ts):
-                self._found(ts)
+                self._on_found(ts)
             case CallRefused() | CallLost():
-                self._refused(call, outcome)
+                self._on_refused(call, outcome)
             case CallLimited():
                 self.carriers.on_rate_limit(call)
             case CallUnsent():
                 pass
             case _:
                 assert_never(outcome)
-        self._look_whether_all_is_shown()
+        self._end_if_all_shown()
 
-    def _done(self, call: Call | CleanUp, ts: str) -> None:
+    def _on_done(self, call: Call | CleanUp, ts: str) -> None:
         match call:
             case Begin():
                 self.messages.append(ReplyMessage(MessageRole.PAGE, ts, call.view))
@@ -357,25 +357,25 @@ class Reply:
                 attached = Attached(ts, (), file_keys(files))
                 self.messages.append(ReplyMessage(MessageRole.FILE, ts, attached))
             case Delete():
-                self._forget(call.ts)
+                self._drop_message(call.ts)
             case CleanUp():
                 self.messages = [message for message in self.messages if message.role not in UNANSWERED]
         if isinstance(call, Begin | Change):
-            plain_from = self._edits.plain_from
+            first_plain_page = self._edits.first_plain_page
             self.carriers.on_done(call, ts)
-            self._reform_since(plain_from)
-            self._settle()
+            self._lay_out_if_form_changed(first_plain_page)
+            self._mark_final_pages()
 
-    def _found(self, ts: str) -> None:
+    def _on_found(self, ts: str) -> None:
         """Adds the page of a post that Slack had accepted, with unknown content.
 
         A queued question's placeholder counts as current, because another process might own it once it is recorded.
         """
-        shown = self.view(len(self.of(MessageRole.PAGE))) if self.life is Life.QUEUED else None
+        shown = self.page_view(len(self.messages_with(MessageRole.PAGE))) if self.life is Life.QUEUED else None
         self.messages.append(ReplyMessage(MessageRole.PAGE, ts, shown))
         self.carriers.on_page_begun()
 
-    def _refused(self, call: Call | CleanUp, outcome: CallRefused | CallLost) -> None:
+    def _on_refused(self, call: Call | CleanUp, outcome: CallRefused | CallLost) -> None:
         reason = refusal_of(outcome)
         is_about_known = isinstance(call, Change | Delete)
         if reason is Refusal.OUTSIDE_THREAD and not is_about_known and outcome.error and outcome.error.ts:
@@ -386,33 +386,33 @@ class Reply:
             case Upload() if not reason.may_pass:
                 self._files = None
             case Delete() if reason is Refusal.TOKEN_GONE:
-                self._happened(ReplyEvent.GIVE_UP)
+                self._on_event(ReplyEvent.GIVE_UP)
             case Delete() if not reason.may_pass:
-                self._forget(call.ts)
+                self._drop_message(call.ts)
             case Begin() | Change():
-                self._refused_page(call, reason)
+                self._on_page_refused(call, reason)
 
-    def _refused_page(self, call: Begin | Change, reason: Refusal) -> None:
-        plain_from = self._edits.plain_from
+    def _on_page_refused(self, call: Begin | Change, reason: Refusal) -> None:
+        first_plain_page = self._edits.first_plain_page
         match self.carriers.on_refused(call, reason):
             case AfterRefusal.GONE:
-                self._happened(ReplyEvent.SHUT_OUT if reason is Refusal.CHANNEL_GONE else ReplyEvent.LOSE)
+                self._on_event(ReplyEvent.SHUT_OUT if reason is Refusal.CHANNEL_GONE else ReplyEvent.LOSE)
             case AfterRefusal.LATER:
                 # Text that is still coming would be lost, so the call is repeated until the retry policy gives the
                 # reply up.
                 if self.has_ended:
-                    self._happened(ReplyEvent.GIVE_UP)
+                    self._on_event(ReplyEvent.GIVE_UP)
             case AfterRefusal.REPLACE:
                 self._replace_messages(call.page)
             case AfterRefusal.UNKNOWN if isinstance(call, Change):
                 self._message_at(call.ts).shown = None
-        self._reform_since(plain_from)
+        self._lay_out_if_form_changed(first_plain_page)
 
-    def prepare(self, now: float) -> None:
+    def prepare_next_call(self, now: float) -> None:
         """Chooses how a new page is sent, and ends streams that have become too old."""
         self.carriers.end_streams(now)
-        if self.carriers.may_choose and self.carriers.choose(self.next_call(), now):
-            self.keep_to_form()
+        if self.carriers.can_choose and self.carriers.choose_carrier(self.next_call(), now):
+            self.apply_form()
 
     def give_up(self, call: Call | None = None) -> None:
         """Drops a call that Slack has refused for minutes, or the whole reply; None means that it can't be laid out.
@@ -420,87 +420,87 @@ class Reply:
         A growing text can continue without a deletion, and an end without files.
         """
         match call:
-            case Delete() if not (self.has_ended or self.of(MessageRole.STRAY)):
+            case Delete() if not (self.has_ended or self.messages_with(MessageRole.STRAY)):
                 pass
             case Upload():
                 self._files = None
             case _:
-                self._happened(ReplyEvent.GIVE_UP)
-        self._look_whether_all_is_shown()
+                self._on_event(ReplyEvent.GIVE_UP)
+        self._end_if_all_shown()
 
-    def may_be_posted_again(self, call: Call) -> TypeGuard[Update]:
+    def can_be_posted_again(self, call: Call) -> TypeGuard[Update]:
         """Returns whether a new message can replace the edited page of an ended answer, which happens only once."""
         return isinstance(call, Update) and self.life is Life.ENDING
 
     def post_again(self, page: int) -> None:
         """Shows a page and all later ones in new messages, because no edits are left. The old ones are then deleted."""
-        self._happened(ReplyEvent.POST_AGAIN)
+        self._on_event(ReplyEvent.POST_AGAIN)
         self._replace_messages(page)
 
     def next_call(self) -> Call | None:
         """Returns the call that brings Slack closest to what it should show, or None if Slack shows it."""
         if self.life.is_over:
             return None
-        if strays := self.of(MessageRole.STRAY):
+        if strays := self.messages_with(MessageRole.STRAY):
             return Delete(self.job.question, strays[0].ts, keeps_stop=self.keeps_stop)
-        pages = [message.ts for message in self.of(MessageRole.PAGE)]
+        pages = [message.ts for message in self.messages_with(MessageRole.PAGE)]
         if self.life is Life.BEGINNING and pages:
             return None
         # A stream is stopped before anything else touches its message.
-        if release := self.carriers.release(pages[: self._last + 1], ended=self.has_ended):
+        if release := self.carriers.stop_call(pages[: self._last_page + 1], ended=self.has_ended):
             return release
         # Once another message shows the page of one that was replaced before this attempt.
-        if self._replaced_before and pages:
-            return Delete(self.job.question, self._replaced_before[0], keeps_stop=self.keeps_stop)
-        return self._next_page() or self._next_other_call()
+        if self._replaced_earlier_ts and pages:
+            return Delete(self.job.question, self._replaced_earlier_ts[0], keeps_stop=self.keeps_stop)
+        return self._next_page_call() or self._next_other_call()
 
-    def _next_page(self) -> Call | None:
-        messages = self.of(MessageRole.PAGE)
-        for page in range(self._shown_pages, self._last + 1):
-            view = self.view(page)
+    def _next_page_call(self) -> Call | None:
+        messages = self.messages_with(MessageRole.PAGE)
+        for page in range(self._final_pages, self._last_page + 1):
+            view = self.page_view(page)
             if page >= len(messages):
-                return self.carriers.begin(page, view)
+                return self.carriers.begin_call(page, view)
             message = messages[page]
             is_shown = message.shown == view
-            if call := self.carriers.change(page, message.ts, view, is_shown=is_shown, ended=self.has_ended):
+            if call := self.carriers.change_call(page, message.ts, view, is_shown=is_shown, ended=self.has_ended):
                 return call
         return None
 
     def _next_other_call(self) -> Call | None:
         """Returns the next call that isn't about a page: sharing files, or deleting messages."""
-        if missing := self._missing():
+        if missing := self._missing_files():
             return Upload(self.job.question, missing)
-        unused = self.of(MessageRole.PAGE)[self._last + 1 :]
-        if surplus := self.of(MessageRole.REPLACED) or unused:
+        unused = self.messages_with(MessageRole.PAGE)[self._last_page + 1 :]
+        if surplus := self.messages_with(MessageRole.REPLACED) or unused:
             return Delete(self.job.question, surplus[0].ts, keeps_stop=self.keeps_stop)
-        return self._delete_of_files()
+        return self._next_file_deletion()
 
-    def _look_whether_all_is_shown(self) -> None:
+    def _end_if_all_shown(self) -> None:
         if (self.life, ReplyEvent.SHOW) in LIFE_AFTER and self.next_call() is None:
-            self._happened(ReplyEvent.SHOW)
+            self._on_event(ReplyEvent.SHOW)
 
     def _replace_messages(self, page: int) -> None:
         """Marks a page and all later ones to be posted again, so that the pages stay in order."""
-        for message in self.of(MessageRole.PAGE)[page:]:
+        for message in self.messages_with(MessageRole.PAGE)[page:]:
             message.role = MessageRole.REPLACED
-        self._shown_pages = min(self._shown_pages, page)
+        self._final_pages = min(self._final_pages, page)
 
     @property
-    def _last(self) -> int:
+    def _last_page(self) -> int:
         last = len(self._pages.full) - (not self._pages.is_complete)
         return min(last, self._max_pages - 1) + self._has_end_page
 
     @property
     def _has_end_page(self) -> bool:
         """Whether the last page is the end of an answer whose file Slack shows."""
-        return self._ends_below_file and bool(self._files) and not self._missing()
+        return self._ends_below_file and bool(self._files) and not self._missing_files()
 
     @property
     def _max_pages(self) -> int:
         return MAX_PAGES_WITHOUT_FILE if self._files is None else MAX_PAGES
 
-    def view(self, page: int) -> PageView:
-        is_end_page = self._has_end_page and page == self._last
+    def page_view(self, page: int) -> PageView:
+        is_end_page = self._has_end_page and page == self._last_page
         shown = self._end_below_file.page if is_end_page else self._page(page)
         view = PageView(
             shown.markdown,
@@ -511,28 +511,28 @@ class Reply:
             look=self._edits.look,
             transcript=self._transcript if page == 0 else "",
             asked_on=texts.answers.asked_on(self.job.question.ts) if self.job.is_late and page == 0 else "",
-            plain=page >= self._edits.plain_from,
-            for_stream=page >= self._edits.short_from,
+            plain=page >= self._edits.first_plain_page,
+            for_stream=page >= self._edits.first_short_page,
         )
-        if self._is_full(page):
-            is_before_end = self._has_end_page and page == self._last - 1
+        if self._has_next_page(page):
+            is_before_end = self._has_end_page and page == self._last_page - 1
             return replace(view, left_out=self._end_below_file.left_out) if is_before_end else view
         end = self._picture if self.has_ended else None
-        if end and not self._missing():
+        if end and not self._missing_files():
             is_left_out = self._files is None and page < len(self._pages.full)
             left_out = texts.answers.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
             is_only_end = is_end_page and bool(self._end_below_file.left_out)
             about_files = files_notice(self._files, is_only_end) if self._files else ""
             return replace(view, end=replace(end, notices=(*end.notices, *filter(None, (about_files, left_out)))))
         if page < len(self._pages.full):
-            return replace(view, rest_in_file=True, has_stop=self.earlier.has_stop)
+            return replace(view, rest_in_file=True, has_stop=self.initial.has_stop)
         activity, asks = (self._activity, ()) if isinstance(self._activity, str) else ("", self._activity)
         # While calls wait for a decision, nothing is processing, so Slack shows no Stop button.
         return replace(
             view,
             growing=True,
             queued=self.life is Life.QUEUED,
-            has_stop=self.earlier.has_stop and not asks,
+            has_stop=self.initial.has_stop and not asks,
             activity=activity,
             asks=asks,
         )
@@ -540,34 +540,34 @@ class Reply:
     def _page(self, page: int) -> Page:
         return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
 
-    def _settle(self) -> None:
+    def _mark_final_pages(self) -> None:
         """Marks full pages as final once Slack shows them, and lays out the next page.
 
         A page that isn't final still needs a call, and that call's outcome triggers laying out the rest.
         """
-        while self._is_full(page := self._shown_pages):
-            shown = self.of(MessageRole.PAGE)[page : page + 1]
-            if not shown or shown[0].shown != self.view(page):
+        while self._has_next_page(page := self._final_pages):
+            shown = self.messages_with(MessageRole.PAGE)[page : page + 1]
+            if not shown or shown[0].shown != self.page_view(page):
                 return
-            self._shown_pages += 1
-            if self._has_more_pages and self._shown_pages > self._last:
-                self._pages.lay_out(self._shown_pages + 1)
-                self.keep_to_form()
+            self._final_pages += 1
+            if self._has_more_pages and self._final_pages > self._last_page:
+                self._pages.lay_out(self._final_pages + 1)
+                self.apply_form()
                 if self.has_ended:
-                    self._close()
+                    self._complete_pages()
 
-    def _is_full(self, page: int) -> bool:
-        return page < self._last or self._has_more_pages
+    def _has_next_page(self, page: int) -> bool:
+        return page < self._last_page or self._has_more_pages
 
     @property
     def _has_more_pages(self) -> bool:
         """Whether more messages will follow whose pages aren't laid out yet."""
         return not self._pages.is_complete and len(self._pages.full) < self._max_pages
 
-    def _close(self) -> None:
+    def _complete_pages(self) -> None:
         """Completes the pages, and decides which files belong below them."""
         self._pages.finish()
-        self._shown_pages = min(self._shown_pages, len(self._pages.full))
+        self._final_pages = min(self._final_pages, len(self._pages.full))
         self._ends_below_file, self._end_of_answer = False, None
         if self._files is None or not self._pages.full or self._has_more_pages:
             self._files = None if self._files is None else ()
@@ -583,65 +583,67 @@ class Reply:
         """The page below the file of a long answer."""
         if self._end_of_answer is None:
             first = replace(self._page(MAX_PAGES), source="")
-            limits = self._edits.limits(MAX_PAGES, self.page_chars)
+            limits = self._edits.page_limits(MAX_PAGES, self.page_chars)
             self._end_of_answer = end_of_answer(self.text, first, *limits)
         return self._end_of_answer
 
-    def _attached(self) -> list[Attached]:
-        return [message.shown for message in self.of(MessageRole.FILE) if isinstance(message.shown, Attached)]
+    def _file_messages(self) -> list[Attached]:
+        return [
+            message.shown for message in self.messages_with(MessageRole.FILE) if isinstance(message.shown, Attached)
+        ]
 
-    def _missing(self) -> tuple[AttachedFile, ...]:
+    def _missing_files(self) -> tuple[AttachedFile, ...]:
         if not self._files:
             return ()
         wanted = file_keys(self._files)
-        shown = set[FileKey]().union(*(m.files for m in self._attached() if m.files <= wanted))
+        shown = set[FileKey]().union(*(m.files for m in self._file_messages() if m.files <= wanted))
         return tuple(file for file in self._files if file.key not in shown)
 
-    def _delete_of_files(self) -> Delete | None:
+    def _next_file_deletion(self) -> Delete | None:
         """Returns the deletion of files that belong to an earlier attempt's text."""
-        if not self.has_ended and (self.answer.is_behind or not self.earlier.outdated):
+        if not self.has_ended and (self.answer.is_shorter_than_earlier or not self.initial.outdated):
             return None
         wanted = file_keys(self._files or ())
-        surplus = next((message for message in self._attached() if not message.files <= wanted), None)
+        surplus = next((message for message in self._file_messages() if not message.files <= wanted), None)
         return Delete(self.job.question, surplus.ts, surplus.file_ids) if surplus else None
 
     def _empty_pages(self) -> Pages:
         heard = texts.answers.transcript_line(self._transcript) if self._transcript else ""
         first = Page(taken_chars=counted_chars(heard))
-        return Pages(*self._edits.limits(0, self.page_chars), first, max_full=1)
+        return Pages(*self._edits.page_limits(0, self.page_chars), first, max_full=1)
 
-    def _reform_since(self, plain_from: float) -> None:
-        if self._edits.plain_from != plain_from:
-            self._reform(int(min(plain_from, self._edits.plain_from)))
+    def _lay_out_if_form_changed(self, first_plain_page: float) -> None:
+        if self._edits.first_plain_page != first_plain_page:
+            self._lay_out_from(int(min(first_plain_page, self._edits.first_plain_page)))
 
-    def _reform(self, page: int) -> None:
+    def _lay_out_from(self, page: int) -> None:
         """Lays out the text again from a page on, in its form, as far as the pages before it are shown."""
         old = self._pages
         first = replace(self._page(page), source="")
-        pages = Pages(*self._edits.limits(page, self.page_chars), first, max_full=self._shown_pages + 1)
+        pages = Pages(*self._edits.page_limits(page, self.page_chars), first, max_full=self._final_pages + 1)
         pages.full = old.full[:page]
         self._lay_out(pages, old.text(page))
         if self.has_ended:
-            self._close()
-        self._settle()
+            self._complete_pages()
+        self._mark_final_pages()
 
     def _lay_out(self, pages: Pages, text: str) -> None:
         self._pages = pages
         pages.append("" if self.is_withheld else text)
-        self.keep_to_form()
+        self.apply_form()
 
-    def keep_to_form(self) -> None:
+    def apply_form(self) -> None:
         """Lays out the text again from the first page that has another form, once it reaches that page."""
-        forms = (self._edits.short_from, self._edits.plain_from)
+        forms = (self._edits.first_short_page, self._edits.first_plain_page)
         begins = int(max((page for page in forms if page <= len(self._pages.full)), default=-1))
         limits = self._pages.limit_chars, self._pages.limit_bytes
-        if begins >= 0 and self._edits.limits(begins, self.page_chars) != limits:
-            self._reform(begins)
+        if begins >= 0 and self._edits.page_limits(begins, self.page_chars) != limits:
+            self._lay_out_from(begins)
 
     def _message_at(self, ts: str) -> ReplyMessage:
         return next(message for message in self.messages if message.ts == ts)
 
-    def _forget(self, ts: str) -> None:
-        if any(message.ts == ts for message in self.of(MessageRole.STRAY)):
-            self._happened(ReplyEvent.LOSE)
+    def _drop_message(self, ts: str) -> None:
+        if any(message.ts == ts for message in self.messages_with(MessageRole.STRAY)):
+            self._on_event(ReplyEvent.LOSE)
         self.messages = [message for message in self.messages if message.ts != ts]

@@ -116,14 +116,14 @@ class ScheduledReply:
     scheduler: "EditScheduler"
     reply: Reply
     delivery: MessageDelivery
-    until: float = math.inf
+    deadline: float = math.inf
     context: Context = field(default_factory=copy_context)
     """The attempt's context, in which calls are made, so that their log lines include the job."""
     asked_at: float | None = None
     """When the question was asked, in seconds since the epoch, or None once people see a sign of the reply."""
-    left_at: float = -math.inf
-    """When the last call was sent. Its response arrived at `last_sent`."""
-    last_sent: float = -math.inf
+    sent_at: float = -math.inf
+    """When the last call was sent. Its response arrived at `last_response_at`."""
+    last_response_at: float = -math.inf
     not_before: float = -math.inf
     """The retry policy's next try, or a second after the last call if a step has begun or ended since then. Before the
     first call: until when the thread's status replaces a placeholder."""
@@ -131,11 +131,11 @@ class ScheduledReply:
     """Whether the thread's status is the only sign of the reply until it has a message."""
     call: Call | None = None
     """The next call, possibly without the newest text, or None if it must be computed."""
-    called_for_at: float = -math.inf
+    call_computed_at: float = -math.inf
     wordless_since: float = math.inf
     """When the next call was first held back because it would show no word."""
     failures: Failures = NO_FAILURES
-    calls: int = 0
+    successful_calls: int = 0
     freshness: Freshness = field(default_factory=Freshness)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while no call is in flight and none is needed, because Slack shows everything or never will."""
@@ -152,7 +152,7 @@ class ScheduledReply:
             self._end_wait_for_words()
         reply.append(delta)
         if must_wake:
-            self.scheduler.touch(self)
+            self.scheduler.on_changed(self)
 
     def start_over(self) -> None:
         self.freshness.chars = 0
@@ -165,27 +165,27 @@ class ScheduledReply:
     def show_activity(self, activity: str) -> None:
         if self.reply.show_activity(activity):
             # Limits quick steps, and what the model writes in between, to one edit a second.
-            self.not_before = max(self.not_before, self.last_sent + STEP_GAP_S)
-        self.scheduler.touch(self)
+            self.not_before = max(self.not_before, self.last_response_at + STEP_GAP_S)
+        self.scheduler.on_changed(self)
 
     def show_transcripts(self, transcripts: Iterable[str]) -> None:
         self.reply.show_transcripts(transcripts)
-        self.scheduler.touch(self)
+        self.scheduler.on_changed(self)
 
-    async def ask(self, asks: tuple[Ask, ...]) -> None:
+    async def ask_for_decisions(self, asks: tuple[Ask, ...]) -> None:
         self._end_wait_for_words()
         self.reply.show_activity(asks)
-        self.scheduler.touch(self)
+        self.scheduler.on_changed(self)
         await self.idle.wait()
 
     async def finish(self, end: End, shown: Picture | None = None) -> None:
         # The end doesn't wait for a status or for the next try.
         self.not_before = -math.inf
         self.freshness.ended_at = self.scheduler.clock.monotonic()
-        self.laid_out(lambda: self.reply.finish(end, shown))
+        self.run_layout(lambda: self.reply.finish(end, shown))
         if self.reply.is_withheld and not self.reply.has_ended:
             self.reply.finish(end, shown)
-        self.scheduler.touch(self)
+        self.scheduler.on_changed(self)
         await self.idle.wait()
         if not self.reply.is_unshown:
             self.reply.on_send(CleanUp())
@@ -193,51 +193,53 @@ class ScheduledReply:
 
     async def abandon(self) -> None:
         self.reply.abandon()
-        self.scheduler.touch(self)
+        self.scheduler.on_changed(self)
         await self.idle.wait()
 
     @property
-    def is_unbegun(self) -> bool:
+    def can_be_one_message(self) -> bool:
         """Whether the reply can be sent as one message at its end: a status is the sign, and no decision is pending."""
         return self.has_status and not (self.reply.messages or self.reply.has_ended or self.reply.awaits_decision)
 
     def next_call(self) -> Call | None:
         was_withheld = self.reply.is_withheld
-        call = self.laid_out(self.reply.next_call)
+        call = self.run_layout(self.reply.next_call)
         return call if self.reply.is_withheld == was_withheld else self.reply.next_call()
 
-    def filled(self, call: Call, now: float) -> Call | None:
+    def with_current_text(self, call: Call, now: float) -> Call | None:
         """Returns a call with its current text, or None if there is nothing to send for now."""
-        filled = self.laid_out(lambda: self.reply.carriers.filled(call))
+        filled = self.run_layout(lambda: self.reply.carriers.with_current_text(call))
         is_late = now >= self.wordless_since + MAX_WORDLESS_S
         # None means that looking for the word took too long, so another call follows.
-        may_go = filled is not None and (is_late or self.laid_out(partial(self.reply.lacks_word, filled)) is False)
+        may_go = filled is not None and (
+            is_late or self.run_layout(partial(self.reply.lacks_visible_word, filled)) is False
+        )
         if filled is not None and may_go:
             self.wordless_since = math.inf
             self.freshness.on_send()
             return filled
         self.wordless_since = min(self.wordless_since, now)
         if is_late:
-            self.reply.carriers.let_edits_begin()
+            self.reply.carriers.begin_with_post()
         self.not_before = now + LOOK_AGAIN_S
         return None
 
     def on_outcome(self, call: Call, outcome: Outcome, now: float) -> None:
         """Passes a call's outcome to the reply. Schedules the next try of a failed call, or gives it up."""
-        self.laid_out(lambda: self.reply.on_outcome(call, outcome))
+        self.run_layout(lambda: self.reply.on_outcome(call, outcome))
         if isinstance(outcome, CallDone | CallFound):
             if isinstance(call, Begin | Change) and call.view is not None:
                 self.freshness.on_shown(call.view.end_chars, now)
             if not isinstance(call, Delete):
                 self.freshness.on_end_shown(now)
             self.failures = NO_FAILURES
-            self.calls += 1
+            self.successful_calls += 1
         elif (error := error_of(outcome)) is not None:
             log.warning("%s", error)
-            if not self._may_try_again(call, error, now) and not self.reply.life.is_over:
+            if not self._schedule_retry(call, error, now) and not self.reply.life.is_over:
                 self.give_up(call)
 
-    def _may_try_again(self, call: Call, error: RateLimited | Refused, now: float) -> bool:
+    def _schedule_retry(self, call: Call, error: RateLimited | Refused, now: float) -> bool:
         """Sets the time of the next try; returns False if the retry policy gives the call up.
 
         A rate limit delays only the method, through its budget, so that the reply's end can be posted instead of
@@ -254,14 +256,14 @@ class ScheduledReply:
 
     def give_up(self, call: Call) -> None:
         """Drops a call that Slack has refused for minutes; the reply might have other calls left."""
-        self.laid_out(lambda: self.reply.give_up(call))
+        self.run_layout(lambda: self.reply.give_up(call))
         self.failures = NO_FAILURES
         if self.reply.life.is_over:
             with of_job(self.reply.job.id):
                 log.error("Slack doesn't accept the reply; the outbox tries again later")
-        self.scheduler.touch(self)
+        self.scheduler.on_changed(self)
 
-    def laid_out(self, lay_out: Callable[[], T]) -> T | None:
+    def run_layout(self, lay_out: Callable[[], T]) -> T | None:
         """Calls the reply. If its text can't be laid out, ends or hides this reply and no other."""
         try:
             return lay_out()
@@ -278,7 +280,7 @@ class ScheduledReply:
         with of_job(self.reply.job.id):
             log.error("reply continues without the answer's text, which takes too long to lay out")
         self.reply.withhold()
-        self.scheduler.touch(self)
+        self.scheduler.on_changed(self)
 
 
 async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users, admins: Sequence[str]) -> None:
@@ -296,10 +298,10 @@ class Due:
     ready_at: float
 
     @property
-    def order(self) -> tuple[int, float]:
+    def sort_key(self) -> tuple[int, float]:
         """The sort key: urgency, then the time since the reply's last call. First words keep their order."""
         is_in_order = self.urgency in (Urgency.FIRST, Urgency.QUEUED)
-        return self.urgency, 0.0 if is_in_order else self.live.last_sent
+        return self.urgency, 0.0 if is_in_order else self.live.last_response_at
 
 
 class EditScheduler:
@@ -322,13 +324,13 @@ class EditScheduler:
         self._lease = lease
         self.clock = clock
         self._worker_queue = worker_queue
-        self._away_until = -math.inf
-        self._live: list[ScheduledReply] = []
+        self._store_retry_at = -math.inf
+        self._live_replies: list[ScheduledReply] = []
         self._in_flight: dict[ScheduledReply, str] = {}
         """The methods of calls in progress; "" once Slack has responded."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._channels: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._channel_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """Only one queued placeholder per channel joins the loop, because the loop checks every reply."""
 
     async def open(
@@ -350,10 +352,10 @@ class EditScheduler:
             live.asked_at = _asked_at(job)
         delay_s = -math.inf
         # An earlier attempt's text needs a message, too. Otherwise a placeholder can wait for the first words.
-        if not (shown.page_ts or answer.kept):
+        if not (shown.page_ts or answer.text_to_keep):
             if sign is Sign.SEEN:
                 delay_s = PLACEHOLDER_DELAY_S
-            elif sign is not Sign.NONE and self._is_scarce(live):
+            elif sign is not Sign.NONE and self._are_calls_scarce(live):
                 # A placeholder would use a post that another answer's first words need, and its own first words would
                 # wait for an edit. Without it they come just as soon, and in one message.
                 delay_s = SCARCE_DELAY_S if sign is Sign.MAY_BE_SEEN else REFUSED_DELAY_S
@@ -362,7 +364,7 @@ class EditScheduler:
         self._budget.on_reply_opened(live, posts_first_words=delay_s > 0)
         return live
 
-    def _is_scarce(self, live: ScheduledReply) -> bool:
+    def _are_calls_scarce(self, live: ScheduledReply) -> bool:
         """Returns whether edits can't keep a reply fresh, its channel lacks two posts, or streams are set."""
         if self._carrier == "stream":
             return True
@@ -374,7 +376,7 @@ class EditScheduler:
         """Shows a queued question's placeholder until it is recorded or can't be shown. Cancel once the job isn't
         queued.
         """
-        async with self._channels.setdefault(job.question.thread.channel_id, asyncio.Lock()):
+        async with self._channel_locks.setdefault(job.question.thread.channel_id, asyncio.Lock()):
             live = self._schedule(Answer(job), Shown(job.page_ts, outdated=True, queued=True))
             if not job.page_ts:
                 live.asked_at = _asked_at(job)
@@ -382,38 +384,38 @@ class EditScheduler:
                 await live.idle.wait()
             except asyncio.CancelledError:
                 live.reply.abandon()
-                self.touch(live)
+                self.on_changed(live)
                 raise
 
     def abandon(self, job_id: int) -> None:
         """Stops sending for a job's reply, because another process has the job now."""
-        for live in [live for live in self._live if live.reply.job.id == job_id]:
+        for live in [live for live in self._live_replies if live.reply.job.id == job_id]:
             live.reply.abandon()
-            self.touch(live)
+            self.on_changed(live)
 
     def allow_stream(self, job: Job) -> None:
         """Allows a native stream for the reply to a job, unless Slack is known to refuse that."""
-        for live in [live for live in self._live if live.reply.job.id == job.id]:
+        for live in [live for live in self._live_replies if live.reply.job.id == job.id]:
             if offer := self._transport.offer(job.question, self._budget, live, self._carrier):
-                live.reply.carriers.offer(offer)
-                self.touch(live)
+                live.reply.carriers.offer_streams(offer)
+                self.on_changed(live)
 
-    def show_stop(self, thread: ThreadKey) -> None:
+    def show_stop_button(self, thread: ThreadKey) -> None:
         """Shows a thread's replies as messages with a Stop button, unless Slack shows its own Stop button there."""
-        for live in [live for live in self._live if live.reply.job.question.thread == thread]:
-            if live.reply.earlier.has_stop:
+        for live in [live for live in self._live_replies if live.reply.job.question.thread == thread]:
+            if live.reply.initial.has_stop:
                 continue
             if not live.reply.page_ts:
                 live.not_before = min(live.not_before, self.clock.monotonic() + REFUSED_DELAY_S)
             live.reply.carriers.use_edits_only()
-            self.touch(live)
+            self.on_changed(live)
 
-    def touch(self, live: ScheduledReply) -> None:
+    def on_changed(self, live: ScheduledReply) -> None:
         """Wakes the loop for a reply that has changed, and closes a reply that is over."""
         live.idle.clear()
         live.call = None
         if live.reply.life.is_over and live not in self._in_flight:
-            self._close(live)
+            self._close_reply(live)
         self._wake.set()
 
     async def run(self) -> None:
@@ -431,8 +433,8 @@ class EditScheduler:
                 for task in late:
                     task.cancel()
                 await asyncio.gather(*late, return_exceptions=True)
-            for live in [live for live in self._live if live.reply.life is Life.ABANDONED]:
-                self._close(live)
+            for live in [live for live in self._live_replies if live.reply.life is Life.ABANDONED]:
+                self._close_reply(live)
 
     def _schedule(self, answer: Answer, shown: Shown, until: float = math.inf) -> ScheduledReply:
         try:
@@ -440,8 +442,8 @@ class EditScheduler:
         except Stuck:
             reply = Reply(answer, shown, self._look, is_withheld=True)
         live = ScheduledReply(self, reply, self._transport.delivery(reply), until)
-        self._live.append(live)
-        self.touch(live)
+        self._live_replies.append(live)
+        self.on_changed(live)
         return live
 
     def _send_due_calls(self) -> float:
@@ -450,12 +452,12 @@ class EditScheduler:
             now = self.clock.monotonic()
             if not self._lease.is_valid(now):
                 return now + LOOK_AGAIN_S
-            calls = self._prepare(now)
+            calls = self._next_calls(now)
             look_again_at = self._post_ends_again(calls, now)
             paces = self._budget.paces(now)
-            unbegun = sum(live.is_unbegun for live in calls)
+            unbegun = sum(live.can_be_one_message for live in calls)
             left = self._budget.calls_left(now, unbegun) if unbegun else None
-            dues = [due for live, call in calls.items() if (due := self._due(live, call, now, paces, left))]
+            dues = [due for live, call in calls.items() if (due := self._due_call(live, call, now, paces, left))]
             # The outbox can wait until such a rate limit ends; the questions queued after this one can't.
             too_late = [due for due in dues if due.live.reply.has_ended and due.ready_at > now + REPLY_CALLS.within_s]
             for due in too_late:
@@ -463,43 +465,45 @@ class EditScheduler:
             waiting = [due for due in dues if due not in too_late]
             ready = [due for due in waiting if due.ready_at <= now]
             if not ready:
-                return min([look_again_at, *(min(due.ready_at, due.live.until) for due in waiting)])
-            due = min(ready, key=lambda due: due.order)
+                return min([look_again_at, *(min(due.ready_at, due.live.deadline) for due in waiting)])
+            due = min(ready, key=lambda due: due.sort_key)
             call = self._next_call(due.live, now)
             if call is not None and METHODS[type(call)] == METHODS[type(due.call)]:
-                self._start(due.live, call, now)
+                self._start_call(due.live, call, now)
 
-    def _prepare(self, now: float) -> dict[ScheduledReply, Call]:
+    def _next_calls(self, now: float) -> dict[ScheduledReply, Call]:
         calls = {}
-        for live in [live for live in self._live if not (live.idle.is_set() or live in self._in_flight)]:
-            if now >= live.until:
+        for live in [live for live in self._live_replies if not (live.idle.is_set() or live in self._in_flight)]:
+            if now >= live.deadline:
                 live.reply.abandon()
                 live.call = None
-            is_kept = live.call is not None and now < live.called_for_at + CALL_KEPT_S
+            is_kept = live.call is not None and now < live.call_computed_at + CALL_KEPT_S
             if call := live.call if is_kept else self._next_call(live, now):
                 calls[live] = call
         return calls
 
     def _next_call(self, live: ScheduledReply, now: float) -> Call | None:
         """Returns the reply's next call with its newest text. Closes the reply if it is over and needs none."""
-        self._keep_room(live)
-        live.laid_out(partial(live.reply.prepare, now))
-        self._keep_room(live)
-        live.call, live.called_for_at = live.next_call(), now
+        self._update_needed_calls(live)
+        live.run_layout(partial(live.reply.prepare_next_call, now))
+        self._update_needed_calls(live)
+        live.call, live.call_computed_at = live.next_call(), now
         if live.call is None:
             live.idle.set()
             if live.reply.life.is_over:
-                self._close(live)
+                self._close_reply(live)
         return live.call
 
-    def _keep_room(self, live: ScheduledReply) -> None:
-        self._budget.uses(live, [METHODS[kind] for kind in live.reply.carriers.needs(ended=live.reply.has_ended)])
+    def _update_needed_calls(self, live: ScheduledReply) -> None:
+        self._budget.uses(
+            live, [METHODS[kind] for kind in live.reply.carriers.needed_calls(ended=live.reply.has_ended)]
+        )
 
     def _post_ends_again(self, calls: dict[ScheduledReply, Call], now: float) -> float:
         """Posts ends as new messages if no edit can show them in time; returns when to decide again."""
         look_again_at, ahead = math.inf, 0
         for live, call in calls.items():
-            if not live.reply.may_be_posted_again(call):
+            if not live.reply.can_be_posted_again(call):
                 continue
             edit_at = self._budget.final_at(METHODS[Update], now, ahead)
             ahead += 1
@@ -508,7 +512,7 @@ class EditScheduler:
             in_channel_at = self._budget.post_at(METHODS[Post], call.question.thread.channel_id, now)
             post_at = max(self._budget.final_at(METHODS[Post], now, 0), in_channel_at)
             ended_at = live.freshness.ended_at
-            waits_since = now if ended_at is None else max(ended_at, live.last_sent, live.not_before)
+            waits_since = now if ended_at is None else max(ended_at, live.last_response_at, live.not_before)
             if not should_post_final(waits_since, edit_at, post_at):
                 # The call's own time, which is no later than `edit_at`, wakes the loop.
                 continue
@@ -521,7 +525,9 @@ class EditScheduler:
                 calls[live] = live.call = live.next_call() or call
         return look_again_at
 
-    def _due(self, live: ScheduledReply, call: Call, now: float, paces: Paces, left: CallsLeft | None) -> Due | None:
+    def _due_call(
+        self, live: ScheduledReply, call: Call, now: float, paces: Paces, left: CallsLeft | None
+    ) -> Due | None:
         """Returns when a reply's call can be sent, or None if too many calls of its method are in flight.
 
         `left`: the calls left for all replies, if one of them might be sent as one message at its end.
@@ -532,13 +538,13 @@ class EditScheduler:
             return None
         in_channel_at = self._budget.post_at(method, call.question.thread.channel_id, now)
         ready_at = max(self._budget.ready_at(method, now, urgency, live, paces), in_channel_at, live.not_before)
-        may_wait = ready_at <= now and live.is_unbegun and isinstance(call, Post)
+        may_wait = ready_at <= now and live.can_be_one_message and isinstance(call, Post)
         if may_wait and left is not None and self._budget.begins_late(live, now, left):
             ready_at = now + ASK_AGAIN_S
         return Due(live, call, urgency, ready_at)
 
-    def _start(self, live: ScheduledReply, wanted: Call, now: float) -> None:
-        if (call := live.filled(wanted, now)) is None:
+    def _start_call(self, live: ScheduledReply, wanted: Call, now: float) -> None:
+        if (call := live.with_current_text(wanted, now)) is None:
             live.call = None
             return
         method = METHODS[type(call)]
@@ -554,36 +560,36 @@ class EditScheduler:
             outcome = await self._try_to_send(live, call)
             self._wake.set()
             is_done = isinstance(outcome, CallDone | CallFound)
-            if is_done and (live.reply.recorded_messages != before or live.reply.earlier.queued):
+            if is_done and (live.reply.recorded_messages != before or live.reply.initial.queued):
                 await self._record_messages(live)
         except Exception as error:
             log.error("call for the reply failed: %s", trace_of(error))
             live.reply.give_up()
         finally:
             del self._in_flight[live]
-            if live.reply.earlier.queued:
+            if live.reply.initial.queued:
                 # Each try sets its own time limit (`_begin_placeholder`).
-                live.until = math.inf
-        self.touch(live)
+                live.deadline = math.inf
+        self.on_changed(live)
 
     async def _try_to_send(self, live: ScheduledReply, call: Call) -> Outcome:
         """Sends a call if it may still be sent; returns the outcome after passing it to the reply."""
         method = METHODS[type(call)]
         channel_id = call.question.thread.channel_id
         is_granted = has_left = False
-        is_queued = live.reply.earlier.queued
+        is_queued = live.reply.initial.queued
         outcome: Outcome = CallUnsent()
         live.reply.on_send(call)
         try:
             # A queued question's placeholder is reported to the database only once the budget is granted,
             # because a longer reservation would also delay the answer.
-            is_recorded = is_queued or await self._record(live, call)
+            is_recorded = is_queued or await self._record_before_call(live, call)
             is_granted = is_recorded and await self._budget.take(method, channel_id)
             is_begun = is_granted and (not is_queued or await self._begin_placeholder(live))
-            if is_begun and self._may_send(live):
+            if is_begun and self._can_send(live):
                 has_left, outcome = True, CallLost()
-                live.left_at = self.clock.monotonic()
-                outcome = await live.delivery.send(call, lambda: self._may_send(live))
+                live.sent_at = self.clock.monotonic()
+                outcome = await live.delivery.send(call, lambda: self._can_send(live))
         except Stuck:
             outcome = CallUnsent()
             live.withhold()
@@ -596,7 +602,7 @@ class EditScheduler:
                 self._budget.on_rate_limit(method, outcome.error.retry_after_s, channel_id)
             if has_left:
                 self._budget.on_end(method, channel_id)
-                live.last_sent = self.clock.monotonic()
+                live.last_response_at = self.clock.monotonic()
             else:
                 self._budget.on_withdrawn(method, channel_id, was_granted=is_granted)
             live.on_outcome(call, outcome, self.clock.monotonic())
@@ -606,17 +612,17 @@ class EditScheduler:
             live.asked_at = None
         return outcome
 
-    def _may_send(self, live: ScheduledReply) -> bool:
+    def _can_send(self, live: ScheduledReply) -> bool:
         """Returns whether the job still belongs to this process. Checked last, right before a call is sent."""
         now = self.clock.monotonic()
-        return live.reply.life is not Life.ABANDONED and now < live.until and self._lease.is_valid(now)
+        return live.reply.life is not Life.ABANDONED and now < live.deadline and self._lease.is_valid(now)
 
-    async def _record(self, live: ScheduledReply, call: Call) -> bool:
+    async def _record_before_call(self, live: ScheduledReply, call: Call) -> bool:
         """Records what a call will show and the message it will create; returns False if it mustn't be sent."""
         answer = live.reply.answer
-        if self.clock.monotonic() >= self._away_until:
+        if self.clock.monotonic() >= self._store_retry_at:
             try:
-                if piece := answer.piece():
+                if piece := answer.piece_to_record():
                     if not await self._worker_queue.checkpoint({answer.job: piece}):
                         if live.reply.life is not Life.ABANDONED:
                             log.warning("not shown further, because another attempt answers it")
@@ -627,29 +633,29 @@ class EditScheduler:
                     await self._worker_queue.record_messages(live.reply.job, live.reply.recorded_messages)
                 return True
             except StoreError as error:
-                self._away(error)
-        live.not_before = max(live.not_before, self._away_until)
+                self._on_store_unavailable(error)
+        live.not_before = max(live.not_before, self._store_retry_at)
         return False
 
     async def _begin_placeholder(self, live: ScheduledReply) -> bool:
         """Reserves a queued question's job while its placeholder is sent; returns False if it mustn't be sent."""
-        live.until = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
+        live.deadline = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
         try:
             if await self._worker_queue.begin_placeholder(live.reply.job):
                 return True
             live.reply.abandon()
         except StoreError as error:
-            self._away(error)
-            live.not_before = max(live.not_before, self._away_until)
+            self._on_store_unavailable(error)
+            live.not_before = max(live.not_before, self._store_retry_at)
         return False
 
-    def _away(self, error: StoreError) -> None:
+    def _on_store_unavailable(self, error: StoreError) -> None:
         log.warning("answers pause until the database records them: %s", error)
-        self._away_until = self.clock.monotonic() + AWAY_PAUSE_S
+        self._store_retry_at = self.clock.monotonic() + AWAY_PAUSE_S
 
     async def _record_messages(self, live: ScheduledReply) -> None:
         """Records the reply's messages after a call has changed them. The answer continues even if that fails."""
-        is_queued = live.reply.earlier.queued
+        is_queued = live.reply.initial.queued
         record = self._worker_queue.record_placeholder if is_queued else self._worker_queue.record_messages
         try:
             await record(live.reply.job, live.reply.recorded_messages)
@@ -658,10 +664,10 @@ class EditScheduler:
         except Exception as error:
             log.error("reply messages not recorded: %s", trace_of(error))
 
-    def _close(self, live: ScheduledReply) -> None:
-        if live in self._live:
-            self._live.remove(live)
-            if not live.reply.earlier.queued:
+    def _close_reply(self, live: ScheduledReply) -> None:
+        if live in self._live_replies:
+            self._live_replies.remove(live)
+            if not live.reply.initial.queued:
                 self._budget.on_reply_closed(live)
         live.idle.set()
 

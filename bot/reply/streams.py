@@ -46,14 +46,14 @@ class AppendStream(Change):
 class StopStream(Change):
     """Appends the rest of a page and the blocks below it, and stops the stream; without a view it only stops it."""
 
-    is_closing: ClassVar[bool] = True
+    frees_budget: ClassVar[bool] = True
     view: PageView | None = None
     text: str = ""
     keeps_stop: bool = field(default=False, compare=False)
     """Keeps Slack's own Stop button, because the answer continues."""
 
 
-def may_be_streamed(question: Question, *, is_alone: bool) -> bool:
+def can_be_streamed(question: Question, *, is_alone: bool) -> bool:
     """Returns whether Slack allows a stream for a question and all readers would see it grow.
 
     `is_alone`: the asker is the only person in the thread. In a channel, only the recipient sees a stream grow.
@@ -78,7 +78,7 @@ def needs_edit(view: PageView) -> bool:
     return has_sources or has_calls or has_address(markdown) or has_definitions(markdown) or has_charts(markdown)
 
 
-def may_begin(view: PageView, page: int, *, is_below_one: bool) -> bool:
+def can_begin(view: PageView, page: int, *, is_below_one: bool) -> bool:
     """Returns whether a stream can show a page from its first words on.
 
     `is_below_one`: a stream began an earlier page. Below edited pages, Slack must show its own Stop button: a stream
@@ -120,47 +120,47 @@ class Stream:
     def __init__(self, until: float = math.inf, stage: Stage = Stage.STARTING) -> None:
         self.stage = stage
         self._until = until
-        self._sent = ""
+        self._appended_text = ""
 
     @property
-    def needs(self) -> tuple[type[Call], ...]:
+    def needed_calls(self) -> tuple[type[Call], ...]:
         """The calls that the stream will still make. The budget keeps room for them."""
         return _NEEDS[self.stage]
 
     @property
-    def is_left(self) -> bool:
+    def must_stop(self) -> bool:
         return self.stage is Stage.LEFT
 
     @property
     def is_over(self) -> bool:
         return self.stage is Stage.OVER
 
-    def filled(self, call: Begin | Change) -> Begin | Change | None:
+    def with_current_text(self, call: Begin | Change) -> Begin | Change | None:
         """Returns a call with its current text, or None to send nothing yet. Comparisons don't need the text."""
         match call:
             case StartStream(view=view):
                 if needs_edit(view):
-                    self._enter(Stage.OVER)
+                    self._enter_stage(Stage.OVER)
                     return None
                 text = stable_prefix(view.markdown)
                 return replace(call, text=text) if text else None
             case AppendStream(view=view) | StopStream(view=PageView() as view):
                 if needs_edit(view):
-                    self._enter(Stage.LEFT)
+                    self._enter_stage(Stage.LEFT)
                     return None
                 if isinstance(call, AppendStream):
-                    more = self._rest(stable_prefix(view.markdown), may_be_shorter=True)
+                    more = self._unsent_part(stable_prefix(view.markdown), may_be_shorter=True)
                     return replace(call, text=more) if more else None
-                rest = self._rest(rendered(view.markdown, growing=False))
+                rest = self._unsent_part(rendered(view.markdown, growing=False))
                 return None if rest is None else replace(call, text=rest)
         return call
 
-    def _rest(self, text: str, *, may_be_shorter: bool = False) -> str | None:
+    def _unsent_part(self, text: str, *, may_be_shorter: bool = False) -> str | None:
         """Returns the part of a text that still has to be appended, or None if there is none or the texts differ."""
-        if text.startswith(self._sent):
-            return text[len(self._sent) :]
-        if not (may_be_shorter and self._sent.startswith(text)):
-            self._enter(Stage.LEFT)
+        if text.startswith(self._appended_text):
+            return text[len(self._appended_text) :]
+        if not (may_be_shorter and self._appended_text.startswith(text)):
+            self._enter_stage(Stage.LEFT)
         return None
 
     def end(self, now: float) -> None:
@@ -168,23 +168,23 @@ class Stream:
         if now >= self._until:
             # A start might be in flight. Its stream is left once Slack has responded.
             self._until = -math.inf
-            self._enter(Stage.LEFT)
+            self._enter_stage(Stage.LEFT)
 
     def on_confirmed(self, call: Begin | Change) -> None:
         match call:
             case StartStream(text=text):
-                self._sent = text
-                self._enter(Stage.OPEN)
+                self._appended_text = text
+                self._enter_stage(Stage.OPEN)
             case AppendStream(text=text):
-                self._sent += text
+                self._appended_text += text
             case StopStream():
-                self._enter(Stage.OVER)
+                self._enter_stage(Stage.OVER)
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> None:
         is_over = isinstance(call, StartStream) or reason is Refusal.STREAM_CLOSED or reason.is_gone
-        self._enter(Stage.OVER if is_over or (call.view is None and not reason.may_pass) else Stage.LEFT)
+        self._enter_stage(Stage.OVER if is_over or (call.view is None and not reason.may_pass) else Stage.LEFT)
 
-    def _enter(self, stage: Stage) -> None:
+    def _enter_stage(self, stage: Stage) -> None:
         self.stage = stage if stage in _NEXT[self.stage] else self.stage
 
 

@@ -48,7 +48,7 @@ class Workspace:
         self.me = me
         self.lease = Lease()
         self.telemetry = client.telemetry
-        self.token_refused = token_refused
+        self.is_token_refused = token_refused
         self.sign_in_addresses = sign_in_addresses = sign_in_addresses or SignInAddresses()
         self.budget = RateBudget(ledger, clock)
         self.paced = paced = PacedClient(client, self.budget, clock)
@@ -63,8 +63,8 @@ class Workspace:
         self.history = History(paced, me.bot_id, sign_in_addresses)
         self.files = Files(client)
         self.canvases = Canvases(paced, scopes, me.user_id)
-        self.has_reactions = scopes is None or REACTIONS_SCOPE in scopes
-        self.may_react = scopes is None or REACT_SCOPE in scopes
+        self.can_read_reactions = scopes is None or REACTIONS_SCOPE in scopes
+        self.can_react = scopes is None or REACT_SCOPE in scopes
         self.ephemeral = EphemeralMessages(paced)
         self.surfaces = Surfaces(client, paced, threads, self.ephemeral, me.user_id)
         self.pane = Pane(paced)
@@ -73,7 +73,7 @@ class Workspace:
         self.channel_reader = ChannelReader(paced, self.users, self.history, readers)
         self.outbox_sender = OutboxSender(transport, posted, threads, me.user_id)
 
-    async def name_beside(self, question: Question) -> str:
+    async def asker_name_in_channel(self, question: Question) -> str:
         """Returns the asker's name for other readers of a channel, or "" in a direct message."""
         if question.thread.in_direct_message:
             return ""

@@ -30,7 +30,7 @@ from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderEr
 from bot.logs import fields
 from bot.models.events import Completion, StreamEvent, Usage
 from bot.models.prompt import Effort, Origins
-from bot.reply.answer import Answer, Freshness, StepUnderWay
+from bot.reply.answer import Answer, CurrentStep, Freshness
 from bot.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class AnswerAttempt:
     """Monotonic time."""
     job: Job = field(init=False)
     live: "ScheduledReply | None" = None
-    step: StepUnderWay | None = None
+    step: CurrentStep | None = None
     """The last model request, or None if no model was asked or the request isn't charged."""
     first_token_s: float | None = None
     phase: Phase = Phase.OPENING
@@ -157,15 +157,15 @@ class AnswerAttempt:
         """The end of the last request, or None if it didn't end."""
         return self.step.completion if self.step else None
 
-    def begin_step(self, model: str, input_tokens: int, origins: Origins) -> StepUnderWay:
+    def begin_step(self, model: str, input_tokens: int, origins: Origins) -> CurrentStep:
         self.answer.origins |= origins
-        self.step = StepUnderWay(model, input_tokens)
+        self.step = CurrentStep(model, input_tokens)
         return self.step
 
     def receive(self, event: StreamEvent, now: float) -> str:
         """Records an event of the model's stream and returns its text or "". `now` is monotonic time."""
         assert self.step is not None, "a model was asked"
-        self.answer.note(event)
+        self.answer.on_event(event)
         if isinstance(event, str) and self.first_token_s is None:
             self.first_token_s = now - self.claimed_at
         return self.step.receive(event, now)
@@ -180,17 +180,17 @@ class AnswerAttempt:
         self.answer.steps.append(recorded)
         self.used = self.used.plus(usage, cost_usd)
         if self.step is not None:
-            self.step.charges_nothing()
-            self.step.lost = Usage()
+            self.step.clear_request_usage()
+            self.step.failed_usage = Usage()
             self.step.completion = self.step.completion and replace(self.step.completion, usage=None)
 
     @property
     def spent(self) -> Spent:
         """The estimated usage that is charged if the attempt is interrupted now."""
         step = self.step
-        if step is None or step.used == Usage():
+        if step is None or step.usage == Usage():
             return Spent(step_no=len(self.answer.steps))
-        used = step.used
+        used = step.usage
         return Spent(used.input_tokens, used.output_tokens, step.model, len(self.answer.steps))
 
     def finish(
@@ -245,8 +245,8 @@ class AnswerAttempt:
         log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
         step = self.step
         if step and not (step.output_chars or error.reason.is_charged_without_text):
-            step.charges_nothing()
-            self.step = step if step.lost != Usage() else None
+            step.clear_request_usage()
+            self.step = step if step.failed_usage != Usage() else None
         if error.reason is EndReason.EMPTY and count_made_calls(self.answer.calls):
             sentence = texts.models.silent_after_tools(names.of(error.model))
         return End(error.reason, sentence_notice(sentence), model=error.model)
@@ -254,13 +254,13 @@ class AnswerAttempt:
     @property
     def has_text(self) -> bool:
         """Whether readers keep text from this attempt or an earlier one."""
-        return bool(self.answer.kept.strip())
+        return bool(self.answer.text_to_keep.strip())
 
     def with_usage(self, end: End) -> End:
         """Returns the end with the attempt's model, times and usage, estimated if the vendor didn't report it."""
         usage, is_reported = end.usage, end.usage is not None and end.usage.has_tokens
         if self.step is not None:
-            reported, estimated = usage or Usage(), self.step.estimated
+            reported, estimated = usage or Usage(), self.step.estimated_usage
             if not is_reported:
                 reported = replace(
                     reported,
@@ -268,7 +268,7 @@ class AnswerAttempt:
                     output_tokens=reported.output_tokens or estimated.output_tokens,
                     requests=(),
                 )
-            usage = self.step.lost + reported
+            usage = self.step.failed_usage + reported
         return replace(
             end,
             model=end.model or (self.step.model if self.step else None),

@@ -157,14 +157,14 @@ class Answering:
         attempt.live = live
         recorded = job.checkpoint.end
         end = recorded or await self._finish(attempt, await self._ask(attempt, live, checking))
-        if recorded and live.reply.earlier.is_end_shown:
+        if recorded and live.reply.initial.is_end_shown:
             await live.abandon()
         else:
             record = job.ended(end, attempt.answer.text, attempt.answer.calls)
             shown = picture(record, has_canvases=self.workspace.canvases.may_write)
             await show_end(live, end, shown, self.workspace.users, self.access_control.named_admins)
         unposted = _unposted_notification(job, live) if live.reply.is_gone else None
-        return _Outcome(end, live.reply.for_outbox, unposted, self._canvas_requester(attempt, end))
+        return _Outcome(end, live.reply.outbox_kind, unposted, self._canvas_requester(attempt, end))
 
     def _canvas_requester(self, attempt: AnswerAttempt, end: End) -> str:
         job, answer = attempt.job, attempt.answer
@@ -182,7 +182,7 @@ class Answering:
             denial = await self.access_control.denial_in_turn(job.question)
         else:
             denial = await self.access_control.denial(job.question, within_s=ANSWERS_WAIT_S)
-        if denial is not None and self.workspace.token_refused():
+        if denial is not None and self.workspace.is_token_refused():
             # Slack might only have refused to identify the asker.
             raise GivenUp(Phase.TOKEN_REFUSED)
         return denial
@@ -237,11 +237,11 @@ class Answering:
         edited the question, the job is released instead."""
         attempt.phase, live = Phase.RESTART, attempt.live
         # The last call shows the pending calls, and a person can reply before Slack responds to it.
-        shown_at = monotonic_began_at(self.stores.clock) + max(attempt.claimed_at, live.left_at if live else 0.0)
+        shown_at = monotonic_began_at(self.stores.clock) + max(attempt.claimed_at, live.sent_at if live else 0.0)
         if live is not None:
             await live.abandon()
         records = self.stores.recorded_calls
-        piece = attempt.answer.piece()
+        piece = attempt.answer.piece_to_record()
         mention_at = attempt.job.asked_at + self.settings.done_mention_s if self.settings.done_mention_s else None
         await self.steps.tool_calls.insist(lambda: self._record_messages(attempt))
         if await self.steps.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at, shown_at)):
@@ -259,7 +259,7 @@ class Answering:
         whole = replace(end, usage=used.usage) if end.usage else end
         is_shown = live is not None and not (live.reply.is_gone or live.reply.is_unshown)
         freshness = live.freshness if live is not None and is_shown else Freshness()
-        self.metrics(JobLife.of(attempt.job, whole, times, used.usd, live.calls if live else 0, freshness))
+        self.metrics(JobLife.of(attempt.job, whole, times, used.usd, live.successful_calls if live else 0, freshness))
 
     async def _finish(self, attempt: AnswerAttempt, end: End) -> End:
         """Ends the answer; returns its `End` with everything that is recorded and shown below the text."""
@@ -306,7 +306,7 @@ class Answering:
 
         async def release() -> None:
             await self._record_messages(attempt)
-            piece, is_interrupted = attempt.answer.piece(), attempt.phase is Phase.INTERRUPTED
+            piece, is_interrupted = attempt.answer.piece_to_record(), attempt.phase is Phase.INTERRUPTED
             released = self.stores.worker_queue.release
             await released(attempt.job, piece, attempt.spent, is_interrupted=is_interrupted)
 

@@ -141,7 +141,7 @@ class Intake:
 
     def _react_to_thanks(self, message: Message, found: Ignore) -> None:
         """Reacts to thanks. A closing isn't recorded, because the next message goes to the same person as before."""
-        if found.closing is Closing.THANKS and self._workspace.may_react:
+        if found.closing is Closing.THANKS and self._workspace.can_react:
             reacting = self._workspace.surfaces.react(message.channel_id, message.ts, THANKS_REACTION)
             self._reaction_tasks.start(reacting, f"no reaction to message {message.ts}")
 

@@ -14,7 +14,7 @@ from bot.models.events import Retrying, Searching
 from bot.reply.answer import Answer
 from bot.reply.messages import Life
 from bot.reply.scheduler import ScheduledReply
-from bot.reply.streams import may_be_streamed
+from bot.reply.streams import can_be_streamed
 from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.pane import AssistantPane
@@ -42,14 +42,14 @@ class LiveOutput:
     async def begin(self, answer: Answer) -> None:
         """Allows a native stream for the reply if all readers would see it grow, and see how to stop it."""
         self._answer = answer
-        if self.workspace.token_refused():
+        if self.workspace.is_token_refused():
             raise GivenUp(Phase.TOKEN_REFUSED)
         question = self.job.question
         # A stream can't begin with a line of ours.
         if self.job.is_late or not self.pane.says_how_to_stop(question):
             return
         is_alone = question.begins_thread or question.thread.in_direct_message or await self._is_alone(question)
-        if may_be_streamed(question, is_alone=is_alone):
+        if can_be_streamed(question, is_alone=is_alone):
             self.workspace.scheduler.allow_stream(self.job)
 
     async def _is_alone(self, question: Question) -> bool:
@@ -99,8 +99,8 @@ class LiveOutput:
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
         """Shows the buttons of the calls, and gives the job up until someone has decided."""
         until, is_admin = self.stores.clock.now() + APPROVAL_S, self.job.question.user_id in self.admins
-        person = await self.workspace.name_beside(self.job.question)
-        await self.live.ask(asks_of(calls, self.job.version, until, person=person, is_admin=is_admin))
+        person = await self.workspace.asker_name_in_channel(self.job.question)
+        await self.live.ask_for_decisions(asks_of(calls, self.job.version, until, person=person, is_admin=is_admin))
         if self.live.reply.is_gone:
             # Nobody can see the buttons.
             return
@@ -113,7 +113,7 @@ class LiveOutput:
         if self.live.reply.is_gone:
             if self.live.reply.life is not Life.SHUT_OUT:
                 return End(EndReason.REPLY_GONE)
-            has_text = self._answer is not None and self._answer.kept.strip()
+            has_text = self._answer is not None and self._answer.text_to_keep.strip()
             return End(
                 EndReason.SHUT_OUT,
                 sentence_notice(texts.answers.SHUT_OUT if has_text else texts.answers.SHUT_OUT_WITHOUT_TEXT),

@@ -92,7 +92,7 @@ class Outbox:
         """Starts a task for each entry that is due; returns False if the database is unavailable. Starts none while
         Slack refuses the token, because every call would be refused."""
         free = AT_ONCE - len(self._running)
-        if free <= 0 or self.workspace.token_refused():
+        if free <= 0 or self.workspace.is_token_refused():
             return True
         await self._try_check("schedules", partial(self.stores.schedules.begin_due, self.runs.may_begin()))
         taken = await self._try_check("outbox", partial(self.stores.outbox.claim_due, free))
@@ -225,7 +225,7 @@ class Outbox:
             await live.abandon()
         if live.reply.recorded_messages != job.messages:
             await self.stores.outbox.record_messages(entry, live.reply.recorded_messages)
-        if live.reply.for_outbox is not None:
+        if live.reply.outbox_kind is not None:
             raise NotShown
 
     async def _show_decisions(self, entry: OutboxEntry) -> None:
@@ -236,7 +236,7 @@ class Outbox:
         job = before = await self.stores.outbox.job_awaiting_approval(entry)
         if before is None:
             return
-        person = await self.workspace.name_beside(before.question)
+        person = await self.workspace.asker_name_in_channel(before.question)
         asks = partial(asks_of, until=entry.waits_until, person=person, is_admin=before.question.user_id in self.admins)
         live = await self.workspace.scheduler.open(Answer(before), until=until)
         try:
@@ -245,7 +245,7 @@ class Outbox:
                 and self.stores.clock.monotonic() < until
                 and (newest := asks(job.steps[-1].calls, job.version)) != shown
             ):
-                await live.ask(newest)
+                await live.ask_for_decisions(newest)
                 shown = newest
                 job = await self.stores.outbox.job_awaiting_approval(entry)
         finally:

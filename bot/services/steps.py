@@ -30,7 +30,7 @@ from bot.errors import EndReason, ProviderError
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching
 from bot.models.model import Models, Provider
 from bot.models.prompt import Offered, Prompt, TokenEstimate, room_for_results
-from bot.reply.answer import Answer, StepUnderWay
+from bot.reply.answer import Answer, CurrentStep
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
 from bot.services.ports import Doing, Output, Ports, Running
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
@@ -177,7 +177,7 @@ class Steps:
     async def _record_step(
         self,
         attempt: AnswerAttempt,
-        step: StepUnderWay,
+        step: CurrentStep,
         offer: Offer,
         begun: str,
         built: BuiltPrompt,
@@ -192,7 +192,7 @@ class Steps:
         beginning = recorded_prompt(built)
         is_known = beginning == recorded_beginning(answer.steps)
         begins = "" if is_known else beginning, str(Bound(step_prompt))
-        piece = answer.unrecorded
+        piece = answer.unrecorded_piece
         done = Step(step_no, piece.chars, items, completion.model, calls, answer.origins, *begins)
         end = attempt.with_usage(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
         records = self.ports.records
@@ -205,7 +205,7 @@ class Steps:
 
     async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, shown: Output, *, resumed: str
-    ) -> StepUnderWay | End:
+    ) -> CurrentStep | End:
         """Reserves quota for one step and shows its text; returns the answer's end if nobody can see it anymore.
         `resumed`: the text that an earlier attempt left of this step."""
         input_tokens = self.estimate.prompt_tokens(prompt)
@@ -227,7 +227,7 @@ class Steps:
                     if unseen := shown.unseen_end():
                         return unseen
         except ProviderError as error:
-            has_answer = bool(answer.resumes or answer.steps) and bool(answer.text.strip())
+            has_answer = bool(answer.continues_step or answer.steps) and bool(answer.text.strip())
             if error.reason is not EndReason.EMPTY or not has_answer:
                 await self._give_up_if_resumable(attempt, error, shown)
                 raise
@@ -263,7 +263,7 @@ class Steps:
 class _StepText:
     def __init__(self, answer: Answer, shown: Output, *, is_new: bool) -> None:
         self._shown = shown
-        self._seam = Seam("") if is_new else Seam(answer.text, answer.cut_off)
+        self._seam = Seam("") if is_new else Seam(answer.text, answer.text_to_rewrite)
         self._gap = "\n\n" if is_new and answer.text.strip() else ""
 
     def receive(self, delta: str) -> None:
@@ -279,7 +279,7 @@ class _StepText:
             self._gap = ""
 
 
-def _completed_end(answer: Answer, step: StepUnderWay) -> End:
+def _completed_end(answer: Answer, step: CurrentStep) -> End:
     """Returns the end of an answer that the model completed or that has used all its steps."""
     completion = _completion(step)
     reason, notice = EndReason.WHOLE, ""
@@ -292,7 +292,7 @@ def _completed_end(answer: Answer, step: StepUnderWay) -> End:
     return End(reason, sentence_notice(notice), model=completion.model, usage=completion.usage)
 
 
-def _offer_choices(answer: Answer, step: StepUnderWay, offered: Choices, shown: Output) -> End:
+def _offer_choices(answer: Answer, step: CurrentStep, offered: Choices, shown: Output) -> End:
     """Shows a question to the reader; returns the end of an answer that offers choices."""
     shown.append(("\n\n" if answer.text.strip() else "") + offered.markdown)
     log.info("choices offered: %d", len(offered.choices))
@@ -300,6 +300,6 @@ def _offer_choices(answer: Answer, step: StepUnderWay, offered: Choices, shown: 
     return End(EndReason.WHOLE, model=completion.model, usage=completion.usage, choices=offered.choices)
 
 
-def _completion(step: StepUnderWay) -> Completion:
+def _completion(step: CurrentStep) -> Completion:
     assert step.completion is not None, "a provider's stream ends with a Completion or an error"
     return step.completion

@@ -202,7 +202,7 @@ class Worker:
     def _must_pause(self) -> bool:
         """Returns whether Slack refuses the bot token; logs when that begins and ends."""
         was_paused = self._is_paused
-        self._is_paused = self.workspace.token_refused()
+        self._is_paused = self.workspace.is_token_refused()
         if self._is_paused and not was_paused:
             log.error(
                 "worker: Slack refuses the bot token. Questions stay queued until Slack accepts it again, or until a "
@@ -230,7 +230,7 @@ class Worker:
         sent_at = self.stores.clock.monotonic()
         claimed = {attempt.job: attempt.spent for attempt, _ in self._live.values()}
         answers = [attempt.answer for attempt, _ in self._live.values()]
-        pieces = {answer.job: piece for answer in answers if (piece := answer.piece())}
+        pieces = {answer.job: piece for answer in answers if (piece := answer.piece_to_record())}
         if claimed:
             try:
                 async with asyncio.timeout(BEAT_TIMEOUT_S):
@@ -274,8 +274,8 @@ class Worker:
             task.cancel()
 
     async def _post_placeholder(self, job: Job) -> None:
-        may_be_queued = not self.workspace.token_refused() and await self.may_be_queued(job.question)
-        if self.workspace.token_refused():
+        may_be_queued = not self.workspace.is_token_refused() and await self.may_be_queued(job.question)
+        if self.workspace.is_token_refused():
             return
         if not may_be_queued:
             # Otherwise the question would keep its place among those that are shown as queued.

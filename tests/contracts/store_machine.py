@@ -270,7 +270,7 @@ class Machine(RuleBasedStateMachine):
         worker, job = claim
         answer = self.answer_of(job)
         answer.append(delta)
-        if piece := answer.piece():
+        if piece := answer.piece_to_record():
             if beats:
                 self._beat(worker, [job], {job: piece})
             else:
@@ -300,7 +300,7 @@ class Machine(RuleBasedStateMachine):
     def release(self, claim: tuple[str, Job], is_interrupted: bool) -> None:
         """The model's failure after its first word counts like the death of a worker."""
         worker, job = claim
-        piece = self.answer_of(job).piece()
+        piece = self.answer_of(job).piece_to_record()
         with self._notified(), self._moving() as happened:
             queue = self.stores[worker].worker_queue
             released = self._do(queue.release(job, piece, is_interrupted=is_interrupted))
@@ -323,7 +323,7 @@ class Machine(RuleBasedStateMachine):
         made = [replace(CALL, step_no=step_no, index=index, state=state) for index, state in enumerate(calls)]
         answer = self.answer_of(job)
         answer.append(text)
-        piece = answer.unrecorded
+        piece = answer.unrecorded_piece
         step = replace(asking_step(*made, step_no=step_no), chars=piece.chars)
         recorded = self._do(self.stores[worker].recorded_calls.record(job, step, STEPPED, piece))
         assert recorded is self.model.record_step(worker, job, calls)

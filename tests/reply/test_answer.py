@@ -12,7 +12,7 @@ from bot.core.job import Checkpoint, End, Job, Piece
 from bot.core.steps import fixed_text
 from bot.errors import EndReason
 from bot.models.events import Citation, Thinking
-from bot.reply.answer import Answer, StepUnderWay
+from bot.reply.answer import Answer, CurrentStep
 from tests.contracts.store_model import Expected
 from tests.core.conversations import question
 
@@ -25,39 +25,39 @@ LEFT = "What was left."
 
 def test_only_new_text_is_recorded() -> None:
     answer = Answer(JOB)
-    assert answer.piece() is None
+    assert answer.piece_to_record() is None
     answer.append("One ")
-    first = answer.piece()
+    first = answer.piece_to_record()
     assert first == Piece(0, "One ")
     answer.append("two ")
     answer.on_recorded(first)
-    assert answer.piece() == Piece(4, "two ")
+    assert answer.piece_to_record() == Piece(4, "two ")
     answer.on_recorded(Piece(4, "two "))
-    assert answer.piece() is None
+    assert answer.piece_to_record() is None
 
 
 def test_answer_that_starts_over_replaces_an_earlier_attempts_text_at_its_end() -> None:
     answer = Answer(replace(JOB, checkpoint=Checkpoint("word\n" * 200)))
     answer.start_over()
-    assert (answer.text, answer.kept, answer.piece()) == ("", "", None)
+    assert (answer.text, answer.text_to_keep, answer.piece_to_record()) == ("", "", None)
     answer.append("Less.")
-    assert answer.piece() is None
+    assert answer.piece_to_record() is None
     answer.finish(CUT)
-    assert answer.piece() == Piece(0, "Less.", CUT)
+    assert answer.piece_to_record() == Piece(0, "Less.", CUT)
 
 
 @pytest.mark.parametrize("text", ["", "Less.", LEFT, "Other words"])
 def test_text_of_a_step_is_recorded_even_if_an_earlier_attempt_left_more(text: str) -> None:
     answer = Answer(replace(JOB, checkpoint=Checkpoint(LEFT)))
     answer.append(text)
-    piece = answer.unrecorded
+    piece = answer.unrecorded_piece
     assert piece == Piece(0, text)
     answer.on_recorded(piece)
     answer.steps.append(Step(0, piece.chars, (), "a model"))
-    assert (answer.step_text, answer.piece()) == ("", None)
-    assert answer.kept == (LEFT if len(text) < len(LEFT) else text), "readers see the longer text"
+    assert (answer.step_text, answer.piece_to_record()) == ("", None)
+    assert answer.text_to_keep == (LEFT if len(text) < len(LEFT) else text), "readers see the longer text"
     answer.append("\n\nSo")
-    assert (answer.step_text, answer.piece()) == ("\n\nSo", Piece(len(text), "\n\nSo"))
+    assert (answer.step_text, answer.piece_to_record()) == ("\n\nSo", Piece(len(text), "\n\nSo"))
 
 
 def test_answer_may_link_the_files_of_its_conversation_and_those_that_slack_search_found() -> None:
@@ -89,17 +89,17 @@ def test_text_takes_little_more_memory_than_its_characters() -> None:
 
 def test_continued_answer_has_its_first_part_on_record() -> None:
     answer = Answer(replace(JOB, so_far="One\n\n"))
-    assert (answer.text, answer.piece()) == ("One\n\n", None)
+    assert (answer.text, answer.piece_to_record()) == ("One\n\n", None)
     answer.append("two")
-    assert answer.piece() == Piece(5, "two")
+    assert answer.piece_to_record() == Piece(5, "two")
 
 
 def test_earlier_attempts_text_stays_until_this_one_is_longer() -> None:
     answer = Answer(replace(JOB, checkpoint=Checkpoint(LEFT)))
     answer.append(LEFT[:10])
-    assert answer.piece() is None
+    assert answer.piece_to_record() is None
     answer.append(" is this, and more.")
-    assert answer.piece() == Piece(0, answer.text)
+    assert answer.piece_to_record() == Piece(0, answer.text)
 
 
 def test_end_is_recorded_once_even_without_new_text() -> None:
@@ -107,16 +107,16 @@ def test_end_is_recorded_once_even_without_new_text() -> None:
     answer.append("One.")
     answer.on_recorded(Piece(0, "One."))
     answer.finish(END)
-    assert answer.piece() == Piece(4, "", END)
+    assert answer.piece_to_record() == Piece(4, "", END)
     answer.on_recorded(Piece(4, "", END))
-    assert answer.piece() is None
+    assert answer.piece_to_record() is None
 
 
 def test_end_is_recorded_with_the_earlier_attempts_text_if_that_stays() -> None:
     answer = Answer(replace(JOB, checkpoint=Checkpoint(LEFT)))
     answer.append("Less.")
     answer.finish(CUT)
-    assert answer.piece() == Piece(0, LEFT, CUT)
+    assert answer.piece_to_record() == Piece(0, LEFT, CUT)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_what_stays_of_an_answer(left: str, text: str, end: End, stays: str) -> 
 
 def test_complete_text_needs_no_record() -> None:
     answer = Answer(replace(JOB, checkpoint=Checkpoint(LEFT, END)))
-    assert (answer.text, answer.piece()) == (LEFT, None)
+    assert (answer.text, answer.piece_to_record()) == (LEFT, None)
 
 
 @given(st.lists(st.text(min_size=1, max_size=5) | st.sampled_from(["write", "done", "done first"]), max_size=40))
@@ -146,7 +146,7 @@ def test_recorded_pieces_make_the_text_in_any_order_of_writes(steps: list[str]) 
     answer, writing, written = Answer(JOB), list[Piece](), list[Piece]()
     for step in [*steps, "write", *["done"] * len(steps)]:
         if step == "write":
-            writing += filter(None, [answer.piece()])
+            writing += filter(None, [answer.piece_to_record()])
         elif step.startswith("done"):
             if writing:
                 written.append(writing.pop(0 if "first" in step else -1))
@@ -180,12 +180,12 @@ def test_each_recorded_step_keeps_its_text_however_often_attempts_are_killed(eve
         match event:
             case "append":
                 answer.append(text)
-            case "write" | "lose" if piece := answer.piece():
+            case "write" | "lose" if piece := answer.piece_to_record():
                 record(piece)
                 if event == "write":
                     answer.on_recorded(piece)
             case "step":
-                record(piece := answer.unrecorded)
+                record(piece := answer.unrecorded_piece)
                 answer.on_recorded(piece)
                 ends[len(ends)] = answer.text
                 answer.steps.append(Step(len(ends) - 1, piece.chars, (), "a model"))
@@ -202,24 +202,24 @@ def test_sources_are_recorded_with_the_text_or_after_it() -> None:
     answer = Answer(JOB)
     answer.append("One.")
     answer.on_recorded(Piece(0, "One."))
-    answer.note(SOURCE)
-    piece = answer.piece()
+    answer.on_event(SOURCE)
+    piece = answer.piece_to_record()
     assert piece == Piece(4, "", sources=(SOURCE,))
     answer.on_recorded(piece)
-    assert answer.piece() is None
+    assert answer.piece_to_record() is None
 
 
 def test_sources_alone_never_shorten_an_earlier_attempts_text() -> None:
     answer = Answer(replace(JOB, checkpoint=Checkpoint("word\n" * 200 + "cut off", sources=(SOURCE,))))
     assert answer.sources == (SOURCE,)
-    answer.note(Citation("https://b.example", ""))
-    assert answer.piece() is None
+    answer.on_event(Citation("https://b.example", ""))
+    assert answer.piece_to_record() is None
 
 
 def test_continued_answer_begins_with_its_sources() -> None:
     answer = Answer(replace(JOB, so_far="One.\n\n", sources=(SOURCE,)))
     answer.append("Two.")
-    assert answer.piece() == Piece(6, "Two.", sources=(SOURCE,))
+    assert answer.piece_to_record() == Piece(6, "Two.", sources=(SOURCE,))
 
 
 def test_piece_that_is_recorded_after_the_text_became_another_one_hides_none_of_it() -> None:
@@ -228,12 +228,12 @@ def test_piece_that_is_recorded_after_the_text_became_another_one_hides_none_of_
     late = Piece(0, "Other words.")
     answer.finish(CUT)
     answer.on_recorded(late)
-    assert answer.piece() == Piece(0, "What an earlier attempt left.", CUT)
+    assert answer.piece_to_record() == Piece(0, "What an earlier attempt left.", CUT)
 
 
 def test_hidden_thinking_that_is_counted_elsewhere_is_not_charged() -> None:
-    step = StepUnderWay("openai/m", 100)
+    step = CurrentStep("openai/m", 100)
     step.receive(Thinking(), 10.0)
-    step.charges_nothing()
+    step.clear_request_usage()
     step.count_thinking_until(70.0)
-    assert (step.used.input_tokens, step.used.output_tokens) == (0, 0)
+    assert (step.usage.input_tokens, step.usage.output_tokens) == (0, 0)

@@ -227,7 +227,7 @@ class Telling:
             await self._crash()
         ends = [EndReason.STOPPED if n in self.story.stopped else EndReason.WHOLE for n in range(self.story.replies)]
         await self._finish(ends)
-        if any(handle.reply.for_outbox for handle in self.handles):
+        if any(handle.reply.outbox_kind for handle in self.handles):
             # What the outbox does.
             await self._open()
             await self._finish(ends)

@@ -145,7 +145,7 @@ def test_calls_of_one_reply_leave_in_time(
                 kept.append(happens(schedule, reply))
             await asyncio.sleep(LONG_S + 10)
             is_unshown = finish in (happens for _, happens in events) and not calls
-            assert (reply.reply.is_unshown, reply.reply.for_outbox is not None) == (is_unshown, is_unshown)
+            assert (reply.reply.is_unshown, reply.reply.outbox_kind is not None) == (is_unshown, is_unshown)
             return [(round(sent.at, 2), type(sent.call).__name__) for sent in schedule.transport.sent]
 
     assert run_simulated(run()) == [(round(at, 2), kind) for at, kind in calls]
@@ -161,7 +161,7 @@ async def test_continued_answer_begins_with_its_text_so_far_and_its_placeholder_
     [sent] = schedule.transport.sent
     assert isinstance(sent.call, Post)
     assert (sent.at, sent.call.view.markdown) == (4.0, "One two\n\nthree.")
-    assert (reply.calls, reply.reply.for_outbox, schedule.transport.cleaned_up) == (1, None, [1])
+    assert (reply.successful_calls, reply.reply.outbox_kind, schedule.transport.cleaned_up) == (1, None, [1])
 
 
 @pytest.mark.parametrize("unforeseen", [None, "no outcome"], ids=["refused", "unforeseen"])
@@ -191,7 +191,7 @@ async def test_late_messages_that_cannot_be_deleted_yet_are_left_for_the_outbox(
         reply = await schedule.open(1)
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
-    assert reply.reply.for_outbox is OutboxKind.REPLY
+    assert reply.reply.outbox_kind is OutboxKind.REPLY
     assert POSTING in reply.reply.recorded_messages
 
 
@@ -217,12 +217,12 @@ async def test_text_that_cannot_be_laid_out_ends_its_own_reply() -> None:
     assert [broken.reply.is_unshown, other.reply.is_unshown] == [True, False]
 
 
-@pytest.mark.parametrize("name", ["next_call", "finish", "_close", "filled", "prepare"])
+@pytest.mark.parametrize("name", ["next_call", "finish", "_complete_pages", "with_current_text", "prepare_next_call"])
 @simulated
 async def test_text_that_takes_too_long_to_lay_out_gives_way_to_a_sentence(name: str) -> None:
     async with scheduling() as schedule:
         stuck, other = [await schedule.open(number) for number in (1, 2)]
-        owner = stuck.reply.carriers if name == "filled" else stuck.reply
+        owner = stuck.reply.carriers if name == "with_current_text" else stuck.reply
         lay_out = getattr(owner, name)
 
         def lay_out_slowly(*arguments: object) -> object:
@@ -599,7 +599,7 @@ async def test_text_is_recorded_before_slack_shows_it() -> None:
         await asyncio.sleep(0.4)
         assert schedule.calls() == []
         await reply.finish(End(EndReason.WHOLE))
-        assert reply.reply.answer.piece() is None, "it is recorded once"
+        assert reply.reply.answer.piece_to_record() is None, "it is recorded once"
     assert schedule.records.texts == {1: "Hello."}
     assert schedule.times(Update)[0] == pytest.approx(0.5)
 
@@ -665,7 +665,7 @@ async def test_other_replies_wait_for_no_record_of_messages() -> None:
 async def test_messages_of_a_recovered_reply_are_known_and_not_recorded_again() -> None:
     async with scheduling() as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
-        assert reply.reply.earlier == Shown(("1.0",))
+        assert reply.reply.initial == Shown(("1.0",))
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
     assert schedule.calls() == [(1, "Update")]
@@ -964,7 +964,7 @@ async def test_reply_whose_time_is_over_asks_nothing_and_holds_nobody_up() -> No
         reply = await schedule.scheduler.open(Answer(job_of(1, ("1.1",))), until=1.0)
         await asyncio.sleep(2)
         for value in ("0.0.0.hash", "0.0.1.hash"):
-            await reply.ask((Ask("notes.add", "{}", value),))
+            await reply.ask_for_decisions((Ask("notes.add", "{}", value),))
     assert schedule.calls() == []
 
 
@@ -974,7 +974,7 @@ async def test_reply_that_asks_and_is_gone_asks_no_longer() -> None:
     async with scheduling(SimulatedTransport(error_of=fails_for(math.inf, gone))) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         async with asyncio.timeout(1):
-            await reply.ask((Ask("notes.add", "{}", "0.0.0.hash"),))
+            await reply.ask_for_decisions((Ask("notes.add", "{}", "0.0.0.hash"),))
     assert reply.reply.is_gone
 
 

@@ -15,7 +15,7 @@ QUESTION = Question(ThreadKey("T1", "C1", None), "1.0", "U1", "?")
 
 
 def _has_lost_post(scheduler: EditScheduler) -> bool:
-    delivery = scheduler._live[0].delivery
+    delivery = scheduler._live_replies[0].delivery
     assert isinstance(delivery, MessageDelivery)
     return MessageRole.POSTING in delivery.lost
 
@@ -28,7 +28,7 @@ async def test_cancellation_at_the_moment_of_a_change_is_not_lost() -> None:
         for ticks in range(6):
             running = asyncio.create_task(scheduler.run())
             await asyncio.sleep(0.01)
-            scheduler.touch(scheduler._live[0])
+            scheduler.on_changed(scheduler._live_replies[0])
             for _ in range(ticks):
                 await asyncio.sleep(0)
             running.cancel()

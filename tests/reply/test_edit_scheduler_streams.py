@@ -209,12 +209,12 @@ async def test_question_about_calls_waits_for_no_status_and_until_it_is_shown() 
     asks = (Ask("notes.add", "{}", "value"),)
     async with scheduling(SimulatedTransport(latency_s=3.0)) as schedule:
         reply = await schedule.scheduler.open(Answer(job_of(1)), sign=Sign.SEEN, has_stop=True)
-        await reply.ask(asks)
+        await reply.ask_for_decisions(asks)
         assert asyncio.get_running_loop().time() == 3.0
         (sent,) = schedule.transport.sent
         assert isinstance(sent.call, Post)
         assert (sent.call.view.asks, sent.call.view.activity) == (asks, "")
-        await reply.ask(())
+        await reply.ask_for_decisions(())
         assert asyncio.get_running_loop().time() == pytest.approx(6.0, abs=OWN_GAP_S + 0.01)
 
 
@@ -225,7 +225,7 @@ async def test_page_that_cannot_be_laid_out_for_its_carrier_ends_its_own_reply()
 
     async with scheduling(SimulatedTransport(latency_s=0.0), carrier=STREAM) as schedule:
         broken, other = [await schedule.open_in_pane(number) for number in (1, 2)]
-        broken.reply.carriers.offer(fail)
+        broken.reply.carriers.offer_streams(fail)
         for reply in (broken, other):
             reply.append("One two three. ")
         await asyncio.sleep(1)

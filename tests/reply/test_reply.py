@@ -139,7 +139,7 @@ ASK = Ask("notes.add", "{}", "value")
 )
 def test_marks_wait_for_a_word_unless_something_else_is_shown(view: PageView, lacks: bool) -> None:
     reply = Reply(answer())
-    assert reply.lacks_word(Post(answer().job.question, 0, view)) is lacks
+    assert reply.lacks_visible_word(Post(answer().job.question, 0, view)) is lacks
 
 
 def test_transcript_stands_above_the_first_page_alone() -> None:
@@ -150,9 +150,9 @@ def test_transcript_stands_above_the_first_page_alone() -> None:
     heard = "What day\n\nis it?"
     assert call.view == PageView("", growing=True, transcript=heard)
     reply.append("word " * PAGE_CHARS)
-    assert [reply.view(page).transcript for page in (0, 1)] == [heard, ""]
+    assert [reply.page_view(page).transcript for page in (0, 1)] == [heard, ""]
     reply.show_transcripts(["other words"])
-    assert reply.view(0).transcript == heard, "pages stay where they break"
+    assert reply.page_view(0).transcript == heard, "pages stay where they break"
 
 
 @pytest.mark.parametrize("said", ["word " * 2_000, "&" * 9_000, "漢" * 9_000], ids=["words", "entities", "ideographs"])
@@ -160,7 +160,7 @@ def test_transcript_stands_above_the_first_page_alone() -> None:
 def test_first_page_leaves_room_for_a_long_transcript(said: str, text: str) -> None:
     reply = Reply(Answer(replace(job(), transcripts={"F1": said})))
     reply.append(text * PAGE_CHARS)
-    view = reply.view(0)
+    view = reply.page_view(0)
     [section, markdown, *_] = reply_blocks.message(view)["blocks"]
     assert section["text"]["text"].endswith("…”")
     assert counted_chars(section["text"]["text"]) <= 3_000
@@ -281,8 +281,8 @@ def test_take_over_breaks_the_pages_where_a_stream_had_them(stream_page: int, de
     earlier, before = Reply(answer()), ReadersChannel()
     for delta in deltas:
         earlier.append(delta)
-    earlier._edits.short_from = stream_page
-    earlier.keep_to_form()
+    earlier._edits.first_short_page = stream_page
+    earlier.apply_form()
     earlier.finish(End(EndReason.WHOLE))
     show_all(earlier, before)
     pages = list(before.shown.values())
@@ -316,7 +316,7 @@ def test_end_is_posted_again_with_the_pages_that_differ_and_the_old_message_is_d
     reply.append("and the end")
     reply.finish(End(EndReason.WHOLE))
     edit = next_of(reply, Update)
-    assert (edit.page, reply.may_be_posted_again(edit)) == (1, True)
+    assert (edit.page, reply.can_be_posted_again(edit)) == (1, True)
     reply.post_again(edit.page)
     calls = []
     while (call := reply.next_call()) is not None:
@@ -334,11 +334,11 @@ def test_only_an_ended_answer_is_posted_again_and_only_once() -> None:
     reply.append("one")
     growing = reply.next_call()
     assert growing is not None
-    assert not reply.may_be_posted_again(growing)
+    assert not reply.can_be_posted_again(growing)
     reply.finish(End(EndReason.WHOLE))
     final = next_of(reply, Update)
     reply.post_again(final.page)
-    assert not reply.may_be_posted_again(final)
+    assert not reply.can_be_posted_again(final)
 
 
 def test_urgency_tells_first_words_steps_progress_and_the_end_apart() -> None:

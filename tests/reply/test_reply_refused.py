@@ -119,7 +119,7 @@ def test_refusals_in_a_row_neither_stop_a_growing_answer_nor_lose_its_text(
     if reply.is_unshown:
         assert place in ("second page", "end")
         assert reason in NO_OTHER_FORM
-        assert reply.for_outbox is OutboxKind.REPLY
+        assert reply.outbox_kind is OutboxKind.REPLY
         slack.result_of = lambda call: SUCCESS
         reply = shown_later(reply, slack, "".join(PIECES), End(EndReason.WHOLE))
     assert reply.life is Life.SHOWN
@@ -157,7 +157,7 @@ def test_growing_answer_goes_on_while_a_deletion_is_refused_and_leaves_it_to_the
     scheduler.reply.finish(End(EndReason.WHOLE))
     scheduler.run(MAX_CALLS)
     assert text_of(scheduler.reply, slack) == "Hello world"
-    assert scheduler.reply.for_outbox is OutboxKind.REPLY
+    assert scheduler.reply.outbox_kind is OutboxKind.REPLY
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_message_in_a_channel_that_is_closed_gets_its_end_from_the_outbox(
     refused(reply, call, reason)
     if page_ts:
         refused(reply, call, reason)
-    assert (reply.is_gone, reply.next_call(), reply.for_outbox) == (True, None, for_outbox)
+    assert (reply.is_gone, reply.next_call(), reply.outbox_kind) == (True, None, for_outbox)
 
 
 def test_message_that_a_closed_channel_kept_from_being_replaced_gets_its_end_from_the_outbox() -> None:
@@ -190,7 +190,7 @@ def test_message_that_a_closed_channel_kept_from_being_replaced_gets_its_end_fro
     # Edits are spent.
     reply.post_again(edit.page)
     refused(reply, next_of(reply, Post), Refusal.CHANNEL_GONE)
-    assert (reply.life, reply.next_call(), reply.for_outbox) == (Life.SHUT_OUT, None, OutboxKind.REPLY)
+    assert (reply.life, reply.next_call(), reply.outbox_kind) == (Life.SHUT_OUT, None, OutboxKind.REPLY)
     assert [message.ts for message in reply.recorded_messages] == ["7.0"]
 
 
@@ -226,7 +226,7 @@ def test_deletion_that_is_refused_for_good_ends_the_reply(
     done(reply, update, channel.take(update))
     delete = next_of(reply, Delete)
     refused(reply, delete, reason)
-    assert (reply.life, reply.next_call(), reply.for_outbox) == (life, None, for_outbox)
+    assert (reply.life, reply.next_call(), reply.outbox_kind) == (life, None, for_outbox)
     assert ("8.0" in {message.ts for message in reply.recorded_messages}) == (for_outbox is not None)
 
 
@@ -236,7 +236,7 @@ def test_refusal_that_only_an_admin_can_end_is_not_retried(reason: Refusal) -> N
     slack.result_of = lambda call: CallEffect(reason)
     scheduler.run(10)
     assert scheduler.now <= REPLY_CALLS.backoff.first_s
-    assert scheduler.reply.for_outbox is OutboxKind.REPLY
+    assert scheduler.reply.outbox_kind is OutboxKind.REPLY
 
 
 def test_post_outside_its_thread_is_deleted() -> None:
@@ -245,7 +245,7 @@ def test_post_outside_its_thread_is_deleted() -> None:
     scheduler.run(5)
     assert slack.pages == {}
     assert scheduler.reply.is_gone
-    assert scheduler.reply.for_outbox is None
+    assert scheduler.reply.outbox_kind is None
 
 
 def test_undeletable_post_outside_its_thread_goes_to_the_outbox() -> None:
@@ -254,7 +254,7 @@ def test_undeletable_post_outside_its_thread_goes_to_the_outbox() -> None:
     )
     scheduler = SimulatedScheduler(Reply(answer()), slack)
     scheduler.run(MAX_CALLS)
-    assert scheduler.reply.for_outbox is OutboxKind.REPLY
+    assert scheduler.reply.outbox_kind is OutboxKind.REPLY
     assert [(message.ts, message.role) for message in scheduler.reply.recorded_messages] == [("1.0", MessageRole.STRAY)]
 
 
@@ -411,7 +411,7 @@ def test_replaced_messages_have_an_end() -> None:
         else:
             refused(reply, call, Refusal.UNEDITABLE)
     assert posted == 1 + MAX_REPLACED_IN_ALL
-    assert reply.for_outbox is OutboxKind.REPLY
+    assert reply.outbox_kind is OutboxKind.REPLY
 
 
 def shown_later(reply: Reply, slack: UnreliableSlack, text: str, end: End) -> Reply:
@@ -465,7 +465,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
     def find_edits_spent(self) -> None:
         """The scheduler asks this before it sends an edit of an answer's end."""
         call = self.reply.next_call()
-        if call is not None and self.reply.may_be_posted_again(call):
+        if call is not None and self.reply.can_be_posted_again(call):
             self.reply.post_again(call.page)
             assert not isinstance(self.reply.next_call(), Update)
             assert self.reply.life is not Life.ENDING, "that happens once"
@@ -493,9 +493,9 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         assert self.scheduler.now - began <= 3 * (REPLY_CALLS.within_s + 2 * REPLY_CALLS.backoff.max_s)
         assert self.reply.life.is_over
         reply = self.reply
-        if reply.is_gone or reply.of(MessageRole.STRAY):
+        if reply.is_gone or reply.messages_with(MessageRole.STRAY):
             return
-        if reply.for_outbox is OutboxKind.REPLY:
+        if reply.outbox_kind is OutboxKind.REPLY:
             self.results.clear()
             reply = shown_later(reply, self.slack, self.text, End(EndReason.WHOLE, sentence_notice("Cut.")))
         views = [self.slack.pages[ts][1] for ts in reply.page_ts]

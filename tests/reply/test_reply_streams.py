@@ -17,7 +17,7 @@ from bot.reply.answer import Answer
 from bot.reply.edits import PLAIN_AT, Post, Update
 from bot.reply.messages import Call, Delete, Shown
 from bot.reply.reply import Reply
-from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream, may_be_streamed
+from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream, can_be_streamed
 from slack_markdown.render import rendered
 from tests.core.conversations import answer, job, question
 from tests.core.readers import C, next_of
@@ -81,11 +81,11 @@ def streaming(reply: Reply) -> Stage | None:
 def next_filled(reply: Reply, carrier: CarrierName | None = "stream") -> Call | None:
     """Returns the reply's next call with its text. `carrier`: what is offered for a page that begins."""
     if carrier is not None:
-        reply.carriers.offer(lambda now, has_stop: Stream() if carrier == "stream" else None)
+        reply.carriers.offer_streams(lambda now, has_stop: Stream() if carrier == "stream" else None)
     for _ in range(5):
-        reply.prepare(0.0)
+        reply.prepare_next_call(0.0)
         call = reply.next_call()
-        filled = call and reply.carriers.filled(call)
+        filled = call and reply.carriers.with_current_text(call)
         if filled is not None or reply.next_call() == call:
             return filled
     raise AssertionError(f"{call} is never filled")
@@ -189,11 +189,11 @@ def test_stream_that_has_brought_all_words_needs_no_call() -> None:
 def test_budget_keeps_room_for_a_stream_that_may_still_start(is_over: bool) -> None:
     reply = Reply(answer(), Shown(has_stop=True))
     reply.append("One ")
-    assert reply.carriers.needs(ended=reply.has_ended) == (Update,)
+    assert reply.carriers.needed_calls(ended=reply.has_ended) == (Update,)
     assert isinstance(next_filled(reply), StartStream)
     if is_over:
         reply.finish(End(EndReason.WHOLE))
-    assert reply.carriers.needs(ended=reply.has_ended) == (
+    assert reply.carriers.needed_calls(ended=reply.has_ended) == (
         (Update,) if is_over else (StartStream, AppendStream, StopStream)
     )
 
@@ -275,8 +275,8 @@ def words_below_a_placeholder(reply: Reply) -> None:
 def test_what_a_stream_may_carry(options: dict[str, Any], begin: Callable[[Reply], None], may_start: bool) -> None:
     reply = Reply(**{"answer": answer(), **options})
     begin(reply)
-    reply.carriers.offer(lambda now, has_stop: Stream())
-    reply.prepare(0.0)
+    reply.carriers.offer_streams(lambda now, has_stop: Stream())
+    reply.prepare_next_call(0.0)
     assert isinstance(reply.next_call(), StartStream) is may_start
 
 
@@ -376,7 +376,7 @@ def test_append_that_must_wait_leaves_the_stream_open() -> None:
     reply, _ = streamed()
     reply.append("four ")
     append = filled_of(reply, AppendStream)
-    reply.carriers.let_edits_begin()
+    reply.carriers.begin_with_post()
     assert (streaming(reply), next_filled(reply)) == (Stage.OPEN, append)
 
 
@@ -560,4 +560,4 @@ def asked_in(
     ],
 )
 def test_streams_carry_answers_to_one_person_in_a_thread(asked: Question, is_alone: bool, may: bool) -> None:
-    assert may_be_streamed(asked, is_alone=is_alone) is may
+    assert can_be_streamed(asked, is_alone=is_alone) is may

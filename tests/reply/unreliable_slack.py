@@ -93,7 +93,7 @@ class IdleScheduler(EditScheduler):
         """Needs no Slack."""
         self.clock = ManualClock()
 
-    def touch(self, live: ScheduledReply) -> None:
+    def on_changed(self, live: ScheduledReply) -> None:
         """Does nothing: the test looks by itself."""
 
 

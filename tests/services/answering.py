@@ -96,10 +96,10 @@ class MemoryModel:
 
 @dataclass
 class ReplyState:
-    earlier: Shown = field(default_factory=Shown)
+    initial: Shown = field(default_factory=Shown)
     recorded_messages: tuple[RecordedMessage, ...] = PAGES
     life: Life = Life.GROWING
-    for_outbox: OutboxKind | None = None
+    outbox_kind: OutboxKind | None = None
     is_withheld: bool = False
 
     @property
@@ -116,8 +116,8 @@ class MemoryReply:
     answer: Answer
     may_finish: asyncio.Event
     reply: ReplyState = field(default_factory=ReplyState)
-    calls: int = 3
-    left_at: float = 0.0
+    successful_calls: int = 3
+    sent_at: float = 0.0
     freshness: Freshness = field(default_factory=Freshness)
     end: Picture | None = None
     is_abandoned: bool = False
@@ -126,7 +126,7 @@ class MemoryReply:
     transcripts: tuple[str, ...] = ()
     asks: tuple[Ask, ...] = ()
     when_asked: Callable[[], Awaitable[object]] | None = None
-    """Happens before `ask` returns."""
+    """Happens before `ask_for_decisions` returns."""
     when_abandoned: Callable[[], Awaitable[object]] | None = None
     """Happens before `abandon` returns."""
 
@@ -142,7 +142,7 @@ class MemoryReply:
     def show_transcripts(self, transcripts: Iterable[str]) -> None:
         self.transcripts = tuple(transcripts)
 
-    async def ask(self, asks: tuple[Ask, ...]) -> None:
+    async def ask_for_decisions(self, asks: tuple[Ask, ...]) -> None:
         self.asks = asks
         if self.when_asked is not None:
             await self.when_asked()
@@ -330,7 +330,7 @@ class AnsweringStage:
     def __post_init__(self) -> None:
         stores = having(self.stores, clock=self.clock)
         self.workspace = workspace = workspace_of(
-            token_refused=lambda: self.accounts.token_refused,
+            is_token_refused=lambda: self.accounts.token_refused,
             scheduler=self.replies,
             history=LoneQuestion(),
             users=self.accounts,

@@ -68,7 +68,7 @@ class IntakeStage:
         worker.post_placeholder = lambda job: None
         self.access_control = beside.answering.access_control
         self.surfaces = MemorySurfaces()
-        workspace = having(beside.workspace, surfaces=self.surfaces, ephemeral=self.accounts, may_react=True)
+        workspace = having(beside.workspace, surfaces=self.surfaces, ephemeral=self.accounts, can_react=True)
         notifier = Notifier(stores, workspace)
         self.quiet = QuietThreads(stores, workspace, notifier, self.access_control)
         triage = MessageTriage(stores, workspace, TriageRules(), self.quiet, self.gate)

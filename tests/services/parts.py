@@ -28,7 +28,7 @@ def workspace_of(**parts: Any) -> Workspace:
         "me": ME,
         "lease": Lease(),
         "telemetry": OFF,
-        "token_refused": lambda: False,
+        "is_token_refused": lambda: False,
         "sign_in_addresses": SignInAddresses(),
     }
     return having(object.__new__(Workspace), **alone | parts)

@@ -25,7 +25,7 @@ from bot.models.events import (
 )
 from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, WEB, Effort, Media, Prompt
-from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, StepUnderWay
+from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, CurrentStep
 from bot.services.answer_attempt import AnswerAttempt, Used, total_usd
 from tests.services.answering import MODEL, QUESTION
 from tests.services.answering import MODEL_NAME as NAME
@@ -70,7 +70,7 @@ def test_answer_keeps_the_origins_of_all_that_it_was_written_from() -> None:
 
 
 def test_step_consists_of_its_text_calls_and_opaque_items() -> None:
-    step = StepUnderWay(MODEL, 30)
+    step = CurrentStep(MODEL, 30)
     for event in ("Let me", " see.", TextPart("Let me see."), CALL, OPAQUE, completion()):
         step.receive(event, 12.0)
     assert step.parts == [TextPart("Let me see."), CALL, OPAQUE]

@@ -391,7 +391,7 @@ async def test_stop_edit_and_hand_over_end_the_wait_to_go_on(event: str) -> None
 
 
 async def test_end_that_slack_did_not_accept_goes_to_the_outbox(alone: AnsweringStage) -> None:
-    alone.replies.state.for_outbox = OutboxKind.REPLY
+    alone.replies.state.outbox_kind = OutboxKind.REPLY
     await attempt_at(alone)
     end = await unshown_end(alone)
     assert end is not None
@@ -707,7 +707,7 @@ async def test_end_on_record_is_shown_if_it_must_be_and_recorded_without_asking_
     )
     async with alone.stores.database.engine.begin() as connection:
         await connection.execute(sa.update(jobs).values(version=1))
-    alone.replies.state.earlier = shown
+    alone.replies.state.initial = shown
     await attempt_at(alone, lambda job: replace(job, version=1, checkpoint=Checkpoint("Because.", end)))
     assert alone.model.prompts == []
     [reply] = alone.replies.opened

@@ -110,7 +110,7 @@ async def test_text_on_record_with_its_step_is_not_recorded_again() -> None:
     async with staged(tools, asking(LIST), ANSWER) as stage:
         await tools.begun.wait()
         assert stage.attempts[0].answer.text == "Let me see."
-        assert stage.attempts[0].answer.piece() is None
+        assert stage.attempts[0].answer.piece_to_record() is None
         tools.may_end.set()
         await ended(stage)
 

@@ -373,7 +373,7 @@ async def test_end_is_shown_until_slack_has_taken_it(
 ) -> None:
     job = replace(ENDED, messages=recorded_pages(on_record))
     stage = Stage(
-        Entries([[reply(Shows.END)]], [job]), replies=MemoryReplies(ReplyState(Shown(), for_outbox=for_outbox))
+        Entries([[reply(Shows.END)]], [job]), replies=MemoryReplies(ReplyState(Shown(), outbox_kind=for_outbox))
     )
     await stage.look()
     [shown] = stage.replies.opened

@@ -173,7 +173,7 @@ class WorkerStage:
 
         stores = stores_of(worker_queue=self.queue, question_queue=self.placeholders, clock=self.clock)
         workspace = workspace_of(
-            lease=self.lease, scheduler=self.placeholders, token_refused=lambda: self.token_refused
+            lease=self.lease, scheduler=self.placeholders, is_token_refused=lambda: self.token_refused
         )
         pane = AssistantPane(stores, workspace, ThreadStatuses(self.pane, self.clock))
         self.worker = Worker(stores, workspace, self.drain_s, self.answers.answer, allows, pane)
