@@ -181,7 +181,7 @@ async def built(
         workspace = _workspace(settings, stores, client, installation, bot_token)
         parts = _parts(settings, stores, workspace, has_accounts=_has_accounts(settings))
         if parts.sign_ins is not None:
-            probes.on_redirect = parts.sign_ins.arrived
+            probes.on_redirect = parts.sign_ins.on_redirect
         client.on_post(parts.statuses.on_posted)
         connections = await stack.enter_async_context(_connections(parts))
         mcp_tools = _mcp_tools(parts, mcp_servers, connections)
@@ -318,7 +318,7 @@ def _sign_in_addresses(settings: Settings) -> SignInAddresses:
 
 def _has_accounts(settings: Settings) -> bool:
     transports = (server.transport for server in settings.mcp.servers if settings.secret_keys)
-    return any(isinstance(one, HttpTransport) and one.may_want_sign_in for one in transports)
+    return any(isinstance(one, HttpTransport) and one.can_need_sign_in for one in transports)
 
 
 def _sign_ins(settings: Settings, stores: Stores, workspace: Workspace, home: AppHome) -> "SignIns":
@@ -456,7 +456,7 @@ def _listen(
         "memory": parts.remembering.on_command,
         "accounts": accounts.on_command,
     }
-    tools_of = mcp_tools.of_servers if mcp_tools else None
+    tools_of = mcp_tools.place_tools if mcp_tools else None
     commands = SlashCommands(stores, workspace, access, quota, caps, home.defaults, subcommands, tools_of)
     register_commands(bolt, commands, shortcut)
     register_modal(bolt, ACCOUNTS, accounts.sign_out, accounts.sign_everybody_out)

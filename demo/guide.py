@@ -65,7 +65,7 @@ def for_sandbox(settings: Settings, tracker_url: str) -> Settings:
     mcp = McpSetup(
         (*theirs.servers, notes, ServerConfig(TRACKER, HttpTransport(tracker_url))),
         replace(theirs.rules, allow=theirs.rules.allow | reads, read_only=theirs.rules.read_only | reads),
-        (*theirs.in_direct_messages, TOOL_SERVER, TRACKER),
+        (*theirs.direct_message_servers, TOOL_SERVER, TRACKER),
     )
     return replace(settings, mcp=mcp, secret_keys=settings.secret_keys or (_key(),))
 

@@ -146,7 +146,7 @@ async def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             server = RawServer(Path(folder) / "issues.json")
             server.script([CREATE_ISSUE], {"create_issue": text_result("Created #212.")})
-            mcp = McpSetup((server.config("issues"),), in_direct_messages=("issues",))
+            mcp = McpSetup((server.config("issues"),), direct_message_servers=("issues",))
             stores = await Stores.open(f"sqlite:///{folder}/typist.db", "admin", SystemClock())
             await agree(stores, mcp)
             await stores.close()

@@ -35,11 +35,15 @@ class Connections:
         """The most recently used one is last."""
         self._closing: dict[asyncio.Task[None], McpServer] = {}
 
-    async def problem(self, server: str) -> str:
+    async def account_problem(self, server: str) -> str:
         """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can."""
-        return await self._sign_ins.problem(server) if server in self._sign_ins.names else "its credentials are shared"
+        return (
+            await self._sign_ins.account_problem(server)
+            if server in self._sign_ins.names
+            else "its credentials are shared"
+        )
 
-    async def server_of(self, question: Question, name: str) -> McpServer | None:
+    async def asker_server(self, question: Question, name: str) -> McpServer | None:
         """Returns a server with the asker's own account, or None without one. Raises ServerDown, StoreError."""
         if name not in self._sign_ins.names:
             return None
@@ -47,7 +51,7 @@ class Connections:
         if question.schedule is not None and not await self._sign_ins.may_run(owner, question.schedule):
             return None
         held = self._open.get(owner)
-        refused = held.token if held is not None and held.server.wants_sign_in else ""
+        refused = held.token if held is not None and held.server.needs_sign_in else ""
         try:
             token = await self._sign_ins.token(owner, refused, question)
         except SignInFailed as error:
@@ -66,10 +70,10 @@ class Connections:
         self._close_unused()
         return held.server
 
-    def wanted_scope(self, question: Question, server: str) -> str | None:
+    def missing_scope(self, question: Question, server: str) -> str | None:
         """Returns the scope that the asker must grant before calls work ("" if none), or None without a connection."""
         held = self._open.get(Owner(question.thread.team_id, question.user_id, server))
-        return None if held is None else held.server.wanted_scope
+        return None if held is None else held.server.missing_scope
 
     async def close(self) -> None:
         servers = *(held.server for held in self._open.values()), *self._closing.values()

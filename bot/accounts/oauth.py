@@ -45,23 +45,23 @@ REGISTERED_WITHIN_S = 30.0
 MAX_BYTES = 256_000
 MAX_TRIED = 3
 """The limit for authorization servers, and for metadata URLs, to try for one MCP server."""
-MAX_ADDRESS_CHARS = 1_000
+MAX_URL_CHARS = 1_000
 MAX_LINK_CHARS = 3_000
 """Slack rejects links with longer URLs."""
 MAX_SCOPE_CHARS = 1_000
 """If a server lists more, it chooses the scopes."""
 MAX_LISTED = 200
 """Longer lists in documents are ignored."""
-MAX_LIVES_S = 10 * 365 * 24 * 3600
+MAX_LIFETIME_S = 10 * 365 * 24 * 3600
 _OK = (200, 201)
 _GRANTS = ["authorization_code", "refresh_token"]
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 PENDING, SLOW_DOWN, DENIED = "authorization_pending", "slow_down", "access_denied"
-_HOLDS_IPV4 = (b"\0\x64\xff\x9b", b"\0\0\0\0")
+_IPV4_PREFIXES = (b"\0\x64\xff\x9b", b"\0\0\0\0")
 """Prefixes of IPv6 addresses that end with an IPv4 address."""
-_PASSING = ("temporarily_unavailable", "server_error", SLOW_DOWN)
-_PASSING_STATUSES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
-_WHY = {
+_TRANSIENT_ERRORS = ("temporarily_unavailable", "server_error", SLOW_DOWN)
+_TRANSIENT_STATUSES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+_ERROR_MEANINGS = {
     DENIED: "access was not granted there",
     "expired_token": "the code is too old",
     "invalid_grant": "the code is too old, or used already",
@@ -69,11 +69,11 @@ _WHY = {
 """User-facing meanings of OAuth and RFC 8628 errors, each the rest of a sentence."""
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
 """A single scope (RFC 6749, 3.3)."""
-_BORNE = ("", "bearer", "n_a", "user")
+_BEARER_TYPES = ("", "bearer", "n_a", "user")
 """Types of bearer tokens. Slack returns `user`, and RFC 8693 N_A."""
 _WITH_SECRET = ("client_secret_basic", "client_secret_post")
-_BY_LAW = SignInConfig()
-_taken: dict[tuple[str, str], str] = {}
+_STANDARD = SignInConfig()
+_accepted_methods: dict[tuple[str, str], str] = {}
 """For each issuer and client ID: the method that worked for sending the secret, if the first one was rejected."""
 _ADDRESS = TypeAdapter(AnyHttpUrl)
 M = TypeVar("M", bound=BaseModel)
@@ -83,13 +83,13 @@ class SignInFailed(TypistError):
     """An authorization server rejects a request or can't be used. `str()` returns the rest of a sentence about the
     server.
 
-    `is_final`: the refresh token is no longer valid. `forgets_client`: the server no longer knows Typist.
+    `is_final`: the refresh token is no longer valid. `is_client_forgotten`: the server no longer knows Typist.
     """
 
-    def __init__(self, why: str, *, is_final: bool = False, forgets_client: bool = False) -> None:
+    def __init__(self, why: str, *, is_final: bool = False, is_client_forgotten: bool = False) -> None:
         super().__init__(why)
         self.is_final = is_final
-        self.forgets_client = forgets_client
+        self.is_client_forgotten = is_client_forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +114,13 @@ class AuthorizationServer:
     """The MCP server's resource identifier in tokens, or "" if requests must not include it."""
     scope: str
     """The scopes to request, or "" to let the server choose."""
-    names_itself: bool
+    sends_issuer: bool
     """Whether its redirects include the issuer."""
-    methods: tuple[str, ...] = ()
-    """The methods that clients can use to send a secret."""
+    secret_methods: tuple[str, ...] = ()
+    """The secret_methods that clients can use to send a secret."""
     revocation_endpoint: str = ""
     """For revoking tokens (RFC 7009)."""
-    reads_documents: bool = False
+    has_client_documents: bool = False
     """Whether a client's ID can be the URL of a metadata document."""
     device_authorization_endpoint: str = ""
     """For requesting codes to confirm (RFC 8628). The only way to sign in without `authorization_endpoint`."""
@@ -130,7 +130,7 @@ class AuthorizationServer:
 class Tokens:
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
-    lives_s: float | None = None
+    lifetime_s: float | None = None
     """The access token's lifetime, or None if the server doesn't state it."""
     scope: str = ""
 
@@ -176,36 +176,38 @@ class _Answer:
     response: httpx2.Response = field(repr=False)
 
 
-async def discovered(server_url: str, config: SignInConfig = _BY_LAW) -> AuthorizationServer:
+async def discover(server_url: str, config: SignInConfig = _STANDARD) -> AuthorizationServer:
     """Discovers where people sign in to an MCP server. Raises SignInFailed."""
-    challenge = await _challenge(server_url)
+    challenge = await _unauthorized_response(server_url)
     own = resource_url_from_server_url(server_url)
     # A value that isn't a URL is ignored.
     named = [
-        str(address) for one in challenge_values(challenge.headers, "resource_metadata") if (address := _address(one))
+        str(address)
+        for one in challenge_values(challenge.headers, "resource_metadata")
+        if (address := _parsed_url(one))
     ]
     urls = (*named[:MAX_TRIED], *build_protected_resource_metadata_discovery_urls(None, server_url))
-    known = await _first(urls, server_url, ProtectedResourceMetadata, partial(_not_of, own))
+    known = await _first_document(urls, server_url, ProtectedResourceMetadata, partial(_mismatch, own))
     # By the first version of the protocol, a server without metadata is its own authorization server.
     itself = f"{urlsplit(own).scheme}://{urlsplit(own).netloc}"
     resource = known or ProtectedResourceMetadata.model_validate({"resource": own, "authorization_servers": [itself]})
-    metadata = await _authorization_server(resource, server_url, config)
+    metadata = await _authorization_server_metadata(resource, server_url, config)
     if metadata is None and known is None:
         raise SignInFailed("it doesn't say where people sign in (RFC 9728)")
     if metadata is None:
         raise SignInFailed("its authorization server has no metadata (RFC 8414)")
-    leads_back = _leads_back(metadata)
+    has_code_flow = _has_code_flow(metadata)
     challenged = next(iter(challenge_values(challenge.headers, "scope")), None)
     wanted = get_client_metadata_scopes(challenged, resource, metadata, client_grant_types=_GRANTS)
-    trusted = partial(_trusted, metadata, config)
-    has_codes = not leads_back or _DEVICE_GRANT in (metadata.grant_types_supported or (_DEVICE_GRANT,))
+    trusted = partial(_trusted_endpoint, metadata, config)
+    has_codes = not has_code_flow or _DEVICE_GRANT in (metadata.grant_types_supported or (_DEVICE_GRANT,))
     return AuthorizationServer(
         str(metadata.issuer),
-        str(metadata.authorization_endpoint) if leads_back else "",
+        str(metadata.authorization_endpoint) if has_code_flow else "",
         str(metadata.token_endpoint),
         str(metadata.registration_endpoint or ""),
-        str(resource.resource) if config.names_resource else "",
-        config.scopes or scopes_in(wanted or ""),
+        str(resource.resource) if config.sends_resource else "",
+        config.scopes or distinct_scopes(wanted or ""),
         bool(metadata.authorization_response_iss_parameter_supported),
         tuple(metadata.token_endpoint_auth_methods_supported or ("client_secret_basic",)),
         trusted(metadata.revocation_endpoint),
@@ -214,7 +216,7 @@ async def discovered(server_url: str, config: SignInConfig = _BY_LAW) -> Authori
     )
 
 
-def scopes_in(text: str) -> str:
+def distinct_scopes(text: str) -> str:
     """Returns the distinct scopes in a text, or "" if there are too many."""
     scopes = text.split(" ") if len(text) <= MAX_SCOPE_CHARS else ()
     return " ".join(dict.fromkeys(filter(_SCOPE.fullmatch, scopes)))
@@ -225,26 +227,26 @@ def _origin(address: object) -> str:
     return f"{parts.scheme}://{parts.netloc}"[:200]
 
 
-def _trusted(metadata: _Metadata, config: SignInConfig, endpoint: AnyHttpUrl | None) -> str:
+def _trusted_endpoint(metadata: _Metadata, config: SignInConfig, endpoint: AnyHttpUrl | None) -> str:
     """Returns an endpoint at the issuer's origin or a configured host, or ""."""
     # Otherwise, a server could send people to another server's page and receive its codes (RFC 9700, 4.4).
     may_be = (_origin(metadata.issuer), f"https://{config.token_host}")
     return str(endpoint) if endpoint is not None and _origin(endpoint) in may_be else ""
 
 
-def _address(text: str) -> AnyHttpUrl | None:
+def _parsed_url(text: str) -> AnyHttpUrl | None:
     with suppress(ValidationError):
         return _ADDRESS.validate_python(text)
     return None
 
 
-def _not_of(own: str, resource: ProtectedResourceMetadata) -> str:
+def _mismatch(own: str, resource: ProtectedResourceMetadata) -> str:
     """Returns why metadata doesn't describe a resource, or "" if it does."""
     is_own = check_resource_allowed(requested_resource=own, configured_resource=str(resource.resource))
     return "" if is_own else "its metadata is that of another server"
 
 
-async def _authorization_server(
+async def _authorization_server_metadata(
     resource: ProtectedResourceMetadata, server_url: str, config: SignInConfig
 ) -> _Metadata | None:
     """Returns the metadata of the first usable authorization server, or None. Raises the first SignInFailed."""
@@ -252,7 +254,7 @@ async def _authorization_server(
     for issuer in map(str, resource.authorization_servers[:MAX_TRIED]):
         urls = build_oauth_authorization_server_metadata_discovery_urls(issuer, server_url)
         try:
-            metadata = await _first(urls, server_url, _Metadata, partial(_cannot_sign_in, issuer, config))
+            metadata = await _first_document(urls, server_url, _Metadata, partial(_sign_in_problem, issuer, config))
             if metadata is not None:
                 await _check_endpoints(metadata, server_url)
                 return metadata
@@ -263,38 +265,39 @@ async def _authorization_server(
     return None
 
 
-def _cannot_sign_in(issuer: str, config: SignInConfig, metadata: _Metadata) -> str:
+def _sign_in_problem(issuer: str, config: SignInConfig, metadata: _Metadata) -> str:
     """Returns why nobody can sign in at an authorization server, or "" if people can."""
     named = str(metadata.issuer)
     # An issuer has the same metadata with and without a trailing slash (RFC 8414, 3.1).
     if named.removesuffix("/") != (config.issuer or issuer).removesuffix("/"):
-        found = f"the metadata of its authorization server, {_shown(issuer)}, names the issuer {_shown(named)}"
-        return f"{found}. {_stated(f'it is the right one, set oauth.issuer to {_shown(named)}')}"
-    leads_back = _leads_back(metadata)
-    if not leads_back and metadata.device_authorization_endpoint is None:
+        at, found = _redacted_url(issuer), _redacted_url(named)
+        hint = _config_hint(f"it is the right one, set oauth.issuer to {found}")
+        return f"the metadata of its authorization server, {at}, names the issuer {found}. {hint}"
+    has_code_flow = _has_code_flow(metadata)
+    if not has_code_flow and metadata.device_authorization_endpoint is None:
         return "its authorization server offers no sign-in that Typist can do"
-    if leads_back and "S256" not in (metadata.code_challenge_methods_supported or ()):
+    if has_code_flow and "S256" not in (metadata.code_challenge_methods_supported or ()):
         # An explicit list overrides the admin's setting.
         if metadata.code_challenge_methods_supported:
             return "its authorization server doesn't offer PKCE with S256"
-        if not config.does_pkce:
-            silent = f"its authorization server, {_shown(named)}, doesn't say that it does PKCE with S256"
-            return f"{silent}. {_stated('it does, set oauth.pkce to true')}"
-    needed = metadata.token_endpoint if leads_back else metadata.device_authorization_endpoint
+        if not config.has_pkce:
+            silent = f"its authorization server, {_redacted_url(named)}, doesn't say that it does PKCE with S256"
+            return f"{silent}. {_config_hint('it does, set oauth.pkce to true')}"
+    needed = metadata.token_endpoint if has_code_flow else metadata.device_authorization_endpoint
     for endpoint in (metadata.token_endpoint, needed):
-        if not _trusted(metadata, config, endpoint):
-            elsewhere = f"its authorization server, {_shown(named)}, has codes sent to {_origin(endpoint)}"
+        if not _trusted_endpoint(metadata, config, endpoint):
+            elsewhere = f"its authorization server, {_redacted_url(named)}, has codes sent to {_origin(endpoint)}"
             host = urlsplit(str(endpoint)).netloc[:200]
-            return f"{elsewhere}. {_stated(f'that is right, set oauth.tokenHost to {host}')}"
+            return f"{elsewhere}. {_config_hint(f'that is right, set oauth.tokenHost to {host}')}"
     return ""
 
 
-def _shown(address: str) -> str:
+def _redacted_url(address: str) -> str:
     """Returns a metadata URL without parts that could be secret."""
     return f"{_origin(address)}{urlsplit(address).path}"[:200].removesuffix("/")
 
 
-def _stated(what: str) -> str:
+def _config_hint(what: str) -> str:
     return f"If {what} for the server in BOT_MCP_CONFIG"
 
 
@@ -309,12 +312,12 @@ async def _check_endpoints(metadata: _Metadata, server_url: str) -> None:
     )
     addresses = [str(one) for one in endpoints if one is not None]
     for address in addresses:
-        check_form(address, server_url)
+        check_url_form(address, server_url)
     for address in {urlsplit(one)[:2]: one for one in addresses[1:]}.values():
-        await check_address(address, server_url)
+        await check_url(address, server_url)
 
 
-async def _challenge(server_url: str) -> httpx2.Response:
+async def _unauthorized_response(server_url: str) -> httpx2.Response:
     """Returns a server's response to a request without a token."""
     answer = await _send("GET", server_url, server_url, headers={"accept": "text/event-stream"})
     # Some servers require a sign-in only for messages, not for opening a stream.
@@ -325,14 +328,14 @@ async def _challenge(server_url: str) -> httpx2.Response:
     return answer.response
 
 
-def _leads_back(metadata: _Metadata) -> bool:
+def _has_code_flow(metadata: _Metadata) -> bool:
     """Returns whether a server's page redirects back to Typist with a code."""
     grants = metadata.grant_types_supported
     is_granted = grants is None or "authorization_code" in grants
     return metadata.authorization_endpoint is not None and "code" in metadata.response_types_supported and is_granted
 
 
-async def registered(
+async def register(
     at: AuthorizationServer, metadata: Mapping[str, Any], server_url: str
 ) -> tuple[Client, float | None]:
     """Registers Typist with `metadata` (RFC 7591). Also returns the secret's expiry, in seconds since 1970, or None."""
@@ -344,30 +347,30 @@ async def registered(
     answer = await _send("POST", at.registration_endpoint, server_url, REGISTERED_WITHIN_S, json=asked)
     if answer.status not in _OK:
         raise SignInFailed(f"its authorization server refuses to register Typist (HTTP {answer.status})")
-    client = _read(OAuthClientInformationFull, answer.body)
+    client = _parse(OAuthClientInformationFull, answer.body)
     if client is None:
         raise SignInFailed("its authorization server's answer to the registration can't be read")
     secret = client.client_secret or ""
-    method = client.token_endpoint_auth_method or _method(at)
+    method = client.token_endpoint_auth_method or _secret_method(at)
     ends_at = client.client_secret_expires_at if secret else None
     return Client(client.client_id, secret, method if secret else "none"), ends_at or None
 
 
-def known_by(at: AuthorizationServer, config: SignInConfig, server: str) -> str:
+def configured_client_id(at: AuthorizationServer, config: SignInConfig, server: str) -> str:
     """Returns the configured client ID for a server, or "" if Typist registers itself there."""
     document_url = config.document_url(server)
-    if at.reads_documents and document_url and at.authorization_endpoint:
+    if at.has_client_documents and document_url and at.authorization_endpoint:
         return document_url
     # A document is useless to a server that doesn't read it.
     return "" if document_url and at.registration_endpoint else config.client_id
 
 
-def given(at: AuthorizationServer, client_id: str, secret: str) -> Client:
-    return Client(client_id, secret, _method(at) if secret else "none")
+def configured_client(at: AuthorizationServer, client_id: str, secret: str) -> Client:
+    return Client(client_id, secret, _secret_method(at) if secret else "none")
 
 
-def _method(at: AuthorizationServer) -> str:
-    return "client_secret_post" if "client_secret_basic" not in at.methods else "client_secret_basic"
+def _secret_method(at: AuthorizationServer) -> str:
+    return "client_secret_post" if "client_secret_basic" not in at.secret_methods else "client_secret_basic"
 
 
 def authorization_url(at: AuthorizationServer, client: Client, redirect_uri: str, state: str, challenge: str) -> str:
@@ -392,7 +395,7 @@ def authorization_url(at: AuthorizationServer, client: Client, redirect_uri: str
     return url
 
 
-async def exchanged(
+async def exchange_code(
     at: AuthorizationServer, client: Client, redirect_uri: str, code: str, verifier: str, server_url: str
 ) -> Tokens:
     """Returns the tokens for a code. Raises SignInFailed."""
@@ -403,97 +406,99 @@ async def exchanged(
         "code_verifier": verifier,
         "resource": at.resource,
     }
-    return _tokens_in(await _post(at, at.token_endpoint, client, asked, server_url), at.scope)
+    return _read_tokens(await _post_as_client(at, at.token_endpoint, client, asked, server_url), at.scope)
 
 
-async def device_code(at: AuthorizationServer, client: Client, server_url: str) -> DeviceCode:
+async def request_device_code(at: AuthorizationServer, client: Client, server_url: str) -> DeviceCode:
     asked = {"scope": at.scope, "resource": at.resource}
-    answer = await _post(at, at.device_authorization_endpoint, client, asked, server_url)
+    answer = await _post_as_client(at, at.device_authorization_endpoint, client, asked, server_url)
     if answer.status not in _OK:
         raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})")
-    device = _read(DeviceCode, answer.body)
+    device = _parse(DeviceCode, answer.body)
     if device is None:
         raise SignInFailed("its authorization server's answer can't be read")
-    await check_address(device.url, server_url)
+    await check_url(device.url, server_url)
     return device
 
 
-async def confirmed(at: AuthorizationServer, client: Client, code: str, server_url: str) -> Tokens | str:
+async def poll_device_code(at: AuthorizationServer, client: Client, code: str, server_url: str) -> Tokens | str:
     """Returns the tokens for a device code, or RFC 8628's error name if there are none yet. Raises SignInFailed."""
     asked = {"grant_type": _DEVICE_GRANT, "device_code": code, "resource": at.resource}
-    answer = await _post(at, at.token_endpoint, client, asked, server_url)
-    refusal = _read(_Refusal, answer.body)
+    answer = await _post_as_client(at, at.token_endpoint, client, asked, server_url)
+    refusal = _parse(_Refusal, answer.body)
     if refusal is not None and refusal.error in (PENDING, SLOW_DOWN):
         return refusal.error
-    return _tokens_in(answer, at.scope)
+    return _read_tokens(answer, at.scope)
 
 
-async def refreshed(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> Tokens:
+async def refresh(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> Tokens:
     """Returns new tokens for a refresh token, which might be invalid afterwards. Raises SignInFailed."""
     asked = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token, "resource": at.resource}
-    new = _tokens_in(await _post(at, at.token_endpoint, client, asked, server_url), tokens.scope)
+    new = _read_tokens(await _post_as_client(at, at.token_endpoint, client, asked, server_url), tokens.scope)
     return new if new.refresh_token else replace(new, refresh_token=tokens.refresh_token)
 
 
-async def revoked(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> None:
+async def revoke(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> None:
     """Revokes tokens if the server supports that. Raises SignInFailed."""
     for token in filter(None, (tokens.refresh_token, tokens.access_token) if at.revocation_endpoint else ()):
-        answer = await _post(at, at.revocation_endpoint, client, {"token": token}, server_url)
+        answer = await _post_as_client(at, at.revocation_endpoint, client, {"token": token}, server_url)
         if answer.status == HTTPStatus.BAD_REQUEST and not client.secret:
             # Servers built with MCP's SDK require this field even for clients without a secret.
             with_secret = {"token": token, "client_secret": ""}
-            answer = await _post(at, at.revocation_endpoint, client, with_secret, server_url)
+            answer = await _post_as_client(at, at.revocation_endpoint, client, with_secret, server_url)
         if answer.status not in _OK:
             raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})")
 
 
-def _tokens_in(answer: _Answer, scope: str) -> Tokens:
+def _read_tokens(answer: _Answer, scope: str) -> Tokens:
     """Returns the tokens in a response. `scope` is used if the response has none. Raises SignInFailed."""
-    refusal = _read(_Refusal, answer.body)
+    refusal = _parse(_Refusal, answer.body)
     if refusal is not None or answer.status not in _OK:
-        why = _WHY.get(refusal.error) if refusal is not None else None
+        why = _ERROR_MEANINGS.get(refusal.error) if refusal is not None else None
         # Except for these, OAuth errors mean that the code, token or client is invalid, with any status: GitHub uses
         # 200, Atlassian 403. So do 400 and 401 without an error.
-        is_passing = refusal is not None and (refusal.error in _PASSING or answer.status in _PASSING_STATUSES)
+        is_transient = refusal is not None and (
+            refusal.error in _TRANSIENT_ERRORS or answer.status in _TRANSIENT_STATUSES
+        )
         is_final = answer.status in (400, 401) or (refusal is not None and answer.status < 500)
         raise SignInFailed(
             why or f"its authorization server refuses (HTTP {answer.status})",
-            is_final=is_final and not is_passing,
-            forgets_client=refusal is not None and refusal.error == "invalid_client",
+            is_final=is_final and not is_transient,
+            is_client_forgotten=refusal is not None and refusal.error == "invalid_client",
         )
-    token = _read(_Tokens, answer.body)
+    token = _parse(_Tokens, answer.body)
     if token is None or not re.fullmatch("[ -~]+", token.access_token):
         raise SignInFailed("its authorization server's answer can't be read")
-    if token.token_type.strip().lower() not in _BORNE:
+    if token.token_type.strip().lower() not in _BEARER_TYPES:
         raise SignInFailed("its authorization server gives tokens of a type that Typist can't use", is_final=True)
     # Some servers return 0 if they don't know.
-    lives_s = min(max(token.expires_in, 0), MAX_LIVES_S) or None
-    return Tokens(token.access_token, token.refresh_token, lives_s, scopes_in(token.scope) or scope)
+    lifetime_s = min(max(token.expires_in, 0), MAX_LIFETIME_S) or None
+    return Tokens(token.access_token, token.refresh_token, lifetime_s, distinct_scopes(token.scope) or scope)
 
 
-async def _post(
+async def _post_as_client(
     at: AuthorizationServer, url: str, client: Client, asked: Mapping[str, str], server_url: str
 ) -> _Answer:
     """Posts a form, retrying with the other way to send the secret if the first is rejected. Raises SignInFailed."""
     key = at.issuer, client.id
-    client = replace(client, method=_taken.get(key, client.method)) if client.secret else client
-    answer = await _post_as(client, url, asked, server_url)
-    other = next((one for one in _WITH_SECRET if one in at.methods and one != client.method), "")
+    client = replace(client, method=_accepted_methods.get(key, client.method)) if client.secret else client
+    answer = await _post_form(client, url, asked, server_url)
+    other = next((one for one in _WITH_SECRET if one in at.secret_methods and one != client.method), "")
     if not (other and client.secret and _refuses_client(answer)):
         return answer
-    again = await _post_as(replace(client, method=other), url, asked, server_url)
+    again = await _post_form(replace(client, method=other), url, asked, server_url)
     if _refuses_client(again):
         return answer
-    _taken[key] = other
+    _accepted_methods[key] = other
     return again
 
 
 def _refuses_client(answer: _Answer) -> bool:
-    refusal = _read(_Refusal, answer.body)
+    refusal = _parse(_Refusal, answer.body)
     return refusal.error == "invalid_client" if refusal else answer.status == HTTPStatus.UNAUTHORIZED
 
 
-async def _post_as(client: Client, url: str, asked: Mapping[str, str], server_url: str) -> _Answer:
+async def _post_form(client: Client, url: str, asked: Mapping[str, str], server_url: str) -> _Answer:
     asked = {name: value for name, value in asked.items() if value or name not in ("resource", "scope")}
     data, headers = {**asked, "client_id": client.id}, dict[str, str]()
     if client.method == "client_secret_basic":
@@ -504,13 +509,15 @@ async def _post_as(client: Client, url: str, asked: Mapping[str, str], server_ur
     return await _send("POST", url, server_url, data=data, headers=headers)
 
 
-async def _first(urls: Iterable[str], server_url: str, kind: type[M], problem_of: Callable[[M], str]) -> M | None:
+async def _first_document(
+    urls: Iterable[str], server_url: str, kind: type[M], problem_of: Callable[[M], str]
+) -> M | None:
     """Returns the first document that `problem_of` accepts, or None. Raises SignInFailed with the first problem."""
     problem: SignInFailed | None = None
     for url in urls:
         try:
             answer = await _send("GET", url, server_url)
-            found = _read(kind, answer.body) if answer.status in _OK else None
+            found = _parse(kind, answer.body) if answer.status in _OK else None
             if found is not None and (why := problem_of(found)):
                 raise SignInFailed(why)
         except SignInFailed as error:
@@ -523,7 +530,7 @@ async def _first(urls: Iterable[str], server_url: str, kind: type[M], problem_of
     return None
 
 
-def _read(kind: type[M], body: bytes) -> M | None:
+def _parse(kind: type[M], body: bytes) -> M | None:
     """Parses a document as a model, without unreadable optional members. Returns None if that fails."""
     try:
         content = json.loads(body)
@@ -555,19 +562,19 @@ async def _send(method: str, url: str, server_url: str, within_s: float = WITHIN
         ):
             # DNS can also take long.
             if url != server_url:
-                await check_address(url, server_url)
+                await check_url(url, server_url)
             client.headers.update({"accept-encoding": "identity", "user-agent": network.USER_AGENT})
             # Otherwise, GitHub responds with a form.
             client.headers["accept"] = "application/json"
             async with client.stream(method, url, **request) as response:
-                return _Answer(response.status_code, await _bounded(response), response)
+                return _Answer(response.status_code, await _limited_body(response), response)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
         why = network.reason_of(error, url) or f"{host} doesn't answer"
     # Not chained: the error might contain the URL.
     raise SignInFailed(why)
 
 
-async def _bounded(response: httpx2.Response) -> bytes:
+async def _limited_body(response: httpx2.Response) -> bytes:
     if response.headers.get("content-type", "").startswith("text/event-stream"):
         return b""
     body = b""
@@ -578,7 +585,7 @@ async def _bounded(response: httpx2.Response) -> bytes:
     return body
 
 
-def check_form(url: str, server_url: str) -> None:
+def check_url_form(url: str, server_url: str) -> None:
     """Raises SignInFailed for a URL that metadata must not contain, or whose host could be mistaken for another."""
     address, server = urlsplit(url), urlsplit(server_url)
     is_local = server.scheme == "http" and _is_loopback(address.hostname or "") and _is_loopback(server.hostname or "")
@@ -586,13 +593,13 @@ def check_form(url: str, server_url: str) -> None:
         raise SignInFailed("its metadata names an address without HTTPS")
     if "@" in address.netloc:
         raise SignInFailed("its metadata names an address with a user's name in it")
-    if len(url) > MAX_ADDRESS_CHARS:
-        raise SignInFailed(f"its metadata names an address of more than {MAX_ADDRESS_CHARS:,} characters")
+    if len(url) > MAX_URL_CHARS:
+        raise SignInFailed(f"its metadata names an address of more than {MAX_URL_CHARS:,} characters")
 
 
-async def check_address(url: str, server_url: str) -> None:
-    """Raises SignInFailed if `check_form` does, or if the host is in a private network that the server isn't in."""
-    check_form(url, server_url)
+async def check_url(url: str, server_url: str) -> None:
+    """Raises SignInFailed if `check_url_form` does, or if the host is in a private network that the server isn't in."""
+    check_url_form(url, server_url)
     host, own = urlsplit(url).hostname or "", urlsplit(server_url).hostname or ""
     if host == own or network.proxy_of(url) or not await is_private(host):
         return
@@ -623,6 +630,6 @@ def _is_public(address: str) -> bool:
         return ip.is_global and not ip.is_multicast
     # Network translators (RFC 6052), 6to4 (RFC 3056) and IPv4-compatible addresses.
     packed = ip.packed
-    held = packed[2:6] if packed[:2] == b"\x20\x02" else packed[12:] if packed[:4] in _HOLDS_IPV4 else b""
+    held = packed[2:6] if packed[:2] == b"\x20\x02" else packed[12:] if packed[:4] in _IPV4_PREFIXES else b""
     is_own = ip.is_global and not (ip.is_multicast or ip.is_site_local)
     return is_own and (not held or _is_public(str(ipaddress.IPv4Address(held))))

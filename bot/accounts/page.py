@@ -47,24 +47,24 @@ log = logging.getLogger(__name__)
 
 
 class SignInPage:
-    """Shows results of sign-ins. `arrived` gets the query and the path's server, and returns a sentence and a code."""
+    """Shows results of sign-ins. `on_redirect` gets the query and the path's server, and returns a text and a code."""
 
-    def __init__(self, config: SignInConfig, arrived: Callable[[str, str], Awaitable[tuple[str, str]]]) -> None:
+    def __init__(self, config: SignInConfig, on_redirect: Callable[[str, str], Awaitable[tuple[str, str]]]) -> None:
         self._config = config
-        self._arrived = arrived
-        self._one_at_a_time = asyncio.Lock()
+        self._on_redirect = on_redirect
+        self._database_lock = asyncio.Lock()
         """Keeps a flood of requests from using database connections that answers need."""
 
-    async def tell(self, request: web.Request) -> web.Response:
+    async def on_document_request(self, request: web.Request) -> web.Response:
         """Returns the client-ID metadata document, which is public. Its URL is Typist's client ID."""
         server = request.match_info.get("server", "")
         return web.json_response({"client_id": self._config.document_url(server), **self._config.metadata(server)})
 
-    async def show(self, request: web.Request) -> web.Response:
+    async def on_callback_request(self, request: web.Request) -> web.Response:
         status = 200
         try:
-            async with asyncio.timeout(WITHIN_S), self._one_at_a_time:
-                sentence, code = await self._arrived(
+            async with asyncio.timeout(WITHIN_S), self._database_lock:
+                sentence, code = await self._on_redirect(
                     request.rel_url.raw_query_string, request.match_info.get("server", "")
                 )
         except (TypistError, TimeoutError) as error:

@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Discovery:
     """A server's cached discovery: where people sign in and as which client, or why they can't."""
 
-    until: float
-    took_s: float
+    valid_until: float
+    duration_s: float
     found: tuple[AuthorizationServer, Client] | None = None
     problem: str = ""
 
@@ -51,123 +51,123 @@ class SignInServers:
         self.transports = {
             server.name: server.transport
             for server in servers
-            if isinstance(server.transport, HttpTransport) and server.transport.may_want_sign_in
+            if isinstance(server.transport, HttpTransport) and server.transport.can_need_sign_in
         }
-        self._known: dict[str, _Known] = {}
-        self._learning: dict[str, tuple[float, asyncio.Task[_Known]]] = {}
+        self._known: dict[str, _Discovery] = {}
+        self._discoveries: dict[str, tuple[float, asyncio.Task[_Discovery]]] = {}
         """Running discoveries with their start times. They continue even if no question is waiting for them anymore."""
 
-    async def problem(self, server: str) -> str:
+    async def account_problem(self, server: str) -> str:
         """Returns why nobody can sign in to a server (the rest of a sentence), or "". Raises StoreError."""
         known, now = self._known.get(server), self._clock.monotonic()
-        if known is not None and known.until > now:
+        if known is not None and known.valid_until > now:
             return known.problem
-        begun_at, learning = self._begin(server)
-        is_slow = known is not None and known.took_s >= OFFERED_WITHIN_S
-        await asyncio.wait([learning], timeout=0 if is_slow else max(0, begun_at + OFFERED_WITHIN_S - now))
-        if learning.done():
-            return learning.result().problem
+        begun_at, discovery = self._running_discovery(server)
+        is_slow = known is not None and known.duration_s >= OFFERED_WITHIN_S
+        await asyncio.wait([discovery], timeout=0 if is_slow else max(0, begun_at + OFFERED_WITHIN_S - now))
+        if discovery.done():
+            return discovery.result().problem
         return SLOW if known is None else known.problem
 
     def close(self) -> None:
-        for _, learning in self._learning.values():
-            learning.cancel()
+        for _, discovery in self._discoveries.values():
+            discovery.cancel()
 
     async def find(self, server: str) -> tuple[AuthorizationServer, Client]:
         """Returns a server's authorization server, and Typist's client there. Raises SignInFailed, StoreError."""
-        known = await self._learned(server)
-        if known.found is not None and await self._is_replaced(server, *known.found):
+        known = await self._discovery(server)
+        if known.found is not None and await self._is_registration_replaced(server, *known.found):
             self._known.pop(server, None)
-            known = await self._learned(server)
+            known = await self._discovery(server)
         if known.found is None:
             raise SignInFailed(known.problem)
         return known.found
 
-    async def registered_for(self, server: str, at: AuthorizationServer, client: Client) -> Client:
+    async def client_for_scopes(self, server: str, at: AuthorizationServer, client: Client) -> Client:
         """Returns a client that can request scopes beyond Typist's registration, or else `client`."""
         config = self.transports[server].sign_in
-        if oauth.known_by(at, config, server) or not at.registration_endpoint:
+        if oauth.configured_client_id(at, config, server) or not at.registration_endpoint:
             return client
         try:
             # Some authorization servers, such as those built with MCP's SDK, only grant scopes that a client registered
             # with.
             async with asyncio.timeout(PRESSED_WITHIN_S):
-                return (await oauth.registered(at, config.metadata(server), self.transports[server].url))[0]
+                return (await oauth.register(at, config.metadata(server), self.transports[server].url))[0]
         except (SignInFailed, TimeoutError) as error:
             log.info("MCP server %s: not registered for further scopes: %s", server, str(error) or SLOW)
             return client
 
-    async def forget(self, server: str, at: AuthorizationServer, client: Client) -> None:
+    async def forget_client(self, server: str, at: AuthorizationServer, client: Client) -> None:
         """Drops a registration that the server forgot, so that the next sign-in registers again. Raises StoreError."""
         labels = self._labels(at, server)
         secret = await self._accounts.client(*labels)
-        if secret and self._vault.opened(labels, secret) == asdict(client):
+        if secret and self._vault.decrypt(labels, secret) == asdict(client):
             await self._accounts.register(*labels, "")
 
-    async def _is_replaced(self, server: str, at: AuthorizationServer, client: Client) -> bool:
+    async def _is_registration_replaced(self, server: str, at: AuthorizationServer, client: Client) -> bool:
         """Returns whether the stored registration has ended or differs from the cached one."""
         labels = self._labels(at, server)
         secret = (
             None
-            if oauth.known_by(at, self.transports[server].sign_in, server)
+            if oauth.configured_client_id(at, self.transports[server].sign_in, server)
             else await self._accounts.client(*labels)
         )
-        return secret is not None and self._vault.opened(labels, secret) != asdict(client)
+        return secret is not None and self._vault.decrypt(labels, secret) != asdict(client)
 
-    async def _learned(self, server: str) -> _Known:
+    async def _discovery(self, server: str) -> _Discovery:
         """Returns a server's discovery, repeating it if the cached one is old. Raises StoreError."""
         known = self._known.get(server)
-        if known is not None and known.until > self._clock.monotonic():
+        if known is not None and known.valid_until > self._clock.monotonic():
             return known
-        return await asyncio.shield(self._begin(server)[1])
+        return await asyncio.shield(self._running_discovery(server)[1])
 
-    def _begin(self, server: str) -> tuple[float, asyncio.Task[_Known]]:
+    def _running_discovery(self, server: str) -> tuple[float, asyncio.Task[_Discovery]]:
         """Returns a server's running discovery and its start time, starting one if needed."""
 
-        def ended(task: asyncio.Task[_Known]) -> None:
-            self._learning.pop(server, None)
+        def on_done(task: asyncio.Task[_Discovery]) -> None:
+            self._discoveries.pop(server, None)
             # Nobody might be waiting for it, and asyncio warns about exceptions that nobody retrieves.
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("MCP server %s: sign-ins not offered: %s", server, error)
 
-        if server not in self._learning:
-            learning = asyncio.create_task(self._learn(server))
-            learning.add_done_callback(ended)
-            self._learning[server] = self._clock.monotonic(), learning
-        return self._learning[server]
+        if server not in self._discoveries:
+            discovery = asyncio.create_task(self._discover(server))
+            discovery.add_done_callback(on_done)
+            self._discoveries[server] = self._clock.monotonic(), discovery
+        return self._discoveries[server]
 
-    async def _learn(self, server: str) -> _Known:
+    async def _discover(self, server: str) -> _Discovery:
         began_at, problem, found = self._clock.monotonic(), "", None
         transport = self.transports[server]
         config = transport.sign_in
         try:
             async with asyncio.timeout(DISCOVERED_WITHIN_S):
-                at = await oauth.discovered(transport.url, config)
-            if client_id := oauth.known_by(at, config, server):
-                client = oauth.given(at, client_id, config.client_secret)
+                at = await oauth.discover(transport.url, config)
+            if client_id := oauth.configured_client_id(at, config, server):
+                client = oauth.configured_client(at, client_id, config.client_secret)
             else:
-                client = await self._client(at, server)
+                client = await self._registered_client(at, server)
             found = at, client
         except (SignInFailed, TimeoutError) as error:
             problem = str(error) or SLOW
             log.warning("MCP server %s: nobody can sign in: %s", server, problem)
         now = self._clock.monotonic()
-        known = _Known(now + (FAILED_FOR_S if problem else KNOWN_FOR_S), now - began_at, found, problem)
+        known = _Discovery(now + (FAILED_FOR_S if problem else KNOWN_FOR_S), now - began_at, found, problem)
         self._known[server] = known
         return known
 
-    async def _client(self, at: AuthorizationServer, server: str) -> Client:
+    async def _registered_client(self, at: AuthorizationServer, server: str) -> Client:
         """Returns Typist's stored registration, or else a new one. Raises SignInFailed, StoreError."""
         labels, transport = self._labels(at, server), self.transports[server]
         secret = await self._accounts.client(*labels)
-        content = self._vault.opened(labels, secret, REGISTERED_FOR_S) if secret else None
+        content = self._vault.decrypt(labels, secret, REGISTERED_FOR_S) if secret else None
         if content is not None:
             return Client(**content)
         if not at.registration_endpoint:
             raise SignInFailed("its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG")
-        client, ends_at = await oauth.registered(at, transport.sign_in.metadata(server), transport.url)
+        client, ends_at = await oauth.register(at, transport.sign_in.metadata(server), transport.url)
         if ends_at is None or ends_at > self._clock.now() + REGISTERED_FOR_S:
-            await self._accounts.register(*labels, self._vault.sealed(labels, asdict(client)))
+            await self._accounts.register(*labels, self._vault.encrypt(labels, asdict(client)))
         return client
 
     def _labels(self, at: AuthorizationServer, server: str) -> tuple[str, str]:

@@ -42,7 +42,7 @@ _CODE_CHARS = 8
 
 log = logging.getLogger(__name__)
 
-Still = Callable[[], Awaitable[bool]]
+IsWaiting = Callable[[], Awaitable[bool]]
 """Returns whether a call or a schedule is still waiting for the sign-in."""
 
 
@@ -55,11 +55,11 @@ class _Account:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "_Account":
-        at = AuthorizationServer(**{**content["at"], "methods": tuple(content["at"]["methods"])})
+        at = AuthorizationServer(**{**content["at"], "secret_methods": tuple(content["at"]["secret_methods"])})
         return cls(at, Client(**content["client"]), Tokens(**content["tokens"]), content["ends_at"])
 
     @classmethod
-    def begun(cls, content: Mapping[str, Any]) -> "_Account":
+    def pending(cls, content: Mapping[str, Any]) -> "_Account":
         """Creates the account of a pending sign-in, which has no tokens yet."""
         return cls.of({**content, "tokens": {"access_token": ""}, "ends_at": None})
 
@@ -73,7 +73,7 @@ class SignInLinks:
     user_code: str = field(default="", repr=False)
 
 
-async def _always() -> bool:
+async def _always_waiting() -> bool:
     return True
 
 
@@ -97,32 +97,34 @@ class SignIns:
         self._clock = clock
         self._servers = SignInServers(accounts, self._vault, servers, clock)
         self._transports = self._servers.transports
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._telemetry = telemetry
-        self._revoking = asyncio.Semaphore(MAX_REVOKING)
-        self._changed = changed
-        self._revoked = revoked
+        self._revocation_slots = asyncio.Semaphore(MAX_REVOKING)
+        self._on_change = changed
+        self._on_revoked = revoked
 
     @property
     def names(self) -> tuple[str, ...]:
         """The servers that people might have to sign in to."""
         return tuple(self._transports)
 
-    async def problem(self, server: str) -> str:
-        return await self._servers.problem(server)
+    async def account_problem(self, server: str) -> str:
+        return await self._servers.account_problem(server)
 
     async def signed_out_of(self, team_id: str, user_id: str, servers: Iterable[str]) -> list[str]:
         """Returns the servers where a person has no account that can be decrypted. Raises StoreError."""
         owners = [Owner(team_id, user_id, server) for server in servers]
-        return [one.server for one in owners if self._opened(one, await self._accounts.secret(one)) is None]
+        return [one.server for one in owners if self._decrypted(one, await self._accounts.secret(one)) is None]
 
-    async def opened(self, owner: Owner, call: str, scope: str = "") -> SignInLinks:
+    async def begin(self, owner: Owner, call: str, scope: str = "") -> SignInLinks:
         """Begins a sign-in for a call, with an extra `scope`, and returns links. Raises SignInFailed, StoreError."""
         at, client = await self._servers.find(owner.server)
         if scope:
-            granted = self._opened(owner, await self._accounts.secret(owner))
-            at = replace(at, scope=oauth.scopes_in(f"{at.scope} {granted.tokens.scope if granted else ''} {scope}"))
-            client = await self._servers.registered_for(owner.server, at, client)
+            granted = self._decrypted(owner, await self._accounts.secret(owner))
+            at = replace(
+                at, scope=oauth.distinct_scopes(f"{at.scope} {granted.tokens.scope if granted else ''} {scope}")
+            )
+            client = await self._servers.client_for_scopes(owner.server, at, client)
         state, pkce = secrets.token_urlsafe(32), PKCEParameters.generate()
         redirect_uri, url = self._redirect_uri(owner.server), ""
         if at.authorization_endpoint:
@@ -132,53 +134,53 @@ class SignIns:
         if device is not None:
             own |= {"device_code": device.device_code, "interval_s": max(device.interval, 1)}
         content = {"at": asdict(at), "client": asdict(client), **own}
-        await self._accounts.begin(_hash(state), owner, call, self._vault.sealed(self._labels(owner), content))
+        await self._accounts.begin(_state_hash(state), owner, call, self._vault.encrypt(self._labels(owner), content))
         return SignInLinks(url, *((device.url, device.user_code) if device else ()))
 
     async def _device_code(self, server: str, at: AuthorizationServer, client: Client) -> oauth.DeviceCode | None:
         """Returns a code to confirm, or None if it wouldn't help. Raises SignInFailed if it would be the only way."""
         # The code on Typist's own page is as easy to use, and can't be confirmed on behalf of a stranger.
-        if not at.device_authorization_endpoint or (at.authorization_endpoint and self.shows_code(server)):
+        if not at.device_authorization_endpoint or (at.authorization_endpoint and self.has_code_page(server)):
             return None
         try:
             async with asyncio.timeout(PRESSED_WITHIN_S if at.authorization_endpoint else None):
-                return await oauth.device_code(at, client, self._transports[server].url)
+                return await oauth.request_device_code(at, client, self._transports[server].url)
         except (SignInFailed, TimeoutError) as error:
             if not at.authorization_endpoint:
                 raise
             log.info("MCP server %s: no code to confirm: %s", server, str(error) or "no answer in time")
             return None
 
-    async def _confirmed(self, owner: Owner, call: str, still: Still) -> str:
+    async def _complete_by_code(self, owner: Owner, call: str, is_waiting: IsWaiting) -> str:
         """Signs a person in once they have confirmed a code. Returns the problem, or "". Raises StoreError."""
         state, secret = await self._accounts.waiting(owner, call) or ("", "")
-        content = self._vault.opened(self._labels(owner), secret) if secret else None
+        content = self._vault.decrypt(self._labels(owner), secret) if secret else None
         if content is None or "device_code" not in content:
             return texts.accounts.CONFIRM_AGAIN
         # One process at a time polls the server, as often as the server allows.
         until = self._clock.now() + POLL_FOR_S
         if content.get("asked_until", 0.0) > self._clock.now():
             return texts.accounts.STILL_ASKING
-        ours = _hash(secrets.token_urlsafe(32))
-        sealed = self._vault.sealed(self._labels(owner), {**content, "asked_until": until + oauth.WITHIN_S})
+        ours = _state_hash(secrets.token_urlsafe(32))
+        sealed = self._vault.encrypt(self._labels(owner), {**content, "asked_until": until + oauth.WITHIN_S})
         if not await self._accounts.arrive(state, ours, sealed):
             return texts.accounts.STILL_ASKING
-        known = _Account.begun(content)
+        known = _Account.pending(content)
         interval_s = content["interval_s"]
-        while self._clock.now() < until and await self._accounts.is_open(ours, owner, call) and await still():
+        while self._clock.now() < until and await self._accounts.is_open(ours, owner, call) and await is_waiting():
             try:
                 url = self._transports[owner.server].url
-                said = await oauth.confirmed(known.at, known.client, content["device_code"], url)
+                said = await oauth.poll_device_code(known.at, known.client, content["device_code"], url)
             except SignInFailed as error:
                 if error.is_final:
                     await self._accounts.take(ours, owner, call)
-                    return await self._failed(owner, known, error)
+                    return await self._on_failure(owner, known, error)
                 said = oauth.SLOW_DOWN
             if isinstance(said, Tokens):
                 signed_in = replace(known, tokens=said)
                 # Nobody else has these tokens. If the write took effect although it seemed to fail, they are revoked.
                 ending = partial(self._accounts.take, ours, owner, call)
-                if await insist(ending, self._clock, "sign-in not ended") is None or not await still():
+                if await insist(ending, self._clock, "sign-in not ended") is None or not await is_waiting():
                     await self._revoke(owner, signed_in)
                     return texts.accounts.CONFIRM_AGAIN
                 await self._sign_in(owner, signed_in)
@@ -187,23 +189,23 @@ class SignIns:
             await self._clock.sleep(interval_s)
         return texts.accounts.CONFIRM_AGAIN
 
-    def shows_code(self, server: str) -> bool:
+    def has_code_page(self, server: str) -> bool:
         """Returns whether a sign-in ends on Typist's own page, which shows a code to type in Slack."""
         return bool(self._transports[server].sign_in.public_url)
 
-    async def arrived(self, query: str, server: str = "") -> tuple[str, str]:
+    async def on_redirect(self, query: str, server: str = "") -> tuple[str, str]:
         """Returns a sentence and a code for a browser at Typist's page. A reload gives the same code. Raises
         StoreError.
         """
-        brought = _values_in(query) or {}
-        state_hash = _hash(brought.get("state", ""))
+        brought = _query_values(query) or {}
+        state_hash = _state_hash(brought.get("state", ""))
         # Can't be guessed from the link alone.
-        code = self._vault.letters(json.dumps(brought, sort_keys=True), CODE_LETTERS, _CODE_CHARS)
-        begun = await self._accounts.begun(state_hash) or await self._accounts.begun(_hash(code))
+        code = self._vault.derive_letters(json.dumps(brought, sort_keys=True), CODE_LETTERS, _CODE_CHARS)
+        begun = await self._accounts.begun(state_hash) or await self._accounts.begun(_state_hash(code))
         owner, secret = begun or (None, "")
         if owner is None or not self._is_page_of(owner.server, server):
             return texts.accounts.LINK_IS_OLD, ""
-        content = self._vault.opened(self._labels(owner), secret)
+        content = self._vault.decrypt(self._labels(owner), secret)
         if content is not None and content.get("brought") == brought:
             return texts.accounts.TYPE_CODE, code
         if content is None or "brought" in content:
@@ -211,64 +213,66 @@ class SignIns:
         if "code" not in brought:
             is_denied = brought.get("error") == oauth.DENIED
             return texts.accounts.NOT_GRANTED if is_denied else texts.accounts.FAILED_THERE, ""
-        sealed = self._vault.sealed(self._labels(owner), {**content, "brought": brought})
-        if not await self._accounts.arrive(state_hash, _hash(code), sealed):
+        sealed = self._vault.encrypt(self._labels(owner), {**content, "brought": brought})
+        if not await self._accounts.arrive(state_hash, _state_hash(code), sealed):
             return texts.accounts.LINK_IS_OLD, ""
         return texts.accounts.TYPE_CODE, code
 
     async def refusal(self, owner: Owner, call: str, address: str) -> str:
         """Returns why a pasted URL or code can't be used, as a sentence, or "" if it can. Raises StoreError."""
-        query = self._entered(owner, address)
+        query = self._entered_values(owner, address)
         if query is None:
             return texts.accounts.NOT_THE_ADDRESS
-        if not await self._accounts.is_open(_hash(query.get("state", "")), owner, call):
-            return self._is_old(owner)
+        if not await self._accounts.is_open(_state_hash(query.get("state", "")), owner, call):
+            return self._expiry_text(owner)
         if query.get("error") == oauth.DENIED:
             return texts.accounts.DENIED_THERE
         return texts.accounts.FAILED_THERE if "code" not in query else ""
 
-    async def complete(self, owner: Owner, call: str, address: str | None, still: Still = _always) -> str:
+    async def complete(
+        self, owner: Owner, call: str, address: str | None, is_waiting: IsWaiting = _always_waiting
+    ) -> str:
         """Signs a person in with a URL or code, which works once, and returns the problem, or "" on success. Raises
         StoreError.
 
         `address`: None if the person confirms a code at the server, which takes a while. The wait ends early once
-        `still()` returns False.
+        `is_waiting()` returns False.
         """
         if address is None:
-            return await self._confirmed(owner, call, still)
-        query = self._entered(owner, address) or {}
-        secret = await self._accounts.take(_hash(query.get("state", "")), owner, call)
-        content = self._vault.opened(self._labels(owner), secret) if secret else None
+            return await self._complete_by_code(owner, call, is_waiting)
+        query = self._entered_values(owner, address) or {}
+        secret = await self._accounts.take(_state_hash(query.get("state", "")), owner, call)
+        content = self._vault.decrypt(self._labels(owner), secret) if secret else None
         query |= content.get("brought", {}) if content else {}
         if content is None or not query.get("code") or "verifier" not in content:
-            return self._is_old(owner)
-        known = _Account.begun(content)
+            return self._expiry_text(owner)
+        known = _Account.pending(content)
         try:
-            if not _is_from(query.get("iss"), known.at):
+            if not _is_from_issuer(query.get("iss"), known.at):
                 raise SignInFailed("the address is from another server")
             url = self._transports[owner.server].url
-            tokens = await oauth.exchanged(
+            tokens = await oauth.exchange_code(
                 known.at, known.client, self._redirect_uri(owner.server), query["code"], content["verifier"], url
             )
         except SignInFailed as error:
-            return await self._failed(owner, known, error)
+            return await self._on_failure(owner, known, error)
         await self._sign_in(owner, replace(known, tokens=tokens))
         return ""
 
-    async def _failed(self, owner: Owner, known: _Account, error: SignInFailed) -> str:
+    async def _on_failure(self, owner: Owner, known: _Account, error: SignInFailed) -> str:
         log.warning("MCP server %s: user %s not signed in: %s", owner.server, owner.user_id, error)
-        if error.forgets_client:
-            await self._servers.forget(owner.server, known.at, known.client)
+        if error.is_client_forgotten:
+            await self._servers.forget_client(owner.server, known.at, known.client)
         return texts.accounts.sign_in_failed(owner.server, str(error))
 
     async def _sign_in(self, owner: Owner, account: _Account) -> None:
-        sealed = self._sealed(owner, account)
+        sealed = self._encrypted(owner, account)
         # Nobody else has these tokens.
         recording = f"MCP server {owner.server}: tokens of user {owner.user_id} not recorded"
         await insist(lambda: self._accounts.sign_in(owner, sealed, account.tokens.scope), self._clock, recording)
         log.info("MCP server %s: user %s signed in", owner.server, owner.user_id)
         self._telemetry.account_changed("signed_in")
-        self._changed(owner.user_id)
+        self._on_change(owner.user_id)
 
     async def may_run(self, owner: Owner, schedule_id: int) -> bool:
         """Returns whether a person has agreed that a schedule's runs use their account. Raises StoreError."""
@@ -287,11 +291,11 @@ class SignIns:
             if (secret := await self._accounts.secret(owner)) is None:
                 return True
             if await self._accounts.end(owner, secret, "signed_out", by):
-                if (account := self._opened(owner, secret)) is not None:
+                if (account := self._decrypted(owner, secret)) is not None:
                     self._in_background(self._revoke(owner, account))
                 self._telemetry.account_changed("signed_out")
                 if not by:
-                    self._changed(owner.user_id)
+                    self._on_change(owner.user_id)
                 return True
         return False
 
@@ -303,16 +307,16 @@ class SignIns:
         """
         is_renewed = False
         while (secret := await self._accounts.secret(owner)) is not None:
-            account = self._opened(owner, secret)
+            account = self._decrypted(owner, secret)
             if account is None:
                 return None
-            early_s = min(EARLY_S, (account.tokens.lives_s or 0.0) / 2)
+            early_s = min(EARLY_S, (account.tokens.lifetime_s or 0.0) / 2)
             is_good = account.ends_at is None or account.ends_at - early_s > self._clock.now()
             # Once is enough, whatever the server returned.
             if is_renewed or (is_good and account.tokens.access_token != refused):
                 # Re-encrypts, so that an older key can be removed. A process that refreshes the tokens also does this.
-                if self._vault.key_of(secret) and await self._accounts.begin_refresh(owner, secret):
-                    await self._accounts.end_refresh(owner, secret, self._vault.sealed_again(secret))
+                if self._vault.key_index(secret) and await self._accounts.begin_refresh(owner, secret):
+                    await self._accounts.end_refresh(owner, secret, self._vault.reencrypt(secret))
                 return account.tokens.access_token
             if not account.tokens.refresh_token:
                 await self._end(owner, secret)
@@ -327,20 +331,20 @@ class SignIns:
     async def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
         """Waits up to `within_s` until new tokens are stored or revoked."""
         self._servers.close()
-        if self._under_way:
-            _, late = await asyncio.wait(self._under_way, timeout=within_s)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=within_s)
             for task in late:
                 task.cancel()
 
     def _in_background(self, refresh: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Returns a task that continues after the answer ends, because its refresh token might already be used up."""
         task = asyncio.create_task(refresh)
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         # The answer might be gone, and asyncio warns about exceptions that nobody retrieves.
         if not task.cancelled() and (error := task.exception()) is not None:
             log.debug("refresh failed: %s", type(error).__name__)
@@ -349,17 +353,17 @@ class SignIns:
         try:
             async with asyncio.timeout(REFRESH_S / 2):
                 url = self._transports[owner.server].url
-                tokens = await oauth.refreshed(account.at, account.client, account.tokens, url)
+                tokens = await oauth.refresh(account.at, account.client, account.tokens, url)
         except (SignInFailed, TimeoutError) as error:
             if isinstance(error, SignInFailed) and error.is_final:
-                if error.forgets_client:
-                    await self._servers.forget(owner.server, account.at, account.client)
+                if error.is_client_forgotten:
+                    await self._servers.forget_client(owner.server, account.at, account.client)
                 await self._end(owner, secret, question)
                 return
             await self._accounts.end_refresh(owner, secret, secret)
             raise SignInFailed(str(error) or "its authorization server doesn't answer") from None
         renewed = replace(account, tokens=tokens)
-        sealed = self._sealed(owner, renewed)
+        sealed = self._encrypted(owner, renewed)
         recording = f"MCP server {owner.server}: tokens of user {owner.user_id} not recorded"
         is_recorded = await insist(lambda: self._accounts.end_refresh(owner, secret, sealed), self._clock, recording)
         if not is_recorded and await self._accounts.secret(owner) is None:
@@ -368,18 +372,18 @@ class SignIns:
 
     async def _revoke(self, owner: Owner, account: _Account) -> None:
         try:
-            async with self._revoking:
-                await oauth.revoked(account.at, account.client, account.tokens, self._transports[owner.server].url)
+            async with self._revocation_slots:
+                await oauth.revoke(account.at, account.client, account.tokens, self._transports[owner.server].url)
             if account.at.revocation_endpoint:
-                self._revoked(owner)
+                self._on_revoked(owner)
         except SignInFailed as error:
             log.warning("MCP server %s: tokens of user %s not revoked: %s", owner.server, owner.user_id, error)
 
-    def _opened(self, owner: Owner, secret: str | None) -> _Account | None:
+    def _decrypted(self, owner: Owner, secret: str | None) -> _Account | None:
         """Decrypts an account, or returns None if there is none, or its key or server is gone."""
         if secret is None or owner.server not in self._transports:
             return None
-        content = self._vault.opened(self._labels(owner), secret)
+        content = self._vault.decrypt(self._labels(owner), secret)
         return None if content is None else _Account.of(content)
 
     async def _end(self, owner: Owner, secret: str, question: Question | None = None) -> None:
@@ -391,42 +395,42 @@ class SignIns:
         if await self._accounts.end(owner, secret, "ended", told=told):
             log.info("MCP server %s: the sign-in of user %s has ended", owner.server, owner.user_id)
             self._telemetry.account_changed("ended")
-            self._changed(owner.user_id)
+            self._on_change(owner.user_id)
 
-    def _sealed(self, owner: Owner, account: _Account) -> str:
-        lives_s = account.tokens.lives_s
-        ends_at = None if lives_s is None else self._clock.now() + lives_s
-        return self._vault.sealed(self._labels(owner), asdict(replace(account, ends_at=ends_at)))
+    def _encrypted(self, owner: Owner, account: _Account) -> str:
+        lifetime_s = account.tokens.lifetime_s
+        ends_at = None if lifetime_s is None else self._clock.now() + lifetime_s
+        return self._vault.encrypt(self._labels(owner), asdict(replace(account, ends_at=ends_at)))
 
     def _labels(self, owner: Owner) -> tuple[str, ...]:
         # A server that moves doesn't get tokens of its former URL.
         return owner.team_id, owner.user_id, owner.server, self._transports[owner.server].url
 
-    def _entered(self, owner: Owner, entry: str) -> dict[str, str] | None:
+    def _entered_values(self, owner: Owner, entry: str) -> dict[str, str] | None:
         """Returns the values that a person entered in the modal, or None if it isn't a sign-in's redirect URL."""
-        if self.shows_code(owner.server):
+        if self.has_code_page(owner.server):
             # The browser's values are already stored.
             return {"state": re.sub("[^A-Z]", "", entry.upper()), "code": ""}
-        return _query_in(entry, self._redirect_uri(owner.server))
+        return _redirect_query(entry, self._redirect_uri(owner.server))
 
-    def _is_old(self, owner: Owner) -> str:
-        return texts.accounts.CODE_IS_WRONG if self.shows_code(owner.server) else texts.accounts.ADDRESS_IS_OLD
+    def _expiry_text(self, owner: Owner) -> str:
+        return texts.accounts.CODE_IS_WRONG if self.has_code_page(owner.server) else texts.accounts.ADDRESS_IS_OLD
 
     def _redirect_uri(self, server: str) -> str:
         return self._transports[server].sign_in.redirect_uri(server)
 
     def _is_page_of(self, server: str, named: str) -> bool:
         """Returns whether a server's sign-ins return to the Typist page with this name in its path."""
-        if server not in self._transports or not self.shows_code(server):
+        if server not in self._transports or not self.has_code_page(server):
             return False
         return named == ("" if self._transports[server].sign_in.client_id else server)
 
 
-def _hash(state: str) -> str:
+def _state_hash(state: str) -> str:
     return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _query_in(address: str, redirect_uri: str) -> dict[str, str] | None:
+def _redirect_query(address: str, redirect_uri: str) -> dict[str, str] | None:
     """Returns the values in a pasted redirect URL, or None if it's another URL or repeats a value."""
     address = address.strip()
     # Some browsers copy it without http://.
@@ -436,10 +440,10 @@ def _query_in(address: str, redirect_uri: str) -> dict[str, str] | None:
     except ValueError:
         return None
     is_ours = (parts.scheme, parts.netloc, parts.path) == (ours.scheme, ours.netloc, ours.path)
-    return _values_in(parts.query) if is_ours else None
+    return _query_values(parts.query) if is_ours else None
 
 
-def _values_in(query: str) -> dict[str, str] | None:
+def _query_values(query: str) -> dict[str, str] | None:
     """Returns the values in a redirect's query, or None if it isn't a response to a sign-in or repeats a value."""
     try:
         values = parse_qs(query, max_num_fields=20)
@@ -450,6 +454,6 @@ def _values_in(query: str) -> dict[str, str] | None:
     return {name: value for name, [value] in values.items()}
 
 
-def _is_from(issuer: str | None, at: AuthorizationServer) -> bool:
+def _is_from_issuer(issuer: str | None, at: AuthorizationServer) -> bool:
     """Returns whether a redirect comes from the expected issuer (RFC 9207)."""
-    return not at.names_itself if issuer is None else issuers_match(issuer, at.issuer)
+    return not at.sends_issuer if issuer is None else issuers_match(issuer, at.issuer)

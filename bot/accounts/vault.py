@@ -18,17 +18,17 @@ class Vault:
         self._fernet = MultiFernet(self._keys)
         self._first_key = keys[0].encode()
 
-    def letters(self, text: str, alphabet: str, number: int) -> str:
+    def derive_letters(self, text: str, alphabet: str, number: int) -> str:
         """Derives letters from a text, so that only someone with the first key can compute them."""
         digest = int.from_bytes(
             hmac.digest(self._first_key, f"letters {text}".encode("utf-8", "surrogatepass"), "sha256")
         )
         return "".join(alphabet[digest // len(alphabet) ** place % len(alphabet)] for place in range(number))
 
-    def sealed(self, owner: Sequence[str], content: Mapping[str, Any]) -> str:
+    def encrypt(self, owner: Sequence[str], content: Mapping[str, Any]) -> str:
         return self._fernet.encrypt(json.dumps([list(owner), content]).encode()).decode()
 
-    def opened(self, owner: Sequence[str], secret: str, max_age_s: int | None = None) -> Mapping[str, Any] | None:
+    def decrypt(self, owner: Sequence[str], secret: str, max_age_s: int | None = None) -> Mapping[str, Any] | None:
         """Returns the decrypted content, or None if it's another owner's or too old, or if its key is gone."""
         try:
             of, content = json.loads(self._fernet.decrypt(secret, max_age_s))
@@ -36,7 +36,7 @@ class Vault:
             return None
         return dict(content) if of == list(owner) else None
 
-    def key_of(self, secret: str) -> int | None:
+    def key_index(self, secret: str) -> int | None:
         """Returns the index of the key that decrypts a secret (0 encrypts), or None if its key is gone."""
         for place, key in enumerate(self._keys):
             with suppress(InvalidToken):
@@ -44,5 +44,5 @@ class Vault:
                 return place
         return None
 
-    def sealed_again(self, secret: str) -> str:
+    def reencrypt(self, secret: str) -> str:
         return self._fernet.rotate(secret).decode()

@@ -28,7 +28,7 @@ async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str]]], keys: Seq
     # Imported here because it loads cryptography.
     from bot.accounts.vault import Vault
 
-    places = [Vault(keys).key_of(secret) if keys else None for secret in secrets]
+    places = [Vault(keys).key_index(secret) if keys else None for secret in secrets]
     if lost := places.count(None):
         return warn(
             f"BOT_SECRET_KEYS can't decrypt {lost} of {len(secrets)} sign-ins to MCP servers.",
@@ -67,7 +67,7 @@ class ServerChecks:
                 async with asyncio.timeout(MCP_WITHIN_S):
                     named = offered_names(config.name, await servers.by_name[config.name].tools())
             except (ServerDown, TimeoutError) as error:
-                if isinstance(config.transport, HttpTransport) and servers.by_name[config.name].wants_sign_in:
+                if isinstance(config.transport, HttpTransport) and servers.by_name[config.name].needs_sign_in:
                     found = await self._sign_in(config.name, config.transport, is_named=str(error) == DOWN_SIGN_IN)
                     if found is not None:
                         return found
@@ -75,7 +75,7 @@ class ServerChecks:
         rules = self._setup.rules
         tools = tools_of(((name, tool, False) for name, tool in named.items()), rules, config.timeout_s)
         self._tools[config.name] = tools
-        if problems := _tool_problems(config.name, named, tools, rules.named_tools(config.name)):
+        if problems := _tool_problems(config.name, named, tools, rules.tool_names(config.name)):
             messages, fixes = zip(*problems, strict=True)
             return warn("\n".join(messages), " ".join(fixes))
         count = f"{len(named)} {'tool' if len(named) == 1 else 'tools'}"
@@ -93,10 +93,10 @@ class ServerChecks:
 
         `is_named`: whether the server reports that people can sign in. If it doesn't and they can't, returns None.
         """
-        from bot.accounts.oauth import SignInFailed, discovered, known_by
+        from bot.accounts.oauth import SignInFailed, configured_client_id, discover
 
         try:
-            at = await discovered(transport.url, transport.sign_in)
+            at = await discover(transport.url, transport.sign_in)
         except SignInFailed as error:
             if not is_named:
                 return None
@@ -105,7 +105,7 @@ class ServerChecks:
                 "Fix this problem, or set an Authorization header for the server in BOT_MCP_CONFIG, with a token "
                 f"that its vendor issues for programs. docs/admins/tools.md has recipes. {UNTIL}",
             )
-        client_id = known_by(at, transport.sign_in, server)
+        client_id = configured_client_id(at, transport.sign_in, server)
         must = f"{server}: people must sign in at {at.issuer},"
         if not (at.registration_endpoint or client_id):
             redirect_uri = replace(transport.sign_in, client_id="x").redirect_uri(server)
@@ -134,7 +134,7 @@ class ServerChecks:
         `chosen` returns the servers of the channels that use any. Before the first one does, all servers count.
         """
         channels = {f"channel {channel_id}": names for channel_id, names in (await chosen()).items()}
-        places: dict[str, Collection[str]] = {"direct messages": self._setup.in_direct_messages}
+        places: dict[str, Collection[str]] = {"direct messages": self._setup.direct_message_servers}
         places |= channels or {"a channel with all MCP servers": self._setup.names}
         alike: dict[tuple[str, ...], list[str]] = {}
         for place, chosen_names in places.items():

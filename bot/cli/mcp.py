@@ -118,7 +118,7 @@ async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
             if not yes and not confirmed("Models will read this. Agree?", "agree", _change_of(name, seen[name])):
                 print_note("You didn't agree to any more tools.")
                 return EXIT_FAILED
-            await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical))
+            await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical_json))
             print(f"{name}: agreed. Models will be offered this tool from the next question on.")
     return 0
 
@@ -212,7 +212,7 @@ def _fitting(seen: Mapping[str, SeenTool], pattern: str) -> list[str]:
 def _change_of(name: str, tool: SeenTool) -> str:
     before = tool.agreed if tool.state == "changed" else None
     until_now = f"{name} before:\n{_pretty(before.definition)}\n" if before else ""
-    return f"{until_now}{name} now:\n{_pretty(tool.listed.canonical)}\n"
+    return f"{until_now}{name} now:\n{_pretty(tool.listed.canonical_json)}\n"
 
 
 def _pretty(definition: str) -> str:

@@ -62,10 +62,10 @@ _STDIO_KEYS = ("command", "args", "env", "envFile", "cwd")
 _SIGN_IN = "oauth"
 _HTTP_KEYS = (*_URL_KEYS, "headers", _SIGN_IN)
 _LOOPBACKS = ("127.0.0.1", "localhost", "[::1]")
-_STATED = (("pkce", False), ("resource", True))
+_FLAG_DEFAULTS = (("pkce", False), ("resource", True))
 _SIGN_IN_KEYS = (
     *("clientId", "clientSecret", "scopes", "callbackPort", "callbackHost", "issuer", "tokenHost"),
-    *(key for key, _ in _STATED),
+    *(key for key, _ in _FLAG_DEFAULTS),
 )
 _COMMON_KEYS = (*_TYPE_KEYS, *_DENY_KEYS, "timeout", "disabled", "enabled", "protocol")
 _APPROVING_KEYS = ("autoApprove", "alwaysAllow", "trust")
@@ -112,9 +112,9 @@ class SignInConfig:
     """The issuer that an admin trusts, wherever its metadata is found, or "" for the issuer that the server names."""
     token_host: str = ""
     """The host that an admin trusts with codes and tokens in addition to the issuer's, or ""."""
-    does_pkce: bool = False
+    has_pkce: bool = False
     """Whether an admin vouches that the authorization server supports PKCE although its metadata doesn't say so."""
-    names_resource: bool = True
+    sends_resource: bool = True
     """Whether requests name the MCP server, as the protocol requires. Entra ID rejects such requests."""
 
     def redirect_uri(self, server: str) -> str:
@@ -156,12 +156,12 @@ class HttpTransport:
     """The access token of a person's own account, or "" for the account that all askers share."""
 
     @property
-    def may_want_sign_in(self) -> bool:
+    def can_need_sign_in(self) -> bool:
         """Whether people can be asked to sign in, because the file has no shared credentials."""
         return "authorization" not in map(str.lower, self.headers)
 
     @property
-    def sent_headers(self) -> Mapping[str, str]:
+    def request_headers(self) -> Mapping[str, str]:
         return {**self.headers, "Authorization": f"Bearer {self.token}"} if self.token else self.headers
 
 
@@ -194,7 +194,7 @@ class ToolRules:
             permission = Permission.ALLOW
         return ToolRule(permission, bool(names & self.read_only))
 
-    def named_tools(self, server: str) -> frozenset[str]:
+    def tool_names(self, server: str) -> frozenset[str]:
         patterns = self.deny | self.ask | self.allow | self.read_only
         return frozenset(name for name in patterns if tool_owner(name) == server and not name.endswith("*"))
 
@@ -203,7 +203,7 @@ class ToolRules:
 class McpSetup:
     servers: tuple[ServerConfig, ...] = ()
     rules: ToolRules = ToolRules()
-    in_direct_messages: tuple[str, ...] = ()
+    direct_message_servers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -215,13 +215,13 @@ def read_setup(path: Path, env: Mapping[str, str], public_url: str = "") -> McpS
     """Returns a file's servers and rules, with `env` variables expanded. Raises SettingsError listing all problems."""
     problems: list[str] = []
     reader = _Reader(path.name, env, public_url, problems, [], set())
-    setup = reader.setup(_content(path))
+    setup = reader.setup(_file_content(path))
     if problems:
         raise SettingsError(problems)
     return setup
 
 
-def _content(path: Path) -> object:
+def _file_content(path: Path) -> object:
     try:
         return json.loads(path.read_text("utf-8-sig"), object_pairs_hook=unique_members)
     except FileNotFoundError:
@@ -250,11 +250,11 @@ class _Reader:
     public_url: str
     problems: list[str]
     notes: list[str]
-    denied: set[str]
+    denied_tools: set[str]
 
     def setup(self, content: object) -> McpSetup:
         if not isinstance(content, dict):
-            self._problem("", "must be an object with mcpServers")
+            self._add_problem("", "must be an object with mcpServers")
             return McpSetup()
         if "servers" in content and _SERVERS not in content:
             # VS Code's name for it.
@@ -263,35 +263,37 @@ class _Reader:
         ours = (_SERVERS, *_RULES, _IN_DIRECT_MESSAGES)
         for key in content.keys() - {*ours, *_OTHER_TOP_KEYS}:
             # A misspelled rule would allow what it should deny.
-            self._problem("", f'has the unknown key "{_shown_key(key)}". There are {", ".join(ours)}')
+            self._add_problem("", f'has the unknown key "{_visible_key(key)}". There are {", ".join(ours)}')
         self._note_unused("", content, ours)
         servers = content.get(_SERVERS)
         if not isinstance(servers, dict) or not servers:
-            self._problem(_SERVERS, "must be an object with at least one server")
+            self._add_problem(_SERVERS, "must be an object with at least one server")
             return McpSetup()
         if len(servers) > MAX_SERVERS:
-            self._problem(_SERVERS, f"must have at most {MAX_SERVERS} servers: Slack's settings modal takes no more")
+            self._add_problem(
+                _SERVERS, f"must have at most {MAX_SERVERS} servers: Slack's settings modal takes no more"
+            )
         read = [self._server(name, value) for name, value in servers.items()]
         deny, *others = (self._patterns(key, content.get(key, []), servers) for key in _RULES)
-        rules = ToolRules(deny | self.denied, *others)
+        rules = ToolRules(deny | self.denied_tools, *others)
         direct = content.get(_IN_DIRECT_MESSAGES, [])
-        if not _are_strings(direct):
-            self._problem(_IN_DIRECT_MESSAGES, "must be a list of servers")
+        if not _is_list_of_strings(direct):
+            self._add_problem(_IN_DIRECT_MESSAGES, "must be a list of servers")
             direct = []
         for name in direct:
             if name not in servers:
-                self._problem(_IN_DIRECT_MESSAGES, f'"{name}" is not in mcpServers')
+                self._add_problem(_IN_DIRECT_MESSAGES, f'"{name}" is not in mcpServers')
         return McpSetup(tuple(filter(None, read)), rules, tuple(direct), tuple(self.notes))
 
     def _server(self, name: str, value: object) -> ServerConfig | None:
         place = f"{_SERVERS}.{name}"
         if not _SERVER_NAME.fullmatch(name) or len(name) > MAX_SERVER_NAME_CHARS:
-            self._problem(
+            self._add_problem(
                 place,
                 f"must be named with letters, digits, - and single _ between them, at most {MAX_SERVER_NAME_CHARS}",
             )
         if not isinstance(value, dict):
-            self._problem(place, "must be an object with command or url")
+            self._add_problem(place, "must be an object with command or url")
             return None
         if value.get("disabled") is True or value.get("enabled") is False:
             return None
@@ -300,12 +302,12 @@ class _Reader:
             return None
         for key in _DENY_KEYS:
             tools = value.get(key, [])
-            if _are_strings(tools):
-                self.denied.update(full_tool_name(name, NOT_IN_NAMES.sub("_", tool)) for tool in tools)
+            if _is_list_of_strings(tools):
+                self.denied_tools.update(full_tool_name(name, NOT_IN_NAMES.sub("_", tool)) for tool in tools)
             else:
-                self._problem(f"{place}.{key}", "must be a list of tools")
+                self._add_problem(f"{place}.{key}", "must be a list of tools")
         if value.get("protocol", "legacy") != "legacy":
-            self._problem(f"{place}.protocol", 'must be "legacy", or be left out')
+            self._add_problem(f"{place}.protocol", 'must be "legacy", or be left out')
         return ServerConfig(name, transport, "protocol" in value, self._timeout_s(f"{place}.timeout", value))
 
     def _transport(self, place: str, value: Mapping[str, Any]) -> StdioTransport | HttpTransport | None:
@@ -313,53 +315,53 @@ class _Reader:
         type_key = next((key for key in _TYPE_KEYS if key in value), "type")
         kind = value.get(type_key, "http" if url_key in value else "stdio")
         if "command" in value and url_key in value:
-            self._problem(place, f"has both command and {url_key}. Remove one of them")
+            self._add_problem(place, f"has both command and {url_key}. Remove one of them")
             return None
         if kind in ("stdio", "local"):
             self._note_unused(place, value, (*_STDIO_KEYS, *_COMMON_KEYS))
-            return self._stdio(place, value)
+            return self._stdio_transport(place, value)
         if isinstance(kind, str) and re.sub("[-_]", "", kind).lower() in _HTTP_TYPES:
             self._note_unused(place, value, (*_HTTP_KEYS, *_COMMON_KEYS))
-            url = self._text(
+            url = self._string(
                 f"{place}.{url_key}", value.get(url_key), _is_url, "must be a URL such as https://host/mcp"
             )
-            headers = self._texts(f"{place}.headers", value.get("headers", {}), _HEADER_NAME, _HEADER.fullmatch)
-            return HttpTransport(url, headers, self._sign_in(f"{place}.{_SIGN_IN}", value.get(_SIGN_IN, {})))
+            headers = self._strings(f"{place}.headers", value.get("headers", {}), _HEADER_NAME, _HEADER.fullmatch)
+            return HttpTransport(url, headers, self._sign_in_config(f"{place}.{_SIGN_IN}", value.get(_SIGN_IN, {})))
         wanted = '"http": the transport "sse" is no longer part of MCP' if kind == "sse" else '"stdio" or "http"'
-        self._problem(f"{place}.{type_key}", f"must be {wanted}")
+        self._add_problem(f"{place}.{type_key}", f"must be {wanted}")
         return None
 
-    def _sign_in(self, place: str, value: object) -> SignInConfig:
+    def _sign_in_config(self, place: str, value: object) -> SignInConfig:
         if not isinstance(value, dict):
-            self._problem(place, 'must be an object such as {"clientId": "…"}')
+            self._add_problem(place, 'must be an object such as {"clientId": "…"}')
             return SignInConfig(public_url=self.public_url)
         self._note_unused(place, value, _SIGN_IN_KEYS)
         client_id, secret, token_host = (
-            self._text(f"{place}.{key}", value[key], _HEADER.fullmatch) if key in value else ""
+            self._string(f"{place}.{key}", value[key], _HEADER.fullmatch) if key in value else ""
             for key in ("clientId", "clientSecret", "tokenHost")
         )
-        issuer = self._text(f"{place}.issuer", value["issuer"], _is_url) if "issuer" in value else ""
+        issuer = self._string(f"{place}.issuer", value["issuer"], _is_url) if "issuer" in value else ""
         pkce, resource = (
-            self._one_of(f"{place}.{key}", value.get(key, usual), (True, False)) for key, usual in _STATED
+            self._choice(f"{place}.{key}", value.get(key, usual), (True, False)) for key, usual in _FLAG_DEFAULTS
         )
-        host = self._one_of(f"{place}.callbackHost", value.get("callbackHost", _LOOPBACKS[0]), _LOOPBACKS)
+        host = self._choice(f"{place}.callbackHost", value.get("callbackHost", _LOOPBACKS[0]), _LOOPBACKS)
         if secret and not client_id:
-            self._note(f"{place}.clientSecret", "has no effect without clientId")
+            self._add_note(f"{place}.clientSecret", "has no effect without clientId")
         scopes = value.get("scopes", [])
         scopes = scopes.split() if isinstance(scopes, str) else scopes
-        if not _are_strings(scopes):
-            self._problem(f"{place}.scopes", "must be a list of scopes")
+        if not _is_list_of_strings(scopes):
+            self._add_problem(f"{place}.scopes", "must be a list of scopes")
             scopes = []
         port = value.get("callbackPort", CALLBACK_PORT)
         if isinstance(port, bool) or not isinstance(port, int) or not 1_024 <= port <= 65_535:
-            self._problem(f"{place}.callbackPort", "must be a port from 1,024 to 65,535")
+            self._add_problem(f"{place}.callbackPort", "must be a port from 1,024 to 65,535")
             port = CALLBACK_PORT
-        stated = issuer, token_host, pkce, resource
-        return SignInConfig(client_id, secret, " ".join(scopes), port, host, self.public_url, *stated)
+        trusted = issuer, token_host, pkce, resource
+        return SignInConfig(client_id, secret, " ".join(scopes), port, host, self.public_url, *trusted)
 
-    def _one_of(self, place: str, value: T, possible: Sequence[T]) -> T:
+    def _choice(self, place: str, value: T, possible: Sequence[T]) -> T:
         if not any(value is one or (isinstance(one, str) and value == one) for one in possible):
-            self._problem(place, f"must be {' or '.join(json.dumps(one) for one in possible)}")
+            self._add_problem(place, f"must be {' or '.join(json.dumps(one) for one in possible)}")
             return possible[0]
         return value
 
@@ -367,45 +369,45 @@ class _Reader:
         seconds = value.get("timeout", CALL_TIMEOUT_S)
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         if not (is_number and 0 < seconds <= MAX_TIMEOUT_S):
-            self._problem(place, f"must be a number of seconds, above 0 and up to {MAX_TIMEOUT_S:g}")
+            self._add_problem(place, f"must be a number of seconds, above 0 and up to {MAX_TIMEOUT_S:g}")
             return CALL_TIMEOUT_S
         return float(seconds)
 
-    def _stdio(self, place: str, value: Mapping[str, Any]) -> StdioTransport:
+    def _stdio_transport(self, place: str, value: Mapping[str, Any]) -> StdioTransport:
         args = value.get("args", [])
         if not isinstance(args, list):
-            self._problem(f"{place}.args", "must be a list of strings")
+            self._add_problem(f"{place}.args", "must be a list of strings")
             args = []
-        command, *first = self._command(f"{place}.command", value.get("command"))
+        command, *first = self._command_words(f"{place}.command", value.get("command"))
         return StdioTransport(
             command,
-            (*first, *(self._text(f"{place}.args[{at}]", arg, _is_argument) for at, arg in enumerate(args))),
-            self._env_file(f"{place}.envFile", value)
-            | self._texts(f"{place}.env", value.get("env", {}), _ENV_NAME, _is_argument),
+            (*first, *(self._string(f"{place}.args[{at}]", arg, _is_argument) for at, arg in enumerate(args))),
+            self._env_file_values(f"{place}.envFile", value)
+            | self._strings(f"{place}.env", value.get("env", {}), _ENV_NAME, _is_argument),
             self._folder(f"{place}.cwd", value),
         )
 
-    def _command(self, place: str, value: object) -> list[str]:
+    def _command_words(self, place: str, value: object) -> list[str]:
         """Returns a command and, if it is a whole command line and no program has that name, its arguments."""
-        command = self._text(place, value, lambda text: text.strip() and _is_argument(text))
+        command = self._string(place, value, lambda text: text.strip() and _is_argument(text))
         if not isinstance(value, str) or not command or len(command.split()) < 2 or shutil.which(command):
             return [command]
         try:
             # Before variables are expanded, because their values aren't part of the line's syntax.
             parts = shlex.split(value)
         except ValueError:
-            self._problem(place, "has a quote without its other half. Write the program here, and the rest in args")
+            self._add_problem(place, "has a quote without its other half. Write the program here, and the rest in args")
             return [command]
-        return [self._text(place, part, _is_argument) for part in parts]
+        return [self._string(place, part, _is_argument) for part in parts]
 
-    def _env_file(self, place: str, value: Mapping[str, Any]) -> dict[str, str]:
+    def _env_file_values(self, place: str, value: Mapping[str, Any]) -> dict[str, str]:
         if "envFile" not in value:
             return {}
-        name = self._text(place, value["envFile"], _is_argument)
+        name = self._string(place, value["envFile"], _is_argument)
         try:
             text = Path(name).expanduser().read_text("utf-8-sig")
         except (OSError, ValueError, RuntimeError):
-            self._problem(place, "names a file that can't be read")
+            self._add_problem(place, "names a file that can't be read")
             return {}
         return {key: text for key, text in dotenv_values(stream=StringIO(text), interpolate=False).items() if text}
 
@@ -413,25 +415,25 @@ class _Reader:
         if "cwd" not in value:
             return None
         try:
-            folder = Path(self._text(place, value["cwd"], _is_argument)).expanduser()
+            folder = Path(self._string(place, value["cwd"], _is_argument)).expanduser()
         except RuntimeError:
             folder = Path("~")
         if not folder.is_dir():
-            self._problem(place, "is not a folder")
+            self._add_problem(place, "is not a folder")
         return str(folder)
 
-    def _texts(
+    def _strings(
         self, place: str, value: object, name: re.Pattern[str], is_valid: Callable[[str], object]
     ) -> dict[str, str]:
         if not isinstance(value, dict):
-            self._problem(place, "must be an object of strings")
+            self._add_problem(place, "must be an object of strings")
             return {}
         for key in value:
             if not name.fullmatch(key):
-                self._problem(place, "has a name with invalid characters")
-        return {key: self._text(f"{place}.{key}", text, is_valid) for key, text in value.items()}
+                self._add_problem(place, "has a name with invalid characters")
+        return {key: self._string(f"{place}.{key}", text, is_valid) for key, text in value.items()}
 
-    def _text(
+    def _string(
         self,
         place: str,
         value: object,
@@ -440,52 +442,52 @@ class _Reader:
     ) -> str:
         """Returns a string with its variables expanded, and records unusable values as problems."""
         if not isinstance(value, str):
-            self._problem(place, "must be a string")
+            self._add_problem(place, "must be a string")
             return ""
-        unset = [match["name"] for match in _VARIABLE.finditer(value) if self._value_of(match) is None]
+        unset = [match["name"] for match in _VARIABLE.finditer(value) if self._variable_value(match) is None]
         for name in unset:
-            self._problem(place, f"needs {name}, which is not set. Set it, or write ${{{name}:-a default}}")
+            self._add_problem(place, f"needs {name}, which is not set. Set it, or write ${{{name}:-a default}}")
         if "${" in _VARIABLE.sub("", value):
-            self._problem(place, "has a ${…} that isn't a variable. Write ${NAME} or ${NAME:-a default}")
+            self._add_problem(place, "has a ${…} that isn't a variable. Write ${NAME} or ${NAME:-a default}")
             return ""
-        text = _VARIABLE.sub(lambda match: self._value_of(match) or "", value)
+        text = _VARIABLE.sub(lambda match: self._variable_value(match) or "", value)
         if not unset and not is_valid(text):
-            self._problem(place, otherwise)
+            self._add_problem(place, otherwise)
         return text
 
-    def _value_of(self, match: re.Match[str]) -> str | None:
+    def _variable_value(self, match: re.Match[str]) -> str | None:
         """Returns a variable's value or default, or None if it has neither. An empty variable counts as unset."""
         return self.env.get(match["name"]) or match["default"]
 
     def _patterns(self, key: str, value: Any, servers: Mapping[str, object]) -> frozenset[str]:
-        if not _are_strings(value):
-            self._problem(key, "must be a list of patterns such as github__list_issues or github__*")
+        if not _is_list_of_strings(value):
+            self._add_problem(key, "must be a list of patterns such as github__list_issues or github__*")
             return frozenset()
         for pattern in value:
             match = _PATTERN.fullmatch(pattern)
             if match is None:
-                self._problem(key, f'"{pattern}" must be a pattern such as github__list_issues or github__*')
+                self._add_problem(key, f'"{pattern}" must be a pattern such as github__list_issues or github__*')
             elif match["server"] not in servers:
-                self._problem(key, f'"{pattern}" names a server that mcpServers lacks')
+                self._add_problem(key, f'"{pattern}" names a server that mcpServers lacks')
         return frozenset(value)
 
     def _note_unused(self, place: str, value: Mapping[str, Any], known: Sequence[str]) -> None:
         if unused := [key for key in value if key not in known]:
             approving = ". Only allow and readOnly let calls run unasked" if set(unused) & set(_APPROVING_KEYS) else ""
-            self._note(place, f"has keys without effect: {', '.join(map(_shown_key, unused))}{approving}")
+            self._add_note(place, f"has keys without effect: {', '.join(map(_visible_key, unused))}{approving}")
 
-    def _note(self, place: str, what: str) -> None:
+    def _add_note(self, place: str, what: str) -> None:
         self.notes.append(f"BOT_MCP_CONFIG: {self.file}: {place}{' ' if place else ''}{what}.")
 
-    def _problem(self, place: str, what: str) -> None:
+    def _add_problem(self, place: str, what: str) -> None:
         self.problems.append(f"BOT_MCP_CONFIG: {self.file}: {place}{' ' if place else ''}{what}.")
 
 
-def _shown_key(key: str) -> str:
+def _visible_key(key: str) -> str:
     return escape_unseen(key)[:40]
 
 
-def _are_strings(value: object) -> bool:
+def _is_list_of_strings(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 

@@ -24,7 +24,7 @@ from bot.mcp.schemas import (
     flat_schema,
     input_schema,
     offered_schema,
-    without_lost_references,
+    without_dangling_references,
 )
 
 MAX_NAME_CHARS = 64
@@ -51,19 +51,19 @@ class ListedTool:
 
     @classmethod
     def of(cls, tool: Tool) -> "ListedTool":
-        """Creates a tool from an SDK object whose definition `readable` (responses.py) has converted."""
+        """Creates a tool from an SDK object whose definition `readable_result` (responses.py) has converted."""
         is_broken = bool(tool.meta and tool.meta.get(_BROKEN))
         return cls(tool.name, tool.description or "", tool.input_schema, tool.title or "", is_broken)
 
     @property
-    def canonical(self) -> str:
+    def canonical_json(self) -> str:
         """The parts that an admin approves, as JSON with sorted keys."""
         whole = [self.name, self.description, self.parameters, self.title]
         return json.dumps(whole, sort_keys=True, separators=(",", ":"))
 
     @cached_property
     def hash(self) -> str:
-        return hashlib.sha256(self.canonical.encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256(self.canonical_json.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
     def is_cut(self) -> bool:
@@ -77,24 +77,24 @@ class ListedTool:
     def offered_parameters(self) -> dict[str, Any]:
         """The parameter schema for models. Values, and names that vendors accept, are unchanged."""
         schema = flat_schema(offered_schema(dict(self.parameters)))
-        offered = {own: name for name, own in self.own_names.items()}
+        offered = {own: name for name, own in self.original_names.items()}
         properties = {offered.get(own, own): one for own, one in schema["properties"].items()}
         required = [offered.get(own, own) for own in schema.get("required", ())]
         named = {**schema, "properties": properties, **({"required": required} if required else {})}
-        return {key: without_lost_references(value, named) for key, value in named.items()}
+        return {key: without_dangling_references(value, named) for key, value in named.items()}
 
-    def own_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        own = self.own_names
+    def original_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        own = self.original_names
         return {own.get(name, name): value for name, value in arguments.items()}
 
     @cached_property
-    def own_names(self) -> dict[str, str]:
+    def original_names(self) -> dict[str, str]:
         """Maps offered parameter names to the server's names, for parameters whose names vendors don't accept."""
         given = flat_schema(dict(self.parameters))["properties"]
         accepted = {name: _NOT_IN_PARAMETERS.sub("_", name) for name in given}
         counts = Counter(accepted.values())
         odd = [name for name in given if not _PARAMETER.fullmatch(name)]
-        return {_named(accepted[name], name, is_alone=counts[accepted[name]] == 1): name for name in odd}
+        return {_vendor_name(accepted[name], name, is_alone=counts[accepted[name]] == 1): name for name in odd}
 
     @cached_property
     def is_too_large(self) -> bool:
@@ -123,11 +123,11 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
             named[plain] = alike[0]
             continue
         for tool in alike:
-            named.setdefault(_named(plain, tool.name, is_alone=False), tool)
+            named.setdefault(_vendor_name(plain, tool.name, is_alone=False), tool)
     return named
 
 
-def _named(plain: str, name: str, *, is_alone: bool) -> str:
+def _vendor_name(plain: str, name: str, *, is_alone: bool) -> str:
     """Returns a name that vendors accept, with a hash of the original if the name is too long or taken."""
     if is_alone and 0 < len(plain) <= MAX_NAME_CHARS:
         return plain
@@ -135,7 +135,7 @@ def _named(plain: str, name: str, *, is_alone: bool) -> str:
     return plain[: MAX_NAME_CHARS - len(suffix)] + suffix
 
 
-def definition_in(tool: Any, number: int) -> dict[str, Any]:
+def readable_definition(tool: Any, number: int) -> dict[str, Any]:
     """Returns a tool's definition in a form that the SDK accepts, marked as broken if it is unusable."""
     tool = tool if isinstance(tool, dict) else {}
     name, notes = tool.get("name"), tool.get("annotations")

@@ -21,34 +21,34 @@ from pydantic import ValidationError
 from bot.text import object_in, objects_in, paired_json
 
 _OF_EVENTS = ("data:", "event:", "id:", "retry:", ":")
-MAX_MENDED_BYTES = 250_000
+MAX_REPAIRED_BYTES = 250_000
 """Longer messages aren't repaired, because parsing them in other ways would take too long."""
 
 
-def message_in(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage | None:
+def parse_message(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage | None:
     """Returns the message in `data`, or None. A response gets the ID `answers`, unless that is None."""
     with suppress(ValidationError):
         message = jsonrpc_message_adapter.validate_json(data, by_name=False)
         if answers is None or not isinstance(message, JSONRPCResponse | JSONRPCError):
             return message
         return message.model_copy(update={"id": answers})
-    if len(data) > MAX_MENDED_BYTES:
+    if len(data) > MAX_REPAIRED_BYTES:
         return None
     with suppress(ValueError, RecursionError):
         text = data.decode("utf-8-sig", "replace")
-        said = _data_of_events(text) if text.startswith(_OF_EVENTS) else [json.loads(text)]
-        return _response_in([one for each in said for one in objects_in(paired_json(each))], answers)
+        said = _event_data(text) if text.startswith(_OF_EVENTS) else [json.loads(text)]
+        return _first_response([one for each in said for one in objects_in(paired_json(each))], answers)
     return None
 
 
-def _data_of_events(text: str) -> list[Any]:
+def _event_data(text: str) -> list[Any]:
     """Returns the JSON of events that aren't marked as an event stream. Raises ValueError if it's invalid."""
     events = "\n".join(text.splitlines()).split("\n\n")
     data = ("\n".join(line[5:] for line in event.split("\n") if line.startswith("data:")) for event in events)
     return [json.loads(one) for one in data if one.strip()]
 
 
-def _response_in(said: Any, answers: RequestId | None) -> JSONRPCMessage | None:
+def _first_response(said: Any, answers: RequestId | None) -> JSONRPCMessage | None:
     """Returns the first response in parsed JSON, or None. Raises ValueError if the response is invalid."""
     responses = [one for one in objects_in(said) if "method" not in one and (one.get("error") or "result" in one)]
     response = object_in(responses)
@@ -56,14 +56,14 @@ def _response_in(said: Any, answers: RequestId | None) -> JSONRPCMessage | None:
     if not response or not isinstance(request_id, int | str):
         return None
     if error := response.get("error"):
-        return JSONRPCError(jsonrpc="2.0", id=request_id, error=_error(error))
+        return JSONRPCError(jsonrpc="2.0", id=request_id, error=_error_data(error))
     result = response["result"]
     return JSONRPCResponse(
         jsonrpc="2.0", id=request_id, result=result if isinstance(result, dict) else {"content": result}
     )
 
 
-def _error(error: Any) -> ErrorData:
+def _error_data(error: Any) -> ErrorData:
     parts = error if isinstance(error, dict) else {"message": error}
     code, words, data = parts.get("code"), parts.get("message"), parts.get("data")
     if not isinstance(words, str):

@@ -1,7 +1,7 @@
 """Converts MCP servers' responses into a form that the SDK accepts, and call results into text.
 
 The SDK rejects a whole list of tools, or a whole result, for one invalid part. So it receives only the fields that
-Typist uses, and each definition and part is converted separately (`readable`).
+Typist uses, and each definition and part is converted separately (`readable_result`).
 """
 
 import base64
@@ -29,7 +29,7 @@ from mcp_types import (
 )
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION
 
-from bot.mcp.definitions import broken_definition, definition_in
+from bot.mcp.definitions import broken_definition, readable_definition
 from bot.mcp.sentences import FAILED_SILENTLY, NO_REASON, NOTHING
 from bot.mcp.stdio import Incoming
 from bot.text import object_in
@@ -40,7 +40,7 @@ UNKNOWN_PART = "[left out: a kind of content that Typist doesn't know]"
 
 @asynccontextmanager
 async def readable_messages(transport: Transport) -> AsyncIterator[tuple[Any, Any]]:
-    """Yields a transport's streams, with incoming results converted by `readable`."""
+    """Yields a transport's streams, with incoming results converted by `readable_result`."""
     async with transport as (incoming, outgoing):
         yield _ReadableStream(incoming), outgoing
 
@@ -55,7 +55,7 @@ class _ReadableStream:
     async def receive(self) -> Incoming:
         message: Incoming = await self._incoming.receive()
         if isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCResponse):
-            response = message.message.model_copy(update={"result": readable(message.message.result)})
+            response = message.message.model_copy(update={"result": readable_result(message.message.result)})
             return replace(message, message=response)
         return message
 
@@ -79,21 +79,21 @@ class _ReadableStream:
         await self._incoming.__aexit__(*raised)
 
 
-def readable(result: dict[str, Any]) -> dict[str, Any]:
+def readable_result(result: dict[str, Any]) -> dict[str, Any]:
     """Returns a response's result with only the fields that Typist uses. Results of unknown types are unchanged."""
     if "tools" in result and "content" not in result:
-        return _list_of_tools(result)
+        return _readable_tool_list(result)
     if "protocolVersion" in result and "content" not in result:
-        return _introduction(result)
+        return _readable_introduction(result)
     if result.get("resultType", "complete") == "complete" and "supportedVersions" not in result:
-        return _result_of_call(result)
+        return _readable_call_result(result)
     return result
 
 
-def _list_of_tools(result: Mapping[str, Any]) -> dict[str, Any]:
+def _readable_tool_list(result: Mapping[str, Any]) -> dict[str, Any]:
     tools, cursor = result["tools"], result.get("nextCursor")
     listed = tools if isinstance(tools, list) else []
-    read = [definition_in(tool, number) for number, tool in enumerate(listed, start=1)]
+    read = [readable_definition(tool, number) for number, tool in enumerate(listed, start=1)]
     if not isinstance(cursor or "", str) or not (isinstance(tools, list) or tools is None):
         # The list's continuation can't be followed. `typist check` reports that next to the broken definitions.
         read.append(broken_definition(f"tools-after-{len(listed)}-of-its-list"))
@@ -101,7 +101,7 @@ def _list_of_tools(result: Mapping[str, Any]) -> dict[str, Any]:
     return {"tools": read, **further, "resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 
 
-def _introduction(result: Mapping[str, Any]) -> dict[str, Any]:
+def _readable_introduction(result: Mapping[str, Any]) -> dict[str, Any]:
     # Hand-written servers can send true, and PHP writes an empty list.
     capabilities, about = object_in(result.get("capabilities")), object_in(result.get("serverInfo"))
     named = {key: about[key] if isinstance(about.get(key), str) else "" for key in ("name", "version")}
@@ -112,7 +112,7 @@ def _introduction(result: Mapping[str, Any]) -> dict[str, Any]:
     return {"protocolVersion": spoken, "capabilities": kept, "serverInfo": named}
 
 
-def _result_of_call(result: Mapping[str, Any]) -> dict[str, Any]:
+def _readable_call_result(result: Mapping[str, Any]) -> dict[str, Any]:
     structured = result.get("structuredContent")
     if not ("content" in result or "structuredContent" in result):
         # A server that knows neither field puts the result in fields of its own.
@@ -132,40 +132,40 @@ def _readable_part(part: Any) -> dict[str, Any]:
     """Returns a part of a result with only the fields that Typist uses. A part of an unknown type becomes text."""
     match part:
         case {"type": "image" | "audio" as kind, "data": str(data)}:
-            return {"type": kind, "data": data, "mimeType": _text_of(part, "mimeType") or UNKNOWN_TYPE}
+            return {"type": kind, "data": data, "mimeType": _string_value(part, "mimeType") or UNKNOWN_TYPE}
         case {"type": "resource_link", "uri": str(uri)}:
-            said = {key: _text_of(part, key) for key in ("name", "title", "description")}
+            said = {key: _string_value(part, key) for key in ("name", "title", "description")}
             return {"type": "resource_link", "uri": uri, **said, "name": said["name"] or uri}
         case {"type": "resource", "resource": {"uri": str(uri), "text": str(text)}}:
             return {"type": "resource", "resource": {"uri": uri, "text": text}}
         case {"type": "resource", "resource": {"blob": str(data), **more}}:
-            about = {"uri": _text_of(more, "uri"), "mimeType": _text_of(more, "mimeType")}
+            about = {"uri": _string_value(more, "uri"), "mimeType": _string_value(more, "mimeType")}
             return {"type": "resource", "resource": {**about, "blob": data}}
         case {"text": str(text)} | {"resource": {"text": str(text)}} | str(text):
             return {"type": "text", "text": text}
     return {"type": "text", "text": json.dumps(part, ensure_ascii=False)}
 
 
-def _text_of(part: Mapping[Any, Any], key: str) -> str:
+def _string_value(part: Mapping[Any, Any], key: str) -> str:
     value = part.get(key)
     return value if isinstance(value, str) else ""
 
 
-def text_of(result: CallToolResult) -> str:
+def result_text(result: CallToolResult) -> str:
     """Returns a result's contents as text, in order, and its structured content unless a text repeats it."""
-    parts = [_part(content) for content in result.content]
+    parts = [_part_text(content) for content in result.content]
     structured = result.structured_content
     texts = [part.text for part in result.content if isinstance(part, TextContent)]
-    if structured is not None and not _says(texts, structured):
+    if structured is not None and not _is_repeated(structured, texts):
         parts.append(json.dumps(structured, ensure_ascii=False))
     return "\n\n".join(filter(str.strip, parts)) or (FAILED_SILENTLY if result.is_error else NOTHING)
 
 
-def _says(texts: Sequence[str], structured: Any) -> bool:
+def _is_repeated(structured: Any, texts: Sequence[str]) -> bool:
     """Returns whether texts repeat structured content."""
     # As JSON, or in the SDKs' form: `{"result": value}` for a value that isn't an object, and one text per item of a
     # list.
-    values = [_value_of(text) for text in texts]
+    values = [_parsed_json(text) for text in texts]
     if _canonical(structured) in map(_canonical, values):
         return True
     if not isinstance(structured, dict) or structured.keys() != {"result"}:
@@ -175,7 +175,7 @@ def _says(texts: Sequence[str], structured: Any) -> bool:
     return _canonical(wrapped) in map(_canonical, as_said)
 
 
-def _value_of(text: str) -> Any:
+def _parsed_json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -186,34 +186,34 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def words_of(error: MCPError) -> str:
+def error_text(error: MCPError) -> str:
     parts = [error.message.strip() or NO_REASON.format(code=error.code)]
     if error.data not in (None, "", {}, []):
         parts.append(error.data if isinstance(error.data, str) else json.dumps(error.data, ensure_ascii=False))
     return "\n".join(parts)
 
 
-def _part(content: ContentBlock) -> str:
+def _part_text(content: ContentBlock) -> str:
     match content:
         case TextContent(text=text):
             return text
         case ImageContent(mime_type=kind, data=data):
-            return _left_out("image", kind, data)
+            return _omission("image", kind, data)
         case AudioContent(mime_type=kind, data=data):
-            return _left_out("audio", kind, data)
+            return _omission("audio", kind, data)
         case ResourceLink(uri=uri, name=name, title=title, description=description):
             about = f"{name} ({title})" if title and title != name else name
             return "\n".join(filter(None, (f"[link to {about}: {uri}]", description)))
         case EmbeddedResource(resource=TextResourceContents(uri=uri, text=text)):
             return f"[contents of {uri}]\n{text}"
         case EmbeddedResource(resource=BlobResourceContents(uri=uri, mime_type=kind, blob=data)):
-            if text := _text_in(kind or "", data):
+            if text := _file_text(kind or "", data):
                 return f"[contents of {uri}]\n{text}"
-            return _left_out(f"file {uri}".rstrip(), kind or UNKNOWN_TYPE, data)
+            return _omission(f"file {uri}".rstrip(), kind or UNKNOWN_TYPE, data)
     return UNKNOWN_PART
 
 
-def _text_in(kind: str, base64_data: str) -> str:
+def _file_text(kind: str, base64_data: str) -> str:
     essence = kind.lower().partition(";")[0].strip()
     if not (essence.startswith("text/") or essence.endswith(("json", "xml", "yaml"))):
         return ""
@@ -225,5 +225,5 @@ def _text_in(kind: str, base64_data: str) -> str:
         return ""
 
 
-def _left_out(what: str, kind: str, base64_data: str) -> str:
+def _omission(what: str, kind: str, base64_data: str) -> str:
     return f"[left out: {what} ({kind}, {len(base64_data) * 3 // 4:,} bytes), which Typist doesn't pass on]"

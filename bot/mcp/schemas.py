@@ -1,8 +1,8 @@
 """Parameter schemas of tools: as servers write them, and in a form that all vendors accept. Pure.
 
 A definition keeps the schema that the server intends (`input_schema`), and an admin approves that one. Models are
-offered a different one (`offered_schema`, `flat_schema`, `without_lost_references`), because vendors reject the whole
-request for one invalid keyword in one tool.
+offered a different one (`offered_schema`, `flat_schema`, `without_dangling_references`), because vendors reject the
+whole request for one invalid keyword in one tool.
 """
 
 import json
@@ -59,13 +59,13 @@ def input_schema(schema: Any) -> dict[str, Any]:
     kind = schema.get("type") or "object"
     if kind != "object" and not (isinstance(kind, list) and "object" in kind):
         raise UnusableSchema
-    return {**_as_meant(schema), "type": "object"}
+    return {**_corrected_schema(schema), "type": "object"}
 
 
-def _as_meant(schema: Any) -> Any:
+def _corrected_schema(schema: Any) -> Any:
     """Returns a schema as valid JSON Schema, with servers' common mistakes corrected. Raises UnusableSchema."""
     if isinstance(schema, list):
-        return [_as_meant(one) for one in schema]
+        return [_corrected_schema(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
     fixed: dict[str, Any] = {}
@@ -74,12 +74,12 @@ def _as_meant(schema: Any) -> Any:
             value = {} if value is None or value == [] else value
             if not isinstance(value, dict):
                 raise UnusableSchema
-            fixed[key] = {name: _as_meant(one) for name, one in value.items()}
+            fixed[key] = {name: _corrected_schema(one) for name, one in value.items()}
         elif key == "required":
             if isinstance(value, str | list):
                 fixed[key] = [value] if isinstance(value, str) else [name for name in value if isinstance(name, str)]
         else:
-            fixed[key] = value if key in _DATA else _as_meant(value)
+            fixed[key] = value if key in _DATA else _corrected_schema(value)
     return fixed
 
 
@@ -95,7 +95,7 @@ def offered_schema(schema: Any) -> Any:
         prose = (offered.get("description"), PATTERN.format(pattern=visible(pattern)))
         offered["description"] = "\n".join(filter(None, prose))[:MAX_DESCRIPTION_CHARS]
     # OpenAI rejects an array without a schema for its items.
-    return {**offered, "items": {}} if _is_open_array(offered) else offered
+    return {**offered, "items": {}} if _is_array_without_items(offered) else offered
 
 
 def _is_allowed(key: str, value: Any) -> bool:
@@ -134,22 +134,22 @@ def _is_out_of_range(key: str, value: Any) -> bool:
     return False
 
 
-def without_lost_references(part: Any, schema: Mapping[str, Any]) -> Any:
+def without_dangling_references(part: Any, schema: Mapping[str, Any]) -> Any:
     """Returns a part of a schema without dangling references, because vendors reject requests that have any."""
     if isinstance(part, list):
-        return [without_lost_references(one, schema) for one in part]
+        return [without_dangling_references(one, schema) for one in part]
     if not isinstance(part, dict):
         return part
     reference = part.get("$ref")
-    is_lost = isinstance(reference, str) and not isinstance(_part_at(schema, reference), dict | bool)
+    is_lost = isinstance(reference, str) and not isinstance(_reference_target(schema, reference), dict | bool)
     return {
-        key: value if key in _DATA else without_lost_references(value, schema)
+        key: value if key in _DATA else without_dangling_references(value, schema)
         for key, value in part.items()
         if not (key == "$ref" and is_lost)
     }
 
 
-def _part_at(schema: Any, reference: str) -> Any:
+def _reference_target(schema: Any, reference: str) -> Any:
     """Returns the target of a reference (RFC 6901) in a schema, or None if it doesn't exist."""
     if reference != "#" and not reference.startswith("#/"):
         return None
@@ -163,7 +163,7 @@ def _part_at(schema: Any, reference: str) -> Any:
     return part
 
 
-def _is_open_array(schema: Mapping[str, Any]) -> bool:
+def _is_array_without_items(schema: Mapping[str, Any]) -> bool:
     kind = schema.get("type")
     return "items" not in schema and (kind == "array" or (isinstance(kind, list) and "array" in kind))
 
@@ -176,7 +176,7 @@ def flat_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """
 
     def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
-        return object_in(_part_at(schema, str(part.get("$ref")))) or part
+        return object_in(_reference_target(schema, str(part.get("$ref")))) or part
 
     def distinct(parts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         # References can point to the same part a thousand times.

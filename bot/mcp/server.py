@@ -43,7 +43,7 @@ from bot.core.calls import MAX_CALL_S, SCOPE_FIRST, SIGN_IN_FIRST, CallResult, C
 from bot.errors import Backoff, trace_of
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import ListedTool
-from bot.mcp.responses import readable_messages, text_of, words_of
+from bot.mcp.responses import error_text, readable_messages, result_text
 from bot.mcp.sentences import (
     ANOTHER_TOO_LONG,
     CALL_LATE,
@@ -98,16 +98,16 @@ class ServerDown(Exception):
 
 
 class ServerConnection:
-    def __init__(self, config: ServerConfig, clock: Clock, over: Callable[["ServerConnection"], None]) -> None:
-        """`keep` opens the connection. `over` is called once `reason` is known, before tasks waiting for it resume."""
+    def __init__(self, config: ServerConfig, clock: Clock, on_end: Callable[["ServerConnection"], None]) -> None:
+        """`keep` opens the connection. `on_end` runs once `reason` is known, before tasks waiting for it resume."""
         self._config = config
         self._clock = clock
-        self._over = over
+        self._on_end = on_end
         self._client: Client | None = None
         self._status = 0
-        self.wants_sign_in = False
-        self.wanted_scope = ""
-        self._names_sign_in = False
+        self.needs_sign_in = False
+        self.missing_scope = ""
+        self._has_sign_in_url = False
         self._is_line_too_long = False
         self._calls_at_last_line = 0
         """The number of calls that were running when a line that was too long arrived."""
@@ -120,7 +120,7 @@ class ServerConnection:
         self._listing = asyncio.Lock()
         self._listed_at = 0.0
         self._tools: tuple[ListedTool, ...] = ()
-        self.begun_at = clock.monotonic()
+        self.started_at = clock.monotonic()
         self.opened_at: float | None = None
 
     @property
@@ -146,7 +146,7 @@ class ServerConnection:
         """Opens the connection, keeps it until it is lost or retired, and closes it. Never raises."""
         try:
             async with asyncio.timeout(START_WITHIN_S) as start, self._open() as client:
-                self._tools = await _list(client)
+                self._tools = await _list_tools(client)
                 start.reschedule(None)
                 self._listed_at = self.opened_at = self._clock.monotonic()
                 self._client = client
@@ -155,14 +155,14 @@ class ServerConnection:
                 await self._idle.wait()
                 self._client = None
         except (Exception, BaseExceptionGroup) as error:
-            self._reason = self._reason_of(error)
+            self._reason = self._failure_reason(error)
             # A server where people sign in reports this for everyone who hasn't, so nothing is wrong.
             level = logging.INFO if self._reason == DOWN_SIGN_IN else logging.WARNING
             log.log(level, "MCP server %s is down: %s", self._config.name, self._reason)
         finally:
             self._reason = self._reason or DOWN_CLOSED
             self._client = None
-            self._over(self)
+            self._on_end(self)
             self._opened_or_failed.set()
 
     async def ready(self) -> None:
@@ -179,10 +179,10 @@ class ServerConnection:
                 with self.in_use() as client:
                     try:
                         async with asyncio.timeout(LIST_WITHIN_S):
-                            self._tools = await _list(client)
+                            self._tools = await _list_tools(client)
                     except Exception as error:
                         self.retire()
-                        raise ServerDown(self._reason_of(error)) from error
+                        raise ServerDown(self._failure_reason(error)) from error
                 self._listed_at = self._clock.monotonic()
         return self._tools
 
@@ -206,51 +206,51 @@ class ServerConnection:
         async with AsyncExitStack() as stack:
             match self._config.transport:
                 case StdioTransport() as server:
-                    transport: Transport = stdio_transport(server, self._note_last_line)
+                    transport: Transport = stdio_transport(server, self._on_messages_end)
                 case HttpTransport(url=url) as server:
-                    web = await stack.enter_async_context(http_client(url, server.sent_headers, self._note_status))
+                    web = await stack.enter_async_context(http_client(url, server.request_headers, self._on_response))
                     transport = streamable_http_client(url, http_client=web, max_sse_event_size=MAX_MESSAGE_BYTES)
             messages = readable_messages(transport)
             yield await stack.enter_async_context(Client(messages, client_info=_TYPIST, mode=mode, cache=None))
 
-    def _note_status(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None:
-        self._status, self._names_sign_in = status, self._names_sign_in or wants_sign_in
+    def _on_response(self, status: int, *, has_session: bool, needs_sign_in: bool) -> None:
+        self._status, self._has_sign_in_url = status, self._has_sign_in_url or needs_sign_in
         # The protocol doesn't require a server to state where people sign in: a well-known URL can do so.
-        is_asked_for = wants_sign_in or status == HTTPStatus.UNAUTHORIZED
-        self.wants_sign_in = self.wants_sign_in or (is_asked_for and self._may_want_sign_in)
+        is_asked_for = needs_sign_in or status == HTTPStatus.UNAUTHORIZED
+        self.needs_sign_in = self.needs_sign_in or (is_asked_for and self._can_need_sign_in)
         if has_session and status in _SESSION_FORGOTTEN:
             self.retire()
 
-    def _note_last_line(self, is_too_long: bool) -> None:
+    def _on_messages_end(self, is_too_long: bool) -> None:
         if is_too_long:
             self._is_line_too_long, self._calls_at_last_line = True, self._calls
         self.retire()
 
-    def _is_too_long(self, error: MCPError) -> bool:
-        return self._is_by_sdk(error) and (TOO_LONG in error.message or self._is_line_too_long)
+    def _is_message_too_long(self, error: MCPError) -> bool:
+        return self._is_sdk_error(error) and (TOO_LONG in error.message or self._is_line_too_long)
 
-    def result_of(self, error: MCPError, *, read_only: bool) -> tuple[CallResult, bool]:
+    def failed_call_result(self, error: MCPError, *, read_only: bool) -> tuple[CallResult, bool]:
         """Returns a failed call's result, and whether the server wrote its text. Retires an unusable connection."""
-        if error.code == SIGN_IN_WANTED and self._may_want_sign_in:
+        if error.code == SIGN_IN_WANTED and self._can_need_sign_in:
             return CallResult.failed(SIGN_IN_FIRST), False
-        if error.code == SCOPE_WANTED and (scope := self._grantable(error)):
-            self.wanted_scope = scope
+        if error.code == SCOPE_WANTED and (scope := self._grantable_scope(error)):
+            self.missing_scope = scope
             return CallResult.failed(SCOPE_FIRST), False
-        if not self._is_by_sdk(error):
+        if not self._is_sdk_error(error):
             outcome = CallState.FAILED if error.code in _NOT_RUN else CallState.DONE
-            words = error.message if error.code == SCOPE_WANTED else words_of(error)
+            words = error.message if error.code == SCOPE_WANTED else error_text(error)
             return CallResult(outcome, words, is_error=True), True
         if error.code in (CONNECTION_CLOSED, INVALID_REQUEST):
             self.retire()
-        if not self._is_too_long(error) and error.code != PARSE_ERROR:
-            return _lost(CALL_LOST, read_only=read_only), False
+        if not self._is_message_too_long(error) and error.code != PARSE_ERROR:
+            return _lost_call_result(CALL_LOST, read_only=read_only), False
         if self._calls_at_last_line > 1:
             # A process's line can be the result of any call in progress.
-            return _lost(ANOTHER_TOO_LONG, read_only=read_only), False
-        text = RESULT_TOO_LONG if self._is_too_long(error) else RESULT_UNREADABLE
+            return _lost_call_result(ANOTHER_TOO_LONG, read_only=read_only), False
+        text = RESULT_TOO_LONG if self._is_message_too_long(error) else RESULT_UNREADABLE
         return CallResult(CallState.DONE, text, is_error=True), False
 
-    def _grantable(self, error: MCPError) -> str:
+    def _grantable_scope(self, error: MCPError) -> str:
         """Returns the scope that a server asks a person to grant, or "" if the admin's list excludes it."""
         transport, scope = self._config.transport, object_in(error.data).get(SCOPE)
         if not (isinstance(transport, HttpTransport) and transport.token and isinstance(scope, str)):
@@ -258,7 +258,7 @@ class ServerConnection:
         allowed = transport.sign_in.scopes.split()
         return scope if scope.isprintable() and (not allowed or {*scope.split()} <= {*allowed}) else ""
 
-    def _is_by_sdk(self, error: MCPError) -> bool:
+    def _is_sdk_error(self, error: MCPError) -> bool:
         """Returns whether the SDK itself created an error, because the server's response was lost or unreadable."""
         is_process = isinstance(self._config.transport, StdioTransport)
         if is_process and not (error.code == CONNECTION_CLOSED and self._retired.is_set()):
@@ -266,10 +266,10 @@ class ServerConnection:
         return error.message.startswith(_SDK_ERRORS.get(error.code, ()))
 
     @property
-    def _may_want_sign_in(self) -> bool:
-        return isinstance(self._config.transport, HttpTransport) and self._config.transport.may_want_sign_in
+    def _can_need_sign_in(self) -> bool:
+        return isinstance(self._config.transport, HttpTransport) and self._config.transport.can_need_sign_in
 
-    def _reason_of(self, error: BaseException) -> str:
+    def _failure_reason(self, error: BaseException) -> str:
         """Returns why a connection failed, without quoting the server."""
         # The SDK reports failures in groups, of which the first counts.
         while isinstance(error, BaseExceptionGroup):
@@ -285,40 +285,40 @@ class ServerConnection:
                 is_reached = isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError)
                 return network.reason_of(error, url) or (DOWN_NO_HTTP if is_reached else "it can't be reached")
             case MCPError() as answer:
-                return self._reason_of_answer(answer)
+                return self._error_reason(answer)
             case unforeseen:
                 return trace_of(unforeseen)
 
-    def _reason_of_answer(self, error: MCPError) -> str:
-        if self._is_too_long(error):
+    def _error_reason(self, error: MCPError) -> str:
+        if self._is_message_too_long(error):
             return DOWN_TOO_LONG
         transport = self._config.transport
         # Older versions of the protocol don't have a separate code for that.
         if error.code == UNSUPPORTED_PROTOCOL_VERSION or "supported" in object_in(error.data):
             return DOWN_VERSION
         if isinstance(transport, HttpTransport) and self._status >= HTTPStatus.MULTIPLE_CHOICES:
-            return network.refusal(self._status, transport.url) or self._reason_of_status
-        if not self._is_by_sdk(error):
+            return network.refusal(self._status, transport.url) or self._status_reason
+        if not self._is_sdk_error(error):
             return f"it answered with error {error.code}"
         if error.code == CONNECTION_CLOSED:
             return DOWN_CLOSED if isinstance(transport, HttpTransport) else "its process has ended"
         return DOWN_UNREADABLE if error.code == PARSE_ERROR else DOWN_NOT_MCP.format(status=self._status)
 
     @property
-    def _reason_of_status(self) -> str:
-        if self._status == HTTPStatus.UNAUTHORIZED and (self._names_sign_in or not self._may_want_sign_in):
-            return DOWN_SIGN_IN if self._may_want_sign_in else DOWN_HEADER_REFUSED
+    def _status_reason(self) -> str:
+        if self._status == HTTPStatus.UNAUTHORIZED and (self._has_sign_in_url or not self._can_need_sign_in):
+            return DOWN_SIGN_IN if self._can_need_sign_in else DOWN_HEADER_REFUSED
         if self._status == HTTPStatus.METHOD_NOT_ALLOWED:
             return DOWN_NO_POST
         is_redirect = self._status < HTTPStatus.BAD_REQUEST
         return DOWN_REDIRECTS.format(status=self._status) if is_redirect else f"HTTP {self._status}"
 
 
-def _lost(why: str, *, read_only: bool) -> CallResult:
+def _lost_call_result(why: str, *, read_only: bool) -> CallResult:
     return CallResult.failed(why) if read_only else CallResult(CallState.UNKNOWN, why, is_error=True)
 
 
-async def _list(client: Client) -> tuple[ListedTool, ...]:
+async def _list_tools(client: Client) -> tuple[ListedTool, ...]:
     """Returns all tools that a server lists, without repeated definitions. A repeated cursor ends the list."""
     tools: dict[str, ListedTool] = {}
     cursor: str | None = None
@@ -333,7 +333,7 @@ async def _list(client: Client) -> tuple[ListedTool, ...]:
                 break
             raise
         listed = map(ListedTool.of, page.tools[: MAX_LISTED_TOOLS + 1])
-        tools |= {tool.canonical: tool for tool in listed}
+        tools |= {tool.canonical_json: tool for tool in listed}
         if len(tools) > MAX_LISTED_TOOLS:
             raise TooManyTools
         if sum(map(len, tools)) > MAX_MESSAGE_BYTES:
@@ -377,25 +377,25 @@ class McpServer:
         self._config = config
         self._clock = clock
         self._connection: ServerConnection | None = None
-        self._keepers: dict[asyncio.Task[None], ServerConnection] = {}
+        self._connection_tasks: dict[asyncio.Task[None], ServerConnection] = {}
         self._failures = 0
         self._next_try_at = 0.0
         self._last_reason = ""
         self._failed_start_s = 0.0
-        self._room = asyncio.Semaphore(MAX_CALLS)
-        self._closed = False
+        self._call_slots = asyncio.Semaphore(MAX_CALLS)
+        self._is_closed = False
 
     @property
-    def wants_sign_in(self) -> bool:
+    def needs_sign_in(self) -> bool:
         """Whether the server has stated on this connection that people must or might have to sign in."""
-        return self._connection is not None and self._connection.wants_sign_in
+        return self._connection is not None and self._connection.needs_sign_in
 
     @property
-    def wanted_scope(self) -> str:
-        return self._connection.wanted_scope if self._connection is not None else ""
+    def missing_scope(self) -> str:
+        return self._connection.missing_scope if self._connection is not None else ""
 
     @property
-    def failed_with(self) -> str:
+    def start_failure(self) -> str:
         """Why the last start failed, or "" if it didn't. The reason is kept during the next start."""
         return self._last_reason if self._failed_start_s else ""
 
@@ -403,24 +403,24 @@ class McpServer:
         """Waits up to `within_s` from the server's start until it can be used. Raises ServerDown."""
         # A server whose last start failed after a longer time isn't waited for.
         hung = self._failed_start_s >= within_s
-        connection = self._current()
-        left_s = 0.0 if hung else within_s - (self._clock.monotonic() - connection.begun_at)
+        connection = self._current_connection()
+        left_s = 0.0 if hung else within_s - (self._clock.monotonic() - connection.started_at)
         try:
             async with asyncio.timeout(max(0.0, left_s)):
                 await connection.ready()
         except TimeoutError:
-            raise ServerDown(self.failed_with or DOWN_STARTING) from None
+            raise ServerDown(self.start_failure or DOWN_STARTING) from None
 
     async def tools(self, max_age_s: float = LISTED_FOR_S) -> tuple[ListedTool, ...]:
         """Returns the server's tools, listed at most `max_age_s` ago, and connects if needed. Raises ServerDown."""
-        connection = self._current()
+        connection = self._current_connection()
         try:
             return await connection.tools(max_age_s)
         except ServerDown:
             if connection.opened_at is None:
                 raise
         # The connection was lost since its last use, which can happen to any connection.
-        return await self._current().tools(max_age_s)
+        return await self._current_connection().tools(max_age_s)
 
     async def call(
         self,
@@ -429,118 +429,118 @@ class McpServer:
         *,
         timeout_s: float,
         read_only: bool,
-        goes_on: Callable[[], None] = lambda: None,
+        on_progress: Callable[[], None] = lambda: None,
     ) -> tuple[CallResult, bool]:
         """Calls a tool by its server's name for it. Returns the result, and whether the server wrote the result's text.
 
-        `goes_on` is called when the server reports progress, which also restarts the call's timeout.
+        `on_progress` is called when the server reports progress, which also restarts the call's timeout.
         """
         until = self._clock.monotonic() + timeout_s
         try:
-            async with self._time_left(until):
-                await self._room.acquire()
+            async with self._timeout_at(until):
+                await self._call_slots.acquire()
         except TimeoutError:
             return CallResult.failed(SERVER_BUSY), False
         try:
-            return await self._call(tool, arguments, until, read_only, goes_on)
+            return await self._call(tool, arguments, until, read_only, on_progress)
         finally:
-            self._room.release()
+            self._call_slots.release()
 
-    def _time_left(self, until: float) -> asyncio.Timeout:
+    def _timeout_at(self, until: float) -> asyncio.Timeout:
         return asyncio.timeout(max(0.0, until - self._clock.monotonic()))
 
     async def close(self) -> None:
         """Ends the server's process or session, within CLOSE_WITHIN_S."""
-        self._closed = True
-        for keeper, connection in self._keepers.items():
+        self._is_closed = True
+        for keeper, connection in self._connection_tasks.items():
             if connection.opened_at is not None:
                 connection.end()
             elif not keeper.cancelling():
                 # Only once, because a second cancellation would interrupt ending the process.
                 keeper.cancel()
-        if self._keepers:
-            _, late = await asyncio.wait(list(self._keepers), timeout=CLOSE_WITHIN_S)
+        if self._connection_tasks:
+            _, late = await asyncio.wait(list(self._connection_tasks), timeout=CLOSE_WITHIN_S)
             for keeper in late:
                 log.warning("MCP server %s did not close in time", self.name)
                 keeper.cancel()
 
     async def retire(self) -> None:
-        self._closed = True
-        for connection in self._keepers.values():
+        self._is_closed = True
+        for connection in self._connection_tasks.values():
             connection.retire()
-        if self._keepers:
-            await asyncio.wait(list(self._keepers))
+        if self._connection_tasks:
+            await asyncio.wait(list(self._connection_tasks))
 
     async def _call(
-        self, tool: str, arguments: Mapping[str, Any], until: float, read_only: bool, goes_on: Callable[[], None]
+        self, tool: str, arguments: Mapping[str, Any], until: float, read_only: bool, on_progress: Callable[[], None]
     ) -> tuple[CallResult, bool]:
         try:
-            async with self._time_left(until):
-                connection = self._current()
+            async with self._timeout_at(until):
+                connection = self._current_connection()
                 await connection.ready()
         except (ServerDown, TimeoutError):
             return CallResult.failed(SERVER_DOWN), False
         try:
             with connection.in_use() as client:
                 longest = asyncio.get_running_loop().time() + MAX_CALL_S
-                async with self._time_left(until) as limit:
+                async with self._timeout_at(until) as limit:
 
-                    async def note_progress(progress: float, total: float | None, message: str | None) -> None:
+                    async def on_notification(progress: float, total: float | None, message: str | None) -> None:
                         prolong(limit, self.timeout_s, longest)
-                        goes_on()
+                        on_progress()
 
-                    result = await self._called(client, tool, arguments, until, note_progress)
+                    result = await self._call_with_retry(client, tool, arguments, until, on_notification)
         except ServerDown:
             return CallResult.failed(SERVER_DOWN), False
         except TimeoutError:
-            return _lost(CALL_LATE.format(limit_s=self.timeout_s), read_only=read_only), False
+            return _lost_call_result(CALL_LATE.format(limit_s=self.timeout_s), read_only=read_only), False
         except MCPError as error:
-            return connection.result_of(error, read_only=read_only)
+            return connection.failed_call_result(error, read_only=read_only)
         except (RuntimeError, ValidationError):
             # The SDK validates a result after the call.
             return CallResult(CallState.DONE, RESULT_UNREADABLE, is_error=True), False
         except Exception as error:
             log.warning("MCP server %s: call failed: %s", self.name, type(error).__name__)
             connection.retire()
-            return _lost(CALL_LOST, read_only=read_only), False
+            return _lost_call_result(CALL_LOST, read_only=read_only), False
         # The text can have megabytes, so a thread converts it to keep the event loop free.
-        text = await asyncio.to_thread(text_of, result)
+        text = await asyncio.to_thread(result_text, result)
         return CallResult(CallState.DONE, text, is_error=bool(result.is_error)), True
 
-    async def _called(
-        self, client: Client, tool: str, arguments: Mapping[str, Any], until: float, note_progress: ProgressFnT
+    async def _call_with_retry(
+        self, client: Client, tool: str, arguments: Mapping[str, Any], until: float, on_notification: ProgressFnT
     ) -> CallToolResult:
         """Calls a tool and returns its result. If the server states a wait instead, tries once more if time is left."""
         try:
-            return await client.call_tool(tool, dict(arguments), progress_callback=note_progress)
+            return await client.call_tool(tool, dict(arguments), progress_callback=on_notification)
         except MCPError as error:
             wait_s = object_in(error.data).get(RETRY_AFTER_S) if error.code == HTTP_LIMITED else None
             if type(wait_s) is not int or self._clock.monotonic() + wait_s >= until:
                 raise
         await self._clock.sleep(wait_s)
-        return await client.call_tool(tool, dict(arguments), progress_callback=note_progress)
+        return await client.call_tool(tool, dict(arguments), progress_callback=on_notification)
 
-    def _current(self) -> ServerConnection:
+    def _current_connection(self) -> ServerConnection:
         """Returns the connection, or a new one if it was lost. Raises ServerDown if it's too early to reconnect."""
         if self._connection is not None and self._connection.is_usable:
             return self._connection
-        if self._closed or self._clock.monotonic() < self._next_try_at:
+        if self._is_closed or self._clock.monotonic() < self._next_try_at:
             raise ServerDown(self._last_reason)
-        connection = self._connection = ServerConnection(self._config, self._clock, self._plan_next_try)
+        connection = self._connection = ServerConnection(self._config, self._clock, self._on_connection_end)
         # In a separate context, because it also serves later jobs.
         keeper = asyncio.create_task(connection.keep(), context=Context())
-        self._keepers[keeper] = connection
-        keeper.add_done_callback(self._keepers.pop)
+        self._connection_tasks[keeper] = connection
+        keeper.add_done_callback(self._connection_tasks.pop)
         return connection
 
-    def _plan_next_try(self, lost: ServerConnection) -> None:
+    def _on_connection_end(self, lost: ServerConnection) -> None:
         now = self._clock.monotonic()
         if lost.opened_at is not None and now - lost.opened_at >= STABLE_S:
             self._failures = 0
         self._next_try_at = now + BACKOFF.wait_s(self._failures)
         self._failures += 1
         self._last_reason = lost.reason
-        self._failed_start_s = now - lost.begun_at if lost.opened_at is None else 0.0
+        self._failed_start_s = now - lost.started_at if lost.opened_at is None else 0.0
 
 
 class McpServers:

@@ -19,7 +19,7 @@ from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 
 from bot.mcp.config import MAX_MESSAGE_BYTES, StdioTransport
-from bot.mcp.messages import message_in
+from bot.mcp.messages import parse_message
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +33,11 @@ Incoming = SessionMessage | Exception
 
 @asynccontextmanager
 async def stdio_transport(
-    server: StdioTransport, ended: Callable[[bool], None]
+    server: StdioTransport, on_end: Callable[[bool], None]
 ) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]]:
     """Starts a server, yields its message streams, and stops it on exit.
 
-    `ended` is called when no more messages will arrive, with whether the process sent a line that is too long.
+    `on_end` is called when no more messages will arrive, with whether the process sent a line that is too long.
     """
     process = await asyncio.create_subprocess_exec(
         server.command,
@@ -53,10 +53,10 @@ async def stdio_transport(
     )
     to_session, incoming = anyio.create_memory_object_stream[Incoming]()
     outgoing, from_session = anyio.create_memory_object_stream[SessionMessage]()
-    pipes = _Pipes(process, to_session, from_session, ended)
+    pipes = _Pipes(process, to_session, from_session, on_end)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(pipes.read)
-        tasks.start_soon(pipes.write)
+        tasks.start_soon(pipes.read_stdout)
+        tasks.start_soon(pipes.write_stdin)
         try:
             yield incoming, outgoing
         finally:
@@ -64,7 +64,7 @@ async def stdio_transport(
             with anyio.CancelScope(shield=True):
                 incoming.close()
                 outgoing.close()
-                await _end(process)
+                await _stop_process(process)
 
 
 class _Pipes:
@@ -73,16 +73,16 @@ class _Pipes:
         process: Process,
         to_session: MemoryObjectSendStream[Incoming],
         from_session: MemoryObjectReceiveStream[SessionMessage],
-        ended: Callable[[bool], None],
+        on_end: Callable[[bool], None],
     ) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._stdin, self._stdout = process.stdin, process.stdout
         self._to_session = to_session
         self._from_session = from_session
-        self._ended = ended
+        self._on_end = on_end
 
-    async def read(self) -> None:
+    async def read_stdout(self) -> None:
         is_too_long = False
         with self._to_session, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
             while True:
@@ -93,14 +93,14 @@ class _Pipes:
                     break
                 if not line:
                     break
-                message = message_in(line)
+                message = parse_message(line)
                 if message is None:
                     log.debug("MCP server: line ignored, not a message")
                     continue
                 await self._to_session.send(SessionMessage(message))
-        self._ended(is_too_long)
+        self._on_end(is_too_long)
 
-    async def write(self) -> None:
+    async def write_stdin(self) -> None:
         with self._from_session:
             try:
                 async for outgoing in self._from_session:
@@ -110,21 +110,21 @@ class _Pipes:
             except ConnectionError:
                 # The process might still be running without responding to anything.
                 self._to_session.close()
-                self._ended(False)
+                self._on_end(False)
 
 
-async def _end(process: Process) -> None:
+async def _stop_process(process: Process) -> None:
     """Closes a process's stdin, sends SIGTERM if it is still running, and finally kills it and its children."""
     assert process.stdin is not None
     try:
         process.stdin.close()
-        if not await _has_ended(process, EXIT_WITHIN_S):
-            _signal(process, signal.SIGTERM)
-            await _has_ended(process, EXIT_WITHIN_S)
+        if not await _has_exited(process, EXIT_WITHIN_S):
+            _signal_group(process, signal.SIGTERM)
+            await _has_exited(process, EXIT_WITHIN_S)
     finally:
         # A process that has exited can leave children. A second signal to Typist doesn't wait for them.
-        _signal(process, signal.SIGKILL)
-    if not await _has_ended(process, KILLED_WITHIN_S):
+        _signal_group(process, signal.SIGKILL)
+    if not await _has_exited(process, KILLED_WITHIN_S):
         log.warning("MCP server: process not killed: pid=%d", process.pid)
     # A child outside the group might hold the pipes open, and there is no public way to close this end.
     process._transport.close()  # type: ignore[attr-defined]
@@ -135,7 +135,7 @@ async def _end(process: Process) -> None:
             pass
 
 
-async def _has_ended(process: Process, within_s: float) -> bool:
+async def _has_exited(process: Process, within_s: float) -> bool:
     # Not process.wait(), because it also waits until the pipes are closed.
     with anyio.move_on_after(within_s):
         while process.returncode is None:  # noqa: ASYNC110
@@ -143,7 +143,7 @@ async def _has_ended(process: Process, within_s: float) -> bool:
     return process.returncode is not None
 
 
-def _signal(process: Process, number: signal.Signals) -> None:
+def _signal_group(process: Process, number: signal.Signals) -> None:
     """Sends a signal to the process and its children, which are in the same process group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from bot import network
 from bot.mcp.challenges import challenge_values
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG
-from bot.mcp.messages import MAX_MENDED_BYTES, message_in
+from bot.mcp.messages import MAX_REPAIRED_BYTES, parse_message
 from bot.mcp.sentences import REFUSED_BY_STATUS, SCOPE_LACKING
 from bot.models.waits import retry_after_s
 
@@ -49,33 +49,33 @@ class ResponseTooLong(httpx2.StreamError):
 
 
 class ResponseListener(Protocol):
-    def __call__(self, status: int, *, has_session: bool, wants_sign_in: bool) -> None: ...
+    def __call__(self, status: int, *, has_session: bool, needs_sign_in: bool) -> None: ...
 
 
 def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener) -> httpx2.AsyncClient:
     """Returns a client that sends `headers`, calls `listener` for responses to JSON-RPC requests, and limits bodies."""
 
-    async def receive(response: httpx2.Response) -> None:
+    async def on_response(response: httpx2.Response) -> None:
         status = response.status_code
-        wants_sign_in = _wants_sign_in(response)
-        if _id_of(response.request) is not None:
+        needs_sign_in = _needs_sign_in(response)
+        if _request_id(response.request) is not None:
             has_session = MCP_SESSION_ID in response.request.headers
-            listener(status, has_session=has_session, wants_sign_in=wants_sign_in)
+            listener(status, has_session=has_session, needs_sign_in=needs_sign_in)
         # A few bytes can decompress to gigabytes. Left compressed, such a body isn't JSON.
         response.headers.pop("content-encoding", None)
-        await _name_type(response)
-        response.stream = _mended(response)
+        await _correct_type(response)
+        response.stream = _repaired_body(response)
         if status >= HTTPStatus.BAD_REQUEST and CALLS in response.request.content:
             words = network.refusal(status, url) or REFUSED_BY_STATUS.format(status=status)
-            refused = _refused(response, words, wants_sign_in=wants_sign_in)
-            await _turn_into_error(response, refused, headers.values())
+            refused = _refusal_error(response, words, needs_sign_in=needs_sign_in)
+            await _replace_with_error(response, refused, headers.values())
 
     # A TCP connection can take 5 s. Calls limit their responses.
     client = httpx2.AsyncClient(
         headers={"user-agent": network.USER_AGENT},
         timeout=httpx2.Timeout(5.0, read=None),
-        # After a redirect, httpx2 hasn't read the content of the new request, which `receive` inspects.
-        event_hooks={"request": [httpx2.Request.aread], "response": [receive]},
+        # After a redirect, httpx2 hasn't read the content of the new request, which `on_response` inspects.
+        event_hooks={"request": [httpx2.Request.aread], "response": [on_response]},
         verify=network.tls(),
         proxy=network.httpx2_proxy(url),
         trust_env=False,
@@ -84,7 +84,7 @@ def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener
     return client
 
 
-def _id_of(request: httpx2.Request) -> RequestId | None:
+def _request_id(request: httpx2.Request) -> RequestId | None:
     """Returns the ID of the JSON-RPC request in an HTTP request, or None for a notification or a stream's GET."""
     message = json.loads(request.content or b"{}")
     return message.get("id") if "method" in message else None
@@ -98,40 +98,40 @@ _GATEWAYS_SAY = range(502, 600)
 """Statuses with which a gateway reports that it doesn't know how a call ended."""
 
 
-def _wants_sign_in(response: httpx2.Response) -> bool:
+def _needs_sign_in(response: httpx2.Response) -> bool:
     """Returns whether a response states where people sign in (RFC 9728, the basis of MCP's authorization)."""
     names_where = bool(challenge_values(response.headers, "resource_metadata"))
     return names_where and response.status_code == HTTPStatus.UNAUTHORIZED
 
 
-def _type_of(response: httpx2.Response) -> str:
+def _content_type(response: httpx2.Response) -> str:
     kind: str = response.headers.get("content-type", "").lower()
     return kind
 
 
-async def _name_type(response: httpx2.Response) -> None:
+async def _correct_type(response: httpx2.Response) -> None:
     """Sets a response's type to JSON if its body is a message. Frameworks add a type that the server didn't set."""
-    has_type = _type_of(response).startswith(("application/json", "text/event-stream"))
-    request_id = _id_of(response.request)
+    has_type = _content_type(response).startswith(("application/json", "text/event-stream"))
+    request_id = _request_id(response.request)
     if has_type or response.status_code != HTTPStatus.OK or request_id is None:
         return
-    whole = await _begin_of(response, MAX_MESSAGE_BYTES)
-    if message_in(whole, request_id) is not None:
+    whole = await _body_start(response, MAX_MESSAGE_BYTES)
+    if parse_message(whole, request_id) is not None:
         response.headers["content-type"] = "application/json"
     response.stream = httpx2.ByteStream(whole)
 
 
-def _mended(response: httpx2.Response) -> httpx2.AsyncByteStream:
+def _repaired_body(response: httpx2.Response) -> httpx2.AsyncByteStream:
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     if response.status_code != HTTPStatus.OK:
-        return _Bounded(response.stream)
-    if _type_of(response).startswith("text/event-stream"):
+        return _LimitedBody(response.stream)
+    if _content_type(response).startswith("text/event-stream"):
         # An event stream can last for days. The SDK limits each event.
-        return _MendedEvents(response.stream, response.request)
-    return _Mended(_Bounded(response.stream), response.request)
+        return _RepairedEvents(response.stream, response.request)
+    return _RepairedMessage(_LimitedBody(response.stream), response.request)
 
 
-async def _begin_of(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTES) -> bytes:
+async def _body_start(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTES) -> bytes:
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     chunks: list[bytes] = []
     read_bytes = 0
@@ -145,25 +145,25 @@ async def _begin_of(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTES)
     return b"".join(chunks)[:max_bytes]
 
 
-def _refused(response: httpx2.Response, words: str, *, wants_sign_in: bool) -> ErrorData:
+def _refusal_error(response: httpx2.Response, words: str, *, needs_sign_in: bool) -> ErrorData:
     wait_s = retry_after_s(response.headers, "", is_limit=False)
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and wait_s is not None:
         return ErrorData(code=HTTP_LIMITED, message=words, data={RETRY_AFTER_S: math.ceil(wait_s)})
     if "insufficient_scope" in challenge_values(response.headers, "error"):
         scope = " ".join(challenge_values(response.headers, "scope"))[:MAX_SCOPE_CHARS]
         return ErrorData(code=SCOPE_WANTED, message=f"{words} {SCOPE_LACKING.format(scope=scope)}", data={SCOPE: scope})
-    return ErrorData(code=SIGN_IN_WANTED if wants_sign_in else HTTP_REFUSED, message=words)
+    return ErrorData(code=SIGN_IN_WANTED if needs_sign_in else HTTP_REFUSED, message=words)
 
 
-async def _turn_into_error(response: httpx2.Response, refused: ErrorData, secrets: Iterable[str]) -> None:
-    """Replaces a refusing response's body with a JSON-RPC error, unless `_error_of` returns None."""
-    error = _error_of(response, refused, await _begin_of(response), secrets)
+async def _replace_with_error(response: httpx2.Response, refused: ErrorData, secrets: Iterable[str]) -> None:
+    """Replaces a refusing response's body with a JSON-RPC error, unless `_error_body` returns None."""
+    error = _error_body(response, refused, await _body_start(response), secrets)
     if error is not None:
         response.headers["content-type"] = "application/json"
         response.stream = httpx2.ByteStream(error)
 
 
-def _error_of(response: httpx2.Response, refused: ErrorData, body: bytes, secrets: Iterable[str]) -> bytes | None:
+def _error_body(response: httpx2.Response, refused: ErrorData, body: bytes, secrets: Iterable[str]) -> bytes | None:
     """Returns a refusal as a JSON-RPC error without `secrets`, or None if a gateway doesn't know how the call ended."""
     with suppress(ValidationError):
         if refused.code == HTTP_REFUSED and isinstance(
@@ -176,30 +176,30 @@ def _error_of(response: httpx2.Response, refused: ErrorData, body: bytes, secret
     # A server that refuses a key might quote it.
     quotes = any(secret.split()[-1] in text for secret in secrets)
     # The body is a web page for people.
-    if text and _type_of(response).startswith(("text/plain", "application/")) and not quotes:
+    if text and _content_type(response).startswith(("text/plain", "application/")) and not quotes:
         refused = refused.model_copy(update={"message": f"{refused.message}\n{text}"})
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         refused = refused.model_copy(update={"code": INTERNAL_ERROR})
     return JSONRPCError(jsonrpc="2.0", id=None, error=refused).model_dump_json(by_alias=True).encode()
 
 
-class _Mended(httpx2.AsyncByteStream):
+class _RepairedMessage(httpx2.AsyncByteStream):
     """A body that is a single message. If it is a response, it gets the ID of this request."""
 
     def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
         self._stream = stream
-        self._answers = _id_of(request)
+        self._answers = _request_id(request)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         body = b"".join([chunk async for chunk in self._stream])
-        message = message_in(body, self._answers) if len(body) <= MAX_MENDED_BYTES else None
-        yield _json_of(message) if message is not None else body
+        message = parse_message(body, self._answers) if len(body) <= MAX_REPAIRED_BYTES else None
+        yield _message_json(message) if message is not None else body
 
     async def aclose(self) -> None:
         await self._stream.aclose()
 
 
-class _MendedEvents(_Mended):
+class _RepairedEvents(_RepairedMessage):
     """An event stream whose data are messages, whatever the events' names. Long events are passed on unchanged."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -213,35 +213,35 @@ class _MendedEvents(_Mended):
                 event.append(b"".join(line))
                 line = [other]
                 if not event[-1].strip(b"\r"):
-                    yield b"\n".join((*(event[:-1] if is_long else self._event(event[:-1])), b"", b""))
+                    yield b"\n".join((*(event[:-1] if is_long else self._repaired_event(event[:-1])), b"", b""))
                     event, held_bytes, is_long = [], 0, False
             held_bytes += len(chunk)
-            if held_bytes > MAX_MENDED_BYTES:
+            if held_bytes > MAX_REPAIRED_BYTES:
                 yield b"\n".join((*event, b"".join(line)))
                 event, line, held_bytes, is_long = [], [], 0, True
         event.append(b"".join(line))
         # A server might end without the blank line.
-        yield b"\n".join((*(event if is_long else self._event(event)), b"", b""))
+        yield b"\n".join((*(event if is_long else self._repaired_event(event)), b"", b""))
 
-    def _event(self, lines: list[bytes]) -> list[bytes]:
+    def _repaired_event(self, lines: list[bytes]) -> list[bytes]:
         """Returns an event's lines, without data that isn't JSON, such as "ping" to keep the connection alive."""
         data = b"\n".join(one.removeprefix(b"data:") for one in lines if one.startswith(b"data:")).strip()
         if lines and lines[0].lstrip().startswith(b"{"):
             # The response isn't an event stream, whatever its type is.
             data, lines = b"\n".join(lines), []
-        if not data or len(data) > MAX_MENDED_BYTES:
+        if not data or len(data) > MAX_REPAIRED_BYTES:
             return lines
         others = [one for one in lines if not one.startswith((b"data:", b"event:"))]
-        if (message := message_in(data, self._answers)) is not None:
-            return [*others, b"data: " + _json_of(message)]
+        if (message := parse_message(data, self._answers)) is not None:
+            return [*others, b"data: " + _message_json(message)]
         return lines if data.startswith(b"{") else others
 
 
-def _json_of(message: JSONRPCMessage) -> bytes:
+def _message_json(message: JSONRPCMessage) -> bytes:
     return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
 
-class _Bounded(httpx2.AsyncByteStream):
+class _LimitedBody(httpx2.AsyncByteStream):
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
 

@@ -65,7 +65,7 @@ def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, t
             left_out.append(name)
             continue
         described = (name, tool.offered_description, tool.offered_parameters, tool.hash)
-        prepared = tool.own_arguments if tool.own_names else None
+        prepared = tool.original_arguments if tool.original_names else None
         origins = OURS if is_by_admin else AGREED
         definitions.append(ToolDefinition(*described, origins, rule, timeout_s, prepared=prepared))
     return ServerTools(tuple(definitions), tuple(left_out))
@@ -74,15 +74,15 @@ def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, t
 class OwnAccounts(Protocol):
     """People's own accounts at MCP servers (bot/accounts)."""
 
-    async def server_of(self, question: Question, name: str) -> McpServer | None:
+    async def asker_server(self, question: Question, name: str) -> McpServer | None:
         """Returns a server with the asker's own account, or None without one. Raises ServerDown, StoreError."""
         ...
 
-    def wanted_scope(self, question: Question, server: str) -> str | None:
+    def missing_scope(self, question: Question, server: str) -> str | None:
         """Returns the scope that the asker must grant before calls work ("" if none), or None without a connection."""
         ...
 
-    async def problem(self, server: str) -> str:
+    async def account_problem(self, server: str) -> str:
         """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can."""
         ...
 
@@ -103,12 +103,12 @@ def sign_in_tool(servers: Sequence[str], waiting: Mapping[str, str]) -> ToolDefi
         SIGN_IN,
         OURS,
         ToolRule(Permission.ASK),
-        prepared=partial(_prepared, waiting),
+        prepared=partial(_requested_server, waiting),
         is_dispensable=True,
     )
 
 
-def _prepared(waiting: Mapping[str, str], arguments: Mapping[str, Any]) -> Mapping[str, Any] | str:
+def _requested_server(waiting: Mapping[str, str], arguments: Mapping[str, Any]) -> Mapping[str, Any] | str:
     server = arguments.get("server")
     if not isinstance(server, str) or server not in waiting:
         return "The person needn't sign in there now: try its tools again."
@@ -130,24 +130,24 @@ class McpTools:
         self._pin = pin
         self._channel_settings = channel_settings
         self._accounts = accounts
-        self._left_out: set[tuple[str, ...]] = set()
+        self._logged_left_out: set[tuple[str, ...]] = set()
         """The sets of excess tools that have been logged."""
         self._quarantined: dict[str, set[tuple[str, str]]] = {}
         """The tools in each server's last list that aren't offered, with their hashes."""
 
     async def definitions(self, question: Question) -> Offered:
         """Returns the tools of the servers that the question's channel can use, if available within seconds."""
-        servers = await self._servers_of(question)
-        place = await self._together(servers, OFFERED_WITHIN_S, question)
-        wanted = {one.name: self._accounts and self._accounts.wanted_scope(question, one.name) for one in servers}
+        servers = await self._usable_servers(question)
+        place = await self._combined_tools(servers, OFFERED_WITHIN_S, question)
+        wanted = {one.name: self._accounts and self._accounts.missing_scope(question, one.name) for one in servers}
         own = [name for name, scope in wanted.items() if scope is not None]
-        asking = [server.name for server in servers if server.wants_sign_in and server.name not in own]
+        asking = [server.name for server in servers if server.needs_sign_in and server.name not in own]
         # Even with their own account, because the server might have ended it.
         unsigned = [name for name, why in place.down.items() if why == DOWN_SIGN_IN]
         asking += [name for name in (*unsigned, *(one for one in own if wanted[one])) if name not in asking]
         # There is nobody to sign in.
         is_alone = question.from_bot or question.schedule is not None
-        reachable = await self._with_sign_in(asking) if asking and not is_alone else []
+        reachable = await self._servers_with_sign_in(asking) if asking and not is_alone else []
         waiting = {name: wanted[name] or "" for name in reachable}
         named = list(dict.fromkeys((*waiting, *own)))
         sign_in = (sign_in_tool(named, waiting),) if named else ()
@@ -160,14 +160,16 @@ class McpTools:
             missing.append(TOOLS_LEFT_OUT.format(tools=", ".join(place.left_out)[:MAX_NAMES_CHARS]))
         return Offered((*sign_in, *place.offered), " ".join(missing))
 
-    async def of_servers(self, names: Sequence[str], within_s: float) -> PlaceTools:
+    async def place_tools(self, names: Sequence[str], within_s: float) -> PlaceTools:
         """Returns a channel's tools from these servers. Slow servers, and those with a sign-in, don't count as down."""
-        place = await self._together([server for name, server in self._servers.items() if name in names], within_s)
+        place = await self._combined_tools(
+            [server for name, server in self._servers.items() if name in names], within_s
+        )
         down = {name: why for name, why in place.down.items() if why not in LATE}
         unsigned = [name for name, why in down.items() if why == DOWN_SIGN_IN]
         try:
             async with asyncio.timeout(within_s):
-                sign_in = await self._with_sign_in(unsigned)
+                sign_in = await self._servers_with_sign_in(unsigned)
         except TimeoutError:
             sign_in = unsigned
         down |= dict.fromkeys(unsigned, DOWN_NO_SIGN_IN)
@@ -180,20 +182,24 @@ class McpTools:
         """
         until = self._clock.monotonic() + use.timeout_s
         if use.tool == SIGN_IN:
-            return await self._signed_in(use)
+            return await self._account_result(use)
         rule = self._setup.rules.rule_for(use.tool)
         server = self._servers.get(tool_owner(use.tool))
-        if server is None or rule.permission is Permission.DENY or server not in await self._servers_of(use.question):
+        if (
+            server is None
+            or rule.permission is Permission.DENY
+            or server not in await self._usable_servers(use.question)
+        ):
             return CallResult.failed(CALL_DENIED)
         try:
             async with asyncio.timeout(use.timeout_s):
                 if use.own_account:
-                    own = await self._own(server, use.question)
+                    own = await self._asker_server(server, use.question)
                     if own is server:
                         return CallResult.failed(NOT_SIGNED_IN)
                     server = own
                 # The server might have changed the definition since a person approved the call.
-                agreed = await self._agreed(server, LISTED_FOR_S if rule.read_only else 0.0)
+                agreed = await self._approved_tools(server, LISTED_FOR_S if rule.read_only else 0.0)
         except (ServerDown, StoreError, TimeoutError):
             return CallResult.failed(SERVER_DOWN)
         if use.tool not in agreed or agreed[use.tool][0].hash != use.definition_hash:
@@ -201,7 +207,7 @@ class McpTools:
         listed = agreed[use.tool][0]
         left_s = until - self._clock.monotonic()
         result, by_server = await server.call(
-            listed.name, use.arguments, timeout_s=left_s, read_only=rule.read_only, goes_on=use.goes_on
+            listed.name, use.arguments, timeout_s=left_s, read_only=rule.read_only, on_progress=use.goes_on
         )
         log.info("MCP tool %s: %s", use.tool, result.outcome)
         if not by_server:
@@ -211,50 +217,50 @@ class McpTools:
             text += f"\n{MAY_HAVE_CHANGED}"
         return CallResult(result.outcome, text, result.is_error)
 
-    async def _signed_in(self, use: ToolUse) -> CallResult:
+    async def _account_result(self, use: ToolUse) -> CallResult:
         """Returns whether the asker is signed in, as the result of a call to the sign-in tool."""
         name = str(use.arguments.get("server"))
-        shared = next((server for server in await self._servers_of(use.question) if server.name == name), None)
+        shared = next((server for server in await self._usable_servers(use.question) if server.name == name), None)
         try:
-            if shared is None or await self._own(shared, use.question) is shared:
+            if shared is None or await self._asker_server(shared, use.question) is shared:
                 return CallResult.failed(NOT_SIGNED_IN)
         except (ServerDown, StoreError):
             return CallResult.failed(NOT_SIGNED_IN)
         return CallResult(CallState.DONE, texts.accounts.signed_in(name))
 
-    async def _with_sign_in(self, names: Sequence[str]) -> list[str]:
+    async def _servers_with_sign_in(self, names: Sequence[str]) -> list[str]:
         if self._accounts is None:
             return []
-        problems = await asyncio.gather(*map(self._accounts.problem, names), return_exceptions=True)
+        problems = await asyncio.gather(*map(self._accounts.account_problem, names), return_exceptions=True)
         for problem in problems:
             if isinstance(problem, BaseException) and not isinstance(problem, StoreError):
                 raise problem
         return [name for name, problem in zip(names, problems, strict=True) if problem == ""]
 
-    async def _ready(self, shared: McpServer, within_s: float, question: Question | None) -> McpServer:
-        """Returns the same server as `_own` once it is ready. Raises ServerDown, StoreError."""
-        server = await self._own(shared, question)
+    async def _ready_server(self, shared: McpServer, within_s: float, question: Question | None) -> McpServer:
+        """Returns the same server as `_asker_server` once it is ready. Raises ServerDown, StoreError."""
+        server = await self._asker_server(shared, question)
         try:
             await server.ready(within_s)
         except ServerDown:
-            if server is shared or not server.wants_sign_in:
+            if server is shared or not server.needs_sign_in:
                 raise
             # The server refuses the token before it expires, and refreshing it might help.
-            server = await self._own(shared, question)
+            server = await self._asker_server(shared, question)
             await server.ready(within_s)
         return server
 
-    async def _own(self, server: McpServer, question: Question | None) -> McpServer:
+    async def _asker_server(self, server: McpServer, question: Question | None) -> McpServer:
         """Returns a server with the asker's own account, or else the shared one. Raises ServerDown, StoreError."""
         if self._accounts is None or question is None or question.from_bot:
             return server
-        return await self._accounts.server_of(question, server.name) or server
+        return await self._accounts.asker_server(question, server.name) or server
 
-    async def _servers_of(self, question: Question) -> list[McpServer]:
+    async def _usable_servers(self, question: Question) -> list[McpServer]:
         """Returns the servers that a question's channel can use, or none if the database is unavailable."""
         thread = question.thread
         if thread.in_direct_message:
-            names: Sequence[str] = self._setup.in_direct_messages
+            names: Sequence[str] = self._setup.direct_message_servers
         else:
             try:
                 names = (await self._channel_settings(thread.team_id, thread.channel_id)).mcp_servers
@@ -263,27 +269,27 @@ class McpTools:
                 return []
         return [server for name, server in self._servers.items() if name in names]
 
-    async def _together(
+    async def _combined_tools(
         self, servers: Sequence[McpServer], within_s: float, question: Question | None = None
     ) -> PlaceTools:
         """Returns all servers' tools within the limits, and logs once which tools were left out."""
-        offers = await asyncio.gather(*(self._offer(server, within_s, question) for server in servers))
+        offers = await asyncio.gather(*(self._offered_tools(server, within_s, question) for server in servers))
         place = tools_within_limits(offer for offer in offers if isinstance(offer, ServerTools))
-        if place.left_out and place.left_out not in self._left_out:
-            self._left_out.add(place.left_out)
+        if place.left_out and place.left_out not in self._logged_left_out:
+            self._logged_left_out.add(place.left_out)
             log.warning(
                 "MCP: tools too many, too large or described wrongly: not_offered=%s", ", ".join(place.left_out)
             )
         why = {server.name: offer for server, offer in zip(servers, offers, strict=True) if isinstance(offer, str)}
         return replace(place, down=why)
 
-    async def _offer(self, server: McpServer, within_s: float, question: Question | None) -> ServerTools | str:
+    async def _offered_tools(self, server: McpServer, within_s: float, question: Question | None) -> ServerTools | str:
         try:
             async with asyncio.timeout(within_s):
-                shared, server = server, await self._ready(server, within_s, question)
-                agreed = await self._agreed(server)
+                shared, server = server, await self._ready_server(server, within_s, question)
+                agreed = await self._approved_tools(server)
         except TimeoutError:
-            why = server.failed_with or DOWN_LATE
+            why = server.start_failure or DOWN_LATE
         except ServerDown as error:
             why = str(error)
         except StoreError as error:
@@ -299,11 +305,13 @@ class McpTools:
         log.info("MCP server %s: no tools available: %s", server.name, why)
         return why
 
-    async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, tuple[ListedTool, Pin]]:
+    async def _approved_tools(
+        self, server: McpServer, max_age_s: float = LISTED_FOR_S
+    ) -> dict[str, tuple[ListedTool, Pin]]:
         """Returns a server's approved tools with their pins. Tools that are new or have changed are left out."""
         listed = offered_names(server.name, await server.tools(max_age_s))
         named = {name: tool for name, tool in listed.items() if not tool.is_broken}
-        pins = await self._pin(server.name, {name: Pin(tool.hash, tool.canonical) for name, tool in named.items()})
+        pins = await self._pin(server.name, {name: Pin(tool.hash, tool.canonical_json) for name, tool in named.items()})
         agreed = {
             name: (tool, pins[name])
             for name, tool in named.items()

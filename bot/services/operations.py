@@ -163,8 +163,8 @@ async def serving(
 
         page = SignInPage(SignInConfig(public_url=public_url), lambda *brought: probes.on_redirect(*brought))
         for path in ("", f"/{{server:{_SERVER}}}"):
-            app.router.add_get(f"{CALLBACK_PATH}{path}", page.show, allow_head=False)
-            app.router.add_get(f"{DOCUMENT_PATH}{path}.json", page.tell, allow_head=False)
+            app.router.add_get(f"{CALLBACK_PATH}{path}", page.on_callback_request, allow_head=False)
+            app.router.add_get(f"{DOCUMENT_PATH}{path}.json", page.on_document_request, allow_head=False)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:

@@ -52,11 +52,11 @@ class SignInModal:
         from bot.accounts.oauth import SignInFailed
 
         try:
-            links = await sign_ins.opened(self._owner(awaited), awaited.name, awaited.scope)
+            links = await sign_ins.begin(self._owner(awaited), awaited.name, awaited.scope)
         except SignInFailed as error:
             return ActionResponse(texts.accounts.cannot_sign_in(awaited.server, str(error)))
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
-        with_code = sign_ins.shows_code(awaited.server)
+        with_code = sign_ins.has_code_page(awaited.server)
         view = ADDRESS_MODAL.build(awaited.server, place=place, with_code=with_code, **asdict(links))
         await self.decisions.workspace.surfaces.open(press.trigger_id, view)
         return None

@@ -20,7 +20,7 @@ NEW, OLD = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "OTg3NjU0MzIxMDk4NzY1
 )
 async def test_sign_ins_are_counted_by_the_keys_that_open_them(keys: list[str], status: CheckStatus, said: str) -> None:
     async def secrets() -> list[str]:
-        return [Vault([key]).sealed(["U1", str(number)], {}) for number, key in enumerate([NEW] * 3 + [OLD] * 2)]
+        return [Vault([key]).encrypt(["U1", str(number)], {}) for number, key in enumerate([NEW] * 3 + [OLD] * 2)]
 
     found = await check_sign_ins(secrets, keys)
     assert found.status is status

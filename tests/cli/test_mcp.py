@@ -9,7 +9,7 @@ from bot.core.calls import Pin
 from bot.mcp.definitions import ListedTool
 
 LOOK = ListedTool("look", "Looks.", {"type": "object"})
-SAME, OTHER = Pin(LOOK.hash, LOOK.canonical), Pin("0" * 64, "[]")
+SAME, OTHER = Pin(LOOK.hash, LOOK.canonical_json), Pin("0" * 64, "[]")
 
 
 @pytest.mark.parametrize(

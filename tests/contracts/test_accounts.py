@@ -22,11 +22,11 @@ from bot.accounts.oauth import (
     Client,
     SignInFailed,
     Tokens,
-    device_code,
-    discovered,
-    exchanged,
-    known_by,
-    refreshed,
+    configured_client_id,
+    discover,
+    exchange_code,
+    refresh,
+    request_device_code,
 )
 from bot.accounts.sign_ins import SignIns
 from bot.accounts.vault import Vault
@@ -67,14 +67,14 @@ def sign_ins(
 
 
 async def signed_in(ours: SignIns, jira: SignInServer, owner: Owner = ADA, person: str = "ada") -> None:
-    address = await jira.visit((await ours.opened(owner, CALL)).url, person)
+    address = await jira.visit((await ours.begin(owner, CALL)).url, person)
     assert await ours.refusal(owner, CALL, address) == ""
     assert await ours.complete(owner, CALL, address) == ""
 
 
 async def test_address_is_for_its_person_server_and_call_alone(timed: Stores, jira: SignInServer) -> None:
     ours = sign_ins(timed, jira.config, replace(jira.config, name="other"))
-    address = await jira.visit((await ours.opened(ADA, CALL)).url)
+    address = await jira.visit((await ours.begin(ADA, CALL)).url)
     stranger, elsewhere, other = replace(ADA, user_id="U2"), replace(ADA, team_id="T2"), replace(ADA, server="other")
     for owner, call in ((stranger, CALL), (elsewhere, CALL), (other, CALL), (ADA, "8 0.0.0.abc"), (ADA, "schedule 7")):
         is_others = owner.server == "other"
@@ -91,12 +91,12 @@ async def test_address_works_once_within_ten_minutes_and_for_the_newest_link(
     timed: Stores, clock: ManualClock, jira: SignInServer
 ) -> None:
     ours = sign_ins(timed, jira.config)
-    first = await jira.visit((await ours.opened(ADA, CALL)).url)
-    second = await jira.visit((await ours.opened(ADA, CALL)).url)
+    first = await jira.visit((await ours.begin(ADA, CALL)).url)
+    second = await jira.visit((await ours.begin(ADA, CALL)).url)
     assert await ours.complete(ADA, CALL, first) == texts.accounts.ADDRESS_IS_OLD
     clock.now_s += 601
     assert await ours.complete(ADA, CALL, second) == texts.accounts.ADDRESS_IS_OLD
-    third = await jira.visit((await ours.opened(ADA, CALL)).url)
+    third = await jira.visit((await ours.begin(ADA, CALL)).url)
     assert [await ours.complete(ADA, CALL, third) for _ in range(2)] == ["", texts.accounts.ADDRESS_IS_OLD]
 
 
@@ -121,14 +121,14 @@ CHANGES: Sequence[tuple[Callable[[str], str], str]] = [
 async def test_only_the_address_to_which_a_sign_in_leads_is_used(timed: Stores, jira: SignInServer) -> None:
     ours = sign_ins(timed, jira.config)
     for change, sentence in CHANGES:
-        address = change(await jira.visit((await ours.opened(ADA, CALL)).url))
+        address = change(await jira.visit((await ours.begin(ADA, CALL)).url))
         assert await ours.refusal(ADA, CALL, address) == sentence, address
         assert bool(await ours.complete(ADA, CALL, address)) == bool(sentence), address
 
 
 async def test_address_of_another_issuer_gets_no_token(timed: Stores, jira: SignInServer) -> None:
     ours = sign_ins(timed, jira.config)
-    address = await jira.visit((await ours.opened(ADA, CALL)).url)
+    address = await jira.visit((await ours.begin(ADA, CALL)).url)
     said = await ours.complete(ADA, CALL, f"{address}&iss=https://other.example")
     assert said == texts.accounts.sign_in_failed("jira", "the address is from another server")
     assert not jira.people.access
@@ -148,16 +148,16 @@ async def test_code_of_typists_page_completes_a_sign_in_once_for_its_person_and_
 ) -> None:
     config = public(jira.config)
     begins, serves = [sign_ins(await process(name, clock), config) for name in ("w1", "w2")]
-    link = (await begins.opened(ADA, CALL)).url
+    link = (await begins.begin(ADA, CALL)).url
     address = await jira.visit(link)
     page, _, query = address.partition("?")
     assert page == f"{PUBLIC}/oauth/callback/jira"
     # The browser reaches any process, and a person may load the page again.
-    sentence, code = await serves.arrived(query, "jira")
+    sentence, code = await serves.on_redirect(query, "jira")
     assert sentence == texts.accounts.TYPE_CODE
-    assert await begins.arrived(query, "jira") == (texts.accounts.TYPE_CODE, code)
+    assert await begins.on_redirect(query, "jira") == (texts.accounts.TYPE_CODE, code)
     for other in (f"{query}x", query.replace("code=", "code=x")):
-        assert await begins.arrived(other, "jira") == (texts.accounts.LINK_IS_OLD, "")
+        assert await begins.on_redirect(other, "jira") == (texts.accounts.LINK_IS_OLD, "")
     state = query.rpartition("state=")[2]
     # Who forwards a link to a victim knows it and its state, but not what the victim's browser shows.
     entered = [(ADA, CALL, wrong) for wrong in ("", link, state, address, query, "BCDF-GHJK", "A" * 3_000)]
@@ -169,7 +169,7 @@ async def test_code_of_typists_page_completes_a_sign_in_once_for_its_person_and_
     typed = f" {code[:4].lower()}-{code[4:]}\n"
     assert await begins.refusal(ADA, CALL, typed) == ""
     assert [await begins.complete(ADA, CALL, typed) for _ in range(2)] == ["", texts.accounts.CODE_IS_WRONG]
-    assert await begins.arrived(query, "jira") == (texts.accounts.LINK_IS_OLD, "")
+    assert await begins.on_redirect(query, "jira") == (texts.accounts.LINK_IS_OLD, "")
     assert (await begins.token(ADA) or "").startswith("canary-access-ada")
 
 
@@ -177,25 +177,25 @@ async def test_page_takes_what_a_browser_brings_once_and_in_time(
     timed: Stores, clock: ManualClock, jira: SignInServer
 ) -> None:
     ours = sign_ins(timed, public(jira.config))
-    query = (await jira.visit((await ours.opened(ADA, CALL)).url)).partition("?")[2]
+    query = (await jira.visit((await ours.begin(ADA, CALL)).url)).partition("?")[2]
     state = query.rpartition("state=")[2]
     for wrong in ("", "x", f"state={state}", f"{query}&state=x", f"{query}&code=x", "code=x&state=x", "&" * 8_000):
-        assert await ours.arrived(wrong, "jira") == (texts.accounts.LINK_IS_OLD, ""), wrong
-    assert await ours.arrived(f"error=access_denied&state={state}", "jira") == (texts.accounts.NOT_GRANTED, "")
-    assert await ours.arrived(f"error=server_error&state={state}", "jira") == (texts.accounts.FAILED_THERE, "")
+        assert await ours.on_redirect(wrong, "jira") == (texts.accounts.LINK_IS_OLD, ""), wrong
+    assert await ours.on_redirect(f"error=access_denied&state={state}", "jira") == (texts.accounts.NOT_GRANTED, "")
+    assert await ours.on_redirect(f"error=server_error&state={state}", "jira") == (texts.accounts.FAILED_THERE, "")
     # A server that isn't in the file anymore, and a Typist that has lost its address.
     for other in (sign_ins(timed), sign_ins(timed, jira.config)):
-        assert await other.arrived(query, "jira") == (texts.accounts.LINK_IS_OLD, "")
+        assert await other.on_redirect(query, "jira") == (texts.accounts.LINK_IS_OLD, "")
     # Another server's page, and the one of clients that somebody has registered (RFC 9700, 4.4).
     for named in ("", "other"):
-        assert await ours.arrived(query, named) == (texts.accounts.LINK_IS_OLD, "")
-    first, code = await ours.arrived(query, "jira")
+        assert await ours.on_redirect(query, named) == (texts.accounts.LINK_IS_OLD, "")
+    first, code = await ours.on_redirect(query, "jira")
     assert first == texts.accounts.TYPE_CODE
     clock.now_s += 601
     assert await ours.complete(ADA, CALL, code) == texts.accounts.CODE_IS_WRONG
-    late = (await jira.visit((await ours.opened(ADA, CALL)).url)).partition("?")[2]
+    late = (await jira.visit((await ours.begin(ADA, CALL)).url)).partition("?")[2]
     clock.now_s += 601
-    assert await ours.arrived(late, "jira") == (texts.accounts.LINK_IS_OLD, "")
+    assert await ours.on_redirect(late, "jira") == (texts.accounts.LINK_IS_OLD, "")
 
 
 async def test_page_of_another_issuer_gets_no_token_and_no_secret_is_in_clear(
@@ -203,8 +203,8 @@ async def test_page_of_another_issuer_gets_no_token_and_no_secret_is_in_clear(
 ) -> None:
     caplog.set_level(logging.DEBUG, "bot")
     ours = sign_ins(timed, public(jira.config))
-    query = (await jira.visit((await ours.opened(ADA, CALL)).url)).partition("?")[2]
-    _, code = await ours.arrived(f"{query}&iss=https://other.example", "jira")
+    query = (await jira.visit((await ours.begin(ADA, CALL)).url)).partition("?")[2]
+    _, code = await ours.on_redirect(f"{query}&iss=https://other.example", "jira")
     dump, state = await dump_of(timed), query.rpartition("state=")[2]
     said = await ours.complete(ADA, CALL, code)
     assert said == texts.accounts.sign_in_failed("jira", "the address is from another server")
@@ -393,7 +393,7 @@ async def held(timed: Stores, clock: ManualClock, jira: SignInServer) -> AsyncIt
 
 
 async def whoami(held: Connections, question: Question = ASKED) -> str:
-    server = await held.server_of(question, "jira")
+    server = await held.asker_server(question, "jira")
     assert server is not None
     result, _ = await server.call("whoami", {}, timeout_s=10, read_only=True)
     return result.text
@@ -406,8 +406,8 @@ async def test_each_person_calls_with_their_own_account_over_a_connection_that_i
     asked = {
         name: replace(ASKED, thread=ThreadKey("T1", f"D{name}", None), user_id=name) for name in ("U1", "U2", "U3")
     }
-    assert await held.server_of(asked["U1"], "jira") is None
-    assert await held.server_of(asked["U1"], "other") is None
+    assert await held.asker_server(asked["U1"], "jira") is None
+    assert await held.asker_server(asked["U1"], "other") is None
     for name in asked:
         await signed_in(sign_ins(timed, jira.config), jira, replace(ADA, user_id=name), name)
 
@@ -417,16 +417,16 @@ async def test_each_person_calls_with_their_own_account_over_a_connection_that_i
     await asyncio.gather(*(call(name) for name in [*asked] * 5))
     clock.now_s += 60
     await call("U3")
-    assert [held.wanted_scope(question, "jira") for question in asked.values()].count("") == 2
+    assert [held.missing_scope(question, "jira") for question in asked.values()].count("") == 2
     clock.now_s += 301
     await call("U2")
-    assert [held.wanted_scope(question, "jira") for question in asked.values()] == [None, "", None]
+    assert [held.missing_scope(question, "jira") for question in asked.values()] == [None, "", None]
 
 
 @pytest.fixture
 async def tools(timed: Stores, clock: ManualClock, jira: SignInServer, held: Connections) -> AsyncIterator[McpTools]:
     """Yields the tools of a server that everybody in direct messages may use, once they are signed in."""
-    setup = McpSetup((jira.config,), in_direct_messages=("jira",))
+    setup = McpSetup((jira.config,), direct_message_servers=("jira",))
     async with open_servers(setup.servers, clock) as servers:
         yield McpTools(setup, servers, timed.tool_pins.pin, timed.channel_settings.read, held)
 
@@ -456,9 +456,9 @@ async def test_call_that_is_about_to_begin_has_its_connection_while_tokens_are_r
     timed: Stores, clock: ManualClock, jira: SignInServer, held: Connections
 ) -> None:
     await signed_in(sign_ins(timed, jira.config), jira)
-    before = await held.server_of(ASKED, "jira")
+    before = await held.asker_server(ASKED, "jira")
     clock.now_s += 3_600
-    after = await held.server_of(ASKED, "jira")
+    after = await held.asker_server(ASKED, "jira")
     assert before is not after
     for server in (before, after):
         assert server is not None
@@ -469,7 +469,7 @@ async def test_server_that_does_not_name_where_people_sign_in_is_asked_and_its_t
     timed: Stores, clock: ManualClock
 ) -> None:
     async with sign_in_server(names_where=False) as jira:
-        ours, setup = sign_ins(timed, jira.config), McpSetup((jira.config,), in_direct_messages=("jira",))
+        ours, setup = sign_ins(timed, jira.config), McpSetup((jira.config,), direct_message_servers=("jira",))
         held = Connections(ours, {"jira": jira.config}, clock)
         async with open_servers(setup.servers, clock) as servers:
             tools = McpTools(setup, servers, timed.tool_pins.pin, timed.channel_settings.read, held)
@@ -497,7 +497,7 @@ async def test_account_that_the_server_ended_is_asked_for_again(
     jira.people.access.clear()
     jira.people.refresh.clear()
     await whoami(held)
-    assert await held.server_of(ASKED, "jira") is None
+    assert await held.asker_server(ASKED, "jira") is None
 
 
 async def test_signing_out_revokes_tokens_where_the_server_can(timed: Stores, jira: SignInServer) -> None:
@@ -564,11 +564,11 @@ async def test_run_has_the_account_that_its_schedules_creator_agreed_to(
         (replace(asked, thread=replace(place, team_id="T2")), False),
     ]
     for question, has_account in cases:
-        assert (await held.server_of(question, "jira") is not None) is has_account, question
+        assert (await held.asker_server(question, "jira") is not None) is has_account, question
 
     async def change(by: str, proposal: Proposal) -> bool:
         assert await schedules.change("T1", with_account, by, proposal, 1_000, 2_000)
-        return await held.server_of(asked, "jira") is not None
+        return await held.asker_server(asked, "jira") is not None
 
     # Others may change when a run comes, but not what the account does.
     assert await change("U0ADMIN", Proposal(WORDS, Rule("UTC", "30 * * * *")))
@@ -597,11 +597,11 @@ async def test_account_that_cannot_be_renewed_now_is_asked_for_later(
 
 async def test_database_has_no_secret_in_clear(timed: Stores, jira: SignInServer) -> None:
     ours = sign_ins(timed, jira.config)
-    link = (await ours.opened(ADA, CALL)).url
+    link = (await ours.begin(ADA, CALL)).url
     assert "canary" not in await dump_of(timed)
     address = await jira.visit(link)
     assert await ours.complete(ADA, CALL, address) == ""
-    await ours.opened(ADA, CALL)
+    await ours.begin(ADA, CALL)
     dump = await dump_of(timed)
     state = address.rpartition("state=")[2]
     assert not [word for word in ("canary", state, *jira.people.clients) if word in dump]
@@ -628,12 +628,12 @@ async def test_no_secret_is_in_a_debug_log_or_a_repr(timed: Stores, caplog: pyte
     async with sign_in_server() as jira:
         config = await named(jira)
         ours = sign_ins(timed, config)
-        link = (await ours.opened(ADA, CALL)).url
+        link = (await ours.begin(ADA, CALL)).url
         async with timed.database.begin_read() as connection:
             under_way = await connection.scalar(sa.select(schema.sign_ins.c.secret))
         assert isinstance(config.transport, HttpTransport)
         labels = ADA.team_id, ADA.user_id, ADA.server, config.transport.url
-        content = Vault([KEY]).opened(labels, str(under_way))
+        content = Vault([KEY]).decrypt(labels, str(under_way))
         assert content is not None
         address = await jira.visit(link)
         assert await ours.complete(ADA, CALL, f"{address}&iss=https://other.example")
@@ -643,7 +643,7 @@ async def test_no_secret_is_in_a_debug_log_or_a_repr(timed: Stores, caplog: pyte
         jira.people.is_down = True
         with pytest.raises(SignInFailed) as failed:
             await ours.token(ADA, str(await ours.token(ADA)))
-        opened = ours._opened(ADA, await timed.accounts.secret(ADA))
+        opened = ours._decrypted(ADA, await timed.accounts.secret(ADA))
         assert opened is not None
         assert opened.tokens.access_token.startswith("canary")
         ours_now = [one for one in gc.get_objects() if type(one).__module__.startswith(("bot.accounts", "bot.mcp"))]
@@ -678,18 +678,18 @@ async def test_use_encrypts_with_the_newest_key_and_no_secret_opens_for_another(
 
 
 def test_vault_opens_for_its_owner_alone() -> None:
-    secret = Vault([KEY]).sealed(["T1", "U1"], {"token": "canary"})
+    secret = Vault([KEY]).encrypt(["T1", "U1"], {"token": "canary"})
     assert "canary" not in secret
-    assert Vault([OLD_KEY, KEY]).opened(["T1", "U1"], secret) == {"token": "canary"}
-    assert Vault([KEY]).opened(["T1", "U2"], secret) is None
-    assert Vault([OLD_KEY]).opened(["T1", "U1"], secret) is None
+    assert Vault([OLD_KEY, KEY]).decrypt(["T1", "U1"], secret) == {"token": "canary"}
+    assert Vault([KEY]).decrypt(["T1", "U2"], secret) is None
+    assert Vault([OLD_KEY]).decrypt(["T1", "U1"], secret) is None
 
 
 async def test_erased_person_has_no_account_and_no_sign_in(timed: Stores, jira: SignInServer) -> None:
     ours = sign_ins(timed, jira.config)
     for owner in (ADA, replace(ADA, user_id="U2")):
         await signed_in(ours, jira, owner, owner.user_id)
-    address = await jira.visit((await ours.opened(ADA, CALL)).url)
+    address = await jira.visit((await ours.begin(ADA, CALL)).url)
     await timed.erasure.erase(user_id="U1")
     assert await ours.token(ADA) is None
     assert await ours.complete(ADA, CALL, address) == texts.accounts.ADDRESS_IS_OLD
@@ -699,14 +699,14 @@ async def test_erased_person_has_no_account_and_no_sign_in(timed: Stores, jira: 
 async def test_typist_registers_again_after_a_week(
     timed: Stores, jira: SignInServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await sign_ins(timed, jira.config).problem("jira") == ""
+    assert await sign_ins(timed, jira.config).account_problem("jira") == ""
     jira.people.clients.clear()
     # The age is that of the ciphertext.
     monkeypatch.setattr(sign_in_servers, "REGISTERED_FOR_S", -1)
     ours = sign_ins(timed, jira.config)
     await signed_in(ours, jira)
     monkeypatch.undo()
-    assert await sign_ins(timed, jira.config).problem("jira") == ""
+    assert await sign_ins(timed, jira.config).account_problem("jira") == ""
     assert len(jira.people.clients) == 1
 
 
@@ -716,7 +716,7 @@ async def test_typist_registers_again_once_a_server_says_that_it_forgot_it(
     """codex#29630, pi-mcp-adapter#90: its page would refuse each further sign-in."""
     finds_out, other = [sign_ins(await process(name, clock), jira.config) for name in ("w1", "w2")]
     await signed_in(finds_out, jira)
-    assert await other.problem("jira") == ""
+    assert await other.account_problem("jira") == ""
     forgotten = [*jira.people.clients]
     jira.people.clients.clear()
     clock.now_s += 3_600
@@ -726,7 +726,7 @@ async def test_typist_registers_again_once_a_server_says_that_it_forgot_it(
     [registered] = jira.people.clients
     assert registered not in forgotten
     # A server may forget it between its page and the code.
-    address = await jira.visit((await other.opened(ADA, CALL)).url)
+    address = await jira.visit((await other.begin(ADA, CALL)).url)
     jira.people.clients.clear()
     assert "HTTP 401" in await other.complete(ADA, CALL, address)
     for ours in (other, finds_out):
@@ -736,10 +736,10 @@ async def test_typist_registers_again_once_a_server_says_that_it_forgot_it(
 
 async def test_typist_registers_once_and_uses_what_the_file_names(timed: Stores, jira: SignInServer) -> None:
     for _ in range(2):
-        assert await sign_ins(timed, jira.config).problem("jira") == ""
+        assert await sign_ins(timed, jira.config).account_problem("jira") == ""
     assert len(jira.people.clients) == 1
     async with sign_in_server(registers=False) as closed:
-        problem = await sign_ins(timed, closed.config).problem("jira")
+        problem = await sign_ins(timed, closed.config).account_problem("jira")
         assert problem == "its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG"
         config = await named(closed)
         assert "canary" not in repr(config)
@@ -768,8 +768,8 @@ def test_document_is_typists_id_where_the_server_reads_it(
     reads: bool, registers: bool, config: SignInConfig, client_id: str
 ) -> None:
     register = "https://x.test/register" if registers else ""
-    at = AuthorizationServer("i", "a", "t", register, "r", "", names_itself=False, reads_documents=reads)
-    assert known_by(at, config, "jira") == client_id
+    at = AuthorizationServer("i", "a", "t", register, "r", "", sends_issuer=False, has_client_documents=reads)
+    assert configured_client_id(at, config, "jira") == client_id
 
 
 async def test_server_reads_the_document_that_typist_serves_and_registers_nobody(timed: Stores) -> None:
@@ -777,7 +777,9 @@ async def test_server_reads_the_document_that_typist_serves_and_registers_nobody
     async with sign_in_server(says=says) as jira, serving("127.0.0.1", 0, Probes(), public_url=PUBLIC) as port:
         jira.people.documents_at = f"http://127.0.0.1:{port}"
         ours = sign_ins(timed, public(jira.config))
-        _, code = await ours.arrived((await jira.visit((await ours.opened(ADA, CALL)).url)).partition("?")[2], "jira")
+        _, code = await ours.on_redirect(
+            (await jira.visit((await ours.begin(ADA, CALL)).url)).partition("?")[2], "jira"
+        )
         assert await ours.complete(ADA, CALL, code) == ""
         [token] = jira.people.access.values()
         assert (token.client_id, token.subject) == (OURS, "ada")
@@ -787,7 +789,7 @@ async def test_server_reads_the_document_that_typist_serves_and_registers_nobody
 
 
 async def by_device(ours: SignIns, jira: SignInServer, owner: Owner = ADA) -> Device:
-    links = await ours.opened(owner, CALL)
+    links = await ours.begin(owner, CALL)
     [device] = [one for one in jira.people.devices.values() if one.user_code == links.user_code]
     assert (links.url, links.device_url.endswith(f"/device?user_code={device.user_code}")) == ("", True)
     return device
@@ -918,7 +920,7 @@ async def test_new_code_and_erasure_end_the_wait_for_the_old_one(process: Proces
     clock = SteppedClock()
     stores = await process("w1", clock)
     ours = sign_ins(stores, devices.config)
-    for end in (lambda: ours.opened(ADA, CALL), lambda: stores.erasure.erase(user_id="U1")):
+    for end in (lambda: ours.begin(ADA, CALL), lambda: stores.erasure.erase(user_id="U1")):
         old = await by_device(ours, devices)
         asking = asyncio.create_task(ours.complete(ADA, CALL, None))
         await clock.slept.get()
@@ -994,7 +996,7 @@ async def device_of(said: Mapping[str, Any]) -> tuple[str, int]:
     usual = {"device_code": "c", "user_code": "A-B", "verification_uri": "{url}/device", "expires_in": 9}
     async with describing({"/": {**usual, **said}}) as url:
         at = replace(token_server(url), device_authorization_endpoint=url)
-        device = await device_code(at, Client("typist"), url)
+        device = await request_device_code(at, Client("typist"), url)
     return device.url.removeprefix(url), device.interval
 
 
@@ -1110,10 +1112,10 @@ NO_METADATA = "its authorization server has no metadata (RFC 8414)"
 async def test_metadata_that_lies_is_not_used(resource: Mapping[str, Any], server: Mapping[str, Any], why: str) -> None:
     async with describing({KNOWN: {**RESOURCE, **resource}, SERVER: {**AUTHORIZATION, **server}}) as url:
         if not why:
-            assert (await discovered(f"{url}/mcp")).issuer == url
+            assert (await discover(f"{url}/mcp")).issuer == url
             return
         with pytest.raises(SignInFailed) as failed:
-            await discovered(f"{url}/mcp")
+            await discover(f"{url}/mcp")
         assert str(failed.value) == why.replace("{url}", url)
 
 
@@ -1147,7 +1149,7 @@ async def test_where_people_sign_in_is_found_by_the_challenge_or_at_a_known_addr
     to_get: int, to_post: int, challenge: str, known: str
 ) -> None:
     async with describing({known: RESOURCE, SERVER: AUTHORIZATION}, challenge, to_get, to_post) as url:
-        at = await discovered(f"{url}/mcp")
+        at = await discover(f"{url}/mcp")
         assert (at.resource, at.issuer, at.token_endpoint) == (f"{url}/mcp", url, f"{url}/token")
 
 
@@ -1170,18 +1172,18 @@ async def test_metadata_that_cannot_be_used_leads_to_the_next_known_address(
     said = resource if first == KNOWN else server
     pages = {KNOWN: resource, f"{SERVER}/tenant": server, first: {**said, **changes}, second: said}
     async with describing(pages) as url:
-        at = await discovered(f"{url}/mcp")
+        at = await discover(f"{url}/mcp")
         assert (at.resource, at.issuer) == (f"{url}/mcp", f"{url}/tenant{slash}")
 
 
 async def test_scope_of_a_challenge_is_not_read_in_its_description() -> None:
     told = 'Bearer error_description="no scope=write here", scope="read files"'
     async with describing({SERVER: AUTHORIZATION}, told) as url:
-        assert (await discovered(f"{url}/mcp")).scope == "read files"
+        assert (await discover(f"{url}/mcp")).scope == "read files"
 
 
 def token_server(url: str) -> AuthorizationServer:
-    return AuthorizationServer(url, "", url, url, url, "read", names_itself=False)
+    return AuthorizationServer(url, "", url, url, url, "read", sends_issuer=False)
 
 
 @pytest.mark.parametrize(
@@ -1207,8 +1209,13 @@ async def test_tokens_are_read_whatever_stands_beside_them(
         return web.json_response({"access_token": "canary", **said})
 
     async with served(answer) as url:
-        tokens = await exchanged(token_server(url), Client("typist"), "http://127.0.0.1/", "code", "verifier", url)
-    assert (tokens.access_token, tokens.refresh_token, tokens.lives_s, tokens.scope) == ("canary", "", lives_s, scope)
+        tokens = await exchange_code(token_server(url), Client("typist"), "http://127.0.0.1/", "code", "verifier", url)
+    assert (tokens.access_token, tokens.refresh_token, tokens.lifetime_s, tokens.scope) == (
+        "canary",
+        "",
+        lives_s,
+        scope,
+    )
 
 
 @pytest.mark.parametrize(
@@ -1223,7 +1230,7 @@ async def test_token_that_its_bearer_alone_cannot_use_or_no_header_can_carry_sig
 ) -> None:
     async with describing({"/": said}) as url:
         with pytest.raises(SignInFailed, match=why):
-            await exchanged(token_server(url), Client("typist"), "http://127.0.0.1/", "code", "verifier", url)
+            await exchange_code(token_server(url), Client("typist"), "http://127.0.0.1/", "code", "verifier", url)
 
 
 @pytest.mark.parametrize(
@@ -1252,7 +1259,7 @@ async def test_refusal_ends_a_sign_in_only_if_the_server_says_that_it_is_over(
 
     async with served(answer) as url:
         with pytest.raises(SignInFailed) as failed:
-            await refreshed(token_server(url), Client("typist"), Tokens("old", "canary"), url)
+            await refresh(token_server(url), Client("typist"), Tokens("old", "canary"), url)
     assert failed.value.is_final == is_final
 
 
@@ -1288,7 +1295,7 @@ async def test_registration_is_kept_unless_its_secret_ends_soon(
     async with served(answer) as url:
         config = ServerConfig("jira", HttpTransport(f"{url}/mcp"))
         for _ in range(2):
-            assert await sign_ins(timed, config).problem("jira") == ""
+            assert await sign_ins(timed, config).account_problem("jira") == ""
     assert len(asked) == registrations
 
 
@@ -1300,9 +1307,9 @@ async def test_metadata_of_a_public_server_names_no_private_address(monkeypatch:
 
     monkeypatch.setattr(oauth, "is_private", is_private)
     with pytest.raises(SignInFailed, match="private network"):
-        await oauth.check_address("https://169.254.169.254/token", "https://mcp.example/mcp")
-    await oauth.check_address("https://mcp.example/token", "https://mcp.example/mcp")
-    await oauth.check_address("https://10.0.0.1/token", "https://10.0.0.2/mcp")
+        await oauth.check_url("https://169.254.169.254/token", "https://mcp.example/mcp")
+    await oauth.check_url("https://mcp.example/token", "https://mcp.example/mcp")
+    await oauth.check_url("https://10.0.0.1/token", "https://10.0.0.2/mcp")
 
 
 @pytest.mark.parametrize(
@@ -1332,13 +1339,13 @@ async def test_host_of_all_endpoints_is_looked_up_once(monkeypatch: pytest.Monke
     from bot.accounts import oauth
 
     assert isinstance(jira.config.transport, HttpTransport)
-    url, check, checked = jira.config.transport.url, oauth.check_address, list[str]()
+    url, check, checked = jira.config.transport.url, oauth.check_url, list[str]()
 
     async def counted(address: str, server_url: str) -> None:
         checked.append(address)
         await check(address, server_url)
 
-    monkeypatch.setattr(oauth, "check_address", counted)
-    at = await discovered(url)
+    monkeypatch.setattr(oauth, "check_url", counted)
+    at = await discover(url)
     endpoints = at.authorization_endpoint, at.token_endpoint, at.registration_endpoint, at.revocation_endpoint
     assert len([one for one in checked if one in endpoints]) == 1

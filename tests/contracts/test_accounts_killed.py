@@ -105,7 +105,7 @@ class Process:
 
     async def die(self) -> None:
         self.dead.set()
-        works = [*self._tasks, *self.sign_ins._under_way]
+        works = [*self._tasks, *self.sign_ins._tasks]
         for task in works:
             task.cancel()
         await asyncio.gather(*works, return_exceptions=True)
@@ -215,7 +215,7 @@ class World:
 
         async def found() -> str | None:
             async with asyncio.timeout(WITHIN_S):
-                server = await process.connections.server_of(question, "jira")
+                server = await process.connections.asker_server(question, "jira")
                 if server is None:
                     return None
                 return (await server.call("whoami", {}, timeout_s=WITHIN_S, read_only=True))[0].text
@@ -230,7 +230,7 @@ class World:
             assert not person.is_signed_in or person.may_have_lost, f"{person} is asked to sign in again"
             person.is_signed_in = False
             here, there, call = self._process(number), self._process(number + 1), f"{number} {question.ts}"
-            opened, _ = await here.run(here.sign_ins.opened(person.owner, call))
+            opened, _ = await here.run(here.sign_ins.begin(person.owner, call))
             if opened is None:
                 return
             entered = await self._agree(person, opened, number)
@@ -248,12 +248,12 @@ class World:
             return None
         async with self._page:
             address = await self.jira.visit(links.url, person.owner.user_id)
-        if not self._process(number).sign_ins.shows_code("jira"):
+        if not self._process(number).sign_ins.has_code_page("jira"):
             return address
         # They reload a page that fails.
         for reloads in range(3):
             process = self._process(number + reloads)
-            shown, _ = await process.run(process.sign_ins.arrived(address.partition("?")[2], "jira"))
+            shown, _ = await process.run(process.sign_ins.on_redirect(address.partition("?")[2], "jira"))
             if shown is not None:
                 return shown[1]
         return ""

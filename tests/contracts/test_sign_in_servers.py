@@ -14,7 +14,7 @@ from aiohttp import web
 
 from bot.accounts import oauth, sign_in_servers
 from bot.accounts.connections import Connections
-from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, discovered, exchanged
+from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, discover, exchange_code
 from bot.accounts.sign_in_servers import SLOW, SignInServers
 from bot.accounts.vault import Vault
 from bot.core.asks import ApprovalPlace
@@ -120,7 +120,7 @@ RECORDED = {
             "response_types_supported": ["code", "id_token", "code id_token"],
         },
         "oauth.pkce to true ",
-        SignInConfig("ours", does_pkce=True, names_resource=False, host="localhost"),
+        SignInConfig("ours", has_pkce=True, sends_resource=False, host="localhost"),
     ),
     "Google": Recorded(
         "https://mcp.example/mcp",
@@ -168,10 +168,10 @@ def recordings(monkeypatch: pytest.MonkeyPatch, recorded: Recorded) -> None:
         return oauth._Answer(status, json.dumps(said).encode(), httpx2.Response(status))
 
     async def check(url: str, server_url: str) -> None:
-        oauth.check_form(url, server_url)
+        oauth.check_url_form(url, server_url)
 
     monkeypatch.setattr(oauth, "_send", send)
-    monkeypatch.setattr(oauth, "check_address", check)
+    monkeypatch.setattr(oauth, "check_url", check)
 
 
 @pytest.mark.usefixtures("recordings")
@@ -179,15 +179,15 @@ def recordings(monkeypatch: pytest.MonkeyPatch, recorded: Recorded) -> None:
 async def test_recorded_server_is_used_by_the_law_or_as_its_admin_states(recorded: Recorded) -> None:
     if recorded.key:
         with pytest.raises(SignInFailed) as failed:
-            await discovered(recorded.url)
+            await discover(recorded.url)
         assert f"set {recorded.key}for the server in BOT_MCP_CONFIG" in str(failed.value)
-    at = await discovered(recorded.url, recorded.stated)
+    at = await discover(recorded.url, recorded.stated)
     assert (at.issuer.removesuffix("/"), at.token_endpoint) == (
         recorded.metadata["issuer"],
         recorded.metadata["token_endpoint"],
     )
     link = urlsplit(oauth.authorization_url(at, Client("ours"), "http://127.0.0.1/", "state", "challenge"))
-    assert ("resource" in parse_qs(link.query)) == recorded.stated.names_resource
+    assert ("resource" in parse_qs(link.query)) == recorded.stated.sends_resource
 
 
 AT = AuthorizationServer("https://a.test", "https://a.test/in?tenant=7", "https://a.test/t", "", "", "", False)
@@ -228,7 +228,7 @@ LYING = Recorded("https://evil.example/mcp", "https://evil.example", {})
 )
 async def test_trust_in_an_issuer_sends_no_code_elsewhere(recorded: Recorded) -> None:
     with pytest.raises(SignInFailed, match=r"has codes sent to https://evil\.example"):
-        await discovered(recorded.url, SignInConfig(issuer=JIRA))
+        await discover(recorded.url, SignInConfig(issuer=JIRA))
 
 
 @pytest.mark.usefixtures("recordings")
@@ -247,7 +247,7 @@ async def test_trust_in_an_issuer_sends_no_code_elsewhere(recorded: Recorded) ->
     ],
 )
 async def test_endpoint_elsewhere_that_a_sign_in_does_without_is_left_out(recorded: Recorded) -> None:
-    at = await discovered(recorded.url)
+    at = await discover(recorded.url)
     assert (at.revocation_endpoint, at.device_authorization_endpoint) == ("", "")
 
 
@@ -284,7 +284,7 @@ class Slow:
 @asynccontextmanager
 async def with_tools(stores: Stores, clock: ManualClock, *servers: ServerConfig) -> AsyncIterator[McpTools]:
     names = tuple(server.name for server in servers)
-    setup = McpSetup(servers, in_direct_messages=names)
+    setup = McpSetup(servers, direct_message_servers=names)
     held = Connections(sign_ins(stores, *servers), {server.name: server for server in servers}, clock)
     async with open_servers(servers, clock) as running:
         yield McpTools(setup, running, stores.tool_pins.pin, stores.channel_settings.read, held)
@@ -320,14 +320,14 @@ async def test_registration_that_takes_longer_than_a_question_waits_is_made_once
     slow = Slow("/register")
     async with slow.running() as server:
         servers = SignInServers(timed.accounts, Vault([KEY]), [server], clock)
-        assert await servers.problem("slow") == SLOW
+        assert await servers.account_problem("slow") == SLOW
         # A question that is given up takes nothing with it.
-        given_up = asyncio.create_task(servers.problem("slow"))
+        given_up = asyncio.create_task(servers.account_problem("slow"))
         await asyncio.sleep(0)
         given_up.cancel()
         slow.may_answer.set()
         _, client = await servers.find("slow")
-        assert await servers.problem("slow") == ""
+        assert await servers.account_problem("slow") == ""
         assert slow.asked.count("/register") == 1
         assert client.id.startswith("client-")
         servers.close()
@@ -339,11 +339,11 @@ async def test_what_is_known_of_a_server_counts_while_it_is_looked_up_again(
     slow = Slow("")
     async with slow.running() as server:
         servers = SignInServers(timed.accounts, Vault([KEY]), [server], clock)
-        assert await servers.problem("slow") == ""
+        assert await servers.account_problem("slow") == ""
         clock.now_s += sign_in_servers.KNOWN_FOR_S + 1
         monkeypatch.setattr(sign_in_servers, "OFFERED_WITHIN_S", 0.1)
         slow.hangs_at = "/.well-known/oauth-authorization-server"
-        assert await servers.problem("slow") == ""
+        assert await servers.account_problem("slow") == ""
         servers.close()
 
 
@@ -355,11 +355,11 @@ async def test_server_that_does_not_answer_in_time_is_asked_again_in_a_minute(
         servers = SignInServers(timed.accounts, Vault([KEY]), [server], clock)
         with monkeypatch.context() as patched:
             patched.setattr(sign_in_servers, "DISCOVERED_WITHIN_S", 0.2)
-            assert await servers.problem("slow") == SLOW
+            assert await servers.account_problem("slow") == SLOW
         slow.may_answer.set()
-        assert await servers.problem("slow") == SLOW
+        assert await servers.account_problem("slow") == SLOW
         clock.now_s += sign_in_servers.FAILED_FOR_S + 1
-        assert await servers.problem("slow") == ""
+        assert await servers.account_problem("slow") == ""
         servers.close()
 
 
@@ -384,14 +384,14 @@ async def test_client_that_is_refused_is_sent_once_more_by_the_other_way_that_th
         return web.json_response({"access_token": "canary", "token_type": "bearer"})
 
     async with served(answer) as url:
-        at = AuthorizationServer(url, "", url, "", url, "", names_itself=False, methods=methods)
+        at = AuthorizationServer(url, "", url, "", url, "", sends_issuer=False, secret_methods=methods)
         client = Client(f"client of {url}", "canary", "client_secret_basic")
         for _ in range(2):
             if tries is None:
                 with pytest.raises(SignInFailed):
-                    await exchanged(at, client, "http://127.0.0.1/", "code", "verifier", url)
+                    await exchange_code(at, client, "http://127.0.0.1/", "code", "verifier", url)
             else:
-                await exchanged(at, client, "http://127.0.0.1/", "code", "verifier", url)
+                await exchange_code(at, client, "http://127.0.0.1/", "code", "verifier", url)
     assert seen == (tries or ["header", "header"])
 
 
@@ -399,7 +399,7 @@ async def test_sign_in_for_a_wanted_scope_asks_for_it_beside_what_was_granted(ti
     async with sign_in_server() as jira:
         ours = sign_ins(timed, jira.config)
         await signed_in(ours, jira)
-        links = await ours.opened(ADA, CALL, "write read delete")
+        links = await ours.begin(ADA, CALL, "write read delete")
         assert parse_qs(urlsplit(links.url).query)["scope"] == ["read write delete"]
         await ours.close()
 
@@ -414,7 +414,7 @@ PLACE = ApprovalPlace("C1", None, "1.0", "value")
 async def test_person_may_confirm_a_code_where_the_server_has_a_page_and_codes(timed: Stores) -> None:
     async with sign_in_server(says=BOTH) as jira:
         ours = sign_ins(timed, jira.config)
-        links = await ours.opened(ADA, CALL)
+        links = await ours.begin(ADA, CALL)
         view = json.dumps(ADDRESS_MODAL.build("jira", place=PLACE, with_code=False, **vars_of(links)))
         assert links.user_code
         assert links.user_code in view
@@ -435,7 +435,7 @@ def vars_of(links: Any) -> dict[str, str]:
 async def test_server_that_gives_no_code_in_time_leaves_the_address_to_paste(timed: Stores) -> None:
     async with sign_in_server(says={**BOTH, "device_authorization_endpoint": "/nothing"}) as jira:
         ours = sign_ins(timed, jira.config)
-        links = await ours.opened(ADA, CALL)
+        links = await ours.begin(ADA, CALL)
         assert (bool(links.url), links.user_code) == (True, "")
         view = json.dumps(ADDRESS_MODAL.build("jira", place=PLACE, with_code=False, **vars_of(links)))
         assert urlsplit(links.url).netloc in view

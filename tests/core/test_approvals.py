@@ -272,7 +272,7 @@ def test_person_is_asked_with_all_that_is_known_of_a_call() -> None:
 
 
 def pinned(description: str, title: str = "") -> Claims:
-    return claims_of_definition(ListedTool("add", description, {}, title).canonical)
+    return claims_of_definition(ListedTool("add", description, {}, title).canonical_json)
 
 
 @pytest.mark.parametrize(
@@ -532,4 +532,4 @@ def test_call_is_asked_about_by_its_tools_title(title: str, question: str) -> No
     ],
 )
 def test_schema_says_which_texts_are_never_empty(schema: dict[str, object], never_empty: set[str]) -> None:
-    assert claims_of_definition(ListedTool("add", "", schema, "").canonical).never_empty == never_empty
+    assert claims_of_definition(ListedTool("add", "", schema, "").canonical_json).never_empty == never_empty

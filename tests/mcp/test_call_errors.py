@@ -90,8 +90,8 @@ async def test_error_is_told_to_the_model_and_ends_a_connection_that_is_of_no_us
 ) -> None:
     connection = ServerConnection(ServerConfig("x", transport), SystemClock(), lambda _: None)
     result = CallResult(outcome, text, is_error=True)
-    assert connection.result_of(error, read_only=False) == (result, is_servers)
+    assert connection.failed_call_result(error, read_only=False) == (result, is_servers)
     assert connection.is_usable is is_usable
-    assert connection.wanted_scope == ("write" if text == SCOPE_FIRST else "")
+    assert connection.missing_scope == ("write" if text == SCOPE_FIRST else "")
     if text == CALL_LOST:
-        assert connection.result_of(error, read_only=True) == (CallResult.failed(CALL_LOST), False)
+        assert connection.failed_call_result(error, read_only=True) == (CallResult.failed(CALL_LOST), False)

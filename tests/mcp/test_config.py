@@ -98,7 +98,7 @@ class TestServers:
         assert isinstance(server.transport, HttpTransport)
         sign_in = server.transport.sign_in
         assert (sign_in.issuer, sign_in.token_host) == ("https://auth.example", "api.example")
-        assert (sign_in.does_pkce, sign_in.names_resource) == (True, False)
+        assert (sign_in.has_pkce, sign_in.sends_resource) == (True, False)
         assert sign_in.redirect_uri("web") == "http://localhost:47823/callback/web"
 
     @pytest.mark.parametrize(
@@ -395,8 +395,8 @@ class TestRules:
         assert self.RULES.rule_for(name) == rule
 
     def test_single_tools_of_a_server_are_named_by_each_rule(self) -> None:
-        assert self.RULES.named_tools("git") == {"git__push", "git__commit", "git__log"}
-        assert self.RULES.named_tools("time") == {"time__now"}
+        assert self.RULES.tool_names("git") == {"git__push", "git__commit", "git__log"}
+        assert self.RULES.tool_names("time") == {"time__now"}
 
     @pytest.mark.parametrize(
         ("rules", "problem"),

@@ -118,16 +118,16 @@ class TestNamesOfParameters:
         names = list(schema["properties"])
         assert [re.sub("_[0-9a-f]{8}$", "_…", name) for name in names] == offered
         assert schema["required"] == names[:2]
-        assert tool.own_arguments({name: at for at, name in enumerate(names)}) == {
+        assert tool.original_arguments({name: at for at, name in enumerate(names)}) == {
             name: at for at, name in enumerate(own)
         }
-        assert tool.own_arguments({"unheard of": 1}) == {"unheard of": 1}
+        assert tool.original_arguments({"unheard of": 1}) == {"unheard of": 1}
         [definition] = tools_of([("raw__add", tool, False)], ToolRules(), 30).definitions
         assert (definition.prepared is None) == (own == offered)
 
     def test_names_that_nobody_accepts_are_read_at_once(self) -> None:
         tool = ListedTool("add", "", {"properties": {f"${number}": TEXT for number in range(100_000)}})
-        assert tool.own_arguments({"_99999": 1}) == {"$99999": 1}
+        assert tool.original_arguments({"_99999": 1}) == {"$99999": 1}
 
     @pytest.mark.long
     def test_references_to_one_large_part_are_read_at_once(self) -> None:

@@ -236,7 +236,7 @@ async def test_call_that_is_made_once_more_tells_of_its_progress(server_and_web:
     there.kind, there.body, there.limits = EVENTS, told + event({**HI, "id": None}), ["0"]
     heard = list[None]()
     await server.tools()
-    result, _ = await server.call("it", {}, timeout_s=WITHIN_S, read_only=False, goes_on=lambda: heard.append(None))
+    result, _ = await server.call("it", {}, timeout_s=WITHIN_S, read_only=False, on_progress=lambda: heard.append(None))
     assert (result.text, len(heard)) == ("Hi.", 1)
 
 
@@ -403,7 +403,7 @@ async def test_call_with_an_own_account_that_lacks_a_scope_leads_to_a_sign_in_if
     transport = replace(there.config.transport, token="theirs", sign_in=SignInConfig(scopes=scopes))
     async with running(replace(there.config, transport=transport)) as server:
         result, _ = await server.call("it", {}, timeout_s=10, read_only=False)
-        assert (result.outcome, result.text, server.wanted_scope) == (FAILED, text, wanted)
+        assert (result.outcome, result.text, server.missing_scope) == (FAILED, text, wanted)
 
 
 @pytest.mark.parametrize(
@@ -437,10 +437,10 @@ async def test_call_that_needs_a_sign_in_is_told_as_that_and_the_server_stays_in
     assert isinstance(transport, HttpTransport)
     async with running(replace(there.config, transport=replace(transport, headers=headers))) as server:
         await server.tools()
-        assert not server.wants_sign_in
+        assert not server.needs_sign_in
         result, by_server = await server.call("it", {}, timeout_s=10, read_only=False)
         assert (result.outcome, result.text, by_server) == (FAILED, text, text != SIGN_IN_FIRST)
         # The list that follows is open, and says nothing against that.
         assert [tool.name for tool in await server.tools(0.0)] == ["it"]
         # Where people sign in may be found at a known address.
-        assert server.wants_sign_in == (status == 401 and headers != KEY)
+        assert server.needs_sign_in == (status == 401 and headers != KEY)

@@ -8,8 +8,8 @@ import httpx2
 import pytest
 from mcp_types import JSONRPCError, JSONRPCResponse
 
-from bot.mcp.messages import MAX_MENDED_BYTES, message_in
-from bot.mcp.streamable_http import _MendedEvents
+from bot.mcp.messages import MAX_REPAIRED_BYTES, parse_message
+from bot.mcp.streamable_http import _RepairedEvents
 
 RESULT = {"content": [{"type": "text", "text": "Hi."}]}
 WHOLE = json.dumps({"jsonrpc": "2.0", "id": 7, "result": RESULT})
@@ -46,13 +46,13 @@ def said(text: str) -> dict[str, Any]:
     ],
 )
 def test_response_is_read_in_whatever_form_it_comes(data: bytes, result: dict[str, Any]) -> None:
-    assert message_in(data) == JSONRPCResponse(jsonrpc="2.0", id=7, result=result)
+    assert parse_message(data) == JSONRPCResponse(jsonrpc="2.0", id=7, result=result)
 
 
 @pytest.mark.parametrize("request_id", ["99", '"x"', "null", "1.5", "[]"])
 @pytest.mark.parametrize("form", [WHOLE, BARE])
 def test_response_on_http_answers_its_request_whatever_it_says(form: str, request_id: str) -> None:
-    message = message_in(form.replace("7", request_id).encode(), 7)
+    message = parse_message(form.replace("7", request_id).encode(), 7)
     assert message == JSONRPCResponse(jsonrpc="2.0", id=7, result=RESULT)
 
 
@@ -68,7 +68,7 @@ def test_response_on_http_answers_its_request_whatever_it_says(form: str, reques
     ],
 )
 def test_error_that_names_no_request_keeps_what_it_says(error: object, code: int, words: str, data: object) -> None:
-    message = message_in(json.dumps({"id": None, "error": error}).encode(), 7)
+    message = parse_message(json.dumps({"id": None, "error": error}).encode(), 7)
     assert isinstance(message, JSONRPCError)
     assert (message.id, message.error.code, message.error.message, message.error.data) == (7, code, words, data)
 
@@ -96,11 +96,11 @@ def test_error_that_names_no_request_keeps_what_it_says(error: object, code: int
         b"data:\n\n" * 30_000,
         b"[" * 100_000,
         b'{"id": 7, "result": ' * 100_000,
-        BARE.encode() + b" " * MAX_MENDED_BYTES,
+        BARE.encode() + b" " * MAX_REPAIRED_BYTES,
     ],
 )
 def test_what_is_no_message_is_none(data: bytes) -> None:
-    assert message_in(data) is None
+    assert parse_message(data) is None
 
 
 class _Chunks(httpx2.AsyncByteStream):
@@ -116,7 +116,7 @@ class _Chunks(httpx2.AsyncByteStream):
 async def events(sent: bytes, size: int) -> list[tuple[str, str]]:
     """Returns the names and data of the events in a stream that comes in pieces of so many bytes."""
     request = httpx2.Request("POST", "http://x.test", json={"id": 7, "method": "tools/call"})
-    read = b"".join([chunk async for chunk in _MendedEvents(_Chunks(sent, size), request)])
+    read = b"".join([chunk async for chunk in _RepairedEvents(_Chunks(sent, size), request)])
     response = httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=read, request=request)
     return [(one.event, one.data) async for one in httpx2.EventSource(response, max_event_size=None)]
 
@@ -153,7 +153,7 @@ async def test_events_hold_messages_however_they_are_cut_and_called(sent: bytes,
 
 
 async def test_long_event_passes_as_it_came_and_the_next_is_read() -> None:
-    long = WHOLE.replace("Hi.", "x" * MAX_MENDED_BYTES)
+    long = WHOLE.replace("Hi.", "x" * MAX_REPAIRED_BYTES)
     sent = f"event: response\ndata: {long}\n\ndata: ping\n\n".encode() + EVENT
     for size in (1_000, len(sent)):
         found = [(name, json.loads(data)) for name, data in await events(sent, size)]

@@ -11,25 +11,25 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
 from bot.mcp.config import ToolRules
 from bot.mcp.definitions import ListedTool, offered_names
-from bot.mcp.responses import readable, text_of
+from bot.mcp.responses import readable_result, result_text
 from bot.mcp.tools import tools_of
 from tests.mcp.servers import Json, text_result
 
 
 def read(result: Json) -> CallToolResult:
     """Returns a result of a call as the SDK takes it."""
-    return CallToolResult.model_validate(readable(result), by_name=False)
+    return CallToolResult.model_validate(readable_result(result), by_name=False)
 
 
 def listed(tools: object, **beside: object) -> list[ListedTool]:
     """Returns a list of tools as the SDK takes it."""
-    page = ListToolsResult.model_validate(readable({"tools": tools, **beside}), by_name=False)
+    page = ListToolsResult.model_validate(readable_result({"tools": tools, **beside}), by_name=False)
     return [ListedTool.of(tool) for tool in page.tools]
 
 
 def introduction(about: Json) -> InitializeResult:
     """Returns what a server says of itself as the SDK takes it."""
-    return InitializeResult.model_validate(readable(about), by_name=False)
+    return InitializeResult.model_validate(readable_result(about), by_name=False)
 
 
 def part(**fields: object) -> Json:
@@ -184,7 +184,7 @@ BROKEN: dict[str, tuple[object, str]] = {
 )
 def test_result_of_each_kind_is_read_as_text(result: Json, text: str) -> None:
     taken = read(result)
-    assert (text_of(taken), taken.is_error) == (text, result.get("isError") in (True, "true"))
+    assert (result_text(taken), taken.is_error) == (text, result.get("isError") in (True, "true"))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_result_of_each_kind_is_read_as_text(result: Json, text: str) -> None:
     ],
 )
 def test_result_of_an_unknown_kind_stays_as_it_is(result: Json) -> None:
-    assert readable(dict(result)) == result
+    assert readable_result(dict(result)) == result
 
 
 @pytest.mark.parametrize(("definition", "schema"), REPAIRED.values(), ids=REPAIRED.keys())
@@ -276,7 +276,7 @@ def test_what_a_server_says_of_itself_is_taken_whatever_it_is(about: Json) -> No
 
 def test_names_and_capabilities_of_a_server_are_its_own() -> None:
     about = {"serverInfo": {"name": "raw", "version": "1.2", "title": "Raw"}, "capabilities": {"tools": {"a": 1}}}
-    assert readable({"protocolVersion": "2025-03-26", "instructions": "Obey.", **about}) == {
+    assert readable_result({"protocolVersion": "2025-03-26", "instructions": "Obey.", **about}) == {
         "protocolVersion": "2025-03-26",
         "capabilities": {"tools": {"a": 1}},
         "serverInfo": {"name": "raw", "version": "1.2"},

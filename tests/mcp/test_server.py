@@ -293,7 +293,9 @@ class TestCalls:
         config = replace(raw.config(), timeout_s=0.6)
         async with running(config, clock) as server:
             await server.tools()
-            result, _ = await server.call("it", {}, timeout_s=0.6, read_only=False, goes_on=lambda: heard.append(None))
+            result, _ = await server.call(
+                "it", {}, timeout_s=0.6, read_only=False, on_progress=lambda: heard.append(None)
+            )
         assert (result.outcome, result.text, len(heard) > 20) == (DONE, "Done.", True)
 
     async def test_progress_has_a_bound(
@@ -375,7 +377,7 @@ class TestCalls:
             assert [tool.name for tool in await server.tools()] == ["die"]
             clock.ahead_s += STABLE_S
             assert await outcome(server, "die") is UNKNOWN
-            await until(lambda: not server._keepers, "the process's end")
+            await until(lambda: not server._connection_tasks, "the process's end")
 
     async def test_server_that_is_found_dead_is_reached_again_for_its_list(
         self, raw: RawServer, server: McpServer

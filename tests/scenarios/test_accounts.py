@@ -265,14 +265,14 @@ async def test_many_presses_of_sign_in_at_once_open_one_modal(
     stage: Stage, another_process: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await let_use(another_process, "jira")
-    usual, may_open, begun = SignIns.opened, asyncio.Event(), list[Owner]()
+    usual, may_open, begun = SignIns.begin, asyncio.Event(), list[Owner]()
 
     async def opened(self: SignIns, owner: Owner, call: str, scope: str = "") -> SignInLinks:
         begun.append(owner)
         await may_open.wait()
         return await usual(self, owner, call, scope)
 
-    monkeypatch.setattr(SignIns, "opened", opened)
+    monkeypatch.setattr(SignIns, "begin", opened)
     ada = stage.sandbox.client("ada")
     card = await asking(stage, await stage.mention("what is open?"))
     presses = [asyncio.create_task(ada.press(card.channel, card.ts, ReplyAction.SIGN_IN)) for _ in range(20)]
@@ -355,7 +355,7 @@ def runs_with_account(request: VendorRequest) -> VendorResponse:
 async def has_signed_in(stores: Stores, jira: SignInServer, user_id: str = "U0ADA", team_id: str = TEAM_ID) -> SignIns:
     """Signs a person in to Jira beside the bot."""
     ours, owner = SignIns(stores.accounts, (KEY,), (jira.config,), stores.clock), Owner(team_id, user_id, "jira")
-    assert await ours.complete(owner, "1 x", await jira.visit((await ours.opened(owner, "1 x")).url)) == ""
+    assert await ours.complete(owner, "1 x", await jira.visit((await ours.begin(owner, "1 x")).url)) == ""
     return ours
 
 

@@ -122,7 +122,7 @@ async def test_forget_revokes_a_persons_tokens_or_says_where_it_cannot(
         ours = SignIns(store.accounts, (key,), (jira.config,), store.clock)
         for user_id in ("U1", "U2"):
             owner = Owner(TEAM, user_id, "jira")
-            address = await jira.visit((await ours.opened(owner, "1 x")).url, user_id)
+            address = await jira.visit((await ours.begin(owner, "1 x")).url, user_id)
             assert await ours.complete(owner, "1 x", address) == ""
         servers = {"mcpServers": {"jira": {"type": "http", "url": jira.config.transport.url}}}
         (tmp_path / "mcp.json").write_text(json.dumps(servers))

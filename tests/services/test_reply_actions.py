@@ -275,7 +275,7 @@ async def test_call_is_made_once_with_the_texts_that_its_approver_has_changed(
 async def test_required_text_is_never_sent_empty() -> None:
     async with asked_about(MILK) as (stage, actions, [call]):
         schema = {"required": ["text"], "properties": {"text": {"type": "string"}}}
-        pin = Pin(call.definition_hash, ListedTool("add", "", schema, "").canonical)
+        pin = Pin(call.definition_hash, ListedTool("add", "", schema, "").canonical_json)
         await stage.stores.tool_pins.pin(tool_owner(call.tool), {call.tool: pin})
         for emptied in ("", "  \n"):
             refused = await actions.decisions.approve_edited("U1", edited(call, {0: emptied}))

@@ -52,7 +52,7 @@ def raw(tmp_path: Path) -> RawServer:
 
 @pytest.fixture
 def settings(settings: Settings, raw: RawServer) -> Settings:
-    return replace(settings, mcp=McpSetup((raw.config("issues"),), in_direct_messages=("issues",)))
+    return replace(settings, mcp=McpSetup((raw.config("issues"),), direct_message_servers=("issues",)))
 
 
 @pytest_asyncio.fixture(loop_scope="module")
