@@ -100,9 +100,9 @@ class SignInServers:
     async def forget_client(self, server: str, at: AuthorizationServer, client: Client) -> None:
         """Drops a registration that the server forgot, so that the next sign-in registers again. Raises StoreError."""
         labels = self._labels(at, server)
-        secret = await self._accounts.client(*labels)
+        secret = await self._accounts.client_secret(*labels)
         if secret and self._vault.decrypt(labels, secret) == asdict(client):
-            await self._accounts.register(*labels, "")
+            await self._accounts.record_client(*labels, "")
 
     async def _is_registration_replaced(self, server: str, at: AuthorizationServer, client: Client) -> bool:
         """Returns whether the stored registration has ended or differs from the cached one."""
@@ -110,7 +110,7 @@ class SignInServers:
         secret = (
             None
             if oauth.configured_client_id(at, self.transports[server].sign_in, server)
-            else await self._accounts.client(*labels)
+            else await self._accounts.client_secret(*labels)
         )
         return secret is not None and self._vault.decrypt(labels, secret) != asdict(client)
 
@@ -159,7 +159,7 @@ class SignInServers:
     async def _registered_client(self, at: AuthorizationServer, server: str) -> Client:
         """Returns Typist's stored registration, or else a new one. Raises SignInFailed, StoreError."""
         labels, transport = self._labels(at, server), self.transports[server]
-        secret = await self._accounts.client(*labels)
+        secret = await self._accounts.client_secret(*labels)
         content = self._vault.decrypt(labels, secret, REGISTERED_FOR_S) if secret else None
         if content is not None:
             return Client(**content)
@@ -167,7 +167,7 @@ class SignInServers:
             raise SignInFailed("its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG")
         client, ends_at = await oauth.register(at, transport.sign_in.metadata(server), transport.url)
         if ends_at is None or ends_at > self._clock.now() + REGISTERED_FOR_S:
-            await self._accounts.register(*labels, self._vault.encrypt(labels, asdict(client)))
+            await self._accounts.record_client(*labels, self._vault.encrypt(labels, asdict(client)))
         return client
 
     def _labels(self, at: AuthorizationServer, server: str) -> tuple[str, str]:

@@ -134,7 +134,9 @@ class SignIns:
         if device is not None:
             own |= {"device_code": device.device_code, "interval_s": max(device.interval, 1)}
         content = {"at": asdict(at), "client": asdict(client), **own}
-        await self._accounts.begin(_state_hash(state), owner, call, self._vault.encrypt(self._labels(owner), content))
+        await self._accounts.begin_sign_in(
+            _state_hash(state), owner, call, self._vault.encrypt(self._labels(owner), content)
+        )
         return SignInLinks(url, *((device.url, device.user_code) if device else ()))
 
     async def _device_code(self, server: str, at: AuthorizationServer, client: Client) -> oauth.DeviceCode | None:
@@ -153,7 +155,7 @@ class SignIns:
 
     async def _complete_by_code(self, owner: Owner, call: str, is_waiting: IsWaiting) -> str:
         """Signs a person in once they have confirmed a code. Returns the problem, or "". Raises StoreError."""
-        state, secret = await self._accounts.waiting(owner, call) or ("", "")
+        state, secret = await self._accounts.pending_sign_in_of(owner, call) or ("", "")
         content = self._vault.decrypt(self._labels(owner), secret) if secret else None
         if content is None or "device_code" not in content:
             return texts.accounts.CONFIRM_AGAIN
@@ -163,7 +165,7 @@ class SignIns:
             return texts.accounts.STILL_ASKING
         ours = _state_hash(secrets.token_urlsafe(32))
         sealed = self._vault.encrypt(self._labels(owner), {**content, "asked_until": until + oauth.WITHIN_S})
-        if not await self._accounts.arrive(state, ours, sealed):
+        if not await self._accounts.replace_state(state, ours, sealed):
             return texts.accounts.STILL_ASKING
         known = _Account.pending(content)
         interval_s = content["interval_s"]
@@ -173,13 +175,13 @@ class SignIns:
                 said = await oauth.poll_device_code(known.at, known.client, content["device_code"], url)
             except SignInFailed as error:
                 if error.is_final:
-                    await self._accounts.take(ours, owner, call)
+                    await self._accounts.take_sign_in(ours, owner, call)
                     return await self._on_failure(owner, known, error)
                 said = oauth.SLOW_DOWN
             if isinstance(said, Tokens):
                 signed_in = replace(known, tokens=said)
                 # Nobody else has these tokens. If the write took effect although it seemed to fail, they are revoked.
-                ending = partial(self._accounts.take, ours, owner, call)
+                ending = partial(self._accounts.take_sign_in, ours, owner, call)
                 if await insist(ending, self._clock, "sign-in not ended") is None or not await is_waiting():
                     await self._revoke(owner, signed_in)
                     return texts.accounts.CONFIRM_AGAIN
@@ -201,7 +203,8 @@ class SignIns:
         state_hash = _state_hash(brought.get("state", ""))
         # Can't be guessed from the link alone.
         code = self._vault.derive_letters(json.dumps(brought, sort_keys=True), CODE_LETTERS, _CODE_CHARS)
-        begun = await self._accounts.begun(state_hash) or await self._accounts.begun(_state_hash(code))
+        pending = self._accounts.pending_sign_in
+        begun = await pending(state_hash) or await pending(_state_hash(code))
         owner, secret = begun or (None, "")
         if owner is None or not self._is_page_of(owner.server, server):
             return texts.accounts.LINK_IS_OLD, ""
@@ -214,7 +217,7 @@ class SignIns:
             is_denied = brought.get("error") == oauth.DENIED
             return texts.accounts.NOT_GRANTED if is_denied else texts.accounts.FAILED_THERE, ""
         sealed = self._vault.encrypt(self._labels(owner), {**content, "brought": brought})
-        if not await self._accounts.arrive(state_hash, _state_hash(code), sealed):
+        if not await self._accounts.replace_state(state_hash, _state_hash(code), sealed):
             return texts.accounts.LINK_IS_OLD, ""
         return texts.accounts.TYPE_CODE, code
 
@@ -241,7 +244,7 @@ class SignIns:
         if address is None:
             return await self._complete_by_code(owner, call, is_waiting)
         query = self._entered_values(owner, address) or {}
-        secret = await self._accounts.take(_state_hash(query.get("state", "")), owner, call)
+        secret = await self._accounts.take_sign_in(_state_hash(query.get("state", "")), owner, call)
         content = self._vault.decrypt(self._labels(owner), secret) if secret else None
         query |= content.get("brought", {}) if content else {}
         if content is None or not query.get("code") or "verifier" not in content:

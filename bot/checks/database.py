@@ -21,18 +21,18 @@ from bot.store.database import (
     ENCODING_FIX,
     READS,
     UNSYNCED,
-    answered_within,
     create_engine,
     database_file,
     encoding_problem,
+    limit_time,
     reason_of,
     remedy_for,
     try_row,
 )
 from bot.store.listening import Report, read_reports
-from bot.store.migrate import UNFIT_FIX, is_known, misfits, read_revision, unfit
+from bot.store.migrate import MISMATCH_FIX, is_known, mismatch_message, read_revision, schema_mismatches
 from bot.store.schema import REVISION
-from bot.store.workers import living
+from bot.store.workers import living_workers_in
 from files_to_markdown.isolation import others_may_read
 
 T = TypeVar("T")
@@ -102,13 +102,13 @@ class DatabaseChecks:
                 async with self._begin(READS) as connection:
                     revision = await connection.run_sync(read_revision)
                     if revision is not None and (revision == REVISION or not is_known(revision)):
-                        wrong = await connection.run_sync(misfits)
+                        wrong = await connection.run_sync(schema_mismatches)
             except (SQLAlchemyError, OSError) as error:
                 return _unusable(error)
         if revision is None:
             return ok("The database has no tables yet. They will be created at the first start.")
         if wrong:
-            return fail(unfit(revision, wrong), UNFIT_FIX)
+            return fail(mismatch_message(revision, wrong), MISMATCH_FIX)
         at = f"The database schema is at revision {revision}"
         if revision == REVISION:
             return ok(f"{at}, which this version of Typist needs.")
@@ -136,7 +136,7 @@ class DatabaseChecks:
         """Returns the number of processes running with the database, or None if it can't be read."""
         with suppress(SQLAlchemyError, OSError):
             file = database_file(self._engine.url) if self._engine else None
-            return len(await self._read(partial(living, file=file, now=time.time()), []))
+            return len(await self._read(partial(living_workers_in, file=file, now=time.time()), []))
         return None
 
     async def catch_up(self) -> Finding:
@@ -163,7 +163,7 @@ class DatabaseChecks:
         """Yields a transaction with an option, within a check's time limit. It is rolled back unless it `commits`."""
         assert self._engine is not None
         engine = self._engine.execution_options(**{option: True})
-        async with answered_within(ANSWER_WITHIN_S), engine.connect() as connection, connection.begin() as transaction:
+        async with limit_time(ANSWER_WITHIN_S), engine.connect() as connection, connection.begin() as transaction:
             yield connection
             if not commits:
                 await transaction.rollback()

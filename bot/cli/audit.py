@@ -55,10 +55,10 @@ async def _export(ours: Settings, since: float, *, as_json: bool, texts: bool) -
     from bot.clock import SystemClock
     from bot.store.audit import Audit
     from bot.store.database import Database, connected
-    from bot.store.migrate import migrate, nothing_recorded
+    from bot.store.migrate import empty_database_problem, migrate
 
     async with connected(ours.database_url) as engine:
-        if nothing := await nothing_recorded(engine):
+        if nothing := await empty_database_problem(engine):
             print_note(nothing)
             return
         await migrate(engine)

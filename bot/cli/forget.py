@@ -97,12 +97,12 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
     from bot.clock import SystemClock
     from bot.store import Stores
     from bot.store.database import connected
-    from bot.store.migrate import nothing_recorded
+    from bot.store.migrate import empty_database_problem
     from bot.store.schema import ACCOUNT
 
     targets = [replace(target, thread=target.thread and await _with_team(ours, target.thread)) for target in targets]
     async with connected(ours.database_url) as engine:
-        if nothing := await nothing_recorded(engine):
+        if nothing := await empty_database_problem(engine):
             print(logs.line(nothing, is_error=True), file=sys.stderr)
             return EXIT_FAILED
     stores = await Stores.open(ours.database_url, WORKER, SystemClock())

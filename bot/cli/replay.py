@@ -259,14 +259,14 @@ async def _ask(
 
     async def spend(job: Job, most_usd: float) -> None:
         folder.begin(job.id, most_usd)
-        await replays.asked_again(job, folder.of["model"])
+        await replays.record_question(job, folder.of["model"])
 
     job, question = asked.job, asked.job.question
-    calling = replays.calling if "tools" in folder.of else None
+    calling = replays.record_call if "tools" in folder.of else None
     now = await ask_again(answering, asked, spend, calling, has_prompt=has_prompt)
     [use] = now.uses
     if use.input_tokens:
-        await replays.answered_again(job, use)
+        await replays.record_usage(job, use)
     if now.end is EndReason.CAP_REACHED:
         raise CapReached("beyond the limit")
     if not use.input_tokens and (now.end.may_pass or now.end in _FAILS_ALL):
@@ -284,13 +284,13 @@ async def _compare(judge: "Judge", replays: "Replays", folder: Folder, job: Job)
     most_usd = judge.usd(line, at_most=True)
     folder.check(most_usd)
     folder.add(**line, judge={"model": judge.model, "usd": most_usd})
-    await replays.asked_again(job, judge.model)
+    await replays.record_question(job, judge.model)
     try:
         verdict, use = await judge.verdict(job, line)
     except ProviderError:
         folder.add(**line)
         raise
-    await replays.answered_again(job, use)
+    await replays.record_usage(job, use)
     folder.add(**line, judge={"model": judge.model, "usd": use.cost_usd, "verdict": verdict})
     return verdict
 

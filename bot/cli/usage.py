@@ -70,18 +70,18 @@ def first_day_of_usage(text: str | None) -> int:
 async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageReport, str]:
     """Returns the report, and why it is empty if Typist hasn't recorded anything yet."""
     from bot.store.database import READS, connected, database_errors
-    from bot.store.migrate import migrate, nothing_recorded
+    from bot.store.migrate import empty_database_problem, migrate
     from bot.store.replays import replayed
-    from bot.store.usage import thumbs, uses
+    from bot.store.usage import attempt_usages, thumbs
 
     report = UsageReport(by, since)
     async with connected(database_url) as engine:
-        if nothing := await nothing_recorded(engine):
+        if nothing := await empty_database_problem(engine):
             return report, nothing
         await migrate(engine)
         with database_errors():
             async with engine.execution_options(**{READS: True}).begin() as connection:
-                report.add(await uses(connection, since * DAY_S), await thumbs(connection, since * DAY_S))
+                report.add(await attempt_usages(connection, since * DAY_S), await thumbs(connection, since * DAY_S))
                 report.add_replays(await replayed(connection, since * DAY_S))
     return report, ""
 

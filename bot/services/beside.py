@@ -30,9 +30,9 @@ async def show_beside(
     await sender.delete_beside(entry, {message.ts for message in gone if message.ts} | (unheard.keys() - {ts}))
     if wanted:
         if ts is None:
-            if not await stores.outbox.posting(entry, wanted.recorded()):
+            if not await stores.outbox.record_posting(entry, wanted.recorded()):
                 return
             ts = await sender.post_beside(entry, wanted, still)
-        await stores.outbox.posted(entry, wanted.recorded(ts))
+        await stores.outbox.record_posted(entry, wanted.recorded(ts))
     if gone:
-        await stores.outbox.gone(entry, gone)
+        await stores.outbox.record_gone(entry, gone)

@@ -141,7 +141,7 @@ class CatchingUp:
         if self._task is not None and not self._task.done():
             if not await listening.keep(team_id):
                 self._task.cancel()
-        elif self._recorded_at is not None and (missed := await listening.claim_missed(team_id)):
+        elif self._recorded_at is not None and (missed := await listening.claim_gap(team_id)):
             self._task = asyncio.create_task(self._try_to_catch_up(missed))
 
     async def _try_to_catch_up(self, missed: Missed) -> None:

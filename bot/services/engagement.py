@@ -192,7 +192,7 @@ class MessageTriage:
     async def participants_at(self, message: Message) -> Participants:
         if message.thread_ts is None or not self._is_persons_in_channel(message):
             return UNKNOWN_PARTICIPANTS
-        return await self.stores.participants.at_message(message.thread, message.user_id or "", message.ts)
+        return await self.stores.participants.participants_at(message.thread, message.user_id or "", message.ts)
 
     def at_once(self, message: Message) -> Question | Ignore:
         """Returns what a message is by itself: mentions and direct messages are questions in any thread and channel."""
@@ -211,7 +211,7 @@ class MessageTriage:
             return found
         if (closing := closing_of_message(message, self.workspace.me)) is None:
             return found
-        last_words = await self.stores.participants.last_words(found.thread, message.ts)
+        last_words = await self.stores.participants.last_answer(found.thread, message.ts)
         if last_words is None or not needs_no_answer(closing, last_words):
             return found
         if closing is Closing.IN_DOUBT and not (rules.gate and await self._is_closing(found)):

@@ -55,7 +55,7 @@ class LiveOutput:
     async def _is_alone(self, question: Question) -> bool:
         """Returns whether only the asker has written in the question's thread, as far as is known."""
         try:
-            at_message = self.stores.participants.at_message
+            at_message = self.stores.participants.participants_at
             return not (await at_message(question.thread, question.user_id, question.ts)).others
         except StoreError as error:
             log.warning("participants not read, the answer won't be streamed: %s", error)

@@ -45,11 +45,11 @@ class Records(Protocol):
 
     async def take_follow_ups(self, job: Job, step_no: int) -> tuple[FollowUp, ...]: ...
 
-    async def made_before(self, job: Job) -> tuple[RecordedCall, ...]:
+    async def earlier_calls(self, job: Job) -> tuple[RecordedCall, ...]:
         """Returns the calls of earlier versions of the answer that might have changed something."""
         ...
 
-    async def replied_to(self, job: Job) -> tuple[RecordedCall, ...]:
+    async def calls_denied_by_reply(self, job: Job) -> tuple[RecordedCall, ...]:
         """Returns the calls of the asker's previous answer if they asked this question instead of approving one."""
         ...
 
@@ -57,7 +57,7 @@ class Records(Protocol):
         """Returns the tools that an admin always allows in a thread's channel, with the hashes of their definitions."""
         ...
 
-    async def allowed_in_thread(self, question: Question) -> frozenset[str]:
+    async def servers_allowed_in_thread(self, question: Question) -> frozenset[str]:
         """Returns the servers at which the asker allowed calls with their own account in this thread."""
         ...
 

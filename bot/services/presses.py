@@ -87,7 +87,7 @@ class Presses:
         Raises StoreError."""
         pressed_at, admins = self.stores.clock.now(), self.access_control.admins
         for look in range(LOOKS_FOR_RECORD):
-            answer = await self.stores.recorded_answers.shown_by(press.thread, press.message_ts)
+            answer = await self.stores.recorded_answers.answer_in_message(press.thread, press.message_ts)
             sentence = refusal(press.action, answer, press.user_id, admins)
             is_early = answer is None or sentence == texts.actions.ANSWER_UNFINISHED
             if not is_early or look + 1 == LOOKS_FOR_RECORD:

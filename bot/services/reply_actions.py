@@ -81,7 +81,7 @@ class ReplyActions:
 
     async def _swap_version(self, pressed: PressedAnswer) -> None:
         to_next = pressed.press.action is ReplyAction.NEXT
-        await self.stores.recorded_answers.swap(pressed.answer.job_id, to_next=to_next)
+        await self.stores.recorded_answers.switch_version(pressed.answer.job_id, to_next=to_next)
 
     async def _regenerate(self, pressed: PressedAnswer) -> ActionResponse | None:
         answer, wish = pressed.answer, WISHES[pressed.press.action]
@@ -128,7 +128,7 @@ class ReplyActions:
         vote = VOTES.get(press.value)
         if vote is None:
             return ActionResponse(texts.actions.UNKNOWN_BUTTON)
-        await self.stores.recorded_answers.vote(answer, press.user_id, vote)
+        await self.stores.recorded_answers.record_feedback(answer, press.user_id, vote)
         self.workspace.telemetry.rated(answer.job_id, answer.end.model if answer.end else None, press.value)
         if vote > 0:
             return ActionResponse(texts.actions.THANKS_HELPED)
@@ -141,7 +141,7 @@ class ReplyActions:
             reason = DownReason(press.value)
         except ValueError:
             return ActionResponse(texts.actions.UNKNOWN_BUTTON)
-        model = await self.stores.recorded_answers.give_reason(answer.job_id, press.user_id, reason)
+        model = await self.stores.recorded_answers.record_reason(answer.job_id, press.user_id, reason)
         if model is None:
             return ActionResponse(texts.actions.NO_LONGER_DOWN, replaces=True)
         self.workspace.telemetry.down_explained(answer.job_id, model, reason)

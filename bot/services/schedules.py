@@ -111,7 +111,7 @@ class Schedules:
             return None
         for asked, _ in named:
             # It might have been about an answer that its author couldn't stop, or that ended just before.
-            if await insist(partial(self.stores.recorded_answers.was_written, asked), self.stores.clock, "not read"):
+            if await insist(partial(self.stores.recorded_answers.was_answering, asked), self.stores.clock, "not read"):
                 return None
         return CommandResult.joined([await self._carry_out(*one, here) for one in both])
 
@@ -200,8 +200,8 @@ class Schedules:
         if await self.stores.schedules.read(self.workspace.me.team_id, press.schedule_id) is not None:
             return False
         answers = self.stores.recorded_answers
-        answer = await answers.shown_by(press.thread, press.message_ts)
-        return answer is not None and await answers.schedule_gone(answer.job_id, press.schedule_id)
+        answer = await answers.answer_in_message(press.thread, press.message_ts)
+        return answer is not None and await answers.on_schedule_stopped(answer.job_id, press.schedule_id)
 
     async def refresh_list(self, user_id: str, place: ListPlace, outcome: str) -> None:
         listed = None

@@ -135,16 +135,16 @@ class InMemory:
     async def take_follow_ups(self, job: Job, step_no: int) -> tuple[FollowUp, ...]:
         return ()
 
-    async def made_before(self, job: Job) -> tuple[RecordedCall, ...]:
+    async def earlier_calls(self, job: Job) -> tuple[RecordedCall, ...]:
         return ()
 
-    async def replied_to(self, job: Job) -> tuple[RecordedCall, ...]:
+    async def calls_denied_by_reply(self, job: Job) -> tuple[RecordedCall, ...]:
         return ()
 
     async def always_allowed(self, thread: ThreadKey) -> Mapping[str, str]:
         return {}
 
-    async def allowed_in_thread(self, question: Question) -> frozenset[str]:
+    async def servers_allowed_in_thread(self, question: Question) -> frozenset[str]:
         return frozenset()
 
 

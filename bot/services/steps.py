@@ -109,9 +109,9 @@ class Steps:
         provider = self.models.led_by(built.model, built.prompt)
         records, job = self.ports.records, attempt.job
         insist, is_follow_up = self.tool_calls.insist, not (*job.earlier, job.question)[0].begins_thread
-        made_before = await insist(lambda: records.made_before(job)) if job.version else ()
-        offer = replace(offer, has_written=bool(made_before))
-        replied_to = await insist(lambda: records.replied_to(job)) if offer.by_name and is_follow_up else ()
+        earlier_calls = await insist(lambda: records.earlier_calls(job)) if job.version else ()
+        offer = replace(offer, has_written=bool(earlier_calls))
+        replied_to = await insist(lambda: records.calls_denied_by_reply(job)) if offer.by_name and is_follow_up else ()
         answer = attempt.answer
         begun = answer.step_text
         while True:
@@ -136,7 +136,7 @@ class Steps:
                 steps=steps,
                 follow_ups=answer.follow_ups,
                 bot_user_id=self.ports.conversation.me.user_id,
-                made_before=made_before,
+                made_before=earlier_calls,
                 replied_to=replied_to,
                 begun=begun,
                 is_last=is_last,

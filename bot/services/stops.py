@@ -41,13 +41,13 @@ class Stops:
         """Stops the answer that is being written in a thread, for Slack's own Stop button. Never stops a queued answer:
         Slack's event identifies only the thread, and a duplicate must not stop an answer that was queued the first
         time. Raises StoreError."""
-        answer = await self.stores.recorded_answers.written_in(thread, event_id)
+        answer = await self.stores.recorded_answers.unfinished_answer(thread, event_id)
         if answer is None:
             return
         sentence = refusal(ReplyAction.STOP, answer, user_id, self.access_control.admins)
         if sentence is None:
             await self.stop(answer)
-        await self.stores.recorded_answers.event_handled(event_id)
+        await self.stores.recorded_answers.record_handled_event(event_id)
         if sentence is not None:
             await self.workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
 
@@ -61,9 +61,9 @@ class Stops:
         message, answers = f"stop {thread.channel_id} {message_ts}", self.stores.recorded_answers
         if await answers.is_handled(message):
             return True
-        answer = await answers.written_in(thread, message)
+        answer = await answers.unfinished_answer(thread, message)
         if answer is None and thread.thread_ts is None:
-            answer = await answers.written_for(user_id, thread)
+            answer = await answers.only_unfinished_answer(user_id, thread)
         if answer is None or answer.question.ts >= message_ts:
             return False
         if refusal(ReplyAction.STOP, answer, user_id, self.access_control.admins) is not None:
@@ -71,5 +71,5 @@ class Stops:
         with of_job(answer.job_id):
             log.info("stopped by a message of user %s", user_id)
         await self.stop(answer)
-        await answers.event_handled(message)
+        await answers.record_handled_event(message)
         return True

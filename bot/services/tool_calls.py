@@ -171,7 +171,7 @@ class ToolCalls:
         elif not await conversation.is_member(question):
             definitions = tuple(tool for tool in definitions if tool.rule.read_only)
         elif not thread.in_direct_message and any(tool.own_account for tool in definitions):
-            agreed = await self.insist(lambda: self.ports.records.allowed_in_thread(question))
+            agreed = await self.insist(lambda: self.ports.records.servers_allowed_in_thread(question))
         always = await self.insist(lambda: self.ports.records.always_allowed(thread))
         tools = {tool.name: tool for tool in definitions}
         return Offer(tools, frozenset(always.items()), may_choose, offered.missing, thread.in_direct_message, agreed)

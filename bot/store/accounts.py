@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.notifications import Notification
 from bot.store import audit, notifications
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import put
+from bot.store.rows import upsert
 from bot.store.schema import accounts, oauth_clients, schedules, sign_ins
 
 SIGN_IN_S = 600.0
@@ -40,7 +40,7 @@ class Accounts(Operations):
 
     @reads
     async def secret(self, connection: AsyncConnection, owner: Owner) -> str | None:
-        found: str | None = await connection.scalar(sa.select(accounts.c.secret).where(*_is_of(owner, accounts)))
+        found: str | None = await connection.scalar(sa.select(accounts.c.secret).where(*_is_owned_by(owner, accounts)))
         return found
 
     @reads
@@ -68,25 +68,27 @@ class Accounts(Operations):
         return owner.server in (agreed or ())
 
     @writes
-    async def begin(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str, secret: str) -> None:
+    async def begin_sign_in(
+        self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str, secret: str
+    ) -> None:
         """Records a pending sign-in for a call, replacing the person's earlier one at this server."""
-        await connection.execute(sa.delete(sign_ins).where(*_is_of(owner, sign_ins)))
+        await connection.execute(sa.delete(sign_ins).where(*_is_owned_by(owner, sign_ins)))
         values = {**_values(owner), "call": call, "secret": secret, "expires_at": self._now() + SIGN_IN_S}
         await connection.execute(sa.insert(sign_ins).values(state_hash=state_hash, **values))
 
     @reads
     async def is_open(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str) -> bool:
-        return await connection.scalar(sa.select(sa.exists().where(*self._this(state_hash, owner, call)))) is True
+        return await connection.scalar(sa.select(sa.exists().where(*self._is_pending(state_hash, owner, call)))) is True
 
     @reads
-    async def waiting(self, connection: AsyncConnection, owner: Owner, call: str) -> tuple[str, str] | None:
+    async def pending_sign_in_of(self, connection: AsyncConnection, owner: Owner, call: str) -> tuple[str, str] | None:
         """Returns the state hash and secret of a person's pending sign-in for a call, or None."""
-        this = *_is_of(owner, sign_ins), sign_ins.c.call == call, sign_ins.c.expires_at > self._now()
+        this = *_is_owned_by(owner, sign_ins), sign_ins.c.call == call, sign_ins.c.expires_at > self._now()
         row = (await connection.execute(sa.select(sign_ins.c.state_hash, sign_ins.c.secret).where(*this))).first()
         return None if row is None else (row.state_hash, row.secret)
 
     @reads
-    async def begun(self, connection: AsyncConnection, state_hash: str) -> tuple[Owner, str] | None:
+    async def pending_sign_in(self, connection: AsyncConnection, state_hash: str) -> tuple[Owner, str] | None:
         """Returns the owner and secret of a pending sign-in, or None if there is none or it expired."""
         columns = sign_ins.c.team_id, sign_ins.c.user_id, sign_ins.c.server, sign_ins.c.secret
         this = sign_ins.c.state_hash == state_hash, sign_ins.c.expires_at > self._now()
@@ -94,16 +96,16 @@ class Accounts(Operations):
         return None if row is None else (Owner(*row[:3]), row.secret)
 
     @writes
-    async def arrive(self, connection: AsyncConnection, state_hash: str, new_hash: str, secret: str) -> bool:
+    async def replace_state(self, connection: AsyncConnection, state_hash: str, new_hash: str, secret: str) -> bool:
         """Replaces a pending sign-in's state with the browser's response. Returns False if one is already stored."""
         this = sign_ins.c.state_hash == state_hash, sign_ins.c.expires_at > self._now()
         arrived = sa.update(sign_ins).where(*this).values(state_hash=new_hash, secret=secret)
         return (await connection.execute(arrived)).rowcount > 0
 
     @writes
-    async def take(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str) -> str | None:
+    async def take_sign_in(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str) -> str | None:
         """Ends a pending sign-in and returns its secret. Only the first caller gets it."""
-        taken = sa.delete(sign_ins).where(*self._this(state_hash, owner, call)).returning(sign_ins.c.secret)
+        taken = sa.delete(sign_ins).where(*self._is_pending(state_hash, owner, call)).returning(sign_ins.c.secret)
         secret: str | None = await connection.scalar(taken)
         return secret
 
@@ -111,21 +113,21 @@ class Accounts(Operations):
     async def sign_in(self, connection: AsyncConnection, owner: Owner, secret: str, scope: str) -> None:
         now = self._now()
         values = {"secret": secret, "scope": scope, "since": now, "refreshing_until": 0.0}
-        await put(connection, accounts, _values(owner), values)
-        await _note(connection, owner, "signed_in", now, owner.user_id)
+        await upsert(connection, accounts, _values(owner), values)
+        await _record_change(connection, owner, "signed_in", now, owner.user_id)
 
     @writes
     async def begin_refresh(self, connection: AsyncConnection, owner: Owner, secret: str) -> bool:
         """Reserves refreshing tokens for REFRESH_S. Returns False if another process does or the secret has changed."""
         now = self._now()
-        free = _has(owner, secret), accounts.c.refreshing_until <= now
+        free = _is_unchanged(owner, secret), accounts.c.refreshing_until <= now
         begun = sa.update(accounts).where(*free).values(refreshing_until=now + REFRESH_S)
         return (await connection.execute(begun)).rowcount > 0
 
     @writes
     async def end_refresh(self, connection: AsyncConnection, owner: Owner, secret: str, new: str) -> bool:
         """Stores the new secret, or the old one after a failure. Returns False if the account has changed."""
-        ended = sa.update(accounts).where(_has(owner, secret)).values(secret=new, refreshing_until=0.0)
+        ended = sa.update(accounts).where(_is_unchanged(owner, secret)).values(secret=new, refreshing_until=0.0)
         return (await connection.execute(ended)).rowcount > 0
 
     @writes
@@ -140,26 +142,26 @@ class Accounts(Operations):
     ) -> bool:
         """Deletes an account, and returns True unless it has changed. `by`: the admin who does it, or ""."""
         now = self._now()
-        if not (await connection.execute(sa.delete(accounts).where(_has(owner, secret)))).rowcount:
+        if not (await connection.execute(sa.delete(accounts).where(_is_unchanged(owner, secret)))).rowcount:
             return False
-        await _note(connection, owner, why, now, by or owner.user_id)
+        await _record_change(connection, owner, why, now, by or owner.user_id)
         if told is not None:
             await notifications.add(connection, now, owner.team_id, told)
         return True
 
     @reads
-    async def client(self, connection: AsyncConnection, issuer: str, redirect_uri: str) -> str | None:
+    async def client_secret(self, connection: AsyncConnection, issuer: str, redirect_uri: str) -> str | None:
         this = oauth_clients.c.issuer == issuer, oauth_clients.c.redirect_uri == redirect_uri
         found: str | None = await connection.scalar(sa.select(oauth_clients.c.secret).where(*this))
         return found
 
     @writes
-    async def register(self, connection: AsyncConnection, issuer: str, redirect_uri: str, secret: str) -> None:
-        await put(connection, oauth_clients, {"issuer": issuer, "redirect_uri": redirect_uri}, {"secret": secret})
+    async def record_client(self, connection: AsyncConnection, issuer: str, redirect_uri: str, secret: str) -> None:
+        await upsert(connection, oauth_clients, {"issuer": issuer, "redirect_uri": redirect_uri}, {"secret": secret})
 
-    def _this(self, state_hash: str, owner: Owner, call: str) -> tuple[sa.ColumnElement[bool], ...]:
+    def _is_pending(self, state_hash: str, owner: Owner, call: str) -> tuple[sa.ColumnElement[bool], ...]:
         in_time = sign_ins.c.expires_at > self._now()
-        return (*_is_of(owner, sign_ins), sign_ins.c.state_hash == state_hash, sign_ins.c.call == call, in_time)
+        return (*_is_owned_by(owner, sign_ins), sign_ins.c.state_hash == state_hash, sign_ins.c.call == call, in_time)
 
 
 async def read_secrets(connection: AsyncConnection) -> list[str]:
@@ -170,14 +172,14 @@ def _values(owner: Owner) -> dict[str, str]:
     return {"team_id": owner.team_id, "user_id": owner.user_id, "server": owner.server}
 
 
-def _is_of(owner: Owner, table: sa.Table) -> list[sa.ColumnElement[bool]]:
+def _is_owned_by(owner: Owner, table: sa.Table) -> list[sa.ColumnElement[bool]]:
     return [table.c[name] == value for name, value in _values(owner).items()]
 
 
-def _has(owner: Owner, secret: str) -> sa.ColumnElement[bool]:
-    return sa.and_(*_is_of(owner, accounts), accounts.c.secret == secret)
+def _is_unchanged(owner: Owner, secret: str) -> sa.ColumnElement[bool]:
+    return sa.and_(*_is_owned_by(owner, accounts), accounts.c.secret == secret)
 
 
-async def _note(connection: AsyncConnection, owner: Owner, done: str, now: float, by: str) -> None:
+async def _record_change(connection: AsyncConnection, owner: Owner, done: str, now: float, by: str) -> None:
     facts, about = {"server": owner.server, "account": done}, {"team_id": owner.team_id, "user_id": owner.user_id}
-    await audit.setting_changed(connection, now, "account", facts, by=by, **about)
+    await audit.record_setting(connection, now, "account", facts, by=by, **about)

@@ -26,16 +26,16 @@ from bot.store.rows import (
     MAY_BE_REGENERATED,
     NO_ANSWER,
     end_of_turn,
+    has_row,
     in_thread,
     insert_into,
-    is_any,
     job_of,
     messages_of,
     note_of,
-    put,
     question_of,
     sources_of,
     thread_of,
+    upsert,
 )
 from bot.store.schema import audit_entries, feedback, jobs, memories, schedules, seen_events, tool_calls, turns
 
@@ -45,7 +45,9 @@ REPLIES_READ = 500
 
 class RecordedAnswers(Operations):
     @reads
-    async def shown_by(self, connection: AsyncConnection, thread: ThreadKey, message_ts: str) -> AnswerRecord | None:
+    async def answer_in_message(
+        self, connection: AsyncConnection, thread: ThreadKey, message_ts: str
+    ) -> AnswerRecord | None:
         """Returns the answer with a page in this message, or None."""
         # No index: a thread has few jobs, and they are read only when a button is pressed.
         is_shown = sa.cast(jobs.c.messages, sa.Text).contains(f'"{message_ts}"', autoescape=True)
@@ -56,13 +58,17 @@ class RecordedAnswers(Operations):
         return await _newest_answer(connection, thread, jobs.c.id == job_id)
 
     @reads
-    async def written_in(self, connection: AsyncConnection, thread: ThreadKey, event_id: str) -> AnswerRecord | None:
+    async def unfinished_answer(
+        self, connection: AsyncConnection, thread: ThreadKey, event_id: str
+    ) -> AnswerRecord | None:
         """Returns a thread's unfinished answer, or None if there is none or the event was already handled."""
-        is_handled = await is_any(connection, seen_events.c.event_id == event_id)
+        is_handled = await has_row(connection, seen_events.c.event_id == event_id)
         return None if is_handled else await _newest_answer(connection, thread, IS_BEGUN)
 
     @reads
-    async def written_for(self, connection: AsyncConnection, user_id: str, place: ThreadKey) -> AnswerRecord | None:
+    async def only_unfinished_answer(
+        self, connection: AsyncConnection, user_id: str, place: ThreadKey
+    ) -> AnswerRecord | None:
         """Returns a person's only unfinished answer in a channel, or None if there isn't exactly one."""
         here = jobs.c.team_id == place.team_id, jobs.c.channel_id == place.channel_id
         written = sa.select(jobs).where(*here, jobs.c.user_id == user_id, IS_AHEAD).limit(2)
@@ -70,7 +76,7 @@ class RecordedAnswers(Operations):
         return await _newest_answer(connection, thread_of(rows[0]), jobs.c.id == rows[0].id) if len(rows) == 1 else None
 
     @reads
-    async def was_written(self, connection: AsyncConnection, question: Question) -> bool:
+    async def was_answering(self, connection: AsyncConnection, question: Question) -> bool:
         """Returns whether another answer in the thread was being written when a question was asked."""
         before = in_thread(question.thread), jobs.c.ts < question.ts
         ended = turns.c.created_at > float(question.ts), turns.c.end_reason != EndReason.BATCHED.value
@@ -80,10 +86,10 @@ class RecordedAnswers(Operations):
     @reads
     async def is_handled(self, connection: AsyncConnection, event_id: str) -> bool:
         """Returns whether an event was handled before or contained a question."""
-        return await is_any(connection, seen_events.c.event_id == event_id)
+        return await has_row(connection, seen_events.c.event_id == event_id)
 
     @writes
-    async def event_handled(self, connection: AsyncConnection, event_id: str) -> None:
+    async def record_handled_event(self, connection: AsyncConnection, event_id: str) -> None:
         row = insert_into(connection, seen_events).values(event_id=event_id, seen_at=self._now())
         await connection.execute(row.on_conflict_do_nothing())
 
@@ -92,48 +98,48 @@ class RecordedAnswers(Operations):
         """Empties an answer's texts but not its usage. The outbox deletes its messages once no worker writes them."""
         this = sa.update(jobs).where(jobs.c.id == job_id)
         gone = this.values(answer_deleted=True, mention_at=None)
-        deleted = (await connection.execute(gone.returning(*audit.ASKED))).one_or_none()
+        deleted = (await connection.execute(gone.returning(*audit.JOB_COLUMNS))).one_or_none()
         await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(NO_ANSWER))
         await steps.drop_text(connection, jobs.c.id == job_id)
         await steps.drop_steps(connection, jobs.c.id == job_id)
-        await outbox.changed(connection, [job_id], self._now())
+        await outbox.queue_updates(connection, [job_id], self._now())
         if deleted:
             await empty_calls(connection, thread_of(deleted), job_id)
-            erased = audit.entry_of(deleted, EntryKind.ERASURE, {"erased": "answer"}, by=by)
+            erased = audit.job_entry(deleted, EntryKind.ERASURE, {"erased": "answer"}, by=by)
             await audit.append(connection, self._now(), [erased])
 
     @writes
-    async def swap(self, connection: AsyncConnection, job_id: int, *, to_next: bool) -> None:
+    async def switch_version(self, connection: AsyncConnection, job_id: int, *, to_next: bool) -> None:
         """Switches readers to the version before or after the displayed one, if there is one."""
         this = sa.select(jobs).where(jobs.c.id == job_id, MAY_BE_REGENERATED).with_for_update()
         row = (await connection.execute(this)).one_or_none()
         if row is None:
             return
-        earlier, _, later = _around_shown(row, await _turns(connection, [job_id]))
+        earlier, _, later = _turns_around_shown(row, await _turns(connection, [job_id]))
         if not (chosen := later[:1] if to_next else earlier[-1:]):
             return
         await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(shown_turn=chosen[0].id))
-        await outbox.changed(connection, [job_id], self._now())
+        await outbox.queue_updates(connection, [job_id], self._now())
 
     @writes
-    async def schedule_gone(self, connection: AsyncConnection, job_id: int, schedule_id: int) -> bool:
+    async def on_schedule_stopped(self, connection: AsyncConnection, job_id: int, schedule_id: int) -> bool:
         """Updates an answer after its schedule was stopped. Returns False if the answer didn't create that schedule."""
         is_of_answer = tool_calls.c.job_id == job_id, tool_calls.c.tool == SCHEDULE, tool_calls.c.made == schedule_id
-        if not await is_any(connection, *is_of_answer):
+        if not await has_row(connection, *is_of_answer):
             return False
-        await outbox.changed(connection, [job_id], self._now())
+        await outbox.queue_updates(connection, [job_id], self._now())
         return True
 
     @writes
-    async def vote(self, connection: AsyncConnection, about: AnswerRecord, user_id: str, value: int) -> None:
+    async def record_feedback(self, connection: AsyncConnection, about: AnswerRecord, user_id: str, value: int) -> None:
         """Records a person's feedback, 1 or -1, replacing their earlier feedback and its reason."""
         end = about.end
         of_version = {"model": end.model, "prompt_version": end.prompt_version} if end else {}
         values = {"value": value, **of_version, "at": self._now(), "reason": None}
-        await put(connection, feedback, {"job_id": about.job_id, "user_id": user_id}, values)
+        await upsert(connection, feedback, {"job_id": about.job_id, "user_id": user_id}, values)
 
     @writes
-    async def give_reason(
+    async def record_reason(
         self, connection: AsyncConnection, job_id: int, user_id: str, reason: DownReason
     ) -> str | None:
         """Records why an answer got -1 from a person, and returns the model they rated, or None if the -1 is gone."""
@@ -191,7 +197,7 @@ class RecordedAnswers(Operations):
                 reply = replace(reply, text="", refused=frozenset(questions[row.id])) if is_refused else reply
                 found |= dict.fromkeys(shown, RecordedReply(""))
                 found |= dict.fromkeys(shown[:1], reply)
-        of_newest = (await beside.of_jobs(connection, sa.select(newest.c.id))).values()
+        of_newest = (await beside.messages_of_jobs(connection, sa.select(newest.c.id))).values()
         posted = [message.ts for messages in of_newest for message in messages if message.ts]
         return found | dict.fromkeys(posted, RecordedReply(""))
 
@@ -206,10 +212,10 @@ async def _newest_answer(
         row = (await connection.execute(sa.select(jobs).where(jobs.c.id == row.answered_with))).one_or_none()
     if row is None or row.end_reason == EndReason.DENIED:
         return None
-    return await record_of(connection, row)
+    return await answer_record(connection, row)
 
 
-def _around_shown(
+def _turns_around_shown(
     row: sa.Row[Any], versions: Sequence[sa.Row[Any]]
 ) -> tuple[Sequence[sa.Row[Any]], sa.Row[Any] | None, Sequence[sa.Row[Any]]]:
     """Returns the turns before the displayed version, that version's turn, and the turns after it."""
@@ -222,13 +228,15 @@ def _around_shown(
     return [turn for turn in worth if turn.id < shown.id], shown, [turn for turn in worth if turn.id > shown.id]
 
 
-async def record_of(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerRecord:
+async def answer_record(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerRecord:
     """Returns a job's answer, in the version that readers should see."""
-    earlier, shown, later = _around_shown(row, await _turns(connection, [row.id]))
+    earlier, shown, later = _turns_around_shown(row, await _turns(connection, [row.id]))
     end = end_of_turn(shown) if shown else None
     notices = end.notices if end else ()
-    undone, over = await _undone_of(connection, row, notices) if notices else (frozenset[Notice](), frozenset[int]())
-    newest_calls = await steps.calls(connection, row.id, row.version)
+    undone, over = (
+        await _outdated_notices(connection, row, notices) if notices else (frozenset[Notice](), frozenset[int]())
+    )
+    newest_calls = await steps.read_calls(connection, row.id, row.version)
     edited = -1 if row.edited_version is None else row.edited_version
     return AnswerRecord(
         row.id,
@@ -242,7 +250,7 @@ async def record_of(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerReco
         ended_at=shown.created_at if shown else None,
         is_emptied=shown is not None and shown.end is None,
         waits_until=row.waits_until,
-        calls=await steps.calls(connection, row.id, shown.version) if shown and later else newest_calls,
+        calls=await steps.read_calls(connection, row.id, shown.version) if shown and later else newest_calls,
         has_previous=bool(earlier),
         has_next=bool(later),
         has_acted=row.end_reason == EndReason.COMMAND or has_decided_proposal(newest_calls),
@@ -255,13 +263,13 @@ async def record_of(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerReco
 
 async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | None:
     """Returns an ended job with its answer's record but without other questions, or None if it has no answer."""
-    record = await record_of(connection, row)
+    record = await answer_record(connection, row)
     if record.end is None:
         return None
     return replace(job_of(row), checkpoint=Checkpoint(record.text, record.end, record.end.sources), record=record)
 
 
-async def _undone_of(
+async def _outdated_notices(
     connection: AsyncConnection, row: sa.Row[Any], notices: Sequence[Notice]
 ) -> tuple[frozenset[Notice], frozenset[int]]:
     """Returns the notices that no longer hold, and the one-time schedules that have run."""
@@ -274,33 +282,35 @@ async def _undone_of(
     stopped = frozenset(ids) - {row.id for row in rows}
     undone = [one for one in made if one.about in stopped] + [one for one in ended if one.about not in stopped]
     if forgotten:
-        back = await _standing(connection, row, memories.c.number.in_([one.about for one in forgotten]))
+        back = await _memories_in_effect(connection, row, memories.c.number.in_([one.about for one in forgotten]))
         undone += [one for one in forgotten if one.about in back]
-    if remembered and not await _standing(connection, row, memories.c.ts == row.ts):
+    if remembered and not await _memories_in_effect(connection, row, memories.c.ts == row.ts):
         undone += remembered
     return frozenset(undone), frozenset(row.id for row in rows if row.has_run)
 
 
-async def _standing(connection: AsyncConnection, row: sa.Row[Any], which: sa.ColumnElement[bool]) -> frozenset[int]:
+async def _memories_in_effect(
+    connection: AsyncConnection, row: sa.Row[Any], which: sa.ColumnElement[bool]
+) -> frozenset[int]:
     in_place = memories.c.team_id == row.team_id, memories.c.channel_id == row.channel_id
     these = sa.select(memories.c.number).where(*in_place, memories.c.forgotten_at.is_(None), which)
     return frozenset((await connection.scalars(these)).all())
 
 
-async def standing_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tuple[str, ...]:
+async def open_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tuple[str, ...]:
     """Returns the choices of an ended answer that people can still press."""
-    return picture(await record_of(connection, row)).choices
+    return picture(await answer_record(connection, row)).choices
 
 
 async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str) -> None:
     """Records which of an ended answer's choices was taken, so that the others are no longer offered."""
     row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
-    if row is None or not await standing_choices(connection, row):
+    if row is None or not await open_choices(connection, row):
         return
     newest = turns.c.id == _newest_turn(job_id)
     end = await connection.scalar(sa.select(turns.c.end).where(newest))
     await connection.execute(sa.update(turns).where(newest).values(end={**(end or {}), "chosen": chosen}))
-    await outbox.changed(connection, [job_id], now)
+    await outbox.queue_updates(connection, [job_id], now)
 
 
 async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
@@ -339,12 +349,12 @@ def _has_expired(row: sa.Row[Any]) -> bool:
 
 async def empty_calls(connection: AsyncConnection, thread: ThreadKey, job_id: int) -> None:
     """Empties the arguments and results of a deleted answer's calls, and their hashes in the audit."""
-    await steps.empty(connection, tool_calls.c.job_id == job_id)
+    await steps.empty_call_texts(connection, tool_calls.c.job_id == job_id)
     of_calls = audit_entries.c.job_id == job_id, audit_entries.c.arguments_hash != ""
     await audit.erase_subjects(connection, in_thread(thread, audit_entries), *of_calls)
 
 
-async def join(connection: AsyncConnection, job: Job) -> None:
+async def empty_continued_turn(connection: AsyncConnection, job: Job) -> None:
     """Empties the newest turn of a job that continues it, because the next turn contains both parts."""
     await connection.execute(sa.update(turns).where(turns.c.id == _newest_turn(job.id)).values(NO_ANSWER))
 

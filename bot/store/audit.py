@@ -18,13 +18,13 @@ from bot.core import audit
 from bot.core.audit import TEXTS, Entry, EntryKind, Subject
 from bot.core.conversation import is_direct_message
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import in_words
+from bot.store.rows import verbatim_condition
 from bot.store.schema import AUDIT_HAS_BY, audit_entries, jobs, tool_calls, turns
 
 MAX_DROPPED = 100
 """The limit per transaction, which blocks SQLite's other writers for some milliseconds."""
 
-ASKED: tuple[sa.Column[Any], ...] = (
+JOB_COLUMNS: tuple[sa.Column[Any], ...] = (
     jobs.c.id,
     jobs.c.team_id,
     jobs.c.channel_id,
@@ -52,7 +52,7 @@ async def append(connection: AsyncConnection, now: float, entries: Iterable[Entr
         await connection.execute(sa.insert(audit_entries), rows)
 
 
-async def setting_changed(
+async def record_setting(
     connection: AsyncConnection,
     now: float,
     setting: str,
@@ -72,10 +72,10 @@ async def setting_changed(
     await append(connection, now, [Entry(EntryKind.SETTING, {"setting": setting, **facts}, team_id, None, subject, by)])
 
 
-def entry_of(
+def job_entry(
     row: sa.Row[Any], kind: EntryKind, facts: Mapping[str, Any], arguments_hash: str = "", by: str = ""
 ) -> Entry:
-    """`row` has the columns in ASKED."""
+    """`row` has the columns in JOB_COLUMNS."""
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts or "", arguments_hash)
     return Entry(kind, facts, row.team_id, row.id, subject, by)
 
@@ -88,7 +88,7 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
     """Empties the fields that identify a person, or everybody, as the subject or author of entries."""
     await erase_subjects(connection, audit_entries.c.user_id == user_id if user_id else sa.true())
     by_them = audit_entries.c.by_id == user_id if user_id else sa.true()
-    await connection.execute(sa.update(audit_entries).where(by_them, in_words(AUDIT_HAS_BY)).values(by_id=""))
+    await connection.execute(sa.update(audit_entries).where(by_them, verbatim_condition(AUDIT_HAS_BY)).values(by_id=""))
 
 
 class Audit(Operations):
@@ -107,10 +107,10 @@ class Audit(Operations):
         """Returns entries from an ID on, in export format. `texts`: include the text that is still stored."""
         entries = sa.select(audit_entries).where(audit_entries.c.id >= first).order_by(audit_entries.c.id).limit(limit)
         rows = (await connection.execute(entries)).all()
-        lines = [_line(row) for row in rows]
+        lines = [_exported_entry(row) for row in rows]
         if not texts:
             return lines
-        said = await texts_of(connection, rows)
+        said = await entry_texts(connection, rows)
         return [line | {TEXTS: these} if these else line for line, these in zip(lines, said, strict=True)]
 
     @reads
@@ -130,18 +130,18 @@ class Audit(Operations):
     async def expire(self, before: float) -> int:
         """Deletes entries from before a time (seconds since the epoch), oldest first, and returns their number."""
         dropped = 0
-        while count := await self._drop(before):
+        while count := await self._delete_oldest(before):
             dropped += count
         return dropped
 
     @writes
-    async def _drop(self, connection: AsyncConnection, before: float) -> int:
+    async def _delete_oldest(self, connection: AsyncConnection, before: float) -> int:
         oldest = sa.select(audit_entries.c.id).order_by(audit_entries.c.at).limit(MAX_DROPPED)
         too_old = audit_entries.c.id.in_(oldest.where(audit_entries.c.at < before))
         return (await connection.execute(sa.delete(audit_entries).where(too_old))).rowcount
 
 
-def _line(row: sa.Row[Any]) -> dict[str, Any]:
+def _exported_entry(row: sa.Row[Any]) -> dict[str, Any]:
     """Returns an entry in export format, without empty and erased fields."""
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts, row.arguments_hash)
     of_place = {"team": row.team_id or None, "job": row.job_id}
@@ -150,18 +150,18 @@ def _line(row: sa.Row[Any]) -> dict[str, Any]:
     return {"id": row.id, "at": audit.time_text(row.at), "kind": row.kind, **given}
 
 
-async def texts_of(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> list[dict[str, Any]]:
+async def entry_texts(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> list[dict[str, Any]]:
     """Returns the text for each entry: a question's newest text, an answer, or a call's arguments and result."""
     job_ids = {row.job_id for row in rows if row.job_id is not None}
     by_key: dict[tuple[Any, ...], dict[str, Any]] = {}
     for job in await connection.execute(sa.select(jobs.c.id, jobs.c.text).where(jobs.c.id.in_(job_ids))):
-        by_key[EntryKind.QUESTION.value, job.id] = _given(question=job.text)
+        by_key[EntryKind.QUESTION.value, job.id] = _non_empty(question=job.text)
     for turn in await connection.execute(sa.select(turns).where(turns.c.job_id.in_(job_ids))):
-        by_key[EntryKind.ANSWER.value, turn.job_id, turn.created_at, turn.end_reason] = _given(answer=turn.answer)
+        by_key[EntryKind.ANSWER.value, turn.job_id, turn.created_at, turn.end_reason] = _non_empty(answer=turn.answer)
     for call in await connection.execute(sa.select(tool_calls).where(tool_calls.c.job_id.in_(job_ids))):
         # A row is a tuple, which has a method named index.
         key = EntryKind.CALL.value, call.job_id, call.version, call.step_no, call._mapping["index"]
-        by_key[key] = _given(arguments=json.loads(call.arguments or "null"), result=call.result)
+        by_key[key] = _non_empty(arguments=json.loads(call.arguments or "null"), result=call.result)
     return [by_key.get(_key(row), {}) for row in rows]
 
 
@@ -176,5 +176,5 @@ def _key(row: sa.Row[Any]) -> tuple[Any, ...]:
     return row.kind, row.job_id
 
 
-def _given(**texts: Any) -> dict[str, Any]:
+def _non_empty(**texts: Any) -> dict[str, Any]:
     return {name: text for name, text in texts.items() if text}

@@ -26,17 +26,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.errors import StoreError
 from bot.store.database import OWNERS_ALONE, READS, connected, database_errors, database_file
 from bot.store.migrate import (
-    UNFIT_FIX,
+    MISMATCH_FIX,
+    empty_database_problem,
     is_known,
     lock_migrations,
     migrate,
-    misfits,
-    nothing_recorded,
+    mismatch_message,
     read_revision,
-    unfit,
+    schema_mismatches,
 )
 from bot.store.schema import REVISION, audit_entries, jobs, listening, metadata
-from bot.store.workers import is_at, living_workers
+from bot.store.workers import has_path, living_workers
 
 if TYPE_CHECKING:
     import psycopg
@@ -58,7 +58,7 @@ class Backup:
 async def newest_at(engine: AsyncEngine) -> float:
     """Returns a database's newest time, in seconds since 1970, or 0 if it is empty or damaged. Raises StoreError."""
     try:
-        if await nothing_recorded(engine):
+        if await empty_database_problem(engine):
             return 0.0
         with database_errors():
             async with engine.execution_options(**{READS: True}).begin() as connection:
@@ -71,11 +71,11 @@ async def newest_at(engine: AsyncEngine) -> float:
 
 async def back_up(engine: AsyncEngine, file: Path) -> Backup:
     """Writes a backup of a database to a file. Raises StoreError."""
-    if nothing := await nothing_recorded(engine):
+    if nothing := await empty_database_problem(engine):
         raise StoreError(nothing)
     _check_replaceable(file, database_file(engine.url), await newest_at(engine))
     source = database_file(engine.url)
-    async with _written_beside(file, source) as new:
+    async with _replacement_file(file, source) as new:
         if source:
             _copy(source, new)
         else:
@@ -92,23 +92,23 @@ async def restore(file: Path, engine: AsyncEngine) -> None:
     await check_unused(engine)
     await engine.dispose()
     # For a server, the backup is migrated in a copy that is then discarded.
-    async with _written_beside(target or file, file, keeps=target is not None) as new:
+    async with _replacement_file(target or file, file, keeps=target is not None) as new:
         _copy(file, new)
         async with connected(_url(new)) as copy:
             await migrate(copy)
-        _into_one_file(new)
+        _remove_log(new)
         read(new)
         if target is None:
             await migrate(engine)
             await _copy_to_server(new, engine)
         else:
-            _close(_behind_links(target))
+            _remove_logs(_resolved_path(target))
 
 
 async def check_unused(engine: AsyncEngine) -> None:
     """Raises StoreError if a Typist process is using the database. A damaged database counts as unused."""
     try:
-        names = [] if await nothing_recorded(engine) else await living_workers(engine, time.time())
+        names = [] if await empty_database_problem(engine) else await living_workers(engine, time.time())
     except StoreError:
         # A damaged database can be replaced. A server that can't be used fails at the next step.
         return
@@ -122,7 +122,7 @@ def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:
         raise StoreError(f"{file} is a directory. Add the name of a file.")
     if file.exists() and not file.is_file():
         raise StoreError(f"{file} is a device or a pipe, which a backup would replace. Name a file.")
-    if source is not None and _behind_links(file) in _files_of(_behind_links(source)):
+    if source is not None and _resolved_path(file) in _database_files(_resolved_path(source)):
         raise StoreError(f"{file} is the database itself, or a part of it. Name another file.")
     if not file.exists() or not file.stat().st_size:
         return
@@ -130,37 +130,37 @@ def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:
         raise StoreError(f"{file} is newer than what is in the database. Name another file, or check DATABASE_URL.")
 
 
-def _behind_links(file: Path) -> Path:
+def _resolved_path(file: Path) -> Path:
     return Path(os.path.realpath(file))
 
 
-def _files_of(database: Path) -> list[Path]:
+def _database_files(database: Path) -> list[Path]:
     return [database, *(database.with_name(f"{database.name}-{kind}") for kind in ("wal", "shm", "journal"))]
 
 
 @asynccontextmanager
-async def _written_beside(file: Path, source: Path | None, *, keeps: bool = True) -> AsyncIterator[Path]:
+async def _replacement_file(file: Path, source: Path | None, *, keeps: bool = True) -> AsyncIterator[Path]:
     """Yields a new file, readable only by its owner, that replaces `file` if the block succeeds. Links to `file` stay
     links.
 
     `source`: the file that the block reads.
     """
-    target = _behind_links(file)
+    target = _resolved_path(file)
     new = target.with_name(f"{target.name}.new")
-    if source is not None and _behind_links(source) == new:
+    if source is not None and _resolved_path(source) == new:
         raise StoreError(f"{source} has the name of the file that would be written first. Rename it, and try again.")
     try:
         opened = os.open(new, os.O_RDWR | os.O_CREAT, OWNERS_ALONE)
         try:
             _lock(opened, new)
-            _empty(opened, new)
+            _empty_file(opened, new)
             yield new
             if keeps:
                 _publish(opened, new, target)
         finally:
             # Another process might have created its own file in the meantime.
-            if is_at(new, opened):
-                _empty(opened, new)
+            if has_path(new, opened):
+                _empty_file(opened, new)
                 new.unlink()
             os.close(opened)
     except (OSError, sqlite3.Error) as error:
@@ -168,17 +168,17 @@ async def _written_beside(file: Path, source: Path | None, *, keeps: bool = True
         raise StoreError(f"{file} is not written, and is as it was: {reason}.") from error
 
 
-def _empty(opened: int, new: Path) -> None:
+def _empty_file(opened: int, new: Path) -> None:
     os.truncate(opened, 0)
     os.chmod(opened, OWNERS_ALONE)
-    for path in _files_of(new)[1:]:
+    for path in _database_files(new)[1:]:
         path.unlink(missing_ok=True)
 
 
 def _lock(opened: int, new: Path) -> None:
     with suppress(BlockingIOError):
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if is_at(new, opened):
+        if has_path(new, opened):
             return
     raise StoreError(f"Another process writes {new}. Try again once it has ended.")
 
@@ -199,22 +199,22 @@ def _url(file: Path) -> sa.URL:
     return sa.URL.create("sqlite", database=str(file.absolute()))
 
 
-def _opened(file: Path, mode: str = "rw") -> sqlite3.Connection:
+def _connect(file: Path, mode: str = "rw") -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode={mode}", uri=True)
 
 
 def _copy(source: Path, new: Path) -> None:
-    with closing(_opened(source)) as ours, closing(_opened(new)) as copy:
+    with closing(_connect(source)) as ours, closing(_connect(new)) as copy:
         # A partial file is thrown away, and the complete one is synced at the end.
         copy.execute("PRAGMA journal_mode = OFF")
         copy.execute("PRAGMA synchronous = OFF")
         ours.backup(copy)
-    _into_one_file(new)
+    _remove_log(new)
 
 
-def _into_one_file(new: Path) -> None:
+def _remove_log(new: Path) -> None:
     """Removes the write-ahead log of a file that nobody else is using."""
-    with closing(_opened(new)) as copy:
+    with closing(_connect(new)) as copy:
         copy.execute("PRAGMA journal_mode = DELETE")
 
 
@@ -224,7 +224,7 @@ def read(file: Path, name: str = "") -> Backup:
     if not file.is_file():
         raise StoreError(f"{file} isn't a file." if file.exists() else f"There is no file {file}.")
     try:
-        with closing(_opened(file, "ro")) as backup:
+        with closing(_connect(file, "ro")) as backup:
             if (found := backup.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
                 raise StoreError(f"{name} is damaged: {found.splitlines()[0]}.")
             (revision,) = backup.execute("SELECT version_num FROM alembic_version").fetchone() or ("none",)
@@ -237,43 +237,43 @@ def read(file: Path, name: str = "") -> Backup:
     return Backup(questions, max(newest))
 
 
-def _close(target: Path) -> None:
+def _remove_logs(target: Path) -> None:
     """Removes the write-ahead log of a database being replaced, because SQLite would apply it to the new one."""
     if not target.exists():
         return
     try:
-        _into_one_file(target)
+        _remove_log(target)
     except sqlite3.OperationalError as error:
         raise StoreError(f"{target} is in use, or can't be written: {error}. Stop Typist, and try again.") from error
     except sqlite3.DatabaseError:
         # It is damaged, which is why it is being replaced.
         pass
-    for path in _files_of(target)[1:]:
+    for path in _database_files(target)[1:]:
         path.unlink(missing_ok=True)
 
 
 async def _copy_from_server(engine: AsyncEngine, new: Path) -> None:
     async with connected(_url(new)) as copy:
         await migrate(copy)
-    with closing(_opened(new)) as backup, database_errors():
+    with closing(_connect(new)) as backup, database_errors():
         backup.execute("PRAGMA synchronous = OFF")
         async with engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             await _check_revision(connection)
             for table in metadata.sorted_tables:
-                names = _names(table)
+                names = _column_names(table)
                 marks = ", ".join("?" * len(table.columns))
                 insert = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608
-                rows = await connection.stream(sa.select(*map(_plain, table.columns)))
+                rows = await connection.stream(sa.select(*map(_sqlite_column, table.columns)))
                 async for some in rows.partitions(ROWS_AT_ONCE):
                     backup.executemany(insert, map(tuple, some))
             for table in _NUMBERED:
-                last_value = f"SELECT last_value FROM {await _sequence(connection, table)}"  # noqa: S608
+                last_value = f"SELECT last_value FROM {await _sequence_name(connection, table)}"  # noqa: S608
                 last = await connection.scalar(sa.text(last_value))
                 backup.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table.name,))
                 backup.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table.name, last))
         backup.commit()
-    _into_one_file(new)
+    _remove_log(new)
 
 
 async def _check_revision(connection: AsyncConnection) -> None:
@@ -284,11 +284,11 @@ async def _check_revision(connection: AsyncConnection) -> None:
             f"The database is of an earlier version (revision {revision}). Back it up with that version of Typist, or "
             "run typist migrate first."
         )
-    if wrong := await connection.run_sync(misfits):
-        raise StoreError(f"{unfit(revision, wrong)} {UNFIT_FIX}")
+    if wrong := await connection.run_sync(schema_mismatches):
+        raise StoreError(f"{mismatch_message(revision, wrong)} {MISMATCH_FIX}")
 
 
-def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+def _sqlite_column(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     """Returns a column as SQLite stores it. JSON becomes text, so that a JSON null isn't mistaken for NULL."""
     if isinstance(column.type, sa.JSON):
         return sa.cast(column, sa.Text)
@@ -296,7 +296,7 @@ def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
 
 
 async def _copy_to_server(new: Path, engine: AsyncEngine) -> None:
-    with closing(_opened(new)) as backup, database_errors():
+    with closing(_connect(new)) as backup, database_errors():
         async with engine.begin() as connection:
             # A process that starts now waits.
             await lock_migrations(connection)
@@ -304,7 +304,7 @@ async def _copy_to_server(new: Path, engine: AsyncEngine) -> None:
             await connection.exec_driver_sql(f"TRUNCATE {tables}")
             driver = (await connection.get_raw_connection()).driver_connection
             for table in metadata.sorted_tables:
-                names = _names(table)
+                names = _column_names(table)
                 cursor = cast("psycopg.AsyncConnection[Any]", driver).cursor()
                 async with cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN'.encode()) as copying:
                     for row in backup.execute(f'SELECT {names} FROM "{table.name}"'):  # noqa: S608
@@ -315,13 +315,15 @@ async def _copy_to_server(new: Path, engine: AsyncEngine) -> None:
                 # IDs that were assigned before are never assigned again.
                 if last := max(id_ or 0 for (id_,) in backup.execute(given, (table.name,))):
                     set_to = sa.text("SELECT setval(CAST(:sequence AS regclass), :last)")
-                    await connection.execute(set_to, {"sequence": await _sequence(connection, table), "last": last})
+                    await connection.execute(
+                        set_to, {"sequence": await _sequence_name(connection, table), "last": last}
+                    )
 
 
-def _names(table: sa.Table) -> str:
+def _column_names(table: sa.Table) -> str:
     return ", ".join(f'"{column.name}"' for column in table.columns)
 
 
-async def _sequence(connection: AsyncConnection, table: sa.Table) -> str:
+async def _sequence_name(connection: AsyncConnection, table: sa.Table) -> str:
     named = sa.func.pg_get_serial_sequence(f'"{table.name}"', "id")
     return str(await connection.scalar(sa.select(named)))

@@ -13,13 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.job import BESIDE_ROLES, MENTION_ROLES, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.store import outbox
-from bot.store.rows import put
+from bot.store.rows import upsert
 from bot.store.schema import messages_beside
 
 _KEY = messages_beside.c.job_id, messages_beside.c.role, messages_beside.c.version
 
 
-async def of_jobs(
+async def messages_of_jobs(
     connection: AsyncConnection, job_ids: Collection[int] | sa.Select[tuple[int]]
 ) -> defaultdict[int, tuple[RecordedMessage, ...]]:
     known = messages_beside.c.role.in_([role.value for role in BESIDE_ROLES])
@@ -31,20 +31,20 @@ async def of_jobs(
     return found
 
 
-async def record(connection: AsyncConnection, job_id: int, message: RecordedMessage) -> None:
+async def record_message(connection: AsyncConnection, job_id: int, message: RecordedMessage) -> None:
     """Records a message that is about to be posted, or its ts after posting."""
     key = {"job_id": job_id, "role": message.role.value, "version": message.version}
-    await put(connection, messages_beside, key, {"ts": message.ts})
+    await upsert(connection, messages_beside, key, {"ts": message.ts})
 
 
-async def changed(connection: AsyncConnection, job_ids: Collection[int], now: float) -> None:
+async def queue_updates(connection: AsyncConnection, job_ids: Collection[int], now: float) -> None:
     """Queues updates of the messages that mention the askers of these jobs."""
     is_mention = messages_beside.c.role.in_([role.value for role in MENTION_ROLES])
     mentioned = sa.select(messages_beside.c.job_id).where(is_mention, messages_beside.c.job_id.in_(job_ids)).distinct()
     await outbox.add(connection, OutboxKind.BESIDE, (await connection.scalars(mentioned)).all(), now)
 
 
-async def remove(connection: AsyncConnection, job_id: int, messages: Collection[RecordedMessage]) -> None:
+async def delete_messages(connection: AsyncConnection, job_id: int, messages: Collection[RecordedMessage]) -> None:
     """Deletes messages that still have the same ts."""
     for message in messages:
         this = messages_beside.c.job_id == job_id, messages_beside.c.role == message.role.value

@@ -32,20 +32,20 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, FollowUp, Job, MessageRole, Piece, Status, ts_of
 from bot.core.outbox import BACKOFF, OutboxKind
 from bot.store import audit, beside, claim, outbox, schema, steps, usage
-from bot.store.database import Operations, one_at_a_time, reads, writes
+from bot.store.database import Operations, acquire_lock, reads, writes
 from bot.store.rows import (
     IS_AWAITING_APPROVAL,
     IS_LIVE,
-    Held,
+    HeldJob,
+    has_row,
     in_thread,
     insert_into,
-    is_any,
     is_queued,
     is_running,
     messages_of,
-    put,
     question_of,
     thread_of,
+    upsert,
 )
 from bot.store.schema import accounts, allowed_tools, jobs, tool_calls, tool_pins
 from bot.store.usage import MeteredOperations
@@ -58,9 +58,9 @@ class RecordedCalls(MeteredOperations):
     @writes
     async def record(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece) -> bool:
         """Records a step, its usage and its text before its calls. Returns False if the job is lost or outdated."""
-        held = Held(job, self._worker.name)
+        held = HeldJob(job, self._worker.name)
         now = self._now()
-        if not await _is_held(connection, held):
+        if not await _lock_if_held(connection, held):
             return False
         key = {"job_id": job.id, "version": job.version, "step_no": step.step_no}
         values = {**key, "chars": step.chars, "model": step.model, "items": json.dumps(step.items)}
@@ -74,7 +74,7 @@ class RecordedCalls(MeteredOperations):
         if step.calls:
             await connection.execute(sa.insert(tool_calls), [_call_values(job, call, now) for call in step.calls])
             await audit.append(connection, now, [call_entry(job, call) for call in step.calls])
-        await self._meter.step(connection, job, step.step_no, end, now)
+        await self._meter.charge_step(connection, job, step.step_no, end, now)
         return True
 
     @writes
@@ -83,9 +83,9 @@ class RecordedCalls(MeteredOperations):
 
         A BEGUN call can begin again if its tool is declared read-only. Nothing begins once a stop is requested.
         """
-        if not await _is_held(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
+        if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
             return False
-        this = (*_this(job, call, call.begins_from), tool_calls.c.binding == call.binding)
+        this = (*_is_call(job, call, call.begins_from), tool_calls.c.binding == call.binding)
         now = self._now()
         begun = sa.update(tool_calls).where(*this).values(state=CallState.BEGUN.value, begun_at=now)
         if (await connection.execute(begun)).rowcount == 0:
@@ -97,7 +97,7 @@ class RecordedCalls(MeteredOperations):
     async def end(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
         """Records a call's final state and result. Returns False if it has already ended or the job is lost."""
         # A call's end counts in any version.
-        if not await _is_held(connection, Held(job, self._worker.name), of_version=False):
+        if not await _lock_if_held(connection, HeldJob(job, self._worker.name), of_version=False):
             return False
         now = self._now()
         values = {
@@ -107,7 +107,7 @@ class RecordedCalls(MeteredOperations):
             "made": call.made,
             "ended_at": now,
         }
-        ended = sa.update(tool_calls).where(*_this(job, call, UNDER_WAY)).values(values)
+        ended = sa.update(tool_calls).where(*_is_call(job, call, UNDER_WAY)).values(values)
         if (await connection.execute(ended)).rowcount == 0:
             return False
         await audit.append(connection, now, [call_entry(job, call)])
@@ -115,14 +115,14 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def calls(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[RecordedCall, ...]:
-        return await steps.calls(connection, job.id, job.version, tool_calls.c.step_no == step_no)
+        return await steps.read_calls(connection, job.id, job.version, tool_calls.c.step_no == step_no)
 
     @writes
     async def take_follow_ups(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[FollowUp, ...]:
         """Adds the asker's new questions to a step: up to one that is someone else's, has files, or was begun."""
-        if not await _is_held(connection, Held(job, self._worker.name), ~jobs.c.stop_requested):
+        if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
             return ()
-        return await claim.join(connection, job, step_no, self._now())
+        return await claim.join_follow_ups(connection, job, step_no, self._now())
 
     @writes
     async def wait(
@@ -134,12 +134,12 @@ class RecordedCalls(MeteredOperations):
         message from the asker since `shown_at`, when the calls were shown, denies them immediately. Returns False, and
         changes nothing, if no call awaits a decision, or if the job is lost, stopped or outdated.
         """
-        held, thread = Held(job, self._worker.name), job.question.thread
+        held, thread = HeldJob(job, self._worker.name), job.question.thread
         now = self._now()
-        await _take_turns(connection, [thread])
-        if not await _is_held(connection, held, ~jobs.c.stop_requested):
+        await _lock_threads(connection, [thread])
+        if not await _lock_if_held(connection, held, ~jobs.c.stop_requested):
             return False
-        if not await is_any(connection, _is_asked(job.id, job.version)):
+        if not await has_row(connection, _is_asked(job.id, job.version)):
             return False
         if piece:
             await steps.append_text(connection, held.worker, {job: piece})
@@ -151,18 +151,18 @@ class RecordedCalls(MeteredOperations):
             "waits_until": now + APPROVAL_S,
             "mention_at": mention_at,
         }
-        await connection.execute(held.fenced.values(waiting))
-        await usage.discard(connection, job.id)
+        await connection.execute(held.fenced_update.values(waiting))
+        await usage.delete_open_charge(connection, job.id)
         if mention_at is not None:
             await outbox.add(connection, OutboxKind.BESIDE, [job.id], min(mention_at, now + BACKOFF.max_s))
-            await beside.changed(connection, [job.id], now)
+            await beside.queue_updates(connection, [job.id], now)
         since = sa.select(jobs).where(in_thread(thread), is_queued(), jobs.c.created_at > shown_at)
         await _deny_above(connection, map(question_of, await connection.execute(since)), now)
         await self._worker.wake_others(connection)
         return True
 
     @reads
-    async def made_before(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
+    async def earlier_calls(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
         """Returns the calls of earlier versions that might have changed something."""
         begun = tool_calls.c.begun_at.is_not(None)
         earlier = sa.select(tool_calls).where(
@@ -171,7 +171,7 @@ class RecordedCalls(MeteredOperations):
         return tuple(map(steps.call_of, (await connection.execute(earlier.order_by(tool_calls.c.id))).all()))
 
     @reads
-    async def replied_to(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
+    async def calls_denied_by_reply(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
         """Returns the calls that a reply denied in the asker's previous answer, and those that might have changed
         something.
         """
@@ -179,7 +179,7 @@ class RecordedCalls(MeteredOperations):
         of_asker = in_thread(first.thread), jobs.c.user_id == first.user_id, jobs.c.ts < first.ts
         newest = sa.select(jobs.c.id, jobs.c.version).where(*of_asker).order_by(jobs.c.ts.desc()).limit(1)
         before = (await connection.execute(newest)).one_or_none()
-        calls = await steps.calls(connection, before.id, before.version) if before else ()
+        calls = await steps.read_calls(connection, before.id, before.version) if before else ()
         if not card_types(calls, Decision.REPLIED):
             return ()
         over = (CallState.DONE, CallState.UNKNOWN, CallState.BEGUN)
@@ -194,7 +194,7 @@ class RecordedCalls(MeteredOperations):
         return {row.tool: row.definition_hash for row in rows}
 
     @reads
-    async def allowed_in_thread(self, connection: AsyncConnection, question: Question) -> frozenset[str]:
+    async def servers_allowed_in_thread(self, connection: AsyncConnection, question: Question) -> frozenset[str]:
         """Returns the servers where the asker allowed calls with their own account in this thread.
 
         The permission ends with the sign-in, and a later sign-in doesn't restore it.
@@ -231,7 +231,7 @@ def _call_values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
     }
 
 
-def _this(job: Job, call: RecordedCall, states: Iterable[CallState]) -> tuple[sa.ColumnElement[bool], ...]:
+def _is_call(job: Job, call: RecordedCall, states: Iterable[CallState]) -> tuple[sa.ColumnElement[bool], ...]:
     """Returns the conditions for this call's row, if the call is in one of these states."""
     return (
         tool_calls.c.job_id == job.id,
@@ -242,8 +242,8 @@ def _this(job: Job, call: RecordedCall, states: Iterable[CallState]) -> tuple[sa
     )
 
 
-async def _is_held(
-    connection: AsyncConnection, held: Held, *also: sa.ColumnElement[bool], of_version: bool = True
+async def _lock_if_held(
+    connection: AsyncConnection, held: HeldJob, *also: sa.ColumnElement[bool], of_version: bool = True
 ) -> bool:
     """Locks the job's row, and returns whether the worker still has the job, in the version that it is answering."""
     version = [jobs.c.version == held.job.version] if of_version else []
@@ -258,7 +258,7 @@ async def release(connection: AsyncConnection, job_id: int, now: float, **values
     values = {"status": status, "waits_until": None, "mention_at": None, **values}
     if (await connection.execute(released.values(values))).rowcount == 0:
         return False
-    await beside.changed(connection, [job_id], now)
+    await beside.queue_updates(connection, [job_id], now)
     return True
 
 
@@ -294,7 +294,7 @@ class Approvals(WorkerOperations):
         now = self._now()
         # A late decision has no effect, even if nobody has checked for expired approvals yet.
         in_time = sa.and_(IS_AWAITING_APPROVAL, jobs.c.waits_until > now)
-        job: sa.Select[Any] = sa.select(*audit.ASKED, jobs.c.version).where(
+        job: sa.Select[Any] = sa.select(*audit.JOB_COLUMNS, jobs.c.version).where(
             jobs.c.id == job_id,
             jobs.c.version == version,
             ~jobs.c.stop_requested,
@@ -316,8 +316,8 @@ class Approvals(WorkerOperations):
         # Shows the decision if the job is waiting for others too. A process that is showing an earlier one checks for
         # this one.
         is_to_show = jobs.c.id == job_id, IS_AWAITING_APPROVAL, ~outbox.is_reply_being_edited(now, jobs.c.id)
-        if await is_any(connection, *is_to_show):
-            await outbox.changed(connection, [job_id], now)
+        if await has_row(connection, *is_to_show):
+            await outbox.queue_updates(connection, [job_id], now)
         await self._worker.wake_all(connection)
         return True
 
@@ -329,9 +329,9 @@ class Approvals(WorkerOperations):
         now = self._now()
         values = {"definition_hash": call.definition_hash, "allowed_by": user_id, "allowed_at": now}
         channel = {"team_id": thread.team_id, "channel_id": thread.channel_id}
-        await put(connection, allowed_tools, {**channel, "tool": call.tool}, values)
+        await upsert(connection, allowed_tools, {**channel, "tool": call.tool}, values)
         facts = {"tool": call.tool, "definition": call.definition_hash}
-        await audit.setting_changed(connection, now, "always_allowed", facts, by=user_id, **channel)
+        await audit.record_setting(connection, now, "always_allowed", facts, by=user_id, **channel)
 
     @reads
     async def allowed(
@@ -356,7 +356,7 @@ class Approvals(WorkerOperations):
         for row in rows:
             facts = {"tool": row.tool, "definition": ""}
             channel = {"team_id": row.team_id, "channel_id": row.channel_id}
-            await audit.setting_changed(connection, self._now(), "always_allowed", facts, by=by, **channel)
+            await audit.record_setting(connection, self._now(), "always_allowed", facts, by=by, **channel)
         return len(rows)
 
     @writes
@@ -364,7 +364,7 @@ class Approvals(WorkerOperations):
         """Denies calls whose approval has expired, and returns the number of jobs that continue now."""
         now = self._now()
         late: sa.Select[Any] = (
-            sa.select(*audit.ASKED, jobs.c.version)
+            sa.select(*audit.JOB_COLUMNS, jobs.c.version)
             .where(IS_AWAITING_APPROVAL, jobs.c.waits_until <= now)
             .order_by(jobs.c.id)
         )
@@ -382,13 +382,13 @@ async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Questio
     A job that is about to wait either finds these questions, or is found by them (`RecordedCalls.wait`).
     """
     follow_ups = [question for question in questions if not question.begins_thread]
-    await _take_turns(connection, {question.thread for question in follow_ups})
-    return await is_any(connection, IS_AWAITING_APPROVAL) and await _deny_above(connection, follow_ups, now)
+    await _lock_threads(connection, {question.thread for question in follow_ups})
+    return await has_row(connection, IS_AWAITING_APPROVAL) and await _deny_above(connection, follow_ups, now)
 
 
-async def _take_turns(connection: AsyncConnection, threads: Collection[ThreadKey]) -> None:
+async def _lock_threads(connection: AsyncConnection, threads: Collection[ThreadKey]) -> None:
     for name in sorted(f"approvals {thread}" for thread in threads):
-        await one_at_a_time(connection, name)
+        await acquire_lock(connection, name)
 
 
 async def _deny_above(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
@@ -396,7 +396,7 @@ async def _deny_above(connection: AsyncConnection, questions: Iterable[Question]
     denied = False
     for question in questions:
         of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
-        waiting: sa.Select[Any] = sa.select(*audit.ASKED, jobs.c.version, jobs.c.messages).where(
+        waiting: sa.Select[Any] = sa.select(*audit.JOB_COLUMNS, jobs.c.version, jobs.c.messages).where(
             *of_asker, IS_AWAITING_APPROVAL, jobs.c.ts < question.ts
         )
         for row in (await connection.execute(waiting.with_for_update())).all():
@@ -417,11 +417,10 @@ async def _decide(
     *which: sa.ColumnElement[bool],
     **edited: str,
 ) -> bool:
-    """Records a decision about a job's calls, releases the job once none is waiting, and returns whether there were
-    any.
+    """Records a decision about a job's calls, and returns whether there were any. Releases a job without others.
 
-    `job`: the columns audit.ASKED and its version. `which`: conditions for the calls. `edited`: the columns that a
-    person has changed.
+    `job`: the columns audit.JOB_COLUMNS and its version. `which`: conditions for the calls. `edited`: the columns that
+    a person has changed.
     """
     asked = _is_asked(job.id, job.version)
     is_approved = decision in (Decision.APPROVED, Decision.EDITED, Decision.IN_THREAD)
@@ -430,7 +429,7 @@ async def _decide(
     decided = sa.update(tool_calls).where(asked, *which).values(values).returning(tool_calls)
     calls = [(row.version, steps.call_of(row)) for row in await connection.execute(decided)]
     entries = [
-        audit.entry_of(
+        audit.job_entry(
             job,
             EntryKind.DECISION,
             {"decision": decision.value, **call_facts(call, version)},
@@ -440,12 +439,12 @@ async def _decide(
         for version, call in calls
     ]
     await audit.append(connection, now, entries)
-    if not await is_any(connection, asked):
+    if not await has_row(connection, asked):
         # An asker who decided is waiting from now on.
         asked_at = sa.case((jobs.c.user_id == user_id, now), else_=jobs.c.asked_at)
-        if await is_any(connection, jobs.c.id == job.id, IS_AWAITING_APPROVAL):
+        if await has_row(connection, jobs.c.id == job.id, IS_AWAITING_APPROVAL):
             await release(connection, job.id, now, asked_at=asked_at)
-            await outbox.overtaken(connection, [job.id], now)
+            await outbox.delete_redundant(connection, [job.id], now)
     return bool(calls)
 
 
@@ -489,9 +488,9 @@ class ToolPins(Operations):
 
     @writes
     async def agree(self, connection: AsyncConnection, tool: str, definition: Pin) -> None:
-        await put(connection, tool_pins, {"tool": tool}, {**_pin_values(definition), "by_admin": True})
+        await upsert(connection, tool_pins, {"tool": tool}, {**_pin_values(definition), "by_admin": True})
         facts = {"tool": tool, "definition": definition.definition_hash}
-        await audit.setting_changed(connection, self._now(), "definition", facts, by="")
+        await audit.record_setting(connection, self._now(), "definition", facts, by="")
 
     @writes
     async def _record_first_list(self, connection: AsyncConnection, marker: str, seen: Mapping[str, Pin]) -> None:

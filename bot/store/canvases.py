@@ -15,7 +15,7 @@ from bot.core.job import MessageRole
 from bot.core.outbox import OutboxKind
 from bot.store import beside, outbox
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import insert_into, is_any
+from bot.store.rows import has_row, insert_into
 from bot.store.schema import canvases, jobs, outbox_entries
 
 
@@ -32,11 +32,11 @@ class AnswerCanvases(Operations):
         # Serializes clicks handled by several processes.
         if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
             return False
-        found = (await beside.of_jobs(connection, [job_id]))[job_id]
+        found = (await beside.messages_of_jobs(connection, [job_id]))[job_id]
         if any(message.ts and (message.role, message.version) == (MessageRole.LINK, version) for message in found):
             return False
         is_wanted = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
-        if not await is_any(connection, *is_wanted):
+        if not await has_row(connection, *is_wanted):
             await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job_id], self._now(), user_id)
         return True
 

@@ -9,7 +9,7 @@ from bot.core.channel_settings import CHANNEL_SETTINGS, ChannelSettings, prompt_
 from bot.core.conversation import is_direct_message
 from bot.store import audit
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import put
+from bot.store.rows import upsert
 from bot.store.schema import channel_settings
 
 
@@ -35,10 +35,10 @@ class ChannelSettingsStore(Operations):
     ) -> None:
         """Replaces a channel's settings for all processes, from the next question on. `by`: for the audit."""
         channel = {"team_id": team_id, "channel_id": channel_id}
-        await put(connection, channel_settings, channel, asdict(settings))
+        await upsert(connection, channel_settings, channel, asdict(settings))
         prompt = settings.system_prompt
         facts = asdict(settings) | {"system_prompt": prompt_version(prompt) if prompt else ""}
-        await audit.setting_changed(connection, self._now(), "channel", facts, by=by, **channel)
+        await audit.record_setting(connection, self._now(), "channel", facts, by=by, **channel)
 
 
 async def read_chosen_servers(connection: AsyncConnection) -> dict[str, tuple[str, ...]]:

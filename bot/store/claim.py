@@ -2,12 +2,12 @@
 
 A claim first takes over the jobs of dead workers, then fills the rest of its limit from the queue:
 
-1. `_leaders` finds one job for each thread without a running job: the released one if there is one, otherwise the
-  oldest. A thread waits while its leader's placeholder is being posted, or an end is being shown. A person who has the
-  maximum number of running answers is skipped. Scheduled runs come after people's questions and have separate limits,
-  so that a person's questions don't wait for that person's runs.
-2. `followers` adds the asker's jobs queued after each leader, and `_picked` chooses the newest if the asker can have
-  one more. Both repeat until the limit is reached, or nobody was skipped whose place somebody else could take.
+1. `_LEADERS` finds one job for each thread without a running job: the released one if there is one, otherwise the
+   oldest. A thread waits while its leader's placeholder is being posted, or an end is being shown. A person who has the
+   maximum number of running answers is skipped. Scheduled runs come after people's questions and have separate limits,
+   so that a person's questions don't wait for that person's runs.
+2. `batches` adds the asker's jobs queued after each leader, and `_claimable_batches` picks the newest if the asker can
+   have one more. Both repeat until the limit is reached, or nobody was skipped whose place somebody else could take.
 3. The update that claims them checks the status again, and `end_batched` ends the jobs before them.
 
 Races. On PostgreSQL, claims run one after another (an advisory lock), because two concurrent ones wouldn't see how many
@@ -22,13 +22,13 @@ Batches. Questions that a person queues in a row in a thread share the newest on
 that an answer has one person's permissions: their tools, approvals, Slack search and caps. Commands share their answer
 only with commands; otherwise a model would read them.
 
-When a thread's turn comes, its oldest queued job leads. `followers` collects the jobs after it that can join: the
-asker's jobs that never began and whose placeholders nobody is editing, up to the first that can't join. The newest is
-claimed. `end_batched` ends the jobs before it: each records `answered_with` and gets a turn that says so. The outbox
-clears their placeholders, because the answer appears below the newest.
+When a thread's turn comes, its oldest queued job leads. `batches` collects the jobs after it that can join: the asker's
+jobs that never began and whose placeholders nobody is editing, up to the first that can't join. The newest is claimed.
+`end_batched` ends the jobs before it: each records `answered_with` and gets a turn that says so. The outbox clears
+their placeholders, because the answer appears below the newest.
 
-A running answer also adds questions before each step of a model that uses tools (`join`). The answer's first prompt
-can't include them, so `joined_step` records which step read them first.
+A running answer also adds questions before each step of a model that uses tools (`join_follow_ups`). The answer's first
+prompt can't include them, so `joined_step` records which step read them first.
 
 A batch can be split: if the claimed job gets no answer, `unbatch` returns the others to the queue, with their
 placeholders unless the outbox has begun to clear them. The leader is locked during all this, so no other claim decides
@@ -49,7 +49,7 @@ from bot.core.audit import EntryKind
 from bot.core.job import End, FollowUp, Job, Status
 from bot.errors import EndReason
 from bot.store import answers, audit, outbox, steps, usage
-from bot.store.database import one_at_a_time
+from bot.store.database import acquire_lock
 from bot.store.rows import (
     THREAD,
     has_come,
@@ -120,7 +120,7 @@ RESTART_PAUSE_S = 10.0
 
 async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_per_user: int, now: float) -> list[Job]:
     """Claims queued jobs. Raises IntegrityError if another worker just claimed a job in one of the threads."""
-    await one_at_a_time(connection, "claims")
+    await acquire_lock(connection, "claims")
     due_since = jobs.c.placeholder_due_since
     has_placeholder = sa.or_(due_since.is_(None), has_come(due_since + PLACEHOLDER_HOLD_S, now, PLACEHOLDER_HOLD_S))
     # If a job's question is edited repeatedly, it must pause before it starts again, unless it is stopped.
@@ -133,7 +133,7 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
         # The asker can have one more answer.
         may_lead = is_free, max_per_user > _RUNNING_OF_ASKER
         leaders = (await connection.execute(_LEADERS.where(*may_lead).limit(limit - len(claimed)))).all()
-        picked = _picked(await followers(connection, leaders, is_free), max_per_user)
+        picked = _claimable_batches(await batches(connection, leaders, is_free), max_per_user)
         if picked:
             taken = sa.update(jobs).where(jobs.c.id.in_(list(picked)), is_queued())
             taken = taken.values(worker=worker, **_claimed_values(now))
@@ -147,10 +147,10 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
             # Nobody was skipped whose place somebody else could take.
             break
     whole = await _with_records(connection, sorted(claimed, key=lambda job: job.id))
-    return [replace(job, moves_down=await _is_passed(connection, job)) for job in whole]
+    return [replace(job, moves_down=await _is_overtaken(connection, job)) for job in whole]
 
 
-async def _is_passed(connection: AsyncConnection, job: Job) -> bool:
+async def _is_overtaken(connection: AsyncConnection, job: Job) -> bool:
     if job.attempts > 1 or not job.page_ts:
         return False
     ahead = sa.select(jobs.c.messages).where(
@@ -160,7 +160,7 @@ async def _is_passed(connection: AsyncConnection, job: Job) -> bool:
     return any(message.ts > job.page_ts[-1] for row in rows for message in messages_of(row))
 
 
-def _picked(groups: Sequence[Sequence[sa.Row[Any]]], max_per_user: int) -> dict[int, list[int]]:
+def _claimable_batches(groups: Sequence[Sequence[sa.Row[Any]]], max_per_user: int) -> dict[int, list[int]]:
     """Returns the newest job of each group whose asker can have another answer, with the IDs of the jobs before it."""
     picked: dict[int, list[int]] = {}
     of_person: Counter[tuple[str, str, bool]] = Counter()
@@ -176,7 +176,7 @@ def _claimed_values(now: float) -> dict[str, Any]:
     return {"status": Status.RUNNING.value, "attempts": jobs.c.attempts + 1, "started_at": now}
 
 
-async def held_by(connection: AsyncConnection, worker: str) -> list[Job]:
+async def jobs_of_worker(connection: AsyncConnection, worker: str) -> list[Job]:
     held = sa.select(jobs).where(jobs.c.worker == worker, is_running())
     return await _with_records(connection, _oldest_first((await connection.execute(held)).all()))
 
@@ -190,7 +190,7 @@ async def take_over(
     meter: Meter,
 ) -> list[Job]:
     """Claims the oldest jobs of dead workers that haven't sent a heartbeat since they were observed."""
-    still_dead = await _still_dead(connection, dead)
+    still_dead = await _workers_still_dead(connection, dead)
     if not still_dead:
         return []
     left_behind = (
@@ -208,7 +208,7 @@ async def take_over(
         .returning(jobs)
     )
     claimed = _oldest_first((await connection.execute(taken)).all())
-    await meter.interrupt(connection, claimed, now)
+    await meter.charge_interrupted(connection, claimed, now)
     await usage.open_charges(connection, [job.id for job in claimed])
     await connection.execute(sa.delete(workers).where(workers.c.worker.in_(still_dead), ~has_jobs()))
     return await _with_records(connection, claimed)
@@ -223,7 +223,7 @@ async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> 
     return await steps.with_attempts(connection, with_versions)
 
 
-async def _still_dead(connection: AsyncConnection, dead: Mapping[str, Observation]) -> list[str]:
+async def _workers_still_dead(connection: AsyncConnection, dead: Mapping[str, Observation]) -> list[str]:
     """Returns the workers without a heartbeat since their observation, and locks their rows so that none can follow."""
     rows = sa.select(workers).where(workers.c.worker.in_(list(dead))).order_by(workers.c.worker).with_for_update()
     beats = {row.worker: row.beat for row in await connection.execute(rows)}
@@ -237,10 +237,10 @@ def _oldest_first(rows: Sequence[sa.Row[Any]]) -> list[Job]:
 LATE_POST_S = 20.0
 """The time within which an unrecorded placeholder can still appear in Slack. Calls are given up by then."""
 
-ENDED_COLUMNS = (*audit.ASKED, jobs.c.version, jobs.c.messages, jobs.c.placeholder_due_since)
+ENDED_COLUMNS = (*audit.JOB_COLUMNS, jobs.c.version, jobs.c.messages, jobs.c.placeholder_due_since)
 
 
-async def followers(
+async def batches(
     connection: AsyncConnection, leaders: Sequence[sa.Row[Any]], is_free: sa.ColumnElement[bool]
 ) -> list[Sequence[sa.Row[Any]]]:
     """Returns, for each leader, the jobs that are answered together, oldest first, including the leader."""
@@ -254,7 +254,7 @@ async def followers(
         .order_by(*thread, jobs.c.ts)
     )
     rows = (await connection.execute(queued)).all()
-    joining = {key: _of_one_asker(of_thread) for key, of_thread in groupby(rows, key=_thread_of)}
+    joining = {key: _first_batch(of_thread) for key, of_thread in groupby(rows, key=_thread_of)}
     groups = [joining[_thread_of(leader)] if leader.is_followed else [leader] for leader in leaders]
     # None can join behind an answer that was regenerated since the leaders were read, because that one leads now.
     return [group for group in groups if group]
@@ -264,13 +264,13 @@ def _thread_of(row: sa.Row[Any]) -> tuple[str, ...]:
     return tuple(getattr(row, name) for name in THREAD)
 
 
-def _of_one_asker(queued: Iterable[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
+def _first_batch(queued: Iterable[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
     """Returns the first queued jobs of a thread, up to one that can't join or belongs to another asker."""
     joining = list(takewhile(lambda row: row.may_join, queued))
-    return list(takewhile(lambda row: _sharing(row) == _sharing(joining[0]), joining))
+    return list(takewhile(lambda row: _batch_key(row) == _batch_key(joining[0]), joining))
 
 
-def _sharing(row: sa.Row[Any]) -> tuple[str, bool]:
+def _batch_key(row: sa.Row[Any]) -> tuple[str, bool]:
     """Returns the key shared by a batch. Commands don't need a model, so they aren't batched with questions."""
     return row.user_id, row.is_command
 
@@ -286,7 +286,7 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
     if ended:
         batch = [turn_values(row.id, row.version, End(EndReason.BATCHED), "", now) for row in ended]
         await connection.execute(sa.insert(turns), batch)
-        await ended_in_queue(connection, ended, EndReason.BATCHED, now)
+        await record_queue_ends(connection, ended, EndReason.BATCHED, now)
 
 
 async def unbatch(connection: AsyncConnection, job_id: int, now: float) -> None:
@@ -305,25 +305,25 @@ async def unbatch(connection: AsyncConnection, job_id: int, now: float) -> None:
 
 async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int], now: float) -> None:
     """Keeps the placeholders of jobs that will be answered after all. If one might be gone, it will be posted again."""
-    untouched = await outbox.overtaken(connection, job_ids, now)
+    untouched = await outbox.delete_redundant(connection, job_ids, now)
     cleared = jobs.c.id.in_(set(job_ids) - set(untouched)), jobs.c.attempts == 0
     await connection.execute(sa.update(jobs).where(*cleared).values(messages=[]))
 
 
-async def ended_in_queue(
+async def record_queue_ends(
     connection: AsyncConnection, rows: Sequence[sa.Row[Any]], reason: EndReason, now: float
 ) -> None:
     """Records why jobs ended in the queue, and lets the outbox clear their placeholders. `rows` have ENDED_COLUMNS."""
     ended = {"end": reason.value}
-    await audit.append(connection, now, [audit.entry_of(row, EntryKind.ANSWER, ended) for row in rows])
+    await audit.append(connection, now, [audit.job_entry(row, EntryKind.ANSWER, ended) for row in rows])
     await clear_placeholders(connection, rows, now)
 
 
 async def clear_placeholders(connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float) -> None:
     """Lets the outbox clear the placeholders of jobs that ended in the queue."""
-    await outbox.changed(connection, [row.id for row in rows if row.messages], now)
+    await outbox.queue_updates(connection, [row.id for row in rows if row.messages], now)
     unrecorded = [row.id for row in rows if not row.messages and row.placeholder_due_since is not None]
-    await outbox.changed(connection, unrecorded, now + LATE_POST_S)
+    await outbox.queue_updates(connection, unrecorded, now + LATE_POST_S)
 
 
 async def with_earlier(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
@@ -344,7 +344,7 @@ async def with_earlier(connection: AsyncConnection, claimed: Sequence[Job]) -> l
     return with_others
 
 
-async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) -> tuple[FollowUp, ...]:
+async def join_follow_ups(connection: AsyncConnection, job: Job, step_no: int, now: float) -> tuple[FollowUp, ...]:
     """Adds the questions that a running job's asker has queued behind it (RecordedCalls.take_follow_ups)."""
     queued = sa.select(jobs).where(in_thread(job.question.thread), is_queued(), jobs.c.ts > job.question.ts)
     rows = (await connection.execute(queued.order_by(jobs.c.ts).with_for_update())).all()
@@ -362,7 +362,7 @@ async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) 
     return tuple(FollowUp(question_of(row), step_no) for row in joined)
 
 
-async def rejoin(connection: AsyncConnection, job_id: int) -> None:
+async def add_follow_ups_to_prompt(connection: AsyncConnection, job_id: int) -> None:
     """Moves the questions that joined earlier versions of an answer into the new version's first prompt."""
     joined = jobs.c.answered_with == job_id, jobs.c.joined_step.is_not(None)
     await connection.execute(sa.update(jobs).where(*joined).values(joined_step=0))

@@ -31,8 +31,8 @@ process, but a power cut can undo them until a later transaction is synced. All 
   FAILING_S. A full disk refuses some writes and accepts others, such as a probe's. Answers wait for their own writes,
   which they retry every few seconds.
 
-The database is closed in steps (stores.py), so that nothing waits for a hanging server: `refuse_new`, then `ended` for
-a limited time, `cancel_operations` for the remaining operations, and `dispose`.
+The database is closed in steps (stores.py), so that nothing waits for a hanging server: `refuse_new`, then
+`wait_for_operations` for a limited time, `cancel_operations` for the remaining operations, and `dispose`.
 
 A transaction waits for its turn and for the disk. Requests from many callers that arrive meanwhile can share the next
 one (`GroupCommit`).
@@ -123,7 +123,7 @@ _ERRNO = re.compile(r"\[Errno -?\d+\] ")
 def create_engine(database_url: str | sa.URL) -> AsyncEngine:
     """Returns an engine that hasn't connected yet. Raises SettingsError for an unusable URL."""
     try:
-        url = sa.make_url(_with_hosts_apart(database_url) if isinstance(database_url, str) else database_url)
+        url = sa.make_url(_with_separate_hosts(database_url) if isinstance(database_url, str) else database_url)
         if url.get_backend_name() != "sqlite" and (str(database_url).count("@") > 1 or "@" in (url.database or "")):
             # Part of the password would be parsed as the host or database, and printed.
             raise SettingsError([_STRAY_AT])
@@ -141,7 +141,7 @@ def create_engine(database_url: str | sa.URL) -> AsyncEngine:
     raise SettingsError([f"DATABASE_URL names a database that Typist doesn't support. Use {_FORMS}."])
 
 
-def _with_hosts_apart(url: str) -> str:
+def _with_separate_hosts(url: str) -> str:
     """Converts a URL with several hosts, each with a port, from PostgreSQL's format to SQLAlchemy's."""
     found = _SEVERAL_HOSTS.fullmatch(url)
     if not found:
@@ -158,7 +158,7 @@ def _check_path(given: str, url: sa.URL) -> None:
         raise SettingsError(["DATABASE_URL has a ? in the file's name. Write it as %3F, and % as %25."])
 
 
-async def time_of(engine: AsyncEngine, clock: Clock) -> float:
+async def database_time(engine: AsyncEngine, clock: Clock) -> float:
     """Returns a server's time, because its processes' clocks can differ, or this machine's time for SQLite."""
     if engine.dialect.name != "postgresql":
         return clock.now()
@@ -169,7 +169,7 @@ async def time_of(engine: AsyncEngine, clock: Clock) -> float:
 
 def connection_arguments(engine: AsyncEngine) -> dict[str, Any]:
     _, arguments = engine.dialect.create_connect_args(engine.url)
-    return {**_bounds(engine.url), **arguments}
+    return {**_default_options(engine.url), **arguments}
 
 
 class NoConnection(TimeoutError):
@@ -182,7 +182,7 @@ def database_errors() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        kind = StoreAway if _is_away(error) else StoreError
+        kind = StoreAway if _is_unreachable(error) else StoreError
         raise kind(f"The database can't be used: {reason_of(error)}. {remedy_for(error)}") from error
 
 
@@ -198,7 +198,7 @@ async def connected(database_url: str | sa.URL) -> AsyncIterator[AsyncEngine]:
 
 
 @asynccontextmanager
-async def answered_within(limit_s: float | None, let_go_s: float = _LET_GO_S) -> AsyncIterator[None]:
+async def limit_time(limit_s: float | None, let_go_s: float = _LET_GO_S) -> AsyncIterator[None]:
     """Raises TimeoutError if the block takes longer than `limit_s`, and drops the connection `let_go_s` later."""
     # The inner timeout makes psycopg ask the server to cancel, which takes up to ten seconds. The outer one ends that.
     async with asyncio.timeout(limit_s and limit_s + let_go_s), asyncio.timeout(limit_s):
@@ -237,7 +237,7 @@ def reason_of(error: Exception) -> str:
     cause = error.orig if isinstance(error, DBAPIError) else error
     message = str(cause)
     if not getattr(cause, "sqlstate", None):
-        message = min(_NEXT_ERROR.split(message), key=_how_early)
+        message = min(_NEXT_ERROR.split(message), key=_connection_stage)
     for addition in _ADDITIONS:
         message = message.partition(addition)[0]
     return " ".join(_ERRNO.sub("", message).split()).rstrip(".")
@@ -327,7 +327,7 @@ connects, and poolers have their own.
 _REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 
 
-def _how_early(error: str) -> tuple[bool, int]:
+def _connection_stage(error: str) -> tuple[bool, int]:
     """Returns how early a connection attempt failed. The attempt that got furthest reports the actual problem."""
     text = error.lower()
     # A server that refused TLS for another reason reports the attempt without TLS as "no encryption".
@@ -335,7 +335,7 @@ def _how_early(error: str) -> tuple[bool, int]:
     return not is_of_server, next((at for at, words in enumerate(_BY_WORDS) if words in text), len(_BY_WORDS))
 
 
-def _is_away(error: Exception) -> bool:
+def _is_unreachable(error: Exception) -> bool:
     """Returns whether no server responds, or one that isn't ready. Errors from a ready server don't count."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     code, text = getattr(cause, "sqlstate", None), reason_of(error).lower()
@@ -391,7 +391,7 @@ def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
     file = database_file(url)
     if file is not None:
         sa.event.listen(engine.sync_engine, "do_connect", lambda *_: _prepare_file(file))
-        sa.event.listen(engine.sync_engine, "connect", partial(_note_identity, file))
+        sa.event.listen(engine.sync_engine, "connect", partial(_record_identity, file))
         sa.event.listen(engine.sync_engine, "begin", partial(_check_identity, file))
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
@@ -435,7 +435,7 @@ def _identity(file: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _note_identity(file: Path, _connection: object, record: Any) -> None:
+def _record_identity(file: Path, _connection: object, record: Any) -> None:
     record.info[_IDENTITY] = _identity(file)
 
 
@@ -497,7 +497,7 @@ def _begin_postgresql(connection: sa.Connection) -> None:
 
 def _postgresql_engine(url: sa.URL) -> AsyncEngine:
     # A pooler in transaction mode gives each transaction another connection, which lacks the prepared statements.
-    connect_args = {"prepare_threshold": None} | _bounds(url)
+    connect_args = {"prepare_threshold": None} | _default_options(url)
     engine = create_async_engine(
         url,
         pool_size=_POSTGRESQL_CONNECTIONS,
@@ -524,7 +524,7 @@ def _leave_standby(context: sa.ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def _bounds(url: sa.URL) -> dict[str, Any]:
+def _default_options(url: sa.URL) -> dict[str, Any]:
     return {name: value for name, value in _CONNECTION.items() if name not in url.query}
 
 
@@ -538,7 +538,7 @@ def _connect_postgresql(dialect: sa.Dialect, _record: object, arguments: list[An
 async def _prepare_postgresql(connection: "psycopg.AsyncConnection[Any]") -> None:
     """Sets up a session. Raises NoConnection if the server doesn't respond."""
     try:
-        async with answered_within(_FIRST_ANSWER_S):
+        async with limit_time(_FIRST_ANSWER_S):
             for statement in _SESSION:
                 await connection.execute(statement)
             await connection.commit()
@@ -551,7 +551,7 @@ async def _prepare_postgresql(connection: "psycopg.AsyncConnection[Any]") -> Non
     connection.add_notify_handler(lambda _notify: None)
 
 
-SAID = "said "
+MESSAGE_PREFIX = "said "
 """The prefix of a notification with text for other processes (ProcessMessages). Other notifications only wake them."""
 
 
@@ -560,7 +560,7 @@ def on_postgresql(connection: AsyncConnection) -> bool:
     return connection.dialect.name == "postgresql"
 
 
-async def one_at_a_time(connection: AsyncConnection, name: str) -> None:
+async def acquire_lock(connection: AsyncConnection, name: str) -> None:
     """Makes transactions with the same name run one at a time, across processes. SQLite has only one writer."""
     if on_postgresql(connection):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(name))))
@@ -575,8 +575,8 @@ def channel() -> sa.ColumnElement[str]:
     return sa.literal("typist_") + sa.func.md5(sa.func.current_schema())
 
 
-def said_by(worker: str) -> str:
-    return f"{SAID}{worker} "
+def message_prefix(worker: str) -> str:
+    return f"{MESSAGE_PREFIX}{worker} "
 
 
 P = ParamSpec("P")
@@ -600,11 +600,11 @@ class Database:
         self._reader = _reader_of(engine).execution_options(**{READS: True})
         self._unsynced = engine.execution_options(**{UNSYNCED: True})
         self.clock = clock
-        self._bound_s = ANSWER_WITHIN_S if self.on_server else None
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._limit_s = ANSWER_WITHIN_S if self.on_server else None
+        self._operations: set[asyncio.Task[Any]] = set()
         self._failing: dict[tuple[str, int | None], tuple[float, StoreError]] = {}
         """The last failures of writes, with their times, by name and job."""
-        self._closed = False
+        self._is_closed = False
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Runs a function in a read-only transaction and returns its result. On SQLite, it doesn't wait for writers."""
@@ -620,7 +620,7 @@ class Database:
         async def run() -> T:
             try:
                 with database_errors():
-                    async with answered_within(self._bound_s if bounded else None):
+                    async with limit_time(self._limit_s if bounded else None):
                         result = await operation
             except StoreError as error:
                 self.failed_at = self.clock.monotonic()
@@ -630,12 +630,12 @@ class Database:
             self._failing.pop(key, None)
             return result
 
-        if self._closed:
+        if self._is_closed:
             operation.close()
             raise StoreError("the store is closed, because this process is ending")
         task = asyncio.create_task(run())
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
+        self._operations.add(task)
+        task.add_done_callback(self._on_operation_end)
         return await asyncio.shield(task)
 
     def begin_read(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -645,8 +645,8 @@ class Database:
         """Begins a transaction. Raises SQLAlchemy's errors. `synced`: whether its commit waits for the disk."""
         return (self.engine if synced else self._unsynced).begin()
 
-    def bounded(self) -> AbstractAsyncContextManager[None]:
-        return answered_within(self._bound_s)
+    def limit_time(self) -> AbstractAsyncContextManager[None]:
+        return limit_time(self._limit_s)
 
     async def check(self) -> None:
         """Raises StoreError if a table or column is missing, a row can't be written, or a recent write is failing.
@@ -654,7 +654,7 @@ class Database:
         The row's transaction is committed, because SQLite notices a full disk only then. Even a full disk might have
         room for a row, so failing writes also count.
         """
-        await self.write(_try_tables, synced=False)
+        await self.write(_check_tables, synced=False)
         since = self.clock.monotonic() - FAILING_S
         self._failing = {key: failed for key, failed in self._failing.items() if failed[0] > since}
         for _, error in self._failing.values():
@@ -691,14 +691,14 @@ class Database:
         await self.truncate_log()
 
     def refuse_new(self) -> None:
-        self._closed = True
+        self._is_closed = True
 
-    async def ended(self) -> None:
-        if self._under_way:
-            await asyncio.wait(self._under_way)
+    async def wait_for_operations(self) -> None:
+        if self._operations:
+            await asyncio.wait(self._operations)
 
     def cancel_operations(self) -> None:
-        for task in self._under_way:
+        for task in self._operations:
             task.cancel()
 
     async def dispose(self) -> None:
@@ -706,8 +706,8 @@ class Database:
             async with asyncio.timeout(DISPOSE_WITHIN_S if self.on_server else None):
                 await self.engine.dispose()
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.discard(task)
+    def _on_operation_end(self, task: asyncio.Task[Any]) -> None:
+        self._operations.discard(task)
         # The caller might be gone, and asyncio warns about exceptions that nobody retrieves.
         if not task.cancelled() and (error := task.exception()) is not None:
             log.debug("database operation failed: %s", type(error).__name__)
@@ -720,7 +720,7 @@ async def _transaction(
         return await work(connection)
 
 
-async def _try_tables(connection: AsyncConnection) -> None:
+async def _check_tables(connection: AsyncConnection) -> None:
     await connection.execute(_ALL_COLUMNS)
     await try_row(connection)
 

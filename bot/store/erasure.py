@@ -23,7 +23,7 @@ from bot.core.audit import Entry, EntryKind
 from bot.core.caps import day_of
 from bot.core.conversation import ThreadKey
 from bot.store import audit, canvases, notifications, transcripts, unposted, usage
-from bot.store.database import Database, completes, one_at_a_time
+from bot.store.database import Database, acquire_lock, completes
 from bot.store.memories import NO_TEXT
 from bot.store.rows import (
     HAS_CONTENT,
@@ -32,8 +32,8 @@ from bot.store.rows import (
     NO_ANSWER,
     NO_CALL_TEXTS,
     in_thread,
-    in_words,
     is_running,
+    verbatim_condition,
 )
 from bot.store.schema import (
     CALL_HAS_CONTENT,
@@ -57,7 +57,7 @@ from bot.store.schema import (
     tool_calls,
     turns,
 )
-from bot.store.threads import drop_facts, threads_of
+from bot.store.threads import delete_unused_facts, threads_of_jobs
 from bot.store.workers import WorkerOperations
 
 QUESTION: Noun = ("question and its answer", "questions and their answers")
@@ -114,9 +114,9 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
     else:
         await notifications.erase_thread(connection, thread)
     others = *where, ~is_running()
-    threads = await threads_of(connection, *others) if user_id is not None else []
+    threads = await threads_of_jobs(connection, *others) if user_id is not None else []
     counts[QUESTION] = count + (await connection.execute(sa.delete(jobs).where(*others))).rowcount
-    await drop_facts(connection, threads)
+    await delete_unused_facts(connection, threads)
     if not where:
         # An event's ID identifies neither people nor threads, so only erasing everything removes it.
         await connection.execute(sa.delete(seen_events))
@@ -127,7 +127,7 @@ async def _erase_rows(connection: AsyncConnection, user_id: str | None, thread: 
     """Deletes rows that a person or everybody owns, or about a thread, and counts those that had text by noun."""
     counts = Counter(dict.fromkeys(nouns(of_thread=thread is not None), 0))
     for table in metadata.tables.values():
-        if (which := _which(table, user_id, thread)) is not None:
+        if (which := _erasure_condition(table, user_id, thread)) is not None:
             texts = [column for column, _ in _columns(SafeText, table)]
             removed = sa.delete(table).where(which).returning(*(texts or table.primary_key))
             count = sum(1 for row in await connection.execute(removed) if any(row))
@@ -136,7 +136,7 @@ async def _erase_rows(connection: AsyncConnection, user_id: str | None, thread: 
     return counts
 
 
-def _which(table: sa.Table, user_id: str | None, thread: ThreadKey | None) -> sa.ColumnElement[bool] | None:
+def _erasure_condition(table: sa.Table, user_id: str | None, thread: ThreadKey | None) -> sa.ColumnElement[bool] | None:
     """Returns which rows of a table are a person's, everybody's or about a thread, or None if it has no such rows."""
     of_person = [column == user_id if user_id else sa.true() for column, _ in _columns(OwnerId, table)]
     of_thread = [in_thread(thread, table) if thread else sa.true()] if _is_about_threads(table) else []
@@ -216,7 +216,7 @@ BATCH_S = 0.01
 class Expiry:
     table: sa.Table
     which: tuple[sa.ColumnElement[bool], ...]
-    emptied: dict[str, Any] | None = None
+    empty_values: dict[str, Any] | None = None
     """The columns to empty, or None to delete the rows."""
 
     @property
@@ -229,14 +229,14 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
     is_old = jobs.c.created_at < before
     return (
         Expiry(jobs, (is_old, HAS_CONTENT, HAS_ENDED), {"text": "", "files": [], "transcripts": {}}),
-        Expiry(turns, (turns.c.created_at < before, in_words(TURN_HAS_CONTENT)), NO_ANSWER),
+        Expiry(turns, (turns.c.created_at < before, verbatim_condition(TURN_HAS_CONTENT)), NO_ANSWER),
         Expiry(
             tool_calls,
-            (tool_calls.c.created_at < before, in_words(CALL_HAS_CONTENT), _of_job(tool_calls)),
+            (tool_calls.c.created_at < before, verbatim_condition(CALL_HAS_CONTENT), _has_job(tool_calls)),
             NO_CALL_TEXTS,
         ),
-        Expiry(checkpoints, (_of_job(checkpoints, is_old, only_ended=False),)),
-        Expiry(steps, (_of_job(steps, is_old),)),
+        Expiry(checkpoints, (_has_job(checkpoints, is_old, only_ended=False),)),
+        Expiry(steps, (_has_job(steps, is_old),)),
         # One-time schedules whose time has passed.
         Expiry(schedules, (schedules.c.cron == "", schedules.c.next_at.is_(None), schedules.c.once_at < before)),
         Expiry(jobs, (IS_UNPOSTED, jobs.c.created_at < now - UNPOSTED_KEPT_S)),
@@ -249,7 +249,7 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
     )
 
 
-def _of_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool = True) -> sa.ColumnElement[bool]:
+def _has_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool = True) -> sa.ColumnElement[bool]:
     ended = (HAS_ENDED,) if only_ended else ()
     return sa.exists().where(jobs.c.id == table.c.job_id, *ended, *which)
 
@@ -258,12 +258,12 @@ async def expire(database: Database, before: float) -> int:
     """Deletes everything that has expired, and returns the number of emptied texts."""
     texts = 0
     for expiry in expiries(before, database.clock.now()):
-        removed = await _apply(database, expiry)
-        texts += removed if expiry.emptied is not None else 0
+        removed = await _apply_expiry(database, expiry)
+        texts += removed if expiry.empty_values is not None else 0
     return texts
 
 
-async def _apply(database: Database, expiry: Expiry) -> int:
+async def _apply_expiry(database: Database, expiry: Expiry) -> int:
     removed, size = 0, FIRST_BATCH
     while True:
         async with database.begin_read() as connection:
@@ -283,14 +283,16 @@ async def _apply(database: Database, expiry: Expiry) -> int:
 
 async def _remove(connection: AsyncConnection, expiry: Expiry, keys: Sequence[sa.Row[Any]]) -> int:
     # Two processes with the same rows could deadlock.
-    await one_at_a_time(connection, "retention")
+    await acquire_lock(connection, "retention")
     columns = list(expiry.table.primary_key)
     is_single = len(columns) == 1
     these = columns[0].in_([key[0] for key in keys]) if is_single else sa.tuple_(*columns).in_([tuple(k) for k in keys])
-    if expiry.emptied is not None:
-        statement: sa.Update | sa.Delete = sa.update(expiry.table).where(these, *expiry.which).values(expiry.emptied)
+    if expiry.empty_values is not None:
+        statement: sa.Update | sa.Delete = (
+            sa.update(expiry.table).where(these, *expiry.which).values(expiry.empty_values)
+        )
         return (await connection.execute(statement)).rowcount
-    threads = await threads_of(connection, these) if expiry.table is jobs else []
+    threads = await threads_of_jobs(connection, these) if expiry.table is jobs else []
     removed = (await connection.execute(sa.delete(expiry.table).where(these, *expiry.which))).rowcount
-    await drop_facts(connection, threads)
+    await delete_unused_facts(connection, threads)
     return removed

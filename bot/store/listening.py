@@ -2,7 +2,7 @@
 
 A workspace has one row, shared by all processes. `hear` records the newest message from Slack to any of them. If the
 previous one is older than GAP_S, questions might have been missed, and the row stores the gap. One process at a time
-catches up: it acquires the gap with `claim_missed`, holds it with `keep`, and records which places it has checked. If
+catches up: it acquires the gap with `claim_gap`, holds it with `keep`, and records which places it has checked. If
 it dies, another process continues from there.
 """
 
@@ -18,7 +18,7 @@ from bot.store import outbox
 from bot.store.database import database_file, reads, writes
 from bot.store.rows import CLOCKS_DIFFER_S, has_come, insert_into, thread_columns, thread_of
 from bot.store.schema import jobs, listening
-from bot.store.workers import WorkerOperations, living
+from bot.store.workers import WorkerOperations, living_workers_in
 
 GAP_S = 360.0
 """A shorter gap loses nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more, and then
@@ -99,7 +99,7 @@ class Listening(WorkerOperations):
             await outbox.wake(connection, self._now(), jobs.c.team_id == team_id)
 
     @writes
-    async def claim_missed(self, connection: AsyncConnection, team_id: str) -> Missed | None:
+    async def claim_gap(self, connection: AsyncConnection, team_id: str) -> Missed | None:
         """Returns the gap to catch up on and holds it for HOLD_S, or returns None if there is none or it is held."""
         now, row = self._now(), listening.c
         is_free = sa.or_(row.held_by.is_(None), has_come(row.held_until, now, HOLD_S))
@@ -149,7 +149,7 @@ class Listening(WorkerOperations):
     @reads
     async def living(self, connection: AsyncConnection) -> list[str]:
         """Returns the names of this database's running workers that can hear Slack, including this one."""
-        return await living(connection, database_file(self._database.engine.url), self._now())
+        return await living_workers_in(connection, database_file(self._database.engine.url), self._now())
 
     async def _change(self, connection: AsyncConnection, team_id: str, values: dict[str, Any]) -> bool:
         ours = listening.c.team_id == team_id, listening.c.held_by == self._worker.name

@@ -14,20 +14,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Question
 from bot.core.memory import Kept, Memory, Place, Remembered, has_room, is_same_text
 from bot.store import audit, outbox
-from bot.store.database import Operations, one_at_a_time, reads, writes
-from bot.store.rows import HAS_CONTENT, is_any, thread_values
+from bot.store.database import Operations, acquire_lock, reads, writes
+from bot.store.rows import HAS_CONTENT, has_row, thread_values
 from bot.store.schema import jobs, memories
 
 NO_TEXT = {"text": "", "user_id": "", "changed_by": "", "is_proposed": True}
 """The columns of a memory without text, author and message, of which only the number remains."""
-_STANDS = memories.c.forgotten_at.is_(None)
+_IS_IN_EFFECT = memories.c.forgotten_at.is_(None)
 _OF_MEMORY = [memories.c[name] for name in Memory.__slots__]
 
 
 class Memories(Operations):
     @reads
     async def of(self, connection: AsyncConnection, place: Place) -> list[Memory]:
-        these = sa.select(*_OF_MEMORY).where(_is_in(place), _STANDS)
+        these = sa.select(*_OF_MEMORY).where(_is_in(place), _IS_IN_EFFECT)
         return [Memory(*row) for row in await connection.execute(these.order_by(memories.c.number))]
 
     @writes
@@ -36,36 +36,36 @@ class Memories(Operations):
     ) -> Remembered:
         """Stores a memory from a message, replacing the text of its earlier one, unless the place has no room."""
         now, place = self._now(), question.thread.place
-        await _take_turns(connection, place)
+        await _lock_place(connection, place)
         of_message = _is_in(place, jobs), jobs.c.ts == question.ts, ~HAS_CONTENT
-        if await is_any(connection, *of_message):
+        if await has_row(connection, *of_message):
             return Remembered(Kept.DELETED, 0)
-        in_place = await _texts(connection, place)
-        these = sa.select(memories.c.id, memories.c.number).where(_is_in(place), _STANDS)
+        in_place = await _memory_rows(connection, place)
+        these = sa.select(memories.c.id, memories.c.number).where(_is_in(place), _IS_IN_EFFECT)
         said = sa.false() if is_proposed else _is_said_in(question)
         earlier = (await connection.execute(these.where(said).order_by(memories.c.number))).first()
         same = next((row for row in in_place if is_same_text(row.text, text)), None)
         fresh: dict[str, Any] = {"is_private": is_private, "renewed_at": now}
-        if (earlier or not same) and not _fits(in_place, {earlier.id if earlier else 0: text}):
+        if (earlier or not same) and not _has_room(in_place, {earlier.id if earlier else 0: text}):
             return Remembered(Kept.FULL, in_place[0].number)
         if known := earlier or same:
             values = fresh | ({"text": text, "changed_by": ""} if earlier else {})
             await connection.execute(sa.update(memories).where(memories.c.id == known.id).values(values))
             number, kept = known.number, Kept.NEW if earlier else Kept.KNOWN
         else:
-            await _empty(connection, place, question.ts)
+            await _empty_forgotten(connection, place, question.ts)
             last = await connection.scalar(sa.select(sa.func.max(memories.c.number)).where(_is_in(place)))
             number, kept = (last or 0) + 1, Kept.NEW
             said_in = {**thread_values(question.thread), "ts": question.ts, "user_id": question.user_id}
             values = fresh | {"number": number, "text": text, "is_proposed": is_proposed, "created_at": now}
             await connection.execute(sa.insert(memories).values(values | said_in))
-        await self._note(connection, "proposed" if is_proposed else "remembered", place, question.user_id)
+        await self._record_change(connection, "proposed" if is_proposed else "remembered", place, question.user_id)
         return Remembered(kept, number)
 
     @writes
     async def forget(self, connection: AsyncConnection, place: Place, number: int, by: str) -> Memory | None:
         """Removes a memory so that it can be restored, and returns it, or None if the number isn't in use."""
-        this = sa.select(*_OF_MEMORY).where(_is_in(place), _STANDS, memories.c.number == number)
+        this = sa.select(*_OF_MEMORY).where(_is_in(place), _IS_IN_EFFECT, memories.c.number == number)
         row = (await connection.execute(this)).one_or_none()
         if row is not None:
             await _remove(connection, place, memories.c.id == row.id, self._now(), by, {})
@@ -75,15 +75,15 @@ class Memories(Operations):
     async def restore(self, connection: AsyncConnection, question: Question, number: int, by: str, job_id: int) -> bool:
         """Undoes a `forget` that a job's answer reported. Returns False if the text is gone or there is no room."""
         place, now = question.thread.place, self._now()
-        await _take_turns(connection, place)
-        is_meant = _is_in(place), ~_STANDS, memories.c.number == number, memories.c.text != ""
+        await _lock_place(connection, place)
+        is_meant = _is_in(place), ~_IS_IN_EFFECT, memories.c.number == number, memories.c.text != ""
         row = (await connection.execute(sa.select(memories).where(*is_meant))).one_or_none()
-        if row is None or not _fits(await _texts(connection, place), {0: row.text}):
+        if row is None or not _has_room(await _memory_rows(connection, place), {0: row.text}):
             return False
         await connection.execute(sa.update(memories).where(memories.c.id == row.id).values(forgotten_at=None))
-        await self._note(connection, "restored", place, by)
+        await self._record_change(connection, "restored", place, by)
         is_said = sa.and_(_is_in(place, jobs), jobs.c.ts == row.ts)
-        await outbox.changed_where(connection, now, sa.or_(is_said, jobs.c.id == job_id))
+        await outbox.queue_updates_where(connection, now, sa.or_(is_said, jobs.c.id == job_id))
         return True
 
     @writes
@@ -108,9 +108,9 @@ class Memories(Operations):
         is_private: bool,
     ) -> bool:
         """Changes texts by ID, removes empty ones, and renews `kept` memories. Returns False if there is no room."""
-        await _take_turns(connection, place)
-        in_place = await _texts(connection, place)
-        if not _fits(in_place, {row.id: texts[row.id] for row in in_place if row.id in texts}):
+        await _lock_place(connection, place)
+        in_place = await _memory_rows(connection, place)
+        if not _has_room(in_place, {row.id: texts[row.id] for row in in_place if row.id in texts}):
             return False
         fresh = {"is_private": is_private, "renewed_at": self._now()}
         for id_ in {*texts, *kept}:
@@ -119,37 +119,37 @@ class Memories(Operations):
                 await self._remove(connection, place, by, this)
                 continue
             values = fresh | ({"text": text, "changed_by": by} if text else {})
-            these = sa.update(memories).where(_is_in(place), _STANDS, this)
+            these = sa.update(memories).where(_is_in(place), _IS_IN_EFFECT, this)
             if (await connection.execute(these.values(values))).rowcount:
-                await self._note(connection, "changed" if text else "kept", place, by)
+                await self._record_change(connection, "changed" if text else "kept", place, by)
         return True
 
     async def _remove(self, connection: AsyncConnection, place: Place, by: str, these: sa.ColumnElement[bool]) -> bool:
         return await _remove(connection, place, these, self._now(), by)
 
-    async def _note(self, connection: AsyncConnection, done: str, place: Place, by: str) -> None:
-        await _note(connection, done, place, self._now(), by)
+    async def _record_change(self, connection: AsyncConnection, done: str, place: Place, by: str) -> None:
+        await _record_change(connection, done, place, self._now(), by)
 
 
 async def forget_message(connection: AsyncConnection, place: Place, ts: str, now: float) -> None:
     """Removes the memories from a deleted message, including those that a model proposed below it."""
-    await _take_turns(connection, place)
+    await _lock_place(connection, place)
     # An attempt that is just storing one waits for this transaction, and then finds the message deleted.
     await _remove(connection, place, memories.c.ts == ts, now)
-    await _empty(connection, place, ts)
+    await _empty_forgotten(connection, place, ts)
 
 
-async def _empty(connection: AsyncConnection, place: Place, ts: str) -> None:
-    forgotten = _is_in(place), ~_STANDS, memories.c.ts == ts
+async def _empty_forgotten(connection: AsyncConnection, place: Place, ts: str) -> None:
+    forgotten = _is_in(place), ~_IS_IN_EFFECT, memories.c.ts == ts
     await connection.execute(sa.update(memories).where(*forgotten).values(NO_TEXT))
 
 
-async def _texts(connection: AsyncConnection, place: Place) -> Sequence[sa.Row[int, int, str]]:
+async def _memory_rows(connection: AsyncConnection, place: Place) -> Sequence[sa.Row[int, int, str]]:
     columns = sa.select(memories.c.id, memories.c.number, memories.c.text)
-    return (await connection.execute(columns.where(_is_in(place), _STANDS).order_by(memories.c.number))).all()
+    return (await connection.execute(columns.where(_is_in(place), _IS_IN_EFFECT).order_by(memories.c.number))).all()
 
 
-def _fits(in_place: Sequence[sa.Row[int, int, str]], changed: Mapping[int, str]) -> bool:
+def _has_room(in_place: Sequence[sa.Row[int, int, str]], changed: Mapping[int, str]) -> bool:
     """Returns whether a place has room for changed texts, by ID. "" removes a text, and an unknown ID adds one."""
     before = {row.id: row.text for row in in_place}
     after = [text for text in {**before, **changed}.values() if text]
@@ -158,8 +158,8 @@ def _fits(in_place: Sequence[sa.Row[int, int, str]], changed: Mapping[int, str])
     return not before or not grows or has_room(after)
 
 
-async def _take_turns(connection: AsyncConnection, place: Place) -> None:
-    await one_at_a_time(connection, f"memories {place}")
+async def _lock_place(connection: AsyncConnection, place: Place) -> None:
+    await acquire_lock(connection, f"memories {place}")
 
 
 async def _remove(
@@ -170,18 +170,18 @@ async def _remove(
     by: str = "",
     emptied: Mapping[str, Any] = NO_TEXT,
 ) -> bool:
-    removed = sa.update(memories).where(_is_in(place), _STANDS, these)
+    removed = sa.update(memories).where(_is_in(place), _IS_IN_EFFECT, these)
     gone = (await connection.scalars(removed.values(forgotten_at=now, **emptied).returning(memories.c.ts))).all()
     if gone:
-        await _note(connection, "forgotten", place, now, by)
-        await outbox.changed_where(connection, now, _is_in(place, jobs), jobs.c.ts.in_(gone))
+        await _record_change(connection, "forgotten", place, now, by)
+        await outbox.queue_updates_where(connection, now, _is_in(place, jobs), jobs.c.ts.in_(gone))
     return bool(gone)
 
 
-async def _note(connection: AsyncConnection, done: str, place: Place, now: float, by: str) -> None:
+async def _record_change(connection: AsyncConnection, done: str, place: Place, now: float, by: str) -> None:
     team_id, channel_id = place
     facts = {"memory": done}
-    await audit.setting_changed(connection, now, "memory", facts, by=by, team_id=team_id, channel_id=channel_id)
+    await audit.record_setting(connection, now, "memory", facts, by=by, team_id=team_id, channel_id=channel_id)
 
 
 def _is_in(place: Place, table: sa.Table = memories) -> sa.ColumnElement[bool]:

@@ -3,7 +3,7 @@
 A new database gets the schema's tables; one created by an earlier release gets them by migrations. A migration never
 changes once it is released. The revision alone doesn't prove what a database contains: it might come from an unreleased
 version, a restored backup might be incomplete, and another program might use the same table for its own revision. So
-the tables are compared with the schema at each start (`misfits`).
+the tables are compared with the schema at each start (`schema_mismatches`).
 """
 
 import functools
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UNFIT_FIX = "Name a new database in DATABASE_URL, or restore a backup."
+MISMATCH_FIX = "Name a new database in DATABASE_URL, or restore a backup."
 SCRIPTS = "bot.store:migrations"
 TABLE_WITHIN_S = 4
 """The time for which a migration waits for a table. Statements of other processes give up after 5 s."""
@@ -68,7 +68,7 @@ async def lock_migrations(connection: AsyncConnection) -> None:
     await connection.execute(sa.text(f"SET LOCAL lock_timeout = '{TABLE_WITHIN_S}s'"))
 
 
-async def nothing_recorded(engine: AsyncEngine) -> str:
+async def empty_database_problem(engine: AsyncEngine) -> str:
     """Returns a sentence if the database has no Typist tables yet, otherwise "". Creates nothing. Raises StoreError."""
     file = database_file(engine.url)
     if file is not None and file.parent.is_dir() and not file.exists():
@@ -85,8 +85,8 @@ def upgrade(connection: sa.Connection) -> str:
     if current is None or (current != REVISION and is_known(current)):
         _apply(connection, current)
         current = REVISION
-    if wrong := misfits(connection):
-        raise StoreError(f"{unfit(current, wrong)} {UNFIT_FIX}")
+    if wrong := schema_mismatches(connection):
+        raise StoreError(f"{mismatch_message(current, wrong)} {MISMATCH_FIX}")
     if current != REVISION:
         # During a rolling deployment, both versions run at once. The older one still works, because migrations only
         # add.
@@ -118,13 +118,13 @@ def _run_migrations(connection: sa.Connection) -> None:
     command.upgrade(config, REVISION)
 
 
-def misfits(connection: sa.Connection) -> list[str]:
+def schema_mismatches(connection: sa.Connection) -> list[str]:
     """Returns the names of tables, columns and indexes that don't match this version."""
     query = _POSTGRESQL_CATALOG if connection.dialect.name == "postgresql" else _SQLITE_CATALOG
     found = {
         (table, name): (kind.upper(), required) for table, name, kind, required in connection.exec_driver_sql(query)
     }
-    needed = _needed(connection.dialect)
+    needed = _expected_schema(connection.dialect)
     tables = {table for table, _ in found}
     missing = sorted({table for table, _ in needed} - tables)
     changed = [key for key, kind in needed.items() if key[0] in tables and found.get(key, (None, False))[0] != kind]
@@ -135,8 +135,8 @@ def misfits(connection: sa.Connection) -> list[str]:
     return [*missing, *(f"{table}.{name}" for table, name in sorted({*changed, *unknown}))]
 
 
-def unfit(revision: str, misfits: Sequence[str]) -> str:
-    named = ", ".join(misfits[:_MAX_NAMED]) + (", …" if len(misfits) > _MAX_NAMED else "")
+def mismatch_message(revision: str, schema_mismatches: Sequence[str]) -> str:
+    named = ", ".join(schema_mismatches[:_MAX_NAMED]) + (", …" if len(schema_mismatches) > _MAX_NAMED else "")
     return (
         f"The tables of the database are not those that this version of Typist needs ({named}): an unreleased version "
         f"made them (revision {revision}), or they were changed since."
@@ -144,7 +144,7 @@ def unfit(revision: str, misfits: Sequence[str]) -> str:
 
 
 @functools.cache
-def _needed(dialect: sa.Dialect) -> Mapping[tuple[str, str], str]:
+def _expected_schema(dialect: sa.Dialect) -> Mapping[tuple[str, str], str]:
     """Returns the type of each column, and "" for each index, by table and name."""
     columns = {
         (table.name, column.name): column.type.compile(dialect).upper()

@@ -16,7 +16,7 @@ from bot.core.conversation import ThreadKey
 from bot.core.notifications import DueNotification, Notification
 from bot.core.outbox import BACKOFF, MAX_TRIES, OUTBOX_HOLD_S
 from bot.store.database import Operations, completes, reads, writes
-from bot.store.rows import has_come, insert_into, is_any
+from bot.store.rows import has_come, has_row, insert_into
 from bot.store.schema import NOTIFICATIONS_KEPT_S, jobs, notifications
 
 _SENT = {"due_at": None, "content": None}
@@ -35,11 +35,11 @@ class Notifications(Operations):
 
     @reads
     async def is_known(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> bool:
-        return await is_any(connection, *_is(team_id, recipient, key))
+        return await has_row(connection, *_has_key(team_id, recipient, key))
 
     @writes
     async def withdraw(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> None:
-        await connection.execute(sa.delete(notifications).where(*_is(team_id, recipient, key)))
+        await connection.execute(sa.delete(notifications).where(*_has_key(team_id, recipient, key)))
 
     @writes
     async def add(self, connection: AsyncConnection, team_id: str, *new: Notification) -> None:
@@ -48,7 +48,7 @@ class Notifications(Operations):
     @writes
     async def end(self, connection: AsyncConnection, team_id: str, over: Notification) -> bool:
         """Queues `over` for a recipient of the notification with its key. Returns False if that one is being sent."""
-        this, now = _is(team_id, over.recipient, over.key), self._now()
+        this, now = _has_key(team_id, over.recipient, over.key), self._now()
         row = (await connection.execute(sa.select(notifications).where(*this).with_for_update())).one_or_none()
         if row is None or (row.is_told and row.due_at is not None):
             return True
@@ -75,18 +75,18 @@ class Notifications(Operations):
             free = due.with_for_update(skip_locked=True).cte("free")
             taken = sa.update(notifications).where(sa.tuple_(*_KEY).in_(sa.select(*free.c)))
             held = taken.values(due_at=now + OUTBOX_HOLD_S, tries=notifications.c.tries + 1).returning(notifications)
-            return [_due(row) for row in await connection.execute(held, {"now": now})]
+            return [_due_notification(row) for row in await connection.execute(held, {"now": now})]
 
     @writes
     async def complete(self, connection: AsyncConnection, due: DueNotification) -> None:
         """Records that a notification was sent, unless another process has it. One that ends another is deleted."""
-        await connection.execute(sa.delete(notifications).where(*_as_taken(due), notifications.c.is_told))
-        told = sa.update(notifications).where(*_as_taken(due)).values(is_told=True, at=self._now(), **_SENT)
+        await connection.execute(sa.delete(notifications).where(*_is_as_taken(due), notifications.c.is_told))
+        told = sa.update(notifications).where(*_is_as_taken(due)).values(is_told=True, at=self._now(), **_SENT)
         await connection.execute(told)
 
     @writes
     async def postpone(self, connection: AsyncConnection, due: DueNotification, delay_s: float) -> None:
-        later = sa.update(notifications).where(*_as_taken(due)).values(due_at=self._now() + delay_s)
+        later = sa.update(notifications).where(*_is_as_taken(due)).values(due_at=self._now() + delay_s)
         await connection.execute(later)
 
 
@@ -132,16 +132,16 @@ async def erase_thread(connection: AsyncConnection, thread: ThreadKey) -> None:
     await connection.execute(sa.delete(notifications).where(about))
 
 
-def _is(team_id: str, recipient: str, key: str) -> tuple[sa.ColumnElement[bool], ...]:
+def _has_key(team_id: str, recipient: str, key: str) -> tuple[sa.ColumnElement[bool], ...]:
     this = notifications.c
     return this.team_id == team_id, this.recipient == recipient, this.key == key
 
 
-def _as_taken(due: DueNotification) -> tuple[sa.ColumnElement[bool], ...]:
-    return *_is(due.team_id, due.recipient, due.key), notifications.c.due_at == due.due_at
+def _is_as_taken(due: DueNotification) -> tuple[sa.ColumnElement[bool], ...]:
+    return *_has_key(due.team_id, due.recipient, due.key), notifications.c.due_at == due.due_at
 
 
-def _due(row: sa.Row[Any]) -> DueNotification:
+def _due_notification(row: sa.Row[Any]) -> DueNotification:
     return DueNotification(
         row.recipient, row.key, row.content, row.kind, row.team_id, row.at, due_at=row.due_at, tries=row.tries
     )

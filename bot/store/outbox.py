@@ -28,7 +28,7 @@ async def add(
     if not job_ids:
         return
     new, old = insert_into(connection, outbox_entries), outbox_entries.c
-    is_held = is_in_hand(due_at)
+    is_held = is_held_now(due_at)
     again = new.on_conflict_do_update(
         index_elements=["job_id", "kind", "about"],
         set_={
@@ -47,23 +47,23 @@ async def add_missing(connection: AsyncConnection, kind: OutboxKind, job_id: int
     await connection.execute(insert_into(connection, outbox_entries).values(values).on_conflict_do_nothing())
 
 
-def as_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
+def is_as_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
     """Returns whether no other process has taken an entry since."""
     return sa.and_(outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at)
 
 
 def is_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
     """Returns whether an entry still exists as this process took it."""
-    return sa.exists().where(as_taken(entry))
+    return sa.exists().where(is_as_taken(entry))
 
 
-async def do_again(connection: AsyncConnection, entry: OutboxEntry, now: float) -> None:
+async def make_due_again(connection: AsyncConnection, entry: OutboxEntry, now: float) -> None:
     """Makes an entry that this process still has due at once, because it was added again in the meantime."""
     again = {"due_at": now, "tries": 0, "is_held": False}
-    await connection.execute(sa.update(outbox_entries).where(as_taken(entry)).values(again))
+    await connection.execute(sa.update(outbox_entries).where(is_as_taken(entry)).values(again))
 
 
-def is_in_hand(now: float | sa.ColumnElement[float], of: sa.FromClause = outbox_entries) -> sa.ColumnElement[bool]:
+def is_held_now(now: float | sa.ColumnElement[float], of: sa.FromClause = outbox_entries) -> sa.ColumnElement[bool]:
     return sa.and_(of.c.is_held, of.c.due_at > now, of.c.due_at <= now + OUTBOX_HOLD_S)
 
 
@@ -71,7 +71,7 @@ def is_reply_being_edited(
     now: float | sa.ColumnElement[float], job_id: sa.ColumnElement[int]
 ) -> sa.ColumnElement[bool]:
     """Returns whether a process might be editing a job's reply, so that nobody else can change its messages."""
-    return sa.exists().where(_EDITING.c.job_id == job_id, _OF_REPLY, is_in_hand(now, _EDITING))
+    return sa.exists().where(_EDITING.c.job_id == job_id, _OF_REPLY, is_held_now(now, _EDITING))
 
 
 def is_reply_shown() -> sa.ColumnElement[bool]:
@@ -84,18 +84,18 @@ async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> 
     await connection.execute(this)
 
 
-async def overtaken(connection: AsyncConnection, job_ids: Collection[int], now: float) -> list[int]:
+async def delete_redundant(connection: AsyncConnection, job_ids: Collection[int], now: float) -> list[int]:
     """Deletes entries that the jobs' next attempts make redundant, and returns the jobs whose entries were untried.
 
     An entry that a process holds stays with it, because no attempt begins while its reply is being edited.
     """
     of_replies = outbox_entries.c.kind == OutboxKind.REPLY.value, outbox_entries.c.job_id.in_(job_ids)
-    free = sa.delete(outbox_entries).where(*of_replies, ~is_in_hand(now))
+    free = sa.delete(outbox_entries).where(*of_replies, ~is_held_now(now))
     rows = await connection.execute(free.returning(outbox_entries.c.job_id, outbox_entries.c.tries))
     return [row.job_id for row in rows if row.tries == 0]
 
 
-async def shown(connection: AsyncConnection, job_id: int) -> None:
+async def delete_shown(connection: AsyncConnection, job_id: int) -> None:
     """Deletes a failed update once an attempt has shown its end. Later changes stay."""
     tried_before = outbox_entries.c.kind == OutboxKind.REPLY.value, outbox_entries.c.tries > 0
     await connection.execute(sa.delete(outbox_entries).where(outbox_entries.c.job_id == job_id, *tried_before))
@@ -107,19 +107,19 @@ async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement
     failed = sa.select(entry.id).join(jobs).where(entry.tries > 0, *which)
     # In a fixed order, because two processes might do this at once.
     these = failed.order_by(entry.id).with_for_update(of=outbox_entries).cte("failed")
-    due_at = sa.case((is_in_hand(now), entry.due_at), else_=now)
+    due_at = sa.case((is_held_now(now), entry.due_at), else_=now)
     tries = sa.case((entry.tries > WOKEN_TRIES, WOKEN_TRIES), else_=entry.tries)
     woken = sa.update(outbox_entries).where(entry.id.in_(sa.select(these.c.id))).values(due_at=due_at, tries=tries)
     await connection.execute(woken)
 
 
-async def changed_where(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
+async def queue_updates_where(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
     """Queues updates for the answers whose jobs meet the conditions."""
     # Also unfinished answers, which might show outdated data and are shown again once they have ended.
     begun = sa.select(jobs.c.id).where(jobs.c.attempts > 0, ~jobs.c.answer_deleted, *which)
-    await changed(connection, (await connection.scalars(begun)).all(), now)
+    await queue_updates(connection, (await connection.scalars(begun)).all(), now)
 
 
-async def changed(connection: AsyncConnection, job_ids: Collection[int], at: float) -> None:
+async def queue_updates(connection: AsyncConnection, job_ids: Collection[int], at: float) -> None:
     """Queues updates of replies, due from `at` on, because the record of their questions has changed."""
     await add(connection, OutboxKind.REPLY, job_ids, at)

@@ -17,7 +17,7 @@ from bot.store.rows import (
     IS_AWAITING_APPROVAL,
     IS_LIVE,
     has_come,
-    is_any,
+    has_row,
     is_queued,
     is_running,
     job_of,
@@ -51,38 +51,40 @@ class OutboxEntries(Operations):
         if entry.kind is OutboxKind.BESIDE and entry.mention_at is not None:
             mentioned = sa.update(jobs).where(this, jobs.c.mention_at == entry.mention_at)
             await connection.execute(mentioned.values(mention_at=None))
-        done = sa.delete(outbox_entries).where(outbox.as_taken(entry), outbox_entries.c.changes == entry.changes)
+        done = sa.delete(outbox_entries).where(outbox.is_as_taken(entry), outbox_entries.c.changes == entry.changes)
         await connection.execute(done)
-        await outbox.do_again(connection, entry, now)
+        await outbox.make_due_again(connection, entry, now)
         rows = (await connection.execute(_JOBS.where(this), {"now": now})).all()
         for job_id, record in (await _records(connection, rows)).items():
             if (due_at := record.beside_due_at(now)) is not None:
                 await outbox.add_missing(connection, OutboxKind.BESIDE, job_id, due_at)
 
     @writes
-    async def posting(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> bool:
+    async def record_posting(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> bool:
         """Records that a message next to the reply will be posted. Returns False if another process has the entry."""
-        if not await is_any(connection, outbox.as_taken(entry)):
+        if not await has_row(connection, outbox.is_as_taken(entry)):
             return False
-        await beside.record(connection, entry.job_id, message)
+        await beside.record_message(connection, entry.job_id, message)
         return True
 
     @writes
-    async def posted(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> None:
+    async def record_posted(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> None:
         """Records a message that was posted next to the reply, unless the job was erased in the meantime."""
-        if await is_any(connection, jobs.c.id == entry.job_id):
-            await beside.record(connection, entry.job_id, message)
+        if await has_row(connection, jobs.c.id == entry.job_id):
+            await beside.record_message(connection, entry.job_id, message)
 
     @writes
-    async def gone(self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]) -> None:
-        await beside.remove(connection, entry.job_id, messages)
+    async def record_gone(
+        self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]
+    ) -> None:
+        await beside.delete_messages(connection, entry.job_id, messages)
 
     @writes
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
         """Makes a failed entry due again after the delay, or at once if it was added again in the meantime."""
-        failed = sa.update(outbox_entries).where(outbox.as_taken(entry), outbox_entries.c.changes == entry.changes)
+        failed = sa.update(outbox_entries).where(outbox.is_as_taken(entry), outbox_entries.c.changes == entry.changes)
         await connection.execute(failed.values(due_at=self._now() + delay_s, is_held=False))
-        await outbox.do_again(connection, entry, self._now())
+        await outbox.make_due_again(connection, entry, self._now())
 
     @writes
     async def wake(self, connection: AsyncConnection, team_id: str, channel_id: str) -> None:
@@ -163,7 +165,7 @@ async def _take(connection: AsyncConnection, limit: int, now: float) -> list[Out
 
 async def _records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> dict[int, QuestionRecord]:
     """Returns the records of jobs, by job. `rows`: selected by _JOBS."""
-    found = await beside.of_jobs(connection, [row.id for row in rows])
+    found = await beside.messages_of_jobs(connection, [row.id for row in rows])
     deleted = [row.id for row in rows if row.question_deleted]
     is_batched = jobs.c.answered_with.in_(deleted), jobs.c.end_reason == EndReason.BATCHED.value
     asked = set(await connection.scalars(sa.select(jobs.c.answered_with).where(*is_batched))) if deleted else set()

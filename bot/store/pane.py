@@ -2,7 +2,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import put
+from bot.store.rows import upsert
 from bot.store.schema import PANE_CONTEXT_KEPT_S, pane_contexts
 
 
@@ -20,4 +20,4 @@ class PaneContexts(Operations):
     @writes
     async def write(self, connection: AsyncConnection, team_id: str, user_id: str, channel_id: str) -> None:
         newest = {"channel_id": channel_id, "opened_at": self._now()}
-        await put(connection, pane_contexts, {"team_id": team_id, "user_id": user_id}, newest)
+        await upsert(connection, pane_contexts, {"team_id": team_id, "user_id": user_id}, newest)

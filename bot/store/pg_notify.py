@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.clock import Clock
 from bot.errors import Backoff
-from bot.store.database import SAID, answered_within, channel, connection_arguments, lock_key, said_by
+from bot.store.database import MESSAGE_PREFIX, channel, connection_arguments, limit_time, lock_key, message_prefix
 
 SELF_TEST_S = 2.0
 READY_WITHIN_S = 15.0
@@ -43,14 +43,14 @@ class Listener:
         self._wake = wake
         self._on_message = on_message
         self._task: asyncio.Task[None] | None = None
-        self._tried = asyncio.Event()
-        self.held = False
+        self._has_tried = asyncio.Event()
+        self.is_held = False
         """Whether our lock is held. It is lost with the connection."""
 
     async def open(self) -> None:
         """Returns once it is known whether listening works."""
         self._task = asyncio.create_task(self._keep_listening())
-        await self._tried.wait()
+        await self._has_tried.wait()
 
     async def close(self) -> None:
         self.cancel()
@@ -71,58 +71,58 @@ class Listener:
                 pause_s = DEAF_PAUSE_S
             except (psycopg.Error, SQLAlchemyError, OSError) as error:
                 log.warning("LISTEN connection to the database lost, reconnecting: %s", type(error).__name__)
-                failures = 1 if self.held else failures + 1
+                failures = 1 if self.is_held else failures + 1
                 pause_s = BACKOFF.wait_s(failures)
             finally:
-                self.held = False
-                self._tried.set()
+                self.is_held = False
+                self._has_tried.set()
             await self._clock.sleep(pause_s)
 
     async def _listen(self) -> None:
         """Listens until the connection is lost, or returns if notifications don't arrive on it."""
         connection = await psycopg.AsyncConnection.connect(**connection_arguments(self._engine), autocommit=True)
         try:
-            async with answered_within(READY_WITHIN_S):
-                if not await self._made_ready(connection):
+            async with limit_time(READY_WITHIN_S):
+                if not await self._prepare(connection):
                     log.info("LISTEN doesn't work (behind a pooler?), polling for other processes' changes")
                     return
-            self.held = True
-            self._tried.set()
+            self.is_held = True
+            self._has_tried.set()
             # Earlier notifications were lost.
             self._wake()
             while True:
                 async for notify in connection.notifies(timeout=CHECK_S):
-                    self._take(notify.payload)
-                async with answered_within(CHECK_S):
+                    self._on_notification(notify.payload)
+                async with limit_time(CHECK_S):
                     await connection.execute("SELECT 1")
         finally:
             await connection.close()
 
-    async def _made_ready(self, connection: psycopg.AsyncConnection[Any]) -> bool:
+    async def _prepare(self, connection: psycopg.AsyncConnection[Any]) -> bool:
         """Listens and acquires the lock, or returns False if notifications don't arrive."""
-        ours = await self._text(connection, channel())
+        ours = await self._evaluate(connection, channel())
         await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(ours)))
-        if not await self._hears(connection):
+        if not await self._can_receive(connection):
             return False
-        key = await self._text(connection, sa.cast(lock_key(self._worker), sa.Text))
+        key = await self._evaluate(connection, sa.cast(lock_key(self._worker), sa.Text))
         # A session lock, acquired only once LISTEN works, because a pooler would keep it after our death.
         await connection.execute("SELECT pg_advisory_lock(%s::bigint)", [key])
         return True
 
-    def _take(self, payload: str) -> None:
-        if payload.startswith(SAID):
-            if not payload.startswith(said_by(self._worker)):
-                self._on_message(payload.removeprefix(SAID).partition(" ")[2])
+    def _on_notification(self, payload: str) -> None:
+        if payload.startswith(MESSAGE_PREFIX):
+            if not payload.startswith(message_prefix(self._worker)):
+                self._on_message(payload.removeprefix(MESSAGE_PREFIX).partition(" ")[2])
         elif payload != self._worker:
             self._wake()
 
-    async def _text(self, connection: psycopg.AsyncConnection[Any], value: sa.ColumnElement[Any]) -> str:
+    async def _evaluate(self, connection: psycopg.AsyncConnection[Any], value: sa.ColumnElement[Any]) -> str:
         statement = sa.select(value).compile(self._engine.sync_engine, compile_kwargs={"literal_binds": True})
         row = await (await connection.execute(str(statement).encode())).fetchone()
         assert row is not None
         return str(row[0])
 
-    async def _hears(self, connection: psycopg.AsyncConnection[Any]) -> bool:
+    async def _can_receive(self, connection: psycopg.AsyncConnection[Any]) -> bool:
         """Returns whether notifications from another connection arrive. A pooler might return our own."""
         async with self._engine.begin() as other:
             await other.execute(sa.select(sa.func.pg_notify(channel(), f"test {self._worker}")))

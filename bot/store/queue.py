@@ -27,7 +27,7 @@ from bot.core.job import NO_WISH, Enqueued, State, Status, Wish, page_ts, state_
 from bot.errors import EndReason
 from bot.store import audit, beside, claim, memories, outbox, steps
 from bot.store.calls import deny_by_reply, release
-from bot.store.database import Database, GroupCommit, completes, one_at_a_time, reads, writes
+from bot.store.database import Database, GroupCommit, acquire_lock, completes, reads, writes
 from bot.store.rows import (
     HAS_CONTENT,
     IS_AHEAD,
@@ -35,9 +35,9 @@ from bot.store.rows import (
     IS_LIVE,
     MAY_BE_REGENERATED,
     file_values,
+    has_row,
     in_thread,
     insert_into,
-    is_any,
     is_batched_with,
     is_queued,
     is_running,
@@ -115,9 +115,9 @@ class QuestionQueue(WorkerOperations):
         """Asks the job's worker to stop, or ends a job that was never begun. Returns False if the job has ended."""
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == job_id)
-        queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED))
+        queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_values(EndReason.STOPPED))
         stopped = (await connection.execute(queued.returning(*claim.ENDED_COLUMNS))).all()
-        await claim.ended_in_queue(connection, stopped, EndReason.STOPPED, now)
+        await claim.record_queue_ends(connection, stopped, EndReason.STOPPED, now)
         changed = bool(stopped) or await release(connection, job_id, now, stop_requested=True)
         if changed:
             await self._worker.wake_all(connection)
@@ -138,7 +138,7 @@ class QuestionQueue(WorkerOperations):
         Returns None if the job hasn't ended, or if its question was deleted or has expired. A job that must wait needs
         a placeholder, as with `enqueue`.
         """
-        row = await _to_regenerate(connection, job_id)
+        row = await _lock_for_regeneration(connection, job_id)
         if row is None:
             return None
         again = Arrival("", question_of(row), full)
@@ -158,7 +158,7 @@ class QuestionQueue(WorkerOperations):
         says that the question was edited. A command is always carried out again.
         """
         thread = question.thread
-        row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
+        row = await _lock_job_at(connection, thread.team_id, thread.channel_id, question.ts)
         if row is None or _is_no_question(row):
             return False
         await self._worker.wake_all(connection)
@@ -176,7 +176,7 @@ class QuestionQueue(WorkerOperations):
             begun = sa.update(jobs).where(jobs.c.id == answered_by)
             await connection.execute(begun.values(edited_version=jobs.c.version - 1))
         elif not _state(row).is_live:
-            await _answer_edited(connection, answered_by, now)
+            await _requeue_edited(connection, answered_by, now)
         return True
 
     @writes
@@ -188,9 +188,9 @@ class QuestionQueue(WorkerOperations):
         question.
         """
         await memories.forget_message(connection, (team_id, channel_id), ts, self._now())
-        row = await _at(connection, team_id, channel_id, ts)
+        row = await _lock_job_at(connection, team_id, channel_id, ts)
         if row is None:
-            values = {"event_id": deletion_of(team_id, channel_id, ts), "seen_at": self._now()}
+            values = {"event_id": deletion_event_id(team_id, channel_id, ts), "seen_at": self._now()}
             await connection.execute(insert_into(connection, seen_events).values(values).on_conflict_do_nothing())
             return False
         if _is_no_question(row):
@@ -199,25 +199,25 @@ class QuestionQueue(WorkerOperations):
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == row.id)
         await connection.execute(this.values(text="", files=[], transcripts={}, question_deleted=True))
-        await audit.append(connection, now, [audit.entry_of(row, EntryKind.ERASURE, {"erased": "question"})])
+        await audit.append(connection, now, [audit.job_entry(row, EntryKind.ERASURE, {"erased": "question"})])
         state = _state(row)
         if row.answered_with is not None:
             await connection.execute(this.values(end_reason=EndReason.QUESTION_DELETED.value))
             await _start_over(connection, row.answered_with, now)
         elif state is State.QUEUED:
-            await connection.execute(this.values(_ended_unbegun(EndReason.QUESTION_DELETED)))
-            await claim.ended_in_queue(connection, [row], EndReason.QUESTION_DELETED, now)
+            await connection.execute(this.values(_ended_values(EndReason.QUESTION_DELETED)))
+            await claim.record_queue_ends(connection, [row], EndReason.QUESTION_DELETED, now)
         elif state.is_live:
             await release(connection, row.id, now, stop_requested=True)
             await claim.unbatch(connection, row.id, now)
-            await outbox.changed(connection, [row.id], now)
-        elif not await is_any(connection, is_batched_with(row.id)):
+            await outbox.queue_updates(connection, [row.id], now)
+        elif not await has_row(connection, is_batched_with(row.id)):
             await connection.execute(this.values(mention_at=None))
-            await outbox.changed(connection, [row.id], now)
+            await outbox.queue_updates(connection, [row.id], now)
         return True
 
     async def _write_arrivals(self, arrivals: Sequence[Arrival]) -> Sequence[Enqueued | None]:
-        async with self._database.bounded(), self._database.begin_write() as connection:
+        async with self._database.limit_time(), self._database.begin_write() as connection:
             now = self._now()
             taken = await write_arrivals(connection, arrivals, self._max_per_user, now)
             asked = [arrival.question for arrival, enqueued in zip(arrivals, taken, strict=True) if enqueued]
@@ -229,7 +229,7 @@ class QuestionQueue(WorkerOperations):
             return taken
 
 
-async def _at(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:
+async def _lock_job_at(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:
     of_message = sa.select(jobs).where(jobs.c.team_id == team_id, jobs.c.channel_id == channel_id, jobs.c.ts == ts)
     return (await connection.execute(of_message.with_for_update())).one_or_none()
 
@@ -245,7 +245,7 @@ def _is_no_question(row: sa.Row[Any]) -> bool:
     return state is State.DENIED or bool(is_empty and (row.stop_requested or not state.is_live))
 
 
-def _ended_unbegun(reason: EndReason) -> dict[str, Any]:
+def _ended_values(reason: EndReason) -> dict[str, Any]:
     return {"status": Status.ENDED.value, "end_reason": reason.value, "stop_requested": True}
 
 
@@ -259,7 +259,7 @@ async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> b
     await release(connection, job_id, now, **_next_version(row, replace(wish_of(row), continues=False), now))
     await steps.drop_text(connection, jobs.c.id == job_id)
     await steps.drop_steps(connection, jobs.c.id == job_id)
-    await claim.rejoin(connection, job_id)
+    await claim.add_follow_ups_to_prompt(connection, job_id)
     return True
 
 
@@ -273,7 +273,7 @@ def _next_version(row: sa.Row[Any], wish: Wish, now: float) -> dict[str, Any]:
     }
 
 
-async def _to_regenerate(connection: AsyncConnection, job_id: int) -> sa.Row[Any] | None:
+async def _lock_for_regeneration(connection: AsyncConnection, job_id: int) -> sa.Row[Any] | None:
     this = sa.select(jobs).where(jobs.c.id == job_id, MAY_BE_REGENERATED, HAS_CONTENT)
     return (await connection.execute(this.with_for_update())).one_or_none()
 
@@ -289,25 +289,25 @@ async def _requeue(connection: AsyncConnection, row: sa.Row[Any], now: float, wi
         **_next_version(row, wish, now),
     }
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
-    await beside.changed(connection, [row.id], now)
+    await beside.queue_updates(connection, [row.id], now)
     await claim.keep_placeholders(connection, [row.id], now)
-    await claim.rejoin(connection, row.id)
+    await claim.add_follow_ups_to_prompt(connection, row.id)
 
 
-async def _answer_edited(connection: AsyncConnection, job_id: int, now: float) -> None:
+async def _requeue_edited(connection: AsyncConnection, job_id: int, now: float) -> None:
     """Records that an ended job's question was edited, and queues the job unless others have written since."""
-    row = await _to_regenerate(connection, job_id)
+    row = await _lock_for_regeneration(connection, job_id)
     if row is None:
         return
     await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(edited_version=row.version))
     # A command must match its text, no matter what was written since.
-    if row.end_reason == EndReason.COMMAND or await _stands_alone(connection, job_id):
+    if row.end_reason == EndReason.COMMAND or await _is_last_in_thread(connection, job_id):
         await _requeue(connection, row, now)
     elif row.attempts:
-        await outbox.changed(connection, [job_id], now)
+        await outbox.queue_updates(connection, [job_id], now)
 
 
-async def _stands_alone(connection: AsyncConnection, job_id: int) -> bool:
+async def _is_last_in_thread(connection: AsyncConnection, job_id: int) -> bool:
     """Returns whether a job's question is the last in its thread, and nobody else has written there since."""
     later = jobs.alias()
     lines = thread_lines
@@ -316,7 +316,7 @@ async def _stands_alone(connection: AsyncConnection, job_id: int) -> bool:
         sa.exists().where(same_thread(lines, jobs), lines.c.ts > jobs.c.ts, lines.c.user_id != jobs.c.user_id),
         sa.exists().where(same_thread(group_threads, jobs), group_threads.c.since_ts > jobs.c.ts),
     )
-    return await is_any(connection, jobs.c.id == job_id, ~after)
+    return await has_row(connection, jobs.c.id == job_id, ~after)
 
 
 log = logging.getLogger(__name__)
@@ -326,16 +326,18 @@ async def write_arrivals(
     connection: AsyncConnection, arrivals: Sequence[Arrival], max_per_user: int, now: float
 ) -> list[Enqueued | None]:
     """Writes questions in order, with the same results as if each came alone."""
-    seen = await _first_seen(connection, arrivals, now)
+    seen = await _record_events(connection, arrivals, now)
     first_events: dict[str, Arrival] = {}
     first_messages: dict[tuple[str, str, str], Arrival] = {}
     for arrival in arrivals:
         if arrival.event_id in seen and first_events.setdefault(arrival.event_id, arrival) is arrival:
-            first_messages.setdefault(_message(arrival.question), arrival)
-    for message in await _deleted(connection, first_messages):
+            first_messages.setdefault(_message_key(arrival.question), arrival)
+    for message in await _deleted_messages(connection, first_messages):
         log.debug("message %s ignored: it was deleted before it arrived", message[2])
         del first_messages[message]
-    for message in await _of_eager_bots(connection, [arrival.question for arrival in first_messages.values()], now):
+    for message in await _messages_of_eager_bots(
+        connection, [arrival.question for arrival in first_messages.values()], now
+    ):
         log.warning("message %s ignored: bot %s asks too often", message[2], first_messages[message].question.user_id)
         del first_messages[message]
     if not first_messages:
@@ -353,33 +355,35 @@ async def write_arrivals(
     ]
 
 
-def _message(question: Question) -> tuple[str, str, str]:
+def _message_key(question: Question) -> tuple[str, str, str]:
     return question.thread.team_id, question.thread.channel_id, question.ts
 
 
-def deletion_of(team_id: str, channel_id: str, ts: str) -> str:
+def deletion_event_id(team_id: str, channel_id: str, ts: str) -> str:
     """Returns the ID in seen_events for the deletion of a message that hasn't arrived yet."""
     return f"deletion {team_id} {channel_id} {ts}"
 
 
-async def _deleted(connection: AsyncConnection, messages: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    by_id = {deletion_of(*message): message for message in messages}
+async def _deleted_messages(
+    connection: AsyncConnection, messages: Iterable[tuple[str, str, str]]
+) -> list[tuple[str, str, str]]:
+    by_id = {deletion_event_id(*message): message for message in messages}
     found = await connection.scalars(sa.select(seen_events.c.event_id).where(seen_events.c.event_id.in_(by_id)))
     return [by_id[event_id] for event_id in found]
 
 
-async def _of_eager_bots(
+async def _messages_of_eager_bots(
     connection: AsyncConnection, questions: Sequence[Question], now: float
 ) -> list[tuple[str, str, str]]:
     """Returns the messages of bots that ask so often that they might be answering our answers."""
     # Until their commit, because concurrent transactions wouldn't count each other's questions.
     for team_id in sorted({question.thread.team_id for question in questions if question.from_bot}):
-        await one_at_a_time(connection, f"bots {team_id}")
+        await acquire_lock(connection, f"bots {team_id}")
     refused: list[tuple[str, str, str]] = []
     taken: list[Question] = []
     for question in questions:
         if question.from_bot and (await _bot_questions(connection, question, taken, now)).too_many:
-            refused.append(_message(question))
+            refused.append(_message_key(question))
         else:
             taken.append(question)
     return refused
@@ -422,12 +426,12 @@ class _QueueBefore:
 
 async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arrival], max_per_user: int) -> _QueueBefore:
     questions = [arrival.question for arrival in arrivals]
-    oldest = await _oldest(connection, {question.thread for question in questions})
+    oldest = await _oldest_queued(connection, {question.thread for question in questions})
     people = {(question.thread.team_id, question.user_id) for question in questions}
-    return _QueueBefore(oldest, await _threads(connection, people), max_per_user)
+    return _QueueBefore(oldest, await _live_threads(connection, people), max_per_user)
 
 
-async def _first_seen(connection: AsyncConnection, arrivals: Sequence[Arrival], now: float) -> Collection[str]:
+async def _record_events(connection: AsyncConnection, arrivals: Sequence[Arrival], now: float) -> Collection[str]:
     """Records events and returns the new ones, in a fixed order so that two transactions can't deadlock."""
     event_ids = sorted({arrival.event_id for arrival in arrivals})
     new = insert_into(connection, seen_events).on_conflict_do_nothing().returning(seen_events.c.event_id)
@@ -435,7 +439,7 @@ async def _first_seen(connection: AsyncConnection, arrivals: Sequence[Arrival], 
     return set(rows.all())
 
 
-async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -> dict[ThreadKey, str]:
+async def _oldest_queued(connection: AsyncConnection, threads: Collection[ThreadKey]) -> dict[ThreadKey, str]:
     """Returns the ts of the oldest queued job in each thread, or '' if a begun job is ahead of them."""
     columns = thread_columns()
     among = sa.tuple_(*columns).in_([tuple(thread_values(thread).values()) for thread in threads])
@@ -448,7 +452,9 @@ async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -
     return oldest
 
 
-async def _threads(connection: AsyncConnection, people: Collection[tuple[str, str]]) -> Counter[tuple[str, str, bool]]:
+async def _live_threads(
+    connection: AsyncConnection, people: Collection[tuple[str, str]]
+) -> Counter[tuple[str, str, bool]]:
     """Counts the threads with live runs or questions for each person, which is how many could run at once."""
     is_run = jobs.c.schedule_id.is_not(None).label("is_run")
     columns = (jobs.c.team_id, jobs.c.user_id, is_run, jobs.c.channel_id, jobs.c.thread_ts)
@@ -464,7 +470,7 @@ async def _add_jobs(
 ) -> dict[tuple[str, str, str], int]:
     """Adds jobs, and returns the IDs of the new ones. A duplicate event's transaction waits for this one's commit."""
     # All processes write jobs in the same order, that of the messages.
-    in_order = sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message(arrival.question)))
+    in_order = sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message_key(arrival.question)))
     added = {}
     if values := [
         queued_values(arrival.question, now) | {"offered": arrival.offered}
@@ -476,5 +482,5 @@ async def _add_jobs(
         added = {(row.team_id, row.channel_id, row.ts): row.id for row in await connection.execute(new, values)}
     for arrival in in_order:
         if arrival.job_id is not None and await queue_posted(connection, arrival.job_id, arrival.question, now):
-            added[_message(arrival.question)] = arrival.job_id
+            added[_message_key(arrival.question)] = arrival.job_id
     return added

@@ -15,7 +15,7 @@ from bot.clock import monotonic_began_at
 from bot.pacing.ledger import POSTS_IN, Others, Reservation
 from bot.pacing.posts import PostRule
 from bot.pacing.rates import Learned
-from bot.store.database import Database, GroupCommit, one_at_a_time, writes_unsynced
+from bot.store.database import Database, GroupCommit, acquire_lock, writes_unsynced
 from bot.store.rows import CLOCKS_DIFFER_S, insert_into, is_running
 from bot.store.schema import jobs, learned_budgets, slack_calls
 from bot.store.workers import WorkerLiveness, WorkerOperations
@@ -67,7 +67,7 @@ class RateLedger(WorkerOperations):
     async def _reserve_all(self, connection: AsyncConnection, requests: Sequence[_Request]) -> list[Reservation]:
         # The time when the transaction began, not when the call was requested, so that calls are in order.
         worker, now = self._worker.name, self._now()
-        calls = await _calls(connection, worker, {request.counted for request in requests}, now)
+        calls = await _recent_calls(connection, worker, {request.counted for request in requests}, now)
         granted = [calls[request.counted].take(request.allows, now) for request in requests]
         taken = [request.counted for request, is_granted in zip(requests, granted, strict=True) if is_granted]
         if taken:
@@ -123,11 +123,11 @@ class _Calls:
         return granted
 
 
-async def _calls(connection: AsyncConnection, worker: str, counted: set[str], now: float) -> dict[str, _Calls]:
+async def _recent_calls(connection: AsyncConnection, worker: str, counted: set[str], now: float) -> dict[str, _Calls]:
     """Returns the last minute's calls by name, and keeps other processes from adding any until the transaction ends."""
     # In order, so that no two processes deadlock.
     for name in sorted(counted):
-        await one_at_a_time(connection, f"calls {name}")
+        await acquire_lock(connection, f"calls {name}")
     rows = await connection.execute(
         sa.select(slack_calls.c.method, slack_calls.c.worker, slack_calls.c.sent_at)
         .where(slack_calls.c.method.in_(counted))

@@ -19,7 +19,7 @@ from bot.store.claim import with_earlier
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import HAS_CONTENT, HAS_ENDED, IS_MIDWAY, job_of, note_of
 from bot.store.schema import audit_entries, feedback, jobs, turns
-from bot.store.usage import thumbs, uses
+from bot.store.usage import attempt_usages, thumbs
 
 # Its text exists and it needs a model: it was neither erased nor deleted, and hasn't expired.
 _CAN_BE_ASKED = HAS_ENDED, HAS_CONTENT, ~jobs.c.is_command, ~jobs.c.answer_deleted, jobs.c.answered_with.is_(None)
@@ -75,31 +75,31 @@ class Replays(Operations):
         job = replace(job, attempts=1, version=0, follow_ups=follow_ups, offered=False, is_late=False)
         job = replace(job, stop_requested=False, asked_at=row.created_at)
         seconds = None if row.started_at is None else last.created_at - row.started_at
-        then = Given(last.answer, EndReason(last.end_reason), seconds, await uses(connection, since, of_job))
+        then = Given(last.answer, EndReason(last.end_reason), seconds, await attempt_usages(connection, since, of_job))
         note = note_of(last.note) if last.answer else None
         said = await thumbs(connection, since, feedback.c.job_id == job_id)
         return RecordedQuestion(job, then, last.created_at, note, said)
 
     @writes
-    async def asked_again(self, connection: AsyncConnection, job: Job, model: str) -> None:
+    async def record_question(self, connection: AsyncConnection, job: Job, model: str) -> None:
         """Records in the audit that a question is sent to a model again."""
-        await audit.append(connection, self._now(), [_again(job, {"model": model})])
+        await audit.append(connection, self._now(), [_replay_entry(job, {"model": model})])
 
     @writes
-    async def answered_again(self, connection: AsyncConnection, job: Job, use: AnswerUsage) -> None:
+    async def record_usage(self, connection: AsyncConnection, job: Job, use: AnswerUsage) -> None:
         """Records the usage of a new answer in the audit."""
         used = {"input_tokens": use.input_tokens, "output_tokens": use.output_tokens, "cost_usd": use.cost_usd}
         facts = {"model": use.model, "end": use.end_reason.value, **used}
-        await audit.append(connection, self._now(), [_again(job, facts)])
+        await audit.append(connection, self._now(), [_replay_entry(job, facts)])
 
     @writes
-    async def calling(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> None:
+    async def record_call(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> None:
         """Records in the audit that a tool is called for a new answer."""
         # Not as a call entry, because the audit would look up the texts of the original answer's call.
         await audit.append(connection, self._now(), [replace(call_entry(job, call), kind=EntryKind.REPLAY)])
 
 
-def _again(job: Job, facts: Mapping[str, Any]) -> Entry:
+def _replay_entry(job: Job, facts: Mapping[str, Any]) -> Entry:
     return Entry(EntryKind.REPLAY, facts, job.question.thread.team_id, job.id, subject_of(job.question))
 
 

@@ -39,17 +39,19 @@ def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
     return (postgresql.insert if on_postgresql(connection) else sqlite.insert)(table)
 
 
-async def put(connection: AsyncConnection, table: sa.Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+async def upsert(
+    connection: AsyncConnection, table: sa.Table, key: Mapping[str, Any], values: Mapping[str, Any]
+) -> None:
     """Writes a row, replacing any row with the same primary key."""
     row = insert_into(connection, table).values({**key, **values})
     await connection.execute(row.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
 
 
-async def is_any(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> bool:
+async def has_row(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> bool:
     return bool(await connection.scalar(sa.select(sa.exists().where(*which))))
 
 
-def in_words(condition: str) -> sa.ColumnElement[bool]:
+def verbatim_condition(condition: str) -> sa.ColumnElement[bool]:
     """Returns a partial index's condition verbatim, because otherwise no database would use the index."""
     return sa.literal_column(f"({condition})")
 
@@ -274,7 +276,7 @@ IS_MIDWAY = turns.c.end_reason.in_([reason.value for reason in EndReason if reas
 IS_DENIED = jobs.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
 MAY_BE_REGENERATED = sa.and_(HAS_ENDED, jobs.c.answered_with.is_(None), ~IS_DENIED, ~jobs.c.answer_deleted)
 """Whether the job has ended, not by a denial, and doesn't share another job's answer."""
-HAS_CONTENT = in_words(JOB_HAS_CONTENT)
+HAS_CONTENT = verbatim_condition(JOB_HAS_CONTENT)
 """Whether the question has text or files, so it is neither deleted nor expired."""
 
 
@@ -315,7 +317,7 @@ def has_jobs() -> sa.ColumnElement[bool]:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldJob:
     """A job as a worker claimed it, and the fence for everything that the worker writes about it."""
 
     job: Job
@@ -331,6 +333,6 @@ class Held:
         )
 
     @property
-    def fenced(self) -> sa.Update:
+    def fenced_update(self) -> sa.Update:
         """Returns an update that has no effect once the job has ended or another attempt has it."""
         return sa.update(jobs).where(*self.of_attempt)

@@ -42,15 +42,15 @@ from bot.core.texts import schedules as sentences
 from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.store import audit, notifications, outbox
-from bot.store.database import Database, Operations, completes, one_at_a_time, reads, writes
-from bot.store.rows import IS_LIVE, IS_UNPOSTED, insert_into, is_any, unposted_values
+from bot.store.database import Database, Operations, acquire_lock, completes, reads, writes
+from bot.store.rows import IS_LIVE, IS_UNPOSTED, has_row, insert_into, unposted_values
 from bot.store.schema import charges, jobs, schedules, tool_calls
 from bot.store.usage import TOKENS
 
 AT_ONCE = 50
 """The number of runs to begin per transaction. The next check begins the others."""
 
-_STANDS = schedules.c.stopped_at.is_(None)
+_IS_NOT_STOPPED = schedules.c.stopped_at.is_(None)
 _IS_ANY_DUE = sa.select(sa.exists().where(schedules.c.next_at <= sa.bindparam("now")))
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class ScheduleStore(Operations):
             "run_tokens": RUN_TOKENS,
             "day_tokens": DAY_TOKENS,
             "created_at": now,
-            **_proposed(proposal),
+            **_proposal_values(proposal),
             "next_at": proposal.rule.first_after(now),
         }
         added = sa.insert(schedules).values(values).returning(schedules)
@@ -97,27 +97,31 @@ class ScheduleStore(Operations):
 
     @reads
     async def of_channel(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
-        return await self._found(connection, schedules.c.team_id == team_id, schedules.c.channel_id == channel_id)
+        return await self._schedules_where(
+            connection, schedules.c.team_id == team_id, schedules.c.channel_id == channel_id
+        )
 
     @reads
     async def standing(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
         """Returns a channel's schedules that have a next time or are paused, without their usage."""
-        return await _standing(connection, team_id, channel_id)
+        return await _active_schedules(connection, team_id, channel_id)
 
     @reads
     async def of_person(self, connection: AsyncConnection, team_id: str, user_id: str) -> list[Schedule]:
-        return await self._found(connection, schedules.c.team_id == team_id, schedules.c.user_id == user_id)
+        return await self._schedules_where(connection, schedules.c.team_id == team_id, schedules.c.user_id == user_id)
 
     @reads
     async def all(self, connection: AsyncConnection, team_id: str) -> list[Schedule]:
-        return await self._found(connection, schedules.c.team_id == team_id)
+        return await self._schedules_where(connection, schedules.c.team_id == team_id)
 
     @reads
     async def read(
         self, connection: AsyncConnection, team_id: str, schedule_id: int, *, is_stopped: bool = False
     ) -> Schedule | None:
         this = schedules.c.team_id == team_id, schedules.c.id == schedule_id
-        found = await self._found(connection, *this, state=~_STANDS if is_stopped else _STANDS)
+        found = await self._schedules_where(
+            connection, *this, state=~_IS_NOT_STOPPED if is_stopped else _IS_NOT_STOPPED
+        )
         return found[0] if found else None
 
     @writes
@@ -137,21 +141,21 @@ class ScheduleStore(Operations):
         Raises UnusableRule, also if there is no room for a one-time schedule that has already run. `most`: as in
         `create`.
         """
-        row, now = await _locked(connection, team_id, schedule_id), self._now()
+        row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
-        values = {**_proposed(proposal), "run_tokens": run_tokens, "day_tokens": day_tokens}
+        values = {**_proposal_values(proposal), "run_tokens": run_tokens, "day_tokens": day_tokens}
         if by != row.user_id:
             # An account is used only for its owner's own words.
             values["accounts"] = row.accounts if values["text"] == row.text else []
         if not row.paused and _rule_of(row) != proposal.rule:
             values["next_at"] = proposal.rule.first_after(now)
             if row.next_at is None:
-                _check_room(await _all_standing(connection, team_id, row.channel_id), row.user_id, most)
-                await outbox.changed_where(connection, now, _made(row.id))
+                _check_room(await _lock_active_schedules(connection, team_id, row.channel_id), row.user_id, most)
+                await outbox.queue_updates_where(connection, now, _has_changed(row.id))
         changed = sorted(name for name, value in values.items() if getattr(row, name) != value)
         if changed:
-            await _set(connection, row, **values, changed_by="" if by == row.user_id else by)
+            await _update(connection, row, **values, changed_by="" if by == row.user_id else by)
             caps = {name: values[name] for name in ("run_tokens", "day_tokens") if name in changed}
             await _record(connection, now, row, "changed", by=by, fields=changed, **caps)
         return True
@@ -166,7 +170,7 @@ class ScheduleStore(Operations):
         by: str = "",
     ) -> bool:
         """Pauses a schedule, and deletes an unposted run. Returns False if it is already paused."""
-        row = await _locked(connection, team_id, schedule_id)
+        row = await _lock_schedule(connection, team_id, schedule_id)
         if row is None or row.paused:
             return False
         # Slack might refuse the run's post for an hour.
@@ -179,21 +183,21 @@ class ScheduleStore(Operations):
         self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, because: PauseReason | None = None
     ) -> float | None:
         """Resumes a schedule paused for any reason (or `because`), and returns its next time, or None if it can't."""
-        row, now = await _locked(connection, team_id, schedule_id), self._now()
+        row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None or not row.paused or because not in (None, row.paused):
             return None
         try:
             next_at = _rule_of(row).first_after(now)
         except UnusableRule:
             return None
-        await _set(connection, row, paused="", failures=0, next_at=next_at)
+        await _update(connection, row, paused="", failures=0, next_at=next_at)
         await _record(connection, now, row, "resumed", by=by)
         return next_at
 
     @writes
     async def stop(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
         """Stops a schedule, and deletes an unposted run. A running one continues."""
-        row, now = await _locked(connection, team_id, schedule_id), self._now()
+        row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
         await connection.execute(
@@ -201,13 +205,13 @@ class ScheduleStore(Operations):
         )
         await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, IS_UNPOSTED))
         await _record(connection, now, row, "stopped", by=by)
-        await outbox.changed_where(connection, now, _made(row.id))
+        await outbox.queue_updates_where(connection, now, _has_changed(row.id))
         return True
 
     @writes
     async def restore(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, job_id: int) -> bool:
         """Undoes a stop that a job's answer reported. Returns False if there is none. Raises the errors of `create`."""
-        row, now = await _locked(connection, team_id, schedule_id, ~_STANDS), self._now()
+        row, now = await _lock_schedule(connection, team_id, schedule_id, ~_IS_NOT_STOPPED), self._now()
         if row is None:
             return False
         await _check_new(connection, team_id, row.channel_id, row.user_id, _schedule(row).as_proposal)
@@ -216,15 +220,15 @@ class ScheduleStore(Operations):
             sa.update(schedules).where(schedules.c.id == row.id).values(stopped_at=None, next_at=next_at)
         )
         await _record(connection, now, row, "restored", by=by)
-        await outbox.changed_where(connection, now, sa.or_(_made(row.id), jobs.c.id == job_id))
+        await outbox.queue_updates_where(connection, now, sa.or_(_has_changed(row.id), jobs.c.id == job_id))
         return True
 
     @writes
     async def run_now(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
         """Begins a run in addition to the due times. Returns False if one is running."""
-        row, now = await _locked(connection, team_id, schedule_id), self._now()
+        row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         is_under_way = sa.or_(IS_UNPOSTED, IS_LIVE)
-        if row is None or await is_any(connection, jobs.c.schedule_id == row.id, is_under_way):
+        if row is None or await has_row(connection, jobs.c.schedule_id == row.id, is_under_way):
             return False
         is_new = await _add_run(connection, row, now, now)
         if is_new:
@@ -236,7 +240,7 @@ class ScheduleStore(Operations):
         """Begins up to `limit` due runs, each once across all processes, and returns their number."""
         now = self._now()
         if not self._is_corrected:
-            await self._correct(now)
+            await self._correct_due_times(now)
             self._is_corrected = True
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
@@ -250,13 +254,13 @@ class ScheduleStore(Operations):
                 .limit(limit)
             )
             rows = (await connection.execute(due.with_for_update(skip_locked=True))).all()
-            return sum([await _begin(connection, row, now) for row in rows])
+            return sum([await _begin_run(connection, row, now) for row in rows])
 
     @reads
     async def run(self, connection: AsyncConnection, job_id: int) -> Run | None:
         """Returns the run of a job, or None if the job isn't a run or its schedule was stopped."""
         both = sa.select(jobs.c.asked_as, schedules).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
-        row = (await connection.execute(both.where(jobs.c.id == job_id, _STANDS))).one_or_none()
+        row = (await connection.execute(both.where(jobs.c.id == job_id, _IS_NOT_STOPPED))).one_or_none()
         if row is None:
             return None
         answered = jobs.c.end_reason.in_([reason.value for reason in EndReason if reason.is_answer])
@@ -267,7 +271,7 @@ class ScheduleStore(Operations):
     @reads
     async def used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
         """Returns the tokens used by a run, and by all runs of its schedule on this UTC day."""
-        return await _used(connection, schedule.team_id, schedule.channel_id, schedule.id, job_id, self._now())
+        return await _tokens_used(connection, schedule.team_id, schedule.channel_id, schedule.id, job_id, self._now())
 
     @writes
     async def skip(self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason) -> None:
@@ -276,7 +280,7 @@ class ScheduleStore(Operations):
         A reason that might be temporary pauses the schedule after MAX_FAILURES runs in a row, or if it has no next
         time. Other reasons pause it immediately.
         """
-        row, now = await _locked(connection, schedule.team_id, schedule.id), self._now()
+        row, now = await _lock_schedule(connection, schedule.team_id, schedule.id), self._now()
         this = sa.delete(jobs).where(jobs.c.id == job_id, IS_UNPOSTED).returning(jobs.c.asked_as)
         asked_as = None if row is None else await connection.scalar(this)
         if row is None or asked_as is None:
@@ -287,9 +291,9 @@ class ScheduleStore(Operations):
             pausing = await _count_end(connection, row, EndReason.NOT_SHOWN, now, because=in_a_row)
         elif not row.paused:
             await _pause(connection, row, because, now)
-        await _report(connection, row, due_at_of(asked_as), now, pausing or because)
+        await _notify(connection, row, due_at_of(asked_as), now, pausing or because)
 
-    async def _correct(self, now: float) -> None:
+    async def _correct_due_times(self, now: float) -> None:
         async with self._database.begin_read() as connection:
             rows = (await connection.execute(sa.select(schedules).where(schedules.c.next_at > now))).all()
         for row in rows:
@@ -297,23 +301,26 @@ class ScheduleStore(Operations):
                 next_at = _rule_of(row).after(now)
                 if next_at is not None and next_at < row.next_at:
                     async with self._database.begin_write() as connection:
-                        await _set(connection, row, next_at=next_at)
+                        await _update(connection, row, next_at=next_at)
 
-    async def _found(
-        self, connection: AsyncConnection, *which: sa.ColumnElement[bool], state: sa.ColumnElement[bool] = _STANDS
+    async def _schedules_where(
+        self,
+        connection: AsyncConnection,
+        *which: sa.ColumnElement[bool],
+        state: sa.ColumnElement[bool] = _IS_NOT_STOPPED,
     ) -> list[Schedule]:
         rows = (await connection.execute(sa.select(schedules).where(state, *which).order_by(schedules.c.id))).all()
-        used = await _used_this_month(connection, rows, self._now())
+        used = await _usage_this_month(connection, rows, self._now())
         return [_schedule(row, used.get(row.id)) for row in rows]
 
 
-async def ended(connection: AsyncConnection, job_id: int, reason: EndReason, now: float) -> None:
+async def on_run_end(connection: AsyncConnection, job_id: int, reason: EndReason, now: float) -> None:
     """Counts the end of a run in the transaction that records it, and notifies people if that pauses the schedule."""
     run = sa.select(schedules, jobs.c.asked_as).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
-    this = run.where(jobs.c.id == job_id, _STANDS).with_for_update(of=schedules)
+    this = run.where(jobs.c.id == job_id, _IS_NOT_STOPPED).with_for_update(of=schedules)
     row = (await connection.execute(this)).one_or_none()
     if row is not None and await _count_end(connection, row, reason, now, job_id) is not None:
-        await _report(connection, row, due_at_of(row.asked_as), now)
+        await _notify(connection, row, due_at_of(row.asked_as), now)
 
 
 async def _count_end(
@@ -326,23 +333,23 @@ async def _count_end(
 ) -> PauseReason | None:
     """Counts a failure or success, and returns why that pauses the locked schedule (`because` of failures), or None."""
     if reason.is_answer:
-        await _set(connection, row, failures=0)
+        await _update(connection, row, failures=0)
         return None
     failures = row.failures + 1 if reason.is_failure else row.failures
     pausing = {EndReason.DENIED: PauseReason.NO_ACCESS, EndReason.SHUT_OUT: PauseReason.PLACE_GONE}.get(reason)
     if reason is EndReason.CAP_REACHED and job_id is not None:
-        of_run, of_day = await _used(connection, row.team_id, row.channel_id, row.id, job_id, now)
+        of_run, of_day = await _tokens_used(connection, row.team_id, row.channel_id, row.id, job_id, now)
         pausing = PauseReason.CAP if of_run >= row.run_tokens or of_day >= row.day_tokens else None
     if pausing is None and failures >= MAX_FAILURES:
         pausing = because
-    await _set(connection, row, failures=failures)
+    await _update(connection, row, failures=failures)
     if pausing is None or row.next_at is None:
         return None
     await _pause(connection, row, pausing, now)
     return pausing
 
 
-async def _begin(connection: AsyncConnection, row: sa.Row[Any], now: float) -> bool:
+async def _begin_run(connection: AsyncConnection, row: sa.Row[Any], now: float) -> bool:
     """Begins a due run unless it is too late, and sets the next due time. The schedule's row is locked."""
     due_at: float | None = None
     next_at: float | None = None
@@ -352,13 +359,13 @@ async def _begin(connection: AsyncConnection, row: sa.Row[Any], now: float) -> b
     except UnusableRule as error:
         log.error("schedule %d paused: %s", row.id, error)
         paused = PauseReason.FAILURES
-    await _set(connection, row, next_at=next_at, last_at=row.last_at if due_at is None else due_at)
+    await _update(connection, row, next_at=next_at, last_at=row.last_at if due_at is None else due_at)
     if due_at is None and next_at is None:
         await _pause(connection, row, paused, now)
     elif next_at is None:
-        await outbox.changed_where(connection, now, _made(row.id))
+        await outbox.queue_updates_where(connection, now, _has_changed(row.id))
     if due_at is None:
-        await _report(connection, row, row.next_at, now, paused)
+        await _notify(connection, row, row.next_at, now, paused)
         return False
     return await _add_run(connection, row, due_at, now)
 
@@ -375,7 +382,7 @@ async def _add_run(connection: AsyncConnection, row: sa.Row[Any], due_at: float,
     return True
 
 
-async def _report(
+async def _notify(
     connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float, skipped: PauseReason | None = None
 ) -> None:
     """Notifies people of a skipped run, or a run that has paused its schedule."""
@@ -383,20 +390,20 @@ async def _report(
     await notifications.add(connection, now, row.team_id, report.notification)
 
 
-def _made(schedule_id: int) -> sa.ColumnElement[bool]:
+def _has_changed(schedule_id: int) -> sa.ColumnElement[bool]:
     """Returns whether a job's answer created or changed a schedule, and so shows its state."""
     made = sa.select(tool_calls.c.job_id).where(tool_calls.c.tool == SCHEDULE, tool_calls.c.made == schedule_id)
     return jobs.c.id.in_(made)
 
 
-async def _locked(
-    connection: AsyncConnection, team_id: str, schedule_id: int, which: sa.ColumnElement[bool] = _STANDS
+async def _lock_schedule(
+    connection: AsyncConnection, team_id: str, schedule_id: int, which: sa.ColumnElement[bool] = _IS_NOT_STOPPED
 ) -> sa.Row[Any] | None:
     this = sa.select(schedules).where(schedules.c.team_id == team_id, schedules.c.id == schedule_id, which)
     return (await connection.execute(this.with_for_update())).one_or_none()
 
 
-async def _set(connection: AsyncConnection, row: sa.Row[Any], **values: Any) -> None:
+async def _update(connection: AsyncConnection, row: sa.Row[Any], **values: Any) -> None:
     """Changes a schedule, unless another process has moved its due time."""
     this = schedules.c.id == row.id, schedules.c.next_at.is_not_distinct_from(row.next_at)
     await connection.execute(sa.update(schedules).where(*this).values(values))
@@ -413,10 +420,10 @@ async def _record(
 ) -> None:
     place = {"team_id": row.team_id, "channel_id": row.channel_id, "user_id": row.user_id}
     said = {"schedule": row.id, "change": change, **facts}
-    await audit.setting_changed(connection, now, "schedule", said, by=by, **place)
+    await audit.record_setting(connection, now, "schedule", said, by=by, **place)
 
 
-def _proposed(proposal: Proposal) -> dict[str, Any]:
+def _proposal_values(proposal: Proposal) -> dict[str, Any]:
     rule = proposal.rule
     return {
         "text": proposal.words,
@@ -454,9 +461,9 @@ def _schedule(row: sa.Row[Any], used: Amount | None = None) -> Schedule:
     )
 
 
-async def _all_standing(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
-    await one_at_a_time(connection, f"schedules {team_id} {channel_id}")
-    return await _standing(connection, team_id, channel_id)
+async def _lock_active_schedules(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
+    await acquire_lock(connection, f"schedules {team_id} {channel_id}")
+    return await _active_schedules(connection, team_id, channel_id)
 
 
 async def _check_new(
@@ -468,7 +475,7 @@ async def _check_new(
     most: int = MAX_IN_CHANNEL,
 ) -> None:
     """Raises UnusableRule if a channel has no room for a person's proposal, or already has an equal one of theirs."""
-    found = await _all_standing(connection, team_id, channel_id)
+    found = await _lock_active_schedules(connection, team_id, channel_id)
     theirs = (one for one in found if one.user_id == user_id)
     if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):
         raise UnusableRule(sentences.already_scheduled(same.id))
@@ -482,15 +489,17 @@ def _check_room(standing: Sequence[Schedule], user_id: str, most: int) -> None:
         raise UnusableRule(sentences.member_has_most(most))
 
 
-async def _standing(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
+async def _active_schedules(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
     here = schedules.c.team_id == team_id, schedules.c.channel_id == channel_id
     # The others are one-time schedules that have run.
     is_standing = sa.or_(schedules.c.next_at.is_not(None), schedules.c.paused != "")
-    rows = await connection.execute(sa.select(schedules).where(_STANDS, *here, is_standing).order_by(schedules.c.id))
+    rows = await connection.execute(
+        sa.select(schedules).where(_IS_NOT_STOPPED, *here, is_standing).order_by(schedules.c.id)
+    )
     return [_schedule(row) for row in rows]
 
 
-async def _used(
+async def _tokens_used(
     connection: AsyncConnection, team_id: str, channel_id: str, schedule_id: int, job_id: int, now: float
 ) -> tuple[int, int]:
     """Returns the tokens charged for a run, and today for all runs of its schedule."""
@@ -506,7 +515,7 @@ async def _used(
     return int(of_run or 0), int(of_day or 0)
 
 
-async def _used_this_month(
+async def _usage_this_month(
     connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float
 ) -> Mapping[int, Amount]:
     if not rows:

@@ -23,7 +23,7 @@ from bot.core.calls import NO_CLAIMS, CallState, Decision, RecordedCall, Step, c
 from bot.core.job import Checkpoint, Job, Piece
 from bot.models.events import Citation
 from bot.models.prompt import of_record
-from bot.store.rows import NO_CALL_TEXTS, end_of, end_values, in_words, is_running, source_values, sources_of
+from bot.store.rows import NO_CALL_TEXTS, end_of, end_values, is_running, source_values, sources_of, verbatim_condition
 from bot.store.schema import CALL_HAS_CONTENT, SafeText, checkpoints, jobs, steps, tool_calls, tool_pins
 
 _FROM_PIECE = {
@@ -92,12 +92,12 @@ async def with_attempts(connection: AsyncConnection, claimed: Sequence[Job]) -> 
         found[row.job_id, row.version].append(step)
     keys = [(job.id, job.version) for job in claimed]
     return [
-        replace(job, checkpoint=_folded(job.so_far, rows[key]), steps=tuple(found[key]))
+        replace(job, checkpoint=_combine_pieces(job.so_far, rows[key]), steps=tuple(found[key]))
         for job, key in zip(claimed, keys, strict=True)
     ]
 
 
-def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
+def _combine_pieces(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
     """Combines the rows of one version. `so_far`: the first part of a continued answer, from its turn."""
     text = so_far
     end = None
@@ -156,7 +156,7 @@ def call_of(row: sa.Row[Any]) -> RecordedCall:
     )
 
 
-async def calls(
+async def read_calls(
     connection: AsyncConnection, job_id: int, version: int | sa.ScalarSelect[int], *which: sa.ColumnElement[bool]
 ) -> tuple[RecordedCall, ...]:
     of_version = _AS_ASKED.where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
@@ -169,5 +169,7 @@ async def drop_steps(connection: AsyncConnection, *which: sa.ColumnElement[bool]
     await connection.execute(sa.delete(steps).where(steps.c.job_id.in_(sa.select(jobs.c.id).where(*which))))
 
 
-async def empty(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    await connection.execute(sa.update(tool_calls).where(in_words(CALL_HAS_CONTENT), *which).values(NO_CALL_TEXTS))
+async def empty_call_texts(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
+    await connection.execute(
+        sa.update(tool_calls).where(verbatim_condition(CALL_HAS_CONTENT), *which).values(NO_CALL_TEXTS)
+    )

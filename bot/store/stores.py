@@ -14,7 +14,7 @@ from bot.store.audit import Audit
 from bot.store.calls import Approvals, RecordedCalls, ToolPins
 from bot.store.canvases import AnswerCanvases
 from bot.store.channel_settings import ChannelSettingsStore
-from bot.store.database import Database, answered_within, create_engine, database_errors, time_of
+from bot.store.database import Database, create_engine, database_errors, database_time, limit_time
 from bot.store.erasure import Erasure
 from bot.store.listening import Listening
 from bot.store.memories import Memories
@@ -105,7 +105,7 @@ class Stores:
         try:
             with database_errors():
                 await migrate(engine)
-                clock = clock.anchored(await time_of(engine, clock))
+                clock = clock.anchored(await database_time(engine, clock))
         except BaseException:
             await engine.dispose()
             raise
@@ -122,8 +122,8 @@ class Stores:
         """Lets operations end, frees the worker's lock, and disconnects, without waiting for a hanging server."""
         self.database.refuse_new()
         try:
-            async with answered_within(CLOSE_WITHIN_S if self.database.on_server else None, LET_GO_S):
-                await self.database.ended()
+            async with limit_time(CLOSE_WITHIN_S if self.database.on_server else None, LET_GO_S):
+                await self.database.wait_for_operations()
                 with database_errors():
                     await self._worker.deregister()
         except (StoreError, TimeoutError) as error:

@@ -21,7 +21,9 @@ LINES_KEPT = 3 * MAX_LINES
 
 class ThreadParticipants(Operations):
     @reads
-    async def at_message(self, connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str) -> Participants:
+    async def participants_at(
+        self, connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str
+    ) -> Participants:
         """Returns who was in the thread when `user_id` wrote the message `ts`.
 
         Later messages don't count, however late Slack delivers this one. A redelivery gives the same result: if the
@@ -45,7 +47,7 @@ class ThreadParticipants(Operations):
         return Participants(takes_part, others, others and not is_group, starter or "", bool(quiet), lines)
 
     @reads
-    async def last_words(self, connection: AsyncConnection, thread: ThreadKey, ts: str) -> str | None:
+    async def last_answer(self, connection: AsyncConnection, thread: ThreadKey, ts: str) -> str | None:
         """Returns the answer before `ts`, "" while it is being written, or None if it's waiting for a person."""
         answered = jobs.outerjoin(turns, turns.c.job_id == sa.func.coalesce(jobs.c.answered_with, jobs.c.id))
         last = sa.select(jobs.c.status, jobs.c.end_reason, turns.c.answer).select_from(answered)
@@ -125,12 +127,12 @@ async def _lines_before(connection: AsyncConnection, thread: ThreadKey, ts: str)
     return tuple(line for _, lines in sorted(by_ts.items()) for line in lines)[-MAX_LINES:]
 
 
-async def threads_of(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[tuple[str, ...]]:
+async def threads_of_jobs(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[tuple[str, ...]]:
     threads = sa.select(*thread_columns()).where(*which).distinct()
     return [tuple(row) for row in await connection.execute(threads)]
 
 
-async def drop_facts(connection: AsyncConnection, threads: Sequence[tuple[str, ...]]) -> None:
+async def delete_unused_facts(connection: AsyncConnection, threads: Sequence[tuple[str, ...]]) -> None:
     """Deletes the facts about those threads that have no jobs left."""
     for first in range(0, len(threads), THREADS_AT_ONCE):
         for table in OF_THREADS:

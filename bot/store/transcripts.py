@@ -9,7 +9,7 @@ from bot.core.conversation import File, ThreadKey
 from bot.core.job import End, Job
 from bot.store.answers import REPLIES_READ
 from bot.store.database import reads, writes
-from bot.store.rows import Held, in_thread, transcripts_of
+from bot.store.rows import HeldJob, in_thread, transcripts_of
 from bot.store.schema import jobs
 from bot.store.usage import MeteredOperations
 
@@ -27,7 +27,7 @@ class Transcripts(MeteredOperations):
         self, connection: AsyncConnection, job: Job, files: Sequence[File], end: End | None = None
     ) -> bool:
         """Records new transcripts, and the usage in `end`. Returns False if the job is no longer this worker's."""
-        held = Held(job, self._worker.name)
+        held = HeldJob(job, self._worker.name)
         ours = sa.select(jobs.c.transcripts, jobs.c.stop_requested).where(*held.of_attempt).with_for_update()
         row = (await connection.execute(ours)).one_or_none()
         if row is None:
@@ -38,9 +38,9 @@ class Transcripts(MeteredOperations):
             return True
         if not row.stop_requested:
             # If the question was deleted, none of its content must be stored again.
-            await connection.execute(held.fenced.values(transcripts={**new, **row.transcripts}))
+            await connection.execute(held.fenced_update.values(transcripts={**new, **row.transcripts}))
         if end is not None:
-            await self._meter.beside(connection, job, end, self._now())
+            await self._meter.charge_request(connection, job, end, self._now())
         return True
 
     @reads

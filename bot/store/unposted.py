@@ -85,9 +85,9 @@ class UnpostedQuestions(Operations):
     @writes
     async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, begun: bool) -> bool:
         """Records that a direct-message post begins, or wasn't made. Returns False if another process has it."""
-        row = await _locked(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
+        row = await _lock_job(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
         if row is not None:
-            await _record(connection, row, elsewhere=begun)
+            await _update(connection, row, elsewhere=begun)
         return row is not None
 
     @writes
@@ -95,9 +95,9 @@ class UnpostedQuestions(Operations):
         self, connection: AsyncConnection, team_id: str, view_id: str, channel_id: str, ts: str
     ) -> None:
         """Records where a question was posted, and queues it even if its asker was told that this might have failed."""
-        row = await _locked(connection, jobs.c.team_id == team_id, jobs.c.asked_as == view_id)
+        row = await _lock_job(connection, jobs.c.team_id == team_id, jobs.c.asked_as == view_id)
         if row is not None:
-            await _record(connection, row, posted=[channel_id, ts])
+            await _update(connection, row, posted=[channel_id, ts])
             await outbox.add_missing(connection, OutboxKind.POST_QUESTION, row.id, self._now())
 
     @writes
@@ -109,7 +109,7 @@ class UnpostedQuestions(Operations):
 
 async def queue_posted(connection: AsyncConnection, job_id: int, question: Question, now: float) -> bool:
     """Queues a question that has its message now. Returns False if it was posted before, or erased."""
-    row = await _locked(connection, jobs.c.id == job_id)
+    row = await _lock_job(connection, jobs.c.id == job_id)
     if row is None:
         return False
     offered_by = row.unposted["about"]["offered_by"]
@@ -123,9 +123,9 @@ async def queue_posted(connection: AsyncConnection, job_id: int, question: Quest
     return True
 
 
-async def _locked(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> sa.Row[Any] | None:
+async def _lock_job(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> sa.Row[Any] | None:
     return (await connection.execute(sa.select(jobs).where(*which, IS_UNPOSTED).with_for_update())).one_or_none()
 
 
-async def _record(connection: AsyncConnection, row: sa.Row[Any], **known: Any) -> None:
+async def _update(connection: AsyncConnection, row: sa.Row[Any], **known: Any) -> None:
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(unposted={**row.unposted, **known}))

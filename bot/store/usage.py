@@ -61,8 +61,8 @@ from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
 from bot.store import audit, notifications
-from bot.store.database import Database, Operations, completes, one_at_a_time, reads, writes
-from bot.store.rows import IS_MIDWAY, in_thread, put, scope_ids_of, turn_values
+from bot.store.database import Database, Operations, acquire_lock, completes, reads, writes
+from bot.store.rows import IS_MIDWAY, in_thread, scope_ids_of, turn_values, upsert
 from bot.store.schema import caps, charges, feedback, jobs, tool_calls, turns
 from bot.store.workers import WorkerLiveness, WorkerOperations
 
@@ -147,7 +147,7 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
     await connection.execute((nameless if user_id else sa.delete(charges)).where(theirs))
 
 
-async def discard(connection: AsyncConnection, job_id: int) -> None:
+async def delete_open_charge(connection: AsyncConnection, job_id: int) -> None:
     """Deletes the open row of an attempt that used nothing since its last step."""
     await connection.execute(sa.delete(charges).where(IS_OPEN, charges.c.job_id == job_id))
 
@@ -161,16 +161,16 @@ class Meter:
     caps: Sequence[Cap]
     """The settings' caps, which apply unless admins have set others."""
 
-    async def step(self, connection: AsyncConnection, job: Job, step_no: int, end: End, now: float) -> None:
-        await self.beside(connection, job, end, now)
+    async def charge_step(self, connection: AsyncConnection, job: Job, step_no: int, end: End, now: float) -> None:
+        await self.charge_request(connection, job, end, now)
         next_step = sa.update(charges).where(IS_OPEN, charges.c.job_id == job.id)
         await connection.execute(next_step.values(step_no=step_no + 1, **_NOTHING_SO_FAR))
 
-    async def beside(self, connection: AsyncConnection, job: Job, end: End, now: float) -> None:
+    async def charge_request(self, connection: AsyncConnection, job: Job, end: End, now: float) -> None:
         """Charges a request that belongs to a running attempt, and records its turn."""
         charge = None
         if end.usage is not None:
-            used = self._values(end, end.usage, now)
+            used = self._charge_values(end, end.usage, now)
             names = ("team_id", "user_id", "channel_id", "job_id")
             values = {name: sa.literal(value, charges.c[name].type) for name, value in used.items()}
             of_attempt = sa.select(*(charges.c[name] for name in names), *values.values())
@@ -178,23 +178,23 @@ class Meter:
                 [*names, *values], of_attempt.where(IS_OPEN, charges.c.job_id == job.id)
             )
             charge = _charge_of((await connection.execute(added.returning(charges))).one_or_none(), used)
-        await self.record(connection, {job: (turn_values(job.id, job.version, end, "", now), charge)}, now)
+        await self.record_turns(connection, {job: (turn_values(job.id, job.version, end, "", now), charge)}, now)
 
     async def charge(self, connection: AsyncConnection, job: Job, end: End, now: float) -> Charge | None:
         """Closes the row of an ended attempt, and returns the charge, or None if there is none."""
         charge = None
         if end.usage is not None:
-            used = self._values(end, end.usage, now)
+            used = self._charge_values(end, end.usage, now)
             # A stop can come while a step is being recorded, so an estimate for a recorded step counts nothing.
             is_new = sa.true() if end.estimated_step is None else charges.c.step_no <= end.estimated_step
             this = sa.update(charges).where(IS_OPEN, charges.c.job_id == job.id, is_new)
             closed = this.values(**used, **_NO_RESERVE).returning(charges)
             charge = _charge_of((await connection.execute(closed)).one_or_none(), used)
         if charge is None:
-            await discard(connection, job.id)
+            await delete_open_charge(connection, job.id)
         return charge
 
-    async def interrupt(self, connection: AsyncConnection, interrupted: Sequence[Job], now: float) -> None:
+    async def charge_interrupted(self, connection: AsyncConnection, interrupted: Sequence[Job], now: float) -> None:
         """Closes the rows of attempts that continue elsewhere, and records turns for those with usage."""
         ours = IS_OPEN, charges.c.job_id.in_([job.id for job in interrupted])
         rows = {row.job_id: row for row in await connection.execute(sa.select(charges).where(*ours))}
@@ -209,9 +209,9 @@ class Meter:
                     await self.charge(connection, job, end, now),
                 )
         await connection.execute(sa.delete(charges).where(*ours))
-        await self.record(connection, ended, now)
+        await self.record_turns(connection, ended, now)
 
-    async def record(
+    async def record_turns(
         self, connection: AsyncConnection, ended: Mapping[Job, tuple[Mapping[str, Any], Charge | None]], now: float
     ) -> None:
         """Records the turns of attempts and steps, and notifies admins of cap marks that were passed."""
@@ -228,9 +228,9 @@ class Meter:
         charged = {charge.scope_ids for _, charge in ended.values() if charge and charge.scope_ids.user_id}
         # In the same order in all processes, which prevents deadlocks.
         for scope_ids in sorted(charged, key=astuple):
-            await _tell_admins(connection, scope_ids, now, self.caps)
+            await _notify_admins(connection, scope_ids, now, self.caps)
 
-    def _values(self, end: End, usage: Usage, now: float) -> dict[str, Any]:
+    def _charge_values(self, end: End, usage: Usage, now: float) -> dict[str, Any]:
         prices, model = self.prices, end.model
         return {
             "day": day_of(now),
@@ -283,12 +283,12 @@ class UsageLedger(WorkerOperations):
             )
             # First, like an end. In the opposite order, the two could deadlock.
             await connection.execute(sa.select(charges.c.id).where(*this).with_for_update())
-            await one_at_a_time(connection, f"caps {scope_ids.team_id}")
+            await acquire_lock(connection, f"caps {scope_ids.team_id}")
             caps_now = await in_force(connection, scope_ids, defaults)
             # In this order, an answer that ends in between briefly counts twice, and is never missed.
             scopes = {cap.window.scope for cap in caps_now}
-            reserved = {scope: await _reserved(connection, job, scope) for scope in scopes}
-            used = await _used(connection, scope_ids, {cap.window for cap in caps_now}, self._now())
+            reserved = {scope: await _reserved_by_others(connection, job, scope) for scope in scopes}
+            used = await _usage(connection, scope_ids, {cap.window for cap in caps_now}, self._now())
             check = check_caps(caps_now, used, reserved)
             if check == CapCheck():
                 values = {"reserved_tokens": most.tokens, "reserved_usd": most.cost_usd}
@@ -309,7 +309,7 @@ class UsageLedger(WorkerOperations):
         self, connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow]
     ) -> Mapping[CapWindow, Amount]:
         """Returns the usage in the current period of each window. An attempt counts for the day on which it ended."""
-        return await _used(connection, scope_ids, windows, self._now())
+        return await _usage(connection, scope_ids, windows, self._now())
 
     async def used_by_period(self, scope_ids: ScopeIds, scope: Scope) -> dict[Period, Amount]:
         """Returns one scope's usage in each current period, without running attempts."""
@@ -331,14 +331,14 @@ class UsageLedger(WorkerOperations):
         ids = {"team_id": scope_ids.team_id, "user_id": scope_ids.user_id, "channel_id": scope_ids.channel_id}
         amount = {"input_tokens": used.tokens, "cost_usd": used.cost_usd}
         await connection.execute(sa.insert(charges).values(**ids, job_id=job_id, day=day_of(now), **amount))
-        await _tell_admins(connection, scope_ids, now, defaults)
+        await _notify_admins(connection, scope_ids, now, defaults)
 
     @reads
     async def by_day(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, first: int
     ) -> Mapping[int, Amount]:
         """Returns a cap owner's usage by day, starting with day `first`, counted from 1970-01-01."""
-        of_owner = _counts_for(ScopeIds(team_id, owner.id, owner.id), owner.scope)
+        of_owner = _is_charged_to(ScopeIds(team_id, owner.id, owner.id), owner.scope)
         days = sa.select(charges.c.day, *_SUMS).where(*of_owner, charges.c.day >= first).group_by(charges.c.day)
         return {day: _amount(*sums) for day, *sums in await connection.execute(days)}
 
@@ -362,7 +362,7 @@ class UsageLedger(WorkerOperations):
                 people[user_id] += amount
             if model:
                 models[model] += amount
-        calls = await _calls(connection, team_id, first, end)
+        calls = await _calls_by_tool(connection, team_id, first, end)
         calls |= {texts.settings.WEB_SEARCH.label: searches} if searches else {}
         return MonthUsage(total=total, people=people, channels=channels, models=models, calls=calls)
 
@@ -378,14 +378,14 @@ class UsageLedger(WorkerOperations):
             sa.func.count(first_s),
         )
         # Added up in the database, because reading a large company's rows would block everything else.
-        people, usd, unpriced, slowest_s, waits = (await connection.execute(_of_week(team_id, first, *sums))).one()
-        usd_before = await connection.scalar(_of_week(team_id, first - WEEK_DAYS, sums[1]))
-        by_end = _of_week(team_id, first, turns.c.end_reason, count).group_by(turns.c.end_reason)
-        last = _of_week(team_id, first, sa.func.max(turns.c.id)).where(over).group_by(turns.c.job_id)
+        people, usd, unpriced, slowest_s, waits = (await connection.execute(_select_week(team_id, first, *sums))).one()
+        usd_before = await connection.scalar(_select_week(team_id, first - WEEK_DAYS, sums[1]))
+        by_end = _select_week(team_id, first, turns.c.end_reason, count).group_by(turns.c.end_reason)
+        last = _select_week(team_id, first, sa.func.max(turns.c.id)).where(over).group_by(turns.c.job_id)
         ends = sa.select(turns.c.end_reason, count).where(turns.c.id.in_(last)).group_by(turns.c.end_reason)
-        in_order = _of_week(team_id, first, first_s).where(first_s.is_not(None)).order_by(first_s)
+        in_order = _select_week(team_id, first, first_s).where(first_s.is_not(None)).order_by(first_s)
         middle = (await connection.scalars(in_order.offset(max(0, waits - 1) // 2).limit(2 - waits % 2))).all()
-        thumbs_up, thumbs_down, down_reasons, disliked = await _liked(connection, team_id, first, most_disliked)
+        thumbs_up, thumbs_down, down_reasons, disliked = await _week_feedback(connection, team_id, first, most_disliked)
         return WeekUsage(
             questions={EndReason(reason): number for reason, number in await connection.execute(ends)},
             people=people,
@@ -407,7 +407,7 @@ class UsageLedger(WorkerOperations):
         messages.
         """
         channel_id = charges.c.channel_id
-        of_person = _counts_for(ScopeIds(team_id, user_id, ""), Scope.USER)
+        of_person = _is_charged_to(ScopeIds(team_id, user_id, ""), Scope.USER)
         theirs = (
             sa.select(channel_id)
             .join(jobs, jobs.c.id == charges.c.job_id)
@@ -421,7 +421,7 @@ class UsageLedger(WorkerOperations):
 class CapStore(Operations):
     @reads
     async def own(self, connection: AsyncConnection, team_id: str, owner: CapOwner) -> tuple[Cap, ...]:
-        return await _own(connection, team_id, owner)
+        return await _caps_of(connection, team_id, owner)
 
     @reads
     async def in_force(
@@ -436,7 +436,7 @@ class CapStore(Operations):
         found = []
         for row in (await connection.execute(sa.select(caps).where(caps.c.team_id == team_id))).all():
             cap, ids = _cap(row), ScopeIds(team_id, row.scope_id, row.scope_id)
-            used = await _used(connection, ids, [cap.window], now)
+            used = await _usage(connection, ids, [cap.window], now)
             found.append(OwnCap(CapOwner(cap.window.scope, row.scope_id), cap, used[cap.window]))
         return found
 
@@ -446,8 +446,8 @@ class CapStore(Operations):
     ) -> bool:
         """Sets and removes an owner's caps from the next answer on, and returns whether that changed anything."""
         # Prevents reservations and other changes between this read and the write.
-        await one_at_a_time(connection, f"caps {team_id}")
-        before = {CapField.of(cap): cap.limit for cap in await _own(connection, team_id, owner)}
+        await acquire_lock(connection, f"caps {team_id}")
+        before = {CapField.of(cap): cap.limit for cap in await _caps_of(connection, team_id, owner)}
         changed = {field: limit for field, limit in limits.items() if before.get(field) != limit}
         for field, limit in changed.items():
             key = {
@@ -461,25 +461,25 @@ class CapStore(Operations):
                 this = (caps.c[name] == value for name, value in key.items())
                 await connection.execute(sa.delete(caps).where(*this))
             else:
-                await put(connection, caps, key, {"amount": limit})
+                await upsert(connection, caps, key, {"amount": limit})
         if changed:
             about = {f"{owner.scope}_id": owner.id} if owner.scope is not Scope.WORKSPACE else {}
-            facts = {"scope": owner.scope.value, **{field.value: _fact(to) for field, to in changed.items()}}
-            await audit.setting_changed(connection, self._now(), "caps", facts, by=by, team_id=team_id, **about)
+            facts = {"scope": owner.scope.value, **{field.value: _audit_value(to) for field, to in changed.items()}}
+            await audit.record_setting(connection, self._now(), "caps", facts, by=by, team_id=team_id, **about)
         return bool(changed)
 
 
-def _fact(limit: float | None) -> float | str:
+def _audit_value(limit: float | None) -> float | str:
     return "default" if limit is None else int(limit) if limit.is_integer() else limit
 
 
 async def in_force(connection: AsyncConnection, scope_ids: ScopeIds, defaults: Sequence[Cap]) -> tuple[Cap, ...]:
     """Returns the caps on a person's answers in a channel."""
     owners = [CapOwner(scope, scope_ids.id_of(scope)) for scope in Scope]
-    return effective_caps(defaults, await _own(connection, scope_ids.team_id, *owners))
+    return effective_caps(defaults, await _caps_of(connection, scope_ids.team_id, *owners))
 
 
-async def _own(connection: AsyncConnection, team_id: str, *owners: CapOwner) -> tuple[Cap, ...]:
+async def _caps_of(connection: AsyncConnection, team_id: str, *owners: CapOwner) -> tuple[Cap, ...]:
     of_owners = sa.tuple_(caps.c.scope, caps.c.scope_id).in_([(owner.scope.value, owner.id) for owner in owners])
     rows = await connection.execute(sa.select(caps).where(caps.c.team_id == team_id, of_owners))
     return tuple(map(_cap, rows))
@@ -496,7 +496,7 @@ def _amount(tokens: int | None, cost_usd: float | None) -> Amount:
     return Amount(int(tokens or 0), float(cost_usd or 0.0))
 
 
-def _counts_for(scope_ids: ScopeIds, scope: Scope) -> tuple[sa.ColumnElement[bool], ...]:
+def _is_charged_to(scope_ids: ScopeIds, scope: Scope) -> tuple[sa.ColumnElement[bool], ...]:
     within = {
         Scope.USER: charges.c.user_id == scope_ids.user_id,
         Scope.CHANNEL: charges.c.channel_id == scope_ids.channel_id,
@@ -505,7 +505,7 @@ def _counts_for(scope_ids: ScopeIds, scope: Scope) -> tuple[sa.ColumnElement[boo
     return charges.c.team_id == scope_ids.team_id, within[scope]
 
 
-async def _used(
+async def _usage(
     connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow], now: float
 ) -> dict[CapWindow, Amount]:
     """Returns the usage in each window until now. Both periods of a scope are read at once."""
@@ -514,25 +514,25 @@ async def _used(
         firsts = {window: first_day(window.period, now) for window in windows if window.scope is scope}
         sums = [each.filter(charges.c.day >= first) for first in firsts.values() for each in _SUMS]
         since = charges.c.day >= min(firsts.values())
-        summed = (await connection.execute(sa.select(*sums).where(*_counts_for(scope_ids, scope), since))).one()
+        summed = (await connection.execute(sa.select(*sums).where(*_is_charged_to(scope_ids, scope), since))).one()
         amounts |= {window: _amount(*summed[2 * at : 2 * at + 2]) for at, window in enumerate(firsts)}
     return amounts
 
 
-async def _reserved(connection: AsyncConnection, job: Job, scope: Scope) -> Amount:
-    others = *_counts_for(scope_ids_of(job.question), scope), IS_OPEN, charges.c.job_id != job.id
+async def _reserved_by_others(connection: AsyncConnection, job: Job, scope: Scope) -> Amount:
+    others = *_is_charged_to(scope_ids_of(job.question), scope), IS_OPEN, charges.c.job_id != job.id
     reserved = sa.select(sa.func.sum(charges.c.reserved_tokens), sa.func.sum(charges.c.reserved_usd))
     return _amount(*(await connection.execute(reserved.where(*others))).one())
 
 
-async def _tell_admins(connection: AsyncConnection, scope_ids: ScopeIds, now: float, defaults: Sequence[Cap]) -> None:
+async def _notify_admins(connection: AsyncConnection, scope_ids: ScopeIds, now: float, defaults: Sequence[Cap]) -> None:
     """Notifies Typist admins of each cap whose usage has passed a mark."""
     team_id, caps_now = scope_ids.team_id, await in_force(connection, scope_ids, defaults)
     if not caps_now:
         return
     # If two charges pass a mark together, the second has to see the first.
-    await one_at_a_time(connection, f"caps {team_id}")
-    amounts = await _used(connection, scope_ids, {cap.window for cap in caps_now}, now)
+    await acquire_lock(connection, f"caps {team_id}")
+    amounts = await _usage(connection, scope_ids, {cap.window for cap in caps_now}, now)
     for cap in caps_now:
         passed = notices_due(cap, amounts[cap.window], scope_ids.id_of(cap.window.scope), now)
         # At 100%, nobody needs to hear about 80%.
@@ -547,16 +547,16 @@ _ATTEMPTS = turns.join(jobs, turns.c.job_id == jobs.c.id).outerjoin(charges, tur
 
 
 def _is_in_week(team_id: str, first: int, at: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
-    return sa.and_(at >= first * DAY_S, at < (first + WEEK_DAYS) * DAY_S, _is_of(team_id))
+    return sa.and_(at >= first * DAY_S, at < (first + WEEK_DAYS) * DAY_S, _is_in_team(team_id))
 
 
-def _of_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+def _select_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
     """Selects from a week's attempts that count (AnswerUsage.counts)."""
     counts = sa.or_(~IS_MIDWAY, TOKENS > 0, charges.c.cost_usd > 0)
     return sa.select(*columns).select_from(_ATTEMPTS).where(_is_in_week(team_id, first, turns.c.created_at), counts)
 
 
-async def _liked(
+async def _week_feedback(
     connection: AsyncConnection, team_id: str, first: int, most_disliked: int
 ) -> tuple[int, int, dict[DownReason, int], dict[str, int]]:
     """Returns a week's 👍 and 👎, the reasons for 👎, and the channels with the most 👎."""
@@ -574,7 +574,9 @@ async def _liked(
     return thumbs[True], thumbs[False], reasons, {channel_id: int(number) for channel_id, number in most}
 
 
-async def uses(connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]) -> list[AnswerUsage]:
+async def attempt_usages(
+    connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]
+) -> list[AnswerUsage]:
     """Returns the attempts that ended since a time, in order."""
     ended = (
         sa.select(
@@ -598,7 +600,7 @@ async def uses(connection: AsyncConnection, since: float, *which: sa.ColumnEleme
     return [AnswerUsage(**{**row._mapping, "end_reason": EndReason(row.end_reason)}) for row in rows]
 
 
-def _is_of(team_id: str) -> sa.ColumnElement[bool]:
+def _is_in_team(team_id: str) -> sa.ColumnElement[bool]:
     """Returns whether a job belongs to a team. SQLite must not look up jobs by it, because it would scan them all."""
     return jobs.c.team_id.concat("") == team_id
 
@@ -617,7 +619,7 @@ async def thumbs(connection: AsyncConnection, since: float, *which: sa.ColumnEle
     ]
 
 
-async def _calls(connection: AsyncConnection, team_id: str, first: int, end: int) -> dict[str, int]:
+async def _calls_by_tool(connection: AsyncConnection, team_id: str, first: int, end: int) -> dict[str, int]:
     # Looked up for each row, because with a join, SQLite would scan all jobs of the team.
     team = sa.select(jobs.c.team_id).where(jobs.c.id == tool_calls.c.job_id).scalar_subquery()
     made_at = tool_calls.c.created_at

@@ -16,7 +16,7 @@ from bot.store import answers, audit, claim, notifications, outbox, schedules, s
 from bot.store.database import Database, completes, writes_unsynced
 from bot.store.rows import (
     NO_ANSWER,
-    Held,
+    HeldJob,
     in_thread,
     is_queued,
     is_running,
@@ -25,7 +25,7 @@ from bot.store.rows import (
     turn_values,
 )
 from bot.store.schema import audit_entries, jobs
-from bot.store.threads import drop_facts, threads_of
+from bot.store.threads import delete_unused_facts, threads_of_jobs
 from bot.store.usage import Meter, MeteredOperations
 from bot.store.workers import WorkerLiveness
 
@@ -49,12 +49,12 @@ class WorkerQueue(MeteredOperations):
     def __init__(self, database: Database, worker: WorkerLiveness, meter: Meter, max_per_user: int) -> None:
         super().__init__(database, worker, meter)
         self._max_per_user = max_per_user
-        self._so_far: Mapping[Job, Spent] = {}
+        self._recorded_usage: Mapping[Job, Spent] = {}
         """The usage of our attempts that is already in the ledger."""
         self._claiming = asyncio.Lock()
         self._handed_out: set[tuple[int, int]] = set()
         """The handed-out jobs and attempts."""
-        self._unsure = False
+        self._is_unsure = False
         """Whether a claim failed, so that claimed jobs might not have been handed out."""
 
     @completes()
@@ -68,15 +68,15 @@ class WorkerQueue(MeteredOperations):
             return []
         async with self._claiming:
             is_full = len(self._handed_out) > MAX_HANDED_OUT
-            claimed = await self._strays() if self._unsure or is_full else []
+            claimed = await self._stray_jobs() if self._is_unsure or is_full else []
             if not claimed:
-                self._unsure = True
+                self._is_unsure = True
                 if dead := await self._worker.dead_workers():
                     us, now = self._worker.name, self._now()
                     async with self._database.begin_write() as connection:
                         claimed = await claim.take_over(connection, us, dead, limit, now, self._meter)
                 claimed += await self._claim_ready(limit - len(claimed))
-                self._unsure = False
+                self._is_unsure = False
             self._handed_out |= {(job.id, job.attempts) for job in claimed[:limit]}
             return claimed[:limit]
 
@@ -89,16 +89,16 @@ class WorkerQueue(MeteredOperations):
         """
         if not claimed:
             return Pulse()
-        news = {job: spent for job, spent in claimed.items() if self._so_far.get(job, NOTHING_SPENT) != spent}
+        news = {job: spent for job, spent in claimed.items() if self._recorded_usage.get(job, NOTHING_SPENT) != spent}
         held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_requested, jobs.c.version)
         held = held.where(jobs.c.worker == self._worker.name, is_running())
         async with self._database.begin_write(synced=False) as connection:
-            await self._worker.beat(connection)
+            await self._worker.send_heartbeat(connection)
             # After the jobs' rows, because code that ends an attempt locks both in this order.
             await steps.append_text(connection, self._worker.name, pieces)
             await usage.update_so_far(connection, self._worker.name, news)
             rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
-        self._so_far = dict(claimed)
+        self._recorded_usage = dict(claimed)
         ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
         return Pulse(
             ours=frozenset(row.id for row in ours.values()),
@@ -120,8 +120,8 @@ class WorkerQueue(MeteredOperations):
     @writes_unsynced
     async def record_messages(self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]) -> None:
         """Records the messages of the job's reply, unless the attempt no longer has the job."""
-        held = Held(job, self._worker.name)
-        await connection.execute(held.fenced.values(reply_values(messages)))
+        held = HeldJob(job, self._worker.name)
+        await connection.execute(held.fenced_update.values(reply_values(messages)))
 
     @writes_unsynced
     async def begin_placeholder(self, connection: AsyncConnection, job: Job) -> bool:
@@ -171,12 +171,12 @@ class WorkerQueue(MeteredOperations):
         end can't be shown. If the question was edited in the meantime, the turn is recorded and the job is released
         instead.
         """
-        held = Held(job, self._worker.name)
+        held = HeldJob(job, self._worker.name)
         now = self._now()
         async with self._database.begin_write() as connection:
-            row = await self._end(connection, held, end, text, now)
+            row = await self._end_job(connection, held, end, text, now)
             if row is not None:
-                await self._leave(connection, held, row, now, for_outbox, told, mention=mention)
+                await self._clean_up(connection, held, row, now, for_outbox, told, mention=mention)
             if canvas_for and row is not None and row.status == Status.ENDED and not row.stop_requested:
                 await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job.id], now, canvas_for)
         self._handed_out.discard((job.id, job.attempts))
@@ -193,22 +193,22 @@ class WorkerQueue(MeteredOperations):
         `is_interrupted`: the model failed after its first word, which counts like a worker's death. Returns False if
         the job was no longer this worker's.
         """
-        held = Held(job, self._worker.name)
+        held = HeldJob(job, self._worker.name)
         async with self._database.begin_write() as connection:
             await steps.append_text(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
             interruptions = jobs.c.interruptions + int(is_interrupted)
-            released = held.fenced.values(status=Status.QUEUED.value, worker=None, interruptions=interruptions)
+            released = held.fenced_update.values(status=Status.QUEUED.value, worker=None, interruptions=interruptions)
             is_released = (await connection.execute(released)).rowcount > 0
             if is_released:
                 await usage.update_so_far(connection, self._worker.name, {job: spent})
-                await self._meter.interrupt(connection, [job], self._now())
+                await self._meter.charge_interrupted(connection, [job], self._now())
                 await self._worker.wake_others(connection)
         self._handed_out.discard((job.id, job.attempts))
         return is_released
 
-    async def _strays(self) -> list[Job]:
+    async def _stray_jobs(self) -> list[Job]:
         async with self._database.begin_read() as connection:
-            held = await claim.held_by(connection, self._worker.name)
+            held = await claim.jobs_of_worker(connection, self._worker.name)
         strays = [job for job in held if (job.id, job.attempts) not in self._handed_out]
         # Jobs that others took over, or that are waiting for an approval, are never finished here.
         self._handed_out &= {(job.id, job.attempts) for job in held}
@@ -226,20 +226,20 @@ class WorkerQueue(MeteredOperations):
                 ready = await claim.claim_ready(connection, self._worker.name, limit, self._max_per_user, self._now())
                 if ready:
                     # A worker whose jobs all end before its first heartbeat must not look silent.
-                    await self._worker.beat(connection)
+                    await self._worker.send_heartbeat(connection)
                 return ready
         except IntegrityError:
             # Another worker just claimed a job in one of the threads. The next claim finds the rest.
             return []
 
-    async def _end(
-        self, connection: AsyncConnection, held: Held, end: End, text: str, now: float
+    async def _end_job(
+        self, connection: AsyncConnection, held: HeldJob, end: End, text: str, now: float
     ) -> sa.Row[Any] | None:
         """Ends the job, or queues it if outdated, and records its turn. Returns None if another worker has it."""
         job = held.job
         # A stop takes precedence over an edit.
         outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)
-        ended = held.fenced.values(
+        ended = held.fenced_update.values(
             status=sa.case((outdated, Status.QUEUED.value), else_=Status.ENDED.value),
             end_reason=sa.case((outdated, None), else_=end.reason.value),
             mention_at=None,
@@ -260,27 +260,27 @@ class WorkerQueue(MeteredOperations):
         turn = turn_values(job.id, job.version, end, text, now)
         charge = await self._meter.charge(connection, job, end, now)
         if row.erase_requested:
-            threads = await threads_of(connection, jobs.c.id == job.id)
+            threads = await threads_of_jobs(connection, jobs.c.id == job.id)
             await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
-            await drop_facts(connection, threads)
+            await delete_unused_facts(connection, threads)
             await _erase_from_audit(connection, job, {**turn, **(charge.used if charge else {})}, now)
         else:
             if job.so_far and row.status == Status.ENDED:
-                await answers.join(connection, job)
+                await answers.empty_continued_turn(connection, job)
             if row.answer_deleted:
                 turn = {**turn, **NO_ANSWER}
                 # A call might have ended after the answer was deleted.
                 await answers.empty_calls(connection, job.question.thread, job.id)
-            await self._meter.record(connection, {job: (turn, charge)}, now)
+            await self._meter.record_turns(connection, {job: (turn, charge)}, now)
             # Versions that people request later don't count for the schedule.
             if row.schedule_id is not None and row.status == Status.ENDED and not job.version:
-                await schedules.ended(connection, job.id, end.reason, now)
+                await schedules.on_run_end(connection, job.id, end.reason, now)
         return row
 
-    async def _leave(
+    async def _clean_up(
         self,
         connection: AsyncConnection,
-        held: Held,
+        held: HeldJob,
         row: sa.Row[Any],
         now: float,
         for_outbox: OutboxKind | None,
@@ -294,7 +294,7 @@ class WorkerQueue(MeteredOperations):
         await steps.drop_steps(connection, jobs.c.id == job.id)
         is_over = not (is_outdated or row.erase_requested)
         if for_outbox is not OutboxKind.REPLY and (job.version > 0 or job.attempts > 1):
-            await outbox.shown(connection, job.id)
+            await outbox.delete_shown(connection, job.id)
         if told and is_over:
             await notifications.add(connection, now, job.question.thread.team_id, told)
         elif for_outbox and is_over:
@@ -302,7 +302,7 @@ class WorkerQueue(MeteredOperations):
         elif is_over and (row.answer_deleted or row.question_deleted or row.version != job.version):
             # This attempt has shown something that must not stay, or lost the reply to an edit without another attempt
             # following.
-            await outbox.changed(connection, [job.id], now)
+            await outbox.queue_updates(connection, [job.id], now)
         is_to_be_shown = not told and not ts_of(messages_of(row), MessageRole.STRAY)
         mentions = mention and is_to_be_shown and is_over and not (row.stop_requested or row.answer_deleted)
         if mentions:

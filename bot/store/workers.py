@@ -45,11 +45,11 @@ from bot.store.database import (
     database_errors,
     database_file,
     lock_key,
+    message_prefix,
     on_postgresql,
-    said_by,
     writes,
 )
-from bot.store.rows import has_jobs, is_running, put
+from bot.store.rows import has_jobs, is_running, upsert
 from bot.store.schema import jobs, listening, workers
 
 if TYPE_CHECKING:
@@ -126,11 +126,11 @@ class FileLocks:
     def __init__(self, database: Path, worker: str) -> None:
         # Resolved as SQLite does with its own files, because processes might use different names for one database.
         self._database = database.resolve()
-        self._mine = self._path(worker)
+        self._own_path = self._path(worker)
         self._file: int | None = None
 
     @property
-    def held(self) -> bool:
+    def is_held(self) -> bool:
         return self._file is not None
 
     def lock(self) -> None:
@@ -141,9 +141,9 @@ class FileLocks:
                 fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink(missing_ok=True)
         while self._file is None:
-            file = os.open(self._mine, os.O_CREAT | os.O_RDWR, OWNERS_ALONE)
+            file = os.open(self._own_path, os.O_CREAT | os.O_RDWR, OWNERS_ALONE)
             fcntl.flock(file, fcntl.LOCK_EX)
-            if is_at(self._mine, file):
+            if has_path(self._own_path, file):
                 self._file = file
             else:
                 # Another process mistook the file for a dead worker's and removed it before it was locked.
@@ -162,7 +162,7 @@ class FileLocks:
 
     def release(self) -> None:
         if self._file is not None:
-            self._mine.unlink(missing_ok=True)
+            self._own_path.unlink(missing_ok=True)
             os.close(self._file)
             self._file = None
 
@@ -170,7 +170,7 @@ class FileLocks:
         return self._database.with_name(f"{self._database.name}-worker-{worker}")
 
 
-def is_at(path: Path, file: int) -> bool:
+def has_path(path: Path, file: int) -> bool:
     try:
         return path.stat().st_ino == os.fstat(file).st_ino
     except FileNotFoundError:
@@ -196,19 +196,19 @@ class WorkerLiveness:
         """Called with messages from other processes (ProcessMessages)."""
         self._database = database
         self._clock = clock
-        self._changed = asyncio.Event()
+        self._change = asyncio.Event()
         file = database_file(database.engine.url)
         self._listener = self._new_listener() if database.on_server else None
         self._locks = FileLocks(file, name) if file else None
         # A file lock is released only when its process ends, so a free one needs no grace period.
         self._detector = FailureDetector(LOCK_GRACE_S if database.on_server else 0.0)
-        self._blind_at = database.failed_at
+        self._last_failure_at = database.failed_at
         self._beats = 0
-        self._registered = False
+        self._is_registered = False
 
     def wake(self) -> None:
         """Ends this process's `wait`, because something changed."""
-        self._changed.set()
+        self._change.set()
 
     async def wake_others(self, connection: AsyncConnection, *where: sa.ColumnElement[bool]) -> None:
         """Wakes other processes once this transaction commits, with `where` only if such a job exists."""
@@ -225,11 +225,11 @@ class WorkerLiveness:
         """Waits for a change, the timeout, or a time when a dead worker might be detected."""
         try:
             async with asyncio.timeout(min(timeout_s, self._detector.next_check_s(self._clock.monotonic()))):
-                await self._changed.wait()
+                await self._change.wait()
         except TimeoutError:
             return
         finally:
-            self._changed.clear()
+            self._change.clear()
 
     async def register(self) -> None:
         """Acquires the lock and writes the row, so that other workers can detect this process's death."""
@@ -238,24 +238,24 @@ class WorkerLiveness:
         if self._locks is not None:
             self._locks.lock()
         async with self._database.begin_write() as connection:
-            await self.beat(connection)
-        self._registered = True
+            await self.send_heartbeat(connection)
+        self._is_registered = True
 
-    async def beat(self, connection: AsyncConnection) -> None:
+    async def send_heartbeat(self, connection: AsyncConnection) -> None:
         lock = self._locks or self._listener
         self._beats += 1
         values = {
             "beat": self._beats,
-            "has_lock": lock is not None and lock.held,
+            "has_lock": lock is not None and lock.is_held,
             "seen_at": self._clock.now(),
         }
-        await put(connection, workers, {"worker": self.name}, values)
+        await upsert(connection, workers, {"worker": self.name}, values)
 
     async def dead_workers(self) -> dict[str, Observation]:
         """Returns the dead workers with jobs, or none before the next observation is due. Only reads."""
-        if self._blind_at != self._database.failed_at:
+        if self._last_failure_at != self._database.failed_at:
             # A gap in this process's observations must not count against the others.
-            self._blind_at = self._database.failed_at
+            self._last_failure_at = self._database.failed_at
             self._detector.reset()
         if not self._detector.is_due(self._clock.monotonic()):
             return {}
@@ -278,7 +278,7 @@ class WorkerLiveness:
         if self._listener is not None:
             await self._listener.close()
         try:
-            if self._registered:
+            if self._is_registered:
                 # Also removes workers that died long ago. Rows with jobs are needed to take those over.
                 ended = sa.or_(workers.c.worker == self.name, workers.c.seen_at < self._clock.now() - KEPT_S)
                 async with self._database.begin_write() as connection:
@@ -305,7 +305,7 @@ class ProcessMessages(WorkerOperations):
 
     async def send(self, text: str) -> None:
         """Sends a message to the other processes that can be reached. Never raises."""
-        payload = f"{said_by(self._worker.name)}{text}"
+        payload = f"{message_prefix(self._worker.name)}{text}"
         if not self._database.on_server or len(payload.encode()) > MAX_BYTES:
             return
         try:
@@ -324,10 +324,10 @@ class ProcessMessages(WorkerOperations):
 async def living_workers(engine: AsyncEngine, now: float) -> list[str]:
     with database_errors():
         async with engine.execution_options(**{READS: True}).begin() as connection:
-            return await living(connection, database_file(engine.url), now)
+            return await living_workers_in(connection, database_file(engine.url), now)
 
 
-async def living(connection: AsyncConnection, file: Path | None, now: float) -> list[str]:
+async def living_workers_in(connection: AsyncConnection, file: Path | None, now: float) -> list[str]:
     """Returns the names of a database's running workers. `file`: its path, or None.
 
     If a pooler doesn't allow locks, a worker counts as running if Slack was heard within HEARD_WITHIN_S. An in-memory
@@ -343,7 +343,7 @@ async def living(connection: AsyncConnection, file: Path | None, now: float) -> 
     return list(await connection.scalars(sa.select(workers.c.worker).where(lives)))
 
 
-def _others(*, on_server: bool) -> sa.Select[tuple[str, int, bool]]:
+def _select_others(*, on_server: bool) -> sa.Select[tuple[str, int, bool]]:
     at_work = sa.select(jobs.c.worker).distinct().where(is_running(), jobs.c.worker != sa.bindparam("me")).subquery()
     # Shared, so that two processes that try it at once don't mistake each other for the owner.
     is_free = sa.func.pg_try_advisory_xact_lock_shared(lock_key(at_work.c.worker))
@@ -353,5 +353,5 @@ def _others(*, on_server: bool) -> sa.Select[tuple[str, int, bool]]:
     )
 
 
-_OTHERS = {on_server: _others(on_server=on_server) for on_server in (False, True)}
+_OTHERS = {on_server: _select_others(on_server=on_server) for on_server in (False, True)}
 """Built once, because one of them runs about once a second."""

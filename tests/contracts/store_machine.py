@@ -378,8 +378,8 @@ class Machine(RuleBasedStateMachine):
         """A new version knows what an earlier one may have changed."""
         worker, job = claim
         if job.id in self.model.jobs:
-            made = self._do(self.stores[worker].recorded_calls.made_before(job))
-            assert [call.state for call in made] == self.model.made_before(job)
+            made = self._do(self.stores[worker].recorded_calls.earlier_calls(job))
+            assert [call.state for call in made] == self.model.earlier_calls(job)
 
     @rule(worker=workers, number=few, index=few, decision=st.sampled_from(DECISIONS), by=st.sampled_from(PEOPLE))
     def decide(self, worker: str, number: int, index: int, decision: Decision, by: str) -> None:
@@ -607,11 +607,11 @@ class Machine(RuleBasedStateMachine):
         if entry.mention_at is not None:
             role = MessageRole.MENTION if entry.waits_until is None else MessageRole.ASK
             message = RecordedMessage(f"1900000000.{next(self.posts):06d}", role, entry.version)
-            may_post = self._do(store.posting(entry, replace(message, ts="")))
+            may_post = self._do(store.record_posting(entry, replace(message, ts="")))
             if may_post and is_heard:
-                self._do(store.posted(entry, message))
+                self._do(store.record_posted(entry, message))
         if is_heard:
-            self._do(store.gone(entry, entry.stale))
+            self._do(store.record_gone(entry, entry.stale))
         assert self.model.show_beside(entry, message, is_heard=is_heard) == (message and may_post)
 
     @rule(entry=taken, worker=workers)
@@ -648,7 +648,7 @@ class Machine(RuleBasedStateMachine):
     def at_message(self, worker: str, thread: ThreadKey, user_id: str, number: int) -> None:
         """Someone writes between the questions or after them. Slack may deliver the message again."""
         ts = f"1700000000.{number:06d}"
-        found = self._do(self.stores[worker].participants.at_message(thread, user_id, ts))
+        found = self._do(self.stores[worker].participants.participants_at(thread, user_id, ts))
         expected = self.model.at_message(thread, user_id, ts)
         assert astuple(found) == astuple(expected)
         if found.joined:

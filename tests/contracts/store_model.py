@@ -362,7 +362,7 @@ class StoreModel:
             return False
         return self._move_call(job.id, (job.version, *key), state, CallState.READY, CallState.BEGUN)
 
-    def made_before(self, job: Job) -> list[CallState]:
+    def earlier_calls(self, job: Job) -> list[CallState]:
         """Returns the calls that were begun for earlier versions."""
         now = self.jobs[job.id]
         return [state for key, state in now.calls.items() if key in now.begun and key[0] < job.version]

@@ -185,10 +185,10 @@ class Player:
         self.machine.end_call(self._claim(name, which), int(index), CallState.DONE)
         return self._said()
 
-    def made_before(self, _worker: str, name: str) -> str:
+    def earlier_calls(self, _worker: str, name: str) -> str:
         """Returns the calls that may have changed something for an earlier version."""
         self.machine.read_calls(self._claim(name))
-        return " ".join(state.value for state in self.model.made_before(self._claim(name)[1])) or "none"
+        return " ".join(state.value for state in self.model.earlier_calls(self._claim(name)[1])) or "none"
 
     def decide(self, worker: str, name: str, decision: str, index: str = "0", by: str = "U9") -> str:
         self.machine.decide(worker, self._number(name), int(index), Decision(decision), by)

@@ -845,7 +845,7 @@ async def test_tokens_for_a_confirmed_code_are_on_record_or_revoked_when_a_write
     process: Process, devices: SignInServer, takes_effect: bool, said: str
 ) -> None:
     stores = await process("w1", InstantClock())
-    ours, take = sign_ins(stores, devices.config), stores.accounts.take
+    ours, take = sign_ins(stores, devices.config), stores.accounts.take_sign_in
     failures = [StoreError("a write is made to fail")]
 
     async def fails_once(*arguments: Any) -> str | None:
@@ -855,7 +855,7 @@ async def test_tokens_for_a_confirmed_code_are_on_record_or_revoked_when_a_write
             await take(*arguments)
         raise failures.pop()
 
-    setattr(stores.accounts, "take", fails_once)  # noqa: B010
+    setattr(stores.accounts, "take_sign_in", fails_once)  # noqa: B010
     (await by_device(ours, devices)).agreed = "ada"
     assert await ours.complete(ADA, CALL, None) == said
     token = await ours.token(ADA)
@@ -902,7 +902,7 @@ async def test_press_after_a_process_died_while_it_asked_ends_in_what_the_server
     async def dies(*_: Any) -> None:
         raise asyncio.CancelledError
 
-    setattr(stores.accounts, "take", dies)  # noqa: B010
+    setattr(stores.accounts, "take_sign_in", dies)  # noqa: B010
     device.agreed = "ada" if has_tokens else None
     asking = asyncio.create_task(dying.complete(ADA, CALL, None))
     if not has_tokens:

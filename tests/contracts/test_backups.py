@@ -99,7 +99,7 @@ async def test_backup_of_either_database_is_restored_into_either(
 async def test_backup_of_a_server_is_as_of_one_moment(
     postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, names = await filled(postgresql_url), backup._names
+    url, names = await filled(postgresql_url), backup._column_names
     before = await rows(url)
 
     def meanwhile(table: sa.Table) -> str:
@@ -108,7 +108,7 @@ async def test_backup_of_a_server_is_as_of_one_moment(
             connection.execute("UPDATE jobs SET text = text || '?'")
         return names(table)
 
-    monkeypatch.setattr(backup, "_names", meanwhile)
+    monkeypatch.setattr(backup, "_column_names", meanwhile)
     async with connected(url) as engine:
         await back_up(engine, tmp_path / "backup")
     assert (await rows(f"sqlite:///{tmp_path}/backup"))["jobs"] == before["jobs"]

@@ -155,7 +155,7 @@ class TestCancelledCaller:
         with pytest.raises(asyncio.CancelledError):
             await caller
         go_on.set()
-        await database.ended()
+        await database.wait_for_operations()
         assert await database.read(numbers) == [1, 2][:transactions]
 
 
@@ -206,7 +206,7 @@ class TestClose:
         with pytest.raises(StoreError, match="closed"):
             await database.write(partial(insert, number=2))
         go_on.set()
-        await database.ended()
+        await database.wait_for_operations()
         await caller
         async with database.begin_read() as connection:
             assert await numbers(connection) == [1]

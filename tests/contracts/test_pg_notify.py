@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.clock import Clock, SystemClock
 from bot.store import pg_notify
-from bot.store.database import channel, create_engine, lock_key, said_by
+from bot.store.database import channel, create_engine, lock_key, message_prefix
 from bot.store.pg_notify import BACKOFF, DEAF_PAUSE_S, Listener
 from tests.clocks import SteppedClock
 from tests.contracts.databases import cut_all_connections
@@ -111,17 +111,19 @@ async def test_changes_of_others_wake_and_ours_do_not(postgresql_url: str, other
 
 async def test_texts_of_others_are_heard_and_wake_nobody(postgresql_url: str, other: AsyncEngine) -> None:
     async with listening(postgresql_url, SystemClock()) as (_, ear):
-        await notify(other, f"{said_by('w1')}mine", f"{said_by('w11')}one two", f"{said_by('w2')}three")
+        await notify(
+            other, f"{message_prefix('w1')}mine", f"{message_prefix('w11')}one two", f"{message_prefix('w2')}three"
+        )
         await ear.until(lambda: len(ear.texts) >= 2)
     assert (ear.wakes, ear.texts) == (1, ["one two", "three"])
 
 
 async def test_lock_is_held_while_it_listens(postgresql_url: str, other: AsyncEngine) -> None:
     async with listening(postgresql_url, SystemClock()) as (listener, _):
-        assert listener.held
+        assert listener.is_held
         assert not await value(other, is_free("w1"))
         assert await value(other, is_free("w2"))
-    assert not listener.held
+    assert not listener.is_held
     await until(other, is_free("w1"))
 
 
@@ -130,10 +132,10 @@ async def test_lost_connection_is_replaced_soon(postgresql_url: str, other: Asyn
     async with listening(postgresql_url, clock) as (listener, ear):
         await cut_all_connections(other)
         assert await next_pause_s(clock) == BACKOFF.first_s
-        assert not listener.held
+        assert not listener.is_held
         clock.advance(BACKOFF.first_s)
         await ear.until(lambda: ear.wakes == 2)
-        assert listener.held
+        assert listener.is_held
         assert not await value(other, is_free("w1"))
 
 
@@ -147,7 +149,7 @@ async def test_connection_whose_server_hangs_is_replaced(
         os.kill(pid, signal.SIGSTOP)
         try:
             assert await next_pause_s(clock) == BACKOFF.first_s
-            assert not listener.held
+            assert not listener.is_held
         finally:
             os.kill(pid, signal.SIGCONT)
 
@@ -160,14 +162,14 @@ async def test_lock_that_the_server_holds_for_a_lost_connection_is_not_waited_fo
         await lost.execute(sa.select(sa.func.pg_advisory_lock(lock_key("w1"))))
         monkeypatch.setattr(pg_notify, "READY_WITHIN_S", 1.0)
         async with listening(postgresql_url, clock) as (listener, ear):
-            assert not listener.held
+            assert not listener.is_held
             pause_s = await next_pause_s(clock)
             monkeypatch.setattr(pg_notify, "READY_WITHIN_S", IN_TIME_S)
             await lost.invalidate()
             await until(other, is_free("w1"))
             clock.advance(pause_s)
             await ear.until(lambda: ear.wakes == 1)
-            assert listener.held
+            assert listener.is_held
 
 
 async def test_pauses_grow_while_the_database_is_away() -> None:
@@ -176,7 +178,7 @@ async def test_pauses_grow_while_the_database_is_away() -> None:
         for _ in range(5):
             pauses_s.append(await next_pause_s(clock))
             clock.advance(pauses_s[-1])
-        assert not listener.held
+        assert not listener.is_held
     assert pauses_s == [0.5, 1.0, 2.0, 4.0, 5.0]
     assert ear.wakes == 0
 
@@ -187,5 +189,5 @@ async def test_behind_a_pooler_it_holds_no_lock_and_tries_again_after_a_minute(
     clock = SteppedClock()
     async with pooler(postgresql_url) as pooled_url, listening(pooled_url, clock) as (listener, ear):
         assert await next_pause_s(clock) == DEAF_PAUSE_S
-        assert (listener.held, ear.wakes) == (False, 0)
+        assert (listener.is_held, ear.wakes) == (False, 0)
         assert await value(other, is_free("w1")), "the pooler would keep the lock"

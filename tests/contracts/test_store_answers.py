@@ -85,7 +85,7 @@ async def test_versions_are_swapped_one_by_one(store: Stores) -> None:
         assert await store.worker_queue.finish(job, end, answer)
     seen = []
     for to_next in (False, False, False, True, True, True):
-        await store.recorded_answers.swap(job.id, to_next=to_next)
+        await store.recorded_answers.switch_version(job.id, to_next=to_next)
         shown = await store.recorded_answers.of_job(THREAD, job.id)
         assert shown
         seen.append((shown.text, shown.has_previous, shown.has_next))
@@ -110,7 +110,7 @@ async def test_new_version_is_shown_whichever_was_shown_before(store: Stores) ->
     for answer in ("First.", "Second."):
         job = await one(store)
         assert await store.worker_queue.finish(job, End(EndReason.WHOLE), answer)
-        await store.recorded_answers.swap(job.id, to_next=False)
+        await store.recorded_answers.switch_version(job.id, to_next=False)
         assert await store.question_queue.regenerate(job.id)
     job = await one(store)
     assert await store.worker_queue.finish(job, End(EndReason.WHOLE), "Third.")
@@ -125,13 +125,16 @@ async def test_buttons_of_an_answer_act_on_nothing_once_its_question_is_denied(s
     job = await one(store)
     await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     assert await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.")
-    found = [await store.recorded_answers.shown_by(THREAD, "5.1"), await store.recorded_answers.of_job(THREAD, job.id)]
+    found = [
+        await store.recorded_answers.answer_in_message(THREAD, "5.1"),
+        await store.recorded_answers.of_job(THREAD, job.id),
+    ]
     assert all(found)
     assert await store.question_queue.regenerate(job.id)
     assert await store.worker_queue.finish(
         await one(store), End(EndReason.DENIED, sentence_notice("Ask your admin.")), ""
     )
-    assert await store.recorded_answers.shown_by(THREAD, "5.1") is None
+    assert await store.recorded_answers.answer_in_message(THREAD, "5.1") is None
     assert await store.recorded_answers.of_job(THREAD, job.id) is None
 
 
@@ -225,19 +228,19 @@ async def test_buttons_find_all_that_is_on_record_of_an_answer(timed: Stores, cl
         has_previous=True,
         undone=frozenset({WHOLE_END.notices[1]}),
     )
-    assert await timed.recorded_answers.shown_by(THREAD, "5.2") == newest
-    await timed.recorded_answers.swap(job.id, to_next=False)
+    assert await timed.recorded_answers.answer_in_message(THREAD, "5.2") == newest
+    await timed.recorded_answers.switch_version(job.id, to_next=False)
     before = replace(growing, state=State.ENDED, messages=messages, has_next=True)
-    assert await timed.recorded_answers.shown_by(THREAD, "5.3") == before
+    assert await timed.recorded_answers.answer_in_message(THREAD, "5.3") == before
     apart_from_it = {"team_id": "T2"}, {"channel_id": "C2"}, {"thread_ts": "1.5"}
     for elsewhere in (replace(THREAD, **other) for other in apart_from_it):
-        assert await timed.recorded_answers.shown_by(elsewhere, "5.2") is None
+        assert await timed.recorded_answers.answer_in_message(elsewhere, "5.2") is None
         assert await timed.recorded_answers.of_job(elsewhere, job.id) is None
 
 
 async def test_answer_that_is_being_written_is_found_by_its_thread_until_the_event_is_handled(store: Stores) -> None:
     async def found(event_id: str = "Ev9", thread: ThreadKey = THREAD) -> int | None:
-        answer = await store.recorded_answers.written_in(thread, event_id)
+        answer = await store.recorded_answers.unfinished_answer(thread, event_id)
         return answer.job_id if answer else None
 
     job_id = await enqueued(store, asked(1))
@@ -246,7 +249,7 @@ async def test_answer_that_is_being_written_is_found_by_its_thread_until_the_eve
     assert (await found(), await found(thread=replace(THREAD, thread_ts="1.5"))) == (job_id, None)
     assert not await store.recorded_answers.is_handled("Ev9")
     for _ in range(2):
-        await store.recorded_answers.event_handled("Ev9")
+        await store.recorded_answers.record_handled_event("Ev9")
     assert await store.recorded_answers.is_handled("Ev9")
     assert (await found(), await found("Ev8")) == (None, job_id)
     assert await store.recorded_calls.record(job, asking_step(), STEPPED, SAID)
@@ -259,7 +262,7 @@ async def test_answer_that_is_being_written_is_found_by_its_thread_until_the_eve
 
 async def test_only_one_answer_that_is_written_for_a_person_in_a_channel_is_meant(store: Stores) -> None:
     async def found(user_id: str = "U1", place: ThreadKey = THREAD) -> int | None:
-        answer = await store.recorded_answers.written_for(user_id, place)
+        answer = await store.recorded_answers.only_unfinished_answer(user_id, place)
         return answer.job_id if answer else None
 
     assert await found() is None
@@ -284,9 +287,11 @@ async def test_question_knows_whether_another_was_being_answered_when_it_was_ask
     clock.now_s += 9
     assert await timed.worker_queue.finish(await one(timed), DONE, YES)
     at = {name: replace(asked(3), ts=f"{clock.now_s + s:.6f}") for name, s in (("during", -1), ("at", 0), ("after", 1))}
-    assert [await timed.recorded_answers.was_written(question) for question in at.values()] == [True, False, False]
-    assert not await timed.recorded_answers.was_written(first), "it has none before it"
-    assert not await timed.recorded_answers.was_written(replace(at["during"], thread=replace(THREAD, thread_ts="1.5")))
+    assert [await timed.recorded_answers.was_answering(question) for question in at.values()] == [True, False, False]
+    assert not await timed.recorded_answers.was_answering(first), "it has none before it"
+    assert not await timed.recorded_answers.was_answering(
+        replace(at["during"], thread=replace(THREAD, thread_ts="1.5"))
+    )
 
 
 async def test_replies_have_what_later_prompts_read_of_them(store: Stores) -> None:
@@ -314,16 +319,16 @@ async def test_feedback_is_the_last_that_a_person_gave_and_its_reason_is_of_a_th
         async with timed.database.engine.connect() as connection:
             return sorted(await thumbs(connection, 0.0), key=lambda thumb: thumb.value)
 
-    await timed.recorded_answers.vote(about, "U7", -1)
-    assert await timed.recorded_answers.give_reason(job.id, "U7", DownReason.WRONG) == "scripted/echo"
-    await timed.recorded_answers.vote(about, "U8", 1)
-    assert await timed.recorded_answers.give_reason(job.id, "U8", DownReason.WRONG) is None
-    assert await timed.recorded_answers.give_reason(job.id, "U9", DownReason.WRONG) is None
+    await timed.recorded_answers.record_feedback(about, "U7", -1)
+    assert await timed.recorded_answers.record_reason(job.id, "U7", DownReason.WRONG) == "scripted/echo"
+    await timed.recorded_answers.record_feedback(about, "U8", 1)
+    assert await timed.recorded_answers.record_reason(job.id, "U8", DownReason.WRONG) is None
+    assert await timed.recorded_answers.record_reason(job.id, "U9", DownReason.WRONG) is None
     at = clock.now_s
     down, up = Thumb(at, "U1", "C1", "scripted/echo", -1, DownReason.WRONG), Thumb(at, "U1", "C1", "scripted/echo", 1)
     assert await given() == [down, up]
     clock.now_s += 5
-    await timed.recorded_answers.vote(about, "U7", -1)
+    await timed.recorded_answers.record_feedback(about, "U7", -1)
     assert await given() == [replace(down, at=at + 5, reason=None), up], "a new one has no reason yet"
 
 
@@ -440,7 +445,7 @@ async def offering(store: Stores, end: End = ASKING, **options: OutboxKind) -> J
 
 
 async def standing(store: Stores) -> tuple[str, ...]:
-    answer = await store.recorded_answers.shown_by(THREAD, PAGE)
+    answer = await store.recorded_answers.answer_in_message(THREAD, PAGE)
     return picture(answer).choices if answer else ()
 
 
@@ -592,9 +597,9 @@ async def test_canvas_with_a_link_is_not_made_again_and_one_without_is_completed
     assert not await store.answer_canvases.record(job.id, AnswerCanvas(0, "F0OTHER"))
     assert await store.answer_canvases.request(job.id, 0, "U7")
     [entry] = await store.outbox.claim_due(10)
-    assert await store.outbox.posting(entry, replace(LINK, ts=""))
+    assert await store.outbox.record_posting(entry, replace(LINK, ts=""))
     assert await store.answer_canvases.request(job.id, 0, "U7"), "it may not be posted"
-    await store.outbox.posted(entry, LINK)
+    await store.outbox.record_posted(entry, LINK)
     assert not await store.answer_canvases.request(job.id, 0, "U7")
     assert await store.answer_canvases.request(job.id, 1, "U7")
     assert await store.answer_canvases.of_job(job.id) == [CANVAS]
@@ -607,7 +612,7 @@ async def test_link_that_is_posted_while_its_answer_is_deleted_is_deleted_once_t
     assert await store.answer_canvases.request(job.id, 0, "U7")
     [entry] = await store.outbox.claim_due(10)
     await store.recorded_answers.delete(job.id, "U1")
-    await store.outbox.posted(entry, LINK)
+    await store.outbox.record_posted(entry, LINK)
     await store.outbox.complete(entry)
     left = {entry.kind: entry.stale for entry in await store.outbox.claim_due(10)}
     assert left[OutboxKind.BESIDE] == (LINK,)
@@ -628,7 +633,7 @@ async def test_links_message_is_known_as_no_answer(store: Stores) -> None:
     job = await answered(store)
     assert await store.answer_canvases.request(job.id, 0, "U7")
     [entry] = await store.outbox.claim_due(10)
-    await store.outbox.posted(entry, LINK)
+    await store.outbox.record_posted(entry, LINK)
     assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": "**Yes.**", "6.1": ""}
 
 

@@ -184,7 +184,7 @@ async def test_calls_of_this_version_and_read_only_ones_changed_nothing_before(s
     other = replace(READY, arguments={"text": "Bread"})
     assert await store.recorded_calls.record(job, asking_step(other), STEPPED, SAID)
     assert await store.recorded_calls.begin(job, other)
-    made = await store.recorded_calls.made_before(await again(store, job))
+    made = await store.recorded_calls.earlier_calls(await again(store, job))
     assert [call.arguments for call in made] == [READY.arguments]
 
 
@@ -242,7 +242,7 @@ async def test_reply_knows_of_other_calls_that_may_have_changed_something(
         assert await store.recorded_calls.end(job, replace(other, state=state))
     assert await store.recorded_calls.wait(job, None, None, store.clock.now())
     assert await store.worker_queue.finish(await begun(store, asked(2)), DONE, YES)
-    told = await store.recorded_calls.replied_to(await one(store))
+    told = await store.recorded_calls.calls_denied_by_reply(await one(store))
     assert [call.index for call in told] == ([0, 1] if is_told else [0])
 
 
@@ -274,11 +274,11 @@ async def test_only_the_reply_itself_follows_denied_calls_and_knows_what_else_wa
     assert await store.recorded_calls.wait(job, None, None, store.clock.now())
     assert await store.worker_queue.finish(await begun(store, asked(2)), DONE, YES)
     reply = await one(store)
-    denied, done = await store.recorded_calls.replied_to(reply)
+    denied, done = await store.recorded_calls.calls_denied_by_reply(reply)
     assert (denied.index, denied.state, denied.decision) == (0, CallState.DENIED, Decision.REPLIED)
     assert (done.index, done.state, done.arguments) == (1, CallState.DONE, CALL.arguments)
     assert await store.worker_queue.finish(reply, DONE, YES)
-    assert await store.recorded_calls.replied_to(await begun(store, asked(3))) == ()
+    assert await store.recorded_calls.calls_denied_by_reply(await begun(store, asked(3))) == ()
 
 
 async def test_texts_of_steps_go_with_the_answer(timed: Stores, clock: ManualClock) -> None:

@@ -78,7 +78,7 @@ async def test_texts_expire_and_usage_stays(timed: Stores, clock: ManualClock) -
     assert [tuple(row) for row in asked_about] == [("", []), ("Why?", [])]
     assert [(turn.answer, turn.output_tokens) for turn in recorded] == [("", 20), (YES, 20)]
     assert [turn.sources for turn in recorded] == [None, [["https://a.example", "A"]]]
-    assert (await timed.participants.at_message(THREAD, "U1", "9")).takes_part
+    assert (await timed.participants.participants_at(THREAD, "U1", "9")).takes_part
     replies = texts_of(await timed.recorded_answers.replies(THREAD))
     assert list(replies.values()) == [YES], "the other answer is in Slack only"
 
@@ -167,7 +167,7 @@ async def test_records_without_texts_are_removed_after_400_days(timed: Stores, c
     await timed.participants.switch(THREAD, quiet=True, ts="2.0")
     answer = await timed.recorded_answers.of_job(THREAD, 1)
     assert answer
-    await timed.recorded_answers.vote(answer, "U1", 1)
+    await timed.recorded_answers.record_feedback(answer, "U1", 1)
     clock.now_s += RECORDS_KEPT_S - DAY_S
     await timed.worker_queue.finish(await begun(timed, asked(3, DIRECT)), End(EndReason.WHOLE), "Yes.")
     await timed.erasure.expire(clock.now_s - 30 * DAY_S)

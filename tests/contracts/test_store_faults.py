@@ -297,7 +297,7 @@ async def test_call_waits_for_a_locked_sqlite_file_and_then_fails(on_file: Proce
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         await store.question_queue.count_queued()
-        assert (await store.participants.at_message(apart(1).thread, "U1", "9")).takes_part is False
+        assert (await store.participants.participants_at(apart(1).thread, "U1", "9")).takes_part is False
         with pytest.raises(StoreError, match=r"database is locked\. Another program holds it"):
             await store.question_queue.enqueue("Ev1", asked(1))
         other.execute("COMMIT")

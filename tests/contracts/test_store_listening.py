@@ -24,42 +24,42 @@ async def away(clock: ManualClock, store: Stores, gap_s: float) -> float:
 
 async def test_only_a_gap_that_is_longer_than_slack_tries_is_to_be_caught_up(timed: Stores, clock: ManualClock) -> None:
     await timed.listening.hear(TEAM, clock.now_s)
-    assert await timed.listening.claim_missed(TEAM) is None, "the first start"
+    assert await timed.listening.claim_gap(TEAM) is None, "the first start"
     await away(clock, timed, GAP_S)
-    assert await timed.listening.claim_missed(TEAM) is None
+    assert await timed.listening.claim_gap(TEAM) is None
     began = await away(clock, timed, GAP_S + 1)
-    missed = await timed.listening.claim_missed(TEAM)
+    missed = await timed.listening.claim_gap(TEAM)
     assert missed == Missed(TEAM, began, clock.now_s)
     assert (missed.since, missed.away_s) == (began - MARGIN_S, GAP_S + 1)
-    assert await timed.listening.claim_missed("T2") is None
+    assert await timed.listening.claim_gap("T2") is None
 
 
 async def test_one_process_at_a_time_catches_up(process: Process, clock: ManualClock) -> None:
     first, second = [await process(name, clock) for name in ("w1", "w2")]
     await away(clock, first, 2 * GAP_S)
-    missed = await first.listening.claim_missed(TEAM)
+    missed = await first.listening.claim_gap(TEAM)
     assert missed is not None
     clock.now_s += HOLD_S - 1
-    assert await second.listening.claim_missed(TEAM) is None
+    assert await second.listening.claim_gap(TEAM) is None
     assert await first.listening.keep(TEAM)
     clock.now_s += HOLD_S - 1
-    assert await second.listening.claim_missed(TEAM) is None
+    assert await second.listening.claim_gap(TEAM) is None
 
 
 async def test_another_process_goes_on_where_a_dead_one_was(process: Process, clock: ManualClock) -> None:
     first, second = [await process(name, clock) for name in ("w1", "w2")]
     await away(clock, first, 2 * GAP_S)
-    missed = await first.listening.claim_missed(TEAM)
+    missed = await first.listening.claim_gap(TEAM)
     assert missed is not None
     recorded = missed.after("C1", ["C1 1.0"], FOUND)
     assert await first.listening.record(recorded)
     clock.now_s += HOLD_S
-    assert await second.listening.claim_missed(TEAM) == recorded
+    assert await second.listening.claim_gap(TEAM) == recorded
     assert not await first.listening.keep(TEAM)
     assert not await first.listening.record(recorded.after("C2", (), FOUND))
     assert not await first.listening.complete(recorded)
     assert await second.listening.complete(recorded.after("C3", (), FOUND))
-    assert await second.listening.claim_missed(TEAM) is None
+    assert await second.listening.claim_gap(TEAM) is None
     async with second.database.engine.connect() as connection:
         [report] = await read_reports(connection)
     assert report == Report(missed.begins_at, missed.ends_at, FOUND + FOUND)
@@ -67,18 +67,18 @@ async def test_another_process_goes_on_where_a_dead_one_was(process: Process, cl
 
 async def test_another_gap_makes_everything_due_once_more(timed: Stores, clock: ManualClock) -> None:
     began = await away(clock, timed, 2 * GAP_S)
-    missed = await timed.listening.claim_missed(TEAM)
+    missed = await timed.listening.claim_gap(TEAM)
     assert missed is not None
     await timed.listening.record(missed.after("C1", (), FOUND))
     await away(clock, timed, 2 * GAP_S)
     assert not await timed.listening.keep(TEAM)
-    assert await timed.listening.claim_missed(TEAM) == Missed(TEAM, began, clock.now_s)
+    assert await timed.listening.claim_gap(TEAM) == Missed(TEAM, began, clock.now_s)
 
 
 async def test_clock_that_was_wrong_hides_no_gap_for_long(timed: Stores, clock: ManualClock) -> None:
     await timed.listening.hear(TEAM, clock.now_s + 1_000_000)
     await away(clock, timed, 2 * GAP_S)
-    assert await timed.listening.claim_missed(TEAM) is not None
+    assert await timed.listening.claim_gap(TEAM) is not None
 
 
 async def test_threads_come_with_the_newest_question_first(timed: Stores, clock: ManualClock) -> None:

@@ -137,8 +137,8 @@ async def awaits_approval_after_the_mention(store: Stores, clock: ManualClock) -
     clock.now_s += HOUR_S
     [entry] = await store.outbox.claim_due(9)
     ask = RecordedMessage("6.1", MessageRole.ASK)
-    assert await store.outbox.posting(entry, replace(ask, ts=""))
-    await store.outbox.posted(entry, ask)
+    assert await store.outbox.record_posting(entry, replace(ask, ts=""))
+    await store.outbox.record_posted(entry, ask)
     await store.outbox.complete(entry)
     await done(store)
 

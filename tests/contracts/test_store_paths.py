@@ -366,7 +366,7 @@ call begins once
 call that is over stays as it ended
     ask 1, claim, step 1 ready, begin 1, end 1 -> yes, end 1 -> no, begin 1 -> no, release 1, claim -> 1
 call that is not made ends without having begun
-    ask 1, claim, step 1 ready, end 1 -> yes, edit 1, release 1, claim -> 1v1, made_before 1 -> none
+    ask 1, claim, step 1 ready, end 1 -> yes, edit 1, release 1, claim -> 1v1, earlier_calls 1 -> none
 attempt that lost its job makes no calls
     ask 1, claim, step 1 ready asked, release 1, w2 claim -> 1, begin 1 0 late -> no, step 1 ready late -> no,
     begin 1 -> yes, end 1 0 late -> no, wait 1 late -> no, ask 3, follow 1 late -> none
@@ -376,7 +376,7 @@ nothing begins once a stop is requested
     ask 1, claim, step 1 ready, stop 1, begin 1 -> no, ask 3, follow 1 -> none
 new version knows what an earlier one may have changed
     ask 1, claim, step 1 ready ready, begin 1 -> yes, edit 1, end 1 -> yes, finish 1 -> no, claim -> 1v1,
-    made_before 1 -> done, step 1 ready, begin 1, release 1, claim -> 1v1, made_before 1 -> done
+    earlier_calls 1 -> done, step 1 ready, begin 1, release 1, claim -> 1v1, earlier_calls 1 -> done
 job waits only while a call is to be decided
     ask 1, claim, step 1 asked, decide 1 approved -> yes, wait 1 -> no, begin 1 -> yes
 call that is allowed with others in its thread is made

@@ -61,15 +61,15 @@ async def by_previous(store: Stores, clock: ManualClock, job: Job) -> None:
     await with_all(store, job)
     assert await store.question_queue.regenerate(job.id)
     assert await store.worker_queue.finish(await one(store), DONE, "Second.")
-    await store.recorded_answers.swap(job.id, to_next=False)
+    await store.recorded_answers.switch_version(job.id, to_next=False)
 
 
 async def by_previous_and_next(store: Stores, clock: ManualClock, job: Job) -> None:
     assert await store.worker_queue.finish(job, DONE, "First.")
     assert await store.question_queue.regenerate(job.id)
     await with_all(store, await one(store))
-    await store.recorded_answers.swap(job.id, to_next=False)
-    await store.recorded_answers.swap(job.id, to_next=True)
+    await store.recorded_answers.switch_version(job.id, to_next=False)
+    await store.recorded_answers.switch_version(job.id, to_next=True)
 
 
 async def after_undo(store: Stores, clock: ManualClock, job: Job) -> None:

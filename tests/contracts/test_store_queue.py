@@ -87,7 +87,7 @@ class TestEnqueue:
 
     async def test_last_words_before_a_message_are_those_of_the_newest_answer(self, store: Stores) -> None:
         async def last_words(number: int) -> str | None:
-            return await store.participants.last_words(THREAD, asked(number).ts)
+            return await store.participants.last_answer(THREAD, asked(number).ts)
 
         job = await begun(store, asked(1))
         assert (await last_words(1), await last_words(2)) == (None, "")

@@ -13,7 +13,7 @@ from bot.models.events import Usage
 from bot.models.prompt import OTHERS
 from bot.store import Stores
 from bot.store.replays import Given, RecordedQuestion, Replays, replayed
-from bot.store.usage import thumbs, uses
+from bot.store.usage import attempt_usages, thumbs
 from tests.clocks import ManualClock
 from tests.contracts.stores import (
     CALL,
@@ -73,9 +73,9 @@ async def test_question_is_read_as_it_was_asked_with_its_newest_answer(timed: St
     assert await timed.worker_queue.finish(again, replace(DONE, note=Note("Noon.", OTHERS)), "Half. Whole.")
     about = await timed.recorded_answers.of_job(THREAD, job.id)
     assert about is not None
-    await timed.recorded_answers.vote(about, "U7", -1)
+    await timed.recorded_answers.record_feedback(about, "U7", -1)
     async with timed.database.begin_read() as connection:
-        used, said = await uses(connection, since + 1), await thumbs(connection, 0.0)
+        used, said = await attempt_usages(connection, since + 1), await thumbs(connection, 0.0)
     found = await Replays(timed.database).read(job.id, since + 1)
     assert found is not None
     assert found == RecordedQuestion(
@@ -99,10 +99,10 @@ async def test_what_is_asked_again_is_in_the_audit_and_its_answers_use_counts(
     job = await replays.read(await ended(timed, question), 0.0)
     assert job is not None
     clock.now_s += 5
-    await replays.asked_again(job.job, "openai/n")
-    await replays.calling(job.job, replace(CALL, step_no=2, index=1, state=CallState.BEGUN))
+    await replays.record_question(job.job, "openai/n")
+    await replays.record_call(job.job, replace(CALL, step_no=2, index=1, state=CallState.BEGUN))
     use = AnswerUsage(0.0, job.job.id, "", "", "openai/n", EndReason.CUT, 11, 7, cost_usd, 1.5)
-    await replays.answered_again(job.job, use)
+    await replays.record_usage(job.job, use)
     exported = [line for line in await timed.audit.page(1, 99) if line["kind"] == "replay"]
     facts = ("model", "state", "tool", "step", "index", "end", "input_tokens", "output_tokens", "user", "channel")
     assert [{name: line[name] for name in facts if name in line} for line in exported] == [

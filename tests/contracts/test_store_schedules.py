@@ -546,7 +546,7 @@ async def test_answer_that_made_a_schedule_says_each_time_what_became_of_it(time
     undone = await begun(timed, asked(2))
     taken_away = Notice(NoticeKind.STOPPED, "Stopped.", once.id)
     assert await timed.worker_queue.finish(undone, End(EndReason.COMMAND, (taken_away,)), "")
-    assert await timed.recorded_answers.schedule_gone(job.id, once.id + 1) is False
+    assert await timed.recorded_answers.on_schedule_stopped(job.id, once.id + 1) is False
     assert await entries(timed) == []
 
     async def told() -> dict[int, tuple[frozenset[Notice], frozenset[int]]]:
@@ -572,7 +572,7 @@ async def test_answer_that_made_a_schedule_says_each_time_what_became_of_it(time
     assert await told() == {job.id: (holds, frozenset({once.id}))}
     assert await timed.schedules.change("T1", once.id, "U1", replace(ONCE, rule=DAILY.rule), RUN_TOKENS, DAY_TOKENS)
     assert await told() == {job.id: (holds, none)}
-    assert await timed.recorded_answers.schedule_gone(job.id, once.id)
+    assert await timed.recorded_answers.on_schedule_stopped(job.id, once.id)
     assert await told() == {job.id: (holds, none)}
 
 

@@ -36,7 +36,7 @@ async def test_only_the_last_lines_are_kept(store: Stores) -> None:
     await enqueued(store, asked(1))
     for number in range(2, 100):
         await store.participants.record_line(THREAD, f"U{number}", asked(number).ts)
-    found = await store.participants.at_message(THREAD, "U2", LATER)
+    found = await store.participants.participants_at(THREAD, "U2", LATER)
     assert found.lines == tuple(Line(f"U{number}") for number in range(100 - MAX_LINES, 100))
     assert await count(store, thread_lines) == LINES_KEPT
 
@@ -45,7 +45,7 @@ async def test_thread_is_a_groups_from_the_earliest_message_that_is_known_on(sto
     await enqueued(store, asked(1))
     for number in (5, 3, 7):
         await store.participants.mark_group(THREAD, asked(number).ts)
-    seen = [await store.participants.at_message(THREAD, "U1", asked(number).ts) for number in (2, 3, 4)]
+    seen = [await store.participants.participants_at(THREAD, "U1", asked(number).ts) for number in (2, 3, 4)]
     assert [found.others for found in seen] == [False, True, True]
 
 
@@ -56,7 +56,7 @@ async def test_last_switch_of_a_thread_holds_and_each_message_switches_once(stor
         for quiet, number in ((True, 3), (True, 3), (False, 2), (False, 4), (True, 3))
     ]
     assert switched == [True, False, False, True, False]
-    seen = [await store.participants.at_message(THREAD, "U1", asked(number).ts) for number in (4, 5)]
+    seen = [await store.participants.participants_at(THREAD, "U1", asked(number).ts) for number in (4, 5)]
     assert [found.quiet for found in seen] == [False, False]
 
 

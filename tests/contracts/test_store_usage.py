@@ -37,7 +37,7 @@ from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
 from bot.store.schema import caps, charges, feedback, jobs, notifications, turns
-from bot.store.usage import thumbs, uses
+from bot.store.usage import attempt_usages, thumbs
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import (
@@ -346,8 +346,8 @@ class TestMonth:
         await timed.recorded_calls.record(job, asking_step(), searched, SAID)
         await timed.worker_queue.finish(job, End(EndReason.CUT, model=MODEL, first_token_s=2.5), "")
         async with timed.database.engine.connect() as connection:
-            stepped, ended = await uses(connection, clock.now_s)
-            assert await uses(connection, clock.now_s + 1) == []
+            stepped, ended = await attempt_usages(connection, clock.now_s)
+            assert await attempt_usages(connection, clock.now_s + 1) == []
         at = (clock.now_s, job.id, "U7", question.thread.channel_id, MODEL)
         assert ended == AnswerUsage(*at, EndReason.CUT, None, None, None, 2.5)
         cost_usd = stepped.cost_usd
@@ -387,7 +387,7 @@ class TestWeek:
         report, disliked = UsageReport("week", first), Counter[str]()
         async with timed.database.engine.connect() as connection:
             is_ours = jobs.c.team_id == "T1"
-            used = await uses(connection, begins - 7 * DAY_S, turns.c.created_at < ends, is_ours)
+            used = await attempt_usages(connection, begins - 7 * DAY_S, turns.c.created_at < ends, is_ours)
             said = await thumbs(connection, begins, feedback.c.at < ends, is_ours)
         report.add(used, said)
         before, line = report.sorted().values()

@@ -199,13 +199,13 @@ def database(tmp_path: Path) -> Path:
 
 def test_lock_is_held_from_take_to_release(database: Path) -> None:
     ours, theirs = FileLocks(database, "w1"), FileLocks(database, "w2")
-    assert (theirs.held, ours.is_free("w2")) == (False, True)
+    assert (theirs.is_held, ours.is_free("w2")) == (False, True)
     theirs.lock()
     theirs.lock()
-    assert (theirs.held, ours.is_free("w2")) == (True, False)
+    assert (theirs.is_held, ours.is_free("w2")) == (True, False)
     theirs.release()
     theirs.release()
-    assert (theirs.held, ours.is_free("w2")) == (False, True)
+    assert (theirs.is_held, ours.is_free("w2")) == (False, True)
 
 
 def test_lock_is_held_by_whichever_name_a_process_knows_the_database(database: Path, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_lock_file_that_was_removed_meanwhile_is_no_error(database: Path) -> Non
     [file] = database.parent.iterdir()
     file.unlink()
     locks.release()
-    assert not locks.held
+    assert not locks.is_held
 
 
 SECRET = "s3cret-token 'quoted' \N{SNOWMAN}"

@@ -65,7 +65,7 @@ class Shown:
         explained: set[str] = set()
         async with self.store.database.engine.connect() as connection:
             rows = (await connection.execute(sa.select(jobs))).all()
-            beside_jobs = await beside.of_jobs(connection, [row.id for row in rows])
+            beside_jobs = await beside.messages_of_jobs(connection, [row.id for row in rows])
             for row in rows:
                 pages = page_ts(messages_of(row))
                 posted = [message.ts for message in beside_jobs[row.id]]

@@ -22,7 +22,7 @@ from tests.scenarios.recorded_turns import recorded
 from tests.streams.server import VendorServer
 
 STEPS: list[Step] = [
-    ("bot.store.listening", "Listening", "claim_missed", True),
+    ("bot.store.listening", "Listening", "claim_gap", True),
     ("bot.services.intake", "Intake", "enqueue", False),
     ("bot.services.intake", "Intake", "enqueue", True),
     ("bot.store.listening", "Listening", "record", False),

@@ -349,7 +349,7 @@ async def test_interrupted_short_text_is_written_again(stage: AnsweringStage) ->
     assert stage.model.prompts[0] == stage.model.prompts[1]
 
 
-class Held(InstantClock):
+class HeldJob(InstantClock):
     """A clock whose wait before an answer goes on lasts."""
 
     def __init__(self) -> None:
@@ -365,7 +365,7 @@ class Held(InstantClock):
 
 @pytest.mark.parametrize("event", ["stop", "edit", "end of the process"])
 async def test_stop_edit_and_hand_over_end_the_wait_to_go_on(event: str) -> None:
-    clock = Held()
+    clock = HeldJob()
     async with one_question(clock) as stage:
         stage.model.scripts = interrupted_at(EndReason.SERVER_ERROR, PART, "It goes on.\n\n")
         stage.open_all()

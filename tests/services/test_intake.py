@@ -49,7 +49,7 @@ async def test_denied_question_is_a_line_of_its_thread(stage: IntakeStage) -> No
     await stage.intake.receive("Ev2", replace(reply, ts="2.0", text="I know", user_id="U2"))
     stage.accounts.kind_of_all = UserKind.GUEST
     await stage.intake.receive("Ev3", replace(reply, ts="3.0", user_id="U3"))
-    seen = await stage.stores.participants.at_message(reply.thread, "U1", "4.0")
+    seen = await stage.stores.participants.participants_at(reply.thread, "U1", "4.0")
     assert [line.writer for line in seen.lines] == ["U1", "", "U2", "U3"]
 
 
@@ -126,7 +126,7 @@ async def test_button_quiets_a_thread_for_its_starter_and_admins(
     thread = ThreadKey("T1", "C1", ASKED)
     await stage.quiet.on_press(QuietPress(thread, user_id, "2.000000", "https://hooks.example/1"))
     assert [response.sentence for response in stage.surfaces.responses] == [sentence]
-    assert (await stage.stores.participants.at_message(thread, "U1", "3.000000")).quiet is quiet
+    assert (await stage.stores.participants.participants_at(thread, "U1", "3.000000")).quiet is quiet
 
 
 async def test_press_is_answered_while_the_database_is_away(stage: IntakeStage) -> None:
@@ -249,7 +249,7 @@ async def test_message_with_two_events_is_not_a_question_and_then_a_command(stag
     for event_id in ("Ev1", "Ev2"):
         await stage.intake.receive(event_id, message)
     assert await queued(stage.stores) == 1
-    later = await stage.stores.participants.at_message(message.thread, "U1", "9.000000")
+    later = await stage.stores.participants.participants_at(message.thread, "U1", "9.000000")
     assert later.takes_part
     assert not later.quiet
 

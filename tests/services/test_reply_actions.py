@@ -544,7 +544,7 @@ async def test_slacks_stop_counts_once_and_a_refused_one_is_told(
 @pytest.mark.parametrize("error", [StoreError("away"), RateLimited("m", 1.0), Refused("m", "e", Refusal.TRANSIENT)])
 async def test_failed_press_is_told(stores: Stores, error: Exception) -> None:
     class Away(RecordedAnswers):
-        async def shown_by(self, thread: ThreadKey, message_ts: str) -> AnswerRecord | None:
+        async def answer_in_message(self, thread: ThreadKey, message_ts: str) -> AnswerRecord | None:
             raise error
 
     actions = actions_of(stores, BusyClock())
