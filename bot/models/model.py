@@ -196,9 +196,8 @@ class VendorModel:
         """
         began_whole = trial.comes_whole
         while True:
-            body = trial.api.request(self._name, trial.sent, trial.parameters, trial.output_tokens, trial.effort)
             try:
-                return await trial.api.post(body), trial
+                return await trial.api.post(trial.body(self._name)), trial
             except Exception as error:
                 following = await self._learn_from(trial, error_response(error), attempt)
                 if following is None:

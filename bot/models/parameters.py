@@ -8,7 +8,8 @@ isn't about the content, the key, the load, the room, the files or the model is 
 2. If that is refused too, the bare request follows: the model, the messages with the instructions in the first one, and
    the room. A question makes at most three such requests.
 3. What works is remembered for the model while the process runs (`RefusedParameters`). If only the bare request worked,
-   each following request restores one part, starting with what readers miss most.
+   each following request restores one part, starting with what readers miss most. A refusal that might be about a
+   conversation's history changes only that conversation's request, because other requests wouldn't meet it.
 
 Vendors share the names of effort levels, but models support different levels. Most refusals list the supported values,
 and the one nearest to what the asker wants is sent next. If a refusal lists nothing, the model answers with its own
@@ -141,6 +142,7 @@ _OTHER_API = re.compile(
 """OpenAI's, GitHub Copilot's, xAI's and Azure's errors for models that only another API has."""
 _OTHER_API_CODES = re.compile(r"operation_?not_?supported|unsupported_api", re.IGNORECASE)
 _OF_ITEMS = re.compile(r"signature|thinking|thought|reasoning|encrypted.content|\brs_\w", re.IGNORECASE)
+_ITEMS_PLACE = re.compile(r"\b(?:input|messages)(?:\[|\.)(\d{1,5})\b")
 _NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429, 499)
 _SERVERS_OWN = (500, 501)
 """Statuses for the server's own errors. llama.cpp and others refuse parameters with them."""
@@ -208,6 +210,11 @@ def is_about_items(refusal: ErrorResponse) -> bool:
     """
     words = str(refusal.body)[:MAX_WORDS_CHARS]
     return _OF_ITEMS.search(words) is not None and is_about_form(refusal, is_named=True)
+
+
+def places_of_items(refusal: ErrorResponse) -> list[int]:
+    """Returns the positions of messages or items that a refusal points at."""
+    return [int(place) for place in _ITEMS_PLACE.findall(str(refusal.body)[:MAX_WORDS_CHARS])]
 
 
 @dataclass(frozen=True, slots=True)

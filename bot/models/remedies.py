@@ -30,6 +30,7 @@ from bot.models.parameters import (
     is_about_items,
     most_tools,
     named_parameters,
+    places_of_items,
     refused_tools,
 )
 from bot.models.prompt import item_hashes, without_items
@@ -111,9 +112,25 @@ async def apply_remedy(
     for remedy in REMEDIES:
         if remedy.is_for(refused):
             following = await remedy.apply(refused) if remedy.apply else None
-            if following is not None or remedy.apply is None:
-                return following
+            if following is not None:
+                return replace(following, is_of_history=trial.is_of_history or _may_be_of_history(refused))
+            if remedy.apply is None:
+                return None
     return None
+
+
+def _may_be_of_history(refused: Refused) -> bool:
+    """Returns whether a refusal might be about parts of the request that other conversations don't have.
+
+    An answer's first request has no steps, so it teaches everything about the model. Later ones can be refused for
+    their steps, whatever the refusal names. Earlier messages are at fault only if the refusal points at one.
+    """
+    turns = refused.trial.sent.turns
+    if any(turn.parts for turn in turns):
+        return True
+    body = refused.trial.body("")
+    items = body.get("input") or body["messages"]
+    return any(len(items) - len(turns) <= place < len(items) - 1 for place in places_of_items(refused.response))
 
 
 def _lacks_model(refused: Refused) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bot.errors import FileFault
 from bot.models.api import Api
@@ -70,6 +71,12 @@ class Trial:
     """Maximum side length, in pixels, to which images were shrunk; 0 if they weren't."""
     left_out: tuple[tuple[Media, FileFault], ...] = ()
     said: str = ""
+    is_of_history: bool = False
+    """Whether a refusal might have been about earlier steps or messages, so that it shows nothing about the model."""
+
+    def body(self, name: str) -> dict[str, Any]:
+        """Returns the body of the request to the model with this name."""
+        return self.api.request(name, self.sent, self.parameters, self.output_tokens, self.effort)
 
     @property
     def has_too_little_room(self) -> bool:
@@ -207,8 +214,22 @@ class Learned:
         return room.with_description(described)
 
     def remember(self, trial: Trial) -> None:
-        """Remembers what the server accepts, and logs once if a setting exceeds its limits."""
+        """Remembers what the server accepts, and logs once if a setting exceeds its limits.
+
+        After a refusal that might be about the history, only what other requests would meet too is remembered.
+        """
         self.faults = 0
+        if trial.is_of_history:
+            trial = replace(
+                trial,
+                api=self.api,
+                levels=self.levels,
+                room=replace(self.room, window_tokens=trial.room.window_tokens),
+                refused_tools=self._refused_tools,
+                max_tools=self._max_tools,
+                max_pixels=0,
+                dropped=trial.dropped & (MISSED | self.parameters.untried),
+            )
         self.api = trial.api
         self._refused_tools, self._max_tools = trial.refused_tools, trial.max_tools
         self._refused_items = (*self._refused_items, *trial.refused_items)[-MAX_REFUSED_ITEMS:]
