@@ -94,7 +94,8 @@ class VendorEntry:
 
     def is_own_server(self, settings: VendorSettings) -> bool:
         """Returns whether requests go to the vendor itself instead of a compatible server."""
-        return (urlsplit(self.base_url).hostname or "") in (settings.base_url or self.base_url)
+        host = urlsplit(settings.base_url or self.base_url).hostname or ""
+        return f".{host}".endswith(f".{urlsplit(self.base_url).hostname or ''}")
 
 
 def _openai(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
