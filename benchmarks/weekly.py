@@ -116,7 +116,7 @@ async def measure(engine: Engine, attempts: int, thumbs: int, folder: Path) -> b
         clock = SystemClock()
         stores = await Stores.open(opened.url, "benchmark", clock)
         now, rule = clock.now(), parse_weekly_rule(DUE)
-        await fill(stores, attempts, thumbs, day_of(max(at for at in rule.upcoming(now - 8 * DAY_S, 2) if at <= now)))
+        await fill(stores, attempts, thumbs, day_of(max(at for at in rule.next_times(now - 8 * DAY_S, 2) if at <= now)))
 
         async def nothing_retires() -> Sequence[str]:
             return ()

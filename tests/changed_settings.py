@@ -12,10 +12,10 @@ NONE = ChannelSettings()
 
 def _other_value(name: str) -> Any:
     row = CHANNEL_SETTINGS[name]
-    options = [row.of(option) for option in row.words.options] or list(row.options(OFFERED))
+    options = [row.parse(option) for option in row.words.options] or list(row.options(OFFERED))
     if options:
         first = next(option for option in options if option != getattr(NONE, name))
-        return (first,) if row.of is tuple else first
+        return (first,) if row.parse is tuple else first
     return {"switch": False, "checkboxes": True}.get(row.control, "eyes")
 
 

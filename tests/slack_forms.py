@@ -217,7 +217,7 @@ def _messages() -> Iterator[tuple[str, Json]]:
         "notice of a schedule that waits for a sign-in",
         schedules.run_notice(signed_out, ended, ["jira"]),
     )
-    stopped = ActionResponse(texts.schedules.SCHEDULE_STOPPED, undoes_stop=1)
+    stopped = ActionResponse(texts.schedules.SCHEDULE_STOPPED, stopped_schedule=1)
     yield "response to Stop of a schedule", plain.message(schedules.undo_blocks(stopped))
     skipped = RunReport(1, 1_764_000_000.0, PauseReason.QUOTA)
     yield "notice of a skipped run", schedules.run_notice(_SCHEDULE, skipped)
@@ -235,7 +235,7 @@ def _messages() -> Iterator[tuple[str, Json]]:
     }
     for name, content in contents.items():
         yield f"command: {name}", notices.command_message(CommandResponse(content, "Model: one"))
-    why = ActionResponse(texts.actions.THANKS_NOT_HELPED, asks_why="2.000100")
+    why = ActionResponse(texts.actions.THANKS_NOT_HELPED, ask_reason_ts="2.000100")
     yield "why an answer didn't help", plain.message(notices.why_blocks(why))
     yield (
         "details of an answer",

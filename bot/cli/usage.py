@@ -45,7 +45,7 @@ def _report_usage(env: Mapping[str, str], options: argparse.Namespace) -> int:
     since = first_day_of_usage(options.since)
     report, nothing = asyncio.run(_report(ours.database_url, options.by, since))
     has_ids = not options.csv and report.by in ("user", "channel")
-    names = asyncio.run(names_of(ours, report.sorted())) if has_ids else {}
+    names = asyncio.run(names_of(ours, report.sorted_lines())) if has_ids else {}
     if options.csv:
         _print_csv(report)
     elif nothing:
@@ -88,7 +88,7 @@ async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageRepo
 
 def _print_csv(report: UsageReport) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    rows = [(key, _csv_cells(line)) for key, line in report.sorted().items()]
+    rows = [(key, _csv_cells(line)) for key, line in report.sorted_lines().items()]
     writer.writerow([report.by, *_csv_cells(UsageLine())])
     writer.writerows([key, *cells.values()] for key, cells in rows)
 
@@ -112,7 +112,7 @@ def _csv_cells(line: UsageLine) -> Mapping[str, object]:
 
 def _print_table(report: UsageReport, since: int, names: Mapping[str, str]) -> None:
     rows: list[tuple[str, ...]] = [(report.by, *_HEADINGS, *_REASON_HEADINGS.values())]
-    rows += [(f"{key} {names.get(key, '')}".rstrip(), *_cells(line)) for key, line in report.sorted().items()]
+    rows += [(f"{key} {names.get(key, '')}".rstrip(), *_cells(line)) for key, line in report.sorted_lines().items()]
     if len(report.lines) > 1:
         rows.append(("all", *_cells(report.total)))
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]

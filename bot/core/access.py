@@ -59,7 +59,7 @@ class AccessRules:
     """If not empty, Typist answers only in these channels and in direct messages."""
 
     @cached_property
-    def allow_all_kinds(self) -> bool:
+    def allows_all_kinds(self) -> bool:
         """Whether every user type can ask, even an unknown one."""
         return self.also >= frozenset(OPTIONAL_KINDS)
 
@@ -88,15 +88,15 @@ class AccessRules:
             if user_id in self.allow_users or is_named:
                 return None
             return Denial.UNKNOWN if is_named is None else Denial.PERSON
-        if kind is UserKind.MEMBER or kind in self.also or self.allow_all_kinds:
+        if kind is UserKind.MEMBER or kind in self.also or self.allows_all_kinds:
             return None
         return _DENIALS[kind]
 
-    def depend_on_kind(self, question: Question) -> bool:
+    def needs_user_type(self, question: Question) -> bool:
         """Returns whether the decision depends on the asker's user type, which only Slack can provide."""
         return len({self.denial(question, kind) for kind in (*UserKind, None)}) > 1
 
-    def depend_on_name(self, question: Question) -> bool:
+    def needs_groups_or_email(self, question: Question) -> bool:
         """Returns whether the decision depends on the asker's groups or email address, which only Slack can provide."""
         is_asked = bool(self.groups or self.domains) and not question.from_bot
         return is_asked and self.denial(question, None) is Denial.PERSON
@@ -117,8 +117,9 @@ UNCHECKED = DenialNotice("access_not_checked", 0.0)
 def denial_notice(question: Question, denial: Denial) -> DenialNotice:
     """Returns how often the asker of a denied question gets an explanation.
 
-    In a direct message, silence looks like a fault. In channels, people mostly talk to each other, and a script must
-    not use up the app's ephemeral messages. If access can't be checked, the asker might have it.
+    In a direct message, silence looks like a fault. In channels, people mostly talk to each other, and explanations are
+    limited so that a script can't use up the app's ephemeral messages. If access can't be checked, the asker might have
+    it.
     """
     if denial is Denial.UNKNOWN:
         return UNCHECKED
@@ -132,7 +133,7 @@ class BotQuestions:
     in_an_hour: int
 
     @property
-    def too_many(self) -> bool:
+    def is_over_limit(self) -> bool:
         """Whether another answer could keep two bots answering each other forever."""
         return self.in_a_row >= MAX_BOT_QUESTIONS_IN_A_ROW or self.in_an_hour >= MAX_BOT_QUESTIONS_AN_HOUR
 

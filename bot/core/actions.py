@@ -75,11 +75,11 @@ class ActionResponse:
 
     sentence: str
     markdown: str = ""
-    undoes_stop: int = 0
+    stopped_schedule: int = 0
     """The number of the schedule that the click stopped, which a button below the sentence restores, or 0."""
-    asks_why: str = ""
+    ask_reason_ts: str = ""
     """The ts of the message whose answer didn't help, or "". Buttons below the sentence ask for the reason."""
-    replaces: bool = False
+    replaces_response: bool = False
     """Whether the response replaces the one whose button was clicked."""
 
 

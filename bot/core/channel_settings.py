@@ -125,11 +125,11 @@ class Setting:
 
     control: Literal["menu", "radio buttons", "switch", "checkboxes", "line", "area"]
     """The form control. A switch, with the values None and False, turns off what Typist's own settings turn on."""
-    of: Callable[[Any], Any]
+    parse: Callable[[Any], Any]
     """Converts an entered value, or a stored one unless it is None."""
     words: words.Words
     in_channels_only: bool = False
-    offered: Callable[[DefaultSettings], bool] = lambda _: True
+    is_available: Callable[[DefaultSettings], bool] = lambda _: True
     """Returns whether Typist's own settings make the setting available."""
     options: Callable[[DefaultSettings], Mapping[str, str]] = lambda _: {}
     """Returns the labels of the options, unless `words` has them."""
@@ -139,7 +139,7 @@ class Setting:
 
     def effective(self, defaults: DefaultSettings, value: Any) -> Any:
         """Returns the effective value for a channel's value, or None if the setting isn't available."""
-        if not self.offered(defaults):
+        if not self.is_available(defaults):
             return None
         return value is not False if self.control == "switch" else self.applies(defaults, value)
 
@@ -176,15 +176,15 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
         "radio buttons", Engagement, words.ENGAGEMENT, applies=lambda bot, own: own or bot.engagement
     ),
     "new_posts": _OfChannels("checkboxes", bool, words.NEW_POSTS),
-    "gate": _OfChannels("checkboxes", bool, words.GATE, offered=lambda bot: bot.gate),
+    "gate": _OfChannels("checkboxes", bool, words.GATE, is_available=lambda bot: bot.gate),
     "reaction": _OfChannels(
-        "line", emoji_name, words.REACTION, offered=lambda bot: bot.reactions, problem=_emoji_problem
+        "line", emoji_name, words.REACTION, is_available=lambda bot: bot.reactions, problem=_emoji_problem
     ),
-    "read_channel": _OfChannels("switch", bool, words.READ_CHANNEL, offered=lambda bot: bot.read_channel),
+    "read_channel": _OfChannels("switch", bool, words.READ_CHANNEL, is_available=lambda bot: bot.read_channel),
     "mcp_servers": _OfChannels(
         "checkboxes", tuple, words.MCP_SERVERS, options=lambda bot: {name: name for name in bot.mcp_servers}
     ),
-    "web_search": Setting("switch", bool, words.WEB_SEARCH, offered=lambda bot: bot.web_search),
+    "web_search": Setting("switch", bool, words.WEB_SEARCH, is_available=lambda bot: bot.web_search),
 }
 """The settings by field, in the order of the modal."""
 

@@ -101,7 +101,7 @@ def has_question_mark(text: str) -> bool:
 
 
 def closing_of_text(text: str, name: str = "") -> Closing | None:
-    """Returns the type of closing, or None. `text`: without the bot's mention. Thanks to others are agreement."""
+    """Returns the type of closing, or None. `text`: without the bot's mention. Thanking others counts as agreement."""
     said, parts = _parsed_parts(text, _phrases_with_name(_plain(name), Closing.NOTHING))
     unknown = sum(words for words, kind in parts if kind is None)
     said |= {kind for _, kind in parts if kind}

@@ -84,9 +84,9 @@ class QuestionRecord:
 
     @property
     def stale(self) -> tuple[RecordedMessage, ...]:
-        return tuple(message for message in self.beside if not self._is_true(message))
+        return tuple(message for message in self.beside if not self._is_mention_current(message))
 
-    def _is_true(self, message: RecordedMessage) -> bool:
+    def _is_mention_current(self, message: RecordedMessage) -> bool:
         match message.role:
             case MessageRole.MENTION:
                 return self.is_asked and not self.answer_deleted and message.version == self.version
@@ -99,7 +99,7 @@ class QuestionRecord:
         return self.status is Status.AWAITING_APPROVAL
 
     @property
-    def mentions(self) -> bool:
+    def should_mention(self) -> bool:
         """Whether to mention the asker now. They are told that the answer is ready only once Slack shows its end."""
         if self.mention_at is None:
             return False
@@ -107,7 +107,7 @@ class QuestionRecord:
 
     def beside_due_at(self, now: float) -> float | None:
         """Returns when a message beside the reply has to be sent or removed if the record doesn't change, or None."""
-        if self.stale or self.mentions:
+        if self.stale or self.should_mention:
             return now
         return min(self.mention_at, now + BACKOFF.max_s) if self.waits and self.mention_at is not None else None
 

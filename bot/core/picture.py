@@ -88,14 +88,14 @@ class Picture:
         is_cut = self.reason in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.SHUT_OUT)
         return texts.answers.FOOTER_INCOMPLETE if is_cut or self.reason.is_failure else ""
 
-    def naming(self, names: Mapping[str, str], admins: Sequence[str]) -> "Picture":
+    def with_names(self, names: Mapping[str, str], admins: Sequence[str]) -> "Picture":
         """Returns the picture with names of deciders and admins, whom a mention would notify every time."""
         decided = tuple(replace(one, name=names.get(one.by, one.by)) for one in self.decided)
         named = [names[admin] for admin in admins if admin in names]
         notices = tuple(texts.access.naming_admins(notice, named) for notice in self.notices)
         return replace(self, decided=decided, notices=notices)
 
-    def people(self, admins: Sequence[str]) -> list[str]:
+    def user_ids_to_name(self, admins: Sequence[str]) -> list[str]:
         """Returns the user IDs whose names `naming` needs: deciders, and admins to contact."""
         deciders = [one.by for one in self.decided if one.by]
         asks_admin = any(map(texts.access.names_an_admin, self.notices))

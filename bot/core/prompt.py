@@ -106,7 +106,7 @@ class Marks:
         return cls(hashlib.sha256(f"marks {thread}".encode(errors="replace")).hexdigest()[:8])
 
     @property
-    def begin(self) -> str:
+    def opening_mark(self) -> str:
         return f"[{self.code} is the code of this conversation]"
 
     def speaker(self, speaker_id: str, name: str) -> str:
@@ -137,7 +137,7 @@ class Marks:
             kept = read[found.end() - 1][1] + 1
         return "".join([*parts, text[kept:]])
 
-    def reopened(self, text: str, at: int) -> str:
+    def with_reopened_mark(self, text: str, at: int) -> str:
         """Returns cut text, with a new mark at `at` if the opening mark of a section was cut off."""
         begun = sum(text.count(f"[{self.code} {what}]") for what in ("attached", "file", "note"))
         return text if text.count(self._end) <= begun else f"{text[:at]}[{self.code} attached]\n{text[at:]}"
@@ -524,10 +524,9 @@ def _newest_within(
 def _stable_start(messages: list[PromptMessage], count_tokens: CountTokens) -> list[PromptMessage]:
     """Drops the oldest messages, up to a third of all tokens, so that the next prompts begin with the same message.
 
-    Each message has a constant random rank. Of the messages that can be first, the one with the lowest rank is, and it
-    stays first as the conversation grows until it no longer can be or a lower rank follows. The result depends neither
-    on which part of the conversation was read nor on size estimates. A person's newest message and questions waiting
-    for the answer are never dropped.
+    Each message has a constant random rank, and the prompt begins with the lowest-ranked message that it can begin
+    with. As the conversation grows, that rarely changes. The result depends neither on which part of the conversation
+    was read nor on size estimates. A person's newest message and questions waiting for the answer are never dropped.
     """
     newest_of_person = max((at for at, message in enumerate(messages) if message.speaker is not None), default=0)
     latest_start = next((at for at, message in enumerate(messages) if message.asked), newest_of_person)
@@ -554,7 +553,7 @@ def _cut_message(message: PromptMessage, count_tokens: CountTokens, limit_tokens
     if text and message.marks:
         # Searches from where the two ends meet, because the text itself might contain a remark like ours.
         at = next((at for at, (a, b) in enumerate(zip(text, whole, strict=False)) if a != b), len(text))
-        text = message.marks.reopened(text, max(at, text.find(_LEFT_OUT, at) + len(_LEFT_OUT)))
+        text = message.marks.with_reopened_mark(text, max(at, text.find(_LEFT_OUT, at) + len(_LEFT_OUT)))
     return message.header + text if text else ""
 
 

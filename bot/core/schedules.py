@@ -114,7 +114,7 @@ class PauseReason(StrEnum):
     """Its creator is no longer signed in to a server where its runs use their account."""
 
     @property
-    def may_pass(self) -> bool:
+    def is_temporary(self) -> bool:
         """Whether the reason might not apply to the next run, so that skipping a run doesn't pause the schedule."""
         return self in (PauseReason.QUOTA, PauseReason.MISSED)
 
@@ -168,7 +168,7 @@ class Rule:
             raise UnusableRule(texts.schedules.RULE_NEVER_DUE if self.cron else texts.schedules.TIME_HAS_PASSED)
         return found
 
-    def upcoming(self, after: float, count: int = 3) -> tuple[float, ...]:
+    def next_times(self, after: float, count: int = 3) -> tuple[float, ...]:
         times: list[float] = []
         while len(times) < count and (next_at := self.after(times[-1] if times else after)) is not None:
             times.append(next_at)
@@ -492,15 +492,15 @@ class ScheduleCommand:
     is_own: bool = False
     """Whether the person wrote "my", which excludes other people's schedules."""
 
-    def meant(self, here: Sequence[Schedule], user_id: str = "") -> Schedule | None:
+    def schedule_meant(self, here: Sequence[Schedule], user_id: str = "") -> Schedule | None:
         """Returns the schedule that a command means. Similar words don't identify one, but make the match ambiguous."""
         if self.number:
             return next((one for one in here if one.id == self.number), None)
         theirs = [one for one in here if not self.is_own or one.user_id == user_id]
-        alike = [one for one in theirs if self._fits(one, _is_alike)]
-        return alike[0] if len(alike) == 1 and self._fits(alike[0], _is_same_word) else None
+        alike = [one for one in theirs if self._matches(one, _is_alike)]
+        return alike[0] if len(alike) == 1 and self._matches(alike[0], _is_same_word) else None
 
-    def _fits(self, schedule: Schedule, is_same: Callable[[str, str], bool]) -> bool:
+    def _matches(self, schedule: Schedule, is_same: Callable[[str, str], bool]) -> bool:
         known = [*_WORD.findall(f"{schedule.words} {schedule.rule.in_words}".casefold()), "schedule", "task"]
         return all(any(is_same(word, other) for other in known) for word in self.about)
 

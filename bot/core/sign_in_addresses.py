@@ -27,34 +27,34 @@ class SignInAddresses:
         uris = {re.escape(uri.partition("://")[2]) for uri in redirect_uris}
         self._begin = re.compile(rf"(?:{'|'.join(uris)})(?:/[A-Za-z0-9_-]+)?\?") if uris else None
 
-    def are_in(self, text: str) -> bool:
+    def has_url(self, text: str) -> bool:
         # Another URL can include one in its query.
-        return self._begin is not None and any(map(self._is_in, {text, unquote(text)}))
+        return self._begin is not None and any(map(self._has_url, {text, unquote(text)}))
 
-    def _is_in(self, text: str) -> bool:
+    def _has_url(self, text: str) -> bool:
         assert self._begin is not None
         return bool(self._begin.search(text) or ("code=" in text and _STATE.search(text)))
 
-    def removed(self, text: str) -> str:
+    def without_urls(self, text: str) -> str:
         """Returns text with a placeholder for each sign-in URL, and for each code beside one."""
-        if not self.are_in(text):
+        if not self.has_url(text):
             return text
         whole = _PART.sub(texts.accounts.ADDRESS_REMOVED, _WORD.sub(self._without, text))
         return _CODE.sub(texts.accounts.ADDRESS_REMOVED, whole)
 
-    def removed_from(self, message: Message) -> Message:
-        return replace(message, text=self.removed(message.text), attached=self.removed(message.attached))
+    def message_without_urls(self, message: Message) -> Message:
+        return replace(message, text=self.without_urls(message.text), attached=self.without_urls(message.attached))
 
-    def removed_from_question(self, question: Question) -> Question:
+    def question_without_urls(self, question: Question) -> Question:
         """Returns a question with placeholders in its text and attached content, and sets `had_sign_in`."""
-        if not self.are_in(question.text):
+        if not self.has_url(question.text):
             return question
-        message, had_sign_in = self.removed_from(question.as_message()), self.are_in(question.own_text)
+        message, had_sign_in = self.message_without_urls(question.as_message()), self.has_url(question.own_text)
         text, attached_chars = message.whole, message.attached_chars
         return replace(question, text=text, attached_chars=attached_chars, had_sign_in=had_sign_in)
 
     def _without(self, word: re.Match[str]) -> str:
-        if not self.are_in(word[0]):
+        if not self.has_url(word[0]):
             return word[0]
         begun = self._begin.search(word[0]) if self._begin else None
         at = begun.start() if begun else 0

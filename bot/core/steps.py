@@ -101,20 +101,20 @@ def with_steps(
     *earlier, last = prompt.turns
     about = ((REPLIED_TO, replied_to), (MADE_BEFORE, made_before))
     remarks = [remark.format(calls="\n".join(map(_call_line, calls))) for remark, calls in about if calls]
-    asked = _texts(follow_ups, 0, bot_user_id)
+    asked = _question_texts(follow_ups, 0, bot_user_id)
     origins = folded((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if remarks else OURS))
     turns = [*earlier, replace(last, text="\n\n".join([last.text, *remarks, *asked]), origins=origins)]
     bound, counted = Bound(replace(prompt, turns=())), 0
     for number, step in enumerate(steps, start=1):
         left = next((item["text"] for item in step.items if item["type"] == _BEGUN), "")
-        turns += _resumed(left)
+        turns += _turns_to_resume(left)
         bound.add(turns[counted:])
         counted = len(turns)
         parts = tuple(_part_of(item) for item in step.items if item["type"] != _BEGUN)
         parts = parts if step.bound_to == str(bound) else without_thoughts(parts)
         written = "".join(part.text for part in parts if isinstance(part, TextPart))
         turns.append(Turn("assistant", written.strip(), parts=parts, origins=step.origins))
-        additions = _texts(follow_ups, step.step_no + 1, bot_user_id)
+        additions = _question_texts(follow_ups, step.step_no + 1, bot_user_id)
         additions += [LAST_STEP] if is_last and number == len(steps) else []
         # Nothing that a call returned looks like a mark.
         without_marks = Marks(prompt.code).without if prompt.code else str
@@ -129,9 +129,9 @@ def with_steps(
         ]
         text = "\n\n".join([*(result.text for result in results), *additions])
         # Includes calls that weren't made, because a refusal can quote what the model had read.
-        origins = folded((*map(_of_result, step.calls), _origins(follow_ups, step.step_no + 1, bot_user_id)))
+        origins = folded((*map(_result_origins, step.calls), _origins(follow_ups, step.step_no + 1, bot_user_id)))
         turns.append(Turn("user", text, parts=(*results, *map(TextPart, additions)), origins=origins))
-    return replace(prompt, turns=(*turns, *_resumed(begun)))
+    return replace(prompt, turns=(*turns, *_turns_to_resume(begun)))
 
 
 def without_oldest_results(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:
@@ -166,27 +166,27 @@ def cut_to_fit(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_
     return [*earlier, replace(last, calls=calls)]
 
 
-def _of_result(call: RecordedCall) -> Origins:
+def _result_origins(call: RecordedCall) -> Origins:
     is_sign_in = call.tool == SIGN_IN or call.result in WANT_SIGN_IN
     return OURS if is_sign_in else AGREED if call.own_account else TOOL
 
 
-def _resumed(begun: str) -> list[Turn]:
+def _turns_to_resume(begun: str) -> list[Turn]:
     if not begun.strip():
         return []
     # The sources that the vendor had found for it aren't recorded.
     return [Turn("assistant", begun.strip(), origins=UNKNOWN), Turn("user", GO_ON_REQUEST, origins=OURS)]
 
 
-def _texts(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> list[str]:
+def _question_texts(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> list[str]:
     return [
-        _text(follow_up.question, bot_user_id)
+        _question_text(follow_up.question, bot_user_id)
         for follow_up in follow_ups
         if follow_up.step_no == step_no and follow_up.question.text.strip()
     ]
 
 
-def _text(question: Question, bot_user_id: str) -> str:
+def _question_text(question: Question, bot_user_id: str) -> str:
     marks = Marks.of(question.thread)
     own = marks.without(with_names(without_bot_mention(question.own_text, bot_user_id), {}))
     attached = marks.framed("attached", with_names(question.attached, {})) if question.attached else ""
@@ -320,24 +320,24 @@ class Seam:
     def _continuation(self, *, ended: bool) -> str | None:
         """Returns the held text as a continuation, or None if more of it is needed."""
         held = self._held.lstrip()
-        repeated = self._repeated(held)
+        repeated = self._repeated_chars(held)
         added = held[repeated:].lstrip(" ") if repeated else self._held
         continuation = added.lstrip("\n")
         breaks = len(added) - len(continuation)
-        opened = "" if repeated else self._opened
+        opened = "" if repeated else self._opening_lines
         if not ended and (not continuation.strip() or opened.startswith(continuation)):
             return None
         continuation = continuation.removeprefix(opened)
         if not ended and not continuation.strip():
             return None
-        if self._so_far.endswith("\n") and self._opened.startswith("|") and not continuation.startswith("|"):
+        if self._so_far.endswith("\n") and self._opening_lines.startswith("|") and not continuation.startswith("|"):
             # Only an empty line ends a table.
             breaks = max(breaks, 2)
         ends = len(self._so_far) - len(self._so_far.rstrip("\n"))
         within_line = not ends and not breaks
         return "\n" * max(0, breaks - ends) + (continuation.lstrip(" ") if within_line else continuation)
 
-    def _repeated(self, continuation: str) -> int:
+    def _repeated_chars(self, continuation: str) -> int:
         """Returns how many first characters repeat the end of the text, if it occurs nowhere else in it."""
         text = self._so_far.rstrip()
         start = _repetition_start(text, continuation) if len(continuation) >= REPEATED_CHARS else -1
@@ -345,7 +345,7 @@ class Seam:
         return len(text) - start if start >= 0 and text.find(text[start:]) == start else 0
 
     @cached_property
-    def _opened(self) -> str:
+    def _opening_lines(self) -> str:
         """The lines that open the unfinished block at the end of the text: a fence, or a table's header."""
         outline = Outline(recent_part(self._so_far) + "x")
         for _ in outline.lines():

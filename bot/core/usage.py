@@ -36,11 +36,11 @@ class AnswerUsage:
     web_searches: int | None = None
 
     @property
-    def answered(self) -> bool:
+    def is_answer(self) -> bool:
         return self.end_reason in ANSWERED
 
     @property
-    def failed(self) -> bool:
+    def is_failure(self) -> bool:
         return self.end_reason in FAILURES
 
     @property
@@ -114,9 +114,9 @@ class UsageLine:
         if not use.end_reason.is_midway:
             self.questions[use.job_id] = use.end_reason
             self.people |= {use.user_id}
-        self.answers += use.answered
+        self.answers += use.is_answer
         self.stopped += use.end_reason.is_stop
-        if use.failed:
+        if use.is_failure:
             self.failed[use.end_reason] += 1
         input_tokens = use.input_tokens or 0
         output_tokens = use.output_tokens or 0
@@ -159,7 +159,7 @@ class UsageReport:
             for line in (self._line(thumb), self.total):
                 line.add_thumb(thumb)
 
-    def sorted(self) -> Mapping[str, UsageLine]:
+    def sorted_lines(self) -> Mapping[str, UsageLine]:
         """Returns days and weeks in order, and other lines by cost and then tokens, highest first."""
         if self.by in ("day", "week"):
             return dict(sorted(self.lines.items()))

@@ -105,7 +105,7 @@ class RateBudget:
             # A stream ends before its reply does.
             self._pacers[APPENDS].record_lifetime(now - since)
 
-    def uses(self, key: Hashable, methods: Sequence[str]) -> None:
+    def set_methods(self, key: Hashable, methods: Sequence[str]) -> None:
         """Records the methods that a live reply still uses, and reserves a call of each if needed."""
         if key not in self._live or self._live[key][1] == tuple(methods):
             return
@@ -118,14 +118,14 @@ class RateBudget:
             if method not in before:
                 self._pacers[method].on_reply_joined(key, since, self._clock.monotonic())
 
-    def room(self, method: str, key: Hashable) -> CarrierRoom:
+    def carrier_room(self, method: str, key: Hashable) -> CarrierRoom:
         """Returns a method's remaining capacity for a live reply that is starting to use it or already uses it."""
         pacer, now = self._pacers[method], self._clock.monotonic()
         return CarrierRoom(pacer.live_besides(key), pacer.newcomers_gap_s(now, besides=key))
 
-    def spare(self, method: str) -> int:
+    def spare_calls(self, method: str) -> int:
         now = self._clock.monotonic()
-        return self._pacers[method].spare(now) if self._denied_until.get(method, now) <= now else 0
+        return self._pacers[method].spare_calls(now) if self._denied_until.get(method, now) <= now else 0
 
     def paces(self, now: float) -> Paces:
         """Returns the paces at one time, for evaluating many replies. Each is cached, because it is slow to compute."""
@@ -141,7 +141,7 @@ class RateBudget:
     def calls_left(self, now: float, unbegun: int) -> CallsLeft:
         """Returns the capacity left for live replies. `unbegun`: the number with only a status and no message."""
         edits, since = self._pacers[REPLIES], now - LATELY_S
-        asked_lately = sum(at > since for at, _ in self._live.values()) + edits.others_since(since)
+        asked_lately = sum(at > since for at, _ in self._live.values()) + edits.others_opened_since(since)
         posts, deletions = (self._pacers[method].free_in_a_life(now) for method in (FIRST_WORDS, "chat.delete"))
         return CallsLeft(posts, edits.free_in_a_life(now), deletions, edits.live, unbegun, asked_lately, edits.usual_s)
 
@@ -160,7 +160,7 @@ class RateBudget:
         self._pacers[method].on_send(now, key)
         if method in ONE_FOR_EACH and key in self._live:
             # The call is now counted itself, so it is no longer reserved.
-            self.uses(key, [other for other in self._live[key][1] if other != method])
+            self.set_methods(key, [other for other in self._live[key][1] if other != method])
         if method in POSTS:
             self._posts.on_send(channel_id, now)
 
@@ -306,7 +306,7 @@ class RateBudget:
         except StoreError as error:
             log.debug("%s: shared budget unavailable, counting only this process's calls: %s", method, error)
             self._is_ledger_away = True
-            return pacer.fits(self._clock.monotonic())
+            return pacer.is_within_budget(self._clock.monotonic())
         self._is_ledger_away = False
         self._learn(reservation.learned)
         others = reservation.others

@@ -122,7 +122,7 @@ class Pacer:
         self._edited_at: dict[Hashable, float] = {}
         self._lives_s = deque([USUAL_LIFE_S], maxlen=REMEMBERED)
         self._not_before = -math.inf
-        self._asked = 0.0
+        self._askers = 0.0
         self._asked_at = -math.inf
         self._last_opened_at = -math.inf
         self._newcomers_post = False
@@ -133,7 +133,7 @@ class Pacer:
         self._opened_at[key] = self._edited_at[key] = now
         self._newcomers_post = posts_first_words
         if not posts_first_words:
-            self._learn_of_a_question(now)
+            self._count_question(now)
 
     def on_reply_closed(self, key: Hashable, now: float) -> None:
         self.record_lifetime(now - self._opened_at[key])
@@ -147,7 +147,7 @@ class Pacer:
         self._opened_at[key], self._edited_at[key] = since, now
         if not self._holds_back:
             # Replies can only join this method, so joining shows how many people are asking.
-            self._learn_of_a_question(now)
+            self._count_question(now)
 
     def on_reply_left(self, key: Hashable) -> None:
         del self._opened_at[key], self._edited_at[key]
@@ -168,7 +168,7 @@ class Pacer:
         own_gap_s = STEP_GAP_S if urgency is Urgency.STEP else OWN_GAP_S
         gap_s = self.gap_s(key, now, pace() if pace else self.pace(now))
         due = self._edited_at.get(key, -math.inf) + max(own_gap_s, gap_s)
-        has_room = self.room(now) > 0
+        has_room = self.progress_calls(now) > 0
         return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
 
     def final_at(self, now: float, ahead: int) -> float:
@@ -185,16 +185,16 @@ class Pacer:
 
         `newcomers`: replies that start now, in addition to the live ones. `restarting`: a live one that starts now.
         """
-        room = self.room(now) - (newcomers if self._holds_back else 0)
+        room = self.progress_calls(now) - (newcomers if self._holds_back else 0)
         ours = (now if key == restarting else at for key, at in self._opened_at.items())
         opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
-        usual_s, asking = self.usual_s, self._asking(now)
+        usual_s, asking = self.usual_s, self._expected_askers(now)
         rests_s = [_remaining_s(now - since, usual_s) for since in opened_at]
         paces = []
         for horizon_s in HORIZONS_S:
             expected = NEWCOMERS_WEIGHT * asking * horizon_s / FADING_S
             seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + expected * min(usual_s, horizon_s / 2)
-            paces.append((room + self._window.back_by(now + horizon_s)) / max(seconds, 1.0))
+            paces.append((room + self._window.returning_by(now + horizon_s)) / max(seconds, 1.0))
         return max(0.0, min(paces))
 
     def live_besides(self, key: Hashable) -> int:
@@ -206,12 +206,12 @@ class Pacer:
 
     def free_in_a_life(self, now: float) -> int:
         """Returns how many calls are free now or will return before an answer that starts now ends."""
-        return self._window.free(now) + self._window.back_by(now + self.usual_s)
+        return self._window.free(now) + self._window.returning_by(now + self.usual_s)
 
-    def others_since(self, then: float) -> int:
+    def others_opened_since(self, then: float) -> int:
         return sum(at > then for at in self._others_opened_at)
 
-    def spare(self, now: float) -> int:
+    def spare_calls(self, now: float) -> int:
         """Returns how many calls can be sent now, keeping one for each live reply."""
         return self._window.free(now) - self.live if now >= self._not_before else 0
 
@@ -233,9 +233,9 @@ class Pacer:
         newest = max(self._others_opened_at, default=-math.inf)
         if newest > self._others_newest + AT_ONCE_S:
             self._others_newest = newest
-            self._learn_of_a_question(now)
+            self._count_question(now)
 
-    def fits(self, now: float) -> bool:
+    def is_within_budget(self, now: float) -> bool:
         return self._window.free(now) >= 0
 
     def on_rate_limit(self, now: float, retry_after_s: float) -> None:
@@ -260,11 +260,11 @@ class Pacer:
         if learned.held_until > learned.at:
             self._window.fill(now, since=learned.at)
 
-    def _learn_of_a_question(self, now: float) -> None:
+    def _count_question(self, now: float) -> None:
         self._last_opened_at = now
         since_s = now - self._asked_at
         if since_s >= AT_ONCE_S:
-            self._asked = self._asking(now) + (1 if since_s < WINDOW_S else OUT_OF_SILENCE)
+            self._askers = self._expected_askers(now) + (1 if since_s < WINDOW_S else OUT_OF_SILENCE)
             self._asked_at = now
 
     def gap_s(self, key: Hashable, now: float, pace: float) -> float:
@@ -277,28 +277,28 @@ class Pacer:
         gap_s = 1 / (pace + 1 / rest_s)
         return min(gap_s, rest_s / 2) if self._newcomers_post else gap_s
 
-    def room(self, now: float) -> float:
+    def progress_calls(self, now: float) -> float:
         """Returns how many free calls progress can use, not counting reserved ones."""
-        closed_by_429 = self.calls_per_minute - self._rate.at(now)
+        closed_by_429 = self.calls_per_minute - self._rate.calls_at(now)
         if not self._holds_back:
             return self._window.free(now) - closed_by_429
         fading = math.exp(-(now - self._last_opened_at) / FADING_S)
         by_silence = KEPT_ALWAYS + (KEPT_AFTER_A_QUESTION - KEPT_ALWAYS) * fading
-        for_newcomers = min(KEPT_AT_MOST, by_silence + self._asking(now))
+        for_newcomers = min(KEPT_AT_MOST, by_silence + self._expected_askers(now))
         return self._window.free(now) - closed_by_429 - self.live - for_newcomers
 
     def _covers_finals(self, now: float) -> bool:
         """Returns whether all finals, even those of the next askers, can still be sent at once after one more call."""
         room = self._window.free(now) - self.live - 1
-        asking = FINALS_WEIGHT * self._asking(now)
+        asking = FINALS_WEIGHT * self._expected_askers(now)
         return all(
-            room + self._window.back_by(now + horizon_s) >= math.floor(asking * horizon_s / FADING_S)
+            room + self._window.returning_by(now + horizon_s) >= math.floor(asking * horizon_s / FADING_S)
             for horizon_s in HORIZONS_S[:3]
         )
 
-    def _asking(self, now: float) -> float:
+    def _expected_askers(self, now: float) -> float:
         """Returns how many people are expected to ask in the next 30 s: as many as recently."""
-        return self._asked * math.exp(-(now - self._asked_at) / FADING_S)
+        return self._askers * math.exp(-(now - self._asked_at) / FADING_S)
 
     @property
     def usual_s(self) -> float:

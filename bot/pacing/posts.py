@@ -38,7 +38,7 @@ class PostRule:
         excess = len(counting) - POST_BURST
         return now if excess < 0 else min(certain_at, counting[excess])
 
-    def accepted(self, posts: Sequence[float], now: float) -> "PostRule":
+    def after_success(self, posts: Sequence[float], now: float) -> "PostRule":
         certain = self.certain
         # For a channel that allows n posts in n seconds, n + 1 would be too many. First it has to be certain that the
         # channel doesn't allow fewer, because such a channel might allow more over a longer time.
@@ -46,7 +46,7 @@ class PostRule:
             certain += 1
         return replace(self, certain=certain)
 
-    def refused(self, posts: Sequence[float], now: float) -> "PostRule":
+    def after_refusal(self, posts: Sequence[float], now: float) -> "PostRule":
         if self.certain_at(posts, now) > now:
             return replace(self, may_try=False)
         fewer = [n for n in range(2, self.certain) if _count_within(posts, now, n * POST_GAP_S + MARGIN_S) >= n]
@@ -60,7 +60,7 @@ def _count_within(posts: Sequence[float], now: float, last_s: float) -> int:
 @dataclass(slots=True)
 class _Channel:
     in_flight: int = 0
-    answered: list[float] = field(default_factory=list)
+    ended_at: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     refused_until: dict[str, float] = field(default_factory=dict)
     """By method: when calls can be sent again after a 429."""
@@ -72,7 +72,7 @@ class _Channel:
 
     def posts(self, now: float) -> list[float]:
         """Returns the times of the last minute's posts, oldest first. Posts in flight count as arriving now."""
-        known = sorted(at for at in (*self.answered, *self.others) if at > now - WINDOW_S)
+        known = sorted(at for at in (*self.ended_at, *self.others) if at > now - WINDOW_S)
         return [*known, *[now] * self.in_flight]
 
 
@@ -110,7 +110,7 @@ class ChannelPosts:
 
     def on_send(self, channel_id: str, now: float) -> None:
         for known in self._channels.values():
-            known.answered = [at for at in known.answered if at > now - WINDOW_S]
+            known.ended_at = [at for at in known.ended_at if at > now - WINDOW_S]
         self._channels = {
             id_: known for id_, known in self._channels.items() if known.posts(now) or known.is_refused(now)
         }
@@ -122,10 +122,10 @@ class ChannelPosts:
     def on_end(self, channel_id: str, now: float) -> None:
         channel = self._channels[channel_id]
         channel.in_flight -= 1
-        channel.answered.append(now)
+        channel.ended_at.append(now)
         if self._trying == channel_id:
             self._trying = None
-            certain = self.rule(now).accepted(channel.posts(now), now).certain
+            certain = self.rule(now).after_success(channel.posts(now), now).certain
             if certain > self._learned.calls:
                 self._learned = replace(self._learned, calls=certain, at=now)
 
@@ -137,7 +137,7 @@ class ChannelPosts:
         """Records a post's 429; returns whether other channels are refused too, so that it applies to the workspace."""
         channel = self._channels.setdefault(channel_id, _Channel())
         before = channel.posts(now)[:-1]
-        rule = self.rule(now).refused(before, now)
+        rule = self.rule(now).after_refusal(before, now)
         held_until = self._learned.held_until if rule.may_try else now + LEARNED_FOR_S
         self._learned = Learned(rule.certain, now, held_until)
         self._trying = None if self._trying == channel_id else self._trying

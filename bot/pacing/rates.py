@@ -31,14 +31,14 @@ class LearnedRate:
         self._guaranteed = guaranteed
         self.learned: Learned | None = None
 
-    def at(self, now: float) -> float:
+    def calls_at(self, now: float) -> float:
         if self.learned is None:
             return self._guaranteed
         minutes = max(0.0, now - self.learned.at) // WINDOW_S
         return min(self._guaranteed, self.learned.calls + minutes * LEARNED_PART * self._guaranteed)
 
     def on_rate_limit(self, now: float, held_until: float) -> None:
-        self.learned = Learned(max(self.at(now) / 2, LEARNED_PART * self._guaranteed), now, held_until)
+        self.learned = Learned(max(self.calls_at(now) / 2, LEARNED_PART * self._guaranteed), now, held_until)
 
 
 class RateWindow:
@@ -57,7 +57,7 @@ class RateWindow:
         used = self._in_flight + len(self._back_at) + len(self._others_back_at)
         return self._calls_per_minute - used
 
-    def back_by(self, then: float) -> int:
+    def returning_by(self, then: float) -> int:
         return sum(back_at <= then for back_at in (*self._back_at, *self._others_back_at))
 
     def free_at(self, now: float, wanted: int, unknown_s: float = ASK_AGAIN_S) -> float:

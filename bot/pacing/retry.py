@@ -31,7 +31,7 @@ class Failures:
     count: int = 0
     since: float = math.inf
 
-    def and_one(self, now: float) -> "Failures":
+    def plus_one(self, now: float) -> "Failures":
         return Failures(self.count + 1, min(self.since, now))
 
 
@@ -100,7 +100,7 @@ class Retrier:
                 return await call()
             except (RateLimited, Refused) as error:
                 now = self._clock.monotonic()
-                self._failures = self._failures.and_one(now)
+                self._failures = self._failures.plus_one(now)
                 next_try_at = self._policy.next_try_at(error, self._failures, now)
                 if next_try_at is None or next_try_at > self._until:
                     raise

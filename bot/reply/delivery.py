@@ -54,10 +54,10 @@ def chosen_stream(
 ) -> Stream | None:
     """Returns a stream to show a live reply from a page's first words on, or None to use edits (`ChooseStream`)."""
     carrier = choose_carrier(
-        budget.room(REPLIES, key),
-        budget.room(METHODS[AppendStream], key),
-        spare_starts=budget.spare(METHODS[StartStream]),
-        spare_stops=budget.spare(METHODS[StopStream]),
+        budget.carrier_room(REPLIES, key),
+        budget.carrier_room(METHODS[AppendStream], key),
+        spare_starts=budget.spare_calls(METHODS[StartStream]),
+        spare_stops=budget.spare_calls(METHODS[StopStream]),
         has_stop=has_stop,
         forced=forced,
     )

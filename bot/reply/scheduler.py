@@ -245,7 +245,7 @@ class ScheduledReply:
         A rate limit delays only the method, through its budget, so that the reply's end can be posted instead of
         edited. The first final refusal causes no delay either, because the next call is a different one.
         """
-        self.failures = self.failures.and_one(now)
+        self.failures = self.failures.plus_one(now)
         next_try_at = REPLY_CALLS.next_try_at(error, self.failures, now)
         is_refused = isinstance(error, Refused)
         if next_try_at is None or (is_refused and isinstance(call, Upload) and self.failures.count >= UPLOAD_TRIES):
@@ -285,8 +285,8 @@ class ScheduledReply:
 
 async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users, admins: Sequence[str]) -> None:
     """Shows the end of an answer, with names of the people who decided on its calls, and of `admins` (IDs) to ask."""
-    if people := shown.people(admins):
-        shown = shown.naming(await users.names(people), admins)
+    if people := shown.user_ids_to_name(admins):
+        shown = shown.with_names(await users.names(people), admins)
     await live.finish(end, shown)
 
 
@@ -370,7 +370,7 @@ class EditScheduler:
             return True
         now = self.clock.monotonic()
         next_post_at = self._budget.post_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)
-        return next_post_at > now or not self._budget.room(METHODS[Update], live).is_fresh
+        return next_post_at > now or not self._budget.carrier_room(METHODS[Update], live).is_fresh
 
     async def post_placeholder(self, job: Job) -> None:
         """Shows a queued question's placeholder until it is recorded or can't be shown. Cancel once the job isn't
@@ -495,7 +495,7 @@ class EditScheduler:
         return live.call
 
     def _update_needed_calls(self, live: ScheduledReply) -> None:
-        self._budget.uses(
+        self._budget.set_methods(
             live, [METHODS[kind] for kind in live.reply.carriers.needed_calls(ended=live.reply.has_ended)]
         )
 

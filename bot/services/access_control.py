@@ -48,10 +48,12 @@ class AccessControl:
     def denial_at_once(self, question: Question) -> Denial | None:
         """Returns why the asker is denied, or None if they have access or Slack must be asked first."""
         kind = UserKind.BOT if question.from_bot else self._users.known(question.user_id)
-        if kind is None and self._rules.depend_on_kind(question):
+        if kind is None and self._rules.needs_user_type(question):
             return None
         is_named = (
-            self._people.known(question.user_id) if self._people and self._rules.depend_on_name(question) else False
+            self._people.known(question.user_id)
+            if self._people and self._rules.needs_groups_or_email(question)
+            else False
         )
         return None if is_named is None else self._rules.denial(question, kind, is_named)
 
@@ -70,12 +72,12 @@ class AccessControl:
         `within_s` and `is_press` work as in Users.kind.
         """
         kind = UserKind.BOT if question.from_bot else None
-        if kind is None and (members_only or self._rules.depend_on_kind(question)):
+        if kind is None and (members_only or self._rules.needs_user_type(question)):
             kind = await self._users.kind(
                 question.user_id, now_within_s=now_within_s, within_s=within_s, is_press=is_press
             )
         is_named: bool | None = False
-        if self._people and self._rules.depend_on_name(question):
+        if self._people and self._rules.needs_groups_or_email(question):
             within_s = within_s if now_within_s is None else now_within_s
             is_named = await self._people.is_named(question.user_id, within_s=within_s, is_press=is_press)
         if denial := self._rules.denial(question, kind, is_named):
@@ -88,7 +90,7 @@ class AccessControl:
         denial = await self.denial(question, now_within_s=CHECKED_WITHIN_S)
         if (
             denial is Denial.UNKNOWN
-            and not self._rules.depend_on_name(question)
+            and not self._rules.needs_groups_or_email(question)
             and (kind := await self._users.last_known(question.user_id))
         ):
             return self._rules.denial(question, kind)

@@ -360,7 +360,7 @@ class CatchingUp:
         clock, client = self.stores.clock, self.workspace.paced
 
         async def in_turn() -> Payload:
-            while method in CALLS_PER_MINUTE and client.budget.spare(method) <= KEPT_CALLS:
+            while method in CALLS_PER_MINUTE and client.budget.spare_calls(method) <= KEPT_CALLS:
                 await clock.sleep(TURN_S)
             try:
                 return await client.call(method, **arguments)

@@ -183,7 +183,7 @@ class Intake:
 
 def as_queued(workspace: Workspace, question: Question) -> Question:
     """Returns a question as stored in its job: without sign-in URLs, and marked if it needs no model."""
-    question = workspace.sign_in_addresses.removed_from_question(question)
+    question = workspace.sign_in_addresses.question_without_urls(question)
     is_command = any(
         command_in(question, workspace.me) for command_in in (memory.memory_command, schedules.schedule_command)
     )

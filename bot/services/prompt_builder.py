@@ -100,7 +100,7 @@ class PromptBuilder:
         # Where conversations are short, memories also have less room.
         limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
         memories = await self.conversation.memories(job.question, marks, self.estimate.tokens, limit_tokens)
-        begin, begins = _join_paragraphs(marks.begin, memories.text), OTHERS if memories.text else OURS
+        begin, begins = _join_paragraphs(marks.opening_mark, memories.text), OTHERS if memories.text else OURS
         taken_tokens = self._other_tokens(answer, tools, note)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         window = self.estimate.window_with(window_tokens)

@@ -132,7 +132,7 @@ class ReplyActions:
         self.workspace.telemetry.rated(answer.job_id, answer.end.model if answer.end else None, press.value)
         if vote > 0:
             return ActionResponse(texts.actions.THANKS_HELPED)
-        return ActionResponse(texts.actions.THANKS_NOT_HELPED, asks_why=press.message_ts)
+        return ActionResponse(texts.actions.THANKS_NOT_HELPED, ask_reason_ts=press.message_ts)
 
     async def _give_reason(self, pressed: PressedAnswer) -> ActionResponse:
         """Records why an answer didn't help, and shows that instead of the question."""
@@ -143,9 +143,9 @@ class ReplyActions:
             return ActionResponse(texts.actions.UNKNOWN_BUTTON)
         model = await self.stores.recorded_answers.record_reason(answer.job_id, press.user_id, reason)
         if model is None:
-            return ActionResponse(texts.actions.NO_LONGER_DOWN, replaces=True)
+            return ActionResponse(texts.actions.NO_LONGER_DOWN, replaces_response=True)
         self.workspace.telemetry.down_explained(answer.job_id, model, reason)
-        return ActionResponse(texts.actions.REASON_NOTED[reason], replaces=True)
+        return ActionResponse(texts.actions.REASON_NOTED[reason], replaces_response=True)
 
     async def _show_details(self, pressed: PressedAnswer) -> ActionResponse:
         calls = pressed.answer.calls

@@ -153,7 +153,7 @@ class ScheduleTool:
         theirs = (one for one in here if one.user_id == (changed.user_id if changed else user_id))
         if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):
             return texts.schedules.already_scheduled(same.id)
-        whole = {**proposal.arguments, "words": visible(proposal.words), "next": proposal.rule.upcoming(now)}
+        whole = {**proposal.arguments, "words": visible(proposal.words), "next": proposal.rule.next_times(now)}
         return {**whole, **_current_state(changed)} if changed else whole
 
     async def call(self, use: ToolUse) -> CallResult:

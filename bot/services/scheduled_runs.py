@@ -47,7 +47,7 @@ class ScheduledRuns:
 
     def may_begin(self) -> int:
         """Returns how many runs can begin in this second: one, while people have half of a minute's calls left."""
-        spare = self.workspace.budget.spare
+        spare = self.workspace.budget.spare_calls
         return int(all(2 * spare(method) > CALLS_PER_MINUTE[method] for method in CALLS_OF_RUNS))
 
     async def admit(self, entry: OutboxEntry) -> Run | None:

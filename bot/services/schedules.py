@@ -107,7 +107,7 @@ class Schedules:
         here = await self._schedules_here(job.question.thread)
         both = list(zip(questions, commands, strict=True))
         named = [(asked, command) for asked, command in both if command and command.about]
-        if not all(command.meant(here, asked.user_id) for asked, command in named):
+        if not all(command.schedule_meant(here, asked.user_id) for asked, command in named):
             return None
         for asked, _ in named:
             # It might have been about an answer that its author couldn't stop, or that ended just before.
@@ -125,7 +125,7 @@ class Schedules:
             if not here:
                 return CommandResult(sentence_notice(texts.schedules.NOTHING_HERE))
             return CommandResult(sentence_notice(texts.schedules.change_by_number(here[0].id)), "\n".join(lines))
-        schedule = command.meant(here, question.user_id)
+        schedule = command.schedule_meant(here, question.user_id)
         if schedule is None:
             return CommandResult(sentence_notice(texts.schedules.nothing_to_stop(str(command.number))))
         if refusal := await self._refusal(schedule, question.user_id):
@@ -185,7 +185,9 @@ class Schedules:
         elif outcome and press.thread:
             is_stopped = outcome == texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]
             is_undone = is_undo and outcome == texts.schedules.RESTORED
-            response = ActionResponse(outcome, undoes_stop=press.schedule_id * is_stopped, replaces=is_undone)
+            response = ActionResponse(
+                outcome, stopped_schedule=press.schedule_id * is_stopped, replaces_response=is_undone
+            )
             await surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
         elif outcome:
             await surfaces.open(press.trigger_id, sentence_modal(outcome, texts.schedules.SCHEDULES))

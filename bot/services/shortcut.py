@@ -89,7 +89,7 @@ class MessageShortcut:
 
     async def open(self, invocation: Invocation, message: Message) -> None:
         """Asks a person in a modal what they want to know about a message. Raises RateLimited and Refused."""
-        message = self.workspace.sign_in_addresses.removed_from(message)
+        message = self.workspace.sign_in_addresses.message_without_urls(message)
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
             about = quoted(message, invocation.response_url, {})
             await _tell(self.workspace, self.access_control, invocation.user_id, about, denial)
@@ -107,7 +107,7 @@ class MessageShortcut:
         about = submitted.about
         if denial := await self._denial(user_id, about.channel_id):
             return await self.access_control.naming_admins_plainly(denial)
-        if self.workspace.sign_in_addresses.are_in(submitted.text):
+        if self.workspace.sign_in_addresses.has_url(submitted.text):
             return texts.accounts.PASTED_IN_MESSAGE
         try:
             await self.ask_once(user_id, submitted.view_id, about, submitted.text)
@@ -118,7 +118,7 @@ class MessageShortcut:
 
     async def ask_once(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> bool:
         """Records a question to be posted at once; returns False if anyone has asked it already. Raises StoreError."""
-        team_id, text = self.workspace.me.team_id, self.workspace.sign_in_addresses.removed(text)
+        team_id, text = self.workspace.me.team_id, self.workspace.sign_in_addresses.without_urls(text)
         is_new = await self.stores.unposted_questions.ask(team_id, view_id, user_id, about, text)
         if is_new:
             self.check_now()

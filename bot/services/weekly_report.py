@@ -34,7 +34,7 @@ class WeeklyReport:
         now = self.stores.clock.now()
         if now < self._next_at:
             return
-        due_at = max(at for at in self.rule.upcoming(now - 8 * DAY_S, 2) if at <= now)
+        due_at = max(at for at in self.rule.next_times(now - 8 * DAY_S, 2) if at <= now)
         notice = f"weekly report {format_day(day_of(due_at))}"
         if not await self.admins.has_sent(notice):
             await self.admins.send(notice, await self._report_until(day_of(due_at)))

@@ -170,7 +170,7 @@ class History:
 
     def message_of(self, question: Question, message: Mapping[str, Any]) -> Message:
         """Returns a message from Slack's response as one in the question's channel, without sign-in URLs."""
-        return self._sign_in_addresses.removed_from(self._whole(question, message))
+        return self._sign_in_addresses.message_without_urls(self._whole(question, message))
 
     def _whole(self, question: Question, message: Mapping[str, Any]) -> Message:
         bot_id = string(message, "bot_id") or None

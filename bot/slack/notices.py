@@ -79,7 +79,7 @@ def action_text(response: ActionResponse) -> str:
 def why_blocks(response: ActionResponse) -> list[Json]:
     """Returns the blocks that ask why an answer didn't help. Their buttons refer to the answer's message."""
     buttons = [
-        button(f"{ReplyAction.FEEDBACK_REASON}-{reason}", label, response.asks_why)
+        button(f"{ReplyAction.FEEDBACK_REASON}-{reason}", label, response.ask_reason_ts)
         for reason, label in texts.actions.DOWN_REASONS.items()
     ]
     return [section(plain_text(response.sentence)), actions(buttons)]

@@ -169,7 +169,7 @@ class SlackSearch:
         log.info("slack search for message %s: results=%d", use.question.ts, len(hits))
         if not hits:
             return CallResult(CallState.DONE, NOTHING_FOUND)
-        shown = self._sign_in_addresses.removed("\n\n".join(map(_shown, hits)))
+        shown = self._sign_in_addresses.without_urls("\n\n".join(map(_shown, hits)))
         data = result_for_model(shown, NAME, secrets.token_hex(8))
         return CallResult(CallState.DONE, f"{data}\n{CITE}", may_be_stored=False)
 

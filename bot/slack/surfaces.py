@@ -164,7 +164,7 @@ class Pane:
         button to apps that aren't subscribed to its event.
         """
         now = self._client.clock.monotonic()
-        has_room = now >= self._begun_at[0] + WINDOW_S and self._client.budget.spare(SESSIONS) > 0
+        has_room = now >= self._begun_at[0] + WINDOW_S and self._client.budget.spare_calls(SESSIONS) > 0
         if not (self.has_sessions and has_room):
             return None
         self._begun_at.append(now)
@@ -276,10 +276,16 @@ class Surfaces:
         message = {
             "text": action_text(response),
             "response_type": "ephemeral",
-            "replace_original": response.replaces,
+            "replace_original": response.replaces_response,
             "thread_ts": thread.thread_ts,
         }
-        below = why_blocks(response) if response.asks_why else undo_blocks(response) if response.undoes_stop else ()
+        below = (
+            why_blocks(response)
+            if response.ask_reason_ts
+            else undo_blocks(response)
+            if response.stopped_schedule
+            else ()
+        )
         await self._respond(response_url, message | (plain.message(below) if below else {}))
 
     async def delete_ephemeral(self, response_url: str) -> None:

@@ -207,7 +207,7 @@ class Users:
 
     async def _ask_ahead(self, user_id: str) -> bool:
         """Requests a person's user type once, if a call is left. Returns False if the request must be queued."""
-        if self._client.budget.spare(_USER[0]) <= 0:
+        if self._client.budget.spare_calls(_USER[0]) <= 0:
             return False
         try:
             await self._ask(user_id)
@@ -232,7 +232,7 @@ class Users:
                         await self._ask(user_id)
                     except (RateLimited, Refused) as error:
                         now = self._clock.monotonic()
-                        self._failures = self._failures.and_one(now)
+                        self._failures = self._failures.plus_one(now)
                         next_try_at = USER_KIND.next_try_at(error, self._failures, now)
                         if next_try_at is None:
                             log.error("the type of user %s is not known (is users:read granted?): %s", user_id, error)
@@ -249,7 +249,7 @@ class Users:
 
     @property
     def _spare(self) -> int:
-        return self._client.budget.spare(_USER[0]) - KEPT_FOR_PRESSES
+        return self._client.budget.spare_calls(_USER[0]) - KEPT_FOR_PRESSES
 
     def _list_if_many(self) -> None:
         """Starts listing people if more are waited for than should, or currently can, be looked up one by one."""
@@ -343,7 +343,7 @@ class Users:
     async def _look_up_name(self, id_: str) -> None:
         if self._clock.monotonic() < self._profile(id_).named_at + KEPT_S:
             return
-        spare = self._client.budget.spare(_USER[0]) - len(self._lookups)
+        spare = self._client.budget.spare_calls(_USER[0]) - len(self._lookups)
         if _METHODS.get(id_[:1], _USER) is not _USER or spare > KEPT_FOR_KINDS:
             await self._share(id_, self._ask_for_name)
 

@@ -52,5 +52,5 @@ def _settings(row: sa.Row[Any]) -> ChannelSettings:
     for name, setting in CHANNEL_SETTINGS.items():
         value = getattr(row, name)
         with suppress(ValueError):
-            own |= {} if value is None else {name: setting.of(value)}
+            own |= {} if value is None else {name: setting.parse(value)}
     return ChannelSettings(**own)

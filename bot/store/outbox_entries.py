@@ -201,6 +201,6 @@ def _entry(row: sa.Row[Any], record: QuestionRecord) -> OutboxEntry:
         waits_until=row.waits_until if record.waits else None,
         beside=record.beside,
         stale=record.stale,
-        mention_at=row.mention_at if record.mentions else None,
+        mention_at=row.mention_at if record.should_mention else None,
         about=row.about,
     )

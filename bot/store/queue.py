@@ -382,7 +382,7 @@ async def _messages_of_eager_bots(
     refused: list[tuple[str, str, str]] = []
     taken: list[Question] = []
     for question in questions:
-        if question.from_bot and (await _bot_questions(connection, question, taken, now)).too_many:
+        if question.from_bot and (await _bot_questions(connection, question, taken, now)).is_over_limit:
             refused.append(_message_key(question))
         else:
             taken.append(question)

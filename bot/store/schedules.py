@@ -286,7 +286,7 @@ class ScheduleStore(Operations):
         if row is None or asked_as is None:
             return
         pausing: PauseReason | None = None
-        if not row.paused and because.may_pass and row.next_at is not None:
+        if not row.paused and because.is_temporary and row.next_at is not None:
             in_a_row = because if because is PauseReason.QUOTA else PauseReason.FAILURES
             pausing = await _count_end(connection, row, EndReason.NOT_SHOWN, now, because=in_a_row)
         elif not row.paused:

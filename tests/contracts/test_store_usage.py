@@ -390,7 +390,7 @@ class TestWeek:
             used = await attempt_usages(connection, begins - 7 * DAY_S, turns.c.created_at < ends, is_ours)
             said = await thumbs(connection, begins, feedback.c.at < ends, is_ours)
         report.add(used, said)
-        before, line = report.sorted().values()
+        before, line = report.sorted_lines().values()
         assert (len(line.first_tokens_s) % 2 == 0) is is_even
         for thumb in said:
             disliked["" if thumb.channel_id.startswith("D") else thumb.channel_id] += thumb.value < 0

@@ -31,7 +31,7 @@ def question_of(user_id: str = "UADA", channel_id: str = "C1") -> Question:
     ("in_a_row", "in_an_hour", "too_many"), [(0, 0, False), (2, 19, False), (3, 3, True), (0, 20, True)]
 )
 def test_bots_that_answer_each_other_are_denied_eventually(in_a_row: int, in_an_hour: int, too_many: bool) -> None:
-    assert BotQuestions(in_a_row, in_an_hour).too_many is too_many
+    assert BotQuestions(in_a_row, in_an_hour).is_over_limit is too_many
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_list_of_who_may_ask_has_people_groups_and_domains_apart() -> None:
 def test_kind_is_needed_exactly_where_it_changes_the_decision() -> None:
     for row in ROWS:
         answers = {expected(row, kind) for kind in (*UserKind, None)}
-        assert row.rules.depend_on_kind(row.question) is (len(answers) > 1), row
+        assert row.rules.needs_user_type(row.question) is (len(answers) > 1), row
 
 
 BY_NAME = AccessRules(allow_users=frozenset({"S0GROUP", "@acme.example", "U0BOSS"}))
@@ -147,7 +147,7 @@ def test_groups_and_address_are_needed_exactly_where_they_change_the_decision(
     users: set[str], asker: str, from_bot: bool, needed: bool
 ) -> None:
     asked = replace(question_of(asker), from_bot=from_bot)
-    assert AccessRules(allow_users=frozenset(users)).depend_on_name(asked) is needed
+    assert AccessRules(allow_users=frozenset(users)).needs_groups_or_email(asked) is needed
 
 
 def test_three_admins_are_named_in_the_order_of_their_ids() -> None:

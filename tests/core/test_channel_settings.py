@@ -179,11 +179,11 @@ def test_each_setting_says_in_one_sentence_that_it_changed(name: str) -> None:
     assert on != off
 
 
-@pytest.mark.parametrize("setting", [row for row in CHANNEL_SETTINGS.values() if isinstance(row.of, EnumType)])
+@pytest.mark.parametrize("setting", [row for row in CHANNEL_SETTINGS.values() if isinstance(row.parse, EnumType)])
 def test_each_level_has_its_option_and_its_sentence(setting: Setting) -> None:
-    levels = list(map(setting.of, setting.words.options))
-    assert isinstance(setting.of, EnumType)
-    assert levels == list(setting.of)
+    levels = list(map(setting.parse, setting.words.options))
+    assert isinstance(setting.parse, EnumType)
+    assert levels == list(setting.parse)
     assert len(set(map(setting.words.about, levels))) == len(levels)
 
 

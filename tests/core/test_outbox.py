@@ -107,4 +107,4 @@ def test_message_beside_a_reply_is_true_as_long_as_what_it_says(record: Question
 def test_entry_about_messages_beside_a_reply_is_due_once_something_is_to_be_done(
     record: QuestionRecord, mentions: bool, due_at: float | None
 ) -> None:
-    assert (record.mentions, record.beside_due_at(NOW)) == (mentions, due_at)
+    assert (record.should_mention, record.beside_due_at(NOW)) == (mentions, due_at)

@@ -323,7 +323,7 @@ def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer:
     ],
 )
 def test_who_decided_stays_below_the_answer(decided: list[Decided], line: str) -> None:
-    end = Picture(EndReason.WHOLE, decided=tuple(decided)).naming({"U1": "Ada"}, ())
+    end = Picture(EndReason.WHOLE, decided=tuple(decided)).with_names({"U1": "Ada"}, ())
     blocks = reply_blocks.message(PageView("All", end=end))["blocks"]
     assert line in [block["elements"][0]["text"] for block in blocks if block["type"] == "context"]
     assert check_blocks(blocks)

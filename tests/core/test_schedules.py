@@ -60,7 +60,7 @@ def at(text: str) -> float:
 
 def shown(rule: Rule, after: str, count: int) -> list[str]:
     zone = ZoneInfo(rule.zone)
-    return [f"{datetime.fromtimestamp(t, zone):%m-%d %H:%M%z}" for t in rule.upcoming(at(after), count)]
+    return [f"{datetime.fromtimestamp(t, zone):%m-%d %H:%M%z}" for t in rule.next_times(at(after), count)]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_due_time_is_the_one_that_a_search_minute_by_minute_finds(cron: str, zon
 @given(fields, st.sampled_from(ZONES), moments)
 def test_due_times_increase_and_none_is_left_out(cron: str, zone: str, moment: float) -> None:
     rule = Rule(zone, cron)
-    times = rule.upcoming(moment, 6)
+    times = rule.next_times(moment, 6)
     assert list(times) == sorted(set(times))
     for earlier, later in pairwise(times):
         assert rule.after((earlier + later) / 2) == later
@@ -434,8 +434,8 @@ def test_zone_in_words(zone: str, name: str) -> None:
 )
 def test_dates_are_in_the_rules_zone_with_their_weekdays(cron: str, after: str, days: str) -> None:
     rule = Rule(BERLIN, cron)
-    assert rule.dates_in_words(rule.upcoming(at(after))) == days
-    assert rule.dates_in_words(rule.upcoming(at(after), 1)) == days.partition(", then ")[0]
+    assert rule.dates_in_words(rule.next_times(at(after))) == days
+    assert rule.dates_in_words(rule.next_times(at(after), 1)) == days.partition(", then ")[0]
 
 
 @pytest.mark.parametrize(
@@ -551,7 +551,7 @@ def test_day_and_time_of_each_week(text: str, due: str | None) -> None:
     except ValueError:
         assert due is None
     else:
-        first, second = rule.upcoming(NOW, 2)
+        first, second = rule.next_times(NOW, 2)
         assert (f"{datetime.fromtimestamp(first, ZoneInfo(rule.zone)):%m-%d %H:%M%z}", second - first) == (
             due,
             7 * 86_400,
@@ -649,9 +649,9 @@ HERE = [
     ],
 )
 def test_words_name_a_schedule_only_if_they_fit_no_other(about: tuple[str, ...], number: int | None) -> None:
-    meant = ScheduleCommand(about=about).meant(HERE)
+    meant = ScheduleCommand(about=about).schedule_meant(HERE)
     assert (meant and meant.id) == number
-    assert ScheduleCommand(about=("schedule",)).meant(HERE[:1]) == HERE[0]
+    assert ScheduleCommand(about=("schedule",)).schedule_meant(HERE[:1]) == HERE[0]
 
 
 @pytest.mark.parametrize(
@@ -670,7 +670,7 @@ def test_words_name_a_schedule_only_if_they_fit_no_other(about: tuple[str, ...],
 )
 def test_only_whole_words_name_a_schedule(about: str, words: str, is_meant: bool) -> None:
     one = schedule(3, words)
-    assert ScheduleCommand(about=(about,)).meant([one]) == (one if is_meant else None)
+    assert ScheduleCommand(about=(about,)).schedule_meant([one]) == (one if is_meant else None)
 
 
 @pytest.mark.parametrize(("whose", "is_meant"), [("my", False), ("the", True), ("our", True)])
@@ -679,8 +679,8 @@ def test_my_schedule_is_nobody_elses(whose: str, is_meant: bool) -> None:
     said = Question(ThreadKey("T1", "C1", "1.1"), "1.1", "UADMIN", f"<@UBOT> cancel {whose} reminder")
     command = schedule_command(said, ME)
     assert command
-    assert command.meant([one], "UADMIN") == (one if is_meant else None)
-    assert command.meant([one], "U1") == one
+    assert command.schedule_meant([one], "UADMIN") == (one if is_meant else None)
+    assert command.schedule_meant([one], "U1") == one
 
 
 def test_long_text_is_no_command_in_linear_time() -> None:
@@ -693,7 +693,7 @@ def test_long_text_is_no_command_in_linear_time() -> None:
 
 @pytest.mark.parametrize(("number", "found"), [(4, HERE[1]), (6, None)])
 def test_number_names_a_schedule(number: int, found: Schedule | None) -> None:
-    assert ScheduleCommand(number).meant(HERE) == found
+    assert ScheduleCommand(number).schedule_meant(HERE) == found
 
 
 @pytest.mark.parametrize(
@@ -786,7 +786,7 @@ def test_schedule_without_a_next_time_is_done_unless_it_is_paused() -> None:
 
 
 def test_only_a_quota_and_a_missed_time_may_pass() -> None:
-    assert [reason for reason in PauseReason if reason.may_pass] == [PauseReason.QUOTA, PauseReason.MISSED]
+    assert [reason for reason in PauseReason if reason.is_temporary] == [PauseReason.QUOTA, PauseReason.MISSED]
 
 
 @pytest.mark.parametrize(

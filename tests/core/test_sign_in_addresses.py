@@ -53,9 +53,9 @@ NESTED = "https://search.example/?q=http%3A%2F%2F127.0.0.1%3A47823%2Fcallback%3F
     ],
 )
 def test_address_with_a_query_that_leads_back_from_a_sign_in_is_removed(text: str, left: str) -> None:
-    assert ADDRESSES.removed(text) == left
-    assert ADDRESSES.removed(left) == left
-    assert SignInAddresses().removed(text) == text
+    assert ADDRESSES.without_urls(text) == left
+    assert ADDRESSES.without_urls(left) == left
+    assert SignInAddresses().without_urls(text) == text
 
 
 ESCAPED = HERE.replace("&", "&amp;")
@@ -78,17 +78,17 @@ RICH = {"type": "rich_text", "elements": [{"type": "rich_text_section", "element
 def test_nothing_of_an_address_is_left_of_a_message_in_slacks_forms(payload: dict[str, object]) -> None:
     shown = Message("T1", "C1", "1.0", body_of(payload), attached_to(payload))
     assert "canary" in shown.whole
-    assert "canary" not in ADDRESSES.removed_from(shown).whole
+    assert "canary" not in ADDRESSES.message_without_urls(shown).whole
 
 
 def test_question_keeps_which_part_is_attached() -> None:
     attached = f"&gt; {HERE}"
     question = Question(ThreadKey("T1", "C1", None), "1.0", "U1", f"what is it? \n\n{attached}", schedule=3)
-    question = ADDRESSES.removed_from_question(
+    question = ADDRESSES.question_without_urls(
         Question(question.thread, "1.0", "U1", question.text, attached_chars=len(attached), schedule=3)
     )
     assert (question.own_text, question.attached, question.schedule) == ("what is it?", f"&gt; {GONE}", 3)
     assert not question.had_sign_in, "somebody else wrote it"
-    assert ADDRESSES.removed_from_question(replace(question, text=HERE, attached_chars=0)).had_sign_in
+    assert ADDRESSES.question_without_urls(replace(question, text=HERE, attached_chars=0)).had_sign_in
     as_it_was = Question(ThreadKey("T1", "C1", None), "1.0", "U1", "two \n\n lines ", attached_chars=2)
-    assert ADDRESSES.removed_from_question(as_it_was) is as_it_was
+    assert ADDRESSES.question_without_urls(as_it_was) is as_it_was

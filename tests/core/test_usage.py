@@ -138,13 +138,13 @@ def test_lines_and_total_add_up_attempts_and_thumbs() -> None:
     ],
 )
 def test_days_are_in_order_and_others_by_cost_and_tokens(by: GroupBy, keys: list[str]) -> None:
-    assert list(report_by(by).sorted()) == keys
+    assert list(report_by(by).sorted_lines()) == keys
 
 
 def test_of_lines_with_the_same_cost_the_one_with_more_tokens_comes_first() -> None:
     report = UsageReport("user")
     report.add([replace(SECOND, user_id="U1"), replace(SECOND, output_tokens=21)])
-    assert list(report.sorted()) == ["U2", "U1"]
+    assert list(report.sorted_lines()) == ["U2", "U1"]
 
 
 @pytest.mark.parametrize(
@@ -155,12 +155,12 @@ def test_week_begins_with_the_weekday_of_the_first_day(first_day: int, weeks: li
     report = UsageReport("week", first_day)
     # The last week is the first that is counted, and the one that costs most.
     report.add([replace(FIRST, at=day * 86_400.0) for day in (9, 9, 9, 4, 3)])
-    assert list(report.sorted()) == weeks
+    assert list(report.sorted_lines()) == weeks
 
 
 def test_replays_have_a_cost_of_their_own() -> None:
     report = report_by("model")
     report.add_replays([FIRST, SECOND, replace(FIRST, cost_usd=0.25)])
-    by_model = [(name, line.replay_usd) for name, line in report.sorted().items()]
+    by_model = [(name, line.replay_usd) for name, line in report.sorted_lines().items()]
     assert by_model == [("a", 0.75), ("b", 0.0), ("(none)", 0.0)]
     assert (report.total.replay_usd, report.total.cost_usd, report.total.tokens) == (0.75, 0.75, 770)

@@ -222,7 +222,7 @@ def test_calls_are_held_back_for_what_a_reply_still_needs(budget: RateBudget, us
     budget.on_reply_opened("other")
     budget.on_reply_opened("a")
     for step in (STARTING, OPEN, EDITED, used, used):
-        budget.uses("a", step)
+        budget.set_methods("a", step)
     edits = 2 if REPLIES in used else 1
     assert live_by_method(budget) == {method: int(method in used) for method in (STARTS, APPENDS, STOPS)} | {
         REPLIES: edits
@@ -236,13 +236,13 @@ def gap_beside_streams_s(budget: RateBudget, clock: ManualClock, *, life_s: floa
     """Returns the gap that a stream may expect after ten streamed answers, one after the other."""
     for key in range(10):
         budget.on_reply_opened(key)
-        budget.uses(key, OPEN)
+        budget.set_methods(key, OPEN)
         clock.now_s += life_s
-        budget.uses(key, EDITED)
+        budget.set_methods(key, EDITED)
         budget.on_reply_closed(key)
         clock.now_s += every_s - life_s
     budget.on_reply_opened("a")
-    return budget.room(APPENDS, "a").gap_s
+    return budget.carrier_room(APPENDS, "a").gap_s
 
 
 @pytest.mark.parametrize(
@@ -264,21 +264,21 @@ def test_appends_are_spread_over_the_answers_to_expect(shorter: dict[str, float]
 def test_start_in_flight_counts_once(budget: RateBudget) -> None:
     for key in range(10):
         budget.on_reply_opened(key)
-        budget.uses(key, STARTING)
+        budget.set_methods(key, STARTING)
         budget.on_send(STARTS, NOW, key)
-    assert budget.spare(STARTS) == CALLS_PER_MINUTE[STARTS] - 10
-    assert budget.spare(STOPS) == CALLS_PER_MINUTE[STOPS] - 10, "each stream still needs one"
+    assert budget.spare_calls(STARTS) == CALLS_PER_MINUTE[STARTS] - 10
+    assert budget.spare_calls(STOPS) == CALLS_PER_MINUTE[STOPS] - 10, "each stream still needs one"
 
 
 def test_reply_that_is_not_live_holds_nothing_back(budget: RateBudget) -> None:
-    budget.uses("queued", OPEN)
+    budget.set_methods("queued", OPEN)
     assert set(live_by_method(budget).values()) == {0}
 
 
 def test_stream_counts_from_when_its_reply_was_opened(budget: RateBudget, clock: ManualClock) -> None:
     budget.on_reply_opened("a")
     clock.now_s += 5.0
-    budget.uses("a", OPEN)
+    budget.set_methods("a", OPEN)
     clock.now_s += 5.0
     budget.on_reply_closed("a")
     assert budget._pacers[STOPS].usual_s == (USUAL_LIFE_S + 10.0) / 2
@@ -299,7 +299,7 @@ def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
 ) -> None:
     for number in range(open_streams):
         budget.on_reply_opened(number)
-        budget.uses(number, OPEN)
+        budget.set_methods(number, OPEN)
     send(budget, STARTS, started)
     budget.on_reply_opened("a")
     assert carrier(budget, STREAM) is expected
@@ -314,7 +314,7 @@ def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: 
     for number in range(edited + streamed):
         budget.on_reply_opened(number)
         if number >= edited:
-            budget.uses(number, OPEN)
+            budget.set_methods(number, OPEN)
     budget.on_reply_opened("a")
     before = live_by_method(budget)
     assert carrier(budget, AUTO) is expected
@@ -328,14 +328,14 @@ def test_last_start_or_stop_is_there_for_the_stream_that_needs_it(
     budget: RateBudget, method: str, used: list[str]
 ) -> None:
     budget.on_reply_opened("a")
-    budget.uses("a", used)
+    budget.set_methods("a", used)
     send(budget, method, CALLS_PER_MINUTE[method] - 1)
     assert budget.ready_at(method, NOW, Urgency.FIRST, "a") <= NOW
 
 
 def test_appends_of_a_stream_may_use_their_whole_budget(budget: RateBudget) -> None:
     budget.on_reply_opened("a")
-    budget.uses("a", OPEN)
+    budget.set_methods("a", OPEN)
     later = NOW + 30.0
     send(budget, APPENDS, CALLS_PER_MINUTE[APPENDS] - 1)
     assert budget.ready_at(APPENDS, later, Urgency.PROGRESS, "a") <= later
@@ -565,7 +565,9 @@ async def test_live_replies_hear_of_another_processes_429_within_a_second(shared
         assert theirs.goes_in_s(UPDATE) == RETRY_AFTER_S - FOLLOW_S
         for _ in range(40):
             await theirs.passes(FOLLOW_S)
-        assert theirs.budget.spare(UPDATE) == 50 * 41 // 60 - 1, "calls come back from the 429 on, one is the reply's"
+        assert theirs.budget.spare_calls(UPDATE) == 50 * 41 // 60 - 1, (
+            "calls come back from the 429 on, one is the reply's"
+        )
 
 
 async def test_one_429_halves_the_budget_of_two_processes_once(shared_url: str) -> None:

@@ -379,7 +379,7 @@ def test_at_most_ten_calls_are_kept_for_newcomers() -> None:
     for second in range(120):
         pacer.on_reply_opened(second, float(second))
         pacer.on_reply_closed(second, second + 0.5)
-    assert pacer.calls_per_minute - pacer.room(120.0) == KEPT_AT_MOST
+    assert pacer.calls_per_minute - pacer.progress_calls(120.0) == KEPT_AT_MOST
 
 
 @pytest.mark.parametrize("waits", [(40.0, 2.0), (2.0, 40.0)])
@@ -452,9 +452,9 @@ def test_process_that_learns_from_another_knows_the_same_from_then_on(
             theirs.on_rate_limit(now, now + 1.0)
         now += passes_s
         ours.learned = theirs.learned
-        assert guaranteed / 10 <= ours.at(now) <= guaranteed
+        assert guaranteed / 10 <= ours.calls_at(now) <= guaranteed
         for at in (now, *(now + later_s for later_s in later)):
-            assert ours.at(at) == theirs.at(at)
+            assert ours.calls_at(at) == theirs.calls_at(at)
 
 
 def test_longer_one_of_two_processes_rate_limits_applies() -> None:
@@ -589,14 +589,14 @@ def test_lives_of_replies_that_use_a_method_no_longer_count_for_it() -> None:
 
 def test_spare_calls_are_those_beyond_one_for_each_live_reply() -> None:
     pacer = Pacer(20)
-    assert pacer.spare(0.0) == 20
+    assert pacer.spare_calls(0.0) == 20
     for key in range(3):
         pacer.on_reply_joined(key, since=0.0, now=0.0)
     send(pacer, 0.0, 0)
-    assert pacer.spare(0.0) == 20 - 3 - 1
+    assert pacer.spare_calls(0.0) == 20 - 3 - 1
     pacer.on_rate_limit(10.0, 30.0)
-    assert [pacer.spare(now) > 0 for now in (39.9, 80.0)] == [False, True]
-    assert pacer.spare(39.9) == 0
+    assert [pacer.spare_calls(now) > 0 for now in (39.9, 80.0)] == [False, True]
+    assert pacer.spare_calls(39.9) == 0
     pacer.on_reply_left(1)
     assert pacer.live == 2
 
@@ -617,7 +617,7 @@ def test_learned_rate_is_never_less_than_a_tenth_and_grows_from_the_rate_limit_o
     rate = LearnedRate(50)
     for _ in range(10):
         rate.on_rate_limit(100.0, 101.0)
-    assert [rate.at(now) for now in (159.0, 160.0, 220.0)] == [5.0, 10.0, 15.0]
+    assert [rate.calls_at(now) for now in (159.0, 160.0, 220.0)] == [5.0, 10.0, 15.0]
 
 
 def free_calls(pacer: Pacer, now: float) -> int:

@@ -52,7 +52,7 @@ def test_policy_gives_up_after_its_tries_or_its_time(
 
 
 def test_failures_count_from_the_first_one() -> None:
-    assert NO_FAILURES.and_one(5.0).and_one(9.0) == Failures(2, 5.0)
+    assert NO_FAILURES.plus_one(5.0).plus_one(9.0) == Failures(2, 5.0)
 
 
 @pytest.mark.parametrize("name", POLICIES)

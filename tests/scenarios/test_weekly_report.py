@@ -51,7 +51,7 @@ HOLD_S = 8.0
 def due_day() -> int:
     """Returns the day of the newest report, in days of UTC since 1970."""
     now = time.time()
-    return day_of(max(at for at in parse_weekly_rule(DUE).upcoming(now - 8 * DAY_S, 2) if at <= now))
+    return day_of(max(at for at in parse_weekly_rule(DUE).next_times(now - 8 * DAY_S, 2) if at <= now))
 
 
 def ended(reason: EndReason, dollars: float = 0.0, first_token_s: float | None = None) -> End:

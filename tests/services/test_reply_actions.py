@@ -612,7 +612,7 @@ async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_can
     assert (OutboxKind.MAKE_CANVAS in kinds) is (sentence == texts.canvases.BEGUN)
 
 
-ASKS_WHY = ActionResponse(texts.actions.THANKS_NOT_HELPED, asks_why=PAGE_TS)
+ASKS_WHY = ActionResponse(texts.actions.THANKS_NOT_HELPED, ask_reason_ts=PAGE_TS)
 VOTE = replace(STOP, action=ReplyAction.FEEDBACK, user_id="U2", value="down")
 REASON = replace(VOTE, action=ReplyAction.FEEDBACK_REASON, value="too_long")
 
@@ -646,7 +646,7 @@ async def test_reason_is_on_record_for_who_gave_it(stores: Stores, reason: DownR
     # A version that is written meanwhile is not the one that they mean.
     await actions.perform(replace(STOP, action=ReplyAction.REGENERATE))
     response = await actions.perform(replace(REASON, value=reason))
-    assert response == ActionResponse(texts.actions.REASON_NOTED[reason], replaces=True)
+    assert response == ActionResponse(texts.actions.REASON_NOTED[reason], replaces_response=True)
     assert await votes(stores) == [(job.id, "U2", -1, reason)]
 
 
@@ -657,7 +657,7 @@ async def test_reason_needs_a_thumb_down_that_still_stands(stores: Stores) -> No
     await actions.perform(VOTE)
     await actions.perform(REASON)
     await actions.perform(replace(VOTE, value="up"))
-    gone = ActionResponse(texts.actions.NO_LONGER_DOWN, replaces=True)
+    gone = ActionResponse(texts.actions.NO_LONGER_DOWN, replaces_response=True)
     for user_id in ("U2", "U3"):
         assert await actions.perform(replace(REASON, user_id=user_id)) == gone
     assert await votes(stores) == [(job.id, "U2", 1, None)]

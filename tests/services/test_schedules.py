@@ -262,12 +262,12 @@ async def test_press_below_a_run_is_answered_there_and_a_stop_can_be_undone(
     created = await stage.created()
     press = SchedulePress(action, "UADA", "trigger", created.id, thread=IN_THREAD, message_ts="11.0", response_url=HOOK)
     await stage.schedules.on_press(press)
-    response = ActionResponse(sentence, undoes_stop=created.id if undoes else 0)
+    response = ActionResponse(sentence, stopped_schedule=created.id if undoes else 0)
     assert stage.slack.responses == [(IN_THREAD, "UADA", HOOK, response)]
     undo = replace(press, action=ScheduleAction.RESTORE)
     await stage.schedules.on_press(undo)
     await stage.schedules.on_press(undo)
-    restored = ActionResponse(texts.schedules.RESTORED, replaces=True)
+    restored = ActionResponse(texts.schedules.RESTORED, replaces_response=True)
     gone = ActionResponse(texts.schedules.CANT_RESTORE)
     assert [shown[3] for shown in stage.slack.responses[1:]] == ([restored, gone] if undoes else [gone, gone])
 

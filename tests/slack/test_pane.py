@@ -69,6 +69,6 @@ async def test_sessions_begin_only_in_agents_and_so_often_that_their_ends_fit_in
 
 async def test_no_session_begins_where_only_its_end_would_find_room() -> None:
     async with pane_in(manifests.agent()) as (_, pane, [thread]):
-        for _ in range(pane._client.budget.spare(SESSIONS)):
+        for _ in range(pane._client.budget.spare_calls(SESSIONS)):
             await pane.end_session(thread)
         assert await pane.begin_session(thread) is None

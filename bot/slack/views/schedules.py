@@ -306,7 +306,7 @@ def stop_button(number: int, label: str = texts.actions.STOP, *, asks: bool = Tr
 
 
 def undo_blocks(response: ActionResponse) -> list[Json]:
-    restore = button(ScheduleAction.RESTORE, texts.memory.UNDO, str(response.undoes_stop))
+    restore = button(ScheduleAction.RESTORE, texts.memory.UNDO, str(response.stopped_schedule))
     return [section(plain_text(response.sentence)), actions([restore])]
 
 

@@ -146,13 +146,13 @@ def _entered(view: Mapping[str, Any], values: Mapping[str, str], name: str) -> A
         case "switch":
             return False if values.get(name) == "off" else None
         case "checkboxes":
-            return setting.of(checked(view, name))
+            return setting.parse(checked(view, name))
         case "line" | "area":
-            return setting.of(values.get(name, "").strip())
+            return setting.parse(values.get(name, "").strip())
         case "menu" | "radio buttons":
             chosen, default = values.get(name, DEFAULT), getattr(_UNSET, name)
             with suppress(ValueError):
-                return default if chosen == DEFAULT else setting.of(chosen)
+                return default if chosen == DEFAULT else setting.parse(chosen)
             return default
 
 
