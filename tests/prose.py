@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-CHECKED = ("*.md", ".env.example", "docs/**/*.md", "bot/**/*.py", "handlers/**/*.py")
+PACKAGES = ("bot", "handlers", "slack_markdown", "files_to_markdown", "sandbox/slack_sandbox")
+CHECKED = ("*.md", ".env.example", "docs/**/*.md", "sandbox/*.md", *(f"{folder}/**/*.py" for folder in PACKAGES))
 MAX_LINES = 12
 """The longest docstring without lines for arguments."""
 MAX_MODULE_LINES = 45
@@ -42,8 +43,7 @@ INSTEAD: Mapping[str, str] = {
     # Other names for what docs/contributors/glossary.md defines.
     "allowances?": "quota",
     "errands?|leftovers?": "outbox entry",
-    "handovers?": "hand-over",
-    "takeovers?": "take-over",
+    "handovers?|takeovers?": "hand-over, take-over",
     "(?:log|logs|logged|logging) in(?:to)?": "sign in",
     "DMs?": "direct message",
     "e-mails?": "email",
@@ -98,7 +98,7 @@ def _docstring_problems(docstring: Text) -> Iterator[tuple[int, str]]:
 
 
 if __name__ == "__main__":
-    paths = sorted({path for pattern in CHECKED for path in ROOT.glob(pattern)})
+    paths = sorted({path for pattern in CHECKED for path in ROOT.glob(pattern) if path.parent.name != "tests"})
     found = [line for path in paths for line in problems(str(path.relative_to(ROOT)), path.read_text("utf-8"))]
     sys.stdout.writelines(f"{line}\n" for line in found)
     sys.exit("Rewrite the sentences, or end the line with `# prose: ` and a reason." if found else 0)

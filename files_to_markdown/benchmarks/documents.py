@@ -53,7 +53,7 @@ def _pdf() -> bytes:
     return content.getvalue()
 
 
-_PARAGRAPH = "Words of a paragraph that goes on for about as long as a paragraph of a report does. " * 5
+_PARAGRAPH = "Words of a paragraph that is about as long as a paragraph of a report. " * 5
 _ODF_ROW = f"<table:table-row>{'<table:table-cell><text:p>1</text:p></table:table-cell>' * 12}</table:table-row>"
 _EXCEL_ROW = f"<Row>{'<Cell><Data>1</Data></Cell>' * 12}</Row>"
 LARGE: Mapping[str, Callable[[], bytes]] = {
