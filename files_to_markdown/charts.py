@@ -19,7 +19,7 @@ def add_chart(root: Element, draft: Draft) -> None:
         draft.add(f"Chart: {text}" if text else "", "\n")
     header: list[str] | None = None
     table = []
-    for name, categories, values in _rows_of(root, is_1904=is_on(root, "date1904")):
+    for name, categories, values in _chart_rows(root, is_1904=is_on(root, "date1904")):
         if categories != header:
             header = categories
             table.append(["", *categories])
@@ -33,7 +33,7 @@ def add_chart(root: Element, draft: Draft) -> None:
     draft.leave_out(Part.CHART, count=not any(map(any, table)))
 
 
-def _rows_of(root: Element, *, is_1904: bool) -> Iterator[tuple[str, list[str], list[str]]]:
+def _chart_rows(root: Element, *, is_1904: bool) -> Iterator[tuple[str, list[str], list[str]]]:
     axes = {value_of(axis, "axId"): axis for axis in root.iter() if local(axis).endswith("Ax")}
     for plot in root.iter():
         # The category axis comes first.

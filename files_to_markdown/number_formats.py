@@ -126,10 +126,10 @@ def general(value: float) -> str:
 
 @lru_cache(maxsize=1_000)
 def _sections(code: str) -> list[list[Token]]:
-    return [_with_general(section) for section in _split(code)]
+    return [_with_general(section) for section in _tokenize(code)]
 
 
-def _split(code: str) -> list[list[Token]]:
+def _tokenize(code: str) -> list[list[Token]]:
     sections: list[list[Token]] = [[]]
     for found in _TOKEN.finditer(code):
         kind, text = found.lastgroup, found[found.lastgroup] if found.lastgroup else ""

@@ -132,7 +132,7 @@ class Numbering:
             at = definition.by_style.get(style, definition.by_style.get(naming_style))
             level_text = styled_level if at is None else str(at)
         level = min(int(level_text), MAX_LEVEL) if level_text.isdecimal() else 0
-        self._count(instance, definition, level)
+        self._advance(instance, definition, level)
         return _label(instance, definition, level)
 
     def _list_of_style(self, name: str) -> tuple[str, str, str]:
@@ -159,7 +159,7 @@ class Numbering:
             instance = self._instances.get(style.list_id) if style else None
         return None
 
-    def _count(self, instance: _Instance, definition: _Definition, level: int) -> None:
+    def _advance(self, instance: _Instance, definition: _Definition, level: int) -> None:
         counts = definition.counts
         for above in range(level):
             # A level that is skipped counts as begun.

@@ -143,7 +143,7 @@ class _OpenDocument:
             text = "\n".join(self.lines_of(element))
             yield _Line(f"Notes: {text}" if text else "")
         elif name == "control":
-            yield _Line(self._control(element))
+            yield _Line(self._control_text(element))
         else:
             if name in _DESCRIBED:
                 yield _Line(self._drawing_text(element))
@@ -323,7 +323,7 @@ class _OpenDocument:
         if name == "ruby-text":
             return f"({self._text_of(one)})"
         if name == "control":
-            return f" {self._control(one)} "
+            return f" {self._control_text(one)} "
         if name in ("fieldmark", "fieldmark-start"):
             return mark_text(one)
         return " ".join(["", *self.lines_of(one), ""]) if name == "list" else None
@@ -337,7 +337,7 @@ class _OpenDocument:
         else:
             yield text
 
-    def _control(self, shape: Element) -> str:
+    def _control_text(self, shape: Element) -> str:
         control = self._controls.get(attribute(shape, "control"))
         text = None if control is None else control_text(control)
         self._draft.leave_out(Part.CONTROL, count=text is None)
@@ -348,14 +348,14 @@ class _OpenDocument:
         words = f"![{text}]" if (text := described(shape)) else ""
         embedded = child(shape, "object")
         if embedded is not None:
-            return f"{words}{self._object(embedded)}"
+            return f"{words}{self._embedded_text(embedded)}"
         if child(shape, "object-ole") is not None or child(shape, "plugin") is not None:
             self._draft.leave_out(Part.ATTACHMENT)
         elif child(shape, "image") is not None and child(shape, "table") is None:
             self._draft.leave_out(Part.PICTURE)
         return words
 
-    def _object(self, element: Element) -> str:
+    def _embedded_text(self, element: Element) -> str:
         name = posixpath.normpath(posixpath.join(attribute(element, "href"), "content.xml"))
         content = self._archive.xml(name) if self._archive and name in self._archive.names else element
         if (formula := next((one for one in content.iter() if local(one) == "math"), None)) is not None:

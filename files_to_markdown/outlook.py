@@ -95,7 +95,7 @@ def read_message(file: OleFileIO, draft: Draft) -> None:
     page = message.html()
     texts = {"plain": message.text(_BODY), "html": page}
     mail["Content-Type"] = "multipart/alternative"
-    mail.set_payload([_part(kind, text) for kind, text in texts.items() if text.strip()])
+    mail.set_payload([_text_part(kind, text) for kind, text in texts.items() if text.strip()])
     add_mail(mail, draft)
     if not mail.get_payload():
         _add_rtf(message.binary(_RTF), draft)
@@ -171,7 +171,7 @@ def _name_of(attached: "_Storage") -> str:
     return (inner.text(_SUBJECT) if inner else "") or attached.text(*_FILE_NAME) or "?"
 
 
-def _part(kind: str, text: str) -> Message:
+def _text_part(kind: str, text: str) -> Message:
     part: Message = Message()
     part["Content-Type"] = f"text/{kind}; charset=utf-8"
     part.set_payload(_latin1_text(text[:MAX_CHARS]))

@@ -38,7 +38,7 @@ def image_size(content: bytes, media_type: str) -> Size | None:
     return read(content) if read else None
 
 
-def _png(content: bytes) -> Size | None:
+def _png_size(content: bytes) -> Size | None:
     if len(content) < 45 or content[12:16] != b"IHDR" or content[-8:-4] != b"IEND":
         return None
     width, height, depth = struct.unpack(">IIB", content[16:25])
@@ -56,7 +56,7 @@ def _png(content: bytes) -> Size | None:
     return None
 
 
-def _jpeg(content: bytes) -> Size | None:
+def _jpeg_size(content: bytes) -> Size | None:
     if b"\xff\xd9" not in content[-END_BYTES:]:
         return None
     at = 2
@@ -78,7 +78,7 @@ def _jpeg(content: bytes) -> Size | None:
     return None
 
 
-def _webp(content: bytes) -> Size | None:
+def _webp_size(content: bytes) -> Size | None:
     if len(content) < 30 or int.from_bytes(content[4:8], "little") + 8 > len(content):
         return None
     match content[12:16]:
@@ -96,7 +96,7 @@ def _webp(content: bytes) -> Size | None:
 
 
 _READERS: Mapping[str, Callable[[bytes], Size | None]] = {
-    "image/png": _png,
-    "image/jpeg": _jpeg,
-    "image/webp": _webp,
+    "image/png": _png_size,
+    "image/jpeg": _jpeg_size,
+    "image/webp": _webp_size,
 }

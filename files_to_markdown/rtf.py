@@ -117,9 +117,9 @@ class _Rewriter:
                 # This many bytes of binary data follow.
                 at += max(0, int(number or 0)) if len(number or b"") < 9 else len(content)
             elif word:
-                yield from self._word(found[0], word, int(number) if number and len(number) < 9 else None)
+                yield from self._rewrite_word(found[0], word, int(number) if number and len(number) < 9 else None)
             else:
-                yield from self._text(found[0])
+                yield from self._rewrite_text(found[0])
 
     def _end_strikethrough(self) -> bytes:
         was_open, self._is_mark_open = self._is_mark_open, False
@@ -152,7 +152,7 @@ class _Rewriter:
         self.fields += words is None
         return (words or "").encode("latin-1")
 
-    def _word(self, token: bytes, word: bytes, number: int | None) -> Iterator[bytes]:
+    def _rewrite_word(self, token: bytes, word: bytes, number: int | None) -> Iterator[bytes]:
         state = self._states[-1]
         if word == b"field":
             self._fields.append(_Field(len(self._states), self._shown_count))
@@ -188,7 +188,7 @@ class _Rewriter:
             self._states[-1] = replace(state, closing=b"](" + _SPECIAL.sub(rb"\\\1", target) + b")")
             yield self._end_strikethrough() + b"["
 
-    def _text(self, text: bytes) -> Iterator[bytes]:
+    def _rewrite_text(self, text: bytes) -> Iterator[bytes]:
         state = self._states[-1]
         if state.is_code and self._fields:
             self._fields[-1].add(text)

@@ -172,10 +172,10 @@ class Rewriter:
                 continue
             drawn = _Drawn()
             kept, others = _branches(element)
-            self._gather(kept, drawn)
+            self._collect_drawing(kept, drawn)
             if drawn.is_empty() and others:
                 kept, others = others, kept
-                self._gather(kept, drawn)
+                self._collect_drawing(kept, drawn)
             dropped |= {id(one) for branch in others for one in branch.iter()}
             if drawn.is_empty():
                 if local(element) == "AlternateContent":
@@ -190,16 +190,16 @@ class Rewriter:
             dropped |= {id(one) for one in element.iter()} - {id(one) for box in drawn.boxes for one in box.iter()}
             _retag(element, f"{self._namespace}smartTag", *map(self._text, drawn.words), pict)
 
-    def _gather(self, elements: Iterable[Element], drawn: _Drawn) -> None:
+    def _collect_drawing(self, elements: Iterable[Element], drawn: _Drawn) -> None:
         for element in elements:
             name = local(element)
             if name == "txbxContent":
                 drawn.boxes.append(element)
             elif name == "AlternateContent":
-                self._gather(_branches(element)[0], drawn)
+                self._collect_drawing(_branches(element)[0], drawn)
             else:
                 before = len(drawn.parts)
-                self._gather(element, drawn)
+                self._collect_drawing(element, drawn)
                 if name == "object" and any(local(one) in ("OLEObject", "control") for one in element.iter()):
                     # It is shown as a picture.
                     drawn.parts[before:] = [_kind_of(element)]

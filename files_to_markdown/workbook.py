@@ -43,10 +43,10 @@ class _Book:
 def read_workbook(archive: Archive, workbook: str, draft: Draft) -> None:
     root = archive.xml(workbook)
     parts = dict(relations_of(archive, workbook))
-    sheets = [(sheet, parts.get(_relation(sheet), ("", ""))) for sheet in root.iter() if local(sheet) == "sheet"]
+    sheets = [(sheet, parts.get(_relationship_id(sheet), ("", ""))) for sheet in root.iter() if local(sheet) == "sheet"]
     hidden = [attribute(sheet, "name") for sheet, _ in sheets if attribute(sheet, "state") not in ("", "visible")]
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
-    draft.leave_out(Part.COMMENT, count=_comments(archive))
+    draft.leave_out(Part.COMMENT, count=_comment_count(archive))
     draft.leave_out(Part.ATTACHMENT, count=sum(1 for _ in archive.matching(r"xl/embeddings/[^/]+")))
     controls = sum(1 for _ in archive.matching(r"xl/ctrlProps/[^/]+"))
     draft.leave_out(Part.CONTROL, count=max(controls, archive.count(r"xl/drawings/[^/]*\.vml", _OLD_CONTROL)))
@@ -80,12 +80,12 @@ def _add_drawings(archive: Archive, sheet: str, draft: Draft) -> None:
                 draft.leave_out(Part.END, count=not is_whole)
 
 
-def _relation(sheet: Element) -> str:
+def _relationship_id(sheet: Element) -> str:
     """Returns the ID of a sheet's relationship. Other attributes have the same name in other namespaces."""
     return next((value for key, value in sheet.attrib.items() if key.endswith("}id")), "")
 
 
-def _comments(archive: Archive) -> int:
+def _comment_count(archive: Archive) -> int:
     """Returns the number of comments. The first comment of a thread is also stored as an old-style comment."""
     threaded = archive.count(r"xl/threadedComments/[^/]*\.xml", rb"<(?:\w+:)?threadedComment ")
     replies = archive.count(r"xl/threadedComments/[^/]*\.xml", rb"<(?:\w+:)?threadedComment [^>]*parentId=")
@@ -139,10 +139,10 @@ def _elements(archive: Archive, name: str, wanted: Collection[str]) -> Iterator[
             is_done = not (chunk := stream.read(_CHUNK_BYTES))
             parser.close() if is_done else parser.feed(chunk)
             if (root := builder.close()) is not None:
-                yield from _complete(root, wanted, is_done=is_done)
+                yield from _complete_elements(root, wanted, is_done=is_done)
 
 
-def _complete(root: Element, wanted: Collection[str], *, is_done: bool) -> Iterator[Element]:
+def _complete_elements(root: Element, wanted: Collection[str], *, is_done: bool) -> Iterator[Element]:
     closed = len(root) - (not is_done)
     for at, element in enumerate(list(root)):
         if local(element) not in wanted:
@@ -214,7 +214,7 @@ class _Sheet:
                 case "hyperlink":
                     place = attribute(element, "location")
                     cell = attribute(element, "ref").partition(":")[0]
-                    self._links.append((cell, _relation(element), f"#{place}" if place else ""))
+                    self._links.append((cell, _relationship_id(element), f"#{place}" if place else ""))
                 case "picture":
                     # The sheet's background.
                     self._book.counted[Part.PICTURE] += 1

@@ -495,7 +495,7 @@ class _Rewriter:
         if end == len(self.text) and self._hold_back(start):
             return end
         if self.one_line or self.is_in_row:
-            return self._separate(tag.start(), tag.end(), "; ")
+            return self._replace_with_separator(tag.start(), tag.end(), "; ")
         if self.text.startswith("\n", end) or end == len(self.text) or self.is_empty:
             sent = HAIR_SPACE if self.is_line_empty and not self.is_empty else ""
             return self._replace(tag.start(), end, sent, is_seen=False)
@@ -504,7 +504,7 @@ class _Rewriter:
         self.is_line_empty = True
         return end
 
-    def _separate(self, start: int, end: int, separator: str) -> int:
+    def _replace_with_separator(self, start: int, end: int, separator: str) -> int:
         """Replaces a line-breaking tag with a separator, where the text must stay on one line."""
         tag_end, end = end, _SPACE.match(self.text, end).end()  # type: ignore[union-attr]
         is_last = bool(NOTHING_BEHIND.match(self.text, end))
@@ -528,7 +528,7 @@ class _Rewriter:
 
     def _read_image(self, tag: regex.Match[str]) -> int:
         attributes = tags.attributes(tag["attributes"])
-        label = _label(attributes.get("alt", ""))
+        label = _link_label(attributes.get("alt", ""))
         address = _link_url(attributes.get("src", ""))
         sent = f"![{label}]({address})" if address else label
         return self._replace(*tag.span(), sent, is_seen=bool(sent))
@@ -625,7 +625,7 @@ class _Rewriter:
         if opened and start - opened.start > MAX_CONSTRUCT_CHARS:
             self._resolve_unclosed(opened)
         elif opened and opened.closing:
-            closing = self._closing(opened, start)
+            closing = self._style_end(opened, start)
         if name in tags.LINES:
             if closing:
                 self._close_style(start, start, closing)
@@ -637,12 +637,12 @@ class _Rewriter:
             return self._replace(start, end, "", is_seen=False)
         return self._replace(start, end, self._block_guard(end), is_seen=False)
 
-    def _closing(self, opened: _OpenTag, start: int) -> str:
+    def _style_end(self, opened: _OpenTag, start: int) -> str:
         """Returns the mark that closes a style, or "" for an empty element."""
         replacement = self.replacements[opened.index]
         assert replacement
         if not self.text[replacement.end : start].strip():
-            self._drop(opened)
+            self._drop_tag(opened)
             return ""
         return opened.closing
 
@@ -662,9 +662,9 @@ class _Rewriter:
         if tag.may_be_text:
             self.replacements[tag.index] = None
         else:
-            self._drop(tag)
+            self._drop_tag(tag)
 
-    def _drop(self, tag: _OpenTag) -> None:
+    def _drop_tag(self, tag: _OpenTag) -> None:
         if replacement := self.replacements[tag.index]:
             space = self.text[tag.end : replacement.end] if tag.closing else ""
             self.replacements[tag.index] = replacement._replace(text=tag.dropped + space)
@@ -710,15 +710,15 @@ class _Rewriter:
         elif name in ("/ul", "/ol"):
             del self.lists[-1:]
         elif name == "li":
-            return line_end + self._marker()
+            return line_end + self._item_marker()
         return line_end + ("———\n" if name == "hr" else "")
 
     def _in_one_line(self, start: int, end: int, separator: str) -> str:
-        self._separate(start, end, separator)
+        self._replace_with_separator(start, end, separator)
         last = self.replacements[-1] if self.replacements else None
         return last.text if last else ""
 
-    def _marker(self) -> str:
+    def _item_marker(self) -> str:
         """Returns the next list item's marker as text, because the indentation of its list isn't known here."""
         opened = self.lists[-1] if self.lists else _List(None)
         indent = "\u2003" * min(2, max(0, len(self.lists) - 1))
@@ -738,5 +738,5 @@ def _encode_unsafe(url: str) -> str:
     return _UNSAFE.sub(lambda mark: "".join(f"%{byte:02X}" for byte in mark[0].encode()), url)
 
 
-def _label(text: str) -> str:
+def _link_label(text: str) -> str:
     return " ".join(text.split()).translate({ord("["): "(", ord("]"): ")", ord("<"): " "})

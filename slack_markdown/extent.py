@@ -84,13 +84,13 @@ class Extent:
             line = SourceLine(self._read_chars, self._read_chars, end)
             self._read_chars = end + 1
             self._parser.parse_line(line)
-            self._count(line)
+            self._count_line(line)
 
     def header_chars(self, shown_chars: int) -> int:
         """Returns the extra characters that the headings within the first `visible_chars` characters cost."""
         return HEADER_CHARS * bisect_right(self._heading_ends, shown_chars)
 
-    def _count(self, line: SourceLine) -> None:
+    def _count_line(self, line: SourceLine) -> None:
         blocks = self._parser.blocks
         if len(blocks.thematic_breaks) > self._thematic_breaks:
             self._thematic_breaks += 1

@@ -81,7 +81,7 @@ def displays(text: str, start: int, end: int, *, growing: bool) -> Iterator[Disp
     at = max(start, end - MAX_LINE_CHARS)
     while (mark := _MARK.search(text, at, end)) and mark[0] != "`":
         at = mark.end()
-        if (closing := _closing(mark)) and (formula := _display(text, start, mark, closing, end, growing)):
+        if (closing := _closing_mark(mark)) and (formula := _display(text, start, mark, closing, end, growing)):
             yield formula
             at = formula.end
 
@@ -92,7 +92,7 @@ def displays_with_blank_lines(text: str, *, growing: bool) -> Iterator[tuple[int
     while mark := MAYBE_DISPLAY.search(text, at):
         start, at = mark.span()
         whole = _MARK.match(text, start)
-        closing = _closing(whole) if whole else ""
+        closing = _closing_mark(whole) if whole else ""
         stop = text.find(closing, at, start + MAX_DISPLAY_CHARS) if closing else -1
         end = len(text) if stop < 0 else stop + len(closing)
         if closing and (stop >= 0 or (growing and end <= start + MAX_DISPLAY_CHARS)):
@@ -102,7 +102,7 @@ def displays_with_blank_lines(text: str, *, growing: bool) -> Iterator[tuple[int
                 at = end
 
 
-def _closing(mark: re.Match[str]) -> str:
+def _closing_mark(mark: re.Match[str]) -> str:
     """Returns the closing mark for the opening mark of a display formula, or "" for other marks."""
     if mark[1]:
         return f"\\end{{{mark[1]}}}"

@@ -392,8 +392,8 @@ class _InlineParser:
         """
         before = self.text[start - 1] if start else " "
         after = self.text[end] if end < len(self.text) else " "
-        left = not after.isspace() and (not _is_punctuation(after) or _separates(before))
-        right = not before.isspace() and (not _is_punctuation(before) or _separates(after))
+        left = not after.isspace() and (not _is_punctuation(after) or _can_separate(before))
+        right = not before.isspace() and (not _is_punctuation(before) or _can_separate(after))
         if delimiter != "_":
             return left, right
         return left and (not right or _is_punctuation(before)), right and (not left or _is_punctuation(after))
@@ -410,9 +410,9 @@ class _InlineParser:
         if before[-1:].isalnum() and _is_mark(after[:1], "Pe", "Pf"):
             # A single asterisk after a digit or a single letter is a multiplication sign.
             is_sign = end - start == 1 and not (len(before) == 2 and before.isalpha())
-            return not is_sign and _touches(after[:1], after[1:]), False
+            return not is_sign and _touches_text(after[:1], after[1:]), False
         is_close = after[:1].isalnum() and _is_mark(before[-1:], "Ps", "Pi")
-        return False, is_close and len(before) == 2 and _touches(before[1], before[0])
+        return False, is_close and len(before) == 2 and _touches_text(before[1], before[0])
 
     def _opens_apart(self, start: int, end: int) -> bool:
         """Returns whether a run opens emphasis once the space after it is removed: `** Note:** text`.
@@ -932,12 +932,12 @@ def _is_mark(character: str, *others: str) -> bool:
     return is_punctuation and unicodedata.category(character) not in others
 
 
-def _touches(mark: str, beyond: str) -> bool:
+def _touches_text(mark: str, beyond: str) -> bool:
     """Returns whether a mark touches the character after it. Emoji do even across white space."""
     return not beyond.isspace() or unicodedata.category(mark) == "So"
 
 
-def _separates(adjacent: str) -> bool:
+def _can_separate(adjacent: str) -> bool:
     """Returns whether emphasis next to punctuation can begin after this character and end before it."""
     return adjacent.isspace() or _is_punctuation(adjacent) or bool(CJK.match(adjacent))
 

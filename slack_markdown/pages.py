@@ -143,7 +143,7 @@ class Pages:
         page = replace(self.growing, source=self.growing.source + text)
         # Slack's blocks are counted once their lines are complete.
         if len(page.source) > self._safe_chars or "\n" in text:
-            page = self._cut(page)
+            page = self._cut_full_pages(page)
         self.growing = page
 
     @property
@@ -158,7 +158,7 @@ class Pages:
         self.max_full = max_full
         self.append(rest)
 
-    def _cut(self, page: Page, *, is_complete: bool = False) -> Page:
+    def _cut_full_pages(self, page: Page, *, is_complete: bool = False) -> Page:
         """Cuts full pages off a page and returns the rest. `is_complete`: whether the last line is complete."""
         while self.is_complete and (full := self._full_at(page, is_complete=is_complete)):
             end, opening = self._page_break(page, full)
@@ -195,7 +195,7 @@ class Pages:
     def finish(self) -> None:
         """Ends the text. A last page that is only white space is joined to the previous one."""
         if self.is_complete:
-            self.growing = self._cut(self.growing, is_complete=not self.growing.source.endswith("\n"))
+            self.growing = self._cut_full_pages(self.growing, is_complete=not self.growing.source.endswith("\n"))
         left = self.growing.source + str(self._rest)
         if self.full and len(left) <= self.limit_chars and not left.strip():
             last = self.full.pop()
@@ -356,7 +356,7 @@ class Outline:
         leaf, containers, depth = self._leaf(), self._parser.containers, self._parser.continued_depth
         lines = self._empty_items(depth)
         if leaf and leaf.lines[0] is not self._line:
-            return Opening(lines + self._header(leaf, self._fences_above))
+            return Opening(lines + self._block_header(leaf, self._fences_above))
         item = containers[depth] if depth < len(containers) else None
         if item is None or _numbered_marker(item) == item.marker:
             return Opening(lines)
@@ -367,7 +367,7 @@ class Outline:
 
     def opening_within_line(self) -> Opening:
         leaf, containers = self._leaf(), self._parser.containers
-        header = self._header(leaf, leaf.opened) if leaf else ""
+        header = self._block_header(leaf, leaf.opened) if leaf else ""
         if header or not containers:
             return Opening(self._empty_items(len(containers)) + header)
         last = len(containers) - 1
@@ -379,7 +379,7 @@ class Outline:
         leaf_blocks = self._parser.blocks.leaf_blocks
         return leaf_blocks[-1] if leaf_blocks and leaf_blocks[-1].lines[-1] is self._line else None
 
-    def _header(self, leaf: LeafBlock, open_fences: tuple[str, ...]) -> str:
+    def _block_header(self, leaf: LeafBlock, open_fences: tuple[str, ...]) -> str:
         """Returns the lines without which the rest of the leaf block would be another block."""
         prefix, markdown = line_prefix(self._parser.containers), self._parser.markdown
         lines = leaf.lines[:2] if leaf.kind is LeafKind.TABLE else []

@@ -169,7 +169,7 @@ def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = froze
     if "]:" in markdown or open_files:
         found = tuple((match[1], match[2] or match[3] or "") for match in DEFINITION.finditer(markdown))
         definitions = _shared_definitions(found, open_files)
-    *complete, last = _segments(markdown, growing=growing)
+    *complete, last = _split_segments(markdown, growing=growing)
     open_fences: tuple[str, ...] = ()
     parts = []
     for segment in complete:
@@ -179,7 +179,7 @@ def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = froze
     return "".join([*parts, text]).rstrip() + closing
 
 
-def _segments(markdown: str, *, growing: bool) -> list[str]:
+def _split_segments(markdown: str, *, growing: bool) -> list[str]:
     """Splits a source at the blank lines before unindented lines, where only fenced code and formulas can continue."""
     starts = [0, *(start.start() for start in _SEGMENT_START.finditer(markdown)), len(markdown)]
     for start, end in displays_with_blank_lines(markdown, growing=growing):
@@ -527,7 +527,7 @@ def stable_prefix(markdown: str) -> str:
     markdown = DROPPED.sub("", markdown.rstrip("\r"))
     definition = _first_definition(markdown)
     markdown = markdown if definition is None else markdown[:definition]
-    *complete, last = _segments(markdown, growing=True)
+    *complete, last = _split_segments(markdown, growing=True)
     open_fences: tuple[str, ...] = ()
     parts = []
     for segment in complete:

@@ -184,7 +184,7 @@ def read_manifest(manifest: Any) -> Manifest:
         interactive=bool(settings.get("interactivity", {}).get("is_enabled")),
         pane=pane,
         prompts=tuple(SuggestedPrompt(**p) for p in features.get(f"{pane}_view", {}).get("suggested_prompts", ())),
-        metadata=frozenset(_metadata(manifest)),
+        metadata=frozenset(_metadata_types(manifest)),
         app_name=manifest["display_information"]["name"],
         bot_name=features.get("bot_user", {}).get("display_name") or manifest["display_information"]["name"],
     )
@@ -216,13 +216,13 @@ def _problems(manifest: Json) -> Iterator[tuple[str, str]]:
         for key in value.keys() - known:
             yield f"/{section}/{key}".replace("//", "/"), "is not a known property"
     features, settings = manifest.get("features", {}), manifest.get("settings", {})
-    yield from _display(manifest.get("display_information", {}))
-    yield from _user_and_home(features)
+    yield from _display_problems(manifest.get("display_information", {}))
+    yield from _user_and_home_problems(features)
     yield from _commands(features.get("slash_commands", []))
     yield from _shortcuts(features.get("shortcuts", []))
     yield from _pane(features)
-    yield from _needed_scopes(manifest)
-    yield from _subscriptions(manifest)
+    yield from _needed_scope_problems(manifest)
+    yield from _subscription_problems(manifest)
     if not settings.get("socket_mode_enabled"):
         for key in ("event_subscriptions", "interactivity"):
             value = settings.get(key, {})
@@ -230,7 +230,7 @@ def _problems(manifest: Json) -> Iterator[tuple[str, str]]:
                 yield f"/settings/{key}", "needs a request_url if socket_mode_enabled is false"
 
 
-def _display(information: Json) -> Iterator[tuple[str, str]]:
+def _display_problems(information: Json) -> Iterator[tuple[str, str]]:
     pointer = "/display_information"
     yield from _text(information, "name", 35, pointer, needed=True)
     yield from _text(information, "description", 140, pointer)
@@ -240,11 +240,11 @@ def _display(information: Json) -> Iterator[tuple[str, str]]:
         yield f"{pointer}/background_color", "must be a hex color that begins with #"
 
 
-def _user_and_home(features: Json) -> Iterator[tuple[str, str]]:
+def _user_and_home_problems(features: Json) -> Iterator[tuple[str, str]]:
     if "bot_user" in features:
         yield from _text(features["bot_user"], "display_name", 80, "/features/bot_user", needed=True)
-        yield from _flags(features["bot_user"], {"display_name"}, "/features/bot_user")
-    yield from _flags(features.get("app_home", {}), set(), "/features/app_home")
+        yield from _flag_problems(features["bot_user"], {"display_name"}, "/features/bot_user")
+    yield from _flag_problems(features.get("app_home", {}), set(), "/features/app_home")
 
 
 def _commands(commands: Sequence[Json]) -> Iterator[tuple[str, str]]:
@@ -292,7 +292,7 @@ def _pane(features: Json) -> Iterator[tuple[str, str]]:
             yield f"{pointer}/{key}", "is not a known property"
 
 
-def _needed_scopes(manifest: Json) -> Iterator[tuple[str, str]]:
+def _needed_scope_problems(manifest: Json) -> Iterator[tuple[str, str]]:
     features, scopes = manifest.get("features", {}), _scopes(manifest)
     pointer = "/oauth_config/scopes/bot"
     if len(scopes) > MAX_SCOPES:
@@ -308,7 +308,7 @@ def _needed_scopes(manifest: Json) -> Iterator[tuple[str, str]]:
         yield "/settings/interactivity/is_enabled", "shortcuts need interactivity"
 
 
-def _subscriptions(manifest: Json) -> Iterator[tuple[str, str]]:
+def _subscription_problems(manifest: Json) -> Iterator[tuple[str, str]]:
     features, scopes, events = manifest.get("features", {}), _scopes(manifest), _events(manifest)
     pointer = "/settings/event_subscriptions/bot_events"
     if len(events) > MAX_EVENTS:
@@ -329,7 +329,7 @@ def _text(holder: Json, key: str, limit: int, pointer: str, *, needed: bool = Fa
         yield f"{pointer}/{key}", f"must be a string of {1 if needed else 0} to {limit} characters"
 
 
-def _flags(holder: Mapping[str, Any], others: AbstractSet[str], pointer: str) -> Iterator[tuple[str, str]]:
+def _flag_problems(holder: Mapping[str, Any], others: AbstractSet[str], pointer: str) -> Iterator[tuple[str, str]]:
     for key in holder.keys() - others:
         if not isinstance(holder[key], bool):
             yield f"{pointer}/{key}", "must be true or false"
@@ -343,7 +343,7 @@ def _events(manifest: Json) -> list[str]:
     return list(manifest.get("settings", {}).get("event_subscriptions", {}).get("bot_events", ()))
 
 
-def _metadata(manifest: Json) -> Iterator[str]:
+def _metadata_types(manifest: Json) -> Iterator[str]:
     """Yields the metadata types that the app defines in `event_types` or subscribes to."""
     yield from manifest.get("event_types", {})
     for subscription in manifest.get("settings", {}).get("event_subscriptions", {}).get("metadata_subscriptions", ()):

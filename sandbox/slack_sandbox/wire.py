@@ -38,7 +38,7 @@ def message_json(workspace: Workspace, message: Message, *, all_metadata: bool =
     Its metadata has a payload only if the app's manifest declares the type, or with `all_metadata`.
     """
     fields: Json = {"type": "message", "ts": message.ts, "text": message.text}
-    fields |= _author(workspace, message) | _team(workspace, message)
+    fields |= _author_fields(workspace, message) | _team_fields(workspace, message)
     for key in ("subtype", "client_msg_id", "app_id", "streaming_state"):
         if value := getattr(message, key):
             fields[key] = value
@@ -54,8 +54,8 @@ def message_json(workspace: Workspace, message: Message, *, all_metadata: bool =
     if message.reactions:
         fields["reactions"] = [{"name": name, "users": list(ids), "count": len(ids)} for name, ids in message.reactions]
     if message.metadata is not None:
-        fields["metadata"] = _metadata(workspace, message.metadata, all_metadata)
-    return fields | _thread(workspace, message)
+        fields["metadata"] = _metadata_json(workspace, message.metadata, all_metadata)
+    return fields | _thread_fields(workspace, message)
 
 
 def history_message_json(workspace: Workspace, message: Message, *, all_metadata: bool = False) -> Json:
@@ -215,12 +215,12 @@ def profile_json(workspace: Workspace, user: User, *, with_email: bool = False) 
     return fields | ({"always_active": True} if user.id in (SLACK, SLACKBOT) else {})
 
 
-def _metadata(workspace: Workspace, metadata: Json, include_payload: bool) -> Json:
+def _metadata_json(workspace: Workspace, metadata: Json, include_payload: bool) -> Json:
     event_type = metadata["event_type"]
     return metadata if include_payload or event_type in workspace.declared_metadata else {"event_type": event_type}
 
 
-def _team(workspace: Workspace, message: Message) -> Json:
+def _team_fields(workspace: Workspace, message: Message) -> Json:
     if message.files or message.slackbot_for or message.subtype in ("bot_message", "tombstone", "assistant_app_thread"):
         # Recorded: these messages don't have a team, and neither do this workspace's broadcasts.
         return {}
@@ -233,7 +233,7 @@ def _team(workspace: Workspace, message: Message) -> Json:
     return {"team": team, "user_team": team, "source_team": team, "user_profile": profile | flags}
 
 
-def _author(workspace: Workspace, message: Message) -> Json:
+def _author_fields(workspace: Workspace, message: Message) -> Json:
     user = workspace.users.get(message.user_id)
     if message.slackbot_for:
         return {"user": message.user_id, "bot_id": message.slackbot_for}
@@ -246,7 +246,7 @@ def _author(workspace: Workspace, message: Message) -> Json:
     return {"user": user.id, "bot_id": bot_id, "app_id": profile["app_id"], "bot_profile": profile}
 
 
-def _session(workspace: Workspace, session: Session) -> Json:
+def _session_fields(workspace: Workspace, session: Session) -> Json:
     status: Json = {"status": session.status}
     if session.expires_s is not None:
         status["date_status_processing_expire"] = session.expires_s
@@ -267,20 +267,20 @@ def _edited_fields(workspace: Workspace, message: Message) -> Mapping[str, str]:
     return {"user": editor, "ts": f"{str(message.edited_ts).partition('.')[0]}.000000"}
 
 
-def _pane_thread(message: Message) -> Json:
+def _pane_thread_fields(message: Message) -> Json:
     fields: Json = {"is_locked": False, "edited": {}}
     thread: Json = {"title": message.title, "title_blocks": [], "artifacts": []}
     return fields if message.title is None else fields | {"assistant_app_thread": thread}
 
 
-def _tombstone(message: Message) -> Json:
+def _tombstone_fields(message: Message) -> Json:
     del message
     return {"hidden": True}
 
 
 _SUBTYPE_FIELDS: Mapping[str, Callable[[Message], Json]] = {
-    "assistant_app_thread": _pane_thread,
-    "tombstone": _tombstone,
+    "assistant_app_thread": _pane_thread_fields,
+    "tombstone": _tombstone_fields,
 }
 
 
@@ -296,7 +296,7 @@ def _files(workspace: Workspace, message: Message) -> list[Json]:
     return [file if is_kept else {"id": file["id"], **unknown} for file, is_kept in files]
 
 
-def _thread(workspace: Workspace, message: Message) -> Json:
+def _thread_fields(workspace: Workspace, message: Message) -> Json:
     if message.thread_ts is not None:
         fields = {"thread_ts": message.thread_ts}
         try:
@@ -307,7 +307,7 @@ def _thread(workspace: Workspace, message: Message) -> Json:
         if message.subtype == "thread_broadcast":
             return fields | {"root": message_json(workspace, root)}
         return fields | {"parent_user_id": root.user_id}
-    session = {} if message.session is None else {"agent_session": _session(workspace, message.session)}
+    session = {} if message.session is None else {"agent_session": _session_fields(workspace, message.session)}
     replies = workspace.replies(message.channel, message.ts)
     if not replies:
         return session

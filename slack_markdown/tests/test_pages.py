@@ -320,9 +320,9 @@ def test_lines_are_counted_once() -> None:
     reads = []
 
     class Counted(Extent):
-        def _count(self, line: object) -> None:
+        def _count_line(self, line: object) -> None:
             reads.append(line)
-            super()._count(line)  # type: ignore[arg-type]
+            super()._count_line(line)  # type: ignore[arg-type]
 
     pages = Pages()
     pages._extent = Counted()

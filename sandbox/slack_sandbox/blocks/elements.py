@@ -72,7 +72,7 @@ def element_problems(element: Any, block_type: str, pointer: str) -> Iterator[st
     if "placeholder" in element:
         yield from text_object_problems(element["placeholder"], PLACEHOLDER, f"{pointer}/placeholder", plain=True)
     if "confirm" in element:
-        yield from _confirm(element["confirm"], f"{pointer}/confirm")
+        yield from _confirm_problems(element["confirm"], f"{pointer}/confirm")
     check = _CHECKS.get(element["type"])
     if check is not None:
         yield from check(element, pointer)
@@ -94,7 +94,7 @@ def length_problems(holder: Json, key: str, limit: int, pointer: str) -> Iterato
         yield f"must be less than {limit + 1} characters [json-pointer:{pointer}/{key}]"
 
 
-def _button(element: Json, pointer: str) -> Iterator[str]:
+def _button_problems(element: Json, pointer: str) -> Iterator[str]:
     yield from length_problems(element, "value", BUTTON_VALUE, pointer)
     yield from length_problems(element, "url", BUTTON_URL, pointer)
     yield from length_problems(element, "accessibility_label", BUTTON_TEXT, pointer)
@@ -103,19 +103,19 @@ def _button(element: Json, pointer: str) -> Iterator[str]:
         yield f"value must be one of primary, danger [json-pointer:{pointer}/style]"
 
 
-def _icon_button(element: Json, pointer: str) -> Iterator[str]:
-    yield from _button(element, pointer)
+def _icon_button_problems(element: Json, pointer: str) -> Iterator[str]:
+    yield from _button_problems(element, pointer)
     if element.get("icon") not in ICONS:
         yield f"unsupported icon: {element.get('icon')} [json-pointer:{pointer}/icon]"
 
 
-def _feedback(element: Json, pointer: str) -> Iterator[str]:
+def _feedback_problems(element: Json, pointer: str) -> Iterator[str]:
     for key in ("positive_button", "negative_button"):
         button = element.get(key)
         if not isinstance(button, dict) or not button.get("value"):
             yield f"missing required field: {key} with a value [json-pointer:{pointer}/{key}]"
         else:
-            yield from _button(button, f"{pointer}/{key}")
+            yield from _button_problems(button, f"{pointer}/{key}")
 
 
 def _options(limit: int, *, plain: bool = True) -> Callable[[Json, str], Iterator[str]]:
@@ -128,7 +128,7 @@ def _options(limit: int, *, plain: bool = True) -> Callable[[Json, str], Iterato
             yield f"must have 1 to {limit} options [json-pointer:{pointer}/options]"
             return
         for index, option in enumerate(options):
-            yield from _option(option, f"{pointer}/options/{index}", plain=plain)
+            yield from _option_problems(option, f"{pointer}/options/{index}", plain=plain)
         if element.get("initial_options") == []:
             yield f"must be one of the provided options [json-pointer:{pointer}/initial_options]"
         initial = element.get("initial_options") or [element.get("initial_option")]
@@ -138,21 +138,23 @@ def _options(limit: int, *, plain: bool = True) -> Callable[[Json, str], Iterato
     return check
 
 
-def _external(element: Json, pointer: str) -> Iterator[str]:
+def _external_problems(element: Json, pointer: str) -> Iterator[str]:
     shortest = element.get("min_query_length", MIN_QUERY_LENGTH)
     if not isinstance(shortest, int) or shortest < 0:
         yield f"must be an integer of at shortest 0 [json-pointer:{pointer}/min_query_length]"
     initial = element.get("initial_options") or [element.get("initial_option")]
     for option in initial:
         if option is not None:
-            yield from _option(option, f"{pointer}/initial_option")
+            yield from _option_problems(option, f"{pointer}/initial_option")
 
 
 def suggestion_problems(answer: Json) -> list[str]:
     options, pointer = suggested_options(answer), "/options"
     if not isinstance(options, list) or len(options) > MAX_SUGGESTED_OPTIONS:
         return [f"must have at most {MAX_SUGGESTED_OPTIONS} options [json-pointer:{pointer}]"]
-    return [problem for index, option in enumerate(options) for problem in _option(option, f"{pointer}/{index}")]
+    return [
+        problem for index, option in enumerate(options) for problem in _option_problems(option, f"{pointer}/{index}")
+    ]
 
 
 def suggested_options(answer: Json) -> Any:
@@ -163,7 +165,7 @@ def suggested_options(answer: Json) -> Any:
     return [option for group in groups if isinstance(group, dict) for option in group.get("options", ())]
 
 
-def _option(option: Any, pointer: str, *, plain: bool = True) -> Iterator[str]:
+def _option_problems(option: Any, pointer: str, *, plain: bool = True) -> Iterator[str]:
     if not isinstance(option, dict) or not option.get("value"):
         yield f"missing required field: value [json-pointer:{pointer}]"
         return
@@ -173,18 +175,18 @@ def _option(option: Any, pointer: str, *, plain: bool = True) -> Iterator[str]:
     yield from length_problems(option, "value", OPTION_VALUE, pointer)
 
 
-def _text_input(element: Json, pointer: str) -> Iterator[str]:
+def _text_input_problems(element: Json, pointer: str) -> Iterator[str]:
     yield from length_problems(element, "initial_value", INPUT_VALUE, pointer)
     if not 0 <= int(element.get("min_length", 0)) <= int(element.get("max_length", INPUT_VALUE)) <= INPUT_VALUE:
         yield f"lengths must be from 0 to {INPUT_VALUE} [json-pointer:{pointer}/max_length]"
 
 
-def _number_input(element: Json, pointer: str) -> Iterator[str]:
+def _number_input_problems(element: Json, pointer: str) -> Iterator[str]:
     if not isinstance(element.get("is_decimal_allowed"), bool):
         yield f"missing required field: is_decimal_allowed [json-pointer:{pointer}]"
 
 
-def _confirm(confirm: Any, pointer: str) -> Iterator[str]:
+def _confirm_problems(confirm: Any, pointer: str) -> Iterator[str]:
     if not isinstance(confirm, dict):
         yield f"must be a confirmation dialog [json-pointer:{pointer}]"
         return
@@ -193,16 +195,16 @@ def _confirm(confirm: Any, pointer: str) -> Iterator[str]:
 
 
 _CHECKS: Mapping[str, Callable[[Json, str], Iterator[str]]] = {
-    "button": _button,
-    "icon_button": _icon_button,
-    "feedback_buttons": _feedback,
+    "button": _button_problems,
+    "icon_button": _icon_button_problems,
+    "feedback_buttons": _feedback_problems,
     "overflow": _options(5),
-    "external_select": _external,
-    "multi_external_select": _external,
+    "external_select": _external_problems,
+    "multi_external_select": _external_problems,
     "static_select": _options(100),
     "multi_static_select": _options(100),
     "checkboxes": _options(10, plain=False),
     "radio_buttons": _options(10, plain=False),
-    "plain_text_input": _text_input,
-    "number_input": _number_input,
+    "plain_text_input": _text_input_problems,
+    "number_input": _number_input_problems,
 }

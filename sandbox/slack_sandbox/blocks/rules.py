@@ -92,12 +92,12 @@ def _problems(blocks: Sequence[Json], path: str = "/blocks") -> Iterator[str]:
             yield from check(block, pointer)
 
 
-def _markdown(block: Json, pointer: str) -> Iterator[str]:
+def _markdown_problems(block: Json, pointer: str) -> Iterator[str]:
     if not isinstance(block.get("text"), str) or not block["text"]:
         yield f"missing required field: text [json-pointer:{pointer}]"
 
 
-def _section(block: Json, pointer: str) -> Iterator[str]:
+def _section_problems(block: Json, pointer: str) -> Iterator[str]:
     if "text" not in block and not block.get("fields"):
         yield f"missing required field: text or fields [json-pointer:{pointer}]"
     if len(block.get("fields", ())) > SECTION_FIELDS:
@@ -110,11 +110,11 @@ def _section(block: Json, pointer: str) -> Iterator[str]:
         yield from element_problems(block["accessory"], "section", f"{pointer}/accessory")
 
 
-def _header(block: Json, pointer: str) -> Iterator[str]:
+def _header_problems(block: Json, pointer: str) -> Iterator[str]:
     yield from text_object_problems(block.get("text"), HEADER_TEXT, f"{pointer}/text", plain=True)
 
 
-def _input(block: Json, pointer: str) -> Iterator[str]:
+def _input_problems(block: Json, pointer: str) -> Iterator[str]:
     yield from text_object_problems(block.get("label"), INPUT_LABEL, f"{pointer}/label", plain=True)
     if "hint" in block:
         yield from text_object_problems(block["hint"], INPUT_LABEL, f"{pointer}/hint", plain=True)
@@ -136,7 +136,7 @@ def _elements(limit: int) -> Callable[[Json, str], Iterator[str]]:
     return check
 
 
-def _context(block: Json, pointer: str) -> Iterator[str]:
+def _context_problems(block: Json, pointer: str) -> Iterator[str]:
     elements = block.get("elements")
     if not isinstance(elements, list) or not 1 <= len(elements) <= 10:
         yield f"must have 1 to 10 elements [json-pointer:{pointer}/elements]"
@@ -146,7 +146,7 @@ def _context(block: Json, pointer: str) -> Iterator[str]:
             yield from text_object_problems(element, SECTION_TEXT, f"{pointer}/elements/{index}")
 
 
-def _rich_text(block: Json, pointer: str) -> Iterator[str]:
+def _rich_text_problems(block: Json, pointer: str) -> Iterator[str]:
     elements = block.get("elements")
     if not isinstance(elements, list):
         yield f"missing required field: elements [json-pointer:{pointer}]"
@@ -156,12 +156,12 @@ def _rich_text(block: Json, pointer: str) -> Iterator[str]:
         if not isinstance(element, dict) or element.get("type") not in _RICH_TEXT:
             yield f"unsupported type [json-pointer:{child_pointer}/type]"
         elif element["type"] == "rich_text_list":
-            yield from _rich_text(element, child_pointer)
+            yield from _rich_text_problems(element, child_pointer)
         else:
-            yield from _leaves(element.get("elements"), child_pointer)
+            yield from _leaf_problems(element.get("elements"), child_pointer)
 
 
-def _leaves(elements: Any, pointer: str) -> Iterator[str]:
+def _leaf_problems(elements: Any, pointer: str) -> Iterator[str]:
     """Yields the problems of a line, quote or code, which can't be empty. A link can have an empty text."""
     if not isinstance(elements, list) or not elements:
         yield f"missing required field: elements [json-pointer:{pointer}]"
@@ -176,7 +176,7 @@ def _leaves(elements: Any, pointer: str) -> Iterator[str]:
             yield f"must be more than 0 characters [json-pointer:{child_pointer}/text]"
 
 
-def _table(block: Json, pointer: str) -> Iterator[str]:
+def _table_problems(block: Json, pointer: str) -> Iterator[str]:
     rows = block.get("rows")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
         yield f"missing required field: rows [json-pointer:{pointer}]"
@@ -190,34 +190,34 @@ def _table(block: Json, pointer: str) -> Iterator[str]:
             elif cell[key] == "":
                 yield f"must be more than 0 characters [json-pointer:{child_pointer}/{key}]"
             elif key == "elements":
-                yield from _rich_text(cell, child_pointer)
+                yield from _rich_text_problems(cell, child_pointer)
 
 
-def _container(block: Json, pointer: str) -> Iterator[str]:
+def _container_problems(block: Json, pointer: str) -> Iterator[str]:
     yield from container_problems(block, pointer)
     children = block.get("child_blocks")
     if isinstance(children, list) and all(isinstance(child, dict) for child in children):
         yield from _problems(children, f"{pointer}/child_blocks")
 
 
-def _data_table(block: Json, pointer: str) -> Iterator[str]:
-    if problems := list(_table(block, pointer)):
+def _data_table_problems(block: Json, pointer: str) -> Iterator[str]:
+    if problems := list(_table_problems(block, pointer)):
         yield from problems
     else:
         yield from data_table_problems(block, pointer)
 
 
 _CHECKS: dict[str, Callable[[Json, str], Iterator[str]]] = {
-    "container": _container,
-    "data_table": _data_table,
+    "container": _container_problems,
+    "data_table": _data_table_problems,
     "data_visualization": chart_problems,
     "actions": _elements(25),
-    "context": _context,
+    "context": _context_problems,
     "context_actions": _elements(5),
-    "header": _header,
-    "input": _input,
-    "markdown": _markdown,
-    "rich_text": _rich_text,
-    "section": _section,
-    "table": _table,
+    "header": _header_problems,
+    "input": _input_problems,
+    "markdown": _markdown_problems,
+    "rich_text": _rich_text_problems,
+    "section": _section_problems,
+    "table": _table_problems,
 }

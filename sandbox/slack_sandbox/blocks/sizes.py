@@ -30,7 +30,7 @@ _COUNTED = ("text", "alt_text")
 def check_stored(blocks: Sequence[Json], limit: int = BLOCKS) -> None:
     """Raises SlackError if stored blocks exceed a limit: invalid_blocks, invalid_attachments, msg_blocks_too_long."""
     tables = [(index, block) for index, block in enumerate(blocks) if block["type"] in _TABLES]
-    if problems := [*_too_many(blocks, limit), *_long_headers(blocks), *_large_tables(tables)]:
+    if problems := [*_count_problems(blocks, limit), *_header_problems(blocks), *_table_problems(tables)]:
         raise refusal("invalid_blocks", problems)
     if ONE_TABLE and len(tables) > 1:
         raise refusal("invalid_attachments", [f"only_one_table_allowed [json-pointer:/blocks/{tables[1][0]}]"])
@@ -64,18 +64,18 @@ def _escaped_text(text: str) -> int:
     return len(text) + 4 * text.count("&") + 3 * (text.count("<") + text.count(">"))
 
 
-def _too_many(blocks: Sequence[Json], limit: int) -> Iterator[str]:
+def _count_problems(blocks: Sequence[Json], limit: int) -> Iterator[str]:
     if len(blocks) > limit:
         yield f"no more than {limit} items allowed [json-pointer:/blocks]"
 
 
-def _long_headers(blocks: Sequence[Json]) -> Iterator[str]:
+def _header_problems(blocks: Sequence[Json]) -> Iterator[str]:
     for index, block in enumerate(blocks):
         if block["type"] == "header" and len(block["text"]["text"]) > HEADER_TEXT:
             yield f"must be less than {HEADER_TEXT + 1} characters [json-pointer:/blocks/{index}/text/text]"
 
 
-def _large_tables(tables: Sequence[tuple[int, Json]]) -> Iterator[str]:
+def _table_problems(tables: Sequence[tuple[int, Json]]) -> Iterator[str]:
     for index, table in tables:
         rows = table.get("rows") or []
         if table["type"] == "table" and len(rows) > TABLE_ROWS:

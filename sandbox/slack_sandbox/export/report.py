@@ -4,7 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-_KINDS = {"channel": "public channel", "group": "private channel", "mpim": "group direct message", "im": "direct message"}
+_KINDS = {
+    "channel": "public channel",
+    "group": "private channel",
+    "mpim": "group direct message",
+    "im": "direct message",
+}
 _LEFT_OUT: Mapping[str, tuple[str, str]] = {
     "hidden": ("record", "of edits and deletions, which Slack doesn't show either"),
     "without_time": ("entry", "without a time"),

@@ -23,18 +23,18 @@ class PageActions:
 
     def routes(self) -> list[web.RouteDef]:
         handlers = {
-            "press": self._press,
-            "press_in_view": self._press_in_view,
-            "suggest": self._suggest,
-            "suggest_in_view": self._suggest_in_view,
-            "submit": self._submit,
-            "close": self._close,
-            "command": self._command,
-            "shortcut": self._shortcut,
-            "open_tab": self._open_tab,
-            "start_thread": self._start_thread,
-            "look_at": self._look_at,
-            "stop": self._stop,
+            "press": self._on_press,
+            "press_in_view": self._on_press_in_view,
+            "suggest": self._on_suggest,
+            "suggest_in_view": self._on_suggest_in_view,
+            "submit": self._on_submit,
+            "close": self._on_close,
+            "command": self._on_command,
+            "shortcut": self._on_shortcut,
+            "open_tab": self._on_open_tab,
+            "start_thread": self._on_start_thread,
+            "look_at": self._on_look_at,
+            "stop": self._on_stop,
         }
         return [web.post(f"/sandbox/{name}", for_page(handler)) for name, handler in handlers.items()]
 
@@ -45,67 +45,67 @@ class PageActions:
             self.acts(user_id, tab)
         return data
 
-    async def _press(self, request: web.Request) -> web.StreamResponse:
+    async def _on_press(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
         user, channel, ts, block_id, action_id = strings(data, "user_id", "channel", "ts", "block_id", "action_id")
-        press = Press(user, action_id, _chosen(data.get("value")), block_id)
-        return _acknowledged(await self.surfaces.interactivity.press(channel, ts, press))
+        press = Press(user, action_id, _choice(data.get("value")), block_id)
+        return _acknowledgment(await self.surfaces.interactivity.press(channel, ts, press))
 
-    async def _press_in_view(self, request: web.Request) -> web.StreamResponse:
+    async def _on_press_in_view(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
         user, view_id, block_id, action_id = strings(data, "user_id", "view_id", "block_id", "action_id")
-        press = ViewPress(action_id, block_id, _chosen(data.get("value")), _values(data))
-        return _acknowledged(await self.surfaces.modals.press(user, view_id, press))
+        press = ViewPress(action_id, block_id, _choice(data.get("value")), _values(data))
+        return _acknowledgment(await self.surfaces.modals.press(user, view_id, press))
 
-    async def _suggest(self, request: web.Request) -> web.StreamResponse:
+    async def _on_suggest(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
         channel, ts = strings(data, "channel", "ts")
         return _options(await self.surfaces.interactivity.suggest(channel, ts, _query(data)))
 
-    async def _suggest_in_view(self, request: web.Request) -> web.StreamResponse:
+    async def _on_suggest_in_view(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
         (view_id,) = strings(data, "view_id")
         return _options(await self.surfaces.modals.suggest(view_id, _query(data)))
 
-    async def _submit(self, request: web.Request) -> web.StreamResponse:
+    async def _on_submit(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
         user, view_id = strings(data, "user_id", "view_id")
         return web.json_response(
             {"ok": True, "errors": await self.surfaces.modals.submit(user, view_id, _values(data))}
         )
 
-    async def _close(self, request: web.Request) -> web.StreamResponse:
+    async def _on_close(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
         (user,) = strings(data, "user_id")
         await self.surfaces.modals.close(user, everything=bool(data.get("everything")))
         return done()
 
-    async def _command(self, request: web.Request) -> web.StreamResponse:
+    async def _on_command(self, request: web.Request) -> web.StreamResponse:
         await self.surfaces.commands.run(*strings(await self._body(request), "user_id", "channel", "text"))
         return done()
 
-    async def _shortcut(self, request: web.Request) -> web.StreamResponse:
+    async def _on_shortcut(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
         user, callback_id = strings(data, "user_id", "callback_id")
         if not data.get("ts"):
-            return _acknowledged(await self.surfaces.commands.use_global_shortcut(user, callback_id))
+            return _acknowledgment(await self.surfaces.commands.use_global_shortcut(user, callback_id))
         channel, ts = strings(data, "channel", "ts")
-        return _acknowledged(await self.surfaces.commands.use_message_shortcut(user, callback_id, channel, ts))
+        return _acknowledgment(await self.surfaces.commands.use_message_shortcut(user, callback_id, channel, ts))
 
-    async def _open_tab(self, request: web.Request) -> web.StreamResponse:
+    async def _on_open_tab(self, request: web.Request) -> web.StreamResponse:
         user, tab = strings(await self._body(request), "user_id", "tab")
         self.surfaces.panes.open_tab(user, "home" if tab == "home" else "messages")
         return done()
 
-    async def _start_thread(self, request: web.Request) -> web.StreamResponse:
+    async def _on_start_thread(self, request: web.Request) -> web.StreamResponse:
         (user,) = strings(await self._body(request), "user_id")
         return done(ts=self.surfaces.panes.start_thread(user))
 
-    async def _look_at(self, request: web.Request) -> web.StreamResponse:
+    async def _on_look_at(self, request: web.Request) -> web.StreamResponse:
         self.surfaces.panes.look_at(*strings(await self._body(request), "user_id", "channel"))
         return done()
 
-    async def _stop(self, request: web.Request) -> web.StreamResponse:
+    async def _on_stop(self, request: web.Request) -> web.StreamResponse:
         self.surfaces.panes.stop(*strings(await self._body(request), "user_id", "channel", "thread_ts"))
         return done()
 
@@ -120,7 +120,7 @@ def _options(options: Sequence[Json]) -> web.Response:
     return web.json_response({"ok": True, "options": shown})
 
 
-def _acknowledged(acknowledged: bool) -> web.Response:
+def _acknowledgment(acknowledged: bool) -> web.Response:
     if not acknowledged:
         raise SlackError("app_not_responding")
     return done()
@@ -130,10 +130,10 @@ def _values(data: Json) -> Values:
     values: Any = data.get("values")
     if not isinstance(values, Mapping):
         return {}
-    return {(block, action): _chosen(value) for block, fields in values.items() for action, value in fields.items()}
+    return {(block, action): _choice(value) for block, fields in values.items() for action, value in fields.items()}
 
 
-def _chosen(value: Any) -> Choice:
+def _choice(value: Any) -> Choice:
     if value is None:
         return None
     return [str(item) for item in value] if isinstance(value, list) else str(value)

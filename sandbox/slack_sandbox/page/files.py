@@ -34,9 +34,9 @@ class PageFiles:
         """Returns a message's files as the page shows them, including those of a forwarded message."""
         holders = ({"files": message.files}, *message.attachments)
         shared = [_file_json(file) for holder in holders for file in holder.get("files", ())]
-        return [self._with_content(file) for file in (*shared, *self._linked(message))]
+        return [self._with_content(file) for file in (*shared, *self._linked_canvases(message))]
 
-    def _linked(self, message: Message) -> Iterator[Json]:
+    def _linked_canvases(self, message: Message) -> Iterator[Json]:
         """Yields the canvases that a message links. Slack shows them below it, regardless of unfurl_links."""
         shared = {file["id"] for file in message.files}
         for canvas_id in dict.fromkeys(_CANVAS_LINK.findall(json.dumps(message.blocks))):
@@ -57,16 +57,18 @@ class PageFiles:
         lines = text.split("\n")
         shown = "\n".join(lines[:_CANVAS_LINES])[:_CANVAS_CHARS]
         more = {"preview_is_truncated": shown != text, "lines_more": len(lines[_CANVAS_LINES:])}
-        return {key: value for key, value in file.items() if key != "preview"} | more | {"html": self._html(shown)}
+        return (
+            {key: value for key, value in file.items() if key != "preview"} | more | {"html": self._content_html(shown)}
+        )
 
-    def _html(self, markdown: str) -> str:
+    def _content_html(self, markdown: str) -> str:
         return self.renderer.blocks(translate(markdown))
 
     async def canvas(self, request: web.Request) -> web.StreamResponse:
         canvas = self.files.get(request.match_info["file_id"])
         if not canvas.is_canvas:
             raise SlackError("canvas_not_found")
-        return web.json_response({"ok": True, "html": self._html(canvas.content.decode(errors="replace"))})
+        return web.json_response({"ok": True, "html": self._content_html(canvas.content.decode(errors="replace"))})
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
         """Stores a person's file from a request's raw body. For a clip, the query can contain a transcript.

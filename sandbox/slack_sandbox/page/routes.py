@@ -82,20 +82,20 @@ class PageApi:
             web.get("/sandbox/state", for_page(self._state)),
             web.get("/sandbox/messages", for_page(self._messages)),
             web.get("/sandbox/events", for_page(self.updates.serve)),
-            web.post("/sandbox/say", for_page(self._say)),
+            web.post("/sandbox/say", for_page(self._on_say)),
             web.post("/sandbox/upload", for_page(self._files.upload)),
             web.get("/sandbox/files/{file_id}", for_page(self._files.download)),
             web.get("/sandbox/canvases/{file_id}", for_page(self._files.canvas)),
-            web.post("/sandbox/transcribe", for_page(self._transcribe)),
-            web.post("/sandbox/edit", for_page(self._edit)),
-            web.post("/sandbox/delete", for_page(self._delete)),
-            web.post("/sandbox/react", for_page(self._react)),
-            web.post("/sandbox/fault", for_page(self._fault)),
-            web.post("/sandbox/stop_faults", for_page(self._stop_faults)),
-            web.post("/sandbox/key", for_page(self._key)),
-            web.post("/sandbox/export", for_page(self._export)),
-            web.post("/sandbox/time", for_page(self._time)),
-            web.post("/sandbox/zone", for_page(self._zone)),
+            web.post("/sandbox/transcribe", for_page(self._on_transcribe)),
+            web.post("/sandbox/edit", for_page(self._on_edit)),
+            web.post("/sandbox/delete", for_page(self._on_delete)),
+            web.post("/sandbox/react", for_page(self._on_react)),
+            web.post("/sandbox/fault", for_page(self._on_fault)),
+            web.post("/sandbox/stop_faults", for_page(self._on_stop_faults)),
+            web.post("/sandbox/key", for_page(self._on_key)),
+            web.post("/sandbox/export", for_page(self._on_export)),
+            web.post("/sandbox/time", for_page(self._on_time)),
+            web.post("/sandbox/zone", for_page(self._on_zone)),
         ]
 
     def record(self, call: CallRecord) -> None:
@@ -249,7 +249,7 @@ class PageApi:
             raise SlackError("channel_not_found")
         return channel, self.workspace.log(channel)
 
-    async def _say(self, request: web.Request) -> web.StreamResponse:
+    async def _on_say(self, request: web.Request) -> web.StreamResponse:
         data = await body(request)
         thread_ts = str(data["thread_ts"]) if data.get("thread_ts") else None
         if not data.get("files"):
@@ -259,26 +259,26 @@ class PageApi:
         files = [self.people.files.get(str(file_id)) for file_id in data["files"]]
         return done(ts=self.people.share(user, channel, str(data.get("text") or ""), files, thread_ts))
 
-    async def _transcribe(self, request: web.Request) -> web.StreamResponse:
+    async def _on_transcribe(self, request: web.Request) -> web.StreamResponse:
         file_id, text = strings(await body(request), "file_id", "text")
         self.people.files.transcribe(self.people.files.get(file_id), text)
         return done()
 
-    async def _edit(self, request: web.Request) -> web.StreamResponse:
+    async def _on_edit(self, request: web.Request) -> web.StreamResponse:
         self.people.edit(*strings(await body(request), "channel", "ts", "text"))
         return done()
 
-    async def _delete(self, request: web.Request) -> web.StreamResponse:
+    async def _on_delete(self, request: web.Request) -> web.StreamResponse:
         self.people.delete(*strings(await body(request), "channel", "ts"))
         return done()
 
-    async def _react(self, request: web.Request) -> web.StreamResponse:
+    async def _on_react(self, request: web.Request) -> web.StreamResponse:
         data = await body(request)
         user, channel, ts, name = strings(data, "user_id", "channel", "ts", "name")
         self.people.react(user, channel, ts, name, add=bool(data.get("add")))
         return done()
 
-    async def _fault(self, request: web.Request) -> web.StreamResponse:
+    async def _on_fault(self, request: web.Request) -> web.StreamResponse:
         data = await body(request)
         (name,) = strings(data, "name")
         if name not in FAULTS:
@@ -289,12 +289,12 @@ class PageApi:
             self.faults.stop(name)
         return done()
 
-    async def _stop_faults(self, request: web.Request) -> web.StreamResponse:
+    async def _on_stop_faults(self, request: web.Request) -> web.StreamResponse:
         await body(request)
         self.faults.stop_all()
         return done()
 
-    async def _key(self, request: web.Request) -> web.StreamResponse:
+    async def _on_key(self, request: web.Request) -> web.StreamResponse:
         """Passes a pasted key to the app, and updates the guide on all pages; "" removes the key."""
         data = await body(request)
         key = data.get("key")
@@ -309,7 +309,7 @@ class PageApi:
         self.updates.send("guide", changed.state())
         return done()
 
-    async def _export(self, request: web.Request) -> web.StreamResponse:
+    async def _on_export(self, request: web.Request) -> web.StreamResponse:
         """Passes a dropped Slack export to the app, which then restarts with it. It stays in memory.
 
         Other sites' forms can't send this content type without a preflight request.
@@ -329,14 +329,14 @@ class PageApi:
             raise SlackError(problem)
         return done()
 
-    async def _time(self, request: web.Request) -> web.StreamResponse:
+    async def _on_time(self, request: web.Request) -> web.StreamResponse:
         """Advances the app's time to its next scheduled action, and returns what happened."""
         await body(request)
         if self.guide.pass_time is None:
             raise SlackError("invalid_arguments")
         return done(said=await self.guide.pass_time())
 
-    async def _zone(self, request: web.Request) -> web.StreamResponse:
+    async def _on_zone(self, request: web.Request) -> web.StreamResponse:
         """Moves all people to the time zone of the page's visitor."""
         self.people.live_in(*strings(await body(request), "zone"))
         return done()

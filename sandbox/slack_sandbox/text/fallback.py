@@ -62,14 +62,14 @@ def _inline(elements: Sequence[Json]) -> str:
 
 
 def _styled(element: Json) -> str:
-    text, style = _words(element), element.get("style") or {}
+    text, style = _element_text(element), element.get("style") or {}
     for name, mark in _MARKS:
         if style.get(name) and text.strip():
             text = f"{mark}{text}{mark}"
     return text
 
 
-def _words(element: Json) -> str:
+def _element_text(element: Json) -> str:
     kind = element["type"]
     if token := _TOKENS.get(kind):
         return token.format(**element)

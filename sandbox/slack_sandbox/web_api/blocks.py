@@ -20,13 +20,13 @@ def validate(app: App, args: Json) -> Json:
         raise SlackError("invalid_arguments")
     [name] = given
     try:
-        _CHECKS[name](_parsed(args[name]))
+        _CHECKS[name](_parse(args[name]))
     except SlackError as refused:
         raise SlackError(f"invalid_{name}", errors=_errors(refused)) from None
     return {}
 
 
-def _parsed(value: Any) -> Any:
+def _parse(value: Any) -> Any:
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError:
