@@ -76,7 +76,7 @@ def _api_key(value: str) -> str:
 
 def _secret(value: str) -> str:
     if not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError("must be one word of plain letters, digits and signs. Copy it again")
+        raise ValueError("must be one word of ASCII letters, digits and symbols. Copy it again")
     return value
 
 
@@ -84,7 +84,7 @@ def _secret_keys(value: str) -> tuple[str, ...]:
     keys = tuple(part.strip() for part in value.split(",") if part.strip())
     if not all(re.fullmatch("[A-Za-z0-9_-]{43}=", key) for key in keys):
         how = "openssl rand -base64 32 | tr '+/' '-_'"
-        raise ValueError(f"must be keys of 44 characters, the newest first. This makes one: {how}")
+        raise ValueError(f"must be 44-character keys, newest first. To generate one: {how}")
     return keys
 
 
@@ -104,7 +104,7 @@ def _url(value: str) -> str:
 def _public_url(value: str) -> str:
     """Parses a URL with only a host and a port. Anything after them would change the path where a sign-in ends."""
     if not _PUBLIC_URL.fullmatch(value.lower()):
-        raise ValueError("must be an address such as https://typist.example.com, with HTTPS and without a path")
+        raise ValueError("must be a URL such as https://typist.example.com, with HTTPS and without a path")
     return value.lower().rstrip("/")
 
 
@@ -205,7 +205,7 @@ def parse_models(value: str) -> tuple[str, ...]:
     if not models:
         raise ValueError("must name at least one model, as vendor/model")
     if len(models) > MAX_MODELS:
-        raise ValueError(f"must have at most {MAX_MODELS} models: Slack's settings modal takes no more")
+        raise ValueError(f"must have at most {MAX_MODELS} models: Slack's settings modal can't show more")
     return models
 
 
@@ -296,7 +296,7 @@ def parse_web_search(value: str) -> WebSearch | None:
 _users = _ids("[UWB][A-Z0-9]+", "member IDs such as U0123ABCD (in Slack: profile > Copy member ID)")
 _named_people = _ids(
     rf"[UWBS][A-Z0-9]+|@[a-z0-9_-]+|@{_DOMAIN.pattern}",
-    "member IDs such as U0123ABCD, user groups such as @support, and domains of addresses such as @example.com",
+    "member IDs such as U0123ABCD, user groups such as @support, and email domains such as @example.com",
 )
 _channels = _ids("[CGD][A-Z0-9]+", "channel IDs such as C0123ABCD (in Slack: at the end of the channel's details)")
 
@@ -316,7 +316,7 @@ def _kinds(value: str) -> frozenset[UserKind]:
 def _file_name(value: str) -> str:
     """Raises ValueError if the value looks like a file's content: it might be a key, and an error would show it."""
     if value.startswith(("{", "[")):
-        raise ValueError("must be the path of a file, not what is in it")
+        raise ValueError("must be the path of a file, not its content")
     return value
 
 
@@ -342,12 +342,12 @@ def _price_file(value: str) -> tuple[OwnPrice, ...]:
         prices = parse_prices(path.read_text("utf-8-sig"))
         for pattern in map(str, prices):
             if not fnmatch.filter(VENDORS, pattern.partition("/")[0]):
-                raise ValueError(f"{pattern!r} names no vendor that Typist knows ({_meant(pattern)})")
+                raise ValueError(f"{pattern!r} doesn't match any vendor that Typist supports ({_meant(pattern)})")
         return prices
     except FileNotFoundError:
         raise ValueError(f"names {path}, which doesn't exist. Create it, or leave the setting empty") from None
     except UnicodeDecodeError:
-        raise ValueError(f"names {path}, which is not in UTF-8. Save it in UTF-8") from None
+        raise ValueError(f"names {path}, which isn't UTF-8. Save it as UTF-8") from None
     except OSError as error:
         raise ValueError(f"names {path}, which can't be read: {os.strerror(error.errno or 0)}") from None
     except ValueError as problem:
@@ -424,7 +424,7 @@ def log_format(env: Mapping[str, str]) -> str:
 
 
 _VARIABLE = re.compile(r"\$\{([^{}:]*)\}")
-_UNSET_FIX = "Set it, or write ${NAME:-} for one that may be empty. In DATABASE_URL, $ is %24"
+_UNSET_FIX = "Set it, or write ${NAME:-} if it can be empty. In DATABASE_URL, write $ as %24"
 
 
 def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
@@ -443,7 +443,7 @@ def _wrong_in(binding: Binding) -> str:
     """Returns what is wrong with a statement in `.env`, as the rest of a sentence; "" if nothing is."""
     _, _, value = binding.original.string.partition("=")
     if binding.error and value.lstrip()[:1] in ("'", '"'):
-        return "the value's quotes must be closed, with at most a comment behind them"
+        return "the value's quotes must be closed, with at most a comment after them"
     is_wrong = binding.error or (binding.key is not None and not _NAME.fullmatch(binding.key))
     return "must be NAME=value, or a comment after #" if is_wrong else ""
 
@@ -519,7 +519,7 @@ def _env_text(env_file: Path) -> str:
         raise SettingsError([f"{env_file} is a directory. Remove it, or put a file with the settings there."]) from None
     except UnicodeDecodeError:
         # Not chained, because the error contains the file's text.
-        raise SettingsError([f"{env_file} is not in UTF-8. Save it in UTF-8."]) from None
+        raise SettingsError([f"{env_file} isn't UTF-8. Save it as UTF-8."]) from None
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise SettingsError([f"{env_file} can't be read: {reason}. Change that, or remove the file."]) from error
@@ -584,7 +584,7 @@ def _with_files(env: Mapping[str, str]) -> Mapping[str, str]:
                 wrong = f"can't be read: {os.strerror(error.errno or 0)}"
             except ValueError:
                 # Not chained, because the error contains the secret.
-                wrong = "is not a text in UTF-8"
+                wrong = "isn't UTF-8 text"
             if wrong:
                 # Somebody might have put the secret itself there.
                 named = path if "/" in path and "://" not in path else "a file"
@@ -640,7 +640,7 @@ def _misplaced_key(name: str, settings: VendorSettings) -> list[str]:
     prefix = next(prefix for prefix in theirs.key_prefixes if settings.api_key.startswith(prefix))
     return [
         f"{vendor.api_key_variable} has a key that begins with {prefix}, which belongs in {theirs.api_key_variable}. "
-        f"Move it there. If another server takes it, set {vendor.base_url_variable}."
+        f"Move it there. If another server uses this key, set {vendor.base_url_variable}."
     ]
 
 
@@ -706,7 +706,7 @@ def _parsed(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], 
         problems.append(f"{variable} has quotes around its value. Write it without them.")
         return None
     if parse is not str and not all(char.isprintable() or char.isspace() for char in _JOINER.sub("", value)):
-        problems.append(f"{variable} has a character that can't be seen, as copied texts may have. Type it again.")
+        problems.append(f"{variable} has an invisible character, perhaps from copying. Type it again.")
         return None
     try:
         return parse(value)
@@ -734,7 +734,7 @@ def model_setup(settings: Settings) -> ModelSetup:
 def without_effect(settings: Settings) -> list[str]:
     """Returns a sentence for each model to which a setting doesn't apply."""
     unable = set(models_in_use(settings)) - models_that_search(model_setup(settings)) if settings.web_search else ()
-    sentence = "BOT_WEB_SEARCH has no effect on {}: its server has no web search of its own."
+    sentence = "BOT_WEB_SEARCH has no effect on {}: its server doesn't offer web search."
     return [sentence.format(model) for model in sorted(unable)]
 
 
@@ -891,7 +891,7 @@ def _contradictions(settings: Settings) -> list[str]:
         if name in settings.mcp.names
     ]
     if settings.public_url and settings.health_at is None:
-        problems.append("BOT_PUBLIC_URL needs BOT_HEALTH_PORT, the port to which your web server passes requests.")
+        problems.append("BOT_PUBLIC_URL needs BOT_HEALTH_PORT, the port to which your web server forwards requests.")
     if settings.weekly_report and not settings.admins:
         problems.append("BOT_WEEKLY_REPORT needs BOT_ADMINS, the people who get the report.")
     if any(cap.in_dollars for cap in settings.caps):

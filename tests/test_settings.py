@@ -71,7 +71,7 @@ PROBLEMS = {
         ["BOT_PUBLIC_URL needs BOT_HEALTH_PORT"],
     ),
     **{
-        f"a public address that is {value}": ({"BOT_PUBLIC_URL": value}, ["BOT_PUBLIC_URL must be an address such as"])
+        f"a public address that is {value}": ({"BOT_PUBLIC_URL": value}, ["BOT_PUBLIC_URL must be a URL such as"])
         for value in (
             "http://typist.example",
             "https://typist.example/a/../b",
@@ -102,8 +102,8 @@ PROBLEMS = {
     "a key of another vendor": (
         {"OPENAI_API_KEY": "sk-ant-api03-secret"},
         [
-            "OPENAI_API_KEY has a key that begins with sk-ant-, which belongs in ANTHROPIC_API_KEY. Move it there. "
-            "If another server takes it, set OPENAI_BASE_URL."
+            "OPENAI_API_KEY has a key that begins with sk-ant-, which belongs in ANTHROPIC_API_KEY. Move it there. If "
+            "another server uses this key, set OPENAI_BASE_URL."
         ],
     ),
     "a key of the other vendor": (
@@ -116,7 +116,7 @@ PROBLEMS = {
     ),
     "a key of two words": (
         {"OPENAI_API_KEY": "sk-secret sk-secret"},
-        ["OPENAI_API_KEY must be one word of plain letters, digits and signs. Copy it again"],
+        ["OPENAI_API_KEY must be one word of ASCII letters, digits and symbols. Copy it again"],
     ),
     **{
         f"models with {separator!r} between them": (
@@ -128,7 +128,7 @@ PROBLEMS = {
     **{
         f"a hidden character in {variable}": (
             {**LOCAL, variable: value},
-            [f"{variable} has a character that can't be seen, as copied texts may have. Type it again."],
+            [f"{variable} has an invisible character, perhaps from copying. Type it again."],
         )
         for variable, value in {
             "BOT_MODELS": "openai/a\u200b",
@@ -141,18 +141,18 @@ PROBLEMS = {
     },
     "what should be in a file": (
         {"BOT_PRICES": '{"openai/ours": {}}'},
-        ["BOT_PRICES must be the path of a file, not what is in it."],
+        ["BOT_PRICES must be the path of a file, not its content."],
     ),
     "servers that should be in a file": (
         {"BOT_MCP_CONFIG": '{"servers": {}}'},
-        ["BOT_MCP_CONFIG must be the path of a file, not what is in it."],
+        ["BOT_MCP_CONFIG must be the path of a file, not its content."],
     ),
     "too many models": (
         {
             "BOT_MODELS": ",".join(f"openai/{number}" for number in range(settings.MAX_MODELS + 1)),
             "OPENAI_API_KEY": "k",
         },
-        ["BOT_MODELS must have at most 99 models: Slack's settings modal takes no more"],
+        ["BOT_MODELS must have at most 99 models: Slack's settings modal can't show more"],
     ),
     "a missing API key": (
         {"BOT_MODELS": "anthropic/claude-haiku-5-5"},
@@ -182,7 +182,7 @@ PROBLEMS = {
     ),
     "an e-mail address in place of its domain": (
         {"BOT_ALLOW_USERS": "@support, ada@example.com"},
-        ["user groups such as @support, and domains of addresses such as @example.com", "'ada@example.com' isn't one"],
+        ["user groups such as @support, and email domains such as @example.com", "'ada@example.com' isn't one"],
     ),
     "a domain without its @": ({"BOT_ALLOW_USERS": "example.com"}, ["'example.com' isn't one"]),
     "a group's name in place of its handle": ({"BOT_ALLOW_USERS": "@Our Support"}, ["'@our support' isn't one"]),
@@ -622,7 +622,10 @@ def test_own_price_allows_a_dollar_cap(tmp_path: Path) -> None:
         ("[]", "there must be a JSON object of models"),
         ("{}", "there must be a JSON object of models"),
         ("[" * 100_000, "nested too deeply"),
-        (json.dumps({"opnai/a": PRICE}), "'opnai/a' names no vendor that Typist knows (did you mean openai/a?)"),
+        (
+            json.dumps({"opnai/a": PRICE}),
+            "'opnai/a' doesn't match any vendor that Typist supports (did you mean openai/a?)",
+        ),
         (
             '{"my-own": {"input": 1, "output": 2}}',
             "models must be named vendor/model, as in BOT_MODELS; 'my-own' isn't",
@@ -752,7 +755,7 @@ def test_secret_comes_from_a_file_as_from_the_environment(variable: str, tmp_pat
     [
         (None, "can't be read: No such file or directory"),
         (b"", "is empty"),
-        (b"\xff\xfe\xff", "is not a text in UTF-8"),
+        (b"\xff\xfe\xff", "isn't UTF-8 text"),
     ],
     ids=["missing", "empty", "no text"],
 )

@@ -271,7 +271,7 @@ class _Reader:
             return McpSetup()
         if len(servers) > MAX_SERVERS:
             self._add_problem(
-                _SERVERS, f"must have at most {MAX_SERVERS} servers: Slack's settings modal takes no more"
+                _SERVERS, f"must have at most {MAX_SERVERS} servers: Slack's settings modal can't show more"
             )
         read = [self._server(name, value) for name, value in servers.items()]
         deny, *others = (self._patterns(key, content.get(key, []), servers) for key in _RULES)

@@ -207,7 +207,7 @@ class TestServers:
             ('{"mcpServers": {},}', f"mcp.json is not JSON: {COMMA} {NOT_JSON}"),
             (
                 {"mcpServers": {f"s{number}": TIME for number in range(11)}},
-                "mcpServers must have at most 10 servers: Slack's settings modal takes no more.",
+                "mcpServers must have at most 10 servers: Slack's settings modal can't show more.",
             ),
         ],
     )
