@@ -68,7 +68,6 @@ class Edits:
         self.first_short_page: float = math.inf if first_short_page is None else first_short_page
         """The first page limited to what a stream carries."""
         self.first_plain_page: float = math.inf
-        """The first page sent as plain text."""
         self._plain_shown = 0
         """Plain pages that Slack has accepted since it last accepted the full form."""
         self._refusals = 0

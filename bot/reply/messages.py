@@ -43,7 +43,6 @@ class PageView:
     """This page and all later ones are limited to what a stream carries."""
     version: int = 0
     activity: str = ""
-    """The model's activity while it isn't writing."""
     open_files: frozenset[str] = field(default=frozenset(), compare=False)
     """IDs of Slack files that all readers can open. Only their URLs become links."""
     look: ReplyLook = DEFAULT_LOOK

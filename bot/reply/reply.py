@@ -138,7 +138,6 @@ class Reply:
         """The files that belong below the pages, or None if Slack refuses files."""
         self._ends_below_file = False
         self._end_of_answer: EndOfAnswer | None = None
-        """The page with the answer's end below its file, once it was needed."""
         self._lay_out(self._pages, answer.text_to_keep)
         if shown.outdated and not shown.queued:
             self._on_event(ReplyEvent.GROW)
@@ -367,10 +366,8 @@ class Reply:
             self._mark_final_pages()
 
     def _on_found(self, ts: str) -> None:
-        """Adds the page of a post that Slack had accepted, with unknown content.
-
-        A queued question's placeholder counts as current, because another process might own it once it is recorded.
-        """
+        """Adds the page of a post that Slack had accepted, with unknown content."""
+        # A placeholder counts as current, because another process might own the job once it is recorded.
         shown = self.page_view(len(self.messages_with(MessageRole.PAGE))) if self.life is Life.QUEUED else None
         self.messages.append(ReplyMessage(MessageRole.PAGE, ts, shown))
         self.carriers.on_page_begun()
@@ -415,10 +412,7 @@ class Reply:
             self.apply_form()
 
     def give_up(self, call: Call | None = None) -> None:
-        """Drops a call that Slack has refused for minutes, or the whole reply; None means that it can't be laid out.
-
-        A growing text can continue without a deletion, and an end without files.
-        """
+        """Drops a call that Slack has refused for minutes, or the whole reply if it can't continue without that."""
         match call:
             case Delete() if not (self.has_ended or self.messages_with(MessageRole.STRAY)):
                 pass
@@ -541,10 +535,7 @@ class Reply:
         return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
 
     def _mark_final_pages(self) -> None:
-        """Marks full pages as final once Slack shows them, and lays out the next page.
-
-        A page that isn't final still needs a call, and that call's outcome triggers laying out the rest.
-        """
+        """Marks full pages that Slack shows as final, and lays out the next page. Other pages still need a call."""
         while self._has_next_page(page := self._final_pages):
             shown = self.messages_with(MessageRole.PAGE)[page : page + 1]
             if not shown or shown[0].shown != self.page_view(page):
@@ -580,7 +571,6 @@ class Reply:
 
     @property
     def _end_below_file(self) -> EndOfAnswer:
-        """The page below the file of a long answer."""
         if self._end_of_answer is None:
             first = replace(self._page(MAX_PAGES), source="")
             limits = self._edits.page_limits(MAX_PAGES, self.page_chars)
