@@ -167,7 +167,7 @@ def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
         elif at > earliest and is_heading:
             return at, ""
         else:
-            line_at = (at, _opening(fences)) if at > earliest and line_at is None else line_at
+            line_at = (at, _opening_fences(fences)) if at > earliest and line_at is None else line_at
             # This is the first paragraph within the characters, or else the last one before them.
             paragraph = at if is_paragraph and paragraph <= earliest else paragraph
         is_after_blank = text[at:next_at].isspace()
@@ -178,10 +178,10 @@ def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
         return (paragraph if paragraph >= 0 else late), ""
     if line_at is None and (sentence := SENTENCE_END.search(text, earliest, latest)):
         line_at = sentence.end(), ""
-    return line_at or (text.find(" ", earliest) + 1 or earliest, _opening(fences))
+    return line_at or (text.find(" ", earliest) + 1 or earliest, _opening_fences(fences))
 
 
-def _opening(fences: Iterable[str]) -> str:
+def _opening_fences(fences: Iterable[str]) -> str:
     return "".join(f"{fence}\n" for fence in fences)
 
 
@@ -191,7 +191,7 @@ def _line_start(text: str, at: int) -> int:
 
 
 def left_out_notice(text: str) -> str:
-    return texts.answers.continues_in_file(_sections(text), _about(len(text.split()))) if text else ""
+    return texts.answers.continues_in_file(_heading_count(text), _rounded(len(text.split()))) if text else ""
 
 
 def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
@@ -204,7 +204,7 @@ def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
     return " ".join(sentences)
 
 
-def _sections(text: str) -> int:
+def _heading_count(text: str) -> int:
     """Returns the number of headings (`# …`) outside code, or 0 if there are too many to count."""
     count = 0
     fences: tuple[str, ...] = ()
@@ -216,7 +216,7 @@ def _sections(text: str) -> int:
     return count
 
 
-def _about(count: int) -> int:
+def _rounded(count: int) -> int:
     """Rounds a number to two significant digits."""
     magnitude = 10 ** max(0, len(str(count)) - 2)
     rounded: int = round(count / magnitude) * magnitude

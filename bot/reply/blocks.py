@@ -71,7 +71,7 @@ def message(view: PageView) -> Json:
     if view.end is not None and view.end.chosen:
         view = replace(view, markdown=with_chosen_marked(view.markdown, view.end.chosen, texts.shortcut.CHOSEN))
     if view.plain:
-        return {"text": _plain(view), "blocks": []}
+        return {"text": _plain_text(view), "blocks": []}
     choices = view.end.choices if view.end else ()
     markdown = without_choice_list(view.markdown, choices) if choices else view.markdown
     pieces = pieces_of(markdown) if view.look.draws_charts and not view.growing else [(without_marks(markdown), None)]
@@ -89,7 +89,7 @@ def message(view: PageView) -> Json:
         # Slack refuses an empty block, and everything so far might still be held back, as half a link is.
         blocks += [blockkit.markdown(text)] if text.strip() else []
         blocks += [chart] if chart else []
-    below = _below(view, "\n\n".join(text for text, _ in shown))
+    below = _blocks_below_text(view, "\n\n".join(text for text, _ in shown))
     # A chart only repeats a table of the page.
     read = [block for block in blocks if block["type"] != "data_visualization"]
     words = text_of([*read, *below]) if view.asks or not view.live else ""
@@ -98,19 +98,19 @@ def message(view: PageView) -> Json:
 
 def blocks_below(view: PageView) -> list[Json]:
     """Returns the blocks below a streamed page's Markdown."""
-    return [*_below(view, rendered(view.markdown, growing=view.growing)), *_buttons(view)]
+    return [*_blocks_below_text(view, rendered(view.markdown, growing=view.growing)), *_buttons(view)]
 
 
-def _below(view: PageView, text: str) -> list[Json]:
+def _blocks_below_text(view: PageView, text: str) -> list[Json]:
     end = view.end
-    decided = _decided(end.decided) if end and end.decided else ""
+    decided = _decision_line(end.decided) if end and end.decided else ""
     has_answer = bool(view.markdown.strip())
     footer = " · ".join(filter(None, (end.footer, end.completeness))) if end and has_answer else ""
-    lines = [line for line in (_note(view), decided, footer) if line]
+    lines = [line for line in (_notice_or_activity(view), decided, footer) if line]
     is_small = has_paragraph(text)
     if not lines and not is_small:
-        lines = [_last_line(view)]
-    blocks = [_choices(end.choices, view.version)] if end and end.choices else []
+        lines = [_closing_line(view)]
+    blocks = [_choice_buttons(end.choices, view.version)] if end and end.choices else []
     if end and has_answer and end.sources and (sources := shown_sources(end.sources)):
         links = [(source.url, source.label) for source in sources]
         blocks.append(blockkit.rich_text_links(texts.answers.SOURCES, links, f"{NOTE_LINE}sources"))
@@ -129,7 +129,7 @@ def short_text(view: PageView) -> str:
     """Returns a growing page's text for notifications and screen readers: the first words, without Markdown."""
     words = with_ascii_hosts(first_words(view.markdown, growing=view.growing))
     return mrkdwn(words or beginning(view.notice, _NOTICE_CHARS)) or (
-        mrkdwn(_growing(view)) if view.live else _last_line(view)
+        mrkdwn(_activity_text(view)) if view.live else _closing_line(view)
     )
 
 
@@ -151,7 +151,7 @@ def _buttons(view: PageView) -> list[Json]:
     ]
 
 
-def _choices(choices: Sequence[str], version: int) -> Json:
+def _choice_buttons(choices: Sequence[str], version: int) -> Json:
     """Returns a button for each choice. Its value is the choice's index in the answer's list."""
     labels = [one if len(one) <= LABEL_CHARS else f"{one[: LABEL_CHARS - 1]}…" for one in choices]
     buttons = [
@@ -161,7 +161,7 @@ def _choices(choices: Sequence[str], version: int) -> Json:
     return blockkit.actions(buttons, f"{NOTE_LINE}choices")
 
 
-def _decided(decided: Sequence[Decided]) -> str:
+def _decision_line(decided: Sequence[Decided]) -> str:
     is_only_one = [one.calls for one in decided] == [1]
     said = (
         texts.approvals.decided(
@@ -176,13 +176,13 @@ def _decided(decided: Sequence[Decided]) -> str:
     return " · ".join(dict.fromkeys(said))
 
 
-def _note(view: PageView) -> str:
+def _notice_or_activity(view: PageView) -> str:
     """Returns the notice, or the model's activity unless Slack already shows it with its own Stop button."""
-    growing = _growing(view) if view.growing else ""
+    growing = _activity_text(view) if view.growing else ""
     return view.notice or ("" if view.has_stop and growing == texts.answers.WRITING else growing)
 
 
-def _growing(view: PageView) -> str:
+def _activity_text(view: PageView) -> str:
     if view.asks:
         return texts.approvals.ASKING
     if view.activity:
@@ -192,16 +192,16 @@ def _growing(view: PageView) -> str:
     return texts.answers.QUEUED if view.queued else view.look.thinking
 
 
-def _plain(view: PageView) -> str:
+def _plain_text(view: PageView) -> str:
     text = with_ascii_hosts(without_marks(view.markdown).rstrip())
     if view.asked_on and text:
         text = f"{view.asked_on}\n\n{text}"
-    note = _asks_plainly(view) or _note(view)
+    note = _pending_calls_text(view) or _notice_or_activity(view)
     if view.end is not None:
         note = "\n\n".join(filter(None, (plain_list(shown_sources(view.end.sources)), note or view.end.completeness)))
     while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
-    plain = plain if note else mrkdwn(text) or _last_line(view)
+    plain = plain if note else mrkdwn(text) or _closing_line(view)
     # Slack doesn't fold plain text, so it gets only the transcript's first words.
     heard = (
         mrkdwn(texts.answers.transcript_line(beginning(view.transcript, _PLAIN_TRANSCRIPT_CHARS)))
@@ -212,12 +212,12 @@ def _plain(view: PageView) -> str:
     return with_heard if _bytes(with_heard) <= PLAIN_BYTES else plain
 
 
-def _asks_plainly(view: PageView) -> str:
+def _pending_calls_text(view: PageView) -> str:
     asked = [(ask.kind, unlinked(ask.question)) for ask in view.asks if ask.decision is None]
     return texts.approvals.asking_without_buttons(asked) if asked else ""
 
 
-def _last_line(view: PageView) -> str:
+def _closing_line(view: PageView) -> str:
     """Returns the extra line for a page that would contain only headings and tables."""
     return texts.answers.CONTINUED_BELOW if view.end is None else texts.answers.END_OF_ANSWER
 

@@ -33,12 +33,12 @@ _MARKUP = re.compile(r"[<>@]|://|www\.")
 
 
 def has_charts(markdown: str) -> bool:
-    return next(_marks(markdown), None) is not None
+    return next(_chart_marks(markdown), None) is not None
 
 
 def without_marks(markdown: str) -> str:
     parts, at = [], 0
-    for mark, _, _ in _marks(markdown):
+    for mark, _, _ in _chart_marks(markdown):
         parts.append(markdown[at : mark.lines[0].start])
         at = mark.lines[-1].end
     return "".join([*parts, markdown[at:]])
@@ -51,7 +51,7 @@ def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
     Slack reads each piece separately. The last piece never has a chart.
     """
     parts, found, at = list[str](), list[tuple[int, bool, Json]](), 0
-    for mark, rows, line in _marks(markdown):
+    for mark, rows, line in _chart_marks(markdown):
         first = mark.lines[0]
         parts.append(markdown[at : first.start])
         at = mark.lines[-1].end
@@ -70,7 +70,7 @@ def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
     return [*pieces, (text[begin:], None)]
 
 
-def _marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re.Match[str]]]:
+def _chart_marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re.Match[str]]]:
     """Yields each chart mark, the rows of the table directly above it, and the mark's parsed line."""
     if not _MAYBE_MARK.search(markdown):
         return

@@ -75,12 +75,12 @@ class Streams:
 
     def may_start(self, question: Question) -> bool:
         """Returns whether Slack is expected to accept native streams for a question's asker."""
-        return _place(question) not in self._refused and not self._client.is_govslack
+        return _channel_and_user(question) not in self._refused and not self._client.is_govslack
 
     def refused(self, question: Question, error: Refused) -> None:
         """Records that Slack refused a stream, so that this person's next answers in this channel are edited."""
         if error.reason.is_unavailable:
-            self._refused[_place(question)] = None
+            self._refused[_channel_and_user(question)] = None
             if len(self._refused) > MAX_REFUSALS:
                 del self._refused[next(iter(self._refused))]
 
@@ -99,7 +99,7 @@ class Streams:
         await self._client.call(APPENDS, channel=channel, ts=call.ts, markdown_text=call.text)
 
     async def stop(self, call: StopStream) -> None:
-        arguments = _session(call.keeps_stop)
+        arguments = _session_arguments(call.keeps_stop)
         if call.view is not None:
             arguments["metadata"] = metadata_of(call.question, call.page, call.view)
             arguments["blocks"] = reply_blocks.blocks_below(call.view) or None
@@ -124,7 +124,7 @@ class Streams:
     async def stop_paced(self, question: Question, ts: str, *, keeps_stop: bool) -> bool:
         """Stops a stream; returns whether it was open. `keeps_stop` keeps Slack's own Stop button."""
         try:
-            await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts, **_session(keeps_stop))
+            await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts, **_session_arguments(keeps_stop))
         except Refused as error:
             if error.reason.may_pass:
                 raise
@@ -132,12 +132,12 @@ class Streams:
         return True
 
 
-def _session(keeps_stop: bool) -> dict[str, Any]:
+def _session_arguments(keeps_stop: bool) -> dict[str, Any]:
     """Returns the chat.stopStream argument that keeps Slack's own Stop button, which is removed by default."""
     return {"session_status": "processing"} if keeps_stop else {}
 
 
-def _place(question: Question) -> tuple[str, str]:
+def _channel_and_user(question: Question) -> tuple[str, str]:
     return question.thread.channel_id, question.user_id
 
 
@@ -188,7 +188,7 @@ class ReplyFiles:
         `is_retry`: Slack might have shared the files already and refuse now, because a file can be shared only once.
         """
         try:
-            await self._client.call(SHARE, **_sharing(upload, ids))
+            await self._client.call(SHARE, **_sharing_arguments(upload, ids))
         except Refused as error:
             if not is_retry or error.reason.may_pass:
                 raise
@@ -196,7 +196,7 @@ class ReplyFiles:
 
     async def share_paced(self, upload: Upload) -> None:
         """Shares files that a reader asked for at the end of the conversation."""
-        await self._paced.call(SHARE, **_sharing(upload, await self.stage(upload)))
+        await self._paced.call(SHARE, **_sharing_arguments(upload, await self.stage(upload)))
 
     async def _shared_message(self, question: Question, ids: Sequence[str]) -> str:
         has_looked = False
@@ -233,7 +233,7 @@ class ReplyFiles:
                     raise
 
 
-def _sharing(upload: Upload, ids: Sequence[str]) -> dict[str, Any]:
+def _sharing_arguments(upload: Upload, ids: Sequence[str]) -> dict[str, Any]:
     thread = upload.question.thread
     files = [{"id": id_, "title": file.title} for id_, file in zip(ids, upload.files, strict=True)]
     return {"channel_id": thread.channel_id, "thread_ts": thread.thread_ts, "files": files}
@@ -281,7 +281,7 @@ class MessageDelivery:
         except Exception as error:
             log.error("%s failed: %s", method, trace_of(error))
             outcome = CallLost(Refused(method, type(error).__name__, Refusal.UNKNOWN))
-        self._note(call, outcome)
+        self._on_outcome(call, outcome)
         return outcome
 
     async def deliver(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
@@ -308,7 +308,7 @@ class MessageDelivery:
                     raise TypeError(f"no way to send a {type(call).__name__}")
         return CallDone(ts)
 
-    def _note(self, call: Call, outcome: Outcome) -> None:
+    def _on_outcome(self, call: Call, outcome: Outcome) -> None:
         match outcome:
             case CallRefused(error) if isinstance(call, StartStream):
                 self._senders.streams.refused(call.question, error)
@@ -363,7 +363,7 @@ class MessageDelivery:
 
     async def _post(self, call: Post) -> CallDone | CallFound:
         if MessageRole.POSTING in self.lost:
-            message = await self._lost_post(call)
+            message = await self._find_lost_post(call)
             self.lost.discard(MessageRole.POSTING)
             self._failed_searches = 0
             if message is not None:
@@ -371,7 +371,7 @@ class MessageDelivery:
                 return CallDone(message.ts) if shows_call else CallFound(message.ts)
         return CallDone(await post(self._senders.client, call))
 
-    async def _lost_post(self, call: Post) -> FoundPost | None:
+    async def _find_lost_post(self, call: Post) -> FoundPost | None:
         """Returns the message of a post whose response was lost. Raises Refused if another search might find it."""
         try:
             return await self._senders.posted.find(call, self._known_ts)
@@ -444,8 +444,8 @@ class MessageTransport:
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
                 retrying = Retrier(RECOVERY, self._clock, "what Slack shows is not known")
-                shown = await retrying.call(lambda: self._shown(job, keeps_stop=has_stop))
-                return await self._without_replaced(job, shown, keeps_stop=has_stop)
+                shown = await retrying.call(lambda: self._read_shown(job, keeps_stop=has_stop))
+                return await self._delete_replaced(job, shown, keeps_stop=has_stop)
         except (Refused, TimeoutError) as error:
             problem = str(error) or "it took too long"
             log.warning("messages not read from Slack, using the database's record: %s", problem)
@@ -453,7 +453,7 @@ class MessageTransport:
             log.error("messages not read from Slack, using the database's record: %s", trace_of(error))
         return shown_on_record(job)
 
-    async def _shown(self, job: Job, *, keeps_stop: bool) -> Shown:
+    async def _read_shown(self, job: Job, *, keeps_stop: bool) -> Shown:
         """Returns what Slack shows; stops or deletes streams that an earlier attempt left open."""
         # The record can be incomplete: about a lost post, an end that was being shown, or file IDs.
         is_unsure = any(message.role in (*UNANSWERED, MessageRole.FILE) for message in job.messages)
@@ -472,7 +472,7 @@ class MessageTransport:
             log.warning("earlier stream not stopped: %s", error)
         return shown
 
-    async def _without_replaced(self, job: Job, shown: Shown, *, keeps_stop: bool) -> Shown:
+    async def _delete_replaced(self, job: Job, shown: Shown, *, keeps_stop: bool) -> Shown:
         """Deletes messages that an earlier attempt replaced; returns what Slack then shows."""
         for ts in shown.replaced_ts:
             try:

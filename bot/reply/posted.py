@@ -49,7 +49,7 @@ class FoundStream:
 
     def shows(self, text: str) -> bool:
         """Returns whether an answer contains the message's first letters. A message without letters matches any."""
-        return self.letters[:COMPARED_CHARS] in _letters(text)
+        return self.letters[:COMPARED_CHARS] in _letters_and_digits(text)
 
 
 class PostedReplies:
@@ -67,43 +67,45 @@ class PostedReplies:
         """
         question = post.question
         try:
-            pages = _pages(question, await self.messages_since(question))
+            pages = _page_messages(question, await self.messages_since(question))
         except Refused as error:
             if error.reason is not Refusal.MESSAGE_GONE:
                 raise
-            for page in _pages(question, await self._messages_at_root(question)):
+            for page in _page_messages(question, await self._messages_at_root(question)):
                 raise Refused(error.method, error.error, Refusal.OUTSIDE_THREAD, str(page["ts"])) from error
             raise
         wanted = metadata_of(question, post.page, post.view)["event_payload"]
-        matches = (page for page in pages if _page(page) == post.page and page["ts"] not in known_ts)
-        return next((FoundPost(page["ts"], _payload(page) == wanted) for page in matches), None)
+        matches = (page for page in pages if _page_number(page) == post.page and page["ts"] not in known_ts)
+        return next((FoundPost(page["ts"], _page_metadata(page) == wanted) for page in matches), None)
 
     async def find_files(self, question: Question, ids: Sequence[str]) -> str | None:
-        attached = _attached(question, await self.messages_since(question))
+        attached = _file_messages(question, await self.messages_since(question))
         return next((message.ts for message in attached if set(ids) <= set(message.file_ids)), None)
 
     async def files_at_root(self, question: Question) -> list[Delete]:
         """Returns `Delete` calls for messages at the channel's root that contain the reply's files."""
-        attached = _attached(question, await self._messages_at_root(question))
+        attached = _file_messages(question, await self._messages_at_root(question))
         return [Delete(question, message.ts, message.file_ids) for message in attached]
 
     async def shown(self, job: Job) -> tuple[Shown, list[FoundStream]]:
         """Returns what Slack shows of a job's reply, or of its earlier version, and messages that might be streams."""
-        messages, is_all = await self._read(job.question)
+        messages, is_all = await self._read_conversation(job.question)
         if job.page_ts and not is_all:
-            older, _ = await self._read(job.question, f"{float(job.page_ts[-1]) + FILES_WITHIN_S:.6f}")
+            older, _ = await self._read_conversation(job.question, f"{float(job.page_ts[-1]) + FILES_WITHIN_S:.6f}")
             messages = list({message["ts"]: message for message in (*older, *messages)}.values())
         by_ts = {message["ts"]: message for message in messages}
-        job = replace(job, messages=_corrected(job, by_ts, is_all=is_all))
+        job = replace(job, messages=_updated_messages(job, by_ts, is_all=is_all))
         on_record = shown_on_record(job)
         current = [by_ts.get(page.ts, {}) for page in current_pages(job)]
-        shows_end = bool(current) and len(current) == len(on_record.page_ts) and bool(_payload(current[-1]).get("end"))
+        shows_end = (
+            bool(current) and len(current) == len(on_record.page_ts) and bool(_page_metadata(current[-1]).get("end"))
+        )
         known = {message.ts for message in job.messages}
-        late = [page["ts"] for page in _pages(job.question, messages) if page["ts"] not in known]
+        late = [page["ts"] for page in _page_messages(job.question, messages) if page["ts"] not in known]
         shown = replace(
             on_record,
             shows_end=shows_end,
-            attached=tuple(_attached(job.question, messages)),
+            attached=tuple(_file_messages(job.question, messages)),
             replaced_ts=(*on_record.replaced_ts, *(late if shows_end else ())),
             unanswered=() if shows_end else on_record.unanswered,
         )
@@ -116,14 +118,14 @@ class PostedReplies:
     async def deletions(self, question: Question) -> tuple[list[Delete], bool]:
         """Returns `Delete` calls for the reply's messages, and whether there are none further back."""
         try:
-            messages, is_all = await self._read(question)
+            messages, is_all = await self._read_conversation(question)
         except Refused as error:
             if error.reason is not Refusal.MESSAGE_GONE:
                 raise
             messages = await self._messages_at_root(question)
             is_all = False
-        pages = [Delete(question, page["ts"]) for page in _pages(question, messages)]
-        files = [Delete(question, message.ts, message.file_ids) for message in _attached(question, messages)]
+        pages = [Delete(question, page["ts"]) for page in _page_messages(question, messages)]
+        files = [Delete(question, message.ts, message.file_ids) for message in _file_messages(question, messages)]
         emptied = [Delete(question, message["ts"]) for message in messages if self._is_emptied(question, message)]
         return [*pages, *files, *emptied], is_all
 
@@ -141,7 +143,7 @@ class PostedReplies:
         Only one reply grows in a thread at a time, and most of our other messages in a thread have metadata.
         """
         return [
-            FoundStream(message["ts"], _letters(with_names(body_of(answer_of(message)), {})))
+            FoundStream(message["ts"], _letters_and_digits(with_names(body_of(answer_of(message)), {})))
             for message in messages
             if message.get("user") == self._bot_user_id
             and message["ts"] > question.ts
@@ -149,13 +151,13 @@ class PostedReplies:
         ]
 
     async def messages_since(self, question: Question) -> list[Payload]:
-        return (await self._read(question))[0]
+        return (await self._read_conversation(question))[0]
 
     async def _messages_at_root(self, question: Question) -> list[Payload]:
         """Returns the messages outside threads from the question on, oldest first."""
         return (await self._read_method("conversations.history", question))[0]
 
-    async def _read(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
+    async def _read_conversation(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
         """Returns the conversation's messages from the question on, oldest first, and whether the list is complete.
 
         If there are too many in a direct message, Slack returns the newest; `latest_ts` requests older ones.
@@ -202,7 +204,7 @@ def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection
     """
     in_doubt = False
     for message in ours:
-        payload = _payload(message)
+        payload = _page_metadata(message)
         answers_ts = string(payload, "question_ts")
         if message["ts"] in on_record:
             in_doubt = in_doubt or answers_ts > question_ts
@@ -215,7 +217,7 @@ def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection
     return None if in_doubt else False
 
 
-def _payload(message: Payload) -> Payload:
+def _page_metadata(message: Payload) -> Payload:
     """Returns a page's metadata, or {} for any other message."""
     metadata = json_object(message, "metadata")
     payload = json_object(metadata, "event_payload")
@@ -223,15 +225,15 @@ def _payload(message: Payload) -> Payload:
     return payload if is_page and all(str(payload.get(name)).isdecimal() for name in _NUMBERS) else {}
 
 
-def _pages(question: Question, messages: list[Payload]) -> list[Payload]:
-    return [message for message in messages if _payload(message).get("question_ts") == question.ts]
+def _page_messages(question: Question, messages: list[Payload]) -> list[Payload]:
+    return [message for message in messages if _page_metadata(message).get("question_ts") == question.ts]
 
 
-def _page(message: Payload) -> int:
-    return int(_payload(message)["page"])
+def _page_number(message: Payload) -> int:
+    return int(_page_metadata(message)["page"])
 
 
-def _corrected(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> tuple[RecordedMessage, ...]:
+def _updated_messages(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> tuple[RecordedMessage, ...]:
     """Returns the recorded messages, updated from Slack: without deleted ones, and with pages whose posts got no
     response.
     """
@@ -240,26 +242,26 @@ def _corrected(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> tuple[Re
     pages = list(takewhile(lambda page: page in there, on_record))
     known = {message.ts for message in job.messages}
     last = pages[-1].ts if pages else ""
-    for page in _pages(job.question, list(by_ts.values())):
-        if page["ts"] not in known and page["ts"] > last and _page(page) == len(pages):
+    for page in _page_messages(job.question, list(by_ts.values())):
+        if page["ts"] not in known and page["ts"] > last and _page_number(page) == len(pages):
             pages.append(RecordedMessage(page["ts"], MessageRole.PAGE))
     messages = with_unreplaced((*pages, *(message for message in there if message.role is not MessageRole.PAGE)))
-    return tuple(_as_shown(message, by_ts.get(message.ts, {})) for message in messages)
+    return tuple(_with_metadata(message, by_ts.get(message.ts, {})) for message in messages)
 
 
-def _as_shown(message: RecordedMessage, found: Payload) -> RecordedMessage:
+def _with_metadata(message: RecordedMessage, found: Payload) -> RecordedMessage:
     """Returns a message updated from its metadata, if it has any. Streams have none until they are stopped."""
-    payload = _payload(found)
+    payload = _page_metadata(found)
     if not payload:
         return message
     return replace(message, version=int(payload["version"]), for_stream=bool(payload.get("for_stream")))
 
 
-def _letters(text: str) -> str:
+def _letters_and_digits(text: str) -> str:
     return "".join(char for char in text if char.isalnum())
 
 
-def _attached(question: Question, messages: list[Payload]) -> list[Attached]:
+def _file_messages(question: Question, messages: list[Payload]) -> list[Attached]:
     attached = []
     for message in messages:
         files = [

@@ -100,15 +100,15 @@ def canvas_markdown(answer: str, sources: Sequence[Citation] = ()) -> str:
     """Returns an answer as canvas Markdown, with its sources. Slow for long answers."""
     text = rendered("\n\n".join(filter(None, (answer, plain_list(shown_sources(sources))))), growing=False)
     leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
-    text = with_replacements(text, sorted(r for leaf in leaf_blocks for r in _accepted(text, leaf)))
-    return "".join(_lines(text))
+    text = with_replacements(text, sorted(r for leaf in leaf_blocks for r in _replacements(text, leaf)))
+    return "".join(_canvas_lines(text))
 
 
 def as_code(markdown: str) -> str:
     return fenced(markdown, "markdown")
 
 
-def _accepted(text: str, leaf: LeafBlock) -> Iterator[Replacement]:
+def _replacements(text: str, leaf: LeafBlock) -> Iterator[Replacement]:
     first = leaf.lines[0]
     if leaf.kind is LeafKind.HEADING and (marks := _HEADING.match(text[first.content : first.end].lstrip())):
         at = text.index("#", first.content)
@@ -123,7 +123,7 @@ def _accepted(text: str, leaf: LeafBlock) -> Iterator[Replacement]:
     yield Replacement(row.content, row.end, _NARROW.sub(r"\1---\2", text[row.content : row.end]))
 
 
-def _lines(text: str) -> Iterator[str]:
+def _canvas_lines(text: str) -> Iterator[str]:
     """Yields the lines, with nested lists changed to the outer list's kind and quotes in lists removed."""
     leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
     code = deque(range(leaf.lines[0].start, leaf.lines[-1].end + 1) for leaf in leaf_blocks if leaf.kind in _CODE)
@@ -135,16 +135,16 @@ def _lines(text: str) -> Iterator[str]:
             code.popleft()
         is_code = bool(code) and at in code[0]
         at += len(line)
-        yield line if is_code or not line.strip() else _in_list(line, lists)
+        yield line if is_code or not line.strip() else _list_line(line, lists)
 
 
-def _in_list(line: str, lists: list[tuple[int, bool]]) -> str:
+def _list_line(line: str, lists: list[tuple[int, bool]]) -> str:
     """Returns a line in the form that the open lists allow, and records the item that it begins."""
     item = _ITEM.match(line)
     if item is None:
         if not line[0].isspace():
             lists.clear()
-        return _unquoted(line, 0) if lists else line
+        return _without_quote(line, 0) if lists else line
     column, is_numbered = len(item[1]), item[3] is not None
     while lists and lists[-1][0] >= column:
         lists.pop()
@@ -153,9 +153,9 @@ def _in_list(line: str, lists: list[tuple[int, bool]]) -> str:
     if outer != is_numbered:
         # The number stays as text, because the answer might refer to it.
         line = f"{item[1]}1.{line[item.end() :]}" if outer else f"{item[1]}- ({item[3]}){line[item.end() :]}"
-    return _unquoted(line, _ITEM.match(line).end())  # type: ignore[union-attr]
+    return _without_quote(line, _ITEM.match(line).end())  # type: ignore[union-attr]
 
 
-def _unquoted(line: str, start: int) -> str:
+def _without_quote(line: str, start: int) -> str:
     quote = _QUOTE.match(line, start)
     return line if quote is None else f"{line[:start]}{quote[1]}{line[quote.end() :]}"

@@ -49,12 +49,12 @@ class Canvases:
         try:
             async with asyncio.timeout(TURN_WITHIN_S):
                 for canvas in canvases:
-                    opened[canvas.id] = await self._opened(canvas, question)
+                    opened[canvas.id] = await self._read_canvas(canvas, question)
         except TimeoutError:
             log.warning("canvases not read in time: count=%d limit_s=%.0f", len(canvases), TURN_WITHIN_S)
         return {canvas.id: opened.get(canvas.id, OpenedFile(canvas, Unread.TOO_SLOW)) for canvas in canvases}
 
-    async def _opened(self, canvas: File, question: Question) -> OpenedFile:
+    async def _read_canvas(self, canvas: File, question: Question) -> OpenedFile:
         if not self._may_read:
             return OpenedFile(canvas, Unread.CANVAS_SCOPE)
         try:

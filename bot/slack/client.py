@@ -225,7 +225,7 @@ class SlackClient:
             try:
                 response = await self.sdk_client.api_call(method, data=form)
             except SlackApiError as error:
-                raise _refused(method, error) from error
+                raise _error_from(method, error) from error
             except Exception as error:
                 # Includes AttributeError, because the SDK treats a string or list body as a dict.
                 raise Refused(method, _reason(error, self.api_url), Refusal.TRANSIENT) from error
@@ -291,7 +291,7 @@ def _date(response: AsyncSlackResponse) -> float | None:
         return None
 
 
-def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
+def _error_from(method: str, error: SlackApiError) -> RateLimited | Refused:
     response = error.response
     # aiohttp's response if the SDK couldn't read the body, otherwise the SDK's.
     status: int = response.status if isinstance(response, aiohttp.ClientResponse) else response.status_code

@@ -131,8 +131,8 @@ class Files:
                 # A canvas's bytes are an HTML page. Callers that want its text use canvases.py.
                 return file, Unread.KIND
             if is_recording(file):
-                return file, await self._heard(file, left, transcribe)
-            return file, await self._downloaded(file, left)
+                return file, await self._read_recording(file, left, transcribe)
+            return file, await self._download(file, left)
         except Refused as error:
             log.warning("file %s: %s", file.id, error)
             return file, _REASONS.get(error.name, Unread.FAILED)
@@ -140,26 +140,26 @@ class Files:
             log.warning("file %s not read: %s", file.id, type(error).__name__)
             return file, Unread.FAILED
 
-    async def _heard(self, file: File, left: int, transcribe: Transcribe | None) -> Transcript | Unread:
+    async def _read_recording(self, file: File, left: int, transcribe: Transcribe | None) -> Transcript | Unread:
         """Returns the words spoken in a recording: stored before, from Slack, or else from a model."""
         if file.transcript is not None:
             return Transcript(file.transcript)
         if file.captions_url:
-            captions = await self._downloaded(replace(file, url=file.captions_url), left)
+            captions = await self._download(replace(file, url=file.captions_url), left)
             text = None if isinstance(captions, Unread) else captions_text(captions)
             if text is not None:
                 return Transcript(text)
             log.warning("file %s: no transcript in its captions", file.id)
         if transcribe is None:
             return unheard_reason(file)
-        content = await self._downloaded(file, left)
+        content = await self._download(file, left)
         if isinstance(content, Unread):
             return content
         sound = supported_sound(content)
         heard = await transcribe(file, sound) if sound else Unread.KIND
         return heard if isinstance(heard, Unread) else Transcript(heard)
 
-    async def _downloaded(self, file: File, left: int) -> bytes | Unread:
+    async def _download(self, file: File, left: int) -> bytes | Unread:
         url = URL(file.url)
         for _ in range(1 + MAX_REDIRECTS):
             if not may_have_token(url, self._api):
@@ -204,7 +204,7 @@ class FileContents:
         if kind.startswith("image/"):
             if is_plain_image(content, kind):
                 return _image(short_name(file.name), kind, content)
-            return await self._converted(file, content, asker)
+            return await self._convert_image(file, content, asker)
         if kind == PDF:
             # The text gives the page count, and replaces the PDF for models that don't support PDFs or that many pages.
             alternative = await self._read_document(Format.PDF, content, asker)
@@ -225,7 +225,7 @@ class FileContents:
         tokens = PDF_PAGE_TOKENS * text_instead.pages if text_instead else 0
         return Media(short_name(file.name), kind, base64.b64encode(content).decode(), text_instead, tokens=tokens)
 
-    async def _converted(self, file: File, content: bytes, asker: str) -> Media | Unread:
+    async def _convert_image(self, file: File, content: bytes, asker: str) -> Media | Unread:
         # One at a time: an unpacked image can take a hundred times its bytes.
         async with self._converting.turn(asker):
             image = await convert_image(content)

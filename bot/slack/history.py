@@ -306,7 +306,7 @@ class ChannelReader:
         until = self._client.clock.monotonic() + min(use.timeout_s, TURN_WITHIN_S)
         try:
             async with asyncio.timeout(until - self._client.clock.monotonic()):
-                wanted = await self._wanted(use.question, use.arguments)
+                wanted = await self._parse_arguments(use.question, use.arguments)
         except _Unusable as error:
             return CallResult.failed(str(error))
         except (RateLimited, Refused, TimeoutError):
@@ -318,10 +318,10 @@ class ChannelReader:
         log.info("channel read for message %s: messages=%d cut=%s", use.question.ts, len(page.messages), page.is_cut)
         if not page.messages and page.is_cut:
             return CallResult.failed(FORBIDDEN if page.is_forbidden else BUSY)
-        shown = await self._shown(use.question, wanted, page) if page.messages else NOTHING_THERE
+        shown = await self._page_text(use.question, wanted, page) if page.messages else NOTHING_THERE
         return CallResult(CallState.DONE, shown, may_be_stored=shown == NOTHING_THERE)
 
-    async def _wanted(self, question: Question, arguments: Mapping[str, Any]) -> _Wanted:
+    async def _parse_arguments(self, question: Question, arguments: Mapping[str, Any]) -> _Wanted:
         """Parses a call's arguments. Raises _Unusable, RateLimited and Refused."""
         newest = arguments.get("newest")
         if newest is not None and not (type(newest) is int and 1 <= newest <= PAGE_MESSAGES):
@@ -381,7 +381,7 @@ class ChannelReader:
             arguments |= {"oldest": begins_ts or None, "latest": ends_ts, "ts": wanted.thread_ts or None}
             try:
                 async with asyncio.timeout(until - self._client.clock.monotonic()):
-                    found_page = await self._called(answer, arguments)
+                    found_page = await self._fetch(answer, arguments)
             except (RateLimited, Refused, TimeoutError) as error:
                 log.warning("channel %s read only in part: %s", wanted.channel_id, str(error) or "it took too long")
                 page.is_cut = True
@@ -401,7 +401,7 @@ class ChannelReader:
                 break
         return page
 
-    async def _called(self, answer: _Answer, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    async def _fetch(self, answer: _Answer, arguments: Mapping[str, Any]) -> dict[str, Any]:
         calls = self._calls.get(answer, 0)
         keep_newest(self._calls, answer, calls + 1)
         if calls >= MAX_CALLS:
@@ -409,7 +409,7 @@ class ChannelReader:
         method = "conversations.replies" if arguments["ts"] else "conversations.history"
         return await self._client.call(method, **{name: value for name, value in arguments.items() if value})
 
-    async def _shown(self, question: Question, wanted: _Wanted, page: _Page) -> str:
+    async def _page_text(self, question: Question, wanted: _Wanted, page: _Page) -> str:
         messages = [
             (self._history.message_of(question, found), count(found, "reply_count"))
             for found in page.messages

@@ -163,17 +163,17 @@ class SlackSearch:
             # Slack calls have shorter timeouts, so the time was spent waiting for rate-limit budget.
             return CallResult.failed(BUSY)
         except Refused as error:
-            return CallResult.failed(self._refused(use.question, error))
+            return CallResult.failed(self._refusal_sentence(use.question, error))
         found = json_objects(json_object(answer, "results"), "messages")
         hits = [hit for hit in found if (hit.get("channel_id"), hit.get("message_ts")) != use.question.place]
         log.info("slack search for message %s: results=%d", use.question.ts, len(hits))
         if not hits:
             return CallResult(CallState.DONE, NOTHING_FOUND)
-        shown = self._sign_in_addresses.without_urls("\n\n".join(map(_shown, hits)))
+        shown = self._sign_in_addresses.without_urls("\n\n".join(map(_hit_text, hits)))
         data = result_for_model(shown, NAME, secrets.token_hex(8))
         return CallResult(CallState.DONE, f"{data}\n{CITE}", may_be_stored=False)
 
-    def _refused(self, question: Question, error: Refused) -> str:
+    def _refusal_sentence(self, question: Question, error: Refused) -> str:
         name = error.name
         log.warning("slack search for message %s failed: %s", question.ts, name)
         if name == "invalid_action_token":
@@ -183,7 +183,7 @@ class SlackSearch:
         return NO_ANSWER if error.reason is Refusal.TRANSIENT else f"Slack refused the search ({name})."
 
 
-def _shown(hit: Mapping[str, Any]) -> str:
+def _hit_text(hit: Mapping[str, Any]) -> str:
     """Formats a message for the model: channel, author, time and link, then its text as a quote."""
     channel = f"#{hit.get('channel_name') or hit.get('channel_id')}"
     author = one_line(str(hit.get("author_name") or hit.get("author_user_id") or "unknown"))

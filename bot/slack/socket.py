@@ -265,9 +265,9 @@ class Sockets:
                     self._set_problem(connection, f"Connections to Slack end right after they open {why}. {advice}")
                 await connection.close_session()
                 await self._clock.sleep(max(0.0, CONNECTION.backoff.wait_s(failures) - connection.age_s()))
-            refused = await self._renewed(connection, refused)
+            refused = await self._renew(connection, refused)
 
-    async def _renewed(self, connection: SocketConnection, refused: str) -> str:
+    async def _renew(self, connection: SocketConnection, refused: str) -> str:
         """Connects; returns why Slack refuses the token, or "". `refused`: the refusal that was last logged."""
         try:
             await self._credential.insist(connection.renew)

@@ -358,14 +358,14 @@ class Surfaces:
     async def is_notified(self, recipient: str, key: str, since: float) -> bool:
         """Returns whether `notify` has posted this key since a time; False if Slack refuses to list messages."""
         try:
-            return await self._has_had(recipient, _notification(key), since)
+            return await self._has_message(recipient, _notification(key), since)
         except Refused as refused:
             if refused.reason.may_pass:
                 raise
             log.warning("not looked for a notification to %s, sending it: %s", recipient, refused)
             return False
 
-    async def _has_had(self, recipient: str, metadata: Json, since: float) -> bool:
+    async def _has_message(self, recipient: str, metadata: Json, since: float) -> bool:
         channel_id = recipient if recipient[0] not in "UW" else await self._direct_message(recipient)
         if not channel_id:
             return False

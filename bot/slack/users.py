@@ -193,7 +193,7 @@ class Users:
         try:
             async with asyncio.timeout(within_s):
                 is_found = is_press and await self._ask_ahead(user_id)
-                while is_found or await self._share(user_id, self._ask_in_line):
+                while is_found or await self._share_lookup(user_id, self._ask_in_line):
                     profile, is_found = self._profile(user_id), False
                     if profile.kind_at > after:
                         if profile.kind is not None:
@@ -271,7 +271,7 @@ class Users:
                 for number, person in enumerate(people):
                     if number % LISTED_AT_ONCE == LISTED_AT_ONCE - 1:
                         await asyncio.sleep(0)
-                    self._found(str(person.get("id")), self._person(person, self._clock.monotonic(), asked_at))
+                    self._on_listed(str(person.get("id")), self._person(person, self._clock.monotonic(), asked_at))
                 if not self._to_list:
                     return
                 asked_at = self._clock.monotonic()
@@ -283,7 +283,7 @@ class Users:
         self._to_list.clear()
         self._list_again_at = self._clock.monotonic() + LIST_AGAIN_S
 
-    def _found(self, user_id: str, profile: Profile) -> None:
+    def _on_listed(self, user_id: str, profile: Profile) -> None:
         if profile.kind_at > self._profile(user_id).kind_at:
             self._keep(user_id, profile)
         self._to_list.discard(user_id)
@@ -332,7 +332,7 @@ class Users:
         if self._clock.monotonic() >= self._profile(channel_id).kind_at + KIND_TRUSTED_S:
             with suppress(TimeoutError):
                 async with asyncio.timeout(NAMES_WITHIN_S):
-                    await self._share(channel_id, self._ask_for_name)
+                    await self._share_lookup(channel_id, self._ask_for_name)
         channel = self._profile(channel_id)
         return channel.is_private if self._clock.monotonic() < channel.kind_at + KIND_TRUSTED_S else None
 
@@ -345,7 +345,7 @@ class Users:
             return
         spare = self._client.budget.spare_calls(_USER[0]) - len(self._lookups)
         if _METHODS.get(id_[:1], _USER) is not _USER or spare > KEPT_FOR_KINDS:
-            await self._share(id_, self._ask_for_name)
+            await self._share_lookup(id_, self._ask_for_name)
 
     async def _ask_for_name(self, id_: str, _: _Lookup) -> bool:
         try:
@@ -354,7 +354,7 @@ class Users:
             log.info("name of %s not found: %s", id_, error)
         return True
 
-    async def _share(self, id_: str, ask: Callable[[str, _Lookup], Coroutine[Any, Any, bool]]) -> bool:
+    async def _share_lookup(self, id_: str, ask: Callable[[str, _Lookup], Coroutine[Any, Any, bool]]) -> bool:
         """Waits for the running lookup, or for the one that `ask` starts, which continues if this call is canceled."""
         lookup = self._lookups.get(id_)
         if lookup is None:

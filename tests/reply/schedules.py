@@ -195,7 +195,7 @@ class SimulatedDelivery(MessageDelivery):
             raise error
         return CallDone(getattr(call, "ts", f"{len(transport.sent)}.0"))
 
-    def _note(self, call: Call, outcome: Outcome) -> None:
+    def _on_outcome(self, call: Call, outcome: Outcome) -> None:
         """Does nothing: each post is made again."""
 
     async def clean_up(self) -> Outcome:

@@ -55,7 +55,7 @@ def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *
         label = texts.memory.memory_number(memory.number)
         blocks.append(input_field(name, label, entry, optional=True))
         blocks.append(
-            context(mrkdwn(_said(memory, place.channel_id, base, is_hidden=memory.is_private is not is_private)))
+            context(mrkdwn(_origin_line(memory, place.channel_id, base, is_hidden=memory.is_private is not is_private)))
         )
     return modal(
         _ID,
@@ -67,7 +67,7 @@ def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *
     )
 
 
-def _said(memory: Memory, channel_id: str, base: str, *, is_hidden: bool) -> str:
+def _origin_line(memory: Memory, channel_id: str, base: str, *, is_hidden: bool) -> str:
     in_utc = texts.words.time_in_utc(datetime.fromtimestamp(memory.created_at, UTC))
     day = blockkit.moment_mrkdwn(memory.created_at, texts.words.TIME_FORMAT, in_utc)
     changed_by = f"<@{memory.changed_by}>" if memory.changed_by else ""
