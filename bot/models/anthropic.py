@@ -42,11 +42,9 @@ class Host:
 
     vendor: str
     max_media_bytes: int
-    """Base64 bytes in one request."""
     caches_requests: bool
     """Whether the service accepts cache_control for a whole request. All services accept it for a block."""
     web: frozenset[OptionalParameter]
-    """The web tools that Claude has there."""
 
 
 # A request can have 32 MB in total.
@@ -67,7 +65,6 @@ def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
 
 
 def connection(url: str) -> dict[str, Any]:
-    """Returns the arguments for every SDK client, including a separate connection pool for the server at `url`."""
     # Typist measures requests itself, and vendors shouldn't receive trace IDs.
     untraced = {"traces": False, "propagation": False}
     return {**client_arguments(DefaultAioHttpClient, url), "open_telemetry": untraced}
@@ -142,11 +139,9 @@ class MessagesApi(Api):
         return body
 
     def _mark_for_cache(self, body: dict[str, Any]) -> None:
-        """Marks the ends of prefixes that later requests might share: tools, instructions, the last two prompts.
-
-        A request can have four marks. A mark finds cache entries written up to 20 blocks before it, and a step with
-        many calls is longer, so the position that the previous request marked is marked again.
-        """
+        """Marks the ends of prefixes that later requests might share: tools, instructions, the last two prompts."""
+        # A request can have four marks. A mark finds cache entries written up to 20 blocks before it, and a step with
+        # many calls is longer, so the position that the previous request marked is marked again.
         if body.get("tools"):
             *others, last = body["tools"]
             body["tools"] = [*others, {**last, "cache_control": _CACHED}]
@@ -164,14 +159,12 @@ class MessagesApi(Api):
 
 
 _DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
-"""Default types of deltas, by field."""
 
 
 @dataclass(eq=False, slots=True)
 class _Growing:
     block: dict[str, Any]
     added: GrowingText = field(default_factory=GrowingText)
-    """The content of the deltas: text, thinking, or the JSON of a tool's input."""
     ended: bool = False
 
 
@@ -297,7 +290,6 @@ class MessagesReader(AnswerReader):
         return ""
 
     def _read_stop(self, index: object) -> Delta:
-        """Ends a content block; returns the start of a search."""
         growing = self._growing.get(index)
         if growing is None:
             return ""
@@ -315,7 +307,6 @@ class MessagesReader(AnswerReader):
         return Searching(self._searched)
 
     def _keep_ended(self) -> None:
-        """Keeps the blocks to send back once they have ended, in the order in which they began."""
         for index, growing in list(self._growing.items()):
             if not growing.ended:
                 return

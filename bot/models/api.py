@@ -22,10 +22,7 @@ from bot.models.streams import AnswerReader
 
 
 def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[str, Any]:
-    """Returns the arguments for every client of a vendor's SDK, including a separate connection pool.
-
-    `http_client`: the SDK's connection pool class. `url`: the server.
-    """
+    """Returns the arguments for a client of a vendor's SDK. `http_client`: the SDK's connection pool class."""
     # No read timeout, because a model can think for a long time and pings would keep a stalled read alive. `Stall`
     # limits silence.
     timeout = httpx2.Timeout(None, connect=5.0)
@@ -60,22 +57,18 @@ class Api(ABC):
     """Another API of the same server, which might support models or tools that this one refuses."""
 
     def __init__(self, create: Callable[..., Awaitable[Any]], options: RequestOptions, vendor: str) -> None:
-        """`create`: sends a request with the SDK's method and returns the raw response.
-
-        The SDK's method is looked up at the first request, because the SDK's part for an API takes long to import.
-        """
+        """`create`: sends a request and returns the raw response. It looks up the SDK's method when first called."""
+        # The SDK's part for an API takes long to import.
         self.vendor = vendor
         """Only this vendor's opaque items are sent back. Another vendor's might be encrypted for that vendor."""
         self.prepare: Callable[[], Awaitable[object]] | None = None
         self.described: Callable[[str], Awaitable[object]] | None = None
-        """Returns the server's description of a model, which might include its window."""
         self.describes_effort = False
         """Whether the description lists effort levels, so that none has to be refused first."""
         self._create = create
         self._options = options
 
     def accepts(self, media: Media) -> bool:
-        """Returns whether models can receive this type of file, according to the documentation."""
         return True
 
     @abstractmethod
@@ -87,10 +80,7 @@ class Api(ABC):
         output_tokens: int,
         effort: str = "",
     ) -> dict[str, Any]:
-        """Returns the body of a request.
-
-        `output_tokens`: the request's limit. `effort`: the vendor's name for the level; "" for the model's default.
-        """
+        """Returns a request's body. `effort`: the vendor's name for the level; "" for the model's default."""
 
     @property
     def text_tokens(self) -> int:
@@ -115,7 +105,6 @@ class Api(ABC):
 def content_of(
     turn: Turn, media_part: Callable[[Media], dict[str, Any]], text_type: str = "text"
 ) -> str | list[dict[str, Any]]:
-    """Returns a turn's content in the form that all APIs share: files precede the text about them."""
     if not turn.media:
         return turn.text
     return [*(media_part(media) for media in turn.media), {"type": text_type, "text": turn.text}]

@@ -52,7 +52,6 @@ async def whole(chunks: AsyncIterable[bytes]) -> bytes:
 
 
 async def _beginning(response: httpx2.Response) -> bytes:
-    """Returns as much of an error's body as arrived in time and can be decompressed."""
     read = bytearray()
     # Nested compression could expand to a lot of data in one piece.
     is_nested = "," in response.headers.get("content-encoding", "")

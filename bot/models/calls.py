@@ -64,10 +64,7 @@ def plain_id(call_id: str) -> str:
 
 
 def offered_name(name: str, offered: Collection[str]) -> str:
-    """Returns the offered tool's name, or if none matches, the call's name limited to characters that all APIs accept.
-
-    Models and servers add things to a name: `functions.`, a newline, template markup.
-    """
+    """Returns the offered tool's name, without the `functions.`, newline or template markup that was added to it."""
     if name in offered:
         return name
     meant = {part for part in _NAME.findall(name) if part in offered}
@@ -84,7 +81,6 @@ class CallIds:
         """The number for the next ID. It only grows, so a server's IDs can't make the search for a free one slow."""
 
     def own(self, call_id: object) -> str:
-        """Returns the vendor's ID, or a similar one if it is taken or empty."""
         given = paired(str(call_id or ""))
         own = given
         while not own or plain_id(own) in self._taken:
@@ -95,7 +91,6 @@ class CallIds:
 
 
 def _parsed(raw: str) -> Mapping[str, Any] | None:
-    """Returns the arguments, or None if they aren't an object or JSON parsers might disagree about them."""
     try:
         value = _loaded(raw)
         # Models sometimes write an object as a string.
@@ -124,7 +119,6 @@ def _refused(literal: str) -> NoReturn:
 
 
 def _float(literal: str) -> float:
-    """Returns a number. Refuses 1e999, which would become infinity, because JSON can't represent it."""
     number = float(literal)
     if not math.isfinite(number):
         _refused(literal)
@@ -132,7 +126,6 @@ def _float(literal: str) -> float:
 
 
 def _int(literal: str) -> int:
-    """Returns an integer. Refuses one that would change as a floating-point number."""
     if len(literal) > MAX_INTEGER_CHARS:
         _refused(literal)
     number = int(literal)
@@ -174,7 +167,6 @@ class ChatToolCalls:
         self._last_of: dict[object, _Pieces] = {}
 
     def add(self, piece: Mapping[str, Any]) -> int:
-        """Adds a piece; returns the number of characters that it adds to a call."""
         # Some servers omit the object around the name and the arguments.
         is_flat = "function" not in piece
         function = piece if is_flat else object_in(piece.get("function"))
@@ -196,11 +188,7 @@ class ChatToolCalls:
         return len(self._calls)
 
     def calls(self, own_id: Callable[[str], str], tool_name: Callable[[str], str]) -> list[ToolCall]:
-        """Returns the calls in order.
-
-        `own_id`: returns a unique ID for a server's. `tool_name`: returns the offered tool's name for the one in the
-        call.
-        """
+        """Returns the calls in order, with IDs from `own_id` and the names of offered tools from `tool_name`."""
         return [
             tool_call(
                 index,
@@ -242,8 +230,6 @@ class ChatToolCalls:
 
 @dataclass
 class _Detail:
-    """One of OpenRouter's `reasoning_details`, assembled from fragments."""
-
     fields: dict[str, Any] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
 
@@ -269,7 +255,7 @@ _GROWING = ("text", "summary", "data")
 
 
 class ChatReasoning:
-    """The reasoning that a server requires back with an answer's calls, assembled from pieces.
+    """The reasoning that a server must receive back with an answer's calls, assembled from pieces.
 
     OpenRouter's fragments are joined into items, because Anthropic refuses a signature with fragmented text.
     """

@@ -53,7 +53,6 @@ class _Client:
     api: Api
     aclose: Callable[[], Awaitable[None]]
     key: str = ""
-    """Used to redact the key from errors."""
 
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions, access: str) -> Vendor:
@@ -218,10 +217,7 @@ GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class Blocking:
-    """Credentials from a library that blocks while it finds and renews them."""
-
     def __init__(self, find: Callable[[], Any]) -> None:
-        """`find`: returns valid credentials, immediately if it has some."""
         self._find = find
         self._finding: asyncio.Future[Any] | None = None
 
@@ -234,8 +230,6 @@ class Blocking:
 
 
 class Entra:
-    """An identity from Microsoft Entra ID, whose library doesn't block."""
-
     def __init__(self) -> None:
         # From the extra azure.
         from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
@@ -273,7 +267,6 @@ def aws_identity(region: str) -> Blocking:
 
 
 def google_identity() -> Blocking:
-    """Returns the identity at Google, whose find() returns credentials for the SDK."""
     found: list[Any] = []
 
     def find() -> Any:

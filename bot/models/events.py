@@ -15,7 +15,7 @@ from bot.errors import FileFault
 THINKING_TOKENS = 24_576
 """Output tokens for thinking in addition to the answer's text. OpenAI recommends 25,000 tokens for both together."""
 LONGER_THINKING_TOKENS = 56_000
-"""The same for longer thinking. Anthropic recommends 64,000 tokens for both together."""
+"""Output tokens for longer thinking. Anthropic recommends 64,000 tokens for thinking and text together."""
 
 MAX_SEARCHES = 8
 """Maximum web searches per request. Each costs a cent, and its results are input tokens."""
@@ -43,10 +43,8 @@ Unparsed = Literal["", "call", "thoughts"]
 
 
 def reported_tokens(count: object) -> int:
-    """Returns the token count reported by a vendor, or 0 if it is invalid or too large for the database.
-
-    No request uses 0 tokens, so an estimate replaces such a count (services/answer_attempt.py).
-    """
+    """Returns a vendor's token count, or 0 if it is invalid or too large for the database."""
+    # No request uses 0 tokens, so an estimate replaces such a count (services/answer_attempt.py).
     return int(count) if isinstance(count, int | float) and 0 <= count <= MAX_REPORTED_TOKENS else 0
 
 
@@ -65,7 +63,6 @@ class Usage:
 
     @property
     def has_tokens(self) -> bool:
-        """Whether the vendor reported tokens. Each request and each answer has at least some."""
         return self.input_tokens > 0 and self.output_tokens > 0
 
     @property
@@ -89,8 +86,6 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Searching:
-    """A sign that the vendor is searching the web or opening a page that it found."""
-
     query: str = field(default="", repr=False)
     """The search terms or the page's URL; "" if the vendor hasn't reported them yet."""
     done: bool = False
@@ -129,7 +124,6 @@ class ToolCall:
     """A function call by the model, yielded once its arguments are complete."""
 
     index: int
-    """The position among the stream's tool calls, starting at 0."""
     call_id: str
     """The vendor's ID of the call, made unique within the stream. Other steps can repeat it."""
     name: str
@@ -147,7 +141,6 @@ class Opaque:
     """
 
     vendor: str
-    """The vendor's name in the registry, such as openai."""
     item: Mapping[str, Any] = field(repr=False)
 
 
@@ -158,11 +151,9 @@ class Completion:
     model: str
     finish_reason: FinishReason
     usage: Usage | None
-    """None if a compatible server doesn't report it."""
     left_out: tuple[str, ...] = ()
     """Names of images and PDFs that weren't sent because the model can't accept them."""
     refused: tuple[Feature, ...] = ()
-    """Features that the prompt offered and the model refused."""
     effort: str = ""
     """The vendor's name for the requested effort level; "" for the model's default."""
     thinks_longer: bool = True
@@ -176,7 +167,6 @@ class Completion:
     refusal: str = ""
     """The vendor's sentence about what it refused, for operators; "" if it refused nothing."""
     unparsed: Unparsed = ""
-    """Content that the model's server should have removed from the text."""
 
 
 StreamEvent = str | Thinking | Searching | Retrying | Citation | TextPart | ToolCall | Opaque | Completion

@@ -191,7 +191,6 @@ _HOLD_SENTENCES = ("message", "Message", "msg", "status_msg", "error_msg")
 _HOLD_WAITS = ("retry_after", "retry_after_seconds", "resets_in_seconds", "estimated_time")
 """Fields with seconds until the next request: Cloudflare's, gateways', OpenAI's for plans, and Hugging Face's."""
 _MAX_NESTED = 4
-"""Maximum depth of errors nested in errors."""
 _CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
 _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 _MIN_KEY_CHARS = 8
@@ -220,14 +219,11 @@ class ErrorResponse:
     status: int
     headers: Mapping[str, str]
     body: object
-    """JSON or text."""
 
 
 def error_response(error: Exception) -> ErrorResponse | None:
-    """Returns the response that caused an SDK's `error`, or None if there was no response.
-
-    The SDKs' error classes are similar. They aren't named here, because that would import both SDKs.
-    """
+    """Returns the response that caused an SDK's `error`, or None if there was no response."""
+    # Naming the SDKs' error classes, which are similar, would import both SDKs.
     response = getattr(error, "response", None)
     if not isinstance(response, httpx2.Response):
         return None
@@ -280,7 +276,6 @@ class RequestAttempt:
         self.is_short = False
         """Whether the conversation is so short that it can't be what a server refuses as too long."""
         self.written_chars = 0
-        """Characters that the model has written for this request: text, thinking and calls."""
         self._answer = GrowingText()
         """The answer's text so far. Vendors quote both the question and the answer in errors."""
         self._api_key = api_key
@@ -309,14 +304,10 @@ class RequestAttempt:
             self._answer.append(delta)
 
     def has_all_of(self, text: str) -> bool:
-        """Returns whether `text` is the answer's text so far. This is cheap if the lengths differ."""
         return len(self._answer) == len(text) and self.text == text
 
     def failed(self, failure: EndReason, detail: str, *, may_pass: bool | None = None) -> ProviderError:
-        """Returns the error to raise for a known failure. `detail` can contain a vendor's words.
-
-        `may_pass`: as in ProviderError.
-        """
+        """Returns the error to raise for a known failure. `detail` can contain a vendor's words."""
         return ProviderError(failure, self.model, detail=self._clean(detail), may_pass=may_pass)
 
     def _clean(self, detail: str) -> str:
@@ -328,7 +319,6 @@ class RequestAttempt:
     def reported(
         self, body: object, status: int | None = None, headers: Mapping[str, str] | None = None
     ) -> ProviderError:
-        """Returns the error to raise for an error that the vendor reported in a response or an event."""
         self.refusal = ErrorResponse(status or 200, headers or {}, body)
         codes, message = _codes_and_message(body)
         failure = _failure(codes, message, status)
@@ -374,7 +364,6 @@ class RequestAttempt:
 
     @property
     def _needed(self) -> str:
-        """The permission that an operator has to grant; "" if only a key is needed."""
         return f"needs {self._access}:" if self._access else ""
 
     def unquoted(self, message: str) -> str:
@@ -409,7 +398,6 @@ class RequestAttempt:
 
 
 def url_of(error: Exception) -> str:
-    """Returns the URL of the request that caused an error, or "" if the error doesn't include it."""
     try:
         # httpx2's own errors raise if they have no request.
         return str(error.request.url)  # type: ignore[attr-defined]
@@ -423,20 +411,16 @@ def _is_status(code: object) -> bool:
 
 
 def is_without_identity(error: Exception) -> bool:
-    """Returns whether a cloud's library found no credentials, or its token service refused them.
-
-    The libraries are optional extras, so their classes are recognized by their modules.
-    """
+    """Returns whether a cloud's library found no credentials, or its token service refused them."""
+    # The libraries are optional extras, so their classes are recognized by their modules.
     # The SDKs ask AWS's library, which can return nothing.
     is_sdks = str(error).startswith(("Could not resolve AWS credentials", "Could not find credentials for Bedrock"))
     return is_sdks or type(error).__module__.startswith(_CREDENTIAL_MODULES)
 
 
 def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[str], str]:
-    """Returns the vendor's codes for an error, most specific first, and the vendor's sentence.
-
-    A gateway's sentence is followed by the upstream server's, which contains the reason.
-    """
+    """Returns the vendor's codes for an error, most specific first, and the vendor's sentence."""
+    # A gateway's sentence is followed by the upstream server's, which contains the reason.
     # Gemini's errors are lists of one.
     first = body[0] if isinstance(body, list) and body else body
     error = next((first[name] for name in _HOLD_ERRORS if first.get(name)), first) if isinstance(first, dict) else first
@@ -483,7 +467,6 @@ def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[st
 
 
 def _waits_in(error: Mapping[str, Any]) -> list[str]:
-    """Returns the waiting time in an error's fields, worded as a sentence."""
     told = (error.get(name) for name in _HOLD_WAITS)
     waits = [wait for wait in told if isinstance(wait, int | float) and not isinstance(wait, bool) and 0 < wait < 1e8]
     return [f"retry in {math.ceil(wait)}s" for wait in waits[:1]]
@@ -535,7 +518,6 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
 
 
 def _by_words(message: str, status: int | None) -> EndReason | None:
-    """Returns the meaning of a sentence, or None if it is unknown."""
     words = message[:_MAX_WORDS_CHARS].lower()
     # Rate limits and server errors mention policies and keys of their own.
     passed_over = (EndReason.REFUSED, EndReason.BAD_KEY) if status and (status == 429 or status >= 500) else ()
@@ -547,13 +529,11 @@ def _by_words(message: str, status: int | None) -> EndReason | None:
 
 
 def _codes_within(sentence: str) -> list[str]:
-    """Returns class names in a gateway's sentence, and codes of the error that it quotes."""
     text = sentence[:_ANYWHERE_CHARS]
     return [*_NESTED_CODE.findall(text), *_CLASS_NAME.findall(text)]
 
 
 def _by_form(codes: Sequence[str], status: int | None) -> EndReason | None:
-    """Returns the meaning of codes, or None if they have none. The last pattern is vaguer than a status."""
     names = [_WORDS_WITHIN.sub("_", code).lower() for code in codes]
     for form, failure in _BY_FORM:
         is_vague = failure is EndReason.UNEXPECTED and status is not None and status >= 300

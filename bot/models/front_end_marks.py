@@ -37,7 +37,6 @@ class FrontEndMarks:
         self._held = ""
 
     def add(self, delta: str) -> str:
-        """Returns text that is free of marks."""
         if not self._held and not _MAY_BEGIN.search(delta):
             return delta
         text = self._held + delta
@@ -52,7 +51,6 @@ class FrontEndMarks:
 
 
 def _shown(mark: re.Match[str]) -> str:
-    """Returns the visible part of a mark: an entity's name, or nothing."""
     with suppress(ValueError, RecursionError):
         match mark["kind"] == "entity" and json.loads(mark["parts"]):
             case [_, str(name), *_]:

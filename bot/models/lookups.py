@@ -59,7 +59,6 @@ class Lookup:
 
     @classmethod
     def of(cls, model: Any, today: date) -> "Lookup":
-        """Returns the result for a vendor's description of a model, whose last day is in a field named after an end."""
         fields = dict(_fields(model))
         days = (day_of(value) for name, value in fields.items() if _ENDS.search(name))
         named = (str(value) for name, value in fields.items() if _REPLACES.search(name) and _NAME.fullmatch(str(value)))
@@ -71,12 +70,10 @@ class Lookup:
 
 
 async def look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
-    """Returns whether the key is valid and the model exists.
-
-    A vendor's SDK requests the one model. Compatible servers might not support that request, so they are asked for a
-    list of models. Something that isn't such an API can also respond: the SDKs return a web page with status 200 as a
-    str, and foreign JSON as an object without an ID. Raises TimeoutError after ANSWERED_WITHIN_S.
-    """
+    """Returns whether the key is valid and the model exists. Raises TimeoutError after ANSWERED_WITHIN_S."""
+    # A vendor's SDK requests the one model. Compatible servers might not support that request, so they are asked for a
+    # list of models. Something that isn't such an API can also respond: the SDKs return a web page with status 200 as a
+    # str, and foreign JSON as an object without an ID.
     try:
         async with asyncio.timeout(ANSWERED_WITHIN_S):
             return await _looked_up(sdk, name, api_key, today)
@@ -105,7 +102,6 @@ async def _looked_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
 
 
 async def _answer(call: Awaitable[Any]) -> Any:
-    """Returns the call's result, or the response if it has an error status. Raises transport errors."""
     try:
         return await call
     except Exception as error:
@@ -116,7 +112,6 @@ async def _answer(call: Awaitable[Any]) -> Any:
 
 
 async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt, today: date) -> Lookup:
-    """Returns whether a server lists a model, after it `refused` the request for the single model as unknown."""
     listed = await _answer(_models(sdk))
     if isinstance(listed, ErrorResponse):
         if listed.status not in _NO_SUCH_REQUEST:
@@ -131,7 +126,6 @@ async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: Request
 
 
 async def _models(sdk: Sdk) -> dict[str, Any] | None:
-    """Returns the server's models by ID, or None if its response isn't a list of models."""
     page = await sdk.models.list()
     models: dict[str, Any] = {}
     if not isinstance(getattr(page, "data", None), list):
@@ -149,7 +143,6 @@ def _fields(described: Any) -> Iterator[tuple[str, object]]:
 
 
 def day_of(value: object) -> date | None:
-    """Returns the day in a date, a time or a string, or None for anything else."""
     if isinstance(value, datetime):
         return value.date()
     try:

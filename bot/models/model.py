@@ -58,10 +58,7 @@ class Models(Protocol):
     names: tuple[str, ...]
 
     def led_by(self, model: str | None, prompt: Prompt) -> Provider:
-        """Returns a provider that tries `model` first and then falls back to the others.
-
-        If `model` is None or not in use, the usual order applies.
-        """
+        """Returns a provider that tries `model` first; if it is None or not in use, the models in their usual order."""
         ...
 
 
@@ -78,15 +75,11 @@ class VendorModel:
         self._name = name
         self._access = access
         self._api_key = api_key
-        """Used to redact the key from errors."""
         self._learned = Learned(api, name)
         self._noted: set[tuple[str, str]] = set()
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Sends the request and yields the events of the answer; changes and repeats a refused request.
-
-        An answer without text and without a tool call fails as EMPTY or ONLY_THOUGHT.
-        """
+        """Yields an answer's events. An answer without text and without a tool call fails as EMPTY or ONLY_THOUGHT."""
         of_other_kinds: tuple[str, ...] = ()
         refused: dict[str, FileFault] = {}
         if any(turn.media for turn in prompt.turns):
@@ -138,7 +131,6 @@ class VendorModel:
         of_other_kinds: Sequence[str],
         refused: Mapping[str, FileFault],
     ) -> Completion:
-        """Returns the Completion, including the files that were left out and why."""
         faults = {**refused, **{media.name: fault for media, fault in trial.left_out}}
         return Completion(
             self.model,
@@ -157,7 +149,6 @@ class VendorModel:
         )
 
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader) -> FinishReason:
-        """Returns why the model stopped. Raises ProviderError if that doesn't make an answer."""
         if reader.finish_reason is None:
             raise attempt.failed(EndReason.CUT, "the stream ended without its terminal marker")
         # A model that still pauses after MAX_PAUSES has used up the budget of one answer.
@@ -183,7 +174,6 @@ class VendorModel:
             self._note_once("another model answers:", reader.answered_by)
 
     def _note_once(self, what: str, name: str) -> None:
-        """Logs, once, the name a server uses for something."""
         name = name if re.fullmatch(r"[\w .:/@-]{0,80}", name) else "…"
         if (what, name) not in self._noted and len(self._noted) < MAX_NOTED:
             self._noted.add((what, name))
@@ -207,7 +197,6 @@ class VendorModel:
                     return None, trial
 
     async def _learn_from(self, trial: Trial, refusal: ErrorResponse | None, attempt: RequestAttempt) -> Trial | None:
-        """Learns from a refusal and returns the next request, or None if there isn't one."""
         if refusal is None:
             return None
         following = await apply_remedy(trial, refusal, self._learned, attempt)

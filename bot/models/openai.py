@@ -409,7 +409,6 @@ class ChatReader(AnswerReader):
         return "".join(text for text in said if isinstance(text, str))
 
     def _read_unknown(self, event: Any) -> None:
-        """Raises ProviderError if an event is an error in another format, such as MiniMax's."""
         error = self._attempt.no_answer(event)
         if error.reason is not EndReason.UNREADABLE:
             raise error
@@ -460,7 +459,6 @@ class ChatReader(AnswerReader):
             self.finish_reason = self._known(str(reason))
 
     def _read_calls(self, message: Mapping[str, Any]) -> int:
-        """Keeps pieces of tool calls and the data to send back with them; returns the number of characters in calls."""
         if not self._offers_tools:
             # Calls to the server's own tools, which it runs itself.
             if message.get("tool_calls"):
@@ -510,11 +508,9 @@ def _function(tool: ToolDefinition, parameters: Collection[OptionalParameter]) -
 
 
 def _marked_instructions(system: str) -> list[dict[str, Any]]:
-    """Returns instructions that mark the end of the prefix shared by conversations: the tools and the instructions.
-
-    From GPT-5.6 on, a cached prefix is found only if it ended at such a mark or at the newest message of a request.
-    Only input can be marked: https://developers.openai.com/api/docs/guides/prompt-caching
-    """
+    """Returns instructions that mark the end of the prefix shared by conversations: the tools and the instructions."""
+    # From GPT-5.6 on, a cached prefix is found only if it ended at such a mark or at the newest message of a request.
+    # Only input can be marked: https://developers.openai.com/api/docs/guides/prompt-caching
     marked = {"type": "input_text", "text": system, "prompt_cache_breakpoint": {"mode": "explicit"}}
     return [{"role": "developer", "content": [marked]}]
 
@@ -522,10 +518,8 @@ def _marked_instructions(system: str) -> list[dict[str, Any]]:
 def _responses_tools(
     tools: Sequence[ToolDefinition], parameters: Collection[OptionalParameter]
 ) -> list[dict[str, Any]]:
-    """Returns tool definitions, with searchable ones grouped by server so that the model reads only their names.
-
-    https://developers.openai.com/api/docs/guides/tools-tool-search
-    """
+    """Returns tool definitions, with searchable ones grouped by server so that the model reads only their names."""
+    # https://developers.openai.com/api/docs/guides/tools-tool-search
     deferred = searchable(tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
     sent = [{"type": "function", **_function(tool, parameters)} for tool in tools if tool.server not in deferred]
     for server, its in deferred.items():
@@ -605,10 +599,8 @@ def _with_reasoning(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _signed(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a message with the placeholder signature for other models' calls, if none of its calls is signed.
-
-    https://ai.google.dev/gemini-api/docs/thought-signatures, implemented as in vercel/ai (@ai-sdk/google 3.0.80)
-    """
+    """Returns a message with the placeholder signature for other models' calls, if none of its calls is signed."""
+    # https://ai.google.dev/gemini-api/docs/thought-signatures, implemented as in vercel/ai (@ai-sdk/google 3.0.80)
     calls = message.get("tool_calls") or ()
     if any("extra_content" in call for call in calls):
         # Only the first of several simultaneous calls is signed.
@@ -650,7 +642,6 @@ _REASONING = re.compile(r"reasoning|think|thought")
 
 
 def _reasoning_in(message: Mapping[str, Any]) -> str:
-    """Returns a message's reasoning, from a field or from the parts of its content."""
     content = message.get("content")
     own = content if isinstance(content, list) else None
     return str(next((value for name, value in message.items() if value and _REASONING.search(name)), own) or "")

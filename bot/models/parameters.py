@@ -33,10 +33,9 @@ from bot.models.prompt import Effort, ToolDefinition
 
 
 class OptionalParameter(Enum):
-    """A part of a request that Typist can do without, in the order in which parts are restored.
+    """A part of a request that Typist can do without, in the order in which parts are restored."""
 
-    The value is a pattern for the names that servers use for it.
-    """
+    # The values are patterns for the names that servers use.
 
     TOOLS = r"\btools?\b|tool.(?:us|call|choice)|\bfunctions?\b"
     DISPENSABLE_TOOLS = r"\btools?\b|tool.(?:us|call|choice)|\bfunctions?\b|/v1/responses"
@@ -55,7 +54,6 @@ class OptionalParameter(Enum):
     """The token count at the end of a stream. Without it, an estimate is used."""
     EFFORT = r"effort|output_config|(?:reasoning|thinking)(?!\W{0,2}summar)"
     REASONING_SUMMARIES = r"reasoning|thinking"
-    """Summaries of the model's reasoning, which show that it is working."""
     ENCRYPTED_REASONING = r"\binclude\b|encrypted.content"
     """The reasoning before a tool call, to send back with the result, because requests aren't stored."""
     STRICT = r"\bstrict\b"
@@ -185,10 +183,7 @@ def is_about_api(refusal: ErrorResponse) -> bool:
 
 
 def is_about_form(refusal: ErrorResponse, *, is_named: bool) -> bool:
-    """Returns whether a refusal is about the request's form, not its content, the key, the model or the load.
-
-    `is_named`: the refusal names a part of the request, so its status is less meaningful.
-    """
+    """Returns whether a refusal is about the request's form. `is_named`: it names a part, so its status means less."""
     status = refusal.status
     if (
         refusal.headers.get("x-should-retry") == "true"
@@ -204,10 +199,8 @@ def is_about_form(refusal: ErrorResponse, *, is_named: bool) -> bool:
 
 
 def is_about_items(refusal: ErrorResponse) -> bool:
-    """Returns whether a refusal might be about the model's own earlier items: thinking, signatures, encrypted content.
-
-    Vendors use different terms, and bind items to different things, so only a request without the items can tell.
-    """
+    """Returns whether a refusal might be about the model's earlier items: thinking, signatures, encrypted content."""
+    # Vendors use different terms, and bind items to different things, so only a request without the items can tell.
     words = str(refusal.body)[:MAX_WORDS_CHARS]
     return _OF_ITEMS.search(words) is not None and is_about_form(refusal, is_named=True)
 
@@ -231,7 +224,6 @@ class RefusedParameters:
     """Parameters that a bare request omitted. The model refuses at least one of them."""
 
     def of(self, offered: frozenset[OptionalParameter]) -> frozenset[OptionalParameter]:
-        """Returns which of the parameters in `offered` the next request includes."""
         waiting = [parameter for parameter in OptionalParameter if parameter in self.untried & offered]
         has_price = not self.refused.isdisjoint((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING))
         return (
@@ -241,11 +233,7 @@ class RefusedParameters:
     def left_out_after(
         self, sent: frozenset[OptionalParameter], named: frozenset[OptionalParameter], *, is_last: bool
     ) -> frozenset[OptionalParameter]:
-        """Returns the parameters to omit from the request after a refused one.
-
-        Those are the ones that the refusal names, the restored one, the ones that nobody would miss, or all that can be
-        omitted. `is_last`: no further request is allowed.
-        """
+        """Returns the parameters to omit after a refused request. `is_last`: no further request is allowed."""
         bare = sent - _KEPT
         if is_last:
             return bare | named
@@ -254,10 +242,7 @@ class RefusedParameters:
     def after(
         self, sent: frozenset[OptionalParameter], dropped: frozenset[OptionalParameter], *, is_sure: bool
     ) -> "RefusedParameters":
-        """Returns what is known after a request without `dropped` succeeded.
-
-        `is_sure`: the refusals named these parameters, or there is only one.
-        """
+        """Returns what success without `dropped` shows. `is_sure`: refusals named these, or there is only one."""
         refused = self.refused | dropped if is_sure else self.refused | (dropped & _KEPT)
         return RefusedParameters(refused, (self.untried | (dropped - _KEPT)) - sent - refused)
 

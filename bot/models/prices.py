@@ -140,10 +140,8 @@ class ModelPrices:
     """Base URLs by vendor, for vendors that aren't used at their default URL."""
 
     def cost_usd(self, model: str, usage: Usage, at: float) -> float | None:
-        """Returns the cost of a usage at that time (seconds since the epoch), or None if it is unknown. Never fails.
-
-        Prices can depend on a request's input, so each request in the usage is priced separately.
-        """
+        """Returns the cost at a time in seconds since the epoch, or None if it is unknown. Never fails."""
+        # Prices can depend on a request's input, so each request in the usage is priced separately.
         try:
             return float(sum(self._request_usd(model, _usage(request), at) for request in usage.each))
         except LookupError:
@@ -171,7 +169,6 @@ class ModelPrices:
         return next((price for price in self.own if fnmatchcase(model, price.pattern)), None)
 
     def _request_usd(self, model: str, usage: "genai_prices.Usage", at: float) -> Decimal:
-        """Returns the cost of one request. Raises LookupError, ValueError."""
         if own := self._own(model):
             return _own_model_price(own).calc_price(usage)["total_price"]
         from genai_prices import calc_price
@@ -195,10 +192,8 @@ def _published(vendor: str, name: str, at: float) -> "ModelPrice":
 def price_of_tools(
     tools: Sequence[ToolDefinition], models: Sequence[str], prices: ModelPrices, at: float
 ) -> tuple[int, float | None]:
-    """Returns the tokens that tool definitions add to each question, and their price in USD per 1,000 questions.
-
-    Both are for the first model, which is asked first. The price is None if it is unknown.
-    """
+    """Returns the tokens that tools add to each question, and their USD price per 1,000 questions (None if unknown)."""
+    # Both are for the first model, which is asked first.
     tokens = TokenEstimate(tuple(models[:1])).definitions_tokens(tools) if models else 0
     usd = prices.cost_usd(models[0], Usage(tokens), at) if models else None
     return tokens, None if usd is None else 1_000 * usd
@@ -215,10 +210,8 @@ def vendor_of_model(name: str) -> str:
 
 
 def _usage(usage: Usage) -> "genai_prices.Usage":
-    """Returns the usage in the package's format, which rejects more cached tokens than input.
-
-    A compatible server that reports such numbers didn't include cached tokens in its input.
-    """
+    """Returns the usage in the package's format, which rejects more cached tokens than input."""
+    # A compatible server that reports such numbers didn't include cached tokens in its input.
     from genai_prices import Usage as GenaiUsage
 
     cached, written = max(0, usage.cached_input_tokens), max(0, usage.cache_write_tokens)
@@ -233,7 +226,6 @@ def _usage(usage: Usage) -> "genai_prices.Usage":
 
 
 def _own_model_price(own: OwnPrice) -> "ModelPrice":
-    """Returns an operator's price in the package's format, in which each price has its own tiers."""
     from genai_prices.types import ModelPrice, Tier, TieredPrices
 
     levels = [own.usd]

@@ -77,7 +77,7 @@ def of_answer(recorded: Origins, its_asker: str, asker: str) -> Origins:
 
 
 def of_event(event: StreamEvent) -> Origins:
-    """Returns the origins of what the model has read, given an event of its stream."""
+    """Returns the origins of the text that the model has read, as shown by a stream event."""
     match event:
         case Searching() | Citation():
             return WEB
@@ -91,7 +91,6 @@ def of_event(event: StreamEvent) -> Origins:
 
 
 def finds_tools(item: Mapping[str, Any]) -> bool:
-    """Returns whether a vendor's item is a search for tools or its result."""
     return str(item.get("type")).startswith(_FINDS_TOOLS) or str(item.get("name")).startswith(_FINDS_TOOLS)
 
 
@@ -104,7 +103,6 @@ def of_record(values: Sequence[str] | None) -> Origins:
 class Permission(StrEnum):
     ALLOW = "allow"
     ASK = "ask"
-    """Each call needs a person's approval."""
     DENY = "deny"
     """The model doesn't see the tool, and no call runs."""
 
@@ -179,7 +177,6 @@ class Turn:
 
 
 CALL_TIMEOUT_S = 60.0
-"""Default timeout of a tool call, unless an admin sets another one."""
 
 
 class Reading(str):
@@ -204,7 +201,7 @@ class ToolDefinition:
     own_account: bool = field(default=False, compare=False)
     """Whether calls use the asker's own account, which can read what others can't."""
     is_dispensable: bool = field(default=False, compare=False)
-    """Whether nobody would miss it. A model that refuses tools, or accepts them only at a cost, is asked without it."""
+    """Whether nobody would miss the tool. Models that refuse tools, or accept them only at a cost, don't receive it."""
 
     @property
     def server(self) -> str:
@@ -216,10 +213,8 @@ DEFERRED_ABOVE_CHARS = 40_000
 
 
 def searchable(tools: Sequence[ToolDefinition]) -> Mapping[str, Sequence[ToolDefinition]]:
-    """Returns the tools for the vendor's tool search, by server; empty if all definitions together are short.
-
-    Tools of servers with few definitions are left out, and so are Typist's own.
-    """
+    """Returns the tools for the vendor's tool search, by server; empty if all definitions together are short."""
+    # Tools of servers with few definitions are left out, and so are Typist's own.
     servers: dict[str, list[ToolDefinition]] = {}
     for tool in tools:
         servers.setdefault(tool.server, []).append(tool)
@@ -238,8 +233,6 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class WebSearch:
-    """Allows the model to search the web, if its vendor supports that."""
-
     allowed_domains: tuple[str, ...] = ()
     """Restricts searches to these domains and their subdomains. Empty means the whole web."""
 
@@ -271,7 +264,6 @@ PDF = "application/pdf"
 
 
 def instructed(prompt: Prompt) -> Prompt:
-    """Returns a prompt with its instructions in the first turn, for a model that doesn't accept them separately."""
     first, *rest = prompt.turns
     parts = (TextPart(prompt.system), *first.parts) if first.parts else ()
     text = "\n\n".join(filter(None, (prompt.system, first.text)))
@@ -298,19 +290,15 @@ def not_shown(name: str) -> str:
 
 
 def item_hashes(prompt: Prompt) -> frozenset[int]:
-    """Returns the hashes of a prompt's opaque items that can be left out because their turns also have other parts.
-
-    A paused answer has no other parts.
-    """
+    """Returns the hashes of opaque items that can be left out because their turns also have other parts."""
+    # A paused answer has no other parts.
     turns = [turn for turn in prompt.turns if not all(isinstance(part, Opaque) for part in turn.parts)]
     return frozenset(item for turn in turns for item in _hashes(turn))
 
 
 def without_items(prompt: Prompt, refused: Collection[int]) -> Prompt:
-    """Returns a prompt whose turns with a refused item contain only what any vendor can read: words, calls and results.
-
-    Calls that were made therefore remain recognizable as calls. `refused`: hashes of items.
-    """
+    """Returns a prompt without opaque items in turns that contain a refused one. `refused`: hashes of items."""
+    # Words, calls and results remain, which any vendor can read, so earlier calls are still recognizable as calls.
     if not refused:
         return prompt
     turns = [
@@ -349,7 +337,6 @@ class Estimate:
 BYTES_PER_TOKEN = {"openai": 3.0, "azure": 3.0, "anthropic": 2.0}
 """Bytes per token by vendor: cautious initial values, corrected by reported usage."""
 TURN_TOKENS = 4
-"""Tokens that a vendor adds for each turn."""
 LEARNING_RATE = 0.2
 MAX_IMAGE_TOKENS = 4_000
 """The highest count of any vendor for an image at its largest resolution."""
@@ -381,7 +368,6 @@ class TokenEstimate:
         return int(len(text.encode(errors="replace")) / min(self._bytes_per_token.values())) + TURN_TOKENS
 
     def prompt_tokens(self, prompt: Prompt) -> int:
-        """Returns the estimate for everything that a request sends: text, files, definitions and steps."""
         texts = [prompt.system, *(text for turn in prompt.turns for text in _sent_texts(turn))]
         media = (self.media_tokens(media) for turn in prompt.turns for media in turn.media)
         return sum(map(self.tokens, texts)) + self.definitions_tokens(prompt.tools) + sum(media)
@@ -404,7 +390,6 @@ class TokenEstimate:
         return min((window for window in (self.window_tokens, tokens) if window is not None), default=None)
 
     def learn_window(self, tokens: int | None) -> bool:
-        """Records a window; returns whether it is smaller than any before."""
         if tokens is None or (self.window_tokens is not None and self.window_tokens <= tokens):
             return False
         self.window_tokens = tokens
@@ -430,28 +415,25 @@ class TokenEstimate:
 
 
 def prompt_texts(prompt: Prompt) -> list[str]:
-    """Returns the words of people and the model in a prompt, and tool results."""
     return [prompt.system, *(turn.text for turn in prompt.turns)]
 
 
 def room_for_conversation(limit_tokens: int, taken_tokens: int) -> int:
-    """Returns how much of BOT_HISTORY_TOKENS, at least half, is left besides tool definitions and the answer so far."""
+    """Returns how much of BOT_HISTORY_TOKENS remains after tool definitions and the answer so far: at least half."""
     return max(limit_tokens // 2, limit_tokens - taken_tokens)
 
 
 def room_in_window(limit_tokens: int, window_tokens: int | None, instruction_tokens: int) -> int:
-    """Returns how much of BOT_HISTORY_TOKENS fits a window besides the instructions and a quarter for the answer."""
+    """Returns how much of BOT_HISTORY_TOKENS fits into a window with the instructions and a quarter for the answer."""
     if window_tokens is None:
         return limit_tokens
     return min(limit_tokens, max(window_tokens // 4, window_tokens * 3 // 4 - instruction_tokens))
 
 
 def room_for_results(limit_tokens: int, window_tokens: int | None = None, prompt_tokens: int = 0) -> int:
-    """Returns the maximum tokens of tool results in a request, given BOT_HISTORY_TOKENS.
-
-    Results get more room than a conversation, because a model compares what it has found. They have to fit a window
-    besides the prompt and a quarter for the answer.
-    """
+    """Returns the maximum tokens of tool results in a request, given BOT_HISTORY_TOKENS."""
+    # Results get more room than a conversation, because a model compares what it has found. They have to fit a window
+    # besides the prompt and a quarter for the answer.
     room_tokens = 5 * limit_tokens
     if window_tokens is None:
         return room_tokens

@@ -46,14 +46,11 @@ async def deltas_of(
 
 
 class _Rest:
-    """Limits the wait for chunks after an answer's end, where comments can arrive forever."""
-
     def __init__(self) -> None:
         self._until = 0.0
         self._events = -1
 
     async def next_of(self, chunks: AsyncIterator[bytes], received: ResponseReader) -> bytes | None:
-        """Returns a response's next chunk, or None at its end. Raises transport errors."""
         if not received.is_over:
             return await anext(chunks, None)
         if received.events > self._events:

@@ -47,18 +47,14 @@ _NAMES_PIXELS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|
 
 @dataclass(frozen=True, slots=True)
 class RefusedFiles:
-    """A refusal's statements about the images and PDFs that might have caused it."""
-
     fault: FileFault
     names_files: bool
     """Whether the refusal mentions files or sizes, so that nothing else can be the cause."""
     max_pixels: int = 0
-    """The maximum side length, or 0 if the refusal doesn't state one."""
     names_pdfs: bool = False
 
 
 def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
-    """Returns what a refusal reports about the files in its request, or None if they aren't the cause."""
     failure, message = meaning(refusal)
     names_files = _NAMES_FILES.search(message) is not None
     # If the refusal looks like a server error or an unknown model, it must mention files.
@@ -92,7 +88,6 @@ async def with_images_within(prompt: Prompt, max_pixels: int, *, is_halved: bool
 
 
 async def _within(file: Media, max_pixels: int, *, is_halved: bool) -> Media:
-    """Returns a smaller version of the image, or the file unchanged if it isn't an image or can't shrink."""
     content = base64.b64decode(file.base64)
     size = image_size(content, file.media_type)
     is_large = is_halved and len(content) >= MIN_SHRUNK_BYTES

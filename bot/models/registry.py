@@ -44,7 +44,6 @@ class Cloud:
     """Requirements of a cloud, where requests use the identity of the process instead of a key."""
 
     extra: str
-    """The extra that installs the library for the identity."""
     module: str
     identity: str
     access: str
@@ -54,15 +53,11 @@ class Cloud:
 
 @dataclass(frozen=True)
 class VendorEntry:
-    """Everything that Typist needs to know about a vendor before it connects."""
-
     connect: Connect
     """Imports the vendor's module and returns its connections. If the entry has a base URL, so do the settings."""
     look_up: LookUp
-    """Checks, free of charge, whether the key is valid and a model exists."""
     base_url_variable: str
     telemetry_name: str = ""
-    """OpenTelemetry's name for the vendor, if it differs from ours."""
     base_url: str = ""
     """If empty, the client derives it from the region, or base_url_variable must be set."""
     default_model: str = ""
@@ -74,9 +69,7 @@ class VendorEntry:
     has_other_keys: bool = False
     """Whether this vendor, or servers with its API, also use keys with other prefixes."""
     cloud: Cloud | None = None
-    """None if requests use a key."""
     serves_keyless: bool = False
-    """Whether compatible servers at other URLs might not need a key."""
     api_variable: str = ""
     apis: tuple[str, ...] = ()
     """The values of `api_variable`, with the default first."""
@@ -87,13 +80,11 @@ class VendorEntry:
     searches: Callable[[VendorSettings], bool] = lambda settings: False
     decides: Callable[[VendorSettings], bool] = lambda settings: False
     transcribes: bool = False
-    """Whether the vendor's API transcribes recordings (transcription.py)."""
 
     def needs_key(self, settings: VendorSettings) -> bool:
         return not self.cloud and (not self.serves_keyless or self.is_own_server(settings))
 
     def is_own_server(self, settings: VendorSettings) -> bool:
-        """Returns whether requests go to the vendor itself instead of a compatible server."""
         host = urlsplit(settings.base_url or self.base_url).hostname or ""
         return f".{host}".endswith(f".{urlsplit(self.base_url).hostname or ''}")
 
@@ -232,7 +223,6 @@ VENDORS: Mapping[str, VendorEntry] = {
     ),
 }
 KEY_COMPANIES = " or ".join(entry.company for entry in VENDORS.values() if entry.api_key_variable)
-"""The companies that issue keys, for user-facing text."""
 
 
 def provider_names() -> dict[str, str]:
@@ -258,10 +248,7 @@ async def open_models(
     patience_s: float = PATIENCE_S,
     on_result: OnResult = lambda model, failure: None,
 ) -> AsyncIterator[Fallback]:
-    """Yields the models in use, with stall detection and as fallbacks for each other.
-
-    `patience_s`: how long after the first failure another request can start. `on_result`: called with each result.
-    """
+    """Yields the models in use. `patience_s`: how long after the first failure another request can start."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         vendors: dict[str, Vendor] = {}
@@ -303,7 +290,6 @@ def _in_use(setup: ModelSetup) -> Iterator[tuple[str, VendorEntry, VendorSetting
 
 
 def resolved(vendor: str, setup: ModelSetup) -> VendorSettings:
-    """Returns a vendor's settings, including its default base URL if none is set."""
     settings = setup.vendors.get(vendor, VendorSettings())
     return replace(settings, base_url=settings.base_url or VENDORS[vendor].base_url)
 

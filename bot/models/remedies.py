@@ -52,9 +52,7 @@ class Refused:
     attempt: RequestAttempt
     named: frozenset[OptionalParameter]
     room: RoomRefusal | None
-    """None if the refusal isn't about the room."""
     files: RefusedFiles | None
-    """None if the refusal isn't about files or the request has none."""
 
     @property
     def names_files(self) -> bool:
@@ -67,7 +65,6 @@ class Refused:
 
     @property
     def is_last(self) -> bool:
-        """Whether only one more request is allowed."""
         return self.trial.refusals + 1 == MAX_REFUSALS
 
     @property
@@ -76,7 +73,6 @@ class Refused:
 
     @property
     def most_tools(self) -> int | None:
-        """The number of tools to send next, or None if their number wasn't refused."""
         return None if self.named.isdisjoint(TOOLS) else most_tools(self.response, len(self.trial.sent.tools))
 
 
@@ -90,10 +86,7 @@ class Remedy:
 async def apply_remedy(
     trial: Trial, response: ErrorResponse, learned: Learned, attempt: RequestAttempt
 ) -> Trial | None:
-    """Returns the next request after a refused one, or None if no remedy helps or no further request is allowed.
-
-    Records in `learned` what the refusal alone shows.
-    """
+    """Returns the next request, or None if no remedy helps or is allowed. Updates `learned`."""
     reason, words = meaning(response)
     learned.faults += reason is EndReason.SERVER_ERROR or is_about_output(response)
     attempt.window_tokens = None
@@ -161,7 +154,6 @@ async def _leave_out_items(refused: Refused) -> Trial | None:
 
 
 async def _ask_for_less_room(refused: Refused) -> Trial | None:
-    """Returns the request with less room for output, or None if the prompt is too long."""
     trial, learned, read = refused.trial, refused.learned, refused.room
     if read is None:
         return None

@@ -68,14 +68,11 @@ _OF_OTHER_THINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Limits of a model's server, as far as its refusals and its description of the model have shown."""
-
     output_tokens: int | None = None
     window_tokens: int | None = None
     """For prompt and output together; None if unknown."""
 
     def for_output(self, wanted_tokens: int, prompt_tokens: int) -> int:
-        """Returns the limit to send. `prompt_tokens`: the estimate for the prompt."""
         limit = min(wanted_tokens, self.output_tokens or wanted_tokens)
         if self.window_tokens is not None:
             # The estimate might be too high, and less than a quarter isn't enough for an answer.
@@ -119,10 +116,7 @@ class RoomRefusal:
 
 
 def read_refusal(reason: EndReason, words: str, asked_tokens: int) -> RoomRefusal | None:
-    """Returns what a refusal reports about the room, or None if it is about something else.
-
-    `reason` and `words`: our name for the refusal, and the vendor's sentence. `asked_tokens`: the limit that was sent.
-    """
+    """Returns what a refusal reports about the room, or None if it is about something else. `words`: its sentence."""
     if reason in _OF_OTHER_THINGS:
         return None
     words = words[:MAX_WORDS_CHARS]

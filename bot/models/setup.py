@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 class VendorSettings:
     api_key: str = field(default="", repr=False)
     base_url: str = ""
-    """Empty for the vendor's default."""
     api: str = ""
     """The name of the vendor's API in the registry. If empty, the vendor's module decides."""
     region: str = ""
@@ -41,7 +40,7 @@ def speaks_responses(base_url: str) -> bool:
 
 
 _VENDORS_OWN = (".openai.com", ".anthropic.com", ".generativelanguage.googleapis.com")
-"""Without clouds, which also serve open models with reasoning in the text (CherryHQ/cherry-studio#10225)."""
+"""Vendors' domains. Clouds also serve open models with reasoning in the text (CherryHQ/cherry-studio#10225)."""
 
 
 def is_vendors_own(base_url: str) -> bool:
@@ -55,5 +54,4 @@ def is_azure(base_url: str) -> bool:
 
 
 def speaks_responses_api(api: str, base_url: str) -> bool:
-    """Returns whether requests use the Responses API, according to the API setting or else the server."""
     return api == "responses" or (api != "chat" and speaks_responses(base_url))

@@ -62,7 +62,6 @@ class TextParts:
         self._part_started = True
 
     def add(self, text: str) -> str:
-        """Returns the text to append to the answer, preceded by newlines if it starts a new part."""
         if self._part_started and text:
             self._part_started = False
             if self._has_text:
@@ -127,15 +126,10 @@ Delta = str | Thinking | Searching | Citation
 
 
 class AnswerReader(ABC):
-    """Base class for the APIs' readers: reads one answer.
-
-    Events are plain dicts, because typed ones cost eight times as much CPU.
-    """
+    """Base class for readers of one answer. Events are plain dicts, because typed ones cost eight times as much CPU."""
 
     answer_field: str
-    """The field that every JSON body with an answer contains."""
     event_field = "type"
-    """The field that every stream event contains."""
 
     def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
         self.finish_reason: FinishReason | None = None
@@ -178,19 +172,15 @@ class AnswerReader(ABC):
         """Returns the content of a JSON response, except for `withheld_text`. Raises ProviderError for a failure."""
 
     def withheld_text(self) -> str:
-        """Returns text that was withheld because it could have been markup. Called once, at the end of the stream.
-
-        Raises `failure` if its reason was never reported.
-        """
+        """Returns the text that was withheld as possible markup. Raises `failure` if its reason was never reported."""
+        # Called once, at the end of the stream.
         if self.failure:
             raise self.failure
         return self.marks.end(is_complete=self.finish_reason is FinishReason.STOP)
 
     def read_end(self) -> tuple[TextPart | ToolCall | Opaque, ...]:
-        """Returns the tool calls of a complete answer and the items to send back with their results.
-
-        Returns nothing if the answer was cut off, because its last call might be incomplete.
-        """
+        """Returns the calls of a complete answer and the items to send back with their results."""
+        # If an answer was cut off, its last call might be incomplete.
         if self.finish_reason is FinishReason.STOP and self._calls:
             self.finish_reason = FinishReason.TOOLS
         if self.finish_reason is not FinishReason.TOOLS:
@@ -211,16 +201,13 @@ class AnswerReader(ABC):
         """Prepares for the rest of a paused answer, which arrives in another response."""
 
     def _adds(self, text: str) -> bool:
-        """Records a delta; returns False if it repeats the whole text, as gateways do at the end (ragflow#15286).
-
-        If there was only one delta before it, the model itself might have repeated it.
-        """
+        """Records a delta; returns False if it repeats the whole text, as gateways do at the end (ragflow#15286)."""
+        # If there was only one delta before it, the model itself might have repeated it.
         is_again = len(text) >= MIN_REPEATED_CHARS and text != self._last_delta and self._attempt.has_all_of(text)
         self._last_delta = text or self._last_delta
         return not is_again
 
     def _call(self, item: Mapping[str, Any], id_field: str, arguments: object) -> Mapping[str, Any]:
-        """Records an item's tool call; returns the item to send back, with the call's unique ID and name."""
         self._check_number(len(self._calls) + 1)
         own_id, name = self._call_ids.own(item.get(id_field)), self._tool_name(str(item["name"]))
         call = tool_call(len(self._calls), own_id, name, arguments)
@@ -233,10 +220,7 @@ class AnswerReader(ABC):
             raise self._attempt.failed(EndReason.CUT, f"more than {MAX_CALLS} tool calls", may_pass=False)
 
     def _known(self, reason: str, details: object = None) -> FinishReason:
-        """Returns our name for a vendor's finish reason. Raises ProviderError if the answer failed.
-
-        `details`: the vendor's explanation, for operators.
-        """
+        """Returns our name for a vendor's finish reason. Raises ProviderError, with `details`, if the answer failed."""
         known = end_of(reason)
         if known is None:
             self.unknown_end = reason
@@ -343,7 +327,6 @@ class ResponseReader:
         return bytes(self._body)
 
     def _said(self, event: Any) -> Iterator[Delta]:
-        """Yields an event's content, or a sign of work if it has none and the model is working."""
         reader = self._reader
         self._has_signs = True
         self.events += event not in (COMMENT, self._last_event)

@@ -103,8 +103,6 @@ class _Phase(Enum):
 
 
 class TemplateMarks:
-    """Removes the template markup from one answer's text."""
-
     def __init__(self, code: str = "") -> None:
         """`code`: the code of the prompt's own marks, which models repeat at the beginning of their answers."""
         self._front_end = FrontEndMarks()
@@ -126,7 +124,6 @@ class TemplateMarks:
         self._wrapper = ""
 
     def add(self, delta: str) -> str | Thinking:
-        """Returns answer text that can be shown now, or a sign of thinking."""
         text = self._read(self._held + self._front_end.add(delta), ended=False)
         return text or (Thinking(len(delta)) if delta and self._phase is _Phase.THOUGHT else "")
 
@@ -236,7 +233,6 @@ class TemplateMarks:
         return None if head[at : at + 1] in (" ", "\t") and not words & {"s", "bos"} else at
 
     def _header(self, head: str, at: int) -> int | None:
-        """Returns the length of a mark that is followed by the name of the model's role."""
         label = _LABEL.match(head, at)
         if label is None:
             return 0 if _MAYBE_LABEL.fullmatch(head, at) and len(head) < MAX_MARK_CHARS else None
@@ -247,7 +243,6 @@ class TemplateMarks:
         return label.end()
 
     def _channel(self, head: str, at: int) -> int | None:
-        """Returns the length of a mark including its channel's name, which is the answer's or one for reasoning."""
         channel = _CHANNEL.match(head, at)
         if channel is None:
             return 0 if len(head) < MAX_MARK_CHARS else None
@@ -260,7 +255,6 @@ class TemplateMarks:
         return channel.end()
 
     def _wrapping(self, head: str) -> int | None:
-        """Returns the length of a tag that wraps the answer after its reasoning."""
         if not self._had_thought:
             return None
         if found := _WRAPPED.match(head):
@@ -274,7 +268,6 @@ class TemplateMarks:
         self._had_thought = True
 
     def _read_thought(self, text: str, ended: bool) -> tuple[str, bool]:
-        """Reads reasoning up to its end, keeping only what could be the start of the closing mark."""
         found = self._closing.search(text) if self._closing else _thought_end(text)
         at = found.end() if found else len(text) if ended else max(0, len(text) - MAX_CLOSING_CHARS)
         if self._maybe_answer:
@@ -327,7 +320,6 @@ class TemplateMarks:
 
 
 def unparsed_in(text: str) -> Unparsed:
-    """Returns what the server failed to remove from a complete answer."""
     is_fenced = False
     for found in _FENCE_OR_MARK.finditer(text):
         if found["fence"]:

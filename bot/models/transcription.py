@@ -21,18 +21,15 @@ from slack_markdown.growing_text import paired
 class Transcribed:
     text: str = field(repr=False)
     usage: Usage | None
-    """None if the server doesn't report it."""
 
 
 class Transcriber:
     def __init__(self, settings: VendorSettings, model: str) -> None:
-        """`model`: vendor/name."""
         self.model = model
         self._sdk = open_sdk(settings).with_options(max_retries=2)
         self._api_key = settings.api_key
 
     async def transcribe(self, sound: Sound) -> Transcribed:
-        """Returns a recording's transcript. Raises ProviderError."""
         with RequestAttempt(self.model, self._api_key) as attempt:
             raw = await self._sdk.audio.transcriptions.with_raw_response.create(
                 model=self.model.partition("/")[2],
@@ -50,7 +47,6 @@ class Transcriber:
 
 
 def _usage(reported: Any) -> Usage | None:
-    """Returns the usage in seconds or tokens, or None if it can't be that of a recording."""
     if not isinstance(reported, Mapping):
         return None
     seconds = reported.get("seconds")

@@ -45,8 +45,6 @@ _FEATURES: Mapping[OptionalParameter, Feature] = {
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One request, and its assumptions about the server, which are true if the request succeeds."""
-
     api: Api
     prompt: Prompt
     parameters: frozenset[OptionalParameter]
@@ -54,21 +52,16 @@ class Trial:
     room: Room
     output_tokens: int
     refused_tools: frozenset[str]
-    """Hashes of the definitions that the model refuses, which the request doesn't include."""
     max_tools: int | None
-    """Maximum tools that the model accepts; None if unknown."""
     refusals: int = 0
     """Number of earlier requests that were refused for their form or their files."""
     room_refusals: int = 0
-    """Number of earlier requests that were refused for their room."""
     refused_items: frozenset[int] = frozenset()
     """Hashes of the model's own items, such as thinking, that were refused and removed from the prompt."""
     dropped: frozenset[OptionalParameter] = frozenset()
-    """Parameters of the first request that this one omits."""
     is_sure: bool = True
     """Whether the refusals named what is omitted, or only one thing is omitted."""
     max_pixels: int = 0
-    """Maximum side length, in pixels, to which images were shrunk; 0 if they weren't."""
     left_out: tuple[tuple[Media, FileFault], ...] = ()
     said: str = ""
     is_of_history: bool = False
@@ -93,7 +86,6 @@ class Trial:
 
     @property
     def sent(self) -> Prompt:
-        """The prompt with the instructions and tools that the request includes."""
         prompt = instructed(self.prompt) if OptionalParameter.SYSTEM_ROLE in self.missing else self.prompt
         tools = [tool for tool in prompt.tools if tool.definition_hash not in self.refused_tools][: self.max_tools]
         return replace(prompt, tools=tuple(tools) if self.missing.isdisjoint(TOOLS) else ())
@@ -128,7 +120,6 @@ class Trial:
         )
 
     def without_files(self, refused: RefusedFiles) -> "Trial":
-        """Returns the request that follows this one, which was refused for its files or only for its PDFs."""
         files = [media for turn in self.prompt.turns for media in turn.media]
         pdfs = [media for media in files if media.media_type == PDF] if refused.names_pdfs else []
         going = pdfs or files
@@ -138,8 +129,6 @@ class Trial:
 
 
 class Learned:
-    """The requests that a model's server is known to accept, learned while the process runs."""
-
     def __init__(self, api: Api, name: str) -> None:
         self.model = f"{api.vendor}/{name}"
         self.api = api
@@ -153,7 +142,6 @@ class Learned:
         self._refused_tools: frozenset[str] = frozenset()
         self._max_tools: int | None = None
         self._max_pixels = 0
-        """Maximum side length of images that the model accepts; 0 if unlimited."""
         self._refused_files: dict[frozenset[int], FileFault] = {}
         """Why files were refused together, by the hashes of their base64. It isn't known which of them was at fault, so
         a subset of them is sent."""
@@ -188,7 +176,6 @@ class Learned:
         return offered, of_other_kinds, refused | dict.fromkeys(too_large, FileFault.TOO_LARGE)
 
     def _without_refused(self, prompt: Prompt) -> tuple[Prompt, dict[str, FileFault]]:
-        """Returns the prompt without files that were refused before, and the reasons by file name."""
         files = {hash(media.base64): media.name for turn in prompt.turns for media in turn.media}
         known = {
             one: fault

@@ -55,7 +55,6 @@ def retry_after_s(headers: Mapping[str, str], words: str, *, is_limit: bool) -> 
 
 
 def _until_reset_s(headers: Mapping[str, str], words: str) -> float | None:
-    """Returns how many seconds a limit lasts, from the headers or else from the period in the sentence."""
     over: list[float] = []
     unknown: list[float] = []
     for name, value in headers.items():

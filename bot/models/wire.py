@@ -95,10 +95,8 @@ class ServerSentEvents(Events):
             yield from self._event()
 
     def _noted(self, line: bytes) -> Iterator[Any]:
-        """Adds a data line to its event; yields the previous event if the line begins a new one.
-
-        All other fields except an error's name are ignored.
-        """
+        """Adds a data line to its event; yields the previous event if the line begins a new one."""
+        # All other fields except an error's name are ignored.
         # llama.cpp and its forks use this field name for an error's data.
         is_error = line.startswith(b"error:")
         self._is_error |= is_error or (line.startswith(b"event:") and line[6:].strip() == b"error")

@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 
 class Measured:
-    """Measures a model's requests: times, tokens, failures, and a span for each (bot/telemetry.py)."""
-
     def __init__(self, provider: Provider, telemetry: Telemetry, clock: Clock) -> None:
         self.model = provider.model
         self._provider = provider
@@ -79,7 +77,6 @@ class Stall:
         self._stall_timeout_s = stall_timeout_s
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the model's events. Raises ProviderError(STALLED) if no sign of work arrives in time."""
         time = asyncio.get_running_loop().time
         with closing(_Wait()) as wait:
             async with aclosing(self._provider.stream(prompt)) as events:
@@ -115,7 +112,7 @@ class Stall:
 
 
 class _Wait:
-    """Waits for a model, one after another, with a single timer.
+    """Waits for a model's events, one after another, with a single timer.
 
     A timeout context per token would cost a third of its CPU time. A wait that takes too long is canceled; its limit
     restarts after a pause of the process.
@@ -225,7 +222,6 @@ class Tries:
         return failed if is_soon and self._failures[failed] <= FURTHER_TRIES else unasked
 
     def _wait_s(self, error: ProviderError) -> float:
-        """Returns how long to wait before asking the failed model again."""
         failures = self._failures[self._model]
         is_enough = error.reason.is_charged_without_text and failures > FURTHER_TRIES
         if is_enough or not error.may_pass:
@@ -264,17 +260,14 @@ class Fallback:
         self._on_result = on_result
 
     def led_by(self, model: str | None, prompt: Prompt) -> "Fallback":
-        """Returns the same models with `model` first, or in their usual order if it is None or not in use.
-
-        The order doesn't depend on the prompt.
-        """
+        """Returns the same models with `model` first, or in their usual order if it is None or not in use."""
+        # Every prompt gets the same order.
         if model is None:
             return self
         in_order = sorted(self._providers, key=lambda provider: provider.model != model)
         return Fallback(in_order, self._jitter, self._patience_s, self._on_result)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the events of the first request that starts to answer, or raises the last one's error."""
         providers = self._able_to_read(prompt)
         tries = Tries(len(providers), self._jitter, self._patience_s)
         provider = providers[0]
@@ -308,7 +301,6 @@ class Fallback:
             await asyncio.sleep(retrying.wait_s)
 
     def _able_to_read(self, prompt: Prompt) -> Sequence[Provider]:
-        """Returns the models whose vendors can read the prompt's opaque items, or all models if there are none."""
         parts = [part for turn in prompt.turns for part in turn.parts]
         vendors = {part.vendor for part in parts if isinstance(part, Opaque)}
         able = [provider for provider in self._providers if provider.model.partition("/")[0] in vendors]
