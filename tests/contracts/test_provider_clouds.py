@@ -218,7 +218,7 @@ class TestAMissingPermission:
         shown = texts.models.for_error(received.error)
         assert (
             shown
-            == f"I don't have access to {texts.models.OWN_NAMES.of(cloud.model)}. Ask your Typist admin to check it."
+            == f"I don't have access to {texts.models.OWN_NAMES.of(cloud.model)}. Ask your Typist admin to check its credentials."
         )
 
     @pytest.mark.parametrize(("status", "detail"), [(403, "needs the role: 403 No."), (429, "429 No.")])

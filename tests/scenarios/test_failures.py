@@ -66,7 +66,7 @@ async def test_who_is_sent_to_an_admin_reads_who_that_is(stage: Stage) -> None:
     stage.vendor.script(openai_error(401, "invalid_api_key"))
     asked = await stage.mention()
     assert await stage.answers("general", asked) == [
-        "I don't have access to test. Ask Alan or Grace to check the API key."
+        "I don't have access to test. Ask Alan or Grace to check its credentials."
     ]
     # A mention would notify them.
     assert "U0GRACE" not in str(stage.bots("general", asked)[0].sent_blocks)

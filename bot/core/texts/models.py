@@ -41,7 +41,7 @@ def fell_back(name: str) -> str:
 
 
 MODEL_FAILURES: Mapping[EndReason, str] = {
-    EndReason.BAD_KEY: "I don't have access to {model}. Ask your Typist admin to check the API key.",
+    EndReason.BAD_KEY: "I don't have access to {model}. Ask your Typist admin to check its credentials.",
     EndReason.UNKNOWN_MODEL: (
         "The server for {model} doesn't have this model, or my API key doesn't have access to it. Ask your Typist "
         "admin to check BOT_MODELS and the server's URL."
