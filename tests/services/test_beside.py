@@ -43,14 +43,14 @@ class Thread:
     async def delete_beside(self, entry: OutboxEntry, ts: Collection[str]) -> None:
         self.happened += [f"delete {one}" for one in sorted(ts)]
 
-    async def posting(self, entry: OutboxEntry, message: RecordedMessage) -> bool:
+    async def record_posting(self, entry: OutboxEntry, message: RecordedMessage) -> bool:
         self.happened.append(f"on record {message.ts or 'without ts'}")
         return self.is_ours
 
-    async def posted(self, entry: OutboxEntry, message: RecordedMessage) -> None:
+    async def record_posted(self, entry: OutboxEntry, message: RecordedMessage) -> None:
         self.happened.append(f"on record {message.ts}")
 
-    async def gone(self, entry: OutboxEntry, messages: Collection[RecordedMessage]) -> None:
+    async def record_gone(self, entry: OutboxEntry, messages: Collection[RecordedMessage]) -> None:
         self.happened += [f"off record {message.ts or 'without ts'}" for message in messages]
 
     async def show(self, entry: OutboxEntry, wanted: Beside | None) -> list[str]:

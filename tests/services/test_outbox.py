@@ -74,14 +74,14 @@ class Entries:
     async def complete(self, entry: OutboxEntry) -> None:
         self.became.append(None)
 
-    async def posting(self, entry: OutboxEntry, message: RecordedMessage) -> bool:
+    async def record_posting(self, entry: OutboxEntry, message: RecordedMessage) -> bool:
         self.beside.append(message)
         return True
 
-    async def posted(self, entry: OutboxEntry, message: RecordedMessage) -> None:
+    async def record_posted(self, entry: OutboxEntry, message: RecordedMessage) -> None:
         self.beside.append(message)
 
-    async def gone(self, entry: OutboxEntry, messages: Sequence[RecordedMessage]) -> None:
+    async def record_gone(self, entry: OutboxEntry, messages: Sequence[RecordedMessage]) -> None:
         self.gone_ts += [message.ts for message in messages]
 
     async def postpone(self, entry: OutboxEntry, delay_s: float) -> None:
