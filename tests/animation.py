@@ -50,13 +50,10 @@ create index concurrently orders_by_customer
 
 @dataclass
 class Recording:
-    """What the page looked like, and when."""
-
     frames: list[bytes] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
 
     async def run(self, part: Locator) -> None:
-        """Photographs a part of the page until it is canceled."""
         while True:
             frame = await part.screenshot(type="png", scale="css")
             if not self.frames or frame != self.frames[-1]:

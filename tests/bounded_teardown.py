@@ -1,5 +1,3 @@
-"""A time limit for the teardown of failed tests."""
-
 import faulthandler
 
 import pytest

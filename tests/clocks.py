@@ -51,8 +51,6 @@ async def idle() -> None:
 
 @dataclass
 class ManualClock(SystemClock):
-    """Shows the time that a test sets."""
-
     now_s: float = 1_700_000_000.0
 
     def now(self) -> float:

@@ -67,11 +67,7 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
 
 
 class UsualLoop(asyncio.SelectorEventLoop):
-    """An event loop that closes when its connections have closed.
-
-    Raises:
-        AssertionError: On `close`, if one stays open.
-    """
+    """An event loop that closes when its connections have closed. `close` raises AssertionError if one stays open."""
 
     def close(self) -> None:
         if self.is_closed():
@@ -118,15 +114,12 @@ class _FastSelector(selectors.DefaultSelector):
 
 
 class FastLoop(UsualLoop):
-    """An event loop whose time skips idle waits."""
-
     def __init__(self) -> None:
         self._fast = _FastSelector()
         super().__init__(self._fast)
 
     @property
     def ahead_s(self) -> float:
-        """The time that was skipped."""
         return self._fast.ahead_s
 
     def time(self) -> float:
@@ -221,7 +214,7 @@ def _connection(*args: Any, **kwargs: Any) -> aiosqlite.Connection:
 
 
 class FastClock:
-    """A Clock in the loop's time. All of a loop's show the same."""
+    """A Clock in the loop's time. All clocks of a loop show the same."""
 
     def now(self) -> float:
         return time.time() + getattr(asyncio.get_running_loop(), "ahead_s", 0.0)

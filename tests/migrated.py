@@ -60,7 +60,6 @@ def _fill_memory(connection: Any, _record: object) -> None:
 
 
 def fill_schema(connection: psycopg.Connection, name: str, server_url: str) -> None:
-    """Creates the tables in an empty PostgreSQL schema."""
     if _fill_new_databases:
         connection.execute(f"SET search_path = {name}".encode())
         connection.execute(_postgresql_script(server_url))

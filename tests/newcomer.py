@@ -101,7 +101,6 @@ def _opened() -> Iterator[tuple[int, int]]:
 
 @asynccontextmanager
 async def terminal(folder: Path, *command: str, env: Mapping[str, str]) -> AsyncIterator[Terminal]:
-    """Starts a command in a terminal of its own."""
     with _opened() as (ours, theirs):
         env = {**inherited(), **env}
         options = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "cwd": folder, "env": env}

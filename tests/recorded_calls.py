@@ -1,5 +1,3 @@
-"""Reads the recorded calls of an answer."""
-
 import sqlalchemy as sa
 
 from bot.core.calls import RecordedCall

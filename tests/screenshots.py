@@ -166,10 +166,7 @@ async def bot_in(
     mcp: McpSetup = NO_SERVERS,
     folder: str = "",
 ) -> AsyncIterator[Sandbox]:
-    """Runs the bot in a sandbox with a model that gives these answers and then repeats the last one.
-
-    `folder`: where its database is; "" for one in memory.
-    """
+    """Runs the bot with a model that gives these answers, then repeats the last. `folder`: of its database, or ""."""
     async with VendorServer() as vendor, Sandbox(guide=guide, manifest=app) as sandbox:
         vendor.script(*answers)
         settings = Settings(

@@ -48,7 +48,6 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     @property
     def timers(self) -> int:
-        """How many timers are set."""
         return sum(not timer.cancelled() for timer in self._scheduled)  # type: ignore[attr-defined]
 
     def pause(self, seconds: float) -> None:
@@ -57,8 +56,6 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 class SimulatedClock:
-    """A Clock in simulated time."""
-
     def now(self) -> float:
         return self.monotonic()
 

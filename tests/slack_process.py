@@ -33,7 +33,6 @@ class SlackProcess:
         return {"SLACK_BOT_TOKEN": TOKENS.bot, "SLACK_APP_TOKEN": TOKENS.app, "BOT_SLACK_API_URL": self.api_url}
 
     async def ask(self, text: str = "why?") -> str:
-        """Mentions the bot in #general and returns the question's ts."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"ask {text}\n".encode())
         return (await wait_for_line(self.process.stdout, "asked ")).split()[1]

@@ -1,5 +1,3 @@
-"""The scenarios that `make test` runs (scenarios/everyday.py)."""
-
 import re
 from pathlib import Path
 

@@ -8,7 +8,6 @@ from tests.processes import REPOSITORY
 
 
 def contract(name: str) -> dict[str, list[str]]:
-    """Returns the contract whose name begins so."""
     contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     return next(contract for contract in contracts if contract["name"].startswith(name))
 

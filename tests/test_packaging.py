@@ -26,7 +26,6 @@ _PIN = re.compile(r"([A-Za-z0-9_.-]+)==([A-Za-z0-9.+]+)( ; [^\n]+)?((?: \\\n    
 
 
 def pinned(file: str) -> dict[NormalizedName, str]:
-    """Returns the pinned versions by package."""
     return {canonicalize_name(pin[1]): pin[2] for pin in _PIN.finditer((ROOT / file).read_text())}
 
 

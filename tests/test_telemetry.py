@@ -55,8 +55,6 @@ def test_libraries_find_no_span_to_pass_on() -> None:
 
 
 class NotingMeter(NoOpMeter):
-    """Notes the names of the instruments that are created."""
-
     def __init__(self) -> None:
         super().__init__("typist")
         self.names: list[str] = []

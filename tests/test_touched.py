@@ -1,5 +1,3 @@
-"""Which test modules a change can touch (tests/touched.py)."""
-
 from pathlib import Path
 
 import pytest

@@ -62,7 +62,6 @@ class Tree:
 
     @cached_property
     def code(self) -> dict[Path, str]:
-        """The modules and their sources."""
         files = (file for folder in FOLDERS for file in (self._root / folder).rglob("*.py"))
         return {file.relative_to(self._root): file.read_text("utf-8") for file in files}
 

@@ -25,7 +25,6 @@ def use(end: EndReason = EndReason.WHOLE, usd: float = 0.002, first_s: float | N
 
 
 def line(text: str = "Because.", now: Given | None = None, **known: Any) -> dict[str, Any]:
-    """Returns a line of results.jsonl, with both answers."""
     given = Given(text, EndReason.WHOLE, 2.0, [use()])
     sides = {"then": recorded(given), "now": recorded(now or given)}
     about = {"job": 7, "asked": "2026-11-20T08:00:00.000000Z", "channel": "C1", "question": text, "thumbs_down": 0}

@@ -52,7 +52,7 @@ def calls(api: VendorApi) -> Said:
 
 
 def going_on(said: str) -> str:
-    """Returns the lines behind the last one that a model sees that it has written."""
+    """Returns the lines after the last one that a model sees it has written."""
     last = max(int(number) for number in re.findall(r"(\d+): \d+", said))
     return "\n".join(LIST.split("\n")[last:])
 
@@ -91,8 +91,6 @@ class Change:
 
 @dataclass
 class NoCache:
-    """A cache in which nothing is found."""
-
     def read(self, body: Body) -> int:
         return 0
 

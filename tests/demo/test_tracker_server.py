@@ -85,7 +85,6 @@ async def asked(stage: Stage, action: str) -> Message:
 
 
 async def ended(stage: Stage, message: Message) -> Message:
-    """Waits until an answer has ended, and returns it."""
     answers = stage.sandbox.wait_for(
         lambda: [
             one for one in stage.bots(message.channel) if one.ts == message.ts and ReplyAction.DELETE in buttons(one)

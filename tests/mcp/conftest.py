@@ -1,5 +1,3 @@
-"""Fixtures of the tests of MCP servers."""
-
 from pathlib import Path
 
 import pytest

@@ -25,7 +25,6 @@ ABOUT = {
 
 
 def answered(request: dict[str, Any], tools: tuple[str, ...]) -> dict[str, Any]:
-    """Returns the answer to a request that isn't answered by a flood."""
     match request["method"]:
         case "initialize":
             answer: dict[str, Any] = {"result": ABOUT}
@@ -39,7 +38,6 @@ def answered(request: dict[str, Any], tools: tuple[str, ...]) -> dict[str, Any]:
 
 
 def main(file: Path) -> None:
-    """Serves until stdin closes."""
     for line in sys.stdin:
         request = json.loads(line)
         if request.get("params", {}).get("name") == "flood":
@@ -97,7 +95,6 @@ def refusing(status: int, challenge: str) -> Any:
 
 @asynccontextmanager
 async def flooding_web() -> AsyncIterator[Web]:
-    """Yields a server that floods."""
     from aiohttp import web
 
     server = Web()

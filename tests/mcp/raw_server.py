@@ -21,7 +21,6 @@ from typing import Any
 
 
 def main(file: Path) -> None:
-    """Serves until stdin closes."""
     start = start_of(file)
     if start in ("stubborn", "hung"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -52,25 +51,21 @@ def main(file: Path) -> None:
 
 
 def start_of(file: Path) -> Any:
-    """Returns how the server starts now."""
     return json.loads(file.read_text()).get("start")
 
 
 def wait_until_in_time(file: Path) -> None:
-    """Waits while the file says that the server is late."""
     while start_of(file) == "late":
         time.sleep(0.01)
 
 
 def tidy_up(file: Path) -> None:
-    """Ends the process in its own time."""
     time.sleep(0.3)
     file.with_suffix(".tidy").touch()
     os._exit(0)
 
 
 def answered(file: Path, request: object, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Returns the answer to a request: a result or an error."""
     script = json.loads(file.read_text())
     match method:
         case "initialize":
@@ -91,7 +86,7 @@ def answered(file: Path, request: object, method: str, params: dict[str, Any]) -
 
 
 def tell_of_progress(token: object, seconds: float) -> None:
-    """Says twenty times a second how far a call is."""
+    """Reports twenty times a second how far a call is."""
     for done in range(int(seconds * 20)):
         about = {"progressToken": token, "progress": done}
         sys.stdout.write(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": about}) + "\n")
@@ -100,7 +95,6 @@ def tell_of_progress(token: object, seconds: float) -> None:
 
 
 def called(request: object, result: dict[str, Any] | None) -> dict[str, Any]:
-    """Returns what a tool answers with."""
     match result:
         case None:
             return {"error": {"code": -32602, "message": "Unknown tool"}}

@@ -34,8 +34,6 @@ async def wait(seconds: float) -> str:
 
 
 class Guard(BaseHTTPMiddleware):
-    """Refuses requests without the token."""
-
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return PlainTextResponse("No.", status_code=401)

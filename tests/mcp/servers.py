@@ -42,7 +42,6 @@ async def agree(stores: Stores, setup: McpSetup) -> None:
 
 
 def text_result(text: str) -> Json:
-    """Returns a result of one text."""
     return {"content": [{"type": "text", "text": text}]}
 
 
@@ -61,10 +60,7 @@ class RawServer:
         about: Json | None = None,
         pages: Json | None = None,
     ) -> None:
-        """Sets what the server says from now on; `listed`: beside its tools; `about`: of itself.
-
-        `pages`: what it answers to cursors, as a result or an error of JSON-RPC.
-        """
+        """Sets what the server says: beside its tools (`listed`), of itself (`about`), and to cursors (`pages`)."""
         said = {"tools": tools, "results": results or {}, "start": start}
         said |= {"listed": listed or {}, "about": about or {}, "pages": pages or {}}
         # In one step: a server that is late reads the file again and again.
@@ -82,7 +78,6 @@ class RawServer:
 
     @property
     def calls(self) -> list[list[Any]]:
-        """The calls that reached the server, as names and arguments."""
         calls = self.file.with_suffix(".calls")
         return [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
 
@@ -98,19 +93,17 @@ class RawServer:
         return file.exists() and bool(file.read_text())
 
     def forget_start(self) -> None:
-        """Forgets the process that was started last."""
         self.file.with_suffix(".pid").unlink()
 
     @property
     def is_running(self) -> bool:
-        """Whether that process runs, which may be no child of ours: nobody may have waited for it."""
+        """Whether the process started last runs. It may be no child of ours, and nobody may have waited for it."""
         with suppress(FileNotFoundError):
             return ") Z " not in Path(f"/proc/{self.pid}/stat").read_text()
         return False
 
     @property
     def is_alive(self) -> bool:
-        """Whether that process runs."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, 0)
             return True

@@ -64,10 +64,7 @@ _is_revoking: ContextVar[bool] = ContextVar("_is_revoking", default=False)
 
 @dataclass
 class People(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, AccessToken]):
-    """Signs in the person who stands in `person`, without a question.
-
-    Tokens rotate, and each works once for a refresh. The second time, all tokens of its sign-in end.
-    """
+    """Signs `person` in without a question. Tokens rotate; a second refresh with one ends all tokens of its sign-in."""
 
     person: str = "ada"
     lives_s: int | None = 3_600
@@ -329,7 +326,7 @@ def _name_nothing(app: Starlette) -> None:
 
 
 def _say(app: Starlette, auth: AuthSettings, says: Mapping[str, Any]) -> None:
-    """Has the authorization server say other things of itself than the SDK's does; None leaves one out."""
+    """Replaces what the SDK's authorization server says of itself; None leaves a field out."""
     assert auth.client_registration_options
     assert auth.revocation_options
     usual = build_metadata(auth.issuer_url, None, auth.client_registration_options, auth.revocation_options)
@@ -381,7 +378,7 @@ async def sign_in_server(
     """Yields a server that says who calls.
 
     `registers`: whether clients may register themselves. `lists_openly`: whether only calls need a sign-in. `says`:
-    what its authorization server's metadata says else. `names_where`: whether a refusal names where people sign in.
+    what its authorization server's metadata says instead. `names_where`: whether a refusal names where people sign in.
     `scope_of_calls`: what calls need beside what signs in.
     """
     people = People()

@@ -22,7 +22,6 @@ def read(result: Json) -> CallToolResult:
 
 
 def listed(tools: object, **beside: object) -> list[ListedTool]:
-    """Returns a list of tools as the SDK takes it."""
     page = ListToolsResult.model_validate(readable_result({"tools": tools, **beside}), by_name=False)
     return [ListedTool.of(tool) for tool in page.tools]
 
@@ -33,12 +32,10 @@ def introduction(about: Json) -> InitializeResult:
 
 
 def part(**fields: object) -> Json:
-    """Returns a result of one part."""
     return {"content": [fields]}
 
 
 def texts(*said: str) -> Json:
-    """Returns a result of some texts."""
     return {"content": [{"type": "text", "text": text} for text in said]}
 
 

@@ -49,8 +49,6 @@ class ScriptedProvider:
 
 @dataclass
 class TimedEvents:
-    """The events of one stream, with their times."""
-
     events: list[tuple[float, StreamEvent]] = field(default_factory=list)
     error: ProviderError | None = None
     ended_s: float = 0.0

@@ -25,7 +25,7 @@ async def response() -> AsyncIterator[bytes]:
 
 
 async def read(responses: int) -> list[tuple[bytes, int, float]]:
-    """Reads so many responses at once; returns of each what came, in how many parts, and when it was read."""
+    """Reads so many responses at once; returns what came of each, in how many parts, and when it was read."""
 
     async def parts() -> tuple[bytes, int, float]:
         came = [part async for part in unhurried(response())]

@@ -36,8 +36,6 @@ async def rows(settings: Settings, table: sa.Table) -> Sequence[sa.Row[tuple[obj
 
 
 async def reply(stage: Stage, asked: str, words: str = "") -> Message:
-    """Waits until the first message of the reply shows these words, and returns it."""
-
     def matching() -> list[Message]:
         return [message for message in stage.bots("general", asked) if words in shown(message)]
 

@@ -95,10 +95,7 @@ Gate = Callable[[], Awaitable[object]]
 
 
 def grows(text: str, pause_s: float = PACE_S, gates: Mapping[int, Gate] = MappingProxyType({})) -> VendorResponse:
-    """Returns a vendor's complete answer in larger deltas, which takes long enough for several edits.
-
-    `gates`: what is awaited before a character is sent, by the number of characters before it.
-    """
+    """Returns a vendor's answer that takes several edits. `gates`: what is awaited after so many characters."""
     numbered = {1 + chars // DELTA_CHARS: gate for chars, gate in gates.items()}
     return VendorResponse(speech.chat(speech.deltas_of(text, DELTA_CHARS)), pause_s=pause_s, gates=numbered)
 
@@ -116,7 +113,6 @@ def shown(message: Message) -> str:
 
 
 def footer(message: Message) -> str:
-    """Returns the footer of a message, or ""."""
     blocks = [block for block in message.sent_blocks if block["type"] in ("rich_text", "context")]
     lines = [line for block in blocks for line in _lines(block)]
     return next((line for line in lines if FOOTER.fullmatch(line)), "")
@@ -139,7 +135,6 @@ def _words(element: dict[str, Any]) -> str:
 
 
 def buttons(message: Message) -> list[str]:
-    """Returns the action_ids of a message's buttons."""
     return [element["action_id"] for _, element in interactive(message.blocks)]
 
 
@@ -184,7 +179,6 @@ class Stage:
         return session is not None and session.status == "processing"
 
     def calls(self, *methods: str) -> list[CallRecord]:
-        """Returns the calls of these methods."""
         return [call for call in self.sandbox.calls if call.method in methods]
 
     async def delivered(self) -> None:
@@ -192,10 +186,7 @@ class Stage:
         await self.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in self.sandbox.deliveries))
 
     async def settled(self) -> None:
-        """Waits until all events are acknowledged and another question in #random is answered since.
-
-        What the bot has not answered by then, it doesn't answer.
-        """
+        """Waits for all acknowledgments, then for an answer in #random: what has no answer by then gets none."""
         await self.delivered()
         await self.answers("random", await self.mention("still there?", "random"))
 
@@ -229,10 +220,7 @@ def connected(sandbox: Sandbox, vendor: VendorServer) -> dict[str, str]:
 
 @asynccontextmanager
 async def running(settings: Settings, clock: Clock | None = None, **options: Any) -> AsyncIterator[Bot]:
-    """Runs the bot in this process, by default in the loop's time, from connected to drained.
-
-    `options` are those of `app.run`.
-    """
+    """Runs the bot here from connected to drained, by default in the loop's time. `options`: of `app.run`."""
     shutdown, ready = app.Shutdown(), asyncio.Event()
     bots: list[Bot] = []
 
@@ -360,7 +348,6 @@ def settings(request: pytest.FixtureRequest, sandbox: Sandbox, vendor: VendorSer
 
 
 def settings_of(sandbox: Sandbox, vendor: VendorServer) -> Settings:
-    """Returns the bot's settings for a sandbox and a vendor."""
     return Settings(
         slack_bot_token=sandbox.bot_token,
         slack_app_token=sandbox.app_token,

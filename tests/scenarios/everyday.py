@@ -5,7 +5,6 @@ A new scenario is wide. Name it here if it is the first of its feature.
 """
 
 EVERYDAY = {
-    # Questions and answers.
     "test_conversations.py": (
         "test_mention_is_answered_in_its_thread",
         "test_dm_at_the_root_is_answered_there_as_one_conversation",
@@ -37,7 +36,6 @@ EVERYDAY = {
         "test_fallback_model_answers_if_the_first_fails_before_its_first_word",
     ),
     "test_choices.py": ("test_choice_is_asked_in_the_thread_in_the_pressers_name",),
-    # How an answer is shown.
     "test_native_streams.py": ("test_stream_carries_an_answer_and_ends_it_with_footer_and_buttons",),
     "test_thread_statuses.py": ("test_status_says_thinking_then_how_to_stop_a_stream_until_the_answer_ends",),
     "test_assistant_pane.py": ("test_agent_session_is_processing_while_it_is_answered",),
@@ -46,7 +44,6 @@ EVERYDAY = {
     "test_answer_canvases.py": ("test_long_answer_is_saved_as_a_canvas_that_the_channel_may_read",),
     "test_web_search.py": ("test_answer_lists_its_sources_with_honest_links",),
     "page/test_page_reply_actions.py": ("test_answer_is_stopped_by_keyboard_and_regenerated_by_click",),
-    # What a question brings along, and other ways to ask.
     "test_files.py": ("test_image_is_sent_to_the_model", "test_file_of_an_earlier_message_is_used"),
     "test_voice_clips.py": ("test_slacks_transcript_is_the_question",),
     "test_canvases.py": ("test_shared_canvas_is_read_as_markdown",),
@@ -56,7 +53,6 @@ EVERYDAY = {
     "test_message_shortcut.py": ("test_message_is_asked_about_in_its_thread",),
     "test_reactions.py": ("test_emoji_asks_about_the_message_in_its_thread_for_the_person_who_added_it",),
     "test_slack_connect.py": ("test_question_from_another_organisation_is_recorded_under_our_team",),
-    # Tools, accounts, memory, schedules.
     "test_tools.py": ("test_placeholder_says_which_tool_runs_and_that_the_model_thinks_then",),
     "test_approvals.py": (
         "test_approved_call_is_made_once_and_the_answer_has_its_result",
@@ -71,7 +67,6 @@ EVERYDAY = {
     ),
     "test_schedules.py": ("test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_schedule",),
     "test_schedule_runs.py": ("test_run_is_posted_in_its_place_and_answered_below",),
-    # Who may ask, where and how much.
     "test_access.py": ("test_guests_and_external_people_get_a_private_denial_where_they_ask_and_no_answer",),
     "test_rights.py": ("test_guest_reads_no_call_and_approves_none",),
     "test_gate.py": ("test_message_is_answered_if_the_model_is_sure_and_nothing_shows_before",),
@@ -82,7 +77,6 @@ EVERYDAY = {
     "test_caps.py": ("test_person_is_warned_once_and_then_told_when_the_cap_resets",),
     "test_app_home.py": ("test_member_sees_their_quota_and_nothing_of_the_setup",),
     "test_welcome.py": ("test_channel_that_the_bot_joins_is_welcomed_once",),
-    # Processes: start, end, crash, two of them, what they record.
     "test_start.py": ("test_invalid_token_ends_the_start_with_one_sentence",),
     "test_lifecycle.py": ("test_shutdown_lets_a_live_answer_end",),
     "test_durability.py": (

@@ -14,8 +14,6 @@ from tests.scenarios.conftest import Stage, connected, shown
 
 @dataclass(frozen=True)
 class Fleet:
-    """Bot processes that share a database, a sandbox and a vendor."""
-
     stage: Stage
     folder: Path
     env: dict[str, str]
@@ -34,14 +32,12 @@ class Fleet:
         await asyncio.wait_for(process.wait(), WITHIN_S)
 
     async def visible(self, asked: str, words: str) -> Message:
-        """Waits until the reply to a question shows these words, and returns the reply."""
         matching = await self.stage.sandbox.wait_for(
             lambda: [message for message in self.stage.bots("general", asked) if words in shown(message)]
         )
         return matching[0]
 
     async def asked_the_model(self, times: int) -> None:
-        """Waits until the vendor has had so many requests."""
         try:
             await self.stage.vendor.request(times - 1)
         except TimeoutError:

@@ -36,8 +36,6 @@ AT_MOST_S = 8.0
 
 @dataclass(frozen=True)
 class End:
-    """How a process ended after SIGTERM."""
-
     code: int
     took_s: float
     log: str

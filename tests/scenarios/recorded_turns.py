@@ -14,7 +14,7 @@ Rows = Sequence[sa.Row[Any]]
 
 
 async def recorded(settings: Settings, query: sa.Select[Any], are_there: Callable[[Rows], object]) -> Rows:
-    """What the database returns for a query, as soon as it is so: a person is never so quick, a test is."""
+    """Waits until a query returns the rows that are awaited, and returns them: a test is quicker than a person."""
     engine = create_engine(settings.database_url)
 
     async def rows() -> Rows:

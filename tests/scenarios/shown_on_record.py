@@ -35,7 +35,6 @@ class Shown:
     compared: int = 0
 
     def messages(self) -> list[Message]:
-        """Returns the bot's messages, oldest first."""
         workspace = self.stage.sandbox.workspace
         return [one for one in workspace.messages(GENERAL) if one.user_id == self.stage.sandbox.bot_user_id]
 
@@ -60,7 +59,6 @@ class Shown:
             return list((await connection.execute(live)).all())
 
     async def check(self) -> None:
-        """Compares all messages with the record."""
         there = {message.ts: message for message in self.messages()}
         explained: set[str] = set()
         async with self.store.database.engine.connect() as connection:
@@ -84,7 +82,6 @@ class Shown:
         assert there.keys() <= explained, f"unexplained: {[there[ts] for ts in there.keys() - explained]}"
 
     def _compare(self, job_id: int, message: Message, view: PageView) -> None:
-        """Compares a message with the picture of the record."""
         self.compared += 1
         expected = blocks.message(replace(view, plain=not message.sent_blocks))
         assert [*message.sent_blocks] == expected["blocks"], f"job {job_id}"

@@ -19,7 +19,6 @@ def with_assistant_view() -> Any:
 
 
 async def home(stage: Stage, user: str) -> str:
-    """Opens App Home as this person and returns its text."""
     client = stage.sandbox.client(user)
     client.open_tab("home")
     await stage.sandbox.wait_for(lambda: client.home)
@@ -46,8 +45,6 @@ def text_of(client: Client) -> str:
 
 
 async def queued_placeholders(stage: Stage, count: int, channel: str, thread: str | None) -> list[str]:
-    """Waits for so many placeholders of queued questions and returns their ts."""
-
     def matching() -> list[str]:
         placeholders = [message.ts for message in stage.bots(channel, thread) if texts.answers.QUEUED in shown(message)]
         return placeholders if len(placeholders) == count else []

@@ -74,8 +74,6 @@ async def asked_to_sign_in(stage: Stage) -> Message:
 
 
 async def ended(stage: Stage, message: Message) -> Message:
-    """Waits until an answer has ended, and returns it."""
-
     def over() -> list[Message]:
         answers = stage.bots(message.channel)
         return [one for one in answers if one.ts == message.ts and ReplyAction.DELETE in buttons(one)]

@@ -100,7 +100,6 @@ async def test_undo_changes_its_own_sentence_alone(stage: Stage) -> None:
 
 
 async def answered_twice(stage: Stage, settings: Settings, *answers: str) -> str:
-    """Asks, regenerates, and returns the question's ts."""
     stage.vendor.script(*map(says, answers))
     asked, message = await answered(stage, settings)
     await pressing(stage, message, ReplyAction.REGENERATE)

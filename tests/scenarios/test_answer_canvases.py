@@ -29,7 +29,6 @@ def vendor(vendor: VendorServer) -> VendorServer:
 
 
 def canvases(stage: Stage) -> list[File]:
-    """Returns the canvases that the bot made."""
     return [file for file in stage.sandbox.files.stored() if file.is_canvas]
 
 

@@ -64,7 +64,6 @@ class CalledServer:
         return [DECISIONS[0], *([ReplyAction.EDIT] if has_texts else []), *DECISIONS[1:]]
 
     def model(self, request: VendorRequest) -> VendorResponse:
-        """Asks for the call, and then says what it returned."""
         results = results_in(request)
         if not results:
             return self.call
@@ -127,7 +126,6 @@ async def stage(
 
 @pytest.fixture
 def calls_made(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
-    """Counts the calls that have reached a server."""
     caplog.set_level(logging.INFO, "bot.mcp.tools")
     return lambda: sum(record.getMessage().endswith(": done") for record in caplog.records)
 
@@ -141,7 +139,6 @@ async def let_use(database_url: str, server: CalledServer) -> None:
 
 
 def read_of_call(stage: Stage) -> str:
-    """Returns what the model read of its call."""
     [result] = [message["content"] for message in stage.prompts()[-1] if message["role"] == "tool"]
     return result
 

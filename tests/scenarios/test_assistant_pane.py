@@ -47,7 +47,6 @@ def enter(stage: Stage) -> str | None:
 
 
 async def ask(stage: Stage, thread_ts: str | None, text: str = "why?", user: str = "ada") -> str:
-    """Asks in the pane and returns the thread's ts."""
     ts = await stage.sandbox.say(user, stage.sandbox.dm(user), text, thread_ts)
     return thread_ts or ts
 

@@ -57,7 +57,6 @@ def _call(state: str) -> str:
 
 
 async def export(folder: Path, url: str, *options: str) -> list[dict[str, Any]]:
-    """Returns the lines of an export as JSON."""
     code, out, err = await forked_command(folder, "audit", "--json", *options, env={"DATABASE_URL": url})
     assert code == 0, err
     return [json.loads(line) for line in out.splitlines()]

@@ -16,7 +16,6 @@ READ = "(Attached: Plan)\n(As Markdown)\n```markdown\n# Plan\n\nWe ship by ballo
 
 
 async def shared_id(sandbox: Sandbox, channel: str) -> str:
-    """Returns the id of a canvas that a person shares in a channel."""
     ts = await sandbox.share("grace", channel, "Here it is.", [PLAN])
     return str(sandbox.workspace.message(sandbox.workspace.channel(channel).id, ts).files[0]["id"])
 

@@ -59,7 +59,6 @@ class Absence:
         assert await self.stage.answers(channel, thread_ts, count, timeout_s=WAITS_S) == ["Because."] * count
 
     async def caught_up(self, looked_at: int = 1) -> dict[str, int]:
-        """Waits until the catch-up is over, and returns what it has done."""
         row = await self.listened(lambda row: row.report)
         tally: dict[str, int] = row.report["tally"]
         assert tally["looked_at"] >= looked_at
@@ -74,7 +73,6 @@ class Absence:
         raise AssertionError(f"waited {WAITS_S} s for a record: {await rows(self.settings, listening)}")
 
     async def asked(self) -> list[str]:
-        """Returns the ts of all questions on record."""
         jobs_on_record: Sequence[sa.Row[Any]] = await rows(self.settings, jobs)
         return sorted(row.ts for row in jobs_on_record)
 
@@ -83,7 +81,6 @@ class Absence:
         self.sandbox.faults.start("silent")
 
     async def deliver_all_late(self) -> None:
-        """Has Slack deliver all lost events after all."""
         self.sandbox.faults.stop("silent")
         for delivery in list(self.sandbox.deliveries):
             if delivery.acked_at_s is None:
@@ -107,7 +104,6 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def absence(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path) -> Absence:
-    """Returns a bot that ran, and is down now."""
     vendor.script(says("Because."))
     settings = replace(settings_of(sandbox, vendor), database_url=f"sqlite:///{tmp_path}/typist.db")
     absence = Absence(Stage(sandbox, vendor), settings, ToldClock())

@@ -30,7 +30,6 @@ SHORT_WITH_TOOLS = replace(SHORT_ALONE, seed=4, questions=5, threads=3, minutes=
 
 
 def write_log(file: Path) -> None:
-    """Lets this process write its log to a file."""
     os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), 2)
 
 

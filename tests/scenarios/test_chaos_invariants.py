@@ -128,7 +128,6 @@ def with_remark(evidence: Evidence, ts: str = "103.000001") -> Evidence:
 
 
 def with_an_answered_remark(**changes: object) -> Evidence:
-    """Returns evidence where a message that must not be answered has an answer."""
     evidence = with_remark(correct_evidence())
     answer_to_it = replace(complete_reply(2, 6.5), question_ts="103.000001")
     return replace(evidence, histories=[*evidence.histories, replace(answer_to_it, **changes)])  # type: ignore[arg-type]
@@ -212,7 +211,6 @@ def released_before_an_older_question_arrived(known_s: float = 6.0) -> Evidence:
 
 
 def deleted(number: int = 1, *, gone: bool = True, **changes: object) -> Evidence:
-    """Returns evidence with one of the two questions deleted."""
     evidence = correct_evidence()
     asked, jobs = list(evidence.questions), list(evidence.jobs)
     asked[number] = replace(asked[number], changed="delete", changed_s=8.0)
@@ -228,10 +226,7 @@ def growing(evidence: Evidence) -> Evidence:
 
 
 def rate_limited(*at_s: float, granted_s: float = 0.0) -> Evidence:
-    """Returns evidence with 429s, and one call that Slack took.
-
-    The fault was injected from 2 s to 4 s; the database was down from 6 s to 7 s.
-    """
+    """Returns evidence with 429s, one call that Slack took, a fault from 2 s to 4 s and no database from 6 s to 7 s."""
     granted = CallRecord("chat.update", granted_s, 0.0, "C1", None, None, {})
     return replace(
         correct_evidence(),
@@ -372,15 +367,12 @@ def test_log_fault_is_found(log: str, excused: bool, sentence: str) -> None:
     assert any(sentence in fault for fault in faults) if sentence else not faults, faults
 
 
-# Tools.
-
 TOOL_QUESTION = PlannedQuestion(1, 1, THREAD, "ada", 30, 30, with_tools=True)
 """It has two calls: q1s0c0 reads, q1s0c1 writes."""
 READ_CALL, WRITE_CALL = TOOL_QUESTION.tokens
 
 
 def answer_with_tools(**seen: str) -> str:
-    """Returns the answer to the question with tools, which says what became of its calls."""
     return f"{text(1)} {''.join(seen_words(list(seen.items()))).strip()}"
 
 
@@ -390,10 +382,7 @@ def call(token: str, state: str, version: int = 0) -> CallRow:
 
 
 def with_tools(read: str, write: str, arrived: tuple[int, int], **seen: str) -> Evidence:
-    """Returns evidence of an answer with tools: the calls' states on record, how often they arrived, and what it says.
-
-    By default, the answer says what the record says.
-    """
+    """Returns evidence of an answer with tools: the states of its calls on record, their arrivals, and what it says."""
     evidence = correct_evidence()
     shown = answer_with_tools(**({READ_CALL: read, WRITE_CALL: write} | seen))
     evidence.histories[1].revisions[-1] = replace(evidence.histories[1].last, text=shown)
@@ -509,11 +498,7 @@ def test_new_version_that_answers_a_joined_question_charges_for_both(output_toke
     assert (violations(evidence) == []) is is_right, violations(evidence)
 
 
-# The audit.
-
-
 def audited(evidence: Evidence, entries: Sequence[dict[str, Any]]) -> Evidence:
-    """Returns evidence with an audit of these entries."""
     return replace(evidence, audit=[{"id": number, **facts} for number, facts in enumerate(entries, 1)])
 
 

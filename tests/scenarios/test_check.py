@@ -68,8 +68,6 @@ AFTER_APP_TOKEN = ("slack.socket_mode", "slack.same_app", "slack.connections")
 
 @dataclass(frozen=True)
 class FaultCase:
-    """One fault, and what the report says of it."""
-
     line: str
     """The id of the check that finds it."""
     status: CheckStatus
@@ -79,9 +77,6 @@ class FaultCase:
 
 def skips(*ids: str) -> dict[str, CheckStatus]:
     return dict.fromkeys(ids, SKIPPED)
-
-
-# Slack
 
 
 @dataclass(frozen=True)
@@ -102,7 +97,7 @@ class SlackCase(FaultCase):
 
 @contextmanager
 def patient(never: bool) -> Iterator[None]:
-    """Waits longer than an operator would, because the machine may be busy, or a moment for what never comes."""
+    """Waits longer than an operator would, because the machine may be busy; only a moment for what never comes."""
     hello_s, all_s = (4.0, 8.0) if never else (40.0, 60.0)
     with pytest.MonkeyPatch.context() as hurry:
         hurry.setattr(slack_checks, "ANSWER_WITHIN_S", hello_s)
@@ -298,7 +293,6 @@ SLACK: Mapping[str, SlackCase] = {
 
 @asynccontextmanager
 async def slack(case: SlackCase) -> AsyncIterator[Sandbox]:
-    """A Slack with this fault."""
     theirs = copy.deepcopy(app_manifest())
     case.manifest(theirs)
     async with Sandbox(manifest=theirs, setup=case.setup, ack_timeout_s=0.2) as sandbox, AsyncExitStack() as stack:
@@ -351,9 +345,6 @@ async def report_of(
     """Returns the report on a Slack that is well, with these settings."""
     async with Sandbox(manifest=app_manifest(agent=agent)) as sandbox:
         return await checked(read(connected(sandbox), *envs), env_file=env_file, probe_models=probe_models)
-
-
-# Models
 
 
 @dataclass(frozen=True)
@@ -547,9 +538,6 @@ async def cloud_report(case: CloudCase, folder: Path) -> CheckReport:
             return await report_of(case.api.env(server.url), places)
 
 
-# Databases
-
-
 @dataclass(frozen=True)
 class DatabaseCase(FaultCase):
     url: Callable[[Path, str], str] = lambda folder, server: ""
@@ -690,9 +678,6 @@ async def database_report(case: DatabaseCase, folder: Path, server: str) -> Chec
     return await report_of({"DATABASE_URL": url})
 
 
-# MCP servers
-
-
 @dataclass(frozen=True)
 class McpCase(FaultCase):
     start: str = ""
@@ -752,7 +737,7 @@ def mcp_env(folder: Path, case: McpCase) -> dict[str, str]:
 
 
 def with_schema(listed: Json) -> Json:
-    """A tool whose own keys that no tool has are in its parameters."""
+    """Returns a tool with all keys that no tool has moved into its parameters."""
     known = {"name", "description", "inputSchema"}
     more = {key: value for key, value in listed.items() if key not in known}
     return {**{key: listed[key] for key in known}, "inputSchema": {**listed["inputSchema"], **more}}
@@ -761,9 +746,6 @@ def with_schema(listed: Json) -> Json:
 async def mcp_report(case: McpCase, folder: Path) -> CheckReport:
     with patient(case.never):
         return await report_of(mcp_env(folder, case))
-
-
-# This machine
 
 
 @dataclass(frozen=True)
@@ -790,9 +772,6 @@ async def machine_report(case: MachineCase, folder: Path) -> CheckReport:
         if env_file is not None:
             env_file.touch(0o644)
         return await report_of(env_file=env_file)
-
-
-# What the tests and the page have in common
 
 
 def read(*envs: Mapping[str, str]) -> settings.Settings:
@@ -1151,9 +1130,6 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: p
     assert KEY not in report.text()
 
 
-# As a process
-
-
 async def test_json_is_all_of_stdout_and_the_exit_code_is_0(tmp_path: Path) -> None:
     async with Sandbox(manifest=app_manifest()) as sandbox:
         code, out, err = await forked_command(tmp_path, "check", "--json", env=connected(sandbox))
@@ -1261,9 +1237,6 @@ async def test_a_probe_needs_a_channels_id(tmp_path: Path) -> None:
     env = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "OPENAI_API_KEY": "sk-1"}
     code, _, err = await forked_command(tmp_path, "check", "--probe", "#general", env=env)
     assert (code, "--probe must be a channel ID such as C0123ABCD" in err, "not #general." in err) == (2, True, True)
-
-
-# The pages
 
 
 async def rows() -> AsyncIterator[str]:

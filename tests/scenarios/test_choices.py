@@ -28,7 +28,6 @@ WHOLE = says("The whole answer.")
 
 
 def offers(text: str = "", offered: list[Any] = OFFERED) -> VendorResponse:
-    """Returns a vendor's answer that offers choices."""
     return calls(text, (choices.TOOL_NAME, {"question": QUESTION, "choices": offered}))
 
 
@@ -55,19 +54,16 @@ def labels(message: Message) -> list[str]:
 
 
 async def offering(stage: Stage, asked: str | None, channel: str = "general") -> Message:
-    """Waits until an answer offers choices."""
     found = await stage.sandbox.wait_for(lambda: [m for m in stage.bots(channel, asked) if choice_buttons(m)])
     return found[0]
 
 
 async def offered(stage: Stage) -> tuple[str, Message]:
-    """Asks; returns the question's ts and the answer that offers choices."""
     asked = await stage.mention("Deploy it.")
     return asked, await offering(stage, asked)
 
 
 async def closed(stage: Stage, asked: str) -> None:
-    """Waits until no answer in a thread offers choices any more."""
     await stage.sandbox.wait_for(lambda: not any(map(choice_buttons, stage.bots("general", asked))))
 
 

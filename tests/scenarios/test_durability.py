@@ -62,13 +62,11 @@ def database_away(folder: Path) -> Iterator[None]:
 
 
 def shown_texts(fleet: Fleet, message: Message) -> list[str]:
-    """Returns the text of each revision of a message, in order."""
     revisions = fleet.stage.sandbox.revisions("general", message.ts)
     return [block["text"] for revision in revisions for block in revision.sent_blocks if block["type"] == "markdown"]
 
 
 def never_shrinks(seen: list[str]) -> bool:
-    """Returns whether each text continues the one before."""
     return all(later.startswith(earlier) for earlier, later in pairwise(seen))
 
 

@@ -141,7 +141,6 @@ async def converse(stage: Stage, bot: Bot, notes: Notes) -> Conversation:
 
 
 def problem(found: Conversation) -> str:
-    """Returns what is wrong about the end of a conversation, "" if nothing is."""
     for asked, answer in ((FIRST, found.first), (SECOND, found.second)):
         text = " ".join(answer)
         if len(answer) != 1:

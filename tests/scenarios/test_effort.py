@@ -14,7 +14,6 @@ pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True)]
 
 
 def efforts(vendor: VendorServer) -> list[str | None]:
-    """Returns the effort in each request."""
     return [request.body.get("reasoning_effort") for request in vendor.requests]
 
 

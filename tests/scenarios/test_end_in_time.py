@@ -42,7 +42,6 @@ async def connected_bot(folder: Path, env: dict[str, str]) -> AsyncIterator[Fork
 
 
 async def ask(slack: SlackProcess, vendor: VendorServer) -> None:
-    """Asks a question and waits until it is being answered."""
     await slack.ask()
     await vendor.request(0)
 

@@ -37,7 +37,6 @@ def finished_by(reason: str) -> VendorResponse:
 
 
 def openai_error(status: int, code: str, **headers: str) -> VendorResponse:
-    """Returns an error response in OpenAI's form."""
     return refusal(status, {"error": {"message": code, "type": code, "code": code}}, **headers)
 
 
@@ -112,7 +111,6 @@ async def test_stalled_model_leaves_its_part_and_a_notice(with_short_stall_timeo
 
 
 def revisions(stage: Stage, asked: str) -> list[Sequence[dict[str, Any]]]:
-    """Returns the blocks of each revision of the only reply."""
     [reply] = stage.bots("general", asked)
     return [revision.sent_blocks for revision in stage.sandbox.revisions("general", reply.ts)]
 

@@ -57,7 +57,6 @@ async def asked(
 
 
 def content(stage: Stage, number: int = -1) -> Any:
-    """Returns the content of the question in a request to the vendor."""
     read = stage.prompts()[number][-1]["content"]
     if isinstance(read, str):
         return unmarked(read)
@@ -65,7 +64,6 @@ def content(stage: Stage, number: int = -1) -> Any:
 
 
 def images_of(content: Any) -> list[Image.Image]:
-    """Decodes the images in a question."""
     urls = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
     return [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
 

@@ -38,7 +38,6 @@ USAGE = {
 
 
 def decision(*answers: dict[str, Any], **options: Any) -> VendorResponse:
-    """Returns a response of the Decisions API."""
     body = {"answers": list(answers), "model": "gpt-6-luna", "usage": USAGE}
     return VendorResponse([json.dumps(body).encode()], content_type="application/json", **options)
 

@@ -62,10 +62,7 @@ class Container:
     async def running(
         self, *command: str, env: Mapping[str, str] | None = None, user: str | None = None
     ) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Runs a command with the image's folder and environment, as its user unless another is given.
-
-        Its root is read-only but for /data.
-        """
+        """Runs a command in the image's environment, as its user by default. The root is read-only but for /data."""
         variables = [*self.config["Env"], *(f"{name}={value}" for name, value in (env or {}).items())]
         async with started(
             *("unshare", "--mount", "--propagation", "private", "sh", "-c", RUN, "sh", *variables, *command),

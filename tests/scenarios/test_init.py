@@ -67,7 +67,6 @@ def tokens(slack: Sandbox) -> dict[str, str]:
 
 
 def written(folder: Path) -> dict[str, str]:
-    """Returns what .env says."""
     lines = (folder / ".env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 

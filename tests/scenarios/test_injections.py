@@ -151,8 +151,6 @@ class Desk:
 
 @dataclass
 class Attack:
-    """The stage, the model's API and the tools; and what the ways do with them."""
-
     stage: Stage
     api: Api
     desk: Desk

@@ -121,10 +121,7 @@ async def running(settings: Settings, *processes: Process) -> AsyncIterator[None
 
 
 async def behind_the_end(process: Process, folder: Path) -> int:
-    """Has people do all that changes an ended answer, while this process works and, once it has died, another one.
-
-    Returns how much the process had done when people were done.
-    """
+    """Has people do all that changes an ended answer; returns how much the process had done when people were done."""
     loop = asyncio.get_running_loop()
     url = f"sqlite:///{folder}/{process.kind}{process.dies_at}.db"
     sandbox = Sandbox(ack_timeout_s=120.0, manifest=manifest(), monotonic=loop.time)

@@ -23,10 +23,7 @@ TEXT = [f"w{number} " for number in range(1, WORDS + 1)]
 
 
 class QuestionThread:
-    """A question's thread, in which a test plays the app, and the times at which its model sent words.
-
-    Time passes only as the test says.
-    """
+    """A question's thread, in which a test plays the app and lets time pass, and the times of its model's words."""
 
     def __init__(self, sandbox: Sandbox, readers: Readers, place: Place, clock: ManualClock) -> None:
         self.web = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)

@@ -37,7 +37,6 @@ QUESTION, ANSWER, UPLOAD, NAME, RULES, FOLLOW_UP, EDIT, DIRECT, LOST = (
 
 
 def log_everything() -> None:
-    """Makes every logger of this process write at DEBUG."""
     logging.Logger.isEnabledFor = lambda self, level: True  # type: ignore[method-assign]
 
 

@@ -34,7 +34,6 @@ def events(text: str) -> list[bytes]:
 
 
 def files(messages: list[Message], sandbox: Sandbox) -> dict[str, str]:
-    """Returns title and content of the files in these messages."""
     return {file["title"]: sandbox.files.get(file["id"]).content.decode() for m in messages for file in m.files}
 
 
@@ -91,7 +90,6 @@ async def test_file_is_attached_once_whatever_fails(stage: Stage, fault: str, me
 
 
 async def recorded_answer(database: Path) -> str:
-    """Waits until one answer is recorded and returns its text."""
     with closing(sqlite3.connect(database)) as connection:
         answers = "SELECT answer FROM turns WHERE answer <> ''"
         # Another process writes this database.

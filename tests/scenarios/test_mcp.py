@@ -117,7 +117,6 @@ async def test_admins_read_in_the_settings_which_tools_a_channel_leaves_out(
 
 @asynccontextmanager
 async def bot_with_server(folder: Path, vendor: VendorServer, raw: RawServer) -> AsyncIterator[ForkedBot]:
-    """Runs a bot process that was asked something, with a server of tools."""
     file = folder / "mcp.json"
     file.write_text(json.dumps({"mcpServers": {"raw": raw.entry()}, "allow": ["raw__*"], "directMessages": ["raw"]}))
     database_url = f"sqlite:///{folder}/own.db"

@@ -27,7 +27,6 @@ PROPOSES = by_results(calls("", (REMEMBER, {"text": DEPLOY})), says("Done."))
 
 
 async def told(stage: Stage, text: str, channel: str = "general", user: str = "ada") -> Message:
-    """Tells the bot something, and returns its answer."""
     return await answer(stage, channel, await said(stage, text, channel, user))
 
 
@@ -72,8 +71,6 @@ async def on_record_here(stores: Stores) -> Sequence[str]:
 
 
 async def has_on_record(stores: Stores, *expected: str) -> None:
-    """Waits until #general has these memories."""
-
     async def are_there() -> bool:
         return await on_record_here(stores) == list(expected)
 
@@ -229,7 +226,6 @@ def fields(client: Client) -> dict[str, str]:
 
 
 def field_of(client: Client, number: int) -> str:
-    """Returns the name of a memory's field in the open modal."""
     assert client.modal
     labels = {block["label"]["text"]: block["block_id"] for block in client.modal.blocks if block["type"] == "input"}
     return str(labels[texts.memory.memory_number(number)])

@@ -76,7 +76,6 @@ class Probes:
         return self.sandbox.workspace.channel(name)
 
     async def set_up(self) -> None:
-        """Makes channels, people and secrets."""
         self.sandbox.people.arrive(GUEST, guest=True)
         self.sandbox.people.arrive(STRANGER, team_id="T0ELSEWHERE")
         everybody = [*self.channel("general").members]
@@ -222,7 +221,7 @@ async def test_probes_find_a_leak(
     another_process: Stores,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As with the place left out of the query."""
+    """The leak is that of a query that leaves out the place."""
     monkeypatch.setattr("bot.store.memories._is_in", lambda place, table=memories: table.c.team_id == place[0])
     async with running(settings):
         result = await probed(Stage(sandbox, vendor), another_process, 5)

@@ -115,7 +115,6 @@ def scrape() -> Scrape:
 
 
 def expressions(path: Path) -> Iterator[str]:
-    """Yields all expressions of the dashboard or of the rules."""
     if path == RULES:
         yield from (rule["expr"] for rule in rules())
         return
@@ -136,8 +135,6 @@ EXPRESSIONS = [(path, expression) for path in (DASHBOARD, RULES) for expression 
 
 @dataclass
 class Named:
-    """What an expression names."""
-
     selectors: list[promql_parser.VectorSelector]
     labels: set[str]
 

@@ -74,7 +74,6 @@ async def database(sqlite_url: str, asked: Sequence[Question]) -> str:
 
 
 async def texts_left(url: str) -> list[str]:
-    """Returns the question texts that are still in the database, oldest first."""
     engine = create_engine(url)
     async with engine.connect() as connection:
         texts = (await connection.scalars(sa.select(jobs.c.text).order_by(jobs.c.ts))).all()

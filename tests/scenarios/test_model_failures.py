@@ -101,10 +101,7 @@ class Seen:
 
 @asynccontextmanager
 async def failing(*, has_other: bool) -> AsyncIterator[Callable[[VendorResponse, bool], Awaitable[Seen]]]:
-    """Yields a function that asks a question about a file, or about none, to a model that responds in this way.
-
-    With `has_other`, there is a second model, which answers.
-    """
+    """Yields a function that asks a model that responds in this way. With `has_other`, a second one answers."""
     # In the loop's time: otherwise Slack's limits would count no wait that the loop skips.
     async with Sandbox(monotonic=asyncio.get_running_loop().time) as sandbox, VendorServer() as vendor:
         models = ("openai/test", "openai/other") if has_other else ("openai/test",)
@@ -169,8 +166,6 @@ def files(seen: Seen) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """One of the page's tables."""
-
     head: str
     rows: Callable[[Iterable[str]], Coroutine[Any, Any, list[str]]]
     names: Sequence[str]

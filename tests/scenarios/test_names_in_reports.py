@@ -20,7 +20,6 @@ from tests.streams.server import VendorServer
 
 
 async def answered(store: Stores, ts: str, user_id: str, channel_id: str = "C0GENERAL") -> None:
-    """Records a person's question with its answer."""
     thread = ThreadKey("T0SANDBOX", channel_id, ts)
     await store.question_queue.enqueue(f"Ev{ts}", Question(thread, ts, user_id, "Why?"))
     [job] = await store.worker_queue.claim(1)

@@ -170,7 +170,6 @@ def asker(case: int) -> str:
 
 
 def spoil(sandbox: Sandbox, case: int) -> None:
-    """Starts the fault of a case."""
     name, settings, place = CASES[case]
     method, word = call_at(case, place)
     placed: FaultSettings = {**settings, "method": method, "times": 1, "containing": word}

@@ -129,11 +129,9 @@ class Machine:
         self._running.append(process)
 
     async def stop(self) -> None:
-        """Ends the oldest process."""
         await self._running.pop(0).__aexit__(None, None, None)
 
     async def happen(self) -> None:
-        """Has one thing happen."""
         events = {
             self.ask: 4,
             self.press: 16,
@@ -232,7 +230,6 @@ class Machine:
 
 @pytest.fixture
 def settings(settings: Settings, database_url: str) -> Settings:
-    """Returns the bot's settings with the database of the run."""
     return replace(settings, database_url=database_url)
 
 

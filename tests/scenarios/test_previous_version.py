@@ -14,7 +14,6 @@ FIRST = "The **first** answer, with `<!channel>` and [a link](https://example.co
 
 
 async def answered_twice(stage: Stage, settings: Settings, first: str = FIRST) -> Message:
-    """Asks, regenerates, and returns the reply."""
     stage.vendor.script(says(first), says("The second."), says("The third."))
     asked, _ = await answered(stage, settings)
     await press(stage, stage.bots("general", asked)[-1], ReplyAction.REGENERATE)

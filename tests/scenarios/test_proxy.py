@@ -154,7 +154,6 @@ async def settings(slack: SlackBehindTls, vendor: VendorServer, authority: SSLCo
 def in_company(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proxy_port: int, authority: SSLContext
 ) -> Iterator[None]:
-    """Sets the variables that a company's admin sets."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://{USER}:{PASSWORD}@localhost:{proxy_port}")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     network.tls.cache_clear()

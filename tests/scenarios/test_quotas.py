@@ -42,7 +42,6 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> A
 
 
 async def opened(stage: Stage, action_id: str, value: str | None = None, user: str = "grace") -> Client:
-    """Opens the modal with quotas from App Home."""
     await home(stage, user)
     client = stage.sandbox.client(user)
     assert client.home

@@ -28,7 +28,6 @@ ANSWER = "You decided to launch on Friday."
 
 
 def reads(**arguments: Any) -> VendorResponse:
-    """Returns a vendor's answer that only asks to read the channel."""
     call = steps.chat_call(index=0, id="call_1", name=READ_CHANNEL)
     return VendorResponse(steps.chat(call, *steps.fragments(json.dumps(arguments), 0)))
 

@@ -69,7 +69,6 @@ class Recorded:
         self.sandbox.calls.clear()
 
     async def replay(self, *options: str, code: int = 0, model: str = "openai/other") -> tuple[str, str]:
-        """Runs the command, and returns what it wrote to stdout and stderr."""
         options = ("--model", model, "--since", "1d", *options)
         found, out, err = await forked_command(self.folder, "replay", *options, env=self.env, before=be_patient)
         assert found == code, err

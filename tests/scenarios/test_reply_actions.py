@@ -37,7 +37,6 @@ NOT_HELPED = f"{texts.actions.THANKS_NOT_HELPED}\n\n{texts.actions.buttons(list(
 
 @asynccontextmanager
 async def growing_answer(stage: Stage) -> AsyncIterator[tuple[str, Message]]:
-    """Asks and yields the question's ts and its growing reply."""
     stage.vendor.script(UNFINISHED, says("Another answer."))
     asked = await stage.mention()
     yield asked, await reply(stage, asked, "a bot that wrote")

@@ -72,7 +72,6 @@ async def test_after_a_restore_each_question_has_one_answer(
 
 
 def shown_in(stage: Stage) -> dict[str, str]:
-    """Returns what all messages of the bot show, by ts."""
     workspace = stage.sandbox.workspace
     found = [message for channel_id in workspace.channels for message in workspace.messages(channel_id)]
     return {message.ts: shown(message) for message in found if message.user_id == stage.sandbox.bot_user_id}

@@ -38,7 +38,6 @@ AT_ITS_TIME = f"day at {AT:%-I}:00 {AT:%p} (UTC)"
 
 
 async def created(store: Stores, proposal: Proposal = DAILY, channel_id: str = "C0GENERAL") -> Schedule:
-    """Returns a schedule of Ada's."""
     schedule_id = await store.schedules.create(TEAM_ID, channel_id, "U0ADA", proposal)
     assert schedule_id is not None
     return await stored(store, schedule_id)
@@ -70,7 +69,6 @@ def blocks(message: Message) -> str:
 
 
 def posts(stage: Stage, channel: str = "general") -> list[Message]:
-    """Returns the posts of runs."""
     return [message for message in stage.bots(channel) if "Scheduled by" in blocks(message)]
 
 
@@ -83,7 +81,6 @@ async def posted(stage: Stage, number: int = 1, channel: str = "general") -> Mes
 
 
 async def answers(stage: Stage, post: Message, number: int = 1) -> list[str]:
-    """Waits for the answers below the post of a run."""
     _, *below = await stage.answers(post.channel, post.ts, 1 + number)
     return below
 

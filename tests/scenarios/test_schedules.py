@@ -59,18 +59,15 @@ async def proposed(stage: Stage, arguments: dict[str, Any] | None = None) -> tup
 
 
 async def stored(stores: Stores, words: str = WORDS, user_id: str = "U0ALAN") -> int:
-    """Stores a schedule of #general, and returns its id."""
     proposal = Proposal(words, Rule("Europe/Berlin", "0 9 * * 1-5"))
     return await stores.schedules.create(TEAM_ID, GENERAL, user_id, proposal)
 
 
 def modal_text(client: Client) -> str:
-    """Returns everything that a person's open modal shows."""
     return json.dumps(client.modal.blocks, ensure_ascii=False) if client.modal else ""
 
 
 def modal_actions(client: Client) -> list[str]:
-    """Returns what a person can press or enter in their open modal."""
     return [element["action_id"] for _, element in interactive(client.modal.blocks)] if client.modal else []
 
 
@@ -88,7 +85,6 @@ async def with_button(stage: Stage, action: ScheduleAction) -> Message:
 
 
 async def opened_change(stage: Stage, client: Client) -> None:
-    """Opens the fields of the only schedule in an open list."""
     assert client.modal is not None
     assert await client.press_in_view(client.modal, ScheduleAction.CHANGE)
     await stage.sandbox.wait_for(lambda: ScheduleField.OTHER in modal_actions(client))

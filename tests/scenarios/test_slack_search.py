@@ -24,7 +24,6 @@ HANGS = VendorResponse(says("Let me see.").chunks[:2], ending=ResponseEnd.HANG)
 
 
 def searches() -> VendorResponse:
-    """Returns a vendor's answer that only asks for a search."""
     call = steps.chat_call(index=0, id="call_1", name=search.NAME)
     return VendorResponse(steps.chat(call, *steps.fragments(json.dumps({"query": "launch"}), 0)))
 

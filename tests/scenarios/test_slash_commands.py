@@ -32,7 +32,6 @@ ALL = {"model": "openai/other", "system_prompt": "Answer in rhymes.", "engagemen
 
 
 async def response_to(stage: Stage, user: str, typed: str) -> str:
-    """Types a command and returns the ephemeral response."""
     await stage.sandbox.client(user).command("general", typed)
     return last_notice(stage)
 

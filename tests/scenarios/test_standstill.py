@@ -65,8 +65,6 @@ async def fleet(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, postgres
 
 
 async def ended_with(fleet: Fleet, asked: str, sentence: str) -> Message:
-    """Waits until the only reply to a question is this sentence."""
-
     def ended() -> list[Message]:
         replies = fleet.stage.bots("general", asked)
         return replies if [shown(reply) for reply in replies] == [sentence] else []

@@ -254,7 +254,6 @@ async def _health(port: int, path: str = "/readyz") -> tuple[int, dict[str, obje
 
 @pytest.fixture
 def with_frequent_token_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the bot check its tokens all the time."""
     monkeypatch.setattr(slack_client, "LOOK_S", 0.1)
     monkeypatch.setattr(slack_client, "LOOK_AGAIN_S", 0.1)
     monkeypatch.setattr("bot.slack.socket.LOOK_AGAIN_S", 0.5)

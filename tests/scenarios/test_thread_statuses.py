@@ -44,7 +44,6 @@ def calls(sandbox: Sandbox, method: str = METHOD) -> int:
 
 
 def tasks_of(service: type) -> list[asyncio.Task[Any]]:
-    """Returns the tasks that run a method of this class."""
     return [
         task for task in asyncio.all_tasks() if f"{service.__name__}." in getattr(task.get_coro(), "__qualname__", "")
     ]

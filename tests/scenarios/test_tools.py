@@ -44,8 +44,6 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, note
 
 
 async def asking_about(stage: Stage, asked: str, values: list[str]) -> Message:
-    """Waits until a reply asks about these calls and no others."""
-
     def asks() -> list[Message]:
         return [message for message in stage.bots("general", asked) if values_of(message) == values]
 

@@ -29,8 +29,6 @@ QUESTION, ANSWER = "Quokkas", "Wombats"
 
 @dataclass
 class Collector:
-    """An OTLP collector."""
-
     url: str = ""
     received: bytes = b""
     spans: list[Span] = field(default_factory=list)
@@ -61,7 +59,6 @@ class Collector:
 
 @asynccontextmanager
 async def collecting() -> AsyncIterator[Collector]:
-    """Runs a collector during the block."""
     collector = Collector()
     app = web.Application()
     app.router.add_post("/v1/traces", collector.receive)

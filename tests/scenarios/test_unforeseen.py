@@ -81,7 +81,6 @@ class PersonCase:
 
     @property
     def place(self) -> str:
-        """The channel in which the question is asked."""
         return self.dm if self.method in IN_A_DM else self.channel
 
     @property
@@ -89,7 +88,6 @@ class PersonCase:
         return self.stage.bots(self.place, None if self.method == "conversations.history" else self.root)
 
     def begin(self, about: str = "") -> None:
-        """Makes the calls of this case fail."""
         times = 1 if self.lasts == ONCE else None
         about = about or (self.user if self.method in ABOUT_A_PERSON else self.place)
         self.stage.sandbox.faults.start(KINDS[self.kind], method=self.method, containing=about, times=times)
@@ -99,7 +97,6 @@ class PersonCase:
         self.stage.sandbox.faults.stop(KINDS[self.kind], self.faulty)
 
     def met_the_fault(self) -> bool:
-        """Returns whether a call of this case failed."""
         return any(
             call.method == self.method and not call.ok and self.faulty in str(call.arguments)
             for call in self.stage.sandbox.calls

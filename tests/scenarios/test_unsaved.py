@@ -42,7 +42,6 @@ LONG = f"why {random.Random(1).randbytes(6_000).hex()}"
 
 
 def may_mount() -> bool:
-    """Whether this machine lets its user mount a disk."""
     a_try = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     return bool(shutil.which("unshare")) and subprocess.run(a_try, check=False, capture_output=True).returncode == 0
 
@@ -186,6 +185,5 @@ async def test_askers_without_a_mention_read_it_too_and_are_answered_once_afterw
 
 
 async def all_ended(connection: AsyncConnection) -> bool:
-    """Returns whether all questions are answered, according to the database."""
     is_live = jobs.c.status.in_(("queued", "running"))
     return not await connection.scalar(sa.select(sa.func.count()).where(is_live))

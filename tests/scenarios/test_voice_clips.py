@@ -46,7 +46,6 @@ def clip(transcript: str | None = None, content: bytes = M4A, name: str = NAME) 
 
 
 def form(request: VendorRequest) -> dict[str, Part]:
-    """Returns the parts of a form, by name."""
     head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
     parts = message_from_bytes(head + request.content).get_payload()
     assert isinstance(parts, list)

@@ -67,7 +67,6 @@ def tools_in(request: VendorRequest) -> list[str]:
 
 
 def results_in(request: VendorRequest) -> list[str]:
-    """Returns what the model reads of its calls in a request."""
     return [message["content"] for message in request.body["messages"] if message["role"] == "tool"]
 
 
@@ -84,7 +83,6 @@ ADD_MILK = by_results(calls("I'll note it.", ("notes__add", {"text": "Milk"})), 
 
 
 async def asking(stage: Stage, asked: str) -> Message:
-    """Waits until a reply asks for an approval."""
     return (await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if _asks(m)]))[0]
 
 
@@ -93,8 +91,6 @@ def _asks(message: Message) -> bool:
 
 
 async def ended(stage: Stage, asked: str) -> Message:
-    """Waits until a reply has ended."""
-
     def over() -> list[Message]:
         return [m for m in stage.bots("general", asked) if ReplyAction.DELETE in buttons(m)]
 

@@ -1,5 +1,3 @@
-"""Slack's client, which answers as a test says."""
-
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +11,7 @@ Answer = Json | Refused | RateLimited
 
 @dataclass
 class ScriptedClient:
-    """Answers each method as the test says, and else with nothing. Answers in a list come one after another.
-
-    `after_s`: how long a call takes.
-    """
+    """Slack's client. It answers each method as the test says, from a list in turn, and other methods with nothing."""
 
     answers: Mapping[str, Answer | list[Answer]] = field(default_factory=dict)
     after_s: float = 0.0

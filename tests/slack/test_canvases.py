@@ -25,8 +25,6 @@ HERE: Json = {"id": "F1", "name": "Plan", "mimetype": CANVAS, "channels": ["C1"]
 
 @dataclass
 class Client(ScriptedClient):
-    """Slack, with the canvases that ask it."""
-
     scopes: Collection[str] | None = None
 
     def __post_init__(self) -> None:

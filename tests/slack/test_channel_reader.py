@@ -34,7 +34,6 @@ class ReaderStage:
     reader: ChannelReader
 
     async def asked(self, channel: str = "general", user: str = "ada", thread_ts: str | None = None) -> Question:
-        """Returns a person's question in a channel."""
         ts = await self.sandbox.say(user, channel, "@bot catch me up", thread_ts)
         channel_id = self.sandbox.workspace.channel(channel).id
         return Question(ThreadKey(self.sandbox.team_id, channel_id, thread_ts or ts), ts, f"U0{user.upper()}", "")
@@ -82,7 +81,6 @@ def link_to(channel_id: str, ts: str) -> str:
 
 
 def next_page(result: CallResult) -> str:
-    """Returns the cursor below a result; "" if there is none."""
     return result.text.rpartition("page=")[2] if "page=" in result.text else ""
 
 

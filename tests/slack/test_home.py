@@ -118,7 +118,6 @@ def admins_home(
     quotas: Quotas = NO_CAPS,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Returns the text of an admin's Home, which Slack accepts."""
     workspace = WorkspaceUsage(SPENT, this_month, last_month, quotas, settings or {"Access": "members & guests"}, 1.5)
     return view_text(home_view(HomeView(DEFAULTS, NO_QUOTAS, (), workspace)))
 

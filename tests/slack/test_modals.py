@@ -93,7 +93,6 @@ def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
 def settings_view(
     settings: ChannelSettings = UNSET, defaults: DefaultSettings = DEFAULTS, place: SettingsPlace = CHANNEL, **more: Any
 ) -> Json:
-    """Returns the modal with a channel's settings."""
     view = SETTINGS.build(place, settings, defaults, "model", **more)
     check_view(view, "modal")
     return view
@@ -105,7 +104,6 @@ def field_of(view: Json, name: str) -> Json | None:
 
 
 def options(settings: ChannelSettings, field: str, defaults: DefaultSettings = DEFAULTS) -> list[str]:
-    """Returns the labels of a field's options, as the modal shows them."""
     element = field_of(settings_view(settings, defaults), field)
     assert element
     return [option["text"]["text"] for option in element["options"]]

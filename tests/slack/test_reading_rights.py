@@ -82,7 +82,6 @@ async def cells(stage: ReaderStage, asker: str, asked_in: str, links: dict[str, 
 
 
 async def table(stage: ReaderStage) -> str:
-    """Returns the table, as Markdown."""
     links = await links_to_all(stage)
     rows: list[Sequence[str]] = [HEAD, ["---"] * len(HEAD)]
     for asker, asked_in in ASKED:

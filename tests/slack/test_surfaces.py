@@ -176,8 +176,6 @@ async def test_lists_without_an_end_are_left(repeats: bool) -> None:
 
 @dataclass
 class Slack(ScriptedClient):
-    """Slack, with the surfaces that ask it."""
-
     @property
     def surfaces(self) -> Surfaces:
         every: Any = self

@@ -104,12 +104,10 @@ class UsersStage:
         return sum(call.method == method for call in self.sandbox.calls)
 
     def most_in_a_minute(self) -> int:
-        """Returns the most lookups that arrived within a minute."""
         times = [call.at_monotonic_s for call in self.sandbox.calls if call.method == "users.info"]
         return max(sum(at - WINDOW_S < other <= at for other in times) for at in times)
 
     def restarted(self) -> Users:
-        """Returns what a new process knows of people."""
         return Users(self.users._client, "T0SANDBOX", self.users._recorded)
 
     def arrive(self, count: int, beginning: str = "U0P") -> list[str]:
@@ -119,7 +117,6 @@ class UsersStage:
         return [person.id for person in people]
 
     async def fail_for(self, delay_s: float, fault: str = "internal_error") -> None:
-        """Lets all lookups fail for a time."""
         self.sandbox.faults.start(fault, method="users.info")
         await asyncio.sleep(delay_s)
         self.sandbox.faults.stop(fault)
@@ -474,7 +471,7 @@ async def test_strangers_whom_no_list_has_are_looked_up_alone(stage: UsersStage)
 
 
 async def test_press_is_told_who_a_person_is_while_hundreds_stand_in_line(stage: UsersStage) -> None:
-    """Nobody of them is on the list, so users.info is used up for minutes."""
+    """None of them is on the list, so users.info is used up for minutes."""
     strangers = [f"U0GONE{number}" for number in range(3 * CALLS_A_MINUTE)]
     waiting = [asyncio.create_task(stage.users.kind(one, within_s=ANSWERS_WAIT_S)) for one in strangers]
     await stage.sandbox.wait_for(lambda: stage.lookups() >= CALLS_A_MINUTE - KEPT_FOR_PRESSES)

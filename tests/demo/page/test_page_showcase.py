@@ -104,7 +104,6 @@ def answer(page: Page) -> Locator:
 
 
 def badge(message: Locator) -> Locator:
-    """The badge of a message that a script wrote."""
     return message.locator(".badge", has_text="scripted")
 
 

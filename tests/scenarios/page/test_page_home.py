@@ -1,5 +1,3 @@
-"""App Home in a real browser, for a member and for a Typist admin."""
-
 import re
 
 import pytest

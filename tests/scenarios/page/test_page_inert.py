@@ -44,7 +44,6 @@ code
 
 @pytest.fixture
 def foreign_requests() -> list[str]:
-    """The requests that the page made to anything but the sandbox."""
     return []
 
 

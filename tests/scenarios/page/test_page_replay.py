@@ -1,5 +1,3 @@
-"""The report of `typist replay` in a real browser."""
-
 from pathlib import Path
 
 import pytest

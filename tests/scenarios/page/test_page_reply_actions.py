@@ -1,5 +1,3 @@
-"""Reply actions in a direct message, in a real browser."""
-
 from dataclasses import dataclass
 
 import pytest
@@ -21,8 +19,6 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class ReplyPage:
-    """A person's page, connected to a sandbox with the bot."""
-
     page: Page
     vendor: VendorServer
     settings: Settings
