@@ -215,11 +215,9 @@ class TestAMissingPermission:
         assert known is not None
         assert received.error.detail.startswith(f"needs {known.access}: ")
         assert cloud.named in received.error.detail
+        name = texts.models.OWN_NAMES.of(cloud.model)
         shown = texts.models.for_error(received.error)
-        assert (
-            shown
-            == f"I don't have access to {texts.models.OWN_NAMES.of(cloud.model)}. Ask your Typist admin to check its credentials."
-        )
+        assert shown == f"I don't have access to {name}. Ask your Typist admin to check its credentials."
 
     @pytest.mark.parametrize(("status", "detail"), [(403, "needs the role: 403 No."), (429, "429 No.")])
     def test_permission_is_named_only_where_it_may_be_missing(self, status: int, detail: str) -> None:
