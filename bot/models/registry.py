@@ -85,8 +85,7 @@ class VendorEntry:
         return not self.cloud and (not self.serves_keyless or self.is_own_server(settings))
 
     def is_own_server(self, settings: VendorSettings) -> bool:
-        host = urlsplit(settings.base_url or self.base_url).hostname or ""
-        return f".{host}".endswith(f".{urlsplit(self.base_url).hostname or ''}")
+        return (urlsplit(self.base_url).hostname or "") in (settings.base_url or self.base_url)
 
 
 def _openai(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:

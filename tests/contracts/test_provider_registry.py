@@ -104,22 +104,6 @@ def test_key_of_no_known_form_may_be_of_each_vendor_whose_keys_have_any(
 
 
 @pytest.mark.parametrize(
-    ("base_url", "is_own"),
-    [
-        ("", True),
-        ("https://api.openai.com/v1", True),
-        ("https://eu.api.openai.com/v1", True),
-        ("https://gateway.example.com/api.openai.com", False),
-        ("https://api.openai.com.example.com/v1", False),
-    ],
-)
-def test_own_server_is_known_by_its_host(base_url: str, is_own: bool) -> None:
-    settings = VendorSettings(base_url=base_url)
-    assert VENDORS["openai"].is_own_server(settings) is is_own
-    assert VENDORS["openai"].needs_key(settings) is is_own
-
-
-@pytest.mark.parametrize(
     ("base_url", "api", "can_search"),
     [
         ("", "", True),
