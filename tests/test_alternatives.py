@@ -18,7 +18,7 @@ MANY = 20
 LIMITS = {
     "bot/models/failures.py": 389,
     "bot/core/triage.py": 162,
-    "bot/models/parameters.py": 89,
+    "bot/models/parameters.py": 90,
     "bot/models/room.py": 82,
     "bot/slack/forms.py": 78,
     "bot/core/closings.py": 70,

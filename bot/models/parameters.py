@@ -140,7 +140,7 @@ _OTHER_API = re.compile(
 """OpenAI's, GitHub Copilot's, xAI's and Azure's errors for models that only another API has."""
 _OTHER_API_CODES = re.compile(r"operation_?not_?supported|unsupported_api", re.IGNORECASE)
 _OF_ITEMS = re.compile(r"signature|thinking|thought|reasoning|encrypted.content|\brs_\w", re.IGNORECASE)
-_ITEMS_PLACE = re.compile(r"\b(?:input|messages)(?:\[|\.)(\d{1,5})\b")
+_ITEMS_PLACE = re.compile(r"\b(?:input|messages)[\[.](\d{1,5})\b")
 _NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429, 499)
 _SERVERS_OWN = (500, 501)
 """Statuses for the server's own errors. llama.cpp and others refuse parameters with them."""
