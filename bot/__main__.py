@@ -10,7 +10,6 @@ import sys
 
 
 def main() -> None:
-    """Runs the command line and exits; doesn't return."""
     # Ctrl-C ends the process at once. A Python handler wouldn't: a read of stdin that starts right after the signal
     # would first wait for input. `run`, `sandbox` and `check` replace this once they have something to shut down.
     # Elsewhere nothing is lost: the database rolls back, and vendors notice that the connection is closed.

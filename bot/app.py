@@ -107,7 +107,6 @@ async def _run(bot: Bot, shutdown: Shutdown, ready: Callable[[Bot], None]) -> No
 
 
 async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[Any]], shutdown: Shutdown) -> None:
-    """Shuts the bot down in limited steps, so that it ends in time even if Slack, a model or the database hangs."""
     if shutdown.requested.is_set():
         log.info("stopping: live=%d", bot.worker.live)
     bot.worker.stop()

@@ -75,10 +75,7 @@ log = logging.getLogger(__name__)
 
 
 async def kept_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Runs a loop until it returns or is canceled, and restarts it after an unexpected error.
-
-    Raises SlackSetupError, because only an admin can fix that.
-    """
+    """Runs a loop, and restarts it after any error except SlackSetupError, which only an admin can fix."""
     while True:
         try:
             return await loop()
@@ -92,10 +89,7 @@ async def kept_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
 async def insist(
     operation: Callable[[], Awaitable[T]], clock: Clock, what: str, failures: type[Exception] = StoreError
 ) -> T:
-    """Returns the operation's result, repeating the operation until it has one.
-
-    `what`: describes what has failed, for the log. `failures`: the errors after which the operation is repeated.
-    """
+    """Returns the operation's result, repeating it after `failures`. `what`: what has failed, for the log."""
     failed = 0
     while True:
         try:
@@ -107,7 +101,6 @@ async def insist(
 
 
 MAX_TRIES = 4
-"""The number of times `try_again` tries an operation before its caller continues without the result."""
 
 
 async def try_again(operation: Callable[[], Awaitable[T]], clock: Clock, failure: str) -> T | None:

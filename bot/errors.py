@@ -27,7 +27,7 @@ class PayloadError(TypistError):
 
 
 class EndReason(StrEnum):
-    """Why a job ended, or an attempt (INTERRUPTED), a step (STEPPED) or a transcription (TRANSCRIBED).
+    """Why a job, an attempt (INTERRUPTED), a step (STEPPED) or a transcription (TRANSCRIBED) ended.
 
     Stored, logged, and included in Slack's metadata.
     """
@@ -36,7 +36,7 @@ class EndReason(StrEnum):
     LENGTH_LIMIT = "length_limit"
     STEP_LIMIT = "step_limit"
     NOTHING_ASKED = "nothing_asked"
-    """The message had no words and no files, so Typist explained how to ask."""
+    """The message had no text and no files, so Typist explained how to ask."""
     OFFERED = "offered"
     """The question was found late, so Typist offered to answer it."""
     COMMAND = "command"
@@ -82,14 +82,12 @@ class EndReason(StrEnum):
     STUCK = "stuck"
     """Processing a text blocked everyone else, so the answer was ended without its text."""
     INTERNAL_ERROR = "internal_error"
-    """A bug in Typist, which the log describes."""
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
     INTERRUPTED = "interrupted"
     """An attempt's process died or released the job, and another attempt continues."""
     STEPPED = "stepped"
     """A step ended with tool calls, and the answer continues with their results."""
     TRANSCRIBED = "transcribed"
-    """A model transcribed a recording for the answer that follows."""
 
     @property
     def is_answer(self) -> bool:
@@ -120,7 +118,6 @@ class EndReason(StrEnum):
 
     @property
     def is_midway(self) -> bool:
-        """Whether the answer continues, because only an attempt, a step or a transcription ended."""
         return self in (EndReason.INTERRUPTED, EndReason.STEPPED, EndReason.TRANSCRIBED)
 
 
@@ -212,7 +209,6 @@ class Refusal(StrEnum):
     """Why Slack refused a call, as far as it affects the next call."""
 
     MESSAGE_GONE = "message_gone"
-    """The message or the thread no longer exists."""
     CHANNEL_GONE = "channel_gone"
     """The channel no longer exists, or Typist can't write there."""
     TOKEN_GONE = "token_gone"  # noqa: S105
@@ -248,7 +244,7 @@ class Refusal(StrEnum):
 
     @property
     def is_for_good(self) -> bool:
-        """Whether the same call never succeeds later, whatever people do. For example, they can reopen a channel."""
+        """Whether the call can never succeed later. CHANNEL_GONE doesn't count, because people can reopen a channel."""
         return self.is_final and self is not Refusal.CHANNEL_GONE
 
     @property
@@ -258,7 +254,7 @@ class Refusal(StrEnum):
 
     @property
     def is_gone(self) -> bool:
-        """Whether the message's place no longer exists, so that nobody could read a message."""
+        """Whether the message's channel or thread no longer exists, so that nobody could read a message."""
         return self in (Refusal.MESSAGE_GONE, Refusal.CHANNEL_GONE)
 
 
@@ -282,7 +278,7 @@ class Refused(TypistError):
 
 
 class NothingAsked(TypistError):
-    """A mention has no words, and there are no earlier words that it could be about."""
+    """A mention has no text, and there is no earlier text that it could be about."""
 
 
 class NotShown(TypistError):
@@ -313,26 +309,19 @@ class Backoff:
     max_s: float
 
     def wait_s(self, failures: int) -> float:
-        """Returns the delay after this many consecutive failures, or 0.0 if there were none."""
         # More doublings would only overflow a float.
         return min(self.first_s * 2.0 ** min(failures - 1, 30), self.max_s) if failures else 0.0
 
 
 def source_path(filename: str) -> str:
-    """Returns a module's path starting at its outermost package, such as bot/services/steps.py.
-
-    Several packages have files with the same name, and the rest of the path only shows where Typist is installed.
-    """
+    """Returns a module's path from its outermost package (bot/services/steps.py): file names aren't unique."""
     path = Path(filename)
     outside = next((folder for folder in path.parents if not (folder / "__init__.py").exists()), path.parent)
     return path.relative_to(outside).as_posix()
 
 
 def trace_of(error: BaseException) -> str:
-    """Returns an unexpected error's type and where it was raised, for the log.
-
-    The error's own message is omitted, because it might quote a user's text or a secret.
-    """
+    """Returns an error's type and where it was raised, but not its message, which might quote a user or a secret."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     places = " < ".join(f"{source_path(frame.filename)}:{frame.lineno}" for frame in reversed(frames))
     return f"{type(error).__name__} at {places}" if places else type(error).__name__

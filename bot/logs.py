@@ -49,14 +49,12 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 FIRST_QUIET_S, MAX_QUIET_S = 60.0, 960.0
 MAX_SAID = 500
 current_job: ContextVar[int | None] = ContextVar("current_job", default=None)
-"""The job's ID, which `of_job` sets."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 @contextmanager
 def of_job(job_id: int) -> Iterator[None]:
-    """Adds this job's ID to records logged inside, and by tasks started inside."""
     token = current_job.set(job_id)
     try:
         yield
@@ -219,7 +217,6 @@ class PrivateFormatter(logging.Formatter):
 
 class JsonFormatter(PrivateFormatter):
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the record's time in UTC, level, logger, job, message and fields, and its exception's traceback."""
         private = self._private(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         entry: dict[str, object] = {"time": at, "level": record.levelname, "logger": record.name}
@@ -262,7 +259,6 @@ def _of_library(message: str, args: tuple[object, ...] | Mapping[str, object] | 
 
 
 def _named(error: BaseException) -> str:
-    """Returns the exception's message if it is safe to log, otherwise its type."""
     name = type(error).__name__
     return str(error) or name if _may_be_logged(error) else name
 
@@ -278,7 +274,6 @@ def _places(error: BaseException) -> str:
 
 
 def _may_be_logged(error: BaseException) -> bool:
-    """Returns whether an exception's message is Typist's own or the operating system's."""
     if isinstance(error, OSError):
         return error.errno is not None or type(error).__module__.partition(".")[0] in ("builtins", *OURS)
     return isinstance(error, TypistError)

@@ -37,7 +37,6 @@ VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FIL
 NO_PROXY = "NO_PROXY"
 _FOLDER = "SSL_CERT_DIR"
 _CERTIFICATES = ("SSL_CERT_FILE", _FOLDER)
-"""The first variable that is set counts."""
 _PROXIES = {
     "https": ("HTTPS_PROXY", "ALL_PROXY"),
     "wss": ("HTTPS_PROXY", "ALL_PROXY"),
@@ -84,8 +83,6 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The route to a URL."""
-
     proxy: str | None = field(default=None, repr=False)
     """The proxy's URL, which can contain a password; None for a direct connection."""
     variable: str = ""
@@ -97,10 +94,7 @@ class Way:
 
 
 def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
-    """Returns how a URL (http, https, ws or wss) is reached. Raises SettingsError for an unusable proxy.
-
-    `env`: the variables; by default those of this process.
-    """
+    """Returns the route to an http, https, ws or wss URL. `env`: by default, this process's. Raises SettingsError."""
     address = urlsplit(url)
     host = (address.hostname or "").rstrip(".")
     if _is_loopback(host):
@@ -122,7 +116,6 @@ def proxy_of(url: str) -> str | None:
 
 
 def httpx2_proxy(url: str) -> "httpx2.Proxy | None":
-    """Returns the proxy for a URL for httpx2 clients, or None if it is reached directly. Raises SettingsError."""
     proxy = proxy_of(url)
     if proxy is None:
         return None
@@ -153,10 +146,7 @@ def _authorization(proxy: str) -> dict[str, str]:
 
 @cache
 def tls() -> ssl.SSLContext:
-    """Returns the trusted certificates of SSL_CERT_FILE or SSL_CERT_DIR, or else the system's. Raises SettingsError.
-
-    They are loaded once, because loading takes longer than the rest of a client's setup.
-    """
+    """Returns the trusted certificates, cached because loading them is slow. Raises SettingsError."""
     # Imported late, because `typist --help` doesn't need an HTTP client.
     import httpx2
 
@@ -229,10 +219,7 @@ def wants_password(error: BaseException) -> bool:
 
 
 def refusal(status: int, url: str) -> str:
-    """Returns the meaning of a response if a proxy created it, as the rest of a sentence; "" if the server did.
-
-    A proxy answers http requests itself, which is recognizable only by statuses that are specific to proxies.
-    """
+    """Returns the meaning of a status that only proxies send, as the rest of a sentence; "" for other statuses."""
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return ""
     with suppress(SettingsError):
@@ -243,7 +230,6 @@ def refusal(status: int, url: str) -> str:
 
 
 def _status_of_proxy(error: BaseException) -> int:
-    """Returns the status with which a proxy refused a request, or 0 if it is another error."""
     status = getattr(error, "status", None)
     if type(error).__name__ not in _PROXY_ERRORS:
         return _PROXY_AUTHENTICATION_REQUIRED if status == _PROXY_AUTHENTICATION_REQUIRED else 0
@@ -253,7 +239,6 @@ def _status_of_proxy(error: BaseException) -> int:
 
 
 def _is_unreachable(error: BaseException) -> bool:
-    """Returns whether the system couldn't open a connection, by its code: refused, no route, unknown name."""
     return isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and (error.errno or 0) not in _REACHED
 
 
@@ -279,13 +264,12 @@ def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str
 
 
 def _no_http(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns that a response isn't readable as HTTP, because something else might run there; "" for other errors."""
+    """Returns that a response isn't HTTP, because another service might use the port; "" for other errors."""
     is_unreadable = address.hostname and any(type(cause).__name__ == _NO_HTTP for cause in causes)
     return f"{_shown(address)} gives an answer that can't be read as HTTP" if is_unreadable else ""
 
 
 def _refused(way: Way, status: int) -> str:
-    """Returns the meaning of a proxy's status, as the rest of a sentence."""
     proxy = f"the proxy {way.shown}"
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return f"{proxy} ({way.variable}) refuses to connect, with the status {status}"
@@ -301,7 +285,6 @@ def _certificate_problem(error: ssl.SSLCertVerificationError, host: str) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yields an error and its causes, including those in groups."""
     left: list[object] = [error]
     seen: set[int] = set()
     while left:
@@ -316,14 +299,14 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _set(env: Mapping[str, str], names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yields those of these variables that have a value. As in curl, lowercase names take precedence."""
+    """Yields the variables that have a value. As in curl, lowercase names take precedence."""
     for name in names:
         if value := env.get(name.lower(), "").strip() or env.get(name, "").strip():
             yield name, value
 
 
 def _usable(name: str, value: str) -> str:
-    """Returns a proxy's URL; without a scheme, it is an http URL. Raises SettingsError."""
+    """Returns a proxy's URL, with http as the default scheme. Raises SettingsError."""
     url = value if "://" in value else f"http://{value}"
     scheme = re.match(r"([a-z][a-z\d+.-]*)://", url, re.ASCII | re.IGNORECASE)
     if scheme and scheme[1].lower() not in ("http", "https"):

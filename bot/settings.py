@@ -109,7 +109,6 @@ def _public_url(value: str) -> str:
 
 
 def _cloud_name(value: str) -> str:
-    """Parses a region or project, which becomes part of a URL."""
     if not _CLOUD_NAME.fullmatch(value):
         raise ValueError("must be a name of lowercase letters, digits and hyphens, as the cloud's console shows it")
     return value
@@ -129,7 +128,6 @@ TOKEN_KINDS = {
     "xoxe.xoxb-": "a rotating bot token, which Typist doesn't renew",
     "xoxe-": "a refresh token",
 }
-"""Slack's token types, by prefix."""
 _JOINER = re.compile("(?<=[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\u200d(?=[\u2190-\u2bff\U0001f000-\U0001faff])")
 """Joins emoji into one: 🏳️‍🌈."""
 _SECRET = re.compile(rf"\b(?:sk-|{'|'.join(map(re.escape, TOKEN_KINDS))})[\w.-]{{7,}}\w|(?<=:/)/?[^\s/@]+@")
@@ -187,10 +185,7 @@ _RUN_TOGETHER = re.compile(rf"[^\w/.:@-](?:{'|'.join(VENDORS)})/")
 
 
 def parse_models(value: str) -> tuple[str, ...]:
-    """Returns the models in a comma-separated list of vendor/model, in order, without display names. Raises ValueError.
-
-    A display name can follow each model: `openai/llama3.2 as Our Llama` (parse_model_names).
-    """
+    """Parses a comma-separated list of models, without names (`openai/llama3.2 as Our Llama`). Raises ValueError."""
     # Slack's menu doesn't accept a model twice.
     models = tuple(dict.fromkeys(model for model, _ in _named_models(value)))
     if wrong := next((model for model in models if not model.isprintable()), None):
@@ -242,10 +237,7 @@ def parse_model_names(value: str) -> dict[str, str]:
 
 
 def _named_models(value: str) -> list[tuple[str, str | None]]:
-    """Returns the models in a comma-separated list, each with its name after `as` or None.
-
-    Raises ValueError for two models without a comma between them.
-    """
+    """Returns the listed models, each with its name after `as` or None. Raises ValueError if a comma is missing."""
     entries = [entry.strip() for entry in value.split(",") if entry.strip()]
     if wrong := next((entry for entry in entries if _RUN_TOGETHER.search(entry)), None):
         raise ValueError(f"must have a comma between two models; {wrong!r} isn't one model")
@@ -264,7 +256,6 @@ def _transcription_model(value: str) -> str:
 
 
 def parse_model_option(value: str, option: str = "--model") -> tuple[str, ...]:
-    """Returns the models in an option's value. Raises SettingsError."""
     try:
         return parse_models(value)
     except ValueError as problem:
@@ -409,7 +400,6 @@ class Settings:
     log_format: str = _setting("BOT_LOG_FORMAT", _one_of("text", "json"), "text")
 
     def with_vendor(self, name: str, vendor: VendorSettings) -> "Settings":
-        """Returns these settings with a different key, URL or API for one vendor."""
         return replace(self, vendors={**self.vendors, name: vendor})
 
 
@@ -474,10 +464,7 @@ def _line_of(binding: Binding) -> int:
 
 
 def complete_env_file(name: str, value: str, env_file: Path = Path(".env")) -> None:
-    """Adds a setting to `.env`, replacing its empty line or appending to the file. Raises SettingsError.
-
-    Only its owner can read the file. It is replaced atomically, so if the process dies, the old file remains.
-    """
+    """Adds a setting to `.env`, atomically and readable only by its owner. Raises SettingsError."""
     statements = list(parse_stream(StringIO(_env_text(env_file))))
     texts = [statement.original.string for statement in statements]
     quoted = "'{}'".format(value.replace("\\", "\\\\").replace("'", "\\'"))
@@ -509,7 +496,6 @@ def complete_env_file(name: str, value: str, env_file: Path = Path(".env")) -> N
 
 
 def _env_text(env_file: Path) -> str:
-    """Returns the file's content, or "" if it doesn't exist. Raises SettingsError."""
     try:
         # Read as bytes, to keep line endings unchanged.
         return env_file.read_bytes().decode("utf-8-sig")
@@ -564,7 +550,6 @@ FILE = "_FILE"
 
 
 def secret_variables() -> list[str]:
-    """Returns the names of the variables for tokens, keys and passwords."""
     keys = [vendor.api_key_variable for vendor in VENDORS.values() if vendor.api_key_variable]
     return [setting.metadata["variable"] for setting in _fields() if not setting.repr] + keys
 
@@ -600,7 +585,6 @@ def variables() -> list[str]:
 
 
 def _vendor_variables(vendor: VendorEntry) -> dict[str, str]:
-    """Returns a vendor's variables, by field of VendorSettings."""
     cloud = vendor.cloud
     named = {
         "api_key": vendor.api_key_variable,
@@ -617,7 +601,6 @@ def _fields() -> list[Field[Any]]:
 
 
 def _vendors(env: Mapping[str, str], problems: list[str]) -> dict[str, VendorSettings]:
-    """Returns the vendors with a variable that is set; adds to `problems`."""
     vendors = {}
     for name, vendor in VENDORS.items():
         parsers = {"api_key": _api_key, "base_url": _url, "api": _one_of(*vendor.apis)}
@@ -645,7 +628,6 @@ def _misplaced_key(name: str, settings: VendorSettings) -> list[str]:
 
 
 def _mcp(path: str | None, env: Mapping[str, str], public_url: str, problems: list[str]) -> McpSetup:
-    """Returns the MCP servers in a file, or none if `path` is None; adds to `problems`."""
     if path is None:
         return McpSetup()
     if not _is_installed("mcp"):
@@ -748,7 +730,6 @@ def access_rules_of(settings: Settings) -> AccessRules:
 
 
 def extra_scopes(settings: Settings) -> frozenset[str]:
-    """Returns the scopes that only some settings require."""
     rules = access_rules_of(settings)
     needs = {SEARCH_SCOPE: settings.slack_search, GROUPS_SCOPE: rules.groups, EMAIL_SCOPE: rules.domains}
     return frozenset(scope for scope, is_needed in needs.items() if is_needed)

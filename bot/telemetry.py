@@ -47,10 +47,9 @@ class Gauges:
 
 
 class Telemetry:
-    """Records the metrics and spans of one process.
+    """Records the metrics and spans of one process. Set `gauges` before calling `scrape`.
 
-    `scrape`: returns all metrics in Prometheus' text format, or None if scraping is off. Set `gauges` before calling
-    it.
+    `scrape`: returns all metrics in Prometheus' text format, or None if scraping is off.
     """
 
     def __init__(
@@ -127,7 +126,6 @@ class Telemetry:
             self._cost.add(cost_usd, self._of_model(model))
 
     def rated(self, job_id: int, model: str | None, vote: str) -> None:
-        """Counts a click on 👍 or 👎, by its value: "up" or "down"."""
         if model is not None:
             self._feedback.add(1, {**self._of_model(model), "vote": vote})
             self._given_feedback(job_id, {"typist.feedback": vote})
@@ -158,10 +156,9 @@ class Telemetry:
         staleness_s: float | None,
         final_lag_s: float | None,
     ) -> None:
-        """Records an answer that ended, in metrics and its span.
+        """Records an answer that ended. `calls`: the number of calls that showed it.
 
-        `calls`: the number of calls that showed it. The delays are those of its words (`Freshness`), or None if it had
-        none.
+        The delays are those of its text (`Freshness`), or None if it had none.
         """
         self._answers.add(1)
         if reason.is_failure:
@@ -207,7 +204,6 @@ class Telemetry:
                 self._rate_limited.add(int(failure == "rate_limited"), labels)
 
     def model_request(self, model: str, now: float) -> "ModelRequest":
-        """Starts recording a request to a model. `now`: monotonic time."""
         labels = self._of_model(model)
         name = f"chat {labels['gen_ai.request.model']}"
         # Not the current span, because a generator that is closed late would exit another task's context.

@@ -31,10 +31,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def opened(*, with_metrics: bool, traces_url: str, providers: Mapping[str, str] = {}) -> Iterator[Telemetry]:
-    """Yields a recorder for metrics, spans or both. `traces_url`: where spans are sent; "" for nowhere.
-
-    `providers`: as in `Telemetry`.
-    """
+    """Yields a recorder for metrics, spans or both. `traces_url`: where spans are sent; "" for nowhere."""
     own = Resource({SERVICE_NAME: NAME, SERVICE_VERSION: __version__})
     resource = own.merge(OTELResourceDetector().detect())
     registry = CollectorRegistry()

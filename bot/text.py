@@ -7,7 +7,6 @@ from slack_markdown.growing_text import paired
 
 
 def paired_json(value: Any) -> Any:
-    """Returns a parsed JSON value with each of its strings repaired."""
     match value:
         case str():
             return paired(value)
@@ -19,7 +18,7 @@ def paired_json(value: Any) -> Any:
 
 
 def objects_in(value: Any) -> list[Mapping[str, Any]]:
-    """Returns the objects in a list, or a single object that replaces the list. Anything else is ignored."""
+    """Returns the objects in a list, or a single object sent instead of a list. Anything else is ignored."""
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Mapping)]
 
 
@@ -33,10 +32,7 @@ class RepeatedKey(ValueError):
 
 
 def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Builds a JSON object for json.loads. Raises RepeatedKey.
-
-    Given a repeated key, some parsers use the first value and others the last.
-    """
+    """Builds a JSON object for json.loads. Raises RepeatedKey, because parsers disagree on which value counts."""
     members: dict[str, Any] = {}
     for key, value in pairs:
         if key in members:

@@ -130,7 +130,6 @@ class Bot:
     sockets: Sockets
     outbox: Outbox
     loops: tuple[Loop, ...]
-    """Run from the start until the last answer has ended."""
     mcp_servers: "McpServers | None"
 
 
@@ -148,7 +147,6 @@ class _Parts:
     caps: CapSettings
     home: AppHome
     sign_ins: "SignIns | None"
-    """None if nobody can sign in to an MCP server."""
     schedules: Schedules
 
 
@@ -386,7 +384,6 @@ def _mcp_tools(parts: _Parts, servers: "McpServers | None", accounts: "Connectio
 
 
 def _toolbox(parts: _Parts, tools: Tools | None) -> Tools:
-    """Returns the tools for models: memory, schedules, Slack's search, reading the channel, and other tools."""
     servers = parts.sign_ins.names if parts.sign_ins else ()
     proposals = ScheduleTool(parts.stores, parts.workspace, parts.access.admins, servers)
     own: dict[str, Tools] = {REMEMBER: parts.remembering, SCHEDULE: proposals}
@@ -542,7 +539,6 @@ def default_settings_of(settings: Settings, workspace: Workspace) -> DefaultSett
 
 
 def web_search_of(settings: Settings) -> WebSearch | None:
-    """Returns the web search for prompts, or None if BOT_WEB_SEARCH is off or no model can search."""
     return settings.web_search if models_that_search(model_setup(settings)) else None
 
 

@@ -61,7 +61,6 @@ T = TypeVar("T")
 
 
 def register_buttons(app: AsyncApp, actions: ReplyActions, quiet_threads: QuietThreads, team_id: str) -> None:
-    """Registers the listeners for the buttons of replies, and for Slack's own Stop."""
 
     async def on_stop(body: dict[str, Any]) -> None:
         await actions.stops.stop_session(*stop_of(body, team_id))
@@ -81,7 +80,6 @@ def register_buttons(app: AsyncApp, actions: ReplyActions, quiet_threads: QuietT
 
 
 def register_commands(app: AsyncApp, commands: SlashCommands, questions: MessageShortcut) -> None:
-    """Registers the listeners for the slash command, the message shortcut, and the modals that both open."""
 
     async def on_command(ack: AsyncAck, command: Mapping[str, Any]) -> None:
         try:
@@ -108,10 +106,7 @@ def register_commands(app: AsyncApp, commands: SlashCommands, questions: Message
 def register_settings_button(
     app: AsyncApp, action_id: str, opened: Callable[[str, str, SettingsPlace], Awaitable[None]]
 ) -> None:
-    """Registers the listener for a button in a channel's settings, which opens a modal on top of them.
-
-    `opened` is called with the person's ID, the modal's trigger, and the place.
-    """
+    """Registers a button in a channel's settings. `opened` gets the person's ID, the modal's trigger and the place."""
 
     async def on_press(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         await ack()
@@ -124,7 +119,6 @@ def register_settings_button(
 
 
 def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str) -> None:
-    """Registers the listeners for caps in App Home. Once caps are saved, the admin's Home is rebuilt."""
 
     async def on_press(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         await ack()
@@ -145,7 +139,6 @@ def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str)
 
 
 def register_schedules(app: AsyncApp, schedules: Schedules, home: AppHome, team_id: str) -> None:
-    """Registers the listeners for schedule buttons, and for the modal that changes a schedule."""
 
     async def pressed(press: SchedulePress) -> None:
         await schedules.on_press(press)
@@ -199,10 +192,7 @@ def register_modal(
 def _press_listener(
     work: Callable[[dict[str, Any]], Coroutine[Any, Any, None]],
 ) -> Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]:
-    """Returns a listener that handles a click.
-
-    Bolt acknowledges when a listener has ended, so work that takes longer than Slack waits continues in the background.
-    """
+    """Returns a click listener. Bolt acknowledges when it returns, so slow work continues in the background."""
     background = Background()
 
     async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:

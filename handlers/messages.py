@@ -134,7 +134,7 @@ def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, we
 
 
 async def _take_own(event: Mapping[str, Any], team_id: str, shortcut: MessageShortcut) -> None:
-    """Reports that the bot has posted a question for a person. All other events about its own messages are ignored."""
+    """Handles the bot's post of a person's question. Other events about the bot's own messages are ignored."""
     if view_id := view_of(event):
         await shortcut.on_question_posted(view_id, message_of(event, team_id))
 

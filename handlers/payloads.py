@@ -85,8 +85,7 @@ def _message(event: Mapping[str, Any], ts: str, team_id: str) -> Message:
 
 
 def is_first_delivery(event: Mapping[str, Any], headers: Mapping[str, Sequence[str]], bot_user_id: str) -> bool:
-    """Returns whether no other delivery of the same message came before. It is true for exactly one delivery, in any
-    process.
+    """Returns whether a delivery is a message's first, which is true exactly once across all processes.
 
     A mention in a channel causes two events, of which app_mention counts. Slack numbers its retries of an event.
     """
@@ -109,7 +108,6 @@ def action_token_of(event: Mapping[str, Any]) -> str:
 
 @parser
 def edited_ts_of(event: Mapping[str, Any]) -> str:
-    """Returns when the message in an event was edited, or ""."""
     edited = _object_or_empty(event, "edited")
     return _ts(edited, "ts") if edited.get("ts") is not None else ""
 
@@ -126,7 +124,7 @@ def messages_of_edit(event: Mapping[str, Any], team_id: str) -> tuple[Message, M
 
 
 def is_by(event: Mapping[str, Any], me: Identity) -> bool:
-    """Returns whether the bot itself wrote the message of an event, which can be about an edit or a deletion."""
+    """Returns whether the bot itself wrote the event's message. The event can be an edit or a deletion."""
     message = event.get("message") or event.get("previous_message") or event
     ids = (message.get("user"), message.get("bot_id")) if isinstance(message, Mapping) else ()
     return me.user_id in ids or me.bot_id in ids
@@ -227,7 +225,6 @@ def invocation_of_shortcut(shortcut: Mapping[str, Any]) -> Invocation:
 
 @parser
 def message_of_shortcut(shortcut: Mapping[str, Any], team_id: str) -> Message:
-    """Returns the message that the shortcut was used on. `team_id`: the bot's."""
     return message_of({**_object(shortcut, "message"), "channel": shortcut["channel"]["id"]}, team_id)
 
 
@@ -259,7 +256,6 @@ def caps_press_of(body: Mapping[str, Any], team_id: str) -> tuple[str, str, CapO
 
 @parser
 def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
-    """Returns the click on a schedule button: in a message, a modal or App Home."""
     action, view = body["actions"][0], _object_or_empty(body, "view")
     kind, value = ScheduleAction(action["action_id"]), _string_or_none(action, "value") or ""
     is_list, in_modal = kind is ScheduleAction.LIST, view.get("type") == "modal"
@@ -297,7 +293,6 @@ def channel_in_view(holder: Mapping[str, Any]) -> str:
 
 @parser
 def press_of(body: Mapping[str, Any], team_id: str) -> Press:
-    """Returns the click in a payload of type block_actions."""
     action = body["actions"][0]
     thread, message_ts = _pressed_at(body, team_id)
     return Press(
@@ -315,7 +310,6 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
 
 
 def _pressed_at(body: Mapping[str, Any], team_id: str) -> tuple[ThreadKey, str]:
-    """Returns the thread and the ts of the message whose button was clicked."""
     container = _object_or_empty(body, "container")
     message_ts = _string_or_none(container, "message_ts") or ""
     thread_ts = container.get("thread_ts") or _object_or_empty(body, "message").get("thread_ts")
@@ -336,7 +330,6 @@ def reason_press_of(body: Mapping[str, Any], team_id: str) -> Press:
 
 @parser
 def suggestion_press_of(body: Mapping[str, Any]) -> SuggestionPress:
-    """Returns the click on a suggested prompt, in a message or in App Home."""
     action = body["actions"][0]
     container = _object_or_empty(body, "container")
     return SuggestionPress(
@@ -361,7 +354,6 @@ def quiet_press_of(body: Mapping[str, Any], team_id: str) -> QuietPress:
 
 @parser
 def approval_of(body: Mapping[str, Any], team_id: str) -> Press:
-    """Returns the approval of a call in the modal with its arguments, in a payload of type view_submission."""
     place, action = approval_in(_object(body, "view"))
     return Press(
         action=action,

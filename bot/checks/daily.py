@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 async def check_daily(at: Checkup, admins: AdminNotices, clock: Clock) -> None:
-    """Makes the daily checks every hour unless a process has made them today, until canceled."""
+    """Checks every hour whether the daily checks are due, and runs them, until canceled."""
     while True:
         # `typist check` covers the time of the start.
         await clock.sleep(HOUR_S)
@@ -44,6 +44,5 @@ def _notice(finding: Finding) -> str:
 
 
 async def retiring(at: Checkup) -> Sequence[str]:
-    """Returns a sentence for each model in use that retires soon."""
     checks = [check for check in planned(at, Occasion.DAILY) if check.id.endswith(".retirement")]
     return [finding.sentence for finding in (await run_checks(checks)).checks if finding.is_problem]

@@ -42,7 +42,7 @@ PROBED_BYTES = 32_768
 
 
 class DatabaseChecks:
-    """Checks one database. Each method is one check; the others depend on `connection`."""
+    """Checks one database. All other methods depend on `connection`. Values that can't be read are empty or None."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
@@ -80,7 +80,7 @@ class DatabaseChecks:
         return ok(f"The database is reachable: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
 
     async def write(self) -> Finding:
-        """Writes and removes a large row, or a table if there is none. Another check covers mismatched tables."""
+        """Writes and removes a large row, or a table if there is none. `schema` reports mismatched tables."""
         if self._engine is None:
             return skipped("Writing wasn't tested because the database doesn't exist yet.")
         try:
@@ -95,7 +95,6 @@ class DatabaseChecks:
         return ok("The database can be written to.")
 
     async def schema(self) -> Finding:
-        """Compares the schema's revision with this version's."""
         revision, wrong = None, []
         if self._engine is not None:
             try:
@@ -121,19 +120,16 @@ class DatabaseChecks:
         return warn(f"{at}, which is newer than this version of Typist.", fix)
 
     async def chosen_servers(self) -> Mapping[str, Collection[str]]:
-        """Returns the MCP servers of each channel that uses any, or none if the database can't be read."""
         with suppress(SQLAlchemyError, OSError):
             return await self._read(read_chosen_servers, {})
         return {}
 
     async def secrets(self) -> Sequence[str]:
-        """Returns the secrets of people's accounts, or none if the database can't be read."""
         with suppress(SQLAlchemyError, OSError):
             return await self._read(read_secrets, [])
         return ()
 
     async def living(self) -> int | None:
-        """Returns the number of processes running with the database, or None if it can't be read."""
         with suppress(SQLAlchemyError, OSError):
             file = database_file(self._engine.url) if self._engine else None
             return len(await self._read(partial(living_workers_in, file=file, now=time.time()), []))

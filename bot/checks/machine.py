@@ -23,7 +23,6 @@ ISOLATION_FIX = (
 
 
 async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
-    """Lists settings that differ from the defaults, and reports those without effect or readable by others."""
     shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.in_force(ours)}
     header = "The settings are valid. These differ from the defaults:"
     lines = [f"{name}: {value}" for name, value in shown.items()]
@@ -107,7 +106,6 @@ def _shown(way: Way) -> str:
 
 
 async def check_traces(url: str, session: ClientSession) -> Finding:
-    """Sends the collector an empty request to check that it responds."""
     headers = {"Content-Type": "application/x-protobuf"}
     try:
         async with session.post(url, data=b"", headers=headers, timeout=ClientTimeout(ANSWER_WITHIN_S)) as response:

@@ -20,13 +20,11 @@ _PING = ToolDefinition("ping", "Answers pong.", {"type": "object", "properties":
 _PROBE = Prompt("You test a connection.", (Turn("user", "Call the tool ping once, now."),), tools=(_PING,))
 
 PROBE_WITHIN_S = 60.0
-"""The time limit for a model's probe, because its server might have to load it first."""
+"""The time limit for a probe of a model, because its server might have to load it first."""
 LOOKED_UP_WITHIN_S = 60.0
 """The time limit for a lookup, including the import of the vendor's SDK at its start."""
 PROBE_LATE_S = 10.0
-"""The report includes the duration if it is at least this long."""
 RETIRES_WITHIN_DAYS = 30
-"""The notice period before a model's retirement."""
 
 
 async def probe_model(setup: ModelSetup, model: str) -> Finding:
@@ -104,7 +102,6 @@ def _without_tools(model: str, end: Completion | None) -> Finding:
 
 
 async def check_model(setup: ModelSetup, model: str, today: date) -> Finding:
-    """Looks a model up at its vendor, and returns the finding with a remedy."""
     entry, lookup = VENDORS[model.partition("/")[0]], await _look_up(setup, model, today)
     if lookup.outcome is LookupOutcome.NO_LIST:
         message = f"{model}: the server is reachable, but it doesn't list its models."
@@ -139,7 +136,6 @@ async def _look_up(setup: ModelSetup, model: str, today: date) -> Lookup:
 
 
 def _retires(model: str, day: date, replacement: str) -> Finding:
-    """Returns the finding of a model that its vendor retires. `replacement`: the vendor's name for another model."""
     such_as = f", such as {replacement}" if replacement else ""
     return warn(
         f"{model} retires on {day:%B} {day.day}, {day.year}.",
@@ -148,10 +144,7 @@ def _retires(model: str, day: date, replacement: str) -> Finding:
 
 
 def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -> tuple[str, str]:
-    """Returns the message and remedy for a lookup's result.
-
-    Problems of all models of a vendor refer to the vendor, so that the report lists them once.
-    """
+    """Returns a lookup's message and remedy. Vendor problems don't mention the model, so the report lists them once."""
     vendor, reason, key, base_url = model.partition("/")[0], lookup.detail, entry.api_key_variable, entry.base_url
     choose = f"Choose another model in BOT_MODELS instead of {model}, or check what {key} has access to."
     retired = f"was retired on {lookup.retires.isoformat()}" if lookup.retires else "has been retired"

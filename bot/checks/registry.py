@@ -86,7 +86,6 @@ class Checkup:
 
     @property
     def today(self) -> date:
-        """The day in UTC."""
         return datetime.fromtimestamp(self.clock.now(), UTC).date()
 
     def _price(self, tools: Sequence[ToolDefinition]) -> str:
@@ -110,7 +109,6 @@ class Check:
     id: str
     """Stays the same between versions, for scripts. {} is the model or server, also in `name` and `needs`."""
     name: str
-    """The subject, as other lines refer to it."""
     look: Callable[[Checkup, str], Awaitable[Finding]]
     """Makes the check for the model or server with this name."""
     on: Occasion = Occasion.COMMAND
@@ -120,7 +118,6 @@ class Check:
     after: Sequence[str] = ()
     """The checks that run first, regardless of their result."""
     within_s: float = 0.0
-    """The time limit, if it is longer than usual."""
 
 
 _AND_START = Occasion.COMMAND | Occasion.START
@@ -329,7 +326,6 @@ async def checked(
 
 
 async def log_findings(ours: Settings, on: Occasion, env_file: Path | None = None) -> None:
-    """Logs the findings of an occasion's checks for these settings, which might come from `env_file`."""
     async with _opened(ours, env_file) as at:
         (await run_checks(planned(at, on))).log()
 

@@ -30,7 +30,6 @@ class CheckStatus(StrEnum):
     FAIL = "fail"
     """Questions stay unanswered until someone fixes it."""
     SKIPPED = "skipped"
-    """The check couldn't be made, or wasn't requested."""
 
 
 _MARKS: Mapping[CheckStatus, str] = {
@@ -47,24 +46,21 @@ class Finding:
 
     status: CheckStatus
     message: str
-    """Can be "" for a skipped check: it wasn't made because of `cause`."""
+    """Can be "" for a check that was skipped because of `cause`."""
     fix: str = ""
     cause: str = ""
     """The reason for skipping checks that need this one, as a clause; "": it didn't pass."""
     details: Sequence[str] = ()
-    """Further lines, only for the report."""
     people: AbstractSet[str] = frozenset()
-    """The IDs of people in the message. If they are admins, they aren't notified of it."""
+    """The IDs of people in the message. Admins among them aren't notified."""
     is_notable: bool = False
     """Whether it is logged at startup although nothing is wrong."""
     is_made: bool = True
     """False if the check timed out or failed itself. Admins aren't notified in Slack then."""
     id: str = ""
-    """The check's ID, set by the runner."""
 
     @property
     def passed(self) -> bool:
-        """Whether checks that depend on this one make sense."""
         return self.status in (CheckStatus.OK, CheckStatus.WARN)
 
     @property
@@ -73,19 +69,14 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """The message, followed by the details on separate lines."""
         return "\n".join((self.message, *self.details))
 
     @property
     def sentence(self) -> str:
-        """The message and the remedy on one line, for the log and for people in Slack."""
         return " ".join((*self.message.splitlines(), self.fix)).rstrip()
 
     def lines(self) -> list[str]:
-        """Returns lines for the report: the text with its mark, and the remedy below.
-
-        Characters that a terminal would interpret are removed from names of Slack and servers.
-        """
+        """Returns report lines: the text with its mark, and the remedy. Control characters in names are removed."""
         first, *others = visible(self.text).splitlines()
         remedy = [f"  → {visible(self.fix)}"] if self.fix else []
         return [f"{_MARKS[self.status]} {first}", *(f"    {line}" for line in others), *remedy]
@@ -108,7 +99,7 @@ def skipped(reason: str) -> Finding:
 
 
 def skipped_because(cause: str) -> Finding:
-    """Returns the finding of a check that wasn't made for the same cause, a clause, as another one."""
+    """Returns the finding of a check that was skipped because of `cause`, a clause."""
     return Finding(CheckStatus.SKIPPED, "", cause=cause)
 
 
@@ -146,7 +137,6 @@ class CheckReport:
 
 
 def _summary(failed: int, warned: int, skipped: int) -> str:
-    """Returns the report's last line, which explains the mark of skipped checks."""
     found = "Everything is set up."
     if failed or warned:
         problems, warnings = "problem" if failed == 1 else "problems", "warning" if warned == 1 else "warnings"
@@ -157,7 +147,6 @@ def _summary(failed: int, warned: int, skipped: int) -> str:
 
 
 WITHIN_S = 12.0
-"""The time limit for one check."""
 ANSWER_WITHIN_S = 8.0
 """The time limit for Slack or the database in a check: below WITHIN_S, so that it can report what is missing."""
 
@@ -168,14 +157,10 @@ class PlannedCheck:
 
     id: str
     name: str
-    """The subject, as other lines refer to it."""
     look: Callable[[], Awaitable[Finding]]
     needs: Sequence[str] = ()
-    """The checks without which this one is skipped."""
     after: Sequence[str] = ()
-    """The checks that run first, regardless of their result."""
     within_s: float = 0.0
-    """The time limit, if it is longer than WITHIN_S."""
 
 
 async def run_checks(checks: Sequence[PlannedCheck]) -> CheckReport:

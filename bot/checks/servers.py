@@ -51,7 +51,6 @@ class ServerChecks:
         self._has_keys = has_keys
         self._clock = clock
         self._tools: dict[str, ServerTools] = {}
-        """Tools by server name, for servers that have listed them."""
 
     async def server(self, name: str) -> Finding:
         """Lists a server's tools with their rules. Rules and tools without effect are a warning."""
@@ -161,7 +160,6 @@ class ServerChecks:
 
 
 def _down(config: ServerConfig, reason: str) -> Finding:
-    """Returns the finding of a server that can't be used. `reason`: as in the log."""
     if isinstance(config.transport, StdioTransport):
         fix = (
             "Run this server's command by hand, with the environment from BOT_MCP_CONFIG, and check its output. "

@@ -72,7 +72,7 @@ APP_UNKNOWN = "Slack didn't report which app a token belongs to."
 PROBE = "I'm checking that events arrive. I'll delete this message in a moment."
 UNREACHABLE, UNAVAILABLE = "Slack can't be reached", "Slack isn't accepting calls right now"
 _ERROR_NAME = re.compile("[a-z_]+")
-"""Slack's own error names. Names that Typist gives to responses that aren't Slack's have a different form."""
+"""Matches Slack's own error names. Typist's names for responses that aren't Slack's have a different form."""
 
 SCOPE_LOSSES: Mapping[str, str] = {
     "app_mentions:read": "mentions aren't answered",
@@ -99,7 +99,6 @@ SCOPE_LOSSES: Mapping[str, str] = {
     "users:read.email": "domains in BOT_ALLOW_USERS don't give anyone access",
     "users:read": "Typist can't distinguish members from guests and denies access to everyone",
 }
-"""The features that don't work without a scope."""
 
 _TOKEN_FIXES: Mapping[str, str] = {
     **dict.fromkeys(("account_inactive", "app_uninstalled", "bot_removed", "token_revoked"), REINSTALL_FIX),
@@ -152,7 +151,6 @@ def check_scopes(installation: Installation, *, extra: Collection[str] = ()) -> 
 
 
 def check_clock(installation: Installation, now_s: float) -> Finding:
-    """Compares this machine's clock, in seconds since 1970, with Slack's."""
     if installation.slack_time_s is None:
         return skipped("Slack's response didn't have a usable Date header.")
     skew_s = now_s - installation.slack_time_s
@@ -169,7 +167,6 @@ def check_clock(installation: Installation, now_s: float) -> Finding:
 
 
 async def check_named(slack: SlackClient, team_id: str, admins: Collection[str], rules: AccessRules) -> Finding:
-    """Looks up the people and channels in BOT_ADMINS, BOT_ALLOW_USERS and BOT_ALLOW_CHANNELS."""
     try:
         kinds = await kinds_by_id(slack, {*admins, *rules.people}, team_id)
         channels = [one for one in sorted(rules.allow_channels) if not await is_open(slack, one)]
@@ -212,7 +209,6 @@ def app_token_fix(error: str) -> str:
 
 
 def new_app_fix(error: str) -> str:
-    """Returns the fix if Slack doesn't create an app with a configuration token."""
     if error in _TOKEN_FIXES or error == "invalid_auth":
         return CONFIG_FIX
     return "Create it on Slack's page instead, unless api.slack.com/apps already lists it."
@@ -225,23 +221,18 @@ def post_fix(error: str) -> str:
 
 
 def connections_open(others: int) -> str:
-    """Returns the number of the app's other connections, as a clause."""
     return "1 other connection is open" if others == 1 else f"{others} other connections are open"
 
 
 @dataclass
 class SlackChecks:
-    """Checks one app. Each method is one check, and its docstring states which checks it depends on.
-
-    `app` uses the app-level token, and `config` the configuration token, if there is one.
-    """
+    """Checks one app. `app` uses the app-level token, and `config` the configuration token, if there is one."""
 
     bot: SlackClient
     app: SlackClient
     config: SlackClient | None
     clock: Clock
     extra: Collection[str]
-    """The scopes that only some settings need."""
     _installation: Installation | None = field(default=None, init=False)
     _bot_token: Finding | None = field(default=None, init=False)
     _bot_app_id: str = field(default="", init=False)
@@ -270,7 +261,6 @@ class SlackChecks:
         await self._stack.aclose()
 
     async def bot_token(self) -> Finding:
-        """Looks up the bot's identity."""
 
         async def ask() -> Finding:
             self._installation = installation = await self.bot.installation()
@@ -282,11 +272,9 @@ class SlackChecks:
         return self._bot_token
 
     async def scopes(self) -> Finding:
-        """Compares the scopes, after `bot_token`."""
         return check_scopes(self.installation, extra=self.extra)
 
     async def user_groups(self, groups: Collection[str]) -> Finding:
-        """Looks up the user groups in BOT_ALLOW_USERS, after `scopes`."""
         try:
             people = await read_groups(self.bot, groups)
             missing = ", ".join(sorted(set(groups) - people.keys()))
@@ -302,15 +290,12 @@ class SlackChecks:
         return ok(f"People in user groups: {sizes}.")
 
     async def named(self, admins: Collection[str], rules: AccessRules) -> Finding:
-        """Looks up the people and channels in the settings, after `scopes`."""
         return await check_named(self.bot, self.installation.identity.team_id, admins, rules)
 
     async def clocks(self) -> Finding:
-        """Compares the clocks, after `bot_token`."""
         return check_clock(self.installation, self.clock.now())
 
     async def app_token(self) -> Finding:
-        """Requests a socket URL."""
 
         async def ask() -> Finding:
             self._socket_url = str((await self.app.call("apps.connections.open")).get("url", ""))
@@ -319,7 +304,7 @@ class SlackChecks:
         return await _refused_as("SLACK_APP_TOKEN", app_token_fix, ask)
 
     async def socket_mode(self) -> Finding:
-        """Opens a socket and waits for Slack's hello, after `app_token`."""
+        """Opens a socket and waits for Slack's hello."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 opening = self.bot.session.ws_connect(
@@ -353,10 +338,7 @@ class SlackChecks:
                 return _no_hello(" ".join(str(part) for part in (kind, reason) if part) or first.type.name)
 
     async def connections(self, living: Callable[[], Awaitable[int | None]]) -> Finding:
-        """Compares the app's connections with those of the database's processes, after `socket_mode`.
-
-        `living` returns the number of processes running with the database, or None if it can't be read.
-        """
+        """Compares the app's connections with the number of running processes (`living`; None if unknown)."""
         assert self._socket is not None
         processes = await living()
         if processes is None:
@@ -372,7 +354,6 @@ class SlackChecks:
         )
 
     async def same_app(self) -> Finding:
-        """Compares the apps that both tokens belong to, after `bot_token` and `app_token`."""
         bot_app_id = await self._find_bot_app_id()
         socket_app_id = self._socket_app_id()
         if not bot_app_id or not socket_app_id:
@@ -387,7 +368,6 @@ class SlackChecks:
         return fail(message, fix)
 
     async def manifest(self) -> Finding:
-        """Compares the app's manifest with ours, after `same_app`."""
         if self.config is None:
             return skipped("Events, tabs and interactivity weren't compared because SLACK_CONFIG_TOKEN isn't set.")
         app_id = await self._find_bot_app_id() or self._socket_app_id()
@@ -412,7 +392,6 @@ class SlackChecks:
         return await _refused_as("SLACK_CONFIG_TOKEN", lambda _: CONFIG_FIX, compare, severity=warn)
 
     async def probe_post(self, channel_id: str) -> Finding:
-        """Posts the test message, after `socket_mode`."""
         try:
             self._probe = await self.bot.post(channel=channel_id, text=PROBE)
         except (RateLimited, Refused) as error:
@@ -421,7 +400,6 @@ class SlackChecks:
         return ok(f"Posted the test message in {channel_id}.")
 
     async def probe_event(self) -> Finding:
-        """Waits for the test message's event, after `probe_post`."""
         assert self._socket is not None
         if await self._socket.event_of(self._probe[1], ANSWER_WITHIN_S):
             return ok("Slack delivered the test message's event.")
@@ -438,7 +416,6 @@ class SlackChecks:
         )
 
     async def probe_delete(self) -> Finding:
-        """Deletes the test message, after `probe_event`."""
         channel_id, ts = self._probe
         self._probe = ("", "")
         try:
@@ -449,7 +426,6 @@ class SlackChecks:
         return ok("Deleted the test message.")
 
     async def _find_bot_app_id(self) -> str:
-        """Returns the ID of the bot token's app, or "" if Slack doesn't report it."""
         if not self._bot_app_id and self._installation is not None:
             try:
                 answer = await self.bot.call("bots.info", bot=self._installation.identity.bot_id)
@@ -509,7 +485,7 @@ async def _refused_as(
     check: Callable[[], Awaitable[Finding]],
     severity: Callable[[str, str], Finding] = fail,
 ) -> Finding:
-    """Makes a check, or reports with `severity` why Slack refused its call."""
+    """Runs a check. If Slack refuses its call, reports why, with `severity`."""
     try:
         return await check()
     except (RateLimited, Refused) as error:

@@ -14,9 +14,7 @@ WORKER = "admin"
 @dataclass(frozen=True, slots=True)
 class Subcommand:
     help: str
-    """One line in the list of subcommands."""
     description: str
-    """The introduction of the subcommand's own help."""
     run: Callable[[Mapping[str, str], argparse.Namespace], int]
     """Runs the subcommand with the environment and arguments, and returns the exit code. Raises TypistError."""
     add_arguments: Callable[[argparse.ArgumentParser], None] | None = None

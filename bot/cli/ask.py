@@ -25,7 +25,7 @@ from bot.settings import Settings, model_prices, model_setup, parse_model_option
 PATIENCE_S = 7.0
 """The time for retries after a failure. It is shorter than in Slack, because people see the reason and can retry."""
 HISTORY_TOKENS = 10_000_000
-"""So high that files aren't cut if the model can read them whole."""
+"""High enough that files aren't cut if the model can read them whole."""
 _PATH = re.compile(r"(?:~|\.\.?)/\S*|/[^/\s]+/\S+")
 """Matches a word that can only be a path, whether or not the file exists."""
 
@@ -37,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Answers the question and returns the exit code. Raises SettingsError, ProviderError."""
     if options.model is not None:
         env = {**env, "BOT_MODELS": ",".join(parse_model_option(options.model))}
     ours = settings.read(env, needs_model=True)
@@ -54,7 +53,6 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def _content_of(word: str) -> bytes | None:
-    """Returns the content of the file at a path, or None if the word isn't a path. Raises SettingsError."""
     try:
         with open(os.path.expanduser(word), "rb") as file:
             return file.read(files.MAX_FILE_BYTES + 1)
@@ -65,7 +63,6 @@ def _content_of(word: str) -> bytes | None:
 
 
 async def _opened(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:
-    """Returns the question's files with their content for a model. Raises SettingsError."""
     wanted, unread = files.choose_files(File(path, Path(path).name) for path in contents)
     opened = list(unread.values())
     if wanted:
@@ -83,10 +80,7 @@ async def _opened(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:
 
 
 async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes], *, at_once: bool) -> int:
-    """Writes the answer and its sources to stdout, and the rest to stderr; returns the exit code.
-
-    The rest is tokens, time and cost, and anything missing in the answer. Raises ProviderError, SettingsError.
-    """
+    """Writes the answer and sources to stdout, and usage and notices to stderr. Raises ProviderError, SettingsError."""
     # Imported here because they load the model clients.
     from bot.cli.terminal_output import Terminal
     from bot.models.registry import open_models
@@ -124,7 +118,6 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
 
 
 def summary(model_name: str, completion: Completion, first_s: float, cost_usd: float | None) -> str:
-    """Returns one line: model, searches, tokens, time to the first token, cost."""
     usage = completion.usage
     tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out" if usage else "tokens unknown"
     price = "price unknown" if cost_usd is None else f"${cost_usd:.6f}"

@@ -29,7 +29,6 @@ def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _export_audit(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Exports the audit log and returns the exit code. Raises StoreError, SettingsError."""
     ours = settings.read(env)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if options.texts and not options.json:
@@ -51,7 +50,6 @@ def first_time_of_audit(text: str) -> float:
 
 
 async def _export(ours: Settings, since: float, *, as_json: bool, texts: bool) -> None:
-    """Prints the entries, with names of people and channels below a table, or why there are none."""
     from bot.clock import SystemClock
     from bot.store.audit import Audit
     from bot.store.database import Database, connected
@@ -88,7 +86,7 @@ def _row(line: Mapping[str, Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """Returns a value as one ASCII word, with characters escaped that a terminal would hide or interpret."""
+    """Returns a value as one ASCII word. Characters that a terminal would hide or interpret are escaped."""
     is_word = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value and value
     return str(value) if is_word else audit.canonical_json(value)
 

@@ -13,7 +13,6 @@ from bot.settings import Settings
 
 
 def _back_up(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Writes a backup and returns the exit code. Raises StoreError."""
     ours = settings.read(env)
     logs.set_up(ours.log_level, ours.log_format)
     asyncio.run(_write(ours, Path(options.file)))
@@ -30,7 +29,6 @@ async def _write(ours: Settings, file: Path) -> None:
 
 
 def _restore(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Restores a backup and returns the exit code. Raises StoreError and SettingsError."""
     ours = settings.read(env)
     logs.set_up(ours.log_level, ours.log_format)
     return asyncio.run(_read(ours, Path(options.file), is_agreed=options.yes))

@@ -32,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Prints the report and returns the exit code."""
     try:
         ours = settings.read(env, needs_slack=True, needs_model=True)
         probe: str | None = options.probe

@@ -79,7 +79,6 @@ Settings are environment variables or lines in .env. .env.example lists them all
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    """Runs one subcommand, flushes stdout and stderr, and returns the exit code."""
     try:
         code = _run(arguments)
         # The parent process might have closed both.
@@ -157,7 +156,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line, which exits for invalid arguments."""
     parser = _Parser(
         prog="python -m bot" if Path(sys.argv[0]).name == "__main__.py" else "typist",
         description=DESCRIPTION,

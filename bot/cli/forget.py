@@ -62,7 +62,6 @@ def _add_forget_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Deletes the targets in the options and returns the exit code. Raises StoreError, SettingsError."""
     ours = settings.read(env)
     logs.set_up(ours.log_level, ours.log_format)
     if wrong := [user_id for user_id in options.user or () if not _USER.fullmatch(user_id)]:
@@ -80,7 +79,6 @@ def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def parse_thread(text: str) -> ThreadKey:
-    """Parses --thread. Raises SettingsError."""
     if match := _THREAD.fullmatch(text):
         team_id, channel_id, thread_ts = match.groups()
         return ThreadKey(team_id or "", channel_id, None if thread_ts == ROOT else thread_ts)
@@ -128,7 +126,7 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
 
 
 async def _signed_out(ours: Settings, stores: "Stores", user_id: str | None) -> tuple[int, list[str]]:
-    """Signs a person, or everyone, out of MCP servers; returns how often, and the servers that didn't revoke tokens."""
+    """Signs a person or everyone out of MCP servers; returns how often, and which servers didn't revoke tokens."""
     owners = await stores.accounts.owners(user_id or "")
     if not (owners and ours.secret_keys):
         return len(owners), sorted({owner.server for owner in owners})
@@ -159,7 +157,6 @@ async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
 
 
 def deleted(counts: Mapping["Noun", int]) -> str:
-    """Lists how many rows were deleted, by noun, or returns "" if there were none."""
     return ", ".join(f"{count:,} {noun[count != 1]}" for noun, count in counts.items() if count)
 
 

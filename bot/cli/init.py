@@ -35,9 +35,7 @@ from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
 BOT_TOKEN, APP_TOKEN, CONFIG_TOKEN, ADMINS = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_CONFIG_TOKEN", "BOT_ADMINS"
 PREFIXES = {"xoxb-": BOT_TOKEN, "xapp-": APP_TOKEN}
 KEYS = {entry.api_key_variable: name for name, entry in VENDORS.items() if entry.api_key_variable}
-"""Vendors that need a key, by its variable."""
 ANY_KEY = ""
-"""Represents the key of any vendor."""
 KEYLESS = "not-set"
 """A placeholder for a missing key, which is never sent."""
 
@@ -91,7 +89,6 @@ STOPPED = "\nStopped. Everything accepted so far is in .env. Run this command ag
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Asks, checks and writes, and returns the exit code. Raises SettingsError."""
     if not (at_terminal() and sys.stdout is not None and sys.stdout.isatty()):
         problems = [NO_TERMINAL]
         try:
@@ -143,7 +140,6 @@ class _Init:
         return bool(self.env.get(variable, "").strip())
 
     def _missing_keys(self) -> list[str]:
-        """Returns the variables of keys that BOT_MODELS and BOT_TRANSCRIBE need and that aren't set."""
         models = f"{self.env.get('BOT_MODELS', '')},{self.env.get('BOT_TRANSCRIBE', '')}".split(",")
         named = {model.strip().partition("/")[0] for model in models}
         entries = [VENDORS[vendor] for vendor in KEYS.values() if vendor in named]
@@ -160,7 +156,6 @@ class _Init:
         return settings.read({**self.env, **missing, **pasted})
 
     def _ask(self, wanted: str) -> None:
-        """Asks until the wanted value, or another token or key, is accepted."""
         print(f"\n{ASK[wanted]}")
         pasted = ""
         while True:
@@ -184,7 +179,7 @@ class _Init:
         return PASTE_OR_ENTER.format(on_enter=self._new_app.on_enter) if self._new_app else PASTE
 
     def _go_on_with(self, new_app: NewApp, token: str) -> None:
-        """Does what Enter does, or creates the app with a configuration token, which isn't kept: it lasts 12 hours."""
+        """Does what Enter does, or creates the app with a configuration token, which isn't kept (it lasts 12 hours)."""
         if not token:
             new_app.enter(self._settings())
             return
@@ -201,7 +196,6 @@ class _Init:
             self.env[CONFIG_TOKEN] = token
 
     def _accepts(self, variable: str, pasted: str) -> bool:
-        """Checks a token or key, and prints the findings."""
         try:
             ours = self._settings(**{variable: pasted})
         except SettingsError as error:
@@ -240,7 +234,6 @@ class _Init:
         print(WRITTEN.format(variable=variable))
 
     def _ask_for_admin(self) -> None:
-        """Asks for an admin until one member is found, or the answer is empty."""
         print()
         while words := self._name():
             if "@" in words[1:]:
@@ -271,7 +264,6 @@ class _Init:
             return await find_members(SlackClient(ours.slack_bot_token, ours.slack_api_url, session), words)
 
     async def _finish(self, *, wants_agent: bool) -> int:
-        """Runs `typist check`, sends a single admin a first message, and returns the exit code."""
         from bot.checks.registry import checked
 
         ours = settings.read(self.env, needs_slack=True, needs_model=True)
@@ -321,7 +313,6 @@ def _variables_of(pasted: str, wanted: str) -> list[str]:
 
 
 def _choose(variables: Sequence[str]) -> str:
-    """Asks whose key was pasted, and returns its variable, or "" if the answer isn't one of the vendors."""
     vendors = {KEYS[variable]: variable for variable in variables}
     with echo(is_on=True):
         return vendors.get(input(WHOSE.format(vendors=" or ".join(vendors))).strip().lower(), "")
@@ -368,13 +359,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _print_manifest(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Prints the manifest and returns the exit code. Raises SettingsError."""
     print(json.dumps(chosen_manifest(options, extra=settings.extra_scopes(settings.read(env))), indent=2))
     return 0
 
 
 def chosen_manifest(options: argparse.Namespace, *, extra: Collection[str]) -> dict[str, Any]:
-    """Builds the manifest for the arguments. Raises SettingsError."""
     try:
         return app_manifest(agent=options.agent, extra=extra, name=options.name, command=options.slash_command)
     except ValueError as problem:

@@ -35,7 +35,7 @@ class SeenTool:
     listed: "ListedTool"
     agreed: "Pin | None"
     is_first: bool
-    """Whether no process has offered its server's tools yet. The first list counts as agreed."""
+    """Whether no process has offered this server's tools yet. The first list counts as agreed."""
 
     @property
     def state(self) -> str:
@@ -60,7 +60,6 @@ def _add_mcp_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _mcp(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Runs `typist mcp` (list, agree or revoke), and returns the exit code. Raises StoreError, SettingsError."""
     ours = settings.read(env)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if not ours.mcp.servers:
@@ -106,7 +105,7 @@ async def _list(ours: Settings) -> int:
 
 
 async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
-    """Agrees to tools as they are listed now. `names` can contain patterns."""
+    """Agrees to tools as currently listed. `names` can contain patterns."""
     from bot.core.calls import Pin
 
     async with _opened(ours) as stores:
@@ -154,7 +153,6 @@ def _print_list(
     allowed: "Sequence[AllowedTool]",
     names: Mapping[str, str],
 ) -> None:
-    """Prints tools, servers that are down, and always allowed tools. `names`: people and channels."""
     for name, tool in seen.items():
         rule = ours.mcp.rules.rule_for(name)
         print(f"{tool.state:8} {rule.permission:6} {'reads ' if rule.read_only else 'writes'} {name}")
@@ -192,7 +190,6 @@ def _price(ours: Settings, seen: Mapping[str, SeenTool]) -> str:
 
 
 def _agreement(seen: Mapping[str, SeenTool], names: Sequence[str]) -> str:
-    """Returns the command that agrees to these tools, with a pattern for all of a server's tools if there are many."""
     arguments: dict[str, None] = {}
     for name in names:
         pattern = full_tool_name(tool_owner(name), "*")
@@ -204,7 +201,6 @@ def _agreement(seen: Mapping[str, SeenTool], names: Sequence[str]) -> str:
 
 
 def _fitting(seen: Mapping[str, SeenTool], pattern: str) -> list[str]:
-    """Returns the tools that match a pattern, in which * matches any characters."""
     wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))))
     return [name for name in seen if wanted.fullmatch(name)]
 

@@ -9,7 +9,6 @@ from bot.cli import Subcommand
 
 
 def _migrate_database(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Migrates the database and returns the exit code. Raises StoreError."""
     ours = settings.read(env)
     logs.set_up(ours.log_level, ours.log_format)
     revision = asyncio.run(_migrate(ours.database_url))

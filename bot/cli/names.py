@@ -26,8 +26,7 @@ def in_one_line(name: str) -> str:
 async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
     """Returns Slack's names of people and channels: from lists if there are many, otherwise one by one.
 
-    Names that Slack doesn't return in time are missing, which is reported on stderr. Without a bot token, all are
-    missing.
+    Names that Slack doesn't return in time are missing, which stderr reports. Without a token, all are missing.
     """
     if not ours.slack_bot_token:
         return {}
@@ -45,7 +44,6 @@ async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
 
 
 async def _look_up(slack: "SlackClient", wanted: Mapping[str, None], names: dict[str, str]) -> None:
-    """Adds the names that Slack returns, and "" for unknown IDs."""
     from bot.slack.users import MAX_LOOKED_UP, name_of, pages_of_channels, pages_of_people
 
     def add(kind: str, one: Mapping[str, Any]) -> None:

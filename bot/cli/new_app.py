@@ -67,7 +67,6 @@ class NewApp:
         return ENTER_OPENS if self._opens else ENTER_SHOWS
 
     def enter(self, ours: Settings) -> None:
-        """Creates the app, opens the page, or shows its URL, depending on the prompt."""
         if self._config_token:
             self.create(ours)
             return
@@ -80,7 +79,6 @@ class NewApp:
         self._opens = False
 
     def create(self, ours: Settings) -> bool:
-        """Creates the app with SLACK_CONFIG_TOKEN, and prints how to install it, or what to do if Slack refuses."""
         # Imported here because it loads Slack's libraries.
         from bot.checks.slack import new_app_fix
 
@@ -105,7 +103,6 @@ class NewApp:
 
 
 async def _created(ours: Settings, manifest: str) -> str:
-    """Creates an app and returns its ID. Raises RateLimited, Refused."""
     # Imported here because it loads Slack's libraries.
     from bot.slack.client import SlackClient, new_session
 

@@ -77,7 +77,7 @@ class Folder:
     """The record of a replay. Only the last line for each question counts."""
 
     def __init__(self, path: Path, of: Mapping[str, Any], limit_usd: float) -> None:
-        """Opens or creates the record. `of`: what its answers have in common. Raises SettingsError and OSError."""
+        """Opens or creates the record. `of`: the settings its answers share. Raises SettingsError and OSError."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path, self.limit_usd = path, limit_usd
         record = os.open(path / "results.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -122,7 +122,6 @@ class Folder:
         self.add(job_id, at_most_usd=most_usd)
 
     def check(self, more_usd: float) -> None:
-        """Raises CapReached if this additional cost exceeds the limit."""
         if more_usd > self.limit_usd - self.spent_usd:
             raise CapReached("beyond the limit")
 
@@ -135,7 +134,6 @@ class Folder:
 
 
 def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Asks the questions, writes the report and returns the exit code. Raises TypistError and OSError."""
     prompt = Path(options.system_prompt).read_text("utf-8", "replace").strip() if options.system_prompt else ""
     model, ours = _settings(env, "--model", options.model)
     judge, judges = _settings(env, "--judge", options.judge) if options.judge else ("", None)
@@ -157,7 +155,6 @@ def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def _settings(env: Mapping[str, str], option: str, value: str) -> tuple[str, Settings]:
-    """Returns the model in an option, and the settings with only that model. Raises SettingsError."""
     [model, *others] = parse_model_option(value, option)
     if others:
         raise SettingsError([f"{option} must be one model."])
@@ -250,10 +247,7 @@ async def _ask_each(
 async def _ask(
     answering: "Answering", replays: "Replays", folder: Folder, asked: "RecordedQuestion", *, has_prompt: bool
 ) -> str:
-    """Asks a question, and returns how its answer ended.
-
-    Raises CapReached, and ProviderError for a failure that isn't specific to this question.
-    """
+    """Returns how the answer ended. Raises CapReached, and ProviderError unless it is specific to this question."""
     from bot.cli.replay_report import recorded
     from bot.services.replay import ask_again
 
@@ -279,7 +273,6 @@ async def _ask(
 
 
 async def _compare(judge: "Judge", replays: "Replays", folder: Folder, job: Job) -> str:
-    """Asks the judge about a question's answers, and returns the verdict. Raises CapReached and ProviderError."""
     line = folder.lines[job.id]
     most_usd = judge.usd(line, at_most=True)
     folder.check(most_usd)
@@ -296,7 +289,7 @@ async def _compare(judge: "Judge", replays: "Replays", folder: Folder, job: Job)
 
 
 async def _report(ours: Settings, replays: "Replays", folder: Folder) -> None:
-    """Writes report.html about the questions that are still recorded, and prints the sums."""
+    """Writes report.html about the questions that are still recorded, and prints the totals."""
     from bot.cli.replay_report import figures, page, totals
 
     lines = []

@@ -46,7 +46,6 @@ class Judge:
     max_output_tokens: int
 
     def usd(self, line: Mapping[str, Any], *, at_most: bool) -> float:
-        """Returns the expected or maximum cost of the verdict on a line."""
         tokens = TokenEstimate((self.model,)).prompt_tokens(_prompt(line, "then", "now"))
         output_tokens = self.max_output_tokens if at_most else OUTPUT_TOKENS
         usage = Usage(tokens, output_tokens, cache_write_tokens=tokens)

@@ -52,14 +52,13 @@ def recorded(given: Given) -> dict[str, Any]:
 
 
 def totals(uses: Iterable[AnswerUsage], thumbs: Iterable[Thumb] = ()) -> UsageLine:
-    """Returns the sums in the form of `typist usage`."""
     report = UsageReport("model")
     report.add(uses, thumbs)
     return report.total
 
 
 def figures(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
-    """Returns the labeled sums of both sides. `then`: in the form of `typist usage`."""
+    """Returns the labeled totals of both sides. `then`: in the form of `typist usage`."""
     now = totals(_use_of(line["now"]) for line in lines)
 
     def middle(name: str, form: str) -> list[str]:
@@ -101,7 +100,6 @@ def _use_of(given: Line) -> AnswerUsage:
 
 
 def page(title: str, sums: Iterable[Sequence[str]], lines: Iterable[Line], names: Mapping[str, str]) -> str:
-    """Returns the report as HTML. `names`: Slack's channel names."""
     rows = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in sums)
     return PAGE.format(title=_text(title), rows=rows, sections="".join(_section(line, names) for line in lines))
 

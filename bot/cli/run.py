@@ -1,5 +1,4 @@
-"""Commands that run until a signal: `typist run` and `typist sandbox`; and `typist health`, which asks a running bot
-whether it is ready.
+"""Commands that run until a signal (`typist run`, `typist sandbox`), and `typist health`, which checks readiness.
 
 `run` connects to Slack and answers there. `sandbox` starts the bot in a Slack on this machine (demo/serve.py). The
 image has neither `demo` nor `slack_sandbox`, so they are imported only where they are used.
@@ -103,8 +102,7 @@ def ending_signals() -> tuple[signal.Signals, ...]:
 
 
 def _exit_after(delay_s: float) -> None:
-    """Exits the process after a delay, even if something is still running: a DNS lookup's thread, a driver, a stuck
-    loop.
+    """Exits the process after a delay, even if a DNS lookup's thread, a driver or a loop is stuck.
 
     Nothing is lost: another process, or the next start, takes over the jobs as after a crash.
     """
@@ -132,7 +130,6 @@ RUN = Subcommand(
 
 
 def _health(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Prints the response and returns the exit code. Raises TypistError if no process responds."""
     ours = settings.read(env)
     from bot.services import operations
 
@@ -167,7 +164,6 @@ def _add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _start_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Runs the sandbox until a signal stops it, and returns the exit code. Raises SettingsError."""
     exit_on_sigterm()
     try:
         import slack_sandbox.server  # noqa: F401
@@ -210,7 +206,6 @@ def _run_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def parse_port(text: str) -> int:
-    """Parses --port. Raises SettingsError."""
     try:
         return settings.whole(1, LAST_PORT)(text)
     except ValueError as problem:

@@ -30,7 +30,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def dollars(text: str) -> float:
-    """Parses an option in dollars. Raises ValueError."""
     if not 0 < (usd := float(text)) <= 1_000:
         raise ValueError(text)
     return usd
@@ -41,7 +40,6 @@ dollars.__name__ = "number of dollars"
 
 
 def _smoke(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Prints the report and returns the exit code. Raises SettingsError."""
     ours = settings.read(env, needs_model=True)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     # Imported here because it loads the vendors' libraries.

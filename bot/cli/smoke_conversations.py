@@ -65,7 +65,6 @@ class Smoked:
     conversation: str
     status: CheckStatus
     message: str
-    """The success or failure, or the reason for not asking."""
     input_tokens: int
     cached_input_tokens: int
     output_tokens: int
@@ -73,7 +72,6 @@ class Smoked:
     seconds: float
 
     def lines(self) -> list[str]:
-        """Returns the message and the conversation's usage as lines of text."""
         read = f", {self.cached_input_tokens:,} of them from the cache" if self.cached_input_tokens else ""
         used = f"{self.input_tokens:,} tokens in{read}, {self.output_tokens:,} out · ${self.usd:.4f}"
         spent = f" · {used} · {self.seconds:.1f} s" if self.input_tokens else ""
@@ -108,7 +106,7 @@ class _Talk:
     requests: int = 1
 
     def usd_of(self, usage: Usage) -> float:
-        """Returns the price of a usage. Raises CapReached if it is unknown, because then no limit can be enforced."""
+        """Returns the price of usage. Raises CapReached if it is unknown, because no limit can be enforced then."""
         [model] = self.setup.models
         usd = self.prices.cost_usd(model, usage, time.time())
         if usd is None:
@@ -193,8 +191,6 @@ async def _thread(talk: _Talk) -> str:
 
 
 class _Notes:
-    """Accepts every note under one number."""
-
     async def definitions(self, question: Question) -> Offered:
         return Offered((_NOTE,))
 
@@ -282,8 +278,7 @@ CONVERSATIONS: Mapping[str, Callable[[_Talk], Awaitable[str]]] = {
 async def smoked(setup: ModelSetup, prices: ModelPrices, system_prompt: str, limit_usd: float) -> list[Smoked]:
     """Runs each conversation with each model, within the limit, and returns the results.
 
-    All models have the first conversation before any has the second, so that an expensive model leaves budget for
-    others.
+    All models have one conversation before the next one starts, so an expensive model leaves budget for others.
     """
     found: list[Smoked] = []
     for conversation, model in product(CONVERSATIONS, setup.models):

@@ -16,7 +16,6 @@ _WITHOUT_OSC = ("", "dumb", "linux")
 
 
 def print_note(sentence: str) -> None:
-    """Prints a sentence about the run to stderr."""
     print(logs.line(sentence, is_error=False), file=sys.stderr, flush=True)
 
 
@@ -43,7 +42,6 @@ def has_browser(env: Mapping[str, str]) -> bool:
 
 
 def browse(url: str) -> bool:
-    """Opens a page in the browser, and returns whether one was started."""
     # Imported here because it searches for browsers.
     import webbrowser
 

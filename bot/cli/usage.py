@@ -39,7 +39,6 @@ def _add_usage_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _report_usage(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Prints the report and returns the exit code. Raises StoreError, SettingsError."""
     ours = settings.read(env)
     logs.set_up(ours.log_level, ours.log_format)
     since = first_day_of_usage(options.since)
