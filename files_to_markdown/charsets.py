@@ -215,7 +215,7 @@ def _base_charsets(key: str) -> Iterator[str]:
 
 
 def _import_codec(key: str, name: str) -> codecs.CodecInfo | None:
-    """Returns a codec before all are loaded. `name`: the name being looked up, which would recurse."""
+    """Returns a codec that isn't loaded yet, or None if its module is `name`, because that lookup would recurse."""
     names = encodings.aliases.aliases
     module = {_key(one): module for alias, module in names.items() for one in (alias, module)}.get(key, key)
     with suppress(LookupError):

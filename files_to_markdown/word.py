@@ -226,7 +226,7 @@ def _rewritten_files(
 
 
 def _batches(document: Element) -> Iterator[Element]:
-    """Yields copies of the document with some of its blocks each."""
+    """Yields the document several times, each time with only the next batch of its blocks."""
     if (body := child(document, "body")) is None:
         yield document
         return

@@ -44,7 +44,7 @@ class Connections:
         )
 
     async def asker_server(self, question: Question, name: str) -> McpServer | None:
-        """Returns a server with the asker's own account, or None without one. Raises ServerDown, StoreError."""
+        """Returns the server connected as the asker, or None if no account is usable. Raises ServerDown, StoreError."""
         if name not in self._sign_ins.names:
             return None
         owner = Owner(question.thread.team_id, question.user_id, name)

@@ -75,7 +75,7 @@ class OwnAccounts(Protocol):
     """People's own accounts at MCP servers (bot/accounts)."""
 
     async def asker_server(self, question: Question, name: str) -> McpServer | None:
-        """Returns a server with the asker's own account, or None without one. Raises ServerDown, StoreError."""
+        """Returns the server connected as the asker, or None if no account is usable. Raises ServerDown, StoreError."""
         ...
 
     def missing_scope(self, question: Question, server: str) -> str | None:

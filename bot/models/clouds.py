@@ -1,7 +1,7 @@
 """Clouds that serve the vendors' models: Amazon Bedrock, Google Vertex AI, Microsoft Foundry and Azure OpenAI.
 
-A cloud provides the same APIs in another way. The conversation is handled by anthropic.py or openai.py, and the client
-is the vendor SDK's client for the cloud. Requests use the identity of the process instead of a key: the cloud's own
+A cloud serves the same APIs with different authentication. anthropic.py or openai.py handles the conversation, using
+the vendor SDK's client for the cloud. Requests use the identity of the process instead of a key: the cloud's own
 library finds it (a role, a service account, a managed identity, environment variables) and renews its tokens.
 
 AWS's and Google's libraries block, for minutes if a token service hangs, and the SDKs call them in threads that the

@@ -274,7 +274,7 @@ class RequestAttempt:
         self.window_tokens: int | None = None
         """The model's window, if it refused the prompt as too long and stated its window."""
         self.is_short = False
-        """Whether the conversation is so short that it can't be what a server refuses as too long."""
+        """Whether the conversation is too short for a server to refuse it as too long."""
         self.written_chars = 0
         self._answer = GrowingText()
         """The answer's text so far. Vendors quote both the question and the answer in errors."""

@@ -38,7 +38,7 @@ class LookupOutcome(Enum):
     """The vendor still lists the model but no longer answers with it."""
     NO_MODEL = auto()
     NO_LIST = auto()
-    """The server doesn't support either request, and might have the model."""
+    """The server supports neither lookup request, so the model might still exist."""
     KEY_REFUSED = auto()
     NO_IDENTITY = auto()
     """The cloud's library found no credentials, or couldn't get a token with them."""

@@ -373,7 +373,7 @@ class TokenEstimate:
         return sum(map(self.tokens, texts)) + self.definitions_tokens(prompt.tools) + sum(media)
 
     def conversation_tokens(self, prompt: Prompt) -> int:
-        """Returns the estimate for what people can shorten: the prompt without instructions and tool definitions."""
+        """Returns a prompt's estimated tokens without instructions and tool definitions: people can't shorten those."""
         return self.prompt_tokens(replace(prompt, system="", tools=()))
 
     def media_tokens(self, media: Media) -> int:

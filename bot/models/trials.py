@@ -187,7 +187,7 @@ class Learned:
         return kept, {name: known[one] for one, name in files.items() if one in known}
 
     async def described_room(self, room: Room) -> Room:
-        """Returns the room with the limits from the server's description of the model, which is requested once."""
+        """Returns the room, updated with the limits in the server's model description, which is requested once."""
         if self._is_described or self.api.described is None:
             return room
         self._is_described = True

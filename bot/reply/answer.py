@@ -224,8 +224,9 @@ class CurrentStep:
         self.hidden_s, self._hidden_since = 0.0, None
 
     def count_thinking_until(self, now: float) -> None:
-        """Counts the silence since hidden thinking began. Not called for a failing stream, whose model might not be
-        thinking.
+        """Adds the time since hidden thinking began.
+
+        Don't call this for a failing stream, because its model might not be thinking.
         """
         if self._hidden_since is not None:
             self.hidden_s += now - self._hidden_since

@@ -9,9 +9,9 @@ Slack can refuse a page in one form and accept it in another. There are three fo
 A refused form never stops the model. These rules cover every refusal of a page whose message and channel exist. (Slack
 must report twice in a row that one of them is gone.)
 
-- A refusal about the form leads to the next form at once. Other refusals might be temporary, so only several in a row
-  do; meanwhile the page is sent again. An unknown error name counts as two: another form might help against it, while
-  only time helps against an outage.
+- A refusal about the form leads to the next form at once. Other refusals might be temporary, so the page is sent
+  again, and its form changes only after several refusals in a row. An unknown error name counts as two refusals:
+  another form might help against it, while only time helps against an outage.
 - A page that is also refused as plain text is posted as a new message, in the full form. So is a page whose message
   can't be edited.
 - Once plain text succeeds, the full form is tried again, then after twice as many edits each time, because the refusal

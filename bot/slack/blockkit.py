@@ -1,6 +1,4 @@
-"""Builds the Block Kit objects that Typist sends. Callers escape mrkdwn. https://docs.slack.dev/reference/block-kit
-Pure.
-"""
+"""Builds Block Kit objects (https://docs.slack.dev/reference/block-kit). Callers escape mrkdwn. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any

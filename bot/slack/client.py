@@ -346,7 +346,7 @@ class Credential:
         return result
 
     def call_refused(self, error: Refused) -> None:
-        """Marks the token as refused after a call was refused because of it. `watch` soon confirms or clears that."""
+        """Marks the token as refused after Slack rejected a call because of it. `watch` then checks the token."""
         if not self.refused:
             self._refuse(error)
             log.error("%s", self.problem)

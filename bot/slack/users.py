@@ -252,7 +252,7 @@ class Users:
         return self._client.budget.spare_calls(_USER[0]) - KEPT_FOR_PRESSES
 
     def _list_if_many(self) -> None:
-        """Starts listing people if more are waited for than should, or currently can, be looked up one by one."""
+        """Starts listing everyone if looking people up one by one would exceed MAX_LOOKED_UP or the spare calls."""
         if len(self._to_list) > min(MAX_LOOKED_UP, max(0, self._spare)):
             self._list_people()
 

@@ -184,7 +184,7 @@ def _lock(opened: int, new: Path) -> None:
 
 
 def _publish(opened: int, new: Path, file: Path) -> None:
-    """Renames a complete file to its final name. Root gives it to the owner of the earlier file, or of the folder."""
+    """Renames a complete file. When run as root, gives it the owner of the file it replaces, or else of the folder."""
     if os.geteuid() == 0:
         owner = (file if file.exists() else file.parent).stat()
         os.chown(opened, owner.st_uid, owner.st_gid)

@@ -3,7 +3,7 @@
 An entry is written in the transaction that makes it necessary. A process takes an entry by moving its `due_at` into the
 future; if the process dies, the entry becomes due again. `due_at` is also the fence: completing or postponing an entry
 requires the `due_at` that the process took, so it has no effect if another process has taken the entry since. Adding an
-entry again changes its number of `changes`: it stays with the process that has it, and is due again at once. Slack can
+entry again increments `changes` and makes it due again at once, but the process that has taken it keeps it. Slack can
 refuse a call for as long as a channel is archived, or while Slack is down. An entry that was tried MAX_TRIES times
 remains, and is tried again once it is added again or woken.
 """

@@ -57,7 +57,7 @@ log = logging.getLogger(__name__)
 
 
 class ScheduleStore(Operations):
-    """Stores schedules, and begins their runs. Methods that change one return whether it existed."""
+    """Stores schedules, and begins their runs. Methods that change a schedule return whether it existed."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

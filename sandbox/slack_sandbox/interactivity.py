@@ -17,7 +17,7 @@ _NAMES = {"im": "directmessage", "group": "privategroup"}
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """A person's use of a message's element. `forged`: the element doesn't need to exist, as in a forged request."""
+    """A person's action on an interactive element. `forged`: the element needn't exist, as in a forged request."""
 
     user_id: str
     action_id: str
