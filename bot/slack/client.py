@@ -381,7 +381,7 @@ class Credential:
 
     def _refuse(self, error: Refused) -> None:
         self.refused = True
-        self.problem = f"Slack does not accept {self.variable} ({error.error}). {self.advice}"
+        self.problem = f"Slack doesn't accept {self.variable} ({error.error}). {self.advice}"
 
 
 def bot_credential(clock: Clock) -> Credential:

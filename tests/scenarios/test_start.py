@@ -204,7 +204,7 @@ async def test_start_names_a_model_that_does_not_exist_and_answers_meanwhile(
         await wait_for_line(process.stdout, "is connected to Slack")
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
         looked_up.set()
-        await wait_for_line(process.stderr, "setup: model.openai/test: openai/test does not exist")
+        await wait_for_line(process.stderr, "setup: model.openai/test: openai/test doesn't exist")
 
 
 async def test_start_without_any_response_ends_at_once_on_sigterm(tmp_path: Path, vendor: VendorServer) -> None:

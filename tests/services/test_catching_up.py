@@ -64,7 +64,7 @@ class ScriptedSlack:
     def budget(self) -> "ScriptedSlack":
         return self
 
-    def spare(self, method: str) -> int:
+    def spare_calls(self, method: str) -> int:
         return self.spares.pop(0) if self.spares else KEPT_CALLS + 1
 
     async def call(self, method: str, **arguments: Any) -> Payload:

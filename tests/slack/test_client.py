@@ -65,7 +65,7 @@ def test_a_refused_call_counts_at_once_and_auth_test_soon_decides(
     with caplog.at_level(logging.INFO):
         run_simulated(work())
     refused, accepted = caplog.messages
-    assert refused.startswith("Slack does not accept SLACK_BOT_TOKEN (token_revoked). Copy it again")
+    assert refused.startswith("Slack doesn't accept SLACK_BOT_TOKEN (token_revoked). Copy it again")
     assert accepted == "SLACK_BOT_TOKEN is accepted by Slack again"
 
 

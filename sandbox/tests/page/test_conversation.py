@@ -220,9 +220,9 @@ async def test_switch_shows_the_text_alone(page: Page, web: AsyncWebClient) -> N
     await web.chat_postMessage(channel=GENERAL, text="Said <https://a.example|in> *text*", blocks=blocks)
     await expect(message(page, "Shown in blocks")).to_be_visible()
     await page.get_by_role("button", name="Simulate Slack failures").first.click()
-    await page.get_by_role("switch", name="text alone").click()
+    await page.get_by_role("switch", name="only each message's text").click()
     await expect(message(page, "Said in text").locator("strong")).to_have_text("text")
-    await page.get_by_role("switch", name="text alone").click()
+    await page.get_by_role("switch", name="only each message's text").click()
     await expect(message(page, "Shown in blocks")).to_be_visible()
 
 
