@@ -16,8 +16,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bot", "handlers", "slack_markdown", "files_to_markdown", "sandbox/slack_sandbox")
 CHECKED = ("*.md", ".env.example", "docs/**/*.md", "sandbox/*.md", *(f"{folder}/**/*.py" for folder in PACKAGES))
-MAX_LINES = 12
-"""The longest docstring without lines for arguments."""
+MAX_LINES = 12  # of a docstring without lines for arguments
 MAX_MODULE_LINES = 45
 INSTEAD: Mapping[str, str] = {
     "in place of": "instead of",
@@ -37,7 +36,6 @@ INSTEAD: Mapping[str, str] = {
     "may ask": "can ask",
     "I do not|I will not|can not": "a contraction, cannot",
     "forbids to|belongs? into": "forbids …ing, belongs to",
-    # Readers stumbled over these.
     "presser's|all but the text of|quiet me here|questions ahead of you|posts are questions": "another sentence",
     "caps? tokens|need none|as a file's words|more than the asker's words": "another sentence",
     # Other names for what docs/contributors/glossary.md defines.
@@ -57,8 +55,7 @@ NOT_PROSE = re.compile(r"^```.*?^```|`[^`\n]*`|\]\([^)\s]*\)|https?://\S+", re.M
 class Text(NamedTuple):
     line: int
     text: str
-    max_lines: int = 0
-    """The longest length if it is a docstring; 0 if it isn't one."""
+    max_lines: int = 0  # 0 if it isn't a docstring
 
 
 def problems(name: str, source: str) -> Iterator[str]:
@@ -76,7 +73,6 @@ def problems(name: str, source: str) -> Iterator[str]:
 
 
 def _texts(source: str) -> Iterator[Text]:
-    """Yields a module's docstrings, comments, and other strings with a space."""
     tree = ast.parse(source)
     lengths = {id(node.value): MAX_LINES for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     if tree.body and isinstance(first := tree.body[0], ast.Expr):
@@ -90,7 +86,6 @@ def _texts(source: str) -> Iterator[Text]:
 
 
 def _docstring_problems(docstring: Text) -> Iterator[tuple[int, str]]:
-    """Yields the position and the problem."""
     if opening := CLAUSE.match(docstring.text):
         yield 0, f"{opening[0]!r}: open with a noun or a verb"
     if (length := docstring.text.count("\n") + 1) > docstring.max_lines and not ARGUMENT.search(docstring.text):
