@@ -81,7 +81,7 @@ async def test_log_says_at_the_start_what_this_machine_does_not_protect(tmp_path
         "DATABASE_URL": f"sqlite:///{database}",
     }
     async with forked_bot(tmp_path, "run", env=env, before=without_landlock) as bot:
-        readable = "Every user of this machine can read"
-        await wait_for_line(bot.stderr, "setup: isolation: The kernel has no Landlock")
+        readable = "Every user on this machine can read"
+        await wait_for_line(bot.stderr, "setup: isolation: The kernel doesn't support Landlock")
         exposed = f"setup: files: {readable} .env. {readable} typist.db. chmod 600 .env; chmod 600 typist.db*"
         await wait_for_line(bot.stderr, exposed)
