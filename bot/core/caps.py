@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from bot.core import texts
-from bot.core.conversation import is_direct_message
+from bot.core.conversation import Question, is_direct_message
 
 DAYS_IN_CHART = 14
 """Slack's charts accept 20 categories."""
@@ -64,6 +64,10 @@ class ScopeIds:
 
     def id_of(self, scope: Scope) -> str:
         return {Scope.USER: self.user_id, Scope.CHANNEL: self.channel_id, Scope.WORKSPACE: self.team_id}[scope]
+
+
+def scope_ids_of(question: Question) -> ScopeIds:
+    return ScopeIds(question.thread.team_id, question.user_id, question.thread.channel_id)
 
 
 @dataclass(frozen=True, slots=True)

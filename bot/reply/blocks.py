@@ -26,7 +26,7 @@ from bot.reply.messages import PageView
 from bot.reply.sources import plain_list, shown_sources
 from bot.slack import blockkit
 from bot.slack.blockkit import NOTE_LINE, Json
-from bot.slack.plain import PLAIN_BYTES, text_of
+from bot.slack.plain import PLAIN_BYTES, text_of, utf8_bytes
 from bot.slack.views.arguments import asks_in_reply
 from bot.slack.views.schedules import stop_button
 from slack_markdown.escaping import unlinked
@@ -199,7 +199,7 @@ def _plain_text(view: PageView) -> str:
     note = _pending_calls_text(view) or _notice_or_activity(view)
     if view.end is not None:
         note = "\n\n".join(filter(None, (plain_list(shown_sources(view.end.sources)), note or view.end.completeness)))
-    while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
+    while note and utf8_bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     plain = plain if note else mrkdwn(text) or _closing_line(view)
     # Slack doesn't fold plain text, so it gets only the transcript's first words.
@@ -209,7 +209,7 @@ def _plain_text(view: PageView) -> str:
         else ""
     )
     with_heard = "\n\n".join(filter(None, (heard, plain)))
-    return with_heard if _bytes(with_heard) <= PLAIN_BYTES else plain
+    return with_heard if utf8_bytes(with_heard) <= PLAIN_BYTES else plain
 
 
 def _pending_calls_text(view: PageView) -> str:
@@ -220,7 +220,3 @@ def _pending_calls_text(view: PageView) -> str:
 def _closing_line(view: PageView) -> str:
     """Returns the extra line for a page that would contain only headings and tables."""
     return texts.answers.CONTINUED_BELOW if view.end is None else texts.answers.END_OF_ANSWER
-
-
-def _bytes(text: str) -> int:
-    return len(text.encode("utf-8", "replace"))

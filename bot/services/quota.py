@@ -36,6 +36,7 @@ from bot.core.caps import (
     daily_use,
     day_of,
     entered_limits,
+    scope_ids_of,
 )
 from bot.core.conversation import Question
 from bot.core.job import End, Job
@@ -85,7 +86,7 @@ class Quota:
         reserve = partial(insist, lambda: usage.reserve(job, most, self.caps), clock, "quota not reserved")
         check = await reserve()
         if check.reserved is not None:
-            scope_ids = _scope_ids(job.question)
+            scope_ids = scope_ids_of(job.question)
             waited_for = f"{check.reserved.window.scope} {scope_ids.id_of(check.reserved.window.scope)}"
             line = self._locks.setdefault(waited_for, asyncio.Lock())
             async with line:
@@ -100,7 +101,7 @@ class Quota:
         self._background.start(self._send_warnings(question), f"user {question.user_id} is not warned about a quota")
 
     async def _send_warnings(self, question: Question) -> None:
-        scope_ids = _scope_ids(question)
+        scope_ids = scope_ids_of(question)
         now = self.stores.clock.now()
         caps, used = await self._caps_and_usage(scope_ids)
         for cap in caps:
@@ -111,7 +112,7 @@ class Quota:
 
     async def has_room(self, question: Question) -> bool:
         """Returns whether no cap is used up for the asker, here and in the workspace. Raises StoreError."""
-        caps, used = await self._caps_and_usage(_scope_ids(question))
+        caps, used = await self._caps_and_usage(scope_ids_of(question))
         return check_caps(caps, used, dict.fromkeys(Scope, Amount())) == CapCheck()
 
     async def _caps_and_usage(self, scope_ids: ScopeIds) -> tuple[tuple[Cap, ...], Mapping[CapWindow, Amount]]:
@@ -157,10 +158,6 @@ class Quota:
         usage = Usage(input_tokens, self.max_output_tokens + more_tokens, 0, input_tokens, web_searches)
         costs = [self.prices.cost_usd(model, usage, self.stores.clock.now()) or 0.0 for model in self.models]
         return Amount(input_tokens + usage.output_tokens, max(costs, default=0.0))
-
-
-def _scope_ids(question: Question) -> ScopeIds:
-    return ScopeIds(question.thread.team_id, question.user_id, question.thread.channel_id)
 
 
 @dataclass(frozen=True)

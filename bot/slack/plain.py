@@ -26,11 +26,11 @@ def message(blocks: Sequence[Json]) -> Json:
 def text_of(blocks: Iterable[Json]) -> str:
     """Returns the text of blocks as mrkdwn, with no markup beyond what the blocks have."""
     parts = list(filter(None, map(_block, blocks)))
-    room = PLAIN_BYTES - _bytes(f"\n\n{texts.answers.REST_IN_MESSAGE}")
-    is_whole = _bytes("\n\n".join(parts)) <= PLAIN_BYTES
-    while not is_whole and (excess := _bytes("\n\n".join(parts)) - room) > 0:
-        at = max(range(len(parts)), key=lambda number: _bytes(parts[number]))
-        size = _bytes(parts[at])
+    room = PLAIN_BYTES - utf8_bytes(f"\n\n{texts.answers.REST_IN_MESSAGE}")
+    is_whole = utf8_bytes("\n\n".join(parts)) <= PLAIN_BYTES
+    while not is_whole and (excess := utf8_bytes("\n\n".join(parts)) - room) > 0:
+        at = max(range(len(parts)), key=lambda number: utf8_bytes(parts[number]))
+        size = utf8_bytes(parts[at])
         if size <= _MIN_PART_BYTES:
             parts = [_cut("\n\n".join(parts), room)]
             break
@@ -102,5 +102,5 @@ def _buttons(elements: Iterable[Json]) -> str:
     return escape(texts.actions.buttons(labels)) if labels else ""
 
 
-def _bytes(text: str) -> int:
+def utf8_bytes(text: str) -> int:
     return len(text.encode("utf-8", "replace"))

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.caps import ScopeIds
 from bot.core.conversation import NO_NOTE, File, Note, Question, ThreadKey
 from bot.core.job import (
     LATE_S,
@@ -162,10 +161,6 @@ def wish_of(row: sa.Row[Any]) -> Wish:
 
 def transcripts_of(row: sa.Row[Any]) -> dict[str, str]:
     return {file_id: text for file_id, (_, text) in row.transcripts.items()}
-
-
-def scope_ids_of(question: Question) -> ScopeIds:
-    return ScopeIds(question.thread.team_id, question.user_id, question.thread.channel_id)
 
 
 def _file_of(values: Mapping[str, Any]) -> File:

@@ -51,6 +51,7 @@ from bot.core.caps import (
     effective_caps,
     first_day,
     notices_due,
+    scope_ids_of,
 )
 from bot.core.conversation import Question, is_direct_message
 from bot.core.job import End, Job, Spent
@@ -62,7 +63,7 @@ from bot.models.events import Usage
 from bot.models.prices import ModelPrices
 from bot.store import audit, notifications
 from bot.store.database import Database, Operations, acquire_lock, completes, reads, writes
-from bot.store.rows import IS_MIDWAY, in_thread, scope_ids_of, turn_values, upsert
+from bot.store.rows import IS_MIDWAY, in_thread, turn_values, upsert
 from bot.store.schema import caps, charges, feedback, jobs, tool_calls, turns
 from bot.store.workers import WorkerLiveness, WorkerOperations
 
