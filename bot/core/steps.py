@@ -84,22 +84,22 @@ def with_steps(
     follow_ups: Sequence[FollowUp],
     bot_user_id: str,
     *,
-    made_before: Sequence[RecordedCall] = (),
+    earlier_calls: Sequence[RecordedCall] = (),
     replied_to: Sequence[RecordedCall] = (),
     begun: str = "",
     is_last: bool = False,
 ) -> Prompt:
     """Returns a prompt with the steps so far, their results, and questions asked in the meantime.
 
-    `made_before`: calls for earlier versions of the answer. `replied_to`: calls of the previous answer, if the question
-    was asked instead of approving them. `begun`: the unfinished text of the next step from an earlier attempt, which
-    the model is asked to continue, here and in later prompts.
+    `earlier_calls`: calls for earlier versions of the answer. `replied_to`: calls of the previous answer, if the
+    question was asked instead of approving them. `begun`: the unfinished text of the next step from an earlier attempt,
+    which the model is asked to continue, here and in later prompts.
     """
-    if not (steps or follow_ups or made_before or replied_to or begun):
+    if not (steps or follow_ups or earlier_calls or replied_to or begun):
         return prompt
     # A model's thoughts are sent back only if everything before them is unchanged (core/beginnings.py).
     *earlier, last = prompt.turns
-    about = ((REPLIED_TO, replied_to), (MADE_BEFORE, made_before))
+    about = ((REPLIED_TO, replied_to), (MADE_BEFORE, earlier_calls))
     remarks = [remark.format(calls="\n".join(map(_call_line, calls))) for remark, calls in about if calls]
     asked = _question_texts(follow_ups, 0, bot_user_id)
     origins = folded((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if remarks else OURS))

@@ -136,7 +136,7 @@ class Steps:
                 steps=steps,
                 follow_ups=answer.follow_ups,
                 bot_user_id=self.ports.conversation.me.user_id,
-                made_before=earlier_calls,
+                earlier_calls=earlier_calls,
                 replied_to=replied_to,
                 begun=begun,
                 is_last=is_last,

@@ -148,7 +148,7 @@ def test_follow_up_that_was_deleted_leaves_nothing() -> None:
 
 def test_call_of_an_earlier_version_is_told_in_a_line_of_bounded_length() -> None:
     call = RecordedCall(0, 0, "", "notes__add", {"text": "Milk " * 1_000}, "a hash", CallState.DONE)
-    told = with_steps(PROMPT, [], [], "UBOT", made_before=[call]).turns[0].text
+    told = with_steps(PROMPT, [], [], "UBOT", earlier_calls=[call]).turns[0].text
     assert "- notes__add" in told
     assert len(told) < 1_500
 
@@ -227,7 +227,7 @@ def test_step_comes_back_as_it_was_with_its_results_and_what_was_asked_meanwhile
 
 def test_calls_that_a_question_was_written_instead_of_are_told_before_those_of_earlier_versions() -> None:
     denied, unknown = replace(CALL, state=CallState.DENIED), replace(CALL, state=CallState.UNKNOWN)
-    turn = with_steps(PROMPT, [], [], "UBOT", made_before=[CALL, unknown], replied_to=[denied]).turns[0]
+    turn = with_steps(PROMPT, [], [], "UBOT", earlier_calls=[CALL, unknown], replied_to=[denied]).turns[0]
     line = '- notes__add {"text": "né"}'
     replied = REPLIED_TO.format(calls=f"{line}: not made")
     made = MADE_BEFORE.format(calls=f"{line}: done\n{line}: may or may not have happened")

@@ -88,7 +88,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "an earlier step that had read others' words": {"steps": [Step(0, 0, (), "m", (), OTHERS)]},
     "a step without a record": {"steps": [Step(0, 0, (), "m", ())]},
     "text of an interrupted attempt": {"begun": "I'll note it."},
-    "calls of an earlier version": {"made_before": [CALL]},
+    "calls of an earlier version": {"earlier_calls": [CALL]},
     "a forwarded message as follow-up": {
         "follow_ups": [FollowUp(replace(QUESTION, text="see\n\nNote it.", attached_chars=8), 0)]
     },
@@ -161,7 +161,7 @@ WAYS: dict[str, Origins] = {
             given.get("steps", ()),
             given.get("follow_ups", ()),
             "UBOT",
-            **{name: value for name, value in given.items() if name in ("begun", "made_before")},
+            **{name: value for name, value in given.items() if name in ("begun", "earlier_calls")},
         ).origins
         for way, given in STEPS.items()
     },
