@@ -89,7 +89,7 @@ class Picture:
         return texts.answers.FOOTER_INCOMPLETE if is_cut or self.reason.is_failure else ""
 
     def with_names(self, names: Mapping[str, str], admins: Sequence[str]) -> "Picture":
-        """Returns the picture with names of deciders and admins, whom a mention would notify every time."""
+        """Returns the picture with names of deciders and admins: a mention would notify them every time."""
         decided = tuple(replace(one, name=names.get(one.by, one.by)) for one in self.decided)
         named = [names[admin] for admin in admins if admin in names]
         notices = tuple(texts.access.naming_admins(notice, named) for notice in self.notices)

@@ -80,7 +80,7 @@ def direct_message_placeholder(user_id: str) -> str:
 
 
 def quote_in_post(about: QuotedMessage, *, elsewhere: bool) -> str:
-    """Returns a post's quote: all of it `elsewhere`, or a reminder unless the message begins the thread."""
+    """Returns the quote in a post: in full `elsewhere`, shortened in a thread, or "" below the quoted message."""
     if elsewhere:
         return about.quote or ""
     return "" if about.ts == about.thread_ts else beginning(about.quote or "", REMINDER_CHARS)

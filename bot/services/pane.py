@@ -20,7 +20,7 @@ process replaces it.
 post would remove the status. If Slack refuses the status or takes too long, the placeholder is posted at once.
 
 In an agent's threads, Slack's own Stop button replaces Typist's while Slack accepts the session. In channels, everybody
-can click it. Typist tells people who may not stop the answer.
+can click it. People who aren't allowed to stop the answer are told so.
 """
 
 import asyncio

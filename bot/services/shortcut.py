@@ -3,7 +3,7 @@
 A question about a message is asked in a modal, posted once in the message's thread, and answered there. Slack waits
 three seconds for a submitted modal, but chat.postMessage can take as long, its response can be lost, and the process
 can die at any moment. So a submitted question is recorded as a job under the ID of its modal before the outbox posts
-it. The modal contains the beginning of the message, and the record all of it.
+it. The modal shows the beginning of the message, and the record contains the whole message.
 
 Each try checks access, because a modal can be open for hours. Later tries check whether the question was posted: in the
 message's thread, the post carries the modal's ID. Typist can't search a person's direct message, so nothing is posted
