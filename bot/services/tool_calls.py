@@ -1,25 +1,28 @@
 """Tool calls: which tools a model is offered, which calls need approval, and making each call at most once.
 
-Who may use what ---------------- Tools that can change something are offered only to members of the workspace. Guests,
-people from other organizations and bots get tools that an admin declared read-only, whatever the rules are. A
-schedule's run gets only the read-only tools that need no approval. A rule allows a tool, asks a person about each call,
-or denies it. An admin can always allow a tool in a channel, with its current definition. Right before each call that
-can change something, Slack is asked again whether the asker is a member.
+Who may use what
+----------------
+Tools that can change something are offered only to members of the workspace. Guests, people from other organizations
+and bots get tools that an admin declared read-only, whatever the rules are. A schedule's run gets only the read-only
+tools that need no approval. A rule allows a tool, asks a person about each call, or denies it. An admin can always
+allow a tool in a channel, with its current definition. Right before each call that can change something, Slack is asked
+again whether the asker is a member.
 
 A call that can change something is made without asking only if the model has read nothing but the askers' own words
 (models/prompt.py): any other text could be an attack that imitates the user. In addition, no earlier version of the
 answer may have changed something, so that Regenerate never writes twice by itself.
 
-A call with the asker's own account (bot/accounts) is made without asking only if only the asker reads the answer, or if
-it is read-only and the asker has allowed that for the thread or when creating the schedule. Even then, it needs
-approval if the model has read other people's text, which could tell it what to look for in the account: their messages,
-a file, a memory, the channel's instructions. Nobody else can approve it. A schedule's run that uses an account can't
-read the channel.
+A call with the asker's own account (bot/accounts) is made without asking only if only the asker reads the answer.
+Elsewhere, a read-only call is also made without asking if the asker has allowed that for the thread or when creating
+the schedule, unless the model has read other people's text, which could tell it what to look for in the account: their
+messages, a file, a memory, the channel's instructions. Nobody else can approve it. A schedule's run that uses an
+account can't read the channel.
 
-At most once ------------ A step's calls are recorded before the first of them is made, and each is committed as BEGUN
-before it is sent. Only the attempt that owns the job can do that (core/calls.py). A call that an earlier attempt began
-is made again if it is read-only; otherwise it is UNKNOWN, and the model is told so. The same applies to a call whose
-response never arrived.
+At most once
+------------
+A step's calls are recorded before the first of them is made, and each is committed as BEGUN before it is sent. Only the
+attempt that owns the job can do that (core/calls.py). A call that an earlier attempt began is made again if it is
+read-only; otherwise it is UNKNOWN, and the model is told so. The same applies to a call whose response never arrived.
 """
 
 import asyncio

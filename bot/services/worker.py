@@ -12,24 +12,30 @@ A process has one worker, which runs three things side by side:
   Slack's budgets, so a placeholder might come late; a status tells the asker at once that their question is queued. The
   same applies to a question that no process had room to answer at once.
 
-Canceling an attempt -------------------- An attempt is canceled at most once, for the first reason (`Phase`), because a
-second cancellation would interrupt the calls with which it leaves its reply and releases its job. A stop cancels it
-only while the model is being asked.
+Canceling an attempt
+--------------------
+An attempt is canceled at most once, for the first reason (`Phase`), because a second cancellation would interrupt the
+calls with which it leaves its reply and releases its job. A stop cancels it only while the model is being asked: an
+earlier stop is noted, and one while the end is being shown has no effect.
 
 A heartbeat's response can be about an attempt that is over, because the job was claimed again while the heartbeat was
 on its way. So each response is compared with the live attempt. A newer attempt at a job waits until our own earlier one
 has ended, because both edit the same messages.
 
-Failures -------- A claim that fails is tried again after a pause. A heartbeat that fails, or gets no response within
-BEAT_TIMEOUT_S, extends a lease that is still valid, because no other process can take over through an unavailable
-database. It doesn't renew an expired lease. Its text is sent again with the next heartbeat.
+Failures
+--------
+A claim that fails is tried again after a pause. A heartbeat that fails, or gets no response within BEAT_TIMEOUT_S,
+extends a lease that is still valid, because no other process can take over while the database is unavailable. It
+doesn't renew an expired lease. Its text is sent again with the next heartbeat.
 
 While Slack refuses the bot token, nothing is claimed, because an answer would cost money and nobody could read it.
 Questions stay queued without placeholders, and live attempts continue.
 
-Shutdown -------- `stop` ends claiming. `drain` gives live answers BOT_DRAIN_S, counted from the stop. `hand_over`
-cancels the remaining attempts and waits at most HAND_OVER_S. So the process ends in time even if Slack, a model or the
-database doesn't respond.
+Shutdown
+--------
+`stop` ends claiming. `drain` gives live answers BOT_DRAIN_S, counted from the stop. `hand_over` cancels the remaining
+attempts and waits at most HAND_OVER_S. So the process ends in time even if Slack, a model or the database doesn't
+respond.
 """
 
 import asyncio
