@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
+from itertools import starmap
 from typing import Any
 
 from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVertex, DefaultAioHttpClient
@@ -26,7 +27,18 @@ from bot.models.failures import RequestAttempt
 from bot.models.lookups import Lookup, look_up
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import WEB, OptionalParameter
-from bot.models.prompt import PDF, Media, Prompt, ToolResult, Turn, TurnPart, WebSearch, finds_tools, searchable
+from bot.models.prompt import (
+    PDF,
+    Media,
+    Prompt,
+    ToolResult,
+    Turn,
+    TurnPart,
+    WebSearch,
+    finds_tools,
+    searchable,
+    server_line,
+)
 from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own
 from bot.models.streams import AnswerReader, Delta, text_in
 from bot.text import object_in, objects_in
@@ -34,6 +46,11 @@ from slack_markdown.growing_text import GrowingText, paired
 
 Sdk = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex
 _CACHED = {"type": "ephemeral"}
+SEARCH_RULE = (
+    "You have more tools than you can see. Before you say that you can't do or reach something, search for a tool for "
+    "it. The servers and their tools:\n"
+)
+"""The search tool can't have a description, and the model sees nothing else of deferred definitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +136,10 @@ class MessagesApi(Api):
             body["output_config"] = {"effort": effort}
         if OptionalParameter.SAFETY_ID in parameters:
             body["metadata"] = {"user_id": prompt.asker}
-        if prompt.system:
-            body["system"] = prompt.system
         deferred = searchable(prompt.tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
+        if prompt.system:
+            named = SEARCH_RULE + "\n".join(starmap(server_line, deferred.items())) if deferred else ""
+            body["system"] = "\n\n".join(filter(None, (prompt.system, named)))
         tools: list[dict[str, Any]] = [
             {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
             | ({"defer_loading": True} if tool.server in deferred else {})

@@ -30,7 +30,7 @@ from bot.models.failures import RequestAttempt
 from bot.models.lookups import Lookup, look_up
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import MISSED, OptionalParameter
-from bot.models.prompt import PDF, Estimate, Media, Prompt, ToolDefinition, ToolResult, Turn, searchable
+from bot.models.prompt import PDF, Estimate, Media, Prompt, ToolDefinition, ToolResult, Turn, searchable, server_line
 from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own, speaks_responses, speaks_responses_api
 from bot.models.streams import NO_REASONS, AnswerReader, Delta, TextParts, text_in
 from bot.text import object_in, objects_in
@@ -523,9 +523,8 @@ def _responses_tools(
     deferred = searchable(tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
     sent = [{"type": "function", **_function(tool, parameters)} for tool in tools if tool.server not in deferred]
     for server, its in deferred.items():
-        names = ", ".join(tool.name.removeprefix(f"{server}__") for tool in its)
         functions = [{"type": "function", **_function(tool, parameters), "defer_loading": True} for tool in its]
-        sent.append({"type": "namespace", "name": server, "description": f"{server}: {names}", "tools": functions})
+        sent.append({"type": "namespace", "name": server, "description": server_line(server, its), "tools": functions})
     return [*sent, {"type": "tool_search"}] if deferred else sent
 
 

@@ -224,6 +224,11 @@ def searchable(tools: Sequence[ToolDefinition]) -> Mapping[str, Sequence[ToolDef
     return {server: its for server, its in servers.items() if chars[server] > DEFERRED_ABOVE_CHARS // 10}
 
 
+def server_line(server: str, tools: Sequence[ToolDefinition]) -> str:
+    """Returns the names of a server and its tools, for models that don't read the definitions."""
+    return f"{server}: {', '.join(tool.name.removeprefix(f'{server}__') for tool in tools)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Offered:
     definitions: tuple[ToolDefinition, ...] = ()

@@ -111,7 +111,11 @@ class OpenAi(StandIn):
 
 
 class Claude(StandIn):
-    """The model sees nothing of deferred tools. The search returns references to three to five of them."""
+    """The model sees nothing of deferred tools, and searches only for those that its instructions name.
+
+    Observed of earlier models ("often skips the search and guesses"): dust-tt/dust#28069, mindroom-ai/mindroom#1721,
+    read on 2026-11-30. The search returns references to three to five tools.
+    """
 
     def answer(self, request: VendorRequest) -> VendorResponse:
         body = request.body
@@ -123,14 +127,19 @@ class Claude(StandIn):
         blocks = [block for turn in body["messages"] if isinstance(turn["content"], list) for block in turn["content"]]
         found = [block["content"]["tool_references"] for block in blocks if block["type"] == "tool_search_tool_result"]
         names = {reference["tool_name"] for references in found for reference in references}
-        self.read_tokens.append(tokens([loaded, [tool for tool in deferred if tool["name"] in names]]))
-        self.prefixes.append(json.dumps(loaded))
+        told = [block["text"] for block in body["system"]]
+        self.read_tokens.append(tokens([loaded, told, [tool for tool in deferred if tool["name"] in names]]))
+        self.prefixes.append(json.dumps([loaded, told]))
         if any(block["type"] == "tool_result" for block in blocks):
             kinds = [block["type"] for block in body["messages"][-2]["content"]]
             assert kinds[-3:] in (["server_tool_use", "tool_search_tool_result", "tool_use"], ["tool_use"])
             return ANTHROPIC.streamed("Done.")
         question = str(body["messages"][-1]["content"])
-        tools = self.best(question, deferred or loaded)
+        lines = [line for text in told for line in text.splitlines()]
+        known = [tool for tool in deferred if any(words(tool["name"]) <= words(line) for line in lines)]
+        if deferred and not known:
+            return ANTHROPIC.streamed("I don't have access to that.")
+        tools = self.best(question, known or loaded)
         call = {"type": "tool_use", "id": "toolu_1", "name": tools[0]["name"], "input": {}}
         if not deferred:
             return VendorResponse(steps.messages(call))
