@@ -32,7 +32,7 @@ class Connections:
         self._servers = servers
         self._clock = clock
         self._open: dict[Owner, _Connection] = {}
-        """The most recently used one is last."""
+        """The most recently used connection is last."""
         self._closing: dict[asyncio.Task[None], McpServer] = {}
 
     async def account_problem(self, server: str) -> str:

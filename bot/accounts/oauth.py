@@ -1,9 +1,9 @@
 """The OAuth client for authorization servers: discovery, registration, and tokens for a code or refresh token.
 
-Metadata isn't trusted. It must name the server's own issuer, PKCE with S256, code and token endpoints at that issuer's
-origin, and HTTPS URLs. For servers that don't comply, an admin can configure what to trust (`SignInConfig`). URLs must
-not point into a private network unless the MCP server is in one itself. Redirects aren't followed. Errors quote only
-the origin of a server's URL, because the rest might contain a secret.
+Metadata isn't trusted. Metadata must name the server's own issuer, PKCE with S256, code and token endpoints at that
+issuer's origin, and HTTPS URLs. For servers that don't comply, an admin can configure what to trust (`SignInConfig`).
+URLs must not point into a private network unless the MCP server is in one itself. Redirects aren't followed. Errors
+quote only the origin of a server's URL, because the rest might contain a secret.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ from bot.mcp.config import SignInConfig
 
 WITHIN_S = 10.0
 REGISTERED_WITHIN_S = 30.0
-"""Longer, because Typist loses a registration whose response comes too late."""
+"""A long limit, because Typist loses a registration whose response comes too late."""
 MAX_BYTES = 256_000
 MAX_TRIED = 3
 """The limit for authorization servers, and for metadata URLs, to try for one MCP server."""
@@ -49,7 +49,7 @@ MAX_URL_CHARS = 1_000
 MAX_LINK_CHARS = 3_000
 """Slack rejects links with longer URLs."""
 MAX_SCOPE_CHARS = 1_000
-"""If a server lists more, it chooses the scopes."""
+"""If a server lists longer scopes, Typist requests none, and the server chooses."""
 MAX_LISTED = 200
 """Longer lists in documents are ignored."""
 MAX_LIFETIME_S = 10 * 365 * 24 * 3600
@@ -117,7 +117,7 @@ class AuthorizationServer:
     sends_issuer: bool
     """Whether its redirects include the issuer."""
     secret_methods: tuple[str, ...] = ()
-    """The secret_methods that clients can use to send a secret."""
+    """The methods by which clients can send a secret."""
     revocation_endpoint: str = ""
     """For revoking tokens (RFC 7009)."""
     has_client_documents: bool = False
@@ -131,7 +131,7 @@ class Tokens:
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
     lifetime_s: float | None = None
-    """The access token's lifetime, or None if the server doesn't state it."""
+    """The access token's lifetime, or None if unknown."""
     scope: str = ""
 
 
@@ -318,7 +318,6 @@ async def _check_endpoints(metadata: _Metadata, server_url: str) -> None:
 
 
 async def _unauthorized_response(server_url: str) -> httpx2.Response:
-    """Returns a server's response to a request without a token."""
     answer = await _send("GET", server_url, server_url, headers={"accept": "text/event-stream"})
     # Some servers require a sign-in only for messages, not for opening a stream.
     if answer.status != HTTPStatus.UNAUTHORIZED:

@@ -1,10 +1,10 @@
 """The page at BOT_PUBLIC_URL to which browsers return after a sign-in.
 
-An attacker could send somebody a link to sign in for the attacker's call, and would get that person's account. So the
-page only shows a code, and nothing happens until the person whose call is waiting types it in Slack. A victim would
-have to hand over the code, as with a pasted URL.
+An attacker could send somebody a link to sign in for the attacker's call, and would get that person's account.
+Therefore, the page only shows a code, and nothing happens until the person whose call is waiting types it in Slack. A
+victim would have to hand over the code, as with a pasted URL.
 
-The page is open to the internet. It shows nothing from the request and can only delay other sign-ins.
+Anyone on the internet can open the page. It shows nothing from the request and can only delay other sign-ins.
 """
 
 import asyncio

@@ -16,8 +16,7 @@ KNOWN_FOR_S = 3_600.0
 """The time for which an authorization server's metadata is cached."""
 REGISTERED_FOR_S = 7 * 24 * 3600
 """Typist registers again after this time, because a server that lost the registration might report that only to people,
-on its page. A registration that expires sooner is used only for KNOWN_FOR_S.
-"""
+on its page. A registration that expires sooner is used only for KNOWN_FOR_S."""
 FAILED_FOR_S = 60.0
 """The time for which a failed discovery is cached."""
 OFFERED_WITHIN_S = 5.0
@@ -42,7 +41,7 @@ class _Discovery:
 
 
 class SignInServers:
-    """Discovers servers, registers Typist if needed, and caches both."""
+    """Discovers servers, registers Typist if needed, and caches both results."""
 
     def __init__(self, accounts: Accounts, vault: Vault, servers: Iterable[ServerConfig], clock: Clock) -> None:
         self._accounts = accounts
@@ -55,7 +54,7 @@ class SignInServers:
         }
         self._known: dict[str, _Discovery] = {}
         self._discoveries: dict[str, tuple[float, asyncio.Task[_Discovery]]] = {}
-        """Running discoveries with their start times. They continue even if no question is waiting for them anymore."""
+        """Running discoveries with their start times, even those that no question is waiting for anymore."""
 
     async def account_problem(self, server: str) -> str:
         """Returns why nobody can sign in to a server (the rest of a sentence), or "". Raises StoreError."""

@@ -105,7 +105,7 @@ class SignIns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The servers that people might have to sign in to."""
+        """The servers where people might have to sign in."""
         return tuple(self._transports)
 
     async def account_problem(self, server: str) -> str:
@@ -196,9 +196,7 @@ class SignIns:
         return bool(self._transports[server].sign_in.public_url)
 
     async def on_redirect(self, query: str, server: str = "") -> tuple[str, str]:
-        """Returns a sentence and a code for a browser at Typist's page. A reload gives the same code. Raises
-        StoreError.
-        """
+        """Returns a sentence and a code for a browser at Typist's page, the same after a reload. Raises StoreError."""
         brought = _query_values(query) or {}
         state_hash = _state_hash(brought.get("state", ""))
         # Can't be guessed from the link alone.

@@ -11,7 +11,7 @@ from bot.core.conversation import Question
 MAX_ADMINS_NAMED = 3
 MAX_BOT_QUESTIONS_IN_A_ROW = 3
 MAX_BOT_QUESTIONS_AN_HOUR = 20
-"""Maximum number of one bot's questions answered per hour, in all threads: a bot might start a thread per answer."""
+"""Maximum number of questions answered per bot and hour, across threads, because a bot might start many threads."""
 
 
 class UserKind(StrEnum):
@@ -28,7 +28,7 @@ OPTIONAL_KINDS = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
 
 
 class Denial(StrEnum):
-    """The reason for a denial. The value is the sentence that the asker reads."""
+    """The reason for a denial. The value is the sentence shown to the asker."""
 
     PERSON = texts.access.DENIED_USER
     CHANNEL = texts.access.DENIED_CHANNEL
@@ -53,8 +53,8 @@ _DENIALS = {
 class AccessRules:
     also: frozenset[UserKind] = frozenset()
     allow_users: frozenset[str] = frozenset()
-    """If not empty, only these users can ask: users by ID, regardless of user type; members of user groups, by ID (S…)
-    or handle (@support); members with an email address at a domain (@example.com)."""
+    """If not empty, only these users can ask, whatever their user type. An entry is a user's ID, a user group's ID (S…)
+    or handle (@support), or an email domain (@example.com)."""
     allow_channels: frozenset[str] = frozenset()
     """If not empty, Typist answers only in these channels and in direct messages."""
 
@@ -78,8 +78,8 @@ class AccessRules:
     def denial(self, question: Question, kind: UserKind | None, is_named: bool | None = False) -> Denial | None:
         """Returns why a question is denied, or None if it is allowed.
 
-        If `kind` is None, the user type is unknown, and the question is allowed only if every type is. `is_named`:
-        whether a group or domain in `allow_users` includes the asker, or None if Slack doesn't report it.
+        `kind`: the asker's user type, or None if unknown. `is_named`: whether a group or domain in `allow_users`
+        includes the asker, or None if Slack doesn't report it.
         """
         channel_id, user_id = question.thread.channel_id, question.user_id
         if self.allow_channels and channel_id not in self.allow_channels and not question.thread.in_direct_message:
@@ -117,9 +117,9 @@ UNCHECKED = DenialNotice("access_not_checked", 0.0)
 def denial_notice(question: Question, denial: Denial) -> DenialNotice:
     """Returns how often the asker of a denied question gets an explanation.
 
-    In a direct message, silence looks like a fault. In channels, people mostly talk to each other, and explanations are
-    limited so that a script can't use up the app's ephemeral messages. If access can't be checked, the asker might have
-    it.
+    In a direct message, silence would look like a bug. In channels, where people mostly talk to each other,
+    explanations are limited so that a script can't use up the app's ephemeral messages. If access can't be checked, the
+    asker might have access.
     """
     if denial is Denial.UNKNOWN:
         return UNCHECKED
@@ -129,7 +129,7 @@ def denial_notice(question: Question, denial: Denial) -> DenialNotice:
 @dataclass(frozen=True, slots=True)
 class BotQuestions:
     in_a_row: int
-    """Bot questions in the thread since a person's last question."""
+    """The number of bot questions in the thread since a person's last question."""
     in_an_hour: int
 
     @property

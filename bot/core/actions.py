@@ -20,7 +20,7 @@ class ReplyAction(StrEnum):
     NEXT = "next"
     FEEDBACK = "feedback"
     FEEDBACK_REASON = "feedback_reason"
-    """The action_id also has a DownReason, because there is a button for each."""
+    """The action_id also contains a DownReason, because each reason has a button."""
     DELETE = "delete"
     APPROVE = "approve"
     DENY = "deny"
@@ -31,7 +31,7 @@ class ReplyAction(StrEnum):
     ARGUMENTS = "arguments"
     DETAILS = "details"
     CHOOSE = "choose"
-    """The action_id also has a number, because there is a button for each choice."""
+    """The action_id also contains a number, because each choice has a button."""
     CANVAS = "canvas"
     TABLES = "tables"
     UNDO = "undo"
@@ -49,13 +49,13 @@ LABELS = {
     ReplyAction.TABLES: texts.actions.TABLES,
     ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
 }
-"""Labels of buttons that have nothing else. bot/reply/blocks.py has the other buttons."""
+"""Labels of buttons that consist of a label alone. bot/reply/blocks.py builds the other buttons."""
 WISHES = {
     ReplyAction.REGENERATE: NO_WISH,
     ReplyAction.REGENERATE_WITH: Wish(effort=Effort.THOROUGH),
     ReplyAction.CONTINUE: Wish(continues=True),
 }
-"""The wish that each button sends to request another version of an answer."""
+"""Wishes for another version of an answer, by the button that requests it."""
 CALL_ACTIONS = (
     ReplyAction.APPROVE,
     ReplyAction.DENY,
@@ -76,7 +76,7 @@ class ActionResponse:
     sentence: str
     markdown: str = ""
     stopped_schedule: int = 0
-    """The number of the schedule that the click stopped, which a button below the sentence restores, or 0."""
+    """The number of the schedule that the click stopped, or 0. A button below the sentence restores it."""
     ask_reason_ts: str = ""
     """The ts of the message whose answer didn't help, or "". Buttons below the sentence ask for the reason."""
     replaces_response: bool = False
@@ -92,6 +92,6 @@ class Press:
     value: str = ""
     response_url: str = ""
     trigger_id: str = ""
-    """Used to open a modal, within three seconds."""
+    """For opening a modal, within three seconds of the click."""
     in_modal: bool = False
     """Whether the button is in the modal that shows all arguments of a call."""

@@ -1,7 +1,7 @@
 """Approval requests for a model's calls, and the details of all calls, as shown to people. Pure.
 
-The value of an approval button identifies the call and includes a hash of what was shown. It is compared with the
-call's state in the database, so a forged, repeated or outdated click finds no waiting call.
+The value of an approval button identifies the call and includes a hash of what was shown. The value is compared with
+the call's state in the database, so forged, repeated and outdated clicks are refused.
 """
 
 import html
@@ -32,14 +32,14 @@ from slack_markdown.lookalikes import OTHER_ALPHABET, is_other_form, mixes_scrip
 
 MAX_ARGUMENT_CHARS = 12_000
 """Maximum length of arguments in an approval request. Slack accepts 13,200 characters in a message's blocks, counting
-`&`, `<` and `>` as entities. It isn't known whether modals have the same limit."""
+`&`, `<` and `>` as entities. Whether modals have the same limit isn't known."""
 SHOWN_ARGUMENT_CHARS = 1_000
 """Maximum length of arguments in a reply. Longer ones are approved in a modal that shows them in full."""
 MAX_EDITED_CHARS = 3_000
 MAX_EDITED = 20
 """Maximum number of arguments that a person can edit. A modal can have 100 blocks."""
 SHOWN_WHOLE = 2
-"""Number of calls that get the full room. More calls share it, so that they fit into a message with the page's text."""
+"""Maximum number of calls that each get SHOWN_ARGUMENT_CHARS. More calls share that space, to fit into one message."""
 INLINE_CHARS = 120
 MAX_DEPTH = 4
 """Values nested deeper than this are shown as JSON."""
@@ -55,7 +55,7 @@ class ArgumentField:
     name: str = field(repr=False)
     """The name itself, or a JSON string if it isn't a plain name."""
     value: str = field(repr=False)
-    """The string itself if it can't be mistaken for another value. Otherwise, and for other types: JSON."""
+    """The string itself if it can't be mistaken for another value, otherwise JSON."""
     text: str | None = field(default=None, repr=False, compare=False)
     """The argument's string, if a modal field can hold it and show it unchanged."""
     depth: int = 0
@@ -83,7 +83,7 @@ class Ask:
     value: str
     fields: tuple[ArgumentField, ...] = ()
     title: str = field(default="", repr=False)
-    """The tool's title as its server provides it, or one made from the tool's name."""
+    """The title that the server gives the tool, or one made from the tool's name."""
     description: str = field(default="", repr=False)
     """The first line of the server's description of the tool, or ""."""
     until: float | None = None
@@ -93,7 +93,8 @@ class Ask:
     may_allow_always: bool = False
     """Whether the reader is an admin who could always allow the tool. In a reply, the reader is the asker."""
     may_allow_in_thread: bool = False
-    """Whether the call reads with the asker's own account, which they can allow for the whole thread."""
+    """Whether the asker can allow such calls for the whole thread, because they only read with the asker's own account.
+    """
     decision: Decision | None = None
     """The decision on this call while other calls are still waiting, or None if this call is waiting."""
     room: int = SHOWN_ARGUMENT_CHARS
@@ -144,7 +145,7 @@ class Ask:
 
     @property
     def editable(self) -> Mapping[int, str]:
-        """The strings that a person can edit before approving the call, by position among the arguments."""
+        """The strings that a person can edit before approving the call, by argument position."""
         held = [(index, argument.text) for index, argument in enumerate(self.outer_fields) if not self.is_proposal]
         return dict([(index, text) for index, text in held if text is not None][:MAX_EDITED])
 
@@ -159,7 +160,7 @@ class Ask:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings that the call repeats another, or that its words contain lookalike letters."""
+        """Warnings that the call repeats another, or that its arguments contain lookalike letters."""
         words = mixed_script_words(self.arguments)
         repeated = texts.approvals.REPEATED_CALL if self.repeats else ""
         return tuple(filter(None, (repeated, texts.approvals.mixed_scripts(words) if words else "")))
@@ -178,7 +179,7 @@ def asks_of(
 ) -> tuple[Ask, ...]:
     """Returns a step's calls that need a person's decision, or none once no call is waiting.
 
-    A decided call stays in the list. Otherwise a second click would hit the next call's button.
+    A decided call stays in the list, because a second click would otherwise hit the next call's button.
     """
     if not any(call.state is CallState.ASKED for call in calls):
         return ()
@@ -192,7 +193,7 @@ def asks_of(
 def ask_of(
     call: RecordedCall, calls: Sequence[RecordedCall], version: int, until: float | None, *, is_admin: bool = False
 ) -> Ask:
-    """Returns a call in the form shown to the person who decides. `calls`: at least those of its step."""
+    """Returns the approval request for a call. `calls` must include all calls of the same step."""
     beside = sum(_is_asked_or_decided(other) for other in calls if other.step_no == call.step_no)
     return Ask(
         tool_label(call.tool),
@@ -217,7 +218,7 @@ def _is_asked_or_decided(call: RecordedCall) -> bool:
 
 
 def argument_fields(values: Mapping[str, Any] | Sequence[Any], depth: int = 0) -> tuple[ArgumentField, ...]:
-    """Returns arguments in readable form. Different arguments never look the same."""
+    """Returns arguments as readable fields. Different arguments never look the same."""
     fields: list[ArgumentField] = []
     named = values.items() if isinstance(values, Mapping) else ((None, value) for value in values)
     for name, value in named:

@@ -1,8 +1,9 @@
 """The audit log: who asked, approved, changed and erased what, without content. Pure.
 
-An entry is written in the transaction that it records (bot/store/audit.py), and exported as a line of JSON. Most fields
-are facts that identify nobody, such as times, models, costs and states. Fields that identify people can be erased:
-`Subject`, with the hash of a call's arguments because short arguments can be guessed, and `by`.
+An entry is written in the same transaction as the change that it records (bot/store/audit.py), and exported as a line
+of JSON. Most fields identify nobody, such as times, models, costs and states. Fields that identify people can be
+erased: the person who acted, and `Subject`, which includes the hash of a call's arguments because short arguments can
+be guessed.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ class EntryKind(StrEnum):
     """An answer, attempt or step has ended; the entry includes its usage."""
     CALL = "call"
     DECISION = "decision"
-    """A person decided on a call, or the time to decide is over."""
+    """A person decided on a call, or nobody did in time."""
     SETTING = "setting"
     ERASURE = "erasure"
     REPLAY = "replay"
@@ -58,7 +59,7 @@ class Entry:
 
 SUBJECT_FIELDS = ("user", "channel", "thread", "ts", "arguments_sha256")
 TEXTS = "texts"
-"""The exported field with the content, if it was requested."""
+"""The name of the exported field with the content, if content was requested."""
 _FIRST = ("id", "at", "kind", "team", "job", "user", "channel", "thread", "ts", "by")
 _LAST = ("arguments_sha256", TEXTS)
 

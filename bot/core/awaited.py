@@ -2,8 +2,8 @@
 
 When the person decides, `Decisions.proceed` (bot/services/decisions.py) continues the pending work:
 
-- A call in an answer waits for the asker, or for an admin with some calls, up to APPROVAL_S. Then the answer continues.
-  If nobody decides, or the asker writes a message instead, the call is denied (bot/store/calls.py).
+- A call waits up to APPROVAL_S for the asker or, with some calls, an admin. If nobody decides, or the asker writes a
+  message instead, the call is denied (bot/store/calls.py). In any case, the answer continues.
 - A choice below an answer waits for the first person to click one, as long as the answer is unchanged. The choice is
   then asked as a question.
 - A schedule whose creator's sign-in has ended waits for their next sign-in.
@@ -35,14 +35,14 @@ ALLOWING_ACTIONS = (*_APPROVALS, ReplyAction.EDIT, ReplyAction.SIGN_IN)
 
 @dataclass(frozen=True, slots=True)
 class AwaitedCall:
-    """A call that waits for a decision. Its arguments can still be shown afterwards."""
+    """A call that is waiting for a decision. Its arguments remain visible after the decision."""
 
     answer: AnswerRecord
     call: RecordedCall
 
     @property
     def name(self) -> str:
-        """Identifies the pending decision. A sign-in's `state` is bound to it."""
+        """The ID of the pending decision, to which a sign-in's `state` is bound."""
         return f"{self.answer.job_id} {button_value(self.call, self.answer.version)}"
 
     @property

@@ -2,17 +2,16 @@
 
 An answer that uses tools resends its prompt with each step, sometimes hours later after an approval or in another
 process. Meanwhile the conversation, memories, settings or tools might change. But newer Claude models bind their
-thoughts to everything before them, and reject an answer that continues under a different prompt. So the first step's
-record includes the beginning of the prompt (`recorded_prompt`), and later attempts restore it (`restored_prompt`).
-Files are recorded only by identity. A compressed beginning takes 5 kB without tools, and 80 kB with a long thread and
-25,000 tokens of definitions.
+thoughts to everything before them, and reject an answer that continues under a different prompt. Therefore, the first
+step's record includes the beginning of the prompt (`recorded_prompt`), and later attempts restore it
+(`restored_prompt`). Files are recorded only by identity. A compressed beginning takes 5 kB without tools, and 80 kB
+with a long thread and 25,000 tokens of definitions.
 
 New tools, for example after the asker signs in to a server, are appended, and the next step records the beginning
 again.
 
-Some parts can't be restored, such as deleted files and results that were dropped or can't be stored. So each step's
-record includes the hash of everything before its output (`Bound`). If the hash has changed, that step's thoughts aren't
-sent.
+Deleted files, and results that were dropped or can't be stored, can't be restored. Each step's record therefore
+includes the hash of everything before its output (`Bound`). If the hash has changed, that step's thoughts aren't sent.
 """
 
 import base64
@@ -40,12 +39,12 @@ _CHATS_THOUGHTS = "reasoning_details"
 class BuiltPrompt:
     prompt: Prompt
     model: str | None
-    """The channel's own model, or None for the usual order."""
+    """The channel's own model, or None for the default order of models."""
     prompt_version: str = ""
     opened: Sequence[OpenedFile] = ()
     """Files that are new since the last answer. A notice below the answer lists the unreadable ones."""
     note: Note = NO_NOTE
-    """The part of the prompt about the question alone, which is recorded with the answer."""
+    """The part of the prompt about this question only, which is recorded with the answer."""
     memories: int = 0
     as_texts: Sequence[str] = ()
     """The names of PDFs that the prompt contains as text instead of as pages."""
@@ -57,7 +56,7 @@ _FACTS = ("prompt_version", "memories", "has_files")
 
 
 def recorded_prompt(built: BuiltPrompt) -> str:
-    """Returns a prompt without steps in its stored form: compressed, and without file contents."""
+    """Returns the stored form of a prompt without steps: compressed, and without file contents."""
     prompt, note = built.prompt, built.note
     turns = [[turn.role, turn.text, sorted(turn.origins), [*map(_file, turn.media)]] for turn in prompt.turns]
     tools = [
@@ -104,7 +103,7 @@ def restored_prompt(record: str, built: BuiltPrompt) -> BuiltPrompt:
 
 
 def with_new_tools(tools: Sequence[ToolDefinition], offered: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
-    """Returns the prompt's tools in order, currently defined, then new ones. Calls to withdrawn tools are refused."""
+    """Returns the prompt's tools in their recorded order, then new tools. Calls to withdrawn tools are refused."""
     now = {tool.name: tool for tool in offered}
     kept = [now.pop(tool.name, tool) for tool in tools]
     return (*kept, *now.values())

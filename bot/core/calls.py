@@ -4,8 +4,8 @@ A model's answer takes one or more steps. A step is one request: the model write
 recorded, its calls are decided on and made, and their results are part of the next step's request. An attempt that
 takes over reuses the recorded steps.
 
-Tool results are untrusted. They are sent to the model as data between two markers with a random word that the result
-can't know, and without characters that hide or reorder text.
+Tool results are untrusted. The model gets a result as data between two markers with a random word that the result can't
+know, and without characters that hide or reorder text.
 
 The life of a call
 ------------------
@@ -15,8 +15,8 @@ The life of a call
   the tool read-only, and otherwise marks it UNKNOWN, because it might have been made.
 - DONE, FAILED, DENIED and UNKNOWN calls are over and have a result for the model.
 
-A call can become READY only from ASKED, so an approval works once. It covers the tool, arguments and definition that
-the person saw (`binding`).
+A call can become READY only from ASKED, so an approval works once. The approval covers the tool, arguments and
+definition that the person saw (`binding`).
 """
 
 import hashlib
@@ -42,7 +42,7 @@ SEPARATOR = "__"
 MAX_CALL_S = 3_600.0
 """Maximum duration of a call that keeps reporting progress."""
 MAX_RESULT_CHARS = 20_000
-"""About 5,000 tokens. Each later step of the answer pays for them again."""
+"""About 5,000 tokens, which each later step of the answer pays for again."""
 MAX_TOOLS = 100
 """Maximum number of MCP tools in one conversation. OpenAI accepts 128, and our own tools need room too."""
 MAX_DEFINITIONS_CHARS = 400_000
@@ -55,7 +55,7 @@ SLACK = "slack"
 """The owner of Typist's built-in tools, just as an MCP server owns its tools."""
 REMEMBER, SCHEDULE, SIGN_IN = "remember", "schedule", "sign_in"
 PROPOSALS = (REMEMBER, SCHEDULE, SIGN_IN)
-"""Built-in tools that make proposals, each of which only the asker can accept. Their names have no owner."""
+"""Built-in tools that make proposals, which only the asker can accept. Their names have no owner prefix."""
 NO_SUCH_TOOL = "There is no such tool."
 MAY_HAVE_CHANGED = "The call was made, so it may have changed something."
 """Appended to errors of tools that can write."""
@@ -72,7 +72,7 @@ WANT_SIGN_IN = (SIGN_IN_FIRST, SCOPE_FIRST)
 NOT_KEPT = "What this call returned may not be kept. Make the call again if you need it."
 """Replaces a result that can't be stored, for an attempt that takes over."""
 APPROVAL_S = 4 * 3600.0
-"""The time to decide: long enough for a meeting, and short enough for the question to still matter."""
+"""The time limit for a decision: long enough for a meeting, and short enough for the question to still matter."""
 NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]")
 """Characters that vendors don't accept in tool names."""
 _BETWEEN_WORDS = re.compile(r"[_-]+|(?<=[a-z0-9])(?=[A-Z])")
@@ -84,11 +84,11 @@ class ToolUse:
     question: Question
     tool: str
     definition_hash: str
-    """Hash of the definition that was offered, which is also the one that a person might have approved."""
+    """The hash of the offered definition, which is also the definition that a person might have approved."""
     arguments: Mapping[str, Any] = field(repr=False)
     timeout_s: float
     version: int = 0
-    """The answer's version. Each version has the full reading limits."""
+    """The answer's version. Reading limits apply to each version separately."""
     own_account: bool = False
     goes_on: Callable[[], None] = field(default=lambda: None, compare=False)
     """Called when the call makes progress, which restarts its timeout."""
@@ -128,7 +128,7 @@ class PlaceTools:
 
 
 def tools_within_limits(servers: Iterable[ServerTools]) -> PlaceTools:
-    """Returns the tools that fit into the limits, in order. Smaller tools can fit after one that is too large."""
+    """Returns the tools within the limits, in order. Tools that are too large are skipped; smaller ones can follow."""
     offered: list[ToolDefinition] = []
     left_out: list[str] = []
     chars = 0
@@ -146,7 +146,7 @@ def tools_within_limits(servers: Iterable[ServerTools]) -> PlaceTools:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A server's own description of its tool. It might be wrong or hostile: always attribute it to the server."""
+    """A server's own description of its tool, possibly wrong or hostile. Always attribute it to the server."""
 
     title: str = field(default="", repr=False)
     description: str = field(default="", repr=False)
@@ -182,7 +182,7 @@ class CallState(StrEnum):
 
 
 UNDER_WAY = (CallState.READY, CallState.BEGUN)
-"""The states in which a call can end."""
+"""The states from which a call can end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ def _shortened_line(text: str, limit: int) -> str:
 
 
 def result_for_model(text: str, tool: str, nonce: str) -> str:
-    """Returns a tool's result for the model, cut and without embedded files. `nonce`: a word the tool can't know."""
+    """Returns a tool's result for the model, shortened, without embedded files. `nonce`: a word the tool can't know."""
     shown, _ = without_embedded(text, MAX_RESULT_CHARS + 1)
     cut = f"\n[Cut here: of {len(text):,} characters, only the beginning is shown.]"
     return (
@@ -273,9 +273,9 @@ class Decision(StrEnum):
     """The person approved the call and, until they sign out, other reads with their account in this thread."""
     DENIED = "denied"
     REPLIED = "replied"
-    """The person wrote in the thread instead, which denies the call."""
+    """Denies the call because the person wrote in the thread instead."""
     EXPIRED = "expired"
-    """Nobody decided in time, which denies the call."""
+    """Denies the call because nobody decided in time."""
 
 
 _NOT_BY_BUTTON = (None, Decision.REPLIED, Decision.EXPIRED)
@@ -286,7 +286,7 @@ class RecordedCall:
     step_no: int
     index: int
     call_id: str
-    """The vendor's ID. It isn't a key, because compatible servers can repeat it or leave it empty."""
+    """The vendor's ID. Not a key, because compatible servers can repeat it or leave it empty."""
     tool: str
     arguments: Mapping[str, Any] = field(repr=False)
     definition_hash: str
@@ -311,7 +311,7 @@ class RecordedCall:
 
     @property
     def begins_from(self) -> tuple[CallState, ...]:
-        """The states in which the call can be made. A read can be made again."""
+        """The states in which the call can be made. A read-only call can be made again."""
         return UNDER_WAY if self.read_only else (CallState.READY,)
 
     @property
@@ -340,14 +340,14 @@ class Step:
     items: tuple[Item, ...] = field(repr=False)
     """The model's output as it must be sent back: text, calls and vendor-specific items."""
     model: str
-    """The model that wrote the step. Other vendors can't read its items."""
+    """The model that wrote the step. Only its vendor can read the items."""
     calls: tuple[RecordedCall, ...] = ()
     origins: Origins = UNKNOWN
     """The origins of the content that the model had read when it requested the calls."""
     beginning: str = field(default="", repr=False)
-    """The beginning of the prompt (core/beginnings.py), or "" if the previous recorded step has the same."""
+    """The beginning of the prompt (core/beginnings.py), or "" if it equals the previous recorded step's."""
     bound_to: str = ""
-    """The hash of everything that the model had read."""
+    """The hash of everything that the model had read, to which its thoughts are bound."""
 
 
 def accepted_proposals(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
@@ -364,13 +364,13 @@ def card_type(tool: str, arguments: Mapping[str, Any]) -> str:
 
 
 def card_types(calls: Iterable[RecordedCall], decision: Decision | None) -> Collection[str]:
-    """Returns the card types of the calls with this decision; if it is None, of the waiting calls."""
+    """Returns the card types of the calls with this decision, or of the waiting calls if it is None."""
     found = (call for call in calls if call.decision is decision and (decision or call.state is CallState.ASKED))
     return dict.fromkeys(card_type(call.tool, call.arguments) for call in found)
 
 
 def decisions_by_button(calls: Sequence[RecordedCall]) -> tuple[Decided, ...]:
-    """Returns people's decisions by button, in call order. Accepted proposals show their results instead."""
+    """Returns people's decisions by button, in call order. Accepted proposals are left out: their results are shown."""
     agreed = accepted_proposals(calls)
     decided = (call for call in calls if call not in agreed and call.decision not in _NOT_BY_BUTTON)
     counts = Counter((call.decision, call.decided_by, card_type(call.tool, call.arguments)) for call in decided)

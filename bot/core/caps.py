@@ -18,7 +18,7 @@ DAYS_IN_CHART = 14
 """Slack's charts accept 20 categories."""
 MAX_LIMIT = 1e12
 NOTICE_PERCENTS = (80, 100)
-"""Percentages of a cap at which Typist admins are notified. From the first one on, the person is warned too."""
+"""Percentages of a cap at which Typist admins are notified. The first one also warns the person."""
 
 _CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
 _FORM = (
@@ -37,7 +37,7 @@ class Scope(StrEnum):
 
 
 class Period(StrEnum):
-    """Both periods begin at 00:00 UTC."""
+    """A cap's period, which begins at 00:00 UTC."""
 
     DAY = "day"
     MONTH = "month"
@@ -126,7 +126,7 @@ CAP_MARK = "cap mark"
 
 @dataclass(frozen=True, slots=True)
 class CapNotice:
-    """A one-time notice to Typist admins that usage has reached a percentage of a cap. A new limit is a new cap."""
+    """A one-time notice to Typist admins that usage has reached a percentage of a cap. A changed limit is a new cap."""
 
     cap: Cap
     owner_id: str
@@ -139,7 +139,7 @@ class CapNotice:
 
     @classmethod
     def parse(cls, text: str) -> "CapNotice":
-        """Parses the output of `str`. Raises ValueError."""
+        """Parses a notice from its `str()`. Raises ValueError."""
         percent, setting, owner_id, month = text.split(" ")
         [cap] = parse_caps(setting)
         return cls(cap, owner_id, int(percent.removesuffix("%")), month)
@@ -303,9 +303,9 @@ class CapField(StrEnum):
 
 
 Entered = tuple[tuple[CapField, str], ...]
-"""The fields that a person changed, with their input; "" applies BOT_CAPS."""
+"""A person's input, by changed field. "" removes the separate cap, so that BOT_CAPS applies."""
 Limits = Mapping[CapField, float | None]
-"""An owner's separate caps by field; None applies BOT_CAPS."""
+"""An owner's separate caps by field, or None where BOT_CAPS applies."""
 
 
 @dataclass(frozen=True, slots=True)

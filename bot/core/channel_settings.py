@@ -1,7 +1,7 @@
 """Channel settings, such as a model, a system prompt, and when to answer without a mention.
 
-A setting is a field of ChannelSettings and a row of CHANNEL_SETTINGS with the same name. Its modal field, its parsing
-and the announcement of a change are derived from them.
+A setting is a field of ChannelSettings and a row of CHANNEL_SETTINGS with the same name. The modal field, its parsing
+and the announcement of a change are derived from the row.
 """
 
 import hashlib
@@ -58,9 +58,9 @@ class ChannelSettings:
     effort: Effort = Effort.NORMAL
     length: Length = Length.NORMAL
     web_search: bool | None = None
-    """False turns web search off in this channel. Otherwise BOT_WEB_SEARCH applies."""
+    """Whether web search is on: False turns it off in this channel, and None applies BOT_WEB_SEARCH."""
     read_channel: bool | None = None
-    """False stops the model from reading the channel. Otherwise BOT_READ_CHANNEL applies."""
+    """Whether the model can read the channel: False forbids it, and None applies BOT_READ_CHANNEL."""
     mcp_servers: tuple[str, ...] = ()
     """The BOT_MCP_CONFIG servers whose tools can be used in this channel."""
 
@@ -68,21 +68,21 @@ class ChannelSettings:
 def with_changes(before: ChannelSettings, shown: ChannelSettings, submitted: ChannelSettings) -> ChannelSettings:
     """Returns a channel's settings with the values that a person changed in a form.
 
-    Other values come from `before`: someone might have changed them since the form was opened, or it lacks them.
+    Other values come from `before`, because the form might lack them, or someone might have changed them meanwhile.
     """
     entered = {field.name: getattr(submitted, field.name) for field in fields(ChannelSettings)}
     return replace(before, **{name: value for name, value in entered.items() if value != getattr(shown, name)})
 
 
 def emoji_name(text: str) -> str:
-    """Returns an emoji's name in Slack's events, without skin tone: "+1" for 👍 or "thumbsup"."""
+    """Returns the name that Slack's events use for an emoji, without skin tone: "+1" for 👍 or "thumbsup"."""
     name = text.strip().strip(":").partition("::")[0].lower()
     return _emoji_names().get(_VARIANT.sub("", name), name)
 
 
 @cache
 def _emoji_names() -> dict[str, str]:
-    """Returns the names in Slack's events, by emoji character and alternative name."""
+    """Returns the names that Slack's events use, by emoji character and alternative name."""
     table = Path(__file__).with_name("emoji.txt").read_text("utf-8").partition("\n\n")[2]
     each = (entry.split() for entry in table.replace("\n", " ").split(","))
     return {key.lower(): name for emoji, name, *others in each for key in (emoji, *others)}
@@ -121,10 +121,10 @@ class DefaultSettings:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting's form field, parsing, validation and announcement. Its ChannelSettings field explains it."""
+    """A setting's form field, parsing, validation and announcement. The ChannelSettings field explains the setting."""
 
     control: Literal["menu", "radio buttons", "switch", "checkboxes", "line", "area"]
-    """The form control. A switch, with the values None and False, turns off what Typist's own settings turn on."""
+    """The form control. A switch can only turn off (False) what Typist's own settings turn on (None)."""
     parse: Callable[[Any], Any]
     """Converts an entered value, or a stored one unless it is None."""
     words: words.Words
@@ -190,7 +190,7 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
 
 
 def setting_problems(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, str]:
-    """Returns a sentence for each setting that can't be saved, by its name."""
+    """Returns a sentence for each setting that can't be saved, by setting name."""
     sentences = {name: row.problem(defaults, getattr(settings, name)) for name, row in CHANNEL_SETTINGS.items()}
     return {name: sentence for name, sentence in sentences.items() if sentence}
 

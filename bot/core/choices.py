@@ -16,7 +16,7 @@ from bot.models.events import ToolCall
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
 
 TOOL_NAME = "offer_choices"
-"""It has no owner prefix, so no MCP server can have a tool with this name."""
+"""Without an owner prefix, so that no MCP server can have a tool with this name."""
 MAX_CHOICES = 5
 MAX_CHOICE_CHARS = 200
 LABEL_CHARS = 75
@@ -62,7 +62,7 @@ _TWICE = "a choice comes twice."
 class Choices:
     question: str = field(repr=False)
     choices: tuple[str, ...] = field(repr=False)
-    """Each choice is one line without hidden characters."""
+    """The choices, each on one line without hidden characters."""
 
     @property
     def markdown(self) -> str:
@@ -130,7 +130,7 @@ def button_value(version: int, index: int) -> str:
 
 
 def choice_of_button(value: str, version: int, choices: Sequence[str]) -> str | None:
-    """Returns the choice that a button's value identifies, or None if it isn't one of these."""
+    """Returns the choice that a button's value identifies, or None if there is no such choice."""
     values = [button_value(version, index) for index in range(len(choices))]
     return choices[values.index(value)] if value in values else None
 

@@ -2,8 +2,8 @@
 
 A closing consists of known phrases of thanks or agreement and filler words, listed in closings.txt. An unknown word, a
 question mark or another emoji makes it a regular message, because losing a question is worse than answering once too
-often. "Yes", "no" and "do it" aren't closings, because they answer something. The same phrases, and greetings, are
-courtesy around a name or a command.
+often. "Yes", "no" and "do it" aren't closings, because they answer something. Around a name or a command, these phrases
+and greetings count as courtesy.
 """
 
 import re
@@ -58,7 +58,7 @@ def _parse_table(table: str) -> dict[str, frozenset[str]]:
 
 
 _Part = tuple[int, Closing | None]
-"""A message part's word count and its meaning; None if the meaning is unknown."""
+"""The word count and meaning of a part of a message, or None if the meaning is unknown."""
 _TABLE = _parse_table(_plain(Path(__file__).with_name("closings.txt").read_text("utf-8")))
 _SAYS = {
     **dict.fromkeys(_TABLE["beside"], Closing.NOTHING),
@@ -121,12 +121,12 @@ def is_courtesy(text: str, name: str = "") -> bool:
 
 @cache
 def _phrases_with_name(name: str, says: Closing) -> Mapping[str, Closing]:
-    """Returns the known phrases plus the bot's name with the meaning `says`, and greetings unless it is NOTHING."""
+    """Returns the meanings of known phrases, of the bot's name (`says`), and of greetings unless `says` is NOTHING."""
     return (_GREETS if says else _SAYS) | ({name: says, f"@{name}": says} if name else {})
 
 
 def _parsed_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
-    """Returns the meanings of emoji, and each part's word count and meaning. None: unknown, long or a question."""
+    """Returns the meanings of a text's emoji, and its parts. Long texts and questions have one part without meaning."""
     text = _OWN_EMOJI.sub(r"\1", text)
     if len(text) > MAX_CHARS or _ASKS.search(text):
         return set(), [(len(text), None)]

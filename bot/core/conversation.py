@@ -1,9 +1,9 @@
 """Conversations as plain data: threads, messages, questions, and mentions in their text.
 
-Text is Markdown with one addition. People and channels are mentioned by ID, `<@U123>` and `<#C123>`, or by ID and name,
-`<@U123|ada>`. Anything else that is shown under a name its owner chose is written `<!S123|@ops>`: groups, canvases and
-custom emoji. Any other `<` is written `&lt;`, so text never looks like a mention by accident; `&` and `>` can be
-entities too. Questions are stored in this form, and `bot.slack.text` converts Slack's messages to it.
+Text is Markdown with mentions. People and channels are mentioned by ID, `<@U123>` and `<#C123>`, or by ID and name,
+`<@U123|ada>`. Groups, canvases and custom emoji, whose owners choose their names, are written `<!S123|@ops>`. Any other
+`<` is written `&lt;`, so text never looks like a mention by accident; `&` and `>` can be entities too. Questions are
+stored in this form, and `bot.slack.text` converts Slack's messages to it.
 """
 
 import re
@@ -40,7 +40,7 @@ class ThreadKey:
 
 
 CHECK_FILE_INFO = "check_file_info"
-"""Slack's file_access for a file that only files.info describes. For a canvas, this includes where it is shared."""
+"""Slack's file_access for a file that only files.info describes. For a canvas, files.info also reports its channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class File:
     url: str = ""
     user_id: str = ""
     is_clip: bool = False
-    """Whether a person recorded it in Slack, as audio or video."""
+    """Whether a person recorded the file in Slack, as audio or video."""
     transcript: str | None = field(default=None, repr=False)
     captions_url: str = ""
     """The URL of Slack's WebVTT captions, or ""."""
@@ -78,8 +78,7 @@ ANSWERED_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_messa
 """Subtypes of messages that people write themselves; `/me is late` is a me_message."""
 REOPENED_SUBTYPES = frozenset({"channel_unarchive", "group_unarchive"})
 PASSED_ON_SUBTYPES = frozenset({"slackbot_response", "document_comment_root"})
-"""Messages that Slack posts in its own name but members wrote: automatic replies, and the part of a canvas that a
-thread is about."""
+"""Subtypes of messages that members wrote but Slack posts in its own name: automatic replies, and parts of canvases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Message:
     bot_id: str | None = None
     app_name: str | None = None
     by_app: bool = False
-    """Whether an app wrote it, in its own name or a person's, even if the message doesn't identify a bot."""
+    """Whether an app wrote the message, in its own name or a person's, even if no bot is identified."""
     subtype: str | None = None
     parent_user_id: str | None = None
     """The author of the thread's first message, if Slack reports it."""
@@ -126,7 +125,7 @@ class Message:
 
     @property
     def whole(self) -> str:
-        """Everything that a reader sees of the message."""
+        """The message as readers see it: its text, and any attached content below."""
         return "\n\n".join(part for part in (self.text, self.attached) if part.strip())
 
     @property
@@ -135,7 +134,7 @@ class Message:
         return len(self.attached) if self.attached.strip() else 0
 
     def as_question(self, thread_ts: str | None) -> "Question":
-        """Returns the message as a question in a thread; None is the direct message outside threads."""
+        """Returns the message as a question in a thread, or in a direct message outside threads (None)."""
         return Question(
             ThreadKey(self.team_id, self.channel_id, thread_ts),
             self.ts,
@@ -153,15 +152,15 @@ class Question:
     ts: str
     user_id: str
     text: str = field(repr=False)
-    """Everything that a reader sees of the message, including the bot's mention, as Markdown with mentions."""
+    """The message as readers see it, including the bot's mention, as Markdown with mentions."""
     files: tuple[File, ...] = ()
     from_bot: bool = False
     attached_chars: int = 0
     """The number of characters at the end of the text that are attached content, not written by the asker."""
     schedule: int | None = None
-    """The schedule that this question is a run of, or None for a person's question."""
+    """The ID of the schedule that asks this question, or None if a person asks it."""
     is_command: bool = False
-    """Whether it needs no model (core/memory.py, core/schedules.py). No other question then shares its answer."""
+    """Whether the question is a command, which needs no model (core/memory.py, core/schedules.py)."""
     had_sign_in: bool = False
     """Whether a sign-in URL was removed from the asker's own words (core/sign_in_addresses.py)."""
 
@@ -215,10 +214,10 @@ class RecordedReply:
     origins: Origins = UNKNOWN
     asker: str = ""
     question_ts: str = ""
-    """The newest of its questions; set on the answer's first page."""
+    """The ts of the newest question that it answers; set on the answer's first page."""
     note: Note = NO_NOTE
     refused: frozenset[str] = frozenset()
-    """The ts of its questions if the model's vendor refused them."""
+    """The ts of its questions, if the model's vendor refused them."""
 
 
 _LINK = re.compile(r"https://[a-z0-9.-]{1,100}/archives/([CDG][A-Z0-9]{1,20})/p(\d{1,12})(\d{6})(\?\S*)?", re.ASCII)
@@ -266,7 +265,7 @@ def mentioned_user_ids(text: str) -> list[str]:
 
 
 def addressed_user_ids(text: str) -> list[str]:
-    """Returns the IDs of people mentioned outside quotes and code, which repeat other text or show how to write."""
+    """Returns the IDs of people mentioned outside quotes and code, where a mention doesn't address anybody."""
     return mentioned_user_ids(_CODE.sub("", _QUOTED.sub("", text)))
 
 
@@ -308,7 +307,7 @@ def with_names(text: str, names: Mapping[str, str]) -> str:
 
 
 def named_mention(id_: str, name: str) -> str:
-    """Returns the mention of an object that the author didn't name, or "" without an ID."""
+    """Returns the mention of an object under a given name, or "" without an ID."""
     return f"<!{id_}|{escape(name)}>" if _ID.fullmatch(id_) else ""
 
 
@@ -339,7 +338,7 @@ def plain_words(question: Question, bot_user_id: str) -> str:
 
 
 def without_greeting(words: str, bot_user_id: str, bot_name: str) -> str:
-    """Returns a sentence without a greeting of the bot, thanks, "please" or emoji at its beginning."""
+    """Returns a sentence without greetings of the bot, thanks, "please" or emoji at its beginning."""
     first = words.split(None, _MAX_COURTESY_WORDS)
     for size in range(min(len(first), _MAX_COURTESY_WORDS), 0, -1):
         if _is_courtesy(first[:size], bot_user_id, bot_name):
@@ -367,7 +366,7 @@ def _is_courtesy(words: list[str], bot_user_id: str, bot_name: str) -> bool:
 
 
 def only_addresses_bot(text: str, bot_user_id: str) -> bool:
-    """Returns whether text only mentions the bot or refers to what is above, as in "@typist thoughts?"."""
+    """Returns whether text only mentions the bot or refers to earlier messages, as in "@typist thoughts?"."""
     words = _EMOJI.sub("", without_bot_mention(text, bot_user_id)).strip(_POINTING).casefold()
     return _POINTING_WORDS.fullmatch(words) is not None or not any(map(str.isalnum, words))
 

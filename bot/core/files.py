@@ -4,8 +4,9 @@ The bytes determine a file's type, because Slack's type might be wrong. Only typ
 without being read. Each answer in a thread reads the same files again, so readers are told only once that a file
 couldn't be read.
 
-Text takes at most half of BOT_HISTORY_TOKENS. It comes from text files, documents (documents/document.py), and PDFs for
-models that don't support PDFs. Images and PDFs themselves don't count, because one PDF would use up the limit.
+Text takes at most half of BOT_HISTORY_TOKENS. This limit counts the text of text files, of documents
+(documents/document.py), and of PDFs for models that don't support PDFs. Images and PDFs themselves don't count, because
+one PDF would use up the limit.
 """
 
 import html
@@ -31,7 +32,7 @@ from slack_markdown.escaping import fenced
 MAX_FILES = 5
 MAX_FILE_BYTES = 20 * 2**20
 MAX_BYTES = 50 * 2**20
-"""The limit for all files in one answer."""
+"""The maximum size of all files in one answer."""
 MAX_NAMED = 6
 NOTHING_REFUSED: Mapping[str, FileFault] = MappingProxyType({})
 
@@ -94,7 +95,7 @@ class Transcript:
 
 
 Content = str | Document | Transcript | Media | Unread
-"""A file's text (raw, as Markdown, or as heard), an image or PDF, or the reason why it was not read."""
+"""A file's text (raw, as Markdown, or transcribed), an image or PDF, or the reason why it was not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class OpenedFile:
     content: Content
     truncated: bool = False
     number: int = 0
-    """The number among several files with the same name, from 1; 0 if the name is unique."""
+    """The file's number, from 1, among files with the same name; 0 if the name is unique."""
 
     @property
     def name(self) -> str:
@@ -172,12 +173,12 @@ def _extension(file: File) -> str:
 
 
 def unheard_reason(file: File) -> Unread:
-    """Returns why a recording isn't transcribed if no model does it. Slack can be asked to transcribe its clips."""
+    """Returns why a recording has no transcript, if no model makes one. People can ask Slack to transcribe clips."""
     return Unread.CLIP_UNHEARD if file.is_clip else Unread.UNHEARD
 
 
 def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[File], dict[str, OpenedFile]]:
-    """Returns the files to read, earlier ones first, and the rest with reasons. `hears`: a model reads recordings."""
+    """Returns the files to read, oldest first, and the rest with reasons. `hears`: whether a model reads recordings."""
     wanted: dict[str, File] = {}
     unread: dict[str, OpenedFile] = {}
     for file in files:
@@ -246,7 +247,7 @@ def _language(name: str) -> str:
 
 
 def document_label(document: Document, language: str = "") -> str:
-    """Returns a document's text and omissions for the model. `language`: the language of text that isn't Markdown."""
+    """Returns a document's text and omissions for the model. `language`: for a code block, if it isn't Markdown."""
     without = ", ".join(_omission_phrase(part) for part in document.left_out)
     guess = f"; its charset is a guess: {document.guessed_charset}" if document.guessed_charset else ""
     form, language = ("As Markdown", "markdown") if document.is_markdown else ("As text", language)
@@ -368,7 +369,7 @@ def captions_text(content: bytes) -> str | None:
 
 
 def _cue_lines(text: str) -> Iterator[str]:
-    """Yields the text lines of the cues. Other blocks, such as notes, have no times."""
+    """Yields the text lines of the cues. Blocks without times, such as notes, are skipped."""
     is_cue = False
     for line in text.split("\n"):
         if not line.strip():
@@ -384,10 +385,10 @@ def files_newest_first(messages: Sequence[PromptMessage]) -> list[File]:
 
 
 def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
-    """Adds to each message the canvases that its text links to, except in our own messages, which repeat an answer.
+    """Adds the canvases that messages link to, except from our own messages, which repeat an answer.
 
-    A link can refer to any file; to a file shared in the conversation, it counts as sharing it again. Anyone can write
-    an ID, so access is checked later. Until then a canvas has no name, because its title might be private.
+    A link to a file shared in the conversation counts as sharing it again. Anyone can write an ID, so access is checked
+    later; until then, a canvas has no name, because its title might be private.
     """
     shared = {file.id: file for message in messages for file in message.files}
     with_linked: list[PromptMessage] = []
@@ -429,7 +430,7 @@ def with_numbered_names(files: Mapping[str, OpenedFile], messages: Sequence[Prom
 
 
 def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
-    """Yields the IDs of the files after the bot's last answer, which accounted for all earlier ones."""
+    """Yields the IDs of the files shared since the bot's last answer, which accounted for all earlier ones."""
     for message in reversed(messages):
         if message.speaker is None:
             return
@@ -441,8 +442,8 @@ def truncate_files(
 ) -> dict[str, OpenedFile]:
     """Cuts the files' text to a total number of tokens, starting with the last files.
 
-    `pdf_tokens`: the limit for the text of PDFs whose pages are sent unless there are too many. 0: PDFs have no
-    separate limit, because a model that might answer doesn't support PDFs.
+    `pdf_tokens`: the limit for the text of PDFs, which is sent only if there are too many pages; 0 for no separate
+    limit, if a model that might answer doesn't support PDFs.
     """
     truncated: dict[str, OpenedFile] = {}
     for file_id, file in files.items():
@@ -491,7 +492,7 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
 
 
 def _pages_of(media: Media) -> Iterator[Media]:
-    """Yields an image or PDF and its further pages under the same name, so that they are accounted for together."""
+    """Yields an image or PDF and its further pages under one name, so that they are accounted for together."""
     yield replace(media, further=())
     yield from (replace(page, name=media.name) for page in media.further)
 

@@ -5,17 +5,17 @@ bot/store implements them, and tests/contracts/test_store_states.py checks it ag
 
 States
 ------
-The database stores `status` (unposted, queued, running, awaiting_approval or ended), `attempts` (how often the job was
-claimed) and `end_reason`. `state_of` derives the state from them, because the same status means different things before
-and after the first attempt.
+The database stores `status` (unposted, queued, running, awaiting_approval or ended), `attempts` (the number of claims)
+and `end_reason`. `state_of` derives the state from all three, because a status means something else before the first
+attempt than after it.
 
 - UNPOSTED jobs are questions that the bot hasn't posted yet (unposted.py). They have neither ts nor thread, so they
-  can't be found, stopped or edited, and they block nothing. The outbox posts them: POST gives a job its message, and
-  the job is queued like any other. An open modal without a question yet has such a job without text.
+  can't be found, stopped or edited, and don't block other questions. The outbox posts them: POST gives a job its
+  message, and the job is queued like any other. An open modal without a question yet has such a job without text.
 - QUEUED jobs were never claimed. The answer has at most a placeholder, so a queued job can join a batch, and Stop ends
   it immediately.
-- RELEASED jobs are queued too, but an attempt has begun the answer, or Slack shows an earlier version. They go first in
-  their thread, and alone. Stop only leaves a request, because the next attempt must finish the reply.
+- RELEASED jobs are queued too, but an attempt has begun the answer, or Slack shows an earlier version. They are claimed
+  first in their thread, and aren't batched. Stop only stores a request, because the next attempt must finish the reply.
 - RUNNING jobs belong to one worker. The database allows one running job per thread.
 - AWAITING_APPROVAL jobs wait until a person approves a tool call (core/calls.py). They belong to no worker and don't
   count toward concurrency limits.
@@ -23,8 +23,8 @@ and after the first attempt.
   BATCHED job is answered by a later job. The asker of a DENIED job has no access.
 - ABSENT jobs have no row: they were never asked, or were erased. IDs aren't reused, so late writes find nothing.
 
-A job is *live* from its message until it is over. It is *begun* while it is live and has been claimed: a worker is
-writing its answer, or will continue it.
+A job is *live* from its message until it is over. A live job that has been claimed is *begun*: a worker is writing its
+answer, or will continue it.
 
 Approvals
 ---------
@@ -56,8 +56,8 @@ from the checkpoint. After three interruptions, a job ends with INTERRUPTED_TOO_
 
 Versions
 --------
-An answer can be rewritten in the same messages: by Regenerate, by Continue, and by an edit to a begun question. Each
-raises `version`. A `Wish` stores what a person requested for a version; a begun answer keeps its wish when an edit
+An answer can be rewritten in the same messages: by Regenerate, by Continue, and by an edit to a begun question. Every
+rewrite raises `version`. A `Wish` stores a person's requests for a version; a begun answer keeps its wish when an edit
 restarts it. An attempt knows which version it answers. If the database has a newer one, the attempt's checkpoints are
 void, its heartbeat reports that the worker must restart, and its FINISH becomes RELEASE. A stop takes precedence over
 an edit: a stopped attempt ends even if it is outdated.
@@ -70,9 +70,10 @@ the queue.
 
 Requests
 --------
-Some events can't change a running job's state, because only its worker can end the answer in Slack. They set a request
-that reaches the worker with its heartbeat: `stop_requested`, `erase_requested` (the row is deleted when the job ends),
-or a raised `version`. `answer_deleted` is another flag beside the state: the content is gone, and the usage stays.
+Some events can't change a running job's state, because only its worker can end the answer in Slack. Such an event
+stores a request that reaches the worker with its heartbeat: `stop_requested`, `erase_requested` (the row is deleted
+when the job ends), or a raised `version`. `answer_deleted` is another flag beside the state: the content is gone, and
+the usage stays.
 
 Erasure
 -------
@@ -82,9 +83,9 @@ first, and FINISH deletes it. Retention clears the content of finished jobs and 
 The outbox
 ----------
 Slack calls that remain once a job is over (clearing a placeholder, mentioning askers, showing an end that Slack
-rejected) are written to the outbox in the transaction that ends the job. Any process then makes them, at least once
-(outbox.py). An outbox entry about a reply waits while a worker writes the reply, and no worker claims the job while a
-process is handling the entry, so two processes never write one reply. The outbox never changes a job's state.
+rejected) are written to the outbox in the transaction that ends the job. Any process then makes these calls, at least
+once (outbox.py). An outbox entry about a reply waits while a worker writes the reply, and no worker claims the job
+while a process is handling the entry, so two processes never write one reply. The outbox never changes a job's state.
 """  # prose: the one place for all rules about states
 
 from collections.abc import Mapping, Sequence
@@ -234,7 +235,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A person's requests for a version of an answer. It has no user-written text, so it doesn't have to be erased."""
+    """A person's requests for a version of an answer. Without user-written text, it needs no erasure."""
 
     effort: Effort | None = None
     """The thinking effort, or None for the channel's setting."""
@@ -255,14 +256,14 @@ class Enqueued:
 
 
 class NoticeKind(StrEnum):
-    """The subject of a sentence below an answer. Stored."""
+    """The subject of a notice below an answer. The value is stored."""
 
     SAID = "said"
     """The way the answer ended, or the outcome of a command or call."""
     UNPARSED = "unparsed"
     """A tool call or reasoning that a server left in the text."""
     EXPIRED = "expired"
-    """Nobody decided on a call in time."""
+    """No person decided on a call in time."""
     UNREAD = "unread"
     """Files that the model didn't get."""
     REMEMBERED = "remembered"
@@ -290,7 +291,7 @@ def sentence_notice(sentence: str) -> tuple[Notice, ...]:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of an attempt at an answer, recorded with its last text. core/picture.py shows it."""
+    """The end of an attempt at an answer, recorded with the last part of the text. core/picture.py shows it."""
 
     reason: EndReason
     notices: tuple[Notice, ...] = ()
@@ -309,9 +310,9 @@ class End:
     """The origins of the content that the model had read (models/prompt.py)."""
     choices: tuple[str, ...] = field(default=(), repr=False)
     effort: str = ""
-    """The thinking effort that the model was asked for. For a model without a higher level, this is the highest."""
+    """The thinking effort requested from the model, at most the model's highest level."""
     note: Note = NO_NOTE
-    """The part of the prompt about this question alone, which later prompts repeat."""
+    """The part of the prompt about this question only, which later prompts repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +320,7 @@ class Piece:
     """The next part of a growing answer to record."""
 
     start: int
-    """Offset in characters of the answer; the recorded text from here on is replaced."""
+    """The offset in the answer, in characters, from which this piece replaces the recorded text."""
     text: str = field(repr=False)
     end: End | None = None
     sources: Sequence[Citation] = ()
@@ -342,7 +343,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Estimated tokens of a step that isn't recorded yet. They count if the attempt is interrupted."""
+    """Estimated tokens of a step that isn't recorded yet, which count if the attempt is interrupted."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -376,11 +377,11 @@ class MessageRole(StrEnum):
     STARTING = "starting"
     """A stream start without a response, whose message can't be told apart from others in Slack."""
     MENTION = "mention"
-    """Beside the reply: mentions the asker because the answer is ready."""
+    """A message beside the reply that mentions the asker because the answer is ready."""
     ASK = "ask"
-    """Beside the reply: mentions the asker because a call needs their decision."""
+    """A message beside the reply that mentions the asker because a call needs their decision."""
     LINK = "link"
-    """Beside the reply: links to the answer's canvas."""
+    """A message beside the reply that links to the answer's canvas."""
 
 
 MENTION_ROLES = (MessageRole.MENTION, MessageRole.ASK)
@@ -393,7 +394,7 @@ READ_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
 @dataclass(frozen=True, slots=True)
 class RecordedMessage:
     ts: str
-    """Empty while its post has no response."""
+    """Empty until Slack has responded to the post."""
     role: MessageRole
     version: int = 0
     for_stream: bool = False
@@ -413,7 +414,7 @@ def page_ts(messages: Sequence[RecordedMessage]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """The record of an answer, in the version that readers see. It can change after the end."""
+    """The record of an answer, in the version that readers see. The record can change after the end."""
 
     job_id: int
     question: Question
@@ -423,14 +424,15 @@ class AnswerRecord:
     version: int = 0
     text: str = field(default="", repr=False)
     end: End | None = None
-    """The end of the version, or None. While a newer version is being written, text and end are the older one's."""
+    """The end of the version, or None. While a newer version is being written, text and end are those of the older one.
+    """
     ended_at: float | None = None
     is_emptied: bool = False
     """Whether the version's text was removed from the database but not from Slack."""
     waits_until: float | None = None
     """The approval deadline, or None if the answer isn't awaiting approval."""
     calls: Sequence[RecordedCall] = ()
-    """The version's tool calls. While a newer version is being written, those of the newer one."""
+    """The version's tool calls, or the newer version's while that is being written."""
     has_previous: bool = False
     has_next: bool = False
     has_acted: bool = False
@@ -462,37 +464,38 @@ class Job:
     attempts: int
     """The number of claims, including this one. With the worker's name, it fences later writes."""
     messages: tuple[RecordedMessage, ...] = ()
-    """The recorded messages of the reply, with its pages first, in order. Includes POSTING if a process died."""
+    """The recorded messages of the reply, pages first. Includes a POSTING message if a process died while posting."""
     interruptions: int = 0
     """The number of earlier attempts whose process died or was paused for too long."""
     so_far: str = field(default="", repr=False)
-    """The answer so far, if this version continues one that was stopped or reached its length limit."""
+    """The text to continue, if this version continues one that was stopped or reached its length limit."""
     sources: Sequence[Citation] = ()
     so_far_origins: Origins = UNKNOWN
-    """The origins of the content that the model had read for the answer so far."""
+    """The origins of the content that the model had read while writing `so_far`."""
     has_previous: bool = False
-    """Whether an earlier version is recorded that this version doesn't continue."""
+    """Whether there is an earlier version that this one doesn't continue."""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     earlier: tuple[Question, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
     steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
     version: int = 0
-    """The number of restarts of the answer. The messages of an earlier version are overwritten in Slack."""
+    """The number of times the answer was restarted. An earlier version's messages are overwritten in Slack."""
     wish: Wish = NO_WISH
     transcripts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     """The words of recordings attached to the question, by file ID."""
     asked_at: float = field(default=0.0, compare=False)
     """When the asker started waiting for this version, or decided on a call, in seconds since the epoch."""
     stop_requested: bool = False
-    """Whether it was stopped before it was claimed. The attempt then asks no model and ends the reply."""
+    """Whether the job was stopped before it was claimed. The attempt then ends the reply without asking a model."""
     offered: bool = False
     """Whether this version only offers to answer, because the question was found late or others have replied to it."""
     is_late: bool = field(default=False, compare=False)
-    """Whether the asker has waited for LATE_S, as in an outage. The answer then begins with the question's time."""
+    """Whether the asker has waited for LATE_S, as in an outage. The answer then begins with the time of the question.
+    """
     record: AnswerRecord | None = field(default=None, compare=False)
     """The answer's record, if the job has ended and its end has to be shown."""
     moves_down: bool = field(default=False, compare=False)
-    """Whether its placeholder is above pages of an earlier answer, so its reply begins with a new message."""
+    """Whether the placeholder is above pages of an earlier answer, so that the reply begins with a new message."""
 
     @property
     def page_ts(self) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ class Lease:
     """A worker's lease on its jobs: whether this process certainly still owns them. Times are from the monotonic clock.
 
     Other workers take over a job if its worker's heartbeat hasn't changed for 8 s (store/workers.py). A heartbeat
-    renews the lease for half that time, counted from when it was sent, because the database might have written it then.
-    While the database is unreachable, no worker can take over, so a failed heartbeat also renews a valid lease.
+    renews the lease for half that time after it was sent, because the database might have written it at once. While the
+    database is unreachable, no worker can take over, so a failed heartbeat also renews a valid lease.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Memory: short notes that a channel, or a person in a direct message, asks Typist to keep for later questions. Pure.
 
-A memory is used only in the channel where it was written. Its text is kept verbatim, with its author, time and message.
-A model can propose a memory, and a person decides.
+A memory is used only in the channel where it was written. The text is stored verbatim, with author, time and message. A
+model can propose a memory, and a person decides.
 
 Three commands need no model: "remember: …" or "remember that …", "What do you remember?", and "forget 3". A command is
 one sentence in the asker's own words with no other request; a greeting, "please" and thanks are allowed. In doubt, the
@@ -40,15 +40,15 @@ from bot.core.unseen import visible
 from bot.models.prompt import Permission, ToolDefinition, ToolRule
 
 Place = tuple[str, str]
-"""A team, and one of its channels or direct messages."""
+"""The IDs of a team, and of one of its channels or direct messages."""
 MAX_CHARS = 300
 MAX_MEMORIES = 40
-"""The limit for one channel or direct message."""
+"""The maximum number in one channel or direct message."""
 MAX_BYTES = 8_000
-"""The limit for all texts of one channel in UTF-8, each with LINE_BYTES for author and date."""
+"""The maximum UTF-8 length of a channel's memories, including LINE_BYTES for the author and date of each."""
 LINE_BYTES = 64
 MAX_TOKENS = 5_000
-"""The limit for all memories in a prompt, which is above MAX_BYTES. If names are long, only the newest are sent."""
+"""The maximum for all memories in a prompt, more than MAX_BYTES needs. If names are long, only the newest are sent."""
 
 _REMEMBER = re.compile(
     # The colon might begin an emoji or a smiley.
@@ -89,7 +89,7 @@ class Memory:
     number: int
     """The number within its channel, as shown to people."""
     text: str = field(repr=False)
-    """With mentions by ID (core/conversation.py)."""
+    """Contains mentions by ID (core/conversation.py)."""
     user_id: str
     """The person who wrote it or agreed to it."""
     thread_ts: str
@@ -99,7 +99,7 @@ class Memory:
     is_proposed: bool
     """Whether a model wrote its text, and the person agreed."""
     is_private: bool
-    """Whether its channel was private when it was written, or last kept."""
+    """Whether the channel was private when the memory was written, or last kept."""
     created_at: float
 
 
@@ -129,7 +129,7 @@ class Kept(StrEnum):
 class Remembered:
     kept: Kept
     number: int
-    """The memory's number; if the channel is full, its oldest memory's."""
+    """The memory's number or, if the channel is full, the number of its oldest memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def is_one_statement(text: str) -> bool:
     """Returns whether text is a single sentence on one line and not a question.
 
     The dot of an abbreviation doesn't end a sentence, but after `p.m.` and similar ones the next letter must be
-    lowercase. So "No. 5" is two sentences, and requests joined by a comma or "and" are one.
+    lowercase. "No. 5" counts as two sentences, and requests joined by a comma or "and" count as one.
     """
     lines = text.strip().splitlines()
     spaced = _WIDE_ENDS.sub(r"\g<0> ", unescape(_MARKUP.sub("x", text)))
@@ -251,7 +251,7 @@ def has_room(texts: Iterable[str]) -> bool:
 def memories_section(
     memories: Sequence[Memory], names: Mapping[str, str], marks: Marks, count_tokens: CountTokens, limit_tokens: int
 ) -> SentMemories:
-    """Returns the prompt's section about memories, which must be sorted by number. No question changes it."""
+    """Returns the prompt's section about memories (sorted by number), which is the same for every question."""
     lines: list[str] = []
     left = limit_tokens - count_tokens(_EXPLAINED)
     for memory in reversed(memories):

@@ -10,7 +10,7 @@ class Notification:
     """The ID of a person, who gets a direct message, or of a channel; "" if `kind` finds the recipients."""
     key: str
     content: Any
-    """JSON: the arguments of chat.postMessage or, with a `kind`, the facts from which its feature writes them."""
+    """JSON: the arguments of chat.postMessage or, with a `kind`, the facts from which that feature writes messages."""
     kind: str = ""
     """The feature that writes the messages, or "" if `content` is the message."""
 
@@ -20,7 +20,7 @@ class DueNotification(Notification):
     team_id: str = ""
     since: float = 0.0
     due_at: float = 0.0
-    """When another process can claim it. It also fences writes: a later claim has a different time."""
+    """The time when another process can claim it, which also fences writes: a later claim has a different time."""
     tries: int = 1
     """The number of claims, including this one."""
 

@@ -2,8 +2,8 @@
 
 REPLY and BESIDE entries only report that the record of a question has changed, not what to do: REPLY for its reply's
 messages, and BESIDE for messages that mention the asker. The process that claims an entry reads the record, and updates
-Slack to match it (QuestionRecord, core/picture.py). So it doesn't matter what changed, how often, or what an earlier
-try did. The other types are separate calls.
+Slack to match it (QuestionRecord, core/picture.py). The update therefore doesn't depend on what changed, how often, or
+what an earlier try did. An entry of another kind is a single call.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ TRY_WITHIN_S = OUTBOX_HOLD_S - 5.0
 """Maximum duration of a try, which ends before another process can claim the entry."""
 BACKOFF = Backoff(OUTBOX_HOLD_S, 3_600.0)
 MAX_TRIES = 30
-"""With the growing delays between tries, about a day. Then the entry is set aside until its job needs it again, or
-until `wake` (bot/store/outbox.py) is called because Slack might accept the call now."""
+"""With the growing delays, these tries take about a day. After that, the entry isn't tried until its job needs it
+again, or until `wake` (bot/store/outbox.py) is called because Slack might accept the call now."""
 WOKEN_TRIES = MAX_TRIES - 5
-"""The most tries that count for a woken entry, so a few are left. At 0, a try wouldn't look for an earlier post."""
+"""The maximum number of tries that count for a woken entry. With 0, a try wouldn't look for an earlier post."""
 MAX_IN_VAIN = 10
 """Up to this many tries that Slack's rate limits prevented are repeated after a minute, when calls are free again."""
 
@@ -35,7 +35,7 @@ def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
 class OutboxKind(StrEnum):
     REPLY = "reply"
     BESIDE = "beside"
-    """The asker is due to be mentioned, because a call or a late answer is waiting, or a mention is outdated."""
+    """Mention the asker because a call or a late answer is waiting, or remove an outdated mention."""
     MAKE_CANVAS = "make_canvas"
     POST_QUESTION = "post_question"
     """Post a question from the message shortcut, an emoji, a choice, a suggested prompt or a schedule."""
@@ -66,7 +66,7 @@ class QuestionRecord:
     beside: tuple[RecordedMessage, ...]
     answer_deleted: bool
     is_asked: bool
-    """Whether at least one question of its answer wasn't deleted."""
+    """Whether at least one of the answer's questions hasn't been deleted."""
     is_shown: bool
     mention_at: float | None
     """When to mention the asker, or None to mention nobody."""
@@ -100,7 +100,7 @@ class QuestionRecord:
 
     @property
     def should_mention(self) -> bool:
-        """Whether to mention the asker now. They are told that the answer is ready only once Slack shows its end."""
+        """Whether to mention the asker now. A finished answer's asker is mentioned only once Slack shows its end."""
         if self.mention_at is None:
             return False
         return self.may_mention if self.waits else self.status is Status.ENDED and self.is_shown and not self.stale
@@ -117,7 +117,7 @@ class OutboxEntry:
     id: int
     kind: OutboxKind
     due_at: float
-    """When another process can claim it. It also fences writes: a later claim has a different time."""
+    """The time when another process can claim it, which also fences writes: a later claim has a different time."""
     tries: int
     """The number of claims, including this one."""
     job_id: int
@@ -130,13 +130,13 @@ class OutboxEntry:
     waits_until: float | None = None
     """The approval deadline of the waiting job, which distinguishes its approvals, or None."""
     beside: tuple[RecordedMessage, ...] = ()
-    """The messages beside the reply. One without a ts might have been posted although its response was lost."""
+    """The messages beside the reply. A message without a ts might have been posted although the response was lost."""
     stale: tuple[RecordedMessage, ...] = ()
     mention_at: float | None = None
     """The time since which a mention is due, which distinguishes mentions, or None if none is due."""
     about: str = ""
     changes: int = 0
-    """The number of times it was added again before it was claimed. Later additions are still pending."""
+    """The number of times the entry had been added again before it was claimed. Later additions are still pending."""
 
     def __str__(self) -> str:
         return f"outbox entry {self.id} ({self.kind})"

@@ -38,7 +38,7 @@ _NEEDS_TEXT = (
     ReplyAction.FEEDBACK,
 )
 _NOTHING_WITHOUT_TEXT = (EndReason.WHOLE, EndReason.NOTHING_ASKED)
-"""Buttons would do nothing on an answer that has no text and ended for one of these reasons."""
+"""End reasons after which buttons would do nothing on an answer without text."""
 _UNDONE = {
     NoticeKind.REMEMBERED: texts.memory.UNDONE,
     NoticeKind.FORGOTTEN: texts.memory.RESTORED,
@@ -62,7 +62,7 @@ class Picture:
     choices: tuple[str, ...] = field(default=(), repr=False)
     chosen: str = field(default="", repr=False)
     buttons: tuple[ReplyAction, ...] = ()
-    """In display order. Stop isn't shown where Slack has its own, or if a card has a button that declines."""
+    """In display order. Stop isn't shown where Slack shows its own, or if a card has a button that declines."""
     asks: tuple[Ask, ...] = ()
     was_replied_to: bool = False
     """Whether the asker wrote a message instead of deciding on calls. A notice then fully explains the end."""
@@ -89,14 +89,14 @@ class Picture:
         return texts.answers.FOOTER_INCOMPLETE if is_cut or self.reason.is_failure else ""
 
     def with_names(self, names: Mapping[str, str], admins: Sequence[str]) -> "Picture":
-        """Returns the picture with names of deciders and admins: a mention would notify them every time."""
+        """Returns the picture with names of deciders and admins, because a mention would notify them every time."""
         decided = tuple(replace(one, name=names.get(one.by, one.by)) for one in self.decided)
         named = [names[admin] for admin in admins if admin in names]
         notices = tuple(texts.access.naming_admins(notice, named) for notice in self.notices)
         return replace(self, decided=decided, notices=notices)
 
     def user_ids_to_name(self, admins: Sequence[str]) -> list[str]:
-        """Returns the user IDs whose names `naming` needs: deciders, and admins to contact."""
+        """Returns the user IDs whose names `with_names` needs: deciders, and admins to contact."""
         deciders = [one.by for one in self.decided if one.by]
         asks_admin = any(map(texts.access.names_an_admin, self.notices))
         return [*deciders, *(admins if asks_admin else ())]

@@ -13,26 +13,26 @@ services/prompt_builder.py runs these steps:
 A prompt only grows
 -------------------
 Each prompt repeats the previous prompt in its conversation byte for byte. Vendors read such a beginning from their
-caches, for a tenth of the price or less, and some do only if an earlier prompt is repeated in full. So no part of a
-prompt depends on when it is built, or on which question is the last one. Parts are ordered by how often they change:
+caches, for a tenth of the price or less, and some do only if an earlier prompt is repeated in full. No part of a prompt
+therefore depends on when it is built, or on which question is the last one. Parts are ordered by how often they change:
 
 1. tool definitions, our instructions, and the channel's. Prompts in other threads share these;
 2. the conversation's code and the channel's memories, at the beginning of the first message;
 3. the messages, with times above questions, which also provide the current time;
-4. content about one question alone, in a note at its end. It is recorded with the answer, and later prompts repeat it.
+4. content about one question alone, in a note at its end, which is recorded with the answer and repeated later.
 
-If a conversation outgrows its room, its beginning is left out in large steps (`truncate`).
+If a conversation becomes too long, its beginning is left out in large steps (`truncate`).
 
 Marks
 -----
 Marks are lines that identify the source of the text below them, and that no text can imitate: `[CODE ...]`, with the
-conversation's code. The code isn't secret. It is removed from every text before the text goes into a prompt, and so are
-words that only a model sees.
+conversation's code. The code isn't secret. Before text goes into a prompt, the code and any words that only a model
+would see are removed from it.
 
 - `[CODE is the code of this conversation]` begins the first message.
 - `[CODE-TAG Ada]` begins a message from Ada if several people speak. The tag tells people with the same name apart.
 - `[CODE at Monday 2026-11-23 09:41 UTC+01:00 Europe/Berlin]` is the time of the message below it, in its author's time
-  zone. It is shown above each question, and above other messages if it adds information.
+  zone. Questions always have this mark, and other messages have it if it adds information.
 - `[CODE attached]` and `[CODE file]` begin a message's attachments, `[CODE memory]` the memories, and `[CODE note]` our
   own text; `[CODE end]` ends each.
 """
@@ -212,7 +212,7 @@ LAST_TEXT_RULE = (
     "If you call tools, only what you write after your last call reaches the reader: say there what matters, and don't "
     "refer to what you wrote before."
 )
-"""Newer Claude models write between calls as if it were shown, but their vendor withholds that text as thinking."""
+"""Newer Claude models write text between calls for readers, but their vendor withholds that text as thinking."""
 NOTHING_MISSING = "(complete)"
 """The reply that the prompt asks for if the text is already complete."""
 GO_ON_REQUEST = (
@@ -245,7 +245,7 @@ class Conversation:
 @dataclass(frozen=True, slots=True)
 class PromptMessage:
     speaker: str | None
-    """The author's ID, a person or app; None is the bot, and "" an instruction of ours."""
+    """The ID of the author, a person or app; None for the bot, and "" for our own instruction."""
     text: str
     app_name: str | None = None
     first: bool = False
@@ -262,7 +262,7 @@ class PromptMessage:
     attached: str = ""
     """Content that Slack shows below its text. Once names are filled in, it is part of the text, between marks."""
     header: str = ""
-    """The marks above it, with which the text begins."""
+    """The marks at the beginning of `text`."""
     written: str = ""
     """The mark with its time. The header includes it only for questions and where it adds information."""
     marks: Marks | None = None
@@ -271,7 +271,7 @@ class PromptMessage:
 def length_rule(system_prompt: str, length: Length) -> str:
     """Returns the rule for an answer's length, or "" if the system prompt decides it.
 
-    It belongs at the end of the instructions: anywhere earlier, long answers in the conversation outweigh it.
+    The rule belongs at the end of the instructions, because long answers in the conversation outweigh an earlier rule.
     """
     decides = length is Length.NORMAL and system_prompt != DEFAULT_SYSTEM_PROMPT
     return "" if decides else LENGTH_RULES[length]
@@ -372,7 +372,7 @@ def _from_person(message: Message, conversation: Conversation, me: Identity) -> 
 
 
 def origins_of_text(text: str, known: Collection[str]) -> Origins:
-    """Returns the origins of an asker's text, which include others if it mentions, and so names, an unknown person."""
+    """Returns the origins of an asker's text. The name in a mention of an unknown person is other people's text."""
     return ASKERS if set(mentioned_ids(text)) <= set(known) else ASKERS | OTHERS
 
 
@@ -406,7 +406,7 @@ def _with_names(message: PromptMessage, names: Mapping[str, str], marks: Marks, 
 
 
 def with_times(messages: Sequence[PromptMessage], zones: Mapping[str, ZoneInfo], marks: Marks) -> list[PromptMessage]:
-    """Adds times in authors' `zones` (default UTC) above questions, the first message, pauses, and new days."""
+    """Adds times in authors' `zones` (default UTC) above questions, the first message, and after pauses or midnight."""
     timed: list[PromptMessage] = []
     before: datetime | None = None
     for message in messages:
@@ -478,8 +478,8 @@ def truncate(
     """Returns the last message, the thread's first one, and as many of the newest as fit, without shortening them.
 
     A message that is too long by itself is cut in the middle. If anything is left out, here or when reading the
-    history, up to a third more than necessary is, so that vendors find the beginning of the next prompts in their
-    caches. `question_tokens`: the limit for the last message, if it is higher. A model that can't read it refuses it.
+    history, up to a third more is left out than necessary, so that vendors find the beginning of the next prompts in
+    their caches. `question_tokens`: a higher limit for the last message, which a model refuses if it is too long.
     """
     *earlier, last = messages
     has_gap = any(message.after_gap for message in earlier[:2])
@@ -602,14 +602,14 @@ def build_prompt(system: str, messages: Sequence[PromptMessage], begin: str = ""
 
 
 MIN_SHARED_TOKENS = 1_024
-"""Only Anthropic's largest models cache shorter beginnings."""
+"""Only Anthropic's largest models cache shorter beginnings of prompts."""
 
 
 def cache_key(thread: ThreadKey, system: str, tools: Sequence[ToolDefinition], shared_tokens: int) -> str:
     """Returns a key for prompts that begin alike, without Slack's IDs, because vendors see it.
 
-    It covers prompts with the same instructions and tools if these are long enough for a cache (`shared_tokens`), and
-    otherwise the conversation's prompts. A vendor looks for a cached beginning where it has sent the key before.
+    Prompts with the same instructions and tools share a key if these are long enough for a cache (`shared_tokens`);
+    otherwise, a conversation's prompts do. A vendor looks for a cached beginning where it has sent the key before.
     """
     shared = [system, *(f"{tool.name} {tool.definition_hash}" for tool in tools)]
     about = "\n".join(shared) if shared_tokens >= MIN_SHARED_TOKENS else str(thread)
@@ -617,7 +617,7 @@ def cache_key(thread: ThreadKey, system: str, tools: Sequence[ToolDefinition], s
 
 
 def asker_key(team_id: str, user_id: str) -> str:
-    """Returns a key that all prompts of a person share, without Slack's IDs, because vendors see it."""
+    """Returns a key that is the same for all of a person's prompts, without Slack's IDs, because vendors see it."""
     return hashlib.sha256(f"asker {team_id} {user_id}".encode(errors="replace")).hexdigest()[:32]
 
 

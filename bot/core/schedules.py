@@ -92,7 +92,7 @@ machine-specific `localtime`, `posixrules` and `Factory`, and copies below `posi
 
 
 class UnusableRule(ValueError):
-    """Raised if a schedule can't be created or changed like this. The message is for the model or the person."""
+    """A schedule can't be created or changed as requested. The message is for the model or the person."""
 
 
 class PauseReason(StrEnum):
@@ -109,9 +109,9 @@ class PauseReason(StrEnum):
     QUOTA = "quota"
     """A quota of a person, channel or the workspace was used up at its single time, or MAX_FAILURES times in a row."""
     MISSED = "missed"
-    """Its single time passed before Typist could run it."""
+    """The single time passed before Typist could run the schedule."""
     SIGNED_OUT = "signed_out"
-    """Its creator is no longer signed in to a server where its runs use their account."""
+    """The creator is no longer signed in to a server where the runs use their account."""
 
     @property
     def is_temporary(self) -> bool:
@@ -130,7 +130,7 @@ class Rule:
 
     @property
     def in_words(self) -> str:
-        """In the middle of a sentence: "weekdays at 9:00 AM (Berlin)"."""
+        """The rule for the middle of a sentence, such as "weekdays at 9:00 AM (Berlin)"."""
         at = self.at
         words = texts.rules.in_words(self.cron) if at is None else texts.rules.once(self._local(at))
         return texts.schedules.in_zone(words, self.zone)
@@ -226,7 +226,7 @@ def _normalized_zone(zone: str) -> str:
 
 
 def checked_rule(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minutes: int) -> Rule:
-    """Returns a rule written by a model or person. `at`: an ISO time, by default in the zone. Raises UnusableRule."""
+    """Returns the rule that a model or person wrote. `at`: an ISO time, by default in the zone. Raises UnusableRule."""
     cron, at, zone = (
         " ".join(cron.upper().split()),
         at.strip(),
@@ -402,7 +402,7 @@ class Proposal:
         return {"words": self.words, **when, "zone": rule.zone, "only_if_changed": self.only_if_changed, **own}
 
     def is_same_as(self, other: "Proposal") -> bool:
-        """Returns whether both do the same at the same times, however their rules are written."""
+        """Returns whether both proposals do the same thing at the same times, however their rules are written."""
         mine, theirs = (
             (
                 " ".join(one.words.split()).casefold(),
@@ -443,7 +443,7 @@ class Schedule:
     run_tokens: int
     day_tokens: int
     next_at: float | None
-    """None if it is paused, or has run at its single time."""
+    """The next due time; None if the schedule is paused, or has run at its single time."""
     last_at: float | None
     failures: int
     paused: PauseReason | None
@@ -486,14 +486,14 @@ class ScheduleCommand:
     """A command that needs no model: stop a schedule in this channel, or list all of them."""
 
     number: int = 0
-    """The schedule to stop; 0 if it is identified only by words, or to list schedules."""
+    """The number of the schedule to stop; 0 if only words identify it, or to list schedules."""
     about: tuple[str, ...] = ()
     """The words that identify the schedule to stop, such as "summary"."""
     is_own: bool = False
     """Whether the person wrote "my", which excludes other people's schedules."""
 
     def schedule_meant(self, here: Sequence[Schedule], user_id: str = "") -> Schedule | None:
-        """Returns the schedule that a command means. Similar words don't identify one, but make the match ambiguous."""
+        """Returns the schedule that a command refers to. Similar words aren't a match, but make others ambiguous."""
         if self.number:
             return next((one for one in here if one.id == self.number), None)
         theirs = [one for one in here if not self.is_own or one.user_id == user_id]
@@ -511,7 +511,7 @@ def _is_alike(word: str, other: str) -> bool:
 
 
 def _is_same_word(word: str, other: str) -> bool:
-    """Returns whether two words are the same, except for a plural, or a verb and its noun."""
+    """Returns whether two words differ at most by a plural, or are a verb and its noun."""
     word, other = _singular(word), _singular(other)
     return word == other or other in _VERBS.get(word, ())
 

@@ -9,11 +9,11 @@ from bot.core import texts
 from bot.core.conversation import Message, Question
 
 CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
-"""Letters of codes on Typist's page. As RFC 8628, 6.1, advises: no vowels, so no words, and nothing like a digit."""
+"""Letters of the codes on Typist's page: no vowels, so no words, and none that looks like a digit (RFC 8628, 6.1)."""
 _CODE = re.compile(rf"(?<!\w)[{CODE_LETTERS}]{{4}}[ -]?[{CODE_LETTERS}]{{4}}(?!\w)", re.IGNORECASE)
 _WORD = re.compile(r"[^\s<>]+")
 _STATE = re.compile(r"(?<![\w-])state=[\w-]{43}(?![\w-])", re.ASCII)
-"""The state of a sign-in, which remains if the beginning of the URL wasn't copied."""
+"""The state of a sign-in, for text in which the beginning of the URL is missing."""
 _PART = re.compile(r"(?<![\w-])(?:code|state)=[^\s<>&]+", re.ASCII)
 _BEHIND = ")]}.,;:!?'\"*`"
 """Characters that can end a sentence, link or code after a URL."""

@@ -135,7 +135,7 @@ def with_steps(
 
 
 def without_oldest_results(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:
-    """Returns the steps, with the oldest results replaced by a sentence if over the limit, except the last step's."""
+    """Returns the steps. Above the limit, a sentence replaces each of the oldest results, except the last step's."""
     sizes = {call.key: count_tokens(call.result) for step in steps for call in step.calls}
     over_tokens = sum(sizes.values()) - limit_tokens
     # A quarter of the room is dropped at a time, so that most requests begin like the previous one, for caches.
@@ -293,7 +293,7 @@ class Seam:
         self._joined = not so_far
 
     def join(self, delta: str) -> str:
-        """Returns the text to append, or "" while that isn't clear."""
+        """Returns the text to append, or "" until it is clear how the texts join."""
         if self._joined or not delta:
             return delta
         self._held += delta
@@ -356,7 +356,7 @@ class Seam:
 
 
 def _repetition_start(text: str, continuation: str) -> int:
-    """Returns where the longest end of the text that begins the continuation starts, or -1 if there is none.
+    """Returns the start of the longest end of the text that the continuation begins with, or -1 if there is none.
 
     A beginning with more than `MAX_PLACES` earlier occurrences isn't treated as a repetition.
     """

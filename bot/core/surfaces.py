@@ -85,7 +85,7 @@ class HomeView:
 
 
 def rank(this_month: Mapping[str, UsedT], last_month: Mapping[str, UsedT], zero: UsedT) -> Ranking[UsedT]:
-    """Ranks users by usage this month, then by usage last month."""
+    """Returns names ranked by usage this month, then by usage last month."""
     names = sorted({*this_month, *last_month})
     lines = [(name, this_month.get(name, zero), last_month.get(name, zero)) for name in names]
     lines.sort(key=lambda line: (_weight(line[1]), _weight(line[2])), reverse=True)
@@ -153,7 +153,7 @@ class Sign(StrEnum):
     NONE = auto()
     REFUSED = auto()
     MAY_BE_SEEN = auto()
-    """Slack accepts a status there. Outside the pane, reports differ about whether people see it."""
+    """Slack accepts a status. Outside the pane, reports differ about whether people see it."""
     SEEN = auto()
     """Slack's docs promise that the asker sees it."""
 

@@ -1,7 +1,7 @@
 """Exports an answer's tables as CSV files, with the displayed text of each cell. Pure.
 
-A spreadsheet evaluates cells that begin like a formula, which might come from a stranger's text. So such a cell gets an
-apostrophe, unless it is a number (https://owasp.org/www-community/attacks/CSV_Injection).
+A spreadsheet evaluates cells that begin like a formula, which might come from a stranger's text. Unless such a cell is
+a number, it gets an apostrophe (https://owasp.org/www-community/attacks/CSV_Injection).
 """
 
 import csv

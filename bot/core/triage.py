@@ -1,10 +1,10 @@
 """Decides which messages the bot answers. Pure.
 
 A message is answered if it is a direct message, mentions the bot, or matches the channel's rules for answering without
-a mention. In a thread, these rules look at the author, not at the words: question marks and politeness mean little, but
-whose turn it is means much. A message that begins with another person's name, or that shares a file among people, never
-matches. `python -m benchmarks.engagement` measures the rules on labeled conversations. A small model can decide on
-messages that the rules leave in doubt.
+a mention. In a thread, these rules consider who wrote the message and not its words: question marks and politeness say
+little, but whose turn it is says a lot. A message that begins with another person's name, or that shares a file among
+people, never matches. `python -m benchmarks.engagement` measures the rules on labeled conversations. A small model can
+decide on messages that the rules leave in doubt.
 
 A message with an app's ID and without a client's counts as an app's, even if a person authorized it: a bot that answers
 another one by mistake might never stop. Mentions in forwarded text, quotations and code don't count, because they
@@ -51,12 +51,12 @@ _MENTIONED = (
 )
 _UNLESS = rf"(?:\s+(?:unless|until){_MENTIONED})"
 _WORK = r"(?:schedule|task|summary|summaries|reports?|reminders?|digests?|updates?)"
-"""Results of schedules. A model reads anything else: "Stop the deploy" might not refer to the reminder about it."""
+"""Words for schedules. A model reads anything else: "Stop the deploy" might not refer to the reminder about it."""
 STOPS_WORK = re.compile(
     rf"(?:stop|cancel)\s+(?P<whose>the|my|this|our)\s+(?P<about>(?:\w{{1,40}}\s+){{0,2}}{_WORK})"
     r"(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
 )
-"""Refers to the answer being written in the same place, or else to a schedule (core/schedules.py)."""
+"""A command to stop the answer being written in the same place or else a schedule (core/schedules.py)."""
 _QUIET_WORDS = (
     "shut up|sei (?:bitte )?(?:still|ruhig|leise)|tais-toi|sois silencieux|reste silencieux|cállate|guarda silencio|"
     "fica quieto|fique quieto|fique em silêncio|stai zitto|fai silenzio|wees stil|hou je stil|помолчи|молчи|"
@@ -235,10 +235,11 @@ def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
 
 
 def thread_to_stop(message: Message, me: Identity) -> ThreadKey | None:
-    """Returns the thread in which a message might stop an answer: a person wrote only "stop" or a similar word there.
+    """Returns the thread in which a person's message, only "stop" or a similar word, might stop an answer, or None.
 
-    It needs no mention, because the asker of an answer that is being written means that answer. In a channel outside
-    threads, it needs a mention, and can refer to an answer in a thread; "Stop the summary" doesn't work there.
+    In a thread, such a message needs no mention, because the asker of the answer being written means that answer. In a
+    channel outside threads, it needs a mention, and can refer to an answer in a thread; "Stop the summary" doesn't work
+    there.
     """
     if message.subtype is not None or message.files or not is_from_person(message, me):
         return None
@@ -272,7 +273,7 @@ def _has_more(message: Message) -> bool:
 
 
 def needs_no_answer(closing: Closing, last_words: str) -> bool:
-    """Returns whether a closing needs no answer after an answer with this end. Agreeing to the bot's question does."""
+    """Returns whether a closing needs no answer after an answer with this end. Agreeing to a question needs one."""
     return closing is Closing.THANKS or not has_question_mark(last_words[-LAST_CHARS:])
 
 

@@ -1,4 +1,4 @@
-"""Questions that Typist posts for their askers. Until then, each is an UNPOSTED job (job.py). Pure."""
+"""Questions that Typist posts for their askers. A question is an UNPOSTED job (job.py) until it is posted. Pure."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ class QuotedMessage:
     """The message that a question is about, and the response_url for its asker."""
 
     channel_id: str
-    """The message's channel, or direct_message_of the asker if the question goes to a direct message right away."""
+    """The message's channel, or the asker's `direct_message_placeholder` if the question goes to a direct message."""
     ts: str
     thread_ts: str
     """The ts of its thread, or of the thread that a reply would begin; "" for an answer outside threads."""
@@ -32,13 +32,13 @@ class QuotedMessage:
 class MessageQuestion:
     """A question that has no message yet, such as one from the message shortcut, an emoji, a choice or a schedule.
 
-    The person who clicks a choice didn't write it: a model did, and might have read anything. So its text counts as
-    quoted (models/prompt.py), and the asker's own words only report the choice.
+    A choice was written by a model, which might have read anything, and not by the person who clicks it. Its text
+    therefore counts as quoted (models/prompt.py), and the asker's own words only report the choice.
     """
 
     team_id: str
     view_id: str
-    """The modal's ID. Otherwise: the emoji and message, the choice's answer, or the suggested prompt's click."""
+    """The modal's ID, or one made from the emoji and message, the choice's answer, or the suggested prompt's click."""
     user_id: str
     about: QuotedMessage = field(repr=False)
     text: str = field(repr=False)
@@ -48,11 +48,11 @@ class MessageQuestion:
     posted: tuple[str, str] | None = None
     """The channel and ts of its message, if Slack's event has arrived."""
     schedule: int | None = None
-    """The schedule that it is a run of. A model wrote its text, which counts as quoted too."""
+    """The ID of the schedule that asks the question. A model wrote its text, which counts as quoted too."""
 
 
 def reaction_view_id(emoji: str, channel_id: str, ts: str) -> str:
-    """Returns the view_id of a question by reaction, the same for everyone who adds this emoji to this message."""
+    """Returns the view_id of a question by reaction. Everyone who adds this emoji to this message gets the same ID."""
     return f"{_REACTION}:{emoji}:{channel_id}:{ts}"
 
 
@@ -63,7 +63,7 @@ def emoji_of(view_id: str) -> str:
 
 
 def suggestion_view_id(place: str, user_id: str, number: int, at_ts: str) -> str:
-    """Returns the view_id of a suggested prompt's question, which is the same for a person's clicks within a minute.
+    """Returns the view_id of a suggested prompt's question. A person's clicks within a minute get the same ID.
 
     `place`: the message, or the channel without one. `number`: the prompt's number. `at_ts`: when it was clicked.
     """

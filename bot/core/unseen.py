@@ -18,7 +18,7 @@ invisible characters stay, because people ask about them."""
 
 
 def visible(text: str) -> str:
-    """Returns text with each run of hidden characters replaced by U+FFFD, and with newlines as line ends."""
+    """Returns text with each run of hidden characters replaced by U+FFFD, and line ends replaced by newlines."""
     return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 

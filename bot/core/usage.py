@@ -15,7 +15,7 @@ NO_MODEL = "(none)"
 GroupBy = Literal["user", "channel", "model", "day", "week"]
 WEEK_DAYS = 7
 UNANSWERED = (EndReason.DENIED, EndReason.CAP_REACHED, EndReason.OFFERED, EndReason.SHUT_OUT)
-"""Ends of questions without an answer that neither a person's stop nor a model caused."""
+"""End reasons of unanswered questions, other than a person's stop or a model's failure."""
 ANSWERED = (EndReason.WHOLE, EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT)
 FAILURES = tuple(reason for reason in EndReason if reason.is_failure and reason is not EndReason.CAP_REACHED)
 """Ends of failed attempts. Reaching a cap isn't a failure, because the cap worked as intended."""

@@ -40,7 +40,7 @@ from bot.models.prompt import CALL_TIMEOUT_S, Permission, ToolRule
 from bot.text import RepeatedKey, unique_members
 
 MAX_MESSAGE_BYTES = 8_000_000
-"""The limit for one line, event or body. It fits most tools' images, though Typist doesn't pass them on."""
+"""The limit for one line, event or body. Most tools' images fit, though Typist doesn't pass them on."""
 TOO_LONG = f"exceeded the {MAX_MESSAGE_BYTES} byte limit"
 """Part of every error about a message that is too long. The SDK's error about events uses the same words."""
 MAX_SERVER_NAME_CHARS = 32
@@ -48,7 +48,7 @@ MAX_SERVERS = 10
 """A Slack field has at most 10 checkboxes."""
 
 MAX_TIMEOUT_S = 600.0
-"""An answer waits for its calls, and occupies one of Typist's slots meanwhile."""
+"""The maximum timeout. An answer waits for its calls, and occupies one of Typist's slots meanwhile."""
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ CALLBACK_PATH = "/oauth/callback"
 DOCUMENT_PATH = "/oauth/client"
 """The path at BOT_PUBLIC_URL to the client metadata documents (one per server) that authorization servers read."""
 CALLBACK_PORT = 47823
-"""The port of the loopback address to which sign-ins return. Nothing should listen there."""
+"""The port of the loopback address to which sign-ins return, where no program should listen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,8 @@ class SignInConfig:
     token_host: str = ""
     """The host that an admin trusts with codes and tokens in addition to the issuer's, or ""."""
     has_pkce: bool = False
-    """Whether an admin vouches that the authorization server supports PKCE although its metadata doesn't say so."""
+    """Whether an admin vouches that the authorization server supports PKCE although its metadata doesn't report that.
+    """
     sends_resource: bool = True
     """Whether requests name the MCP server, as the protocol requires. Entra ID rejects such requests."""
 

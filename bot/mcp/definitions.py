@@ -1,7 +1,7 @@
 """Tool definitions: as servers send them, and as models are offered them (named, hashed, capped and made visible).
 
 The model reads a description as part of its instructions although someone else wrote it, and people who approve calls
-read the title. So an admin has to approve definitions: the hash of the server's entire definition is pinned
+read the title. Definitions therefore need an admin's approval: the hash of the server's entire definition is pinned
 (bot/store/calls.py), and a changed definition isn't offered.
 """
 
@@ -32,7 +32,7 @@ MAX_SCHEMA_CHARS = 20_000
 """Tools with longer schemas aren't offered, because they would cost about 5,000 tokens per step."""
 
 _PARAMETER = re.compile("[A-Za-z0-9_.-]{1,64}")
-"""The parameter names that Anthropic accepts. It rejects tools that have others."""
+"""The parameter names that Anthropic accepts. Anthropic rejects tools with any other names."""
 _NOT_IN_PARAMETERS = re.compile("[^A-Za-z0-9_.-]")
 _BROKEN = "typist/broken"
 """The `_meta` key that marks an unusable definition. The server's own `_meta` is dropped."""

@@ -1,7 +1,7 @@
 """Converts MCP servers' responses into a form that the SDK accepts, and call results into text.
 
-The SDK rejects a whole list of tools, or a whole result, for one invalid part. So it receives only the fields that
-Typist uses, and each definition and part is converted separately (`readable_result`).
+The SDK rejects a whole list of tools, or a whole result, for one invalid part. The SDK therefore receives only the
+fields that Typist uses, and each definition and part is converted separately (`readable_result`).
 """
 
 import base64
@@ -162,7 +162,6 @@ def result_text(result: CallToolResult) -> str:
 
 
 def _is_repeated(structured: Any, texts: Sequence[str]) -> bool:
-    """Returns whether texts repeat structured content."""
     # As JSON, or in the SDKs' form: `{"result": value}` for a value that isn't an object, and one text per item of a
     # list.
     values = [_parsed_json(text) for text in texts]

@@ -4,9 +4,9 @@ A call is sent once, or once more if the server refuses it and states how long t
 its state is FAILED. After that, only the server knows whether it ran, so its state is UNKNOWN unless an admin declared
 the tool read-only.
 
-The SDK requires that the task that opened a connection also closes it, and cancels that task when the server dies. So
-each connection has a task (`ServerConnection.keep`) that only opens, waits and closes. Calls run in other tasks, which
-fail by themselves when the server dies.
+The SDK requires that the task that opened a connection also closes it, and cancels that task when the server dies. Each
+connection therefore has a task (`ServerConnection.keep`) that only opens, waits and closes. Calls run in other tasks,
+which fail by themselves when the server dies.
 """
 
 import asyncio
@@ -346,7 +346,7 @@ async def _list_tools(client: Client) -> tuple[ListedTool, ...]:
 
 
 MAX_CALLS = 8
-"""Simultaneous calls. Further calls wait, within their timeouts."""
+"""The maximum number of simultaneous calls. Further calls wait, within their timeouts."""
 LISTED_FOR_S = 60.0
 CLOSE_WITHIN_S = 2.5
 """Longer than it takes to kill a process: EXIT_WITHIN_S twice, and KILLED_WITHIN_S twice."""
@@ -369,7 +369,7 @@ _SDK_ERRORS = {
 
 
 class McpServer:
-    """One server. Any task can call its methods."""
+    """One server, whose methods any task can call."""
 
     def __init__(self, config: ServerConfig, clock: Clock) -> None:
         self.name = config.name

@@ -1,7 +1,7 @@
 """The transport for MCP servers that run as child processes. Messages are lines on stdin and stdout.
 
 Unlike the SDK's transport, it limits the length of lines and how long a process can take to exit (Typist has less time
-than the SDK allows). It also reports when a process closes its stdout, so that the next call goes to a new process
+than the SDK allows). A process that closes its stdout is reported too, so that the next call goes to a new process
 instead of being lost.
 """
 
@@ -28,7 +28,7 @@ EXIT_WITHIN_S = 0.7
 KILLED_WITHIN_S = 0.5
 
 Incoming = SessionMessage | Exception
-"""The type that SDK sessions read. This transport sends only messages."""
+"""The type that SDK sessions read. This transport sends no errors."""
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """The HTTP client for remote MCP servers. It limits responses and repairs those that violate the protocol slightly.
 
-The SDK's transport reports an error status without the response's body. So this client replaces the body of a refused
-call with a JSON-RPC error that includes the server's message.
+The SDK's transport reports an error status without the response's body. This client therefore replaces the body of a
+refused call with a JSON-RPC error that includes the server's message.
 """
 
 import json
@@ -42,7 +42,7 @@ SCOPE = "scope"
 
 
 class ResponseTooLong(httpx2.StreamError):
-    """A response's body is too long. The SDK turns this into an error for the request, with the same text."""
+    """A response's body is too long. The SDK turns this exception into an error for the request, with the same text."""
 
     def __init__(self) -> None:
         super().__init__(f"The response {TOO_LONG}.")

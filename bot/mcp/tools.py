@@ -238,7 +238,7 @@ class McpTools:
         return [name for name, problem in zip(names, problems, strict=True) if problem == ""]
 
     async def _ready_server(self, shared: McpServer, within_s: float, question: Question | None) -> McpServer:
-        """Returns the same server as `_asker_server` once it is ready. Raises ServerDown, StoreError."""
+        """Returns the server that `_asker_server` returns, once it is ready. Raises ServerDown, StoreError."""
         server = await self._asker_server(shared, question)
         try:
             await server.ready(within_s)

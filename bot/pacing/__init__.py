@@ -6,8 +6,8 @@ Each method has a budget per workspace, such as about 50 edits a minute. A call 
 2. If the call posts, its channel must have room for another post (posts.py).
 3. The ledger, which counts the calls of all processes, grants it (ledger.py). This process also counts its own calls
    for as long as Slack might count them (rates.py).
-4. After a 429, all calls of the method, or all posts in the channel, wait, and later ones become less frequent. The
-   limit that was learned is stored (`Learned`) for other and later processes; the newest value counts.
+4. After a 429, all calls of the method, or all posts in the channel, wait, and later calls become less frequent. The
+   learned limit is stored (`Learned`) for other and later processes; the newest value counts.
 5. The declined call itself is retried according to its caller's policy (retry.py).
 
 `RateBudget` (budget.py) combines steps 1 to 4. The edit scheduler (bot/reply/scheduler.py) asks it about live replies,

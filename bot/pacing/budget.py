@@ -45,13 +45,13 @@ CALLS_PER_MINUTE = {
     "assistant.threads.setTitle": 50,
     "assistant.threads.setSuggestedPrompts": 50,
 }
-"""Based on Slack's documented tiers. Posts and permalinks allow several hundred a minute; this stays well below."""
+"""Based on Slack's documented tiers. Posts and permalinks allow several hundred a minute; these numbers stay lower."""
 REPLIES = "chat.update"
-"""The method that shows live replies unless they use others."""
+"""The method that shows live replies by default."""
 FIRST_WORDS = "chat.postMessage"
 APPENDS = "chat.appendStream"
 POSTS = frozenset({"chat.postMessage", "chat.startStream", "files.completeUploadExternal"})
-"""Methods that show a new message in a channel. It isn't known whether Slack counts all of them as posts."""
+"""Methods that show a new message in a channel. Whether Slack counts all of them as posts isn't known."""
 ONE_FOR_EACH = frozenset({"chat.startStream", "chat.stopStream"})
 """Methods that each reply calls once. The call is reserved, so it never waits for other replies' calls."""
 HOLDS_NOTHING_BACK = frozenset({APPENDS})
@@ -84,10 +84,10 @@ class RateBudget:
         self._live: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
         """When each live reply was opened, and the methods that it still uses."""
         self._denied_until: dict[str, float] = {}
-        """By method: when to ask the ledger again after it denied a call."""
+        """The time, by method, when to ask the ledger again after it denied a call."""
         self._unsent: list[str] = []
-        """Calls that the ledger counted but that were never sent, until they are given back. An unsent stop of a stream
-        would otherwise delay the end of another answer by a minute."""
+        """Calls that the ledger counted but that were never sent, until they are given back. Otherwise, an unsent stop
+        of a stream would delay the end of another answer by a minute."""
         self._is_ledger_away = False
 
     def on_reply_opened(self, key: Hashable, *, posts_first_words: bool = False) -> None:
@@ -128,7 +128,7 @@ class RateBudget:
         return self._pacers[method].spare_calls(now) if self._denied_until.get(method, now) <= now else 0
 
     def paces(self, now: float) -> Paces:
-        """Returns the paces at one time, for evaluating many replies. Each is cached, because it is slow to compute."""
+        """Returns the paces at one time, for evaluating many replies. Paces are cached: computing them is slow."""
         return cache(lambda method: self._pacers[method].pace(now))
 
     def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable, paces: Paces | None = None) -> float:
@@ -139,7 +139,7 @@ class RateBudget:
         return max(self._pacers[method].ready_at(now, urgency, key, pace), self._denied_until.get(method, now))
 
     def calls_left(self, now: float, unbegun: int) -> CallsLeft:
-        """Returns the capacity left for live replies. `unbegun`: the number with only a status and no message."""
+        """Returns the capacity left for live replies. `unbegun`: the number of replies with a status but no message."""
         edits, since = self._pacers[REPLIES], now - LATELY_S
         asked_lately = sum(at > since for at, _ in self._live.values()) + edits.others_opened_since(since)
         posts, deletions = (self._pacers[method].free_in_a_life(now) for method in (FIRST_WORDS, "chat.delete"))
@@ -179,7 +179,7 @@ class RateBudget:
             self._unsent += [method, *([POSTS_IN + channel_id] if method in POSTS else [])]
 
     def on_rate_limit(self, method: str, retry_after_s: float, channel_id: str = "") -> None:
-        """Records a 429. A post's 429 delays its channel, and the method only if other channels are refused too."""
+        """Records a 429. A post's 429 delays its channel, and also the method if other channels are refused too."""
         now = self._clock.monotonic()
         if method not in POSTS or self._posts.on_rate_limit(channel_id, method, now, retry_after_s):
             self._pacers[method].on_rate_limit(now, retry_after_s)

@@ -7,8 +7,8 @@ chosen once, when the reply or page starts:
 - Otherwise, the carrier that makes all readers wait less. If n replies share r calls a second, each gets a call every n
   / r seconds, and its newest text is half that old on average: n * n / (2 r) for all. `marginal_staleness_s` is what
   one more reply adds: (2 n + 1) / (2 r).
-- If both cost the same, a stream where Slack shows its own Stop, because it leaves the edits to others. Elsewhere,
-  edits, because starts are the scarcest calls.
+- If both cost the same: a stream where Slack shows its own Stop, to leave the edits to others; elsewhere edits, because
+  starts are the scarcest calls.
 
 bot/reply/streams.py decides which questions can be answered with a stream at all.
 """
@@ -33,7 +33,7 @@ class CarrierRoom:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the new reply's text would be fresh. On average, it is half a gap old."""
+        """Whether the new reply's text would be fresh. On average, text is half a gap old."""
         return self.gap_s / 2 <= FRESH_S
 
     @property

@@ -28,15 +28,15 @@ from enum import IntEnum
 from bot.pacing.rates import ASK_AGAIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned, LearnedRate, RateWindow
 
 OWN_GAP_S = 0.5
-"""Minimum time between two edits of a reply. Nobody could read faster edits."""
+"""The minimum time between two edits of a reply. People couldn't read faster edits."""
 STEP_GAP_S = 1.0
-"""The same while the model uses tools, where quick steps would cost 1.4 edits a second."""
+"""The minimum time between two edits while the model uses tools. Quick steps would cost 1.4 edits a second."""
 USUAL_LIFE_S = 20.0
-"""Expected duration of an answer before any has ended. It counts as one answer in the average."""
+"""The expected duration of an answer before any has ended, which counts as one answer in the average."""
 REMEMBERED = 20
-"""Number of recent answers in that average."""
+"""The number of recent answers in the average duration."""
 KEPT_AFTER_A_QUESTION = 5
-"""Calls reserved for newcomers just after a question. Each newcomer needs one, and one is reserved for the final."""
+"""Calls reserved for newcomers just after a question: one for each newcomer, and one for the final."""
 KEPT_ALWAYS = 2
 KEPT_AT_MOST = 10
 FADING_S = 30.0
@@ -53,7 +53,7 @@ FINALS_WEIGHT = 2.5
 FINAL_WAIT_S = 1.5
 """A final that would wait longer for an edit is posted as a new message, which Slack shows half a second later."""
 LATELY_S = 5.0
-"""With 100 to 200 askers within ten seconds, this shows early enough that edits and posts won't be enough for all."""
+"""The time for counting questions: short enough to show early that edits and posts won't serve 100 to 200 askers."""
 
 
 class Urgency(IntEnum):
@@ -155,8 +155,8 @@ class Pacer:
     def ready_at(self, now: float, urgency: Urgency, key: Hashable, pace: Callable[[], float] | None = None) -> float:
         """Returns a time up to now if a call can be sent, or else when to ask again.
 
-        Ask only for a reply that has something to show and no call in flight. The result is valid for one call, until
-        the next `on_…` call. `pace`: the pace at `now`, for callers that compute it once for many replies.
+        Call it only for a reply that has something to show and no call in flight. The result is valid for one call,
+        until the next `on_…` call. `pace`: the pace at `now`, for callers that compute it once for many replies.
         """
         if now < self._not_before:
             return self._not_before
@@ -172,7 +172,7 @@ class Pacer:
         return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
 
     def final_at(self, now: float, ahead: int) -> float:
-        """Returns the earliest time for a final that is behind `ahead` others. Calls in flight count for a minute."""
+        """Returns the earliest time for a final after `ahead` others. Calls in flight count for a minute."""
         return max(self._not_before, self._window.free_at(now, ahead + 1, unknown_s=WINDOW_S))
 
     def newcomers_gap_s(self, now: float, besides: Hashable = None) -> float:

@@ -8,7 +8,7 @@ from itertools import accumulate
 from bot.pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
 
 CERTAIN_POSTS = 5
-"""Posts that a channel allows in this many seconds, including starts of streams, until Slack refuses one."""
+"""A channel allows this many posts in as many seconds, including starts of streams, until Slack refuses one."""
 POST_BURST = 10
 """Simultaneous posts to try. Slack's documentation mentions short bursts, and one post per second."""
 POST_GAP_S = 1.0
@@ -19,7 +19,7 @@ LEARNED_FOR_S = 3_600.0
 @dataclass(frozen=True, slots=True)
 class PostRule:
     certain: int = CERTAIN_POSTS
-    """The channel allows this many posts in this many seconds."""
+    """The channel allows this many posts in as many seconds."""
     may_try: bool = True
     """Whether to try more: a burst of POST_BURST and then one a second."""
 
@@ -63,7 +63,7 @@ class _Channel:
     ended_at: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     refused_until: dict[str, float] = field(default_factory=dict)
-    """By method: when calls can be sent again after a 429."""
+    """The time, by method, when calls can be sent again after a 429."""
     denied_until: float = -math.inf
     """When to ask the database again after it denied a post."""
 
@@ -79,8 +79,8 @@ class _Channel:
 class ChannelPosts:
     """Decides when each channel has room for another post, with a limit that is learned for all channels.
 
-    A higher number is tried with one post at a time, so that a wrong guess costs one 429, and not for an hour after
-    that.
+    A higher limit is tried with one post at a time, so that a wrong guess costs one 429. After a 429, no higher limit
+    is tried for an hour.
     """
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ class Learned:
     """Calls per minute for progress after the 429, or the number of certain posts."""
     at: float
     held_until: float
-    """Until then, Slack accepts no calls after a 429, or longer bursts of posts aren't tried."""
+    """The time until which Slack accepts no calls after a 429 or, for posts, longer bursts aren't tried."""
 
 
 class LearnedRate:

@@ -40,7 +40,7 @@ NO_FAILURES = Failures()
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """The duration of a failing call's retries, and the waits between them, in seconds."""
+    """The limits on a failing call's retries, and the waits between them. Times are in seconds."""
 
     backoff: Backoff
     max_tries: float = math.inf

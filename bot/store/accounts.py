@@ -17,7 +17,7 @@ from bot.store.schema import accounts, oauth_clients, schedules, sign_ins
 SIGN_IN_S = 600.0
 """The limit from opening the link to the server's page until pasting the URL."""
 REFRESH_S = 30.0
-"""The time for which a process reserves refreshing tokens. It is longer than the requests take."""
+"""The time for which a process reserves refreshing tokens, longer than the requests take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Owner:
 
 
 class Accounts(Operations):
-    """Reads and writes accounts. Each change adds an audit entry in its transaction."""
+    """Reads and writes accounts. Every change adds an audit entry in the same transaction."""
 
     @reads
     async def of(self, connection: AsyncConnection, team_id: str, user_id: str) -> dict[str, tuple[float, str]]:

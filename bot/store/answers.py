@@ -40,7 +40,7 @@ from bot.store.rows import (
 from bot.store.schema import audit_entries, feedback, jobs, memories, schedules, seen_events, tool_calls, turns
 
 REPLIES_READ = 500
-"""The limit of jobs per thread when reading replies, because a direct message can continue for years."""
+"""The maximum number of a thread's jobs whose replies are read. A direct message can continue for years."""
 
 
 class RecordedAnswers(Operations):
@@ -205,7 +205,7 @@ class RecordedAnswers(Operations):
 async def _newest_answer(
     connection: AsyncConnection, thread: ThreadKey, condition: sa.ColumnElement[bool]
 ) -> AnswerRecord | None:
-    """Returns the newest answer in a thread whose job meets the condition. A batched job has its batch's answer."""
+    """Returns the newest answer in a thread whose job meets the condition. Jobs in a batch share an answer."""
     newest = sa.select(jobs).where(in_thread(thread), condition).order_by(jobs.c.ts.desc()).limit(1)
     row = (await connection.execute(newest)).one_or_none()
     if row is not None and row.answered_with is not None:
@@ -272,7 +272,7 @@ async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | No
 async def _outdated_notices(
     connection: AsyncConnection, row: sa.Row[Any], notices: Sequence[Notice]
 ) -> tuple[frozenset[Notice], frozenset[int]]:
-    """Returns the notices that no longer hold, and the one-time schedules that have run."""
+    """Returns the notices that no longer apply, and the one-time schedules that have run."""
     kinds = NoticeKind.SCHEDULED, NoticeKind.STOPPED, NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN
     made, ended, remembered, forgotten = ([one for one in notices if one.kind is kind] for kind in kinds)
     ids = [one.about for one in (*made, *ended)]

@@ -75,7 +75,7 @@ async def record_setting(
 def job_entry(
     row: sa.Row[Any], kind: EntryKind, facts: Mapping[str, Any], arguments_hash: str = "", by: str = ""
 ) -> Entry:
-    """`row` has the columns in JOB_COLUMNS."""
+    """Returns a job's entry. `row`: the columns in JOB_COLUMNS."""
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts or "", arguments_hash)
     return Entry(kind, facts, row.team_id, row.id, subject, by)
 

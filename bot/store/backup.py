@@ -6,7 +6,7 @@ our migrations created. Either can be restored into either, which is also how to
 After a failure, or if the process is killed, the target file is either the previous one or a complete new one, because
 the new file is written next to it, checked, synced to disk and renamed. On PostgreSQL, a restore is one transaction.
 
-The age of a database or backup is its newest time of a message from Slack, a question, or an audit entry.
+A database or backup is as old as its newest recorded message from Slack, question, or audit entry.
 """
 
 import fcntl

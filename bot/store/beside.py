@@ -1,7 +1,8 @@
 """The messages next to a reply: mentions of the asker, and links to canvases.
 
-Each is recorded before it is posted, and has no ts until Slack has responded. A process that finds one without a ts
-looks for it in Slack. Only the process that holds an outbox entry about these messages writes them (core/outbox.py).
+Each message is recorded before it is posted, and has no ts until Slack has responded. A process that finds one without
+a ts looks for it in Slack. Only the process that holds an outbox entry about these messages writes them
+(core/outbox.py).
 """
 
 from collections import defaultdict

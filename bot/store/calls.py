@@ -1,8 +1,8 @@
 """Tool calls, and the decisions about those that wait for a person (core/calls.py).
 
 Each call is committed as begun before it is made, so that no call is made twice. A decision locks the job's row before
-it reads the calls. A worker that gives up the job does the same, so either it sees the decision, or the decision sees
-that the job is waiting. The tool definitions that an admin has approved are at the end.
+it reads the calls. A worker that gives up the job also locks that row first. Either the worker sees the decision, or
+the decision sees that the job is waiting. The end of this module stores the tool definitions that admins have approved.
 """
 
 import json
@@ -119,7 +119,7 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def take_follow_ups(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[FollowUp, ...]:
-        """Adds the asker's new questions to a step: up to one that is someone else's, has files, or was begun."""
+        """Adds the asker's new questions to a step, up to one that is someone else's, has files, or was begun."""
         if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
             return ()
         return await claim.join_follow_ups(connection, job, step_no, self._now())
@@ -172,9 +172,7 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def calls_denied_by_reply(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
-        """Returns the calls that a reply denied in the asker's previous answer, and those that might have changed
-        something.
-        """
+        """Returns the calls that a reply denied in the asker's previous answer, and those that might have acted."""
         first = (*job.earlier, job.question)[0]
         of_asker = in_thread(first.thread), jobs.c.user_id == first.user_id, jobs.c.ts < first.ts
         newest = sa.select(jobs.c.id, jobs.c.version).where(*of_asker).order_by(jobs.c.ts.desc()).limit(1)

@@ -7,7 +7,7 @@ A claim first takes over the jobs of dead workers, then fills the rest of its li
    maximum number of running answers is skipped. Scheduled runs come after people's questions and have separate limits,
    so that a person's questions don't wait for that person's runs.
 2. `batches` adds the asker's jobs queued after each leader, and `_claimable_batches` picks the newest if the asker can
-   have one more. Both repeat until the limit is reached, or nobody was skipped whose place somebody else could take.
+   have one more. Both repeat until the limit is reached, or until no skipped person leaves a place for somebody else.
 3. The update that claims them checks the status again, and `end_batched` ends the jobs before them.
 
 Races. On PostgreSQL, claims run one after another (an advisory lock), because two concurrent ones wouldn't see how many
@@ -18,22 +18,22 @@ gets an IntegrityError and tries again a moment later.
 A take-over rechecks each dead worker's heartbeat with its row locked: a worker that came back since the failure
 detector's observation keeps its jobs. The dead worker's attempts are charged for the usage in its last heartbeat.
 
-Batches. Questions that a person queues in a row in a thread share the newest one's answer. A batch has one asker, so
-that an answer has one person's permissions: their tools, approvals, Slack search and caps. Commands share their answer
-only with commands; otherwise a model would read them.
+Batches. Questions that a person queues in a row in a thread share the newest one's answer. All jobs in a batch have the
+same asker, so that an answer has one person's permissions: their tools, approvals, Slack search and caps. Commands
+share their answer only with commands; otherwise a model would read them.
 
 When a thread's turn comes, its oldest queued job leads. `batches` collects the jobs after it that can join: the asker's
 jobs that never began and whose placeholders nobody is editing, up to the first that can't join. The newest is claimed.
-`end_batched` ends the jobs before it: each records `answered_with` and gets a turn that says so. The outbox clears
-their placeholders, because the answer appears below the newest.
+`end_batched` ends the jobs before it, records `answered_with` for each, and adds a turn that reports this. The outbox
+clears their placeholders, because the answer appears below the newest.
 
 A running answer also adds questions before each step of a model that uses tools (`join_follow_ups`). The answer's first
 prompt can't include them, so `joined_step` records which step read them first.
 
 A batch can be split: if the claimed job gets no answer, `unbatch` returns the others to the queue, with their
 placeholders unless the outbox has begun to clear them. The leader is locked during all this, so no other claim decides
-about its thread. A question that arrives late, or an answer that is regenerated, can still get ahead of the leader.
-Then that one leads, or the claim looks again.
+about its thread. A question that arrives late, or an answer that is regenerated, can still get ahead of the leader and
+then leads itself, or the claim reads the leaders again.
 """
 
 from collections import Counter
@@ -115,7 +115,8 @@ MAX_AHEAD = 10
 RESTARTS_AT_ONCE = 3
 """The number of times that edits can restart an answer without a pause."""
 RESTART_PAUSE_S = 10.0
-"""The pause before further restarts. Each calls a model again, but edits during the pause cost nothing more."""
+"""The pause before further restarts. Every restart calls a model again, but edits during the pause cost nothing more.
+"""
 
 
 async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_per_user: int, now: float) -> list[Job]:
@@ -235,7 +236,7 @@ def _oldest_first(rows: Sequence[sa.Row[Any]]) -> list[Job]:
 
 
 LATE_POST_S = 20.0
-"""The time within which an unrecorded placeholder can still appear in Slack. Calls are given up by then."""
+"""The time within which an unrecorded placeholder can still appear in Slack. After that, its call has been given up."""
 
 ENDED_COLUMNS = (*audit.JOB_COLUMNS, jobs.c.version, jobs.c.messages, jobs.c.placeholder_due_since)
 

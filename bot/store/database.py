@@ -1,10 +1,10 @@
 """The database: opening it, and running the operations of the store's classes (`Operations`).
 
 `create_engine` creates an engine for DATABASE_URL: SQLite through aiosqlite, PostgreSQL through psycopg 3. Only
-PostgreSQL has advisory locks and notifications between processes. Both belong to a database, not to a schema, so their
-names contain the schema's name.
+PostgreSQL has advisory locks and notifications between processes. Locks and notifications belong to a database, not to
+a schema, so their names contain the schema's name.
 
-A method marked with `reads` or `writes` is one transaction. It gets a connection that its callers don't pass:
+A method marked with `reads` or `writes` is one transaction, and gets a connection that callers don't pass:
 
     class Notifications(Operations):
         @writes
@@ -13,8 +13,9 @@ A method marked with `reads` or `writes` is one transaction. It gets a connectio
     await notifications.claim("T1", ...)
 
 A method with several transactions is marked with `completes`, and gets connections from `begin_read` and `begin_write`.
-`writes_unsynced` doesn't wait for the disk, which takes most of a small transaction's time. Its writes survive a killed
-process, but a power cut can undo them until a later transaction is synced. All operations guarantee the following:
+`writes_unsynced` doesn't wait for the disk, which takes most of a small transaction's time. Such writes survive a
+killed process, but a power cut can undo them until a later transaction is synced. All operations guarantee the
+following:
 
 - **An operation continues even if its caller is canceled.** It runs in a separate task, for which the caller waits
   through `asyncio.shield`. A driver that is canceled in the middle of a statement can't tell what the server did, so
@@ -74,16 +75,13 @@ _MODE_RETRY_S = 0.02
 _POSTGRESQL_CONNECTIONS = 5
 _SQLITE_READERS = 4
 """The number of read-only connections to a SQLite file. When two hundred answers begin at once, they read for seconds,
-and heartbeats and calls to Slack would wait behind them for the writing connection.
-"""
+and heartbeats and calls to Slack would wait behind them for the writing connection."""
 _POOL_TIMEOUT_S = 8.0
 """When two hundred answers begin at once, their operations queue for seconds, and retries would make the queue longer.
-An event that waits this long is redelivered, which has no effect.
-"""
+An event that waits this long is redelivered, which has no effect."""
 _FIRST_ANSWER_S = 5.0
-"""The limit for a new connection's first statements. A pooler in session mode accepts more connections than it has, and
-keeps them waiting for minutes.
-"""
+"""The limit for a new connection's first statements. A pooler in session mode accepts more connections than it can
+serve, and keeps them waiting for minutes."""
 _LET_GO_S = 1.0
 _CONNECTION = {
     "connect_timeout": 5,
@@ -322,8 +320,7 @@ _BY_WORDS = {
     "does not answer": _SILENT_FIX,
 }
 """Remedies by text in errors without a code, latest stage of connecting first. The client has no codes while it
-connects, and poolers have their own.
-"""
+connects, and poolers have their own."""
 _REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 
 
@@ -427,7 +424,6 @@ def _prepare_file(file: Path) -> None:
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    """Returns a file's device and inode, or None if there is no file."""
     try:
         status = file.stat()
     except OSError:
@@ -571,7 +567,7 @@ def lock_key(name: str | sa.ColumnElement[str]) -> sa.ColumnElement[int]:
 
 
 def channel() -> sa.ColumnElement[str]:
-    """Returns the name of our NOTIFY channel. Such names are short, so the schema's name is hashed."""
+    """Returns the name of our NOTIFY channel, with a hash of the schema's name because channel names are short."""
     return sa.literal("typist_") + sa.func.md5(sa.func.current_schema())
 
 
@@ -651,8 +647,8 @@ class Database:
     async def check(self) -> None:
         """Raises StoreError if a table or column is missing, a row can't be written, or a recent write is failing.
 
-        The row's transaction is committed, because SQLite notices a full disk only then. Even a full disk might have
-        room for a row, so failing writes also count.
+        The row's transaction is committed, because SQLite doesn't notice a full disk before a commit. Even a full disk
+        might have room for a row, so failing writes also count.
         """
         await self.write(_check_tables, synced=False)
         since = self.clock.monotonic() - FAILING_S
@@ -661,7 +657,7 @@ class Database:
             raise StoreError(str(error))
 
     async def truncate_log(self) -> None:
-        """Empties SQLite's log, which keeps erased text until then. Does nothing on a server."""
+        """Empties SQLite's log, which otherwise keeps erased text. Does nothing on a server."""
         if self.on_server:
             return
         async with self.engine.connect() as connection:

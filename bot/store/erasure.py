@@ -137,7 +137,7 @@ async def _erase_rows(connection: AsyncConnection, user_id: str | None, thread: 
 
 
 def _erasure_condition(table: sa.Table, user_id: str | None, thread: ThreadKey | None) -> sa.ColumnElement[bool] | None:
-    """Returns which rows of a table are a person's, everybody's or about a thread, or None if it has no such rows."""
+    """Returns the condition for a table's rows that belong to a person or everybody, or are about a thread, or None."""
     of_person = [column == user_id if user_id else sa.true() for column, _ in _columns(OwnerId, table)]
     of_thread = [in_thread(thread, table) if thread else sa.true()] if _is_about_threads(table) else []
     if user_id and thread:

@@ -2,8 +2,8 @@
 
 A workspace has one row, shared by all processes. `hear` records the newest message from Slack to any of them. If the
 previous one is older than GAP_S, questions might have been missed, and the row stores the gap. One process at a time
-catches up: it acquires the gap with `claim_gap`, holds it with `keep`, and records which places it has checked. If
-it dies, another process continues from there.
+catches up: it acquires the gap with `claim_gap`, holds it with `keep`, and records which places it has checked. If that
+process dies, another one continues from the recorded places.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,11 @@ from bot.store.workers import WorkerOperations, living_workers_in
 
 GAP_S = 360.0
 """A shorter gap loses nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more, and then
-never: the last attempt comes 360 to 369 s after the first one.
-"""
+never: the last attempt comes 360 to 369 s after the first one."""
 MARGIN_S = 420.0
 """The maximum age of an event that Slack still had to redeliver when a gap began."""
 HOLD_S = 30.0
-"""The time for which a process holds a catch-up after its last sign of life. Then another process can continue it."""
+"""The time for which a process holds a catch-up after its last sign of life, before another process can continue it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class Listening(WorkerOperations):
 
     @writes
     async def claim_gap(self, connection: AsyncConnection, team_id: str) -> Missed | None:
-        """Returns the gap to catch up on and holds it for HOLD_S, or returns None if there is none or it is held."""
+        """Returns the gap to catch up on and holds it for HOLD_S, or None if there is none or it is held."""
         now, row = self._now(), listening.c
         is_free = sa.or_(row.held_by.is_(None), has_come(row.held_until, now, HOLD_S))
         free = sa.update(listening).where(row.team_id == team_id, row.missed_from.is_not(None), is_free)

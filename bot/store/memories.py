@@ -1,8 +1,8 @@
 """Memories that people asked for, by the channel or direct message where they asked.
 
 Each write adds an audit entry without the memory's text. Writes for one place run one after another, so that numbers
-stay unique and the limit holds. A removed memory leaves a row with its number, because an older list of the place might
-still show it.
+stay unique and the limit holds. A removed memory's row and number stay, because people might still refer to a list that
+was shown earlier.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +19,7 @@ from bot.store.rows import HAS_CONTENT, has_row, thread_values
 from bot.store.schema import jobs, memories
 
 NO_TEXT = {"text": "", "user_id": "", "changed_by": "", "is_proposed": True}
-"""The columns of a memory without text, author and message, of which only the number remains."""
+"""Column values of a removed memory, of which only the number remains."""
 _IS_IN_EFFECT = memories.c.forgotten_at.is_(None)
 _OF_MEMORY = [memories.c[name] for name in Memory.__slots__]
 

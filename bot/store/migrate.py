@@ -2,8 +2,8 @@
 
 A new database gets the schema's tables; one created by an earlier release gets them by migrations. A migration never
 changes once it is released. The revision alone doesn't prove what a database contains: it might come from an unreleased
-version, a restored backup might be incomplete, and another program might use the same table for its own revision. So
-the tables are compared with the schema at each start (`schema_mismatches`).
+version, a restored backup might be incomplete, and another program might use the same table for its own revision. The
+tables are therefore compared with the schema at each start (`schema_mismatches`).
 """
 
 import functools

@@ -79,7 +79,7 @@ class Notifications(Operations):
 
     @writes
     async def complete(self, connection: AsyncConnection, due: DueNotification) -> None:
-        """Records that a notification was sent, unless another process has it. One that ends another is deleted."""
+        """Records that a notification was sent, unless another process has it. Deletes one that ends another."""
         await connection.execute(sa.delete(notifications).where(*_is_as_taken(due), notifications.c.is_told))
         told = sa.update(notifications).where(*_is_as_taken(due)).values(is_told=True, at=self._now(), **_SENT)
         await connection.execute(told)

@@ -24,7 +24,7 @@ _OF_REPLY = _EDITING.c.kind == OutboxKind.REPLY.value
 async def add(
     connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float, about: str = ""
 ) -> None:
-    """Adds an entry for each job. An existing entry is done once more, by the process that holds it if there is one."""
+    """Adds an entry for each job. An existing entry is made due again, for the process holding it, if any."""
     if not job_ids:
         return
     new, old = insert_into(connection, outbox_entries), outbox_entries.c
@@ -48,7 +48,7 @@ async def add_missing(connection: AsyncConnection, kind: OutboxKind, job_id: int
 
 
 def is_as_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
-    """Returns whether no other process has taken an entry since."""
+    """Returns whether no other process has taken an entry since this one took it."""
     return sa.and_(outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at)
 
 

@@ -16,11 +16,10 @@ from bot.store.database import MESSAGE_PREFIX, channel, connection_arguments, li
 
 SELF_TEST_S = 2.0
 READY_WITHIN_S = 15.0
-"""A server that lost our last connection might hold its lock for hours. Until then, the store is polled."""
+"""The time for getting the lock before polling: a server that lost our last connection might hold it for hours."""
 CHECK_S = 5.0
 """The interval for checking the connection, and the limit for the response. A hanging server keeps its connections
-open, but might have lost our lock.
-"""
+open, but might have lost our lock."""
 BACKOFF = Backoff(0.5, 5.0)
 DEAF_PAUSE_S = 60.0
 """Through a pooler in transaction mode, LISTEN receives nothing. Somebody might remove the pooler later."""
@@ -45,7 +44,7 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
         self._has_tried = asyncio.Event()
         self.is_held = False
-        """Whether our lock is held. It is lost with the connection."""
+        """Whether our lock is held. Losing the connection releases it."""
 
     async def open(self) -> None:
         """Returns once it is known whether listening works."""

@@ -1,13 +1,14 @@
 """The queue's operations for services that add questions and request changes to their jobs.
 
 **Enqueueing.** A commit waits for the disk, so questions that arrive during one share the next (`GroupCommit`). Each
-gets the same result as if it came alone: whether its event or message was seen before, and whether it must wait behind
-others. With one transaction for each of 100 questions a second, while answers were running, 73 weren't acknowledged
-within Slack's three seconds. With shared transactions, all were acknowledged within 2 s (docs/admins/operate.md).
+question gets the same result as if it came alone: whether its event or message was seen before, and whether it must
+wait behind others. With one transaction for each of 100 questions a second, while answers were running, 73 weren't
+acknowledged within Slack's three seconds. With shared transactions, all were acknowledged within 2 s
+(docs/admins/operate.md).
 
 **Changes.** A queued job is changed immediately. A begun job is changed by its worker, now or at the next attempt: the
-methods store the request and the new version for it (core/job.py). An ended job gets outbox entries instead. Each
-method locks the job's row first, so that a concurrent claim or end comes before or after it.
+methods store the request and the new version for it (core/job.py). An ended job gets outbox entries instead. All
+methods lock the job's row first, so that a concurrent claim or end comes before or after it.
 """
 
 import logging
@@ -96,7 +97,7 @@ class QuestionQueue(WorkerOperations):
 
     @reads
     async def may_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
-        """Returns whether every earlier question in the thread has its message, so this one's will appear below."""
+        """Returns whether every earlier question in the thread has its message, so that this one's will appear last."""
         before = sa.select(jobs.c.messages).where(in_thread(question.thread), IS_LIVE, jobs.c.ts < question.ts)
         return all(page_ts(messages_of(row)) for row in await connection.execute(before))
 
@@ -132,7 +133,7 @@ class QuestionQueue(WorkerOperations):
         *,
         full: bool = False,
     ) -> Enqueued | None:
-        """Requeues an ended job, to be answered again in the same messages. Its answer is kept as an earlier turn.
+        """Requeues an ended job, to be answered again in the same messages. The old answer is kept as an earlier turn.
 
         `wish`: the wish for the new version. A version that continues the previous one inherits its other wishes.
         Returns None if the job hasn't ended, or if its question was deleted or has expired. A job that must wait needs
@@ -154,8 +155,8 @@ class QuestionQueue(WorkerOperations):
         """Stores a question's new text. Returns False if the message isn't a question or was deleted.
 
         A running answer starts over in its messages; its worker learns about the edit from a heartbeat. An ended answer
-        also starts over, unless somebody else has written in the thread since, or another question came. Then the reply
-        says that the question was edited. A command is always carried out again.
+        also starts over, unless somebody else has written in the thread since, or another question came. In that case,
+        the reply says that the question was edited. A command is always carried out again.
         """
         thread = question.thread
         row = await _lock_job_at(connection, thread.team_id, thread.channel_id, question.ts)
@@ -183,9 +184,8 @@ class QuestionQueue(WorkerOperations):
     async def delete(self, connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> bool:
         """Removes a question, so that it isn't answered. Returns False if the message isn't a question.
 
-        Its reply is also deleted unless a person wrote after it, and so is anything remembered from the message. Slack
-        can deliver a message after its deletion. So a message without a job is recorded as deleted, and can't become a
-        question.
+        Memories from the message are also deleted, and its reply unless a person wrote after it. Slack can deliver a
+        message after its deletion, so a message without a job is recorded as deleted, and can't become a question.
         """
         await memories.forget_message(connection, (team_id, channel_id), ts, self._now())
         row = await _lock_job_at(connection, team_id, channel_id, ts)

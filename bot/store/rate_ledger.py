@@ -1,6 +1,6 @@
 """The rate ledger: the Slack calls of all processes, so that together they stay within each minute's budget.
 
-It also stores what any process has learned about the budgets from Slack's responses, and returns that with each
+The ledger also stores what any process has learned about the budgets from Slack's responses, and reports it with each
 reservation. Every call to Slack is counted here before it is sent, so requests come in bursts: fifty questions make two
 hundred calls in a second. Requests that arrive during one transaction share the next one (`GroupCommit`).
 """

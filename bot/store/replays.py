@@ -32,7 +32,7 @@ class Given:
     text: str = field(repr=False)
     end: EndReason
     seconds: float | None
-    """The time from the claim to the end."""
+    """The time from the claim to the end of the answer."""
     uses: Sequence[AnswerUsage]
     """The usage of all its attempts, as `typist usage` counts it."""
 

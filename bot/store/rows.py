@@ -1,7 +1,7 @@
 """Conversions between our types and table rows, and the conditions of core/job.py in SQL: live, begun, same thread.
 
-Each condition exists only here. SQLite and PostgreSQL use a partial index only for a condition in the index's own form
-(bot/store/schema.py), so statuses are literals in the statements, not parameters.
+No other module repeats these conditions. SQLite and PostgreSQL use a partial index only for a condition in the index's
+own form (bot/store/schema.py), so statuses are literals in the statements, not parameters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -283,7 +283,7 @@ def is_batched_with(job_id: Any) -> sa.ColumnElement[bool]:
 def has_come(
     due_at: sa.ColumnElement[Any], now: float | sa.ColumnElement[float], max_wait_s: Any
 ) -> sa.ColumnElement[bool]:
-    """Returns whether a stored time has come. A time beyond the maximum wait was stored by a wrong clock."""
+    """Returns whether a stored time has passed. A time beyond the maximum wait was stored by a wrong clock."""
     return sa.or_(due_at <= now, due_at > now + max_wait_s + CLOCKS_DIFFER_S)
 
 

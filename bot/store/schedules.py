@@ -2,7 +2,7 @@
 
 A run is a job (`jobs.schedule_id`). When a schedule is due, one transaction locks its row, adds the job with the outbox
 entry that posts it, and sets `next_at` to the first due time after now. The job's `asked_as` contains the schedule and
-due time, and is unique. So each due time has one job, no matter how many processes check, or when one of them dies.
+due time, and is unique. A due time therefore has one job, no matter how many processes check, or when one of them dies.
 
 Due times that passed while no process was running, or while a clock stood still, are handled together:
 core/schedules.py decides which of them to run. If a clock was fast, `next_at` is too late; each process corrects this
@@ -103,7 +103,7 @@ class ScheduleStore(Operations):
 
     @reads
     async def standing(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
-        """Returns a channel's schedules that have a next time or are paused, without their usage."""
+        """Returns a channel's schedules that aren't over, without their usage."""
         return await _active_schedules(connection, team_id, channel_id)
 
     @reads
@@ -278,7 +278,7 @@ class ScheduleStore(Operations):
         """Deletes an unposted run, and notifies people of the reason.
 
         A reason that might be temporary pauses the schedule after MAX_FAILURES runs in a row, or if it has no next
-        time. Other reasons pause it immediately.
+        time; any other reason pauses it immediately.
         """
         row, now = await _lock_schedule(connection, schedule.team_id, schedule.id), self._now()
         this = sa.delete(jobs).where(jobs.c.id == job_id, IS_UNPOSTED).returning(jobs.c.asked_as)
@@ -502,7 +502,6 @@ async def _active_schedules(connection: AsyncConnection, team_id: str, channel_i
 async def _tokens_used(
     connection: AsyncConnection, team_id: str, channel_id: str, schedule_id: int, job_id: int, now: float
 ) -> tuple[int, int]:
-    """Returns the tokens charged for a run, and today for all runs of its schedule."""
     of_schedule = jobs.c.schedule_id == schedule_id
     # By the channel and day, for an index. A run that continues after midnight counts for both days.
     here = charges.c.team_id == team_id, charges.c.channel_id == channel_id, charges.c.day >= day_of(now) - 1

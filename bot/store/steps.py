@@ -6,8 +6,8 @@ Within an attempt, a row never shortens the text: one that reaches the database 
 contains less.
 
 **Steps.** The output of a step (`steps`) and the beginning of its prompt are needed until its job ends. One transaction
-records a step and the answer's text up to its end, so the step only needs that text's length. Its calls (`tool_calls`)
-stay with the answer, because the answer's details show them, and a new version must know what an earlier one has done.
+records a step and the answer's text up to its end, so the step only needs that text's length. Calls (`tool_calls`) stay
+with the answer, because the answer's details show them, and a new version must know what an earlier one has done.
 """
 
 import json

@@ -60,7 +60,7 @@ class Stores:
         from the settings; they apply unless admins have set others.
         """
         self.clock = clock
-        """The clock for stored times. On a server, it is the server's, which is the same for all processes."""
+        """The clock for stored times: the server's, which all processes share, or without a server this machine's."""
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
         self.question_queue = QuestionQueue(database, self._worker, max_per_user)

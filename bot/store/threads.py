@@ -26,8 +26,8 @@ class ThreadParticipants(Operations):
     ) -> Participants:
         """Returns who was in the thread when `user_id` wrote the message `ts`.
 
-        Later messages don't count, however late Slack delivers this one. A redelivery gives the same result: if the
-        message is a question, it doesn't make the bot a participant before it.
+        Later messages don't count, however late Slack delivers this one. A redelivery gives the same result, even if
+        the message is a question, which makes the bot a participant only afterwards.
         """
         asked = in_thread(thread), ~IS_DENIED
         facts = sa.select(
@@ -89,9 +89,7 @@ class ThreadParticipants(Operations):
 
     @writes
     async def switch(self, connection: AsyncConnection, thread: ThreadKey, *, quiet: bool, ts: str) -> bool:
-        """Records that the message or click `ts` made the bot quiet in a thread, or not. Returns False if it's
-        outdated.
-        """
+        """Records that the message or click `ts` made the bot quiet, or not. Returns False if it's outdated."""
         values = {"quiet": quiet, "switched_ts": ts}
         row = insert_into(connection, quiet_threads).values(**thread_values(thread), **values)
         newer = row.on_conflict_do_update(

@@ -1,10 +1,10 @@
 """Questions that the bot posts for their askers.
 
-They are jobs in the state UNPOSTED until they have a message. An outbox entry posts such a question. The entry is the
+Until it has a message, such a question is a job in the state UNPOSTED, and an outbox entry posts it. The entry is the
 lease: one process at a time holds it, and another one tries again if that process dies. The entry's `due_at` is the
-fence for what an attempt records. Both the process that posted the question and the process that gets Slack's event
-about the post queue the job. The first of them also records the message, in the same transaction, and the second one
-changes nothing.
+fence for what an attempt records. The process that posted the question and the one that gets Slack's event about the
+post both queue the job. Whichever comes first also records the message, in the same transaction; the other changes
+nothing.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ from bot.store.schema import jobs
 
 
 async def erase(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
-    """Deletes questions that weren't posted. They quote a message, so that message's thread counts."""
+    """Deletes questions that weren't posted, including those that quote a message of the thread."""
     of_person = jobs.c.user_id == user_id if user_id is not None else sa.true()
     of_thread: sa.ColumnElement[bool] = sa.true()
     if thread is not None:

@@ -13,7 +13,7 @@ one for each running attempt:
 To close a job's open row, or to add another charge, a worker must hold the job's lock and have passed the fence; other
 writes about an attempt include its worker and number. Locks are taken in one order: jobs by their IDs, then open rows
 by their jobs, then the caps of a workspace. Closed rows never change, except that erasure empties their names. They
-have no reference to a job, so that they outlive it.
+don't refer to a job, and therefore outlive it.
 
 Caps, App Home and `typist usage` add up these rows. Indexes suffice for a cap: the sum over a month of 60,000 charges
 takes 8 ms in a SQLite file of 720,000. A cap set by an admin replaces BOT_CAPS for the workspace, a channel or a
@@ -158,7 +158,7 @@ class Meter:
     """Charges attempts at answers and records their turns, each in the transaction that ends them."""
 
     prices: ModelPrices | None
-    """None if nothing is charged here."""
+    """The prices for charging answers, or None if nothing is charged."""
     caps: Sequence[Cap]
     """The settings' caps, which apply unless admins have set others."""
 
@@ -404,7 +404,7 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
-        """Returns channels where a person has asked since day `first` (from 1970-01-01), newest first, no direct
+        """Returns channels where a person has asked since day `first` (from 1970-01-01), newest first, but no direct
         messages.
         """
         channel_id = charges.c.channel_id

@@ -42,8 +42,8 @@ class WorkerQueue(MeteredOperations):
     Every write includes the worker and the attempt, so that a worker that lost the job writes nothing. Only a queued
     job's placeholder, which is posted before there is an attempt, includes the previous attempt instead.
 
-    If a commit's response is lost, the claimed jobs belong to this worker, but nothing is working on them. So the class
-    remembers which jobs it handed out. After a failed claim, it first returns claimed jobs that it hasn't handed out.
+    If a commit's response is lost, the claimed jobs belong to this worker, but nothing is working on them. After a
+    failed claim, the next one therefore first returns claimed jobs that weren't handed out.
     """
 
     def __init__(self, database: Database, worker: WorkerLiveness, meter: Meter, max_per_user: int) -> None:
@@ -109,7 +109,7 @@ class WorkerQueue(MeteredOperations):
         )
 
     async def wait(self, timeout_s: float) -> None:
-        """Waits for another process's change, or the timeout. It can return early, and SQLite reports no changes."""
+        """Waits for another process's change, or the timeout. SQLite reports no changes, and the wait can end early."""
         await self._worker.wait(timeout_s)
 
     @writes_unsynced

@@ -1,17 +1,17 @@
 """Workers that share a database: how they show that they are alive, and observe, wake and message each other.
 
 A worker has a row, a heartbeat, and a lock that its death releases: a session lock on PostgreSQL (pg_notify.py), a
-locked file next to the database on SQLite. The failure detector decides which other workers are dead. It does no I/O,
-and the caller passes in the time.
+locked file next to the database on SQLite. The failure detector, which does no I/O and gets the time from its caller,
+decides which other workers are dead.
 
-A dead worker can't report its death, and a living one might be paused, slow or cut off from the database. So the
-detector watches all workers with jobs, and suspects a worker for one of two reasons:
+A dead worker can't report its death, and a living one might be paused, slow or cut off from the database. The detector
+therefore watches all workers with jobs, and suspects a worker for one of two reasons:
 
 - Its lock is free. The operating system or the server releases a process's lock at its death, so this is quick. A
   PostgreSQL restart releases all locks, so a free lock counts only after a grace period, in which a living worker
   reconnects and sends a heartbeat. A free file lock is certain and needs no grace period.
-- It is silent: its heartbeat hasn't changed for SILENCE_S. This also detects a paused process, and one that can't reach
-  the database. Such a worker stops editing after half that time (core/lease.py), so two never edit one reply.
+- It is silent: its heartbeat hasn't changed for SILENCE_S. Silence also reveals a paused process, and one that can't
+  reach the database. Such a worker stops editing after half that time (core/lease.py), so two never edit one reply.
 
 Clocks of different machines are never compared: a worker's silence counts from the moment when this process first saw
 its current heartbeat, by this process's monotonic clock. A detector that hasn't observed for MAX_GAP_S might have been
@@ -64,7 +64,7 @@ OBSERVE_EVERY_S = 0.25
 CHECK_EVERY_S = 0.5
 """The check interval while others have jobs. The sooner a death is detected, the sooner their jobs continue."""
 MAX_GAP_S = 3.0
-"""A process that observes less often might have been paused itself, so its observations no longer count."""
+"""The maximum time between observations. A process with longer gaps might have been paused itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ log = logging.getLogger(__name__)
 
 
 class WorkerLiveness:
-    """This process as a worker. It sends heartbeats only while it has jobs, because nobody watches idle workers."""
+    """This process as a worker. Only a worker with jobs sends heartbeats, because idle ones aren't watched."""
 
     def __init__(self, database: Database, name: str, clock: Clock) -> None:
         self.name = name

@@ -134,7 +134,7 @@ SIGN_OUT_FAILED = "I couldn't sign you out. Please try again in a minute."
 
 
 def account(server: str, since: str, scope: str) -> str:
-    """One account in a list. `since`: a day."""
+    """Returns an account's line in a list. `since`: a day."""
     return f"{server}, since {since}{f' ({scope})' if scope else ''}"[:75]
 
 

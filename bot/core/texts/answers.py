@@ -29,7 +29,7 @@ QUEUED = "Queued. I'll answer after the questions ahead of yours."
 
 
 WRITING = "Writing…"
-"""Shown below a growing answer that has no buttons of its own, next to the Stop button."""
+"""Shown next to the Stop button, below a growing answer without other buttons."""
 
 
 def running(tool: str) -> str:
@@ -37,7 +37,7 @@ def running(tool: str) -> str:
 
 
 def asked_on(ts: str) -> str:
-    """Gives the time of a question whose answer is late, for example after an outage."""
+    """States when a question with a late answer was asked, for example after an outage."""
     return f"Asked on {ts_in_utc(ts)}."
 
 
@@ -119,7 +119,7 @@ def work_done(searches: int, tools: int) -> str:
 
 
 def messages_read(number: int, since: date, today: date | None) -> str:
-    """Gives the number of channel messages that a model read, and the day of the oldest.
+    """Reports how many channel messages a model read, and the day of the oldest.
 
     `today`: the day of the question and its answer, or None if they differ. Readers of an answer that is late or
     regenerated would take "today" for another day.
@@ -140,7 +140,7 @@ def _from_day(day: date, today: date | None) -> str:
 
 
 def memories_sent(number: int) -> str:
-    """Gives the number of memories that a model has read, or returns ""."""
+    """Reports how many memories a model has read, or returns ""."""
     return count(number, "memory", "memories")
 
 

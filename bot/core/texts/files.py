@@ -42,7 +42,7 @@ def one_of_several(name: str, number: int) -> str:
 
 
 def file_not_read(name: str, reason: str) -> str:
-    """One file in the list of `files_not_read`. `reason`: one of the phrases above."""
+    """Returns one file's line in the list of `files_not_read`. `reason`: one of the phrases defined above."""
     return f"{name} ({reason})"
 
 

@@ -92,11 +92,11 @@ def nothing_to_forget(number: int) -> str:
 
 
 def memory_line(number: int, text: str, said: str, link: str) -> str:
-    """One memory in the list, as Markdown. `link`: the link to its message, or "" if Slack doesn't provide it."""
+    """Returns a memory's line in the list, as Markdown. `link`: to its message, or "" if Slack doesn't provide it."""
     return f"- **{number}.** {text} ({f'[{said}]({link})' if link else said})"
 
 
 def memory_said(person: str, day: str, changed_by: str, *, is_proposed: bool) -> str:
-    """Gives a memory's author and date. `changed_by`: "" if nobody has changed it."""
+    """States a memory's author and date. `changed_by`: "" if nobody has changed it."""
     who = f"my suggestion, {person} agreed" if is_proposed else person
     return ", ".join(filter(None, (who, day, f"changed by {changed_by}" if changed_by else "")))

@@ -8,7 +8,7 @@ from bot.core.texts.words import sentence_case
 NO_QUOTAS = "Your usage isn't limited."
 SHARED_QUOTAS = "You don't have a personal quota. These quotas apply to everyone:"
 ASK_FOR_QUOTA = "To get more before then, ask your Typist admin to raise the quota in my Home tab."
-"""Admins read it too."""
+"""Shown to Typist admins too."""
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
 """Shown below a notice to Typist admins."""
 TOKENS_EXPLAINED = "Tokens measure the text that I read and write for you. A page is about 700 tokens."
@@ -63,7 +63,7 @@ def quota_needs_prices(models: Sequence[str]) -> str:
 
 
 def quota_used_up(quota: str, resets: date) -> str:
-    """Replaces an answer, together with ASK_FOR_QUOTA. Typist admins read it too."""
+    """Replaces an answer, together with ASK_FOR_QUOTA, for Typist admins too."""
     return f"{sentence_case(quota)} is used up. {_resets(resets)}"
 
 
@@ -84,7 +84,7 @@ def quota_usage(quota: str, percent: int) -> str:
 
 
 def quota_so_far(quota: str, percent: int, resets: str) -> str:
-    """Gives a person's usage of a quota. `resets`: a time in their time zone."""
+    """States how much of a quota a person has used. `resets`: a time in their time zone."""
     if percent == 100:
         return f"{sentence_case(quota)} is used up. It resets {resets}. {ASK_FOR_QUOTA}"
     return f"{percent}% of {quota} is used. It resets {resets}."
@@ -96,7 +96,7 @@ def shared_quota(quota: str) -> str:
 
 
 def usage(period: str, amount: str) -> str:
-    """One line of a usage report, in mrkdwn. `period`: one of BOT_CAPS."""
+    """Returns a line of a usage report, in mrkdwn. `period`: one of BOT_CAPS."""
     return f"*{_PERIODS[period]}*: {amount}"
 
 

@@ -147,7 +147,6 @@ def _times(parsed: CronSim) -> str:
 
 
 def _at_hours(hours: Sequence[int], minute: int) -> str:
-    """Returns the times of a rule whose hours are unevenly spaced."""
     runs = [[clock_time(hour, minute) for hour in run] for run in _runs(hours)]
     spans = [f"from {run[0]} to {run[-1]}" for run in runs if len(run) >= _MIN_RANGE]
     others = [time for run in runs if len(run) < _MIN_RANGE for time in run]
@@ -157,7 +156,6 @@ def _at_hours(hours: Sequence[int], minute: int) -> str:
 
 
 def _within_hours(hours: Sequence[int], minutes: Sequence[int]) -> str:
-    """Returns the times of a rule that is due several times an hour in some hours."""
     step, runs = _step(minutes), _runs(hours)
     if len(runs) > 1 or not step or minutes[0] + 60 - minutes[-1] != step:
         named = [(len(run) >= _MIN_RANGE, _listed([clock_time(hour, 0) for hour in run])) for run in runs]
@@ -167,7 +165,6 @@ def _within_hours(hours: Sequence[int], minutes: Sequence[int]) -> str:
 
 
 def _of_hour(minutes: Sequence[int]) -> str:
-    """Returns the times of a rule that is due in every hour."""
     if minutes == [0]:
         return "every hour"
     step = _step(minutes) or 60

@@ -42,14 +42,14 @@ def tools_left_out(counts: Mapping[str, int], most: int, left_out: Sequence[str]
 
 
 def tools_price(tokens: int, usd: float | None) -> str:
-    """Gives the cost of tools that aren't called, as the rest of a sentence. `usd`: for 1,000 questions."""
+    """States the cost of tools that aren't called, as the rest of a sentence. `usd`: for 1,000 questions."""
     price = "" if usd is None else f", ${usd:,.2f} a thousand questions"
     # More digits would suggest more precision than an estimate has.
     return f"about {float(f'{tokens:.2g}'):,.0f} tokens with each question{price}"
 
 
 def tools_priced(price: str) -> str:
-    """Gives the cost of a channel's tools by themselves, in mrkdwn."""
+    """States the cost of a channel's tools alone, in mrkdwn."""
     return f"Models read these tools' definitions: {price}. The vendor's cache or tool search can make them cheaper."
 
 
@@ -72,7 +72,7 @@ ALLOWED_TOOLS_HINT = "Remove a tool, and I'll ask about its calls here again. On
 REACTION_UNKNOWN = "Enter one emoji or its name, such as robot_face."
 REACTION_EVERYDAY = "People use this emoji all the time, and I'd answer every time. Choose another one, such as ❓."
 REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
-"""The question to the model when a person adds the emoji to a message. Nobody else reads it."""
+"""The question to the model when a person adds the emoji to a message. People don't see it."""
 TOO_MANY_REACTIONS = (
     "You asked about many messages with the emoji, so I skipped the last one. Please wait a few minutes, or mention me."
 )

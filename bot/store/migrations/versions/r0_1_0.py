@@ -1,4 +1,4 @@
-"""The first release, with whose tables migrations begin. They are in bot/store/schema.py."""
+"""The first release. Migrations begin with its tables, which bot/store/schema.py defines."""
 
 revision = "0.1.0"
 down_revision = None
