@@ -31,7 +31,15 @@ from bot.models.lookups import Lookup, look_up
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import MISSED, OptionalParameter
 from bot.models.prompt import PDF, Estimate, Media, Prompt, ToolDefinition, ToolResult, Turn, searchable, server_line
-from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own, speaks_responses, speaks_responses_api
+from bot.models.setup import (
+    OPENAI,
+    KnownServer,
+    RequestOptions,
+    VendorSettings,
+    is_vendors_own,
+    known_server,
+    speaks_responses_api,
+)
 from bot.models.streams import NO_REASONS, AnswerReader, Delta, TextParts, text_in
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import paired
@@ -42,12 +50,10 @@ MAX_MEDIA_BYTES = 66_000_000
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
     """Returns a server's models, named VENDOR/NAME. The base URL determines which API is used unless a setting does."""
-    at_openai = speaks_responses(settings.base_url)
-    use_responses = speaks_responses_api(settings.api, settings.base_url)
-    sdk = open_sdk(settings)
-    api: Api = ChatApi(sdk, options, vendor, at_openai)
-    if use_responses:
-        api = ResponsesApi(sdk, options, vendor, is_openais=at_openai)
+    server, sdk = known_server(settings.base_url), open_sdk(settings)
+    api: Api = ChatApi(sdk, options, vendor, server)
+    if speaks_responses_api(settings.api, settings.base_url):
+        api = ResponsesApi(sdk, options, vendor, server)
     for one in filter(None, (api, api.other)):
         one.described = partial(_described, sdk)
         one.may_leave_marks = not is_vendors_own(settings.base_url)
@@ -89,10 +95,19 @@ class ResponsesApi(Api):
         *MISSED,
     }
 
-    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, *, is_openais: bool = True) -> None:
+    def __init__(
+        self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, server: KnownServer | None = OPENAI
+    ) -> None:
         super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options, vendor)
-        if is_openais:
+        # A server that the settings call compatible is assumed to have everything but the marks, which it might ignore.
+        self._takes_pdfs = server is None or server.is_openais
+        if server and server.is_openais:
             self.optional_parameters |= {OptionalParameter.CACHE_BREAKPOINT}
+        elif server:
+            self.optional_parameters -= _OPENAIS
+
+    def accepts(self, media: Media) -> bool:
+        return self._takes_pdfs or media.media_type != PDF
 
     def request(
         self,
@@ -140,6 +155,8 @@ class ResponsesApi(Api):
         return ResponsesReader(attempt, prompt, output_tokens)
 
 
+_OPENAIS = {OptionalParameter.SAFETY_ID, OptionalParameter.TOOL_SEARCH, OptionalParameter.WEB_SEARCH}
+"""Parameters that other vendors' Responses APIs don't have in OpenAI's form."""
 _FAILED = ("failed", "cancelled")
 _LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete", *_FAILED)}
 
@@ -278,9 +295,9 @@ class ChatApi(Api):
 
     max_media_bytes = MAX_MEDIA_BYTES
 
-    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, at_openai: bool) -> None:
+    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, server: KnownServer | None) -> None:
         super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, vendor)
-        self._at_openai = at_openai
+        self._at_openai = at_openai = server is not None and server.is_openais
         # Other servers' models might not think, and would use the extra tokens for text.
         self.thinking_tokens = THINKING_TOKENS if at_openai else 0
         self.optional_parameters = frozenset(
@@ -299,7 +316,7 @@ class ChatApi(Api):
                 *MISSED,
             )
         )
-        self.other = ResponsesApi(sdk, options, vendor, is_openais=at_openai)
+        self.other = ResponsesApi(sdk, options, vendor, server)
 
     def accepts(self, media: Media) -> bool:
         # Compatible servers support images in OpenAI's format if their model has vision. Only OpenAI supports PDFs.

@@ -22,11 +22,11 @@ from bot.models.events import THINKING_TOKENS
 from bot.models.lookups import Lookup
 from bot.models.model import Provider, Vendor
 from bot.models.setup import (
+    OPENAI,
     ModelSetup,
     RequestOptions,
     VendorSettings,
-    is_azure,
-    speaks_responses,
+    known_server,
     speaks_responses_api,
 )
 from bot.models.wrappers import PATIENCE_S, Fallback, Measured, OnResult, Stall
@@ -95,11 +95,21 @@ def _openai(vendor: str, settings: VendorSettings, options: RequestOptions) -> V
 
 
 def _may_speak_responses(settings: VendorSettings) -> bool:
-    return settings.api == "responses" or speaks_responses(settings.base_url)
+    # A server can refuse Chat Completions for a model.
+    return settings.api == "responses" or speaks_responses_api("", settings.base_url)
 
 
-def _has_openais_apis(settings: VendorSettings) -> bool:
-    return speaks_responses_api(settings.api, settings.base_url) and not is_azure(settings.base_url)
+def _has_openais_features(settings: VendorSettings) -> bool:
+    server = known_server(settings.base_url)
+    return server.is_openais if server else settings.api == "responses"
+
+
+def _searches(settings: VendorSettings) -> bool:
+    return speaks_responses_api(settings.api, settings.base_url) and _has_openais_features(settings)
+
+
+def _decides(settings: VendorSettings) -> bool:
+    return _searches(settings) and known_server(settings.base_url) in (None, OPENAI)
 
 
 def _anthropic(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
@@ -162,9 +172,9 @@ VENDORS: Mapping[str, VendorEntry] = {
         api_variable="BOT_OPENAI_API",
         apis=("auto", "responses", "chat"),
         thinks=_may_speak_responses,
-        takes_pdfs=_may_speak_responses,
-        searches=lambda settings: speaks_responses_api(settings.api, settings.base_url),
-        decides=_has_openais_apis,
+        takes_pdfs=_has_openais_features,
+        searches=_searches,
+        decides=_decides,
     ),
     "anthropic": VendorEntry(
         connect=_anthropic,

@@ -34,24 +34,55 @@ class ModelSetup:
     stall_timeout_s: float
 
 
-def speaks_responses(base_url: str) -> bool:
-    """Returns whether a server is OpenAI or Azure's v1 endpoint. Others reliably support only Chat Completions."""
-    return (urlsplit(base_url).hostname or "").endswith(".openai.com") or is_azure(base_url)
+@dataclass(frozen=True, slots=True)
+class KnownServer:
+    """A vendor's server. Servers that aren't listed reliably support only Chat Completions."""
+
+    domain: str
+    source: str
+    """The page that recommends its API, and the day on which that page was read."""
+    speaks_responses: bool = True
+    is_openais: bool = False
+    """Whether its APIs are OpenAI's, with PDFs, web search, cache marks and safety identifiers."""
+    has_open_models: bool = False
+    """Whether it also serves open models, whose reasoning can be in the text (CherryHQ/cherry-studio#10225)."""
 
 
-_VENDORS_OWN = (".openai.com", ".anthropic.com", ".generativelanguage.googleapis.com")
-"""Vendors' domains. Clouds also serve open models with reasoning in the text (CherryHQ/cherry-studio#10225)."""
+_MICROSOFTS = "https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses, 2026-11-28"
+OPENAI = KnownServer(
+    "openai.com", "https://developers.openai.com/api/docs/guides/migrate-to-responses, 2026-11-28", is_openais=True
+)
+SERVERS = (
+    OPENAI,
+    KnownServer("azure.com", _MICROSOFTS, is_openais=True, has_open_models=True),
+    KnownServer("azure.us", _MICROSOFTS, is_openais=True, has_open_models=True),
+    # Its Chat Completions are deprecated and lose the model's reasoning. It accepts PDFs only as URLs.
+    KnownServer("x.ai", "https://docs.x.ai/developers/model-capabilities/text/comparison, 2026-11-30"),
+    KnownServer(
+        "generativelanguage.googleapis.com",
+        "https://ai.google.dev/gemini-api/docs/openai, 2026-11-30",
+        speaks_responses=False,
+    ),
+    KnownServer(
+        "anthropic.com", "https://platform.claude.com/docs/en/api/messages, 2026-11-30", speaks_responses=False
+    ),
+)
+
+
+def is_at(url: str, domain: str) -> bool:
+    return f".{urlsplit(url).hostname or ''}".endswith(f".{domain}")
+
+
+def known_server(base_url: str) -> KnownServer | None:
+    return next((server for server in SERVERS if is_at(base_url, server.domain)), None)
 
 
 def is_vendors_own(base_url: str) -> bool:
     """Returns whether only the vendor's own models answer. An empty URL is the SDK's default, or Claude in a cloud."""
-    return not base_url or f".{urlsplit(base_url).hostname or ''}".endswith(_VENDORS_OWN)
-
-
-def is_azure(base_url: str) -> bool:
-    """Returns whether a server is Azure's v1 endpoint, including Azure Government (.azure.us)."""
-    return (urlsplit(base_url).hostname or "").endswith((".azure.com", ".azure.us"))
+    server = known_server(base_url)
+    return not base_url or (server is not None and not server.has_open_models)
 
 
 def speaks_responses_api(api: str, base_url: str) -> bool:
-    return api == "responses" or (api != "chat" and speaks_responses(base_url))
+    server = known_server(base_url)
+    return api == "responses" or (api != "chat" and server is not None and server.speaks_responses)

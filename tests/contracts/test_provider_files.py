@@ -13,7 +13,7 @@ from bot.models.model import VendorModel
 from bot.models.openai import ChatApi, open_sdk
 from bot.models.prompt import Media, Prompt, Turn
 from bot.models.refused_files import SMALLER_PIXELS
-from bot.models.setup import VendorSettings
+from bot.models.setup import OPENAI, VendorSettings
 from bot.models.wrappers import Fallback
 from tests.contracts.in_process import AnyVendor, InProcessVendor
 from tests.contracts.notifications import ask, collect, connected
@@ -75,7 +75,7 @@ async def test_pdf_without_a_pdf_name_gets_one(in_process: InProcessVendor) -> N
 async def test_openai_chat_gets_images_and_pdfs(vendor: VendorServer) -> None:
     vendor.script(CHAT.streamed("A plan."))
     sdk = open_sdk(VendorSettings(KEY, f"{vendor.url}/v1"))
-    received = await collect(VendorModel(ChatApi(sdk, options(), "openai", at_openai=True), KEY, "m"), PROMPT)
+    received = await collect(VendorModel(ChatApi(sdk, options(), "openai", OPENAI), KEY, "m"), PROMPT)
     await sdk.close()
     assert asked(vendor) == [CHAT_IMAGE, CHAT_PDF, {"type": "text", "text": QUESTION}]
     assert received.completions[0].left_out == ()

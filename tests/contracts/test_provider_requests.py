@@ -2,19 +2,18 @@
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 import pytest
 
 from bot.errors import EndReason
 from bot.models import openai
 from bot.models.events import THINKING_TOKENS, Opaque, TextPart, Thinking, ToolCall
-from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn
-from bot.models.setup import VendorSettings, speaks_responses
+from bot.models.prompt import PDF, Media, Prompt, ToolDefinition, ToolResult, Turn
+from bot.models.setup import VendorSettings, speaks_responses_api
+from files_to_markdown.document import Document
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect, connected
@@ -76,10 +75,9 @@ async def test_anthropic_requests_are_cached_and_bounded(vendor: VendorServer) -
 async def test_openai_chat_requests_leave_room_to_think_and_name_the_conversation(
     vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lookup, port = socket.getaddrinfo, urlsplit(vendor.url).port
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: lookup("127.0.0.1", *rest, **more))
+    monkeypatch.setenv("HTTP_PROXY", vendor.url)
     vendor.script(CHAT.streamed("one"))
-    client = openai.connect("openai", VendorSettings(KEY, f"http://api.openai.com:{port}/v1", "chat"), options())
+    client = openai.connect("openai", VendorSettings(KEY, "http://api.openai.com/v1", "chat"), options())
     await collect(client.model("m"), CACHED)
     await client.aclose()
     [request] = vendor.requests
@@ -90,12 +88,11 @@ async def test_openai_chat_requests_leave_room_to_think_and_name_the_conversatio
 async def test_openai_gets_a_mark_where_the_beginning_ends_that_conversations_share(
     vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lookup, port = socket.getaddrinfo, urlsplit(vendor.url).port
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: lookup("127.0.0.1", *rest, **more))
+    monkeypatch.setenv("HTTP_PROXY", vendor.url)
     field = "input[0].content[0].prompt_cache_breakpoint"
     refused = unsupported(f"Unsupported parameter: '{field}' is not supported with this model.", field)
     vendor.script(RESPONSES.streamed("one"), refused, RESPONSES.streamed("two"), RESPONSES.streamed("three"))
-    client = openai.connect("openai", VendorSettings(KEY, f"http://api.openai.com:{port}/v1", "responses"), options())
+    client = openai.connect("openai", VendorSettings(KEY, "http://api.openai.com/v1", "responses"), options())
     newer, older = client.model("m"), client.model("older")
     for model in (newer, older, older):
         await collect(model, CACHED)
@@ -105,6 +102,44 @@ async def test_openai_gets_a_mark_where_the_beginning_ends_that_conversations_sh
     assert bodies[0]["input"][0] == {"role": "developer", "content": [part]}
     assert [body.get("instructions") for body in bodies] == [None, None, "Be brief.", "Be brief."]
     assert [len(body["input"]) for body in bodies] == [4, 4, 3, 3]
+
+
+def grok(request: VendorRequest) -> VendorResponse:
+    """xAI's server, which calls a tool once. Its Chat Completions have no field for thoughts, and refuse nothing.
+
+    https://docs.x.ai/developers/model-capabilities/text/comparison, and docs.x.ai/docs/guides/files/chat-with-files: a
+    file is a URL or an ID (2026-11-30).
+    """
+    if "file_data" in str(request.body):
+        return refusal(400, {"code": "400", "error": "Argument not supported: file_data"})
+    has_result = any(word in str(request.body) for word in ("'function_call_output'", "'role': 'tool'"))
+    if request.path == CHAT.path:
+        call = steps.chat_call("{}", 0, id="c1", name="time__now")
+        return CHAT.streamed("one") if has_result else VendorResponse(steps.chat(call))
+    if has_result:
+        return RESPONSES.streamed("one")
+    return VendorResponse(steps.responses(steps.REASONING, steps.function_call("c1", "time__now", "{}")))
+
+
+async def test_grok_gets_back_what_it_thought_before_its_calls_and_the_text_of_pdfs(
+    vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", vendor.url)
+    vendor.script(grok)
+    handbook = Media("handbook.pdf", PDF, "JVBERi0=", Document("What it says."))
+    asked = Prompt("Be brief.", (Turn("user", "Please note it.", (handbook,)),), tools=OFFERING.tools, asker="ada")
+    client = openai.connect("openai", VendorSettings(KEY, "http://api.x.ai/v1"), options())
+    model = client.model("grok-4.7")
+    begun = await collect(model, asked)
+    parts = tuple(event for event in begun.others if isinstance(event, Opaque | ToolCall))
+    result = Turn("user", "", parts=(ToolResult(begun.calls[0].call_id, "time__now", "Noted."),))
+    done = await collect(model, replace(asked, turns=(*asked.turns, Turn("assistant", "", parts=parts), result)))
+    await client.aclose()
+    first, last = (request.body for request in vendor.requests)
+    assert (done.text, done.completions[0].refused) == ("one", ())
+    assert first["input"][0]["content"].endswith("What it says.")
+    assert steps.REASONING in last["input"]
+    assert (last["store"], "safety_identifier" in last) == (False, False)
 
 
 # Errors as OpenAI, vLLM and Anthropic word them.
@@ -561,6 +596,9 @@ async def test_model_name_may_contain_slashes(in_process: InProcessVendor) -> No
         ("https://team.openai.azure.com/openai/v1/", True),
         ("https://team.services.ai.azure.com/openai/v1/", True),
         ("https://team.openai.azure.us/openai/v1/", True),
+        ("https://api.x.ai/v1", True),
+        ("https://notx.ai/v1", False),
+        ("https://generativelanguage.googleapis.com/v1beta/openai/", False),
         ("http://127.0.0.1:11434/v1", False),
         ("https://gateway.example.com/api.openai.com/v1", False),
         ("https://notopenai.com/v1", False),
@@ -570,7 +608,8 @@ async def test_model_name_may_contain_slashes(in_process: InProcessVendor) -> No
     ],
 )
 def test_responses_api_is_used_only_where_it_is_known_to_exist(base_url: str, responses: bool) -> None:
-    assert speaks_responses(base_url) is responses
+    assert speaks_responses_api("auto", base_url) is responses
+    assert speaks_responses_api("chat", base_url) is False
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ VENDORS: Mapping[str, Vendor] = {
     "Bedrock, Vertex": Vendor(anthropic.MessagesApi(NOBODY, OPTIONS, AT_BEDROCK), AnthropicRule),
     "OpenAI >= 5.6": Vendor(openai.ResponsesApi(NOBODY, OPTIONS, "openai"), OpenAIRule),
     "OpenAI < 5.6": Vendor(openai.ResponsesApi(NOBODY, OPTIONS, "openai"), OlderOpenAIRule),
-    "DeepSeek": Vendor(openai.ChatApi(NOBODY, OPTIONS, "openai", at_openai=False), DeepSeekRule),
+    "DeepSeek": Vendor(openai.ChatApi(NOBODY, OPTIONS, "openai", None), DeepSeekRule),
 }
 
 
