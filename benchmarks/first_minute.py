@@ -73,9 +73,9 @@ async def record(folder: Path, recording: Recording, prepare: Callable[[Path], N
         openai.script(as_openai)
         recording.secrets = (slack.bot_token, slack.app_token, KEY)
         env = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-        # OpenAI's own API needs a key, and is recognized by its host.
-        env |= {"BOT_SLACK_API_URL": slack.api_url, "OPENAI_BASE_URL": f"{openai.url}/api.openai.com/v1"}
-        env["BOT_OPENAI_API"] = "chat"
+        # OpenAI's own API needs a key, and is recognized by its host. A proxy leads to it.
+        env |= {"BOT_SLACK_API_URL": slack.api_url, "OPENAI_BASE_URL": "http://api.openai.com/v1"}
+        env |= {"BOT_OPENAI_API": "chat", "HTTP_PROXY": openai.url}
         with recording.step(CLONE):
             command = ("git", "clone", "--quiet", str(REPOSITORY), str(clone))
             await asyncio.to_thread(subprocess.run, command, check=True, timeout=120, env=inherited())

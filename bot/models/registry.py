@@ -26,6 +26,7 @@ from bot.models.setup import (
     ModelSetup,
     RequestOptions,
     VendorSettings,
+    is_at,
     known_server,
     speaks_responses_api,
 )
@@ -85,7 +86,7 @@ class VendorEntry:
         return not self.cloud and (not self.serves_keyless or self.is_own_server(settings))
 
     def is_own_server(self, settings: VendorSettings) -> bool:
-        return (urlsplit(self.base_url).hostname or "") in (settings.base_url or self.base_url)
+        return is_at(settings.base_url or self.base_url, urlsplit(self.base_url).hostname or "")
 
 
 def _openai(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:

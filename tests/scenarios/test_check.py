@@ -362,7 +362,7 @@ class ModelCase(FaultCase):
     base_url: str = ""
     """In place of the server's."""
     own: bool = False
-    """The vendor's own server, by its name in the address."""
+    """The vendor's own host, behind a proxy."""
     never: bool = False
     probes: bool = False
     transcribes: bool = False
@@ -491,15 +491,17 @@ GOOD_MODELS: Mapping[str, tuple[ModelCase, str]] = {
 async def model_report(case: ModelCase) -> CheckReport:
     async with VendorServer() as vendor:
         vendor.script(*case.answers)
-        path = "/api.openai.com/v1" if case.own else "/v1" if case.vendor == "openai" else ""
+        url, path = "http://api.openai.com" if case.own else vendor.url, "/v1" if case.vendor == "openai" else ""
         named = case.vendor.upper()
         env = {
             "BOT_MODELS": f"{case.vendor}/test",
             f"{named}_API_KEY": KEY,
-            f"{named}_BASE_URL": case.base_url or vendor.url + path,
+            f"{named}_BASE_URL": case.base_url or url + path,
             **({"BOT_TRANSCRIBE": "openai/hears"} if case.transcribes else {}),
         }
-        with patient(case.never):
+        with patient(case.never), pytest.MonkeyPatch.context() as behind_proxy:
+            if case.own:
+                behind_proxy.setenv("HTTP_PROXY", vendor.url)
             return await report_of(env, probe_models=case.probes)
 
 

@@ -25,7 +25,7 @@ from slack_sandbox.testing.processes import started
 from tests.forked import forked_command
 from tests.newcomer import ANSWER, CTRL_C, CTRL_D, KEY, Terminal, as_openai, bot_terminal, terminal
 from tests.processes import REPOSITORY
-from tests.streams.server import VendorResponse, VendorServer
+from tests.streams.server import VendorServer
 
 PASTE, PASTE_AGAIN, WHO = "stays hidden): ", "check the same one again: ", "to skip this): "
 NOBODY = "No member of the workspace has this name"
@@ -53,11 +53,12 @@ async def slack() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 def env(slack: Sandbox, openai: VendorServer) -> dict[str, str]:
-    """Where this Slack and this OpenAI are. The address is one of OpenAI's own host, which needs a key."""
+    """Where this Slack is, and the proxy that leads to the vendors' own hosts, which need keys."""
     return {
         "BOT_SLACK_API_URL": slack.api_url,
-        "OPENAI_BASE_URL": f"{openai.url}/api.openai.com/v1",
+        "OPENAI_BASE_URL": "http://api.openai.com/v1",
         "BOT_OPENAI_API": "chat",
+        "HTTP_PROXY": openai.url,
     }
 
 
@@ -252,7 +253,8 @@ async def test_an_env_file_that_exists_is_completed_and_no_value_is_changed(
     before = before.replace("OPENAI_API_KEY=\n", f"OPENAI_API_KEY={KEY}\n")
     (tmp_path / ".env").write_text(before)
     (tmp_path / ".env").chmod(0o644)
-    async with init(tmp_path, {}) as terminal:
+    proxy = {"HTTP_PROXY": openai.url}
+    async with init(tmp_path, proxy) as terminal:
         await terminal.types(PASTE, slack.bot_token)
         await terminal.types(PASTE, slack.app_token)
         await terminal.types(WHO, "ada")
@@ -264,7 +266,7 @@ async def test_an_env_file_that_exists_is_completed_and_no_value_is_changed(
     assert after == before
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
     # Again, with nothing to ask.
-    async with init(tmp_path, {}) as terminal:
+    async with init(tmp_path, proxy) as terminal:
         assert (await terminal.end())[0] == 0
     assert (tmp_path / ".env").read_text() == after
 
@@ -344,16 +346,14 @@ async def test_a_key_of_a_vendor_that_bot_models_does_not_name_is_checked_too(
     tmp_path: Path, env: dict[str, str], tokens: dict[str, str]
 ) -> None:
     del tokens["OPENAI_API_KEY"]
-    async with VendorServer() as anthropic:
-        anthropic.script(*[lambda request: VendorResponse([b"{}"], 401, "application/json")] * 9)
-        env |= {"ANTHROPIC_BASE_URL": f"{anthropic.url}/api.anthropic.com", "BOT_MODELS": "openai/gpt-6-luna"}
-        async with init(tmp_path, {**env, **tokens, "BOT_ADMINS": "U0ADA"}) as terminal:
-            await terminal.types(PASTE, "sk-ant-wrong")
-            seen = await terminal.types(PASTE_AGAIN, KEY)
-            assert "This is the value of ANTHROPIC_API_KEY.\n" in seen
-            assert "✘ anthropic: the server doesn't accept the key (HTTP 401)." in seen
-            assert "No model in BOT_MODELS uses this key.\n" in seen
-            assert (await terminal.end())[0] == 0
+    env |= {"ANTHROPIC_BASE_URL": "http://api.anthropic.com", "BOT_MODELS": "openai/gpt-6-luna"}
+    async with init(tmp_path, {**env, **tokens, "BOT_ADMINS": "U0ADA"}) as terminal:
+        await terminal.types(PASTE, "sk-ant-wrong")
+        seen = await terminal.types(PASTE_AGAIN, KEY)
+        assert "This is the value of ANTHROPIC_API_KEY.\n" in seen
+        assert "✘ anthropic: the server doesn't accept the key (HTTP 401)." in seen
+        assert "No model in BOT_MODELS uses this key.\n" in seen
+        assert (await terminal.end())[0] == 0
     assert written(tmp_path) == {"OPENAI_API_KEY": KEY}
 
 

@@ -57,7 +57,8 @@ async def started(folder: Path) -> AsyncIterator[Started]:
     async with VendorServer() as vendor:
         vendor.script(as_vendor)
         env = {
-            "OPENAI_BASE_URL": f"{vendor.url}/api.openai.com/v1",
+            "OPENAI_BASE_URL": "http://api.openai.com/v1",
+            "HTTP_PROXY": vendor.url,
             "ANTHROPIC_BASE_URL": vendor.url,
             "BOT_OPENAI_API": "chat",
             "BOT_LOG_LEVEL": "debug",
