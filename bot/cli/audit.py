@@ -8,6 +8,7 @@ from typing import Any
 
 from bot import logs, settings
 from bot.cli import Subcommand
+from bot.cli.forget import check_member_ids
 from bot.cli.names import names_of
 from bot.cli.terminal import print_note
 from bot.core import audit
@@ -24,6 +25,7 @@ def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help=("first day or time in UTC: 2026-11-20 or 2026-11-20T08:00 (default: everything)"),
     )
+    parser.add_argument("--user", metavar="ID", default="", help="only what this person asked, approved or changed")
     parser.add_argument("--json", action="store_true", help="print one JSON object per line instead of a table")
     parser.add_argument("--texts", action="store_true", help="with --json: include text that is still stored")
 
@@ -33,8 +35,9 @@ def _export_audit(env: Mapping[str, str], options: argparse.Namespace) -> int:
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if options.texts and not options.json:
         raise SettingsError(["--texts needs --json."])
+    check_member_ids([options.user] if options.user else [])
     since = first_time_of_audit(options.since) if options.since else 0.0
-    asyncio.run(_export(ours, since, as_json=options.json, texts=options.texts))
+    asyncio.run(_export(ours, since, options.user, as_json=options.json, texts=options.texts))
     return 0
 
 
@@ -49,7 +52,7 @@ def first_time_of_audit(text: str) -> float:
         ) from None
 
 
-async def _export(ours: Settings, since: float, *, as_json: bool, texts: bool) -> None:
+async def _export(ours: Settings, since: float, user_id: str, *, as_json: bool, texts: bool) -> None:
     from bot.clock import SystemClock
     from bot.store.audit import Audit
     from bot.store.database import Database, connected
@@ -69,11 +72,13 @@ async def _export(ours: Settings, since: float, *, as_json: bool, texts: bool) -
         if not as_json:
             print(f"{'entry':>7}  {'time (UTC)':19}  {'kind':8}  {'user':11}  {'channel':11}  {'by':11}  details")
         ids: dict[str, None] = {}
-        while page := await entries.page(first, 500, texts=texts):
+        while page := await entries.page(first, 500, texts=texts, user_id=user_id):
             for line in page:
                 print(audit.json_line(line) if as_json else _row(line))
                 ids |= {line[name]: None for name in ("user", "channel", "by") if name in line}
             first = page[-1]["id"] + 1
+        if user_id and not ids:
+            print_note(f"No audit entries about or by {user_id}.")
     if not as_json and (names := await names_of(ours, ids)):
         print("  ".join(f"{id_}: {name}" for id_, name in names.items()))
 

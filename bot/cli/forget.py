@@ -61,13 +61,18 @@ def _add_forget_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="don't ask for confirmation")
 
 
-def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    ours = settings.read(env)
-    logs.set_up(ours.log_level, ours.log_format)
-    if wrong := [user_id for user_id in options.user or () if not _USER.fullmatch(user_id)]:
+def check_member_ids(values: Sequence[str]) -> None:
+    """Raises SettingsError if a value of --user isn't a member ID."""
+    if wrong := [value for value in values if not _USER.fullmatch(value)]:
         raise SettingsError(
             [f"--user must be a member ID such as U0123ABCD (in Slack: profile > Copy member ID), not {wrong[0]}."]
         )
+
+
+def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    ours = settings.read(env)
+    logs.set_up(ours.log_level, ours.log_format)
+    check_member_ids(options.user or ())
     threads = map(parse_thread, dict.fromkeys(options.thread or ()))
     targets = [ErasureTarget(user_id, None) for user_id in dict.fromkeys(options.user or ())]
     targets = [*targets, *(ErasureTarget(None, thread) for thread in threads)] or [ErasureTarget(None, None)]

@@ -102,16 +102,24 @@ class Audit(Operations):
 
     @reads
     async def page(
-        self, connection: AsyncConnection, first: int, limit: int, *, texts: bool = False
+        self, connection: AsyncConnection, first: int, limit: int, *, texts: bool = False, user_id: str = ""
     ) -> list[dict[str, Any]]:
-        """Returns entries from an ID on, in export format. `texts`: include the text that is still stored."""
+        """Returns entries from an ID on, in export format. `texts`: include the text that is still stored.
+
+        `user_id`: only entries about or by this person, with text only in entries about the person.
+        """
         entries = sa.select(audit_entries).where(audit_entries.c.id >= first).order_by(audit_entries.c.id).limit(limit)
+        if user_id:
+            entries = entries.where(sa.or_(audit_entries.c.user_id == user_id, audit_entries.c.by_id == user_id))
         rows = (await connection.execute(entries)).all()
         lines = [_exported_entry(row) for row in rows]
         if not texts:
             return lines
         said = await entry_texts(connection, rows)
-        return [line | {TEXTS: these} if these else line for line, these in zip(lines, said, strict=True)]
+        return [
+            line | {TEXTS: these} if these and user_id in ("", row.user_id) else line
+            for row, line, these in zip(rows, lines, said, strict=True)
+        ]
 
     @reads
     async def sign_ins_ended(

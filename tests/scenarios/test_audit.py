@@ -106,6 +106,17 @@ async def test_texts_are_added_where_they_are_asked_for_and_still_stored(tmp_pat
     assert not any("texts" in line for line in await export(tmp_path, used, "--texts"))
 
 
+async def test_persons_export_has_entries_about_and_by_them_and_text_of_nobody_else(tmp_path: Path, used: str) -> None:
+    whole = await export(tmp_path, used, "--texts")
+    about_them = [line for line in whole if line.get("user") == "U1"]
+    assert await export(tmp_path, used, "--texts", "--user", "U1") == about_them
+    [decision] = await export(tmp_path, used, "--texts", "--user", "U2")
+    assert decision == {name: value for name, value in whole[3].items() if name != "texts"}
+    assert decision["by"] == "U2"
+    ended, out, err = await forked_command(tmp_path, "audit", "--user", "U9", "--json", env={"DATABASE_URL": used})
+    assert (ended, out, err) == (0, "", "No audit entries about or by U9.\n")
+
+
 async def test_export_begins_at_a_day_or_a_time_and_is_the_same_each_time(tmp_path: Path, used: str) -> None:
     # More than are read at once.
     store = await Stores.open(used, "w2", SystemClock())
@@ -137,6 +148,7 @@ async def test_running_bot_records_without_texts(sandbox: Sandbox, vendor: Vendo
     [
         (["--since", "yesterday"], 2, "typist: --since must be a day such as 2026-11-20, or a time such as"),
         (["--texts"], 2, "typist: --texts needs --json.\n"),
+        (["--user", "@ada"], 2, "typist: --user must be a member ID such as U0123ABCD"),
         (["verify"], 2, "usage: "),
         ([], 0, "Nothing is recorded yet: there is no database at "),
     ],
