@@ -4,7 +4,7 @@
 question gets the same result as if it came alone: whether its event or message was seen before, and whether it must
 wait behind others. With one transaction for each of 100 questions a second, while answers were running, 73 weren't
 acknowledged within Slack's three seconds. With shared transactions, all were acknowledged within 2 s
-(docs/admins/operate.md).
+(docs/contributors/benchmarks.md).
 
 **Changes.** A queued job is changed immediately. A begun job is changed by its worker, now or at the next attempt: the
 methods store the request and the new version for it (core/job.py). An ended job gets outbox entries instead. All
