@@ -35,6 +35,7 @@ REPLIED_TO = (
     "(The user wrote this message instead of deciding about calls that you had asked for. Go by the message. "
     "The calls:\n{calls})"
 )
+GO_ON = "Go on."  # prose: for the model, in a person's words
 MADE_BEFORE = "(For an earlier version of this answer, these calls were made. Don't repeat them unasked:\n{calls})"
 DROPPED = "(The result of this call was dropped to save room. Don't repeat a call that changes something.)"
 EDITED = "(The user changed the arguments of this call before they approved it. It had these: {arguments})\n{result}"
@@ -132,6 +133,15 @@ def with_steps(
         origins = folded((*map(_result_origins, step.calls), _origins(follow_ups, step.step_no + 1, bot_user_id)))
         turns.append(Turn("user", text, parts=(*results, *map(TextPart, additions)), origins=origins))
     return replace(prompt, turns=(*turns, *_turns_to_resume(begun)))
+
+
+def with_request_to_continue(prompt: Prompt) -> Prompt:
+    """Returns a prompt for a model that wrote nothing about the last results. The same prompt would get nothing again.
+
+    It is a message of its own, because text right below results makes Claude end with nothing:
+    https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons
+    """
+    return replace(prompt, turns=(*prompt.turns, Turn("user", GO_ON, origins=OURS)))
 
 
 def without_oldest_results(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:

@@ -244,7 +244,9 @@ class WebSearch:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Everything a model reads for one answer. Turns alternate; the first and the last are the user's."""
+    """Everything a model reads for one answer. The first and the last turn are the user's.
+
+    Turns alternate, except that a request to continue can follow results."""
 
     system: str = field(repr=False)
     turns: tuple[Turn, ...]

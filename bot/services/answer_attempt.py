@@ -135,6 +135,8 @@ class AnswerAttempt:
     used: Used = Used()
     built: BuiltPrompt | None = None
     error: Exception | None = None
+    silent_step: int | None = None
+    """The step in which the model wrote nothing about results and was asked to continue, once per answer."""
 
     def __post_init__(self) -> None:
         self.job = self.answer.job

@@ -14,7 +14,7 @@ and Continue. Failures before the first word are retried elsewhere if another re
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -25,11 +25,18 @@ from bot.core.calls import WANT_SIGN_IN, CallState, Decision, Step, card_types
 from bot.core.choices import Choices
 from bot.core.conversation import without_bot_mention
 from bot.core.job import End, sentence_notice
-from bot.core.steps import Seam, cut_to_fit, items_of, with_steps, without_oldest_results
+from bot.core.steps import (
+    Seam,
+    cut_to_fit,
+    items_of,
+    with_request_to_continue,
+    with_steps,
+    without_oldest_results,
+)
 from bot.errors import EndReason, ProviderError
-from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching
+from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent
 from bot.models.model import Models, Provider
-from bot.models.prompt import Offered, Prompt, TokenEstimate, room_for_results
+from bot.models.prompt import Offered, Prompt, TokenEstimate, ToolResult, room_for_results
 from bot.reply.answer import Answer, CurrentStep
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
 from bot.services.ports import Doing, Output, Ports, Running
@@ -148,6 +155,8 @@ class Steps:
                 return _offer_choices(answer, step, asked_back, shown)
             if not step.calls or is_last:
                 return _completed_end(answer, step)
+            if attempt.silent_step == len(answer.steps):
+                step_prompt = with_request_to_continue(step_prompt)
             await self._record_step(attempt, step, offer, begun, built, step_prompt)
             begun = ""
 
@@ -216,7 +225,7 @@ class Steps:
         text = _StepText(answer, shown, is_new=bool(answer.steps) and not resumed)
         taking_long = asyncio.get_running_loop().call_later(TAKES_LONG_S, shown.show, Doing.TAKING_LONG)
         try:
-            async with aclosing(provider.stream(prompt)) as events:
+            async with aclosing(_events(attempt, prompt, provider)) as events:
                 async for event in events:
                     match event:
                         case Retrying():
@@ -258,6 +267,30 @@ class Steps:
             shown.show(Retrying(wait_s))
             await self.ports.clock.sleep(wait_s)
         raise GivenUp(Phase.INTERRUPTED)
+
+
+async def _events(attempt: AnswerAttempt, prompt: Prompt, provider: Provider) -> AsyncGenerator[StreamEvent, None]:
+    """Yields the model's events. If it writes nothing about results, it is asked to continue, once per answer."""
+    silent: ProviderError | None = None
+    while True:
+        try:
+            async with aclosing(provider.stream(prompt)) as events:
+                async for event in events:
+                    yield event
+            return
+        except ProviderError as error:
+            step, has_results = attempt.step, any(isinstance(part, ToolResult) for part in prompt.turns[-1].parts)
+            if silent and step and not step.has_text:
+                # What the calls did matters more to the asker than why the second request failed.
+                if not error.reason.is_charged_without_text:
+                    step.clear_request_usage()
+                raise silent from error
+            if error.reason is not EndReason.EMPTY or not has_results or attempt.silent_step is not None:
+                raise
+            silent = error
+        attempt.silent_step, prompt = len(attempt.answer.steps), with_request_to_continue(prompt)
+        log.info("model %s wrote nothing after its calls, asking it to continue", provider.model)
+        yield Retrying(is_charged=True)
 
 
 class _StepText:

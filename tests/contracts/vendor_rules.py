@@ -398,6 +398,24 @@ STICKS = {"classifier": CLASSIFIER, "mid-stream": MID_STREAM, "Azure's filter": 
 """The rules by which a refused conversation stays refused."""
 
 
+# An end with nothing, which isn't a failure.
+
+
+def _silent(body: Body) -> VendorResponse | None:
+    content = body["messages"][-1]["content"]
+    results = [block for block in content if isinstance(block, dict) and block["type"] == "tool_result"]
+    return VendorResponse(steps.messages()) if results else None
+
+
+SILENT_ENDS = Rule(
+    ANTHROPIC,
+    "https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons: an empty response with end_turn; the "
+    "same request ends so again, and a new user message that asks to continue doesn't",
+    "2026-11-30",
+    _silent,
+)
+
+
 # A limit on files.
 
 MAX_PDF_PAGES = 100

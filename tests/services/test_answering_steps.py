@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.core import texts
+from bot.core.beginnings import Bound
 from bot.core.calls import Decision
 from bot.core.caps import parse_caps
 from bot.core.conversation import Question
@@ -149,32 +150,53 @@ async def test_step_with_less_text_than_an_earlier_attempt_left_stays_whole_afte
 
 @dataclass
 class FailingAfterTools(StepModel):
-    """Has nothing to say after its first step, or fails in another way."""
+    """Fails after its first step: one request after another in these ways, and the rest as the last one."""
 
-    failure: EndReason = EndReason.EMPTY
+    failures: Sequence[EndReason | None] = ()
+    """None: the request doesn't fail."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        failure = self.failures[min(len(self.prompts), len(self.failures)) - 1] if self.prompts else None
         async for event in super().stream(prompt):
-            if len(self.prompts) > 1:
-                raise ProviderError(self.failure, MODEL)
+            if failure:
+                raise ProviderError(failure, MODEL)
             yield event
 
 
+SILENT = texts.models.silent_after_tools(MODEL_NAME)
+EMPTY, REFUSED = EndReason.EMPTY, EndReason.REFUSED
+
+
 @pytest.mark.parametrize(
-    ("text", "failure", "reason", "notice"),
+    ("text", "failures", "requests", "answer", "reason", "notice"),
     [
-        ("Let me see.", EndReason.EMPTY, EndReason.WHOLE, ""),
-        ("", EndReason.EMPTY, EndReason.EMPTY, texts.models.silent_after_tools(MODEL_NAME)),
-        ("", EndReason.REFUSED, EndReason.REFUSED, texts.models.model_failure(EndReason.REFUSED, MODEL_NAME)),
+        ("", (EMPTY, None), 3, "All done.", EndReason.WHOLE, ""),
+        ("Let me see.", (EMPTY, None), 3, "Let me see.\n\nAll done.", EndReason.WHOLE, ""),
+        ("Let me see.", (EMPTY,), 3, "Let me see.", EndReason.WHOLE, ""),
+        ("", (EMPTY,), 3, "", EMPTY, SILENT),
+        ("", (EMPTY, EndReason.OVERLOADED), 3, "", EMPTY, SILENT),
+        ("", (REFUSED,), 2, "", REFUSED, texts.models.model_failure(REFUSED, MODEL_NAME)),
     ],
 )
-async def test_model_that_has_nothing_to_add_completes_the_answer_if_a_step_has_text(
-    text: str, failure: EndReason, reason: EndReason, notice: str
+async def test_model_that_writes_nothing_about_results_is_asked_to_go_on_once(
+    text: str, failures: Sequence[EndReason | None], requests: int, answer: str, reason: EndReason, notice: str
 ) -> None:
-    model = partial(FailingAfterTools, failure=failure)
-    answered = (await alone(NotesServer(), asking(LIST, text=text), ANSWER, model=model)).answered
-    assert (answered.end.reason, answered.text) == (reason, text)
-    assert [one.text for one in answered.end.notices if one.text] == ([notice] if notice else [])
+    notes = NotesServer()
+    left = await alone(notes, asking(LIST, text=text), ANSWER, model=partial(FailingAfterTools, failures=failures))
+    assert (left.answered.end.reason, left.answered.text) == (reason, answer)
+    assert [one.text for one in left.answered.end.notices if one.text] == ([notice] if notice else [])
+    assert [prompt.turns[-1].text for prompt in prompts_of(left)][2:] == ["Go on."] * (requests - 2)
+    assert (len(prompts_of(left)), len(notes.calls)) == (requests, 1)
+
+
+async def test_model_that_calls_a_tool_when_asked_to_go_on_is_asked_no_second_time() -> None:
+    notes, model = NotesServer(), partial(FailingAfterTools, failures=(EMPTY, None, EMPTY))
+    left = await alone(notes, asking(LIST, text=""), asking(replace(LIST, call_id="call_2"), text=""), model=model)
+    assert (left.answered.end.reason, len(prompts_of(left)), len(notes.calls)) == (EMPTY, 4, 2)
+    _, silent, asked, later = [prompt.turns for prompt in prompts_of(left)]
+    assert (asked[:-1], later[: len(silent)]) == (silent, silent)
+    assert not any(turn.text == "Go on." for turn in later)
+    assert left.records.steps[-1].bound_to != str(Bound(replace(prompts_of(left)[1], turns=silent)))
 
 
 async def test_new_version_is_told_which_calls_an_earlier_one_has_made_and_writes_nothing_unasked() -> None:
