@@ -1,1 +1,1 @@
-"""Services: what Typist does, with Slack and the store. Each module is one behavior."""
+"""Implements Typist's behaviors on top of Slack and the store. Each module is one behavior."""

@@ -1,7 +1,7 @@
-"""Access control: decides who can ask, before a model is asked, and tells denied askers why.
+"""Decides who can ask, before a model is asked, and tells denied askers why.
 
-The worker, not the event handler, asks Slack for an asker's account type: users.info takes 0.1 s, while enqueueing
-takes 5 ms, and Slack waits for the acknowledgment.
+The worker, not the event handler, asks Slack for an asker's user type: users.info takes 0.1 s, while enqueueing takes 5
+ms, and Slack waits for the acknowledgment.
 """
 
 import logging
@@ -16,9 +16,9 @@ from bot.slack.user_groups import NamedPeople
 from bot.slack.users import KIND_WITHIN_S, Users
 
 CHECKED_WITHIN_S = 2.0
-"""The time a click or a queued question waits for an account type from Slack. A modal must open within 3 seconds."""
+"""Time limit for looking up a user type for a click or a queued question. A modal must open within 3 seconds."""
 ANSWERS_WAIT_S = 300.0
-"""The time an answer waits for an account type. In this time, users.info alone can return about five hundred."""
+"""Time limit for looking up a user type for an answer, enough for about 500 users.info calls."""
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class AccessControl:
         admins: Iterable[str] = (),
         people: NamedPeople | None = None,
     ) -> None:
-        """`admins` are the Typist admins that a denied asker can contact, `people` the members of the rules' groups."""
+        """`admins`: Typist admins whom denied askers can contact. `people`: checks groups and domains in `rules`."""
         self.admins = frozenset(admins)
         self.named_admins = admins_to_name(self.admins)
         self._rules = rules
@@ -42,7 +42,7 @@ class AccessControl:
 
     @property
     def may_allow_bots(self) -> bool:
-        """Whether triage may treat a bot's mention as a question."""
+        """Whether triage can treat a bot's mention as a question."""
         return UserKind.BOT in self._rules.also or bool(self._rules.allow_users)
 
     def denial_at_once(self, question: Question) -> Denial | None:
@@ -68,7 +68,7 @@ class AccessControl:
     ) -> Denial | None:
         """Returns why the asker is denied, or None if they have access.
 
-        An asker of unknown account type is denied, so that no guest gets in when Slack fails. `now_within_s`,
+        Denies askers of unknown user type, so that guests don't get access while Slack fails. `now_within_s`,
         `within_s` and `is_press` work as in Users.kind.
         """
         kind = UserKind.BOT if question.from_bot else None
@@ -85,8 +85,8 @@ class AccessControl:
         return Denial.NO_MEMBER if members_only and kind is not UserKind.MEMBER else None
 
     async def denial_in_turn(self, question: Question) -> Denial | None:
-        """Returns why a queued question's asker is denied now that it is being answered, or None if they have access.
-        If Slack doesn't respond, its answer from the last hour applies."""
+        """Returns why the asker of a question that leaves the queue is denied, or None if they have access. While Slack
+        doesn't respond, uses the user type that Slack reported in the last hour."""
         denial = await self.denial(question, now_within_s=CHECKED_WITHIN_S)
         if (
             denial is Denial.UNKNOWN
@@ -97,8 +97,8 @@ class AccessControl:
         return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
 
     async def may_be_queued(self, question: Question) -> bool:
-        """Returns whether a question may be shown as queued, and tells a denied asker. It also may while the account
-        type is unknown, because access is checked again before the question is answered."""
+        """Returns whether a question can be shown as queued, and notifies a denied asker. Allows unknown user types,
+        because access is checked again before the question is answered."""
         denial = await self.denial(question, within_s=CHECKED_WITHIN_S)
         if denial is None or denial is Denial.UNKNOWN:
             return True
@@ -106,11 +106,11 @@ class AccessControl:
         return False
 
     def naming_admins(self, refusal: str) -> str:
-        """Returns a refusal with mentions of the admins, for a message that notifies nobody."""
+        """Returns a refusal that mentions the admins, for messages in which a mention notifies nobody."""
         return texts.access.naming_admins(refusal, [f"<@{admin}>" for admin in self.named_admins])
 
     async def naming_admins_plainly(self, refusal: str) -> str:
-        """Returns a refusal with the names of the admins, for a surface that shows no mentions."""
+        """Returns a refusal with the admins' names, for surfaces that don't render mentions."""
         names = await self._users.names(self.named_admins)
         return texts.access.naming_admins(refusal, [names[admin] for admin in self.named_admins if admin in names])
 
@@ -123,7 +123,7 @@ class AccessControl:
 
 
 async def refusal_to_change(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
-    """Returns why a person may not change the settings of a channel or direct message, or "" if they may."""
+    """Returns why a person can't change the settings of a channel or direct message, or "" if they can."""
     question = Question(ThreadKey(workspace.me.team_id, channel_id, None), "", user_id, "")
     if denial := await access_control.denial(question, is_press=True):
         return denial

@@ -1,6 +1,6 @@
-"""Direct messages that Typist sends to its admins by itself: each notice once, across all processes and restarts.
+"""Sends unrequested direct messages to Typist's admins: each notice once, across all processes and restarts.
 
-The current state is repeatedly compared with the notices that admins have received. The outbox sends the new ones.
+Periodic checks compare the current state with the notices that admins have received. The outbox sends new notices.
 """
 
 import logging
@@ -19,9 +19,9 @@ from bot.store.notifications import Notifications
 
 LOOK_S = 5.0
 CALM_S = 300.0
-"""A model that refused a request more recently than this doesn't count as answering again."""
+"""Minimum time after a model's last refusal before the model counts as answering again."""
 CONFIRM_S = 180.0
-"""The time that there must be too many connections, because those of a killed process count for a while."""
+"""Minimum time with too many connections before a warning. Slack counts a killed process's connections for a while."""
 
 log = logging.getLogger(__name__)
 
@@ -40,14 +40,14 @@ class AdminNotices:
         await self.notifications.add(self.team_id, *(Notification(one, notice, message) for one in sorted(self.admins)))
 
     async def send_end(self, notice: str, sentence: str) -> bool:
-        """Tells the admins who received `notice` that it no longer applies. Returns False if one of them might be
-        receiving it right now: then call this again. Raises StoreError."""
+        """Tells the admins who received `notice` that it no longer applies. Returns False, and must be called again, if
+        an admin might be receiving `notice` right now. Raises StoreError."""
         message = notification(sentence)
         over = [Notification(admin, notice, message) for admin in sorted(self.admins)]
         return all([await self.notifications.end(self.team_id, one) for one in over])
 
     async def withdraw(self, notice: str) -> None:
-        """Lets admins get `notice` again once it is given again, without telling them that it no longer applies."""
+        """Makes the next `send` of `notice` reach the admins again, without telling them that it no longer applied."""
         for admin in sorted(self.admins):
             await self.notifications.withdraw(self.team_id, admin, notice)
 
@@ -57,20 +57,20 @@ class AdminNotices:
 
 @dataclass(eq=False)
 class ModelRefusals:
-    """Tells admins once that a vendor refuses the key or has no credit left, and once that it answers again. A vendor
-    can refuse one model and answer with another, so it answers again once no model in use is refused."""
+    """Notifies admins once that a vendor rejects the key or has run out of credit, and once that the vendor works
+    again. A vendor can refuse only some models, so it counts as working once it refuses no model in use."""
 
     admins: AdminNotices
     models: Sequence[str]
     """The models in use, as vendor/model."""
     clock: Clock
     _last_results: dict[str, EndReason | None] = field(default_factory=dict, init=False)
-    """The last refusal of each model that this process asked, or None if it has answered since."""
+    """The last refusal of each model that this process asked, or None if the model has answered since."""
     _refused_at: dict[str, float] = field(default_factory=dict, init=False)
     _unreported: set[str] = field(default_factory=set, init=False)
 
     def on_result(self, model: str, failure: EndReason | None) -> None:
-        """Records that a model began to answer, or failed. Other failures say nothing about the key or the credit."""
+        """Records that a model began to answer, or failed because of the key or credit. Ignores other failures."""
         if failure in texts.models.REFUSALS:
             self._refused_at[model] = self.clock.monotonic()
         elif failure is not None:
@@ -111,9 +111,8 @@ class ModelRefusals:
 class OtherConnections:
     """Warns if the app has more Slack connections than this database has processes, since Slack sends events to all.
 
-    Slack's hello reports the number of connections. A connection that was renewed, or whose process was killed, can
-    count for a while. So a fault is reported only if a hello still reports too many after CONFIRM_S; a connection is
-    renewed to get that hello.
+    Slack's hello reports the number of connections, which includes renewed connections and those of killed processes
+    for a while. A fault is therefore reported only if a new connection's hello still reports too many after CONFIRM_S.
     """
 
     counted: Callable[[], tuple[int, float]]
@@ -126,7 +125,7 @@ class OtherConnections:
     _asked_at: float = field(default=-math.inf, init=False)
 
     async def look(self) -> None:
-        """Compares the two numbers, and reports a fault once a day. Raises StoreError."""
+        """Compares the numbers of connections and processes, and reports a fault once a day. Raises StoreError."""
         now, (count, counted_at) = self.clock.monotonic(), self.counted()
         if count <= CONNECTIONS or count <= CONNECTIONS * len(await self.living()):
             self._suspected_at = math.inf

@@ -1,5 +1,5 @@
-"""One attempt at a job: its progress, its usage, and why it is canceled. When it ends, its IDs, times and counts go to
-the log and to telemetry (`JobLife`), but never its text."""
+"""Tracks one attempt at a job: its progress, usage and end. When an attempt ends, its IDs, times and counts are logged
+and sent to telemetry (`JobLife`), but never its text."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _MADE = {REMEMBER: NoticeKind.REMEMBERED, SCHEDULE: NoticeKind.SCHEDULED}
-"""Notices about objects that tool calls created."""
+"""The notice type for an object that a tool call created, by tool."""
 
 
 _REASONS: Mapping[type[TypistError], EndReason] = {
@@ -51,19 +51,20 @@ _REASONS: Mapping[type[TypistError], EndReason] = {
     Stuck: EndReason.STUCK,
 }
 _SEVERAL = {NoticeKind.REMEMBERED: NoticeKind.SAID}
-"""Undo reverses what one message requested, but not several."""
+"""Notice types for jobs with several messages, without Undo, which can reverse only one message's command."""
 
 
 class Phase(Enum):
-    """The phase of an attempt, which determines what stopping it does. The last phases are reasons for giving it up."""
+    """The phase of an attempt, which determines the effect of a stop. From STOPPED on, each phase is a reason for
+    ending or giving up the attempt."""
 
     OPENING = auto()
     STOP_ASKED = auto()
-    """A stop arrived with the claim or while the attempt was opening, so no model is asked."""
+    """A stop arrived with the claim or during OPENING, so no model is asked."""
     STREAMING = auto()
-    """A stop cancels the attempt."""
+    """A model is being asked. A stop cancels the attempt."""
     ENDING = auto()
-    """A stop has no effect, because the end is being shown."""
+    """The end is being shown, so a stop has no effect."""
 
     STOPPED = auto()
     """A person clicked Stop or deleted the question. The attempt ends the answer."""
@@ -77,7 +78,7 @@ class Phase(Enum):
     TOKEN_REFUSED = auto()
     """Slack refuses the bot token, and the model hasn't been asked yet."""
     AWAITING_APPROVAL = auto()
-    """A person has to decide on its calls, and then another attempt continues."""
+    """A person has to decide on tool calls. Another attempt continues after the decision."""
 
     @property
     def is_given_up(self) -> bool:
@@ -85,7 +86,7 @@ class Phase(Enum):
 
 
 class GivenUp(Exception):
-    """Ends an attempt before its answer ends. `phase` is the reason."""
+    """Raised to end an attempt before its answer ends. `phase` is the reason."""
 
     def __init__(self, phase: Phase) -> None:
         super().__init__(phase)
@@ -107,7 +108,7 @@ class CommandResult:
 
 
 def total_usd(usd: float | None, more_usd: float | None) -> float | None:
-    """Returns the sum of two costs, or None if one is unknown. Prices depend on the size of each request."""
+    """Returns the sum of two costs, or None if either is unknown. Prices depend on the size of each request."""
     return None if usd is None or more_usd is None else usd + more_usd
 
 
@@ -129,7 +130,7 @@ class AnswerAttempt:
     job: Job = field(init=False)
     live: "ScheduledReply | None" = None
     step: CurrentStep | None = None
-    """The last model request, or None if no model was asked or the request isn't charged."""
+    """The last model request, or None if there was none or it isn't charged."""
     first_token_s: float | None = None
     phase: Phase = Phase.OPENING
     used: Used = Used()
@@ -149,7 +150,7 @@ class AnswerAttempt:
 
     @property
     def searches(self) -> int:
-        """The number of web searches: those in recorded steps, plus those reported for the last request."""
+        """The number of web searches in recorded steps and in the last request."""
         reported = self.completion.usage if self.completion else None
         on_record = count_web_searches([item for step in self.answer.steps for item in step.items])
         return on_record + (reported.web_searches if reported else 0)
@@ -178,7 +179,7 @@ class AnswerAttempt:
             self.step.count_thinking_until(now)
 
     def on_step_recorded(self, recorded: Step, usage: Usage | None, cost_usd: float | None) -> None:
-        """Adds a recorded step to the answer. Its usage no longer counts as the attempt's unrecorded usage."""
+        """Adds a recorded step to the answer, and removes the step's usage from the attempt's unrecorded usage."""
         self.answer.steps.append(recorded)
         self.used = self.used.plus(usage, cost_usd)
         if self.step is not None:
@@ -202,10 +203,9 @@ class AnswerAttempt:
         usd: float | None = None,
         names: texts.models.ModelNames = texts.models.OWN_NAMES,
     ) -> End:
-        """Ends the answer and returns its `End` with usage, notices, footer and sources.
+        """Ends the answer unless it has already ended, and returns `end` with usage, notices, footer and sources.
 
-        An answer ends once: after an unexpected error, only the job ends differently. `now` is in seconds since the
-        epoch; `usd` is the cost of a thorough answer.
+        `now` is in seconds since the epoch. `usd` is the cost of a thorough answer.
         """
         answer, done = self.answer, self.completion
         effort = Effort.THOROUGH if done and not done.thinks_longer else self.effort
@@ -255,7 +255,7 @@ class AnswerAttempt:
 
     @property
     def has_text(self) -> bool:
-        """Whether readers keep text from this attempt or an earlier one."""
+        """Whether readers will keep text from this attempt or an earlier one."""
         return bool(self.answer.text_to_keep.strip())
 
     def with_usage(self, end: End) -> End:
@@ -282,8 +282,7 @@ class AnswerAttempt:
         )
 
     def _footer(self, now: float, usd: float | None, names: texts.models.ModelNames) -> str:
-        """Returns the footer: the model, its effort, what it used (numbers of tool calls, messages and others), and
-        refused parts."""
+        """Returns the footer: model, effort, refused features, and counts of searches, calls, messages and memories."""
         effort = self._effort_text(usd)
         model = names.of(self.step.model) if self.step else ""
         refused = ""
@@ -304,7 +303,7 @@ class AnswerAttempt:
         if self.effort is not Effort.THOROUGH or (self.completion and not self.completion.effort):
             return ""
         is_estimate = not (self.completion and self.completion.usage and self.completion.usage.has_tokens)
-        # An earlier part of the answer had its own effort.
+        # The cost of an earlier part of the answer, which might have had another effort, isn't included.
         usd = None if self.job.so_far else usd
         return texts.answers.thought_longer(
             self.completion.effort if self.completion else "", usd, is_estimate=is_estimate
@@ -312,7 +311,7 @@ class AnswerAttempt:
 
 
 async def end_of(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.models.ModelNames) -> T | End:
-    """Returns the end of an answer, including when asking its model fails. Raises GivenUp."""
+    """Returns the result of `asking`, or the `End` for the error that it raises. Raises GivenUp."""
     try:
         return await asking
     except GivenUp:
@@ -324,11 +323,11 @@ async def end_of(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.mode
 @dataclass(frozen=True, slots=True)
 class Durations:
     waited_s: float
-    """From the question, its last edit or button click, or the asker's decision on a call, to the claim."""
+    """Time from the question, its last edit or button click, or the asker's decision on a call, to the claim."""
     total_s: float
-    """From the claim to the end."""
+    """Time from the claim to the end."""
     first_token_s: float | None = None
-    """From the claim, or None if no token arrived."""
+    """Time from the claim to the first token, or None if no token arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,18 +365,18 @@ class JobLife:
 
 
 def waited_s(job: Job, claimed_at: float) -> float:
-    """Returns how long a claimed job waited. The first attempt waits from the question, by Slack's clock; a later one
-    from the asker's decision on a call, edit or button click. After a take-over, this includes earlier attempts."""
+    """Returns how long a claimed job waited: on the first attempt since the question, by Slack's clock; later since the
+    asker's decision on a call, edit or button click. After a take-over, this includes earlier attempts."""
     is_first = job.attempts <= 1 and not job.version
     return max(0.0, claimed_at - (float(job.question.ts) if is_first else job.asked_at))
 
 
 Metrics = Callable[[JobLife], None]
-"""Receives each attempt that ended. It is called on the event loop, so it must not block."""
+"""Receives each attempt that ended. Called on the event loop, so it must not block."""
 
 
 def report_attempt(telemetry: Telemetry, life: JobLife) -> None:
-    """Logs an attempt that ended and records it in telemetry. Charges are counted by step (answering.py)."""
+    """Logs an attempt that ended and records it in telemetry, except for charges, which are counted by step."""
     usage, times, freshness = life.usage, life.times, life.freshness
     # None means unknown.
     values = {

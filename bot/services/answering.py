@@ -1,29 +1,29 @@
-"""Answering: one attempt at a job, from its claim until its end is shown in Slack and recorded in the database.
+"""Runs one attempt at a job, from its claim until its end is shown in Slack and recorded in the database.
 
 `Answering.answer` is the main path:
 
-1. Access is checked. A denied asker gets no reply, and the job ends. If a reply already exists, it shows the denial. If
-   Slack takes long to identify the asker, the reply shows that.
-2. The reply is opened, with a placeholder or with what an earlier attempt left in Slack. If the end is already recorded
-   or shown, only the missing half is done.
-3. The model is asked, step by step (services/steps.py). Its deltas are appended to the reply, which the edit scheduler
+1. Access is checked. If the asker is denied, the job ends without a reply; a reply that already exists shows the
+   denial. If Slack takes long to identify the asker, the reply says so.
+2. The reply is opened, with a placeholder or with an earlier attempt's messages. If the end is already shown but not
+   recorded, or the reverse, only the missing part is done.
+3. The model is asked, step by step (services/steps.py). The text is appended to the reply, which the edit scheduler
    shows at its own pace.
 4. The reply is finished once Slack shows the whole text or never will.
-5. The end is recorded, however long the database is unavailable. The outbox shows whatever Slack rejected.
+5. The end is recorded, however long the database is unavailable. The outbox shows anything that Slack rejected.
 
 Every attempt that ends the answer has one `End`, which is recorded before readers see it. `_ask` creates it from any
 outcome of step 3: a completion, a model error, a used-up cap, a deleted reply, a stop. An unexpected error ends the job
 as INTERNAL_ERROR, which the outbox shows, so no job stays running.
 
-All other attempts are given up (`Phase`) and leave Slack unchanged. Another attempt continues: at once, once a person
-has approved a call, once Slack accepts the bot token again, or in another process. If that process already has the job,
-this attempt writes nothing. Otherwise it releases the job with the text so far.
+All other attempts are given up (`Phase`) and leave Slack unchanged. Another attempt continues: at once, after a person
+has approved a call, after Slack accepts the bot token again, or in another process. The given-up attempt releases the
+job with the text so far, unless another process already has the job.
 
 A stop cancels the attempt only during step 3. An earlier stop ends the attempt before the model is asked. A later stop
-has no effect, because canceling an attempt whose end is being shown would leave a job that nothing ends.
+has no effect, because nothing would end a job whose attempt is canceled while the end is being shown.
 
-Vendors report usage with the completion. Without a completion, usage is estimated from when the model is asked. A
-request that failed before its first word isn't counted, unless such failures are charged
+Vendors report usage with the completion. If there is no completion, usage is estimated from the time the model was
+asked. A request that failed before its first word isn't counted unless vendors charge for such failures
 (EndReason.is_charged_without_text).
 """
 
@@ -72,7 +72,7 @@ from bot.store import Stores
 
 MAX_INTERRUPTIONS = 3
 CHECKED_UNSEEN_S = 1.0
-"""The longest access check that readers don't see."""
+"""Maximum time for the access check before a placeholder is shown."""
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class AnswerSettings:
     done_mention_s: int
-    """Askers who waited longer are mentioned when the answer is complete or needs their approval; 0 means never."""
+    """Minimum wait after which askers are mentioned when the answer is complete or needs approval; 0 means never."""
     model_names: texts.models.ModelNames
 
 
@@ -89,9 +89,8 @@ class _Outcome:
     end: End
     for_outbox: OutboxKind | None = None
     notification_to_asker: Notification | None = None
-    """The notification to the asker if the end can't be shown."""
     canvas_for: str = ""
-    """The ID of the person who requested the answer as a canvas, or ""."""
+    """The ID of the person who requested a canvas, or ""."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class Answering:
     async def answer(self, attempt: AnswerAttempt) -> None:
         """Runs one attempt at a job: checks access, opens the reply, asks the model, and shows how it ended.
 
-        Afterwards, the job has ended in Slack and in the database, or another attempt can continue it.
+        When this returns, the job has ended in Slack and in the database, or another attempt can continue it.
         """
         checking = asyncio.create_task(self._denial(attempt.job))
         try:
@@ -174,8 +173,8 @@ class Answering:
         return canvas_requester(asked, self.workspace.me.user_id)
 
     async def _denial(self, job: Job) -> Denial | None:
-        """Returns why the asker has no access now, or None. Raises GivenUp. An answer that has begun continues, but
-        access is checked again before it changes anything."""
+        """Returns why the asker is denied, or None. Raises GivenUp. Answers that have begun skip this check, but access
+        is checked again before they change anything."""
         if job.has_begun:
             return None
         if job.page_ts and job.attempts == 1:
@@ -183,12 +182,12 @@ class Answering:
         else:
             denial = await self.access_control.denial(job.question, within_s=ANSWERS_WAIT_S)
         if denial is not None and self.workspace.is_token_refused():
-            # Slack might only have refused to identify the asker.
+            # The denial might only mean that Slack refused to identify the asker.
             raise GivenUp(Phase.TOKEN_REFUSED)
         return denial
 
     async def _ask(self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
-        """Asks the model unless that is forbidden; returns how the answer ended. Raises GivenUp."""
+        """Asks the model unless access, a stop or a command rules that out; returns the `End`. Raises GivenUp."""
         if attempt.phase is Phase.STOP_ASKED:
             return _stopped_end(attempt)
         attempt.phase = Phase.STREAMING
@@ -207,7 +206,7 @@ class Answering:
     async def _end_without_model(
         self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]
     ) -> End | None:
-        """Returns the end if access, the job or a command rules out asking a model, or None. Raises GivenUp."""
+        """Returns the end of an answer that needs no model, or None if a model has to be asked. Raises GivenUp."""
         if not checking.done():
             live.show_activity(texts.answers.CHECKING_ACCESS)
         if denial := await checking:
@@ -219,13 +218,13 @@ class Answering:
         if attempt.job.offered:
             return End(EndReason.OFFERED, sentence_notice(texts.answers.offer_after_absence(attempt.job.question.ts)))
         done = None
-        # A message that was edited may have been one.
+        # The question might have been a command before it was edited.
         if attempt.job.question.is_command or attempt.job.version:
             done = await self.remembering.carry_out(attempt.job) or await self.schedules.carry_out(attempt.job)
         if done is None:
             return None
         if attempt.answer.text:
-            # An earlier attempt left a list.
+            # The text is an earlier attempt's list.
             live.start_over()
         if done.listing:
             live.append(done.listing)
@@ -233,8 +232,8 @@ class Answering:
         return End(EndReason.COMMAND, done.notices)
 
     async def _wait_for_decision(self, attempt: AnswerAttempt) -> None:
-        """Gives the job up until someone decides on the pending calls. If they already have, or someone stopped or
-        edited the question, the job is released instead."""
+        """Puts the job on hold until someone decides on the pending calls. Releases it instead if they already have, or
+        if someone stopped or edited the question."""
         attempt.phase, live = Phase.RESTART, attempt.live
         # The last call shows the pending calls, and a person can reply before Slack responds to it.
         shown_at = monotonic_began_at(self.stores.clock) + max(attempt.claimed_at, live.sent_at if live else 0.0)
@@ -262,11 +261,11 @@ class Answering:
         self.metrics(JobLife.of(attempt.job, whole, times, used.usd, live.successful_calls if live else 0, freshness))
 
     async def _finish(self, attempt: AnswerAttempt, end: End) -> End:
-        """Ends the answer; returns its `End` with everything that is recorded and shown below the text."""
+        """Ends the answer; returns its `End` with usage, notices, footer and sources."""
         attempt.phase = Phase.ENDING
         usd = None
         if attempt.effort is Effort.THOROUGH:
-            # Its footer shows the cost of the whole answer.
+            # A thorough answer's footer shows the cost of the whole answer.
             earlier_usd = attempt.used.usd if attempt.job.attempts == 1 else await self.quota.earlier_usd(attempt.job)
             usd = total_usd(self.quota.cost_usd(attempt.with_usage(end)), earlier_usd)
         return attempt.finish(end, self.stores.clock.now(), usd, self.settings.model_names)
@@ -317,13 +316,13 @@ class Answering:
                 except StoreError as error:
                     log.error("job not released, another process takes it over later: %s", error)
             case Phase.RESTART | Phase.TOKEN_REFUSED | Phase.INTERRUPTED:
-                # Waits however long the database is unavailable, because no process takes the job over while this one
+                # Retries however long the database is unavailable, because no process takes the job over while this one
                 # runs.
                 await insist(release, self.stores.clock, "job not released")
 
 
 def _unposted_notification(job: Job, live: ScheduledReply) -> Notification | None:
-    """Returns the notification to the asker of a reply that couldn't be posted anywhere in its channel, or None."""
+    """Returns a notification for an asker whose reply couldn't be posted in its channel, or None."""
     question, channel_id = job.question, job.question.thread.channel_id
     is_persons = not (question.from_bot or question.schedule is not None or question.thread.in_direct_message)
     if not is_persons or live.reply.life is not Life.SHUT_OUT or live.reply.recorded_messages:
@@ -333,5 +332,5 @@ def _unposted_notification(job: Job, live: ScheduledReply) -> Notification | Non
 
 
 def _stopped_end(attempt: AnswerAttempt) -> End:
-    """Returns the `End` of a stopped answer. The footer mentions the stop; a reply without text needs a sentence."""
+    """Returns the `End` of a stopped answer. Without text, it has a sentence; otherwise, the footer is enough."""
     return End(EndReason.STOPPED, sentence_notice("" if attempt.has_text else texts.answers.STOPPED))

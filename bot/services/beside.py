@@ -1,4 +1,4 @@
-"""Shows the messages beside a reply: a mention of the asker or a link to a canvas (bot/store/beside.py)."""
+"""Posts and deletes the messages next to a reply: mentions of the asker and links to canvases (bot/store/beside.py)."""
 
 from collections.abc import Callable, Collection
 
@@ -17,11 +17,11 @@ async def show_beside(
     roles: Collection[MessageRole],
     still: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Posts the wanted message unless it exists, and deletes outdated messages with these roles. Raises RateLimited and
+    """Posts the wanted message unless it exists; deletes outdated ones with these roles. Raises RateLimited and
     Refused.
 
-    A message that an earlier try posted without a response is found in Slack and is either the wanted one or deleted.
-    Nothing is posted once `still()` is False.
+    A message whose post got no response in an earlier try is looked up in Slack: it is kept if it is the wanted
+    message, and deleted otherwise. Posts nothing once `still()` is False.
     """
     sender = workspace.outbox_sender
     unheard = await sender.unheard(entry, roles)

@@ -1,11 +1,11 @@
-"""Canvases of answers: created on request, linked in the conversation, and deleted with the answer.
+"""Saves answers as canvases: creates them on request, links them in the conversation, and deletes them with the answer.
 
-The outbox calls this until it succeeds, in any process. So each step is recorded before the next one, and none is
-repeated: creating the canvas, posting its link, and giving the conversation's members access. The link comes before the
-access, as in Slack's documentation, because access requires that the canvas was shared.
+The outbox retries in any process until this succeeds, so every step is recorded before the next and none is repeated:
+creating the canvas, posting its link, and giving the conversation's members access. As in Slack's documentation, the
+link is posted first, because members can get access only to a canvas that was shared.
 
-A canvas is a copy of the answer, just like its messages. People can read it but not edit it, so Delete may remove both.
-Erasure leaves both in Slack.
+A canvas is a copy of the answer, like the reply's messages. People can't edit the canvas, so Delete removes it with the
+messages. Erasure leaves canvases and messages in Slack.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from bot.store import Stores
 from bot.store.canvases import AnswerCanvas
 
 MAX_TRIES = 4
-"""Within a quarter of an hour, because the person is waiting for the canvas."""
+"""The tries end within a quarter of an hour, because the person is waiting for the canvas."""
 _SENTENCES: Mapping[str, str] = {
     "missing_scope": texts.canvases.FORBIDDEN,
     "canvas_disabled_user_team": texts.canvases.OFF,
@@ -44,7 +44,7 @@ class CanvasWriter:
     workspace: Workspace
 
     async def write(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Writes an answer into a canvas, or tells the person who requested it about a permanent failure. Sends nothing
+        """Saves an answer as a canvas, or tells the person who requested it about a permanent failure. Sends nothing
         once `still()` is False, because another process might have the entry."""
         answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
         if answer is None or answer.is_deleted:
@@ -106,9 +106,9 @@ class CanvasWriter:
         def written() -> str:
             return canvas_markdown(without_marks(answer.text), answer.end.sources if answer.end else ())
 
-        # Runs in a thread, because a long answer would block the loop for too long. But only steps on the loop can be
-        # stopped if they hang (standstill.py), so a later try runs on the loop to keep it from stopping a second
-        # process.
+        # The first try runs in a thread, because a long answer would block the loop for too long. Later tries run on
+        # the loop: only a step on the loop can be stopped if it hangs (standstill.py), and a thread that hangs would
+        # stop a second process.
         markdown = written() if entry.tries > 1 else await asyncio.to_thread(written)
         channel_id = entry.question.thread.channel_id
         try:

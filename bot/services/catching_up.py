@@ -1,25 +1,25 @@
-"""Catching up: finds questions that no process received, and has them answered.
+"""Finds questions that no process received (catch-up), and has them answered.
 
 Slack stops delivering an event after its last try (store/listening.py). If no process received anything from Slack for
-longer than that, one of them searches for questions from that time once Slack is connected again:
+longer than those tries take, one process searches the gap for questions once Slack is connected again:
 
 1. In the conversations and threads of recent questions, newest first.
 2. In the other direct messages, and then in the other channels that the bot is a member of.
-3. In threads that began in that time and don't mention the bot at their root.
+3. In threads that began in the gap and don't mention the bot at their root.
 
-A message counts if a person wrote it and it is in a direct message or mentions the bot. Intake handles it like a live
-message and processes each message once, so late deliveries and messages read twice change nothing. Slack returns
-messages in their current form: edits are included, and deleted questions are gone.
+A message counts if a person wrote it in a direct message or mentioned the bot. Intake handles the message like a live
+one, and processes every message once, so late deliveries and messages read twice change nothing. Slack returns current
+messages: edits are included, and deleted questions are missing.
 
-A question that has our answer in Slack is skipped, even if the database doesn't have that answer, because the database
-might have been restored from a backup, or the question erased.
+Questions that Slack shows an answer to are skipped, even if the database doesn't have the answer: the database might
+have been restored from a backup, or the question erased.
 
 Old questions, questions that other people have replied to, and questions that might have been answered aren't answered
-at once. Instead, their askers are offered an answer, for their newest MAX_OFFERS questions, in separate posts after the
-answered questions. A place counts as searched once its offers are made. Live answers read conversations within the same
-rate limits, so some calls per minute are left to them.
+at once. After the other questions, their askers are offered an answer in separate posts, for up to MAX_OFFERS questions
+per person. A conversation or thread counts as searched once its offers are made. Some calls per minute are left to live
+answers, which read conversations within the same rate limits.
 
-Not found: mentions in older threads in which the bot was never asked anything, and anything beyond MAX_PAGES.
+Mentions in older threads in which the bot was never asked anything, and messages beyond MAX_PAGES, aren't found.
 """
 
 import asyncio
@@ -45,11 +45,11 @@ from bot.store import Stores
 from bot.store.listening import Missed, Tally
 
 LOOK_S = 5.0
-"""The interval at which the time of the last contact with Slack is recorded."""
+"""Interval at which the time of the last contact with Slack is recorded."""
 ANSWERED_WITHIN_S = 2 * HOUR_S
-"""Askers of older questions are offered an answer."""
+"""Maximum age of questions that are answered at once. Askers of older questions are offered an answer."""
 WITHIN_S = HOUR_S
-"""Time limit for one catch-up. Places that weren't reached by then are counted and logged."""
+"""Time limit for one catch-up. Conversations and threads that weren't reached within it are counted and logged."""
 PAGE_MESSAGES = 200
 MAX_PAGES = 5
 MAX_OFFERS = 5
@@ -58,27 +58,27 @@ MAX_THREADS = 200
 """Maximum threads of recent questions that are read."""
 RECENT_S = 14 * DAY_S
 KEPT_CALLS = 15
-"""Calls per minute, out of 50 for each method, that are left to live answers."""
+"""Calls per minute, out of 50 per method, that are left to live answers."""
 YIELDED_TURNS = 2
-"""The number of additional waits after a 429 response, each as long as its Retry-After."""
+"""Number of extra waits after a 429 response, each as long as its Retry-After."""
 TURN_S = 0.5
 TYPES = ("im", "mpim", "private_channel", "public_channel")
-"""Each type is requested separately, because Slack refuses all if the scope of one is missing."""
+"""Conversation types. Each is listed separately, because Slack refuses a call if the scope for any type is missing."""
 
 log = logging.getLogger(__name__)
 
 
 class _NotOurs(Exception):
-    """Another process has the catch-up, or a new gap appeared."""
+    """Raised if another process has taken over the catch-up, or a new gap has appeared."""
 
 
 class _Unfinished(TypistError):
-    """Slack didn't return some conversations, but might later."""
+    """Raised if Slack didn't return some conversations but might return them later."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A conversation's messages outside threads, or a thread."""
+    """A place to search: a thread, or a conversation's messages outside threads."""
 
     channel_id: str
     thread_ts: str = ""
@@ -113,9 +113,9 @@ class CatchingUp:
     workspace: Workspace
     intake: Intake
     heard_at: Callable[[], float | None]
-    """Returns when this process last received anything from Slack, in monotonic time, or None."""
+    """Returns the monotonic time at which this process last received anything from Slack, or None."""
     hours: int
-    """Maximum age of questions that are searched for; 0 turns the catch-up off."""
+    """Maximum age of questions to search for; 0 turns the catch-up off."""
     _recorded_at: float | None = field(default=None, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
@@ -145,7 +145,7 @@ class CatchingUp:
             self._task = asyncio.create_task(self._try_to_catch_up(missed))
 
     async def _try_to_catch_up(self, missed: Missed) -> None:
-        """Catches up. If anything fails, any process continues once the lock has expired."""
+        """Catches up. After a failure, any process can continue once the lock has expired."""
         try:
             await self._catch_up(missed)
         except _NotOurs:
@@ -186,10 +186,11 @@ class CatchingUp:
         )
 
     async def _search_all(self, progress: _Progress, oldest: float) -> None:
-        """Searches each place once, and records those without questions to offer an answer for as done."""
+        """Searches every place once. Places without offers to make are recorded as done at once."""
         between = f"{oldest:.6f}", f"{progress.missed.ends_at:.6f}"
         left = deque(await self._places(progress.missed, oldest))
-        # Nothing is listed after the time limit, and the places that weren't reached must be counted.
+        # Places are listed first, because the time limit ends the listing, too, and places that aren't reached must be
+        # counted.
         progress.missed = replace(progress.missed, ahead=tuple(place.key for place in left))
         await self._record(progress.missed)
         while left:
@@ -210,7 +211,7 @@ class CatchingUp:
                 await self._record(progress.missed)
 
     async def _offer(self, missed: Missed, places: Sequence[tuple[_Place, _Found]]) -> Missed:
-        """Offers answers, oldest question first; returns the recorded progress of the catch-up."""
+        """Offers answers, oldest question first; returns the catch-up's recorded progress."""
         messages = [message for _, found in places for message in found.to_offer]
         newest = _newest_per_person(messages)
         if messages:
@@ -228,13 +229,13 @@ class CatchingUp:
             raise _NotOurs
 
     async def _places(self, missed: Missed, oldest: float) -> list[_Place]:
-        """Returns each place to search once, those with the latest questions first."""
+        """Returns the places to search, those with the latest questions first."""
         team_id = self.workspace.me.team_id
         since = self.stores.clock.now() - RECENT_S
         recent: list[_Place] = []
         for thread in await self.stores.listening.threads_since(team_id, since, MAX_THREADS):
             recent.append(_Place(thread.channel_id))
-            # Newer threads are found in their conversations.
+            # Newer threads are found when their conversations are searched.
             if thread.thread_ts is not None and float(thread.thread_ts) < oldest:
                 recent.append(_Place(thread.channel_id, thread.thread_ts))
         others = [_Place(channel_id) for channel_id in await self._list_conversations()]
@@ -254,10 +255,11 @@ class CatchingUp:
         return found
 
     async def _search_place(self, place: _Place, between: tuple[str, str], beside: Sequence[Payload] = ()) -> _Found:
-        """Has a place's recent questions answered; returns the other questions and what was done.
+        """Has a place's recent questions answered; returns threads to search, questions to offer answers for, and a
+        tally.
 
-        `between`: the ts after which questions are searched, and the ts up to which our messages show what was
-        answered. `beside`: our messages in the thread's conversation, if we might have answered the thread outside it.
+        `between`: the ts after which questions are searched for, and the ts up to which our messages count as answers.
+        `beside`: our messages in the thread's conversation, if we might have answered the thread there.
         """
         oldest, heard_again = between
         read, is_all = await self._read_messages(place, oldest)
@@ -290,7 +292,7 @@ class CatchingUp:
                 elif not answered:
                     at_place.tally += Tally(answered=await self._pass_to_intake(message, offered=False))
             elif is_root and self._is_for_us(message):
-                # Searched at once, because its replies decide about this message.
+                # The thread is searched at once, because its replies show whether this message was answered.
                 in_thread = await self._search_place(
                     thread, between, ours if is_direct_message(place.channel_id) else ()
                 )
@@ -302,7 +304,7 @@ class CatchingUp:
         return at_place
 
     async def _recorded_replies(self, place: _Place, threads: Iterable[str]) -> set[str]:
-        """Returns the ts of our recorded messages in some threads of a conversation; "" means outside threads."""
+        """Returns the ts of our recorded messages in these threads of a conversation; "" means outside threads."""
         keys = (ThreadKey(self.workspace.me.team_id, place.channel_id, thread_ts or None) for thread_ts in threads)
         return {ts for key in keys for ts in await self.stores.recorded_answers.replies(key)}
 
@@ -315,7 +317,7 @@ class CatchingUp:
         return await self.intake.receive(f"catch-up {message.channel_id} {message.ts}", message, offered=offered)
 
     def _is_for_us(self, message: Message) -> bool:
-        """Returns whether a person wrote a message to us. A "stop" doesn't count, because it is too late."""
+        """Returns whether a message is from a person to the bot. "stop" doesn't count, as nothing is left to stop."""
         me = self.workspace.me
         is_to_us = message.channel_type == "im" or me.user_id in addressed_user_ids(message.text)
         return is_to_us and is_from_person(message, me) and thread_to_stop(message, me) is None
@@ -323,16 +325,15 @@ class CatchingUp:
     def _message_of(self, place: _Place, found: Payload) -> Message:
         at = Question(ThreadKey(self.workspace.me.team_id, place.channel_id, None), found["ts"], "", "")
         message = self.workspace.history.message_of(at, found)
-        # A question that we posted for a person already has a job or gets one elsewhere (shortcut.py).
+        # Keeping the bot ID excludes questions that we posted for people: shortcut.py creates their jobs.
         bot_id = string(found, "bot_id") or None
         kind = "im" if is_direct_message(place.channel_id) else "channel"
         return replace(message, channel_type=kind, bot_id=bot_id)
 
     async def _read_messages(self, place: _Place, oldest: str) -> tuple[list[Payload], bool]:
-        """Returns a place's messages since a time, oldest first, and whether the list is complete.
+        """Returns a place's messages since `oldest`, oldest first, and whether the list is complete.
 
-        A thread begins with its first message, whatever its age. Raises RateLimited, and Refused for temporary
-        failures.
+        A thread's first message is included, whatever its age. Raises RateLimited, and Refused if a retry might help.
         """
         read: dict[str, Payload] = {}
         bounds: dict[str, Any] = {"oldest": oldest, "include_all_metadata": True}
@@ -351,7 +352,7 @@ class CatchingUp:
             read |= {message["ts"]: message for message in new}
             if not answer.get("has_more") or not new:
                 return _oldest_first(read), True
-            # Conversations are returned newest first, threads oldest first.
+            # Slack returns conversations newest first, and threads oldest first.
             bounds |= {"oldest" if place.thread_ts else "latest": page[-1]["ts"]}
         return _oldest_first(read), False
 
@@ -365,7 +366,7 @@ class CatchingUp:
             try:
                 return await client.call(method, **arguments)
             except RateLimited as error:
-                # If an app gets one call a minute, live answers get the next ones.
+                # If Slack allows an app one call a minute, live answers get the next few.
                 await clock.sleep(YIELDED_TURNS * error.retry_after_s)
                 raise
 
@@ -388,7 +389,7 @@ def _newest_per_person(messages: Sequence[Message]) -> list[Message]:
 
 
 def _raise_if_it_may_pass(refused: Refused) -> None:
-    """Raises a refusal if the same call might succeed later, possibly with another token."""
+    """Raises the refusal if the same call might succeed later, possibly with another token."""
     if refused.reason.may_pass or refused.reason is Refusal.TOKEN_GONE:
         raise refused
 

@@ -1,4 +1,4 @@
-"""Slash commands, channel settings and App Home: what people look up and set outside conversations."""
+"""Handles slash commands, channel settings and App Home."""
 
 import asyncio
 import logging
@@ -46,18 +46,18 @@ from bot.slack.views.settings import SETTINGS, SubmittedSettings
 from bot.store import Stores
 
 TOOLS_WITHIN_S = 0.8
-"""The time a modal waits for MCP servers and their tools. Slack accepts it within three seconds of the command."""
+"""Time limit for listing the tools of MCP servers. Slack accepts a modal only within three seconds of the command."""
 
 log = logging.getLogger(__name__)
 
 
 Subcommand = Callable[[Invocation], Awaitable[str]]
-"""Carries out a subcommand; returns the text to show, in mrkdwn, or "" if a modal is the response."""
+"""Carries out a subcommand; returns the response in mrkdwn, or "" if the response is a modal."""
 
 
 @dataclass(frozen=True)
 class SlashCommands:
-    """Answers commands. Each method raises RateLimited, Refused and StoreError."""
+    """Responds to slash commands and saves channel settings. Methods raise RateLimited, Refused and StoreError."""
 
     stores: Stores
     workspace: Workspace
@@ -67,11 +67,11 @@ class SlashCommands:
     defaults: DefaultSettings
     subcommands: Mapping[str, Subcommand]
     tools_of: Callable[[Sequence[str], float], Awaitable[PlaceTools]] | None
-    """Returns the tools that models get from these MCP servers, within a number of seconds; None without servers."""
+    """Returns the tools of these MCP servers within a number of seconds. None if no servers are configured."""
     _background: Background = field(default_factory=Background, init=False)
 
     async def respond(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
-        """Returns the response to a slash command, or None if a modal is the response."""
+        """Returns the response to a slash command, or None if the response is a modal."""
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
             return CommandResponse(self.access_control.naming_admins(denial))
         subcommand = typed.subcommand
@@ -86,9 +86,8 @@ class SlashCommands:
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
     async def save(self, user_id: str, submitted: SubmittedSettings) -> dict[str, str]:
-        """Saves a person's changes to a channel's settings and caps, or returns a sentence for each bad field: a
-        setting or CapField. The modal might have been open for hours, so access and the right to change the channel are
-        checked again."""
+        """Saves a person's changes to a channel's settings and caps, or returns a sentence for each invalid field (a
+        setting or CapField). Checks access and rights again, because the modal might have been open for hours."""
         place, caps = submitted.place, submitted.caps
         problems = channel_settings.setting_problems(submitted.entered, self.defaults)
         if problems := problems | await self.caps.problems(user_id, caps):
@@ -98,11 +97,11 @@ class SlashCommands:
         before = await self.stores.channel_settings.read(self.workspace.me.team_id, place.channel_id)
         settings = with_changes(before, submitted.shown, submitted.entered)
         if user_id not in self.access_control.admins:
-            # A server acts with the bot's credentials, so only an admin can enable it in a channel.
+            # Servers act with the bot's credentials, so only admins can enable them in a channel.
             settings = replace(settings, mcp_servers=before.mcp_servers)
         elif submitted.revoked:
             await self.stores.approvals.revoke(submitted.revoked, user_id, self.workspace.me.team_id, place.channel_id)
-        # The audit log has an entry for each write.
+        # Unchanged settings aren't written, because the audit log has an entry for each write.
         if settings != before:
             await self.stores.channel_settings.write(self.workspace.me.team_id, place.channel_id, settings, user_id)
             sentences = change_sentences(before, settings, self.defaults)
@@ -118,7 +117,7 @@ class SlashCommands:
         return {}
 
     async def _announce(self, user_id: str, channel_id: str, sentences: Sequence[str]) -> None:
-        # A name notifies nobody, but a mention would.
+        # Names are used instead of mentions, which would notify people.
         name = (await self.workspace.users.names((user_id,))).get(user_id)
         sentence = texts.settings.settings_changed(escape(name) if name else f"<@{user_id}>", sentences)
         await self.workspace.surfaces.tell_channel(channel_id, {"text": sentence, "blocks": remark(sentence)})
@@ -145,7 +144,7 @@ class SlashCommands:
         return None
 
     async def _tool_warnings(self, servers: Sequence[str]) -> Sequence[str]:
-        """Returns the cost and problems of a channel's MCP servers, for admins."""
+        """Returns warnings for admins about the cost and problems of a channel's MCP servers."""
         place = await self.tools_of(servers, TOOLS_WITHIN_S) if self.tools_of else PlaceTools()
         down = [texts.settings.server_down(name, reason) for name, reason in place.down.items()]
         too_many = [texts.settings.tools_left_out(place.counts, MAX_TOOLS, place.left_out)] if place.left_out else []
@@ -166,14 +165,14 @@ class SlashCommands:
 
 MAX_BUILDING = 50
 MAX_WAITING = 10
-"""Maximum answers waiting for approval that App Home lists."""
+"""Maximum answers awaiting approval that App Home lists."""
 CHANNELS_WITHIN_S = 5.0
-"""The time App Home waits for a person's list of channels."""
+"""Time limit for listing a person's channels for App Home."""
 
 
 @dataclass(frozen=True)
 class AppHome:
-    """Builds the Home tab. `settings` are the bot's settings that Typist admins see."""
+    """Builds the Home tab. `settings`: the bot settings that Typist admins see."""
 
     stores: Stores
     workspace: Workspace
@@ -186,10 +185,10 @@ class AppHome:
     _background: Background = field(default_factory=Background, init=False)
     _building: set[str] = field(default_factory=set, init=False)
     _outdated: set[str] = field(default_factory=set, init=False)
-    """The people whose Home must be built again, because something changed meanwhile."""
+    """People whose Home must be built again, because something changed while it was being built."""
 
     def on_opened(self, user_id: str) -> None:
-        """Builds a person's Home in the background, so that the acknowledgment doesn't wait for the rate budget."""
+        """Builds a person's Home in the background, so that the acknowledgment doesn't wait for rate-limit budget."""
         if user_id in self._building or len(self._building) >= MAX_BUILDING:
             return
         self._building.add(user_id)
@@ -204,7 +203,7 @@ class AppHome:
         task.add_done_callback(built)
 
     def on_changed(self, user_id: str) -> None:
-        """Builds a person's Home again after they changed something, even if it is currently being built."""
+        """Builds a person's Home again after they changed something, even if their Home is currently being built."""
         if user_id in self._building:
             self._outdated.add(user_id)
         self.on_opened(user_id)
@@ -233,8 +232,8 @@ class AppHome:
         return waiting
 
     async def _recent_channels(self, user_id: str) -> list[str]:
-        """Returns the channels where a person asked recently and still may, or none if Slack doesn't list theirs. They
-        might have left a private channel, or the access rules might have changed."""
+        """Returns the channels where a person asked recently and can still ask, or none if Slack doesn't list their
+        channels. The person might have left a private channel, or the access rules might have changed."""
         team_id = self.workspace.me.team_id
         first, _ = days_of_last_month(self.stores.clock.now())
         asked_in = [

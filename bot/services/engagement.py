@@ -2,12 +2,13 @@
 
 - **Quiet threads.** "Stay quiet" turns off follow-ups without a mention in a thread, and a mention turns them on again.
   Only the thread's starter and Typist admins can do either. When somebody else joins, the starter is told once how the
-  bot continues, with a button that quiets it. Clicks can be forged, so the database decides who may quiet the bot.
-- **The gate.** In channels that chose it, a small model decides on doubtful messages. Such a message is acknowledged as
-  unanswered, and becomes a question only if the model is sure. Nothing is shown before that. If anything goes wrong,
-  such as a used-up cap or a crash, the message stays unanswered. The decision's usage counts toward the caps, even if
-  it came too late. A message that isn't a question yet has no record that a deletion could change, so Slack is asked
-  before and after the decision whether the message still exists.
+  bot will behave, with a button that quiets the bot. Because clicks can be forged, the database decides who can quiet
+  it.
+- **The gate.** In channels that chose it, a small model decides on doubtful messages. A doubtful message is
+  acknowledged as unanswered, and becomes a question only if the model is sure. Nothing is shown before the decision. If
+  anything goes wrong, such as a used-up cap or a crash, the message stays unanswered. The decision's usage counts
+  toward the caps, even if the decision came too late. A deletion can't be recorded for a message that isn't a question
+  yet, so Slack is asked before and after the decision whether the message still exists.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ class QuietPress:
     thread: ThreadKey
     user_id: str
     at_ts: str
-    """When the button was clicked, in the form of a message's ts."""
+    """The time of the click, in the format of a message's ts."""
     response_url: str
 
 
@@ -73,7 +74,7 @@ class QuietThreads:
     access_control: AccessControl
 
     async def keep_quiet(self, message: Message, participants: Participants) -> None:
-        """Applies "stay quiet" in a thread that we are in. Raises StoreError."""
+        """Carries out "stay quiet" in a thread that the bot takes part in. Raises StoreError."""
         if participants.quiet:
             sentence = texts.access.ALREADY_QUIET
         elif await self._quiet_thread(message.thread, message.user_id, participants.starter, message.ts):
@@ -86,12 +87,12 @@ class QuietThreads:
         )
 
     async def on_mention(self, message: Message, participants: Participants) -> None:
-        """Ends the quiet of a thread if its starter or an admin mentioned us. Raises StoreError."""
+        """Turns follow-ups in a thread on again if its starter or an admin mentioned the bot. Raises StoreError."""
         if self._may_switch(message.user_id, participants.starter):
             await self.stores.participants.switch(message.thread, quiet=False, ts=message.ts)
 
     def on_joined(self, message: Message, starter: str, rules: TriageRules) -> None:
-        """Tells a thread's starter how the bot continues, because somebody else has written the first message."""
+        """Tells a thread's starter how the bot will behave, after somebody else's first message in the thread."""
         if starter and rules.engagement is not Engagement.MENTIONS:
             has_doubts = rules.gate and rules.engagement is Engagement.FOLLOW_UPS
             sentence = (
@@ -117,7 +118,7 @@ class QuietThreads:
         await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def _quiet_thread(self, thread: ThreadKey, user_id: str | None, starter: str, ts: str) -> bool:
-        """Quiets a thread if this person may do so; returns whether they may. Raises StoreError."""
+        """Quiets a thread; returns False if this person isn't allowed to. Raises StoreError."""
         if not self._may_switch(user_id, starter):
             return False
         if await self.stores.participants.switch(thread, quiet=True, ts=ts):
@@ -129,7 +130,7 @@ class QuietThreads:
 
 
 class Gate:
-    """Asks a small model whether a doubtful message is for the bot. It only reads, but records its usage."""
+    """Asks a small model whether a doubtful message is for the bot. Changes nothing except the recorded usage."""
 
     def __init__(self, decider: "Decider", workspace: Workspace, quota: Quota, estimate: TokenEstimate) -> None:
         self._decider = decider
@@ -161,7 +162,7 @@ class Gate:
             async with asyncio.timeout(DECIDED_WITHIN_S):
                 decision = await self._decider.decide(text, asked)
         except TimeoutError:
-            # It is billed anyway.
+            # The vendor bills the request anyway.
             await self._count_usage(question, self._estimate.tokens(text + asked))
             raise
         await self._count_usage(question, decision.input_tokens)
@@ -181,7 +182,8 @@ class Gate:
 @dataclass(frozen=True)
 class MessageTriage:
     """Decides whether a message is a question, from its thread's participants, the channel's settings and its text.
-    `rules` apply if a channel has no settings of its own. `gate` decides doubtful cases; None if no model does."""
+    `rules` apply to channels without settings of their own. `gate` decides doubtful cases; None leaves them unanswered.
+    """
 
     stores: Stores
     workspace: Workspace
@@ -195,11 +197,11 @@ class MessageTriage:
         return await self.stores.participants.participants_at(message.thread, message.user_id or "", message.ts)
 
     def at_once(self, message: Message) -> Question | Ignore:
-        """Returns what a message is by itself: mentions and direct messages are questions in any thread and channel."""
+        """Triages a message without its thread and channel: mentions and direct messages are always questions."""
         return triage(message, self.workspace.me, UNKNOWN_PARTICIPANTS, self.rules)
 
     async def decide(self, message: Message, participants: Participants) -> Question | Ignore:
-        """Returns the message's question, or why it is ignored. Applies "stay quiet". Raises StoreError."""
+        """Returns the message's question, or why it is ignored. Carries out "stay quiet". Raises StoreError."""
         if participants.takes_part and asks_for_quiet(message, self.workspace.me):
             await self.quiet_threads.keep_quiet(message, participants)
             return Ignore(IgnoreReason.QUIET)
@@ -219,7 +221,7 @@ class MessageTriage:
         return Ignore(IgnoreReason.CLOSING, closing=closing)
 
     async def _is_closing(self, question: Question) -> bool:
-        """Returns whether the gate's model is sure of a doubtful closing, in less time than Slack waits."""
+        """Returns whether the gate's model is sure that a message is a closing. Takes less time than Slack waits."""
         try:
             async with asyncio.timeout(DECIDED_WITHIN_S):
                 return self.gate is not None and await self.gate.is_closing(question)
@@ -228,7 +230,7 @@ class MessageTriage:
             return False
 
     async def _rules_for(self, message: Message, participants: Participants) -> TriageRules:
-        """Returns the rules with the channel's own, which matter for posts without us and in threads that we are in."""
+        """Returns the rules, with the channel's settings for threads with the bot and posts that don't mention it."""
         me = self.workspace.me.user_id
         if message.thread_ts is None:
             matters = me not in addressed_user_ids(message.text)
@@ -245,6 +247,6 @@ class MessageTriage:
         )
 
     def _is_persons_in_channel(self, message: Message) -> bool:
-        """Returns whether a person wrote a message in a channel, so that it can be a question without a mention."""
+        """Returns whether a person wrote a message in a channel. Other messages aren't questions without a mention."""
         is_written = message.subtype in ANSWERED_SUBTYPES and is_from_person(message, self.workspace.me)
         return is_written and message.channel_type != "im"

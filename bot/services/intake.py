@@ -1,7 +1,7 @@
-"""Intake: triages each message, and records a question before Slack's envelope is acknowledged.
+"""Triages messages, and records questions before Slack's envelopes are acknowledged.
 
-`Intake` handles new messages, `MessageEdits` their edits and deletions. Slack sends message_changed for link previews
-and much else, so only text changes count.
+`Intake` handles new messages, and `MessageEdits` handles edits and deletions. Only text changes count as edits, because
+Slack also sends message_changed for link previews and much else.
 """
 
 import json
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _KIND = "action_token"
 MAX_IN_DOUBT = 10
-"""Further doubtful messages stay unanswered."""
+"""Maximum doubtful messages that are decided on at the same time. Others stay unanswered."""
 THANKS_REACTION = "raised_hands"
 
 
@@ -42,7 +42,7 @@ class SharedTokens:
 
         def on_message(text: str) -> None:
             kind, *named = json.loads(text)
-            # A later version's process might send something that this one doesn't understand.
+            # Ignores messages of unknown types, which a later version's process might send.
             if kind == _KIND:
                 tokens.keep(*named)
 
@@ -86,9 +86,9 @@ class Intake:
     ) -> bool:
         """Records a message as a job if it is a question, before its event is acknowledged. Raises StoreError.
 
-        Also carries out "stop" and "stay quiet". Returns whether it is a new question. `action_token` comes with events
-        that allow searching Slack; possibly only one of a mention's two events has it. `offered`: an answer is offered
-        first. `tells`: if the database rejects a question, its asker is told.
+        Also carries out "stop" and "stay quiet". Returns whether the message is a new question. `action_token` comes
+        with events that allow searching Slack; possibly only one of a mention's two events has a token. `offered`:
+        offer an answer first. `tells`: notify the asker of a question that the database rejects.
         """
         found: Question | Ignore | None = None
         try:
@@ -100,11 +100,12 @@ class Intake:
             participants = await self._triage.participants_at(message)
             found = await self._triage.decide(message, participants)
             if participants.joined:
-                # Done only now: a readable database reports whether it is a question, even if it accepts no writes.
+                # Written only after the decision, because a database that rejects writes can still tell whether the
+                # message is a question.
                 await self._participants.mark_group(message.thread, message.ts)
             return await self._carry_out(event_id, message, participants, found, action_token, offered=offered)
         except StoreError:
-            # The database might have failed before it reported more than what the message is by itself.
+            # If the database failed before the decision, the message alone decides.
             found = found or self._triage.at_once(message)
             if tells and isinstance(found, Question) and not self._access_control.denial_at_once(found):
                 self._notifier.tell_unsaved(found)
@@ -140,13 +141,13 @@ class Intake:
         return False
 
     def _react_to_thanks(self, message: Message, found: Ignore) -> None:
-        """Reacts to thanks. A closing isn't recorded, because the next message goes to the same person as before."""
+        """Reacts to thanks with an emoji. Closings aren't recorded: they don't change who the next message is for."""
         if found.closing is Closing.THANKS and self._workspace.can_react:
             reacting = self._workspace.surfaces.react(message.channel_id, message.ts, THANKS_REACTION)
             self._reaction_tasks.start(reacting, f"no reaction to message {message.ts}")
 
     def ask_gate(self, event_id: str, question: Question | None) -> None:
-        """Asks a model about a doubtful message in the background, so that no acknowledgment waits for a model."""
+        """Asks a model about a doubtful message in the background, because acknowledgments can't wait for a model."""
         gate = self._triage.gate
         if question is None or gate is None:
             return
@@ -161,15 +162,15 @@ class Intake:
             await self.enqueue(event_id, question)
 
     async def _record_line(self, message: Message, participants: Participants) -> None:
-        """Records the author of a message that isn't a question, if that matters for later messages."""
+        """Records who wrote a message that isn't a question, if several people write in its thread."""
         if participants.others and message.thread_ts is not None:
             await self._participants.record_line(message.thread, message.user_id or "", message.ts)
 
     async def enqueue(
         self, event_id: str, question: Question, *, offered: bool = False, job_id: int | None = None
     ) -> bool:
-        """Queues a question; returns whether it is new. `job_id`: the job of a question that the bot has posted for its
-        asker. Raises StoreError."""
+        """Queues a question; returns whether it is new. `job_id`: an existing job, if the bot posted the question.
+        Raises StoreError."""
         full, question = self._worker.is_full, as_queued(self._workspace, question)
         enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:
@@ -182,7 +183,7 @@ class Intake:
 
 
 def as_queued(workspace: Workspace, question: Question) -> Question:
-    """Returns a question as stored in its job: without sign-in URLs, and marked if it needs no model."""
+    """Returns a question in the form that jobs store: without sign-in URLs, and marked if it is a command."""
     question = workspace.sign_in_addresses.question_without_urls(question)
     is_command = any(
         command_in(question, workspace.me) for command_in in (memory.memory_command, schedules.schedule_command)
@@ -201,7 +202,7 @@ class MessageEdits:
         self._workspace = workspace
 
     async def on_message_edited(self, event_id: str, before: Message, after: Message, edited_ts: str) -> None:
-        """Applies a message edit. An added mention makes it a question, and so does text added to a closing."""
+        """Applies a message edit. Adding a mention, or text to a closing, makes the message a question."""
         if after.subtype == "tombstone":
             await self.on_message_deleted(before)
         elif not is_from_person(after, self._me):
@@ -214,8 +215,8 @@ class MessageEdits:
     async def on_mention_edited(self, event_id: str, message: Message, edited_ts: str) -> None:
         """Applies an edit of a message that mentions us, without its previous text.
 
-        Slack sends only this event from channels that we aren't in. If the message isn't a question yet, it becomes
-        one, because the mention might have been added.
+        Slack sends no other event about edits from channels that the bot isn't in. If the message isn't a question yet,
+        it becomes a question, because the mention might be new.
         """
         if not is_from_person(message, self._me):
             log.debug("edit of message %s ignored: not by a person", message.ts)

@@ -1,4 +1,4 @@
-"""The output of an answer in Slack: its reply, which the scheduler edits, and its thread's status."""
+"""Shows an answer in Slack: in its reply, which the scheduler edits, and in its thread's status."""
 
 import logging
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class LiveOutput:
-    """Shows one attempt at an answer in Slack. `admins` are the people who can always allow a tool."""
+    """Shows one attempt at an answer in Slack. `admins`: the people who can always allow a tool."""
 
     stores: Stores
     workspace: Workspace
@@ -40,12 +40,12 @@ class LiveOutput:
     _shows_activity: bool = field(default=False, init=False)
 
     async def begin(self, answer: Answer) -> None:
-        """Allows a native stream for the reply if all readers would see it grow, and see how to stop it."""
+        """Allows a native stream for the reply if every reader would see the stream grow and see how to stop it."""
         self._answer = answer
         if self.workspace.is_token_refused():
             raise GivenUp(Phase.TOKEN_REFUSED)
         question = self.job.question
-        # A stream can't begin with a line of ours.
+        # A stream can't begin with a late answer's date line.
         if self.job.is_late or not self.pane.says_how_to_stop(question):
             return
         is_alone = question.begins_thread or question.thread.in_direct_message or await self._is_alone(question)
@@ -53,7 +53,7 @@ class LiveOutput:
             self.workspace.scheduler.allow_stream(self.job)
 
     async def _is_alone(self, question: Question) -> bool:
-        """Returns whether only the asker has written in the question's thread, as far as is known."""
+        """Returns whether only the asker is known to have written in the question's thread."""
         try:
             at_message = self.stores.participants.participants_at
             return not (await at_message(question.thread, question.user_id, question.ts)).others
@@ -97,7 +97,7 @@ class LiveOutput:
         return not (self._shows_activity or has_begun)
 
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
-        """Shows the buttons of the calls, and gives the job up until someone has decided."""
+        """Shows the calls with their buttons, and gives the attempt up until someone has decided."""
         until, is_admin = self.stores.clock.now() + APPROVAL_S, self.job.question.user_id in self.admins
         person = await self.workspace.asker_name_in_channel(self.job.question)
         await self.live.ask_for_decisions(asks_of(calls, self.job.version, until, person=person, is_admin=is_admin))
@@ -109,7 +109,7 @@ class LiveOutput:
         raise GivenUp(Phase.AWAITING_APPROVAL)
 
     def unseen_end(self) -> End | None:
-        """Returns the `End` of an answer whose reply is gone, or None. It is shown if its channel is opened again."""
+        """Returns the `End` of an answer whose reply is gone, or None. It is shown if the channel is opened again."""
         if self.live.reply.is_gone:
             if self.live.reply.life is not Life.SHUT_OUT:
                 return End(EndReason.REPLY_GONE)

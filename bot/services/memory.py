@@ -1,8 +1,7 @@
-"""Memory: carries out commands about what Typist should remember in a channel or direct message.
+"""Carries out commands about the memories of a channel or direct message.
 
-A model can only propose memories with a tool that always asks. Only current members of the workspace can change
-memories. Slack is asked whether the channel is private, because that is recorded; until Slack answers, nothing is
-remembered.
+A model can only propose memories, with a tool whose calls always need approval. Only current members of the workspace
+can change memories. Each memory records whether its channel was private, so Slack has to report that first.
 """
 
 import logging
@@ -43,7 +42,7 @@ from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 MEMBER_WITHIN_S = 10.0
-"""The time a command waits for Slack to confirm that its asker is a member."""
+"""Time limit for asking Slack whether a command's asker is a member."""
 
 ALL_CHANNELS = "public_channel,private_channel,mpim"
 
@@ -59,8 +58,8 @@ class Remembering:
     access_control: AccessControl
 
     async def carry_out(self, job: Job) -> CommandResult | None:
-        """Carries out a job's messages if all are commands; returns None if a model has to read them. A message that
-        was edited and is no longer a command takes back what it had Typist remember."""
+        """Carries out a job's messages if all are commands; returns None if a model has to read them. If an edited
+        message is no longer a command, the memory that it had created is removed."""
         questions = (*job.earlier, job.question)
         commands = [memory_command(question, self.workspace.me) for question in questions]
         pairs = list(zip(questions, commands, strict=True))
@@ -90,7 +89,7 @@ class Remembering:
         return CommandResult((Notice(NoticeKind.REMEMBERED if remembered.made else NoticeKind.SAID, remembered.text),))
 
     async def _forget(self, question: Question, number: int) -> CommandResult:
-        """Forgets a memory and shows its text, because an older list might have used the number for another one."""
+        """Forgets a memory and shows its text, because the number might mean another memory in an older list."""
         forget, users = self.stores.memories.forget, self.workspace.users
         gone = await self._insist(lambda: forget(question.thread.place, number, question.user_id))
         if gone is None:
@@ -101,7 +100,7 @@ class Remembering:
         return CommandResult((Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten(number, text), number),))
 
     async def definitions(self, question: Question) -> Offered:
-        """Returns the tool that proposes a memory, but not for a schedule's run, whose readers haven't asked."""
+        """Returns the tool that proposes a memory, or no tool for a schedule's run, which no reader asked for."""
         return Offered((TOOLS[question.thread.in_direct_message],) if question.schedule is None else ())
 
     async def call(self, use: ToolUse) -> CallResult:
@@ -109,12 +108,12 @@ class Remembering:
         is_ours = (use.tool, use.definition_hash) == (definition.name, definition.definition_hash)
         if question.schedule is not None or not is_ours:
             return CallResult.failed(NO_SUCH_TOOL)
-        # A model can't write mentions.
+        # Escaped, so that a model can't write mentions.
         return await self._remember(question, escape(use.arguments["text"]), is_proposed=True)
 
     async def open(self, user_id: str, trigger_id: str, place: SettingsPlace, *, in_modal: bool = False) -> str:
-        """Shows a place's memories in a modal; returns why it can't, in mrkdwn, or "". `in_modal`: on top of the modal
-        of the place's settings. Raises RateLimited, Refused and StoreError."""
+        """Shows a place's memories in a modal; returns why it can't, in mrkdwn, or "". `in_modal`: on top of the
+        settings modal. Raises RateLimited, Refused and StoreError."""
         if refusal := await self._modal_refusal(user_id, place.channel_id):
             return refusal
         memories = await self.stores.memories.of((self.workspace.me.team_id, place.channel_id))
@@ -138,8 +137,8 @@ class Remembering:
             await self.workspace.surfaces.open(trigger_id, view, in_modal=True)
 
     async def save(self, user_id: str, submitted: SubmittedMemories) -> str:
-        """Saves a person's changes in the modal; returns why it can't, or "". The modal might have been open for hours,
-        and its values can be forged, so place and rights are checked again."""
+        """Saves a person's changes in the modal; returns why it can't, or "". Checks place and rights again, because
+        the modal might have been open for hours and its values can be forged."""
         place = submitted.place
         if refusal := await self._modal_refusal(user_id, place.channel_id):
             return await self.access_control.naming_admins_plainly(refusal)
@@ -160,7 +159,7 @@ class Remembering:
         return ""
 
     async def _modal_refusal(self, user_id: str, channel_id: str) -> str:
-        """Returns why a person may not see and change a place's memories; "" if they are in that place and may."""
+        """Returns why a person can't see and change a place's memories, or "" if they are in the place and can."""
         question = Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
         if refusal := await self._refusal(question, is_press=True):
             return refusal
@@ -177,13 +176,13 @@ class Remembering:
             raise
 
     async def _refusal(self, question: Question, *, is_press: bool = False) -> str:
-        """Returns why a person may not use memory, or "" if they may."""
+        """Returns why a person can't use memory, or "" if they can."""
         within_s = CHECKED_WITHIN_S if is_press else MEMBER_WITHIN_S
         denial = await self.access_control.denial(question, now_within_s=within_s, members_only=True, is_press=is_press)
         return texts.memory.ONLY_MEMBERS_REMEMBER if denial is Denial.NO_MEMBER else denial or ""
 
     async def _remember(self, question: Question, text: str, *, is_proposed: bool) -> CallResult:
-        """Stores a text as a memory of the question's place; the result tells people the outcome."""
+        """Stores a text as a memory of the question's place; returns a result whose text is shown to people."""
         channel_id, users = question.thread.channel_id, self.workspace.users
         is_private = await users.is_private(channel_id)
         if is_private is None:
@@ -198,7 +197,7 @@ class Remembering:
             return CallResult(CallState.DONE, texts.memory.already_remembered(done.number))
         name = (await users.names([channel_id], in_channel=channel_id)).get(channel_id, "")
         here = texts.memory.OUR_DIRECT_MESSAGE if question.thread.in_direct_message else texts.memory.THIS_CHANNEL
-        # Slack shows nobody the name of a group message, such as mpdm-ada--grace-1.
+        # Slack's name for a group message, such as mpdm-ada--grace-1, isn't shown to users.
         is_named = name and not name.startswith("mpdm-")
         sentence = texts.memory.remembered(f"#{name}" if is_named else here, done.number)
         return CallResult(CallState.DONE, sentence, made=done.number)

@@ -2,9 +2,10 @@
 
 Features define the content, recipient and key (bot/core/notifications.py), and send in one of two ways:
 
-- `Stores.notifications.add`, also within a transaction: the outbox sends it at least once, in a direct message or a
-  channel. A later try looks for the message that an earlier one might have posted, so nobody reads it twice.
-- `Notifier.show_in_background`: one person sees it where they wrote, at most once. Slack can lose such a message.
+- `Stores.notifications.add`, also within a transaction: the outbox sends the notification at least once, in a direct
+  message or a channel. A retry first looks for the message of an earlier try, so nobody gets it twice.
+- `Notifier.show_in_background`: only one person sees the notification, where they wrote, at most once. Slack can lose
+  it.
 """
 
 import logging
@@ -23,28 +24,26 @@ from bot.slack.blockkit import Json
 from bot.store import Stores
 
 UNSAVED_EVERY_S = 600.0
-"""Longer than Slack tries to deliver an event."""
+"""Minimum time between two such messages to a person, longer than Slack tries to deliver an event."""
 
 Writer = Callable[[Any], Awaitable[Mapping[str, Json]]]
-"""Returns a notification's messages by recipient, from its content; none if it is outdated."""
+"""Returns a notification's messages by recipient, from its content, or none if the notification is outdated."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Notifier:
-    """Sends notifications. No acknowledgment waits for Slack."""
-
     stores: Stores
     workspace: Workspace
     _unsaved_at: dict[str, float] = field(default_factory=dict, init=False)
-    """When this process told each person that their question isn't saved."""
+    """When this process last told each person that a question wasn't saved, in monotonic time."""
     _background: Background = field(default_factory=Background, init=False)
 
     def show_in_background(
         self, question: Question, sentence: str, key: str, every_s: float = math.inf, blocks: list[Json] | None = None
     ) -> None:
-        """Shows only the asker a sentence, or `blocks`, in the background: once per key within `every_s`."""
+        """Shows only the asker a sentence or `blocks` in the background, once per key within `every_s`."""
         showing = self.show(question, sentence, key, question.user_id, every_s, blocks)
         self._background.start(showing, f"user {question.user_id} is not told: notification={key}")
 
@@ -57,19 +56,19 @@ class Notifier:
         every_s: float = math.inf,
         blocks: list[Json] | None = None,
     ) -> None:
-        """Shows only the asker a sentence, or `blocks`: once per key and `recipient` within `every_s`. Raises
+        """Shows only the asker a sentence or `blocks`, once per key and `recipient` within `every_s`. Raises
         StoreError.
 
-        An empty `recipient` means everyone: only the first asker is shown it.
+        With an empty `recipient`, only the first asker sees the sentence.
         """
         if await self.stores.notifications.claim(question.thread.team_id, recipient, key, every_s):
             await self.workspace.ephemeral.tell(question, sentence, blocks)
 
     def tell_unsaved(self, question: Question) -> None:
-        """Tells the asker that their question wasn't saved, unless that was done within UNSAVED_EVERY_S.
+        """Tells the asker that their question wasn't saved, at most once per UNSAVED_EVERY_S.
 
-        Without the database, processes can't agree on which of them tells the asker. So call this only at an event's
-        first delivery, which goes to one process. Slack's later tries can go to any process.
+        Call this only at an event's first delivery, which goes to one process. Slack's retries can go to any process,
+        and without the database, processes can't agree on which of them tells the asker.
         """
         now, user_id = self.stores.clock.monotonic(), question.user_id
         if question.from_bot or now - self._unsaved_at.get(user_id, -math.inf) < UNSAVED_EVERY_S:
@@ -81,10 +80,10 @@ class Notifier:
         self._background.start(telling, f"user {user_id} is not told that their question isn't saved")
 
     async def send(self, due: DueNotification, write: Writer | None, still: Callable[[], bool]) -> None:
-        """Sends a notification, unless `still()` is False by then. Raises StoreError.
+        """Sends a notification as long as `still()` is True. Raises StoreError.
 
-        Recipients who got it from an earlier try don't get it again, and if Slack refuses one recipient, the others
-        still get it. Afterwards raises RateLimited or Refused if a later try might succeed.
+        Skips recipients who got the notification in an earlier try. If Slack refuses one recipient, the others still
+        get it; afterwards, RateLimited or Refused is raised if a later try might succeed.
         """
         notifications, failure = self.stores.notifications, None
         messages = await write(due.content) if write else {due.recipient: due.content}

@@ -1,7 +1,7 @@
-"""The outbox's worker: makes Slack calls that aren't part of a live reply, each at least once (core/outbox.py).
+"""Runs the outbox: makes Slack calls that aren't part of a live reply, each at least once (core/outbox.py).
 
-It also sends notifications (services/notifications.py), and checks every second whether a schedule is due: the run's
-post is then such a call (bot/store/schedules.py).
+The outbox also sends notifications (services/notifications.py), and checks every second whether a schedule is due,
+because the post of a run is an outbox entry (bot/store/schedules.py).
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from bot.store import Stores
 LOOK_S = 1.0
 AT_ONCE = 20
 AWAY_S = 5.0
-"""The pause after a failed check."""
+"""Pause after a failed check."""
 DECISIONS_WITHIN_S = 5.0
 """Time limit for showing decisions, because the job isn't claimed meanwhile."""
 
@@ -66,7 +66,7 @@ class Outbox:
     _checks: set[asyncio.Task[bool]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
-        """Runs entries until canceled; another process repeats those in progress at that time."""
+        """Processes entries until canceled. Another process repeats the entries that were in progress."""
         try:
             while True:
                 await self.stores.clock.sleep(LOOK_S if await self._start_due_entries() else AWAY_S)
@@ -121,7 +121,7 @@ class Outbox:
         return None
 
     async def _run_entry(self, entry: Entry, entries: Entries[Entry]) -> None:
-        """Tries an entry, and records that it is complete or when to try again. After MAX_TRIES it is set aside."""
+        """Tries an entry, and records that it is complete or when to try again, if ever (MAX_TRIES)."""
         try:
             delay_s = await self._try_entry(entry)
             if delay_s is None:
@@ -136,8 +136,8 @@ class Outbox:
             log.error("%s: outcome not recorded, retrying: %s", entry, trace_of(error))
 
     async def _try_entry(self, entry: OutboxEntry | DueNotification) -> float | None:
-        """Returns the wait before the next try, or None if the entry needs none. Slack calls end sooner than
-        TRY_WITHIN_S, so a try that takes longer has waited for the rate limits."""
+        """Tries an entry; returns the delay before the next try, or None if the entry is complete. Slack calls end
+        sooner than TRY_WITHIN_S, so a try that takes longer has waited for rate limits."""
         had_no_turn = False
         try:
             if isinstance(entry, OutboxEntry) and entry.kind is OutboxKind.POST_QUESTION:
@@ -165,7 +165,7 @@ class Outbox:
         until = self.stores.clock.monotonic() + TRY_WITHIN_S
 
         def in_time() -> bool:
-            """Returns False after the process was paused, because another process has made the call."""
+            """Returns False if the process was paused for so long that another process might have made the call."""
             return self.stores.clock.monotonic() < until
 
         if isinstance(entry, DueNotification):
@@ -202,13 +202,13 @@ class Outbox:
         await show_beside(self.stores, self.workspace, gone, None, BESIDE_ROLES)
 
     async def _update_mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> None:
-        """Mentions the asker if that is due, and deletes outdated messages beside the reply."""
+        """Mentions the asker if a mention is due, and deletes outdated messages next to the reply."""
         wanted = None
         if entry.mention_at is not None and entry.waits_until is None:
             wanted = ready(entry)
         elif entry.mention_at is not None and (job := await self.stores.outbox.job_awaiting_approval(entry)):
             wanted = still_asks(entry, card_types(job.steps[-1].calls, None))
-        # While there is an answer, the canvas writer handles the link of its canvas.
+        # The canvas writer handles the canvas link as long as the answer exists.
         roles = BESIDE_ROLES if entry.shows is Shows.NOTHING else MENTION_ROLES
         await show_beside(self.stores, self.workspace, entry, wanted, roles, in_time)
 
@@ -229,8 +229,8 @@ class Outbox:
             raise NotShown
 
     async def _show_decisions(self, entry: OutboxEntry) -> None:
-        """Shows decided calls in a reply that asks about others, including decisions that arrive meanwhile. This is
-        tried once, because the last decision ends the reply anyway."""
+        """Shows decided calls in a reply that asks about other calls, including decisions that arrive meanwhile.
+        Doesn't retry, because the last decision ends the reply anyway."""
         until = self.stores.clock.monotonic() + DECISIONS_WITHIN_S
         shown = None
         job = before = await self.stores.outbox.job_awaiting_approval(entry)

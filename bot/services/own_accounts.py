@@ -1,4 +1,4 @@
-"""Accounts at MCP servers, as the slash command shows them: people sign out, and admins sign everybody out."""
+"""Shows people their accounts at MCP servers, where they can sign out and admins can sign everybody out."""
 
 import logging
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class OwnAccounts:
     _background: Background = field(default_factory=Background, init=False)
 
     async def on_command(self, invocation: Invocation) -> str:
-        """Shows a person their accounts, and an admin how many there are; returns why it can't, or ""."""
+        """Shows a person their accounts, and an admin how many people are signed in; returns why it can't, or ""."""
         team_id = self.workspace.me.team_id
         accounts = await self.stores.accounts.of(team_id, invocation.user_id) if self.sign_ins else {}
         is_admin = self.sign_ins is not None and invocation.user_id in self.access_control.admins

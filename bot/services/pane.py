@@ -1,26 +1,26 @@
-"""The assistant pane, and thread statuses: Slack's "Typist is thinking…" line in a thread.
+"""Manages the assistant pane, and thread statuses: Slack's "Typist is thinking…" line in a thread.
 
-**Statuses** cost no edit, and no answer needs them. A status replaces a message: once the answer has a message, it
-shows the model's activity, and the status is removed. Only below a native stream, which has no such line and no button,
-the status stays and says how to stop the answer.
+**Statuses** cost no edit, and answers work without them. A status replaces a message: once the answer has a message,
+the message shows the model's activity, and the status is removed. A native stream shows neither the activity nor a
+button, so below a stream the status stays and explains how to stop the answer.
 
 A thread has one timer for its next call, and a task only while the call is made, so a status uses almost no memory.
-Slack removes a status with each of our posts and after two minutes, so it is sent again after a stream starts and every
-REFRESH_S, until none is wanted. Every call has a timeout, and none is repeated before the next change or refresh. If
-Slack forbids statuses, the channel gets none for REFUSED_S, and questions there cost no call; if Slack no longer has
-the method, no channel gets any. An error about one status, such as invalid_arguments, ends only that call.
+Slack removes a status with each of our posts and after two minutes, so a status is sent again after a stream starts and
+every REFRESH_S until it is removed. Every call has a timeout, and failed calls aren't repeated before the next change
+or refresh. If Slack forbids statuses in a channel, none are sent there for REFUSED_S; if Slack no longer has the
+method, none are sent in any channel. An error about one status, such as invalid_arguments, ends only that call.
 
-If Slack rejects an answer's status, the answer has a message with a Stop button. So a native stream that only the
-status says how to stop doesn't begin then, and one that has begun is left to edits (`on_status_rejected`).
+If Slack rejects an answer's status, the answer gets a message with a Stop button. A native stream that readers could
+stop only with the help of the status isn't started, or is replaced by edits (`on_status_rejected`).
 
-A thread's status belongs to the process that answers there. After a kill, it disappears within two minutes, or the next
-process replaces it.
+A thread's status belongs to the process that answers in the thread. If the process is killed, the status disappears
+within two minutes, or the next process replaces it.
 
-**The pane** has suggested prompts, a context and titles. There, a status replaces the placeholder, because the first
-post would remove the status. If Slack refuses the status or takes too long, the placeholder is posted at once.
+**The pane** has suggested prompts, a context and titles. In the pane, a status replaces the placeholder, because the
+first post would remove the status. If Slack refuses the status or takes too long, the placeholder is posted at once.
 
-In an agent's threads, Slack's own Stop button replaces Typist's while Slack accepts the session. In channels, everybody
-can click it. People who aren't allowed to stop the answer are told so.
+In an agent's threads, Slack's own Stop button replaces Typist's as long as Slack accepts the session. In channels,
+everybody can click Slack's button. People who aren't allowed to stop the answer are told so.
 """
 
 import asyncio
@@ -43,36 +43,36 @@ from bot.store import Stores
 
 CALL_TIMEOUT_S = 5.0
 REFRESH_S = 90.0
-"""Slack removes a status after two minutes."""
+"""Interval for sending a status again. Slack removes a status after two minutes."""
 FIRST_S = 0.1
-"""Delay of a thread's first status, because an answer that begins at once needs none. People wait for it."""
+"""Delay of a thread's first status. An answer that begins at once needs no status, but people are waiting."""
 SETTLE_S = 0.5
-"""Changes within this time become one call, so that a short answer ends before its posts make the status come back."""
+"""Time within which status changes become one call, so that a short answer ends before its status is sent again."""
 REFUSED_S = 600.0
-"""The time a refusal is remembered for its channel."""
+"""Time that a channel gets no statuses after Slack refused one."""
 SIGN_WITHIN_S = 0.4
-"""The time a session, and then a status, can take before the placeholder with Typist's Stop button is shown instead."""
+"""Time limit for a session, and then for a status, before a placeholder with Typist's Stop button is shown instead."""
 EVERYWHERE = ""
 END_WITHIN_S = 120.0
-"""Longer than for other calls: Slack's Stop button should rather disappear late than stay without effect."""
+"""Time limit for ending a session. Long, because Slack's Stop button should rather disappear late than not at all."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
 class _ThreadStatus:
-    """The desired status of one thread, and the one that Slack might show."""
+    """The desired status of one thread, and the status that Slack might show."""
 
     thread: ThreadKey
     wanted: str
     may_show: str = ""
     """The last status that was sent, unless a post has removed it."""
     confirmed: str = ""
-    """The last status that was sent, if Slack accepted it."""
+    """The last status that was sent, or "" if Slack hasn't accepted it."""
     of_stream: bool = False
     sending: bool = False
     next_call: asyncio.TimerHandle | None = None
-    """None while a call is made, and while others answer."""
+    """The timer for the next call, or None while a call is being made."""
     delay_s: float = REFRESH_S
     has_failed: bool = False
     tried: asyncio.Event = field(default_factory=asyncio.Event)
@@ -83,11 +83,11 @@ class ThreadStatuses:
     pane: Pane
     clock: Clock
     on_status_rejected: Callable[[ThreadKey], None] = lambda thread: None
-    """Called with a thread whose status Slack rejected, so that its readers see none."""
+    """Called with a thread whose status Slack rejected. The thread's readers see no status."""
     _statuses: dict[tuple[str, str], _ThreadStatus] = field(default_factory=dict, init=False)
-    """By channel and thread_ts."""
+    """Keys are a channel and a thread_ts."""
     _refused_until: dict[str, float] = field(default_factory=dict, init=False)
-    """By channel; EVERYWHERE means all of them."""
+    """Monotonic time by channel; EVERYWHERE stands for all channels."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def desired_status(self, thread: ThreadKey) -> str:
@@ -95,7 +95,7 @@ class ThreadStatuses:
         return thread_status.wanted if thread_status else ""
 
     def has_answer_status(self, thread: ThreadKey) -> bool:
-        """Returns whether a thread has an answer's status, unless Slack has refused it."""
+        """Returns whether a thread has an answer's status that Slack hasn't refused."""
         thread_status = self._status_of(thread)
         return thread_status is not None and bool(thread_status.wanted) and not thread_status.has_failed
 
@@ -104,7 +104,7 @@ class ThreadStatuses:
         return self._show(thread, status) is not None
 
     async def show_and_confirm(self, thread: ThreadKey, status: str, within_s: float) -> bool:
-        """Shows an answer's status at once; returns whether Slack accepted it within this time."""
+        """Shows an answer's status at once; returns whether Slack accepted it within `within_s`."""
         thread_status = self._show(thread, status, at_once=True)
         if thread_status is None:
             return False
@@ -121,7 +121,7 @@ class ThreadStatuses:
             self._plan_call(thread_status, 0.0)
 
     async def give_way(self, thread: ThreadKey) -> None:
-        """Leaves the thread to Slack's own Stop button; returns once none of our calls in progress could remove it."""
+        """Makes room for Slack's own Stop button; returns once no status call in progress could remove the button."""
         thread_status = self._status_of(thread)
         if thread_status is None:
             return
@@ -136,7 +136,7 @@ class ThreadStatuses:
             self._show(thread, status)
 
     def on_posted(self, channel_id: str, thread_ts: str, is_stream: bool) -> None:
-        """Records a post of ours, with which Slack removes the thread's status. An edited message replaces it."""
+        """Records a post by the bot, with which Slack removes the status. Unless it streams, it replaces the status."""
         if thread_status := self._statuses.get((channel_id, thread_ts)):
             if not thread_status.sending:
                 thread_status.may_show = thread_status.confirmed = ""
@@ -165,7 +165,7 @@ class ThreadStatuses:
         return self._statuses.get((thread.channel_id, thread.thread_ts or ""))
 
     def _plan_call(self, thread_status: _ThreadStatus, delay_s: float) -> None:
-        """Sends the status in `delay_s`, unless a call is due sooner."""
+        """Plans a call in `delay_s`, unless a call is due sooner."""
         if thread_status.sending:
             thread_status.delay_s = min(thread_status.delay_s, delay_s)
         else:
@@ -176,7 +176,7 @@ class ThreadStatuses:
         if thread_status.next_call is not None:
             delay_s = min(delay_s, thread_status.next_call.when() - loop.time())
             thread_status.next_call.cancel()
-        # In a new context, because a status outlasts the job for which it was first shown.
+        # In a separate context, because a status outlasts the job for which it was first shown.
         thread_status.next_call = loop.call_later(delay_s, self._call, thread_status, context=Context())
 
     def _call(self, thread_status: _ThreadStatus) -> None:
@@ -193,7 +193,7 @@ class ThreadStatuses:
             thread_status.tried.set()
 
     async def _update(self, thread_status: _ThreadStatus) -> None:
-        """Sends the wanted status and plans the next call. A failed removal isn't repeated, as statuses expire."""
+        """Sends the desired status and plans the next call. Failed removals aren't repeated, as statuses expire."""
         status = thread_status.wanted
         thread_status.confirmed = ""
         thread_status.may_show = status
@@ -233,34 +233,34 @@ class Signs:
 
 @dataclass(frozen=True)
 class AssistantPane:
-    """Serves apps with a pane, and every thread's status. Calls that Slack refuses never cause a failure."""
+    """Manages the pane of apps that have one, and every thread's status. Refusals from Slack are only logged."""
 
     stores: Stores
     workspace: Workspace
     statuses: ThreadStatuses
     _sessions: dict[ThreadKey, asyncio.Task[bool | None]] = field(default_factory=dict, init=False)
-    """The sessions to end. Their tasks return the same as Pane.begin_session."""
+    """The sessions to end. Each task returns the result of Pane.begin_session."""
     _endings: dict[ThreadKey, asyncio.Task[None]] = field(default_factory=dict, init=False)
     """Sessions whose end Slack hasn't confirmed yet."""
     _background: Background = field(default_factory=Background, init=False)
 
     def suggest(self, channel_id: str, thread_ts: str | None) -> None:
-        """Suggests prompts in a thread that was opened in the pane; None means an agent's whole direct message."""
+        """Suggests prompts in a thread opened in the pane, or without `thread_ts` in an agent's direct message."""
         if self.workspace.me.has_pane:
             self._start(self.workspace.pane.suggest(channel_id, thread_ts))
 
     async def record_channel(self, user_id: str, channel_id: str) -> None:
-        """Records the channel that a person opened next to the pane, or "" for none. Raises StoreError."""
+        """Records the channel that a person has open next to the pane; "" means none. Raises StoreError."""
         if self.workspace.me.has_pane:
             await self.stores.pane_context.write(self.workspace.me.team_id, user_id, channel_id)
 
     async def begin(self, question: Question, *, is_first: bool = True, has_message: bool = False) -> Signs:
-        """Shows that an attempt at a question has begun; returns what Slack shows. Slack's docs promise that a status
-        is visible only in the pane and in agents' threads. Elsewhere it is shown in addition to the placeholder, unless
-        calls are scarce, and nothing waits for it.
+        """Shows that an attempt at a question has begun; returns the sign that Slack shows. According to Slack's docs,
+        a status is sure to be visible only in the pane and in agents' threads. Elsewhere, a status is shown in the
+        background, in addition to the placeholder unless calls are scarce.
 
-        `is_first`: no earlier attempt can have left a session, which would need one of the budget's calls to end.
-        `has_message`: Slack already shows a message of the reply, which shows the model's activity.
+        `is_first`: no earlier attempt can have left a session, so none has to be ended, which costs a call.
+        `has_message`: Slack already shows a message of the reply, and that message shows the model's activity.
         """
         thread = question.thread
         if not self.workspace.me.has_pane or thread.thread_ts is None:
@@ -284,12 +284,12 @@ class AssistantPane:
         return Signs(Sign.SEEN if is_in_pane else Sign.MAY_BE_SEEN)
 
     def on_queued(self, question: Question) -> None:
-        """Shows in the background that a question is queued, unless an earlier question owns the thread's status."""
+        """Shows in the background that a question is queued, unless an earlier question uses the thread's status."""
         if question.begins_thread:
             self.statuses.show(question.thread, texts.statuses.STATUS_QUEUED)
 
     def on_claimed(self, question: Question) -> None:
-        """Removes the queued status in the background, unless an answer has the thread's status now."""
+        """Removes the queued status in the background, unless an answer now uses the thread's status."""
         if self.statuses.desired_status(question.thread) == texts.statuses.STATUS_QUEUED:
             self.statuses.remove(question.thread)
 
@@ -298,26 +298,26 @@ class AssistantPane:
         return self._has_stop_button(question.thread) or self.statuses.has_answer_status(question.thread)
 
     def show_status(self, question: Question, status: str) -> None:
-        """Shows the model's activity, unless Slack's own Stop button is or will be in that place."""
+        """Shows the model's activity in the thread's status, unless Slack's own Stop button uses that slot."""
         if not self._has_stop_button(question.thread):
             self.statuses.change(question.thread, status)
 
     def end(self, question: Question, *, asks: bool) -> None:
         """Removes the status and Slack's own Stop button in the background, after the question's attempt has ended.
-        `asks`: the reply asks for an approval or a choice, and the session says so."""
+        `asks`: the reply asks for an approval or a choice, which the session reports."""
         thread = question.thread
         self.statuses.remove(thread)
         if session := self._sessions.pop(thread, None):
             self._endings[thread] = self._start(self._end_session(thread, session, waits=asks), END_WITHIN_S)
 
     def _has_stop_button(self, thread: ThreadKey) -> bool:
-        """Returns whether a status would replace Slack's own Stop button, because Slack has one slot for both."""
+        """Returns whether the thread has or might soon have Slack's own Stop button, which a status would replace."""
         session = self._sessions.get(thread)
         return session is not None and (not session.done() or bool(session.result()))
 
     async def _begin_session(self, thread: ThreadKey) -> bool | None:
-        """Returns whether Slack shows its own Stop button in the thread, or None if no session was begun. Calls of an
-        earlier answer come first, because a late one would remove the button."""
+        """Returns whether Slack shows its own Stop button in the thread, or None if no session was begun. Waits for an
+        earlier answer's calls first, because a late call would remove the button."""
         if not self.workspace.pane.has_sessions:
             return None
         try:
@@ -333,7 +333,7 @@ class AssistantPane:
         return False
 
     async def _end_session(self, thread: ThreadKey, begun: asyncio.Task[bool | None], *, waits: bool) -> None:
-        """Ends a session only after it began: in the opposite order, Slack's Stop button would stay."""
+        """Ends a session once it has begun, because in the opposite order, Slack's Stop button would stay."""
         try:
             await asyncio.wait((begun,))
             await self.workspace.pane.end_session(thread, waits=waits)
@@ -342,17 +342,17 @@ class AssistantPane:
                 del self._endings[thread]
 
     async def _set_title(self, question: Question, session: asyncio.Task[bool | None]) -> None:
-        """Titles a thread by its first question, once across all processes. Its session must exist."""
+        """Sets a thread's title from its first question, once across all processes, after the session has begun."""
         await asyncio.wait((session,))
         if await self._claim_title(question.thread):
             await self.workspace.pane.set_title(question.thread, thread_title(question))
 
     async def on_renamed(self, thread: ThreadKey) -> None:
-        """Records that a person renamed a thread, so that their title stays. Raises StoreError."""
+        """Records that a person renamed a thread, so that Typist doesn't replace the title. Raises StoreError."""
         await self._claim_title(thread)
 
     async def _claim_title(self, thread: ThreadKey) -> bool:
-        """Returns whether nobody has titled a thread so far."""
+        """Reserves the right to set a thread's title; returns False if anyone has set one."""
         return await self.stores.notifications.claim(self.workspace.me.team_id, "", f"title {thread}")
 
     def _start(self, call: Coroutine[None, None, None], within_s: float = TURN_WITHIN_S) -> asyncio.Task[None]:

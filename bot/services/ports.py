@@ -1,7 +1,7 @@
-"""The ports of the answering loop, implemented with Slack and SQL, or in memory (standalone.py).
+"""Defines the ports of the answering loop, which are implemented with Slack and SQL, or in memory (standalone.py).
 
 `Steps` runs the loop, `PromptBuilder` builds its prompts, and `ToolCalls` makes its calls. None of them imports Slack
-or SQL. While the database is unavailable, operations raise StoreError if their docstrings say so.
+or SQL. Operations whose docstrings mention StoreError raise it while the database is unavailable.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,20 +27,20 @@ from bot.telemetry import OFF, Telemetry
 
 
 class Records(Protocol):
-    """All operations raise StoreError."""
+    """The record of an answer's steps and calls. All operations raise StoreError."""
 
     async def record(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
-        """Records a step with usage and text before any of its calls; returns False if another attempt has the job."""
+        """Records a step, usage and text before its calls are made; returns False if another attempt has the job."""
         ...
 
     async def calls(self, job: Job, step_no: int) -> tuple[RecordedCall, ...]: ...
 
     async def begin(self, job: Job, call: RecordedCall) -> bool:
-        """Records that a READY call is about to be made; returns False if it must not be."""
+        """Records that a READY call is about to be made; returns False if the call must not be made."""
         ...
 
     async def end(self, job: Job, call: RecordedCall) -> bool:
-        """Records a call's end, with its state and result; returns False if it is over or the job is lost."""
+        """Records a call's final state and result; returns False if the call has already ended or the job is lost."""
         ...
 
     async def take_follow_ups(self, job: Job, step_no: int) -> tuple[FollowUp, ...]: ...
@@ -54,7 +54,7 @@ class Records(Protocol):
         ...
 
     async def always_allowed(self, thread: ThreadKey) -> Mapping[str, str]:
-        """Returns the tools that an admin always allows in a thread's channel, with the hashes of their definitions."""
+        """Returns the definition hashes, by tool name, of tools that an admin always allows in the thread's channel."""
         ...
 
     async def servers_allowed_in_thread(self, question: Question) -> frozenset[str]:
@@ -91,7 +91,7 @@ class ConversationSource(Protocol):
     async def memories(
         self, question: Question, marks: Marks, count_tokens: CountTokens, limit_tokens: int
     ) -> SentMemories:
-        """Returns the text before all messages: memories that every reader of the answer can see."""
+        """Returns the prompt's text about memories that every reader of the answer can see."""
         ...
 
     async def note(self, job: Job, lines: Sequence[str]) -> Note: ...
@@ -109,22 +109,22 @@ class ConversationSource(Protocol):
 
 class Tools(Protocol):
     async def definitions(self, question: Question) -> Offered:
-        """Returns the tools that can be used to answer a question, within seconds. Leaves out unavailable tools, tools
+        """Returns, within seconds, the tools that can be used to answer a question. Leaves out unavailable tools, tools
         that an admin denies, and tools whose definition has changed since an admin agreed to it."""
         ...
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Calls a tool at most once. The call must have been approved already: only DENY is checked here.
+        """Calls a tool at most once. Checks only for DENY, so the call must have been approved already.
 
-        The call fails before it is sent if `definitions` wouldn't offer the tool with this hash. A call of a tool that
-        isn't declared read-only is UNKNOWN if it isn't known whether it happened.
+        The call fails before it is sent if `definitions` wouldn't offer the tool with this hash. If it isn't known
+        whether the call was made, its result is UNKNOWN unless the tool is declared read-only.
         """
         ...
 
 
 class Spending(Protocol):
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        """Returns when a request can be sent. Raises CapReached."""
+        """Reserves usage for a request, and returns once the request can be sent. Raises CapReached."""
         ...
 
     def cost_usd(self, end: End) -> float | None: ...
@@ -132,7 +132,7 @@ class Spending(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports that all answers of a process share. An Output belongs to one attempt."""
+    """The ports that all answers of a process share. An `Output` belongs to one attempt."""
 
     records: Records
     conversation: ConversationSource
@@ -144,7 +144,7 @@ class Ports:
 
 class Doing(Enum):
     THINKING = auto()
-    """Replaces what was shown before."""
+    """Replaces the activity that was shown before."""
     LISTENING = auto()
     TAKING_LONG = auto()
 
@@ -152,25 +152,23 @@ class Doing(Enum):
 @dataclass(frozen=True, slots=True)
 class Running:
     tool: str
-    """The tool's name for readers."""
+    """The tool's user-facing name."""
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptTexts:
-    """The speech in recordings."""
-
     transcripts: Sequence[str]
 
 
 Activity = Doing | Running | TranscriptTexts | Searching | Retrying
-"""Activities that an output can show until the next text or activity."""
+"""An activity that an output can show until the next text or activity."""
 
 
 class Output(Protocol):
     """The destination for the text of one attempt at an answer."""
 
     async def begin(self, answer: Answer) -> None:
-        """Prepares for an answer's text, right before its model is asked. Raises GivenUp."""
+        """Prepares for an answer's text right before the model is asked. Raises GivenUp."""
         ...
 
     def append(self, text: str) -> None: ...
@@ -178,8 +176,8 @@ class Output(Protocol):
     def show(self, activity: Activity) -> None: ...
 
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
-        """Asks a person about those calls of a step that need it, and raises GivenUp. Returns if nobody can be asked,
-        because nobody sees the answer. Raises NotShown."""
+        """Asks a person to approve a step's calls, and raises GivenUp. Returns if nobody can be asked because nobody
+        sees the answer. Raises NotShown."""
         ...
 
     def unseen_end(self) -> End | None:

@@ -1,8 +1,7 @@
-"""Clicks on the buttons below a reply: which answer and object each is about, and who is allowed to make it.
+"""Checks clicks on the buttons below a reply: finds the answer and object of a click, and checks the person's rights.
 
-A click carries values that anyone can forge, so the answer is looked up by the button's message, and the button's
-object in that answer. Responses use the response_url, which reaches non-members of the channel and counts against no
-budget.
+Clicks can be forged, so the answer is looked up by the button's message, and the button's object is looked up in that
+answer. Responses use the response_url, which reaches non-members of the channel and needs no budget.
 """
 
 import logging
@@ -32,23 +31,23 @@ from bot.store import Stores
 log = logging.getLogger(__name__)
 
 DOUBLE_PRESS_S = 2.0
-"""Two clicks within this time count as one: after a stop, Continue or Regenerate can appear where Stop was, and a
-person who saw no effect yet clicks again."""
+"""Time within which two clicks count as one. After a stop, Continue or Regenerate can appear where Stop was, just as a
+person who has seen no effect yet clicks again."""
 LOOK_AGAIN_S = 0.2
 LOOKS_FOR_RECORD = 8
-"""Maximum lookups of a record that is written a moment after it is shown. Slack waits three seconds for it."""
+"""Maximum lookups of a record that is written a moment after its message is shown. Slack waits three seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class PressedAnswer:
-    """An answer below which a person has clicked a button, with their current rights."""
+    """A click on a button below an answer, with the answer's record."""
 
     press: Press
     answer: AnswerRecord
     named: tuple[ClickedDecision, ...] = ()
     """The pending objects that the button's values refer to."""
     problem: str = ""
-    """Why the last value refers to nothing that awaits the person, or ""."""
+    """A sentence about why the button's last value refers to nothing that is pending, or ""."""
 
     @property
     def call(self) -> AwaitedCall:
@@ -59,7 +58,7 @@ class PressedAnswer:
 
 @dataclass(frozen=True)
 class Presses:
-    """Checks clicks, and shows people the outcomes that the reply doesn't show."""
+    """Checks clicks, and shows people outcomes that the reply doesn't show."""
 
     stores: Stores
     workspace: Workspace
@@ -71,7 +70,7 @@ class Presses:
         return Press(action, thread, place.message_ts, user_id, place.value, in_modal=True)
 
     async def respond(self, press: Press, effect: Awaitable[ActionResponse | None]) -> None:
-        """Awaits the effect of a click, and shows the person the response, or that it failed."""
+        """Awaits the effect of a click, and shows the person the response or an error."""
         try:
             response = await effect
         except (StoreError, RateLimited, Refused) as error:
@@ -82,9 +81,9 @@ class Presses:
             await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def check(self, press: Press) -> PressedAnswer | str:
-        """Returns the answer and object of a click, or the sentence that refuses it; "" for a double click. Waits for
-        the record, because a message and the last buttons of an answer are shown a moment before they are recorded.
-        Raises StoreError."""
+        """Returns the answer and object of a click, or a sentence that refuses the click; "" for a double click. Waits
+        for the record, which is written a moment after messages and an answer's last buttons are shown. Raises
+        StoreError."""
         pressed_at, admins = self.stores.clock.now(), self.access_control.admins
         for look in range(LOOKS_FOR_RECORD):
             answer = await self.stores.recorded_answers.answer_in_message(press.thread, press.message_ts)
@@ -109,7 +108,7 @@ class Presses:
         return PressedAnswer(press, answer, tuple(named), sentence or "") if named else sentence or ""
 
     async def _denial(self, press: Press, answer: AnswerRecord, named: ClickedDecision | None = None) -> str | None:
-        """Returns why a person currently has no access to an answer's calls or choices, or None."""
+        """Returns why a person currently can't decide on an answer's calls or choices, or None."""
         as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
         if press.action is ReplyAction.CHOOSE:
             return await self.access_control.denial(as_theirs, is_press=True)
@@ -122,8 +121,9 @@ class Presses:
 
 
 def _is_double_click(press: Press, pressed_at: float, answer: AnswerRecord) -> bool:
-    """Returns whether a click came just as an answer was stopped, when its buttons replaced Stop. It is compared with
-    the record, because another process might have received Stop. A clock that was set back disables no button."""
+    """Returns whether a click came just after an answer was stopped, when other buttons replaced Stop. The stop's time
+    is taken from the record, because another process might have received it. Setting the clock back disables no button.
+    """
     if press.action in (ReplyAction.STOP, ReplyAction.SIGN_IN) or answer.state.is_live:
         return False
     if not (answer.end and answer.end.reason.is_stop):

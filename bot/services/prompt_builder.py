@@ -1,11 +1,11 @@
 """Builds prompts: a question's conversation with names, files and transcripts, and its channel's instructions.
 
 core/prompt.py defines the order of a prompt's parts, and explains why the next prompt repeats them. An answer that
-continues after a step keeps the prompt that it began with (core/beginnings.py), which isn't built again unless the
-conversation has files. The prompt for a new version of an answer leaves out what the bot answered after its question.
+continues after a step keeps its first prompt (core/beginnings.py), which is built again only if the conversation has
+files. The prompt for a new version of an answer leaves out the bot's messages after the question.
 
 A prompt is built even if parts are missing: while the database is unavailable, reading the channel's settings is
-retried for a few seconds, and then they are left out.
+retried for a few seconds, after which the defaults apply.
 """
 
 import logging
@@ -58,13 +58,13 @@ class PromptSettings:
     system_prompt: str
     history_tokens: int
     web_search: WebSearch | None = None
-    """None if no channel can search the web."""
+    """The web search settings, or None if no channel can search the web."""
     reads_channel: bool = False
     """Whether a bare mention reads the posts before it."""
     pdf_texts: bool = False
-    """Whether a model in use doesn't accept PDFs and gets their text."""
+    """Whether a model in use doesn't accept PDFs, and gets their text instead."""
     step_tokens: Callable[[str | None], int | None] = lambda model: None
-    """Returns the input size above which requests to a channel's model cost more, or None."""
+    """Returns the input size, in tokens, above which requests to a channel's model cost more, or None."""
 
 
 @dataclass(frozen=True)
@@ -84,20 +84,20 @@ class PromptBuilder:
     ) -> BuiltPrompt:
         """Builds the prompt for an answer: instructions, conversation, files and notes, cut to fit the window.
 
-        `tools`: what the model can call. `show` receives the speech in recordings. `window_tokens`: the model's window,
-        if it has refused a longer prompt. The files' contents count as used memory until `memory` closes.
+        `tools`: those that the model can call. `show` receives speech in recordings. `window_tokens`: the model's
+        window, if it has refused a longer prompt. The files' contents count as used memory until `memory` closes.
         """
         job, beginning = answer.job, "" if window_tokens else recorded_beginning(answer.job.steps)
         built = await self._without_turns(job, tools)
         reads_posts = await self.reads_posts_before(job.question)
-        # Read for an answer that continues, too, because its question might have been edited.
+        # The conversation is also read for an answer that continues, because its question might have been edited.
         read = await self.conversation.read(job, posts_before=reads_posts)
         if beginning and not (kept := restored_prompt(beginning, built)).has_files:
             return kept
         system, marks = built.prompt.system, Marks(built.prompt.code)
         conversation, zone = await self._named_conversation(job, read, marks)
         note = await self.conversation.note(job, self._note_lines(job, tools, zone, reads_posts=reads_posts))
-        # Where conversations are short, memories also have less room.
+        # Less room for the conversation also means less room for memories.
         limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
         memories = await self.conversation.memories(job.question, marks, self.estimate.tokens, limit_tokens)
         begin, begins = _join_paragraphs(marks.opening_mark, memories.text), OTHERS if memories.text else OURS
@@ -112,7 +112,7 @@ class PromptBuilder:
         continued: Sequence[PromptMessage] = prompts.with_notes(whole, note, marks)
         if so_far := kept_text(job):
             continued = prompts.with_continuation(continued, so_far, job.so_far_origins)
-        # The text replaces the PDF only when the model is asked.
+        # Room is reserved for the text of PDFs, which replaces them only when the model is asked.
         media = [media for message in continued for media in message.media] if self.settings.pdf_texts else []
         instead = (medium.alternative.text for medium in media if medium.alternative)
         room_tokens -= sum(map(self.estimate.tokens, instead))
@@ -126,7 +126,7 @@ class PromptBuilder:
         return restored_prompt(beginning, built) if beginning else built
 
     async def _without_turns(self, job: Job, tools: Offered) -> BuiltPrompt:
-        """Returns a prompt with instructions and settings only, and the version of its custom instructions."""
+        """Returns a prompt that has only instructions and settings, with the version of the custom instructions."""
         question, channel = job.question, await self._settings_of(job.question)
         system = channel.system_prompt or self.settings.system_prompt
         prompt = Prompt(
@@ -135,7 +135,7 @@ class PromptBuilder:
             tools=tools.definitions,
             web_search=None if channel.web_search is False else self.settings.web_search,
             effort=job.wish.effort or channel.effort,
-            # A channel's creator, who might not be a Typist admin, can have written its instructions.
+            # A channel's creator, who might not be a Typist admin, can write the channel's instructions.
             system_origins=OTHERS if channel.system_prompt and not question.thread.in_direct_message else OURS,
             asker=prompts.asker_key(question.thread.team_id, question.user_id),
             code=Marks.of(question.thread).code,
@@ -144,10 +144,10 @@ class PromptBuilder:
         return BuiltPrompt(prompt, channel.model, prompt_version(_join_paragraphs(system, length)))
 
     def _without_costly_pages(self, prompt: Prompt, model: str | None) -> tuple[Prompt, tuple[str, ...]]:
-        """Returns the prompt with text instead of PDFs whose pages would raise its price, and those PDFs' names."""
+        """Returns the prompt with text instead of PDFs whose pages would raise the price, and those PDFs' names."""
         media = [media for turn in prompt.turns for media in turn.media]
         if not any(map(_has_pages, media)):
-            # Most prompts have none, and prices are looked up in a large table.
+            # Most prompts have no PDFs, and looking up prices in a large table is slow.
             return prompt, ()
         step_tokens, tokens = self.settings.step_tokens(model), self.estimate.prompt_tokens(prompt)
         if step_tokens is None or tokens <= step_tokens:
@@ -157,15 +157,15 @@ class PromptBuilder:
         return without_media(prompt, lambda media: media in kept or not _has_pages(media))
 
     def _other_tokens(self, answer: Answer, tools: Offered, note: Note) -> int:
-        """Returns the tokens that a request needs besides its system prompt and conversation."""
-        # Text that earlier attempts left is sent with their steps (core/steps.py).
+        """Returns the number of tokens that a request needs besides its system prompt and conversation."""
+        # Text from earlier attempts is sent with their steps (core/steps.py).
         left = answer.text[len(kept_text(answer.job)) :]
         left_tokens = self.estimate.tokens(left) if left else 0
         return self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(note.text) + left_tokens
 
     def is_shorter_for(self, window_tokens: int | None, *, has_results: bool) -> bool:
-        """Returns whether a prompt for this window would have less of the conversation than the current one.
-        `has_results`: it also contains tool results, which use the remaining room."""
+        """Returns whether a prompt for this window would contain less of the conversation than the current prompt.
+        `has_results`: the prompt also contains tool results, which use the remaining room."""
         limit_tokens, known_tokens = self.settings.history_tokens, self.estimate.window_tokens
         if window_tokens is None or self.estimate.window_with(window_tokens) == known_tokens:
             return False
@@ -178,7 +178,7 @@ class PromptBuilder:
         return found or ChannelSettings()
 
     async def reads_posts_before(self, question: Question) -> bool:
-        """Returns whether the prompt has a channel's last posts: the question starts a thread and is a bare mention."""
+        """Returns whether the prompt includes a channel's last posts, for a bare mention that starts a thread."""
         is_new = question.begins_thread and not question.thread.in_direct_message
         has_more = question.files or question.attached.strip()
         return (
@@ -194,7 +194,7 @@ class PromptBuilder:
     ) -> tuple[list[PromptMessage], ZoneInfo | None]:
         """Returns the conversation with names and times, and the asker's time zone if known."""
         question, me = job.question, self.conversation.me
-        # The model must not see earlier versions of this answer.
+        # The model must not see earlier versions of the answer.
         whole = replace(read, replies={**read.replies, **dict.fromkeys(job.page_ts, RecordedReply(""))})
         conversation = prompts.prompt_messages(whole, me)
         people = await self.conversation.people(question, prompts.ids_to_look_up(conversation, me))
@@ -202,7 +202,7 @@ class PromptBuilder:
         return prompts.with_times(named, people.zones, marks), people.zones.get(question.user_id)
 
     def _note_lines(self, job: Job, tools: Offered, zone: ZoneInfo | None, *, reads_posts: bool) -> list[str]:
-        """Returns our lines about the question: a rule for a bare mention, missing tools, and the time."""
+        """Returns lines for the note about the question: a rule for a bare mention, missing tools, and the time."""
         late = prompts.time_if_late(job.question.ts, job.asked_at, self.clock.now())
         now = (
             prompts.time_text(prompts.local_time(late, zone), zone.key if zone else prompts.UNKNOWN_ZONE)
@@ -220,8 +220,8 @@ class PromptBuilder:
         room_tokens: int,
         show: Callable[[Activity], None],
     ) -> tuple[Sequence[PromptMessage], Sequence[OpenedFile]]:
-        """Returns a conversation with its files' contents, and the files that are new since the last answer. Records
-        the speech in new files."""
+        """Returns the conversation with file contents, and the files that are new since the last answer, after
+        recording their speech."""
         conversation, job = with_linked_canvases(shared), answer.job
         if not any(message.files for message in conversation):
             return conversation, ()

@@ -1,4 +1,4 @@
-"""Quotas: reserves usage before a model is asked, warns people before a cap is reached, and lets admins set caps.
+"""Reserves usage below caps before a model is asked, warns people before a cap is reached, and lets admins set caps.
 
 Typist admins see and set caps in App Home and in a channel's settings, and are notified when much of a cap is used.
 """
@@ -55,7 +55,7 @@ from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 ROOM_POLL_S = 0.5
-"""The interval for checking whether running answers have left room below a cap."""
+"""Interval for checking whether running answers have left room below a cap."""
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +72,13 @@ class Quota:
     max_output_tokens: int
     prices: ModelPrices
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
-    """A lock for each cap that answers wait for, so that only the first of them polls. Dropped with the last one."""
+    """A lock for each cap that answers are waiting for, so that only the first answer polls."""
     _background: Background = field(default_factory=Background, init=False)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        """Waits until all caps leave room for the answer; raises CapReached if one is used up.
+        """Reserves usage for a request once all caps leave room; raises CapReached if a cap is used up.
 
-        If the rest is reserved for running answers, it waits until they release some.
+        Waits while the rest of a cap is reserved for running answers.
         """
         await check_run(job, self.stores)
         most = self.most(input_tokens, web_searches, effort)
@@ -96,8 +96,8 @@ class Quota:
             raise CapReached(cap_reached_text(check.reached, clock.now()))
 
     def warn(self, question: Question) -> None:
-        """Tells the asker, in the background and once per period, that most of a cap is used. Within the answer's
-        attempt, the next heartbeat would cancel it, because the job has ended."""
+        """Tells the asker in the background, once per period, that most of a cap is used. Not part of the attempt,
+        which the next heartbeat would cancel because the job has ended."""
         self._background.start(self._send_warnings(question), f"user {question.user_id} is not warned about a quota")
 
     async def _send_warnings(self, question: Question) -> None:
@@ -111,7 +111,7 @@ class Quota:
                 await self.notifier.show(question, sentence, cap_warning_key(cap, scope_ids, now), to)
 
     async def has_room(self, question: Question) -> bool:
-        """Returns whether no cap is used up for the asker, here and in the workspace. Raises StoreError."""
+        """Returns whether the caps of the asker, the channel and the workspace all have room. Raises StoreError."""
         caps, used = await self._caps_and_usage(scope_ids_of(question))
         return check_caps(caps, used, dict.fromkeys(Scope, Amount())) == CapCheck()
 
@@ -120,18 +120,18 @@ class Quota:
         return caps, await self.stores.usage.used(scope_ids, {cap.window for cap in caps}) if caps else {}
 
     async def count(self, question: Question, tokens: int, cost_usd: float) -> None:
-        """Records usage from before a message of the thread became a question, however long that takes."""
+        """Records the usage of deciding whether a message is a question. Retries while the database is unavailable."""
         used = Amount(tokens, cost_usd)
         await insist(lambda: self.stores.usage.count(question, used, self.caps), self.stores.clock, "usage not counted")
 
     def cost_usd(self, end: End) -> float | None:
-        """Returns the cost of an end's usage, or None if it is unknown."""
+        """Returns the cost of an end's usage, or None if the cost is unknown."""
         if not (end.model and end.usage):
             return None
         return self.prices.cost_usd(end.model, end.usage, self.stores.clock.now())
 
     async def earlier_usd(self, job: Job) -> float | None:
-        """Returns the cost of earlier attempts at this version of an answer, or None if it is unknown."""
+        """Returns the cost of earlier attempts at this version of an answer, or None if the cost is unknown."""
         if job.attempts == 1:
             return 0.0
         try:
@@ -141,8 +141,8 @@ class Quota:
             return None
 
     async def personal_use(self, team_id: str, user_id: str, channel_id: str = "") -> UsageToDate:
-        """Returns a person's usage today and this month, with the caps that apply in a channel, or "" for anywhere.
-        Raises StoreError."""
+        """Returns a person's usage today and this month, and the caps that apply in a channel or anywhere (""). Raises
+        StoreError."""
         ids = ScopeIds(team_id, user_id, channel_id)
         in_force = [cap for cap in await self.stores.caps.in_force(ids, self.caps) if ids.id_of(cap.window.scope)]
         scopes = {Scope.USER, *(cap.window.scope for cap in in_force)}
@@ -152,7 +152,7 @@ class Quota:
         return UsageToDate(spent[Scope.USER], used)
 
     def most(self, input_tokens: int, web_searches: int, effort: Effort) -> Amount:
-        """Returns an answer's maximum possible usage: with the most expensive model, and caching the whole prompt."""
+        """Returns a request's maximum usage, with the most expensive model and caching of the whole prompt."""
         input_tokens += SEARCH_RESULT_TOKENS if web_searches else 0
         more_tokens = LONGER_THINKING_TOKENS - THINKING_TOKENS if effort is Effort.THOROUGH else 0
         usage = Usage(input_tokens, self.max_output_tokens + more_tokens, 0, input_tokens, web_searches)
@@ -172,7 +172,7 @@ class CapSettings:
     access_control: AccessControl
 
     async def open(self, user_id: str, trigger_id: str, owner: CapOwner) -> None:
-        """Shows an admin the modal with an owner's caps, and others who can set caps."""
+        """Shows an admin the modal with an owner's caps and the other people who can set them."""
         if user_id not in self.access_control.admins:
             sentence = self.access_control.naming_admins(texts.quotas.ONLY_ADMINS_SET_QUOTAS)
             await self.workspace.surfaces.open(trigger_id, sentence_modal(sentence, texts.quotas.QUOTAS_TITLE))
@@ -201,7 +201,7 @@ class CapSettings:
         return cap_problems(entered, self.unpriced)
 
     async def save(self, user_id: str, submitted: SubmittedCaps) -> dict[str, str]:
-        """Saves an owner's caps, or returns a sentence for each field that can't be saved."""
+        """Saves an owner's caps, or returns a sentence for each invalid field."""
         owner, entered = submitted.owner, submitted.entered
         if problems := await self.problems(user_id, entered):
             return problems

@@ -1,10 +1,10 @@
-"""Asks a recorded question again, using the code that answers questions, without showing the answer to anyone.
+"""Asks a recorded question again, with the code that answers questions, and shows the answer to nobody.
 
-The prompt contains what the first one did, if it still exists: the conversation as Slack has it now, the recorded
-answers before the question, and the notes about the question. Memories and channel settings are today's, without the
-channel's model. An interrupted answer isn't continued. If requested, the model gets the server tools that only read,
-need no approval and don't use anyone's own account. Slack is only read, and the database gets only audit log entries
-about the question and its calls.
+The prompt has the same parts as the original one, if they still exist: the conversation as it is in Slack now, the
+recorded answers before the question, and the notes about the question. Memories and channel settings are current,
+except for the channel's model. Interrupted answers aren't continued. If requested, the model gets server tools that
+only read, need no approval and don't use anyone's own account. Slack is only read, and only audit log entries about the
+question and its calls are written to the database.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,17 +27,17 @@ from bot.services.transcripts import Transcription
 from bot.store.replays import Given, RecordedQuestion
 
 Spend = Callable[[Job, float], Awaitable[None]]
-"""Called right before a request, with the maximum dollars that the answer can then cost. Raises CapReached."""
+"""Called right before a request, with the answer's maximum cost in dollars including the request. Raises CapReached."""
 OnCall = Callable[[Job, RecordedCall], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class _PastConversation(SlackConversation):
-    """A question's conversation as it was then. Nothing about it is recorded."""
+    """A recorded question's conversation as it was when the recorded answer ended. Records nothing."""
 
     then: RecordedQuestion = field(kw_only=True)
     has_prompt: bool = field(kw_only=True)
-    """Whether the replay has a system prompt, which also replaces the channel's."""
+    """Whether the replay has a system prompt, which then replaces the channel's, too."""
 
     async def channel(self, question: Question) -> ChannelSettings:
         channel = replace(await super().channel(question), model=None)
@@ -55,7 +55,7 @@ class _PastConversation(SlackConversation):
 
 @dataclass(frozen=True)
 class _ReplayLimit:
-    """Replaces all caps."""
+    """Asks `spend` about the cost of each request, instead of checking caps."""
 
     quota: Quota
     spend: Spend
@@ -71,7 +71,7 @@ class _ReplayLimit:
 
 @dataclass
 class _AuditedCalls(InMemory):
-    """The steps and calls of an answer, which are reported to the audit log."""
+    """Keeps an answer's steps and calls in memory, and reports each call to the audit log."""
 
     on_call: OnCall = field(kw_only=True)
 
@@ -98,7 +98,7 @@ class _ReadOnlyTools:
 async def ask_again(
     answering: Answering, then: RecordedQuestion, spend: Spend, on_call: OnCall | None, *, has_prompt: bool
 ) -> Given:
-    """Returns the answer to a recorded question. CapReached from `spend` ends it. `on_call`: None without tools."""
+    """Answers a recorded question again. CapReached from `spend` ends the answer. `on_call`: None for no tools."""
     quota, clock, ports = answering.quota, answering.stores.clock, answering.steps.ports
     began, channel_id = clock.monotonic(), then.job.question.thread.channel_id
     attempt = attempt_at(then.job, began)

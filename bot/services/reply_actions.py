@@ -25,7 +25,7 @@ from bot.store import Stores
 log = logging.getLogger(__name__)
 
 Effect = Callable[[PressedAnswer], Awaitable[ActionResponse | None]]
-"""The effect of a click. Returns the response to the person, or None if the reply shows it."""
+"""Carries out a click; returns the response to the person, or None if the reply shows the outcome."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class ReplyActions:
         await self.presses.respond(press, self.perform(press))
 
     async def perform(self, press: Press) -> ActionResponse | None:
-        """Performs the action; returns the response to the person, or None if the reply shows it. Raises StoreError."""
+        """Performs the action; returns a response, or None if the reply shows the outcome. Raises StoreError."""
         if press.action is ReplyAction.SIGN_IN:
-            # A schedule can await the sign-in, and then there is no answer.
+            # The sign-in might be for a schedule, which has no answer.
             return await self.sign_in.open(press)
         pressed = await self.presses.check(press)
         if isinstance(pressed, str):
@@ -111,7 +111,7 @@ class ReplyActions:
     async def _share_tables(self, pressed: PressedAnswer) -> ActionResponse | None:
         """Shares the answer's tables as files at the end of its thread. Raises RateLimited and Refused."""
         answer = pressed.answer
-        # Takes well under a second, even for the longest answer.
+        # Parsing takes well under a second, even for the longest answer.
         files = await asyncio.to_thread(tables, answer.text, answer.question.ts)
         if not files:
             return ActionResponse(texts.actions.NO_TABLE)
@@ -135,7 +135,7 @@ class ReplyActions:
         return ActionResponse(texts.actions.THANKS_NOT_HELPED, ask_reason_ts=press.message_ts)
 
     async def _give_reason(self, pressed: PressedAnswer) -> ActionResponse:
-        """Records why an answer didn't help, and shows that instead of the question."""
+        """Records why an answer didn't help, and replaces the question about the reason with a confirmation."""
         answer, press = pressed.answer, pressed.press
         try:
             reason = DownReason(press.value)
@@ -153,7 +153,7 @@ class ReplyActions:
         return ActionResponse(texts.approvals.TOOLS_USED, call_details(calls, names))
 
     async def _undo(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Undoes the effect of a command or an agreement. Returns why it can't, or None if the reply shows it."""
+        """Undoes a command or an accepted proposal. Returns why it can't, or None if the reply shows the outcome."""
         answer, press = pressed.answer, pressed.press
         memories, problems = self.stores.memories, list[str]()
         for notice in answer.end.notices if answer.end else ():

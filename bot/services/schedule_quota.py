@@ -1,4 +1,4 @@
-"""Caps of schedules' runs."""
+"""Enforces the token limits of schedules."""
 
 from bot.clock import insist
 from bot.core import texts
@@ -8,12 +8,12 @@ from bot.store import Stores
 
 
 async def check_run(job: Job, stores: Stores) -> None:
-    """Raises CapReached if a schedule's run has used up the schedule's quota. Other questions pass."""
+    """Raises CapReached if the job is a schedule's run and the schedule's quota is used up."""
     if job.question.schedule is None:
         return
     run = await insist(lambda: stores.schedules.run(job.id), stores.clock, "schedule not read")
     if run is None:
-        # It was stopped meanwhile.
+        # The schedule was stopped meanwhile.
         return
     schedule = run.schedule
     used = await insist(lambda: stores.schedules.used(schedule, job.id), stores.clock, "usage of a schedule not read")

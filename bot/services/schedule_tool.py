@@ -1,7 +1,6 @@
-"""The tool with which a model proposes to create, change or stop a schedule, and the effect of the asker's agreement.
+"""Offers models a tool that proposes to create, change or stop a schedule, and carries out what the asker agrees to.
 
-The asker agrees to the content of the card (bot/slack/cards.py). schedules.py handles what people do with schedules
-afterwards.
+The asker agrees to the content of the card (bot/slack/cards.py). schedules.py handles changes by people afterwards.
 """
 
 import logging
@@ -79,7 +78,7 @@ DEFINITION = replace(
     rule=ToolRule(Permission.ASK),
 )
 
-# The texts that the model reads about a call.
+# Text for the model about the result of a call.
 NOTHING_HERE = "Nothing is scheduled here."
 NOT_SIGNED_IN = "The asker isn't signed in to {servers}, so runs can't use an account there."
 NO_ZONE = "Slack doesn't say in which time zone the asker is. Ask them, and name it as the zone."
@@ -107,7 +106,8 @@ class ScheduleTool:
         own = partial(self.stores.accounts.of, team_id, user_id)
         signed_in = [*await insist(own, self.stores.clock, "accounts not read")] if self.servers else []
         prepared = partial(self._prepare_arguments, user_id, zone.key if zone else "", here, names, signed_in)
-        # In our words only. Prompts for the same place begin the same, so it doesn't depend on the asker.
+        # The list has only our own words and doesn't depend on the asker, so that prompts in the same place begin the
+        # same.
         lines = [f"number {one.id}, {one.rule.in_words}{', paused' if one.paused else ''}" for one in here]
         listed = f"Scheduled here now: {'; '.join(lines)}." if lines else NOTHING_HERE
         described = f"{DEFINITION.description} {listed}"
@@ -126,7 +126,7 @@ class ScheduleTool:
         signed_in: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Mapping[str, Any] | str:
-        """Returns a proposal's normalized arguments with its next times, or a text for the model to read instead."""
+        """Returns a proposal's normalized arguments with the schedule's next times, or text for the model instead."""
         arguments = converted_arguments(self._parameters, arguments)
         now, number, stops = self.stores.clock.now(), arguments.get("number") or 0, arguments.get("stop") is True
         if not any(arguments.values()) or (stops and not number):
@@ -141,7 +141,7 @@ class ScheduleTool:
         if not (zone or arguments.get("zone") or changed):
             return NO_ZONE
         if changed is not None and changed.user_id != user_id:
-            # Only a schedule's creator can agree to the use of an account.
+            # Only a schedule's creator can agree to the use of their account.
             arguments = {**arguments, "accounts": []}
         try:
             gap = min_gap_minutes(user_id, self.admins)
@@ -192,7 +192,7 @@ class ScheduleTool:
 
 
 def _with_accounts(servers: Sequence[str]) -> Mapping[str, Any]:
-    """Returns the tool's parameters if people can have accounts at these servers."""
+    """Returns the tool's parameters, including accounts if people can have accounts at these servers."""
     described = {
         "type": "array",
         "items": {"type": "string", "enum": list(servers)},
@@ -203,11 +203,11 @@ def _with_accounts(servers: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _complete_arguments(arguments: Mapping[str, Any], changed: Schedule | None) -> Mapping[str, Any]:
-    """Returns a proposal's arguments, completed with those that a change leaves out."""
+    """Returns a proposal's arguments. Arguments that a change leaves out are taken from the schedule."""
     if changed is None:
         return arguments
     known, given = changed.as_proposal.arguments, {name: value for name, value in arguments.items() if value != ""}
-    # Only one of the two defines the time.
+    # A new time replaces the old one, whether it is `cron` or `at`.
     kept = {name: value for name, value in known.items() if name not in ("cron", "at") or not given.keys() & _WHEN}
     return {**kept, **given}
 
@@ -217,7 +217,7 @@ def _current_state(changed: Schedule) -> Mapping[str, Any]:
 
 
 def _schedules_for_model(here: Sequence[Schedule], names: Mapping[str, str]) -> Reading:
-    """Returns what a place's schedules do and who owns them, as data for the model."""
+    """Returns a place's schedules with their owners, as data for the model."""
     whose = {one.id: one_line(names.get(one.user_id, one.user_id)) for one in here}
     lines = [f"Number {one.id}, of {whose[one.id]}, {one.rule.in_words}: {one.words}" for one in here]
     return Reading(result_for_model("\n".join(lines), SCHEDULE, secrets.token_hex(8)) if lines else NOTHING_HERE)

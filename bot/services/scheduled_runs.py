@@ -1,11 +1,11 @@
-"""Runs of schedules: whether one can be posted now, and who is told if it is skipped or its schedule is paused.
+"""Decides whether a schedule's run can be posted now, and notifies people of skipped runs and paused schedules.
 
-A run acts as the person who created its schedule. So before each post, Slack is asked again whether the person has
-access and is a member of the workspace and of the channel. If Slack doesn't answer, a later try posts the run. A run
-that uses the person's own accounts also needs their sign-ins.
+A run acts on behalf of the person who created its schedule. Before each post, Slack is therefore asked again whether
+the person has access and is a member of the workspace and of the channel. If Slack doesn't answer, a later try posts
+the run. A run that uses the person's own accounts also needs their sign-ins.
 
-"Only if something changed" means that someone has written in the place since the last answered run. No model is asked,
-so a run without news costs nothing.
+"Only if something changed" means that someone has written in the place since the last answered run. Runs without news
+cost nothing, because no model is asked.
 """
 
 import logging
@@ -30,9 +30,9 @@ from bot.store import Stores
 from bot.store.accounts import Owner
 
 LOOKUP_S = 60.0
-"""The time for which runs of one creator share a lookup."""
+"""Time for which runs of one creator share a lookup."""
 CALLS_OF_RUNS = ("users.info", "chat.postMessage")
-"""Slack methods that each run needs, and that people who ask at the same time need, too."""
+"""Slack methods that every run needs, and that people who ask at the same time need, too."""
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +46,16 @@ class ScheduledRuns:
     schedules: Schedules
 
     def may_begin(self) -> int:
-        """Returns how many runs can begin in this second: one, while people have half of a minute's calls left."""
+        """Returns the number of runs that can begin this second: 1 if half of a minute's calls are left for people, or
+        0."""
         spare = self.workspace.budget.spare_calls
         return int(all(2 * spare(method) > CALLS_PER_MINUTE[method] for method in CALLS_OF_RUNS))
 
     async def admit(self, entry: OutboxEntry) -> Run | None:
-        """Returns the run to post, or None if it is skipped or has no news, or its schedule was stopped.
+        """Returns the run to post, or None if the run is skipped or has no news, or if the schedule was stopped.
 
-        Raises RateLimited, Refused and StoreError, and TimeoutError if Slack doesn't identify the creator or a server
-        doesn't renew their sign-in.
+        Raises RateLimited, Refused and StoreError, and TimeoutError if Slack doesn't identify the creator or if a
+        server doesn't renew the creator's sign-in.
         """
         run = await self.stores.schedules.run(entry.job_id)
         if run is None:
@@ -75,7 +76,7 @@ class ScheduledRuns:
         return run
 
     async def lost(self, entry: OutboxEntry, refusal: Refusal | None) -> None:
-        """Skips a run that can't be posted, because `refusal` is final or its time is over."""
+        """Skips a run that can't be posted because `refusal` is final or, without one, because it is too late."""
         reason = PauseReason.MISSED
         if refusal is not None and refusal.is_final:
             reason = PauseReason.FORBIDDEN if refusal is Refusal.FORBIDDEN else PauseReason.PLACE_GONE
@@ -83,7 +84,7 @@ class ScheduledRuns:
             await self.stores.schedules.skip(run.schedule, entry.job_id, reason)
 
     async def write(self, content: Mapping[str, Any]) -> dict[str, Json]:
-        """Returns the messages to the place and, for a pause, to the creator; none if the schedule continues or is
+        """Returns messages to the place and, about a pause, to the creator; none if the schedule is active again or
         gone. Raises StoreError."""
         report = RunReport(**content)
         schedule = await self.stores.schedules.read(self.workspace.me.team_id, report.schedule_id)

@@ -1,10 +1,10 @@
-"""Schedules as people handle them: the list, and the buttons that change, run, pause and stop one.
+"""Lets people list schedules, and change, run, pause and stop them with buttons.
 
 A model only proposes schedules (schedule_tool.py), and only the asker can agree. Afterwards the schedule belongs to its
-creator and the Typist admins. Their rights are checked at each click, and again when a modal is submitted, which might
-have been open for hours. Messages can list and stop schedules without a model.
+creator and the Typist admins. People's rights are checked at each click, and again when a modal is submitted, because
+it might have been open for hours. People can also list and stop schedules with messages that need no model.
 
-Times, runs and pauses are in bot/core/schedules.py and bot/store/schedules.py.
+bot/core/schedules.py and bot/store/schedules.py handle times, runs and pauses.
 """
 
 import logging
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LISTED_CHARS = 150
-"""The length of each schedule's text in a list that everybody in a conversation reads."""
+"""Maximum length of a schedule's text in a list that everybody in a conversation can read."""
 _TOKENS = re.compile(r"[1-9]\d{0,8}")
 
 
@@ -79,7 +79,7 @@ class SchedulePress:
     user_id: str
     trigger_id: str
     schedule_id: int = 0
-    """0 for a list."""
+    """The button's schedule, or 0 for a button that shows a list."""
     channel_id: str = ""
     """The list's channel, or "" for the person's own list."""
     place: ListPlace | None = None
@@ -110,7 +110,7 @@ class Schedules:
         if not all(command.schedule_meant(here, asked.user_id) for asked, command in named):
             return None
         for asked, _ in named:
-            # It might have been about an answer that its author couldn't stop, or that ended just before.
+            # "stop" might have been meant for an answer that its author couldn't stop, or that had just ended.
             if await insist(partial(self.stores.recorded_answers.was_answering, asked), self.stores.clock, "not read"):
                 return None
         return CommandResult.joined([await self._carry_out(*one, here) for one in both])
@@ -138,8 +138,8 @@ class Schedules:
         return CommandResult((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
 
     async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:
-        """Undoes a stop that a job's answer reports; returns why it can't, or "". Raises RateLimited, Refused and
-        StoreError."""
+        """Restores a stopped schedule; returns why it can't, or "". `job_id`: the job whose answer reports the stop.
+        Raises RateLimited, Refused and StoreError."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         stopped = await schedules.read(team_id, schedule_id, is_stopped=True)
         if stopped is None:
@@ -158,7 +158,7 @@ class Schedules:
         return await insist(standing, self.stores.clock, "schedules not read")
 
     async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> str:
-        """Shows a channel's schedules, or the person's own with "" or in a direct message; returns why it can't, or "".
+        """Shows a channel's schedules, or in a direct message or with "" the person's own; returns why it can't, or "".
         `in_modal`: on top of another modal. Raises RateLimited, Refused and StoreError."""
         listed = await self._schedule_list(user_id, "" if is_direct_message(channel_id) else channel_id)
         if listed is None:
@@ -196,7 +196,7 @@ class Schedules:
         return await self.restore(press.schedule_id, press.user_id) or texts.schedules.RESTORED
 
     async def _report_stop(self, press: SchedulePress) -> bool:
-        """Reports in an answer that the clicked button's schedule is gone; returns False if it can't."""
+        """Updates the answer with the clicked Stop button if the button's schedule is gone; returns False otherwise."""
         if press.action is not ScheduleAction.STOP or press.thread is None:
             return False
         if await self.stores.schedules.read(self.workspace.me.team_id, press.schedule_id) is not None:
@@ -219,8 +219,8 @@ class Schedules:
         await self.workspace.surfaces.update(place.view_id, view)
 
     async def change(self, user_id: str, submitted: SubmittedSchedule) -> dict[str, str]:
-        """Saves a person's changes to a schedule, or returns a sentence for each bad field. Raises RateLimited, Refused
-        and StoreError."""
+        """Saves a person's changes to a schedule, or returns a sentence for each invalid field. Raises RateLimited,
+        Refused and StoreError."""
         team_id = self.workspace.me.team_id
         schedule = await self.stores.schedules.read(team_id, submitted.schedule_id)
         if refusal := await self._refusal(schedule, user_id):
@@ -253,7 +253,7 @@ class Schedules:
     async def _entered_rule(
         self, user_id: str, schedule: Schedule, submitted: SubmittedSchedule, problems: dict[str, str]
     ) -> Rule:
-        """Returns the rule that a person entered; adds a sentence for a bad field to `problems`."""
+        """Returns the rule that a person entered; adds a sentence for each invalid field to `problems`."""
         entered, zone = submitted.entered, await self._zone(user_id, schedule)
         when = entered.keys() & {ScheduleField.DAYS, ScheduleField.TIME, ScheduleField.OTHER}
         if not when:
@@ -287,8 +287,8 @@ class Schedules:
         submitted: SubmittedSchedule,
         problems: dict[str, str],
     ) -> int:
-        """Returns the token limit that a person entered; adds a sentence for a bad one to `problems`. Only admins can
-        raise it."""
+        """Returns the token limit that a person entered; adds a sentence for an invalid one to `problems`. Only admins
+        can raise it."""
         text, most = submitted.entered.get(field, str(now)), max(now, default)
         if not _TOKENS.fullmatch(text):
             problems[field] = texts.schedules.TOKENS_NOT_A_NUMBER
@@ -330,13 +330,13 @@ class Schedules:
         return f"{outcome} {texts.schedules.ONLY_IF_CHANGED}" if is_unsure else outcome
 
     async def signed_out_of(self, schedule: Schedule) -> Sequence[str]:
-        """Returns the servers to which a schedule's creator must sign in again. Raises StoreError."""
+        """Returns the servers at which a schedule's creator must sign in again. Raises StoreError."""
         key = schedule.team_id, schedule.user_id, schedule.accounts
         return await self.sign_ins.signed_out_of(*key) if self.sign_ins else schedule.accounts
 
     async def awaits_sign_in(self, schedule_id: int, user_id: str) -> AwaitedSignIn | str:
-        """Returns a schedule that awaits its creator's sign-in, or a sentence about why it doesn't. If they have signed
-        in elsewhere, it is resumed. Raises RateLimited, Refused and StoreError."""
+        """Returns a schedule that awaits its creator's sign-in, or a sentence about why it doesn't. Resumes the
+        schedule if the creator has signed in elsewhere. Raises RateLimited, Refused and StoreError."""
         team_id = self.workspace.me.team_id
         schedule = await self.stores.schedules.read(team_id, schedule_id)
         if schedule is None:
@@ -357,8 +357,7 @@ class Schedules:
         return now is not None and now.paused is PauseReason.SIGNED_OUT
 
     async def resume_after_sign_in(self, schedule: Schedule) -> str:
-        """Resumes a schedule that lacked only a sign-in, and tells its creator the next run; returns why it can't, or
-        ""."""
+        """Resumes a schedule that lacked only a sign-in, and tells its creator; returns why it can't, or ""."""
         if missing := await self.signed_out_of(schedule):
             return texts.schedules.sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
         by, because = schedule.user_id, PauseReason.SIGNED_OUT
@@ -368,13 +367,13 @@ class Schedules:
             return texts.schedules.SIGNED_IN_TOO_LATE if is_over else texts.schedules.WAITS_FOR_NO_SIGN_IN
         log.info("schedule %d resumed by a sign-in of user %s", schedule.id, by)
         sentence = texts.schedules.resumed(schedule.id, schedule.rule.in_words, moment(next_at))
-        # Slack can lose an ephemeral message while the person is on the server's page.
+        # A direct message, because Slack can lose an ephemeral message while the person is on the server's page.
         told = Notification(by, f"schedule resumed {schedule.id} {next_at}", notification(sentence))
         await self.stores.notifications.add(schedule.team_id, told)
         return ""
 
     async def _refusal(self, schedule: Schedule | None, user_id: str) -> str:
-        """Returns why a person may not change a schedule, or that it is gone, or ""."""
+        """Returns why a person can't change a schedule, a sentence if the schedule is gone, or ""."""
         if schedule is None:
             return texts.schedules.SCHEDULE_GONE
         if not can_change(schedule, user_id, self.access_control.admins):
@@ -387,8 +386,7 @@ class Schedules:
         return await self.access_control.denial(asked, now_within_s=within_s, members_only=members_only, is_press=True)
 
     async def _schedule_list(self, user_id: str, channel_id: str) -> ScheduleList | None:
-        """Returns the schedules of a channel that the person is in, or their own with "". Returns None for other
-        channels."""
+        """Returns the schedules of a channel that the person is in, or with "" their own; None for other channels."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         if not channel_id:
             found = await schedules.of_person(team_id, user_id)

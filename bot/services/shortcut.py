@@ -1,25 +1,24 @@
-"""Questions that the bot posts for people: from the message shortcut, an emoji, a choice or a suggested prompt.
+"""Posts questions on behalf of people: from the message shortcut, an emoji, a choice or a suggested prompt.
 
-A question about a message is asked in a modal, posted once in the message's thread, and answered there. Slack waits
-three seconds for a submitted modal, but chat.postMessage can take as long, its response can be lost, and the process
-can die at any moment. So a submitted question is recorded as a job under the ID of its modal before the outbox posts
-it. The modal shows the beginning of the message, and the record contains the whole message.
+A question about a message is entered in a modal, posted once in the message's thread, and answered in that thread.
+Slack waits three seconds for a submitted modal, but chat.postMessage can take as long, its response can be lost, and
+the process can die at any moment. A submitted question is therefore recorded as a job under the ID of its modal before
+the outbox posts it. The modal shows the beginning of the message, and the record contains the whole message.
 
-Each try checks access, because a modal can be open for hours. Later tries check whether the question was posted: in the
-message's thread, the post carries the modal's ID. Typist can't search a person's direct message, so nothing is posted
-there twice: Slack's event about the post tells where it is. If no event comes, Typist tells the asker.
+Every try checks access, because a modal can be open for hours. Retries check whether the question was posted: in the
+message's thread, the post has the modal's ID. Typist can't search a person's direct message, so a post in a direct
+message is never retried. Slack's event about the post reports where it is; if no event comes, Typist tells the asker.
 
-The other questions need no modal. Their IDs come from the emoji and the message, from the answer that offers the
+The other questions need no modal. Their IDs are derived from the emoji and the message, from the answer that offers the
 choice, or from the click on a suggested prompt (welcome.py).
 
-**Reactions**: the emoji that a channel chose asks about the message below it, on behalf of the person who adds it. One
-message and emoji get one answer, even if others add the emoji, too, or Slack delivers an event again. No emoji on the
-bot's own messages does anything, and certainly doesn't approve a call. A reaction's event has no text, so its message
-is read once the asker has access.
+**Reactions**: adding the emoji that a channel chose asks about the message, on behalf of the person who adds the emoji.
+A message and emoji get one answer, even if other people add the emoji, too, or Slack delivers an event again. Emoji on
+the bot's own messages have no effect, and certainly don't approve a call. A reaction's event has no text, so the
+message is read after the asker's access has been checked.
 
-An emoji costs one click, so a person can add dozens in a minute. The question is recorded before the event is
-acknowledged, and Slack isn't called until then. Afterwards it uses calls of the workspace's budget, so each person has
-a limit.
+Adding an emoji is one click, so a person can add dozens in a minute. The question is recorded before the event is
+acknowledged, and only later calls to Slack use the workspace's budget, so each person has a limit.
 """
 
 import asyncio
@@ -54,28 +53,28 @@ from bot.store import Stores
 log = logging.getLogger(__name__)
 
 POST_WITHIN_S = 10.0
-"""Time limit for sending a post. Slack responds within 15 s or never, so none arrives after OUTBOX_HOLD_S."""
+"""Time limit for sending a post. Slack responds within 15 s or never, so no response arrives after OUTBOX_HOLD_S."""
 TRIES = Backoff(4.0, OUTBOX_HOLD_S)
 RUN_TRIES = Backoff(4.0, 180.0)
-"""A schedule's run is tried for GRACE_S, because nobody is there to ask again."""
+"""Delays between tries of a schedule's run, which is retried for GRACE_S because nobody is there to ask again."""
 SKEW_S = 300.0
-"""Slack's clock can be behind ours by this much."""
+"""Maximum time by which Slack's clock can be behind ours."""
 NAMES_IN_MODAL_WITHIN_S = 1.0
-"""Slack invalidates the modal's trigger after three seconds."""
+"""Time limit for names in the modal, whose trigger expires after three seconds."""
 MAX_TRIES = 10
-"""With growing waits, these take a few minutes. The response_url is valid for half an hour."""
+"""With growing delays, these tries take a few minutes. The response_url is valid for half an hour."""
 MAX_REACTIONS = 10
-"""The number of messages that a person can ask about by emoji within LIMITED_S, in one process. Without a limit, 200
-emoji of one guest made a colleague wait 20 s, because each read a message; with it, 2 s."""
+"""Maximum messages that a person can ask about by emoji within LIMITED_S, in one process. Without a limit, 200 emoji
+from one guest made a colleague wait 20 s, because each one read a message; with the limit, 2 s."""
 LIMITED_S = 600.0
 
 
 class PostUncertain(TypistError):
-    """A question might have been posted already, so nothing may be posted again."""
+    """Raised if a question might have been posted already, so that it isn't posted again."""
 
 
 class NotAsked(TypistError):
-    """A question isn't asked. The message is a sentence for its asker, or "" if there is nothing to say."""
+    """Raised if a question isn't asked. The message is a sentence for the asker, or "" to say nothing."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class MessageShortcut:
     check_now: Callable[[], None]
 
     async def open(self, invocation: Invocation, message: Message) -> None:
-        """Asks a person in a modal what they want to know about a message. Raises RateLimited and Refused."""
+        """Shows a person the modal for asking about a message. Raises RateLimited and Refused."""
         message = self.workspace.sign_in_addresses.message_without_urls(message)
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
             about = quoted(message, invocation.response_url, {})
@@ -103,7 +102,7 @@ class MessageShortcut:
             log.warning("message %s not recorded, its modal has only its beginning: %s", message.ts, error)
 
     async def ask(self, user_id: str, submitted: SubmittedQuestion) -> str:
-        """Records a modal's question; returns why it isn't asked, or ""."""
+        """Records the question from a modal; returns why it isn't asked, or ""."""
         about = submitted.about
         if denial := await self._denial(user_id, about.channel_id):
             return await self.access_control.naming_admins_plainly(denial)
@@ -117,7 +116,7 @@ class MessageShortcut:
         return ""
 
     async def ask_once(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> bool:
-        """Records a question to be posted at once; returns False if anyone has asked it already. Raises StoreError."""
+        """Records a question to be posted at once; returns False if anyone has already asked it. Raises StoreError."""
         team_id, text = self.workspace.me.team_id, self.workspace.sign_in_addresses.without_urls(text)
         is_new = await self.stores.unposted_questions.ask(team_id, view_id, user_id, about, text)
         if is_new:
@@ -125,7 +124,7 @@ class MessageShortcut:
         return is_new
 
     async def ask_choice(self, awaited: AwaitedChoice, user_id: str) -> str:
-        """Asks a choice on behalf of the person who clicked it; returns why it can't, or ""."""
+        """Asks the question of a choice on behalf of the person who clicked it; returns why it can't, or ""."""
         answer, thread = awaited.answer, awaited.answer.question.thread
         place = thread.channel_id, awaited.message_ts, thread.thread_ts or ""
         about = QuotedMessage(*place, "", "", offered_by=answer.job_id)
@@ -135,7 +134,7 @@ class MessageShortcut:
         return "" if is_asked else texts.actions.ALREADY_CHOSEN
 
     async def on_question_posted(self, view_id: str, message: Message) -> None:
-        """Records where the bot posted a question, according to Slack's event. Raises StoreError."""
+        """Records where the bot posted a question, from Slack's event about the post. Raises StoreError."""
         team_id = self.workspace.me.team_id
         await self.stores.unposted_questions.record_post(team_id, view_id, message.channel_id, message.ts)
 
@@ -153,8 +152,7 @@ class QuestionPosts:
     runs: ScheduledRuns
 
     async def post(self, entry: OutboxEntry) -> float | None:
-        """Posts and queues a question, or gives it up and tells its asker; returns the wait before the next try, or
-        None."""
+        """Posts and queues a question, or gives up and tells the asker; returns the delay before a retry, or None."""
         question = await self.stores.unposted_questions.read(entry)
         if question is None:
             return None
@@ -205,7 +203,7 @@ class QuestionPosts:
     async def _post_and_queue(self, entry: OutboxEntry, question: MessageQuestion) -> None:
         await self._check_access(question)
         if question.about.quote is None:
-            # The message that a reaction is about is stored only in Slack.
+            # The text of a message with a reaction is stored only in Slack.
             about = question.about
             message = await self.workspace.history.message(self.workspace.me.team_id, about.channel_id, about.ts)
             if message is None:
@@ -218,16 +216,16 @@ class QuestionPosts:
         if _is_direct(question):
             return
         is_elsewhere = posted.thread.channel_id != question.about.channel_id
-        # A person who clicked a button or added an emoji sees the thread.
+        # People who clicked a button or added an emoji aren't told, because they see the thread.
         if is_elsewhere or question.about.response_url:
             sentence = texts.shortcut.ASKED_IN_DIRECT_MESSAGE if is_elsewhere else texts.shortcut.ASKED_IN_THREAD
             await _tell(self.workspace, self.access_control, question.user_id, question.about, sentence)
 
     async def _check_access(self, question: MessageQuestion) -> None:
-        """Raises NotAsked if the asker is denied. The denial of a reaction is shown as rarely as that of a message."""
+        """Raises NotAsked if the asker is denied. Denied reactions are explained as rarely as denied messages."""
         about, user_id = question.about, question.user_id
         by_reaction = about.quote is None
-        # Bots can ask only by mentions, which are counted.
+        # Bots can ask only with mentions, which are counted.
         if by_reaction and await self.workspace.users.kind(user_id) is UserKind.BOT:
             raise NotAsked("")
         thread = ThreadKey(self.workspace.me.team_id, about.channel_id, about.thread_ts or None)
@@ -239,8 +237,8 @@ class QuestionPosts:
             raise NotAsked("" if by_reaction else denial)
 
     async def _post(self, entry: OutboxEntry, question: MessageQuestion, run: Run | None = None) -> Question:
-        """Posts the question in the thread, or with a quote in the asker's direct message if we can't post there. A
-        schedule's `run` is posted only in its channel."""
+        """Posts the question in the thread, or if the bot can't post there, with a quote in the asker's direct message.
+        A schedule's `run` is posted only in its channel."""
         if question.posted:
             return self._question(question, *question.posted)
         if question.elsewhere:
@@ -261,7 +259,7 @@ class QuestionPosts:
                 place = await surfaces.post_question(question, still, elsewhere=False)
             return self._question(question, *place)
         except Refused as refused:
-            # A choice means nothing without the answer that offers it, and a run belongs to its place.
+            # A choice makes no sense without the answer that offers it, and a run belongs to its place.
             may_be_elsewhere = about.offered_by is None and run is None
             if refused.reason in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN) and may_be_elsewhere:
                 return await self._post_directly(entry, question)
@@ -288,8 +286,8 @@ class QuestionPosts:
         return lambda: self.stores.clock.now() < entry.due_at - OUTBOX_HOLD_S + POST_WITHIN_S
 
     async def _find_post(self, question: MessageQuestion) -> str | None:
-        """Returns the ts of an earlier try's post, or None if Slack reports twice that there is none. Raises
-        PostUncertain if Slack doesn't report it."""
+        """Returns the ts of an earlier try's post, or None if Slack reports twice that there is no post. Raises
+        PostUncertain if Slack doesn't respond."""
         since = question.created_at - SKEW_S
         is_missing = False
         for look in range(1, MAX_LOOKS + 1):
@@ -308,7 +306,7 @@ class QuestionPosts:
 
     def _question(self, question: MessageQuestion, channel_id: str, ts: str) -> Question:
         if question.schedule is not None:
-            # Answered below the post, also in a direct message.
+            # The answer is posted below the question, even in a direct message.
             thread, words = ThreadKey(self.workspace.me.team_id, channel_id, ts), escape(question.text)
             text = f"{texts.schedules.SCHEDULED_TASK}\n\n{words}"
             return Question(thread, ts, question.user_id, text, attached_chars=len(words), schedule=question.schedule)
@@ -334,7 +332,7 @@ class Reaction:
 
     @property
     def question_id(self) -> str:
-        """The question's ID, the same for everybody who adds this emoji to this message."""
+        """The question's ID, which is the same for everybody who adds this emoji to this message."""
         return reaction_view_id(self.emoji, self.channel_id, self.ts)
 
 
@@ -346,11 +344,11 @@ class Reactions:
     notifier: Notifier
     shortcut: MessageShortcut
     _recent_reactions: deque[tuple[float, str, str]] = field(default_factory=deque, init=False)
-    """When each person asked each question, in monotonic time, within the last LIMITED_S."""
+    """The monotonic time, person and question of each reaction in the last LIMITED_S."""
 
     async def on_added(self, reaction: Reaction, *, tells: bool = False) -> None:
-        """Asks about the message if the channel chose the emoji and the person has access, without waiting for Slack.
-        Raises StoreError. `tells`: if the database rejects the question, its asker is told."""
+        """Asks about the message, without waiting for Slack, if the channel chose the emoji and the person has access.
+        `tells`: notify the asker of a question that the database rejects. Raises StoreError."""
         if reaction.user_id in SLACKS_OWN or self.workspace.me.user_id in (reaction.user_id, reaction.writer_id):
             return
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, reaction.channel_id)
@@ -369,7 +367,7 @@ class Reactions:
             raise
 
     def _may_ask(self, reaction: Reaction) -> bool:
-        """Returns whether a person can ask, as far as is known without Slack, and tells them if they can't."""
+        """Returns whether a person is known to be able to ask, without asking Slack, and tells them if they aren't."""
         if self.workspace.users.known(reaction.user_id) is UserKind.BOT:
             return False
         asked = self._question(reaction)
@@ -387,7 +385,7 @@ class Reactions:
         return Question(in_channel, reaction.ts, reaction.user_id, "")
 
     def _is_within_limit(self, reaction: Reaction) -> bool:
-        """Counts a reaction unless its person has too many; the same one counts once."""
+        """Counts a reaction, once for the same emoji and message; returns False if the person has added too many."""
         now = self.stores.clock.monotonic()
         while self._recent_reactions and self._recent_reactions[0][0] <= now - LIMITED_S:
             self._recent_reactions.popleft()
@@ -400,7 +398,7 @@ class Reactions:
 
 
 async def _names(workspace: Workspace, message: Message, within_s: float) -> Mapping[str, str]:
-    """Returns the names of people and channels that a message mentions, by ID, if Slack returns them in time."""
+    """Returns names of people and channels that a message mentions, by ID, if Slack returns them within `within_s`."""
     names: Mapping[str, str] = {}
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
@@ -415,12 +413,12 @@ async def _tell(
     if about.response_url:
         await workspace.surfaces.respond_to_command(about.response_url, CommandResponse(sentence))
         return
-    # A thread without replies shows no ephemeral message.
+    # Slack shows no ephemeral messages in a thread without replies.
     thread_ts = None if about.ts == about.thread_ts else about.thread_ts or None
     thread = ThreadKey(workspace.me.team_id, about.channel_id, thread_ts)
     await workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
 
 
 def _is_direct(question: MessageQuestion) -> bool:
-    """Returns whether a question is asked, and not only answered, in its asker's direct message."""
+    """Returns whether a question is posted in its asker's direct message, and not only answered there."""
     return question.about.channel_id == direct_message_placeholder(question.user_id)

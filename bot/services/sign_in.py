@@ -1,7 +1,6 @@
-"""Sign-ins by modal: a call or a schedule awaits a person's sign-in at a server, and continues after it.
+"""Signs people in at servers with a modal, and continues the call or schedule that awaited the sign-in.
 
-Everything is checked again when the modal is submitted: it might have been open for hours, and its values can be
-forged.
+Submissions are checked again, because the modal might have been open for hours and its values can be forged.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -27,7 +26,7 @@ Awaits = AwaitedCall | AwaitedSignIn
 
 @dataclass(frozen=True)
 class SignInModal:
-    """Opens the modal with the link to a server's page, and signs people in with the URL that they paste."""
+    """Shows the modal with the link to a server's page, and signs people in with the URL that they paste."""
 
     decisions: Decisions
     _opening: set[str] = field(default_factory=set, init=False)
@@ -35,7 +34,7 @@ class SignInModal:
 
     async def open(self, press: Press) -> ActionResponse | None:
         if press.user_id in self._opening:
-            # The modal is on its way, and opening another one would cost the server and the database time.
+            # A modal is already being opened. Opening another would cost the server and the database time.
             return None
         self._opening.add(press.user_id)
         try:
@@ -48,7 +47,7 @@ class SignInModal:
         if isinstance(found, str):
             return ActionResponse(found) if found else None
         sign_ins, awaited = found
-        # The import needs the SDK, which must not be imported unless people can sign in. Here it already is.
+        # Imported here, because it needs the SDK, which must not be imported unless people can sign in.
         from bot.accounts.oauth import SignInFailed
 
         try:
@@ -62,9 +61,9 @@ class SignInModal:
         return None
 
     async def check_address(self, user_id: str, pasted: PastedAddress) -> str:
-        """Returns why a pasted URL can't sign anyone in, or "" if it might. Raises StoreError."""
+        """Returns why a pasted URL can't be used to sign in, or "" if it might work. Raises StoreError."""
         if pasted.address is None:
-            # The server has to be asked, which can take longer than Slack waits.
+            # The server is asked later, because its response can take longer than Slack waits.
             return ""
         press = self.decisions.presses.from_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
         found = await self._awaited_sign_in(press)
@@ -74,7 +73,7 @@ class SignInModal:
         return await sign_ins.refusal(self._owner(awaited), awaited.name, pasted.address)
 
     async def sign_in(self, user_id: str, pasted: PastedAddress) -> None:
-        """Signs a person in with the URL that they pasted, and continues what awaits it, or tells them why it can't."""
+        """Signs a person in with a pasted URL and continues the call or schedule, or tells the person why it can't."""
         press = self.decisions.presses.from_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
         await self.decisions.presses.respond(press, self._sign_in(press, pasted.address))
 
@@ -84,7 +83,7 @@ class SignInModal:
             return ActionResponse(found) if found else None
         sign_ins, awaited = found
         owner = self._owner(awaited)
-        # Only the database can guarantee that a URL is used once.
+        # Only the database can guarantee that a URL is used only once.
         problem = await sign_ins.complete(owner, awaited.name, address, partial(self._still_awaits, awaited))
         if problem:
             problem = problem if await self._still_awaits(awaited) else texts.accounts.NOTHING_WAITS
@@ -96,8 +95,8 @@ class SignInModal:
         return ActionResponse(problem) if problem else None
 
     async def _awaited_sign_in(self, press: Press) -> tuple["SignIns", Awaits] | str:
-        """Returns the sign-ins and what awaits the person's sign-in, or a sentence about why nothing does. The sentence
-        is "" for a schedule that has already resumed. Raises StoreError."""
+        """Returns the sign-ins and the call or schedule that awaits the person's sign-in, or a sentence about why none
+        does. The sentence is "" for a schedule that has already resumed. Raises StoreError."""
         schedule_id, sign_ins = schedule_waiting(press.value), self.decisions.schedules.sign_ins
         awaited: Awaits | str
         if schedule_id is not None:

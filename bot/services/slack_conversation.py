@@ -1,8 +1,8 @@
 """Reads a question's conversation from Slack and the database.
 
-While the database is unavailable, reading records is retried for a few seconds; then the prompt leaves them out. An
-attempt that takes over a job might read an edited question before the edit's event arrives. It then records the edit as
-the event would, so that no model continues an answer to the unedited question.
+While the database is unavailable, reading records is retried for a few seconds, after which the prompt leaves the
+records out. An attempt that takes over a job might read an edited question before the edit's event arrives. The attempt
+then records the edit as the event would, so that no model continues an answer to the unedited question.
 """
 
 import logging
@@ -33,7 +33,7 @@ from bot.services.transcripts import Transcription
 from bot.store import Stores
 
 RESTART_WITHIN_S = 3.0
-"""The time an attempt whose question was edited waits to be canceled, after its worker's next heartbeat."""
+"""Time that an attempt whose question was edited waits for its worker's next heartbeat to cancel it."""
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,7 @@ class SlackConversation:
         return await self.workspace.users.kind(question.user_id, now_within_s=now_within_s) is UserKind.MEMBER
 
     async def read(self, job: Job, *, posts_before: bool) -> Conversation:
-        """Returns the conversation from Slack, with the recorded answers. Records an unreported edit, and the
-        participants."""
+        """Returns Slack's conversation with recorded answers. Records participants, and edits without an event."""
         question = job.question
         history = self.workspace.history
         shown = await (history.posts_before if posts_before else history.messages)(question)
@@ -67,7 +66,7 @@ class SlackConversation:
             await self._restart_if_edited(job, messages)
         conversation = await self.with_answers(job, messages)
         if not question.begins_thread:
-            # The posts that a bare mention reads were written before the thread.
+            # For a question that begins a thread, `messages` can be posts from before the thread.
             await self._record_participants(question, messages)
         return conversation
 
@@ -88,7 +87,8 @@ class SlackConversation:
     async def memories(
         self, question: Question, marks: Marks, count_tokens: CountTokens, limit_tokens: int
     ) -> SentMemories:
-        """Returns the prompt's text about the place's memories, without those that were said to other readers."""
+        """Returns the prompt's text about the place's memories, except those from when a private channel was public or
+        vice versa."""
         thread, users = question.thread, self.workspace.users
         kept = await try_again(lambda: self.stores.memories.of(thread.place), self.stores.clock, "memories not read")
         if not kept:
@@ -99,7 +99,7 @@ class SlackConversation:
         return memories_section(shown, names, marks, count_tokens, limit_tokens)
 
     async def note(self, job: Job, lines: Sequence[str]) -> Note:
-        """Returns these lines below those about a scheduled run, a canvas and the channel that the asker has open."""
+        """Returns a note with lines about a scheduled run, a canvas and the asker's open channel, then `lines`."""
         question, run = job.question, None
         if question.schedule:
             run = await try_again(lambda: self.stores.schedules.run(job.id), self.stores.clock, "schedule not read")
@@ -111,15 +111,15 @@ class SlackConversation:
             run_times_text(run) if run else "",
             beside,
         )
-        # Slack provides the name of the open channel.
+        # The open channel's name is other people's text.
         return Note("\n".join(filter(None, (*ours, *lines))), OTHERS if beside else OURS)
 
     async def _pane_context(self, question: Question) -> str:
-        """Returns a sentence about the channel that the asker opened next to the pane, or "" if its name is unknown."""
+        """Returns a sentence about the channel that is open next to the asker's pane, or "" if its name is unknown."""
         person = question.thread.team_id, question.user_id
         read = self.stores.pane_context.read
         channel_id = await try_again(lambda: read(*person), self.stores.clock, "pane context not read")
-        # Safe because the asker has the channel open, and nobody else reads the answer.
+        # Using a private channel's name is safe: the asker has the channel open, and nobody else reads the answer.
         names = await self.workspace.users.names([channel_id], in_channel=channel_id) if channel_id else {}
         return "".join(map(pane_context_line, names.values()))
 
@@ -143,7 +143,7 @@ class SlackConversation:
             transcribe = partial(self.transcription.transcribe, job, show) if hears else None
             reading = self.workspace.files.reading(files, job.question.user_id, transcribe=transcribe)
             read |= await memory.enter_async_context(reading)
-        # For a file in a channel shared with another organization, only files.info reports that it is a canvas.
+        # In a channel shared with another organization, only files.info reports that a file is a canvas.
         canvases += [replace(one.file, access=CHECK_FILE_INFO) for one in read.values() if is_canvas(one.file)]
         read |= await self.workspace.canvases.read(canvases, job.question)
         return {**{file.id: read[file.id] for file in wanted}, **unread}
@@ -152,10 +152,10 @@ class SlackConversation:
         await try_again(lambda: self.transcription.record(job, files), self.stores.clock, "transcripts not recorded")
 
     async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
-        """Records edits that the history shows and no event has reported, and waits for the restart that follows.
+        """Records edits that no event has reported, and waits until the attempt is canceled to start over.
 
-        A question can be edited while no process runs. The recorded text answers the original question, so the attempt
-        must not continue it. Returns if nothing was edited or the edit was already known.
+        A question can be edited while no process is running. The attempt must not continue the recorded text, which
+        answers the original question. Returns if there are no new edits.
         """
         recorded = {question.ts: question for question in (job.question, *job.earlier)}
         edited = [message for message in messages if message.edited_ts and message.ts in recorded]
@@ -172,7 +172,7 @@ class SlackConversation:
             await self.stores.clock.sleep(RESTART_WITHIN_S)
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
-        """Records a thread in which several people wrote before the first question, and who started it."""
+        """Records that several people wrote in a thread before the first question, and who started the thread."""
         by_people = [message for message in messages if is_from_person(message, self.me)]
         if since_ts := second_person_ts(question, by_people):
             first_ts = question.thread.thread_ts
@@ -184,5 +184,5 @@ class SlackConversation:
 
 
 def _has_text_of(question: Question, message: Message) -> bool:
-    """Returns whether a recorded question has the message's text. Ignores link previews below it, which come and go."""
+    """Returns whether a recorded question has the message's text, ignoring link previews, which come and go."""
     return question.text == message.whole or f"{question.text}\n\n".startswith(f"{message.text}\n\n")

@@ -1,7 +1,7 @@
-"""Answers without Slack and a database: `answer` runs the whole loop in memory.
+"""Answers questions without Slack or a database: `answer` runs the whole loop in memory.
 
-The caller passes in the conversation, and people's decisions on calls. An interrupted answer isn't continued. To resume
-one, pass a Job with its text and its steps (core/job.py).
+The caller passes in the conversation, and people's decisions on calls. To resume an interrupted answer, pass a Job with
+the answer's text and steps (core/job.py).
 """
 
 import json
@@ -41,7 +41,7 @@ from bot.services.steps import GO_ON_AFTER_S, Steps
 from bot.services.tool_calls import Offer
 
 HISTORY_TOKENS = 100_000
-"""The maximum tokens of a conversation, if no settings are given."""
+"""Maximum tokens of a conversation if no settings are given."""
 ME = Identity("T", "UTYPIST", "BTYPIST", "Typist")
 
 
@@ -50,12 +50,12 @@ class InMemoryConversation:
     messages: Sequence[Message] = ()
     """Messages before the question, oldest first."""
     replies: Mapping[str, RecordedReply] = field(default_factory=dict)
-    """The bot's answers among them, by ts."""
+    """The bot's answers among `messages`, by ts."""
     names: Mapping[str, str] = field(default_factory=dict)
     opened: Mapping[str, OpenedFile] = field(default_factory=dict)
-    """The contents of its files, by ID."""
+    """The contents of the conversation's files, by ID."""
     facts: Sequence[str] = ()
-    """Sentences that the prompt includes for this question only."""
+    """Sentences that the prompt includes only for this question."""
     settings: ChannelSettings = field(default_factory=ChannelSettings)
     me: Identity = ME
 
@@ -86,19 +86,19 @@ class InMemoryConversation:
         return {file.id: self.opened[file.id] for message in messages for file in message.files}
 
     async def keep_transcripts(self, job: Job, files: Sequence[File]) -> None:
-        """The caller already has them."""
+        """Does nothing, because the caller already has the transcripts."""
 
 
 @dataclass
 class InMemory:
-    """The recorded steps and calls of one answer, kept while the process runs."""
+    """Keeps the steps and calls of one answer in memory."""
 
     _steps: list[Step] = field(default_factory=list)
     _calls: dict[tuple[int, int], RecordedCall] = field(default_factory=dict)
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps with the current state of their calls, for a job that resumes."""
+        """The steps with the current state of their calls, to resume the answer from."""
         return tuple(replace(step, calls=self._calls_of(step.step_no)) for step in self._steps)
 
     def decide(self, decision: Decision, user_id: str) -> None:
@@ -111,7 +111,7 @@ class InMemory:
         return tuple(call for call in self._calls.values() if call.step_no == step_no)
 
     async def record(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
-        # Keeps only JSON, as a database would.
+        # Items make a round trip through JSON, as they would with a database.
         self._steps.append(replace(step, items=tuple(json.loads(json.dumps(step.items)))))
         self._calls |= {call.key: call for call in step.calls}
         return True
@@ -149,7 +149,7 @@ class InMemory:
 
 
 class NoSteps(InMemory):
-    """A record that refuses each step, so that an answer ends when its model calls a tool."""
+    """Records nothing, so that an answer ends when its model calls a tool."""
 
     async def record(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
         return False
@@ -157,7 +157,7 @@ class NoSteps(InMemory):
 
 @dataclass
 class Collected:
-    """An output that nobody sees. A call that needs a person's approval ends the attempt."""
+    """Collects the text without showing it. A call that needs a person's approval ends the attempt."""
 
     answer: Answer | None = field(default=None, init=False)
 
@@ -180,7 +180,7 @@ class Collected:
 
 @dataclass(frozen=True)
 class Unlimited:
-    """Sends every request, and calculates its cost."""
+    """Allows every request, and calculates its cost."""
 
     prices: ModelPrices = field(default_factory=ModelPrices)
 
@@ -196,7 +196,7 @@ class Answered:
     text: str
     end: End
     used: Used
-    """The usage of all its requests, estimated if the vendor reports none."""
+    """The usage of all requests, estimated if the vendor doesn't report it."""
     completion: Completion | None
     error: Exception | None
 
@@ -217,8 +217,8 @@ async def answer(
     settings: PromptSettings | None = None,
     prompt: Prompt | None = None,
 ) -> Answered:
-    """Answers a question, and returns its text and end. Errors are returned as well. `asked`: a job resumes an earlier
-    attempt. `prompt` replaces the conversation's prompt."""
+    """Answers a question; returns the text and the end, even after an error. `asked`: a question, or a job to resume.
+    `prompt` replaces the conversation's prompt."""
     ports = Ports(records or InMemory(), conversation, tools, spending or Unlimited(), SystemClock())
     settings = settings or PromptSettings(DEFAULT_SYSTEM_PROMPT, HISTORY_TOKENS)
     steps = Steps(ports, models, settings, TokenEstimate(models.names), has_buttons=False)
@@ -229,18 +229,18 @@ async def answer(
 
 
 def attempt_at(job: Job, now: float) -> AnswerAttempt:
-    """Returns an attempt that ends if its model fails, instead of being continued. `now` is monotonic time."""
+    """Returns an attempt that won't be continued by another one if its model fails. `now` is monotonic time."""
     return AnswerAttempt(Answer(replace(job, interruptions=len(GO_ON_AFTER_S))), now)
 
 
 async def run_to_end(
     steps: Steps, attempt: AnswerAttempt, asking: Awaitable[End], names: ModelNames = OWN_NAMES
 ) -> Answered:
-    """Awaits `asking`, ends the attempt, and returns the result. A given-up attempt keeps its text so far."""
+    """Awaits `asking`, ends the attempt, and returns the answer. An attempt that is given up keeps its text so far."""
     try:
         end = await end_of(attempt, asking, names)
     except GivenUp as given_up:
-        # The model called a tool that nobody approved, or that doesn't exist. Its text alone is an answer.
+        # The model called a tool that nobody approved or that doesn't exist. The text so far is the answer.
         attempt.phase = given_up.phase
         end = End(EndReason.STEP_LIMIT if attempt.answer.text.strip() else EndReason.EMPTY)
     end = attempt.finish(end, steps.ports.clock.now(), names=names)

@@ -1,15 +1,16 @@
-"""The steps of an answer: asks the model and makes its calls until it calls no more tools.
+"""Runs the steps of an answer: asks the model and makes its calls until it calls no more tools.
 
 Each step is one model request with its own reservation and usage; an answer has at most MAX_STEPS. A step is recorded
-before its calls are made (services/tool_calls.py). The next request has their results and anything the askers have
+before its calls are made (services/tool_calls.py). The next request contains the results and anything the askers have
 written meanwhile. A process that takes over continues from the recorded steps with their original prompt
-(core/beginnings.py), and doesn't ask a model for them again. If a call needs approval, the attempt gives the job up
-until the decision (core/job.py). A model that offers choices has ended its answer (core/choices.py).
+(core/beginnings.py), and doesn't ask a model for those steps again. If a call needs approval, the attempt gives the job
+up until the decision (core/job.py). Offering choices ends the answer (core/choices.py).
 
 If a model fails after its first word in a way that another request might fix, the attempt releases the job with the
-text so far, as if the process had died, and the next attempt continues after it. That happens at once, and once more
-after a wait, during which Stop, edits and hand-overs work as usual. After that, the answer ends with its text, a notice
-and Continue. Failures before the first word are retried elsewhere if another request might help (models/wrappers.py).
+text so far, as if the process had died, and the next attempt continues the text. The first time, the next attempt
+starts at once; the second time, after a delay during which Stop, edits and hand-overs work as usual. After a third
+failure, the answer ends with its text, a notice and Continue. Failures before the first word are retried elsewhere if
+another request might help (models/wrappers.py).
 """
 
 import asyncio
@@ -44,11 +45,11 @@ from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.tool_calls import NotOurs, Offer, ToolCalls
 
 MAX_STEPS = 16
-"""Maximum model requests per answer. Each use of tools needs one more, which sends their results."""
+"""Maximum model requests per answer. Each use of tools needs one more request, which sends the results."""
 GO_ON_AFTER_S = (0.0, 5.0)
-"""The wait before the answer continues after each interruption by its model. After the last one, it ends."""
+"""Delays before an answer continues after the first and second failure of its model. A third one ends the answer."""
 TAKES_LONG_S = 10.0
-"""The time without a word from the model after which the placeholder says so, once per answer."""
+"""The time without a word from the model after which the placeholder mentions the delay, once per answer."""
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Steps:
             if has_begun or not self.prompt_builder.is_shorter_for(window_tokens, has_results=has_results):
                 raise
             log.info("model %s has a window of %s tokens, asking with less", error.model, window_tokens)
-        # The calls of the steps so far are made and recorded, so none is made again.
+        # The calls of earlier steps have been made and recorded, and must not be made again.
         return await build_and_ask(window_tokens)
 
     async def ask_with_prompt(
@@ -107,9 +108,9 @@ class Steps:
         shown: Output,
         window_tokens: int | None = None,
     ) -> End:
-        """Asks the model with this prompt and makes its calls, until it calls no more. Raises GivenUp and NotOurs.
+        """Asks the model with this prompt, and makes its calls until there are no more. Raises GivenUp and NotOurs.
 
-        `window_tokens`: the model's window, if it has refused a longer prompt.
+        `window_tokens`: the model's window, if the model has refused a longer prompt.
         """
         attempt.built = built
         await shown.begin(attempt.answer)
@@ -134,7 +135,7 @@ class Steps:
                     offer = replace(await self.tool_calls.offer(job), has_written=offer.has_written)
                     prompt = replace(built.prompt, tools=with_new_tools(built.prompt.tools, offer.definitions))
                     attempt.built = built = replace(built, prompt=prompt)
-                # Questions that arrived while calls were made.
+                # Includes questions that arrived while calls were being made.
                 answer.follow_ups += await insist(partial(records.take_follow_ups, job, len(answer.steps)))
                 steps = self._fit_steps(answer.steps, built.prompt, window_tokens)
             is_last = len(answer.steps) + 1 >= MAX_STEPS
@@ -161,7 +162,7 @@ class Steps:
             begun = ""
 
     def _fit_steps(self, steps: Sequence[Step], prompt: Prompt, window_tokens: int | None) -> list[Step]:
-        """Returns the steps with as much of their results as fits into a request."""
+        """Returns the steps with as much of their tool results as fits into a request."""
         estimate = self.estimate
         window = estimate.window_with(window_tokens)
         history_tokens, prompt_tokens = self.prompt_settings.history_tokens, estimate.prompt_tokens(prompt)
@@ -208,15 +209,15 @@ class Steps:
         if not await self.tool_calls.insist(lambda: records.record(attempt.job, done, end, piece)):
             raise NotOurs
         answer.on_recorded(piece)
-        # The attempt might end no job, because it is given up while a call waits for a person.
+        # An attempt might end without ending a job, because it is given up while a call awaits approval.
         attempt.on_step_recorded(done, end.usage, self.ports.spending.cost_usd(end))
         self.ports.telemetry.charged(end.model, self.ports.spending.cost_usd(end))
 
     async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, shown: Output, *, resumed: str
     ) -> CurrentStep | End:
-        """Reserves quota for one step and shows its text; returns the answer's end if nobody can see it anymore.
-        `resumed`: the text that an earlier attempt left of this step."""
+        """Reserves quota, asks the model for one step and shows the step's text; returns the step, or the answer's end
+        if nobody can see the answer anymore. `resumed`: this step's text from an earlier attempt."""
         input_tokens = self.estimate.prompt_tokens(prompt)
         searches = MAX_SEARCHES if prompt.web_search else 0
         await self.ports.spending.reserve(attempt.job, input_tokens, searches, prompt.effort)
@@ -240,7 +241,7 @@ class Steps:
             if error.reason is not EndReason.EMPTY or not has_answer:
                 await self._give_up_if_resumable(attempt, error, shown)
                 raise
-            # The model had nothing to add, so the recorded text is complete.
+            # The model had nothing to add to the recorded text, so that text is complete.
             step.completion = Completion(error.model, FinishReason.STOP, None)
         finally:
             taking_long.cancel()
@@ -300,7 +301,7 @@ class _StepText:
         self._gap = "\n\n" if is_new and answer.text.strip() else ""
 
     def receive(self, delta: str) -> None:
-        """Shows the model's text once it is clear how it joins the earlier text."""
+        """Shows the model's text once it is clear how the text joins the earlier text."""
         self._append(self._seam.join(delta))
 
     def end(self) -> None:
@@ -317,7 +318,7 @@ def _completed_end(answer: Answer, step: CurrentStep) -> End:
     completion = _completion(step)
     reason, notice = EndReason.WHOLE, ""
     if step.calls:
-        # Without text, there is nothing to continue, and no button for it.
+        # Continue isn't offered for an answer without text.
         notice = texts.answers.STEP_LIMIT if answer.text.strip() else texts.answers.STEP_LIMIT_WITHOUT_TEXT
         reason = EndReason.STEP_LIMIT
     elif completion.finish_reason is FinishReason.LENGTH:
@@ -326,7 +327,7 @@ def _completed_end(answer: Answer, step: CurrentStep) -> End:
 
 
 def _offer_choices(answer: Answer, step: CurrentStep, offered: Choices, shown: Output) -> End:
-    """Shows a question to the reader; returns the end of an answer that offers choices."""
+    """Shows the model's question; returns the end of an answer that offers choices."""
     shown.append(("\n\n" if answer.text.strip() else "") + offered.markdown)
     log.info("choices offered: %d", len(offered.choices))
     completion = _completion(step)

@@ -1,4 +1,4 @@
-"""Stops: ends an answer early by its button, by Slack's own Stop button, or by the message "stop"."""
+"""Stops answers early: with Typist's Stop button, with Slack's own Stop button, or with the message "stop"."""
 
 import logging
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Stops:
     access_control: AccessControl
 
     async def stop(self, answer: AnswerRecord) -> ActionResponse | None:
-        """Stops an answer; returns a response if the reply doesn't show the outcome. Raises StoreError."""
+        """Stops an answer; returns a response, or None if the reply shows the outcome. Raises StoreError."""
         if not await self.request(answer):
             return ActionResponse(texts.actions.BUTTON_OUTDATED)
         return ActionResponse(texts.actions.STOPPED_WHILE_QUEUED) if answer.state is State.QUEUED else None
@@ -38,9 +38,9 @@ class Stops:
         return is_live
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
-        """Stops the answer that is being written in a thread, for Slack's own Stop button. Never stops a queued answer:
-        Slack's event identifies only the thread, and a duplicate must not stop an answer that was queued the first
-        time. Raises StoreError."""
+        """Stops the answer that is being written in a thread, for Slack's own Stop button. Never stops a queued answer,
+        because Slack's event identifies only the thread, and a duplicate must not stop the next answer. Raises
+        StoreError."""
         answer = await self.stores.recorded_answers.unfinished_answer(thread, event_id)
         if answer is None:
             return
@@ -52,11 +52,11 @@ class Stops:
             await self.workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
 
     async def stop_by_message(self, thread: ThreadKey, user_id: str, message_ts: str) -> bool:
-        """Stops the answer that is being written in a thread, as its Stop button does; returns False if there is none.
+        """Stops the answer that is being written in a thread, like its Stop button; returns False if there is none.
 
-        Outside threads, "stop" also applies to the person's answer in a thread, if only one is being written. Slack
-        sends two events for one message, and each can arrive twice. If the first stopped nothing, the second must not
-        become a question, or stop the answer to the message itself. Raises StoreError.
+        Outside threads, "stop" also applies to the person's answer in a thread if only one is being written. Slack
+        sends two events for one message, and both can arrive twice. If the first event stopped nothing, a later one
+        must neither become a question nor stop the answer to the message itself. Raises StoreError.
         """
         message, answers = f"stop {thread.channel_id} {message_ts}", self.stores.recorded_answers
         if await answers.is_handled(message):

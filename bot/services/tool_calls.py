@@ -1,10 +1,10 @@
-"""Tool calls: which tools a model is offered, which calls need approval, and making each call at most once.
+"""Decides which tools a model is offered and which calls need approval, and makes each call at most once.
 
 Who may use what
 ----------------
 Tools that can change something are offered only to members of the workspace. Guests, people from other organizations
-and bots get tools that an admin declared read-only, whatever the rules are. A schedule's run gets only the read-only
-tools that need no approval. A rule allows a tool, asks a person about each call, or denies it. An admin can always
+and bots get tools that an admin declared read-only, whatever the rules are. A schedule's run gets only read-only tools
+that need no approval. A rule allows a tool, asks a person about each call, or denies the tool. An admin can always
 allow a tool in a channel, with its current definition. Right before each call that can change something, Slack is asked
 again whether the asker is a member.
 
@@ -12,17 +12,18 @@ A call that can change something is made without asking only if the model has re
 (models/prompt.py): any other text could be an attack that imitates the user. In addition, no earlier version of the
 answer may have changed something, so that Regenerate never writes twice by itself.
 
-A call with the asker's own account (bot/accounts) is made without asking only if only the asker reads the answer.
-Elsewhere, a read-only call is also made without asking if the asker has allowed that for the thread or when creating
-the schedule, unless the model has read other people's text, which could tell it what to look for in the account: their
-messages, a file, a memory, the channel's instructions. Nobody else can approve it. A schedule's run that uses an
-account can't read the channel.
+A call with the asker's own account (bot/accounts) is made without asking only if only the asker reads the answer. If
+other people read the answer, a read-only call is made without asking if the asker has allowed that for the thread or
+when creating the schedule, unless the model has read other people's text: messages, a file, a memory, the channel's
+instructions. Such text could tell the model what to look for in the account. Only the asker can approve a call with
+their account. A schedule's run that uses an account can't read the channel.
 
 At most once
 ------------
-A step's calls are recorded before the first of them is made, and each is committed as BEGUN before it is sent. Only the
-attempt that owns the job can do that (core/calls.py). A call that an earlier attempt began is made again if it is
-read-only; otherwise it is UNKNOWN, and the model is told so. The same applies to a call whose response never arrived.
+A step's calls are recorded before the first one is made, and each call is committed as BEGUN before it is sent. Only
+the attempt that owns the job can begin a call (core/calls.py). A call that an earlier attempt began is made again if it
+is read-only; otherwise the call is UNKNOWN, and the model is told so. The same goes for a call whose response never
+arrived.
 """
 
 import asyncio
@@ -68,12 +69,12 @@ from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.ports import Ports, Tools
 
 TOLD_WITHIN_S = 5.0
-"""Added to a tool's own time limit, so that its server can be told about the cancellation."""
+"""Time added to a tool's own time limit, so that its server can be told about the cancellation."""
 MAX_CALLS = 8
 """Maximum calls of one step, because people decide on them in one message."""
 
 MEMBER_WITHIN_S = 10.0
-"""The time a call that can change something waits for Slack to confirm that its asker is a member."""
+"""Time limit for asking Slack whether the asker is a member, before a call that can change something."""
 NOT_A_MEMBER = (
     "The call was not made: Slack doesn't say that the asker is a member of the workspace, as it must for this tool."
 )
@@ -88,7 +89,7 @@ log = logging.getLogger(__name__)
 
 
 class NotOurs(GivenUp):
-    """The job was lost, stopped or edited, so no more calls may be made. The worker will cancel the attempt soon."""
+    """Raised after the job was lost, stopped or edited. The worker will cancel the attempt soon."""
 
     def __init__(self) -> None:
         super().__init__(Phase.RESTART)
@@ -99,18 +100,18 @@ class Offer:
     """The tools that an attempt can use, as defined when it began."""
 
     by_name: Mapping[str, ToolDefinition] = field(default_factory=dict)
-    """Tools that can be called. Choices can't: they end the answer."""
+    """The tools that can be called. Doesn't include choices, which end the answer."""
     always_allowed: frozenset[tuple[str, str]] = frozenset()
-    """The tools that an admin always allows in the channel, with the hashes of their definitions."""
+    """Names and definition hashes of the tools that an admin always allows in the channel."""
     has_choices: bool = False
     missing: str = ""
-    """A sentence for the model about tools that are currently unavailable, or ""."""
+    """A sentence for the model about unavailable tools, or ""."""
     is_private: bool = False
     """Whether only the asker reads the answer."""
     agreed_servers: frozenset[str] = frozenset()
-    """Servers where the asker has agreed to read-only calls with their own account although others read the answer."""
+    """Servers where the asker has agreed to read-only calls with their own account in answers that others read."""
     has_written: bool = False
-    """Whether an earlier version of the answer might have changed something. Then a person decides on each call."""
+    """Whether an earlier version of the answer might have changed something. If so, calls that can need approval."""
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:
@@ -122,8 +123,7 @@ class Offer:
 
 
 class Toolbox:
-    """All tools together. `own`: Typist's tools by owner, or by name if they have no owner. `others` can't replace
-    them."""
+    """Combines all tools. `own`: Typist's tools by owner, or by name without an owner. `others` can't replace `own`."""
 
     def __init__(self, own: Mapping[str, Tools], others: Tools | None) -> None:
         self._own_tools = own
@@ -164,7 +164,7 @@ class ToolCalls:
             return Offer(has_choices=may_choose, missing=offered.missing)
         agreed = frozenset[str]()
         if is_run:
-            # Nobody is there to approve a call, and Slack gives no permission to search.
+            # During a run, nobody is there to approve a call, and Slack gives no permission to search.
             definitions = tuple(
                 tool for tool in definitions if tool.rule == READS_ONLY and tool_owner(tool.name) != SLACK
             )
@@ -180,7 +180,8 @@ class ToolCalls:
         return Offer(tools, frozenset(always.items()), may_choose, offered.missing, thread.in_direct_message, agreed)
 
     def plan(self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins) -> tuple[RecordedCall, ...]:
-        """Returns a step's calls: each ready, to be approved, or refused. `origins`: what the model had read."""
+        """Returns a step's calls: READY, ASKED, or ended without being made. `origins`: the authors of text that the
+        model read."""
         nothing_offered = choices.offered_choices(calls) if offer.has_choices else ""
         planned = [self._plan_call(call, index, step_no, offer, origins) for index, call in enumerate(calls)]
         return tuple(
@@ -228,11 +229,9 @@ class ToolCalls:
     async def make_calls(
         self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]
     ) -> tuple[RecordedCall, ...]:
-        """Makes the calls of a recorded step that can be made; returns all its calls in their new state. Raises
-        NotOurs.
+        """Makes a recorded step's ready or approved calls; returns all its calls in their new state. Raises NotOurs.
 
-        `show` receives the name of each tool that runs. Results that may not be stored exist only in the returned
-        calls.
+        `show` receives the name of each tool that runs. Results that must not be stored are only in the returned calls.
         """
         unstored: dict[tuple[int, int], str] = {}
         for call in await self.insist(lambda: self.ports.records.calls(job, step_no)):
@@ -259,7 +258,7 @@ class ToolCalls:
             await self._record_end(job, replace(call, state=CallState.DENIED, result=NOT_A_MEMBER))
             return None
         if not await self.insist(lambda: self.ports.records.begin(job, call)):
-            # The job is lost, stopped or edited, or a commit without a response has begun the call.
+            # The job is lost, stopped or edited, or an earlier commit whose response was lost has begun the call.
             now = await self.insist(lambda: self.ports.records.calls(job, call.step_no))
             is_begun = now[call.index].state is CallState.BEGUN
             if not (is_begun and await self._record_end(job, replace(call, state=CallState.UNKNOWN))):
@@ -276,7 +275,7 @@ class ToolCalls:
         return result
 
     async def _call_tool(self, job: Job, call: RecordedCall, timeout_s: float) -> CallResult:
-        """Returns the result of a call. If the call times out or fails unexpectedly, it might have been made."""
+        """Makes a call and returns its result. A call that times out or fails unexpectedly might have been made."""
         assert self.ports.tools is not None
         log.info("calling %s", call.tool)
         limit, until = asyncio.timeout(timeout_s + TOLD_WITHIN_S), asyncio.get_running_loop().time() + MAX_CALL_S
@@ -311,7 +310,7 @@ class ToolCalls:
 
 
 def _needs_no_approval(rule: ToolRule, is_always_allowed: bool, origins: Origins, *, has_written: bool) -> bool:
-    """Returns whether a call can be made without asking. `origins`: what the model had read when it made the call."""
+    """Returns whether a call can be made without asking. `origins`: the authors of text that the model read."""
     if rule.permission is Permission.ALLOW and rule.read_only:
         return True
     is_allowed = rule.permission is Permission.ALLOW or is_always_allowed
@@ -322,7 +321,7 @@ EXPIRE_EVERY_S = 30.0
 
 
 async def expire_approvals(expire: Callable[[], Awaitable[int]], clock: Clock) -> None:
-    """Denies calls that nobody decided on in time, so that answers continue without them. Runs until canceled."""
+    """Denies calls that nobody decided on in time, so that their answers continue. Runs until canceled."""
     while True:
         try:
             if released := await expire():

@@ -1,6 +1,6 @@
-"""Transcribes the recordings of a conversation, each once. Slack transcribes a clip when a person asks for that.
-Without that, and without BOT_TRANSCRIBE, a recording stays unread. A model's transcript is recorded at once, with its
-cost. If transcribing fails, the answer continues without it."""
+"""Transcribes the recordings in a conversation, each once. A recording is read only if a person had Slack transcribe
+it, or with BOT_TRANSCRIBE. A model's transcript is recorded at once, with its cost. If transcribing fails, the answer
+continues without the transcript."""
 
 import asyncio
 import logging
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRANSCRIBED_WITHIN_S = 45.0
-"""Less than the limit for all files of a question (slack/files.py)."""
+"""Time limit for transcribing a recording, less than the limit for all files of a question (slack/files.py)."""
 
 
 @dataclass(frozen=True)
 class Transcription:
-    """A transcript is recorded before it is shown, so retries and later questions use the same one. A recording can
-    contain anyone's words, so its words are treated like a file's."""
+    """Transcribes recordings. A transcript is recorded before it is shown, so retries and later questions use the same
+    one. Since a recording can contain anyone's words, they are treated like a file's."""
 
     stores: Stores
     transcriber: "Transcriber | None"
@@ -46,15 +46,15 @@ class Transcription:
         return [replace(file, transcript=known.get(file.id, file.transcript)) for file in files]
 
     async def record(self, job: Job, files: Sequence[File]) -> None:
-        """Records the files' transcripts for the job, which shows them. Raises StoreError."""
+        """Records the files' transcripts for the job, whose answer shows them. Raises StoreError."""
         if new := [file for file in files if file.id not in job.transcripts]:
             await self.stores.transcripts.record(job, new)
 
     async def transcribe(self, job: Job, show: Callable[[Activity], None], file: File, sound: Sound) -> str | Unread:
-        """Has the model transcribe a recording; `show` is called at the beginning and the end."""
+        """Returns a model's transcript of a recording, or why there is none. Calls `show` before and after."""
         assert self.transcriber is not None, "without one, nothing is heard"
         if not await insist(lambda: self.quota.has_room(job.question), self.stores.clock, "caps not checked"):
-            # The answer is refused for the same reason.
+            # A used-up cap will also end the answer.
             return Unread.NOT_HEARD
         show(Doing.LISTENING)
         try:
@@ -62,11 +62,12 @@ class Transcription:
                 heard = await self.transcriber.transcribe(sound)
         except TimeoutError:
             log.warning("file %s not transcribed within %.0f s", file.id, TRANSCRIBED_WITHIN_S)
-            # The recording is billed anyway.
+            # The vendor bills the recording anyway.
             await self._record(job, [], Usage(audio_s=file.seconds))
             return Unread.NOT_HEARD
         except asyncio.CancelledError:
-            # A stop, an edit or the limit for all files. The recording is billed, but nothing waits for the database.
+            # Canceled by a stop, an edit or the time limit for all files. The vendor bills the recording, but recording
+            # the cost must not delay the end.
             with suppress(StoreError):
                 await self.stores.transcripts.record(job, [], self._end(Usage(audio_s=file.seconds)))
             raise
@@ -80,7 +81,7 @@ class Transcription:
         return heard.text if is_ours else Unread.NOT_HEARD
 
     async def _record(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
-        """Records transcripts and usage, however long the database is unavailable; returns False if the job is lost."""
+        """Records transcripts and usage, however long that takes; returns False if the job is lost."""
         end = self._end(usage)
         return await insist(
             lambda: self.stores.transcripts.record(job, files, end), self.stores.clock, "transcript not recorded"

@@ -1,7 +1,7 @@
-"""The weekly report: a direct message to each Typist admin about the preceding seven days in UTC (BOT_WEEKLY_REPORT).
+"""Sends the weekly report: a direct message to every Typist admin about the last seven days in UTC (BOT_WEEKLY_REPORT).
 
-Its figures are those of `typist usage`. It doesn't identify askers or repeat any text. A report that was due while no
-process ran is sent at the next start.
+The report has the same figures as `typist usage`. It doesn't identify askers or repeat any text. If no process is
+running when a report is due, the report is sent at the next start.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,13 +24,13 @@ class WeeklyReport:
     rule: Rule
     stores: Stores
     retiring: Callable[[], Awaitable[Sequence[str]]]
-    """Returns a sentence for each model in use that retires soon."""
+    """Returns a sentence for each model in use that will retire soon."""
     admins: AdminNotices
     _next_at: float = field(default=0.0, init=False)
-    """Until then, no report is due, and the database isn't asked."""
+    """The time before which no report is due, so that the database needn't be asked."""
 
     async def look(self) -> None:
-        """Sends the newest report to the admins who don't have it. Raises StoreError."""
+        """Sends the newest report to the admins who haven't received it. Raises StoreError."""
         now = self.stores.clock.now()
         if now < self._next_at:
             return
@@ -41,7 +41,7 @@ class WeeklyReport:
         self._next_at = self.rule.first_after(now)
 
     async def _report_until(self, end: int) -> str:
-        """Returns the report about the seven days before the day `end`, counted from 1970-01-01."""
+        """Returns the report about the seven days before `end`, a day counted from 1970-01-01."""
         first, team_id = end - WEEK_DAYS, self.admins.team_id
         this = await self.stores.usage.week(team_id, first, MOST_DISLIKED)
         day, week = _EPOCH + timedelta(first), timedelta(WEEK_DAYS)

@@ -1,12 +1,12 @@
 """Welcomes a channel that the bot joins and a person's first direct message, and handles clicks on suggested prompts.
 
-A welcome is recorded before it is posted, so that a process that dies in between posts none instead of two. Nothing is
-posted where the access rules deny the person who invited the bot, or in a channel that has its own settings, because
-people there know the bot. Apps with an assistant pane post no welcome in direct messages: Slack itself shows the
-suggested prompts there.
+A welcome is recorded before it is posted, so that if a process dies in between, no welcome is posted instead of two.
+Nothing is posted if the access rules deny the person who invited the bot, or in a channel that has its own settings,
+because people in it already know the bot. Apps with an assistant pane post no welcome in direct messages, because Slack
+itself shows the suggested prompts.
 
-A click asks on behalf of the person, as the message shortcut does: in a channel, in the thread of the welcome, and in
-App Home, in the direct message. An earlier version's button might have a prompt that no longer exists.
+Clicking a suggested prompt asks on behalf of the person, like the message shortcut: from a channel in the welcome's
+thread, and from App Home in the direct message. An earlier version's button might have a prompt that no longer exists.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 GAP_S = 1.0
-"""The pause after each welcome, so that joining many channels leaves most posts of a minute to answers."""
+"""Pause after each welcome, so that joining many channels leaves most of a minute's posts to answers."""
 MAX_POSTING = 1_000
 
 log = logging.getLogger(__name__)
@@ -39,11 +39,11 @@ log = logging.getLogger(__name__)
 class SuggestionPress:
     user_id: str
     channel_id: str
-    """Empty in App Home."""
+    """The channel of the clicked message, or "" in App Home."""
     message_ts: str
     label: str
     at_ts: str
-    """When the button was clicked, in the form of a message's ts."""
+    """The time of the click, in the format of a message's ts."""
     trigger_id: str
     response_url: str
 
@@ -56,13 +56,13 @@ class Welcome:
     shortcut: MessageShortcut
     is_on: bool
     reads_channel: bool
-    """Whether models can read the channel in which they are asked."""
+    """Whether models can read the channel in which a question is asked."""
     _background: Background = field(default_factory=Background, init=False)
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def on_joined(self, user_id: str, channel_id: str, inviter_id: str) -> None:
-        """Welcomes a channel if the bot itself joined it; `inviter_id` can be "". Raises StoreError. If the bot was
-        there before, the outbox continues with what Slack refused meanwhile."""
+        """Welcomes a channel if the bot itself joined it; `inviter_id` can be "". Wakes outbox entries for the channel,
+        which Slack refused while the bot wasn't a member. Raises StoreError."""
         if user_id != self.workspace.me.user_id:
             return
         await self.stores.outbox.wake(self.workspace.me.team_id, channel_id)
@@ -100,7 +100,7 @@ class Welcome:
                 log.warning("outcome of a click not shown: %s", error)
 
     async def _ask_prompt(self, press: SuggestionPress) -> str:
-        """Returns what to tell the person, or "" if they see the question."""
+        """Asks the suggested prompt; returns a sentence for the person, or "" if they will see the question."""
         if press.label not in texts.welcome.PANE_SUGGESTIONS:
             return texts.welcome.SUGGESTION_GONE
         number = list(texts.welcome.PANE_SUGGESTIONS).index(press.label)
@@ -108,7 +108,7 @@ class Welcome:
         place = press.channel_id or at_home
         if denial := await self.access_control.denial(self._question(place, press.user_id), is_press=True):
             return self.access_control.naming_admins(denial)
-        # In a direct message, the question needs no thread, and is posted like one from App Home.
+        # A question in a direct message needs no thread, and is posted like a question from App Home.
         ts, channel_id = ("", at_home) if is_direct_message(place) else (press.message_ts, place)
         about = QuotedMessage(channel_id, ts, ts, "", "")
         asked_as = suggestion_view_id(f"{place}:{press.message_ts}", press.user_id, number, press.at_ts)
@@ -129,7 +129,7 @@ class Welcome:
             await self.stores.clock.sleep(GAP_S)
 
     async def _welcome_person(self, opening: Question) -> None:
-        """Welcomes a person, unless they have written to the bot, as people could before welcomes existed."""
+        """Welcomes a person unless they have already written to the bot."""
         key = self.workspace.me.team_id, opening.user_id, "welcome"
         if await self.stores.notifications.is_known(*key) or await self.access_control.denial(opening):
             return
@@ -144,7 +144,7 @@ class Welcome:
             await self.stores.clock.sleep(GAP_S)
 
     async def _delete_if_below_question(self, channel_id: str, ts: str) -> None:
-        """Deletes a welcome if the person wrote while it was being posted, because it would come after its topic."""
+        """Deletes a welcome that would be shown below a question, written while the welcome was being posted."""
         surfaces = self.workspace.surfaces
         try:
             if await surfaces.has_messages(channel_id, before_ts=ts):

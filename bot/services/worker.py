@@ -1,34 +1,34 @@
-"""The worker: claims jobs, runs one attempt at each, and renews their leases.
+"""Claims jobs, runs one attempt at each, and renews their leases.
 
-A process has one worker, which runs three things side by side:
+A process has one worker, which does three things concurrently:
 
-- `run` claims jobs while there is room and starts a task for each, which calls `Answering.answer`. The database hands
-  out one job per thread, so a process answers many threads at once, and one question at a time in each. `run` sleeps
-  until `wake`: for a new question, an attempt that ended, or a heartbeat.
-- `send_heartbeats` sends one about once a second, with the usage and new text of each answer. The response reports
-  which jobs are still ours, which a person stopped, and whose question was edited. It also renews the lease, without
-  which the edit scheduler sends nothing more (core/lease.py).
-- Separate tasks post the placeholders of queued questions, in the order of their thread. Answers have priority in
-  Slack's budgets, so a placeholder might come late; a status tells the asker at once that their question is queued. The
-  same applies to a question that no process had room to answer at once.
+- `run` claims jobs while there is room, and starts a task for each job that calls `Answering.answer`. The database
+  hands out one job per thread, so a process answers in many threads at once, and one question at a time per thread.
+  `run` sleeps until `wake` is called for a new question, an attempt that ended, or a heartbeat.
+- `send_heartbeats` sends a heartbeat about once a second, with the usage and new text of every answer. The response
+  reports which jobs are still ours, were stopped by a person, or have an edited question. The response also renews the
+  lease, without which the edit scheduler sends nothing (core/lease.py).
+- Separate tasks post the placeholders of queued questions, in order within each thread. Because answers have priority
+  in Slack's budgets, a placeholder might be late, so a status tells the asker at once that their question is queued.
+  Questions that no process has room to answer at once get a status, too.
 
 Canceling an attempt
 --------------------
 An attempt is canceled at most once, for the first reason (`Phase`), because a second cancellation would interrupt the
-calls with which it leaves its reply and releases its job. A stop cancels it only while the model is being asked: an
-earlier stop is noted, and one while the end is being shown has no effect.
+calls that abandon its reply and release its job. A stop cancels an attempt only while the model is being asked: an
+earlier stop is noted, and a stop has no effect while the end is being shown.
 
-A heartbeat's response can be about an attempt that is over, because the job was claimed again while the heartbeat was
-on its way. So each response is compared with the live attempt. A newer attempt at a job waits until our own earlier one
-has ended, because both edit the same messages.
+A heartbeat's response can be about an attempt that is over, if the job was claimed again while the heartbeat was in
+flight. Each response is therefore compared with the live attempt. A newer attempt at a job waits until this process's
+earlier attempt has ended, because both edit the same messages.
 
 Failures
 --------
-A claim that fails is tried again after a pause. A heartbeat that fails, or gets no response within BEAT_TIMEOUT_S,
-extends a lease that is still valid, because no other process can take over while the database is unavailable. It
-doesn't renew an expired lease. Its text is sent again with the next heartbeat.
+A failed claim is retried after a pause. A heartbeat that fails, or gets no response within BEAT_TIMEOUT_S, extends a
+lease that is still valid, because no other process can take over while the database is unavailable, but doesn't renew
+an expired lease. The text of a failed heartbeat is sent again with the next one.
 
-While Slack refuses the bot token, nothing is claimed, because an answer would cost money and nobody could read it.
+While Slack refuses the bot token, no jobs are claimed, because an answer would cost money and nobody could read it.
 Questions stay queued without placeholders, and live attempts continue.
 
 Shutdown
@@ -56,16 +56,14 @@ from bot.store import Stores
 HEARTBEAT_S = 1.0
 BEAT_TIMEOUT_S = 2.0
 MIN_PAUSE_S = 0.1
-"""The pause between two heartbeats, however often other processes wake this one, and between two checks whether a
-placeholder can be posted."""
+"""Minimum pause between heartbeats, however often others wake this process, and between checks for placeholders."""
 HAND_OVER_S = 1.2
-"""The time that a claim in progress at the stop gets even if BOT_DRAIN_S is shorter, and that canceled attempts get to
-release their jobs. Everything after BOT_DRAIN_S has 5 s in total."""
+"""Minimum time for a claim that is in progress at the stop, even if BOT_DRAIN_S is shorter, and time limit for canceled
+attempts to release their jobs. Everything after BOT_DRAIN_S has 5 s in total."""
 ELSEWHERE_S = 0.3
-"""The time other processes have to claim a question that this one has no room for, before its asker sees a status."""
+"""Time for other processes to claim a question that this process has no room for, before the asker sees a status."""
 MAX_LIVE = 200
-"""Maximum live answers of one process, which can use a whole core (docs/admins/operate.md). Other questions are queued.
-"""
+"""Maximum live answers of a process, which then use a whole core (docs/admins/operate.md). Others are queued."""
 
 log = logging.getLogger(__name__)
 
@@ -80,14 +78,14 @@ class Worker:
     pane: AssistantPane
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
     _placeholders: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    """Tasks by job ID."""
+    """Tasks that post placeholders, by job ID."""
     _new_jobs: dict[int, Job] = field(default_factory=dict, init=False)
-    """Questions that arrived here since the last claim. They need no placeholder if this process has room for them."""
+    """Questions received since the last claim, which need no placeholder if this process has room for them."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopped_at: float | None = field(default=None, init=False)
-    """In monotonic time."""
+    """The monotonic time of `stop`, or None."""
     _is_paused: bool = field(default=False, init=False)
-    """Whether nothing is claimed, because Slack refused the bot token at the last check."""
+    """Whether Slack refused the bot token at the last check, so that no jobs are claimed."""
 
     @property
     def live(self) -> int:
@@ -95,31 +93,31 @@ class Worker:
 
     @property
     def is_full(self) -> bool:
-        """Whether a question that arrives now is queued."""
+        """Whether a question that arrives now would be queued."""
         return len(self._live) >= MAX_LIVE
 
     def wake(self) -> None:
         self._wake.set()
 
     def on_question(self, job: Job) -> None:
-        """Has a new question claimed, or shown as queued if this process has no room for it."""
+        """Wakes the worker to claim a new question, or shows the question as queued if the process is full."""
         self._new_jobs[job.id] = job
         self.wake()
 
     def stop_answer(self, job_id: int) -> None:
-        """Stops a job at once if this worker has it; otherwise its worker learns about the stop from a heartbeat. A
-        queued job is then over, and needs no placeholder."""
+        """Stops a job at once if this worker has it. Otherwise, the job's worker learns about the stop from a
+        heartbeat. A stopped queued job needs no placeholder anymore."""
         self._cancel_placeholder(job_id)
         self.cancel(job_id, Phase.STOPPED)
 
     def post_placeholder(self, job: Job) -> None:
-        """Posts a queued job's placeholder in the background, unless the job is claimed or ends before that."""
+        """Posts a queued job's placeholder in the background, unless the job is claimed or ends first."""
 
         def ended(task: asyncio.Task[None]) -> None:
             if self._placeholders.get(job.id) is task:
                 del self._placeholders[job.id]
             if not task.cancelled() and (error := task.exception()) is not None:
-                # The database closes while placeholders are still to be posted when the process ends.
+                # When the process ends, the database can close while placeholders are waiting to be posted.
                 level = logging.ERROR if self._stopped_at is None else logging.INFO
                 log.log(level, "placeholder for queued question not posted: %s", error)
             self.wake()
@@ -136,12 +134,12 @@ class Worker:
             await self._wake.wait()
 
     def stop(self) -> None:
-        """Ends claiming. A claim in progress completes, because its jobs are ours."""
+        """Ends claiming. A claim in progress completes, because this process owns its jobs."""
         self._stopped_at = self.stores.clock.monotonic()
         self.wake()
 
     async def send_heartbeats(self) -> None:
-        """Sends heartbeats, acts on their responses, and wakes the worker to claim, until canceled."""
+        """Sends heartbeats, acts on the responses, and wakes the worker to claim jobs, until canceled."""
         while True:
             await self._send_heartbeat()
             await self.stores.clock.sleep(MIN_PAUSE_S)
@@ -149,8 +147,8 @@ class Worker:
             self.wake()
 
     async def drain(self, working: asyncio.Task[None], at_once: asyncio.Event) -> None:
-        """Waits until live answers have ended, BOT_DRAIN_S is over, or `at_once` is set. `working` is the task of
-        `run`. The time is counted from the stop, because an unresponsive database can delay the last claim."""
+        """Waits until live answers have ended, BOT_DRAIN_S is over, or `at_once` is set. `working`: the task of `run`.
+        The time is counted from the stop, because an unresponsive database can delay the last claim."""
         at_once_set = asyncio.create_task(at_once.wait())
         try:
             await asyncio.wait(
@@ -165,7 +163,7 @@ class Worker:
             at_once_set.cancel()
 
     async def hand_over(self) -> None:
-        """Cancels live attempts, which another process or the next start continues; takes at most HAND_OVER_S."""
+        """Cancels live attempts, which another process or the next start will continue; takes at most HAND_OVER_S."""
         for attempt, _ in list(self._live.values()):
             self.cancel(attempt.job.id, Phase.HANDOVER)
         for job_id in self._placeholders:
@@ -206,7 +204,7 @@ class Worker:
                 self.post_placeholder(job)
 
     def _must_pause(self) -> bool:
-        """Returns whether Slack refuses the bot token; logs when that begins and ends."""
+        """Returns whether Slack refuses the bot token, and logs changes."""
         was_paused = self._is_paused
         self._is_paused = self.workspace.is_token_refused()
         if self._is_paused and not was_paused:
@@ -250,7 +248,7 @@ class Worker:
                     answer.on_recorded(piece)
             for job in claimed:
                 if job.id not in self._live or self._live[job.id][0].job != job:
-                    # This attempt ended meanwhile, and the response says nothing about a newer one.
+                    # The attempt has ended meanwhile, and the response isn't about a newer attempt.
                     continue
                 if job.id not in pulse.ours:
                     self.workspace.scheduler.abandon(job.id)
@@ -284,7 +282,7 @@ class Worker:
         if self.workspace.is_token_refused():
             return
         if not may_be_queued:
-            # Otherwise the question would keep its place among those that are shown as queued.
+            # Without this, the question would keep its place among the questions that are shown as queued.
             await self.stores.question_queue.request_stop(job.id)
             return
         queue = self.stores.question_queue
@@ -303,6 +301,6 @@ class Worker:
                 # The status now belongs to another process.
                 await self.pane.statuses.give_way(job.question.thread)
         finally:
-            # An attempt that has begun keeps using the status.
+            # An attempt that has begun still uses the status.
             if job.id not in self._live:
                 self.pane.on_claimed(job.question)
