@@ -1,5 +1,5 @@
 """Streams an answer into Slack.
 
-`Answer` holds the text. `Reply` compares the messages that Slack should show with those that it shows; both are pure.
-The scheduler sends the difference at the pace that Slack allows, through delivery.py.
+`Answer` collects the text. `Reply` compares the messages that Slack should show with the messages that Slack shows.
+Both are pure. The scheduler sends the difference through delivery.py, at the pace that Slack allows.
 """

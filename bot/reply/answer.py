@@ -4,10 +4,9 @@ A reply's pages (reply.py) contain the same text, cut into pages. A model reques
 model wrote it (models/failures.py), because the next request repeats that text and errors must not quote it.
 
 `Freshness` measures the reader's delays. `staleness_s` is the mean age of the oldest word that the model has written
-and the reader can't see yet, from the first word until all words are visible. That age grows from a word's arrival
-until a call shows the word, so the times of arrivals and calls give its exact sum over time. Arrivals of unshown words
-are kept to a tenth of a second, and coarser if nothing is shown for a long time. Words that a native stream still
-withholds at its end count as shown.
+and the reader can't see yet, from the first word until all words are visible. The exact sum of that age over time is
+computed from the times of arrivals and calls. Arrival times of unshown words are accurate to a tenth of a second, and
+less accurate if nothing is shown for a long time. Words that a native stream still withholds at its end count as shown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,27 +33,26 @@ from slack_markdown.growing_text import GrowingText
 from slack_markdown.links import file_ids_in
 
 CHARS_PER_TOKEN = 4.0
-"""About right for English. Used only to count requests without reported usage."""
+"""Approximate characters per token in English. Used only to estimate usage that the vendor doesn't report."""
 HIDDEN_TOKENS_PER_S = 50
-"""The assumed speed of a model's thinking if its vendor hides its thoughts. Used only for the same estimates."""
+"""Assumed speed of hidden thinking. Used only to estimate usage that the vendor doesn't report."""
 
 
 class Answer:
     """The answer of one attempt.
 
-    1. It begins with the text and steps that the attempt resumes from, as stored in the job.
-    2. It grows: `append` adds text, `on_event` adds sources and origins, and `on_calls_made` adds call results.
-    3. Meanwhile, `piece_to_record` returns what has to be recorded, and `on_recorded` confirms that it was. At the end
-       of a step that calls tools, `unrecorded_piece` is recorded with the step.
-    4. `finish` sets the end, once, and decides which text stays. Then only the piece with the end still has to be
-       recorded.
+    1. The answer begins with the text and steps that the attempt resumes from, as stored in the job.
+    2. The answer grows: `append` adds text, `on_event` adds sources and origins, and `on_calls_made` adds call results.
+    3. Meanwhile, `piece_to_record` returns the piece of text to record, and `on_recorded` confirms that a piece was
+       recorded. At the end of a step that calls tools, `unrecorded_piece` is recorded with the step.
+    4. `finish` sets the end, once, and decides which text stays. Only the piece with the end still has to be recorded.
     """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         start = starting_text(job)
         self.continues_step = start != fixed_text(job)
-        """Whether the text begins with that of an earlier attempt, which stopped in the middle of a step."""
+        """Whether the text continues an earlier attempt's text, which stopped in the middle of a step."""
         self._earlier_text = job.checkpoint.text or job.so_far
         """An earlier attempt's text, or the text that a new version continues."""
         self.text_to_rewrite = self._earlier_text[len(start) :]
@@ -68,7 +66,7 @@ class Answer:
         self.origins = folded(
             (so_far, *(step.origins for step in self.steps), UNKNOWN if self.continues_step else OURS)
         )
-        """The authors of the text that the model has read for the answer."""
+        """The types of authors whose text the model has read for the answer."""
         self.open_files = frozenset[str]().union(*(_found_file_ids(step.calls) for step in self.steps))
         """IDs of Slack files that all readers can open."""
         self.end = job.checkpoint.end
@@ -97,7 +95,7 @@ class Answer:
 
     @property
     def text_to_keep(self) -> str:
-        """The text to keep from an incomplete answer: its own, or an earlier attempt's if that is longer."""
+        """The text to keep of an incomplete answer: this attempt's, or an earlier attempt's if that is longer."""
         return self._earlier_text if self.is_shorter_than_earlier else self.text
 
     def append(self, delta: str) -> None:
@@ -136,7 +134,7 @@ class Answer:
 
     @property
     def unrecorded_piece(self) -> Piece:
-        """Everything that isn't recorded yet, to replace an earlier attempt's record from there on."""
+        """The unrecorded text, end and sources, which replace an earlier attempt's record from `start` on."""
         start = self._recorded.chars
         return Piece(start, self.text[start:], self.end, self.sources)
 
@@ -150,7 +148,7 @@ class Answer:
         return self.unrecorded_piece if is_new else None
 
     def on_recorded(self, piece: Piece) -> None:
-        """Confirms that a piece was stored. Other pieces might have been stored in the meantime.
+        """Marks a piece as recorded. Other pieces might have been recorded in the meantime.
 
         Once the answer has ended, only the piece with the end counts, because `finish` can replace the text.
         """
@@ -165,12 +163,12 @@ def _found_file_ids(calls: Iterable[RecordedCall]) -> frozenset[str]:
 
 @dataclass(eq=False)
 class CurrentStep:
-    """A model's current step: its usage so far and the calls it requests. Its text grows in the `Answer`."""
+    """A model's current step: its usage so far and the requested tool calls. The text grows in the `Answer`."""
 
     model: str
     input_tokens: int
     output_chars: int = 0
-    """Text and thinking."""
+    """Length of text and thinking."""
     failed_usage: Usage = field(default_factory=Usage)
     """Estimated usage of failed requests that are charged although they returned no word."""
     hidden_s: float = 0.0
@@ -178,8 +176,8 @@ class CurrentStep:
     _hidden_since: float | None = None
     has_text: bool = False
     parts: list[TurnPart] = field(default_factory=list)
-    """The step's text and calls, as the next request repeats them. The answer's text differs if it continues an earlier
-    attempt's text (core/steps.py)."""
+    """The step's text and calls, exactly as the next request repeats them. The answer's text differs if it continues an
+    earlier attempt's text (core/steps.py)."""
     completion: Completion | None = None
 
     @property
@@ -205,7 +203,7 @@ class CurrentStep:
                 self.output_chars += len(event)
                 return event
             case Thinking(chars=0, ended=False):
-                # Models hide only their first thoughts. After the first word, silence might just as well be a stall.
+                # Models hide only thoughts before the first word. Later silence might just as well be a stall.
                 self._hidden_since = None if self.output_chars else now
             case Thinking(chars=chars):
                 self.output_chars += chars
@@ -219,7 +217,7 @@ class CurrentStep:
         return ""
 
     def clear_request_usage(self) -> None:
-        """Clears the current request's usage, because it is counted elsewhere or not charged."""
+        """Clears the current request's usage, which is counted elsewhere or isn't charged."""
         self.input_tokens = self.output_chars = 0
         self.hidden_s, self._hidden_since = 0.0, None
 
@@ -234,14 +232,14 @@ class CurrentStep:
 
 
 ARRIVALS_S = 0.1
-"""Words that arrive within this time count as one arrival."""
+"""Time within which words count as one arrival."""
 MAX_ARRIVALS = 16
-"""If there are more, every second one is merged into the one before it."""
+"""Maximum arrivals to keep. If there are more, every second arrival is merged into the one before it."""
 
 
 @dataclass(slots=True)
 class Freshness:
-    """The delays of one attempt's answer. Times are monotonic. `chars` includes text that the attempt began with."""
+    """Measures the reader's delays for one attempt. Times are monotonic. `chars` includes an earlier attempt's text."""
 
     chars: int = 0
     _arrivals: list[tuple[int, float]] = field(default_factory=list)
@@ -251,13 +249,13 @@ class Freshness:
     _first_shown_at: float | None = None
     _all_shown_at: float | None = None
     _age_sum: float = 0.0
-    """The age of the oldest unshown word, integrated over time until `_summed_until`."""
+    """The oldest unshown word's age, integrated over time until `_summed_until`."""
     _summed_until: float = 0.0
     ended_at: float | None = None
     _end_shown_at: float | None = None
 
     def on_written(self, chars: int, now: float, *, has_word: bool = True) -> None:
-        """Records text from the model. `has_word`: the answer so far shows a word, not just markup."""
+        """Records text from the model. `has_word`: the answer so far contains a word, not just markup."""
         if self._first_at is None and not has_word:
             self.chars += chars
             return
@@ -293,13 +291,13 @@ class Freshness:
             self._all_shown_at = now
 
     def on_end_shown(self, now: float) -> None:
-        """Records that Slack did a call after the answer's end. The last such call shows the end."""
+        """Records a successful call after the answer's end. The last such call shows the end."""
         if self.ended_at is not None:
             self._end_shown_at = now
 
     @property
     def first_word_delay_s(self) -> float | None:
-        """Time from the model's first visible word until Slack shows one, or None if it shows none."""
+        """Time from the model's first visible word until Slack shows a word, or None if Slack shows no word."""
         if self._first_at is None or self._first_shown_at is None:
             return None
         return self._first_shown_at - self._first_at
@@ -314,7 +312,7 @@ class Freshness:
 
     @property
     def final_lag_s(self) -> float | None:
-        """Time from the answer's end until the last call that shows it, or None if there was none."""
+        """Time from the answer's end until the last call that shows the end, or None if there was no such call."""
         if self.ended_at is None or self._end_shown_at is None:
             return None
         return self._end_shown_at - self.ended_at

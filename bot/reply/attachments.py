@@ -1,6 +1,7 @@
 """Builds the files attached to an answer.
 
-- `answer.md` contains the whole answer if it is too long to read in messages. Its end is also shown below the file.
+- `answer.md` contains the whole answer if it is too long to read in messages. The answer's end is also shown below the
+  file.
 - `code-1.py` and so on contain code blocks that are too long for one message.
 - `sales.csv` contains the table below the heading "Sales", and is sent when a reader asks for it.
 
@@ -18,19 +19,19 @@ from slack_markdown.blocks import BlockParser, LeafKind, code_content, fences_af
 from slack_markdown.pages import FITTING_CHARS, NO_OPENING, SENTENCE_END, Opening, Page, Pages
 
 END_CHARS = 3_000
-"""Approximate length of a long answer's end, which is shown below its file: a screen or two."""
+"""Approximate length of a long answer's end, shown below the file: a screen or two."""
 FEW_SENTENCES_CHARS = 200
 MAX_CODE_FILES = 5
 MAX_TABLE_FILES = 10
-"""Slack accepts more in one message, but nobody would read them."""
+"""Maximum table files of an answer. Slack accepts more in one message, but nobody would read them."""
 MAX_STEPS = 5_000
-"""Maximum lines, enclosing lists and quotes, headings or fences of an answer that are searched for code."""
+"""Maximum parsing steps of a search for code. Lines, enclosing lists and quotes, headings and fences are steps."""
 
 _HEADING_OR_FENCE = re.compile(r"^[ \t]*(?:(#{1,6}[ \t]+\S)|(?:```|~~~).*)", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*", re.MULTILINE)
 
 FileKey = tuple[str, int]
-"""A file's name and its size in bytes, which identify it in Slack."""
+"""A file's name and size in bytes, which identify the file in Slack."""
 
 _EXTENSIONS = {
     "bash": "sh", "c": "c", "c#": "cs", "c++": "cpp", "console": "sh", "cpp": "cpp", "cs": "cs", "csharp": "cs",
@@ -44,12 +45,12 @@ _EXTENSIONS = {
     "toml": "toml", "ts": "ts", "tsx": "tsx", "typescript": "ts", "vue": "vue", "xml": "xml", "yaml": "yaml",
     "yml": "yaml", "zsh": "sh",
 }  # fmt: skip
-"""File extensions by the first word of an info string. Others become `.txt`, because a model might invent them."""
+"""File extensions by the first word of an info string. Other words become `.txt`, because a model might invent them."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """A file to attach. Typist finds it by `name`, which contains the question's ts. People see `title`."""
+    """A file to attach. Typist finds the file by `name`, which contains the question's ts. People see `title`."""
 
     name: str
     title: str
@@ -72,7 +73,7 @@ def whole_answer(text: str, question_ts: str) -> AttachedFile:
 
 
 def long_code(text: str, question_ts: str) -> list[AttachedFile]:
-    """Returns files with the answer's code blocks that don't fit on a page, at most `MAX_CODE_FILES`."""
+    """Returns up to `MAX_CODE_FILES` files with the answer's code blocks that don't fit on a page."""
     page = Pages()
     blocks = [(info_string, content) for info_string, content in _code_blocks(text) if not page.fits(content)]
     files = []
@@ -110,8 +111,8 @@ class EndOfAnswer:
 def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) -> EndOfAnswer:
     """Returns the end of an answer on a page with these limits.
 
-    `first` is the next page, without its text. If the whole rest fits on it, that page is returned. Otherwise the end
-    begins at a heading or a paragraph, so that people read the conclusion.
+    `first`: the next page, without its text, which is returned if the whole rest fits on it. Otherwise, the end begins
+    at a heading or a paragraph, so that people read the conclusion.
     """
     rest = text[first.start :]
     if len(rest) <= limit_chars:
@@ -125,7 +126,7 @@ def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) ->
 
 
 def _end_page(text: str, first: int, limit_chars: int, limit_bytes: int) -> Page:
-    """Returns a text's last page, which begins after `first` and is shorter than the pages before it."""
+    """Returns a text's last page, which begins after `first` and has these limits."""
     chars = min(END_CHARS, limit_chars)
     while True:
         start, code = _start_of_end(text, first, chars)
@@ -139,9 +140,10 @@ def _end_page(text: str, first: int, limit_chars: int, limit_bytes: int) -> Page
 
 
 def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
-    """Returns where roughly the last `chars` characters of a text begin, and the lines that open the code there, or "".
+    """Returns where roughly the last `chars` characters of a text begin, and the lines that open the code at that
+    position, or "".
 
-    The position is after `first`, and the first of these that exists:
+    The position comes after `first`. It is the first of these that exists:
 
     1. a heading or else a paragraph, if at least a third of the characters follow it;
     2. the beginning of a paragraph longer than `chars`, up to twice as long;
@@ -152,7 +154,7 @@ def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
     earliest, latest = max(end - chars, first), end - chars // 3
     at = _line_start(text, max(earliest - chars, first))
     fences: tuple[str, ...] = ()
-    # The limit is safe because only absurd text has this many fences.
+    # The limit does no harm, because only absurd text has this many fences.
     for mark in islice(_FENCE.finditer(text, 0, at), MAX_STEPS):
         fences = fences_after(mark[0], fences)
     line_at: tuple[int, str] | None = None
@@ -168,7 +170,7 @@ def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
             return at, ""
         else:
             line_at = (at, _opening_fences(fences)) if at > earliest and line_at is None else line_at
-            # This is the first paragraph within the characters, or else the last one before them.
+            # The first paragraph within the last `chars` characters, or else the last paragraph before them.
             paragraph = at if is_paragraph and paragraph <= earliest else paragraph
         is_after_blank = text[at:next_at].isspace()
         if found:
@@ -195,7 +197,7 @@ def left_out_notice(text: str) -> str:
 
 
 def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
-    """Returns the notice about an answer's files. `is_only_end`: the page above shows only the answer's end."""
+    """Returns the notice about an answer's files. `is_only_end`: the last page shows only the answer's end."""
     has_whole_answer = any(file.title == "answer.md" for file in files)
     about_answer = texts.answers.END_BELOW_FILE if is_only_end else texts.answers.WHOLE_ANSWER_ATTACHED
     sentences = [about_answer] if has_whole_answer else []

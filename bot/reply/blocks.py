@@ -1,14 +1,14 @@
 """Renders a reply's page as Block Kit: a `markdown` block, lines about the answer, buttons, and plain text.
 
-Slack refuses an edit that removes a message's last `rich_text` (block_mismatch), and it doesn't turn a `markdown` block
-that has only headings and tables into `rich_text`. So lines about the answer are small print (`context`) only below a
-paragraph. Elsewhere they are `rich_text`, and a page without a paragraph always has one.
+Slack refuses an edit that removes a message's last `rich_text` (block_mismatch), and doesn't turn a `markdown` block
+that has only headings and tables into `rich_text`. Lines about the answer are therefore small print (`context`) only
+below a paragraph, and `rich_text` elsewhere. A page without a paragraph always has such a line.
 
-While a page grows, its `text` has only the first words, because every edit carries it. The last edit's `text` has the
-whole page, and so does the `text` of an edit that asks for a decision (bot/slack/plain.py).
+While a page grows, its `text` has only the first words, because every edit sends the `text` again. In the last edit,
+and in edits that ask for a decision, `text` has the whole page (bot/slack/plain.py).
 
-A block keeps its block_id across edits, so clients don't rebuild it: a button keeps the focus, and a click that an edit
-interrupts counts.
+Blocks keep their block_ids across edits, so clients don't rebuild them: a button keeps the focus, and a click that an
+edit interrupts counts.
 """
 
 from collections.abc import Sequence
@@ -81,16 +81,15 @@ def message(view: PageView) -> Json:
     if view.asked_on and view.markdown.strip():
         blocks.append(blockkit.rich_text_line(view.asked_on, f"{NOTE_LINE}asked"))
     if view.transcript:
-        # This text contains no markup. Slack folds a long section, and the block_id keeps it open if a reader opened
-        # it.
+        # A section without markup. Slack folds a long section, and the block_id keeps it open if a reader opened it.
         heard = blockkit.section(blockkit.plain_text(without_schemes(texts.answers.transcript_line(view.transcript))))
         blocks.append({**heard, "block_id": f"{NOTE_LINE}transcript"})
     for text, chart in shown:
-        # Slack refuses an empty block, and everything so far might still be held back, as half a link is.
+        # Slack refuses an empty block, and all the text so far might still be held back, as half a link is.
         blocks += [blockkit.markdown(text)] if text.strip() else []
         blocks += [chart] if chart else []
     below = _blocks_below_text(view, "\n\n".join(text for text, _ in shown))
-    # A chart only repeats a table of the page.
+    # A chart only repeats one of the page's tables.
     read = [block for block in blocks if block["type"] != "data_visualization"]
     words = text_of([*read, *below]) if view.asks or not view.live else ""
     return {"text": words or short_text(view), "blocks": [*blocks, *below, *_buttons(view)]}
@@ -114,7 +113,7 @@ def _blocks_below_text(view: PageView, text: str) -> list[Json]:
     if end and has_answer and end.sources and (sources := shown_sources(end.sources)):
         links = [(source.url, source.label) for source in sources]
         blocks.append(blockkit.rich_text_links(texts.answers.SOURCES, links, f"{NOTE_LINE}sources"))
-    # Unlinked so that these lines can't contain mentions or links.
+    # Sent without markup, so that these lines can't contain mentions or links.
     blocks += [_line(unlinked(line), number, is_small=is_small) for number, line in enumerate(lines)]
     return [*blocks, *(asks_in_reply(view.asks, f"{NOTE_LINE}ask-") if view.asks else ())]
 
@@ -177,7 +176,7 @@ def _decision_line(decided: Sequence[Decided]) -> str:
 
 
 def _notice_or_activity(view: PageView) -> str:
-    """Returns the notice, or the model's activity unless Slack already shows it with its own Stop button."""
+    """Returns the notice, or the model's activity unless Slack shows the activity next to its own Stop button."""
     growing = _activity_text(view) if view.growing else ""
     return view.notice or ("" if view.has_stop and growing == texts.answers.WRITING else growing)
 
@@ -202,7 +201,7 @@ def _plain_text(view: PageView) -> str:
     while note and utf8_bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     plain = plain if note else mrkdwn(text) or _closing_line(view)
-    # Slack doesn't fold plain text, so it gets only the transcript's first words.
+    # Plain text has only the transcript's first words, because Slack doesn't fold it.
     heard = (
         mrkdwn(texts.answers.transcript_line(beginning(view.transcript, _PLAIN_TRANSCRIPT_CHARS)))
         if view.transcript

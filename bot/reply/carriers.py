@@ -1,15 +1,15 @@
 """Decides which calls send the pages of one reply, and what follows if Slack refuses one. Pure.
 
-`Reply` (reply.py) tracks what each page should show and what its message shows. `Carriers` stores no other text:
+`Reply` (reply.py) tracks what each page should show and what its message shows. `Carriers` stores no text of its own:
 
 1. A new page is posted. If streams are offered (`offer_streams`) and nothing rules one out when the page gets its first
    words, the offer chooses between a post and a native stream (`choose_carrier`).
-2. A changed page is edited (`change_call`). If a stream shows the page, the stream appends text, and stops with the
-   page's last words.
-3. A stream that must end is stopped before anything else touches its message (`stop_call`). Then edits show the page,
-   as they do after any stream failure (streams.py).
-4. After a refusal, the page is sent without the refused part, its stream ends, or the page takes another form
-   (edits.py). An `AfterRefusal` describes the effect on the reply's messages.
+2. A changed page is edited (`change_call`). If a stream shows the page, text is appended to the stream, which stops
+   with the page's last words.
+3. A stream that must end is stopped before anything else touches its message (`stop_call`). After that, edits show the
+   page, as after any stream failure (streams.py).
+4. After a refusal, the page is sent without the refused part or in another form (edits.py), or its stream ends. An
+   `AfterRefusal` describes the effect on the reply's messages.
 
 At most one page begins at a time, because a reply never has two calls in flight.
 """
@@ -37,7 +37,7 @@ METHODS: Mapping[type[Call], str] = {
 
 
 class Carriers:
-    """Sends a reply's pages by edits or streams. `has_stop`: Slack shows its own Stop button."""
+    """Chooses edits or streams for a reply's pages. `has_stop`: Slack shows its own Stop button."""
 
     def __init__(self, answer: Answer, edits: Edits, *, has_stop: bool) -> None:
         self._answer = answer
@@ -71,11 +71,11 @@ class Carriers:
 
     @property
     def can_choose(self) -> bool:
-        """Whether a page that begins now can get a stream and hasn't been given to a post yet."""
+        """Whether a page that begins now can still get a stream."""
         return self._choose_stream is not None and not self._is_chosen and not self._edits.had_refusals
 
     def choose_carrier(self, call: Call | None, now: float) -> bool:
-        """Chooses a stream or a post for a new page; returns whether it is a stream, which limits all later pages."""
+        """Chooses a stream or a post for a new page; returns True for a stream, which limits all later pages."""
         if self._choose_stream is None or not isinstance(call, Post):
             return False
         view, page = call.view, call.page
@@ -98,7 +98,7 @@ class Carriers:
         return (StartStream if is_streamed else Post)(self._question, page, view)
 
     def change_call(self, page: int, ts: str, view: PageView, *, is_shown: bool, ended: bool) -> Change | None:
-        """Returns the call that changes a page's message toward its view, or None if there is none.
+        """Returns the call that makes a page's message show its view, or None if no call is possible or needed.
 
         `is_shown`: the message shows the view, but its stream might still be open. `ended`: no more text will come.
         """
@@ -112,7 +112,7 @@ class Carriers:
         return Update(self._question, page, ts, view) if self._edits.can_edit(ended=ended) else None
 
     def stop_call(self, pages: Sequence[str], *, ended: bool) -> StopStream | None:
-        """Returns the call that stops a stream that must end or whose page is gone, or None."""
+        """Returns the call that stops a stream that must end or whose page is gone, or None without such a stream."""
         for ts, stream in self._streams.items():
             if stream.must_stop or ts not in pages:
                 page = pages.index(ts) if ts in pages else 0
@@ -120,7 +120,7 @@ class Carriers:
         return None
 
     def with_current_text(self, call: Call) -> Call | None:
-        """Returns a call with its current text, or None if there is nothing to send or another call must come first."""
+        """Returns a call with the newest text, or None if there is nothing to send or another call must come first."""
         if not isinstance(call, Begin | Change) or (stream := self._stream_of(call)) is None:
             return call
         filled = stream.with_current_text(call)
@@ -143,14 +143,14 @@ class Carriers:
         self._next_stream, self._is_chosen = None, False
 
     def on_rate_limit(self, call: object) -> None:
-        """Records that a call would have to wait. A page never waits for a stream."""
+        """Records that a call would have to wait. A page is posted instead of waiting for a stream."""
         if isinstance(call, StartStream):
             self.begin_with_post()
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
         """Returns a refused call's effect on the reply's messages, or None to try again."""
         if reason is Refusal.LINK_BLOCKED and self._answer.open_files:
-            # In this channel, Slack accepts no links to its files.
+            # Slack doesn't accept links to its files in this channel.
             self._answer.open_files = frozenset()
             return None
         if reason in ABOUT_FORM and self._edits.look.draws_charts and call.view and has_charts(call.view.markdown):

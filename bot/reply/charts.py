@@ -1,9 +1,9 @@
 """Draws charts from an answer's tables. Pure.
 
 A model writes a chart as a table followed directly by a mark: fenced code with the language `chart` and one line, the
-chart type and its title (`bar: Sales`). The table stays, so readers have the numbers where there is no chart: while the
+chart type and title (`bar: Sales`). The table stays, so readers have the numbers when there is no chart: while the
 answer grows, in a canvas or a file, if a cell isn't a number, and if Slack refuses the chart. A table whose labels
-might contain markup gets no chart, because it isn't known whether Slack reads markup there.
+might contain markup gets no chart, because it isn't known whether Slack parses markup in labels.
 """
 
 import re
@@ -16,14 +16,14 @@ from slack_markdown.blocks import LeafBlock, LeafKind, cells_of, code_content, p
 from slack_markdown.render import beginning, has_definitions
 
 MAX_CHARTS = 2
-"""Per message."""
+"""Maximum charts per message."""
 MAX_POINTS = 20
 MAX_PARTS = 6
-"""Segments of a pie, or series of any other chart."""
+"""Maximum segments of a pie, or series of any other chart."""
 LABEL_CHARS, TITLE_CHARS = 20, 50
 
 _MAYBE_MARK = re.compile(r"(?:```|~~~) *+chart")
-"""Matches wherever `_FENCE` does. Most pages have no mark, so this saves parsing them."""
+"""Matches every text that `_FENCE` matches. Most pages have no mark, and don't have to be parsed."""
 _FENCE = re.compile(r"(?:`{3,}|~{3,}) *chart *")
 _MARK = re.compile(r"(?P<kind>bar|line|area|pie) *(?::(?P<title>.*))?", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
@@ -47,8 +47,8 @@ def without_marks(markdown: str) -> str:
 def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
     """Splits a page's Markdown at its chart marks; returns each piece with the chart to show below it.
 
-    A chart moves below the list item or quotation that it is in. It doesn't split a page that defines links, because
-    Slack reads each piece separately. The last piece never has a chart.
+    A chart inside a list item or quotation is moved below it. A page that defines links isn't split, because Slack
+    reads each piece separately. The last piece never has a chart.
     """
     parts, found, at = list[str](), list[tuple[int, bool, Json]](), 0
     for mark, rows, line in _chart_marks(markdown):

@@ -1,13 +1,13 @@
 """Sends the calls of one reply to Slack and returns the outcome of each, even if its response was lost.
 
-If a response was lost, Slack might have done the call. An update is sent again with newer text, which does no harm. A
-post would appear in the thread twice, so its message is looked for first, by the metadata that each page carries. The
+If a response was lost, Slack might have carried out the call. An update is sent again with newer text, which does no
+harm. A repeated post would appear twice, so its message is looked for first, by the metadata that each page has. The
 message can also arrive later: `clean_up` deletes such messages when a reply that was taken over ends.
 
-Starting a stream again would also leave two messages, and a new stream has no metadata. So the bot's messages without
-metadata are first stopped and deleted. An append or a stop with a lost response needs nothing, because an edit of the
-whole page follows. A file can be shared only once: its bytes are sent once, and before it is shared again, it is looked
-for by its ID.
+Starting a stream again would also leave two messages, and a new stream has no metadata, so the bot's messages without
+metadata are first stopped and deleted. An append or a stop with a lost response needs no recovery, because an edit of
+the whole page follows. Since a file can be shared only once, its bytes are sent once, and a retry looks for it by its
+ID.
 """
 
 import asyncio
@@ -38,12 +38,12 @@ from bot.slack.users import Users
 SHARE, APPENDS, STOPS = METHODS[Upload], METHODS[AppendStream], METHODS[StopStream]
 CANT_DELETE = "cant_delete_message"
 NOT_SHARED = "not_shared"
-"""Our own error name: Slack reported shared files, but no message shows them."""
+"""Our own error name for files that Slack reported as shared but that no message shows."""
 MAX_REFUSALS = 1_000
 POST_SEARCHES = 3
-"""Maximum failed searches for a lost post. Then the page is posted again: a duplicate is better than no message."""
+"""Maximum failed searches for a lost post before the page is posted again. A duplicate is better than no message."""
 CALL_TIMEOUT_S = 60.0
-"""Includes everything that belongs to a call, such as uploading a file."""
+"""Time limit for everything that belongs to a call, such as uploading a file."""
 CLEAN_UP_TIMEOUT_S = 20.0
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 def chosen_stream(
     budget: RateBudget, key: Hashable, forced: CarrierName | None, now: float, has_stop: bool
 ) -> Stream | None:
-    """Returns a stream to show a live reply from a page's first words on, or None to use edits (`ChooseStream`)."""
+    """Returns a stream for a page of a live reply, or None to use edits (`ChooseStream`)."""
     carrier = choose_carrier(
         budget.carrier_room(REPLIES, key),
         budget.carrier_room(METHODS[AppendStream], key),
@@ -116,7 +116,7 @@ class Streams:
         *,
         keeps_stop: bool,
     ) -> None:
-        """Deletes unrecorded streams, whose starts got no response. `text` is the answer's text."""
+        """Deletes unrecorded streams, whose starts got no response. `text`: the answer's text."""
         for stream in [stream for stream in streams if stream.ts not in known_ts]:
             if await self.stop_paced(question, stream.ts, keeps_stop=keeps_stop) or stream.shows(text):
                 await self._paced.call("chat.delete", channel=question.thread.channel_id, ts=stream.ts)
@@ -185,7 +185,7 @@ class ReplyFiles:
     async def share(self, upload: Upload, ids: Sequence[str], *, is_retry: bool) -> str:
         """Shares staged files below the pages; returns their message's ts, or "" if Slack doesn't let us search for it.
 
-        `is_retry`: Slack might have shared the files already and refuse now, because a file can be shared only once.
+        `is_retry`: Slack might refuse because it has shared the files already. A file can be shared only once.
         """
         try:
             await self._client.call(SHARE, **_sharing_arguments(upload, ids))
@@ -248,22 +248,22 @@ class Senders:
 
 
 class MessageDelivery:
-    """Sends one reply's calls, one at a time, and tracks which have lost their responses. Only reads the reply."""
+    """Sends one reply's calls, one at a time, and tracks lost responses. Doesn't change the reply."""
 
     def __init__(self, senders: Senders, reply: Reply) -> None:
         self.lost: set[MessageRole] = set()
-        """POSTING or STARTING, if Slack might have done such a call although its response never arrived."""
+        """POSTING or STARTING, if Slack might have carried out such a call although its response never arrived."""
         self._senders = senders
         self.reply = reply
         self._failed_searches = 0
         self._staged: tuple[Upload, list[str]] | None = None
-        """Uploaded files and their IDs. It isn't known whether Slack shows them."""
+        """Uploaded files and their IDs, if it isn't known whether Slack shows them."""
 
     async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
-        """Sends a call and everything that belongs to it; returns the outcome.
+        """Sends a call with everything that belongs to it, such as an upload; returns the outcome.
 
-        The call's own budget is already taken; any other method waits for its own. `may_send` is checked again right
-        before the request is sent. Raises only Stuck, unless it is canceled.
+        The budget for the call's method has already been taken; other methods wait for theirs. `may_send` is checked
+        again right before the request is sent. Raises only Stuck, unless canceled.
         """
         method = METHODS[type(call)]
         outcome: Outcome
@@ -418,7 +418,7 @@ async def update(client: SlackClient, call: Update) -> None:
 
 
 RECOVERY_TIMEOUT_S = 60.0
-"""After this, a reply continues from its record."""
+"""Time limit for reading a reply from Slack, after which the reply continues from its record."""
 
 
 class MessageTransport:
@@ -440,7 +440,7 @@ class MessageTransport:
         return MessageDelivery(self.senders, reply)
 
     async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
-        """Returns what Slack shows of a job's reply, or what is recorded if Slack doesn't answer. Never raises."""
+        """Returns the part of a job's reply that Slack shows, or should show according to the record. Never raises."""
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
                 retrying = Retrier(RECOVERY, self._clock, "what Slack shows is not known")
@@ -454,8 +454,8 @@ class MessageTransport:
         return shown_on_record(job)
 
     async def _read_shown(self, job: Job, *, keeps_stop: bool) -> Shown:
-        """Returns what Slack shows; stops or deletes streams that an earlier attempt left open."""
-        # The record can be incomplete: about a lost post, an end that was being shown, or file IDs.
+        """Stops or deletes an earlier attempt's open streams; returns the part of the reply that Slack shows."""
+        # The record might lack a lost post, an end that was being shown, or file IDs.
         is_unsure = any(message.role in (*UNANSWERED, MessageRole.FILE) for message in job.messages)
         must_ask = is_unsure or job.checkpoint.end is not None
         shown, streams = await self.senders.posted.shown(job) if must_ask else (shown_on_record(job), ())
@@ -473,7 +473,7 @@ class MessageTransport:
         return shown
 
     async def _delete_replaced(self, job: Job, shown: Shown, *, keeps_stop: bool) -> Shown:
-        """Deletes messages that an earlier attempt replaced; returns what Slack then shows."""
+        """Deletes messages that an earlier attempt replaced; returns the part of the reply that Slack still shows."""
         for ts in shown.replaced_ts:
             try:
                 await self.senders.files.delete_paced(Delete(job.question, ts, keeps_stop=keeps_stop))

@@ -1,25 +1,25 @@
 """Decides the form of a page that is posted and edited, and adapts it to Slack's refusals. Pure.
 
-Slack can refuse a page in one form and accept it in another. There are three forms:
+Slack might refuse a page in one form and accept it in another. There are three forms:
 
 1. full, with blocks;
 2. plain text, without blocks and on short pages;
-3. later: the outbox shows the answer's end.
+3. later, when the outbox shows the answer's end.
 
-A refused form never stops the model. These rules cover every refusal of a page whose message and channel exist. (Slack
-must report twice in a row that one of them is gone.)
+A refused form never stops the model. These rules cover every refusal of a page whose message and channel exist. (They
+count as gone only if Slack reports that twice in a row.)
 
-- A refusal about the form leads to the next form at once. Other refusals might be temporary, so the page is sent
-  again, and its form changes only after several refusals in a row. An unknown error name counts as two refusals:
-  another form might help against it, while only time helps against an outage.
-- A page that is also refused as plain text is posted as a new message, in the full form. So is a page whose message
-  can't be edited.
-- Once plain text succeeds, the full form is tried again, then after twice as many edits each time, because the refusal
-  might have been temporary or the text might have changed. The answer's end always tries the full form, because it has
-  buttons.
+- After a refusal about the form, the next form is tried at once. Other refusals might be temporary, so the page is sent
+  again, and its form changes only after several refusals in a row. An unknown error name counts as two refusals,
+  because another form might help, while only time helps during an outage.
+- A page that is also refused as plain text, or whose message can't be edited, is posted as a new message in the full
+  form.
+- Once plain text succeeds, the full form is tried again, with twice as many edits before each further try, because the
+  refusal might have been temporary or the text might have changed. The full form is always tried for the answer's end,
+  which has buttons.
 
-The waits between tries grow, and only minutes of refusals end them (bot/pacing/retry.py). If an answer has ended and
-only an admin can help, there is no wait, because the outbox has more time.
+The delays between tries grow, and the reply is given up only after minutes of refusals (bot/pacing/retry.py), or at
+once if the answer has ended and only an admin can help, because the outbox has more time.
 """
 
 import math
@@ -36,9 +36,9 @@ from slack_markdown.pages import PAGE_BYTES
 PLAIN_BYTES = 3_300
 """Maximum UTF-8 size of a page without blocks. chat.update accepts 4,000 bytes, and a notice can follow the page."""
 PLAIN_AT, REPLACED_AT = 10, 14
-"""Weighted consecutive refusals after which the next form is tried."""
+"""Weights of consecutive refusals after which plain text is tried, and after which the message is replaced."""
 REPLACED_AGAIN_AT = 4
-"""The same for replacing a message in a reply that has already had a replacement."""
+"""Weight after which another message is replaced in a reply that has already had a replacement."""
 MAX_REPLACED = 2
 """Maximum replacements while a reply grows, because each one notifies the thread."""
 MAX_REPLACED_IN_ALL = 5
@@ -47,7 +47,7 @@ ABOUT_FORM = (Refusal.TOO_LONG, Refusal.UNREADABLE, Refusal.LINK_BLOCKED)
 WEIGHT = {Refusal.TRANSIENT: 1, Refusal.UNKNOWN: 2, **dict.fromkeys(ABOUT_FORM, 2)}
 """The weight of each refusal that another form, or time, might resolve."""
 CONFLICT_WEIGHT = 5
-"""The weight of an edit refused because the message still grows. The third in a row replaces the message."""
+"""The weight of a refusal because the message is still streaming. After three in a row, the message is replaced."""
 UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusal.STREAM_CLOSED)
 """Refusals after which a page is posted as a new message and its old message is deleted."""
 
@@ -66,7 +66,7 @@ class Edits:
     def __init__(self, first_short_page: int | None = None, look: ReplyLook = DEFAULT_LOOK) -> None:
         self.look = look
         self.first_short_page: float = math.inf if first_short_page is None else first_short_page
-        """The first page limited to what a stream carries."""
+        """The first page that is limited to a stream's size."""
         self.first_plain_page: float = math.inf
         self._plain_shown = 0
         """Plain pages that Slack has accepted since it last accepted the full form."""
@@ -75,7 +75,7 @@ class Edits:
         self._replacements = 0
 
     def page_limits(self, page: int, page_chars: int) -> tuple[int, int]:
-        """Returns a page's maximum characters and bytes. `page_chars` is the maximum in the full form."""
+        """Returns a page's maximum characters and bytes. `page_chars`: the maximum characters in the full form."""
         if page >= self.first_plain_page:
             return min(page_chars, PLAIN_BYTES), PLAIN_BYTES
         return page_chars, STREAM_BYTES if page >= self.first_short_page else PAGE_BYTES
@@ -90,7 +90,7 @@ class Edits:
         return self._was_refused or self._replacements > 0
 
     def can_edit(self, *, ended: bool) -> bool:
-        """Returns whether a message may be edited. A failing edit of a growing reply can cost one more new message."""
+        """Returns whether a message can be edited. A failing edit of a growing reply can cost one more new message."""
         return ended or self._replacements < MAX_REPLACED
 
     def on_confirmed(self, call: Begin | Change) -> None:
@@ -99,7 +99,7 @@ class Edits:
             self._plain_shown = 0 if self.first_plain_page == math.inf else self._plain_shown
             return
         self._plain_shown += 1
-        # True after 1, 3, 7 … plain pages, so the gap doubles each time.
+        # True after 1, 3, 7 … plain pages, so that the number of pages between tries doubles.
         if (self._plain_shown + 1).bit_count() == 1 or call.view.end is not None:
             self.first_plain_page = math.inf
 
@@ -110,7 +110,8 @@ class Edits:
             self._refusals += CONFLICT_WEIGHT
             return AfterRefusal.STOP
         if reason.is_gone:
-            # Slack sometimes reports existing messages as gone, mostly during outages, so an edit has to fail twice.
+            # Slack sometimes reports existing messages as gone, mostly during outages, so an edit has to fail twice in
+            # a row.
             is_known, self._is_reported_gone = self._is_reported_gone or not is_edit, True
             return AfterRefusal.GONE if is_known else None
         if is_edit and reason in UNEDITABLE:

@@ -1,7 +1,7 @@
-"""Makes the outbox's calls to Slack: deletes replies, and posts messages beside them.
+"""Makes the outbox's calls to Slack: deletes replies, and posts messages next to them.
 
-A message beside a reply is posted once. It is recorded first, without a ts. If a later try finds such a record, it
-looks for the message in Slack by its metadata.
+A message next to a reply is posted once. Before it is posted, it is recorded without a ts. A later try that finds such
+a record looks for the message in Slack by its metadata.
 """
 
 import logging
@@ -33,7 +33,7 @@ _EVENTS = {MessageRole.MENTION: PING_EVENT, MessageRole.ASK: ASK_EVENT, MessageR
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A message to post beside a reply, identified by its metadata."""
+    """A message to post next to a reply, identified by its metadata."""
 
     role: MessageRole
     version: int
@@ -49,7 +49,7 @@ def ready(entry: OutboxEntry) -> Beside:
 
 
 def still_asks(entry: OutboxEntry, kinds: Collection[str]) -> Beside:
-    """Returns a mention of the asker because cards of these kinds are waiting for them."""
+    """Returns a message that reminds the asker of cards of these types."""
     sentence = texts.approvals.still_asks(_mention(entry), kinds)
     return _beside(entry, MessageRole.ASK, sentence, waits_until=str(entry.waits_until))
 
@@ -69,7 +69,7 @@ def _mention(entry: OutboxEntry) -> str:
 
 
 class OutboxSender:
-    """Makes an outbox entry's calls to Slack. Each method raises RateLimited and Refused."""
+    """Makes an outbox entry's calls to Slack. Methods raise RateLimited and Refused."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class OutboxSender:
         await self._delete(recorded or await self._posted.late_messages(question, ()))
 
     async def delete(self, entry: OutboxEntry) -> None:
-        """Deletes the reply's messages and files; messages too far back to be found come from the record.
+        """Deletes the reply's messages and files. Messages too far back for Slack's list are taken from the record.
 
         The first try always deletes the recorded messages, because Slack might not list a message that was just posted.
         """
@@ -100,7 +100,8 @@ class OutboxSender:
         await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
     async def remove(self, entry: OutboxEntry) -> bool:
-        """Deletes a reply's messages and files unless a person wrote after the question and might refer to them."""
+        """Deletes a reply and its files; returns False if a person wrote after the question and might refer to the
+        reply."""
         messages = await self._posted.messages_since(entry.question)
         if any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):
             return False
@@ -108,7 +109,7 @@ class OutboxSender:
         return True
 
     async def unheard(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
-        """Returns the metadata, by ts, of messages beside the reply that have these roles but no recorded ts."""
+        """Returns the metadata, by ts, of messages next to the reply that have these roles but no recorded ts."""
         if all(message.ts for message in entry.beside if message.role in roles):
             return {}
         on_record = {message.ts for message in entry.beside}
@@ -122,7 +123,7 @@ class OutboxSender:
         return found
 
     async def post_beside(self, entry: OutboxEntry, message: Beside, still: Callable[[], bool]) -> str:
-        """Posts a message beside the reply while `still()`, so that only one process does; returns its ts."""
+        """Posts a message next to the reply and returns its ts. Sends nothing unless `still()`."""
         thread = entry.question.thread
         with only_while(still):
             _, ts = await self._threads.post(

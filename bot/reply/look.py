@@ -10,7 +10,7 @@ class ReplyLook:
     thinking: str = texts.answers.THINKING
     """The placeholder until the model writes or uses a tool."""
     draws_charts: bool = True
-    """False once Slack has refused an answer's charts, so that only their tables are shown."""
+    """Whether charts are drawn. False once Slack has refused a chart, so that only tables are shown."""
 
 
 DEFAULT_LOOK = ReplyLook()

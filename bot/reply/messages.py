@@ -1,8 +1,9 @@
 """Defines a reply's states, pages and messages, and its calls to Slack. Pure.
 
-A reply accepts text while it is BEGINNING or GROWING. FINISH makes it ENDING: only the calls that show the rest remain.
-A QUEUED reply shows only the placeholder of a queued question. In the states after ENDING_AGAIN it is over: it makes no
-more calls, and no event changes that. In other states, an event that `LIFE_AFTER` doesn't list is an error.
+A reply accepts text while it is BEGINNING or GROWING. After FINISH, the reply is ENDING: only the calls that show the
+rest remain. A QUEUED reply shows only the placeholder of a queued question. In the states listed after ENDING_AGAIN, a
+reply is over: it makes no more calls, and no event changes its state. In other states, an event that `LIFE_AFTER`
+doesn't list is an error.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,26 +31,26 @@ class PageView:
     has_stop: bool = False
     asks: tuple[Ask, ...] = ()
     rest_in_file: bool = False
-    """The page is full. The rest of the answer is still growing and is shown when the answer ends."""
+    """Whether the page is full and the rest of the answer is shown only when the answer ends."""
     left_out: str = ""
     """A sentence about text between this page and the next that only a file contains."""
     end: Picture | None = None
     """The notices and buttons below the answer, on its last page."""
     plain: bool = False
-    """Sent without blocks, because Slack refused them."""
+    """Whether the page is sent without blocks, because Slack refused them."""
     end_chars: int = field(default=0, compare=False)
-    """The length of the answer up to the end of this page."""
+    """The length of the answer up to the page's end."""
     for_stream: bool = field(default=False, compare=False)
-    """This page and all later ones are limited to what a stream carries."""
+    """Whether this page and all later pages are limited to a stream's size."""
     version: int = 0
     activity: str = ""
     open_files: frozenset[str] = field(default=frozenset(), compare=False)
-    """IDs of Slack files that all readers can open. Only their URLs become links."""
+    """IDs of Slack files that all readers can open. Only URLs of these files become links."""
     look: ReplyLook = DEFAULT_LOOK
     transcript: str = ""
     """Speech in the question's recordings, shown above the first page."""
     asked_on: str = ""
-    """When a late answer's question was asked, shown above the first page."""
+    """The time of a late answer's question, shown above the first page."""
 
     @property
     def live(self) -> bool:
@@ -64,17 +65,17 @@ class PageView:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The part of a reply that Slack already shows when it is opened."""
+    """The part of a reply that Slack already shows when the reply is opened."""
 
     page_ts: tuple[str, ...] = ()
     shows_end: bool = False
     attached: tuple[Attached, ...] = ()
     outdated: bool = False
-    """The pages show an earlier version, to be replaced at once."""
+    """Whether the pages show an earlier version, which is replaced at once."""
     replaced_ts: tuple[str, ...] = ()
     """Messages that no longer belong to the reply and aren't deleted yet."""
     stream_page: int | None = None
-    """The first page limited to what a stream carries, or None."""
+    """The first page that is limited to a stream's size, or None."""
     unanswered: tuple[MessageRole, ...] = ()
     """POSTING and STARTING, if an earlier attempt's post or stream might still arrive."""
     queued: bool = False
@@ -95,7 +96,7 @@ def current_pages(job: Job) -> list[RecordedMessage]:
 
 
 def with_unreplaced(messages: Sequence[RecordedMessage]) -> tuple[RecordedMessage, ...]:
-    """Returns the recorded messages; replaced ones become pages again if their replacement was never posted."""
+    """Returns the recorded messages. Replaced ones become pages again if their replacement was never posted."""
     last = max((message.ts for message in messages if message.role is MessageRole.PAGE), default="")
     kept = [message for message in messages if message.role is MessageRole.REPLACED and message.ts > last]
     pages = [message for message in messages if message.role is MessageRole.PAGE]
@@ -104,7 +105,7 @@ def with_unreplaced(messages: Sequence[RecordedMessage]) -> tuple[RecordedMessag
 
 
 def shown_on_record(job: Job) -> Shown:
-    """Returns what Slack shows of a job's reply according to the record. Text is always recorded before it is shown."""
+    """Returns the recorded part of a job's reply that Slack shows. Text is always recorded before it is shown."""
     job = replace(job, messages=with_unreplaced(job.messages))
     current = current_pages(job)
     page_ts = ts_of(job.messages, MessageRole.PAGE)
@@ -120,7 +121,7 @@ def shown_on_record(job: Job) -> Shown:
 class Life(StrEnum):
     QUEUED = auto()
     BEGINNING = auto()
-    """Slack shows a placeholder or an earlier attempt's text, which stays until there is more."""
+    """Slack shows a placeholder or an earlier attempt's text, which stays until this attempt has more text."""
     GROWING = auto()
     ENDING = auto()
     ENDING_AGAIN = auto()
@@ -132,7 +133,7 @@ class Life(StrEnum):
     UNSHOWN = auto()
     """Slack refused the reply for minutes, or permanently. The outbox shows the end later."""
     ABANDONED = auto()
-    """Another process owns the job, or might."""
+    """Another process owns the job, or might own it."""
 
     @property
     def is_over(self) -> bool:
@@ -140,16 +141,16 @@ class Life(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether no more text is shown. Another attempt can still show more of an abandoned reply."""
+        """Whether no more text will be shown. An abandoned reply hasn't ended: another attempt can show more text."""
         return self not in (Life.QUEUED, Life.BEGINNING, Life.GROWING, Life.ABANDONED)
 
 
 class ReplyEvent(StrEnum):
     GROW = auto()
-    """There is more to show than before this attempt."""
+    """There is more to show than at the beginning of the attempt."""
     FINISH = auto()
     POST_AGAIN = auto()
-    """New messages replace those that would have to be edited."""
+    """New messages replace messages that would have to be edited."""
     SHOW = auto()
     LOSE = auto()
     SHUT_OUT = auto()
@@ -194,7 +195,7 @@ def after(life: Life, event: ReplyEvent) -> Life:
 @dataclass(frozen=True, slots=True)
 class Begin:
     unanswered: ClassVar[MessageRole]
-    """The new message's role until Slack responds to the call."""
+    """The new message's role until Slack responds."""
     question: Question
     page: int
     view: PageView
@@ -202,10 +203,10 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Changes a page's message. Without a view, it isn't known afterwards what the message shows."""
+    """Changes a page's message. If `view` is None, the message's content is unknown after the call."""
 
     frees_budget: ClassVar[bool] = False
-    """Whether the call frees budget that its page holds, and so waits for no other call."""
+    """Whether the call frees budget that is reserved for its page, and therefore waits for no other call."""
     question: Question
     page: int
     ts: str
@@ -224,7 +225,7 @@ class Delete:
     ts: str
     file_ids: tuple[str, ...] = ()
     keeps_stop: bool = field(default=False, compare=False)
-    """Keeps Slack's own Stop button if the message is an open stream, because the answer continues."""
+    """Whether Slack's own Stop button stays if the message is an open stream, because the answer continues."""
 
 
 Call = Begin | Change | Upload | Delete
@@ -243,22 +244,22 @@ class AfterRefusal(Enum):
     STOP = auto()
     """The message is still an open stream, which must be stopped before an edit."""
     UNKNOWN = auto()
-    """It isn't known what the message shows, because the stream that showed it is over."""
+    """The message's content is unknown, because its stream is over."""
     LATER = auto()
-    """The call is useless for now. Once the answer has ended, the outbox shows it."""
+    """Retrying is useless for now. Once the answer has ended, the outbox shows it."""
 
 
 MAX_COUNTED_CHARS = 2_800
-"""Maximum length, as Slack counts characters in blocks; a section accepts 3,000. Slack folds a long section behind "See
-more". The answer's first page has that much less room."""
+"""Maximum length of shown transcripts, as Slack counts characters in blocks; a section accepts 3,000. Slack folds a
+long section behind "See more". The answer's first page has that much less room."""
 
 
 _READ_CHARS = 10_000
-"""Only this much of each transcript is read, several times what is shown."""
+"""Maximum length of a transcript that is processed, several times the shown length."""
 
 
 def shown_transcript(transcripts: Iterable[str]) -> str:
-    """Returns the transcripts, cut with a mark if they don't fit, or "" if they are silent."""
+    """Returns the transcripts, cut with an ellipsis if they don't fit, or "" if nobody speaks in them."""
     whole = list(transcripts)
     text = "\n\n".join(filter(None, (" ".join(visible(one[:_READ_CHARS]).split()) for one in whole)))
     chars = len(text)

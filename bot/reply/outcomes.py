@@ -1,4 +1,4 @@
-"""Outcomes of a call to Slack, by which a reply learns what Slack did. Pure."""
+"""Defines the outcomes of a call to Slack. Pure."""
 
 from dataclasses import dataclass
 
@@ -7,42 +7,42 @@ from bot.errors import RateLimited, Refusal, Refused
 
 @dataclass(frozen=True, slots=True)
 class CallDone:
-    """Slack did the call. `ts` identifies the message, or is "" if unknown."""
+    """Slack carried out the call. `ts` identifies the message, or is "" if unknown."""
 
     ts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CallFound:
-    """Slack had accepted an earlier post whose response was lost: `ts` shows the page in some earlier state."""
+    """Slack had accepted an earlier post whose response was lost. Message `ts` shows an earlier state of the page."""
 
     ts: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallRefused:
-    """Slack refused the call and did nothing, except with OUTSIDE_THREAD."""
+    """Slack refused the call and did nothing, except that with OUTSIDE_THREAD, it posted the message."""
 
     error: Refused
 
 
 @dataclass(frozen=True, slots=True)
 class CallLimited:
-    """The call has to wait for its rate, for its channel, or for a word to show."""
+    """The call has to wait for a rate limit, for its channel, or for a word to show."""
 
     error: RateLimited | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CallLost:
-    """Slack might have done the call, or might do it later. `error` is None if the process was ending."""
+    """Slack might have carried out the call, or might do so later. `error` is None if the process was ending."""
 
     error: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CallUnsent:
-    """The call wasn't sent, because it was no longer allowed or a preceding step failed."""
+    """The call wasn't sent, because it was no longer allowed or because a preceding step failed."""
 
     error: RateLimited | Refused | None = None
 

@@ -1,11 +1,11 @@
 """Finds a reply's messages in Slack.
 
-Each page carries metadata: the question, the page number, the length of the answer up to the page's end, and whether it
-was cut for a stream. So a message can be found even if the post's response was lost, and a process that takes over a
-job knows where the pages break. The text itself is recorded before Slack shows it. Files have no metadata and are
-recognized by their names, which contain the question's ts. A deleted file has no name, and its message stays. If a
-deletion was interrupted between the two, the message is recognized because it is the bot's and contains only deleted
-files.
+Each page's message has metadata: the question, the page number, the length of the answer up to the page's end, and
+whether the page was cut for a stream. The metadata identifies a message whose post got no response, and tells a process
+that takes over a job where the pages break. The text itself is recorded before Slack shows it. Files have no metadata
+and are recognized by their names, which contain the question's ts. A deleted file loses its name, and its message has
+to be deleted separately. If a deletion was interrupted in between, the message is recognized as a message from the bot
+that contains only deleted files.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -45,10 +45,10 @@ class FoundStream:
 
     ts: str
     letters: str
-    """The letters and digits of its text. Slack stores the rest in translated form."""
+    """The letters and digits of the message's text. Slack stores other characters in translated form."""
 
     def shows(self, text: str) -> bool:
-        """Returns whether an answer contains the message's first letters. A message without letters matches any."""
+        """Returns whether an answer contains the message's first letters. Messages without letters match any answer."""
         return self.letters[:COMPARED_CHARS] in _letters_and_digits(text)
 
 
@@ -62,8 +62,8 @@ class PostedReplies:
     async def find(self, post: Post, known_ts: Collection[str]) -> FoundPost | None:
         """Returns the message of a post whose response was lost, or None if Slack didn't post it.
 
-        `known_ts`: other messages of the same page. Raises Refused with OUTSIDE_THREAD if the page is at the channel's
-        root, because its thread was deleted.
+        `known_ts`: other messages of the same page. Raises Refused with OUTSIDE_THREAD if the page was posted at the
+        channel's root because its thread was deleted.
         """
         question = post.question
         try:
@@ -88,7 +88,7 @@ class PostedReplies:
         return [Delete(question, message.ts, message.file_ids) for message in attached]
 
     async def shown(self, job: Job) -> tuple[Shown, list[FoundStream]]:
-        """Returns what Slack shows of a job's reply, or of its earlier version, and messages that might be streams."""
+        """Returns the part of a job's reply or earlier version that Slack shows, and messages that might be streams."""
         messages, is_all = await self._read_conversation(job.question)
         if job.page_ts and not is_all:
             older, _ = await self._read_conversation(job.question, f"{float(job.page_ts[-1]) + FILES_WITHIN_S:.6f}")
@@ -116,7 +116,7 @@ class PostedReplies:
         return [call for call in (await self.deletions(question))[0] if call.ts not in known_ts]
 
     async def deletions(self, question: Question) -> tuple[list[Delete], bool]:
-        """Returns `Delete` calls for the reply's messages, and whether there are none further back."""
+        """Returns `Delete` calls for the reply's messages, and whether the list is complete."""
         try:
             messages, is_all = await self._read_conversation(question)
         except Refused as error:
@@ -138,9 +138,9 @@ class PostedReplies:
         return self._streams(question, await self.messages_since(question))
 
     def _streams(self, question: Question, messages: list[Payload]) -> list[FoundStream]:
-        """Returns our messages that might be streams. Streams get metadata only when they are stopped.
+        """Returns the bot's messages that might be streams. Streams get metadata only when they are stopped.
 
-        Only one reply grows in a thread at a time, and most of our other messages in a thread have metadata.
+        Only one reply grows in a thread at a time, and most of the bot's other messages in a thread have metadata.
         """
         return [
             FoundStream(message["ts"], _letters_and_digits(with_names(body_of(answer_of(message)), {})))
@@ -160,7 +160,7 @@ class PostedReplies:
     async def _read_conversation(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
         """Returns the conversation's messages from the question on, oldest first, and whether the list is complete.
 
-        If there are too many in a direct message, Slack returns the newest; `latest_ts` requests older ones.
+        If a direct message has too many messages, Slack returns the newest; `latest_ts` requests older ones.
         """
         thread_ts = question.thread.thread_ts
         latest = {"latest": latest_ts} if latest_ts else {}
@@ -195,12 +195,12 @@ def metadata_of(question: Question, page: int, view: PageView) -> Payload:
 
 
 def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection[str]) -> bool | None:
-    """Returns whether our messages in Slack answer an unrecorded question, or None if that's unclear.
+    """Returns whether the bot's messages in Slack answer an unrecorded question, or None if that's unclear.
 
-    `on_record`: the ts of our recorded messages. Slack can have more, because the database was restored or the question
-    was erased. The answer to a later question also answers those before it. It's unclear if we wrote something else
-    below the question, such as a placeholder, an offer, a notice or an unfinished stream, or if we edited an earlier
-    answer after the question, because the question might have joined that answer.
+    `on_record`: the ts of the bot's recorded messages. Slack can have more messages, because the database was restored
+    or the question was erased. The answer to a later question also answers earlier questions. Unclear cases are other
+    messages from the bot below the question, such as a placeholder, an offer, a notice or an unfinished stream, and an
+    earlier answer that was edited after the question, because the question might have joined that answer.
     """
     in_doubt = False
     for message in ours:
@@ -234,9 +234,7 @@ def _page_number(message: Payload) -> int:
 
 
 def _updated_messages(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> tuple[RecordedMessage, ...]:
-    """Returns the recorded messages, updated from Slack: without deleted ones, and with pages whose posts got no
-    response.
-    """
+    """Returns the recorded messages without those that were deleted in Slack, and with pages from lost responses."""
     there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in UNANSWERED]
     on_record = [message for message in job.messages if message.role is MessageRole.PAGE]
     pages = list(takewhile(lambda page: page in there, on_record))
@@ -250,7 +248,7 @@ def _updated_messages(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> t
 
 
 def _with_metadata(message: RecordedMessage, found: Payload) -> RecordedMessage:
-    """Returns a message updated from its metadata, if it has any. Streams have none until they are stopped."""
+    """Returns a message updated from its metadata, if any. Streams have no metadata until they are stopped."""
     payload = _page_metadata(found)
     if not payload:
         return message

@@ -1,25 +1,26 @@
-"""Decides which call to Slack comes next for one answer, by comparing what Slack should show with what it shows. Pure.
+"""Computes the next Slack call for one answer, by comparing what Slack should show with what it shows. Pure.
 
 The life of a `Reply`:
 
-1. It opens with what Slack already shows: nothing, or an earlier attempt's messages (`Shown`).
-2. It grows: `append` and `show_activity` change what Slack should show, and `next_call` returns the difference.
+1. The reply opens with the messages that Slack already shows: none, or an earlier attempt's (`Shown`).
+2. The reply grows: `append` and `show_activity` change what Slack should show, and `next_call` returns the difference.
 3. `on_send` records that a call is being sent, and `on_outcome` records its outcome. A reply has at most one call in
    flight. `give_up` drops a call that Slack keeps refusing.
 4. `finish` ends the text. The remaining calls show the end and the files, and delete extra messages.
-5. It is over once Slack shows everything, once it is lost or given up, or after `abandon`. Then it makes no more calls.
+5. The reply is over once Slack shows everything, once the reply is lost or given up, or after `abandon`. No more calls
+   are made after that.
 
 An event that can't happen in a state (`LIFE_AFTER`) is an error, and so is an outcome of a call that wasn't sent.
 
-`next_call` compares `messages`, which Slack shows, with the pages of the answer's text, and returns in this order:
+`next_call` compares `messages`, which Slack shows, with the answer's pages, and returns calls in this order:
 
 1. deletions of messages that were replaced before this attempt, then posts and changes of pages;
 2. the upload of files that belong below the pages; one more page, the answer's end, can follow it;
 3. deletions of messages that no longer belong to the reply.
 
-A failed call isn't recorded as shown, so the comparison finds the same difference again, with newer text. Full pages
+A failed call isn't recorded as shown, so the next comparison finds the same difference, with newer text. Full pages
 never change, so an edit costs the same however long the answer is. A page is laid out once Slack shows all pages before
-it, so no step lays out more than one page, whether after a long delta, in another form, or at the end.
+it, so no step lays out more than one page, even after a long delta, in another form, or at the end.
 """
 
 from collections.abc import Iterable
@@ -81,9 +82,10 @@ from slack_markdown.pages import PAGE_CHARS, Page, Pages
 from slack_markdown.render import has_word, rendered
 
 MAX_PAGES = 5
-"""A longer answer is sent as a file, with its first pages and its end as messages (`end_of_answer`)."""
+"""Maximum pages of an answer. A longer one is sent as a file; messages show its first pages and its end
+(`end_of_answer`)."""
 MAX_PAGES_WITHOUT_FILE = 20
-"""If Slack refuses files, text after this page is left out, since a page of tables can hold as few as 15 characters."""
+"""Maximum pages if Slack refuses files. Further text is left out: a page of tables can be as short as 15 characters."""
 
 
 @dataclass(slots=True, eq=False)
@@ -91,14 +93,14 @@ class ReplyMessage:
     role: MessageRole
     ts: str
     shown: PageView | Attached | None = None
-    """None if it isn't known what Slack shows in the message."""
+    """The content that Slack shows in the message, or None if unknown."""
 
 
 class Reply:
-    """Shows an answer in Slack (see above). An earlier attempt's text stays until this attempt's is longer."""
+    """Tracks the messages that show an answer. An earlier attempt's text stays until this attempt's text is longer."""
 
     page_chars = PAGE_CHARS
-    """Maximum in the full form. Tests use fewer."""
+    """Maximum characters of a page in the full form. Tests use fewer."""
 
     def __init__(
         self,
@@ -112,7 +114,7 @@ class Reply:
         self.job = answer.job
         self.life = Life.QUEUED if shown.queued else Life.BEGINNING
         self._edits = Edits(shown.stream_page, look)
-        """After a take-over, pages break at the same places as before."""
+        """Begins with the recorded stream page, so that pages break at the same places after a take-over."""
         self.carriers = Carriers(answer, self._edits, has_stop=shown.has_stop)
         self.messages = [
             *(ReplyMessage(MessageRole.PAGE, ts) for ts in shown.page_ts),
@@ -126,11 +128,11 @@ class Reply:
         self._final_pages = 0
         """The number of full pages that Slack shows, which aren't compared again."""
         self._replaced_earlier_ts = list(shown.replaced_ts)
-        """Messages to delete before the pages' text is sent. Each is tried only once, so that no text waits for it."""
+        """Messages to delete before text is sent. Each deletion is tried only once, so that text needn't wait."""
         self.initial = shown
         self.is_withheld = is_withheld or (answer.end is not None and answer.end.reason is EndReason.STUCK)
         self._activity: str | tuple[Ask, ...] = ""
-        """The model's activity while it isn't writing: a sentence, or the calls that a person has to decide on."""
+        """A sentence about the model's activity while it isn't writing, or the calls that a person has to decide on."""
         self._picture: Picture | None = None
         """The content below the answer's text; None until `finish`."""
         self._in_flight: Call | CleanUp | None = None
@@ -148,7 +150,7 @@ class Reply:
 
     @property
     def page_ts(self) -> tuple[str, ...]:
-        """The messages that readers see of the reply, apart from its files."""
+        """The ts of the messages with text that readers see."""
         return tuple(message.ts for message in self.messages_with(*READ_ROLES))
 
     @property
@@ -174,7 +176,7 @@ class Reply:
 
     @property
     def has_ended(self) -> bool:
-        """Whether no more text will come, even if Slack doesn't show it all yet."""
+        """Whether no more text will come, even if Slack doesn't show all of it yet."""
         return self.life.has_ended
 
     @property
@@ -208,8 +210,8 @@ class Reply:
 
     @property
     def outbox_kind(self) -> OutboxKind | None:
-        """REPLY if Slack doesn't show everything that follows from the record yet, or else None."""
-        # An unfinished message would still be there when the channel is opened again.
+        """REPLY if Slack doesn't show the reply as recorded, so that the outbox has to, or None."""
+        # An unfinished message would still be shown when the channel is opened again.
         is_left = self.life is Life.SHUT_OUT and self.messages_with(MessageRole.PAGE, MessageRole.REPLACED)
         is_wrong = is_left or self.is_unshown or self.messages_with(MessageRole.STRAY, *UNANSWERED)
         return OutboxKind.REPLY if is_wrong else None
@@ -253,7 +255,7 @@ class Reply:
         self._lay_out(self._empty_pages(), self.answer.text)
 
     def show_activity(self, activity: str | tuple[Ask, ...]) -> bool:
-        """Shows the model's activity or pending calls below the text, "" while it writes; returns whether it is new."""
+        """Shows the model's activity or pending calls below the text, or "" for neither; returns whether it changed."""
         is_new = activity != self._activity
         self._activity = activity
         if activity:
@@ -264,7 +266,7 @@ class Reply:
         return is_new
 
     def show_transcripts(self, transcripts: Iterable[str]) -> None:
-        """Shows speech in the question's recordings above the answer, unless there is text, whose page breaks stay."""
+        """Shows speech from the question's recordings above the answer, unless there is text, which mustn't move."""
         if self.answer.text_to_keep:
             return
         self._transcript = shown_transcript(transcripts)
@@ -273,7 +275,7 @@ class Reply:
             self._on_event(ReplyEvent.GROW)
 
     def finish(self, end: End, shown: Picture | None = None) -> None:
-        """Ends the text, and shows the picture below it; None means that of an answer without later changes."""
+        """Ends the text, and shows the picture below it. `shown`: None for an answer without later changes."""
         if self.answer.end is None:
             self.answer.finish(end)
         self._picture = shown or picture(self.job.ended(end, self.answer.text))
@@ -288,7 +290,7 @@ class Reply:
         self._end_if_all_shown()
 
     def withhold(self) -> None:
-        """Hides the answer's text and the model's activity, and mentions that at the end."""
+        """Hides the answer's text and the model's activity. The end mentions that the text is hidden."""
         self.is_withheld = True
         self._transcript, self._activity, self._final_pages = "", "", 0
         self._lay_out(self._empty_pages(), "")
@@ -303,7 +305,7 @@ class Reply:
             self._on_event(ReplyEvent.GROW)
 
     def abandon(self) -> None:
-        """Ends the reply as it is, because another process has its job, or might."""
+        """Ends the reply as it is, because another process has the job or might have it."""
         self._on_event(ReplyEvent.ABANDON)
 
     def _on_event(self, event: ReplyEvent) -> None:
@@ -325,7 +327,7 @@ class Reply:
             raise ValueError(f"{type(outcome).__name__} came for a {type(call).__name__} that wasn't sent")
         self._in_flight = None
         if isinstance(call, Begin):
-            # Drops the message that it might have created, unless its response was lost; then one per role stays.
+            # Drops the message that the call might have created. If the response was lost, one message per role stays.
             unanswered = self.messages_with(call.unanswered)
             if not (isinstance(outcome, CallLost) and len(unanswered) == 1):
                 self.messages.remove(unanswered[-1])
@@ -366,8 +368,9 @@ class Reply:
             self._mark_final_pages()
 
     def _on_found(self, ts: str) -> None:
-        """Adds the page of a post that Slack had accepted, with unknown content."""
-        # A placeholder counts as current, because another process might own the job once it is recorded.
+        """Adds the message of a post that Slack had accepted, with unknown content."""
+        # A placeholder's content counts as current, because another process might own the job once the placeholder is
+        # recorded.
         shown = self.page_view(len(self.messages_with(MessageRole.PAGE))) if self.life is Life.QUEUED else None
         self.messages.append(ReplyMessage(MessageRole.PAGE, ts, shown))
         self.carriers.on_page_begun()
@@ -376,7 +379,7 @@ class Reply:
         reason = refusal_of(outcome)
         is_about_known = isinstance(call, Change | Delete)
         if reason is Refusal.OUTSIDE_THREAD and not is_about_known and outcome.error and outcome.error.ts:
-            # The page will be deleted, and then the reply ends.
+            # The stray message is deleted, and then the reply ends.
             self.messages.append(ReplyMessage(MessageRole.STRAY, outcome.error.ts))
             return
         match call:
@@ -406,13 +409,13 @@ class Reply:
         self._lay_out_if_form_changed(first_plain_page)
 
     def prepare_next_call(self, now: float) -> None:
-        """Chooses how a new page is sent, and ends streams that have become too old."""
+        """Chooses a carrier for a new page, and ends streams that have become too old."""
         self.carriers.end_streams(now)
         if self.carriers.can_choose and self.carriers.choose_carrier(self.next_call(), now):
             self.apply_form()
 
     def give_up(self, call: Call | None = None) -> None:
-        """Drops a call that Slack has refused for minutes, or the whole reply if it can't continue without that."""
+        """Drops a call that Slack has refused for minutes, or gives up a reply that can't go without the call."""
         match call:
             case Delete() if not (self.has_ended or self.messages_with(MessageRole.STRAY)):
                 pass
@@ -423,16 +426,17 @@ class Reply:
         self._end_if_all_shown()
 
     def can_be_posted_again(self, call: Call) -> TypeGuard[Update]:
-        """Returns whether a new message can replace the edited page of an ended answer, which happens only once."""
+        """Returns whether a new message can replace an edit of an ended answer's page, which happens once per reply."""
         return isinstance(call, Update) and self.life is Life.ENDING
 
     def post_again(self, page: int) -> None:
-        """Shows a page and all later ones in new messages, because no edits are left. The old ones are then deleted."""
+        """Shows a page and all later ones in new messages, because no edits are left. The old messages are then
+        deleted."""
         self._on_event(ReplyEvent.POST_AGAIN)
         self._replace_messages(page)
 
     def next_call(self) -> Call | None:
-        """Returns the call that brings Slack closest to what it should show, or None if Slack shows it."""
+        """Returns the next call that is needed for Slack to show the reply, or None if Slack already shows it."""
         if self.life.is_over:
             return None
         if strays := self.messages_with(MessageRole.STRAY):
@@ -443,7 +447,7 @@ class Reply:
         # A stream is stopped before anything else touches its message.
         if release := self.carriers.stop_call(pages[: self._last_page + 1], ended=self.has_ended):
             return release
-        # Once another message shows the page of one that was replaced before this attempt.
+        # The messages that were replaced before this attempt can be deleted once other messages show their pages.
         if self._replaced_earlier_ts and pages:
             return Delete(self.job.question, self._replaced_earlier_ts[0], keeps_stop=self.keeps_stop)
         return self._next_page_call() or self._next_other_call()
@@ -461,7 +465,7 @@ class Reply:
         return None
 
     def _next_other_call(self) -> Call | None:
-        """Returns the next call that isn't about a page: sharing files, or deleting messages."""
+        """Returns the next call that shares files or deletes messages, or None."""
         if missing := self._missing_files():
             return Upload(self.job.question, missing)
         unused = self.messages_with(MessageRole.PAGE)[self._last_page + 1 :]
@@ -474,7 +478,7 @@ class Reply:
             self._on_event(ReplyEvent.SHOW)
 
     def _replace_messages(self, page: int) -> None:
-        """Marks a page and all later ones to be posted again, so that the pages stay in order."""
+        """Marks the messages of a page and all later pages as replaced, so that new posts stay in order."""
         for message in self.messages_with(MessageRole.PAGE)[page:]:
             message.role = MessageRole.REPLACED
         self._final_pages = min(self._final_pages, page)
@@ -498,7 +502,7 @@ class Reply:
         shown = self._end_below_file.page if is_end_page else self._page(page)
         view = PageView(
             shown.markdown,
-            # Text that only the file contains isn't shown.
+            # Slack doesn't show text that only the file contains.
             end_chars=self._page(page - 1).end if is_end_page and self._end_below_file.left_out else shown.end,
             version=self.job.version,
             open_files=self.answer.open_files,
@@ -521,7 +525,7 @@ class Reply:
         if page < len(self._pages.full):
             return replace(view, rest_in_file=True, has_stop=self.initial.has_stop)
         activity, asks = (self._activity, ()) if isinstance(self._activity, str) else ("", self._activity)
-        # While calls wait for a decision, nothing is processing, so Slack shows no Stop button.
+        # While calls await a decision, no answer is being written, so Slack shows no Stop button.
         return replace(
             view,
             growing=True,
@@ -535,7 +539,7 @@ class Reply:
         return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
 
     def _mark_final_pages(self) -> None:
-        """Marks full pages that Slack shows as final, and lays out the next page. Other pages still need a call."""
+        """Marks full pages that Slack shows as final, and lays out the next page."""
         while self._has_next_page(page := self._final_pages):
             shown = self.messages_with(MessageRole.PAGE)[page : page + 1]
             if not shown or shown[0].shown != self.page_view(page):
@@ -552,11 +556,11 @@ class Reply:
 
     @property
     def _has_more_pages(self) -> bool:
-        """Whether more messages will follow whose pages aren't laid out yet."""
+        """Whether there will be more pages that aren't laid out yet."""
         return not self._pages.is_complete and len(self._pages.full) < self._max_pages
 
     def _complete_pages(self) -> None:
-        """Completes the pages, and decides which files belong below them."""
+        """Completes the pages of an ended answer, and decides which files belong below them."""
         self._pages.finish()
         self._final_pages = min(self._final_pages, len(self._pages.full))
         self._ends_below_file, self._end_of_answer = False, None
@@ -590,7 +594,7 @@ class Reply:
         return tuple(file for file in self._files if file.key not in shown)
 
     def _next_file_deletion(self) -> Delete | None:
-        """Returns the deletion of files that belong to an earlier attempt's text."""
+        """Returns the call that deletes files of an earlier attempt's text, or None."""
         if not self.has_ended and (self.answer.is_shorter_than_earlier or not self.initial.outdated):
             return None
         wanted = file_keys(self._files or ())
@@ -607,7 +611,7 @@ class Reply:
             self._lay_out_from(int(min(first_plain_page, self._edits.first_plain_page)))
 
     def _lay_out_from(self, page: int) -> None:
-        """Lays out the text again from a page on, in its form, as far as the pages before it are shown."""
+        """Lays out the text again from a page on, in the current form, if Slack shows all pages before it."""
         old = self._pages
         first = replace(self._page(page), source="")
         pages = Pages(*self._edits.page_limits(page, self.page_chars), first, max_full=self._final_pages + 1)
@@ -623,7 +627,7 @@ class Reply:
         self.apply_form()
 
     def apply_form(self) -> None:
-        """Lays out the text again from the first page that has another form, once it reaches that page."""
+        """Lays out the text again from the first page that has another form, once the text reaches that page."""
         forms = (self._edits.first_short_page, self._edits.first_plain_page)
         begins = int(max((page for page in forms if page <= len(self._pages.full)), default=-1))
         limits = self._pages.limit_chars, self._pages.limit_bytes

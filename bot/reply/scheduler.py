@@ -1,14 +1,14 @@
 """Sends the most urgent call of all live replies, whenever the pace allows one.
 
-Edits are level-triggered: nothing pushes text at Slack. A `Reply` (reply.py) tracks what Slack should show and what it
-shows, and `next_call()` is the difference. The scheduler requests a call only when one can be sent, so the call always
-carries the newest text:
+Edits are level-triggered: nothing pushes text to Slack. A `Reply` (reply.py) tracks what Slack should show and what it
+shows, and `next_call()` returns the difference. The scheduler requests a call only when one can be sent, so it always
+has the newest text:
 
 - no queue builds up while Slack is slow: a hundred deltas become one edit;
-- a failed call needs no bookkeeping: it isn't recorded as shown, so the next call covers it;
+- a failed call needs no bookkeeping: its text isn't recorded as shown, so the next call includes it;
 - the order of events doesn't matter: the difference is always the remaining work.
 
-One loop (`run`) serves all live replies of a workspace, because they share its budgets. In each pass, it
+One loop (`run`) serves all live replies of a workspace, because they share its budgets. Each pass
 
 1. checks the lease: without a recent heartbeat, another process might own the jobs, so nothing is sent;
 2. prepares each changed reply that has no call in flight: drops it if its deadline has passed, gives a new page a
@@ -18,22 +18,22 @@ One loop (`run`) serves all live replies of a workspace, because they share its 
 3. asks the budget when each reply's next call can be sent, given its urgency: finals, first words, progress, tool
    steps, then placeholders of queued questions. Asking reserves nothing;
 4. starts the most urgent call that can be sent now, with the newest text, as a separate task, and repeats from 1;
-5. if none can be sent now, sleeps until the earliest time that the budget returned, or until a reply changes.
+5. if no call can be sent now, sleeps until the earliest time that the budget returned, or until a reply changes.
 
 If no edit can show an answer's end within FINAL_WAIT_S, the end is posted as a new message, and the old message is
 deleted. Posts and deletions have separate budgets. A reply has at most one call in flight, so its calls arrive in
 order, and each outcome is known before the difference is computed again.
 
 Before a call is sent, its task records the text and the message that the call will show, counts the call in the
-database together with those of other processes, and checks the lease once more, because both can take long. So Slack
-never shows anything that a process taking over the job wouldn't know about. While the database is unavailable, answers
-pause.
+database together with the calls of other processes, and checks the lease once more, because both can take long. Slack
+therefore never shows anything that a process taking over the job wouldn't know about. While the database is
+unavailable, answers pause.
 
-A queued question's placeholder waits as long as the answers ahead need the budget. Workers can claim its job meanwhile,
-so right before the call, the database reports whether the job was claimed or has ended.
+A queued question's placeholder waits while earlier answers need the budget. Workers can claim the job meanwhile, so
+right before the call, the database is asked whether the job was claimed or has ended.
 
-Failed calls follow the retry policy: the reply sends nothing until a given time, while other replies continue. A reply
-whose calls fail for minutes is given up, and the outbox shows its end later.
+After a failed call, the reply sends nothing until the time set by the retry policy, while other replies continue. A
+reply whose calls fail for minutes is given up, and the outbox shows its end later.
 """
 
 import asyncio
@@ -83,25 +83,25 @@ from bot.telemetry import OFF, Telemetry
 from slack_markdown.render import has_word
 
 MAX_IN_FLIGHT = 12
-"""Per method."""
+"""Maximum calls in flight per method."""
 PLACEHOLDER_DELAY_S = 110.0
-"""Slack removes a status after two minutes."""
+"""Time that a placeholder waits while readers see a status, which Slack removes after two minutes."""
 SCARCE_DELAY_S = 3.0
 """Time that a placeholder waits for first words if calls are scarce and readers might see a status instead."""
 REFUSED_DELAY_S = 1.0
-"""Time that a placeholder waits if Slack refuses a status, so that nothing is visible meanwhile."""
+"""Time that a placeholder waits for first words if Slack has refused a status, so that readers see nothing."""
 LAST_CALLS_S = 0.8
-"""Time for calls in flight to finish when the process ends. The next process looks for those that are cut off."""
+"""Time for calls in flight to finish when the process ends. The next process looks up the outcome of canceled calls."""
 CALL_KEPT_S = 1.0
 """Time that a reply's next call is kept. Streams have to end after some time, whatever happens."""
 LOOK_AGAIN_S = 0.1
-"""Delay before checking again while the lease has expired, or at a reply whose words might still change."""
+"""Delay before checking again while the lease has expired, or while a reply has no visible word."""
 MAX_WORDLESS_S = 1.0
-"""Time that a page's first text waits for a visible word. Then an edit shows the text anyway."""
+"""Time that a page's first text waits for a visible word, after which an edit shows the text anyway."""
 UPLOAD_TRIES = 3
 """Consecutive refusals after which an answer continues in pages instead of a file."""
 PLACEHOLDER_WITHIN_S = 5.0
-"""Time limit for sending a queued question's placeholder. After 10 s, its job can be claimed without it."""
+"""Time limit for sending a queued question's placeholder. After 10 s, the job can be claimed without a placeholder."""
 AWAY_PAUSE_S = 1.0
 
 T = TypeVar("T")
@@ -118,22 +118,22 @@ class ScheduledReply:
     delivery: MessageDelivery
     deadline: float = math.inf
     context: Context = field(default_factory=copy_context)
-    """The attempt's context, in which calls are made, so that their log lines include the job."""
+    """The attempt's context. Calls are made in this context, so that their log lines include the job."""
     asked_at: float | None = None
-    """When the question was asked, in seconds since the epoch, or None once people see a sign of the reply."""
+    """The time of the question, in seconds since the epoch, or None once people see a sign of the reply."""
     sent_at: float = -math.inf
-    """When the last call was sent. Its response arrived at `last_response_at`."""
+    """The time when the last call was sent. Its response arrived at `last_response_at`."""
     last_response_at: float = -math.inf
     not_before: float = -math.inf
-    """The retry policy's next try, or a second after the last call if a step has begun or ended since then. Before the
-    first call: until when the thread's status replaces a placeholder."""
+    """The earliest time for the next call: set by the retry policy, or a second after the last call if a step has begun
+    or ended since then. Before the first call, the time until which the thread's status replaces a placeholder."""
     has_status: bool = False
-    """Whether the thread's status is the only sign of the reply until it has a message."""
+    """Whether the thread's status is the only sign of the reply until the reply has a message."""
     call: Call | None = None
     """The next call, possibly without the newest text, or None if it must be computed."""
     call_computed_at: float = -math.inf
     wordless_since: float = math.inf
-    """When the next call was first held back because it would show no word."""
+    """The time when the next call was first held back because it would show no word."""
     failures: Failures = NO_FAILURES
     successful_calls: int = 0
     freshness: Freshness = field(default_factory=Freshness)
@@ -145,7 +145,7 @@ class ScheduledReply:
         is_judged = self.freshness.has_begun or reply.is_withheld
         is_seen = is_judged or has_word(reply.answer.text + delta, growing=True)
         self.freshness.on_written(len(delta), self.scheduler.clock.monotonic(), has_word=is_seen)
-        # Text needs its own message, so it ends the wait for a pane's status, during which the loop might be sleeping.
+        # Text needs a message, so it ends the wait for a pane's status, during which the loop might be sleeping.
         is_first = reply.answer.is_empty
         must_wake = is_first or self.idle.is_set()
         if is_first:
@@ -164,7 +164,7 @@ class ScheduledReply:
 
     def show_activity(self, activity: str) -> None:
         if self.reply.show_activity(activity):
-            # Limits quick steps, and what the model writes in between, to one edit a second.
+            # Quick steps, and text that the model writes in between, are limited to one edit a second.
             self.not_before = max(self.not_before, self.last_response_at + STEP_GAP_S)
         self.scheduler.on_changed(self)
 
@@ -198,7 +198,7 @@ class ScheduledReply:
 
     @property
     def can_be_one_message(self) -> bool:
-        """Whether the reply can be sent as one message at its end: a status is the sign, and no decision is pending."""
+        """Whether the reply can be sent as one message at its end: readers see a status, and no decision is pending."""
         return self.has_status and not (self.reply.messages or self.reply.has_ended or self.reply.awaits_decision)
 
     def next_call(self) -> Call | None:
@@ -207,10 +207,10 @@ class ScheduledReply:
         return call if self.reply.is_withheld == was_withheld else self.reply.next_call()
 
     def with_current_text(self, call: Call, now: float) -> Call | None:
-        """Returns a call with its current text, or None if there is nothing to send for now."""
+        """Returns a call with the newest text, or None if there is nothing to send for now."""
         filled = self.run_layout(lambda: self.reply.carriers.with_current_text(call))
         is_late = now >= self.wordless_since + MAX_WORDLESS_S
-        # None means that looking for the word took too long, so another call follows.
+        # None means that searching for a word took too long, so the call is dropped and another one will follow.
         may_go = filled is not None and (
             is_late or self.run_layout(partial(self.reply.lacks_visible_word, filled)) is False
         )
@@ -225,7 +225,7 @@ class ScheduledReply:
         return None
 
     def on_outcome(self, call: Call, outcome: Outcome, now: float) -> None:
-        """Passes a call's outcome to the reply. Schedules the next try of a failed call, or gives it up."""
+        """Passes a call's outcome to the reply. Schedules the next try of a failed call, or gives the call up."""
         self.run_layout(lambda: self.reply.on_outcome(call, outcome))
         if isinstance(outcome, CallDone | CallFound):
             if isinstance(call, Begin | Change) and call.view is not None:
@@ -264,7 +264,7 @@ class ScheduledReply:
         self.scheduler.on_changed(self)
 
     def run_layout(self, lay_out: Callable[[], T]) -> T | None:
-        """Calls the reply. If its text can't be laid out, ends or hides this reply and no other."""
+        """Returns the result of `lay_out`, or None if that fails. The text is then hidden, or the reply given up."""
         try:
             return lay_out()
         except Exception as error:
@@ -284,7 +284,7 @@ class ScheduledReply:
 
 
 async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users, admins: Sequence[str]) -> None:
-    """Shows the end of an answer, with names of the people who decided on its calls, and of `admins` (IDs) to ask."""
+    """Shows the end of an answer, with names of people who decided on its calls, and of `admins` (IDs) to ask."""
     if people := shown.user_ids_to_name(admins):
         shown = shown.with_names(await users.names(people), admins)
     await live.finish(end, shown)
@@ -299,7 +299,7 @@ class Due:
 
     @property
     def sort_key(self) -> tuple[int, float]:
-        """The sort key: urgency, then the time since the reply's last call. First words keep their order."""
+        """The sort key: urgency, then the time since the reply's last call. First words are sent in question order."""
         is_in_order = self.urgency in (Urgency.FIRST, Urgency.QUEUED)
         return self.urgency, 0.0 if is_in_order else self.live.last_response_at
 
@@ -327,19 +327,19 @@ class EditScheduler:
         self._store_retry_at = -math.inf
         self._live_replies: list[ScheduledReply] = []
         self._in_flight: dict[ScheduledReply, str] = {}
-        """The methods of calls in progress; "" once Slack has responded."""
+        """The methods of calls in progress, or "" once Slack has responded."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._channel_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        """Only one queued placeholder per channel joins the loop, because the loop checks every reply."""
+        """Locks that let only one queued placeholder per channel join the loop, because the loop checks every reply."""
 
     async def open(
         self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = math.inf
     ) -> ScheduledReply:
         """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack.
 
-        `sign` replaces the placeholder for now; Slack removes a status with the first post. `has_stop`: Slack's own
-        Stop button replaces the reply's. No call is sent after `until`, a monotonic time.
+        `sign` replaces the placeholder at first. `has_stop`: Slack's own Stop button replaces the reply's. No call is
+        sent after `until`, a monotonic time.
         """
         job = answer.job
         is_fresh = not job.messages and job.checkpoint.end is None
@@ -351,13 +351,14 @@ class EditScheduler:
         if not (shown.page_ts or job.moves_down) and sign is not Sign.SEEN:
             live.asked_at = _asked_at(job)
         delay_s = -math.inf
-        # An earlier attempt's text needs a message, too. Otherwise a placeholder can wait for the first words.
+        # A placeholder can wait for the first words, unless an earlier attempt's text needs a message.
         if not (shown.page_ts or answer.text_to_keep):
             if sign is Sign.SEEN:
                 delay_s = PLACEHOLDER_DELAY_S
             elif sign is not Sign.NONE and self._are_calls_scarce(live):
-                # A placeholder would use a post that another answer's first words need, and its own first words would
-                # wait for an edit. Without it they come just as soon, and in one message.
+                # A placeholder would use a post that another answer's first words need, and its own answer's first
+                # words would have to wait for an edit. Without a placeholder, the first words are shown just as soon,
+                # in one message.
                 delay_s = SCARCE_DELAY_S if sign is Sign.MAY_BE_SEEN else REFUSED_DELAY_S
         live.not_before = self.clock.monotonic() + delay_s
         live.has_status = delay_s > REFUSED_DELAY_S
@@ -365,7 +366,7 @@ class EditScheduler:
         return live
 
     def _are_calls_scarce(self, live: ScheduledReply) -> bool:
-        """Returns whether edits can't keep a reply fresh, its channel lacks two posts, or streams are set."""
+        """Returns whether edits can't keep a reply fresh, its channel lacks two posts, or streams are forced."""
         if self._carrier == "stream":
             return True
         now = self.clock.monotonic()
@@ -373,9 +374,7 @@ class EditScheduler:
         return next_post_at > now or not self._budget.carrier_room(METHODS[Update], live).is_fresh
 
     async def post_placeholder(self, job: Job) -> None:
-        """Shows a queued question's placeholder until it is recorded or can't be shown. Cancel once the job isn't
-        queued.
-        """
+        """Posts and records a queued question's placeholder. Cancel this once the job isn't queued anymore."""
         async with self._channel_locks.setdefault(job.question.thread.channel_id, asyncio.Lock()):
             live = self._schedule(Answer(job), Shown(job.page_ts, outdated=True, queued=True))
             if not job.page_ts:
@@ -388,20 +387,20 @@ class EditScheduler:
                 raise
 
     def abandon(self, job_id: int) -> None:
-        """Stops sending for a job's reply, because another process has the job now."""
+        """Stops sending calls for a job's reply, because another process has the job now."""
         for live in [live for live in self._live_replies if live.reply.job.id == job_id]:
             live.reply.abandon()
             self.on_changed(live)
 
     def allow_stream(self, job: Job) -> None:
-        """Allows a native stream for the reply to a job, unless Slack is known to refuse that."""
+        """Allows a native stream for a job's reply, unless Slack is known to refuse streams."""
         for live in [live for live in self._live_replies if live.reply.job.id == job.id]:
             if offer := self._transport.offer(job.question, self._budget, live, self._carrier):
                 live.reply.carriers.offer_streams(offer)
                 self.on_changed(live)
 
     def show_stop_button(self, thread: ThreadKey) -> None:
-        """Shows a thread's replies as messages with a Stop button, unless Slack shows its own Stop button there."""
+        """Shows a thread's replies as messages with a Stop button, unless Slack shows its own Stop button."""
         for live in [live for live in self._live_replies if live.reply.job.question.thread == thread]:
             if live.reply.initial.has_stop:
                 continue
@@ -419,7 +418,7 @@ class EditScheduler:
         self._wake.set()
 
     async def run(self) -> None:
-        """Sends calls until canceled. Calls in flight then have LAST_CALLS_S to finish."""
+        """Sends calls until canceled. Calls that are then in flight have LAST_CALLS_S to finish."""
         try:
             while True:
                 self._wake.clear()
@@ -458,7 +457,7 @@ class EditScheduler:
             unbegun = sum(live.can_be_one_message for live in calls)
             left = self._budget.calls_left(now, unbegun) if unbegun else None
             dues = [due for live, call in calls.items() if (due := self._due_call(live, call, now, paces, left))]
-            # The outbox can wait until such a rate limit ends; the questions queued after this one can't.
+            # The outbox can wait until the rate limit ends, but questions that are queued after this one can't.
             too_late = [due for due in dues if due.live.reply.has_ended and due.ready_at > now + REPLY_CALLS.within_s]
             for due in too_late:
                 due.live.give_up(due.call)
@@ -483,7 +482,7 @@ class EditScheduler:
         return calls
 
     def _next_call(self, live: ScheduledReply, now: float) -> Call | None:
-        """Returns the reply's next call with its newest text. Closes the reply if it is over and needs none."""
+        """Returns the reply's next call with the newest text, or None. Closes the reply if it is over."""
         self._update_needed_calls(live)
         live.run_layout(partial(live.reply.prepare_next_call, now))
         self._update_needed_calls(live)
@@ -514,7 +513,7 @@ class EditScheduler:
             ended_at = live.freshness.ended_at
             waits_since = now if ended_at is None else max(ended_at, live.last_response_at, live.not_before)
             if not should_post_final(waits_since, edit_at, post_at):
-                # The call's own time, which is no later than `edit_at`, wakes the loop.
+                # The loop wakes at the call's own time, which is no later than `edit_at`.
                 continue
             if post_at > now:
                 look_again_at = min(look_again_at, post_at)
@@ -530,7 +529,7 @@ class EditScheduler:
     ) -> Due | None:
         """Returns when a reply's call can be sent, or None if too many calls of its method are in flight.
 
-        `left`: the calls left for all replies, if one of them might be sent as one message at its end.
+        `left`: the calls left for all replies, if a reply might be sent as one message at its end.
         """
         method = METHODS[type(call)]
         urgency = live.reply.urgency_of(call)
@@ -568,12 +567,12 @@ class EditScheduler:
         finally:
             del self._in_flight[live]
             if live.reply.initial.queued:
-                # Each try sets its own time limit (`_begin_placeholder`).
+                # A placeholder's tries have their own time limit (`_begin_placeholder`).
                 live.deadline = math.inf
         self.on_changed(live)
 
     async def _try_to_send(self, live: ScheduledReply, call: Call) -> Outcome:
-        """Sends a call if it may still be sent; returns the outcome after passing it to the reply."""
+        """Sends a call if that is still allowed; returns the outcome after passing it to the reply."""
         method = METHODS[type(call)]
         channel_id = call.question.thread.channel_id
         is_granted = has_left = False
@@ -613,12 +612,12 @@ class EditScheduler:
         return outcome
 
     def _can_send(self, live: ScheduledReply) -> bool:
-        """Returns whether the job still belongs to this process. Checked last, right before a call is sent."""
+        """Returns whether the job still belongs to this process. This is the last check before a call is sent."""
         now = self.clock.monotonic()
         return live.reply.life is not Life.ABANDONED and now < live.deadline and self._lease.is_valid(now)
 
     async def _record_before_call(self, live: ScheduledReply, call: Call) -> bool:
-        """Records what a call will show and the message it will create; returns False if it mustn't be sent."""
+        """Records the text and message that a call will show; returns False if the call mustn't be sent."""
         answer = live.reply.answer
         if self.clock.monotonic() >= self._store_retry_at:
             try:
@@ -673,5 +672,5 @@ class EditScheduler:
 
 
 def _asked_at(job: Job) -> float:
-    """Returns when the answer was requested, in seconds since the epoch; for a question, by Slack's clock."""
+    """Returns the time when the answer was requested, in seconds since the epoch; for questions, by Slack's clock."""
     return job.asked_at if job.version else float(job.question.ts)

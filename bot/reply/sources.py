@@ -1,12 +1,12 @@
 """Lists the sources below an answer, and converts an answer to a Slack canvas. Pure.
 
 Sources are web pages that the model cites. URLs and titles come from the web through a model, so they aren't trusted. A
-source is shown only if browsers open it as a web page, and its label begins with the host that the link leads to,
-whatever the title claims. A Slack file is never a source, because a link can open it for all readers.
+source is shown only if browsers open it as a web page, and its label begins with the link's host, whatever the title
+claims. A Slack file is never a source, because a link can open the file for all readers.
 
 A canvas contains the answer's Markdown, as safe as in a message, in the forms that canvases.create accepts. Slack
-refuses the whole canvas because of a single line: headings below the third level, tables with a narrow delimiter row or
-more than 300 cells, lists of one kind within lists of the other, and quotes within lists (sandbox/FIDELITY.md).
+refuses a whole canvas because of a single heading below the third level, table with a narrow delimiter row or more than
+300 cells, numbered list within a bulleted one or the reverse, or quote within a list (sandbox/FIDELITY.md).
 """
 
 import re
@@ -25,7 +25,7 @@ from slack_markdown.render import beginning, first_words, rendered
 
 MAX_SHOWN = 8
 MAX_RECORDED = 50
-"""More sources of one answer are dropped."""
+"""Maximum sources of one answer. Further ones are dropped."""
 MAX_URL_CHARS = 2_000
 TITLE_CHARS = 70
 
@@ -37,7 +37,7 @@ class Source:
 
 
 def with_citation(citations: Sequence[Citation], citation: Citation) -> Sequence[Citation]:
-    """Returns the citations plus a new one, unless it can't be shown, is already included, or exceeds the limit."""
+    """Returns the citations and a new one, unless it can't be shown, is already included, or exceeds the limit."""
     is_known = any(earlier.url == citation.url for earlier in citations)
     if is_known or len(citations) >= MAX_RECORDED or not _host(citation.url):
         return citations
@@ -63,8 +63,8 @@ def _label(host: str, title: str) -> str:
 
 
 def _host(url: str) -> str:
-    """Returns the host that a browser opens for a URL, in ASCII, or "" if it isn't a plain web URL."""
-    # Browsers drop or rewrite some characters, and would then open a different host than urlsplit() returns.
+    """Returns the host that a browser opens for a URL, in ASCII, or "" if the URL isn't a plain web URL."""
+    # Browsers drop or rewrite some characters, and might open a different host than urlsplit() returns.
     if len(url) > MAX_URL_CHARS or "\\" in url or not url.isprintable() or any(map(str.isspace, url)):
         return ""
     try:
@@ -97,7 +97,7 @@ def canvas_title(answer: str) -> str:
 
 
 def canvas_markdown(answer: str, sources: Sequence[Citation] = ()) -> str:
-    """Returns an answer as canvas Markdown, with its sources. Slow for long answers."""
+    """Returns an answer and its sources as canvas Markdown. Slow for long answers."""
     text = rendered("\n\n".join(filter(None, (answer, plain_list(shown_sources(sources))))), growing=False)
     leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
     text = with_replacements(text, sorted(r for leaf in leaf_blocks for r in _replacements(text, leaf)))
@@ -124,11 +124,11 @@ def _replacements(text: str, leaf: LeafBlock) -> Iterator[Replacement]:
 
 
 def _canvas_lines(text: str) -> Iterator[str]:
-    """Yields the lines, with nested lists changed to the outer list's kind and quotes in lists removed."""
+    """Yields the lines. Nested lists become numbered or bulleted like the outer list, and lose their quotes."""
     leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
     code = deque(range(leaf.lines[0].start, leaf.lines[-1].end + 1) for leaf in leaf_blocks if leaf.kind in _CODE)
     lists: list[tuple[int, bool]] = []
-    """The open list items: the column of each, and whether it is numbered."""
+    """The column of each open list item, and whether the item is numbered."""
     at = 0
     for line in text.splitlines(keepends=True):
         while code and code[0].stop <= at:
@@ -139,7 +139,7 @@ def _canvas_lines(text: str) -> Iterator[str]:
 
 
 def _list_line(line: str, lists: list[tuple[int, bool]]) -> str:
-    """Returns a line in the form that the open lists allow, and records the item that it begins."""
+    """Returns a line in the form that the open lists allow; adds an item that the line begins to `lists`."""
     item = _ITEM.match(line)
     if item is None:
         if not line[0].isspace():
@@ -151,7 +151,7 @@ def _list_line(line: str, lists: list[tuple[int, bool]]) -> str:
     outer = lists[0][1] if lists else is_numbered
     lists.append((column, outer))
     if outer != is_numbered:
-        # The number stays as text, because the answer might refer to it.
+        # The item's number stays as text, because the answer might refer to it.
         line = f"{item[1]}1.{line[item.end() :]}" if outer else f"{item[1]}- ({item[3]}){line[item.end() :]}"
     return _without_quote(line, _ITEM.match(line).end())  # type: ignore[union-attr]
 

@@ -1,12 +1,12 @@
 """Shows a page of an answer as a native Slack stream, and switches to edits if anything goes wrong. Pure.
 
-A page starts as a message with its first words, grows by appends, and is stopped. Appended text can't be changed, so
-only final text is appended (markdown/render.py). After every failure, the stream is stopped and the whole page is
-edited. So a stream only has to track what it has appended; an edit covers everything else.
+A streamed page starts as a message with its first words, grows by appends, and is stopped. Appended text can't be
+changed, so only final text is appended (markdown/render.py). After every failure, the stream is stopped and the whole
+page is edited, so a stream only has to track the text that it has appended.
 
-A stream also ends before it would append something that only an edit may show (`needs_edit`). One example is a URL:
-other people's words might have made the model write it, and Slack might fetch it. A failed start is the exception:
-according to Slack there is no stream to stop, so the page is posted. If Slack did start a stream, the delivery finds it
+A stream also ends before appending something that only an edit may show (`needs_edit`), such as a URL: other people's
+words might have made the model write the URL, and Slack might fetch it. After a failed start, the page is posted,
+because according to Slack there is no stream to stop. If Slack did start a stream, the delivery finds it
 (bot/reply/delivery.py).
 """
 
@@ -30,7 +30,7 @@ _PERSON = re.compile(r"[UW][A-Z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class StartStream(Begin):
-    """Shows a page's first words in a new message that grows by appends. `text` is filled in right before sending."""
+    """Posts a page's first words as a new message that grows by appends. `text` is filled in right before sending."""
 
     unanswered: ClassVar[MessageRole] = MessageRole.STARTING
     text: str = ""
@@ -44,13 +44,13 @@ class AppendStream(Change):
 
 @dataclass(frozen=True, slots=True)
 class StopStream(Change):
-    """Appends the rest of a page and the blocks below it, and stops the stream; without a view it only stops it."""
+    """Appends the rest of a page and the blocks below it, and stops the stream. Without a view, nothing is appended."""
 
     frees_budget: ClassVar[bool] = True
     view: PageView | None = None
     text: str = ""
     keeps_stop: bool = field(default=False, compare=False)
-    """Keeps Slack's own Stop button, because the answer continues."""
+    """Whether Slack's own Stop button stays, because the answer continues."""
 
 
 def can_be_streamed(question: Question, *, is_alone: bool) -> bool:
@@ -66,9 +66,9 @@ def can_be_streamed(question: Question, *, is_alone: bool) -> bool:
 def needs_edit(view: PageView) -> bool:
     """Returns whether a page contains something that a stream can't show.
 
-    - A URL: Slack's docs say that streams don't unfurl, but that hasn't been measured. Edits are known to fetch
+    - A URL: Slack's docs say that streams don't unfurl URLs, but that hasn't been measured. Edits are known to fetch
       nothing.
-    - A link definition: it isn't known whether Slack finds one that comes later in a stream.
+    - A link definition: it isn't known whether Slack finds a definition that comes later in a stream.
     - Calls that wait for a decision: a stream gets buttons only once it has stopped.
     - A chart: its mark must not be shown, but a stream might have appended part of it.
     """
@@ -81,8 +81,8 @@ def needs_edit(view: PageView) -> bool:
 def can_begin(view: PageView, page: int, *, is_below_one: bool) -> bool:
     """Returns whether a stream can show a page from its first words on.
 
-    `is_below_one`: a stream began an earlier page. Below edited pages, Slack must show its own Stop button: a stream
-    has no button, and only an answer that began as a stream has a status that explains how to stop it.
+    `is_below_one`: an earlier page began as a stream. Below edited pages, streams need Slack's own Stop button: a
+    stream has no button, and only an answer that began as a stream has a status that explains how to stop it.
     """
     if view.version or needs_edit(view) or not (view.growing and view.markdown):
         return False
@@ -93,9 +93,9 @@ class Stage(Enum):
     STARTING = auto()
     OPEN = auto()
     LEFT = auto()
-    """The stream must be stopped and its page edited, because Slack's display is unknown or has to change."""
+    """The stream must be stopped and its page edited, because the message's content is unknown or has to change."""
     OVER = auto()
-    """The stream didn't start, or was stopped by us or by Slack."""
+    """The stream didn't start, or Typist or Slack stopped it."""
 
 
 _NEXT: Mapping[Stage, tuple[Stage, ...]] = {
@@ -115,7 +115,7 @@ _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
 
 
 class Stream:
-    """A native stream that shows one page until `until`. `stage`: LEFT if Slack reports that a page is still open."""
+    """A native stream that shows one page until `until`. `stage`: LEFT for a stream that Slack reports as open."""
 
     def __init__(self, until: float = math.inf, stage: Stage = Stage.STARTING) -> None:
         self.stage = stage
@@ -124,7 +124,7 @@ class Stream:
 
     @property
     def needed_calls(self) -> tuple[type[Call], ...]:
-        """The calls that the stream will still make. The budget keeps room for them."""
+        """The types of calls that the stream will still make. The budget keeps room for them."""
         return _NEEDS[self.stage]
 
     @property
@@ -136,7 +136,7 @@ class Stream:
         return self.stage is Stage.OVER
 
     def with_current_text(self, call: Begin | Change) -> Begin | Change | None:
-        """Returns a call with its current text, or None to send nothing yet. Comparisons don't need the text."""
+        """Returns a call with the newest text, or None to send nothing yet. Comparing calls doesn't need the text."""
         match call:
             case StartStream(view=view):
                 if needs_edit(view):
@@ -156,7 +156,7 @@ class Stream:
         return call
 
     def _unsent_part(self, text: str, *, may_be_shorter: bool = False) -> str | None:
-        """Returns the part of a text that still has to be appended, or None if there is none or the texts differ."""
+        """Returns the part of a text that has yet to be appended, or None if there is none or the texts differ."""
         if text.startswith(self._appended_text):
             return text[len(self._appended_text) :]
         if not (may_be_shorter and self._appended_text.startswith(text)):
@@ -166,7 +166,7 @@ class Stream:
     def end(self, now: float) -> None:
         """Switches the page to edits if the stream has reached its maximum age."""
         if now >= self._until:
-            # A start might be in flight. Its stream is left once Slack has responded.
+            # If a start is in flight, its stream ends once Slack has responded.
             self._until = -math.inf
             self._enter_stage(Stage.LEFT)
 
@@ -189,4 +189,4 @@ class Stream:
 
 
 ChooseStream = Callable[[float, bool], Stream | None]
-"""Returns a stream for a page that begins at a time, or None for edits. The bool: Slack shows its own Stop button."""
+"""Returns a stream for a page that begins at a time, or None. The bool: whether Slack shows its own Stop button."""

@@ -1,4 +1,4 @@
-"""Builds everything that serves one Slack team, on one client and one budget."""
+"""Builds the parts that serve one Slack team, on one client and one budget."""
 
 from collections.abc import Callable, Collection
 
@@ -28,7 +28,7 @@ from bot.store.worker_queue import WorkerQueue
 
 
 class Workspace:
-    """The parts that serve one Slack team. `me` is the bot there; `scopes` is None if Slack doesn't report scopes."""
+    """The parts that serve one Slack team. `me`: the bot's identity. `scopes`: None if Slack doesn't report scopes."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Workspace:
         self.outbox_sender = OutboxSender(transport, posted, threads, me.user_id)
 
     async def asker_name_in_channel(self, question: Question) -> str:
-        """Returns the asker's name for other readers of a channel, or "" in a direct message."""
+        """Returns the asker's name, for other readers of a channel, or "" in a direct message."""
         if question.thread.in_direct_message:
             return ""
         return (await self.users.names((question.user_id,))).get(question.user_id, "")
