@@ -45,12 +45,12 @@ from bot.errors import EndReason, ProviderError, Refusal, Refused
 from bot.models.anthropic import MessagesReader
 from bot.models.calls import CallIds, ChatToolCalls, offered_name
 from bot.models.events import Citation
-from bot.models.failures import ErrorResponse, RequestAttempt, meaning
+from bot.models.failures import ErrorResponse, RequestAttempt, reason_and_sentence
 from bot.models.openai import ResponsesReader
 from bot.models.parameters import EffortLevels, OptionalParameter, named_parameters
 from bot.models.prompt import Prompt, ToolDefinition
 from bot.models.refused_files import refused_files
-from bot.models.room import read_refusal
+from bot.models.room import parse_room_refusal
 from bot.models.template_marks import TemplateMarks
 from bot.reply import blocks as reply_blocks
 from bot.reply import charts
@@ -138,7 +138,7 @@ def _pieces(text: str) -> list[str]:
 def _unmarked(text: str, before: str = "") -> None:
     for pieces in (_pieces(text), [text]):
         marks = TemplateMarks("a")
-        marks.may_be_left = True
+        marks.is_expected = True
         for piece in (before, *pieces):
             marks.add(piece)
         marks.end(is_complete=True)
@@ -148,7 +148,7 @@ def _chat_calls(text: str) -> object:
     calls = ChatToolCalls()
     for at, piece in enumerate(_pieces(text)):
         calls.add({"index": at % 2, "id": f"call_{at}", "function": {"name": "a", "arguments": piece}})
-    return calls.calls(CallIds(OFFERING).own, partial(offered_name, offered=()))
+    return calls.calls(CallIds(OFFERING).unique_id, partial(offered_name, offered=()))
 
 
 def _output_items(text: str) -> object:
@@ -168,18 +168,18 @@ def _cited(text: str) -> object:
     for at, piece in enumerate(_pieces(text)):
         citation = {"url": f"https://a.example/{at}", "title": piece}
         reader.read_event({"type": "content_block_delta", "delta": {"type": "citations_delta", "citation": citation}})
-    return reader.beside_text
+    return reader.side_events
 
 
 def _refusal(text: str) -> object:
     refusal = ErrorResponse(400, {}, {"error": {"message": text}})
-    EffortLevels().without("low", refusal)
+    EffortLevels().after_refusal("low", refusal)
     named = (
         named_parameters(refusal, tuple(OptionalParameter)),
         refused_files(refusal),
-        read_refusal(meaning(refusal)[0], text, 16_384),
+        parse_room_refusal(reason_and_sentence(refusal)[0], text, 16_384),
     )
-    return named, RequestAttempt("openai/m", "", (text,)).reported(refusal.body, 400)
+    return named, RequestAttempt("openai/m", "", (text,)).reported_failure(refusal.body, 400)
 
 
 FUNCTIONS: dict[str, Callable[[str], object]] = {

@@ -247,7 +247,7 @@ def _named_models(value: str) -> list[tuple[str, str | None]]:
 
 def _transcription_model(value: str) -> str:
     vendor, _, name = value.partition("/")
-    able = [vendor for vendor, entry in VENDORS.items() if entry.transcribes]
+    able = [vendor for vendor, entry in VENDORS.items() if entry.can_transcribe]
     if vendor not in able or not name:
         raise ValueError(
             f"must name a model as vendor/model, where vendor is {' or '.join(able)}, such as openai/gpt-transcribe"

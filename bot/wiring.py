@@ -33,13 +33,13 @@ from bot.mcp.config import HttpTransport
 from bot.models.model import Models
 from bot.models.prompt import TokenEstimate, WebSearch
 from bot.models.registry import (
-    all_take_pdfs,
+    all_accept_pdfs,
     decider_settings,
     max_output_tokens,
     models_that_search,
     open_models,
     provider_names,
-    resolved,
+    vendor_settings,
 )
 from bot.reply.look import ReplyLook
 from bot.reply.workspace import Workspace
@@ -278,7 +278,8 @@ async def _transcriber(settings: Settings) -> AsyncIterator["Transcriber | None"
     from bot.models.transcription import Transcriber
 
     vendor = settings.transcribe.partition("/")[0]
-    async with aclosing(Transcriber(resolved(vendor, model_setup(settings)), settings.transcribe)) as transcriber:
+    server = vendor_settings(vendor, model_setup(settings))
+    async with aclosing(Transcriber(server, settings.transcribe)) as transcriber:
         yield transcriber
 
 
@@ -402,7 +403,7 @@ def _answering(parts: _Parts, models: Models, tools: Tools, transcriber: "Transc
         settings.history_tokens,
         web_search_of(settings),
         reads_channel=settings.read_channel,
-        pdf_texts=not all_take_pdfs(model_setup(settings)),
+        pdf_texts=not all_accept_pdfs(model_setup(settings)),
         step_tokens=lambda model: quota.prices.step_tokens(model or quota.models[0], stores.clock.now()),
     )
     transcription = Transcription(stores, transcriber, quota)

@@ -135,20 +135,20 @@ class SandboxModels:
         self.key = key
         self.is_toy = is_toy
 
-    def led_by(self, model: str | None, prompt: Prompt) -> "Provider":
+    def starting_with(self, model: str | None, prompt: Prompt) -> "Provider":
         """Returns the scripted model for a card's question, else the one that answers the person's own questions.
 
         Newcomers' first words are the script's, too, where only the toy model would answer them.
         """
         turns = [turn.text for turn in prompt.turns]
         if self.scripted.knows(turns):
-            return self.scripted_models.led_by(model, prompt)
+            return self.scripted_models.starting_with(model, prompt)
         if self.key.models is not None:
-            return self.key.models.led_by(model, prompt)
-        chosen = self.models.led_by(model, prompt)
+            return self.key.models.starting_with(model, prompt)
+        chosen = self.models.starting_with(model, prompt)
         if not self.is_toy:
             return chosen
-        return self.scripted_models.led_by(model, prompt) if self.scripted.greets(turns) else Toy(chosen)
+        return self.scripted_models.starting_with(model, prompt) if self.scripted.greets(turns) else Toy(chosen)
 
 
 class Toy:

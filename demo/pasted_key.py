@@ -15,7 +15,7 @@ from bot.errors import EndReason, ProviderError
 from bot.models.events import StreamEvent
 from bot.models.lookups import LookupOutcome
 from bot.models.prompt import Prompt
-from bot.models.registry import KEY_COMPANIES, VENDORS, open_models, resolved, vendors_of_key
+from bot.models.registry import KEY_COMPANIES, VENDORS, open_models, vendor_settings, vendors_of_key
 from bot.models.setup import VendorSettings
 from bot.settings import TOKEN_KINDS, Settings, model_setup
 
@@ -88,9 +88,9 @@ class _KeyModels:
     """How many requests are being answered."""
     is_removed: bool = False
 
-    def led_by(self, model: str | None, prompt: Prompt) -> "_KeyProvider":
+    def starting_with(self, model: str | None, prompt: Prompt) -> "_KeyProvider":
         """Returns a provider that the key's connections stay open for."""
-        return _KeyProvider(self, self.models.led_by(model, prompt))
+        return _KeyProvider(self, self.models.starting_with(model, prompt))
 
     async def close_if_unused(self) -> None:
         """Closes the connections of a key that is removed, unless an answer still needs them."""
@@ -125,7 +125,9 @@ async def _problem(vendor: str, keyed: Settings) -> str:
     name = model.partition("/")[2]
     try:
         async with asyncio.timeout(CHECK_WITHIN_S):
-            found = await entry.look_up(vendor, resolved(vendor, model_setup(keyed)), name, datetime.now(UTC).date())
+            found = await entry.look_up(
+                vendor, vendor_settings(vendor, model_setup(keyed)), name, datetime.now(UTC).date()
+            )
     except TimeoutError:
         return NOT_REACHED.format(vendor=VENDORS[vendor].company, detail=NO_RESPONSE)
     match found.outcome:

@@ -10,7 +10,7 @@ from bot import network, settings
 from bot.checks.report import ANSWER_WITHIN_S, Finding, fail, ok, warn
 from bot.errors import SettingsError
 from bot.mcp.config import HttpTransport
-from bot.models.registry import resolved
+from bot.models.registry import vendor_settings
 from bot.network import Way
 from bot.settings import Settings, model_setup, models_in_use
 from bot.store.database import create_engine, database_file
@@ -84,7 +84,7 @@ async def check_isolation() -> Finding:
 async def check_network(ours: Settings) -> Finding:
     """Reports how each server is reached, and whose certificates are trusted. Sends nothing."""
     vendors = sorted({model.partition("/")[0] for model in models_in_use(ours)})
-    urls = [ours.slack_api_url, *(resolved(vendor, model_setup(ours)).base_url for vendor in vendors)]
+    urls = [ours.slack_api_url, *(vendor_settings(vendor, model_setup(ours)).base_url for vendor in vendors)]
     urls += [server.transport.url for server in ours.mcp.servers if isinstance(server.transport, HttpTransport)]
     urls.append(ours.traces_url)
     try:

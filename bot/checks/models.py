@@ -12,7 +12,7 @@ from bot.errors import EndReason, ProviderError
 from bot.models.events import Completion, ToolCall
 from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
-from bot.models.registry import VENDORS, VendorEntry, open_models, resolved
+from bot.models.registry import VENDORS, VendorEntry, open_models, vendor_settings
 from bot.models.setup import ModelSetup
 from bot.network import remedy
 
@@ -106,13 +106,13 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Finding:
     if lookup.outcome is LookupOutcome.NO_LIST:
         message = f"{model}: the server is reachable, but it doesn't list its models."
         return warn(message, f"To test it: typist ask --model {model} hello")
-    settings = resolved(model.partition("/")[0], setup)
+    settings = vendor_settings(model.partition("/")[0], setup)
     if lookup.outcome is not LookupOutcome.MODEL:
         return fail(*_problem(model, lookup, entry, has_key=bool(settings.api_key)))
     if entry.cloud:
         return ok(f"{model}: this identity has access to the model.")
-    if lookup.retires:
-        return _retires(model, lookup.retires, lookup.replacement)
+    if lookup.retirement_date:
+        return _retires(model, lookup.retirement_date, lookup.replacement)
     if entry.needs_key(settings):
         return ok(f"{model}: the key is accepted, and the model exists.")
     return ok(f"{model}: the server has this model.")
@@ -125,14 +125,14 @@ async def check_retirement(setup: ModelSetup, model: str, today: date) -> Findin
             lookup = await _look_up(setup, model, today)
     except Exception as error:
         return skipped(f"{model}: the lookup failed ({type(error).__name__}).")
-    if lookup.retires and today <= lookup.retires <= today + timedelta(RETIRES_WITHIN_DAYS):
-        return _retires(model, lookup.retires, lookup.replacement)
+    if lookup.retirement_date and today <= lookup.retirement_date <= today + timedelta(RETIRES_WITHIN_DAYS):
+        return _retires(model, lookup.retirement_date, lookup.replacement)
     return ok(f"According to its vendor, {model} won't retire within {RETIRES_WITHIN_DAYS} days.")
 
 
 async def _look_up(setup: ModelSetup, model: str, today: date) -> Lookup:
     vendor, _, name = model.partition("/")
-    return await VENDORS[vendor].look_up(vendor, resolved(vendor, setup), name, today)
+    return await VENDORS[vendor].look_up(vendor, vendor_settings(vendor, setup), name, today)
 
 
 def _retires(model: str, day: date, replacement: str) -> Finding:
@@ -147,7 +147,7 @@ def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -
     """Returns a lookup's message and remedy. Vendor problems don't mention the model, so the report lists them once."""
     vendor, reason, key, base_url = model.partition("/")[0], lookup.detail, entry.api_key_variable, entry.base_url
     choose = f"Choose another model in BOT_MODELS instead of {model}, or check what {key} has access to."
-    retired = f"was retired on {lookup.retires.isoformat()}" if lookup.retires else "has been retired"
+    retired = f"was retired on {lookup.retirement_date.isoformat()}" if lookup.retirement_date else "has been retired"
     address = entry.base_url_variable
     path = " For most servers, the URL must end with /v1." if base_url.endswith("/v1") else ""
     if cloud := entry.cloud:
@@ -206,7 +206,7 @@ async def check_transcription(setup: ModelSetup, model: str) -> Finding:
 
     vendor = model.partition("/")[0]
     try:
-        async with aclosing(Transcriber(resolved(vendor, setup), model)) as transcriber:
+        async with aclosing(Transcriber(vendor_settings(vendor, setup), model)) as transcriber:
             await transcriber.transcribe(_silence())
     except ProviderError as error:
         entry = VENDORS[vendor]

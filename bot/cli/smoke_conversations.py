@@ -22,8 +22,8 @@ from bot.core.triage import Identity
 from bot.errors import CapReached, ProviderError
 from bot.models.events import Completion, FinishReason, Usage
 from bot.models.prices import ModelPrices
-from bot.models.prompt import OURS, Effort, Offered, ToolDefinition
-from bot.models.registry import VENDORS, open_models, resolved
+from bot.models.prompt import OURS, Effort, OfferedTools, ToolDefinition
+from bot.models.registry import VENDORS, open_models, vendor_settings
 from bot.models.setup import ModelSetup
 from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.ports import Tools
@@ -191,8 +191,8 @@ async def _thread(talk: _Talk) -> str:
 
 
 class _Notes:
-    async def definitions(self, question: Question) -> Offered:
-        return Offered((_NOTE,))
+    async def definitions(self, question: Question) -> OfferedTools:
+        return OfferedTools((_NOTE,))
 
     async def call(self, use: ToolUse) -> CallResult:
         return CallResult(CallState.DONE, result_for_model(f"Saved as note {NOTE_NUMBER}.", _NOTE.name, "a1b2c3"))
@@ -231,7 +231,7 @@ async def _files(talk: _Talk) -> str:
     vendor = talk.setup.models[0].partition("/")[0]
     notice = unread_notice(opened, end.left_out, end.refused_files)
     # At other servers, models might not see images, and get the text of PDFs.
-    is_fine = not notice or not VENDORS[vendor].takes_pdfs(resolved(vendor, talk.setup))
+    is_fine = not notice or not VENDORS[vendor].accepts_pdfs(vendor_settings(vendor, talk.setup))
     _expect(is_fine, notice + (f" The vendor said: {end.refusal}" if end.refusal else ""))
     is_right = CODE in answered.text and ("square.png" in end.left_out or "red" in answered.text.lower())
     _expect(is_right, "The answer doesn't include what the picture and the PDF show.")

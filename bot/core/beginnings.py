@@ -26,7 +26,7 @@ from bot.core.calls import Step
 from bot.core.conversation import NO_NOTE, Note
 from bot.core.files import OpenedFile
 from bot.models.events import Opaque, TextPart, ToolCall
-from bot.models.prompt import Media, Prompt, ToolDefinition, ToolResult, Turn, TurnPart, not_shown, of_record
+from bot.models.prompt import Media, Prompt, ToolDefinition, ToolResult, Turn, TurnPart, hidden_note, parse_origins
 
 _HASHED_CHARS = 50_000
 """Number of characters hashed at each end of a file. Hashing a whole large file would block the event loop."""
@@ -86,20 +86,20 @@ def restored_prompt(record: str, built: BuiltPrompt) -> BuiltPrompt:
     files = {tuple(_file(media)): media for turn in built.prompt.turns for media in turn.media}
     turns = [_turn(role, text, origins, media, files) for role, text, origins, media in values["turns"]]
     tools = [
-        ToolDefinition(name, description, parameters, hash_, of_record(origins), is_dispensable=is_dispensable)
+        ToolDefinition(name, description, parameters, hash_, parse_origins(origins), is_dispensable=is_dispensable)
         for name, description, parameters, hash_, origins, is_dispensable in values["tools"]
     ]
     text, origins = values["note"]
     prompt = replace(
         built.prompt,
         system=values["system"],
-        system_origins=of_record(values["system_origins"]),
+        system_origins=parse_origins(values["system_origins"]),
         turns=tuple(turns),
         tools=with_new_tools(tools, built.prompt.tools),
         cache_key=values["cache_key"],
     )
     facts = dict(zip(_FACTS, values["facts"], strict=True))
-    return replace(built, prompt=prompt, note=Note(text, of_record(origins)), **facts)
+    return replace(built, prompt=prompt, note=Note(text, parse_origins(origins)), **facts)
 
 
 def with_new_tools(tools: Sequence[ToolDefinition], offered: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
@@ -113,8 +113,8 @@ def _turn(
     role: Any, text: str, origins: Sequence[str], files: Sequence[Sequence[str]], known: Mapping[tuple[str, ...], Media]
 ) -> Turn:
     media = tuple(known[key] for file in files if (key := tuple(file)) in known)
-    gone = [not_shown(name) for name, *id_ in files if (name, *id_) not in known]
-    return Turn(role, "\n\n".join([text, *gone]), media, origins=of_record(origins))
+    gone = [hidden_note(name) for name, *id_ in files if (name, *id_) not in known]
+    return Turn(role, "\n\n".join([text, *gone]), media, origins=parse_origins(origins))
 
 
 def _file(media: Media) -> list[str]:

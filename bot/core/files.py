@@ -24,7 +24,7 @@ from bot.core.canvases import CANVAS, LINK, MENTIONED, is_canvas
 from bot.core.conversation import CHECK_FILE_INFO, File
 from bot.core.prompt import NAME_CHARS, CountTokens, Marks, PromptMessage, both_ends
 from bot.errors import FileFault
-from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, not_shown
+from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, hidden_note
 from files_to_markdown.document import Document, LeftOut, Obstacle, Part
 from files_to_markdown.kind import is_pdf
 from slack_markdown.escaping import fenced
@@ -499,7 +499,7 @@ def _pages_of(media: Media) -> Iterator[Media]:
 
 def _with_label(media: Media, marks: Marks | None) -> Media:
     """Returns an image or PDF with a replacement text, in marks, for a model that doesn't support it."""
-    label, pages = not_shown(media.name), 0
+    label, pages = hidden_note(media.name), 0
     if media.alternative is not None and media.alternative.text.strip():
         label = f"(Instead of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"
         pages = media.alternative.pages

@@ -77,8 +77,8 @@ from bot.models.prompt import (
     Prompt,
     ToolDefinition,
     Turn,
-    folded,
-    of_answer,
+    answer_origins,
+    merge,
 )
 from slack_markdown import lookalikes
 
@@ -350,7 +350,7 @@ def _prompt_message(message: Message, conversation: Conversation, me: Identity) 
     if message.user_id == me.user_id or message.bot_id == me.bot_id:
         displayed = with_names(message.text, {}) if is_earlier else ""
         reply = conversation.replies.get(message.ts) or RecordedReply(displayed)
-        origins = of_answer(reply.origins, reply.asker, conversation.question.user_id)
+        origins = answer_origins(reply.origins, reply.asker, conversation.question.user_id)
         return PromptMessage(None, reply.text, ts=message.ts, origins=origins)
     # Any message with a file is included: the notes of a huddle are attached to Slack's own message about it.
     if not is_earlier or not (message.subtype in CONVERSATION_SUBTYPES or message.files):
@@ -590,13 +590,13 @@ def build_prompt(system: str, messages: Sequence[PromptMessage], begin: str = ""
         merged = list(group)
         text = "\n\n".join(message.text.strip() for message in merged)
         media = tuple(medium for message in merged for medium in message.media)
-        origins = folded(message.origins for message in merged)
+        origins = merge(message.origins for message in merged)
         turns.append(Turn("assistant" if is_bot else "user", text, media, origins=origins))
     if not turns:
         raise NothingAsked
     first = turns[0]
     turns[0] = replace(
-        first, text="\n\n".join(filter(None, (begin, first.text))), origins=folded((first.origins, begins))
+        first, text="\n\n".join(filter(None, (begin, first.text))), origins=merge((first.origins, begins))
     )
     return Prompt(system, tuple(turns))
 

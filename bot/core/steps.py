@@ -26,7 +26,7 @@ from bot.core.job import FollowUp, Job
 from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING, Marks, origins_of_text
 from bot.errors import EndReason
 from bot.models.events import Opaque, TextPart, ToolCall
-from bot.models.prompt import AGREED, OTHERS, OURS, TOOL, UNKNOWN, Origins, Prompt, ToolResult, Turn, TurnPart, folded
+from bot.models.prompt import AGREED, OTHERS, OURS, TOOL, UNKNOWN, Origins, Prompt, ToolResult, Turn, TurnPart, merge
 from slack_markdown.blocks import recent_part
 from slack_markdown.pages import Outline
 
@@ -103,7 +103,7 @@ def with_steps(
     about = ((REPLIED_TO, replied_to), (MADE_BEFORE, earlier_calls))
     remarks = [remark.format(calls="\n".join(map(_call_line, calls))) for remark, calls in about if calls]
     asked = _question_texts(follow_ups, 0, bot_user_id)
-    origins = folded((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if remarks else OURS))
+    origins = merge((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if remarks else OURS))
     turns = [*earlier, replace(last, text="\n\n".join([last.text, *remarks, *asked]), origins=origins)]
     bound, counted = Bound(replace(prompt, turns=())), 0
     for number, step in enumerate(steps, start=1):
@@ -130,7 +130,7 @@ def with_steps(
         ]
         text = "\n\n".join([*(result.text for result in results), *additions])
         # Includes calls that weren't made, because a refusal can quote what the model had read.
-        origins = folded((*map(_result_origins, step.calls), _origins(follow_ups, step.step_no + 1, bot_user_id)))
+        origins = merge((*map(_result_origins, step.calls), _origins(follow_ups, step.step_no + 1, bot_user_id)))
         turns.append(Turn("user", text, parts=(*results, *map(TextPart, additions)), origins=origins))
     return replace(prompt, turns=(*turns, *_turns_to_resume(begun)))
 
@@ -207,7 +207,7 @@ def _origins(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> 
     askers = {bot_user_id, *(follow_up.question.user_id for follow_up in follow_ups)}
     questions = [follow_up.question for follow_up in follow_ups if follow_up.step_no == step_no]
     attached = OTHERS if any(question.attached_chars for question in questions) else OURS
-    return folded((attached, *(origins_of_text(question.own_text, askers) for question in questions)))
+    return merge((attached, *(origins_of_text(question.own_text, askers) for question in questions)))
 
 
 def result_text(call: RecordedCall) -> str:

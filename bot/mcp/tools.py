@@ -42,7 +42,7 @@ from bot.mcp.sentences import (
     TOOLS_MISSING,
 )
 from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
-from bot.models.prompt import AGREED, OURS, Offered, Permission, ToolDefinition, ToolRule
+from bot.models.prompt import AGREED, OURS, OfferedTools, Permission, ToolDefinition, ToolRule
 
 OFFERED_WITHIN_S = 5.0
 """The time that an answer waits for the tools of a starting server. A later answer might get them."""
@@ -135,7 +135,7 @@ class McpTools:
         self._quarantined: dict[str, set[tuple[str, str]]] = {}
         """The tools in each server's last list that aren't offered, with their hashes."""
 
-    async def definitions(self, question: Question) -> Offered:
+    async def definitions(self, question: Question) -> OfferedTools:
         """Returns the tools of the servers that the question's channel can use, if available within seconds."""
         servers = await self._usable_servers(question)
         place = await self._combined_tools(servers, OFFERED_WITHIN_S, question)
@@ -158,7 +158,7 @@ class McpTools:
         missing = [sentence.format(servers=", ".join(names)) for sentence, names in sentences if names]
         if place.left_out:
             missing.append(TOOLS_LEFT_OUT.format(tools=", ".join(place.left_out)[:MAX_NAMES_CHARS]))
-        return Offered((*sign_in, *place.offered), " ".join(missing))
+        return OfferedTools((*sign_in, *place.offered), " ".join(missing))
 
     async def place_tools(self, names: Sequence[str], within_s: float) -> PlaceTools:
         """Returns a channel's tools from these servers. Slow servers, and those with a sign-in, don't count as down."""

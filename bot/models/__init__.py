@@ -1,1 +1,1 @@
-"""Models: what they read and write (prompt.py, events.py), two vendors, and wrappers for each model."""
+"""Models: their input (prompt.py), their output (events.py), two vendor APIs, and wrappers for each model."""

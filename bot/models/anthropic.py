@@ -35,8 +35,8 @@ from bot.models.prompt import (
     Turn,
     TurnPart,
     WebSearch,
-    finds_tools,
-    searchable,
+    deferred_tools,
+    is_tool_search,
     server_line,
 )
 from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own
@@ -60,7 +60,7 @@ class Host:
     vendor: str
     max_media_bytes: int
     caches_requests: bool
-    """Whether the service accepts cache_control for a whole request. All services accept it for a block."""
+    """Whether the service accepts cache_control for a whole request. Every service accepts it for a content block."""
     web: frozenset[OptionalParameter]
 
 
@@ -73,7 +73,7 @@ def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> V
     api = MessagesApi(sdk, options, replace(ANTHROPIC, vendor=vendor))
     api.described = sdk.models.retrieve
     api.describes_effort = True
-    api.may_leave_marks = not is_vendors_own(settings.base_url)
+    api.can_leave_marks = not is_vendors_own(settings.base_url)
     return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
 
 
@@ -94,7 +94,7 @@ async def look_up_model(settings: VendorSettings, name: str, today: date) -> Loo
 
 
 class MessagesApi(Api):
-    """Sends turns unchanged, because a Prompt already follows Anthropic's rules for them.
+    """The Messages API. Turns are sent unchanged, because a Prompt already follows Anthropic's rules for them.
 
     All current models support images and PDFs: https://platform.claude.com/docs/en/build-with-claude/vision and
     .../pdf-support
@@ -136,7 +136,7 @@ class MessagesApi(Api):
             body["output_config"] = {"effort": effort}
         if OptionalParameter.SAFETY_ID in parameters:
             body["metadata"] = {"user_id": prompt.asker}
-        deferred = searchable(prompt.tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
+        deferred = deferred_tools(prompt.tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
         if prompt.system:
             named = SEARCH_RULE + "\n".join(starmap(server_line, deferred.items())) if deferred else ""
             body["system"] = "\n\n".join(filter(None, (prompt.system, named)))
@@ -157,7 +157,7 @@ class MessagesApi(Api):
         return body
 
     def _mark_for_cache(self, body: dict[str, Any]) -> None:
-        """Marks the ends of prefixes that later requests might share: tools, instructions, the last two prompts."""
+        """Marks the end of the tools, the instructions and the last two prompts for the cache of later requests."""
         # A request can have four marks. A mark finds cache entries written up to 20 blocks before it, and a step with
         # many calls is longer, so the position that the previous request marked is marked again.
         if body.get("tools"):
@@ -180,18 +180,18 @@ _DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "
 
 
 @dataclass(eq=False, slots=True)
-class _Growing:
+class _OpenBlock:
     block: dict[str, Any]
-    added: GrowingText = field(default_factory=GrowingText)
-    ended: bool = False
+    delta_text: GrowingText = field(default_factory=GrowingText)
+    has_ended: bool = False
 
 
 class MessagesReader(AnswerReader):
     """Reads the Messages API, whose terminal marker is the stop reason in a message_delta.
 
-    Usage can follow; message_stop ends the stream, but some streams end earlier or continue with pings. An answer
-    consists of content blocks, which grow by deltas and must be sent back whole. Text with sources arrives in many
-    blocks, one per passage, even within a sentence.
+    Usage can follow. message_stop ends the stream, but some streams end without it or continue with pings. An answer
+    consists of content blocks, which arrive in deltas and must be sent back complete. Text with sources arrives in many
+    blocks, one per cited passage, even within a sentence.
     """
 
     answer_field = "content"
@@ -204,164 +204,164 @@ class MessagesReader(AnswerReader):
         self._stop_reason: str | None = None
         self._stop_details: object = None
         self._counts: dict[str, int] = {}
-        self._used_before: Usage | None = None
-        self._growing: dict[object, _Growing] = {}
-        """Blocks that are growing, or that ended before an earlier one, by index. Gateways interleave blocks."""
-        self._searched = ""
+        self._usage_before_pause: Usage | None = None
+        self._open_blocks: dict[object, _OpenBlock] = {}
+        """Incomplete blocks, and complete blocks after an incomplete block, by index. Gateways interleave blocks."""
+        self._last_query = ""
 
     def read_event(self, event: Any) -> Delta:
         match event.get("type"):
             case "content_block_delta":
-                growing = self._growing.setdefault(event.get("index"), _Growing({}))
-                return self._read_delta(object_in(event.get("delta")), growing)
+                open_block = self._open_blocks.setdefault(event.get("index"), _OpenBlock({}))
+                return self._read_delta(object_in(event.get("delta")), open_block)
             case "content_block_start":
                 return self._read_start(dict(event.get("content_block") or {"type": "text"}), event.get("index"))
             case "content_block_stop":
                 return self._read_stop(event.get("index"))
             case "message_start":
                 message = object_in(event.get("message"))
-                self.answered_by = str(message.get("model") or "")
-                self._count(message.get("usage"))
+                self.answering_model = str(message.get("model") or "")
+                self._record_counts(message.get("usage"))
             case "message_delta":
                 # Another message_delta with only the usage can follow.
                 delta = object_in(event.get("delta"))
                 self._stop_reason = delta.get("stop_reason") or self._stop_reason
                 self._stop_details = delta.get("stop_details") or self._stop_details
-                self._count(event.get("usage"))
+                self._record_counts(event.get("usage"))
                 if self._stop_reason:
-                    self._finish()
+                    self._record_finish()
             case "message_stop":
-                self._finish()
+                self._record_finish()
                 self.is_complete = True
             case _ if event.get("error"):
-                raise self._attempt.reported(event)
+                raise self._attempt.reported_failure(event)
         return ""
 
     def withheld_text(self) -> str:
-        for growing in self._growing.values():
-            growing.ended = True
-        self._keep_ended()
+        for open_block in self._open_blocks.values():
+            open_block.has_ended = True
+        self._store_ended_blocks()
         return super().withheld_text()
 
     def read_response(self, body: Any) -> Delta:
         if body.get("error"):
-            raise self._attempt.reported(body)
-        self.answered_by = str(body.get("model") or "")
+            raise self._attempt.reported_failure(body)
+        self.answering_model = str(body.get("model") or "")
         self._stop_reason, self._stop_details = body.get("stop_reason"), body.get("stop_details")
-        self._count(body.get("usage"))
-        self._finish()
+        self._record_counts(body.get("usage"))
+        self._record_finish()
         texts, content = [], body["content"]
         for block in objects_in({"text": content} if isinstance(content, str) else content):
             said = self._read_start(dict(block), None)
             texts += [said] if isinstance(said, str) else []
-            self.beside_text += [said] if isinstance(said, Searching) else []
+            self.side_events += [said] if isinstance(said, Searching) else []
             for citation in objects_in(block.get("citations")):
                 self._cite(citation.get("url"), citation.get("title"))
             self._read_stop(None)
         return "".join(texts)
 
     def _read_start(self, block: dict[str, Any], index: object) -> Delta:
-        if growing := self._growing.pop(index, None):
+        if open_block := self._open_blocks.pop(index, None):
             # Some gateways number every block as the first and don't end it.
-            growing.ended = True
-            self._growing[growing] = growing
-            self._keep_ended()
-        self._growing[index] = _Growing(block)
+            open_block.has_ended = True
+            self._open_blocks[open_block] = open_block
+            self._store_ended_blocks()
+        self._open_blocks[index] = _OpenBlock(block)
         kind = block.setdefault("type", "text")
         if kind != "text":
             self._parts.start_part()
         if kind.endswith("_tool_result"):
             # Results of the vendor's own tools arrive whole. So do errors, after which the model continues without the
             # result.
-            self.at_work = False
-            return Thinking() if finds_tools(block) else Searching(self._searched, done=True)
+            self.is_working = False
+            return Thinking() if is_tool_search(block) else Searching(self._last_query, done=True)
         # This is the only sign of thinking that is redacted or not displayed.
-        self.at_work = kind != "text"
+        self.is_working = kind != "text"
         # Other servers' blocks can start with text.
         return self.marks.add(self._parts.add(text_in(block.get("text")))) if kind == "text" else ""
 
-    def _read_delta(self, delta: Any, growing: _Growing) -> Delta:
+    def _read_delta(self, delta: Any, open_block: _OpenBlock) -> Delta:
         match delta.get("type") or next((kind for field, kind in _DELTAS.items() if field in delta), ""):
             case "text_delta":
                 text = text_in(delta.get("text"))
                 if self._keeps_blocks:
-                    growing.added.append(text)
+                    open_block.delta_text.append(text)
                 return self.marks.add(self._parts.add(text))
             case "signature_delta":
-                growing.block["signature"] = delta.get("signature")
+                open_block.block["signature"] = delta.get("signature")
                 return Thinking()
             case "thinking_delta":
                 thinking = text_in(delta.get("thinking"))
                 if self._keeps_blocks:
-                    growing.added.append(thinking)
+                    open_block.delta_text.append(thinking)
                 return Thinking(len(thinking))
             case "input_json_delta":
                 partial = delta.get("partial_json")
                 written = partial if isinstance(partial, str) else json.dumps(partial) if partial else ""
-                growing.added.append(written)
+                open_block.delta_text.append(written)
                 return Thinking(len(written))
             case "citations_delta":
                 citation = object_in(delta.get("citation"))
-                growing.block["citations"] = cited = growing.block.get("citations") or []
+                open_block.block["citations"] = cited = open_block.block.get("citations") or []
                 cited.append(citation)
                 self._cite(citation.get("url"), citation.get("title"))
         return ""
 
     def _read_stop(self, index: object) -> Delta:
-        growing = self._growing.get(index)
-        if growing is None:
+        open_block = self._open_blocks.get(index)
+        if open_block is None:
             return ""
-        growing.ended = True
-        block, added = growing.block, str(growing.added)
+        open_block.has_ended = True
+        block, delta_text = open_block.block, str(open_block.delta_text)
         searches = block.get("type") == "server_tool_use"
-        if searches and added:
-            block["input"] = dict(tool_call(0, "", "", added).arguments or {})
-        self._keep_ended()
-        self.at_work = searches or any(other.block.get("type") != "text" for other in self._growing.values())
-        if not searches or finds_tools(block):
+        if searches and delta_text:
+            block["input"] = dict(tool_call(0, "", "", delta_text).arguments or {})
+        self._store_ended_blocks()
+        self.is_working = searches or any(other.block.get("type") != "text" for other in self._open_blocks.values())
+        if not searches or is_tool_search(block):
             return ""
         sought = (block.get("input") or {}).get("query") or (block.get("input") or {}).get("url")
-        self._searched = paired(str(sought or ""))
-        return Searching(self._searched)
+        self._last_query = paired(str(sought or ""))
+        return Searching(self._last_query)
 
-    def _keep_ended(self) -> None:
-        for index, growing in list(self._growing.items()):
-            if not growing.ended:
+    def _store_ended_blocks(self) -> None:
+        for index, open_block in list(self._open_blocks.items()):
+            if not open_block.has_ended:
                 return
-            del self._growing[index]
+            del self._open_blocks[index]
             if self._keeps_blocks:
-                self._keep(growing.block, str(growing.added))
+                self._store_block(open_block.block, str(open_block.delta_text))
 
-    def _keep(self, block: dict[str, Any], added: str) -> None:
+    def _store_block(self, block: dict[str, Any], delta_text: str) -> None:
         kind = block.get("type")
         if kind in ("text", "thinking"):
-            block[kind] = paired(text_in(block.get(kind)) + added)
+            block[kind] = paired(text_in(block.get(kind)) + delta_text)
         if kind == "tool_use":
-            block = dict(self._call(block, "id", added or block.get("input")))
+            block = dict(self._add_call(block, "id", delta_text or block.get("input")))
             call = self._calls[-1]
             block |= {"id": plain_id(call.call_id), "input": dict(call.arguments or {})}
         # The API refuses whitespace-only text, although the model can write it.
         if kind != "text" or block["text"].strip():
             self._items.append(block)
 
-    def go_on(self) -> None:
+    def prepare_continuation(self) -> None:
         self.finish_reason = None
         self.is_complete = False
         self._stop_reason = None
         self._counts = {}
-        self._used_before = self.usage
-        self._growing = {}
+        self._usage_before_pause = self.usage
+        self._open_blocks = {}
         self._parts.start_part()
 
-    def _count(self, usage: Any) -> None:
+    def _record_counts(self, usage: Any) -> None:
         # Counts are cumulative, so later ones replace earlier ones.
         counts = {**(usage or {}), **((usage or {}).get("server_tool_use") or {})}
         self._counts |= {name: reported_tokens(count) for name, count in counts.items() if isinstance(count, int)}
 
-    def _finish(self) -> None:
+    def _record_finish(self) -> None:
         reason = self._stop_reason or ""
         is_paused = reason == "pause_turn"
-        self.finish_reason = FinishReason.PAUSED if is_paused else self._known(reason, self._stop_details)
+        self.finish_reason = FinishReason.PAUSED if is_paused else self._translate_reason(reason, self._stop_details)
         cached = self._counts.get("cache_read_input_tokens", 0)
         written = self._counts.get("cache_creation_input_tokens", 0)
         # Anthropic's input_tokens don't include cached ones.
@@ -372,7 +372,7 @@ class MessagesReader(AnswerReader):
             cache_write_tokens=written,
             web_searches=self._counts.get("web_search_requests", 0),
         )
-        self.usage = usage if self._used_before is None else self._used_before + usage
+        self.usage = usage if self._usage_before_pause is None else self._usage_before_pause + usage
 
 
 def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> list[dict[str, Any]]:
@@ -398,7 +398,7 @@ def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[s
 
 def _content(turn: Turn, vendor: str) -> str | Sequence[Mapping[str, Any]]:
     if not turn.parts:
-        return content_of(turn, _block)
+        return content_of(turn, _media_block)
     parts = parts_for(turn, lambda opaque: opaque.vendor == vendor)
     # All results must come first, or the request is refused.
     return [_part_block(part) for part in sorted(parts, key=lambda part: not isinstance(part, ToolResult))]
@@ -418,7 +418,7 @@ def _part_block(part: TurnPart) -> Mapping[str, Any]:
             return {"type": "tool_result", "tool_use_id": plain_id(part.call_id), "content": part.text, **error}
 
 
-def _block(media: Media) -> dict[str, Any]:
+def _media_block(media: Media) -> dict[str, Any]:
     source = {"type": "base64", "media_type": media.media_type, "data": media.base64}
     if media.media_type == PDF:
         return {"type": "document", "source": source, "title": media.name}

@@ -1,8 +1,8 @@
-"""Base class for APIs of model servers: the four ways in which they differ, and everything they share.
+"""The base class for model servers' APIs.
 
-APIs differ in the body of a request, the SDK method that posts it, the reader of a response, and the features that they
-support. An API's module (openai.py, anthropic.py) defines these in a subclass of `Api`. The Provider for its models is
-`VendorModel` (model.py).
+APIs differ in four ways: a request's body, the SDK method that posts the request, the class that reads the response,
+and the supported features. Each API's module (openai.py, anthropic.py) defines them in a subclass of `Api`. Requests
+are sent by `VendorModel` (model.py), the Provider for every API.
 """
 
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 
 from bot import network
-from bot.models.bodies import bounded
+from bot.models.bodies import limited_client
 from bot.models.events import LONGER_THINKING_TOKENS, THINKING_TOKENS, Opaque, TextPart
 from bot.models.failures import RequestAttempt
 from bot.models.parameters import OptionalParameter
@@ -29,11 +29,11 @@ def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[st
     # Follow-up questions arrive within a minute or two. A kept connection saves their handshakes.
     limits = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
     return {
-        # The SDKs would wait as long as a Retry-After asks. `Tries` decides instead.
+        # The SDKs would wait as long as a Retry-After asks. `RetryPlan` decides instead.
         "max_retries": 0,
         "timeout": timeout,
         # A redirect could send the conversation anywhere.
-        "http_client": bounded(http_client)(
+        "http_client": limited_client(http_client)(
             timeout=timeout,
             limits=limits,
             verify=network.tls(),
@@ -47,17 +47,17 @@ def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[st
 
 class Api(ABC):
     max_media_bytes: int
-    """Base64 bytes in one request."""
+    """Maximum base64 bytes in one request."""
     optional_parameters: frozenset[OptionalParameter]
     thinking_tokens = THINKING_TOKENS
     """Output tokens in addition to those for the answer's text."""
-    may_leave_marks = False
-    """Whether the server isn't a vendor's own, so it might leave template markup in the text."""
+    can_leave_marks = False
+    """Whether template markup can be left in the text, as on servers that aren't run by the model's vendor."""
     other: "Api | None" = None
-    """Another API of the same server, which might support models or tools that this one refuses."""
+    """Another API of the same server, which might support models or tools that this API refuses."""
 
     def __init__(self, create: Callable[..., Awaitable[Any]], options: RequestOptions, vendor: str) -> None:
-        """`create`: sends a request and returns the raw response. It looks up the SDK's method when first called."""
+        """`create`: sends a request and returns the raw response. The SDK's method is looked up on the first call."""
         # The SDK's part for an API takes long to import.
         self.vendor = vendor
         """Only this vendor's opaque items are sent back. Another vendor's might be encrypted for that vendor."""
@@ -111,7 +111,7 @@ def content_of(
 
 
 def parts_for(turn: Turn, is_own: Callable[[Opaque], bool]) -> list[TurnPart]:
-    """Returns the parts of a turn to send: its opaque items if `is_own` accepts any, otherwise everything else."""
+    """Returns a turn's opaque items that `is_own` accepts, or if there are none, all parts that aren't opaque."""
     own: list[TurnPart] = [part for part in turn.parts if isinstance(part, Opaque) and is_own(part)]
     neutral: list[TurnPart] = [part for part in turn.parts if not isinstance(part, Opaque)]
     if not own and not neutral and turn.text:

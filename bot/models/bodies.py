@@ -1,7 +1,7 @@
-"""Limits the size of responses that aren't streams: a small limit for errors, and that of a stream event for others.
+"""Limits the size of error responses, and of other responses that aren't streams.
 
-The vendors' SDKs read and decompress an error's entire body before anyone sees its status. A body of 200 kB can
-decompress to 200 MB. So the SDKs use our clients (`bounded`), whose bodies end at a limit. The limit applies to
+The vendors' SDKs read and decompress an error's entire body before they report its status. A body of 200 kB can
+decompress to 200 MB. So the SDKs use our clients (`limited_client`), whose bodies end at a limit. The limit applies to
 decompressed bytes, in pieces of at most 1 MiB.
 """
 
@@ -15,31 +15,31 @@ import httpx2
 from bot.models.wire import MAX_EVENT_BYTES, EventTooLongError
 
 MAX_ERROR_BYTES = 64 * 2**10
-"""Maximum size of an error's body. Vendors' own are shorter than a kilobyte."""
+"""Maximum size of an error's body. Vendors' errors are shorter than a kilobyte."""
 ERROR_WITHIN_S = 10.0
-"""Time limit for an error's body. The status is known earlier, and the reason is whatever has arrived."""
+"""Time limit for reading an error's body. After that, the part received so far is used."""
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 
 
-def bounded(http_client: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
+def limited_client(http_client: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
     """Returns an SDK's connection pool class with limits for the bodies that the SDK reads by itself."""
 
     class BoundedClient(http_client):  # type: ignore[misc,valid-type]
         async def send(self, request: httpx2.Request, *, stream: bool = False, **more: Any) -> httpx2.Response:
             response: httpx2.Response = await super().send(request, stream=True, **more)
             if not response.is_success:
-                content = await _beginning(response)
+                content = await _read_beginning(response)
             elif stream:
                 return response
             else:
                 async with aclosing(response):
-                    content = await whole(response.aiter_bytes())
-            return _unpacked(response, content)
+                    content = await read_body(response.aiter_bytes())
+            return _decompressed_response(response, content)
 
     return BoundedClient
 
 
-async def whole(chunks: AsyncIterable[bytes]) -> bytes:
+async def read_body(chunks: AsyncIterable[bytes]) -> bytes:
     """Returns a body. Raises EventTooLongError if it exceeds the limit for a stream event."""
     read: list[bytes] = []
     read_bytes = 0
@@ -51,7 +51,7 @@ async def whole(chunks: AsyncIterable[bytes]) -> bytes:
     return b"".join(read)
 
 
-async def _beginning(response: httpx2.Response) -> bytes:
+async def _read_beginning(response: httpx2.Response) -> bytes:
     read = bytearray()
     # Nested compression could expand to a lot of data in one piece.
     is_nested = "," in response.headers.get("content-encoding", "")
@@ -64,7 +64,7 @@ async def _beginning(response: httpx2.Response) -> bytes:
     return bytes(read[:MAX_ERROR_BYTES])
 
 
-def _unpacked(response: httpx2.Response, content: bytes) -> httpx2.Response:
+def _decompressed_response(response: httpx2.Response, content: bytes) -> httpx2.Response:
     headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _OF_THE_WIRE]
     return httpx2.Response(
         response.status_code,

@@ -6,18 +6,18 @@ index identifies the call. Compatible servers deviate from this:
 - Older versions of Ollama send no index (ollama#7881), newer ones index 0 for every call (ollama#15457). So a new ID or
   a name begins a call, and a piece without both belongs to the call with its index, or else to the last call. So does a
   fragment that has an ID of its own but no name.
-- LiteLLM can send the arguments as an object (litellm#37792), and some servers omit empty arguments. Others repeat
-  everything so far in each piece, send the whole again at the end, or send `{}` before it (hermes-agent#35592,
-  opencodex#361).
-- vLLM passes on what the model wrote, which might not be JSON. Such a call has no arguments, and the model is told. The
-  same applies to JSON that the server might interpret differently from the person who approves it: repeated keys,
-  1e999, NaN, and integers that floating-point numbers can't represent.
+- LiteLLM can send the arguments as an object (litellm#37792), and some servers omit empty arguments. Others repeat all
+  previous fragments in each piece, send the complete arguments again at the end, or send `{}` before them
+  (hermes-agent#35592, opencodex#361).
+- vLLM passes on the model's text, which might not be JSON. Such a call gets no arguments, and the model gets an error.
+  The same applies to JSON that the server might interpret differently from the person who approves the call: repeated
+  keys, 1e999, NaN, and integers that floating-point numbers can't represent.
 - IDs can be empty, or repeat within a step or between steps. A result must refer to its call, and Anthropic refuses
   duplicates, so each call gets an ID that is unique in the conversation (`CallIds`), for all APIs.
 - Google's compatibility layer puts additional data next to the function, which must be sent back (`extra_content`).
-- Servers refuse a call's result, or answer worse, without the reasoning before the call. They read it only under the
-  name that they used: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM, Ollama, Groq, Together, Cerebras;
-  vllm#38488), or `reasoning_details` (OpenRouter).
+- Without the reasoning before a call, servers refuse the call's result or answer worse. They read the reasoning only
+  from the field that they sent it in: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM, Ollama, Groq,
+  Together, Cerebras; vllm#38488), or `reasoning_details` (OpenRouter).
 """
 
 import json
@@ -33,9 +33,9 @@ from bot.text import object_in, objects_in, paired_json, unique_members
 from slack_markdown.growing_text import paired
 
 RAW_CHARS = 2_000
-"""The part kept of arguments that aren't a JSON object: enough to see what went wrong."""
+"""Maximum characters kept of arguments that aren't a JSON object, for diagnosis."""
 MAX_INTEGER_CHARS = 300
-"""Shorter integers fit into a floating-point number."""
+"""Maximum length of an integer in a call's arguments. Shorter integers fit into a floating-point number."""
 MAX_DEPTH = 100
 MAX_NAME_CHARS = 64
 _NAME = re.compile(r"[\w-]+", re.ASCII)
@@ -49,7 +49,7 @@ def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCal
             raw = json.dumps(dict(arguments))
         except (TypeError, ValueError, RecursionError):
             raw = str(type(arguments))
-    parsed = _parsed(raw) if raw.strip() else {}
+    parsed = _parse_arguments(raw) if raw.strip() else {}
     return ToolCall(index, call_id, name, parsed, "" if parsed is not None else paired(raw)[:RAW_CHARS])
 
 
@@ -59,12 +59,12 @@ def arguments_text(call: ToolCall) -> str:
 
 
 def plain_id(call_id: str) -> str:
-    """Returns a call's ID, limited to characters that all APIs accept. Another vendor might have assigned it."""
+    """Replaces characters of a call's ID that not every API accepts. Another vendor might have assigned the ID."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", call_id)
 
 
 def offered_name(name: str, offered: Collection[str]) -> str:
-    """Returns the offered tool's name, without the `functions.`, newline or template markup that was added to it."""
+    """Returns the name of the tool that a model meant, without an added `functions.`, newline or template markup."""
     if name in offered:
         return name
     meant = {part for part in _NAME.findall(name) if part in offered}
@@ -76,25 +76,25 @@ class CallIds:
 
     def __init__(self, prompt: Prompt) -> None:
         parts = [part for turn in prompt.turns for part in turn.parts]
-        self._taken = {plain_id(part.call_id) for part in parts if isinstance(part, ToolCall)}
+        self._used_ids = {plain_id(part.call_id) for part in parts if isinstance(part, ToolCall)}
         self._number = 0
-        """The number for the next ID. It only grows, so a server's IDs can't make the search for a free one slow."""
+        """The suffix of the next ID. It never decreases, so a server's IDs can't make the search for a free ID slow."""
 
-    def own(self, call_id: object) -> str:
+    def unique_id(self, call_id: object) -> str:
         given = paired(str(call_id or ""))
         own = given
-        while not own or plain_id(own) in self._taken:
+        while not own or plain_id(own) in self._used_ids:
             own = f"{given or 'call'}_{self._number}"
             self._number += 1
-        self._taken.add(plain_id(own))
+        self._used_ids.add(plain_id(own))
         return own
 
 
-def _parsed(raw: str) -> Mapping[str, Any] | None:
+def _parse_arguments(raw: str) -> Mapping[str, Any] | None:
     try:
-        value = _loaded(raw)
+        value = _load_json(raw)
         # Models sometimes write an object as a string.
-        value = _loaded(value) if isinstance(value, str) else value
+        value = _load_json(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return None
     if value is None:
@@ -102,35 +102,35 @@ def _parsed(raw: str) -> Mapping[str, Any] | None:
     return paired_json(value) if isinstance(value, dict) and not _is_deep(value) else None
 
 
-def _loaded(raw: str) -> Any:
+def _load_json(raw: str) -> Any:
     return json.loads(
         raw,
         # Models write unescaped newlines. All JSON parsers accept them as newlines or refuse them.
         strict=False,
-        parse_constant=_refused,
-        parse_float=_float,
-        parse_int=_int,
+        parse_constant=_reject_number,
+        parse_float=_parse_float,
+        parse_int=_parse_int,
         object_pairs_hook=unique_members,
     )
 
 
-def _refused(literal: str) -> NoReturn:
+def _reject_number(literal: str) -> NoReturn:
     raise ValueError(f"{literal[:RAW_CHARS]} is not the same in every JSON")
 
 
-def _float(literal: str) -> float:
+def _parse_float(literal: str) -> float:
     number = float(literal)
     if not math.isfinite(number):
-        _refused(literal)
+        _reject_number(literal)
     return number
 
 
-def _int(literal: str) -> int:
+def _parse_int(literal: str) -> int:
     if len(literal) > MAX_INTEGER_CHARS:
-        _refused(literal)
+        _reject_number(literal)
     number = int(literal)
     if int(float(number)) != number:
-        _refused(literal)
+        _reject_number(literal)
     return number
 
 
@@ -143,7 +143,7 @@ def _is_deep(value: Any) -> bool:
 
 
 @dataclass
-class _Pieces:
+class _PartialCall:
     call_id: str
     name: str
     arguments: list[str] = field(default_factory=list)
@@ -153,18 +153,18 @@ class _Pieces:
 
     @property
     def text(self) -> str:
-        """The arguments as JSON, allowing for pieces that repeat the arguments or claim that there are none."""
+        """The arguments as JSON, even if a piece repeats all arguments, or is `{}` before or after them."""
         text, last = "".join(self.arguments), (self.arguments or [""])[-1]
         is_again = text == 2 * last or all(map(last.startswith, self.arguments))
         readings = (text, last if is_again else "", text.removeprefix("{}").removesuffix("{}"))
-        return next((reading for reading in readings if _parsed(reading) is not None), text)
+        return next((reading for reading in readings if _parse_arguments(reading) is not None), text)
 
 
 class ChatToolCalls:
     def __init__(self) -> None:
-        self._calls: list[_Pieces] = []
-        self._by_id: dict[tuple[object, str], _Pieces] = {}
-        self._last_of: dict[object, _Pieces] = {}
+        self._calls: list[_PartialCall] = []
+        self._by_id: dict[tuple[object, str], _PartialCall] = {}
+        self._last_by_index: dict[object, _PartialCall] = {}
 
     def add(self, piece: Mapping[str, Any]) -> int:
         # Some servers omit the object around the name and the arguments.
@@ -173,7 +173,7 @@ class ChatToolCalls:
         call_id = piece.get("id") or ""
         name = function.get("name") or ""
         arguments = next((function[name] for name in _ARGUMENTS if name in function), None)
-        call = self._call_of(piece.get("index"), str(call_id), str(name), arguments)
+        call = self._call_for_piece(piece.get("index"), str(call_id), str(name), arguments)
         own = {"index", "id", "type", "function"}.union(("name", *_ARGUMENTS) if is_flat else ())
         call.extra |= {key: value for key, value in piece.items() if key not in own}
         if isinstance(arguments, Mapping):
@@ -187,41 +187,41 @@ class ChatToolCalls:
     def count(self) -> int:
         return len(self._calls)
 
-    def calls(self, own_id: Callable[[str], str], tool_name: Callable[[str], str]) -> list[ToolCall]:
-        """Returns the calls in order, with IDs from `own_id` and the names of offered tools from `tool_name`."""
+    def calls(self, unique_id: Callable[[str], str], tool_name: Callable[[str], str]) -> list[ToolCall]:
+        """Returns the calls in order, with IDs from `unique_id` and the names of offered tools from `tool_name`."""
         return [
             tool_call(
                 index,
-                own_id(pieces.call_id),
+                unique_id(pieces.call_id),
                 tool_name(pieces.name),
                 pieces.whole or pieces.text,
             )
-            for index, pieces in enumerate(self._named())
+            for index, pieces in enumerate(self._calls_with_names())
         ]
 
     def extras(self) -> list[Mapping[str, Any]]:
-        return [pieces.extra for pieces in self._named()]
+        return [pieces.extra for pieces in self._calls_with_names()]
 
-    def _named(self) -> list[_Pieces]:
+    def _calls_with_names(self) -> list[_PartialCall]:
         return [call for call in self._calls if call.name]
 
-    def _call_of(self, index: object, call_id: str, name: str, arguments: object) -> _Pieces:
+    def _call_for_piece(self, index: object, call_id: str, name: str, arguments: object) -> _PartialCall:
         known = self._by_id.get((index, call_id)) if call_id else None
-        goes_on = bool(arguments) and not name and index in self._last_of
+        goes_on = bool(arguments) and not name and index in self._last_by_index
         if known is None and (goes_on or not call_id):
-            known = self._call_under_way(index, name, arguments)
+            known = self._continued_call(index, name, arguments)
         if known is None:
-            known = self._last_of[index] = _Pieces(call_id, name, index=index)
+            known = self._last_by_index[index] = _PartialCall(call_id, name, index=index)
             self._by_id[index, call_id] = known
             self._calls.append(known)
         known.name = known.name or name
         return known
 
-    def _call_under_way(self, index: object, name: str, arguments: object) -> _Pieces | None:
+    def _continued_call(self, index: object, name: str, arguments: object) -> _PartialCall | None:
         """Returns the call that a piece without its own ID continues, or None if the piece begins a call."""
         last = self._calls[-1] if self._calls else None
         if not name:
-            return self._last_of.get(index, last)
+            return self._last_by_index.get(index, last)
         # Some servers send the ID first and the name in the next piece, or the name in each piece.
         is_same = last and index is not None and (last.index, last.name) == (index, name)
         begins = last and last.arguments and str(arguments).startswith("{")
@@ -233,14 +233,14 @@ class _Detail:
     fields: dict[str, Any] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
 
-    def takes(self, fragment: Mapping[str, Any]) -> bool:
-        """Returns whether a fragment with the same index and type belongs here. Gemini's differ only in their IDs."""
+    def can_join(self, fragment: Mapping[str, Any]) -> bool:
+        """Returns whether a fragment with the same index and type continues this item. Gemini's differ only in ID."""
         ids = self.fields.get("id"), fragment.get("id")
         return not all(ids) or ids[0] == ids[1]
 
     def add(self, fragment: Mapping[str, Any]) -> None:
         for name, value in fragment.items():
-            if name in _GROWING and isinstance(value, str):
+            if name in _TEXT_FIELDS and isinstance(value, str):
                 self.texts.setdefault(name, []).append(value)
                 self.fields.setdefault(name, "")
             elif value or name not in self.fields:
@@ -251,7 +251,7 @@ class _Detail:
         return self.fields | {name: "".join(pieces) for name, pieces in self.texts.items()}
 
 
-_GROWING = ("text", "summary", "data")
+_TEXT_FIELDS = ("text", "summary", "data")
 
 
 class ChatReasoning:
@@ -263,7 +263,7 @@ class ChatReasoning:
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
         self._details: list[_Detail] = []
-        self._growing: dict[tuple[object, object], _Detail] = {}
+        self._open_details: dict[tuple[object, object], _Detail] = {}
 
     def add(self, message: Mapping[str, Any]) -> None:
         for name in ("reasoning_content", "reasoning"):
@@ -271,10 +271,10 @@ class ChatReasoning:
                 self._texts.setdefault(name, []).append(reasoning)
         for place, fragment in enumerate(objects_in(message.get("reasoning_details"))):
             key = fragment.get("index", place), fragment.get("type")
-            if key not in self._growing or not self._growing[key].takes(fragment):
-                self._growing[key] = _Detail()
-                self._details.append(self._growing[key])
-            self._growing[key].add(fragment)
+            if key not in self._open_details or not self._open_details[key].can_join(fragment):
+                self._open_details[key] = _Detail()
+                self._details.append(self._open_details[key])
+            self._open_details[key].add(fragment)
 
     def fields(self) -> dict[str, Any]:
         """Returns the fields to send back. OpenRouter's details include the text of its `reasoning`."""

@@ -4,17 +4,16 @@ A cloud serves the same APIs with different authentication. anthropic.py or open
 the vendor SDK's client for the cloud. Requests use the identity of the process instead of a key: the cloud's own
 library finds it (a role, a service account, a managed identity, environment variables) and renews its tokens.
 
-AWS's and Google's libraries block, for minutes if a token service hangs, and the SDKs call them in threads that the
-whole process shares (for DNS, for example), so a few questions would delay everything else. So the library is called
-before each request, once for all waiting requests, in a separate thread, and the wait is limited to
-CREDENTIALS_WITHIN_S.
+AWS's and Google's libraries block, for minutes if a token service hangs. The SDKs call them in threads that the whole
+process shares (for DNS, for example), so a few questions would delay everything else. To avoid this, Typist calls the
+library before each request, once for all waiting requests, in a separate thread, for at most CREDENTIALS_WITHIN_S.
 
 Bedrock is reached through bedrock-runtime, which AWS recommends over bedrock-mantle, and Azure through its v1 endpoint,
 which doesn't need `api-version`. The two vendors' modules are imported only for a cloud that needs them, because their
 SDKs use a lot of memory.
 
-Clouds don't report which models an account can use free of charge. So `typist check` sends a request without a
-question: the cloud checks the identity and the model before it refuses the request, and a refused request is free.
+Clouds have no free request that reports which models an account can use. `typist check` therefore sends a request
+without a question: the cloud checks the identity and the model before it refuses the request, and refusals are free.
 """
 
 import asyncio
@@ -39,8 +38,8 @@ from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own
 _ABOUT_THE_QUESTION = re.compile(r"4(?:00|22)\b.*(?:messages|input|prompt)", re.IGNORECASE | re.DOTALL)
 # Amazon Bedrock has a separate permission for streaming.
 _SMALLEST = RequestOptions(max_output_tokens=16)
-_OPENAIS = re.compile(r"(?:^|[./])openai\.")
-"""Matches IDs of OpenAI's models at Bedrock and of their inference profiles, such as us.openai.gpt-6-luna."""
+_OPENAI_MODEL_IDS = re.compile(r"(?:^|[./])openai\.")
+"""Matches Bedrock's IDs of OpenAI's models and of their inference profiles, such as us.openai.gpt-6-luna."""
 _OUTCOMES = {
     EndReason.BAD_KEY: LookupOutcome.KEY_REFUSED,
     EndReason.UNKNOWN_MODEL: LookupOutcome.NO_MODEL,
@@ -63,7 +62,7 @@ def connect(vendor: str, settings: VendorSettings, options: RequestOptions, acce
         opener = _opener(vendor, name)
         if opener not in clients:
             clients[opener] = opener(settings, options)
-            clients[opener].api.may_leave_marks = not is_vendors_own(settings.base_url)
+            clients[opener].api.can_leave_marks = not is_vendors_own(settings.base_url)
         client = clients[opener]
         return VendorModel(client.api, client.key, name, access)
 
@@ -83,7 +82,7 @@ async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Loo
                     return Lookup(LookupOutcome.NO_IDENTITY, type(error).__name__)
                 if (refused := error_response(error)) is None:
                     raise
-                raise attempt.reported(refused.body, refused.status, refused.headers) from None
+                raise attempt.reported_failure(refused.body, refused.status, refused.headers) from None
             await response.aclose()
             return Lookup(LookupOutcome.MODEL)
     except ProviderError as error:
@@ -108,7 +107,7 @@ def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
     sdk = AsyncAnthropicBedrock(
         aws_region=settings.region,
         base_url=settings.base_url or None,
-        **anthropic.connection(settings.base_url or _bedrocks_url(settings)),
+        **anthropic.connection(settings.base_url or _bedrock_url(settings)),
     )
     api = anthropic.MessagesApi(sdk, options, host)
     # A Bedrock API key, in the variable that the SDK reads, doesn't need an identity.
@@ -126,7 +125,7 @@ def _bedrock_openai(settings: VendorSettings, options: RequestOptions) -> _Clien
 
     base_url = f"{settings.base_url.rstrip('/')}/openai/v1" if settings.base_url else None
     provider = bedrock(endpoint="runtime", region=settings.region, base_url=base_url)
-    url = base_url or _bedrocks_url(settings)
+    url = base_url or _bedrock_url(settings)
     sdk = AsyncOpenAI(provider=provider, **client_arguments(DefaultAioHttpClient, url))
     api = openai.ResponsesApi(sdk, options, "bedrock")
     api.max_media_bytes = 18_000_000
@@ -138,7 +137,7 @@ def _bedrock_openai(settings: VendorSettings, options: RequestOptions) -> _Clien
     return _Client(api, sdk.close, key)
 
 
-def _bedrocks_url(settings: VendorSettings) -> str:
+def _bedrock_url(settings: VendorSettings) -> str:
     return f"https://bedrock-runtime.{settings.region}.amazonaws.com"
 
 
@@ -202,7 +201,7 @@ _OPENERS: Mapping[str, _Opener] = {
 
 
 def _opener(vendor: str, name: str) -> _Opener:
-    return _bedrock_openai if vendor == "bedrock" and _OPENAIS.search(name) else _OPENERS[vendor]
+    return _bedrock_openai if vendor == "bedrock" and _OPENAI_MODEL_IDS.search(name) else _OPENERS[vendor]
 
 
 async def _close(*closing: Callable[[], Awaitable[None]]) -> None:
@@ -216,17 +215,17 @@ ENTRA_SCOPE = "https://ai.azure.com/.default"
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
-class Blocking:
+class CredentialLookup:
     def __init__(self, find: Callable[[], Any]) -> None:
-        self._find = find
-        self._finding: asyncio.Future[Any] | None = None
+        self._find_credentials = find
+        self._pending: asyncio.Future[Any] | None = None
 
     async def find(self) -> Any:
         """Returns valid credentials. Raises the library's errors, and TimeoutError."""
-        if self._finding is None or self._finding.done():
-            self._finding = _in_own_thread(self._find)
+        if self._pending is None or self._pending.done():
+            self._pending = _in_own_thread(self._find_credentials)
         async with asyncio.timeout(CREDENTIALS_WITHIN_S):
-            return await asyncio.shield(self._finding)
+            return await asyncio.shield(self._pending)
 
 
 class Entra:
@@ -235,18 +234,18 @@ class Entra:
         from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
 
         self._credential = DefaultAzureCredential()
-        self._provide = get_bearer_token_provider(self._credential, ENTRA_SCOPE)
+        self._provide_token = get_bearer_token_provider(self._credential, ENTRA_SCOPE)
 
     async def token(self) -> str:
         """Returns a token, which the library caches until it expires. Raises the library's errors, and TimeoutError."""
         async with asyncio.timeout(CREDENTIALS_WITHIN_S):
-            return await self._provide()
+            return await self._provide_token()
 
     async def aclose(self) -> None:
         await self._credential.close()
 
 
-def aws_identity(region: str) -> Blocking:
+def aws_identity(region: str) -> CredentialLookup:
     session: Any = None
     is_absent = False
 
@@ -263,10 +262,10 @@ def aws_identity(region: str) -> Blocking:
         if credentials is not None:
             credentials.get_frozen_credentials()
 
-    return Blocking(find)
+    return CredentialLookup(find)
 
 
-def google_identity() -> Blocking:
+def google_identity() -> CredentialLookup:
     found: list[Any] = []
 
     def find() -> Any:
@@ -281,17 +280,17 @@ def google_identity() -> Blocking:
             found[0].refresh(Request())
         return found[0]
 
-    return Blocking(find)
+    return CredentialLookup(find)
 
 
 def _in_own_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
-    """Returns the future of a function's result. Its thread doesn't keep the process from exiting."""
+    """Calls a function in a daemon thread, which can't keep the process from exiting; returns the result's future."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
     # Retrieves an error even if nothing is waiting for it anymore.
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    def settle(result: Any, error: Exception | None) -> None:
+    def set_outcome(result: Any, error: Exception | None) -> None:
         if error is None:
             future.set_result(result)
         else:
@@ -305,7 +304,7 @@ def _in_own_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
             error = raised
         # The loop might be closed already.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, result, error)
+            loop.call_soon_threadsafe(set_outcome, result, error)
 
     threading.Thread(target=run, name="credentials", daemon=True).start()
     return future

@@ -1,4 +1,4 @@
-"""Events of a model's stream, the same for every vendor: text, signs of work, tool calls, and one final completion.
+"""Stream events in a format that all vendors share: text, signs of work, tool calls and one final Completion.
 
 Providers translate their vendors' events into these types, so that other modules don't depend on a vendor's format. The
 one exception is `searches` in core/steps.py, which counts a vendor's web searches in opaque items. For a new type of
@@ -18,11 +18,11 @@ LONGER_THINKING_TOKENS = 56_000
 """Output tokens for longer thinking. Anthropic recommends 64,000 tokens for thinking and text together."""
 
 MAX_SEARCHES = 8
-"""Maximum web searches per request. Each costs a cent, and its results are input tokens."""
+"""Maximum web searches per request. A search costs a cent, plus the input tokens of its results."""
 MAX_REPORTED_TOKENS = 100_000_000
-"""More than any request uses. A higher count is a server's mistake."""
+"""Maximum plausible token count of a request. Higher counts are server errors."""
 SEARCH_RESULT_TOKENS = 20_000
-"""Input tokens reserved for search results: more than most answers use, less than the maximum."""
+"""Input tokens reserved for search results: more than most answers use, but less than they can use."""
 
 
 class FinishReason(StrEnum):
@@ -31,7 +31,7 @@ class FinishReason(StrEnum):
     """The output limit was reached. The text so far is valid."""
     TOOLS = "tools"
     PAUSED = "paused"
-    """The vendor paused a long step. Providers continue by themselves, so no stream ends like this."""
+    """The vendor paused a long step. The Provider requests the rest itself, so no stream ends with this reason."""
 
 
 Feature = Literal["tools", "some tools", "web search", "thinking longer"]
@@ -39,7 +39,7 @@ Feature = Literal["tools", "some tools", "web search", "thinking longer"]
 
 
 Unparsed = Literal["", "call", "thoughts"]
-"""Content left in an answer's text: a tool call at its end, or reasoning up to its closing mark; "" if none."""
+"""Markup left in an answer's text: a tool call at the end, or reasoning at the beginning; "" if none."""
 
 
 def reported_tokens(count: object) -> int:
@@ -59,7 +59,7 @@ class Usage:
     web_searches: int = 0
     audio_s: float = 0.0
     requests: "tuple[Usage, ...]" = field(default=(), compare=False)
-    """The requests in this sum, or empty for a single request. A request's price depends on its own size."""
+    """The summed requests; empty for a single request. Prices depend on the size of each request."""
 
     @property
     def has_tokens(self) -> bool:
@@ -93,7 +93,7 @@ class Searching:
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """A sign that a request failed before the answer's first word and will be followed by another one."""
+    """A request failed before the answer's first word, and another request will follow."""
 
     wait_s: float = 0.0
     is_charged: bool = False
@@ -105,15 +105,15 @@ class Citation:
     """A source of the text so far. Each URL occurs once in a stream."""
 
     url: str = field(repr=False)
-    """Unchanged from the vendor: it can have any scheme, or not be a URL at all."""
+    """The vendor's value: it can have any scheme, and might not be a URL."""
     title: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """Text among the other parts of a turn. In a stream that ends with tool calls, it contains all of the text.
+    """A turn's text, exactly as the model wrote it, because the next request repeats it.
 
-    It follows its deltas, once. The next request repeats it, so it is exactly what the model wrote.
+    In a stream that ends with tool calls, one TextPart with all of the text follows the deltas.
     """
 
     text: str = field(repr=False)
@@ -125,10 +125,10 @@ class ToolCall:
 
     index: int
     call_id: str
-    """The vendor's ID of the call, made unique within the stream. Other steps can repeat it."""
+    """The vendor's ID of the call, made unique within the stream but not between steps."""
     name: str
     arguments: Mapping[str, Any] | None = field(repr=False)
-    """None if they aren't a JSON object that all parsers interpret alike."""
+    """None if the arguments aren't a JSON object that all parsers interpret alike."""
     raw_arguments: str = field(default="", repr=False)
     """The beginning of arguments that aren't a JSON object; otherwise ""."""
 
@@ -146,7 +146,7 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The last event of a stream. An answer without it is incomplete."""
+    """The last event of a complete answer's stream."""
 
     model: str
     finish_reason: FinishReason
@@ -156,16 +156,16 @@ class Completion:
     refused: tuple[Feature, ...] = ()
     effort: str = ""
     """The vendor's name for the requested effort level; "" for the model's default."""
-    thinks_longer: bool = True
+    can_think_longer: bool = True
     """Whether the model might support an effort level above its default."""
     max_output_tokens: int | None = None
-    """Maximum output tokens for an answer's text that the server accepts; None if it accepts the settings' number."""
+    """The server's limit for an answer's output tokens; None if the server accepts the configured limit."""
     window_tokens: int | None = None
     """The server's window for prompt and answer together; None if no refusal has stated it."""
     refused_files: Mapping[str, FileFault] = field(default_factory=dict)
-    """Why the vendor refused files in `left_out`. The model doesn't accept the others' file types."""
+    """Reasons for files in `left_out` that the vendor refused. The other files' types aren't supported."""
     refusal: str = ""
-    """The vendor's sentence about what it refused, for operators; "" if it refused nothing."""
+    """The vendor's last refusal message, for operators; "" if nothing was refused."""
     unparsed: Unparsed = ""
 
 
@@ -173,4 +173,4 @@ StreamEvent = str | Thinking | Searching | Retrying | Citation | TextPart | Tool
 """One event of a provider's stream. A string is a non-empty piece of the answer's text."""
 
 SIGNS_OF_WORK = (Thinking, Searching, Retrying)
-"""Events that aren't part of the answer. Until another event arrives, a different request can replace this one."""
+"""Events that aren't part of the answer. As long as only these have arrived, another request can replace this one."""

@@ -1,9 +1,9 @@
 """Translates every failure between Typist and a vendor into a ProviderError without secrets.
 
-A vendor reports failures in three places: a response with an error status, an event in mid-stream, or a body with
-status 200. Each contains a code, a type, a sentence, or several of these. The sentence is checked first, because a few
-phrases are more precise than any code, then the codes, then the status. Transport errors mean UNREACHABLE before the
-response began, and CUT afterwards.
+A vendor reports a failure as a response with an error status, as an event in mid-stream, or as a body with status 200.
+A failure contains a code, a type, a sentence, or several of these. The sentence is checked first, because a few phrases
+are more precise than any code, then the codes, then the status. A transport error is UNREACHABLE before the response
+has begun, and CUT afterwards.
 
 Whether a failure is temporary follows from its meaning, unless the vendor states otherwise (`x-should-retry`). A status
 of 408, 409, 424, 499 or at least 500 is the server's failure, as in both SDKs, and so is a mid-stream error that
@@ -69,7 +69,7 @@ _CLASS_NAME = re.compile(r"\b[A-Z][A-Za-z]{3,60}(?=Error\b|Exception\b|Violation
 _NESTED_CODE = re.compile(r"""['"](?:code|type|status)\\?['"]\s*:\s*\\?['"]([A-Za-z][\w.-]{2,60})\\?['"]""")
 _WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z]+")
 _ANYWHERE_CHARS = 8_000
-"""The part of a sentence that is searched for codes."""
+"""Maximum characters of a sentence to search for codes."""
 # Patterns for sentences, most specific first. Few servers have codes for all of these, and gateways pass on the
 # sentence without the code. A single word means little: "blocked" can refer to an IP address, "policy" to a routing
 # policy.
@@ -185,11 +185,11 @@ _BY_STATUS = {
 }
 _OVER_QUOTA = re.compile(r"\bquota (?:is |was |has been )?(?:exceeded|reached)|out of [\w ]{0,20}quota", re.IGNORECASE)
 _PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
-_HOLD_ERRORS = ("error", "errors", "base_resp")
-"""Fields that contain an error: those of most vendors, of Cloudflare and watsonx, and of MiniMax (with status 200)."""
-_HOLD_SENTENCES = ("message", "Message", "msg", "status_msg", "error_msg")
-_HOLD_WAITS = ("retry_after", "retry_after_seconds", "resets_in_seconds", "estimated_time")
-"""Fields with seconds until the next request: Cloudflare's, gateways', OpenAI's for plans, and Hugging Face's."""
+_ERROR_KEYS = ("error", "errors", "base_resp")
+"""Names of an error's field: at most vendors, at Cloudflare and watsonx, and at MiniMax (with status 200)."""
+_SENTENCE_KEYS = ("message", "Message", "msg", "status_msg", "error_msg")
+_WAIT_KEYS = ("retry_after", "retry_after_seconds", "resets_in_seconds", "estimated_time")
+"""Fields with seconds until the next request: at Cloudflare, gateways, OpenAI (for plans) and Hugging Face."""
 _MAX_NESTED = 4
 _CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
 _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
@@ -207,10 +207,10 @@ _OUTPUT_WORDS = re.compile(
 )
 BAD_REQUEST = (400, 422)
 MAX_WRITTEN_CHARS = 4_000_000
-"""Maximum for an answer's text, thinking and calls. BOT_MAX_OUTPUT_TOKENS and thinking allow a fifth of this."""
-_SERVERS_STATUSES = {408, 409, 424, 499}
-"""Server errors besides statuses from 500 on: both SDKs retry the first two, Bedrock uses 424 for a failed model, and
-Google uses 499 for a request that it canceled."""
+"""Maximum for an answer's text, thinking and calls: five times what BOT_MAX_OUTPUT_TOKENS and thinking allow."""
+_SERVER_FAULT_STATUSES = {408, 409, 424, 499}
+"""Statuses below 500 that are the server's fault: both SDKs retry 408 and 409, Bedrock uses 424 for a failed model, and
+Google uses 499 for a request that Google canceled."""
 _WORD = re.compile(r"\w{3,}")
 
 
@@ -235,24 +235,24 @@ def error_response(error: Exception) -> ErrorResponse | None:
     return ErrorResponse(response.status_code, response.headers, body)
 
 
-def meaning(response: ErrorResponse, *, by_numbers: bool = True) -> tuple[EndReason, str]:
-    """Returns the meaning of an error response, and its sentence. `by_numbers`: use its status and numeric codes."""
+def reason_and_sentence(response: ErrorResponse, *, by_numbers: bool = True) -> tuple[EndReason, str]:
+    """Returns an error response's reason and sentence. `by_numbers`: consider the status and numeric codes."""
     codes, message = _codes_and_message(response.body)
     codes = codes if by_numbers else [code for code in codes if not code.isdecimal()]
-    return _failure(codes, message, response.status if by_numbers else BAD_REQUEST[0]), message
+    return _reason(codes, message, response.status if by_numbers else BAD_REQUEST[0]), message
 
 
-def is_passing(refusal: ErrorResponse) -> bool:
-    """Returns whether the same request might soon succeed, according to the vendor or else to the refusal's meaning."""
+def is_temporary(refusal: ErrorResponse) -> bool:
+    """Returns whether the same request might soon succeed, based on `x-should-retry` or else the refusal's reason."""
     codes, message = _codes_and_message(refusal.body)
     told = refusal.headers.get("x-should-retry")
     if told in ("true", "false"):
         return told == "true"
-    return _failure(codes, message, refusal.status).may_pass or is_about_output(refusal)
+    return _reason(codes, message, refusal.status).may_pass or is_about_output(refusal)
 
 
 def is_about_output(failure: ErrorResponse) -> bool:
-    """Returns whether a server failed to parse its model's output. Its message can quote that output."""
+    """Returns whether a server failed to parse its model's output, which the error message can quote."""
     codes, message = _codes_and_message(failure.body)
     return not _OUTPUT_CODES.isdisjoint(codes) or _OUTPUT_WORDS.search(message[:_MAX_WORDS_CHARS]) is not None
 
@@ -265,14 +265,14 @@ class RequestAttempt:
         self.model = model
         self.vendor = model.partition("/")[0]
         self.has_begun = False
-        """Whether the response begins like an answer. If the rest can't be read, the answer was cut off."""
-        self.connected = False
+        """Whether the response begins like an answer, so that an unreadable rest means that the answer was cut off."""
+        self.is_connected = False
         """Whether the response has begun, so that losing the connection cuts off the answer."""
         self._access = access
         self._prompt_texts = prompt_texts
         self.refusal: ErrorResponse | None = None
         self.window_tokens: int | None = None
-        """The model's window, if it refused the prompt as too long and stated its window."""
+        """The model's window, if a refusal of a prompt that is too long stated the window."""
         self.is_short = False
         """Whether the conversation is too short for a server to refuse it as too long."""
         self.written_chars = 0
@@ -288,44 +288,44 @@ class RequestAttempt:
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, ProviderError):
             # None, because the SDK's error contains the request, including the key.
-            raise self._translated(error) from None
+            raise self._provider_error(error) from None
 
     @property
     def text(self) -> str:
         return str(self._answer)
 
-    def received(self, delta: str | Thinking | Searching | Citation) -> None:
-        """Records part of the answer. Raises ProviderError if it exceeds what an answer can have."""
+    def record(self, delta: str | Thinking | Searching | Citation) -> None:
+        """Records part of the answer. Raises ProviderError if the answer exceeds MAX_WRITTEN_CHARS."""
         if isinstance(delta, str | Thinking):
             self.written_chars += len(delta) if isinstance(delta, str) else delta.chars
         if self.written_chars > MAX_WRITTEN_CHARS:
-            raise self.failed(EndReason.CUT, f"more than {MAX_WRITTEN_CHARS} characters", may_pass=False)
+            raise self.failure(EndReason.CUT, f"more than {MAX_WRITTEN_CHARS} characters", may_pass=False)
         if isinstance(delta, str):
             self._answer.append(delta)
 
-    def has_all_of(self, text: str) -> bool:
+    def is_whole_text(self, text: str) -> bool:
         return len(self._answer) == len(text) and self.text == text
 
-    def failed(self, failure: EndReason, detail: str, *, may_pass: bool | None = None) -> ProviderError:
-        """Returns the error to raise for a known failure. `detail` can contain a vendor's words."""
-        return ProviderError(failure, self.model, detail=self._clean(detail), may_pass=may_pass)
+    def failure(self, failure: EndReason, detail: str, *, may_pass: bool | None = None) -> ProviderError:
+        """Returns a ProviderError with a known reason. `detail` can include text from the vendor."""
+        return ProviderError(failure, self.model, detail=self._redact(detail), may_pass=may_pass)
 
-    def _clean(self, detail: str) -> str:
+    def _redact(self, detail: str) -> str:
         # A shorter "key", such as "ollama", is a placeholder, and could be part of other words.
         is_secret = len(self._api_key) >= _MIN_KEY_CHARS
         clean = detail.replace(self._api_key, "[key]") if is_secret else detail
         return _KEY_SHAPED.sub("[key]", paired(clean))[:300]
 
-    def reported(
+    def reported_failure(
         self, body: object, status: int | None = None, headers: Mapping[str, str] | None = None
     ) -> ProviderError:
         self.refusal = ErrorResponse(status or 200, headers or {}, body)
         codes, message = _codes_and_message(body)
-        failure = _failure(codes, message, status)
+        failure = _reason(codes, message, status)
         if failure is EndReason.CONTEXT_TOO_LONG and self.is_short:
             failure = EndReason.UNEXPECTED
-        needed = self._needed if failure is EndReason.BAD_KEY else ""
-        sentence = self.unquoted(message)
+        needed = self._missing_access if failure is EndReason.BAD_KEY else ""
+        sentence = self.without_quotes(message)
         # Servers repeat the status as a code or at the start of their sentence.
         names = dict.fromkeys(map(str, filter(None, (status, *codes))))
         names.pop(re.split(r"\W", sentence, maxsplit=1)[0], None)
@@ -338,63 +338,63 @@ class RequestAttempt:
                 message[:_MAX_WORDS_CHARS].lower(),
                 is_limit=failure is EndReason.RATE_LIMITED,
             ),
-            detail=self._clean(detail),
-            may_pass=is_passing(self.refusal),
+            detail=self._redact(detail),
+            may_pass=is_temporary(self.refusal),
             window_tokens=self.window_tokens if failure is EndReason.CONTEXT_TOO_LONG else None,
         )
 
-    def said(self, refusal: ErrorResponse) -> str:
-        """Returns a vendor's sentence in a form that is safe to log."""
-        return self._clean(self.unquoted(_codes_and_message(refusal.body)[1]))
+    def loggable_sentence(self, refusal: ErrorResponse) -> str:
+        """Returns a refusal's sentence without the API key and quotes, so that it is safe to log."""
+        return self._redact(self.without_quotes(_codes_and_message(refusal.body)[1]))
 
-    def no_answer(self, body: object) -> ProviderError:
-        """Returns the error to raise for JSON without an answer. Gateways report errors in formats of their own."""
-        error = self.reported(body)
+    def missing_answer_failure(self, body: object) -> ProviderError:
+        """Returns a ProviderError for JSON without an answer. Each gateway has its own error format."""
+        error = self.reported_failure(body)
         first = body[0] if isinstance(body, list) and body else body
         is_error = isinstance(first, dict) and (
-            any(first.get(name) and object_in(first[name]).get("status_code") != 0 for name in _HOLD_ERRORS)
+            any(first.get(name) and object_in(first[name]).get("status_code") != 0 for name in _ERROR_KEYS)
             or first.get("object") == "error"
             or _is_status(first.get("code"))
         )
         is_known = is_error or error.reason not in (EndReason.SERVER_ERROR, EndReason.UNEXPECTED)
         if is_known:
             return error
-        said = self.said(ErrorResponse(HTTPStatus.OK, {}, body))
-        return self.failed(EndReason.UNREADABLE, ": ".join(filter(None, ("JSON without an answer", said))))
+        said = self.loggable_sentence(ErrorResponse(HTTPStatus.OK, {}, body))
+        return self.failure(EndReason.UNREADABLE, ": ".join(filter(None, ("JSON without an answer", said))))
 
     @property
-    def _needed(self) -> str:
+    def _missing_access(self) -> str:
         return f"needs {self._access}:" if self._access else ""
 
-    def unquoted(self, message: str) -> str:
-        """Returns a vendor's sentence without words that also occur in the question or the answer."""
+    def without_quotes(self, message: str) -> str:
+        """Replaces words of a vendor's sentence that also occur in the question or the answer with an ellipsis."""
         texts = (*self._prompt_texts, self.text)
         private = {word for text in texts for word in _WORD.findall(text.lower())}
         return _WORD.sub(lambda word: "…" if word[0].lower() in private else word[0], message)
 
-    def _translated(self, error: Exception) -> ProviderError:
+    def _provider_error(self, error: Exception) -> ProviderError:
         if response := error_response(error):
             if by_proxy := network.refusal(response.status, url_of(error)):
-                return self.failed(EndReason.UNREACHABLE, by_proxy, may_pass=False)
-            return self.reported(response.body, response.status, response.headers)
+                return self.failure(EndReason.UNREACHABLE, by_proxy, may_pass=False)
+            return self.reported_failure(response.body, response.status, response.headers)
         if is_without_identity(error):
             lacking = f"no usable credentials ({type(error).__name__})"
-            return self.failed(EndReason.BAD_KEY, f"{self._needed} {lacking}".strip())
+            return self.failure(EndReason.BAD_KEY, f"{self._missing_access} {lacking}".strip())
         # The SDKs wrap most transport errors.
         transport = next((e for e in (error, error.__cause__) if isinstance(e, _TRANSPORT_ERRORS)), None)
         if transport is not None:
             # The SDKs read a JSON answer themselves, so the connection can break before the response is returned.
-            cut = self.connected or isinstance(transport, httpx2.ReadError)
+            cut = self.is_connected or isinstance(transport, httpx2.ReadError)
             failure = EndReason.CUT if cut else EndReason.UNREACHABLE
             on_its_way = network.reason_of(error, url_of(error))
             detail = on_its_way or f"{type(transport).__name__}: {transport}"
-            return self.failed(failure, detail, may_pass=False if network.wants_password(error) else None)
+            return self.failure(failure, detail, may_pass=False if network.wants_password(error) else None)
         is_not_json = isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
         # The error's message might quote the text that couldn't be parsed.
         detail = "the response is not JSON" if is_not_json else type(error).__name__
-        if not (self.connected or is_not_json):
-            return self.failed(EndReason.UNEXPECTED, detail)
-        return self.failed(EndReason.CUT if self.has_begun else EndReason.UNREADABLE, detail)
+        if not (self.is_connected or is_not_json):
+            return self.failure(EndReason.UNEXPECTED, detail)
+        return self.failure(EndReason.CUT if self.has_begun else EndReason.UNREADABLE, detail)
 
 
 def url_of(error: Exception) -> str:
@@ -406,7 +406,7 @@ def url_of(error: Exception) -> str:
 
 
 def _is_status(code: object) -> bool:
-    """Returns whether a code is an HTTP error status, which some servers put in a body with status 200."""
+    """Returns whether a code is an HTTP error status. Some servers put such a code in a body with status 200."""
     return str(code).isdecimal() and HTTPStatus.BAD_REQUEST <= int(str(code)[:4]) < 600
 
 
@@ -423,11 +423,11 @@ def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[st
     # A gateway's sentence is followed by the upstream server's, which contains the reason.
     # Gemini's errors are lists of one.
     first = body[0] if isinstance(body, list) and body else body
-    error = next((first[name] for name in _HOLD_ERRORS if first.get(name)), first) if isinstance(first, dict) else first
+    error = next((first[name] for name in _ERROR_KEYS if first.get(name)), first) if isinstance(first, dict) else first
     error = error[0] if isinstance(error, list) and error else error
     if isinstance(error, str) and isinstance(first, dict):
         # NestJS, Fastify and Spring put a title there, and the sentence next to it.
-        beside = next((first[name] for name in _HOLD_SENTENCES if isinstance(first.get(name), str)), "")
+        beside = next((first[name] for name in _SENTENCE_KEYS if isinstance(first.get(name), str)), "")
         sentences = [error, "" if beside in error else beside, *_waits_in(first)]
         return [], ": ".join(filter(None, sentences))
     if not isinstance(error, dict):
@@ -436,9 +436,9 @@ def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[st
     exact = details.get("error_code") if isinstance(details, dict) else None
     codes = [str(code) for code in (exact, error.get("error_code"), error.get("code"), error.get("type")) if code]
     # AWS capitalizes the field if the request didn't get past its front door.
-    message = next((error[name] for name in _HOLD_SENTENCES if error.get(name)), None)
+    message = next((error[name] for name in _SENTENCE_KEYS if error.get(name)), None)
     waits = [f"retry in {one['retryDelay']}" for one in objects_in(details) if one.get("retryDelay")]
-    sentences = [message if isinstance(message, str) else "", _mistrals_detail(error.get("detail"))]
+    sentences = [message if isinstance(message, str) else "", _mistral_detail(error.get("detail"))]
     sentences += waits or _waits_in(error)
     # Xiaomi puts the reason where others name a parameter.
     param = error.get("param")
@@ -467,7 +467,7 @@ def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[st
 
 
 def _waits_in(error: Mapping[str, Any]) -> list[str]:
-    told = (error.get(name) for name in _HOLD_WAITS)
+    told = (error.get(name) for name in _WAIT_KEYS)
     waits = [wait for wait in told if isinstance(wait, int | float) and not isinstance(wait, bool) and 0 < wait < 1e8]
     return [f"retry in {math.ceil(wait)}s" for wait in waits[:1]]
 
@@ -478,8 +478,8 @@ def _headers_within(body: object) -> Mapping[str, str]:
     return {name: str(value) for name, value in object_in(object_in(error.get("metadata")).get("headers")).items()}
 
 
-def _mistrals_detail(detail: object) -> str:
-    """Returns what was wrong and where, but not the value, which might be a user's text."""
+def _mistral_detail(detail: object) -> str:
+    """Returns Mistral's error and its location in the request, but not the value, which might be a user's text."""
     if not isinstance(detail, list):
         return detail if isinstance(detail, str) else ""
     problems = [problem for problem in detail[:5] if isinstance(problem, dict)]
@@ -490,11 +490,11 @@ def _mistrals_detail(detail: object) -> str:
     )
 
 
-def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
+def _reason(codes: list[str], message: str, status: int | None) -> EndReason:
     is_page = _PAGE.match(message) is not None
-    if not is_page and (by_words := _by_words(message, status)) is not None:
+    if not is_page and (by_words := _reason_by_message(message, status)) is not None:
         return by_words
-    if (by_form := _by_form([*codes, *_codes_within(message)], status)) is not None:
+    if (by_form := _reason_by_codes([*codes, *_codes_within(message)], status)) is not None:
         return by_form
     # Compatible servers put a status where OpenAI has a code.
     numbers = [status or 0, *(int(code) for code in codes if len(code) == 3 and code.isdecimal())]
@@ -507,7 +507,7 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
         if known in _BY_STATUS and not (is_page and known == HTTPStatus.NOT_FOUND):
             return _BY_STATUS[known]
     if statuses:
-        is_servers = any(known in _SERVERS_STATUSES or known >= 500 for known in statuses)
+        is_servers = any(known in _SERVER_FAULT_STATUSES or known >= 500 for known in statuses)
     else:
         is_servers = not (message.lower().startswith("invalid") or any("invalid" in code for code in codes))
     if is_servers:
@@ -517,7 +517,7 @@ def _failure(codes: list[str], message: str, status: int | None) -> EndReason:
     return EndReason.UNREADABLE if is_elsewhere else EndReason.UNEXPECTED
 
 
-def _by_words(message: str, status: int | None) -> EndReason | None:
+def _reason_by_message(message: str, status: int | None) -> EndReason | None:
     words = message[:_MAX_WORDS_CHARS].lower()
     # Rate limits and server errors mention policies and keys of their own.
     passed_over = (EndReason.REFUSED, EndReason.BAD_KEY) if status and (status == 429 or status >= 500) else ()
@@ -533,7 +533,7 @@ def _codes_within(sentence: str) -> list[str]:
     return [*_NESTED_CODE.findall(text), *_CLASS_NAME.findall(text)]
 
 
-def _by_form(codes: Sequence[str], status: int | None) -> EndReason | None:
+def _reason_by_codes(codes: Sequence[str], status: int | None) -> EndReason | None:
     names = [_WORDS_WITHIN.sub("_", code).lower() for code in codes]
     for form, failure in _BY_FORM:
         is_vague = failure is EndReason.UNEXPECTED and status is not None and status >= 300

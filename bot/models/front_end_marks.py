@@ -1,11 +1,11 @@
-"""Removes markup for vendors' own front ends from an answer's text. Pure.
+"""Removes markup for vendors' web apps from an answer's text. Pure.
 
-Models write citations in the format of the pages that they were trained for, even where no such page displays them.
-OpenAI's are between U+E200 and U+E201, with U+E202 between their parts: `cite`, `filecite`, `navlist`, `image_group`.
-The name of an `entity` is kept, because it is part of its sentence. Others are `【4:0†source】` and
-`:contentReference[oaicite:0]{index=0}`.
+Models write citations in the format of the web app that they were trained for, even in answers to API requests.
+OpenAI's marks are between U+E200 and U+E201, with U+E202 between their parts: `cite`, `filecite`, `navlist`,
+`image_group`. The name in an `entity` mark is kept, because it is part of the sentence. Other marks look like
+`【4:0†source】` or `:contentReference[oaicite:0]{index=0}`.
 
-The result doesn't depend on how the text is split into deltas, and no more text is withheld than could begin a mark.
+The result doesn't depend on how the text is split into deltas. Only text that could begin a mark is withheld.
 """
 
 import json
@@ -29,28 +29,28 @@ _CUT = re.compile(
     r"(?:\ue200|【\d{1,3}(?::\d{1,3})?†)[^\s\ue200【]*\Z"
     rf"|{re.escape(_REFERENCE)}[^\s:]*\Z"
 )
-"""A mark that was cut off by an output limit. After a space, words can follow a mark that is never closed."""
+"""A mark that was cut off by an output limit. The mark ends at a space, because the text can continue there."""
 
 
 class FrontEndMarks:
     def __init__(self) -> None:
-        self._held = ""
+        self._withheld = ""
 
     def add(self, delta: str) -> str:
-        if not self._held and not _MAY_BEGIN.search(delta):
+        if not self._withheld and not _MAY_BEGIN.search(delta):
             return delta
-        text = self._held + delta
+        text = self._withheld + delta
         begun = _BEGUN.search(text)
         at = begun.start() if begun else len(text)
-        self._held = text[at:]
-        return _MARK.sub(_shown, text[:at])
+        self._withheld = text[at:]
+        return _MARK.sub(_replacement, text[:at])
 
     def end(self) -> str:
-        held, self._held = self._held, ""
-        return _CUT.sub("", _MARK.sub(_shown, held))
+        withheld, self._withheld = self._withheld, ""
+        return _CUT.sub("", _MARK.sub(_replacement, withheld))
 
 
-def _shown(mark: re.Match[str]) -> str:
+def _replacement(mark: re.Match[str]) -> str:
     with suppress(ValueError, RecursionError):
         match mark["kind"] == "entity" and json.loads(mark["parts"]):
             case [_, str(name), *_]:

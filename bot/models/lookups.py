@@ -1,6 +1,6 @@
 """Looks up a model at its vendor, free of charge.
 
-A failure is a result here: it shows whether the key is valid and the model exists.
+A failed request is also a result, because it shows whether the key is valid and the model exists.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ ANSWERED_WITHIN_S = 10.0
 MAX_LISTED = 2_000
 _NO_SUCH_REQUEST = (404, 405, 501)
 _ENDS = re.compile(r"shut_?down|retire(?!d)|expir|sunset|end_?of_?(?:life|support)|deprecation", re.IGNORECASE)
-"""Matches names of fields with a model's last day. The date of its deprecation doesn't determine that day."""
+"""Matches names of fields with a model's last day, which isn't the day when the vendor deprecates the model."""
 _REPLACES = re.compile("replacement|successor", re.IGNORECASE)
 _NAME = re.compile(r"(?!None)[\w./:@-]{2,80}")
 
@@ -41,7 +41,7 @@ class LookupOutcome(Enum):
     """The server supports neither lookup request, so the model might still exist."""
     KEY_REFUSED = auto()
     NO_IDENTITY = auto()
-    """The cloud's library found no credentials, or couldn't get a token with them."""
+    """The cloud's library found no credentials, or couldn't exchange them for a token."""
     NOT_THE_API = auto()
     UNREACHABLE = auto()
     REFUSED = auto()
@@ -53,30 +53,30 @@ class LookupOutcome(Enum):
 class Lookup:
     outcome: LookupOutcome
     detail: str = ""
-    """The response received instead of an answer, for operators. It doesn't contain the key."""
-    retires: date | None = None
+    """The reason for a failure, for operators, without the key."""
+    retirement_date: date | None = None
     replacement: str = ""
 
     @classmethod
-    def of(cls, model: Any, today: date) -> "Lookup":
+    def from_model(cls, model: Any, today: date) -> "Lookup":
         fields = dict(_fields(model))
         days = (day_of(value) for name, value in fields.items() if _ENDS.search(name))
         named = (str(value) for name, value in fields.items() if _REPLACES.search(name) and _NAME.fullmatch(str(value)))
-        retires, shut_down = min(filter(None, days), default=None), day_of(fields.get("shutdown_date"))
+        retirement_date, shut_down = min(filter(None, days), default=None), day_of(fields.get("shutdown_date"))
         # Anthropic's date isn't used: a deprecated model might still answer after it.
         has_ended = fields.get("lifecycle") == "retired" or (shut_down and shut_down <= today)
         outcome = LookupOutcome.RETIRED if has_ended else LookupOutcome.MODEL
-        return cls(outcome, retires=retires, replacement=next(named, "") if retires else "")
+        return cls(outcome, retirement_date=retirement_date, replacement=next(named, "") if retirement_date else "")
 
 
 async def look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
-    """Returns whether the key is valid and the model exists. Raises TimeoutError after ANSWERED_WITHIN_S."""
+    """Checks whether the key is valid and the model exists. Raises TimeoutError after ANSWERED_WITHIN_S."""
     # A vendor's SDK requests the one model. Compatible servers might not support that request, so they are asked for a
     # list of models. Something that isn't such an API can also respond: the SDKs return a web page with status 200 as a
     # str, and foreign JSON as an object without an ID.
     try:
         async with asyncio.timeout(ANSWERED_WITHIN_S):
-            return await _looked_up(sdk, name, api_key, today)
+            return await _look_up(sdk, name, api_key, today)
     except ProviderError as error:
         kind, _, detail = error.detail.partition(": ")
         if not kind.isidentifier():
@@ -86,22 +86,22 @@ async def look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
         return Lookup(LookupOutcome.UNREACHABLE, detail if detail and "://" not in detail else kind)
 
 
-async def _looked_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
+async def _look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
     with RequestAttempt(name, api_key) as attempt:
-        answer = await _answer(sdk.models.retrieve(name))
+        answer = await _result_or_error(sdk.models.retrieve(name))
         if not isinstance(answer, ErrorResponse):
             if isinstance(getattr(answer, "id", None), str):
-                return Lookup.of(answer, today)
+                return Lookup.from_model(answer, today)
             came = "a web page" if isinstance(answer, str) else "JSON that isn't a model"
             return Lookup(LookupOutcome.NOT_THE_API, came)
         if answer.status not in _NO_SUCH_REQUEST:
-            return _refused(attempt, answer)
-        if _says_no_model(answer.body, name):
+            return _lookup_after_refusal(attempt, answer)
+        if _is_about_missing_model(answer.body, name):
             return Lookup(LookupOutcome.NO_MODEL)
-        return await _in_list(sdk, name, answer, attempt, today)
+        return await _look_up_in_list(sdk, name, answer, attempt, today)
 
 
-async def _answer(call: Awaitable[Any]) -> Any:
+async def _result_or_error(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except Exception as error:
@@ -111,18 +111,18 @@ async def _answer(call: Awaitable[Any]) -> Any:
         return response
 
 
-async def _in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt, today: date) -> Lookup:
-    listed = await _answer(_models(sdk))
+async def _look_up_in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt, today: date) -> Lookup:
+    listed = await _result_or_error(_models(sdk))
     if isinstance(listed, ErrorResponse):
         if listed.status not in _NO_SUCH_REQUEST:
-            return _refused(attempt, listed)
+            return _lookup_after_refusal(attempt, listed)
         if isinstance(refused.body, dict):
             is_no_model = "not_found_error" in str(refused.body)
             return Lookup(LookupOutcome.NO_MODEL if is_no_model else LookupOutcome.NO_LIST)
         return Lookup(LookupOutcome.NOT_THE_API, f"HTTP {refused.status}")
     if listed is None:
         return Lookup(LookupOutcome.NOT_THE_API, "something other than a list of models")
-    return Lookup.of(listed[name], today) if name in listed else Lookup(LookupOutcome.NO_MODEL)
+    return Lookup.from_model(listed[name], today) if name in listed else Lookup(LookupOutcome.NO_MODEL)
 
 
 async def _models(sdk: Sdk) -> dict[str, Any] | None:
@@ -151,8 +151,8 @@ def day_of(value: object) -> date | None:
         return None
 
 
-def _says_no_model(body: object, name: str) -> bool:
-    """Returns whether a 404 is about the model, by its code or name. llama.cpp uses such a code for a missing page."""
+def _is_about_missing_model(body: object, name: str) -> bool:
+    """Returns whether a 404 is about the model and not about the URL. llama.cpp uses the same code for both."""
     # OpenAI's SDK provides the inner object, Anthropic's the whole body.
     error = body.get("error", body) if isinstance(body, dict) else None
     if not isinstance(error, dict):
@@ -162,9 +162,9 @@ def _says_no_model(body: object, name: str) -> bool:
     return "model_not_found" in codes or ("not_found_error" in codes and not is_vague)
 
 
-def _refused(attempt: RequestAttempt, response: ErrorResponse) -> Lookup:
+def _lookup_after_refusal(attempt: RequestAttempt, response: ErrorResponse) -> Lookup:
     status = f"HTTP {response.status}"
-    error = attempt.reported(response.body, response.status, response.headers)
+    error = attempt.reported_failure(response.body, response.status, response.headers)
     if error.reason is EndReason.BAD_KEY:
         return Lookup(LookupOutcome.KEY_REFUSED, status)
     if error.may_pass or response.status < HTTPStatus.BAD_REQUEST:

@@ -1,10 +1,9 @@
-"""Models that write answers: the protocols, and the one Provider class that serves every vendor.
+"""Protocols for models that write answers, and VendorModel, the Provider for every vendor.
 
 A `VendorModel` sends requests through an `Api` (api.py), which contains the differences between APIs, and yields the
-events that the API's reader finds. It changes refused requests and sends them again (remedies.py), remembers what that
-teaches about the server (trials.py), and fails an answer that ends without its terminal marker.
-
-Tool calls are yielded only after that marker, because a call with half of its arguments can't be undone.
+events that the API's reader returns. Refused requests are changed and sent again (remedies.py), and the server's limits
+are remembered (trials.py). An answer fails if the response ends without its terminal marker. Tool calls are yielded
+only after the marker, because a call with incomplete arguments can't be undone.
 """
 
 import logging
@@ -25,23 +24,23 @@ from bot.models.prompt import Effort, Prompt, ToolResult, Turn, prompt_texts
 from bot.models.reading import deltas_of
 from bot.models.remedies import apply_remedy
 from bot.models.streams import AnswerReader
-from bot.models.trials import Learned, Trial
+from bot.models.trials import LearnedLimits, Trial
 
 log = logging.getLogger(__name__)
 
 
 class Provider(Protocol):
     model: str
-    """The name used in the settings, such as openai/gpt-6-luna."""
+    """The model's name in the settings, such as openai/gpt-6-luna."""
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the answer's deltas (never empty), signs of work and citations, and one Completion at the end.
 
-        If the model calls tools, everything that the request with their results repeats comes before the Completion:
-        the whole text, the calls and the opaque items.
+        If the model calls tools, the whole text, the calls and the opaque items come before the Completion, because the
+        request with the tools' results has to repeat them.
 
-        Raises ProviderError at any time if the answer can't be completed. Close the generator (contextlib.aclosing) to
-        hang up: nothing else reaches the vendor and stops the billing.
+        Raises ProviderError at any time if the answer can't be completed. Only closing the generator
+        (contextlib.aclosing) closes the connection, so that the vendor stops billing.
         """
         ...
 
@@ -57,15 +56,15 @@ class Vendor:
 class Models(Protocol):
     names: tuple[str, ...]
 
-    def led_by(self, model: str | None, prompt: Prompt) -> Provider:
-        """Returns a provider that tries `model` first; if it is None or not in use, the models in their usual order."""
+    def starting_with(self, model: str | None, prompt: Prompt) -> Provider:
+        """Returns a provider that tries `model` first, or uses the usual order if `model` is None or not in use."""
         ...
 
 
-MAX_NOTED = 20
+MAX_LOGGED_NAMES = 20
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
 MAX_PAUSES = 4
-"""The number of times a paused answer is continued. Each continuation sends the whole conversation as input again."""
+"""Maximum continuations of a paused answer. Every continuation sends the whole conversation as input again."""
 
 
 class VendorModel:
@@ -75,22 +74,22 @@ class VendorModel:
         self._name = name
         self._access = access
         self._api_key = api_key
-        self._learned = Learned(api, name)
-        self._noted: set[tuple[str, str]] = set()
+        self._learned = LearnedLimits(api, name)
+        self._logged: set[tuple[str, str]] = set()
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields an answer's events. An answer without text and without a tool call fails as EMPTY or ONLY_THOUGHT."""
-        of_other_kinds: tuple[str, ...] = ()
+        unsupported_files: tuple[str, ...] = ()
         refused: dict[str, FileFault] = {}
         if any(turn.media for turn in prompt.turns):
-            prompt, of_other_kinds, refused = await self._learned.with_files_that_fit(prompt)
+            prompt, unsupported_files, refused = await self._learned.with_files_that_fit(prompt)
         parts = [part for turn in prompt.turns for part in turn.parts]
         texts = [*prompt_texts(prompt), *(part.text for part in parts if isinstance(part, TextPart | ToolResult))]
         with RequestAttempt(self.model, self._api_key, texts, self._access) as attempt:
-            trial, reader = await self._learned.first(prompt), None
+            trial, reader = await self._learned.first_trial(prompt), None
             pauses = 0
             while True:
-                if trial.comes_whole:
+                if trial.is_nonstreaming:
                     # Nothing else will be yielded until the whole answer arrives.
                     yield Thinking()
                 response, trial = await self._send(trial, attempt)
@@ -100,12 +99,12 @@ class VendorModel:
                 try:
                     async with aclosing(deltas_of(response, reader, attempt)) as deltas:
                         async for delta in deltas:
-                            attempt.received(delta)
+                            attempt.record(delta)
                             yield delta
                 except ProviderError:
                     # Some servers report a refusal in the stream.
                     following = (
-                        None if attempt.written_chars else await self._learn_from(trial, attempt.refusal, attempt)
+                        None if attempt.written_chars else await self._next_trial(trial, attempt.refusal, attempt)
                     )
                     if following is None:
                         raise
@@ -114,21 +113,21 @@ class VendorModel:
                 if reader.finish_reason is not FinishReason.PAUSED or pauses == MAX_PAUSES:
                     break
                 pauses += 1
-                trial = _longer(trial, Turn("assistant", "", parts=tuple(reader.opaque_items())))
-                reader.go_on()
+                trial = _with_paused_turn(trial, Turn("assistant", "", parts=tuple(reader.opaque_items())))
+                reader.prepare_continuation()
             for event in reader.read_end():
                 yield event
             finish_reason = self._finish_reason(attempt, reader)
             self._learned.remember(trial)
-            self._note_answer(trial, reader)
-            yield self._completion(trial, reader, finish_reason, of_other_kinds, refused)
+            self._learn_from_answer(trial, reader)
+            yield self._completion(trial, reader, finish_reason, unsupported_files, refused)
 
     def _completion(
         self,
         trial: Trial,
         reader: AnswerReader,
         reason: FinishReason,
-        of_other_kinds: Sequence[str],
+        unsupported_files: Sequence[str],
         refused: Mapping[str, FileFault],
     ) -> Completion:
         faults = {**refused, **{media.name: fault for media, fault in trial.left_out}}
@@ -136,84 +135,84 @@ class VendorModel:
             self.model,
             reason,
             reader.usage,
-            left_out=(*of_other_kinds, *refused, *(media.name for media, _ in trial.left_out)),
-            refused=trial.refused,
+            left_out=(*unsupported_files, *refused, *(media.name for media, _ in trial.left_out)),
+            refused=trial.refused_features,
             effort=trial.effort,
-            thinks_longer=OptionalParameter.EFFORT not in self._learned.parameters.refused
+            can_think_longer=OptionalParameter.EFFORT not in self._learned.parameters.refused
             and self._learned.levels.level(Effort.THOROUGH) != "",
             max_output_tokens=trial.output_tokens if trial.has_too_little_room else None,
             window_tokens=self._learned.room.window_tokens,
             refused_files={name: fault for name, fault in faults.items() if fault is not FileFault.KIND},
             unparsed=reader.unparsed,
-            refusal=trial.said,
+            refusal=trial.refusal_sentence,
         )
 
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader) -> FinishReason:
         if reader.finish_reason is None:
-            raise attempt.failed(EndReason.CUT, "the stream ended without its terminal marker")
+            raise attempt.failure(EndReason.CUT, "the stream ended without its terminal marker")
         # A model that still pauses after MAX_PAUSES has used up the budget of one answer.
         paused = reader.finish_reason is FinishReason.PAUSED
         reason = FinishReason.LENGTH if paused else reader.finish_reason
         has_text = bool(attempt.text.strip())
-        if reader.unknown_end is not None:
-            self._note_once("unknown finish reason, its text is taken as whole:", reader.unknown_end)
+        if reader.unknown_finish_reason is not None:
+            self._log_once("unknown finish reason, its text is taken as whole:", reader.unknown_finish_reason)
             if not has_text and reason is not FinishReason.TOOLS:
-                raise attempt.failed(EndReason.CUT, f"finish reason {reader.unknown_end}")
+                raise attempt.failure(EndReason.CUT, f"finish reason {reader.unknown_finish_reason}")
         if not has_text and reason is not FinishReason.TOOLS:
             failure = EndReason.ONLY_THOUGHT if reason is FinishReason.LENGTH else EndReason.EMPTY
-            raise attempt.failed(failure, f"no text, finish reason {reason}")
+            raise attempt.failure(failure, f"no text, finish reason {reason}")
         return reason
 
-    def _note_answer(self, trial: Trial, reader: AnswerReader) -> None:
-        """Records the model's default effort if the response reports it, and logs if a different model answered."""
+    def _learn_from_answer(self, trial: Trial, reader: AnswerReader) -> None:
+        """Remembers the default effort that the response reports, and logs a warning if a different model answered."""
         if not trial.effort and reader.effort in LEVELS:
-            self._learned.levels = replace(self._learned.levels, own=reader.effort)
-        asked, answered = (_NOT_IN_NAMES.sub("", name.casefold()) for name in (self._name, reader.answered_by))
+            self._learned.levels = replace(self._learned.levels, default=reader.effort)
+        asked, answered = (_NOT_IN_NAMES.sub("", name.casefold()) for name in (self._name, reader.answering_model))
         # The name can be an alias for a dated version, or a cloud's name for the model.
         if answered and answered not in asked and asked not in answered:
-            self._note_once("another model answers:", reader.answered_by)
+            self._log_once("another model answers:", reader.answering_model)
 
-    def _note_once(self, what: str, name: str) -> None:
+    def _log_once(self, what: str, name: str) -> None:
         name = name if re.fullmatch(r"[\w .:/@-]{0,80}", name) else "…"
-        if (what, name) not in self._noted and len(self._noted) < MAX_NOTED:
-            self._noted.add((what, name))
+        if (what, name) not in self._logged and len(self._logged) < MAX_LOGGED_NAMES:
+            self._logged.add((what, name))
             log.warning("%s: %s %r", self.model, what, name)
 
     async def _send(self, trial: Trial, attempt: RequestAttempt) -> tuple[httpx2.Response | None, Trial]:
-        """Returns the response and the request that was accepted, after any refused ones.
+        """Sends the request, changing it after each refusal; returns the response and the accepted request.
 
-        The response is None if the next request is the first one without streaming; that request hasn't been sent yet.
+        The response is None if the next request, not sent yet, is the first one without streaming.
         """
-        began_whole = trial.comes_whole
+        began_whole = trial.is_nonstreaming
         while True:
             try:
                 return await trial.api.post(trial.body(self._name)), trial
             except Exception as error:
-                following = await self._learn_from(trial, error_response(error), attempt)
+                following = await self._next_trial(trial, error_response(error), attempt)
                 if following is None:
                     raise
                 trial = following
-                if trial.comes_whole and not began_whole:
+                if trial.is_nonstreaming and not began_whole:
                     return None, trial
 
-    async def _learn_from(self, trial: Trial, refusal: ErrorResponse | None, attempt: RequestAttempt) -> Trial | None:
+    async def _next_trial(self, trial: Trial, refusal: ErrorResponse | None, attempt: RequestAttempt) -> Trial | None:
         if refusal is None:
             return None
         following = await apply_remedy(trial, refusal, self._learned, attempt)
         if following is None:
             return None
-        said = attempt.said(refusal)
+        said = attempt.loggable_sentence(refusal)
         log.info("%s: request refused, asking again: %s", self.model, said)
-        return replace(following, said=said)
+        return replace(following, refusal_sentence=said)
 
 
 def _reader(trial: Trial, attempt: RequestAttempt) -> AnswerReader:
     # A call can only be for a tool that the request offered.
-    reader = trial.api.reader(attempt, trial.sent, trial.output_tokens)
-    reader.marks.may_be_left = trial.api.may_leave_marks
+    reader = trial.api.reader(attempt, trial.sent_prompt, trial.output_tokens)
+    reader.marks.is_expected = trial.api.can_leave_marks
     return reader
 
 
-def _longer(trial: Trial, paused: Turn) -> Trial:
+def _with_paused_turn(trial: Trial, paused: Turn) -> Trial:
     longer = replace(trial.prompt, turns=(*trial.prompt.turns, paused))
     return replace(trial, prompt=longer, refusals=0, room_refusals=0)

@@ -30,7 +30,17 @@ from bot.models.failures import RequestAttempt
 from bot.models.lookups import Lookup, look_up
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import MISSED, OptionalParameter
-from bot.models.prompt import PDF, Estimate, Media, Prompt, ToolDefinition, ToolResult, Turn, searchable, server_line
+from bot.models.prompt import (
+    PDF,
+    Estimate,
+    Media,
+    Prompt,
+    ToolDefinition,
+    ToolResult,
+    Turn,
+    deferred_tools,
+    server_line,
+)
 from bot.models.setup import (
     OPENAI,
     KnownServer,
@@ -49,14 +59,14 @@ MAX_MEDIA_BYTES = 66_000_000
 
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
-    """Returns a server's models, named VENDOR/NAME. The base URL determines which API is used unless a setting does."""
+    """Returns a server's models, named VENDOR/NAME. The API follows from the base URL unless a setting selects it."""
     server, sdk = known_server(settings.base_url), open_sdk(settings)
     api: Api = ChatApi(sdk, options, vendor, server)
     if speaks_responses_api(settings.api, settings.base_url):
         api = ResponsesApi(sdk, options, vendor, server)
     for one in filter(None, (api, api.other)):
-        one.described = partial(_described, sdk)
-        one.may_leave_marks = not is_vendors_own(settings.base_url)
+        one.described = partial(_describe_model, sdk)
+        one.can_leave_marks = not is_vendors_own(settings.base_url)
     return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
 
 
@@ -69,7 +79,7 @@ def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
     )
 
 
-async def _described(sdk: AsyncOpenAI, name: str) -> object:
+async def _describe_model(sdk: AsyncOpenAI, name: str) -> object:
     async for model in await sdk.models.list():
         if model.id == name:
             return model
@@ -119,10 +129,10 @@ class ResponsesApi(Api):
     ) -> dict[str, Any]:
         is_marked = prompt.system and OptionalParameter.CACHE_BREAKPOINT in parameters
         tools = _responses_tools(prompt.tools, parameters)
-        items = _in_namespaces([item for turn in prompt.turns for item in _responses_items(turn, self.vendor)], tools)
+        items = _with_namespaces([item for turn in prompt.turns for item in _responses_items(turn, self.vendor)], tools)
         body: dict[str, Any] = {
             "model": model,
-            "input": [*_marked_instructions(prompt.system), *items] if is_marked else items,
+            "input": [*_cacheable_instructions(prompt.system), *items] if is_marked else items,
             "stream": OptionalParameter.STREAM in parameters,
             **_keys(prompt, parameters),
         }
@@ -164,8 +174,8 @@ _LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete",
 class ResponsesReader(AnswerReader):
     """Reads the Responses API, whose terminal marker is response.completed or response.incomplete.
 
-    Failures are events. Each output item arrives in response.output_item.done and again in the final response, but some
-    servers send it only once.
+    Failures are events. Output items arrive in response.output_item.done and again in the final response, but some
+    servers send them only once.
     """
 
     answer_field = "output"
@@ -196,19 +206,19 @@ class ResponsesReader(AnswerReader):
                 return Thinking(len(text_in(event.get("delta"))))
             case "response.output_item.added" | "response.content_part.added":
                 kind = (event.get("item") or {"type": "message"}).get("type")
-                self.at_work = kind != "message"
+                self.is_working = kind != "message"
                 self._parts.start_part()
                 return Searching() if kind == "web_search_call" else ""
             case "response.output_item.done":
-                self.at_work = False
+                self.is_working = False
                 return self._read_item(object_in(event.get("item")))
             case "error":
                 # The event's own type is "error", which adds nothing.
                 error = event.get("error") or {"code": event.get("code"), "message": event.get("message")}
-                raise self._attempt.reported(error)
+                raise self._attempt.reported_failure(error)
             # An item's error, for example that of a call the server made itself, isn't the response's error.
             case _ if event.get("error") and "item_id" not in event:
-                raise self._attempt.reported(event)
+                raise self._attempt.reported_failure(event)
             case str() as kind if kind in _LAST_EVENTS:
                 response, end = object_in(event.get("response")), kind.rpartition(".")[2]
                 return self._finish({**response, "status": response.get("status") or end})
@@ -218,13 +228,13 @@ class ResponsesReader(AnswerReader):
         return self._finish(body)
 
     def _read_item(self, item: Any) -> Searching | Literal[""]:
-        """Keeps a complete output item unless it repeats an earlier one; returns the end of a search."""
+        """Stores a complete output item unless it repeats an earlier item. For a search, returns the search's end."""
         hashed = hash(json.dumps({**item, "status": None}, sort_keys=True))
         if hashed in self._read_items or "type" not in item:
             return ""
         self._read_items.add(hashed)
         is_call = item["type"] == "function_call" and self._offers_tools
-        self._items.append(self._call(item, "call_id", item.get("arguments")) if is_call else item)
+        self._items.append(self._add_call(item, "call_id", item.get("arguments")) if is_call else item)
         match item["type"]:
             case "web_search_call":
                 action = item.get("action") or {}
@@ -237,24 +247,24 @@ class ResponsesReader(AnswerReader):
 
     def _read_text(self, event: Any, text: object) -> str | Thinking:
         place, said = (event.get("output_index"), event.get("content_index")), text_in(text)
-        if not self._adds(said):
+        if not self._record_delta(said):
             return ""
         if place != self._place:
             self._place = place
             self._parts.start_part()
         delta = self.marks.add(self._parts.add(said))
-        self.at_work = isinstance(delta, Thinking)
+        self.is_working = isinstance(delta, Thinking)
         return delta
 
     def _finish(self, response: Any) -> str | Thinking:
-        """Records how the response ended; returns its text if none arrived in deltas."""
+        """Records how the response ended. Returns the response's text if no text arrived in deltas."""
         if response.get("error"):
-            raise self._attempt.reported(response["error"])
+            raise self._attempt.reported_failure(response["error"])
         if not self._items:
             for item in response.get("output") or ():
                 if search := self._read_item(item):
-                    self.beside_text.append(search)
-        self.answered_by = str(response.get("model") or "")
+                    self.side_events.append(search)
+        self.answering_model = str(response.get("model") or "")
         self.effort = str(object_in(response.get("reasoning")).get("effort") or "")
         usage = response.get("usage")
         # One search can have several queries, or none that is charged.
@@ -267,9 +277,9 @@ class ResponsesReader(AnswerReader):
         reason = str((response.get("incomplete_details") or {}).get("reason") or "length") if is_incomplete else status
         if status in _FAILED:
             # Azure's next event contains the reason.
-            self.failure = self._attempt.failed(EndReason.CUT, f"finish reason {status}")
+            self.failure = self._attempt.failure(EndReason.CUT, f"finish reason {status}")
             return ""
-        end = self._known(reason)
+        end = self._translate_reason(reason)
         # llama.cpp reports "completed" even if the limit was reached.
         written = self.usage.output_tokens if self.usage else 0
         is_cut = is_incomplete or written >= self._max_output_tokens
@@ -282,11 +292,11 @@ class ResponsesReader(AnswerReader):
                 self._cite_annotation(annotation)
         if self._place:
             return ""
-        return self.marks.add(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
+        return self.marks.add(TextParts.join(part.get("text") or part.get("refusal") or "" for part in parts))
 
 
 _CLAUDE = re.compile("claude|anthropic", re.IGNORECASE)
-"""Models whose vendor caches a prompt only on request, even behind gateways."""
+"""Matches models whose vendor caches a prompt only on request, even through a gateway."""
 _COUNTED_STREAM = {OptionalParameter.STREAM, OptionalParameter.USAGE}
 
 
@@ -335,7 +345,7 @@ class ChatApi(Api):
         if OptionalParameter.BARE_ANSWERS not in parameters:
             messages = [*map(_with_reasoning, messages)]
         if OptionalParameter.UNSIGNED_CALLS not in parameters:
-            messages = [*map(_signed, messages)]
+            messages = [*map(_with_signature, messages)]
         body: dict[str, Any] = {
             "model": model,
             "messages": [*system, *messages],
@@ -363,10 +373,10 @@ class ChatApi(Api):
 class ChatReader(AnswerReader):
     """Reads Chat Completions, which end with a finish_reason, or only with [DONE].
 
-    [DONE] alone comes from Snowflake Cortex and OpenRouter's backends. Usage arrives with the finish_reason, in a
-    separate chunk after it, or never. No event marks the start or end of thinking: a model thinks from its first piece
-    of reasoning to the next text. Tool calls count if there are any, because some servers end them with the
-    finish_reason "stop".
+    Snowflake Cortex and OpenRouter's backends send only [DONE]. Usage arrives with the finish_reason, in a separate
+    chunk after the finish_reason, or never. No event marks the start or end of thinking: a model thinks from its first
+    piece of reasoning to the next text. Tool calls are recognized even if the finish_reason is "stop", because some
+    servers send that.
     """
 
     answer_field = event_field = "choices"
@@ -397,13 +407,13 @@ class ChatReader(AnswerReader):
     def read_event(self, event: Any) -> str | Thinking:
         delta = self._read(event)
         if delta:
-            self.at_work = isinstance(delta, Thinking)
+            self.is_working = isinstance(delta, Thinking)
         return delta
 
     def read_end(self) -> tuple[TextPart | ToolCall | Opaque, ...]:
         if not self._chat_calls.count:
             return ()
-        self._calls = self._chat_calls.calls(self._call_ids.own, self._tool_name)
+        self._calls = self._chat_calls.calls(self._call_ids.unique_id, self._tool_name)
         if self._calls and self.usage and self.usage.output_tokens == self._max_output_tokens:
             # vLLM reports "tool_calls" even for a call that was cut off by the limit.
             self.finish_reason = FinishReason.LENGTH
@@ -426,17 +436,17 @@ class ChatReader(AnswerReader):
         return "".join(text for text in said if isinstance(text, str))
 
     def _read_unknown(self, event: Any) -> None:
-        error = self._attempt.no_answer(event)
+        error = self._attempt.missing_answer_failure(event)
         if error.reason is not EndReason.UNREADABLE:
             raise error
 
     def _read(self, event: Any) -> str | Thinking:
         choice = object_in(event.get("choices"))
-        self.answered_by = str(event.get("model") or self.answered_by)
+        self.answering_model = str(event.get("model") or self.answering_model)
         # Groq has both in `x_groq`, Moonshot has the usage in the choice, and OpenRouter has the error there.
         places = (event, choice, *(one for one in event.values() if isinstance(one, Mapping)))
         if failed := next((place for place in places[: 2 if choice else None] if place.get("error")), None):
-            raise self._attempt.reported(event if failed is event else {"error": failed["error"]})
+            raise self._attempt.reported_failure(event if failed is event else {"error": failed["error"]})
         if usage := next(filter(None, (object_in(place.get("usage")) for place in places)), {}):
             self.usage = _usage(usage, "prompt", "completion")
         if not choice:
@@ -450,7 +460,7 @@ class ChatReader(AnswerReader):
         self._beside = object_in(choice.get("message")) or self._beside
         is_last = self.finish_reason is not None and message is choice.get("message")
         text = text_in(message.get("content"))
-        if not self._adds(text) or (is_last and self._attempt.has_all_of(text)):
+        if not self._record_delta(text) or (is_last and self._attempt.is_whole_text(text)):
             message = {**message, "content": None}
         return self._read_message(message)
 
@@ -469,11 +479,11 @@ class ChatReader(AnswerReader):
         return ""
 
     def _read_finish_reason(self, reason: object) -> None:
-        """Records why the model stopped. An empty reason counts only if earlier events had none at all."""
+        """Records why the model stopped. An empty reason counts only if earlier events had no finish_reason."""
         if reason is None:
             self._had_no_reason = True
         elif str(reason).lower() not in NO_REASONS and (reason or self._had_no_reason):
-            self.finish_reason = self._known(str(reason))
+            self.finish_reason = self._translate_reason(str(reason))
 
     def _read_calls(self, message: Mapping[str, Any]) -> int:
         if not self._offers_tools:
@@ -486,30 +496,30 @@ class ChatReader(AnswerReader):
         older = [{"function": call} for call in objects_in(message.get("function_call"))]
         for piece in objects_in(message.get("tool_calls")) or older:
             chars += self._chat_calls.add(piece)
-            self._check_number(self._chat_calls.count)
+            self._check_call_count(self._chat_calls.count)
         return chars
 
     def _read_sources(self, event: Any, message: Any) -> None:
-        """Records a search's sources: in each event from Perplexity's models, elsewhere as annotations of the text."""
+        """Records a search's sources: Perplexity's models list them in every event, other models annotate the text."""
         lists = event.get("search_results"), event.get("citations")
         for source in (one for listed in lists if isinstance(listed, list) for one in listed):
             self._cite(*((source.get("url"), source.get("title")) if isinstance(source, Mapping) else (source, "")))
         for annotation in objects_in(message.get("annotations")):
             self._cite_annotation(annotation)
-        if not (self._cited or self._has_searched) and _tells_of_search(event, message):
+        if not (self._cited_urls or self._has_searched) and _reports_search(event, message):
             # There is nothing to cite, but text from here on might come from the web.
             self._has_searched = True
-            self.beside_text.append(Searching(done=True))
+            self.side_events.append(Searching(done=True))
 
 
 def _message_in(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a choice's delta. Some servers send a message instead, or text as in the older API."""
+    """Returns a choice's delta. Instead of a delta, some servers send a message, or text as in the older API."""
     said = next((choice[name] for name in ("delta", "message", "text") if choice.get(name) is not None), None)
     return {"content": said} if isinstance(said, str) else object_in(said)
 
 
-def _tells_of_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
-    """Returns whether a server reports using its own tools: Perplexity, Groq's compound models, xAI, OpenRouter."""
+def _reports_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
+    """Returns whether an event of Perplexity, Groq's compound models, xAI or OpenRouter reports the server's search."""
     usage = object_in(event.get("usage"))
     used = usage.get("server_tool_use")
     counts = [usage.get("num_search_queries"), usage.get("num_sources_used")]
@@ -524,8 +534,8 @@ def _function(tool: ToolDefinition, parameters: Collection[OptionalParameter]) -
     return {"name": tool.name, "description": tool.description, "parameters": tool.parameters, **lax}
 
 
-def _marked_instructions(system: str) -> list[dict[str, Any]]:
-    """Returns instructions that mark the end of the prefix shared by conversations: the tools and the instructions."""
+def _cacheable_instructions(system: str) -> list[dict[str, Any]]:
+    """Returns the instructions with a cache marker after the shared prefix: tools and instructions."""
     # From GPT-5.6 on, a cached prefix is found only if it ended at such a mark or at the newest message of a request.
     # Only input can be marked: https://developers.openai.com/api/docs/guides/prompt-caching
     marked = {"type": "input_text", "text": system, "prompt_cache_breakpoint": {"mode": "explicit"}}
@@ -537,7 +547,7 @@ def _responses_tools(
 ) -> list[dict[str, Any]]:
     """Returns tool definitions, with searchable ones grouped by server so that the model reads only their names."""
     # https://developers.openai.com/api/docs/guides/tools-tool-search
-    deferred = searchable(tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
+    deferred = deferred_tools(tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
     sent = [{"type": "function", **_function(tool, parameters)} for tool in tools if tool.server not in deferred]
     for server, its in deferred.items():
         functions = [{"type": "function", **_function(tool, parameters), "defer_loading": True} for tool in its]
@@ -568,11 +578,11 @@ def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
     return items
 
 
-def _in_namespaces(items: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Returns the items, each call with its tool's namespace in this request, because OpenAI refuses any other.
+def _with_namespaces(items: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Sets each call's namespace to the namespace of its tool in this request, because OpenAI refuses any other.
 
-    After a call, its tool can become searchable or stop being so. Results of earlier searches define namespaces too
-    (dust-tt/dust#31323).
+    A tool that was called can become searchable later, or stop being searchable. Results of earlier searches define
+    namespaces too (dust-tt/dust#31323).
     """
     searches = [objects_in(item.get("tools")) for item in items if item.get("type") == "tool_search_output"]
     defined = {
@@ -609,13 +619,13 @@ def _chat_messages(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
 
 
 def _with_reasoning(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns an assistant message with a blank if its reasoning wasn't recorded. Empty text would be refused."""
+    """Returns an assistant message, with a space as missing reasoning, because empty text would be refused."""
     is_bare = message["role"] == "assistant" and not _reasoning_in({**message, "content": None})
     return {**message, "reasoning_content": " "} if is_bare else message
 
 
-def _signed(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a message with the placeholder signature for other models' calls, if none of its calls is signed."""
+def _with_signature(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a message whose calls, if none is signed, have the placeholder signature for calls of other models."""
     # https://ai.google.dev/gemini-api/docs/thought-signatures, implemented as in vercel/ai (@ai-sdk/google 3.0.80)
     calls = message.get("tool_calls") or ()
     if any("extra_content" in call for call in calls):

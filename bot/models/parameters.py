@@ -1,25 +1,25 @@
 """Optional parameters and effort levels: parts of a request that some models and servers refuse.
 
-Support for them changes with every new model, so there is no list of models and no list of refusals. A refusal that
+Support for them changes with every new model, so Typist has no list of models and no list of refusals. A refusal that
 isn't about the content, the key, the load, the room, the files or the model is about the request's form:
 
-1. The next request omits what the refusal names. If it names nothing that Typist recognizes, the request omits what
-   nobody would miss.
-2. If that is refused too, the bare request follows: the model, the messages with the instructions in the first one, and
-   the room. A question makes at most three such requests.
-3. What works is remembered for the model while the process runs (`RefusedParameters`). If only the bare request worked,
-   each following request restores one part, starting with what readers miss most. A refusal that might be about a
-   conversation's history changes only that conversation's request, because other requests wouldn't meet it.
+1. The next request omits the parts that the refusal names. If Typist recognizes none, the next request omits the parts
+   that nobody would miss.
+2. If the next request is refused too, a bare request follows: the model, the messages with the instructions in the
+   first message, and the room. A question makes at most three such requests.
+3. The accepted form is remembered for the model while the process runs (`RefusedParameters`). If only the bare request
+   was accepted, every following request restores one part, starting with the part that readers miss most. A refusal
+   that might be about a conversation's history changes only that conversation's request.
 
-Vendors share the names of effort levels, but models support different levels. Most refusals list the supported values,
-and the one nearest to what the asker wants is sent next. If a refusal lists nothing, the model answers with its own
-default. Refusals of an effort mention "reasoning" or "thinking", as refusals of summaries do, so effort is checked
-first and nothing else is given up for it.
+Vendors share the names of effort levels, but models support different levels. Most refusals list the supported levels,
+and the next request uses the level nearest to the asker's choice. If a refusal lists no levels, the model answers with
+its own default. Refusals of an effort level mention "reasoning" or "thinking", as refusals of summaries do, so effort
+is checked first, and no other part is omitted for that refusal.
 
-For longer thinking, a model gets the next level above its own default. OpenAI's responses report that level; for other
-models it is assumed to be `high`, the most common default.
+For longer thinking, a request uses the next level above the model's default. OpenAI's responses report the default; for
+other models it is assumed to be `high`, the most common default.
 
-The output limit is a parameter too. room.py determines how much of it a server accepts.
+The output limit is a parameter too. room.py determines the highest limit that a server accepts.
 """
 
 import re
@@ -28,18 +28,18 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from bot.errors import EndReason
-from bot.models.failures import BAD_REQUEST, ErrorResponse, is_about_output, is_passing, meaning
+from bot.models.failures import BAD_REQUEST, ErrorResponse, is_about_output, is_temporary, reason_and_sentence
 from bot.models.prompt import Effort, ToolDefinition
 
 
 class OptionalParameter(Enum):
-    """A part of a request that Typist can do without, in the order in which parts are restored."""
+    """Parts of a request that can be omitted, in the order in which they are restored."""
 
     # The values are patterns for the names that servers use.
 
     TOOLS = r"\btools?\b|tool.(?:us|call|choice)|\bfunctions?\b"
     DISPENSABLE_TOOLS = r"\btools?\b|tool.(?:us|call|choice)|\bfunctions?\b|/v1/responses"
-    """The definitions of a prompt whose tools are all dispensable. They are dropped whenever tools have a cost."""
+    """Tool definitions, if all of them are dispensable. They are dropped whenever tools have a cost."""
     TOOL_SEARCH = r"tool.?search|defer.?loading|\bnamespaces?\b"
     """The vendor's tool search, which makes a model read only the definitions that a question needs."""
     WEB_SEARCH = r"web.?search|max_tool_calls"
@@ -49,9 +49,9 @@ class OptionalParameter(Enum):
         r"system\W{0,3}(?:role|message|prompt|instruct)|role\W{1,3}system|support\w* (?:the )?system"
         r"|(?:user|assistant)\b.{0,20}\broles?\b|\binstructions\b"
     )
-    """The instructions' own role. Without it, they begin the first message."""
+    """The system role for instructions. Without that role, instructions are put at the start of the first message."""
     USAGE = r"stream_options|include_usage"
-    """The token count at the end of a stream. Without it, an estimate is used."""
+    """The token count at the end of a stream. If omitted, the count is estimated."""
     EFFORT = r"effort|output_config|(?:reasoning|thinking)(?!\W{0,2}summar)"
     REASONING_SUMMARIES = r"reasoning|thinking"
     ENCRYPTED_REASONING = r"\binclude\b|encrypted.content"
@@ -63,11 +63,11 @@ class OptionalParameter(Enum):
     CACHE_KEY = r"prompt_cache_key|cache_control"
     """Routes requests to the cache of their common prefix."""
     CACHE_BREAKPOINT = r"prompt_cache_breakpoint"
-    """Marks the end of the prefix that conversations share, for models that find only prefixes that ended there."""
+    """Marks the end of the prefix that conversations share, for models that cache prefixes only up to such a mark."""
     TOOLS_WITH_REASONING = r"/v1/responses"
-    """Functions for a reasoning model. OpenAI's models refuse them in Chat Completions, even behind gateways."""
+    """Tools together with reasoning, which OpenAI's models refuse in Chat Completions, even through gateways."""
     OLD_LIMIT = r"max_(?:completion_|output_|new_)?tokens"
-    """The older name of Chat Completions' output limit. All compatible servers know it; OpenAI's models refuse it."""
+    """Chat Completions' older output limit, which all compatible servers support and OpenAI's models refuse."""
     LIMIT = r"max_\w{0,20}tokens"
     STORE = r"\bstore\b"
     """The field that prevents a server from storing requests."""
@@ -95,7 +95,7 @@ OF_TOOLS = frozenset(
     )
 )
 MISSED = frozenset((OptionalParameter.BARE_ANSWERS, OptionalParameter.UNSIGNED_CALLS))
-"""Messages without a certain field. If a model refuses them, requests include that field."""
+"""Messages without a certain field. If a model refuses such messages, requests include the field."""
 _NEEDED = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
 _KEPT = MISSED | {
     OptionalParameter.TOOLS_WITH_REASONING,
@@ -115,14 +115,14 @@ _ALONE = (
     OptionalParameter.EFFORT,
     OptionalParameter.OLD_LIMIT,
 )
-"""If a refusal names one of these, nothing else is given up for it. Earlier entries have priority."""
+"""If a refusal names one of these, no other part is omitted. Earlier entries have priority."""
 MAX_REFUSALS = 2
-"""The number of a question's refused requests that are followed by another request."""
+"""Maximum refused requests of a question that are followed by another request."""
 MAX_WORDS_CHARS = 20_000
 MAX_REFUSED_TOOLS = 8
-"""The number of tools that are dropped one by one because refusals name them. After that, all are dropped."""
+"""Maximum tools to drop individually because refusals name them. After that, all tools are dropped."""
 _TOOLS_PLACE = re.compile(r"\btools[.\[](\d{1,3})\b\]?(?:\W?function_declarations\[(\d{1,3})\])?")
-"""A tool's position in the request, as reported by Anthropic, OpenAI and Gemini. Gemini counts in one of two lists."""
+"""Matches a tool's position in the request, as reported by Anthropic, OpenAI and Gemini (which has two lists)."""
 _TOO_MANY_TOOLS = re.compile(
     r"too many (?:tools|functions)|\b(?:tools|declarations)\b[^.]{0,60}(?:exceed|maximum|at most|limit|up to)"
     r"|\btools\W{1,3}array too long|(?:at most|up to|maximum of|limit of|more than) \d{1,4} (?:tools|functions)",
@@ -137,13 +137,13 @@ _OTHER_API = re.compile(
     r"|chat[/ _]?completions? operation",
     re.IGNORECASE,
 )
-"""OpenAI's, GitHub Copilot's, xAI's and Azure's errors for models that only another API has."""
+"""Matches OpenAI's, GitHub Copilot's, xAI's and Azure's errors for models that only another API supports."""
 _OTHER_API_CODES = re.compile(r"operation_?not_?supported|unsupported_api", re.IGNORECASE)
 _OF_ITEMS = re.compile(r"signature|thinking|thought|reasoning|encrypted.content|\brs_\w", re.IGNORECASE)
 _ITEMS_PLACE = re.compile(r"\b(?:input|messages)[\[.](\d{1,5})\b")
 _NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429, 499)
 _SERVERS_OWN = (500, 501)
-"""Statuses for the server's own errors. llama.cpp and others refuse parameters with them."""
+"""Statuses for internal server errors, which llama.cpp and others also use to refuse parameters."""
 _UNCLEAR = (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)
 
 
@@ -160,7 +160,7 @@ def named_parameters(refusal: ErrorResponse, parameters: Collection[OptionalPara
 
 
 def refused_tools(refusal: ErrorResponse, tools: Sequence[ToolDefinition]) -> frozenset[str]:
-    """Returns the hashes of the tools that a refusal names, or else those at the positions that it names."""
+    """Returns the hashes of the tools that a refusal names, or else of the tools at the positions that it states."""
     words = str(refusal.body)[:MAX_WORDS_CHARS] if refusal.status != 404 else ""
     named = {t.definition_hash for t in tools if re.search(rf"(?<![\w-]){re.escape(t.name)}(?![\w-])", words)}
     places = {int(tool) + int(function or 0) for tool, function in _TOOLS_PLACE.findall(words)}
@@ -168,7 +168,7 @@ def refused_tools(refusal: ErrorResponse, tools: Sequence[ToolDefinition]) -> fr
 
 
 def most_tools(refusal: ErrorResponse, sent: int) -> int | None:
-    """Returns how many tools to send next if `sent` were too many, or None if that isn't why they were refused."""
+    """Returns the maximum number of tools if `sent` tools were refused as too many, otherwise None."""
     words = str(refusal.body)[:MAX_WORDS_CHARS]
     if not _TOO_MANY_TOOLS.search(words):
         return None
@@ -177,60 +177,60 @@ def most_tools(refusal: ErrorResponse, sent: int) -> int | None:
 
 def is_about_api(refusal: ErrorResponse) -> bool:
     """Returns whether a server has the model but refuses Chat Completions for it."""
-    reason, words = meaning(refusal)
+    reason, words = reason_and_sentence(refusal)
     says_so = _OTHER_API.search(words[:MAX_WORDS_CHARS]) or _OTHER_API_CODES.search(str(refusal.body)[:MAX_WORDS_CHARS])
     return refusal.status in NO_SUCH_API and reason is not EndReason.UNREADABLE and says_so is not None
 
 
 def is_about_form(refusal: ErrorResponse, *, is_named: bool) -> bool:
-    """Returns whether a refusal is about the request's form. `is_named`: it names a part, so its status means less."""
+    """Returns whether a refusal is about the request's form. `is_named`: the refusal names a part of the request."""
     status = refusal.status
     if (
         refusal.headers.get("x-should-retry") == "true"
-        or (status in BAD_REQUEST and is_passing(refusal) and not is_about_output(refusal))
+        or (status in BAD_REQUEST and is_temporary(refusal) and not is_about_output(refusal))
         or status in _NOT_OF_THE_REQUEST
         or (status >= 500 and status not in _SERVERS_OWN)
     ):
         return False
     if is_named:
-        return meaning(refusal, by_numbers=False)[0] in _UNCLEAR
-    reason = meaning(refusal)[0]
+        return reason_and_sentence(refusal, by_numbers=False)[0] in _UNCLEAR
+    reason = reason_and_sentence(refusal)[0]
     return reason is EndReason.UNEXPECTED or (reason is EndReason.UNREADABLE and status in BAD_REQUEST)
 
 
 def is_about_items(refusal: ErrorResponse) -> bool:
-    """Returns whether a refusal might be about the model's earlier items: thinking, signatures, encrypted content."""
+    """Returns whether a refusal might be about earlier output items: thinking, signatures, encrypted content."""
     # Vendors use different terms, and bind items to different things, so only a request without the items can tell.
     words = str(refusal.body)[:MAX_WORDS_CHARS]
     return _OF_ITEMS.search(words) is not None and is_about_form(refusal, is_named=True)
 
 
-def places_of_items(refusal: ErrorResponse) -> list[int]:
-    """Returns the positions of messages or items that a refusal points at."""
+def item_positions(refusal: ErrorResponse) -> list[int]:
+    """Returns the positions of messages or items that a refusal states."""
     return [int(place) for place in _ITEMS_PLACE.findall(str(refusal.body)[:MAX_WORDS_CHARS])]
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedParameters:
-    """The parts of requests that a model refuses, as learned from its responses. Each refusal costs an asker a moment.
+    """The parameters that a model refuses, learned from its responses so that later requests aren't refused again.
 
-    A refusal is believed once the request without what it names succeeds: the error "'rs_…' of type 'reasoning' was
-    provided without its required following item" names a parameter but means something else. If only the bare request
-    succeeds, each following request restores one part.
+    A refusal is believed once a request without the parameters that it names succeeds: the error "'rs_…' of type
+    'reasoning' was provided without its required following item" names a parameter but means something else. If only
+    the bare request succeeds, every following request restores one parameter.
     """
 
     refused: frozenset[OptionalParameter] = frozenset()
     untried: frozenset[OptionalParameter] = frozenset()
     """Parameters that a bare request omitted. The model refuses at least one of them."""
 
-    def of(self, offered: frozenset[OptionalParameter]) -> frozenset[OptionalParameter]:
+    def allowed(self, offered: frozenset[OptionalParameter]) -> frozenset[OptionalParameter]:
         waiting = [parameter for parameter in OptionalParameter if parameter in self.untried & offered]
         has_price = not self.refused.isdisjoint((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING))
         return (
             offered - self.refused - set(waiting[1:]) - ({OptionalParameter.DISPENSABLE_TOOLS} if has_price else set())
         )
 
-    def left_out_after(
+    def parameters_to_omit(
         self, sent: frozenset[OptionalParameter], named: frozenset[OptionalParameter], *, is_last: bool
     ) -> frozenset[OptionalParameter]:
         """Returns the parameters to omit after a refused request. `is_last`: no further request is allowed."""
@@ -239,10 +239,10 @@ class RefusedParameters:
             return bare | named
         return named or (sent & self.untried) or (sent - _KEPT - _NEEDED) or bare
 
-    def after(
+    def after_success(
         self, sent: frozenset[OptionalParameter], dropped: frozenset[OptionalParameter], *, is_sure: bool
     ) -> "RefusedParameters":
-        """Returns what success without `dropped` shows. `is_sure`: refusals named these, or there is only one."""
+        """Returns the new state after success without `dropped`. `is_sure`: each of `dropped` was certainly refused."""
         refused = self.refused | dropped if is_sure else self.refused | (dropped & _KEPT)
         return RefusedParameters(refused, (self.untried | (dropped - _KEPT)) - sent - refused)
 
@@ -250,7 +250,7 @@ class RefusedParameters:
 LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """From the least to the most thinking."""
 _FAST = "low"
-"""Not `none`, because answers get worse without any thinking."""
+"""The level for fast answers. Without any thinking (`none`), answers get worse."""
 _USUAL_DEFAULT = "high"
 _USUAL = frozenset(("low", "medium", "high", "xhigh"))
 """Levels that a model is assumed to support until it reports otherwise. `max` costs more than it improves."""
@@ -263,28 +263,28 @@ _LEVEL = re.compile(rf"\b(?:{'|'.join(LEVELS)})\b")
 @dataclass(frozen=True, slots=True)
 class EffortLevels:
     listed: frozenset[str] | None = None
-    """The levels that the vendor or a refusal has listed; empty if the model supports none, None if none are known."""
+    """Levels listed by the vendor or a refusal; empty if the model supports no levels, None if unknown."""
     refused: frozenset[str] = frozenset()
-    own: str = ""
+    default: str = ""
     """The model's default level; "" if unknown."""
 
     def level(self, effort: Effort) -> str:
-        """Returns the level to send; "" leaves the effort to the model."""
+        """Returns the level to send, or "" for the model's default."""
         match effort:
             case Effort.FAST if self.listed is None:
                 return "" if _FAST in self.refused else _FAST
             case Effort.FAST:
                 # If two levels are equally near, use the cheaper one.
-                return min(self._taken, key=lambda level: abs(LEVELS.index(level) - LEVELS.index(_FAST)), default="")
+                return min(self._usable, key=lambda level: abs(LEVELS.index(level) - LEVELS.index(_FAST)), default="")
             case Effort.THOROUGH:
-                own = LEVELS.index(self.own or _USUAL_DEFAULT)
+                own = LEVELS.index(self.default or _USUAL_DEFAULT)
                 # The highest level below could still be above the model's default.
-                below = "" if self.own else next((level for level in reversed(self._taken) if level != "none"), "")
-                return next((level for level in self._taken if LEVELS.index(level) > own), below)
+                below = "" if self.default else next((level for level in reversed(self._usable) if level != "none"), "")
+                return next((level for level in self._usable if LEVELS.index(level) > own), below)
         return ""
 
     @property
-    def _taken(self) -> list[str]:
+    def _usable(self) -> list[str]:
         return sorted((_USUAL if self.listed is None else self.listed) - self.refused, key=LEVELS.index)
 
     def with_description(self, model: object) -> "EffortLevels":
@@ -292,7 +292,7 @@ class EffortLevels:
         named = {level for level in LEVELS if getattr(getattr(effort, level, None), "supported", False)}
         return self if effort is None else replace(self, listed=frozenset(named))
 
-    def without(self, level: str, refusal: ErrorResponse) -> "EffortLevels":
+    def after_refusal(self, level: str, refusal: ErrorResponse) -> "EffortLevels":
         words = str(refusal.body)
         list_begins = _LISTS.search(words)
         listed = frozenset(_LEVEL.findall(words, list_begins.end()) if list_begins else ()) or self.listed

@@ -1,8 +1,8 @@
-"""Prices of models: the operator's, or else those published in the package genai-prices.
+"""Prices of models: from the operator's file, or else from the package genai-prices.
 
-The package includes its prices as data. It would download newer ones only with its UpdatePrices, which Typist doesn't
-use: prices change when the package or the operator's file changes. The cost of a model without a price is unknown,
-which is a startup error if there is a dollar cap.
+The package includes the prices as data. It can download newer prices with UpdatePrices, which Typist doesn't use:
+prices change only when the package or the operator's file changes. The cost of a model without a price is unknown,
+which is a startup error if a dollar cap is set.
 
 The file at BOT_PRICES contains negotiated prices, and prices of self-hosted models. It is a JSON object. Each key is a
 model as in BOT_MODELS, or a pattern with * for any characters; the first matching key counts. Prices are USD per
@@ -64,7 +64,7 @@ class OwnPrice:
     web_search: Decimal = WEB_SEARCH_USD
 
     def __str__(self) -> str:
-        """Returns the pattern, for people who read the effective settings."""
+        """Returns the pattern, which is shown in the list of effective settings."""
         return self.pattern
 
 
@@ -133,7 +133,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class ModelPrices:
-    """Prices of models. The package is imported with the first price, because not every command needs one."""
+    """Prices of models. The package is imported for the first price, because not every command needs prices."""
 
     own: tuple[OwnPrice, ...] = ()
     base_urls: Mapping[str, str] = field(default_factory=dict)
@@ -151,7 +151,7 @@ class ModelPrices:
             return None
 
     def step_tokens(self, model: str, at: float) -> int | None:
-        """Returns the input tokens per request above which input costs more, or None if there is no known limit."""
+        """Returns the input tokens per request above which input costs more, or None if no such limit is known."""
         from genai_prices.types import TieredPrices
 
         vendor, _, name = model.partition("/")
@@ -200,7 +200,7 @@ def price_of_tools(
 
 
 def vendor_of_model(name: str) -> str:
-    """Returns the vendor that makes a model, based on the model's name; "" if the package doesn't know it."""
+    """Returns the vendor that makes a model, based on the model's name; "" if the package doesn't list the model."""
     from genai_prices import data_snapshot
 
     try:
@@ -210,7 +210,7 @@ def vendor_of_model(name: str) -> str:
 
 
 def _usage(usage: Usage) -> "genai_prices.Usage":
-    """Returns the usage in the package's format, which rejects more cached tokens than input."""
+    """Converts usage to the package's format, which rejects more cached tokens than input tokens."""
     # A compatible server that reports such numbers didn't include cached tokens in its input.
     from genai_prices import Usage as GenaiUsage
 

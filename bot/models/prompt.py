@@ -1,14 +1,14 @@
-"""The prompt: turns, tools, the origins of their words, and token estimates. Pure.
+"""Prompts: turns, tools, the origins of their text, and token estimates. Pure.
 
-The origins of a prompt's words determine whether a call with side effects needs approval. Text can request a call just
-as a person can, and a model can't reliably tell the two apart. So each part of a prompt records its origins: each turn,
-each tool definition, and the instructions (core/conversation.py). A call that an admin allows is made without approval
-only if all words in the prompt come from the askers, an admin or Typist. The askers are the people whose questions are
-being answered.
+The origins of a prompt's text determine whether a call with side effects needs approval. Text can request a call just
+as a person can, and a model can't reliably tell the two apart. Turns, tool definitions and the instructions
+(core/conversation.py) therefore record their origins. A call that an admin allows is made without approval only if all
+text in the prompt comes from the askers, an admin or Typist. The askers are the people whose questions are being
+answered.
 
-A model's output inherits the origins of its input. Each recorded step and answer stores them (`origins` in the tables
-steps and turns) for the steps, questions and attempts that come after it. A part without recorded origins could contain
-anyone's words.
+A model's output inherits the origins of its input. Recorded steps and answers store their origins (`origins` in the
+tables steps and turns) for later steps, questions and attempts. A part without recorded origins could contain anyone's
+text.
 
 Token counts are estimates: a tokenizer would be exact, but downloads its tables from the network.
 """
@@ -37,13 +37,13 @@ class Origin(StrEnum):
     its creator approved, a definition in a server's first list that no admin has read."""
     WEB = "web"
     UNKNOWN = "unknown"
-    """Possibly anyone: no record shows what the model had read before it wrote them."""
+    """Possibly anyone: the text the model had read before writing wasn't recorded."""
 
 
 Origins = frozenset[Origin]
 
 OURS: Origins = frozenset()
-"""Words of Typist and the people who configure it."""
+"""Text by Typist and the people who configure it."""
 ASKERS: Origins = frozenset({Origin.ASKERS})
 OTHERS: Origins = frozenset({Origin.OTHERS})
 FILE: Origins = frozenset({Origin.FILE})
@@ -53,12 +53,12 @@ WEB: Origins = frozenset({Origin.WEB})
 UNKNOWN: Origins = frozenset({Origin.UNKNOWN})
 
 _MODELS_OWN = {"message", "reasoning", "function_call", "text", "thinking", "redacted_thinking", "tool_use", ""}
-"""Types of vendors' items that contain only the model's words. All others come from the vendor's own tools."""
+"""Types of vendors' items that contain only the model's text. Items of other types come from the vendor's tools."""
 _FINDS_TOOLS = "tool_search"
 """Prefix of the type or name of vendors' items that contain only text from tool definitions."""
 
 
-def folded(parts: Iterable[Origins]) -> Origins:
+def merge(parts: Iterable[Origins]) -> Origins:
     return frozenset[Origin]().union(*parts)
 
 
@@ -71,17 +71,17 @@ def may_steer_reading(origins: Origins) -> bool:
     return not origins <= ASKERS | AGREED
 
 
-def of_answer(recorded: Origins, its_asker: str, asker: str) -> Origins:
+def answer_origins(recorded: Origins, its_asker: str, asker: str) -> Origins:
     """Returns the origins of an earlier answer when `asker` asks a new question."""
     return recorded if its_asker == asker else recorded | OTHERS
 
 
-def of_event(event: StreamEvent) -> Origins:
-    """Returns the origins of the text that the model has read, as shown by a stream event."""
+def event_origins(event: StreamEvent) -> Origins:
+    """Returns the origins of text that the model read during its answer, based on a stream event."""
     match event:
         case Searching() | Citation():
             return WEB
-        case Opaque(item=item) if finds_tools(item):
+        case Opaque(item=item) if is_tool_search(item):
             return OURS
         case Opaque(item=item):
             return OURS if str(item.get("type") or "") in _MODELS_OWN else WEB
@@ -90,11 +90,11 @@ def of_event(event: StreamEvent) -> Origins:
     return OURS
 
 
-def finds_tools(item: Mapping[str, Any]) -> bool:
+def is_tool_search(item: Mapping[str, Any]) -> bool:
     return str(item.get("type")).startswith(_FINDS_TOOLS) or str(item.get("name")).startswith(_FINDS_TOOLS)
 
 
-def of_record(values: Sequence[str] | None) -> Origins:
+def parse_origins(values: Sequence[str] | None) -> Origins:
     """Returns recorded origins, or UNKNOWN if none were recorded or a newer version recorded them."""
     known = set(Origin)
     return UNKNOWN if values is None else frozenset(Origin(v) if v in known else Origin.UNKNOWN for v in values)
@@ -104,7 +104,7 @@ class Permission(StrEnum):
     ALLOW = "allow"
     ASK = "ask"
     DENY = "deny"
-    """The model doesn't see the tool, and no call runs."""
+    """The tool is hidden from the model, and its calls aren't made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ MAX_TRANSCRIPT_CHARS = 100_000
 @dataclass(frozen=True, slots=True)
 class Sound:
     name: str
-    """Including the extension for its format."""
+    """The file name with the extension for its format."""
     media_type: str
     content: bytes = field(repr=False)
 
@@ -146,10 +146,10 @@ class Media:
     alternative: Document | None = None
     """A PDF's text, for models that don't accept PDFs."""
     is_first: bool = False
-    """Whether the file has further pages or frames, which aren't sent."""
+    """Whether this is the first of several pages or frames. The others aren't sent."""
     further: tuple["Media", ...] = ()
     tokens: int = 0
-    """Vendors' token count, based on pixels or pages; 0 if unknown."""
+    """The tokens that vendors count for the pixels or pages; 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +171,14 @@ class Turn:
     parts: tuple[TurnPart, ...] = field(default=(), repr=False)
     """The content of a model's earlier step in this answer, or the results of its tools.
 
-    Parts are sent instead of `text`: the vendor of the opaque items receives only these items, other vendors everything
-    else."""
+    Parts are sent instead of `text`. The opaque items go to their vendor, and the other parts to any other vendor."""
     origins: Origins = field(default=UNKNOWN, compare=False)
 
 
 CALL_TIMEOUT_S = 60.0
 
 
-class Reading(str):
+class ReadResult(str):
     """The result of a call that only reads what its tool already has, so it doesn't have to be made."""
 
 
@@ -196,12 +195,11 @@ class ToolDefinition:
     rule: ToolRule = field(default=ToolRule(Permission.ASK), compare=False)
     timeout_s: float = field(default=CALL_TIMEOUT_S, compare=False)
     prepared: Callable[[Mapping[str, Any]], Mapping[str, Any] | str] | None = field(default=None, compare=False)
-    """Returns the arguments to show for approval, a message to the model about why the call can't be made, or a
-    Reading."""
+    """Returns the arguments to show for approval, an error for the model, or a ReadResult."""
     own_account: bool = field(default=False, compare=False)
     """Whether calls use the asker's own account, which can read what others can't."""
     is_dispensable: bool = field(default=False, compare=False)
-    """Whether nobody would miss the tool. Models that refuse tools, or accept them only at a cost, don't receive it."""
+    """Whether nobody would miss the tool. It isn't sent to models that refuse tools or accept tools only at a cost."""
 
     @property
     def server(self) -> str:
@@ -209,11 +207,11 @@ class ToolDefinition:
 
 
 DEFERRED_ABOVE_CHARS = 40_000
-"""About 10,000 tokens of definitions. Below that, OpenAI and Anthropic say, a search costs more than it saves."""
+"""About 10,000 tokens of definitions. For fewer, a search costs more than it saves, say OpenAI and Anthropic."""
 
 
-def searchable(tools: Sequence[ToolDefinition]) -> Mapping[str, Sequence[ToolDefinition]]:
-    """Returns the tools for the vendor's tool search, by server; empty if all definitions together are short."""
+def deferred_tools(tools: Sequence[ToolDefinition]) -> Mapping[str, Sequence[ToolDefinition]]:
+    """Returns the tools for the vendor's tool search by server, or none if the definitions are short altogether."""
     # Tools of servers with few definitions are left out, and so are Typist's own.
     servers: dict[str, list[ToolDefinition]] = {}
     for tool in tools:
@@ -230,23 +228,23 @@ def server_line(server: str, tools: Sequence[ToolDefinition]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
+class OfferedTools:
     definitions: tuple[ToolDefinition, ...] = ()
     missing: str = ""
-    """Tells the model which tools would be available at another time; "" if there are none."""
+    """A note for the model about tools that are temporarily unavailable, or ""."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebSearch:
     allowed_domains: tuple[str, ...] = ()
-    """Restricts searches to these domains and their subdomains. Empty means the whole web."""
+    """The domains to search, including subdomains; empty for the whole web."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Everything a model reads for one answer. The first and the last turn are the user's.
+    """A model's complete input for one answer. The first and the last turn are user turns.
 
-    Turns alternate, except that a request to continue can follow results."""
+    User and assistant turns alternate, except that a request to continue can follow results."""
 
     system: str = field(repr=False)
     turns: tuple[Turn, ...]
@@ -257,20 +255,20 @@ class Prompt:
     effort: Effort = Effort.NORMAL
     system_origins: Origins = field(default=UNKNOWN, compare=False)
     asker: str = ""
-    """Lets a vendor distinguish askers, without revealing anything about them."""
+    """Distinguishes askers for the vendor, without revealing anything about them."""
     code: str = ""
     """The code in the prompt's marks, which are lines that begin with `[CODE`. Models repeat marks without meaning."""
 
     @property
     def origins(self) -> Origins:
         parts = (*(turn.origins for turn in self.turns), *(tool.origins for tool in self.tools))
-        return folded((self.system_origins, *parts))
+        return merge((self.system_origins, *parts))
 
 
 PDF = "application/pdf"
 
 
-def instructed(prompt: Prompt) -> Prompt:
+def inline_system(prompt: Prompt) -> Prompt:
     first, *rest = prompt.turns
     parts = (TextPart(prompt.system), *first.parts) if first.parts else ()
     text = "\n\n".join(filter(None, (prompt.system, first.text)))
@@ -278,7 +276,7 @@ def instructed(prompt: Prompt) -> Prompt:
 
 
 def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt, tuple[str, ...]]:
-    """Returns the prompt with a note instead of each medium that `keep` rejects, and the names of those media."""
+    """Replaces media that `keep` rejects with notes; returns the new prompt and the names of those media."""
     left_out: list[str] = []
     turns = []
     for turn in prompt.turns:
@@ -287,24 +285,24 @@ def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt
         left_out += [media.name for media in removed]
         # A PDF is replaced by its text, if it has any.
         texts = (media.alternative.text if media.alternative else "" for media in removed)
-        remarks = "".join(f"\n\n{text or not_shown(media.name)}" for text, media in zip(texts, removed, strict=True))
+        remarks = "".join(f"\n\n{text or hidden_note(media.name)}" for text, media in zip(texts, removed, strict=True))
         turns.append(replace(turn, text=turn.text + remarks, media=sent) if removed else turn)
     return replace(prompt, turns=tuple(turns)), tuple(left_out)
 
 
-def not_shown(name: str) -> str:
+def hidden_note(name: str) -> str:
     return f"(You can't be shown {name}.)"
 
 
 def item_hashes(prompt: Prompt) -> frozenset[int]:
-    """Returns the hashes of opaque items that can be left out because their turns also have other parts."""
+    """Returns the hashes of opaque items that can be omitted because their turns also have other parts."""
     # A paused answer has no other parts.
     turns = [turn for turn in prompt.turns if not all(isinstance(part, Opaque) for part in turn.parts)]
     return frozenset(item for turn in turns for item in _hashes(turn))
 
 
 def without_items(prompt: Prompt, refused: Collection[int]) -> Prompt:
-    """Returns a prompt without opaque items in turns that contain a refused one. `refused`: hashes of items."""
+    """Returns the prompt without the opaque items of turns that contain a refused item. `refused`: hashes of items."""
     # Words, calls and results remain, which any vendor can read, so earlier calls are still recognizable as calls.
     if not refused:
         return prompt
@@ -348,7 +346,7 @@ LEARNING_RATE = 0.2
 MAX_IMAGE_TOKENS = 4_000
 """The highest count of any vendor for an image at its largest resolution."""
 PIXELS_OF_TOKEN = 28
-"""Side length, in pixels, of the square that vendors count as one token."""
+"""Side length in pixels of the square of an image that vendors count as one token."""
 PDF_PAGE_TOKENS = 2_350
 """Tokens of a PDF page, text and image, as measured on Claude 5.5."""
 PDF_PAGE_BYTES = 75_000
@@ -361,7 +359,7 @@ def image_tokens(width: int, height: int) -> int:
 
 
 MEASURABLE_BYTES = 300
-"""Shorter prompts don't correct the estimate, because the vendor's additions outweigh their text."""
+"""Minimum size of prompts that correct the estimate. In shorter prompts, the vendor's additions outweigh the text."""
 
 
 class TokenEstimate:
@@ -371,7 +369,7 @@ class TokenEstimate:
         self._bytes_per_token = {model: BYTES_PER_TOKEN.get(model.split("/")[0], 2.0) for model in models}
 
     def tokens(self, text: str) -> int:
-        """Returns the highest estimate of the models in use, because the prompt must fit fallbacks too."""
+        """Returns the highest estimate among the models in use, because the prompt must fit every fallback."""
         return int(len(text.encode(errors="replace")) / min(self._bytes_per_token.values())) + TURN_TOKENS
 
     def prompt_tokens(self, prompt: Prompt) -> int:
@@ -380,7 +378,7 @@ class TokenEstimate:
         return sum(map(self.tokens, texts)) + self.definitions_tokens(prompt.tools) + sum(media)
 
     def conversation_tokens(self, prompt: Prompt) -> int:
-        """Returns a prompt's estimated tokens without instructions and tool definitions: people can't shorten those."""
+        """Returns a prompt's estimated tokens without instructions and tool definitions, which askers can't shorten."""
         return self.prompt_tokens(replace(prompt, system="", tools=()))
 
     def media_tokens(self, media: Media) -> int:
@@ -393,7 +391,7 @@ class TokenEstimate:
     def definitions_tokens(self, tools: Sequence[ToolDefinition]) -> int:
         return sum(self.tokens(_definition(tool)) for tool in tools)
 
-    def window_with(self, tokens: int | None) -> int | None:
+    def smallest_window(self, tokens: int | None) -> int | None:
         return min((window for window in (self.window_tokens, tokens) if window is not None), default=None)
 
     def learn_window(self, tokens: int | None) -> bool:
@@ -408,7 +406,7 @@ class TokenEstimate:
         if (
             usage.web_searches
             or usage.requests
-            or searchable(prompt.tools)
+            or deferred_tools(prompt.tools)
             or any(turn.media or _opaque_items(turn) for turn in prompt.turns)
         ):
             return

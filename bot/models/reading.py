@@ -10,13 +10,13 @@ from bot.models.failures import RequestAttempt
 from bot.models.streams import AnswerReader, Delta, ResponseReader
 
 PIECE_BYTES = 2_048
-"""Maximum bytes to process without a break, because a gateway's cache sends a whole answer at once."""
+"""Maximum bytes to process without yielding to other tasks. A gateway's cache sends a whole answer at once."""
 MANY_READ = 10
 PAUSE_S = 0.002
-"""The pause per response is this times their number. Reading 200 word by word would take a whole core."""
+"""A response's pause per response being read. Reading 200 responses word by word would use a whole core."""
 MAX_PAUSE_S = 0.4
 REST_S = 10.0
-"""The time limit for data after a finish reason, such as usage. Some servers never end their streams."""
+"""Time limit for data after a finish reason, such as usage. Some servers never end their streams."""
 
 
 async def deltas_of(
@@ -24,10 +24,10 @@ async def deltas_of(
 ) -> AsyncGenerator[Delta, None]:
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
     received = ResponseReader(media_type, reader, attempt)
-    async with aclosing(response), aclosing(unhurried(response.aiter_bytes())) as chunks:
-        attempt.connected = True
+    async with aclosing(response), aclosing(paced_chunks(response.aiter_bytes())) as chunks:
+        attempt.is_connected = True
         rest = _Rest()
-        while not received.is_done and (chunk := await rest.next_of(chunks, received)) is not None:
+        while not received.is_done and (chunk := await rest.next_chunk(chunks, received)) is not None:
             for at in range(0, len(chunk), PIECE_BYTES):
                 if at:
                     await asyncio.sleep(0)
@@ -47,16 +47,16 @@ async def deltas_of(
 
 class _Rest:
     def __init__(self) -> None:
-        self._until = 0.0
+        self._deadline = 0.0
         self._events = -1
 
-    async def next_of(self, chunks: AsyncIterator[bytes], received: ResponseReader) -> bytes | None:
+    async def next_chunk(self, chunks: AsyncIterator[bytes], received: ResponseReader) -> bytes | None:
         if not received.is_over:
             return await anext(chunks, None)
         if received.events > self._events:
-            self._until, self._events = asyncio.get_running_loop().time() + REST_S, received.events
+            self._deadline, self._events = asyncio.get_running_loop().time() + REST_S, received.events
         try:
-            async with asyncio.timeout_at(self._until):
+            async with asyncio.timeout_at(self._deadline):
                 return await anext(chunks, None)
         except (TimeoutError, httpx2.HTTPError, OSError):
             return None
@@ -65,8 +65,8 @@ class _Rest:
 _read_now: set[object] = set()
 
 
-async def unhurried(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yields a response's chunks. If there are many responses, waits after each chunk so that the next is larger."""
+async def paced_chunks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yields a response's chunks. If many responses are being read, pauses after each chunk for larger chunks."""
     this = object()
     _read_now.add(this)
     try:

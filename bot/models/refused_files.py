@@ -1,7 +1,7 @@
-"""Recognizes refusals caused by the files in a request, and shrinks images for the next request.
+"""Recognizes refusals that a request's files caused, and shrinks images for the next request.
 
 A refused request is sent again with smaller images, then without files. Servers word these refusals in many ways, and
-llama.cpp uses status 500.
+llama.cpp uses status 500 for them.
 """
 
 import base64
@@ -10,20 +10,20 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from bot.errors import EndReason, FileFault
-from bot.models.failures import BAD_REQUEST, ErrorResponse, is_passing, meaning
+from bot.models.failures import BAD_REQUEST, ErrorResponse, is_temporary, reason_and_sentence
 from bot.models.prompt import Media, Prompt
 from files_to_markdown.document import MAX_IMAGE_BYTES, Obstacle
 from files_to_markdown.plain_images import image_size
 from files_to_markdown.process import convert_image
 
 SMALLER_PIXELS = 1_000
-"""Maximum side length after a vendor reports that something is too large. Text in images stays legible."""
+"""Maximum side length of images after a vendor refused a large file. Text in images stays legible."""
 MIN_SHRUNK_BYTES = 20_000
-"""Smaller images aren't why a request is too large."""
+"""Minimum size of images to shrink. Smaller images don't make a request too large."""
 _REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG}
 _NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
 _NAMES_PDFS = re.compile(r"\bpdfs?\b", re.I)
-"""A single PDF can be refused for having too many pages."""
+"""Matches PDFs. A single PDF can be refused for having too many pages."""
 _SEES_NONE = re.compile(
     r"(?:\bnot?\b|n't|\bonly\b)[^.]{0,40}(?:support|accept|enabled|multi-?modal|vision)|\b0 image|text.only", re.I
 )
@@ -49,18 +49,18 @@ _NAMES_PIXELS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|
 class RefusedFiles:
     fault: FileFault
     names_files: bool
-    """Whether the refusal mentions files or sizes, so that nothing else can be the cause."""
+    """Whether the refusal mentions files or sizes, so that it can have no other cause."""
     max_pixels: int = 0
     names_pdfs: bool = False
 
 
 def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
-    failure, message = meaning(refusal)
+    failure, message = reason_and_sentence(refusal)
     names_files = _NAMES_FILES.search(message) is not None
     # If the refusal looks like a server error or an unknown model, it must mention files.
     needs_name = failure in (EndReason.SERVER_ERROR, EndReason.UNKNOWN_MODEL)
     is_refusal = failure in _REFUSALS or (failure is EndReason.UNREADABLE and refusal.status in BAD_REQUEST)
-    if not (names_files if needs_name else is_refusal and not is_passing(refusal)):
+    if not (names_files if needs_name else is_refusal and not is_temporary(refusal)):
         return None
     limits = [int(side) for found in _MAX_PIXELS.findall(message) for side in found if side]
     max_pixels = min(limits, default=0) if _NAMES_PIXELS.search(message) else 0
@@ -78,16 +78,16 @@ def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
     return RefusedFiles(fault, names_files, max_pixels, names_pdfs)
 
 
-async def with_images_within(prompt: Prompt, max_pixels: int, *, is_halved: bool = False) -> Prompt:
+async def shrink_images(prompt: Prompt, max_pixels: int, *, is_halved: bool = False) -> Prompt:
     """Returns the prompt with images shrunk to `max_pixels` per side and, if `is_halved`, to half their bytes."""
     turns = [
-        replace(turn, media=tuple([await _within(file, max_pixels, is_halved=is_halved) for file in turn.media]))
+        replace(turn, media=tuple([await _shrink_image(file, max_pixels, is_halved=is_halved) for file in turn.media]))
         for turn in prompt.turns
     ]
     return replace(prompt, turns=tuple(turns))
 
 
-async def _within(file: Media, max_pixels: int, *, is_halved: bool) -> Media:
+async def _shrink_image(file: Media, max_pixels: int, *, is_halved: bool) -> Media:
     content = base64.b64decode(file.base64)
     size = image_size(content, file.media_type)
     is_large = is_halved and len(content) >= MIN_SHRUNK_BYTES

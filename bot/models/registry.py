@@ -42,7 +42,7 @@ LookUp = Callable[[str, VendorSettings, str, date], Awaitable[Lookup]]
 
 @dataclass(frozen=True)
 class Cloud:
-    """Requirements of a cloud, where requests use the identity of the process instead of a key."""
+    """A cloud's requirements. Requests use the identity of the process instead of a key."""
 
     extra: str
     module: str
@@ -55,35 +55,35 @@ class Cloud:
 @dataclass(frozen=True)
 class VendorEntry:
     connect: Connect
-    """Imports the vendor's module and returns its connections. If the entry has a base URL, so do the settings."""
+    """Imports the vendor's module and connects. The settings include the entry's base URL unless they override it."""
     look_up: LookUp
     base_url_variable: str
     telemetry_name: str = ""
     base_url: str = ""
-    """If empty, the client derives it from the region, or base_url_variable must be set."""
+    """The default base URL. If empty, the client derives the URL from the region, or base_url_variable must be set."""
     default_model: str = ""
     company: str = ""
     api_key_variable: str = ""
     api_key_page: str = ""
     key_prefixes: tuple[str, ...] = ()
-    """Prefixes of keys that only this vendor issues. It can also issue keys with other prefixes."""
+    """Prefixes of keys that only this vendor issues. The vendor might also issue keys with other prefixes."""
     has_other_keys: bool = False
     """Whether this vendor, or servers with its API, also use keys with other prefixes."""
     cloud: Cloud | None = None
-    serves_keyless: bool = False
+    can_be_keyless: bool = False
     api_variable: str = ""
     apis: tuple[str, ...] = ()
     """The values of `api_variable`, with the default first."""
-    thinks: Callable[[VendorSettings], bool] = lambda settings: False
-    """Whether requests reserve room for thinking besides the answer's text. It is billed as output too."""
-    takes_pdfs: Callable[[VendorSettings], bool] = lambda settings: True
-    """Whether its models accept PDFs. Other models get the text."""
-    searches: Callable[[VendorSettings], bool] = lambda settings: False
-    decides: Callable[[VendorSettings], bool] = lambda settings: False
-    transcribes: bool = False
+    can_think: Callable[[VendorSettings], bool] = lambda settings: False
+    """Whether requests reserve output tokens for thinking, which is billed as output, besides the answer's text."""
+    accepts_pdfs: Callable[[VendorSettings], bool] = lambda settings: True
+    """Whether the vendor's models accept PDFs. Other models get the text."""
+    can_search: Callable[[VendorSettings], bool] = lambda settings: False
+    can_decide: Callable[[VendorSettings], bool] = lambda settings: False
+    can_transcribe: bool = False
 
     def needs_key(self, settings: VendorSettings) -> bool:
-        return not self.cloud and (not self.serves_keyless or self.is_own_server(settings))
+        return not self.cloud and (not self.can_be_keyless or self.is_own_server(settings))
 
     def is_own_server(self, settings: VendorSettings) -> bool:
         return is_at(settings.base_url or self.base_url, urlsplit(self.base_url).hostname or "")
@@ -120,11 +120,11 @@ def _anthropic(vendor: str, settings: VendorSettings, options: RequestOptions) -
 
 
 async def _look_up(module: str, _: str, settings: VendorSettings, name: str, today: date) -> Lookup:
-    lookup: Lookup = await (await _imported(module)).look_up_model(settings, name, today)
+    lookup: Lookup = await (await _import_in_thread(module)).look_up_model(settings, name, today)
     return lookup
 
 
-def _cloud(base_url_variable: str, telemetry_name: str, cloud: Cloud, *, api: str, searches: bool) -> VendorEntry:
+def _cloud(base_url_variable: str, telemetry_name: str, cloud: Cloud, *, api: str, can_search: bool) -> VendorEntry:
 
     def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
         from bot.models import clouds
@@ -132,9 +132,9 @@ def _cloud(base_url_variable: str, telemetry_name: str, cloud: Cloud, *, api: st
         return clouds.connect(vendor, settings, options, cloud.access)
 
     async def look_up(vendor: str, settings: VendorSettings, name: str, today: date) -> Lookup:
-        await _imported(f"bot.models.{api}")
-        await _imported(cloud.module)
-        clouds = await _imported("bot.models.clouds")
+        await _import_in_thread(f"bot.models.{api}")
+        await _import_in_thread(cloud.module)
+        clouds = await _import_in_thread("bot.models.clouds")
         lookup: Lookup = await clouds.look_up_model(vendor, settings, name)
         return lookup
 
@@ -144,12 +144,12 @@ def _cloud(base_url_variable: str, telemetry_name: str, cloud: Cloud, *, api: st
         base_url_variable,
         telemetry_name,
         cloud=cloud,
-        thinks=lambda settings: True,
-        searches=lambda settings: searches,
+        can_think=lambda settings: True,
+        can_search=lambda settings: can_search,
     )
 
 
-async def _imported(module: str) -> Any:
+async def _import_in_thread(module: str) -> Any:
     """Imports a module in a thread, because an SDK takes seconds on a slow machine and other checks are timed."""
     return await asyncio.to_thread(import_module, module)
 
@@ -168,14 +168,14 @@ VENDORS: Mapping[str, VendorEntry] = {
         has_other_keys=True,
         base_url_variable="OPENAI_BASE_URL",
         base_url="https://api.openai.com/v1",
-        serves_keyless=True,
-        transcribes=True,
+        can_be_keyless=True,
+        can_transcribe=True,
         api_variable="BOT_OPENAI_API",
         apis=("auto", "responses", "chat"),
-        thinks=_may_speak_responses,
-        takes_pdfs=_has_openais_features,
-        searches=_searches,
-        decides=_decides,
+        can_think=_may_speak_responses,
+        accepts_pdfs=_has_openais_features,
+        can_search=_searches,
+        can_decide=_decides,
     ),
     "anthropic": VendorEntry(
         connect=_anthropic,
@@ -187,8 +187,8 @@ VENDORS: Mapping[str, VendorEntry] = {
         key_prefixes=("sk-ant-",),
         base_url_variable="ANTHROPIC_BASE_URL",
         base_url="https://api.anthropic.com",
-        thinks=lambda settings: True,
-        searches=lambda settings: True,
+        can_think=lambda settings: True,
+        can_search=lambda settings: True,
     ),
     "bedrock": _cloud(
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
@@ -201,7 +201,7 @@ VENDORS: Mapping[str, VendorEntry] = {
             region_variable="AWS_REGION",
         ),
         api="anthropic",
-        searches=False,
+        can_search=False,
     ),
     "vertex": _cloud(
         "ANTHROPIC_VERTEX_BASE_URL",
@@ -215,38 +215,38 @@ VENDORS: Mapping[str, VendorEntry] = {
             project_variable="GOOGLE_CLOUD_PROJECT",
         ),
         api="anthropic",
-        searches=True,
+        can_search=True,
     ),
     "foundry": _cloud(
         "ANTHROPIC_FOUNDRY_BASE_URL",
         "azure.ai.inference",
         Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services User on the Foundry resource"),
         api="anthropic",
-        searches=True,
+        can_search=True,
     ),
     "azure": _cloud(
         "AZURE_OPENAI_BASE_URL",
         "azure.ai.openai",
         Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services OpenAI User on the resource"),
         api="openai",
-        searches=True,
+        can_search=True,
     ),
 }
 KEY_COMPANIES = " or ".join(entry.company for entry in VENDORS.values() if entry.api_key_variable)
 
 
 def provider_names() -> dict[str, str]:
-    """Returns OpenTelemetry's names, by vendor, for vendors whose name differs there."""
+    """Returns OpenTelemetry's names of vendors, for vendors whose name differs from ours."""
     return {vendor: entry.telemetry_name for vendor, entry in VENDORS.items() if entry.telemetry_name}
 
 
 def vendor_of_key(key: str) -> str:
-    """Returns the vendor that issued a key, or "" if the prefix is unknown, as with many vendors and servers."""
+    """Returns the vendor that issued a key, or "" if the key's prefix is unknown."""
     return next((vendor for vendor, entry in VENDORS.items() if key.startswith(entry.key_prefixes)), "")
 
 
 def vendors_of_key(key: str) -> list[str]:
-    """Returns the vendor that issued a key, or all possible vendors if its prefix is unknown."""
+    """Returns the vendor that issued a key, or all possible vendors if the key's prefix is unknown."""
     issuer = vendor_of_key(key)
     return [issuer] if issuer else [vendor for vendor, entry in VENDORS.items() if entry.has_other_keys]
 
@@ -258,7 +258,7 @@ async def open_models(
     patience_s: float = PATIENCE_S,
     on_result: OnResult = lambda model, failure: None,
 ) -> AsyncIterator[Fallback]:
-    """Yields the models in use. `patience_s`: how long after the first failure another request can start."""
+    """Opens the models in use. `patience_s`: how long after the first failure another request can start."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         vendors: dict[str, Vendor] = {}
@@ -266,7 +266,7 @@ async def open_models(
         for model in setup.models:
             vendor, _, name = model.partition("/")
             if vendor not in vendors:
-                vendors[vendor] = VENDORS[vendor].connect(vendor, resolved(vendor, setup), setup.options)
+                vendors[vendor] = VENDORS[vendor].connect(vendor, vendor_settings(vendor, setup), setup.options)
                 stack.push_async_callback(_close, vendors[vendor])
             provider: Provider = vendors[vendor].model(name)
             if telemetry.is_on:
@@ -277,35 +277,35 @@ async def open_models(
 
 def max_output_tokens(setup: ModelSetup) -> int:
     """Returns the maximum output tokens, including thinking, that one answer can be billed for."""
-    thinks = any(entry.thinks(settings) for _, entry, settings in _in_use(setup))
-    return setup.options.max_output_tokens + (THINKING_TOKENS if thinks else 0)
+    can_think = any(entry.can_think(settings) for _, entry, settings in _in_use(setup))
+    return setup.options.max_output_tokens + (THINKING_TOKENS if can_think else 0)
 
 
-def all_take_pdfs(setup: ModelSetup) -> bool:
-    return all(entry.takes_pdfs(settings) for _, entry, settings in _in_use(setup))
+def all_accept_pdfs(setup: ModelSetup) -> bool:
+    return all(entry.accepts_pdfs(settings) for _, entry, settings in _in_use(setup))
 
 
 def models_that_search(setup: ModelSetup) -> frozenset[str]:
-    return frozenset(model for model, entry, settings in _in_use(setup) if entry.searches(settings))
+    return frozenset(model for model, entry, settings in _in_use(setup) if entry.can_search(settings))
 
 
 def decider_settings(setup: ModelSetup) -> VendorSettings | None:
-    return next((settings for _, entry, settings in _in_use(setup) if entry.decides(settings)), None)
+    return next((settings for _, entry, settings in _in_use(setup) if entry.can_decide(settings)), None)
 
 
 def _in_use(setup: ModelSetup) -> Iterator[tuple[str, VendorEntry, VendorSettings]]:
     for model in setup.models:
         vendor = model.partition("/")[0]
-        yield model, VENDORS[vendor], resolved(vendor, setup)
+        yield model, VENDORS[vendor], vendor_settings(vendor, setup)
 
 
-def resolved(vendor: str, setup: ModelSetup) -> VendorSettings:
+def vendor_settings(vendor: str, setup: ModelSetup) -> VendorSettings:
     settings = setup.vendors.get(vendor, VendorSettings())
     return replace(settings, base_url=settings.base_url or VENDORS[vendor].base_url)
 
 
 async def _close(vendor: Vendor) -> None:
-    """Closes a vendor's connections with a time limit, because a hanging server might never respond to closing TLS."""
+    """Closes a vendor's connections. A time limit applies, because a hanging server might never close TLS."""
     with suppress(TimeoutError):
         async with asyncio.timeout(0.5):
             await vendor.aclose()

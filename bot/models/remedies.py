@@ -1,13 +1,13 @@
-"""Changes a refused request so that the next one might be accepted.
+"""Changes a refused request so that the next request might be accepted.
 
-`REMEDIES` is the complete rule: the first remedy whose condition matches a refusal changes the request, or ends the
-answer with that refusal. Their order matters, because servers refuse different things with the same words:
+The first entry of `REMEDIES` whose condition matches a refusal changes the request, or ends the answer with that
+refusal. The order matters, because servers refuse different things with the same words:
 
-1. the API, because one that doesn't have the model accepts nothing,
-2. the model's own items, because servers refer to them in the same way as to parameters,
+1. the API, because an API without the model accepts nothing,
+2. the model's own items, because servers refer to items in the same way as to parameters,
 3. the room for output, unless the refusal names files,
 4. the files, unless the refusal names a parameter,
-5. the form: first what the refusal names is dropped, then what nobody would miss.
+5. the form: first the parts that the refusal names are dropped, then the parts that nobody would miss.
 """
 
 import logging
@@ -17,7 +17,7 @@ from http import HTTPStatus
 
 from bot.errors import EndReason, FileFault
 from bot.models.api import Api
-from bot.models.failures import ErrorResponse, RequestAttempt, is_about_output, meaning
+from bot.models.failures import ErrorResponse, RequestAttempt, is_about_output, reason_and_sentence
 from bot.models.parameters import (
     MAX_REFUSALS,
     MAX_REFUSED_TOOLS,
@@ -28,29 +28,29 @@ from bot.models.parameters import (
     is_about_api,
     is_about_form,
     is_about_items,
+    item_positions,
     most_tools,
     named_parameters,
-    places_of_items,
     refused_tools,
 )
 from bot.models.prompt import item_hashes, without_items
-from bot.models.refused_files import SMALLER_PIXELS, RefusedFiles, refused_files, with_images_within
-from bot.models.room import MAX_TRIES, SHORT_TOKENS, RoomRefusal, read_refusal
-from bot.models.trials import TOOLS, Learned, Trial, used_by
+from bot.models.refused_files import SMALLER_PIXELS, RefusedFiles, refused_files, shrink_images
+from bot.models.room import MAX_TRIES, SHORT_TOKENS, RoomRefusal, parse_room_refusal
+from bot.models.trials import TOOLS, LearnedLimits, Trial, needed_parameters
 
 log = logging.getLogger(__name__)
 
 MAX_FAULTS = 3
-"""After this many consecutive server errors, one question is retried as if the request were the cause."""
+"""Consecutive server errors after which a question is retried as if the request were the cause."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRequest:
     trial: Trial
     response: ErrorResponse
-    learned: Learned
+    learned: LearnedLimits
     attempt: RequestAttempt
-    named: frozenset[OptionalParameter]
+    named_parts: frozenset[OptionalParameter]
     room: RoomRefusal | None
     files: RefusedFiles | None
 
@@ -59,8 +59,8 @@ class Refused:
         return self.files is not None and self.files.names_files
 
     @property
-    def is_chance(self) -> bool:
-        """Whether the server reports that the model's output failed, which might not happen again."""
+    def is_chance_failure(self) -> bool:
+        """Whether the server couldn't parse the model's output, which might not happen again."""
         return is_about_output(self.response)
 
     @property
@@ -69,109 +69,111 @@ class Refused:
 
     @property
     def named_tools(self) -> frozenset[str]:
-        return frozenset() if self.named.isdisjoint(TOOLS) else refused_tools(self.response, self.trial.sent.tools)
+        tools = self.trial.sent_prompt.tools
+        return frozenset() if self.named_parts.isdisjoint(TOOLS) else refused_tools(self.response, tools)
 
     @property
     def most_tools(self) -> int | None:
-        return None if self.named.isdisjoint(TOOLS) else most_tools(self.response, len(self.trial.sent.tools))
+        tools = self.trial.sent_prompt.tools
+        return None if self.named_parts.isdisjoint(TOOLS) else most_tools(self.response, len(tools))
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    is_for: Callable[[Refused], bool]
-    apply: Callable[[Refused], Awaitable[Trial | None]] | None
+    is_for: Callable[[RefusedRequest], bool]
+    apply: Callable[[RefusedRequest], Awaitable[Trial | None]] | None
     """Returns the next request, or None to try the following remedies. If `apply` is None, no request follows."""
 
 
 async def apply_remedy(
-    trial: Trial, response: ErrorResponse, learned: Learned, attempt: RequestAttempt
+    trial: Trial, response: ErrorResponse, learned: LearnedLimits, attempt: RequestAttempt
 ) -> Trial | None:
     """Returns the next request, or None if no remedy helps or is allowed. Updates `learned`."""
-    reason, words = meaning(response)
+    reason, words = reason_and_sentence(response)
     learned.faults += reason is EndReason.SERVER_ERROR or is_about_output(response)
     attempt.window_tokens = None
     if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         # This can be a proxy's limit on bytes.
         words = f"request too large: {words}"
-    refused = Refused(
+    refused = RefusedRequest(
         trial,
         response,
         learned,
         attempt,
-        named=named_parameters(response, trial.sent_parameters),
-        room=read_refusal(reason, words, trial.output_tokens),
+        named_parts=named_parameters(response, trial.sent_parameters),
+        room=parse_room_refusal(reason, words, trial.output_tokens),
         files=refused_files(response) if any(turn.media for turn in trial.prompt.turns) else None,
     )
     for remedy in REMEDIES:
         if remedy.is_for(refused):
             following = await remedy.apply(refused) if remedy.apply else None
             if following is not None:
-                return replace(following, is_of_history=trial.is_of_history or _may_be_of_history(refused))
+                return replace(following, is_about_history=trial.is_about_history or _may_be_about_history(refused))
             if remedy.apply is None:
                 return None
     return None
 
 
-def _may_be_of_history(refused: Refused) -> bool:
+def _may_be_about_history(refused: RefusedRequest) -> bool:
     """Returns whether a refusal might be about parts of the request that other conversations don't have.
 
-    An answer's first request has no steps, so it teaches everything about the model. Later ones can be refused for
-    their steps, whatever the refusal names. Earlier messages are at fault only if the refusal points at one.
+    An answer's first request has no steps, so its refusal is about the model. Later requests can be refused for their
+    steps, whatever the refusal names. Earlier messages are at fault only if the refusal states a message's position.
     """
-    turns = refused.trial.sent.turns
+    turns = refused.trial.sent_prompt.turns
     if any(turn.parts for turn in turns):
         return True
     body = refused.trial.body("")
     items = body.get("input") or body["messages"]
-    return any(len(items) - len(turns) <= place < len(items) - 1 for place in places_of_items(refused.response))
+    return any(len(items) - len(turns) <= place < len(items) - 1 for place in item_positions(refused.response))
 
 
-def _lacks_model(refused: Refused) -> bool:
-    return refused.trial.api.other is not None and not refused.named and is_about_api(refused.response)
+def _lacks_model(refused: RefusedRequest) -> bool:
+    return refused.trial.api.other is not None and not refused.named_parts and is_about_api(refused.response)
 
 
-def _lacks_model_at_both_apis(refused: Refused) -> bool:
+def _lacks_model_at_both_apis(refused: RefusedRequest) -> bool:
     return _lacks_model(refused) and OptionalParameter.TOOLS_WITH_REASONING in refused.trial.dropped
 
 
-async def _ask_other_api(refused: Refused) -> Trial | None:
+async def _ask_other_api(refused: RefusedRequest) -> Trial | None:
     other = refused.trial.api.other
     if other is None:
         return None
     log.warning("%s: this API refuses the model or its tools, trying the server's other API", refused.learned.model)
-    return _at(other, refused)
+    return _trial_at_api(other, refused)
 
 
-def _refuses_items(refused: Refused) -> bool:
+def _refuses_items(refused: RefusedRequest) -> bool:
     # Thinking is bound to the conversation, account and key with which it was made.
     has_items = bool(item_hashes(refused.trial.prompt))
-    return has_items and refused.named.isdisjoint(MISSED) and is_about_items(refused.response)
+    return has_items and refused.named_parts.isdisjoint(MISSED) and is_about_items(refused.response)
 
 
-async def _leave_out_items(refused: Refused) -> Trial | None:
+async def _leave_out_items(refused: RefusedRequest) -> Trial | None:
     items = item_hashes(refused.trial.prompt)
     return replace(refused.trial, prompt=without_items(refused.trial.prompt, items), refused_items=items)
 
 
-async def _ask_for_less_room(refused: Refused) -> Trial | None:
+async def _ask_for_less_room(refused: RefusedRequest) -> Trial | None:
     trial, learned, read = refused.trial, refused.learned, refused.room
     if read is None:
         return None
     prompt_tokens = learned.estimate.prompt_tokens(trial.prompt)
     room = replace(trial.room, window_tokens=read.window_tokens or trial.room.window_tokens)
     if room.window_tokens is None:
-        room = await learned.described_room(room)
+        room = await learned.fetch_room(room)
     # A prompt that certainly fits isn't the cause.
     is_short = learned.estimate.conversation_tokens(trial.prompt) < SHORT_TOKENS
     fits = prompt_tokens < room.window_tokens // 2 if room.window_tokens else is_short
-    is_limit = read.names_output or (fits and not read.counts_more_than(prompt_tokens + trial.output_tokens))
+    is_limit = read.names_output or (fits and not read.exceeds_request(prompt_tokens + trial.output_tokens))
     is_first = trial.room_refusals == 0
-    limit = room.after(read, trial.output_tokens, prompt_tokens, is_first=is_first) if is_limit else None
+    limit = room.new_limit(read, trial.output_tokens, prompt_tokens, is_first=is_first) if is_limit else None
     if limit is None or trial.room_refusals == MAX_TRIES:
         # Less output didn't help, and such a short conversation isn't the cause either.
         refused.attempt.is_short = is_limit and is_short
-        if read.is_of_window:
-            refused.attempt.window_tokens = room.window_tokens or read.longest_prompt
+        if read.is_about_window:
+            refused.attempt.window_tokens = room.window_tokens or read.stated_window_tokens
             learned.room = replace(learned.room, window_tokens=room.window_tokens)
         return None
     log.info("%s: limit of output refused, asking again: tokens=%d next=%d", learned.model, trial.output_tokens, limit)
@@ -180,99 +182,99 @@ async def _ask_for_less_room(refused: Refused) -> Trial | None:
     return replace(trial, room=room, output_tokens=limit, room_refusals=trial.room_refusals + 1)
 
 
-async def _send_fewer_files(refused: Refused) -> Trial | None:
+async def _send_fewer_files(refused: RefusedRequest) -> Trial | None:
     trial, files = refused.trial, refused.files
     if files is None:
         return None
     if files.names_files and files.fault is not FileFault.KIND and not trial.max_pixels:
         max_pixels = files.max_pixels or SMALLER_PIXELS
         is_halved = files.fault is FileFault.TOO_LARGE and not files.max_pixels
-        smaller = await with_images_within(trial.prompt, max_pixels, is_halved=is_halved)
+        smaller = await shrink_images(trial.prompt, max_pixels, is_halved=is_halved)
         if smaller != trial.prompt:
             return replace(trial, prompt=smaller, max_pixels=max_pixels, refusals=trial.refusals + 1)
     following = trial.without_files(files)
     if files.names_files or not refused.is_last or not is_about_form(refused.response, is_named=False):
         return following
-    bare = refused.learned.parameters.left_out_after(trial.parameters, frozenset(), is_last=True)
+    bare = refused.learned.parameters.parameters_to_omit(trial.parameters, frozenset(), is_last=True)
     return replace(following.without(bare, is_sure=False), refusals=MAX_REFUSALS)
 
 
-def _has_long_tools(refused: Refused) -> bool:
-    """Returns whether tool definitions that readers would miss make up most of a prompt that is too long."""
-    if refused.room is None or not refused.room.is_of_window:
+def _has_long_tools(refused: RefusedRequest) -> bool:
+    """Returns whether a prompt is too long and consists mostly of tool definitions that readers would miss."""
+    if refused.room is None or not refused.room.is_about_window:
         return False
     trial, estimate = refused.trial, refused.learned.estimate
-    definitions_tokens = estimate.definitions_tokens(trial.sent.tools)
-    prompt_tokens = estimate.prompt_tokens(replace(trial.prompt, tools=trial.sent.tools))
+    definitions_tokens = estimate.definitions_tokens(trial.sent_prompt.tools)
+    prompt_tokens = estimate.prompt_tokens(replace(trial.prompt, tools=trial.sent_prompt.tools))
     is_most = definitions_tokens > max(SHORT_TOKENS, prompt_tokens // 2)
     return OptionalParameter.TOOLS in trial.parameters and is_most
 
 
-async def _leave_out_all_tools(refused: Refused) -> Trial | None:
+async def _leave_out_all_tools(refused: RefusedRequest) -> Trial | None:
     trial, learned = refused.trial, refused.learned
     log.warning("%s: tools are too long for this model, asking again without them", learned.model)
-    longest_prompt = refused.room.longest_prompt if refused.room else None
-    room = replace(learned.room, window_tokens=longest_prompt or trial.room.window_tokens)
+    stated_window_tokens = refused.room.stated_window_tokens if refused.room else None
+    room = replace(learned.room, window_tokens=stated_window_tokens or trial.room.window_tokens)
     shorter = replace(trial.prompt, tools=())
     wanted_tokens = trial.api.wanted_tokens(trial.prompt.effort)
-    output_tokens = room.for_output(wanted_tokens, learned.estimate.prompt_tokens(shorter))
+    output_tokens = room.output_limit(wanted_tokens, learned.estimate.prompt_tokens(shorter))
     # Fewer tools might fit into the window, so the next question's request includes them again.
     without = trial.without(frozenset({OptionalParameter.TOOLS}), is_sure=False)
     return replace(without, room=room, output_tokens=output_tokens)
 
 
-def _lacks_other_api(refused: Refused) -> bool:
+def _lacks_other_api(refused: RefusedRequest) -> bool:
     is_at_other = refused.trial.api is not refused.learned.api
-    return is_at_other and not refused.named and refused.response.status in NO_SUCH_API
+    return is_at_other and not refused.named_parts and refused.response.status in NO_SUCH_API
 
 
-async def _return_to_first_api(refused: Refused) -> Trial | None:
+async def _return_to_first_api(refused: RefusedRequest) -> Trial | None:
     log.warning("%s: the server has no other API, asking without reasoning", refused.learned.model)
-    return _at(refused.learned.api, refused, frozenset({OptionalParameter.TOOLS_WITH_REASONING}))
+    return _trial_at_api(refused.learned.api, refused, frozenset({OptionalParameter.TOOLS_WITH_REASONING}))
 
 
-def _is_about_something_else(refused: Refused) -> bool:
+def _is_about_something_else(refused: RefusedRequest) -> bool:
     put_back = refused.trial.parameters & refused.learned.parameters.untried
-    is_known = bool(refused.named or put_back or refused.trial.dropped or refused.learned.faults == MAX_FAULTS)
+    is_known = bool(refused.named_parts or put_back or refused.trial.dropped or refused.learned.faults == MAX_FAULTS)
     return not is_about_form(refused.response, is_named=is_known)
 
 
-def _names_tools(refused: Refused) -> bool:
+def _names_tools(refused: RefusedRequest) -> bool:
     return len(refused.trial.refused_tools) < MAX_REFUSED_TOOLS and bool(refused.named_tools)
 
 
-async def _leave_out_named_tools(refused: Refused) -> Trial | None:
+async def _leave_out_named_tools(refused: RefusedRequest) -> Trial | None:
     trial, named = refused.trial, refused.named_tools
-    left_out = [tool.name for tool in trial.sent.tools if tool.definition_hash in named]
+    left_out = [tool.name for tool in trial.sent_prompt.tools if tool.definition_hash in named]
     log.warning("%s: tools refused, asking again without them: %s", refused.learned.model, ", ".join(left_out))
     return replace(trial, refused_tools=trial.refused_tools | named)
 
 
-async def _send_first_tools(refused: Refused) -> Trial | None:
+async def _send_first_tools(refused: RefusedRequest) -> Trial | None:
     most = refused.most_tools
     log.warning("%s: too many tools, asking again with the first %d", refused.learned.model, most)
     return replace(refused.trial, max_tools=most, refusals=refused.trial.refusals + 1)
 
 
-async def _send_nearest_effort(refused: Refused) -> Trial | None:
+async def _send_nearest_effort(refused: RefusedRequest) -> Trial | None:
     trial = refused.trial
-    levels = trial.levels.without(trial.effort, refused.response)
+    levels = trial.levels.after_refusal(trial.effort, refused.response)
     nearest = levels.level(trial.prompt.effort) or "the model's default"
     log.info("%s: effort %s refused, asking again with %s", refused.learned.model, trial.effort, nearest)
     return replace(trial, levels=levels, refusals=trial.refusals + 1)
 
 
-async def _leave_out_parameters(refused: Refused) -> Trial | None:
-    """Returns the request without parameters that the refusal names or nobody would miss, or None if it is bare."""
-    learned, named = refused.learned, refused.named
-    dropped = learned.parameters.left_out_after(refused.trial.parameters, named, is_last=refused.is_last)
+async def _leave_out_parameters(refused: RefusedRequest) -> Trial | None:
+    """Returns the request without the parameters that the refusal names or nobody would miss; None if none are left."""
+    learned, named = refused.learned, refused.named_parts
+    dropped = learned.parameters.parameters_to_omit(refused.trial.parameters, named, is_last=refused.is_last)
     if not dropped:
         return None
     names = ", ".join(sorted(parameter.name.lower() for parameter in dropped))
     is_missed = not {*WEB, OptionalParameter.TOOLS}.isdisjoint(dropped)
     log.log(logging.WARNING if is_missed else logging.INFO, "%s: asking again without %s", learned.model, names)
     is_one = len(dropped) == 1 and learned.faults < MAX_FAULTS
-    return refused.trial.without(dropped, is_sure=not refused.is_chance and (dropped == named or is_one))
+    return refused.trial.without(dropped, is_sure=not refused.is_chance_failure and (dropped == named or is_one))
 
 
 REMEDIES: tuple[Remedy, ...] = (
@@ -281,24 +283,24 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(_refuses_items, _leave_out_items),
     Remedy(lambda it: it.room is not None and not it.names_files, _ask_for_less_room),
     Remedy(lambda it: it.trial.refusals >= MAX_REFUSALS, None),
-    Remedy(lambda it: it.files is not None and (it.names_files or not it.named), _send_fewer_files),
+    Remedy(lambda it: it.files is not None and (it.names_files or not it.named_parts), _send_fewer_files),
     Remedy(_has_long_tools, _leave_out_all_tools),
     Remedy(lambda it: it.room is not None, None),
     Remedy(_lacks_other_api, _return_to_first_api),
-    Remedy(lambda it: it.is_chance and it.learned.faults < MAX_FAULTS, None),
+    Remedy(lambda it: it.is_chance_failure and it.learned.faults < MAX_FAULTS, None),
     Remedy(_is_about_something_else, None),
     Remedy(_names_tools, _leave_out_named_tools),
     Remedy(lambda it: it.most_tools is not None, _send_first_tools),
-    Remedy(lambda it: OptionalParameter.TOOLS_WITH_REASONING in it.named, _ask_other_api),
-    Remedy(lambda it: it.named == {OptionalParameter.EFFORT} and not it.is_last, _send_nearest_effort),
+    Remedy(lambda it: OptionalParameter.TOOLS_WITH_REASONING in it.named_parts, _ask_other_api),
+    Remedy(lambda it: it.named_parts == {OptionalParameter.EFFORT} and not it.is_last, _send_nearest_effort),
     Remedy(lambda it: True, _leave_out_parameters),
 )
 
 
-def _at(api: Api, refused: Refused, dropped: frozenset[OptionalParameter] = frozenset()) -> Trial:
+def _trial_at_api(api: Api, refused: RefusedRequest, dropped: frozenset[OptionalParameter] = frozenset()) -> Trial:
     trial, learned = refused.trial, refused.learned
     dropped |= trial.dropped
-    parameters = learned.parameters.of(used_by(trial.prompt, api)) - dropped
+    parameters = learned.parameters.allowed(needed_parameters(trial.prompt, api)) - dropped
     wanted_tokens = api.wanted_tokens(trial.prompt.effort)
-    output_tokens = trial.room.for_output(wanted_tokens, learned.estimate.prompt_tokens(trial.prompt))
+    output_tokens = trial.room.output_limit(wanted_tokens, learned.estimate.prompt_tokens(trial.prompt))
     return replace(trial, api=api, parameters=parameters, dropped=dropped, output_tokens=output_tokens)

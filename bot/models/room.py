@@ -1,13 +1,13 @@
 """Determines how many output tokens a model's server accepts. Pure.
 
-Servers compare a request's output limit with limits of their own: the model's maximum output, or its window, which
-contains prompt and output. The limit comes from Typist, so such a refusal is never about the reader's text, unless the
-prompt alone fills the window.
+Servers compare a request's output limit with the model's maximum output, or with the model's window, which contains
+prompt and output. Typist chooses the output limit, so such a refusal is never about the asker's text, unless the prompt
+alone fills the window.
 
 The window comes from the refusal if it states one, or else from the server's description of the model. If the window is
-known, a quarter of it is kept for the answer, or as much as the settings request; a prompt that leaves less is too
-long. If not, the next request uses the largest number in the refusal below the limit that was sent, then a quarter of
-the limit.
+known, a quarter of the window is kept for the answer, or as much as the settings request; a prompt that leaves less is
+too long. If the window is unknown, the next request uses the largest number in the refusal below the limit that was
+sent, then a quarter of the limit.
 """
 
 import re
@@ -24,7 +24,7 @@ MIN_ROOM = 16
 """The smallest limit that all APIs accept."""
 MIN_WINDOW = 256
 SHORT_TOKENS = 1_000
-"""Every model accepts a shorter conversation."""
+"""Conversations shorter than this are accepted by every model."""
 _WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length", "max_input_tokens")
 _OUTPUTS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 """Names of limits in servers' descriptions of a model: vLLM, OpenRouter, Groq, Mistral and Anthropic."""
@@ -70,27 +70,27 @@ _OF_OTHER_THINGS = (
 class Room:
     output_tokens: int | None = None
     window_tokens: int | None = None
-    """For prompt and output together; None if unknown."""
+    """Maximum tokens of prompt and output together; None if unknown."""
 
-    def for_output(self, wanted_tokens: int, prompt_tokens: int) -> int:
+    def output_limit(self, wanted_tokens: int, prompt_tokens: int) -> int:
         limit = min(wanted_tokens, self.output_tokens or wanted_tokens)
         if self.window_tokens is not None:
             # The estimate might be too high, and less than a quarter isn't enough for an answer.
             limit = min(limit, max(self.window_tokens - prompt_tokens, self.window_tokens // 4))
         return max(limit, min(wanted_tokens, MIN_ROOM))
 
-    def after(self, refusal: "RoomRefusal", asked_tokens: int, prompt_tokens: int, *, is_first: bool) -> int | None:
-        """Returns the limit to send after a refused one, or None if the prompt leaves too little room."""
+    def new_limit(self, refusal: "RoomRefusal", asked_tokens: int, prompt_tokens: int, *, is_first: bool) -> int | None:
+        """Returns the output limit to send after a refusal, or None if the prompt leaves too little room."""
         window = self.window_tokens
-        if window is not None and (refusal.is_of_window or prompt_tokens + asked_tokens > window):
-            smaller = (self.for_output(asked_tokens, prompt_tokens), window // 4)
+        if window is not None and (refusal.is_about_window or prompt_tokens + asked_tokens > window):
+            smaller = (self.output_limit(asked_tokens, prompt_tokens), window // 4)
             return next((limit for limit in smaller if limit < asked_tokens), None)
         quarter = asked_tokens // 4
         limit = max((number for number in refusal.numbers if MIN_ROOM <= number < asked_tokens), default=quarter)
         return limit if is_first else quarter if quarter >= MIN_ROOM else None
 
     def with_description(self, model: object) -> "Room":
-        output, window = _named(model, _OUTPUTS), _named(model, _WINDOWS)
+        output, window = _first_limit(model, _OUTPUTS), _first_limit(model, _WINDOWS)
         return replace(self, output_tokens=self.output_tokens or output, window_tokens=self.window_tokens or window)
 
 
@@ -99,48 +99,48 @@ class RoomRefusal:
     numbers: tuple[int, ...]
     window_tokens: int | None
     names_output: bool
-    """Whether the refusal mentions the output, so that the prompt alone isn't the cause."""
-    is_of_window: bool
+    """Whether the refusal mentions output, so that the prompt isn't the only cause."""
+    is_about_window: bool
     """Whether prompt and output together, or the prompt alone, are too long."""
 
-    def counts_more_than(self, asked_tokens: int) -> bool:
+    def exceeds_request(self, asked_tokens: int) -> bool:
         """Returns whether the refusal states a prompt and a window far beyond the request's total."""
         most, window = [*sorted(self.numbers, reverse=True), 0, 0][:2]
         return window >= MIN_WINDOW and most > 2 * asked_tokens
 
     @property
-    def longest_prompt(self) -> int | None:
-        """The window of a refusal that states the prompt's tokens and the model's maximum."""
+    def stated_window_tokens(self) -> int | None:
+        """The window, from a refusal that states the prompt's tokens and the model's maximum; otherwise None."""
         largest = sorted((number for number in self.numbers if number >= MIN_WINDOW), reverse=True)[:2]
         return self.window_tokens or min(largest, default=None)
 
 
-def read_refusal(reason: EndReason, words: str, asked_tokens: int) -> RoomRefusal | None:
-    """Returns what a refusal reports about the room, or None if it is about something else. `words`: its sentence."""
+def parse_room_refusal(reason: EndReason, words: str, asked_tokens: int) -> RoomRefusal | None:
+    """Parses a refusal's sentence (`words`). Returns None if the refusal isn't about the room."""
     if reason in _OF_OTHER_THINGS:
         return None
     words = words[:MAX_WORDS_CHARS]
-    numbers = tuple(map(_value, _NUMBER.findall(words)))
+    numbers = tuple(map(_parse_number, _NUMBER.findall(words)))
     is_smaller = any(MIN_ROOM <= number < asked_tokens for number in numbers)
     says_too_large = bool(_TOO_LARGE.search(words))
     is_other = _OTHER_PARAMETER.search(words) and not (is_smaller and says_too_large)
     is_quoted = asked_tokens in numbers and reason is EndReason.UNEXPECTED and "token" in words
     names_output = (is_quoted or bool(_OUTPUT.search(words))) and not is_other
-    is_of_window = reason is EndReason.CONTEXT_TOO_LONG
-    if not is_of_window and not (names_output and (says_too_large or is_smaller)):
+    is_about_window = reason is EndReason.CONTEXT_TOO_LONG
+    if not is_about_window and not (names_output and (says_too_large or is_smaller)):
         return None
-    named = (_value(match[1] or match[2]) for match in _WINDOW.finditer(words))
+    named = (_parse_number(match[1] or match[2]) for match in _WINDOW.finditer(words))
     # The sum of prompt and limit isn't a window.
     windows = (number for number in named if number >= MIN_WINDOW and number - asked_tokens not in numbers)
     window = min(windows, default=None)
-    return RoomRefusal(numbers, window, names_output, is_of_window)
+    return RoomRefusal(numbers, window, names_output, is_about_window)
 
 
-def _named(model: object, names: tuple[str, ...]) -> int | None:
+def _first_limit(model: object, names: tuple[str, ...]) -> int | None:
     values = (getattr(model, name, None) for name in names)
     return next((value for value in values if isinstance(value, int) and value >= MIN_WINDOW), None)
 
 
-def _value(number: str) -> int:
+def _parse_number(number: str) -> int:
     thousand = 1_000 if number[-1:] in "kK" else 1
     return int(re.sub(r"\D", "", number) or 0) * thousand

@@ -13,9 +13,9 @@ class VendorSettings:
     api_key: str = field(default="", repr=False)
     base_url: str = ""
     api: str = ""
-    """The name of the vendor's API in the registry. If empty, the vendor's module decides."""
+    """The name of the API in the vendor's registry entry. If empty, the vendor's module chooses the API."""
     region: str = ""
-    """The cloud's region. `region` and `project` are only for vendors that need them."""
+    """The cloud's region. Only some vendors need `region` and `project`."""
     project: str = ""
 
 
@@ -27,9 +27,9 @@ class RequestOptions:
 @dataclass(frozen=True, slots=True)
 class ModelSetup:
     models: tuple[str, ...]
-    """Models as vendor/name, in the order in which they are tried."""
+    """Model names as vendor/name, in the order in which the models are tried."""
     vendors: Mapping[str, VendorSettings]
-    """Settings by vendor. A missing vendor has no key and uses its default base URL."""
+    """Settings by vendor. A vendor without settings has no key and uses the default base URL."""
     options: RequestOptions
     stall_timeout_s: float
 
@@ -78,7 +78,7 @@ def known_server(base_url: str) -> KnownServer | None:
 
 
 def is_vendors_own(base_url: str) -> bool:
-    """Returns whether only the vendor's own models answer. An empty URL is the SDK's default, or Claude in a cloud."""
+    """Returns whether a server has only the vendor's own models. "" is the SDK's default URL, or Claude in a cloud."""
     server = known_server(base_url)
     return not base_url or (server is not None and not server.has_open_models)
 

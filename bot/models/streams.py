@@ -16,7 +16,7 @@ from bot.models.calls import CallIds, offered_name, tool_call
 from bot.models.events import Citation, FinishReason, Opaque, Searching, TextPart, Thinking, ToolCall, Unparsed, Usage
 from bot.models.failures import RequestAttempt
 from bot.models.prompt import Prompt
-from bot.models.template_marks import TemplateMarks, unparsed_in
+from bot.models.template_marks import TemplateMarks, unparsed_content
 from bot.models.wire import (
     AWS_EVENTS,
     COMMENT,
@@ -31,21 +31,21 @@ from bot.text import object_in, paired_json
 from slack_markdown.growing_text import Pairing, paired
 
 MIN_REPEATED_CHARS = 64
-"""Shorter text can legitimately occur twice: 22 is two tokens."""
+"""Minimum length of text that is recognized as repeated. Shorter text can occur twice: 22 is two tokens."""
 MAX_CALLS = 64
-"""Maximum tool calls per step. Models request a few at once, and each one is recorded, checked and shown."""
+"""Maximum tool calls per step. Models request a few at once, and every call is recorded, checked and shown."""
 
 
 class TextParts:
-    """Puts a blank line between the text parts of one answer, which begin at start_part().
+    """Inserts a blank line between the text parts of an answer. Every call of start_part() begins a part.
 
-    An answer can consist of commentary and the final text, or of text before and after a tool call, and vendors'
-    streams put nothing between them. Anthropic starts a content block at each citation, even within a sentence, so
-    consecutive text blocks are one part.
+    An answer can consist of commentary and the final text, or of text before and after a tool call. Vendors' streams
+    don't separate these parts. Consecutive text blocks are one part, because Anthropic starts a content block at each
+    citation, even within a sentence.
     """
 
     @classmethod
-    def joined(cls, texts: Iterable[str]) -> str:
+    def join(cls, texts: Iterable[str]) -> str:
         parts = cls()
         added = []
         for text in texts:
@@ -81,7 +81,7 @@ def text_in(content: Any) -> str:
             return json.dumps(content)
         case list():
             # One of Mistral's parts is reasoning.
-            return TextParts.joined(map(text_in, content))
+            return TextParts.join(map(text_in, content))
         case {"text": text, **others} if others.get("type") in (None, "text", "output_text"):
             return text_in(text)
     return ""
@@ -111,41 +111,41 @@ END_FORMS: tuple[tuple[re.Pattern[str], FinishReason | EndReason], ...] = tuple(
         (r"^(?:eos|eos token|completed?|end)$", FinishReason.STOP),
     )
 )
-"""Patterns for finish reasons; the first match counts. With any other finish reason, the text counts as complete."""
+"""Patterns for finish reasons. The first match counts; without a match, the text counts as complete."""
 NO_REASONS = ("null", "none")
 _WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z]+")
 
 
-def end_of(reason: str) -> FinishReason | EndReason | None:
+def parse_finish_reason(reason: str) -> FinishReason | EndReason | None:
     name = _WORDS_WITHIN.sub(" ", reason[:100]).strip().lower()
     return next((end for form, end in END_FORMS if form.search(name)), None)
 
 
 Delta = str | Thinking | Searching | Citation
-"""The content of one stream event; "" if it has none. Readers collect everything besides text in a list."""
+"""The content of one stream event; "" if the event has none."""
 
 
 class AnswerReader(ABC):
-    """Base class for readers of one answer. Events are plain dicts, because typed ones cost eight times as much CPU."""
+    """The base class for readers of one answer. Events are dicts, because typed events cost eight times as much CPU."""
 
     answer_field: str
     event_field = "type"
 
     def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
         self.finish_reason: FinishReason | None = None
-        """Set by the vendor's terminal marker. None means that the answer isn't complete."""
-        self.unknown_end: str | None = None
-        """The vendor's finish reason, if it is unknown. Text before it is an answer."""
+        """The reason in the vendor's terminal marker; None if the answer isn't complete."""
+        self.unknown_finish_reason: str | None = None
+        """The vendor's finish reason, if END_FORMS doesn't match it. The text still counts as an answer."""
         self.failure: ProviderError | None = None
         """A failure whose reason hasn't been reported yet."""
         self.usage: Usage | None = None
-        self.answered_by = ""
+        self.answering_model = ""
         self.effort = ""
-        self.at_work = False
-        """Whether the model is thinking, searching or writing a tool call. If so, even a ping is a sign of work."""
-        self.beside_text: list[Citation | Searching] = []
-        """The sources found so far, each URL once, and searches that no stream event reported."""
-        self._cited: set[str] = set()
+        self.is_working = False
+        """Whether the model is thinking, searching or writing a tool call, so that even a ping is a sign of work."""
+        self.side_events: list[Citation | Searching] = []
+        """Events besides the text's deltas: sources, each URL once, and searches without an event of their own."""
+        self._cited_urls: set[str] = set()
         self._attempt = attempt
         self._parts = TextParts()
         self._last_delta = ""
@@ -162,14 +162,14 @@ class AnswerReader(ABC):
 
     @abstractmethod
     def read_event(self, event: Any) -> Delta:
-        """Returns the content of a stream event, or "" if it has none. Raises ProviderError if it reports a failure."""
+        """Returns a stream event's content, or "" if it has none. Raises ProviderError for a reported failure."""
 
     def read_done(self) -> None:  # noqa: B027 - most APIs have their own marker
         """Handles the stream's [DONE]."""
 
     @abstractmethod
     def read_response(self, body: Any) -> Delta:
-        """Returns the content of a JSON response, except for `withheld_text`. Raises ProviderError for a failure."""
+        """Returns a JSON response's content, except for `withheld_text`. Raises ProviderError for a failure."""
 
     def withheld_text(self) -> str:
         """Returns the text that was withheld as possible markup. Raises `failure` if its reason was never reported."""
@@ -179,7 +179,7 @@ class AnswerReader(ABC):
         return self.marks.end(is_complete=self.finish_reason is FinishReason.STOP)
 
     def read_end(self) -> tuple[TextPart | ToolCall | Opaque, ...]:
-        """Returns the calls of a complete answer and the items to send back with their results."""
+        """Returns a complete answer's tool calls, with its text and the items to send back with the calls' results."""
         # If an answer was cut off, its last call might be incomplete.
         if self.finish_reason is FinishReason.STOP and self._calls:
             self.finish_reason = FinishReason.TOOLS
@@ -190,45 +190,45 @@ class AnswerReader(ABC):
 
     @property
     def unparsed(self) -> Unparsed:
-        """Markup that the server failed to remove from the answer's text; "" if it doesn't leave markup."""
-        found = unparsed_in(self._attempt.text) if self.marks.may_be_left else ""
+        """The markup that the server failed to remove from the answer's text, or ""."""
+        found = unparsed_content(self._attempt.text) if self.marks.is_expected else ""
         return found if found != "call" or self._offers_tools else ""
 
     def opaque_items(self) -> list[Opaque]:
         return [Opaque(self._attempt.vendor, paired_json(item)) for item in self._items]
 
-    def go_on(self) -> None:  # noqa: B027 - only Anthropic pauses
+    def prepare_continuation(self) -> None:  # noqa: B027 - only Anthropic pauses
         """Prepares for the rest of a paused answer, which arrives in another response."""
 
-    def _adds(self, text: str) -> bool:
+    def _record_delta(self, text: str) -> bool:
         """Records a delta; returns False if it repeats the whole text, as gateways do at the end (ragflow#15286)."""
         # If there was only one delta before it, the model itself might have repeated it.
-        is_again = len(text) >= MIN_REPEATED_CHARS and text != self._last_delta and self._attempt.has_all_of(text)
+        is_again = len(text) >= MIN_REPEATED_CHARS and text != self._last_delta and self._attempt.is_whole_text(text)
         self._last_delta = text or self._last_delta
         return not is_again
 
-    def _call(self, item: Mapping[str, Any], id_field: str, arguments: object) -> Mapping[str, Any]:
-        self._check_number(len(self._calls) + 1)
-        own_id, name = self._call_ids.own(item.get(id_field)), self._tool_name(str(item["name"]))
-        call = tool_call(len(self._calls), own_id, name, arguments)
+    def _add_call(self, item: Mapping[str, Any], id_field: str, arguments: object) -> Mapping[str, Any]:
+        self._check_call_count(len(self._calls) + 1)
+        unique_id, name = self._call_ids.unique_id(item.get(id_field)), self._tool_name(str(item["name"]))
+        call = tool_call(len(self._calls), unique_id, name, arguments)
         self._calls.append(call)
-        return {**item, id_field: own_id, "name": name}
+        return {**item, id_field: unique_id, "name": name}
 
-    def _check_number(self, calls: int) -> None:
-        """Raises ProviderError if a step has too many calls. The same request would ask for as many again."""
+    def _check_call_count(self, calls: int) -> None:
+        """Raises a permanent ProviderError if a step has too many calls. The same request would get as many again."""
         if calls > MAX_CALLS:
-            raise self._attempt.failed(EndReason.CUT, f"more than {MAX_CALLS} tool calls", may_pass=False)
+            raise self._attempt.failure(EndReason.CUT, f"more than {MAX_CALLS} tool calls", may_pass=False)
 
-    def _known(self, reason: str, details: object = None) -> FinishReason:
-        """Returns our name for a vendor's finish reason. Raises ProviderError, with `details`, if the answer failed."""
-        known = end_of(reason)
+    def _translate_reason(self, reason: str, details: object = None) -> FinishReason:
+        """Converts a vendor's finish reason. Raises ProviderError, with `details`, if the answer failed."""
+        known = parse_finish_reason(reason)
         if known is None:
-            self.unknown_end = reason
+            self.unknown_finish_reason = reason
             return FinishReason.STOP
         if isinstance(known, EndReason):
             said = [str(value) for value in object_in(details).values() if value and value != reason]
-            raise self._attempt.failed(
-                known, ": ".join([f"finish reason {reason}", *map(self._attempt.unquoted, said)])
+            raise self._attempt.failure(
+                known, ": ".join([f"finish reason {reason}", *map(self._attempt.without_quotes, said)])
             )
         return known
 
@@ -239,14 +239,14 @@ class AnswerReader(ABC):
             self._cite(cited.get("url"), cited.get("title"))
 
     def _cite(self, url: object, title: object) -> None:
-        if isinstance(url, str) and paired(url) not in self._cited:
-            self._cited.add(paired(url))
-            self.beside_text.append(Citation(paired(url), paired(title) if isinstance(title, str) else ""))
+        if isinstance(url, str) and paired(url) not in self._cited_urls:
+            self._cited_urls.add(paired(url))
+            self.side_events.append(Citation(paired(url), paired(title) if isinstance(title, str) else ""))
 
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _STREAM_BEGINS = (b":", b"d", b"e", b"i", b"r")
-"""A comment, or an event field: data, event, id, retry. JSON never begins with these bytes."""
+"""First bytes of a comment or an event field (data, event, id, retry). JSON never begins with these bytes."""
 _MAX_BLANK_BYTES = 4096
 _JSON = "application/json"
 
@@ -267,28 +267,28 @@ class ResponseReader:
         self._attempt = attempt
         self._events: Events = AwsEvents() if media_type == AWS_EVENTS else ServerSentEvents()
         self._pairing = Pairing()
-        self._has_signs = False
-        self._has_own = self._has_others = False
+        self._has_events = False
+        self._has_api_events = self._has_content_events = False
         self._body = bytearray()
         self._is_json = False if media_type == AWS_EVENTS else None
-        """None means not known yet, because some servers label an event stream as JSON, or JSON as a stream."""
+        """None until known, because some servers label an event stream as JSON, or JSON as an event stream."""
         attempt.has_begun = media_type != _JSON
 
     @property
     def is_answered(self) -> bool:
-        """Whether the vendor's terminal marker has arrived. The answer is then complete however the connection ends."""
+        """Whether the vendor's terminal marker has arrived, so that a lost connection doesn't matter."""
         return self._reader.finish_reason is not None
 
     @property
     def is_over(self) -> bool:
-        """Whether anything that follows only adds details about the end."""
+        """Whether the answer or failure is known, so that later events only add details."""
         return self.is_answered or self._reader.failure is not None
 
     def receive(self, data: bytes) -> Iterator[Delta]:
         """Yields the content of the next bytes. Raises the errors of Events and of the API's reader."""
         try:
             for event in self._events.receive(data if self._is_json is False else self._events_in(data)):
-                yield from self._said(event)
+                yield from self._deltas_in(event)
                 if self.is_done:
                     return
         except Exception:
@@ -297,19 +297,19 @@ class ResponseReader:
             self.is_done = True
 
     def end(self) -> Iterator[Delta]:
-        """Yields content that is certain only at the response's end. Called once, even if reading stopped early."""
+        """Yields content that is known only at the response's end. Called once, even if reading stopped early."""
         if self._is_json or (self._is_json is None and self._media_type == _JSON):
             yield from self._read_body()
             return
         if not self.is_answered:
             for event in self._events.end():
-                yield from self._said(event)
+                yield from self._deltas_in(event)
         yield from self._encodable(self._reader.withheld_text(), is_last=True)
-        if self._has_others and not self._has_own:
-            raise self._attempt.failed(EndReason.UNREADABLE, "events of another API")
-        if not self._has_signs and self._media_type not in ("text/event-stream", AWS_EVENTS):
+        if self._has_content_events and not self._has_api_events:
+            raise self._attempt.failure(EndReason.UNREADABLE, "events of another API")
+        if not self._has_events and self._media_type not in ("text/event-stream", AWS_EVENTS):
             kind = self._media_type or "no content type"
-            raise self._attempt.failed(EndReason.UNREADABLE, f"no stream of events but {kind}")
+            raise self._attempt.failure(EndReason.UNREADABLE, f"no stream of events but {kind}")
 
     def _events_in(self, data: bytes) -> bytes:
         """Buffers bytes until it is clear whether the body is JSON; returns the bytes to read as events."""
@@ -326,40 +326,40 @@ class ResponseReader:
         self._attempt.has_begun = True
         return bytes(self._body)
 
-    def _said(self, event: Any) -> Iterator[Delta]:
+    def _deltas_in(self, event: Any) -> Iterator[Delta]:
         reader = self._reader
-        self._has_signs = True
+        self._has_events = True
         self.events += event not in (COMMENT, self._last_event)
         self._last_event = event
         if event == DONE:
             reader.read_done()
             self.is_done = True
             return
-        was_at_work, known = reader.at_work, len(reader.beside_text)
+        was_working, known = reader.is_working, len(reader.side_events)
         # Some gateways keep the connection alive with an event that is null or a word.
         event = event if isinstance(event, Mapping) else COMMENT
-        self._has_own |= reader.event_field in event
-        self._has_others |= event != COMMENT
+        self._has_api_events |= reader.event_field in event
+        self._has_content_events |= event != COMMENT
         delta = reader.read_event(event)
         if isinstance(delta, str) and delta:
             yield from self._encodable(delta)
         elif delta and delta != Thinking():
             yield delta
-        elif was_at_work or reader.at_work:
-            yield Thinking(ended=not reader.at_work)
-        yield from reader.beside_text[known:]
+        elif was_working or reader.is_working:
+            yield Thinking(ended=not reader.is_working)
+        yield from reader.side_events[known:]
         self.is_done = reader.is_complete
 
     def _read_body(self) -> Iterator[Delta]:
         reader = self._reader
         self._attempt.has_begun = bytes(self._body[:_MAX_BLANK_BYTES].lstrip(_BLANK)[:1]) in (b"{", b"")
-        known = len(reader.beside_text)
+        known = len(reader.side_events)
         answer = json.loads(bytes(self._body))
         if not isinstance(answer, dict) or not (answer.get(reader.answer_field) is not None or answer.get("error")):
-            raise self._attempt.no_answer(answer)
+            raise self._attempt.missing_answer_failure(answer)
         text = reader.read_response(answer)
         yield from self._encodable((text if isinstance(text, str) else "") + reader.withheld_text(), is_last=True)
-        yield from reader.beside_text[known:]
+        yield from reader.side_events[known:]
 
     def _encodable(self, text: str, *, is_last: bool = False) -> Iterator[str]:
         whole = self._pairing.add(text) + (self._pairing.end() if is_last else "")

@@ -1,17 +1,17 @@
 """Removes chat-template markup from the beginning and end of an answer. Pure.
 
 Servers without the right parser pass on the markup that a model writes as part of its chat template. It is removed only
-if `may_be_left` is set (vendors' own endpoints never leave any), and only in two places:
+if `is_expected` is set (vendors' own endpoints never leave any), and only in two places:
 
 - The beginning: reasoning in tags or tokens, the name of the model's role, gpt-oss channels.
 - The end: end-of-turn tokens after the last word.
 
-Anywhere else, markup is text, and a tool call that a model writes is always text, because an answer can quote a file, a
-prompt or a log. Markup is recognized by its form: `<|name|>` with straight or full-width bars on one or both sides,
-`◁name▷`, `[|name|]`, tags named after thinking, and the few tags that end a turn. Nothing depends on a model's name.
+Elsewhere, markup is text, because an answer can quote a file, a prompt or a log. A tool call written as text is text
+everywhere. Markup is recognized by its form, not by the model's name: `<|name|>` with straight or full-width bars on
+one or both sides, `◁name▷`, `[|name|]`, tags named after thinking, and the few tags that end a turn.
 
-The result doesn't depend on how the text is split into deltas. A decision that needs more text waits for at most
-MAX_MARK_CHARS characters, and each character is examined a bounded number of times.
+The result doesn't depend on how the text is split into deltas. At most MAX_MARK_CHARS characters are withheld until
+more text arrives, and every character is examined a bounded number of times.
 """
 
 import re
@@ -22,13 +22,13 @@ from bot.models.front_end_marks import FrontEndMarks
 
 MAX_MARK_CHARS = 160
 MAX_TAIL_CHARS = 400
-"""More than four marks and the beginning of a fifth."""
+"""Maximum length of markup at the end: more than four marks and the beginning of a fifth."""
 MAX_CLOSING_CHARS = 80
 MAX_MARKS = 40
 
 _STRONG = {"think", "thinking", "thought", "thoughts", "monologue"}
 _WEAK = {"reason", "reasoning", "reflection", "scratchpad", "analysis"}
-"""Names that an answer's own XML can also use: the content is the answer if nothing follows it."""
+"""Names that an answer's own XML can also use. If nothing follows such a tag, its content is the answer."""
 _AROUND = {"begin", "start", "end", "of", "on", "off", "inner", "chain", "process", "seed", "block", ""}
 _OWN_ROLES = {"assistant", "model", "ai", "bot", "chatbot", "gpt"}
 _OTHER_ROLES = {"user", "human", "system", "developer", "observation", "ipython", "environment"}
@@ -79,7 +79,7 @@ _WRAPPED = re.compile(rf"<({_WRAPPERS})>")
 _MAYBE_WRAPPED = re.compile(r"<[a-z_]{0,12}")
 _MESSAGE_END = "<|end|>"
 _QUOTED = re.compile(r"[ \t\"'“‘«(\[{*_|,/>]\Z|(?<!``)`\Z|(?:\A|\n)[ \t]*\n[ \t]*\Z|:[ \t]*\n?\Z")
-"""Text before a token that the answer quotes: an opening mark, a blank line, a colon."""
+"""Matches text before a token that the answer quotes: an opening mark, a blank line, a colon."""
 _WRITTEN_CALL = re.compile(
     r"<[^<>\n]{0,40}(?:tool|function|invoke|python_tag|dsml|action)[^<>\n]{0,100}>|<function=|\[TOOL_?CALLS?\]"
     r"|<\|(?:start|channel)\|>[^<>\n]{0,60}\bto=(?!user|all)",
@@ -91,7 +91,7 @@ _FENCE_OR_MARK = re.compile(r"(?<![^.!?…\n])[ \t]{0,8}(?:(?P<fence>```)|(?P<ma
 _THOUGHT_NAMES = rf"(?:[\w-]{{1,12}}[:|_])?(?:{'|'.join(sorted(_STRONG))})(?::\w{{1,12}})?"
 _OPENS_THOUGHT = re.compile(rf"<{_THOUGHT_NAMES}>|\[THINK\]", re.IGNORECASE)
 _BARE_END = re.compile(rf"(?<![`\"'(])(?:</{_THOUGHT_NAMES}>|\[/THINK\])[ \t]*(?=\n|\Z)", re.IGNORECASE)
-"""The end of reasoning that began in the prompt, because the template put its opening tag there."""
+"""Matches the end of reasoning whose opening tag the template put into the prompt."""
 
 
 class _Phase(Enum):
@@ -104,35 +104,35 @@ class _Phase(Enum):
 
 class TemplateMarks:
     def __init__(self, code: str = "") -> None:
-        """`code`: the code of the prompt's own marks, which models repeat at the beginning of their answers."""
+        """`code`: the code in the prompt's marks, which models repeat at the beginning of their answers."""
         self._front_end = FrontEndMarks()
-        self.may_be_left = False
-        """Whether the server might leave template markup in the text. Must be set before any text is added."""
-        self._own = f"[{code}" if code else ""
+        self.is_expected = False
+        """Whether the server might leave template markup in the text. Set this before adding text."""
+        self._prompt_mark = f"[{code}" if code else ""
         self._phase = _Phase.BEGINNING
-        self._held = ""
+        self._withheld = ""
         self._opening = self._tail = ""
         self._is_bare = True
-        """Whether nothing has been removed. If so, leading whitespace is part of the text."""
-        self._marks = 0
-        self._breaks = self._had_thought = self._quotes_marks = False
+        """Whether nothing has been removed, so that leading whitespace is part of the text."""
+        self._removed_marks = 0
+        self._needs_break = self._has_thought = self._quotes_marks = False
         """Whether the next word starts a paragraph; whether there was reasoning; whether the text contains a token."""
-        self._closing: re.Pattern[str] | None = None
+        self._closing_pattern: re.Pattern[str] | None = None
         """Matches the end of the reasoning, or None if any token ends it."""
-        self._maybe_answer: list[str] = []
+        self._possible_answer: list[str] = []
         """Reasoning in a tag that could also be the answer's own XML, including the tags."""
         self._wrapper = ""
 
     def add(self, delta: str) -> str | Thinking:
-        text = self._read(self._held + self._front_end.add(delta), ended=False)
+        text = self._read(self._withheld + self._front_end.add(delta), ended=False)
         return text or (Thinking(len(delta)) if delta and self._phase is _Phase.THOUGHT else "")
 
     def end(self, *, is_complete: bool) -> str:
-        """Returns the rest of the answer. `is_complete`: the model ended by itself."""
-        text = self._read(self._held + self._front_end.end(), ended=True)
+        """Returns the rest of the answer. `is_complete`: the model wasn't cut off."""
+        text = self._read(self._withheld + self._front_end.end(), ended=True)
         if is_complete and not (text or self._opening):
-            text = "".join(self._maybe_answer)
-            self._note(text)
+            text = "".join(self._possible_answer)
+            self._record_shown(text)
         return text
 
     def _read(self, text: str, *, ended: bool) -> str:
@@ -150,81 +150,81 @@ class TemplateMarks:
                 case _Phase.TEXT:
                     more, text = self._read_text(text, ended)
                     shown, goes_on = shown + more, False
-        self._held = "" if ended else text
+        self._withheld = "" if ended else text
         return shown
 
     def _read_beginning(self, text: str, ended: bool) -> tuple[str, bool]:
-        """Removes a mark from the beginning; returns the remaining text and whether to continue reading it."""
+        """Removes a mark from the beginning; returns the remaining text and whether to continue reading."""
         head = text.lstrip()
         if not head and (ended or len(text) <= MAX_MARK_CHARS or not self._is_bare):
             return text if self._is_bare and not ended else "", False
-        chars = self._leading(head[:MAX_MARK_CHARS]) if self._marks < MAX_MARKS else None
+        chars = self._leading_mark_chars(head[:MAX_MARK_CHARS]) if self._removed_marks < MAX_MARKS else None
         if chars == 0 and not ended:
             return text, False
         if chars:
-            self._marks += 1
+            self._removed_marks += 1
             self._is_bare = False
             return head[chars:], True
         self._phase = _Phase.TEXT
-        if head and self._breaks:
-            self._breaks = False
-            return f"{self._gap()}{head}", True
+        if head and self._needs_break:
+            self._needs_break = False
+            return f"{self._paragraph_break()}{head}", True
         return text if self._is_bare else head, True
 
-    def _gap(self) -> str:
+    def _paragraph_break(self) -> str:
         return "\n" * (2 - min(2, len(self._tail) - len(self._tail.rstrip("\n"))))
 
-    def _leading(self, head: str) -> int | None:
+    def _leading_mark_chars(self, head: str) -> int | None:
         """Returns the length of a mark at the beginning, 0 if more text is needed, or None if there is no mark."""
         if not head:
             return None
-        if (own := self._own_mark(head)) is not None or not self.may_be_left:
+        if (own := self._prompt_mark_chars(head)) is not None or not self.is_expected:
             return own
         may_be = False
-        for read in (self._thought_tag, self._token, self._wrapping):
+        for read in (self._thought_tag_chars, self._token_chars, self._wrapper_chars):
             if chars := read(head):
                 return chars
             may_be = may_be or chars == 0
         return 0 if may_be else None
 
-    def _own_mark(self, head: str) -> int | None:
-        if not self._own or not (self._own.startswith(head) or head.startswith(self._own)):
+    def _prompt_mark_chars(self, head: str) -> int | None:
+        if not self._prompt_mark or not (self._prompt_mark.startswith(head) or head.startswith(self._prompt_mark)):
             return None
         line, newline, _ = head.partition("\n")
         end = line.find("]")
         return end + 1 if end > 0 else 0 if not newline and len(head) < MAX_MARK_CHARS else None
 
-    def _thought_tag(self, head: str) -> int | None:
+    def _thought_tag_chars(self, head: str) -> int | None:
         found = _THOUGHT_TAG.match(head) or _BRACKETED.match(head)
         if found is None:
             maybe = _MAYBE_TAG.fullmatch(head) or _MAYBE_BRACKETED.fullmatch(head)
-            is_other = maybe and maybe.re is _MAYBE_TAG and maybe["more"] and not _is_strong(maybe["name"])
+            is_other = maybe and maybe.re is _MAYBE_TAG and maybe["more"] and not _is_thought_name(maybe["name"])
             return 0 if maybe and not is_other and len(head) < MAX_MARK_CHARS else None
-        name, words = found["name"], _words(found["name"])
-        is_strong = _is_strong(name)
+        name, words = found["name"], _words_in(found["name"])
+        is_strong = _is_thought_name(name)
         if not is_strong and not (words & _WEAK and words <= _WEAK | _AROUND):
             return None
         if found["slash"]:
-            return found.end() if self._had_thought and is_strong else None
+            return found.end() if self._has_thought and is_strong else None
         if not found["empty"]:
-            self._begin_thought(_closing(found[0][0], name))
-            self._maybe_answer += [] if is_strong else [found[0]]
+            self._begin_thought(_closing_pattern(found[0][0], name))
+            self._possible_answer += [] if is_strong else [found[0]]
         return found.end()
 
-    def _token(self, head: str) -> int | None:
+    def _token_chars(self, head: str) -> int | None:
         found = _TOKEN.match(head)
         if found is None:
             return 0 if _MAYBE_TOKEN.fullmatch(head) else None
-        words, at = _words(found[0]), found.end()
+        words, at = _words_in(found[0]), found.end()
         if words & (_CALLS | _OTHER_ROLES):
             return None
-        if "channel" in words and not _closes(found[0]):
-            return self._channel(head, at)
-        if words & (_STRONG | _WEAK | {"inner"}) and not _closes(found[0]):
+        if "channel" in words and not _is_closing(found[0]):
+            return self._channel_chars(head, at)
+        if words & (_STRONG | _WEAK | {"inner"}) and not _is_closing(found[0]):
             self._begin_thought(None)
             return at
-        if words <= _HEADERS and words & _OPENERS and not _closes(found[0]):
-            return self._header(head, at)
+        if words <= _HEADERS and words & _OPENERS and not _is_closing(found[0]):
+            return self._header_chars(head, at)
         if self._is_bare and not words & _OPENERS:
             return None
         if at == len(head) < MAX_MARK_CHARS:
@@ -232,7 +232,7 @@ class TemplateMarks:
         # In the middle of a sentence, the token is a word.
         return None if head[at : at + 1] in (" ", "\t") and not words & {"s", "bos"} else at
 
-    def _header(self, head: str, at: int) -> int | None:
+    def _header_chars(self, head: str, at: int) -> int | None:
         label = _LABEL.match(head, at)
         if label is None:
             return 0 if _MAYBE_LABEL.fullmatch(head, at) and len(head) < MAX_MARK_CHARS else None
@@ -242,7 +242,7 @@ class TemplateMarks:
             return None
         return label.end()
 
-    def _channel(self, head: str, at: int) -> int | None:
+    def _channel_chars(self, head: str, at: int) -> int | None:
         channel = _CHANNEL.match(head, at)
         if channel is None:
             return 0 if len(head) < MAX_MARK_CHARS else None
@@ -254,8 +254,8 @@ class TemplateMarks:
             self._begin_thought(None)
         return channel.end()
 
-    def _wrapping(self, head: str) -> int | None:
-        if not self._had_thought:
+    def _wrapper_chars(self, head: str) -> int | None:
+        if not self._has_thought:
             return None
         if found := _WRAPPED.match(head):
             self._wrapper = f"</{found[1]}>"
@@ -264,62 +264,62 @@ class TemplateMarks:
 
     def _begin_thought(self, closing: re.Pattern[str] | None) -> None:
         self._phase = _Phase.THOUGHT
-        self._closing = closing
-        self._had_thought = True
+        self._closing_pattern = closing
+        self._has_thought = True
 
     def _read_thought(self, text: str, ended: bool) -> tuple[str, bool]:
-        found = self._closing.search(text) if self._closing else _thought_end(text)
+        found = self._closing_pattern.search(text) if self._closing_pattern else _thought_end(text)
         at = found.end() if found else len(text) if ended else max(0, len(text) - MAX_CLOSING_CHARS)
-        if self._maybe_answer:
-            self._maybe_answer.append(text[:at])
+        if self._possible_answer:
+            self._possible_answer.append(text[:at])
         if found is None:
             return text[at:], False
         self._phase = _Phase.BEGINNING
-        is_over = self._closing is not None or _closes(found[0]) or bool(_words(found[0]) & _STRONG)
+        is_over = self._closing_pattern is not None or _is_closing(found[0]) or bool(_words_in(found[0]) & _STRONG)
         return text[found.end() if is_over else found.start() :], True
 
     def _read_preamble(self, text: str, ended: bool) -> tuple[str, str, bool]:
         message, end, rest = text.partition(_MESSAGE_END)
         kept = 0 if end or ended else next(n for n in range(7, -1, -1) if message.endswith(_MESSAGE_END[:n]))
         shown = message[: len(message) - kept]
-        self._note(shown)
+        self._record_shown(shown)
         if end:
             self._phase = _Phase.BEGINNING
-            self._is_bare, self._breaks = False, bool(self._opening)
+            self._is_bare, self._needs_break = False, bool(self._opening)
         return shown, rest if end else message[len(shown) :], bool(end)
 
     def _read_text(self, text: str, ended: bool) -> tuple[str, str]:
         """Returns the text that can be shown, and its end if that could be trailing marks."""
-        if not (self.may_be_left and _MAY_BEGIN.search(text)):
-            self._note(text)
+        if not (self.is_expected and _MAY_BEGIN.search(text)):
+            self._record_shown(text)
             return text, ""
         found = _TAIL.search(text, max(0, len(text) - MAX_TAIL_CHARS))
         assert found is not None, "it may be empty"
         shown, held = text[: found.start()], found[0]
         self._quotes_marks = self._quotes_marks or _TOKEN.search(shown) is not None
-        self._note(shown)
+        self._record_shown(shown)
         if not ended:
             return shown, held
-        if self._is_left_over(held):
+        if self._is_leftover_markup(held):
             held = ""
-        self._note(held)
+        self._record_shown(held)
         return shown + held, ""
 
-    def _is_left_over(self, held: str) -> bool:
+    def _is_leftover_markup(self, held: str) -> bool:
         inner = held.removeprefix(self._wrapper).lstrip() if self._wrapper else held
         is_wrapped = inner != held
         if inner and not _LEFT_OVER.fullmatch(inner):
             return False
         return is_wrapped or bool(inner and not self._quotes_marks and not (_QUOTED.search(self._tail)))
 
-    def _note(self, text: str) -> None:
+    def _record_shown(self, text: str) -> None:
         if text:
             if len(self._opening) < MAX_MARK_CHARS:
                 self._opening = (self._opening + text).lstrip()[:MAX_MARK_CHARS]
             self._tail = text[-40:] if len(text) >= 40 else (self._tail + text)[-40:]
 
 
-def unparsed_in(text: str) -> Unparsed:
+def unparsed_content(text: str) -> Unparsed:
     is_fenced = False
     for found in _FENCE_OR_MARK.finditer(text):
         if found["fence"]:
@@ -332,24 +332,24 @@ def unparsed_in(text: str) -> Unparsed:
     return "thoughts" if end and not _OPENS_THOUGHT.search(text, 0, end.start()) else ""
 
 
-def _words(name: str) -> set[str]:
+def _words_in(name: str) -> set[str]:
     return {word for word in re.split(r"[\W_▁]+", name.lower()) if word}
 
 
-def _is_strong(name: str) -> bool:
-    """Recognizes names such as `think`, `mm:think` and `think:6124c78e`."""
+def _is_thought_name(name: str) -> bool:
+    """Returns whether a name means thinking, such as `think`, `mm:think` and `think:6124c78e`."""
     parts = [re.split(r"[\W_]+", part) for part in re.split(r"[:|]", name.lower())]
     return any(part[-1] in _STRONG or (len(part) > 1 and part[0] == "think") for part in parts)
 
 
-def _closes(token: str) -> bool:
-    """Recognizes a slash, a bar on the right side only, or a word such as "end"."""
+def _is_closing(token: str) -> bool:
+    """Returns whether a token has a slash, a bar on the right side only, or a word such as "end"."""
     is_right = token[0] == "<" and token[1] not in "|｜/" and token[-2] in "|｜"
-    return "/" in token or is_right or bool(_words(token) & _ENDS)
+    return "/" in token or is_right or bool(_words_in(token) & _ENDS)
 
 
-def _closing(bracket: str, name: str) -> re.Pattern[str]:
-    """Returns the pattern that ends reasoning: its closing tag in any case, or one with another reasoning name."""
+def _closing_pattern(bracket: str, name: str) -> re.Pattern[str]:
+    """Returns a pattern for the tag that ends reasoning, in any case, including tags with another reasoning name."""
     own = re.escape(name)
     if bracket == "[":
         return re.compile(rf"\[/{own}\]", re.IGNORECASE)
@@ -359,5 +359,5 @@ def _closing(bracket: str, name: str) -> re.Pattern[str]:
 
 
 def _thought_end(text: str) -> re.Match[str] | None:
-    """Returns the first token of a text, skipping those that only end a label."""
-    return next((found for found in _TOKEN.finditer(text) if not _words(found[0]) & {"message", "constrain"}), None)
+    """Returns a text's first token, skipping tokens that only end a label."""
+    return next((found for found in _TOKEN.finditer(text) if not _words_in(found[0]) & {"message", "constrain"}), None)

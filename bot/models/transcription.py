@@ -18,7 +18,7 @@ from slack_markdown.growing_text import paired
 
 
 @dataclass(frozen=True, slots=True)
-class Transcribed:
+class TranscriptionResult:
     text: str = field(repr=False)
     usage: Usage | None
 
@@ -29,7 +29,7 @@ class Transcriber:
         self._sdk = open_sdk(settings).with_options(max_retries=2)
         self._api_key = settings.api_key
 
-    async def transcribe(self, sound: Sound) -> Transcribed:
+    async def transcribe(self, sound: Sound) -> TranscriptionResult:
         with RequestAttempt(self.model, self._api_key) as attempt:
             raw = await self._sdk.audio.transcriptions.with_raw_response.create(
                 model=self.model.partition("/")[2],
@@ -39,8 +39,8 @@ class Transcriber:
             body = raw.http_response.json()
             text = body.get("text") if isinstance(body, dict) else None
             if not isinstance(text, str):
-                raise attempt.failed(EndReason.UNREADABLE, "the response has no text")
-            return Transcribed(paired(text[:MAX_TRANSCRIPT_CHARS]).strip(), _usage(body.get("usage")))
+                raise attempt.failure(EndReason.UNREADABLE, "the response has no text")
+            return TranscriptionResult(paired(text[:MAX_TRANSCRIPT_CHARS]).strip(), _usage(body.get("usage")))
 
     async def aclose(self) -> None:
         await self._sdk.close()

@@ -1,7 +1,7 @@
-"""A request to a model, and what its server is known to accept.
+"""Requests to a model, and what the model's server is known to accept.
 
-A `Trial` is one request with its assumptions about the server. If the request succeeds, `Learned` remembers them for
-later requests. A refused request is changed first (remedies.py).
+A `Trial` is one request with assumptions about the server. If the request succeeds, `LearnedLimits` remembers the
+assumptions for later requests. After a refusal, remedies.py changes the Trial.
 """
 
 import asyncio
@@ -20,22 +20,22 @@ from bot.models.prompt import (
     Media,
     Prompt,
     TokenEstimate,
-    instructed,
+    inline_system,
     newest_media_within,
     without_items,
     without_media,
 )
-from bot.models.refused_files import RefusedFiles, with_images_within
+from bot.models.refused_files import RefusedFiles, shrink_images
 from bot.models.room import Room
 
 log = logging.getLogger(__name__)
 
 MIN_SEARCHABLE = 10
-"""With fewer tools, all definitions are offered at once, regardless of their length."""
+"""Minimum number of tools for a tool search. Fewer tools are all offered at once, regardless of their length."""
 MAX_REFUSED_FILES = 500
 MAX_REFUSED_ITEMS = 5_000
 DESCRIBED_WITHIN_S = 2.0
-"""Time limit for a server's description of a model. The first answer that needs the description waits for it."""
+"""Time limit for requesting a server's description of a model, which delays the first answer that needs it."""
 TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS))
 _FEATURES: Mapping[OptionalParameter, Feature] = {
     OptionalParameter.TOOLS: "tools",
@@ -60,40 +60,40 @@ class Trial:
     """Hashes of the model's own items, such as thinking, that were refused and removed from the prompt."""
     dropped: frozenset[OptionalParameter] = frozenset()
     is_sure: bool = True
-    """Whether the refusals named what is omitted, or only one thing is omitted."""
+    """Whether the refusals named all omitted parts, or only one part is omitted."""
     max_pixels: int = 0
     left_out: tuple[tuple[Media, FileFault], ...] = ()
-    said: str = ""
-    is_of_history: bool = False
-    """Whether a refusal might have been about earlier steps or messages, so that it shows nothing about the model."""
+    refusal_sentence: str = ""
+    is_about_history: bool = False
+    """Whether a refusal might have been about earlier steps or messages, and not about the model."""
 
     def body(self, name: str) -> dict[str, Any]:
         """Returns the body of the request to the model with this name."""
-        return self.api.request(name, self.sent, self.parameters, self.output_tokens, self.effort)
+        return self.api.request(name, self.sent_prompt, self.parameters, self.output_tokens, self.effort)
 
     @property
     def has_too_little_room(self) -> bool:
         return self.output_tokens < self.api.text_tokens
 
     @property
-    def comes_whole(self) -> bool:
-        return OptionalParameter.STREAM in self.missing
+    def is_nonstreaming(self) -> bool:
+        return OptionalParameter.STREAM in self.omitted_parameters
 
     @property
-    def missing(self) -> frozenset[OptionalParameter]:
-        """Parameters that the prompt could use and the request doesn't have."""
-        return used_by(self.prompt, self.api) - self.parameters
+    def omitted_parameters(self) -> frozenset[OptionalParameter]:
+        """Parameters that the prompt could use but the request omits."""
+        return needed_parameters(self.prompt, self.api) - self.parameters
 
     @property
-    def sent(self) -> Prompt:
-        prompt = instructed(self.prompt) if OptionalParameter.SYSTEM_ROLE in self.missing else self.prompt
+    def sent_prompt(self) -> Prompt:
+        prompt = inline_system(self.prompt) if OptionalParameter.SYSTEM_ROLE in self.omitted_parameters else self.prompt
         tools = [tool for tool in prompt.tools if tool.definition_hash not in self.refused_tools][: self.max_tools]
-        return replace(prompt, tools=tuple(tools) if self.missing.isdisjoint(TOOLS) else ())
+        return replace(prompt, tools=tuple(tools) if self.omitted_parameters.isdisjoint(TOOLS) else ())
 
     @property
     def effort(self) -> str:
         # Such a model accepts tools only if it doesn't reason.
-        may_reason = OptionalParameter.TOOLS_WITH_REASONING not in self.missing or not self.sent.tools
+        may_reason = OptionalParameter.TOOLS_WITH_REASONING not in self.omitted_parameters or not self.sent_prompt.tools
         return (
             self.levels.level(self.prompt.effort) if OptionalParameter.EFFORT in self.parameters and may_reason else ""
         )
@@ -103,9 +103,9 @@ class Trial:
         return self.parameters if self.effort else self.parameters - {OptionalParameter.EFFORT}
 
     @property
-    def refused(self) -> tuple[Feature, ...]:
-        refused = tuple(feature for parameter, feature in _FEATURES.items() if parameter in self.missing)
-        if self.missing.isdisjoint(TOOLS) and len(self.sent.tools) < len(self.prompt.tools):
+    def refused_features(self) -> tuple[Feature, ...]:
+        refused = tuple(feature for parameter, feature in _FEATURES.items() if parameter in self.omitted_parameters)
+        if self.omitted_parameters.isdisjoint(TOOLS) and len(self.sent_prompt.tools) < len(self.prompt.tools):
             refused = ("some tools", *refused)
         is_missed = self.prompt.effort is Effort.THOROUGH and not self.effort
         return (*refused, "thinking longer") if is_missed else refused
@@ -128,14 +128,14 @@ class Trial:
         return replace(self, prompt=prompt, left_out=left_out, refusals=self.refusals + 1)
 
 
-class Learned:
+class LearnedLimits:
     def __init__(self, api: Api, name: str) -> None:
         self.model = f"{api.vendor}/{name}"
         self.api = api
         self.parameters = RefusedParameters()
         self.levels = EffortLevels()
         self.room = Room()
-        """The server's limits for tokens. What was learned about them is logged once."""
+        """The server's token limits. A limit below the settings is logged once."""
         self.faults = 0
         self.estimate = TokenEstimate((self.model,))
         self._name = name
@@ -143,17 +143,17 @@ class Learned:
         self._max_tools: int | None = None
         self._max_pixels = 0
         self._refused_files: dict[frozenset[int], FileFault] = {}
-        """Why files were refused together, by the hashes of their base64. It isn't known which of them was at fault, so
-        a subset of them is sent."""
+        """Why files were refused together, by the hashes of their base64. A subset of these files is still sent,
+        because any one of them might have been at fault."""
         self._refused_items: tuple[int, ...] = ()
         self._is_described = False
 
-    async def first(self, prompt: Prompt) -> Trial:
+    async def first_trial(self, prompt: Prompt) -> Trial:
         api, prompt = self.api, without_items(prompt, frozenset(self._refused_items))
         if prompt.effort is not Effort.NORMAL and api.describes_effort:
-            self.room = await self.described_room(self.room)
-        parameters = self.parameters.of(used_by(prompt, api))
-        output_tokens = self.room.for_output(api.wanted_tokens(prompt.effort), self.estimate.prompt_tokens(prompt))
+            self.room = await self.fetch_room(self.room)
+        parameters = self.parameters.allowed(needed_parameters(prompt, api))
+        output_tokens = self.room.output_limit(api.wanted_tokens(prompt.effort), self.estimate.prompt_tokens(prompt))
         return Trial(
             api,
             prompt,
@@ -166,16 +166,16 @@ class Learned:
         )
 
     async def with_files_that_fit(self, prompt: Prompt) -> tuple[Prompt, tuple[str, ...], dict[str, FileFault]]:
-        """Returns the prompt, the names of files of types that the API refuses, and why others are left out."""
-        accepted, of_other_kinds = without_media(prompt, self.api.accepts)
+        """Returns the prompt, the names of unsupported files, and why other files are left out."""
+        accepted, unsupported = without_media(prompt, self.api.accepts)
         fit = newest_media_within(accepted.turns, self.api.max_media_bytes)
         fitting, too_large = without_media(accepted, lambda media: media in fit)
         if self._max_pixels:
-            fitting = await with_images_within(fitting, self._max_pixels)
-        offered, refused = self._without_refused(fitting)
-        return offered, of_other_kinds, refused | dict.fromkeys(too_large, FileFault.TOO_LARGE)
+            fitting = await shrink_images(fitting, self._max_pixels)
+        offered, refused = self._without_refused_files(fitting)
+        return offered, unsupported, refused | dict.fromkeys(too_large, FileFault.TOO_LARGE)
 
-    def _without_refused(self, prompt: Prompt) -> tuple[Prompt, dict[str, FileFault]]:
+    def _without_refused_files(self, prompt: Prompt) -> tuple[Prompt, dict[str, FileFault]]:
         files = {hash(media.base64): media.name for turn in prompt.turns for media in turn.media}
         known = {
             one: fault
@@ -186,7 +186,7 @@ class Learned:
         kept, _ = without_media(prompt, lambda media: hash(media.base64) not in known)
         return kept, {name: known[one] for one, name in files.items() if one in known}
 
-    async def described_room(self, room: Room) -> Room:
+    async def fetch_room(self, room: Room) -> Room:
         """Returns the room, updated with the limits in the server's model description, which is requested once."""
         if self._is_described or self.api.described is None:
             return room
@@ -201,12 +201,12 @@ class Learned:
         return room.with_description(described)
 
     def remember(self, trial: Trial) -> None:
-        """Remembers what the server accepts, and logs once if a setting exceeds its limits.
+        """Remembers what the server accepts, and logs once if a setting exceeds the server's limits.
 
-        After a refusal that might be about the history, only what other requests would meet too is remembered.
+        After a refusal that might be about the history, only facts that apply to other requests are remembered.
         """
         self.faults = 0
-        if trial.is_of_history:
+        if trial.is_about_history:
             trial = replace(
                 trial,
                 api=self.api,
@@ -220,7 +220,7 @@ class Learned:
         self.api = trial.api
         self._refused_tools, self._max_tools = trial.refused_tools, trial.max_tools
         self._refused_items = (*self._refused_items, *trial.refused_items)[-MAX_REFUSED_ITEMS:]
-        self.parameters = self.parameters.after(trial.parameters, trial.dropped, is_sure=trial.is_sure)
+        self.parameters = self.parameters.after_success(trial.parameters, trial.dropped, is_sure=trial.is_sure)
         self.levels = trial.levels
         self._max_pixels = trial.max_pixels or self._max_pixels
         if trial.is_sure:
@@ -237,8 +237,8 @@ class Learned:
             )
 
 
-def used_by(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
-    """Returns the parameters that a prompt needs from an API. Errors about any others are irrelevant."""
+def needed_parameters(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
+    """Returns the parameters that a prompt needs from an API. Errors about other parameters are irrelevant."""
     # A prompt that has other tools incurs their cost anyway.
     is_dispensable = all(tool.is_dispensable for tool in prompt.tools)
     unused = {OptionalParameter.TOOLS if is_dispensable else OptionalParameter.DISPENSABLE_TOOLS}
@@ -250,7 +250,7 @@ def used_by(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
         ({OptionalParameter.EFFORT}, prompt.effort is not Effort.NORMAL),
         ({OptionalParameter.SAFETY_ID}, prompt.asker),
         # A server that only resembles the vendor's might ignore a tool of an unknown type.
-        ({OptionalParameter.TOOL_SEARCH}, len(prompt.tools) >= MIN_SEARCHABLE and not api.may_leave_marks),
+        ({OptionalParameter.TOOL_SEARCH}, len(prompt.tools) >= MIN_SEARCHABLE and not api.can_leave_marks),
     ):
         unused |= set() if is_used else parameters
     return api.optional_parameters - unused

@@ -1,9 +1,9 @@
 """Reads from a refusal's headers or sentence when a vendor allows the next request. Pure.
 
-A header meant for this request (`Retry-After`) takes precedence over the sentence, and the sentence over headers with a
-limit's reset time. Of those, the exhausted limit counts, because gateways send every limit's reset with each response.
-The value can be seconds, a duration such as 6m0s, a point in time, or seconds or milliseconds since 1970. A point in
-time is relative to the response's date.
+A header about this request (`Retry-After`) takes precedence over the sentence, and the sentence over headers with a
+limit's reset time. If several limits have reset headers, the exhausted limit counts, because gateways send every
+limit's reset with each response. A header's value can be seconds, a duration such as 6m0s, a point in time, or seconds
+or milliseconds since 1970. Points in time are compared with the response's date.
 """
 
 import math
@@ -23,31 +23,31 @@ _TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?) ?(ms|[dhms])")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SAYS_THAT_IT_ENDS = re.compile(r"\bresets? (?:at|in|on|after)\b")
 _ONCE_CHANGED = re.compile(r"\bif you (?:just|recently)\b")
-"""A time after this phrase is how long an account change takes to apply: AWS, OpenAI."""
+"""Matches a phrase of AWS and OpenAI. A time after the phrase is how long an account change takes to apply."""
 _LONG_PERIOD = re.compile(r"(?:per[- ]|/ ?)(day|week|month)\b|\b(dai|week|month)ly\b|\b(\d{1,2})[- ]hour\b")
 _SHORT_PERIOD = re.compile(r"(?:per[- ]|/ ?)(?:sec|min|hour)|\b[rt]pm\b")
 _PERIODS_S = {"day": 86_400.0, "dai": 86_400.0, "week": 7 * 86_400.0, "month": 30 * 86_400.0}
 _MAX_HEADER_CHARS = 100
 _SINCE_1970_S = 1e9
-"""From this value on, seconds are a point in time (the first one was in 2001)."""
+"""Minimum seconds that are a point in time since 1970 (in 2001), not a duration."""
 _SINCE_1970_MS = 1e11
 
 
 def ends_by_itself(words: str) -> bool:
-    """Returns whether a refusal's lowercase sentence states that its cause ends with time."""
+    """Returns whether a refusal's sentence, in lowercase, states that the cause is temporary."""
     words = _ONCE_CHANGED.split(words, 1)[0]
     return _SAYS_WHEN.search(words) is not None or _SAYS_THAT_IT_ENDS.search(words) is not None
 
 
 def retry_after_s(headers: Mapping[str, str], words: str, *, is_limit: bool) -> float | None:
-    """Returns how many seconds a vendor asks clients to wait, or None if it doesn't.
+    """Returns how many seconds a vendor asks clients to wait, or None if no wait is stated.
 
-    `words`: the refusal's sentence in lowercase. `is_limit`: the refusal is about a limit, so the sentence can state
-    the limit's period and headers its reset.
+    `words`: the refusal's sentence in lowercase. `is_limit`: the refusal is about a limit, whose period the sentence
+    can state and whose reset time the headers can state.
     """
     own = {name.lower(): value[:_MAX_HEADER_CHARS] for name, value in headers.items()}
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        if (wait_s := _seconds(own.get(name, ""), own)) is not None:
+        if (wait_s := _header_wait_s(own.get(name, ""), own)) is not None:
             return wait_s * unit_s
     if told := _SAYS_WHEN.search(words):
         return _duration_s(told[1])
@@ -59,7 +59,7 @@ def _until_reset_s(headers: Mapping[str, str], words: str) -> float | None:
     unknown: list[float] = []
     for name, value in headers.items():
         if "ratelimit" in name.replace("-", "") and "reset" in name:
-            wait_s, left = _seconds(value, headers), headers.get(name.replace("reset", "remaining"))
+            wait_s, left = _header_wait_s(value, headers), headers.get(name.replace("reset", "remaining"))
             if wait_s is not None and (left is None or left.strip() == "0"):
                 (unknown if left is None else over).append(wait_s)
     if over or unknown:
@@ -70,8 +70,8 @@ def _until_reset_s(headers: Mapping[str, str], words: str) -> float | None:
     return _UNITS_S["h"] * int(period[3]) if period[3] else _PERIODS_S[period[1] or period[2]]
 
 
-def _seconds(value: str, headers: Mapping[str, str]) -> float | None:
-    """Returns a header's duration, or the time until its point in time, in seconds; None if it has neither."""
+def _header_wait_s(value: str, headers: Mapping[str, str]) -> float | None:
+    """Returns a header's duration, or the time until its point in time, in seconds; None if the value is neither."""
     value = value.strip()
     if _DURATION.fullmatch(value.lower()):
         return _duration_s(value.lower())

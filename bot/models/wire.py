@@ -1,7 +1,7 @@
-"""Parses a response's bytes into events, without I/O: `receive` takes the next bytes, and `end` marks their end.
+"""Parses a response's bytes into server-sent events or Amazon's binary events, without I/O.
 
-Events are server-sent events or Amazon's binary ones. As in h11, the caller reads the socket and passes the bytes. Each
-byte is examined a bounded number of times.
+As in h11, the caller reads the socket and passes the bytes to `receive`, then calls `end`. Every byte is examined a
+bounded number of times.
 """
 
 import json
@@ -14,12 +14,12 @@ MAX_EVENT_BYTES = 8 * 2**20
 """Maximum size of an event. The last event of a response repeats the whole answer, with its encrypted reasoning."""
 _BOM = b"\xef\xbb\xbf"
 COMMENT: Mapping[str, Any] = {}
-"""A line without content that only keeps the connection alive."""
+"""The event for a line without content, which only keeps the connection alive."""
 DONE = "[DONE]"
 
 
 class EventTooLongError(ConnectionAbortedError):
-    """An event is longer than MAX_EVENT_BYTES. The rest of its stream isn't read."""
+    """An event is longer than MAX_EVENT_BYTES. The rest of the stream isn't read."""
 
     def __str__(self) -> str:
         return f"more than {MAX_EVENT_BYTES} bytes"
@@ -31,17 +31,17 @@ class Events(ABC):
         """Yields the JSON of each event that `data` completes. Raises ValueError if the format is wrong."""
 
     def end(self) -> Iterator[Any]:
-        """Yields the events that are complete because nothing follows."""
+        """Yields the last events, which are complete only because nothing follows."""
         yield from ()
 
 
 class ServerSentEvents(Events):
-    """Reads the JSON of server-sent events, including two signs that the vendors' own decoders discard.
+    """Reads the JSON of server-sent events, and two lines that the vendors' decoders discard.
 
     A comment (`: keepalive`) shows that a silent model is working, and a final `[DONE]` shows that an answer without a
     finish reason is complete. Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
-    Some servers end a stream without the empty line after the last event, so a complete object counts without it.
+    Some servers end a stream without the empty line after the last event, so a complete last object is accepted too.
     Raises UnicodeDecodeError and json.JSONDecodeError for a broken object, and EventTooLongError.
     """
 
@@ -71,10 +71,10 @@ class ServerSentEvents(Events):
             yield from self._end_line()
         last = b"\n".join(self._data).strip()
         if last and self._is_error:
-            yield _error(last)
+            yield _parse_error(last)
         elif last.startswith((b"{", b"[")):
             try:
-                event = _parsed(last)
+                event = _parse_event(last)
             except ValueError:
                 # The stream was cut off within this event.
                 return
@@ -90,12 +90,12 @@ class ServerSentEvents(Events):
         if line.startswith(b":"):
             yield COMMENT
         elif line:
-            yield from self._noted(line)
+            yield from self._add_line(line)
         else:
-            yield from self._event()
+            yield from self._end_event()
 
-    def _noted(self, line: bytes) -> Iterator[Any]:
-        """Adds a data line to its event; yields the previous event if the line begins a new one."""
+    def _add_line(self, line: bytes) -> Iterator[Any]:
+        """Adds a data line to the current event; yields the previous event if the line begins a new event."""
         # All other fields except an error's name are ignored.
         # llama.cpp and its forks use this field name for an error's data.
         is_error = line.startswith(b"error:")
@@ -107,22 +107,22 @@ class ServerSentEvents(Events):
             data = line.removeprefix(field).removeprefix(b" ").removeprefix(b"data:").removeprefix(b" ")
             if self._data and self._data[-1].endswith(b"}") and data.startswith((b"{", b"[DONE]")):
                 # JSON can't continue like this, so the empty line between two events is missing.
-                yield from self._event()
+                yield from self._end_event()
             self._data.append(data)
             self._data_bytes += len(line)
             if self._data_bytes > MAX_EVENT_BYTES:
                 raise EventTooLongError
 
-    def _event(self) -> Iterator[Any]:
+    def _end_event(self) -> Iterator[Any]:
         value, is_error = b"\n".join(self._data).strip(), self._is_error
         self._data = []
         self._data_bytes = 0
         self._is_error = False
         if value:
-            yield _error(value) if is_error else _parsed(value)
+            yield _parse_error(value) if is_error else _parse_event(value)
 
 
-def _parsed(data: bytes) -> Any:
+def _parse_event(data: bytes) -> Any:
     if data[:6].upper() == b"[DONE]":
         return DONE
     try:
@@ -135,7 +135,7 @@ def _parsed(data: bytes) -> Any:
         return COMMENT
 
 
-def _error(data: bytes) -> Any:
+def _parse_error(data: bytes) -> Any:
     """Returns an error event in the format shared by all APIs. Some servers send only the error's text."""
     try:
         error = json.loads(data)

@@ -1,7 +1,7 @@
 """Wrappers around each model: they measure requests, end stalled streams, and fall back to the next model.
 
-The nesting is Fallback([Stall(Measured(vendor.model(name)))]), so Measured sees every request. The SDKs' own retries
-are off: they don't know other models, don't report that they are waiting, and accept a Retry-After of any length.
+The nesting is Fallback([Stall(Measured(vendor.model(name)))]), so Measured sees every request. The SDKs' retries are
+disabled: they don't know other models, don't report that they are waiting, and accept a Retry-After of any length.
 """
 
 import asyncio
@@ -47,28 +47,28 @@ class Measured:
 
 
 MAX_SILENCE_S = 600.0
-"""gpt-6-astra was seen thinking for 300 s without a sign (AntigmaLabs/ante#186). This is twice that."""
+"""Twice the 300 s that gpt-6-astra was reported to think without a sign (AntigmaLabs/ante#186)."""
 PAUSED_S = 1.0
-"""A timer that is this late was delayed by a pause of the process, of the machine or of all other work."""
+"""A timer that is this late was delayed by a pause of the process or the machine, or by other work."""
 
 
 def silence_s(stall_timeout_s: float) -> float:
-    """Returns how long a model that is known to think can be silent."""
+    """Returns the maximum silence of a model that is known to think."""
     return max(stall_timeout_s, min(10 * stall_timeout_s, MAX_SILENCE_S))
 
 
 class Stall:
     """Closes a model's stream and fails as STALLED if no sign of work arrives in time.
 
-    Neither a read timeout nor a total timeout can detect a stalled model: pings keep a read alive, and a long answer
-    that is still growing is fine. So the time between two signs of work is limited: text, and Thinking, which the
-    readers yield for anything that arrives while a model thinks or writes a tool call, even a ping; at other times,
-    pings and empty events don't count. A model that thinks silently, or searches, gets ten times as long, up to ten
-    minutes. Signs without content stop counting then, too, because a vendor can keep pinging for a dead model.
+    Neither a read timeout nor a total timeout can detect a stalled model, because pings keep a read alive, and a long
+    answer that is still growing is fine. Stall therefore limits the time between two signs of work. Signs are text, and
+    Thinking, which the readers yield for anything that arrives while a model thinks or writes a tool call, even a ping;
+    at other times, pings and empty events don't count. A model that thinks silently, or searches, gets ten times as
+    long, up to ten minutes. After that long, signs without content don't count, because a vendor can keep pinging for a
+    dead model.
 
-    Only waiting for the model counts. The consumer's own time, such as waiting for the database, is neither limited nor
-    canceled. A pause of the process doesn't count either: data that arrived during the pause is still to be read, so
-    the time starts again.
+    Only waiting for the model is limited, not the consumer's own time, such as waiting for the database. After a pause
+    of the process, the time starts again, because data that arrived during the pause hasn't been read.
     """
 
     def __init__(self, provider: Provider, stall_timeout_s: float) -> None:
@@ -114,14 +114,14 @@ class Stall:
 class _Wait:
     """Waits for a model's events, one after another, with a single timer.
 
-    A timeout context per token would cost a third of its CPU time. A wait that takes too long is canceled; its limit
-    restarts after a pause of the process.
+    A timeout context per token would cost a third of the token's CPU time. A wait that takes too long is canceled.
+    After a pause of the process, the limit starts again.
     """
 
-    __slots__ = ("_cancellations", "_is_over", "_limit_s", "_task", "_timer", "_until")
+    __slots__ = ("_cancellations", "_deadline", "_is_over", "_limit_s", "_task", "_timer")
 
     def __init__(self) -> None:
-        self._until: float | None = None
+        self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_over = False
 
@@ -129,13 +129,13 @@ class _Wait:
         task = asyncio.current_task()
         assert task is not None
         self._task, self._cancellations, self._limit_s = task, task.cancelling(), limit_s
-        self._until = asyncio.get_running_loop().time() + limit_s
-        if self._timer is None or self._timer.when() > self._until:
-            self._set()
+        self._deadline = asyncio.get_running_loop().time() + limit_s
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._start_timer()
 
     def end(self) -> bool:
-        """Ends the wait but keeps its timer for the next one; returns whether only the limit canceled the task."""
-        self._until = None
+        """Ends the wait but keeps the timer for the next wait; returns whether only the limit canceled the task."""
+        self._deadline = None
         was_over, self._is_over = self._is_over, False
         return was_over and self._task.uncancel() <= self._cancellations
 
@@ -143,21 +143,21 @@ class _Wait:
         if self._timer:
             self._timer.cancel()
 
-    def _set(self) -> None:
+    def _start_timer(self) -> None:
         self.close()
-        assert self._until is not None
-        self._timer = asyncio.get_running_loop().call_at(self._until, self._look)
+        assert self._deadline is not None
+        self._timer = asyncio.get_running_loop().call_at(self._deadline, self._on_timer)
 
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
         assert self._timer is not None
-        was_due, now_s = self._timer.when(), asyncio.get_running_loop().time()
+        due_s, now_s = self._timer.when(), asyncio.get_running_loop().time()
         self._timer = None
-        if self._until is None:
+        if self._deadline is None:
             return
-        if now_s - was_due > PAUSED_S:
-            self._until = now_s + self._limit_s
-        if now_s < self._until:
-            self._set()
+        if now_s - due_s > PAUSED_S:
+            self._deadline = now_s + self._limit_s
+        if now_s < self._deadline:
+            self._start_timer()
         else:
             self._is_over = True
             self._task.cancel()
@@ -165,60 +165,60 @@ class _Wait:
 
 FURTHER_TRIES = 2
 PATIENCE_S = 60.0
-"""After this long since the first failure, no request starts except the first one to another model."""
+"""Time after the first failure when requests can still start. First requests to other models can start later."""
 MAX_WAIT_S = 5.0
-"""If a model asks for a longer wait, a model that hasn't been asked yet is next."""
+"""Maximum wait for the same model if another model hasn't been asked yet."""
 BACKOFF = Backoff(0.5, 8.0)
 JITTER = 0.25
 """The random share of a wait, so that answers that failed together don't retry together."""
 
 
 @dataclass(frozen=True, slots=True)
-class Next:
+class NextRequest:
     model: int
     wait_s: float
 
 
-class Tries:
-    """Decides which request follows one that failed before the answer's first word. Pure: times are arguments.
+class RetryPlan:
+    """Chooses the request that follows a failure before the answer's first word. Pure: times are arguments.
 
     The first request goes to the first model. Each model gets two more tries with growing waits, as in both vendors'
-    SDKs; then the next model is asked at once. A model is abandoned sooner if its failure is permanent (a bad key) or
-    if it asks for a long wait. Once all models have failed, those with temporary failures are asked again for a minute
-    after the first failure, because most outages are shorter than the patience of an asker who sees that Typist is
-    retrying. A request that is charged although it fails gets only its two more tries.
+    SDKs; then the next model is asked at once. A model is abandoned sooner if the failure is permanent (a bad key) or
+    asks for a long wait. Once all models have failed, models with temporary failures are asked again for a minute after
+    the first failure, because most outages are shorter than the patience of an asker who sees that Typist is retrying.
+    A request that is charged although it fails gets only the two more tries.
     """
 
     def __init__(
         self, models: int, jitter: Callable[[], float] = random.random, patience_s: float = PATIENCE_S
     ) -> None:
-        """`models`: their number. `jitter`: returns a number from 0 to 1."""
+        """`models`: the number of models. `jitter`: returns a number from 0 to 1."""
         self._jitter = jitter
         self._patience_s = patience_s
         self._model = 0
         self._failures = [0] * models
         self._ready_at_s = [-math.inf] * models
-        self._until_s = math.inf
+        self._retry_until_s = math.inf
 
-    def after(self, error: ProviderError, now_s: float) -> Next | None:
-        """Returns the request that follows a failed one, or None. A refusal is an answer, so nothing follows it."""
+    def next_request(self, error: ProviderError, now_s: float) -> NextRequest | None:
+        """Returns the request that follows a failed request, or None. A refusal is an answer, so no request follows."""
         if error.reason is EndReason.REFUSED:
             return None
         failed = self._model
-        self._until_s = min(self._until_s, now_s + self._patience_s)
+        self._retry_until_s = min(self._retry_until_s, now_s + self._patience_s)
         self._failures[failed] += 1
         self._ready_at_s[failed] = now_s + self._wait_s(error)
         self._model = self._next_model(now_s)
         wait_s = max(0.0, self._ready_at_s[self._model] - now_s)
         is_first = not self._failures[self._model]
-        return Next(self._model, wait_s) if is_first or now_s + wait_s <= self._until_s else None
+        return NextRequest(self._model, wait_s) if is_first or now_s + wait_s <= self._retry_until_s else None
 
     def _next_model(self, now_s: float) -> int:
         failed, models = self._model, range(len(self._failures))
         unasked = next((model for model in models if not self._failures[model]), None)
         if unasked is None:
             return min(models, key=lambda model: self._ready_at_s[model])
-        is_soon = self._ready_at_s[failed] <= min(now_s + MAX_WAIT_S, self._until_s)
+        is_soon = self._ready_at_s[failed] <= min(now_s + MAX_WAIT_S, self._retry_until_s)
         return failed if is_soon and self._failures[failed] <= FURTHER_TRIES else unasked
 
     def _wait_s(self, error: ProviderError) -> float:
@@ -231,16 +231,16 @@ class Tries:
 
 
 OnResult = Callable[[str, EndReason | None], None]
-"""Called with each model that starts to answer, and with each that fails and the reason. It must not block."""
+"""Called with each model that starts to answer (None), or fails (the reason). Must not block."""
 
 
 class Fallback:
     """Tries several models and uses the first one that starts to answer.
 
-    Every failure before the answer's first word leads to another request (`Tries`), except a refusal, which is an
-    answer: Typist doesn't look for a model that agrees. Thinking and searching aren't part of the answer. After the
-    first word, a model's failure ends the step, because another request would start the answer over below the text that
-    is already in Slack (services/answering.py continues after that text). The Completion names the model that answered.
+    Every failure before the answer's first word leads to another request (`RetryPlan`), except a refusal: a refusal is
+    an answer, and Typist doesn't look for a model that agrees. Thinking and searching aren't part of the answer. After
+    the first word, a failure ends the step, because another request would start the answer over below the text that is
+    already in Slack (services/answering.py continues after that text). The Completion names the model that answered.
 
     If a prompt contains steps of the same answer that only one vendor can read, only that vendor's models are asked.
     """
@@ -259,8 +259,8 @@ class Fallback:
         self._patience_s = patience_s
         self._on_result = on_result
 
-    def led_by(self, model: str | None, prompt: Prompt) -> "Fallback":
-        """Returns the same models with `model` first, or in their usual order if it is None or not in use."""
+    def starting_with(self, model: str | None, prompt: Prompt) -> "Fallback":
+        """Returns the models with `model` first, or in the usual order if `model` is None or not in use."""
         # Every prompt gets the same order.
         if model is None:
             return self
@@ -268,8 +268,8 @@ class Fallback:
         return Fallback(in_order, self._jitter, self._patience_s, self._on_result)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        providers = self._able_to_read(prompt)
-        tries = Tries(len(providers), self._jitter, self._patience_s)
+        providers = self._providers_for(prompt)
+        plan = RetryPlan(len(providers), self._jitter, self._patience_s)
         provider = providers[0]
         while True:
             begun = False
@@ -283,7 +283,7 @@ class Fallback:
                 return
             except ProviderError as error:
                 self._on_result(provider.model, error.reason)
-                following = None if begun else tries.after(error, asyncio.get_running_loop().time())
+                following = None if begun else plan.next_request(error, asyncio.get_running_loop().time())
                 if following is None:
                     raise
                 provider = providers[following.model]
@@ -300,7 +300,7 @@ class Fallback:
             yield retrying
             await asyncio.sleep(retrying.wait_s)
 
-    def _able_to_read(self, prompt: Prompt) -> Sequence[Provider]:
+    def _providers_for(self, prompt: Prompt) -> Sequence[Provider]:
         parts = [part for turn in prompt.turns for part in turn.parts]
         vendors = {part.vendor for part in parts if isinstance(part, Opaque)}
         able = [provider for provider in self._providers if provider.model.partition("/")[0] in vendors]

@@ -27,7 +27,7 @@ from bot.models.events import (
     ToolCall,
     Usage,
 )
-from bot.models.prompt import OURS, UNKNOWN, TurnPart, folded, of_event
+from bot.models.prompt import OURS, UNKNOWN, TurnPart, event_origins, merge
 from bot.reply.sources import with_citation
 from slack_markdown.growing_text import GrowingText
 from slack_markdown.links import file_ids_in
@@ -63,9 +63,7 @@ class Answer:
         self.follow_ups = list(job.follow_ups)
         """The questions that arrived while tools ran."""
         so_far = job.so_far_origins if job.so_far else OURS
-        self.origins = folded(
-            (so_far, *(step.origins for step in self.steps), UNKNOWN if self.continues_step else OURS)
-        )
+        self.origins = merge((so_far, *(step.origins for step in self.steps), UNKNOWN if self.continues_step else OURS))
         """The types of authors whose text the model has read for the answer."""
         self.open_files = frozenset[str]().union(*(_found_file_ids(step.calls) for step in self.steps))
         """IDs of Slack files that all readers can open."""
@@ -108,7 +106,7 @@ class Answer:
 
     def on_event(self, event: StreamEvent) -> None:
         """Records an event's origin, and the source that it cites."""
-        self.origins |= of_event(event)
+        self.origins |= event_origins(event)
         if isinstance(event, Citation):
             self.sources = with_citation(self.sources, event)
 

@@ -208,7 +208,7 @@ class AnswerAttempt:
         `now` is in seconds since the epoch. `usd` is the cost of a thorough answer.
         """
         answer, done = self.answer, self.completion
-        effort = Effort.THOROUGH if done and not done.thinks_longer else self.effort
+        effort = Effort.THOROUGH if done and not done.can_think_longer else self.effort
         end = replace(
             self.with_usage(end),
             notices=(*end.notices, *self._notices()),

@@ -33,7 +33,7 @@ from bot.core.memory import (
 )
 from bot.core.surfaces import CommandResponse, Invocation
 from bot.errors import Refusal, Refused
-from bot.models.prompt import Offered
+from bot.models.prompt import OfferedTools
 from bot.reply.workspace import Workspace
 from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
 from bot.services.answer_attempt import CommandResult
@@ -99,9 +99,9 @@ class Remembering:
         text = text_on_one_line(gone.text, names) if gone.is_private is is_private else ""
         return CommandResult((Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten(number, text), number),))
 
-    async def definitions(self, question: Question) -> Offered:
+    async def definitions(self, question: Question) -> OfferedTools:
         """Returns the tool that proposes a memory, or no tool for a schedule's run, which no reader asked for."""
-        return Offered((TOOLS[question.thread.in_direct_message],) if question.schedule is None else ())
+        return OfferedTools((TOOLS[question.thread.in_direct_message],) if question.schedule is None else ())
 
     async def call(self, use: ToolUse) -> CallResult:
         question, definition = use.question, TOOLS[use.question.thread.in_direct_message]

@@ -21,7 +21,7 @@ from bot.core.memory import SentMemories
 from bot.core.prompt import Conversation, CountTokens, Marks, PromptMessage
 from bot.core.triage import Identity
 from bot.models.events import Retrying, Searching
-from bot.models.prompt import Effort, Offered
+from bot.models.prompt import Effort, OfferedTools
 from bot.reply.answer import Answer
 from bot.telemetry import OFF, Telemetry
 
@@ -108,7 +108,7 @@ class ConversationSource(Protocol):
 
 
 class Tools(Protocol):
-    async def definitions(self, question: Question) -> Offered:
+    async def definitions(self, question: Question) -> OfferedTools:
         """Returns, within seconds, the tools that can be used to answer a question. Leaves out unavailable tools, tools
         that an admin denies, and tools whose definition has changed since an admin agreed to it."""
         ...

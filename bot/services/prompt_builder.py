@@ -37,7 +37,7 @@ from bot.models.prompt import (
     OTHERS,
     OURS,
     Media,
-    Offered,
+    OfferedTools,
     Prompt,
     TokenEstimate,
     WebSearch,
@@ -78,7 +78,7 @@ class PromptBuilder:
         self,
         answer: Answer,
         memory: AsyncExitStack,
-        tools: Offered,
+        tools: OfferedTools,
         show: Callable[[Activity], None],
         window_tokens: int | None = None,
     ) -> BuiltPrompt:
@@ -103,7 +103,7 @@ class PromptBuilder:
         begin, begins = _join_paragraphs(marks.opening_mark, memories.text), OTHERS if memories.text else OURS
         taken_tokens = self._other_tokens(answer, tools, note)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
-        window = self.estimate.window_with(window_tokens)
+        window = self.estimate.smallest_window(window_tokens)
         instructions_tokens = self.estimate.tokens(system)
         ours_tokens = instructions_tokens + self.estimate.tokens(begin)
         fits_tokens = room_in_window(self.settings.history_tokens, window, ours_tokens)
@@ -125,7 +125,7 @@ class PromptBuilder:
         built = replace(built, as_texts=as_texts, has_files=any(message.files for message in whole))
         return restored_prompt(beginning, built) if beginning else built
 
-    async def _without_turns(self, job: Job, tools: Offered) -> BuiltPrompt:
+    async def _without_turns(self, job: Job, tools: OfferedTools) -> BuiltPrompt:
         """Returns a prompt that has only instructions and settings, with the version of the custom instructions."""
         question, channel = job.question, await self._settings_of(job.question)
         system = channel.system_prompt or self.settings.system_prompt
@@ -156,7 +156,7 @@ class PromptBuilder:
         kept = newest_media_within(prompt.turns, step_tokens - taken_tokens, self.estimate.media_tokens)
         return without_media(prompt, lambda media: media in kept or not _has_pages(media))
 
-    def _other_tokens(self, answer: Answer, tools: Offered, note: Note) -> int:
+    def _other_tokens(self, answer: Answer, tools: OfferedTools, note: Note) -> int:
         """Returns the number of tokens that a request needs besides its system prompt and conversation."""
         # Text from earlier attempts is sent with their steps (core/steps.py).
         left = answer.text[len(kept_text(answer.job)) :]
@@ -167,7 +167,7 @@ class PromptBuilder:
         """Returns whether a prompt for this window would contain less of the conversation than the current prompt.
         `has_results`: the prompt also contains tool results, which use the remaining room."""
         limit_tokens, known_tokens = self.settings.history_tokens, self.estimate.window_tokens
-        if window_tokens is None or self.estimate.window_with(window_tokens) == known_tokens:
+        if window_tokens is None or self.estimate.smallest_window(window_tokens) == known_tokens:
             return False
         is_less = room_in_window(limit_tokens, window_tokens, 0) < room_in_window(limit_tokens, known_tokens, 0)
         return is_less or has_results
@@ -201,7 +201,7 @@ class PromptBuilder:
         named = prompts.resolve_names(conversation, {**people.names, me.user_id: me.name}, marks)
         return prompts.with_times(named, people.zones, marks), people.zones.get(question.user_id)
 
-    def _note_lines(self, job: Job, tools: Offered, zone: ZoneInfo | None, *, reads_posts: bool) -> list[str]:
+    def _note_lines(self, job: Job, tools: OfferedTools, zone: ZoneInfo | None, *, reads_posts: bool) -> list[str]:
         """Returns lines for the note about the question: a rule for a bare mention, missing tools, and the time."""
         late = prompts.time_if_late(job.question.ts, job.asked_at, self.clock.now())
         now = (

@@ -16,7 +16,7 @@ from bot.core.conversation import Note, Question
 from bot.core.job import End, Job
 from bot.core.prompt import Conversation, with_earlier_questions
 from bot.core.usage import AnswerUsage
-from bot.models.prompt import READS_ONLY, Effort, Offered
+from bot.models.prompt import READS_ONLY, Effort, OfferedTools
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.answering import Answering
 from bot.services.ports import Tools
@@ -86,7 +86,7 @@ class _ReadOnlyTools:
 
     tools: Tools
 
-    async def definitions(self, question: Question) -> Offered:
+    async def definitions(self, question: Question) -> OfferedTools:
         offered = await self.tools.definitions(question)
         reads = (tool for tool in offered.definitions if tool.rule == READS_ONLY and not tool.own_account)
         return replace(offered, definitions=tuple(reads))

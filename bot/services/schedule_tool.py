@@ -34,7 +34,7 @@ from bot.core.schedules import (
     parse_proposal,
 )
 from bot.core.unseen import visible
-from bot.models.prompt import Offered, Permission, Reading, ToolRule
+from bot.models.prompt import OfferedTools, Permission, ReadResult, ToolRule
 from bot.reply.workspace import Workspace
 from bot.store import Stores
 
@@ -94,11 +94,11 @@ class ScheduleTool:
     servers: Sequence[str] = ()
     """The MCP servers at which people can have their own accounts."""
 
-    async def definitions(self, question: Question) -> Offered:
+    async def definitions(self, question: Question) -> OfferedTools:
         """Returns the tool for a person's question. A schedule's run can't propose another schedule."""
         user_id, (team_id, channel_id) = question.user_id, question.thread.place
         if question.schedule is not None or question.from_bot:
-            return Offered()
+            return OfferedTools()
         standing = partial(self.stores.schedules.standing, team_id, channel_id)
         here = await insist(standing, self.stores.clock, "schedules not read")
         names = await self.workspace.users.names((user_id, *(one.user_id for one in here)))
@@ -110,8 +110,8 @@ class ScheduleTool:
         # same.
         lines = [f"number {one.id}, {one.rule.in_words}{', paused' if one.paused else ''}" for one in here]
         listed = f"Scheduled here now: {'; '.join(lines)}." if lines else NOTHING_HERE
-        described = f"{DEFINITION.description} {listed}"
-        return Offered((replace(DEFINITION, description=described, parameters=self._parameters, prepared=prepared),))
+        text = f"{DEFINITION.description} {listed}"
+        return OfferedTools((replace(DEFINITION, description=text, parameters=self._parameters, prepared=prepared),))
 
     @property
     def _parameters(self) -> Mapping[str, Any]:
@@ -216,8 +216,8 @@ def _current_state(changed: Schedule) -> Mapping[str, Any]:
     return {"number": changed.id, "before": changed.rule.in_words, "skipped_before": changed.only_if_changed}
 
 
-def _schedules_for_model(here: Sequence[Schedule], names: Mapping[str, str]) -> Reading:
+def _schedules_for_model(here: Sequence[Schedule], names: Mapping[str, str]) -> ReadResult:
     """Returns a place's schedules with their owners, as data for the model."""
     whose = {one.id: one_line(names.get(one.user_id, one.user_id)) for one in here}
     lines = [f"Number {one.id}, of {whose[one.id]}, {one.rule.in_words}: {one.words}" for one in here]
-    return Reading(result_for_model("\n".join(lines), SCHEDULE, secrets.token_hex(8)) if lines else NOTHING_HERE)
+    return ReadResult(result_for_model("\n".join(lines), SCHEDULE, secrets.token_hex(8)) if lines else NOTHING_HERE)

@@ -37,7 +37,7 @@ from bot.core.steps import (
 from bot.errors import EndReason, ProviderError
 from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent
 from bot.models.model import Models, Provider
-from bot.models.prompt import Offered, Prompt, TokenEstimate, ToolResult, room_for_results
+from bot.models.prompt import OfferedTools, Prompt, TokenEstimate, ToolResult, room_for_results
 from bot.reply.answer import Answer, CurrentStep
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
 from bot.services.ports import Doing, Output, Ports, Running
@@ -84,7 +84,7 @@ class Steps:
         async def build_and_ask(window_tokens: int | None) -> End:
             async with AsyncExitStack() as memory:
                 built = await self.prompt_builder.build(
-                    attempt.answer, memory, Offered(offer.definitions, offer.missing), shown.show, window_tokens
+                    attempt.answer, memory, OfferedTools(offer.definitions, offer.missing), shown.show, window_tokens
                 )
                 return await self.ask_with_prompt(attempt, built, offer, shown, window_tokens)
 
@@ -114,7 +114,7 @@ class Steps:
         """
         attempt.built = built
         await shown.begin(attempt.answer)
-        provider = self.models.led_by(built.model, built.prompt)
+        provider = self.models.starting_with(built.model, built.prompt)
         records, job = self.ports.records, attempt.job
         insist, is_follow_up = self.tool_calls.insist, not (*job.earlier, job.question)[0].begins_thread
         earlier_calls = await insist(lambda: records.earlier_calls(job)) if job.version else ()
@@ -164,7 +164,7 @@ class Steps:
     def _fit_steps(self, steps: Sequence[Step], prompt: Prompt, window_tokens: int | None) -> list[Step]:
         """Returns the steps with as much of their tool results as fits into a request."""
         estimate = self.estimate
-        window = estimate.window_with(window_tokens)
+        window = estimate.smallest_window(window_tokens)
         history_tokens, prompt_tokens = self.prompt_settings.history_tokens, estimate.prompt_tokens(prompt)
         limit_tokens = room_for_results(history_tokens, window, prompt_tokens)
         kept = without_oldest_results(steps, estimate.tokens, limit_tokens)

@@ -56,10 +56,10 @@ from bot.errors import StoreError, trace_of
 from bot.models.events import ToolCall
 from bot.models.prompt import (
     READS_ONLY,
-    Offered,
+    OfferedTools,
     Origins,
     Permission,
-    Reading,
+    ReadResult,
     ToolDefinition,
     ToolRule,
     may_steer_reading,
@@ -129,12 +129,12 @@ class Toolbox:
         self._own_tools = own
         self._other_tools = others
 
-    async def definitions(self, question: Question) -> Offered:
+    async def definitions(self, question: Question) -> OfferedTools:
         own = [await tools.definitions(question) for tools in self._own_tools.values()]
         ours = [definition for offered in own for definition in offered.definitions]
-        others = await self._other_tools.definitions(question) if self._other_tools else Offered()
+        others = await self._other_tools.definitions(question) if self._other_tools else OfferedTools()
         theirs = (tool for tool in others.definitions if tool_owner(tool.name) not in self._own_tools)
-        return Offered((*ours, *theirs), others.missing)
+        return OfferedTools((*ours, *theirs), others.missing)
 
     async def call(self, use: ToolUse) -> CallResult:
         tools = self._own_tools.get(tool_owner(use.tool), self._other_tools)
@@ -154,7 +154,7 @@ class ToolCalls:
         question, thread, conversation = job.question, job.question.thread, self.ports.conversation
         is_run = question.schedule is not None
         may_choose = self.has_buttons and not (question.from_bot or is_run)
-        offered = await self.ports.tools.definitions(question) if self.ports.tools else Offered()
+        offered = await self.ports.tools.definitions(question) if self.ports.tools else OfferedTools()
         definitions = offered.definitions
         if any(tool.name == READ_CHANNEL for tool in definitions) and not thread.in_direct_message:
             channel = await self.insist(lambda: conversation.channel(question))
@@ -212,7 +212,7 @@ class ToolCalls:
             return replace(planned, state=CallState.DENIED, result="An admin denies this tool. The call was not made.")
         prepared = definition.prepared(planned.arguments) if definition.prepared else planned.arguments
         if isinstance(prepared, str):
-            state = CallState.DONE if isinstance(prepared, Reading) else CallState.FAILED
+            state = CallState.DONE if isinstance(prepared, ReadResult) else CallState.FAILED
             return replace(planned, state=state, result=str(prepared))
         planned = replace(planned, arguments=prepared)
         is_always_allowed = (call.name, definition.definition_hash) in offer.always_allowed

@@ -30,7 +30,7 @@ from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.read_pages import page_head
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.errors import RateLimited, Refusal, Refused
-from bot.models.prompt import Offered
+from bot.models.prompt import OfferedTools
 from bot.pacing.retry import HISTORY_PAGE, Retrier
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.file_objects import files_of
@@ -296,8 +296,8 @@ class ChannelReader:
         self._calls: dict[_Answer, int] = {}
         self._workspace_url = ""
 
-    async def definitions(self, question: Question) -> Offered:
-        return Offered((DEFINITION,))
+    async def definitions(self, question: Question) -> OfferedTools:
+        return OfferedTools((DEFINITION,))
 
     async def call(self, use: ToolUse) -> CallResult:
         """Reads a page. Refusals from Slack aren't raised: they become a sentence for the model."""

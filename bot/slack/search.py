@@ -30,7 +30,7 @@ from bot.core.conversation import Question, with_names
 from bot.core.prompt import one_line
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.errors import RateLimited, Refusal, Refused
-from bot.models.prompt import Offered, ToolDefinition
+from bot.models.prompt import OfferedTools, ToolDefinition
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.json_values import in_utc, json_object, json_objects
 from bot.slack.text import message_text, quoted_for_model
@@ -105,7 +105,7 @@ class SlackSearch:
         self._readers = readers
         self._tokens: dict[tuple[str, str], str] = {}
         """By the question's channel and ts."""
-        self._offered = Offered((BY_WORDS,))
+        self._offered = OfferedTools((BY_WORDS,))
         """The offer according to Slack's last report, or the version that works in every workspace."""
         self._asked_at = -math.inf
 
@@ -113,13 +113,13 @@ class SlackSearch:
         """Keeps the action token of a question's event in memory, dropping the oldest if there are too many."""
         keep_newest(self._tokens, (channel_id, ts), action_token)
 
-    async def definitions(self, question: Question) -> Offered:
+    async def definitions(self, question: Question) -> OfferedTools:
         """Returns the search tool unless outsiders can read the answer, even without a token, so that the model learns
         why.
         """
-        return await self._offer() if await self._readers.are_insiders(question.thread) else Offered()
+        return await self._offer() if await self._readers.are_insiders(question.thread) else OfferedTools()
 
-    async def _offer(self) -> Offered:
+    async def _offer(self) -> OfferedTools:
         """Returns the search tool that Slack supports, asking Slack at most once an hour."""
         now = self._client.clock.monotonic()
         if now < self._asked_at + INFO_TRUSTED_S:
@@ -129,11 +129,11 @@ class SlackSearch:
         try:
             async with asyncio.timeout(INFO_WITHIN_S):
                 info = await self._client.call(INFO)
-            self._offered = Offered((BY_MEANING if info.get("is_ai_search_enabled") is True else BY_WORDS,))
+            self._offered = OfferedTools((BY_MEANING if info.get("is_ai_search_enabled") is True else BY_WORDS,))
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("Slack doesn't say what its search can do: %s", error or "no answer")
             if isinstance(error, Refused) and error.name in _SENTENCES:
-                self._offered = Offered()
+                self._offered = OfferedTools()
         return self._offered
 
     async def call(self, use: ToolUse) -> CallResult:

@@ -16,7 +16,7 @@ from bot.core.picture import picture
 from bot.core.steps import text_to_continue
 from bot.core.usage import DownReason
 from bot.errors import EndReason
-from bot.models.prompt import of_record
+from bot.models.prompt import parse_origins
 from bot.store import audit, beside, outbox, steps
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
@@ -192,7 +192,7 @@ class RecordedAnswers(Operations):
                     found.pop(ts, None)
             else:
                 reply = RecordedReply(
-                    row.answer or "", of_record(row.origins), row.user_id, row.ts or "", note_of(row.note)
+                    row.answer or "", parse_origins(row.origins), row.user_id, row.ts or "", note_of(row.note)
                 )
                 reply = replace(reply, text="", refused=frozenset(questions[row.id])) if is_refused else reply
                 found |= dict.fromkeys(shown, RecordedReply(""))
@@ -331,7 +331,7 @@ def _with_version(job: Job, before: Sequence[sa.Row[Any]]) -> Job:
     if so_far is None:
         return job
     text = text_to_continue(so_far.answer, EndReason(so_far.end_reason))
-    origins = of_record(so_far.origins)
+    origins = parse_origins(so_far.origins)
     return replace(job, so_far=text, sources=sources_of(so_far.sources), so_far_origins=origins)
 
 

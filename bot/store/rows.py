@@ -28,7 +28,7 @@ from bot.core.job import (
 from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.models.events import Citation
-from bot.models.prompt import Effort, of_record
+from bot.models.prompt import Effort, parse_origins
 from bot.store.database import on_postgresql
 from bot.store.schema import JOB_HAS_CONTENT, jobs, turns, workers
 
@@ -214,7 +214,7 @@ def end_values(end: End) -> dict[str, Any]:
 def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
     """Returns a stored end, ignoring fields that a newer version of Typist might have added."""
     known = {field.name: values[field.name] for field in fields(End) if field.name in values}
-    typed: dict[str, Any] = {"reason": EndReason(values["reason"]), "origins": of_record(values["origins"])}
+    typed: dict[str, Any] = {"reason": EndReason(values["reason"]), "origins": parse_origins(values["origins"])}
     typed |= {"choices": tuple(values.get("choices", ())), "note": note_of(values.get("note"))}
     # A kind that only a newer version of Typist knows is treated as a plain sentence.
     typed["notices"] = tuple(
@@ -228,7 +228,7 @@ def note_values(note: Note) -> list[Any] | None:
 
 
 def note_of(values: Sequence[Any] | None) -> Note:
-    return Note(values[0], of_record(values[1])) if values else NO_NOTE
+    return Note(values[0], parse_origins(values[1])) if values else NO_NOTE
 
 
 def source_values(sources: Sequence[Citation]) -> list[list[str]] | None:

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.calls import NO_CLAIMS, CallState, Decision, RecordedCall, Step, claims_of_definition
 from bot.core.job import Checkpoint, Job, Piece
 from bot.models.events import Citation
-from bot.models.prompt import of_record
+from bot.models.prompt import parse_origins
 from bot.store.rows import NO_CALL_TEXTS, end_of, end_values, is_running, source_values, sources_of, verbatim_condition
 from bot.store.schema import CALL_HAS_CONTENT, SafeText, checkpoints, jobs, steps, tool_calls, tool_pins
 
@@ -88,7 +88,7 @@ async def with_attempts(connection: AsyncConnection, claimed: Sequence[Job]) -> 
     for row in await connection.execute(of_resumed):
         items, its_calls = tuple(json.loads(row.items)), tuple(made[row.job_id, row.version, row.step_no])
         begun = row.beginning or "", row.bound_to
-        step = Step(row.step_no, row.chars, items, row.model, its_calls, of_record(row.origins), *begun)
+        step = Step(row.step_no, row.chars, items, row.model, its_calls, parse_origins(row.origins), *begun)
         found[row.job_id, row.version].append(step)
     keys = [(job.id, job.version) for job in claimed]
     return [

@@ -23,7 +23,7 @@ from bot.models.failures import RequestAttempt
 from bot.models.model import Provider
 from bot.models.openai import ChatReader, ResponsesReader
 from bot.models.prompt import Prompt, ToolDefinition
-from bot.models.streams import AnswerReader, end_of
+from bot.models.streams import AnswerReader, parse_finish_reason
 from bot.models.wire import MAX_EVENT_BYTES
 from bot.models.wrappers import Fallback, Stall
 from slack_sandbox.testing.processes import WITHIN_S
@@ -197,7 +197,7 @@ NAMED_ENDS = [(reason, end) for end, reasons in ENDS.items() for reason in reaso
 def ended(api: VendorApi, reason: str, *words: str) -> VendorResponse:
     match api.name:
         case "responses":
-            status = "incomplete" if end_of(reason) is FinishReason.LENGTH else "completed"
+            status = "incomplete" if parse_finish_reason(reason) is FinishReason.LENGTH else "completed"
             details = {"incomplete_details": {"reason": reason}} if status == "incomplete" else {}
             stream = steps.responses(*map(steps.message, words), status=status, **details)
             status_in = b'"status": "completed", "error"'
@@ -622,7 +622,7 @@ class TestAFailure:
     def test_vendor_says_when_to_come_back_in_a_header_or_in_words(
         self, headers: Mapping[str, str], error: Mapping[str, object], wait_s: float | None
     ) -> None:
-        assert RequestAttempt("openai/m", KEY).reported({"error": error}, 429, headers).retry_after_s == wait_s
+        assert RequestAttempt("openai/m", KEY).reported_failure({"error": error}, 429, headers).retry_after_s == wait_s
 
     @pytest.mark.parametrize(
         ("status", "told", "may_pass"),
@@ -630,7 +630,7 @@ class TestAFailure:
     )
     def test_vendor_says_whether_the_same_request_may_succeed(self, status: int, told: str, may_pass: bool) -> None:
         headers = {"x-should-retry": told} if told else {}
-        error = RequestAttempt("openai/m", KEY).reported({"error": {"message": "No."}}, status, headers)
+        error = RequestAttempt("openai/m", KEY).reported_failure({"error": {"message": "No."}}, status, headers)
         assert error.may_pass is may_pass
 
     @pytest.mark.parametrize(
@@ -644,7 +644,7 @@ class TestAFailure:
     )
     def test_text_that_is_too_long_for_a_window_is_known_by_its_count(self, message: str) -> None:
         # The request is made with less room first, as test_provider_room.py shows.
-        error = RequestAttempt("openai/m", KEY).reported({"error": message}, 400)
+        error = RequestAttempt("openai/m", KEY).reported_failure({"error": message}, 400)
         assert error.reason is EndReason.CONTEXT_TOO_LONG
 
     def test_answer_is_kept_in_little_more_memory_than_its_characters(self) -> None:
@@ -652,7 +652,7 @@ class TestAFailure:
         tracemalloc.start()
         try:
             for number in range(1_000):
-                attempt.received(f"word {number:03} ")
+                attempt.record(f"word {number:03} ")
             held_bytes, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -662,8 +662,8 @@ class TestAFailure:
     def test_error_quotes_no_word_of_question_or_answer(self, deltas: list[str]) -> None:
         attempt = RequestAttempt("openai/m", KEY, ["Which animal?"])
         for delta in deltas:
-            attempt.received(delta)
-        error = attempt.reported({"error": {"message": "invalid token elephant after Animal"}})
+            attempt.record(delta)
+        error = attempt.reported_failure({"error": {"message": "invalid token elephant after Animal"}})
         assert error.detail == "invalid token … after …"
 
     @pytest.mark.parametrize(
@@ -1012,7 +1012,7 @@ class TestNonsense:
     @given(body=JSON, status=st.integers(200, 599), wait=st.text(max_size=12))
     def test_any_json_in_an_error_is_handled(self, body: object, status: int, wait: str) -> None:
         headers = {"retry-after": wait, "x-ratelimit-reset": wait, "date": "Fri, 27 Nov 2026 22:00:00 GMT"}
-        error = RequestAttempt("openai/m", KEY).reported({"error": body}, status, headers)
+        error = RequestAttempt("openai/m", KEY).reported_failure({"error": body}, status, headers)
         assert error.retry_after_s is None or error.retry_after_s >= 0
 
 

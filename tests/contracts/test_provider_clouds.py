@@ -222,7 +222,7 @@ class TestAMissingPermission:
     @pytest.mark.parametrize(("status", "detail"), [(403, "needs the role: 403 No."), (429, "429 No.")])
     def test_permission_is_named_only_where_it_may_be_missing(self, status: int, detail: str) -> None:
         attempt = RequestAttempt("bedrock/m", "", access="the role")
-        assert attempt.reported({"message": "No."}, status).detail == detail
+        assert attempt.reported_failure({"message": "No."}, status).detail == detail
 
     @ALL_CLOUDS
     async def test_process_without_credentials_says_what_it_needs(

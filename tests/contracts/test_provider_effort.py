@@ -228,7 +228,7 @@ async def test_claudes_own_description_spares_the_refusal_of_a_level(
     async with connected(ANTHROPIC, vendor) as model:
         for _ in range(2):
             received = await collect(model, replace(PROMPT, effort=effort))
-        assert (await collect(model)).completions[0].thinks_longer is bool(levels), "after an answer as usual, too"
+        assert (await collect(model)).completions[0].can_think_longer is bool(levels), "after an answer as usual, too"
     asked = [request for request in vendor.requests if request.method == "POST"]
     assert [effort_in(request.body) for request in asked] == [level, level, ""]
     assert len(vendor.requests) == len(asked) + 1, "described once"
@@ -254,7 +254,7 @@ async def test_thinking_longer_is_the_next_level_above_the_models_own(
     async with connected(RESPONSES, in_process) as model:
         usual = (await collect(model)).completions[0]
         await collect(model, THOROUGHLY)
-    assert usual.thinks_longer is bool(next_level), "else there is no button"
+    assert usual.can_think_longer is bool(next_level), "else there is no button"
     assert efforts(in_process) == ["", next_level]
 
 

@@ -14,7 +14,7 @@ from bot import settings
 from bot.errors import ProviderError
 from bot.models.openai import Decider
 from bot.models.prompt import Sound
-from bot.models.registry import VENDORS, open_models, resolved
+from bot.models.registry import VENDORS, open_models, vendor_settings
 from bot.models.setup import ModelSetup, VendorSettings
 from bot.models.transcription import Transcriber
 from bot.settings import model_setup
@@ -44,7 +44,7 @@ async def answer(setup: ModelSetup) -> str:
 
 async def look_up(setup: ModelSetup) -> str:
     vendor, _, name = setup.models[0].partition("/")
-    return (await VENDORS[vendor].look_up(vendor, resolved(vendor, setup), name, date(2026, 11, 25))).detail
+    return (await VENDORS[vendor].look_up(vendor, vendor_settings(vendor, setup), name, date(2026, 11, 25))).detail
 
 
 def quoting(request: VendorRequest) -> VendorResponse:

@@ -14,7 +14,7 @@ from bot.models.model import Vendor
 from bot.models.registry import (
     VENDORS,
     VendorEntry,
-    all_take_pdfs,
+    all_accept_pdfs,
     max_output_tokens,
     models_that_search,
     open_models,
@@ -132,4 +132,4 @@ def test_web_search_depends_on_the_vendor_and_its_api(base_url: str, api: str, c
 def test_models_take_pdfs_unless_one_is_on_a_compatible_server(
     models: tuple[str, ...], vendor: VendorSettings, take_pdfs: bool
 ) -> None:
-    assert all_take_pdfs(model_setup(Settings(models=models, vendors={"openai": vendor}))) is take_pdfs
+    assert all_accept_pdfs(model_setup(Settings(models=models, vendors={"openai": vendor}))) is take_pdfs

@@ -29,7 +29,9 @@ def named(row: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("row", REFUSED, ids=named)
 def test_refusal_is_known_by_its_sentence(row: dict[str, Any]) -> None:
-    assert RequestAttempt(CHAT.model, KEY).reported(row["body"], row["status"]).reason is EndReason(row["reason"])
+    assert RequestAttempt(CHAT.model, KEY).reported_failure(row["body"], row["status"]).reason is EndReason(
+        row["reason"]
+    )
 
 
 @pytest.mark.parametrize("row", ANSWERED, ids=named)

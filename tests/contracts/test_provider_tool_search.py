@@ -17,7 +17,7 @@ import pytest
 from bot.models import anthropic, openai
 from bot.models.events import Opaque, Searching, ToolCall
 from bot.models.model import Provider
-from bot.models.prompt import OURS, Prompt, ToolDefinition, ToolResult, Turn, of_event, searchable
+from bot.models.prompt import OURS, Prompt, ToolDefinition, ToolResult, Turn, deferred_tools, event_origins
 from bot.models.setup import VendorSettings
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, collect
@@ -192,7 +192,7 @@ async def test_hundred_tools_cost_a_tenth_and_the_right_one_is_called(
             received, call = await answered(model, WITH_TOOLS, question_for(tool))
             right += call.name == tool.name
             assert not [event for event in received.others if isinstance(event, Searching)], "no search of the web"
-            assert all(of_event(event) == OURS for event in received.others), "nothing but definitions was read"
+            assert all(event_origins(event) == OURS for event in received.others), "nothing but definitions was read"
     all_tokens = tokens([[tool.name, tool.description, tool.parameters] for tool in WITH_TOOLS.tools])
     firsts, seconds = stand_in.read_tokens[::2], stand_in.read_tokens[1::2]
     assert (right, len(ASKED)) == (50, 50)
@@ -271,6 +271,6 @@ async def test_servers_that_resemble_the_vendor_get_all_definitions(
 
 
 def test_short_definitions_and_small_servers_are_read_at_once() -> None:
-    assert searchable(TOOLS[:20]) == {}
+    assert deferred_tools(TOOLS[:20]) == {}
     small = ToolDefinition("time__now", "The time.", {"type": "object"}, "hash")
-    assert set(searchable((OWN, small, *TOOLS))) == set(SERVERS)
+    assert set(deferred_tools((OWN, small, *TOOLS))) == set(SERVERS)

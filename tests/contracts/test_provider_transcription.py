@@ -9,7 +9,7 @@ from bot.errors import EndReason, ProviderError
 from bot.models.events import Usage
 from bot.models.prompt import MAX_TRANSCRIPT_CHARS, Sound
 from bot.models.setup import VendorSettings
-from bot.models.transcription import Transcribed, Transcriber
+from bot.models.transcription import Transcriber, TranscriptionResult
 from tests.contracts.vendors import KEY
 from tests.streams.server import VendorResponse, VendorServer, refusal
 
@@ -17,7 +17,7 @@ SOUND = Sound("clip.ogg", "audio/ogg", b"OggS")
 TOKENS = {"type": "tokens", "input_tokens": 14, "output_tokens": 45, "total_tokens": 59}
 
 
-async def heard(vendor: VendorServer, key: str = KEY) -> Transcribed:
+async def heard(vendor: VendorServer, key: str = KEY) -> TranscriptionResult:
     settings = VendorSettings(key, f"{vendor.url}/v1")
     async with aclosing(Transcriber(settings, "openai/ours/gpt-transcribe")) as transcriber:
         return await transcriber.transcribe(SOUND)
@@ -43,7 +43,7 @@ def says(body: object) -> VendorResponse:
 )
 async def test_usage_is_in_seconds_or_tokens(vendor: VendorServer, reported: object, usage: Usage | None) -> None:
     vendor.script(says({"text": " Hello. ", "usage": reported}))
-    assert await heard(vendor) == Transcribed("Hello.", usage)
+    assert await heard(vendor) == TranscriptionResult("Hello.", usage)
 
 
 async def test_request_names_the_format_and_the_model(vendor: VendorServer) -> None:

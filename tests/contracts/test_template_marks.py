@@ -21,7 +21,7 @@ from bot.models.model import Vendor
 from bot.models.prompt import ToolDefinition
 from bot.models.registry import VENDORS
 from bot.models.setup import VendorSettings, is_vendors_own
-from bot.models.template_marks import TemplateMarks, unparsed_in
+from bot.models.template_marks import TemplateMarks, unparsed_content
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
@@ -34,9 +34,9 @@ CODE = "db3cc688"
 FOUR = "The answer is four."
 
 
-def read(deltas: Sequence[str], *, whole: bool = True, may_be_left: bool = True) -> str:
+def read(deltas: Sequence[str], *, whole: bool = True, is_expected: bool = True) -> str:
     marks = TemplateMarks(CODE)
-    marks.may_be_left = may_be_left
+    marks.is_expected = is_expected
     results = [*map(marks.add, deltas), marks.end(is_complete=whole)]
     return "".join(result for result in results if isinstance(result, str))
 
@@ -181,7 +181,7 @@ def test_marks_at_the_beginning_and_the_end_go(text: str, expected: str, size: i
 
 
 def test_code_of_the_prompt_goes_at_a_vendors_own_address_too() -> None:
-    assert read([f"[{CODE} now Wed]\nThe answer is four."], may_be_left=False) == FOUR
+    assert read([f"[{CODE} now Wed]\nThe answer is four."], is_expected=False) == FOUR
 
 
 @pytest.mark.parametrize(
@@ -450,7 +450,7 @@ def test_long_delta_does_not_hold_the_event_loop(unit: str, before: str) -> None
 
 def test_thought_is_a_sign_of_work() -> None:
     marks = TemplateMarks()
-    marks.may_be_left = True
+    marks.is_expected = True
     assert marks.add("<think>") == Thinking(7)
     assert marks.add("a plan") == Thinking(6)
     assert marks.add("</think>Hi") == "Hi"
@@ -520,13 +520,13 @@ TOOL_CALL = '<tool_call>{"name": "delete_all", "arguments": {}}</tool_call>'
     ],
 )
 def test_what_a_server_has_left_in_a_whole_answer_is_known(text: str, left: str) -> None:
-    assert unparsed_in(text) == left
+    assert unparsed_content(text) == left
 
 
 @pytest.mark.parametrize("text", ["<\n", "```\n<tool_call>\n", "</think>", "[", "<think", "\n```"])
 def test_what_is_left_is_found_in_linear_time(text: str) -> None:
     began = time.process_time()
-    unparsed_in(text * (1_000_000 // len(text)))
+    unparsed_content(text * (1_000_000 // len(text)))
     assert time.process_time() - began < 3
 
 
@@ -538,5 +538,5 @@ async def test_reasoning_without_its_opening_mark_stays_text_and_is_told_of(
     received = await ask(api, in_process, api.streamed(*cut(text, 3)))
     assert received.text == text
     assert received.completions[0].unparsed == "thoughts"
-    at_vendors_own = read(cut(text, 3), may_be_left=False)
+    at_vendors_own = read(cut(text, 3), is_expected=False)
     assert at_vendors_own == text

@@ -18,7 +18,7 @@ from bot.models.prompt import (
     Turn,
     TurnPart,
     WebSearch,
-    not_shown,
+    hidden_note,
 )
 
 PHOTO = Media("photo.png", "image/png", "aGk=" * 100_000)
@@ -57,7 +57,7 @@ OTHER_FILES: dict[str, tuple[Media, ...]] = {
 def test_file_that_is_gone_leaves_a_remark_and_changes_the_hash(media: tuple[Media, ...]) -> None:
     now = replace(NOW, turns=(Turn("user", "why?", media),))
     again = restored_prompt(recorded_prompt(RECORDED), replace(BUILT, prompt=now)).prompt
-    assert (again.turns[0].text, again.turns[0].media) == (f"{ASKED.text}\n\n{not_shown(PHOTO.name)}", ())
+    assert (again.turns[0].text, again.turns[0].media) == (f"{ASKED.text}\n\n{hidden_note(PHOTO.name)}", ())
     assert str(Bound(again)) != str(Bound(PROMPT))
 
 

@@ -24,11 +24,11 @@ def test_key_is_masked_at_any_place_of_a_detail(known: str, key: str) -> None:
     """A detail is cut at a length: a key that the cut divided would no longer look like one."""
     attempt = RequestAttempt("openai/test", known)
     for before in range(MORE_CHARS_THAN_A_DETAIL):
-        detail = attempt.failed(EndReason.UNEXPECTED, f"{'.' * before} {key} is wrong").detail
+        detail = attempt.failure(EndReason.UNEXPECTED, f"{'.' * before} {key} is wrong").detail
         assert not [part for part in parts_of(key) if part in detail], before
 
 
 @pytest.mark.parametrize("key", ["k", "none", "ollama", "EMPTY"])
 def test_what_stands_for_a_key_that_a_server_does_not_check_is_left_in_words(key: str) -> None:
     words = "unknown model: ollama has none; the list is EMPTY"
-    assert RequestAttempt("openai/test", key).failed(EndReason.UNEXPECTED, words).detail == words
+    assert RequestAttempt("openai/test", key).failure(EndReason.UNEXPECTED, words).detail == words

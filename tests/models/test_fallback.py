@@ -106,7 +106,7 @@ def test_whole_answer_is_passed_on_as_it_comes() -> None:
 def test_channels_own_model_is_asked_first(led_by: str | None, order: tuple[str, ...]) -> None:
     models = fallback([ScriptedProvider(model=name) for name in NAMES])
     assert models.names == NAMES
-    led = models.led_by(led_by, PROMPT)
+    led = models.starting_with(led_by, PROMPT)
     assert led.model == order[0]
     assert isinstance(led, Fallback)
     assert led.names == order
@@ -152,5 +152,5 @@ def test_each_request_is_heard_as_an_answer_or_as_the_reason_of_its_failure() ->
     first = ScriptedProvider([THINKING, failed(EndReason.BAD_KEY)], model="openai/a")
     second = ScriptedProvider(["Hello", failed(EndReason.CUT)], model="anthropic/b")
     models = Fallback([first, second], on_result=lambda *one: heard.append(one))
-    run_simulated(receive(models.led_by("openai/a", PROMPT)))
+    run_simulated(receive(models.starting_with("openai/a", PROMPT)))
     assert heard == [("openai/a", EndReason.BAD_KEY), ("anthropic/b", None), ("anthropic/b", EndReason.CUT)]

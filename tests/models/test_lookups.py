@@ -32,14 +32,14 @@ NO_ENDS: Mapping[str, Mapping[str, object]] = {
 
 
 def described(fields: Mapping[str, object]) -> Lookup:
-    return Lookup.of(
+    return Lookup.from_model(
         Model.model_validate({"id": "m", "object": "model", "created": 1, "owned_by": "x", **fields}), TODAY
     )
 
 
 @pytest.mark.parametrize(("fields", "replacement"), ENDS.values(), ids=ENDS.keys())
 def test_field_that_names_an_end_tells_it(fields: Mapping[str, object], replacement: str) -> None:
-    assert described(fields) == Lookup(LookupOutcome.MODEL, retires=DAY, replacement=replacement)
+    assert described(fields) == Lookup(LookupOutcome.MODEL, retirement_date=DAY, replacement=replacement)
 
 
 @pytest.mark.parametrize("fields", NO_ENDS.values(), ids=NO_ENDS.keys())

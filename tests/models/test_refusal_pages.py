@@ -31,7 +31,7 @@ STATUSES = {
 
 
 def reason(body: str, status: int) -> EndReason:
-    return RequestAttempt("openai/m", "").reported(body, status).reason
+    return RequestAttempt("openai/m", "").reported_failure(body, status).reason
 
 
 @pytest.mark.parametrize(("meant", "words"), WORDS.items())

@@ -1,4 +1,4 @@
-"""Tries, at told times: which request follows one that failed before the first word, and when."""
+"""RetryPlan: which request follows one that failed before the first word, and when."""
 
 import math
 from itertools import count
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import EndReason
-from bot.models.wrappers import BACKOFF, FURTHER_TRIES, MAX_WAIT_S, PATIENCE_S, Next, Tries
+from bot.models.wrappers import BACKOFF, FURTHER_TRIES, MAX_WAIT_S, PATIENCE_S, NextRequest, RetryPlan
 from tests.models.scripts import failed
 
 PASSING = [reason for reason in EndReason if reason.may_pass]
@@ -16,14 +16,14 @@ LASTING = [EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT, 
 LASTING += [EndReason.EMPTY, EndReason.ONLY_THOUGHT, EndReason.UNEXPECTED]
 
 
-def unjittered(models: int) -> Tries:
-    return Tries(models, jitter=lambda: 0.0)
+def unjittered(models: int) -> RetryPlan:
+    return RetryPlan(models, jitter=lambda: 0.0)
 
 
 def asked_at(reason: EndReason, models: int = 1, retry_after_s: float | None = None) -> list[tuple[int, float]]:
     """Returns which model is asked when, if each request fails at once."""
     tries, now_s, asked = unjittered(models), 0.0, [(0, 0.0)]
-    while (following := tries.after(failed(reason, retry_after_s), now_s)) is not None:
+    while (following := tries.next_request(failed(reason, retry_after_s), now_s)) is not None:
         now_s += following.wait_s
         asked.append((following.model, now_s))
     return asked
@@ -63,10 +63,10 @@ def test_models_take_turns_once_all_have_failed() -> None:
 
 def test_model_whose_failure_lasts_is_not_asked_again() -> None:
     tries = unjittered(2)
-    assert tries.after(failed(EndReason.BAD_KEY), 0.0) == Next(1, 0.0)
-    assert tries.after(failed(EndReason.OVERLOADED), 1.0) == Next(1, 0.5)
-    assert tries.after(failed(EndReason.OVERLOADED), 1.5) == Next(1, 1.0)
-    assert tries.after(failed(EndReason.BAD_KEY), 2.5) is None
+    assert tries.next_request(failed(EndReason.BAD_KEY), 0.0) == NextRequest(1, 0.0)
+    assert tries.next_request(failed(EndReason.OVERLOADED), 1.0) == NextRequest(1, 0.5)
+    assert tries.next_request(failed(EndReason.OVERLOADED), 1.5) == NextRequest(1, 1.0)
+    assert tries.next_request(failed(EndReason.BAD_KEY), 2.5) is None
 
 
 @pytest.mark.parametrize(
@@ -83,21 +83,21 @@ def test_longer_wait_than_the_patience_of_an_asker_is_a_failure() -> None:
 
 def test_model_that_asks_for_a_long_wait_is_left_to_the_next_one() -> None:
     tries = unjittered(2)
-    assert tries.after(failed(EndReason.RATE_LIMITED, MAX_WAIT_S + 1), 0.0) == Next(1, 0.0)
-    assert tries.after(failed(EndReason.BAD_KEY), 2.0) == Next(0, MAX_WAIT_S - 1), "once the wait is over"
+    assert tries.next_request(failed(EndReason.RATE_LIMITED, MAX_WAIT_S + 1), 0.0) == NextRequest(1, 0.0)
+    assert tries.next_request(failed(EndReason.BAD_KEY), 2.0) == NextRequest(0, MAX_WAIT_S - 1), "once the wait is over"
 
 
 def test_other_model_is_asked_even_after_a_minute() -> None:
     tries = unjittered(2)
-    assert tries.after(failed(EndReason.STALLED), 0.0) == Next(0, 0.5)
-    assert tries.after(failed(EndReason.STALLED), 600.0) == Next(1, 0.0)
-    assert tries.after(failed(EndReason.STALLED), 1200.0) is None
+    assert tries.next_request(failed(EndReason.STALLED), 0.0) == NextRequest(0, 0.5)
+    assert tries.next_request(failed(EndReason.STALLED), 600.0) == NextRequest(1, 0.0)
+    assert tries.next_request(failed(EndReason.STALLED), 1200.0) is None
 
 
 def test_jitter_shortens_a_wait_by_a_quarter_at_most_and_never_one_of_the_vendor() -> None:
-    tries = Tries(1, jitter=lambda: 1.0)
-    assert tries.after(failed(EndReason.OVERLOADED), 0.0) == Next(0, 0.375)
-    assert tries.after(failed(EndReason.OVERLOADED, 4.0), 1.0) == Next(0, 5.0)
+    tries = RetryPlan(1, jitter=lambda: 1.0)
+    assert tries.next_request(failed(EndReason.OVERLOADED), 0.0) == NextRequest(0, 0.375)
+    assert tries.next_request(failed(EndReason.OVERLOADED, 4.0), 1.0) == NextRequest(0, 5.0)
 
 
 @given(
@@ -110,11 +110,11 @@ def test_jitter_shortens_a_wait_by_a_quarter_at_most_and_never_one_of_the_vendor
 def test_whatever_fails_requests_are_bounded_in_number_and_time(
     models: int, failures: list[tuple[EndReason, float | None, float]], jitter: float
 ) -> None:
-    tries, now_s, first_s, asked = Tries(models, lambda: jitter), 0.0, math.inf, {0}
+    tries, now_s, first_s, asked = RetryPlan(models, lambda: jitter), 0.0, math.inf, {0}
     for requests, (reason, retry_after_s, took_s) in zip(count(1), failures, strict=False):
         now_s += took_s
         first_s = min(first_s, now_s)
-        following = tries.after(failed(reason, retry_after_s), now_s)
+        following = tries.next_request(failed(reason, retry_after_s), now_s)
         if following is None:
             return
         assert 0 <= following.model < models

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bot.models.failures import ErrorResponse, meaning
-from bot.models.room import MAX_WORDS_CHARS, Room, RoomRefusal, read_refusal
+from bot.models.failures import ErrorResponse, reason_and_sentence
+from bot.models.room import MAX_WORDS_CHARS, Room, RoomRefusal, parse_room_refusal
 
 ASKED = 16_384
 PROMPT = 20
@@ -127,8 +127,8 @@ OTHERS = [
 
 
 def read(words: str) -> RoomRefusal | None:
-    reason, _ = meaning(ErrorResponse(400, {}, {"message": words}))
-    return read_refusal(reason, words, ASKED)
+    reason, _ = reason_and_sentence(ErrorResponse(400, {}, {"message": words}))
+    return parse_room_refusal(reason, words, ASKED)
 
 
 @pytest.mark.parametrize(("words", "limit", "window"), LIMITS)
@@ -139,7 +139,7 @@ def test_limit_that_a_server_takes_is_found_in_few_requests(words: str, limit: i
     assert refusal.window_tokens in (None, window)
     room, asked, tries = Room(window_tokens=refusal.window_tokens), ASKED, 0
     while asked > limit:
-        following = room.after(refusal, asked, PROMPT, is_first=tries == 0)
+        following = room.new_limit(refusal, asked, PROMPT, is_first=tries == 0)
         assert following
         asked, tries = following, tries + 1
     assert tries <= 3
@@ -150,8 +150,8 @@ def test_limit_that_a_server_takes_is_found_in_few_requests(words: str, limit: i
 def test_prompt_that_is_too_long_is_told_from_a_limit(words: str, window: int) -> None:
     refusal = read(words)
     assert refusal
-    assert refusal.is_of_window
-    assert (refusal.names_output, refusal.longest_prompt) == (False, window)
+    assert refusal.is_about_window
+    assert (refusal.names_output, refusal.stated_window_tokens) == (False, window)
 
 
 @pytest.mark.parametrize("words", OTHERS)
@@ -159,7 +159,7 @@ def test_other_refusals_say_nothing_of_the_room(words: str) -> None:
     assert read(words) is None
 
 
-OF_WINDOW = RoomRefusal((), None, names_output=True, is_of_window=True)
+OF_WINDOW = RoomRefusal((), None, names_output=True, is_about_window=True)
 
 
 @pytest.mark.parametrize(
@@ -178,11 +178,11 @@ OF_WINDOW = RoomRefusal((), None, names_output=True, is_of_window=True)
 )
 def test_quarter_of_a_window_stays_for_the_answer(prompt_tokens: int, asked: int, limit: int | None) -> None:
     """If a server refuses that, too, the prompt is too long."""
-    assert Room(window_tokens=8_192).after(OF_WINDOW, asked, prompt_tokens, is_first=True) == limit
+    assert Room(window_tokens=8_192).new_limit(OF_WINDOW, asked, prompt_tokens, is_first=True) == limit
 
 
 def test_no_more_stays_than_the_settings_want() -> None:
-    assert Room(window_tokens=8_192).for_output(500, 8_000) == 500
+    assert Room(window_tokens=8_192).output_limit(500, 8_000) == 500
 
 
 @pytest.mark.parametrize(
@@ -215,15 +215,15 @@ def test_description_of_a_model_tells_its_room(described: dict[str, object], roo
 def test_refusal_that_counts_otherwise_names_more_than_twice_of_what_was_asked_for(
     numbers: tuple[int, ...], asked_tokens: int, counts_more: bool
 ) -> None:
-    refusal = RoomRefusal(numbers, None, names_output=False, is_of_window=True)
-    assert refusal.counts_more_than(asked_tokens) is counts_more
+    refusal = RoomRefusal(numbers, None, names_output=False, is_about_window=True)
+    assert refusal.exceeds_request(asked_tokens) is counts_more
 
 
 @pytest.mark.parametrize(("numbers", "longest"), [((7, 256), 256), ((7, 255), None), ((300, 7, 400), 300), ((), None)])
 def test_longest_prompt_is_no_number_that_is_too_small_for_a_window(
     numbers: tuple[int, ...], longest: int | None
 ) -> None:
-    assert RoomRefusal(numbers, None, names_output=False, is_of_window=True).longest_prompt == longest
+    assert RoomRefusal(numbers, None, names_output=False, is_about_window=True).stated_window_tokens == longest
 
 
 def test_what_refusals_told_counts_more_than_the_description() -> None:

@@ -39,4 +39,4 @@ def test_parts_stand_a_blank_line_apart(stream: list[str | None], answer: str) -
 
 
 def test_answer_that_came_whole_has_its_parts_apart() -> None:
-    assert TextParts.joined(["One.", "", "Two.\n", "Three."]) == "One.\n\nTwo.\n\nThree."
+    assert TextParts.join(["One.", "", "Two.\n", "Three."]) == "One.\n\nTwo.\n\nThree."

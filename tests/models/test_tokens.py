@@ -125,8 +125,8 @@ def test_window_leaves_a_quarter_for_the_answer_and_room_beside_what_is_long(
 
 def test_smallest_window_that_was_named_counts() -> None:
     estimate = TokenEstimate(("openai/m",))
-    assert estimate.window_with(None) is None
+    assert estimate.smallest_window(None) is None
     named = {None: False, 8_000: True, 9_000: False, 4_000: True}
     assert {tokens: estimate.learn_window(tokens) for tokens in named} == named
     assert not estimate.learn_window(4_000)
-    assert [estimate.window_with(tokens) for tokens in (None, 3_000, 5_000)] == [4_000, 3_000, 4_000]
+    assert [estimate.smallest_window(tokens) for tokens in (None, 3_000, 5_000)] == [4_000, 3_000, 4_000]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.models.reading import MANY_READ, MAX_PAUSE_S, unhurried
+from bot.models.reading import MANY_READ, MAX_PAUSE_S, paced_chunks
 from tests.simulated_time import run_simulated
 
 WORDS = 200
@@ -28,7 +28,7 @@ async def read(responses: int) -> list[tuple[bytes, int, float]]:
     """Reads so many responses at once; returns what came of each, in how many parts, and when it was read."""
 
     async def parts() -> tuple[bytes, int, float]:
-        came = [part async for part in unhurried(response())]
+        came = [part async for part in paced_chunks(response())]
         return b"".join(came), len(came), asyncio.get_running_loop().time()
 
     return await asyncio.gather(*(parts() for _ in range(responses)))
@@ -45,7 +45,7 @@ def test_parts_are_larger_while_many_responses_are_read(responses: int, at_most:
 def test_response_that_is_left_counts_no_longer() -> None:
     async def leave() -> None:
         for _ in range(2 * MANY_READ):
-            left = unhurried(response())
+            left = paced_chunks(response())
             await anext(left)
             await left.aclose()
 

@@ -22,7 +22,7 @@ from bot.core.actions import ReplyAction
 from bot.core.calls import CallResult, CallState, RecordedCall, ToolUse
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey
-from bot.models.prompt import OURS, Offered, Permission, ToolDefinition, ToolRule, WebSearch
+from bot.models.prompt import OURS, OfferedTools, Permission, ToolDefinition, ToolRule, WebSearch
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import search
@@ -137,10 +137,10 @@ class Desk:
     others: tuple[ToolDefinition, ...] = ()
     written: list[str] = field(default_factory=list)
 
-    async def definitions(self, question: Question) -> Offered:
+    async def definitions(self, question: Question) -> OfferedTools:
         schema = {"type": "object", "properties": {"text": {"type": "string"}}}
         ours = (ToolDefinition(name, f"{name}.", schema, "a hash", OURS, rule) for name, rule in RULES.items())
-        return Offered((*ours, *self.others))
+        return OfferedTools((*ours, *self.others))
 
     async def call(self, use: ToolUse) -> CallResult:
         if use.tool == LIST:

@@ -12,7 +12,7 @@ import pytest
 
 from bot.core.calls import REMEMBER, SCHEDULE, CallResult, CallState, ToolUse
 from bot.core.conversation import Question
-from bot.models.prompt import OURS, Offered, Permission, ToolDefinition, ToolRule
+from bot.models.prompt import OURS, OfferedTools, Permission, ToolDefinition, ToolRule
 from bot.settings import Settings
 from bot.store import Stores
 from bot.store.schema import memories, schedules
@@ -44,9 +44,9 @@ class Desk:
 
     result = ""
 
-    async def definitions(self, question: Question) -> Offered:
+    async def definitions(self, question: Question) -> OfferedTools:
         rule = ToolRule(Permission.ALLOW, read_only=True)
-        return Offered((ToolDefinition(LIST, "Lists.", {"type": "object"}, "a hash", OURS, rule),))
+        return OfferedTools((ToolDefinition(LIST, "Lists.", {"type": "object"}, "a hash", OURS, rule),))
 
     async def call(self, use: ToolUse) -> CallResult:
         return CallResult(CallState.DONE, self.result)

@@ -11,7 +11,7 @@ from bot.core.calls import PROPOSALS, READ_CHANNEL, CallResult, CallState, ToolU
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question
 from bot.mcp.config import McpSetup, ServerConfig, ToolRules
-from bot.models.prompt import Offered, Permission, ToolDefinition, ToolRule
+from bot.models.prompt import OfferedTools, Permission, ToolDefinition, ToolRule
 from bot.settings import Settings
 from bot.store import Stores
 from slack_sandbox.workspace import TEAM_ID, Message
@@ -40,9 +40,9 @@ class Notes:
     def __post_init__(self) -> None:
         self.may_list.set()
 
-    async def definitions(self, question: Question) -> Offered:
+    async def definitions(self, question: Question) -> OfferedTools:
         schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-        return Offered(
+        return OfferedTools(
             tuple(ToolDefinition(name, f"{name}.", schema, "a hash", rule=rule) for name, rule in RULES.items())
         )
 

@@ -76,7 +76,7 @@ class MemoryModel:
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: bool = False
 
-    def led_by(self, model: str | None, prompt: Prompt) -> "MemoryModel":
+    def starting_with(self, model: str | None, prompt: Prompt) -> "MemoryModel":
         self.led.append(model)
         return self
 

@@ -12,7 +12,7 @@ from bot.core.calls import CallResult, CallState, Decision, RecordedCall, ToolUs
 from bot.core.conversation import Question
 from bot.core.job import Checkpoint, Job
 from bot.models.events import Completion, FinishReason, Opaque, StreamEvent, TextPart, ToolCall, Usage
-from bot.models.prompt import OURS, Offered, Origins, Permission, Prompt, TokenEstimate, ToolDefinition, ToolRule
+from bot.models.prompt import OURS, OfferedTools, Origins, Permission, Prompt, TokenEstimate, ToolDefinition, ToolRule
 from bot.services.ports import Ports
 from bot.services.prompt_builder import PromptSettings
 from bot.services.standalone import (
@@ -57,7 +57,7 @@ class StepModel:
     meanwhile: Callable[[], Awaitable[object]] | None = None
     """Happens before the first request ends."""
 
-    def led_by(self, model: str | None, prompt: Prompt) -> "StepModel":
+    def starting_with(self, model: str | None, prompt: Prompt) -> "StepModel":
         return self
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
@@ -92,10 +92,12 @@ class NotesServer:
         if not self.held:
             self.may_end.set()
 
-    async def definitions(self, question: Question) -> Offered:
+    async def definitions(self, question: Question) -> OfferedTools:
         self.asked_by.add((question.user_id, ""))
         described = self.description, {"type": "object"}, self.definition_hash, self.origins
-        return Offered(tuple(ToolDefinition(name, *described, rule) for name, rule in self.rules.items()), self.missing)
+        return OfferedTools(
+            tuple(ToolDefinition(name, *described, rule) for name, rule in self.rules.items()), self.missing
+        )
 
     async def call(self, use: ToolUse) -> CallResult:
         self.asked_by.add((use.question.user_id, use.definition_hash))

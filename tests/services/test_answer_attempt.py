@@ -240,13 +240,15 @@ def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
     assert attempt.finish(end, NOW, total_usd(usd, spent_usd)).footer == footer
 
 
-@pytest.mark.parametrize("thinks_longer", [True, False])
-def test_model_that_thinks_as_long_as_it_can_is_offered_no_longer_thought(thinks_longer: bool) -> None:
+@pytest.mark.parametrize("can_think_longer", [True, False])
+def test_model_that_thinks_as_long_as_it_can_is_offered_no_longer_thought(can_think_longer: bool) -> None:
     attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, built=BuiltPrompt(Prompt("", ()), None))
     attempt.begin_step(MODEL, 10, ASKERS)
     attempt.receive("Because.", 0.0)
-    attempt.receive(replace(BIG, thinks_longer=thinks_longer), 0.0)
-    assert attempt.finish(End(EndReason.WHOLE, model=MODEL), NOW).effort == ("" if thinks_longer else Effort.THOROUGH)
+    attempt.receive(replace(BIG, can_think_longer=can_think_longer), 0.0)
+    assert attempt.finish(End(EndReason.WHOLE, model=MODEL), NOW).effort == (
+        "" if can_think_longer else Effort.THOROUGH
+    )
 
 
 def agreed(tool: str, made: int, state: CallState = CallState.DONE) -> RecordedCall:

@@ -21,7 +21,7 @@ from bot.core.surfaces import pane_context_line
 from bot.models import anthropic, openai
 from bot.models.api import Api
 from bot.models.events import Opaque, ToolCall
-from bot.models.prompt import ASKERS, OURS, Offered, Prompt, TokenEstimate, ToolDefinition
+from bot.models.prompt import ASKERS, OURS, OfferedTools, Prompt, TokenEstimate, ToolDefinition
 from bot.models.setup import RequestOptions
 from bot.reply.answer import Answer
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
@@ -100,7 +100,7 @@ class Place:
         self.messages.append(question.as_message())
         job = Job(len(self.messages), question, 1, asked_at=at)
         async with AsyncExitStack() as memory:
-            built = await self.builder().build(Answer(job), memory, Offered(tools), lambda _: None)
+            built = await self.builder().build(Answer(job), memory, OfferedTools(tools), lambda _: None)
         answer = Message("T1", self.thread.channel_id, f"{at + 1:.6f}", "Shown.", user_id=ME.user_id, bot_id=ME.bot_id)
         self.messages.append(answer)
         said = text_of(ANSWER_TOKENS, f"answer {at}")

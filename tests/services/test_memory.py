@@ -15,7 +15,7 @@ from bot.core.job import Job, Notice, NoticeKind, sentence_notice
 from bot.core.memory import MAX_CHARS, MAX_MEMORIES, TOOLS, Memory
 from bot.core.surfaces import CommandResponse
 from bot.errors import Refusal, Refused
-from bot.models.prompt import Offered
+from bot.models.prompt import OfferedTools
 from bot.services.access_control import CHECKED_WITHIN_S
 from bot.services.answer_attempt import CommandResult
 from bot.services.memory import MEMBER_WITHIN_S, Remembering
@@ -252,8 +252,8 @@ async def test_model_proposes_a_memory_for_whoever_asked_there(
 ) -> None:
     asked = replace(TASK, thread=ThreadKey(*place, "10.0"))
     tool, other = TOOLS[is_direct], TOOLS[not is_direct]
-    assert await stage.remembering.definitions(asked) == Offered((tool,))
-    assert await stage.remembering.definitions(replace(asked, schedule=1)) == Offered()
+    assert await stage.remembering.definitions(asked) == OfferedTools((tool,))
+    assert await stage.remembering.definitions(replace(asked, schedule=1)) == OfferedTools()
     use = ToolUse(asked, tool.name, tool.definition_hash, {"text": "<@UBEN> & co."}, 9.0)
     for wrong in (
         replace(use, tool="forget"),

@@ -15,7 +15,7 @@ from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Job, Wish
 from bot.core.prompt import LENGTH_RULES, MARKS_EXPLAINED
 from bot.errors import StoreError
-from bot.models.prompt import OTHERS, OURS, Effort, Offered, Origins, TokenEstimate, WebSearch
+from bot.models.prompt import OTHERS, OURS, Effort, OfferedTools, Origins, TokenEstimate, WebSearch
 from bot.reply.answer import Answer
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.standalone import InMemoryConversation
@@ -66,7 +66,7 @@ def builder_of(conversation: InMemoryConversation, **settings: Any) -> PromptBui
 async def built(conversation: InMemoryConversation, job: Job = JOB, **settings: Any) -> BuiltPrompt:
     async with AsyncExitStack() as memory:
         builder = builder_of(conversation, **settings)
-        return await builder.build(Answer(job), memory, Offered(), lambda _: None)
+        return await builder.build(Answer(job), memory, OfferedTools(), lambda _: None)
 
 
 def said_in(built: BuiltPrompt) -> str:

@@ -13,7 +13,7 @@ from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Checkpoint, Job
 from bot.core.memory import Memory
 from bot.errors import StoreError
-from bot.models.prompt import Offered, TokenEstimate
+from bot.models.prompt import OfferedTools, TokenEstimate
 from bot.reply.answer import Answer
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.slack_conversation import RESTART_WITHIN_S, SlackConversation
@@ -84,7 +84,7 @@ class Place:
 
     async def built(self, job: Job = JOB) -> BuiltPrompt:
         async with AsyncExitStack() as memory:
-            return await self.builder().build(Answer(job), memory, Offered(), lambda _: None)
+            return await self.builder().build(Answer(job), memory, OfferedTools(), lambda _: None)
 
 
 def said_in(built: BuiltPrompt) -> str:

@@ -23,7 +23,7 @@ from bot.models.prompt import (
     CALL_TIMEOUT_S,
     OURS,
     READS_ONLY,
-    Offered,
+    OfferedTools,
     Permission,
     Prompt,
     ToolDefinition,
@@ -552,8 +552,8 @@ class NamedTools:
     names: tuple[str, ...]
     calls: list[str] = field(default_factory=list)
 
-    async def definitions(self, question: Question) -> Offered:
-        return Offered(tuple(ToolDefinition(name, "", {}) for name in self.names))
+    async def definitions(self, question: Question) -> OfferedTools:
+        return OfferedTools(tuple(ToolDefinition(name, "", {}) for name in self.names))
 
     async def call(self, use: ToolUse) -> CallResult:
         self.calls.append(use.tool)

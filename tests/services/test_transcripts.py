@@ -10,7 +10,7 @@ from bot.core.conversation import File
 from bot.core.files import Unread
 from bot.errors import EndReason, ProviderError
 from bot.models.prompt import Sound
-from bot.models.transcription import Transcribed, Transcriber
+from bot.models.transcription import Transcriber, TranscriptionResult
 from bot.services.ports import Activity, Doing
 from bot.services.transcripts import Transcription
 from bot.store import Stores
@@ -28,7 +28,7 @@ class UnheardModel(Transcriber):
     error: ProviderError | None
     model: str = MODEL
 
-    async def transcribe(self, sound: Sound) -> Transcribed:
+    async def transcribe(self, sound: Sound) -> TranscriptionResult:
         if self.error:
             raise self.error
         await asyncio.Event().wait()
