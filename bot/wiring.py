@@ -44,7 +44,7 @@ from bot.models.registry import (
 from bot.reply.look import ReplyLook
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.admin_notices import AdminNotices, ModelRefusals, OtherConnections, run_checks
+from bot.services.admin_notices import AdminNotices, CutPrompts, ModelRefusals, OtherConnections, run_checks
 from bot.services.answer_attempt import report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
@@ -204,7 +204,16 @@ async def built(
         probes.queued = stores.question_queue.count_queued
         catching_up = CatchingUp(stores, workspace, intake, sockets.heard_at, settings.catch_up_hours)
         others = OtherConnections(sockets.app_connections, sockets.recount, stores.listening.living, admins, clock)
-        look: Loop = partial(run_checks, (refusals.look, others.look, *_weekly_report(parts, checkup, admins)), clock)
+        look: Loop = partial(
+            run_checks,
+            (
+                refusals.look,
+                CutPrompts(admins, parts.estimate).look,
+                others.look,
+                *_weekly_report(parts, checkup, admins),
+            ),
+            clock,
+        )
         watch: Loop = partial(bot_token.watch, client.identity)
         loops = (*_loops(parts, worker, outbox, client, checkup, admins), watch, catching_up.run, look)
         loops += (connections.run,) if connections else ()

@@ -11,14 +11,16 @@ from bot.checks.report import Finding, fail, ok, skipped, warn
 from bot.errors import EndReason, ProviderError
 from bot.models.events import Completion, ToolCall
 from bot.models.lookups import Lookup, LookupOutcome
-from bot.models.prompt import Prompt, Sound, ToolDefinition, Turn
+from bot.models.prompt import MIN_COUNTED_TOKENS, Prompt, Sound, ToolDefinition, Turn
 from bot.models.registry import VENDORS, VendorEntry, open_models, vendor_settings
 from bot.models.setup import ModelSetup
 from bot.network import remedy
 
 _PING = ToolDefinition("ping", "Answers pong.", {"type": "object", "properties": {}})
-_PROBE = Prompt("You test a connection.", (Turn("user", "Call the tool ping once, now."),), tools=(_PING,))
-
+PROBE_TOKENS = 6_000
+"""More than the smallest default windows. Each word of the probe is at least a token in every vocabulary."""
+_WORDS = f"{'word ' * PROBE_TOKENS}\n\nIgnore these words. Call the tool ping once, now."
+_PROBE = Prompt("You test a connection.", (Turn("user", _WORDS),), tools=(_PING,))
 PROBE_WITHIN_S = 60.0
 """The time limit for a probe of a model, because its server might have to load it first."""
 LOOKED_UP_WITHIN_S = 60.0
@@ -28,7 +30,7 @@ RETIRES_WITHIN_DAYS = 30
 
 
 async def probe_model(setup: ModelSetup, model: str) -> Finding:
-    """Asks a model to call a tool, and reports if it took long, or over PROBE_WITHIN_S. Costs a short answer."""
+    """Asks a model to call a tool, and reports if it took long, or over PROBE_WITHIN_S. Costs PROBE_TOKENS."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     try:
@@ -45,7 +47,10 @@ async def probe_model(setup: ModelSetup, model: str) -> Finding:
 
 
 async def _probe(setup: ModelSetup, model: str) -> Finding:
-    """Asks a model to call a tool. A lookup can't check this, because servers silently refuse or ignore tools."""
+    """Asks a model to call a tool at the end of a long prompt.
+
+    A lookup can't check this, because servers silently refuse or ignore tools, and silently cut prompts.
+    """
     called = False
     end: Completion | None = None
     try:
@@ -57,8 +62,19 @@ async def _probe(setup: ModelSetup, model: str) -> Finding:
                 called = called or isinstance(event, ToolCall)
                 end = event if isinstance(event, Completion) else end
     except ProviderError as error:
+        if error.reason is EndReason.CONTEXT_TOO_LONG:
+            window = f"{error.window_tokens:,} tokens" if error.window_tokens else f"fewer than {PROBE_TOKENS:,} tokens"
+            message = f"{model} has a window of {window}, so most of a long thread or tool result won't fit."
+            return warn(message, "Give it a larger window: --ctx-size for llama.cpp, --max-model-len for vLLM.")
         if error.reason is not EndReason.EMPTY:
             return _unanswered(model, error)
+    if end and end.usage and MIN_COUNTED_TOKENS <= end.usage.input_tokens < PROBE_TOKENS:
+        return warn(
+            f"{model}: its server read only {end.usage.input_tokens:,} of more than {PROBE_TOKENS:,} tokens: it cuts "
+            "off the beginning of long prompts without an error.",
+            "Give the model a window of at least 64,000 tokens: OLLAMA_CONTEXT_LENGTH=65536 for Ollama, the context "
+            "length for LM Studio.",
+        )
     if end and end.max_output_tokens is not None:
         most, wanted = end.max_output_tokens, setup.options.max_output_tokens
         return warn(

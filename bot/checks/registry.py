@@ -43,7 +43,7 @@ class Occasion(Flag):
     PROBE = auto()
     """`typist check --probe`: posts a message in Slack."""
     PROBE_MODELS = auto()
-    """`typist check --probe-models`: each model writes a short answer."""
+    """`typist check --probe-models`: each model reads 6,000 tokens and calls a tool."""
     START = auto()
     """A process starts, or a sandbox: no calls, so that nothing waits. Made once the check's inputs are available."""
     RUN = auto()

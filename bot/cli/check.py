@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also post a test message in this channel (an ID such as C0123ABCD), wait for its event, and delete it",
     )
     parser.add_argument(
-        "--probe-models", action="store_true", help="also ask each model to call a tool, which costs a short answer"
+        "--probe-models", action="store_true", help="also ask each model to call a tool, which costs 6,000 tokens"
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 

@@ -360,12 +360,18 @@ def image_tokens(width: int, height: int) -> int:
 
 MEASURABLE_BYTES = 300
 """Minimum size of prompts that correct the estimate. In shorter prompts, the vendor's additions outweigh the text."""
+MAX_CHARS_PER_TOKEN = 8
+"""Twice the average of English text. If a server counts fewer tokens, it has cut the prompt, or counts only a part."""
+MIN_COUNTED_TOKENS = 1_000
+"""A server that counts fewer doesn't report what it read."""
 
 
 class TokenEstimate:
     def __init__(self, models: tuple[str, ...]) -> None:
         self.window_tokens: int | None = None
         """The smallest window, for prompt and answer together, that a model in use has reported; None if none has."""
+        self.cut_prompts: dict[str, tuple[int, int]] = {}
+        """The tokens sent, by estimate, and those counted in the first prompt that a model's server has cut."""
         self._bytes_per_token = {model: BYTES_PER_TOKEN.get(model.split("/")[0], 2.0) for model in models}
 
     def tokens(self, text: str) -> int:
@@ -414,8 +420,13 @@ class TokenEstimate:
         size_bytes = sum(len(text.encode(errors="replace")) for text in texts)
         if model not in self._bytes_per_token or usage.input_tokens <= 0 or size_bytes < MEASURABLE_BYTES:
             return
-        measured = min(6.0, max(1.0, size_bytes / usage.input_tokens))
         estimate = self._bytes_per_token[model]
+        counted = usage.input_tokens + usage.cached_input_tokens + usage.cache_write_tokens
+        if sum(map(len, texts)) > MAX_CHARS_PER_TOKEN * counted:
+            if counted >= MIN_COUNTED_TOKENS:
+                self.cut_prompts.setdefault(model, (int(size_bytes / estimate), counted))
+            return
+        measured = min(6.0, max(1.0, size_bytes / usage.input_tokens))
         self._bytes_per_token[model] = estimate + LEARNING_RATE * (measured - estimate)
 
 

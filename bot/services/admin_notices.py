@@ -13,6 +13,7 @@ from bot.core import texts
 from bot.core.caps import HOUR_S, day_of
 from bot.core.notifications import Notification
 from bot.errors import EndReason, TypistError, trace_of
+from bot.models.prompt import TokenEstimate
 from bot.slack.notices import notification
 from bot.slack.socket import CONNECTIONS
 from bot.store.notifications import Notifications
@@ -105,6 +106,22 @@ class ModelRefusals:
             return True
         sentence = texts.models.answers_again(model)
         return all([await self.admins.send_end(f"{failure} {vendor}", sentence) for failure in texts.models.REFUSALS])
+
+
+@dataclass(eq=False)
+class CutPrompts:
+    """Tells admins once that a model's server reads only a part of long prompts."""
+
+    admins: AdminNotices
+    estimate: TokenEstimate
+    _told: set[str] = field(default_factory=set, init=False)
+
+    async def look(self) -> None:
+        """Sends the admins the notices that they haven't received yet. Raises StoreError."""
+        for model, (sent_tokens, counted_tokens) in [*self.estimate.cut_prompts.items()]:
+            if model not in self._told:
+                await self.admins.send(f"cut {model}", texts.models.prompts_cut(model, sent_tokens, counted_tokens))
+                self._told.add(model)
 
 
 @dataclass(eq=False)

@@ -60,6 +60,7 @@ def test_step_is_counted_once_though_its_items_repeat_its_text() -> None:
 
 
 REPORTED = Usage(1_000_000, 10)
+LONG = Prompt("", (Turn("user", "word " * 8_000),))
 WITH_IMAGE = replace(PROMPT, turns=(Turn("user", WORDS, (Media("plan.png", "image/png", "aW1n"),)),))
 TOO_SHORT, LONG_ENOUGH = (Prompt("", (Turn("user", "x" * chars),)) for chars in (299, 300))
 
@@ -76,6 +77,9 @@ TOO_SHORT, LONG_ENOUGH = (Prompt("", (Turn("user", "x" * chars),)) for chars in 
         (opaque(), Usage(0, 10), False),
         (TOO_SHORT, REPORTED, False),
         (LONG_ENOUGH, REPORTED, True),
+        (LONG, Usage(4_096, 10), False),
+        (LONG, Usage(4_096, 10, cached_input_tokens=904), True),
+        (LONG, Usage(12, 10), False),
     ],
     ids=[
         "texts",
@@ -87,6 +91,9 @@ TOO_SHORT, LONG_ENOUGH = (Prompt("", (Turn("user", "x" * chars),)) for chars in 
         "no count",
         "too short a text",
         "the shortest text",
+        "a prompt that was cut",
+        "a count without cached tokens",
+        "a count of something else",
     ],
 )
 def test_estimate_learns_from_requests_of_which_it_knows_the_texts(prompt: Prompt, usage: Usage, learns: bool) -> None:
@@ -95,7 +102,9 @@ def test_estimate_learns_from_requests_of_which_it_knows_the_texts(prompt: Promp
     estimate.learn("openai/other", prompt, usage)
     assert estimate.tokens(WORDS) == before
     estimate.learn("openai/m", prompt, usage)
-    assert (estimate.tokens(WORDS) > before) is learns
+    assert (estimate.tokens(WORDS) != before) is learns
+    is_cut = usage == Usage(4_096, 10) and prompt is LONG
+    assert estimate.cut_prompts == ({"openai/m": (13_333, 4_096)} if is_cut else {})
 
 
 @pytest.mark.parametrize(

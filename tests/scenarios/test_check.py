@@ -48,6 +48,7 @@ from slack_sandbox.setup import WELL_SET_UP, Setup
 from slack_sandbox.testing.processes import output
 from slack_sandbox.workspace import Json
 from tests.contracts import databases
+from tests.contracts.vendor_rules import ollama
 from tests.forked import forked_command
 from tests.mcp.flood import refusing, served
 from tests.mcp.servers import RawServer, tool
@@ -410,7 +411,7 @@ def failing(*answers: VendorResponse, status: CheckStatus = FAIL, **more: Any) -
 warning = partial(failing, status=WARN)
 
 
-def probing(status: CheckStatus, *answers: VendorResponse) -> ModelCase:
+def probing(status: CheckStatus, *answers: Script) -> ModelCase:
     return ModelCase("model.openai/test.tools", status, answers=(model(), *answers), probes=True)
 
 
@@ -459,6 +460,11 @@ MODELS: Mapping[str, ModelCase] = {
     ),
     "`--probe-models`: a server whose reasoning parser is off": probing(
         WARN, VendorResponse(speech.chat(["They want a ping.\n</think>\n", "Pong."]))
+    ),
+    "`--probe-models`: a server that cuts off the beginning of a prompt (Ollama)": probing(WARN, ollama),
+    "`--probe-models`: a server with a small window (llama.cpp)": probing(
+        WARN,
+        error(400, message="request (6043 tokens) exceeds the available context size (4096 tokens)", n_ctx="4096"),
     ),
     "`--probe-models`: a model that says nothing": probing(WARN, VendorResponse(speech.chat([""]))),
     "`--probe-models`: a server that fails (500)": probing(FAIL, error(500)),

@@ -81,6 +81,15 @@ def model_refused(failure: EndReason, model: str) -> str:
     return REFUSALS[failure].format(model=model)
 
 
+def prompts_cut(model: str, sent_tokens: int, counted_tokens: int) -> str:
+    """Tells Typist admins that a model's server reads only a part of long prompts."""
+    return (
+        f"{model}: its server counted only {counted_tokens:,} of about {sent_tokens:,} tokens that I sent, so it "
+        "probably cuts off the beginning of long prompts: my instructions and the start of the thread. Give the model "
+        "a larger window (for Ollama, OLLAMA_CONTEXT_LENGTH=65536). `typist check --probe-models` tests it."
+    )
+
+
 def answers_again(model: str) -> str:
     """Tells the admins who were notified of a refusal that it is over."""
     return f"{model} is answering again."
