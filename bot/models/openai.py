@@ -99,6 +99,7 @@ class ResponsesApi(Api):
     optional_parameters = frozenset(OptionalParameter) - {
         OptionalParameter.CACHE_BREAKPOINT,
         OptionalParameter.OLD_LIMIT,
+        OptionalParameter.PHASE,
         OptionalParameter.TOOLS_WITH_REASONING,
         OptionalParameter.USAGE,
         OptionalParameter.WEB_FETCH,
@@ -112,7 +113,7 @@ class ResponsesApi(Api):
         # A server that the settings call compatible is assumed to have everything but the marks, which it might ignore.
         self._takes_pdfs = server is None or server.is_openais
         if server and server.is_openais:
-            self.optional_parameters |= {OptionalParameter.CACHE_BREAKPOINT}
+            self.optional_parameters |= {OptionalParameter.CACHE_BREAKPOINT, OptionalParameter.PHASE}
         elif server:
             self.optional_parameters -= _OPENAIS
 
@@ -129,7 +130,9 @@ class ResponsesApi(Api):
     ) -> dict[str, Any]:
         is_marked = prompt.system and OptionalParameter.CACHE_BREAKPOINT in parameters
         tools = _responses_tools(prompt.tools, parameters)
-        items = _with_namespaces([item for turn in prompt.turns for item in _responses_items(turn, self.vendor)], tools)
+        has_phases = OptionalParameter.PHASE in parameters
+        listed = [_responses_items(turn, self.vendor, has_phases=has_phases) for turn in prompt.turns]
+        items = _with_namespaces([*chain.from_iterable(listed)], tools)
         body: dict[str, Any] = {
             "model": model,
             "input": [*_cacheable_instructions(prompt.system), *items] if is_marked else items,
@@ -555,9 +558,11 @@ def _responses_tools(
     return [*sent, {"type": "tool_search"}] if deferred else sent
 
 
-def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
+def _responses_items(turn: Turn, vendor: str, *, has_phases: bool) -> list[Mapping[str, Any]]:
+    phase = "commentary" if any(isinstance(part, ToolCall) for part in turn.parts) else "final_answer"
+    more = {"phase": phase} if has_phases and turn.role == "assistant" else {}
     if not turn.parts:
-        return [{"role": turn.role, "content": content_of(turn, _responses_part, "input_text")}]
+        return [{"role": turn.role, "content": content_of(turn, _responses_part, "input_text"), **more}]
     items: list[Mapping[str, Any]] = []
     own = [part.item for part in turn.parts if isinstance(part, Opaque) and part.vendor == vendor]
     reasoning = [item for item in own if item.get("type") == "reasoning"]
@@ -569,7 +574,7 @@ def _responses_items(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
             case Opaque():
                 items.append(part.item)
             case TextPart():
-                items.append({"role": turn.role, "content": part.text})
+                items.append({"role": turn.role, "content": part.text, **more})
             case ToolCall():
                 call = {"call_id": part.call_id, "name": part.name, "arguments": arguments_text(part)}
                 items.append({"type": "function_call", **call})

@@ -64,6 +64,8 @@ class OptionalParameter(Enum):
     """Routes requests to the cache of their common prefix."""
     CACHE_BREAKPOINT = r"prompt_cache_breakpoint"
     """Marks the end of the prefix that conversations share, for models that cache prefixes only up to such a mark."""
+    PHASE = r"\bphase\b"
+    """Tells the model which of its earlier messages were answers, and which only came before calls."""
     TOOLS_WITH_REASONING = r"/v1/responses"
     """Tools together with reasoning, which OpenAI's models refuse in Chat Completions, even through gateways."""
     OLD_LIMIT = r"max_(?:completion_|output_|new_)?tokens"
@@ -96,6 +98,8 @@ OF_TOOLS = frozenset(
 )
 MISSED = frozenset((OptionalParameter.BARE_ANSWERS, OptionalParameter.UNSIGNED_CALLS))
 """Messages without a certain field. If a model refuses such messages, requests include the field."""
+OF_MESSAGES = MISSED | {OptionalParameter.PHASE}
+"""Forms of messages that other conversations share, even if a refusal points at an earlier message of one."""
 _NEEDED = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
 _KEPT = MISSED | {
     OptionalParameter.TOOLS_WITH_REASONING,
@@ -108,6 +112,7 @@ _KEPT = MISSED | {
 _ALONE = (
     OptionalParameter.CACHE_BREAKPOINT,
     OptionalParameter.TOOL_SEARCH,
+    OptionalParameter.PHASE,
     *MISSED,
     OptionalParameter.STRICT,
     OptionalParameter.DISPENSABLE_TOOLS,

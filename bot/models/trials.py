@@ -13,7 +13,7 @@ from typing import Any
 from bot.errors import FileFault
 from bot.models.api import Api
 from bot.models.events import Feature
-from bot.models.parameters import MISSED, OF_TOOLS, WEB, EffortLevels, OptionalParameter, RefusedParameters
+from bot.models.parameters import MISSED, OF_MESSAGES, OF_TOOLS, WEB, EffortLevels, OptionalParameter, RefusedParameters
 from bot.models.prompt import (
     PDF,
     Effort,
@@ -215,7 +215,7 @@ class LearnedLimits:
                 refused_tools=self._refused_tools,
                 max_tools=self._max_tools,
                 max_pixels=0,
-                dropped=trial.dropped & (MISSED | self.parameters.untried),
+                dropped=trial.dropped & (OF_MESSAGES | self.parameters.untried),
             )
         self.api = trial.api
         self._refused_tools, self._max_tools = trial.refused_tools, trial.max_tools
@@ -246,7 +246,7 @@ def needed_parameters(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
         (OF_TOOLS, prompt.tools),
         (WEB, prompt.web_search),
         ({OptionalParameter.SYSTEM_ROLE, OptionalParameter.CACHE_BREAKPOINT}, prompt.system),
-        (MISSED, any(turn.role == "assistant" for turn in prompt.turns)),
+        (MISSED | {OptionalParameter.PHASE}, any(turn.role == "assistant" for turn in prompt.turns)),
         ({OptionalParameter.EFFORT}, prompt.effort is not Effort.NORMAL),
         ({OptionalParameter.SAFETY_ID}, prompt.asker),
         # A server that only resembles the vendor's might ignore a tool of an unknown type.

@@ -73,6 +73,7 @@ NAMED: Mapping[OptionalParameter, str] = {
     OptionalParameter.SAFETY_ID: "metadata isn't possible here",
     OptionalParameter.CACHE_KEY: "prompt_cache_key isn't possible here",
     OptionalParameter.CACHE_BREAKPOINT: "prompt_cache_breakpoint isn't possible here",
+    OptionalParameter.PHASE: "phase isn't possible here",
     OptionalParameter.TOOLS_WITH_REASONING: "calls need /v1/responses",
     OptionalParameter.OLD_LIMIT: "max_tokens is unsupported",
     OptionalParameter.LIMIT: "max_output_tokens and max_completion_tokens are unsupported",

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tests.contracts.cache_rules import (
@@ -290,6 +291,28 @@ def ollama(request: VendorRequest) -> VendorResponse:
     calls = [steps.chat_call("{}", 0, id="c1", name="ping")] if "ping" in read else [{"content": "one"}]
     reason = "tool_calls" if "ping" in read else "stop"
     return VendorResponse(steps.chat(*calls, finish_reason=reason, prompt_tokens=len(read)))
+
+
+REPEATED = "That was my answer to the first question."
+
+
+def _unended(body: Body) -> VendorResponse | None:
+    """The model takes a message for a remark before calls, unless its phase says that it was the answer."""
+    items = body["input"]
+    answers = [one for one, then in pairwise(items) if one.get("role") == "assistant" and then.get("role") == "user"]
+    remarks = [one for one, then in pairwise(items) if one.get("role") == "assistant" and "call_id" in then]
+    is_whole = all(one.get("phase") == "final_answer" for one in answers)
+    is_whole &= all(one.get("phase") == "commentary" for one in remarks)
+    is_whole &= not any("phase" in one for one in items if one.get("role") != "assistant")
+    return None if is_whole else RESPONSES.streamed(REPEATED)
+
+
+PHASES = Rule(
+    RESPONSES,
+    "openai 3.57: EasyInputMessageParam.phase (resend it on all assistant messages; dropping it degrades performance)",
+    "2026-11-30",
+    _unended,
+)
 
 
 BOUND = [BOUND_THINKING, ENCRYPTED_REASONING, THOUGHT_SIGNATURES]
