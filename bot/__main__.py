@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def give_home() -> None:
-    """Sets the home that Docker would for a user without an entry in /etc/passwd. Libraries look for it on import."""
+    """Sets HOME as Docker would for a user without an entry in /etc/passwd, because libraries need a home on import."""
     if os.path.expanduser("~") == "~":
         os.environ["HOME"] = "/"
 

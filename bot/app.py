@@ -1,4 +1,4 @@
-"""Runs the bot from its start to the last answer, and shuts it down within time limits.
+"""Runs the bot from startup to the last answer, and shuts it down within time limits.
 
 `run` serves /healthz and /readyz, builds the bot (bot/wiring.py), connects, runs its loops, and drains on a signal.
 
@@ -22,7 +22,7 @@ from bot.standstill import long_steps_ended
 from bot.wiring import Bot, WrapModels, built, telemetry_of
 
 LAST_TASKS_S = 1.0
-"""Time limit for the other tasks once live answers have ended or were handed over."""
+"""Time limit for the other tasks after live answers have ended or were handed over."""
 
 MACHINES_CLOCK = SystemClock()
 
@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Shutdown:
     requested: asyncio.Event = field(default_factory=asyncio.Event)
-    """Claim nothing more and let live answers end."""
+    """Set to stop claiming questions and let live answers end."""
     at_once: asyncio.Event = field(default_factory=asyncio.Event)
-    """Stop waiting for live answers."""
+    """Set to stop waiting for live answers."""
 
 
 async def run(
@@ -45,7 +45,7 @@ async def run(
     wrap_models: WrapModels = lambda models: models,
     tools: Tools | None = None,
 ) -> None:
-    """Runs the bot until `shutdown`. /readyz is served from the start and reports what startup is waiting for.
+    """Runs the bot until `shutdown`. From the start, /readyz reports what startup is waiting for.
 
     `wrap_models`: returns the models to use instead of the settings' models; the sandbox adds its scripted model.
     `tools`: the tools for models, instead of those of BOT_MCP_CONFIG.
@@ -66,7 +66,7 @@ async def run(
 async def _built_unless_stopped(
     building: AbstractAsyncContextManager[Bot], stack: AsyncExitStack, stop: asyncio.Event
 ) -> Bot | None:
-    """Returns the bot, or None if a signal came first. Startup can wait for Slack for hours."""
+    """Builds the bot; returns None if a signal arrives first, because startup can wait for Slack for hours."""
     loop = asyncio.get_running_loop()
     patience = asyncio.timeout(None)
 

@@ -1,6 +1,6 @@
-"""Clocks, background work, and retries.
+"""Clocks, background tasks, and retries.
 
-Errors don't end loops, required database operations are repeated, and errors of background work are logged.
+Loops are restarted after errors, required database operations are repeated, and background tasks' errors are logged.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class AnchoredClock:
 
 
 def monotonic_began_at(clock: Clock) -> float:
-    """Returns when the clock's monotonic time was 0, in seconds since the epoch."""
+    """Returns the time when the clock's monotonic time was 0, in seconds since the epoch."""
     return clock.now() - clock.monotonic()
 
 
@@ -89,7 +89,7 @@ async def kept_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
 async def insist(
     operation: Callable[[], Awaitable[T]], clock: Clock, what: str, failures: type[Exception] = StoreError
 ) -> T:
-    """Returns the operation's result, repeating it after `failures`. `what`: what has failed, for the log."""
+    """Repeats an operation after `failures` until it succeeds; returns its result. `what`: the failure, for the log."""
     failed = 0
     while True:
         try:
@@ -104,7 +104,7 @@ MAX_TRIES = 4
 
 
 async def try_again(operation: Callable[[], Awaitable[T]], clock: Clock, failure: str) -> T | None:
-    """Returns the operation's result, or None if the database is away for some seconds. `failure` is logged."""
+    """Returns the operation's result, or None if the database is unavailable for some seconds. Logs `failure`."""
     for failures in range(1, MAX_TRIES + 1):
         try:
             return await operation()
@@ -122,7 +122,7 @@ def prolong(limit: asyncio.Timeout, seconds: float, until: float) -> None:
 
 
 class Background:
-    """Background work that nothing awaits, such as acknowledging to Slack. References are kept until the work ends."""
+    """Background tasks that nothing awaits, such as acknowledging to Slack. References are kept until the tasks end."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -131,7 +131,7 @@ class Background:
         return len(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, None], failure: str, within_s: float | None = None) -> asyncio.Task[None]:
-        """Starts the work. `failure`: what hasn't happened if it fails or exceeds `within_s`, for the log."""
+        """Starts a task. `failure`: logged if the task fails or exceeds `within_s`; says what hasn't happened."""
         task = asyncio.create_task(_logged(work, failure, within_s))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

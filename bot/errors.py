@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class TypistError(Exception):
-    """Base of Typist's errors. Its `str()` contains no secrets and no user's text."""
+    """The base class of Typist's errors. `str()` contains neither secrets nor users' text."""
 
 
 class SettingsError(TypistError):
@@ -23,7 +23,7 @@ class SettingsError(TypistError):
 
 
 class PayloadError(TypistError):
-    """Slack sent a payload that Typist can't read. Sending it again wouldn't help."""
+    """Slack sent a payload that Typist can't read, so the same payload would fail again."""
 
 
 class EndReason(StrEnum):
@@ -38,11 +38,11 @@ class EndReason(StrEnum):
     NOTHING_ASKED = "nothing_asked"
     """The message had no text and no files, so Typist explained how to ask."""
     OFFERED = "offered"
-    """The question was found late, so Typist offered to answer it."""
+    """The question was found late, so Typist only offered to answer it."""
     COMMAND = "command"
     """The message was a command about memories, which doesn't need a model."""
     BATCHED = "batched"
-    """The question was answered together with a later one in its thread."""
+    """The question was answered together with a later question in the thread."""
 
     STOPPED = "stopped"
     """A person pressed Stop, or the question was deleted or erased."""
@@ -69,11 +69,11 @@ class EndReason(StrEnum):
     CUT = "cut"
     UNREACHABLE = "unreachable"
     SERVER_ERROR = "server_error"
-    """The vendor failed, but didn't report an overload."""
+    """The vendor failed without reporting an overload."""
     UNREADABLE = "unreadable"
     """The model's URL returned neither an answer nor an error of its API, but a redirect, a web page or other JSON.
 
-    It isn't charged, because a model that has run answers in its API. An answer that breaks off is CUT."""
+    Such a request isn't charged, because no model ran: a model's answer follows the API. A partial answer is CUT."""
     UNEXPECTED = "unexpected"
     """The vendor refused the request for an unknown reason."""
 
@@ -100,7 +100,7 @@ class EndReason(StrEnum):
 
     @property
     def may_pass(self) -> bool:
-        """Whether a model that failed for this reason might soon answer the same request."""
+        """Whether a model that failed for this reason might soon succeed with the same request."""
         return self in _PASSING
 
     @property
@@ -159,15 +159,15 @@ _CHARGED_WITHOUT_TEXT = {
 
 class FileFault(Enum):
     FILE = auto()
-    """Some of them can't be read or aren't accepted."""
+    """The vendor can't read or doesn't accept some of the files."""
     TOO_LARGE = auto()
     TOGETHER = auto()
-    """There are too many files, or too many tokens together with the text."""
+    """There are too many files, or the files and the text have too many tokens together."""
     KIND = auto()
 
 
 class ProviderError(TypistError):
-    """A model gave no complete answer. `detail` is for the log; `texts.for_error` has the sentence for the asker."""
+    """A model didn't complete an answer. `detail` is for the log; `texts.for_error` returns the asker's sentence."""
 
     def __init__(
         self,
@@ -181,7 +181,7 @@ class ProviderError(TypistError):
     ) -> None:
         """`may_pass`: whether the same request might soon succeed; None for the default of `reason`.
 
-        `window_tokens`: the model's window, if it refused a text as too long and stated its window.
+        `window_tokens`: the model's window, if the model refused a text as too long and stated its window.
         """
         self.reason = reason
         self.model = model
@@ -193,11 +193,11 @@ class ProviderError(TypistError):
 
 
 class CapReached(TypistError):
-    """A cap is used up. `str()` is the sentence for the asker, including when the cap resets."""
+    """A cap is used up. `str()` is the sentence for the asker, with the time when the cap resets."""
 
 
 class RateLimited(TypistError):
-    """Slack answered 429: it did nothing, and rejects this method for `retry_after_s` seconds."""
+    """Slack returned status 429: the call wasn't made, and the method is rejected for `retry_after_s` seconds."""
 
     def __init__(self, method: str, retry_after_s: float) -> None:
         self.method = method
@@ -206,7 +206,7 @@ class RateLimited(TypistError):
 
 
 class Refusal(StrEnum):
-    """Why Slack refused a call, as far as it affects the next call."""
+    """Reasons why Slack refuses a call, by their effect on the next call."""
 
     MESSAGE_GONE = "message_gone"
     CHANNEL_GONE = "channel_gone"
@@ -219,17 +219,17 @@ class Refusal(StrEnum):
     """Slack posted the message at the channel's root, because its thread was deleted. `Refused.ts` is the message."""
     TOO_LONG = "too_long"
     UNEDITABLE = "uneditable"
-    """This message can no longer be edited, but a new one can be posted."""
+    """The message can no longer be edited, but a new message can be posted."""
     STREAM_OPEN = "stream_open"
     """The message is a native stream in progress. It can be edited once the stream is stopped."""
     STREAM_CLOSED = "stream_closed"
-    """The message isn't a native stream, or no longer is one."""
+    """The message isn't a native stream, or isn't one anymore."""
     UNREADABLE = "unreadable"
     """Slack rejects the blocks. Plain text might be accepted."""
     LINK_BLOCKED = "link_blocked"
     """An admin has forbidden links to Slack's files, canvases or lists in channels shared with other organizations."""
     TRANSIENT = "transient"
-    """Slack or the network failed. The call might have been done."""
+    """Slack or the network failed. The call might have succeeded."""
     UNKNOWN = "unknown"
     """Slack reported an unknown error name. The call is tried again."""
 
@@ -249,7 +249,7 @@ class Refusal(StrEnum):
 
     @property
     def is_unavailable(self) -> bool:
-        """Whether Slack refuses the method there regardless of its arguments, so it can be skipped for a while."""
+        """Whether Slack refuses the method in a channel regardless of arguments, so it can be skipped for a while."""
         return self in (Refusal.FORBIDDEN, Refusal.CHANNEL_GONE)
 
     @property
@@ -262,7 +262,7 @@ class Refused(TypistError):
     """Slack refused a call. `error` is Slack's name for the reason."""
 
     def __init__(self, method: str, error: str, reason: Refusal, ts: str = "", *, problems: Sequence[str] = ()) -> None:
-        """`problems`: what is wrong with blocks and where. They can quote text, so they aren't logged."""
+        """`problems`: errors in blocks, with their locations. They can quote text, so they aren't logged."""
         self.method = method
         self.error = error
         self.reason = reason
@@ -278,11 +278,11 @@ class Refused(TypistError):
 
 
 class NothingAsked(TypistError):
-    """A mention has no text, and there is no earlier text that it could be about."""
+    """A mention has no text, and the conversation has no earlier text that the mention could be about."""
 
 
 class NotShown(TypistError):
-    """A reply was given up: Slack accepted none of its calls for minutes, or it couldn't be laid out."""
+    """A reply was given up: Slack accepted none of its calls for minutes, or the reply couldn't be laid out."""
 
 
 class SlackSetupError(TypistError):
@@ -290,7 +290,7 @@ class SlackSetupError(TypistError):
 
 
 class Stuck(TypistError):
-    """A step of the event loop computed for too long (standstill.py). The log shows where."""
+    """A step of the event loop computed for too long (standstill.py). The log shows the location."""
 
 
 class StoreError(TypistError):
@@ -303,7 +303,7 @@ class StoreAway(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The delay before another try: it doubles after each consecutive failure, up to a maximum."""
+    """Delays before retries, which double after each consecutive failure, up to a maximum."""
 
     first_s: float
     max_s: float
@@ -314,14 +314,14 @@ class Backoff:
 
 
 def source_path(filename: str) -> str:
-    """Returns a module's path from its outermost package (bot/services/steps.py): file names aren't unique."""
+    """Returns a module's path from its outermost package (bot/services/steps.py), because file names aren't unique."""
     path = Path(filename)
     outside = next((folder for folder in path.parents if not (folder / "__init__.py").exists()), path.parent)
     return path.relative_to(outside).as_posix()
 
 
 def trace_of(error: BaseException) -> str:
-    """Returns an error's type and where it was raised, but not its message, which might quote a user or a secret."""
+    """Returns an error's type and origin, but not its message, which might quote a user or a secret."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     places = " < ".join(f"{source_path(frame.filename)}:{frame.lineno}" for frame in reversed(frames))
     return f"{type(error).__name__} at {places}" if places else type(error).__name__

@@ -1,20 +1,20 @@
-"""Logging as text or JSON, without questions, answers or tokens, whichever library logs the record.
+"""Logging as text or JSON, without questions, answers or tokens, even in libraries' records.
 
-A record that belongs to a job includes its ID. `of_job` sets it for the code inside and for tasks started there. A task
-that serves many jobs must be started in a separate context (contextvars.Context), or it would keep the ID of the job
-that happened to start it.
+A job's records include the job's ID, which `of_job` sets for a context and for tasks started in it. A task that serves
+many jobs must be started in a separate context (contextvars.Context), or it would keep the ID of the job that started
+it.
 
 Two rules apply to every record, including those of unreviewed libraries:
 
-- Typist's records are written from the chosen level on. Libraries' records are written from WARNING on, regardless of
-  their loggers' levels (OPENAI_LOG=debug sets one), and are cut before the first character that might introduce a
-  value. Of their arguments, only numbers and exception types are written.
-- An exception is logged with its type and traceback. Only Typist's and the operating system's exceptions include their
-  message, which contains no user's text. A library's message can: aiohttp's TimeoutError includes the whole URL.
+- Typist's records are written from the configured level on. Libraries' records are written from WARNING on, regardless
+  of their loggers' levels (OPENAI_LOG=debug sets a level), and are cut before the first character that might introduce
+  a value. Only numbers and exception types are written of their arguments.
+- An exception is logged with its type and traceback. The message is logged only for Typist's and the operating system's
+  exceptions. A library's message can contain a user's text: aiohttp's TimeoutError includes the whole URL.
 
-Text from a vendor or a server, such as an error message, can't start a new line in the log. A repeated warning or error
-is written once, and then less and less often with the number of repetitions (`Repeats`), so loops don't have to count
-their failures.
+Text from a vendor or a server, such as an error message, can't start a new line in the log. Repeated warnings and
+errors are written less and less often, with the number of repetitions (`Repeats`), so loops don't have to count
+failures.
 """
 
 import json
@@ -38,14 +38,14 @@ from bot.errors import TypistError, source_path
 OURS = ("bot", "handlers", "files_to_markdown")
 BOLT = "slack_bolt"
 FROM_ERROR = (BOLT, "opentelemetry")
-"""Libraries whose records count from ERROR on. Bolt warns about receiving a token twice, which is intended.
-OpenTelemetry warns at each retry while a collector is away, before it reports lost spans."""
+"""Libraries whose records are written from ERROR on. Bolt warns about receiving a token twice, which is intended.
+OpenTelemetry warns at each retry while a collector is unavailable, before it reports lost spans."""
 _VALUES = re.compile(r"""[:({\[<="'`\n]""")
 _VALUES_IN_TEMPLATE = re.compile(r"""[:=](?! ?%[\w.])|(?<!%)\(|[{\[<"'`\n]""")
 _CONVERSION = re.compile(r"%(?:\((\w+)\))?[-#0 +]*+\d*+(?:\.\d++)?[a-zA-Z%]")
 _BARE = re.compile(r"[\w./:@+-]+", re.ASCII)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-"""Characters that could start a line that looks like another record, or move a terminal's cursor."""
+"""Matches characters that could start a line like another record's, or move a terminal's cursor."""
 FIRST_QUIET_S, MAX_QUIET_S = 60.0, 960.0
 MAX_SAID = 500
 current_job: ContextVar[int | None] = ContextVar("current_job", default=None)
@@ -85,7 +85,7 @@ def begin(log_format: str) -> None:
 
 
 def take_over() -> None:
-    """Logs what Python would print to stderr: warnings and uncaught exceptions."""
+    """Logs warnings and uncaught exceptions, which Python would print to stderr."""
 
     def warned(
         message: Warning | str,
@@ -120,14 +120,14 @@ class _Said:
 
 
 class Repeats(logging.Filter):
-    """Suppresses recently written warnings and errors, and adds their number to the next one."""
+    """Suppresses repetitions of recent warnings and errors, and adds their number to the next repetition."""
 
     def __init__(self) -> None:
         super().__init__()
         self._said: dict[tuple[object, ...], _Said] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Returns whether the record is written; sets its `repeated`."""
+        """Returns whether to write the record; sets `repeated`."""
         if record.levelno < logging.WARNING:
             return True
         key = record.name, str(record.msg), str(record.args), str(_fields(record)), current_job.get()
@@ -180,7 +180,7 @@ def _threshold(name: str, ours: int) -> int:
 
 
 class PrivateFormatter(logging.Formatter):
-    """Formats a record without values that might be secret or a user's text."""
+    """Formats records without values that might be secrets or users' text."""
 
     def format(self, record: logging.LogRecord) -> str:
         private = self._private(record)

@@ -1,14 +1,14 @@
-"""Network access: which proxy is used for a URL, and which certificates are trusted.
+"""Network access: proxies and trusted certificates.
 
 A company might allow access to the internet only through a proxy, and might inspect TLS with its own certificate
 authority. The variables for this are curl's (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) and OpenSSL's
 (SSL_CERT_FILE, SSL_CERT_DIR). HTTP libraries interpret them differently: slack_sdk ignores NO_PROXY, aiohttp has no
-proxy for wss, httpx2 doesn't support networks in NO_PROXY, and botocore ignores ALL_PROXY. So every client in this
-process uses `proxy_of` and `tls`, and reads nothing by itself. The clouds' libraries for credentials have no such
-argument, so `share` completes the variables that they read.
+proxy for wss, httpx2 doesn't support networks in NO_PROXY, and botocore ignores ALL_PROXY. Every client in this process
+therefore uses `proxy_of` and `tls`, and doesn't read variables. The clouds' credential libraries don't accept a proxy
+as an argument, so `share` completes the variables that these libraries read.
 
 The rules are curl's, with two of Go's: loopback addresses are always reached directly, and NO_PROXY can contain
-networks (10.0.0.0/8). Names are not resolved for that.
+networks (10.0.0.0/8). Hostnames aren't resolved to match a network.
 """
 
 import errno
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 USER_AGENT = f"typist/{__version__}"
 """Typist's user agent for MCP servers and their authorization servers. Some firewalls refuse a library's default."""
 VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""The proxy variables are also read in lowercase."""
+"""curl's and OpenSSL's variables. The proxy variables are also read in lowercase."""
 NO_PROXY = "NO_PROXY"
 _FOLDER = "SSL_CERT_DIR"
 _CERTIFICATES = ("SSL_CERT_FILE", _FOLDER)
@@ -45,9 +45,9 @@ _PROXIES = {
 }
 _PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
-"""Read by botocore, and by requests, which Google's and Microsoft's libraries use."""
+"""Variables of botocore, and of requests, which Google's and Microsoft's libraries use."""
 _UNTRUSTED = {2, 18, 19, 20, 21}
-"""OpenSSL's codes for a certificate that no trusted authority has issued."""
+"""OpenSSL's error codes for a certificate that wasn't issued by a trusted authority."""
 _PROXY_ERRORS = ("ClientHttpProxyError", "ClientProxyConnectionError", "ProxyError", "ConnectError", "ConnectTimeout")
 """Names of aiohttp's, httpx2's and requests' error classes for a proxy that refuses or is unreachable, which aren't
 imported."""
@@ -111,7 +111,7 @@ def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
 
 
 def proxy_of(url: str) -> str | None:
-    """Returns the URL of the proxy for a URL, or None if it is reached directly. Raises SettingsError."""
+    """Returns the proxy's URL for a URL, or None for a direct connection. Raises SettingsError."""
     return way_to(url).proxy
 
 
@@ -127,7 +127,7 @@ def httpx2_proxy(url: str) -> "httpx2.Proxy | None":
 
 
 def forwarded_headers(url: str) -> dict[str, str]:
-    """Returns the headers for the proxy in each request to an http URL. Raises SettingsError.
+    """Returns the proxy's headers for requests to an http URL. Raises SettingsError.
 
     An https request goes through a tunnel, and the request that opens the tunnel has these headers. For http, aiohttp
     (which the vendors' SDKs use through httpx2) opens no tunnel and then omits the headers of `httpx2_proxy`.
@@ -182,7 +182,7 @@ def share(env: Mapping[str, str]) -> None:
 
 
 def reason_of(error: BaseException, url: str) -> str:
-    """Returns why a request failed on its way to a URL, as the rest of a sentence; "" if the network isn't the cause.
+    """Returns the network failure that caused an error, as the rest of a sentence; "" for other causes.
 
     The result includes the host, but no path or password.
     """
@@ -209,7 +209,7 @@ def reason_of(error: BaseException, url: str) -> str:
 
 
 def remedy(reason: str, address: str) -> str:
-    """Returns what to do about a reason from `reason_of`; "" for others. `address`: the setting with the URL."""
+    """Returns the remedy for a reason from `reason_of`; "" for other reasons. `address`: the setting with the URL."""
     return next((fix for words, fix in _REMEDIES.items() if words in reason), "").replace("{address}", address)
 
 
@@ -243,7 +243,7 @@ def _is_unreachable(error: BaseException) -> bool:
 
 
 def _no_tls(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns a server's TLS failure in OpenSSL's words; "" for other errors. A wrong port might not use TLS at all."""
+    """Returns OpenSSL's words for a server's TLS failure, perhaps at a port without TLS; "" for other errors."""
     for cause in causes:
         # aiohttp's own error has no reason; the system's has one.
         if isinstance(cause, ssl.SSLError) and (reason := getattr(cause, "reason", None)):
@@ -252,7 +252,7 @@ def _no_tls(causes: Iterable[BaseException], address: SplitResult) -> str:
 
 
 def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns why a connection didn't open, in the system's words, or that the server closed it; "" for others."""
+    """Returns the system's words for a connection that didn't open or was closed; "" for other errors."""
     for cause in causes:
         is_in_way = type(cause).__name__ in _NO_CONNECTION or _is_unreachable(cause)
         if is_in_way and isinstance(cause, OSError) and cause.errno:
@@ -264,7 +264,7 @@ def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str
 
 
 def _no_http(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns that a response isn't HTTP, because another service might use the port; "" for other errors."""
+    """Returns a sentence's rest about a response that isn't HTTP, perhaps from another service; "" for other errors."""
     is_unreadable = address.hostname and any(type(cause).__name__ == _NO_HTTP for cause in causes)
     return f"{_shown(address)} gives an answer that can't be read as HTTP" if is_unreadable else ""
 

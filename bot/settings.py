@@ -1,7 +1,7 @@
-"""Settings from the environment and `.env`, validated before anything starts.
+"""Settings from the environment and `.env`, validated at startup.
 
-No other module reads the environment. A `parse` function raises ValueError with the rest of a sentence that begins with
-the variable's name: "must be a whole number from 1 to 10".
+No other module reads the environment. A `parse` function raises ValueError with a message that follows the variable's
+name: "must be a whole number from 1 to 10".
 """
 
 import difflib
@@ -56,9 +56,9 @@ _PUBLIC_URL = re.compile(
     r"(?:https://(?:[a-z0-9-]+\.)*[a-z0-9-]+|http://(?:127\.0\.0\.1|localhost))(?::[1-9]\d{0,4})?/?"
 )
 MAX_DOMAINS = 100
-"""OpenAI's limit."""
+"""OpenAI's limit for a web search's domains."""
 MAX_MODELS = 99
-"""Slack's menu has at most 100 options. The first one is the default."""
+"""Slack's menus have at most 100 options, and the first option is the default."""
 
 WHERE = {
     "SLACK_BOT_TOKEN": "api.slack.com/apps → your app → OAuth & Permissions → Bot User OAuth Token (xoxb-…)",
@@ -102,7 +102,7 @@ def _url(value: str) -> str:
 
 
 def _public_url(value: str) -> str:
-    """Parses a URL with only a host and a port. Anything after them would change the path where a sign-in ends."""
+    """Parses a URL with only a host and a port. A path would change the URL where a sign-in ends."""
     if not _PUBLIC_URL.fullmatch(value.lower()):
         raise ValueError("must be a URL such as https://typist.example.com, with HTTPS and without a path")
     return value.lower().rstrip("/")
@@ -129,7 +129,7 @@ TOKEN_KINDS = {
     "xoxe-": "a refresh token",
 }
 _JOINER = re.compile("(?<=[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\u200d(?=[\u2190-\u2bff\U0001f000-\U0001faff])")
-"""Joins emoji into one: 🏳️‍🌈."""
+"""Matches the character that joins emoji into one: 🏳️‍🌈."""
 _SECRET = re.compile(rf"\b(?:sk-|{'|'.join(map(re.escape, TOKEN_KINDS))})[\w.-]{{7,}}\w|(?<=:/)/?[^\s/@]+@")
 """Matches a possible token, key or password in a sentence about a setting, where somebody put it by mistake."""
 
@@ -145,7 +145,7 @@ def _token(prefix: str) -> Callable[[str], str]:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """Returns the parser of a whole number. Python refuses to parse one with thousands of digits."""
+    """Returns a parser for a whole number in a range. Python refuses to parse thousands of digits."""
 
     def parse(value: str) -> int:
         if not _DIGITS.fullmatch(value) or not low <= int(value) <= high:
@@ -181,7 +181,7 @@ def _on_off(value: str) -> bool:
 
 
 _RUN_TOGETHER = re.compile(rf"[^\w/.:@-](?:{'|'.join(VENDORS)})/")
-"""A second model after something other than a comma. Some servers' models have spaces in their names."""
+"""Matches a second model after something other than a comma. Some servers' model names contain spaces."""
 
 
 def parse_models(value: str) -> tuple[str, ...]:
@@ -218,7 +218,7 @@ def _meant(model: str) -> str:
 
 
 def parse_model_names(value: str) -> dict[str, str]:
-    """Returns models' display names that differ from their own names, by model. Raises ValueError.
+    """Returns the display names that differ from the model's name, by model. Raises ValueError.
 
     A display name is the name after `as`, or vendor/model if models of two vendors have the same name.
     """
@@ -305,14 +305,14 @@ def _kinds(value: str) -> frozenset[UserKind]:
 
 
 def _file_name(value: str) -> str:
-    """Raises ValueError if the value looks like a file's content: it might be a key, and an error would show it."""
+    """Parses a file name. Raises ValueError for a value like a file's content, because errors could show a key."""
     if value.startswith(("{", "[")):
         raise ValueError("must be the path of a file, not its content")
     return value
 
 
 def _path(value: str) -> Path:
-    """Returns a path with ~ expanded, because nothing else expands it in an environment file."""
+    """Parses a path and expands ~, which isn't expanded in an environment file."""
     try:
         return Path(value).expanduser()
     except RuntimeError:
@@ -360,17 +360,17 @@ class Settings:
     read_channel: bool = _setting("BOT_READ_CHANNEL", _on_off, True)
     slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
     vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
-    """By the vendor's name in the registry, which also defines the variables."""
+    """Settings by vendor. The registry defines the vendors' names and variables."""
     models: tuple[str, ...] = _setting("BOT_MODELS", parse_models, ())
     model_names: ModelNames = field(default=OWN_NAMES)
     misnamed: Mapping[str, str] = field(default_factory=dict)
-    """Settings' variables, by the names under which other programs read them and Typist doesn't."""
+    """Typist's variables, by the names that other programs read instead."""
     system_prompt: str = _setting("BOT_SYSTEM_PROMPT")
     history_tokens: int = _setting("BOT_HISTORY_TOKENS", whole(500, 1_000_000), 16_000)
     max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", whole(16, 128_000), 8_192)
     stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", whole(1, 3_600), 60)
     carrier: CarrierName | None = None
-    """Not set by any variable. Typist chooses for each reply; tests and benchmarks can force a carrier."""
+    """A carrier that tests and benchmarks force. No variable sets it, and Typist chooses a carrier for each reply."""
     done_mention_s: int = _setting("BOT_DONE_PING_S", whole(0, 86_400), 60)
     engagement: str = _setting("BOT_ENGAGEMENT", _one_of(*Engagement), Engagement.FOLLOW_UPS.value)
     web_search: WebSearch | None = _setting("BOT_WEB_SEARCH", parse_web_search, None)
@@ -379,7 +379,7 @@ class Settings:
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
     retention_days: int = _setting("BOT_RETENTION_DAYS", whole(1, 36_500), 30)
     weekly_report: str = _setting("BOT_WEEKLY_REPORT", _weekly, "")
-    """When it is due, in the format of `parse_weekly_rule` (core/schedules.py); "" for never."""
+    """When the report is due, in the format of `parse_weekly_rule` (core/schedules.py); "" for never."""
     catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", whole(0, 168), 12)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
@@ -388,7 +388,7 @@ class Settings:
     mcp_config: str = _setting("BOT_MCP_CONFIG", _file_name)
     mcp: McpSetup = field(default=McpSetup())
     secret_keys: tuple[str, ...] = _setting("BOT_SECRET_KEYS", _secret_keys, (), secret=True)
-    """Newest first. They encrypt people's accounts at MCP servers."""
+    """The keys that encrypt people's accounts at MCP servers, newest first."""
     caps: tuple[Cap, ...] = _setting("BOT_CAPS", parse_caps, ())
     prices: tuple[OwnPrice, ...] = _setting("BOT_PRICES", _price_file, ())
     max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", whole(1, 10_000), 3)
@@ -409,7 +409,7 @@ def is_set(env: Mapping[str, str], variable: str) -> bool:
 
 
 def log_format(env: Mapping[str, str]) -> str:
-    """Returns the log's format, as far as it is known before the settings are validated."""
+    """Returns the log format, which is needed before the settings are validated."""
     return "json" if env.get("BOT_LOG_FORMAT", "").strip().lower() == "json" else "text"
 
 
@@ -430,7 +430,7 @@ def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
 
 
 def _wrong_in(binding: Binding) -> str:
-    """Returns what is wrong with a statement in `.env`, as the rest of a sentence; "" if nothing is."""
+    """Returns the error in a statement in `.env`, as the rest of a sentence, or ""."""
     _, _, value = binding.original.string.partition("=")
     if binding.error and value.lstrip()[:1] in ("'", '"'):
         return "the value's quotes must be closed, with at most a comment after them"
@@ -439,7 +439,7 @@ def _wrong_in(binding: Binding) -> str:
 
 
 def _unset_in(binding: Binding, known: Collection[str | None]) -> str:
-    """Returns that a value refers to an unset variable, as the rest of a sentence; "" if it doesn't."""
+    """Returns the rest of a sentence about a value that refers to an unset variable, or ""."""
     if binding.key not in variables() or binding.key in os.environ:
         return ""
     # The variable isn't named, because it might be part of a password.
@@ -458,13 +458,13 @@ def _without_empty_repetitions(statements: Iterable[Binding]) -> Iterator[str]:
 
 
 def _line_of(binding: Binding) -> int:
-    """Returns the line number of a statement, which the parser reports including preceding blank lines."""
+    """Returns a statement's line number. The parser includes preceding blank lines in a statement."""
     statement = binding.original.string
     return binding.original.line + statement[: len(statement) - len(statement.lstrip())].count("\n")
 
 
 def complete_env_file(name: str, value: str, env_file: Path = Path(".env")) -> None:
-    """Adds a setting to `.env`, atomically and readable only by its owner. Raises SettingsError."""
+    """Adds a setting to `.env` atomically. The file is readable only by its owner. Raises SettingsError."""
     statements = list(parse_stream(StringIO(_env_text(env_file))))
     texts = [statement.original.string for statement in statements]
     quoted = "'{}'".format(value.replace("\\", "\\\\").replace("'", "\\'"))
@@ -512,7 +512,7 @@ def _env_text(env_file: Path) -> str:
 
 
 def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool = False) -> Settings:
-    """Returns the validated settings. An empty variable counts as not set. Raises SettingsError with all problems."""
+    """Returns the validated settings. Empty variables count as not set. Raises SettingsError with all problems."""
     env = _with_files(env)
     problems = _unknown(env)
     values: dict[str, Any] = {}
@@ -546,7 +546,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
 
 
 FILE = "_FILE"
-"""Suffix of variables with a secret's file name. Docker and Kubernetes put secrets into files."""
+"""Suffix of variables with the path of a secret's file. Docker and Kubernetes put secrets into files."""
 
 
 def secret_variables() -> list[str]:
@@ -555,7 +555,7 @@ def secret_variables() -> list[str]:
 
 
 def _with_files(env: Mapping[str, str]) -> Mapping[str, str]:
-    """Returns the environment with the files of secrets replaced by their content. Raises SettingsError."""
+    """Returns the environment with the content of secrets' files instead of their paths. Raises SettingsError."""
     whole, problems = dict(env), []
     for variable in secret_variables():
         path = whole.pop(variable + FILE, "").strip()
@@ -653,7 +653,7 @@ def _is_installed(module: str) -> bool:
 
 
 def pip_install() -> str:
-    """Returns the beginning of a command that installs packages for the Python running Typist, regardless of PATH."""
+    """Returns the beginning of a command that installs packages for this Python, regardless of PATH."""
     if _is_installed("pip"):
         return f"{shlex.quote(sys.executable)} -m pip install"
     # In the image, and in environments created by uv.
@@ -661,7 +661,7 @@ def pip_install() -> str:
 
 
 def install_command(extra: str) -> str:
-    """Returns the command that installs an extra's packages, regardless of how Typist itself is installed."""
+    """Returns the command that installs an extra's packages, however Typist is installed."""
     # Imported late, because the import takes 20 ms.
     from importlib import metadata
 
@@ -855,7 +855,7 @@ def _missing_for_cloud(vendor: VendorEntry, cloud: Cloud, ours: VendorSettings, 
 
 
 def _contradictions(settings: Settings) -> list[str]:
-    """Returns a sentence for each setting that another one makes impossible or ineffective."""
+    """Returns a sentence for each setting that another setting makes impossible or ineffective."""
     ours = {
         SLACK: ("BOT_SLACK_SEARCH", settings.slack_search),
         READ_CHANNEL: ("BOT_READ_CHANNEL", settings.read_channel),

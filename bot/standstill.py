@@ -3,20 +3,20 @@
 While a step of the event loop runs, nothing else is answered, no heartbeat is sent, and SIGTERM waits. External text is
 processed in linear time, so no step should take long. These limits apply if that fails.
 
-A step that computes: the kernel counts the process's CPU time and sends SIGPROF after every second of it (setitimer).
-Python runs signal handlers in the main thread between two instructions, and also inside a regular expression that
-doesn't finish. So the handler can see the current step, and raises `Stuck` in it after MAX_STEP_S. The step's caller
-treats that like any error: one answer ends with a sentence, and the process continues. Other processes take over jobs
-only after 8 s of silence (store/workers.py), so they don't get such a text. Time in which the process waits, is stopped
-or is suspended doesn't count.
+If a step computes, the kernel counts the process's CPU time and sends SIGPROF after every second of CPU time
+(setitimer). Python runs signal handlers in the main thread between two instructions, and also inside a regular
+expression that doesn't finish. The handler can therefore see the current step, and raises `Stuck` in the step after
+MAX_STEP_S. The step's caller treats `Stuck` like any error: one answer ends with a sentence, and the process continues.
+Other processes take over jobs only after 8 s of silence (store/workers.py), so they don't get the same text. Time
+during which the process waits, is stopped or is suspended doesn't count.
 
-A process that stands still: no handler runs while the main thread is in a system call that restarts, or while C code
-holds the interpreter. If the loop doesn't beat for STANDSTILL_S, a C thread, which needs no interpreter, writes the
+If a process stands still, no handler runs, because the main thread is in a system call that restarts, or C code holds
+the interpreter. If the loop doesn't beat for STANDSTILL_S, a C thread, which doesn't need the interpreter, writes the
 stacks of all threads to stderr and ends the process with exit code 1 (faulthandler). The time counts while the process
 is stopped, but not while the machine is suspended. A process that was stopped for that long might be ended needlessly,
-but other processes have its jobs by then.
+but other processes have already taken over its jobs.
 
-systemd gets a sign of life with each beat (WatchdogSec=). https://docs.python.org/3/library/signal.html,
+Each beat also notifies systemd (WatchdogSec=). https://docs.python.org/3/library/signal.html,
 https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """
 
@@ -36,9 +36,9 @@ from bot.errors import Stuck, source_path
 
 TICK_S = 1.0
 MAX_STEP_S = 3.0
-"""CPU seconds. A lease lasts 4 s, so the process doesn't lose its jobs."""
+"""Maximum CPU seconds of a step: less than a lease (4 s), so that the process keeps its jobs."""
 STANDSTILL_S = 30.0
-"""Shorter than the time that deployments allow a process to exit after SIGTERM."""
+"""Maximum time without a beat: shorter than deployments wait for a process to exit after SIGTERM."""
 BEAT_S = 5.0
 MAX_FRAMES = 20
 _STEP = asyncio.Handle._run.__code__
@@ -65,7 +65,7 @@ class _Steps:
         self._ticks = 0
 
     def on_tick(self, _: int, frame: FrameType | None) -> None:
-        """Checks the current step. Raises Stuck if it takes too long, and again at each tick while it continues."""
+        """Raises Stuck if the current step takes too long, and again at each tick while the step continues."""
         frames = [at for at, _ in walk_stack(frame)]
         step = next((at for at in frames if at.f_code is _STEP), None)
         self._ticks = self._ticks + 1 if step is not None and step is self._step else 0
@@ -90,7 +90,7 @@ async def beat(notify_socket: str) -> None:
 
 
 def _tell(notify_socket: str, state: bytes) -> None:
-    """Sends a state to systemd. If it isn't accepted, the next beat repeats it."""
+    """Sends a state to systemd. If sending fails, the next beat sends the state again."""
     # systemd writes the zero byte of an abstract address as @.
     address = f"\0{notify_socket[1:]}" if notify_socket.startswith("@") else notify_socket
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:

@@ -23,7 +23,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, Tracer
 from bot.errors import EndReason, RateLimited, Refused
 
 DELAYS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0)
-"""Includes the objectives in docs/admins/operate.md."""
+"""Histogram buckets, which include the objectives in docs/admins/operate.md."""
 DURATIONS_S = tuple(0.01 * 2**power for power in range(14))
 TOKENS = tuple(float(4**power) for power in range(14))
 ERROR_TYPE = "error.type"
@@ -41,7 +41,7 @@ class Gauges:
     queued: int | None = None
     """Questions waiting for a worker, in all processes."""
     connections: int | None = None
-    """Connections to Slack that are up and steady."""
+    """Slack connections that are open and stable."""
     writable: int | None = None
     """1 if the database accepts questions, else 0."""
 
@@ -59,7 +59,7 @@ class Telemetry:
         scrape: Callable[[], bytes] | None = None,
         providers: Mapping[str, str] = {},
     ) -> None:
-        """`providers`: the conventions' names of vendors that have different names here."""
+        """`providers`: OpenTelemetry's names of vendors whose name differs from ours."""
         self.is_on = meter is not None or tracer is not None
         self.scrape = scrape
         self.gauges = Gauges()
@@ -121,7 +121,7 @@ class Telemetry:
         self._placeholder_delay.record(delay_s)
 
     def charged(self, model: str | None, cost_usd: float | None) -> None:
-        """Counts the cost of a model's step, or None if unknown. An answer can be given up between its steps."""
+        """Counts the cost of a model's step (None if unknown). An answer can be given up between steps."""
         if model is not None and cost_usd is not None:
             self._cost.add(cost_usd, self._of_model(model))
 
@@ -156,9 +156,9 @@ class Telemetry:
         staleness_s: float | None,
         final_lag_s: float | None,
     ) -> None:
-        """Records an answer that ended. `calls`: the number of calls that showed it.
+        """Records an answer's end. `calls`: the number of Slack calls that showed the answer.
 
-        The delays are those of its text (`Freshness`), or None if it had none.
+        The delays are the text's (`Freshness`), or None for an answer without text.
         """
         self._answers.add(1)
         if reason.is_failure:
@@ -254,7 +254,7 @@ class ModelRequest:
             self.span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
 
     def ended(self, failure: EndReason | None, now: float) -> None:
-        """Records the end. `failure`: why the request failed; None if it didn't, or if nothing was waiting for it."""
+        """Records the request's end. `failure`: None if the request succeeded, or if nothing was waiting for it."""
         labels = self.labels
         if failure is not None:
             _failed(self.span, failure.value)

@@ -1,4 +1,4 @@
-"""OpenTelemetry's SDK for telemetry.py: metrics for GET /metrics, and spans over OTLP/HTTP. Imported only if it is on.
+"""OpenTelemetry's SDK for telemetry.py: metrics for GET /metrics, and spans over OTLP/HTTP. Imported only if enabled.
 
 The SDK also reads its own variables: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS,
 OTEL_TRACES_SAMPLER and others. An unresponsive collector loses spans but has no other effect, because a thread sends
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def opened(*, with_metrics: bool, traces_url: str, providers: Mapping[str, str] = {}) -> Iterator[Telemetry]:
-    """Yields a recorder for metrics, spans or both. `traces_url`: where spans are sent; "" for nowhere."""
+    """Opens a recorder for metrics, spans or both. `traces_url`: the URL to send spans to, or ""."""
     own = Resource({SERVICE_NAME: NAME, SERVICE_VERSION: __version__})
     resource = own.merge(OTELResourceDetector().detect())
     registry = CollectorRegistry()

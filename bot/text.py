@@ -18,7 +18,7 @@ def paired_json(value: Any) -> Any:
 
 
 def objects_in(value: Any) -> list[Mapping[str, Any]]:
-    """Returns the objects in a list, or a single object sent instead of a list. Anything else is ignored."""
+    """Returns the objects in a list, or a single object sent instead of a list. Other values are ignored."""
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Mapping)]
 
 
@@ -28,11 +28,11 @@ def object_in(value: Any) -> Mapping[str, Any]:
 
 
 class RepeatedKey(ValueError):
-    """A JSON object has a repeated key. `str()` is the key."""
+    """A JSON object has a repeated key, which `str()` returns."""
 
 
 def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Builds a JSON object for json.loads. Raises RepeatedKey, because parsers disagree on which value counts."""
+    """Builds a JSON object for json.loads. Raises RepeatedKey, because parsers disagree on a repeated key's value."""
     members: dict[str, Any] = {}
     for key, value in pairs:
         if key in members:

@@ -1,8 +1,8 @@
 """Builds the bot from its settings. No other module wires services, stores and Slack together.
 
 `built` opens everything that has to be closed, in order: the tools' servers, Slack's Web API, the database, the models.
-`_Parts` contains what several services share. `_answering` builds the answering service, `_listen` the handlers of
-people's actions, and `_loops` everything that runs next to them.
+`_Parts` contains the objects that several services share. `_answering` builds the answering service, `_listen`
+registers the handlers of people's actions, and `_loops` returns the background loops.
 """
 
 import logging
@@ -154,7 +154,7 @@ class _Parts:
 async def built(
     settings: Settings, probes: Probes, clock: Clock, wrap: WrapModels, tools: Tools | None, telemetry: Telemetry
 ) -> AsyncIterator[Bot]:
-    """Yields the bot, connected only to its database and Slack's Web API. Sets the probes."""
+    """Opens the bot, connected only to the database and Slack's Web API. Sets the probes."""
     async with AsyncExitStack() as stack:
         # Opened first so that it is closed last, when the processes that shutdown told to exit have exited.
         mcp_servers = await stack.enter_async_context(_mcp_servers(settings, clock))
@@ -222,9 +222,9 @@ async def built(
 
 @asynccontextmanager
 async def answering_unseen(settings: Settings, clock: Clock, *, has_tools: bool) -> AsyncIterator[Answering]:
-    """Yields the answering service, without the loops that claim questions and show answers in Slack.
+    """Opens the answering service, without the loops that claim questions and show answers in Slack.
 
-    `has_tools`: whether models get the servers' tools, without people's accounts there. They never get other tools.
+    `has_tools`: whether models get the MCP servers' tools, without people's accounts. Models never get other tools.
     Raises SlackSetupError, RateLimited, Refused and StoreError.
     """
     async with AsyncExitStack() as stack:
@@ -259,7 +259,7 @@ def _workspace(
 
 
 async def _stores(settings: Settings, clock: Clock) -> Stores:
-    """Opens the database, waiting for an unavailable server as for Slack. Raises StoreError."""
+    """Opens the database, and waits for an unavailable server as for Slack. Raises StoreError."""
     prices, most = model_prices(settings), settings.max_concurrent_per_user
     opening = partial(Stores.open, settings.database_url, uuid4().hex, clock, most, prices, settings.caps)
     return await insist(opening, clock, "not started yet", StoreAway)
@@ -294,7 +294,7 @@ async def _transcriber(settings: Settings) -> AsyncIterator["Transcriber | None"
 
 @contextmanager
 def telemetry_of(settings: Settings) -> Iterator[Telemetry]:
-    """Yields a recorder for traces, and for metrics if a port serves them. Without the SDK, nothing is recorded."""
+    """Opens a recorder for traces, and for metrics if a port serves them. Without the SDK, nothing is recorded."""
     with_metrics = settings.health_at is not None and has_telemetry()
     if not (with_metrics or settings.traces_url):
         yield OFF
@@ -435,7 +435,7 @@ def _listen(
     gate: Gate | None,
     mcp_tools: "McpTools | None",
 ) -> tuple[Outbox, Intake]:
-    """Registers all handlers. Returns the outbox, which posts what people ask by shortcut, and intake."""
+    """Registers all handlers. Returns the outbox, which posts questions from shortcuts, and intake."""
     settings, stores, workspace, access = parts.settings, parts.stores, parts.workspace, parts.access
     quota, caps, home = parts.quota, parts.caps, parts.home
     stops = Stops(stores, workspace, worker, access)
@@ -515,7 +515,7 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
     )
 
     async def authorize() -> AuthorizeResult:
-        """Returns the same result for each event, which saves an auth.test call per event."""
+        """Returns the same result for every event, without an auth.test call per event."""
         return result
 
     return AsyncApp(

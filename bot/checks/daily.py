@@ -1,4 +1,4 @@
-"""Checks that running processes make once a day in total. Typist admins are notified of each finding once."""
+"""Checks that one running process makes every day. Typist admins are notified of each finding once."""
 
 import logging
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 async def check_daily(at: Checkup, admins: AdminNotices, clock: Clock) -> None:
-    """Checks every hour whether the daily checks are due, and runs them, until canceled."""
+    """Runs the daily checks when they are due, looking every hour, until canceled."""
     while True:
         # `typist check` covers the time of the start.
         await clock.sleep(HOUR_S)

@@ -1,4 +1,4 @@
-"""Database checks, which leave the database unchanged: test data is removed."""
+"""Checks of the database. Test data is removed."""
 
 import os
 import sqlite3
@@ -38,11 +38,11 @@ from files_to_markdown.isolation import others_may_read
 T = TypeVar("T")
 
 PROBED_BYTES = 32_768
-"""Smaller data might still fit into a table's pages on a full disk."""
+"""Bytes to write for a check. Fewer bytes might fit into a table's pages even if the disk is full."""
 
 
 class DatabaseChecks:
-    """Checks one database. All other methods depend on `connection`. Values that can't be read are empty or None."""
+    """Checks one database. All methods require `connection`. Values that can't be read are empty or None."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
@@ -80,7 +80,7 @@ class DatabaseChecks:
         return ok(f"The database is reachable: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
 
     async def write(self) -> Finding:
-        """Writes and removes a large row, or a table if there is none. `schema` reports mismatched tables."""
+        """Writes and removes a large row, or a table if no tables exist. `schema` reports mismatched tables."""
         if self._engine is None:
             return skipped("Writing wasn't tested because the database doesn't exist yet.")
         try:
@@ -148,7 +148,7 @@ class DatabaseChecks:
         return warn(caught_up(last), fix) if last.tally.unread else ok(caught_up(last))
 
     async def _read(self, read: Callable[[AsyncConnection], Awaitable[T]], nothing: T) -> T:
-        """Returns the result of `read`, or `nothing` if there are no tables yet. Raises SQLAlchemyError and OSError."""
+        """Returns the result of `read`, or `nothing` if no tables exist. Raises SQLAlchemyError and OSError."""
         if self._engine is None:
             return nothing
         async with self._begin(READS) as connection:
@@ -156,7 +156,7 @@ class DatabaseChecks:
 
     @asynccontextmanager
     async def _begin(self, option: str, *, commits: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Yields a transaction with an option, within a check's time limit. It is rolled back unless it `commits`."""
+        """Opens a transaction with an option, within a check's time limit. Without `commits`, it is rolled back."""
         assert self._engine is not None
         engine = self._engine.execution_options(**{option: True})
         async with limit_time(ANSWER_WITHIN_S), engine.connect() as connection, connection.begin() as transaction:

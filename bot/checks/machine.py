@@ -47,7 +47,7 @@ def exposed(file: str, files: str) -> tuple[str, str]:
 
 
 async def check_files(env_file: Path | None, database_url: str) -> Finding:
-    """Reports which files with secrets and content other users of this machine can read. Raises StoreError."""
+    """Reports files with secrets or content that other users of this machine can read. Raises StoreError."""
     database = database_file(create_engine(database_url).url)
     found = [exposed(str(env_file), str(env_file))] if env_file and isolation.others_may_read(env_file) else []
     if database is not None and isolation.others_may_read(database):
@@ -82,7 +82,7 @@ async def check_isolation() -> Finding:
 
 
 async def check_network(ours: Settings) -> Finding:
-    """Reports how each server is reached, and whose certificates are trusted. Sends nothing."""
+    """Reports the network route to each server, and the trusted certificates. Sends nothing."""
     vendors = sorted({model.partition("/")[0] for model in models_in_use(ours)})
     urls = [ours.slack_api_url, *(vendor_settings(vendor, model_setup(ours)).base_url for vendor in vendors)]
     urls += [server.transport.url for server in ours.mcp.servers if isinstance(server.transport, HttpTransport)]

@@ -1,4 +1,4 @@
-"""Model checks: whether each exists, when it retires, whether it calls tools, and whether it reads recordings."""
+"""Checks of models: existence, retirement date, tool calls, and transcription."""
 
 import asyncio
 import io
@@ -22,15 +22,15 @@ PROBE_TOKENS = 6_000
 _WORDS = f"{'word ' * PROBE_TOKENS}\n\nIgnore these words. Call the tool ping once, now."
 _PROBE = Prompt("You test a connection.", (Turn("user", _WORDS),), tools=(_PING,))
 PROBE_WITHIN_S = 60.0
-"""The time limit for a probe of a model, because its server might have to load it first."""
+"""Time limit for a probe of a model, which the server might have to load first."""
 LOOKED_UP_WITHIN_S = 60.0
-"""The time limit for a lookup, including the import of the vendor's SDK at its start."""
+"""Time limit for a lookup, including importing the vendor's SDK."""
 PROBE_LATE_S = 10.0
 RETIRES_WITHIN_DAYS = 30
 
 
 async def probe_model(setup: ModelSetup, model: str) -> Finding:
-    """Asks a model to call a tool, and reports if it took long, or over PROBE_WITHIN_S. Costs PROBE_TOKENS."""
+    """Asks a model to call a tool, and reports a slow answer or none within PROBE_WITHIN_S. Costs PROBE_TOKENS."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     try:
@@ -49,7 +49,7 @@ async def probe_model(setup: ModelSetup, model: str) -> Finding:
 async def _probe(setup: ModelSetup, model: str) -> Finding:
     """Asks a model to call a tool at the end of a long prompt.
 
-    A lookup can't check this, because servers silently refuse or ignore tools, and silently cut prompts.
+    A lookup can't show failures, because servers silently refuse or ignore tools, and silently cut prompts.
     """
     called = False
     end: Completion | None = None
@@ -135,7 +135,7 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Finding:
 
 
 async def check_retirement(setup: ModelSetup, model: str, today: date) -> Finding:
-    """Warns about a model that retires within RETIRES_WITHIN_DAYS. A server that doesn't report this is skipped."""
+    """Warns about a model that retires within RETIRES_WITHIN_DAYS. Skipped if the server doesn't report dates."""
     try:
         async with asyncio.timeout(LOOKED_UP_WITHIN_S):
             lookup = await _look_up(setup, model, today)
@@ -160,7 +160,7 @@ def _retires(model: str, day: date, replacement: str) -> Finding:
 
 
 def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -> tuple[str, str]:
-    """Returns a lookup's message and remedy. Vendor problems don't mention the model, so the report lists them once."""
+    """Returns a lookup's message and remedy. Messages about a vendor omit the model, so that they are reported once."""
     vendor, reason, key, base_url = model.partition("/")[0], lookup.detail, entry.api_key_variable, entry.base_url
     choose = f"Choose another model in BOT_MODELS instead of {model}, or check what {key} has access to."
     retired = f"was retired on {lookup.retirement_date.isoformat()}" if lookup.retirement_date else "has been retired"
@@ -216,7 +216,7 @@ def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -
 
 
 async def check_transcription(setup: ModelSetup, model: str) -> Finding:
-    """Tests the transcription model with a second of silence, which costs next to nothing."""
+    """Transcribes a second of silence, which costs almost nothing."""
     # Imported here because it loads OpenAI's SDK.
     from bot.models.transcription import Transcriber
 

@@ -1,7 +1,7 @@
-"""All checks, in report order: what each one checks, on which occasions, and what it depends on.
+"""All checks, in report order: what each check covers, when it is made, and its dependencies.
 
-A check is a function next to its subject, which returns a finding: what is wrong, and how to fix it. `typist check`
-prints findings, a starting process logs them, and the daily checks also notify Typist admins (daily.py).
+A check is a function that returns a finding: what is wrong, and how to fix it. `typist check` prints findings, a
+starting process logs them, and the daily checks also notify Typist admins (daily.py).
 
 These checks can be made at any time. Problems that take minutes to confirm, a vendor that refuses the key and too many
 connections, are monitored while answering instead (bot/services/admin_notices.py).
@@ -36,7 +36,7 @@ PROBE_POST, MODEL, SERVER = "slack.probe_post", "model.{}", "mcp.{}"
 
 
 class Occasion(Flag):
-    """An occasion for checks, which limits what they can cost."""
+    """Occasions for checks, and the calls that a check can make then."""
 
     COMMAND = auto()
     """`typist check`: any call that changes nothing and is free, or nearly so."""
@@ -45,18 +45,18 @@ class Occasion(Flag):
     PROBE_MODELS = auto()
     """`typist check --probe-models`: each model reads 6,000 tokens and calls a tool."""
     START = auto()
-    """A process starts, or a sandbox: no calls, so that nothing waits. Made once the check's inputs are available."""
+    """A process or a sandbox starts: no calls, so that startup isn't delayed. Made once the inputs are available."""
     RUN = auto()
     """`typist run` starts: no calls."""
     CONNECTED = auto()
-    """`typist run` has connected to Slack and answers: free calls that no answer waits for."""
+    """`typist run` has connected to Slack: free calls that don't delay answers."""
     DAILY = auto()
-    """Once a day in total for all processes: free calls. Admins are notified of each finding once."""
+    """Once a day, in one of all processes: free calls. Admins are notified of each finding once."""
 
 
 @dataclass
 class Checkup:
-    """The inputs for the checks of one run. A running process provides what it has already opened."""
+    """The inputs for one run's checks. A running process provides the clients that it has already opened."""
 
     settings: Settings
     clock: Clock
@@ -104,19 +104,19 @@ def _models(at: Checkup) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check, or one for each model or MCP server."""
+    """One check, or one check for each model or MCP server."""
 
     id: str
-    """Stays the same between versions, for scripts. {} is the model or server, also in `name` and `needs`."""
+    """The ID that scripts use; never change it. {} is the model or server, also in `name` and `needs`."""
     name: str
     look: Callable[[Checkup, str], Awaitable[Finding]]
-    """Makes the check for the model or server with this name."""
+    """Makes the check for the model or server with the given name."""
     on: Occasion = Occasion.COMMAND
     each: Callable[[Checkup], Iterable[str]] = lambda _: ("",)
     """Returns the models or servers, or nothing if the check doesn't apply."""
     needs: Sequence[str] = ()
     after: Sequence[str] = ()
-    """The checks that run first, regardless of their result."""
+    """The IDs of checks that run first, regardless of their result."""
     within_s: float = 0.0
 
 
@@ -278,7 +278,7 @@ def planned(at: Checkup, on: Occasion) -> list[PlannedCheck]:
     rows = [(check, subject) for check in CHECKS if check.on & on for subject in check.each(at)]
 
     def ids(names: Iterable[str], subject: str) -> list[str]:
-        """Returns this run's checks that a check depends on: those of the same model, or all if it isn't about one."""
+        """Returns the IDs of a check's dependencies: only the same model's, or all if the check isn't about a model."""
         return [
             other.id.format(theirs)
             for name in names
@@ -313,7 +313,7 @@ async def checked(
     env_file: Path | None = None,
     only: AbstractSet[str] | None = None,
 ) -> CheckReport:
-    """Returns the report on these settings, which might come from `env_file`.
+    """Makes the checks of these settings, which might come from `env_file`, and returns the report.
 
     `probe`: a channel to post in. `probe_models`: whether to have models call a tool. `only`: the IDs of the checks to
     make, or None for all.

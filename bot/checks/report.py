@@ -1,8 +1,8 @@
 """Findings, the report of a run as text, JSON and log lines, and the runner.
 
-A finding states what is wrong and how to fix it; both are written next to the check. The checks of a run are made
-concurrently, each with a time limit, and every one is reported. A check waits for the checks it needs, and is skipped
-if one failed. A check that raises an unexpected exception counts as failed, and the others continue.
+A finding states what is wrong and how to fix it; both texts are written next to the check. All checks of a run are made
+concurrently, each with a time limit, and all are reported. A check waits for the checks that it needs, and is skipped
+if one of them failed. A check that raises an unexpected exception counts as failed, and the other checks continue.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from bot.errors import TypistError, trace_of
 log = logging.getLogger(__name__)
 
 SETTINGS = "settings"
-"""The ID of the settings check, the only one made if the settings are invalid."""
+"""The ID of the settings check, the only check made if the settings are invalid."""
 SETTINGS_FIX = "See .env.example for all settings."
 SLACK_SILENT = "Slack didn't respond in time"
 
@@ -28,7 +28,7 @@ class CheckStatus(StrEnum):
     WARN = "warn"
     """A feature doesn't work, or something will fail later."""
     FAIL = "fail"
-    """Questions stay unanswered until someone fixes it."""
+    """Questions stay unanswered until someone fixes the problem."""
     SKIPPED = "skipped"
 
 
@@ -46,17 +46,17 @@ class Finding:
 
     status: CheckStatus
     message: str
-    """Can be "" for a check that was skipped because of `cause`."""
+    """The text of the finding; can be "" for a check that was skipped because of `cause`."""
     fix: str = ""
     cause: str = ""
-    """The reason for skipping checks that need this one, as a clause; "": it didn't pass."""
+    """The reason for skipping checks that need this check, as a clause; "" for "it didn't pass"."""
     details: Sequence[str] = ()
     people: AbstractSet[str] = frozenset()
     """The IDs of people in the message. Admins among them aren't notified."""
     is_notable: bool = False
-    """Whether it is logged at startup although nothing is wrong."""
+    """Whether the finding is logged at startup although nothing is wrong."""
     is_made: bool = True
-    """False if the check timed out or failed itself. Admins aren't notified in Slack then."""
+    """False if the check itself failed or timed out, which isn't reported to admins in Slack."""
     id: str = ""
 
     @property
@@ -148,12 +148,12 @@ def _summary(failed: int, warned: int, skipped: int) -> str:
 
 WITHIN_S = 12.0
 ANSWER_WITHIN_S = 8.0
-"""The time limit for Slack or the database in a check: below WITHIN_S, so that it can report what is missing."""
+"""Time limit for Slack or the database in a check: below WITHIN_S, so that the check can report what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCheck:
-    """One check of a run, and its dependencies. Checks that aren't part of the run count as passed."""
+    """One check of a run, and its dependencies. Dependencies that aren't part of the run count as passed."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""MCP server checks: each server is started or reached, and lists its tools."""
+"""Checks of MCP servers: each server is started or reached, and lists its tools."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bot.mcp.definitions import ListedTool
 
 MCP_WITHIN_S = 11.0
-"""Longer than a server that ignores the newest protocol takes, and shorter than the time limit of any check."""
+"""Time limit for a server: enough if it ignores the newest protocol, and below the time limit of any check."""
 UNTIL = "Until that's fixed, answers won't use its tools."
 
 
@@ -41,7 +41,7 @@ async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str]]], keys: Seq
 
 
 class ServerChecks:
-    """Checks each MCP server alone, and the tools offered to models where several are used together."""
+    """Checks each MCP server alone, and the tools that models get where several servers are used together."""
 
     def __init__(
         self, setup: McpSetup, clock: Clock, price: Callable[[Sequence[ToolDefinition]], str], *, has_keys: bool
@@ -90,7 +90,7 @@ class ServerChecks:
     async def _sign_in(self, server: str, transport: HttpTransport, *, is_named: bool) -> Finding | None:
         """Reports whether people can sign in to a server, and what is missing. Registers nothing.
 
-        `is_named`: whether the server reports that people can sign in. If it doesn't and they can't, returns None.
+        `is_named`: whether the server reports that people can sign in. If it doesn't and people can't, returns None.
         """
         from bot.accounts.oauth import SignInFailed, configured_client_id, discover
 
@@ -130,7 +130,7 @@ class ServerChecks:
     async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]]]]) -> Finding:
         """Counts the tools of all servers that a model is offered in direct messages and in channels.
 
-        `chosen` returns the servers of the channels that use any. Before the first one does, all servers count.
+        `chosen` returns the servers of channels that have chosen some. Until a channel has, all servers count.
         """
         channels = {f"channel {channel_id}": names for channel_id, names in (await chosen()).items()}
         places: dict[str, Collection[str]] = {"direct messages": self._setup.direct_message_servers}
@@ -174,7 +174,7 @@ def _down(config: ServerConfig, reason: str) -> Finding:
 def _tool_problems(
     server: str, named: "Mapping[str, ListedTool]", tools: ServerTools, ruled: Collection[str]
 ) -> list[tuple[str, str]]:
-    """Returns rules and tools without effect, each with its remedy. `ruled`: the tools that have rules."""
+    """Returns sentences about rules and tools without effect, each with a remedy. `ruled`: tools with rules."""
     problems = []
     if missing := sorted(ruled - named.keys()):
         problems.append(

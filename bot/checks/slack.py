@@ -5,8 +5,8 @@ a configuration token, the whole manifest is compared. Without one, a probe show
 message, waits for the message's event, and deletes it.
 
 The checks open a separate socket. Slack sends each event to one of an app's connections, so a running bot might get the
-probe's event, and this socket might get an event meant for the bot. This socket acknowledges only the probe's event:
-Slack delivers the others again, to another connection.
+probe's event, and this socket might get an event meant for the bot. This socket acknowledges only the probe's event, so
+Slack delivers other events again, to another connection.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from bot.slack.users import is_open, kinds_by_id
 
 SKEW_WARNED_S = 30.0
 SKEW_FAILED_S = 300.0
-"""Beyond this, Slack's signed requests count as replayed."""
+"""The clock error beyond which Slack's signed requests count as replayed."""
 
 YOUR_APP = "api.slack.com/apps → your app"
 TRY_LATER_FIX = "Try again in a few minutes. Slack's status: slack-status.com."
@@ -72,7 +72,7 @@ APP_UNKNOWN = "Slack didn't report which app a token belongs to."
 PROBE = "I'm checking that events arrive. I'll delete this message in a moment."
 UNREACHABLE, UNAVAILABLE = "Slack can't be reached", "Slack isn't accepting calls right now"
 _ERROR_NAME = re.compile("[a-z_]+")
-"""Matches Slack's own error names. Typist's names for responses that aren't Slack's have a different form."""
+"""Matches Slack's error names, but not Typist's names for responses that aren't from Slack."""
 
 SCOPE_LOSSES: Mapping[str, str] = {
     "app_mentions:read": "mentions aren't answered",
@@ -244,7 +244,7 @@ class SlackChecks:
 
     @property
     def installation(self) -> Installation:
-        """The response of auth.test, once the bot token was accepted."""
+        """The response of auth.test. Requires an accepted bot token."""
         assert self._installation is not None
         return self._installation
 
@@ -455,7 +455,7 @@ class CheckSocket:
         self._reading = asyncio.create_task(self._read())
 
     async def event_of(self, ts: str, within_s: float) -> bool:
-        """Returns whether the event of a message arrives in time, and acknowledges it."""
+        """Waits for the event of a message and acknowledges it; returns whether it arrived in time."""
         try:
             async with asyncio.timeout(within_s):
                 while ts not in self._events:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 EXIT_FAILED = 1
-"""Something failed, is unhealthy or was declined."""
+"""The exit code if something failed, is unhealthy or was declined."""
 EXIT_INVALID = 2
 WORKER = "admin"
-"""The worker name of a subcommand's process. It claims no jobs."""
+"""The worker name of a subcommand's process, which doesn't claim jobs."""
 
 
 @dataclass(frozen=True, slots=True)

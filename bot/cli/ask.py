@@ -23,11 +23,11 @@ from bot.reply.sources import plain_list, shown_sources
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
 
 PATIENCE_S = 7.0
-"""The time for retries after a failure. It is shorter than in Slack, because people see the reason and can retry."""
+"""Time limit for retries: shorter than in Slack, because people see the failure and can ask again."""
 HISTORY_TOKENS = 10_000_000
-"""High enough that files aren't cut if the model can read them whole."""
+"""So high that a file is cut only if it exceeds the model's window."""
 _PATH = re.compile(r"(?:~|\.\.?)/\S*|/[^/\s]+/\S+")
-"""Matches a word that can only be a path, whether or not the file exists."""
+"""Matches a word that can only be a path, even if the file doesn't exist."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

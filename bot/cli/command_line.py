@@ -1,7 +1,7 @@
-"""The command line: parses it, runs one subcommand, and reports every error in sentences and an exit code.
+"""Parses the command line, runs one subcommand, and reports errors as sentences and an exit code.
 
-The modules beside this one contain the subcommands. They import the rest of the bot only after reading the settings, so
-that an invalid setting is reported immediately and `ask` doesn't wait for Slack's libraries.
+The other modules in this package contain the subcommands. They import the rest of the bot only after reading the
+settings, so that an invalid setting is reported immediately and `ask` doesn't wait for Slack's libraries.
 
 Exit codes: 0 for success, 1 for failures, 2 for invalid settings and arguments. Ctrl-C ends a process by its signal,
 which a shell reports as 130.
@@ -130,7 +130,7 @@ def _failed(code: int, *sentences: str) -> int:
 
 
 class _Once(argparse.Action):
-    """Rejects a second value for an option, because argparse would silently drop the first one."""
+    """An option that can be given once. By default, argparse silently drops the first of two values."""
 
     _taken_by: argparse.Namespace | None = None
 
@@ -149,7 +149,7 @@ class _Parser(argparse.ArgumentParser):
             self.register("action", default, _Once)
 
     def error(self, message: str) -> NoReturn:
-        """Reports invalid arguments, with their usage unless the log is JSON."""
+        """Reports invalid arguments, with the command's usage unless the log is JSON."""
         if settings.log_format(os.environ) == "json":
             raise SettingsError([f"{self.prog}: {message}. See --help."])
         super().error(message)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bot.store.schema import Noun
 
 ROOT = "root"
-"""Logged instead of a thread's ts for direct messages outside threads."""
+"""The log's word for direct messages outside threads, which have no thread ts."""
 
 REVOKED_WITHIN_S = 60.0
 
@@ -33,7 +33,7 @@ _THREAD = re.compile(r"(?:([ET][A-Z0-9]+)/)?([CDG][A-Z0-9]+)/(\d+\.\d+|root)")
 class ErasureTarget:
     user_id: str | None
     thread: ThreadKey | None
-    """Its team_id is "" if the command line doesn't include it."""
+    """The thread to erase. Its team_id is "" if the command line doesn't include the team."""
 
     def __str__(self) -> str:
         from bot.store.erasure import nouns
@@ -131,7 +131,7 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
 
 
 async def _signed_out(ours: Settings, stores: "Stores", user_id: str | None) -> tuple[int, list[str]]:
-    """Signs a person or everyone out of MCP servers; returns how often, and which servers didn't revoke tokens."""
+    """Signs a person or everyone out of MCP servers; returns the number of accounts, and servers that kept tokens."""
     owners = await stores.accounts.owners(user_id or "")
     if not (owners and ours.secret_keys):
         return len(owners), sorted({owner.server for owner in owners})
@@ -146,7 +146,7 @@ async def _signed_out(ours: Settings, stores: "Stores", user_id: str | None) -> 
 
 
 async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
-    """Returns the thread with its team, by default the bot token's. Raises SettingsError."""
+    """Adds the bot token's team to a thread without a team. Raises SettingsError."""
     if thread.team_id:
         return thread
     if not ours.slack_bot_token:

@@ -1,8 +1,8 @@
-"""`typist init`: asks for everything Typist needs to connect to Slack, checks each answer, and writes it to `.env`.
+"""`typist init`: asks for the settings that connect Typist to Slack, checks each answer, and writes it to `.env`.
 
-Existing settings are neither asked for nor changed. Each token and key is checked when it is pasted, and written as
-soon as it is accepted: a person who stops midway loses nothing, and the next run asks for the rest. Pasted values are
-never printed or logged.
+Existing settings are neither asked for nor changed. A pasted token or key is checked immediately, and written as soon
+as it is accepted: a person who stops midway loses nothing, and the next run asks for the rest. Pasted values are never
+printed or logged.
 
 `typist manifest` prints the manifest from which Slack creates the app.
 """
@@ -37,7 +37,7 @@ PREFIXES = {"xoxb-": BOT_TOKEN, "xapp-": APP_TOKEN}
 KEYS = {entry.api_key_variable: name for name, entry in VENDORS.items() if entry.api_key_variable}
 ANY_KEY = ""
 KEYLESS = "not-set"
-"""A placeholder for a missing key, which is never sent."""
+"""A placeholder for a missing key. It is never sent."""
 
 ASK: Mapping[str, str] = {
     BOT_TOKEN: "Copy the bot token (xoxb-…). Once you have installed the app, 'Your app credentials' has both tokens.\n"
@@ -109,7 +109,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 class _Init:
-    """One run. `env`: the values in the environment and `.env` so far."""
+    """One run of `typist init`. `env`: the values in the environment and `.env` so far."""
 
     def __init__(self, env: dict[str, str]) -> None:
         self.env = env
@@ -151,7 +151,7 @@ class _Init:
         ]
 
     def _settings(self, **pasted: str) -> Settings:
-        """Returns the settings so far plus pasted ones. Raises SettingsError, except for missing keys."""
+        """Returns the settings so far, plus pasted values. Raises SettingsError, except for missing keys."""
         missing = dict.fromkeys(self._missing_keys(), KEYLESS)
         return settings.read({**self.env, **missing, **pasted})
 
@@ -287,7 +287,7 @@ class _Init:
 
 
 async def _has_pane(ours: Settings) -> bool:
-    """Returns whether the app has Slack's Agents feature; True if Slack doesn't report it now."""
+    """Returns whether the app has Slack's Agents feature, or True if Slack can't be asked."""
     from bot.slack.client import SlackClient, new_session
 
     async with new_session() as session:
@@ -297,13 +297,13 @@ async def _has_pane(ours: Settings) -> bool:
 
 
 def _own_command() -> str:
-    """Returns the command that started this process, because most people don't have `typist` on their PATH."""
+    """Returns the command that started this process, because `typist` often isn't on the PATH."""
     program = Path(sys.argv[0])
     return f"{os.path.relpath(sys.executable)} -m bot" if program.name == "__main__.py" else str(program)
 
 
 def _variables_of(pasted: str, wanted: str) -> list[str]:
-    """Returns the variables for a token or key: by its format, or else the wanted one, or else all candidates."""
+    """Returns the variables that a token or key can be for: by its format, or else `wanted`, or else all candidates."""
     named = next((name for prefix, name in PREFIXES.items() if pasted.startswith(prefix)), "")
     if named or (wanted and not vendor_of_key(pasted)):
         return [named or wanted]
@@ -331,7 +331,7 @@ def _with_model_of(vendor: str, ours: Settings) -> Settings:
 
 
 async def _greet(ours: Settings, admin: str, person: str) -> Finding | None:
-    """Sends the admin, whose name is `person`, a direct message. Returns why Slack refuses it, or None."""
+    """Sends the admin, whose name is `person`, a direct message. Returns the reason if Slack refuses the message."""
     from bot.checks.slack import post_fix
     from bot.slack.client import SlackClient, new_session
 

@@ -30,12 +30,12 @@ LIST, AGREE, REVOKE = "list", "agree", "revoke"
 
 @dataclass(frozen=True)
 class SeenTool:
-    """A tool as described by its server now, and the definition that was agreed to."""
+    """A tool's current definition, and the definition that an admin agreed to."""
 
     listed: "ListedTool"
     agreed: "Pin | None"
     is_first: bool
-    """Whether no process has offered this server's tools yet. The first list counts as agreed."""
+    """Whether no process has offered this server's tools yet. A server's first tool list counts as agreed."""
 
     @property
     def state(self) -> str:

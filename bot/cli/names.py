@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bot.slack.client import SlackClient
 
 WITHIN_S = 60.0
-"""The limit for all names together: a report isn't worth a longer wait."""
+"""Time limit for all names together, so that reports aren't delayed for longer."""
 MISSING = "Slack didn't return the names of {count} of these within {within_s:.0f} s."
 
 
@@ -26,7 +26,7 @@ def in_one_line(name: str) -> str:
 async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
     """Returns Slack's names of people and channels: from lists if there are many, otherwise one by one.
 
-    Names that Slack doesn't return in time are missing, which stderr reports. Without a token, all are missing.
+    Names that Slack doesn't return in time are missing, which is reported on stderr. Without a token, all are missing.
     """
     if not ours.slack_bot_token:
         return {}

@@ -1,8 +1,8 @@
 """The Slack app that a person creates during `typist init`: on a Slack page, or with a configuration token.
 
-Slack's page takes the manifest from its URL. Since July 2026, people report that the page can lose it on the way to its
-editor, and that an editor can need it in the URL all the same. So the URL includes it, and it is also offered for
-pasting: on the clipboard where the terminal allows that, and in a file.
+Slack's page takes the manifest from the page's URL. Since July 2026, people report that the page can lose the manifest
+before the editor opens, and that the editor can still need the manifest in the URL. The URL therefore includes the
+manifest, and people can also paste it: from the clipboard where the terminal allows that, and from a file.
 
 Slack has no method for installing an app or creating an app-level token, so a person always does both.
 """
@@ -47,7 +47,7 @@ ENTER_CREATES, ENTER_OPENS, ENTER_SHOWS = (
 
 
 class NewApp:
-    """The app to be created, and what Enter does for it. `file` contains the manifest."""
+    """The app to create, and the effect of pressing Enter. `file` contains the manifest."""
 
     def __init__(self, manifest: Mapping[str, Any], file: Path, env: Mapping[str, str], config_token: str) -> None:
         self._manifest = json.dumps(manifest, separators=(",", ":"))

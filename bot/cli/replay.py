@@ -1,7 +1,8 @@
 """`typist replay`: asks recorded questions with another model or system prompt, and compares the answers.
 
-results.jsonl in the folder is the record. A request's maximum cost is recorded before it is sent, and its answer before
-the next question is asked. So after a kill, no question is asked twice: the unfinished one counts at its maximum.
+results.jsonl in the folder is the record. A request's maximum cost is recorded before the request is sent, and its
+answer before the next question is asked. If the process is killed, no question is asked twice: the unfinished question
+counts at its maximum cost.
 """
 
 import argparse
@@ -77,7 +78,7 @@ class Folder:
     """The record of a replay. Only the last line for each question counts."""
 
     def __init__(self, path: Path, of: Mapping[str, Any], limit_usd: float) -> None:
-        """Opens or creates the record. `of`: the settings its answers share. Raises SettingsError and OSError."""
+        """Opens or creates the record. `of`: the settings that all answers share. Raises SettingsError and OSError."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path, self.limit_usd = path, limit_usd
         record = os.open(path / "results.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -106,7 +107,7 @@ class Folder:
 
     @property
     def spent_usd(self) -> float:
-        """The cost of the answers, counting unfinished ones at their maximum."""
+        """The cost of all answers, with unfinished answers at their maximum."""
         of_answers = (line["now"]["usd"] if "now" in line else line["at_most_usd"] for line in self.lines.values())
         return float(sum((*of_answers, *(line["judge"]["usd"] for line in self.lines.values() if "judge" in line))))
 
@@ -116,7 +117,7 @@ class Folder:
         return "now" in line and "judge" not in line and all(line[at]["text"].strip() for at in ("then", "now"))
 
     def begin(self, job_id: int, most_usd: float) -> None:
-        """Records the maximum cost of an answer with its next request. Raises CapReached if that exceeds the limit."""
+        """Records an answer's maximum cost including the next request. Raises CapReached if that exceeds the limit."""
         begun_usd = self.lines[job_id]["at_most_usd"] if job_id in self.lines else 0.0
         self.check(most_usd - begun_usd)
         self.add(job_id, at_most_usd=most_usd)
@@ -197,7 +198,7 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
 
 
 async def _judging(judge: "Judge", replays: "Replays", folder: Folder, job_ids: list[int]) -> str:
-    """Returns the sentence that announces the judge. A missing answer is assumed to be as long as the recorded one."""
+    """Returns the sentence that announces the judge. Missing answers are assumed to be as long as the recorded ones."""
     usds = []
     for job_id in job_ids:
         if folder.has(job_id):
@@ -218,7 +219,7 @@ async def _ask_each(
     *,
     has_prompt: bool,
 ) -> str:
-    """Asks the questions one by one; returns why it stopped early, or ""."""
+    """Asks the questions one by one; returns why they weren't all asked, or ""."""
     from bot.services.access_control import ANSWERS_WAIT_S
 
     denied = 0
@@ -247,7 +248,7 @@ async def _ask_each(
 async def _ask(
     answering: "Answering", replays: "Replays", folder: Folder, asked: "RecordedQuestion", *, has_prompt: bool
 ) -> str:
-    """Returns how the answer ended. Raises CapReached, and ProviderError unless it is specific to this question."""
+    """Asks a question; returns how the answer ended. Raises CapReached, and ProviderError for general failures."""
     from bot.cli.replay_report import recorded
     from bot.services.replay import ask_again
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 END_WITHIN_S = 4.7
-"""The time limit for shutdown after BOT_DRAIN_S. Its steps are limited to 4.1 s in total; platforms kill after 30 s."""
+"""Time limit for shutdown after BOT_DRAIN_S. Its steps take at most 4.1 s in total; platforms kill after 30 s."""
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -68,12 +68,12 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def exit_on_sigterm() -> None:
-    """Makes SIGTERM exit immediately until the event loop handles it: a starting process has nothing to lose."""
+    """Makes SIGTERM exit immediately until the event loop handles signals. A starting process has nothing to lose."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 async def until_signaled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: float) -> None:
-    """Runs the bot until it ends. The first ending signal drains it; a second one doesn't wait for live answers."""
+    """Runs the bot until it ends. The first ending signal drains the bot; a second doesn't wait for live answers."""
     from bot.app import Shutdown
 
     shutdown = Shutdown()
@@ -96,7 +96,7 @@ async def until_signaled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: 
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:
-    """Returns the signals that end the bot. SIGHUP is sent when its terminal closes, unless `nohup` blocks it."""
+    """Returns the signals that end the bot. SIGHUP means that the terminal was closed, unless `nohup` blocks it."""
     is_kept_away = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return (signal.SIGTERM, signal.SIGINT) if is_kept_away else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

@@ -1,6 +1,6 @@
 """The conversations of `typist smoke`: real models answer in memory, with the loop that answers in Slack.
 
-The price of each answer is estimated first. Answers that might exceed the limit aren't asked for.
+Each answer's price is estimated first. Questions whose answers might exceed the limit aren't asked.
 """
 
 import asyncio
@@ -32,21 +32,21 @@ from bot.services.standalone import HISTORY_TOKENS, Answered, Collected, InMemor
 from bot.slack.files import FileContents
 
 WITHIN_S = 300.0
-"""The time limit for a conversation, including waits for an overloaded vendor."""
+"""Time limit for a conversation, including waits for an overloaded vendor."""
 OUTPUT_TOKENS = 500
-"""Expected output and thinking tokens per request, for the price."""
+"""Assumed output and thinking tokens per request, for the price estimate."""
 ME = Identity("TSMOKE", "UTYPIST", "BTYPIST", "Typist")
 EMPTY = InMemoryConversation(me=ME)
 CHANNEL, ASKER = "CSMOKE", "UADA"
 SHELVES = 350
 """Length of a list of about 5,000 tokens: some models cache nothing below 4,096."""
 READ_SHARE = 0.5
-"""The share of a repeated prompt that must be read from the cache. Vendors count in steps."""
+"""Minimum share of a repeated prompt that must be read from the cache. Vendors count cached tokens in steps."""
 NUMBERS = 90
 CUT_CHARS = 500
-"""The length at which an answer is cut off. A shorter one would start over (core/steps.py)."""
+"""The length at which an answer is cut off. Shorter answers would start over (core/steps.py)."""
 FILES = Path(__file__).with_name("smoke_files")
-"""A red square, and a PDF with the line `The code is 4711.`"""
+"""A folder with an image of a red square, and a PDF with the line `The code is 4711.`"""
 CODE, NOTE_NUMBER = "4711", "7319"
 _NOTE = ToolDefinition(
     "smoke__note",
@@ -59,7 +59,7 @@ _NOTE = ToolDefinition(
 
 @dataclass(frozen=True, slots=True)
 class Smoked:
-    """The result of a conversation. Tokens are those that the vendor reported, or else estimated ones."""
+    """The result of a conversation. Tokens are reported by the vendor, or else estimated."""
 
     model: str
     conversation: str
@@ -92,7 +92,7 @@ def _expect(is_right: bool, message: str) -> None:
 class _Talk:
     """One conversation with a model. Sums the usage of its answers.
 
-    Each answer opens the model like a new process, which doesn't know what another process has learned about it.
+    Every answer opens the model again, like a new process without another process's knowledge of the model.
     """
 
     setup: ModelSetup
@@ -100,13 +100,13 @@ class _Talk:
     system_prompt: str
     left_usd: float
     at: float = field(default_factory=time.time)
-    """The time of its first message, in seconds since the epoch, which gives it a separate thread."""
+    """The first message's time in seconds since the epoch, which identifies the conversation's thread."""
     usage: Usage = field(default_factory=Usage)
     usd: float = 0.0
     requests: int = 1
 
     def usd_of(self, usage: Usage) -> float:
-        """Returns the price of usage. Raises CapReached if it is unknown, because no limit can be enforced then."""
+        """Returns the price of usage. Raises CapReached for an unknown price, because no limit could be enforced."""
         [model] = self.setup.models
         usd = self.prices.cost_usd(model, usage, time.time())
         if usd is None:
@@ -120,7 +120,7 @@ class _Talk:
         return self.usd_of(end.usage or Usage())
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        """Raises CapReached if the announced number of requests might cost more than the remaining budget."""
+        """Raises CapReached if the conversation's remaining requests might cost more than the remaining budget."""
         usd = self.requests * self.usd_of(Usage(input_tokens, OUTPUT_TOKENS, cache_write_tokens=input_tokens))
         if usd > self.left_usd:
             left_usd = max(0.0, self.left_usd)
@@ -143,7 +143,7 @@ class _Talk:
     ) -> tuple[Answered, Completion]:
         """Returns an answer, and how its last request ended. Raises CapReached and ProviderError.
 
-        `requests`: how many the conversation still needs. `ports`: the records and the output, if they matter.
+        `requests`: the number of requests that the conversation still needs. `ports`: non-default records and output.
         """
         self.requests, settings = requests, PromptSettings(self.system_prompt, HISTORY_TOKENS)
         async with open_models(self.setup) as models:
@@ -161,7 +161,7 @@ async def _words(talk: _Talk) -> str:
 
 
 async def _thread(talk: _Talk) -> str:
-    """Caching isn't guaranteed, so if the second question reads nothing from the cache, a third one follows."""
+    """Tests caching, which isn't guaranteed: if the second question reads nothing from the cache, asks a third."""
     shelves = "\n".join(f"On shelf {number} stands box {7 * number + 3}." for number in range(1, SHELVES + 1))
     messages: list[Message] = []
     replies: dict[str, RecordedReply] = {}

@@ -10,9 +10,9 @@ from bot import logs
 from bot.errors import SettingsError
 
 MAX_LINK_CHARS = 2_083
-"""Terminals based on VTE ignore links with longer URLs."""
+"""Maximum length of a link's URL. VTE terminals ignore links with longer URLs."""
 _WITHOUT_OSC = ("", "dumb", "linux")
-"""Values of TERM whose terminals would show the escape sequences for links and the clipboard as text."""
+"""Values of TERM for terminals that show the escape sequences for links and the clipboard as text."""
 
 
 def print_note(sentence: str) -> None:
@@ -20,14 +20,14 @@ def print_note(sentence: str) -> None:
 
 
 def link(url: str, shown: str, env: Mapping[str, str]) -> str:
-    """Returns text that a terminal shows as a link (OSC 8) if it can, or else as plain text."""
+    """Returns text with a link (OSC 8), which terminals without links show as plain text."""
     if len(url) > MAX_LINK_CHARS or env.get("TERM", "") in _WITHOUT_OSC:
         return shown
     return f"\x1b]8;;{url}\x1b\\{shown}\x1b]8;;\x1b\\"
 
 
 def copy(text: str, env: Mapping[str, str]) -> None:
-    """Asks the terminal to copy text to the clipboard (OSC 52), which many terminals don't allow or confirm."""
+    """Asks the terminal to copy text to the clipboard (OSC 52). Many terminals don't allow this or don't confirm it."""
     if env.get("TERM", "") not in _WITHOUT_OSC:
         print(f"\x1b]52;c;{b64encode(text.encode()).decode()}\x07", end="", flush=True)
 
@@ -55,8 +55,8 @@ def browse(url: str) -> bool:
 def echo(*, is_on: bool) -> Iterator[None]:
     """Turns the terminal's echo on or off within the context.
 
-    Earlier input is kept for the next hidden question. A question with a visible answer discards it, because a secret,
-    or Enter, was meant for another question.
+    A hidden question accepts input that was typed earlier. A question with a visible answer discards such input,
+    because the secret, or Enter, was meant for another question.
     """
     before = termios.tcgetattr(sys.stdin)
     changed = [*before[:3], before[3] | termios.ECHO if is_on else before[3] & ~termios.ECHO, *before[4:]]
@@ -78,12 +78,12 @@ def hidden_answer(question: str) -> str:
 
 
 def at_terminal() -> bool:
-    """Returns whether someone can answer a question. If stdin was closed before the start, `sys.stdin` is None."""
+    """Returns whether stdin is a terminal. If stdin was closed before the start, `sys.stdin` is None."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 def confirmed(question: str, to_do: str, shown: str = "") -> bool:
-    """Shows the subject of a question, and asks it at the terminal. Raises SettingsError without a terminal."""
+    """Shows the subject of a question, and asks the question. Raises SettingsError without a terminal."""
     if not at_terminal():
         raise SettingsError([f"There's no terminal for the confirmation. Use --yes to {to_do} without confirmation."])
     print(shown, end="", flush=True)

@@ -9,7 +9,7 @@ NO_ANSWER = "No answer yet: {reason}. Trying again…"
 
 
 class Terminal(Collected):
-    """Prints an answer to stdout as it arrives, and failures to stderr. `at_once`: prints it only at its end."""
+    """Prints an answer to stdout as it arrives, and failures to stderr. `at_once`: prints all of it at the end."""
 
     def __init__(self, *, at_once: bool = False) -> None:
         super().__init__()
