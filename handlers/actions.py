@@ -1,4 +1,4 @@
-"""Listeners for user input: buttons, the slash command, the message shortcut, and modals.
+"""Registers listeners for user input: buttons, the slash command, the message shortcut, and modals.
 
 Slack doesn't resend these payloads, so every failure is reported to the person.
 """
@@ -48,11 +48,11 @@ from handlers.payloads import (
 )
 
 COMMAND = re.compile(".*")
-"""Slack sends only the app's own commands, and the manifest can use another command name."""
+"""Matches every name, because the manifest can use another command name and Slack sends only the app's own commands."""
 WITHIN_S = 2.5
-"""Slack waits three seconds for an acknowledgment, and a trigger expires after the same time."""
+"""Time limit for acknowledging input. Slack waits three seconds, and a trigger expires after the same time."""
 SAVED_WITHIN_S = 300.0
-"""The time limit for work after saving a modal: a server is polled until a person has confirmed a code."""
+"""Time limit for work after saving a modal, such as polling a server until a person has confirmed a code."""
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def register_commands(app: AsyncApp, commands: SlashCommands, questions: Message
     app.command(COMMAND)(on_command)
     app.shortcut(ASK_ABOUT)(_press_listener(shortcut_used))
     register_modal(app, SETTINGS, commands.save)
-    # A question that is recorded although an error was shown is asked once, however often the modal is submitted.
+    # If a question was recorded although an error was shown, it is asked once, however often the modal is submitted.
     register_modal(app, ASK_MODAL, questions.ask)
 
 
@@ -192,7 +192,7 @@ def register_modal(
 def _press_listener(
     work: Callable[[dict[str, Any]], Coroutine[Any, Any, None]],
 ) -> Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]:
-    """Returns a click listener. Bolt acknowledges when it returns, so slow work continues in the background."""
+    """Returns a click listener that works in the background, as Bolt acknowledges only after a listener returns."""
     background = Background()
 
     async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""Listeners for events: messages, reactions, App Home, the pane and joins.
+"""Registers listeners for events: messages, reactions, App Home, the pane and joins.
 
-Bolt acknowledges an event after its listener returns, so Slack resends a failed one.
+Bolt acknowledges an event after its listener returns, so Slack resends events whose listeners failed.
 """
 
 import logging
@@ -61,7 +61,7 @@ def register_messages(
     team_id = me.team_id
 
     async def on_message(body: dict[str, Any], request: AsyncBoltRequest) -> None:
-        """Decides what a message event is: our own message, an edit, a deletion, or possibly a question."""
+        """Routes a message event: the bot's own message, an edit, a deletion, or possibly a question."""
         event_id, event = event_in(body)
         match event.get("subtype"):
             case _ if is_by(event, me):
@@ -83,7 +83,7 @@ def register_messages(
             await reactions.on_added(reaction, tells=is_first_delivery(event, request.headers, me.user_id))
 
     async def on_options(ack: AsyncAck) -> None:
-        """Returns no options. No menu of Typist requests any, but a forged or outdated one might."""
+        """Returns no options. Typist's menus don't request options, but a forged or outdated menu might."""
         await ack(options=[])
 
     app.error(on_error)
@@ -134,7 +134,7 @@ def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, we
 
 
 async def _take_own(event: Mapping[str, Any], team_id: str, shortcut: MessageShortcut) -> None:
-    """Handles the bot's post of a person's question. Other events about the bot's own messages are ignored."""
+    """Records a question that the bot posted for a person. Ignores other events about the bot's own messages."""
     if view_id := view_of(event):
         await shortcut.on_question_posted(view_id, message_of(event, team_id))
 
@@ -142,7 +142,7 @@ async def _take_own(event: Mapping[str, Any], team_id: str, shortcut: MessageSho
 async def _take_change(
     event_id: str, event: Mapping[str, Any], team_id: str, intake: Intake, edits: MessageEdits
 ) -> None:
-    """Routes an edit to message edits, and the end of another app's stream, now complete, to intake."""
+    """Routes an edit to message edits, and the completed message of another app's stream to intake."""
     before, after = messages_of_edit(event, team_id)
     if after is not None and is_stream_end(event):
         await intake.receive(event_id, after)
@@ -171,6 +171,6 @@ async def on_error(error: Exception) -> BoltResponse | None:
 
 
 def _raised_by_bolt(error: Exception) -> bool:
-    """Returns whether Bolt's own code failed, which reads the payload before any listener."""
+    """Returns whether an error was raised by Bolt's own code, which reads the payload before any listener."""
     frames = list(traceback.walk_tb(error.__traceback__))
     return bool(frames) and str(frames[-1][0].f_globals.get("__name__")).startswith("slack_bolt.")

@@ -87,7 +87,7 @@ def _message(event: Mapping[str, Any], ts: str, team_id: str) -> Message:
 def is_first_delivery(event: Mapping[str, Any], headers: Mapping[str, Sequence[str]], bot_user_id: str) -> bool:
     """Returns whether a delivery is a message's first, which is true exactly once across all processes.
 
-    A mention in a channel causes two events, of which app_mention counts. Slack numbers its retries of an event.
+    A mention in a channel causes two events, of which only app_mention counts. Slack numbers its retries.
     """
     tries = headers.get("x-slack-retry-num") or ["0"]
     is_in_channel = event.get("type") == "message" and event.get("channel_type") != "im"
@@ -98,7 +98,7 @@ def is_first_delivery(event: Mapping[str, Any], headers: Mapping[str, Sequence[s
 def action_token_of(event: Mapping[str, Any]) -> str:
     """Returns the token for searching Slack on behalf of the message's author, or "".
 
-    Slack documents it at the top level of the event, but was seen to send it in assistant_thread.
+    Slack documents the token at the top level of the event, but was seen to send it in assistant_thread.
     """
     thread = event.get("assistant_thread")
     nested = thread.get("action_token") if isinstance(thread, Mapping) else None
@@ -116,7 +116,7 @@ def edited_ts_of(event: Mapping[str, Any]) -> str:
 def messages_of_edit(event: Mapping[str, Any], team_id: str) -> tuple[Message, Message | None]:
     """Returns a message before and after an edit, in an event of subtype message_changed or message_deleted."""
     where = {name: event[name] for name in ("channel", "channel_type") if name in event}
-    # When the last reply below a tombstone is deleted, Slack sends an empty list as the previous message.
+    # Slack sends an empty list as the previous message when the last reply below a tombstone is deleted.
     before = {**(event.get("previous_message") or {}), **where}
     ts = before.get("ts", event.get("deleted_ts", ""))
     after = message_of({**_object(event, "message"), **where}, team_id) if "message" in event else None
@@ -131,7 +131,7 @@ def is_by(event: Mapping[str, Any], me: Identity) -> bool:
 
 
 def is_growing(event: Mapping[str, Any]) -> bool:
-    """Returns whether another app is still streaming the message of an event, so that its text is missing."""
+    """Returns whether another app is still streaming the event's message, whose text is therefore missing."""
     return event.get("streaming_state") == "in_progress"
 
 
@@ -161,7 +161,7 @@ def reaction_of(event: Mapping[str, Any]) -> Reaction | None:
 
 @parser
 def join_of(event: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Returns the new member, the channel, and the inviter or "", in an event of type member_joined_channel."""
+    """Returns the new member, the channel, and the inviter or "", from an event of type member_joined_channel."""
     return _string(event, "user"), _string(event, "channel"), _string_or_none(event, "inviter") or ""
 
 
@@ -169,8 +169,8 @@ def join_of(event: Mapping[str, Any]) -> tuple[str, str, str]:
 def viewer_of(body: Mapping[str, Any]) -> str:
     """Returns the viewer in an event of type app_context_changed.
 
-    The event doesn't identify the person, so this is the user it was delivered on behalf of. Slack's types for Node do
-    have a user.
+    The event doesn't identify the person, so the result is the user on whose behalf it was delivered. Slack's Node
+    types do have a user.
     """
     _, event = event_in(body)
     return _string_or_none(event, "user") or _string(body["authorizations"][0], "user_id")
@@ -184,7 +184,7 @@ def home_tab_of(event: Mapping[str, Any]) -> tuple[str, str, str]:
 
 @parser
 def pane_thread_of(event: Mapping[str, Any]) -> tuple[str, tuple[str, str], str]:
-    """Returns the person, the thread's channel and ts, and the channel in view, of an assistant thread."""
+    """Returns the person, the thread's channel and ts, and the viewed channel, from an assistant thread's event."""
     thread = _object(event, "assistant_thread")
     place = _string(thread, "channel_id"), _ts(thread, "thread_ts")
     return _string(thread, "user_id"), place, channel_in_view(thread)
@@ -192,14 +192,14 @@ def pane_thread_of(event: Mapping[str, Any]) -> tuple[str, tuple[str, str], str]
 
 @parser
 def stop_of(body: Mapping[str, Any], team_id: str) -> tuple[ThreadKey, str, str]:
-    """Returns the thread, the person and the event ID of a click on Slack's own Stop."""
+    """Returns the thread, the person and the event ID of a click on Slack's own Stop button."""
     event_id, event = event_in(body)
     return session_of(body, team_id), _string_or_none(event, "user") or "", event_id
 
 
 @parser
 def session_of(body: Mapping[str, Any], team_id: str) -> ThreadKey:
-    """Returns the thread of an agent session. A session in a channel made for it has no thread."""
+    """Returns the thread of an agent session. A session with its own channel has no thread."""
     _, event = event_in(body)
     thread_ts = _ts(event, "thread_ts") if event.get("thread_ts") is not None else None
     return ThreadKey(team_id, _string(event, "channel"), thread_ts)
@@ -235,14 +235,14 @@ def submission_in(body: Mapping[str, Any], modal: Modal[..., S]) -> tuple[str, S
 
 @parser
 def settings_press_of(body: Mapping[str, Any]) -> tuple[str, str, SettingsPlace]:
-    """Returns the person who clicked a button in settings, a modal's trigger, and the settings' place."""
+    """Returns the person who clicked a button in settings, the trigger for a modal, and the settings' place."""
     user_id, trigger_id = _string(_object(body, "user"), "id"), _string(body, "trigger_id")
     return user_id, trigger_id, place_in(_object(body, "view"))
 
 
 @parser
 def caps_press_of(body: Mapping[str, Any], team_id: str) -> tuple[str, str, CapOwner]:
-    """Returns the person who opens caps in App Home, a modal's trigger, and the caps' owner."""
+    """Returns the person who opens caps in App Home, the trigger for a modal, and the caps' owner."""
     action = body["actions"][0]
     match action["action_id"]:
         case caps.SET_PERSON_CAPS:
@@ -300,7 +300,7 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
         thread=thread,
         message_ts=message_ts,
         user_id=_string(_object(body, "user"), "id"),
-        # For a menu, the selected value.
+        # A menu has a selected value instead.
         value=_string_or_none(action, "value")
         or _string_or_none(_object_or_empty(action, "selected_option"), "value")
         or "",
@@ -314,14 +314,14 @@ def _pressed_at(body: Mapping[str, Any], team_id: str) -> tuple[ThreadKey, str]:
     message_ts = _string_or_none(container, "message_ts") or ""
     thread_ts = container.get("thread_ts") or _object_or_empty(body, "message").get("thread_ts")
     channel_id = _string_or_none(container, "channel_id") or _string_or_none(_object_or_empty(body, "channel"), "id")
-    # In a direct message, a message with replies has itself as the root of its thread.
+    # A direct message with replies is the root of its own thread.
     is_in_thread = thread_ts is not None and thread_ts != message_ts
     return ThreadKey(team_id, channel_id or "", _ts({"ts": thread_ts}, "ts") if is_in_thread else None), message_ts
 
 
 @parser
 def reason_press_of(body: Mapping[str, Any], team_id: str) -> Press:
-    """Returns the click on a reason below the response to 👎. Its message is the answer's."""
+    """Returns the click on a reason below the response to 👎. The click's message is the answer's."""
     press = press_of(body, team_id)
     action = body["actions"][0]
     reason = _string(action, "action_id").partition("-")[2]
@@ -345,7 +345,7 @@ def suggestion_press_of(body: Mapping[str, Any]) -> SuggestionPress:
 
 @parser
 def quiet_press_of(body: Mapping[str, Any], team_id: str) -> QuietPress:
-    """Returns the click on the button that quiets a thread. For ephemeral messages, the container has the thread."""
+    """Returns the click on the button that quiets a thread. The thread of an ephemeral message is in the container."""
     container = _object(body, "container")
     thread = ThreadKey(team_id, _string(container, "channel_id"), _ts(container, "thread_ts"))
     user_id = _string(_object(body, "user"), "id")

@@ -9,17 +9,17 @@ OPTION_CHARS = 75
 CONFIRM_TITLE_CHARS = 100
 SECTION_CHARS = 3_000
 PIECE_CHARS = 2_900
-"""Maximum length of one block of a longer text. Slack's limit is SECTION_CHARS."""
+"""Maximum length of a block when a longer text is split. Slack's limit is SECTION_CHARS."""
 _INITIAL = {
     "value": "initial_value",
     "selected_option": "initial_option",
     "selected_options": "initial_options",
     "selected_time": "initial_time",
 }
-"""Keys of submitted values in an element's state, with the keys of their initial values."""
+"""Maps the keys of submitted values in an element's state to the keys of initial values."""
 
 NOTE_LINE = "about-answer-"
-"""The block_id prefix of notices and buttons below an answer. Slack keeps our block_ids; answers have none."""
+"""The block_id prefix of notices and buttons below an answer. Slack keeps our block_ids; answers have no block_ids."""
 
 
 def plain_text(text: str) -> Json:
@@ -27,7 +27,7 @@ def plain_text(text: str) -> Json:
 
 
 def mrkdwn(text: str) -> Json:
-    """Returns text with Slack's markup. `verbatim` stops Slack from linking URLs and names in it."""
+    """Returns text with Slack's markup, in which Slack doesn't link URLs and names (`verbatim`)."""
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
@@ -109,9 +109,8 @@ def moment_mrkdwn(at: float, form: str, fallback: str) -> str:
 
 
 def chart(kind: str, title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]]) -> Json:
-    """Returns a bar, line or area chart for a message. Series: (name, one value per label). Labels have up to 20
-    characters.
-    """
+    """Returns a bar, line or area chart for a message. `series`: names, and a value per label. Labels: up to 20
+    characters."""
     drawn = [{"name": name, "data": _points(labels, values)} for name, values in series]
     chart = {"type": kind, "series": drawn, "axis_config": {"categories": list(labels)}}
     return {"type": "data_visualization", "title": title, "chart": chart}
@@ -224,7 +223,7 @@ def input_field(name: str, label: str, element: Json, *, hint: str = "", optiona
 
 
 def untouched(view: Mapping[str, Any]) -> Json:
-    """Returns a submitted modal in the state that it had before the user changed any field."""
+    """Returns a submitted modal as it was before the user changed any field."""
     fields = {
         block.get("block_id"): {"": {of: (block.get("element") or {}).get(name) for of, name in _INITIAL.items()}}
         for block in view.get("blocks") or ()

@@ -1,7 +1,7 @@
-"""Reads the canvases that users share or link, and creates canvases for answers.
+"""Reads canvases that users share or link, and creates canvases for answers.
 
 A canvas's text comes from canvases.getContent, not from a file's bytes. A canvas attached to a message has already been
-shared with the message's readers. A link can point to any canvas the app can open, so files.info first shows whether
+shared with the message's readers. A link can point to any canvas the app can open, so files.info is first asked whether
 the conversation's readers have access. Until then, not even the canvas's name is revealed.
 """
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class Canvases:
-    """Reads and creates canvases. `scopes`: the bot token's, or None if Slack doesn't list them."""
+    """Reads and creates canvases. `scopes`: the bot token's scopes, or None if Slack doesn't list them."""
 
     def __init__(self, client: PacedClient, scopes: Collection[str] | None, bot_user_id: str) -> None:
         self._client = client
@@ -82,7 +82,7 @@ class Canvases:
     async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
         """Creates a canvas that only the bot can see, unless `still()` is False; returns its ID.
 
-        If the workspace's plan allows only canvases in channel tabs, it is added to the tab of `channel_id`. Raises
+        If the workspace's plan allows only canvases in channel tabs, adds the canvas to the tab of `channel_id`. Raises
         RateLimited and Refused.
         """
         content: dict[str, Any] = {"title": title, "document_content": {"type": "markdown", "markdown": markdown}}
@@ -104,9 +104,7 @@ class Canvases:
         return str(described["permalink"])
 
     async def share(self, canvas_id: str, thread: ThreadKey, asker: str) -> None:
-        """Lets a conversation's members read a canvas. For direct messages, Slack accepts user IDs but not the channel
-        ID.
-        """
+        """Lets a conversation's members read a canvas. In direct messages, Slack accepts user IDs but no channel ID."""
         people = [asker] if thread.in_direct_message else await self._people_of_group(thread.channel_id)
         readers = {"user_ids": people} if people else {"channel_ids": [thread.channel_id]}
         answer = await self._client.call("canvases.access.set", canvas_id=canvas_id, access_level="read", **readers)
@@ -123,9 +121,7 @@ class Canvases:
                 raise
 
     async def _people_of_group(self, channel_id: str) -> list[str]:
-        """Returns a group direct message's members, or [] for other channels. Needs channels:read, groups:read,
-        mpim:read.
-        """
+        """Returns a group message's members, or [] for other channels. Needs channels:read, groups:read, mpim:read."""
         try:
             answer = await self._client.call("conversations.info", channel=channel_id)
         except Refused as error:

@@ -1,6 +1,6 @@
 """Renders cards: proposals from Typist's own tools, shown to the asker instead of a call's arguments. Pure.
 
-A model wrote a card's content, so none of it is treated as markup. The asker agrees with a button that is bound to the
+A card's content isn't treated as markup, because a model wrote it. The asker agrees with a button that is bound to the
 call exactly as shown (core/calls.py).
 """
 
@@ -25,7 +25,7 @@ from slack_markdown.escaping import unlinked
 @dataclass(frozen=True, slots=True)
 class Card:
     parts: Sequence[Json]
-    """rich_text elements."""
+    """The card's content, as rich_text elements."""
     agree: str
     decline: str
     terms: Sequence[str] = ()

@@ -1,10 +1,10 @@
 """Calls Slack's Web API, and turns each failure into RateLimited or Refused.
 
-A Slack token counts as bad only if Slack returns an error from a closed list. All other errors can be temporary: rate
+A Slack token counts as bad only if Slack returns an error from a closed list. Other errors can be temporary: rate
 limits, server errors, a proxy's HTML page, a network that isn't up yet. Typist retries these forever and logs each
 attempt. While the bot token counts as refused, the worker claims no jobs and questions stay queued
-(services/worker.py). Any call can discover a bad token (`Credential.call_refused`), but only auth.test clears it
-(`watch`).
+(services/worker.py). Any call can find out that the token is refused (`Credential.call_refused`), but only auth.test
+can find out that it works again (`watch`).
 """
 
 import asyncio
@@ -43,9 +43,9 @@ log = logging.getLogger(__name__)
 
 CALL_TIMEOUT_S = 15
 CLOSE_TIMEOUT_S = 1.0
-"""For a WebSocket: Slack leaves TCP connections open after a close, and an exiting process has little time."""
+"""Time limit for closing a WebSocket. Slack leaves TCP connections open, and an exiting process has little time."""
 TURN_WITHIN_S = 20.0
-"""Limit for fetching data from Slack while a user or model waits, including the wait for rate-limit budget."""
+"""Time limit for fetching data from Slack while a user or model waits, including the wait for budget."""
 DEFAULT_RETRY_AFTER_S = 30.0
 MAX_RETRY_AFTER_S = 3_600.0
 """The longest Retry-After to obey. Slack's values are about a minute, and a rate limit outlasts a restart."""
@@ -57,7 +57,7 @@ CONFIRM_S = 5.0
 """Delay before rechecking a token after a refused call. One wrong error must not delay questions for long."""
 MAX_LIST_PAGES = 20
 NO_UNFURLS = {"unfurl_links": False, "unfurl_media": False}
-"""Slack fetches links to preview them, a known way to leak data through a URL. It decides this when posting."""
+"""Stops link previews, a known way to leak data: Slack fetches URLs. The arguments matter only when posting."""
 NO_OBJECT = "no JSON object"
 """Our error name for a response that isn't a JSON object."""
 _ADMIN_ERRORS = """
@@ -66,23 +66,23 @@ _ADMIN_ERRORS = """
     socket_mode_not_enabled team_access_not_granted token_expired token_revoked two_factor_setup_required
     user_removed_from_team
 """
-"""Errors of auth.test and apps.connections.open that only an admin can resolve, from docs.slack.dev."""
+"""Errors from auth.test and apps.connections.open that only an admin can resolve (docs.slack.dev)."""
 
 
 _allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
 
 
 class Withheld(aiohttp.ClientError):
-    """A request wasn't sent because another process might own its job now."""
+    """Raised instead of sending a request whose job another process might own by then."""
 
 
 class Redirected(aiohttp.ClientError):
-    """A response redirects a call, as a proxy's sign-in page does. Slack's API never redirects."""
+    """Raised if a call is redirected, as by a proxy's sign-in page. Slack's API never redirects."""
 
 
 @contextmanager
 def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
-    """Withholds a request if `allowed` returns False once it has a connection, which can take a while."""
+    """Withholds a request if `allowed` returns False once a connection is open, which can take a while."""
     token = _allowed.set(allowed)
     try:
         yield
@@ -91,7 +91,7 @@ def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
 
 
 def new_session() -> aiohttp.ClientSession:
-    """Returns the process's HTTP session. Without it, the SDK opens a TCP connection for each call."""
+    """Returns an HTTP session for the process. Without a session, the SDK opens a TCP connection for each call."""
     checks = aiohttp.TraceConfig()
     checks.on_connection_reuseconn.append(_check_allowed)
     checks.on_connection_create_end.append(_check_allowed)
@@ -121,7 +121,7 @@ async def _check_allowed(*_: object) -> None:
 
 
 async def _keep_to_slack(_session: object, _context: object, answer: aiohttp.TraceRequestRedirectParams) -> None:
-    """Rejects redirects of calls, because another host would get the content. File downloads can be redirected."""
+    """Rejects redirects of calls, which would send the content to another host. File downloads can be redirected."""
     if answer.method == "POST":
         answer.response.close()
         raise Redirected(f"{answer.url.host} answers with a redirect, HTTP {answer.response.status}")
@@ -132,7 +132,7 @@ class Installation:
     identity: Identity
     team_name: str
     scopes: frozenset[str] | None
-    """None if the response doesn't list the bot token's scopes."""
+    """The bot token's scopes, or None if the response doesn't list them."""
     slack_time_s: float | None
     """Slack's clock, in seconds since 1970, or None if the response has no date."""
     is_organization: bool = False
@@ -164,12 +164,12 @@ class SlackClient:
         self.sdk_client.proxy = None
 
     def on_post(self, posted: Callable[[str, str, bool], None]) -> None:
-        """Sets the callback for each post in a thread: its channel, thread_ts, and whether it began a stream."""
+        """Sets a callback for posts in threads, which gets the channel, thread_ts, and whether a stream began."""
         self._posted = posted
 
     @property
     def is_govslack(self) -> bool:
-        """GovSlack has no native streams."""
+        """Whether the API is GovSlack's, which has no native streams."""
         return (urlsplit(self.api_url).hostname or "").endswith("slack-gov.com")
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
@@ -186,8 +186,8 @@ class SlackClient:
     async def post(self, **arguments: Any) -> tuple[str, str]:
         """Posts a message; returns its channel and ts.
 
-        Raises Refused with OUTSIDE_THREAD if Slack posted it at the channel's root because its thread was deleted. The
-        only sign is the missing thread_ts in the response (slack-go/slack#1571).
+        Raises Refused with OUTSIDE_THREAD if Slack posted the message at the channel's root because its thread was
+        deleted, which only the missing thread_ts in the response shows (slack-go/slack#1571).
         """
         method = "chat.postMessage"
         answer = await self.call(method, **arguments, **NO_UNFURLS)
@@ -215,7 +215,7 @@ class SlackClient:
         Context().run(self._posted, channel, thread_ts, is_stream)
 
     async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
-        # As a form, the only encoding that every method accepts.
+        # Arguments are sent as a form, the only encoding that every method accepts.
         form = {
             name: value if isinstance(value, str) else json.dumps(value)
             for name, value in arguments.items()
@@ -227,7 +227,7 @@ class SlackClient:
             except SlackApiError as error:
                 raise _error_from(method, error) from error
             except Exception as error:
-                # Includes AttributeError, because the SDK treats a string or list body as a dict.
+                # AttributeError is caught, too, because the SDK treats a string or list body as a dict.
                 raise Refused(method, _reason(error, self.api_url), Refusal.TRANSIENT) from error
             if not isinstance(response.data, dict):
                 raise Refused(method, NO_OBJECT, Refusal.TRANSIENT)
@@ -274,7 +274,7 @@ class SlackClient:
 
 
 def _reason(error: Exception, url: str) -> str:
-    """Returns why a request got no response, without the URL, which might contain a secret."""
+    """Returns why a request got no response. Removes the URL, which might contain a secret."""
     if isinstance(error, Redirected):
         return str(error)
     return network.reason_of(error, url) or type(error).__name__
@@ -293,7 +293,7 @@ def _date(response: AsyncSlackResponse) -> float | None:
 
 def _error_from(method: str, error: SlackApiError) -> RateLimited | Refused:
     response = error.response
-    # aiohttp's response if the SDK couldn't read the body, otherwise the SDK's.
+    # The response is aiohttp's if the SDK couldn't read the body.
     status: int = response.status if isinstance(response, aiohttp.ClientResponse) else response.status_code
     data = getattr(response, "data", None)
     name = str(data.get("error") or "") if isinstance(data, dict) else ""
@@ -322,17 +322,17 @@ class Credential:
     advice: str
     clock: Clock
     problem: str = field(default="", init=False)
-    """Why Slack doesn't accept the token, as a sentence, or "" if it does."""
+    """A sentence about why Slack doesn't accept the token, or "" if it does."""
     refused: bool = field(default=False, init=False)
     """Whether Slack has rejected the token and hasn't accepted it since."""
     _doubted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def used(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Returns the call's result. Raises SlackSetupError for a bad token; other exceptions pass through."""
+        """Returns the result of a call. Raises SlackSetupError for a bad token; other exceptions pass through."""
         try:
             result = await call()
         except Refused as error:
-            # missing_scope is followed by the scope's name.
+            # Slack's error is followed by the scope's name if it is missing_scope.
             if error.error.partition(" ")[0] in _ADMIN_ERRORS.split():
                 self._refuse(error)
                 raise SlackSetupError(self.problem) from error
@@ -398,7 +398,7 @@ def app_credential(clock: Clock) -> Credential:
 
 
 class PacedClient:
-    """Makes all calls except those for live replies, as each method's budget allows. Raises RateLimited and Refused."""
+    """Makes calls that aren't for live replies, once the method's budget allows. Raises RateLimited and Refused."""
 
     def __init__(self, client: SlackClient, budget: RateBudget, clock: Clock) -> None:
         self._client = client
@@ -417,7 +417,7 @@ class PacedClient:
 async def pages(
     call: Callable[..., Awaitable[Payload]], method: str, most: int = MAX_LIST_PAGES, **arguments: Any
 ) -> AsyncIterator[Payload]:
-    """Yields up to `most` pages of a Slack list, until a cursor repeats. If the last page has a cursor, more exist."""
+    """Yields up to `most` pages of a Slack list, until a cursor repeats. A cursor on the last page means more exist."""
     cursors = {""}
     cursor: str | None = None
     for _ in range(most):

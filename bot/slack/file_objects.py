@@ -1,4 +1,4 @@
-"""Reads Slack's file objects, including emails, and who can read them. Pure."""
+"""Reads Slack's file objects, including emails, and determines who can read them. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ _SHARED_IN = ("channels", "groups", "ims")
 _PREVIEW = re.compile(r"thumb_(\d{2,4})")
 _CLIPS = ("slack_audio", "slack_video")
 MAX_MAIL_CHARS = 10_000
-"""Limit for an email shown in full. A longer one is read as a file, and its middle can be left out."""
+"""Maximum length of an email shown in full. Longer emails are read as files, whose middle can be left out."""
 MAX_MAIL_HEADER_CHARS = 500
 
 
@@ -54,7 +54,7 @@ def file_of(file: Mapping[str, Any]) -> File:
         user_id=string(file, "user"),
         # Clips are recognized by subtype because their names are translated.
         is_clip=string(file, "subtype") in _CLIPS,
-        # Slack sometimes includes only the beginning of a transcript.
+        # A transcript is ignored unless it is complete, because Slack sometimes includes only the beginning.
         transcript=string(preview, "content") if has_transcript and preview.get("has_more") is False else None,
         captions_url=string(file, "vtt") if has_transcript else "",
         seconds=duration_ms / 1_000 if isinstance(duration_ms, int | float) else 0.0,
@@ -85,7 +85,7 @@ def _mail_text(file: Payload) -> str:
 
 
 def mail_headers(file: Payload) -> str:
-    """Returns an email's author, date, subject and attachments. Slack gives apps only the names of attachments."""
+    """Returns an email's author, date, subject and attachment names. Apps get no other data about attachments."""
     senders = [string(sender, "original") or string(sender, "address") for sender in json_objects(file, "from")]
     headers = {
         "From": ", ".join(senders) or string(file, "from"),
@@ -106,9 +106,7 @@ def _previews(file: Payload) -> Iterator[tuple[int, str]]:
 
 
 def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:
-    """Returns whether a file is shared in the thread's channel, or belongs to the asker if nobody else reads the
-    thread.
-    """
+    """Returns whether a file is shared in the thread's channel, or is the asker's if nobody else reads the thread."""
     # A channel's own canvas isn't listed in the other fields.
     channels = {string(file, "linked_channel_id"), *(id_ for key in _SHARED_IN for id_ in strings(file, key))}
     shares = [share for share in json_object(file, "shares").values() if isinstance(share, Mapping)]

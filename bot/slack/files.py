@@ -3,8 +3,8 @@
 A file's URL comes from an event, and a redirect can lead anywhere, so the token is sent only to Slack's hosts. An HTML
 page instead of the expected type is Slack's sign-in page, which means that the scope is missing.
 
-One user's files never block other users' files. Memory is reserved by the sizes that Slack states, and one user can
-hold half of it. Each user has at most one document in the queue for the document-reading process.
+One user's files never block other users' files. Memory is reserved according to the sizes that Slack states, up to half
+of it for one user. Each user has at most one document in the queue of the document-reading process.
 """
 
 import asyncio
@@ -51,15 +51,15 @@ from files_to_markdown.plain_images import image_size, is_plain_image
 from files_to_markdown.process import convert_image, read_document
 
 READING_S = 60.0
-"""Limit for all files of one question, including the wait for memory."""
+"""Time limit for all files of one question, including the wait for memory."""
 MAX_HELD_BYTES = 100 * 2**20
-"""Limit for all live answers in the process. Sending a request takes about three times as much."""
+"""Memory limit for all live answers in the process. Sending a request takes about three times as much."""
 TEXT_BYTES = 2**20
 """Memory for a document's text beyond its bytes (documents/document.py), and the tolerance for misstated sizes."""
 MAX_REDIRECTS = 2
 
 Transcribe = Callable[[File, Sound], Awaitable[str | Unread]]
-"""Returns the words spoken in a recording, or the reason they are unknown, within READING_S."""
+"""Returns the words spoken in a recording, or why they are unknown, within READING_S."""
 
 log = logging.getLogger(__name__)
 
@@ -76,11 +76,11 @@ class Files:
     async def reading(
         self, files: Sequence[File], asker: str, *, transcribe: Transcribe | None = None
     ) -> AsyncIterator[Mapping[str, OpenedFile]]:
-        """Returns the content of each file, by ID, or the reason it can't be read. Never raises because of a file.
+        """Yields each file's content, by ID, or why it can't be read. Never raises because of a file.
 
-        Memory is reserved for the stated sizes first, then for the actual sizes, until the context ends.
+        Until the context ends, memory is reserved: first for the stated sizes, then for the actual sizes.
 
-        `asker`: the ID of the person with the question. `transcribe` is used for recordings without a transcript.
+        `asker`: the asker's user ID. `transcribe` is used for recordings without a transcript.
         """
         opened: dict[str, OpenedFile] = {}
         held_bytes = 0
@@ -117,7 +117,7 @@ class Files:
     async def _content(
         self, file: File, left: int, transcribe: Transcribe | None
     ) -> tuple[File, bytes | str | Transcript | Unread]:
-        """Returns Slack's current file object, and its bytes, email or transcript, or the reason it can't be read."""
+        """Returns Slack's current file object, with its bytes, email or transcript, or why it can't be read."""
         try:
             if file.transcript is None and (file.access == CHECK_FILE_INFO or not file.url):
                 # In a channel shared with another organization, the event has only the ID.
@@ -128,7 +128,7 @@ class Files:
             if reason := reason_unreadable(file):
                 return file, reason
             if is_canvas(file):
-                # A canvas's bytes are an HTML page. Callers that want its text use canvases.py.
+                # A canvas's bytes are an HTML page. canvases.py reads its text.
                 return file, Unread.KIND
             if is_recording(file):
                 return file, await self._read_recording(file, left, transcribe)
@@ -141,7 +141,7 @@ class Files:
             return file, Unread.FAILED
 
     async def _read_recording(self, file: File, left: int, transcribe: Transcribe | None) -> Transcript | Unread:
-        """Returns the words spoken in a recording: stored before, from Slack, or else from a model."""
+        """Returns the words spoken in a recording: as stored before, from Slack, or else from a model."""
         if file.transcript is not None:
             return Transcript(file.transcript)
         if file.captions_url:
@@ -183,14 +183,14 @@ _REASONS = {
     "missing_scope": Unread.SCOPE,
     "access_denied": Unread.NO_ACCESS,
     "not_visible": Unread.NO_ACCESS,
-    # Slack also returns this for every file that the app can't see.
+    # Slack also returns this error for files that the app can't see.
     "file_not_found": Unread.NO_ACCESS,
     "file_deleted": Unread.DELETED,
 }
 
 
 class FileContents:
-    """Converts file bytes to text, Markdown, images or PDFs. Each `asker` has one turn at a time."""
+    """Converts file bytes to text, Markdown, images or PDFs, one file at a time per `asker`."""
 
     def __init__(self) -> None:
         self._converting = FairLine()
@@ -206,7 +206,7 @@ class FileContents:
                 return _image(short_name(file.name), kind, content)
             return await self._convert_image(file, content, asker)
         if kind == PDF:
-            # The text gives the page count, and replaces the PDF for models that don't support PDFs or that many pages.
+            # The text is needed for the page count, and for models that don't support PDFs or that many pages.
             alternative = await self._read_document(Format.PDF, content, asker)
             if alternative is Obstacle.PROTECTED:
                 return Unread.PROTECTED
@@ -216,7 +216,7 @@ class FileContents:
         else:
             if (text := short_text(content)) is not None:
                 return text
-            # Guessing a charset takes unbounded time and a long text blocks the event loop, so both happen in the
+            # Guessing a charset takes unbounded time, and a long text blocks the event loop, so both are done in the
             # process.
             guessed = await self._read_document(Format.TEXT, content, asker)
             return REFUSED[guessed] if isinstance(guessed, Obstacle) else guessed
@@ -226,7 +226,7 @@ class FileContents:
         return Media(short_name(file.name), kind, base64.b64encode(content).decode(), text_instead, tokens=tokens)
 
     async def _convert_image(self, file: File, content: bytes, asker: str) -> Media | Unread:
-        # One at a time: an unpacked image can take a hundred times its bytes.
+        # Images are unpacked one at a time, because unpacking can take a hundred times their bytes.
         async with self._converting.turn(asker):
             image = await convert_image(content)
         if isinstance(image, Obstacle):
@@ -238,8 +238,8 @@ class FileContents:
         return replace(first, is_first=image.has_more, further=tuple(further))
 
     async def _read_document(self, kind: Format, content: bytes, asker: str) -> Document | Obstacle:
-        # One at a time, because each can take a lot of memory. Images are queued separately because a hostile document
-        # can take seconds.
+        # Documents are read one at a time, because each can take a lot of memory. Images have a separate queue, because
+        # a hostile document can take seconds.
         async with self._reading_document.turn(asker):
             return await read_document(kind, content)
 
@@ -261,7 +261,7 @@ def may_have_token(url: URL, api: URL) -> bool:
 
 
 async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
-    """Reads and counts a file's bytes, because the size that Slack states isn't trusted."""
+    """Reads a file's bytes up to the limits. The size that Slack states isn't trusted."""
     most = min(left, _reserved_bytes(file))
     if (response.content_length or 0) > most:
         return _too_big(file, most, left)
@@ -276,7 +276,7 @@ async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> byte
 
 
 def _too_big(file: File, most: int, left: int) -> Unread:
-    """Returns why reading stops at `most` bytes of a file when `left` bytes remain for all files."""
+    """Returns which limit a file exceeds: `most` bytes for one file, or the `left` bytes for all files."""
     if most in (MAX_FILE_BYTES, left):
         return Unread.TOO_BIG if most == MAX_FILE_BYTES else Unread.TOO_MUCH
     log.warning("file %s not read: larger than Slack says: size=%d", file.id, file.size_bytes)
@@ -298,7 +298,7 @@ def _size_bytes(content: Content) -> int:
 
 
 class MemoryRoom:
-    """Memory shared by live answers, up to half of it per person. An answer reserves everything it needs at once."""
+    """Memory that live answers share, up to half of it per person. An answer reserves all its memory at once."""
 
     def __init__(self, free_bytes: int) -> None:
         self._free_bytes = free_bytes
@@ -324,7 +324,7 @@ class MemoryRoom:
 
 
 class FairLine:
-    """A lock with a fair queue: each person has one place, and their other requests wait behind it."""
+    """A lock with a fair queue, in which each person has only one place at a time."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()

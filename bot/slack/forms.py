@@ -1,16 +1,16 @@
 """Reads objects of unknown types by their structure. Pure.
 
-Slack adds block types every few months, each with its own key names. An object of an unknown type is therefore read by
-the parts that any object consists of:
+Slack adds block types every few months, each with its own key names. Objects of unknown types are therefore read by
+rules that apply to any object:
 
 - Objects of known types, under any key, are read as usual, in their position.
-- Strings are text if their key says so ("subtitle") or if they can hardly be anything else: an ID has no spaces. A user
-  or channel ID is a mention; a channel ID next to a message's ts is a reference to that message.
-- A value and numbers follow their label, and a check mark precedes it.
+- Strings are text if their key suggests it ("subtitle") or if they can hardly be anything else, since IDs have no
+  spaces. A user or channel ID is a mention; a channel ID next to a message's ts is a reference to that message.
+- A value and numbers follow their label, and a check mark precedes the label.
 - A URL next to a label becomes its link. URLs of pictures are left out, because Slack doesn't show them.
 - Lists of lists are tables.
 - Repetitions are left out: a message's text next to its blocks, a plain title next to a rich one.
-- An object without readable content is replaced by its type, once per reader, so that the model knows about the gap.
+- An object without readable content is replaced by its type, once per message, so that the model knows about the gap.
 
 Each object is read once, and nesting is bounded.
 """
@@ -36,7 +36,7 @@ _WORDS = re.compile(
     r"alt|answer|body|caption|comments?|contents?|desc|description|details?|footer|head(?:er|ing|line)|hint|label|level"
     r"|message|name|notes?|output|question|quote|state|status|subheader|subject|subtext|subtitle|summary|text|title"
 )
-"""Last words of keys whose values are text, even if it is a single word."""
+"""Last words of keys whose values are text, even if the value is a single word."""
 _HEADS = frozenset(("title", "header", "heading", "headline", "name", "label", "caption"))
 _STATES = frozenset(("status", "state", "level"))
 """Keys that Slack shows as an icon or color."""
@@ -44,7 +44,7 @@ _BELOW_HEADS = frozenset(("subtitle", "subheader", *_STATES))
 _LAST = frozenset(("action", "actions", "button", "buttons", "footer", "accessory"))
 _HIDDEN = frozenset(("type", "block_id", "action_id", "callback_id", "confirm", "placeholder", "style"))
 _VALUE = "value"
-"""The key of a value that elements send back to the app, and that other objects show to users."""
+"""The key of values that elements send back to the app and that other objects show to users."""
 _CELLS = "cells"
 _INSTEAD = frozenset(("text", "fallback"))
 """Keys that can repeat their neighbors for simple clients."""
@@ -59,7 +59,7 @@ _MENTIONED = re.compile(r"(?:(?P<person>[UW])|[CG])(?=[A-Z]*\d)[A-Z0-9]{6,20}\Z"
 _TS = re.compile(r"\d{10}\.\d{6}\Z")
 _TICKED = re.compile(r"(?:is_)?(?:checked|completed?|done|selected|ticked)\Z")
 _LAYOUT = re.compile(r"(?:.*_)?(?:columns?|height|indent|index|offset|order|padding|size|span|version|width)\Z")
-"""Keys of numbers that control the layout."""
+"""Keys of numbers that control the layout, which aren't text."""
 _TIMES = re.compile(r"(?:.*_)?(?:at|date|due|end|start|time|timestamp|ts)\Z")
 _LAST_WORD = re.compile(r"(?:[A-Z]|(?<![a-z0-9]))[a-z0-9]++\Z")
 _OF_ADDRESS = re.compile(r"_?(?:url|link|href)\Z", re.IGNORECASE)
@@ -96,7 +96,7 @@ class FormReader:
         self._named: set[str] = set()
 
     def read(self, node: Object, level: int = 0) -> str:
-        """Returns an object's text, or "" if it has none. Each unreadable type is mentioned once."""
+        """Returns an object's text, or "" if it has none. Mentions each unreadable type once."""
         if level >= MAX_LEVELS:
             return self._unread(node)
         if (known := self._known(node, level)) is not None:
@@ -120,7 +120,7 @@ class FormReader:
         return "\n".join(lines)
 
     def _cell(self, cell: Any, level: int) -> str:
-        # An empty cell is null.
+        # Empty cells are null.
         if isinstance(cell, Mapping):
             return in_cell(self.read(cell, level + 1))
         return in_cell(str(cell)) if isinstance(cell, str | int | float) and not isinstance(cell, bool) else ""
@@ -145,7 +145,7 @@ class FormReader:
         yield from _with_facts(node, list(self._addressed(node, list(_without_repetitions(node, parts)))))
 
     def _value(self, key: str, value: Any, level: int, ts: str = "") -> Iterator[_Part]:
-        """Yields the parts of a key's value. `ts`: the ts of the message that the object refers to, or ""."""
+        """Yields the parts of a key's value. `ts`: the ts of a message that the object refers to, or ""."""
         if isinstance(value, str):
             if _is_words(key, value):
                 said = f"{key}: {value}" if _last_word(key) in _STATES else value.strip("\n")
@@ -153,7 +153,7 @@ class FormReader:
             elif mention := _mention(value):
                 yield _Part(key, f"(message {ts} in {mention})" if ts and mention.startswith("<#") else mention)
         elif isinstance(value, Mapping):
-            # An icon's name isn't shown to users.
+            # Slack doesn't show an icon's name to users.
             if _PICTURES.search(key) and not any(_last_word(str(held)) in _OF_PICTURES for held in value):
                 return
             is_words = _is_text(value)
@@ -184,7 +184,7 @@ class FormReader:
                 yield from self._items(key, value, level + 1)
 
     def _addressed(self, node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
-        """Yields the parts, each label with its URL as a link. A URL without a label becomes a separate part."""
+        """Yields the parts, with labels as links to their URLs. A URL without a label becomes a separate part."""
         addresses = {str(key): value for key, value in node.items() if _is_shown_address(str(key), value)}
         labels = dict.fromkeys(part.key for part in parts if part.is_words)
         by_label: dict[str, str] = {}
@@ -237,7 +237,7 @@ def _is_id(key: str, value: Any) -> bool:
 
 @lru_cache(maxsize=1_000)
 def _rank(key: str) -> int:
-    """Returns the sort order of a key in an object. The keys' own order means nothing, because SDKs sort them."""
+    """Returns the sort order of a key in an object. The original order means nothing, because SDKs sort keys."""
     last = _last_word(key)
     if key == _VALUE:
         return 3
@@ -270,7 +270,7 @@ def _is_words(key: str, value: str) -> bool:
 
 
 def _strings(key: str, values: Sequence[str]) -> Iterator[_Part]:
-    """Yields the strings in a list as one part, or the mentions in a list of IDs. App options are rarely in a list."""
+    """Yields the strings in a list as one part, or the mentions in a list of IDs. App options are rarely in lists."""
     words = [_mention(value) or value for value in values if not _ADDRESS.match(value)]
     is_ids = _OF_ID.fullmatch(key) is not None
     if said := [word for word in words if word.startswith("<") or not is_ids]:
@@ -293,7 +293,7 @@ def _message_ts(node: Object) -> str:
 
 
 def _with_facts(node: Object, parts: Sequence[_Part]) -> list[_Part]:
-    """Returns the parts with the value and the numbers added after the label, and the check mark before it."""
+    """Returns the parts, with the value and the numbers added after the label and a check mark before it."""
     if not parts:
         return []
     *others, last = parts
@@ -311,7 +311,7 @@ def _with_facts(node: Object, parts: Sequence[_Part]) -> list[_Part]:
 
 
 def _numbers(node: Object) -> str:
-    """Returns an object's user-facing numbers, if the rest of the object is only text."""
+    """Returns an object's user-facing numbers, or "" if the object contains anything but text and numbers."""
     if any(
         isinstance(held, list | tuple) or (isinstance(held, Mapping) and not _is_text(held)) for held in node.values()
     ):
@@ -342,7 +342,7 @@ def _plain(text: str) -> str:
 
 
 def _without_repetitions(node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
-    """Yields the parts, skipping those that only repeat others for clients that show less."""
+    """Yields the parts, except those that only repeat others for simple clients."""
     if len(parts) < 2:
         yield from parts
         return

@@ -1,16 +1,16 @@
-"""Reads conversations from Slack, for each prompt and for a tool that lets a model read more of the channel.
+"""Reads conversations from Slack for prompts, and for a tool with which a model can read more of the channel.
 
-`History` reads the messages for every prompt. Slack returns a thread from its beginning, but the first message and the
-newest ones matter. After some pages, each call therefore skips half of the remaining time. Messages that can't be read
-in time are left out, and the prompt says so.
+`History` reads the messages for every prompt. Slack returns a thread from its beginning, but only the first message and
+the newest messages matter. After some pages, each call therefore skips half of the remaining time. Messages that can't
+be read in time are left out, and the prompt mentions the gap.
 
 `ChannelReader` is the tool: it reads messages of the channel where the question was asked. Everyone who can read the
 answer can read that channel, so the tool needs no permission checks. Other channels are read only through a link to one
 of their messages, and only if the channel is public, the asker is a workspace member, and only workspace members can
 read the answer. Slack returns the newest messages first, so each further page is older. Apps outside Slack's
-Marketplace might get only 15 messages a minute: messages that arrived before a refusal are kept, and the result says
-that more are missing. Messages stay in memory because users edit and delete them, so a process that takes over the job
-reads them again.
+Marketplace might get only 15 messages a minute. Messages that arrived before a refusal are kept, and the result
+mentions that more are missing. Messages stay in memory because users edit and delete them, so a process that takes over
+the job reads them again.
 """
 
 import asyncio
@@ -45,14 +45,14 @@ THREAD_PAGE_MESSAGES = 999
 """Slack's maximum per call."""
 THREAD_PAGES = 8
 MAX_CALLS = 20
-"""Maximum calls per thread, and per version of an answer for a model's reading. Slack allows 50 a minute in total."""
+"""Maximum calls per thread, and per version of an answer by a model's tool calls. Slack allows 50 a minute in total."""
 NEWEST_MESSAGES = 1_000
 DIRECT_MESSAGES = 60
 POSTS_BEFORE = 10
-"""Posts of the channel that are read for a bare mention."""
+"""Number of the channel's posts that are read for a bare mention."""
 LOOK_BACK_MESSAGES = 200
 READ_WITHIN_S = 45.0
-"""Limit for a whole conversation, including waits. After it, the prompt has the pages that were read."""
+"""Time limit for a whole conversation, including waits, after which the prompt has only the pages read so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class History:
         self._bot_id = bot_id
 
     async def messages(self, question: Question, before_ts: str | None = None) -> list[Message]:
-        """Returns the question's conversation as it is in Slack now, oldest first. A new thread costs no call.
+        """Returns the question's conversation as it is in Slack now, oldest first. A new thread needs no call.
 
-        A thread gives its first message and the newest thousand; a direct message gives the newest 60, or the newest 60
+        For a thread, returns the first message and the newest thousand; for a direct message, the newest 60, if given
         before `before_ts`. Messages that Slack doesn't return in time are left out, and the next message is marked
         (`after_gap`).
         """
@@ -89,7 +89,8 @@ class History:
         """
         try:
             async with asyncio.timeout(TURN_WITHIN_S):
-                # The ts of a reply returns that reply; any other ts returns a thread, which begins with its message.
+                # For the ts of a reply, Slack returns that reply. For any other ts, Slack returns a thread, which
+                # begins with the message.
                 answer = await self._client.call("conversations.replies", channel=channel_id, ts=ts, limit=1)
         except TimeoutError:
             raise Refused("conversations.replies", "timeout", Refusal.TRANSIENT) from None
@@ -119,7 +120,8 @@ class History:
         return _Reading(question, until, retrying)
 
     async def posts_before(self, question: Question) -> list[Message]:
-        """Returns the channel's last posts before a question, oldest first. Posts that Slack refuses are left out."""
+        """Returns the channel's last posts before a question, oldest first, or only the question, marked, if Slack
+        refuses."""
         reading = self._reading(question)
         answer = await self._page("conversations.history", reading, latest=question.ts, limit=POSTS_BEFORE)
         if answer is None:
@@ -127,7 +129,7 @@ class History:
         return [self.message_of(question, message) for message in messages_in(answer)[::-1]]
 
     async def _thread(self, reading: _Reading, thread_ts: str) -> list[Message]:
-        """Reads a thread page by page. Slack begins with the oldest, and repeats the first message on every page."""
+        """Reads a thread page by page. Slack returns the oldest messages first, and the first one on every page."""
         question = reading.question
         first: list[Message] = []
         newest: deque[Message] = deque(maxlen=NEWEST_MESSAGES)
@@ -169,7 +171,7 @@ class History:
             return None
 
     def message_of(self, question: Question, message: Mapping[str, Any]) -> Message:
-        """Returns a message from Slack's response as one in the question's channel, without sign-in URLs."""
+        """Converts a message from Slack's response to a Message in the question's channel, without sign-in URLs."""
         return self._sign_in_addresses.message_without_urls(self._whole(question, message))
 
     def _whole(self, question: Question, message: Mapping[str, Any]) -> Message:
@@ -254,7 +256,7 @@ _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
 
 
 class _Unusable(Exception):
-    """An argument is unusable, or its target can't be read. The message is for the model."""
+    """Raised if an argument is unusable or its target can't be read. The message is for the model."""
 
 
 class _Answer(NamedTuple):
@@ -270,7 +272,7 @@ class _Wanted:
     since_ts: str = ""
     page_ts: str = ""
     thread_ts: str = ""
-    """"" for the channel's posts."""
+    """The thread to read, or "" for the channel's posts."""
 
 
 @dataclass(slots=True)
@@ -300,7 +302,7 @@ class ChannelReader:
         return OfferedTools((DEFINITION,))
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Reads a page. Refusals from Slack aren't raised: they become a sentence for the model."""
+        """Reads a page. Turns refusals from Slack into a sentence for the model."""
         if use.tool != READ_CHANNEL or use.definition_hash != DEFINITION.definition_hash:
             return CallResult.failed(NO_SUCH_TOOL)
         until = self._client.clock.monotonic() + min(use.timeout_s, TURN_WITHIN_S)
@@ -353,7 +355,7 @@ class ChannelReader:
         return self._users.zones([question.user_id]).get(question.user_id, UTC)
 
     async def _check_readable(self, question: Question, channel_id: str) -> None:
-        """Raises _Unusable if the answer's readers don't have access to another channel, or RateLimited or Refused."""
+        """Raises _Unusable if the answer's readers can't read another channel. Also raises RateLimited and Refused."""
         if channel_id == question.thread.channel_id:
             return
         is_members = not question.from_bot and await self._users.kind(question.user_id) is UserKind.MEMBER
@@ -447,7 +449,7 @@ class ChannelReader:
         return "\n".join([data, *below])
 
     async def link_base(self, channel_id: str, ts: str) -> str:
-        """Returns the common prefix of links to a channel's messages, or "" if Slack doesn't return it."""
+        """Returns the common prefix of links to a channel's messages, or "" if Slack returns no link."""
         if not self._workspace_url:
             try:
                 async with asyncio.timeout(TURN_WITHIN_S):

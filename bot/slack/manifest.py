@@ -1,7 +1,7 @@
 """Builds the app's manifest. manifest.json and manifest.agent.json are generated from it.
 
-Operators can choose the manifest's names. The bot works with any names: the handler accepts every slash command sent to
-the app, and shortcuts are identified by their callback_id. https://docs.slack.dev/reference/app-manifest
+The bot works with any names that operators choose in the manifest: the handler accepts every slash command sent to the
+app, and shortcuts are identified by their callback_id. https://docs.slack.dev/reference/app-manifest
 """
 
 import re
@@ -48,13 +48,13 @@ OPTIONAL_SCOPES = frozenset(
 )
 """Scopes that can be declined at installation. Only canvases, files and reactions are then unavailable."""
 AGENT_SCOPE = "assistant:write"
-"""For apps with the Agents feature."""
+"""The scope for apps with the Agents feature."""
 SEARCH_SCOPE = "search:read.public"
-"""For Slack search (BOT_SLACK_SEARCH)."""
+"""The scope for Slack search (BOT_SLACK_SEARCH)."""
 GROUPS_SCOPE, EMAIL_SCOPE = "usergroups:read", "users:read.email"
-"""For user groups and email domains in BOT_ALLOW_USERS."""
+"""The scopes for user groups and email domains in BOT_ALLOW_USERS."""
 NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "users:read", GROUPS_SCOPE, EMAIL_SCOPE})
-"""Without any of these, some users' questions stay unanswered. Each other scope is for a single feature."""
+"""Scopes without which some users' questions stay unanswered. Other scopes are for a single feature each."""
 _EVENTS = (
     "app_home_opened",
     "app_mention",
@@ -90,7 +90,7 @@ class Difference:
 
     @property
     def is_essential(self) -> bool:
-        """Whether this leaves questions unanswered, instead of only breaking a single feature."""
+        """Whether the difference leaves questions unanswered, instead of only breaking a single feature."""
         return bool(_ESSENTIAL.search(f"{self.where} {self.expected}"))
 
     def __str__(self) -> str:
@@ -161,15 +161,15 @@ def app_manifest(
 def differences(exported: Mapping[str, Any], *, extra: Collection[str] = ()) -> list[Difference]:
     """Returns the settings that an app's manifest lacks or sets differently from what this version of Typist needs.
 
-    `exported`: the response of apps.manifest.export. Additional settings aren't differences: Slack adds settings that
-    nobody made (slackapi/slack-cli#591), and operators can add their own. Neither are names and descriptions.
+    `exported`: the response of apps.manifest.export. Names, descriptions and additional settings aren't differences:
+    Slack adds settings that nobody made (slackapi/slack-cli#591), and operators can add their own.
     """
     features = exported.get("features") or {}
     expected = app_manifest(agent="agent_view" in features or "assistant_view" in features, extra=extra)
-    # Apps created before Slack had optional scopes require all their scopes, and operators can choose to.
+    # Optional scopes can be required: in apps created before Slack had optional scopes, or by an operator's choice.
     del expected["oauth_config"]["scopes"]["bot_optional"]
     if "assistant_view" in features:
-        # An app with the older assistant_view, which Typist also supports.
+        # Typist also supports apps with the older assistant_view.
         del expected["features"]["agent_view"]
         events = expected["settings"]["event_subscriptions"]["bot_events"]
         events[:] = [event for event in events if event not in _AGENT_EVENTS]
@@ -189,7 +189,7 @@ def _differences(expected: object, exported: object, where: str) -> Iterator[Dif
                 yield Difference(where, f"have {len(expected)} or more entries")
                 return
             for index, value in enumerate(expected):
-                # Compared with the most similar entry, because an app can have other commands too.
+                # An entry is compared with the most similar one, because an app can have other commands, too.
                 compared = (list(_differences(value, entry, f"{where}.{index}")) for entry in _list(exported))
                 yield from min(compared, key=len)
         # Slack can omit settings that are false.

@@ -18,7 +18,7 @@ from slack_markdown.render import rendered
 
 
 def notification(sentence: str) -> Json:
-    """Returns chat.postMessage's arguments for a sentence of mrkdwn. `expand` stops Slack from folding it."""
+    """Returns chat.postMessage's arguments for a sentence of mrkdwn, which Slack doesn't fold (`expand`)."""
     return {"text": sentence, "blocks": [block | {"expand": True} for block in remark(sentence)]}
 
 
@@ -27,7 +27,8 @@ SUGGESTION = "suggestion"
 
 
 def welcome(greeting: str, seen: str) -> Json:
-    """Returns chat.postMessage's arguments. No block counts as an answer, so a reply begins a conversation."""
+    """Returns chat.postMessage's arguments for a welcome, which doesn't count as an answer: a reply begins a
+    conversation."""
     return plain.message([*remark(greeting), suggestion_row(), context(mrkdwn(seen))])
 
 
@@ -44,7 +45,7 @@ _MENTION = re.compile(r"&lt;@([UW][A-Z0-9]+)>")
 def command_message(response: CommandResponse) -> Json:
     match response.content:
         case Help() as help_asked:
-            # An unknown subcommand is mentioned first.
+            # The first line mentions an unknown subcommand.
             command, subcommand = escape(help_asked.command), escape(help_asked.unknown_subcommand)
             unknown = texts.commands.unknown_command(command, subcommand) if subcommand else ""
             text = f"{unknown}{texts.commands.commands(command)}\n{texts.commands.WHAT_I_DO}"
@@ -59,7 +60,7 @@ def command_message(response: CommandResponse) -> Json:
 
 
 def action_message(response: ActionResponse) -> Json:
-    """Returns chat.postEphemeral's arguments: a sentence, followed by as much Markdown as fits into one message."""
+    """Returns chat.postEphemeral's arguments for an action's response: a sentence, and as much Markdown as fits."""
     markdown, note = _first_page(response.markdown)
     lines = {"sentence": response.sentence, "note": note}
     above, *below = [blockkit.rich_text_line(unlinked(line), block_id) for block_id, line in lines.items() if line]
@@ -70,7 +71,7 @@ def action_message(response: ActionResponse) -> Json:
 def action_text(response: ActionResponse) -> str:
     """Returns an action's response as text for a response_url, which doesn't support Markdown blocks."""
     markdown, note = _first_page(response.markdown)
-    # Our own sentence can mention the admins. That notifies nobody, because only the person who clicked can see it.
+    # Our own sentence can mention admins without notifying them, because only the person who clicked can see it.
     sentence = _MENTION.sub(r"<@\1>", escaped(response.sentence))
     more = "\n\n".join(filter(None, (with_ascii_hosts(markdown), note)))
     return "\n\n".join(filter(None, (sentence, escaped(more))))

@@ -36,7 +36,8 @@ _REACTION = "reacted-by-"
 RUN = "scheduled-by-"
 MARK = "asked-in-"
 MAX_QUOTE_CHARS = 9_000
-"""Limit for a quote, counting entities. A message holds 13,200 characters; the modal's question up to 3,000."""
+"""Maximum length of a quote with entities. Slack accepts 13,200 characters per message; the question has up to 3,000.
+"""
 
 
 def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
@@ -48,11 +49,11 @@ def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> Quo
 
 
 def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
-    """Returns the arguments of chat.postMessage. `elsewhere`: post in the asker's direct message.
+    """Returns chat.postMessage's arguments for a question. `elsewhere`: the post is for the asker's direct message.
 
-    A question asked with an emoji shows only the emoji: its words are for the model, and the asker never said them. The
-    message contains no link that opens a file in Slack, because the asker could mention a file that the readers can't
-    open. The intro's block_id is the modal's mark, so that a retry finds the message.
+    A question asked with an emoji shows only the emoji, because its words are for the model and the asker never said
+    them. Nothing in the message links to a Slack file, because the asker could mention a file that the readers can't
+    open. The intro's block_id identifies the modal, so that a retry finds the message.
     """
     asker = f"<@{question.user_id}>"
     intro, block = texts.shortcut.asks_about_this(asker), _BLOCK
@@ -114,9 +115,9 @@ def _is(block: Mapping[str, Any], kind: str) -> bool:
 
 
 def _text(block: Mapping[str, Any]) -> str:
-    """Returns a block's text. In a rich_text, Slack turns emoji and URLs into separate elements."""
+    """Returns a block's text. Slack turns emoji and URLs in a rich_text into separate elements."""
     if block.get("type") == "rich_text":
         return words_of(block)
-    # Slack doesn't document whether it returns plain text escaped, so it is escaped exactly once here.
+    # Slack doesn't document whether it returns plain text escaped, so the text is unescaped and escaped once.
     elements = json_objects(block, "elements")
     return "\n".join(escape(unescape(str(element.get("text", "")))) for element in elements)

@@ -29,7 +29,7 @@ def quota_lines(usage: UsageToDate) -> list[str]:
 
 
 def quotas_to_show(usage: UsageToDate) -> list[CapUse]:
-    """Returns a person's own quotas and any exhausted shared ones, or all shared ones if the person has none."""
+    """Returns a person's own quotas and exhausted shared quotas, or all shared quotas if the person has none."""
     own = list(filter(_is_own, usage.caps))
     shared = [use for use in usage.caps if not _is_own(use)]
     return [*own, *(use for use in shared if use.percent == 100 or not own)]

@@ -1,8 +1,8 @@
 """Maps Slack's error names to their meaning.
 
-An unknown name proves nothing: only the names listed here mean that a message, channel or token is gone. Calls that
-return any other name, or a response that isn't a JSON object, are retried in other forms (reply/edits.py) and given up
-after minutes. A response without a name didn't come from Slack's method.
+Only the names listed here prove that a message, channel or token is gone. Calls that return any other name, or a
+response that isn't a JSON object, are retried in other forms (reply/edits.py) and given up after minutes. A response
+without an error name didn't come from Slack's method.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ _NAMES: Mapping[Refusal, str] = {
         service_unavailable team_added_to_org update_failed
     """,
 }
-"""Documented for the methods that Typist calls (docs.slack.dev/reference/methods) or observed (sandbox/FIDELITY.md)."""
+"""Error names that are documented (docs.slack.dev/reference/methods) or were observed (sandbox/FIDELITY.md)."""
 _REASON_OF = {name: reason for reason, names in _NAMES.items() for name in names.split()}
 METHOD_GONE = ("deprecated_endpoint", "method_deprecated", "unknown_method")
 """Slack's errors for a method that no longer exists, for any call."""

@@ -1,8 +1,8 @@
 """Searches Slack: a tool that finds messages in public channels, with the asker's permissions.
 
-A bot can search only with the action_token of a user's message, and gets only results which that user can see. The
-token stays in the memory of the processes that were running when the message arrived (bot/services/intake.py). A
-process that starts later can't search for that question, and the model says so.
+A bot can search only with the action_token of a user's message, and gets only results that this user can see. The token
+stays in the memory of the processes that were running when the message arrived (bot/services/intake.py). A process that
+started later can't search for that question, and the model is told so.
 
 Slack forbids keeping search results, so they are never stored or logged. A process that takes over the job can search
 again. If assistant.search.info reports AI search, messages are found by meaning, otherwise by keywords. If Slack
@@ -104,19 +104,18 @@ class SlackSearch:
         self._sign_in_addresses = sign_in_addresses
         self._readers = readers
         self._tokens: dict[tuple[str, str], str] = {}
-        """By the question's channel and ts."""
+        """Action tokens, by the question's channel and ts."""
         self._offered = OfferedTools((BY_WORDS,))
-        """The offer according to Slack's last report, or the version that works in every workspace."""
+        """The tool that Slack last reported as supported, or the version that works in every workspace."""
         self._asked_at = -math.inf
 
     def keep(self, channel_id: str, ts: str, action_token: str) -> None:
-        """Keeps the action token of a question's event in memory, dropping the oldest if there are too many."""
+        """Keeps the action token of a question's event in memory, and drops the oldest if there are too many."""
         keep_newest(self._tokens, (channel_id, ts), action_token)
 
     async def definitions(self, question: Question) -> OfferedTools:
-        """Returns the search tool unless outsiders can read the answer, even without a token, so that the model learns
-        why.
-        """
+        """Returns the search tool unless outsiders can read the answer. Without a token, a call tells the model why it
+        fails."""
         return await self._offer() if await self._readers.are_insiders(question.thread) else OfferedTools()
 
     async def _offer(self) -> OfferedTools:
@@ -124,7 +123,7 @@ class SlackSearch:
         now = self._client.clock.monotonic()
         if now < self._asked_at + INFO_TRUSTED_S:
             return self._offered
-        # Set before the call, so that other questions don't wait for it.
+        # Set before the call, so that other questions don't make or await the same call.
         self._asked_at = now
         try:
             async with asyncio.timeout(INFO_WITHIN_S):
@@ -137,7 +136,7 @@ class SlackSearch:
         return self._offered
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Searches once. It never raises: refusals from Slack become a sentence for the model."""
+        """Searches once. Never raises: turns refusals from Slack into a sentence for the model."""
         if use.tool != NAME or use.definition_hash not in (BY_WORDS.definition_hash, BY_MEANING.definition_hash):
             return CallResult.failed(NO_SUCH_TOOL)
         query = use.arguments.get("query")
@@ -160,7 +159,7 @@ class SlackSearch:
                     limit=MAX_RESULTS,
                 )
         except (RateLimited, TimeoutError):
-            # Slack calls have shorter timeouts, so the time was spent waiting for rate-limit budget.
+            # Slack calls have shorter timeouts, so the search must have been waiting for budget.
             return CallResult.failed(BUSY)
         except Refused as error:
             return CallResult.failed(self._refusal_sentence(use.question, error))

@@ -1,9 +1,9 @@
 """Keeps two Socket Mode connections to Slack open, so that refreshing one leaves no gap.
 
-Slack can end each connection right after its hello if there are too many processes or Socket Mode is off. A connection
-therefore counts as a success only after STEADY_S. Until then, new connections are opened more and more slowly, down to
-one per STEADY_S, and /readyz reports the reason. If the network cuts a connection after twenty seconds, Typist is
-offline for ten at most.
+Slack ends connections right after hello if there are too many processes or Socket Mode is off. A connection therefore
+counts as a success only after STEADY_S. Until then, new connections are opened more and more slowly, down to one per
+STEADY_S, and /readyz reports the reason. If the network cuts a connection after twenty seconds, Typist is offline for
+ten seconds at most.
 
 The SDK takes up to ten seconds to notice a lost connection, and its own loop can retry an expired ticket forever.
 Typist therefore watches the connections itself, and requests a new ticket for each attempt.
@@ -35,12 +35,12 @@ PING_INTERVAL_S = 5
 WATCH_S = 0.5
 CONNECT_TIMEOUT_S = 10
 STEADY_S = CONNECTION.backoff.max_s
-"""A connection that ends sooner is a failure."""
+"""Minimum duration of a connection. Connections that end sooner count as failures."""
 OPEN = "apps.connections.open"
 REFRESH = frozenset({"warning", "refresh_requested"})
-"""Slack's reasons for ending a connection that only ask for a new one."""
+"""Slack's reasons for ending a connection that only mean that Typist should open a new one."""
 RECOUNT = "recount"
-"""Our own reason: the next connection's hello reports how many connections the app has."""
+"""Our own reason for ending a connection: the next hello reports how many connections the app has."""
 SETTLE_S = 30.0
 """Time that a closed connection can still count in Slack's hello."""
 ADVICE = {
@@ -56,15 +56,15 @@ class SocketConnection(SocketModeClient):
     """The SDK's client with our timeouts and errors. It reconnects only on request. Times are monotonic."""
 
     opened_at: float = 0.0
-    """When the connection was opened, in the clock's monotonic seconds."""
+    """The monotonic time when the connection was opened."""
     heard_at: float | None = None
-    """When Slack last sent a message, including a hello, or None if it never did."""
+    """The time when Slack last sent a message, including a hello, or None if it never did."""
     app_connections: int = 0
     greeted_at: float = -math.inf
     end_reason: str = ""
     """Slack's reason for ending the connection, or "" if it is open or was cut."""
     problem: str = ""
-    """Why connections don't last, as a sentence, from the second failure in a row until one lasts; otherwise ""."""
+    """A sentence about why connections don't last, from the second failure in a row until one lasts, or ""."""
 
     def __init__(self, app: AsyncApp, web: SlackClient, app_token: str, clock: Clock) -> None:
         super().__init__(
@@ -86,7 +86,7 @@ class SocketConnection(SocketModeClient):
             if message.get("type") == "hello" and isinstance(count, int):
                 self.app_connections, self.greeted_at = count, self.heard_at
             if "envelope_id" in message and not isinstance(message.get("payload"), dict | str):
-                # The SDK wouldn't acknowledge it.
+                # The SDK would leave the message unacknowledged.
                 message = {**message, "payload": {}}
             await super().run_message_listeners(message, raw_message)
             return
@@ -173,7 +173,7 @@ class SocketConnection(SocketModeClient):
 
 
 class Sockets:
-    """Receives Slack's events for a Bolt app. `web` uses the app-level token, whose state is in `credential`."""
+    """Receives Slack's events for a Bolt app. `web` uses the app-level token, whose state `credential` tracks."""
 
     def __init__(self, app: AsyncApp, web: SlackClient, app_token: str, credential: Credential, clock: Clock) -> None:
         self._app = app
@@ -196,23 +196,22 @@ class Sockets:
         for watch in self._watches:
             watch.cancel()
         if self._watches:
-            # A watch that is connecting needs its session until it ends.
+            # A watch that is connecting needs the session until the watch ends.
             await asyncio.wait(self._watches, timeout=CLOSE_TIMEOUT_S)
         await asyncio.gather(*(connection.end() for connection in self._connections))
 
     async def up(self) -> int:
-        """Returns how many connections are up. After one that didn't last, the next counts only once it has lasted."""
+        """Returns the number of open connections. After a failure, a new one counts only after STEADY_S."""
         return sum([await connection.is_connected() and not connection.problem for connection in self._connections])
 
     def heard_at(self) -> float | None:
-        """Returns when Slack last sent a message, or None. Pings don't count: Slack answers them even if it sends no
-        events.
-        """
+        """Returns the time of Slack's last message, or None. Pings don't count, as Slack answers them even without
+        events."""
         heard = [connection.heard_at for connection in self._connections if connection.heard_at is not None]
         return max(heard, default=None)
 
     def app_connections(self) -> tuple[int, float]:
-        """Returns the app's number of connections at Slack's last hello, and when that was, by the monotonic clock."""
+        """Returns the app's number of connections in Slack's last hello, and the monotonic time of that hello."""
         last = max(self._connections, key=lambda connection: connection.greeted_at)
         return last.app_connections, last.greeted_at
 
@@ -226,8 +225,8 @@ class Sockets:
     async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         """Passes an event to the app and acknowledges it. Slack redelivers unacknowledged events.
 
-        The app handles its listeners' errors. Any other exception means that the app can't read the payload, even after
-        a redelivery.
+        The app handles errors of its listeners. Any other exception means that the app can't read the payload, even if
+        it is delivered again.
         """
         try:
             request.payload = paired_json(request.payload)
@@ -272,7 +271,7 @@ class Sockets:
         try:
             await self._credential.insist(connection.renew)
         except SlackSetupError as error:
-            # Only an admin can resolve this; /readyz reports it too.
+            # Only an admin can resolve a refusal of the token; /readyz reports it, too.
             if str(error) != refused:
                 log.error("%s", error)
             await asyncio.sleep(LOOK_AGAIN_S)

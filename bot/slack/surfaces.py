@@ -1,6 +1,6 @@
 """Shows everything except replies: notices, posted questions, modals, App Home and the assistant pane.
 
-Posts are in threads or ephemeral: only one person can see an ephemeral message, and Slack never stores it.
+Posts go into threads or are ephemeral: only one person can see an ephemeral message, and Slack never stores it.
 """
 
 import asyncio
@@ -39,16 +39,16 @@ log = logging.getLogger(__name__)
 
 NOTICE_EVENT = "typist_notice"
 TOLD_WITHIN_S = 600.0
-"""Limit for delivering a notice. At a launch, hundreds of people share the same 100 calls a minute."""
+"""Time limit for delivering a notice. At a launch, hundreds of people share the same 100 calls a minute."""
 CHANNELS_PER_PAGE = 200
-"""Slack recommends no more."""
+"""The maximum that Slack recommends."""
 MAX_PER_PAGE = 999
 MAX_CHANNEL_PAGES = 5
-"""Limit for listing one person's channels, because all people share 50 calls a minute."""
+"""Maximum pages of one person's channels, because all people share 50 calls a minute."""
 
 
 class EphemeralMessages:
-    """Shows a message to one person only. It is the only caller of chat.postEphemeral."""
+    """Shows messages to one person only. Nothing else calls chat.postEphemeral."""
 
     def __init__(self, client: PacedClient) -> None:
         self._client = client
@@ -60,8 +60,8 @@ class EphemeralMessages:
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
         """Shows a sentence to the asker where the question was written, and logs it if Slack never accepts it.
 
-        Slack can lose it. It is given up after TOLD_WITHIN_S. If the question isn't in a thread yet, the sentence
-        appears at the channel's root, because a thread without answers shows no ephemeral messages.
+        Slack can lose the message. Retries end after TOLD_WITHIN_S. If the question isn't in a thread yet, the sentence
+        is shown at the channel's root, because Slack shows no ephemeral messages in a thread without replies.
         """
         thread = question.thread
         if question.begins_thread:
@@ -82,7 +82,7 @@ class ThreadPoster:
         self._client = client
 
     async def post(self, channel_id: str, thread_ts: str | None, **message: object) -> tuple[str, str]:
-        """Posts a message; returns its channel and ts. If its thread was deleted, raises Refused (OUTSIDE_THREAD)."""
+        """Posts a message; returns its channel and ts. Raises Refused (OUTSIDE_THREAD) if the thread was deleted."""
         try:
             return await self._client.post(channel=channel_id, thread_ts=thread_ts, **message)
         except Refused as error:
@@ -101,16 +101,17 @@ class ThreadPoster:
 
 SESSIONS = "agents.sessions.setStatus"
 SESSIONS_A_MINUTE = 20
-"""Out of 50 calls a minute, so that ends don't wait for budget. Other answers have Typist's own Stop button."""
+"""Maximum new sessions, out of 50 calls a minute, so that ending them needn't wait. Other answers have our Stop button.
+"""
 NO_AGENT = ("not_allowed", "not_authorized")
 """Slack's errors for apps without agent_view. The second one was observed (kirodotdev/KiroCrew#9822)."""
 STOP_EVENT_MISSING = "missing_agent_session_stopped_event_subscription"
 LOADING_MESSAGE_CHARS = 50
-"""Slack refuses a status with a longer loading message (letta-ai/letta-code#3553)."""
+"""Maximum length of a loading message. Slack refuses longer ones (letta-ai/letta-code#3553)."""
 
 
 class Pane:
-    """The assistant pane: suggestions, statuses and titles. Each method raises RateLimited and Refused.
+    """Manages the assistant pane: suggestions, statuses and titles. Methods raise RateLimited and Refused.
 
     Statuses and sessions need chat:write; the rest needs assistant:write. Slack has announced the end of
     assistant.threads.* for February 2027. Titles have a successor in agents.sessions.*, but statuses don't.
@@ -119,7 +120,7 @@ class Pane:
     def __init__(self, client: PacedClient) -> None:
         self._client = client
         self.has_sessions = True
-        """Whether the app is known to have agent sessions, assumed until Slack refuses one."""
+        """Whether the app has agent sessions, which is assumed until Slack refuses one."""
         self._begun_at = deque([-math.inf] * SESSIONS_A_MINUTE, maxlen=SESSIONS_A_MINUTE)
         """The start times of the last sessions, by the monotonic clock."""
 
@@ -134,10 +135,10 @@ class Pane:
         )
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
-        """Shows a status in any thread until the bot posts, for up to two minutes. "" removes it.
+        """Shows a status in any thread until the bot posts, for up to two minutes. "" removes the status.
 
-        The status is sent as plain text: Slack decodes nothing in it and doesn't turn emoji names into emoji. Without
-        loading messages, Slack shows its own phrases in channels (slack-go/slack#1487).
+        The status is sent as plain text: Slack decodes no entities or emoji names in a status. Without loading
+        messages, Slack shows its own phrases in channels (slack-go/slack#1487).
         """
         loading = loading_message(status) or None
         await self._client.call(
@@ -158,10 +159,10 @@ class Pane:
         await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
 
     async def begin_session(self, thread: ThreadKey) -> bool | None:
-        """Shows Slack's Stop button in an agent's thread. Returns False if it isn't shown, or None if no session began.
+        """Shows Slack's Stop button in an agent's thread. Returns False if it isn't shown, None if no session began.
 
-        Only apps with agent_view have sessions, so after such a refusal Slack isn't asked again. Slack shows no Stop
-        button to apps that aren't subscribed to its event.
+        Only apps with agent_view have sessions, so Slack isn't asked again after it has refused one. Slack shows no
+        Stop button for apps that aren't subscribed to the button's event.
         """
         now = self._client.clock.monotonic()
         has_room = now >= self._begun_at[0] + WINDOW_S and self._client.budget.spare_calls(SESSIONS) > 0
@@ -215,10 +216,9 @@ def _place(thread: ThreadKey) -> dict[str, str | None]:
 class Surfaces:
     """Manages modals, App Home, responses, channels and posted questions.
 
-    Methods raise RateLimited and Refused, except those that respond to a person's action: the action has taken effect
-    even without a response, so Slack's refusal is only logged. Slack opens a modal only within three seconds of the
-    action that created its trigger. Reading a channel and its members needs the scopes channels:read, groups:read and
-    mpim:read.
+    Methods raise RateLimited and Refused. Methods that respond to a person's action only log Slack's refusals, because
+    the action has already taken effect. Slack opens a modal only within three seconds of the action that created its
+    trigger. Reading a channel and its members needs the scopes channels:read, groups:read and mpim:read.
     """
 
     def __init__(
@@ -245,7 +245,7 @@ class Surfaces:
         try:
             await self._client.call("views.update", view_id=view_id, view=view)
         except (RateLimited, Refused) as error:
-            # Slack doesn't find a view that its user has closed.
+            # Slack can't find a view that the user has closed.
             log.info("modal not updated: %s", error)
 
     async def publish_home(self, user_id: str, content: HomeView | str) -> None:
@@ -259,10 +259,10 @@ class Surfaces:
     async def respond_to_action(
         self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
     ) -> None:
-        """Responds to an action. Markdown goes into an ephemeral message, because a response_url supports only plain
+        """Responds to an action. Sends Markdown as an ephemeral message, because a response_url supports only plain
         text.
 
-        If Slack refuses that message, its text goes to the response_url. Slack's own Stop button has no response_url.
+        If Slack refuses that message, sends its text to the response_url. Slack's own Stop button has no response_url.
         """
         if response.markdown or not response_url:
             as_blocks = action_message(response) if response_url else {"text": action_text(response)}
@@ -308,7 +308,7 @@ class Surfaces:
         return string(json_object(answer, "channel"), "creator")
 
     async def person_of(self, channel_id: str) -> str:
-        """Returns the other user in a direct message, or "" if Slack doesn't say. Needs the scope im:read."""
+        """Returns the other user in a direct message, or "" if Slack doesn't report them. Needs the scope im:read."""
         try:
             answer = await self._paced.call("conversations.info", channel=channel_id)
         except Refused as error:
@@ -320,8 +320,7 @@ class Surfaces:
     async def channels_of(self, user_id: str, types: str = "public_channel,private_channel") -> frozenset[str]:
         """Returns a person's public channels, and the private channels that both the person and the bot are in.
 
-        `types`: Slack's names, separated by commas. Archived channels are left out, and so are the last ones of a very
-        long list.
+        `types`: Slack's types, separated by commas. Leaves out archived channels and the end of a very long list.
         """
         found: list[str] = []
         arguments = {"user": user_id, "types": types, "exclude_archived": True, "limit": CHANNELS_PER_PAGE}
@@ -330,7 +329,7 @@ class Surfaces:
         return frozenset(found)
 
     async def has_messages(self, channel_id: str, before_ts: str | None = None) -> bool:
-        """Returns whether anyone but the bot and Slack has recently written in a direct message, before `before_ts`."""
+        """Returns whether anyone but the bot and Slack recently wrote in a direct message (before `before_ts`)."""
         answer = await self._paced.call(
             "conversations.history", channel=channel_id, latest=before_ts, limit=LOOK_BACK_MESSAGES
         )
@@ -343,7 +342,8 @@ class Surfaces:
         return ts
 
     async def notify(self, recipient: str, message: Json, key: str, still: Callable[[], bool]) -> None:
-        """Posts a message with a key to find it by, without its chart if Slack refuses it, as some workspaces do."""
+        """Posts a message with a key to find it by. Retries without the chart if Slack refuses it, as in some
+        workspaces."""
         marked = partial(self._threads.post, recipient, None, metadata=_notification(key))
         with only_while(still):
             try:
@@ -356,7 +356,7 @@ class Surfaces:
                 await marked(**plain.message(blocks))
 
     async def is_notified(self, recipient: str, key: str, since: float) -> bool:
-        """Returns whether `notify` has posted this key since a time; False if Slack refuses to list messages."""
+        """Returns whether `notify` has posted this key since a time, or False if Slack refuses to list messages."""
         try:
             return await self._has_message(recipient, _notification(key), since)
         except Refused as refused:
@@ -374,7 +374,7 @@ class Surfaces:
         return any(message.get("metadata") == metadata for message in messages_in(answer))
 
     async def _direct_message(self, user_id: str) -> str:
-        """Returns the channel of a person's direct message, or "" if there is none. Needs the scope im:read."""
+        """Returns the channel ID of a person's direct message, or "" if there is none. Needs the scope im:read."""
         async for page in pages(self._paced.call, "users.conversations", types="im", limit=MAX_PER_PAGE):
             for one in json_objects(page, "channels"):
                 if string(one, "user") == user_id:
@@ -394,10 +394,9 @@ class Surfaces:
     async def post_question(
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
     ) -> tuple[str, str]:
-        """Posts a question in the message's thread, or in the asker's direct message; returns the channel's ID and the
-        ts.
+        """Posts a question in the message's thread or in the asker's direct message; returns the channel ID and ts.
 
-        `still` is checked just before the post is sent: if it returns False, nothing is sent and Refused is raised.
+        `still` is called just before the post is sent. If it returns False, nothing is sent and Refused is raised.
         """
         about = question.about
         channel_id, thread_ts = (question.user_id, None) if elsewhere else (about.channel_id, about.thread_ts or None)
@@ -428,7 +427,7 @@ class Surfaces:
         return bool(next_cursor(page))
 
     async def has_news(self, channel_id: str, since: float) -> bool:
-        """Returns whether anybody but the bot and Slack has written in a channel or its threads since then."""
+        """Returns whether anybody but the bot and Slack has written in a channel or its threads since a time."""
         answer = await self._paced.call("conversations.history", channel=channel_id, limit=LOOK_BACK_MESSAGES)
         not_people = {*SLACKS_OWN, self._bot_user_id}
 
@@ -437,14 +436,14 @@ class Surfaces:
             is_by_others = is_post and string(message, "user") not in not_people
             if is_by_others and float(message["ts"]) > since:
                 return True
-            # Slack lists some of the people who replied, but not when each of them did.
+            # Slack lists some of the people who replied, but not the times of their replies.
             is_replied = float(string(message, "latest_reply") or 0.0) > since
             return is_replied and not set(strings(message, "reply_users")) <= not_people
 
         return any(map(is_news, messages_in(answer)))
 
     async def find_question(self, question: MessageQuestion, since: float) -> str | None:
-        """Returns the ts of the question's post since a time (seconds since the epoch), or None if there is none."""
+        """Returns the ts of the question's post since a time (seconds since the epoch), or None if there is no post."""
         thread = {"ts": question.about.thread_ts} if question.about.thread_ts else {}
         answer = await self._paced.call(
             "conversations.replies" if thread else "conversations.history",

@@ -1,9 +1,9 @@
-"""Converts a message to the text that a reader in Slack sees. Pure.
+"""Converts a message to the text that readers see in Slack. Pure.
 
-It consists of the message's blocks and the attachments below them. All parts are joined as mrkdwn, with structure
+The text consists of the message's blocks and the attachments below them. All parts are joined as mrkdwn, with structure
 (lists, quotes, code, emphasis) as Markdown, and then converted to the format that core/conversation.py describes.
-mrkdwn has `<…>` for users, channels, links and dates, and its own marks for emphasis. docs.slack.dev, "Formatting
-message text" and "Rich text block".
+mrkdwn has `<…>` for users, channels, links and dates, and its own marks for emphasis. Sources: docs.slack.dev,
+"Formatting message text" and "Rich text block".
 """
 
 import re
@@ -35,27 +35,27 @@ def answer_of(message: Mapping[str, Any]) -> Payload:
 
 
 MAX_ATTACHED_CHARS = 40_000
-"""Length of the longest Slack message. Attachments beyond it are left out entirely."""
+"""Maximum length of a Slack message. Attachments beyond this length are left out entirely."""
 MAX_COST = 12_000
-"""Blocks that cost more count as empty: the message's text has the same words, and takes less time to read."""
+"""Maximum cost of blocks. Costlier ones count as empty, because the message's text has the same words and is faster."""
 ELEMENT_COST = 8
-"""The cost of an object or list item. In table cells it is 1, because Slack limits the text of tables."""
+"""The cost of an object or list item. In table cells, the cost is 1, because Slack limits the text of tables."""
 FREE_KEYS = 6
-"""Each further key of an object costs 1. Hardly any element has more."""
+"""Number of keys of an object that cost nothing. Each further key costs 1. Hardly any element has more."""
 MAX_DEPTH = 4
 MAX_TIME_S = 100_000_000_000
-"""Larger numbers are in milliseconds."""
+"""Maximum time in seconds. Larger numbers are in milliseconds."""
 TOO_MUCH = "(This message has more parts than can be shown to you.)"
 MAX_QUOTED_CHARS = 1_500
-"""Limit for each message that a tool shows."""
+"""Maximum length of a message in a tool's result."""
 INDENT = "    "
 MAX_INDENT = 8
-"""Slack's own limit."""
+"""Slack's limit for indentation."""
 MORE = "(More is attached.)"
 OWN_EMOJI = "emoji"
-"""`<!emoji^name>` represents a custom emoji, which has no Unicode character."""
+"""The target in `<!emoji^name>`, which represents a custom emoji, since it has no Unicode character."""
 CANVAS = "canvas"
-"""`<!canvas^F…|label>` represents a canvas's title."""
+"""The target in `<!canvas^F…|label>`, which represents a canvas's title."""
 
 _WRITTEN = (
     *("rich_text", "markdown", "header", "section", "context", "actions", "context_actions", "image", "divider"),
@@ -108,9 +108,7 @@ _TABLE_HEADS = ("header", "headers", "header_row", "columns")
 
 
 def body_of(message: Payload) -> str:
-    """Returns the author's blocks, or the text if they can't be read, with an app's attachments (alerts have only
-    those).
-    """
+    """Returns the text of the author's blocks, or else `text`, with an app's attachments (alerts have only those)."""
     text = string(message, "text")
     written, _ = _parted(message)
     posted, _ = _attached(message)
@@ -131,7 +129,7 @@ def attached_to(message: Payload) -> str:
 
 
 def _parted(message: Payload) -> tuple[list[Payload], list[Payload]]:
-    """Returns the author's blocks and the others. In a user's message, unknown block types might quote other people."""
+    """Returns the author's blocks and others. In a user's message, unknown block types might quote other people."""
     blocks = json_objects(message, "blocks")
     if not string(message, "user") or string(message, "bot_id") or is_by_app(message):
         return blocks, []
@@ -139,7 +137,7 @@ def _parted(message: Payload) -> tuple[list[Payload], list[Payload]]:
 
 
 def _attached(message: Payload) -> tuple[list[Payload], list[Payload]]:
-    """Returns the attachments that an app posted with its message, and the others, such as link previews."""
+    """Returns the attachments that an app posted with its message, and other attachments, such as link previews."""
     attachments = json_objects(message, "attachments")
     if not string(message, "bot_id"):
         return [], attachments
@@ -163,13 +161,13 @@ def is_by_app(message: Payload) -> bool:
 
 
 def _mails(holder: Payload) -> list[str]:
-    """Returns a message's emails, each quoted in full so that none of it can pass for a member's words."""
+    """Returns a message's emails, each quoted in full so that no part of an email can pass for a member's words."""
     mails = [file for file in json_objects(holder, "files") if is_mail(file)]
     return [f"Mail:\n{quoted(escape(mail_of(mail) or mail_headers(mail)))}" for mail in mails]
 
 
 def _attachments(attachments: Iterable[Payload], depth: int, *, is_own: bool = False) -> str:
-    """Returns the text of attachments. `is_own`: the message's author wrote them, so they aren't quoted."""
+    """Returns the text of attachments, quoted unless the message's author wrote them (`is_own`)."""
     parts: list[str] = []
     size_chars = cost = 0
     for attachment in attachments:
@@ -219,7 +217,7 @@ def _attachment(attachment: Payload, depth: int, is_own: bool) -> str:
 
 
 def _instead(attachment: Payload) -> str:
-    """Returns the text of an attachment without the usual keys: another app's object in it, or its fallback."""
+    """Returns the text of an attachment without the usual keys: an object by another app, or the fallback."""
     unusual = {
         key: value
         for key, value in attachment.items()
@@ -282,7 +280,7 @@ def _cost(holder: Any) -> int:
             inner = [(value, 1 if key == "rows" else each) for key, value in node.items() if key != "style"]
             cost += each * sum(isinstance(value, Mapping) for value, _ in inner) + max(0, len(inner) - FREE_KEYS)
         else:
-            # Rows, and items of known types, are cheaper in a table and in its cells.
+            # Rows and items of known types cost less in a table and in its cells.
             inner = [
                 (item, each if not isinstance(item, Mapping) or item.get("type") in _CELLS else ELEMENT_COST)
                 for item in node[: MAX_COST // each + 1]
@@ -387,7 +385,7 @@ class _BlockReader:
                 part = self._flow(inner, level)
             case _:
                 part = self._flow(inner, level) if inner else _inline([element], self._labels)
-        # A border on any other element means that it is inside a quote.
+        # A border on any other element means that the element is inside a quote.
         return quoted(part) if part and element.get("border") == 1 else part
 
     def _flow(self, elements: Sequence[Payload], level: int) -> str:
@@ -422,7 +420,7 @@ def _remote_file(block: Payload) -> str | None:
 
 
 def _button(element: Payload) -> str:
-    """Returns a button with a URL as a link, or "" for other buttons, which a model can't press."""
+    """Returns a button with a URL as a link, or "" for other buttons, because a model can't click them."""
     url = string(element, "url") or string(json_object(json_object(element, "workflow"), "trigger"), "url")
     return link(url, unescape(_text_of(element, "text") or string(element, "text"))) if url else ""
 
@@ -496,7 +494,7 @@ _PLAIN: Mapping[str, Callable[[Payload], str | None]] = {
 
 
 def words_of(block: Payload) -> str:
-    """Returns the text of a block posted by the bot, as mrkdwn. Slack turned its emoji and links into elements."""
+    """Returns the text of a block posted by the bot, as mrkdwn. Slack has turned emoji and links into elements."""
     lines = [map(_typed, json_objects(element, "elements")) for element in json_objects(block, "elements")]
     return "\n".join(_inline(line, {}) for line in lines)
 
@@ -511,7 +509,7 @@ def quoted_for_model(text: str) -> str:
 
 
 def _code(element: Payload, inner: Sequence[Payload], labels: Mapping[str, str]) -> str:
-    """Returns a code block. It can't contain markup, so a link's URL follows its label."""
+    """Returns a code block, in which URLs follow the labels of links, because code can't contain markup."""
     words = []
     for one in inner:
         text, url = string(one, "text"), string(one, "url")
@@ -523,7 +521,7 @@ def _code(element: Payload, inner: Sequence[Payload], labels: Mapping[str, str])
 
 
 def _inline(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:
-    """Returns a line of elements. Adjacent elements with the same style share their marks."""
+    """Returns elements as a line. Adjacent elements with the same style share their marks."""
     parts = []
     for styles, group in groupby(elements, key=_styles):
         text = "".join(_piece(element, labels, "code" in styles) for element in group)
@@ -537,7 +535,7 @@ def _styles(element: Payload) -> frozenset[str]:
         return frozenset()
     style = json_object(element, "style")
     styles = frozenset(name for name in _STYLES if style.get(name) is True)
-    # In code, a link would lose its URL.
+    # A link in code would lose its URL.
     return styles - {"code"} if _tells_more(string(element, "url"), string(element, "text")) else styles
 
 
@@ -593,7 +591,7 @@ def _mentioned(element: Payload) -> str:
 
 
 def _typed(element: Payload) -> Payload:
-    """Returns an emoji as typed: a character, or the name of a custom emoji."""
+    """Returns an emoji as text: its character, or the name of a custom emoji."""
     if element.get("type") != "emoji":
         return element
     code_points = string(element, "unicode").split("-")
@@ -610,7 +608,7 @@ def link(url: str, label: str) -> str:
 
 
 def _tells_more(url: str, label: str) -> bool:
-    """Returns whether the label doesn't just repeat the URL, as Slack's own labels do."""
+    """Returns whether a label says more than the URL. Slack's own labels only repeat the URL."""
     bare = _QUIET_SCHEMES.sub("", url)
     return bool(url) and label.strip() not in ("", url, bare, bare.rstrip("/"))
 
@@ -637,9 +635,7 @@ def names_in(mrkdwn: str) -> dict[str, str]:
 
 
 def message_text(mrkdwn: str) -> str:
-    """Converts mrkdwn to a message's text (core/conversation.py): mentions keep their IDs, and all else becomes
-    Markdown.
-    """
+    """Converts mrkdwn to a message's text (core/conversation.py). Mentions keep IDs, and the rest becomes Markdown."""
     parts, end = [], 0
     for sequence in _SEQUENCE.finditer(mrkdwn):
         parts += [_without_markup(mrkdwn[end : sequence.start()]), _sequence(sequence)]
@@ -648,7 +644,7 @@ def message_text(mrkdwn: str) -> str:
 
 
 def _without_markup(text: str) -> str:
-    """Escapes each `<` that doesn't begin a sequence, because apps send such text."""
+    """Escapes every `<` that doesn't begin a sequence, because apps send such text."""
     return text.replace("<", "&lt;")
 
 

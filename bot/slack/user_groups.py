@@ -1,7 +1,7 @@
 """Checks access by user group or email domain (BOT_ALLOW_USERS).
 
 One usergroups.list call returns all groups with their members. A response is trusted for as long as a person's user
-type, and refreshed before that, so that a short Slack outage doesn't deny anyone access.
+type, and refreshed earlier, so that a short Slack outage doesn't deny anyone access.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from bot.slack.users import KIND_TRUSTED_S, KIND_WITHIN_S, Users
 
 READ_AGAIN_S = KIND_TRUSTED_S / 2
 TRY_AGAIN_S = 15.0
-"""Pause after a failed call, unless Slack asks for a different one."""
+"""Pause after a failed call, unless Slack asks for another."""
 
 log = logging.getLogger(__name__)
 
 
 async def read_groups(client: PacedClient | SlackClient, groups: Collection[str]) -> Mapping[str, frozenset[str]]:
-    """Returns the members of the existing groups, by ID or handle. Raises RateLimited and Refused."""
+    """Returns the members of those groups that exist, by ID or handle. Raises RateLimited and Refused."""
     listed = json_objects(await client.call("usergroups.list", include_users=True), "usergroups")
     # Disabled groups have a date_delete.
     alive = [one for one in listed if not one.get("date_delete")]
@@ -59,7 +59,7 @@ class NamedPeople:
     async def is_named(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> bool | None:
         """Returns whether the rules include a person, asking Slack if needed. Each of its two lists gets `within_s`."""
         if self.rules.groups and self.client.clock.monotonic() >= max(self._read_at + READ_AGAIN_S, self._try_at):
-            # In a separate context, because other jobs wait for it too.
+            # In a separate context, because other jobs also wait for this task.
             self._reading = self._reading or asyncio.create_task(self._read(), context=Context())
             await asyncio.wait((self._reading,), timeout=within_s)
         if self.rules.domains and self.known(user_id) is None:

@@ -1,7 +1,7 @@
 """Looks up people: their names and time zones, and whether they are members, guests or strangers.
 
-users.info answers all of this, so each response is cached once. User types decide access, so they are trusted for ten
-minutes or looked up immediately. Names only make IDs readable, so they are trusted for an hour, like time zones.
+All of these are in the response of users.info, which is cached once. User types decide access, so they are trusted for
+ten minutes or looked up immediately. Names only make IDs readable, so they are trusted for an hour, like time zones.
 Channel names (conversations.info) are cached the same way. `ChannelReaders` determines whether everyone who can read a
 channel belongs to the workspace.
 
@@ -45,14 +45,14 @@ from bot.store.account_kinds import AccountKind, AccountKinds
 from bot.store.schema import KINDS_KEPT_S
 
 NOW_S = 1.0
-"""Age limit of a running lookup that still counts as current. A lookup that has ended doesn't."""
+"""Maximum age of a running lookup that counts as current. Lookups that have ended don't count."""
 KIND_TRUSTED_S = 600.0
 KEPT_S = KINDS_KEPT_S
-"""Time that a name is trusted, and a user type applies while Slack returns no newer one."""
+"""Time that a name is trusted, and that a user type applies while Slack returns no newer one."""
 NAMES_WITHIN_S = 5.0
-"""Time that a prompt waits for names, and a question for a channel's readers. Later responses are cached too."""
+"""Time limit for a prompt's names, and for a channel's readers. Later responses are cached, too."""
 KIND_WITHIN_S = 45.0
-"""Enough for two calls without a response, so that a short Slack outage denies nobody. Callers can wait longer."""
+"""Default time limit for a user type, enough for two calls without a response, so that a short outage denies nobody."""
 AT_ONCE = 5
 MAX_NAMES = 50
 """Maximum lookups per prompt: half of the users.info calls that Slack allows per minute."""
@@ -65,12 +65,12 @@ TURN_S = 0.5
 READERS_TRUSTED_S = 60.0
 PEOPLE_PER_PAGE = 1_000
 MAX_PAGES = 3
-"""A channel with more members counts as one with outsiders."""
+"""Maximum pages of a channel's members. Channels with more members count as channels with outsiders."""
 MAX_LOOKED_UP = 20
 MAX_LISTED = 20_000
 """Maximum number of people to list: their pages take a minute's worth of users.list calls."""
 LIST_AGAIN_S = 60.0
-"""Pause after a list was read completely, or refused by Slack."""
+"""Pause after a list was read completely or refused by Slack."""
 LISTED_AT_ONCE = 100
 """The number of listed people to process before yielding to the event loop."""
 MAX_KEPT = 5_000
@@ -83,7 +83,7 @@ SHARED = ("is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared"
 MEMBER_ID = re.compile("[UW][A-Z0-9]{2,}")
 _USER, _CHANNEL = ("users.info", "user"), ("conversations.info", "channel")
 _METHODS = {"U": _USER, "W": _USER, "C": _CHANNEL, "G": _CHANNEL}
-"""The method and argument by the first letter of an ID."""
+"""The method and argument for a lookup, by the first letter of an ID."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -96,16 +96,16 @@ class Profile:
     """Slack's response about a person or channel. Times are by the monotonic clock."""
 
     name: str = ""
-    """Empty if Slack returned none because a scope is missing."""
+    """The name, or "" if a scope for names is missing."""
     named_at: float = -math.inf
     kind: UserKind | None = None
-    """None if Slack doesn't report a person's user type."""
+    """A person's user type, or None if Slack doesn't report it."""
     kind_at: float = -math.inf
-    """When the lookup of the user type began, or for a channel, of whether it is private."""
+    """The time when the lookup of the user type began, or for a channel, the lookup of `is_private`."""
     team_id: str = ""
     """The workspace of a person outside ours; "" for others, or if Slack doesn't report it."""
     zone: ZoneInfo | None = None
-    """None if Slack doesn't report a person's time zone."""
+    """A person's time zone, or None if Slack doesn't report it."""
     domain: str | None = None
     """A member's email domain, as of `kind_at`; "" for others and without the scope; None if Slack wasn't asked."""
     is_private: bool = False
@@ -126,7 +126,7 @@ class _Lookup:
 
 
 class Users:
-    """Looks up user types and names, which are unknown without users:read for people and channels:read for channels."""
+    """Looks up user types and names. Needs users:read for people and channels:read for channels."""
 
     def __init__(self, client: PacedClient, team_id: str, recorded: AccountKinds) -> None:
         self._client = client
@@ -139,7 +139,7 @@ class Users:
         self._failures = NO_FAILURES
         """Consecutive failures of user type lookups, for any person."""
         self._to_list: set[str] = set()
-        """People whose user types are waited for, and who haven't appeared in the list."""
+        """People whose user types somebody is waiting for, and who haven't been in the list."""
         self._listing: asyncio.Task[None] | None = None
         self._list_again_at = -math.inf
         self._background = Background()
@@ -161,8 +161,8 @@ class Users:
         """Returns a person's user type, or None if Slack doesn't return it within `within_s`.
 
         A response from the last ten minutes is enough, or from the last hour while Slack fails. With `now_within_s`,
-        Slack must return a type that is current, or at most `max_age_s` old, within that time. `is_press`: the person
-        is waiting after pressing something, so the lookup skips the queue.
+        Slack must return a type that is current, or at most `max_age_s` old, within that time. `is_press`: the lookup
+        skips the queue, because the person is waiting after pressing something.
         """
         if now_within_s is not None:
             recent = self.known(user_id, max_age_s)
@@ -217,7 +217,7 @@ class Users:
         return True
 
     async def _ask_in_line(self, user_id: str, lookup: _Lookup) -> bool:
-        """Requests a person's user type until Slack returns it, refuses for good, or nobody is waiting for it."""
+        """Requests a person's user type until Slack returns it or refuses for good, or nobody is waiting anymore."""
         self._to_list.add(user_id)
         self._list_if_many()
         try:
@@ -252,7 +252,7 @@ class Users:
         return self._client.budget.spare_calls(_USER[0]) - KEPT_FOR_PRESSES
 
     def _list_if_many(self) -> None:
-        """Starts listing everyone if looking people up one by one would exceed MAX_LOOKED_UP or the spare calls."""
+        """Starts listing everyone if looking up people one by one would exceed MAX_LOOKED_UP or the spare calls."""
         if len(self._to_list) > min(MAX_LOOKED_UP, max(0, self._spare)):
             self._list_people()
 
@@ -315,8 +315,7 @@ class Users:
     async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
         """Returns the names of the first MAX_NAMES people and channels by ID, without those that Slack doesn't return.
 
-        Of private channels, only `in_channel` itself is included, because readers of other channels might not know the
-        name.
+        Leaves out private channels except `in_channel`, because readers of other channels might not know their names.
         """
         wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MAX_NAMES]
         with suppress(TimeoutError):
@@ -326,7 +325,7 @@ class Users:
         return {id_: one.name for id_, one in found.items() if one.name and (not one.is_private or id_ == in_channel)}
 
     async def is_private(self, channel_id: str) -> bool | None:
-        """Returns whether only its members can read a channel, as of the last minutes, or None if Slack doesn't say."""
+        """Returns whether a channel is private, as of the last minutes, or None if Slack doesn't report it."""
         if is_direct_message(channel_id):
             return True
         if self._clock.monotonic() >= self._profile(channel_id).kind_at + KIND_TRUSTED_S:
@@ -388,7 +387,7 @@ class Users:
                 self._keep(id_, Profile("", now, UserKind.EXTERNAL, asked_at, domain=""))
                 return
             if not error.reason.may_pass:
-                # Slack would refuse the name again, so it isn't requested again. User types are requested each time.
+                # The name isn't requested again, because Slack would refuse again. User types are requested each time.
                 self._keep(id_, replace(self._profile(id_), named_at=now))
             raise
         now = self._clock.monotonic()
@@ -445,7 +444,7 @@ async def _pages(
 
 
 async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
-    """Returns names by ID of members with this ID or whole name, in any case. Needs the scope users:read."""
+    """Returns names by ID of members with this ID or whole name, ignoring case. Needs the scope users:read."""
     try:
         if MEMBER_ID.fullmatch(words):
             found = [json_object(await client.call("users.info", user=words), "user")]
@@ -462,7 +461,7 @@ async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
 
 
 async def kinds_by_id(client: SlackClient, ids: Collection[str], team_id: str) -> Mapping[str, UserKind | None]:
-    """Returns people's user types by ID, or None for people unknown to Slack. Needs the scope users:read."""
+    """Returns people's user types by ID, with None for people unknown to Slack. Needs the scope users:read."""
     kinds: dict[str, UserKind | None] = {}
     if len(ids) > MAX_LOOKED_UP:
         async for people in pages_of_people(client):
@@ -522,7 +521,7 @@ def zone_of(user: Mapping[str, Any]) -> ZoneInfo | None:
 
 
 def teams_of(user: Mapping[str, Any], team_id: str) -> list[str]:
-    """Returns a person's workspaces, by default `team_id`. The home one is first; an Enterprise Grid can add others."""
+    """Returns a person's workspaces, by default `team_id`, home workspace first. Enterprise Grid can add others."""
     home = string(user, "team_id") or team_id
     return [home, *strings(json_object(user, "enterprise_user"), "teams")]
 
@@ -548,7 +547,7 @@ class ChannelReaders:
         self._insiders_only: dict[str, tuple[bool, float]] = {}
 
     async def are_insiders(self, thread: ThreadKey) -> bool:
-        """Returns whether only people in the workspace can read a thread. A direct message has only one reader."""
+        """Returns whether only people in the workspace can read a thread. Direct messages have only one reader."""
         if thread.in_direct_message:
             return True
         channel_id, now = thread.channel_id, self._client.clock.monotonic()

@@ -1,4 +1,4 @@
-"""Text about access, and about answers without a mention."""
+"""Text about access and about answers without a mention."""
 
 import re
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def names_an_admin(sentence: str) -> bool:
 
 
 def naming_admins(sentence: str, admins: Sequence[str]) -> str:
-    """Adds the admins' names to a sentence that refers to them. `admins`: their names or mentions."""
+    """Returns a sentence with the admins' names inserted. `admins`: names or mentions."""
     if not admins:
         return sentence
     named = listed(admins, "or")

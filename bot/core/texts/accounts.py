@@ -11,7 +11,7 @@ CARDS = {
     )
 }
 TERMS = "I'll use your account only for you. In a channel, I'll ask before each call."
-"""Small print below the question whether to sign in."""
+"""Small print on the card that asks people to sign in."""
 
 
 def wants_sign_in(server: str) -> str:
@@ -23,7 +23,7 @@ def wants_scope(server: str, scope: str) -> str:
 
 
 def open_page(server: str, host: str) -> str:
-    """The text of the link to the sign-in page. `host`: the page's host, which can differ from the server's."""
+    """Returns the text of the link to the sign-in page. `host`: the page's host, which can differ from the server's."""
     return f"Sign in to {server} at {host}"
 
 
@@ -56,7 +56,7 @@ PASTED_IN_MESSAGE = (
     "follow the steps there."
 )
 ADDRESS_REMOVED = "[sign-in URL removed]"
-"""Replaces a sign-in URL in everything that Typist reads, records and sends to a model."""
+"""Replaces sign-in URLs in all text that Typist reads, records or sends to a model."""
 CONFIRM_FIRST = "Then press Done."
 DONE = "Done"
 CONFIRM_AGAIN = (
@@ -91,7 +91,7 @@ FAILED_THERE = (
     "The server couldn't sign you in. Please press Sign in below my message again. If it still doesn't work, ask your "
     "Typist admin."
 )
-"""The browser reports an error other than a denial."""
+"""Shown if the browser reports an error other than a denial."""
 
 
 def sign_in_failed(server: str, why: str) -> str:
@@ -112,7 +112,7 @@ def sign_in_ended(server: str) -> str:
 ACCOUNTS_TITLE = "Accounts"
 YOUR_ACCOUNTS = "Your accounts"
 WHERE_TO_SIGN_OUT = "To sign out, use /typist accounts."
-"""The list of accounts in App Home, and the line below it."""
+"""Shown below the list of accounts in App Home."""
 SIGNED_IN_TO = "You're signed in to"
 SIGN_OUT_HINT = "Uncheck a server to sign out. I'll forget your account there."
 NO_ACCOUNTS = "You aren't signed in to any server."
@@ -125,7 +125,7 @@ def people_signed_in(server: str, people: int) -> str:
 
 
 def everybody_signed_out(server: str, people: int, remaining: int) -> str:
-    """Reports a sign-out to the admin. `remaining`: the number of people who are still signed in."""
+    """Tells the admin how many people were signed out. `remaining`: the number of people who are still signed in."""
     remain = f" {count(remaining, 'person is', 'people are')} still signed in: please try again." if remaining else ""
     return f"I signed {count(people, 'person', 'people') or 'nobody'} out of {server}.{remain}"
 

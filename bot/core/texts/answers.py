@@ -11,13 +11,13 @@ THINKING = "Thinking…"
 
 
 def searching(query: str) -> str:
-    """Replaces THINKING while the vendor searches the web. `query`: "" if unknown."""
+    """Replaces THINKING during a web search. `query`: "" if unknown."""
     return f"Searching {the_web(query)}"
 
 
 TRANSCRIBING = "Listening…"
 CHECKING_ACCESS = "Checking your access. Slack is busy, so this might take a few minutes…"
-"""Replaces THINKING while Slack hasn't reported who the asker is."""
+"""Replaces THINKING until Slack has identified the asker."""
 
 
 def transcript_line(transcript: str) -> str:
@@ -57,7 +57,7 @@ REST_IN_MESSAGE = "(Shortened here. See the message for the full text.)"
 
 
 def chart_in_words(title: str, points: Sequence[str]) -> str:
-    """Describes a chart in words. `points`: such as "Mon 1.5"."""
+    """Describes a chart in words. `points`: labels with values, such as "Mon 1.5"."""
     return f"{title}: {', '.join(points)}."
 
 
@@ -92,7 +92,7 @@ HELP = (
 
 
 def continues_in_file(sections: int, words: int) -> str:
-    """Lists what only the file of a long answer has: sections, or words if there are no sections."""
+    """States how many sections of a long answer only the file has, or how many words without sections."""
     rest = f"{sections} more {'section' if sections == 1 else 'sections'}"
     return f"Continues in answer.md: {rest if sections else f'about {words:,} more words'}. The end is below."
 
@@ -114,7 +114,7 @@ FOOTER_INCOMPLETE = "incomplete"
 
 
 def work_done(searches: int, tools: int) -> str:
-    """Sums up the tools that an answer used, or returns ""."""
+    """Returns the counts of searches and tool calls, or "" for none."""
     return ", ".join(filter(None, (count(searches, "search", "searches"), count(tools, "tool", "tools"))))
 
 
@@ -155,11 +155,11 @@ WROTE_THOUGHTS = (
     "llama.cpp."
 )
 UNPARSED: Mapping[Unparsed, str] = {"": "", "call": WROTE_CALL, "thoughts": WROTE_THOUGHTS}
-"""Describes what a model's server left in the text of an answer."""
+"""Notices about content that a model's server should have removed from an answer, by type."""
 
 
 def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool) -> str:
-    """Describes the thinking effort of a thorough answer, and its cost if known.
+    """States the effort of a thorough answer, and the cost if known.
 
     `level`: the vendor's name for the effort, or "" if the answer ended before its vendor reported it.
     """

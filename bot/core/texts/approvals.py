@@ -15,7 +15,7 @@ _CARDS = {
     **memory.CARDS,
     **schedules.CARDS,
 }
-"""By card type (core/calls.py)."""
+"""Text about cards, by card type (core/calls.py)."""
 _SEVERAL_WAIT = "shall I continue with everything I asked you above?"
 
 
@@ -45,7 +45,7 @@ def asking_without_buttons(asked: Sequence[tuple[str, str]]) -> str:
 
 
 def described_by(server: str) -> str:
-    """Introduces a server's own description of its tool."""
+    """Introduces a server's description of its own tool."""
     return f"{server} says: "
 
 
@@ -70,7 +70,7 @@ def acts_as_asker(server: str) -> str:
 
 
 def waits_until(person: str = "") -> str:
-    """Shown before a time and a period. `person`: who decides, for other readers; "" for that person."""
+    """Returns the text before a deadline and a period. `person`: the decider, for other readers; "" for the decider."""
     return f"{person or 'You'} can decide until "
 
 
@@ -78,7 +78,7 @@ REPEATED_CALL = "Careful: I might have already made this exact call for an earli
 
 
 def mixed_scripts(words: Sequence[str]) -> str:
-    """Warns about words in which a letter or digit of another script can be mistaken for the expected one."""
+    """Warns about words in which a letter or digit is from another script and can be mistaken for the expected one."""
     return f"Careful: these words mix letters or digits of different alphabets: {', '.join(words)}"
 
 
@@ -98,12 +98,12 @@ _DECIDED = {
 
 
 def chosen(label: str) -> str:
-    """Replaces the buttons of a decided proposal while others are still waiting. `label`: the clicked button's."""
+    """Replaces the buttons of a decided proposal while others are waiting. `label`: the clicked button's label."""
     return f"Chosen: {label}."
 
 
 def decided(kind: str, decision: str, calls: int, person: str, *, is_only_one: bool) -> str:
-    """Reports below an answer who decided. `is_only_one`: there was only one card."""
+    """Reports below an answer who decided on its cards. `is_only_one`: there was only one card."""
     if kind != "call":
         return f"{_CARDS[kind].undone}, as {person} decided" if decision == "denied" else f"{person} agreed"
     words = f"{_DECIDED[decision]} {person}"

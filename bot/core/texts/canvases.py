@@ -1,4 +1,4 @@
-"""Canvases: those that people share, and those that answers are saved as."""
+"""Text about canvases: shared ones, and answers that are saved as canvases."""
 
 SAVE = "Save as canvas"
 """The label of the button below an answer."""

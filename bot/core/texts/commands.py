@@ -32,7 +32,7 @@ def unknown_command(command: str, subcommand: str) -> str:
 
 
 def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -> str:
-    """Sums up which messages in a channel are answered without a mention. `engagement`: a key of ENGAGEMENTS.
+    """States which messages in a channel are answered without a mention. `engagement`: a key of ENGAGEMENTS.
 
     `reaction`: the name of the emoji that asks about a message, or "".
     """
@@ -52,7 +52,7 @@ def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -
 
 
 def answers_here(effort: str, length: str) -> str:
-    """Sums up the chosen effort and length of a channel's answers, or returns ""."""
+    """States the chosen effort and length of a channel's answers, or returns "" without a choice."""
     chosen = [choice for choice in (effort, length) if choice != "normal"]
     return f"{' and '.join(chosen)} answers" if chosen else ""
 

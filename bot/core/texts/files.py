@@ -36,7 +36,7 @@ FILE_UNNAMED = "a file"
 
 
 def one_of_several(name: str, number: int) -> str:
-    """Distinguishes files with the same name, counted in conversation order."""
+    """Returns a file's name with a number, which distinguishes files with the same name in conversation order."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{name} ({number}{ending})"
 
@@ -47,17 +47,17 @@ def file_not_read(name: str, reason: str) -> str:
 
 
 def middle_not_read(name: str) -> str:
-    """A file of which only the beginning and end were read."""
+    """Returns the item for a file of which only the beginning and end were read."""
     return f"the middle of {name} (too long)"
 
 
 def first_pictures_read(name: str, count: int) -> str:
-    """An image with more pages than can be read, or an animation whose first frame was read."""
+    """Returns the item for an image with too many pages, or an animation whose first frame was read."""
     return f"all but the first {'picture' if count == 1 else f'{count} pages'} of {name}"
 
 
 def pages_seen(name: str, count: int) -> str:
-    """A scan whose pages were sent to the model as images."""
+    """Returns the item for a scan whose pages were sent to the model as images."""
     return f"I saw the {count} pages of {name} as images."
 
 
@@ -82,7 +82,7 @@ OLD_SHEET = "links, comments, charts"
 
 
 def left_out(part: str, count: int, names: Sequence[str]) -> str:
-    """Returns what was left out, such as "2 hidden sheets (Prices, Old)". `part`: a value of documents.Part."""
+    """Names a left-out part, such as "2 hidden sheets (Prices, Old)". `part`: a value of documents.Part."""
     noun, _, rest = part.partition(" without ")
     ending = "" if count == 1 else "es" if noun.endswith("x") else "s"
     plural = f"{noun}{ending}{f' without {rest}' if rest else ''}"
@@ -91,10 +91,10 @@ def left_out(part: str, count: int, names: Sequence[str]) -> str:
 
 
 def parts_not_read(parts: Sequence[str], name: str) -> str:
-    """A file with unread parts, such as "1 hidden sheet (Prices), 2 comments of plan.xlsx"."""
+    """Returns the item for a file with unread parts, such as "1 hidden sheet (Prices), 2 comments of plan.xlsx"."""
     return f"{', '.join(parts)} of {name}"
 
 
 def files_not_read(files: Sequence[str], unnamed: int) -> str:
-    """Lists the unread files. `unnamed`: how many more there are."""
+    """Lists the unread files. `unnamed`: the number of unread files that aren't listed."""
     return f"Not read: {', '.join([*files, *([f'and {unnamed} more'] if unnamed else [])])}."

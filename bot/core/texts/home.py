@@ -1,4 +1,4 @@
-"""App Home, for members and for Typist admins."""
+"""Text in App Home, for members and for Typist admins."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ def usage_last_month(amount: str) -> str:
 
 
 def this_and_last_month(this_month: str, last_month: str) -> str:
-    """The usage of a person, channel, model or tool in two months. `last_month`: "" if there was none."""
+    """States the usage of a person, channel, model or tool in two months. `last_month`: "" for no usage."""
     return f"{this_month} (last month: {last_month})" if last_month else this_month
 
 
@@ -65,7 +65,7 @@ def quotas_leave_out(models: Sequence[str]) -> str:
 
 
 def defaults(model: str, mentions: str, system_prompt: str) -> str:
-    """The settings that apply where a channel has none, in mrkdwn."""
+    """Lists, in mrkdwn, the settings that apply to channels without settings of their own."""
     return f"*Model*: {model}\n*Mentions in channels*: {mentions}\n*System prompt*: {system_prompt}"
 
 

@@ -6,7 +6,7 @@ REMEMBER_THIS = {
     "channel": "Shall I remember this for everyone in this channel?",
     "direct message": "Shall I remember this for our direct message?",
 }
-"""The heading above a model's proposal to remember something, by scope (core/memory.py)."""
+"""Headings of a model's proposal to remember something, by scope (core/memory.py)."""
 REMEMBER = "Remember"
 DONT_REMEMBER = "Don't remember"
 CARDS = {"remember": CardWords("I didn't remember this", "shall I remember what I proposed above?", "what to remember")}
@@ -83,7 +83,7 @@ def memory_too_long(chars: int, most: int) -> str:
 
 
 def forgotten(number: int, text: str) -> str:
-    """Reports what was forgotten. `text`: "" for a hidden memory."""
+    """Reports that a memory was forgotten. `text`: "" for a hidden memory."""
     return f"Forgotten: number {number}, “{text}”." if text else f"Forgotten: number {number}, which was hidden."
 
 

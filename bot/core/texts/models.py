@@ -10,20 +10,20 @@ from bot.errors import EndReason, NothingAsked, NotShown, ProviderError, Stuck, 
 
 
 def without(features: Iterable[str]) -> str:
-    """Lists the features that the model refused, or returns ""."""
+    """Lists the features that the model refused, or returns "" for none."""
     named = listed(list(features))
     return f"answered without {named}, which this model doesn't support" if named else ""
 
 
 MODEL_NAME_CHARS = 40
-"""App Home shortens longer names of models and tools."""
+"""Maximum length of a model's or tool's name in App Home. Longer names are shortened."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelNames:
     """User-facing model names. Records, logs and admin commands use the names in BOT_MODELS: vendor/model.
 
-    That vendor is the API that a model's server implements, not the company that runs the server.
+    The vendor is the API that a model's server implements, not the company that runs the server.
     """
 
     chosen: Mapping[str, str] = field(default_factory=dict)
@@ -73,7 +73,7 @@ REFUSALS: Mapping[EndReason, str] = {
         "any."
     ),
 }
-"""Failures that Typist reports to its admins unasked, because only they can fix them."""
+"""Reports to Typist admins about failures that only they can fix."""
 
 
 def model_refused(failure: EndReason, model: str) -> str:
@@ -91,7 +91,7 @@ def prompts_cut(model: str, sent_tokens: int, counted_tokens: int) -> str:
 
 
 def answers_again(model: str) -> str:
-    """Tells the admins who were notified of a refusal that it is over."""
+    """Tells the admins who were notified about a refusal that the model answers again."""
     return f"{model} is answering again."
 
 
@@ -105,12 +105,12 @@ _PRESS_CONTINUE = "Press Continue"
 
 
 def interrupted(*, goes_on: bool = False) -> str:
-    """Reports that an answer was interrupted too often. `goes_on`: whether Continue can continue its text."""
+    """Reports that an answer was interrupted too often. `goes_on`: whether Continue can continue the text."""
     return f"I was interrupted three times while answering. {_PRESS_CONTINUE if goes_on else _ASK_AGAIN}."
 
 
 def silent_after_tools(name: str) -> str:
-    """Replaces the sentence for EMPTY if tools ran, so that nobody runs them again for nothing."""
+    """Replaces the sentence for EMPTY if tools ran, so that nobody runs the tools again in vain."""
     return f"{name} used its tools but didn't write an answer. Press Details to see what they did before you ask again."
 
 

@@ -1,4 +1,4 @@
-"""Quotas and usage: notices, reports, and the modal that sets quotas."""
+"""Text about quotas and usage: notices, reports, and the modal that sets quotas."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -28,7 +28,7 @@ def dollars(amount: float) -> str:
 
 
 def quota(scope: str, limit: str, period: str) -> str:
-    """Describes a cap to the person, such as "your quota of 200,000 tokens per day"."""
+    """Describes a cap to a person whom it limits, such as "your quota of 200,000 tokens per day"."""
     return f"{_OWNERS[scope]} quota of {limit} per {period}"
 
 
@@ -68,7 +68,7 @@ def quota_used_up(quota: str, resets: date) -> str:
 
 
 def quota_nearly_used(quota: str, percent: int, resets: date) -> str:
-    """A warning that is sent once per period."""
+    """Warns that most of a quota is used, once per period."""
     return f"{percent}% of {quota} is used. {_resets(resets)}"
 
 
@@ -76,7 +76,7 @@ OTHER_CONNECTIONS = (
     "This app has more Slack connections than the processes that use my database, so another process is receiving "
     "some of the questions. Stop that process, or give it my DATABASE_URL."
 )
-"""For Typist admins, and in the log."""
+"""Sent to Typist admins and logged."""
 
 
 def quota_usage(quota: str, percent: int) -> str:

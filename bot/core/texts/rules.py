@@ -24,7 +24,7 @@ _SAME_YEAR_DAYS = 330
 _IN_EACH_MONTH = 28
 """The last day that every month has."""
 _FIFTH = 5
-"""Not every month has a fifth of each weekday."""
+"""The number of a weekday in a month that not every month has."""
 _MIN_RANGE = 4
 """Runs of at least this many days or hours are written as the first and the last."""
 _OFFSET = re.compile(r"Etc/GMT([+-])(\d+)")

@@ -1,4 +1,4 @@
-"""Schedules: cards, notices, lists, and why a rule can't be used."""
+"""Text about schedules: cards, notices, lists, and why a rule can't be used."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -35,7 +35,7 @@ NEEDS_ACCOUNT = (
     "Each time, I'll post this with your name and answer below it. I won't change anything elsewhere. I won't read "
     "this conversation either, so that nobody else can steer what I do with your account."
 )
-"""Replaces A_RUN_MAY if runs use the creator's own account."""
+"""Replaces A_RUN_MAY for runs that use the creator's own account."""
 PAUSES_ITSELF = "I'll pause it if it gets expensive."
 """Reports that a schedule has limits, which are shown in the modal for changing it."""
 ONLY_IF_CHANGED = "It will run only if someone has written here since its last run."
@@ -56,7 +56,7 @@ RUN_NOW = "Run now"
 PAUSE = "Pause"
 RESUME = "Resume"
 REMOVE = "Remove"
-"""Replaces Stop once a schedule has run at its single time."""
+"""Replaces Stop after a schedule's single run."""
 REMOVED = "Removed from the list."
 STOP_SCHEDULE_QUESTION = "You can't resume it later."
 SCHEDULE_STOPPED = "Stopped. It won't run again."
@@ -99,14 +99,14 @@ SKIP_REASONS = {
 }
 """Clauses about skipped runs, by PauseReason."""
 ONCE = "Once"
-"""Replaces a rule."""
+"""Replaces the rule of a schedule that runs once."""
 SCHEDULE_OVER = "It has run."
-"""Replaces a schedule's next time."""
+"""Replaces a schedule's next time after the last run."""
 ONLY_IF_SOMETHING_IS_NEW = "only if something is new"
 
 
 def uses_account(servers: Sequence[str]) -> str:
-    """States on a card whose account runs use, in mrkdwn."""
+    """States on a card, in mrkdwn, whose account runs will use."""
     return f"*Runs will use your own {', '.join(servers)} account. Everyone here will see what they find.*"
 
 
@@ -179,7 +179,7 @@ def schedule_line(number: int, rule: str, first: str, words: str, person: str, *
 
 
 def change_by_number(number: int) -> str:
-    """Shown after the list. `number`: the number of a listed schedule."""
+    """Explains, after the list, how to change a schedule. `number`: a listed schedule's number, as an example."""
     return f"Tell me what to change, or write “stop schedule {number}”."
 
 
@@ -208,13 +208,13 @@ def used_this_month(amount: str) -> str:
 
 
 def scheduled_by(person: str, rule: str, changer: str, *, is_late: bool) -> str:
-    """Shown above a run, in mrkdwn. `changer`: "" if nobody else has changed its schedule."""
+    """States above a run who scheduled it, in mrkdwn. `changer`: "" if nobody else has changed the schedule."""
     changed = changed_by(changer) if changer else ""
     return " · ".join(filter(None, ("Scheduled by " + person, changed, rule, "later than planned" if is_late else "")))
 
 
 def schedule_paused(why: str, person: str, place: str) -> str:
-    """Notifies a channel and the creator of a schedule, in mrkdwn. `place`: "" in a direct message."""
+    """Tells a channel and a schedule's creator about a pause, in mrkdwn. `place`: "" in a direct message."""
     where = f" in {place}" if place else ""
     return f"I paused a schedule of {person}{where}: {why}."
 
@@ -294,7 +294,8 @@ TIME_OF_DAY_MISSING = "The time is missing. Enter a day and a time, such as 2026
 TIME_HAS_PASSED = "This time has passed. Choose a later one."
 TIME_TOO_FAR = "This is more than five years ahead. Choose an earlier time."
 SCHEDULED_TASK = "My scheduled task:"
-"""Precedes a task's words in the prompt: a model wrote those words, and the asker only this phrase."""
+"""Precedes a task's words in the prompt. The asker counts as the author only of this phrase: a model wrote the words.
+"""
 
 
 def schedule_used_up(most: int, *, in_day: bool) -> str:

@@ -1,4 +1,4 @@
-"""Channel settings: the modal, and text about changes."""
+"""Text about channel settings: the modal, and changes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ class Words:
 
     label: str
     here: Mapping[Any, str] | Callable[[Any], str]
-    """The mrkdwn sentence about a channel with a value, by value."""
+    """The sentence, in mrkdwn, about a channel's setting, by value."""
     hint: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
-    """The labels of the field's options, if they never change."""
+    """Labels of the field's options, if the options are fixed."""
     placeholder: str = ""
 
     def about(self, value: object) -> str:
@@ -44,7 +44,7 @@ def tools_left_out(counts: Mapping[str, int], most: int, left_out: Sequence[str]
 def tools_price(tokens: int, usd: float | None) -> str:
     """States the cost of tools that aren't called, as the rest of a sentence. `usd`: for 1,000 questions."""
     price = "" if usd is None else f", ${usd:,.2f} a thousand questions"
-    # More digits would suggest more precision than an estimate has.
+    # More digits would suggest too much precision for an estimate.
     return f"about {float(f'{tokens:.2g}'):,.0f} tokens with each question{price}"
 
 
@@ -84,7 +84,7 @@ def settings_apply_to(place: str) -> str:
 
 
 def default_option(option: str) -> str:
-    """The choice that applies the environment's setting, currently `option`."""
+    """Returns the label of the choice that applies the environment's setting, currently `option`."""
     return f"Default: {option}"
 
 
@@ -114,7 +114,7 @@ ENGAGEMENTS = {
 
 
 def reaction_here(reaction: str) -> str:
-    """States which emoji asks a question. `reaction`: its name, or ""."""
+    """States which emoji asks a question. `reaction`: the emoji's name, or ""."""
     return f"React with :{reaction}: to ask me about a message." if reaction else "There's no question emoji."
 
 

@@ -1,4 +1,4 @@
-"""Questions about a message: the modal, the question in the thread, and choices that ask."""
+"""Text about questions about a message: the modal, the question in the thread, and clicked choices."""
 
 ASK_TITLE = "Ask about a message"
 ASK = "Ask"
@@ -21,31 +21,31 @@ ASKED_IN_DIRECT_MESSAGE = "I can't post in that thread, so I'll answer in our di
 
 
 def message_from(writer: str) -> str:
-    """Shown above the message in the modal, in mrkdwn. `writer`: "" if unknown."""
+    """Returns the line above the message in the modal, in mrkdwn. `writer`: "" if unknown."""
     return f"Message from {writer}:" if writer else "Message:"
 
 
 CHOSEN = "✓"
 """Shown after the choice that someone clicked."""
 MY_CHOICE = "My choice:"
-"""The words of a person who clicks a choice below an answer. The choice follows."""
+"""Begins the message of a person who clicks a choice below an answer. The choice follows."""
 
 
 def chose(asker: str) -> str:
-    """Shown above a clicked choice, in mrkdwn."""
+    """Returns the line above a clicked choice, in mrkdwn."""
     return f"{asker} chose:"
 
 
 def asks(asker: str) -> str:
-    """Shown above a clicked suggested prompt, in mrkdwn."""
+    """Returns the line above a clicked suggested prompt, in mrkdwn."""
     return f"{asker} asks:"
 
 
 def asks_about_this(asker: str) -> str:
-    """Shown above a question that I post for a person, in mrkdwn."""
+    """Returns the line above a question that the bot posts for a person, in mrkdwn."""
     return f"{asker} asks about this message:"
 
 
 def asks_about_message_in(asker: str, channel: str) -> str:
-    """Shown above a question that I post in a direct message because I can't post in the channel."""
+    """Returns the line above a question in a direct message, which the bot can't post in the channel."""
     return f"{asker} asks about a message in {channel}, where I can't post:"

@@ -1,4 +1,4 @@
-"""Thread statuses. Slack shows the app's name before them."""
+"""Text of thread statuses. Slack shows the app's name before a status."""
 
 from bot.core.texts.words import the_web
 
@@ -11,7 +11,7 @@ STATUS_TAKES_LONG = "is still waiting for the model's first word…"
 
 
 def status_searching(query: str) -> str:
-    """The status while the vendor searches the web. `query`: "" if unknown."""
+    """Returns the status during a web search. `query`: "" if unknown."""
     return f"is searching {the_web(query)}"
 
 

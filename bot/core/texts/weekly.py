@@ -1,4 +1,4 @@
-"""The weekly report to Typist admins."""
+"""Text of the weekly report to Typist admins."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date

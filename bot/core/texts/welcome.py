@@ -1,4 +1,4 @@
-"""The welcome, the assistant pane, and the first message to the admin who sets Typist up."""
+"""Text of the welcome, the assistant pane, and the first message to the admin who sets up Typist."""
 
 PANE_HEADING = "How can I help?"
 PANE_UNTITLED = "Files"
@@ -7,7 +7,7 @@ PANE_SUGGESTIONS = {
     "Explain something": "Explain something to me step by step. First, ask me what.",
     "Weigh options": "Help me decide between options. First, ask me what they are and what matters to me.",
 }
-"""The question that each button asks, by the button's label, in the pane, the welcome and App Home."""
+"""Questions by label of the button that asks them, in the pane, the welcome and App Home."""
 
 
 WELCOME_IN_DIRECT_MESSAGE = "Hi! Write your question here, and I'll answer it. Or try one of these:"
@@ -26,12 +26,12 @@ SEEN_IN_CHANNEL = {
     reads: f"Everyone in this channel can see my answers. {what_i_read} {STOP_OR_QUIET} {COMES_BACK}"
     for reads, what_i_read in READ_IN_CHANNEL.items()
 }
-"""Explanations of privacy and of stopping, in mrkdwn, by whether I can read the channel."""
+"""Explanations of privacy and of stopping, in mrkdwn, by whether the bot can read the channel."""
 SEEN_IN_DIRECT_MESSAGE = (
     "Other people in Slack can't see this conversation. I read its latest messages. To stop an answer, press *Stop* "
     f"or write “stop”. {COMES_BACK}"
 )
-"""Like SEEN_IN_CHANNEL."""
+"""Like SEEN_IN_CHANNEL, for a direct message."""
 SUGGESTION_TITLE = "Suggested prompt"
 SUGGESTION_GONE = "That suggestion is no longer available. Please ask me in your own words."
 SUGGESTION_ASKED = "You asked that a moment ago."
@@ -46,7 +46,7 @@ def welcome_in_channel(mention: str) -> str:
 
 
 def im_here(name: str) -> str:
-    """Tells the admin who sets Typist up that messages arrive, and what comes next. `name`: the bot's name."""
+    """Tells the admin who sets up Typist that messages arrive, and what to do next. `name`: the bot's name."""
     return (
         f"I'm here. Start me with `make run`, then write to me here. In a channel, write `/invite @{name}`, then "
         f"`@{name} What can you do?`\n"

@@ -1,4 +1,4 @@
-"""Parts of sentences that several features share: numbers, times, lists."""
+"""Phrases that several features share: numbers, times, lists."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 
 class CardWords(NamedTuple):
-    """Text about one type of card, which asks a person to agree to something."""
+    """Text about a type of card, which asks a person to agree to something."""
 
     undone: str
-    """The beginning of the sentence about a card that nobody agreed to."""
+    """The beginning of a sentence about a card that nobody agreed to."""
     waits: str
     """The end of the reminder."""
     about: str = ""
@@ -44,7 +44,7 @@ def count(number: int, one: str, many: str) -> str:
 
 
 def listed(parts: Sequence[str], conjunction: str = "and") -> str:
-    """Joins names into a list for a sentence, such as "a, b and c", or returns ""."""
+    """Joins names into a list for a sentence, such as "a, b and c", or returns "" for none."""
     return f" {conjunction} ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 

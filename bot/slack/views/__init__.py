@@ -1,1 +1,1 @@
-"""Views in Slack: App Home, and one module per modal."""
+"""Builds views in Slack: App Home, and one module per modal."""

@@ -12,7 +12,7 @@ from bot.slack.views.modal import Modal
 
 _ID, _KEPT, _EVERYBODY = "accounts", "kept", "everybody"
 MAX_LISTED = 10
-"""Slack's limit for one field. BOT_MCP_CONFIG can't contain more servers."""
+"""Slack's limit for one field, which is also BOT_MCP_CONFIG's limit for servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class KeptAccounts:
 
 
 def _accounts_modal(signed_in: Mapping[str, tuple[float, str]], people: Mapping[str, int]) -> Json:
-    """Returns the accounts modal. `signed_in`: since (epoch seconds) and scopes. `people`: for admins, their number."""
+    """Returns the accounts modal. By server, `signed_in`: time and scopes; `people`: number, for admins."""
     listed = list(people.items())[:MAX_LISTED]
     everybody = {server: texts.accounts.people_signed_in(server, number) for server, number in listed}
     fields = (
@@ -48,7 +48,7 @@ def _accounts_modal(signed_in: Mapping[str, tuple[float, str]], people: Mapping[
 def accounts_at_home(signed_in: Mapping[str, tuple[float, str]]) -> list[Json]:
     if not signed_in:
         return []
-    # A scope is text from the server.
+    # Scopes are text from the server.
     listed = escape("\n".join(_labels(signed_in).values()))
     shown = section(mrkdwn(f"*{texts.accounts.YOUR_ACCOUNTS}*\n{listed}"))
     return [shown, context(plain_text(texts.accounts.WHERE_TO_SIGN_OUT))]

@@ -1,8 +1,8 @@
 """Shows a tool call that awaits a decision: in a reply, and in full in a modal. Pure.
 
-A tool's title and description come from its server, so the server's name is shown below the title. The modal has the
-description and the tool's real name. Arguments are shown as code, so that Slack doesn't turn the values to be sent into
-emoji, links or mentions. Only plain names aren't code.
+A tool's title and description come from its server, so the server's name is shown below the title. The modal shows the
+description and the tool's real name. Arguments are shown as code, so that Slack doesn't turn values into emoji, links
+or mentions. Only plain names aren't shown as code.
 """
 
 import json
@@ -45,7 +45,7 @@ _FIELD = re.compile(r"argument-(\d{1,4})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class EditedCall:
-    """A call that a person approves in the modal where its strings can be edited."""
+    """A call that a person approves in the modal for editing its strings."""
 
     place: ApprovalPlace
     typed: Mapping[int, str]
@@ -54,7 +54,7 @@ class EditedCall:
 
 
 def arguments_modal(ask: Ask, place: ApprovalPlace | None) -> Json:
-    """Returns the modal with a call's details. Submitting it approves the call if there is a place."""
+    """Returns the modal with a call's details. If `place` isn't None, submitting the modal approves the call."""
     said = words(texts.approvals.described_by(ask.server), "italic"), words(unlinked(ask.description))
     described = [blockkit.part("rich_text_quote", *said)] if ask.description else []
     blocks = [
@@ -159,7 +159,7 @@ def _warnings(ask: Ask) -> list[Json]:
 
 
 def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
-    """Returns arguments in order: short ones as a list, each longer one as a code block."""
+    """Returns arguments in order: short ones as a list, longer ones as code blocks."""
     parts: list[Json] = []
     for argument in fields:
         name = [_name(argument, f"{argument.name}:")] if argument.name else []
@@ -203,7 +203,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _terms(asks: Sequence[Ask]) -> Json:
-    """Returns the line about whose credentials are used, and until when a person can decide."""
+    """Returns the line about whose credentials are used and until when a person can decide."""
     acting = ((texts.approvals.acts_as_asker if ask.own_account else texts.approvals.acts_as, ask) for ask in asks)
     elements = [words("".join(dict.fromkeys(acts_as(ask.server) for acts_as, ask in acting)), "italic")]
     if (until := asks[0].until) is not None:

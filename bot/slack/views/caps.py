@@ -69,7 +69,7 @@ def _submitted(view: Mapping[str, Any]) -> SubmittedCaps:
 
 
 def entered_caps(view: Mapping[str, Any]) -> Entered:
-    """Returns the entries of the fields that a person changed, because another admin might have changed the others."""
+    """Returns the entries of fields that a person changed. Another admin might have changed the other fields."""
     entered, shown = _cap_texts(view), _cap_texts(untouched(view))
     return tuple((field, text) for field, text in entered.items() if text != shown.get(field, ""))
 
@@ -112,7 +112,7 @@ def quotas_for_admins(workspace: WorkspaceUsage) -> list[Json]:
                 users_select(SET_PERSON_CAPS, texts.home.SET_PERSON_QUOTAS),
                 channel_select(SET_CHANNEL_CAPS, texts.home.SET_CHANNEL_QUOTAS),
             ],
-            # A new block_id resets the menus, because Slack doesn't report when the same option is selected again.
+            # A new block_id resets the menus: Slack doesn't report an option that is selected twice in a row.
             block_id=f"caps {workspace.built_at}",
         ),
     ]

@@ -1,7 +1,7 @@
 """Shows App Home. Pure.
 
-It explains what to ask and where, who sees what, and how to stop; a person's quotas, if any; and for admins the default
-settings, the workspace's usage and all channels' settings.
+App Home explains what to ask and where, who sees what, and how to stop. It also shows a person's quotas, and for admins
+the default settings, the workspace's usage and all channels' settings.
 """
 
 import math
@@ -37,8 +37,8 @@ from slack_markdown.render import beginning
 
 PROMPT_CHARS = 400
 HOME_CHARS = 12_500
-"""Slack accepts 13,200 characters in a message's blocks, and counts about 100 per header. Whether this also applies to
-a view hasn't been measured; the rest is for buttons and menus."""
+"""Maximum length of App Home's text. Slack accepts 13,200 characters in a message's blocks, and counts about 100 per
+header; the rest is for buttons and menus. Whether this limit also applies to views hasn't been measured."""
 HEADER_COST = 100
 BAR_CHARS = 8
 
@@ -78,7 +78,7 @@ def _length(block: Json) -> int:
 
 
 def _cut(block: Json, room: int) -> Json:
-    """Cuts a block's text at the end of a line, or of a word in its first line."""
+    """Cuts a block's text after a line, or after a word in the first line."""
     if block["type"] != "section" or len(text := block["text"]["text"]) <= room:
         return block
     kept = text[:room]
@@ -166,7 +166,7 @@ def _ranking(
     parts = _parts([this for _, this, _ in ranking.top])
     lines: list[str] = []
     for part, (key, this, last) in zip(parts, ranking.top, strict=True):
-        # Any usage above zero shows in the bar.
+        # Any usage above zero is visible in the bar.
         filled = min(BAR_CHARS, math.ceil(part * BAR_CHARS))
         bar = "█" * filled + "░" * (BAR_CHARS - filled)
         lines.append(f"{bar} {name(key)}: {_in_both_months(this, last, amount)}")

@@ -1,4 +1,4 @@
-"""Shows the modal where people edit, remove and keep the memories of a channel or direct message. Pure."""
+"""Builds the modal for editing and removing the memories of a channel or direct message. Pure."""
 
 import json
 import re
@@ -43,7 +43,7 @@ class SubmittedMemories:
 
 
 def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *, is_private: bool) -> Json:
-    """Returns the memory modal. `base`: the prefix of message links, or "". `is_private`: whether it's private now."""
+    """Returns the memory modal. `base`: the prefix of message links, or "". `is_private`: the place is private now."""
     blocks = [context(mrkdwn(texts.memory.MEMORY_EXPLAINED))]
     if hidden := sum(memory.is_private is not is_private for memory in memories):
         box = checkboxes(KEEP_HIDDEN, {KEEP_HIDDEN: texts.memory.keep_hidden(hidden)}, chosen=(), focus=False)

@@ -1,6 +1,6 @@
 """Declares modals, and reads the metadata that they carry to their submission. Pure.
 
-A modal that people submit is one `Modal`, at the end of its module in this package. A service opens it with
+A modal that people submit is one `Modal`, at the end of its module in this package. A service opens the modal with
 `Surfaces.open` and saves the submission. `handlers.actions.register_modal` handles everything else: Slack's time limit,
 errors, and the placement of a sentence about a submission.
 """
@@ -43,8 +43,7 @@ _FORMS = {
     "response_url": re.compile(r"(?:https?://\S{1,2000})?"),
     "id": re.compile("[A-Z0-9]{1,40}"),
 }
-"""The format of values in private_metadata. Slack returns it unchanged, but anyone with the app's signing secret or
-socket could send anything."""
+"""Formats of values in private_metadata, which anyone with the app's signing secret or socket could forge."""
 
 
 def metadata_of(view: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Shows the modal that asks for a question about a message. Pure."""
+"""Builds the modal in which people ask about a message. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,8 @@ ASK_ABOUT = "ask_about"
 """The callback ID of the modal, and of the shortcut in the manifest (slack/manifest.py)."""
 QUESTION = "question"
 _QUOTE_BYTES = 2_000
-"""Limit in private_metadata, whose 3,000 could be characters or bytes. store/unposted.py has the whole quote."""
+"""Maximum quote in private_metadata, whose limit is 3,000 characters or bytes. store/unposted.py has the whole quote.
+"""
 _DISPLAYED_QUOTE_CHARS = 300
 
 

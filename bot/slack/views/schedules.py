@@ -1,7 +1,7 @@
-"""Shows schedules: the list, the modal that changes one, notices about runs, and App Home's blocks. Pure.
+"""Renders schedules: the list, the modal for changes, notices about runs, and App Home's blocks. Pure.
 
-A model wrote a schedule's words, so nothing in them is treated as markup. A button contains a schedule ID, which is
-looked up when somebody presses it: the value isn't trusted, and the person's permissions are checked then.
+A schedule's words aren't treated as markup, because a model wrote them. A button's value is a schedule ID that isn't
+trusted: when somebody clicks, the schedule is looked up and the person's rights are checked.
 """
 
 import json
@@ -49,11 +49,11 @@ from slack_markdown.links import without_schemes
 from slack_markdown.render import beginning
 
 MAX_LISTED = 20
-"""Maximum per channel. A person can have more in total."""
+"""Maximum schedules per channel. A person can have more in total."""
 WORDS_ROOMS = (300, 150, 75, 30, 10)
-"""Lengths to which a list shortens a schedule's words; the first that fits is used."""
+"""Lengths to which a list can shorten schedules' words. The first one that fits is used."""
 LIST_CHARS = 13_000
-"""Slack accepts 13,200 characters in a message's blocks. Whether this also applies to a view hasn't been measured."""
+"""Maximum length of a list. Slack accepts 13,200 characters in a message; for views, the limit hasn't been measured."""
 MAX_AT_HOME = 5
 AT_HOME_CHARS = 150
 _ID = "change_schedule"
@@ -79,10 +79,10 @@ class ScheduleAction(StrEnum):
 class ScheduleField(StrEnum):
     WORDS = "words"
     DAYS = "days"
-    """Days of the week, as numbered by cron, separated by commas."""
+    """Days of the week as cron numbers, separated by commas."""
     TIME = "time"
     OTHER = "other"
-    """Replaces both fields: five cron fields or one time, optionally followed by a time zone."""
+    """Replaces DAYS and TIME: five cron fields or one time, optionally followed by a time zone."""
     ONLY_IF_CHANGED = "only_if_changed"
     RUN_TOKENS = "run_tokens"
     DAY_TOKENS = "day_tokens"
@@ -91,7 +91,7 @@ class ScheduleField(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ListPlace:
     channel_id: str
-    """"" for a person's own schedules everywhere."""
+    """The list's channel, or "" for all of a person's own schedules."""
     view_id: str
 
 
@@ -100,7 +100,7 @@ class SubmittedSchedule:
     schedule_id: int
     place: ListPlace | None
     entered: Mapping[ScheduleField, str]
-    """The changed fields. Others keep their current values, which somebody else might have changed in the meantime."""
+    """The changed fields. Others keep their current values, which somebody else might have changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +221,9 @@ def _pause_notice(schedule: Schedule, signed_out: Sequence[str]) -> Json:
 
 
 def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, block_id: str) -> Json:
-    """Returns the line in a run's post that shows its creator and reason, with Stop. `names`: user names by ID.
+    """Returns the line in a run's post about its creator and rule, with Stop. `names`: user names by ID.
 
-    A one-time run is a reminder, so it mentions its creator. It is then finished, so there is no Stop button.
+    A one-time run is a reminder, so the line mentions the creator and has no Stop button.
     """
     creator, changer = (escape(names.get(id_, id_)) for id_ in (schedule.user_id, schedule.changed_by))
     is_once = schedule.rule.at is not None
@@ -234,7 +234,7 @@ def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, blo
 
 
 def posted_run(question: MessageQuestion, run: Run, names: Mapping[str, str], *, is_late: bool) -> Json:
-    """Returns chat.postMessage's arguments for a scheduled run, marked by the line's block_id. `names`: by user ID."""
+    """Returns chat.postMessage's arguments for a run, identified by the line's block_id. `names`: by user ID."""
     text = without_schemes(question.text)
     line = run_line(run.schedule, names, is_late=is_late, block_id=f"{MARK}{question.view_id}")
     quote = rich_text_quote(text, f"{RUN}{question.user_id}")
@@ -293,7 +293,7 @@ def _buttons(schedule: Schedule) -> Json:
 
 
 def stop_button(number: int, label: str = texts.actions.STOP, *, asks: bool = True) -> Json:
-    """Returns the button that stops a schedule. `asks`: confirm first; otherwise, the response offers Undo."""
+    """Returns the button that stops a schedule. `asks`: ask for confirmation; otherwise, the response offers Undo."""
     if not asks:
         return button(ScheduleAction.STOP, label, str(number))
     sure = confirm(
@@ -313,7 +313,7 @@ def undo_blocks(response: ActionResponse) -> list[Json]:
 def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | None, zone: str) -> Json:
     """Returns the modal that changes a schedule. `place`: the list that shows it, or None.
 
-    `weekly`: the rule in the reader's `zone`, or None if it isn't just days and a time.
+    `weekly`: the rule in the reader's `zone`, or None if the rule isn't just days and a time.
     """
     label = texts.schedules.SCHEDULE_LABELS[ScheduleField.WORDS]
     words = text_area(ScheduleField.WORDS, placeholder=label, initial=schedule.words, focus=True)

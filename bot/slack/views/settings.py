@@ -1,4 +1,4 @@
-"""Shows the modal with a channel's settings, including an admin's caps. A field's block_id is the setting's name."""
+"""Builds the modal with a channel's settings, including caps for admins. A field's block_id is the setting's name."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ _ID = "settings"
 DEFAULT = "default"
 _PLACEHOLDER_CHARS = 150
 MAX_REVOCABLE = 50
-"""Maximum always allowed tools in the modal, because more don't fit. `typist mcp` lists all."""
+"""Maximum always-allowed tools that fit in the modal. `typist mcp` lists all."""
 ALLOWED_TOOLS = "allowed_tools"
 _UNSET = ChannelSettings()
 
@@ -65,9 +65,9 @@ def _settings_modal(
 ) -> Json:
     """Returns the modal with a channel's settings. `focus`: the field with the cursor.
 
-    `defaults.mcp_servers` are the servers that the person can choose, and `allowed_tools` the always allowed tools that
-    they can revoke; without any, the modal has no such field. `caps` are the channel's, for an admin. `tool_warnings`
-    are sentences of mrkdwn about the servers that the channel uses.
+    `defaults.mcp_servers`: the servers that the person can choose. `allowed_tools`: the always-allowed tools that they
+    can revoke. If either is empty, its field is left out. `caps`: the channel's caps, for an admin. `tool_warnings`:
+    sentences of mrkdwn about the servers that the channel uses.
     """
     channel = texts.settings.THIS_DIRECT_MESSAGE if is_direct_message(place.channel_id) else f"<#{place.channel_id}>"
     blocks = [context(mrkdwn(texts.settings.settings_apply_to(channel)))]
@@ -115,7 +115,7 @@ def _field(name: str, setting: Setting, value: Any, defaults: DefaultSettings, *
             element = text(name, placeholder=placeholder, initial=value, focus=has_focus)
     if default is None or (setting.control == "checkboxes" and not labels):
         return []
-    # A menu's hint is about the other options.
+    # A menu's hint explains the other options.
     hint = "" if setting.control == "menu" and len(labels) == 1 else words.hint
     is_optional = setting.control in ("checkboxes", "line", "area")
     return [input_field(name, words.label, element, hint=hint, optional=is_optional)]
@@ -140,7 +140,7 @@ def _settings_in(view: Mapping[str, Any]) -> ChannelSettings:
 
 
 def _entered(view: Mapping[str, Any], values: Mapping[str, str], name: str) -> Any:
-    """Returns the value of a setting's field. A menu with an unknown option gets the setting's default."""
+    """Returns the entered value of a setting's field, or the setting's default if a menu has an unknown option."""
     setting = CHANNEL_SETTINGS[name]
     match setting.control:
         case "switch":

@@ -1,4 +1,4 @@
-"""Shows the modal for signing in to an MCP server: a link to its page, and a field for a URL or code. Pure."""
+"""Builds the modal for signing in to an MCP server: a link to its page, and a field for a URL or code. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -19,15 +19,16 @@ _ADDRESS = "address"
 class PastedAddress:
     place: ApprovalPlace
     address: str | None = field(repr=False)
-    """None if the person confirmed a code at the server."""
+    """The pasted URL or code, or None if the person confirmed a code at the server."""
 
 
 def _sign_in_modal(
     server: str, url: str, place: ApprovalPlace, *, with_code: bool, user_code: str = "", device_url: str = ""
 ) -> Json:
-    """Returns the sign-in modal for a server. `url`: its page, or "" if people only confirm a code.
+    """Returns the sign-in modal for a server. `url`: the sign-in page, or "" if people only confirm a code.
 
-    `with_code`: Typist's own page comes last. `user_code`: people confirm it at `device_url`, and then enter nothing.
+    `with_code`: Typist's own page comes last. `user_code`: a code to confirm at `device_url`, instead of entering
+    anything.
     """
     of_code = texts.accounts.THEN_TYPE, texts.accounts.KEEP_CODE, texts.accounts.CODE, "WDJB-MJHT"
     of_address = texts.accounts.THEN_COPY, texts.accounts.NEVER_ELSEWHERE, texts.accounts.ADDRESS, "http://127.0.0.1:…"
