@@ -254,7 +254,7 @@ def _workspace(
         scopes=installation.scopes,
         token_refused=lambda: bot_token.refused,
         sign_in_addresses=_sign_in_addresses(settings),
-        look=ReplyLook(),
+        look=ReplyLook(admins=settings.admins),
     )
 
 

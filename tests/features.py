@@ -37,7 +37,7 @@ FEATURES: Mapping[str, Feature] = {
     "sign-in": Feature(
         r"accounts|sign_in",
         r"sign_ins?\b|SignIns?\b|SIGN_IN\w*|own_accounts?|texts\.accounts|bot\.accounts|SIGNED_OUT|has_accounts|sign_in_\w+|SignIn\w+|secret_keys",
-        247,
+        248,
     ),
     "mcp": Feature(
         r"mcp|checks/servers",
@@ -91,7 +91,7 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "charts": Feature(
         r"charts|core/tables",
-        r"charts?\b|CHART\w*|draws_charts",
+        r"charts?\b|CHART\w*",
         48,
     ),
     "transcripts": Feature(

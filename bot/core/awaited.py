@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from bot.core import texts
 from bot.core.actions import CALL_ACTIONS, Press, ReplyAction
 from bot.core.asks import Ask, ask_of, button_value, call_of_button
-from bot.core.calls import PROPOSALS, CallState, Decision, RecordedCall
+from bot.core.calls import CallState, Decision, RecordedCall
 from bot.core.choices import AwaitedChoice, choice_of_button
 from bot.core.job import AnswerRecord
-from bot.core.picture import picture, refusal
+from bot.core.picture import people_allowed, picture, refusal
 from bot.core.schedules import AwaitedSignIn
 
 DECISIONS = {
@@ -84,12 +84,12 @@ def clicked_decision(press: Press, value: str, answer: AnswerRecord, admins: Col
     if call is None:
         return sentence or gone
     awaited = AwaitedCall(answer, call)
-    if call.tool in PROPOSALS and user_id != awaited.person:
-        return texts.actions.ONLY_ASKER_AGREES
-    # Only the asker can use their account. Admins can deny the call.
-    if call.own_account and user_id != awaited.person and action is not ReplyAction.DENY:
-        return texts.approvals.ONLY_ACCOUNTS_OWNER
     ask = awaited.ask()
+    if user_id not in (people_allowed(action, awaited.person, admins, ask) or (user_id,)):
+        if ask.is_proposal:
+            return texts.actions.ONLY_ASKER_AGREES
+        if ask.own_account:
+            return texts.approvals.ONLY_ACCOUNTS_OWNER
     is_late = action is ReplyAction.SIGN_IN and not awaited.is_open
     if sentence or is_late or action not in ask.actions:
         return sentence or gone

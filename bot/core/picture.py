@@ -177,17 +177,30 @@ def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canva
     return tuple(action for action, offered in is_offered.items() if offered and action in left)
 
 
+def people_allowed(
+    action: ReplyAction, asker: str, admins: Collection[str], ask: Ask | None = None
+) -> frozenset[str] | None:
+    """Returns the user IDs of people who can press a button, or None if everybody can. `ask`: what it decides."""
+    # Only the asker can use their account. Admins can deny the call.
+    if ask and (ask.is_proposal or (ask.own_account and action is not ReplyAction.DENY)):
+        return frozenset((asker,))
+    if action is ReplyAction.ALLOW_ALWAYS:
+        return frozenset(admins)
+    return frozenset((asker, *admins)) if action in texts.actions.ONLY_ASKER else None
+
+
 def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admins: Collection[str]) -> str | None:
     """Returns the sentence that refuses an action to a person, or None if they can do it now."""
     if record is None:
         return texts.actions.ANSWER_UNKNOWN
     if record.is_deleted:
         return texts.actions.ANSWER_DELETED
-    if action in texts.actions.ONLY_ASKER and user_id != record.question.user_id and user_id not in admins:
+    allowed = people_allowed(action, record.question.user_id, admins)
+    if allowed is not None and user_id not in allowed:
+        if action is ReplyAction.ALLOW_ALWAYS:
+            return texts.approvals.ONLY_ADMIN_ALLOWS
         is_offer = action is ReplyAction.REGENERATE and record.end and record.end.reason is EndReason.OFFERED
         return texts.actions.ONLY_ASKER_ANSWERS_NOW if is_offer else texts.actions.ONLY_ASKER[action]
-    if action is ReplyAction.ALLOW_ALWAYS and user_id not in admins:
-        return texts.approvals.ONLY_ADMIN_ALLOWS
     # The service refuses the action if the workspace has no canvases.
     if action in picture(record, has_canvases=True).actions:
         return None

@@ -13,15 +13,16 @@ edit interrupts counts.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from bot.core import texts
-from bot.core.actions import DOWN, LABELS, UP, ReplyAction
+from bot.core.actions import CALL_ACTIONS, DOWN, LABELS, UP, ReplyAction
 from bot.core.calls import Decided
 from bot.core.choices import LABEL_CHARS, button_value, with_chosen_marked, without_choice_list
-from bot.core.picture import Picture
+from bot.core.picture import Picture, people_allowed
 from bot.core.unseen import escape_unseen
 from bot.errors import EndReason
-from bot.reply.charts import pieces_of, without_marks
+from bot.reply.charts import has_charts, pieces_of, without_marks
 from bot.reply.messages import PageView
 from bot.reply.sources import plain_list, shown_sources
 from bot.slack import blockkit
@@ -34,6 +35,9 @@ from slack_markdown.extent import has_paragraph
 from slack_markdown.links import with_ascii_hosts, without_schemes
 from slack_markdown.render import beginning, first_words, mrkdwn, rendered
 
+MAX_NAMED = 20
+"""Maximum number of people to whom a button is limited. With more, everyone sees the button."""
+_LIMITED = {*CALL_ACTIONS, ReplyAction.DELETE}
 _NOTICE_CHARS = 300
 _PLAIN_TRANSCRIPT_CHARS = 200
 ACTIVITY_CHARS = 150
@@ -74,7 +78,7 @@ def message(view: PageView) -> Json:
         return {"text": _plain_text(view), "blocks": []}
     choices = view.end.choices if view.end else ()
     markdown = without_choice_list(view.markdown, choices) if choices else view.markdown
-    pieces = pieces_of(markdown) if view.look.draws_charts and not view.growing else [(without_marks(markdown), None)]
+    pieces = pieces_of(markdown) if view.look.is_full and not view.growing else [(without_marks(markdown), None)]
     shown = [(rendered(piece, growing=view.growing, open_files=view.open_files), chart) for piece, chart in pieces]
     blocks = []
     # A notice without an answer already says what happened.
@@ -92,12 +96,48 @@ def message(view: PageView) -> Json:
     # A chart only repeats one of the page's tables.
     read = [block for block in blocks if block["type"] != "data_visualization"]
     words = text_of([*read, *below]) if view.asks or not view.live else ""
-    return {"text": words or short_text(view), "blocks": [*blocks, *below, *_buttons(view)]}
+    return {
+        "text": words or short_text(view),
+        "blocks": [*blocks, *_only_for_those_allowed([*below, *_buttons(view)], view)],
+    }
 
 
 def blocks_below(view: PageView) -> list[Json]:
     """Returns the blocks below a streamed page's Markdown."""
-    return [*_blocks_below_text(view, rendered(view.markdown, growing=view.growing)), *_buttons(view)]
+    below = [*_blocks_below_text(view, rendered(view.markdown, growing=view.growing)), *_buttons(view)]
+    return _only_for_those_allowed(below, view)
+
+
+def has_optional_parts(view: PageView) -> bool:
+    """Returns whether a page has charts, or buttons that only some readers see, which Slack could refuse."""
+    return has_charts(view.markdown) or bool(view.asker and (view.asks or view.end))
+
+
+def _only_for_those_allowed(blocks: Sequence[Json], view: PageView) -> list[Json]:
+    """Returns blocks whose buttons that decide or delete are shown only to people who can press them.
+
+    `visible_to_user_ids` is in slack-sdk 3.48.0 for `button` and `icon_button` (read on 2026-11-30). The list's maximum
+    isn't documented, so long lists are left out. Clicks are checked again (bot/core/picture.py).
+    """
+    if not (view.asker and view.look.is_full):
+        return list(blocks)
+    return [
+        {**block, "elements": [_limited(button, view) for button in block["elements"]]}
+        if block["type"] in ("actions", "context_actions")
+        else block
+        for block in blocks
+    ]
+
+
+def _limited(button: Json, view: PageView) -> Json:
+    if button["action_id"] not in _LIMITED:
+        return button
+    action, values = ReplyAction(button["action_id"]), button.get("value", "").split()
+    allowed_for = partial(people_allowed, action, view.asker, view.look.admins)
+    allowed = [allowed_for(ask) for ask in view.asks if ask.value in values] or [allowed_for()]
+    people = sorted({person for one in allowed if one is not None for person in one})
+    is_limited = None not in allowed and 0 < len(people) <= MAX_NAMED
+    return {**button, "visible_to_user_ids": people} if is_limited else button
 
 
 def _blocks_below_text(view: PageView, text: str) -> list[Json]:

@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from bot.errors import Refusal
 from bot.reply.answer import Answer
-from bot.reply.charts import has_charts
+from bot.reply.blocks import has_optional_parts
 from bot.reply.edits import ABOUT_FORM, Edits, Post, Update
 from bot.reply.messages import AfterRefusal, Begin, Call, Change, Delete, PageView, Upload
 from bot.reply.streams import AppendStream, ChooseStream, Stage, StartStream, StopStream, Stream, can_begin
@@ -153,14 +153,14 @@ class Carriers:
             # Slack doesn't accept links to its files in this channel.
             self._answer.open_files = frozenset()
             return None
-        if reason in ABOUT_FORM and self._edits.look.draws_charts and call.view and has_charts(call.view.markdown):
-            # Slack might accept the same page without its charts.
-            self._edits.look = replace(self._edits.look, draws_charts=False)
-            return None
         if stream := self._stream_of(call):
             stream.on_refused(call, reason)
             self._drop_ended_streams()
             return AfterRefusal.UNKNOWN if stream.is_over and isinstance(call, Change) else None
+        if reason in ABOUT_FORM and self._edits.look.is_full and call.view and has_optional_parts(call.view):
+            # Slack might accept the same page without charts and with buttons that everyone sees.
+            self._edits.look = replace(self._edits.look, is_full=False)
+            return None
         after = self._edits.on_refused(call, reason)
         if after is AfterRefusal.STOP and isinstance(call, Change):
             self._streams[call.ts] = Stream(stage=Stage.LEFT)

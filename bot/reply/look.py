@@ -9,8 +9,10 @@ from bot.core import texts
 class ReplyLook:
     thinking: str = texts.answers.THINKING
     """The placeholder until the model writes or uses a tool."""
-    draws_charts: bool = True
-    """Whether charts are drawn. False once Slack has refused a chart, so that only tables are shown."""
+    admins: frozenset[str] = frozenset()
+    """The Typist admins' user IDs: they can press the buttons that are the asker's."""
+    is_full: bool = True
+    """False once Slack has refused an answer's form: then charts are only tables, and everyone sees all buttons."""
 
 
 DEFAULT_LOOK = ReplyLook()

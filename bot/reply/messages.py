@@ -47,6 +47,10 @@ class PageView:
     open_files: frozenset[str] = field(default=frozenset(), compare=False)
     """IDs of Slack files that all readers can open. Only URLs of these files become links."""
     look: ReplyLook = DEFAULT_LOOK
+    asker: str = field(default="", compare=False)
+    """The asker's user ID if other people read the reply. Buttons that decide or delete are shown only to people who
+    can press them.
+    """
     transcript: str = ""
     """Speech in the question's recordings, shown above the first page."""
     asked_on: str = ""

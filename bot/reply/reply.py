@@ -29,6 +29,7 @@ from typing import TypeGuard, assert_never
 
 from bot.core import texts
 from bot.core.asks import Ask
+from bot.core.conversation import is_direct_message
 from bot.core.job import READ_ROLES, UNANSWERED, End, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture, picture
@@ -507,6 +508,7 @@ class Reply:
             version=self.job.version,
             open_files=self.answer.open_files,
             look=self._edits.look,
+            asker="" if is_direct_message(self.job.question.thread.channel_id) else self.job.question.user_id,
             transcript=self._transcript if page == 0 else "",
             asked_on=texts.answers.asked_on(self.job.question.ts) if self.job.is_late and page == 0 else "",
             plain=page >= self._edits.first_plain_page,

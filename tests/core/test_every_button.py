@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from bot.core.actions import ReplyAction
+from bot.core.actions import Press, ReplyAction
 from bot.core.asks import asks_of
+from bot.core.awaited import clicked_decision
 from bot.core.calls import REMEMBER, SIGN_IN, CallState, Decision, RecordedCall
 from bot.core.conversation import Question
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State
 from bot.core.picture import CANVAS_MIN_CHARS, Picture, picture, refusal
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks
+from bot.reply.look import ReplyLook
 from bot.reply.messages import PageView
 from slack_sandbox.blocks.elements import interactive
 from tests.core.conversations import question
@@ -146,3 +148,38 @@ def test_of_a_growing_answer_the_buttons_that_are_shown_can_be_pressed_and_those
 def test_of_a_deleted_answer_nothing_can_be_pressed() -> None:
     for state in State:
         assert pressable(record(state=state, reason=EndReason.WHOLE, text="Because.", is_deleted=True)) == set()
+
+
+@pytest.mark.parametrize(
+    "admins", [frozenset(), frozenset({"UEVE", "UGRACE"}), frozenset(map("U{}".format, range(30)))]
+)
+def test_button_that_decides_or_deletes_is_shown_to_those_who_can_press_it(admins: frozenset[str]) -> None:
+    look = ReplyLook(admins=admins)
+    people = {ASKER, "UBEN", "UEVE", "U7"}
+    together = [(one, replace(other, index=1)) for one, other in itertools.product(WAITING, WAITING)]
+    for calls in (*((one,) for one in WAITING), *together):
+        of = record(state=State.AWAITING_APPROVAL, calls=calls)
+        view = PageView("", growing=True, asks=asks_of(calls, 0, None), look=look, asker=ASKER)
+        for _, button in interactive(reply_blocks.message(view)["blocks"]):
+            if button["action_id"] == ReplyAction.STOP:
+                continue
+            able = {person for person in people if any(is_allowed(button, of, person, admins))}
+            shown_to = set(button.get("visible_to_user_ids", people)) & people
+            assert shown_to == able or (len(admins) > reply_blocks.MAX_NAMED and shown_to == people), (button, calls)
+
+
+def is_allowed(button: Mapping[str, Any], of: AnswerRecord, person: str, admins: frozenset[str]) -> Iterator[bool]:
+    action = ReplyAction(button["action_id"])
+    for value in button["value"].split():
+        press = Press(action, of.question.thread, "1.0", person, value, in_modal=True)
+        yield not isinstance(clicked_decision(press, value, of, admins), str)
+
+
+def test_delete_is_shown_to_the_asker_and_admins_where_others_read_the_answer() -> None:
+    end, look = Picture(buttons=(ReplyAction.FEEDBACK, ReplyAction.DELETE)), ReplyLook(admins=frozenset({"UEVE"}))
+    views = {asker: PageView("Because.", end=end, look=look, asker=asker) for asker in (ASKER, "")}
+    shown_to = {
+        asker: [one.get("visible_to_user_ids") for _, one in interactive(reply_blocks.message(view)["blocks"])]
+        for asker, view in views.items()
+    }
+    assert shown_to == {ASKER: [None, [ASKER, "UEVE"]], "": [None, None]}

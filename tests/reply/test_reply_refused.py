@@ -7,10 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bot.core.actions import ReplyAction
 from bot.core.job import End, MessageRole, sentence_notice
 from bot.core.outbox import OutboxKind
+from bot.core.picture import Picture
 from bot.errors import EndReason, Refusal
 from bot.pacing.retry import REPLY_CALLS
+from bot.reply import blocks
 from bot.reply.edits import (
     MAX_REPLACED_IN_ALL,
     PLAIN_AT,
@@ -512,3 +515,17 @@ class RefusedReplyMachine(RuleBasedStateMachine):
 
 TestRefusedReply = RefusedReplyMachine.TestCase
 TestRefusedReply.settings = settings(stateful_step_count=30)
+
+
+def test_page_whose_limited_buttons_slack_refuses_shows_them_to_everyone() -> None:
+    reply = Reply(answer())
+    reply.append("Because.")
+    reply.finish(End(EndReason.WHOLE), Picture(reason=EndReason.WHOLE, buttons=(ReplyAction.DELETE,)))
+    for is_limited in (True, False):
+        call = reply.next_call()
+        assert isinstance(call, Post)
+        assert not call.view.plain
+        [icons] = [block for block in blocks.message(call.view)["blocks"] if block["type"] == "context_actions"]
+        assert [ReplyAction(one["action_id"]) for one in icons["elements"]] == [ReplyAction.DELETE]
+        assert ("visible_to_user_ids" in icons["elements"][0]) is is_limited
+        refused(reply, call, Refusal.UNREADABLE)
