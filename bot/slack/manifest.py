@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.core import texts
 from bot.core.texts.commands import SUBCOMMANDS
 from bot.slack.blockkit import Json
 from bot.slack.views.question import ASK_ABOUT
@@ -69,7 +70,7 @@ _AGENT_EVENTS = ("agent_session_stopped", "agent_session_title_changed", "app_co
 
 _CHOSEN = re.compile(
     r"^display_information\."
-    r"|^features\.bot_user\.|^features\.agent_view\.agent_description$"
+    r"|^features\.bot_user\.|^features\.agent_view\.(agent_description|suggested_prompts)\b"
     r"|^features\.(shortcuts|slash_commands)\.\d+\.(name|command|description|usage_hint)$"
 )
 """Settings whose wording operators can choose."""
@@ -137,7 +138,11 @@ def app_manifest(
         ],
     }
     if agent:
-        features["agent_view"] = {"agent_description": "Answers questions, and reads what you share with it."}
+        features["agent_view"] = {
+            "agent_description": "Answers questions, and reads what you share with it.",
+            # Shown before anybody has opened the app, and after assistant.threads.setSuggestedPrompts ends.
+            "suggested_prompts": texts.welcome.suggested_prompts(),
+        }
     return {
         "display_information": {
             "name": name,

@@ -130,7 +130,7 @@ class Pane:
             "assistant.threads.setSuggestedPrompts",
             channel_id=channel_id,
             thread_ts=thread_ts,
-            prompts=[{"title": title, "message": message} for title, message in texts.welcome.PANE_SUGGESTIONS.items()],
+            prompts=texts.welcome.suggested_prompts(),
             title=texts.welcome.PANE_HEADING,
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.checks.slack import SCOPE_LOSSES
+from bot.core import texts
 from bot.slack.manifest import (
     AGENT_SCOPE,
     EMAIL_SCOPE,
@@ -118,6 +119,13 @@ def test_optional_scopes_are_some_of_the_bots_and_no_needed_ones(agent: bool) ->
     older = edited(agent=agent)
     del older["oauth_config"]["scopes"]["bot_optional"]
     assert differences(older) == [], "an app may require them all"
+
+
+def test_agent_suggests_prompts_before_it_is_opened_and_operators_can_choose_them() -> None:
+    theirs = edited(agent=True)
+    assert theirs["features"]["agent_view"]["suggested_prompts"] == texts.welcome.suggested_prompts()
+    del theirs["features"]["agent_view"]["suggested_prompts"]
+    assert differences(theirs) == []
 
 
 def test_app_of_the_older_kind_needs_no_agent_view() -> None:

@@ -10,6 +10,11 @@ PANE_SUGGESTIONS = {
 """Questions by label of the button that asks them, in the pane, the welcome and App Home."""
 
 
+def suggested_prompts() -> list[dict[str, str]]:
+    """Returns PANE_SUGGESTIONS as Slack's manifest and assistant.threads.setSuggestedPrompts take them."""
+    return [{"title": title, "message": message} for title, message in PANE_SUGGESTIONS.items()]
+
+
 WELCOME_IN_DIRECT_MESSAGE = "Hi! Write your question here, and I'll answer it. Or try one of these:"
 STOP_OR_QUIET = (
     "To stop an answer, press *Stop* or write “stop”. Write “stay quiet” in a thread, and I'll only answer mentions "
