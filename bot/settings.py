@@ -709,7 +709,7 @@ def models_in_use(settings: Settings) -> tuple[str, ...]:
 
 
 def model_setup(settings: Settings) -> ModelSetup:
-    options = RequestOptions(settings.max_output_tokens)
+    options = RequestOptions(settings.max_output_tokens, model_prices(settings))
     return ModelSetup(models_in_use(settings), settings.vendors, options, settings.stall_timeout_s)
 
 

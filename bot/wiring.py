@@ -44,7 +44,7 @@ from bot.models.registry import (
 from bot.reply.look import ReplyLook
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.admin_notices import AdminNotices, CutPrompts, ModelRefusals, OtherConnections, run_checks
+from bot.services.admin_notices import AdminNotices, CutPrompts, ModelNotices, OtherConnections, run_checks
 from bot.services.answer_attempt import report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
@@ -184,9 +184,9 @@ async def built(
         connections = await stack.enter_async_context(_connections(parts))
         mcp_tools = _mcp_tools(parts, mcp_servers, connections)
         admins = AdminNotices(stores.notifications, me.team_id, settings.admins)
-        refusals = ModelRefusals(admins, models_in_use(settings), clock)
+        notices = ModelNotices(admins, models_in_use(settings), clock)
         models = wrap(
-            await stack.enter_async_context(open_models(model_setup(settings), telemetry, on_result=refusals.on_result))
+            await stack.enter_async_context(open_models(model_setup(settings), telemetry, on_result=notices.on_result))
         )
         transcriber = await stack.enter_async_context(_transcriber(settings))
         answering = _answering(parts, models, _toolbox(parts, tools or mcp_tools), transcriber)
@@ -207,7 +207,7 @@ async def built(
         look: Loop = partial(
             run_checks,
             (
-                refusals.look,
+                notices.look,
                 CutPrompts(admins, parts.estimate).look,
                 others.look,
                 *_weekly_report(parts, checkup, admins),

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from bot.checks.report import Finding, fail, ok, skipped, warn
+from bot.core import texts
 from bot.errors import EndReason, ProviderError
 from bot.models.events import Completion, ToolCall
 from bot.models.lookups import Lookup, LookupOutcome
@@ -87,6 +88,9 @@ async def _probe(setup: ModelSetup, model: str) -> Finding:
             "is off.",
             "Turn on the server's parser: --reasoning-parser for vLLM and SGLang, --reasoning-format for llama.cpp.",
         )
+    if end and end.other_model:
+        message = texts.models.another_model_answers(model, end.other_model, end.model)
+        return warn(message, texts.models.CHOOSE_ANOTHER)
     return ok(f"{model} calls tools.") if called else _without_tools(model, end)
 
 

@@ -105,9 +105,10 @@ class _Talk:
     usd: float = 0.0
     requests: int = 1
 
-    def usd_of(self, usage: Usage) -> float:
+    def usd_of(self, usage: Usage, answering_model: str | None = None) -> float:
         """Returns the price of usage. Raises CapReached for an unknown price, because no limit could be enforced."""
         [model] = self.setup.models
+        model = answering_model or model
         usd = self.prices.cost_usd(model, usage, time.time())
         if usd is None:
             raise CapReached(
@@ -117,7 +118,7 @@ class _Talk:
         return usd
 
     def cost_usd(self, end: End) -> float:
-        return self.usd_of(end.usage or Usage())
+        return self.usd_of(end.usage or Usage(), end.model)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
         """Raises CapReached if the conversation's remaining requests might cost more than the remaining budget."""

@@ -65,6 +65,7 @@ class Api(ABC):
         self.described: Callable[[str], Awaitable[object]] | None = None
         self.describes_effort = False
         """Whether the description lists effort levels, so that none has to be refused first."""
+        self.prices = options.prices
         self._create = create
         self._options = options
 

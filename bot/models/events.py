@@ -149,6 +149,7 @@ class Completion:
     """The last event of a complete answer's stream."""
 
     model: str
+    """The model that answered if its price is known, or else the model that was asked."""
     finish_reason: FinishReason
     usage: Usage | None
     left_out: tuple[str, ...] = ()
@@ -167,6 +168,10 @@ class Completion:
     refusal: str = ""
     """The vendor's last refusal message, for operators; "" if nothing was refused."""
     unparsed: Unparsed = ""
+    asked_model: str = ""
+    """The model that was asked, if `other_model` is set."""
+    other_model: str = ""
+    """The model that answered instead of the one that was asked, if it isn't the same under another name."""
 
 
 StreamEvent = str | Thinking | Searching | Retrying | Citation | TextPart | ToolCall | Opaque | Completion

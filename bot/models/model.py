@@ -19,7 +19,7 @@ from bot.errors import EndReason, FileFault, ProviderError
 from bot.models.api import Api
 from bot.models.events import Completion, FinishReason, StreamEvent, TextPart, Thinking
 from bot.models.failures import ErrorResponse, RequestAttempt, error_response
-from bot.models.parameters import LEVELS, OptionalParameter
+from bot.models.parameters import OptionalParameter
 from bot.models.prompt import Effort, Prompt, ToolResult, Turn, prompt_texts
 from bot.models.reading import deltas_of
 from bot.models.remedies import apply_remedy
@@ -62,7 +62,8 @@ class Models(Protocol):
 
 
 MAX_LOGGED_NAMES = 20
-_NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
+_NAME = re.compile(r"[\w.:@-]+(?:/[\w.:@-]+)*")
+MAX_NAME_CHARS = 80
 MAX_PAUSES = 4
 """Maximum continuations of a paused answer. Every continuation sends the whole conversation as input again."""
 
@@ -118,8 +119,7 @@ class VendorModel:
             for event in reader.read_end():
                 yield event
             finish_reason = self._finish_reason(attempt, reader)
-            self._learned.remember(trial)
-            self._learn_from_answer(trial, reader)
+            self._learned.remember(trial, reader.effort)
             yield self._completion(trial, reader, finish_reason, unsupported_files, refused)
 
     def _completion(
@@ -131,8 +131,9 @@ class VendorModel:
         refused: Mapping[str, FileFault],
     ) -> Completion:
         faults = {**refused, **{media.name: fault for media, fault in trial.left_out}}
+        prices, other_model = self._learned.api.prices, self._other_model(reader)
         return Completion(
-            self.model,
+            prices.charged_model(self.model, other_model) if other_model else self.model,
             reason,
             reader.usage,
             left_out=(*unsupported_files, *refused, *(media.name for media, _ in trial.left_out)),
@@ -145,6 +146,8 @@ class VendorModel:
             refused_files={name: fault for name, fault in faults.items() if fault is not FileFault.KIND},
             unparsed=reader.unparsed,
             refusal=trial.refusal_sentence,
+            asked_model=self.model if other_model else "",
+            other_model=other_model,
         )
 
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader) -> FinishReason:
@@ -163,14 +166,13 @@ class VendorModel:
             raise attempt.failure(failure, f"no text, finish reason {reason}")
         return reason
 
-    def _learn_from_answer(self, trial: Trial, reader: AnswerReader) -> None:
-        """Remembers the default effort that the response reports, and logs a warning if a different model answered."""
-        if not trial.effort and reader.effort in LEVELS:
-            self._learned.levels = replace(self._learned.levels, default=reader.effort)
-        asked, answered = (_NOT_IN_NAMES.sub("", name.casefold()) for name in (self._name, reader.answering_model))
-        # The name can be an alias for a dated version, or a cloud's name for the model.
-        if answered and answered not in asked and asked not in answered:
-            self._log_once("another model answers:", reader.answering_model)
+    def _other_model(self, reader: AnswerReader) -> str:
+        """Returns the model that the response names, or "" if it is the one that was asked."""
+        api, name = self._learned.api, reader.answering_model[: MAX_NAME_CHARS + 1]
+        if not name or api.prices.is_same_model(self.model, f"{api.vendor}/{name}"):
+            return ""
+        self._log_once("another model answers:", name)
+        return f"{api.vendor}/{name if len(name) <= MAX_NAME_CHARS and _NAME.fullmatch(name) else '…'}"
 
     def _log_once(self, what: str, name: str) -> None:
         name = name if re.fullmatch(r"[\w .:/@-]{0,80}", name) else "…"

@@ -22,6 +22,7 @@ prices for requests whose total input is above that number of tokens.
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ from bot.text import RepeatedKey, unique_members
 
 if TYPE_CHECKING:
     import genai_prices
-    from genai_prices.types import ModelPrice
+    from genai_prices.types import ModelInfo, ModelPrice, Provider
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +124,9 @@ def _prices(what: str, values: Any, others: set[str]) -> dict[str, Decimal]:
     return usd
 
 
+_VERSION = re.compile(r"(?:[-@:.](?:\d{4}-?\d\d-?\d\d|\d{3,4}|latest|preview|v\d+(?::\d+)?))+$")
+"""A date, version or alias at the end of a model's name."""
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
 _NAMES = {
     "input": "input_mtok",
     "cached_input": "cache_read_mtok",
@@ -150,14 +154,31 @@ class ModelPrices:
             log.error("model %s: price not usable, cost unknown: %s", model, error)
             return None
 
+    def charged_model(self, asked: str, answered: str) -> str:
+        """Returns the model whose price counts: the one that answered, if its price is known, or else the one asked.
+
+        An operator's own price for a name in BOT_MODELS counts whichever model is behind that name.
+        """
+        is_own = self._own(asked) is not None and self._own(answered) is None
+        return asked if is_own or self.cost_usd(answered, Usage(), 0.0) is None else answered
+
+    def is_same_model(self, model: str, other: str) -> bool:
+        """Returns whether two names mean the same model: they share a price, or differ in a prefix or a version."""
+        stems = [_NOT_IN_NAMES.sub("", _VERSION.sub("", name.partition("/")[2].casefold())) for name in (model, other)]
+        if stems[0].endswith(stems[1]) or stems[1].endswith(stems[0]):
+            return True
+        try:
+            return self._listed(model) == self._listed(other)
+        except LookupError:
+            return False
+
     def step_tokens(self, model: str, at: float) -> int | None:
         """Returns the input tokens per request above which input costs more, or None if no such limit is known."""
         from genai_prices.types import TieredPrices
 
-        vendor, _, name = model.partition("/")
         try:
             own = self._own(model)
-            price = _own_model_price(own) if own else _published(vendor, name, at)
+            price = _own_model_price(own) if own else self._listed(model)[1].get_prices(datetime.fromtimestamp(at, UTC))
         except LookupError:
             return None
         tiered = price.input_mtok
@@ -171,22 +192,20 @@ class ModelPrices:
     def _request_usd(self, model: str, usage: "genai_prices.Usage", at: float) -> Decimal:
         if own := self._own(model):
             return _own_model_price(own).calc_price(usage)["total_price"]
-        from genai_prices import calc_price
-
+        provider, listed = self._listed(model)
         when = datetime.fromtimestamp(at, UTC)
-        vendor, _, name = model.partition("/")
+        return listed.calc_price(usage, provider, genai_request_timestamp=when).total_price
+
+    def _listed(self, model: str) -> "tuple[Provider, ModelInfo]":
+        """Returns a model's entry in the package. Raises LookupError."""
+        from genai_prices import data_snapshot
+
+        find, (vendor, _, name) = data_snapshot.get_snapshot().find_provider_model, model.partition("/")
         if base_url := self.base_urls.get(vendor):
             # An unknown URL might be a gateway, whose models keep their vendor's names.
             with suppress(LookupError):
-                return calc_price(usage, name, provider_api_url=base_url, genai_request_timestamp=when).total_price
-        return calc_price(usage, name, provider_id=vendor, genai_request_timestamp=when).total_price
-
-
-def _published(vendor: str, name: str, at: float) -> "ModelPrice":
-    from genai_prices import data_snapshot
-
-    _, model = data_snapshot.get_snapshot().find_provider_model(name, None, vendor, None)
-    return model.get_prices(datetime.fromtimestamp(at, UTC))
+                return find(name, None, None, base_url)
+        return find(name, None, vendor, None)
 
 
 def price_of_tools(

@@ -256,7 +256,7 @@ async def open_models(
     setup: ModelSetup,
     telemetry: Telemetry = OFF,
     patience_s: float = PATIENCE_S,
-    on_result: OnResult = lambda model, failure: None,
+    on_result: OnResult = lambda model, result: None,
 ) -> AsyncIterator[Fallback]:
     """Opens the models in use. `patience_s`: how long after the first failure another request can start."""
     async with AsyncExitStack() as stack:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from bot.models.prices import ModelPrices
+
 
 @dataclass(frozen=True, slots=True)
 class VendorSettings:
@@ -22,6 +24,8 @@ class VendorSettings:
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
     max_output_tokens: int
+    prices: ModelPrices = field(default_factory=ModelPrices)
+    """Determine which models have a price, if a vendor answers with another one."""
 
 
 @dataclass(frozen=True, slots=True)

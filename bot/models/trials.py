@@ -13,7 +13,16 @@ from typing import Any
 from bot.errors import FileFault
 from bot.models.api import Api
 from bot.models.events import Feature
-from bot.models.parameters import MISSED, OF_MESSAGES, OF_TOOLS, WEB, EffortLevels, OptionalParameter, RefusedParameters
+from bot.models.parameters import (
+    LEVELS,
+    MISSED,
+    OF_MESSAGES,
+    OF_TOOLS,
+    WEB,
+    EffortLevels,
+    OptionalParameter,
+    RefusedParameters,
+)
 from bot.models.prompt import (
     PDF,
     Effort,
@@ -200,10 +209,11 @@ class LearnedLimits:
         self.levels = self.levels.with_description(described)
         return room.with_description(described)
 
-    def remember(self, trial: Trial) -> None:
+    def remember(self, trial: Trial, effort: str = "") -> None:
         """Remembers what the server accepts, and logs once if a setting exceeds the server's limits.
 
         After a refusal that might be about the history, only facts that apply to other requests are remembered.
+        `effort`: the level that the response reports.
         """
         self.faults = 0
         if trial.is_about_history:
@@ -221,7 +231,8 @@ class LearnedLimits:
         self._refused_tools, self._max_tools = trial.refused_tools, trial.max_tools
         self._refused_items = (*self._refused_items, *trial.refused_items)[-MAX_REFUSED_ITEMS:]
         self.parameters = self.parameters.after_success(trial.parameters, trial.dropped, is_sure=trial.is_sure)
-        self.levels = trial.levels
+        is_default = not trial.effort and effort in LEVELS
+        self.levels = replace(trial.levels, default=effort) if is_default else trial.levels
         self._max_pixels = trial.max_pixels or self._max_pixels
         if trial.is_sure:
             found = {hash(media.base64): fault for media, fault in trial.left_out if fault is not FileFault.TOGETHER}

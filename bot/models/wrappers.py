@@ -230,8 +230,8 @@ class RetryPlan:
         return max(BACKOFF.wait_s(failures) * (1 - share), (error.retry_after_s or 0.0) * (1 + share))
 
 
-OnResult = Callable[[str, EndReason | None], None]
-"""Called with each model that starts to answer (None), or fails (the reason). Must not block."""
+OnResult = Callable[[str, EndReason | Completion | None], None]
+"""Called with each model that starts to answer (None), completes an answer, or fails (the reason). Must not block."""
 
 
 class Fallback:
@@ -250,7 +250,7 @@ class Fallback:
         providers: Sequence[Provider],
         jitter: Callable[[], float] = random.random,
         patience_s: float = PATIENCE_S,
-        on_result: OnResult = lambda model, failure: None,
+        on_result: OnResult = lambda model, result: None,
     ) -> None:
         self.model = providers[0].model
         self.names = tuple(provider.model for provider in providers)
@@ -279,6 +279,8 @@ class Fallback:
                         if not begun and not isinstance(event, SIGNS_OF_WORK):
                             begun = True
                             self._on_result(provider.model, None)
+                        if isinstance(event, Completion):
+                            self._on_result(provider.model, event)
                         yield event
                 return
             except ProviderError as error:

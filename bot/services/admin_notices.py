@@ -13,6 +13,7 @@ from bot.core import texts
 from bot.core.caps import HOUR_S, day_of
 from bot.core.notifications import Notification
 from bot.errors import EndReason, TypistError, trace_of
+from bot.models.events import Completion
 from bot.models.prompt import TokenEstimate
 from bot.slack.notices import notification
 from bot.slack.socket import CONNECTIONS
@@ -57,9 +58,13 @@ class AdminNotices:
 
 
 @dataclass(eq=False)
-class ModelRefusals:
+class ModelNotices:
     """Notifies admins once that a vendor rejects the key or has run out of credit, and once that the vendor works
-    again. A vendor can refuse only some models, so it counts as working once it refuses no model in use."""
+    again. A vendor can refuse only some models, so it counts as working once it refuses no model in use.
+
+    Also notifies them once that another model answers for one in use. Gateways can choose a different model for each
+    request, so a process reports only the first one.
+    """
 
     admins: AdminNotices
     models: Sequence[str]
@@ -69,9 +74,16 @@ class ModelRefusals:
     """The last refusal of each model that this process asked, or None if the model has answered since."""
     _refused_at: dict[str, float] = field(default_factory=dict, init=False)
     _unreported: set[str] = field(default_factory=set, init=False)
+    _others: dict[str, Completion | None] = field(default_factory=dict, init=False)
+    """By model in use, the end of the first answer by another model, or None once it is reported."""
 
-    def on_result(self, model: str, failure: EndReason | None) -> None:
-        """Records that a model began to answer, or failed because of the key or credit. Ignores other failures."""
+    def on_result(self, model: str, result: EndReason | Completion | None) -> None:
+        """Records that a model began to answer, that another one answered, or that the key or credit was refused."""
+        if isinstance(result, Completion):
+            if result.other_model:
+                self._others.setdefault(model, result)
+            return
+        failure = result
         if failure in texts.models.REFUSALS:
             self._refused_at[model] = self.clock.monotonic()
         elif failure is not None:
@@ -87,6 +99,12 @@ class ModelRefusals:
             is_told = await (self._report_recovery(model) if last is None else self._report_refusal(model, last))
             if is_told and self._last_results[model] is last:
                 self._unreported.discard(model)
+        for model, done in self._others.items():
+            if done is not None:
+                sentence = texts.models.another_model_answers(model, done.other_model, done.model)
+                notice, fix = f"{model} is answered by {done.other_model}", texts.models.CHOOSE_ANOTHER
+                await self.admins.send(notice, f"{sentence} {fix}")
+                self._others[model] = None
 
     async def _report_refusal(self, model: str, failure: EndReason) -> bool:
         vendor = model.partition("/")[0]

@@ -287,8 +287,11 @@ class AnswerAttempt:
         model = names.of(self.step.model) if self.step else ""
         refused = ""
         if self.completion is not None:
-            if self.step is not None and self.completion.model != self.step.model:
-                model = texts.models.fell_back(names.of(self.completion.model))
+            done = self.completion
+            if done.model == done.other_model:
+                model = texts.models.answered_by(names.of(done.model))
+            elif self.step is not None and done.model != self.step.model:
+                model = texts.models.fell_back(names.of(done.model))
             refused = texts.models.without(self.completion.refused) if self.completion.refused else ""
         used = self.searches, count_made_calls(self.answer.calls)
         work = texts.answers.work_done(*used) if any(used) else ""

@@ -246,15 +246,20 @@ class Steps:
         finally:
             taking_long.cancel()
         text.end()
-        if step.completion is not None and self.estimate.learn_window(step.completion.window_tokens):
+        if step.completion is not None:
+            self._learn_from(step.completion, prompt)
+        return step
+
+    def _learn_from(self, completion: Completion, prompt: Prompt) -> None:
+        model = completion.asked_model or completion.model
+        if self.estimate.learn_window(completion.window_tokens):
             log.warning(
                 "model %s has a window of %s tokens: BOT_HISTORY_TOKENS and BOT_MAX_OUTPUT_TOKENS are cut to fit it",
-                step.completion.model,
-                step.completion.window_tokens,
+                model,
+                completion.window_tokens,
             )
-        if step.completion is not None and step.completion.usage is not None:
-            self.estimate.learn(step.completion.model, prompt, step.completion.usage)
-        return step
+        if completion.usage is not None:
+            self.estimate.learn(model, prompt, completion.usage)
 
     async def _give_up_if_resumable(self, attempt: AnswerAttempt, error: ProviderError, shown: Output) -> None:
         """Waits and raises GivenUp if another attempt can continue the answer; returns if the failure ends it."""

@@ -1,13 +1,17 @@
 """What keeps an answer's price down, and what tells the price: keys for caches, billed searches, the model's name."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from bot.models import openai
+from bot.models.prices import ModelPrices, OwnPrice, parse_prices
 from bot.models.prompt import WebSearch
+from bot.models.setup import RequestOptions, VendorSettings
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, unsupported
@@ -114,30 +118,76 @@ def named(api: VendorApi, model: str) -> VendorResponse:
     return VendorResponse(chunks)
 
 
+OTHERS = {
+    ("grok-3", "grok-4-fast"): "grok-4-fast",
+    ("grok-3", "llama\n3 of evil"): "…",
+    ("grok-3", "http://bad.example"): "…",
+    ("grok-3", "evil" * 30): "…",
+    ("gpt-6-luna", "gpt-6.1-sol"): "gpt-6.1-sol",
+    ("gpt-5", "gpt-5-mini"): "gpt-5-mini",
+    ("gpt-6-luna", "gpt-6-luna-2026-10-01"): "",
+    ("gpt-5.5", "gpt-5.5-2026-04-23"): "",
+    ("openai/gpt-6-luna", "gpt-6-luna"): "",
+    ("claude-haiku-5-5", "claude-haiku-5-5-20261007"): "",
+    ("claude-opus-5-5", "claude-opus-5-5@20260201"): "",
+    ("us.anthropic.claude-haiku-5-5-v1:0", "claude-haiku-5-5"): "",
+    ("mistral-large-latest", "mistral-large-2512"): "",
+    ("llama3.2", "llama3.2:latest"): "",
+    ("m", ""): "",
+}
+"""By the model that was asked and the one that the response names: the other model, or "" if they are the same."""
+
+
 @pytest.mark.parametrize("api", [RESPONSES, CHAT, ANTHROPIC], ids=str)
-@pytest.mark.parametrize(
-    ("asked", "answered", "is_logged"),
-    [
-        ("grok-3", "grok-4-fast", True),
-        ("grok-3", "llama\n3 of evil", True),
-        ("gpt-6-luna", "gpt-6-luna-2026-10-01", False),
-        ("claude-haiku-5-5", "claude-haiku-5-5-20261007", False),
-        ("us.anthropic.claude-haiku-5-5-v1:0", "claude-haiku-5-5", False),
-        ("m", "", False),
-    ],
-)
-async def test_another_model_than_the_one_asked_for_is_logged_once(
-    in_process: InProcessVendor,
-    caplog: pytest.LogCaptureFixture,
-    api: VendorApi,
-    asked: str,
-    answered: str,
-    is_logged: bool,
+@pytest.mark.parametrize(("asked", "answered"), OTHERS)
+async def test_answer_names_another_model_than_the_one_asked(
+    in_process: InProcessVendor, caplog: pytest.LogCaptureFixture, api: VendorApi, asked: str, answered: str
 ) -> None:
     in_process.script(named(api, answered))
     async with connected(api, in_process, asked) as model:
-        for _ in range(2):
-            assert (await collect(model)).text == "one"
+        received = [await collect(model), await collect(model)]
+    other = OTHERS[asked, answered]
+    named_by = {one.completions[0].other_model.partition("/")[2] for one in received}
+    assert ([one.text for one in received], named_by) == (["one", "one"], {other})
     logged = [record.getMessage() for record in caplog.records if "another model answers" in record.getMessage()]
-    assert len(logged) == int(is_logged)
+    assert len(logged) == int(other != "")
     assert "evil" not in caplog.text
+
+
+GOOGLE = "https://generativelanguage.googleapis.com/v1beta/openai/"
+DECEMBER, JANUARY = (datetime(*day, tzinfo=UTC).timestamp() for day in ((2026, 12, 5), (2027, 1, 5)))
+OWN_PRICE = parse_prices('{"openai/gemini-2.5-pro": {"input": 1, "output": 1}}')
+BOTH_OWN = parse_prices('{"openai/gemini-*": {"input": 1, "output": 1}}')
+
+
+@pytest.mark.parametrize(
+    ("answered", "own", "charged", "december_usd", "january_usd"),
+    [
+        ("gemini-2.5-pro", (), "gemini-2.5-pro", 0.0175, 0.0175),
+        # From 2026-12-01, "billed at the new model's rates" (Google's deprecations page, by two copies, 2026-11-10).
+        ("gemini-3.8-flash", (), "gemini-3.8-flash", 0.009375, 0.01875),
+        ("gemini-of-our-own", (), "gemini-2.5-pro", 0.0175, 0.0175),
+        ("gemini-3.8-flash", OWN_PRICE, "gemini-2.5-pro", 0.0105, 0.0105),
+        ("gemini-3.8-flash", BOTH_OWN, "gemini-3.8-flash", 0.0105, 0.0105),
+    ],
+    ids=["the model asked", "another one", "without a price", "an own price for the name", "an own price for both"],
+)
+async def test_answer_costs_what_the_model_that_answered_costs(
+    in_process: InProcessVendor,
+    answered: str,
+    own: Sequence[OwnPrice],
+    charged: str,
+    december_usd: float,
+    january_usd: float,
+) -> None:
+    prices = ModelPrices(tuple(own), {"openai": GOOGLE})
+    whole = steps.chat_whole("stop", content="one")
+    body = json.loads(whole) | {"model": answered, "usage": {"prompt_tokens": 10_000, "completion_tokens": 500}}
+    in_process.script(VendorResponse([json.dumps(body).encode()], content_type="application/json"))
+    vendor = openai.connect("openai", VendorSettings("key", in_process.url), RequestOptions(16_384, prices))
+    [completion] = (await collect(vendor.model("gemini-2.5-pro"))).completions
+    await vendor.aclose()
+    assert completion.usage is not None
+    costs = [prices.cost_usd(completion.model, completion.usage, at) for at in (DECEMBER, JANUARY)]
+    assert completion.model == f"openai/{charged}"
+    assert costs == [pytest.approx(december_usd), pytest.approx(january_usd)]

@@ -7,7 +7,7 @@ import pytest
 
 from bot.core import texts
 from bot.errors import EndReason, ProviderError
-from bot.models.events import Retrying
+from bot.models.events import Completion, Retrying
 from bot.models.model import Provider
 from bot.models.wrappers import Fallback
 from tests.models.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, failed, receive
@@ -148,9 +148,16 @@ def test_closing_during_a_wait_asks_no_model_again() -> None:
 
 
 def test_each_request_is_heard_as_an_answer_or_as_the_reason_of_its_failure() -> None:
-    heard: list[tuple[str, EndReason | None]] = []
-    first = ScriptedProvider([THINKING, failed(EndReason.BAD_KEY)], model="openai/a")
+    heard: list[tuple[str, EndReason | Completion | None]] = []
+    first = ScriptedProvider([THINKING, failed(EndReason.BAD_KEY)], ANSWER, model="openai/a")
     second = ScriptedProvider(["Hello", failed(EndReason.CUT)], model="anthropic/b")
     models = Fallback([first, second], on_result=lambda *one: heard.append(one))
-    run_simulated(receive(models.starting_with("openai/a", PROMPT)))
-    assert heard == [("openai/a", EndReason.BAD_KEY), ("anthropic/b", None), ("anthropic/b", EndReason.CUT)]
+    for _ in range(2):
+        run_simulated(receive(models.starting_with("openai/a", PROMPT)))
+    assert heard == [
+        ("openai/a", EndReason.BAD_KEY),
+        ("anthropic/b", None),
+        ("anthropic/b", EndReason.CUT),
+        ("openai/a", None),
+        ("openai/a", END),
+    ]

@@ -182,6 +182,12 @@ def test_own_prices_come_first(model: str, usage: Usage, usd: float) -> None:
     assert prices.cost_usd(model, usage, NOW) == pytest.approx(usd)
 
 
+def test_names_with_the_same_published_price_mean_the_same_model() -> None:
+    prices = ModelPrices(base_urls={"openai": "https://generativelanguage.googleapis.com/v1beta/openai/"})
+    assert prices.is_same_model("openai/gemini-flash-latest", "openai/gemini-3.8-flash")
+    assert not prices.is_same_model("openai/gemini-2.5-pro", "openai/gemini-3.8-flash")
+
+
 OFFLINE = """
 import sys, threading
 def refuse(event, arguments):

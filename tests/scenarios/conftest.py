@@ -42,10 +42,11 @@ from tests.streams.server import VendorResponse, VendorServer
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-MODEL_NAMES = ("test", "other", "scripted", "gpt-6.1-sol")
+MODEL_NAMES = ("test", "other", "scripted", "gpt-6.1-sol", "gpt-6-luna")
 """What readers see of the models that scenarios ask."""
 FOOTER = re.compile(
-    rf"(fell back to )?({'|'.join(MODEL_NAMES)})( · thorough[^·]*)?( · (stopped|incomplete))?|stopped|incomplete"
+    rf"((fell back to|answered by) )?({'|'.join(MODEL_NAMES)})( · thorough[^·]*)?( · (stopped|incomplete))?"
+    "|stopped|incomplete"
 )
 CARRIER: CarrierName = "edit"
 """Most scenarios look at each edit of one message. test_native_streams.py has the other carrier."""

@@ -1,17 +1,24 @@
 """What Typist admins read in direct messages: a vendor that refuses the key, and a process that takes their events."""
 
 import asyncio
+import time
 
 import pytest
 
 from bot.core import texts
+from bot.core.caps import Amount
 from bot.errors import EndReason
+from bot.models.events import Usage
+from bot.models.prices import ModelPrices
 from bot.services.admin_notices import LOOK_S
 from bot.settings import Settings
+from bot.store import Stores
 from slack_sandbox.server import Sandbox
+from slack_sandbox.workspace import TEAM_ID
 from tests.contracts.vendor_rules import OLLAMA_WINDOW, ollama
-from tests.scenarios.conftest import Stage, running, says
-from tests.streams.server import VendorServer, refusal
+from tests.scenarios.conftest import Stage, footer, running, says
+from tests.streams import speech
+from tests.streams.server import VendorResponse, VendorServer, naming, refusal
 
 pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(admins=frozenset({"U0GRACE"}))]
 
@@ -52,3 +59,24 @@ async def test_admin_reads_once_that_a_server_cuts_off_the_beginning_of_prompts(
             await asyncio.sleep(2 * LOOK_S)
     [notice] = [message.text for message in stage.bots(direct)]
     assert f"openai/test: its server counted only {OLLAMA_WINDOW:,} of about " in notice
+
+
+@pytest.mark.long
+@pytest.mark.bot(on_disk=True, models=("openai/gpt-6.1-sol",), admins=frozenset({"U0GRACE"}))
+async def test_answer_by_another_model_is_shown_counted_and_reported_as_that_models(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, in_bots_time: Stores
+) -> None:
+    stage, direct = Stage(sandbox, vendor), sandbox.dm("grace")
+    vendor.script(VendorResponse([naming("gpt-6-luna", chunk) for chunk in says("Whole.").chunks]))
+    async with running(settings):
+        for question in ("why?", "and why that?"):
+            asked = await stage.mention(question)
+            assert await stage.answers("general", asked) == ["Whole."]
+            assert footer(stage.bots("general", asked)[0]) == "answered by gpt-6-luna"
+        await sandbox.wait_for(lambda: stage.bots(direct), PATIENCE_S)
+    sentence = texts.models.another_model_answers("openai/gpt-6.1-sol", "openai/gpt-6-luna", "openai/gpt-6-luna")
+    assert [message.text for message in stage.bots(direct)] == [f"{sentence} {texts.models.CHOOSE_ANOTHER}"]
+    usage = await in_bots_time.usage.month(TEAM_ID, 0, 1_000_000)
+    one = Usage(speech.INPUT_TOKENS, len(speech.tokens("Whole.")))
+    usd = ModelPrices().cost_usd("openai/gpt-6-luna", one + one, time.time())
+    assert usage.models == {"openai/gpt-6-luna": Amount(2 * sum((one.input_tokens, one.output_tokens)), usd or 0.0)}

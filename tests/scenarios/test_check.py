@@ -56,7 +56,7 @@ from tests.mcp.sign_in_server import BY_DEVICE, sign_in_server
 from tests.processes import bot_process
 from tests.streams import speech, steps
 from tests.streams.clouds import AZURE, BEDROCK, FOUNDRY, VERTEX, CloudApi, identities, no_identity
-from tests.streams.server import Script, VendorRequest, VendorResponse, VendorServer
+from tests.streams.server import Script, VendorRequest, VendorResponse, VendorServer, naming
 
 PAGE = Path(__file__).with_name("check_report.md")
 KEY = "sk-proj-Zz0123456789abcdefghij"
@@ -465,6 +465,9 @@ MODELS: Mapping[str, ModelCase] = {
     "`--probe-models`: a server with a small window (llama.cpp)": probing(
         WARN,
         error(400, message="request (6043 tokens) exceeds the available context size (4096 tokens)", n_ctx="4096"),
+    ),
+    "`--probe-models`: another model that answers": probing(
+        WARN, VendorResponse([naming("gpt-6-luna", chunk) for chunk in CALL.chunks])
     ),
     "`--probe-models`: a model that says nothing": probing(WARN, VendorResponse(speech.chat([""]))),
     "`--probe-models`: a server that fails (500)": probing(FAIL, error(500)),

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +12,13 @@ from bot.core import texts
 from bot.core.caps import DAY_S, HOUR_S
 from bot.core.outbox import wait_s
 from bot.errors import EndReason, RateLimited, Refusal, Refused
+from bot.models.events import Completion, FinishReason
 from bot.services.admin_notices import (
     CALM_S,
     CONFIRM_S,
     LOOK_S,
     AdminNotices,
-    ModelRefusals,
+    ModelNotices,
     OtherConnections,
 )
 from bot.store import Stores
@@ -46,15 +47,15 @@ class Processes:
         self._url = f"sqlite:///{folder}/typist.db"
         self.stores: list[Stores] = []
 
-    async def start(self) -> ModelRefusals:
+    async def start(self) -> ModelNotices:
         store = await Stores.open(self._url, f"w{len(self.stores)}", self.clock)
         self.stores.append(store)
-        return ModelRefusals(self.notices(store), MODELS, self.clock)
+        return ModelNotices(self.notices(store), MODELS, self.clock)
 
     def notices(self, store: Stores) -> AdminNotices:
         return AdminNotices(store.notifications, "T1", ["U2", "U1"])
 
-    async def look(self, *refusals: ModelRefusals, for_s: float = LOOK_S) -> list[str]:
+    async def look(self, *refusals: ModelNotices, for_s: float = LOOK_S) -> list[str]:
         """Returns what the admins read while these processes look, all at once, for some time."""
         for _ in range(math.ceil(for_s / LOOK_S)):
             await asyncio.gather(*(each.look() for each in refusals))
@@ -118,6 +119,19 @@ async def test_admins_read_once_that_a_vendor_refuses_and_once_that_it_answers(
         both = [await processes.start(), await processes.start()]
         both[number % 2].on_result(model, failure)
         assert await processes.look(*both, for_s=AGAIN_S) == read, (number, model, failure)
+
+
+@pytest.mark.parametrize("priced_as", ["openai/x", "openai/a"], ids=["with a price", "without a price"])
+async def test_admins_read_once_that_another_model_answers(processes: Processes, priced_as: str) -> None:
+    """A gateway that picks a model for each request would fill their direct messages."""
+    done = Completion(priced_as, FinishReason.STOP, None, asked_model="openai/a", other_model="openai/x")
+    for read in ([texts.models.another_model_answers("openai/a", "openai/x", priced_as)], []):
+        both = [await processes.start(), await processes.start()]
+        for one in both:
+            one.on_result("openai/b", Completion("openai/b", FinishReason.STOP, None))
+            one.on_result("openai/a", done)
+            one.on_result("openai/a", replace(done, other_model="openai/y"))
+        assert await processes.look(*both, for_s=AGAIN_S) == [f"{one} {texts.models.CHOOSE_ANOTHER}" for one in read]
 
 
 async def test_processes_that_hear_it_at_once_tell_once(processes: Processes) -> None:

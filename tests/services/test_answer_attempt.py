@@ -216,6 +216,13 @@ SMALL = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
             "fell back to of-our-own · thorough (high effort)",
         ),
         (
+            Effort.NORMAL,
+            replace(BIG, model="openai/of-our-own", asked_model=MODEL, other_model="openai/of-our-own"),
+            0.0,
+            "answered by of-our-own",
+        ),
+        (Effort.NORMAL, replace(BIG, asked_model=MODEL, other_model="openai/of-our-own"), 0.0, NAME),
+        (
             Effort.THOROUGH,
             replace(BIG, usage=None, effort="high"),
             0.1,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -144,11 +145,13 @@ async def _send(request: web.Request, answer: VendorResponse) -> web.StreamRespo
         return response
     await response.prepare(request)
     began = asyncio.get_running_loop().time()
+    # Vendors name the model that was asked.
+    asked = str((await request.json()).get("model", "m")) if request.content_type == "application/json" else ""
     for number, chunk in enumerate(answer.chunks):
         if gate := answer.gates.get(number):
             await gate()
             began = asyncio.get_running_loop().time() - number * answer.pause_s
-        await response.write(chunk)
+        await response.write(naming(asked, chunk))
         # Measured from the beginning, so that the pace is exact.
         await asyncio.sleep(began + (number + 1) * answer.pause_s - asyncio.get_running_loop().time())
     while answer.ending is ResponseEnd.HANG:
@@ -159,6 +162,11 @@ async def _send(request: web.Request, answer: VendorResponse) -> web.StreamRespo
     else:
         _break(request, reset=answer.ending is ResponseEnd.RESET)
     return response
+
+
+def naming(model: str, chunk: bytes) -> bytes:
+    """Returns a chunk of a script, which names the model `m`, with the name of the model that answers."""
+    return re.sub(rb'"model": ?"m"', f'"model": {json.dumps(model)}'.encode(), chunk)
 
 
 def _break(request: web.Request, reset: bool) -> None:

@@ -40,6 +40,18 @@ def fell_back(name: str) -> str:
     return f"fell back to {name}"
 
 
+def answered_by(name: str) -> str:
+    """Names another model that answered under the name of the one that was asked."""
+    return f"answered by {name}"
+
+
+def another_model_answers(model: str, other_model: str, priced_as: str) -> str:
+    """Tells operators that another model answers for one in BOT_MODELS. All are vendor/model."""
+    is_priced = priced_as == other_model
+    price = "Its price counts" if is_priced else f"Its price isn't known, so the price of {priced_as} counts"
+    return f"{model} is answered by another model, {other_model.partition('/')[2]}. {price}."
+
+
 MODEL_FAILURES: Mapping[EndReason, str] = {
     EndReason.BAD_KEY: "I don't have access to {model}. Ask your Typist admin to check its credentials.",
     EndReason.UNKNOWN_MODEL: (
@@ -88,6 +100,10 @@ def prompts_cut(model: str, sent_tokens: int, counted_tokens: int) -> str:
         "probably cuts off the beginning of long prompts: my instructions and the start of the thread. Give the model "
         "a larger window (for Ollama, OLLAMA_CONTEXT_LENGTH=65536). `typist check --probe-models` tests it."
     )
+
+
+CHOOSE_ANOTHER = "Choose a model in BOT_MODELS that its vendor still offers, or add a price to the BOT_PRICES file."
+"""Advice to operators if another model answers for one in BOT_MODELS."""
 
 
 def answers_again(model: str) -> str:
