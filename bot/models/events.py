@@ -92,6 +92,11 @@ class Searching:
 
 
 @dataclass(frozen=True, slots=True)
+class Loading:
+    """A sign that a request was sent to a server that might have to load the model before it responds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Retrying:
     """A request failed before the answer's first word, and another request will follow."""
 
@@ -174,8 +179,8 @@ class Completion:
     """The model that answered instead of the one that was asked, if it isn't the same under another name."""
 
 
-StreamEvent = str | Thinking | Searching | Retrying | Citation | TextPart | ToolCall | Opaque | Completion
+StreamEvent = str | Thinking | Searching | Loading | Retrying | Citation | TextPart | ToolCall | Opaque | Completion
 """One event of a provider's stream. A string is a non-empty piece of the answer's text."""
 
-SIGNS_OF_WORK = (Thinking, Searching, Retrying)
+SIGNS_OF_WORK = (Thinking, Searching, Loading, Retrying)
 """Events that aren't part of the answer. As long as only these have arrived, another request can replace this one."""

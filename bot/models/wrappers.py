@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bot.clock import Clock
 from bot.errors import Backoff, EndReason, ProviderError
-from bot.models.events import SIGNS_OF_WORK, Completion, Opaque, Retrying, Searching, StreamEvent, Thinking
+from bot.models.events import SIGNS_OF_WORK, Completion, Loading, Opaque, Retrying, Searching, StreamEvent, Thinking
 from bot.models.model import Provider
 from bot.models.prompt import Prompt
 from bot.telemetry import Telemetry
@@ -48,6 +48,8 @@ class Measured:
 
 MAX_SILENCE_S = 600.0
 """Twice the 300 s that gpt-6-astra was reported to think without a sign (AntigmaLabs/ante#186)."""
+LOADS_WITHIN_S = 300.0
+"""The time limit for the first event from a server that might have to load the model. Large models take minutes."""
 PAUSED_S = 1.0
 """A timer that is this late was delayed by a pause of the process or the machine, or by other work."""
 
@@ -71,16 +73,21 @@ class Stall:
     of the process, the time starts again, because data that arrived during the pause hasn't been read.
     """
 
-    def __init__(self, provider: Provider, stall_timeout_s: float) -> None:
+    def __init__(self, provider: Provider, stall_timeout_s: float, *, may_load: bool = False) -> None:
+        """`may_load`: whether the server might have to load the model, so the first event gets LOADS_WITHIN_S."""
         self.model = provider.model
         self._provider = provider
         self._stall_timeout_s = stall_timeout_s
+        self._may_load = may_load
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         time = asyncio.get_running_loop().time
+        if self._may_load:
+            yield Loading()
         with closing(_Wait()) as wait:
             async with aclosing(self._provider.stream(prompt)) as events:
                 limit_s, longest_s = float(self._stall_timeout_s), max(float(self._stall_timeout_s), MAX_SILENCE_S)
+                limit_s = max(limit_s, LOADS_WITHIN_S) if self._may_load else limit_s
                 only_signs_s = 0.0
                 while True:
                     left_s, began_s = longest_s - only_signs_s, time()

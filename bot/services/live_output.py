@@ -79,6 +79,8 @@ class LiveOutput:
                 text, status = texts.answers.TRANSCRIBING, texts.statuses.STATUS_LISTENING
             case Doing.TAKING_LONG if self._is_silent:
                 text, status = texts.models.TAKES_LONG, texts.statuses.STATUS_TAKES_LONG
+            case Doing.LOADING if self._is_silent:
+                text, status = texts.models.LOADING, texts.statuses.STATUS_LOADING
             case Running(tool=tool):
                 text, status = texts.answers.running(tool), texts.statuses.status_running(tool)
             case Searching(query=query):

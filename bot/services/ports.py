@@ -147,6 +147,8 @@ class Doing(Enum):
     """Replaces the activity that was shown before."""
     LISTENING = auto()
     TAKING_LONG = auto()
+    LOADING = auto()
+    """Nothing has arrived yet from a server that might have to load the model."""
 
 
 @dataclass(frozen=True, slots=True)

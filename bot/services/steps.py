@@ -35,7 +35,7 @@ from bot.core.steps import (
     without_oldest_results,
 )
 from bot.errors import EndReason, ProviderError
-from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Retrying, Searching, StreamEvent
+from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Loading, Retrying, Searching, StreamEvent
 from bot.models.model import Models, Provider
 from bot.models.prompt import OfferedTools, Prompt, TokenEstimate, ToolResult, room_for_results
 from bot.reply.answer import Answer, CurrentStep
@@ -224,10 +224,11 @@ class Steps:
         answer = attempt.answer
         step = attempt.begin_step(provider.model, input_tokens, prompt.origins)
         text = _StepText(answer, shown, is_new=bool(answer.steps) and not resumed)
-        taking_long = asyncio.get_running_loop().call_later(TAKES_LONG_S, shown.show, Doing.TAKING_LONG)
+        waiting = _Waiting(shown)
         try:
             async with aclosing(_events(attempt, prompt, provider)) as events:
                 async for event in events:
+                    waiting.receive(event)
                     match event:
                         case Retrying():
                             shown.show(event)
@@ -244,7 +245,7 @@ class Steps:
             # The model had nothing to add to the recorded text, so that text is complete.
             step.completion = Completion(error.model, FinishReason.STOP, None)
         finally:
-            taking_long.cancel()
+            waiting.end()
         text.end()
         if step.completion is not None:
             self._learn_from(step.completion, prompt)
@@ -297,6 +298,28 @@ async def _events(attempt: AnswerAttempt, prompt: Prompt, provider: Provider) ->
         attempt.silent_step, prompt = len(attempt.answer.steps), with_request_to_continue(prompt)
         log.info("model %s wrote nothing after its calls, asking it to continue", provider.model)
         yield Retrying(is_charged=True)
+
+
+class _Waiting:
+    """Shows that a model is taking long, or that its server might be loading it, until the server responds."""
+
+    def __init__(self, shown: Output) -> None:
+        self._shown = shown
+        self._is_loading = self._shows_loading = False
+        self._timer = asyncio.get_running_loop().call_later(TAKES_LONG_S, self._show)
+
+    def _show(self) -> None:
+        self._shows_loading = self._is_loading
+        self._shown.show(Doing.LOADING if self._is_loading else Doing.TAKING_LONG)
+
+    def receive(self, event: StreamEvent) -> None:
+        self._is_loading = isinstance(event, Loading)
+        if self._shows_loading and not self._is_loading:
+            self._shows_loading = False
+            self._shown.show(Doing.THINKING)
+
+    def end(self) -> None:
+        self._timer.cancel()
 
 
 class _StepText:

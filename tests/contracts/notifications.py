@@ -9,6 +9,7 @@ from bot.models.events import (
     Citation,
     Completion,
     FinishReason,
+    Loading,
     Opaque,
     Retrying,
     Searching,
@@ -45,7 +46,7 @@ class Received:
     thought: int = 0
     """How often the provider reported thinking."""
     retries: list[Retrying] = field(default_factory=list)
-    others: list[Searching | Citation | TextPart | ToolCall | Opaque] = field(default_factory=list)
+    others: list[Searching | Loading | Citation | TextPart | ToolCall | Opaque] = field(default_factory=list)
 
     @property
     def text(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from bot.errors import EndReason
-from bot.models.events import Searching, StreamEvent, Thinking
+from bot.models.events import Loading, Searching, StreamEvent, Thinking
 from bot.models.prompt import Prompt
 from bot.models.wrappers import Stall, silence_s
 from tests.models.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, receive
@@ -14,6 +14,33 @@ from tests.simulated_time import SimulatedClock, SimulatedLoop, run_simulated
 
 TIMEOUT_S = 10.0
 OVER = Thinking(ended=True)
+
+
+LOADS = Loading()
+
+
+def loaded_from(*steps: Step) -> TimedEvents:
+    return run_simulated(receive(Stall(ScriptedProvider(steps), TIMEOUT_S, may_load=True)))
+
+
+@pytest.mark.parametrize(
+    ("steps", "ends_s"),
+    [
+        ([70.0, "a", END], None),
+        ([299.0, THINKING, 99.0, "a", END], None),
+        ([400.0, "a", END], 300),
+        # Only the first event gets that long.
+        ([70.0, "a", 60.0], 80),
+        ([70.0, THINKING, OVER, 60.0], 80),
+    ],
+)
+def test_model_that_may_be_loading_gets_five_minutes_for_its_first_event(
+    steps: list[Step], ends_s: float | None
+) -> None:
+    received = loaded_from(*steps)
+    assert received.items[0] == LOADS
+    assert received.failure is (None if ends_s is None else EndReason.STALLED)
+    assert ends_s is None or received.ended_s == pytest.approx(ends_s, abs=1e-3)
 
 
 def received_from(*steps: Step, reader_s: float = 0.0) -> TimedEvents:

@@ -63,6 +63,7 @@ GROWING = (
     texts.answers.QUEUED,
     texts.models.TRYING_AGAIN,
     texts.models.TAKES_LONG,
+    texts.models.LOADING,
 )
 ACTIVITY = re.compile(f"^(?:{texts.answers.running('.+')}|{texts.answers.searching('').removesuffix('…')}.*…)$", re.M)
 """The line of a tool or a search that is under way."""
@@ -367,6 +368,9 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> A
 
 
 @pytest.fixture
-async def with_short_stall_timeout(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
+async def with_short_stall_timeout(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Stage]:
+    monkeypatch.setattr("bot.models.wrappers.LOADS_WITHIN_S", 2.0)
     async with running(replace(settings, stall_timeout_s=2)):
         yield Stage(sandbox, vendor)

@@ -34,6 +34,7 @@ PLACEHOLDERS = (
     texts.answers.THINKING,
     texts.answers.CHECKING_ACCESS,
     texts.models.TAKES_LONG,
+    texts.models.LOADING,
     texts.answers.QUEUED,
 )
 

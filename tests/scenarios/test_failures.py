@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +14,7 @@ from bot.core.prompt import MESSAGES_OMITTED
 from bot.errors import EndReason
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.testing.processes import WITHIN_S
+from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, buttons, says
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
@@ -108,6 +110,29 @@ async def test_stalled_model_leaves_its_part_and_a_notice(with_short_stall_timeo
     sentence = texts.models.model_failure(EndReason.STALLED, "test", goes_on=bool(text))
     whole = f"{text.rstrip()}\n{sentence}".lstrip()
     assert await with_short_stall_timeout.answers("general", asked, timeout_s=300) == [whole]
+
+
+LOADS_S = 70.0
+"""How long a server takes to load a large model: longer than a model may be silent."""
+
+
+async def test_server_that_loads_its_model_is_waited_for_and_asked_once(stage: Stage) -> None:
+    stage.vendor.script(replace(says("The whole answer."), delay_s=LOADS_S))
+    asked = await stage.mention()
+    assert await stage.answers("general", asked, timeout_s=2 * LOADS_S) == ["The whole answer."]
+    assert len(stage.vendor.requests) == 1
+    seen = list(map(str, revisions(stage, asked)))
+    assert any(texts.models.LOADING in revision for revision in seen)
+    assert not [revision for revision in seen if texts.models.TRYING_AGAIN in revision]
+
+
+async def test_answer_can_be_stopped_while_the_server_loads_its_model(stage: Stage) -> None:
+    stage.vendor.script(replace(says("The whole answer."), delay_s=LOADS_S))
+    asked = await stage.mention()
+    await stage.sandbox.wait_for(lambda: texts.models.LOADING in str(stage.bots("general", asked)), LOADS_S)
+    assert await press(stage, stage.bots("general", asked)[0], ReplyAction.STOP) is None
+    assert await stage.answers("general", asked) == [texts.answers.STOPPED]
+    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), WITHIN_S)
 
 
 def revisions(stage: Stage, asked: str) -> list[Sequence[dict[str, Any]]]:

@@ -27,7 +27,7 @@ PAGE = Path(__file__).with_name("model_failures.md")
 WITHIN_S = 900.0
 BEGUN = speech.tokens("A first half. ")
 ANSWER = "The answer of the other model."
-SPANS_S = {0.4: "no time", 1.5: "2 s", 3: "3 s", 6: "6 s", 60: "a minute", 120: "2 minutes"}
+SPANS_S = {0.4: "no time", 1.5: "2 s", 3: "3 s", 6: "6 s", 60: "a minute", 120: "2 minutes", 300: "5 minutes"}
 
 
 def error(status: int, message: str, **headers: str) -> VendorResponse:

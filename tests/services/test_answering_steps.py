@@ -18,7 +18,7 @@ from bot.core.job import Checkpoint, Job
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import Sign
 from bot.errors import EndReason, ProviderError
-from bot.models.events import SEARCH_RESULT_TOKENS, Searching, StreamEvent, Thinking, Usage
+from bot.models.events import SEARCH_RESULT_TOKENS, Loading, Searching, StreamEvent, Thinking, Usage
 from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, WEB, Permission, Prompt, ToolRule, WebSearch
 from bot.reply.answer import Answer
@@ -395,6 +395,7 @@ async def until_status(stage: AnsweringStage, status: str) -> list[str]:
         ((), texts.statuses.STATUS_THINKING),
         ((), texts.statuses.STATUS_TAKES_LONG),
         ((Thinking(9),), texts.statuses.STATUS_TAKES_LONG),
+        ((Loading(), Thinking(9)), texts.statuses.STATUS_TAKES_LONG),
         ((Searching(),), texts.statuses.status_searching("")),
         ((Searching("bots"),), texts.statuses.status_searching("bots")),
         ((Searching("bots"), Searching(done=True)), texts.statuses.status_searching("bots")),

@@ -116,6 +116,8 @@ NO_WAY_TO_MODEL = "I can't reach {model}. Ask your Typist admin to check my log.
 TRYING_AGAIN = "The model isn't responding. Trying again…"
 TAKES_LONG = "The model is taking longer than usual. I'm still waiting for its first word…"
 """Replaces THINKING if the model hasn't written anything for a long time."""
+LOADING = "The model's server hasn't responded yet. It might still be loading the model, so I'll wait a few minutes…"
+"""Replaces THINKING if nothing has arrived for a while from a server that isn't a vendor's."""
 _ASK_AGAIN = "Please ask again"
 _PRESS_CONTINUE = "Press Continue"
 

@@ -7,6 +7,7 @@ STATUS_THINKING = "is thinking…"
 STATUS_LISTENING = "is listening…"
 STATUS_WRITING = "is writing… Reply “stop” to stop me"
 STATUS_TRYING_AGAIN = "is trying again…"
+STATUS_LOADING = "is waiting for the model to load…"
 STATUS_TAKES_LONG = "is still waiting for the model's first word…"
 
 
