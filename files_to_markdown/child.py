@@ -18,6 +18,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from types import FrameType
@@ -37,8 +38,9 @@ from files_to_markdown.document import (
 )
 
 _OFFICE = ("mammoth", "python_calamine", "striprtf.striprtf", "xml.dom.expatbuilder")
-_LIBRARIES = {
+_LIBRARIES: Mapping[Format, Sequence[str]] = {
     Format.ARCHIVE: _OFFICE,
+    Format.FLAT_ODF: (),
     Format.OFFICE_XML: _OFFICE,
     Format.OLE: ("python_calamine", "striprtf.striprtf"),
     Format.RTF: ("striprtf.striprtf",),
@@ -48,6 +50,7 @@ _LIBRARIES = {
         *(f"PIL.{name}ImagePlugin" for name in ("Avif", "Bmp", "Gif", "Jpeg", "Mpo", "Png", "Ppm", "Tiff", "WebP")),
     ),
 }
+"""The libraries of each format. All other formats are text, whose charset might have to be guessed."""
 _MAIL = (
     b"Content-Type: multipart/mixed; boundary=b\n\n"
     b"--b\nContent-Transfer-Encoding: base64\n\nYQ==\n--b\nContent-Transfer-Encoding: x-uuencode\n\nbegin 644 a\n"
@@ -143,9 +146,7 @@ def _load_modules(kind: Format, content: bytes) -> None:
     for library in _LIBRARIES.get(kind, ()):
         importlib.import_module(library)
     charsets.load_codecs()
-    if kind in (Format.CARDS, Format.CSV, Format.HTML, Format.MAIL, Format.NOTEBOOK, Format.TEXT) or (
-        kind is Format.OLE and _NARROW in content
-    ):
+    if kind not in _LIBRARIES or (kind is Format.OLE and _NARROW in content):
         charsets.load_detector(content)
     if kind in (Format.ARCHIVE, Format.MAIL, Format.OFFICE_XML, Format.OLE):
         formats.read(Format.MAIL, _MAIL)

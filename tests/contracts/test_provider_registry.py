@@ -91,7 +91,7 @@ def test_people_are_told_whose_key_a_vendor_takes_and_where_it_is() -> None:
         ("sk-proj-1", ["openai"]),
         ("sk-ant-1", ["anthropic"]),
         ("echo-1", ["echo"]),
-        ("gsk_1", ["openai", "other"]),
+        ("gsk_1", [*(vendor for vendor, entry in VENDORS.items() if entry.has_other_keys), "other"]),
     ],
 )
 def test_key_of_no_known_form_may_be_of_each_vendor_whose_keys_have_any(

@@ -87,7 +87,7 @@ async def test_a_newcomer_is_led_from_the_link_to_the_first_message(
         assert "✔ SLACK_BOT_TOKEN is accepted: @typist in " in seen
         seen = await terminal.types(PASTE, KEY)
         assert "✔ Both tokens belong to the same app." in seen
-        assert "platform.openai.com/api-keys or platform.claude.com/settings/keys" in seen
+        assert " or ".join(entry.api_key_page for entry in VENDORS.values() if entry.api_key_variable) in seen
         seen = await terminal.types(WHO, "ada")
         assert "✔ openai/gpt-6-luna: the key is accepted, and the model exists." in seen
         code, seen = await terminal.end()
@@ -138,7 +138,7 @@ async def test_swapped_wrong_and_misplaced_tokens_are_recognized(
         (PASTE, "xoxp-of-a-person", "OPENAI_API_KEY must be a model's key; this is a user token of Slack."),
         (PASTE_AGAIN, slack.config_token, "must be a model's key; this is an app configuration token of Slack."),
         (PASTE_AGAIN, slack.app_token, is_set),
-        (PASTE, "sk-wrong", "✘ openai: the server doesn't accept the key (HTTP 401).\n  → Check OPENAI_API_KEY."),
+        (PASTE, "sk-proj-wrong", "✘ openai: the server doesn't accept the key (HTTP 401).\n  → Check OPENAI_API_KEY."),
         (PASTE_AGAIN, KEY, "✔ openai/gpt-6-luna: the key is accepted"),
     ]
     async with init(tmp_path, env) as terminal:
@@ -162,14 +162,15 @@ async def test_vendor_of_a_key_that_may_be_of_several_is_asked_for(
     tmp_path: Path, slack: Sandbox, openai: VendorServer, env: dict[str, str]
 ) -> None:
     """What is known by its form is said first: a token of Slack's is nobody's key."""
-    whose = "Which vendor is this key from? Enter openai or anthropic: "
+    vendors = [vendor for vendor, entry in VENDORS.items() if entry.has_other_keys or vendor == "anthropic"]
+    whose = f"Which vendor is this key from? Enter {' or '.join(vendors)}: "
     async with init(tmp_path, env, with_plain_keys) as terminal:
         await terminal.types(PASTE, slack.bot_token)
         await terminal.types(PASTE, slack.app_token)
         await terminal.types(PASTE, "xoxp-of-a-person")
         await terminal.reads("must be a model's key; this is a user token of Slack.")
         await terminal.types(PASTE_AGAIN, "sk-wrong")
-        await terminal.types(whose, "mistral")
+        await terminal.types(whose, "nobody")
         await terminal.types(PASTE, "sk-wrong")
         assert not openai.requests
         await terminal.types(whose, "OpenAI")

@@ -155,7 +155,8 @@ async def test_double_press_of_stop_is_one_press_though_another_process_receives
 async def test_button_and_not_its_value_says_what_is_wanted_of_the_next_version(
     stores: Stores, action: ReplyAction, wish: Wish, value: str
 ) -> None:
-    await stores.worker_queue.finish(await under_way(stores), End(EndReason.STEP_LIMIT), "Because")
+    # Long enough for every button.
+    await stores.worker_queue.finish(await under_way(stores), End(EndReason.STEP_LIMIT), "x" * CANVAS_MIN_CHARS)
     assert await actions_of(stores, BusyClock()).perform(replace(STOP, action=action, value=value)) is None
     [again] = await stores.worker_queue.claim(1)
     assert (again.version, again.wish) == (1, wish)
