@@ -25,7 +25,7 @@ from bot.slack.posted_questions import view_of
 from handlers.payloads import (
     action_token_of,
     changed_at,
-    channel_in_view,
+    context_in_view,
     edited_ts_of,
     event_in,
     home_tab_of,
@@ -99,7 +99,7 @@ def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, we
     async def on_home(event: Mapping[str, Any]) -> None:
         tab, user_id, channel_id = home_tab_of(event)
         if tab == "messages":
-            await pane.record_channel(user_id, channel_in_view(event))
+            await pane.record_context(user_id, context_in_view(event))
             pane.suggest(channel_id, None)
             welcome.on_opened(user_id, channel_id)
         else:
@@ -107,12 +107,12 @@ def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, we
 
     async def on_thread(event: Mapping[str, Any]) -> None:
         user_id, (channel_id, thread_ts), in_view = pane_thread_of(event)
-        await pane.record_channel(user_id, in_view)
+        await pane.record_context(user_id, in_view)
         if event["type"] == "assistant_thread_started":
             pane.suggest(channel_id, thread_ts)
 
     async def on_context(body: Mapping[str, Any]) -> None:
-        await pane.record_channel(viewer_of(body), channel_in_view(body["event"]))
+        await pane.record_context(viewer_of(body), context_in_view(body["event"]))
 
     async def on_title(body: Mapping[str, Any]) -> None:
         await pane.on_renamed(session_of(body, pane.workspace.me.team_id))

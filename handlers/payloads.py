@@ -14,7 +14,7 @@ from bot.core.actions import Press, ReplyAction
 from bot.core.caps import CapOwner, Scope
 from bot.core.channel_settings import SettingsPlace, emoji_name
 from bot.core.conversation import Message, ThreadKey, mentioned_user_ids
-from bot.core.surfaces import Invocation, TypedCommand
+from bot.core.surfaces import AppContext, Invocation, TypedCommand
 from bot.core.triage import Identity
 from bot.errors import PayloadError
 from bot.services.engagement import QuietPress
@@ -183,11 +183,11 @@ def home_tab_of(event: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 @parser
-def pane_thread_of(event: Mapping[str, Any]) -> tuple[str, tuple[str, str], str]:
-    """Returns the person, the thread's channel and ts, and the viewed channel, from an assistant thread's event."""
+def pane_thread_of(event: Mapping[str, Any]) -> tuple[str, tuple[str, str], AppContext]:
+    """Returns the person, the thread's channel and ts, and the viewed context, from an assistant thread's event."""
     thread = _object(event, "assistant_thread")
     place = _string(thread, "channel_id"), _ts(thread, "thread_ts")
-    return _string(thread, "user_id"), place, channel_in_view(thread)
+    return _string(thread, "user_id"), place, context_in_view(thread)
 
 
 @parser
@@ -274,21 +274,26 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
     )
 
 
-def channel_in_view(holder: Mapping[str, Any]) -> str:
-    """Returns the channel that a person is viewing beside the pane, or "". Supports the events of both views."""
+def context_in_view(holder: Mapping[str, Any]) -> AppContext:
+    """Returns the channel and message that a person has open beside the pane, for events of both kinds of app.
+
+    Entities come in order of relevance. A canvas or list has no channel, so the next entity counts.
+    """
     match holder.get("context"):
         case {"channel_id": str(channel_id)} if channel_id:
-            return channel_id
+            return AppContext(channel_id)
         case {"entities": [*entities]}:
             for entity in entities:
                 match entity:
                     case {"type": "slack#/types/channel_id", "value": str(channel_id)} if channel_id:
-                        return channel_id
-                    case {"type": "slack#/types/message_context", "value": {"channel_id": str(channel_id)}} if (
-                        channel_id
-                    ):
-                        return channel_id
-    return ""
+                        return AppContext(channel_id)
+                    case {
+                        "type": "slack#/types/message_context",
+                        "value": {"channel_id": str(channel_id)} as value,
+                    } if channel_id:
+                        ts = value.get("message_ts")
+                        return AppContext(channel_id, ts if isinstance(ts, str) and _TS.fullmatch(ts) else "")
+    return AppContext()
 
 
 @parser

@@ -1,6 +1,6 @@
 """Content beside replies: App Home, responses to the slash command, and the assistant pane. Pure.
 
-The channel viewed beside the pane is stored per person, for hours, because agents' events don't include a thread.
+What is open beside the pane is stored per person, for hours, because agents' events don't include a thread.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from enum import StrEnum, auto
 from typing import Generic, TypeVar
 
 from bot.core import texts
+from bot.core.calls import READ_CHANNEL
 from bot.core.caps import Amount, Cap, OwnCap, Period, UsageToDate
 from bot.core.channel_settings import DefaultSettings
 from bot.core.conversation import Question, with_names, without_users
@@ -168,5 +169,18 @@ def thread_title(question: Question) -> str:
     return beginning(words, TITLE_CHARS) or texts.welcome.PANE_UNTITLED
 
 
-def pane_context_line(channel: str) -> str:
-    return f"Beside this conversation the person is looking at the channel #{channel}; you can't read it."
+@dataclass(frozen=True, slots=True)
+class AppContext:
+    """The channel that a person has open beside the pane, and a message in it. Both can be empty."""
+
+    channel_id: str = ""
+    message_ts: str = ""
+
+
+def pane_context_line(context: AppContext, channel: str) -> str:
+    """Returns the prompt's sentences about what the asker has open. `channel`: its name."""
+    message = f" at the message with ts {context.message_ts}" if context.message_ts else ""
+    return (
+        f"Beside this conversation the person is looking at the channel #{channel} ({context.channel_id}){message}. "
+        f"“This”, “here” and “the channel” can mean it. If so, read it with {READ_CHANNEL}, or say that you can't."
+    )

@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from bot.clock import Background, Clock
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.surfaces import Sign, thread_title, was_asked_in_pane
+from bot.core.surfaces import AppContext, Sign, thread_title, was_asked_in_pane
 from bot.errors import RateLimited, Refused, trace_of
 from bot.reply.workspace import Workspace
 from bot.slack.client import TURN_WITHIN_S
@@ -249,10 +249,10 @@ class AssistantPane:
         if self.workspace.me.has_pane:
             self._start(self.workspace.pane.suggest(channel_id, thread_ts))
 
-    async def record_channel(self, user_id: str, channel_id: str) -> None:
-        """Records the channel that a person has open next to the pane; "" means none. Raises StoreError."""
+    async def record_context(self, user_id: str, context: AppContext) -> None:
+        """Records what a person has open next to the pane. Raises StoreError."""
         if self.workspace.me.has_pane:
-            await self.stores.pane_context.write(self.workspace.me.team_id, user_id, channel_id)
+            await self.stores.pane_context.write(self.workspace.me.team_id, user_id, context)
 
     async def begin(self, question: Question, *, is_first: bool = True, has_message: bool = False) -> Signs:
         """Shows that an attempt at a question has begun; returns the sign that Slack shows. According to Slack's docs,

@@ -23,7 +23,7 @@ from bot.core.memory import NO_MEMORIES, SentMemories, ids_in, memories_section
 from bot.core.prompt import Conversation, CountTokens, Marks, PromptMessage
 from bot.core.schedules import RUN_RULE, run_times_text
 from bot.core.steps import fixed_text, starting_text
-from bot.core.surfaces import pane_context_line, was_asked_in_pane
+from bot.core.surfaces import AppContext, pane_context_line, was_asked_in_pane
 from bot.core.triage import Identity, is_from_person, second_person_ts
 from bot.errors import StoreError
 from bot.models.prompt import OTHERS, OURS
@@ -115,13 +115,14 @@ class SlackConversation:
         return Note("\n".join(filter(None, (*ours, *lines))), OTHERS if beside else OURS)
 
     async def _pane_context(self, question: Question) -> str:
-        """Returns a sentence about the channel that is open next to the asker's pane, or "" if its name is unknown."""
+        """Returns sentences about what is open next to the asker's pane, or "" if the channel's name is unknown."""
         person = question.thread.team_id, question.user_id
         read = self.stores.pane_context.read
-        channel_id = await try_again(lambda: read(*person), self.stores.clock, "pane context not read")
+        context = await try_again(lambda: read(*person), self.stores.clock, "pane context not read") or AppContext()
+        channel_id = context.channel_id
         # Using a private channel's name is safe: the asker has the channel open, and nobody else reads the answer.
         names = await self.workspace.users.names([channel_id], in_channel=channel_id) if channel_id else {}
-        return "".join(map(pane_context_line, names.values()))
+        return "".join(pane_context_line(context, name) for name in names.values())
 
     async def files(
         self, job: Job, messages: Sequence[PromptMessage], memory: AsyncExitStack, show: Callable[[Activity], None]

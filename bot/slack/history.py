@@ -224,6 +224,7 @@ _PARAMETERS = {
         },
         "newest": {"type": "integer", "minimum": 1, "maximum": PAGE_MESSAGES, "description": "Only so many posts"},
         "thread": {"type": "string", "description": "The ts of a post: returns it with its replies"},
+        "channel": {"type": "string", "description": "The ID of a public channel to read instead of this one"},
         "link": {"type": "string", "description": "A link to a message, here or in a public channel: as `thread`"},
         "page": {"type": "string", "description": "The next page, as the result before named it"},
     },
@@ -340,13 +341,13 @@ class ChannelReader:
         page_ts, thread_ts = (str(arguments.get(name) or "") for name in ("page", "thread"))
         if not all(_TS.fullmatch(ts) for ts in (page_ts, thread_ts) if ts):
             raise _Unusable(NOT_A_TS)
-        channel_id = question.thread.channel_id
+        channel_id = str(arguments.get("channel") or question.thread.channel_id)
         if link := str(arguments.get("link") or "").strip().strip("<>"):
             if (linked := linked_message(link)) is None:
                 raise _Unusable(NOT_A_LINK)
             channel_id, ts, in_thread = linked
             thread_ts = in_thread or ts
-            await self._check_readable(question, channel_id)
+        await self._check_readable(question, channel_id)
         newest = newest or (PAGE_MESSAGES if since_ts or thread_ts or page_ts else DEFAULT_MESSAGES)
         return _Wanted(channel_id, newest, since_ts, page_ts, thread_ts)
 

@@ -659,6 +659,7 @@ pane_contexts = sa.Table(
     sa.Column("team_id", sa.Text, primary_key=True),
     sa.Column("user_id", OwnerId, primary_key=True),
     sa.Column("channel_id", sa.Text, nullable=False),
+    sa.Column("message_ts", sa.Text, nullable=False),
     sa.Column("opened_at", ExpiryTime(PANE_CONTEXT_KEPT_S), nullable=False),
 )
 

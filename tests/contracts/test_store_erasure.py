@@ -217,6 +217,7 @@ CODES = {
         "thread_lines.ts",
         "quiet_threads.switched_ts",
         "pane_contexts.channel_id",
+        "pane_contexts.message_ts",
         "memories.ts",
         "allowed_tools.tool",
         "allowed_tools.definition_hash",

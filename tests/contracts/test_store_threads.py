@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.channel_settings import ChannelSettings
+from bot.core.surfaces import AppContext
 from bot.core.triage import MAX_LINES, Engagement, Line
 from bot.models.prompt import Effort
 from bot.store import Stores
@@ -62,20 +63,20 @@ async def test_last_switch_of_a_thread_holds_and_each_message_switches_once(stor
 
 async def test_newest_pane_context_of_each_person_is_kept_for_some_time(timed: Stores, clock: ManualClock) -> None:
     async def read() -> list[str]:
-        return [await timed.pane_context.read("T1", user_id) for user_id in ("U1", "U2", "U3")]
+        return [(await timed.pane_context.read("T1", user_id)).channel_id for user_id in ("U1", "U2", "U3")]
 
     for user_id, channel_id in (("U1", "C1"), ("U1", "C2"), ("U2", "C3")):
-        await timed.pane_context.write("T1", user_id, channel_id)
+        await timed.pane_context.write("T1", user_id, AppContext(channel_id, "1.0"))
     assert await read() == ["C2", "C3", ""]
-    assert await timed.pane_context.read("T2", "U1") == ""
+    assert await timed.pane_context.read("T2", "U1") == AppContext()
     await timed.erasure.erase(user_id="U1")
     assert await read() == ["", "C3", ""]
     clock.now_s += PANE_CONTEXT_KEPT_S - 1
     assert await read() == ["", "C3", ""]
     clock.now_s += 1
     assert await read() == ["", "", ""]
-    await timed.pane_context.write("T1", "U1", "C1")
-    await timed.pane_context.write("T1", "U1", "")
+    await timed.pane_context.write("T1", "U1", AppContext("C1"))
+    await timed.pane_context.write("T1", "U1", AppContext())
     assert await read() == ["", "", ""]
     await timed.erasure.expire(0)
     assert await count(timed, pane_contexts) <= 1, "the old one is removed"

@@ -1,5 +1,6 @@
 """The assistant pane, for apps with assistant_view and with agent_view."""
 
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -8,12 +9,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
+from bot.core.calls import READ_CHANNEL
 from slack_sandbox.manifest import SuggestedPrompt
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, manifest, says
 from tests.scenarios.surfaces import with_assistant_view
-from tests.streams import speech
+from tests.streams import speech, steps
 from tests.streams.server import ResponseEnd, VendorResponse
 
 pytestmark = pytest.mark.skips_waits
@@ -147,6 +149,21 @@ async def test_model_is_told_with_each_question_which_channel_is_open(stage: Sta
     assert "looking at the channel #general" in first[-1]["content"]
     assert "looking at the channel #project-x" in second[-1]["content"]
     assert second[: len(first)] == first, "what was open before stays where it was said"
+
+
+@OF_AGENT
+async def test_this_in_the_pane_means_the_message_that_is_open_and_the_model_can_read_it(stage: Stage) -> None:
+    ts = await stage.sandbox.say("grace", "general", "The launch moves to Tuesday.")
+    stage.sandbox.client("ada").look_at("general", ts)
+    await stage.delivered()
+    call = steps.chat_call(index=0, id="call_1", name=READ_CHANNEL)
+    arguments = json.dumps({"channel": "C0GENERAL", "thread": ts})
+    stage.vendor.script(VendorResponse(steps.chat(call, *steps.fragments(arguments, 0))), says("A launch."))
+    thread_ts = await ask(stage, enter(stage), "what's this about?")
+    await stage.answers(stage.sandbox.dm("ada"), thread_ts)
+    asked, read = (request.body["messages"] for request in stage.vendor.requests)
+    assert f"#general (C0GENERAL) at the message with ts {ts}" in asked[-1]["content"]
+    assert "The launch moves to Tuesday." in read[-1]["content"], "the bot is in the channel, and only Ada reads this"
 
 
 async def test_each_question_at_the_root_opens_a_thread(stage: Stage) -> None:

@@ -17,7 +17,7 @@ from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Job
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.steps import items_of, with_steps
-from bot.core.surfaces import pane_context_line
+from bot.core.surfaces import AppContext, pane_context_line
 from bot.models import anthropic, openai
 from bot.models.api import Api
 from bot.models.events import Opaque, ToolCall
@@ -88,7 +88,7 @@ class Place:
     open_channel: str = ""
 
     def builder(self) -> PromptBuilder:
-        facts = [pane_context_line(self.open_channel.lower())] if self.open_channel else []
+        facts = [pane_context_line(AppContext("C1"), self.open_channel.lower())] if self.open_channel else []
         conversation = InMemoryConversation(self.messages, self.replies, {"UADA": "uada"}, facts=facts, me=ME)
         settings = PromptSettings(DEFAULT_SYSTEM_PROMPT, history_tokens=100_000)
         return PromptBuilder(conversation, settings, TokenEstimate(("openai/m",)), InstantClock())

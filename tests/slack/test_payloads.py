@@ -12,6 +12,7 @@ import pytest
 from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.conversation import Message
+from bot.core.surfaces import AppContext
 from bot.core.triage import Identity, is_from_person
 from bot.errors import PayloadError, StoreError, Stuck
 from bot.services.schedules import SchedulePress
@@ -26,8 +27,8 @@ from bot.slack.views.schedules import CHANGE_SCHEDULE, ListPlace, ScheduleAction
 from bot.slack.views.settings import SETTINGS
 from handlers.messages import on_error
 from handlers.payloads import (
-    channel_in_view,
     command_of,
+    context_in_view,
     event_in,
     home_tab_of,
     invocation_of_command,
@@ -291,7 +292,7 @@ def test_translated_answer_is_read_with_its_structure() -> None:
 )
 def test_channel_in_view_is_parsed(name: str, channel: str) -> None:
     event = event_of(name)
-    assert channel_in_view(event.get("assistant_thread", event)) == channel
+    assert context_in_view(event.get("assistant_thread", event)) == AppContext(channel)
 
 
 @pytest.mark.parametrize("name", ["app_context_changed", "app_context_changed_with_user"])
@@ -304,8 +305,8 @@ def test_first_channel_that_a_context_names_is_in_view() -> None:
     channels = [{"type": "slack#/types/channel_id", "value": id_} for id_ in ids]
     messages = [{"type": "slack#/types/message_context", "value": {"channel_id": id_}} for id_ in ids]
     for entities in (channels, messages, [channels[0], *messages], [messages[0], *channels]):
-        assert channel_in_view({"context": {"entities": entities}}) == "C1"
-        assert channel_in_view({"context": {"channel_id": "", "entities": entities}}) == "C1"
+        assert context_in_view({"context": {"entities": entities}}) == AppContext("C1")
+        assert context_in_view({"context": {"channel_id": "", "entities": entities}}) == AppContext("C1")
 
 
 @pytest.mark.parametrize(
@@ -359,8 +360,22 @@ async def test_event_that_would_fail_again_is_acknowledged(error: Exception, is_
     assert (response is not None and response.status == 200) is is_acknowledged
 
 
-def test_app_context_of_a_message_names_its_channel() -> None:
-    assert channel_in_view({"context": event_of("message_im_app_context")["app_context"]}) == "C0GENERAL"
+def test_app_context_names_a_message_and_its_channel() -> None:
+    context = event_of("message_im_app_context")["app_context"]
+    assert context_in_view({"context": context}) == AppContext("C0GENERAL", "1790000000.000100")
+
+
+@pytest.mark.parametrize("ts", ["", "1", 1.5, None, "1.0 <@U1>"])
+def test_message_without_a_usable_ts_leaves_its_channel_in_view(ts: object) -> None:
+    message = {"type": "slack#/types/message_context", "value": {"channel_id": "C1", "message_ts": ts}}
+    assert context_in_view({"context": {"entities": [message]}}) == AppContext("C1")
+
+
+def test_canvas_has_no_channel_so_the_next_entity_is_in_view() -> None:
+    """Types by @slack/types, read on 2026-11-30: channel_id, canvas_id, list_id, message_context."""
+    viewed = [("canvas", "F1"), ("channel", "C1")]
+    entities = [{"type": f"slack#/types/{kind}_id", "value": id_} for kind, id_ in viewed]
+    assert context_in_view({"context": {"entities": entities}}) == AppContext("C1")
 
 
 @pytest.mark.parametrize(
