@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot import __version__
-from bot.clock import Clock, SystemClock, kept_running
+from bot.clock import Clock, SystemClock, keep_running
 from bot.services.operations import Probes, serving
 from bot.services.ports import Tools
 from bot.settings import Settings
-from bot.standstill import long_steps_ended
-from bot.wiring import Bot, WrapModels, built, telemetry_of
+from bot.standstill import end_long_steps
+from bot.wiring import Bot, WrapModels, open_bot, open_telemetry
 
 LAST_TASKS_S = 1.0
 """Time limit for the other tasks after live answers have ended or were handed over."""
@@ -52,18 +52,18 @@ async def run(
     """
     probes = Probes(is_stopping=shutdown.requested.is_set)
     async with AsyncExitStack() as stack:
-        telemetry = stack.enter_context(telemetry_of(settings))
+        telemetry = stack.enter_context(open_telemetry(settings))
         if settings.health_at is not None:
             await stack.enter_async_context(serving(*settings.health_at, probes, telemetry, settings.public_url))
-        building = built(settings, probes, clock, wrap_models, tools, telemetry)
-        bot = await _built_unless_stopped(building, stack, shutdown.requested)
+        building = open_bot(settings, probes, clock, wrap_models, tools, telemetry)
+        bot = await _build_unless_stopped(building, stack, shutdown.requested)
         if bot is not None:
             # Imported late, because importing a library takes seconds on a slow machine.
-            with long_steps_ended():
+            with end_long_steps():
                 await _run(bot, shutdown, ready)
 
 
-async def _built_unless_stopped(
+async def _build_unless_stopped(
     building: AbstractAsyncContextManager[Bot], stack: AsyncExitStack, stop: asyncio.Event
 ) -> Bot | None:
     """Builds the bot; returns None if a signal arrives first, because startup can wait for Slack for hours."""
@@ -91,8 +91,8 @@ async def _built_unless_stopped(
 async def _run(bot: Bot, shutdown: Shutdown, ready: Callable[[Bot], None]) -> None:
     stop = asyncio.create_task(shutdown.requested.wait())
     opening = asyncio.create_task(bot.sockets.open())
-    working = asyncio.create_task(kept_running(bot.worker.run))
-    others = [asyncio.create_task(kept_running(loop)) for loop in bot.loops]
+    working = asyncio.create_task(keep_running(bot.worker.run))
+    others = [asyncio.create_task(keep_running(loop)) for loop in bot.loops]
     try:
         ended, _ = await asyncio.wait((stop, opening, working, *others), return_when=asyncio.FIRST_COMPLETED)
         if opening in ended:

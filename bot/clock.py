@@ -74,7 +74,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-async def kept_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
+async def keep_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
     """Runs a loop, and restarts it after any error except SlackSetupError, which only an admin can fix."""
     while True:
         try:

@@ -100,7 +100,7 @@ def take_over() -> None:
     def thread_failed(failed: threading.ExceptHookArgs) -> None:
         log.error("thread failed", exc_info=failed.exc_value)
 
-    def ignored(failed: "sys.UnraisableHookArgs") -> None:
+    def on_unraisable(failed: "sys.UnraisableHookArgs") -> None:
         log.error("error ignored while an object was removed", exc_info=failed.exc_value)
 
     def process_failed(_: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
@@ -109,11 +109,11 @@ def take_over() -> None:
     sys.excepthook = process_failed
     warnings.showwarning = warned
     threading.excepthook = thread_failed
-    sys.unraisablehook = ignored
+    sys.unraisablehook = on_unraisable
 
 
 @dataclass(slots=True)
-class _Said:
+class _Repetition:
     written_at: float
     quiet_s: float
     left_out: int = 0
@@ -124,17 +124,17 @@ class Repeats(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[tuple[object, ...], _Said] = {}
+        self._repetitions: dict[tuple[object, ...], _Repetition] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Returns whether to write the record; sets `repeated`."""
         if record.levelno < logging.WARNING:
             return True
         key = record.name, str(record.msg), str(record.args), str(_fields(record)), current_job.get()
-        said = self._said.pop(key, None) or _Said(-math.inf, FIRST_QUIET_S)
-        self._said[key] = said
-        if len(self._said) > MAX_SAID:
-            del self._said[next(iter(self._said))]
+        said = self._repetitions.pop(key, None) or _Repetition(-math.inf, FIRST_QUIET_S)
+        self._repetitions[key] = said
+        if len(self._repetitions) > MAX_SAID:
+            del self._repetitions[next(iter(self._repetitions))]
         passed_s = record.created - said.written_at
         if passed_s < said.quiet_s:
             said.left_out += 1
@@ -183,7 +183,7 @@ class PrivateFormatter(logging.Formatter):
     """Formats records without values that might be secrets or users' text."""
 
     def format(self, record: logging.LogRecord) -> str:
-        private = self._private(record)
+        private = self._without_values(record)
         job_id = current_job.get()
         job = "" if job_id is None else f"job {job_id}: "
         values = {name: str(value) for name, value in _fields(record).items()}
@@ -195,16 +195,16 @@ class PrivateFormatter(logging.Formatter):
         private.args = None
         return super().format(private)
 
-    def _private(self, record: logging.LogRecord) -> logging.LogRecord:
+    def _without_values(self, record: logging.LogRecord) -> logging.LogRecord:
         private = logging.makeLogRecord(record.__dict__)
         library = record.name.partition(".")[0]
         if library not in OURS:
-            private.msg = _of_library(str(record.msg), record.args)
+            private.msg = _redact_library_message(str(record.msg), record.args)
             private.args = None
         elif isinstance(record.args, tuple):
-            private.args = tuple(_named(arg) if isinstance(arg, BaseException) else arg for arg in record.args)
+            private.args = tuple(_error_text(arg) if isinstance(arg, BaseException) else arg for arg in record.args)
         if library == BOLT and record.exc_info and record.exc_info[1]:
-            private.msg = f"{private.msg}: {_named(record.exc_info[1])}"
+            private.msg = f"{private.msg}: {_error_text(record.exc_info[1])}"
             private.exc_info = None
         # Another handler might have cached its own text of the exception in the record.
         private.exc_text = None
@@ -212,12 +212,12 @@ class PrivateFormatter(logging.Formatter):
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802
         """Returns the tracebacks of the exception and its causes, starting with the first cause."""
-        return "\n".join(_places(error) for error in reversed(list(_chain(ei[1]))))
+        return "\n".join(_traceback_lines(error) for error in reversed(list(_chain(ei[1]))))
 
 
 class JsonFormatter(PrivateFormatter):
     def format(self, record: logging.LogRecord) -> str:
-        private = self._private(record)
+        private = self._without_values(record)
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         entry: dict[str, object] = {"time": at, "level": record.levelname, "logger": record.name}
         if (job_id := current_job.get()) is not None:
@@ -240,14 +240,14 @@ def _times(record: logging.LogRecord) -> str:
     return f" (and {repeated} more since the last such line)" if repeated else ""
 
 
-def _of_library(message: str, args: tuple[object, ...] | Mapping[str, object] | None) -> str:
+def _redact_library_message(message: str, args: tuple[object, ...] | Mapping[str, object] | None) -> str:
     """Returns a library's message without values that might be a user's text. An omitted argument becomes "…"."""
     if not args:
         return _VALUES.split(message, maxsplit=1)[0].rstrip()
     template = _VALUES_IN_TEMPLATE.split(message, maxsplit=1)[0].rstrip()
     values = iter(() if isinstance(args, Mapping) else args)
 
-    def written(found: re.Match[str]) -> str:
+    def redacted(found: re.Match[str]) -> str:
         if found[0].endswith("%"):
             return "%"
         value = args.get(found[1] or "") if isinstance(args, Mapping) else next(values, None)
@@ -255,15 +255,15 @@ def _of_library(message: str, args: tuple[object, ...] | Mapping[str, object] | 
             return type(value).__name__
         return f"{value:g}" if isinstance(value, float) else str(value) if isinstance(value, int) else "…"
 
-    return _CONVERSION.sub(written, template)
+    return _CONVERSION.sub(redacted, template)
 
 
-def _named(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     name = type(error).__name__
     return str(error) or name if _may_be_logged(error) else name
 
 
-def _places(error: BaseException) -> str:
+def _traceback_lines(error: BaseException) -> str:
     """Returns the exception's type and traceback. Source lines contain no values."""
     stack = traceback.extract_tb(error.__traceback__)
     for frame in stack:

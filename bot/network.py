@@ -5,7 +5,7 @@ authority. The variables for this are curl's (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY
 (SSL_CERT_FILE, SSL_CERT_DIR). HTTP libraries interpret them differently: slack_sdk ignores NO_PROXY, aiohttp has no
 proxy for wss, httpx2 doesn't support networks in NO_PROXY, and botocore ignores ALL_PROXY. Every client in this process
 therefore uses `proxy_of` and `tls`, and doesn't read variables. The clouds' credential libraries don't accept a proxy
-as an argument, so `share` completes the variables that these libraries read.
+as an argument, so `export_settings` completes the variables that these libraries read.
 
 The rules are curl's, with two of Go's: loopback addresses are always reached directly, and NO_PROXY can contain
 networks (10.0.0.0/8). Hostnames aren't resolved to match a network.
@@ -107,7 +107,7 @@ def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
     _, exempt = next(_set(env, (NO_PROXY,)), ("", ""))
     if any(_covers(entry, host, port) for entry in re.split(r"[,\s]+", exempt)):
         return Way(variable=NO_PROXY)
-    return Way(_usable(name, value), name)
+    return Way(_parse_proxy(name, value), name)
 
 
 def proxy_of(url: str) -> str | None:
@@ -168,7 +168,7 @@ def certificates(env: Mapping[str, str] | None = None) -> str | None:
     return next((value for _, value in named), None)
 
 
-def share(env: Mapping[str, str]) -> None:
+def export_settings(env: Mapping[str, str]) -> None:
     """Exports the network settings in `env`, including those from `.env`, to this process's libraries."""
     for name, value in _set(env, VARIABLES):
         os.environ.setdefault(name, value)
@@ -305,7 +305,7 @@ def _set(env: Mapping[str, str], names: tuple[str, ...]) -> Iterator[tuple[str, 
             yield name, value
 
 
-def _usable(name: str, value: str) -> str:
+def _parse_proxy(name: str, value: str) -> str:
     """Returns a proxy's URL, with http as the default scheme. Raises SettingsError."""
     url = value if "://" in value else f"http://{value}"
     scheme = re.match(r"([a-z][a-z\d+.-]*)://", url, re.ASCII | re.IGNORECASE)

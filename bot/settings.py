@@ -144,7 +144,7 @@ def _token(prefix: str) -> Callable[[str], str]:
     return parse
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
+def whole_number(low: int, high: int) -> Callable[[str], int]:
     """Returns a parser for a whole number in a range. Python refuses to parse thousands of digits."""
 
     def parse(value: str) -> int:
@@ -169,7 +169,7 @@ def _address_and_port(value: str) -> tuple[str, int]:
     address, _, port = value.rpartition(":")
     try:
         host = str(ipaddress.ip_address(address.strip("[]"))) if address else "127.0.0.1"
-        return host, whole(1, 65_535)(port)
+        return host, whole_number(1, 65_535)(port)
     except ValueError:
         raise ValueError(
             "must be a port from 1 to 65,535, or an IP address of this machine and a port, such as 0.0.0.0:8080"
@@ -193,7 +193,7 @@ def parse_models(value: str) -> tuple[str, ...]:
     for model in models:
         vendor, _, name = model.partition("/")
         if vendor not in VENDORS or not name:
-            vendors, hint = ", ".join(VENDORS), _meant(model)
+            vendors, hint = ", ".join(VENDORS), _suggestion(model)
             raise ValueError(
                 f"must name models as vendor/model, where vendor is one of {vendors}; {model!r} isn't one ({hint})"
             )
@@ -204,7 +204,7 @@ def parse_models(value: str) -> tuple[str, ...]:
     return models
 
 
-def _meant(model: str) -> str:
+def _suggestion(model: str) -> str:
     """Returns a suggestion for a model without a vendor or with an unknown vendor."""
     for separator in "/:":
         vendor, _, name = model.partition(separator)
@@ -333,7 +333,7 @@ def _price_file(value: str) -> tuple[OwnPrice, ...]:
         prices = parse_prices(path.read_text("utf-8-sig"))
         for pattern in map(str, prices):
             if not fnmatch.filter(VENDORS, pattern.partition("/")[0]):
-                raise ValueError(f"{pattern!r} doesn't match any vendor that Typist supports ({_meant(pattern)})")
+                raise ValueError(f"{pattern!r} doesn't match any vendor that Typist supports ({_suggestion(pattern)})")
         return prices
     except FileNotFoundError:
         raise ValueError(f"names {path}, which doesn't exist. Create it, or leave the setting empty") from None
@@ -366,21 +366,21 @@ class Settings:
     misnamed: Mapping[str, str] = field(default_factory=dict)
     """Typist's variables, by the names that other programs read instead."""
     system_prompt: str = _setting("BOT_SYSTEM_PROMPT")
-    history_tokens: int = _setting("BOT_HISTORY_TOKENS", whole(500, 1_000_000), 16_000)
-    max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", whole(16, 128_000), 8_192)
-    stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", whole(1, 3_600), 60)
+    history_tokens: int = _setting("BOT_HISTORY_TOKENS", whole_number(500, 1_000_000), 16_000)
+    max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", whole_number(16, 128_000), 8_192)
+    stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", whole_number(1, 3_600), 60)
     carrier: CarrierName | None = None
     """A carrier that tests and benchmarks force. No variable sets it, and Typist chooses a carrier for each reply."""
-    done_mention_s: int = _setting("BOT_DONE_PING_S", whole(0, 86_400), 60)
+    done_mention_s: int = _setting("BOT_DONE_PING_S", whole_number(0, 86_400), 60)
     engagement: str = _setting("BOT_ENGAGEMENT", _one_of(*Engagement), Engagement.FOLLOW_UPS.value)
     web_search: WebSearch | None = _setting("BOT_WEB_SEARCH", parse_web_search, None)
     transcribe: str = _setting("BOT_TRANSCRIBE", _transcription_model, "")
     welcome: bool = _setting("BOT_WELCOME", _on_off, True)
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
-    retention_days: int = _setting("BOT_RETENTION_DAYS", whole(1, 36_500), 30)
+    retention_days: int = _setting("BOT_RETENTION_DAYS", whole_number(1, 36_500), 30)
     weekly_report: str = _setting("BOT_WEEKLY_REPORT", _weekly, "")
     """When the report is due, in the format of `parse_weekly_rule` (core/schedules.py); "" for never."""
-    catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", whole(0, 168), 12)
+    catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", whole_number(0, 168), 12)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
     allow_users: frozenset[str] = _setting("BOT_ALLOW_USERS", _people, frozenset())
@@ -391,8 +391,8 @@ class Settings:
     """The keys that encrypt people's accounts at MCP servers, newest first."""
     caps: tuple[Cap, ...] = _setting("BOT_CAPS", parse_caps, ())
     prices: tuple[OwnPrice, ...] = _setting("BOT_PRICES", _price_file, ())
-    max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", whole(1, 10_000), 3)
-    drain_s: int = _setting("BOT_DRAIN_S", whole(0, 3_600), 25)
+    max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", whole_number(1, 10_000), 3)
+    drain_s: int = _setting("BOT_DRAIN_S", whole_number(0, 3_600), 25)
     health_at: tuple[str, int] | None = _setting("BOT_HEALTH_PORT", _address_and_port, None)
     public_url: str = _setting("BOT_PUBLIC_URL", _public_url)
     traces_url: str = _setting("BOT_TRACES_URL", _url)
@@ -421,7 +421,7 @@ def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
     """Returns the process's environment, completed with variables from `.env`. Raises SettingsError."""
     statements = list(parse_stream(StringIO(_env_text(env_file))))
     known = os.environ.keys() | {statement.key for statement in statements}
-    problems = ((_line_of(one), _wrong_in(one) or _unset_in(one, known)) for one in statements)
+    problems = ((_line_of(one), _statement_error(one) or _unset_reference(one, known)) for one in statements)
     if wrong := [(line, problem) for line, problem in problems if problem]:
         raise SettingsError([f"{env_file}, line {line}: {problem}." for line, problem in wrong])
     text = "".join(_without_empty_repetitions(statements))
@@ -429,7 +429,7 @@ def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
     return {**from_file, **os.environ}
 
 
-def _wrong_in(binding: Binding) -> str:
+def _statement_error(binding: Binding) -> str:
     """Returns the error in a statement in `.env`, as the rest of a sentence, or ""."""
     _, _, value = binding.original.string.partition("=")
     if binding.error and value.lstrip()[:1] in ("'", '"'):
@@ -438,7 +438,7 @@ def _wrong_in(binding: Binding) -> str:
     return "must be NAME=value, or a comment after #" if is_wrong else ""
 
 
-def _unset_in(binding: Binding, known: Collection[str | None]) -> str:
+def _unset_reference(binding: Binding, known: Collection[str | None]) -> str:
     """Returns the rest of a sentence about a value that refers to an unset variable, or ""."""
     if binding.key not in variables() or binding.key in os.environ:
         return ""
@@ -513,32 +513,32 @@ def _env_text(env_file: Path) -> str:
 
 def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool = False) -> Settings:
     """Returns the validated settings. Empty variables count as not set. Raises SettingsError with all problems."""
-    env = _with_files(env)
+    env = _read_secret_files(env)
     problems = _unknown(env)
     values: dict[str, Any] = {}
     for setting in _fields():
-        value = _parsed(env, setting.metadata["variable"], setting.metadata["parse"], problems)
+        value = _parse_variable(env, setting.metadata["variable"], setting.metadata["parse"], problems)
         if value is not None:
             values[setting.name] = value
     mcp = _mcp(values.get("mcp_config"), env, values.get("public_url", ""), problems)
-    names = ModelNames(_parsed(env, "BOT_MODELS", parse_model_names, problems) or {})
+    names = ModelNames(_parse_variable(env, "BOT_MODELS", parse_model_names, problems) or {})
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp, model_names=names)
-    settings = replace(settings, misnamed=_misnamed(env, settings))
+    settings = replace(settings, misnamed=_find_misnamed(env, settings))
     # Each sentence begins with the missing variable.
-    problems += [sentence + _unread(env, sentence.partition(" ")[0]) for sentence in missing_access(settings)]
+    problems += [sentence + _misnamed_hint(env, sentence.partition(" ")[0]) for sentence in missing_access(settings)]
     problems += _contradictions(settings)
     if settings.traces_url and not has_telemetry():
         problems.append(f"BOT_TRACES_URL needs the extra telemetry. Install it: {install_command('telemetry')}")
     if needs_slack:
         problems += [
-            f"{variable} is not set. Get it at {WHERE[variable]} and put it into .env.{_unread(env, variable)}"
+            f"{variable} is not set. Get it at {WHERE[variable]} and put it into .env.{_misnamed_hint(env, variable)}"
             for variable in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
             if not env.get(variable, "").strip()
         ]
     if needs_model and not env.get("BOT_MODELS", "").strip() and not models_in_use(settings):
         pages = {vendor.api_key_variable: vendor.api_key_page for vendor in VENDORS.values() if vendor.api_key_variable}
         keys = " or ".join(f"{variable} (from {page})" for variable, page in pages.items())
-        problems.append(f"No model is configured. Set {keys} in .env.{_unread(env, *pages)}")
+        problems.append(f"No model is configured. Set {keys} in .env.{_misnamed_hint(env, *pages)}")
     if problems:
         # A variable used for two settings is read twice.
         raise SettingsError([_SECRET.sub(_MASK, problem) for problem in dict.fromkeys(problems)])
@@ -554,7 +554,7 @@ def secret_variables() -> list[str]:
     return [setting.metadata["variable"] for setting in _fields() if not setting.repr] + keys
 
 
-def _with_files(env: Mapping[str, str]) -> Mapping[str, str]:
+def _read_secret_files(env: Mapping[str, str]) -> Mapping[str, str]:
     """Returns the environment with the content of secrets' files instead of their paths. Raises SettingsError."""
     whole, problems = dict(env), []
     for variable in secret_variables():
@@ -605,7 +605,7 @@ def _vendors(env: Mapping[str, str], problems: list[str]) -> dict[str, VendorSet
     for name, vendor in VENDORS.items():
         parsers = {"api_key": _api_key, "base_url": _url, "api": _one_of(*vendor.apis)}
         values: dict[str, str] = {
-            field: _parsed(env, variable, parsers.get(field, _cloud_name), problems) or ""
+            field: _parse_variable(env, variable, parsers.get(field, _cloud_name), problems) or ""
             for field, variable in _vendor_variables(vendor).items()
         }
         if any(values.values()):
@@ -678,7 +678,7 @@ def install_command(extra: str) -> str:
     return f"{pip_install()} {' '.join(map(shlex.quote, packages))}"
 
 
-def _parsed(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], problems: list[str]) -> Any:
+def _parse_variable(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], problems: list[str]) -> Any:
     """Returns a variable's value, or None if it is unset or invalid; adds to `problems`."""
     value = env.get(variable, "").strip()
     if not value:
@@ -713,7 +713,7 @@ def model_setup(settings: Settings) -> ModelSetup:
     return ModelSetup(models_in_use(settings), settings.vendors, options, settings.stall_timeout_s)
 
 
-def without_effect(settings: Settings) -> list[str]:
+def ineffective_settings(settings: Settings) -> list[str]:
     """Returns a sentence for each model to which a setting doesn't apply."""
     unable = set(models_in_use(settings)) - models_that_search(model_setup(settings)) if settings.web_search else ()
     sentence = "BOT_WEB_SEARCH has no effect on {}: its server doesn't offer web search."
@@ -735,7 +735,7 @@ def extra_scopes(settings: Settings) -> frozenset[str]:
     return frozenset(scope for scope, is_needed in needs.items() if is_needed)
 
 
-def in_force(settings: Settings) -> dict[str, str]:
+def changed_settings(settings: Settings) -> dict[str, str]:
     """Returns non-default settings by variable, for operators. Secrets are masked."""
     shown = {
         field.metadata["variable"]: _shown(field.metadata["variable"], value)
@@ -803,7 +803,7 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _unread(env: Mapping[str, str], *missing: str) -> str:
+def _misnamed_hint(env: Mapping[str, str], *missing: str) -> str:
     """Returns a sentence about set variables whose names resemble a missing one's; "" if there are none."""
     known = variables()
     others = [name for name, value in env.items() if name not in known and value.strip()]
@@ -812,7 +812,7 @@ def _unread(env: Mapping[str, str], *missing: str) -> str:
     return f" {names} {'is' if len(similar) == 1 else 'are'} set, which Typist doesn't read." if similar else ""
 
 
-def _misnamed(env: Mapping[str, str], settings: Settings) -> dict[str, str]:
+def _find_misnamed(env: Mapping[str, str], settings: Settings) -> dict[str, str]:
     """Returns Slack settings that are set without BOT_ to a different value, like emulators' SLACK_API_URL."""
     found = {}
     for setting in _fields():

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def long_steps_ended() -> Iterator[None]:
+def end_long_steps() -> Iterator[None]:
     """Raises `Stuck` in each step of the event loop that computes for MAX_STEP_S. Call it in the main thread."""
     steps = _Steps()
     before = signal.signal(signal.SIGPROF, steps.on_tick)
@@ -83,13 +83,13 @@ async def beat(notify_socket: str) -> None:
         while True:
             faulthandler.dump_traceback_later(STANDSTILL_S, exit=True, file=sys.stderr)
             if notify_socket:
-                _tell(notify_socket, b"WATCHDOG=1")
+                _notify_systemd(notify_socket, b"WATCHDOG=1")
             await asyncio.sleep(BEAT_S)
     finally:
         faulthandler.cancel_dump_traceback_later()
 
 
-def _tell(notify_socket: str, state: bytes) -> None:
+def _notify_systemd(notify_socket: str, state: bytes) -> None:
     """Sends a state to systemd. If sending fails, the next beat sends the state again."""
     # systemd writes the zero byte of an abstract address as @.
     address = f"\0{notify_socket[1:]}" if notify_socket.startswith("@") else notify_socket

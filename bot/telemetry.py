@@ -117,37 +117,37 @@ class Telemetry:
         gauge("typist.slack.connections", "Connections to Slack.", lambda gauges: gauges.connections)
         gauge("typist.database.writable", "1 if the database takes questions.", lambda gauges: gauges.writable)
 
-    def placeholder_shown(self, delay_s: float) -> None:
+    def record_placeholder_delay(self, delay_s: float) -> None:
         self._placeholder_delay.record(delay_s)
 
-    def charged(self, model: str | None, cost_usd: float | None) -> None:
+    def count_cost(self, model: str | None, cost_usd: float | None) -> None:
         """Counts the cost of a model's step (None if unknown). An answer can be given up between steps."""
         if model is not None and cost_usd is not None:
-            self._cost.add(cost_usd, self._of_model(model))
+            self._cost.add(cost_usd, self._model_labels(model))
 
-    def rated(self, job_id: int, model: str | None, vote: str) -> None:
+    def record_rating(self, job_id: int, model: str | None, vote: str) -> None:
         if model is not None:
-            self._feedback.add(1, {**self._of_model(model), "vote": vote})
-            self._given_feedback(job_id, {"typist.feedback": vote})
+            self._feedback.add(1, {**self._model_labels(model), "vote": vote})
+            self._record_feedback(job_id, {"typist.feedback": vote})
 
-    def down_explained(self, job_id: int, model: str, reason: str) -> None:
-        self._down_reasons.add(1, {**self._of_model(model), "reason": reason})
-        self._given_feedback(job_id, {"typist.feedback": "down", "typist.feedback.reason": reason})
+    def record_down_reason(self, job_id: int, model: str, reason: str) -> None:
+        self._down_reasons.add(1, {**self._model_labels(model), "reason": reason})
+        self._record_feedback(job_id, {"typist.feedback": "down", "typist.feedback.reason": reason})
 
-    def _of_model(self, model: str) -> dict[str, str]:
+    def _model_labels(self, model: str) -> dict[str, str]:
         vendor, _, name = model.partition("/")
         provider = self._providers.get(vendor, vendor)
         return {"gen_ai.operation.name": "chat", "gen_ai.provider.name": provider, "gen_ai.request.model": name}
 
-    def _given_feedback(self, job_id: int, attributes: Mapping[str, str]) -> None:
+    def _record_feedback(self, job_id: int, attributes: Mapping[str, str]) -> None:
         """Records a span that links feedback to its answer's trace, which has already ended."""
         with self._span("feedback", SpanKind.INTERNAL, {"typist.job": job_id, **attributes}):
             pass
 
-    def account_changed(self, change: str) -> None:
+    def count_account_change(self, change: str) -> None:
         self._accounts.add(1, {"change": change})
 
-    def answer_ended(
+    def record_answer_end(
         self,
         reason: EndReason,
         calls: int,
@@ -204,7 +204,7 @@ class Telemetry:
                 self._rate_limited.add(int(failure == "rate_limited"), labels)
 
     def model_request(self, model: str, now: float) -> "ModelRequest":
-        labels = self._of_model(model)
+        labels = self._model_labels(model)
         name = f"chat {labels['gen_ai.request.model']}"
         # Not the current span, because a generator that is closed late would exit another task's context.
         return ModelRequest(self, labels, self._begin(name, SpanKind.CLIENT, labels), now)
@@ -243,17 +243,17 @@ class ModelRequest:
     began_at: float
     has_begun: bool = False
 
-    def received(self, now: float) -> None:
+    def record_first_chunk(self, now: float) -> None:
         if not self.has_begun:
             self.has_begun = True
             self.telemetry.first_chunks.record(now - self.began_at, self.labels)
 
-    def used(self, input_tokens: int, output_tokens: int) -> None:
+    def record_tokens(self, input_tokens: int, output_tokens: int) -> None:
         for kind, tokens in (("input", input_tokens), ("output", output_tokens)):
             self.telemetry.tokens.record(tokens, {**self.labels, "gen_ai.token.type": kind})
             self.span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
 
-    def ended(self, failure: EndReason | None, now: float) -> None:
+    def record_end(self, failure: EndReason | None, now: float) -> None:
         """Records the request's end. `failure`: None if the request succeeded, or if nothing was waiting for it."""
         labels = self.labels
         if failure is not None:

@@ -1,7 +1,7 @@
 """Builds the bot from its settings. No other module wires services, stores and Slack together.
 
-`built` opens everything that has to be closed, in order: the tools' servers, Slack's Web API, the database, the models.
-`_Parts` contains the objects that several services share. `_answering` builds the answering service, `_listen`
+`open_bot` opens everything that has to be closed, in order: the tools' servers, Slack's Web API, the database, the
+models. `_Parts` contains the objects that several services share. `_answering` builds the answering service, `_listen`
 registers the handlers of people's actions, and `_loops` returns the background loops.
 """
 
@@ -17,7 +17,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.checks.daily import check_daily, retiring
+from bot.checks.daily import check_daily, retirement_sentences
 from bot.checks.registry import BOT_TOKEN, CONNECTION, Checkup, log_start
 from bot.checks.slack import refuse_organization
 from bot.clock import Clock, insist
@@ -151,7 +151,7 @@ class _Parts:
 
 
 @asynccontextmanager
-async def built(
+async def open_bot(
     settings: Settings, probes: Probes, clock: Clock, wrap: WrapModels, tools: Tools | None, telemetry: Telemetry
 ) -> AsyncIterator[Bot]:
     """Opens the bot, connected only to the database and Slack's Web API. Sets the probes."""
@@ -221,7 +221,7 @@ async def built(
 
 
 @asynccontextmanager
-async def answering_unseen(settings: Settings, clock: Clock, *, has_tools: bool) -> AsyncIterator[Answering]:
+async def open_answering(settings: Settings, clock: Clock, *, has_tools: bool) -> AsyncIterator[Answering]:
     """Opens the answering service, without the loops that claim questions and show answers in Slack.
 
     `has_tools`: whether models get the MCP servers' tools, without people's accounts. Models never get other tools.
@@ -293,16 +293,16 @@ async def _transcriber(settings: Settings) -> AsyncIterator["Transcriber | None"
 
 
 @contextmanager
-def telemetry_of(settings: Settings) -> Iterator[Telemetry]:
+def open_telemetry(settings: Settings) -> Iterator[Telemetry]:
     """Opens a recorder for traces, and for metrics if a port serves them. Without the SDK, nothing is recorded."""
     with_metrics = settings.health_at is not None and has_telemetry()
     if not (with_metrics or settings.traces_url):
         yield OFF
         return
     # Imported late, because it imports OpenTelemetry's SDK.
-    from bot.telemetry_sdk import opened
+    from bot.telemetry_sdk import open_sdk
 
-    with opened(with_metrics=with_metrics, traces_url=settings.traces_url, providers=provider_names()) as telemetry:
+    with open_sdk(with_metrics=with_metrics, traces_url=settings.traces_url, providers=provider_names()) as telemetry:
         yield telemetry
 
 
@@ -363,7 +363,7 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_acco
     quota = quota_of(settings, stores, notifier)
     unpriced = tuple(map(settings.model_names.of, unpriced_models(settings)))
     caps = CapSettings(stores, workspace, settings.caps, unpriced, access)
-    defaults, shown = default_settings_of(settings, workspace), shown_to_admins(settings)
+    defaults, shown = default_settings_of(settings, workspace), settings_for_admins(settings)
     home = AppHome(stores, workspace, quota, caps, access, defaults, shown, has_accounts)
     sign_ins = _sign_ins(settings, stores, workspace, home) if has_accounts else None
     schedules = Schedules(stores, workspace, access, sign_ins)
@@ -502,7 +502,7 @@ def _weekly_report(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Ite
         from bot.services.weekly_report import WeeklyReport
 
         rule = parse_weekly_rule(settings.weekly_report)
-        yield WeeklyReport(rule, parts.stores, partial(retiring, checkup), admins).look
+        yield WeeklyReport(rule, parts.stores, partial(retirement_sentences, checkup), admins).look
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:
@@ -552,7 +552,7 @@ def web_search_of(settings: Settings) -> WebSearch | None:
     return settings.web_search if models_that_search(model_setup(settings)) else None
 
 
-def shown_to_admins(settings: Settings) -> dict[str, str]:
+def settings_for_admins(settings: Settings) -> dict[str, str]:
     """Returns the settings that App Home shows to Typist admins, without URLs and secrets."""
     return texts.home.settings_for_admins(
         list(map(settings.model_names.of, models_in_use(settings))),

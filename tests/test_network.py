@@ -151,7 +151,7 @@ def test_libraries_without_an_argument_read_what_env_says(monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_CA_BUNDLE", "/own.pem")
     # As Docker Compose sets a variable that has no value.
     monkeypatch.setenv("HTTPS_PROXY", "")
-    network.share(
+    network.export_settings(
         {"ALL_PROXY": PROXY, "NO_PROXY": "models.example", "SSL_CERT_FILE": "/ca.pem", "SLACK_BOT_TOKEN": "x"}
     )
     assert os.environ["HTTPS_PROXY"] == os.environ["HTTP_PROXY"] == PROXY

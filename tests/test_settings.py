@@ -21,7 +21,7 @@ from bot.models.prompt import WebSearch
 from bot.models.registry import VENDORS
 from bot.models.setup import VendorSettings
 from bot.settings import Settings, install_command, pip_install
-from bot.wiring import telemetry_of
+from bot.wiring import open_telemetry
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 SLACK = {"SLACK_BOT_TOKEN": "xoxb-secret-1", "SLACK_APP_TOKEN": "xapp-secret-2"}
@@ -409,11 +409,11 @@ def test_secret_in_the_wrong_place_is_not_shown(variable: str) -> None:
     ],
 )
 def test_settings_in_force_show_an_address_without_its_secrets(url: str, shown: str) -> None:
-    assert settings.in_force(settings.read({"DATABASE_URL": url})) == {"DATABASE_URL": shown}
+    assert settings.changed_settings(settings.read({"DATABASE_URL": url})) == {"DATABASE_URL": shown}
 
 
 def test_settings_in_force_are_those_that_differ_from_their_defaults() -> None:
-    assert settings.in_force(settings.read({"BOT_WELCOME": "on", "BOT_DRAIN_S": "25"})) == {}
+    assert settings.changed_settings(settings.read({"BOT_WELCOME": "on", "BOT_DRAIN_S": "25"})) == {}
     ours = settings.read(
         {
             **SECRETS,
@@ -426,7 +426,7 @@ def test_settings_in_force_are_those_that_differ_from_their_defaults() -> None:
             "BOT_MODELS": "openai/a,anthropic/b",
         }
     )
-    shown = settings.in_force(ours)
+    shown = settings.changed_settings(ours)
     assert "secret" not in str(shown)
     assert shown == {
         "SLACK_BOT_TOKEN": "xoxb-***",
@@ -565,7 +565,7 @@ CLOUDS = {
 
 def test_places_of_clouds_are_shown_and_their_models_have_prices() -> None:
     ours = settings.read({**CLOUDS, "BOT_CAPS": "user/day=20usd"})
-    assert settings.in_force(ours).items() >= (CLOUDS.items() - {("BOT_MODELS", CLOUDS["BOT_MODELS"])})
+    assert settings.changed_settings(ours).items() >= (CLOUDS.items() - {("BOT_MODELS", CLOUDS["BOT_MODELS"])})
     costs = [settings.model_prices(ours).cost_usd(model, Usage(1_000_000), 1.79e9) for model in ours.models]
     assert all(cost is not None and cost > 0 for cost in costs)
 
@@ -611,7 +611,7 @@ def test_own_price_allows_a_dollar_cap(tmp_path: Path) -> None:
     env = {"BOT_CAPS": "user/day=20usd", "BOT_MODELS": "openai/my-own", "OPENAI_API_KEY": "k"}
     ours = settings.read({**env, "BOT_PRICES": str(prices)})
     assert settings.model_prices(ours).cost_usd("openai/my-own", Usage(1_000_000), 0) == 1.0
-    assert settings.in_force(ours)["BOT_PRICES"] == "openai/my-*"
+    assert settings.changed_settings(ours)["BOT_PRICES"] == "openai/my-*"
 
 
 @pytest.mark.parametrize(
@@ -687,7 +687,7 @@ def test_traces_need_their_extra_and_the_port_does_without(monkeypatch: pytest.M
     with pytest.raises(SettingsError, match=r"BOT_TRACES_URL needs the extra telemetry. Install it: .* install "):
         settings.read(env)
     assert not settings.has_telemetry()
-    with telemetry_of(settings.read({"BOT_HEALTH_PORT": "8080"})) as telemetry:
+    with open_telemetry(settings.read({"BOT_HEALTH_PORT": "8080"})) as telemetry:
         assert telemetry.scrape is None
 
 
@@ -703,7 +703,7 @@ def test_traces_need_their_extra_and_the_port_does_without(monkeypatch: pytest.M
 def test_port_is_on_the_loopback_unless_an_address_stands_before_it(value: str, at: tuple[str, int]) -> None:
     ours = settings.read({"BOT_HEALTH_PORT": value})
     assert ours.health_at == at
-    assert settings.in_force(ours) == {"BOT_HEALTH_PORT": f"{at[0]}:{at[1]}"}
+    assert settings.changed_settings(ours) == {"BOT_HEALTH_PORT": f"{at[0]}:{at[1]}"}
 
 
 @pytest.mark.parametrize(
@@ -723,7 +723,7 @@ def test_sign_ins_lead_back_to_the_public_address(value: str, url: str, tmp_path
 
 def test_address_of_traces_is_shown_without_its_password() -> None:
     ours = settings.read({"BOT_TRACES_URL": "https://user:secret@collector.example/v1/traces"})
-    assert settings.in_force(ours) == {"BOT_TRACES_URL": "https://***@collector.example/v1/traces"}
+    assert settings.changed_settings(ours) == {"BOT_TRACES_URL": "https://***@collector.example/v1/traces"}
 
 
 @pytest.mark.parametrize(
@@ -736,7 +736,7 @@ def test_address_of_traces_is_shown_without_its_password() -> None:
 )
 def test_web_search_is_off_on_or_within_domains(value: str, search: WebSearch | None, shown: dict[str, str]) -> None:
     ours = settings.read({"BOT_WEB_SEARCH": value})
-    assert (ours.web_search, settings.in_force(ours)) == (search, shown)
+    assert (ours.web_search, settings.changed_settings(ours)) == (search, shown)
 
 
 @pytest.mark.parametrize("variable", settings.secret_variables())

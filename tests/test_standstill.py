@@ -14,7 +14,7 @@ import pytest
 
 from bot import standstill
 from bot.errors import Stuck
-from bot.standstill import beat, long_steps_ended
+from bot.standstill import beat, end_long_steps
 
 pytestmark = pytest.mark.wide
 
@@ -70,14 +70,14 @@ async def test_step_that_computes_for_too_long_is_ended_with_an_error(hold: Call
         await asyncio.sleep(0)
         hold()
 
-    with long_steps_ended():
+    with end_long_steps():
         ends = await asyncio.gather(task(), asyncio.sleep(0, "another"), return_exceptions=True)
     assert isinstance(ends[0], Stuck)
     assert ends[1] == "another"
 
 
 async def test_log_has_the_stack_of_an_ended_step_without_any_value(caplog: pytest.LogCaptureFixture) -> None:
-    with long_steps_ended(), pytest.raises(Stuck):
+    with end_long_steps(), pytest.raises(Stuck):
         await asyncio.create_task(asyncio.wait_for(_search_for("a secret"), 10))
     (record,) = caplog.records
     assert re.search(r"tests/test_standstill\.py:\d+ _search_for", record.getMessage())
@@ -94,27 +94,27 @@ async def test_many_steps_in_a_row_are_no_long_step() -> None:
             spin(STEP_S / 3)
             await asyncio.sleep(0)
 
-    with long_steps_ended():
+    with end_long_steps():
         await asyncio.gather(*(task() for _ in range(3)))
 
 
 async def test_time_without_computing_does_not_count() -> None:
-    with long_steps_ended():
+    with end_long_steps():
         time.sleep(2 * STEP_S)  # noqa: ASYNC251
 
 
 async def test_threads_that_compute_end_no_step() -> None:
-    with long_steps_ended():
+    with end_long_steps():
         await asyncio.gather(*(asyncio.to_thread(spin, 2 * STEP_S) for _ in range(2)))
 
 
 def test_code_outside_an_event_loop_may_take_long() -> None:
-    with long_steps_ended():
+    with end_long_steps():
         spin(2 * STEP_S)
 
 
 async def test_nothing_is_ended_afterwards() -> None:
-    with long_steps_ended():
+    with end_long_steps():
         pass
     assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
     spin(2 * STEP_S)

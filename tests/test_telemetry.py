@@ -34,7 +34,7 @@ def test_providers_are_called_as_the_conventions_call_them(model: str, provider:
     tracers = TracerProvider()
     tracers.add_span_processor(SimpleSpanProcessor(ended))
     telemetry = Telemetry(tracer=tracers.get_tracer("typist"), providers=provider_names())
-    telemetry.model_request(model, 0.0).ended(None, 1.0)
+    telemetry.model_request(model, 0.0).record_end(None, 1.0)
     [span] = ended.get_finished_spans()
     told = span.attributes or {}
     assert (told["gen_ai.provider.name"], told["gen_ai.request.model"]) == (provider, model.split("/", 1)[1])

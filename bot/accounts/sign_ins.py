@@ -272,7 +272,7 @@ class SignIns:
         recording = f"MCP server {owner.server}: tokens of user {owner.user_id} not recorded"
         await insist(lambda: self._accounts.sign_in(owner, sealed, account.tokens.scope), self._clock, recording)
         log.info("MCP server %s: user %s signed in", owner.server, owner.user_id)
-        self._telemetry.account_changed("signed_in")
+        self._telemetry.count_account_change("signed_in")
         self._on_change(owner.user_id)
 
     async def may_run(self, owner: Owner, schedule_id: int) -> bool:
@@ -294,7 +294,7 @@ class SignIns:
             if await self._accounts.end(owner, secret, "signed_out", by):
                 if (account := self._decrypted(owner, secret)) is not None:
                     self._in_background(self._revoke(owner, account))
-                self._telemetry.account_changed("signed_out")
+                self._telemetry.count_account_change("signed_out")
                 if not by:
                     self._on_change(owner.user_id)
                 return True
@@ -395,7 +395,7 @@ class SignIns:
             told = Notification(owner.user_id, key, notification(texts.accounts.sign_in_ended(owner.server)))
         if await self._accounts.end(owner, secret, "ended", told=told):
             log.info("MCP server %s: the sign-in of user %s has ended", owner.server, owner.user_id)
-            self._telemetry.account_changed("ended")
+            self._telemetry.count_account_change("ended")
             self._on_change(owner.user_id)
 
     def _encrypted(self, owner: Owner, account: _Account) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from bot.checks.registry import Checkup, Occasion, planned
+from bot.checks.registry import Checkup, Occasion, planned_checks
 from bot.checks.report import Finding, run_checks
 from bot.clock import Clock
 from bot.core.caps import DAY_S, HOUR_S
@@ -21,17 +21,17 @@ async def check_daily(at: Checkup, admins: AdminNotices, clock: Clock) -> None:
         # `typist check` covers the time of the start.
         await clock.sleep(HOUR_S)
         try:
-            await tell_findings(at, admins)
+            await notify_admins(at, admins)
         except Exception as error:
             reason = error if isinstance(error, TypistError) else trace_of(error)
             log.error("setup not checked, retrying in an hour: %s", reason)
 
 
-async def tell_findings(at: Checkup, admins: AdminNotices) -> None:
+async def notify_admins(at: Checkup, admins: AdminNotices) -> None:
     """Logs the daily checks' findings and notifies admins, unless a process has done so today. Raises StoreError."""
     if not await admins.notifications.claim(admins.team_id, "", "checked", DAY_S):
         return
-    report = await run_checks(planned(at, Occasion.DAILY))
+    report = await run_checks(planned_checks(at, Occasion.DAILY))
     report.log()
     for finding in report.checks:
         if finding.is_problem and finding.is_made:
@@ -43,6 +43,6 @@ def _notice(finding: Finding) -> str:
     return f"{finding.id} {sha256(finding.message.encode()).hexdigest()[:16]}"
 
 
-async def retiring(at: Checkup) -> Sequence[str]:
-    checks = [check for check in planned(at, Occasion.DAILY) if check.id.endswith(".retirement")]
+async def retirement_sentences(at: Checkup) -> Sequence[str]:
+    checks = [check for check in planned_checks(at, Occasion.DAILY) if check.id.endswith(".retirement")]
     return [finding.sentence for finding in (await run_checks(checks)).checks if finding.is_problem]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot.checks.machine import exposed
+from bot.checks.machine import exposed_files
 from bot.checks.report import ANSWER_WITHIN_S, Finding, fail, ok, skipped, warn
 from bot.store.accounts import read_secrets
 from bot.store.channel_settings import read_chosen_servers
@@ -76,7 +76,7 @@ class DatabaseChecks:
         if problem:
             return fail(problem, ENCODING_FIX)
         if file is not None and others_may_read(file):
-            return warn(*exposed(file.name, f"{file.name}*"))
+            return warn(*exposed_files(file.name, f"{file.name}*"))
         return ok(f"The database is reachable: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
 
     async def write(self) -> Finding:
@@ -145,7 +145,7 @@ class DatabaseChecks:
             return ok("Typist hasn't been disconnected from Slack long enough to miss questions.")
         last = max(reports, key=lambda report: report.ends_at)
         fix = "Ask in these conversations whether a question was missed. The log lists them."
-        return warn(caught_up(last), fix) if last.tally.unread else ok(caught_up(last))
+        return warn(gap_sentence(last), fix) if last.tally.unread else ok(gap_sentence(last))
 
     async def _read(self, read: Callable[[AsyncConnection], Awaitable[T]], nothing: T) -> T:
         """Returns the result of `read`, or `nothing` if no tables exist. Raises SQLAlchemyError and OSError."""
@@ -169,7 +169,7 @@ def _unusable(error: Exception) -> Finding:
     return fail(f"The database can't be used ({reason_of(error)}).", remedy_for(error))
 
 
-def caught_up(report: Report) -> str:
+def gap_sentence(report: Report) -> str:
     began, tally = datetime.fromtimestamp(report.begins_at, UTC), report.tally
     away_s = report.ends_at - report.begins_at
     away = f"Typist received nothing from Slack for {away_s / 60:,.0f} minutes, starting at {began:%Y-%m-%d %H:%M} UTC."

@@ -23,7 +23,7 @@ ISOLATION_FIX = (
 
 
 async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
-    shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.in_force(ours)}
+    shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.changed_settings(ours)}
     header = "The settings are valid. These differ from the defaults:"
     lines = [f"{name}: {value}" for name, value in shown.items()]
     problems = [
@@ -31,9 +31,9 @@ async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
         for name, variable in ours.misnamed.items()
     ]
     if env_file is not None and isolation.others_may_read(env_file):
-        problems.append(exposed(str(env_file), str(env_file)))
+        problems.append(exposed_files(str(env_file), str(env_file)))
     no_search_fix = "Use a model that OpenAI or Anthropic serves, or turn BOT_WEB_SEARCH off."
-    problems += [(sentence, no_search_fix) for sentence in settings.without_effect(ours)]
+    problems += [(sentence, no_search_fix) for sentence in settings.ineffective_settings(ours)]
     notes_fix = "Remove the entries without effect from the BOT_MCP_CONFIG file. See docs/admins/tools.md."
     problems += [(note, notes_fix) for note in ours.mcp.notes]
     if not problems:
@@ -42,16 +42,16 @@ async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
     return warn("\n".join(problem for problem, _ in problems), " ".join(fixes), header, *lines)
 
 
-def exposed(file: str, files: str) -> tuple[str, str]:
+def exposed_files(file: str, files: str) -> tuple[str, str]:
     return f"Every user on this machine can read {file}.", f"chmod 600 {files}"
 
 
 async def check_files(env_file: Path | None, database_url: str) -> Finding:
     """Reports files with secrets or content that other users of this machine can read. Raises StoreError."""
     database = database_file(create_engine(database_url).url)
-    found = [exposed(str(env_file), str(env_file))] if env_file and isolation.others_may_read(env_file) else []
+    found = [exposed_files(str(env_file), str(env_file))] if env_file and isolation.others_may_read(env_file) else []
     if database is not None and isolation.others_may_read(database):
-        found.append(exposed(database.name, f"{database.name}*"))
+        found.append(exposed_files(database.name, f"{database.name}*"))
     if not found:
         return ok("Other users on this machine can't read .env or the database.")
     return warn("\n".join(problem for problem, _ in found), "; ".join(fix for _, fix in found))
@@ -96,10 +96,10 @@ async def check_network(ours: Settings) -> Finding:
     trusted = f"Certificates: from {certificates}." if certificates else "Certificates: from the system."
     if not any(way.variable for way in ways.values()):
         return ok(f"No proxy is set: servers are reached directly. {trusted}")
-    return ok(f"Network routes to the servers: {trusted}", *(f"{host}: {_shown(way)}" for host, way in ways.items()))
+    return ok(f"Network routes to the servers: {trusted}", *(f"{host}: {_route(way)}" for host, way in ways.items()))
 
 
-def _shown(way: Way) -> str:
+def _route(way: Way) -> str:
     if way.proxy:
         return f"through the proxy {way.shown} ({way.variable})"
     return f"directly ({way.variable})" if way.variable else "directly"

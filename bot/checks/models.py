@@ -91,7 +91,7 @@ async def _probe(setup: ModelSetup, model: str) -> Finding:
     if end and end.other_model:
         message = texts.models.another_model_answers(model, end.other_model, end.model)
         return warn(message, texts.models.CHOOSE_ANOTHER)
-    return ok(f"{model} calls tools.") if called else _without_tools(model, end)
+    return ok(f"{model} calls tools.") if called else _no_tools_finding(model, end)
 
 
 def _unanswered(model: str, error: ProviderError) -> Finding:
@@ -107,7 +107,7 @@ def _reason_of(error: ProviderError) -> str:
     return f"{error.reason}: {error.detail}" if error.detail else str(error.reason)
 
 
-def _without_tools(model: str, end: Completion | None) -> Finding:
+def _no_tools_finding(model: str, end: Completion | None) -> Finding:
     message = f"{model} didn't call the tool that it was asked to call."
     if end and "tools" in end.refused:
         said = f" Its server says: {end.refusal}" if end.refusal else ""
@@ -132,7 +132,7 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Finding:
     if entry.cloud:
         return ok(f"{model}: this identity has access to the model.")
     if lookup.retirement_date:
-        return _retires(model, lookup.retirement_date, lookup.replacement)
+        return _retirement_warning(model, lookup.retirement_date, lookup.replacement)
     if entry.needs_key(settings):
         return ok(f"{model}: the key is accepted, and the model exists.")
     return ok(f"{model}: the server has this model.")
@@ -146,7 +146,7 @@ async def check_retirement(setup: ModelSetup, model: str, today: date) -> Findin
     except Exception as error:
         return skipped(f"{model}: the lookup failed ({type(error).__name__}).")
     if lookup.retirement_date and today <= lookup.retirement_date <= today + timedelta(RETIRES_WITHIN_DAYS):
-        return _retires(model, lookup.retirement_date, lookup.replacement)
+        return _retirement_warning(model, lookup.retirement_date, lookup.replacement)
     return ok(f"According to its vendor, {model} won't retire within {RETIRES_WITHIN_DAYS} days.")
 
 
@@ -155,7 +155,7 @@ async def _look_up(setup: ModelSetup, model: str, today: date) -> Lookup:
     return await VENDORS[vendor].look_up(vendor, vendor_settings(vendor, setup), name, today)
 
 
-def _retires(model: str, day: date, replacement: str) -> Finding:
+def _retirement_warning(model: str, day: date, replacement: str) -> Finding:
     such_as = f", such as {replacement}" if replacement else ""
     return warn(
         f"{model} retires on {day:%B} {day.day}, {day.year}.",
@@ -227,7 +227,7 @@ async def check_transcription(setup: ModelSetup, model: str) -> Finding:
     vendor = model.partition("/")[0]
     try:
         async with aclosing(Transcriber(vendor_settings(vendor, setup), model)) as transcriber:
-            await transcriber.transcribe(_silence())
+            await transcriber.transcribe(_silent_recording())
     except ProviderError as error:
         entry = VENDORS[vendor]
         return warn(
@@ -239,7 +239,7 @@ async def check_transcription(setup: ModelSetup, model: str) -> Finding:
     return ok(f"{model} transcribes recordings.")
 
 
-def _silence() -> Sound:
+def _silent_recording() -> Sound:
     rate, written = 16_000, io.BytesIO()
     with wave.open(written, "wb") as sound:
         sound.setnchannels(1)

@@ -109,10 +109,10 @@ class Check:
     id: str
     """The ID that scripts use; never change it. {} is the model or server, also in `name` and `needs`."""
     name: str
-    look: Callable[[Checkup, str], Awaitable[Finding]]
+    make: Callable[[Checkup, str], Awaitable[Finding]]
     """Makes the check for the model or server with the given name."""
     on: Occasion = Occasion.COMMAND
-    each: Callable[[Checkup], Iterable[str]] = lambda _: ("",)
+    subjects: Callable[[Checkup], Iterable[str]] = lambda _: ("",)
     """Returns the models or servers, or nothing if the check doesn't apply."""
     needs: Sequence[str] = ()
     after: Sequence[str] = ()
@@ -162,7 +162,7 @@ CHECKS: Sequence[Check] = (
         "slack.user_groups",
         "the user groups in BOT_ALLOW_USERS",
         lambda at, _: at.slack.user_groups(access_rules_of(at.settings).groups),
-        each=lambda at: _once(access_rules_of(at.settings).groups),
+        subjects=lambda at: _once(access_rules_of(at.settings).groups),
         needs=[SCOPES],
     ),
     Check(
@@ -207,7 +207,7 @@ CHECKS: Sequence[Check] = (
         "transcription",
         "BOT_TRANSCRIBE",
         lambda at, _: models.check_transcription(model_setup(at.settings), at.settings.transcribe),
-        each=lambda at: _once(at.settings.transcribe),
+        subjects=lambda at: _once(at.settings.transcribe),
     ),
     Check(
         "model.{}.tools",
@@ -250,16 +250,16 @@ CHECKS: Sequence[Check] = (
         "traces",
         "BOT_TRACES_URL",
         lambda at, _: machine.check_traces(at.settings.traces_url, at.session),
-        each=lambda at: _once(at.settings.traces_url),
+        subjects=lambda at: _once(at.settings.traces_url),
     ),
     Check(
-        SERVER, "the MCP server {}", lambda at, server: at.servers.server(server), each=lambda at: at.settings.mcp.names
+        SERVER, "the MCP server {}", lambda at, name: at.servers.server(name), subjects=lambda at: at.settings.mcp.names
     ),
     Check(
         "mcp",
         "the total number of MCP tools",
         lambda at, _: at.servers.places(at.database.chosen_servers),
-        each=lambda at: _once(at.settings.mcp.servers),
+        subjects=lambda at: _once(at.settings.mcp.servers),
         after=[CONNECTION, SERVER],
     ),
     Check(
@@ -273,11 +273,11 @@ CHECKS: Sequence[Check] = (
 )
 
 
-def planned(at: Checkup, on: Occasion) -> list[PlannedCheck]:
+def planned_checks(at: Checkup, on: Occasion) -> list[PlannedCheck]:
     """Returns an occasion's checks, one for each model and server that they cover."""
-    rows = [(check, subject) for check in CHECKS if check.on & on for subject in check.each(at)]
+    rows = [(check, subject) for check in CHECKS if check.on & on for subject in check.subjects(at)]
 
-    def ids(names: Iterable[str], subject: str) -> list[str]:
+    def dependencies(names: Iterable[str], subject: str) -> list[str]:
         """Returns the IDs of a check's dependencies: only the same model's, or all if the check isn't about a model."""
         return [
             other.id.format(theirs)
@@ -290,9 +290,9 @@ def planned(at: Checkup, on: Occasion) -> list[PlannedCheck]:
         PlannedCheck(
             check.id.format(subject),
             check.name.format(subject),
-            partial(check.look, at, subject),
-            ids(check.needs, subject),
-            ids(check.after, subject),
+            partial(check.make, at, subject),
+            dependencies(check.needs, subject),
+            dependencies(check.after, subject),
             check.within_s,
         )
         for check, subject in rows
@@ -302,10 +302,10 @@ def planned(at: Checkup, on: Occasion) -> list[PlannedCheck]:
 async def log_start(at: Checkup, *having: str) -> None:
     """Logs the findings of startup checks that need exactly these other checks."""
     ready = {check.id for check in CHECKS if set(check.needs) == set(having)}
-    (await run_checks([check for check in planned(at, Occasion.START) if check.id in ready])).log()
+    (await run_checks([check for check in planned_checks(at, Occasion.START) if check.id in ready])).log()
 
 
-async def checked(
+async def run_all(
     ours: Settings,
     probe: str | None = None,
     *,
@@ -321,17 +321,17 @@ async def checked(
     on = Occasion.COMMAND
     on |= Occasion.PROBE if probe is not None else on
     on |= Occasion.PROBE_MODELS if probe_models else on
-    async with _opened(ours, env_file, probe or "") as at:
-        return await run_checks([check for check in planned(at, on) if only is None or check.id in only])
+    async with _open_checkup(ours, env_file, probe or "") as at:
+        return await run_checks([check for check in planned_checks(at, on) if only is None or check.id in only])
 
 
 async def log_findings(ours: Settings, on: Occasion, env_file: Path | None = None) -> None:
-    async with _opened(ours, env_file) as at:
-        (await run_checks(planned(at, on))).log()
+    async with _open_checkup(ours, env_file) as at:
+        (await run_checks(planned_checks(at, on))).log()
 
 
 @asynccontextmanager
-async def _opened(ours: Settings, env_file: Path | None = None, probed: str = "") -> AsyncIterator[Checkup]:
+async def _open_checkup(ours: Settings, env_file: Path | None = None, probed: str = "") -> AsyncIterator[Checkup]:
     async with new_session() as session:
         bot = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
         at = Checkup(ours, SystemClock(), session, bot, env_file, probed)

@@ -98,7 +98,7 @@ def skipped(reason: str) -> Finding:
     return Finding(CheckStatus.SKIPPED, reason)
 
 
-def skipped_because(cause: str) -> Finding:
+def skip_because(cause: str) -> Finding:
     """Returns the finding of a check that was skipped because of `cause`, a clause."""
     return Finding(CheckStatus.SKIPPED, "", cause=cause)
 
@@ -157,7 +157,7 @@ class PlannedCheck:
 
     id: str
     name: str
-    look: Callable[[], Awaitable[Finding]]
+    make: Callable[[], Awaitable[Finding]]
     needs: Sequence[str] = ()
     after: Sequence[str] = ()
     within_s: float = 0.0
@@ -167,7 +167,7 @@ async def run_checks(checks: Sequence[PlannedCheck]) -> CheckReport:
     tasks: dict[str, asyncio.Task[Finding]] = {}
     names = {check.id: check.name for check in checks}
     # No task runs before all have been created.
-    tasks |= {check.id: asyncio.create_task(_found(check, names, tasks)) for check in checks}
+    tasks |= {check.id: asyncio.create_task(_result(check, names, tasks)) for check in checks}
     try:
         return CheckReport([await task for task in tasks.values()])
     finally:
@@ -177,29 +177,29 @@ async def run_checks(checks: Sequence[PlannedCheck]) -> CheckReport:
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-async def _found(check: PlannedCheck, names: Mapping[str, str], tasks: Mapping[str, asyncio.Task[Finding]]) -> Finding:
+async def _result(check: PlannedCheck, names: Mapping[str, str], tasks: Mapping[str, asyncio.Task[Finding]]) -> Finding:
     before = {id_: await tasks[id_] for id_ in (*check.needs, *check.after) if id_ in tasks}
     failed = next((id_ for id_ in check.needs if id_ in before and not before[id_].passed), None)
     if failed is not None:
         cause = before[failed].cause
         found = Finding(
-            CheckStatus.SKIPPED, _not_made(check.name, cause or f"the check of {names[failed]} failed"), cause=cause
+            CheckStatus.SKIPPED, _no_finding(check.name, cause or f"the check of {names[failed]} failed"), cause=cause
         )
     else:
-        found = await _look(check)
+        found = await _make_check(check)
     if not found.message:
-        found = replace(found, message=_not_made(check.name, found.cause))
+        found = replace(found, message=_no_finding(check.name, found.cause))
     return replace(found, id=check.id)
 
 
-def _not_made(name: str, cause: str) -> str:
+def _no_finding(name: str, cause: str) -> str:
     return f"Skipped because {cause}: {name}."
 
 
-async def _look(check: PlannedCheck) -> Finding:
+async def _make_check(check: PlannedCheck) -> Finding:
     try:
         async with asyncio.timeout(max(WITHIN_S, check.within_s)):
-            return await check.look()
+            return await check.make()
     except TimeoutError:
         fix = "Check the network, proxies, firewalls and the server. Then run the check again."
         late = replace(fail(f"Timed out: {check.name}.", fix), is_made=False)

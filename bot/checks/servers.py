@@ -70,7 +70,7 @@ class ServerChecks:
                     found = await self._sign_in(config.name, config.transport, is_named=str(error) == DOWN_SIGN_IN)
                     if found is not None:
                         return found
-                return _down(config, str(error) or DOWN_NO_ANSWER)
+                return _down_finding(config, str(error) or DOWN_NO_ANSWER)
         rules = self._setup.rules
         tools = tools_of(((name, tool, False) for name, tool in named.items()), rules, config.timeout_s)
         self._tools[config.name] = tools
@@ -159,7 +159,7 @@ class ServerChecks:
         return ok(f"MCP servers: {offered}. The maximum is {MAX_TOOLS}.")
 
 
-def _down(config: ServerConfig, reason: str) -> Finding:
+def _down_finding(config: ServerConfig, reason: str) -> Finding:
     if isinstance(config.transport, StdioTransport):
         fix = (
             "Run this server's command by hand, with the environment from BOT_MCP_CONFIG, and check its output. "

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 
 from bot import network
-from bot.checks.report import ANSWER_WITHIN_S, Finding, fail, ok, skipped, skipped_because, warn
+from bot.checks.report import ANSWER_WITHIN_S, Finding, fail, ok, skip_because, skipped, warn
 from bot.clock import Clock
 from bot.core.access import AccessRules, UserKind
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
@@ -171,7 +171,7 @@ async def check_named(slack: SlackClient, team_id: str, admins: Collection[str],
         kinds = await kinds_by_id(slack, {*admins, *rules.people}, team_id)
         channels = [one for one in sorted(rules.allow_channels) if not await is_open(slack, one)]
     except (RateLimited, Refused) as error:
-        return skipped(f"Slack didn't return the users and channels in the settings ({_error_of(error)}).")
+        return skipped(f"Slack didn't return the users and channels in the settings ({_error_name(error)}).")
     wrong = [("BOT_ADMINS", one) for one in sorted(admins) if kinds[one] is not UserKind.MEMBER]
     wrong += [("BOT_ALLOW_USERS", one) for one in sorted(rules.people) if kinds[one] in (None, UserKind.DEACTIVATED)]
     sentences = [f"{variable} includes {one}, who is {_KINDS[kinds[one]]}." for variable, one in wrong]
@@ -220,7 +220,7 @@ def post_fix(error: str) -> str:
     return _POST_FIXES.get(error, _TOKEN_FIXES.get(error, TRY_LATER_FIX))
 
 
-def connections_open(others: int) -> str:
+def connections_sentence(others: int) -> str:
     return "1 other connection is open" if others == 1 else f"{others} other connections are open"
 
 
@@ -268,7 +268,7 @@ class SlackChecks:
                 return fail(ORGANIZATION, ORGANIZATION_FIX)
             return ok(f"SLACK_BOT_TOKEN is accepted: @{installation.identity.name} in {installation.team_name}.")
 
-        self._bot_token = await _refused_as("SLACK_BOT_TOKEN", bot_token_fix, ask)
+        self._bot_token = await _report_refusal("SLACK_BOT_TOKEN", bot_token_fix, ask)
         return self._bot_token
 
     async def scopes(self) -> Finding:
@@ -279,7 +279,7 @@ class SlackChecks:
             people = await read_groups(self.bot, groups)
             missing = ", ".join(sorted(set(groups) - people.keys()))
         except (RateLimited, Refused) as error:
-            missing = _error_of(error)
+            missing = _error_name(error)
         if missing:
             fix = (
                 "Check BOT_ALLOW_USERS and the scope usergroups:read. Until that's fixed, such a group doesn't give "
@@ -301,7 +301,7 @@ class SlackChecks:
             self._socket_url = str((await self.app.call("apps.connections.open")).get("url", ""))
             return ok("SLACK_APP_TOKEN is accepted, with the scope connections:write.")
 
-        return await _refused_as("SLACK_APP_TOKEN", app_token_fix, ask)
+        return await _report_refusal("SLACK_APP_TOKEN", app_token_fix, ask)
 
     async def socket_mode(self) -> Finding:
         """Opens a socket and waits for Slack's hello."""
@@ -343,7 +343,7 @@ class SlackChecks:
         processes = await living()
         if processes is None:
             return skipped("Other processes' connections weren't checked because the database couldn't be read.")
-        found = f"{connections_open(self._socket.others)}. Typist processes with this database: {processes}."
+        found = f"{connections_sentence(self._socket.others)}. Typist processes with this database: {processes}."
         if self._socket.others <= CONNECTIONS * processes:
             return ok(found)
         return warn(
@@ -373,7 +373,7 @@ class SlackChecks:
         app_id = await self._find_bot_app_id() or self._socket_app_id()
         config = self.config
         if not app_id and self._bot_token is not None and self._bot_token.cause:
-            return skipped_because(self._bot_token.cause)
+            return skip_because(self._bot_token.cause)
         if not app_id:
             return skipped(APP_UNKNOWN)
 
@@ -389,23 +389,23 @@ class SlackChecks:
             return severity(f"The app's manifest differs: {'; '.join(map(str, problems))}.", fix)
 
         # Only a warning: Typist runs without this token, which lasts 12 hours.
-        return await _refused_as("SLACK_CONFIG_TOKEN", lambda _: CONFIG_FIX, compare, severity=warn)
+        return await _report_refusal("SLACK_CONFIG_TOKEN", lambda _: CONFIG_FIX, compare, severity=warn)
 
     async def probe_post(self, channel_id: str) -> Finding:
         try:
             self._probe = await self.bot.post(channel=channel_id, text=PROBE)
         except (RateLimited, Refused) as error:
-            name = _error_of(error)
+            name = _error_name(error)
             return fail(f"Slack rejected a message in {channel_id} ({name}).", post_fix(name))
         return ok(f"Posted the test message in {channel_id}.")
 
     async def probe_event(self) -> Finding:
         assert self._socket is not None
-        if await self._socket.event_of(self._probe[1], ANSWER_WITHIN_S):
+        if await self._socket.receive_event(self._probe[1], ANSWER_WITHIN_S):
             return ok("Slack delivered the test message's event.")
         missing = "The test message's event didn't arrive"
         if self._socket.others:
-            opened = connections_open(self._socket.others)
+            opened = connections_sentence(self._socket.others)
             return warn(
                 f"{missing}, but {opened} and might have received it.", "Stop the other process, and check again."
             )
@@ -421,7 +421,7 @@ class SlackChecks:
         try:
             await self.bot.call("chat.delete", channel=channel_id, ts=ts)
         except (RateLimited, Refused) as error:
-            message = f"Slack refused to delete the test message ({_error_of(error)})."
+            message = f"Slack refused to delete the test message ({_error_name(error)})."
             return warn(message, "Delete the message manually.")
         return ok("Deleted the test message.")
 
@@ -454,7 +454,7 @@ class CheckSocket:
         self._arrived = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
 
-    async def event_of(self, ts: str, within_s: float) -> bool:
+    async def receive_event(self, ts: str, within_s: float) -> bool:
         """Waits for the event of a message and acknowledges it; returns whether it arrived in time."""
         try:
             async with asyncio.timeout(within_s):
@@ -479,7 +479,7 @@ class CheckSocket:
                 self._arrived.set()
 
 
-async def _refused_as(
+async def _report_refusal(
     variable: str,
     fix_of: Callable[[str], str],
     check: Callable[[], Awaitable[Finding]],
@@ -489,7 +489,7 @@ async def _refused_as(
     try:
         return await check()
     except (RateLimited, Refused) as error:
-        name = _error_of(error)
+        name = _error_name(error)
         if name == "socket_mode_not_enabled":
             return severity(SOCKET_MODE_OFF, SOCKET_MODE_FIX)
         if isinstance(error, RateLimited) or error.reason is Refusal.TRANSIENT:
@@ -506,7 +506,7 @@ def _no_hello(received: str) -> Finding:
     return fail(f"A Socket Mode connection opened, but Slack sent {received} instead of hello.", SOCKET_FIX)
 
 
-def _error_of(error: RateLimited | Refused) -> str:
+def _error_name(error: RateLimited | Refused) -> str:
     """Returns Slack's name for an error, without the missing scope that follows it in parentheses."""
     return "ratelimited" if isinstance(error, RateLimited) else error.error.partition(" (")[0]
 

@@ -41,7 +41,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         env = {**env, "BOT_MODELS": ",".join(parse_model_option(options.model))}
     ours = settings.read(env, needs_model=True)
     logs.set_up_quietly(ours.log_level, ours.log_format)
-    read = {word: content for word in options.question if (content := _content_of(word)) is not None}
+    read = {word: content for word in options.question if (content := _file_content(word)) is not None}
     given = os.fsencode(" ".join(word for word in options.question if word not in read))
     piped = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
     # Decoded here regardless of the terminal's encoding, because vendors expect UTF-8.
@@ -52,7 +52,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     return asyncio.run(_ask(ours, question, read, at_once=options.no_stream))
 
 
-def _content_of(word: str) -> bytes | None:
+def _file_content(word: str) -> bytes | None:
     try:
         with open(os.path.expanduser(word), "rb") as file:
             return file.read(files.MAX_FILE_BYTES + 1)
@@ -62,7 +62,7 @@ def _content_of(word: str) -> bytes | None:
         raise SettingsError([f"{word}: {os.strerror(getattr(error, 'errno', None) or 0)}."]) from None
 
 
-async def _opened(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:
+async def _read_files(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:
     wanted, unread = files.choose_files(File(path, Path(path).name) for path in contents)
     opened = list(unread.values())
     if wanted:
@@ -87,7 +87,7 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
     from bot.services.prompt_builder import PromptSettings
     from bot.services.standalone import InMemoryConversation, Unlimited, answer
 
-    opened, now = await _opened(contents), datetime.now().astimezone()
+    opened, now = await _read_files(contents), datetime.now().astimezone()
     ts = f"{now.timestamp():.6f}"
     asked = Question(ThreadKey("T", "D", ts), ts, "U", escape(question), tuple(file.file for file in opened))
     facts = [NOW.format(now=time_text(now, now.tzname() or ""))]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
-from bot.cli.terminal import confirmed
+from bot.cli.terminal import confirm
 from bot.settings import Settings
 
 
@@ -44,7 +44,7 @@ async def _read(ours: Settings, file: Path, *, is_agreed: bool) -> int:
         newest_at = await backup.newest_at(engine)
         if newest_at > found.newest_at and not is_agreed:
             newer = f"The database ({_time(newest_at)}) is newer than the backup ({_time(found.newest_at)})."
-            if not confirmed(f"{newer} Everything since then will be deleted permanently. Continue?", "delete it"):
+            if not confirm(f"{newer} Everything since then will be deleted permanently. Continue?", "delete it"):
                 print("Nothing was changed.")
                 return EXIT_FAILED
         await backup.restore(file, engine)

@@ -47,14 +47,14 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         _print(CheckReport(checks), as_json=True)
         return EXIT_INVALID
     # Imported here because it loads Slack's and the vendors' libraries.
-    from bot.checks.registry import checked
+    from bot.checks.registry import run_all
 
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if probe is not None:
         # Elsewhere, Ctrl-C ends the process immediately. Here that would leave the test message in Slack.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        report = asyncio.run(checked(ours, probe, probe_models=options.probe_models, env_file=settings.ENV_FILE))
+        report = asyncio.run(run_all(ours, probe, probe_models=options.probe_models, env_file=settings.ENV_FILE))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     _print(report, as_json=options.json)

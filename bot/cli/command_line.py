@@ -114,7 +114,7 @@ def _run(arguments: Sequence[str]) -> int:
         return EXIT_INVALID if ended.code else 0
     env = settings.environment()
     logs.begin(settings.log_format(env))
-    network.share(env)
+    network.export_settings(env)
     if options.command is None:
         # If only one of the tokens is set, `run` reports the missing one.
         has_token = settings.is_set(env, "SLACK_BOT_TOKEN") or settings.is_set(env, "SLACK_APP_TOKEN")
@@ -132,12 +132,12 @@ def _failed(code: int, *sentences: str) -> int:
 class _Once(argparse.Action):
     """An option that can be given once. By default, argparse silently drops the first of two values."""
 
-    _taken_by: argparse.Namespace | None = None
+    _set_in: argparse.Namespace | None = None
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
-        if self.option_strings and self._taken_by is namespace:
+        if self.option_strings and self._set_in is namespace:
             raise argparse.ArgumentError(self, "can only be given once")
-        self._taken_by = namespace
+        self._set_in = namespace
         setattr(namespace, self.dest, values)
 
 

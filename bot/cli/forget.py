@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, WORKER, Subcommand
-from bot.cli.terminal import confirmed, print_note
+from bot.cli.terminal import confirm, print_note
 from bot.core.conversation import ThreadKey, is_direct_message, linked_message
 from bot.errors import SettingsError
 from bot.settings import Settings
@@ -77,7 +77,7 @@ def _forget(env: Mapping[str, str], options: argparse.Namespace) -> int:
     targets = [ErasureTarget(user_id, None) for user_id in dict.fromkeys(options.user or ())]
     targets = [*targets, *(ErasureTarget(None, thread) for thread in threads)] or [ErasureTarget(None, None)]
     named = ", and ".join(map(str, targets))
-    if not options.yes and not confirmed(f"This will permanently delete {named}. Continue?", "delete"):
+    if not options.yes and not confirm(f"This will permanently delete {named}. Continue?", "delete"):
         print_note("Nothing was deleted.")
         return EXIT_FAILED
     return asyncio.run(_erase(ours, targets))
@@ -103,7 +103,7 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
     from bot.store.migrate import empty_database_problem
     from bot.store.schema import ACCOUNT
 
-    targets = [replace(target, thread=target.thread and await _with_team(ours, target.thread)) for target in targets]
+    targets = [replace(target, thread=target.thread and await _add_team(ours, target.thread)) for target in targets]
     async with connected(ours.database_url) as engine:
         if nothing := await empty_database_problem(engine):
             print(logs.line(nothing, is_error=True), file=sys.stderr)
@@ -112,16 +112,16 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
     total, left = Counter["Noun"](), set[str]()
     try:
         for target in targets:
-            accounts, unrevoked = (0, []) if target.thread else await _signed_out(ours, stores, target.user_id)
+            accounts, unrevoked = (0, []) if target.thread else await _sign_out(ours, stores, target.user_id)
             counts = await stores.erasure.erase(user_id=target.user_id, thread=target.thread)
             counts[ACCOUNT] = accounts
-            if not deleted(counts):
+            if not deletion_sentence(counts):
                 print(f"No data found for {target.user_id or target.thread or 'anyone'}.")
             total.update(counts)
             left.update(unrevoked)
     finally:
         await stores.close()
-    if said := deleted(total):
+    if said := deletion_sentence(total):
         print(f"Deleted {said}. Unfinished answers are stopped, then deleted.")
         print("Messages in Slack remain. Delete them there.")
     if left:
@@ -130,7 +130,7 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
     return 0
 
 
-async def _signed_out(ours: Settings, stores: "Stores", user_id: str | None) -> tuple[int, list[str]]:
+async def _sign_out(ours: Settings, stores: "Stores", user_id: str | None) -> tuple[int, list[str]]:
     """Signs a person or everyone out of MCP servers; returns the number of accounts, and servers that kept tokens."""
     owners = await stores.accounts.owners(user_id or "")
     if not (owners and ours.secret_keys):
@@ -145,7 +145,7 @@ async def _signed_out(ours: Settings, stores: "Stores", user_id: str | None) -> 
     return len(owners), sorted({owner.server for owner in left})
 
 
-async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
+async def _add_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
     """Adds the bot token's team to a thread without a team. Raises SettingsError."""
     if thread.team_id:
         return thread
@@ -161,7 +161,7 @@ async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
         return replace(thread, team_id=(await bot_credential(SystemClock()).used(web.identity)).team_id)
 
 
-def deleted(counts: Mapping["Noun", int]) -> str:
+def deletion_sentence(counts: Mapping["Noun", int]) -> str:
     return ", ".join(f"{count:,} {noun[count != 1]}" for noun, count in counts.items() if count)
 
 

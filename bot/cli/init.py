@@ -24,7 +24,7 @@ from bot.checks.report import CheckStatus, Finding, fail
 from bot.cli import EXIT_FAILED, Subcommand, check
 from bot.cli.names import in_one_line, names_of
 from bot.cli.new_app import NewApp, manifest_file
-from bot.cli.terminal import at_terminal, echo, hidden_answer
+from bot.cli.terminal import has_terminal, hidden_answer, set_echo
 from bot.core import texts
 from bot.errors import RateLimited, Refused, SettingsError
 from bot.models.registry import KEY_COMPANIES, VENDORS, vendor_of_key, vendors_of_key
@@ -89,7 +89,7 @@ STOPPED = "\nStopped. Everything accepted so far is in .env. Run this command ag
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    if not (at_terminal() and sys.stdout is not None and sys.stdout.isatty()):
+    if not (has_terminal() and sys.stdout is not None and sys.stdout.isatty()):
         problems = [NO_TERMINAL]
         try:
             settings.read(env, needs_slack=True, needs_model=True)
@@ -101,7 +101,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     check.print_any_mark()
     try:
         # Echo is always off, not only during questions, because people paste the next token while one is being checked.
-        with echo(is_on=False):
+        with set_echo(is_on=False):
             return _Init(dict(env)).run(options)
     except (KeyboardInterrupt, EOFError):
         print(STOPPED)
@@ -120,7 +120,7 @@ class _Init:
         ours = self._settings()
         logs.set_up_quietly(ours.log_level, ours.log_format)
         if not self._has(BOT_TOKEN) and not self._has(APP_TOKEN):
-            manifest = chosen_manifest(options, extra=settings.extra_scopes(ours))
+            manifest = read_manifest(options, extra=settings.extra_scopes(ours))
             with manifest_file(manifest) as file:
                 self._new_app = NewApp(manifest, file, self.env, ours.slack_config_token)
                 self._new_app.introduce()
@@ -160,10 +160,10 @@ class _Init:
         pasted = ""
         while True:
             pasted = hidden_answer(PASTE_AGAIN if pasted else self._prompt()).strip() or pasted
-            variables = _variables_of(pasted, wanted)
+            variables = _possible_variables(pasted, wanted)
             variable = variables[0] if len(variables) == 1 else _choose(variables)
             if self._new_app and (not pasted or pasted.startswith("xoxe")):
-                self._go_on_with(self._new_app, pasted)
+                self._continue_with(self._new_app, pasted)
             elif self._has(variable):
                 print(IS_SET.format(variable=variable))
             elif pasted and variable:
@@ -178,7 +178,7 @@ class _Init:
     def _prompt(self) -> str:
         return PASTE_OR_ENTER.format(on_enter=self._new_app.on_enter) if self._new_app else PASTE
 
-    def _go_on_with(self, new_app: NewApp, token: str) -> None:
+    def _continue_with(self, new_app: NewApp, token: str) -> None:
         """Does what Enter does, or creates the app with a configuration token, which isn't kept (it lasts 12 hours)."""
         if not token:
             new_app.enter(self._settings())
@@ -202,13 +202,13 @@ class _Init:
             print(*error.problems, sep="\n")
             return False
         # Imported here because it loads Slack's and the vendors' libraries.
-        from bot.checks.registry import checked
+        from bot.checks.registry import run_all
 
         print(CHECKING)
-        in_use, ours = ours, _with_model_of(KEYS.get(variable, ""), ours)
-        own = self._checks_of(variable, ours)
-        others = {id_ for name in (BOT_TOKEN, APP_TOKEN) if self._has(name) for id_ in self._checks_of(name, ours)}
-        report = asyncio.run(checked(ours, only=own | others if variable not in KEYS else own))
+        in_use, ours = ours, _add_model_of(KEYS.get(variable, ""), ours)
+        own = self._checks_for(variable, ours)
+        others = {id_ for name in (BOT_TOKEN, APP_TOKEN) if self._has(name) for id_ in self._checks_for(name, ours)}
+        report = asyncio.run(run_all(ours, only=own | others if variable not in KEYS else own))
         for found in report.for_people:
             if found.status is CheckStatus.FAIL or (found.id in own and found.passed):
                 print(*found.lines(), sep="\n")
@@ -216,7 +216,7 @@ class _Init:
             print(NOT_IN_USE)
         return not any(found.status is CheckStatus.FAIL for found in report.checks if found.id in own)
 
-    def _checks_of(self, variable: str, ours: Settings) -> set[str]:
+    def _checks_for(self, variable: str, ours: Settings) -> set[str]:
         # Imported here because they load Slack's and the vendors' libraries.
         from bot.checks import registry
 
@@ -252,7 +252,7 @@ class _Init:
             print(SEVERAL.format(people=", ".join(people)) if found else NOBODY)
 
     def _name(self) -> str:
-        with echo(is_on=True):
+        with set_echo(is_on=True):
             return input(WHO).strip()
 
     async def _find(self, words: str) -> Mapping[str, str]:
@@ -264,11 +264,11 @@ class _Init:
             return await find_members(SlackClient(ours.slack_bot_token, ours.slack_api_url, session), words)
 
     async def _finish(self, *, wants_agent: bool) -> int:
-        from bot.checks.registry import checked
+        from bot.checks.registry import run_all
 
         ours = settings.read(self.env, needs_slack=True, needs_model=True)
         print(f"\n{CHECKING}")
-        report = await checked(ours)
+        report = await run_all(ours)
         print(report.text())
         if not report.is_ok:
             print(f"\n{FIX}")
@@ -302,7 +302,7 @@ def _own_command() -> str:
     return f"{os.path.relpath(sys.executable)} -m bot" if program.name == "__main__.py" else str(program)
 
 
-def _variables_of(pasted: str, wanted: str) -> list[str]:
+def _possible_variables(pasted: str, wanted: str) -> list[str]:
     """Returns the variables that a token or key can be for: by its format, or else `wanted`, or else all candidates."""
     named = next((name for prefix, name in PREFIXES.items() if pasted.startswith(prefix)), "")
     if named or (wanted and not vendor_of_key(pasted)):
@@ -314,11 +314,11 @@ def _variables_of(pasted: str, wanted: str) -> list[str]:
 
 def _choose(variables: Sequence[str]) -> str:
     vendors = {KEYS[variable]: variable for variable in variables}
-    with echo(is_on=True):
+    with set_echo(is_on=True):
         return vendors.get(input(WHOSE.format(vendors=" or ".join(vendors))).strip().lower(), "")
 
 
-def _with_model_of(vendor: str, ours: Settings) -> Settings:
+def _add_model_of(vendor: str, ours: Settings) -> Settings:
     """Returns settings with a model for checking a vendor's key, even if none of the models in use is that vendor's."""
     models = settings.models_in_use(ours)
     if not vendor or any(model.partition("/")[0] == vendor for model in models):
@@ -359,11 +359,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _print_manifest(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    print(json.dumps(chosen_manifest(options, extra=settings.extra_scopes(settings.read(env))), indent=2))
+    print(json.dumps(read_manifest(options, extra=settings.extra_scopes(settings.read(env))), indent=2))
     return 0
 
 
-def chosen_manifest(options: argparse.Namespace, *, extra: Collection[str]) -> dict[str, Any]:
+def read_manifest(options: argparse.Namespace, *, extra: Collection[str]) -> dict[str, Any]:
     try:
         return app_manifest(agent=options.agent, extra=extra, name=options.name, command=options.slash_command)
     except ValueError as problem:

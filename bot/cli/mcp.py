@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, WORKER, Subcommand
 from bot.cli.names import names_of
-from bot.cli.terminal import confirmed, print_note
+from bot.cli.terminal import confirm, print_note
 from bot.core.calls import full_tool_name, tool_owner
 from bot.errors import SettingsError
 from bot.settings import Settings
@@ -29,7 +29,7 @@ LIST, AGREE, REVOKE = "list", "agree", "revoke"
 
 
 @dataclass(frozen=True)
-class SeenTool:
+class ToolState:
     """A tool's current definition, and the definition that an admin agreed to."""
 
     listed: "ListedTool"
@@ -70,7 +70,7 @@ def _mcp(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 @asynccontextmanager
-async def _opened(ours: Settings) -> AsyncIterator["Stores"]:
+async def _open_stores(ours: Settings) -> AsyncIterator["Stores"]:
     from bot.clock import SystemClock
     from bot.store import Stores
 
@@ -82,7 +82,7 @@ async def _opened(ours: Settings) -> AsyncIterator["Stores"]:
 
 
 async def _revoke(ours: Settings, names: Sequence[str]) -> int:
-    async with _opened(ours) as stores:
+    async with _open_stores(ours) as stores:
         allowed = {allowed.tool for allowed in await stores.approvals.allowed()}
         if unknown := [name for name in names if name not in allowed]:
             raise SettingsError(
@@ -96,8 +96,8 @@ async def _revoke(ours: Settings, names: Sequence[str]) -> int:
 
 
 async def _list(ours: Settings) -> int:
-    async with _opened(ours) as stores:
-        seen, down = await _seen(ours, stores)
+    async with _open_stores(ours) as stores:
+        seen, down = await _tool_states(ours, stores)
         allowed = await stores.approvals.allowed()
     ids = [id_ for one in allowed for id_ in (one.channel_id, one.by) if id_]
     _print_list(ours, seen, down, allowed, await names_of(ours, ids) if ids else {})
@@ -108,13 +108,13 @@ async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
     """Agrees to tools as currently listed. `names` can contain patterns."""
     from bot.core.calls import Pin
 
-    async with _opened(ours) as stores:
-        seen, down = await _seen(ours, stores)
-        if unknown := [pattern for pattern in names if not _fitting(seen, pattern)]:
+    async with _open_stores(ours) as stores:
+        seen, down = await _tool_states(ours, stores)
+        if unknown := [pattern for pattern in names if not _matching_tools(seen, pattern)]:
             why = "".join(f" {server} is down: {reason}." for server, reason in down.items())
             raise SettingsError([f"No server lists {', '.join(unknown)}.{why} `typist mcp` lists all tools."])
-        for name in dict.fromkeys(tool for pattern in names for tool in _fitting(seen, pattern)):
-            if not yes and not confirmed("Models will read this. Agree?", "agree", _change_of(name, seen[name])):
+        for name in dict.fromkeys(tool for pattern in names for tool in _matching_tools(seen, pattern)):
+            if not yes and not confirm("Models will read this. Agree?", "agree", _describe_change(name, seen[name])):
                 print_note("You didn't agree to any more tools.")
                 return EXIT_FAILED
             await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical_json))
@@ -122,7 +122,7 @@ async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
     return 0
 
 
-async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], dict[str, str]]:
+async def _tool_states(ours: Settings, stores: "Stores") -> tuple[dict[str, ToolState], dict[str, str]]:
     """Returns the tools by name, and the reasons why servers are down, by server."""
     from bot.clock import SystemClock
     from bot.mcp.definitions import offered_names
@@ -142,13 +142,13 @@ async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], 
     agreed = await stores.tool_pins.read(listed)
     known = await stores.tool_pins.listed(ours.mcp.names)
     return {
-        name: SeenTool(tool, agreed.get(name), tool_owner(name) not in known) for name, tool in listed.items()
+        name: ToolState(tool, agreed.get(name), tool_owner(name) not in known) for name, tool in listed.items()
     }, down
 
 
 def _print_list(
     ours: Settings,
-    seen: Mapping[str, SeenTool],
+    seen: Mapping[str, ToolState],
     down: Mapping[str, str],
     allowed: "Sequence[AllowedTool]",
     names: Mapping[str, str],
@@ -178,7 +178,7 @@ def _print_list(
         print(f"{channel:12} {one.tool} by {admin or 'an erased admin'} on {since:%Y-%m-%d}{state}")
 
 
-def _price(ours: Settings, seen: Mapping[str, SeenTool]) -> str:
+def _price(ours: Settings, seen: Mapping[str, ToolState]) -> str:
     from bot.clock import SystemClock
     from bot.core import texts
     from bot.mcp.tools import tools_of
@@ -189,23 +189,23 @@ def _price(ours: Settings, seen: Mapping[str, SeenTool]) -> str:
     return texts.settings.tools_price(*price)
 
 
-def _agreement(seen: Mapping[str, SeenTool], names: Sequence[str]) -> str:
+def _agreement(seen: Mapping[str, ToolState], names: Sequence[str]) -> str:
     arguments: dict[str, None] = {}
     for name in names:
         pattern = full_tool_name(tool_owner(name), "*")
-        fitting = _fitting(seen, pattern)
+        fitting = _matching_tools(seen, pattern)
         is_all = len(fitting) > MAX_NAMED and set(fitting) <= set(names)
         arguments[f"'{pattern}'" if is_all else name] = None
     separator = " " if len(arguments) <= MAX_NAMED else " \\\n    "
     return separator.join(["typist mcp agree", *arguments])
 
 
-def _fitting(seen: Mapping[str, SeenTool], pattern: str) -> list[str]:
+def _matching_tools(seen: Mapping[str, ToolState], pattern: str) -> list[str]:
     wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))))
     return [name for name in seen if wanted.fullmatch(name)]
 
 
-def _change_of(name: str, tool: SeenTool) -> str:
+def _describe_change(name: str, tool: ToolState) -> str:
     before = tool.agreed if tool.state == "changed" else None
     until_now = f"{name} before:\n{_pretty(before.definition)}\n" if before else ""
     return f"{until_now}{name} now:\n{_pretty(tool.listed.canonical_json)}\n"

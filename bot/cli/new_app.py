@@ -54,8 +54,8 @@ class NewApp:
         self._file = file
         self._env = env
         self._config_token = config_token
-        self._page, self._shown = CREATE_PAGE + quote(self._manifest, safe="/:,"), "api.slack.com/apps"
-        self._opens = terminal.has_browser(env)
+        self._page, self._link_text = CREATE_PAGE + quote(self._manifest, safe="/:,"), "api.slack.com/apps"
+        self._has_browser = terminal.has_browser(env)
 
     def introduce(self) -> None:
         print(OFFER if self._config_token else CREATE.format(open=self._open(), file=self._file))
@@ -64,19 +64,19 @@ class NewApp:
     def on_enter(self) -> str:
         if self._config_token:
             return ENTER_CREATES
-        return ENTER_OPENS if self._opens else ENTER_SHOWS
+        return ENTER_OPENS if self._has_browser else ENTER_SHOWS
 
     def enter(self, ours: Settings) -> None:
         if self._config_token:
             self.create(ours)
             return
         if self._page.startswith(CREATE_PAGE):
-            terminal.copy(self._file.read_text(), self._env)
-        if self._opens and terminal.browse(self._page):
+            terminal.copy_to_clipboard(self._file.read_text(), self._env)
+        if self._has_browser and terminal.open_browser(self._page):
             print(OPENED)
         else:
             print(f"\n{self._page}\n")
-        self._opens = False
+        self._has_browser = False
 
     def create(self, ours: Settings) -> bool:
         # Imported here because it loads Slack's libraries.
@@ -84,7 +84,7 @@ class NewApp:
 
         self._config_token = ""
         try:
-            app_id = asyncio.run(_created(ours, self._manifest))
+            app_id = asyncio.run(_create_app(ours, self._manifest))
         except (RateLimited, Refused) as error:
             name = "ratelimited" if isinstance(error, RateLimited) else error.error
             print(*fail(f"Slack didn't create the app ({name}).", new_app_fix(name)).lines(), "", sep="\n")
@@ -92,17 +92,17 @@ class NewApp:
             return False
         print(*ok(f"Created the app {app_id}.").lines(), sep="\n")
         self._page = INSTALL_PAGE.format(app_id=app_id)
-        self._shown = self._page.removeprefix("https://")
-        self._opens = terminal.has_browser(self._env)
+        self._link_text = self._page.removeprefix("https://")
+        self._has_browser = terminal.has_browser(self._env)
         print(INSTALL.format(open=self._open()))
         return True
 
     def _open(self) -> str:
-        link = terminal.link(self._page, self._shown, self._env)
-        return (OPEN if self._opens else OPEN_YOURSELF).format(link=link)
+        link = terminal.link(self._page, self._link_text, self._env)
+        return (OPEN if self._has_browser else OPEN_YOURSELF).format(link=link)
 
 
-async def _created(ours: Settings, manifest: str) -> str:
+async def _create_app(ours: Settings, manifest: str) -> str:
     # Imported here because it loads Slack's libraries.
     from bot.slack.client import SlackClient, new_session
 

@@ -170,10 +170,10 @@ def _settings(env: Mapping[str, str], option: str, value: str) -> tuple[str, Set
 async def _run(ours: Settings, judges: Settings | None, options: argparse.Namespace, folder: Folder) -> int:
     from bot.clock import SystemClock
     from bot.store.replays import Replays
-    from bot.wiring import answering_unseen
+    from bot.wiring import open_answering
 
     async with AsyncExitStack() as stack:
-        unseen = answering_unseen(ours, SystemClock(), has_tools=options.tools)
+        unseen = open_answering(ours, SystemClock(), has_tools=options.tools)
         answering = await stack.enter_async_context(unseen)
         judge = None
         if judges is not None:
@@ -188,7 +188,7 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
         print_note(BEGIN.format(count=len(left), all=len(ids), model=folder.of["model"], left=usd))
         if judge is not None:
             left = [job_id for job_id in ids if not folder.has(job_id) or folder.lacks_verdict(job_id)]
-            print_note(await _judging(judge, replays, folder, left))
+            print_note(await _judge_notice(judge, replays, folder, left))
         stopped = await _ask_each(answering, replays, folder, left, judge, has_prompt=bool(folder.of["system_prompt"]))
         await _report(ours, replays, folder)
     if not stopped:
@@ -197,7 +197,7 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
     return EXIT_FAILED
 
 
-async def _judging(judge: "Judge", replays: "Replays", folder: Folder, job_ids: list[int]) -> str:
+async def _judge_notice(judge: "Judge", replays: "Replays", folder: Folder, job_ids: list[int]) -> str:
     """Returns the sentence that announces the judge. Missing answers are assumed to be as long as the recorded ones."""
     usds = []
     for job_id in job_ids:

@@ -207,7 +207,7 @@ def _run_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 def parse_port(text: str) -> int:
     try:
-        return settings.whole(1, LAST_PORT)(text)
+        return settings.whole_number(1, LAST_PORT)(text)
     except ValueError as problem:
         raise SettingsError([f"--port {problem}, not {text[:MAX_SHOWN]}."]) from problem
 

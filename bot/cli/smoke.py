@@ -13,7 +13,7 @@ from bot.cli.check import print_any_mark
 from bot.settings import model_prices, model_setup, system_prompt_in_use
 
 if TYPE_CHECKING:
-    from bot.cli.smoke_conversations import Smoked
+    from bot.cli.smoke_conversations import SmokeResult
 
 LIMIT_USD = 0.1
 
@@ -43,26 +43,26 @@ def _smoke(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env, needs_model=True)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     # Imported here because it loads the vendors' libraries.
-    from bot.cli.smoke_conversations import smoked
+    from bot.cli.smoke_conversations import run_smoke
 
-    found = asyncio.run(smoked(model_setup(ours), model_prices(ours), system_prompt_in_use(ours), options.limit))
+    found = asyncio.run(run_smoke(model_setup(ours), model_prices(ours), system_prompt_in_use(ours), options.limit))
     print_any_mark()
     print(json.dumps(as_json(found)) if options.json else as_text(found))
     return 0 if is_ok(found) else EXIT_FAILED
 
 
-def is_ok(found: Sequence["Smoked"]) -> bool:
+def is_ok(found: Sequence["SmokeResult"]) -> bool:
     """Returns whether nothing failed and every model was asked at least once."""
     asked = {one.model for one in found if one.status == "ok"}
     return all(one.status != "fail" and one.model in asked for one in found)
 
 
-def as_text(found: Sequence["Smoked"]) -> str:
+def as_text(found: Sequence["SmokeResult"]) -> str:
     lines = [line for one in found for line in one.lines()]
     return "\n".join([*lines, "", f"${sum(one.usd for one in found):.4f} in total"])
 
 
-def as_json(found: Sequence["Smoked"]) -> dict[str, object]:
+def as_json(found: Sequence["SmokeResult"]) -> dict[str, object]:
     conversations = [asdict(one) | {"usd": round(one.usd, 6), "seconds": round(one.seconds, 1)} for one in found]
     return {"ok": is_ok(found), "usd": round(sum(one.usd for one in found), 6), "conversations": conversations}
 

@@ -58,7 +58,7 @@ _NOTE = ToolDefinition(
 
 
 @dataclass(frozen=True, slots=True)
-class Smoked:
+class SmokeResult:
     """The result of a conversation. Tokens are reported by the vendor, or else estimated."""
 
     model: str
@@ -89,7 +89,7 @@ def _expect(is_right: bool, message: str) -> None:
 
 
 @dataclass(eq=False)
-class _Talk:
+class _Conversation:
     """One conversation with a model. Sums the usage of its answers.
 
     Every answer opens the model again, like a new process without another process's knowledge of the model.
@@ -98,14 +98,14 @@ class _Talk:
     setup: ModelSetup
     prices: ModelPrices
     system_prompt: str
-    left_usd: float
+    remaining_usd: float
     at: float = field(default_factory=time.time)
     """The first message's time in seconds since the epoch, which identifies the conversation's thread."""
     usage: Usage = field(default_factory=Usage)
     usd: float = 0.0
     requests: int = 1
 
-    def usd_of(self, usage: Usage, answering_model: str | None = None) -> float:
+    def price_usd(self, usage: Usage, answering_model: str | None = None) -> float:
         """Returns the price of usage. Raises CapReached for an unknown price, because no limit could be enforced."""
         [model] = self.setup.models
         model = answering_model or model
@@ -118,15 +118,15 @@ class _Talk:
         return usd
 
     def cost_usd(self, end: End) -> float:
-        return self.usd_of(end.usage or Usage(), end.model)
+        return self.price_usd(end.usage or Usage(), end.model)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
         """Raises CapReached if the conversation's remaining requests might cost more than the remaining budget."""
-        usd = self.requests * self.usd_of(Usage(input_tokens, OUTPUT_TOKENS, cache_write_tokens=input_tokens))
-        if usd > self.left_usd:
-            left_usd = max(0.0, self.left_usd)
+        usd = self.requests * self.price_usd(Usage(input_tokens, OUTPUT_TOKENS, cache_write_tokens=input_tokens))
+        if usd > self.remaining_usd:
+            remaining_usd = max(0.0, self.remaining_usd)
             raise CapReached(
-                f"Skipped: this might cost ${usd:.4f}, and the limit leaves ${left_usd:.4f}. Raise --limit."
+                f"Skipped: this might cost ${usd:.4f}, and the limit leaves ${remaining_usd:.4f}. Raise --limit."
             )
 
     def question(self, text: str, after_s: float = 0.0, files: tuple[File, ...] = ()) -> Question:
@@ -154,14 +154,14 @@ class _Talk:
         return answered, answered.completion or Completion(self.setup.models[0], FinishReason.PAUSED, None)
 
 
-async def _words(talk: _Talk) -> str:
+async def _words(talk: _Conversation) -> str:
     answered, end = await talk.answer(talk.question("What is 17 plus 25? Write only the number."))
     is_right = "42" in answered.text and end.finish_reason is FinishReason.STOP
     _expect(is_right, "The answer to 17 plus 25 isn't 42, or it didn't end.")
     return "Answered."
 
 
-async def _thread(talk: _Talk) -> str:
+async def _thread(talk: _Conversation) -> str:
     """Tests caching, which isn't guaranteed: if the second question reads nothing from the cache, asks a third."""
     shelves = "\n".join(f"On shelf {number} stands box {7 * number + 3}." for number in range(1, SHELVES + 1))
     messages: list[Message] = []
@@ -182,7 +182,7 @@ async def _thread(talk: _Talk) -> str:
         shown = Message(ME.team_id, CHANNEL, f"{float(question.ts) + 1:.6f}", answered.text, user_id=ME.user_id)
         messages += [question.as_message(), shown]
         replies[shown.ts] = RecordedReply(answered.text, answered.end.origins, ASKER, question.ts)
-    saves = talk.usd_of(Usage(first_tokens, 0, first_tokens)) < talk.usd_of(Usage(first_tokens))
+    saves = talk.price_usd(Usage(first_tokens, 0, first_tokens)) < talk.price_usd(Usage(first_tokens))
     _expect(
         share >= READ_SHARE or not saves,
         f"The second and third questions in a thread read {share:.0%} of the first one's prompt from the cache, "
@@ -199,7 +199,7 @@ class _Notes:
         return CallResult(CallState.DONE, result_for_model(f"Saved as note {NOTE_NUMBER}.", _NOTE.name, "a1b2c3"))
 
 
-async def _tool(talk: _Talk) -> str:
+async def _tool(talk: _Conversation) -> str:
     question = talk.question(f'Note down "buy milk" with your tool {_NOTE.name}, then tell me the note\'s number.')
     records, tools = InMemory(), _Notes()
     left, begun = await talk.answer(question, EMPTY, tools, requests=2, records=records)
@@ -223,7 +223,7 @@ async def _tool(talk: _Talk) -> str:
     return "Called the tool, and continued with its result after an approval in another process."
 
 
-async def _files(talk: _Talk) -> str:
+async def _files(talk: _Conversation) -> str:
     contents = {File(name, name): (FILES / name).read_bytes() for name in ("square.png", "code.pdf")}
     opened = [OpenedFile(file, await FileContents().of(file, content, ASKER)) for file, content in contents.items()]
     conversation = InMemoryConversation(opened={one.file.id: one for one in opened}, me=ME)
@@ -249,7 +249,7 @@ class _HangUp(Collected):
             raise GivenUp(Phase.LOST)
 
 
-async def _cut(talk: _Talk) -> str:
+async def _cut(talk: _Conversation) -> str:
     question = talk.question(
         f"Write the numbers from 1 to {NUMBERS}, each with its square, one a line, such as `3: 9`. Write nothing else."
     )
@@ -267,7 +267,7 @@ async def _cut(talk: _Talk) -> str:
     return f"Continued an answer that was cut off: {kept} of {NUMBERS} lines were kept, and the others followed."
 
 
-CONVERSATIONS: Mapping[str, Callable[[_Talk], Awaitable[str]]] = {
+CONVERSATIONS: Mapping[str, Callable[[_Conversation], Awaitable[str]]] = {
     "words": _words,
     "thread": _thread,
     "tool": _tool,
@@ -276,15 +276,15 @@ CONVERSATIONS: Mapping[str, Callable[[_Talk], Awaitable[str]]] = {
 }
 
 
-async def smoked(setup: ModelSetup, prices: ModelPrices, system_prompt: str, limit_usd: float) -> list[Smoked]:
+async def run_smoke(setup: ModelSetup, prices: ModelPrices, system_prompt: str, limit_usd: float) -> list[SmokeResult]:
     """Runs each conversation with each model, within the limit, and returns the results.
 
     All models have one conversation before the next one starts, so an expensive model leaves budget for others.
     """
-    found: list[Smoked] = []
+    found: list[SmokeResult] = []
     for conversation, model in product(CONVERSATIONS, setup.models):
-        left_usd = limit_usd - sum(one.usd for one in found)
-        talk = _Talk(replace(setup, models=(model,)), prices, system_prompt, left_usd)
+        remaining_usd = limit_usd - sum(one.usd for one in found)
+        talk = _Conversation(replace(setup, models=(model,)), prices, system_prompt, remaining_usd)
         status, message = CheckStatus.FAIL, f"No answer within {WITHIN_S / 60:.0f} minutes."
         try:
             async with asyncio.timeout(WITHIN_S):
@@ -300,5 +300,5 @@ async def smoked(setup: ModelSetup, prices: ModelPrices, system_prompt: str, lim
             pass
         used, seconds = talk.usage, time.time() - talk.at
         tokens = used.input_tokens, used.cached_input_tokens, used.output_tokens
-        found.append(Smoked(model, conversation, status, message, *tokens, talk.usd, seconds))
+        found.append(SmokeResult(model, conversation, status, message, *tokens, talk.usd, seconds))
     return sorted(found, key=lambda one: setup.models.index(one.model))

@@ -26,7 +26,7 @@ def link(url: str, shown: str, env: Mapping[str, str]) -> str:
     return f"\x1b]8;;{url}\x1b\\{shown}\x1b]8;;\x1b\\"
 
 
-def copy(text: str, env: Mapping[str, str]) -> None:
+def copy_to_clipboard(text: str, env: Mapping[str, str]) -> None:
     """Asks the terminal to copy text to the clipboard (OSC 52). Many terminals don't allow this or don't confirm it."""
     if env.get("TERM", "") not in _WITHOUT_OSC:
         print(f"\x1b]52;c;{b64encode(text.encode()).decode()}\x07", end="", flush=True)
@@ -41,7 +41,7 @@ def has_browser(env: Mapping[str, str]) -> bool:
     return bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY"))
 
 
-def browse(url: str) -> bool:
+def open_browser(url: str) -> bool:
     # Imported here because it searches for browsers.
     import webbrowser
 
@@ -52,7 +52,7 @@ def browse(url: str) -> bool:
 
 
 @contextmanager
-def echo(*, is_on: bool) -> Iterator[None]:
+def set_echo(*, is_on: bool) -> Iterator[None]:
     """Turns the terminal's echo on or off within the context.
 
     A hidden question accepts input that was typed earlier. A question with a visible answer discards such input,
@@ -77,14 +77,14 @@ def hidden_answer(question: str) -> str:
     return answer
 
 
-def at_terminal() -> bool:
+def has_terminal() -> bool:
     """Returns whether stdin is a terminal. If stdin was closed before the start, `sys.stdin` is None."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def confirmed(question: str, to_do: str, shown: str = "") -> bool:
+def confirm(question: str, to_do: str, shown: str = "") -> bool:
     """Shows the subject of a question, and asks the question. Raises SettingsError without a terminal."""
-    if not at_terminal():
+    if not has_terminal():
         raise SettingsError([f"There's no terminal for the confirmation. Use --yes to {to_do} without confirmation."])
     print(shown, end="", flush=True)
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)

@@ -35,15 +35,15 @@ class Measured:
         try:
             async with aclosing(self._provider.stream(prompt)) as events:
                 async for event in events:
-                    request.received(self._clock.monotonic())
+                    request.record_first_chunk(self._clock.monotonic())
                     if isinstance(event, Completion) and event.usage is not None:
-                        request.used(event.usage.input_tokens, event.usage.output_tokens)
+                        request.record_tokens(event.usage.input_tokens, event.usage.output_tokens)
                     yield event
         except ProviderError as error:
             failure = error.reason
             raise
         finally:
-            request.ended(failure, self._clock.monotonic())
+            request.record_end(failure, self._clock.monotonic())
 
 
 MAX_SILENCE_S = 600.0

@@ -607,7 +607,7 @@ class EditScheduler:
             live.on_outcome(call, outcome, self.clock.monotonic())
         if live.asked_at is not None and live.reply.page_ts:
             # The question now has its first message.
-            self._telemetry.placeholder_shown(max(0.0, self.clock.now() - live.asked_at))
+            self._telemetry.record_placeholder_delay(max(0.0, self.clock.now() - live.asked_at))
             live.asked_at = None
         return outcome
 

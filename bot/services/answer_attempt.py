@@ -402,7 +402,7 @@ def report_attempt(telemetry: Telemetry, life: JobLife) -> None:
         "calls": life.calls,
     }
     log.info("attempt ended", extra=fields(values))
-    telemetry.answer_ended(
+    telemetry.record_answer_end(
         life.end_reason,
         life.calls,
         first_word_delay_s=freshness.first_word_delay_s,

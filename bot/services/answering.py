@@ -253,7 +253,7 @@ class Answering:
         total_s = self.stores.clock.monotonic() - attempt.claimed_at
         times = Durations(waited_s(attempt.job, self.stores.clock.now() - total_s), total_s, attempt.first_token_s)
         cost_usd = self.quota.cost_usd(end)
-        self.workspace.telemetry.charged(end.model, cost_usd)
+        self.workspace.telemetry.count_cost(end.model, cost_usd)
         used = attempt.used.plus(end.usage, cost_usd)
         whole = replace(end, usage=used.usage) if end.usage else end
         is_shown = live is not None and not (live.reply.is_gone or live.reply.is_unshown)

@@ -129,7 +129,7 @@ class ReplyActions:
         if vote is None:
             return ActionResponse(texts.actions.UNKNOWN_BUTTON)
         await self.stores.recorded_answers.record_feedback(answer, press.user_id, vote)
-        self.workspace.telemetry.rated(answer.job_id, answer.end.model if answer.end else None, press.value)
+        self.workspace.telemetry.record_rating(answer.job_id, answer.end.model if answer.end else None, press.value)
         if vote > 0:
             return ActionResponse(texts.actions.THANKS_HELPED)
         return ActionResponse(texts.actions.THANKS_NOT_HELPED, ask_reason_ts=press.message_ts)
@@ -144,7 +144,7 @@ class ReplyActions:
         model = await self.stores.recorded_answers.record_reason(answer.job_id, press.user_id, reason)
         if model is None:
             return ActionResponse(texts.actions.NO_LONGER_DOWN, replaces_response=True)
-        self.workspace.telemetry.down_explained(answer.job_id, model, reason)
+        self.workspace.telemetry.record_down_reason(answer.job_id, model, reason)
         return ActionResponse(texts.actions.REASON_NOTED[reason], replaces_response=True)
 
     async def _show_details(self, pressed: PressedAnswer) -> ActionResponse:

@@ -211,7 +211,7 @@ class Steps:
         answer.on_recorded(piece)
         # An attempt might end without ending a job, because it is given up while a call awaits approval.
         attempt.on_step_recorded(done, end.usage, self.ports.spending.cost_usd(end))
-        self.ports.telemetry.charged(end.model, self.ports.spending.cost_usd(end))
+        self.ports.telemetry.count_cost(end.model, self.ports.spending.cost_usd(end))
 
     async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, shown: Output, *, resumed: str

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot import settings
-from bot.checks.daily import retiring, tell_findings
+from bot.checks.daily import notify_admins, retirement_sentences
 from bot.checks.registry import Checkup
 from bot.core.caps import DAY_S, HOUR_S
 from bot.services.admin_notices import AdminNotices
@@ -42,7 +42,7 @@ class Process:
                 at.slack.installation = await at.bot.installation()
             for _ in range(days):
                 for later_s in (HOUR_S, DAY_S - HOUR_S):
-                    await tell_findings(at, notices)
+                    await notify_admins(at, notices)
                     reading = Recipients()
                     await reading.get_due(store)
                     day = f"{datetime.fromtimestamp(self.clock.now(), UTC):%m-%d}"
@@ -95,7 +95,7 @@ async def test_model_retires_soon_from_a_month_before_its_last_day_to_that_day()
         vendor.script(announcing({f"{day}": {"shutdown_date": f"{day}"} for day in days}))
         env = {"BOT_MODELS": ",".join(f"openai/{day}" for day in days), "OPENAI_BASE_URL": f"{vendor.url}/v1"}
         async with checkup(SteppedClock(SEPTEMBER_1 + DAY_S / 2), env) as at:
-            soon = await retiring(at)
+            soon = await retirement_sentences(at)
     assert [sentence.partition(".")[0] for sentence in soon] == [
         "openai/2026-09-01 retires on September 1, 2026",
         "openai/2026-10-01 retires on October 1, 2026",

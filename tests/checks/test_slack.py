@@ -66,4 +66,4 @@ def test_clock_is_compared_with_slacks(skew_s: float, status: CheckStatus, said:
 
 @pytest.mark.parametrize(("others", "said"), [(1, "1 other connection is open"), (2, "2 other connections are open")])
 def test_connections_are_counted(others: int, said: str) -> None:
-    assert slack.connections_open(others) == said
+    assert slack.connections_sentence(others) == said

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.cli.mcp import SeenTool
+from bot.cli.mcp import ToolState
 from bot.core.calls import Pin
 from bot.mcp.definitions import ListedTool
 
@@ -24,4 +24,4 @@ SAME, OTHER = Pin(LOOK.hash, LOOK.canonical_json), Pin("0" * 64, "[]")
     ],
 )
 def test_word_says_whether_an_admin_has_read_what_a_tool_is_now(agreed: Pin | None, is_first: bool, state: str) -> None:
-    assert SeenTool(LOOK, agreed, is_first).state == state
+    assert ToolState(LOOK, agreed, is_first).state == state

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from bot.cli.audit import first_time_of_audit
-from bot.cli.forget import ErasureTarget, deleted, parse_thread
+from bot.cli.forget import ErasureTarget, deletion_sentence, parse_thread
 from bot.cli.usage import first_day_of_usage
 from bot.core.caps import DAY_S, day_of
 from bot.core.conversation import ThreadKey
@@ -124,4 +124,4 @@ def test_confirmation_names_what_is_deleted(target: ErasureTarget, words: str) -
     ],
 )
 def test_what_was_deleted_is_counted_by_kind(counts: tuple[int, ...], said: str) -> None:
-    assert deleted(dict(zip(nouns(of_thread=False), counts, strict=True))) == said
+    assert deletion_sentence(dict(zip(nouns(of_thread=False), counts, strict=True))) == said

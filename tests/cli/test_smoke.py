@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli.smoke import LIMIT_USD, as_json, is_ok
-from bot.cli.smoke_conversations import CODE, CONVERSATIONS, NOTE_NUMBER, NUMBERS, Smoked, smoked
+from bot.cli.smoke_conversations import CODE, CONVERSATIONS, NOTE_NUMBER, NUMBERS, SmokeResult, run_smoke
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT, GO_ON_REQUEST
 from bot.models.prices import ModelPrices, parse_prices
 from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
@@ -180,18 +180,18 @@ CHANGES: Mapping[str, Change] = {
 
 async def smoke(
     server: VendorServer, stand_in: Vendor, api: VendorApi, limit_usd: float = 0.1, prices: ModelPrices = PRICES
-) -> dict[str, Smoked]:
+) -> dict[str, SmokeResult]:
     """Returns what became of the conversations, by their names."""
     server.script(stand_in)
     vendor = api.model.partition("/")[0]
     url = server.url if api is ANTHROPIC else f"{server.url}/v1"
     settings = VendorSettings("key", url, "" if api is ANTHROPIC else api.name)
     setup = ModelSetup((api.model,), {vendor: settings}, RequestOptions(16_384), 30.0)
-    found = await smoked(setup, prices, DEFAULT_SYSTEM_PROMPT, limit_usd)
+    found = await run_smoke(setup, prices, DEFAULT_SYSTEM_PROMPT, limit_usd)
     return {one.conversation: one for one in found}
 
 
-def wrong(found: Mapping[str, Smoked]) -> dict[str, str]:
+def wrong(found: Mapping[str, SmokeResult]) -> dict[str, str]:
     return {name: one.message for name, one in found.items() if one.status != "ok"}
 
 

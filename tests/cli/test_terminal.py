@@ -30,7 +30,7 @@ def test_a_link_is_a_text_where_the_terminal_would_show_its_address_or_drop_it(u
 def test_a_text_for_the_clipboard_is_written_where_the_terminal_shows_nothing_of_it(
     capsys: pytest.CaptureFixture[str], term: str, written: str
 ) -> None:
-    terminal.copy("✔", {"TERM": term})
+    terminal.copy_to_clipboard("✔", {"TERM": term})
     assert capsys.readouterr().out == written
 
 

@@ -421,7 +421,7 @@ class TestSettings:
         ours = settings.read({"BOT_MCP_CONFIG": str(file), "TOKEN": SECRET})
         assert ours.mcp.names == ("web",)
         assert SECRET not in repr(ours)
-        assert settings.in_force(ours) == {"BOT_MCP_CONFIG": str(file)}
+        assert settings.changed_settings(ours) == {"BOT_MCP_CONFIG": str(file)}
 
     def test_missing_file_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError) as caught:

@@ -30,7 +30,7 @@ from bot.checks import models as model_checks
 from bot.checks import report as all_checks
 from bot.checks import servers as server_checks
 from bot.checks import slack as slack_checks
-from bot.checks.registry import checked
+from bot.checks.registry import run_all
 from bot.checks.report import CheckReport, CheckStatus, Finding, PlannedCheck, ok, run_checks
 from bot.clock import SystemClock
 from bot.core.channel_settings import ChannelSettings
@@ -337,7 +337,7 @@ async def slack_report(case: SlackCase) -> CheckReport:
     async with slack(case) as sandbox:
         with patient(case.never):
             ours = read(connected(sandbox), case.env)
-            return await checked(ours, case.probe)
+            return await run_all(ours, case.probe)
 
 
 async def report_of(
@@ -345,7 +345,7 @@ async def report_of(
 ) -> CheckReport:
     """Returns the report on a Slack that is well, with these settings."""
     async with Sandbox(manifest=app_manifest(agent=agent)) as sandbox:
-        return await checked(read(connected(sandbox), *envs), env_file=env_file, probe_models=probe_models)
+        return await run_all(read(connected(sandbox), *envs), env_file=env_file, probe_models=probe_models)
 
 
 @dataclass(frozen=True)
@@ -1010,7 +1010,7 @@ async def test_a_model_that_exists_is_found(case: ModelCase, message: str) -> No
 async def test_a_database_is_left_as_it_is(database_url: str) -> None:
     async with Sandbox(manifest=app_manifest()) as sandbox:
         ours = read(connected(sandbox), {"DATABASE_URL": database_url})
-        first, again = await checked(ours), await checked(ours)
+        first, again = await run_all(ours), await run_all(ours)
     assert first == again
     assert "The database has no tables yet. They will be created at the first start." in first.text()
 
@@ -1079,7 +1079,7 @@ async def test_a_database_that_stands_still_is_given_up(monkeypatch: pytest.Monk
 
 async def test_a_probe_comes_back_and_leaves_nothing(page: str) -> None:
     async with Sandbox(manifest=app_manifest()) as sandbox:
-        report = await checked(read(connected(sandbox)), GENERAL)
+        report = await run_all(read(connected(sandbox)), GENERAL)
         assert not_passed(report) == {}
         assert [check.id for check in report.checks if "probe" in check.id] == [
             "slack.probe_post",
@@ -1097,7 +1097,7 @@ async def test_an_interrupted_probe_leaves_nothing(tmp_path: Path) -> None:
     async with slack(SLACK["`--probe`: no event message.channels"]) as sandbox:
         # No driver's thread is interrupted with it: the file doesn't exist.
         ours = read(connected(sandbox), {"DATABASE_URL": f"sqlite:///{tmp_path}/typist.db"})
-        checking = asyncio.create_task(checked(ours, GENERAL))
+        checking = asyncio.create_task(run_all(ours, GENERAL))
         await sandbox.wait_for(lambda: sandbox.messages("general"))
         checking.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -19,7 +19,7 @@ import pytest
 import trustme
 
 from bot import network
-from bot.checks.registry import checked
+from bot.checks.registry import run_all
 from bot.checks.report import CheckStatus
 from bot.core import texts
 from bot.errors import Refused
@@ -31,7 +31,7 @@ from bot.models.openai import look_up_model
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.slack.client import SlackClient, new_session
-from bot.telemetry_sdk import opened
+from bot.telemetry_sdk import open_sdk
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S, inherited
@@ -199,14 +199,14 @@ async def test_mcp_servers_are_reached_the_same_way(slack: SlackBehindTls) -> No
 async def test_spans_reach_a_collector_the_same_way(settings: Settings, vendor: VendorServer) -> None:
     vendor.script(VendorResponse([b""], content_type="application/x-protobuf"))
     url = f"{settings.vendors['openai'].base_url}/traces"
-    with opened(with_metrics=False, traces_url=url) as telemetry, telemetry.tool_call("notes__list"):
+    with open_sdk(with_metrics=False, traces_url=url) as telemetry, telemetry.tool_call("notes__list"):
         pass
     await until(lambda: [request.path for request in vendor.requests] == ["/v1/traces"], "the span")
 
 
 @pytest.mark.usefixtures("in_company")
 async def test_check_goes_the_same_way_and_says_so(settings: Settings) -> None:
-    report = await checked(settings, None)
+    report = await run_all(settings, None)
     found = {check.id: check for check in report.checks}
     assert found["slack.socket_mode"].status is CheckStatus.OK
     assert found["model.openai/test"].status is CheckStatus.OK
@@ -219,7 +219,7 @@ async def test_proxy_that_wants_a_password_is_told(
     settings: Settings, proxy_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://localhost:{proxy_port}")
-    report = await checked(settings, None)
+    report = await run_all(settings, None)
     found = {check.id: check.message for check in report.checks}
     wants = f"the proxy localhost:{proxy_port} wants a user and a password (407)"
     assert wants in found["slack.bot_token"]
@@ -277,7 +277,7 @@ async def test_over_http_look_ups_slack_mcp_servers_and_collectors_tell_the_prox
     assert (looked_up.outcome, looked_up.detail) == (LookupOutcome.UNREACHABLE, refused_over_http)
     assert str(down.value) == refused_over_http
     assert refused_over_http in str(refused.value)
-    with opened(with_metrics=False, traces_url=f"{url}v1/traces") as telemetry, telemetry.tool_call("notes__list"):
+    with open_sdk(with_metrics=False, traces_url=f"{url}v1/traces") as telemetry, telemetry.tool_call("notes__list"):
         pass
     await until(lambda: f"spans not sent: {refused_over_http}" in caplog.text, "the log's line about spans")
 
@@ -286,7 +286,7 @@ async def test_over_http_look_ups_slack_mcp_servers_and_collectors_tell_the_prox
 async def test_certificate_that_is_not_trusted_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     network.tls.cache_clear()
-    report = await checked(settings, None)
+    report = await run_all(settings, None)
     found = {check.id: check.message for check in report.checks}
     for check, host in (("slack.bot_token", SLACK), ("model.openai/test", MODEL)):
         assert f"the certificate of {host} isn't trusted (set SSL_CERT_FILE" in found[check]
@@ -296,7 +296,7 @@ async def test_certificate_that_is_not_trusted_is_told(settings: Settings, monke
 async def test_host_in_no_proxy_is_reached_directly(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Directly, the name of the test leads nowhere."""
     monkeypatch.setenv("NO_PROXY", MODEL)
-    report = await checked(settings, None)
+    report = await run_all(settings, None)
     found = {check.id: check for check in report.checks}
     assert found["slack.bot_token"].status is CheckStatus.OK
     assert "can't be reached" in found["model.openai/test"].message

@@ -28,7 +28,7 @@ from bot.services.pane import AssistantPane, Signs
 from bot.store import Stores
 from bot.store.rows import messages_of
 from bot.store.schema import charges
-from bot.telemetry_sdk import opened
+from bot.telemetry_sdk import open_sdk
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import InstantClock, turns
 from tests.recorded_calls import newest_calls
@@ -299,7 +299,7 @@ async def test_asker_is_mentioned_once_a_call_has_waited_long_for_their_approval
 
 
 async def test_charge_of_each_step_is_counted_also_before_an_approval() -> None:
-    with opened(with_metrics=True, traces_url="") as telemetry:
+    with open_sdk(with_metrics=True, traces_url="") as telemetry:
         async with staged(NotesServer(), asking(LIST), asking(MILK), ANSWER) as stage:
             workspace = having(stage.workspace, telemetry=telemetry)
             stage.change(workspace=workspace, telemetry=telemetry)

@@ -31,7 +31,7 @@ from bot.services.operations import (
 from bot.store import Stores
 from bot.store.schema import jobs
 from bot.telemetry import Telemetry
-from bot.telemetry_sdk import opened
+from bot.telemetry_sdk import open_sdk
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import SteppedClock
 from tests.services.probes import WELL, none
@@ -108,7 +108,7 @@ async def test_process_that_is_not_ready_reports_the_problem(
 
 
 async def scrape(probes: Probes) -> str:
-    with opened(with_metrics=True, traces_url="") as telemetry:
+    with open_sdk(with_metrics=True, traces_url="") as telemetry:
         async with response_to("/metrics", probes, telemetry) as response:
             assert response.content_type == "text/plain"
             return await response.text()
