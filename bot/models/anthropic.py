@@ -125,7 +125,8 @@ class MessagesApi(Api):
         effort: str = "",
     ) -> dict[str, Any]:
         # No temperature, top_p or top_k, because current models refuse them.
-        messages = [{"role": turn.role, "content": _content(turn, self.vendor)} for turn in prompt.turns]
+        names = {tool.name for tool in prompt.tools}
+        messages = [{"role": turn.role, "content": _content(turn, self.vendor, names)} for turn in prompt.turns]
         body: dict[str, Any] = {
             "model": model,
             "max_tokens": output_tokens,
@@ -396,16 +397,20 @@ def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[s
     return [*blocks[:-1], {**blocks[-1], "cache_control": _CACHED}]
 
 
-def _content(turn: Turn, vendor: str) -> str | Sequence[Mapping[str, Any]]:
+def _content(turn: Turn, vendor: str, names: Collection[str]) -> str | Sequence[Mapping[str, Any]]:
     if not turn.parts:
         return content_of(turn, _media_block)
     parts = parts_for(turn, lambda opaque: opaque.vendor == vendor)
     # All results must come first, or the request is refused.
-    return [_part_block(part) for part in sorted(parts, key=lambda part: not isinstance(part, ToolResult))]
+    return [_part_block(part, names) for part in sorted(parts, key=lambda part: not isinstance(part, ToolResult))]
 
 
-def _part_block(part: TurnPart) -> Mapping[str, Any]:
+def _part_block(part: TurnPart, names: Collection[str]) -> Mapping[str, Any]:
+    """Returns a part's block. `names`: the request's tools. A reference to any other tool would be refused."""
     match part:
+        case Opaque(item={"content": {"tool_references": [*found]} as content} as item):
+            known = [reference for reference in found if reference.get("tool_name") in names]
+            return item if known == found else {**item, "content": {**content, "tool_references": known}}
         case Opaque():
             return part.item
         case TextPart():

@@ -1,4 +1,4 @@
-"""A refused history costs its own answer a request, and changes no other request: it isn't a property of the model."""
+"""Histories: an answer continues wherever its calls were made, and a refused one changes no other request."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -6,18 +6,31 @@ from typing import Any
 
 import pytest
 
+from bot.core.beginnings import without_thoughts
 from bot.models import anthropic, openai
 from bot.models.events import Opaque, ToolCall
 from bot.models.model import Vendor
 from bot.models.parameters import OptionalParameter
-from bot.models.prompt import Effort, Prompt, ToolResult, Turn, WebSearch
+from bot.models.prompt import Effort, Prompt, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.models.setup import VendorSettings
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import collect
 from tests.contracts.test_provider_files import drawn
-from tests.contracts.test_provider_tool_search import OWN, TOOLS
+from tests.contracts.test_provider_tool_search import MOVES, OWN, TOOLS
+from tests.contracts.vendor_rules import HISTORIES, NAMESPACES
 from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options, unsupported
 from tests.streams.server import VendorRequest, VendorResponse
+from tests.streams.steps import (
+    REASONING,
+    REDACTED,
+    THINKING,
+    chat,
+    chat_call,
+    function_call,
+    messages,
+    responses,
+    tool_use,
+)
 
 UNRELATED = Prompt(
     "Be brief.",
@@ -47,7 +60,7 @@ def steps(*parts: Opaque) -> tuple[Turn, ...]:
 
 
 OURS = drawn("ours.png", 1_200, 30)
-HISTORIES: Mapping[str, Callable[[VendorApi], tuple[Turn, ...]]] = {
+CONVERSATIONS: Mapping[str, Callable[[VendorApi], tuple[Turn, ...]]] = {
     "steps": lambda api: steps(),
     "its own items": lambda api: steps(Opaque(api.model.partition("/")[0], ITEMS[api])),
     "messages": lambda api: (
@@ -106,7 +119,7 @@ def connect(api: VendorApi, in_process: InProcessVendor) -> Vendor:
 ROWS = {**{parameter.name: NAMED[parameter] for parameter in OptionalParameter}, **OTHERS}
 
 
-@pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES.keys())
+@pytest.mark.parametrize("history", CONVERSATIONS.values(), ids=CONVERSATIONS.keys())
 @pytest.mark.parametrize("words", ROWS.values(), ids=ROWS.keys())
 @pytest.mark.parametrize("api", [RESPONSES, CHAT, ANTHROPIC], ids=str)
 @pytest.mark.long(after_row=1)
@@ -136,3 +149,87 @@ async def test_unrelated_question_is_sent_as_if_no_history_had_been_refused(
         await vendor.aclose()
     after, expected = in_process.requests[-2:]
     assert (after.path, after.content) == (expected.path, expected.content)
+
+
+def thoughts(api: VendorApi) -> Mapping[str, Mapping[str, Any] | None]:
+    """Returns what a model can have thought before a call, by its name in the table."""
+    if api is RESPONSES:
+        bare = {name: value for name, value in REASONING.items() if name != "encrypted_content"}
+        return {"thought": REASONING, "thought in vain": bare, "no thought": None}
+    if api is ANTHROPIC:
+        return {"thought": THINKING, "redacted thought": REDACTED, "no thought": None}
+    return {"thought": {"reasoning_content": "Hm."}, "no thought": None}
+
+
+MADE = {
+    f"{api}, {name}": (api, thought) for api in (RESPONSES, ANTHROPIC, CHAT) for name, thought in thoughts(api).items()
+}
+"""Where a call was made, and after which thought."""
+
+
+def calling(api: VendorApi, thought: Mapping[str, Any] | None) -> Callable[[VendorRequest], VendorResponse]:
+    """Returns a model that calls the first tool, after it has found it if it is deferred."""
+
+    def call(request: VendorRequest) -> VendorResponse:
+        before: list[Mapping[str, Any]] = [] if thought is None else [thought]
+        if api is CHAT:
+            return VendorResponse(chat(*before, chat_call("{}", 0, id="call:1", name=TOOLS[0].name)))
+        if api is RESPONSES:
+            space = next((tool for tool in request.body["tools"] if tool["type"] == "namespace"), None)
+            search: dict[str, Any] = {"id": "ts_1", "call_id": None, "execution": "server", "status": "completed"}
+            if space:
+                before.append({"type": "tool_search_call", "arguments": {}, **search})
+                before.append(
+                    {"type": "tool_search_output", **search, "tools": [{**space, "tools": space["tools"][:3]}]}
+                )
+            named = {"namespace": space["name"]} if space else {}
+            return VendorResponse(responses(*before, {**function_call("call_1", CALL.name, "{}"), **named}))
+        if "tool_search" in str(request.body["tools"]):
+            references = [{"type": "tool_reference", "tool_name": tool.name} for tool in TOOLS[:3]]
+            content = {"type": "tool_search_tool_search_result", "tool_references": references}
+            search = {"id": "srvtoolu_1", "name": "tool_search_tool_bm25", "input": {"query": "milestones"}}
+            before.append({"type": "server_tool_use", **search})
+            before.append({"type": "tool_search_tool_result", "tool_use_id": "srvtoolu_1", "content": content})
+        return VendorResponse(messages(*before, tool_use("toolu_1", CALL.name, {}), stop_reason="tool_use"))
+
+    return call
+
+
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES.keys())
+@pytest.mark.parametrize("before", [(OWN, *TOOLS), (OWN, *TOOLS[:20])], ids=["searched for", "read"])
+@pytest.mark.parametrize(("made_at", "thought"), MADE.values(), ids=MADE.keys())
+@pytest.mark.parametrize("api", [RESPONSES, ANTHROPIC, CHAT], ids=str)
+@pytest.mark.long(after_row=20)
+async def test_answer_continues_without_a_refusal_wherever_and_however_its_calls_were_made(
+    in_process: InProcessVendor,
+    api: VendorApi,
+    made_at: VendorApi,
+    thought: Mapping[str, Any] | None,
+    before: tuple[ToolDefinition, ...],
+    move: Callable[[tuple[ToolDefinition, ...]], tuple[ToolDefinition, ...]],
+) -> None:
+    asked = replace(UNRELATED, turns=(Turn("user", "Please create a milestone."),), tools=before)
+    vendor, other = connect(made_at, in_process), connect(api, in_process)
+    in_process.script(calling(made_at, thought))
+    begun = await collect(vendor.model("m"), asked)
+    parts = tuple(event for event in begun.others if isinstance(event, ToolCall | Opaque))
+    result = Turn("user", "", parts=(ToolResult(begun.calls[0].call_id, CALL.name, "Created."),))
+    later = replace(asked, tools=move(before))
+    # As services do, whose prompts are compared by their hash.
+    kept = parts if later.tools == asked.tools else without_thoughts(parts)
+    refused: list[str] = []
+
+    def answer(request: VendorRequest) -> VendorResponse:
+        rules = [rule for rule in (*HISTORIES, NAMESPACES) if rule.api is api]
+        refusals = [refusal for rule in rules if (refusal := rule.answers(request.body))]
+        refused.extend(b"".join(refusal.chunks).decode() for refusal in refusals)
+        return refusals[0] if refusals else api.streamed("Done.")
+
+    in_process.script(answer)
+    received = await collect(
+        other.model("m"), replace(later, turns=(*asked.turns, Turn("assistant", "", parts=kept), result))
+    )
+    await vendor.aclose()
+    await other.aclose()
+    assert (refused, received.text, received.completions[0].refused) == ([], "Done.", ())
+    assert len(in_process.requests) == 2

@@ -7,7 +7,7 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -211,27 +211,9 @@ MOVES = {
     "few are left, and all are read": lambda tools: tools[:21],
     "its tool is gone": lambda tools: tools[2:],
     "its tool is gone, and few are left": lambda tools: tools[2:21],
+    "its tool has another name": lambda tools: (tools[0], replace(tools[1], name="github__new_milestone"), *tools[2:]),
 }
 """What happens to the tools of a step until its answer goes on."""
-
-
-@pytest.mark.parametrize("its_items", [True, False], ids=["its own items", "another model's call"])
-@pytest.mark.parametrize("before", [WITH_TOOLS, FEW], ids=["searched for", "read"])
-@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES.keys())
-async def test_calls_name_their_tools_as_the_request_defines_them(
-    in_process: InProcessVendor,
-    move: Callable[[tuple[ToolDefinition, ...]], tuple[ToolDefinition, ...]],
-    before: Prompt,
-    its_items: bool,
-) -> None:
-    in_process.script(OpenAi().answer)
-    async with own(RESPONSES) as model:
-        _, going_on = await called(model, before, question_for(TOOLS[0]))
-        *turns, step, result = going_on.turns
-        kept = step if its_items else replace(step, parts=tuple(p for p in step.parts if isinstance(p, ToolCall)))
-        done = await collect(model, replace(going_on, tools=move(before.tools), turns=(*turns, kept, result)))
-    assert (done.text, done.completions[0].refused) == ("Done.", ())
-    assert len(in_process.requests) == 2, "not refused"
 
 
 REFUSALS = {

@@ -278,6 +278,95 @@ NAMESPACES = Rule(
     _other_namespace,
 )
 
+# A history that each API accepts: each item in the API's own form, each call with its result, no name without a tool.
+
+
+def _responses_history(body: Body) -> VendorResponse | None:
+    called, answered = (
+        {item["call_id"] for item in body["input"] if item.get("type") == kind}
+        for kind in ("function_call", "function_call_output")
+    )
+    for call_id in sorted(called - answered):
+        return invalid(f"No tool output found for function call {call_id}.", param="input")
+    for call_id in sorted(answered - called):
+        return invalid(f"No tool call found for function call output with call_id {call_id}.", param="input")
+    for place, item in enumerate(body["input"]):
+        if item.get("type") == "reasoning" and not item.get("encrypted_content"):
+            words = f"Item with id '{item['id']}' not found. Items are not persisted when `store` is set to false."
+            return invalid(words, param="input")
+        if "type" not in item and (foreign := sorted(set(item) - {"role", "content", "phase"})):
+            return invalid(f"Unknown parameter: 'input[{place}].{foreign[0]}'.", param=f"input[{place}].{foreign[0]}")
+        if item.get("role", "user") not in ("user", "assistant", "developer", "system"):
+            return invalid(f"Invalid value: '{item['role']}'.", param=f"input[{place}].role")
+    return None
+
+
+_CLAUDES_BLOCKS = {
+    *("text", "image", "document", "thinking", "redacted_thinking", "tool_use", "tool_result", "server_tool_use"),
+    *("web_search_tool_result", "web_fetch_tool_result", "tool_search_tool_result"),
+}
+
+
+def _claudes_history(body: Body) -> VendorResponse | None:
+    names = {tool["name"] for tool in body.get("tools", ())}
+    called: set[str] = set()
+    for at, message in enumerate(_with_blocks(body["messages"])):
+        blocks = message["content"]
+        results = {block["tool_use_id"] for block in blocks if block["type"] == "tool_result"}
+        if missed := sorted(called - results):
+            words = f"`tool_use` ids were found without `tool_result` blocks immediately after: {missed[0]}."
+            return invalid(f"messages.{at - 1}: {words}")
+        if foreign := sorted(results - called):
+            return invalid(f"messages.{at}: unexpected `tool_use_id` found in `tool_result` blocks: {foreign[0]}.")
+        called = {block["id"] for block in blocks if block["type"] == "tool_use"}
+        for place, block in enumerate(blocks):
+            where = f"messages.{at}.content.{place}"
+            if block["type"] not in _CLAUDES_BLOCKS:
+                return invalid(f"{where}: Input tag '{block['type']}' does not match any of the expected tags.")
+            if block["type"] == "tool_use" and not re.fullmatch("[a-zA-Z0-9_-]+", block["id"]):
+                return invalid(f"{where}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
+            if block["type"] == "tool_search_tool_result":
+                for reference in block["content"].get("tool_references", ()):
+                    if reference["tool_name"] not in names:
+                        words = f"Tool reference '{reference['tool_name']}' has no corresponding tool definition"
+                        return invalid(f"{where}: {words}")
+    return None
+
+
+def _chats_history(body: Body) -> VendorResponse | None:
+    called: list[str] = []
+    for at, message in enumerate(body["messages"]):
+        if message.get("role") not in ("system", "user", "assistant", "tool"):
+            return invalid(f"Invalid value: '{message.get('role')}'.", param=f"messages.[{at}].role")
+        if message["role"] == "tool":
+            if message["tool_call_id"] not in called:
+                words = "messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
+                return invalid(f"Invalid parameter: {words}", param=f"messages.[{at}].role")
+            called.remove(message["tool_call_id"])
+        elif called:
+            words = "An assistant message with 'tool_calls' must be followed by tool messages responding to each"
+            return invalid(f"{words} 'tool_call_id'.", param=f"messages.[{at}].role")
+        called = called or [call["id"] for call in message.get("tool_calls") or ()]
+    return None
+
+
+HISTORIES = (
+    Rule(
+        RESPONSES,
+        "microsoft/vscode#320060, symgraph/GhidrAssist#78, openclaw/openclaw#21782, ag2ai/ag2#3080",
+        "2026-11-30",
+        _responses_history,
+    ),
+    Rule(
+        ANTHROPIC,
+        "https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool, .../handle-tool-calls; "
+        "anthropic 2.14: tool_reference_unresolved",
+        "2026-11-30",
+        _claudes_history,
+    ),
+    Rule(CHAT, "miurla/morphic#136, run-llama/llama_index#10493, QwenLM/qwen-code#2360", "2026-11-30", _chats_history),
+)
+
 OLLAMA_WINDOW = 4_096
 
 
