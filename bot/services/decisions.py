@@ -107,8 +107,7 @@ class Decisions:
         Changes only strings that the modal offers for editing. Raises StoreError."""
         pressed = await self.presses.check(self.presses.from_modal(ReplyAction.APPROVE, user_id, edited.place))
         if isinstance(pressed, str):
-            refused = pressed or texts.approvals.NOTHING_TO_DECIDE
-            return await self.presses.access_control.naming_admins_plainly(refused)
+            return await self.presses.access_control.naming_admins_plainly(pressed)
         awaited, ask = pressed.call, pressed.call.ask()
         typed = {index: text for index, text in edited.typed.items() if index in ask.editable}
         emptied = [at for at, text in typed.items() if not text.strip()]

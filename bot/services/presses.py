@@ -30,9 +30,9 @@ from bot.store import Stores
 
 log = logging.getLogger(__name__)
 
-DOUBLE_PRESS_S = 2.0
+DOUBLE_PRESS_S = 0.5
 """Time within which two clicks count as one. After a stop, Continue or Regenerate can appear where Stop was, just as a
-person who has seen no effect yet clicks again."""
+person who has seen no effect yet clicks again. They are told that the second click had no effect."""
 LOOK_AGAIN_S = 0.2
 LOOKS_FOR_RECORD = 8
 """Maximum lookups of a record that is written a moment after its message is shown. Slack waits three seconds."""
@@ -81,9 +81,8 @@ class Presses:
             await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def check(self, press: Press) -> PressedAnswer | str:
-        """Returns the answer and object of a click, or a sentence that refuses the click; "" for a double click. Waits
-        for the record, which is written a moment after messages and an answer's last buttons are shown. Raises
-        StoreError."""
+        """Returns the answer and object of a click, or a sentence that refuses the click. Waits for the record,
+        which is written a moment after messages and an answer's last buttons are shown. Raises StoreError."""
         pressed_at, admins = self.stores.clock.now(), self.access_control.admins
         for look in range(LOOKS_FOR_RECORD):
             answer = await self.stores.recorded_answers.answer_in_message(press.thread, press.message_ts)
@@ -95,7 +94,7 @@ class Presses:
         if answer is None:
             return sentence or texts.actions.ANSWER_UNKNOWN
         if _is_double_click(press, pressed_at, answer):
-            return ""
+            return texts.actions.JUST_STOPPED
         if press.action not in DECISION_ACTIONS:
             return await self._denial(press, answer) or sentence or PressedAnswer(press, answer)
         values = press.value.split()[:MAX_CALLS] if press.action in DECISIONS else ()

@@ -48,8 +48,8 @@ class ReplyActions:
             return await self.sign_in.open(press)
         pressed = await self.presses.check(press)
         if isinstance(pressed, str):
-            log.info("action %s by user %s refused: %s", press.action, press.user_id, pressed or "a double press")
-            return ActionResponse(pressed) if pressed else None
+            log.info("action %s by user %s refused: %s", press.action, press.user_id, pressed)
+            return ActionResponse(pressed)
         with of_job(pressed.answer.job_id):
             log.info("action %s by user %s", press.action, press.user_id)
         return await self._effects[press.action](pressed)

@@ -128,10 +128,10 @@ async def test_press_that_needs_an_end_is_refused_if_there_is_none_in_time(store
         ("", ReplyAction.REGENERATE, DOUBLE_PRESS_S),
     ],
 )
-async def test_double_press_of_stop_is_one_press_though_another_process_receives_the_second(
+async def test_second_press_of_a_double_press_of_stop_says_that_it_has_no_effect(
     stores: Stores, answer: str, action: ReplyAction, later_s: float
 ) -> None:
-    """A press by a clock that was set back counts, too."""
+    """Another process receives the second one. A press by a clock that was set back counts, too."""
 
     async def effects() -> int:
         async with stores.database.engine.connect() as connection:
@@ -144,7 +144,7 @@ async def test_double_press_of_stop_is_one_press_though_another_process_receives
     clock = BusyClock(stores.clock.now() + DOUBLE_PRESS_S / 2)
     others = actions_of(stores, clock)
     second = replace(STOP, action=action, value="up")
-    assert (await others.perform(second), await effects()) == (None, 0)
+    assert (await others.perform(second), await effects()) == (ActionResponse(texts.actions.JUST_STOPPED), 0)
     clock.now_s += later_s
     await others.perform(second)
     assert await effects() == 1
