@@ -70,7 +70,7 @@ CODE_INDENT = 4
 MAX_DEPTH = 30
 """The maximum nesting depth of containers. Deeper markers are text."""
 MAX_DEFINITION_LINES = 20
-"""The maximum number of lines in a paragraph that may consist of link reference definitions."""
+"""The maximum number of lines in a paragraph that are parsed as link reference definitions."""
 
 MAX_LINES = 750
 """The maximum number of lines outside code that are parsed at once."""
@@ -388,7 +388,7 @@ class BlockParser:
         return bool(_FENCE.match(*at) or _ATX_HEADING.match(*at) or _THEMATIC_BREAK.match(*at))
 
     def _add_to_leaf(self, line: SourceLine) -> None:
-        """Adds a line outside fenced code to the open leaf block, or begins another."""
+        """Adds a line outside fenced code to the open leaf block, or begins another block."""
         leaf = self.blocks.open_leaf
         at = (self.markdown, line.content, line.end)
         is_indented = self._is_indented(line)

@@ -47,16 +47,16 @@ from slack_markdown.formulas import (
 from slack_markdown.rewriting import Rewriting
 
 MAX_CONSTRUCT_CHARS = 400
-"""The maximum length of a construct. Longer ones are sent as text, and longer emphasis is sent as written.
+"""The maximum length of a construct. Longer constructs are sent as text, and longer emphasis is sent as written.
 
 Anything that has been open for longer can't change how its beginning is sent (`inlines.decided_inlines`).
 """
 MAX_TAG_CHARS = 1_000
-"""The maximum length of a tag or comment. Longer ones are text."""
+"""The maximum length of a tag or comment. Longer tags and comments are text."""
 MAX_SCRIPT_CHARS = 60
 MAX_TAG_DEPTH = 100
 MAX_ENCODED_CHARS = 20
-"""The maximum number of characters that a URL can need encoded. With more, it is text."""
+"""The maximum number of characters to encode in a URL. A URL that needs more is text."""
 TEXT_BACKTICK = "ˋ"
 """Replaces a backtick that Slack would interpret as the beginning of a code span."""
 
@@ -136,7 +136,7 @@ def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = Leaf
 
 
 def may_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
-    """Returns whether a block's text may need rewriting. This is fast, and False for most text."""
+    """Returns quickly whether a block's text might need rewriting, which is False for most text."""
     if _MARK.search(text, start) and _MAYBE.search(text, start):
         return True
     if kind is not LeafKind.TABLE:

@@ -17,7 +17,7 @@ import regex
 
 MAX_DOLLARS_CHARS = 100
 MAX_DISPLAY_CHARS = 1_000
-"""The maximum length of a display formula, including its marks. A longer one is text."""
+"""The maximum length of a display formula, including its marks. Longer formulas are text."""
 MAX_WORDS_CHARS = 200
 """The number of characters of a formula that are searched for a sentence, which would rule it out."""
 MAX_LINE_CHARS = 20_000

@@ -50,7 +50,7 @@ class Pairing:
 
     @property
     def held_back(self) -> str:
-        """The text that would be added if no delta followed: U+FFFD for half of a pair, or ""."""
+        """The text to add if no delta follows: U+FFFD for half of a pair, or ""."""
         return paired(self._high)
 
     def end(self) -> str:

@@ -61,7 +61,7 @@ from slack_markdown.links import (
 )
 
 MAX_HELD_LABEL_CHARS = 120
-"""The maximum number of characters held back after a `[` without its `]`. A longer text is shown."""
+"""The maximum number of characters held back after a `[` without its `]`. Longer text is shown."""
 MAX_JOINED_CHARS = 100
 """The number of characters directly before a link that are read together with its label."""
 MAX_OPENERS = 100

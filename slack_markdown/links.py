@@ -40,7 +40,7 @@ from slack_markdown.escaping import HAIR_SPACE, Replacement, with_replacements
 from slack_markdown.lookalikes import MAX_HOST_CHARS, ReadText, ascii_host, ipv4, ipv6, is_public_suffix, is_tld
 
 MAX_DESTINATIONS = 8
-"""A link with more possible destinations counts as deceptive."""
+"""The maximum number of a link's possible destinations. A link with more counts as deceptive."""
 MAX_LABEL_CHARS = 2_000
 """A label that is longer after expanding compatibility characters counts as deceptive."""
 MAX_NAMED_HOSTS = 20
@@ -282,7 +282,7 @@ def _file_name(url: str) -> str:
 MAX_AUTHORITY_CHARS = 400
 """A URL with a longer authority gets a space before it, so that Slack doesn't link it."""
 MAX_INTERNATIONAL_CHARS = 40
-"""A URL whose host has more non-ASCII characters isn't linked."""
+"""The maximum number of non-ASCII characters in a linked URL's host."""
 MAX_ADDED_CHARS = 9
 """The maximum number of characters that one of these adds to a host: `і` alone is `xn--e1a`."""
 URL_START = r"(?:\\?:|&(?:colon|#0*58|#[xX]0*3[aA]);)(?:\\?/|&(?:sol|#0*47|#[xX]0*2[fF]);){2}"

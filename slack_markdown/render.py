@@ -408,7 +408,7 @@ def _kind_of_text(markdown: str, leaf: LeafBlock) -> LeafKind:
 
 
 def _needs_parsing(text: str, kind: LeafKind) -> bool:
-    """Returns whether a text may need replacements. This is fast, and False for most text."""
+    """Returns quickly whether a text might need replacements, which is False for most text."""
     if (len(text) > MAX_CONSTRUCT_CHARS and "`" in text) or ("*" in text and "://" in text):
         return True
     if "__" in text and NAME_OR_GAP.search(text):

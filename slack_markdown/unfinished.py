@@ -16,7 +16,7 @@ _LABEL = regex.compile(r"[*_~]{0,3}!?\[\s?[*_~`]{0,3}(\p{L}(?:[\p{L}\p{M}\p{N} ,
 _FORMULA = re.compile(r"(?:\$\$|\\\[|\\\(|\\begin\{[a-zA-Z]+\*?\})([^`$]+)")
 _HALF_CLOSED = re.compile(r"(?:\\(?:e(?:nd?(?:\{[a-zA-Z]*\*?)?)?)?)\Z")
 _MAX_LINE_CHARS = 390
-"""A longer line of a formula is split into several code spans once the formula is complete (`dialects.py`)."""
+"""The maximum length of a formula's line. Longer lines become several code spans in the end (`dialects.py`)."""
 
 
 def label_words(held_back: str) -> str:

@@ -47,7 +47,7 @@ class Mail:
     """An email sent to a channel's address, or forwarded to Slack by a person."""
 
     sender: str
-    """Such as `Grace Hopper <grace@mail.example>`."""
+    """The sender, such as `Grace Hopper <grace@mail.example>`."""
     subject: str
     text: str = field(repr=False)
     """"" for an email that only has HTML."""

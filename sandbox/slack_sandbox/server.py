@@ -52,7 +52,7 @@ _CLOSE_TIMEOUT_S = 1.0
 _LOOK_S = 1.0
 _WAIT_S = 120.0
 _QUIET_S = 90.0
-"""An app that has been idle for this long is finished, even on a busy machine."""
+"""The idle time after which an app counts as finished, even on a busy machine."""
 _NEWEST = 8
 
 

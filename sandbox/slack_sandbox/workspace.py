@@ -24,7 +24,7 @@ SLACKBOT = "USLACKBOT"
 """The author of the tombstone that replaces a deleted root."""
 UTC = "Etc/UTC"
 STATUS_LIFE_S = 120.0
-"""Slack removes a thread's status after two minutes."""
+"""The time after which Slack removes a thread's status."""
 _KEPT_REVISIONS = 2_000
 _KEPT_HISTORIES = 1_000
 

@@ -10,7 +10,7 @@ CONTAINER_TITLE = 150
 CONTAINER_BLOCKS = 10
 CONTAINER_WIDTHS = ("narrow", "standard", "wide", "full")
 DATA_TABLE_ROWS = 101
-"""The first row is the header."""
+"""The maximum number of rows, including the header."""
 DATA_TABLE_PAGE = 100
 CHART_TITLE = 50
 CHART_PARTS = 6

@@ -25,7 +25,7 @@ MAX_FILES = 600_000
 MAX_FILE_BYTES = 64 * 2**20
 """The maximum unpacked size of one day of one channel."""
 MAX_RATIO = 100
-"""Normal messages are compressed to a fourteenth, a ZIP bomb to a thousandth."""
+"""The maximum compression ratio. Messages are compressed to a fourteenth, ZIP bombs to a thousandth."""
 _ALWAYS_BYTES = 64 * 2**20
 """The unpacked size that is always allowed."""
 LISTS: Mapping[str, str] = {"channels.json": "channel", "groups.json": "group", "mpims.json": "mpim", "dms.json": "im"}

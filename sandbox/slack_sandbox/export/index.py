@@ -47,7 +47,7 @@ class Writer:
 @dataclass(slots=True)
 class ChannelIndex:
     ts: "array[int]" = field(default_factory=lambda: array("Q"))
-    """In microseconds, in order."""
+    """Timestamps in microseconds, in order."""
     files: "array[int]" = field(default_factory=lambda: array("I"))
     """Twice the number of the file among the channel's, plus 1 for a reply that was also sent to the channel."""
     places: "array[int]" = field(default_factory=lambda: array("I"))

@@ -21,7 +21,7 @@ _MAX_ANSWERS = 50
 _SHOWN = 8
 _TEXT_CHARS = 80
 _UNRELATED = frozenset({"conversations.info", "conversations.members", "reactions.add", "reactions.remove"})
-"""These refer to a channel, but aren't for a specific question."""
+"""Methods that refer to a channel but aren't called for a specific question."""
 
 Place = tuple[str, str]
 """A message: channel and ts."""

@@ -24,7 +24,7 @@ _MENTION = re.compile(r"^<@\w+>\s*")
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A label next to the app's name that tells who wrote the message in its place."""
+    """A label next to the app's name that shows who wrote the message instead of the app."""
 
     label: str
     title: str

@@ -8,7 +8,7 @@ from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, St
 from pygments.util import ClassNotFound
 
 _MAX_CHARS = 20_000
-"""Longer code isn't highlighted."""
+"""The maximum length of highlighted code."""
 _CLASSES: dict[_TokenType, str] = {
     Comment: "comment",
     Keyword: "keyword",

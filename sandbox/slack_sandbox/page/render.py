@@ -20,7 +20,7 @@ _STYLES = [
     for mark, tag in ((r"\*", "strong"), ("_", "em"), ("~", "s"))
 ]
 _FOLDED_CHARS, _FOLDED_LINES = 450, 5
-"""A longer section is collapsed."""
+"""The maximum size of a section that isn't collapsed."""
 _TASK_MARKS: Mapping[str, str] = {"pending": "○", "in_progress": "◌", "complete": "✓", "error": "⚠"}
 
 

@@ -73,7 +73,7 @@ FLOORS: Mapping[str, int] = {
 class PostRule:
     burst: int
     window_s: float | None
-    """The time that a post counts. None: one post stops counting every second."""
+    """The time for which a post counts. None: one post stops counting every second."""
     methods: frozenset[str]
 
     def back_at_s(self, posts: Iterable[float]) -> list[float]:
