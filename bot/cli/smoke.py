@@ -1,4 +1,4 @@
-"""`typist smoke`: five small conversations with each model, for a nightly job that detects vendor changes."""
+"""`typist smoke`: six small conversations with each model, for a nightly job that detects vendor changes."""
 
 import argparse
 import asyncio
@@ -68,11 +68,11 @@ def as_json(found: Sequence["SmokeResult"]) -> dict[str, object]:
 
 
 SUBCOMMAND = Subcommand(
-    "have five short conversations with each model",
-    "Has five short conversations with each model, with the code that answers questions in Slack: a question, a "
-    "thread, a tool with an approval, a picture and a PDF, and an answer that is cut off and continued. Nothing is "
-    "posted. Each conversation can cost a cent or two. Exits with 1 if one failed, or if a model wasn't asked "
-    "anything.",
+    "have six short conversations with each model",
+    "Has six short conversations with each model, with the code that answers questions in Slack: a question, a "
+    "thread, a tool with an approval, a picture and a PDF, an answer that is cut off and continued, and a tool "
+    "among many. Nothing is posted. Each conversation can cost a cent or two. Exits with 1 if one failed, or if a "
+    "model wasn't asked anything.",
     _smoke,
     _add_arguments,
 )

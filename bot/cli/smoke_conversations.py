@@ -22,7 +22,7 @@ from bot.core.triage import Identity
 from bot.errors import CapReached, ProviderError
 from bot.models.events import Completion, FinishReason, Usage
 from bot.models.prices import ModelPrices
-from bot.models.prompt import OURS, Effort, OfferedTools, ToolDefinition
+from bot.models.prompt import OURS, Effort, OfferedTools, Permission, ToolDefinition, ToolRule
 from bot.models.registry import VENDORS, open_models, vendor_settings
 from bot.models.setup import ModelSetup
 from bot.services.answer_attempt import GivenUp, Phase
@@ -55,6 +55,16 @@ _NOTE = ToolDefinition(
     "1",
     OURS,
 )
+_LONG = {
+    "type": "object",
+    "properties": {f"field_{n}": {"type": "string", "description": "Text." * 4} for n in range(24)},
+}
+_OTHERS = tuple(
+    ToolDefinition(f"smoke__{verb}_{noun}", f"{verb.title()}s a {noun}.", _LONG, f"{verb} {noun}", OURS)
+    for verb in ("create", "rename", "share", "list", "delete")
+    for noun in ("invoice", "meeting", "contract", "shipment", "budget", "ticket")
+)
+"""Enough definitions that OpenAI and Claude search for the tool instead of reading all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +201,12 @@ async def _thread(talk: _Conversation) -> str:
     return f"Answered two questions in a thread, and read {share:.0%} of the first one's prompt from the cache."
 
 
+@dataclass(frozen=True)
 class _Notes:
+    offered: tuple[ToolDefinition, ...] = (_NOTE,)
+
     async def definitions(self, question: Question) -> OfferedTools:
-        return OfferedTools((_NOTE,))
+        return OfferedTools(self.offered)
 
     async def call(self, use: ToolUse) -> CallResult:
         return CallResult(CallState.DONE, result_for_model(f"Saved as note {NOTE_NUMBER}.", _NOTE.name, "a1b2c3"))
@@ -221,6 +234,17 @@ async def _tool(talk: _Conversation) -> str:
     is_right = NOTE_NUMBER in answered.text and len(records.steps) == 1
     _expect(is_right, "The answer doesn't have the tool's result, or the model called the tool again.")
     return "Called the tool, and continued with its result after an approval in another process."
+
+
+async def _search(talk: _Conversation) -> str:
+    question = talk.question('Note down "buy milk", then tell me the number of the note.')
+    records, note = InMemory(), replace(_NOTE, rule=ToolRule(Permission.ALLOW))
+    answered, end = await talk.answer(question, EMPTY, _Notes((*_OTHERS, note)), requests=2, records=records)
+    refused = f" Its server refused the request: {end.refusal}" if end.refusal else ""
+    called = [call.tool for step in records.steps for call in step.calls]
+    is_right = called == [_NOTE.name] and NOTE_NUMBER in answered.text
+    _expect(is_right, f"The model didn't find and call the one right tool among {len(_OTHERS) + 1}.{refused}")
+    return f"Found the right tool among {len(_OTHERS) + 1} and called it."
 
 
 async def _files(talk: _Conversation) -> str:
@@ -273,6 +297,7 @@ CONVERSATIONS: Mapping[str, Callable[[_Conversation], Awaitable[str]]] = {
     "tool": _tool,
     "files": _files,
     "cut": _cut,
+    "search": _search,
 }
 
 

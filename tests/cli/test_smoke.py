@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,17 @@ from bot.core.prompt import DEFAULT_SYSTEM_PROMPT, GO_ON_REQUEST
 from bot.models.prices import ModelPrices, parse_prices
 from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
 from tests.contracts.cache_rules import AnthropicRule, CacheRule, tokens
-from tests.contracts.vendor_rules import BOUND_THINKING, DEEPSEEK, ENCRYPTED_REASONING, Body, Rule, Vendor, invalid
+from tests.contracts.vendor_rules import (
+    BOUND_THINKING,
+    DEEPSEEK,
+    ENCRYPTED_REASONING,
+    HISTORIES,
+    NAMESPACES,
+    Body,
+    Rule,
+    Vendor,
+    invalid,
+)
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi
 from tests.forked import forked_command
 from tests.streams import steps
@@ -42,7 +53,7 @@ def says(api: VendorApi, text: str) -> Said:
     return [steps.text(text) if api is ANTHROPIC else steps.message(text)]
 
 
-def calls(api: VendorApi) -> Said:
+def calls(api: VendorApi) -> Sequence[steps.Item]:
     name, arguments = "smoke__note", {"text": "buy milk"}
     if api is ANTHROPIC:
         return [steps.tool_use("c1", name, arguments)]
@@ -69,7 +80,7 @@ def colleague(api: VendorApi) -> Callable[[VendorRequest], Said]:
             return says(api, str(7 * int(shelf[-1]) + 3))
         if "square.png" in whole:
             return says(api, f"Red, and {CODE}.")
-        if "smoke__note" in whole and request.body.get("tools"):
+        if "Note down" in whole and request.body.get("tools"):
             return says(api, f"It is note {NOTE_NUMBER}.") if f"note {NOTE_NUMBER}" in whole else calls(api)
         return says(api, LIST if "one a line" in whole else "42")
 
@@ -80,7 +91,8 @@ def colleague(api: VendorApi) -> Callable[[VendorRequest], Said]:
 class Change:
     """What a vendor has changed, and what `typist smoke` says of it."""
 
-    conversation: str
+    conversations: str
+    """Those that fail, separated by spaces."""
     says: str
     api: VendorApi = ANTHROPIC
     cache: CacheRule | None = None
@@ -147,17 +159,17 @@ CHANGES: Mapping[str, Change] = {
         ),
     ),
     "a model that calls no tool": Change(
-        "tool",
+        "tool search",
         "didn't call the requested tool",
         model=lambda request: says(ANTHROPIC, "Noted as 1.") if request.body.get("tools") else None,
     ),
     "tools that are refused": Change(
-        "tool",
+        "tool search",
         "Its server refused the request",
         answers=lambda body: invalid("tools: not supported", param="tools") if body.get("tools") else None,
     ),
     "a result that is overlooked": Change(
-        "tool",
+        "tool search",
         "The answer doesn't have the tool's result",
         model=lambda request: says(ANTHROPIC, "Done.") if "tool_result" in str(request.body) else None,
     ),
@@ -179,12 +191,17 @@ CHANGES: Mapping[str, Change] = {
 
 
 async def smoke(
-    server: VendorServer, stand_in: Vendor, api: VendorApi, limit_usd: float = 0.1, prices: ModelPrices = PRICES
+    server: VendorServer,
+    stand_in: Vendor,
+    api: VendorApi,
+    limit_usd: float = 0.1,
+    prices: ModelPrices = PRICES,
+    url: str = "",
 ) -> dict[str, SmokeResult]:
     """Returns what became of the conversations, by their names."""
     server.script(stand_in)
     vendor = api.model.partition("/")[0]
-    url = server.url if api is ANTHROPIC else f"{server.url}/v1"
+    url = url or (server.url if api is ANTHROPIC else f"{server.url}/v1")
     settings = VendorSettings("key", url, "" if api is ANTHROPIC else api.name)
     setup = ModelSetup((api.model,), {vendor: settings}, RequestOptions(16_384), 30.0)
     found = await run_smoke(setup, prices, DEFAULT_SYSTEM_PROMPT, limit_usd)
@@ -211,10 +228,67 @@ async def test_vendor_that_keeps_its_rules_is_all_right(server: VendorServer, ru
     assert int(share[1]) >= 95
     thread = found["thread"]
     assert thread.cached_input_tokens < thread.input_tokens
-    assert sum(one.usd for one in found.values()) < 0.02
+    assert sum(one.usd for one in found.values()) < 0.04
     kept = re.search(r"(\d+) of 90 lines were kept", found["cut"].message)
     assert kept
     assert int(kept[1]) > 40
+
+
+def searching(api: VendorApi) -> Callable[[VendorRequest], Said]:
+    """Returns a model that reads deferred definitions only after a search, and searches only for what it was told."""
+
+    def model(request: VendorRequest) -> Said:
+        deferred = [
+            tool
+            for one in request.body.get("tools", ())
+            for tool in (one["tools"] if one.get("type") == "namespace" else [one])
+            if tool.get("defer_loading")
+        ]
+        turns = request.body.get("messages") or request.body["input"]
+        if not deferred or "result" in str(turns) or "function_call_output" in str(turns):
+            return colleague(api)(request)
+        [note] = [tool for tool in deferred if tool["name"] == "smoke__note"]
+        if api is ANTHROPIC:
+            if not re.search(r"smoke: .*\bnote\b", str(request.body["system"])):
+                return says(api, "I have no tool for notes.")
+            query = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "tool_search_tool_bm25", "input": {}}
+            references = [{"type": "tool_reference", "tool_name": note["name"]}]
+            content = {"type": "tool_search_tool_search_result", "tool_references": references}
+            found = {"type": "tool_search_tool_result", "tool_use_id": "srvtoolu_1", "content": content}
+            return [query, found, *calls(api)]
+        [space] = [tool for tool in request.body["tools"] if tool.get("type") == "namespace"]
+        if not re.search(r"smoke: .*\bnote\b", space["description"]):
+            return says(api, "I have no tool for notes.")
+        search: dict[str, Any] = {"call_id": None, "execution": "server", "status": "completed"}
+        output = {"type": "tool_search_output", "id": "ts_2", "tools": [{**space, "tools": [note]}], **search}
+        [call] = calls(api)
+        return [
+            {"type": "tool_search_call", "id": "ts_1", "arguments": {}, **search},
+            output,
+            {**call, "namespace": space["name"]},
+        ]
+
+    return model
+
+
+@pytest.mark.parametrize(
+    ("rules", "url"),
+    [
+        ([BOUND_THINKING, HISTORIES[1]], "http://api.anthropic.com"),
+        ([ENCRYPTED_REASONING, HISTORIES[0], NAMESPACES], "http://api.openai.com/v1"),
+    ],
+    ids=["Anthropic", "OpenAI"],
+)
+async def test_tool_among_many_is_searched_for_at_the_vendors_own_hosts(
+    server: VendorServer, monkeypatch: pytest.MonkeyPatch, rules: Sequence[Rule], url: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    stand_in = Vendor(rules, searching(rules[0].api))
+    found = await smoke(server, stand_in, rules[0].api, url=url)
+    assert (wrong(found), stand_in.refused) == ({}, [])
+    searched = [request.body for request in server.requests if "defer_loading" in str(request.body)]
+    assert len(searched) == 2
+    assert found["search"].message == "Found the right tool among 31 and called it."
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -227,8 +301,8 @@ async def test_change_of_a_vendor_turns_its_conversation_red(server: VendorServe
         change.cache,
     )
     found = await smoke(server, stand_in, change.api)
-    assert list(wrong(found)) == [change.conversation], wrong(found)
-    assert change.says in found[change.conversation].message
+    assert list(wrong(found)) == change.conversations.split(), wrong(found)
+    assert change.says in found[change.conversations.split()[0]].message
     assert not is_ok(list(found.values()))
 
 
@@ -246,7 +320,7 @@ async def test_model_whose_cache_saves_nothing_may_have_none(server: VendorServe
 
 async def test_what_may_pass_the_limit_is_not_asked(server: VendorServer) -> None:
     found = await smoke(server, Vendor([BOUND_THINKING], colleague(ANTHROPIC)), ANTHROPIC, limit_usd=0.005)
-    assert list(wrong(found)) == ["thread"]
+    assert list(wrong(found)) == ["thread", "search"]
     assert "Skipped: this might cost $0.0" in found["thread"].message
     assert found["thread"].usd == 0
     assert is_ok(list(found.values()))
