@@ -157,6 +157,14 @@ _CHARGED_WITHOUT_TEXT = {
 }
 
 
+_FREE_BEFORE_OUTPUT = {("anthropic", EndReason.REFUSED)}
+"""Failures that a vendor doesn't charge if they come before any output, as vendor and reason.
+
+Anthropic: "You are not billed for a refusal that arrives before any output" (read on 2026-11-30, in a copy of August).
+https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback
+"""
+
+
 class FileFault(Enum):
     FILE = auto()
     """The vendor can't read or doesn't accept some of the files."""
@@ -190,6 +198,11 @@ class ProviderError(TypistError):
         self.may_pass = reason.may_pass if may_pass is None else may_pass
         self.window_tokens = window_tokens
         super().__init__(f"{model}: {reason}")
+
+    def is_charged(self, *, has_output: bool) -> bool:
+        """Returns whether the vendor charges a request that failed without text. `has_output`: it had thought."""
+        is_free = (self.model.partition("/")[0], self.reason) in _FREE_BEFORE_OUTPUT and not has_output
+        return self.reason.is_charged_without_text and not is_free
 
 
 class CapReached(TypistError):

@@ -21,6 +21,7 @@ from bot.models.events import (
     Thinking,
     ToolCall,
     Usage,
+    price_terms,
     reported_tokens,
 )
 from bot.models.failures import RequestAttempt
@@ -205,6 +206,7 @@ class MessagesReader(AnswerReader):
         self._stop_reason: str | None = None
         self._stop_details: object = None
         self._counts: dict[str, int] = {}
+        self._terms: dict[str, str] = {}
         self._usage_before_pause: Usage | None = None
         self._open_blocks: dict[object, _OpenBlock] = {}
         """Incomplete blocks, and complete blocks after an incomplete block, by index. Gateways interleave blocks."""
@@ -358,6 +360,7 @@ class MessagesReader(AnswerReader):
         # Counts are cumulative, so later ones replace earlier ones.
         counts = {**(usage or {}), **((usage or {}).get("server_tool_use") or {})}
         self._counts |= {name: reported_tokens(count) for name, count in counts.items() if isinstance(count, int)}
+        self._terms |= dict(price_terms(usage or {}))
 
     def _record_finish(self) -> None:
         reason = self._stop_reason or ""
@@ -372,6 +375,7 @@ class MessagesReader(AnswerReader):
             cached_input_tokens=cached,
             cache_write_tokens=written,
             web_searches=self._counts.get("web_search_requests", 0),
+            terms=tuple(self._terms.items()),
         )
         self.usage = usage if self._usage_before_pause is None else self._usage_before_pause + usage
 

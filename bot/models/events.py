@@ -48,6 +48,17 @@ def reported_tokens(count: object) -> int:
     return int(count) if isinstance(count, int | float) and 0 <= count <= MAX_REPORTED_TOKENS else 0
 
 
+_TERMS = ("service_tier", "speed", "inference_geo")
+_STANDARD_TERMS = frozenset(("auto", "default", "standard", "on_demand", "global", "not_available"))
+"""`global` and `not_available` are regions: https://platform.claude.com/docs/en/manage-claude/data-residency."""
+
+
+def price_terms(reported: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Returns the terms by which a response says it is charged, such as a service tier, unless they are standard."""
+    terms = ((name, str(reported.get(name) or "auto")[:20]) for name in _TERMS)
+    return tuple((name, term) for name, term in terms if term not in _STANDARD_TERMS)
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """The usage of one or more requests, as reported by the vendor. Cached tokens are included in the input tokens."""
@@ -58,6 +69,8 @@ class Usage:
     cache_write_tokens: int = 0
     web_searches: int = 0
     audio_s: float = 0.0
+    terms: tuple[tuple[str, str], ...] = ()
+    """Terms of a single request that change its price (`price_terms`)."""
     requests: "tuple[Usage, ...]" = field(default=(), compare=False)
     """The summed requests; empty for a single request. Prices depend on the size of each request."""
 
@@ -70,7 +83,7 @@ class Usage:
         return self.requests or (self,)
 
     def __add__(self, other: "Usage") -> "Usage":
-        names = [name for name in self.__slots__ if name != "requests"]
+        names = [name for name in self.__slots__ if name not in ("terms", "requests")]
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}
         return Usage(**sums, requests=(*self.each, *other.each))
 
@@ -175,6 +188,8 @@ class Completion:
     unparsed: Unparsed = ""
     asked_model: str = ""
     """The model that was asked, if `other_model` is set."""
+    unlisted_terms: tuple[str, ...] = ()
+    """The terms of `usage` that have no known price, so that the standard price counts."""
     other_model: str = ""
     """The model that answered instead of the one that was asked, if it isn't the same under another name."""
 

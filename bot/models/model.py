@@ -132,8 +132,12 @@ class VendorModel:
     ) -> Completion:
         faults = {**refused, **{media.name: fault for media, fault in trial.left_out}}
         prices, other_model = self._learned.api.prices, self._other_model(reader)
+        model = prices.charged_model(self.model, other_model) if other_model else self.model
+        unlisted_terms = prices.unlisted_terms(model, reader.usage) if reader.usage else ()
+        for term in unlisted_terms:
+            self._log_once("the standard price counts for", term)
         return Completion(
-            prices.charged_model(self.model, other_model) if other_model else self.model,
+            model,
             reason,
             reader.usage,
             left_out=(*unsupported_files, *refused, *(media.name for media, _ in trial.left_out)),
@@ -146,6 +150,7 @@ class VendorModel:
             refused_files={name: fault for name, fault in faults.items() if fault is not FileFault.KIND},
             unparsed=reader.unparsed,
             refusal=trial.refusal_sentence,
+            unlisted_terms=unlisted_terms,
             asked_model=self.model if other_model else "",
             other_model=other_model,
         )

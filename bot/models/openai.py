@@ -24,6 +24,7 @@ from bot.models.events import (
     Thinking,
     ToolCall,
     Usage,
+    price_terms,
     reported_tokens,
 )
 from bot.models.failures import RequestAttempt
@@ -273,7 +274,8 @@ class ResponsesReader(AnswerReader):
         # One search can have several queries, or none that is charged.
         billed = object_in(object_in(response.get("tool_usage")).get("web_search")).get("num_requests")
         searches = self._web_searches if billed is None else reported_tokens(billed)
-        self.usage = usage and replace(_usage(usage, "input", "output"), web_searches=searches)
+        terms = price_terms(response)
+        self.usage = usage and replace(_usage(usage, "input", "output"), web_searches=searches, terms=terms)
         status = str(response.get("status") or "")
         is_incomplete = status == "incomplete"
         # Some servers omit the details.
@@ -451,7 +453,7 @@ class ChatReader(AnswerReader):
         if failed := next((place for place in places[: 2 if choice else None] if place.get("error")), None):
             raise self._attempt.reported_failure(event if failed is event else {"error": failed["error"]})
         if usage := next(filter(None, (object_in(place.get("usage")) for place in places)), {}):
-            self.usage = _usage(usage, "prompt", "completion")
+            self.usage = replace(_usage(usage, "prompt", "completion"), terms=price_terms(event))
         if not choice:
             if event.get("choices") is None and event and not usage and self.finish_reason is None:
                 self._read_unknown(event)

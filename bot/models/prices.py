@@ -147,7 +147,7 @@ class ModelPrices:
         """Returns the cost at a time in seconds since the epoch, or None if it is unknown. Never fails."""
         # Prices can depend on a request's input, so each request in the usage is priced separately.
         try:
-            return float(sum(self._request_usd(model, _usage(request), at) for request in usage.each))
+            return float(sum(self._request_usd(model, request, at) for request in usage.each))
         except LookupError:
             return None
         except ValueError as error:
@@ -189,12 +189,25 @@ class ModelPrices:
     def _own(self, model: str) -> OwnPrice | None:
         return next((price for price in self.own if fnmatchcase(model, price.pattern)), None)
 
-    def _request_usd(self, model: str, usage: "genai_prices.Usage", at: float) -> Decimal:
+    def unlisted_terms(self, model: str, usage: Usage) -> tuple[str, ...]:
+        """Returns the usage's terms that have no published price, such as speed=fast. An own price covers all terms."""
+        if self._own(model):
+            return ()
+        try:
+            variants = self._listed(model)[1].price_variants or ()
+        except LookupError:
+            return ()
+        terms = dict.fromkeys(term for request in usage.each for term in request.terms)
+        listed = {term for variant in variants for term in variant.when.items()}
+        return tuple(f"{name}={term}" for name, term in terms if (name, term) not in listed)
+
+    def _request_usd(self, model: str, usage: Usage, at: float) -> Decimal:
         if own := self._own(model):
-            return _own_model_price(own).calc_price(usage)["total_price"]
+            return _own_model_price(own).calc_price(_usage(usage))["total_price"]
         provider, listed = self._listed(model)
-        when = datetime.fromtimestamp(at, UTC)
-        return listed.calc_price(usage, provider, genai_request_timestamp=when).total_price
+        when, terms = datetime.fromtimestamp(at, UTC), dict(usage.terms)
+        priced = listed.calc_price(_usage(usage), provider, genai_request_timestamp=when, price_context=terms)
+        return priced.total_price
 
     def _listed(self, model: str) -> "tuple[Provider, ModelInfo]":
         """Returns a model's entry in the package. Raises LookupError."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from bot.core.calls import SLACK, RecordedCall, tool_owner
 from bot.core.job import End, Job, Piece
 from bot.core.steps import fixed_text, kept_text, starting_text
+from bot.errors import EndReason
 from bot.models.events import (
     THINKING_TOKENS,
     Citation,
@@ -117,11 +118,18 @@ class Answer:
     def finish(self, end: End) -> End:
         """Sets the answer's end and returns it. Raises ValueError if the answer has already ended.
 
-        If an earlier attempt left longer text, that text replaces an incomplete answer, with unknown origins.
+        If an earlier attempt left longer text, that text replaces an incomplete answer, with unknown origins. A step
+        that the vendor refused midway leaves no text.
         """
         if self.end is not None:
             raise ValueError(f"an answer can't end as {end.reason} after it has ended as {self.end.reason}")
-        if self.is_shorter_than_earlier and not end.reason.is_answer:
+        if end.reason is EndReason.REFUSED:
+            # "Treat any partial output as incomplete and discard it", says Anthropic's page on refusals (errors.py).
+            self._text = GrowingText(self.text.removesuffix(self.step_text))
+            self._earlier_text, self._recorded = "", Piece(0, "")
+            self.sources = self.sources if self.steps else self.job.sources
+            end = replace(end, sources=self.sources)
+        elif self.is_shorter_than_earlier and not end.reason.is_answer:
             self._text = GrowingText(self._earlier_text)
             self.origins |= UNKNOWN
             end = replace(end, origins=end.origins | UNKNOWN)
@@ -181,6 +189,11 @@ class CurrentStep:
     @property
     def calls(self) -> list[ToolCall]:
         return [part for part in self.parts if isinstance(part, ToolCall)]
+
+    @property
+    def has_thought(self) -> bool:
+        """Whether the model has thought since the request began, even if its vendor hides the thoughts."""
+        return bool(self.output_chars or self.hidden_s) or self._hidden_since is not None
 
     @property
     def estimated_usage(self) -> Usage:

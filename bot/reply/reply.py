@@ -283,8 +283,11 @@ class Reply:
         if self.is_withheld or end.reason is EndReason.STUCK:
             self.withhold()
         else:
-            if self.answer.is_shorter_than_earlier:
+            if self.answer.is_shorter_than_earlier or end.reason is EndReason.REFUSED:
                 self._show_own_text()
+            if end.reason is EndReason.REFUSED:
+                # Streams can't remove text that they have appended.
+                self.carriers.end_streams()
             self._on_event(ReplyEvent.FINISH)
             self._complete_pages()
         self._mark_final_pages()

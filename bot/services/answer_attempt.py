@@ -246,7 +246,7 @@ class AnswerAttempt:
             return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), sentence_notice(sentence))
         log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
         step = self.step
-        if step and not (step.output_chars or error.reason.is_charged_without_text):
+        if step and not (step.output_chars or error.is_charged(has_output=step.has_thought)):
             step.clear_request_usage()
             self.step = step if step.failed_usage != Usage() else None
         if error.reason is EndReason.EMPTY and count_made_calls(self.answer.calls):
@@ -309,7 +309,10 @@ class AnswerAttempt:
         # The cost of an earlier part of the answer, which might have had another effort, isn't included.
         usd = None if self.job.so_far else usd
         return texts.answers.thought_longer(
-            self.completion.effort if self.completion else "", usd, is_estimate=is_estimate
+            self.completion.effort if self.completion else "",
+            usd,
+            is_estimate=is_estimate,
+            is_standard=bool(self.completion and self.completion.unlisted_terms),
         )
 
 

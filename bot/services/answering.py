@@ -24,7 +24,7 @@ has no effect, because nothing would end a job whose attempt is canceled while t
 
 Vendors report usage with the completion. If there is no completion, usage is estimated from the time the model was
 asked. A request that failed before its first word isn't counted unless vendors charge for such failures
-(EndReason.is_charged_without_text).
+(ProviderError.is_charged).
 """
 
 import asyncio

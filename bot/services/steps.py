@@ -289,7 +289,7 @@ async def _events(attempt: AnswerAttempt, prompt: Prompt, provider: Provider) ->
             step, has_results = attempt.step, any(isinstance(part, ToolResult) for part in prompt.turns[-1].parts)
             if silent and step and not step.has_text:
                 # What the calls did matters more to the asker than why the second request failed.
-                if not error.reason.is_charged_without_text:
+                if not error.is_charged(has_output=step.has_thought):
                     step.clear_request_usage()
                 raise silent from error
             if error.reason is not EndReason.EMPTY or not has_results or attempt.silent_step is not None:

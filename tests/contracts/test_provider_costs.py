@@ -191,3 +191,68 @@ async def test_answer_costs_what_the_model_that_answered_costs(
     costs = [prices.cost_usd(completion.model, completion.usage, at) for at in (DECEMBER, JANUARY)]
     assert completion.model == f"openai/{charged}"
     assert costs == [pytest.approx(december_usd), pytest.approx(january_usd)]
+
+
+TERMS = {
+    # https://developers.openai.com/api/docs/pricing by genai-prices 0.2.3: priority ×2, flex ×½ (read on 2026-11-30).
+    "OpenAI, default": (RESPONSES, "gpt-6-luna", {"service_tier": "default"}, 1.0, ()),
+    "OpenAI, priority": (RESPONSES, "gpt-6-luna", {"service_tier": "priority"}, 2.0, ()),
+    "OpenAI, flex": (RESPONSES, "gpt-6-luna", {"service_tier": "flex"}, 0.5, ()),
+    "OpenAI, a tier without a price": (
+        RESPONSES,
+        "gpt-6-luna",
+        {"service_tier": "ultrafast"},
+        1.0,
+        ("service_tier=ultrafast",),
+    ),
+    "OpenAI, Chat, priority": (CHAT, "gpt-6-luna", {"service_tier": "priority"}, 2.0, ()),
+    "Groq": (CHAT, "gpt-6-luna", {"service_tier": "on_demand"}, 1.0, ()),
+    # https://platform.claude.com/docs/en/about-claude/pricing: fast mode of Opus 5.5 is $8/$40 instead of $4/$20.
+    "Claude, fast": (ANTHROPIC, "claude-opus-5-5", {"speed": "fast", "service_tier": "standard"}, 2.0, ()),
+    "Claude, anywhere": (ANTHROPIC, "claude-opus-5-5", {"speed": "standard", "inference_geo": "global"}, 1.0, ()),
+    # ×1.1 by the same page, which the package doesn't have.
+    "Claude, in the US": (ANTHROPIC, "claude-opus-5-5", {"inference_geo": "us"}, 1.0, ("inference_geo=us",)),
+    "Claude, a model without a price": (ANTHROPIC, "claude-of-our-own", {"inference_geo": "us"}, None, ()),
+    "terms of no known kind": (CHAT, "gpt-6-luna", {"service_tier": {"name": "fast"}, "speed": 3}, 1.0, None),
+}
+
+
+def charged_by(api: VendorApi, terms: Mapping[str, Any]) -> VendorResponse:
+    """Returns an answer that reports these terms where the API does: beside the usage, or within it."""
+    chunks = []
+    for chunk in api.speak(["one"]):
+        event, _, data = chunk.decode().rpartition("data: ")
+        if data.startswith("{"):
+            body = json.loads(data)
+            place = body if api is CHAT else body.get("response" if api is RESPONSES else "message")
+            if isinstance(place, dict):
+                (place["usage"] if api is ANTHROPIC else place).update(terms)
+            data = f"{json.dumps(body)}\n\n"
+        chunks.append(f"{event}data: {data}".encode())
+    return VendorResponse(chunks)
+
+
+@pytest.mark.parametrize(("api", "model", "terms", "factor", "unlisted"), TERMS.values(), ids=TERMS)
+async def test_answer_costs_what_its_terms_cost(
+    in_process: InProcessVendor,
+    caplog: pytest.LogCaptureFixture,
+    api: VendorApi,
+    model: str,
+    terms: Mapping[str, Any],
+    factor: float | None,
+    unlisted: Sequence[str] | None,
+) -> None:
+    received = await ask(api, in_process, charged_by(api, terms), model=model)
+    [completion] = received.completions
+    assert completion.usage is not None
+    prices, plain = ModelPrices(), replace(completion.usage, terms=())
+    usd, plain_usd = (prices.cost_usd(completion.model, usage, DECEMBER) for usage in (completion.usage, plain))
+    assert usd == (None if factor is None else pytest.approx(factor * (plain_usd or 0.0)))
+    if unlisted is not None:
+        assert completion.unlisted_terms == unlisted
+        assert ("the standard price counts for" in caplog.text) is bool(unlisted)
+    assert prices.cost_usd(completion.model, completion.usage + completion.usage, DECEMBER) == (
+        None if usd is None else pytest.approx(2 * usd)
+    )
+    own = ModelPrices(parse_prices('{"*/*": {"input": 1, "output": 1}}'))
+    assert own.unlisted_terms(completion.model, completion.usage) == ()

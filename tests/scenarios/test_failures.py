@@ -15,7 +15,7 @@ from bot.errors import EndReason
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.scenarios.answers import press
-from tests.scenarios.conftest import Stage, buttons, says
+from tests.scenarios.conftest import EACH_CARRIER, Stage, buttons, says, shown
 from tests.streams import speech
 from tests.streams.server import ResponseEnd, VendorResponse, VendorServer, refusal
 
@@ -58,7 +58,6 @@ WITHOUT_TEXT = {
 
 AFTER_SOME_TEXT = {
     "cut": (part(ResponseEnd.CUT), EndReason.CUT),
-    "refused in the middle": (finished_by("content_filter"), EndReason.REFUSED),
 }
 
 
@@ -101,6 +100,16 @@ async def test_failure_midway_leaves_the_part_and_a_notice(
     assert await stage.answers("general", asked) == [f"{PART.rstrip()}\n{sentence}"]
     assert len(stage.vendor.requests) == (3 if failure.may_pass else 1)
     assert (ReplyAction.CONTINUE in buttons(stage.bots("general", asked)[0])) is failure.may_pass
+
+
+@pytest.mark.parametrize("carrier", EACH_CARRIER)
+async def test_refusal_midway_takes_back_the_part(stage: Stage, carrier: str) -> None:
+    stage.vendor.script(replace(finished_by("content_filter"), pause_s=0.5))
+    asked = await stage.mention()
+    await stage.sandbox.wait_for(lambda: any(PART[:10] in shown(one) for one in stage.bots("general", asked)))
+    sentence = texts.models.model_failure(EndReason.REFUSED, "test")
+    await stage.sandbox.wait_for(lambda: [shown(one) for one in stage.bots("general", asked)] == [sentence])
+    assert len(stage.vendor.requests) == 1
 
 
 @pytest.mark.parametrize("text", ["", PART], ids=["before the first word", "midway"])

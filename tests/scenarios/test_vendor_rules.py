@@ -157,7 +157,7 @@ async def test_thread_goes_on_after_a_refused_question(
     async with running(settings):
         asked = await stage.mention(f"how is {FORBIDDEN} found in blood?")
         [refused] = await stage.answers("general", asked)
-        assert "Take two" in refused
+        assert "Take two" not in refused, "the vendor asks to discard what it had begun"
         assert "declined to answer. Please rephrase" in refused
         for number, words in enumerate(("how do labs find toxins in blood?", "and in water?"), start=2):
             await sandbox.say("ada", "general", f"@typist {words}", asked)

@@ -228,6 +228,12 @@ SMALL = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
             0.1,
             f"{NAME} · thorough (high effort), about $0.15",
         ),
+        (
+            Effort.THOROUGH,
+            replace(BIG, effort="high", unlisted_terms=("inference_geo=us",)),
+            0.0,
+            f"{NAME} · thorough (high effort), $0.05 at the standard price",
+        ),
         (Effort.NORMAL, BIG, 0.0, NAME),
         (Effort.FAST, replace(BIG, effort="low"), 0.0, NAME),
     ],

@@ -560,23 +560,32 @@ ENDINGS = {
         ("Because.", completed(refused=("tools", "web search"))),
         footer=f"{MODEL_NAME} · answered without tools and web search, which this model doesn't support",
     ),
-    "failed model": Ending(
+    "refused model": Ending(
         EndReason.REFUSED,
         ("Because.",),
         failed(EndReason.REFUSED, "openai/other"),
+        answer="",
         notice=texts.models.model_failure(EndReason.REFUSED, "other"),
         model="openai/other",
+    ),
+    "refused model that an earlier attempt had asked": Ending(
+        EndReason.REFUSED,
+        ("Bec",),
+        failed(EndReason.REFUSED),
+        {"checkpoint": LEFT},
+        answer="",
+        notice=texts.models.model_failure(EndReason.REFUSED, MODEL_NAME),
     ),
     "unexpected error": Ending(
         EndReason.INTERNAL_ERROR, ("Because.",), ValueError("unforeseen"), notice=texts.answers.INTERNAL_ERROR
     ),
     "shorter than an earlier attempt's": Ending(
-        EndReason.REFUSED,
+        EndReason.UNEXPECTED,
         ("Bec",),
-        failed(EndReason.REFUSED),
+        failed(EndReason.UNEXPECTED),
         {"checkpoint": LEFT},
         answer="Because it is.",
-        notice=texts.models.model_failure(EndReason.REFUSED, MODEL_NAME, goes_on=True),
+        notice=texts.models.model_failure(EndReason.UNEXPECTED, MODEL_NAME, goes_on=True),
     ),
     "whole and shorter than an earlier attempt's": Ending(EndReason.WHOLE, change={"checkpoint": LEFT}),
     "stopped with an earlier attempt's text": unasked(

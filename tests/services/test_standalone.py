@@ -93,28 +93,50 @@ async def test_step_that_is_not_recorded_ends_the_answer_with_its_words(notes: N
 
 
 @pytest.mark.parametrize(
-    ("events", "reason", "is_charged"),
+    ("events", "reason", "text", "is_charged"),
     [
-        ((), EndReason.UNREACHABLE, False),
-        ((), EndReason.STALLED, True),
-        ((), EndReason.CUT, True),
-        ((), EndReason.UNREADABLE, False),
-        (("Because.",), EndReason.REFUSED, True),
-        ((Retrying(0.5, is_charged=True),), EndReason.OVERLOADED, True),
-        ((Thinking(80), Retrying(0.5)), EndReason.OVERLOADED, False),
-        ((Thinking(),), EndReason.ONLY_THOUGHT, True),
+        ((), EndReason.UNREACHABLE, "", False),
+        ((), EndReason.STALLED, "", True),
+        ((), EndReason.CUT, "", True),
+        (("Because.",), EndReason.CUT, "Because.", True),
+        ((), EndReason.UNREADABLE, "", False),
+        ((), EndReason.REFUSED, "", True),
+        (("Because.",), EndReason.REFUSED, "", True),
+        ((Retrying(0.5, is_charged=True),), EndReason.OVERLOADED, "", True),
+        ((Thinking(80), Retrying(0.5)), EndReason.OVERLOADED, "", False),
+        ((Thinking(),), EndReason.ONLY_THOUGHT, "", True),
     ],
 )
 async def test_failing_model_ends_the_answer_with_its_words_and_is_charged_for_what_it_began(
-    events: Sequence[StreamEvent], reason: EndReason, is_charged: bool
+    events: Sequence[StreamEvent], reason: EndReason, text: str, is_charged: bool
 ) -> None:
     model = MemoryModel(events, ProviderError(reason, MODEL))
     model.may_end.set()
     failed = await answer(QUESTION, InMemoryConversation(), model)
-    assert (failed.text, failed.end.reason) == ("".join(one for one in events if isinstance(one, str)), reason)
+    assert (failed.text, failed.end.reason) == (text, reason)
     assert (failed.end.usage is not None) is is_charged
     with pytest.raises(ProviderError):
         failed.raise_for_error()
+
+
+REFUSALS = {
+    "before any output": ((), "anthropic", False),
+    "after a thought": ((Thinking(80),), "anthropic", True),
+    "after a hidden thought": ((Thinking(), Thinking(ended=True)), "anthropic", True),
+    "midway": (("Because.",), "anthropic", True),
+    "of a vendor that says nothing about it": ((), "bedrock", True),
+}
+
+
+@pytest.mark.parametrize(("events", "vendor", "is_charged"), REFUSALS.values(), ids=REFUSALS)
+async def test_refusal_by_claude_is_charged_once_there_is_output(
+    events: Sequence[StreamEvent], vendor: str, is_charged: bool
+) -> None:
+    model = MemoryModel(events, ProviderError(EndReason.REFUSED, f"{vendor}/claude"))
+    model.may_end.set()
+    refused = await answer(QUESTION, InMemoryConversation(), model)
+    assert refused.end.reason is EndReason.REFUSED
+    assert (refused.end.usage is not None) is is_charged
 
 
 async def test_channels_model_is_asked_first() -> None:

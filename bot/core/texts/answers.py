@@ -158,17 +158,20 @@ UNPARSED: Mapping[Unparsed, str] = {"": "", "call": WROTE_CALL, "thoughts": WROT
 """Notices about content that a model's server should have removed from an answer, by type."""
 
 
-def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool) -> str:
+def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool, is_standard: bool = False) -> str:
     """States the effort of a thorough answer, and the cost if known.
 
-    `level`: the vendor's name for the effort, or "" if the answer ended before its vendor reported it.
+    `level`: the vendor's name for the effort, or "" if the answer ended before its vendor reported it. `is_standard`:
+    the vendor charges a price for the answer's service tier, speed or region that isn't known.
     """
     effort = f"thorough ({level} effort)" if level else "thorough"
     if cost_usd is None:
         return effort
-    if cost_usd < 0.005:
-        return f"{effort}, less than $0.01"
-    return f"{effort}, {'about ' if is_estimate else ''}${cost_usd:,.2f}"
+    known = f"{'about ' if is_estimate else ''}${cost_usd:,.2f}" if cost_usd >= 0.005 else "less than $0.01"
+    return f"{effort}, {known}{AT_STANDARD_PRICE if is_standard else ''}"
+
+
+AT_STANDARD_PRICE = " at the standard price"
 
 
 ANSWER_READY = "your answer is ready."
