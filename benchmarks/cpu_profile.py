@@ -85,7 +85,7 @@ async def measure(carrier: str, replies: int) -> tuple[float, dict[str, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Shows where the CPU of a reply goes.")
+    parser = argparse.ArgumentParser(description="ReplyTarget where the CPU of a reply goes.")
     parser.add_argument("--carrier", choices=("edit", "stream"), default="edit")
     parser.add_argument("--replies", type=int, default=5)
     parser.add_argument("--bot", type=Path, help=argparse.SUPPRESS)

@@ -139,7 +139,7 @@ def taken(spoken: Sequence[Spoken], rules: TriageRules, lines_known: bool = True
     takes_part, last_words = False, ""
     for number, line in enumerate(spoken):
         if line.by == BOT:
-            answer = Line("", asker=_asker(line.text, lines))
+            answer = Line("", asker_id=_asker(line.text, lines))
             # It is the answer below a question that was taken, if there is one.
             lines += [answer] if lines[-1:] != [answer] else []
             takes_part, last_words = True, line.text
@@ -151,13 +151,13 @@ def taken(spoken: Sequence[Spoken], rules: TriageRules, lines_known: bool = True
         verdict = triage(message, ME, Participants(takes_part, others, lines=known), rules)
         is_taken = isinstance(verdict, Question)
         closing = closing_of_message(message, ME) if is_taken and takes_part and closes else None
-        if closing and closing is not Closing.IN_DOUBT and needs_no_answer(closing, last_words):
+        if closing and closing is not Closing.POSSIBLE and needs_no_answer(closing, last_words):
             verdicts.append(False)
             people.add(line.by)
             continue
         verdicts.append(is_taken)
         people.add(line.by)
-        lines += [Line(line.by), Line("", asker=line.by)] if is_taken else [Line(line.by)]
+        lines += [Line(line.by), Line("", asker_id=line.by)] if is_taken else [Line(line.by)]
         takes_part = takes_part or is_taken
     return verdicts
 
@@ -171,7 +171,7 @@ def _asker(text: str, lines: Sequence[Line]) -> str:
     """Returns the person the bot answers: the one that its line names first, or else the last writer."""
     if addressed := _ADDRESSED.match(text):
         return addressed[1]
-    return next((line.writer for line in reversed(lines) if line.writer), "")
+    return next((line.writer_id for line in reversed(lines) if line.writer_id), "")
 
 
 def _percent(part: int, whole: int) -> float:

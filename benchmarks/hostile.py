@@ -107,7 +107,7 @@ def _resumed(text: str) -> None:
 def _triaged(text: str) -> object:
     me = Identity("T1", "U1", "B1", "typist")
     given = Message("T1", "C1", "1.0", text, thread_ts="0.5", user_id="U2")
-    return triage(given, me, Participants(takes_part=True), TriageRules())
+    return triage(given, me, Participants(has_bot=True), TriageRules())
 
 
 def _rich_text(text: str) -> Payload:

@@ -26,7 +26,7 @@ from typing import Protocol
 
 from benchmarks.freshness import Progress, staleness_s
 from bot.core.job import End
-from bot.core.surfaces import Sign
+from bot.core.surfaces import Visibility
 from bot.errors import EndReason
 from bot.pacing.pacer import Pacer, Urgency
 from bot.reply.answer import Answer
@@ -300,7 +300,7 @@ async def _answer(schedule: Schedule, load: Load, number: int, *, has_stop: bool
     loop, begins = asyncio.get_running_loop(), load.arrivals[number]
     await asyncio.sleep(begins - loop.time())
     job = job_of(number, channel_id=f"C{number % CHANNELS}")
-    sign = Sign.SEEN if has_stop else Sign.MAY_BE_SEEN
+    sign = Visibility.SEEN if has_stop else Visibility.MAY_BE_SEEN
     reply = await schedule.scheduler.open(Answer(job), sign=sign, has_stop=has_stop)
     schedule.scheduler.allow_stream(job)
     pairs = int(load.durations_s[number] * WORDS_PER_S / 2)

@@ -203,7 +203,9 @@ async def open_bot(
         probes.live = lambda: worker.live
         probes.queued = stores.question_queue.count_queued
         catching_up = CatchingUp(stores, workspace, intake, sockets.heard_at, settings.catch_up_hours)
-        others = OtherConnections(sockets.app_connections, sockets.recount, stores.listening.living, admins, clock)
+        others = OtherConnections(
+            sockets.app_connections, sockets.recount, stores.listening.living_workers, admins, clock
+        )
         look: Loop = partial(
             run_checks,
             (
@@ -394,7 +396,7 @@ def _mcp_tools(parts: _Parts, servers: "McpServers | None", accounts: "Connectio
 
 
 def _toolbox(parts: _Parts, tools: Tools | None) -> Tools:
-    servers = parts.sign_ins.names if parts.sign_ins else ()
+    servers = parts.sign_ins.server_names if parts.sign_ins else ()
     proposals = ScheduleTool(parts.stores, parts.workspace, parts.access.admins, servers)
     own: dict[str, Tools] = {REMEMBER: parts.remembering, SCHEDULE: proposals}
     if parts.settings.slack_search:
@@ -440,7 +442,7 @@ def _listen(
     quota, caps, home = parts.quota, parts.caps, parts.home
     stops = Stops(stores, workspace, worker, access)
     quiet_threads = QuietThreads(stores, workspace, parts.notifier, access)
-    rules = TriageRules(Engagement(settings.engagement), bots=access.may_allow_bots)
+    rules = TriageRules(Engagement(settings.engagement), allows_bots=access.may_allow_bots)
     tokens = SharedTokens(workspace.search, stores.process_messages) if settings.slack_search else None
     triage = MessageTriage(stores, workspace, rules, quiet_threads, gate)
     intake = Intake(stores, workspace, worker, access, stops, triage, parts.notifier, tokens)

@@ -76,10 +76,10 @@ def _message(event: Mapping[str, Any], ts: str, team_id: str) -> Message:
         user_id=_string_or_none(event, "user"),
         bot_id=_string_or_none(event, "bot_id"),
         parent_user_id=_string_or_none(event, "parent_user_id") or _string_or_none(root, "user"),
-        by_app=is_by_app(event),
+        is_from_app=is_by_app(event),
         app_name=app_name(event),
         text=body_of(event),
-        attached=attached_to(event),
+        attached_text=attached_to(event),
         files=files_of(event),
     )
 

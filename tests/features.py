@@ -37,7 +37,7 @@ FEATURES: Mapping[str, Feature] = {
     "sign-in": Feature(
         r"accounts|sign_in",
         r"sign_ins?\b|SignIns?\b|SIGN_IN\w*|own_accounts?|texts\.accounts|bot\.accounts|SIGNED_OUT|has_accounts|sign_in_\w+|SignIn\w+|secret_keys",
-        248,
+        251,
     ),
     "mcp": Feature(
         r"mcp|checks/servers",
@@ -62,7 +62,7 @@ FEATURES: Mapping[str, Feature] = {
     "asking about a message": Feature(
         r"shortcut|unposted|choices|posted_questions|views/question",
         r"shortcut|[Uu]nposted\w*|POST_QUESTION|[Cc]hoices?\b|CHOOSE|posted_questions|QuestionPosts|Reactions?\b|ASK_ABOUT|ASK_MODAL",
-        215,
+        216,
     ),
     "catching up": Feature(
         r"catching_up|listening",
@@ -97,7 +97,7 @@ FEATURES: Mapping[str, Feature] = {
     "transcripts": Feature(
         r"transcri",
         r"[Tt]ranscri\w+|TRANSCRI\w+",
-        156,
+        160,
     ),
     "a channel's settings": Feature(
         r"channel_settings|views/settings|texts/settings",

@@ -35,7 +35,7 @@ CALLS += (replace(CALL, index=2, tool=SCHEDULE, made=NUMBER),)
 FACTS: Mapping[str, Callable[[Picture], bool]] = {
     "files that were not read": lambda shown: UNREAD in shown.notices,
     "what the model's name and sources are": lambda shown: (shown.footer, len(shown.sources)) == (END.footer, 1),
-    "who decided": lambda shown: [one.by for one in shown.decided] == ["U1"],
+    "who decided": lambda shown: [one.user_id for one in shown.decisions] == ["U1"],
     "Details": lambda shown: ReplyAction.DETAILS in shown.buttons,
     "what was remembered": lambda shown: ReplyAction.UNDO in shown.buttons and REMEMBERED in shown.notices,
     "what was scheduled": lambda shown: shown.schedule_id == NUMBER and SCHEDULED in shown.notices,

@@ -16,8 +16,8 @@ from dataclasses import replace
 from bot.clock import Clock, SystemClock
 from bot.core import texts
 from bot.core.actions import LABELS, ActionResponse, ReplyAction
-from bot.core.asks import ApprovalPlace, ArgumentField, Ask
-from bot.core.calls import SCHEDULE, Decided, Decision
+from bot.core.asks import ApprovalCard, ApprovalPlace, ArgumentField
+from bot.core.calls import SCHEDULE, DecidedCalls, Decision
 from bot.core.caps import (
     Amount,
     CapOwner,
@@ -105,7 +105,7 @@ STATES: Mapping[str, PageView] = {
 }
 """What a page may show beside its text."""
 
-_ASK = Ask(
+_ASK = ApprovalCard(
     "notes.add",
     '{"text": "x"}',
     "5 0",
@@ -113,10 +113,12 @@ _ASK = Ask(
     "Add a note",
     "Adds it.",
     1_764_000_000.0,
-    may_allow_always=True,
+    can_allow_always=True,
 )
 _PROPOSED = Proposal("Sum up.", Rule("Europe/Berlin", "0 9 * * 1-5"))
-_PROPOSAL = Ask(SCHEDULE, json.dumps({**_PROPOSED.arguments, "next": [1_764_000_000.0]}), "5 0", until=1_764_000_000.0)
+_PROPOSAL = ApprovalCard(
+    SCHEDULE, json.dumps({**_PROPOSED.arguments, "next": [1_764_000_000.0]}), "5 0", expires_at=1_764_000_000.0
+)
 _SCHEDULE = Schedule(
     1,
     "T0SANDBOX",
@@ -130,21 +132,21 @@ _SCHEDULE = Schedule(
     next_at=1_764_000_000.0,
     last_at=None,
     failures=0,
-    paused=None,
+    pause_reason=None,
     created_at=1_764_000_000.0,
 )
-_PAUSED = replace(_SCHEDULE, id=2, next_at=None, paused=PauseReason.CAP)
+_PAUSED = replace(_SCHEDULE, id=2, next_at=None, pause_reason=PauseReason.CAP)
 _LONG_ASK = replace(_ASK, fields=(*_ASK.fields, ArgumentField("more", "y" * 2_000)))
 _TYPED = "Take milk &amp; <bread>", "", "x" * 3_000
 _EDITABLE_ASK = replace(
     _ASK, fields=(*_LONG_ASK.fields, *(ArgumentField(f"text_{at}", text, text) for at, text in enumerate(_TYPED)))
 )
-_DECIDED_ASK = replace(_ASK, decision=Decision.DENIED, repeats=True)
+_DECIDED_ASK = replace(_ASK, decision=Decision.DENIED, is_repeat=True)
 RARE_STATES: Mapping[str, PageView] = {
     "asking about calls": PageView("Words.", growing=True, asks=(_ASK, _LONG_ASK, _DECIDED_ASK)),
     "proposing a schedule": PageView("Words.", growing=True, asks=(_PROPOSAL,)),
     "a schedule that was agreed to": PageView(
-        "Words.", growing=True, asks=(replace(_PROPOSAL, decision=Decision.APPROVED, repeats=True),)
+        "Words.", growing=True, asks=(replace(_PROPOSAL, decision=Decision.APPROVED, is_repeat=True),)
     ),
     "scheduled": ended("Words.", replace(WHOLE, notices=(Notice(NoticeKind.SCHEDULED, "Scheduled.", 1),))),
     "beside Slack's own Stop": PageView("Words.", growing=True, has_stop=True),
@@ -154,7 +156,7 @@ RARE_STATES: Mapping[str, PageView] = {
         "Words.",
         end=replace(
             below(WHOLE, "Words."),
-            decided=(Decided(Decision.APPROVED, "U0ADA", 1, "Ada"),),
+            decisions=(DecidedCalls(Decision.APPROVED, "U0ADA", 1, "Ada"),),
             buttons=(*list(LABELS)[1:], ReplyAction.FEEDBACK, ReplyAction.DELETE),
         ),
     ),
@@ -212,7 +214,7 @@ def _messages() -> Iterator[tuple[str, Json]]:
     yield "notice about a quota", quotas.cap_notification("A.", "dollars", days)
     ended = RunReport(1, 1_764_000_000.0)
     yield "notice of a paused schedule", schedules.run_notice(_PAUSED, ended)
-    signed_out = replace(_PAUSED, paused=PauseReason.SIGNED_OUT)
+    signed_out = replace(_PAUSED, pause_reason=PauseReason.SIGNED_OUT)
     yield (
         "notice of a schedule that waits for a sign-in",
         schedules.run_notice(signed_out, ended, ["jira"]),
@@ -222,7 +224,7 @@ def _messages() -> Iterator[tuple[str, Json]]:
     skipped = RunReport(1, 1_764_000_000.0, PauseReason.QUOTA)
     yield "notice of a skipped run", schedules.run_notice(_SCHEDULE, skipped)
     run = Run(replace(_SCHEDULE, changed_by="U0GRACE"), 1_764_000_000.0, None)
-    asked = MessageQuestion("T0SANDBOX", "schedule:1:1764000000", "U0ADA", _ABOUT, _SCHEDULE.words, 0.0, schedule=1)
+    asked = MessageQuestion("T0SANDBOX", "schedule:1:1764000000", "U0ADA", _ABOUT, _SCHEDULE.words, 0.0, schedule_id=1)
     yield (
         "run of a schedule",
         schedules.posted_run(asked, run, {"U0ADA": "Ada", "U0GRACE": "Grace"}, is_late=True),

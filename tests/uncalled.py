@@ -24,6 +24,7 @@ CALLED_BY_OTHERS = (
     "handleError",  # logging.Handler
     "issue_new_wss_url",  # slack_sdk's SocketModeClient
     "last_ping_pong_time",  # slack_sdk's SocketModeClient
+    "stale",  # slack_sdk's SocketModeClient
     "cache_ok",  # sqlalchemy.TypeDecorator
     "impl",  # sqlalchemy.TypeDecorator
     "process_bind_param",  # sqlalchemy.TypeDecorator

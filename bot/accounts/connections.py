@@ -39,21 +39,21 @@ class Connections:
         """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can."""
         return (
             await self._sign_ins.account_problem(server)
-            if server in self._sign_ins.names
+            if server in self._sign_ins.server_names
             else "its credentials are shared"
         )
 
     async def asker_server(self, question: Question, name: str) -> McpServer | None:
         """Returns the server connected as the asker, or None if no account is usable. Raises ServerDown, StoreError."""
-        if name not in self._sign_ins.names:
+        if name not in self._sign_ins.server_names:
             return None
         owner = Owner(question.thread.team_id, question.user_id, name)
-        if question.schedule is not None and not await self._sign_ins.may_run(owner, question.schedule):
+        if question.schedule_id is not None and not await self._sign_ins.allows_schedule(owner, question.schedule_id):
             return None
         held = self._open.get(owner)
         refused = held.token if held is not None and held.server.needs_sign_in else ""
         try:
-            token = await self._sign_ins.token(owner, refused, question)
+            token = await self._sign_ins.access_token(owner, refused, question)
         except SignInFailed as error:
             raise ServerDown(str(error)) from None
         # Another question might have changed it in the meantime.

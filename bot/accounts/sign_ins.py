@@ -104,14 +104,14 @@ class SignIns:
         self._on_revoked = revoked
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def server_names(self) -> tuple[str, ...]:
         """The servers where people might have to sign in."""
         return tuple(self._transports)
 
     async def account_problem(self, server: str) -> str:
         return await self._servers.account_problem(server)
 
-    async def signed_out_of(self, team_id: str, user_id: str, servers: Iterable[str]) -> list[str]:
+    async def servers_signed_out_of(self, team_id: str, user_id: str, servers: Iterable[str]) -> list[str]:
         """Returns the servers where a person has no account that can be decrypted. Raises StoreError."""
         owners = [Owner(team_id, user_id, server) for server in servers]
         return [one.server for one in owners if self._decrypted(one, await self._accounts.secret(one)) is None]
@@ -219,7 +219,7 @@ class SignIns:
             return texts.accounts.LINK_IS_OLD, ""
         return texts.accounts.TYPE_CODE, code
 
-    async def refusal(self, owner: Owner, call: str, address: str) -> str:
+    async def entry_problem(self, owner: Owner, call: str, address: str) -> str:
         """Returns why a pasted URL or code can't be used, as a sentence, or "" if it can. Raises StoreError."""
         query = self._entered_values(owner, address)
         if query is None:
@@ -275,14 +275,14 @@ class SignIns:
         self._telemetry.count_account_change("signed_in")
         self._on_change(owner.user_id)
 
-    async def may_run(self, owner: Owner, schedule_id: int) -> bool:
+    async def allows_schedule(self, owner: Owner, schedule_id: int) -> bool:
         """Returns whether a person has agreed that a schedule's runs use their account. Raises StoreError."""
-        return await self._accounts.may_run(owner, schedule_id)
+        return await self._accounts.allows_schedule(owner, schedule_id)
 
     async def is_signed_in(self, owner: Owner) -> bool:
         """Returns whether an account can be used. Raises StoreError, and TimeoutError if it might work later."""
         try:
-            return owner.server in self._transports and await self.token(owner) is not None
+            return owner.server in self._transports and await self.access_token(owner) is not None
         except SignInFailed as error:
             raise TimeoutError(f"MCP server {owner.server}: {error}") from None
 
@@ -291,7 +291,7 @@ class SignIns:
         for _ in range(SIGN_OUT_TRIES):
             if (secret := await self._accounts.secret(owner)) is None:
                 return True
-            if await self._accounts.end(owner, secret, "signed_out", by):
+            if await self._accounts.delete_account(owner, secret, "signed_out", by):
                 if (account := self._decrypted(owner, secret)) is not None:
                     self._in_background(self._revoke(owner, account))
                 self._telemetry.count_account_change("signed_out")
@@ -300,7 +300,7 @@ class SignIns:
                 return True
         return False
 
-    async def token(self, owner: Owner, refused: str = "", question: Question | None = None) -> str | None:
+    async def access_token(self, owner: Owner, refused: str = "", question: Question | None = None) -> str | None:
         """Returns a person's access token, refreshed if it's about to expire, or None if they are no longer signed in.
 
         `refused`: a token that the server no longer accepts. `question`: the person's question that needs the token;
@@ -393,7 +393,7 @@ class SignIns:
         if question is not None:
             key = f"sign-in ended {owner.server} {question.thread.channel_id}/{question.ts}"
             told = Notification(owner.user_id, key, notification(texts.accounts.sign_in_ended(owner.server)))
-        if await self._accounts.end(owner, secret, "ended", told=told):
+        if await self._accounts.delete_account(owner, secret, "ended", told=told):
             log.info("MCP server %s: the sign-in of user %s has ended", owner.server, owner.user_id)
             self._telemetry.count_account_change("ended")
             self._on_change(owner.user_id)

@@ -64,7 +64,7 @@ async def _export(ours: Settings, since: float, user_id: str, *, as_json: bool, 
             return
         await migrate(engine)
         entries = Audit(Database(engine, SystemClock()))
-        first = await entries.first_since(since)
+        first = await entries.first_id_since(since)
         if first is None:
             none = "No audit entries" + (f" since {audit.time_text(since)}." if since else ".")
             print_note(none)

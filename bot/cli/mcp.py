@@ -43,7 +43,7 @@ class ToolState:
             return "first" if self.is_first else "new"
         if self.agreed.definition_hash != self.listed.hash:
             return "changed"
-        return "agreed" if self.agreed.by_admin else "seen"
+        return "agreed" if self.agreed.is_admin_approved else "seen"
 
 
 def _add_mcp_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +83,7 @@ async def _open_stores(ours: Settings) -> AsyncIterator["Stores"]:
 
 async def _revoke(ours: Settings, names: Sequence[str]) -> int:
     async with _open_stores(ours) as stores:
-        allowed = {allowed.tool for allowed in await stores.approvals.allowed()}
+        allowed = {allowed.tool for allowed in await stores.approvals.allowed_tools()}
         if unknown := [name for name in names if name not in allowed]:
             raise SettingsError(
                 [f"Not always allowed anywhere: {', '.join(unknown)}. `typist mcp` lists the always allowed tools."]
@@ -98,8 +98,8 @@ async def _revoke(ours: Settings, names: Sequence[str]) -> int:
 async def _list(ours: Settings) -> int:
     async with _open_stores(ours) as stores:
         seen, down = await _tool_states(ours, stores)
-        allowed = await stores.approvals.allowed()
-    ids = [id_ for one in allowed for id_ in (one.channel_id, one.by) if id_]
+        allowed = await stores.approvals.allowed_tools()
+    ids = [id_ for one in allowed for id_ in (one.channel_id, one.admin_id) if id_]
     _print_list(ours, seen, down, allowed, await names_of(ours, ids) if ids else {})
     return 0
 
@@ -117,7 +117,7 @@ async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
             if not yes and not confirm("Models will read this. Agree?", "agree", _describe_change(name, seen[name])):
                 print_note("You didn't agree to any more tools.")
                 return EXIT_FAILED
-            await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical_json))
+            await stores.tool_pins.approve(name, Pin(seen[name].listed.hash, seen[name].listed.canonical_json))
             print(f"{name}: agreed. Models will be offered this tool from the next question on.")
     return 0
 
@@ -140,7 +140,7 @@ async def _tool_states(ours: Settings, stores: "Stores") -> tuple[dict[str, Tool
             else:
                 listed |= {name: tool for name, tool in offered_names(name, result).items() if not tool.is_broken}
     agreed = await stores.tool_pins.read(listed)
-    known = await stores.tool_pins.listed(ours.mcp.names)
+    known = await stores.tool_pins.listed_servers(ours.mcp.names)
     return {
         name: ToolState(tool, agreed.get(name), tool_owner(name) not in known) for name, tool in listed.items()
     }, down
@@ -173,8 +173,8 @@ def _print_list(
     for one in allowed:
         now = seen.get(one.tool)
         state = "" if now and now.listed.hash == one.definition_hash else ", for an earlier definition"
-        since = datetime.fromtimestamp(one.at, UTC)
-        channel, admin = (f"{id_} {names.get(id_, '')}".rstrip() for id_ in (one.channel_id, one.by))
+        since = datetime.fromtimestamp(one.allowed_at, UTC)
+        channel, admin = (f"{id_} {names.get(id_, '')}".rstrip() for id_ in (one.channel_id, one.admin_id))
         print(f"{channel:12} {one.tool} by {admin or 'an erased admin'} on {since:%Y-%m-%d}{state}")
 
 

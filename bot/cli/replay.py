@@ -182,7 +182,7 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
 
             judge = await stack.enter_async_context(open_judge(judges))
         replays = Replays(answering.stores.database)
-        ids = await replays.ids(folder.of["since"] * DAY_S, options.channel, options.direct_messages)
+        ids = await replays.question_ids(folder.of["since"] * DAY_S, options.channel, options.direct_messages)
         left = [job_id for job_id in ids if not folder.has(job_id)]
         usd = max(0.0, folder.limit_usd - folder.spent_usd)
         print_note(BEGIN.format(count=len(left), all=len(ids), model=folder.of["model"], left=usd))
@@ -203,7 +203,9 @@ async def _judge_notice(judge: "Judge", replays: "Replays", folder: Folder, job_
     for job_id in job_ids:
         if folder.has(job_id):
             usds.append(judge.usd(folder.lines[job_id], at_most=False))
-        elif (asked := await replays.read(job_id, folder.of["since"] * DAY_S)) and (text := asked.then.text.strip()):
+        elif (asked := await replays.read(job_id, folder.of["since"] * DAY_S)) and (
+            text := asked.original.text.strip()
+        ):
             answer = {"text": text}
             line = {"question": asked.job.question.text, "then": answer, "now": answer}
             usds.append(judge.usd(line, at_most=False))
@@ -269,7 +271,7 @@ async def _ask(
         raise ProviderError(now.end, folder.of["model"])
     about = {"asked": time_text(float(question.ts)), "channel": question.thread.channel_id}
     words = without_bot_mention(question.text, answering.workspace.me.user_id)
-    folder.add(job.id, **about, question=words, then=recorded(asked.then), now=recorded(now))
+    folder.add(job.id, **about, question=words, then=recorded(asked.original), now=recorded(now))
     return f"{now.end}, {now.seconds:.1f} s"
 
 
@@ -299,7 +301,7 @@ async def _report(ours: Settings, replays: "Replays", folder: Folder) -> None:
     for job_id, line in sorted(folder.lines.items()):
         if "now" in line and (asked := await replays.read(job_id, folder.of["since"] * DAY_S)):
             lines.append({**line, "thumbs_down": totals((), asked.thumbs).thumbs_down})
-            uses += asked.then.uses
+            uses += asked.original.uses
             thumbs += asked.thumbs
     sums, names = figures(lines, totals(uses, thumbs)), await names_of(ours, {line["channel"] for line in lines})
     report = folder.path / "report.html"

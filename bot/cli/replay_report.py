@@ -53,7 +53,7 @@ def recorded(given: Given) -> dict[str, Any]:
 
 def totals(uses: Iterable[AnswerUsage], thumbs: Iterable[Thumb] = ()) -> UsageLine:
     report = UsageReport("model")
-    report.add(uses, thumbs)
+    report.add_attempts(uses, thumbs)
     return report.total
 
 

@@ -80,7 +80,9 @@ async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageRepo
         await migrate(engine)
         with database_errors():
             async with engine.execution_options(**{READS: True}).begin() as connection:
-                report.add(await attempt_usages(connection, since * DAY_S), await thumbs(connection, since * DAY_S))
+                report.add_attempts(
+                    await attempt_usages(connection, since * DAY_S), await thumbs(connection, since * DAY_S)
+                )
                 report.add_replays(await replayed(connection, since * DAY_S))
     return report, ""
 

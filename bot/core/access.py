@@ -51,7 +51,7 @@ _DENIALS = {
 
 @dataclass(frozen=True)
 class AccessRules:
-    also: frozenset[UserKind] = frozenset()
+    extra_kinds: frozenset[UserKind] = frozenset()
     allow_users: frozenset[str] = frozenset()
     """If not empty, only these users can ask, whatever their user type. An entry is a user's ID, a user group's ID (S…)
     or handle (@support), or an email domain (@example.com)."""
@@ -61,7 +61,7 @@ class AccessRules:
     @cached_property
     def allows_all_kinds(self) -> bool:
         """Whether every user type can ask, even an unknown one."""
-        return self.also >= frozenset(OPTIONAL_KINDS)
+        return self.extra_kinds >= frozenset(OPTIONAL_KINDS)
 
     @cached_property
     def people(self) -> frozenset[str]:
@@ -88,7 +88,7 @@ class AccessRules:
             if user_id in self.allow_users or is_named:
                 return None
             return Denial.UNKNOWN if is_named is None else Denial.PERSON
-        if kind is UserKind.MEMBER or kind in self.also or self.allows_all_kinds:
+        if kind is UserKind.MEMBER or kind in self.extra_kinds or self.allows_all_kinds:
             return None
         return _DENIALS[kind]
 
@@ -98,7 +98,7 @@ class AccessRules:
 
     def needs_groups_or_email(self, question: Question) -> bool:
         """Returns whether the decision depends on the asker's groups or email address, which only Slack can provide."""
-        is_asked = bool(self.groups or self.domains) and not question.from_bot
+        is_asked = bool(self.groups or self.domains) and not question.is_from_bot
         return is_asked and self.denial(question, None) is Denial.PERSON
 
 

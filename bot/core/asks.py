@@ -36,9 +36,9 @@ MAX_ARGUMENT_CHARS = 12_000
 SHOWN_ARGUMENT_CHARS = 1_000
 """Maximum length of arguments in a reply. Longer ones are approved in a modal that shows them in full."""
 MAX_EDITED_CHARS = 3_000
-MAX_EDITED = 20
+MAX_EDITABLE = 20
 """Maximum number of arguments that a person can edit. A modal can have 100 blocks."""
-SHOWN_WHOLE = 2
+MAX_SHOWN_IN_FULL = 2
 """Maximum number of calls that each get SHOWN_ARGUMENT_CHARS. More calls share that space, to fit into one message."""
 INLINE_CHARS = 120
 MAX_DEPTH = 4
@@ -76,7 +76,7 @@ class ArgumentField:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ApprovalCard:
     tool: str
     arguments: str = field(repr=False)
     """All arguments, as JSON without invisible characters."""
@@ -86,20 +86,20 @@ class Ask:
     """The title that the server gives the tool, or one made from the tool's name."""
     description: str = field(default="", repr=False)
     """The first line of the server's description of the tool, or ""."""
-    until: float | None = None
+    expires_at: float | None = None
     """When the call expires, in seconds since the epoch."""
-    repeats: bool = False
-    own_account: bool = False
-    may_allow_always: bool = False
+    is_repeat: bool = False
+    uses_own_account: bool = False
+    can_allow_always: bool = False
     """Whether the reader is an admin who could always allow the tool. In a reply, the reader is the asker."""
-    may_allow_in_thread: bool = False
+    can_allow_in_thread: bool = False
     """Whether the asker can allow such calls for the whole thread, because they only read with the asker's own account.
     """
     decision: Decision | None = None
     """The decision on this call while other calls are still waiting, or None if this call is waiting."""
-    room: int = SHOWN_ARGUMENT_CHARS
+    max_shown_chars: int = SHOWN_ARGUMENT_CHARS
     never_empty: frozenset[str] = frozenset()
-    person: str = field(default="", repr=False)
+    decider_name: str = field(default="", repr=False)
     """The name of the person who has to decide, or "" if nobody else reads the reply."""
 
     @property
@@ -125,12 +125,12 @@ class Ask:
     @property
     def is_cut(self) -> bool:
         """Whether a reply can't show all arguments, so that the call has to be approved in a modal."""
-        return not self.is_proposal and self.chars > self.room
+        return not self.is_proposal and self.chars > self.max_shown_chars
 
     @property
     def shown_fields(self) -> tuple[ArgumentField, ...]:
         shown: list[ArgumentField] = []
-        room = self.room
+        room = self.max_shown_chars
         for argument in self.fields:
             if room < argument.chars:
                 name = argument.name[:room]
@@ -144,25 +144,25 @@ class Ask:
         return tuple(argument for argument in self.fields if not argument.depth)
 
     @property
-    def editable(self) -> Mapping[int, str]:
+    def editable_strings(self) -> Mapping[int, str]:
         """The strings that a person can edit before approving the call, by argument position."""
         held = [(index, argument.text) for index, argument in enumerate(self.outer_fields) if not self.is_proposal]
-        return dict([(index, text) for index, text in held if text is not None][:MAX_EDITED])
+        return dict([(index, text) for index, text in held if text is not None][:MAX_EDITABLE])
 
     @property
     def actions(self) -> tuple[ReplyAction, ...]:
         if self.is_proposal:
             return (ReplyAction.SIGN_IN if self.tool == SIGN_IN else ReplyAction.APPROVE, ReplyAction.DENY)
-        edit = (ReplyAction.EDIT,) if self.editable else ()
-        more = (ReplyAction.ALLOW_IN_THREAD,) if self.may_allow_in_thread else ()
-        always = () if self.own_account else (ReplyAction.ALLOW_ALWAYS,)
+        edit = (ReplyAction.EDIT,) if self.editable_strings else ()
+        more = (ReplyAction.ALLOW_IN_THREAD,) if self.can_allow_in_thread else ()
+        always = () if self.uses_own_account else (ReplyAction.ALLOW_ALWAYS,)
         return (ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ARGUMENTS, *edit, *more, *always)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings that the call repeats another, or that its arguments contain lookalike letters."""
         words = mixed_script_words(self.arguments)
-        repeated = texts.approvals.REPEATED_CALL if self.repeats else ""
+        repeated = texts.approvals.REPEATED_CALL if self.is_repeat else ""
         return tuple(filter(None, (repeated, texts.approvals.mixed_scripts(words) if words else "")))
 
 
@@ -174,9 +174,9 @@ class ApprovalPlace:
     value: str
 
 
-def asks_of(
+def cards_of_step(
     calls: Sequence[RecordedCall], version: int, until: float | None, *, person: str = "", is_admin: bool = False
-) -> tuple[Ask, ...]:
+) -> tuple[ApprovalCard, ...]:
     """Returns a step's calls that need a person's decision, or none once no call is waiting.
 
     A decided call stays in the list, because a second click would otherwise hit the next call's button.
@@ -185,17 +185,20 @@ def asks_of(
         return ()
     asked = (call for call in calls if _is_asked_or_decided(call))
     return tuple(
-        replace(ask_of(call, calls, version, until, is_admin=is_admin), person=escape_unseen(" ".join(person.split())))
+        replace(
+            card_of_call(call, calls, version, until, is_admin=is_admin),
+            decider_name=escape_unseen(" ".join(person.split())),
+        )
         for call in asked
     )
 
 
-def ask_of(
+def card_of_call(
     call: RecordedCall, calls: Sequence[RecordedCall], version: int, until: float | None, *, is_admin: bool = False
-) -> Ask:
+) -> ApprovalCard:
     """Returns the approval request for a call. `calls` must include all calls of the same step."""
     beside = sum(_is_asked_or_decided(other) for other in calls if other.step_no == call.step_no)
-    return Ask(
+    return ApprovalCard(
         tool_label(call.tool),
         readable_json(call.arguments),
         button_value(call, version),
@@ -203,12 +206,12 @@ def ask_of(
         call.claims.title or tool_title(call.tool),
         call.claims.description,
         until,
-        call.repeats and not call.read_only,
-        call.own_account,
-        is_admin and call.tool not in PROPOSALS and not call.own_account,
-        call.own_account and call.read_only,
+        call.is_repeat and not call.read_only,
+        call.uses_own_account,
+        is_admin and call.tool not in PROPOSALS and not call.uses_own_account,
+        call.uses_own_account and call.read_only,
         call.decision,
-        SHOWN_ARGUMENT_CHARS * SHOWN_WHOLE // max(SHOWN_WHOLE, beside),
+        SHOWN_ARGUMENT_CHARS * MAX_SHOWN_IN_FULL // max(MAX_SHOWN_IN_FULL, beside),
         call.claims.never_empty,
     )
 

@@ -53,7 +53,7 @@ class Entry:
     team_id: str = ""
     job_id: int | None = None
     subject: Subject = field(default=Subject())
-    by: str = ""
+    actor_id: str = ""
     """The person who acted, or "" if it wasn't someone in Slack."""
 
 
@@ -70,7 +70,7 @@ def subject_of(question: Question, arguments_hash: str = "") -> Subject:
 
 
 def question_entry(question: Question, job_id: int, *, edited: bool = False) -> Entry:
-    facts = {"bot": question.from_bot, "edited": edited, "files": len(question.files)}
+    facts = {"bot": question.is_from_bot, "edited": edited, "files": len(question.files)}
     said = {name: value for name, value in facts.items() if value}
     return Entry(EntryKind.QUESTION, said, question.thread.team_id, job_id, subject_of(question))
 
@@ -99,7 +99,7 @@ def call_facts(call: RecordedCall, version: int) -> dict[str, Any]:
     Any other name is model-written text, which `forget` couldn't remove from the audit log.
     """
     tool = {"tool": call.tool} if call.definition_hash else {}
-    account = {"account": "own"} if call.own_account else {}
+    account = {"account": "own"} if call.uses_own_account else {}
     return {**tool, **account, "version": version, "step": call.step_no, "index": call.index}
 
 

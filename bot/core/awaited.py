@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bot.core import texts
 from bot.core.actions import CALL_ACTIONS, Press, ReplyAction
-from bot.core.asks import Ask, ask_of, button_value, call_of_button
+from bot.core.asks import ApprovalCard, button_value, call_of_button, card_of_call
 from bot.core.calls import CallState, Decision, RecordedCall
 from bot.core.choices import AwaitedChoice, choice_of_button
 from bot.core.job import AnswerRecord
@@ -62,9 +62,9 @@ class AwaitedCall:
         """The scopes that the server requests beyond those already granted, or ""."""
         return str(self.call.arguments.get("scope") or "")
 
-    def ask(self, *, is_admin: bool = False) -> Ask:
+    def ask(self, *, is_admin: bool = False) -> ApprovalCard:
         answer = self.answer
-        return ask_of(self.call, answer.calls, answer.version, answer.waits_until, is_admin=is_admin)
+        return card_of_call(self.call, answer.calls, answer.version, answer.waits_until, is_admin=is_admin)
 
 
 ClickedDecision = AwaitedCall | AwaitedChoice
@@ -88,7 +88,7 @@ def clicked_decision(press: Press, value: str, answer: AnswerRecord, admins: Col
     if user_id not in (people_allowed(action, awaited.person, admins, ask) or (user_id,)):
         if ask.is_proposal:
             return texts.actions.ONLY_ASKER_AGREES
-        if ask.own_account:
+        if ask.uses_own_account:
             return texts.approvals.ONLY_ACCOUNTS_OWNER
     is_late = action is ReplyAction.SIGN_IN and not awaited.is_open
     if sentence or is_late or action not in ask.actions:

@@ -11,7 +11,7 @@ New tools, for example after the asker signs in to a server, are appended, and t
 again.
 
 Deleted files, and results that were dropped or can't be stored, can't be restored. Each step's record therefore
-includes the hash of everything before its output (`Bound`). If the hash has changed, that step's thoughts aren't sent.
+includes the hash of everything before its output (`PrefixHash`). If it has changed, the step's thoughts aren't sent.
 """
 
 import base64
@@ -41,18 +41,18 @@ class BuiltPrompt:
     model: str | None
     """The channel's own model, or None for the default order of models."""
     prompt_version: str = ""
-    opened: Sequence[OpenedFile] = ()
+    new_files: Sequence[OpenedFile] = ()
     """Files that are new since the last answer. A notice below the answer lists the unreadable ones."""
     note: Note = NO_NOTE
     """The part of the prompt about this question only, which is recorded with the answer."""
-    memories: int = 0
-    as_texts: Sequence[str] = ()
+    memory_count: int = 0
+    pdfs_as_text: Sequence[str] = ()
     """The names of PDFs that the prompt contains as text instead of as pages."""
     has_files: bool = False
     """Whether the conversation has files, readable or not."""
 
 
-_FACTS = ("prompt_version", "memories", "has_files")
+_FACTS = ("prompt_version", "memory_count", "has_files")
 
 
 def recorded_prompt(built: BuiltPrompt) -> str:
@@ -122,7 +122,7 @@ def _file(media: Media) -> list[str]:
     return [media.name, f"{len(media.base64)} {hashlib.sha256(ends.encode()).hexdigest()}"]
 
 
-class Bound:
+class PrefixHash:
     """The hash of everything that a model has read, updated with each turn."""
 
     def __init__(self, prompt: Prompt) -> None:
@@ -130,9 +130,9 @@ class Bound:
         web = prompt.web_search and list(prompt.web_search.allowed_domains)
         self._hash = hashlib.sha256()
         self._hash.update(json.dumps([prompt.system, tools, web]).encode())
-        self.add(prompt.turns)
+        self.add_turns(prompt.turns)
 
-    def add(self, turns: Sequence[Turn]) -> None:
+    def add_turns(self, turns: Sequence[Turn]) -> None:
         for turn in turns:
             said: Any = [*map(_values, turn.parts)] if turn.parts else turn.text
             self._hash.update(json.dumps([turn.role, said, [*map(_file, turn.media)]]).encode())

@@ -67,13 +67,13 @@ SCOPE_FIRST = (
     "The tool's server refused the call with HTTP 403: it wants a right that the person hasn't granted. They can sign "
     f"in again to grant it. Propose that with the tool {SIGN_IN}, if you have it."
 )
-WANT_SIGN_IN = (SIGN_IN_FIRST, SCOPE_FIRST)
+SIGN_IN_RESULTS = (SIGN_IN_FIRST, SCOPE_FIRST)
 """Results after which a person can sign in and the call can be repeated."""
-NOT_KEPT = "What this call returned may not be kept. Make the call again if you need it."
+RESULT_NOT_STORED = "What this call returned may not be kept. Make the call again if you need it."
 """Replaces a result that can't be stored, for an attempt that takes over."""
 APPROVAL_S = 4 * 3600.0
 """The time limit for a decision: long enough for a meeting, and short enough for the question to still matter."""
-NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]")
+NOT_IN_TOOL_NAMES = re.compile("[^A-Za-z0-9_-]")
 """Characters that vendors don't accept in tool names."""
 _BETWEEN_WORDS = re.compile(r"[_-]+|(?<=[a-z0-9])(?=[A-Z])")
 _NOT_IN_LABELS = regex.compile("[^A-Za-z0-9._-]")
@@ -89,8 +89,8 @@ class ToolUse:
     timeout_s: float
     version: int = 0
     """The answer's version. Reading limits apply to each version separately."""
-    own_account: bool = False
-    goes_on: Callable[[], None] = field(default=lambda: None, compare=False)
+    uses_own_account: bool = False
+    on_progress: Callable[[], None] = field(default=lambda: None, compare=False)
     """Called when the call makes progress, which restarts its timeout."""
 
 
@@ -99,7 +99,7 @@ class Pin:
     definition_hash: str
     definition: str = field(repr=False)
     """The server's definition when it was accepted: a JSON list of name, description, parameters and title."""
-    by_admin: bool = False
+    is_admin_approved: bool = False
     """Whether an admin has read the definition; otherwise it comes from the server's first tool list."""
 
 
@@ -117,9 +117,9 @@ class PlaceTools:
     offered: tuple[ToolDefinition, ...] = ()
     left_out: tuple[str, ...] = ()
     """Names of tools that aren't offered because there are too many, or they are too large or described incorrectly."""
-    down: Mapping[str, str] = field(default_factory=dict)
+    down_reasons: Mapping[str, str] = field(default_factory=dict)
     """Reasons why servers currently have no tools, by server name."""
-    sign_in: tuple[str, ...] = ()
+    sign_in_servers: tuple[str, ...] = ()
     """Names of servers that require each person to sign in before they offer tools."""
 
     @property
@@ -162,9 +162,9 @@ class AllowedTool:
     channel_id: str
     tool: str
     definition_hash: str
-    by: str
+    admin_id: str
     """The admin's ID, or "" after they have been erased."""
-    at: float
+    allowed_at: float
 
 
 class CallState(StrEnum):
@@ -193,7 +193,7 @@ class CallResult:
     """The text for the model, shortened, and marked as data if it comes from a server. For UNKNOWN, the reason."""
     is_error: bool = False
     """Whether the tool reports an error, or there is no result."""
-    may_be_stored: bool = True
+    can_be_stored: bool = True
     """False for Slack's search results, because Slack forbids storing them. Only the fact of the call is recorded."""
     made: int = 0
 
@@ -297,12 +297,12 @@ class RecordedCall:
     result_is_error: bool = False
     made: int = 0
     """The number of the new memory, or of the created or changed schedule; 0 if neither."""
-    own_account: bool = False
+    uses_own_account: bool = False
     """Whether the call uses the asker's own account, which only the asker can approve."""
     decision: Decision | None = None
     decided_by: str = ""
     claims: Claims = field(default=NO_CLAIMS, compare=False)
-    repeats: bool = field(default=False, compare=False)
+    is_repeat: bool = field(default=False, compare=False)
     """Whether the same call was, or might have been, made for an earlier version of the answer."""
 
     @property
@@ -310,7 +310,7 @@ class RecordedCall:
         return self.step_no, self.index
 
     @property
-    def begins_from(self) -> tuple[CallState, ...]:
+    def startable_states(self) -> tuple[CallState, ...]:
         """The states in which the call can be made. A read-only call can be made again."""
         return UNDER_WAY if self.read_only else (CallState.READY,)
 
@@ -322,9 +322,9 @@ class RecordedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class DecidedCalls:
     decision: Decision
-    by: str
+    user_id: str
     """The person's ID, or "" after they have been erased."""
     calls: int
     kind: str = "call"
@@ -369,12 +369,12 @@ def card_types(calls: Iterable[RecordedCall], decision: Decision | None) -> Coll
     return dict.fromkeys(card_type(call.tool, call.arguments) for call in found)
 
 
-def decisions_by_button(calls: Sequence[RecordedCall]) -> tuple[Decided, ...]:
+def decisions_by_button(calls: Sequence[RecordedCall]) -> tuple[DecidedCalls, ...]:
     """Returns people's decisions by button, in call order. Accepted proposals are left out: their results are shown."""
     agreed = accepted_proposals(calls)
     decided = (call for call in calls if call not in agreed and call.decision not in _NOT_BY_BUTTON)
     counts = Counter((call.decision, call.decided_by, card_type(call.tool, call.arguments)) for call in decided)
-    return tuple(Decided(decision, by, count, kind) for (decision, by, kind), count in counts.items() if decision)
+    return tuple(DecidedCalls(decision, by, count, kind) for (decision, by, kind), count in counts.items() if decision)
 
 
 def has_decided_proposal(calls: Iterable[RecordedCall]) -> bool:

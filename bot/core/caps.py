@@ -118,7 +118,7 @@ class CapOwner:
 class OwnCap:
     owner: CapOwner
     cap: Cap
-    used: Amount
+    usage: Amount
 
 
 CAP_MARK = "cap mark"
@@ -154,7 +154,7 @@ class CapUse:
 
 @dataclass(frozen=True, slots=True)
 class UsageToDate:
-    spent: Mapping[Period, Amount]
+    usage_by_period: Mapping[Period, Amount]
     caps: Sequence[CapUse]
 
 
@@ -162,9 +162,9 @@ class UsageToDate:
 class CapCheck:
     """Whether caps allow an answer to begin: only if both fields are None."""
 
-    reached: Cap | None = None
+    reached_cap: Cap | None = None
     """A cap that is used up. No answer begins before it resets."""
-    reserved: Cap | None = None
+    reserved_cap: Cap | None = None
     """A cap that is fully reserved for answers in progress. Another answer waits until they release some of it."""
 
 
@@ -197,10 +197,10 @@ def check_caps(caps: Sequence[Cap], used: Mapping[CapWindow, Amount], reserved: 
     for cap in caps:
         cap_used = cap.used_by(used[cap.window])
         if cap_used >= cap.limit:
-            return CapCheck(reached=cap)
+            return CapCheck(reached_cap=cap)
         if cap_used + cap.used_by(reserved[cap.window.scope]) >= cap.limit:
             fully_reserved = cap
-    return CapCheck(reserved=fully_reserved)
+    return CapCheck(reserved_cap=fully_reserved)
 
 
 def day_of(now: float) -> int:
@@ -311,9 +311,9 @@ Limits = Mapping[CapField, float | None]
 @dataclass(frozen=True, slots=True)
 class OwnerCaps:
     owner: CapOwner
-    own: Mapping[CapField, Cap]
+    own_caps: Mapping[CapField, Cap]
     defaults: Mapping[CapField, Cap]
-    spent: Mapping[Period, Amount]
+    usage_by_period: Mapping[Period, Amount]
 
 
 def caps_by_field(caps: Sequence[Cap], scope: Scope) -> Mapping[CapField, Cap]:

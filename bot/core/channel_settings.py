@@ -110,7 +110,7 @@ class DefaultSettings:
     gate: bool = False
     mcp_servers: tuple[str, ...] = ()
     """The servers in BOT_MCP_CONFIG. A channel uses only those that a Typist admin chooses for it."""
-    reactions: bool = True
+    has_reactions: bool = True
     """Whether Slack sends reactions to the app, so that channels can have a question emoji."""
     names: texts.models.ModelNames = texts.models.OWN_NAMES
 
@@ -178,7 +178,7 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
     "new_posts": _OfChannels("checkboxes", bool, words.NEW_POSTS),
     "gate": _OfChannels("checkboxes", bool, words.GATE, is_available=lambda bot: bot.gate),
     "reaction": _OfChannels(
-        "line", emoji_name, words.REACTION, is_available=lambda bot: bot.reactions, problem=_emoji_problem
+        "line", emoji_name, words.REACTION, is_available=lambda bot: bot.has_reactions, problem=_emoji_problem
     ),
     "read_channel": _OfChannels("switch", bool, words.READ_CHANNEL, is_available=lambda bot: bot.read_channel),
     "mcp_servers": _OfChannels(
@@ -199,7 +199,7 @@ def change_sentences(before: ChannelSettings, after: ChannelSettings, defaults: 
     """Returns a mrkdwn sentence for each setting whose effect changed, without prompts, which might be long."""
     old, new = _effective_values(before, defaults), _effective_values(after, defaults)
     names = [field.name for field in fields(ChannelSettings) if new[field.name] != old[field.name]]
-    return [CHANNEL_SETTINGS[name].words.about(_escaped(new[name])) for name in names]
+    return [CHANNEL_SETTINGS[name].words.channel_sentence(_escaped(new[name])) for name in names]
 
 
 def _effective_values(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Closing(StrEnum):
     THANKS = "thanks"
     AGREEMENT = "agreement"
     """Words that would answer a question, if there were one."""
-    IN_DOUBT = "in doubt"
+    POSSIBLE = "in doubt"
     """Part of the message is a closing, and the rest might be."""
 
 
@@ -108,7 +108,7 @@ def closing_of_text(text: str, name: str = "") -> Closing | None:
     if None in said or not said:
         return None
     if unknown:
-        return Closing.IN_DOUBT if (parts[0][1] or parts[-1][1]) and unknown <= MAX_OTHER_WORDS else None
+        return Closing.POSSIBLE if (parts[0][1] or parts[-1][1]) and unknown <= MAX_OTHER_WORDS else None
     return Closing.THANKS if Closing.THANKS in said and not _MENTION.search(text) else Closing.AGREEMENT
 
 

@@ -88,7 +88,7 @@ class Message:
     ts: str
     text: str = field(repr=False)
     """The author's own text, as Markdown with mentions."""
-    attached: str = field(default="", repr=False)
+    attached_text: str = field(default="", repr=False)
     """Content shown below the text, in the same form: forwarded and quoted messages, unfurls, email, attachments."""
     channel_type: str = "channel"
     """channel, group, im or mpim, as in Slack's events."""
@@ -96,14 +96,14 @@ class Message:
     user_id: str | None = None
     bot_id: str | None = None
     app_name: str | None = None
-    by_app: bool = False
+    is_from_app: bool = False
     """Whether an app wrote the message, in its own name or a person's, even if no bot is identified."""
     subtype: str | None = None
     parent_user_id: str | None = None
     """The author of the thread's first message, if Slack reports it."""
     files: tuple[File, ...] = ()
     edited_ts: str = ""
-    after_gap: bool = False
+    is_after_gap: bool = False
     """Whether messages before it are missing because there were too many or Slack didn't return them."""
 
     @property
@@ -115,7 +115,7 @@ class Message:
     @property
     def is_notice(self) -> bool:
         """Whether Slack itself wrote the message, rather than passing on an email, or an app's or member's message."""
-        passed_on = self.bot_id or self.by_app or self.files or self.subtype in PASSED_ON_SUBTYPES
+        passed_on = self.bot_id or self.is_from_app or self.files or self.subtype in PASSED_ON_SUBTYPES
         return self.user_id in SLACKS_OWN and not passed_on
 
     @property
@@ -124,14 +124,14 @@ class Message:
         return ThreadKey(self.team_id, self.channel_id, self.thread_ts)
 
     @property
-    def whole(self) -> str:
+    def full_text(self) -> str:
         """The message as readers see it: its text, and any attached content below."""
-        return "\n\n".join(part for part in (self.text, self.attached) if part.strip())
+        return "\n\n".join(part for part in (self.text, self.attached_text) if part.strip())
 
     @property
     def attached_chars(self) -> int:
         """The number of characters at the end of `whole` that the author didn't write."""
-        return len(self.attached) if self.attached.strip() else 0
+        return len(self.attached_text) if self.attached_text.strip() else 0
 
     def as_question(self, thread_ts: str | None) -> "Question":
         """Returns the message as a question in a thread, or in a direct message outside threads (None)."""
@@ -139,9 +139,9 @@ class Message:
             ThreadKey(self.team_id, self.channel_id, thread_ts),
             self.ts,
             self.writer_id,
-            self.whole,
+            self.full_text,
             self.files,
-            from_bot=self.bot_id is not None,
+            is_from_bot=self.bot_id is not None,
             attached_chars=self.attached_chars,
         )
 
@@ -154,10 +154,10 @@ class Question:
     text: str = field(repr=False)
     """The message as readers see it, including the bot's mention, as Markdown with mentions."""
     files: tuple[File, ...] = ()
-    from_bot: bool = False
+    is_from_bot: bool = False
     attached_chars: int = 0
     """The number of characters at the end of the text that are attached content, not written by the asker."""
-    schedule: int | None = None
+    schedule_id: int | None = None
     """The ID of the schedule that asks this question, or None if a person asks it."""
     is_command: bool = False
     """Whether the question is a command, which needs no model (core/memory.py, core/schedules.py)."""
@@ -169,7 +169,7 @@ class Question:
         return self.text[: max(0, len(self.text) - self.attached_chars)].rstrip() if self.attached_chars else self.text
 
     @property
-    def attached(self) -> str:
+    def attached_text(self) -> str:
         return self.text[-self.attached_chars :] if self.attached_chars else ""
 
     @property
@@ -186,8 +186,8 @@ class Question:
             channel_id=self.thread.channel_id,
             ts=self.ts,
             text=self.own_text,
-            attached=self.attached,
-            by_app=self.from_bot,
+            attached_text=self.attached_text,
+            is_from_app=self.is_from_bot,
             thread_ts=self.thread.thread_ts,
             user_id=self.user_id,
             files=self.files,
@@ -216,7 +216,7 @@ class RecordedReply:
     question_ts: str = ""
     """The ts of the newest question that it answers; set on the answer's first page."""
     note: Note = NO_NOTE
-    refused: frozenset[str] = frozenset()
+    refused_ts: frozenset[str] = frozenset()
     """The ts of its questions, if the model's vendor refused them."""
 
 
@@ -333,7 +333,7 @@ def without_bot_mention(text: str, bot_user_id: str) -> str:
 
 def plain_words(question: Question, bot_user_id: str) -> str:
     """Returns a person's words to the bot, or "" with files or attached content, or in a scheduled run."""
-    has_more = bool(question.files or question.attached.strip()) or question.schedule is not None
+    has_more = bool(question.files or question.attached_text.strip()) or question.schedule_id is not None
     return "" if has_more else without_bot_mention(question.own_text, bot_user_id).strip()
 
 

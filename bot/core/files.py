@@ -22,7 +22,7 @@ from types import MappingProxyType
 from bot.core import texts
 from bot.core.canvases import CANVAS, LINK, MENTIONED, is_canvas
 from bot.core.conversation import CHECK_FILE_INFO, File
-from bot.core.prompt import NAME_CHARS, CountTokens, Marks, PromptMessage, both_ends
+from bot.core.prompt import NAME_CHARS, CountTokens, PromptMarks, PromptMessage, both_ends
 from bot.errors import FileFault
 from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, hidden_note
 from files_to_markdown.document import Document, LeftOut, Obstacle, Part
@@ -172,7 +172,7 @@ def _extension(file: File) -> str:
     return file.name.rpartition(".")[2].lower()
 
 
-def unheard_reason(file: File) -> Unread:
+def reason_not_transcribed(file: File) -> Unread:
     """Returns why a recording has no transcript, if no model makes one. People can ask Slack to transcribe clips."""
     return Unread.CLIP_UNHEARD if file.is_clip else Unread.UNHEARD
 
@@ -189,7 +189,7 @@ def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[Fi
             Unread.TOO_MANY if len(wanted) == MAX_FILES else None
         )
         if is_recording(file) and not (hears or file.captions_url) and file.transcript is None:
-            reason = unheard_reason(file)
+            reason = reason_not_transcribed(file)
         if reason:
             unread[file.id] = OpenedFile(file, reason)
         else:
@@ -399,7 +399,7 @@ def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessag
         unnamed = partial(File, name=texts.canvases.UNNAMED, mimetype=CANVAS, access=CHECK_FILE_INFO)
         linked = (shared.get(id_) or unnamed(id_) for id_ in ids)
         # One more than can be read, so that readers are told about it. A message has room for thousands.
-        files = (*message.files, *islice(linked, MAX_FILES + 1)) if message.speaker else message.files
+        files = (*message.files, *islice(linked, MAX_FILES + 1)) if message.speaker_id else message.files
         with_linked.append(replace(message, files=files))
     return with_linked
 
@@ -432,7 +432,7 @@ def with_numbered_names(files: Mapping[str, OpenedFile], messages: Sequence[Prom
 def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
     """Yields the IDs of the files shared since the bot's last answer, which accounted for all earlier ones."""
     for message in reversed(messages):
-        if message.speaker is None:
+        if message.speaker_id is None:
             return
         yield from (file.id for file in message.files)
 
@@ -481,7 +481,7 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
     for message in reversed(messages):
         new = [files[file.id] for file in message.files if file.id not in shown]
         shown |= {file.id for file in message.files}
-        labels = [message.marks.framed("file", label) if message.marks else label for label in map(file_label, new)]
+        labels = [message.marks.section("file", label) if message.marks else label for label in map(file_label, new)]
         own = message.text.removeprefix(message.header)
         text = message.header + "\n\n".join([own, *labels]).strip()
         found = (file.content for file in new if isinstance(file.content, Media))
@@ -497,10 +497,10 @@ def _pages_of(media: Media) -> Iterator[Media]:
     yield from (replace(page, name=media.name) for page in media.further)
 
 
-def _with_label(media: Media, marks: Marks | None) -> Media:
+def _with_label(media: Media, marks: PromptMarks | None) -> Media:
     """Returns an image or PDF with a replacement text, in marks, for a model that doesn't support it."""
     label, pages = hidden_note(media.name), 0
     if media.alternative is not None and media.alternative.text.strip():
         label = f"(Instead of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"
         pages = media.alternative.pages
-    return replace(media, alternative=Document(marks.framed("file", label) if marks else label, pages=pages))
+    return replace(media, alternative=Document(marks.section("file", label) if marks else label, pages=pages))

@@ -247,7 +247,7 @@ NO_WISH = Wish()
 
 
 @dataclass(frozen=True, slots=True)
-class Enqueued:
+class EnqueueResult:
     job_id: int
     needs_placeholder: bool
     """Whether the question has to wait, because another job in its thread goes first or no worker had room."""
@@ -280,7 +280,7 @@ class NoticeKind(StrEnum):
 class Notice:
     kind: NoticeKind
     text: str = field(repr=False)
-    about: int = 0
+    number: int = 0
     """The schedule number for SCHEDULED and STOPPED, or the memory number for FORGOTTEN."""
 
 
@@ -342,7 +342,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class StepEstimate:
     """Estimated tokens of a step that isn't recorded yet, which count if the attempt is interrupted."""
 
     input_tokens: int = 0
@@ -353,9 +353,9 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    ours: frozenset[int] = frozenset()
-    to_stop: frozenset[int] = frozenset()
-    to_restart: frozenset[int] = frozenset()
+    owned_ids: frozenset[int] = frozenset()
+    ids_to_stop: frozenset[int] = frozenset()
+    ids_to_restart: frozenset[int] = frozenset()
     """IDs of owned jobs whose question was edited after the claim."""
 
 
@@ -439,10 +439,10 @@ class AnswerRecord:
     """Whether the newest version did something that can't be repeated."""
     is_edited: bool = False
     """Whether the question was edited after this version began to answer it."""
-    undone: frozenset[Notice] = frozenset()
-    over: frozenset[int] = frozenset()
+    undone_notices: frozenset[Notice] = frozenset()
+    finished_schedules: frozenset[int] = frozenset()
     """IDs of the answer's one-time schedules that have run."""
-    chosen: str | None = field(default=None, repr=False)
+    chosen_choice: str | None = field(default=None, repr=False)
 
     @property
     def is_expired(self) -> bool:
@@ -467,15 +467,15 @@ class Job:
     """The recorded messages of the reply, pages first. Includes a POSTING message if a process died while posting."""
     interruptions: int = 0
     """The number of earlier attempts whose process died or was paused for too long."""
-    so_far: str = field(default="", repr=False)
+    continued_text: str = field(default="", repr=False)
     """The text to continue, if this version continues one that was stopped or reached its length limit."""
     sources: Sequence[Citation] = ()
-    so_far_origins: Origins = UNKNOWN
-    """The origins of the content that the model had read while writing `so_far`."""
+    continued_origins: Origins = UNKNOWN
+    """The origins of the content that the model had read while writing `continued_text`."""
     has_previous: bool = False
     """Whether there is an earlier version that this one doesn't continue."""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
-    earlier: tuple[Question, ...] = ()
+    earlier_questions: tuple[Question, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
     steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
     version: int = 0
@@ -487,14 +487,14 @@ class Job:
     """When the asker started waiting for this version, or decided on a call, in seconds since the epoch."""
     stop_requested: bool = False
     """Whether the job was stopped before it was claimed. The attempt then ends the reply without asking a model."""
-    offered: bool = False
+    is_offer: bool = False
     """Whether this version only offers to answer, because the question was found late or others have replied to it."""
     is_late: bool = field(default=False, compare=False)
     """Whether the asker has waited for LATE_S, as in an outage. The answer then begins with the time of the question.
     """
     record: AnswerRecord | None = field(default=None, compare=False)
     """The answer's record, if the job has ended and its end has to be shown."""
-    moves_down: bool = field(default=False, compare=False)
+    must_move_down: bool = field(default=False, compare=False)
     """Whether the placeholder is above pages of an earlier answer, so that the reply begins with a new message."""
 
     @property

@@ -34,7 +34,7 @@ from bot.core.conversation import (
     with_names,
     without_greeting,
 )
-from bot.core.prompt import CountTokens, Marks, one_line
+from bot.core.prompt import CountTokens, PromptMarks, one_line
 from bot.core.triage import Identity
 from bot.core.unseen import visible
 from bot.models.prompt import Permission, ToolDefinition, ToolRule
@@ -116,7 +116,7 @@ class MemoryCommand:
     number: int = 0
 
 
-class Kept(StrEnum):
+class RememberOutcome(StrEnum):
     NEW = auto()
     KNOWN = auto()
     """The channel already has this memory, which is renewed."""
@@ -126,8 +126,8 @@ class Kept(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
-    kept: Kept
+class RememberResult:
+    outcome: RememberOutcome
     number: int
     """The memory's number or, if the channel is full, the number of its oldest memory."""
 
@@ -249,7 +249,11 @@ def has_room(texts: Iterable[str]) -> bool:
 
 
 def memories_section(
-    memories: Sequence[Memory], names: Mapping[str, str], marks: Marks, count_tokens: CountTokens, limit_tokens: int
+    memories: Sequence[Memory],
+    names: Mapping[str, str],
+    marks: PromptMarks,
+    count_tokens: CountTokens,
+    limit_tokens: int,
 ) -> SentMemories:
     """Returns the prompt's section about memories (sorted by number), which is the same for every question."""
     lines: list[str] = []
@@ -262,7 +266,7 @@ def memories_section(
         lines.append(line)
     if not lines:
         return NO_MEMORIES
-    explained, notes = marks.framed("note", _EXPLAINED), marks.framed("memory", "\n".join(reversed(lines)))
+    explained, notes = marks.section("note", _EXPLAINED), marks.section("memory", "\n".join(reversed(lines)))
     return SentMemories(f"{explained}\n{notes}", len(lines))
 
 

@@ -23,13 +23,13 @@ MAX_TRIES = 30
 again, or until `wake` (bot/store/outbox.py) is called because Slack might accept the call now."""
 WOKEN_TRIES = MAX_TRIES - 5
 """The maximum number of tries that count for a woken entry. With 0, a try wouldn't look for an earlier post."""
-MAX_IN_VAIN = 10
+MAX_RATE_LIMITED_TRIES = 10
 """Up to this many tries that Slack's rate limits prevented are repeated after a minute, when calls are free again."""
 
 
 def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
     """Returns the delay after this many failed tries. `had_no_turn`: Slack's rate limits prevented the last one."""
-    return BACKOFF.wait_s(2 if had_no_turn and tries <= MAX_IN_VAIN else tries + 1)
+    return BACKOFF.wait_s(2 if had_no_turn and tries <= MAX_RATE_LIMITED_TRIES else tries + 1)
 
 
 class OutboxKind(StrEnum):
@@ -41,7 +41,7 @@ class OutboxKind(StrEnum):
     """Post a question from the message shortcut, an emoji, a choice, a suggested prompt or a schedule."""
 
 
-class Shows(Enum):
+class ReplyTarget(Enum):
     """The target state of a reply's messages, computed from the record."""
 
     NOTHING = auto()
@@ -63,39 +63,39 @@ class QuestionRecord:
     attempts: int
     version: int
     messages: tuple[RecordedMessage, ...]
-    beside: tuple[RecordedMessage, ...]
+    side_messages: tuple[RecordedMessage, ...]
     answer_deleted: bool
     is_asked: bool
     """Whether at least one of the answer's questions hasn't been deleted."""
     is_shown: bool
     mention_at: float | None
     """When to mention the asker, or None to mention nobody."""
-    may_mention: bool
+    can_mention: bool
 
     @property
-    def shows(self) -> Shows:
+    def target(self) -> ReplyTarget:
         if self.answer_deleted or ts_of(self.messages, MessageRole.STRAY):
-            return Shows.NOTHING
-        if self.waits:
-            return Shows.ASKS
+            return ReplyTarget.NOTHING
+        if self.is_waiting:
+            return ReplyTarget.ASKS
         if self.attempts == 0:
-            return Shows.NO_PLACEHOLDER
-        return Shows.END if self.is_asked else Shows.UNLESS_FOLLOWED
+            return ReplyTarget.NO_PLACEHOLDER
+        return ReplyTarget.END if self.is_asked else ReplyTarget.UNLESS_FOLLOWED
 
     @property
-    def stale(self) -> tuple[RecordedMessage, ...]:
-        return tuple(message for message in self.beside if not self._is_mention_current(message))
+    def outdated_messages(self) -> tuple[RecordedMessage, ...]:
+        return tuple(message for message in self.side_messages if not self._is_mention_current(message))
 
     def _is_mention_current(self, message: RecordedMessage) -> bool:
         match message.role:
             case MessageRole.MENTION:
                 return self.is_asked and not self.answer_deleted and message.version == self.version
             case MessageRole.ASK:
-                return self.waits and self.mention_at is None
+                return self.is_waiting and self.mention_at is None
         return not self.answer_deleted
 
     @property
-    def waits(self) -> bool:
+    def is_waiting(self) -> bool:
         return self.status is Status.AWAITING_APPROVAL
 
     @property
@@ -103,13 +103,17 @@ class QuestionRecord:
         """Whether to mention the asker now. A finished answer's asker is mentioned only once Slack shows its end."""
         if self.mention_at is None:
             return False
-        return self.may_mention if self.waits else self.status is Status.ENDED and self.is_shown and not self.stale
+        return (
+            self.can_mention
+            if self.is_waiting
+            else self.status is Status.ENDED and self.is_shown and not self.outdated_messages
+        )
 
-    def beside_due_at(self, now: float) -> float | None:
+    def side_messages_due_at(self, now: float) -> float | None:
         """Returns when a message beside the reply has to be sent or removed if the record doesn't change, or None."""
-        if self.stale or self.should_mention:
+        if self.outdated_messages or self.should_mention:
             return now
-        return min(self.mention_at, now + BACKOFF.max_s) if self.waits and self.mention_at is not None else None
+        return min(self.mention_at, now + BACKOFF.max_s) if self.is_waiting and self.mention_at is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +129,17 @@ class OutboxEntry:
     version: int
     question: Question
     page_ts: tuple[str, ...]
-    shows: Shows = Shows.END
+    target: ReplyTarget = ReplyTarget.END
     """The target state of the reply when the entry was claimed."""
     waits_until: float | None = None
     """The approval deadline of the waiting job, which distinguishes its approvals, or None."""
-    beside: tuple[RecordedMessage, ...] = ()
+    side_messages: tuple[RecordedMessage, ...] = ()
     """The messages beside the reply. A message without a ts might have been posted although the response was lost."""
-    stale: tuple[RecordedMessage, ...] = ()
+    outdated_messages: tuple[RecordedMessage, ...] = ()
     mention_at: float | None = None
     """The time since which a mention is due, which distinguishes mentions, or None if none is due."""
     about: str = ""
-    changes: int = 0
+    times_added: int = 0
     """The number of times the entry had been added again before it was claimed. Later additions are still pending."""
 
     def __str__(self) -> str:

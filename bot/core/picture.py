@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 
 from bot.core import texts
 from bot.core.actions import CALL_ACTIONS, ReplyAction
-from bot.core.asks import Ask, ask_of
+from bot.core.asks import ApprovalCard, card_of_call
 from bot.core.calls import (
     CallState,
-    Decided,
+    DecidedCalls,
     Decision,
     card_types,
     count_made_calls,
@@ -23,7 +23,7 @@ from bot.core.calls import (
     has_decided_proposal,
 )
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind
-from bot.core.tables import may_have_tables
+from bot.core.tables import might_have_tables
 from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.models.prompt import Effort
@@ -39,7 +39,7 @@ _NEEDS_TEXT = (
 )
 _NOTHING_WITHOUT_TEXT = (EndReason.WHOLE, EndReason.NOTHING_ASKED)
 """End reasons after which buttons would do nothing on an answer without text."""
-_UNDONE = {
+_UNDONE_TEXTS = {
     NoticeKind.REMEMBERED: texts.memory.UNDONE,
     NoticeKind.FORGOTTEN: texts.memory.RESTORED,
     NoticeKind.SCHEDULED: texts.schedules.SCHEDULE_STOPPED,
@@ -48,7 +48,7 @@ _UNDONE = {
 """The text that replaces a notice once someone has undone the action it reports."""
 _WITHOUT_QUESTION = (ReplyAction.UNDO, ReplyAction.DETAILS, ReplyAction.FEEDBACK, ReplyAction.DELETE)
 """Buttons that still work after the question has expired."""
-_BEGUN_BEFORE = (ReplyAction.DELETE, ReplyAction.FEEDBACK_REASON)
+_FOLLOW_UP_ACTIONS = (ReplyAction.DELETE, ReplyAction.FEEDBACK_REASON)
 """Follow-ups to a click, allowed even if the answer has changed: Delete confirms, and a vote asks why."""
 
 
@@ -58,12 +58,12 @@ class Picture:
     notices: tuple[str, ...] = field(default=(), repr=False)
     footer: str = ""
     sources: Sequence[Citation] = ()
-    decided: tuple[Decided, ...] = ()
+    decisions: tuple[DecidedCalls, ...] = ()
     choices: tuple[str, ...] = field(default=(), repr=False)
-    chosen: str = field(default="", repr=False)
+    chosen_choice: str = field(default="", repr=False)
     buttons: tuple[ReplyAction, ...] = ()
     """In display order. Stop isn't shown where Slack shows its own, or if a card has a button that declines."""
-    asks: tuple[Ask, ...] = ()
+    asks: tuple[ApprovalCard, ...] = ()
     was_replied_to: bool = False
     """Whether the asker wrote a message instead of deciding on calls. A notice then fully explains the end."""
     schedule_id: int = 0
@@ -76,7 +76,9 @@ class Picture:
     @property
     def actions(self) -> frozenset[ReplyAction]:
         chooses = (ReplyAction.CHOOSE,) if self.choices else ()
-        return frozenset((*self.buttons, *chooses, *_BEGUN_BEFORE, *(one for ask in self.asks for one in ask.actions)))
+        return frozenset(
+            (*self.buttons, *chooses, *_FOLLOW_UP_ACTIONS, *(one for ask in self.asks for one in ask.actions))
+        )
 
     @property
     def completeness(self) -> str:
@@ -90,14 +92,14 @@ class Picture:
 
     def with_names(self, names: Mapping[str, str], admins: Sequence[str]) -> "Picture":
         """Returns the picture with names of deciders and admins, because a mention would notify them every time."""
-        decided = tuple(replace(one, name=names.get(one.by, one.by)) for one in self.decided)
+        decided = tuple(replace(one, name=names.get(one.user_id, one.user_id)) for one in self.decisions)
         named = [names[admin] for admin in admins if admin in names]
         notices = tuple(texts.access.naming_admins(notice, named) for notice in self.notices)
-        return replace(self, decided=decided, notices=notices)
+        return replace(self, decisions=decided, notices=notices)
 
     def user_ids_to_name(self, admins: Sequence[str]) -> list[str]:
         """Returns the user IDs whose names `with_names` needs: deciders, and admins to contact."""
-        deciders = [one.by for one in self.decided if one.by]
+        deciders = [one.user_id for one in self.decisions if one.user_id]
         asks_admin = any(map(texts.access.names_an_admin, self.notices))
         return [*deciders, *(admins if asks_admin else ())]
 
@@ -114,28 +116,28 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
         return Picture()
     if record.state.is_live:
         waiting = [call for call in calls if call.state is CallState.ASKED]
-        asks = tuple(ask_of(call, calls, record.version, record.waits_until) for call in waiting)
+        asks = tuple(card_of_call(call, calls, record.version, record.waits_until) for call in waiting)
         return Picture(buttons=(ReplyAction.STOP,), asks=asks)
     if end is None:
         return Picture()
     has_acted = record.has_acted or end.reason is EndReason.COMMAND or has_decided_proposal(record.calls)
     buttons = _reply_buttons(end, record, has_acted=has_acted, has_canvases=has_canvases)
-    notices = [_UNDONE[notice.kind] if notice in record.undone else notice.text for notice in end.notices]
+    notices = [_UNDONE_TEXTS[notice.kind] if notice in record.undone_notices else notice.text for notice in end.notices]
     if record.is_edited:
         is_offered = ReplyAction.REGENERATE in buttons
         notices += [texts.answers.QUESTION_EDITED, texts.answers.REGENERATE_ANSWERS_IT if is_offered else ""]
     was_replied_to = end.reason is EndReason.STOPPED and bool(card_types(record.calls, Decision.REPLIED))
-    stands = not (record.has_next or record.is_edited) and record.chosen is None
-    made = [one.about for one in end.notices if one.kind is NoticeKind.SCHEDULED and one not in record.undone]
-    schedules = [number for number in made if number not in record.over]
+    stands = not (record.has_next or record.is_edited) and record.chosen_choice is None
+    made = [one.number for one in end.notices if one.kind is NoticeKind.SCHEDULED and one not in record.undone_notices]
+    schedules = [number for number in made if number not in record.finished_schedules]
     return Picture(
         end.reason,
         notices=tuple(filter(None, notices)),
         footer="" if was_replied_to else end.footer,
         sources=end.sources,
-        decided=decisions_by_button(calls) if calls else (),
+        decisions=decisions_by_button(calls) if calls else (),
         choices=end.choices if stands and not record.is_expired else (),
-        chosen=record.chosen or "",
+        chosen_choice=record.chosen_choice or "",
         buttons=buttons,
         was_replied_to=was_replied_to,
         schedule_id=schedules[-1] if schedules else 0,
@@ -144,7 +146,9 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
 
 def _can_be_undone(notice: Notice, record: AnswerRecord) -> bool:
     """Returns whether Undo has an effect on a notice. Schedules have a separate Stop button."""
-    return notice.kind in _UNDONE and notice.kind is not NoticeKind.SCHEDULED and notice not in record.undone
+    return (
+        notice.kind in _UNDONE_TEXTS and notice.kind is not NoticeKind.SCHEDULED and notice not in record.undone_notices
+    )
 
 
 def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: bool) -> tuple[ReplyAction, ...]:
@@ -167,7 +171,7 @@ def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canva
         ReplyAction.NEXT: record.has_next,
         ReplyAction.DETAILS: count_made_calls(record.calls) > 0,
         ReplyAction.CANVAS: has_canvases and has_text and is_long and is_newest,
-        ReplyAction.TABLES: is_answer and may_have_tables(text),
+        ReplyAction.TABLES: is_answer and might_have_tables(text),
         ReplyAction.REGENERATE_WITH: is_answer and not has_acted and end.effort != Effort.THOROUGH,
         # A second click on Stop would become a vote, and half an answer says little about the whole.
         ReplyAction.FEEDBACK: is_rated and not end.reason.is_stop,
@@ -178,11 +182,11 @@ def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canva
 
 
 def people_allowed(
-    action: ReplyAction, asker: str, admins: Collection[str], ask: Ask | None = None
+    action: ReplyAction, asker: str, admins: Collection[str], ask: ApprovalCard | None = None
 ) -> frozenset[str] | None:
     """Returns the user IDs of people who can press a button, or None if everybody can. `ask`: what it decides."""
     # Only the asker can use their account. Admins can deny the call.
-    if ask and (ask.is_proposal or (ask.own_account and action is not ReplyAction.DENY)):
+    if ask and (ask.is_proposal or (ask.uses_own_account and action is not ReplyAction.DENY)):
         return frozenset((asker,))
     if action is ReplyAction.ALLOW_ALWAYS:
         return frozenset(admins)

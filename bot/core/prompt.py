@@ -98,32 +98,32 @@ MARKS_EXPLAINED = (
 
 
 @dataclass(frozen=True)
-class Marks:
+class PromptMarks:
     code: str
 
     @classmethod
-    def of(cls, thread: ThreadKey) -> "Marks":
+    def for_thread(cls, thread: ThreadKey) -> "PromptMarks":
         return cls(hashlib.sha256(f"marks {thread}".encode(errors="replace")).hexdigest()[:8])
 
     @property
     def opening_mark(self) -> str:
         return f"[{self.code} is the code of this conversation]"
 
-    def speaker(self, speaker_id: str, name: str) -> str:
+    def speaker_mark(self, speaker_id: str, name: str) -> str:
         tag = hashlib.sha256(f"{self.code} {speaker_id}".encode(errors="replace")).hexdigest()[:4]
         # A bracket in a name would end the mark early, and the rest of the name would read as a message.
         name = one_line(name).replace("[", "(").replace("]", ")")
-        return f"[{self.code}-{tag} {self.without(name) or tag}]\n"
+        return f"[{self.code}-{tag} {self.without_marks(name) or tag}]\n"
 
-    def written(self, at: datetime, zone: str) -> str:
+    def time_mark(self, at: datetime, zone: str) -> str:
         """Returns the line above a message with its time. `zone`: the name of the time zone."""
         return f"[{self.code} at {time_text(at, zone)}]\n"
 
-    def framed(self, what: str, text: str) -> str:
+    def section(self, what: str, text: str) -> str:
         """Returns text from another source than the author, between marks. `what`: attached, file, memory or note."""
-        return f"[{self.code} {what}]\n{self.without(text)}\n{self._end}"
+        return f"[{self.code} {what}]\n{self.without_marks(text)}\n{self._end}"
 
-    def without(self, text: str) -> str:
+    def without_marks(self, text: str) -> str:
         """Returns text without words that people can't see, and without the code, even if spelled with lookalikes."""
         text = replace_hidden_words(text)
         latin = lookalikes.table_of(text)
@@ -222,7 +222,7 @@ GO_ON_REQUEST = (
 )
 PAUSE = timedelta(hours=1)
 """After a pause of this length, the prompt includes a message's time."""
-ASKED_LATELY_S = 3_600.0
+SHOW_TIME_AFTER_S = 3_600.0
 """The prompt includes the current time if an answer begins later than this after its question."""
 _JOINERS = "\u200d\ufe0e\ufe0f"
 _MAX_COMBINING = 30
@@ -244,13 +244,13 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class PromptMessage:
-    speaker: str | None
+    speaker_id: str | None
     """The ID of the author, a person or app; None for the bot, and "" for our own instruction."""
     text: str
     app_name: str | None = None
-    first: bool = False
-    after_gap: bool = False
-    asked: bool = False
+    is_first: bool = False
+    is_after_gap: bool = False
+    is_pending: bool = False
     """Whether the message is an earlier question that is waiting for the same answer."""
     is_question: bool = False
     """Whether an answer to the message is recorded or being written."""
@@ -259,13 +259,13 @@ class PromptMessage:
     media: tuple[Media, ...] = ()
     ts: str = ""
     origins: Origins = UNKNOWN
-    attached: str = ""
+    attached_text: str = ""
     """Content that Slack shows below its text. Once names are filled in, it is part of the text, between marks."""
     header: str = ""
     """The marks at the beginning of `text`."""
-    written: str = ""
+    time_mark: str = ""
     """The mark with its time. The header includes it only for questions and where it adds information."""
-    marks: Marks | None = None
+    marks: PromptMarks | None = None
 
 
 def length_rule(system_prompt: str, length: Length) -> str:
@@ -286,12 +286,12 @@ def instructions(system_prompt: str, length: Length, *, has_tools: bool) -> str:
 def with_earlier_questions(job: Job, messages: Sequence[Message]) -> list[Message]:
     """Returns the conversation plus the job's earlier questions that are missing in it, in their original words."""
     read = {message.ts: message for message in messages}
-    missing = [question.as_message() for question in job.earlier if question.ts not in read]
+    missing = [question.as_message() for question in job.earlier_questions if question.ts not in read]
     last = read.get(job.question.ts)
-    if missing and last and last.after_gap:
+    if missing and last and last.is_after_gap:
         # Other missing messages are before all questions of the answer.
-        read[last.ts] = replace(last, after_gap=False)
-        missing[0] = replace(missing[0], after_gap=True)
+        read[last.ts] = replace(last, is_after_gap=False)
+        missing[0] = replace(missing[0], is_after_gap=True)
     return [*read.values(), *missing]
 
 
@@ -302,33 +302,35 @@ def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMess
     included, because a thread's jobs run in order, so each recorded answer belongs to an earlier question.
     """
     question = conversation.question
-    refused = {ts for reply in conversation.replies.values() for ts in reply.refused}.difference(conversation.batch_ts)
+    refused = {ts for reply in conversation.replies.values() for ts in reply.refused_ts}.difference(
+        conversation.batch_ts
+    )
     last = _from_person(question.as_message(), conversation, me)
     notes = {reply.question_ts: reply.note for reply in conversation.replies.values()}
     messages: list[PromptMessage] = []
     gap = False
     for message in _in_order(conversation):
-        gap = gap or message.after_gap
+        gap = gap or message.is_after_gap
         if message.ts == question.ts:
             # The question might have been edited since it was asked.
             read = _from_person(message, conversation, me)
-            last = replace(read if read.text or read.attached else last, files=read.files or last.files)
+            last = replace(read if read.text or read.attached_text else last, files=read.files or last.files)
             continue
         if message.ts in refused:
             # A vendor that refuses a question also refuses each request that repeats it.
-            messages.append(replace(_remark(REFUSED), after_gap=gap))
+            messages.append(replace(_remark(REFUSED), is_after_gap=gap))
             gap = False
             continue
         counted = _prompt_message(message, conversation, me)
-        if counted and (counted.text.strip() or counted.attached or counted.files):
+        if counted and (counted.text.strip() or counted.attached_text or counted.files):
             is_first = message.ts == question.thread.thread_ts
             asked = message.ts in conversation.batch_ts
-            is_question = counted.speaker is not None and message.ts in notes
+            is_question = counted.speaker_id is not None and message.ts in notes
             note = notes[message.ts] if is_question else NO_NOTE
-            counted = replace(counted, first=is_first, after_gap=gap, asked=asked)
+            counted = replace(counted, is_first=is_first, is_after_gap=gap, is_pending=asked)
             messages.append(replace(counted, is_question=is_question, note=note))
             gap = False
-    return [*messages, replace(last, after_gap=gap, is_question=True)]
+    return [*messages, replace(last, is_after_gap=gap, is_question=True)]
 
 
 def _in_order(conversation: Conversation) -> list[Message]:
@@ -337,7 +339,7 @@ def _in_order(conversation: Conversation) -> list[Message]:
 
     def place(message: Message) -> tuple[str, bool]:
         reply = conversation.replies.get(message.ts)
-        is_answer = reply is not None and reply.question_ts in read and not message.after_gap
+        is_answer = reply is not None and reply.question_ts in read and not message.is_after_gap
         return (reply.question_ts, True) if reply is not None and is_answer else (message.ts, False)
 
     return sorted(conversation.messages, key=place)
@@ -361,14 +363,14 @@ def _prompt_message(message: Message, conversation: Conversation, me: Identity) 
 def _from_person(message: Message, conversation: Conversation, me: Identity) -> PromptMessage:
     speaker = message.writer_id
     text = without_bot_mention(message.text, me.user_id)
-    attached = message.attached.strip()
-    is_own = speaker == conversation.question.user_id and not (message.bot_id or message.by_app or attached)
+    attached = message.attached_text.strip()
+    is_own = speaker == conversation.question.user_id and not (message.bot_id or message.is_from_app or attached)
     origins = origins_of_text(text, (speaker, me.user_id)) if is_own else OTHERS
-    if conversation.question.schedule is not None and message.ts == conversation.question.ts:
-        origins = origins_of_text(message.whole, (speaker, me.user_id)) - ASKERS | AGREED
+    if conversation.question.schedule_id is not None and message.ts == conversation.question.ts:
+        origins = origins_of_text(message.full_text, (speaker, me.user_id)) - ASKERS | AGREED
     files = tuple(file for file in message.files if not file.is_quoted)
     written = PromptMessage(speaker, text, message.app_name, files=files, ts=message.ts, origins=origins)
-    return replace(written, attached=attached)
+    return replace(written, attached_text=attached)
 
 
 def origins_of_text(text: str, known: Collection[str]) -> Origins:
@@ -379,42 +381,50 @@ def origins_of_text(text: str, known: Collection[str]) -> Origins:
 def ids_to_look_up(messages: Sequence[PromptMessage], me: Identity) -> list[str]:
     """Returns the user and channel IDs whose names are needed: speakers first, for their time zones; newest first."""
     newest_first = messages[::-1]
-    ids = [message.speaker for message in newest_first if message.speaker and not message.app_name]
+    ids = [message.speaker_id for message in newest_first if message.speaker_id and not message.app_name]
     for message in newest_first:
-        ids += ids_to_name(f"{message.text} {message.attached}") if message.speaker is not None else []
+        ids += ids_to_name(f"{message.text} {message.attached_text}") if message.speaker_id is not None else []
     return [id_ for id_ in dict.fromkeys(ids) if id_ != me.user_id]
 
 
-def resolve_names(messages: Sequence[PromptMessage], names: Mapping[str, str], marks: Marks) -> list[PromptMessage]:
+def resolve_names(
+    messages: Sequence[PromptMessage], names: Mapping[str, str], marks: PromptMarks
+) -> list[PromptMessage]:
     """Fills in the names of mentions, and adds a mark with the speaker to each message if several people speak."""
     names = {id_: one_line(name) for id_, name in names.items()}
-    with_speaker = len({message.speaker for message in messages if message.speaker is not None}) > 1
+    with_speaker = len({message.speaker_id for message in messages if message.speaker_id is not None}) > 1
     return [_with_names(message, names, marks, with_speaker) for message in messages]
 
 
-def _with_names(message: PromptMessage, names: Mapping[str, str], marks: Marks, with_speaker: bool) -> PromptMessage:
-    if message.speaker is None:
+def _with_names(
+    message: PromptMessage, names: Mapping[str, str], marks: PromptMarks, with_speaker: bool
+) -> PromptMessage:
+    if message.speaker_id is None:
         return replace(message, text=message.text.strip())
-    parts = [marks.without(with_names(message.text, names).strip())]
-    if message.attached:
-        parts.append(marks.framed("attached", with_names(message.attached, names).strip()))
+    parts = [marks.without_marks(with_names(message.text, names).strip())]
+    if message.attached_text:
+        parts.append(marks.section("attached", with_names(message.attached_text, names).strip()))
     text = "\n\n".join(filter(None, parts))
     header = ""
     if with_speaker:
-        header = marks.speaker(message.speaker, message.app_name or names.get(message.speaker, message.speaker))
-    return replace(message, text=header + text, attached="", header=header, marks=marks)
+        header = marks.speaker_mark(
+            message.speaker_id, message.app_name or names.get(message.speaker_id, message.speaker_id)
+        )
+    return replace(message, text=header + text, attached_text="", header=header, marks=marks)
 
 
-def with_times(messages: Sequence[PromptMessage], zones: Mapping[str, ZoneInfo], marks: Marks) -> list[PromptMessage]:
+def with_times(
+    messages: Sequence[PromptMessage], zones: Mapping[str, ZoneInfo], marks: PromptMarks
+) -> list[PromptMessage]:
     """Adds times in authors' `zones` (default UTC) above questions, the first message, and after pauses or midnight."""
     timed: list[PromptMessage] = []
     before: datetime | None = None
     for message in messages:
         at = _written_at(message, zones)
         if at is not None:
-            zone = zones.get(message.speaker or "")
+            zone = zones.get(message.speaker_id or "")
             named = zone.key if zone else UNKNOWN_ZONE if message.is_question else ""
-            message = replace(message, written=marks.written(at, named))
+            message = replace(message, time_mark=marks.time_mark(at, named))
             is_later = before is None or abs(at - before) >= PAUSE
             if message.is_question or is_later or before is None or at.date() != before.astimezone(at.tzinfo).date():
                 message = _with_time(message)
@@ -424,15 +434,15 @@ def with_times(messages: Sequence[PromptMessage], zones: Mapping[str, ZoneInfo],
 
 
 def _with_time(message: PromptMessage) -> PromptMessage:
-    return replace(message, header=message.written + message.header, text=message.written + message.text)
+    return replace(message, header=message.time_mark + message.header, text=message.time_mark + message.text)
 
 
 def _written_at(message: PromptMessage, zones: Mapping[str, ZoneInfo]) -> datetime | None:
     """Returns when a person or app wrote a message, in their time zone, or None if unknown."""
-    if not (message.speaker and message.ts):
+    if not (message.speaker_id and message.ts):
         return None
     try:
-        return local_time(float(message.ts), zones.get(message.speaker))
+        return local_time(float(message.ts), zones.get(message.speaker_id))
     except (ValueError, OverflowError, OSError):
         return None
 
@@ -447,17 +457,17 @@ def time_if_late(question_ts: str, asked_at: float, now: float) -> float | None:
     `asked_at`: when the asker started waiting, for example when they clicked Regenerate. An attempt that takes over
     gets the same time. All times are in seconds since the epoch.
     """
-    at = asked_at if now - asked_at < ASKED_LATELY_S else now
-    return at if at - float(question_ts) >= ASKED_LATELY_S else None
+    at = asked_at if now - asked_at < SHOW_TIME_AFTER_S else now
+    return at if at - float(question_ts) >= SHOW_TIME_AFTER_S else None
 
 
-def with_notes(messages: Sequence[PromptMessage], note: Note, marks: Marks) -> list[PromptMessage]:
+def with_notes(messages: Sequence[PromptMessage], note: Note, marks: PromptMarks) -> list[PromptMessage]:
     """Adds our note to each question. `note`: the note about the last message, the current question."""
     *earlier, last = messages
     noted = []
     for message in (*earlier, replace(last, note=note)):
         if message.note.text:
-            text = "\n\n".join(filter(None, (message.text, marks.framed("note", message.note.text))))
+            text = "\n\n".join(filter(None, (message.text, marks.section("note", message.note.text))))
             message = replace(message, text=text, origins=message.origins | message.note.origins)
         noted.append(message)
     return noted
@@ -482,13 +492,13 @@ def truncate(
     their caches. `question_tokens`: a higher limit for the last message, which a model refuses if it is too long.
     """
     *earlier, last = messages
-    has_gap = any(message.after_gap for message in earlier[:2])
+    has_gap = any(message.is_after_gap for message in earlier[:2])
     if sum(count_tokens(message.text) for message in messages) <= limit_tokens and not has_gap:
         return list(messages)
     last_tokens = max(limit_tokens, question_tokens)
     last = replace(last, text=_cut_message(last, count_tokens, last_tokens) or MESSAGES_OMITTED)
     left = limit_tokens - count_tokens(last.text) - count_tokens(MESSAGES_OMITTED)
-    first, rest = (earlier[:1], earlier[1:]) if earlier and earlier[0].first else ([], earlier)
+    first, rest = (earlier[:1], earlier[1:]) if earlier and earlier[0].is_first else ([], earlier)
     # Cuts change in steps too. Otherwise they would change with every question.
     step = max(1, limit_tokens // 8)
     if first and count_tokens(first[0].text) > left:
@@ -500,7 +510,7 @@ def truncate(
     newest = _stable_start(_newest_within(rest, count_tokens, left, step), count_tokens)
     recent = [*newest, last]
     if len(first) + len(newest) < len(earlier):
-        recent[0] = replace(recent[0], after_gap=True)
+        recent[0] = replace(recent[0], is_after_gap=True)
     return [*first, *recent]
 
 
@@ -528,8 +538,8 @@ def _stable_start(messages: list[PromptMessage], count_tokens: CountTokens) -> l
     with. As the conversation grows, that rarely changes. The result depends neither on which part of the conversation
     was read nor on size estimates. A person's newest message and questions waiting for the answer are never dropped.
     """
-    newest_of_person = max((at for at, message in enumerate(messages) if message.speaker is not None), default=0)
-    latest_start = next((at for at, message in enumerate(messages) if message.asked), newest_of_person)
+    newest_of_person = max((at for at, message in enumerate(messages) if message.speaker_id is not None), default=0)
+    latest_start = next((at for at, message in enumerate(messages) if message.is_pending), newest_of_person)
     droppable_tokens = sum(count_tokens(message.text) for message in messages) // 3
     candidates: list[int] = []
     tokens_before = 0
@@ -586,7 +596,7 @@ def _is_combining(char: str) -> bool:
 def build_prompt(system: str, messages: Sequence[PromptMessage], begin: str = "", begins: Origins = OURS) -> Prompt:
     """Merges messages into alternating turns. The first is a user's and begins with `begin`. Raises NothingAsked."""
     turns = []
-    for is_bot, group in groupby(_with_remarks(messages), key=lambda message: message.speaker is None):
+    for is_bot, group in groupby(_with_remarks(messages), key=lambda message: message.speaker_id is None):
         merged = list(group)
         text = "\n\n".join(message.text.strip() for message in merged)
         media = tuple(medium for message in merged for medium in message.media)
@@ -625,16 +635,16 @@ def _with_remarks(messages: Iterable[PromptMessage]) -> Iterator[PromptMessage]:
     """Adds our remarks about gaps as user text, because model turns contain only the model's own words."""
     begun = is_dated = False
     for message in messages:
-        if message.after_gap:
+        if message.is_after_gap:
             yield _remark(MESSAGES_OMITTED)
             begun, is_dated = True, False
         # A message with only a file is empty if the file is shown with a later one.
         if message.text.removeprefix(message.header).strip() or message.media:
-            if message.speaker is None and not begun:
+            if message.speaker_id is None and not begun:
                 yield _remark(BEGUN_BY_BOT)
             begun = True
-            if message.written and not is_dated and message.written not in message.header:
+            if message.time_mark and not is_dated and message.time_mark not in message.header:
                 # The message with the mark might be left out.
                 message = _with_time(message)
-            is_dated = is_dated or bool(message.written)
+            is_dated = is_dated or bool(message.time_mark)
             yield message

@@ -129,7 +129,7 @@ class Rule:
     """In seconds since the epoch; None if there is a `cron`."""
 
     @property
-    def in_words(self) -> str:
+    def description(self) -> str:
         """The rule for the middle of a sentence, such as "weekdays at 9:00 AM (Berlin)"."""
         at = self.at
         words = texts.rules.in_words(self.cron) if at is None else texts.rules.once(self._local(at))
@@ -138,16 +138,16 @@ class Rule:
     def _local(self, at: float) -> datetime:
         return datetime.fromtimestamp(at, zone_of(self.zone))
 
-    def dates_in_words(self, times: Sequence[float]) -> str:
+    def dates_text(self, times: Sequence[float]) -> str:
         """Formats times in the rule's zone, such as "Friday, November 27 at 9:00 AM, then Monday, November 30"."""
         return texts.rules.dates([*map(self._local, times)])
 
-    def first_in_words(self, after: float) -> str:
-        """Returns the day of the first due time, such as "Friday, November 27", or "" if `in_words` includes it."""
-        found = self.after(after) if self.at is None else None
+    def first_day_text(self, after: float) -> str:
+        """Returns the day of the first due time, such as "Friday, November 27", or "" if `description` includes it."""
+        found = self.due_after(after) if self.at is None else None
         return "" if found is None else texts.rules.on_day(self._local(found), self._local(after))
 
-    def after(self, moment: float) -> float | None:
+    def due_after(self, moment: float) -> float | None:
         """Returns the first due time after a moment, or None if there is none. Raises UnusableRule."""
         if self.at is not None:
             return self.at if self.at > moment else None
@@ -161,26 +161,26 @@ class Rule:
                 return best
         return best if best < math.inf else None
 
-    def first_after(self, moment: float) -> float:
+    def first_due_after(self, moment: float) -> float:
         """Returns the first due time after a moment. Raises UnusableRule if there is none."""
-        found = self.after(moment)
+        found = self.due_after(moment)
         if found is None:
             raise UnusableRule(texts.schedules.RULE_NEVER_DUE if self.cron else texts.schedules.TIME_HAS_PASSED)
         return found
 
     def next_times(self, after: float, count: int = 3) -> tuple[float, ...]:
         times: list[float] = []
-        while len(times) < count and (next_at := self.after(times[-1] if times else after)) is not None:
+        while len(times) < count and (next_at := self.due_after(times[-1] if times else after)) is not None:
             times.append(next_at)
         return tuple(times)
 
-    def due(self, next_at: float, now: float) -> tuple[float | None, float | None]:
+    def due_and_next(self, next_at: float, now: float) -> tuple[float | None, float | None]:
         """Returns the due time to run now and the next one. `next_at`: the first unhandled one. Raises UnusableRule."""
         if next_at > now:
             return None, next_at
-        newest, later = None, self.after(math.ceil(max(next_at, now - GRACE_S)) - 1)
+        newest, later = None, self.due_after(math.ceil(max(next_at, now - GRACE_S)) - 1)
         while later is not None and later <= now:
-            newest, later = later, self.after(later)
+            newest, later = later, self.due_after(later)
         return newest, later
 
     def _instants(self, wall: datetime, zone: ZoneInfo) -> Sequence[float]:
@@ -238,7 +238,7 @@ def checked_rule(zone: str, now: float, *, cron: str = "", at: str = "", min_gap
     rule = Rule(zone, at=_parse_time(at, zone, now)) if at else Rule(zone, cron)
     if rule.cron:
         _check_cron(rule.cron, min_gap_minutes)
-    rule.first_after(now)
+    rule.first_due_after(now)
     return rule
 
 
@@ -343,7 +343,7 @@ class Weekly:
 def as_weekly(rule: Rule, zone: str, now: float) -> Weekly | None:
     """Converts a rule to days and a time in a reader's current time zone, or returns None if it has another form."""
     parsed = CronSim(rule.cron, _ANY_DAY) if rule.cron else None
-    due_at = rule.after(now)
+    due_at = rule.due_after(now)
     if parsed is None or due_at is None:
         return None
     days = {day % 7 for day in parsed.weekdays if isinstance(day, int)}
@@ -406,7 +406,7 @@ class Proposal:
         mine, theirs = (
             (
                 " ".join(one.words.split()).casefold(),
-                one.rule.in_words,
+                one.rule.description,
                 one.rule.zone,
                 one.only_if_changed,
                 one.accounts,
@@ -446,18 +446,18 @@ class Schedule:
     """The next due time; None if the schedule is paused, or has run at its single time."""
     last_at: float | None
     failures: int
-    paused: PauseReason | None
+    pause_reason: PauseReason | None
     created_at: float
     changed_by: str = ""
     """The admin who made the last change; "" if it was the creator, or there is none."""
     accounts: tuple[str, ...] = ()
-    used: Amount = field(default=Amount())
+    usage: Amount = field(default=Amount())
     """Usage of its runs in this UTC month."""
 
     @property
     def is_done(self) -> bool:
         """Whether the schedule has run at its single time."""
-        return self.next_at is None and self.paused is None
+        return self.next_at is None and self.pause_reason is None
 
     @property
     def as_proposal(self) -> Proposal:
@@ -501,7 +501,7 @@ class ScheduleCommand:
         return alike[0] if len(alike) == 1 and self._matches(alike[0], _is_same_word) else None
 
     def _matches(self, schedule: Schedule, is_same: Callable[[str, str], bool]) -> bool:
-        known = [*_WORD.findall(f"{schedule.words} {schedule.rule.in_words}".casefold()), "schedule", "task"]
+        known = [*_WORD.findall(f"{schedule.words} {schedule.rule.description}".casefold()), "schedule", "task"]
         return all(any(is_same(word, other) for other in known) for word in self.about)
 
 
@@ -538,12 +538,12 @@ def schedule_command(question: Question, me: Identity) -> ScheduleCommand | None
 class Run:
     schedule: Schedule
     due_at: float
-    last_at: float | None
+    previous_due_at: float | None
     """The due time of the last answered run before it, or None."""
 
     @property
     def since(self) -> float:
-        return self.schedule.created_at if self.last_at is None else self.last_at
+        return self.schedule.created_at if self.previous_due_at is None else self.previous_due_at
 
     def is_late(self, now: float) -> bool:
         return now - self.due_at > LATE_S
@@ -558,12 +558,12 @@ class RunReport:
 
     schedule_id: int
     due_at: float
-    skipped: str = ""
+    skip_reason: str = ""
     """The PauseReason for skipping the run, or "" if it has run."""
 
     def is_at_pause(self, schedule: Schedule) -> bool:
         """Whether the schedule is still paused because of this run: its end, or the reason it was skipped."""
-        return schedule.paused is not None and self.skipped in ("", schedule.paused)
+        return schedule.pause_reason is not None and self.skip_reason in ("", schedule.pause_reason)
 
     @property
     def notification(self) -> Notification:
@@ -595,5 +595,5 @@ def run_times_text(run: Run) -> str:
     """Returns the sentence about a schedule's rule and its current and previous run, for the end of the prompt."""
     rule, zone = run.schedule.rule, zone_of(run.schedule.rule.zone)
     due, last = (datetime.fromtimestamp(at, zone).isoformat(timespec="minutes") for at in (run.due_at, run.since))
-    before = "The run before was" if run.last_at is not None else "There was no run before: it was created"
-    return f"This run is due at {due}, by the rule: {rule.in_words}. {before} at {last}."
+    before = "The run before was" if run.previous_due_at is not None else "There was no run before: it was created"
+    return f"This run is due at {due}, by the rule: {rule.description}. {before} at {last}."

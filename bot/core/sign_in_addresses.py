@@ -15,7 +15,7 @@ _WORD = re.compile(r"[^\s<>]+")
 _STATE = re.compile(r"(?<![\w-])state=[\w-]{43}(?![\w-])", re.ASCII)
 """The state of a sign-in, for text in which the beginning of the URL is missing."""
 _PART = re.compile(r"(?<![\w-])(?:code|state)=[^\s<>&]+", re.ASCII)
-_BEHIND = ")]}.,;:!?'\"*`"
+_AFTER_URL = ")]}.,;:!?'\"*`"
 """Characters that can end a sentence, link or code after a URL."""
 
 
@@ -43,14 +43,16 @@ class SignInAddresses:
         return _CODE.sub(texts.accounts.ADDRESS_REMOVED, whole)
 
     def message_without_urls(self, message: Message) -> Message:
-        return replace(message, text=self.without_urls(message.text), attached=self.without_urls(message.attached))
+        return replace(
+            message, text=self.without_urls(message.text), attached_text=self.without_urls(message.attached_text)
+        )
 
     def question_without_urls(self, question: Question) -> Question:
         """Returns a question with placeholders in its text and attached content, and sets `had_sign_in`."""
         if not self.has_url(question.text):
             return question
         message, had_sign_in = self.message_without_urls(question.as_message()), self.has_url(question.own_text)
-        text, attached_chars = message.whole, message.attached_chars
+        text, attached_chars = message.full_text, message.attached_chars
         return replace(question, text=text, attached_chars=attached_chars, had_sign_in=had_sign_in)
 
     def _without(self, word: re.Match[str]) -> str:
@@ -59,4 +61,4 @@ class SignInAddresses:
         begun = self._begin.search(word[0]) if self._begin else None
         at = begun.start() if begun else 0
         before, address = word[0][:at].removesuffix("https://").removesuffix("http://"), word[0][at:]
-        return f"{before}{texts.accounts.ADDRESS_REMOVED}{address[len(address.rstrip(_BEHIND)) :]}"
+        return f"{before}{texts.accounts.ADDRESS_REMOVED}{address[len(address.rstrip(_AFTER_URL)) :]}"

@@ -19,11 +19,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from bot.core.beginnings import Bound, without_thoughts
-from bot.core.calls import APPROVAL_S, SIGN_IN, WANT_SIGN_IN, CallState, Decision, Item, RecordedCall, Step
+from bot.core.beginnings import PrefixHash, without_thoughts
+from bot.core.calls import APPROVAL_S, SIGN_IN, SIGN_IN_RESULTS, CallState, Decision, Item, RecordedCall, Step
 from bot.core.conversation import Question, with_names, without_bot_mention
 from bot.core.job import FollowUp, Job
-from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING, Marks, origins_of_text
+from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING, PromptMarks, origins_of_text
 from bot.errors import EndReason
 from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import AGREED, OTHERS, OURS, TOOL, UNKNOWN, Origins, Prompt, ToolResult, Turn, TurnPart, merge
@@ -105,11 +105,11 @@ def with_steps(
     asked = _question_texts(follow_ups, 0, bot_user_id)
     origins = merge((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if remarks else OURS))
     turns = [*earlier, replace(last, text="\n\n".join([last.text, *remarks, *asked]), origins=origins)]
-    bound, counted = Bound(replace(prompt, turns=())), 0
+    bound, counted = PrefixHash(replace(prompt, turns=())), 0
     for number, step in enumerate(steps, start=1):
         left = next((item["text"] for item in step.items if item["type"] == _BEGUN), "")
         turns += _turns_to_resume(left)
-        bound.add(turns[counted:])
+        bound.add_turns(turns[counted:])
         counted = len(turns)
         parts = tuple(_part_of(item) for item in step.items if item["type"] != _BEGUN)
         parts = parts if step.bound_to == str(bound) else without_thoughts(parts)
@@ -118,7 +118,7 @@ def with_steps(
         additions = _question_texts(follow_ups, step.step_no + 1, bot_user_id)
         additions += [LAST_STEP] if is_last and number == len(steps) else []
         # Nothing that a call returned looks like a mark.
-        without_marks = Marks(prompt.code).without if prompt.code else str
+        without_marks = PromptMarks(prompt.code).without_marks if prompt.code else str
         results = [
             ToolResult(
                 call.call_id,
@@ -177,8 +177,8 @@ def cut_to_fit(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_
 
 
 def _result_origins(call: RecordedCall) -> Origins:
-    is_sign_in = call.tool == SIGN_IN or call.result in WANT_SIGN_IN
-    return OURS if is_sign_in else AGREED if call.own_account else TOOL
+    is_sign_in = call.tool == SIGN_IN or call.result in SIGN_IN_RESULTS
+    return OURS if is_sign_in else AGREED if call.uses_own_account else TOOL
 
 
 def _turns_to_resume(begun: str) -> list[Turn]:
@@ -197,9 +197,9 @@ def _question_texts(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: s
 
 
 def _question_text(question: Question, bot_user_id: str) -> str:
-    marks = Marks.of(question.thread)
-    own = marks.without(with_names(without_bot_mention(question.own_text, bot_user_id), {}))
-    attached = marks.framed("attached", with_names(question.attached, {})) if question.attached else ""
+    marks = PromptMarks.for_thread(question.thread)
+    own = marks.without_marks(with_names(without_bot_mention(question.own_text, bot_user_id), {}))
+    attached = marks.section("attached", with_names(question.attached_text, {})) if question.attached_text else ""
     return "\n\n".join(filter(None, (own, attached)))
 
 
@@ -255,7 +255,7 @@ def text_to_continue(answer: str, end_reason: EndReason) -> str:
 
 
 def kept_text(job: Job) -> str:
-    return _text_to_keep(job.so_far)
+    return _text_to_keep(job.continued_text)
 
 
 def fixed_text(job: Job) -> str:

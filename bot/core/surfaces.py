@@ -39,28 +39,28 @@ class MonthUsage:
 class Ranking(Generic[UsedT]):
     top: Sequence[tuple[str, UsedT, UsedT]]
     """Name, usage this month, usage last month."""
-    others: int
-    others_used: tuple[UsedT, UsedT]
+    other_count: int
+    other_usage: tuple[UsedT, UsedT]
 
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
     defaults: Sequence[Cap]
-    own: Sequence[OwnCap]
+    own_caps: Sequence[OwnCap]
     unpriced: Sequence[str]
     """Models without a price, whose usage caps in dollars don't include."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelsWithSettings:
-    listed: Sequence[tuple[str, Sequence[str]]] = ()
+    listed_channels: Sequence[tuple[str, Sequence[str]]] = ()
     """At most TOP channels, each with sentences about its differences from the default."""
-    others: int = 0
+    other_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceUsage:
-    spent: Mapping[Period, Amount]
+    usage_by_period: Mapping[Period, Amount]
     this_month: MonthUsage
     last_month: MonthUsage
     quotas: Quotas
@@ -79,7 +79,7 @@ class HomeView:
     workspace: WorkspaceUsage | None = None
     """None for people who are not admins."""
     schedules: Sequence[Schedule] = ()
-    waiting: Sequence[tuple[str, str, float]] = ()
+    waiting_answers: Sequence[tuple[str, str, float]] = ()
     """The person's answers that await an approval: channel, message link, and deadline."""
     accounts: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     """The person's accounts by MCP server: time of sign-in, in seconds since the epoch, and scopes."""
@@ -148,7 +148,7 @@ class CommandResponse:
     settings: str = ""
 
 
-class Sign(StrEnum):
+class Visibility(StrEnum):
     """Whether a status or an agent session shows readers that an answer has begun, before its first message."""
 
     NONE = auto()

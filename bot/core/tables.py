@@ -24,7 +24,7 @@ _MAYBE_TABLE = re.compile(
 _FORMULA = re.compile(r"[=+\-@\t\r](?!(?<=[+-])[$€£¥]?\d[\d.,' ]*%?$)")
 
 
-def may_have_tables(markdown: str) -> bool:
+def might_have_tables(markdown: str) -> bool:
     """Returns whether text might have a table with enough rows, including code that looks like one."""
     return _MAYBE_TABLE.search(markdown, 0, MAX_CHARS) is not None
 

@@ -89,23 +89,23 @@ class Engagement(StrEnum):
 class Line:
     """A line of a thread: a person's message, or the bot's answer, which comes after its question."""
 
-    writer: str
+    writer_id: str
     """The author, or "" for the bot and for a person who was erased."""
-    asker: str = ""
+    asker_id: str = ""
     """The person the bot answers, or "" in a person's line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Participants:
-    takes_part: bool = False
+    has_bot: bool = False
     """Whether the bot was asked something in the thread before."""
-    others: bool = False
+    has_others: bool = False
     """Whether someone other than the message's author wrote in it."""
-    joined: bool = field(default=False, compare=False)
+    is_newcomer: bool = field(default=False, compare=False)
     """Whether the message is the first one from someone else."""
-    starter: str = field(default="", compare=False)
+    starter_id: str = field(default="", compare=False)
     """The author of its first message or, below an app's message, the first person to ask the bot, or ""."""
-    quiet: bool = False
+    is_quiet: bool = False
     """Whether the bot was asked to answer only mentions in it."""
     lines: Sequence[Line] = ()
     """The last lines before the message, oldest first: at most MAX_LINES, and none if there are no others."""
@@ -117,10 +117,10 @@ UNKNOWN_PARTICIPANTS = Participants()
 @dataclass(frozen=True, slots=True)
 class TriageRules:
     engagement: Engagement = Engagement.FOLLOW_UPS
-    new_posts: bool = False
+    answers_new_posts: bool = False
     gate: bool = False
     """Whether a model decides on follow-ups that the rules leave in doubt."""
-    bots: bool = False
+    allows_bots: bool = False
     """Whether other bots can ask, if they mention the bot."""
 
 
@@ -153,14 +153,14 @@ class IgnoreReason(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Ignore:
     reason: IgnoreReason
-    in_doubt: Question | None = None
+    doubtful_question: Question | None = None
     """The question that the message would be, if a model has to decide."""
     closing: Closing | None = None
 
 
 def triage(message: Message, me: Identity, participants: Participants, rules: TriageRules) -> Question | Ignore:
     """Returns a message as a question, in the thread where it is answered, or why to ignore it."""
-    if message.bot_id is not None and rules.bots:
+    if message.bot_id is not None and rules.allows_bots:
         return _triage_bot(message, me)
     if message.subtype not in ANSWERED_SUBTYPES:
         return Ignore(IgnoreReason.SUBTYPE)
@@ -184,17 +184,17 @@ def reason_to_ignore(  # noqa: PLR0911
     if addresses_another(message.text, me.name):
         return IgnoreReason.OTHER_ADDRESSEE
     if message.thread_ts is None:
-        if not rules.new_posts:
+        if not rules.answers_new_posts:
             return IgnoreReason.NOT_ADDRESSED
         has_words = message.text.strip() and (_has_more(message) or not is_courtesy(message.text, me.name))
         return None if has_words else IgnoreReason.NO_WORDS
-    if not participants.takes_part and message.parent_user_id != me.user_id:
+    if not participants.has_bot and message.parent_user_id != me.user_id:
         return IgnoreReason.OTHER_THREAD
-    if participants.quiet:
+    if participants.is_quiet:
         return IgnoreReason.QUIET
     if rules.engagement is Engagement.MENTIONS:
         return IgnoreReason.NO_MENTION
-    if participants.others and message.files:
+    if participants.has_others and message.files:
         return IgnoreReason.SHARED_FILE
     if rules.engagement is Engagement.EVERYONE or _is_follow_up(message.user_id or "", participants):
         return None
@@ -207,20 +207,20 @@ def _is_follow_up(writer: str, participants: Participants) -> bool:
     On 700 labeled conversations, the last condition finds 72% of the messages meant for the bot instead of 48%; 91% of
     those it finds were meant for it.
     """
-    if not participants.others:
+    if not participants.has_others:
         return True
     lines = participants.lines
-    if lines and lines[-1].asker == writer:
+    if lines and lines[-1].asker_id == writer:
         return True
     # Lines from before the bot joined are unknown, so only a full record shows that nobody else wrote.
-    return len(lines) == MAX_LINES and all(writer in (line.writer, line.asker) for line in lines)
+    return len(lines) == MAX_LINES and all(writer in (line.writer_id, line.asker_id) for line in lines)
 
 
 def is_from_person(message: Message, me: Identity) -> bool:
     """Returns whether a person wrote the message, rather than this bot, another app or Slack itself."""
     if message.user_id is None or message.user_id in SLACKS_OWN:
         return False
-    return message.bot_id is None and not message.by_app and message.user_id != me.user_id
+    return message.bot_id is None and not message.is_from_app and message.user_id != me.user_id
 
 
 def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
@@ -265,7 +265,7 @@ def closing_of_message(message: Message, me: Identity) -> Closing | None:
     """Returns the type of closing, by the words alone, or None if the message might need an answer."""
     if _has_more(message):
         return None
-    return closing_of_text(without_bot_mention(message.whole, me.user_id), me.name)
+    return closing_of_text(without_bot_mention(message.full_text, me.user_id), me.name)
 
 
 def _has_more(message: Message) -> bool:
@@ -278,7 +278,7 @@ def needs_no_answer(closing: Closing, last_words: str) -> bool:
 
 
 def _own_words(message: Message, me: Identity) -> str:
-    words = without_bot_mention(message.whole, me.user_id)
+    words = without_bot_mention(message.full_text, me.user_id)
     return "" if has_question_mark(words) else unaccented(plain_command(words, me.user_id, me.name))
 
 

@@ -43,11 +43,11 @@ class MessageQuestion:
     about: QuotedMessage = field(repr=False)
     text: str = field(repr=False)
     created_at: float
-    elsewhere: bool = False
+    is_direct_post_begun: bool = False
     """Whether an earlier try began to post it as a direct message to the asker."""
-    posted: tuple[str, str] | None = None
+    posted_message: tuple[str, str] | None = None
     """The channel and ts of its message, if Slack's event has arrived."""
-    schedule: int | None = None
+    schedule_id: int | None = None
     """The ID of the schedule that asks the question. A model wrote its text, which counts as quoted too."""
 
 

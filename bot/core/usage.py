@@ -109,7 +109,7 @@ class UsageLine:
     def slowest_first_token_s(self) -> float | None:
         return max(self.first_tokens_s, default=None)
 
-    def add(self, use: AnswerUsage) -> None:
+    def add_attempt(self, use: AnswerUsage) -> None:
         """Adds an attempt. Earlier attempts must be added first."""
         if not use.end_reason.is_midway:
             self.questions[use.job_id] = use.end_reason
@@ -151,10 +151,10 @@ class UsageReport:
             for line in (self._line(use), self.total):
                 line.replay_usd += use.cost_usd or 0.0
 
-    def add(self, uses: Iterable[AnswerUsage], thumbs: Iterable[Thumb] = ()) -> None:
+    def add_attempts(self, uses: Iterable[AnswerUsage], thumbs: Iterable[Thumb] = ()) -> None:
         for use in filter(lambda use: use.counts, uses):
             for line in (self._line(use), self.total):
-                line.add(use)
+                line.add_attempt(use)
         for thumb in thumbs:
             for line in (self._line(thumb), self.total):
                 line.add_thumb(thumb)

@@ -33,7 +33,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from bot.core.calls import NOT_IN_NAMES, SEPARATOR, full_tool_name, tool_owner
+from bot.core.calls import NOT_IN_TOOL_NAMES, SEPARATOR, full_tool_name, tool_owner
 from bot.core.unseen import escape_unseen
 from bot.errors import SettingsError
 from bot.models.prompt import CALL_TIMEOUT_S, Permission, ToolRule
@@ -170,7 +170,7 @@ class HttpTransport:
 class ServerConfig:
     name: str
     transport: StdioTransport | HttpTransport
-    legacy: bool = False
+    is_legacy: bool = False
     """Whether to connect with `initialize` at once, because the server doesn't respond to anything else."""
     timeout_s: float = CALL_TIMEOUT_S
 
@@ -304,7 +304,7 @@ class _Reader:
         for key in _DENY_KEYS:
             tools = value.get(key, [])
             if _is_list_of_strings(tools):
-                self.denied_tools.update(full_tool_name(name, NOT_IN_NAMES.sub("_", tool)) for tool in tools)
+                self.denied_tools.update(full_tool_name(name, NOT_IN_TOOL_NAMES.sub("_", tool)) for tool in tools)
             else:
                 self._add_problem(f"{place}.{key}", "must be a list of tools")
         if value.get("protocol", "legacy") != "legacy":

@@ -16,7 +16,7 @@ from typing import Any
 
 from mcp_types import Tool
 
-from bot.core.calls import NOT_IN_NAMES, full_tool_name
+from bot.core.calls import NOT_IN_TOOL_NAMES, full_tool_name
 from bot.core.unseen import visible
 from bot.mcp.schemas import (
     MAX_DESCRIPTION_CHARS,
@@ -50,7 +50,7 @@ class ListedTool:
     is_broken: bool = False
 
     @classmethod
-    def of(cls, tool: Tool) -> "ListedTool":
+    def from_sdk(cls, tool: Tool) -> "ListedTool":
         """Creates a tool from an SDK object whose definition `readable_result` (responses.py) has converted."""
         is_broken = bool(tool.meta and tool.meta.get(_BROKEN))
         return cls(tool.name, tool.description or "", tool.input_schema, tool.title or "", is_broken)
@@ -111,7 +111,7 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
     changed: dict[str, list[ListedTool]] = {}
     # If two tools have the same name, a broken one doesn't replace the other.
     for tool in sorted(tools, key=lambda tool: tool.is_broken):
-        plain = full_tool_name(server, NOT_IN_NAMES.sub("_", tool.name))
+        plain = full_tool_name(server, NOT_IN_TOOL_NAMES.sub("_", tool.name))
         if len(plain) <= MAX_NAME_CHARS and plain == full_tool_name(server, tool.name):
             # If several tools have the same name, the first counts.
             named.setdefault(plain, tool)

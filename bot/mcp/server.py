@@ -5,7 +5,7 @@ its state is FAILED. After that, only the server knows whether it ran, so its st
 the tool read-only.
 
 The SDK requires that the task that opened a connection also closes it, and cancels that task when the server dies. Each
-connection therefore has a task (`ServerConnection.keep`) that only opens, waits and closes. Calls run in other tasks,
+connection therefore has a task (`ServerConnection.run`) that only opens, waits and closes. Calls run in other tasks,
 which fail by themselves when the server dies.
 """
 
@@ -99,7 +99,7 @@ class ServerDown(Exception):
 
 class ServerConnection:
     def __init__(self, config: ServerConfig, clock: Clock, on_end: Callable[["ServerConnection"], None]) -> None:
-        """`keep` opens the connection. `on_end` runs once `reason` is known, before tasks waiting for it resume."""
+        """`run` opens the connection. `on_end` runs once `reason` is known, before tasks waiting for it resume."""
         self._config = config
         self._clock = clock
         self._on_end = on_end
@@ -142,7 +142,7 @@ class ServerConnection:
         self._retired.set()
         self._idle.set()
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Opens the connection, keeps it until it is lost or retired, and closes it. Never raises."""
         try:
             async with asyncio.timeout(START_WITHIN_S) as start, self._open() as client:
@@ -165,7 +165,7 @@ class ServerConnection:
             self._on_end(self)
             self._opened_or_failed.set()
 
-    async def ready(self) -> None:
+    async def wait_until_open(self) -> None:
         """Waits until the connection is open. Raises ServerDown."""
         await self._opened_or_failed.wait()
         if self._reason:
@@ -173,10 +173,10 @@ class ServerConnection:
 
     async def tools(self, max_age_s: float) -> tuple[ListedTool, ...]:
         """Returns tools from a list that is at most `max_age_s` old. Raises ServerDown."""
-        await self.ready()
+        await self.wait_until_open()
         async with self._listing:
             if self._clock.monotonic() - self._listed_at > max_age_s:
-                with self.in_use() as client:
+                with self.use_client() as client:
                     try:
                         async with asyncio.timeout(LIST_WITHIN_S):
                             self._tools = await _list_tools(client)
@@ -187,7 +187,7 @@ class ServerConnection:
         return self._tools
 
     @contextmanager
-    def in_use(self) -> Iterator[Client]:
+    def use_client(self) -> Iterator[Client]:
         """Yields the client for one request, and keeps a retired connection open meanwhile. Raises ServerDown."""
         if self._client is None:
             raise ServerDown(self._reason or DOWN_CLOSED)
@@ -202,7 +202,7 @@ class ServerConnection:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Client]:
-        mode = "legacy" if self._config.legacy else "auto"
+        mode = "legacy" if self._config.is_legacy else "auto"
         async with AsyncExitStack() as stack:
             match self._config.transport:
                 case StdioTransport() as server:
@@ -237,7 +237,7 @@ class ServerConnection:
             self.missing_scope = scope
             return CallResult.failed(SCOPE_FIRST), False
         if not self._is_sdk_error(error):
-            outcome = CallState.FAILED if error.code in _NOT_RUN else CallState.DONE
+            outcome = CallState.FAILED if error.code in _REJECTION_CODES else CallState.DONE
             words = error.message if error.code == SCOPE_WANTED else error_text(error)
             return CallResult(outcome, words, is_error=True), True
         if error.code in (CONNECTION_CLOSED, INVALID_REQUEST):
@@ -332,7 +332,7 @@ async def _list_tools(client: Client) -> tuple[ListedTool, ...]:
             if cursor == "":
                 break
             raise
-        listed = map(ListedTool.of, page.tools[: MAX_LISTED_TOOLS + 1])
+        listed = map(ListedTool.from_sdk, page.tools[: MAX_LISTED_TOOLS + 1])
         tools |= {tool.canonical_json: tool for tool in listed}
         if len(tools) > MAX_LISTED_TOOLS:
             raise TooManyTools
@@ -355,7 +355,7 @@ BACKOFF = Backoff(1.0, 60.0)
 STABLE_S = 60.0
 """A connection that lasts this long resets the count of failures."""
 _REFUSED_BY_HTTP = (HTTP_REFUSED, SIGN_IN_WANTED, SCOPE_WANTED, HTTP_LIMITED)
-_NOT_RUN = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, *_REFUSED_BY_HTTP)
+_REJECTION_CODES = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, *_REFUSED_BY_HTTP)
 """Errors with which a server rejects a call before running it."""
 _SESSION_FORGOTTEN = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
 """Statuses for a forgotten session, for example after a restart. The protocol specifies only the first."""
@@ -399,7 +399,7 @@ class McpServer:
         """Why the last start failed, or "" if it didn't. The reason is kept during the next start."""
         return self._last_reason if self._failed_start_s else ""
 
-    async def ready(self, within_s: float) -> None:
+    async def wait_until_ready(self, within_s: float) -> None:
         """Waits up to `within_s` from the server's start until it can be used. Raises ServerDown."""
         # A server whose last start failed after a longer time isn't waited for.
         hung = self._failed_start_s >= within_s
@@ -407,7 +407,7 @@ class McpServer:
         left_s = 0.0 if hung else within_s - (self._clock.monotonic() - connection.started_at)
         try:
             async with asyncio.timeout(max(0.0, left_s)):
-                await connection.ready()
+                await connection.wait_until_open()
         except TimeoutError:
             raise ServerDown(self.start_failure or DOWN_STARTING) from None
 
@@ -477,11 +477,11 @@ class McpServer:
         try:
             async with self._timeout_at(until):
                 connection = self._current_connection()
-                await connection.ready()
+                await connection.wait_until_open()
         except (ServerDown, TimeoutError):
             return CallResult.failed(SERVER_DOWN), False
         try:
-            with connection.in_use() as client:
+            with connection.use_client() as client:
                 longest = asyncio.get_running_loop().time() + MAX_CALL_S
                 async with self._timeout_at(until) as limit:
 
@@ -528,7 +528,7 @@ class McpServer:
             raise ServerDown(self._last_reason)
         connection = self._connection = ServerConnection(self._config, self._clock, self._on_connection_end)
         # In a separate context, because it also serves later jobs.
-        keeper = asyncio.create_task(connection.keep(), context=Context())
+        keeper = asyncio.create_task(connection.run(), context=Context())
         self._connection_tasks[keeper] = connection
         keeper.add_done_callback(self._connection_tasks.pop)
         return connection

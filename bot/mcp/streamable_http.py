@@ -94,7 +94,7 @@ CALLS = b'"tools/call"'
 """Part of every request for a call. If another request contains it, its refusal is converted too."""
 MAX_ERROR_BYTES = 64_000
 MAX_SCOPE_CHARS = 200
-_GATEWAYS_SAY = range(502, 600)
+_GATEWAY_STATUSES = range(502, 600)
 """Statuses with which a gateway reports that it doesn't know how a call ended."""
 
 
@@ -170,7 +170,7 @@ def _error_body(response: httpx2.Response, refused: ErrorData, body: bytes, secr
             jsonrpc_message_adapter.validate_json(body, by_name=False), JSONRPCError
         ):
             return body
-    if response.status_code in _GATEWAYS_SAY:
+    if response.status_code in _GATEWAY_STATUSES:
         return None
     text = body.decode("utf-8", "replace").strip()
     # A server that refuses a key might quote it.

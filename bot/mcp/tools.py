@@ -143,17 +143,17 @@ class McpTools:
         own = [name for name, scope in wanted.items() if scope is not None]
         asking = [server.name for server in servers if server.needs_sign_in and server.name not in own]
         # Even with their own account, because the server might have ended it.
-        unsigned = [name for name, why in place.down.items() if why == DOWN_SIGN_IN]
+        unsigned = [name for name, why in place.down_reasons.items() if why == DOWN_SIGN_IN]
         asking += [name for name in (*unsigned, *(one for one in own if wanted[one])) if name not in asking]
         # There is nobody to sign in.
-        is_alone = question.from_bot or question.schedule is not None
+        is_alone = question.is_from_bot or question.schedule_id is not None
         reachable = await self._servers_with_sign_in(asking) if asking and not is_alone else []
         waiting = {name: wanted[name] or "" for name in reachable}
         named = list(dict.fromkeys((*waiting, *own)))
         sign_in = (sign_in_tool(named, waiting),) if named else ()
-        late = [name for name, why in place.down.items() if why in LATE]
+        late = [name for name, why in place.down_reasons.items() if why in LATE]
         closed = [name for name in unsigned if name not in waiting]
-        down = [name for name in place.down if name not in (*late, *waiting, *closed)]
+        down = [name for name in place.down_reasons if name not in (*late, *waiting, *closed)]
         sentences = ((TOOLS_MISSING, down), (TOOLS_LATE, late), (TOOLS_CLOSED, closed))
         missing = [sentence.format(servers=", ".join(names)) for sentence, names in sentences if names]
         if place.left_out:
@@ -165,7 +165,7 @@ class McpTools:
         place = await self._combined_tools(
             [server for name, server in self._servers.items() if name in names], within_s
         )
-        down = {name: why for name, why in place.down.items() if why not in LATE}
+        down = {name: why for name, why in place.down_reasons.items() if why not in LATE}
         unsigned = [name for name, why in down.items() if why == DOWN_SIGN_IN]
         try:
             async with asyncio.timeout(within_s):
@@ -173,7 +173,11 @@ class McpTools:
         except TimeoutError:
             sign_in = unsigned
         down |= dict.fromkeys(unsigned, DOWN_NO_SIGN_IN)
-        return replace(place, down={name: down[name] for name in down if name not in sign_in}, sign_in=tuple(sign_in))
+        return replace(
+            place,
+            down_reasons={name: down[name] for name in down if name not in sign_in},
+            sign_in_servers=tuple(sign_in),
+        )
 
     async def call(self, use: ToolUse) -> CallResult:
         """Calls a tool once, if the question's channel can use it and its definition is the approved one.
@@ -193,7 +197,7 @@ class McpTools:
             return CallResult.failed(CALL_DENIED)
         try:
             async with asyncio.timeout(use.timeout_s):
-                if use.own_account:
+                if use.uses_own_account:
                     own = await self._asker_server(server, use.question)
                     if own is server:
                         return CallResult.failed(NOT_SIGNED_IN)
@@ -207,7 +211,7 @@ class McpTools:
         listed = agreed[use.tool][0]
         left_s = until - self._clock.monotonic()
         result, by_server = await server.call(
-            listed.name, use.arguments, timeout_s=left_s, read_only=rule.read_only, on_progress=use.goes_on
+            listed.name, use.arguments, timeout_s=left_s, read_only=rule.read_only, on_progress=use.on_progress
         )
         log.info("MCP tool %s: %s", use.tool, result.outcome)
         if not by_server:
@@ -241,18 +245,18 @@ class McpTools:
         """Returns the server that `_asker_server` returns, once it is ready. Raises ServerDown, StoreError."""
         server = await self._asker_server(shared, question)
         try:
-            await server.ready(within_s)
+            await server.wait_until_ready(within_s)
         except ServerDown:
             if server is shared or not server.needs_sign_in:
                 raise
             # The server refuses the token before it expires, and refreshing it might help.
             server = await self._asker_server(shared, question)
-            await server.ready(within_s)
+            await server.wait_until_ready(within_s)
         return server
 
     async def _asker_server(self, server: McpServer, question: Question | None) -> McpServer:
         """Returns a server with the asker's own account, or else the shared one. Raises ServerDown, StoreError."""
-        if self._accounts is None or question is None or question.from_bot:
+        if self._accounts is None or question is None or question.is_from_bot:
             return server
         return await self._accounts.asker_server(question, server.name) or server
 
@@ -281,7 +285,7 @@ class McpTools:
                 "MCP: tools too many, too large or described wrongly: not_offered=%s", ", ".join(place.left_out)
             )
         why = {server.name: offer for server, offer in zip(servers, offers, strict=True) if isinstance(offer, str)}
-        return replace(place, down=why)
+        return replace(place, down_reasons=why)
 
     async def _offered_tools(self, server: McpServer, within_s: float, question: Question | None) -> ServerTools | str:
         try:
@@ -296,7 +300,7 @@ class McpTools:
             log.error("MCP server %s: no tools available: %s", server.name, error)
             return DATABASE_AWAY
         else:
-            known = [(name, tool, pin.by_admin) for name, (tool, pin) in agreed.items()]
+            known = [(name, tool, pin.is_admin_approved) for name, (tool, pin) in agreed.items()]
             named = offered_names(server.name, await server.tools())
             known += [(name, tool, False) for name, tool in named.items() if tool.is_broken]
             tools = tools_of(known, self._setup.rules, server.timeout_s)

@@ -10,7 +10,7 @@ from bot.clock import Clock
 from bot.errors import RateLimited, StoreError
 from bot.pacing.carriers import CarrierRoom
 from bot.pacing.ledger import POSTS_IN, Ledger
-from bot.pacing.pacer import LATELY_S, CallsLeft, Pacer, Urgency
+from bot.pacing.pacer import RECENT_QUESTIONS_S, CallsLeft, Pacer, Urgency
 from bot.pacing.posts import ChannelPosts
 from bot.pacing.rates import ASK_AGAIN_S, Learned
 
@@ -52,9 +52,9 @@ FIRST_WORDS = "chat.postMessage"
 APPENDS = "chat.appendStream"
 POSTS = frozenset({"chat.postMessage", "chat.startStream", "files.completeUploadExternal"})
 """Methods that show a new message in a channel. Whether Slack counts all of them as posts isn't known."""
-ONE_FOR_EACH = frozenset({"chat.startStream", "chat.stopStream"})
+ONCE_PER_REPLY = frozenset({"chat.startStream", "chat.stopStream"})
 """Methods that each reply calls once. The call is reserved, so it never waits for other replies' calls."""
-HOLDS_NOTHING_BACK = frozenset({APPENDS})
+WITHOUT_RESERVE = frozenset({APPENDS})
 """Methods that reserve no calls, because replies begin and end with other methods."""
 FOLLOW_S = 1.0
 IN_CHANNEL = "posts in a channel"
@@ -73,8 +73,7 @@ class RateBudget:
         self._ledger = ledger
         self._clock = clock
         self._pacers = {
-            method: Pacer(calls, holds_back=method not in HOLDS_NOTHING_BACK)
-            for method, calls in CALLS_PER_MINUTE.items()
+            method: Pacer(calls, holds_back=method not in WITHOUT_RESERVE) for method, calls in CALLS_PER_MINUTE.items()
         }
         self._posts = ChannelPosts()
         self._learners: dict[str, Pacer | ChannelPosts] = {**self._pacers, IN_CHANNEL: self._posts}
@@ -133,22 +132,24 @@ class RateBudget:
 
     def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable, paces: Paces | None = None) -> float:
         """Returns when a call can be sent; any time up to now means immediately. `paces`: the paces at `now`."""
-        if method in ONE_FOR_EACH:
+        if method in ONCE_PER_REPLY:
             urgency = Urgency.FINAL
         pace = partial(paces or self.paces(now), method)
         return max(self._pacers[method].ready_at(now, urgency, key, pace), self._denied_until.get(method, now))
 
     def calls_left(self, now: float, unbegun: int) -> CallsLeft:
         """Returns the capacity left for live replies. `unbegun`: the number of replies with a status but no message."""
-        edits, since = self._pacers[REPLIES], now - LATELY_S
+        edits, since = self._pacers[REPLIES], now - RECENT_QUESTIONS_S
         asked_lately = sum(at > since for at, _ in self._live.values()) + edits.others_opened_since(since)
-        posts, deletions = (self._pacers[method].free_in_a_life(now) for method in (FIRST_WORDS, "chat.delete"))
-        return CallsLeft(posts, edits.free_in_a_life(now), deletions, edits.live, unbegun, asked_lately, edits.usual_s)
+        posts, deletions = (self._pacers[method].calls_free_within_life(now) for method in (FIRST_WORDS, "chat.delete"))
+        return CallsLeft(
+            posts, edits.calls_free_within_life(now), deletions, edits.live, unbegun, asked_lately, edits.usual_s
+        )
 
-    def begins_late(self, key: Hashable, now: float, left: CallsLeft) -> bool:
-        return left.begins_late(now - self._live[key][0])
+    def should_begin_late(self, key: Hashable, now: float, left: CallsLeft) -> bool:
+        return left.should_begin_late(now - self._live[key][0])
 
-    def post_at(self, method: str, channel_id: str, now: float, kept: int = 0) -> float:
+    def post_ready_at(self, method: str, channel_id: str, now: float, kept: int = 0) -> float:
         """Returns when the channel allows a call, with room for `kept` more posts."""
         return self._posts.free_at(channel_id, method, now, kept) if method in POSTS else now
 
@@ -158,7 +159,7 @@ class RateBudget:
     def on_send(self, method: str, now: float, key: Hashable, channel_id: str = "") -> None:
         """Counts a call that is in flight, before asking the ledger. `channel_id`: the channel that it posts to."""
         self._pacers[method].on_send(now, key)
-        if method in ONE_FOR_EACH and key in self._live:
+        if method in ONCE_PER_REPLY and key in self._live:
             # The call is now counted itself, so it is no longer reserved.
             self.set_methods(key, [other for other in self._live[key][1] if other != method])
         if method in POSTS:
@@ -184,7 +185,7 @@ class RateBudget:
         if method not in POSTS or self._posts.on_rate_limit(channel_id, method, now, retry_after_s):
             self._pacers[method].on_rate_limit(now, retry_after_s)
 
-    async def take(self, method: str, channel_id: str = "") -> bool:
+    async def take_call(self, method: str, channel_id: str = "") -> bool:
         """Takes a call from the budget of all processes, where it counts as sent; returns whether it was granted.
 
         While the ledger is unavailable, this process decides alone, and other processes don't learn about the call.
@@ -212,14 +213,14 @@ class RateBudget:
         self._learn(reservation.learned)
         now = self._clock.monotonic()
         # A 429 might have shown in the meantime that Slack doesn't allow the burst that this grant relied on.
-        granted = reservation.granted and (self._posts.rule(now).may_try or not rule.may_try)
-        self._posts.on_shared(channel_id, now, reservation.others.call_ages_s, denied=not granted)
-        if reservation.granted and not granted:
+        granted = reservation.is_granted and (self._posts.rule(now).can_try_more or not rule.can_try_more)
+        self._posts.on_shared(channel_id, now, reservation.other_processes.call_ages_s, denied=not granted)
+        if reservation.is_granted and not granted:
             self._unsent.append(POSTS_IN + channel_id)
         return granted
 
     @asynccontextmanager
-    async def turn(self, method: str, channel_id: str = "") -> AsyncIterator[None]:
+    async def paced_call(self, method: str, channel_id: str = "") -> AsyncIterator[None]:
         """Waits until a call that isn't a live reply's can be sent, and counts it. Methods without a budget don't wait.
 
         If RateLimited is raised inside, later calls wait for as long as Slack asks.
@@ -230,12 +231,12 @@ class RateBudget:
         while True:
             now = self._clock.monotonic()
             ready_at = self.ready_at(method, now, Urgency.FINAL, None)
-            ready_at = max(ready_at, self.post_at(method, channel_id, now))
+            ready_at = max(ready_at, self.post_ready_at(method, channel_id, now))
             if ready_at <= now:
                 self.on_send(method, now, None, channel_id)
                 granted = False
                 try:
-                    granted = await self.take(method, channel_id)
+                    granted = await self.take_call(method, channel_id)
                 finally:
                     if not granted:
                         self.on_withdrawn(method, channel_id)
@@ -309,6 +310,6 @@ class RateBudget:
             return pacer.is_within_budget(self._clock.monotonic())
         self._is_ledger_away = False
         self._learn(reservation.learned)
-        others = reservation.others
+        others = reservation.other_processes
         pacer.on_shared(self._clock.monotonic(), others.call_ages_s, others.live_ages_s)
-        return reservation.granted
+        return reservation.is_granted

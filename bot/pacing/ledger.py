@@ -19,8 +19,8 @@ class Others:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    granted: bool
-    others: Others
+    is_granted: bool
+    other_processes: Others
     learned: Mapping[str, Learned] = field(default_factory=dict)
     """The recorded values by budget, with times on this process's monotonic clock."""
 

@@ -35,7 +35,7 @@ USUAL_LIFE_S = 20.0
 """The expected duration of an answer before any has ended, which counts as one answer in the average."""
 REMEMBERED = 20
 """The number of recent answers in the average duration."""
-KEPT_AFTER_A_QUESTION = 5
+RESERVED_AFTER_QUESTION = 5
 """Calls reserved for newcomers just after a question: one for each newcomer, and one for the final."""
 KEPT_ALWAYS = 2
 KEPT_AT_MOST = 10
@@ -43,7 +43,7 @@ FADING_S = 30.0
 """The time in which the expected number of askers decays to about a third."""
 AT_ONCE_S = 0.5
 """Questions closer together than this count as one, because more of them don't predict more."""
-OUT_OF_SILENCE = 0.1
+WEIGHT_AFTER_SILENCE = 0.1
 """The weight of a question after a minute of silence, which predicts less."""
 NEWCOMERS_WEIGHT = 1.5
 """The weight of expected answers, because they also need calls for first words and finals, and arrive in crowds."""
@@ -52,7 +52,7 @@ FINALS_WEIGHT = 2.5
 """The weight of expected finals, because a crowd is noticed only while its first questions are being answered."""
 FINAL_WAIT_S = 1.5
 """A final that would wait longer for an edit is posted as a new message, which Slack shows half a second later."""
-LATELY_S = 5.0
+RECENT_QUESTIONS_S = 5.0
 """The time for counting questions: short enough to show early that edits and posts won't serve 100 to 200 askers."""
 
 
@@ -91,7 +91,7 @@ class CallsLeft:
     """Answers that started within LATELY_S. The same number is expected to follow."""
     usual_s: float
 
-    def begins_late(self, age_s: float) -> bool:
+    def should_begin_late(self, age_s: float) -> bool:
         """Returns whether an answer of this age should delay its first words, because ends might need their calls.
 
         Ending an answer with a message takes an edit, or else a second post and a deletion; ending any other answer
@@ -194,7 +194,7 @@ class Pacer:
         for horizon_s in HORIZONS_S:
             expected = NEWCOMERS_WEIGHT * asking * horizon_s / FADING_S
             seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + expected * min(usual_s, horizon_s / 2)
-            paces.append((room + self._window.returning_by(now + horizon_s)) / max(seconds, 1.0))
+            paces.append((room + self._window.calls_returning_by(now + horizon_s)) / max(seconds, 1.0))
         return max(0.0, min(paces))
 
     def live_besides(self, key: Hashable) -> int:
@@ -204,16 +204,16 @@ class Pacer:
     def live(self) -> int:
         return len(self._opened_at) + len(self._others_opened_at)
 
-    def free_in_a_life(self, now: float) -> int:
+    def calls_free_within_life(self, now: float) -> int:
         """Returns how many calls are free now or will return before an answer that starts now ends."""
-        return self._window.free(now) + self._window.returning_by(now + self.usual_s)
+        return self._window.free_calls(now) + self._window.calls_returning_by(now + self.usual_s)
 
     def others_opened_since(self, then: float) -> int:
         return sum(at > then for at in self._others_opened_at)
 
     def spare_calls(self, now: float) -> int:
         """Returns how many calls can be sent now, keeping one for each live reply."""
-        return self._window.free(now) - self.live if now >= self._not_before else 0
+        return self._window.free_calls(now) - self.live if now >= self._not_before else 0
 
     def on_send(self, now: float, key: Hashable) -> None:
         self._window.on_send()
@@ -236,7 +236,7 @@ class Pacer:
             self._count_question(now)
 
     def is_within_budget(self, now: float) -> bool:
-        return self._window.free(now) >= 0
+        return self._window.free_calls(now) >= 0
 
     def on_rate_limit(self, now: float, retry_after_s: float) -> None:
         """Records a 429 and counts the whole minute as used, because something else uses this budget too."""
@@ -264,7 +264,7 @@ class Pacer:
         self._last_opened_at = now
         since_s = now - self._asked_at
         if since_s >= AT_ONCE_S:
-            self._askers = self._expected_askers(now) + (1 if since_s < WINDOW_S else OUT_OF_SILENCE)
+            self._askers = self._expected_askers(now) + (1 if since_s < WINDOW_S else WEIGHT_AFTER_SILENCE)
             self._asked_at = now
 
     def gap_s(self, key: Hashable, now: float, pace: float) -> float:
@@ -281,18 +281,18 @@ class Pacer:
         """Returns how many free calls progress can use, not counting reserved ones."""
         closed_by_429 = self.calls_per_minute - self._rate.calls_at(now)
         if not self._holds_back:
-            return self._window.free(now) - closed_by_429
+            return self._window.free_calls(now) - closed_by_429
         fading = math.exp(-(now - self._last_opened_at) / FADING_S)
-        by_silence = KEPT_ALWAYS + (KEPT_AFTER_A_QUESTION - KEPT_ALWAYS) * fading
+        by_silence = KEPT_ALWAYS + (RESERVED_AFTER_QUESTION - KEPT_ALWAYS) * fading
         for_newcomers = min(KEPT_AT_MOST, by_silence + self._expected_askers(now))
-        return self._window.free(now) - closed_by_429 - self.live - for_newcomers
+        return self._window.free_calls(now) - closed_by_429 - self.live - for_newcomers
 
     def _covers_finals(self, now: float) -> bool:
         """Returns whether all finals, even those of the next askers, can still be sent at once after one more call."""
-        room = self._window.free(now) - self.live - 1
+        room = self._window.free_calls(now) - self.live - 1
         asking = FINALS_WEIGHT * self._expected_askers(now)
         return all(
-            room + self._window.returning_by(now + horizon_s) >= math.floor(asking * horizon_s / FADING_S)
+            room + self._window.calls_returning_by(now + horizon_s) >= math.floor(asking * horizon_s / FADING_S)
             for horizon_s in HORIZONS_S[:3]
         )
 

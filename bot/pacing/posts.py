@@ -18,20 +18,20 @@ LEARNED_FOR_S = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class PostRule:
-    certain: int = CERTAIN_POSTS
+    certain_posts: int = CERTAIN_POSTS
     """The channel allows this many posts in as many seconds."""
-    may_try: bool = True
+    can_try_more: bool = True
     """Whether to try more: a burst of POST_BURST and then one a second."""
 
     def certain_at(self, posts: Sequence[float], now: float) -> float:
         """Returns when a channel with posts at these times, oldest first, certainly allows another one."""
-        if len(posts) < self.certain:
+        if len(posts) < self.certain_posts:
             return now
-        return max(now, posts[-self.certain] + self.certain * POST_GAP_S + MARGIN_S)
+        return max(now, posts[-self.certain_posts] + self.certain_posts * POST_GAP_S + MARGIN_S)
 
     def free_at(self, posts: Sequence[float], now: float) -> float:
         certain_at = self.certain_at(posts, now)
-        if not self.may_try or certain_at <= now:
+        if not self.can_try_more or certain_at <= now:
             return certain_at
         counting_until = accumulate(posts, lambda until, at: max(until, at) + POST_GAP_S, initial=-math.inf)
         counting = [until for until in counting_until if until > now]
@@ -39,18 +39,18 @@ class PostRule:
         return now if excess < 0 else min(certain_at, counting[excess])
 
     def after_success(self, posts: Sequence[float], now: float) -> "PostRule":
-        certain = self.certain
+        certain = self.certain_posts
         # For a channel that allows n posts in n seconds, n + 1 would be too many. First it has to be certain that the
         # channel doesn't allow fewer, because such a channel might allow more over a longer time.
         while certain < POST_BURST and _count_within(posts, now, certain * POST_GAP_S - MARGIN_S) > certain:
             certain += 1
-        return replace(self, certain=certain)
+        return replace(self, certain_posts=certain)
 
     def after_refusal(self, posts: Sequence[float], now: float) -> "PostRule":
         if self.certain_at(posts, now) > now:
-            return replace(self, may_try=False)
-        fewer = [n for n in range(2, self.certain) if _count_within(posts, now, n * POST_GAP_S + MARGIN_S) >= n]
-        return PostRule(max(fewer), may_try=False) if fewer else self
+            return replace(self, can_try_more=False)
+        fewer = [n for n in range(2, self.certain_posts) if _count_within(posts, now, n * POST_GAP_S + MARGIN_S) >= n]
+        return PostRule(max(fewer), can_try_more=False) if fewer else self
 
 
 def _count_within(posts: Sequence[float], now: float, last_s: float) -> int:
@@ -97,7 +97,7 @@ class ChannelPosts:
         self._learned = learned
 
     def rule(self, now: float) -> PostRule:
-        return PostRule(int(self._learned.calls), may_try=self._learned.held_until <= now)
+        return PostRule(int(self._learned.calls), can_try_more=self._learned.held_until <= now)
 
     def free_at(self, channel_id: str, method: str, now: float, kept: int = 0) -> float:
         """Returns when a post can be sent with room for `kept` more, or a time to ask again if that isn't known."""
@@ -125,7 +125,7 @@ class ChannelPosts:
         channel.ended_at.append(now)
         if self._trying == channel_id:
             self._trying = None
-            certain = self.rule(now).after_success(channel.posts(now), now).certain
+            certain = self.rule(now).after_success(channel.posts(now), now).certain_posts
             if certain > self._learned.calls:
                 self._learned = replace(self._learned, calls=certain, at=now)
 
@@ -138,8 +138,8 @@ class ChannelPosts:
         channel = self._channels.setdefault(channel_id, _Channel())
         before = channel.posts(now)[:-1]
         rule = self.rule(now).after_refusal(before, now)
-        held_until = self._learned.held_until if rule.may_try else now + LEARNED_FOR_S
-        self._learned = Learned(rule.certain, now, held_until)
+        held_until = self._learned.held_until if rule.can_try_more else now + LEARNED_FOR_S
+        self._learned = Learned(rule.certain_posts, now, held_until)
         self._trying = None if self._trying == channel_id else self._trying
         channel.refused_until[method] = max(channel.refused_until.get(method, now), now + retry_after_s)
         return any(other.is_refused(now) for other in self._channels.values() if other is not channel)

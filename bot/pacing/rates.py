@@ -50,19 +50,19 @@ class RateWindow:
         self._back_at: deque[float] = deque()
         self._others_back_at: deque[float] = deque()
 
-    def free(self, now: float) -> int:
+    def free_calls(self, now: float) -> int:
         for back_at in (self._back_at, self._others_back_at):
             while back_at and back_at[0] <= now:
                 back_at.popleft()
         used = self._in_flight + len(self._back_at) + len(self._others_back_at)
         return self._calls_per_minute - used
 
-    def returning_by(self, then: float) -> int:
+    def calls_returning_by(self, then: float) -> int:
         return sum(back_at <= then for back_at in (*self._back_at, *self._others_back_at))
 
     def free_at(self, now: float, wanted: int, unknown_s: float = ASK_AGAIN_S) -> float:
         """Returns when `wanted` calls are free, or `unknown_s` from now if that isn't known yet."""
-        missing = wanted - self.free(now)
+        missing = wanted - self.free_calls(now)
         if missing <= 0:
             return now
         known = sorted((*self._back_at, *self._others_back_at))
@@ -84,6 +84,6 @@ class RateWindow:
 
     def fill(self, now: float, since: float) -> None:
         """Counts every free call as used by something else, evenly over the minute before `since`."""
-        others = self.free(now)
+        others = self.free_calls(now)
         returns = [since + WINDOW_S * (i + 1) / others for i in range(others)]
         self._back_at = deque(sorted([*self._back_at, *returns]))

@@ -54,7 +54,7 @@ class Answer:
         start = starting_text(job)
         self.continues_step = start != fixed_text(job)
         """Whether the text continues an earlier attempt's text, which stopped in the middle of a step."""
-        self._earlier_text = job.checkpoint.text or job.so_far
+        self._earlier_text = job.checkpoint.text or job.continued_text
         """An earlier attempt's text, or the text that a new version continues."""
         self.text_to_rewrite = self._earlier_text[len(start) :]
         self._text = GrowingText(start)
@@ -63,7 +63,7 @@ class Answer:
         self.steps = list(job.steps)
         self.follow_ups = list(job.follow_ups)
         """The questions that arrived while tools ran."""
-        so_far = job.so_far_origins if job.so_far else OURS
+        so_far = job.continued_origins if job.continued_text else OURS
         self.origins = merge((so_far, *(step.origins for step in self.steps), UNKNOWN if self.continues_step else OURS))
         """The types of authors whose text the model has read for the answer."""
         self.open_files = frozenset[str]().union(*(_found_file_ids(step.calls) for step in self.steps))

@@ -17,7 +17,7 @@ from functools import partial
 
 from bot.core import texts
 from bot.core.actions import CALL_ACTIONS, DOWN, LABELS, UP, ReplyAction
-from bot.core.calls import Decided
+from bot.core.calls import DecidedCalls
 from bot.core.choices import LABEL_CHARS, button_value, with_chosen_marked, without_choice_list
 from bot.core.picture import Picture, people_allowed
 from bot.core.unseen import escape_unseen
@@ -72,8 +72,8 @@ _ICONS = {
 
 def message(view: PageView) -> Json:
     """Returns arguments of chat.postMessage and chat.update. Always has `blocks`: an empty list removes blocks."""
-    if view.end is not None and view.end.chosen:
-        view = replace(view, markdown=with_chosen_marked(view.markdown, view.end.chosen, texts.shortcut.CHOSEN))
+    if view.end is not None and view.end.chosen_choice:
+        view = replace(view, markdown=with_chosen_marked(view.markdown, view.end.chosen_choice, texts.shortcut.CHOSEN))
     if view.plain:
         return {"text": _plain_text(view), "blocks": []}
     choices = view.end.choices if view.end else ()
@@ -142,7 +142,7 @@ def _limited(button: Json, view: PageView) -> Json:
 
 def _blocks_below_text(view: PageView, text: str) -> list[Json]:
     end = view.end
-    decided = _decision_line(end.decided) if end and end.decided else ""
+    decided = _decision_line(end.decisions) if end and end.decisions else ""
     has_answer = bool(view.markdown.strip())
     footer = " · ".join(filter(None, (end.footer, end.completeness))) if end and has_answer else ""
     lines = [line for line in (_notice_or_activity(view), decided, footer) if line]
@@ -200,7 +200,7 @@ def _choice_buttons(choices: Sequence[str], version: int) -> Json:
     return blockkit.actions(buttons, f"{NOTE_LINE}choices")
 
 
-def _decision_line(decided: Sequence[Decided]) -> str:
+def _decision_line(decided: Sequence[DecidedCalls]) -> str:
     is_only_one = [one.calls for one in decided] == [1]
     said = (
         texts.approvals.decided(

@@ -110,9 +110,9 @@ class OutboxSender:
 
     async def unheard(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
         """Returns the metadata, by ts, of messages next to the reply that have these roles but no recorded ts."""
-        if all(message.ts for message in entry.beside if message.role in roles):
+        if all(message.ts for message in entry.side_messages if message.role in roles):
             return {}
-        on_record = {message.ts for message in entry.beside}
+        on_record = {message.ts for message in entry.side_messages}
         events = [_EVENTS[role] for role in roles]
         found = {}
         for message in await self._posted.messages_since(entry.question):

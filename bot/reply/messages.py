@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import ClassVar
 
 from bot.core import texts
-from bot.core.asks import Ask
+from bot.core.asks import ApprovalCard
 from bot.core.conversation import Question
 from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage, ts_of
 from bot.core.picture import Picture
@@ -29,7 +29,7 @@ class PageView:
     growing: bool = False
     queued: bool = False
     has_stop: bool = False
-    asks: tuple[Ask, ...] = ()
+    asks: tuple[ApprovalCard, ...] = ()
     rest_in_file: bool = False
     """Whether the page is full and the rest of the answer is shown only when the answer ends."""
     left_out: str = ""

@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from typing import TypeGuard, assert_never
 
 from bot.core import texts
-from bot.core.asks import Ask
+from bot.core.asks import ApprovalCard
 from bot.core.conversation import is_direct_message
 from bot.core.job import READ_ROLES, UNANSWERED, End, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
@@ -132,7 +132,7 @@ class Reply:
         """Messages to delete before text is sent. Each deletion is tried only once, so that text needn't wait."""
         self.initial = shown
         self.is_withheld = is_withheld or (answer.end is not None and answer.end.reason is EndReason.STUCK)
-        self._activity: str | tuple[Ask, ...] = ""
+        self._activity: str | tuple[ApprovalCard, ...] = ""
         """A sentence about the model's activity while it isn't writing, or the calls that a person has to decide on."""
         self._picture: Picture | None = None
         """The content below the answer's text; None until `finish`."""
@@ -255,7 +255,7 @@ class Reply:
         self._final_pages = 0
         self._lay_out(self._empty_pages(), self.answer.text)
 
-    def show_activity(self, activity: str | tuple[Ask, ...]) -> bool:
+    def show_activity(self, activity: str | tuple[ApprovalCard, ...]) -> bool:
         """Shows the model's activity or pending calls below the text, or "" for neither; returns whether it changed."""
         is_new = activity != self._activity
         self._activity = activity

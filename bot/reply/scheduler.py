@@ -48,12 +48,12 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from bot.clock import Clock
-from bot.core.asks import Ask
+from bot.core.asks import ApprovalCard
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, Job
 from bot.core.lease import Lease
 from bot.core.picture import Picture
-from bot.core.surfaces import Sign
+from bot.core.surfaces import Visibility
 from bot.errors import RateLimited, Refusal, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
 from bot.pacing.budget import Paces, RateBudget
@@ -172,7 +172,7 @@ class ScheduledReply:
         self.reply.show_transcripts(transcripts)
         self.scheduler.on_changed(self)
 
-    async def ask_for_decisions(self, asks: tuple[Ask, ...]) -> None:
+    async def ask_for_decisions(self, asks: tuple[ApprovalCard, ...]) -> None:
         self._end_wait_for_words()
         self.reply.show_activity(asks)
         self.scheduler.on_changed(self)
@@ -334,7 +334,12 @@ class EditScheduler:
         """Locks that let only one queued placeholder per channel join the loop, because the loop checks every reply."""
 
     async def open(
-        self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = math.inf
+        self,
+        answer: Answer,
+        *,
+        sign: Visibility = Visibility.NONE,
+        has_stop: bool = False,
+        until: float = math.inf,
     ) -> ScheduledReply:
         """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack.
 
@@ -344,22 +349,22 @@ class EditScheduler:
         job = answer.job
         is_fresh = not job.messages and job.checkpoint.end is None
         shown = NOTHING_SHOWN if is_fresh else await self._transport.recover(job, has_stop=has_stop)
-        if job.moves_down:
+        if job.must_move_down:
             shown = replace(shown, page_ts=(), replaced_ts=(*shown.page_ts, *shown.replaced_ts))
         live = self._schedule(answer, replace(shown, has_stop=has_stop), until)
         live.freshness.chars = len(answer.text)
-        if not (shown.page_ts or job.moves_down) and sign is not Sign.SEEN:
+        if not (shown.page_ts or job.must_move_down) and sign is not Visibility.SEEN:
             live.asked_at = _asked_at(job)
         delay_s = -math.inf
         # A placeholder can wait for the first words, unless an earlier attempt's text needs a message.
         if not (shown.page_ts or answer.text_to_keep):
-            if sign is Sign.SEEN:
+            if sign is Visibility.SEEN:
                 delay_s = PLACEHOLDER_DELAY_S
-            elif sign is not Sign.NONE and self._are_calls_scarce(live):
+            elif sign is not Visibility.NONE and self._are_calls_scarce(live):
                 # A placeholder would use a post that another answer's first words need, and its own answer's first
                 # words would have to wait for an edit. Without a placeholder, the first words are shown just as soon,
                 # in one message.
-                delay_s = SCARCE_DELAY_S if sign is Sign.MAY_BE_SEEN else REFUSED_DELAY_S
+                delay_s = SCARCE_DELAY_S if sign is Visibility.MAY_BE_SEEN else REFUSED_DELAY_S
         live.not_before = self.clock.monotonic() + delay_s
         live.has_status = delay_s > REFUSED_DELAY_S
         self._budget.on_reply_opened(live, posts_first_words=delay_s > 0)
@@ -370,7 +375,7 @@ class EditScheduler:
         if self._carrier == "stream":
             return True
         now = self.clock.monotonic()
-        next_post_at = self._budget.post_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)
+        next_post_at = self._budget.post_ready_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)
         return next_post_at > now or not self._budget.carrier_room(METHODS[Update], live).is_fresh
 
     async def post_placeholder(self, job: Job) -> None:
@@ -508,7 +513,7 @@ class EditScheduler:
             ahead += 1
             if edit_at <= now or live.not_before > now:
                 continue
-            in_channel_at = self._budget.post_at(METHODS[Post], call.question.thread.channel_id, now)
+            in_channel_at = self._budget.post_ready_at(METHODS[Post], call.question.thread.channel_id, now)
             post_at = max(self._budget.final_at(METHODS[Post], now, 0), in_channel_at)
             ended_at = live.freshness.ended_at
             waits_since = now if ended_at is None else max(ended_at, live.last_response_at, live.not_before)
@@ -535,10 +540,10 @@ class EditScheduler:
         urgency = live.reply.urgency_of(call)
         if list(self._in_flight.values()).count(method) >= MAX_IN_FLIGHT:
             return None
-        in_channel_at = self._budget.post_at(method, call.question.thread.channel_id, now)
+        in_channel_at = self._budget.post_ready_at(method, call.question.thread.channel_id, now)
         ready_at = max(self._budget.ready_at(method, now, urgency, live, paces), in_channel_at, live.not_before)
         may_wait = ready_at <= now and live.can_be_one_message and isinstance(call, Post)
-        if may_wait and left is not None and self._budget.begins_late(live, now, left):
+        if may_wait and left is not None and self._budget.should_begin_late(live, now, left):
             ready_at = now + ASK_AGAIN_S
         return Due(live, call, urgency, ready_at)
 
@@ -583,7 +588,7 @@ class EditScheduler:
             # A queued question's placeholder is reported to the database only once the budget is granted,
             # because a longer reservation would also delay the answer.
             is_recorded = is_queued or await self._record_before_call(live, call)
-            is_granted = is_recorded and await self._budget.take(method, channel_id)
+            is_granted = is_recorded and await self._budget.take_call(method, channel_id)
             is_begun = is_granted and (not is_queued or await self._begin_placeholder(live))
             if is_begun and self._can_send(live):
                 has_left, outcome = True, CallLost()

@@ -59,7 +59,7 @@ def can_be_streamed(question: Question, *, is_alone: bool) -> bool:
     `is_alone`: the asker is the only person in the thread. In a channel, only the recipient sees a stream grow.
     """
     thread = question.thread
-    is_by_person = not question.from_bot and bool(_PERSON.fullmatch(question.user_id))
+    is_by_person = not question.is_from_bot and bool(_PERSON.fullmatch(question.user_id))
     return thread.thread_ts is not None and is_by_person and (thread.in_direct_message or is_alone)
 
 

@@ -43,11 +43,11 @@ class AccessControl:
     @property
     def may_allow_bots(self) -> bool:
         """Whether triage can treat a bot's mention as a question."""
-        return UserKind.BOT in self._rules.also or bool(self._rules.allow_users)
+        return UserKind.BOT in self._rules.extra_kinds or bool(self._rules.allow_users)
 
     def denial_at_once(self, question: Question) -> Denial | None:
         """Returns why the asker is denied, or None if they have access or Slack must be asked first."""
-        kind = UserKind.BOT if question.from_bot else self._users.known(question.user_id)
+        kind = UserKind.BOT if question.is_from_bot else self._users.known(question.user_id)
         if kind is None and self._rules.needs_user_type(question):
             return None
         is_named = (
@@ -71,7 +71,7 @@ class AccessControl:
         Denies askers of unknown user type, so that guests don't get access while Slack fails. `now_within_s`,
         `within_s` and `is_press` work as in Users.kind.
         """
-        kind = UserKind.BOT if question.from_bot else None
+        kind = UserKind.BOT if question.is_from_bot else None
         if kind is None and (members_only or self._rules.needs_user_type(question)):
             kind = await self._users.kind(
                 question.user_id, now_within_s=now_within_s, within_s=within_s, is_press=is_press
@@ -117,7 +117,7 @@ class AccessControl:
     def tell(self, question: Question, denial: Denial) -> None:
         """Explains the denial to the asker in the background, unless they got an explanation recently."""
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
-        if not question.from_bot:
+        if not question.is_from_bot:
             notice = access.denial_notice(question, denial)
             self._notifier.show_in_background(question, self.naming_admins(denial), notice.name, notice.every_s)
 

@@ -46,7 +46,7 @@ class AdminNotices:
         an admin might be receiving `notice` right now. Raises StoreError."""
         message = notification(sentence)
         over = [Notification(admin, notice, message) for admin in sorted(self.admins)]
-        return all([await self.notifications.end(self.team_id, one) for one in over])
+        return all([await self.notifications.queue_end(self.team_id, one) for one in over])
 
     async def withdraw(self, notice: str) -> None:
         """Makes the next `send` of `notice` reach the admins again, without telling them that it no longer applied."""

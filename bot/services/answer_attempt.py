@@ -23,7 +23,7 @@ from bot.core.calls import (
 )
 from bot.core.conversation import NO_NOTE, ThreadKey
 from bot.core.files import unread_notice
-from bot.core.job import End, Job, Notice, NoticeKind, Spent, sentence_notice
+from bot.core.job import End, Job, Notice, NoticeKind, StepEstimate, sentence_notice
 from bot.core.read_pages import count_messages_read
 from bot.core.steps import count_web_searches
 from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderError, Stuck, TypistError, trace_of
@@ -188,13 +188,13 @@ class AnswerAttempt:
             self.step.completion = self.step.completion and replace(self.step.completion, usage=None)
 
     @property
-    def spent(self) -> Spent:
+    def spent(self) -> StepEstimate:
         """The estimated usage that is charged if the attempt is interrupted now."""
         step = self.step
         if step is None or step.usage == Usage():
-            return Spent(step_no=len(self.answer.steps))
+            return StepEstimate(step_no=len(self.answer.steps))
         used = step.usage
-        return Spent(used.input_tokens, used.output_tokens, step.model, len(self.answer.steps))
+        return StepEstimate(used.input_tokens, used.output_tokens, step.model, len(self.answer.steps))
 
     def finish(
         self,
@@ -230,9 +230,9 @@ class AnswerAttempt:
             yield Notice(NoticeKind.UNPARSED, unparsed)
         if calls and (late := card_types(calls, Decision.EXPIRED)):
             yield Notice(NoticeKind.EXPIRED, texts.approvals.expired(late))
-        opened = self.built.opened if self.built else ()
+        opened = self.built.new_files if self.built else ()
         left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
-        left_out = (*left_out, *(self.built.as_texts if self.built else ()))
+        left_out = (*left_out, *(self.built.pdfs_as_text if self.built else ()))
         if opened and (unread := unread_notice(opened, left_out, refused)):
             yield Notice(NoticeKind.UNREAD, unread)
 
@@ -298,7 +298,9 @@ class AnswerAttempt:
         pages = [call.result for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL]
         read = count_messages_read(pages, float(self.job.question.ts), now) if pages else None
         messages = texts.answers.messages_read(*read) if read else ""
-        memories = texts.answers.memories_sent(self.built.memories) if self.built and self.built.memories else ""
+        memories = (
+            texts.answers.memories_sent(self.built.memory_count) if self.built and self.built.memory_count else ""
+        )
         return " · ".join(filter(None, (model, effort, work, messages, memories, refused)))
 
     def _effort_text(self, usd: float | None) -> str:
@@ -307,7 +309,7 @@ class AnswerAttempt:
             return ""
         is_estimate = not (self.completion and self.completion.usage and self.completion.usage.has_tokens)
         # The cost of an earlier part of the answer, which might have had another effort, isn't included.
-        usd = None if self.job.so_far else usd
+        usd = None if self.job.continued_text else usd
         return texts.answers.thought_longer(
             self.completion.effort if self.completion else "",
             usd,

@@ -169,7 +169,7 @@ class Answering:
         job, answer = attempt.job, attempt.answer
         if end.reason is not EndReason.WHOLE or not answer.text.strip() or end.choices:
             return ""
-        asked = (job.question, *job.earlier, *(later.question for later in answer.follow_ups))
+        asked = (job.question, *job.earlier_questions, *(later.question for later in answer.follow_ups))
         return canvas_requester(asked, self.workspace.me.user_id)
 
     async def _denial(self, job: Job) -> Denial | None:
@@ -215,7 +215,7 @@ class Answering:
             return End(
                 EndReason.INTERRUPTED_TOO_OFTEN, sentence_notice(texts.models.interrupted(goes_on=attempt.has_text))
             )
-        if attempt.job.offered:
+        if attempt.job.is_offer:
             return End(EndReason.OFFERED, sentence_notice(texts.answers.offer_after_absence(attempt.job.question.ts)))
         done = None
         # The question might have been a command before it was edited.
@@ -243,7 +243,9 @@ class Answering:
         piece = attempt.answer.piece_to_record()
         mention_at = attempt.job.asked_at + self.settings.done_mention_s if self.settings.done_mention_s else None
         await self.steps.tool_calls.insist(lambda: self._record_messages(attempt))
-        if await self.steps.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at, shown_at)):
+        if await self.steps.tool_calls.insist(
+            lambda: records.wait_for_decisions(attempt.job, piece, mention_at, shown_at)
+        ):
             attempt.phase = Phase.AWAITING_APPROVAL
         else:
             await self._give_up(attempt)
@@ -277,7 +279,7 @@ class Answering:
         async def record() -> bool:
             await self._record_messages(attempt)
             waited_s = self.stores.clock.now() - job.asked_at
-            is_awaited = job.question.schedule is None
+            is_awaited = job.question.schedule_id is None
             mention = is_awaited and end.reason.is_answer and 0 < self.settings.done_mention_s < waited_s
             return await self.stores.worker_queue.finish(
                 job,
@@ -324,7 +326,7 @@ class Answering:
 def _unposted_notification(job: Job, live: ScheduledReply) -> Notification | None:
     """Returns a notification for an asker whose reply couldn't be posted in its channel, or None."""
     question, channel_id = job.question, job.question.thread.channel_id
-    is_persons = not (question.from_bot or question.schedule is not None or question.thread.in_direct_message)
+    is_persons = not (question.is_from_bot or question.schedule_id is not None or question.thread.in_direct_message)
     if not is_persons or live.reply.life is not Life.SHUT_OUT or live.reply.recorded_messages:
         return None
     key = f"not posted {job.id}.{job.version} {question.thread}"

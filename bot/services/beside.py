@@ -26,7 +26,11 @@ async def show_beside(
     sender = workspace.outbox_sender
     unheard = await sender.unheard(entry, roles)
     ts = next((ts for ts, metadata in unheard.items() if wanted and metadata == wanted.metadata), None)
-    gone = [message for message in entry.beside if message.role in roles and (message in entry.stale or not message.ts)]
+    gone = [
+        message
+        for message in entry.side_messages
+        if message.role in roles and (message in entry.outdated_messages or not message.ts)
+    ]
     await sender.delete_beside(entry, {message.ts for message in gone if message.ts} | (unheard.keys() - {ts}))
     if wanted:
         if ts is None:

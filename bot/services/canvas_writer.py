@@ -94,7 +94,7 @@ class CanvasWriter:
             if not await self.stores.answer_canvases.record(entry.job_id, canvas):
                 await self.workspace.canvases.delete(canvas.canvas_id)
                 return None
-        links = (message for message in entry.beside if message.role is MessageRole.LINK and message.ts)
+        links = (message for message in entry.side_messages if message.role is MessageRole.LINK and message.ts)
         if all(message.version != answer.version for message in links):
             link = linked(entry, answer.version, await self.workspace.canvases.link(canvas.canvas_id))
             await show_beside(self.stores, self.workspace, entry, link, (MessageRole.LINK,), still)

@@ -42,7 +42,7 @@ from bot.services.intake import Intake
 from bot.slack.client import pages
 from bot.slack.json_values import Payload, json_objects, messages_in, string
 from bot.store import Stores
-from bot.store.listening import Missed, Tally
+from bot.store.listening import MissedGap, Tally
 
 LOOK_S = 5.0
 """Interval at which the time of the last contact with Slack is recorded."""
@@ -102,7 +102,7 @@ class _Found:
 
 @dataclass(slots=True)
 class _Progress:
-    missed: Missed
+    missed: MissedGap
     places_with_offers: list[tuple[_Place, _Found]] = field(default_factory=list)
     failed: int = 0
 
@@ -136,15 +136,15 @@ class CatchingUp:
         listening, team_id = self.stores.listening, self.workspace.me.team_id
         heard_at = self.heard_at()
         if heard_at is not None and heard_at != self._recorded_at:
-            await listening.hear(team_id, monotonic_began_at(self.stores.clock) + heard_at)
+            await listening.record_message_time(team_id, monotonic_began_at(self.stores.clock) + heard_at)
             self._recorded_at = heard_at
         if self._task is not None and not self._task.done():
-            if not await listening.keep(team_id):
+            if not await listening.extend_hold(team_id):
                 self._task.cancel()
         elif self._recorded_at is not None and (missed := await listening.claim_gap(team_id)):
             self._task = asyncio.create_task(self._try_to_catch_up(missed))
 
-    async def _try_to_catch_up(self, missed: Missed) -> None:
+    async def _try_to_catch_up(self, missed: MissedGap) -> None:
         """Catches up. After a failure, any process can continue once the lock has expired."""
         try:
             await self._catch_up(missed)
@@ -155,7 +155,7 @@ class CatchingUp:
         except Exception as error:
             log.error("catch-up: failed, going on later: %s", trace_of(error))
 
-    async def _catch_up(self, missed: Missed) -> None:
+    async def _catch_up(self, missed: MissedGap) -> None:
         if not self.hours:
             await self.stores.listening.complete(missed)
             return
@@ -210,7 +210,7 @@ class CatchingUp:
                 progress.missed = _with_place_done(progress.missed, place, found)
                 await self._record(progress.missed)
 
-    async def _offer(self, missed: Missed, places: Sequence[tuple[_Place, _Found]]) -> Missed:
+    async def _offer(self, missed: MissedGap, places: Sequence[tuple[_Place, _Found]]) -> MissedGap:
         """Offers answers, oldest question first; returns the catch-up's recorded progress."""
         messages = [message for _, found in places for message in found.to_offer]
         newest = _newest_per_person(messages)
@@ -224,11 +224,11 @@ class CatchingUp:
             await self._record(missed)
         return missed
 
-    async def _record(self, missed: Missed) -> None:
+    async def _record(self, missed: MissedGap) -> None:
         if not await self.stores.listening.record(missed):
             raise _NotOurs
 
-    async def _places(self, missed: Missed, oldest: float) -> list[_Place]:
+    async def _places(self, missed: MissedGap, oldest: float) -> list[_Place]:
         """Returns the places to search, those with the latest questions first."""
         team_id = self.workspace.me.team_id
         since = self.stores.clock.now() - RECENT_S
@@ -373,7 +373,7 @@ class CatchingUp:
         return await Retrier(HISTORY_PAGE, clock, "a missed conversation can't be read").call(in_turn)
 
 
-def _with_place_done(missed: Missed, place: _Place, found: _Found) -> Missed:
+def _with_place_done(missed: MissedGap, place: _Place, found: _Found) -> MissedGap:
     return missed.after(place.key, [thread.key for thread in found.threads_to_search], found.tally)
 
 

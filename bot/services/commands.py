@@ -132,7 +132,9 @@ class SlashCommands:
         is_admin = invocation.user_id in self.access_control.admins
         defaults = self.defaults if is_admin else replace(self.defaults, mcp_servers=())
         allowed = (
-            await self.stores.approvals.allowed(self.workspace.me.team_id, invocation.channel_id) if is_admin else ()
+            await self.stores.approvals.allowed_tools(self.workspace.me.team_id, invocation.channel_id)
+            if is_admin
+            else ()
         )
         tools = [allowed_tool.tool for allowed_tool in allowed]
         # In a direct message, the person's own caps apply.
@@ -146,13 +148,13 @@ class SlashCommands:
     async def _tool_warnings(self, servers: Sequence[str]) -> Sequence[str]:
         """Returns warnings for admins about the cost and problems of a channel's MCP servers."""
         place = await self.tools_of(servers, TOOLS_WITHIN_S) if self.tools_of else PlaceTools()
-        down = [texts.settings.server_down(name, reason) for name, reason in place.down.items()]
+        down = [texts.settings.server_down(name, reason) for name, reason in place.down_reasons.items()]
         too_many = [texts.settings.tools_left_out(place.counts, MAX_TOOLS, place.left_out)] if place.left_out else []
         quota, priced = self.quota, list[str]()
         if place.offered:
             price = price_of_tools(place.offered, quota.models, quota.prices, self.stores.clock.now())
             priced.append(texts.settings.tools_priced(texts.settings.tools_price(*price)))
-        return *priced, *too_many, *map(texts.settings.signs_in, place.sign_in), *down
+        return *priced, *too_many, *map(texts.settings.signs_in, place.sign_in_servers), *down
 
     async def _denial(self, user_id: str, channel_id: str) -> Denial | None:
         thread = ThreadKey(self.workspace.me.team_id, channel_id, None)
@@ -218,13 +220,13 @@ class AppHome:
         channels = await self._recent_channels(user_id)
         schedules = await self.stores.schedules.of_person(self.workspace.me.team_id, user_id)
         waiting = await self._waiting_approvals(user_id)
-        accounts = await self.stores.accounts.of(self.workspace.me.team_id, user_id) if self.has_accounts else {}
+        accounts = await self.stores.accounts.of_person(self.workspace.me.team_id, user_id) if self.has_accounts else {}
         view = HomeView(self.defaults, usage, channels, workspace, schedules, waiting, accounts)
         await self.workspace.surfaces.publish_home(user_id, view)
 
     async def _waiting_approvals(self, user_id: str) -> list[tuple[str, str, float]]:
         waiting = []
-        for thread, ts, until in await self.stores.approvals.waiting_for(
+        for thread, ts, until in await self.stores.approvals.answers_awaiting(
             self.workspace.me.team_id, user_id, MAX_WAITING
         ):
             base = await self.workspace.channel_reader.link_base(thread.channel_id, ts)
@@ -238,7 +240,7 @@ class AppHome:
         first, _ = days_of_last_month(self.stores.clock.now())
         asked_in = [
             channel_id
-            for channel_id in await self.stores.usage.asked_in(team_id, user_id, first)
+            for channel_id in await self.stores.usage.channels_asked_in(team_id, user_id, first)
             if not self.access_control.denial_at_once(Question(ThreadKey(team_id, channel_id, None), "", user_id, ""))
         ]
         if not asked_in:
@@ -255,10 +257,10 @@ class AppHome:
         now = self.stores.clock.now()
         last_month, this_month = days_of_last_month(now)
         return WorkspaceUsage(
-            await self.stores.usage.used_by_period(ScopeIds(self.workspace.me.team_id, "", ""), Scope.WORKSPACE),
-            await self.stores.usage.month(self.workspace.me.team_id, this_month, this_month + 31),
-            await self.stores.usage.month(self.workspace.me.team_id, last_month, this_month),
-            Quotas(self.caps.defaults, await self.stores.caps.all(self.workspace.me.team_id), self.caps.unpriced),
+            await self.stores.usage.usage_by_period(ScopeIds(self.workspace.me.team_id, "", ""), Scope.WORKSPACE),
+            await self.stores.usage.month_usage(self.workspace.me.team_id, this_month, this_month + 31),
+            await self.stores.usage.month_usage(self.workspace.me.team_id, last_month, this_month),
+            Quotas(self.caps.defaults, await self.stores.caps.all_caps(self.workspace.me.team_id), self.caps.unpriced),
             self.settings,
             now,
             await self._channels_with_settings(),

@@ -95,7 +95,7 @@ class Decisions:
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
         if press.action is ReplyAction.ARGUMENTS:
             view = arguments_modal(ask, place if may_approve else None)
-        elif may_approve and ask.editable:
+        elif may_approve and ask.editable_strings:
             view = EDIT_ARGUMENTS.build(ask, place)
         else:
             return ActionResponse(texts.approvals.NOTHING_TO_DECIDE)
@@ -109,7 +109,7 @@ class Decisions:
         if isinstance(pressed, str):
             return await self.presses.access_control.naming_admins_plainly(pressed)
         awaited, ask = pressed.call, pressed.call.ask()
-        typed = {index: text for index, text in edited.typed.items() if index in ask.editable}
+        typed = {index: text for index, text in edited.typed.items() if index in ask.editable_strings}
         emptied = [at for at, text in typed.items() if not text.strip()]
         if missing := [at for at in emptied if ask.outer_fields[at].name in ask.never_empty]:
             return {field_name(at): texts.approvals.REQUIRED for at in missing}

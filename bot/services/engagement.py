@@ -75,9 +75,9 @@ class QuietThreads:
 
     async def keep_quiet(self, message: Message, participants: Participants) -> None:
         """Carries out "stay quiet" in a thread that the bot takes part in. Raises StoreError."""
-        if participants.quiet:
+        if participants.is_quiet:
             sentence = texts.access.ALREADY_QUIET
-        elif await self._quiet_thread(message.thread, message.user_id, participants.starter, message.ts):
+        elif await self._quiet_thread(message.thread, message.user_id, participants.starter_id, message.ts):
             sentence = texts.access.QUIET_NOW
         else:
             sentence = texts.access.NOT_YOUR_THREAD
@@ -88,8 +88,8 @@ class QuietThreads:
 
     async def on_mention(self, message: Message, participants: Participants) -> None:
         """Turns follow-ups in a thread on again if its starter or an admin mentioned the bot. Raises StoreError."""
-        if self._may_switch(message.user_id, participants.starter):
-            await self.stores.participants.switch(message.thread, quiet=False, ts=message.ts)
+        if self._may_switch(message.user_id, participants.starter_id):
+            await self.stores.participants.set_quiet(message.thread, quiet=False, ts=message.ts)
 
     def on_joined(self, message: Message, starter: str, rules: TriageRules) -> None:
         """Tells a thread's starter how the bot will behave, after somebody else's first message in the thread."""
@@ -121,7 +121,7 @@ class QuietThreads:
         """Quiets a thread; returns False if this person isn't allowed to. Raises StoreError."""
         if not self._may_switch(user_id, starter):
             return False
-        if await self.stores.participants.switch(thread, quiet=True, ts=ts):
+        if await self.stores.participants.set_quiet(thread, quiet=True, ts=ts):
             log.info("user %s quieted a thread", user_id)
         return True
 
@@ -202,12 +202,12 @@ class MessageTriage:
 
     async def decide(self, message: Message, participants: Participants) -> Question | Ignore:
         """Returns the message's question, or why it is ignored. Carries out "stay quiet". Raises StoreError."""
-        if participants.takes_part and asks_for_quiet(message, self.workspace.me):
+        if participants.has_bot and asks_for_quiet(message, self.workspace.me):
             await self.quiet_threads.keep_quiet(message, participants)
             return Ignore(IgnoreReason.QUIET)
         rules = await self._rules_for(message, participants)
-        if participants.joined and not participants.quiet:
-            self.quiet_threads.on_joined(message, participants.starter, rules)
+        if participants.is_newcomer and not participants.is_quiet:
+            self.quiet_threads.on_joined(message, participants.starter_id, rules)
         found = triage(message, self.workspace.me, participants, rules)
         if isinstance(found, Ignore) or found.begins_thread:
             return found
@@ -216,7 +216,7 @@ class MessageTriage:
         last_words = await self.stores.participants.last_answer(found.thread, message.ts)
         if last_words is None or not needs_no_answer(closing, last_words):
             return found
-        if closing is Closing.IN_DOUBT and not (rules.gate and await self._is_closing(found)):
+        if closing is Closing.POSSIBLE and not (rules.gate and await self._is_closing(found)):
             return found
         return Ignore(IgnoreReason.CLOSING, closing=closing)
 
@@ -235,14 +235,14 @@ class MessageTriage:
         if message.thread_ts is None:
             matters = me not in addressed_user_ids(message.text)
         else:
-            matters = participants.takes_part or message.parent_user_id == me
+            matters = participants.has_bot or message.parent_user_id == me
         if not matters or not self._is_persons_in_channel(message):
             return self.rules
         channel = await self.stores.channel_settings.read(message.team_id, message.channel_id)
         return replace(
             self.rules,
             engagement=channel.engagement or self.rules.engagement,
-            new_posts=channel.new_posts,
+            answers_new_posts=channel.new_posts,
             gate=channel.gate and self.gate is not None,
         )
 

@@ -99,7 +99,7 @@ class Intake:
                 return False
             participants = await self._triage.participants_at(message)
             found = await self._triage.decide(message, participants)
-            if participants.joined:
+            if participants.is_newcomer:
                 # Written only after the decision, because a database that rejects writes can still tell whether the
                 # message is a question.
                 await self._participants.mark_group(message.thread, message.ts)
@@ -128,12 +128,12 @@ class Intake:
                 self._react_to_thanks(message, found)
                 return False
             await self._record_line(message, participants)
-            self.ask_gate(event_id, found.in_doubt)
+            self.ask_gate(event_id, found.doubtful_question)
         elif denial := self._access_control.denial_at_once(found):
             await self._record_line(message, participants)
             self._access_control.tell(found, denial)
         else:
-            if participants.quiet:
+            if participants.is_quiet:
                 await self._triage.quiet_threads.on_mention(message, participants)
             if action_token and self._action_tokens is not None:
                 await self._action_tokens.keep(found, action_token)
@@ -163,7 +163,7 @@ class Intake:
 
     async def _record_line(self, message: Message, participants: Participants) -> None:
         """Records who wrote a message that isn't a question, if several people write in its thread."""
-        if participants.others and message.thread_ts is not None:
+        if participants.has_others and message.thread_ts is not None:
             await self._participants.record_line(message.thread, message.user_id or "", message.ts)
 
     async def enqueue(

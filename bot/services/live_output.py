@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bot.core import texts
-from bot.core.asks import asks_of
+from bot.core.asks import cards_of_step
 from bot.core.calls import APPROVAL_S, RecordedCall
 from bot.core.conversation import Question
 from bot.core.job import End, Job, sentence_notice
@@ -56,7 +56,7 @@ class LiveOutput:
         """Returns whether only the asker is known to have written in the question's thread."""
         try:
             at_message = self.stores.participants.participants_at
-            return not (await at_message(question.thread, question.user_id, question.ts)).others
+            return not (await at_message(question.thread, question.user_id, question.ts)).has_others
         except StoreError as error:
             log.warning("participants not read, the answer won't be streamed: %s", error)
             return False
@@ -102,7 +102,9 @@ class LiveOutput:
         """Shows the calls with their buttons, and gives the attempt up until someone has decided."""
         until, is_admin = self.stores.clock.now() + APPROVAL_S, self.job.question.user_id in self.admins
         person = await self.workspace.asker_name_in_channel(self.job.question)
-        await self.live.ask_for_decisions(asks_of(calls, self.job.version, until, person=person, is_admin=is_admin))
+        await self.live.ask_for_decisions(
+            cards_of_step(calls, self.job.version, until, person=person, is_admin=is_admin)
+        )
         if self.live.reply.is_gone:
             # Nobody can see the buttons.
             return

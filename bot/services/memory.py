@@ -20,9 +20,9 @@ from bot.core.job import Job, Notice, NoticeKind, sentence_notice
 from bot.core.memory import (
     MAX_CHARS,
     TOOLS,
-    Kept,
     Memory,
     MemoryCommand,
+    RememberOutcome,
     Verb,
     day_of_memory,
     ids_in,
@@ -60,7 +60,7 @@ class Remembering:
     async def carry_out(self, job: Job) -> CommandResult | None:
         """Carries out a job's messages if all are commands; returns None if a model has to read them. If an edited
         message is no longer a command, the memory that it had created is removed."""
-        questions = (*job.earlier, job.question)
+        questions = (*job.earlier_questions, job.question)
         commands = [memory_command(question, self.workspace.me) for question in questions]
         pairs = list(zip(questions, commands, strict=True))
         changed = [question for question, command in pairs if command is None or reason_not_to_keep(command.text)]
@@ -101,12 +101,12 @@ class Remembering:
 
     async def definitions(self, question: Question) -> OfferedTools:
         """Returns the tool that proposes a memory, or no tool for a schedule's run, which no reader asked for."""
-        return OfferedTools((TOOLS[question.thread.in_direct_message],) if question.schedule is None else ())
+        return OfferedTools((TOOLS[question.thread.in_direct_message],) if question.schedule_id is None else ())
 
     async def call(self, use: ToolUse) -> CallResult:
         question, definition = use.question, TOOLS[use.question.thread.in_direct_message]
         is_ours = (use.tool, use.definition_hash) == (definition.name, definition.definition_hash)
-        if question.schedule is not None or not is_ours:
+        if question.schedule_id is not None or not is_ours:
             return CallResult.failed(NO_SUCH_TOOL)
         # Escaped, so that a model can't write mentions.
         return await self._remember(question, escape(use.arguments["text"]), is_proposed=True)
@@ -116,7 +116,7 @@ class Remembering:
         settings modal. Raises RateLimited, Refused and StoreError."""
         if refusal := await self._modal_refusal(user_id, place.channel_id):
             return refusal
-        memories = await self.stores.memories.of((self.workspace.me.team_id, place.channel_id))
+        memories = await self.stores.memories.of_place((self.workspace.me.team_id, place.channel_id))
         if not memories:
             return texts.memory.NOTHING_REMEMBERED
         is_private = await self.workspace.users.is_private(place.channel_id)
@@ -148,7 +148,7 @@ class Remembering:
         if is_private is None:
             return texts.memory.MEMORY_UNAVAILABLE
         store, here = self.stores.memories, (self.workspace.me.team_id, place.channel_id)
-        hidden = [one.id for one in await store.of(here) if one.is_private is not is_private]
+        hidden = [one.id for one in await store.of_place(here) if one.is_private is not is_private]
         kept = [id_ for id_ in hidden if id_ in submitted.listed] if submitted.keeps_hidden else []
         if not await store.change(here, user_id, submitted.changed, kept, is_private=is_private):
             return texts.memory.NO_ROOM_FOR_CHANGES
@@ -189,11 +189,11 @@ class Remembering:
             return CallResult.failed(texts.memory.MEMORY_UNAVAILABLE)
         remember = self.stores.memories.remember
         done = await self._insist(lambda: remember(question, text, is_private=is_private, is_proposed=is_proposed))
-        if done.kept is Kept.FULL:
+        if done.outcome is RememberOutcome.FULL:
             return CallResult.failed(texts.memory.memory_full(done.number))
-        if done.kept is Kept.DELETED:
+        if done.outcome is RememberOutcome.DELETED:
             return CallResult.failed(texts.shortcut.MESSAGE_DELETED)
-        if done.kept is Kept.KNOWN:
+        if done.outcome is RememberOutcome.KNOWN:
             return CallResult(CallState.DONE, texts.memory.already_remembered(done.number))
         name = (await users.names([channel_id], in_channel=channel_id)).get(channel_id, "")
         here = texts.memory.OUR_DIRECT_MESSAGE if question.thread.in_direct_message else texts.memory.THIS_CHANNEL
@@ -204,7 +204,7 @@ class Remembering:
 
     async def _list_memories(self, question: Question) -> CommandResult:
         thread = question.thread
-        memories = await self._insist(lambda: self.stores.memories.of(thread.place))
+        memories = await self._insist(lambda: self.stores.memories.of_place(thread.place))
         if not memories:
             return CommandResult(sentence_notice(texts.memory.NOTHING_REMEMBERED))
         is_private = await self.workspace.users.is_private(thread.channel_id)

@@ -71,7 +71,7 @@ class Notifier:
         and without the database, processes can't agree on which of them tells the asker.
         """
         now, user_id = self.stores.clock.monotonic(), question.user_id
-        if question.from_bot or now - self._unsaved_at.get(user_id, -math.inf) < UNSAVED_EVERY_S:
+        if question.is_from_bot or now - self._unsaved_at.get(user_id, -math.inf) < UNSAVED_EVERY_S:
             return
         for past in [user for user, at in self._unsaved_at.items() if now - at >= UNSAVED_EVERY_S]:
             del self._unsaved_at[past]

@@ -13,11 +13,11 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from bot.core.access import admins_to_name
-from bot.core.asks import asks_of
+from bot.core.asks import cards_of_step
 from bot.core.calls import card_types
 from bot.core.job import BESIDE_ROLES, MENTION_ROLES
 from bot.core.notifications import DueNotification
-from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, Shows, wait_s
+from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.core.picture import picture
 from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
@@ -180,25 +180,25 @@ class Outbox:
                 await self.canvas_writer.write(entry, in_time)
 
     async def _show_reply(self, entry: OutboxEntry, until: float) -> None:
-        match entry.shows:
-            case Shows.NOTHING:
+        match entry.target:
+            case ReplyTarget.NOTHING:
                 await self.workspace.outbox_sender.delete(entry)
                 await self._clear_beside(entry)
-            case Shows.NO_PLACEHOLDER:
+            case ReplyTarget.NO_PLACEHOLDER:
                 await self.workspace.outbox_sender.clear(entry)
-            case Shows.UNLESS_FOLLOWED:
+            case ReplyTarget.UNLESS_FOLLOWED:
                 if await self.workspace.outbox_sender.remove(entry):
                     await self._clear_beside(entry)
                 else:
                     await self._show_end(entry, until)
-            case Shows.ASKS:
+            case ReplyTarget.ASKS:
                 await self._show_decisions(entry)
-            case Shows.END:
+            case ReplyTarget.END:
                 await self._show_end(entry, until)
 
     async def _clear_beside(self, entry: OutboxEntry) -> None:
         await self.canvas_writer.delete(entry)
-        gone = replace(entry, stale=entry.beside)
+        gone = replace(entry, outdated_messages=entry.side_messages)
         await show_beside(self.stores, self.workspace, gone, None, BESIDE_ROLES)
 
     async def _update_mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> None:
@@ -209,7 +209,7 @@ class Outbox:
         elif entry.mention_at is not None and (job := await self.stores.outbox.job_awaiting_approval(entry)):
             wanted = still_asks(entry, card_types(job.steps[-1].calls, None))
         # The canvas writer handles the canvas link as long as the answer exists.
-        roles = BESIDE_ROLES if entry.shows is Shows.NOTHING else MENTION_ROLES
+        roles = BESIDE_ROLES if entry.target is ReplyTarget.NOTHING else MENTION_ROLES
         await show_beside(self.stores, self.workspace, entry, wanted, roles, in_time)
 
     async def _show_end(self, entry: OutboxEntry, until: float) -> None:
@@ -237,7 +237,9 @@ class Outbox:
         if before is None:
             return
         person = await self.workspace.asker_name_in_channel(before.question)
-        asks = partial(asks_of, until=entry.waits_until, person=person, is_admin=before.question.user_id in self.admins)
+        asks = partial(
+            cards_of_step, until=entry.waits_until, person=person, is_admin=before.question.user_id in self.admins
+        )
         live = await self.workspace.scheduler.open(Answer(before), until=until)
         try:
             while (

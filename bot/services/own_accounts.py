@@ -33,7 +33,7 @@ class OwnAccounts:
     async def on_command(self, invocation: Invocation) -> str:
         """Shows a person their accounts, and an admin how many people are signed in; returns why it can't, or ""."""
         team_id = self.workspace.me.team_id
-        accounts = await self.stores.accounts.of(team_id, invocation.user_id) if self.sign_ins else {}
+        accounts = await self.stores.accounts.of_person(team_id, invocation.user_id) if self.sign_ins else {}
         is_admin = self.sign_ins is not None and invocation.user_id in self.access_control.admins
         people = await self.stores.accounts.counts(team_id) if is_admin else {}
         if not (accounts or people):

@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from bot.clock import Background, Clock
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.surfaces import AppContext, Sign, thread_title, was_asked_in_pane
+from bot.core.surfaces import AppContext, Visibility, thread_title, was_asked_in_pane
 from bot.errors import RateLimited, Refused, trace_of
 from bot.reply.workspace import Workspace
 from bot.slack.client import TURN_WITHIN_S
@@ -226,7 +226,7 @@ class ThreadStatuses:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    sign: Sign = Sign.NONE
+    sign: Visibility = Visibility.NONE
     stop: bool = False
     """Whether Slack's own Stop button replaces ours."""
 
@@ -267,21 +267,21 @@ class AssistantPane:
             if has_message or thread.thread_ts is None:
                 return Signs()
             is_on_its_way = self.statuses.show(thread, texts.statuses.STATUS_THINKING)
-            return Signs(Sign.MAY_BE_SEEN if is_on_its_way else Sign.REFUSED)
+            return Signs(Visibility.MAY_BE_SEEN if is_on_its_way else Visibility.REFUSED)
         is_in_pane = was_asked_in_pane(question)
         session = self._sessions[thread] = asyncio.create_task(self._begin_session(thread))
         if is_in_pane:
             self._start(self._set_title(question, session))
         await asyncio.wait((session,), timeout=SIGN_WITHIN_S)
         if self._has_stop_button(thread):
-            return Signs(Sign.SEEN, stop=True) if session.done() else Signs()
+            return Signs(Visibility.SEEN, stop=True) if session.done() else Signs()
         if is_first and session.result() is None:
             del self._sessions[thread]
         if has_message or not await self.statuses.show_and_confirm(
             thread, texts.statuses.STATUS_THINKING, SIGN_WITHIN_S
         ):
             return Signs()
-        return Signs(Sign.SEEN if is_in_pane else Sign.MAY_BE_SEEN)
+        return Signs(Visibility.SEEN if is_in_pane else Visibility.MAY_BE_SEEN)
 
     def on_queued(self, question: Question) -> None:
         """Shows in the background that a question is queued, unless an earlier question uses the thread's status."""

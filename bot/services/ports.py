@@ -18,7 +18,7 @@ from bot.core.conversation import File, Note, Question, ThreadKey
 from bot.core.files import OpenedFile
 from bot.core.job import End, FollowUp, Job, Piece
 from bot.core.memory import SentMemories
-from bot.core.prompt import Conversation, CountTokens, Marks, PromptMessage
+from bot.core.prompt import Conversation, CountTokens, PromptMarks, PromptMessage
 from bot.core.triage import Identity
 from bot.models.events import Retrying, Searching
 from bot.models.prompt import Effort, OfferedTools
@@ -29,17 +29,17 @@ from bot.telemetry import OFF, Telemetry
 class Records(Protocol):
     """The record of an answer's steps and calls. All operations raise StoreError."""
 
-    async def record(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
+    async def record_step(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
         """Records a step, usage and text before its calls are made; returns False if another attempt has the job."""
         ...
 
     async def calls(self, job: Job, step_no: int) -> tuple[RecordedCall, ...]: ...
 
-    async def begin(self, job: Job, call: RecordedCall) -> bool:
+    async def begin_call(self, job: Job, call: RecordedCall) -> bool:
         """Records that a READY call is about to be made; returns False if the call must not be made."""
         ...
 
-    async def end(self, job: Job, call: RecordedCall) -> bool:
+    async def end_call(self, job: Job, call: RecordedCall) -> bool:
         """Records a call's final state and result; returns False if the call has already ended or the job is lost."""
         ...
 
@@ -89,7 +89,7 @@ class ConversationSource(Protocol):
     async def people(self, question: Question, ids: Sequence[str]) -> People: ...
 
     async def memories(
-        self, question: Question, marks: Marks, count_tokens: CountTokens, limit_tokens: int
+        self, question: Question, marks: PromptMarks, count_tokens: CountTokens, limit_tokens: int
     ) -> SentMemories:
         """Returns the prompt's text about memories that every reader of the answer can see."""
         ...

@@ -108,7 +108,7 @@ class Presses:
 
     async def _denial(self, press: Press, answer: AnswerRecord, named: ClickedDecision | None = None) -> str | None:
         """Returns why a person currently can't decide on an answer's calls or choices, or None."""
-        as_theirs = replace(answer.question, user_id=press.user_id, from_bot=False)
+        as_theirs = replace(answer.question, user_id=press.user_id, is_from_bot=False)
         if press.action is ReplyAction.CHOOSE:
             return await self.access_control.denial(as_theirs, is_press=True)
         if press.action not in (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, *ALLOWING_ACTIONS):

@@ -31,7 +31,7 @@ from bot.core.files import (
 )
 from bot.core.job import Job
 from bot.core.memory import MAX_TOKENS
-from bot.core.prompt import Conversation, Marks, PromptMessage
+from bot.core.prompt import Conversation, PromptMarks, PromptMessage
 from bot.core.steps import kept_text
 from bot.models.prompt import (
     OTHERS,
@@ -94,7 +94,7 @@ class PromptBuilder:
         read = await self.conversation.read(job, posts_before=reads_posts)
         if beginning and not (kept := restored_prompt(beginning, built)).has_files:
             return kept
-        system, marks = built.prompt.system, Marks(built.prompt.code)
+        system, marks = built.prompt.system, PromptMarks(built.prompt.code)
         conversation, zone = await self._named_conversation(job, read, marks)
         note = await self.conversation.note(job, self._note_lines(job, tools, zone, reads_posts=reads_posts))
         # Less room for the conversation also means less room for memories.
@@ -111,7 +111,7 @@ class PromptBuilder:
         whole, new_files = await self._with_files(answer, conversation, memory, room_tokens, show)
         continued: Sequence[PromptMessage] = prompts.with_notes(whole, note, marks)
         if so_far := kept_text(job):
-            continued = prompts.with_continuation(continued, so_far, job.so_far_origins)
+            continued = prompts.with_continuation(continued, so_far, job.continued_origins)
         # Room is reserved for the text of PDFs, which replaces them only when the model is asked.
         media = [media for message in continued for media in message.media] if self.settings.pdf_texts else []
         instead = (medium.alternative.text for medium in media if medium.alternative)
@@ -121,8 +121,8 @@ class PromptBuilder:
         turns = prompts.build_prompt(system, truncated, begin, begins).turns
         key = prompts.cache_key(job.question.thread, system, tools.definitions, shared_tokens)
         prompt, as_texts = self._without_costly_pages(replace(built.prompt, turns=turns, cache_key=key), built.model)
-        built = replace(built, prompt=prompt, opened=new_files, note=note, memories=memories.count)
-        built = replace(built, as_texts=as_texts, has_files=any(message.files for message in whole))
+        built = replace(built, prompt=prompt, new_files=new_files, note=note, memory_count=memories.count)
+        built = replace(built, pdfs_as_text=as_texts, has_files=any(message.files for message in whole))
         return restored_prompt(beginning, built) if beginning else built
 
     async def _without_turns(self, job: Job, tools: OfferedTools) -> BuiltPrompt:
@@ -138,7 +138,7 @@ class PromptBuilder:
             # A channel's creator, who might not be a Typist admin, can write the channel's instructions.
             system_origins=OTHERS if channel.system_prompt and not question.thread.in_direct_message else OURS,
             asker=prompts.asker_key(question.thread.team_id, question.user_id),
-            code=Marks.of(question.thread).code,
+            code=PromptMarks.for_thread(question.thread).code,
         )
         length = prompts.length_rule(system, channel.length)
         return BuiltPrompt(prompt, channel.model, prompt_version(_join_paragraphs(system, length)))
@@ -180,7 +180,7 @@ class PromptBuilder:
     async def reads_posts_before(self, question: Question) -> bool:
         """Returns whether the prompt includes a channel's last posts, for a bare mention that starts a thread."""
         is_new = question.begins_thread and not question.thread.in_direct_message
-        has_more = question.files or question.attached.strip()
+        has_more = question.files or question.attached_text.strip()
         return (
             self.settings.reads_channel
             and is_new
@@ -190,7 +190,7 @@ class PromptBuilder:
         )
 
     async def _named_conversation(
-        self, job: Job, read: Conversation, marks: Marks
+        self, job: Job, read: Conversation, marks: PromptMarks
     ) -> tuple[list[PromptMessage], ZoneInfo | None]:
         """Returns the conversation with names and times, and the asker's time zone if known."""
         question, me = job.question, self.conversation.me

@@ -85,15 +85,15 @@ class Quota:
         usage, clock = self.stores.usage, self.stores.clock
         reserve = partial(insist, lambda: usage.reserve(job, most, self.caps), clock, "quota not reserved")
         check = await reserve()
-        if check.reserved is not None:
+        if check.reserved_cap is not None:
             scope_ids = scope_ids_of(job.question)
-            waited_for = f"{check.reserved.window.scope} {scope_ids.id_of(check.reserved.window.scope)}"
+            waited_for = f"{check.reserved_cap.window.scope} {scope_ids.id_of(check.reserved_cap.window.scope)}"
             line = self._locks.setdefault(waited_for, asyncio.Lock())
             async with line:
-                while (check := await reserve()).reserved is not None:
+                while (check := await reserve()).reserved_cap is not None:
                     await clock.sleep(ROOM_POLL_S)
-        if check.reached is not None:
-            raise CapReached(cap_reached_text(check.reached, clock.now()))
+        if check.reached_cap is not None:
+            raise CapReached(cap_reached_text(check.reached_cap, clock.now()))
 
     def warn(self, question: Question) -> None:
         """Tells the asker in the background, once per period, that most of a cap is used. Not part of the attempt,
@@ -117,12 +117,14 @@ class Quota:
 
     async def _caps_and_usage(self, scope_ids: ScopeIds) -> tuple[tuple[Cap, ...], Mapping[CapWindow, Amount]]:
         caps = await self.stores.caps.in_force(scope_ids, self.caps)
-        return caps, await self.stores.usage.used(scope_ids, {cap.window for cap in caps}) if caps else {}
+        return caps, await self.stores.usage.usage_by_window(scope_ids, {cap.window for cap in caps}) if caps else {}
 
     async def count(self, question: Question, tokens: int, cost_usd: float) -> None:
         """Records the usage of deciding whether a message is a question. Retries while the database is unavailable."""
         used = Amount(tokens, cost_usd)
-        await insist(lambda: self.stores.usage.count(question, used, self.caps), self.stores.clock, "usage not counted")
+        await insist(
+            lambda: self.stores.usage.charge_message(question, used, self.caps), self.stores.clock, "usage not counted"
+        )
 
     def cost_usd(self, end: End) -> float | None:
         """Returns the cost of an end's usage, or None if the cost is unknown."""
@@ -146,7 +148,7 @@ class Quota:
         ids = ScopeIds(team_id, user_id, channel_id)
         in_force = [cap for cap in await self.stores.caps.in_force(ids, self.caps) if ids.id_of(cap.window.scope)]
         scopes = {Scope.USER, *(cap.window.scope for cap in in_force)}
-        spent = {scope: await self.stores.usage.used_by_period(ids, scope) for scope in scopes}
+        spent = {scope: await self.stores.usage.usage_by_period(ids, scope) for scope in scopes}
         now = self.stores.clock.now()
         used = [cap_use(cap, spent[cap.window.scope][cap.window.period], now) for cap in in_force]
         return UsageToDate(spent[Scope.USER], used)
@@ -190,9 +192,9 @@ class CapSettings:
         team_id, scope = self.workspace.me.team_id, owner.scope
         return OwnerCaps(
             owner,
-            caps_by_field(await self.stores.caps.own(team_id, owner), scope),
+            caps_by_field(await self.stores.caps.own_caps(team_id, owner), scope),
             caps_by_field(self.defaults, scope),
-            await self.stores.usage.used_by_period(ScopeIds(team_id, owner.id, owner.id), scope),
+            await self.stores.usage.usage_by_period(ScopeIds(team_id, owner.id, owner.id), scope),
         )
 
     async def problems(self, user_id: str, entered: Entered) -> dict[str, str]:
@@ -221,6 +223,6 @@ class CapNotifications:
         notice = CapNotice.parse(content["notice"])
         unit = texts.quotas.DOLLARS_UNIT if notice.cap.in_dollars else texts.quotas.TOKENS_UNIT
         owner = CapOwner(notice.cap.window.scope, notice.owner_id)
-        by_day = await self.stores.usage.by_day(content["team_id"], owner, day_of(now) - DAYS_IN_CHART)
+        by_day = await self.stores.usage.usage_by_day(content["team_id"], owner, day_of(now) - DAYS_IN_CHART)
         message = cap_notification(cap_notice_text(notice, now), unit, daily_use(notice.cap, by_day, now))
         return dict.fromkeys(sorted(self.admins), message)

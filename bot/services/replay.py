@@ -75,9 +75,9 @@ class _AuditedCalls(InMemory):
 
     on_call: OnCall = field(kw_only=True)
 
-    async def begin(self, job: Job, call: RecordedCall) -> bool:
+    async def begin_call(self, job: Job, call: RecordedCall) -> bool:
         await self.on_call(job, replace(call, state=CallState.BEGUN))
-        return await super().begin(job, call)
+        return await super().begin_call(job, call)
 
 
 @dataclass(frozen=True)

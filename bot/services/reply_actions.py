@@ -159,10 +159,10 @@ class ReplyActions:
         for notice in answer.end.notices if answer.end else ():
             match notice.kind:
                 case NoticeKind.FORGOTTEN:
-                    about = answer.question, notice.about, press.user_id, answer.job_id
+                    about = answer.question, notice.number, press.user_id, answer.job_id
                     problems.append("" if await memories.restore(*about) else texts.memory.CANT_RESTORE)
                 case NoticeKind.STOPPED:
-                    problems.append(await self.decisions.schedules.restore(notice.about, press.user_id, answer.job_id))
+                    problems.append(await self.decisions.schedules.restore(notice.number, press.user_id, answer.job_id))
         if not problems and not await memories.undo(answer.question, press.user_id):
             problems.append(texts.memory.NOTHING_TO_UNDO)
         sentence = " ".join(dict.fromkeys(filter(None, problems)))

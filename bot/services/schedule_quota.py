@@ -9,14 +9,16 @@ from bot.store import Stores
 
 async def check_run(job: Job, stores: Stores) -> None:
     """Raises CapReached if the job is a schedule's run and the schedule's quota is used up."""
-    if job.question.schedule is None:
+    if job.question.schedule_id is None:
         return
     run = await insist(lambda: stores.schedules.run(job.id), stores.clock, "schedule not read")
     if run is None:
         # The schedule was stopped meanwhile.
         return
     schedule = run.schedule
-    used = await insist(lambda: stores.schedules.used(schedule, job.id), stores.clock, "usage of a schedule not read")
+    used = await insist(
+        lambda: stores.schedules.tokens_used(schedule, job.id), stores.clock, "usage of a schedule not read"
+    )
     of_run, of_day = used
     if of_run >= schedule.run_tokens:
         raise CapReached(texts.schedules.schedule_used_up(schedule.run_tokens, in_day=False))

@@ -97,18 +97,18 @@ class ScheduleTool:
     async def definitions(self, question: Question) -> OfferedTools:
         """Returns the tool for a person's question. A schedule's run can't propose another schedule."""
         user_id, (team_id, channel_id) = question.user_id, question.thread.place
-        if question.schedule is not None or question.from_bot:
+        if question.schedule_id is not None or question.is_from_bot:
             return OfferedTools()
-        standing = partial(self.stores.schedules.standing, team_id, channel_id)
+        standing = partial(self.stores.schedules.active_schedules, team_id, channel_id)
         here = await insist(standing, self.stores.clock, "schedules not read")
         names = await self.workspace.users.names((user_id, *(one.user_id for one in here)))
         zone = self.workspace.users.zones((user_id,)).get(user_id)
-        own = partial(self.stores.accounts.of, team_id, user_id)
+        own = partial(self.stores.accounts.of_person, team_id, user_id)
         signed_in = [*await insist(own, self.stores.clock, "accounts not read")] if self.servers else []
         prepared = partial(self._prepare_arguments, user_id, zone.key if zone else "", here, names, signed_in)
         # The list has only our own words and doesn't depend on the asker, so that prompts in the same place begin the
         # same.
-        lines = [f"number {one.id}, {one.rule.in_words}{', paused' if one.paused else ''}" for one in here]
+        lines = [f"number {one.id}, {one.rule.description}{', paused' if one.pause_reason else ''}" for one in here]
         listed = f"Scheduled here now: {'; '.join(lines)}." if lines else NOTHING_HERE
         text = f"{DEFINITION.description} {listed}"
         return OfferedTools((replace(DEFINITION, description=text, parameters=self._parameters, prepared=prepared),))
@@ -175,15 +175,15 @@ class ScheduleTool:
             raise UnusableRule(texts.schedules.NOT_YOUR_SCHEDULE)
         if changed is not None and use.arguments.get("stop"):
             await schedules.stop(team_id, changed.id, user_id)
-            return CallResult(CallState.DONE, texts.schedules.stopped(changed.id, changed.rule.in_words))
+            return CallResult(CallState.DONE, texts.schedules.stopped(changed.id, changed.rule.description))
         proposal = parse_proposal(use.arguments, "", now, min_gap_minutes=min_gap_minutes(user_id, self.admins))
-        said = proposal.rule.in_words, proposal.rule.first_in_words(now)
+        said = proposal.rule.description, proposal.rule.first_day_text(now)
         if changed is not None:
             caps = changed.run_tokens, changed.day_tokens, max_schedules(changed.user_id, channel_id, self.admins)
             if not await schedules.change(team_id, changed.id, user_id, proposal, *caps):
                 raise UnusableRule(texts.schedules.SCHEDULE_GONE)
             log.info("user %s changed schedule %d", user_id, changed.id)
-            sentence = texts.schedules.changed(changed.id, *said, is_paused=bool(changed.paused))
+            sentence = texts.schedules.changed(changed.id, *said, is_paused=bool(changed.pause_reason))
             return CallResult(CallState.DONE, sentence, made=changed.id)
         most = max_schedules(user_id, channel_id, self.admins)
         created = await schedules.create(team_id, channel_id, user_id, proposal, most)
@@ -213,11 +213,11 @@ def _complete_arguments(arguments: Mapping[str, Any], changed: Schedule | None) 
 
 
 def _current_state(changed: Schedule) -> Mapping[str, Any]:
-    return {"number": changed.id, "before": changed.rule.in_words, "skipped_before": changed.only_if_changed}
+    return {"number": changed.id, "before": changed.rule.description, "skipped_before": changed.only_if_changed}
 
 
 def _schedules_for_model(here: Sequence[Schedule], names: Mapping[str, str]) -> ReadResult:
     """Returns a place's schedules with their owners, as data for the model."""
     whose = {one.id: one_line(names.get(one.user_id, one.user_id)) for one in here}
-    lines = [f"Number {one.id}, of {whose[one.id]}, {one.rule.in_words}: {one.words}" for one in here]
+    lines = [f"Number {one.id}, of {whose[one.id]}, {one.rule.description}: {one.words}" for one in here]
     return ReadResult(result_for_model("\n".join(lines), SCHEDULE, secrets.token_hex(8)) if lines else NOTHING_HERE)

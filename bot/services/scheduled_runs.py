@@ -88,10 +88,10 @@ class ScheduledRuns:
         gone. Raises StoreError."""
         report = RunReport(**content)
         schedule = await self.stores.schedules.read(self.workspace.me.team_id, report.schedule_id)
-        if schedule is None or not (report.skipped or report.is_at_pause(schedule)):
+        if schedule is None or not (report.skip_reason or report.is_at_pause(schedule)):
             return {}
-        is_place_gone = PauseReason.PLACE_GONE in (report.skipped, schedule.paused)
-        is_signed_out = report.is_at_pause(schedule) and schedule.paused is PauseReason.SIGNED_OUT
+        is_place_gone = PauseReason.PLACE_GONE in (report.skip_reason, schedule.pause_reason)
+        is_signed_out = report.is_at_pause(schedule) and schedule.pause_reason is PauseReason.SIGNED_OUT
         signed_out = await self.schedules.signed_out_of(schedule) if is_signed_out else ()
         messages = {}
         if report.is_at_pause(schedule) or is_place_gone or is_direct_message(schedule.channel_id):
@@ -118,7 +118,7 @@ class ScheduledRuns:
             return PauseReason.PLACE_GONE
         if not is_there:
             return PauseReason.NOT_IN_CHANNEL
-        _, of_day = await self.stores.schedules.used(schedule, job_id)
+        _, of_day = await self.stores.schedules.tokens_used(schedule, job_id)
         if of_day >= schedule.day_tokens:
             return PauseReason.CAP
         for server in schedule.accounts:
@@ -131,4 +131,4 @@ class ScheduledRuns:
 def _question(schedule: Schedule) -> Question:
     """Returns a placeholder question for a run that has no message yet."""
     place = ThreadKey(schedule.team_id, schedule.channel_id, None)
-    return Question(place, "", schedule.user_id, "", schedule=schedule.id)
+    return Question(place, "", schedule.user_id, "", schedule_id=schedule.id)

@@ -100,7 +100,7 @@ class Schedules:
 
     async def carry_out(self, job: Job) -> CommandResult | None:
         """Carries out a job's messages if all are commands; returns None if a model has to read them."""
-        questions = (*job.earlier, job.question)
+        questions = (*job.earlier_questions, job.question)
         commands = [schedule_command(question, self.workspace.me) for question in questions]
         if not all(commands):
             return None
@@ -134,7 +134,7 @@ class Schedules:
         stop = partial(self.stores.schedules.stop, *question.thread.place[:1], schedule.id, question.user_id)
         await insist(stop, self.stores.clock, "schedule not stopped")
         here.remove(schedule)
-        sentence = texts.schedules.stopped(schedule.id, schedule.rule.in_words)
+        sentence = texts.schedules.stopped(schedule.id, schedule.rule.description)
         return CommandResult((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
 
     async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:
@@ -154,7 +154,7 @@ class Schedules:
         return "" if is_restored else texts.schedules.CANT_RESTORE
 
     async def _schedules_here(self, thread: ThreadKey) -> list[Schedule]:
-        standing = partial(self.stores.schedules.standing, *thread.place)
+        standing = partial(self.stores.schedules.active_schedules, *thread.place)
         return await insist(standing, self.stores.clock, "schedules not read")
 
     async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> str:
@@ -332,7 +332,7 @@ class Schedules:
     async def signed_out_of(self, schedule: Schedule) -> Sequence[str]:
         """Returns the servers at which a schedule's creator must sign in again. Raises StoreError."""
         key = schedule.team_id, schedule.user_id, schedule.accounts
-        return await self.sign_ins.signed_out_of(*key) if self.sign_ins else schedule.accounts
+        return await self.sign_ins.servers_signed_out_of(*key) if self.sign_ins else schedule.accounts
 
     async def awaits_sign_in(self, schedule_id: int, user_id: str) -> AwaitedSignIn | str:
         """Returns a schedule that awaits its creator's sign-in, or a sentence about why it doesn't. Resumes the
@@ -343,7 +343,7 @@ class Schedules:
             return texts.schedules.SCHEDULE_GONE
         if schedule.user_id != user_id:
             return texts.schedules.ONLY_CREATOR_SIGNS_IN
-        if schedule.paused is not PauseReason.SIGNED_OUT:
+        if schedule.pause_reason is not PauseReason.SIGNED_OUT:
             return texts.schedules.WAITS_FOR_NO_SIGN_IN
         if denial := await self._denial(user_id, schedule.channel_id, members_only=True):
             return denial
@@ -354,7 +354,7 @@ class Schedules:
     async def is_signed_out(self, schedule: Schedule) -> bool:
         """Returns whether a schedule is paused until its creator signs in. Raises StoreError."""
         now = await self.stores.schedules.read(schedule.team_id, schedule.id)
-        return now is not None and now.paused is PauseReason.SIGNED_OUT
+        return now is not None and now.pause_reason is PauseReason.SIGNED_OUT
 
     async def resume_after_sign_in(self, schedule: Schedule) -> str:
         """Resumes a schedule that lacked only a sign-in, and tells its creator; returns why it can't, or ""."""
@@ -366,7 +366,7 @@ class Schedules:
             is_over = await self.is_signed_out(schedule)
             return texts.schedules.SIGNED_IN_TOO_LATE if is_over else texts.schedules.WAITS_FOR_NO_SIGN_IN
         log.info("schedule %d resumed by a sign-in of user %s", schedule.id, by)
-        sentence = texts.schedules.resumed(schedule.id, schedule.rule.in_words, moment(next_at))
+        sentence = texts.schedules.resumed(schedule.id, schedule.rule.description, moment(next_at))
         # A direct message, because Slack can lose an ephemeral message while the person is on the server's page.
         told = Notification(by, f"schedule resumed {schedule.id} {next_at}", notification(sentence))
         await self.stores.notifications.add(schedule.team_id, told)
@@ -407,5 +407,5 @@ class Schedules:
 
 def _schedule_line(schedule: Schedule, names: Mapping[str, str], now: float) -> str:
     rule, words = schedule.rule, beginning(visible(schedule.words), LISTED_CHARS)
-    said, person = (rule.in_words, rule.first_in_words(now)), names.get(schedule.user_id, schedule.user_id)
-    return texts.schedules.schedule_line(schedule.id, *said, words, person, is_paused=bool(schedule.paused))
+    said, person = (rule.description, rule.first_day_text(now)), names.get(schedule.user_id, schedule.user_id)
+    return texts.schedules.schedule_line(schedule.id, *said, words, person, is_paused=bool(schedule.pause_reason))

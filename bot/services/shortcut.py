@@ -156,7 +156,7 @@ class QuestionPosts:
         question = await self.stores.unposted_questions.read(entry)
         if question is None:
             return None
-        if question.schedule is not None:
+        if question.schedule_id is not None:
             return await self._post_run(entry, question)
         may_pass, sentence = True, texts.shortcut.QUESTION_MAYBE_ASKED
         try:
@@ -239,9 +239,9 @@ class QuestionPosts:
     async def _post(self, entry: OutboxEntry, question: MessageQuestion, run: Run | None = None) -> Question:
         """Posts the question in the thread, or if the bot can't post there, with a quote in the asker's direct message.
         A schedule's `run` is posted only in its channel."""
-        if question.posted:
-            return self._question(question, *question.posted)
-        if question.elsewhere:
+        if question.posted_message:
+            return self._question(question, *question.posted_message)
+        if question.is_direct_post_begun:
             raise PostUncertain("no event has told yet whether it is in the direct message")
         if _is_direct(question):
             return await self._post_directly(entry, question)
@@ -305,11 +305,13 @@ class QuestionPosts:
         raise PostUncertain(f"Slack did not say in {MAX_LOOKS} looks")
 
     def _question(self, question: MessageQuestion, channel_id: str, ts: str) -> Question:
-        if question.schedule is not None:
+        if question.schedule_id is not None:
             # The answer is posted below the question, even in a direct message.
             thread, words = ThreadKey(self.workspace.me.team_id, channel_id, ts), escape(question.text)
             text = f"{texts.schedules.SCHEDULED_TASK}\n\n{words}"
-            return Question(thread, ts, question.user_id, text, attached_chars=len(words), schedule=question.schedule)
+            return Question(
+                thread, ts, question.user_id, text, attached_chars=len(words), schedule_id=question.schedule_id
+            )
         is_elsewhere = channel_id != question.about.channel_id
         words, quoted = post_text(question.about, question.text, elsewhere=is_elsewhere)
         in_pane = ts if self.workspace.me.has_pane else None
@@ -402,7 +404,7 @@ async def _names(workspace: Workspace, message: Message, within_s: float) -> Map
     names: Mapping[str, str] = {}
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
-            names = await workspace.users.names(ids_to_name(message.whole))
+            names = await workspace.users.names(ids_to_name(message.full_text))
     return {workspace.me.user_id: workspace.me.name, **names}
 
 

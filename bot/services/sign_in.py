@@ -70,7 +70,7 @@ class SignInModal:
         if isinstance(found, str):
             return await self.decisions.presses.access_control.naming_admins_plainly(found)
         sign_ins, awaited = found
-        return await sign_ins.refusal(self._owner(awaited), awaited.name, pasted.address)
+        return await sign_ins.entry_problem(self._owner(awaited), awaited.name, pasted.address)
 
     async def sign_in(self, user_id: str, pasted: PastedAddress) -> None:
         """Signs a person in with a pasted URL and continues the call or schedule, or tells the person why it can't."""
@@ -106,7 +106,7 @@ class SignInModal:
             awaited = pressed if isinstance(pressed, str) else pressed.call
         if isinstance(awaited, str):
             return awaited
-        if sign_ins is None or awaited.server not in sign_ins.names:
+        if sign_ins is None or awaited.server not in sign_ins.server_names:
             return texts.accounts.cannot_sign_in(awaited.server, texts.accounts.NOT_SET_UP)
         return sign_ins, awaited
 

@@ -20,7 +20,7 @@ from bot.core.conversation import CHECK_FILE_INFO, File, Message, Note, Question
 from bot.core.files import OpenedFile, choose_files, files_newest_first
 from bot.core.job import Job
 from bot.core.memory import NO_MEMORIES, SentMemories, ids_in, memories_section
-from bot.core.prompt import Conversation, CountTokens, Marks, PromptMessage
+from bot.core.prompt import Conversation, CountTokens, PromptMarks, PromptMessage
 from bot.core.schedules import RUN_RULE, run_times_text
 from bot.core.steps import fixed_text, starting_text
 from bot.core.surfaces import AppContext, pane_context_line, was_asked_in_pane
@@ -52,7 +52,7 @@ class SlackConversation:
         return await self.stores.channel_settings.read(question.thread.team_id, question.thread.channel_id)
 
     async def is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
-        if question.from_bot:
+        if question.is_from_bot:
             return False
         return await self.workspace.users.kind(question.user_id, now_within_s=now_within_s) is UserKind.MEMBER
 
@@ -77,7 +77,7 @@ class SlackConversation:
             known = await try_again(
                 lambda: read(question.thread, question.ts), self.stores.clock, "recorded answers not read"
             )
-        return Conversation(question, messages, known or {}, [earlier.ts for earlier in job.earlier])
+        return Conversation(question, messages, known or {}, [earlier.ts for earlier in job.earlier_questions])
 
     async def people(self, question: Question, ids: Sequence[str]) -> People:
         users = self.workspace.users
@@ -85,12 +85,14 @@ class SlackConversation:
         return People(names, users.zones([*ids, question.user_id]))
 
     async def memories(
-        self, question: Question, marks: Marks, count_tokens: CountTokens, limit_tokens: int
+        self, question: Question, marks: PromptMarks, count_tokens: CountTokens, limit_tokens: int
     ) -> SentMemories:
         """Returns the prompt's text about the place's memories, except those from when a private channel was public or
         vice versa."""
         thread, users = question.thread, self.workspace.users
-        kept = await try_again(lambda: self.stores.memories.of(thread.place), self.stores.clock, "memories not read")
+        kept = await try_again(
+            lambda: self.stores.memories.of_place(thread.place), self.stores.clock, "memories not read"
+        )
         if not kept:
             return NO_MEMORIES
         is_private = await users.is_private(thread.channel_id)
@@ -101,12 +103,12 @@ class SlackConversation:
     async def note(self, job: Job, lines: Sequence[str]) -> Note:
         """Returns a note with lines about a scheduled run, a canvas and the asker's open channel, then `lines`."""
         question, run = job.question, None
-        if question.schedule:
+        if question.schedule_id:
             run = await try_again(lambda: self.stores.schedules.run(job.id), self.stores.clock, "schedule not read")
-        wants_canvas = canvas_requester((question, *job.earlier), self.me.user_id)
+        wants_canvas = canvas_requester((question, *job.earlier_questions), self.me.user_id)
         beside = await self._pane_context(question) if self.me.has_pane and was_asked_in_pane(question) else ""
         ours = (
-            RUN_RULE if question.schedule else "",
+            RUN_RULE if question.schedule_id else "",
             prompts.CANVAS_RULE if self.workspace.canvases.may_write and wants_canvas else "",
             run_times_text(run) if run else "",
             beside,
@@ -158,11 +160,11 @@ class SlackConversation:
         A question can be edited while no process is running. The attempt must not continue the recorded text, which
         answers the original question. Returns if there are no new edits.
         """
-        recorded = {question.ts: question for question in (job.question, *job.earlier)}
+        recorded = {question.ts: question for question in (job.question, *job.earlier_questions)}
         edited = [message for message in messages if message.edited_ts and message.ts in recorded]
         edited = [message for message in edited if not _has_text_of(recorded[message.ts], message)]
         for message in edited:
-            question = replace(recorded[message.ts], text=message.whole, files=message.files)
+            question = replace(recorded[message.ts], text=message.full_text, files=message.files)
             question = replace(question, attached_chars=message.attached_chars)
             try:
                 await self.stores.question_queue.edit(question, message.edited_ts)
@@ -186,4 +188,4 @@ class SlackConversation:
 
 def _has_text_of(question: Question, message: Message) -> bool:
     """Returns whether a recorded question has the message's text, ignoring link previews, which come and go."""
-    return question.text == message.whole or f"{question.text}\n\n".startswith(f"{message.text}\n\n")
+    return question.text == message.full_text or f"{question.text}\n\n".startswith(f"{message.text}\n\n")

@@ -22,7 +22,7 @@ from bot.core.prompt import (
     DEFAULT_SYSTEM_PROMPT,
     Conversation,
     CountTokens,
-    Marks,
+    PromptMarks,
     PromptMessage,
     with_earlier_questions,
 )
@@ -66,14 +66,14 @@ class InMemoryConversation:
         return True
 
     async def read(self, job: Job, *, posts_before: bool) -> Conversation:
-        batch_ts = [question.ts for question in job.earlier]
+        batch_ts = [question.ts for question in job.earlier_questions]
         return Conversation(job.question, with_earlier_questions(job, self.messages), self.replies, batch_ts)
 
     async def people(self, question: Question, ids: Sequence[str]) -> People:
         return People(self.names, {})
 
     async def memories(
-        self, question: Question, marks: Marks, count_tokens: CountTokens, limit_tokens: int
+        self, question: Question, marks: PromptMarks, count_tokens: CountTokens, limit_tokens: int
     ) -> SentMemories:
         return NO_MEMORIES
 
@@ -110,7 +110,7 @@ class InMemory:
     def _calls_of(self, step_no: int) -> tuple[RecordedCall, ...]:
         return tuple(call for call in self._calls.values() if call.step_no == step_no)
 
-    async def record(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
+    async def record_step(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
         # Items make a round trip through JSON, as they would with a database.
         self._steps.append(replace(step, items=tuple(json.loads(json.dumps(step.items)))))
         self._calls |= {call.key: call for call in step.calls}
@@ -119,14 +119,14 @@ class InMemory:
     async def calls(self, job: Job, step_no: int) -> tuple[RecordedCall, ...]:
         return self._calls_of(step_no)
 
-    async def begin(self, job: Job, call: RecordedCall) -> bool:
+    async def begin_call(self, job: Job, call: RecordedCall) -> bool:
         now = self._calls[call.key]
-        if now.state not in now.begins_from:
+        if now.state not in now.startable_states:
             return False
         self._calls[call.key] = replace(now, state=CallState.BEGUN)
         return True
 
-    async def end(self, job: Job, call: RecordedCall) -> bool:
+    async def end_call(self, job: Job, call: RecordedCall) -> bool:
         if self._calls[call.key].state not in UNDER_WAY:
             return False
         self._calls[call.key] = call
@@ -151,7 +151,7 @@ class InMemory:
 class NoSteps(InMemory):
     """Records nothing, so that an answer ends when its model calls a tool."""
 
-    async def record(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
+    async def record_step(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
         return False
 
 

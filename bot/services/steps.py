@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from bot.core import texts
-from bot.core.beginnings import Bound, BuiltPrompt, recorded_beginning, recorded_prompt, with_new_tools
-from bot.core.calls import WANT_SIGN_IN, CallState, Decision, Step, card_types
+from bot.core.beginnings import BuiltPrompt, PrefixHash, recorded_beginning, recorded_prompt, with_new_tools
+from bot.core.calls import SIGN_IN_RESULTS, CallState, Decision, Step, card_types
 from bot.core.choices import Choices
 from bot.core.conversation import without_bot_mention
 from bot.core.job import End, sentence_notice
@@ -72,7 +72,7 @@ class Steps:
 
     async def ask(self, attempt: AnswerAttempt, shown: Output) -> End:
         """Asks the model until it calls no more tools; returns how the answer ended. Raises GivenUp and NotOurs."""
-        questions = (attempt.job.question, *attempt.job.earlier)
+        questions = (attempt.job.question, *attempt.job.earlier_questions)
         me = self.ports.conversation.me.user_id
         is_asked = any(question.files or without_bot_mention(question.text, me) for question in questions)
         if not (is_asked or await self.prompt_builder.reads_posts_before(attempt.job.question)):
@@ -116,7 +116,7 @@ class Steps:
         await shown.begin(attempt.answer)
         provider = self.models.starting_with(built.model, built.prompt)
         records, job = self.ports.records, attempt.job
-        insist, is_follow_up = self.tool_calls.insist, not (*job.earlier, job.question)[0].begins_thread
+        insist, is_follow_up = self.tool_calls.insist, not (*job.earlier_questions, job.question)[0].begins_thread
         earlier_calls = await insist(lambda: records.earlier_calls(job)) if job.version else ()
         offer = replace(offer, has_written=bool(earlier_calls))
         replied_to = await insist(lambda: records.calls_denied_by_reply(job)) if offer.by_name and is_follow_up else ()
@@ -131,7 +131,7 @@ class Steps:
                 if left := card_types(answer.steps[-1].calls, Decision.REPLIED):
                     notice = sentence_notice(texts.approvals.replied_instead(left))
                     return End(EndReason.STOPPED, notice, model=answer.steps[-1].model)
-                if any(call.result in WANT_SIGN_IN for call in answer.steps[-1].calls):
+                if any(call.result in SIGN_IN_RESULTS for call in answer.steps[-1].calls):
                     offer = replace(await self.tool_calls.offer(job), has_written=offer.has_written)
                     prompt = replace(built.prompt, tools=with_new_tools(built.prompt.tools, offer.definitions))
                     attempt.built = built = replace(built, prompt=prompt)
@@ -201,12 +201,12 @@ class Steps:
         items = items_of(step.parts, begun)
         beginning = recorded_prompt(built)
         is_known = beginning == recorded_beginning(answer.steps)
-        begins = "" if is_known else beginning, str(Bound(step_prompt))
+        begins = "" if is_known else beginning, str(PrefixHash(step_prompt))
         piece = answer.unrecorded_piece
         done = Step(step_no, piece.chars, items, completion.model, calls, answer.origins, *begins)
         end = attempt.with_usage(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
         records = self.ports.records
-        if not await self.tool_calls.insist(lambda: records.record(attempt.job, done, end, piece)):
+        if not await self.tool_calls.insist(lambda: records.record_step(attempt.job, done, end, piece)):
             raise NotOurs
         answer.on_recorded(piece)
         # An attempt might end without ending a job, because it is given up while a call awaits approval.

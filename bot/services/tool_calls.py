@@ -39,8 +39,8 @@ from bot.core.asks import MAX_ARGUMENT_CHARS, can_be_shown, readable_json
 from bot.core.calls import (
     MAX_CALL_S,
     NO_SUCH_TOOL,
-    NOT_KEPT,
     READ_CHANNEL,
+    RESULT_NOT_STORED,
     SLACK,
     CallResult,
     CallState,
@@ -152,8 +152,8 @@ class ToolCalls:
     async def offer(self, job: Job) -> Offer:
         """Returns the tools that the question's channel and asker can use. A bot can't click buttons."""
         question, thread, conversation = job.question, job.question.thread, self.ports.conversation
-        is_run = question.schedule is not None
-        may_choose = self.has_buttons and not (question.from_bot or is_run)
+        is_run = question.schedule_id is not None
+        may_choose = self.has_buttons and not (question.is_from_bot or is_run)
         offered = await self.ports.tools.definitions(question) if self.ports.tools else OfferedTools()
         definitions = offered.definitions
         if any(tool.name == READ_CHANNEL for tool in definitions) and not thread.in_direct_message:
@@ -200,7 +200,7 @@ class ToolCalls:
             definition.definition_hash if definition else "",
             CallState.FAILED,
             definition.rule.read_only if definition else False,
-            own_account=definition.own_account if definition else False,
+            uses_own_account=definition.own_account if definition else False,
         )
         if definition is None:
             return replace(planned, result=f"There is no tool named {call.name!r}.")
@@ -235,9 +235,9 @@ class ToolCalls:
         """
         unstored: dict[tuple[int, int], str] = {}
         for call in await self.insist(lambda: self.ports.records.calls(job, step_no)):
-            if call.state in call.begins_from:
+            if call.state in call.startable_states:
                 result = await self._make_call(job, call, offer, show)
-                if result and not result.may_be_stored:
+                if result and not result.can_be_stored:
                     unstored[call.key] = result.text
             elif call.state is CallState.BEGUN:
                 await self._record_end(job, replace(call, state=CallState.UNKNOWN))
@@ -257,7 +257,7 @@ class ToolCalls:
         if not (call.read_only or await is_member(job.question, now_within_s=MEMBER_WITHIN_S)):
             await self._record_end(job, replace(call, state=CallState.DENIED, result=NOT_A_MEMBER))
             return None
-        if not await self.insist(lambda: self.ports.records.begin(job, call)):
+        if not await self.insist(lambda: self.ports.records.begin_call(job, call)):
             # The job is lost, stopped or edited, or an earlier commit whose response was lost has begun the call.
             now = await self.insist(lambda: self.ports.records.calls(job, call.step_no))
             is_begun = now[call.index].state is CallState.BEGUN
@@ -268,7 +268,7 @@ class ToolCalls:
         result = await self._call_tool(job, call, definition.timeout_s)
         is_harmless = result.outcome is CallState.UNKNOWN and call.read_only
         state = CallState.FAILED if is_harmless else result.outcome
-        text = result.text if result.may_be_stored else NOT_KEPT
+        text = result.text if result.can_be_stored else RESULT_NOT_STORED
         await self._record_end(
             job, replace(call, state=state, result=text, result_is_error=result.is_error, made=result.made)
         )
@@ -290,7 +290,7 @@ class ToolCalls:
                             call.arguments,
                             timeout_s,
                             job.version,
-                            call.own_account,
+                            call.uses_own_account,
                             partial(prolong, limit, timeout_s + TOLD_WITHIN_S, until + TOLD_WITHIN_S),
                         )
                     )
@@ -303,7 +303,7 @@ class ToolCalls:
             return CallResult(CallState.UNKNOWN, "The tool failed.", is_error=True)
 
     async def _record_end(self, job: Job, call: RecordedCall) -> bool:
-        return await self.insist(lambda: self.ports.records.end(job, call))
+        return await self.insist(lambda: self.ports.records.end_call(job, call))
 
     async def insist(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await insist(operation, self.ports.clock, "tool calls not recorded")

@@ -38,12 +38,12 @@ class WeeklyReport:
         notice = f"weekly report {format_day(day_of(due_at))}"
         if not await self.admins.has_sent(notice):
             await self.admins.send(notice, await self._report_until(day_of(due_at)))
-        self._next_at = self.rule.first_after(now)
+        self._next_at = self.rule.first_due_after(now)
 
     async def _report_until(self, end: int) -> str:
         """Returns the report about the seven days before `end`, a day counted from 1970-01-01."""
         first, team_id = end - WEEK_DAYS, self.admins.team_id
-        this = await self.stores.usage.week(team_id, first, MOST_DISLIKED)
+        this = await self.stores.usage.week_usage(team_id, first, MOST_DISLIKED)
         day, week = _EPOCH + timedelta(first), timedelta(WEEK_DAYS)
         median_s, slowest_s = this.median_first_token_s, this.slowest_first_token_s
         return texts.weekly.weekly_report(
@@ -62,6 +62,6 @@ class WeeklyReport:
             waits_s=[wait_s for wait_s in (median_s, slowest_s) if wait_s is not None],
             usd=(this.cost_usd, this.cost_before_usd),
             unpriced_tokens=this.unpriced_tokens,
-            signed_out=await self.stores.audit.sign_ins_ended(team_id, first * DAY_S, end * DAY_S),
+            signed_out=await self.stores.audit.count_ended_sign_ins(team_id, first * DAY_S, end * DAY_S),
             ending=list(await self.retiring()),
         )

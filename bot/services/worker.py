@@ -197,8 +197,8 @@ class Worker:
             _, earlier = self._live.get(job.id, (None, None))
             with of_job(job.id):
                 self._live[job.id] = (attempt, asyncio.create_task(self._run_attempt(attempt, earlier)))
-                if job.earlier:
-                    log.info("also answers earlier questions: %d", len(job.earlier))
+                if job.earlier_questions:
+                    log.info("also answers earlier questions: %d", len(job.earlier_questions))
         for job in arrived.values() if self.is_full else ():
             if job.id not in self._live:
                 self.post_placeholder(job)
@@ -250,12 +250,12 @@ class Worker:
                 if job.id not in self._live or self._live[job.id][0].job != job:
                     # The attempt has ended meanwhile, and the response isn't about a newer attempt.
                     continue
-                if job.id not in pulse.ours:
+                if job.id not in pulse.owned_ids:
                     self.workspace.scheduler.abandon(job.id)
                     self.cancel(job.id, Phase.LOST)
-                elif job.id in pulse.to_restart:
+                elif job.id in pulse.ids_to_restart:
                     self.cancel(job.id, Phase.RESTART)
-                elif job.id in pulse.to_stop:
+                elif job.id in pulse.ids_to_stop:
                     self.cancel(job.id, Phase.STOPPED)
         self.workspace.lease.renew(sent_at)
 
@@ -293,7 +293,7 @@ class Worker:
             self.pane.on_queued(job.question)
         try:
             pause_s = MIN_PAUSE_S
-            while not await queue.may_post_placeholder(job.question):
+            while not await queue.can_post_placeholder(job.question):
                 await self.stores.clock.sleep(pause_s)
                 pause_s = min(2 * pause_s, HEARTBEAT_S)
             await self.workspace.scheduler.post_placeholder(job)

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.asks import Ask
+from bot.core.asks import ApprovalCard
 from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN, Decision, card_type
 from bot.core.conversation import escape
 from bot.core.schedules import Rule
@@ -33,7 +33,7 @@ class Card:
     by: ReplyAction = ReplyAction.APPROVE
 
 
-def blocks_of(ask: Ask, block_id: str) -> list[Json]:
+def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
     card = _CARDS[ask.tool](ask, json.loads(ask.arguments))
     parts = [*card.parts, *(line(words(unlinked(warning), "bold")) for warning in ask.warnings)]
     if ask.decision is not None:
@@ -41,10 +41,10 @@ def blocks_of(ask: Ask, block_id: str) -> list[Json]:
         decided = line(words(texts.approvals.chosen(label), "italic"))
         return [blockkit.rich_text([*parts, decided], block_id)]
     terms = list(card.terms)
-    if ask.until is not None:
-        in_utc = texts.words.time_in_utc(datetime.fromtimestamp(ask.until, UTC))
-        until = blockkit.moment_mrkdwn(ask.until, texts.words.TIME_FORMAT, in_utc)
-        terms.append(f"{texts.approvals.waits_until(escape(unlinked(ask.person)))}{until}.")
+    if ask.expires_at is not None:
+        in_utc = texts.words.time_in_utc(datetime.fromtimestamp(ask.expires_at, UTC))
+        until = blockkit.moment_mrkdwn(ask.expires_at, texts.words.TIME_FORMAT, in_utc)
+        terms.append(f"{texts.approvals.waits_until(escape(unlinked(ask.decider_name)))}{until}.")
     agree = blockkit.button(card.by, card.agree, ask.value, primary=True)
     decline = blockkit.button(ReplyAction.DENY, card.decline, ask.value)
     return [
@@ -59,24 +59,24 @@ def moment(at: float, *styles: str) -> Json:
     return blockkit.moment(at, texts.words.TIME_FORMAT, in_utc, *styles)
 
 
-def _memory(ask: Ask, arguments: Mapping[str, Any]) -> Card:
+def _memory(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     question = line(words(texts.memory.REMEMBER_THIS[str(arguments["for"])]))
     quoted = blockkit.part("rich_text_quote", words(unlinked(escape_unseen(str(arguments["text"])))))
     return Card([question, quoted], texts.memory.REMEMBER, texts.memory.DONT_REMEMBER)
 
 
-def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
+def _schedule(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     cron, zone, kind = str(arguments.get("cron") or ""), str(arguments["zone"]), card_type(ask.tool, arguments)
     question, agree, decline = texts.schedules.PROPOSES[kind]
     rule = Rule(zone, cron) if cron else Rule(zone, at=datetime.fromisoformat(arguments["at"]).timestamp())
-    before = str(arguments.get("before") or rule.in_words)
+    before = str(arguments.get("before") or rule.description)
     same_zone = texts.schedules.in_zone("", zone)
-    replaced = f"{texts.schedules.INSTEAD_OF}{before.removesuffix(same_zone)}" if before != rule.in_words else ""
-    when = f"{texts.words.sentence_case(rule.in_words)}{replaced}."
+    replaced = f"{texts.schedules.INSTEAD_OF}{before.removesuffix(same_zone)}" if before != rule.description else ""
+    when = f"{texts.words.sentence_case(rule.description)}{replaced}."
     also = texts.schedules.ALSO_IF_UNCHANGED if arguments.get("skipped_before") else ""
     without_news = texts.schedules.ONLY_IF_CHANGED if arguments["only_if_changed"] else also
     times = arguments.get("next") if rule.cron else ()
-    following = f"{texts.schedules.NEXT_TIME}{rule.dates_in_words(times)}." if times else ""
+    following = f"{texts.schedules.NEXT_TIME}{rule.dates_text(times)}." if times else ""
     parts = [
         line(words(question, "bold")),
         blockkit.part("rich_text_quote", words(unlinked(escape_unseen(arguments["words"])))),
@@ -88,7 +88,7 @@ def _schedule(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     return Card(parts, agree, decline, [] if kind == "stop" else terms)
 
 
-def _sign_in(ask: Ask, arguments: Mapping[str, Any]) -> Card:
+def _sign_in(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     server, scope = str(arguments["server"]), str(arguments.get("scope") or "")
     wanted = texts.accounts.wants_scope(server, scope) if scope else texts.accounts.wants_sign_in(server)
     question = line(words(unlinked(escape_unseen(wanted)), "bold"))
@@ -96,7 +96,7 @@ def _sign_in(ask: Ask, arguments: Mapping[str, Any]) -> Card:
     return Card([question], *labels, [texts.accounts.TERMS], ReplyAction.SIGN_IN)
 
 
-_CARDS: Mapping[str, Callable[[Ask, Mapping[str, Any]], Card]] = {
+_CARDS: Mapping[str, Callable[[ApprovalCard, Mapping[str, Any]], Card]] = {
     REMEMBER: _memory,
     SCHEDULE: _schedule,
     SIGN_IN: _sign_in,

@@ -406,11 +406,11 @@ class PacedClient:
         self.clock = clock
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        async with self.budget.turn(method, _channel_id(arguments)):
+        async with self.budget.paced_call(method, _channel_id(arguments)):
             return await self._client.call(method, **arguments)
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
-        async with self.budget.turn("chat.postMessage", _channel_id(arguments)):
+        async with self.budget.paced_call("chat.postMessage", _channel_id(arguments)):
             return await self._client.post(**arguments)
 
 

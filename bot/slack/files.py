@@ -35,10 +35,10 @@ from bot.core.files import (
     is_recording,
     is_sign_in_page,
     preview_of,
+    reason_not_transcribed,
     reason_unreadable,
     short_name,
     supported_sound,
-    unheard_reason,
 )
 from bot.errors import RateLimited, Refused
 from bot.models.prompt import PDF, PDF_PAGE_TOKENS, Media, Sound, image_tokens
@@ -151,7 +151,7 @@ class Files:
                 return Transcript(text)
             log.warning("file %s: no transcript in its captions", file.id)
         if transcribe is None:
-            return unheard_reason(file)
+            return reason_not_transcribed(file)
         content = await self._download(file, left)
         if isinstance(content, Unread):
             return content

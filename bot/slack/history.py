@@ -111,7 +111,7 @@ class History:
             return [_after_gap(reading.question)]
         messages = [self.message_of(reading.question, message) for message in messages_in(answer)[::-1]]
         if messages and answer.get("has_more"):
-            messages[0] = replace(messages[0], after_gap=True)
+            messages[0] = replace(messages[0], is_after_gap=True)
         return messages
 
     def _reading(self, question: Question) -> _Reading:
@@ -156,7 +156,7 @@ class History:
             if not answer.get("has_more") or not page or after > question.ts:
                 break
         if has_gap and newest:
-            newest[0] = replace(newest[0], after_gap=True)
+            newest[0] = replace(newest[0], is_after_gap=True)
         return [*first, *newest, *end]
 
     async def _page(self, method: str, reading: _Reading, **arguments: Any) -> dict[str, Any] | None:
@@ -186,12 +186,12 @@ class History:
             channel_id=question.thread.channel_id,
             ts=message["ts"],
             text=body_of(answer_of(message) if is_ours else message),
-            attached="" if is_ours else attached_to(message),
+            attached_text="" if is_ours else attached_to(message),
             thread_ts=string(message, "thread_ts") or None,
             user_id=string(message, "user") or None,
             bot_id=bot_id,
             app_name=app_name(message),
-            by_app=is_by_app(message),
+            is_from_app=is_by_app(message),
             subtype=string(message, "subtype") or None,
             files=() if is_ours else files_of(message),
             edited_ts=string(json_object(message, "edited"), "ts"),
@@ -200,7 +200,7 @@ class History:
 
 def _after_gap(question: Question) -> Message:
     """Returns the question as a message after a gap, because earlier messages couldn't be read."""
-    return replace(question.as_message(), after_gap=True)
+    return replace(question.as_message(), is_after_gap=True)
 
 
 # The tool: `ChannelReader`.
@@ -322,7 +322,7 @@ class ChannelReader:
         if not page.messages and page.is_cut:
             return CallResult.failed(FORBIDDEN if page.is_forbidden else BUSY)
         shown = await self._page_text(use.question, wanted, page) if page.messages else NOTHING_THERE
-        return CallResult(CallState.DONE, shown, may_be_stored=shown == NOTHING_THERE)
+        return CallResult(CallState.DONE, shown, can_be_stored=shown == NOTHING_THERE)
 
     async def _parse_arguments(self, question: Question, arguments: Mapping[str, Any]) -> _Wanted:
         """Parses a call's arguments. Raises _Unusable, RateLimited and Refused."""
@@ -359,7 +359,7 @@ class ChannelReader:
         """Raises _Unusable if the answer's readers can't read another channel. Also raises RateLimited and Refused."""
         if channel_id == question.thread.channel_id:
             return
-        is_members = not question.from_bot and await self._users.kind(question.user_id) is UserKind.MEMBER
+        is_members = not question.is_from_bot and await self._users.kind(question.user_id) is UserKind.MEMBER
         if not (is_members and await self._readers.are_insiders(question.thread)):
             raise _Unusable(NOT_READABLE)
         try:
@@ -419,7 +419,9 @@ class ChannelReader:
             if (string(found, "subtype") or None) in CONVERSATION_SUBTYPES and found["ts"] != question.ts
         ]
         messages = [(message, replies) for message, replies in messages if not message.is_notice]
-        ids = [id_ for message, _ in messages[::-1] for id_ in (message.writer_id, *ids_to_name(message.whole)) if id_]
+        ids = [
+            id_ for message, _ in messages[::-1] for id_ in (message.writer_id, *ids_to_name(message.full_text)) if id_
+        ]
         names = await self._users.names(list(dict.fromkeys(ids)), in_channel=wanted.channel_id)
         zone = await self._zone(question)
         base = await self.link_base(wanted.channel_id, question.ts)
@@ -467,4 +469,4 @@ def _line(message: Message, replies: int, names: Mapping[str, str], zone: tzinfo
     link = message_link(base, message.channel_id, message.ts, message.thread_ts)
     counted = f"{replies} {'reply' if replies == 1 else 'replies'}" if replies else ""
     head = ", ".join(filter(None, (one_line(writer), at, f"ts {message.ts}", counted, link)))
-    return f"{head}\n{quoted_for_model(with_names(message.whole, names))}"
+    return f"{head}\n{quoted_for_model(with_names(message.full_text, names))}"

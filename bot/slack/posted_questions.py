@@ -43,7 +43,7 @@ MAX_QUOTE_CHARS = 9_000
 def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
     """Returns a message as the subject of a question. `names`: user and channel names, by ID."""
     thread_ts = message.thread_ts or message.ts
-    whole = paired(with_names(message.whole, names).strip())
+    whole = paired(with_names(message.full_text, names).strip())
     quote = shortened(whole, lambda quote: len(escape(quote)), MAX_QUOTE_CHARS)
     return QuotedMessage(message.channel_id, message.ts, thread_ts, quote, response_url)
 

@@ -18,7 +18,7 @@ def cap_notification(sentence: str, unit: str, daily: Sequence[tuple[str, float]
 
 
 def usage_text(usage: UsageToDate) -> str:
-    lines = [texts.quotas.usage(period, amount_text(usage.spent[period])) for period in Period]
+    lines = [texts.quotas.usage(period, amount_text(usage.usage_by_period[period])) for period in Period]
     return "\n".join([*lines, *(quota_lines(usage) or [texts.quotas.NO_QUOTAS])])
 
 

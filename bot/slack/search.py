@@ -170,7 +170,7 @@ class SlackSearch:
             return CallResult(CallState.DONE, NOTHING_FOUND)
         shown = self._sign_in_addresses.without_urls("\n\n".join(map(_hit_text, hits)))
         data = result_for_model(shown, NAME, secrets.token_hex(8))
-        return CallResult(CallState.DONE, f"{data}\n{CITE}", may_be_stored=False)
+        return CallResult(CallState.DONE, f"{data}\n{CITE}", can_be_stored=False)
 
     def _refusal_sentence(self, question: Question, error: Refused) -> str:
         name = error.name

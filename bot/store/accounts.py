@@ -31,7 +31,7 @@ class Accounts(Operations):
     """Reads and writes accounts. Every change adds an audit entry in the same transaction."""
 
     @reads
-    async def of(self, connection: AsyncConnection, team_id: str, user_id: str) -> dict[str, tuple[float, str]]:
+    async def of_person(self, connection: AsyncConnection, team_id: str, user_id: str) -> dict[str, tuple[float, str]]:
         """Returns a person's accounts by server, as sign-in time (seconds since the epoch) and scopes."""
         theirs = accounts.c.team_id == team_id, accounts.c.user_id == user_id
         columns = accounts.c.server, accounts.c.since, accounts.c.scope
@@ -61,7 +61,7 @@ class Accounts(Operations):
         return [Owner(*row) for row in rows]
 
     @reads
-    async def may_run(self, connection: AsyncConnection, owner: Owner, schedule_id: int) -> bool:
+    async def allows_schedule(self, connection: AsyncConnection, owner: Owner, schedule_id: int) -> bool:
         """Returns whether a schedule is this person's and they agreed that its runs use this account."""
         this = schedules.c.id == schedule_id, schedules.c.team_id == owner.team_id, schedules.c.user_id == owner.user_id
         agreed = await connection.scalar(sa.select(schedules.c.accounts).where(*this, schedules.c.stopped_at.is_(None)))
@@ -131,7 +131,7 @@ class Accounts(Operations):
         return (await connection.execute(ended)).rowcount > 0
 
     @writes
-    async def end(
+    async def delete_account(
         self,
         connection: AsyncConnection,
         owner: Owner,

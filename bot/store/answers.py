@@ -20,10 +20,10 @@ from bot.models.prompt import parse_origins
 from bot.store import audit, beside, outbox, steps
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
+    CAN_BE_REGENERATED,
     IS_AHEAD,
     IS_BEGUN,
     IS_MIDWAY,
-    MAY_BE_REGENERATED,
     NO_ANSWER,
     end_of_turn,
     has_row,
@@ -111,7 +111,7 @@ class RecordedAnswers(Operations):
     @writes
     async def switch_version(self, connection: AsyncConnection, job_id: int, *, to_next: bool) -> None:
         """Switches readers to the version before or after the displayed one, if there is one."""
-        this = sa.select(jobs).where(jobs.c.id == job_id, MAY_BE_REGENERATED).with_for_update()
+        this = sa.select(jobs).where(jobs.c.id == job_id, CAN_BE_REGENERATED).with_for_update()
         row = (await connection.execute(this)).one_or_none()
         if row is None:
             return
@@ -194,7 +194,7 @@ class RecordedAnswers(Operations):
                 reply = RecordedReply(
                     row.answer or "", parse_origins(row.origins), row.user_id, row.ts or "", note_of(row.note)
                 )
-                reply = replace(reply, text="", refused=frozenset(questions[row.id])) if is_refused else reply
+                reply = replace(reply, text="", refused_ts=frozenset(questions[row.id])) if is_refused else reply
                 found |= dict.fromkeys(shown, RecordedReply(""))
                 found |= dict.fromkeys(shown[:1], reply)
         of_newest = (await beside.messages_of_jobs(connection, sa.select(newest.c.id))).values()
@@ -255,9 +255,9 @@ async def answer_record(connection: AsyncConnection, row: sa.Row[Any]) -> Answer
         has_next=bool(later),
         has_acted=row.end_reason == EndReason.COMMAND or has_decided_proposal(newest_calls),
         is_edited=shown is not None and bool(shown.version <= edited),
-        undone=undone,
-        over=over,
-        chosen=shown.end.get("chosen") if shown and shown.end else None,
+        undone_notices=undone,
+        finished_schedules=over,
+        chosen_choice=shown.end.get("chosen") if shown and shown.end else None,
     )
 
 
@@ -275,15 +275,15 @@ async def _outdated_notices(
     """Returns the notices that no longer apply, and the one-time schedules that have run."""
     kinds = NoticeKind.SCHEDULED, NoticeKind.STOPPED, NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN
     made, ended, remembered, forgotten = ([one for one in notices if one.kind is kind] for kind in kinds)
-    ids = [one.about for one in (*made, *ended)]
+    ids = [one.number for one in (*made, *ended)]
     has_run = sa.and_(schedules.c.next_at.is_(None), schedules.c.paused == "").label("has_run")
     standing = schedules.c.id.in_(ids), schedules.c.stopped_at.is_(None)
     rows = (await connection.execute(sa.select(schedules.c.id, has_run).where(*standing))).all() if ids else ()
     stopped = frozenset(ids) - {row.id for row in rows}
-    undone = [one for one in made if one.about in stopped] + [one for one in ended if one.about not in stopped]
+    undone = [one for one in made if one.number in stopped] + [one for one in ended if one.number not in stopped]
     if forgotten:
-        back = await _memories_in_effect(connection, row, memories.c.number.in_([one.about for one in forgotten]))
-        undone += [one for one in forgotten if one.about in back]
+        back = await _memories_in_effect(connection, row, memories.c.number.in_([one.number for one in forgotten]))
+        undone += [one for one in forgotten if one.number in back]
     if remembered and not await _memories_in_effect(connection, row, memories.c.ts == row.ts):
         undone += remembered
     return frozenset(undone), frozenset(row.id for row in rows if row.has_run)
@@ -332,7 +332,7 @@ def _with_version(job: Job, before: Sequence[sa.Row[Any]]) -> Job:
         return job
     text = text_to_continue(so_far.answer, EndReason(so_far.end_reason))
     origins = parse_origins(so_far.origins)
-    return replace(job, so_far=text, sources=sources_of(so_far.sources), so_far_origins=origins)
+    return replace(job, continued_text=text, sources=sources_of(so_far.sources), continued_origins=origins)
 
 
 async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:

@@ -44,7 +44,7 @@ async def append(connection: AsyncConnection, now: float, entries: Iterable[Entr
             "job_id": entry.job_id,
             "facts": audit.canonical_json(entry.facts),
             **{name: getattr(entry.subject, name) for name in _SUBJECT},
-            "by_id": entry.by,
+            "by_id": entry.actor_id,
         }
         for entry in entries
     ]
@@ -93,7 +93,7 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
 
 class Audit(Operations):
     @reads
-    async def first_since(self, connection: AsyncConnection, since: float) -> int | None:
+    async def first_id_since(self, connection: AsyncConnection, since: float) -> int | None:
         """Returns the ID of the first entry from `since` or later, or None."""
         # Several processes write at the same time, so times and IDs aren't in exactly the same order.
         first = sa.select(sa.func.min(audit_entries.c.id)).where(audit_entries.c.at >= since)
@@ -122,7 +122,7 @@ class Audit(Operations):
         ]
 
     @reads
-    async def sign_ins_ended(
+    async def count_ended_sign_ins(
         self, connection: AsyncConnection, team_id: str, since: float, until: float
     ) -> Counter[str]:
         """Returns the number of sign-ins that MCP servers didn't renew between two times, by server."""

@@ -56,7 +56,7 @@ class RecordedCalls(MeteredOperations):
     """Records an attempt's steps. A worker that lost the job, or whose version is outdated, writes nothing."""
 
     @writes
-    async def record(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece) -> bool:
+    async def record_step(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece) -> bool:
         """Records a step, its usage and its text before its calls. Returns False if the job is lost or outdated."""
         held = HeldJob(job, self._worker.name)
         now = self._now()
@@ -78,14 +78,14 @@ class RecordedCalls(MeteredOperations):
         return True
 
     @writes
-    async def begin(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
+    async def begin_call(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
         """Records that a READY call is about to be made. Returns False if it must not be made.
 
         A BEGUN call can begin again if its tool is declared read-only. Nothing begins once a stop is requested.
         """
         if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
             return False
-        this = (*_is_call(job, call, call.begins_from), tool_calls.c.binding == call.binding)
+        this = (*_is_call(job, call, call.startable_states), tool_calls.c.binding == call.binding)
         now = self._now()
         begun = sa.update(tool_calls).where(*this).values(state=CallState.BEGUN.value, begun_at=now)
         if (await connection.execute(begun)).rowcount == 0:
@@ -94,7 +94,7 @@ class RecordedCalls(MeteredOperations):
         return True
 
     @writes
-    async def end(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
+    async def end_call(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
         """Records a call's final state and result. Returns False if it has already ended or the job is lost."""
         # A call's end counts in any version.
         if not await _lock_if_held(connection, HeldJob(job, self._worker.name), of_version=False):
@@ -125,7 +125,7 @@ class RecordedCalls(MeteredOperations):
         return await claim.join_follow_ups(connection, job, step_no, self._now())
 
     @writes
-    async def wait(
+    async def wait_for_decisions(
         self, connection: AsyncConnection, job: Job, piece: Piece | None, mention_at: float | None, shown_at: float
     ) -> bool:
         """Gives up the job until its ASKED calls are decided, with the last piece of its text.
@@ -173,7 +173,7 @@ class RecordedCalls(MeteredOperations):
     @reads
     async def calls_denied_by_reply(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
         """Returns the calls that a reply denied in the asker's previous answer, and those that might have acted."""
-        first = (*job.earlier, job.question)[0]
+        first = (*job.earlier_questions, job.question)[0]
         of_asker = in_thread(first.thread), jobs.c.user_id == first.user_id, jobs.c.ts < first.ts
         newest = sa.select(jobs.c.id, jobs.c.version).where(*of_asker).order_by(jobs.c.ts.desc()).limit(1)
         before = (await connection.execute(newest)).one_or_none()
@@ -221,7 +221,7 @@ def _call_values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
         "definition_hash": call.definition_hash,
         "binding": call.binding,
         "read_only": call.read_only,
-        "own_account": call.own_account,
+        "own_account": call.uses_own_account,
         "state": call.state.value,
         "result": call.result,
         "result_is_error": False,
@@ -267,7 +267,7 @@ _ALLOWED = [
 
 class Approvals(WorkerOperations):
     @reads
-    async def waiting_for(
+    async def answers_awaiting(
         self, connection: AsyncConnection, team_id: str, user_id: str, limit: int
     ) -> list[tuple[ThreadKey, str, float]]:
         """Returns a person's answers waiting for approval, newest first: thread, last page, and deadline."""
@@ -332,7 +332,7 @@ class Approvals(WorkerOperations):
         await audit.record_setting(connection, now, "always_allowed", facts, by=user_id, **channel)
 
     @reads
-    async def allowed(
+    async def allowed_tools(
         self, connection: AsyncConnection, team_id: str | None = None, channel_id: str | None = None
     ) -> tuple[AllowedTool, ...]:
         in_order = sa.select(*_ALLOWED).order_by(*_ALLOWED[:3])
@@ -474,7 +474,7 @@ class ToolPins(Operations):
         return {tool: pin for tool, pin in pinned.items() if tool != marker}
 
     @reads
-    async def listed(self, connection: AsyncConnection, servers: Iterable[str]) -> frozenset[str]:
+    async def listed_servers(self, connection: AsyncConnection, servers: Iterable[str]) -> frozenset[str]:
         tools = (await connection.scalars(sa.select(tool_pins.c.tool))).all()
         return frozenset(servers) & {tool_owner(tool) for tool in tools}
 
@@ -485,7 +485,7 @@ class ToolPins(Operations):
         return {row.tool: Pin(row.definition_hash, row.definition, row.by_admin) for row in rows}
 
     @writes
-    async def agree(self, connection: AsyncConnection, tool: str, definition: Pin) -> None:
+    async def approve(self, connection: AsyncConnection, tool: str, definition: Pin) -> None:
         await upsert(connection, tool_pins, {"tool": tool}, {**_pin_values(definition), "by_admin": True})
         facts = {"tool": tool, "definition": definition.definition_hash}
         await audit.record_setting(connection, self._now(), "definition", facts, by="")

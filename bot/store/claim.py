@@ -148,7 +148,7 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
             # Nobody was skipped whose place somebody else could take.
             break
     whole = await _with_records(connection, sorted(claimed, key=lambda job: job.id))
-    return [replace(job, moves_down=await _is_overtaken(connection, job)) for job in whole]
+    return [replace(job, must_move_down=await _is_overtaken(connection, job)) for job in whole]
 
 
 async def _is_overtaken(connection: AsyncConnection, job: Job) -> bool:
@@ -216,7 +216,7 @@ async def take_over(
 
 
 async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    whole = await with_earlier(connection, claimed)
+    whole = await with_batched_questions(connection, claimed)
     if all(job.attempts == 1 and job.version == 0 for job in whole):
         # None of their answers was begun before.
         return whole
@@ -248,9 +248,9 @@ async def batches(
     threads = [_thread_of(leader) for leader in leaders if leader.is_followed]
     if not threads:
         return [[leader] for leader in leaders]
-    thread, may_join = thread_columns(), sa.and_(jobs.c.attempts == 0, is_free).label("may_join")
+    thread, can_join = thread_columns(), sa.and_(jobs.c.attempts == 0, is_free).label("can_join")
     queued: sa.Select[Any] = (
-        sa.select(*thread, *_OF_QUEUED, _RUNNING_OF_ASKER.label("running_of_asker"), may_join)
+        sa.select(*thread, *_OF_QUEUED, _RUNNING_OF_ASKER.label("running_of_asker"), can_join)
         .where(is_queued(), sa.tuple_(*thread).in_(threads))
         .order_by(*thread, jobs.c.ts)
     )
@@ -267,7 +267,7 @@ def _thread_of(row: sa.Row[Any]) -> tuple[str, ...]:
 
 def _first_batch(queued: Iterable[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
     """Returns the first queued jobs of a thread, up to one that can't join or belongs to another asker."""
-    joining = list(takewhile(lambda row: row.may_join, queued))
+    joining = list(takewhile(lambda row: row.can_join, queued))
     return list(takewhile(lambda row: _batch_key(row) == _batch_key(joining[0]), joining))
 
 
@@ -327,7 +327,7 @@ async def clear_placeholders(connection: AsyncConnection, rows: Sequence[sa.Row[
     await outbox.queue_updates(connection, unrecorded, now + LATE_POST_S)
 
 
-async def with_earlier(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
+async def with_batched_questions(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
     if not claimed:
         return []
     batched = sa.select(jobs).where(
@@ -341,7 +341,7 @@ async def with_earlier(connection: AsyncConnection, claimed: Sequence[Job]) -> l
         asked = [(question_of(row), row.joined_step) for row in rows.get(job.id, ())]
         earlier = tuple(question for question, step_no in asked if step_no is None)
         follow_ups = tuple(FollowUp(question, step_no) for question, step_no in asked if step_no is not None)
-        with_others.append(replace(job, earlier=earlier, follow_ups=follow_ups))
+        with_others.append(replace(job, earlier_questions=earlier, follow_ups=follow_ups))
     return with_others
 
 
@@ -350,11 +350,11 @@ async def join_follow_ups(connection: AsyncConnection, job: Job, step_no: int, n
     queued = sa.select(jobs).where(in_thread(job.question.thread), is_queued(), jobs.c.ts > job.question.ts)
     rows = (await connection.execute(queued.order_by(jobs.c.ts).with_for_update())).all()
 
-    def may_join(row: sa.Row[Any]) -> bool:
+    def can_join(row: sa.Row[Any]) -> bool:
         has_more = row.files or row.from_bot or row.had_sign_in or row.is_command
         return row.attempts == 0 and row.user_id == job.question.user_id and not has_more
 
-    joined = list(takewhile(may_join, rows))
+    joined = list(takewhile(can_join, rows))
     if joined:
         # They are locked, so all of them can be ended.
         ids = [row.id for row in joined]

@@ -215,13 +215,13 @@ BATCH_S = 0.01
 @dataclass(frozen=True)
 class Expiry:
     table: sa.Table
-    which: tuple[sa.ColumnElement[bool], ...]
+    conditions: tuple[sa.ColumnElement[bool], ...]
     empty_values: dict[str, Any] | None = None
     """The columns to empty, or None to delete the rows."""
 
     @property
     def due(self) -> sa.Select[Any]:
-        return sa.select(*self.table.primary_key).where(*self.which)
+        return sa.select(*self.table.primary_key).where(*self.conditions)
 
 
 def expiries(before: float, now: float) -> tuple[Expiry, ...]:
@@ -289,10 +289,10 @@ async def _remove(connection: AsyncConnection, expiry: Expiry, keys: Sequence[sa
     these = columns[0].in_([key[0] for key in keys]) if is_single else sa.tuple_(*columns).in_([tuple(k) for k in keys])
     if expiry.empty_values is not None:
         statement: sa.Update | sa.Delete = (
-            sa.update(expiry.table).where(these, *expiry.which).values(expiry.empty_values)
+            sa.update(expiry.table).where(these, *expiry.conditions).values(expiry.empty_values)
         )
         return (await connection.execute(statement)).rowcount
     threads = await threads_of_jobs(connection, these) if expiry.table is jobs else []
-    removed = (await connection.execute(sa.delete(expiry.table).where(these, *expiry.which))).rowcount
+    removed = (await connection.execute(sa.delete(expiry.table).where(these, *expiry.conditions))).rowcount
     await delete_unused_facts(connection, threads)
     return removed

@@ -1,9 +1,9 @@
 """The time of the last message from Slack, and catching up after a gap (services/catching_up.py).
 
-A workspace has one row, shared by all processes. `hear` records the newest message from Slack to any of them. If the
-previous one is older than GAP_S, questions might have been missed, and the row stores the gap. One process at a time
-catches up: it acquires the gap with `claim_gap`, holds it with `keep`, and records which places it has checked. If that
-process dies, another one continues from the recorded places.
+A workspace has one row, shared by all processes. `record_message_time` records the newest message from Slack to any of
+them. If the previous one is older than GAP_S, questions might have been missed, and the row stores the gap. One process
+at a time catches up: it acquires the gap with `claim_gap`, holds it with `extend_hold`, and records which places it has
+checked. If that process dies, another one continues from the recorded places.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ def _numbers(tally: Tally) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class MissedGap:
     """A gap in which questions might have been missed, and the catch-up's progress. Times are seconds since 1970."""
 
     team_id: str
@@ -66,7 +66,7 @@ class Missed:
     def away_s(self) -> float:
         return self.ends_at - self.begins_at
 
-    def after(self, key: str, ahead: Sequence[str], tally: Tally) -> "Missed":
+    def after(self, key: str, ahead: Sequence[str], tally: Tally) -> "MissedGap":
         return replace(self, done=self.done | {key}, ahead=(*self.ahead, *ahead), tally=self.tally + tally)
 
 
@@ -79,7 +79,7 @@ class Report:
 
 class Listening(WorkerOperations):
     @writes
-    async def hear(self, connection: AsyncConnection, team_id: str, heard_at: float) -> None:
+    async def record_message_time(self, connection: AsyncConnection, team_id: str, heard_at: float) -> None:
         """Records a message from Slack, and the gap before it if questions might have been missed."""
         new = insert_into(connection, listening).values(team_id=team_id, heard_at=heard_at)
         if await connection.scalar(new.on_conflict_do_nothing().returning(listening.c.heard_at)) is not None:
@@ -98,7 +98,7 @@ class Listening(WorkerOperations):
             await outbox.wake(connection, self._now(), jobs.c.team_id == team_id)
 
     @writes
-    async def claim_gap(self, connection: AsyncConnection, team_id: str) -> Missed | None:
+    async def claim_gap(self, connection: AsyncConnection, team_id: str) -> MissedGap | None:
         """Returns the gap to catch up on and holds it for HOLD_S, or None if there is none or it is held."""
         now, row = self._now(), listening.c
         is_free = sa.or_(row.held_by.is_(None), has_come(row.held_until, now, HOLD_S))
@@ -108,7 +108,7 @@ class Listening(WorkerOperations):
         if found is None:
             return None
         progress = found.progress
-        return Missed(
+        return MissedGap(
             found.team_id,
             found.missed_from,
             found.missed_until,
@@ -118,19 +118,19 @@ class Listening(WorkerOperations):
         )
 
     @writes
-    async def keep(self, connection: AsyncConnection, team_id: str) -> bool:
+    async def extend_hold(self, connection: AsyncConnection, team_id: str) -> bool:
         """Holds a catch-up for longer. Returns False if another process holds it or a new gap has appeared."""
         return await self._change(connection, team_id, {})
 
     @writes
-    async def record(self, connection: AsyncConnection, missed: Missed) -> bool:
-        """Records progress. Returns False without recording it in the same cases as `keep`."""
+    async def record(self, connection: AsyncConnection, missed: MissedGap) -> bool:
+        """Records progress. Returns False without recording it in the same cases as `extend_hold`."""
         progress = {"done": sorted(missed.done), "ahead": missed.ahead, "tally": asdict(missed.tally)}
         return await self._change(connection, missed.team_id, {"progress": progress})
 
     @writes
-    async def complete(self, connection: AsyncConnection, missed: Missed) -> bool:
-        """Ends the catch-up. Returns False without ending it in the same cases as `keep`."""
+    async def complete(self, connection: AsyncConnection, missed: MissedGap) -> bool:
+        """Ends the catch-up. Returns False without ending it in the same cases as `extend_hold`."""
         report = {"begins_at": missed.begins_at, "ends_at": missed.ends_at, "tally": asdict(missed.tally)}
         over = {"missed_from": None, "missed_until": None, "progress": {}, "report": report}
         return await self._change(connection, missed.team_id, over)
@@ -146,7 +146,7 @@ class Listening(WorkerOperations):
         return [thread_of(row) for row in await connection.execute(newest)]
 
     @reads
-    async def living(self, connection: AsyncConnection) -> list[str]:
+    async def living_workers(self, connection: AsyncConnection) -> list[str]:
         """Returns the names of this database's running workers that can hear Slack, including this one."""
         return await living_workers_in(connection, database_file(self._database.engine.url), self._now())
 

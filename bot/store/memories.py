@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
-from bot.core.memory import Kept, Memory, Place, Remembered, has_room, is_same_text
+from bot.core.memory import Memory, Place, RememberOutcome, RememberResult, has_room, is_same_text
 from bot.store import audit, outbox
 from bot.store.database import Operations, acquire_lock, reads, writes
 from bot.store.rows import HAS_CONTENT, has_row, thread_values
@@ -26,20 +26,20 @@ _OF_MEMORY = [memories.c[name] for name in Memory.__slots__]
 
 class Memories(Operations):
     @reads
-    async def of(self, connection: AsyncConnection, place: Place) -> list[Memory]:
+    async def of_place(self, connection: AsyncConnection, place: Place) -> list[Memory]:
         these = sa.select(*_OF_MEMORY).where(_is_in(place), _IS_IN_EFFECT)
         return [Memory(*row) for row in await connection.execute(these.order_by(memories.c.number))]
 
     @writes
     async def remember(
         self, connection: AsyncConnection, question: Question, text: str, *, is_private: bool, is_proposed: bool = False
-    ) -> Remembered:
+    ) -> RememberResult:
         """Stores a memory from a message, replacing the text of its earlier one, unless the place has no room."""
         now, place = self._now(), question.thread.place
         await _lock_place(connection, place)
         of_message = _is_in(place, jobs), jobs.c.ts == question.ts, ~HAS_CONTENT
         if await has_row(connection, *of_message):
-            return Remembered(Kept.DELETED, 0)
+            return RememberResult(RememberOutcome.DELETED, 0)
         in_place = await _memory_rows(connection, place)
         these = sa.select(memories.c.id, memories.c.number).where(_is_in(place), _IS_IN_EFFECT)
         said = sa.false() if is_proposed else _is_said_in(question)
@@ -47,20 +47,20 @@ class Memories(Operations):
         same = next((row for row in in_place if is_same_text(row.text, text)), None)
         fresh: dict[str, Any] = {"is_private": is_private, "renewed_at": now}
         if (earlier or not same) and not _has_room(in_place, {earlier.id if earlier else 0: text}):
-            return Remembered(Kept.FULL, in_place[0].number)
+            return RememberResult(RememberOutcome.FULL, in_place[0].number)
         if known := earlier or same:
             values = fresh | ({"text": text, "changed_by": ""} if earlier else {})
             await connection.execute(sa.update(memories).where(memories.c.id == known.id).values(values))
-            number, kept = known.number, Kept.NEW if earlier else Kept.KNOWN
+            number, kept = known.number, RememberOutcome.NEW if earlier else RememberOutcome.KNOWN
         else:
             await _empty_forgotten(connection, place, question.ts)
             last = await connection.scalar(sa.select(sa.func.max(memories.c.number)).where(_is_in(place)))
-            number, kept = (last or 0) + 1, Kept.NEW
+            number, kept = (last or 0) + 1, RememberOutcome.NEW
             said_in = {**thread_values(question.thread), "ts": question.ts, "user_id": question.user_id}
             values = fresh | {"number": number, "text": text, "is_proposed": is_proposed, "created_at": now}
             await connection.execute(sa.insert(memories).values(values | said_in))
         await self._record_change(connection, "proposed" if is_proposed else "remembered", place, question.user_id)
-        return Remembered(kept, number)
+        return RememberResult(kept, number)
 
     @writes
     async def forget(self, connection: AsyncConnection, place: Place, number: int, by: str) -> Memory | None:

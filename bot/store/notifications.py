@@ -46,7 +46,7 @@ class Notifications(Operations):
         await add(connection, self._now(), team_id, *new)
 
     @writes
-    async def end(self, connection: AsyncConnection, team_id: str, over: Notification) -> bool:
+    async def queue_end(self, connection: AsyncConnection, team_id: str, over: Notification) -> bool:
         """Queues `over` for a recipient of the notification with its key. Returns False if that one is being sent."""
         this, now = _has_key(team_id, over.recipient, over.key), self._now()
         row = (await connection.execute(sa.select(notifications).where(*this).with_for_update())).one_or_none()

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.calls import APPROVAL_S
 from bot.core.job import Job, RecordedMessage, Status, page_ts
-from bot.core.outbox import BACKOFF, MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, QuestionRecord, Shows
+from bot.core.outbox import BACKOFF, MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, QuestionRecord, ReplyTarget
 from bot.errors import EndReason
 from bot.store import answers, beside, outbox, steps
 from bot.store.database import Operations, completes, reads, writes
@@ -51,12 +51,12 @@ class OutboxEntries(Operations):
         if entry.kind is OutboxKind.BESIDE and entry.mention_at is not None:
             mentioned = sa.update(jobs).where(this, jobs.c.mention_at == entry.mention_at)
             await connection.execute(mentioned.values(mention_at=None))
-        done = sa.delete(outbox_entries).where(outbox.is_as_taken(entry), outbox_entries.c.changes == entry.changes)
+        done = sa.delete(outbox_entries).where(outbox.is_as_taken(entry), outbox_entries.c.changes == entry.times_added)
         await connection.execute(done)
         await outbox.make_due_again(connection, entry, now)
         rows = (await connection.execute(_JOBS.where(this), {"now": now})).all()
         for job_id, record in (await _records(connection, rows)).items():
-            if (due_at := record.beside_due_at(now)) is not None:
+            if (due_at := record.side_messages_due_at(now)) is not None:
                 await outbox.add_missing(connection, OutboxKind.BESIDE, job_id, due_at)
 
     @writes
@@ -82,7 +82,9 @@ class OutboxEntries(Operations):
     @writes
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
         """Makes a failed entry due again after the delay, or at once if it was added again in the meantime."""
-        failed = sa.update(outbox_entries).where(outbox.is_as_taken(entry), outbox_entries.c.changes == entry.changes)
+        failed = sa.update(outbox_entries).where(
+            outbox.is_as_taken(entry), outbox_entries.c.changes == entry.times_added
+        )
         await connection.execute(failed.values(due_at=self._now() + delay_s, is_held=False))
         await outbox.make_due_again(connection, entry, self._now())
 
@@ -96,7 +98,7 @@ class OutboxEntries(Operations):
         """Returns an ended job with the version to show, or None. The held entry blocks claiming it."""
         ended = sa.select(jobs).where(jobs.c.id == entry.job_id, HAS_ENDED, ~jobs.c.answer_deleted)
         # If someone has written below it, the reply to a deleted question is kept.
-        shown = ended if entry.shows is Shows.UNLESS_FOLLOWED else ended.where(HAS_CONTENT)
+        shown = ended if entry.target is ReplyTarget.UNLESS_FOLLOWED else ended.where(HAS_CONTENT)
         row = (await connection.execute(shown)).one_or_none()
         return await answers.with_record(connection, row) if row else None
 
@@ -175,12 +177,12 @@ async def _records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> 
             row.attempts,
             row.version,
             messages=messages_of(row),
-            beside=found[row.id],
+            side_messages=found[row.id],
             answer_deleted=row.answer_deleted,
             is_asked=row.id in asked or not row.question_deleted,
             is_shown=row.is_shown,
             mention_at=row.mention_at,
-            may_mention=bool(row.may_mention),
+            can_mention=bool(row.may_mention),
         )
         for row in rows
     }
@@ -192,15 +194,15 @@ def _entry(row: sa.Row[Any], record: QuestionRecord) -> OutboxEntry:
         kind=OutboxKind(row.kind),
         due_at=row.due_at,
         tries=row.tries,
-        changes=row.changes,
+        times_added=row.changes,
         job_id=row.answered_with or row.id,
         version=row.version,
         question=question_of(row),
         page_ts=page_ts(record.messages),
-        shows=record.shows,
-        waits_until=row.waits_until if record.waits else None,
-        beside=record.beside,
-        stale=record.stale,
+        target=record.target,
+        waits_until=row.waits_until if record.is_waiting else None,
+        side_messages=record.side_messages,
+        outdated_messages=record.outdated_messages,
         mention_at=row.mention_at if record.should_mention else None,
         about=row.about,
     )

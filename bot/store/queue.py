@@ -24,17 +24,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW, BotQuestions
 from bot.core.audit import EntryKind, question_entry
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import NO_WISH, Enqueued, State, Status, Wish, page_ts, state_of
+from bot.core.job import NO_WISH, EnqueueResult, State, Status, Wish, page_ts, state_of
 from bot.errors import EndReason
 from bot.store import audit, beside, claim, memories, outbox, steps
 from bot.store.calls import deny_by_reply, release
 from bot.store.database import Database, GroupCommit, acquire_lock, completes, reads, writes
 from bot.store.rows import (
+    CAN_BE_REGENERATED,
     HAS_CONTENT,
     IS_AHEAD,
     IS_BEGUN,
     IS_LIVE,
-    MAY_BE_REGENERATED,
     file_values,
     has_row,
     in_thread,
@@ -60,9 +60,9 @@ from bot.store.workers import WorkerLiveness, WorkerOperations
 class Arrival:
     event_id: str
     question: Question
-    full: bool
+    has_no_room: bool
     """Whether the process has no room for another answer."""
-    offered: bool = False
+    is_offer: bool = False
     """Whether the first version of its answer is an offer to answer it."""
     job_id: int | None = None
     """The job of a question that the bot posted for its asker (`UnpostedQuestions`), or None for a new job."""
@@ -84,7 +84,7 @@ class QuestionQueue(WorkerOperations):
         full: bool = False,
         offered: bool = False,
         job_id: int | None = None,
-    ) -> Enqueued | None:
+    ) -> EnqueueResult | None:
         """Stores a question as a job, or returns None if its event or message was stored before.
 
         Also returns None for a bot's question beyond the limits of core/access.py. The arguments are those of Arrival.
@@ -96,7 +96,7 @@ class QuestionQueue(WorkerOperations):
         return await self._arrivals.add(Arrival(event_id, question, full, offered, job_id))
 
     @reads
-    async def may_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
+    async def can_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
         """Returns whether every earlier question in the thread has its message, so that this one's will appear last."""
         before = sa.select(jobs.c.messages).where(in_thread(question.thread), IS_LIVE, jobs.c.ts < question.ts)
         return all(page_ts(messages_of(row)) for row in await connection.execute(before))
@@ -132,7 +132,7 @@ class QuestionQueue(WorkerOperations):
         wish: Wish = NO_WISH,
         *,
         full: bool = False,
-    ) -> Enqueued | None:
+    ) -> EnqueueResult | None:
         """Requeues an ended job, to be answered again in the same messages. The old answer is kept as an earlier turn.
 
         `wish`: the wish for the new version. A version that continues the previous one inherits its other wishes.
@@ -148,7 +148,7 @@ class QuestionQueue(WorkerOperations):
         await _requeue(connection, row, self._now(), wish)
         if full or not waits:
             await self._worker.wake_all(connection)
-        return Enqueued(job_id, waits, row.attempts)
+        return EnqueueResult(job_id, waits, row.attempts)
 
     @writes
     async def edit(self, connection: AsyncConnection, question: Question, edited_ts: str) -> bool:
@@ -216,13 +216,15 @@ class QuestionQueue(WorkerOperations):
             await outbox.queue_updates(connection, [row.id], now)
         return True
 
-    async def _write_arrivals(self, arrivals: Sequence[Arrival]) -> Sequence[Enqueued | None]:
+    async def _write_arrivals(self, arrivals: Sequence[Arrival]) -> Sequence[EnqueueResult | None]:
         async with self._database.limit_time(), self._database.begin_write() as connection:
             now = self._now()
             taken = await write_arrivals(connection, arrivals, self._max_per_user, now)
             asked = [arrival.question for arrival, enqueued in zip(arrivals, taken, strict=True) if enqueued]
             replied = await deny_by_reply(connection, asked, now)
-            queued = [(enqueued, arrival.full) for enqueued, arrival in zip(taken, arrivals, strict=True) if enqueued]
+            queued = [
+                (enqueued, arrival.has_no_room) for enqueued, arrival in zip(taken, arrivals, strict=True) if enqueued
+            ]
             # Another process might have room when this one is full.
             if replied or any(full or not enqueued.needs_placeholder for enqueued, full in queued):
                 await self._worker.wake_others(connection)
@@ -274,7 +276,7 @@ def _next_version(row: sa.Row[Any], wish: Wish, now: float) -> dict[str, Any]:
 
 
 async def _lock_for_regeneration(connection: AsyncConnection, job_id: int) -> sa.Row[Any] | None:
-    this = sa.select(jobs).where(jobs.c.id == job_id, MAY_BE_REGENERATED, HAS_CONTENT)
+    this = sa.select(jobs).where(jobs.c.id == job_id, CAN_BE_REGENERATED, HAS_CONTENT)
     return (await connection.execute(this.with_for_update())).one_or_none()
 
 
@@ -324,7 +326,7 @@ log = logging.getLogger(__name__)
 
 async def write_arrivals(
     connection: AsyncConnection, arrivals: Sequence[Arrival], max_per_user: int, now: float
-) -> list[Enqueued | None]:
+) -> list[EnqueueResult | None]:
     """Writes questions in order, with the same results as if each came alone."""
     seen = await _record_events(connection, arrivals, now)
     first_events: dict[str, Arrival] = {}
@@ -346,10 +348,10 @@ async def write_arrivals(
     ids = await _add_jobs(connection, first_messages.values(), now)
     asked = [(ids[message], arrival.question) for message, arrival in first_messages.items() if message in ids]
     await audit.append(connection, now, [question_entry(question, job_id) for job_id, question in asked])
-    taken: dict[str, Enqueued] = {}
+    taken: dict[str, EnqueueResult] = {}
     for message, arrival in first_messages.items():
         if message in ids:
-            taken[arrival.event_id] = Enqueued(ids[message], queue.is_behind(arrival))
+            taken[arrival.event_id] = EnqueueResult(ids[message], queue.is_behind(arrival))
     return [
         taken.get(arrival.event_id) if first_events.get(arrival.event_id) is arrival else None for arrival in arrivals
     ]
@@ -377,12 +379,12 @@ async def _messages_of_eager_bots(
 ) -> list[tuple[str, str, str]]:
     """Returns the messages of bots that ask so often that they might be answering our answers."""
     # Until their commit, because concurrent transactions wouldn't count each other's questions.
-    for team_id in sorted({question.thread.team_id for question in questions if question.from_bot}):
+    for team_id in sorted({question.thread.team_id for question in questions if question.is_from_bot}):
         await acquire_lock(connection, f"bots {team_id}")
     refused: list[tuple[str, str, str]] = []
     taken: list[Question] = []
     for question in questions:
-        if question.from_bot and (await _bot_questions(connection, question, taken, now)).is_over_limit:
+        if question.is_from_bot and (await _bot_questions(connection, question, taken, now)).is_over_limit:
             refused.append(_message_key(question))
         else:
             taken.append(question)
@@ -395,7 +397,7 @@ async def _bot_questions(
     """Counts a bot's stored questions and those in `taken`, which this transaction will write, up to the limits."""
     newest = sa.select(jobs.c.ts, jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
     of_thread = {row.ts: row.from_bot for row in await connection.execute(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW))}
-    of_thread |= {other.ts: other.from_bot for other in taken if other.thread == question.thread}
+    of_thread |= {other.ts: other.is_from_bot for other in taken if other.thread == question.thread}
     in_a_row = takewhile(lambda ts: of_thread[ts], sorted(of_thread, reverse=True))
     of_bot = jobs.c.team_id == question.thread.team_id, jobs.c.user_id == question.user_id, jobs.c.from_bot
     lately = sa.select(jobs.c.id).where(*of_bot, jobs.c.created_at > now - 3600).limit(MAX_BOT_QUESTIONS_AN_HOUR)
@@ -415,10 +417,10 @@ class _QueueBefore:
 
     def is_behind(self, arrival: Arrival) -> bool:
         question = arrival.question
-        person = (question.thread.team_id, question.user_id, question.schedule is not None)
+        person = (question.thread.team_id, question.user_id, question.schedule_id is not None)
         first = self.oldest.get(question.thread)
         self.oldest[question.thread] = question.ts if first is None else min(first, question.ts)
-        full = arrival.full or self.threads[person] >= self.max_per_user
+        full = arrival.has_no_room or self.threads[person] >= self.max_per_user
         if first is None:
             self.threads[person] += 1
         return full or (first is not None and first < question.ts)
@@ -473,7 +475,7 @@ async def _add_jobs(
     in_order = sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message_key(arrival.question)))
     added = {}
     if values := [
-        queued_values(arrival.question, now) | {"offered": arrival.offered}
+        queued_values(arrival.question, now) | {"offered": arrival.is_offer}
         for arrival in in_order
         if arrival.job_id is None
     ]:

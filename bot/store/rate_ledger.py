@@ -30,7 +30,7 @@ Allows = Callable[[Sequence[float], float], bool]
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    counted: str
+    budget: str
     """The method or channel that the call counts toward."""
     allows: Allows
     with_live: bool = False
@@ -67,9 +67,9 @@ class RateLedger(WorkerOperations):
     async def _reserve_all(self, connection: AsyncConnection, requests: Sequence[_Request]) -> list[Reservation]:
         # The time when the transaction began, not when the call was requested, so that calls are in order.
         worker, now = self._worker.name, self._now()
-        calls = await _recent_calls(connection, worker, {request.counted for request in requests}, now)
-        granted = [calls[request.counted].take(request.allows, now) for request in requests]
-        taken = [request.counted for request, is_granted in zip(requests, granted, strict=True) if is_granted]
+        calls = await _recent_calls(connection, worker, {request.budget for request in requests}, now)
+        granted = [calls[request.budget].take(request.allows, now) for request in requests]
+        taken = [request.budget for request, is_granted in zip(requests, granted, strict=True) if is_granted]
         if taken:
             rows = [{"method": method, "worker": worker, "sent_at": now} for method in taken]
             await connection.execute(sa.insert(slack_calls), rows)
@@ -90,7 +90,7 @@ class RateLedger(WorkerOperations):
         return [
             Reservation(
                 is_granted,
-                Others(calls[request.counted].others_ages_s, live_ages_s if request.with_live else ()),
+                Others(calls[request.budget].others_ages_s, live_ages_s if request.with_live else ()),
                 learned,
             )
             for request, is_granted in zip(requests, granted, strict=True)

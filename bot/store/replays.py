@@ -15,7 +15,7 @@ from bot.core.job import Job
 from bot.core.usage import AnswerUsage, Thumb
 from bot.errors import EndReason
 from bot.store import audit
-from bot.store.claim import with_earlier
+from bot.store.claim import with_batched_questions
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import HAS_CONTENT, HAS_ENDED, IS_MIDWAY, job_of, note_of
 from bot.store.schema import audit_entries, feedback, jobs, turns
@@ -41,7 +41,7 @@ class Given:
 class RecordedQuestion:
     job: Job
     """The job as in its first claim, except for the messages of its reply."""
-    then: Given
+    original: Given
     ended_at: float
     note: Note | None = field(repr=False)
     """The part of the prompt about the question alone, or None if it isn't stored."""
@@ -50,7 +50,7 @@ class RecordedQuestion:
 
 class Replays(Operations):
     @reads
-    async def ids(
+    async def question_ids(
         self, connection: AsyncConnection, since: float, channels: Sequence[str] | None, direct: bool
     ) -> list[int]:
         """Returns the IDs of jobs that called a model since a time (seconds since the epoch), oldest first.
@@ -70,9 +70,9 @@ class Replays(Operations):
         newest = sa.select(turns).where(of_job, ~IS_MIDWAY).order_by(turns.c.id.desc()).limit(1)
         if row is None or (last := (await connection.execute(newest)).one_or_none()) is None:
             return None
-        [job] = await with_earlier(connection, [job_of(row)])
+        [job] = await with_batched_questions(connection, [job_of(row)])
         follow_ups = tuple(replace(one, step_no=0) for one in job.follow_ups)
-        job = replace(job, attempts=1, version=0, follow_ups=follow_ups, offered=False, is_late=False)
+        job = replace(job, attempts=1, version=0, follow_ups=follow_ups, is_offer=False, is_late=False)
         job = replace(job, stop_requested=False, asked_at=row.created_at)
         seconds = None if row.started_at is None else last.created_at - row.started_at
         then = Given(last.answer, EndReason(last.end_reason), seconds, await attempt_usages(connection, since, of_job))

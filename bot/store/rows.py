@@ -91,7 +91,7 @@ def queued_values(question: Question, now: float) -> dict[str, Any]:
         "user_id": question.user_id,
         "text": question.text,
         "files": file_values(question),
-        "from_bot": question.from_bot,
+        "from_bot": question.is_from_bot,
         "attached_chars": question.attached_chars,
         "is_command": question.is_command,
         "had_sign_in": question.had_sign_in,
@@ -147,7 +147,7 @@ def job_of(row: sa.Row[Any]) -> Job:
         transcripts=transcripts_of(row),
         asked_at=row.created_at if row.asked_at is None else row.asked_at,
         stop_requested=row.stop_requested,
-        offered=row.offered and not row.version,
+        is_offer=row.offered and not row.version,
         is_late=not row.version and row.started_at is not None and row.started_at - float(row.ts) > LATE_S,
     )
 
@@ -168,9 +168,9 @@ def _file_of(values: Mapping[str, Any]) -> File:
     return File(**{field.name: values[field.name] for field in fields(File) if field.name in values})
 
 
-_STORED_AS_THEY_ARE = ("footer", "model", "first_token_s", "prompt_version", "effort")
+_JSON_FIELDS = ("footer", "model", "first_token_s", "prompt_version", "effort")
 """Fields of an End whose values are JSON."""
-_HAVE_COLUMNS = ("reason", "model", "first_token_s", "prompt_version", "origins", "note")
+_COLUMN_FIELDS = ("reason", "model", "first_token_s", "prompt_version", "origins", "note")
 """Fields of an End with columns in a turn."""
 
 
@@ -189,7 +189,7 @@ def turn_values(job_id: int, version: int, end: End, text: str, now: float) -> d
         "prompt_version": end.prompt_version,
         "sources": source_values(end.sources),
         "origins": sorted(end.origins),
-        "end": {name: value for name, value in end_values(end).items() if name not in _HAVE_COLUMNS},
+        "end": {name: value for name, value in end_values(end).items() if name not in _COLUMN_FIELDS},
         # Retention looks for turns with text.
         "note": note_values(end.note) if text else None,
         "created_at": now,
@@ -197,16 +197,16 @@ def turn_values(job_id: int, version: int, end: End, text: str, now: float) -> d
 
 
 def end_of_turn(row: sa.Row[Any]) -> End:
-    columns = {name: getattr(row, "end_reason" if name == "reason" else name) for name in _HAVE_COLUMNS}
+    columns = {name: getattr(row, "end_reason" if name == "reason" else name) for name in _COLUMN_FIELDS}
     return end_of({**columns, **(row.end or {})}, sources_of(row.sources))
 
 
 def end_values(end: End) -> dict[str, Any]:
     """Returns an end in stored form, without default values, sources (they have a column) and usage (it is charged)."""
     usual = End(end.reason)
-    values = {name: getattr(end, name) for name in _STORED_AS_THEY_ARE if getattr(end, name) != getattr(usual, name)}
+    values = {name: getattr(end, name) for name in _JSON_FIELDS if getattr(end, name) != getattr(usual, name)}
     if end.notices:
-        values["notices"] = [[notice.kind.value, notice.text, notice.about] for notice in end.notices]
+        values["notices"] = [[notice.kind.value, notice.text, notice.number] for notice in end.notices]
     note = {"note": note_values(end.note)} if end.note.text else {}
     return {**values, **note, "reason": end.reason.value, "origins": sorted(end.origins), "choices": list(end.choices)}
 
@@ -269,7 +269,7 @@ IS_BEGUN = sa.or_(IS_AHEAD, IS_AWAITING_APPROVAL)
 IS_MIDWAY = turns.c.end_reason.in_([reason.value for reason in EndReason if reason.is_midway])
 """Whether the answer continued after a turn (EndReason.is_midway)."""
 IS_DENIED = jobs.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
-MAY_BE_REGENERATED = sa.and_(HAS_ENDED, jobs.c.answered_with.is_(None), ~IS_DENIED, ~jobs.c.answer_deleted)
+CAN_BE_REGENERATED = sa.and_(HAS_ENDED, jobs.c.answered_with.is_(None), ~IS_DENIED, ~jobs.c.answer_deleted)
 """Whether the job has ended, not by a denial, and doesn't share another job's answer."""
 HAS_CONTENT = verbatim_condition(JOB_HAS_CONTENT)
 """Whether the question has text or files, so it is neither deleted nor expired."""

@@ -88,7 +88,7 @@ class ScheduleStore(Operations):
             "day_tokens": DAY_TOKENS,
             "created_at": now,
             **_proposal_values(proposal),
-            "next_at": proposal.rule.first_after(now),
+            "next_at": proposal.rule.first_due_after(now),
         }
         added = sa.insert(schedules).values(values).returning(schedules)
         row = (await connection.execute(added)).one()
@@ -102,7 +102,7 @@ class ScheduleStore(Operations):
         )
 
     @reads
-    async def standing(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
+    async def active_schedules(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
         """Returns a channel's schedules that aren't over, without their usage."""
         return await _active_schedules(connection, team_id, channel_id)
 
@@ -149,7 +149,7 @@ class ScheduleStore(Operations):
             # An account is used only for its owner's own words.
             values["accounts"] = row.accounts if values["text"] == row.text else []
         if not row.paused and _rule_of(row) != proposal.rule:
-            values["next_at"] = proposal.rule.first_after(now)
+            values["next_at"] = proposal.rule.first_due_after(now)
             if row.next_at is None:
                 _check_room(await _lock_active_schedules(connection, team_id, row.channel_id), row.user_id, most)
                 await outbox.queue_updates_where(connection, now, _has_changed(row.id))
@@ -187,7 +187,7 @@ class ScheduleStore(Operations):
         if row is None or not row.paused or because not in (None, row.paused):
             return None
         try:
-            next_at = _rule_of(row).first_after(now)
+            next_at = _rule_of(row).first_due_after(now)
         except UnusableRule:
             return None
         await _update(connection, row, paused="", failures=0, next_at=next_at)
@@ -215,7 +215,7 @@ class ScheduleStore(Operations):
         if row is None:
             return False
         await _check_new(connection, team_id, row.channel_id, row.user_id, _schedule(row).as_proposal)
-        next_at = None if row.paused else _rule_of(row).first_after(now)
+        next_at = None if row.paused else _rule_of(row).first_due_after(now)
         await connection.execute(
             sa.update(schedules).where(schedules.c.id == row.id).values(stopped_at=None, next_at=next_at)
         )
@@ -269,7 +269,7 @@ class ScheduleStore(Operations):
         return Run(_schedule(row), due_at_of(row.asked_as), due_at_of(last) if last else None)
 
     @reads
-    async def used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
+    async def tokens_used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
         """Returns the tokens used by a run, and by all runs of its schedule on this UTC day."""
         return await _tokens_used(connection, schedule.team_id, schedule.channel_id, schedule.id, job_id, self._now())
 
@@ -298,7 +298,7 @@ class ScheduleStore(Operations):
             rows = (await connection.execute(sa.select(schedules).where(schedules.c.next_at > now))).all()
         for row in rows:
             with suppress(UnusableRule):
-                next_at = _rule_of(row).after(now)
+                next_at = _rule_of(row).due_after(now)
                 if next_at is not None and next_at < row.next_at:
                     async with self._database.begin_write() as connection:
                         await _update(connection, row, next_at=next_at)
@@ -355,7 +355,7 @@ async def _begin_run(connection: AsyncConnection, row: sa.Row[Any], now: float) 
     next_at: float | None = None
     paused = PauseReason.MISSED
     try:
-        due_at, next_at = _rule_of(row).due(row.next_at, now)
+        due_at, next_at = _rule_of(row).due_and_next(row.next_at, now)
     except UnusableRule as error:
         log.error("schedule %d paused: %s", row.id, error)
         paused = PauseReason.FAILURES
@@ -453,11 +453,11 @@ def _schedule(row: sa.Row[Any], used: Amount | None = None) -> Schedule:
         next_at=row.next_at,
         last_at=row.last_at,
         failures=row.failures,
-        paused=PauseReason(row.paused) if row.paused else None,
+        pause_reason=PauseReason(row.paused) if row.paused else None,
         created_at=row.created_at,
         changed_by=row.changed_by,
         accounts=tuple(row.accounts),
-        used=used or Amount(),
+        usage=used or Amount(),
     )
 
 

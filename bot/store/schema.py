@@ -427,7 +427,7 @@ quiet_threads = sa.Table(
     sa.Column("switched_ts", sa.Text, nullable=False),
 )
 
-OF_THREADS = (group_threads, thread_lines, quiet_threads)
+THREAD_TABLES = (group_threads, thread_lines, quiet_threads)
 """The tables of facts about threads. Their rows are deleted with the last job of their thread."""
 
 # Pending calls to Slack about jobs, by any process (bot/store/outbox.py).

@@ -92,7 +92,7 @@ async def with_attempts(connection: AsyncConnection, claimed: Sequence[Job]) -> 
         found[row.job_id, row.version].append(step)
     keys = [(job.id, job.version) for job in claimed]
     return [
-        replace(job, checkpoint=_combine_pieces(job.so_far, rows[key]), steps=tuple(found[key]))
+        replace(job, checkpoint=_combine_pieces(job.continued_text, rows[key]), steps=tuple(found[key]))
         for job, key in zip(claimed, keys, strict=True)
     ]
 
@@ -148,11 +148,11 @@ def call_of(row: sa.Row[Any]) -> RecordedCall:
         result=row.result,
         result_is_error=row.result_is_error,
         made=row.made,
-        own_account=row.own_account,
+        uses_own_account=row.own_account,
         decision=Decision(row.decision) if row.decision else None,
         decided_by=row.decided_by,
         claims=claims_of_definition(definition) if definition else NO_CLAIMS,
-        repeats=bool(row._mapping.get("repeats")),
+        is_repeat=bool(row._mapping.get("repeats")),
     )
 
 

@@ -12,7 +12,7 @@ from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import IS_DENIED, in_thread, insert_into, same_thread, thread_columns, thread_values
-from bot.store.schema import OF_THREADS, group_threads, jobs, quiet_threads, thread_lines, turns
+from bot.store.schema import THREAD_TABLES, group_threads, jobs, quiet_threads, thread_lines, turns
 
 THREADS_AT_ONCE = 100
 LINES_KEPT = 3 * MAX_LINES
@@ -88,7 +88,7 @@ class ThreadParticipants(Operations):
         return await connection.scalar(sa.select(_starter(thread))) or ""
 
     @writes
-    async def switch(self, connection: AsyncConnection, thread: ThreadKey, *, quiet: bool, ts: str) -> bool:
+    async def set_quiet(self, connection: AsyncConnection, thread: ThreadKey, *, quiet: bool, ts: str) -> bool:
         """Records that the message or click `ts` made the bot quiet, or not. Returns False if it's outdated."""
         values = {"quiet": quiet, "switched_ts": ts}
         row = insert_into(connection, quiet_threads).values(**thread_values(thread), **values)
@@ -121,7 +121,7 @@ async def _lines_before(connection: AsyncConnection, thread: ThreadKey, ts: str)
     for row in await connection.execute(written.order_by(thread_lines.c.ts.desc()).limit(MAX_LINES)):
         by_ts[row.ts] = [Line(row.user_id)]
     for asked_ts, user_id, denied in await connection.execute(asked.order_by(jobs.c.ts.desc()).limit(MAX_LINES)):
-        by_ts[asked_ts] = [Line(user_id)] if denied else [Line(user_id), Line("", asker=user_id)]
+        by_ts[asked_ts] = [Line(user_id)] if denied else [Line(user_id), Line("", asker_id=user_id)]
     return tuple(line for _, lines in sorted(by_ts.items()) for line in lines)[-MAX_LINES:]
 
 
@@ -133,7 +133,7 @@ async def threads_of_jobs(connection: AsyncConnection, *which: sa.ColumnElement[
 async def delete_unused_facts(connection: AsyncConnection, threads: Sequence[tuple[str, ...]]) -> None:
     """Deletes the facts about those threads that have no jobs left."""
     for first in range(0, len(threads), THREADS_AT_ONCE):
-        for table in OF_THREADS:
+        for table in THREAD_TABLES:
             these = sa.tuple_(*thread_columns(table)).in_(threads[first : first + THREADS_AT_ONCE])
             is_empty = ~sa.exists().where(same_thread(jobs, table))
             await connection.execute(sa.delete(table).where(these, is_empty))

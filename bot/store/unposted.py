@@ -77,9 +77,9 @@ class UnpostedQuestions(Operations):
             about=QuotedMessage(**known["about"]),
             text=row.text,
             created_at=row.created_at,
-            elsewhere=known.get("elsewhere", False),
-            posted=tuple(known["posted"]) if "posted" in known else None,
-            schedule=row.schedule_id,
+            is_direct_post_begun=known.get("elsewhere", False),
+            posted_message=tuple(known["posted"]) if "posted" in known else None,
+            schedule_id=row.schedule_id,
         )
 
     @writes

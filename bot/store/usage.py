@@ -54,7 +54,7 @@ from bot.core.caps import (
     scope_ids_of,
 )
 from bot.core.conversation import Question, is_direct_message
-from bot.core.job import End, Job, Spent
+from bot.core.job import End, Job, StepEstimate
 from bot.core.notifications import Notification
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
 from bot.core.usage import WEEK_DAYS, AnswerUsage, DownReason, Thumb, WeekUsage
@@ -111,7 +111,7 @@ async def open_charges(connection: AsyncConnection, job_ids: Collection[int]) ->
         await connection.execute(sa.insert(charges).from_select(list(columns), begun))
 
 
-async def update_so_far(connection: AsyncConnection, worker: str, spent: Mapping[Job, Spent]) -> None:
+async def update_so_far(connection: AsyncConnection, worker: str, spent: Mapping[Job, StepEstimate]) -> None:
     """Updates the rows of attempts that still belong to the worker, in one statement."""
     # In the same order in all processes, which prevents deadlocks.
     rows = [
@@ -306,20 +306,20 @@ class UsageLedger(WorkerOperations):
         return None if None in costs else float(sum(costs))
 
     @reads
-    async def used(
+    async def usage_by_window(
         self, connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow]
     ) -> Mapping[CapWindow, Amount]:
         """Returns the usage in the current period of each window. An attempt counts for the day on which it ended."""
         return await _usage(connection, scope_ids, windows, self._now())
 
-    async def used_by_period(self, scope_ids: ScopeIds, scope: Scope) -> dict[Period, Amount]:
+    async def usage_by_period(self, scope_ids: ScopeIds, scope: Scope) -> dict[Period, Amount]:
         """Returns one scope's usage in each current period, without running attempts."""
         windows = {period: CapWindow(scope, period) for period in Period}
-        used = await self.used(scope_ids, windows.values())
+        used = await self.usage_by_window(scope_ids, windows.values())
         return {period: used[window] for period, window in windows.items()}
 
     @writes
-    async def count(
+    async def charge_message(
         self, connection: AsyncConnection, question: Question, used: Amount, defaults: Sequence[Cap]
     ) -> None:
         """Charges the thread's newest job for a message that isn't a question yet. `defaults`: as in Meter."""
@@ -335,7 +335,7 @@ class UsageLedger(WorkerOperations):
         await _notify_admins(connection, scope_ids, now, defaults)
 
     @reads
-    async def by_day(
+    async def usage_by_day(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, first: int
     ) -> Mapping[int, Amount]:
         """Returns a cap owner's usage by day, starting with day `first`, counted from 1970-01-01."""
@@ -344,7 +344,7 @@ class UsageLedger(WorkerOperations):
         return {day: _amount(*sums) for day, *sums in await connection.execute(days)}
 
     @reads
-    async def month(self, connection: AsyncConnection, team_id: str, first: int, end: int) -> MonthUsage:
+    async def month_usage(self, connection: AsyncConnection, team_id: str, first: int, end: int) -> MonthUsage:
         """Returns a workspace's usage from day `first` until before day `end`, counted from 1970-01-01."""
         of_month = charges.c.team_id == team_id, charges.c.day >= first, charges.c.day < end
         by = (charges.c.user_id, charges.c.channel_id, charges.c.model)
@@ -368,7 +368,7 @@ class UsageLedger(WorkerOperations):
         return MonthUsage(total=total, people=people, channels=channels, models=models, calls=calls)
 
     @reads
-    async def week(self, connection: AsyncConnection, team_id: str, first: int, most_disliked: int) -> WeekUsage:
+    async def week_usage(self, connection: AsyncConnection, team_id: str, first: int, most_disliked: int) -> WeekUsage:
         """Returns the week from day `first`, counted from 1970-01-01, with up to `most_disliked` channels."""
         count, over, first_s = sa.func.count(), ~IS_MIDWAY, turns.c.first_token_s
         sums = (
@@ -403,7 +403,7 @@ class UsageLedger(WorkerOperations):
         )
 
     @reads
-    async def asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
+    async def channels_asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
         """Returns channels where a person has asked since day `first` (from 1970-01-01), newest first, but no direct
         messages.
         """
@@ -421,7 +421,7 @@ class UsageLedger(WorkerOperations):
 
 class CapStore(Operations):
     @reads
-    async def own(self, connection: AsyncConnection, team_id: str, owner: CapOwner) -> tuple[Cap, ...]:
+    async def own_caps(self, connection: AsyncConnection, team_id: str, owner: CapOwner) -> tuple[Cap, ...]:
         return await _caps_of(connection, team_id, owner)
 
     @reads
@@ -431,7 +431,7 @@ class CapStore(Operations):
         return await in_force(connection, scope_ids, defaults)
 
     @reads
-    async def all(self, connection: AsyncConnection, team_id: str) -> list[OwnCap]:
+    async def all_caps(self, connection: AsyncConnection, team_id: str) -> list[OwnCap]:
         """Returns all caps that admins have set, with their usage."""
         now = self._now()
         found = []

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Entry, EntryKind, answer_facts
-from bot.core.job import End, Job, MessageRole, Piece, Pulse, RecordedMessage, Spent, Status, ts_of
+from bot.core.job import End, Job, MessageRole, Piece, Pulse, RecordedMessage, Status, StepEstimate, ts_of
 from bot.core.notifications import Notification
 from bot.core.outbox import OutboxKind, wait_s
 from bot.store import answers, audit, claim, notifications, outbox, schedules, steps, usage
@@ -33,7 +33,7 @@ MAX_HANDED_OUT = 1_000
 """A worker that remembers more jobs than this drops those that it no longer has."""
 _IS_ANY_QUEUED = sa.select(sa.exists().where(is_queued()))
 NO_PIECES: Mapping[Job, Piece] = {}
-NOTHING_SPENT = Spent()
+NO_ESTIMATE = StepEstimate()
 
 
 class WorkerQueue(MeteredOperations):
@@ -49,7 +49,7 @@ class WorkerQueue(MeteredOperations):
     def __init__(self, database: Database, worker: WorkerLiveness, meter: Meter, max_per_user: int) -> None:
         super().__init__(database, worker, meter)
         self._max_per_user = max_per_user
-        self._recorded_usage: Mapping[Job, Spent] = {}
+        self._recorded_usage: Mapping[Job, StepEstimate] = {}
         """The usage of our attempts that is already in the ledger."""
         self._claiming = asyncio.Lock()
         self._handed_out: set[tuple[int, int]] = set()
@@ -81,7 +81,7 @@ class WorkerQueue(MeteredOperations):
             return claimed[:limit]
 
     @completes()
-    async def heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
+    async def heartbeat(self, claimed: Mapping[Job, StepEstimate], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
         """Shows the other workers that these jobs are being worked on, and returns requests about them.
 
         Call it about once a second. `claimed`: the usage of each attempt so far. `pieces`: new text of the answers,
@@ -89,7 +89,7 @@ class WorkerQueue(MeteredOperations):
         """
         if not claimed:
             return Pulse()
-        news = {job: spent for job, spent in claimed.items() if self._recorded_usage.get(job, NOTHING_SPENT) != spent}
+        news = {job: spent for job, spent in claimed.items() if self._recorded_usage.get(job, NO_ESTIMATE) != spent}
         held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_requested, jobs.c.version)
         held = held.where(jobs.c.worker == self._worker.name, is_running())
         async with self._database.begin_write(synced=False) as connection:
@@ -101,9 +101,9 @@ class WorkerQueue(MeteredOperations):
         self._recorded_usage = dict(claimed)
         ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
         return Pulse(
-            ours=frozenset(row.id for row in ours.values()),
-            to_stop=frozenset(row.id for row in ours.values() if row.stop_requested),
-            to_restart=frozenset(
+            owned_ids=frozenset(row.id for row in ours.values()),
+            ids_to_stop=frozenset(row.id for row in ours.values() if row.stop_requested),
+            ids_to_restart=frozenset(
                 job.id for job, row in ours.items() if row.version != job.version and not row.stop_requested
             ),
         )
@@ -186,7 +186,7 @@ class WorkerQueue(MeteredOperations):
 
     @completes()
     async def release(
-        self, job: Job, piece: Piece | None = None, spent: Spent = NOTHING_SPENT, *, is_interrupted: bool = False
+        self, job: Job, piece: Piece | None = None, spent: StepEstimate = NO_ESTIMATE, *, is_interrupted: bool = False
     ) -> bool:
         """Releases a claimed job for any worker, with the last piece of its text and the attempt's usage.
 
@@ -265,7 +265,7 @@ class WorkerQueue(MeteredOperations):
             await delete_unused_facts(connection, threads)
             await _erase_from_audit(connection, job, {**turn, **(charge.used if charge else {})}, now)
         else:
-            if job.so_far and row.status == Status.ENDED:
+            if job.continued_text and row.status == Status.ENDED:
                 await answers.empty_continued_turn(connection, job)
             if row.answer_deleted:
                 turn = {**turn, **NO_ANSWER}

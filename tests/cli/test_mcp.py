@@ -18,9 +18,9 @@ SAME, OTHER = Pin(LOOK.hash, LOOK.canonical_json), Pin("0" * 64, "[]")
         (None, True, "first"),
         (None, False, "new"),
         (OTHER, False, "changed"),
-        (replace(OTHER, by_admin=True), False, "changed"),
+        (replace(OTHER, is_admin_approved=True), False, "changed"),
         (SAME, False, "seen"),
-        (replace(SAME, by_admin=True), False, "agreed"),
+        (replace(SAME, is_admin_approved=True), False, "agreed"),
     ],
 )
 def test_word_says_whether_an_admin_has_read_what_a_tool_is_now(agreed: Pin | None, is_first: bool, state: str) -> None:

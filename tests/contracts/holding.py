@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bot.clock import SystemClock
-from bot.core.job import Job, Pulse, Spent
+from bot.core.job import Job, Pulse, StepEstimate
 from bot.errors import StoreError
 from bot.store import Stores
 from slack_sandbox.testing.processes import WITHIN_S
@@ -30,25 +30,25 @@ async def hold(url: str, name: str) -> None:
     """Sends a heartbeat once a second and claims four times as often."""
     store = await Stores.open(url, name, SystemClock())
     say("open")
-    held: dict[Job, Spent] = {}
+    held: dict[Job, StepEstimate] = {}
     beat_at = 0.0
     while True:
         with contextlib.suppress(StoreError):
             claimed = await store.worker_queue.claim(100)
-            held |= {job: Spent(100 * job.attempts, job.attempts) for job in claimed}
+            held |= {job: StepEstimate(100 * job.attempts, job.attempts) for job in claimed}
             if claimed or time.monotonic() >= beat_at + 1:
                 beat_at = time.monotonic()
                 tell(claimed, held, await store.worker_queue.heartbeat(held))
         await store.worker_queue.wait(0.25)
 
 
-def tell(claimed: list[Job], held: dict[Job, Spent], pulse: Pulse) -> None:
+def tell(claimed: list[Job], held: dict[Job, StepEstimate], pulse: Pulse) -> None:
     for job in claimed:
         say(f"claimed {job.id}")
-    for job in [job for job in held if job.id not in pulse.ours]:
+    for job in [job for job in held if job.id not in pulse.owned_ids]:
         del held[job]
         say(f"lost {job.id}")
-    for job_id in sorted(pulse.to_stop):
+    for job_id in sorted(pulse.ids_to_stop):
         say(f"stop {job_id}")
 
 

@@ -21,14 +21,14 @@ from bot.core.job import (
     MessageRole,
     Piece,
     RecordedMessage,
-    Spent,
     State,
     Status,
+    StepEstimate,
     Wish,
     sentence_notice,
     state_of,
 )
-from bot.core.outbox import BACKOFF, OutboxEntry, OutboxKind, Shows, wait_s
+from bot.core.outbox import BACKOFF, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.errors import EndReason
 from bot.models.prompt import Effort
 from bot.reply.answer import Answer
@@ -259,7 +259,7 @@ class Machine(RuleBasedStateMachine):
         self._beat(worker, [job for _, job in some])
 
     def _beat(self, worker: str, claimed: list[Job], pieces: Mapping[Job, Piece] = NO_PIECES) -> None:
-        pulse = self._do(self.stores[worker].worker_queue.heartbeat(dict.fromkeys(claimed, Spent()), pieces))
+        pulse = self._do(self.stores[worker].worker_queue.heartbeat(dict.fromkeys(claimed, StepEstimate()), pieces))
         assert pulse == self.model.heartbeat(worker, claimed)
         for job, piece in pieces.items():
             self._recorded(worker, job, piece)
@@ -325,7 +325,7 @@ class Machine(RuleBasedStateMachine):
         answer.append(text)
         piece = answer.unrecorded_piece
         step = replace(asking_step(*made, step_no=step_no), chars=piece.chars)
-        recorded = self._do(self.stores[worker].recorded_calls.record(job, step, STEPPED, piece))
+        recorded = self._do(self.stores[worker].recorded_calls.record_step(job, step, STEPPED, piece))
         assert recorded is self.model.record_step(worker, job, calls)
         if recorded:
             self._recorded(worker, job, piece)
@@ -344,7 +344,9 @@ class Machine(RuleBasedStateMachine):
         with self._notified(), self._moving() as happened:
             now = self.clock.now()
             mention_at = None if mention_in_s is None else now + mention_in_s
-            waits = self._do(self.stores[worker].recorded_calls.wait(job, None, mention_at, now - shown_for_s))
+            waits = self._do(
+                self.stores[worker].recorded_calls.wait_for_decisions(job, None, mention_at, now - shown_for_s)
+            )
             assert waits is self.model.wait(worker, job, mention_in_s)
             happened |= {job.id: Event.WAIT} if waits else {}
             if waits and job.id in self.model.deny_by_replies_since(job, now - shown_for_s):
@@ -356,7 +358,7 @@ class Machine(RuleBasedStateMachine):
         worker, job = claim
         key = self._call_of(job, number)
         call = replace(CALL, step_no=key[0], index=key[1])
-        begun = self._do(self.stores[worker].recorded_calls.begin(job, call))
+        begun = self._do(self.stores[worker].recorded_calls.begin_call(job, call))
         assert begun is self.model.begin_call(worker, job, key)
 
     def _call_of(self, job: Job, number: int) -> tuple[int, int]:
@@ -370,7 +372,7 @@ class Machine(RuleBasedStateMachine):
         worker, job = claim
         key = self._call_of(job, number)
         call = replace(CALL, step_no=key[0], index=key[1], state=state, result="Noted")
-        ended = self._do(self.stores[worker].recorded_calls.end(job, call))
+        ended = self._do(self.stores[worker].recorded_calls.end_call(job, call))
         assert ended is self.model.end_call(worker, job, key, state)
 
     @rule(claim=claims)
@@ -486,7 +488,7 @@ class Machine(RuleBasedStateMachine):
         """Placeholders appear in the order of their questions."""
         if (job_id := self._one(number)) is not None:
             question = self.model.jobs[job_id].question
-            may_post = self._do(self.stores[worker].question_queue.may_post_placeholder(question))
+            may_post = self._do(self.stores[worker].question_queue.can_post_placeholder(question))
             assert may_post is self.model.may_post_placeholder(question)
 
     @rule(worker=workers, thread=threads, is_late=st.booleans())
@@ -611,7 +613,7 @@ class Machine(RuleBasedStateMachine):
             if may_post and is_heard:
                 self._do(store.record_posted(entry, message))
         if is_heard:
-            self._do(store.record_gone(entry, entry.stale))
+            self._do(store.record_gone(entry, entry.outdated_messages))
         assert self.model.show_beside(entry, message, is_heard=is_heard) == (message and may_post)
 
     @rule(entry=taken, worker=workers)
@@ -630,7 +632,7 @@ class Machine(RuleBasedStateMachine):
     @rule(entry=taken, worker=workers)
     def read_unshown_end(self, entry: OutboxEntry, worker: str) -> None:
         """The worker that took the entry reads what to show. Another one may have taken it since, or it may be gone."""
-        if entry.kind is OutboxKind.REPLY and entry.shows is Shows.END:
+        if entry.kind is OutboxKind.REPLY and entry.target is ReplyTarget.END:
             assert self._do(self.stores[worker].outbox.unshown_end(entry)) == self.model.unshown_end(entry)
 
     @rule(worker=workers, thread=threads)
@@ -651,7 +653,7 @@ class Machine(RuleBasedStateMachine):
         found = self._do(self.stores[worker].participants.participants_at(thread, user_id, ts))
         expected = self.model.at_message(thread, user_id, ts)
         assert astuple(found) == astuple(expected)
-        if found.joined:
+        if found.is_newcomer:
             self.runner.run(self.stores[worker].participants.mark_group(thread, ts))
             self.model.mark_group(thread, ts)
 
@@ -672,7 +674,7 @@ class Machine(RuleBasedStateMachine):
     @rule(worker=workers, thread=threads, number=few, quiet=st.booleans())
     def switch(self, worker: str, thread: ThreadKey, number: int, quiet: bool) -> None:
         ts = f"1700000000.{number:06d}"
-        is_newest = self._do(self.stores[worker].participants.switch(thread, quiet=quiet, ts=ts))
+        is_newest = self._do(self.stores[worker].participants.set_quiet(thread, quiet=quiet, ts=ts))
         assert is_newest is self.model.switch(thread, quiet, ts)
 
     @invariant()

@@ -25,7 +25,7 @@ from bot.core.job import (
     Wish,
     state_of,
 )
-from bot.core.outbox import BACKOFF, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, Shows, wait_s
+from bot.core.outbox import BACKOFF, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
 from bot.store.claim import LATE_POST_S, PLACEHOLDER_HOLD_S, RESTART_PAUSE_S, RESTARTS_AT_ONCE
@@ -160,14 +160,14 @@ class StoreModel:
             job.attempts,
             (*recorded_pages(*job.page_ts), *((POSTING,) if is_unsure else ())),
             interruptions=job.interruptions,
-            earlier=tuple(b.question for b in self.standing(job_id).values() if b.joined_step is None),
+            earlier_questions=tuple(b.question for b in self.standing(job_id).values() if b.joined_step is None),
             follow_ups=tuple(
                 FollowUp(b.question, b.joined_step) for b in self.standing(job_id).values() if b.joined_step is not None
             ),
             version=job.version,
             wish=job.wish,
             has_previous=job.version > 0 and any(job.answers[: -1 if job.wish.continues else None]),
-            so_far=job.so_far,
+            continued_text=job.so_far,
             checkpoint=job.checkpoint if job.attempts > 1 else Checkpoint(),
             stop_requested=job.stop_requested,
         )
@@ -303,7 +303,7 @@ class StoreModel:
         now = self.jobs[job.id]
         outdated = now.version != job.version and not now.stop_requested
         text = "" if now.answer_deleted else text
-        before = (*now.answers[:-1], "") if job.so_far and not outdated else now.answers
+        before = (*now.answers[:-1], "") if job.continued_text and not outdated else now.answers
         self._change(job.id, status=Status.QUEUED if outdated else Status.ENDED, answers=(*before, text))
         self._change(job.id, end_reason=None if outdated else end.reason, end=end)
         self._change(job.id, pieces=())
@@ -630,27 +630,27 @@ class StoreModel:
             kind=kind,
             due_at=due.due_at,
             tries=due.tries,
-            changes=due.changes,
+            times_added=due.changes,
             job_id=job_id if job.answered_with is None else job.answered_with,
             version=job.version,
             question=job.question,
             page_ts=job.page_ts,
-            shows=self._shows(job_id),
+            target=self._shows(job_id),
             waits_until=job.waits_until if waits else None,
-            beside=_recorded(job.beside),
-            stale=self._stale(job_id),
+            side_messages=_recorded(job.beside),
+            outdated_messages=self._stale(job_id),
             mention_at=job.mention_at if self._mentions_now(job_id) else None,
         )
 
-    def _shows(self, job_id: int) -> Shows:
+    def _shows(self, job_id: int) -> ReplyTarget:
         job = self.jobs[job_id]
         if job.answer_deleted:
-            return Shows.NOTHING
+            return ReplyTarget.NOTHING
         if job.state is State.AWAITING_APPROVAL:
-            return Shows.ASKS
+            return ReplyTarget.ASKS
         if job.attempts == 0:
-            return Shows.NO_PLACEHOLDER
-        return Shows.UNLESS_FOLLOWED if job.withdrawn and not self.standing(job_id) else Shows.END
+            return ReplyTarget.NO_PLACEHOLDER
+        return ReplyTarget.UNLESS_FOLLOWED if job.withdrawn and not self.standing(job_id) else ReplyTarget.END
 
     def _stale(self, job_id: int) -> tuple[RecordedMessage, ...]:
         """The messages beside a reply that aren't true any more."""
@@ -674,7 +674,7 @@ class StoreModel:
             shown = {(message.role, message.version): message.ts if is_heard else ""}
             self._change(entry.job_id, beside={**self.jobs[entry.job_id].beside, **shown})
         if is_heard and entry.job_id in self.jobs:
-            gone = [(message.role, message.version, message.ts) for message in entry.stale]
+            gone = [(message.role, message.version, message.ts) for message in entry.outdated_messages]
             shown_yet = self.jobs[entry.job_id].beside
             beside = {place: ts for place, ts in shown_yet.items() if (*place, ts) not in gone}
             self._change(entry.job_id, beside=beside)
@@ -717,7 +717,7 @@ class StoreModel:
     def _is_done_again(self, key: tuple[int, OutboxKind], entry: OutboxEntry) -> bool:
         """Whether an entry was added again since it was taken; then it is due at once."""
         due = self.entries[key]
-        is_again = due.changes != entry.changes
+        is_again = due.changes != entry.times_added
         if is_again:
             self.entries[key] = Due(self.clock.now(), 0, due.id, due.changes)
         return is_again
@@ -731,7 +731,9 @@ class StoreModel:
         job = self.jobs.get(entry.job_id)
         if job is None or job.live or job.withdrawn or job.answer_deleted or job.end is None:
             return None
-        alone = replace(self.job(entry.job_id), earlier=(), follow_ups=(), has_previous=False, so_far="")
+        alone = replace(
+            self.job(entry.job_id), earlier_questions=(), follow_ups=(), has_previous=False, continued_text=""
+        )
         return replace(alone, checkpoint=Checkpoint(job.answers[-1], job.end))
 
     def record_shown_pages(self, entry: OutboxEntry, page_ts: tuple[str, ...]) -> None:

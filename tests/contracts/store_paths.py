@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from bot.core.calls import CallState, Decision
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, Enqueued, Job, State, Wish, sentence_notice
+from bot.core.job import End, EnqueueResult, Job, State, Wish, sentence_notice
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason
 from bot.models.prompt import Effort
@@ -89,7 +89,7 @@ class Player:
         event = 100 if "again" in how else number + 10 * THREADS.index(thread)
         self.machine.enqueue(worker, event, thread, number, "full" in how)
         taken = self.machine.result
-        if not isinstance(taken, Enqueued):
+        if not isinstance(taken, EnqueueResult):
             return "known"
         job_id = self.ids[name] = max(self.model.jobs)
         if "posting" in how or "shown" in how:
@@ -141,7 +141,7 @@ class Player:
         owner, job = self._claim(name, which)
         self.machine.heartbeat(owner, [(owner, job)])
         pulse = self.model.heartbeat(owner, [job])
-        kinds = {"stop": pulse.to_stop, "restart": pulse.to_restart, "ours": pulse.ours}
+        kinds = {"stop": pulse.ids_to_stop, "restart": pulse.ids_to_restart, "ours": pulse.owned_ids}
         return next((kind for kind, ids in kinds.items() if job.id in ids), "lost")
 
     def write(self, _worker: str, name: str, *which: str) -> None:
@@ -302,9 +302,9 @@ class Player:
 
 def _entry_name(entry: OutboxEntry) -> str:
     if entry.kind is OutboxKind.REPLY:
-        return entry.shows.name.lower()
+        return entry.target.name.lower()
     if entry.mention_at is None:
-        return "clear" if entry.stale else "beside"
+        return "clear" if entry.outdated_messages else "beside"
     return "mention" if entry.waits_until is None else "ask"
 
 
@@ -318,5 +318,5 @@ def _name(question: Question) -> str:
 
 def _claim_name(job: Job) -> str:
     others = [follow_up.question for follow_up in job.follow_ups]
-    names = "+".join(_name(question) for question in (*job.earlier, job.question, *others))
+    names = "+".join(_name(question) for question in (*job.earlier_questions, job.question, *others))
     return f"{names}v{job.version}" if job.version else names

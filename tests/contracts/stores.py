@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from bot.core.calls import CallState, RecordedCall, Step
 from bot.core.conversation import Question, RecordedReply, ThreadKey
-from bot.core.job import End, Enqueued, Job, Piece
+from bot.core.job import End, EnqueueResult, Job, Piece
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores, claim
@@ -49,7 +49,7 @@ def apart(number: int) -> Question:
     return asked(number, ThreadKey("T1", f"C1{number:04}", None))
 
 
-def unclaimed(taken: Enqueued, question: Question | None = None) -> Job:
+def unclaimed(taken: EnqueueResult, question: Question | None = None) -> Job:
     """Returns a job as it is while its placeholder is posted."""
     return Job(taken.job_id, question or asked(1), taken.attempts)
 

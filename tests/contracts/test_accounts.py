@@ -68,7 +68,7 @@ def sign_ins(
 
 async def signed_in(ours: SignIns, jira: SignInServer, owner: Owner = ADA, person: str = "ada") -> None:
     address = await jira.visit((await ours.begin(owner, CALL)).url, person)
-    assert await ours.refusal(owner, CALL, address) == ""
+    assert await ours.entry_problem(owner, CALL, address) == ""
     assert await ours.complete(owner, CALL, address) == ""
 
 
@@ -79,12 +79,12 @@ async def test_address_is_for_its_person_server_and_call_alone(timed: Stores, ji
     for owner, call in ((stranger, CALL), (elsewhere, CALL), (other, CALL), (ADA, "8 0.0.0.abc"), (ADA, "schedule 7")):
         is_others = owner.server == "other"
         refused = texts.accounts.NOT_THE_ADDRESS if is_others else texts.accounts.ADDRESS_IS_OLD
-        assert await ours.refusal(owner, call, address) == refused
+        assert await ours.entry_problem(owner, call, address) == refused
         assert await ours.complete(owner, call, address) == texts.accounts.ADDRESS_IS_OLD
-        assert await ours.token(owner) is None
+        assert await ours.access_token(owner) is None
     # It's still good for the person themselves.
     assert await ours.complete(ADA, CALL, address) == ""
-    assert await ours.token(ADA) == "canary-access-ada-2"
+    assert await ours.access_token(ADA) == "canary-access-ada-2"
 
 
 async def test_address_works_once_within_ten_minutes_and_for_the_newest_link(
@@ -122,7 +122,7 @@ async def test_only_the_address_to_which_a_sign_in_leads_is_used(timed: Stores, 
     ours = sign_ins(timed, jira.config)
     for change, sentence in CHANGES:
         address = change(await jira.visit((await ours.begin(ADA, CALL)).url))
-        assert await ours.refusal(ADA, CALL, address) == sentence, address
+        assert await ours.entry_problem(ADA, CALL, address) == sentence, address
         assert bool(await ours.complete(ADA, CALL, address)) == bool(sentence), address
 
 
@@ -163,14 +163,14 @@ async def test_code_of_typists_page_completes_a_sign_in_once_for_its_person_and_
     entered = [(ADA, CALL, wrong) for wrong in ("", link, state, address, query, "BCDF-GHJK", "A" * 3_000)]
     entered += [(replace(ADA, user_id="U2"), CALL, code), (replace(ADA, team_id="T2"), CALL, code), (ADA, "8 0", code)]
     for owner, call, entry in entered:
-        assert await begins.refusal(owner, call, entry) == texts.accounts.CODE_IS_WRONG
+        assert await begins.entry_problem(owner, call, entry) == texts.accounts.CODE_IS_WRONG
         assert await begins.complete(owner, call, entry) == texts.accounts.CODE_IS_WRONG
     assert not jira.people.access
     typed = f" {code[:4].lower()}-{code[4:]}\n"
-    assert await begins.refusal(ADA, CALL, typed) == ""
+    assert await begins.entry_problem(ADA, CALL, typed) == ""
     assert [await begins.complete(ADA, CALL, typed) for _ in range(2)] == ["", texts.accounts.CODE_IS_WRONG]
     assert await begins.on_redirect(query, "jira") == (texts.accounts.LINK_IS_OLD, "")
-    assert (await begins.token(ADA) or "").startswith("canary-access-ada")
+    assert (await begins.access_token(ADA) or "").startswith("canary-access-ada")
 
 
 async def test_page_takes_what_a_browser_brings_once_and_in_time(
@@ -224,7 +224,7 @@ async def test_two_processes_spend_each_refresh_token_once(
     for _ in range(3):
         clock.now_s += 3_600
         asked = [(owner, ours) for owner in owners for ours in (first, second) * 3]
-        tokens = await asyncio.gather(*(ours.token(owner) for owner, ours in asked))
+        tokens = await asyncio.gather(*(ours.access_token(owner) for owner, ours in asked))
         for (owner, _ours), token in zip(asked, tokens, strict=True):
             assert token is not None
             held = jira.people.access[token]
@@ -238,14 +238,14 @@ async def test_refused_token_is_refreshed_and_a_refused_refresh_ends_the_account
 ) -> None:
     ours = sign_ins(timed, jira.config)
     await signed_in(ours, jira)
-    token = await ours.token(ADA)
+    token = await ours.access_token(ADA)
     assert token is not None
-    assert await ours.token(ADA) == token
-    new = await ours.token(ADA, token)
+    assert await ours.access_token(ADA) == token
+    new = await ours.access_token(ADA, token)
     assert new not in (None, token)
     jira.people.refresh.clear()
-    assert await ours.token(ADA, str(new)) is None
-    assert await timed.accounts.of("T1", "U1") == {}
+    assert await ours.access_token(ADA, str(new)) is None
+    assert await timed.accounts.of_person("T1", "U1") == {}
 
 
 async def is_told(stores: Stores) -> None:
@@ -265,11 +265,11 @@ async def test_person_is_told_once_that_a_server_did_not_renew_their_sign_in(
     clock.now_s += 3_600
     jira.people.is_down = True
     with pytest.raises(SignInFailed):
-        await both[0].token(ADA, "", ASKED)
+        await both[0].access_token(ADA, "", ASKED)
     assert await stores[0].outbox.claim_due(9) == []
     jira.people.is_down = False
     jira.people.refresh.clear()
-    assert await asyncio.gather(*(ours.token(ADA, "", ASKED) for ours in both * 3)) == [None] * 6
+    assert await asyncio.gather(*(ours.access_token(ADA, "", ASKED) for ours in both * 3)) == [None] * 6
     await is_told(stores[1])
     # Where a schedule pauses for it, its notice says so.
     await signed_in(both[0], jira)
@@ -279,7 +279,7 @@ async def test_person_is_told_once_that_a_server_did_not_renew_their_sign_in(
     # A sign-out tells nobody.
     await signed_in(both[0], jira)
     assert await both[1].sign_out(ADA)
-    assert await both[0].token(ADA, "", ASKED) is None
+    assert await both[0].access_token(ADA, "", ASKED) is None
     assert await stores[0].outbox.claim_due(9) == []
     for ours in both:
         await ours.close()
@@ -290,22 +290,22 @@ async def test_person_is_told_of_an_ended_sign_in_although_a_process_died_as_it_
     process: Process, clock: ManualClock, jira: SignInServer, commits: bool
 ) -> None:
     dying, other = [await process(name, clock) for name in ("w1", "w2")]
-    end = dying.accounts.end
+    end = dying.accounts.delete_account
 
     async def dies(*arguments: Any, **options: Any) -> bool:
         if commits:
             await end(*arguments, **options)
         raise asyncio.CancelledError
 
-    setattr(dying.accounts, "end", dies)  # noqa: B010
+    setattr(dying.accounts, "delete_account", dies)  # noqa: B010
     await other.question_queue.enqueue("Ev1", ASKED)
     await signed_in(sign_ins(dying, jira.config), jira)
     clock.now_s += 3_600
     jira.people.refresh.clear()
     with pytest.raises(asyncio.CancelledError):
-        await sign_ins(dying, jira.config).token(ADA, "", ASKED)
+        await sign_ins(dying, jira.config).access_token(ADA, "", ASKED)
     clock.now_s += 31
-    assert await sign_ins(other, jira.config).token(ADA, "", ASKED) is None
+    assert await sign_ins(other, jira.config).access_token(ADA, "", ASKED) is None
     await is_told(other)
 
 
@@ -337,10 +337,12 @@ async def test_token_is_refreshed_at_most_once_however_soon_it_ends(
     ours = sign_ins(timed, jira.config)
     await signed_in(ours, jira)
     clock.now_s += later_s
-    token = await ours.token(ADA)
+    token = await ours.access_token(ADA)
     assert token is not None
     assert len(jira.people.spent) == refreshes
-    assert await ours.token(ADA, token) == token if keeps_access else await ours.token(ADA, token) != token
+    assert (
+        await ours.access_token(ADA, token) == token if keeps_access else await ours.access_token(ADA, token) != token
+    )
     assert len(jira.people.spent) == refreshes + 1
 
 
@@ -353,7 +355,7 @@ async def test_change_of_an_account_is_told_for_what_shows_it(
     assert changed == ["U1"]
     clock.now_s += 3_600
     jira.people.refresh.clear()
-    assert await ours.token(ADA) is None, "the sign-in has ended"
+    assert await ours.access_token(ADA) is None, "the sign-in has ended"
     assert changed == ["U1"] * 2
     await signed_in(ours, jira)
     assert await ours.sign_out(ADA)
@@ -368,9 +370,9 @@ async def test_refresh_that_may_work_later_keeps_the_account(
     clock.now_s += 3_600
     jira.people.is_down = True
     with pytest.raises(SignInFailed, match="HTTP 500"):
-        await ours.token(ADA)
+        await ours.access_token(ADA)
     jira.people.is_down = False
-    assert await ours.token(ADA) is not None
+    assert await ours.access_token(ADA) is not None
 
 
 @pytest.mark.skips_waits
@@ -382,7 +384,7 @@ async def test_refresh_is_given_up_before_another_process_may_begin_one(
     clock.now_s += 3_600
     jira.people.refresh_takes_s = REFRESH_S / 2
     with pytest.raises(SignInFailed, match=r"127\.0\.0\.1 doesn't answer"):
-        await ours.token(ADA)
+        await ours.access_token(ADA)
 
 
 @pytest.fixture
@@ -437,7 +439,7 @@ async def test_call_with_an_own_account_is_made_with_no_other(
     ours = sign_ins(timed, jira.config)
     await signed_in(ours, jira)
     [tool] = [tool for tool in (await tools.definitions(ASKED)).definitions if tool.name == "jira__whoami"]
-    use = ToolUse(ASKED, tool.name, tool.definition_hash, {}, timeout_s=30, own_account=tool.own_account)
+    use = ToolUse(ASKED, tool.name, tool.definition_hash, {}, timeout_s=30, uses_own_account=tool.own_account)
     assert "You are ada." in (await tools.call(use)).text
     await ours.sign_out(ADA)
     await ours.close()
@@ -446,7 +448,7 @@ async def test_call_with_an_own_account_is_made_with_no_other(
 
 @pytest.mark.parametrize("asker", ["a person", "a bot", "a run"])
 async def test_sign_in_is_offered_to_people_who_are_there(tools: McpTools, asker: str) -> None:
-    question = replace(ASKED, from_bot=asker == "a bot", schedule=7 if asker == "a run" else None)
+    question = replace(ASKED, is_from_bot=asker == "a bot", schedule_id=7 if asker == "a run" else None)
     await tools.definitions(question)
     offered = [tool.name for tool in (await tools.definitions(question)).definitions]
     assert offered == ([SIGN_IN] if asker == "a person" else [])
@@ -507,7 +509,7 @@ async def test_signing_out_revokes_tokens_where_the_server_can(timed: Stores, ji
     await signed_in(ours, jira, replace(ADA, user_id="U2"), "grace")
     assert await ours.sign_out(ADA)
     await ours.close()
-    assert await ours.token(ADA) is None
+    assert await ours.access_token(ADA) is None
     assert [token.subject for token in jira.people.access.values()] == ["grace"]
     assert [token.subject for token in jira.people.refresh.values()] == ["grace"]
     assert revoked == [ADA]
@@ -516,7 +518,7 @@ async def test_signing_out_revokes_tokens_where_the_server_can(timed: Stores, ji
     gone = replace(ADA, server="gone")
     await timed.accounts.sign_in(gone, "secret", "")
     assert await ours.sign_out(gone)
-    assert await timed.accounts.of("T1", "U1") == {}
+    assert await timed.accounts.of_person("T1", "U1") == {}
     assert revoked == [ADA]
 
 
@@ -554,12 +556,12 @@ async def test_run_has_the_account_that_its_schedules_creator_agreed_to(
     with_account = await schedules.create("T1", "C1", "U1", agreed)
     without = await schedules.create("T1", "C1", "U1", replace(agreed, accounts=()))
     theirs = await schedules.create("T1", "C1", "U2", agreed)
-    asked = Question(place, "1.0", "U1", "who?", schedule=with_account)
+    asked = Question(place, "1.0", "U1", "who?", schedule_id=with_account)
     cases = [
         (asked, True),
-        (replace(asked, schedule=without), False),
-        (replace(asked, schedule=theirs), False),
-        (replace(asked, schedule=999), False),
+        (replace(asked, schedule_id=without), False),
+        (replace(asked, schedule_id=theirs), False),
+        (replace(asked, schedule_id=999), False),
         (replace(asked, user_id="U2"), False),
         (replace(asked, thread=replace(place, team_id="T2")), False),
     ]
@@ -642,7 +644,7 @@ async def test_no_secret_is_in_a_debug_log_or_a_repr(timed: Stores, caplog: pyte
         await whoami(held)
         jira.people.is_down = True
         with pytest.raises(SignInFailed) as failed:
-            await ours.token(ADA, str(await ours.token(ADA)))
+            await ours.access_token(ADA, str(await ours.access_token(ADA)))
         opened = ours._decrypted(ADA, await timed.accounts.secret(ADA))
         assert opened is not None
         assert opened.tokens.access_token.startswith("canary")
@@ -659,22 +661,22 @@ async def test_use_encrypts_with_the_newest_key_and_no_secret_opens_for_another(
 ) -> None:
     old = sign_ins(timed, jira.config, keys=(OLD_KEY,))
     await signed_in(old, jira)
-    token = await old.token(ADA)
+    token = await old.access_token(ADA)
     rotated, newest = sign_ins(timed, jira.config, keys=(KEY, OLD_KEY)), sign_ins(timed, jira.config)
-    assert await newest.token(ADA) is None
+    assert await newest.access_token(ADA) is None
     assert await timed.accounts.begin_refresh(ADA, (await timed.accounts.secrets())[0])
-    assert await rotated.token(ADA) == token
-    assert await newest.token(ADA) is None, "the process that refreshes the tokens has to find its secret again"
+    assert await rotated.access_token(ADA) == token
+    assert await newest.access_token(ADA) is None, "the process that refreshes the tokens has to find its secret again"
     assert await timed.accounts.end_refresh(ADA, *[(await timed.accounts.secrets())[0]] * 2)
-    assert await rotated.token(ADA) == token
-    assert await newest.token(ADA) == token
-    assert await old.token(ADA) is None
+    assert await rotated.access_token(ADA) == token
+    assert await newest.access_token(ADA) == token
+    assert await old.access_token(ADA) is None
     moved = replace(jira.config, transport=HttpTransport("http://127.0.0.1:9/mcp"))
-    assert await sign_ins(timed, moved).token(ADA) is None
+    assert await sign_ins(timed, moved).access_token(ADA) is None
     secret = await timed.accounts.secret(ADA)
     assert secret
     await timed.accounts.sign_in(replace(ADA, user_id="U2"), secret, "")
-    assert await rotated.token(replace(ADA, user_id="U2")) is None
+    assert await rotated.access_token(replace(ADA, user_id="U2")) is None
 
 
 def test_vault_opens_for_its_owner_alone() -> None:
@@ -691,9 +693,9 @@ async def test_erased_person_has_no_account_and_no_sign_in(timed: Stores, jira: 
         await signed_in(ours, jira, owner, owner.user_id)
     address = await jira.visit((await ours.begin(ADA, CALL)).url)
     await timed.erasure.erase(user_id="U1")
-    assert await ours.token(ADA) is None
+    assert await ours.access_token(ADA) is None
     assert await ours.complete(ADA, CALL, address) == texts.accounts.ADDRESS_IS_OLD
-    assert await ours.token(replace(ADA, user_id="U2")) is not None
+    assert await ours.access_token(replace(ADA, user_id="U2")) is not None
 
 
 async def test_typist_registers_again_after_a_week(
@@ -720,7 +722,7 @@ async def test_typist_registers_again_once_a_server_says_that_it_forgot_it(
     forgotten = [*jira.people.clients]
     jira.people.clients.clear()
     clock.now_s += 3_600
-    assert await finds_out.token(ADA) is None
+    assert await finds_out.access_token(ADA) is None
     for ours in (finds_out, other):
         await signed_in(ours, jira)
     [registered] = jira.people.clients
@@ -784,8 +786,8 @@ async def test_server_reads_the_document_that_typist_serves_and_registers_nobody
         [token] = jira.people.access.values()
         assert (token.client_id, token.subject) == (OURS, "ada")
         assert not jira.people.clients
-        refused = await ours.token(ADA)
-        assert await ours.token(ADA, str(refused)) not in (None, refused)
+        refused = await ours.access_token(ADA)
+        assert await ours.access_token(ADA, str(refused)) not in (None, refused)
 
 
 async def by_device(ours: SignIns, jira: SignInServer, owner: Owner = ADA) -> Device:
@@ -817,9 +819,9 @@ async def test_confirmed_code_signs_in_once_and_the_server_is_asked_as_slowly_as
     assert sorted(both) == ["", texts.accounts.STILL_ASKING]
     assert clock.sleeps == [7, 12, 12]
     assert await first.complete(ADA, CALL, None) == texts.accounts.CONFIRM_AGAIN
-    token = await second.token(ADA)
+    token = await second.access_token(ADA)
     assert devices.people.access[str(token)].subject == "ada"
-    assert await second.token(ADA, str(token)) not in (None, token)
+    assert await second.access_token(ADA, str(token)) not in (None, token)
     assert not [word for word in ("canary", device.user_code) if word in caplog.text]
 
 
@@ -858,7 +860,7 @@ async def test_tokens_for_a_confirmed_code_are_on_record_or_revoked_when_a_write
     setattr(stores.accounts, "take_sign_in", fails_once)  # noqa: B010
     (await by_device(ours, devices)).agreed = "ada"
     assert await ours.complete(ADA, CALL, None) == said
-    token = await ours.token(ADA)
+    token = await ours.access_token(ADA)
     assert {*devices.people.access} == ({token} if token else set())
     assert bool(token) == (not takes_effect)
 
@@ -961,7 +963,7 @@ async def test_token_that_comes_when_nothing_waits_anymore_is_revoked(process: P
     assert await ours.complete(ADA, CALL, None, still) == texts.accounts.CONFIRM_AGAIN
     assert devices.people.issued > 1
     assert (revoked, devices.people.access, devices.people.refresh) == ([ADA], {}, {})
-    assert await ours.token(ADA) is None
+    assert await ours.access_token(ADA) is None
 
 
 async def test_person_is_signed_out_of_servers_whose_account_is_gone_or_cannot_be_opened(
@@ -970,9 +972,9 @@ async def test_person_is_signed_out_of_servers_whose_account_is_gone_or_cannot_b
     both = jira.config, replace(jira.config, name="other")
     ours, with_other_key = sign_ins(timed, *both), sign_ins(timed, *both, keys=(OLD_KEY,))
     await signed_in(ours, jira)
-    assert await ours.signed_out_of("T1", "U1", ("jira", "other", "gone")) == ["other", "gone"]
-    assert await ours.signed_out_of("T1", "U2", ("jira",)) == ["jira"]
-    assert await with_other_key.signed_out_of("T1", "U1", ("jira",)) == ["jira"]
+    assert await ours.servers_signed_out_of("T1", "U1", ("jira", "other", "gone")) == ["other", "gone"]
+    assert await ours.servers_signed_out_of("T1", "U2", ("jira",)) == ["jira"]
+    assert await with_other_key.servers_signed_out_of("T1", "U1", ("jira",)) == ["jira"]
 
 
 @pytest.mark.parametrize(

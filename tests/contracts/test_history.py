@@ -67,14 +67,14 @@ def calls(sandbox: Sandbox, method: str) -> int:
 async def test_thread_is_read_with_one_call(sandbox: Sandbox, history: History) -> None:
     read = await history.messages(await thread(sandbox, 500))
     assert texts(read) == ["the first", *(f"reply {number}" for number in range(500))]
-    assert not any(message.after_gap for message in read)
+    assert not any(message.is_after_gap for message in read)
     assert calls(sandbox, "conversations.replies") == 1
 
 
 async def test_long_thread_is_read_as_first_message_gap_and_newest_messages(sandbox: Sandbox, history: History) -> None:
     read = await history.messages(await thread(sandbox, 2_300))
     assert texts(read) == ["the first", *(f"reply {number}" for number in range(2_300 - NEWEST_MESSAGES, 2_300))]
-    assert [message.after_gap for message in read[:3]] == [False, True, False]
+    assert [message.is_after_gap for message in read[:3]] == [False, True, False]
     assert calls(sandbox, "conversations.replies") == 3
 
 
@@ -86,7 +86,7 @@ async def test_newest_messages_of_a_huge_thread_are_reached_with_few_calls(sandb
     assert first == "the first"
     assert newest[-1] == "reply 9499"
     assert newest == [f"reply {number}" for number in range(9_500 - len(newest), 9_500)]
-    assert read[1].after_gap
+    assert read[1].is_after_gap
     assert calls(sandbox, "conversations.replies") <= MAX_CALLS
 
 
@@ -103,7 +103,7 @@ async def test_newest_messages_of_a_huge_direct_message_are_read(sandbox: Sandbo
     *_, last = [await sandbox.say("ada", place, f"{number}") for number in range(DIRECT_MESSAGES + 5)]
     read = await history.messages(question(sandbox, place, last, None))
     assert texts(read) == [str(number) for number in range(5, DIRECT_MESSAGES + 5)]
-    assert read[0].after_gap
+    assert read[0].is_after_gap
 
 
 REPLIES = "conversations.replies"
@@ -140,8 +140,8 @@ async def test_thread_that_fails_midway_keeps_its_pages_and_a_gap_before_the_que
     monkeypatch.setattr("bot.slack.history.READ_WITHIN_S", 5.0)
     *read, last = await read_with_a_fault_after_the_first_page(sandbox, history, fault, setting)
     assert texts(read) == ["the first", *(f"reply {number}" for number in range(998))]
-    assert [message.ts for message in read if message.after_gap] == []
-    assert (last.text, last.after_gap) == ("?", True)
+    assert [message.ts for message in read if message.is_after_gap] == []
+    assert (last.text, last.is_after_gap) == ("?", True)
 
 
 async def test_all_pages_together_are_read_within_the_limit(
@@ -152,7 +152,7 @@ async def test_all_pages_together_are_read_within_the_limit(
     sandbox.faults.start("slow", method=REPLIES, delay_s=5.0)
     *read, last = await history.messages(asked)
     assert len(read) == NEWEST_MESSAGES + 1, "two pages were read"
-    assert (last.text, last.after_gap) == ("?", True)
+    assert (last.text, last.is_after_gap) == ("?", True)
 
 
 async def test_failed_page_is_retried_alone(sandbox: Sandbox, history: History) -> None:
@@ -171,7 +171,7 @@ async def test_unreadable_conversation_is_a_gap(sandbox: Sandbox, history: Histo
         place = sandbox.dm("ada")
         asked = question(sandbox, place, await sandbox.say("ada", place, "?"), None)
     read = await history.messages(asked)
-    assert [(message.ts, message.text, message.after_gap) for message in read] == [(asked.ts, "?", True)]
+    assert [(message.ts, message.text, message.is_after_gap) for message in read] == [(asked.ts, "?", True)]
 
 
 async def test_message_that_is_ours_or_gone_is_none(sandbox: Sandbox, workspace: Workspace) -> None:
@@ -191,7 +191,7 @@ async def test_app_messages_are_read_under_the_apps_name(sandbox: Sandbox, histo
     content = Content("short", attachments=[{"title": "Log", "text": "1 &lt; 2"}])
     last = await sandbox.post("ci", "general", content, root)
     read = await history.messages(question(sandbox, "C0GENERAL", last, root))
-    assert [(message.app_name, message.whole) for message in read] == [
+    assert [(message.app_name, message.full_text) for message in read] == [
         ("ci", "red"),
         ("alerts", "down"),
         ("ci", "short\n\nLog\n1 &lt; 2"),

@@ -422,7 +422,7 @@ async def test_person_may_confirm_a_code_where_the_server_has_a_page_and_codes(t
         [device] = jira.people.devices.values()
         device.agreed = "ada"
         assert await ours.complete(ADA, CALL, None) == ""
-        assert (await ours.token(ADA) or "").startswith("canary-access-ada")
+        assert (await ours.access_token(ADA) or "").startswith("canary-access-ada")
         # And the other way, in the same modal.
         await signed_in(ours, jira)
         await ours.close()

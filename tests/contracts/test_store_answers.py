@@ -202,7 +202,7 @@ async def test_end_that_is_shown_later_is_whole(
     assert to_show.checkpoint == Checkpoint(YES, end, WHOLE_END.sources)
     assert to_show.record
     record = to_show.record
-    assert (record.end, record.undone, record.is_edited) == (end, frozenset({WHOLE_END.notices[1]}), True)
+    assert (record.end, record.undone_notices, record.is_edited) == (end, frozenset({WHOLE_END.notices[1]}), True)
 
 
 async def test_buttons_find_all_that_is_on_record_of_an_answer(timed: Stores, clock: ManualClock) -> None:
@@ -226,7 +226,7 @@ async def test_buttons_find_all_that_is_on_record_of_an_answer(timed: Stores, cl
         end=replace(WHOLE_END, reason=EndReason.STOPPED),
         ended_at=clock.now_s,
         has_previous=True,
-        undone=frozenset({WHOLE_END.notices[1]}),
+        undone_notices=frozenset({WHOLE_END.notices[1]}),
     )
     assert await timed.recorded_answers.answer_in_message(THREAD, "5.2") == newest
     await timed.recorded_answers.switch_version(job.id, to_next=False)
@@ -252,8 +252,8 @@ async def test_answer_that_is_being_written_is_found_by_its_thread_until_the_eve
         await store.recorded_answers.record_handled_event("Ev9")
     assert await store.recorded_answers.is_handled("Ev9")
     assert (await found(), await found("Ev8")) == (None, job_id)
-    assert await store.recorded_calls.record(job, asking_step(), STEPPED, SAID)
-    assert await store.recorded_calls.wait(job, None, None, store.clock.now())
+    assert await store.recorded_calls.record_step(job, asking_step(), STEPPED, SAID)
+    assert await store.recorded_calls.wait_for_decisions(job, None, None, store.clock.now())
     assert await found("Ev8") == job_id, "it waits for a decision"
     assert await store.question_queue.request_stop(job_id)
     assert await store.worker_queue.finish(await one(store), DONE, YES)
@@ -336,17 +336,17 @@ async def test_refused_questions_are_known_as_refused_until_a_version_is_answere
     for number in (1, 2):
         await enqueued(store, asked(number))
     job = await one(store)
-    assert [question.ts for question in job.earlier] == [asked(1).ts]
+    assert [question.ts for question in job.earlier_questions] == [asked(1).ts]
     await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     assert await store.worker_queue.finish(job, End(EndReason.REFUSED, model="openai/test"), "First, take")
     reply = (await store.recorded_answers.replies(THREAD))["5.1"]
-    assert (reply.text, reply.refused) == ("", frozenset({asked(1).ts, asked(2).ts}))
+    assert (reply.text, reply.refused_ts) == ("", frozenset({asked(1).ts, asked(2).ts}))
     asked_again = await store.recorded_answers.replies(THREAD, asked(2).ts)
-    assert not any(reply.refused for reply in asked_again.values()), "a person asks for it again"
+    assert not any(reply.refused_ts for reply in asked_again.values()), "a person asks for it again"
     assert await store.question_queue.regenerate(job.id)
     assert await store.worker_queue.finish(await one(store), replace(DONE, model="openai/test"), YES)
     reply = (await store.recorded_answers.replies(THREAD))["5.1"]
-    assert (reply.text, reply.refused) == (YES, frozenset())
+    assert (reply.text, reply.refused_ts) == (YES, frozenset())
 
 
 # Where the words that an answer has read come from: another process reads the same.
@@ -386,7 +386,7 @@ async def continued_answer(first: Stores, second: Stores, number: int, origins: 
     job = await claimed(first, number)
     assert await first.worker_queue.finish(job, with_end(EndReason.STEP_LIMIT, origins), "Seen.")
     assert await second.question_queue.regenerate(job.id, Wish(continues=True))
-    return (await one(second)).so_far_origins
+    return (await one(second)).continued_origins
 
 
 async def continued_answer_taken_over(first: Stores, second: Stores, number: int, origins: Origins) -> Origins:
@@ -394,12 +394,12 @@ async def continued_answer_taken_over(first: Stores, second: Stores, number: int
     assert await first.worker_queue.finish(job, with_end(EndReason.STEP_LIMIT, origins), "Seen.")
     assert await first.question_queue.regenerate(job.id, Wish(continues=True))
     assert await first.worker_queue.release(await one(first))
-    return (await one(second)).so_far_origins
+    return (await one(second)).continued_origins
 
 
 async def step_taken_over(first: Stores, second: Stores, number: int, origins: Origins) -> Origins:
     job, step = await claimed(first, number), replace(asking_step(), origins=origins)
-    assert await first.recorded_calls.record(job, step, STEPPED, SAID)
+    assert await first.recorded_calls.record_step(job, step, STEPPED, SAID)
     assert await first.worker_queue.release(job)
     [recorded] = (await one(second)).steps
     return recorded.origins
@@ -476,7 +476,7 @@ async def test_choices_wait_for_any_process_and_are_closed_once_one_is_asked(
     to_show = await store.outbox.unshown_end(entry)
     assert to_show is not None
     assert to_show.record is not None
-    assert (to_show.checkpoint.text, to_show.record.chosen) == (YES, "Staging")
+    assert (to_show.checkpoint.text, to_show.record.chosen_choice) == (YES, "Staging")
     await store.outbox.complete(entry)
     assert await standing(store) == ()
 
@@ -614,7 +614,7 @@ async def test_link_that_is_posted_while_its_answer_is_deleted_is_deleted_once_t
     await store.recorded_answers.delete(job.id, "U1")
     await store.outbox.record_posted(entry, LINK)
     await store.outbox.complete(entry)
-    left = {entry.kind: entry.stale for entry in await store.outbox.claim_due(10)}
+    left = {entry.kind: entry.outdated_messages for entry in await store.outbox.claim_due(10)}
     assert left[OutboxKind.BESIDE] == (LINK,)
 
 
@@ -666,7 +666,7 @@ async def used_usd(opened: Stores, *records: Sequence[File]) -> float:
     for record in records:
         assert await store.transcripts.record(job, record, HEARD)
     month = CapWindow(Scope.USER, Period.MONTH)
-    used = await store.usage.used(ScopeIds("T1", job.question.user_id, "C1"), [month])
+    used = await store.usage.usage_by_window(ScopeIds("T1", job.question.user_id, "C1"), [month])
     return used[month].cost_usd
 
 

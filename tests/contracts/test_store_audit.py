@@ -11,7 +11,7 @@ from bot.clock import SystemClock
 from bot.core.audit import arguments_hash
 from bot.core.calls import CallState, Decision, Pin, RecordedCall
 from bot.core.channel_settings import ChannelSettings, prompt_version
-from bot.core.job import End, Job, Spent
+from bot.core.job import End, Job, StepEstimate
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
@@ -57,7 +57,7 @@ async def said(store: Stores, *names: str) -> list[dict[str, Any]]:
 
 async def with_call(store: Stores, *calls: RecordedCall) -> Job:
     job = await begun(store, asked(1, text=SECRET))
-    assert await store.recorded_calls.record(job, asking_step(*calls), STEPPED, SAID)
+    assert await store.recorded_calls.record_step(job, asking_step(*calls), STEPPED, SAID)
     return job
 
 
@@ -78,10 +78,10 @@ async def test_question_and_answer_are_recorded_without_their_texts(store: Store
 async def test_what_interrupted_attempts_used_is_recorded(worker: Process) -> None:
     store = await worker("w1")
     job = await begun(store)
-    await store.worker_queue.heartbeat({job: Spent(900, 30, "scripted/echo")})
+    await store.worker_queue.heartbeat({job: StepEstimate(900, 30, "scripted/echo")})
     [again] = await taken_over(store, 1)
     other = await worker("w2")
-    assert await other.worker_queue.release(again, spent=Spent(70, 7, "scripted/echo"))
+    assert await other.worker_queue.release(again, spent=StepEstimate(70, 7, "scripted/echo"))
     assert (await said(store, "end", "input_tokens"))[1:] == [
         {"end": "interrupted", "input_tokens": 900},
         {"end": "interrupted", "input_tokens": 70},
@@ -90,13 +90,13 @@ async def test_what_interrupted_attempts_used_is_recorded(worker: Process) -> No
 
 async def test_call_is_recorded_when_it_is_asked_for_decided_begun_and_over(store: Stores) -> None:
     job = await with_call(store, CALL)
-    assert await store.recorded_calls.wait(job, None, None, store.clock.now())
+    assert await store.recorded_calls.wait_for_decisions(job, None, None, store.clock.now())
     assert await store.approvals.decide(job.id, 0, CALL, Decision.APPROVED, "U2")
     job = await one(store)
     ready = replace(CALL, state=CallState.READY)
-    assert await store.recorded_calls.begin(job, ready)
+    assert await store.recorded_calls.begin_call(job, ready)
     done = replace(CALL, state=CallState.DONE, result=SECRET)
-    assert await store.recorded_calls.end(job, done)
+    assert await store.recorded_calls.end_call(job, done)
     call = {"tool": "notes__add", "version": 0, "step": 0, "index": 0, "user": "U1", "arguments_sha256": HASH}
     names = ("state", "decision", "by", *call)
     assert [line for line in await said(store, *names) if "tool" in line] == [
@@ -119,7 +119,7 @@ async def test_call_that_nobody_approved_is_denied_by_its_time_or_a_reply(
     timed: Stores, clock: ManualClock, replied: bool
 ) -> None:
     job = await with_call(timed, CALL, replace(CALL, index=1))
-    assert await timed.recorded_calls.wait(job, None, None, timed.clock.now())
+    assert await timed.recorded_calls.wait_for_decisions(job, None, None, timed.clock.now())
     if replied:
         await enqueued(timed, asked(2))
     else:
@@ -135,7 +135,7 @@ async def test_changed_settings_are_recorded_without_the_system_prompt(store: St
     await store.channel_settings.write("T1", "C1", settings, "U1")
     await store.channel_settings.write("T1", "D1", ChannelSettings(), "U1")
     await store.approvals.allow_always(THREAD, CALL, "U2")
-    await store.tool_pins.agree("notes__add", Pin("hash", SECRET))
+    await store.tool_pins.approve("notes__add", Pin("hash", SECRET))
     assert SECRET not in json.dumps(await lines(store))
     of_channel = ("model", "system_prompt", "new_posts", "mcp_servers")
     names = ("kind", "team", "setting", *of_channel, "tool", "definition", "channel", "user", "by")
@@ -232,9 +232,9 @@ async def test_erased_thread_is_gone_and_others_stay(store: Stores, erased: dict
 
 async def test_answer_under_way_is_recorded_without_its_asker_once_it_was_erased(store: Stores) -> None:
     job = await with_call(store, replace(CALL, state=CallState.READY))
-    assert await store.recorded_calls.begin(job, replace(CALL, state=CallState.READY))
+    assert await store.recorded_calls.begin_call(job, replace(CALL, state=CallState.READY))
     await store.erasure.erase(user_id="U1")
-    assert await store.recorded_calls.end(job, replace(CALL, state=CallState.DONE))
+    assert await store.recorded_calls.end_call(job, replace(CALL, state=CallState.DONE))
     assert await store.worker_queue.finish(job, DONE, YES)
     exported = await lines(store)
     assert [line["end"] for line in exported if "end" in line] == ["stepped", "whole"]
@@ -267,7 +267,7 @@ async def test_entries_are_found_by_indexes(on_file: Process) -> None:
         if "audit_entries" in statement and not statement.startswith("INSERT"):
             ran.append((statement, tuple(given[0] if many else given)))
 
-    await store.audit.first_since(1.0)
+    await store.audit.first_id_since(1.0)
     await store.audit.page(1, 10)
     await store.audit.expire(SystemClock().now() + 1)
     await store.recorded_answers.delete(1, "U1")
@@ -288,10 +288,10 @@ async def test_oldest_entries_go(timed: Stores, clock: ManualClock) -> None:
     before = await lines(timed)
     assert await timed.audit.expire(clock.now_s - 20) == 2
     assert await lines(timed) == before[2:]
-    assert await timed.audit.first_since(clock.now_s - 20) == before[2]["id"]
+    assert await timed.audit.first_id_since(clock.now_s - 20) == before[2]["id"]
     assert await timed.audit.expire(clock.now_s - 20) == 0
     assert await timed.audit.expire(clock.now_s) == 4
-    assert await timed.audit.first_since(0.0) is None
+    assert await timed.audit.first_id_since(0.0) is None
     await answered(timed, 4)
     assert [line["id"] for line in await lines(timed)] == [7, 8], "an id is never used again"
 
@@ -318,9 +318,9 @@ async def test_sign_ins_that_servers_did_not_renew_are_counted_by_server(timed: 
     for number, (server, why) in enumerate(ends):
         owner = Owner("T1", f"U{number}", server)
         await timed.accounts.sign_in(owner, f"secret {number}", "")
-        assert await timed.accounts.end(owner, f"secret {number}", why)
+        assert await timed.accounts.delete_account(owner, f"secret {number}", why)
         clock.now_s += 60.0
-    count = timed.audit.sign_ins_ended
+    count = timed.audit.count_ended_sign_ins
     assert await count("T1", since, clock.now_s) == {"jira": 2, "wiki": 1}
     assert await count("T1", since + 60.0, clock.now_s - 60.0) == {"wiki": 1}
     assert await count("T2", since, clock.now_s) == {}

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope
-from bot.core.job import Job, Spent
+from bot.core.job import Job, StepEstimate
 from bot.core.outbox import OutboxKind, wait_s
 from bot.store import Stores
 from bot.store.schema import jobs, turns, workers
@@ -50,7 +50,7 @@ class TestPersonsLimit:
             await enqueued(single, asked(number))
         await enqueued(single, apart(3))
         batch = await one(single)
-        assert batch.earlier == (asked(1),)
+        assert batch.earlier_questions == (asked(1),)
         assert await single.worker_queue.claim(9) == []
         assert await single.worker_queue.finish(batch, DONE, YES)
         assert (await one(single)).question == apart(3)
@@ -104,7 +104,7 @@ class TestTakeOver:
     ) -> None:
         ids = [await enqueued(store, apart(number)) for number in range(5)]
         ended, released, *held = await store.worker_queue.claim(5)
-        await store.worker_queue.heartbeat({job: Spent(100 + job.id, 1) for job in held})
+        await store.worker_queue.heartbeat({job: StepEstimate(100 + job.id, 1) for job in held})
         # On PostgreSQL a row that was written again is read last, unless an order is asked for.
         await store.worker_queue.record_messages(held[0], recorded_pages("5.1"))
         assert await store.worker_queue.finish(ended, DONE, YES)
@@ -123,8 +123,8 @@ class TestTakeOver:
 
     async def test_usage_of_an_earlier_attempt_does_not_count_again(self, store: Stores) -> None:
         job = await begun(store, apart(1))
-        await store.worker_queue.heartbeat({job: Spent(800, 20)})
-        assert await store.worker_queue.release(job, spent=Spent(900, 30))
+        await store.worker_queue.heartbeat({job: StepEstimate(800, 20)})
+        assert await store.worker_queue.release(job, spent=StepEstimate(900, 30))
         await one(store)
         [taken] = await taken_over(store, 9)
         assert taken.attempts == 3
@@ -132,7 +132,7 @@ class TestTakeOver:
 
     async def test_attempt_that_used_nothing_leaves_no_turn(self, store: Stores) -> None:
         job = await begun(store, apart(1))
-        await store.worker_queue.heartbeat({job: Spent()})
+        await store.worker_queue.heartbeat({job: StepEstimate()})
         assert len(await taken_over(store, 9)) == 1
         assert await interrupted(store) == []
 
@@ -141,8 +141,8 @@ class TestRelease:
     @pytest.mark.parametrize("used", [0, 900])
     async def test_attempt_is_counted_once_and_only_if_it_used_something(self, store: Stores, used: int) -> None:
         job = await begun(store, apart(1))
-        assert await store.worker_queue.release(job, spent=Spent(used))
-        assert not await store.worker_queue.release(job, spent=Spent(used))
+        assert await store.worker_queue.release(job, spent=StepEstimate(used))
+        assert not await store.worker_queue.release(job, spent=StepEstimate(used))
         assert await interrupted(store) == ([(job.id, used)] if used else [])
 
 

@@ -61,8 +61,8 @@ async def test_approval_and_outbox_keep_their_times_while_the_clock_jumps(worker
     clock = JumpingClock()
     store = await worker("w1", clock)
     job = await begun(store)
-    await store.recorded_calls.record(job, asking_step(), STEPPED, SAID)
-    await store.recorded_calls.wait(job, None, store.clock.now() + 60, store.clock.now())
+    await store.recorded_calls.record_step(job, asking_step(), STEPPED, SAID)
+    await store.recorded_calls.wait_for_decisions(job, None, store.clock.now() + 60, store.clock.now())
     clock.wall_s += jump_s
     clock.wait(59)
     assert await store.outbox.claim_due(10) == []

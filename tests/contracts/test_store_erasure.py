@@ -18,13 +18,13 @@ import sqlalchemy as sa
 from bot.clock import SystemClock
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.job import End, Piece, Spent
+from bot.core.job import End, Piece, StepEstimate
 from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.store import Stores
 from bot.store.erasure import RECORDS_KEPT_S, SLACK_RETRIES_S, expiries
 from bot.store.schema import (
-    OF_THREADS,
+    THREAD_TABLES,
     MemberId,
     OwnerId,
     SafeText,
@@ -78,7 +78,7 @@ async def test_texts_expire_and_usage_stays(timed: Stores, clock: ManualClock) -
     assert [tuple(row) for row in asked_about] == [("", []), ("Why?", [])]
     assert [(turn.answer, turn.output_tokens) for turn in recorded] == [("", 20), (YES, 20)]
     assert [turn.sources for turn in recorded] == [None, [["https://a.example", "A"]]]
-    assert (await timed.participants.participants_at(THREAD, "U1", "9")).takes_part
+    assert (await timed.participants.participants_at(THREAD, "U1", "9")).has_bot
     replies = texts_of(await timed.recorded_answers.replies(THREAD))
     assert list(replies.values()) == [YES], "the other answer is in Slack only"
 
@@ -164,7 +164,7 @@ async def test_records_without_texts_are_removed_after_400_days(timed: Stores, c
         await timed.worker_queue.finish(await begun(timed, question), DONE, YES)
     await timed.participants.mark_group(THREAD, "1.0")
     await timed.participants.record_line(THREAD, "U2", "2.0")
-    await timed.participants.switch(THREAD, quiet=True, ts="2.0")
+    await timed.participants.set_quiet(THREAD, quiet=True, ts="2.0")
     answer = await timed.recorded_answers.of_job(THREAD, 1)
     assert answer
     await timed.recorded_answers.record_feedback(answer, "U1", 1)
@@ -174,7 +174,7 @@ async def test_records_without_texts_are_removed_after_400_days(timed: Stores, c
     assert await count(timed, jobs) == 3
     clock.now_s += 2 * DAY_S
     await timed.erasure.expire(clock.now_s - 30 * DAY_S)
-    assert [await count(timed, table) for table in (jobs, turns, feedback, *OF_THREADS)] == [1, 1, 0, 0, 0, 0]
+    assert [await count(timed, table) for table in (jobs, turns, feedback, *THREAD_TABLES)] == [1, 1, 0, 0, 0, 0]
 
 
 async def test_records_are_kept_as_long_as_texts_are(timed: Stores, clock: ManualClock) -> None:
@@ -412,7 +412,7 @@ async def test_erasing_a_person_leaves_no_setting_of_their_direct_message(
     await store.erasure.erase(user_id=user_id)
     assert b"D0DIRECT77" not in contents(shared_url)
     assert (await store.channel_settings.read("T1", "C0TEAM88")).system_prompt == "Words for C0TEAM88."
-    assert [tool.channel_id for tool in await store.approvals.allowed()] == ["C0TEAM88"]
+    assert [tool.channel_id for tool in await store.approvals.allowed_tools()] == ["C0TEAM88"]
 
 
 async def test_postgresql_is_asked_to_free_what_was_erased(on_server: Process, postgresql_url: str) -> None:
@@ -456,7 +456,7 @@ async def test_answer_under_way_leaves_no_trace_once_it_has_ended(on_file: Proce
     store = await on_file("w1")
     job = await begun(store, asked(1, text="a secret of mine"))
     await store.erasure.erase(user_id="U1" if by == "user" else None, thread=THREAD if by == "thread" else None)
-    await store.worker_queue.heartbeat({job: Spent()})
+    await store.worker_queue.heartbeat({job: StepEstimate()})
     await store.worker_queue.finish(job, DONE, YES)
     assert b"a secret of mine" not in contents(sqlite_url)
     assert YES.encode() not in contents(sqlite_url)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import SystemClock, insist
-from bot.core.job import Job, Spent
+from bot.core.job import Job, StepEstimate
 from bot.errors import StoreAway, StoreError
 from bot.logs import of_job
 from bot.models.prices import ModelPrices
@@ -82,7 +82,7 @@ async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: Pos
     job = await begun(owner, apart(1))
 
     async def beat() -> None:
-        assert (await owner.worker_queue.heartbeat({job: Spent()})).ours == {job.id}
+        assert (await owner.worker_queue.heartbeat({job: StepEstimate()})).owned_ids == {job.id}
 
     async def live() -> None:
         while True:
@@ -120,7 +120,7 @@ async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(
     job = await begun(store, apart(1))
     with short_time_limits(store, other), own_server.standing_still():
         for call in (
-            store.worker_queue.heartbeat({job: Spent()}),
+            store.worker_queue.heartbeat({job: StepEstimate()}),
             store.worker_queue.claim(1),
             store.question_queue.enqueue("Ev2", apart(3)),
         ):
@@ -187,7 +187,7 @@ async def test_start_without_a_free_connection_ends_in_a_sentence(
 
 async def locks(store: Stores, job: Job) -> None:
     """Waits until the heartbeat reports that its lock is held. Until then it may fail with StoreError only."""
-    await store.worker_queue.heartbeat({job: Spent()})
+    await store.worker_queue.heartbeat({job: StepEstimate()})
     async with store.database.engine.begin() as connection:
         if not await connection.scalar(sa.select(workers.c.has_lock).where(workers.c.worker == "w1")):
             raise StoreError
@@ -297,7 +297,7 @@ async def test_call_waits_for_a_locked_sqlite_file_and_then_fails(on_file: Proce
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         await store.question_queue.count_queued()
-        assert (await store.participants.participants_at(apart(1).thread, "U1", "9")).takes_part is False
+        assert (await store.participants.participants_at(apart(1).thread, "U1", "9")).has_bot is False
         with pytest.raises(StoreError, match=r"database is locked\. Another program holds it"):
             await store.question_queue.enqueue("Ev1", asked(1))
         other.execute("COMMIT")
@@ -345,7 +345,7 @@ async def test_full_disk_is_reported_and_data_stays(on_file: Process) -> None:
     await pragma(store, "max_page_count", 1_000_000)
     assert await store.question_queue.enqueue("Ev2", second)
     [job] = await store.worker_queue.claim(1)
-    assert [*job.earlier, job.question] == [asked(1), second]
+    assert [*job.earlier_questions, job.question] == [asked(1), second]
 
 
 async def test_check_finds_a_file_that_can_not_grow(on_file: Process) -> None:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from bot.core.calls import CallState
 from bot.core.caps import Amount, Cap, CapWindow, Period, Scope
 from bot.core.conversation import File
-from bot.core.job import End, Job, Piece, Spent
+from bot.core.job import End, Job, Piece, StepEstimate
 from bot.core.outbox import OutboxKind
 from bot.errors import EndReason
 from bot.models.events import Usage
@@ -42,20 +42,22 @@ OFFERS = replace(DONE, choices=("Yes", "No"))
 Write = Callable[[Stores, Job], Awaitable[object]]
 
 WRITES: Mapping[str, Write] = {
-    "worker_queue.heartbeat": lambda store, job: store.worker_queue.heartbeat({job: Spent(9, 9)}, {job: Piece(0, "L")}),
+    "worker_queue.heartbeat": lambda store, job: store.worker_queue.heartbeat(
+        {job: StepEstimate(9, 9)}, {job: Piece(0, "L")}
+    ),
     "worker_queue.checkpoint": lambda store, job: store.worker_queue.checkpoint({job: Piece(0, "Late.")}),
     "worker_queue.record_messages": lambda store, job: store.worker_queue.record_messages(job, LATE),
     "worker_queue.finish": lambda store, job: store.worker_queue.finish(
         job, OFFERS, YES, mention=True, for_outbox=OutboxKind.REPLY, canvas_for="U1"
     ),
     "worker_queue.release": lambda store, job: store.worker_queue.release(job, Piece(0, "Late.")),
-    "recorded_calls.record": lambda store, job: store.recorded_calls.record(
+    "recorded_calls.record": lambda store, job: store.recorded_calls.record_step(
         job, asking_step(replace(READY, step_no=1), step_no=1), STEPPED, Piece(0, "Late.")
     ),
-    "recorded_calls.begin": lambda store, job: store.recorded_calls.begin(job, READY),
-    "recorded_calls.end": lambda store, job: store.recorded_calls.end(job, replace(BEGUN, state=CallState.DONE)),
+    "recorded_calls.begin": lambda store, job: store.recorded_calls.begin_call(job, READY),
+    "recorded_calls.end": lambda store, job: store.recorded_calls.end_call(job, replace(BEGUN, state=CallState.DONE)),
     "recorded_calls.take_follow_ups": lambda store, job: store.recorded_calls.take_follow_ups(job, 1),
-    "recorded_calls.wait": lambda store, job: store.recorded_calls.wait(job, Piece(0, "Late."), 1.0, 0.0),
+    "recorded_calls.wait": lambda store, job: store.recorded_calls.wait_for_decisions(job, Piece(0, "Late."), 1.0, 0.0),
     "transcripts.record": lambda store, job: store.transcripts.record(job, [CLIP], HEARD),
     "usage.reserve": lambda store, job: store.usage.reserve(job, Amount(7, 0.0), [CAP]),
 }
@@ -111,8 +113,8 @@ def test_each_write_about_a_job_is_listed() -> None:
 async def held(store: Stores) -> Job:
     """Returns a running job with a recorded step, a call that is under way, and another question behind it."""
     job = await begun(store)
-    assert await store.recorded_calls.record(job, asking_step(ASKED, READY, BEGUN), STEPPED, SAID)
-    assert await store.recorded_calls.begin(job, BEGUN)
+    assert await store.recorded_calls.record_step(job, asking_step(ASKED, READY, BEGUN), STEPPED, SAID)
+    assert await store.recorded_calls.begin_call(job, BEGUN)
     await store.worker_queue.record_messages(job, recorded_pages("5.1"))
     await enqueued(store, asked(2))
     return job
@@ -141,7 +143,7 @@ async def claim_again(store: Stores, other: Stores, job: Job) -> None:
 
 
 async def await_approval(store: Stores, other: Stores, job: Job) -> None:
-    assert await store.recorded_calls.wait(job, None, None, store.clock.now())
+    assert await store.recorded_calls.wait_for_decisions(job, None, None, store.clock.now())
 
 
 async def end(store: Stores, other: Stores, job: Job) -> None:

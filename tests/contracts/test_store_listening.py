@@ -5,7 +5,7 @@ import pytest
 from bot.core.conversation import ThreadKey
 from bot.core.job import LATE_S
 from bot.store import Stores
-from bot.store.listening import GAP_S, HOLD_S, MARGIN_S, Missed, Report, Tally, read_reports
+from bot.store.listening import GAP_S, HOLD_S, MARGIN_S, MissedGap, Report, Tally, read_reports
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import apart, asked, one
@@ -16,20 +16,20 @@ FOUND = Tally(looked_at=1, answered=2)
 
 async def away(clock: ManualClock, store: Stores, gap_s: float) -> float:
     """Has Slack heard now, and once more after a gap; returns when the gap began."""
-    await store.listening.hear(TEAM, began := clock.now_s)
+    await store.listening.record_message_time(TEAM, began := clock.now_s)
     clock.now_s += gap_s
-    await store.listening.hear(TEAM, clock.now_s)
+    await store.listening.record_message_time(TEAM, clock.now_s)
     return began
 
 
 async def test_only_a_gap_that_is_longer_than_slack_tries_is_to_be_caught_up(timed: Stores, clock: ManualClock) -> None:
-    await timed.listening.hear(TEAM, clock.now_s)
+    await timed.listening.record_message_time(TEAM, clock.now_s)
     assert await timed.listening.claim_gap(TEAM) is None, "the first start"
     await away(clock, timed, GAP_S)
     assert await timed.listening.claim_gap(TEAM) is None
     began = await away(clock, timed, GAP_S + 1)
     missed = await timed.listening.claim_gap(TEAM)
-    assert missed == Missed(TEAM, began, clock.now_s)
+    assert missed == MissedGap(TEAM, began, clock.now_s)
     assert (missed.since, missed.away_s) == (began - MARGIN_S, GAP_S + 1)
     assert await timed.listening.claim_gap("T2") is None
 
@@ -41,7 +41,7 @@ async def test_one_process_at_a_time_catches_up(process: Process, clock: ManualC
     assert missed is not None
     clock.now_s += HOLD_S - 1
     assert await second.listening.claim_gap(TEAM) is None
-    assert await first.listening.keep(TEAM)
+    assert await first.listening.extend_hold(TEAM)
     clock.now_s += HOLD_S - 1
     assert await second.listening.claim_gap(TEAM) is None
 
@@ -55,7 +55,7 @@ async def test_another_process_goes_on_where_a_dead_one_was(process: Process, cl
     assert await first.listening.record(recorded)
     clock.now_s += HOLD_S
     assert await second.listening.claim_gap(TEAM) == recorded
-    assert not await first.listening.keep(TEAM)
+    assert not await first.listening.extend_hold(TEAM)
     assert not await first.listening.record(recorded.after("C2", (), FOUND))
     assert not await first.listening.complete(recorded)
     assert await second.listening.complete(recorded.after("C3", (), FOUND))
@@ -71,12 +71,12 @@ async def test_another_gap_makes_everything_due_once_more(timed: Stores, clock: 
     assert missed is not None
     await timed.listening.record(missed.after("C1", (), FOUND))
     await away(clock, timed, 2 * GAP_S)
-    assert not await timed.listening.keep(TEAM)
-    assert await timed.listening.claim_gap(TEAM) == Missed(TEAM, began, clock.now_s)
+    assert not await timed.listening.extend_hold(TEAM)
+    assert await timed.listening.claim_gap(TEAM) == MissedGap(TEAM, began, clock.now_s)
 
 
 async def test_clock_that_was_wrong_hides_no_gap_for_long(timed: Stores, clock: ManualClock) -> None:
-    await timed.listening.hear(TEAM, clock.now_s + 1_000_000)
+    await timed.listening.record_message_time(TEAM, clock.now_s + 1_000_000)
     await away(clock, timed, 2 * GAP_S)
     assert await timed.listening.claim_gap(TEAM) is not None
 
@@ -98,7 +98,7 @@ async def test_only_the_first_version_is_an_offer(store: Stores, offered: bool) 
     enqueued = await store.question_queue.enqueue("E1", asked(1), offered=offered)
     assert enqueued is not None
     job = await one(store)
-    assert job.offered is offered
+    assert job.is_offer is offered
 
 
 @pytest.mark.parametrize(("after_s", "is_late"), [(LATE_S, False), (LATE_S + 1, True)])

@@ -12,7 +12,7 @@ from bot.core.actions import ReplyAction
 from bot.core.conversation import ThreadKey
 from bot.core.job import End, Notice, NoticeKind
 from bot.core.job import sentence_notice as said_below
-from bot.core.memory import MAX_MEMORIES, Kept, Memory, Remembered
+from bot.core.memory import MAX_MEMORIES, Memory, RememberOutcome, RememberResult
 from bot.core.picture import picture
 from bot.core.texts.memory import RESTORED, UNDONE
 from bot.errors import EndReason
@@ -27,22 +27,22 @@ REMEMBERED = (Notice(NoticeKind.REMEMBERED, "Remembered."),)
 
 async def said(
     store: Stores, number: int, text: str, thread: ThreadKey = THREAD, *, by: str = "U1", is_private: bool = False
-) -> Remembered:
+) -> RememberResult:
     question = replace(asked(number, thread), user_id=by)
     return await store.memories.remember(question, text, is_private=is_private)
 
 
-async def proposed(store: Stores, number: int, text: str) -> Remembered:
+async def proposed(store: Stores, number: int, text: str) -> RememberResult:
     return await store.memories.remember(asked(number), text, is_private=False, is_proposed=True)
 
 
 async def of(store: Stores, channel_id: str = "C1") -> list[tuple[int, str]]:
-    return [(memory.number, memory.text) for memory in await store.memories.of(("T1", channel_id))]
+    return [(memory.number, memory.text) for memory in await store.memories.of_place(("T1", channel_id))]
 
 
 async def test_memory_is_kept_as_it_was_said_with_who_when_and_where(timed: Stores, clock: ManualClock) -> None:
-    assert await said(timed, 1, "Tea <@U2>\0", is_private=True) == Remembered(Kept.NEW, 1)
-    [memory] = await timed.memories.of(("T1", "C1"))
+    assert await said(timed, 1, "Tea <@U2>\0", is_private=True) == RememberResult(RememberOutcome.NEW, 1)
+    [memory] = await timed.memories.of_place(("T1", "C1"))
     expected = Memory(
         memory.id,
         1,
@@ -66,11 +66,11 @@ async def test_each_place_has_its_own_memories_and_numbers(store: Stores) -> Non
     assert await of(store, "D1") == [(1, "Text 2")]
     assert await of(store, "C2") == [(1, "Text 3")]
     assert not await store.memories.forget(("T1", "C2"), 2, "U1")
-    [elsewhere] = await store.memories.of(("T1", "C2"))
+    [elsewhere] = await store.memories.of_place(("T1", "C2"))
     changes = {elsewhere.id: "Mine now"}
     await store.memories.change(("T1", "C1"), "U1", changes, [elsewhere.id], is_private=True)
     await store.memories.change(("T1", "C1"), "U1", {elsewhere.id: ""}, (), is_private=True)
-    assert await store.memories.of(("T1", "C2")) == [elsewhere]
+    assert await store.memories.of_place(("T1", "C2")) == [elsewhere]
 
 
 async def test_message_that_says_something_again_says_one_thing(store: Stores) -> None:
@@ -78,10 +78,13 @@ async def test_message_that_says_something_again_says_one_thing(store: Stores) -
     await said(store, 2, "Milk")
     for _ in range(2):
         # A repeated attempt, and then an edited message.
-        assert await said(store, 1, "Coffee") == Remembered(Kept.NEW, 1)
+        assert await said(store, 1, "Coffee") == RememberResult(RememberOutcome.NEW, 1)
     assert await of(store) == [(1, "Coffee"), (2, "Milk")]
     # Several proposals may stand below one message.
-    assert [await proposed(store, 1, text) for text in ("A", "B")] == [Remembered(Kept.NEW, 3), Remembered(Kept.NEW, 4)]
+    assert [await proposed(store, 1, text) for text in ("A", "B")] == [
+        RememberResult(RememberOutcome.NEW, 3),
+        RememberResult(RememberOutcome.NEW, 4),
+    ]
     assert await store.memories.take_back(asked(1), "U1")
     assert not await store.memories.take_back(asked(1), "U1")
     assert await of(store) == [(2, "Milk"), (3, "A"), (4, "B")]
@@ -105,8 +108,8 @@ async def test_deleted_message_takes_what_was_remembered_because_of_it(store: St
 async def test_message_that_is_deleted_while_it_is_carried_out_says_nothing(store: Stores) -> None:
     job = await begun(store)
     assert await store.question_queue.delete("T1", "C1", job.question.ts)
-    assert await said(store, 1, "Tea") == Remembered(Kept.DELETED, 0)
-    assert await proposed(store, 1, "Tea") == Remembered(Kept.DELETED, 0)
+    assert await said(store, 1, "Tea") == RememberResult(RememberOutcome.DELETED, 0)
+    assert await proposed(store, 1, "Tea") == RememberResult(RememberOutcome.DELETED, 0)
     assert await of(store) == []
 
 
@@ -122,24 +125,24 @@ async def test_deletion_and_command_at_once_leave_nothing(process: Process) -> N
 
 async def test_who_changed_a_text_is_said_until_its_author_says_it_in_another_way(store: Stores) -> None:
     await said(store, 1, "Tea")
-    [tea] = await store.memories.of(("T1", "C1"))
+    [tea] = await store.memories.of_place(("T1", "C1"))
     await store.memories.change(("T1", "C1"), "U2", {tea.id: "Coffee"}, (), is_private=False)
     await said(store, 2, "Coffee", by="U3")
-    assert [memory.changed_by for memory in await store.memories.of(("T1", "C1"))] == ["U2"]
+    assert [memory.changed_by for memory in await store.memories.of_place(("T1", "C1"))] == ["U2"]
     await said(store, 1, "Milk")
-    [milk] = await store.memories.of(("T1", "C1"))
+    [milk] = await store.memories.of_place(("T1", "C1"))
     assert (milk.text, milk.user_id, milk.changed_by) == ("Milk", "U1", "")
 
 
 async def test_changed_and_edited_texts_need_room_and_shorter_ones_always_have_it(store: Stores) -> None:
     for number in range(14):
         await said(store, number, f"{number:03}" + "x" * 490)
-    memories = await store.memories.of(("T1", "C1"))
+    memories = await store.memories.of_place(("T1", "C1"))
     change = partial(store.memories.change, ("T1", "C1"), "U2", is_private=False)
     longer = {memory.id: memory.text + "y" * 20 for memory in memories}
     assert not await change(longer, ())
-    assert await store.memories.of(("T1", "C1")) == memories
-    assert (await said(store, 0, "x" * 1_000)).kept is Kept.FULL
+    assert await store.memories.of_place(("T1", "C1")) == memories
+    assert (await said(store, 0, "x" * 1_000)).outcome is RememberOutcome.FULL
     assert await change({**longer, memories[0].id: ""}, ())
     assert await change({memories[1].id: "short"}, ())
 
@@ -147,10 +150,10 @@ async def test_changed_and_edited_texts_need_room_and_shorter_ones_always_have_i
 async def test_text_that_a_place_has_is_renewed(timed: Stores, clock: ManualClock) -> None:
     await said(timed, 1, "Tea", is_private=True)
     clock.now_s += HALF_A_YEAR_S - 1
-    assert await said(timed, 2, " tea.", by="U2") == Remembered(Kept.KNOWN, 1)
+    assert await said(timed, 2, " tea.", by="U2") == RememberResult(RememberOutcome.KNOWN, 1)
     clock.now_s += 2
     await timed.erasure.expire(0)
-    [memory] = await timed.memories.of(("T1", "C1"))
+    [memory] = await timed.memories.of_place(("T1", "C1"))
     assert (memory.text, memory.user_id, memory.is_private) == ("Tea", "U1", False)
 
 
@@ -158,11 +161,13 @@ async def test_full_place_takes_nothing_and_names_its_oldest(store: Stores) -> N
     for number in range(MAX_MEMORIES):
         await said(store, number, f"Text {number}")
     await store.memories.forget(("T1", "C1"), 1, "U1")
-    assert await said(store, 100, "One more") == Remembered(Kept.NEW, MAX_MEMORIES + 1)
+    assert await said(store, 100, "One more") == RememberResult(RememberOutcome.NEW, MAX_MEMORIES + 1)
     for _ in range(2):
-        assert await said(store, 101, "Too much") == Remembered(Kept.FULL, 2)
-    assert await said(store, 100, "Another one") == Remembered(Kept.NEW, MAX_MEMORIES + 1), "in place of the one before"
-    assert await said(store, 102, "Elsewhere", DIRECT) == Remembered(Kept.NEW, 1)
+        assert await said(store, 101, "Too much") == RememberResult(RememberOutcome.FULL, 2)
+    assert await said(store, 100, "Another one") == RememberResult(RememberOutcome.NEW, MAX_MEMORIES + 1), (
+        "in place of the one before"
+    )
+    assert await said(store, 102, "Elsewhere", DIRECT) == RememberResult(RememberOutcome.NEW, 1)
     assert len(await of(store)) == MAX_MEMORIES
 
 
@@ -170,19 +175,23 @@ async def test_processes_that_remember_at_once_give_each_memory_its_number(worke
     stores = [await worker(f"w{number}") for number in range(3)]
     texts = [(store, number, f"Text {number}") for number, store in enumerate(stores * 15)]
     results = await asyncio.gather(*(said(*one) for one in texts))
-    assert sorted(one.number for one in results if one.kept is Kept.NEW) == list(range(1, MAX_MEMORIES + 1))
+    assert sorted(one.number for one in results if one.outcome is RememberOutcome.NEW) == list(
+        range(1, MAX_MEMORIES + 1)
+    )
     assert [number for number, _ in await of(stores[0])] == list(range(1, MAX_MEMORIES + 1))
 
 
 async def test_changes_name_who_made_them_and_renew_what_they_change_or_keep(timed: Stores, clock: ManualClock) -> None:
     for number, text in enumerate(("Tea", "Milk", "Salt", "Rice")):
         await said(timed, number, text, is_private=True)
-    ids = [memory.id for memory in await timed.memories.of(("T1", "C1"))]
+    ids = [memory.id for memory in await timed.memories.of_place(("T1", "C1"))]
     clock.now_s += HALF_A_YEAR_S - 1
     await timed.memories.change(("T1", "C1"), "U2", {ids[0]: "Coffee", ids[1]: ""}, [ids[2]], is_private=False)
     clock.now_s += 2
     await timed.erasure.expire(0)
-    found = [(one.text, one.user_id, one.changed_by, one.is_private) for one in await timed.memories.of(("T1", "C1"))]
+    found = [
+        (one.text, one.user_id, one.changed_by, one.is_private) for one in await timed.memories.of_place(("T1", "C1"))
+    ]
     assert found == [("Coffee", "U1", "U2", False), ("Salt", "U1", "", False)]
 
 
@@ -202,7 +211,7 @@ async def test_erasure_removes_what_a_person_said_or_changed_or_what_was_said_in
     await said(store, 1, "Tea")
     await said(store, 2, "Milk", OTHER_THREAD, by="U2")
     await said(store, 3, "Salt", OTHER_THREAD)
-    [salt] = [memory for memory in await store.memories.of(("T1", "C1")) if memory.text == "Salt"]
+    [salt] = [memory for memory in await store.memories.of_place(("T1", "C1")) if memory.text == "Salt"]
     await store.memories.change(("T1", "C1"), "U2", {salt.id: "Salt"}, (), is_private=False)
     await store.erasure.erase(user_id=user_id, thread=thread)
     assert [text for _, text in await of(store)] == left
@@ -211,7 +220,7 @@ async def test_erasure_removes_what_a_person_said_or_changed_or_what_was_said_in
 async def test_audit_says_who_changed_memories_and_repeats_no_text(store: Stores) -> None:
     await said(store, 1, "Tea")
     await proposed(store, 2, "Milk")
-    [tea, _] = await store.memories.of(("T1", "C1"))
+    [tea, _] = await store.memories.of_place(("T1", "C1"))
     await store.memories.change(("T1", "C1"), "U2", {tea.id: "Coffee"}, (), is_private=False)
     await store.memories.change(("T1", "C1"), "U2", {}, [tea.id], is_private=True)
     await store.memories.forget(("T1", "C1"), 1, "U3")
@@ -248,12 +257,12 @@ async def test_number_is_used_once_whatever_removed_its_memory(store: Stores) ->
     job = await begun(store)
     await said(store, 1, "Tea")
     assert await store.memories.undo(job.question, "U1")
-    assert await said(store, 2, "Milk") == Remembered(Kept.NEW, 2)
+    assert await said(store, 2, "Milk") == RememberResult(RememberOutcome.NEW, 2)
     assert await store.memories.forget(("T1", "C1"), 2, "U1")
-    assert await said(store, 3, "Salt") == Remembered(Kept.NEW, 3)
-    [salt] = await store.memories.of(("T1", "C1"))
+    assert await said(store, 3, "Salt") == RememberResult(RememberOutcome.NEW, 3)
+    [salt] = await store.memories.of_place(("T1", "C1"))
     await store.memories.change(("T1", "C1"), "U1", {salt.id: ""}, (), is_private=False)
-    assert await said(store, 4, "Milk") == Remembered(Kept.NEW, 4)
+    assert await said(store, 4, "Milk") == RememberResult(RememberOutcome.NEW, 4)
     for number in (1, 2, 3):
         assert await store.memories.forget(("T1", "C1"), number, "U1") is None
     assert await of(store) == [(4, "Milk")]

@@ -112,34 +112,34 @@ async def test_who_was_told_is_told_that_it_is_over_and_of_the_next_time(timed: 
     for _ in range(2):
         await timed.notifications.add("T1", REFUSED)
         assert await told(timed) == ["The key is refused."]
-        assert await timed.notifications.end("T1", WORKS)
-        assert await timed.notifications.end("T1", WORKS)
+        assert await timed.notifications.queue_end("T1", WORKS)
+        assert await timed.notifications.queue_end("T1", WORKS)
         assert await told(timed) == ["The key works."]
         assert not await timed.notifications.is_known("T1", "U1", "refused")
-        assert await timed.notifications.end("T1", WORKS)
+        assert await timed.notifications.queue_end("T1", WORKS)
         assert await told(timed) == []
 
 
 async def test_who_was_not_told_yet_is_told_of_neither(timed: Stores) -> None:
     await timed.notifications.add("T1", REFUSED)
-    assert await timed.notifications.end("T1", WORKS)
+    assert await timed.notifications.queue_end("T1", WORKS)
     assert await told(timed) == []
 
 
 async def test_who_may_just_be_told_is_told_that_it_is_over_later(timed: Stores) -> None:
     await timed.notifications.add("T1", REFUSED)
     [under_way] = await due(timed)
-    assert not await timed.notifications.end("T1", WORKS)
+    assert not await timed.notifications.queue_end("T1", WORKS)
     await timed.notifications.complete(under_way)
-    assert await timed.notifications.end("T1", WORKS)
+    assert await timed.notifications.queue_end("T1", WORKS)
     assert await told(timed) == ["The key works."]
 
 
 async def test_who_was_not_told_of_an_end_yet_is_told_of_neither_once_it_is_there_again(timed: Stores) -> None:
     await timed.notifications.add("T1", REFUSED)
     assert await told(timed) == ["The key is refused."]
-    assert await timed.notifications.end("T1", WORKS)
+    assert await timed.notifications.queue_end("T1", WORKS)
     await timed.notifications.add("T1", REFUSED)
     assert await told(timed) == []
-    assert await timed.notifications.end("T1", WORKS)
+    assert await timed.notifications.queue_end("T1", WORKS)
     assert await told(timed) == ["The key works."]

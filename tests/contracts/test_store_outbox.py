@@ -33,7 +33,7 @@ async def refused(store: Stores, clock: ManualClock) -> list[int]:
 
 
 async def set_aside(store: Stores, clock: ManualClock) -> None:
-    await store.listening.hear("T1", clock.now_s)
+    await store.listening.record_message_time("T1", clock.now_s)
     assert await store.worker_queue.finish(await begun(store), DONE, YES, for_outbox=OutboxKind.REPLY)
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.update(outbox_entries).values(tries=MAX_TRIES - 1))
@@ -46,7 +46,7 @@ async def channel_is_back(store: Stores, clock: ManualClock) -> None:
 
 
 async def slack_is_heard_again(store: Stores, clock: ManualClock) -> None:
-    await store.listening.hear("T1", clock.now_s)
+    await store.listening.record_message_time("T1", clock.now_s)
 
 
 async def other_channels_are_back(store: Stores, clock: ManualClock) -> None:
@@ -55,8 +55,8 @@ async def other_channels_are_back(store: Stores, clock: ManualClock) -> None:
 
 
 async def slack_of_another_team_is_heard_again(store: Stores, clock: ManualClock) -> None:
-    await store.listening.hear("T2", clock.now_s - 2 * GAP_S)
-    await store.listening.hear("T2", clock.now_s)
+    await store.listening.record_message_time("T2", clock.now_s - 2 * GAP_S)
+    await store.listening.record_message_time("T2", clock.now_s)
 
 
 async def question_is_edited(store: Stores, clock: ManualClock) -> None:
@@ -122,13 +122,13 @@ async def test_message_of_a_role_to_come_is_left_to_the_version_that_knows_it(ti
         await connection.execute(sa.insert(messages_beside).values(to_come))
     await timed.recorded_answers.delete(job.id, "U1")
     [entry] = await timed.outbox.claim_due(9)
-    assert (entry.beside, entry.stale) == ((), ())
+    assert (entry.side_messages, entry.outdated_messages) == ((), ())
 
 
 async def awaits_approval(store: Stores, clock: ManualClock) -> None:
     job = await begun(store)
-    assert await store.recorded_calls.record(job, asking_step(), STEPPED, SAID)
-    assert await store.recorded_calls.wait(job, None, clock.now_s + HOUR_S, clock.now_s)
+    assert await store.recorded_calls.record_step(job, asking_step(), STEPPED, SAID)
+    assert await store.recorded_calls.wait_for_decisions(job, None, clock.now_s + HOUR_S, clock.now_s)
     await done(store)
 
 

@@ -32,7 +32,7 @@ async def with_all(
     """Ends a job with an answer below which all stands that may stand there."""
     schedule_id = await store.schedules.create("T1", "C1", "U1", Proposal("Sum up.", Rule("UTC", "0 9 * * *")))
     assert schedule_id == CALLS[-1].made, "it is the third"
-    assert await store.recorded_calls.record(job, asking_step(*CALLS), STEPPED, SAID)
+    assert await store.recorded_calls.record_step(job, asking_step(*CALLS), STEPPED, SAID)
     async with store.database.engine.begin() as connection:
         for call in CALLS:
             of_call = tool_calls.c.tool == call.tool

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 from bot.core.caps import DAY_S
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
-from bot.core.memory import Kept, Remembered, has_room
+from bot.core.memory import RememberOutcome, RememberResult, has_room
 from bot.core.outbox import OutboxKind
 from bot.core.schedules import (
     DAY_TOKENS,
@@ -118,16 +118,16 @@ class MemoryMachine(Places):
         after = [*(one.text for one in here if one is not earlier), text]
         found = self.runner.run(self.store.memories.remember(question, text, is_private=private, is_proposed=proposed))
         if (earlier or not same) and not self._fits(here, after):
-            assert found == Remembered(Kept.FULL, here[0].number)
+            assert found == RememberResult(RememberOutcome.FULL, here[0].number)
         elif earlier:
-            assert found == Remembered(Kept.NEW, earlier.number)
+            assert found == RememberResult(RememberOutcome.NEW, earlier.number)
             self._replace(channel, replace(earlier, text=text, changed_by="", **fresh))
         elif same:
-            assert found.kept is Kept.KNOWN
+            assert found.outcome is RememberOutcome.KNOWN
             [renewed] = [one for one in same if one.number == found.number]
             self._replace(channel, replace(renewed, **fresh))
         else:
-            assert found.kept is Kept.NEW
+            assert found.outcome is RememberOutcome.NEW
             assert found.number not in self.used[channel]
             assert all(one.number < found.number for one in here)
             self.used[channel].add(found.number)
@@ -164,7 +164,7 @@ class MemoryMachine(Places):
     def change(self, channel: str, user: str, changes: dict[int, str], kept: set[int]) -> None:
         """Changes and keeps memories by their place in the list."""
         here = self.notes[channel]
-        ids = [memory.id for memory in self.runner.run(self.store.memories.of(("T1", channel)))]
+        ids = [memory.id for memory in self.runner.run(self.store.memories.of_place(("T1", channel)))]
         texts = {ids[at]: text for at, text in changes.items() if at < len(ids)}
         keeps = [ids[at] for at in kept if at < len(ids)]
         after = [changes.get(at, one.text) for at, one in enumerate(here)]
@@ -200,7 +200,7 @@ class MemoryMachine(Places):
     @invariant()
     def agree(self) -> None:
         for channel, notes in self.notes.items():
-            found = self.runner.run(self.store.memories.of(("T1", channel)))
+            found = self.runner.run(self.store.memories.of_place(("T1", channel)))
             assert [(m.number, m.text, m.user_id, m.ts, m.is_proposed, m.is_private, m.changed_by) for m in found] == [
                 (n.number, n.text, n.user_id, n.ts, n.is_proposed, n.is_private, n.changed_by) for n in notes
             ]
@@ -257,7 +257,7 @@ class ScheduleMachine(Places):
             assert here >= MAX_IN_CHANNEL
         else:
             assert here < MAX_IN_CHANNEL
-            self.standing[id_] = when, when.after(self.clock.now_s), None, 0
+            self.standing[id_] = when, when.due_after(self.clock.now_s), None, 0
 
     def _standing(self) -> int:
         return sum(next_at is not None or paused is not None for _, next_at, paused, _ in self.standing.values())
@@ -278,7 +278,7 @@ class ScheduleMachine(Places):
             return
         assert has_room or not comes_back
         if before != when and not paused:
-            next_at = when.after(self.clock.now_s)
+            next_at = when.due_after(self.clock.now_s)
         self.standing[id_] = when, next_at, paused, failures
 
     @rule(number=few)
@@ -301,11 +301,11 @@ class ScheduleMachine(Places):
         if (id_ := self._one(number)) is None:
             return
         when, _, paused, _ = self.standing[id_]
-        may = paused is not None and when.after(self.clock.now_s) is not None
+        may = paused is not None and when.due_after(self.clock.now_s) is not None
         resumed = self.runner.run(self.store.schedules.resume("T1", id_, "U1"))
-        assert resumed == (when.after(self.clock.now_s) if may else None)
+        assert resumed == (when.due_after(self.clock.now_s) if may else None)
         if may:
-            self.standing[id_] = when, when.after(self.clock.now_s), None, 0
+            self.standing[id_] = when, when.due_after(self.clock.now_s), None, 0
 
     @rule(number=few)
     def stop(self, number: int) -> None:
@@ -327,7 +327,7 @@ class ScheduleMachine(Places):
             later: float | None = next_at
             while later is not None and later <= now:
                 newest = later if later >= now - GRACE_S else newest
-                later = when.after(later)
+                later = when.due_after(later)
             run = run_id(id_, next_at if newest is None else newest)
             if newest is not None:
                 begun += 1
@@ -363,7 +363,7 @@ class ScheduleMachine(Places):
     @invariant()
     def agree(self) -> None:
         found = self.runner.run(self.store.schedules.all("T1"))
-        assert {one.id: (one.rule, one.next_at, one.paused, one.failures) for one in found} == self.standing
+        assert {one.id: (one.rule, one.next_at, one.pause_reason, one.failures) for one in found} == self.standing
         made = self.runner.run(self._runs())
         assert {run for run, _ in made} <= self.due
         assert sorted(run for run, is_open in made if is_open) == sorted(self.open)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW
 from bot.core.conversation import File, Question, ThreadKey
-from bot.core.job import TRANSITIONS, End, Enqueued, Event, FollowUp, Job, Spent, State
+from bot.core.job import TRANSITIONS, End, EnqueueResult, Event, FollowUp, Job, State, StepEstimate
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import EndReason
@@ -57,7 +57,7 @@ class TestEnqueue:
         question = replace(asked(1, text=words), files=(file, File("F2", "b")))
         taken = await store.question_queue.enqueue("Ev1", question)
         [job] = await store.worker_queue.claim(10)
-        assert taken == Enqueued(job.id, needs_placeholder=False)
+        assert taken == EnqueueResult(job.id, needs_placeholder=False)
         assert job == Job(job.id, question, attempts=1)
 
     @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ class TestEnqueue:
         await store.worker_queue.record_messages(ahead, recorded_pages(*pages))
         await store.worker_queue.finish(ahead, DONE, YES)
         job = await one(store)
-        assert (job.question.ts, job.moves_down) == (asked(2).ts, moves_down)
+        assert (job.question.ts, job.must_move_down) == (asked(2).ts, moves_down)
 
     async def test_last_words_before_a_message_are_those_of_the_newest_answer(self, store: Stores) -> None:
         async def last_words(number: int) -> str | None:
@@ -160,7 +160,7 @@ class TestManyAtOnce:
         numbers = list(range(300))
         orders = (numbers, numbers[::-1], numbers[150:] + numbers[:150])
 
-        async def enqueue_all(store: Stores, order: Sequence[int]) -> list[Enqueued | None]:
+        async def enqueue_all(store: Stores, order: Sequence[int]) -> list[EnqueueResult | None]:
             return await asyncio.gather(
                 *(store.question_queue.enqueue(f"Ev{number}", apart(number)) for number in order)
             )
@@ -176,7 +176,7 @@ class TestBots:
 
     async def test_bots_hourly_limit_holds_for_questions_at_once_in_two_processes(self, worker: Process) -> None:
         stores = [await worker("w1"), await worker("w2")]
-        questions = [replace(apart(number), user_id="B1", from_bot=True) for number in range(100)]
+        questions = [replace(apart(number), user_id="B1", is_from_bot=True) for number in range(100)]
         taken = await asyncio.gather(
             *(
                 stores[number % 2].question_queue.enqueue(f"Ev{number}", question)
@@ -184,7 +184,7 @@ class TestBots:
             )
         )
         assert len([job for job in taken if job]) == MAX_BOT_QUESTIONS_AN_HOUR
-        one_more = replace(apart(200), user_id="B1", from_bot=True)
+        one_more = replace(apart(200), user_id="B1", is_from_bot=True)
         elsewhere = replace(one_more.thread, team_id="T2")
         person = replace(apart(201), user_id="B1")
         for number, other in enumerate((replace(one_more, user_id="B2"), replace(one_more, thread=elsewhere), person)):
@@ -193,7 +193,7 @@ class TestBots:
     async def test_bots_limit_begins_again_after_an_hour(self, worker: Process) -> None:
         clock = ManualClock()
         store = await worker("w1", clock)
-        questions = [replace(apart(number), user_id="B1", from_bot=True) for number in range(22)]
+        questions = [replace(apart(number), user_id="B1", is_from_bot=True) for number in range(22)]
         taken = [
             await store.question_queue.enqueue(f"Ev{number}", question)
             for number, question in enumerate(questions[:21])
@@ -205,17 +205,17 @@ class TestBots:
         assert await store.question_queue.enqueue("Ev22", questions[21])
 
     async def test_bots_ask_only_so_often_in_a_row_in_a_thread_also_at_once(self, store: Stores) -> None:
-        bots = [replace(asked(number), user_id=f"B{number}", from_bot=True) for number in range(10)]
+        bots = [replace(asked(number), user_id=f"B{number}", is_from_bot=True) for number in range(10)]
         taken = await asyncio.gather(*(store.question_queue.enqueue(f"Ev{bot.ts}", bot) for bot in bots))
         assert len([job for job in taken if job]) == MAX_BOT_QUESTIONS_IN_A_ROW
         assert await store.question_queue.enqueue("Ev19", replace(bots[9], thread=OTHER_THREAD, ts=asked(19).ts))
         assert await store.question_queue.enqueue("Ev20", asked(20))
-        assert await store.question_queue.enqueue("Ev21", replace(asked(21), user_id="B1", from_bot=True)), (
+        assert await store.question_queue.enqueue("Ev21", replace(asked(21), user_id="B1", is_from_bot=True)), (
             "a person asked since"
         )
 
     async def test_bots_message_that_two_events_bring_counts_once(self, store: Stores) -> None:
-        bots = [replace(asked(number), user_id="B1", from_bot=True) for number in range(MAX_BOT_QUESTIONS_IN_A_ROW)]
+        bots = [replace(asked(number), user_id="B1", is_from_bot=True) for number in range(MAX_BOT_QUESTIONS_IN_A_ROW)]
         taken = await asyncio.gather(
             *(store.question_queue.enqueue(f"Ev{bot.ts} {event}", bot) for bot in bots for event in "ab")
         )
@@ -263,9 +263,11 @@ async def test_edit_of_files_restarts_the_answer_and_all_of_an_edit_is_stored(
     store: Stores, changes: dict[str, Any], restarts: bool
 ) -> None:
     job = await begun(store)
-    assert await store.recorded_calls.record(job, asking_step(), STEPPED, SAID)
+    assert await store.recorded_calls.record_step(job, asking_step(), STEPPED, SAID)
     assert await store.question_queue.edit(replace(asked(1), **changes), "2.0")
-    assert (await store.worker_queue.heartbeat({job: Spent()})).to_restart == ({job.id} if restarts else set())
+    assert (await store.worker_queue.heartbeat({job: StepEstimate()})).ids_to_restart == (
+        {job.id} if restarts else set()
+    )
     left = [await count(store, table) for table in (checkpoints, steps)]
     assert left == ([0, 0] if restarts else [1, 1])
     assert await store.worker_queue.release(job)
@@ -277,7 +279,7 @@ async def test_edit_of_files_restarts_the_answer_and_all_of_an_edit_is_stored(
     [
         (asked(2), True),
         (replace(asked(2), files=(FILE,)), False),
-        (replace(asked(2), from_bot=True), False),
+        (replace(asked(2), is_from_bot=True), False),
         (replace(asked(2), had_sign_in=True), False),
     ],
     ids=["plain", "with a file", "by a bot", "with the address of a sign-in"],
@@ -404,7 +406,7 @@ async def test_unposted_question_is_posted_by_one_process_at_a_time(stage: Stage
         assert await records.record_direct_post(taken[0], begun=begun_there)
         question = await records.read(taken[0])
         assert question is not None
-        assert question.elsewhere is begun_there
+        assert question.is_direct_post_begun is begun_there
 
 
 async def test_posted_question_is_queued_once_as_its_askers_words(stage: Stage) -> None:
@@ -453,7 +455,7 @@ async def test_question_that_was_left_unsure_is_taken_once_its_post_is_known(sta
     assert not await stage.ask(), "it may have been posted"
     await stage.store.unposted_questions.record_post("T1", "V1", "D1", "2.2")
     question = await stage.question()
-    assert question.posted == ("D1", "2.2")
+    assert question.posted_message == ("D1", "2.2")
 
 
 async def test_event_about_a_post_leaves_it_to_the_process_that_has_the_question(stage: Stage) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import SystemClock
 from bot.core.calls import Decision
-from bot.core.job import FollowUp, Job, Piece, Spent, State, Status
+from bot.core.job import FollowUp, Job, Piece, State, Status, StepEstimate
 from bot.store import Stores, claim, steps
 from bot.store.calls import RecordedCalls, deny_by_reply
 from bot.store.database import create_engine
@@ -98,7 +98,7 @@ async def test_take_over_waits_for_a_heartbeat_that_is_being_written(server_stor
     beat = sa.update(workers).where(workers.c.worker == "w1").values(beat=workers.c.beat + 1)
     taken = await taken_over_behind(server_store, lambda beating: beating.execute(beat))
     assert taken == [], "the heartbeat was written first, so its worker lives"
-    assert (await server_store.worker_queue.heartbeat({job: Spent()})).ours == {job.id}
+    assert (await server_store.worker_queue.heartbeat({job: StepEstimate()})).owned_ids == {job.id}
 
 
 async def test_simultaneous_claims_respect_the_persons_limit(server_store: Stores) -> None:
@@ -170,7 +170,7 @@ async def test_question_stopped_while_its_batch_is_claimed_stays_stopped(
     ) as done:
         [job] = await server_store.worker_queue.claim(9)
     assert done == [True]
-    assert (job.question, job.earlier) == (asked(3), (asked(1),))
+    assert (job.question, job.earlier_questions) == (asked(3), (asked(1),))
     assert (await states(server_store))[ids[1]] is State.UNBEGUN
 
 
@@ -185,9 +185,9 @@ async def test_answer_regenerated_while_later_questions_are_claimed_goes_first(
     ) as done:
         claimed = await server_store.worker_queue.claim(9)
     assert done != [None]
-    assert [(job.id, job.earlier) for job in claimed] == [(first.id, ())]
+    assert [(job.id, job.earlier_questions) for job in claimed] == [(first.id, ())]
     assert await server_store.worker_queue.finish(claimed[0], DONE, YES)
-    assert [job.earlier for job in await server_store.worker_queue.claim(9)] == [(asked(2),)]
+    assert [job.earlier_questions for job in await server_store.worker_queue.claim(9)] == [(asked(2),)]
 
 
 async def test_question_deleted_while_its_batch_comes_apart_stays_deleted(
@@ -218,7 +218,7 @@ async def test_question_deleted_while_it_is_taken_along_is_left_out_of_the_answe
     with meanwhile(server_store, postgresql_url, "UPDATE jobs", lambda other: delete(other, 2)) as done:
         assert await server_store.recorded_calls.take_follow_ups(job, 1) == (FollowUp(asked(2), 1),)
     assert done == [True]
-    assert (await server_store.worker_queue.heartbeat({job: Spent()})).to_restart == {job.id}
+    assert (await server_store.worker_queue.heartbeat({job: StepEstimate()})).ids_to_restart == {job.id}
 
 
 async def test_answer_is_regenerated_once_by_two_processes_at_once(server_store: Stores, postgresql_url: str) -> None:
@@ -290,7 +290,9 @@ async def test_heartbeat_and_an_end_lock_an_attempt_in_the_same_order(server_sto
     engine = server_store.database.engine
     async with engine.connect() as ending, engine.connect() as watching:
         await ending.execute(sa.select(jobs.c.id).with_for_update())
-        beating = asyncio.create_task(server_store.worker_queue.heartbeat({job: Spent(9, 9)}, {job: Piece(0, "One ")}))
+        beating = asyncio.create_task(
+            server_store.worker_queue.heartbeat({job: StepEstimate(9, 9)}, {job: Piece(0, "One ")})
+        )
         await until_one_waits(watching)
         await ending.execute(sa.text("SET LOCAL lock_timeout = 1000"))
         await ending.execute(sa.update(charges).values(input_tokens=5))
@@ -316,7 +318,7 @@ async def test_two_processes_never_take_the_same_entry(server_store: Stores, lim
 async def ask_again(connection: AsyncConnection) -> bool:
     """Enqueues the asker's next question as QuestionQueue does."""
     question, now = asked(2), SystemClock().now()
-    assert await write_arrivals(connection, [Arrival("Ev2", question, full=False)], 9, now) != [None]
+    assert await write_arrivals(connection, [Arrival("Ev2", question, has_no_room=False)], 9, now) != [None]
     return await deny_by_reply(connection, [question], now)
 
 
@@ -325,11 +327,11 @@ async def test_reply_that_comes_while_the_wait_is_recorded_denies_the_calls(
     server_store: Stores, is_asked_first: bool
 ) -> None:
     job, records = await begun(server_store), server_store.recorded_calls
-    assert await records.record(job, asking_step(CALL), STEPPED, SAID)
+    assert await records.record_step(job, asking_step(CALL), STEPPED, SAID)
     shown_at = server_store.clock.now()
 
     async def wait(connection: AsyncConnection) -> bool:
-        return bool(await unwrap(RecordedCalls.wait)(records, connection, job, None, None, shown_at))
+        return bool(await unwrap(RecordedCalls.wait_for_decisions)(records, connection, job, None, None, shown_at))
 
     first, second = (ask_again, wait) if is_asked_first else (wait, ask_again)
     assert await behind(server_store, first, second)

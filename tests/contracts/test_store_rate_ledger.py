@@ -21,32 +21,32 @@ from tests.contracts.stores import apart, count, enqueued
 async def test_processes_share_one_budget(process: Process) -> None:
     stores = [await process(f"w{number}") for number in range(3)]
     asked = [store.rate_ledger.reserve("chat.update", 20) for store in stores for _ in range(15)]
-    granted = [reservation.granted for reservation in await asyncio.gather(*asked)]
+    granted = [reservation.is_granted for reservation in await asyncio.gather(*asked)]
     assert sum(granted) == 20
     assert await count(stores[0], slack_calls) == 20
 
 
 async def test_each_method_has_its_own_budget(store: Stores) -> None:
-    assert (await store.rate_ledger.reserve("chat.update", 1)).granted
-    assert not (await store.rate_ledger.reserve("chat.update", 1)).granted
-    assert (await store.rate_ledger.reserve("chat.postMessage", 1)).granted
+    assert (await store.rate_ledger.reserve("chat.update", 1)).is_granted
+    assert not (await store.rate_ledger.reserve("chat.update", 1)).is_granted
+    assert (await store.rate_ledger.reserve("chat.postMessage", 1)).is_granted
 
 
 async def test_call_that_never_left_is_given_back(process: Process) -> None:
     ours, theirs = await process("w1"), await process("w2")
-    assert (await ours.rate_ledger.reserve("chat.stopStream", 2)).granted
-    assert (await theirs.rate_ledger.reserve("chat.stopStream", 2)).granted
+    assert (await ours.rate_ledger.reserve("chat.stopStream", 2)).is_granted
+    assert (await theirs.rate_ledger.reserve("chat.stopStream", 2)).is_granted
     await ours.rate_ledger.give_back(["chat.stopStream"])
-    assert (await theirs.rate_ledger.reserve("chat.stopStream", 2)).granted
+    assert (await theirs.rate_ledger.reserve("chat.stopStream", 2)).is_granted
     await ours.rate_ledger.give_back(["chat.stopStream"])
-    assert not (await ours.rate_ledger.reserve("chat.stopStream", 2)).granted, "only calls of its own"
+    assert not (await ours.rate_ledger.reserve("chat.stopStream", 2)).is_granted, "only calls of its own"
 
 
 async def test_no_minute_exceeds_the_budget(timed: Stores, clock: ManualClock) -> None:
     sent = []
     for _ in range(200):
         clock.now_s += 0.7
-        if (await timed.rate_ledger.reserve("chat.update", 10)).granted:
+        if (await timed.rate_ledger.reserve("chat.update", 10)).is_granted:
             sent.append(clock.now_s)
     assert len(sent) == 10 * round(200 * 0.7 / WINDOW_S + 0.5)
     assert all(later - earlier >= 60 for earlier, later in zip(sent, sent[10:], strict=False))
@@ -58,9 +58,9 @@ async def test_calls_recorded_by_a_wrong_clock_do_not_count_forever(
     timed: Stores, clock: ManualClock, wrong_by_s: float
 ) -> None:
     clock.now_s += wrong_by_s
-    assert (await timed.rate_ledger.reserve("chat.update", 1)).granted
+    assert (await timed.rate_ledger.reserve("chat.update", 1)).is_granted
     clock.now_s -= wrong_by_s
-    assert (await timed.rate_ledger.reserve("chat.update", 1)).granted
+    assert (await timed.rate_ledger.reserve("chat.update", 1)).is_granted
 
 
 async def test_others_calls_are_reported_without_own_calls(process: Process, clock: ManualClock) -> None:
@@ -76,8 +76,8 @@ async def test_others_calls_are_reported_without_own_calls(process: Process, clo
     await theirs.rate_ledger.reserve("chat.update", 50)
     clock.now_s += 5
     with_live = await ours.rate_ledger.reserve("chat.update", 50, with_live=True)
-    assert with_live.others == Others(call_ages_s=(15.0, 5.0), live_ages_s=(15.0, 15.0))
-    assert (await ours.rate_ledger.reserve("chat.update", 50)).others == Others(call_ages_s=(15.0, 5.0))
+    assert with_live.other_processes == Others(call_ages_s=(15.0, 5.0), live_ages_s=(15.0, 15.0))
+    assert (await ours.rate_ledger.reserve("chat.update", 50)).other_processes == Others(call_ages_s=(15.0, 5.0))
 
 
 async def test_calls_of_ended_processes_count_as_others(process: Process) -> None:
@@ -87,23 +87,23 @@ async def test_calls_of_ended_processes_count_as_others(process: Process) -> Non
     await before.close()
     after = await process("w2")
     reservation = await after.rate_ledger.reserve("chat.update", 3)
-    assert not reservation.granted
-    assert len(reservation.others.call_ages_s) == 3
+    assert not reservation.is_granted
+    assert len(reservation.other_processes.call_ages_s) == 3
 
 
 async def test_processes_share_the_posts_of_each_channel(process: Process) -> None:
     stores = [await process(f"w{number}") for number in range(2)]
-    rule = PostRule(certain=5, may_try=False)
+    rule = PostRule(certain_posts=5, can_try_more=False)
     asked = [store.rate_ledger.reserve_post(channel, rule) for store in stores for _ in range(4) for channel in "AB"]
-    granted = [reservation.granted for reservation in await asyncio.gather(*asked)]
+    granted = [reservation.is_granted for reservation in await asyncio.gather(*asked)]
     assert (sum(granted[::2]), sum(granted[1::2])) == (5, 5)
 
 
 async def test_channels_without_new_posts_are_forgotten(timed: Stores, clock: ManualClock) -> None:
     for number in range(10):
-        assert (await timed.rate_ledger.reserve_post(f"C{number}", PostRule())).granted
+        assert (await timed.rate_ledger.reserve_post(f"C{number}", PostRule())).is_granted
     clock.now_s += 2 * 3600
-    assert (await timed.rate_ledger.reserve_post("C11", PostRule())).granted
+    assert (await timed.rate_ledger.reserve_post("C11", PostRule())).is_granted
     await timed.erasure.expire(before=0.0)
     assert await count(timed, slack_calls) == 1
 
@@ -112,13 +112,15 @@ async def test_post_comes_back_after_its_seconds_and_another_process_learns_of_i
     process: Process, clock: ManualClock
 ) -> None:
     ours, theirs = [await process(worker, clock) for worker in ("w1", "w2")]
-    rule = PostRule(certain=2, may_try=False)
-    assert (await ours.rate_ledger.reserve_post("A", rule)).granted
+    rule = PostRule(certain_posts=2, can_try_more=False)
+    assert (await ours.rate_ledger.reserve_post("A", rule)).is_granted
     clock.now_s += 1
-    assert (await theirs.rate_ledger.reserve_post("A", rule)) == Reservation(granted=True, others=Others((1.0,)))
-    assert not (await ours.rate_ledger.reserve_post("A", rule)).granted
+    assert (await theirs.rate_ledger.reserve_post("A", rule)) == Reservation(
+        is_granted=True, other_processes=Others((1.0,))
+    )
+    assert not (await ours.rate_ledger.reserve_post("A", rule)).is_granted
     clock.now_s += 3.1
-    assert (await ours.rate_ledger.reserve_post("A", rule)).granted
+    assert (await ours.rate_ledger.reserve_post("A", rule)).is_granted
 
 
 @dataclass

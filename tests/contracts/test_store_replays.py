@@ -47,7 +47,7 @@ async def test_questions_that_a_model_was_asked_are_found_by_time_and_place(time
     await ended(timed, apart(7), replace(DONE, model=None))
     await timed.recorded_answers.delete(await ended(timed, apart(8)), "U1")
     await enqueued(timed, apart(9))
-    ids = Replays(timed.database).ids
+    ids = Replays(timed.database).question_ids
     assert await ids(since, None, direct=True) == [here, direct, there]
     assert await ids(since, None, direct=False) == [here, there]
     assert await ids(since, ["C1", "D1"], direct=True) == [here, direct]
@@ -61,7 +61,7 @@ async def test_question_is_read_as_it_was_asked_with_its_newest_answer(timed: St
     asked_at = clock.now_s
     clock.now_s += 5
     job = await one(timed)
-    assert await timed.recorded_calls.record(job, asking_step(), STEPPED, SAID)
+    assert await timed.recorded_calls.record_step(job, asking_step(), STEPPED, SAID)
     await enqueued(timed, later)
     assert await timed.recorded_calls.take_follow_ups(job, 1) == (FollowUp(later, 1),)
     assert await timed.worker_queue.finish(job, End(EndReason.STEP_LIMIT, model="m", usage=Usage(5)), "Half")

@@ -141,14 +141,18 @@ async def test_schedule_is_kept_as_it_was_proposed(timed: Stores, clock: ManualC
         next_at=NINE,
         last_at=None,
         failures=0,
-        paused=None,
+        pause_reason=None,
         created_at=clock.now_s,
         accounts=("issues", "jira"),
     )
     once = await created(timed, ONCE, "C2", "U2")
     assert (once.rule, once.next_at, once.is_done) == (ONCE.rule, NINE, False)
     theirs, elsewhere = await created(timed, ONCE, "C1", "U2"), await created(timed, ONCE, "C2", "U1")
-    assert await timed.schedules.of_channel("T1", "C1") == await timed.schedules.standing("T1", "C1") == [daily, theirs]
+    assert (
+        await timed.schedules.of_channel("T1", "C1")
+        == await timed.schedules.active_schedules("T1", "C1")
+        == [daily, theirs]
+    )
     assert await timed.schedules.of_person("T1", "U1") == [daily, elsewhere]
     assert await timed.schedules.all("T1") == [daily, once, theirs, elsewhere]
     for found in (timed.schedules.of_channel("T2", "C1"), timed.schedules.of_person("T2", "U1")):
@@ -168,7 +172,7 @@ async def test_channel_has_a_limited_number_that_done_ones_dont_count_for(timed:
     assert await timed.schedules.create("T1", "C2", "U2", DAILY)
     clock.now_s = NINE
     await timed.schedules.begin_due()
-    assert [len(await timed.schedules.standing(*place)) for place in (("T1", "C1"), ("T2", "C1"))] == [19, 0]
+    assert [len(await timed.schedules.active_schedules(*place)) for place in (("T1", "C1"), ("T2", "C1"))] == [19, 0]
     added = await timed.schedules.create("T1", "C1", "U2", DAILY)
 
     async def changed(rule: Rule, most: int = MAX_IN_CHANNEL) -> bool:
@@ -245,7 +249,7 @@ async def test_account_acts_for_its_owners_words_alone(
     daily = await created(timed, replace(DAILY, accounts=agreed))
     changed = replace(DAILY, words=words, accounts=("jira",), rule=Rule("UTC", "30 * * * *"))
     assert await timed.schedules.change("T1", daily.id, by, changed, RUN_TOKENS, DAY_TOKENS)
-    assert await timed.accounts.may_run(Owner("T1", "U1", "jira"), daily.id) is acts
+    assert await timed.accounts.allows_schedule(Owner("T1", "U1", "jira"), daily.id) is acts
 
 
 async def test_time_that_has_passed_since_it_was_proposed_is_refused(timed: Stores, clock: ManualClock) -> None:
@@ -382,7 +386,7 @@ async def test_only_the_newest_missed_run_begins_and_later_than_an_hour_people_a
     assert [run.due_at for run in found if run] == ([] if skipped else [due_at])
     assert await reported(timed) == ([RunReport(daily.id, due_at, skipped)] if skipped else [])
     daily = await stored(timed, daily.id)
-    assert (daily.paused, daily.next_at) == (None, NINE + (away_s // DAY_S + 1) * DAY_S)
+    assert (daily.pause_reason, daily.next_at) == (None, NINE + (away_s // DAY_S + 1) * DAY_S)
     assert await timed.schedules.begin_due() == 0
 
 
@@ -415,7 +419,7 @@ async def test_missed_single_time_is_paused_and_said(timed: Stores, clock: Manua
     assert await timed.schedules.begin_due() == 0
     once = await stored(timed, once.id)
     [report] = await reported(timed)
-    assert (once.paused, report) == (PauseReason.MISSED, RunReport(once.id, NINE, PauseReason.MISSED))
+    assert (once.pause_reason, report) == (PauseReason.MISSED, RunReport(once.id, NINE, PauseReason.MISSED))
     assert report.is_at_pause(once)
 
 
@@ -451,7 +455,7 @@ async def test_zone_that_is_gone_pauses_its_schedule_and_no_other(timed: Stores,
         await connection.execute(sa.update(schedules).where(schedules.c.id == gone.id).values(zone="Mars/Olympus"))
     clock.now_s = NINE
     assert await timed.schedules.begin_due() == 1
-    assert (await stored(timed, gone.id)).paused is PauseReason.FAILURES
+    assert (await stored(timed, gone.id)).pause_reason is PauseReason.FAILURES
     assert [run for run, _ in await runs(timed)] == [run_id(daily.id, NINE)]
     assert await reported(timed) == [RunReport(gone.id, NINE, PauseReason.FAILURES)]
 
@@ -461,11 +465,11 @@ async def test_run_knows_its_schedule_and_the_answered_run_before(timed: Stores,
     first = await ran(timed, clock)
     await ran(timed, clock, FAILED)
     third = await ran(timed, clock)
-    assert third.question.schedule == daily.id
+    assert third.question.schedule_id == daily.id
     runs_of = [await timed.schedules.run(job.id) for job in (first, third)]
-    assert [(run.due_at, run.last_at) for run in runs_of if run] == [(NINE, None), (NINE + 2 * DAY_S, NINE)]
+    assert [(run.due_at, run.previous_due_at) for run in runs_of if run] == [(NINE, None), (NINE + 2 * DAY_S, NINE)]
     person = await answered(timed)
-    assert person.question.schedule is None
+    assert person.question.schedule_id is None
     assert await timed.schedules.run(person.id) is None
 
 
@@ -475,7 +479,7 @@ async def test_failures_in_a_row_pause_and_are_said_once(timed: Stores, clock: M
         await ran(timed, clock, end)
     assert (await stored(timed, daily.id)).failures == MAX_FAILURES - 1
     last = await ran(timed, clock, FAILED)
-    assert (await stored(timed, daily.id)).paused is PauseReason.FAILURES
+    assert (await stored(timed, daily.id)).pause_reason is PauseReason.FAILURES
     [report] = await reported(timed)
     run = await timed.schedules.run(last.id)
     assert run is not None
@@ -504,7 +508,7 @@ async def test_end_of_a_run_pauses_at_once_where_the_next_would_end_the_same_way
 ) -> None:
     daily = await created(timed)
     await ran(timed, clock, end)
-    assert (await stored(timed, daily.id)).paused is paused
+    assert (await stored(timed, daily.id)).pause_reason is paused
 
 
 @pytest.mark.parametrize(
@@ -518,7 +522,7 @@ async def test_tokens_of_a_day_pause_a_schedule_whose_run_reached_a_cap(
     clock.now_s += 60
     assert await timed.schedules.run_now("T1", daily.id, "U1")
     assert await timed.worker_queue.finish(await posted(timed), CAPPED, "")
-    assert (await stored(timed, daily.id)).paused is paused
+    assert (await stored(timed, daily.id)).pause_reason is paused
 
 
 async def test_no_run_begins_by_hand_while_another_is_under_way(timed: Stores, clock: ManualClock) -> None:
@@ -538,9 +542,9 @@ async def test_answer_that_made_a_schedule_says_each_time_what_became_of_it(time
     once = await created(timed, ONCE)
     job = await begun(timed, asked(1))
     call = replace(CALL, tool=SCHEDULE, state=CallState.READY)
-    assert await timed.recorded_calls.record(job, asking_step(call), STEPPED, SAID)
-    assert await timed.recorded_calls.begin(job, call)
-    assert await timed.recorded_calls.end(job, replace(call, state=CallState.DONE, made=once.id))
+    assert await timed.recorded_calls.record_step(job, asking_step(call), STEPPED, SAID)
+    assert await timed.recorded_calls.begin_call(job, call)
+    assert await timed.recorded_calls.end_call(job, replace(call, state=CallState.DONE, made=once.id))
     notice = Notice(NoticeKind.SCHEDULED, "Scheduled.", once.id)
     assert await timed.worker_queue.finish(job, replace(DONE, notices=(notice,)), YES)
     undone = await begun(timed, asked(2))
@@ -557,7 +561,7 @@ async def test_answer_that_made_a_schedule_says_each_time_what_became_of_it(time
                 shown = await timed.outbox.unshown_end(entry)
                 assert shown is not None
                 assert shown.record is not None
-                said_again[entry.job_id] = (shown.record.undone, shown.record.over)
+                said_again[entry.job_id] = (shown.record.undone_notices, shown.record.finished_schedules)
                 await timed.outbox.complete(entry)
         return said_again
 
@@ -600,7 +604,7 @@ async def skipped(
         await store.schedules.skip(schedule, job_id, because)
     assert await store.schedules.run(job_id) is None
     [report], schedule = await reported(store), await stored(store, schedule.id)
-    return report.skipped, schedule.paused, report.is_at_pause(schedule)
+    return report.skip_reason, schedule.pause_reason, report.is_at_pause(schedule)
 
 
 @pytest.mark.parametrize(
@@ -652,26 +656,26 @@ async def test_usage_counts_for_its_run_its_day_and_its_month(timed: Stores, clo
     daily = await created(timed)
     await answered(timed)
     first = await ran(timed, clock)
-    assert await timed.schedules.used(daily, first.id) == (30, 30)
+    assert await timed.schedules.tokens_used(daily, first.id) == (30, 30)
     clock.now_s += 60
     assert await timed.schedules.run_now("T1", daily.id, "U1")
     second = await posted(timed)
-    assert await timed.schedules.used(daily, second.id) == (0, 30)
+    assert await timed.schedules.tokens_used(daily, second.id) == (0, 30)
     await timed.worker_queue.finish(second, DONE, YES)
-    assert await timed.schedules.used(daily, second.id) == (30, 60)
-    assert (await stored(timed, daily.id)).used == Amount(60)
+    assert await timed.schedules.tokens_used(daily, second.id) == (30, 60)
+    assert (await stored(timed, daily.id)).usage == Amount(60)
     clock.now_s += 60
     assert await timed.schedules.run_now("T1", daily.id, "U1")
     third = replace(DONE, model="openai/gpt-6.1-sol", usage=Usage(1_000, 200))
     assert await timed.worker_queue.finish(await posted(timed), third, YES)
-    assert (await stored(timed, daily.id)).used == Amount(1_260, 0.004)
-    assert [one.used for one in await timed.schedules.of_channel("T1", "C1")] == [Amount(1_260, 0.004)]
+    assert (await stored(timed, daily.id)).usage == Amount(1_260, 0.004)
+    assert [one.usage for one in await timed.schedules.of_channel("T1", "C1")] == [Amount(1_260, 0.004)]
     clock.now_s += DAY_S
-    assert await timed.schedules.used(daily, second.id) == (30, 0)
+    assert await timed.schedules.tokens_used(daily, second.id) == (30, 0)
     clock.now_s += 3 * DAY_S
-    assert (await stored(timed, daily.id)).used == Amount(1_260, 0.004), "it is the last day of the month"
+    assert (await stored(timed, daily.id)).usage == Amount(1_260, 0.004), "it is the last day of the month"
     clock.now_s += DAY_S
-    assert (await stored(timed, daily.id)).used == Amount()
+    assert (await stored(timed, daily.id)).usage == Amount()
 
 
 async def test_erasing_a_person_removes_their_schedules_and_runs(timed: Stores, clock: ManualClock) -> None:
@@ -705,7 +709,7 @@ async def runs_queued(store: Stores, clock: ManualClock, number: int) -> None:
         run = await store.schedules.run(entry.job_id)
         assert run is not None
         ts = f"{NINE + place:.6f}"
-        question = Question(ThreadKey("T1", "C1", ts), ts, "U1", "Summarize.", schedule=run.schedule.id)
+        question = Question(ThreadKey("T1", "C1", ts), ts, "U1", "Summarize.", schedule_id=run.schedule.id)
         await store.question_queue.enqueue(f"view {entry.job_id}", question, job_id=entry.job_id)
 
 
@@ -713,7 +717,7 @@ async def test_persons_question_does_not_wait_behind_their_runs(worker: Process,
     store = await worker("w1", clock, max_per_user=1)
     await runs_queued(store, clock, 2)
     first = await one(store)
-    assert first.question.schedule is not None, "one run has the place of runs, and the other waits for it"
+    assert first.question.schedule_id is not None, "one run has the place of runs, and the other waits for it"
     taken = await store.question_queue.enqueue("Ev1", apart(1))
     assert taken
     assert not taken.needs_placeholder
@@ -723,7 +727,7 @@ async def test_persons_question_does_not_wait_behind_their_runs(worker: Process,
     assert waits.needs_placeholder, "questions have one place, too"
     assert await store.worker_queue.finish(first, DONE, YES)
     second = await one(store)
-    assert second.question.schedule not in (None, first.question.schedule)
+    assert second.question.schedule_id not in (None, first.question.schedule_id)
 
 
 async def test_people_come_before_runs_that_came_earlier(timed: Stores, clock: ManualClock) -> None:
@@ -732,7 +736,7 @@ async def test_people_come_before_runs_that_came_earlier(timed: Stores, clock: M
         await enqueued(timed, apart(number))
     people, runs_of = await timed.worker_queue.claim(2), await timed.worker_queue.claim(9)
     assert [job.question for job in people] == [apart(1), apart(2)]
-    assert [job.question.schedule is not None for job in runs_of] == [True, True]
+    assert [job.question.schedule_id is not None for job in runs_of] == [True, True]
 
 
 async def test_stop_can_be_undone_for_some_days(timed: Stores, clock: ManualClock) -> None:
@@ -768,4 +772,4 @@ async def test_stopped_schedule_that_was_paused_stays_paused_when_it_is_back(sto
     await store.schedules.stop("T1", daily.id, "U1")
     assert await store.schedules.restore("T1", daily.id, "U1", 0)
     back = await stored(store, daily.id)
-    assert (back.paused, back.next_at) == (PauseReason.BY_PERSON, None)
+    assert (back.pause_reason, back.next_at) == (PauseReason.BY_PERSON, None)

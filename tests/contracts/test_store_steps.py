@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.job import Checkpoint, End, Job, Piece, Pulse, Spent, sentence_notice
+from bot.core.job import Checkpoint, End, Job, Piece, Pulse, StepEstimate, sentence_notice
 from bot.core.outbox import OutboxKind, wait_s
 from bot.errors import EndReason
 from bot.models.events import Citation
@@ -32,7 +32,9 @@ async def taken_on(store: Stores, job: Job) -> Job:
 
 async def test_heartbeat_records_all_answers_and_returns_its_pulse(store: Stores) -> None:
     two = [await begun(store, apart(number)) for number in (1, 2)]
-    pulse = await store.worker_queue.heartbeat(dict.fromkeys(two, Spent()), {job: Piece(0, f"{job.id}") for job in two})
+    pulse = await store.worker_queue.heartbeat(
+        dict.fromkeys(two, StepEstimate()), {job: Piece(0, f"{job.id}") for job in two}
+    )
     assert pulse == Pulse(frozenset(job.id for job in two))
     for job in two:
         await store.worker_queue.release(job)

@@ -23,7 +23,7 @@ LATER = "1800000000.000000"
 
 async def test_starter_is_no_bot_and_stays_known_however_many_lines_follow(store: Stores) -> None:
     assert await store.participants.starter(THREAD) == ""
-    await enqueued(store, replace(asked(1), user_id="U0", from_bot=True))
+    await enqueued(store, replace(asked(1), user_id="U0", is_from_bot=True))
     assert await store.participants.starter(THREAD) == ""
     await enqueued(store, replace(asked(2), user_id="U2"))
     assert await store.participants.starter(THREAD) == "U2"
@@ -47,18 +47,18 @@ async def test_thread_is_a_groups_from_the_earliest_message_that_is_known_on(sto
     for number in (5, 3, 7):
         await store.participants.mark_group(THREAD, asked(number).ts)
     seen = [await store.participants.participants_at(THREAD, "U1", asked(number).ts) for number in (2, 3, 4)]
-    assert [found.others for found in seen] == [False, True, True]
+    assert [found.has_others for found in seen] == [False, True, True]
 
 
 async def test_last_switch_of_a_thread_holds_and_each_message_switches_once(store: Stores) -> None:
-    switch = store.participants.switch
+    switch = store.participants.set_quiet
     switched = [
         await switch(THREAD, quiet=quiet, ts=asked(number).ts)
         for quiet, number in ((True, 3), (True, 3), (False, 2), (False, 4), (True, 3))
     ]
     assert switched == [True, False, False, True, False]
     seen = [await store.participants.participants_at(THREAD, "U1", asked(number).ts) for number in (4, 5)]
-    assert [found.quiet for found in seen] == [False, False]
+    assert [found.is_quiet for found in seen] == [False, False]
 
 
 async def test_newest_pane_context_of_each_person_is_kept_for_some_time(timed: Stores, clock: ManualClock) -> None:

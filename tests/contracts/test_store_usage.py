@@ -30,7 +30,7 @@ from bot.core.caps import (
     parse_caps,
 )
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, Job, Spent
+from bot.core.job import End, Job, StepEstimate
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
 from bot.core.usage import AnswerUsage, DownReason, UsageReport
 from bot.errors import EndReason
@@ -74,18 +74,18 @@ class TestSpending:
     async def test_usage_counts_for_asker_channel_and_workspace(self, store: Stores) -> None:
         assert await store.worker_queue.finish(await begun(store, apart(1)), ANSWERED, YES)
         assert await store.worker_queue.finish(await begun(store, apart(2)), ANSWERED, YES)
-        spent = await store.usage.used(scope_ids(apart(2)), WINDOWS)
+        spent = await store.usage.usage_by_window(scope_ids(apart(2)), WINDOWS)
         once, twice = Amount(1_200, COST_USD), Amount(2_400, 2 * COST_USD)
         assert spent == {window: once if window.scope is Scope.CHANNEL else twice for window in WINDOWS}
-        assert await store.usage.used(ScopeIds("T1", "U9", "C9"), [DAY]) == {DAY: Amount()}
+        assert await store.usage.usage_by_window(ScopeIds("T1", "U9", "C9"), [DAY]) == {DAY: Amount()}
 
     async def test_daily_usage_resets_while_monthly_usage_continues(self, timed: Stores, clock: ManualClock) -> None:
         await timed.worker_queue.finish(await begun(timed, apart(1)), ANSWERED, YES)
         clock.now_s += 86_400
-        spent = await timed.usage.used(scope_ids(apart(1)), WINDOWS)
+        spent = await timed.usage.usage_by_window(scope_ids(apart(1)), WINDOWS)
         assert {window.period for window, amount in spent.items() if amount.tokens} == {Period.MONTH}
         clock.now_s += 31 * 86_400
-        assert set((await timed.usage.used(scope_ids(apart(1)), WINDOWS)).values()) == {Amount()}
+        assert set((await timed.usage.usage_by_window(scope_ids(apart(1)), WINDOWS)).values()) == {Amount()}
         await timed.erasure.expire(clock.now_s)
         assert await count(timed, charges) == 1
         clock.now_s += 400 * 86_400
@@ -96,13 +96,13 @@ class TestSpending:
         dead, other = [await process(name, clock) for name in ("w1", "w2")]
         job = await begun(dead, apart(1))
         await dead.usage.reserve(job, MOST, [CAP])
-        await dead.worker_queue.heartbeat({job: Spent(1_000, 200, MODEL)})
+        await dead.worker_queue.heartbeat({job: StepEstimate(1_000, 200, MODEL)})
         while not (again := await other.worker_queue.claim(1)):
             clock.now_s += 1
-        assert await other.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
+        assert await other.usage.usage_by_window(scope_ids(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
         assert await other.usage.reserve(again[0], Amount(3_799), [CAP]) == CapCheck()
         await other.worker_queue.finish(again[0], ANSWERED, YES)
-        assert await other.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(2_400, 2 * COST_USD)}
+        assert await other.usage.usage_by_window(scope_ids(apart(1)), [DAY]) == {DAY: Amount(2_400, 2 * COST_USD)}
 
     async def test_cost_so_far_is_that_of_the_newest_version(self, store: Stores) -> None:
         job = await begun(store, apart(1))
@@ -111,24 +111,26 @@ class TestSpending:
         await store.question_queue.regenerate(job.id)
         [job] = await store.worker_queue.claim(1)
         assert await store.usage.cost_so_far(job.id) == 0.0
-        await store.recorded_calls.record(job, asking_step(), replace(STEPPED, model=MODEL, usage=USAGE), SAID)
-        await store.worker_queue.release(job, spent=Spent(1_000, 200, MODEL, 1))
+        await store.recorded_calls.record_step(job, asking_step(), replace(STEPPED, model=MODEL, usage=USAGE), SAID)
+        await store.worker_queue.release(job, spent=StepEstimate(1_000, 200, MODEL, 1))
         assert await store.usage.cost_so_far(job.id) == pytest.approx(2 * COST_USD)
         [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.release(job, spent=Spent(1_000, 200, "openai/of-our-own", 1))
+        await store.worker_queue.release(job, spent=StepEstimate(1_000, 200, "openai/of-our-own", 1))
         assert await store.usage.cost_so_far(job.id) is None, "a model without a price"
 
     async def test_decision_about_a_message_counts_for_its_writer_in_a_thread_with_questions(
         self, store: Stores
     ) -> None:
         message = replace(apart(1), user_id="U2", ts="1700000009.000000")
-        await store.usage.count(message, Amount(90, 0.01), ())
+        await store.usage.charge_message(message, Amount(90, 0.01), ())
         assert await count(store, charges) == 0, "the thread was erased"
         await enqueued(store, apart(1))
-        await store.usage.count(message, Amount(90, 0.01), ())
-        await store.usage.count(message, Amount(10, 0.02), (replace(CAP, limit=100),))
-        assert await store.usage.used(scope_ids(message), WINDOWS) == dict.fromkeys(WINDOWS, Amount(100, 0.03))
-        assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount()}
+        await store.usage.charge_message(message, Amount(90, 0.01), ())
+        await store.usage.charge_message(message, Amount(10, 0.02), (replace(CAP, limit=100),))
+        assert await store.usage.usage_by_window(scope_ids(message), WINDOWS) == dict.fromkeys(
+            WINDOWS, Amount(100, 0.03)
+        )
+        assert await store.usage.usage_by_window(scope_ids(apart(1)), [DAY]) == {DAY: Amount()}
 
     async def test_erased_person_counts_for_the_workspace_and_channel_only(self, store: Stores) -> None:
         await store.worker_queue.finish(await begun(store, apart(1)), ANSWERED, YES)
@@ -141,7 +143,7 @@ class TestSpending:
 
     async def _counting(self, store: Stores) -> dict[Scope, int]:
         """Returns the scopes for which tokens count, with their number."""
-        spent = await store.usage.used(scope_ids(apart(1)), WINDOWS)
+        spent = await store.usage.usage_by_window(scope_ids(apart(1)), WINDOWS)
         return {window.scope: amount.tokens for window, amount in spent.items() if amount.tokens}
 
     async def test_running_job_of_an_erased_person_counts_without_their_name(self, store: Stores) -> None:
@@ -153,8 +155,8 @@ class TestSpending:
     async def test_step_and_release_after_the_erasure_count_without_the_name(self, store: Stores) -> None:
         job = await begun(store, apart(1))
         await store.erasure.erase(user_id="U1")
-        assert await store.recorded_calls.record(job, asking_step(CALL), STEPPED, SAID)
-        assert await store.worker_queue.release(job, spent=Spent(7, 8, step_no=1))
+        assert await store.recorded_calls.record_step(job, asking_step(CALL), STEPPED, SAID)
+        assert await store.worker_queue.release(job, spent=StepEstimate(7, 8, step_no=1))
         [again] = await store.worker_queue.claim(1)
         await store.worker_queue.finish(again, ANSWERED, YES)
         assert await self._counting(store) == dict.fromkeys((Scope.CHANNEL, Scope.WORKSPACE), 15 + 15 + 1_200)
@@ -172,7 +174,7 @@ class TestSpending:
         async with store.database.begin_read() as connection:
             assert (await connection.execute(sa.select(charges.c.user_id, charges.c.channel_id))).one() == ("", "D")
         today = day_of(store.clock.now())
-        used = await store.usage.month("T1", today, today + 1)
+        used = await store.usage.month_usage("T1", today, today + 1)
         once = Amount(1_200, COST_USD)
         assert (used.total, used.people, used.channels) == (once, {}, {DIRECT_MESSAGES: once})
 
@@ -191,22 +193,22 @@ class TestSpending:
     ) -> None:
         stores = [await process(name, clock) for name in ("w1", "w2")]
         job = await begun(stores[0], apart(1))
-        await stores[0].worker_queue.heartbeat({job: Spent(4_000, 0, MODEL, step_no=0)})
-        await stores[0].recorded_calls.record(job, asking_step(CALL), replace(STEPPED, usage=USAGE), SAID)
+        await stores[0].worker_queue.heartbeat({job: StepEstimate(4_000, 0, MODEL, step_no=0)})
+        await stores[0].recorded_calls.record_step(job, asking_step(CALL), replace(STEPPED, usage=USAGE), SAID)
         if beats_late:
-            await stores[0].worker_queue.heartbeat({job: Spent(5_000, 0, MODEL, step_no=0)})
+            await stores[0].worker_queue.heartbeat({job: StepEstimate(5_000, 0, MODEL, step_no=0)})
         while not await stores[1].worker_queue.claim(1):
             clock.now_s += 1
-        assert (await stores[1].usage.used(scope_ids(apart(1)), [DAY]))[DAY].tokens == 1_200
+        assert (await stores[1].usage.usage_by_window(scope_ids(apart(1)), [DAY]))[DAY].tokens == 1_200
 
 
 class TestReserving:
     async def test_reservation_counts_for_others_until_its_job_ends(self, store: Stores) -> None:
         jobs_under_way = [await begun(store, apart(number)) for number in range(4)]
         rooms = [await store.usage.reserve(job, MOST, [CAP]) for job in jobs_under_way]
-        assert rooms == [CapCheck(), CapCheck(), CapCheck(), CapCheck(reserved=CAP)]
+        assert rooms == [CapCheck(), CapCheck(), CapCheck(), CapCheck(reserved_cap=CAP)]
         await store.worker_queue.finish(jobs_under_way[0], ANSWERED, YES)
-        assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck(reserved=CAP)
+        assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck(reserved_cap=CAP)
         await store.worker_queue.finish(jobs_under_way[1], ANSWERED, YES)
         assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
         assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
@@ -224,9 +226,9 @@ class TestReserving:
         await store.worker_queue.finish(await begun(store, apart(1)), ANSWERED, YES)
         second, third = await begun(store, apart(2)), await begun(store, apart(3))
         assert await store.usage.reserve(second, MOST, [cap]) == CapCheck()
-        assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reserved=cap)
+        assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reserved_cap=cap)
         await store.worker_queue.finish(second, replace(ANSWERED, usage=Usage(0, 100_000)), YES)
-        assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reached=cap)
+        assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reached_cap=cap)
 
     @pytest.mark.long(after_row=1)
     async def test_several_processes_pass_a_cap_by_at_most_one_answer(self, process: Process) -> None:
@@ -235,7 +237,7 @@ class TestReserving:
             await enqueued(stores[0], by(f"U{number % 10}", number))
         cap = Cap(CapWindow(Scope.WORKSPACE, Period.DAY), 10_000, in_dollars=False)
         ends = await asyncio.gather(*(self._answer_all(store, cap) for store in stores))
-        spent = (await stores[0].usage.used(scope_ids(apart(1)), [cap.window]))[cap.window].tokens
+        spent = (await stores[0].usage.usage_by_window(scope_ids(apart(1)), [cap.window]))[cap.window].tokens
         answered, refused = (sum(counts) for counts in zip(*ends, strict=True))
         assert answered + refused == 30
         assert spent == answered * 1_200
@@ -248,12 +250,12 @@ class TestReserving:
 
     async def _answer(self, store: Stores, job: Job, cap: Cap) -> bool:
         check = await store.usage.reserve(job, MOST, [cap])
-        while check.reserved:
+        while check.reserved_cap:
             await asyncio.sleep(0.1)
             check = await store.usage.reserve(job, MOST, [cap])
         refused = End(EndReason.CAP_REACHED)
-        assert await store.worker_queue.finish(job, refused if check.reached else ANSWERED, YES)
-        return check.reached is None
+        assert await store.worker_queue.finish(job, refused if check.reached_cap else ANSWERED, YES)
+        return check.reached_cap is None
 
 
 class TestMonth:
@@ -263,7 +265,7 @@ class TestMonth:
             job = await begun(store, by(f"U{number % 2}", number))
             usage = Usage(1_000_000, 0, web_searches=2)
             await store.worker_queue.finish(job, replace(DONE, model=model, usage=usage), YES)
-        used = await store.usage.month("T1", today, today + 1)
+        used = await store.usage.month_usage("T1", today, today + 1)
         once = Amount(1_000_000, used.total.cost_usd / 2)
         assert once.cost_usd > 0
         assert used == MonthUsage(
@@ -274,16 +276,16 @@ class TestMonth:
             calls={texts.settings.WEB_SEARCH.label: 6},
         )
         nothing = MonthUsage(Amount(), {}, {}, {}, {})
-        assert await store.usage.month("T2", today, today + 1) == nothing
+        assert await store.usage.month_usage("T2", today, today + 1) == nothing
         for first, end in ((today - 31, today), (today + 1, today + 2)):
-            assert await store.usage.month("T1", first, end) == nothing
+            assert await store.usage.month_usage("T1", first, end) == nothing
 
     async def test_direct_messages_are_one_sum(self, store: Stores) -> None:
         for number in (1, 2):
             job = await begun(store, replace(by(f"U{number}", number), thread=ThreadKey("T1", f"D{number}", None)))
             await store.worker_queue.finish(job, ANSWERED, YES)
         today = day_of(store.clock.now())
-        used = await store.usage.month("T1", today, today + 1)
+        used = await store.usage.month_usage("T1", today, today + 1)
         assert used.channels == {DIRECT_MESSAGES: Amount(2_400, 2 * COST_USD)}
 
     async def test_channels_are_those_in_which_a_person_asked(self, timed: Stores, clock: ManualClock) -> None:
@@ -299,24 +301,24 @@ class TestMonth:
             await asked_in(channel_id, number)
         theirs = await asked_in("C3", 6, "U2")
         # A decision about a message that isn't a question is charged to its writer.
-        await timed.usage.count(replace(theirs, user_id="U1"), Amount(10), ())
-        assert await timed.usage.asked_in("T1", "U1", first) == ["C1", "C2"]
-        assert await timed.usage.asked_in("T1", "U1", first - 1) == ["C1", "C2", "CBEFORE"]
-        assert await timed.usage.asked_in("T2", "U1", first) == []
+        await timed.usage.charge_message(replace(theirs, user_id="U1"), Amount(10), ())
+        assert await timed.usage.channels_asked_in("T1", "U1", first) == ["C1", "C2"]
+        assert await timed.usage.channels_asked_in("T1", "U1", first - 1) == ["C1", "C2", "CBEFORE"]
+        assert await timed.usage.channels_asked_in("T2", "U1", first) == []
         await timed.erasure.erase(user_id="U1")
-        assert await timed.usage.asked_in("T1", "U1", first) == []
+        assert await timed.usage.channels_asked_in("T1", "U1", first) == []
 
     async def test_only_calls_that_were_made_count(self, store: Stores) -> None:
         job = await begun(store, apart(1))
         made, denied = (replace(CALL, index=index, call_id=f"call_{index}", state=CallState.READY) for index in (0, 1))
-        await store.recorded_calls.record(job, asking_step(made, denied), STEPPED, SAID)
-        assert await store.recorded_calls.begin(job, made)
+        await store.recorded_calls.record_step(job, asking_step(made, denied), STEPPED, SAID)
+        assert await store.recorded_calls.begin_call(job, made)
         today = day_of(store.clock.now())
-        assert (await store.usage.month("T1", today, today + 1)).calls == {CALL.tool: 1}
+        assert (await store.usage.month_usage("T1", today, today + 1)).calls == {CALL.tool: 1}
 
     async def test_month_is_found_by_an_index_however_many_went_before(self, on_file: Process) -> None:
         store = await on_file("w1")
-        plan = await plan_of(store, lambda: store.usage.month("T1", 20_000, 20_031))
+        plan = await plan_of(store, lambda: store.usage.month_usage("T1", 20_000, 20_031))
         for found in (
             "USING INDEX ix_charges_workspace (team_id=? AND day>? AND day<?)",
             "USING INDEX ix_tool_calls_created_at (created_at>? AND created_at<?)",
@@ -331,19 +333,19 @@ class TestMonth:
             clock.now_s += 86_400
         owner = CapOwner(Scope.USER, "U1")
         once = Amount(1_200, COST_USD)
-        assert await timed.usage.by_day("T1", owner, today) == {today: once, today + 1: once}
-        assert await timed.usage.by_day("T1", owner, today + 1) == {today + 1: once}
-        assert await timed.usage.by_day("T1", CapOwner(Scope.CHANNEL, "U1"), today) == {}
-        assert await timed.usage.by_day("T1", CapOwner(Scope.CHANNEL, "C10002"), today) == {today + 1: once}
-        assert await timed.usage.by_day("T1", CapOwner(Scope.WORKSPACE, "T1"), today + 1) == {today + 1: once}
-        assert await timed.usage.by_day("T2", CapOwner(Scope.WORKSPACE, "T2"), today) == {}
+        assert await timed.usage.usage_by_day("T1", owner, today) == {today: once, today + 1: once}
+        assert await timed.usage.usage_by_day("T1", owner, today + 1) == {today + 1: once}
+        assert await timed.usage.usage_by_day("T1", CapOwner(Scope.CHANNEL, "U1"), today) == {}
+        assert await timed.usage.usage_by_day("T1", CapOwner(Scope.CHANNEL, "C10002"), today) == {today + 1: once}
+        assert await timed.usage.usage_by_day("T1", CapOwner(Scope.WORKSPACE, "T1"), today + 1) == {today + 1: once}
+        assert await timed.usage.usage_by_day("T2", CapOwner(Scope.WORKSPACE, "T2"), today) == {}
 
     async def test_attempts_are_reported_with_all_that_they_used(self, timed: Stores, clock: ManualClock) -> None:
         question = replace(apart(1), user_id="U7")
         job = await begun(timed, question)
         clock.now_s += 7
         searched = replace(STEPPED, model=MODEL, usage=replace(USAGE, web_searches=2), first_token_s=1.5)
-        await timed.recorded_calls.record(job, asking_step(), searched, SAID)
+        await timed.recorded_calls.record_step(job, asking_step(), searched, SAID)
         await timed.worker_queue.finish(job, End(EndReason.CUT, model=MODEL, first_token_s=2.5), "")
         async with timed.database.engine.connect() as connection:
             stepped, ended = await attempt_usages(connection, clock.now_s)
@@ -389,12 +391,12 @@ class TestWeek:
             is_ours = jobs.c.team_id == "T1"
             used = await attempt_usages(connection, begins - 7 * DAY_S, turns.c.created_at < ends, is_ours)
             said = await thumbs(connection, begins, feedback.c.at < ends, is_ours)
-        report.add(used, said)
+        report.add_attempts(used, said)
         before, line = report.sorted_lines().values()
         assert (len(line.first_tokens_s) % 2 == 0) is is_even
         for thumb in said:
             disliked["" if thumb.channel_id.startswith("D") else thumb.channel_id] += thumb.value < 0
-        week = await timed.usage.week("T1", first, 2)
+        week = await timed.usage.week_usage("T1", first, 2)
         assert week.questions == Counter(line.questions.values())
         assert week.attempts == Counter(use.end_reason for use in used if use.counts and use.at >= begins)
         assert (week.people, week.unpriced_tokens) == (len(line.people), line.unpriced_tokens)
@@ -407,12 +409,12 @@ class TestWeek:
         assert all(disliked[channel_id] == number for channel_id, number in week.disliked.items())
 
     async def test_week_of_nobody_has_no_median(self, timed: Stores) -> None:
-        week = await timed.usage.week("T1", 7, 2)
+        week = await timed.usage.week_usage("T1", 7, 2)
         assert (week.questions, week.people, week.cost_usd, week.median_first_token_s) == ({}, 0, 0.0, None)
 
     async def test_week_is_found_by_an_index_and_no_other_jobs_are_read(self, on_file: Process) -> None:
         store = await on_file("w1")
-        plan = await plan_of(store, lambda: store.usage.week("T1", 7, 2))
+        plan = await plan_of(store, lambda: store.usage.week_usage("T1", 7, 2))
         assert any("USING INDEX ix_turns_created_at (created_at>? AND created_at<?)" in step for step in plan), plan
         assert not any("jobs" in step and "INTEGER PRIMARY KEY" not in step for step in plan), plan
 
@@ -485,12 +487,12 @@ async def test_cap_of_ones_own_takes_the_place_of_the_default_until_it_is_remove
     assert await store.usage.reserve(job, MOST_TOKENS, DEFAULTS) == CapCheck()
     assert await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0}, by="UADMIN")
     lower = own_cap(ADA, Period.DAY, 500)
-    assert await store.usage.reserve(job, MOST_TOKENS, DEFAULTS) == CapCheck(reached=lower)
-    assert await store.caps.own("T1", ADA) == (lower,)
+    assert await store.usage.reserve(job, MOST_TOKENS, DEFAULTS) == CapCheck(reached_cap=lower)
+    assert await store.caps.own_caps("T1", ADA) == (lower,)
     assert await store.usage.reserve(await begun(store, by("U2", 3)), MOST_TOKENS, DEFAULTS) == CapCheck()
     await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: None}, by="UADMIN")
     assert await store.usage.reserve(job, MOST_TOKENS, DEFAULTS) == CapCheck()
-    assert await store.caps.own("T1", ADA) == ()
+    assert await store.caps.own_caps("T1", ADA) == ()
 
 
 async def test_cap_that_leaves_least_decides(store: Stores) -> None:
@@ -502,7 +504,7 @@ async def test_cap_that_leaves_least_decides(store: Stores) -> None:
     await store.caps.change("T1", CapOwner(Scope.WORKSPACE, "T1"), {CapField.TOKENS_A_MONTH: 8_000.0}, by="UADMIN")
     again = replace(question, ts="1700000009.000001")
     check = await store.usage.reserve(await begun(store, again), MOST_TOKENS, ())
-    assert check == CapCheck(reached=own_cap(channel, Period.MONTH, 400))
+    assert check == CapCheck(reached_cap=own_cap(channel, Period.MONTH, 400))
 
 
 async def test_several_processes_pass_a_cap_that_an_admin_set_by_at_most_one_answer(process: Process) -> None:
@@ -520,7 +522,7 @@ async def test_unchanged_caps_count_as_no_change(store: Stores) -> None:
     assert await store.caps.change("T1", ADA, limits, by="UADMIN")
     assert not await store.caps.change("T1", ADA, limits, by="UADMIN")
     assert await store.caps.change("T1", ADA, {CapField.DOLLARS_A_MONTH: 30.0}, by="UADMIN")
-    assert {cap.setting for cap in await store.caps.own("T1", ADA)} == {"user/day=500tokens", "user/month=30usd"}
+    assert {cap.setting for cap in await store.caps.own_caps("T1", ADA)} == {"user/day=500tokens", "user/month=30usd"}
 
 
 async def test_each_change_is_recorded_with_who_made_it(store: Stores) -> None:
@@ -547,11 +549,11 @@ async def test_list_of_caps_has_what_is_used_of_each(store: Stores) -> None:
     await used(store, 1, 300)
     await store.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0}, by="UADMIN")
     await store.caps.change("T1", CapOwner(Scope.CHANNEL, "C9"), {CapField.TOKENS_A_MONTH: 50.0}, by="UADMIN")
-    assert sorted(await store.caps.all("T1"), key=lambda own: own.owner.scope) == [
+    assert sorted(await store.caps.all_caps("T1"), key=lambda own: own.owner.scope) == [
         OwnCap(CapOwner(Scope.CHANNEL, "C9"), own_cap(CapOwner(Scope.CHANNEL, "C9"), Period.MONTH, 50), Amount()),
         OwnCap(ADA, own_cap(ADA, Period.DAY, 500), Amount(300)),
     ]
-    assert await store.caps.all("T2") == []
+    assert await store.caps.all_caps("T2") == []
 
 
 async def test_monthly_cap_in_the_list_has_the_use_of_earlier_days(timed: Stores, clock: ManualClock) -> None:
@@ -559,7 +561,7 @@ async def test_monthly_cap_in_the_list_has_the_use_of_earlier_days(timed: Stores
     clock.now_s += 86_400
     await used(timed, 2, 20)
     await timed.caps.change("T1", ADA, {CapField.TOKENS_A_DAY: 500.0, CapField.TOKENS_A_MONTH: 900.0}, by="UADMIN")
-    used_of = {own.cap.setting: own.used for own in await timed.caps.all("T1")}
+    used_of = {own.cap.setting: own.usage for own in await timed.caps.all_caps("T1")}
     assert used_of == {"user/day=500tokens": Amount(20), "user/month=900tokens": Amount(320)}
 
 
@@ -601,18 +603,18 @@ class TestMarks:
     async def test_step_of_an_answer_under_way_passes_a_mark_too(self, store: Stores) -> None:
         job = await begun(store)
         usage = replace(STEPPED, usage=Usage(900, 0))
-        await store.recorded_calls.record(job, asking_step(CALL), usage, SAID)
+        await store.recorded_calls.record_step(job, asking_step(CALL), usage, SAID)
         assert await short(store) == [(80, "user/day=1000tokens")]
 
     async def test_handed_over_attempt_passes_a_mark_too(self, store: Stores) -> None:
         job = await begun(store, apart(1))
-        await store.worker_queue.release(job, spent=Spent(900, 50, "m"))
+        await store.worker_queue.release(job, spent=StepEstimate(900, 50, "m"))
         assert await short(store) == [(80, "user/day=1000tokens")]
 
     async def test_mark_that_an_erased_persons_usage_passes_is_told_with_the_next_answer(self, store: Stores) -> None:
         job = await begun(store)
         await store.erasure.erase(user_id="U1")
-        await store.recorded_calls.record(job, asking_step(CALL), replace(STEPPED, usage=Usage(4_500, 0)), SAID)
+        await store.recorded_calls.record_step(job, asking_step(CALL), replace(STEPPED, usage=Usage(4_500, 0)), SAID)
         assert await short(store) == [], "the job may be gone"
         await used(store, 2, 10, "U2")
         assert await short(store) == [(80, "workspace/month=5000tokens")]
@@ -641,7 +643,7 @@ async def test_erased_person_has_no_cap_and_is_in_no_notice(store: Stores) -> No
         "T1", CapOwner(Scope.CHANNEL, THREAD.channel_id), {CapField.TOKENS_A_DAY: 500.0}, by="UADMIN"
     )
     await store.erasure.erase(user_id="U1")
-    assert [own.owner.scope for own in await store.caps.all("T1")] == [Scope.CHANNEL]
+    assert [own.owner.scope for own in await store.caps.all_caps("T1")] == [Scope.CHANNEL]
     assert await count(store, notifications) == 1
     await store.erasure.erase()
     assert await count(store, caps) == 1

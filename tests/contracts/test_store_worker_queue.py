@@ -64,7 +64,7 @@ class TestClaim:
             while len(done) < 24:
                 for job in await store.worker_queue.claim(3):
                     assert await store.worker_queue.finish(job, DONE, YES)
-                    done.extend((*job.earlier, job.question))
+                    done.extend((*job.earlier_questions, job.question))
 
         async with asyncio.timeout(WITHIN_S):
             await asyncio.gather(*(work(store) for store in workers))

@@ -54,13 +54,15 @@ async def test_living_worker_on_a_file_is_not_taken_for_dead(on_file: Process) -
 async def test_processes_that_run_with_a_database_are_those_that_hold_their_lock(process: Process) -> None:
     """One that was killed left its row and no lock. Its connections to Slack don't count for the database."""
     one, other = await process("w1"), await process("w2")
-    assert sorted(await one.listening.living()) == sorted(await other.listening.living()) == ["w1", "w2"]
+    assert (
+        sorted(await one.listening.living_workers()) == sorted(await other.listening.living_workers()) == ["w1", "w2"]
+    )
     killed = {"worker": "w3", "beat": 1, "has_lock": True, "seen_at": other.clock.now()}
     async with one.database.engine.begin() as connection:
         await connection.execute(sa.insert(workers).values(killed))
-    assert sorted(await one.listening.living()) == ["w1", "w2"]
+    assert sorted(await one.listening.living_workers()) == ["w1", "w2"]
     await other.close()
-    assert await one.listening.living() == ["w1"]
+    assert await one.listening.living_workers() == ["w1"]
 
 
 @pytest.mark.long
@@ -87,7 +89,7 @@ async def test_pooler_in_transaction_mode_works_with_take_over_after_the_lease(p
             await wait_for_output(process, f"claimed {job_id}")
             assert await store.question_queue.request_stop(job_id)
             await wait_for_output(process, f"stop {job_id}")
-            assert (await store.rate_ledger.reserve("chat.update", 1)).granted
+            assert (await store.rate_ledger.reserve("chat.update", 1)).is_granted
             assert await session_locks(store) == 0, "the pooler would keep it"
             os.kill(process.pid, signal.SIGKILL)
             job = await claimed_within(store, SILENCE_S + 40)

@@ -86,11 +86,11 @@ def expected(row: Combination, kind: UserKind | None) -> Denial | None:
         case UserKind.MEMBER:
             return None
         case None:
-            return None if len(rules.also) == len(OPTIONAL_KINDS) else Denial.UNKNOWN
+            return None if len(rules.extra_kinds) == len(OPTIONAL_KINDS) else Denial.UNKNOWN
         case UserKind.DEACTIVATED:
-            return None if len(rules.also) == len(OPTIONAL_KINDS) else Denial.PERSON
+            return None if len(rules.extra_kinds) == len(OPTIONAL_KINDS) else Denial.PERSON
         case _:
-            return None if kind in rules.also else Denial[kind.name]
+            return None if kind in rules.extra_kinds else Denial[kind.name]
 
 
 @pytest.mark.parametrize("kind", [*UserKind, None], ids=lambda kind: kind.value if kind else "unknown")
@@ -146,7 +146,7 @@ def test_group_or_domain_lets_a_guest_in_where_one_names_them(
 def test_groups_and_address_are_needed_exactly_where_they_change_the_decision(
     users: set[str], asker: str, from_bot: bool, needed: bool
 ) -> None:
-    asked = replace(question_of(asker), from_bot=from_bot)
+    asked = replace(question_of(asker), is_from_bot=from_bot)
     assert AccessRules(allow_users=frozenset(users)).needs_groups_or_email(asked) is needed
 
 

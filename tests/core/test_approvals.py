@@ -17,18 +17,18 @@ from bot.core.asks import (
     INLINE_CHARS,
     MAX_ARGUMENT_CHARS,
     MAX_DEPTH,
-    MAX_EDITED,
+    MAX_EDITABLE,
     MAX_EDITED_CHARS,
     SHOWN_ARGUMENT_CHARS,
+    ApprovalCard,
     ArgumentField,
-    Ask,
     argument_fields,
-    ask_of,
-    asks_of,
     button_value,
     call_details,
     call_of_button,
     can_be_shown,
+    card_of_call,
+    cards_of_step,
     mixed_script_words,
     readable_json,
     with_edited_strings,
@@ -114,7 +114,7 @@ def test_what_is_shown_is_what_is_sent(arguments: dict[str, str]) -> None:
 )
 def test_words_that_mix_scripts_are_named(text: str, words: tuple[str, ...]) -> None:
     assert mixed_script_words(text) == words
-    assert bool(ask_of(call(text=text), (), 0, None).warnings) is bool(words)
+    assert bool(card_of_call(call(text=text), (), 0, None).warnings) is bool(words)
 
 
 JSON = st.recursive(
@@ -197,7 +197,7 @@ def test_what_lists_and_objects_hold_follows_them_without_json() -> None:
         (3, '"a b"', "true"),
         (0, "last", "x"),
     ]
-    assert ask_of(replace(call(), arguments=nested), (), 0, None).editable == {2: "x"}
+    assert card_of_call(replace(call(), arguments=nested), (), 0, None).editable_strings == {2: "x"}
     deep = argument_fields({"a": [[[[[["x"]]]]]]})
     assert (deep[-1].depth, deep[-1].value) == (MAX_DEPTH, '[["x"]]')
 
@@ -209,12 +209,12 @@ def test_field_whose_name_is_no_plain_one_is_a_json_string(name: str) -> None:
 
 
 def test_fields_that_a_reply_has_no_room_for_are_cut_in_their_order() -> None:
-    ask = ask_of(call(first="x" * 400, second="y" * 900, third="z"), (), 0, None)
+    ask = card_of_call(call(first="x" * 400, second="y" * 900, third="z"), (), 0, None)
     left = SHOWN_ARGUMENT_CHARS - ask.fields[0].chars
     assert ask.shown_fields == (ask.fields[0], ArgumentField("second", f"{'y' * (left - len('second'))}…"))
-    nested = replace(ask_of(replace(call(), arguments={"of": ["y" * 90, "z"]}), (), 0, None), room=14)
+    nested = replace(card_of_call(replace(call(), arguments={"of": ["y" * 90, "z"]}), (), 0, None), max_shown_chars=14)
     assert nested.shown_fields == (ArgumentField("of", ""), ArgumentField("", f"{'y' * 10}…", depth=1))
-    assert replace(ask, room=3).shown_fields == (ArgumentField("fir", "…"),)
+    assert replace(ask, max_shown_chars=3).shown_fields == (ArgumentField("fir", "…"),)
 
 
 @pytest.mark.parametrize(
@@ -248,24 +248,24 @@ def test_arguments_count_as_slack_takes_them(arguments: str, can_be_read_whole: 
 def test_person_is_asked_with_all_that_is_known_of_a_call() -> None:
     asked = RecordedCall(
         *(2, 1, "c1", "notes__add", {"text": "Milk"}, "h", CallState.DENIED),
-        own_account=True,
+        uses_own_account=True,
         decision=Decision.DENIED,
         decided_by="U1",
         claims=Claims("Add a note", "Adds a note.", frozenset({"text"})),
-        repeats=True,
+        is_repeat=True,
     )
     waiting = replace(asked, index=0, state=CallState.ASKED, decision=None, decided_by="", claims=Claims())
-    decided, other = asks_of([asked, waiting], 7, 1.5, person=" Ada\n\u202eL. ", is_admin=True)
-    assert decided == Ask(
+    decided, other = cards_of_step([asked, waiting], 7, 1.5, person=" Ada\n\u202eL. ", is_admin=True)
+    assert decided == ApprovalCard(
         *("notes.add", '{\n  "text": "Milk"\n}', button_value(asked, 7), (ArgumentField("text", "Milk"),)),
         title="Add a note",
         description="Adds a note.",
-        until=1.5,
-        repeats=True,
-        own_account=True,
+        expires_at=1.5,
+        is_repeat=True,
+        uses_own_account=True,
         decision=Decision.DENIED,
         never_empty=frozenset({"text"}),
-        person="Ada \\u202eL.",
+        decider_name="Ada \\u202eL.",
     )
     assert (other.title, other.decision, other.server, other.outer_fields) == ("Add", None, "notes", other.fields)
     assert decided.value == f"7.2.1.{asked.binding}"
@@ -310,7 +310,7 @@ def test_tool_without_a_title_is_named_by_its_words(name: str, title: str) -> No
 
 def test_servers_words_stand_beside_its_name_and_details_have_the_tools_real_name() -> None:
     claimed = replace(call(text="Milk"), claims=Claims("Read the weather", "Only reads. See evil.example"))
-    message = reply_blocks.message(PageView("", growing=True, asks=(ask_of(claimed, (), 0, 0.0),)))
+    message = reply_blocks.message(PageView("", growing=True, asks=(card_of_call(claimed, (), 0, 0.0),)))
     blocks = message["blocks"]
     parts = next(block["elements"] for block in blocks if block.get("block_id", "").endswith("ask-0"))
     heading, terms = [
@@ -320,7 +320,7 @@ def test_servers_words_stand_beside_its_name_and_details_have_the_tools_real_nam
     assert heading in message["text"], "notifications and screen readers say what is asked"
     assert terms == f"{texts.approvals.acts_as('notes')}{texts.approvals.waits_until()}@."
     assert check_blocks(blocks)
-    details = str(arguments_modal(ask_of(claimed, (), 0, 0.0), None)["blocks"])
+    details = str(arguments_modal(card_of_call(claimed, (), 0, 0.0), None)["blocks"])
     for words in ("notes.add", "notes says: ", "Only reads. See evil"):
         assert words in details
     assert "evil.example" not in details, "Slack makes no link of it"
@@ -330,17 +330,19 @@ def test_servers_words_stand_beside_its_name_and_details_have_the_tools_real_nam
 def test_calls_of_a_step_share_the_room_of_two(calls: int, room: int) -> None:
     asked = [replace(call(text="x" * (room - 6)), index=index) for index in range(calls)]
     elsewhere = replace(call(), step_no=1)
-    assert not ask_of(asked[0], [*asked, elsewhere], 0, None).is_cut
+    assert not card_of_call(asked[0], [*asked, elsewhere], 0, None).is_cut
     longer = replace(asked[0], arguments={"text": "x" * (room - 5)})
-    assert ask_of(longer, [longer, *asked[1:], elsewhere], 0, None).is_cut
+    assert card_of_call(longer, [longer, *asked[1:], elsewhere], 0, None).is_cut
 
 
 @pytest.mark.parametrize(("calls", "text"), [(1, STREAM_BYTES), (2, STREAM_BYTES), (8, 5_000)])
 def test_longest_calls_fit_into_a_message_beside_a_text(calls: int, text: int) -> None:
     claims = Claims("t" * MAX_TITLE_CHARS, "d" * MAX_CLAIM_CHARS)
-    one = replace(call(f"notes__{'a' * 57}", text="p\u0430y " * 900), claims=claims, repeats=True)
+    one = replace(call(f"notes__{'a' * 57}", text="p\u0430y " * 900), claims=claims, is_repeat=True)
     asked = [replace(one, index=index) for index in range(calls)]
-    view = PageView("word " * (text // 5), growing=True, asks=asks_of(asked, 0, 1e9, person="p" * 80, is_admin=True))
+    view = PageView(
+        "word " * (text // 5), growing=True, asks=cards_of_step(asked, 0, 1e9, person="p" * 80, is_admin=True)
+    )
     assert check_blocks(reply_blocks.message(view)["blocks"])
 
 
@@ -357,17 +359,17 @@ def test_longest_calls_fit_into_a_message_beside_a_text(calls: int, text: int) -
 def test_what_an_admin_or_the_asker_may_allow_beyond_one_call_depends_on_whose_account_acts(
     tool: str, own_account: bool, read_only: bool, always: bool, in_thread: bool, is_warned: bool
 ) -> None:
-    asked = replace(call(tool), own_account=own_account, read_only=read_only, repeats=True)
-    ask = ask_of(asked, [asked], 0, None, is_admin=True)
-    assert (ask.may_allow_always, ask.may_allow_in_thread) == (always, in_thread)
+    asked = replace(call(tool), uses_own_account=own_account, read_only=read_only, is_repeat=True)
+    ask = card_of_call(asked, [asked], 0, None, is_admin=True)
+    assert (ask.can_allow_always, ask.can_allow_in_thread) == (always, in_thread)
     assert (texts.approvals.REPEATED_CALL in ask.warnings) is is_warned
-    assert not ask_of(asked, [asked], 0, None).may_allow_always
+    assert not card_of_call(asked, [asked], 0, None).can_allow_always
 
 
 def test_long_arguments_are_cut() -> None:
-    assert not ask_of(call(text="x" * (SHOWN_ARGUMENT_CHARS - 20)), (), 0, None).is_cut
-    assert ask_of(call(text="x" * SHOWN_ARGUMENT_CHARS), (), 0, None).is_cut
-    assert ask_of(call(text="\u200b" * 200), (), 0, None).is_cut, "the escapes count"
+    assert not card_of_call(call(text="x" * (SHOWN_ARGUMENT_CHARS - 20)), (), 0, None).is_cut
+    assert card_of_call(call(text="x" * SHOWN_ARGUMENT_CHARS), (), 0, None).is_cut
+    assert card_of_call(call(text="\u200b" * 200), (), 0, None).is_cut, "the escapes count"
 
 
 @pytest.mark.parametrize("name", ["a`: done\n\n`pay__send", "x\u202eknil", "a__b\r- c", "[x](https://evil.example)"])
@@ -413,7 +415,12 @@ def test_name_of_a_decider_forges_no_line() -> None:
         ),
         (
             SCHEDULE,
-            {"words": "Ask.", "at": "2026-12-24T09:00:00+01:00", "zone": "Europe/Berlin", "next": [1_766_563_200.0]},
+            {
+                "words": "Ask.",
+                "at": "2026-12-24T09:00:00+01:00",
+                "zone": "Europe/Berlin",
+                "next": [1_766_563_200.0],
+            },
             "Ask.\nOnce on Thursday, December 24, 2026 at 9:00 AM (Berlin)",
         ),
         (REMEMBER, {"text": "Tea at four.", "for": "channel"}, "Tea at four."),
@@ -437,7 +444,11 @@ def test_details_have_the_words_and_times_of_a_proposal(tool: str, arguments: di
         ),
         ("notes__add", {"hidden": "a\u200bb", "tab": "a\tb", "ends": "a "}, {}),
         ("notes__add", {"nested": {"text": "Milk"}, "list": ["Milk"], "n" * 101: "Milk"}, {}),
-        ("notes__add", {f"n{number}": "x" for number in range(MAX_EDITED + 1)}, [f"n{n}" for n in range(MAX_EDITED)]),
+        (
+            "notes__add",
+            {f"n{number}": "x" for number in range(MAX_EDITABLE + 1)},
+            [f"n{n}" for n in range(MAX_EDITABLE)],
+        ),
         (REMEMBER, {"text": "Tea at four.", "for": "channel"}, {}),
     ],
 )
@@ -445,7 +456,7 @@ def test_texts_that_a_modal_can_hold_and_shows_as_they_are_can_be_changed(
     tool: str, arguments: dict[str, object], editable: dict[int, str] | list[str]
 ) -> None:
     asked = replace(call(tool), arguments=arguments)
-    found = ask_of(asked, [asked], 0, None).editable
+    found = card_of_call(asked, [asked], 0, None).editable_strings
     names = list(arguments)
     assert found == editable or [names[index] for index in found] == editable
 

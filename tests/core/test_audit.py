@@ -25,7 +25,7 @@ from bot.core.job import Job
 def test_question_without_files_by_a_person_has_no_facts() -> None:
     question = Question(ThreadKey("T1", "D1", None), "1.2", "U1", "Why?")
     assert question_entry(question, 7).facts == {}
-    assert question_entry(replace(question, from_bot=True), 7, edited=True).facts == {"bot": True, "edited": True}
+    assert question_entry(replace(question, is_from_bot=True), 7, edited=True).facts == {"bot": True, "edited": True}
 
 
 def test_line_begins_with_id_time_and_people_and_ends_with_hash_and_texts() -> None:
@@ -82,7 +82,7 @@ def test_answer_is_on_record_with_what_it_used(turn: dict[str, Any], facts: dict
     ("changes", "facts"),
     [
         ({}, {"tool": "notes__add"}),
-        ({"own_account": True}, {"tool": "notes__add", "account": "own"}),
+        ({"uses_own_account": True}, {"tool": "notes__add", "account": "own"}),
         ({"definition_hash": ""}, {}),
     ],
 )

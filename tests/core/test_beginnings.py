@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.beginnings import Bound, BuiltPrompt, recorded_prompt, restored_prompt, without_thoughts
+from bot.core.beginnings import BuiltPrompt, PrefixHash, recorded_prompt, restored_prompt, without_thoughts
 from bot.core.conversation import Note
 from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import (
@@ -25,18 +25,18 @@ PHOTO = Media("photo.png", "image/png", "aGk=" * 100_000)
 NOTES = ToolDefinition("notes__list", "Lists.", {"type": "object"}, "a hash", OURS, is_dispensable=True)
 ASKED = Turn("user", "why? \ud83d \0 世界", (PHOTO,), origins=ASKERS | OTHERS)
 PROMPT = Prompt("be brief", (ASKED,), "c0ffee", (NOTES,), system_origins=OTHERS, code="0123abcd")
-RECORDED = BuiltPrompt(PROMPT, "m1", "0a1b", note=Note("It is now noon.", OTHERS), memories=2, has_files=True)
+RECORDED = BuiltPrompt(PROMPT, "m1", "0a1b", note=Note("It is now noon.", OTHERS), memory_count=2, has_files=True)
 NOW = replace(PROMPT, system="be long", turns=(Turn("user", "why not?", (PHOTO,)),), tools=(), cache_key="other")
-BUILT = BuiltPrompt(NOW, "m2", "2c3d", as_texts=("a.pdf",))
+BUILT = BuiltPrompt(NOW, "m2", "2c3d", pdfs_as_text=("a.pdf",))
 
 
 def test_prompt_comes_back_as_it_was_with_whose_words_it_holds() -> None:
     built = restored_prompt(recorded_prompt(RECORDED), BUILT)
-    assert built == replace(RECORDED, model="m2", as_texts=("a.pdf",))
+    assert built == replace(RECORDED, model="m2", pdfs_as_text=("a.pdf",))
     again = built.prompt
     assert (again.system_origins, again.turns[0].origins, again.tools[0].origins) == (OTHERS, ASKERS | OTHERS, OURS)
     assert again.tools[0].is_dispensable
-    assert str(Bound(again)) == str(Bound(PROMPT))
+    assert str(PrefixHash(again)) == str(PrefixHash(PROMPT))
 
 
 def test_record_has_no_bytes_of_files_and_is_small() -> None:
@@ -58,7 +58,7 @@ def test_file_that_is_gone_leaves_a_remark_and_changes_the_hash(media: tuple[Med
     now = replace(NOW, turns=(Turn("user", "why?", media),))
     again = restored_prompt(recorded_prompt(RECORDED), replace(BUILT, prompt=now)).prompt
     assert (again.turns[0].text, again.turns[0].media) == (f"{ASKED.text}\n\n{hidden_note(PHOTO.name)}", ())
-    assert str(Bound(again)) != str(Bound(PROMPT))
+    assert str(PrefixHash(again)) != str(PrefixHash(PROMPT))
 
 
 NEW = ToolDefinition("new__add", "Adds.", {}, "new")
@@ -151,13 +151,13 @@ OTHERWISE: dict[str, Prompt] = {
 
 @pytest.mark.parametrize("prompt", OTHERWISE.values(), ids=OTHERWISE)
 def test_hash_is_of_all_that_a_model_has_read(prompt: Prompt) -> None:
-    assert str(Bound(prompt)) != str(Bound(READ))
+    assert str(PrefixHash(prompt)) != str(PrefixHash(READ))
 
 
 def test_hash_grows_with_each_turn_and_is_not_of_what_no_model_reads() -> None:
     unread = replace(READ, cache_key="other", system_origins=OURS, tools=(replace(NOTES, definition_hash="new"),))
-    grown = Bound(replace(unread, turns=(replace(ASKED, origins=OURS),)))
-    assert str(grown) != str(Bound(READ))
-    grown.add((STEP,))
-    grown.add((RESULTS,))
-    assert str(grown) == str(Bound(READ))
+    grown = PrefixHash(replace(unread, turns=(replace(ASKED, origins=OURS),)))
+    assert str(grown) != str(PrefixHash(READ))
+    grown.add_turns((STEP,))
+    grown.add_turns((RESULTS,))
+    assert str(grown) == str(PrefixHash(READ))

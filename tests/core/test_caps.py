@@ -90,10 +90,10 @@ def test_invalid_cap_is_refused_with_a_reason(text: str, sentence: str) -> None:
         (0, 0, CapCheck()),
         (999, 0, CapCheck()),
         (500, 499, CapCheck()),
-        (500, 500, CapCheck(reserved=TOKENS)),
-        (0, 5_000, CapCheck(reserved=TOKENS)),
-        (1_000, 0, CapCheck(reached=TOKENS)),
-        (1_200, 5_000, CapCheck(reached=TOKENS)),
+        (500, 500, CapCheck(reserved_cap=TOKENS)),
+        (0, 5_000, CapCheck(reserved_cap=TOKENS)),
+        (1_000, 0, CapCheck(reached_cap=TOKENS)),
+        (1_200, 5_000, CapCheck(reached_cap=TOKENS)),
     ],
 )
 def test_answer_begins_while_something_is_neither_used_nor_reserved(
@@ -106,7 +106,7 @@ def test_cap_that_is_used_up_takes_precedence_over_a_reserved_one() -> None:
     dollars = Cap(MONTH, 5, in_dollars=True)
     spent = {DAY: Amount(500), MONTH: Amount(500, 5.0)}
     check = check_caps([TOKENS, dollars], spent, {Scope.USER: Amount(900), Scope.WORKSPACE: Amount()})
-    assert check == CapCheck(reached=dollars)
+    assert check == CapCheck(reached_cap=dollars)
 
 
 answers = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 400)), max_size=30)
@@ -117,7 +117,9 @@ answers = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 400)), max_size
 def test_at_most_one_answer_passes_a_cap_in_any_order(answers: list[tuple[int, int]], ends: Random) -> None:
     spent, under_way, used = 0, list[tuple[int, int]](), list[int]()
     for most, less in answers:
-        while check_caps([TOKENS], {DAY: Amount(spent)}, {Scope.USER: Amount(sum(m for m, _ in under_way))}).reserved:
+        while check_caps(
+            [TOKENS], {DAY: Amount(spent)}, {Scope.USER: Amount(sum(m for m, _ in under_way))}
+        ).reserved_cap:
             under_way.sort(key=lambda _: ends.random())
             spent += (done := under_way.pop())[1]
             used.append(done[1])

@@ -73,9 +73,9 @@ def test_changes_are_told_in_the_order_of_the_fields() -> None:
     changed = ChannelSettings(length=Length.FULL, effort=Effort.FAST, new_posts=True, web_search=False)
     assert change_sentences(NONE, changed, IN_USE) == [
         "I answer every new post.",
-        texts.settings.EFFORT.about("fast"),
-        texts.settings.LENGTH.about("full"),
-        texts.settings.WEB_SEARCH.about(False),
+        texts.settings.EFFORT.channel_sentence("fast"),
+        texts.settings.LENGTH.channel_sentence("full"),
+        texts.settings.WEB_SEARCH.channel_sentence(False),
     ]
     assert (
         change_sentences(NONE, changed, replace(IN_USE, web_search=False))
@@ -139,15 +139,31 @@ CHANGES = [
         "Whoever I'm talking with needs no mention.",
     ),
     (ChannelSettings(new_posts=True), "I answer every new post.", "New posts need a mention."),
-    (ChannelSettings(gate=True), texts.settings.GATE.about(True), texts.settings.GATE.about(False)),
+    (
+        ChannelSettings(gate=True),
+        texts.settings.GATE.channel_sentence(True),
+        texts.settings.GATE.channel_sentence(False),
+    ),
     (ChannelSettings(reaction="eyes"), "React with :eyes: to ask me about a message.", "There's no question emoji."),
-    (ChannelSettings(effort=Effort.FAST), texts.settings.EFFORT.about("fast"), texts.settings.EFFORT.about("normal")),
-    (ChannelSettings(length=Length.FULL), texts.settings.LENGTH.about("full"), texts.settings.LENGTH.about("normal")),
-    (ChannelSettings(web_search=False), texts.settings.WEB_SEARCH.about(False), texts.settings.WEB_SEARCH.about(True)),
+    (
+        ChannelSettings(effort=Effort.FAST),
+        texts.settings.EFFORT.channel_sentence("fast"),
+        texts.settings.EFFORT.channel_sentence("normal"),
+    ),
+    (
+        ChannelSettings(length=Length.FULL),
+        texts.settings.LENGTH.channel_sentence("full"),
+        texts.settings.LENGTH.channel_sentence("normal"),
+    ),
+    (
+        ChannelSettings(web_search=False),
+        texts.settings.WEB_SEARCH.channel_sentence(False),
+        texts.settings.WEB_SEARCH.channel_sentence(True),
+    ),
     (
         ChannelSettings(read_channel=False),
-        texts.settings.READ_CHANNEL.about(False),
-        texts.settings.READ_CHANNEL.about(True),
+        texts.settings.READ_CHANNEL.channel_sentence(False),
+        texts.settings.READ_CHANNEL.channel_sentence(True),
     ),
     (
         ChannelSettings(mcp_servers=("time", "wiki")),
@@ -184,7 +200,7 @@ def test_each_level_has_its_option_and_its_sentence(setting: Setting) -> None:
     levels = list(map(setting.parse, setting.words.options))
     assert isinstance(setting.parse, EnumType)
     assert levels == list(setting.parse)
-    assert len(set(map(setting.words.about, levels))) == len(levels)
+    assert len(set(map(setting.words.channel_sentence, levels))) == len(levels)
 
 
 def test_command_opens_the_settings_at_one_of_them() -> None:

@@ -213,11 +213,11 @@ ASKED = Question(ThreadKey("T1", "C1", "1.5"), "2.5", "U1", "why?\n\n> so", (PLA
     ("message", "question", "own_text"),
     [
         (WRITTEN, ASKED, "why?"),
-        (replace(WRITTEN, attached=" \n"), replace(ASKED, text="why?", attached_chars=0), "why?"),
+        (replace(WRITTEN, attached_text=" \n"), replace(ASKED, text="why?", attached_chars=0), "why?"),
         (replace(WRITTEN, text="\n"), replace(ASKED, text="> so"), ""),
-        (replace(WRITTEN, bot_id="B1"), replace(ASKED, from_bot=True), "why?"),
-        (replace(WRITTEN, bot_id="B1", user_id=None), replace(ASKED, from_bot=True, user_id="B1"), "why?"),
-        (replace(WRITTEN, bot_id="B1", user_id="USLACK"), replace(ASKED, from_bot=True, user_id="B1"), "why?"),
+        (replace(WRITTEN, bot_id="B1"), replace(ASKED, is_from_bot=True), "why?"),
+        (replace(WRITTEN, bot_id="B1", user_id=None), replace(ASKED, is_from_bot=True, user_id="B1"), "why?"),
+        (replace(WRITTEN, bot_id="B1", user_id="USLACK"), replace(ASKED, is_from_bot=True, user_id="B1"), "why?"),
         (replace(WRITTEN, user_id="USLACKBOT"), replace(ASKED, user_id="USLACKBOT"), "why?"),
         (replace(WRITTEN, user_id=None), replace(ASKED, user_id=""), "why?"),
     ],
@@ -228,10 +228,10 @@ def test_message_becomes_a_question_and_the_question_a_message(
     asked = message.as_question("1.5")
     assert (asked, asked.own_text) == (question, own_text)
     assert asked.as_message() == Message(
-        *("T1", "C1", "2.5", own_text, asked.attached),
+        *("T1", "C1", "2.5", own_text, asked.attached_text),
         thread_ts="1.5",
         user_id=question.user_id,
-        by_app=question.from_bot,
+        is_from_app=question.is_from_bot,
         files=(PLAN,),
     )
     assert message.as_question(None).thread == ThreadKey("T1", "C1", None)
@@ -239,7 +239,7 @@ def test_message_becomes_a_question_and_the_question_a_message(
 
 def test_question_whose_text_is_shorter_than_what_is_attached_has_no_words_of_its_own() -> None:
     cut = replace(ASKED, text="so")
-    assert (cut.own_text, cut.attached) == ("", "so")
+    assert (cut.own_text, cut.attached_text) == ("", "so")
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_readers_see_pages_and_then_what_slack_posted_elsewhere() -> None:
     ("known", "has_begun"),
     [
         (job(), False),
-        (replace(job(), attempts=2, so_far="Because", messages=MESSAGES), False),
+        (replace(job(), attempts=2, continued_text="Because", messages=MESSAGES), False),
         (replace(job(), checkpoint=Checkpoint("Because")), True),
         (replace(job(), checkpoint=Checkpoint("", End(EndReason.STOPPED))), True),
         (replace(job(), steps=(Step(0, 0, (), "m"),)), True),

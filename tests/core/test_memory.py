@@ -25,11 +25,11 @@ from bot.core.memory import (
     parsed_text,
     reason_not_to_keep,
 )
-from bot.core.prompt import Marks
+from bot.core.prompt import PromptMarks
 from bot.models.prompt import TokenEstimate
 from tests.core.conversations import ME, question
 
-MARKS = Marks.of(ThreadKey("T1", "C1", "10.0"))
+MARKS = PromptMarks.for_thread(ThreadKey("T1", "C1", "10.0"))
 DEPLOY = Memory(1, 1, "We deploy on Tuesdays.", "UADA", "10.0", "10.0", "", False, False, 1_763_640_000.0)
 NAMES = {"UADA": "Ada", "UBEN": "Ben"}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.job import MessageRole, RecordedMessage, Status
-from bot.core.outbox import MAX_IN_VAIN, MAX_TRIES, OUTBOX_HOLD_S, QuestionRecord, Shows, wait_s
+from bot.core.outbox import MAX_RATE_LIMITED_TRIES, MAX_TRIES, OUTBOX_HOLD_S, QuestionRecord, ReplyTarget, wait_s
 
 
 def test_waits_grow_and_all_tries_take_about_a_day() -> None:
@@ -17,8 +17,8 @@ def test_waits_grow_and_all_tries_take_about_a_day() -> None:
 
 def test_tries_without_a_turn_are_repeated_each_minute_at_first_and_then_like_others() -> None:
     waits = [wait_s(tries, had_no_turn=True) for tries in range(1, MAX_TRIES)]
-    assert waits[:MAX_IN_VAIN] == [60.0] * MAX_IN_VAIN
-    assert waits[MAX_IN_VAIN:] == [wait_s(tries) for tries in range(MAX_IN_VAIN + 1, MAX_TRIES)]
+    assert waits[:MAX_RATE_LIMITED_TRIES] == [60.0] * MAX_RATE_LIMITED_TRIES
+    assert waits[MAX_RATE_LIMITED_TRIES:] == [wait_s(tries) for tries in range(MAX_RATE_LIMITED_TRIES + 1, MAX_TRIES)]
 
 
 ENDED = QuestionRecord(
@@ -26,12 +26,12 @@ ENDED = QuestionRecord(
     attempts=1,
     version=2,
     messages=(RecordedMessage("5.0", MessageRole.PAGE),),
-    beside=(),
+    side_messages=(),
     answer_deleted=False,
     is_asked=True,
     is_shown=True,
     mention_at=None,
-    may_mention=False,
+    can_mention=False,
 )
 WAITING = replace(ENDED, status=Status.AWAITING_APPROVAL)
 DELETED = replace(ENDED, answer_deleted=True)
@@ -41,17 +41,17 @@ UNASKED = replace(ENDED, is_asked=False)
 @pytest.mark.parametrize(
     ("record", "shows"),
     [
-        (ENDED, Shows.END),
-        (UNASKED, Shows.UNLESS_FOLLOWED),
-        (WAITING, Shows.ASKS),
-        (replace(ENDED, attempts=0), Shows.NO_PLACEHOLDER),
-        (DELETED, Shows.NOTHING),
-        (replace(WAITING, answer_deleted=True), Shows.NOTHING),
-        (replace(ENDED, messages=(*ENDED.messages, RecordedMessage("6.0", MessageRole.STRAY))), Shows.NOTHING),
+        (ENDED, ReplyTarget.END),
+        (UNASKED, ReplyTarget.UNLESS_FOLLOWED),
+        (WAITING, ReplyTarget.ASKS),
+        (replace(ENDED, attempts=0), ReplyTarget.NO_PLACEHOLDER),
+        (DELETED, ReplyTarget.NOTHING),
+        (replace(WAITING, answer_deleted=True), ReplyTarget.NOTHING),
+        (replace(ENDED, messages=(*ENDED.messages, RecordedMessage("6.0", MessageRole.STRAY))), ReplyTarget.NOTHING),
     ],
 )
-def test_reply_shows_what_follows_from_the_record(record: QuestionRecord, shows: Shows) -> None:
-    assert record.shows is shows
+def test_reply_shows_what_follows_from_the_record(record: QuestionRecord, shows: ReplyTarget) -> None:
+    assert record.target is shows
 
 
 BESIDE = tuple(
@@ -74,7 +74,9 @@ OLD_MENTION, MENTIONS, ASKS = {"mention.1"}, {"mention.1", "mention.2"}, {"ask.1
     ],
 )
 def test_message_beside_a_reply_is_true_as_long_as_what_it_says(record: QuestionRecord, gone: set[str]) -> None:
-    assert replace(record, beside=BESIDE).stale == tuple(message for message in BESIDE if message.ts in gone)
+    assert replace(record, side_messages=BESIDE).outdated_messages == tuple(
+        message for message in BESIDE if message.ts in gone
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,13 +85,13 @@ def test_message_beside_a_reply_is_true_as_long_as_what_it_says(record: Question
         (ENDED, False, None),
         (replace(ENDED, mention_at=1.0), True, NOW),
         (replace(ENDED, mention_at=1.0, is_shown=False), False, None),
-        (replace(ENDED, mention_at=1.0, beside=BESIDE[:1]), False, NOW),
+        (replace(ENDED, mention_at=1.0, side_messages=BESIDE[:1]), False, NOW),
         (WAITING, False, None),
         (replace(WAITING, mention_at=9.0), False, 9.0),
         (replace(WAITING, mention_at=NOW + 4 * HOUR_S), False, NOW + HOUR_S),
-        (replace(WAITING, mention_at=1.0, may_mention=True), True, NOW),
-        (replace(WAITING, beside=BESIDE[3:4]), False, None),
-        (replace(ENDED, beside=BESIDE[3:4]), False, NOW),
+        (replace(WAITING, mention_at=1.0, can_mention=True), True, NOW),
+        (replace(WAITING, side_messages=BESIDE[3:4]), False, None),
+        (replace(ENDED, side_messages=BESIDE[3:4]), False, NOW),
     ],
     ids=[
         "nothing is to come",
@@ -107,4 +109,4 @@ def test_message_beside_a_reply_is_true_as_long_as_what_it_says(record: Question
 def test_entry_about_messages_beside_a_reply_is_due_once_something_is_to_be_done(
     record: QuestionRecord, mentions: bool, due_at: float | None
 ) -> None:
-    assert (record.should_mention, record.beside_due_at(NOW)) == (mentions, due_at)
+    assert (record.should_mention, record.side_messages_due_at(NOW)) == (mentions, due_at)

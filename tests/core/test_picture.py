@@ -18,10 +18,13 @@ WAYS: Mapping[str, tuple[AnswerRecord, set[str]]] = {
     "at once, or later": (recorded(), set(USUAL)),
     "by Previous": (recorded(has_next=True), {*USUAL} - {"Save as canvas", "choices"}),
     "by Previous and Next": (recorded(has_previous=True), set(USUAL)),
-    "after Undo": (recorded(undone=frozenset(END.notices[:1])), {*USUAL} - {"what was remembered"}),
-    "after its schedule was stopped": (recorded(undone=frozenset(END.notices[1:2])), {*USUAL} - {"what was scheduled"}),
+    "after Undo": (recorded(undone_notices=frozenset(END.notices[:1])), {*USUAL} - {"what was remembered"}),
+    "after its schedule was stopped": (
+        recorded(undone_notices=frozenset(END.notices[1:2])),
+        {*USUAL} - {"what was scheduled"},
+    ),
     "after an edit of the question": (recorded(is_edited=True), {*FACTS} - {"choices"}),
-    "after a choice": (recorded(chosen="Staging"), {*USUAL} - {"choices"}),
+    "after a choice": (recorded(chosen_choice="Staging"), {*USUAL} - {"choices"}),
 }
 """How it came to be shown: what is on record then, and which facts are seen."""
 
@@ -35,8 +38,8 @@ def test_each_fact_is_seen_as_long_as_it_holds_whichever_way_the_answer_came_to_
 @pytest.mark.parametrize(
     ("record", "notes"),
     [
-        (recorded(undone=frozenset(END.notices[:1])), (texts.memory.UNDONE, SCHEDULED, UNREAD)),
-        (recorded(undone=frozenset(END.notices[1:2])), (REMEMBERED, texts.schedules.SCHEDULE_STOPPED, UNREAD)),
+        (recorded(undone_notices=frozenset(END.notices[:1])), (texts.memory.UNDONE, SCHEDULED, UNREAD)),
+        (recorded(undone_notices=frozenset(END.notices[1:2])), (REMEMBERED, texts.schedules.SCHEDULE_STOPPED, UNREAD)),
     ],
 )
 def test_what_is_taken_back_is_said_in_its_own_place(record: AnswerRecord, notes: tuple[str, ...]) -> None:
@@ -59,8 +62,8 @@ def test_button_stops_the_last_schedule_that_runs(
     made: tuple[int, ...], stopped: tuple[int, ...], over: tuple[int, ...], schedule_id: int
 ) -> None:
     end = End(EndReason.WHOLE, tuple(Notice(NoticeKind.SCHEDULED, SCHEDULED, number) for number in made))
-    undone = frozenset(notice for notice in end.notices if notice.about in stopped)
-    assert below(end, TEXT, undone=undone, over=frozenset(over)).schedule_id == schedule_id
+    undone = frozenset(notice for notice in end.notices if notice.number in stopped)
+    assert below(end, TEXT, undone_notices=undone, finished_schedules=frozenset(over)).schedule_id == schedule_id
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ def test_what_was_taken_away_by_words_can_be_brought_back_once(kind: NoticeKind,
         (notices[1:], ["It is gone.", restored], (ReplyAction.UNDO, ReplyAction.DELETE)),
         (notices, [restored, restored], (ReplyAction.DELETE,)),
     ):
-        shown = below(end, undone=frozenset(back))
+        shown = below(end, undone_notices=frozenset(back))
         assert (list(shown.notices), shown.buttons) == (said_now, buttons)
 
 
@@ -159,6 +162,6 @@ def test_deciders_and_the_admins_to_ask_are_named() -> None:
         ["U2", "U1", "U9", "U8"],
     )
     named = asks_admin.with_names({"U1": "Ada", "U9": "Grace"}, ["U8", "U9"])
-    assert [one.name for one in named.decided] == ["U2", "Ada", ""]
+    assert [one.name for one in named.decisions] == ["U2", "Ada", ""]
     assert named.notices == (texts.access.naming_admins(texts.access.DENIED_USER, ["Grace"]),)
-    assert below(END, TEXT, chosen="Staging").chosen == "Staging"
+    assert below(END, TEXT, chosen_choice="Staging").chosen_choice == "Staging"

@@ -15,14 +15,14 @@ from bot.core import prompt as prompts
 from bot.core.channel_settings import Length
 from bot.core.conversation import NO_NOTE, File, Message, Note, Question, RecordedReply, ThreadKey
 from bot.core.job import Job
-from bot.core.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, Marks, PromptMessage
+from bot.core.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, PromptMarks, PromptMessage
 from bot.models.prompt import ASKERS, OTHERS, OURS, Prompt, ToolDefinition, Turn
 from slack_markdown.tests.costs import FEW_STEPS, steps
 from tests.core.conversations import ME, message, question
 from tests.marked import unmarked
 from tests.ugly import PADDED
 
-MARKS = Marks("0123abcd")
+MARKS = PromptMarks("0123abcd")
 NAMES = {"UADA": "Ada", "UGRACE": "Grace", "UBOT": "typist"}
 
 
@@ -77,12 +77,12 @@ def test_notices_of_slack_itself_are_no_turns(user_id: str) -> None:
 
 
 PASSED_ON = {
-    "a mail": message("", user_id="USLACKBOT", bot_id="B1", attached="Mail:\n> Hi"),
+    "a mail": message("", user_id="USLACKBOT", bot_id="B1", attached_text="Mail:\n> Hi"),
     "a mail without an app": replace(
-        message("", user_id="USLACKBOT", attached="Mail:\n> Hi"), files=(File("F1", "mail", is_quoted=True),)
+        message("", user_id="USLACKBOT", attached_text="Mail:\n> Hi"), files=(File("F1", "mail", is_quoted=True),)
     ),
-    "an app's post": message("", user_id="USLACKBOT", bot_id="B1", subtype="bot_message", attached="> Hi"),
-    "an app's post that names no bot": message("> Hi", user_id="USLACKBOT", by_app=True),
+    "an app's post": message("", user_id="USLACKBOT", bot_id="B1", subtype="bot_message", attached_text="> Hi"),
+    "an app's post that names no bot": message("> Hi", user_id="USLACKBOT", is_from_app=True),
     "an automatic reply that members wrote": message("> Hi", user_id="USLACKBOT", subtype="slackbot_response"),
     "the part of a canvas that a thread is about": message(
         "> Hi", user_id="USLACKBOT", subtype="document_comment_root"
@@ -94,8 +94,8 @@ PASSED_ON = {
 def test_what_slack_passes_on_in_its_own_name_is_read_as_others_words(passed_on: Message) -> None:
     conversation = Conversation(question(ts="50.0", thread_ts="1.0"), [replace(passed_on, ts="2.0")], {})
     read, asked = prompts.prompt_messages(conversation, ME)
-    assert "> Hi" in read.text + read.attached
-    assert (read.speaker, read.origins, read.files) == (passed_on.bot_id or "USLACKBOT", OTHERS, ())
+    assert "> Hi" in read.text + read.attached_text
+    assert (read.speaker_id, read.origins, read.files) == (passed_on.bot_id or "USLACKBOT", OTHERS, ())
     assert asked.origins == ASKERS
 
 
@@ -106,12 +106,12 @@ def test_message_of_slacks_counts_if_it_brings_a_file(subtype: str) -> None:
     asked = question(ts="50.0", thread_ts="1.0")
     assert len(prompts.prompt_messages(Conversation(asked, [started], {}), ME)) == 1
     read, _ = prompts.prompt_messages(Conversation(asked, [with_notes], {}), ME)
-    assert (read.speaker, read.files) == ("USLACKBOT", with_notes.files)
+    assert (read.speaker_id, read.files) == ("USLACKBOT", with_notes.files)
 
 
 def test_message_with_a_mail_holds_more_than_its_writers_words() -> None:
     mail = File("F1", "mail", is_quoted=True)
-    asked = replace(message("pay this?", ts="50.0"), attached="Mail:\n> Hi", files=(mail,))
+    asked = replace(message("pay this?", ts="50.0"), attached_text="Mail:\n> Hi", files=(mail,))
     [read] = prompts.prompt_messages(Conversation(question(ts="50.0", thread_ts="1.0"), [asked], {}), ME)
     assert (read.origins, read.files) == (OTHERS, ())
 
@@ -175,15 +175,15 @@ def test_mentions_become_names_ours_included() -> None:
 
 
 def test_attachments_are_read_with_their_message() -> None:
-    messages = [message("see this", ts="2.0", attached="Forwarded from Grace: a &lt; b")]
+    messages = [message("see this", ts="2.0", attached_text="Forwarded from Grace: a &lt; b")]
     assert messages_in(build(messages).turns) == ["see this", "Forwarded from Grace: a < b", "why?"]
 
 
 @pytest.mark.parametrize("padded", PADDED.values(), ids=PADDED.keys())
 def test_blank_space_around_what_is_said_or_attached_is_no_part_of_a_prompt(padded: str) -> None:
-    said = PromptMessage("UADA", padded, attached=padded)
+    said = PromptMessage("UADA", padded, attached_text=padded)
     assert prompts.resolve_names([said, PromptMessage(None, padded)], {}, MARKS) == [
-        replace(said, text=f"two words\n\n{MARKS.framed('attached', 'two words')}", attached="", marks=MARKS),
+        replace(said, text=f"two words\n\n{MARKS.section('attached', 'two words')}", attached_text="", marks=MARKS),
         PromptMessage(None, "two words"),
     ]
 
@@ -236,20 +236,20 @@ def test_first_message_and_newest_that_fit_stay_whole_with_a_line_for_the_gap() 
 
 
 def test_gap_in_the_history_is_marked_in_its_place() -> None:
-    messages = [message("first", ts="1.0"), message("later", ts="40.0", after_gap=True)]
+    messages = [message("first", ts="1.0"), message("later", ts="40.0", is_after_gap=True)]
     assert messages_in(build(messages).turns) == ["first", MESSAGES_OMITTED, "later", "why?"]
 
 
 def test_gap_before_a_message_that_is_left_out_is_marked() -> None:
-    messages = [message("first", ts="1.0"), message("joined", ts="40.0", subtype="channel_join", after_gap=True)]
+    messages = [message("first", ts="1.0"), message("joined", ts="40.0", subtype="channel_join", is_after_gap=True)]
     assert messages_in(build(messages).turns) == ["first", MESSAGES_OMITTED, "why?"]
 
 
 def test_gap_before_a_refused_question_is_marked_once() -> None:
-    messages = [message("How is it made?", ts="2.0", after_gap=True), message("later", ts="40.0")]
-    replies = {"3.0": RecordedReply("", refused=frozenset({"2.0"}))}
+    messages = [message("How is it made?", ts="2.0", is_after_gap=True), message("later", ts="40.0")]
+    replies = {"3.0": RecordedReply("", refused_ts=frozenset({"2.0"}))}
     read = prompts.prompt_messages(Conversation(question("why?", ts="50.0"), messages, replies), ME)
-    assert [(one.text, one.after_gap) for one in read] == [
+    assert [(one.text, one.is_after_gap) for one in read] == [
         (prompts.REFUSED, True),
         ("later", False),
         ("why?", False),
@@ -270,7 +270,7 @@ def test_refused_questions_and_what_their_answer_had_begun_are_left_out_for_good
         message("First, take", user_id=ME.user_id, ts="3.0", thread_ts="1.0"),
         message("That's a textbook question.", user_id="UGRACE", ts="4.0", thread_ts="1.0"),
     ]
-    replies = {"3.0": RecordedReply("", refused=frozenset({"1.0", "2.0"}))}
+    replies = {"3.0": RecordedReply("", refused_ts=frozenset({"1.0", "2.0"}))}
     asked = Conversation(question("Something else?", ts="50.0", thread_ts="1.0"), earlier, replies)
     read = [one.text for one in prompts.prompt_messages(asked, ME) if one.text]
     assert read == [prompts.REFUSED, prompts.REFUSED, "That's a textbook question.", "Something else?"]
@@ -339,7 +339,7 @@ def test_every_history_obeys_anthropics_message_rules(
     history: list[tuple[str | None, str, bool]], limit: int, first: bool
 ) -> None:
     messages = [
-        message(text, ts=f"{at}.0", user_id=speaker or "UBOT", bot_id=None if speaker else "BBOT", after_gap=gap)
+        message(text, ts=f"{at}.0", user_id=speaker or "UBOT", bot_id=None if speaker else "BBOT", is_after_gap=gap)
         for at, (speaker, text, gap) in enumerate(history, start=10)
     ]
     if messages and first:
@@ -356,11 +356,11 @@ def test_truncated_history_is_its_first_and_newest_messages_within_the_limit(
     history: list[tuple[str | None, str]], limit: int
 ) -> None:
     messages = [PromptMessage(speaker, text) for speaker, text in history] + [PromptMessage("UADA", "?")]
-    messages[0] = replace(messages[0], first=len(messages) > 1)
+    messages[0] = replace(messages[0], is_first=len(messages) > 1)
     truncated = prompts.truncate(messages, len, limit)
     texts = [read.text for read in messages]
     whole = [read.text for read in truncated if "left out" not in read.text]
-    has_gap = any(read.after_gap for read in truncated)
+    has_gap = any(read.is_after_gap for read in truncated)
     assert sum(len(read.text) for read in truncated) + len(MESSAGES_OMITTED) * has_gap <= limit
     assert truncated[0].text[:20] == texts[0][:20]
     assert whole[1:] == texts[len(texts) - len(whole[1:]) :]
@@ -384,9 +384,9 @@ def conversation(seed: int) -> list[PromptMessage]:
 def read_back(messages: list[PromptMessage], look_back: int | None) -> list[PromptMessage]:
     """Returns a whole thread, or the newest messages of a direct message. The last message is the question."""
     if look_back is None:
-        return [replace(messages[0], first=True), *messages[1:]]
+        return [replace(messages[0], is_first=True), *messages[1:]]
     newest = messages[-look_back - 1 :]
-    return [replace(newest[0], after_gap=True), *newest[1:]] if len(newest) < len(messages) else newest
+    return [replace(newest[0], is_after_gap=True), *newest[1:]] if len(newest) < len(messages) else newest
 
 
 def turns_of(messages: list[PromptMessage], bytes_per_token: float, limit: int = 16_000) -> tuple[Turn, ...]:
@@ -433,7 +433,7 @@ def test_prompt_does_not_depend_on_how_far_back_the_history_was_read(seed: int, 
     whole = prompts.truncate(messages, len, 12_000)
     longest = sum(len(message.text) for message in messages[cut:])
     if longest > 12_000:
-        part = [replace(messages[cut], after_gap=True), *messages[cut + 1 :]]
+        part = [replace(messages[cut], is_after_gap=True), *messages[cut + 1 :]]
         assert [message.text for message in prompts.truncate(part, len, 12_000)] == [message.text for message in whole]
 
 
@@ -453,13 +453,13 @@ def test_questions_that_wait_for_the_answer_stay_although_earlier_messages_were_
     for number in range(10, 60):
         waiting = [f"{number}.{at}" for at in range(4)]
         last = question("and?", ts=f"{number}.9", thread_ts="1.0")
-        read = [replace(last.as_message(), after_gap=True), *(message(f"why {ts}?", ts=ts) for ts in waiting)]
+        read = [replace(last.as_message(), is_after_gap=True), *(message(f"why {ts}?", ts=ts) for ts in waiting)]
         messages = prompts.prompt_messages(Conversation(last, read, {}, waiting), ME)
         assert [sent.ts for sent in prompts.truncate(messages, len, 1_000)] == [*waiting, last.ts]
 
 
 def test_long_first_message_is_cut_the_same_from_turn_to_turn() -> None:
-    first = PromptMessage("UADA", "log " * 30_000, first=True, ts="1.0")
+    first = PromptMessage("UADA", "log " * 30_000, is_first=True, ts="1.0")
     lengths = []
     for turn in range(3, 30):
         messages = [first, *conversation(1)[2 : 2 * turn + 1]]
@@ -470,7 +470,7 @@ def test_long_first_message_is_cut_the_same_from_turn_to_turn() -> None:
 def test_questions_that_are_missing_are_answered_in_their_original_words() -> None:
     earlier = (question("second? (as asked)", ts="2.0"), question("lost?", ts="3.0"))
     history = [message("first?", ts="1.0"), message("second?", ts="2.0")]
-    read = prompts.with_earlier_questions(Job(3, question("third?", ts="4.0"), 1, earlier=earlier), history)
+    read = prompts.with_earlier_questions(Job(3, question("third?", ts="4.0"), 1, earlier_questions=earlier), history)
     assert [message.text for message in read] == ["first?", "second?", "lost?"]
 
 
@@ -686,17 +686,17 @@ def test_zone_is_named_where_it_says_more_than_the_difference(zone: str, named: 
 
 def test_gap_stands_before_the_first_question_that_was_missing() -> None:
     earlier = (question("second?", ts="2.0"), question("third?", ts="3.0"))
-    asked = Job(3, question("fourth?", ts="4.0"), 1, earlier=earlier)
-    read = [message("second?", ts="2.0"), message("fourth?", ts="4.0", after_gap=True)]
+    asked = Job(3, question("fourth?", ts="4.0"), 1, earlier_questions=earlier)
+    read = [message("second?", ts="2.0"), message("fourth?", ts="4.0", is_after_gap=True)]
     whole = prompts.with_earlier_questions(asked, read)
-    assert [(one.ts, one.after_gap) for one in whole] == [("2.0", False), ("4.0", False), ("3.0", True)]
-    assert prompts.with_earlier_questions(replace(asked, earlier=earlier[:1]), read) == read
+    assert [(one.ts, one.is_after_gap) for one in whole] == [("2.0", False), ("4.0", False), ("3.0", True)]
+    assert prompts.with_earlier_questions(replace(asked, earlier_questions=earlier[:1]), read) == read
 
 
 def test_our_own_message_is_known_by_either_id() -> None:
     ours = [message("one", ts="2.0", user_id="UBOT"), message("two", ts="3.0", user_id="UX", bot_id="BBOT")]
     read = prompts.prompt_messages(Conversation(question(ts="50.0"), ours, {}), ME)
-    assert [(one.speaker, one.text) for one in read] == [(None, "one"), (None, "two"), ("UADA", "why?")]
+    assert [(one.speaker_id, one.text) for one in read] == [(None, "one"), (None, "two"), ("UADA", "why?")]
 
 
 def test_each_asker_has_a_key_without_ids() -> None:

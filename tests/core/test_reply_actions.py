@@ -7,8 +7,8 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import CALL_ACTIONS, WISHES, ReplyAction
-from bot.core.asks import ArgumentField, Ask, argument_fields, asks_of, call_details, deciders
-from bot.core.calls import REMEMBER, SCHEDULE, CallState, Decided, Decision, RecordedCall, decisions_by_button
+from bot.core.asks import ApprovalCard, ArgumentField, argument_fields, call_details, cards_of_step, deciders
+from bot.core.calls import REMEMBER, SCHEDULE, CallState, DecidedCalls, Decision, RecordedCall, decisions_by_button
 from bot.core.conversation import File
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State, sentence_notice
 from bot.core.picture import CANVAS_MIN_CHARS, Picture, refusal
@@ -102,8 +102,8 @@ FOR_ALL = (
     ReplyAction.CHOOSE,
     ReplyAction.ARGUMENTS,
 )
-ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash", title="Add")
-ADMIN_ASK = replace(ASK, may_allow_always=True)
+ASK = ApprovalCard("notes.add", '{"text": "Milk"}', "0.0.0.hash", title="Add")
+ADMIN_ASK = replace(ASK, can_allow_always=True)
 EDITABLE_ASK = replace(ASK, fields=argument_fields({"text": "Milk", "count": 2}))
 CUT_ASK = replace(ADMIN_ASK, fields=(ArgumentField("text", "long " * 1_000),))
 STOP, CONTINUE, PREVIOUS = "stop", "continue", "previous"
@@ -113,7 +113,9 @@ CALL_DETAILS = "arguments"
 FEEDBACK_AND_DELETE = ["feedback", "delete"]
 CHOICES = ("<!channel>", "*Staging* & :tada:", "x" * 75, "y" * 76, "y" * 200)
 LABELS = [*CHOICES[:3], f"{'y' * 74}…", f"{'y' * 74}…"]
-PROPOSAL = Ask(REMEMBER, json.dumps({"text": "Tea at four.", "for": "channel"}), "0.0.0.hash", until=1_764_000_000.0)
+PROPOSAL = ApprovalCard(
+    REMEMBER, json.dumps({"text": "Tea at four.", "for": "channel"}), "0.0.0.hash", expires_at=1_764_000_000.0
+)
 REMEMBERED = (Notice(NoticeKind.REMEMBERED, "Remembered."),)
 LONG = "word " * (CANVAS_MIN_CHARS // 5)
 
@@ -181,7 +183,7 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     ),
     (PageView("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", CALL_DETAILS, STOP]),
     (PageView("", growing=True, asks=(EDITABLE_ASK,)), ["approve", "edit", "deny", CALL_DETAILS, STOP]),
-    (PageView("", growing=True, asks=(replace(EDITABLE_ASK, room=3),)), ["arguments", "edit", "deny", STOP]),
+    (PageView("", growing=True, asks=(replace(EDITABLE_ASK, max_shown_chars=3),)), ["arguments", "edit", "deny", STOP]),
     (PageView("", growing=True, asks=(PROPOSAL,)), ["approve", "deny"]),
     (PageView("", growing=True, asks=(replace(PROPOSAL, decision=Decision.DENIED), PROPOSAL)), ["approve", "deny"]),
     (PageView("", growing=True, asks=(PROPOSAL, ASK)), ["approve", "deny", "approve", "deny", CALL_DETAILS, STOP]),
@@ -233,14 +235,14 @@ def test_details_say_what_became_of_a_call_and_who_decided(call: RecordedCall, h
 def test_decided_calls_keep_their_places_while_others_wait() -> None:
     waiting, denied = decided(CallState.ASKED, None), decided(CallState.DENIED, Decision.DENIED, "U1")
     refused, unasked = decided(CallState.DENIED, None), decided(CallState.DONE, None)
-    asks = asks_of([denied, refused, waiting, unasked], 0, None)
+    asks = cards_of_step([denied, refused, waiting, unasked], 0, None)
     assert [ask.decision for ask in asks] == [Decision.DENIED, None]
-    assert asks_of([denied, refused, unasked], 0, None) == ()
+    assert cards_of_step([denied, refused, unasked], 0, None) == ()
 
 
 def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:
-    decided = Ask("notes.list", "{}", "0.0.2.hash", decision=Decision.APPROVED)
-    asks = (ASK, Ask("files.get", "{}", "0.0.1.hash", title="Get files.com"), decided, ASK, PROPOSAL)
+    decided = ApprovalCard("notes.list", "{}", "0.0.2.hash", decision=Decision.APPROVED)
+    asks = (ASK, ApprovalCard("files.get", "{}", "0.0.1.hash", title="Get files.com"), decided, ASK, PROPOSAL)
     message = reply_blocks.message(PageView("I'll do it.", growing=True, asks=asks, plain=True))
     assert message["blocks"] == []
     text = message["text"].replace(JOINER, "")
@@ -306,24 +308,24 @@ def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer:
 @pytest.mark.parametrize(
     ("decided", "line"),
     [
-        ([Decided(Decision.APPROVED, "U1", 1)], "Approved by Ada"),
-        ([Decided(Decision.APPROVED, "U1", 2)], "2 calls approved by Ada"),
-        ([Decided(Decision.EDITED, "U1", 1)], "Approved with changes by Ada"),
+        ([DecidedCalls(Decision.APPROVED, "U1", 1)], "Approved by Ada"),
+        ([DecidedCalls(Decision.APPROVED, "U1", 2)], "2 calls approved by Ada"),
+        ([DecidedCalls(Decision.EDITED, "U1", 1)], "Approved with changes by Ada"),
         (
-            [Decided(Decision.EDITED, "U1", 1), Decided(Decision.APPROVED, "U2", 1)],
+            [DecidedCalls(Decision.EDITED, "U1", 1), DecidedCalls(Decision.APPROVED, "U2", 1)],
             "1 call approved with changes by Ada · 1 call approved by U2",
         ),
-        ([Decided(Decision.DENIED, "U1", 1, "sign_in")], "I continued without a sign-in, as Ada decided"),
-        ([Decided(Decision.DENIED, "U1", 2, "remember")], "I didn't remember this, as Ada decided"),
-        ([Decided(Decision.DENIED, "", 1)], f"Denied by {texts.approvals.SOMEBODY}"),
+        ([DecidedCalls(Decision.DENIED, "U1", 1, "sign_in")], "I continued without a sign-in, as Ada decided"),
+        ([DecidedCalls(Decision.DENIED, "U1", 2, "remember")], "I didn't remember this, as Ada decided"),
+        ([DecidedCalls(Decision.DENIED, "", 1)], f"Denied by {texts.approvals.SOMEBODY}"),
         (
-            [Decided(Decision.APPROVED, "U1", 1), Decided(Decision.DENIED, "U2", 2)],
+            [DecidedCalls(Decision.APPROVED, "U1", 1), DecidedCalls(Decision.DENIED, "U2", 2)],
             "1 call approved by Ada · 2 calls denied by U2",
         ),
     ],
 )
-def test_who_decided_stays_below_the_answer(decided: list[Decided], line: str) -> None:
-    end = Picture(EndReason.WHOLE, decided=tuple(decided)).with_names({"U1": "Ada"}, ())
+def test_who_decided_stays_below_the_answer(decided: list[DecidedCalls], line: str) -> None:
+    end = Picture(EndReason.WHOLE, decisions=tuple(decided)).with_names({"U1": "Ada"}, ())
     blocks = reply_blocks.message(PageView("All", end=end))["blocks"]
     assert line in [block["elements"][0]["text"] for block in blocks if block["type"] == "context"]
     assert check_blocks(blocks)
@@ -332,4 +334,4 @@ def test_who_decided_stays_below_the_answer(decided: list[Decided], line: str) -
 def test_decisions_are_counted_by_person_and_those_that_nobody_made_are_not() -> None:
     by_ada = decided(CallState.DONE, Decision.APPROVED, "U1")
     calls = [by_ada, decided(CallState.DENIED, Decision.EXPIRED), decided(CallState.DONE, None), by_ada]
-    assert decisions_by_button(calls) == (Decided(Decision.APPROVED, "U1", 2),)
+    assert decisions_by_button(calls) == (DecidedCalls(Decision.APPROVED, "U1", 2),)

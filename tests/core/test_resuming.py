@@ -55,9 +55,9 @@ def test_short_answer_is_generated_again() -> None:
 
 
 def test_continued_answer_keeps_at_least_the_whole_lines_of_its_first_part() -> None:
-    assert starting_text(replace(JOB, so_far=f"{LINES}And")) == LINES
-    assert starting_text(interrupted(f"{LINES}And on", so_far=f"{LINES}And")) == LINES
-    assert starting_text(interrupted(f"{LINES}{LINES}And", so_far=LINES)) == LINES + LINES
+    assert starting_text(replace(JOB, continued_text=f"{LINES}And")) == LINES
+    assert starting_text(interrupted(f"{LINES}And on", continued_text=f"{LINES}And")) == LINES
+    assert starting_text(interrupted(f"{LINES}{LINES}And", continued_text=LINES)) == LINES + LINES
 
 
 def test_complete_text_is_not_cut() -> None:
@@ -98,7 +98,7 @@ JOINS = {
 @pytest.mark.parametrize("continuation", ["There are 3.", "\n\nThere are 3.", "I'll look.\n\nThere are 3."])
 def test_answer_goes_on_in_a_new_paragraph_after_the_limit_of_steps(continuation: str) -> None:
     so_far = text_to_continue("I'll look.", EndReason.STEP_LIMIT)
-    assert kept_text(replace(JOB, so_far=so_far)) == so_far
+    assert kept_text(replace(JOB, continued_text=so_far)) == so_far
     assert so_far + joined(so_far, continuation, 3) == "I'll look.\n\nThere are 3."
 
 

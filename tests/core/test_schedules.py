@@ -132,7 +132,7 @@ def reference(rule: Rule, moment: float, minutes: int) -> float | None:
 @given(fields, st.sampled_from(ZONES), moments)
 def test_due_time_is_the_one_that_a_search_minute_by_minute_finds(cron: str, zone: str, moment: float) -> None:
     rule = Rule(zone, cron)
-    found = rule.after(moment)
+    found = rule.due_after(moment)
     assert found is not None
     assert found > moment
     within = 30 * 60
@@ -147,7 +147,7 @@ def test_due_times_increase_and_none_is_left_out(cron: str, zone: str, moment: f
     times = rule.next_times(moment, 6)
     assert list(times) == sorted(set(times))
     for earlier, later in pairwise(times):
-        assert rule.after((earlier + later) / 2) == later
+        assert rule.due_after((earlier + later) / 2) == later
 
 
 @pytest.mark.parametrize("zone", ["EST", "est", "MST", "HST", "PST"])
@@ -156,7 +156,7 @@ def test_clock_that_a_place_leaves_in_summer_is_no_zone(zone: str) -> None:
         with pytest.raises(UnusableRule, match="Use a name such as Europe/Berlin"):
             checked_rule(zone, NOW, **when, min_gap_minutes=60)
     # What is on record stays readable.
-    assert Rule("EST", "0 9 * * *").after(NOW)
+    assert Rule("EST", "0 9 * * *").due_after(NOW)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "GMT", "CET", "EST5EDT", "Japan", "ROK", "Etc/GMT+5", "America/Phoenix"])
@@ -187,7 +187,7 @@ ONCE = Rule("UTC", at=NINE)
 def test_newest_missed_due_time_is_run_within_an_hour(
     rule: Rule, now: float, due: float | None, then: float | None
 ) -> None:
-    assert rule.due(NINE, now) == (due, then)
+    assert rule.due_and_next(NINE, now) == (due, then)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_newest_missed_due_time_is_run_within_an_hour(
 )
 def test_rules_that_cant_be_used(rule: dict[str, str], gap: int, why: str | None) -> None:
     if why is None:
-        assert checked_rule(BERLIN, NOW, **rule, min_gap_minutes=gap).after(NOW)
+        assert checked_rule(BERLIN, NOW, **rule, min_gap_minutes=gap).due_after(NOW)
         return
     with pytest.raises(UnusableRule) as refused:
         checked_rule(BERLIN, NOW, **rule, min_gap_minutes=gap)
@@ -310,7 +310,7 @@ def test_any_text_is_a_rule_or_is_refused_with_a_sentence(cron: str, once: str, 
         rule = checked_rule(zone, NOW, cron=cron, at=once, min_gap_minutes=ADMIN_GAP_MINUTES)
     except UnusableRule as unusable:
         refusal = str(unusable)
-    assert refusal.endswith(".") if refusal else rule.after(NOW) and rule.in_words
+    assert refusal.endswith(".") if refusal else rule.due_after(NOW) and rule.description
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_any_text_is_a_rule_or_is_refused_with_a_sentence(cron: str, once: str, 
     ],
 )
 def test_rule_in_words(cron: str, words: str) -> None:
-    assert Rule("America/Los_Angeles", cron).in_words == f"{words} (Los Angeles)"
+    assert Rule("America/Los_Angeles", cron).description == f"{words} (Los Angeles)"
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def test_rule_in_words(cron: str, words: str) -> None:
     ],
 )
 def test_zone_in_words(zone: str, name: str) -> None:
-    assert Rule(zone, "0 9 * * *").in_words == f"every day at 9:00 AM ({name})"
+    assert Rule(zone, "0 9 * * *").description == f"every day at 9:00 AM ({name})"
 
 
 @pytest.mark.parametrize(
@@ -434,8 +434,8 @@ def test_zone_in_words(zone: str, name: str) -> None:
 )
 def test_dates_are_in_the_rules_zone_with_their_weekdays(cron: str, after: str, days: str) -> None:
     rule = Rule(BERLIN, cron)
-    assert rule.dates_in_words(rule.next_times(at(after))) == days
-    assert rule.dates_in_words(rule.next_times(at(after), 1)) == days.partition(", then ")[0]
+    assert rule.dates_text(rule.next_times(at(after))) == days
+    assert rule.dates_text(rule.next_times(at(after), 1)) == days.partition(", then ")[0]
 
 
 @pytest.mark.parametrize(
@@ -448,11 +448,11 @@ def test_dates_are_in_the_rules_zone_with_their_weekdays(cron: str, after: str, 
     ],
 )
 def test_first_day_has_its_year_if_readers_would_think_of_another(cron: str, day: str) -> None:
-    assert Rule(BERLIN, cron).first_in_words(at("2026-11-26T12:00+01:00")) == day
+    assert Rule(BERLIN, cron).first_day_text(at("2026-11-26T12:00+01:00")) == day
 
 
 def test_single_time_in_words() -> None:
-    assert Rule("Etc/UTC", at=NINE).in_words == "once on Thursday, November 26, 2026 at 9:00 AM (UTC)"
+    assert Rule("Etc/UTC", at=NINE).description == "once on Thursday, November 26, 2026 at 9:00 AM (UTC)"
 
 
 LOS_ANGELES, KOLKATA = "America/Los_Angeles", "Asia/Kolkata"
@@ -479,7 +479,7 @@ def test_rule_as_days_and_a_time_of_its_reader(rule: Rule, zone: str, weekly: We
     if weekly:
         # Later, clocks of the two zones may change on different days.
         same = checked_rule(zone, NOW, cron=weekly.cron, min_gap_minutes=60)
-        assert same.after(NOW) == rule.after(NOW)
+        assert same.due_after(NOW) == rule.due_after(NOW)
 
 
 @pytest.mark.parametrize(
@@ -607,7 +607,7 @@ LISTS = ScheduleCommand()
 def test_command_is_plain_words_and_nothing_else(text: str, command: ScheduleCommand | None) -> None:
     question = Question(ThreadKey("T1", "C1", "1.1"), "1.1", "U1", f"<@UBOT> {text}")
     assert schedule_command(question, ME) == command
-    assert schedule_command(replace(question, schedule=1), ME) is None
+    assert schedule_command(replace(question, schedule_id=1), ME) is None
     assert schedule_command(replace(question, attached_chars=4), ME) is None
 
 
@@ -625,7 +625,7 @@ def schedule(number: int, words: str, cron: str = "0 9 * * 1-5") -> Schedule:
         next_at=NOW,
         last_at=None,
         failures=0,
-        paused=None,
+        pause_reason=None,
         created_at=NOW,
     )
 
@@ -769,19 +769,19 @@ def test_creator_and_admins_may_change_a_schedule_and_admins_have_more_of_them_m
 def test_run_is_told_of_as_a_pause_while_the_schedule_is_paused_for_it(
     paused: PauseReason | None, skipped: PauseReason | None, is_at_pause: bool
 ) -> None:
-    assert RunReport(1, NINE, skipped or "").is_at_pause(replace(HERE[0], paused=paused)) is is_at_pause
+    assert RunReport(1, NINE, skipped or "").is_at_pause(replace(HERE[0], pause_reason=paused)) is is_at_pause
 
 
 def test_run_looks_at_what_is_new_since_the_last_one_or_since_its_schedule_exists() -> None:
     first = Run(replace(HERE[0], created_at=5.0, last_at=7.0), NINE, None)
-    assert (first.since, replace(first, last_at=0.0).since) == (5.0, 0.0)
+    assert (first.since, replace(first, previous_due_at=0.0).since) == (5.0, 0.0)
     assert [first.is_late(NINE + LATE_S + s) for s in (-1, 0, 1)] == [False, False, True]
 
 
 def test_schedule_without_a_next_time_is_done_unless_it_is_paused() -> None:
     one = replace(HERE[0], only_if_changed=True, accounts=("issues",))
     over = replace(one, next_at=None)
-    assert (one.is_done, over.is_done, replace(over, paused=PauseReason.CAP).is_done) == (False, True, False)
+    assert (one.is_done, over.is_done, replace(over, pause_reason=PauseReason.CAP).is_done) == (False, True, False)
     assert one.as_proposal == Proposal(one.words, one.rule, only_if_changed=True, accounts=("issues",))
 
 

@@ -77,17 +77,17 @@ RICH = {"type": "rich_text", "elements": [{"type": "rich_text_section", "element
 )
 def test_nothing_of_an_address_is_left_of_a_message_in_slacks_forms(payload: dict[str, object]) -> None:
     shown = Message("T1", "C1", "1.0", body_of(payload), attached_to(payload))
-    assert "canary" in shown.whole
-    assert "canary" not in ADDRESSES.message_without_urls(shown).whole
+    assert "canary" in shown.full_text
+    assert "canary" not in ADDRESSES.message_without_urls(shown).full_text
 
 
 def test_question_keeps_which_part_is_attached() -> None:
     attached = f"&gt; {HERE}"
-    question = Question(ThreadKey("T1", "C1", None), "1.0", "U1", f"what is it? \n\n{attached}", schedule=3)
+    question = Question(ThreadKey("T1", "C1", None), "1.0", "U1", f"what is it? \n\n{attached}", schedule_id=3)
     question = ADDRESSES.question_without_urls(
-        Question(question.thread, "1.0", "U1", question.text, attached_chars=len(attached), schedule=3)
+        Question(question.thread, "1.0", "U1", question.text, attached_chars=len(attached), schedule_id=3)
     )
-    assert (question.own_text, question.attached, question.schedule) == ("what is it?", f"&gt; {GONE}", 3)
+    assert (question.own_text, question.attached_text, question.schedule_id) == ("what is it?", f"&gt; {GONE}", 3)
     assert not question.had_sign_in, "somebody else wrote it"
     assert ADDRESSES.question_without_urls(replace(question, text=HERE, attached_chars=0)).had_sign_in
     as_it_was = Question(ThreadKey("T1", "C1", None), "1.0", "U1", "two \n\n lines ", attached_chars=2)

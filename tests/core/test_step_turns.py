@@ -264,8 +264,8 @@ def test_model_reads_why_it_is_unknown_whether_a_call_was_made(why: str, said: s
     ("call", "origins"),
     [
         (CALL, TOOL),
-        (replace(CALL, own_account=True), AGREED),
-        (replace(CALL, tool=SIGN_IN, own_account=True), OURS),
+        (replace(CALL, uses_own_account=True), AGREED),
+        (replace(CALL, tool=SIGN_IN, uses_own_account=True), OURS),
         (replace(CALL, result=SIGN_IN_FIRST), OURS),
     ],
     ids=["a tool", "by the asker's account", "a sign-in", "a sign-in is wanted"],

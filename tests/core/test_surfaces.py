@@ -43,9 +43,9 @@ def test_largest_users_of_this_month_and_then_of_the_last_are_listed_and_the_oth
     first, second, *_ = (found := rank(this, last, Amount())).top
     assert first == ("UCOSTS", this["UCOSTS"], last["UCOSTS"])
     assert second == (f"U{TOP + 1}", this[f"U{TOP + 1}"], Amount())
-    assert (len(found.top), found.others) == (TOP, 4)
+    assert (len(found.top), found.other_count) == (TOP, 4)
     rest = [this["U02"], this["U01"], this["U00"]]
-    assert found.others_used == (sum(rest, Amount()), Amount(16, 9.25))
+    assert found.other_usage == (sum(rest, Amount()), Amount(16, 9.25))
 
 
 def test_of_equal_users_the_larger_one_of_the_last_month_comes_first() -> None:

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from bot.core.tables import csv_files, may_have_tables
+from bot.core.tables import csv_files, might_have_tables
 
 SALES = """## Sales in *Q3*
 
@@ -108,5 +108,5 @@ def test_file_is_no_longer_than_its_table_however_short_the_rows_of_a_wide_one_a
     ],
 )
 def test_tables_with_three_rows_are_known(markdown: str, may_have: bool) -> None:
-    assert may_have_tables(markdown) is may_have
+    assert might_have_tables(markdown) is may_have
     assert bool(csv_files(markdown)) is may_have

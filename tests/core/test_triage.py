@@ -30,7 +30,7 @@ from tests.core.conversations import ME, message
 from tests.ugly import LINE_BREAKS
 
 MENTION = "<@UBOT> why?"
-NOBODY, ALONE, SHARED = Participants(), Participants(takes_part=True), Participants(takes_part=True, others=True)
+NOBODY, ALONE, SHARED = Participants(), Participants(has_bot=True), Participants(has_bot=True, has_others=True)
 
 ANSWERED = {
     "a mention in a channel, in its own thread": (message(MENTION), NOBODY, "10.0"),
@@ -81,7 +81,7 @@ ASKED_BESIDE = {
 
 @pytest.mark.parametrize("text", QUOTED.values(), ids=QUOTED.keys())
 def test_mention_in_a_quotation_or_in_code_calls_nobody(text: str) -> None:
-    rules = TriageRules(bots=True)
+    rules = TriageRules(allows_bots=True)
     assert triage(message(text), ME, NOBODY, rules) == Ignore(IgnoreReason.NOT_ADDRESSED)
     in_thread = message(text, thread_ts="9.0")
     assert triage(in_thread, ME, NOBODY, rules) == Ignore(IgnoreReason.OTHER_THREAD)
@@ -91,7 +91,7 @@ def test_mention_in_a_quotation_or_in_code_calls_nobody(text: str) -> None:
 
 @pytest.mark.parametrize("text", QUOTED.values(), ids=QUOTED.keys())
 def test_what_needs_no_mention_is_a_question_with_a_quotation_too(text: str) -> None:
-    new_posts = TriageRules(new_posts=True)
+    new_posts = TriageRules(answers_new_posts=True)
     assert isinstance(triage(message(text, channel_type="im"), ME, NOBODY, TriageRules()), Question)
     assert isinstance(triage(message(text, thread_ts="9.0"), ME, ALONE, TriageRules()), Question)
     assert isinstance(triage(message(text), ME, NOBODY, new_posts), Question)
@@ -240,13 +240,13 @@ IGNORED = {
     "our own message": (message(MENTION, user_id="UBOT"), NOBODY, NO_PERSON),
     "another bot's message": (message(MENTION, bot_id="BOTHER"), NOBODY, NO_PERSON),
     "another bot's message in a DM": (message("hi", bot_id="BOTHER", channel_type="im"), NOBODY, NO_PERSON),
-    "an app's message as a person": (message(MENTION, by_app=True), NOBODY, NO_PERSON),
-    "an app's message as a person in a DM": (message("hi", by_app=True, channel_type="im"), NOBODY, NO_PERSON),
+    "an app's message as a person": (message(MENTION, is_from_app=True), NOBODY, NO_PERSON),
+    "an app's message as a person in a DM": (message("hi", is_from_app=True, channel_type="im"), NOBODY, NO_PERSON),
     "a notice of Slack's own": (message("archived", user_id="USLACK", channel_type="im"), NOBODY, NO_PERSON),
     "a reminder by Slackbot": (message(MENTION, user_id="USLACKBOT"), NOBODY, NO_PERSON),
     "an app's post as Slackbot": (message(MENTION, user_id="USLACKBOT", bot_id="BOTHER"), NOBODY, NO_PERSON),
     "a mail that names us": (
-        message("", user_id="USLACKBOT", bot_id="BOTHER", attached=f"Mail:\n> {MENTION}"),
+        message("", user_id="USLACKBOT", bot_id="BOTHER", attached_text=f"Mail:\n> {MENTION}"),
         ALONE,
         NO_PERSON,
     ),
@@ -280,7 +280,7 @@ def test_other_messages_are_ignored_with_a_reason(
         (message(MENTION, bot_id="BOTHER"), "UADA"),
         (message(MENTION, bot_id="BOTHER", user_id=None, subtype="bot_message"), "BOTHER"),
         (message(MENTION, bot_id="BOTHER", user_id="USLACKBOT", subtype="bot_message"), "BOTHER"),
-        (message("", bot_id="BOTHER", user_id="USLACKBOT", attached=f"Mail:\n> {MENTION}"), None),
+        (message("", bot_id="BOTHER", user_id="USLACKBOT", attached_text=f"Mail:\n> {MENTION}"), None),
         (message("and then?", bot_id="BOTHER", thread_ts="9.0"), None),
         (message("hi", bot_id="BOTHER", channel_type="im"), None),
         (message(MENTION, bot_id=ME.bot_id), None),
@@ -288,9 +288,9 @@ def test_other_messages_are_ignored_with_a_reason(
     ],
 )
 def test_allowed_bot_must_mention_us_each_time(given: Message, asker: str | None) -> None:
-    found = triage(given, ME, ALONE, TriageRules(bots=True))
+    found = triage(given, ME, ALONE, TriageRules(allows_bots=True))
     question = found if isinstance(found, Question) else None
-    assert (question and question.user_id, question and question.from_bot) == (asker, asker and True)
+    assert (question and question.user_id, question and question.is_from_bot) == (asker, asker and True)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ ADA, GRACE, TO_ADA, TO_GRACE, SOMEBODY = Line("UADA"), Line("UGRACE"), Line("", 
 TO_ADAS = [ADA, TO_ADA] * (MAX_LINES // 2)
 MODES = [Engagement.MENTIONS, Engagement.FOLLOW_UPS, Engagement.EVERYONE]
 SCREENSHOT = File("F1", "screenshot.png")
-POSTS = [TriageRules(mode, new_posts=True) for mode in MODES]
+POSTS = [TriageRules(mode, answers_new_posts=True) for mode in MODES]
 
 
 @pytest.mark.parametrize(
@@ -366,10 +366,10 @@ POSTS = [TriageRules(mode, new_posts=True) for mode in MODES]
         ("Thanks all", {}, False),
         (":meow_blob:", {}, False),
         ("thanks", {"files": (SCREENSHOT,), "subtype": "file_share"}, True),
-        ("hello", {"attached": "A forwarded message"}, True),
+        ("hello", {"attached_text": "A forwarded message"}, True),
         ("Hi! It fails", {}, True),
         ("ok?", {}, True),
-        ("", {"attached": "A forwarded message"}, False),
+        ("", {"attached_text": "A forwarded message"}, False),
         ("Built.", {"bot_id": "BCI"}, False),
         ("joined", {"subtype": "channel_join"}, False),
     ],
@@ -417,25 +417,25 @@ def taken_by(participants: Participants, text: str = "and why?", **changes: Any)
     ],
 )
 def test_among_several_people_a_follow_up_is_one_from_whom_the_bot_talks_with(lines: list[Line], taken: bool) -> None:
-    found = taken_by(Participants(takes_part=True, others=True, lines=tuple(lines)))
+    found = taken_by(Participants(has_bot=True, has_others=True, lines=tuple(lines)))
     assert found == ("follow-ups everyone" if taken else "everyone")
 
 
 @pytest.mark.parametrize(
     ("participants", "text", "changes", "modes"),
     [
-        (Participants(takes_part=True), "and why?", {}, "follow-ups everyone"),
+        (Participants(has_bot=True), "and why?", {}, "follow-ups everyone"),
         (Participants(), "and why?", {}, ""),
         (Participants(), "and why?", {"parent_user_id": "UBOT"}, "follow-ups everyone"),
-        (Participants(takes_part=True), "<@UGRACE> and why?", {}, ""),
-        (Participants(takes_part=True), "@here and why?", {}, ""),
-        (Participants(takes_part=True), "@Typist and why?", {}, "follow-ups everyone"),
-        (Participants(takes_part=True), "what would <@UGRACE> say?", {}, "follow-ups everyone"),
-        (Participants(takes_part=True), "see", {"files": (SCREENSHOT,)}, "follow-ups everyone"),
+        (Participants(has_bot=True), "<@UGRACE> and why?", {}, ""),
+        (Participants(has_bot=True), "@here and why?", {}, ""),
+        (Participants(has_bot=True), "@Typist and why?", {}, "follow-ups everyone"),
+        (Participants(has_bot=True), "what would <@UGRACE> say?", {}, "follow-ups everyone"),
+        (Participants(has_bot=True), "see", {"files": (SCREENSHOT,)}, "follow-ups everyone"),
         (Participants(True, True, lines=(ADA, TO_ADA)), "see", {"files": (SCREENSHOT,)}, ""),
         (Participants(True, True), "<@UBOT> and why?", {"files": (SCREENSHOT,)}, "mentions follow-ups everyone"),
-        (Participants(takes_part=True), "and why?", {"bot_id": "BOTHER"}, ""),
-        (Participants(takes_part=True), "and why?", {"channel_type": "im"}, "mentions follow-ups everyone"),
+        (Participants(has_bot=True), "and why?", {"bot_id": "BOTHER"}, ""),
+        (Participants(has_bot=True), "and why?", {"channel_type": "im"}, "mentions follow-ups everyone"),
     ],
 )
 def test_message_in_a_thread_is_taken_in_these_modes(
@@ -458,13 +458,13 @@ def test_message_in_a_thread_is_taken_in_these_modes(
 def test_only_a_follow_up_that_the_rules_leave_open_is_in_doubt(
     text: str, changes: dict[str, Any], rules: TriageRules, in_doubt: bool
 ) -> None:
-    others = Participants(takes_part=True, others=True, lines=(GRACE, TO_GRACE))
+    others = Participants(has_bot=True, has_others=True, lines=(GRACE, TO_GRACE))
     found = triage(message(text, thread_ts="9.0", **changes), ME, others, rules)
     assert isinstance(found, Ignore)
-    assert (found.in_doubt is not None) is in_doubt
-    quiet = triage(message(text, thread_ts="9.0", **changes), ME, Participants(True, True, quiet=True), rules)
+    assert (found.doubtful_question is not None) is in_doubt
+    quiet = triage(message(text, thread_ts="9.0", **changes), ME, Participants(True, True, is_quiet=True), rules)
     assert isinstance(quiet, Ignore)
-    assert quiet.in_doubt is None
+    assert quiet.doubtful_question is None
 
 
 @pytest.mark.parametrize(
@@ -473,8 +473,8 @@ def test_only_a_follow_up_that_the_rules_leave_open_is_in_doubt(
         ("<@UBOT> thanks!", {}, Closing.THANKS),
         ("typist, ok", {}, Closing.AGREEMENT),
         ("thanks", {"files": (SCREENSHOT,)}, None),
-        ("thanks", {"attached": "> why?"}, None),
-        ("thanks", {"attached": " "}, Closing.THANKS),
+        ("thanks", {"attached_text": "> why?"}, None),
+        ("thanks", {"attached_text": " "}, Closing.THANKS),
         ("why?", {}, None),
     ],
 )

@@ -35,7 +35,7 @@ COUNTS = {
 @pytest.mark.parametrize(("use", "counted"), COUNTS.values(), ids=COUNTS.keys())
 def test_attempt_counts_as_answer_failure_or_neither(use: AnswerUsage, counted: tuple[int, int]) -> None:
     report = UsageReport("user")
-    report.add([use])
+    report.add_attempts([use])
     line = report.lines["U1"]
     assert (line.answers, line.failures) == counted
     assert line.input_tokens == (use.input_tokens or 0)
@@ -44,7 +44,7 @@ def test_attempt_counts_as_answer_failure_or_neither(use: AnswerUsage, counted: 
 @pytest.mark.parametrize("reason", [EndReason.BATCHED, EndReason.CAP_REACHED, EndReason.NOTHING_ASKED])
 def test_question_that_no_model_read_is_a_question_and_nothing_else(reason: EndReason) -> None:
     report = UsageReport("model")
-    report.add([attempt(reason, None)])
+    report.add_attempts([attempt(reason, None)])
     assert report.lines == {"(none)": UsageLine(questions={1: reason}, people={"U1"})}
 
 
@@ -67,21 +67,21 @@ QUESTIONS = {
 @pytest.mark.parametrize(("reasons", "counted"), QUESTIONS.values(), ids=QUESTIONS.keys())
 def test_question_counts_once_and_by_its_last_end(reasons: list[EndReason], counted: tuple[int, int, int]) -> None:
     report = UsageReport("user")
-    report.add(map(attempt, reasons))
+    report.add_attempts(map(attempt, reasons))
     assert (len(report.total.questions), report.total.stopped, report.total.unanswered) == counted
 
 
 def test_person_counts_once_in_each_line() -> None:
     report = UsageReport("day")
     uses = [attempt(EndReason.WHOLE, job_id=number, user_id=f"U{number % 2}") for number in range(5)]
-    report.add([*uses, replace(uses[0], at=uses[0].at + 86_400, job_id=9)])
+    report.add_attempts([*uses, replace(uses[0], at=uses[0].at + 86_400, job_id=9)])
     assert [sorted(line.people) for line in report.lines.values()] == [["U0", "U1"], ["U0"]]
     assert report.total.people == {"U0", "U1"}
 
 
 def test_failures_are_counted_by_their_causes() -> None:
     report = UsageReport("user")
-    report.add(map(attempt, [EndReason.CUT, EndReason.OVERLOADED, EndReason.CUT, EndReason.WHOLE]))
+    report.add_attempts(map(attempt, [EndReason.CUT, EndReason.OVERLOADED, EndReason.CUT, EndReason.WHOLE]))
     assert report.total.failed == {EndReason.CUT: 2, EndReason.OVERLOADED: 1}
 
 
@@ -89,9 +89,9 @@ def test_failures_are_counted_by_their_causes() -> None:
 def test_attempt_that_only_used_something_counts(used: dict[str, Any]) -> None:
     unused = replace(attempt(EndReason.INTERRUPTED), input_tokens=0, output_tokens=0, cost_usd=0.0)
     report = UsageReport("user")
-    report.add([unused])
+    report.add_attempts([unused])
     assert report.lines == {}
-    report.add([replace(unused, **used)])
+    report.add_attempts([replace(unused, **used)])
     assert list(report.lines) == ["U1"]
 
 
@@ -109,7 +109,7 @@ TOO_LONG = Counter([DownReason.TOO_LONG])
 
 def report_by(by: GroupBy) -> UsageReport:
     report = UsageReport(by)
-    report.add([FOURTH, SECOND, FIRST, THIRD], THUMBS)
+    report.add_attempts([FOURTH, SECOND, FIRST, THIRD], THUMBS)
     return report
 
 
@@ -143,7 +143,7 @@ def test_days_are_in_order_and_others_by_cost_and_tokens(by: GroupBy, keys: list
 
 def test_of_lines_with_the_same_cost_the_one_with_more_tokens_comes_first() -> None:
     report = UsageReport("user")
-    report.add([replace(SECOND, user_id="U1"), replace(SECOND, output_tokens=21)])
+    report.add_attempts([replace(SECOND, user_id="U1"), replace(SECOND, output_tokens=21)])
     assert list(report.sorted_lines()) == ["U2", "U1"]
 
 
@@ -154,7 +154,7 @@ def test_of_lines_with_the_same_cost_the_one_with_more_tokens_comes_first() -> N
 def test_week_begins_with_the_weekday_of_the_first_day(first_day: int, weeks: list[str]) -> None:
     report = UsageReport("week", first_day)
     # The last week is the first that is counted, and the one that costs most.
-    report.add([replace(FIRST, at=day * 86_400.0) for day in (9, 9, 9, 4, 3)])
+    report.add_attempts([replace(FIRST, at=day * 86_400.0) for day in (9, 9, 9, 4, 3)])
     assert list(report.sorted_lines()) == weeks
 
 

@@ -14,7 +14,7 @@ from openai.types.chat import ChatCompletion
 from bot.core import choices, texts
 from bot.core.conversation import File, ThreadKey
 from bot.core.files import OpenedFile, Transcript, Unread, file_label
-from bot.core.prompt import GO_ON_REQUEST, Marks
+from bot.core.prompt import GO_ON_REQUEST, PromptMarks
 from bot.models.events import ToolCall
 from demo.models import GO_ON
 from demo.scenes import CHOICE_TOOL, LAUNCH, NOTE_TOOL, READ_TOOL, SCENES, Scene
@@ -167,7 +167,7 @@ async def test_answer_that_is_regenerated_is_visibly_another(
 
 async def test_attempts_are_counted_in_each_thread(client: openai.AsyncOpenAI) -> None:
     def asked_in(thread: str) -> list[dict[str, Any]]:
-        begin = Marks.of(ThreadKey("T1", "C1", thread)).opening_mark
+        begin = PromptMarks.for_thread(ThreadKey("T1", "C1", thread)).opening_mark
         return [{"role": "user", "content": f"{begin}\n\n{question_of(STREAMING)}"}]
 
     answers = [

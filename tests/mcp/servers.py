@@ -38,7 +38,7 @@ async def agree(stores: Stores, setup: McpSetup) -> None:
     async with open_servers(setup.servers, SystemClock()) as servers:
         for name, server in servers.by_name.items():
             for tool_name, listed in offered_names(name, await server.tools()).items():
-                await stores.tool_pins.agree(tool_name, Pin(listed.hash, listed.canonical_json))
+                await stores.tool_pins.approve(tool_name, Pin(listed.hash, listed.canonical_json))
 
 
 def text_result(text: str) -> Json:

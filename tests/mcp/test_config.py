@@ -72,7 +72,7 @@ class TestServers:
             ServerConfig("typed", StdioTransport("x")),
             ServerConfig("web", HttpTransport("https://web.example/mcp", {"X-Key": "k"})),
             ServerConfig("untyped", HttpTransport("http://127.0.0.1:8000/mcp")),
-            ServerConfig("old", StdioTransport("x"), legacy=True),
+            ServerConfig("old", StdioTransport("x"), is_legacy=True),
         )
 
     def test_how_people_sign_in(self, file: Path) -> None:

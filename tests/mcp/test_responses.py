@@ -23,7 +23,7 @@ def read(result: Json) -> CallToolResult:
 
 def listed(tools: object, **beside: object) -> list[ListedTool]:
     page = ListToolsResult.model_validate(readable_result({"tools": tools, **beside}), by_name=False)
-    return [ListedTool.of(tool) for tool in page.tools]
+    return [ListedTool.from_sdk(tool) for tool in page.tools]
 
 
 def introduction(about: Json) -> InitializeResult:

@@ -13,7 +13,7 @@ from bot.errors import RateLimited
 from bot.pacing.budget import CALLS_PER_MINUTE, FOLLOW_S, IN_CHANNEL, REPLIES, RateBudget
 from bot.pacing.carriers import CarrierName
 from bot.pacing.ledger import Others, Reservation
-from bot.pacing.pacer import LATELY_S, USUAL_LIFE_S, CallsLeft, Urgency
+from bot.pacing.pacer import RECENT_QUESTIONS_S, USUAL_LIFE_S, CallsLeft, Urgency
 from bot.pacing.posts import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST, PostRule
 from bot.pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
 from bot.reply.delivery import chosen_stream
@@ -53,7 +53,7 @@ async def turns(budget: RateBudget, count: int, method: str = METHOD, error: Exc
     times = []
     for _ in range(count):
         with suppress(ValueError):
-            async with budget.turn(method):
+            async with budget.paced_call(method):
                 times.append(time_s())
                 if error is not None:
                     raise error
@@ -117,7 +117,7 @@ async def test_posts_in_one_channel_wait_without_asking_the_ledger_again_and_aga
     ledger, times = CountingLedger(), []
     budget = new_budget(ledger)
     for _ in range(POST_BURST + 2):
-        async with budget.turn(POST, "C1"):
+        async with budget.paced_call(POST, "C1"):
             times.append(time_s())
     assert times[-1] >= 1
     assert ledger.posts == len(times)
@@ -127,7 +127,7 @@ async def test_posts_in_one_channel_wait_without_asking_the_ledger_again_and_aga
 async def test_rate_limit_in_a_turn_delays_the_next_one() -> None:
     budget = new_budget()
     with pytest.raises(RateLimited):
-        async with budget.turn(METHOD):
+        async with budget.paced_call(METHOD):
             raise RateLimited(METHOD, 90.0)
     assert await turns(budget, 1) == [90]
 
@@ -137,9 +137,9 @@ async def test_rate_limit_in_a_turn_delays_the_next_one() -> None:
 async def test_rate_limit_of_a_channel_delays_its_next_post_alone(channel_id: str, at_s: float) -> None:
     budget = new_budget()
     with pytest.raises(RateLimited):
-        async with budget.turn(POST, "C1"):
+        async with budget.paced_call(POST, "C1"):
             raise RateLimited(POST, 90.0)
-    async with budget.turn(POST, channel_id):
+    async with budget.paced_call(POST, channel_id):
         assert time_s() == pytest.approx(at_s, abs=1)
 
 
@@ -357,7 +357,7 @@ async def test_denied_start_or_stop_leaves_answers_to_edits_for_a_moment(method:
     budget = RateBudget(ledger, clock)
     budget.on_reply_opened("a")
     budget.on_send(method, NOW, "a")
-    assert not await budget.take(method)
+    assert not await budget.take_call(method)
     budget.on_withdrawn(method)
     assert carrier(budget, STREAM) == "edit"
     assert budget.ready_at(method, NOW, Urgency.FINAL, "a") == budget.final_at(method, NOW, 0) == NOW + ASK_AGAIN_S
@@ -367,31 +367,31 @@ async def test_denied_start_or_stop_leaves_answers_to_edits_for_a_moment(method:
 
 async def test_what_is_left_for_live_replies_is_counted_over_all_processes() -> None:
     clock = ManualClock(NOW - 10.0)
-    others = Others(live_ages_s=(LATELY_S - 0.1, LATELY_S, 60.0))
+    others = Others(live_ages_s=(RECENT_QUESTIONS_S - 0.1, RECENT_QUESTIONS_S, 60.0))
     budget = RateBudget(LoneLedger(others=others), clock)
     budget.on_reply_opened("old")
-    clock.now_s = NOW - LATELY_S
+    clock.now_s = NOW - RECENT_QUESTIONS_S
     budget.on_reply_opened("at the edge")
     clock.now_s = NOW
     budget.on_reply_opened("new")
     budget.on_send(REPLIES, NOW, "new")
-    assert await budget.take(REPLIES)
+    assert await budget.take_call(REPLIES)
     budget.on_end(REPLIES)
     for method, calls in ((POST, 3), (METHOD, 2), (REPLIES, 4)):
         send(budget, method, calls)
     left = CallsLeft(240 - 3, 50 - 5, 50 - 2, live=6, unbegun=1, asked_lately=2, usual_s=USUAL_LIFE_S)
     assert budget.calls_left(NOW, 1) == left
     crowded = replace(left, edits=0, posts=0)
-    assert [budget.begins_late(key, NOW, left) for key in ("old", "new")] == [False, False]
-    assert budget.begins_late("new", NOW, crowded)
+    assert [budget.should_begin_late(key, NOW, left) for key in ("old", "new")] == [False, False]
+    assert budget.should_begin_late("new", NOW, crowded)
     free = replace(left, edits=0, posts=99)
-    assert [budget.begins_late(key, NOW, replace(free, usual_s=19.9)) for key in ("old", "new")] == [True, False]
+    assert [budget.should_begin_late(key, NOW, replace(free, usual_s=19.9)) for key in ("old", "new")] == [True, False]
 
 
 async def take(budget: RateBudget, method: str) -> bool:
     """Takes a call and returns whether it was granted."""
     budget.on_send(method, time_s(), None)
-    granted = await budget.take(method)
+    granted = await budget.take_call(method)
     if granted:
         budget.on_end(method)
     else:
@@ -475,7 +475,7 @@ class Process:
     async def is_granted(self, method: str, channel_id: str = "") -> bool:
         """Asks for a call, which then doesn't leave."""
         self.budget.on_send(method, self.now, None, channel_id)
-        granted = await self.budget.take(method, channel_id)
+        granted = await self.budget.take_call(method, channel_id)
         self.budget.on_withdrawn(method, channel_id)
         return granted
 
@@ -494,7 +494,7 @@ class Process:
     def posts_at_once(self, channel_id: str, most: int = POST_BURST, *, are_answered: bool = True) -> int:
         """Posts until a post would have to wait; returns how many that were. Slack takes them, or is still silent."""
         posts = 0
-        while posts < most and self.budget.post_at(POST, channel_id, self.now) <= self.now:
+        while posts < most and self.budget.post_ready_at(POST, channel_id, self.now) <= self.now:
             posts += 1
             self.budget.on_send(POST, self.now, None, channel_id)
             if are_answered:
@@ -637,7 +637,7 @@ async def test_newest_of_what_two_processes_learned_while_the_database_was_away_
         await asyncio.sleep(200)
         budget.on_rate_limit(UPDATE, RETRY_AFTER_S)
         ledger.learned[UPDATE] = Learned(40.0, theirs_at, theirs_at)
-        assert await budget.take(READ), "the record is read"
+        assert await budget.take_call(READ), "the record is read"
         await asyncio.sleep(2 * FOLLOW_S)
     assert ledger.learned[UPDATE] == newest
 
@@ -659,5 +659,5 @@ async def test_each_lesson_is_recorded_once() -> None:
             for method in limited:
                 budget.on_rate_limit(method, RETRY_AFTER_S, "C1")
             await asyncio.sleep(2 * FOLLOW_S)
-            assert await budget.take("chat.delete"), "the record is read"
+            assert await budget.take_call("chat.delete"), "the record is read"
             assert set(ledger.learned) == set(recorded)

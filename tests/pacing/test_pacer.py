@@ -315,7 +315,7 @@ def test_calls_of_other_processes_that_come_back_in_an_answers_life_are_expected
     send(pacer, 100.0, 1)
     back_soon, back_late = 100.0 - WINDOW_S + 1, 100.0
     pacer.on_shared(100.0, call_ages_s=[100.0 - back_soon, 100.0 - back_late], live_ages_s=())
-    assert pacer.free_in_a_life(100.0) == 1
+    assert pacer.calls_free_within_life(100.0) == 1
 
 
 @pytest.mark.parametrize("live", [1, 3, 10])
@@ -526,7 +526,7 @@ BEGINNINGS: Mapping[str, tuple[CallsLeft, float, bool]] = {
 def test_answer_begins_late_where_its_first_words_would_take_the_calls_of_others_ends(
     left: CallsLeft, age_s: float, is_late: bool
 ) -> None:
-    assert left.begins_late(age_s) is is_late
+    assert left.should_begin_late(age_s) is is_late
 
 
 @pytest.mark.parametrize(

@@ -249,8 +249,8 @@ def test_refusal_after_so_many_posts_teaches(before: int, learned: Learned) -> N
 def test_shorter_burst_that_a_refusal_taught_is_exceeded_only_by_trials_after_an_hour() -> None:
     posts = ChannelPosts()
     posts.learn(Learned(3, at=100.0, held_until=100.0 + LEARNED_FOR_S), 100.0)
-    assert posts.rule(LEARNED_FOR_S) == PostRule(3, may_try=False)
-    assert posts.rule(LEARNED_FOR_S + 100.0) == PostRule(3, may_try=True)
+    assert posts.rule(LEARNED_FOR_S) == PostRule(3, can_try_more=False)
+    assert posts.rule(LEARNED_FOR_S + 100.0) == PostRule(3, can_try_more=True)
 
 
 def test_channels_without_posts_in_the_last_minute_are_forgotten() -> None:

@@ -12,7 +12,7 @@ from bot.clock import Clock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import UNANSWERED, Job, Piece, RecordedMessage, page_ts, ts_of
 from bot.core.lease import Lease
-from bot.core.surfaces import Sign
+from bot.core.surfaces import Visibility
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.pacing.budget import RateBudget
 from bot.pacing.carriers import CarrierName
@@ -259,7 +259,7 @@ class Schedule:
     async def open_in_pane(self, job_id: int, *, allowed: bool = True, page_ts: Sequence[str] = ()) -> ScheduledReply:
         """Opens a reply where Slack shows a status and its own Stop; `allowed`: a native stream may carry it."""
         job = job_of(job_id, page_ts)
-        reply = await self.scheduler.open(Answer(job), sign=Sign.SEEN, has_stop=True)
+        reply = await self.scheduler.open(Answer(job), sign=Visibility.SEEN, has_stop=True)
         if allowed:
             self.scheduler.allow_stream(job)
         return reply

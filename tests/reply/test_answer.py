@@ -88,7 +88,7 @@ def test_text_takes_little_more_memory_than_its_characters() -> None:
 
 
 def test_continued_answer_has_its_first_part_on_record() -> None:
-    answer = Answer(replace(JOB, so_far="One\n\n"))
+    answer = Answer(replace(JOB, continued_text="One\n\n"))
     assert (answer.text, answer.piece_to_record()) == ("One\n\n", None)
     answer.append("two")
     assert answer.piece_to_record() == Piece(5, "two")
@@ -217,7 +217,7 @@ def test_sources_alone_never_shorten_an_earlier_attempts_text() -> None:
 
 
 def test_continued_answer_begins_with_its_sources() -> None:
-    answer = Answer(replace(JOB, so_far="One.\n\n", sources=(SOURCE,)))
+    answer = Answer(replace(JOB, continued_text="One.\n\n", sources=(SOURCE,)))
     answer.append("Two.")
     assert answer.piece_to_record() == Piece(6, "Two.", sources=(SOURCE,))
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.asks import Ask
+from bot.core.asks import ApprovalCard
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import POSTING, Checkpoint, End, Job, sentence_notice
 from bot.core.lease import LEASE_S
 from bot.core.outbox import OutboxKind
-from bot.core.surfaces import Sign
+from bot.core.surfaces import Visibility
 from bot.errors import EndReason, RateLimited, Refusal, Refused, Stuck
 from bot.logs import PrivateFormatter, of_job
 from bot.pacing.budget import CALLS_PER_MINUTE
@@ -155,7 +155,7 @@ def test_calls_of_one_reply_leave_in_time(
 async def test_continued_answer_begins_with_its_text_so_far_and_its_placeholder_waits_for_its_record() -> None:
     async with scheduling() as schedule:
         schedule.records.delay_s = 2.0
-        reply = await schedule.scheduler.open(Answer(replace(job_of(1), so_far="One two\n\n")))
+        reply = await schedule.scheduler.open(Answer(replace(job_of(1), continued_text="One two\n\n")))
         reply.append("three.")
         await reply.finish(End(EndReason.WHOLE))
     [sent] = schedule.transport.sent
@@ -850,19 +850,19 @@ async def test_scheduler_has_ended_once_the_calls_that_it_cut_off_have_ended() -
 @pytest.mark.parametrize(
     ("sign", "others", "posts", "placeholder_s"),
     [
-        pytest.param(Sign.NONE, 9, 0, 0, id="nothing-else-says-that-it-began"),
-        pytest.param(Sign.REFUSED, 0, 0, 0, id="slack-takes-no-status"),
-        pytest.param(Sign.REFUSED, 9, 0, REFUSED_DELAY_S, id="edits-are-scarce-and-slack-takes-no-status"),
-        pytest.param(Sign.MAY_BE_SEEN, 0, 0, 0, id="edits-keep-it-fresh"),
-        pytest.param(Sign.MAY_BE_SEEN, 9, 0, SCARCE_DELAY_S, id="edits-are-scarce"),
-        pytest.param(Sign.MAY_BE_SEEN, 0, POST_BURST - 2, 0, id="its-channel-has-two-posts-left"),
-        pytest.param(Sign.MAY_BE_SEEN, 0, POST_BURST - 1, SCARCE_DELAY_S, id="its-channel-has-one-post-left"),
-        pytest.param(Sign.SEEN, 0, 0, PLACEHOLDER_DELAY_S, id="the-status-is-certain"),
+        pytest.param(Visibility.NONE, 9, 0, 0, id="nothing-else-says-that-it-began"),
+        pytest.param(Visibility.REFUSED, 0, 0, 0, id="slack-takes-no-status"),
+        pytest.param(Visibility.REFUSED, 9, 0, REFUSED_DELAY_S, id="edits-are-scarce-and-slack-takes-no-status"),
+        pytest.param(Visibility.MAY_BE_SEEN, 0, 0, 0, id="edits-keep-it-fresh"),
+        pytest.param(Visibility.MAY_BE_SEEN, 9, 0, SCARCE_DELAY_S, id="edits-are-scarce"),
+        pytest.param(Visibility.MAY_BE_SEEN, 0, POST_BURST - 2, 0, id="its-channel-has-two-posts-left"),
+        pytest.param(Visibility.MAY_BE_SEEN, 0, POST_BURST - 1, SCARCE_DELAY_S, id="its-channel-has-one-post-left"),
+        pytest.param(Visibility.SEEN, 0, 0, PLACEHOLDER_DELAY_S, id="the-status-is-certain"),
     ],
 )
 @simulated
 async def test_placeholder_waits_for_first_words_where_calls_are_scarce_and_a_status_may_be_seen(
-    sign: Sign, others: int, posts: int, placeholder_s: float
+    sign: Visibility, others: int, posts: int, placeholder_s: float
 ) -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
         for job_id in range(2, 2 + others):
@@ -878,7 +878,7 @@ async def test_placeholder_waits_for_first_words_where_calls_are_scarce_and_a_st
 async def test_words_that_an_earlier_attempt_left_without_a_message_are_posted_at_once() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
         job = replace(job_of(1), checkpoint=Checkpoint("The first half of it.\n" * 20))
-        reply = await schedule.scheduler.open(Answer(job), sign=Sign.SEEN)
+        reply = await schedule.scheduler.open(Answer(job), sign=Visibility.SEEN)
         await asyncio.sleep(0.1)
         assert schedule.calls() == [(1, "Post")]
         await reply.abandon()
@@ -887,7 +887,7 @@ async def test_words_that_an_earlier_attempt_left_without_a_message_are_posted_a
 @simulated
 async def test_first_words_are_the_first_post_where_calls_are_scarce() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-        replies = [await schedule.scheduler.open(Answer(job_of(n)), sign=Sign.MAY_BE_SEEN) for n in range(1, 9)]
+        replies = [await schedule.scheduler.open(Answer(job_of(n)), sign=Visibility.MAY_BE_SEEN) for n in range(1, 9)]
         await asyncio.sleep(0.5)
         with_placeholder = len(schedule.calls())
         assert 2 <= with_placeholder <= 4, "edits keep the first answers fresh"
@@ -915,8 +915,8 @@ async def test_first_words_are_posted_in_the_order_of_asking() -> None:
 @simulated
 async def test_end_and_earlier_messages_wait_for_no_status_of_the_pane() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-        silent = await schedule.scheduler.open(Answer(job_of(1)), sign=Sign.SEEN)
-        begun = await schedule.scheduler.open(Answer(job_of(2, ("2.0",))), sign=Sign.SEEN)
+        silent = await schedule.scheduler.open(Answer(job_of(1)), sign=Visibility.SEEN)
+        begun = await schedule.scheduler.open(Answer(job_of(2, ("2.0",))), sign=Visibility.SEEN)
         begun.show_activity("Searching the web…")
         await silent.finish(End(EndReason.CUT, sentence_notice("Cut.")))
         await asyncio.sleep(5)
@@ -952,7 +952,7 @@ async def test_earliest_of_several_waiting_calls_wakes_the_scheduler() -> None:
     question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
     async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(1, TRANSIENT))) as schedule:
         refused = await schedule.open(1, page_ts=("1.0",))
-        await schedule.scheduler.open(Answer(Job(2, question, 1)), sign=Sign.SEEN)
+        await schedule.scheduler.open(Answer(Job(2, question, 1)), sign=Visibility.SEEN)
         refused.append("Hello.")
         await asyncio.sleep(5)
         assert schedule.times(Update) == [0, pytest.approx(0.5), pytest.approx(1.5)]
@@ -964,7 +964,7 @@ async def test_reply_whose_time_is_over_asks_nothing_and_holds_nobody_up() -> No
         reply = await schedule.scheduler.open(Answer(job_of(1, ("1.1",))), until=1.0)
         await asyncio.sleep(2)
         for value in ("0.0.0.hash", "0.0.1.hash"):
-            await reply.ask_for_decisions((Ask("notes.add", "{}", value),))
+            await reply.ask_for_decisions((ApprovalCard("notes.add", "{}", value),))
     assert schedule.calls() == []
 
 
@@ -974,7 +974,7 @@ async def test_reply_that_asks_and_is_gone_asks_no_longer() -> None:
     async with scheduling(SimulatedTransport(error_of=fails_for(math.inf, gone))) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         async with asyncio.timeout(1):
-            await reply.ask_for_decisions((Ask("notes.add", "{}", "0.0.0.hash"),))
+            await reply.ask_for_decisions((ApprovalCard("notes.add", "{}", "0.0.0.hash"),))
     assert reply.reply.is_gone
 
 

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from bot.core.asks import Ask
+from bot.core.asks import ApprovalCard
 from bot.core.job import End, MessageRole, RecordedMessage
-from bot.core.surfaces import Sign
+from bot.core.surfaces import Visibility
 from bot.errors import EndReason, RateLimited
 from bot.pacing.budget import CALLS_PER_MINUTE
 from bot.pacing.carriers import STREAM_LIFE_S, CarrierName
@@ -206,9 +206,9 @@ async def test_search_for_an_earlier_attempts_messages_knows_whether_slack_shows
 
 @simulated
 async def test_question_about_calls_waits_for_no_status_and_until_it_is_shown() -> None:
-    asks = (Ask("notes.add", "{}", "value"),)
+    asks = (ApprovalCard("notes.add", "{}", "value"),)
     async with scheduling(SimulatedTransport(latency_s=3.0)) as schedule:
-        reply = await schedule.scheduler.open(Answer(job_of(1)), sign=Sign.SEEN, has_stop=True)
+        reply = await schedule.scheduler.open(Answer(job_of(1)), sign=Visibility.SEEN, has_stop=True)
         await reply.ask_for_decisions(asks)
         assert asyncio.get_running_loop().time() == 3.0
         (sent,) = schedule.transport.sent

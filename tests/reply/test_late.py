@@ -143,7 +143,7 @@ async def test_message_beside_a_reply_is_looked_for_only_if_its_post_has_no_answ
     shown = [READY, asks, linked(ENTRY, 1, "https://x.test"), ready(replace(ENTRY, question=OTHER_QUESTION))]
     messages = [{"ts": f"8.{number}", "metadata": one.metadata} for number, one in enumerate(shown)]
     channel = Channel([*messages, {"ts": "8.9", "text": "Because."}])
-    unheard = await channel.sender.unheard(replace(ENTRY, beside=tuple(beside)), roles)
+    unheard = await channel.sender.unheard(replace(ENTRY, side_messages=tuple(beside)), roles)
     assert unheard == {message["ts"]: message["metadata"] for message in messages if message["ts"] in found}
 
 

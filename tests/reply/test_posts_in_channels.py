@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.job import End, Job
-from bot.core.surfaces import Sign
+from bot.core.surfaces import Visibility
 from bot.errors import EndReason, RateLimited
 from bot.pacing.carriers import CarrierName
 from bot.reply.answer import Answer
@@ -46,7 +46,7 @@ def job_in(channel_id: str, job_id: int) -> Job:
     return replace(job, question=replace(job.question, thread=thread))
 
 
-async def ask(schedule: Schedule, channel_id: str, job_id: int, sign: Sign = Sign.NONE) -> ScheduledReply:
+async def ask(schedule: Schedule, channel_id: str, job_id: int, sign: Visibility = Visibility.NONE) -> ScheduledReply:
     """Asks a question whose answer a native stream may carry, unless a placeholder begins it."""
     job = job_in(channel_id, job_id)
     reply = await schedule.scheduler.open(Answer(job), sign=sign)
@@ -99,7 +99,7 @@ def test_streams_are_one_message_each() -> None:
     async def run() -> Schedule:
         transport = SimulatedTransport(LATENCY_S, error_of=strict_slack(limited))
         async with scheduling(transport, carrier="stream") as schedule:
-            replies = [await ask(schedule, "C1", number, Sign.SEEN) for number in range(5)]
+            replies = [await ask(schedule, "C1", number, Visibility.SEEN) for number in range(5)]
             await asyncio.sleep(1)
             for reply in replies:
                 reply.append("One two three. ")
@@ -120,7 +120,7 @@ def test_placeholders_come_at_once_beside_streams() -> None:
     async def run() -> Schedule:
         transport = SimulatedTransport(LATENCY_S, error_of=strict_slack(limited))
         async with scheduling(transport, carrier="stream") as schedule:
-            replies = [await ask(schedule, "C1", number, Sign.SEEN) for number in range(3)]
+            replies = [await ask(schedule, "C1", number, Visibility.SEEN) for number in range(3)]
             await asyncio.sleep(0.5)
             for reply in replies:
                 reply.append("One two three. ")

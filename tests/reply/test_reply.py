@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.core.asks import Ask
+from bot.core.asks import ApprovalCard
 from bot.core.job import POSTING, End, MessageRole, RecordedMessage, sentence_notice
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.pacing.carriers import STREAM_BYTES
@@ -122,7 +122,7 @@ def test_reply_shows_what_the_model_does_until_it_writes() -> None:
     assert reply.urgency_of(call) is Urgency.STEP
 
 
-ASK = Ask("notes.add", "{}", "value")
+ASK = ApprovalCard("notes.add", "{}", "value")
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_urgency_tells_first_words_steps_progress_and_the_end_apart() -> None:
     send()
     reply.append("it is. ")
     send()
-    calling: tuple[str | tuple[Ask], ...] = ("Running notes.list…", "", (ASK,), "")
+    calling: tuple[str | tuple[ApprovalCard], ...] = ("Running notes.list…", "", (ASK,), "")
     for call in calling:
         reply.show_activity(call)
         send()

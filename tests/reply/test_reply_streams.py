@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.asks import Ask
+from bot.core.asks import ApprovalCard
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
 from bot.errors import EndReason, Refusal
@@ -166,7 +166,7 @@ def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_sto
 
 def test_reply_that_asks_for_an_approval_has_a_stop_of_its_own() -> None:
     reply = Reply(answer(), Shown(has_stop=True))
-    reply.show_activity((Ask("notes.add", "{}", "value"),))
+    reply.show_activity((ApprovalCard("notes.add", "{}", "value"),))
     call = next_of(reply, Post)
     assert not call.view.has_stop
 
@@ -475,7 +475,7 @@ SOURCES = (Citation("https://a.example", "A"),)
         (LABEL, lambda reply: reply.append("\n\n[the docs]: docs.html\n\nMore. "), None),
         (HEADER, lambda reply: reply.append("".join(ROWS) + "\nMore. "), None),
         (HEADER, lambda reply: reply.append("".join(ROWS) + "\nMore. "), End(EndReason.WHOLE)),
-        ("One two ", lambda reply: reply.show_activity((Ask("notes/write", "{}", "1:0:a"),)), None),
+        ("One two ", lambda reply: reply.show_activity((ApprovalCard("notes/write", "{}", "1:0:a"),)), None),
         ("One two ", lambda reply: reply.carriers.end_streams(), None),
         ("One two ", lambda reply: None, End(EndReason.WHOLE, sources=SOURCES)),
     ],
@@ -544,7 +544,7 @@ def test_words_that_may_change_after_all_are_not_appended_and_the_stream_stays_o
 def asked_in(
     thread_ts: str | None = "1.0", channel: str = "C1", user_id: str = "U1", *, from_bot: bool = False
 ) -> Question:
-    return Question(ThreadKey("T1", channel, thread_ts), "1.0", user_id, "why?", from_bot=from_bot)
+    return Question(ThreadKey("T1", channel, thread_ts), "1.0", user_id, "why?", is_from_bot=from_bot)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ async def test_answer_by_another_model_is_shown_counted_and_reported_as_that_mod
         await sandbox.wait_for(lambda: stage.bots(direct), PATIENCE_S)
     sentence = texts.models.another_model_answers("openai/gpt-6.1-sol", "openai/gpt-6-luna", "openai/gpt-6-luna")
     assert [message.text for message in stage.bots(direct)] == [f"{sentence} {texts.models.CHOOSE_ANOTHER}"]
-    usage = await in_bots_time.usage.month(TEAM_ID, 0, 1_000_000)
+    usage = await in_bots_time.usage.month_usage(TEAM_ID, 0, 1_000_000)
     one = Usage(speech.INPUT_TOKENS, len(speech.tokens("Whole.")))
     usd = ModelPrices().cost_usd("openai/gpt-6-luna", one + one, time.time())
     assert usage.models == {"openai/gpt-6-luna": Amount(2 * sum((one.input_tokens, one.output_tokens)), usd or 0.0)}

@@ -169,7 +169,7 @@ async def counted(store: Stores, user_id: str) -> int:
     scope_ids = ScopeIds(TEAM_ID, user_id, GENERAL)
 
     async def tokens() -> int:
-        return (await store.usage.used(scope_ids, [window]))[window].tokens
+        return (await store.usage.usage_by_window(scope_ids, [window]))[window].tokens
 
     return await until_read(tokens, "usage on record")
 

@@ -20,7 +20,7 @@ from tests.forked import forked_command
 from tests.mcp.flood import refusing, served
 from tests.mcp.servers import RawServer, tool
 
-EARLIER = Pin("0" * 64, '["look","Looks.",{"type":"object"},"Look"]', by_admin=True)
+EARLIER = Pin("0" * 64, '["look","Looks.",{"type":"object"},"Look"]', is_admin_approved=True)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def agreed(env: dict[str, str], pin: Pin | None = None) -> dict[str, Pin]:
     stores = await Stores.open(env["DATABASE_URL"], "w1", SystemClock())
     try:
         if pin is not None:
-            await stores.tool_pins.agree("it__look", pin)
+            await stores.tool_pins.approve("it__look", pin)
         return dict(await stores.tool_pins.read(["it__look", "it__write"]))
     finally:
         await stores.close()

@@ -67,7 +67,7 @@ def notes_read(stage: Stage) -> list[str]:
 
 
 async def on_record_here(stores: Stores) -> Sequence[str]:
-    return [memory.text for memory in await stores.memories.of((TEAM_ID, "C0GENERAL"))]
+    return [memory.text for memory in await stores.memories.of_place((TEAM_ID, "C0GENERAL"))]
 
 
 async def has_on_record(stores: Stores, *expected: str) -> None:

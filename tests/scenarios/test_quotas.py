@@ -87,7 +87,7 @@ async def test_admin_sets_a_quota_in_app_home_and_it_holds_from_the_next_answer_
     assert fields(grace)["tokens_a_month"] == texts.quotas.NO_QUOTA
     assert await grace.submit({"tokens_a_month": str(USED_TOKENS)}) == {}
     assert grace.modal is None
-    assert [cap.limit for cap in await another_process.caps.own(TEAM_ID, owner)] == [USED_TOKENS]
+    assert [cap.limit for cap in await another_process.caps.own_caps(TEAM_ID, owner)] == [USED_TOKENS]
     sentence = await asked(stage)
     assert sentence.startswith(refused)
     assert sentence.endswith("To get more before then, ask Grace to raise the quota in my Home tab.")
@@ -109,7 +109,7 @@ async def test_modal_shows_what_is_set_and_the_defaults_and_an_empty_field_resto
     }
     assert said(grace).startswith("Quotas for <@U0ALAN>, ")
     assert await grace.submit({"tokens_a_day": None}) == {}
-    assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, ALAN)] == ["user/month=2.5usd"]
+    assert [cap.setting for cap in await another_process.caps.own_caps(TEAM_ID, ALAN)] == ["user/month=2.5usd"]
     assert fields(await opened(stage, SET_PERSON_CAPS, "U0ALAN"))["tokens_a_day"] == "Default: 5,000 tokens"
 
 
@@ -124,7 +124,9 @@ async def test_admin_sets_a_channels_quota_among_its_settings(stage: Stage, anot
     assert (await another_process.channel_settings.read(TEAM_ID, GENERAL.id)).system_prompt == ""
     assert await grace.submit({"reaction": "", "tokens_a_month": "9000"}) == {}
     assert (await another_process.channel_settings.read(TEAM_ID, GENERAL.id)).system_prompt == "Be brief."
-    assert [cap.setting for cap in await another_process.caps.own(TEAM_ID, GENERAL)] == ["channel/month=9000tokens"]
+    assert [cap.setting for cap in await another_process.caps.own_caps(TEAM_ID, GENERAL)] == [
+        "channel/month=9000tokens"
+    ]
 
 
 async def test_direct_message_has_no_quotas_of_its_own(stage: Stage) -> None:
@@ -153,4 +155,4 @@ async def test_someone_who_is_no_admin_anymore_is_told_so_and_changes_nothing(
         assert fields(grace) == {}
         # The Home that she presses in is replaced by one for everybody.
         await sandbox.wait_for(lambda: texts.home.WORKSPACE_HEADING not in text_of(grace))
-    assert await another_process.caps.all(TEAM_ID) == []
+    assert await another_process.caps.all_caps(TEAM_ID) == []

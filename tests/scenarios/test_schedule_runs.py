@@ -129,13 +129,13 @@ async def test_missed_run_is_made_up_for_and_says_that_it_is_late(
     now = another_process.clock.now()
     ten_minutes_ago = Rule("UTC", f"{datetime.fromtimestamp(now - 600, UTC):%M %H} * * *")
     schedule = await created(another_process, Proposal(WORDS, ten_minutes_ago))
-    await set_times(another_process, next_at=ten_minutes_ago.after(now - 3 * DAY_S))
+    await set_times(another_process, next_at=ten_minutes_ago.due_after(now - 3 * DAY_S))
     async with running(settings):
         stage = Stage(sandbox, vendor)
         assert "later than planned" in blocks(await posted(stage))
         await stage.settled()
         assert len(posts(stage)) == 1
-    assert (await stored(another_process, schedule.id)).next_at == ten_minutes_ago.after(now)
+    assert (await stored(another_process, schedule.id)).next_at == ten_minutes_ago.due_after(now)
 
 
 async def test_replies_continue_the_thread_of_a_run(stage: Stage, another_process: Stores) -> None:
@@ -180,7 +180,7 @@ async def test_creator_who_is_gone_pauses_the_schedule_and_is_told_once(stage: S
     for notice in await pause_notices(stage, "general", stage.sandbox.dm("ada")):
         assert texts.schedules.PAUSE_REASONS[PauseReason.NOT_IN_CHANNEL] in notice.text
         assert buttons(notice) == [ScheduleAction.RESUME, ScheduleAction.STOP]
-    assert (await stored(another_process, schedule.id)).paused is PauseReason.NOT_IN_CHANNEL
+    assert (await stored(another_process, schedule.id)).pause_reason is PauseReason.NOT_IN_CHANNEL
     assert posts(stage) == []
     assert stage.vendor.requests == []
 
@@ -204,7 +204,7 @@ async def test_run_that_a_quota_stops_says_so_once_with_the_next_time(stage: Sta
     assert f"{texts.schedules.SKIP_REASONS['quota']}. Next: <!date^{int(schedule.next_at or 0)}^" in notice.text
     assert WORDS in blocks(notice)
     assert posts(stage) == []
-    assert (await stored(another_process, schedule.id)).paused is None
+    assert (await stored(another_process, schedule.id)).pause_reason is None
 
 
 @pytest.mark.parametrize("in_day", [False, True], ids=["a run's", "a day's"])
@@ -221,4 +221,4 @@ async def test_run_that_uses_up_its_tokens_ends_and_pauses_its_schedule(
     post = await posted(stage)
     await stage.sandbox.wait_for(lambda: shown(stage.bots("general", post.ts)[-1]) == used_up)
     await pause_notices(stage, "general", stage.sandbox.dm("ada"))
-    assert (await stored(another_process, schedule.id)).paused is PauseReason.CAP
+    assert (await stored(another_process, schedule.id)).pause_reason is PauseReason.CAP

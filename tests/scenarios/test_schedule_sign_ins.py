@@ -62,7 +62,7 @@ async def test_creator_signs_in_below_the_notice_and_reads_when_the_schedule_run
 ) -> None:
     ada = stage.sandbox.client("ada")
     schedule, notice = await paused(stage, another_process)
-    assert schedule.paused is PauseReason.SIGNED_OUT
+    assert schedule.pause_reason is PauseReason.SIGNED_OUT
     assert texts.schedules.signed_out(["jira"]) in notice.text
     assert buttons(notice) == [ReplyAction.SIGN_IN, ScheduleAction.STOP]
     assert await pressed(stage, notice, schedule, "grace") == texts.schedules.ONLY_CREATOR_SIGNS_IN
@@ -72,8 +72,8 @@ async def test_creator_signs_in_below_the_notice_and_reads_when_the_schedule_run
     assert await ada.submit({"address": address}) == {}
     [outcome] = await stage.sandbox.wait_for(lambda: told(stage))
     resumed = await stored(another_process, schedule.id)
-    assert (resumed.paused, jira.people.access.popitem()[1].subject) == (None, "ada")
-    assert outcome == texts.schedules.resumed(1, WEEKDAYS.in_words, moment(resumed.next_at or 0.0))
+    assert (resumed.pause_reason, jira.people.access.popitem()[1].subject) == (None, "ada")
+    assert outcome == texts.schedules.resumed(1, WEEKDAYS.description, moment(resumed.next_at or 0.0))
     assert await pressed(stage, notice, schedule) == texts.schedules.WAITS_FOR_NO_SIGN_IN
     assert told(stage) == [outcome]
 
@@ -104,4 +104,4 @@ async def test_schedule_whose_single_time_has_passed_is_offered_to_run_now(
         await another_process.clock.sleep(0.1)
     await has_signed_in(another_process, jira)
     assert await pressed(stage, notice, schedule) == texts.schedules.SIGNED_IN_TOO_LATE
-    assert (await stored(another_process, schedule.id)).paused is PauseReason.SIGNED_OUT
+    assert (await stored(another_process, schedule.id)).pause_reason is PauseReason.SIGNED_OUT

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.calls import NOT_KEPT
+from bot.core.calls import RESULT_NOT_STORED
 from bot.settings import Settings
 from bot.slack import search
 from slack_sandbox.server import Sandbox
@@ -133,7 +133,7 @@ async def test_take_over_after_a_search_does_not_have_its_result(
     async with running(settings):
         assert ANSWER in await answered(stage)
     assert FOUND in results_in(stage.vendor.requests[1])[0]
-    assert results_in(stage.vendor.requests[2]) == [NOT_KEPT]
+    assert results_in(stage.vendor.requests[2]) == [RESULT_NOT_STORED]
     assert sum(call.method == search.METHOD for call in sandbox.calls) == 1
 
 

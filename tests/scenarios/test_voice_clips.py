@@ -153,7 +153,7 @@ async def test_model_hears_a_clip_and_its_cost_counts(
     assert speaker.questions[0].startswith("Please answer this.")
     assert speaker.questions[0].endswith(SAID)
     month = CapWindow(Scope.USER, Period.MONTH)
-    used = (await another_process.usage.used(ScopeIds(TEAM_ID, "U0ADA", ""), {month}))[month]
+    used = (await another_process.usage.usage_by_window(ScopeIds(TEAM_ID, "U0ADA", ""), {month}))[month]
     assert used.cost_usd == pytest.approx(PRICE_USD)
     monkeypatch.setenv("DATABASE_URL", settings.database_url)
     assert await asyncio.to_thread(run_command, ["usage", "--by", "model", "--csv"]) == 0
@@ -206,7 +206,7 @@ async def test_stop_does_not_save_the_cost_of_what_is_being_heard(
         assert await sandbox.client("ada").press(place, answer.ts, ReplyAction.STOP.value, "")
         assert (await stage.answers(place, None))[0].startswith(texts.answers.STOPPED)
     month = CapWindow(Scope.USER, Period.MONTH)
-    used = (await another_process.usage.used(ScopeIds(TEAM_ID, "U0ADA", ""), {month}))[month]
+    used = (await another_process.usage.usage_by_window(ScopeIds(TEAM_ID, "U0ADA", ""), {month}))[month]
     assert used.cost_usd > 0
 
 

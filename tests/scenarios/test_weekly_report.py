@@ -104,7 +104,7 @@ async def used(database_url: str) -> str:
     for number, why in enumerate(["ended", "ended", "signed_out"]):
         owner = Owner(TEAM_ID, f"U{number}", "tracker")
         await store.accounts.sign_in(owner, f"secret {number}", "")
-        assert await store.accounts.end(owner, f"secret {number}", why)
+        assert await store.accounts.delete_account(owner, f"secret {number}", why)
     await store.close()
     return database_url
 
@@ -205,7 +205,7 @@ async def test_report_comes_when_it_is_due_also_of_a_week_in_which_nobody_asked(
 ) -> None:
     monkeypatch.setattr(admin_notices, "LOOK_S", 0.05)
     clock, stage = LateClock(), Stage(sandbox, vendor)
-    due_at = parse_weekly_rule(DUE).first_after(time.time())
+    due_at = parse_weekly_rule(DUE).first_due_after(time.time())
     last_day = datetime.fromtimestamp(due_at, UTC).date() + timedelta(days=10)
     listed = {"id": "test", "object": "model", "created": 1, "deprecation": f"{last_day}"}
     vendor.has_all_models = False

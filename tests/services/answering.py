@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from bot.core.access import AccessRules, UserKind
-from bot.core.asks import Ask
+from bot.core.asks import ApprovalCard
 from bot.core.calls import RecordedCall
 from bot.core.conversation import File, Message, Question, ThreadKey
 from bot.core.files import OpenedFile, Unread
 from bot.core.job import End, Job, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture
-from bot.core.surfaces import Sign
+from bot.core.surfaces import Visibility
 from bot.core.texts.models import OWN_NAMES
 from bot.models.events import Completion, FinishReason, StreamEvent, Usage
 from bot.models.prices import ModelPrices
@@ -124,7 +124,7 @@ class MemoryReply:
 
     activities: list[str] = field(default_factory=list)
     transcripts: tuple[str, ...] = ()
-    asks: tuple[Ask, ...] = ()
+    asks: tuple[ApprovalCard, ...] = ()
     when_asked: Callable[[], Awaitable[object]] | None = None
     """Happens before `ask_for_decisions` returns."""
     when_abandoned: Callable[[], Awaitable[object]] | None = None
@@ -142,7 +142,7 @@ class MemoryReply:
     def show_transcripts(self, transcripts: Iterable[str]) -> None:
         self.transcripts = tuple(transcripts)
 
-    async def ask_for_decisions(self, asks: tuple[Ask, ...]) -> None:
+    async def ask_for_decisions(self, asks: tuple[ApprovalCard, ...]) -> None:
         self.asks = asks
         if self.when_asked is not None:
             await self.when_asked()
@@ -173,7 +173,12 @@ class MemoryReplies:
     may_finish: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open(
-        self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
+        self,
+        answer: Answer,
+        *,
+        sign: Visibility = Visibility.NONE,
+        has_stop: bool = False,
+        until: float = 0.0,
     ) -> MemoryReply:
         self.opening += 1
         self.signs.append(Signs(sign, has_stop))

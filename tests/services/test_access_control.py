@@ -34,7 +34,7 @@ async def test_denied_person_reads_three_admins_and_a_bot_reads_nothing(
     notifier = Notifier(stores, workspace_of(ephemeral=accounts))
     admins = ("U6", "U4", "U3", "U5")
     access_control = AccessControl(AccessRules(), accounts, notifier, admins)
-    access_control.tell(replace(QUESTION, from_bot=from_bot), Denial.GUEST)
+    access_control.tell(replace(QUESTION, is_from_bot=from_bot), Denial.GUEST)
     await idle()
     assert accounts.sentences == sentences
 
@@ -51,7 +51,7 @@ async def test_asker_reads_once_in_ten_minutes_that_questions_are_not_saved_and_
         ("U2", False, 0.5, 3),
     ):
         clock.now_s += later_s
-        notifier.tell_unsaved(replace(QUESTION, user_id=user_id, from_bot=from_bot))
+        notifier.tell_unsaved(replace(QUESTION, user_id=user_id, is_from_bot=from_bot))
         await idle()
         assert accounts.sentences == [texts.shortcut.NOT_SAVED_YET] * told
 
@@ -60,8 +60,8 @@ async def test_asker_reads_once_in_ten_minutes_that_questions_are_not_saved_and_
     ("rules", "may"),
     [
         (AccessRules(), False),
-        (AccessRules(also=frozenset({UserKind.GUEST, UserKind.EXTERNAL})), False),
-        (AccessRules(also=frozenset({UserKind.BOT})), True),
+        (AccessRules(extra_kinds=frozenset({UserKind.GUEST, UserKind.EXTERNAL})), False),
+        (AccessRules(extra_kinds=frozenset({UserKind.BOT})), True),
         (AccessRules(allow_users=frozenset({"U0DEPLOYS"})), True),
         (AccessRules(allow_channels=frozenset({"C0DEPLOYS"})), False),
     ],
@@ -121,8 +121,8 @@ class _Named:
 
 BY_GROUP = AccessRules(allow_users=frozenset({"@support"}))
 BY_NAME = AccessRules(allow_users=frozenset({"U1"}))
-EVERYBODY = AccessRules(also=frozenset({UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT}))
-BOT_ASKS = replace(QUESTION, from_bot=True)
+EVERYBODY = AccessRules(extra_kinds=frozenset({UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT}))
+BOT_ASKS = replace(QUESTION, is_from_bot=True)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ async def test_each_kind_of_person_is_admitted_exactly_if_it_is_allowed(
         sandbox.faults.start("refuse", method="users.info", error="missing_scope")
     for also in SUBSETS:
         decided = {}
-        async with access_control(sandbox, stores, AccessRules(also=also)) as deciding:
+        async with access_control(sandbox, stores, AccessRules(extra_kinds=also)) as deciding:
             for user_id in PEOPLE:
                 asked = question_of(user_id)
                 at_once = deciding.denial_at_once(asked)
@@ -118,7 +118,7 @@ async def test_groups_and_domains_give_access_to_their_people_and_nobody_else(
     sandbox.people.deactivate("alan")
     async with access_control(sandbox, stores, listing(value)) as deciding:
         for person in PEOPLE:
-            asked = replace(question_of(person), from_bot=PEOPLE[person] is UserKind.BOT)
+            asked = replace(question_of(person), is_from_bot=PEOPLE[person] is UserKind.BOT)
             at_once = deciding.denial_at_once(asked)
             denied = await deciding.denial(asked)
             assert at_once in (None, denied)

@@ -9,7 +9,7 @@ from bot.core.beginnings import BuiltPrompt
 from bot.core.calls import NO_SUCH_TOOL, PROPOSALS, REMEMBER, SCHEDULE, CallState, Decision, RecordedCall, Step
 from bot.core.conversation import File
 from bot.core.files import OpenedFile, unread_notice
-from bot.core.job import End, Job, Notice, NoticeKind, Spent, sentence_notice
+from bot.core.job import End, Job, Notice, NoticeKind, StepEstimate, sentence_notice
 from bot.errors import EndReason
 from bot.models.events import (
     THINKING_TOKENS,
@@ -63,7 +63,7 @@ def test_first_token_is_the_first_text() -> None:
 
 
 def test_answer_keeps_the_origins_of_all_that_it_was_written_from() -> None:
-    so_far = Job(1, QUESTION, 2, so_far="Be", so_far_origins=WEB)
+    so_far = Job(1, QUESTION, 2, continued_text="Be", continued_origins=WEB)
     attempt = AnswerAttempt(Answer(so_far), claimed_at=10.0)
     attempt.begin_step(MODEL, 30, ASKERS)
     assert attempt.answer.origins == WEB | ASKERS
@@ -99,15 +99,19 @@ def test_searches_are_those_of_all_steps() -> None:
 
 def test_recorded_step_no_longer_counts_as_spent() -> None:
     attempt = attempt_at()
-    assert attempt.spent == Spent()
+    assert attempt.spent == StepEstimate()
     attempt.begin_step(MODEL, 30, ASKERS)
     attempt.receive("Because it is.", 12.0)
-    assert attempt.spent == Spent(30, int(14 / CHARS_PER_TOKEN), MODEL, step_no=0)
+    assert attempt.spent == StepEstimate(30, int(14 / CHARS_PER_TOKEN), MODEL, step_no=0)
     attempt.on_step_recorded(step(), Usage(20, 2), 0.5)
-    assert (attempt.spent, attempt.answer.steps, attempt.used) == (Spent(step_no=1), [step()], Used(Usage(20, 2), 0.5))
+    assert (attempt.spent, attempt.answer.steps, attempt.used) == (
+        StepEstimate(step_no=1),
+        [step()],
+        Used(Usage(20, 2), 0.5),
+    )
     attempt.on_step_recorded(step(1), None, None)
     attempt.begin_step(MODEL, 40, ASKERS)
-    assert (attempt.spent, attempt.used) == (Spent(40, 0, MODEL, step_no=2), Used(Usage(20, 2), None))
+    assert (attempt.spent, attempt.used) == (StepEstimate(40, 0, MODEL, step_no=2), Used(Usage(20, 2), None))
     attempt.on_step_recorded(step(2), Usage(5, 1), 0.5)
     assert attempt.used == Used(Usage(25, 3), None)
 
@@ -311,7 +315,7 @@ def test_answer_says_what_its_calls_have_made_whatever_their_sentences_say(
 def test_files_that_were_not_read_are_named_below_the_answer() -> None:
     opened = (OpenedFile(File("F1", "chart.png", "image/png"), Media("chart.png", "image/png", "")),)
     attempt = asked()
-    attempt.built = BuiltPrompt(Prompt("", ()), None, opened=opened)
+    attempt.built = BuiltPrompt(Prompt("", ()), None, new_files=opened)
     attempt.receive(Completion(MODEL, FinishReason.LENGTH, None, left_out=("chart.png",)), 12.0)
     notes = attempt.finish(End(EndReason.LENGTH_LIMIT, sentence_notice("Cut.")), NOW).notices
     assert notes == (*sentence_notice("Cut."), Notice(NoticeKind.UNREAD, unread_notice(opened, ("chart.png",))))

@@ -16,12 +16,12 @@ from bot.core.caps import parse_caps
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, ThreadKey
 from bot.core.files import OpenedFile, Unread, unread_notice
-from bot.core.job import Checkpoint, End, Job, RecordedMessage, Spent, sentence_notice
+from bot.core.job import Checkpoint, End, Job, RecordedMessage, StepEstimate, sentence_notice
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture
 from bot.core.prompt import CANVAS_RULE
 from bot.core.steps import MIN_CHARS
-from bot.core.surfaces import Sign
+from bot.core.surfaces import Visibility
 from bot.errors import EndReason, ProviderError
 from bot.models.events import (
     Citation,
@@ -404,8 +404,8 @@ async def test_end_that_slack_did_not_accept_goes_to_the_outbox(alone: Answering
         ({}, Life.SHUT_OUT, (), [texts.answers.not_posted("C1")]),
         ({}, Life.SHUT_OUT, PAGES, []),
         ({}, Life.GONE, (), []),
-        ({"from_bot": True}, Life.SHUT_OUT, (), []),
-        ({"schedule": 1}, Life.SHUT_OUT, (), []),
+        ({"is_from_bot": True}, Life.SHUT_OUT, (), []),
+        ({"schedule_id": 1}, Life.SHUT_OUT, (), []),
         ({"thread": ThreadKey("T1", "D1", None)}, Life.SHUT_OUT, (), []),
     ],
     ids=["nothing posted", "a message is left", "deleted", "by a bot", "a schedule's run", "in the direct message"],
@@ -617,7 +617,7 @@ ENDINGS = {
         EndReason.WHOLE,
         change={
             "question": replace(QUESTION, text=MENTION),
-            "earlier": (replace(QUESTION, ts="999989.000000"),),
+            "earlier_questions": (replace(QUESTION, ts="999989.000000"),),
         },
     ),
     "file alone": Ending(
@@ -797,7 +797,7 @@ async def test_model_is_told_of_a_canvas_that_is_asked_for_and_can_be_written(
 ) -> None:
     alone.workspace.canvases.may_write = may_write
     batch = tuple(replace(QUESTION, ts="999989.000000", text=text) for text in earlier)
-    await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=asked), earlier=batch))
+    await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=asked), earlier_questions=batch))
     [prompt] = alone.model.prompts
     assert (CANVAS_RULE in prompt.turns[-1].text) is is_told
 
@@ -806,7 +806,7 @@ async def test_thorough_answer_shows_what_its_earlier_attempts_have_cost(alone: 
     await alone.stores.channel_settings.write("T1", "C1", ChannelSettings(effort=Effort.THOROUGH))
     with_prices = Stores(alone.stores.database.engine, "w1", alone.clock, prices=ModelPrices())
     [job] = await with_prices.worker_queue.claim(1)
-    await with_prices.worker_queue.release(job, spent=Spent(250_000, 50_000, MODEL))
+    await with_prices.worker_queue.release(job, spent=StepEstimate(250_000, 50_000, MODEL))
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(50_000, 10_000), effort="high"))
     await attempt_at(alone)
     [reply] = alone.replies.opened
@@ -887,7 +887,12 @@ class Broken(MemoryReplies):
     opens = False
 
     async def open(
-        self, answer: Answer, *, sign: Sign = Sign.NONE, has_stop: bool = False, until: float = 0.0
+        self,
+        answer: Answer,
+        *,
+        sign: Visibility = Visibility.NONE,
+        has_stop: bool = False,
+        until: float = 0.0,
     ) -> MemoryReply:
         if not self.opens:
             raise ValueError("unforeseen")

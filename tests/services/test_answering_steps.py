@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.core import texts
-from bot.core.beginnings import Bound
+from bot.core.beginnings import PrefixHash
 from bot.core.calls import Decision
 from bot.core.caps import parse_caps
 from bot.core.conversation import Question
 from bot.core.job import Checkpoint, Job
 from bot.core.outbox import OutboxKind
-from bot.core.surfaces import Sign
+from bot.core.surfaces import Visibility
 from bot.errors import EndReason, ProviderError
 from bot.models.events import SEARCH_RESULT_TOKENS, Loading, Searching, StreamEvent, Thinking, Usage
 from bot.models.prices import ModelPrices
@@ -79,7 +79,7 @@ async def test_text_of_each_step_begins_a_paragraph_below_the_text_before_it(
 
 async def test_step_of_a_continued_answer_follows_the_answer_so_far() -> None:
     so_far = "Begun, but not ended.\n\n"
-    job = Job(1, QUESTION, 1, so_far=so_far, checkpoint=Checkpoint(so_far))
+    job = Job(1, QUESTION, 1, continued_text=so_far, checkpoint=Checkpoint(so_far))
     whole = await alone(NotesServer(), asking(LIST, text="More."), ANSWER, asked=job)
     [step] = whole.records.steps
     assert whole.answered.text == f"{so_far}More.\n\nAll done."
@@ -196,7 +196,7 @@ async def test_model_that_calls_a_tool_when_asked_to_go_on_is_asked_no_second_ti
     _, silent, asked, later = [prompt.turns for prompt in prompts_of(left)]
     assert (asked[:-1], later[: len(silent)]) == (silent, silent)
     assert not any(turn.text == "Go on." for turn in later)
-    assert left.records.steps[-1].bound_to != str(Bound(replace(prompts_of(left)[1], turns=silent)))
+    assert left.records.steps[-1].bound_to != str(PrefixHash(replace(prompts_of(left)[1], turns=silent)))
 
 
 async def test_new_version_is_told_which_calls_an_earlier_one_has_made_and_writes_nothing_unasked() -> None:
@@ -433,7 +433,7 @@ class SlowStep(StepModel):
             yield event
 
 
-@pytest.mark.parametrize("signs", [Signs(), Signs(Sign.SEEN), Signs(stop=True)])
+@pytest.mark.parametrize("signs", [Signs(), Signs(Visibility.SEEN), Signs(stop=True)])
 async def test_reply_opens_beside_the_signs_that_slack_shows(monkeypatch: pytest.MonkeyPatch, signs: Signs) -> None:
     async def begin(_: AssistantPane, question: Question, *, is_first: bool, has_message: bool) -> Signs:
         assert is_first, "no earlier attempt can have left a session"

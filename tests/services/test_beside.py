@@ -98,7 +98,7 @@ async def test_one_message_is_shown_and_none_that_is_stale(
     wanted: Beside | None,
     happens: list[str],
 ) -> None:
-    entry = replace(ENTRY, beside=tuple(beside), stale=tuple(stale))
+    entry = replace(ENTRY, side_messages=tuple(beside), outdated_messages=tuple(stale))
     assert await Thread(in_slack).show(entry, wanted) == happens
 
 
@@ -109,5 +109,5 @@ async def test_nothing_is_posted_if_another_process_has_taken_the_entry() -> Non
 async def test_post_that_fails_stays_on_record_without_a_ts() -> None:
     thread = Thread(error=Refused("chat.postMessage", "timeout", Refusal.TRANSIENT))
     with pytest.raises(Refused):
-        await thread.show(replace(ENTRY, beside=(UNHEARD,)), READY)
+        await thread.show(replace(ENTRY, side_messages=(UNHEARD,)), READY)
     assert thread.happened == ["on record without ts", "post"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.beginnings import Bound
+from bot.core.beginnings import PrefixHash
 from bot.core.calls import CallState, RecordedCall, Step
 from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Job
@@ -157,7 +157,7 @@ async def loop(calls: int) -> Requests:
             )
             for at, call in enumerate(asked)
         ]
-        bound_to = str(Bound(with_steps(prompt, steps, (), ME.user_id)))
+        bound_to = str(PrefixHash(with_steps(prompt, steps, (), ME.user_id)))
         steps.append(Step(step_no, 0, items_of([*own, *asked]), "m", tuple(made), ASKERS, bound_to=bound_to))
         requests.append((prompt, tuple(steps)))
     return requests

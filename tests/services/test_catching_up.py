@@ -113,7 +113,7 @@ class Absence:
     async def caught_up(self, answers: Answers, hours: int = 12, *, is_over: bool = True) -> Tally | None:
         """Has the bot catch up; returns what it has done, None if it goes on later."""
         self.slack.answers = {place: list(of_place) for place, of_place in answers.items()}
-        await self.stores.listening.hear(ME.team_id, NOW - AWAY_S)
+        await self.stores.listening.record_message_time(ME.team_id, NOW - AWAY_S)
         intake: Any = self
         running = asyncio.create_task(CatchingUp(self.stores, self.workspace, intake, lambda: NOW, hours).run())
         reports = await until_read(self._reports, "the end", look_s=0.002) if is_over else await self._later()

@@ -111,7 +111,7 @@ class Approvals:
 
     revoked: list[tuple[Sequence[str], str, str, str]] = field(default_factory=list)
 
-    async def allowed(self, team_id: str, channel_id: str) -> Sequence[AllowedTool]:
+    async def allowed_tools(self, team_id: str, channel_id: str) -> Sequence[AllowedTool]:
         return [AllowedTool(team_id, channel_id, "wiki__find", "hash", "UADMIN", 0.0)] if channel_id == "C1" else []
 
     async def revoke(self, tools: Sequence[str], by: str, team_id: str, channel_id: str) -> None:
@@ -178,7 +178,7 @@ class Stage:
         asked = Question(ThreadKey("T1", channel_id, None), f"{len(self.asked)}.0", user_id, "Why?")
         self.asked.append(asked)
         await self.stores.question_queue.enqueue(f"Ev{asked.ts}", asked)
-        await self.stores.usage.count(asked, Amount(7, 0.5), CAPS)
+        await self.stores.usage.charge_message(asked, Amount(7, 0.5), CAPS)
 
     async def respond(self, text: str, user_id: str = "UADA", channel_id: str = "C1") -> CommandResponse | None:
         invocation = Invocation(user_id, channel_id, "trigger", HOOK)
@@ -312,7 +312,7 @@ async def test_only_an_admins_form_changes_servers_approvals_and_quotas(stage: S
     settings = replace(entered, reaction="eyes", mcp_servers=("jira",) if is_admin else ("wiki",))
     assert await stage.stores.channel_settings.read("T1", "C1") == settings
     assert stage.approvals.revoked == ([(["wiki__find"], user_id, "T1", "C1")] if is_admin else [])
-    own = [(one.owner, one.cap.setting) for one in await stage.stores.caps.all("T1")]
+    own = [(one.owner, one.cap.setting) for one in await stage.stores.caps.all_caps("T1")]
     assert own == ([(CapOwner(Scope.CHANNEL, "C1"), "channel/day=7tokens")] if is_admin else [])
     saved = CommandResponse(texts.commands.SETTINGS_SAVED, settings_line(settings, DEFAULTS, "C1"))
     assert stage.slack.responses == [(HOOK, saved)]
@@ -422,7 +422,7 @@ async def test_admins_home_lists_ten_channels_with_settings_of_their_own(
     assert isinstance(shown, HomeView)
     assert shown.workspace is not None
     listed = shown.workspace.channels
-    assert ([channel_id for channel_id, _ in listed.listed], listed.others) == (
+    assert ([channel_id for channel_id, _ in listed.listed_channels], listed.other_count) == (
         [f"C{number:03}" for number in range(min(TOP, channels))],
         others,
     )

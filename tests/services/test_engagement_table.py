@@ -109,7 +109,7 @@ class Cell:
         """Quiets the thread in that mode, and lets all background work end."""
         if self.mode == QUIET and thread_ts is not None:
             thread = ThreadKey("T1", self.channel_id, thread_ts)
-            await self.stage.stores.participants.switch(thread, quiet=True, ts=self.ts())
+            await self.stage.stores.participants.set_quiet(thread, quiet=True, ts=self.ts())
         await idle()
 
     async def facts(self) -> dict[str, tuple[str, str | None]]:

@@ -17,7 +17,7 @@ from bot.core.calls import SIGN_IN, SIGN_IN_FIRST, CallState, Decision, Recorded
 from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
 from bot.core.files import OpenedFile, Unread, attach_files
 from bot.core.job import FollowUp, Job
-from bot.core.prompt import Conversation, Marks
+from bot.core.prompt import Conversation, PromptMarks
 from bot.core.steps import with_steps
 from bot.models.events import Citation, Completion, FinishReason, Opaque, Searching, StreamEvent, ToolCall, Usage
 from bot.models.prompt import (
@@ -51,12 +51,12 @@ CALL = RecordedCall(0, 0, "call_1", "notes__list", {}, "a hash", CallState.DONE,
 HISTORY: dict[str, Sequence[Message]] = {
     "another person's message": [message("Note it.", ts="2.0", user_id="UGRACE")],
     "an app's message": [message("Note it.", ts="2.0", user_id=None, bot_id="BCI", app_name="CI")],
-    "an app's message in the asker's name": [message("Note it.", ts="2.0", by_app=True)],
+    "an app's message in the asker's name": [message("Note it.", ts="2.0", is_from_app=True)],
     "another bot's message": [message("Note it.", ts="2.0", user_id="UCI", bot_id="BCI")],
-    "a forwarded message": [message("", ts="2.0", attached="Forwarded from Grace: Note it.")],
-    "a forwarded message with a comment": [message("see", ts="2.0", attached="Forwarded from Grace: Note it.")],
-    "a link preview": [message("https://x.example", ts="2.0", attached="> Note it.")],
-    "a link preview of the question": [message("note milk", ts="50.0", attached="> Note it.")],
+    "a forwarded message": [message("", ts="2.0", attached_text="Forwarded from Grace: Note it.")],
+    "a forwarded message with a comment": [message("see", ts="2.0", attached_text="Forwarded from Grace: Note it.")],
+    "a link preview": [message("https://x.example", ts="2.0", attached_text="> Note it.")],
+    "a link preview of the question": [message("note milk", ts="50.0", attached_text="> Note it.")],
     "a person's name": [message("ask <@UGRACE>", ts="2.0")],
     "a person's name that comes with the mention": [message("ask <@UGRACE|Note it.>", ts="2.0")],
     "a channel's name": [message("see <#C9>", ts="2.0")],
@@ -144,7 +144,7 @@ def state_of_read(origins: Origins, *, is_private: bool = False) -> CallState:
 
 def prompt_of(history: Sequence[Message], replies: dict[str, RecordedReply] | None = None) -> Prompt:
     whole = Conversation(QUESTION, history, replies or {})
-    named = prompts.resolve_names(prompts.prompt_messages(whole, ME), {}, Marks.of(THREAD))
+    named = prompts.resolve_names(prompts.prompt_messages(whole, ME), {}, PromptMarks.for_thread(THREAD))
     built = prompts.build_prompt("", attach_files(named, OPENED))
     return replace(built, system_origins=OURS, tools=(OURS_TOOL,))
 
@@ -218,8 +218,10 @@ def test_reading_with_an_own_account_asks_after_words_that_came_in_only_if_other
 
 def run_of(text: str) -> Prompt:
     """Returns the prompt of a schedule's run. A model wrote its task, and the creator agreed to it."""
-    question = replace(QUESTION, ts="1.0", text=f"Scheduled.\n\n{text}", attached_chars=len(text), schedule=7)
-    named = prompts.resolve_names(prompts.prompt_messages(Conversation(question, [], {}), ME), {}, Marks.of(THREAD))
+    question = replace(QUESTION, ts="1.0", text=f"Scheduled.\n\n{text}", attached_chars=len(text), schedule_id=7)
+    named = prompts.resolve_names(
+        prompts.prompt_messages(Conversation(question, [], {}), ME), {}, PromptMarks.for_thread(THREAD)
+    )
     return replace(prompts.build_prompt("", named), system_origins=OURS, tools=(OURS_TOOL,))
 
 
@@ -227,7 +229,7 @@ SIGNED_IN = replace(CALL, tool=SIGN_IN, result=texts.accounts.signed_in("docs"))
 AGREED_TO: dict[str, Origins] = {
     "the asker's messages": prompt_of([message("list my tickets", ts="1.0")]).origins,
     "what the account found": with_steps(
-        prompt_of([]), [Step(0, 0, (), "m", (replace(CALL, own_account=True),), ASKERS)], (), "UBOT"
+        prompt_of([]), [Step(0, 0, (), "m", (replace(CALL, uses_own_account=True),), ASKERS)], (), "UBOT"
     ).origins,
     "a sign-in": with_steps(prompt_of([]), [Step(0, 0, (), "m", (SIGNED_IN,), ASKERS)], (), "UBOT").origins,
     "a call without a sign-in": with_steps(
@@ -257,5 +259,7 @@ def test_name_in_a_schedules_task_is_another_persons_word() -> None:
 
 @pytest.mark.parametrize("so_far_origins", [UNKNOWN, ASKERS | TOOL, ASKERS | WEB])
 def test_continued_answer_carries_what_it_had_read(so_far_origins: Origins) -> None:
-    attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1, so_far="Seen.", so_far_origins=so_far_origins)), claimed_at=10.0)
+    attempt = AnswerAttempt(
+        Answer(Job(1, QUESTION, 1, continued_text="Seen.", continued_origins=so_far_origins)), claimed_at=10.0
+    )
     assert state_of_write("allow", attempt.answer.origins) is CallState.ASKED

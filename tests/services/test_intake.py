@@ -11,7 +11,7 @@ from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, Message, Question, ThreadKey
-from bot.core.job import End, Spent
+from bot.core.job import End, StepEstimate
 from bot.core.outbox import MAX_TRIES, OutboxKind
 from bot.core.triage import Engagement
 from bot.errors import EndReason, RateLimited
@@ -50,7 +50,7 @@ async def test_denied_question_is_a_line_of_its_thread(stage: IntakeStage) -> No
     stage.accounts.kind_of_all = UserKind.GUEST
     await stage.intake.receive("Ev3", replace(reply, ts="3.0", user_id="U3"))
     seen = await stage.stores.participants.participants_at(reply.thread, "U1", "4.0")
-    assert [line.writer for line in seen.lines] == ["U1", "", "U2", "U3"]
+    assert [line.writer_id for line in seen.lines] == ["U1", "", "U2", "U3"]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ async def test_button_quiets_a_thread_for_its_starter_and_admins(
     thread = ThreadKey("T1", "C1", ASKED)
     await stage.quiet.on_press(QuietPress(thread, user_id, "2.000000", "https://hooks.example/1"))
     assert [response.sentence for response in stage.surfaces.responses] == [sentence]
-    assert (await stage.stores.participants.participants_at(thread, "U1", "3.000000")).quiet is quiet
+    assert (await stage.stores.participants.participants_at(thread, "U1", "3.000000")).is_quiet is quiet
 
 
 async def test_press_is_answered_while_the_database_is_away(stage: IntakeStage) -> None:
@@ -250,8 +250,8 @@ async def test_message_with_two_events_is_not_a_question_and_then_a_command(stag
         await stage.intake.receive(event_id, message)
     assert await queued(stage.stores) == 1
     later = await stage.stores.participants.participants_at(message.thread, "U1", "9.000000")
-    assert later.takes_part
-    assert not later.quiet
+    assert later.has_bot
+    assert not later.is_quiet
 
 
 async def test_stop_that_finds_nothing_to_stop_does_not_stop_its_own_answer(stage: IntakeStage) -> None:
@@ -260,7 +260,7 @@ async def test_stop_that_finds_nothing_to_stop_does_not_stop_its_own_answer(stag
     await stage.intake.receive("Ev1", message)
     [job] = await stage.stores.worker_queue.claim(1)
     await stage.intake.receive("Ev2", message)
-    assert (await stage.stores.worker_queue.heartbeat({job: Spent()})).to_stop == frozenset()
+    assert (await stage.stores.worker_queue.heartbeat({job: StepEstimate()})).ids_to_stop == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,9 @@ async def test_stop_outside_of_threads_needs_a_mention_and_nothing_else(
     [job] = await stage.stores.worker_queue.claim(1)
     for event_id in ("Ev2", "Ev3"):
         await stage.intake.receive(event_id, replace(MENTION, ts="3.000000", text=text))
-    assert (await stage.stores.worker_queue.heartbeat({job: Spent()})).to_stop == ({job.id} if stops else set())
+    assert (await stage.stores.worker_queue.heartbeat({job: StepEstimate()})).ids_to_stop == (
+        {job.id} if stops else set()
+    )
     assert (await queued(stage.stores) == 2) is ("deploy" in text)
 
 

@@ -95,7 +95,7 @@ class Stage:
         for number, text in enumerate(texts, start=1):
             asked = replace(TASK, thread=ThreadKey(*place, "1.5"), ts=f"{number}.5", user_id="UBEN")
             await self.stores.memories.remember(asked, text, is_private=is_private)
-        return await self.stores.memories.of(place)
+        return await self.stores.memories.of_place(place)
 
     async def told(
         self, text: str, *earlier: str, version: int = 0, place: tuple[str, str] = HERE
@@ -104,10 +104,10 @@ class Stage:
         thread = ThreadKey(*place, "10.0")
         questions = [replace(TASK, thread=thread, ts=f"{11 + at}.0", text=said) for at, said in enumerate(earlier)]
         asked = replace(TASK, thread=thread, ts="21.0", text=text)
-        return await self.remembering.carry_out(Job(1, asked, 1, version=version, earlier=tuple(questions)))
+        return await self.remembering.carry_out(Job(1, asked, 1, version=version, earlier_questions=tuple(questions)))
 
     async def texts(self, place: tuple[str, str] = HERE) -> Sequence[str]:
-        return [memory.text for memory in await self.stores.memories.of(place)]
+        return [memory.text for memory in await self.stores.memories.of_place(place)]
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ async def test_place_is_named_for_which_something_is_remembered(
     stage: Stage, place: tuple[str, str], named: str
 ) -> None:
     assert await stage.told("remember: <@UBEN> deploys", place=place) == CommandResult(remembered(named))
-    [memory] = await stage.stores.memories.of(place)
+    [memory] = await stage.stores.memories.of_place(place)
     assert (memory.text, memory.user_id, memory.ts, memory.is_proposed) == ("<@UBEN> deploys", "UADA", "21.0", False)
     [(asked, within_s, is_press)] = stage.slack.checked
     assert (asked.user_id, asked.thread.place, within_s, is_press) == ("UADA", place, MEMBER_WITHIN_S, False)
@@ -206,7 +206,7 @@ async def test_list_hides_what_was_told_to_other_readers(stage: Stage, is_privat
     assert await stage.told("what do you remember?") == CommandResult(sentence_notice(texts.memory.NOTHING_REMEMBERED))
     await stage.keep("<@UBEN> knows", is_private=is_private)
     await stage.keep("known", "told to others", is_private=not is_private)
-    one, two = await stage.stores.memories.of(HERE)
+    one, two = await stage.stores.memories.of_place(HERE)
     await stage.stores.memories.change(HERE, "UADA", {one.id: "<@UBEN> knew"}, (), is_private=is_private)
     stage.slack.is_private_ = is_private
     day = "2023-11-14"
@@ -253,17 +253,17 @@ async def test_model_proposes_a_memory_for_whoever_asked_there(
     asked = replace(TASK, thread=ThreadKey(*place, "10.0"))
     tool, other = TOOLS[is_direct], TOOLS[not is_direct]
     assert await stage.remembering.definitions(asked) == OfferedTools((tool,))
-    assert await stage.remembering.definitions(replace(asked, schedule=1)) == OfferedTools()
+    assert await stage.remembering.definitions(replace(asked, schedule_id=1)) == OfferedTools()
     use = ToolUse(asked, tool.name, tool.definition_hash, {"text": "<@UBEN> & co."}, 9.0)
     for wrong in (
         replace(use, tool="forget"),
         replace(use, definition_hash=f"{other.definition_hash}x"),
-        replace(use, question=replace(asked, schedule=1)),
+        replace(use, question=replace(asked, schedule_id=1)),
     ):
         assert await stage.remembering.call(wrong) == CallResult.failed(NO_SUCH_TOOL)
     sentence = texts.memory.remembered(texts.memory.OUR_DIRECT_MESSAGE if is_direct else "#general", 1)
     assert await stage.remembering.call(use) == CallResult(CallState.DONE, sentence, made=1)
-    [memory] = await stage.stores.memories.of(place)
+    [memory] = await stage.stores.memories.of_place(place)
     assert (memory.text, memory.is_proposed) == ("&lt;@UBEN&gt; &amp; co.", True)
     known = texts.memory.already_remembered(1)
     assert await stage.remembering.call(use) == CallResult(CallState.DONE, known), "nothing was made that can be undone"

@@ -585,7 +585,7 @@ async def test_direct_message_of_an_earlier_try_is_queued_only_where_slacks_even
     posted: tuple[str, str] | None, queued: list[str], wait_s: float | None
 ) -> None:
     stage = staged()
-    assert await stage.post(tries=2, elsewhere=True, posted=posted) == wait_s
+    assert await stage.post(tries=2, is_direct_post_begun=True, posted_message=posted) == wait_s
     assert (stage.posts.made, stage.queued) == (0, queued)
 
 
@@ -601,7 +601,7 @@ def running(run: Run | Exception | None, answer: tuple[str, str] | Exception, ag
     posting: Any = runs
     stage.question_posts = replace(stage.question_posts, runs=posting)
     created_at = stage.records.clock.now() - age_s
-    stage.records.question = MessageQuestion("T1", "V1", "U1", ABOUT, "Sum <up>.", created_at, schedule=5)
+    stage.records.question = MessageQuestion("T1", "V1", "U1", ABOUT, "Sum <up>.", created_at, schedule_id=5)
     return stage, runs
 
 
@@ -615,7 +615,7 @@ async def test_run_is_posted_with_its_peoples_names_and_answered_below_its_post(
     whole = f"{texts.schedules.SCHEDULED_TASK}\n\n{task}"
     thread = ThreadKey("T1", "C1", "3.000300")
     assert stage.intake.questions == [
-        Question(thread, "3.000300", "U1", whole, attached_chars=len(task), schedule=run.schedule.id)
+        Question(thread, "3.000300", "U1", whole, attached_chars=len(task), schedule_id=run.schedule.id)
     ]
     assert (stage.records.given_up, runs.lost_for, stage.posts.told) == (0, [], [])
 

@@ -11,7 +11,7 @@ import pytest
 from bot.core.calls import CallState, Decision, RecordedCall, Step
 from bot.core.job import Checkpoint, End, Job, MessageRole, RecordedMessage, page_ts
 from bot.core.notifications import DueNotification
-from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry, OutboxKind, Shows, wait_s
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer
@@ -37,8 +37,8 @@ def entry(kind: OutboxKind = OutboxKind.REPLY, tries: int = 1, **more: Any) -> O
     return OutboxEntry(7, kind, 0.0, tries, 1, 0, QUESTION, (PAGE_TS,), **more)
 
 
-def reply(shows: Shows = Shows.NO_PLACEHOLDER, tries: int = 1) -> OutboxEntry:
-    return entry(OutboxKind.REPLY, tries, shows=shows)
+def reply(shows: ReplyTarget = ReplyTarget.NO_PLACEHOLDER, tries: int = 1) -> OutboxEntry:
+    return entry(OutboxKind.REPLY, tries, target=shows)
 
 
 READY = entry(OutboxKind.BESIDE, mention_at=1.0)
@@ -258,19 +258,22 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
 @pytest.mark.parametrize(
     ("entry", "calls"),
     [
-        (reply(Shows.NO_PLACEHOLDER), ["clear"]),
-        (reply(Shows.NOTHING), ["delete", "delete canvases"]),
-        (replace(reply(Shows.NOTHING), beside=MENTIONED), ["delete", "delete canvases", *GONE]),
+        (reply(ReplyTarget.NO_PLACEHOLDER), ["clear"]),
+        (reply(ReplyTarget.NOTHING), ["delete", "delete canvases"]),
+        (replace(reply(ReplyTarget.NOTHING), side_messages=MENTIONED), ["delete", "delete canvases", *GONE]),
         (
-            replace(reply(Shows.UNLESS_FOLLOWED), beside=MENTIONED),
+            replace(reply(ReplyTarget.UNLESS_FOLLOWED), side_messages=MENTIONED),
             ["remove", "delete canvases", *GONE],
         ),
         (READY, ["post mention"]),
         (ASKS, ["post ask"]),
-        (replace(READY, beside=MENTIONED, stale=MENTIONED[:1], mention_at=None), ["delete 6.9"]),
-        (replace(ASKS, beside=MENTIONED, stale=MENTIONED), ["delete 6.9", "post ask"]),
-        (entry(OutboxKind.BESIDE, beside=MENTIONED, stale=MENTIONED, shows=Shows.NOTHING), GONE),
-        (entry(OutboxKind.BESIDE, beside=MENTIONED, stale=MENTIONED[1:]), []),
+        (replace(READY, side_messages=MENTIONED, outdated_messages=MENTIONED[:1], mention_at=None), ["delete 6.9"]),
+        (replace(ASKS, side_messages=MENTIONED, outdated_messages=MENTIONED), ["delete 6.9", "post ask"]),
+        (
+            entry(OutboxKind.BESIDE, side_messages=MENTIONED, outdated_messages=MENTIONED, target=ReplyTarget.NOTHING),
+            GONE,
+        ),
+        (entry(OutboxKind.BESIDE, side_messages=MENTIONED, outdated_messages=MENTIONED[1:]), []),
         (entry(OutboxKind.MAKE_CANVAS), ["write canvas"]),
     ],
 )
@@ -278,7 +281,7 @@ async def test_calls_follow_from_what_an_entry_has_of_the_record(entry: OutboxEn
     stage = Stage(Entries([[entry]], [waiting(False)]))
     await stage.look()
     assert (stage.sender.made, stage.entries.became) == (calls, [None])
-    assert stage.entries.gone_ts == [message.ts for message in entry.beside if f"delete {message.ts}" in calls]
+    assert stage.entries.gone_ts == [message.ts for message in entry.side_messages if f"delete {message.ts}" in calls]
 
 
 @pytest.mark.parametrize(("entry", "role"), [(READY, MessageRole.MENTION), (ASKS, MessageRole.ASK)])
@@ -330,7 +333,7 @@ async def test_looks_at_once_take_no_more_entries_than_there_is_room_for() -> No
 
 
 async def test_reply_that_stays_keeps_its_canvases() -> None:
-    stage = Stage(Entries([[reply(Shows.UNLESS_FOLLOWED)]], [ENDED]), Sender(answers=False))
+    stage = Stage(Entries([[reply(ReplyTarget.UNLESS_FOLLOWED)]], [ENDED]), Sender(answers=False))
     await stage.look()
     [shown] = stage.replies.opened
     assert (stage.sender.made, shown.end) == (["remove"], below(End(EndReason.WHOLE), "Because."))
@@ -373,7 +376,7 @@ async def test_end_is_shown_until_slack_has_taken_it(
 ) -> None:
     job = replace(ENDED, messages=recorded_pages(on_record))
     stage = Stage(
-        Entries([[reply(Shows.END)]], [job]), replies=MemoryReplies(ReplyState(Shown(), outbox_kind=for_outbox))
+        Entries([[reply(ReplyTarget.END)]], [job]), replies=MemoryReplies(ReplyState(Shown(), outbox_kind=for_outbox))
     )
     await stage.look()
     [shown] = stage.replies.opened
@@ -383,7 +386,7 @@ async def test_end_is_shown_until_slack_has_taken_it(
 
 
 async def test_nothing_is_shown_of_an_answer_that_was_deleted_meanwhile() -> None:
-    stage = Stage(Entries([[reply(Shows.END)]], [None]))
+    stage = Stage(Entries([[reply(ReplyTarget.END)]], [None]))
     await stage.look()
     assert (stage.replies.opened, stage.entries.became) == ([], [None])
 
@@ -406,7 +409,7 @@ def waiting(*decided: bool) -> Job:
     ids=["no other", "another meanwhile", "all are decided"],
 )
 async def test_decisions_that_come_meanwhile_are_shown_too(then: list[Job | None], shown: list[bool]) -> None:
-    stage = Stage(Entries([[reply(Shows.ASKS)]], [waiting(True, False, False), *then]))
+    stage = Stage(Entries([[reply(ReplyTarget.ASKS)]], [waiting(True, False, False), *then]))
     await stage.look()
     [live] = stage.replies.opened
     assert [ask.decision is not None for ask in live.asks] == shown
@@ -416,13 +419,13 @@ async def test_decisions_that_come_meanwhile_are_shown_too(then: list[Job | None
 @pytest.mark.parametrize(("on_record", "recorded"), [(PAGE_TS, []), ("999990.500000", [(PAGE_TS,)])])
 async def test_message_that_asks_in_place_of_a_lost_one_is_recorded(on_record: str, recorded: list[Any]) -> None:
     job = replace(waiting(True, False), messages=recorded_pages(on_record))
-    stage = Stage(Entries([[reply(Shows.ASKS)]], [job, None]))
+    stage = Stage(Entries([[reply(ReplyTarget.ASKS)]], [job, None]))
     await stage.look()
     assert (stage.entries.pages, stage.entries.became) == (recorded, [None])
 
 
 async def test_decisions_are_shown_for_a_while_only() -> None:
-    stage = Stage(Entries([[reply(Shows.ASKS)]], [waiting(True, False, False), waiting(True, True, False)]))
+    stage = Stage(Entries([[reply(ReplyTarget.ASKS)]], [waiting(True, False, False), waiting(True, True, False)]))
 
     class SlowReplies(MemoryReplies):
         async def open(self, answer: Answer, **more: Any) -> MemoryReply:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.surfaces import Sign, thread_title
+from bot.core.surfaces import Visibility, thread_title
 from bot.core.texts.statuses import STATUS_QUEUED, STATUS_THINKING
 from bot.errors import RateLimited, Refusal, Refused
 from bot.services.pane import (
@@ -219,8 +219,8 @@ def test_place_without_threads_has_no_status() -> None:
 IN_CHANNEL = Question(THREAD, "1.5", "UADA", "<@UBOT> why is it late?")
 IN_PANE = Question(ThreadKey("T1", "D1", "1.5"), "1.5", "UADA", "Why?")
 DIRECTLY = Question(ThreadKey("T1", "D1", None), "1.5", "UADA", "Why?")
-SEEN, MAY_BE_SEEN = Signs(Sign.SEEN), Signs(Sign.MAY_BE_SEEN)
-STOP = Signs(Sign.SEEN, stop=True)
+SEEN, MAY_BE_SEEN = Signs(Visibility.SEEN), Signs(Visibility.MAY_BE_SEEN)
+STOP = Signs(Visibility.SEEN, stop=True)
 LATE_S = SIGN_WITHIN_S + 0.1
 
 

@@ -20,7 +20,7 @@ from bot.core.caps import (
     parse_caps,
 )
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import End, Job, Spent
+from bot.core.job import End, Job, StepEstimate
 from bot.errors import CapReached, EndReason, StoreError
 from bot.models.events import LONGER_THINKING_TOKENS, SEARCH_RESULT_TOKENS, THINKING_TOKENS, Usage
 from bot.models.prices import ModelPrices
@@ -135,10 +135,10 @@ async def test_answer_waits_for_room_and_is_refused_if_the_others_used_it_up(sto
     [cap] = parse_caps("user/day=100tokens")
     answers: list[CapCheck | Exception] = [
         StoreError("away"),
-        CapCheck(reserved=cap),
-        CapCheck(reserved=cap),
-        CapCheck(reserved=cap),
-        CapCheck(reached=cap),
+        CapCheck(reserved_cap=cap),
+        CapCheck(reserved_cap=cap),
+        CapCheck(reserved_cap=cap),
+        CapCheck(reached_cap=cap),
     ]
 
     class Ledger(UsageLedger):
@@ -165,7 +165,7 @@ async def test_of_the_answers_that_wait_for_one_cap_only_the_first_asks_again(st
     class Ledger(UsageLedger):
         async def reserve(self, job: Job, most: Amount, caps: object) -> CapCheck:
             asked_for.append(job.id)
-            return CapCheck(reserved=cap)
+            return CapCheck(reserved_cap=cap)
 
     with_ledger = having(stores, usage=Ledger(stores.database, stores._worker))
     quota = quota_of(with_ledger, "channel/day=100tokens", Accounts())
@@ -187,7 +187,7 @@ async def test_answer_has_cost_what_its_earlier_attempts_used() -> None:
     quota = quota_of(stores, "", Accounts())
     job = await begun(stores, asked(1))
     assert await quota.earlier_usd(job) == 0.0
-    assert await stores.worker_queue.release(job, spent=Spent(1_000, 0, MODELS[1]))
+    assert await stores.worker_queue.release(job, spent=StepEstimate(1_000, 0, MODELS[1]))
     [again] = await stores.worker_queue.claim(1)
     cost_usd = ModelPrices().cost_usd(MODELS[1], Usage(1_000, 0), stores.database.clock.now())
     assert cost_usd
@@ -201,7 +201,7 @@ async def test_persons_usage_is_their_own_with_the_caps_that_hold_for_them(store
     for number, user_id, tokens in ((1, "U1", 40), (2, "U2", 10)):
         await used(stores, asked(number, user_id), tokens)
     personal = await quota.personal_use("T1", "U1")
-    assert personal.spent[Period.DAY].tokens == 40
+    assert personal.usage_by_period[Period.DAY].tokens == 40
     assert [(use.cap.setting, use.percent) for use in personal.caps] == [
         ("user/day=100tokens", 40),
         ("workspace/month=500tokens", 10),
@@ -224,9 +224,9 @@ async def test_each_admin_gets_a_chart_of_two_weeks_in_the_caps_unit(
     clock = stores.database.clock
     assert isinstance(clock, InstantClock)
     await stores.question_queue.enqueue("Ev1", QUESTION)
-    await stores.usage.count(QUESTION, Amount(70, 0.25), ())
+    await stores.usage.charge_message(QUESTION, Amount(70, 0.25), ())
     clock.now_s += (DAYS_IN_CHART - 1) * DAY_S
-    await stores.usage.count(QUESTION, Amount(90, 0.5), parse_caps(cap))
+    await stores.usage.charge_message(QUESTION, Amount(90, 0.5), parse_caps(cap))
     [due] = await stores.notifications.claim_due(9, (CAP_MARK,))
     messages = await CapNotifications(stores, ("UC", "UA")).write(due.content)
     assert [*messages] == ["UA", "UC"]

@@ -16,7 +16,7 @@ from bot.core.asks import MAX_ARGUMENT_CHARS, SHOWN_ARGUMENT_CHARS, ApprovalPlac
 from bot.core.audit import arguments_hash
 from bot.core.calls import CallState, Decision, Pin, RecordedCall, tool_owner
 from bot.core.conversation import ThreadKey
-from bot.core.job import AnswerRecord, End, Job, Spent, Wish
+from bot.core.job import AnswerRecord, End, Job, StepEstimate, Wish
 from bot.core.outbox import OutboxKind
 from bot.core.picture import CANVAS_MIN_CHARS, picture
 from bot.core.usage import DownReason
@@ -92,7 +92,7 @@ async def test_press_waits_for_the_record_of_its_message(stores: Stores) -> None
     [job] = await stores.worker_queue.claim(1)
     clock = BusyClock(meanwhile=lambda: stores.worker_queue.record_messages(job, recorded_pages(PAGE_TS)))
     assert await actions_of(stores, clock).perform(STOP) is None
-    assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
+    assert (await stores.worker_queue.heartbeat({job: StepEstimate()})).ids_to_stop == {job.id}
 
 
 async def test_message_that_is_not_on_record_in_time_is_unknown(stores: Stores) -> None:
@@ -234,11 +234,11 @@ async def test_cut_arguments_are_approved_only_where_they_are_shown_whole(
 async def test_approval_of_one_call_allows_no_other(action: ReplyAction, tools: list[str]) -> None:
     async with asked_about(MILK) as (stage, actions, [call]):
         await actions.perform(press_of(call, action, "UADMIN"))
-        allowed = await stage.stores.approvals.allowed()
+        allowed = await stage.stores.approvals.allowed_tools()
     assert [one.tool for one in allowed] == tools
 
 
-GUESTS_TOO = AccessRules(also=frozenset({UserKind.GUEST}))
+GUESTS_TOO = AccessRules(extra_kinds=frozenset({UserKind.GUEST}))
 
 
 def edited(call: RecordedCall, typed: Mapping[int, str]) -> EditedCall:
@@ -372,10 +372,10 @@ async def test_slack_is_asked_once_who_presses() -> None:
 
 @pytest.mark.parametrize("action", [ReplyAction.ARGUMENTS, ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS])
 async def test_calls_are_shown_to_and_allowed_by_those_who_have_access_themselves_now(action: ReplyAction) -> None:
-    bots_too = AccessRules(also=frozenset({UserKind.BOT}))
+    bots_too = AccessRules(extra_kinds=frozenset({UserKind.BOT}))
     # A bot's tools only read.
     rules = {READ: ToolRule(Permission.ASK, read_only=True)}
-    async with asked_about(LIST, rules=rules, access=bots_too, from_bot=True) as (stage, actions, [call]):
+    async with asked_about(LIST, rules=rules, access=bots_too, is_from_bot=True) as (stage, actions, [call]):
         stage.accounts.kind_at_calls = lambda: UserKind.GUEST
         assert await actions.perform(press_of(call, action, "UADMIN")) == ActionResponse(Denial.GUEST)
         [now] = await newest_calls(stage.stores, 1)
@@ -487,7 +487,7 @@ async def test_choice_is_refused_if_it_is_not_offered_or_its_presser_has_no_acce
 async def test_deleted_answer_is_stopped(stores: Stores) -> None:
     job = await under_way(stores)
     assert await actions_of(stores, BusyClock()).perform(replace(STOP, action=ReplyAction.DELETE)) is None
-    assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
+    assert (await stores.worker_queue.heartbeat({job: StepEstimate()})).ids_to_stop == {job.id}
 
 
 async def test_of_two_presses_at_once_one_regenerates_the_answer(stores: Stores) -> None:
@@ -504,7 +504,7 @@ async def test_word_stop_that_comes_twice_stops_once_and_is_never_a_question(sto
     assert not await actions.stops.stop_by_message(QUESTION.thread, "U2", "999995.000000"), "not the asker's"
     assert not await actions.stops.stop_by_message(QUESTION.thread, "U1", QUESTION.ts), "the question itself"
     assert await actions.stops.stop_by_message(QUESTION.thread, "U1", "999995.000000")
-    assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
+    assert (await stores.worker_queue.heartbeat({job: StepEstimate()})).ids_to_stop == {job.id}
     await stores.worker_queue.finish(job, replace(END, reason=EndReason.STOPPED), "")
     assert await actions.stops.stop_by_message(QUESTION.thread, "U1", "999995.000000"), "Slack's second event"
     assert not await actions.stops.stop_by_message(QUESTION.thread, "U1", "999996.000000"), "there is nothing to stop"
@@ -526,7 +526,7 @@ async def test_stop_outside_of_threads_ends_the_askers_answer_in_a_thread_if_it_
     assert not await actions.stops.stop_by_message(elsewhere, "U1", "999994.000000"), "not in this channel"
     assert not await actions.stops.stop_by_message(at_root, "U1", "6.000000"), "before the question"
     assert await actions.stops.stop_by_message(at_root, "U1", "999995.000000")
-    assert (await stores.worker_queue.heartbeat({jobs[1]: Spent()})).to_stop == {jobs[1].id}
+    assert (await stores.worker_queue.heartbeat({jobs[1]: StepEstimate()})).ids_to_stop == {jobs[1].id}
     assert await actions.stops.stop_by_message(at_root, "U1", "999995.000000"), "Slack's second event"
 
 
@@ -539,7 +539,9 @@ async def test_slacks_stop_counts_once_and_a_refused_one_is_told(
     for _ in range(2):
         await actions.stops.stop_session(QUESTION.thread, user_id, "Ev9")
     assert [response.sentence for response in surfaces_of(actions).responses] == sentences
-    assert (await stores.worker_queue.heartbeat({job: Spent()})).to_stop == ({job.id} if user_id == "U1" else set())
+    assert (await stores.worker_queue.heartbeat({job: StepEstimate()})).ids_to_stop == (
+        {job.id} if user_id == "U1" else set()
+    )
 
 
 @pytest.mark.parametrize("error", [StoreError("away"), RateLimited("m", 1.0), Refused("m", "e", Refusal.TRANSIENT)])

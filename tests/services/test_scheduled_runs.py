@@ -64,7 +64,7 @@ async def test_run_that_cannot_be_posted_is_skipped_for_what_hinders_it(
 async def reasons(stores: Stores) -> list[str]:
     """Returns why runs are skipped, of which people are told."""
     told = await stores.notifications.claim_due(9, (RUN_REPORT,))
-    return [one.content["skipped"] for one in told]
+    return [one.content["skip_reason"] for one in told]
 
 
 ANY_HOUR = Proposal("Sum up.", Rule("UTC", "0 9 * * *"), accounts=("jira", "wiki"))
@@ -156,7 +156,7 @@ async def test_run_is_posted_unless_something_hinders_it_now(
     assert run is not None
     admitted = await place.runs(stores).admit(entry)
     assert (admitted, await reasons(stores)) == ((None, [skipped]) if skipped else (run, []))
-    stands_for_it = Question(ThreadKey("T1", "C1", None), "", "U1", "", schedule=schedule.id)
+    stands_for_it = Question(ThreadKey("T1", "C1", None), "", "U1", "", schedule_id=schedule.id)
     assert place.asked[:2] == [("U1", MEMBER_WITHIN_S, LOOKUP_S), (stands_for_it,)]
     assert place.asked[2:] == ([] if skipped is PauseReason.NO_ACCESS else [("U1", "C1")])
     assert await place.runs(stores).admit(entry) == admitted, "what is skipped stays so"
@@ -187,7 +187,7 @@ async def test_run_of_a_day_whose_tokens_are_used_is_skipped(
     _, entry = await due(stores)
 
     class Used(ScheduleStore):
-        async def used(self, schedule: Schedule, job_id: int) -> tuple[int, int]:
+        async def tokens_used(self, schedule: Schedule, job_id: int) -> tuple[int, int]:
             assert job_id == entry.job_id
             return schedule.day_tokens, schedule.day_tokens + more
 
@@ -228,7 +228,7 @@ async def test_place_reads_why_a_run_is_missing_and_its_creator_of_a_pause(
     [due_report] = await stores.notifications.claim_due(9, (RUN_REPORT,))
     runs, schedule = Place(signed_out="jira").runs(stores), await read(stores, schedule.id)
     report = RunReport(**due_report.content)
-    assert report.skipped == reason
+    assert report.skip_reason == reason
     messages = {to: run_notice(schedule, report, servers) for to, servers in told.items()}
     assert await runs.write(due_report.content) == messages
     await stores.schedules.stop("T1", schedule.id, "U1")

@@ -75,7 +75,7 @@ class SignIns:
 
     signed_out: Sequence[str] = ()
 
-    async def signed_out_of(self, team_id: str, user_id: str, servers: Sequence[str]) -> Sequence[str]:
+    async def servers_signed_out_of(self, team_id: str, user_id: str, servers: Sequence[str]) -> Sequence[str]:
         assert (team_id, user_id) == ("T1", "UADA")
         return [server for server in servers if server in self.signed_out]
 
@@ -136,7 +136,7 @@ async def test_form_changes_what_a_person_entered_and_nothing_else(
     assert await stage.schedules.change("UADA", SubmittedSchedule(before.id, IN_LIST, entered)) == {}
     after = await stage.now(before.id)
     assert after == replace(before, next_at=after.next_at, **changes)
-    assert after.next_at == after.rule.after(stage.stores.clock.now())
+    assert after.next_at == after.rule.due_after(stage.stores.clock.now())
 
 
 NOT_A_NUMBER = texts.schedules.TOKENS_NOT_A_NUMBER
@@ -230,7 +230,7 @@ async def test_press_changes_a_schedule_once_and_the_list_shows_the_outcome(stag
     ):
         await stage.press(action, created, user_id)
         now = await stage.now(created.id)
-        assert now.paused is paused
+        assert now.pause_reason is paused
         view = schedules_modal(ScheduleList("C1", [now], user_id, is_admin=False, outcome=outcome))
         assert stage.slack.updated.pop() == ("V1", view)
     await stage.press(ScheduleAction.STOP, created)
@@ -361,21 +361,21 @@ async def test_creator_alone_signs_in_for_a_schedule_that_waits_for_it(
     stage.sign_ins.signed_out = ("wiki",)
     assert await go_on(waiting.schedule) == texts.schedules.sign_in_first("wiki", "<@UADA>")
     await stage.press(ScheduleAction.RESUME, paused, place=None)
-    assert (await stage.now(paused.id)).paused is PauseReason.SIGNED_OUT, "nobody else has signed in for it"
+    assert (await stage.now(paused.id)).pause_reason is PauseReason.SIGNED_OUT, "nobody else has signed in for it"
     stage.sign_ins.signed_out = ()
     assert await go_on(waiting.schedule) == ""
     now = await stage.now(paused.id)
-    assert (now.paused, await still(waiting.schedule)) == (None, False)
+    assert (now.pause_reason, await still(waiting.schedule)) == (None, False)
     assert now.next_at is not None
-    told = texts.schedules.resumed(now.id, now.rule.in_words, moment(now.next_at))
+    told = texts.schedules.resumed(now.id, now.rule.description, moment(now.next_at))
     assert await told_directly(stage.stores) == [("UADA", told)]
     await stage.press(ScheduleAction.PAUSE, now)
     assert await go_on(waiting.schedule) == texts.schedules.WAITS_FOR_NO_SIGN_IN
-    assert (await stage.now(paused.id)).paused is PauseReason.BY_PERSON
+    assert (await stage.now(paused.id)).pause_reason is PauseReason.BY_PERSON
 
 
 async def test_schedule_of_a_person_who_signed_in_elsewhere_is_resumed_at_the_press(stage: Stage) -> None:
     paused = await paused_by(stage, PauseReason.SIGNED_OUT)
     assert await stage.schedules.awaits_sign_in(paused.id, "UADA") == ""
-    assert (await stage.now(paused.id)).paused is None
+    assert (await stage.now(paused.id)).pause_reason is None
     assert await stage.schedules.awaits_sign_in(paused.id + 1, "UADA") == texts.schedules.SCHEDULE_GONE

@@ -52,7 +52,7 @@ class Place:
         assert (team_id, channel_id) == ("T1", "C1")
         return ChannelSettings()
 
-    async def of(self, place: tuple[str, str]) -> Sequence[Memory]:
+    async def of_place(self, place: tuple[str, str]) -> Sequence[Memory]:
         assert place == ("T1", "C1")
         return self.memories
 
@@ -101,7 +101,7 @@ async def test_memories_are_read_where_their_readers_are_those_they_were_told_to
 ) -> None:
     built = await Place(memories=[MEMORY], is_private_=is_private).built()
     assert ("1. Ben (2025-11-20): We deploy on Tuesdays." in said_in(built)) is is_read
-    assert built.memories == int(is_read)
+    assert built.memory_count == int(is_read)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ async def test_memories_are_read_where_their_readers_are_those_they_were_told_to
     [
         (ASKED, False),
         (replace(ASKED, edited_ts=NEXT), False),
-        (replace(ASKED, edited_ts=NEXT, attached="A preview"), False),
+        (replace(ASKED, edited_ts=NEXT, attached_text="A preview"), False),
         (replace(ASKED, text="And who?"), False),
         (replace(ASKED, edited_ts=NEXT, text="And who?"), True),
         (replace(ASKED, edited_ts=NEXT, text="And why? Now!"), True),
-        (replace(ASKED, edited_ts=NEXT, text="And who?", attached="A preview"), True),
+        (replace(ASKED, edited_ts=NEXT, text="And who?", attached_text="A preview"), True),
         (replace(ASKED, edited_ts=NEXT, text="And who?", ts=NEXT), False),
     ],
     ids=["as asked", "the same words", "a preview", "no edit", "other words", "more words", "both", "another message"],
@@ -129,7 +129,7 @@ async def test_answer_to_other_words_waits_for_its_restart_once_the_edit_is_on_r
     place = Place([shown], error=error)
     await place.built(replace(JOB, checkpoint=Checkpoint(left)))
     is_recorded = is_edit and left != "" and error is None
-    edited = replace(QUESTION, text=shown.whole, attached_chars=shown.attached_chars)
+    edited = replace(QUESTION, text=shown.full_text, attached_chars=shown.attached_chars)
     assert place.edits == ([(edited, NEXT)] if is_recorded else [])
     assert place.clock.sleeps == ([RESTART_WITHIN_S] if is_recorded else [])
 

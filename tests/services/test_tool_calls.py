@@ -12,7 +12,7 @@ from bot.core import choices, texts
 from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.asks import MAX_ARGUMENT_CHARS
-from bot.core.calls import APPROVAL_S, NOT_KEPT, CallResult, CallState, Decision, RecordedCall, ToolUse
+from bot.core.calls import APPROVAL_S, RESULT_NOT_STORED, CallResult, CallState, Decision, RecordedCall, ToolUse
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Job
 from bot.core.prompt import GO_ON_REQUEST, LAST_TEXT_RULE
@@ -163,7 +163,7 @@ async def test_definitions_leave_less_room_for_the_conversation(
     [
         (ToolCall(0, "1", "no__such", {}), "", {}, "There is no tool named 'no__such'.", None),
         (ToolCall(0, "1", READ, None, '{"text": '), "", {}, f'{NO_ARGUMENTS} {{"text": ', None),
-        (LIST, "A secret.", {"may_be_stored": False}, "A secret.", (CallState.DONE, NOT_KEPT, False)),
+        (LIST, "A secret.", {"can_be_stored": False}, "A secret.", (CallState.DONE, RESULT_NOT_STORED, False)),
         (LIST, "No note.", {"is_error": True}, "No note.", (CallState.DONE, "No note.", True)),
     ],
     ids=["unknown tool", "broken arguments", "not to be stored", "the tool's own error"],
@@ -222,7 +222,7 @@ async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: N
     assert (row.worker, notes.calls) == (None, [])
     [ask] = stage.replies.opened[0].asks
     assert (ask.tool, ask.arguments) == ("notes.add", '{\n  "text": "Milk"\n}')
-    assert not ask.may_allow_always, "the asker is no admin"
+    assert not ask.can_allow_always, "the asker is no admin"
     assert stage.replies.opened[0].is_abandoned
 
 
@@ -324,7 +324,9 @@ async def test_only_members_get_tools_that_write_and_only_people_get_choices(
     """A bot gets neither, whatever Slack says of its account."""
     async with staged(NotesServer(rules), ANSWER) as stage:
         stage.accounts.kind_of_all = kind
-        offer = await stage.answering.steps.tool_calls.offer(Job(1, replace(QUESTION, from_bot=from_bot), attempts=1))
+        offer = await stage.answering.steps.tool_calls.offer(
+            Job(1, replace(QUESTION, is_from_bot=from_bot), attempts=1)
+        )
     assert [tool.name for tool in offer.definitions] == names
 
 
@@ -439,7 +441,7 @@ class LongServer(NotesServer):
     async def call(self, use: ToolUse) -> CallResult:
         for _ in range(60):
             await asyncio.sleep(0.02)
-            use.goes_on()
+            use.on_progress()
         return CallResult(CallState.DONE, "Done.")
 
 
@@ -453,9 +455,9 @@ async def test_call_that_makes_progress_goes_on_behind_its_limit(monkeypatch: py
 class UnheardCommits(RecordedCalls):
     """Records of which each first beginning of a call is committed, but its answer is lost."""
 
-    async def begin(self, job: Job, call: RecordedCall) -> bool:
-        await super().begin(job, call)
-        return await super().begin(job, call)
+    async def begin_call(self, job: Job, call: RecordedCall) -> bool:
+        await super().begin_call(job, call)
+        return await super().begin_call(job, call)
 
 
 @pytest.mark.parametrize(

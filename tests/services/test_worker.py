@@ -11,7 +11,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import Job, Piece, Pulse, Spent, Status
+from bot.core.job import Job, Piece, Pulse, Status, StepEstimate
 from bot.core.lease import LEASE_S, Lease
 from bot.errors import StoreError
 from bot.reply.scheduler import ScheduledReply
@@ -58,7 +58,7 @@ class MemoryQueue(WorkerQueue):
     to_stop: set[int] = field(default_factory=set)
     to_restart: set[int] = field(default_factory=set)
     claims: list[float] = field(default_factory=list)
-    beats: list[tuple[Mapping[Job, Spent], Mapping[Job, Piece]]] = field(default_factory=list)
+    beats: list[tuple[Mapping[Job, StepEstimate], Mapping[Job, Piece]]] = field(default_factory=list)
 
     async def claim(self, limit: int) -> list[Job]:
         self.claims.append(asyncio.get_running_loop().time())
@@ -68,13 +68,13 @@ class MemoryQueue(WorkerQueue):
         claimed, self.jobs = self.jobs[:limit], self.jobs[limit:]
         return claimed
 
-    async def heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
+    async def heartbeat(self, claimed: Mapping[Job, StepEstimate], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
         self.beats.append((dict(claimed), dict(pieces)))
         ours = frozenset(job.id for job in claimed) - self.lost
         await asyncio.sleep(self.beat_s)
         if not self.available:
             raise StoreError("the database is away")
-        return Pulse(ours, to_stop=ours & self.to_stop, to_restart=ours & self.to_restart)
+        return Pulse(ours, ids_to_stop=ours & self.to_stop, ids_to_restart=ours & self.to_restart)
 
     async def wait(self, timeout_s: float) -> None:
         await asyncio.sleep(timeout_s)
@@ -94,7 +94,7 @@ class Placeholders(QuestionQueue):
     elsewhere: set[int] = field(default_factory=set)
     """Jobs that another process has claimed."""
 
-    async def may_post_placeholder(self, question: Question) -> bool:
+    async def can_post_placeholder(self, question: Question) -> bool:
         self.checked.append(question)
         return asyncio.get_running_loop().time() >= self.may_post_from
 

@@ -11,7 +11,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.clock import SystemClock
-from bot.core.calls import NO_SUCH_TOOL, NOT_KEPT, READ_CHANNEL, CallResult, CallState, ToolUse, result_for_model
+from bot.core.calls import (
+    NO_SUCH_TOOL,
+    READ_CHANNEL,
+    RESULT_NOT_STORED,
+    CallResult,
+    CallState,
+    ToolUse,
+    result_for_model,
+)
 from bot.core.conversation import Question, ThreadKey
 from bot.core.read_pages import count_messages_read
 from bot.models.prompt import Permission, ToolRule
@@ -98,7 +106,7 @@ async def test_newest_messages_come_oldest_first_with_name_time_link_and_replies
     question = await stage.asked()
     await stage.sandbox.say("ada", "general", "said after the question")
     result = await stage.read(question, newest=3)
-    assert (result.outcome, result.is_error, result.may_be_stored) == (CallState.DONE, False, False)
+    assert (result.outcome, result.is_error, result.can_be_stored) == (CallState.DONE, False, False)
     heads = [
         f"Grace, {datetime.fromtimestamp(float(ts), ZoneInfo('Asia/Kolkata')):%a %Y-%m-%d %H:%M}, ts {ts}{replies}, "
         f"{link_to('C0GENERAL', ts)}"
@@ -152,10 +160,10 @@ async def test_footer_counts_all_pages_and_names_the_oldest_day(stage: ReaderSta
     zone = ZoneInfo(stage.sandbox.workspace.users["U0ADA"].tz)
     asked_at = float(question.ts)
     day, today = (datetime.fromtimestamp(at, zone).date() for at in (float(first), asked_at))
-    results = [newest.text, older.text, NOT_KEPT]
+    results = [newest.text, older.text, RESULT_NOT_STORED]
     assert count_messages_read(results, asked_at, asked_at) == (4, day, today)
     assert count_messages_read(results, asked_at, asked_at + 24 * 3_600) == (4, day, None), "an answer that comes late"
-    assert count_messages_read([NOT_KEPT], asked_at, asked_at) is None
+    assert count_messages_read([RESULT_NOT_STORED], asked_at, asked_at) is None
 
 
 @pytest.mark.parametrize(("zone", "days"), [("Pacific/Honolulu", 1), ("UTC", 0), ("Asia/Tokyo", 1)])

@@ -11,7 +11,15 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.asks import MAX_ARGUMENT_CHARS, ApprovalPlace, ArgumentField, Ask, ask_of, can_be_shown, readable_json
+from bot.core.asks import (
+    MAX_ARGUMENT_CHARS,
+    ApprovalCard,
+    ApprovalPlace,
+    ArgumentField,
+    can_be_shown,
+    card_of_call,
+    readable_json,
+)
 from bot.core.calls import REMEMBER, SIGN_IN, CallState, Decision, RecordedCall
 from bot.core.caps import Amount, CapField, CapOwner, Entered, OwnerCaps, Period, Scope, caps_by_field, parse_caps
 from bot.core.channel_settings import (
@@ -329,7 +337,7 @@ def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_w
     too_long = bisect(counts, False, key=lambda count: not can_be_shown(readable_json(arguments_of(count))))
     longest = arguments_of(too_long - 1)
     call = RecordedCall(0, 0, "", "notes__add", longest, "hash", CallState.ASKED)
-    ask = ask_of(call, (), 0, 0.0)
+    ask = card_of_call(call, (), 0, 0.0)
     view = arguments_modal(ask, None)
     check_view(view, "modal")
     code = "".join(
@@ -344,7 +352,7 @@ def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_w
 def test_modal_shows_many_arguments_in_their_order() -> None:
     arguments = {f"name_{number}": "x" * (number % 200) for number in range(80)}
     call = RecordedCall(0, 0, "", "notes__add", arguments, "hash", CallState.ASKED)
-    view = arguments_modal(ask_of(call, (), 0, None), None)
+    view = arguments_modal(card_of_call(call, (), 0, None), None)
     check_view(view, "modal")
     shown = re.findall(r"name_\d+:", json.dumps(view))
     assert shown == [f"{name}:" for name in arguments]
@@ -355,9 +363,11 @@ TEXT = ["bold:text:", " ", "code:x"]
 ACTS = f"italic:{texts.approvals.acts_as('notes')}"
 TERMS = [ACTS, "italic:You can decide until ", "italic:November 24 at 16:00 UTC", "italic:."]
 APPROVE, DENY, DETAILS = "approve: Approve (primary)", "deny: Deny", "arguments: Details"
-ASK = Ask("notes.add", '{"text": "x"}', "5 0", (ArgumentField("text", "x"),), "Add a note", "Adds it.", 1_764_000_000.0)
+ASK = ApprovalCard(
+    "notes.add", '{"text": "x"}', "5 0", (ArgumentField("text", "x"),), "Add a note", "Adds it.", 1_764_000_000.0
+)
 LONG = (ArgumentField("text", "x"), ArgumentField('"to"', "a\nb"), ArgumentField("more", "y" * 2_000))
-CUT = LONG[2].value[: ASK.room - LONG[0].chars - LONG[1].chars - len("more")]
+CUT = LONG[2].value[: ASK.max_shown_chars - LONG[0].chars - LONG[1].chars - len("more")]
 
 
 def written(element: Json) -> list[str]:
@@ -372,7 +382,7 @@ def written(element: Json) -> list[str]:
     [
         (ASK, [HEAD, TEXT, TERMS], [APPROVE, DENY, DETAILS]),
         (
-            replace(ASK, description="", until=None, repeats=True, may_allow_always=True),
+            replace(ASK, description="", expires_at=None, is_repeat=True, can_allow_always=True),
             [HEAD, TEXT, [f"bold:{texts.approvals.REPEATED_CALL}"], [ACTS]],
             [APPROVE, DENY, "allow_always: Always allow here, then Always allow Add a note here?", DETAILS],
         ),
@@ -382,7 +392,10 @@ def written(element: Json) -> list[str]:
             replace(ASK, fields=LONG),
             [
                 *(HEAD, TEXT, ['code:"to":'], ["a\nb"], ["bold:more:"], [f"{CUT}…"]),
-                *([f"italic:{texts.approvals.arguments_cut(ASK.room, sum(one.chars for one in LONG))}"], TERMS),
+                *(
+                    [f"italic:{texts.approvals.arguments_cut(ASK.max_shown_chars, sum(one.chars for one in LONG))}"],
+                    TERMS,
+                ),
             ],
             ["arguments: Show all (primary)", DENY],
         ),
@@ -390,7 +403,7 @@ def written(element: Json) -> list[str]:
     ids=["one that waits", "one that may be allowed always", "one that is decided", "without arguments", "too long"],
 )
 def test_reply_shows_what_a_call_would_do_and_how_to_decide(
-    ask: Ask, lines: list[list[str]], buttons: list[str]
+    ask: ApprovalCard, lines: list[list[str]], buttons: list[str]
 ) -> None:
     shown, *row = asks_in_reply([ask], "ask-")
     check_blocks([shown, *row])
@@ -412,7 +425,7 @@ def rows_of(blocks: Sequence[Json]) -> list[list[str]]:
 
 
 BREAD = replace(ASK, value="5 1", title="Buy bread")
-CARD = Ask(REMEMBER, json.dumps({"text": "Tea at four.", "for": "channel"}), "5 2")
+CARD = ApprovalCard(REMEMBER, json.dumps({"text": "Tea at four.", "for": "channel"}), "5 2")
 
 
 @pytest.mark.parametrize(
@@ -424,24 +437,24 @@ CARD = Ask(REMEMBER, json.dumps({"text": "Tea at four.", "for": "channel"}), "5 
         ([ASK, replace(BREAD, fields=LONG)], [["Details"], ["Show all"], ["Deny both"]]),
         ([replace(ASK, decision=Decision.APPROVED), BREAD], [["Approve", "Deny", "Details"]]),
         (
-            [replace(one, may_allow_always=True) for one in (ASK, BREAD)],
+            [replace(one, can_allow_always=True) for one in (ASK, BREAD)],
             [["Details"], ["Details"], ["Approve both", "Deny both", "Always allow here"]],
         ),
         (
-            [replace(ASK, may_allow_always=True), replace(BREAD, own_account=True)],
+            [replace(ASK, can_allow_always=True), replace(BREAD, uses_own_account=True)],
             [["Details"], ["Details"], ["Approve both", "Deny both"]],
         ),
         (
-            [replace(ASK, may_allow_in_thread=True), BREAD],
+            [replace(ASK, can_allow_in_thread=True), BREAD],
             [["Details"], ["Details"], ["Approve both", "Deny both"]],
         ),
         (
-            [replace(one, may_allow_in_thread=True) for one in (ASK, BREAD)],
+            [replace(one, can_allow_in_thread=True) for one in (ASK, BREAD)],
             [["Details"], ["Details"], ["Approve both", "Deny both", "Allow in this thread"]],
         ),
     ],
 )
-def test_calls_of_a_step_are_one_card(asks: Sequence[Ask], rows: list[list[str]]) -> None:
+def test_calls_of_a_step_are_one_card(asks: Sequence[ApprovalCard], rows: list[list[str]]) -> None:
     blocks = asks_in_reply(asks, "ask-")
     check_blocks(blocks)
     assert rows_of(blocks) == rows
@@ -453,20 +466,20 @@ def test_calls_of_a_step_are_one_card(asks: Sequence[Ask], rows: list[list[str]]
 
 
 @pytest.mark.parametrize("ask", [ASK, CARD], ids=["call", "proposal"])
-def test_card_says_who_is_asked_to_those_who_read_along(ask: Ask) -> None:
-    ask = replace(ask, until=1_764_000_000.0, person="<!here> & Ada.example")
+def test_card_says_who_is_asked_to_those_who_read_along(ask: ApprovalCard) -> None:
+    ask = replace(ask, expires_at=1_764_000_000.0, decider_name="<!here> & Ada.example")
     blocks = asks_in_reply([ask], "ask-")
     text = text_of(blocks)
     assert "can decide until" in text
     assert "You can" not in text
     assert "&lt;!here" in text
     assert "Ada.example" not in text
-    assert "You can decide until" in text_of(asks_in_reply([replace(ask, person="")], "ask-"))
+    assert "You can decide until" in text_of(asks_in_reply([replace(ask, decider_name="")], "ask-"))
 
 
 def test_card_has_no_json_for_what_lists_and_objects_hold() -> None:
     arguments = {"labels": ["bug", "urgent"], "who": {"team": "x" * 150, "id": 7}, "text": "Milk"}
-    ask = ask_of(RecordedCall(0, 0, "", "notes__add", arguments, "hash", CallState.ASKED), (), 0, None)
+    ask = card_of_call(RecordedCall(0, 0, "", "notes__add", arguments, "hash", CallState.ASKED), (), 0, None)
     blocks = asks_in_reply([ask], "ask-")
     check_blocks(blocks)
     lists = [part for part in blocks[0]["elements"] if part["type"] == "rich_text_list"]
@@ -482,7 +495,7 @@ def test_card_has_no_json_for_what_lists_and_objects_hold() -> None:
 def test_modal_offers_an_admin_to_always_allow_a_call() -> None:
     place = ApprovalPlace("C1", None, "1.0", "5 0")
     assert "allow_always" not in str(arguments_modal(ASK, place))
-    view = arguments_modal(replace(ASK, may_allow_always=True), place)
+    view = arguments_modal(replace(ASK, can_allow_always=True), place)
     check_view(view, "modal")
     assert approval_in(submitted(view)) == (place, ReplyAction.APPROVE)
     ticked = submitted(view)
@@ -509,7 +522,7 @@ def test_text_that_the_tool_requires_stays_required() -> None:
 )
 def test_card_shows_what_a_person_cannot_see(tool: str, arguments: dict[str, str]) -> None:
     call = RecordedCall(0, 0, "call_1", tool, arguments, "a hash", CallState.ASKED)
-    shown, *_ = asks_in_reply([ask_of(call, [call], 0, None)], "ask-")
+    shown, *_ = asks_in_reply([card_of_call(call, [call], 0, None)], "ask-")
     text = str([written(part) for part in shown["elements"]])
     assert r"\\u200d" in text
     assert r"\\ufe0f" in text
@@ -517,7 +530,7 @@ def test_card_shows_what_a_person_cannot_see(tool: str, arguments: dict[str, str
 
 @pytest.mark.parametrize("focus", [*CHANNEL_SETTINGS, ALLOWED_TOOLS])
 def test_each_field_of_the_settings_has_its_name_and_the_cursor_if_it_was_asked_for(focus: str) -> None:
-    defaults = replace(DEFAULTS, reactions=True, mcp_servers=("time",))
+    defaults = replace(DEFAULTS, has_reactions=True, mcp_servers=("time",))
     view = SETTINGS.build(CHANNEL, UNSET, defaults, focus, ["notes__add"])
     elements = {block["block_id"]: block["element"] for block in view["blocks"] if block["type"] == "input"}
     assert {name: element["action_id"] for name, element in elements.items()} == {

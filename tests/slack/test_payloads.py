@@ -261,7 +261,7 @@ def test_pasted_table_is_read_with_its_empty_cells() -> None:
         "| Saturn | yes | 146 |",
         "| Venus |  | 0 |",
     ]
-    assert message.attached.replace("> ", "").split("\n") == rows
+    assert message.attached_text.replace("> ", "").split("\n") == rows
 
 
 def test_translated_answer_is_read_with_its_structure() -> None:

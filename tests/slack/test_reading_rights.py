@@ -72,7 +72,7 @@ async def cells(stage: ReaderStage, asker: str, asked_in: str, links: dict[str, 
     here = channel_of(stage, asked_in, user)
     ts = await stage.sandbox.say(user, here, "@typist catch me up")
     question = Question(ThreadKey(stage.sandbox.team_id, here, ts), ts, f"U0{user.upper()}", "")
-    question = replace(question, from_bot=asker == "another bot")
+    question = replace(question, is_from_bot=asker == "another bot")
     found = []
     for place, link in links.items():
         is_own = place == asked_in

@@ -41,11 +41,11 @@ SCHEDULE = Schedule(
     next_at=1_796_000_000.0,
     last_at=None,
     failures=0,
-    paused=None,
+    pause_reason=None,
     created_at=1_795_000_000.0,
-    used=Amount(999_999_999, 9_999.0),
+    usage=Amount(999_999_999, 9_999.0),
 )
-PAUSED = [replace(SCHEDULE, next_at=None, paused=reason) for reason in PauseReason]
+PAUSED = [replace(SCHEDULE, next_at=None, pause_reason=reason) for reason in PauseReason]
 DONE = replace(SCHEDULE, rule=Rule("Asia/Kolkata", at=1_796_000_000.0), next_at=None)
 
 
@@ -75,11 +75,11 @@ def test_slack_takes_each_state(schedule: Schedule) -> None:
     check_view(listed(schedule), "modal")
     for weekly in (Weekly("0,1,2,3,4,5,6", "09:00"), None):
         check_view(CHANGE_SCHEDULE.build(schedule, ListPlace("C1", "V1"), weekly, "Asia/Kolkata"), "modal")
-    if schedule.paused:
+    if schedule.pause_reason:
         check_blocks(run_notice(schedule, RunReport(1, 0.0))["blocks"])
-        skipped = run_notice(replace(schedule, paused=None), RunReport(1, 0.0, schedule.paused))
+        skipped = run_notice(replace(schedule, pause_reason=None), RunReport(1, 0.0, schedule.pause_reason))
         check_blocks(skipped["blocks"])
-        assert texts.schedules.SKIP_REASONS[schedule.paused] in skipped["text"]
+        assert texts.schedules.SKIP_REASONS[schedule.pause_reason] in skipped["text"]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,10 @@ def test_schedule_that_has_run_is_removed_without_a_question() -> None:
     ],
 )
 def test_creator_alone_gets_sign_in_below_the_notice_which_says_both(rule: Rule, expected: list[str]) -> None:
-    schedule, report = replace(SCHEDULE, rule=rule, paused=PauseReason.SIGNED_OUT, next_at=None), RunReport(1, 0.0)
+    schedule, report = (
+        replace(SCHEDULE, rule=rule, pause_reason=PauseReason.SIGNED_OUT, next_at=None),
+        RunReport(1, 0.0),
+    )
     theirs, others = run_notice(schedule, report, ["jira", "wiki"]), run_notice(schedule, report)
     check_blocks(theirs["blocks"])
     assert [element["action_id"] for _, element in interactive(theirs["blocks"])] == expected
@@ -168,7 +171,7 @@ def test_creator_alone_gets_sign_in_below_the_notice_which_says_both(rule: Rule,
 def test_single_time_that_has_passed_is_run_now_and_any_other_schedule_is_resumed(reason: PauseReason) -> None:
     has_passed = reason in (PauseReason.MISSED, PauseReason.QUOTA, PauseReason.SIGNED_OUT)
     for rule in (SCHEDULE.rule, DONE.rule):
-        message = run_notice(replace(SCHEDULE, rule=rule, paused=reason, next_at=None), RunReport(1, 0.0))
+        message = run_notice(replace(SCHEDULE, rule=rule, pause_reason=reason, next_at=None), RunReport(1, 0.0))
         first, _ = [element["action_id"] for _, element in interactive(message["blocks"])]
         is_run = has_passed and rule is DONE.rule
         assert first == (ScheduleAction.RUN if is_run else ScheduleAction.RESUME)

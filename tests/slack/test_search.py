@@ -79,7 +79,7 @@ async def test_model_gets_messages_with_author_time_and_link(stage: SearchStage)
     root = await stage.sandbox.say("grace", "random", "The launch is on *Friday* &amp; <@U0ALAN> knows")
     question = await stage.asked("@bot when is the launch?")
     result = await stage.result(question)
-    assert (result.outcome, result.is_error, result.may_be_stored) == (CallState.DONE, False, False)
+    assert (result.outcome, result.is_error, result.can_be_stored) == (CallState.DONE, False, False)
     permalink = f"https://sandbox.slack.com/archives/C0RANDOM/p{root.replace('.', '')}"
     shown = f"#random, Grace, {in_utc(root)}\n{permalink}\n> The launch is on *Friday* &amp; @U0ALAN knows"
     assert shown_in(result) == shown, "the question itself is no result"

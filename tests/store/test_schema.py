@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.store.erasure import expiries
-from bot.store.schema import OF_THREADS, MemberId, OwnChannelId, OwnerId, jobs, metadata
+from bot.store.schema import THREAD_TABLES, MemberId, OwnChannelId, OwnerId, jobs, metadata
 
 HAVE_OWN_RULES = {
     "jobs.user_id": "jobs are deleted with all that refers to them, running ones once they have ended",
@@ -55,7 +55,7 @@ def test_column_with_a_persons_id_declares_how_it_is_erased(table: sa.Table) -> 
 def test_table_expires_goes_with_its_job_or_is_bounded_otherwise(table: sa.Table) -> None:
     expires = table.name in {expiry.table.name for expiry in expiries(0, 0)}
     goes_with_job = any(key.column is jobs.c.id and key.ondelete == "CASCADE" for key in table.foreign_keys)
-    assert expires or goes_with_job or table in OF_THREADS or table.name in BOUNDED, (
+    assert expires or goes_with_job or table in THREAD_TABLES or table.name in BOUNDED, (
         "give a column an ExpiryTime (bot/store/schema.py)"
     )
 

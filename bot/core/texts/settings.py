@@ -12,16 +12,16 @@ class Words:
     """User-facing text about a setting."""
 
     label: str
-    here: Mapping[Any, str] | Callable[[Any], str]
+    channel_sentences: Mapping[Any, str] | Callable[[Any], str]
     """The sentence, in mrkdwn, about a channel's setting, by value."""
     hint: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     """Labels of the field's options, if the options are fixed."""
     placeholder: str = ""
 
-    def about(self, value: object) -> str:
+    def channel_sentence(self, value: object) -> str:
         """Returns the sentence about a channel's setting; strings in `value` must be escaped."""
-        return self.here(value) if callable(self.here) else self.here[value]
+        return self.channel_sentences(value) if callable(self.channel_sentences) else self.channel_sentences[value]
 
 
 def settings_changed(person: str, changes: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.asks import ApprovalPlace, ArgumentField, Ask, can_be_shown
+from bot.core.asks import ApprovalCard, ApprovalPlace, ArgumentField, can_be_shown
 from bot.core.texts.words import listed
 from bot.slack import blockkit, cards
 from bot.slack.blockkit import (
@@ -53,7 +53,7 @@ class EditedCall:
     fields: Sequence[str]
 
 
-def arguments_modal(ask: Ask, place: ApprovalPlace | None) -> Json:
+def arguments_modal(ask: ApprovalCard, place: ApprovalPlace | None) -> Json:
     """Returns the modal with a call's details. If `place` isn't None, submitting the modal approves the call."""
     said = words(texts.approvals.described_by(ask.server), "italic"), words(unlinked(ask.description))
     described = [blockkit.part("rich_text_quote", *said)] if ask.description else []
@@ -66,7 +66,7 @@ def arguments_modal(ask: Ask, place: ApprovalPlace | None) -> Json:
     ]
     if place is None:
         return modal_to_read(texts.actions.ARGUMENTS_TITLE, blocks, close=texts.actions.CLOSE_DETAILS)
-    if ask.may_allow_always:
+    if ask.can_allow_always:
         box = checkboxes(ALLOW_ALWAYS, {ALLOW_ALWAYS: texts.actions.ALLOW_ALWAYS}, chosen=(), focus=False)
         label = texts.approvals.FROM_NOW_ON
         blocks.append(input_field(ALLOW_ALWAYS, label, box, hint=texts.approvals.ALLOW_ALWAYS_SCOPE, optional=True))
@@ -89,8 +89,8 @@ def place_of_call(view: Mapping[str, Any]) -> ApprovalPlace:
     return ApprovalPlace(**metadata_of(view))
 
 
-def _edit_modal(ask: Ask, place: ApprovalPlace) -> Json:
-    fields, editable = [], ask.editable
+def _edit_modal(ask: ApprovalCard, place: ApprovalPlace) -> Json:
+    fields, editable = [], ask.editable_strings
     for index, text in editable.items():
         block_id, name = field_name(index), ask.outer_fields[index].name
         entry = text_area(block_id, placeholder=name, initial=text, focus=False)
@@ -127,7 +127,7 @@ def _edited(view: Mapping[str, Any]) -> EditedCall:
 EDIT_ARGUMENTS = Modal(_EDIT, _edit_modal, _edited, lambda edited: edited.fields[0])
 
 
-def asks_in_reply(asks: Sequence[Ask], block_id: str) -> list[Json]:
+def asks_in_reply(asks: Sequence[ApprovalCard], block_id: str) -> list[Json]:
     together = [number for number, ask in enumerate(asks) if not ask.is_proposal and ask.decision is None]
     blocks = []
     for number, ask in enumerate(asks):
@@ -137,7 +137,7 @@ def asks_in_reply(asks: Sequence[Ask], block_id: str) -> list[Json]:
             continue
         parts = [*_heading(ask), *(_arguments(ask.shown_fields) if ask.fields else ()), *_warnings(ask)]
         if ask.is_cut:
-            parts.append(line(words(texts.approvals.arguments_cut(ask.room, ask.chars), "italic")))
+            parts.append(line(words(texts.approvals.arguments_cut(ask.max_shown_chars, ask.chars), "italic")))
         if ask.decision is not None:
             parts.append(line(words(texts.approvals.DECISIONS[ask.decision], "italic")))
         is_last = number in together[-1:]
@@ -150,11 +150,11 @@ def asks_in_reply(asks: Sequence[Ask], block_id: str) -> list[Json]:
     return blocks
 
 
-def _heading(ask: Ask) -> list[Json]:
+def _heading(ask: ApprovalCard) -> list[Json]:
     return [line(words(unlinked(ask.question), "bold"))]
 
 
-def _warnings(ask: Ask) -> list[Json]:
+def _warnings(ask: ApprovalCard) -> list[Json]:
     return [line(words(unlinked(warning), "bold")) for warning in ask.warnings]
 
 
@@ -202,39 +202,41 @@ def _pieces(text: str) -> list[str]:
     return [text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS)]
 
 
-def _terms(asks: Sequence[Ask]) -> Json:
+def _terms(asks: Sequence[ApprovalCard]) -> Json:
     """Returns the line about whose credentials are used and until when a person can decide."""
-    acting = ((texts.approvals.acts_as_asker if ask.own_account else texts.approvals.acts_as, ask) for ask in asks)
+    acting = ((texts.approvals.acts_as_asker if ask.uses_own_account else texts.approvals.acts_as, ask) for ask in asks)
     elements = [words("".join(dict.fromkeys(acts_as(ask.server) for acts_as, ask in acting)), "italic")]
-    if (until := asks[0].until) is not None:
-        waits_until = texts.approvals.waits_until(unlinked(asks[0].person))
+    if (until := asks[0].expires_at) is not None:
+        waits_until = texts.approvals.waits_until(unlinked(asks[0].decider_name))
         elements += [words(waits_until, "italic"), moment(until, "italic"), words(".", "italic")]
     return line(*elements)
 
 
-def _buttons(asks: Sequence[Ask]) -> list[Json]:
+def _buttons(asks: Sequence[ApprovalCard]) -> list[Json]:
     """Returns the buttons for calls. A call that isn't shown in full can be approved only in the modal."""
     value, [first, *others] = " ".join(ask.value for ask in asks), asks
     deny = blockkit.button(ReplyAction.DENY, texts.actions.of_all(texts.actions.DENY, len(asks)), value)
-    edit = [blockkit.button(ReplyAction.EDIT, texts.actions.EDIT, value)] if first.editable and not others else []
+    edit = (
+        [blockkit.button(ReplyAction.EDIT, texts.actions.EDIT, value)] if first.editable_strings and not others else []
+    )
     details = [] if others else [_details(first)]
     if any(ask.is_cut for ask in asks):
         return [*details, *edit, deny]
     label = texts.actions.of_all(texts.actions.APPROVE, len(asks))
     approve = blockkit.button(ReplyAction.APPROVE, label, value, primary=True)
     more = []
-    if all(ask.may_allow_always for ask in asks):
+    if all(ask.can_allow_always for ask in asks):
         title = texts.approvals.allow_always(listed([ask.title for ask in asks]))
         scope = title, texts.approvals.ALLOW_ALWAYS_SCOPE
         more = [_allow_more(ReplyAction.ALLOW_ALWAYS, texts.actions.ALLOW_ALWAYS, scope, value)]
-    elif all(ask.may_allow_in_thread for ask in asks):
+    elif all(ask.can_allow_in_thread for ask in asks):
         title = texts.approvals.allow_in_thread(listed([*dict.fromkeys(ask.server for ask in asks)]))
         scope = title, texts.approvals.IN_THREAD_SCOPE
         more = [_allow_more(ReplyAction.ALLOW_IN_THREAD, texts.actions.ALLOW_IN_THREAD, scope, value)]
     return [approve, *edit, deny, *more, *details]
 
 
-def _details(ask: Ask) -> Json:
+def _details(ask: ApprovalCard) -> Json:
     label = texts.actions.SHOW_ALL if ask.is_cut else texts.actions.DETAILS
     return blockkit.button(ReplyAction.ARGUMENTS, label, ask.value, primary=ask.is_cut)
 

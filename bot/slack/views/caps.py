@@ -52,10 +52,10 @@ def _caps_modal(caps: OwnerCaps) -> Json:
 
 
 def caps_fields(caps: OwnerCaps) -> list[Json]:
-    used = "\n".join(texts.quotas.usage(period, amount_text(caps.spent[period])) for period in Period)
+    used = "\n".join(texts.quotas.usage(period, amount_text(caps.usage_by_period[period])) for period in Period)
     blocks = [context(mrkdwn(used))]
     for field in CapField:
-        own, default = caps.own.get(field), caps.defaults.get(field)
+        own, default = caps.own_caps.get(field), caps.defaults.get(field)
         placeholder = texts.settings.default_option(default.limit_text) if default else texts.quotas.NO_QUOTA
         initial = limit_as_entered(own.limit) if own else ""
         entry = number_input(field, placeholder=placeholder, initial=initial, decimals=field.in_dollars)
@@ -120,22 +120,22 @@ def quotas_for_admins(workspace: WorkspaceUsage) -> list[Json]:
 
 def _quotas_text(workspace: WorkspaceUsage) -> str:
     quotas = workspace.quotas
-    replaced = {(own.cap.window, own.cap.in_dollars) for own in quotas.own if own.owner.scope is Scope.WORKSPACE}
+    replaced = {(own.cap.window, own.cap.in_dollars) for own in quotas.own_caps if own.owner.scope is Scope.WORKSPACE}
     lines: list[str] = []
     for cap in quotas.defaults:
         name = texts.quotas.quota_for_admins(cap.window.scope, None, cap.limit_text, cap.window.period)
         if cap.window.scope is not Scope.WORKSPACE:
             lines.append(name)
         elif (cap.window, cap.in_dollars) not in replaced:
-            lines.append(texts.quotas.quota_usage(name, cap.percent_used(workspace.spent[cap.window.period])))
-    by_use = sorted(quotas.own, key=lambda own: (-own.cap.used_by(own.used) / own.cap.limit, own.owner.id))
+            lines.append(texts.quotas.quota_usage(name, cap.percent_used(workspace.usage_by_period[cap.window.period])))
+    by_use = sorted(quotas.own_caps, key=lambda own: (-own.cap.used_by(own.usage) / own.cap.limit, own.owner.id))
     for own in by_use[:TOP]:
         window = own.cap.window
         name = texts.quotas.quota_for_admins(window.scope, own.owner.id, own.cap.limit_text, window.period)
-        lines.append(texts.quotas.quota_usage(name, own.cap.percent_used(own.used)))
+        lines.append(texts.quotas.quota_usage(name, own.cap.percent_used(own.usage)))
     if len(by_use) > TOP:
         lines.append(texts.home.more_quotas(len(by_use) - TOP))
-    if quotas.unpriced and any(cap.in_dollars for cap in (*quotas.defaults, *(own.cap for own in quotas.own))):
+    if quotas.unpriced and any(cap.in_dollars for cap in (*quotas.defaults, *(own.cap for own in quotas.own_caps))):
         unpriced = [escape(beginning(name, texts.models.MODEL_NAME_CHARS)) for name in quotas.unpriced[:TOP]]
         lines.append(texts.home.quotas_leave_out(unpriced))
     return "\n".join(lines or [texts.home.NO_QUOTAS_SET])

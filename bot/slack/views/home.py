@@ -47,7 +47,7 @@ def home_view(view: HomeView) -> Json:
     defaults = view.defaults
     blocks = [
         header(texts.welcome.PANE_HEADING),
-        *_waiting(view.waiting),
+        *_waiting(view.waiting_answers),
         section(mrkdwn(texts.home.how_to_ask(texts.home.MENTIONS_NEEDED[defaults.engagement]))),
         section(plain_text(texts.home.TRY_ONE)),
         suggestion_row(),
@@ -114,7 +114,7 @@ def denied_view(sentence: str) -> Json:
 def _admin_blocks(defaults: DefaultSettings, workspace: WorkspaceUsage) -> list[Json]:
     mentions = texts.home.MENTIONS_NEEDED[defaults.engagement]
     prompt = escape(beginning(defaults.system_prompt, PROMPT_CHARS))
-    totals = [texts.quotas.usage(period, amount_text(workspace.spent[period])) for period in Period]
+    totals = [texts.quotas.usage(period, amount_text(workspace.usage_by_period[period])) for period in Period]
     totals.append(texts.home.usage_last_month(amount_text(workspace.last_month.total)))
     settings = "\n".join(f"*{label}*: {escape(value)}" for label, value in workspace.settings.items())
     return [
@@ -135,10 +135,10 @@ def _admin_blocks(defaults: DefaultSettings, workspace: WorkspaceUsage) -> list[
 
 
 def _channels_text(channels: ChannelsWithSettings) -> str:
-    lines = [f"<#{channel_id}>: {' '.join(sentences)}" for channel_id, sentences in channels.listed]
+    lines = [f"<#{channel_id}>: {' '.join(sentences)}" for channel_id, sentences in channels.listed_channels]
     ends = accumulate(len(line) + 1 for line in lines)
     shown = [line for line, end in zip(lines, ends, strict=True) if end <= PIECE_CHARS]
-    if others := channels.others + len(lines) - len(shown):
+    if others := channels.other_count + len(lines) - len(shown):
         shown.append(texts.home.more_channels(others))
     return "\n".join(shown or [texts.home.NO_CHANNEL_SETTINGS])
 
@@ -170,8 +170,8 @@ def _ranking(
         filled = min(BAR_CHARS, math.ceil(part * BAR_CHARS))
         bar = "█" * filled + "░" * (BAR_CHARS - filled)
         lines.append(f"{bar} {name(key)}: {_in_both_months(this, last, amount)}")
-    if ranking.others:
-        lines.append(texts.home.others(ranking.others, _in_both_months(*ranking.others_used, amount)))
+    if ranking.other_count:
+        lines.append(texts.home.others(ranking.other_count, _in_both_months(*ranking.other_usage, amount)))
     return [_paragraph(heading, "\n".join(lines))] if lines else []
 
 

@@ -198,21 +198,25 @@ def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] 
     if report.is_at_pause(schedule):
         return _pause_notice(schedule, signed_out)
     next_time = "" if schedule.next_at is None else moment(schedule.next_at)
-    sentence = texts.schedules.run_skipped(moment(report.due_at), report.skipped, next_time)
+    sentence = texts.schedules.run_skipped(moment(report.due_at), report.skip_reason, next_time)
     words = context(plain_text(_words(schedule, WORDS_ROOMS[0])))
     return plain.message([section(mrkdwn(sentence)), words])
 
 
 def _pause_notice(schedule: Schedule, signed_out: Sequence[str]) -> Json:
     place = "" if is_direct_message(schedule.channel_id) else f"<#{schedule.channel_id}>"
-    why = texts.schedules.signed_out(signed_out) if signed_out else texts.schedules.PAUSE_REASONS[schedule.paused or ""]
+    why = (
+        texts.schedules.signed_out(signed_out)
+        if signed_out
+        else texts.schedules.PAUSE_REASONS[schedule.pause_reason or ""]
+    )
     sentence = texts.schedules.schedule_paused(why, f"<@{schedule.user_id}>", place)
     words = section(plain_text(_words(schedule, WORDS_ROOMS[0])))
     number, buttons = str(schedule.id), []
     if signed_out:
         buttons.append(button(ReplyAction.SIGN_IN, texts.accounts.SIGN_IN, number, primary=True))
     at_due_time = PauseReason.MISSED, PauseReason.QUOTA, PauseReason.SIGNED_OUT
-    if schedule.rule.at is not None and schedule.paused in at_due_time:
+    if schedule.rule.at is not None and schedule.pause_reason in at_due_time:
         buttons.append(button(ScheduleAction.RUN, texts.schedules.RUN_NOW, number))
     elif not signed_out:
         buttons.append(button(ScheduleAction.RESUME, texts.schedules.RESUME, number))
@@ -246,12 +250,12 @@ def _words(schedule: Schedule, limit: int) -> str:
 
 
 def _rule(rule: Rule) -> str:
-    return texts.words.sentence_case(rule.in_words) if rule.cron else texts.schedules.ONCE
+    return texts.words.sentence_case(rule.description) if rule.cron else texts.schedules.ONCE
 
 
 def _when(schedule: Schedule) -> list[str]:
-    if schedule.paused:
-        state = texts.schedules.paused_because(schedule.paused)
+    if schedule.pause_reason:
+        state = texts.schedules.paused_because(schedule.pause_reason)
     elif schedule.next_at is None:
         state = texts.schedules.SCHEDULE_OVER
     else:
@@ -274,7 +278,7 @@ def _place(schedule: Schedule) -> str:
 
 
 def _terms(schedule: Schedule) -> list[str]:
-    used = texts.schedules.used_this_month(texts.quotas.amount(schedule.used.tokens, schedule.used.cost_usd))
+    used = texts.schedules.used_this_month(texts.quotas.amount(schedule.usage.tokens, schedule.usage.cost_usd))
     with_account = [texts.schedules.with_account(schedule.accounts)] if schedule.accounts else []
     return [used, *with_account, *([texts.schedules.ONLY_IF_SOMETHING_IS_NEW] if schedule.only_if_changed else [])]
 
@@ -282,7 +286,7 @@ def _terms(schedule: Schedule) -> list[str]:
 def _buttons(schedule: Schedule) -> Json:
     value = str(schedule.id)
     buttons = [button(ScheduleAction.CHANGE, texts.schedules.CHANGE, value)]
-    if schedule.paused:
+    if schedule.pause_reason:
         buttons.append(button(ScheduleAction.RESUME, texts.schedules.RESUME, value))
     elif not schedule.is_done:
         buttons.append(button(ScheduleAction.PAUSE, texts.schedules.PAUSE, value))
