@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bot.core.prompt import DEFAULT_SYSTEM_PROMPT, GO_ON_REQUEST
+from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
+from bot.core.prompt import GO_ON as REQUEST_TO_GO_ON
 from bot.errors import SettingsError
 from bot.models.events import StreamEvent
 from bot.models.prompt import Prompt, Turn
@@ -39,7 +40,7 @@ TOY_HISTORY_CHARS = 4_500
 TOY_OUTPUT_TOKENS = 160
 SERVER_HISTORY_TOKENS = 3_000
 """Ollama drops the beginning of longer prompts in silence: its default context has 4,096 tokens."""
-GO_ON = (GO_ON_REQUEST,)
+GO_ON = (REQUEST_TO_GO_ON,)
 """What a prompt says below an answer that the model is to go on with."""
 NO_MODEL = "a script, because no model is connected"
 

@@ -58,7 +58,10 @@ _FACTS = ("prompt_version", "memory_count", "has_files")
 def recorded_prompt(built: BuiltPrompt) -> str:
     """Returns the stored form of a prompt without steps: compressed, and without file contents."""
     prompt, note = built.prompt, built.note
-    turns = [[turn.role, turn.text, sorted(turn.origins), [*map(_file, turn.media)]] for turn in prompt.turns]
+    turns = [
+        [turn.role, turn.text, sorted(turn.origins), [*map(_file, turn.media)], turn.instruction]
+        for turn in prompt.turns
+    ]
     tools = [
         [tool.name, tool.description, tool.parameters, tool.definition_hash, sorted(tool.origins), tool.is_dispensable]
         for tool in prompt.tools
@@ -84,7 +87,10 @@ def restored_prompt(record: str, built: BuiltPrompt) -> BuiltPrompt:
     """Returns the recorded prompt, with `built` providing files, current tool definitions and all other settings."""
     values = json.loads(zlib.decompress(base64.b64decode(record)))
     files = {tuple(_file(media)): media for turn in built.prompt.turns for media in turn.media}
-    turns = [_turn(role, text, origins, media, files) for role, text, origins, media in values["turns"]]
+    turns = [
+        replace(_turn(role, text, origins, media, files), instruction=instruction)
+        for role, text, origins, media, instruction in values["turns"]
+    ]
     tools = [
         ToolDefinition(name, description, parameters, hash_, parse_origins(origins), is_dispensable=is_dispensable)
         for name, description, parameters, hash_, origins, is_dispensable in values["tools"]
@@ -135,7 +141,7 @@ class PrefixHash:
     def add_turns(self, turns: Sequence[Turn]) -> None:
         for turn in turns:
             said: Any = [*map(_values, turn.parts)] if turn.parts else turn.text
-            self._hash.update(json.dumps([turn.role, said, [*map(_file, turn.media)]]).encode())
+            self._hash.update(json.dumps([turn.role, said, [*map(_file, turn.media)], turn.instruction]).encode())
 
     def __str__(self) -> str:
         return self._hash.hexdigest()

@@ -78,6 +78,7 @@ from bot.models.prompt import (
     ToolDefinition,
     Turn,
     answer_origins,
+    framed,
     merge,
 )
 from slack_markdown import lookalikes
@@ -121,7 +122,7 @@ class PromptMarks:
 
     def section(self, what: str, text: str) -> str:
         """Returns text from another source than the author, between marks. `what`: attached, file, memory or note."""
-        return f"[{self.code} {what}]\n{self.without_marks(text)}\n{self._end}"
+        return framed(self.code, what, self.without_marks(text))
 
     def without_marks(self, text: str) -> str:
         """Returns text without words that people can't see, and without the code, even if spelled with lookalikes."""
@@ -215,6 +216,7 @@ LAST_TEXT_RULE = (
 """Newer Claude models write text between calls for readers, but their vendor withholds that text as thinking."""
 NOTHING_MISSING = "(complete)"
 """The reply that the prompt asks for if the text is already complete."""
+GO_ON = "Go on."  # prose: for the model, in a person's words
 GO_ON_REQUEST = (
     "Your answer was cut off where the text above ends. Write what comes next: it is appended there, inside the list, "
     "table or block of code that is open. Begin with an empty line if it is a new paragraph. Repeat nothing, and say "
@@ -266,6 +268,8 @@ class PromptMessage:
     time_mark: str = ""
     """The mark with its time. The header includes it only for questions and where it adds information."""
     marks: PromptMarks | None = None
+    instruction: str = ""
+    """Our own sentence after the message."""
 
 
 def length_rule(system_prompt: str, length: Length) -> str:
@@ -475,7 +479,8 @@ def with_notes(messages: Sequence[PromptMessage], note: Note, marks: PromptMarks
 
 def with_continuation(messages: Sequence[PromptMessage], so_far: str, origins: Origins) -> list[PromptMessage]:
     """Adds the answer so far and the request to continue it, because a prompt must end with a user's turn."""
-    return [*messages, PromptMessage(None, so_far, origins=origins), _remark(GO_ON_REQUEST)]
+    asked = replace(_remark(GO_ON), instruction=GO_ON_REQUEST)
+    return [*messages, PromptMessage(None, so_far, origins=origins), asked]
 
 
 def _remark(text: str) -> PromptMessage:
@@ -601,7 +606,8 @@ def build_prompt(system: str, messages: Sequence[PromptMessage], begin: str = ""
         text = "\n\n".join(message.text.strip() for message in merged)
         media = tuple(medium for message in merged for medium in message.media)
         origins = merge(message.origins for message in merged)
-        turns.append(Turn("assistant" if is_bot else "user", text, media, origins=origins))
+        instruction = merged[-1].instruction
+        turns.append(Turn("assistant" if is_bot else "user", text, media, origins=origins, instruction=instruction))
     if not turns:
         raise NothingAsked
     first = turns[0]

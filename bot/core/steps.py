@@ -23,20 +23,36 @@ from bot.core.beginnings import PrefixHash, without_thoughts
 from bot.core.calls import APPROVAL_S, SIGN_IN, SIGN_IN_RESULTS, CallState, Decision, Item, RecordedCall, Step
 from bot.core.conversation import Question, with_names, without_bot_mention
 from bot.core.job import FollowUp, Job
-from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING, PromptMarks, origins_of_text
+from bot.core.prompt import GO_ON, GO_ON_REQUEST, NOTHING_MISSING, PromptMarks, origins_of_text
 from bot.errors import EndReason
 from bot.models.events import Opaque, TextPart, ToolCall
-from bot.models.prompt import AGREED, OTHERS, OURS, TOOL, UNKNOWN, Origins, Prompt, ToolResult, Turn, TurnPart, merge
+from bot.models.prompt import (
+    AGREED,
+    OTHERS,
+    OURS,
+    TOOL,
+    UNKNOWN,
+    Origins,
+    Prompt,
+    ToolResult,
+    Turn,
+    TurnPart,
+    framed,
+    merge,
+)
 from slack_markdown.blocks import recent_part
 from slack_markdown.pages import Outline
 
 LAST_STEP = "(This is your last step: answer now with what you know, and ask for no more tools.)"
 REPLIED_TO = (
-    "(The user wrote this message instead of deciding about calls that you had asked for. Go by the message. "
-    "The calls:\n{calls})"
+    "(The user wrote this message instead of deciding about calls that you had asked for, which are attached to it. Go "
+    "by the message.)"
 )
-GO_ON = "Go on."  # prose: for the model, in a person's words
-MADE_BEFORE = "(For an earlier version of this answer, these calls were made. Don't repeat them unasked:\n{calls})"
+MADE_BEFORE = (
+    "(The calls that are attached to the message were made for an earlier version of this answer. Don't repeat them "
+    "unasked.)"
+)
+_UNDECIDED, _MADE = "The calls that you had asked for:", "The calls for an earlier version of this answer:"
 DROPPED = "(The result of this call was dropped to save room. Don't repeat a call that changes something.)"
 EDITED = "(The user changed the arguments of this call before they approved it. It had these: {arguments})\n{result}"
 CUT = "(The rest of this result was cut to save room. Don't repeat a call that changes something.)"
@@ -100,11 +116,17 @@ def with_steps(
         return prompt
     # A model's thoughts are sent back only if everything before them is unchanged (core/beginnings.py).
     *earlier, last = prompt.turns
-    about = ((REPLIED_TO, replied_to), (MADE_BEFORE, earlier_calls))
-    remarks = [remark.format(calls="\n".join(map(_call_line, calls))) for remark, calls in about if calls]
+    remarks = ((REPLIED_TO, _UNDECIDED, replied_to), (MADE_BEFORE, _MADE, earlier_calls))
+    about = [remark for remark in remarks if remark[-1]]
+    # Nothing that a call returned, or a model wrote after reading it, looks like a mark or gets our role.
+    without_marks = PromptMarks(prompt.code).without_marks if prompt.code else str
+    listed = ["\n".join([title, *map(_call_line, calls)]) for _, title, calls in about]
+    attached = [framed(prompt.code, "attached", without_marks(calls)) for calls in listed]
     asked = _question_texts(follow_ups, 0, bot_user_id)
-    origins = merge((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if remarks else OURS))
-    turns = [*earlier, replace(last, text="\n\n".join([last.text, *remarks, *asked]), origins=origins)]
+    origins = merge((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if about else OURS))
+    instruction = "\n\n".join(filter(None, (last.instruction, *(said for said, *_ in about))))
+    text = "\n\n".join([last.text, *attached, *asked])
+    turns = [*earlier, replace(last, text=text, origins=origins, instruction=instruction)]
     bound, counted = PrefixHash(replace(prompt, turns=())), 0
     for number, step in enumerate(steps, start=1):
         left = next((item["text"] for item in step.items if item["type"] == _BEGUN), "")
@@ -115,10 +137,7 @@ def with_steps(
         parts = parts if step.bound_to == str(bound) else without_thoughts(parts)
         written = "".join(part.text for part in parts if isinstance(part, TextPart))
         turns.append(Turn("assistant", written.strip(), parts=parts, origins=step.origins))
-        additions = _question_texts(follow_ups, step.step_no + 1, bot_user_id)
-        additions += [LAST_STEP] if is_last and number == len(steps) else []
-        # Nothing that a call returned looks like a mark.
-        without_marks = PromptMarks(prompt.code).without_marks if prompt.code else str
+        asked = _question_texts(follow_ups, step.step_no + 1, bot_user_id)
         results = [
             ToolResult(
                 call.call_id,
@@ -128,10 +147,12 @@ def with_steps(
             )
             for call in step.calls
         ]
-        text = "\n\n".join([*(result.text for result in results), *additions])
+        text = "\n\n".join([*(result.text for result in results), *asked])
         # Includes calls that weren't made, because a refusal can quote what the model had read.
         origins = merge((*map(_result_origins, step.calls), _origins(follow_ups, step.step_no + 1, bot_user_id)))
-        turns.append(Turn("user", text, parts=(*results, *map(TextPart, additions)), origins=origins))
+        instruction = LAST_STEP if is_last and number == len(steps) else ""
+        parts = (*results, *map(TextPart, asked))
+        turns.append(Turn("user", text, parts=parts, origins=origins, instruction=instruction))
     return replace(prompt, turns=(*turns, *_turns_to_resume(begun)))
 
 
@@ -185,7 +206,8 @@ def _turns_to_resume(begun: str) -> list[Turn]:
     if not begun.strip():
         return []
     # The sources that the vendor had found for it aren't recorded.
-    return [Turn("assistant", begun.strip(), origins=UNKNOWN), Turn("user", GO_ON_REQUEST, origins=OURS)]
+    asked = Turn("user", GO_ON, origins=OURS, instruction=GO_ON_REQUEST)
+    return [Turn("assistant", begun.strip(), origins=UNKNOWN), asked]
 
 
 def _question_texts(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> list[str]:

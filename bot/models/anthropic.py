@@ -111,6 +111,7 @@ class MessagesApi(Api):
             OptionalParameter.TOOLS,
             OptionalParameter.DISPENSABLE_TOOLS,
             OptionalParameter.SYSTEM_ROLE,
+            OptionalParameter.OUR_ROLE,
             OptionalParameter.EFFORT,
             OptionalParameter.CACHE_KEY,
             OptionalParameter.SAFETY_ID,
@@ -127,7 +128,12 @@ class MessagesApi(Api):
     ) -> dict[str, Any]:
         # No temperature, top_p or top_k, because current models refuse them.
         names = {tool.name for tool in prompt.tools}
-        messages = [{"role": turn.role, "content": _content(turn, self.vendor, names)} for turn in prompt.turns]
+        messages: list[dict[str, Any]] = []
+        for turn in prompt.turns:
+            messages.append({"role": turn.role, "content": _content(turn, self.vendor, names)})
+            if turn.instruction:
+                # https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
+                messages.append({"role": "system", "content": turn.instruction})
         body: dict[str, Any] = {
             "model": model,
             "max_tokens": output_tokens,
@@ -167,7 +173,9 @@ class MessagesApi(Api):
             body["tools"] = [*others, {**last, "cache_control": _CACHED}]
         if system := body.get("system"):
             body["system"] = _cached_blocks(system)
-        asked = [message for message in body["messages"] if message["role"] == "user"][-2:]
+        messages = body["messages"]
+        ends = [at for at, one in enumerate([*messages[1:], {"role": "assistant"}]) if one["role"] == "assistant"]
+        asked = [messages[at] for at in ends if messages[at]["role"] != "assistant"][-2:]
         if self._host.caches_requests:
             body["cache_control"] = _CACHED
             asked = asked[:-1]

@@ -93,14 +93,17 @@ async def look_up_model(settings: VendorSettings, name: str, today: date) -> Loo
         return await look_up(sdk, name, settings.api_key, today)
 
 
+_OPENAIS_ALONE = frozenset((OptionalParameter.CACHE_BREAKPOINT, OptionalParameter.OUR_ROLE, OptionalParameter.PHASE))
+"""Parameters that other servers with OpenAI's APIs might ignore."""
+
+
 class ResponsesApi(Api):
     """https://developers.openai.com/api/reference/resources/responses/methods/create"""
 
     max_media_bytes = MAX_MEDIA_BYTES
     optional_parameters = frozenset(OptionalParameter) - {
-        OptionalParameter.CACHE_BREAKPOINT,
         OptionalParameter.OLD_LIMIT,
-        OptionalParameter.PHASE,
+        *_OPENAIS_ALONE,
         OptionalParameter.TOOLS_WITH_REASONING,
         OptionalParameter.USAGE,
         OptionalParameter.WEB_FETCH,
@@ -114,7 +117,7 @@ class ResponsesApi(Api):
         # A server that the settings call compatible is assumed to have everything but the marks, which it might ignore.
         self._takes_pdfs = server is None or server.is_openais
         if server and server.is_openais:
-            self.optional_parameters |= {OptionalParameter.CACHE_BREAKPOINT, OptionalParameter.PHASE}
+            self.optional_parameters |= _OPENAIS_ALONE
         elif server:
             self.optional_parameters -= _OPENAIS
 
@@ -132,7 +135,10 @@ class ResponsesApi(Api):
         is_marked = prompt.system and OptionalParameter.CACHE_BREAKPOINT in parameters
         tools = _responses_tools(prompt.tools, parameters)
         has_phases = OptionalParameter.PHASE in parameters
-        listed = [_responses_items(turn, self.vendor, has_phases=has_phases) for turn in prompt.turns]
+        listed = (
+            (*_responses_items(turn, self.vendor, has_phases=has_phases), *_instructions_of(turn))
+            for turn in prompt.turns
+        )
         items = _with_namespaces([*chain.from_iterable(listed)], tools)
         body: dict[str, Any] = {
             "model": model,
@@ -305,6 +311,9 @@ _CLAUDE = re.compile("claude|anthropic", re.IGNORECASE)
 _COUNTED_STREAM = {OptionalParameter.STREAM, OptionalParameter.USAGE}
 
 
+_AT_OPENAI = OptionalParameter.SAFETY_ID, OptionalParameter.OUR_ROLE
+
+
 class ChatApi(Api):
     """https://developers.openai.com/api/reference/resources/chat, as compatible servers implement it."""
 
@@ -317,7 +326,7 @@ class ChatApi(Api):
         self.thinking_tokens = THINKING_TOKENS if at_openai else 0
         self.optional_parameters = frozenset(
             (
-                OptionalParameter.SAFETY_ID if at_openai else OptionalParameter.OLD_LIMIT,
+                *(_AT_OPENAI if at_openai else (OptionalParameter.OLD_LIMIT,)),
                 OptionalParameter.CACHE_KEY,
                 OptionalParameter.TOOLS,
                 OptionalParameter.DISPENSABLE_TOOLS,
@@ -346,7 +355,8 @@ class ChatApi(Api):
         effort: str = "",
     ) -> dict[str, Any]:
         system = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        messages = [message for turn in prompt.turns for message in _chat_messages(turn, self.vendor)]
+        listed = ((*_chat_messages(turn, self.vendor), *_instructions_of(turn)) for turn in prompt.turns)
+        messages = [*chain.from_iterable(listed)]
         if OptionalParameter.BARE_ANSWERS not in parameters:
             messages = [*map(_with_reasoning, messages)]
         if OptionalParameter.UNSIGNED_CALLS not in parameters:
@@ -583,6 +593,10 @@ def _responses_items(turn: Turn, vendor: str, *, has_phases: bool) -> list[Mappi
             case ToolResult():
                 items.append({"type": "function_call_output", "call_id": part.call_id, "output": part.text})
     return items
+
+
+def _instructions_of(turn: Turn) -> list[Mapping[str, Any]]:
+    return [{"role": "developer", "content": turn.instruction}] if turn.instruction else []
 
 
 def _with_namespaces(items: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -50,6 +50,8 @@ class OptionalParameter(Enum):
         r"|(?:user|assistant)\b.{0,20}\broles?\b|\binstructions\b"
     )
     """The system role for instructions. Without that role, instructions are put at the start of the first message."""
+    OUR_ROLE = r"role\W{1,3}(?:system|developer)"
+    """The role of our instructions in the middle of a conversation. Without it, they are notes in people's messages."""
     USAGE = r"stream_options|include_usage"
     """The token count at the end of a stream. If omitted, the count is estimated."""
     EFFORT = r"effort|output_config|(?:reasoning|thinking)(?!\W{0,2}summar)"
@@ -98,7 +100,7 @@ OF_TOOLS = frozenset(
 )
 MISSED = frozenset((OptionalParameter.BARE_ANSWERS, OptionalParameter.UNSIGNED_CALLS))
 """Messages without a certain field. If a model refuses such messages, requests include the field."""
-OF_MESSAGES = MISSED | {OptionalParameter.PHASE}
+OF_MESSAGES = MISSED | {OptionalParameter.OUR_ROLE, OptionalParameter.PHASE}
 """Forms of messages that other conversations share, even if a refusal points at an earlier message of one."""
 _NEEDED = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
 _KEPT = MISSED | {
@@ -112,6 +114,7 @@ _KEPT = MISSED | {
 _ALONE = (
     OptionalParameter.CACHE_BREAKPOINT,
     OptionalParameter.TOOL_SEARCH,
+    OptionalParameter.OUR_ROLE,
     OptionalParameter.PHASE,
     *MISSED,
     OptionalParameter.STRICT,

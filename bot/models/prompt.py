@@ -173,6 +173,9 @@ class Turn:
 
     Parts are sent instead of `text`. The opaque items go to their vendor, and the other parts to any other vendor."""
     origins: Origins = field(default=UNKNOWN, compare=False)
+    instruction: str = field(default="", repr=False)
+    """Our own sentence after a user's turn, without anybody else's words. It is sent under our own role where the
+    vendor has one, and otherwise as a note in the message."""
 
 
 CALL_TIMEOUT_S = 60.0
@@ -266,6 +269,23 @@ class Prompt:
 
 
 PDF = "application/pdf"
+
+
+def framed(code: str, what: str, text: str) -> str:
+    """Returns text between a conversation's marks, which no other text can imitate."""
+    return f"[{code} {what}]\n{text}\n[{code} end]" if code else text
+
+
+def with_noted_instructions(prompt: Prompt) -> Prompt:
+    """Returns a prompt with each of our instructions as a note in its message, for models without a role for them."""
+    turns = []
+    for turn in prompt.turns:
+        if turn.instruction:
+            note = framed(prompt.code, "note", turn.instruction)
+            parts = (*turn.parts, TextPart(note)) if turn.parts else ()
+            turn = replace(turn, text=f"{turn.text}\n\n{note}", parts=parts, instruction="")
+        turns.append(turn)
+    return replace(prompt, turns=tuple(turns))
 
 
 def inline_system(prompt: Prompt) -> Prompt:
@@ -431,7 +451,7 @@ class TokenEstimate:
 
 
 def prompt_texts(prompt: Prompt) -> list[str]:
-    return [prompt.system, *(turn.text for turn in prompt.turns)]
+    return [prompt.system, *(text for turn in prompt.turns for text in (turn.text, turn.instruction))]
 
 
 def room_for_conversation(limit_tokens: int, taken_tokens: int) -> int:
@@ -464,7 +484,7 @@ def _sent_texts(turn: Turn) -> list[str]:
     """Returns the text sent for a turn: the vendor's opaque items, which contain the whole step, or text and calls."""
     calls = (part for part in turn.parts if isinstance(part, ToolCall))
     arguments = (f"{call.name} {json.dumps(dict(call.arguments or {}))}" for call in calls)
-    return _opaque_items(turn) or [turn.text, *arguments]
+    return _opaque_items(turn) or [turn.text, *filter(None, (turn.instruction,)), *arguments]
 
 
 def _opaque_items(turn: Turn) -> list[str]:

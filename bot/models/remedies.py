@@ -120,12 +120,12 @@ def _may_be_about_history(refused: RefusedRequest) -> bool:
     An answer's first request has no steps, so its refusal is about the model. Later requests can be refused for their
     steps, whatever the refusal names. Earlier messages are at fault only if the refusal states a message's position.
     """
-    turns = refused.trial.sent_prompt.turns
-    if any(turn.parts for turn in turns):
+    if any(turn.parts for turn in refused.trial.sent_prompt.turns):
         return True
     body = refused.trial.body("")
     items = body.get("input") or body["messages"]
-    return any(len(items) - len(turns) <= place < len(items) - 1 for place in item_positions(refused.response))
+    *earlier, _ = (place for place, item in enumerate(items) if item["role"] not in ("system", "developer"))
+    return not set(earlier).isdisjoint(item_positions(refused.response))
 
 
 def _lacks_model(refused: RefusedRequest) -> bool:

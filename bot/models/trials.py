@@ -31,6 +31,7 @@ from bot.models.prompt import (
     TokenEstimate,
     inline_system,
     newest_media_within,
+    with_noted_instructions,
     without_items,
     without_media,
 )
@@ -95,7 +96,9 @@ class Trial:
 
     @property
     def sent_prompt(self) -> Prompt:
-        prompt = inline_system(self.prompt) if OptionalParameter.SYSTEM_ROLE in self.omitted_parameters else self.prompt
+        has_role = OptionalParameter.OUR_ROLE in self.parameters
+        prompt = self.prompt if has_role else with_noted_instructions(self.prompt)
+        prompt = inline_system(prompt) if OptionalParameter.SYSTEM_ROLE in self.omitted_parameters else prompt
         tools = [tool for tool in prompt.tools if tool.definition_hash not in self.refused_tools][: self.max_tools]
         return replace(prompt, tools=tuple(tools) if self.omitted_parameters.isdisjoint(TOOLS) else ())
 
@@ -258,9 +261,10 @@ def needed_parameters(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
         (WEB, prompt.web_search),
         ({OptionalParameter.SYSTEM_ROLE, OptionalParameter.CACHE_BREAKPOINT}, prompt.system),
         (MISSED | {OptionalParameter.PHASE}, any(turn.role == "assistant" for turn in prompt.turns)),
+        ({OptionalParameter.OUR_ROLE}, any(turn.instruction for turn in prompt.turns) and not api.can_leave_marks),
         ({OptionalParameter.EFFORT}, prompt.effort is not Effort.NORMAL),
         ({OptionalParameter.SAFETY_ID}, prompt.asker),
-        # A server that only resembles the vendor's might ignore a tool of an unknown type.
+        # A server that only resembles the vendor's might ignore a tool of an unknown type, as it might ignore a role.
         ({OptionalParameter.TOOL_SEARCH}, len(prompt.tools) >= MIN_SEARCHABLE and not api.can_leave_marks),
     ):
         unused |= set() if is_used else parameters

@@ -78,6 +78,7 @@ NAMED: Mapping[OptionalParameter, str] = {
     OptionalParameter.WEB_SEARCH: "web_search results are incomplete",
     OptionalParameter.WEB_FETCH: "web_fetch results are incomplete",
     OptionalParameter.SYSTEM_ROLE: "Conversation roles must alternate user/assistant roles",
+    OptionalParameter.OUR_ROLE: "role 'system' is not supported on this model",
     OptionalParameter.USAGE: "stream_options isn't possible here",
     OptionalParameter.EFFORT: "effort 'high' isn't possible here",
     OptionalParameter.REASONING_SUMMARIES: "reasoning summary isn't possible here",

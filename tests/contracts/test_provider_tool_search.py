@@ -151,10 +151,10 @@ class Claude(StandIn):
 
 
 @asynccontextmanager
-async def own(api: VendorApi) -> AsyncIterator[Provider]:
+async def own(api: VendorApi, spoken: str = "") -> AsyncIterator[Provider]:
     """Connects to the vendor itself, as its address says: servers that resemble it are offered no search."""
-    if api is RESPONSES:
-        client = openai.connect("openai", VendorSettings(KEY, "https://api.openai.com/v1"), options())
+    if api is not ANTHROPIC:
+        client = openai.connect("openai", VendorSettings(KEY, "https://api.openai.com/v1", spoken), options())
     else:
         client = anthropic.connect("anthropic", VendorSettings(KEY, "https://api.anthropic.com"), options())
     try:

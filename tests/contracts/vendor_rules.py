@@ -543,6 +543,53 @@ SILENT_ENDS = Rule(
 )
 
 
+# Who speaks.
+
+
+def _misplaced(body: Body) -> VendorResponse | None:
+    roles = [message["role"] for message in body["messages"]]
+    for at, (before, role, then) in enumerate(zip(["", *roles], roles, [*roles[1:], "assistant"], strict=False)):
+        if role == "system" and (before, then) != ("user", "assistant"):
+            # What the API says is not known.
+            return invalid(f"messages.{at}: role 'system' must follow a user message, and precede an assistant's")
+    return None
+
+
+def _interrupted(body: Body) -> VendorResponse | None:
+    *_, content = (message["content"] for message in body["messages"] if message["role"] == "user")
+    kinds = [block["type"] for block in content if isinstance(block, dict)]
+    return VendorResponse(steps.messages()) if kinds[:1] == ["tool_result"] and "text" in kinds else None
+
+
+MID_CONVERSATION = Rule(
+    ANTHROPIC,
+    "https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages; langchain4j#5604",
+    "2026-11-30",
+    _misplaced,
+)
+TEXT_AFTER_RESULTS = Rule(
+    ANTHROPIC,
+    "https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons: text right after tool_result blocks "
+    "is the first cause of empty responses",
+    "2026-11-30",
+    _interrupted,
+)
+NO_SYSTEM_MESSAGES = {
+    "anthropics/claude-code#61412": "role 'system' is not supported on this model",
+    "anthropics/claude-agent-sdk-typescript#350": 'messages: Unexpected role "system". The Messages API accepts a '
+    'top-level `system` parameter, not "system" as an input message role.',
+}
+"""What models without such messages say; read on 2026-11-30."""
+
+
+def no_system_messages(words: str) -> Rule:
+    def refuses(body: Body) -> VendorResponse | None:
+        has_one = any(message["role"] == "system" for message in body["messages"])
+        return invalid(words) if has_one else None
+
+    return Rule(ANTHROPIC, "; ".join(NO_SYSTEM_MESSAGES), "2026-11-30", refuses)
+
+
 # A limit on files.
 
 MAX_PDF_PAGES = 100

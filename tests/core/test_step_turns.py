@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.core.calls import SIGN_IN, SIGN_IN_FIRST, CallState, Decision, RecordedCall, Step, count_made_calls
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import FollowUp
-from bot.core.prompt import GO_ON_REQUEST
+from bot.core.prompt import GO_ON, GO_ON_REQUEST
 from bot.core.steps import (
     CUT,
     DROPPED,
@@ -206,32 +206,35 @@ def test_step_comes_back_as_it_was_with_its_results_and_what_was_asked_meanwhile
     assert turns == (
         Turn("user", "Why?"),
         Turn("assistant", "Well,"),
-        Turn("user", GO_ON_REQUEST),
+        Turn("user", GO_ON, instruction=GO_ON_REQUEST),
         Turn("assistant", "So.", parts=PARTS),
         Turn(
             "user",
-            f"Added.\n\nNo.\n\nand then?\n\n{LAST_STEP}",
+            "Added.\n\nNo.\n\nand then?",
             parts=(
                 ToolResult("c1", "notes__add", "Added."),
                 ToolResult("c2", "notes__add", "No.", is_error=True),
                 TextPart("and then?"),
-                TextPart(LAST_STEP),
             ),
+            instruction=LAST_STEP,
         ),
         Turn("assistant", "Then"),
-        Turn("user", GO_ON_REQUEST),
+        Turn("user", GO_ON, instruction=GO_ON_REQUEST),
     )
     assert [turn.origins for turn in turns] == [ASKERS, UNKNOWN, OURS, ASKERS, TOOL | ASKERS, UNKNOWN, OURS]
-    assert LAST_STEP not in with_steps(PROMPT, [step], [], "UBOT").turns[-1].text
+    assert with_steps(PROMPT, [step], [], "UBOT").turns[-1].instruction == ""
 
 
 def test_calls_that_a_question_was_written_instead_of_are_told_before_those_of_earlier_versions() -> None:
     denied, unknown = replace(CALL, state=CallState.DENIED), replace(CALL, state=CallState.UNKNOWN)
     turn = with_steps(PROMPT, [], [], "UBOT", earlier_calls=[CALL, unknown], replied_to=[denied]).turns[0]
     line = '- notes__add {"text": "né"}'
-    replied = REPLIED_TO.format(calls=f"{line}: not made")
-    made = MADE_BEFORE.format(calls=f"{line}: done\n{line}: may or may not have happened")
-    assert (turn.text, turn.origins) == (f"Why?\n\n{replied}\n\n{made}", ASKERS | TOOL)
+    attached = (
+        f"The calls that you had asked for:\n{line}: not made\n\n"
+        f"The calls for an earlier version of this answer:\n{line}: done\n{line}: may or may not have happened"
+    )
+    told = f"{REPLIED_TO}\n\n{MADE_BEFORE}"
+    assert (turn.text, turn.instruction, turn.origins) == (f"Why?\n\n{attached}", told, ASKERS | TOOL)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from openai.types.chat import ChatCompletion
 from bot.core import choices, texts
 from bot.core.conversation import File, ThreadKey
 from bot.core.files import OpenedFile, Transcript, Unread, file_label
-from bot.core.prompt import GO_ON_REQUEST, PromptMarks
+from bot.core.prompt import GO_ON as REQUEST_TO_GO_ON
+from bot.core.prompt import PromptMarks
 from bot.models.events import ToolCall
 from demo.models import GO_ON
 from demo.scenes import CHOICE_TOOL, LAUNCH, NOTE_TOOL, READ_TOOL, SCENES, Scene
@@ -94,7 +95,7 @@ def test_answers_read_like_real_ones_and_leave_the_explanation_to_the_note(scene
         (f"{question_of(STREAMING)} And why?",),
         (f"[0123abcd-0123 grace]\n{BUSY.replies[1].words}\n\n[0123abcd-4567 ada]\nand why?",),
         (question_of(STREAMING), "The scripted answer.", "and why?"),
-        ("why?", "Because", GO_ON_REQUEST),
+        ("why?", "Because", REQUEST_TO_GO_ON),
     ],
 )
 async def test_every_other_question_is_answered_by_one_text(
@@ -138,7 +139,7 @@ async def test_long_answer_stops_at_its_limit_and_continues_where_it_stopped(cli
     assert begun.usage
     assert begun.usage.completion_tokens == LIMIT_TOKENS
     text = begun.choices[0].message.content or ""
-    rest = await asked(client, question, text.strip(), GO_ON_REQUEST)
+    rest = await asked(client, question, text.strip(), REQUEST_TO_GO_ON)
     assert rest.choices[0].finish_reason == "stop"
     assert (text + (rest.choices[0].message.content or "")).endswith(LONG.scripts[question](question))
 
@@ -149,7 +150,7 @@ async def test_interrupted_answer_goes_on_where_the_text_on_record_ends(
 ) -> None:
     whole = await said(client, question)
     for chars in (200, 500, len(whole) - 1):
-        rest = await said(client, question, whole[:chars], GO_ON_REQUEST)
+        rest = await said(client, question, whole[:chars], REQUEST_TO_GO_ON)
         assert whole[:chars].rstrip() + rest == whole
 
 

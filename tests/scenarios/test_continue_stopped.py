@@ -8,7 +8,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.prompt import GO_ON_REQUEST
+from bot.core.prompt import GO_ON
 from bot.errors import EndReason
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
@@ -58,7 +58,7 @@ async def test_stopped_answer_goes_on_as_one_answer(stage: Stage, settings: Sett
     assert stage.prompts()[1] == [
         {"role": "user", "content": "why?"},
         {"role": "assistant", "content": FIRST},
-        {"role": "user", "content": GO_ON_REQUEST},
+        {"role": "user", "content": GO_ON},
     ]
     assert await ended(settings, 2) == [("", EndReason.STOPPED), (BOTH, EndReason.WHOLE)]
     assert all(row.output_tokens for row in await recorded(settings, CHARGED_TURNS, bool))

@@ -208,7 +208,7 @@ def resuming(fleet: Fleet, text: str, *stops: int) -> Callable[[VendorRequest], 
 
     def answer(request: VendorRequest) -> VendorResponse:
         *_, before, last = [turn["content"] for turn in request.body["messages"]]
-        so_far = before if last == GO_ON_REQUEST else ""
+        so_far = before if GO_ON_REQUEST in last else ""
         assert text.startswith(so_far)
         rest = text[len(so_far) :]
         if not left:

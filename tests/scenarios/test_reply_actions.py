@@ -9,7 +9,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.prompt import GO_ON_REQUEST
+from bot.core.prompt import GO_ON
 from bot.errors import EndReason
 from bot.settings import Settings
 from bot.store.schema import feedback, turns
@@ -129,7 +129,7 @@ async def test_continue_resumes_an_answer_at_its_length_limit(stage: Stage, sett
     assert stage.prompts()[2] == [
         {"role": "user", "content": "why?"},
         {"role": "assistant", "content": "One, two,\n\nthree, four,"},
-        {"role": "user", "content": GO_ON_REQUEST},
+        {"role": "user", "content": GO_ON},
     ]
     assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.actions.BUTTON_OUTDATED
     assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.actions.BUTTON_OUTDATED

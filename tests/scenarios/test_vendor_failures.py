@@ -21,7 +21,7 @@ from benchmarks.vendor_failures import (
     PlannedFailure,
     VendorFailures,
 )
-from bot.core.prompt import GO_ON_REQUEST, NOTHING_MISSING
+from bot.core.prompt import GO_ON, NOTHING_MISSING
 from bot.core.steps import Seam
 from tests.clocks import until
 
@@ -58,7 +58,7 @@ async def client(model: ScriptedModel) -> AsyncIterator[openai.AsyncOpenAI]:
 def after(words: int) -> list[ChatCompletionMessageParam]:
     """Returns the turns of a request to go on after so many words."""
     begun = "".join(answer(7, words)).strip()
-    return [{"role": "assistant", "content": begun}, {"role": "user", "content": GO_ON_REQUEST}]
+    return [{"role": "assistant", "content": begun}, {"role": "user", "content": GO_ON}]
 
 
 async def said(

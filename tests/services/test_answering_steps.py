@@ -16,6 +16,7 @@ from bot.core.caps import parse_caps
 from bot.core.conversation import Question
 from bot.core.job import Checkpoint, Job
 from bot.core.outbox import OutboxKind
+from bot.core.steps import MADE_BEFORE
 from bot.core.surfaces import Visibility
 from bot.errors import EndReason, ProviderError
 from bot.models.events import SEARCH_RESULT_TOKENS, Loading, Searching, StreamEvent, Thinking, Usage
@@ -205,7 +206,7 @@ async def test_new_version_is_told_which_calls_an_earlier_one_has_made_and_write
         await stage.stores.question_queue.regenerate(1)
         stage.worker.wake()
         await waiting(stage)
-    told = ["these calls were made" in prompt.turns[0].text for prompt in prompts_of(stage)]
+    told = [MADE_BEFORE in prompt.turns[0].instruction for prompt in prompts_of(stage)]
     assert told == [False, False, True]
 
 

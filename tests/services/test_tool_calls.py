@@ -15,7 +15,7 @@ from bot.core.asks import MAX_ARGUMENT_CHARS
 from bot.core.calls import APPROVAL_S, RESULT_NOT_STORED, CallResult, CallState, Decision, RecordedCall, ToolUse
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Job
-from bot.core.prompt import GO_ON_REQUEST, LAST_TEXT_RULE
+from bot.core.prompt import GO_ON, GO_ON_REQUEST, LAST_TEXT_RULE
 from bot.core.steps import DROPPED
 from bot.errors import EndReason, StoreError
 from bot.models.events import Opaque, StreamEvent, ToolCall
@@ -141,7 +141,7 @@ async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(
     end = stage.answered.end
     assert (end.reason, [one.text for one in end.notices]) == (EndReason.STEP_LIMIT, [notice])
     assert {"requests": len(prompts_of(stage)), "calls": len(notes.calls)} == {"requests": 3, "calls": 2}
-    assert "last step" in prompts_of(stage)[-1].turns[-1].text
+    assert "last step" in prompts_of(stage)[-1].turns[-1].instruction
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ async def test_reply_of_the_asker_denies_the_call_and_is_answered_below(notes: N
     assert ends == ["stopped", "whole"]
     last = prompts_of(stage)[-1].turns[-1]
     assert "Bread instead" in last.text
-    assert "instead of deciding about calls" in last.text
+    assert "instead of deciding about calls" in last.instruction
 
 
 async def test_question_of_another_person_is_answered_while_the_job_waits(notes: NotesServer) -> None:
@@ -367,9 +367,9 @@ async def test_later_steps_and_attempts_read_what_was_written_before_and_after_a
     async with staged(notes, step, asking(LIST), ANSWER, model=InterruptedModel) as stage:
         await stage.until(lambda: any(attempt.answer.text for attempt in stage.attempts), "the model has written")
         await take_over(stage, Decision.APPROVED)
-    told = [sum(turn.text == GO_ON_REQUEST for turn in prompt.turns) for prompt in prompts_of(stage)]
+    told = [sum(turn.instruction == GO_ON_REQUEST for turn in prompt.turns) for prompt in prompts_of(stage)]
     assert told == [0, 1, 1, 1], "once, however many steps follow"
-    begun = [("assistant", LONG.strip()), ("user", GO_ON_REQUEST), ("assistant", "The end.")]
+    begun = [("assistant", LONG.strip()), ("user", GO_ON), ("assistant", "The end.")]
     for prompt in prompts_of(stage)[2:]:
         assert [(turn.role, turn.text) for turn in prompt.turns[1:4]] == begun
 
