@@ -51,13 +51,17 @@ WRITES: Mapping[str, Write] = {
         job, OFFERS, YES, mention=True, for_outbox=OutboxKind.REPLY, canvas_for="U1"
     ),
     "worker_queue.release": lambda store, job: store.worker_queue.release(job, Piece(0, "Late.")),
-    "recorded_calls.record": lambda store, job: store.recorded_calls.record_step(
+    "recorded_calls.record_step": lambda store, job: store.recorded_calls.record_step(
         job, asking_step(replace(READY, step_no=1), step_no=1), STEPPED, Piece(0, "Late.")
     ),
-    "recorded_calls.begin": lambda store, job: store.recorded_calls.begin_call(job, READY),
-    "recorded_calls.end": lambda store, job: store.recorded_calls.end_call(job, replace(BEGUN, state=CallState.DONE)),
+    "recorded_calls.begin_call": lambda store, job: store.recorded_calls.begin_call(job, READY),
+    "recorded_calls.end_call": lambda store, job: store.recorded_calls.end_call(
+        job, replace(BEGUN, state=CallState.DONE)
+    ),
     "recorded_calls.take_follow_ups": lambda store, job: store.recorded_calls.take_follow_ups(job, 1),
-    "recorded_calls.wait": lambda store, job: store.recorded_calls.wait_for_decisions(job, Piece(0, "Late."), 1.0, 0.0),
+    "recorded_calls.wait_for_decisions": lambda store, job: store.recorded_calls.wait_for_decisions(
+        job, Piece(0, "Late."), 1.0, 0.0
+    ),
     "transcripts.record": lambda store, job: store.transcripts.record(job, [CLIP], HEARD),
     "usage.reserve": lambda store, job: store.usage.reserve(job, Amount(7, 0.0), [CAP]),
 }
