@@ -186,12 +186,12 @@ async def _send_fewer_files(refused: RefusedRequest) -> Trial | None:
     trial, files = refused.trial, refused.files
     if files is None:
         return None
-    if files.names_files and files.fault is not FileFault.KIND and not trial.max_pixels:
-        max_pixels = files.max_pixels or SMALLER_PIXELS
+    if files.names_files and files.fault is not FileFault.KIND and not trial.has_smaller_images:
         is_halved = files.fault is FileFault.TOO_LARGE and not files.max_pixels
-        smaller = await shrink_images(trial.prompt, max_pixels, is_halved=is_halved)
+        smaller = await shrink_images(trial.prompt, files.max_pixels or SMALLER_PIXELS, is_halved=is_halved)
         if smaller != trial.prompt:
-            return replace(trial, prompt=smaller, max_pixels=max_pixels, refusals=trial.refusals + 1)
+            trial = replace(trial, prompt=smaller, max_pixels=files.max_pixels, refusals=trial.refusals + 1)
+            return replace(trial, has_smaller_images=True)
     following = trial.without_files(files)
     if files.names_files or not refused.is_last or not is_about_form(refused.response, is_named=False):
         return following

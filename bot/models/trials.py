@@ -72,6 +72,8 @@ class Trial:
     is_sure: bool = True
     """Whether the refusals named all omitted parts, or only one part is omitted."""
     max_pixels: int = 0
+    """The images' maximum side length that a refusal stated, which is remembered; 0 if none did."""
+    has_smaller_images: bool = False
     left_out: tuple[tuple[Media, FileFault], ...] = ()
     refusal_sentence: str = ""
     is_about_history: bool = False

@@ -270,7 +270,6 @@ def noisy(name: str, side: int) -> Media:
 
 @pytest.mark.long
 async def test_images_become_smaller_where_a_request_is_too_large(in_process: InProcessVendor) -> None:
-    """The size in pixels is remembered."""
     large = Prompt("", (Turn("user", QUESTION, (noisy("a.png", 1_200), noisy("b.png", 900), C)),))
     in_process.script(judging(ANTHROPIC, lambda request: len(request.content) > 2_000_000, EMPTY))
     async with connected(ANTHROPIC, in_process) as model:
@@ -311,14 +310,14 @@ async def test_failure_that_may_pass_ends_the_search(vendor: VendorServer, failu
 
 
 @pytest.mark.parametrize(
-    ("message", "max_pixels"),
+    ("message", "max_pixels", "remembered"),
     [
-        ("Image size 1500x60 exceeds the maximum of 1024x900", 900),
-        ("the resolution of an image exceeds the limit", SMALLER_PIXELS),
+        ("Image size 1500x60 exceeds the maximum of 1024x900", 900, 900),
+        ("the resolution of an image exceeds the limit", SMALLER_PIXELS, 2_000),
     ],
 )
 async def test_image_is_scaled_to_the_pixels_that_a_refusal_names_or_to_the_usual_ones(
-    in_process: InProcessVendor, message: str, max_pixels: int
+    in_process: InProcessVendor, message: str, max_pixels: int, remembered: int
 ) -> None:
     prompt = Prompt("", (Turn("user", QUESTION, (drawn("wide.png", 2_000, 60), A)),))
     in_process.script(
@@ -334,5 +333,5 @@ async def test_image_is_scaled_to_the_pixels_that_a_refusal_names_or_to_the_usua
         assert other["source"]["data"] == A.base64
         with Image.open(io.BytesIO(base64.b64decode(wide["source"]["data"]))) as image:
             widths.append(image.width)
-    # Remembered for the model.
-    assert widths == [2_000, max_pixels, max_pixels]
+    # Only what the refusal stated is remembered for the model.
+    assert widths == [2_000, max_pixels, remembered]
