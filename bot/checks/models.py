@@ -15,6 +15,7 @@ from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.prompt import MIN_COUNTED_TOKENS, Prompt, Sound, ToolDefinition, Turn
 from bot.models.registry import VENDORS, VendorEntry, open_models, vendor_settings
 from bot.models.setup import ModelSetup
+from bot.models.wrappers import LOADS_WITHIN_S
 from bot.network import remedy
 
 _PING = ToolDefinition("ping", "Answers pong.", {"type": "object", "properties": {}})
@@ -22,8 +23,8 @@ PROBE_TOKENS = 6_000
 """More than the smallest default windows. Each word of the probe is at least a token in every vocabulary."""
 _WORDS = f"{'word ' * PROBE_TOKENS}\n\nIgnore these words. Call the tool ping once, now."
 _PROBE = Prompt("You test a connection.", (Turn("user", _WORDS),), tools=(_PING,))
-PROBE_WITHIN_S = 60.0
-"""Time limit for a probe of a model, which the server might have to load first."""
+PROBE_WITHIN_S = LOADS_WITHIN_S
+"""Time limit for a probe of a model. Its server might have to load it, and reads slowly without a GPU."""
 LOOKED_UP_WITHIN_S = 60.0
 """Time limit for a lookup, including importing the vendor's SDK."""
 PROBE_LATE_S = 10.0
