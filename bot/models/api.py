@@ -16,7 +16,7 @@ from bot.models.bodies import limited_client
 from bot.models.events import LONGER_THINKING_TOKENS, THINKING_TOKENS, Opaque, TextPart
 from bot.models.failures import RequestAttempt
 from bot.models.parameters import OptionalParameter
-from bot.models.prompt import Effort, Media, Prompt, Turn, TurnPart
+from bot.models.prompt import PDF, Effort, Media, Prompt, Turn, TurnPart
 from bot.models.setup import RequestOptions
 from bot.models.streams import AnswerReader
 
@@ -51,6 +51,7 @@ class Api(ABC):
     optional_parameters: frozenset[OptionalParameter]
     thinking_tokens = THINKING_TOKENS
     """Output tokens in addition to those for the answer's text."""
+    accepts_pdfs = True
     can_leave_marks = False
     """Whether template markup can be left in the text, as on servers that aren't run by the model's vendor."""
     other: "Api | None" = None
@@ -70,7 +71,7 @@ class Api(ABC):
         self._options = options
 
     def accepts(self, media: Media) -> bool:
-        return True
+        return self.accepts_pdfs or media.media_type != PDF
 
     @abstractmethod
     def request(

@@ -115,14 +115,11 @@ class ResponsesApi(Api):
     ) -> None:
         super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options, vendor)
         # A server that the settings call compatible is assumed to have everything but the marks, which it might ignore.
-        self._takes_pdfs = server is None or server.is_openais
+        self.accepts_pdfs = server is None or server.is_openais
         if server and server.is_openais:
             self.optional_parameters |= _OPENAIS_ALONE
         elif server:
             self.optional_parameters -= _OPENAIS
-
-    def accepts(self, media: Media) -> bool:
-        return self._takes_pdfs or media.media_type != PDF
 
     def request(
         self,
@@ -321,7 +318,8 @@ class ChatApi(Api):
 
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, server: KnownServer | None) -> None:
         super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, vendor)
-        self._at_openai = at_openai = server is not None and server.is_openais
+        # Compatible servers support images in OpenAI's format if their model has vision. Only OpenAI supports PDFs.
+        self._at_openai = self.accepts_pdfs = at_openai = server is not None and server.is_openais
         # Other servers' models might not think, and would use the extra tokens for text.
         self.thinking_tokens = THINKING_TOKENS if at_openai else 0
         self.optional_parameters = frozenset(
@@ -341,10 +339,6 @@ class ChatApi(Api):
             )
         )
         self.other = ResponsesApi(sdk, options, vendor, server)
-
-    def accepts(self, media: Media) -> bool:
-        # Compatible servers support images in OpenAI's format if their model has vision. Only OpenAI supports PDFs.
-        return self._at_openai or media.media_type != PDF
 
     def request(
         self,

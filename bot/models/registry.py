@@ -99,11 +99,6 @@ def _openai(vendor: str, settings: VendorSettings, options: RequestOptions) -> V
     return openai.connect(vendor, settings, options)
 
 
-def _may_speak_responses(settings: VendorSettings) -> bool:
-    # A server can refuse Chat Completions for a model.
-    return settings.api == "responses" or speaks_responses_api("", settings.base_url)
-
-
 def _has_openais_features(settings: VendorSettings) -> bool:
     server = known_server(settings.base_url)
     return server.is_openais if server else settings.api == "responses"
@@ -111,10 +106,6 @@ def _has_openais_features(settings: VendorSettings) -> bool:
 
 def _searches(settings: VendorSettings) -> bool:
     return speaks_responses_api(settings.api, settings.base_url) and _has_openais_features(settings)
-
-
-def _decides(settings: VendorSettings) -> bool:
-    return _searches(settings) and known_server(settings.base_url) in (None, OPENAI)
 
 
 def _anthropic(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
@@ -176,10 +167,11 @@ VENDORS: Mapping[str, VendorEntry] = {
         can_transcribe=True,
         api_variable="BOT_OPENAI_API",
         apis=("auto", "responses", "chat"),
-        can_think=_may_speak_responses,
+        # A server can refuse Chat Completions for a model.
+        can_think=lambda settings: settings.api == "responses" or speaks_responses_api("", settings.base_url),
         accepts_pdfs=_has_openais_features,
         can_search=_searches,
-        can_decide=_decides,
+        can_decide=lambda settings: _searches(settings) and known_server(settings.base_url) in (None, OPENAI),
     ),
     "anthropic": VendorEntry(
         connect=_anthropic,

@@ -53,23 +53,16 @@ class KnownServer:
 
 
 _MICROSOFTS = "https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses, 2026-11-28"
-OPENAI = KnownServer(
-    "openai.com", "https://developers.openai.com/api/docs/guides/migrate-to-responses, 2026-11-28", is_openais=True
-)
+_OPENAIS = "https://developers.openai.com/api/docs/guides/migrate-to-responses, 2026-11-28"
+OPENAI = KnownServer("openai.com", _OPENAIS, is_openais=True)
 SERVERS = (
     OPENAI,
     KnownServer("azure.com", _MICROSOFTS, is_openais=True, has_open_models=True),
     KnownServer("azure.us", _MICROSOFTS, is_openais=True, has_open_models=True),
     # Its Chat Completions are deprecated and lose the model's reasoning. It accepts PDFs only as URLs.
     KnownServer("x.ai", "https://docs.x.ai/developers/model-capabilities/text/comparison, 2026-11-30"),
-    KnownServer(
-        "generativelanguage.googleapis.com",
-        "https://ai.google.dev/gemini-api/docs/openai, 2026-11-30",
-        speaks_responses=False,
-    ),
-    KnownServer(
-        "anthropic.com", "https://platform.claude.com/docs/en/api/messages, 2026-11-30", speaks_responses=False
-    ),
+    KnownServer("generativelanguage.googleapis.com", "https://ai.google.dev/gemini-api/docs/openai, 2026-11-30", False),
+    KnownServer("anthropic.com", "https://platform.claude.com/docs/en/api/messages, 2026-11-30", False),
 )
 
 
