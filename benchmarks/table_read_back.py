@@ -1,6 +1,6 @@
 """Reads tables as files back with LibreOffice: `python -m benchmarks.table_read_back [--show]`. Needs `soffice`.
 
-It takes each table with enough rows in the texts of the tests, the scenes and the docs, and tables of cells that
+It takes each table in the texts of the tests, the scenes and the docs, and tables of cells that
 spreadsheets take for something else, and of the lines of the Markdown specifications. They are written as *Download
 table* does, and opened by LibreOffice with formulas evaluated, as Excel does. Then each cell is compared:
 
@@ -31,7 +31,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from bot.core.tables import MIN_ROWS, csv_files
+from bot.core.tables import csv_files
 from bot.reply.messages import PageView
 from slack_markdown.blocks import LeafKind, parse_blocks
 from slack_markdown.tests.hostile_texts import ANSWERS
@@ -103,7 +103,7 @@ def tables() -> list[str]:
     found: dict[str, None] = {}
     for text in texts():
         for leaf in parse_blocks(text, last_line_incomplete=False).leaf_blocks:
-            if leaf.kind is LeafKind.TABLE and len(leaf.lines) - 2 >= MIN_ROWS:
+            if leaf.kind is LeafKind.TABLE and len(leaf.lines) > 2:
                 found["\n".join(text[line.content : line.end].strip() for line in leaf.lines)] = None
     return list(found)
 
