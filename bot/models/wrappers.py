@@ -8,6 +8,7 @@ import asyncio
 import logging
 import math
 import random
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, closing
 from dataclasses import dataclass
@@ -173,6 +174,8 @@ class _Wait:
 FURTHER_TRIES = 2
 PATIENCE_S = 60.0
 """Time after the first failure when requests can still start. First requests to other models can start later."""
+_SAYS_LOADING = re.compile(r"\bloading\b", re.IGNORECASE)
+"""llama.cpp and Hugging Face refuse requests while they load a model. They get LOADS_WITHIN_S."""
 MAX_WAIT_S = 5.0
 """Maximum wait for the same model if another model hasn't been asked yet."""
 BACKOFF = Backoff(0.5, 8.0)
@@ -212,7 +215,9 @@ class RetryPlan:
         if error.reason is EndReason.REFUSED:
             return None
         failed = self._model
-        self._retry_until_s = min(self._retry_until_s, now_s + self._patience_s)
+        is_loading = error.reason is EndReason.OVERLOADED and _SAYS_LOADING.search(error.detail) is not None
+        patience_s = max(self._patience_s, LOADS_WITHIN_S) if is_loading and self._patience_s else self._patience_s
+        self._retry_until_s = min(self._retry_until_s, now_s + patience_s)
         self._failures[failed] += 1
         self._ready_at_s[failed] = now_s + self._wait_s(error)
         self._model = self._next_model(now_s)

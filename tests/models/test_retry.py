@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import EndReason
-from bot.models.wrappers import BACKOFF, FURTHER_TRIES, MAX_WAIT_S, PATIENCE_S, NextRequest, RetryPlan
+from bot.errors import EndReason, ProviderError
+from bot.models.wrappers import BACKOFF, FURTHER_TRIES, LOADS_WITHIN_S, MAX_WAIT_S, PATIENCE_S, NextRequest, RetryPlan
 from tests.models.scripts import failed
 
 PASSING = [reason for reason in EndReason if reason.may_pass]
@@ -33,6 +33,23 @@ def asked_at(reason: EndReason, models: int = 1, retry_after_s: float | None = N
 def test_only_model_is_asked_for_a_minute_at_growing_waits(reason: EndReason) -> None:
     times_s = [at_s for _, at_s in asked_at(reason)]
     assert times_s == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 23.5, 31.5, 39.5, 47.5, 55.5]
+
+
+@pytest.mark.parametrize(
+    ("detail", "until_s"),
+    [
+        ("503 unavailable_error Loading model", LOADS_WITHIN_S),
+        ("503 Model is currently loading", LOADS_WITHIN_S),
+        ("503 busy", PATIENCE_S),
+    ],
+    ids=["llama.cpp", "Hugging Face", "another server"],
+)
+def test_server_that_says_it_is_loading_is_asked_for_five_minutes(detail: str, until_s: float) -> None:
+    tries, now_s = unjittered(1), 0.0
+    error = ProviderError(EndReason.OVERLOADED, "openai/m", detail=detail)
+    while following := tries.next_request(error, now_s):
+        now_s += following.wait_s
+    assert until_s - BACKOFF.max_s < now_s <= until_s
 
 
 @pytest.mark.parametrize("reason", [EndReason.STALLED, EndReason.CUT])
