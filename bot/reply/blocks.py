@@ -37,7 +37,7 @@ from slack_markdown.render import beginning, first_words, mrkdwn, rendered
 
 MAX_NAMED = 20
 """Maximum number of people to whom a button is limited. With more, everyone sees the button."""
-_LIMITED = {*CALL_ACTIONS, ReplyAction.DELETE}
+_LIMITED = (*CALL_ACTIONS, ReplyAction.DELETE)
 _NOTICE_CHARS = 300
 _PLAIN_TRANSCRIPT_CHARS = 200
 ACTIVITY_CHARS = 150
@@ -98,14 +98,14 @@ def message(view: PageView) -> Json:
     words = text_of([*read, *below]) if view.asks or not view.live else ""
     return {
         "text": words or short_text(view),
-        "blocks": [*blocks, *_only_for_those_allowed([*below, *_buttons(view)], view)],
+        "blocks": [*blocks, *_only_for_people_allowed([*below, *_buttons(view)], view)],
     }
 
 
 def blocks_below(view: PageView) -> list[Json]:
     """Returns the blocks below a streamed page's Markdown."""
     below = [*_blocks_below_text(view, rendered(view.markdown, growing=view.growing)), *_buttons(view)]
-    return _only_for_those_allowed(below, view)
+    return _only_for_people_allowed(below, view)
 
 
 def has_optional_parts(view: PageView) -> bool:
@@ -113,31 +113,26 @@ def has_optional_parts(view: PageView) -> bool:
     return has_charts(view.markdown) or bool(view.asker and (view.asks or view.end))
 
 
-def _only_for_those_allowed(blocks: Sequence[Json], view: PageView) -> list[Json]:
+def _only_for_people_allowed(blocks: Sequence[Json], view: PageView) -> list[Json]:
     """Returns blocks whose buttons that decide or delete are shown only to people who can press them.
 
     `visible_to_user_ids` is in slack-sdk 3.48.0 for `button` and `icon_button` (read on 2026-11-30). The list's maximum
     isn't documented, so long lists are left out. Clicks are checked again (bot/core/picture.py).
     """
-    if not (view.asker and view.look.is_full):
-        return list(blocks)
-    return [
-        {**block, "elements": [_limited(button, view) for button in block["elements"]]}
-        if block["type"] in ("actions", "context_actions")
-        else block
-        for block in blocks
-    ]
-
-
-def _limited(button: Json, view: PageView) -> Json:
-    if button["action_id"] not in _LIMITED:
-        return button
-    action, values = ReplyAction(button["action_id"]), button.get("value", "").split()
-    allowed_for = partial(people_allowed, action, view.asker, view.look.admins)
-    allowed = [allowed_for(ask) for ask in view.asks if ask.value in values] or [allowed_for()]
-    people = sorted({person for one in allowed if one is not None for person in one})
-    is_limited = None not in allowed and 0 < len(people) <= MAX_NAMED
-    return {**button, "visible_to_user_ids": people} if is_limited else button
+    allowed_for = {action: partial(people_allowed, action, view.asker, view.look.admins) for action in _LIMITED}
+    shown = []
+    for block in blocks:
+        has_buttons = block["type"] in ("actions", "context_actions") and view.asker and view.look.is_full
+        elements = list(block["elements"]) if has_buttons else []
+        for index, button in enumerate(elements):
+            if allowed_people := allowed_for.get(button["action_id"]):
+                values = button.get("value", "").split()
+                allowed = [allowed_people(ask) for ask in view.asks if ask.value in values] or [allowed_people()]
+                people = sorted({person for one in allowed if one is not None for person in one})
+                if None not in allowed and 0 < len(people) <= MAX_NAMED:
+                    elements[index] = {**button, "visible_to_user_ids": people}
+        shown.append({**block, "elements": elements} if elements else block)
+    return shown
 
 
 def _blocks_below_text(view: PageView, text: str) -> list[Json]:
