@@ -73,7 +73,7 @@ def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> V
     sdk = open_sdk(settings)
     api = MessagesApi(sdk, options, replace(ANTHROPIC, vendor=vendor))
     api.described = sdk.models.retrieve
-    api.describes_effort = True
+    api.describes_thinking = True
     api.can_leave_marks = not is_vendors_own(settings.base_url)
     return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
 
@@ -105,14 +105,14 @@ class MessagesApi(Api):
         super().__init__(lambda **body: sdk.messages.with_raw_response.create(**body), options, host.vendor)
         self._host = host
         self.max_media_bytes = host.max_media_bytes
-        # Most Claude models think by default. Summaries aren't requested, because that would turn thinking on in the
-        # others. Pings arrive throughout.
+        # Most Claude models think by default. Pings arrive throughout.
         self.optional_parameters = host.web | {
             OptionalParameter.TOOLS,
             OptionalParameter.DISPENSABLE_TOOLS,
             OptionalParameter.SYSTEM_ROLE,
             OptionalParameter.OUR_ROLE,
             OptionalParameter.EFFORT,
+            OptionalParameter.PROGRESS,
             OptionalParameter.CACHE_KEY,
             OptionalParameter.SAFETY_ID,
             OptionalParameter.TOOL_SEARCH,
@@ -127,21 +127,18 @@ class MessagesApi(Api):
         effort: str = "",
     ) -> dict[str, Any]:
         # No temperature, top_p or top_k, because current models refuse them.
-        names = {tool.name for tool in prompt.tools}
-        messages: list[dict[str, Any]] = []
-        for turn in prompt.turns:
-            messages.append({"role": turn.role, "content": _content(turn, self.vendor, names)})
-            if turn.instruction:
-                # https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
-                messages.append({"role": "system", "content": turn.instruction})
         body: dict[str, Any] = {
             "model": model,
             "max_tokens": output_tokens,
-            "messages": messages,
+            "messages": _messages(prompt, self.vendor),
             "stream": True,
         }
         if effort:
             body["output_config"] = {"effort": effort}
+        if OptionalParameter.PROGRESS in parameters:
+            # https://platform.claude.com/docs/en/build-with-claude/thinking#progress-updates
+            body["thinking"] = {"type": "adaptive", "display": "updates"}
+            body["extra_headers"] = {"anthropic-beta": "thinking-display-updates-2026-08-18"}
         if OptionalParameter.SAFETY_ID in parameters:
             body["metadata"] = {"user_id": prompt.asker}
         deferred = deferred_tools(prompt.tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
@@ -329,6 +326,8 @@ class MessagesReader(AnswerReader):
             block["input"] = dict(tool_call(0, "", "", delta_text).arguments or {})
         self._store_ended_blocks()
         self.is_working = searches or any(other.block.get("type") != "text" for other in self._open_blocks.values())
+        if self.has_progress and block.get("type") == "thinking" and delta_text:
+            return Thinking(ended=True, progress=paired(delta_text))
         if not searches or is_tool_search(block):
             return ""
         sought = (block.get("input") or {}).get("query") or (block.get("input") or {}).get("url")
@@ -346,7 +345,9 @@ class MessagesReader(AnswerReader):
     def _store_block(self, block: dict[str, Any], delta_text: str) -> None:
         kind = block.get("type")
         if kind in ("text", "thinking"):
-            block[kind] = paired(text_in(block.get(kind)) + delta_text)
+            # The API ignores the text of thinking that it gets back with its signature.
+            is_progress = self.has_progress and kind == "thinking"
+            block[kind] = "" if is_progress else paired(text_in(block.get(kind)) + delta_text)
         if kind == "tool_use":
             block = dict(self._add_call(block, "id", delta_text or block.get("input")))
             call = self._calls[-1]
@@ -407,6 +408,17 @@ def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> 
 def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     return [*blocks[:-1], {**blocks[-1], "cache_control": _CACHED}]
+
+
+def _messages(prompt: Prompt, vendor: str) -> list[dict[str, Any]]:
+    names = {tool.name for tool in prompt.tools}
+    messages: list[dict[str, Any]] = []
+    for turn in prompt.turns:
+        messages.append({"role": turn.role, "content": _content(turn, vendor, names)})
+        if turn.instruction:
+            # https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
+            messages.append({"role": "system", "content": turn.instruction})
+    return messages
 
 
 def _content(turn: Turn, vendor: str, names: Collection[str]) -> str | Sequence[Mapping[str, Any]]:

@@ -64,8 +64,8 @@ class Api(ABC):
         """Only this vendor's opaque items are sent back. Another vendor's might be encrypted for that vendor."""
         self.prepare: Callable[[], Awaitable[object]] | None = None
         self.described: Callable[[str], Awaitable[object]] | None = None
-        self.describes_effort = False
-        """Whether the description lists effort levels, so that none has to be refused first."""
+        self.describes_thinking = False
+        """Whether the description lists types of thinking and effort levels, so that none has to be refused first."""
         self.prices = options.prices
         self._create = create
         self._options = options

@@ -95,6 +95,8 @@ class Thinking:
     chars: int = 0
     """Length of the reasoning in this event; 0 if the vendor doesn't disclose it."""
     ended: bool = False
+    progress: str = field(default="", repr=False)
+    """The model's note for readers on what it does next, which isn't part of the answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,6 +217,7 @@ def _reader(trial: Trial, attempt: RequestAttempt) -> AnswerReader:
     # A call can only be for a tool that the request offered.
     reader = trial.api.reader(attempt, trial.sent_prompt, trial.output_tokens)
     reader.marks.is_expected = trial.api.can_leave_marks
+    reader.has_progress = OptionalParameter.PROGRESS in trial.parameters
     return reader
 
 

@@ -54,6 +54,9 @@ class OptionalParameter(Enum):
     """The role of our instructions in the middle of a conversation. Without it, they are notes in people's messages."""
     USAGE = r"stream_options|include_usage"
     """The token count at the end of a stream. If omitted, the count is estimated."""
+    PROGRESS = r"\bdisplay\b|\badaptive\b"
+    """Claude's notes between calls, which arrive empty unless requested. The request also asks for thinking, so it is
+    only for models that always think."""
     EFFORT = r"effort|output_config|(?:reasoning|thinking)(?!\W{0,2}summar)"
     REASONING_SUMMARIES = r"reasoning|thinking"
     ENCRYPTED_REASONING = r"\binclude\b|encrypted.content"
@@ -116,6 +119,7 @@ _ALONE = (
     OptionalParameter.TOOL_SEARCH,
     OptionalParameter.OUR_ROLE,
     OptionalParameter.PHASE,
+    OptionalParameter.PROGRESS,
     *MISSED,
     OptionalParameter.STRICT,
     OptionalParameter.DISPENSABLE_TOOLS,
@@ -275,6 +279,8 @@ class EffortLevels:
     refused: frozenset[str] = frozenset()
     default: str = ""
     """The model's default level; "" if unknown."""
+    always_thinks: bool = False
+    """Whether the model decides itself how long to think, and refuses to do without thinking."""
 
     def level(self, effort: Effort) -> str:
         """Returns the level to send, or "" for the model's default."""
@@ -298,7 +304,10 @@ class EffortLevels:
     def with_description(self, model: object) -> "EffortLevels":
         effort = getattr(getattr(model, "capabilities", None), "effort", None)
         named = {level for level in LEVELS if getattr(getattr(effort, level, None), "supported", False)}
-        return self if effort is None else replace(self, listed=frozenset(named))
+        types = getattr(getattr(getattr(model, "capabilities", None), "thinking", None), "types", None)
+        adaptive, off = (getattr(getattr(types, name, None), "supported", None) for name in ("adaptive", "disabled"))
+        listed = self.listed if effort is None else frozenset(named)
+        return replace(self, listed=listed, always_thinks=adaptive is True and off is False)
 
     def after_refusal(self, level: str, refusal: ErrorResponse) -> "EffortLevels":
         words = str(refusal.body)

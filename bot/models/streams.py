@@ -149,6 +149,8 @@ class AnswerReader(ABC):
         self._attempt = attempt
         self._parts = TextParts()
         self._last_delta = ""
+        self.has_progress = False
+        """Whether the text of thinking is a note for readers, because only such notes were requested."""
         self.marks = TemplateMarks(prompt.code)
         self._offers_tools = bool(prompt.tools)
         self._tool_name = partial(offered_name, offered=frozenset(tool.name for tool in prompt.tools))

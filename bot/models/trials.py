@@ -47,6 +47,7 @@ MAX_REFUSED_ITEMS = 5_000
 DESCRIBED_WITHIN_S = 2.0
 """Time limit for requesting a server's description of a model, which delays the first answer that needs it."""
 TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS))
+_FOR_THINKERS = frozenset({OptionalParameter.PROGRESS})
 _FEATURES: Mapping[OptionalParameter, Feature] = {
     OptionalParameter.TOOLS: "tools",
     OptionalParameter.WEB_SEARCH: "web search",
@@ -164,9 +165,10 @@ class LearnedLimits:
 
     async def first_trial(self, prompt: Prompt) -> Trial:
         api, prompt = self.api, without_items(prompt, frozenset(self._refused_items))
-        if prompt.effort is not Effort.NORMAL and api.describes_effort:
+        needed = needed_parameters(prompt, api)
+        if api.describes_thinking and not needed.isdisjoint((OptionalParameter.EFFORT, OptionalParameter.PROGRESS)):
             self.room = await self.fetch_room(self.room)
-        parameters = self.parameters.allowed(needed_parameters(prompt, api))
+        parameters = self.parameters.allowed(needed - (frozenset() if self.levels.always_thinks else _FOR_THINKERS))
         output_tokens = self.room.output_limit(api.wanted_tokens(prompt.effort), self.estimate.prompt_tokens(prompt))
         return Trial(
             api,
@@ -263,6 +265,7 @@ def needed_parameters(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
         (WEB, prompt.web_search),
         ({OptionalParameter.SYSTEM_ROLE, OptionalParameter.CACHE_BREAKPOINT}, prompt.system),
         (MISSED | {OptionalParameter.PHASE}, any(turn.role == "assistant" for turn in prompt.turns)),
+        (_FOR_THINKERS, prompt.tools and not api.can_leave_marks),
         ({OptionalParameter.OUR_ROLE}, any(turn.instruction for turn in prompt.turns) and not api.can_leave_marks),
         ({OptionalParameter.EFFORT}, prompt.effort is not Effort.NORMAL),
         ({OptionalParameter.SAFETY_ID}, prompt.asker),

@@ -1,7 +1,7 @@
 """Shows an answer in Slack: in its reply, which the scheduler edits, and in its thread's status."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.core import texts
@@ -10,7 +10,7 @@ from bot.core.calls import APPROVAL_S, RecordedCall
 from bot.core.conversation import Question
 from bot.core.job import End, Job, sentence_notice
 from bot.errors import EndReason, NotShown, StoreError, Stuck
-from bot.models.events import Retrying, Searching
+from bot.models.events import Retrying, Searching, Thinking
 from bot.reply.answer import Answer
 from bot.reply.messages import Life
 from bot.reply.scheduler import ScheduledReply
@@ -22,6 +22,13 @@ from bot.services.ports import Activity, Doing, Running, TranscriptTexts
 from bot.store import Stores
 
 SHOWN_FROM_S = 0.6
+_DOING: Mapping[Doing, tuple[str, str]] = {
+    Doing.THINKING: ("", texts.statuses.STATUS_THINKING),
+    Doing.LISTENING: (texts.answers.TRANSCRIBING, texts.statuses.STATUS_LISTENING),
+    Doing.TAKING_LONG: (texts.models.TAKES_LONG, texts.statuses.STATUS_TAKES_LONG),
+    Doing.LOADING: (texts.models.LOADING, texts.statuses.STATUS_LOADING),
+}
+"""Texts for the reply and for the status."""
 
 log = logging.getLogger(__name__)
 
@@ -69,29 +76,33 @@ class LiveOutput:
         self.pane.show_status(self.job.question, texts.statuses.STATUS_WRITING)
 
     def show(self, activity: Activity) -> None:
-        """Shows the current activity in the reply and in its thread's status."""
+        """Shows the current activity in the reply and in its thread's status. A model's note is only a status."""
+        if isinstance(activity, TranscriptTexts):
+            self.live.show_transcripts(activity.transcripts)
+        elif found := self._texts_of(activity):
+            text, status = found
+            if text is not None:
+                self.live.show_activity(text)
+                self._shows_activity = bool(text)
+            self.pane.show_status(self.job.question, status)
+
+    def _texts_of(self, activity: Activity) -> tuple[str | None, str] | None:
+        """Returns an activity's text for the reply, None to leave it as it is, and for the status; None if neither
+        changes."""
         match activity:
-            case TranscriptTexts(transcripts=transcripts):
-                return self.live.show_transcripts(transcripts)
-            case Doing.THINKING:
-                text, status = "", texts.statuses.STATUS_THINKING
-            case Doing.LISTENING:
-                text, status = texts.answers.TRANSCRIBING, texts.statuses.STATUS_LISTENING
-            case Doing.TAKING_LONG if self._is_silent:
-                text, status = texts.models.TAKES_LONG, texts.statuses.STATUS_TAKES_LONG
-            case Doing.LOADING if self._is_silent:
-                text, status = texts.models.LOADING, texts.statuses.STATUS_LOADING
+            case Thinking(progress=progress):
+                return None, texts.statuses.status_progress(progress)
+            case Doing.THINKING | Doing.LISTENING:
+                return _DOING[activity]
+            case Doing.TAKING_LONG | Doing.LOADING if self._is_silent:
+                return _DOING[activity]
             case Running(tool=tool):
-                text, status = texts.answers.running(tool), texts.statuses.status_running(tool)
+                return texts.answers.running(tool), texts.statuses.status_running(tool)
             case Searching(query=query):
-                text, status = texts.answers.searching(query), texts.statuses.status_searching(query)
+                return texts.answers.searching(query), texts.statuses.status_searching(query)
             case Retrying(wait_s=wait_s) if wait_s >= SHOWN_FROM_S:
-                text, status = texts.models.TRYING_AGAIN, texts.statuses.STATUS_TRYING_AGAIN
-            case _:
-                return None
-        self.live.show_activity(text)
-        self._shows_activity = bool(text)
-        return self.pane.show_status(self.job.question, status)
+                return texts.models.TRYING_AGAIN, texts.statuses.STATUS_TRYING_AGAIN
+        return None
 
     @property
     def _is_silent(self) -> bool:

@@ -20,7 +20,7 @@ from bot.core.job import End, FollowUp, Job, Piece
 from bot.core.memory import SentMemories
 from bot.core.prompt import Conversation, CountTokens, PromptMarks, PromptMessage
 from bot.core.triage import Identity
-from bot.models.events import Retrying, Searching
+from bot.models.events import Retrying, Searching, Thinking
 from bot.models.prompt import Effort, OfferedTools
 from bot.reply.answer import Answer
 from bot.telemetry import OFF, Telemetry
@@ -162,7 +162,7 @@ class TranscriptTexts:
     transcripts: Sequence[str]
 
 
-Activity = Doing | Running | TranscriptTexts | Searching | Retrying
+Activity = Doing | Running | TranscriptTexts | Searching | Retrying | Thinking
 """An activity that an output can show until the next text or activity."""
 
 

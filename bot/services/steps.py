@@ -35,7 +35,16 @@ from bot.core.steps import (
     without_oldest_results,
 )
 from bot.errors import EndReason, ProviderError
-from bot.models.events import MAX_SEARCHES, Completion, FinishReason, Loading, Retrying, Searching, StreamEvent
+from bot.models.events import (
+    MAX_SEARCHES,
+    Completion,
+    FinishReason,
+    Loading,
+    Retrying,
+    Searching,
+    StreamEvent,
+    Thinking,
+)
 from bot.models.model import Models, Provider
 from bot.models.prompt import OfferedTools, Prompt, TokenEstimate, ToolResult, room_for_results
 from bot.reply.answer import Answer, CurrentStep
@@ -231,6 +240,8 @@ class Steps:
                     waiting.receive(event)
                     match event:
                         case Retrying():
+                            shown.show(event)
+                        case Thinking(progress=progress) if progress:
                             shown.show(event)
                         case Searching(query=query, done=done) if query or not done:
                             shown.show(event)

@@ -80,6 +80,7 @@ NAMED: Mapping[OptionalParameter, str] = {
     OptionalParameter.SYSTEM_ROLE: "Conversation roles must alternate user/assistant roles",
     OptionalParameter.OUR_ROLE: "role 'system' is not supported on this model",
     OptionalParameter.USAGE: "stream_options isn't possible here",
+    OptionalParameter.PROGRESS: "thinking.adaptive.display isn't possible here",
     OptionalParameter.EFFORT: "effort 'high' isn't possible here",
     OptionalParameter.REASONING_SUMMARIES: "reasoning summary isn't possible here",
     OptionalParameter.ENCRYPTED_REASONING: "include isn't possible here",

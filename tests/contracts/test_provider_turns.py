@@ -1,10 +1,11 @@
 """Who speaks in a request: people, models, tools and Typist, at vendors that tell them apart (vendor_rules.py)."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
 
 import pytest
+from anthropic.types import ModelInfo
 
 from bot.core.calls import CallState, RecordedCall, Step
 from bot.core.conversation import Question, ThreadKey
@@ -12,11 +13,14 @@ from bot.core.job import FollowUp
 from bot.core.prompt import GO_ON_REQUEST
 from bot.core.steps import LAST_STEP, MADE_BEFORE, REPLIED_TO, items_of, with_steps
 from bot.errors import EndReason
-from bot.models.events import TextPart, ToolCall
-from bot.models.model import Provider
+from bot.models import anthropic
+from bot.models.events import TextPart, Thinking, ToolCall
+from bot.models.model import Provider, VendorModel
 from bot.models.prompt import Prompt, ToolResult, Turn
+from bot.models.setup import VendorSettings
 from bot.models.wrappers import Fallback
-from bot.services.standalone import Answered, InMemoryConversation, answer
+from bot.services.ports import Activity
+from bot.services.standalone import Answered, Collected, InMemory, InMemoryConversation, answer
 from tests.contracts.cache_rules import beginnings, blocks_of
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, collect, connected
@@ -24,13 +28,15 @@ from tests.contracts.test_provider_tool_search import own
 from tests.contracts.vendor_rules import (
     MID_CONVERSATION,
     NO_SYSTEM_MESSAGES,
+    NOTE,
+    NOTES_BETWEEN_CALLS,
     PHASES,
     SILENT_ENDS,
     TEXT_AFTER_RESULTS,
     Vendor,
     no_system_messages,
 )
-from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, unsupported
+from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, VendorApi, options, unsupported
 from tests.services.answering import QUESTION
 from tests.services.notes import READ, NotesServer
 from tests.streams import steps
@@ -183,3 +189,73 @@ async def test_our_sentences_cost_no_cache_hits(in_process: InProcessVendor, api
             [*_, text] = beginnings(blocks_of(in_process.requests[-1].body))
             assert text.startswith(before)
             before = text
+
+
+def described(**types: bool) -> ModelInfo:
+    """Returns what Anthropic's list says of a model that accepts these types of thinking."""
+    supported = {name: {"supported": is_supported} for name, is_supported in types.items()}
+    return ModelInfo.construct(capabilities={"thinking": {"supported": True, "types": supported}})
+
+
+ALWAYS = described(adaptive=True, disabled=False, enabled=False)
+"""Opus 5.5, and all others that refuse to do without thinking."""
+SOMETIMES = described(adaptive=True, disabled=True, enabled=True)
+"""Sonnet 4.6, in which adaptive thinking would be turned on."""
+
+
+@asynccontextmanager
+async def claude(model: ModelInfo | None) -> AsyncIterator[Provider]:
+    async def retrieve(name: str) -> object:
+        if model is None:
+            raise ValueError(name)
+        return model
+
+    sdk = anthropic.open_sdk(VendorSettings(KEY, "https://api.anthropic.com"))
+    api = anthropic.MessagesApi(sdk, options())
+    api.described, api.describes_thinking = retrieve, True
+    yield VendorModel(api, KEY, "m")
+    await sdk.close()
+
+
+async def test_note_between_calls_is_shown_as_progress_and_never_stored(in_process: InProcessVendor) -> None:
+    stand_in = Vendor([NOTES_BETWEEN_CALLS], lists)
+    in_process.script(stand_in)
+    shown, records, notes = Shown(), InMemory(), NotesServer()
+    async with claude(ALWAYS) as model:
+        done = await answer(QUESTION, InMemoryConversation(), Fallback([model]), notes, shown=shown, records=records)
+    assert [one.progress for one in shown.activities if isinstance(one, Thinking)][:1] == [NOTE]
+    assert (done.text, stand_in.refused) == ("There are three.", [])
+    [step] = records.steps
+    assert "signature" in str(step.items), "the thinking goes back without its text"
+    assert NOTE not in str([step.items, in_process.requests[-1].body])
+
+
+@pytest.mark.parametrize("model", [SOMETIMES, None], ids=["thinking is a choice", "nothing is known"])
+async def test_thinking_is_never_turned_on_for_the_sake_of_notes(
+    in_process: InProcessVendor, model: ModelInfo | None
+) -> None:
+    in_process.script(Vendor([NOTES_BETWEEN_CALLS], lists))
+    async with claude(model) as provider:
+        await answer(QUESTION, InMemoryConversation(), Fallback([provider]), NotesServer())
+    assert not [request for request in in_process.requests if {"thinking", "extra_headers"} & request.body.keys()]
+
+
+async def test_refused_notes_are_requested_once(in_process: InProcessVendor) -> None:
+    words = "thinking.adaptive.display: Input should be 'summarized' or 'omitted'"
+
+    def refuses(request: VendorRequest) -> VendorResponse:
+        return unsupported(words) if "thinking" in request.body else ANTHROPIC.streamed("So.")
+
+    in_process.script(refuses)
+    async with claude(ALWAYS) as model:
+        for _ in range(2):
+            await answer(QUESTION, InMemoryConversation(), Fallback([model]), NotesServer())
+    assert ["thinking" in request.body for request in in_process.requests] == [True, False, False]
+
+
+@dataclass
+class Shown(Collected):
+    activities: list[Activity] = field(default_factory=list)
+
+    def show(self, activity: Activity) -> None:
+        self.activities.append(activity)

@@ -590,6 +590,28 @@ def no_system_messages(words: str) -> Rule:
     return Rule(ANTHROPIC, "; ".join(NO_SYSTEM_MESSAGES), "2026-11-30", refuses)
 
 
+# Notes between calls.
+
+NOTE = "Looking for PROJ-12."
+
+
+def _note(body: Body) -> Mapping[str, Any] | None:
+    """Returns the block before a call: a note for readers, which is empty unless it is requested."""
+    is_requested = body.get("thinking", {}).get("display") == "updates" and "anthropic-beta" in body["extra_headers"]
+    thinking = NOTE if is_requested else ""
+    return {"type": "thinking", "thinking": thinking, "signature": _signature(body, len(body["messages"]))}
+
+
+NOTES_BETWEEN_CALLS = Rule(
+    ANTHROPIC,
+    "https://platform.claude.com/docs/en/build-with-claude/thinking#progress-updates; "
+    "https://platform.claude.com/docs/en/models/opus-5-5/migration-guide#text-between-tool-calls",
+    "2026-11-30",
+    _bound_thinking,
+    _note,
+)
+
+
 # A limit on files.
 
 MAX_PDF_PAGES = 100

@@ -399,6 +399,7 @@ async def until_status(stage: AnsweringStage, status: str) -> list[str]:
         ((Loading(), Thinking(9)), texts.statuses.STATUS_TAKES_LONG),
         ((Searching(),), texts.statuses.status_searching("")),
         ((Searching("bots"),), texts.statuses.status_searching("bots")),
+        ((Thinking(ended=True, progress="Looking for\nPROJ-12."),), "is working: Looking for PROJ-12…"),
         ((Searching("bots"), Searching(done=True)), texts.statuses.status_searching("bots")),
         ((Searching(), Searching("bots", done=True)), texts.statuses.status_searching("bots")),
         ((Searching("bots"), "Because"), texts.statuses.STATUS_WRITING),

@@ -1,6 +1,6 @@
 """Text of thread statuses. Slack shows the app's name before a status."""
 
-from bot.core.texts.words import the_web
+from bot.core.texts.words import in_short, the_web
 
 STATUS_QUEUED = "has queued your question…"
 STATUS_THINKING = "is thinking…"
@@ -14,6 +14,11 @@ STATUS_TAKES_LONG = "is still waiting for the model's first word…"
 def status_searching(query: str) -> str:
     """Returns the status during a web search. `query`: "" if unknown."""
     return f"is searching {the_web(query)}"
+
+
+def status_progress(note: str) -> str:
+    """Returns the status with a model's note on what it does next."""
+    return f"is working: {in_short(note).rstrip('.…')}…"
 
 
 def status_running(tool: str) -> str:

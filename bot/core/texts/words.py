@@ -19,10 +19,14 @@ class CardWords(NamedTuple):
 _QUERY_CHARS = 80
 
 
+def in_short(text: str) -> str:
+    """Returns the beginning of a text, on one line."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return words[: _QUERY_CHARS - 1].rstrip() if len(words) > _QUERY_CHARS else words
+
+
 def the_web(query: str) -> str:
-    words = " ".join("".join(c if c.isprintable() else " " for c in query).split())
-    if len(words) > _QUERY_CHARS:
-        words = words[: _QUERY_CHARS - 1].rstrip()
+    words = in_short(query)
     return f"the web: {words}…" if words else "the web…"
 
 
