@@ -32,12 +32,12 @@ FEATURES: Mapping[str, Feature] = {
     "memory": Feature(
         r"memor",
         r"\b[Mm]emories\b|MEMOR(?:Y|IES)\w*|REMEMBER\w*|FORGOTTEN|remembering|Remembering|texts\.memory|core\.memory|is_forgotten|OPEN_MEMORY",
-        94,
+        96,
     ),
     "sign-in": Feature(
         r"accounts|sign_in",
         r"sign_ins?\b|SignIns?\b|SIGN_IN\w*|own_accounts?|texts\.accounts|bot\.accounts|SIGNED_OUT|has_accounts|sign_in_\w+|SignIn\w+|secret_keys",
-        251,
+        252,
     ),
     "mcp": Feature(
         r"mcp|checks/servers",

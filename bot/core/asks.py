@@ -17,6 +17,7 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.calls import (
     MAX_LABEL_CHARS,
+    NOT_YET,
     PROPOSALS,
     SIGN_IN,
     CallState,
@@ -95,6 +96,8 @@ class ApprovalCard:
     can_allow_in_thread: bool = False
     """Whether the asker can allow such calls for the whole thread, because they only read with the asker's own account.
     """
+    because: tuple[str, ...] = ()
+    """Why Typist would ask even if such calls were allowed."""
     decision: Decision | None = None
     """The decision on this call while other calls are still waiting, or None if this call is waiting."""
     max_shown_chars: int = SHOWN_ARGUMENT_CHARS
@@ -155,7 +158,7 @@ class ApprovalCard:
             return (ReplyAction.SIGN_IN if self.tool == SIGN_IN else ReplyAction.APPROVE, ReplyAction.DENY)
         edit = (ReplyAction.EDIT,) if self.editable_strings else ()
         more = (ReplyAction.ALLOW_IN_THREAD,) if self.can_allow_in_thread else ()
-        always = () if self.uses_own_account else (ReplyAction.ALLOW_ALWAYS,)
+        always = () if self.uses_own_account or self.because else (ReplyAction.ALLOW_ALWAYS,)
         return (ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ARGUMENTS, *edit, *more, *always)
 
     @property
@@ -197,6 +200,7 @@ def card_of_call(
     call: RecordedCall, calls: Sequence[RecordedCall], version: int, until: float | None, *, is_admin: bool = False
 ) -> ApprovalCard:
     """Returns the approval request for a call. `calls` must include all calls of the same step."""
+    because = tuple(reason for reason in call.because if reason != NOT_YET)
     beside = sum(_is_asked_or_decided(other) for other in calls if other.step_no == call.step_no)
     return ApprovalCard(
         tool_label(call.tool),
@@ -208,8 +212,9 @@ def card_of_call(
         until,
         call.is_repeat and not call.read_only,
         call.uses_own_account,
-        is_admin and call.tool not in PROPOSALS and not call.uses_own_account,
-        call.uses_own_account and call.read_only,
+        is_admin and call.tool not in PROPOSALS and not (call.uses_own_account or because),
+        call.uses_own_account and call.read_only and not because,
+        because,
         call.decision,
         SHOWN_ARGUMENT_CHARS * MAX_SHOWN_IN_FULL // max(MAX_SHOWN_IN_FULL, beside),
         call.claims.never_empty,

@@ -278,6 +278,9 @@ class Decision(StrEnum):
     """Denies the call because nobody decided in time."""
 
 
+NOT_YET, BY_RULE, WROTE = "not_yet", "by_rule", "wrote"
+"""Reasons to ask, besides origins of text: nobody has allowed such calls yet, an admin's rule asks, or an earlier
+version of the answer might have changed something."""
 _NOT_BY_BUTTON = (None, Decision.REPLIED, Decision.EXPIRED)
 
 
@@ -299,6 +302,9 @@ class RecordedCall:
     """The number of the new memory, or of the created or changed schedule; 0 if neither."""
     uses_own_account: bool = False
     """Whether the call uses the asker's own account, which only the asker can approve."""
+    because: tuple[str, ...] = field(default=(), compare=False)
+    """Why the call needs approval: reasons above, and origins of text that the model had read. Only NOT_YET ends once
+    such calls are allowed."""
     decision: Decision | None = None
     decided_by: str = ""
     claims: Claims = field(default=NO_CLAIMS, compare=False)

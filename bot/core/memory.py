@@ -8,7 +8,7 @@ one sentence in the asker's own words with no other request; a greeting, "please
 message goes to the model, which can propose a memory. Text after a colon is never in doubt: it is kept verbatim, or
 refused with the reason (`reason_not_to_keep`).
 
-Memories are sent as other people's words, no matter who asks. If a channel has become public or private since a memory
+Memories count as text by the people who wrote or changed them. If a channel has become public or private since a memory
 was written, the memory is hidden until a member keeps it, because its readers are no longer the original audience.
 """
 
@@ -34,10 +34,10 @@ from bot.core.conversation import (
     with_names,
     without_greeting,
 )
-from bot.core.prompt import CountTokens, PromptMarks, one_line
+from bot.core.prompt import CountTokens, PromptMarks, one_line, origins_of_text
 from bot.core.triage import Identity
 from bot.core.unseen import visible
-from bot.models.prompt import Permission, ToolDefinition, ToolRule
+from bot.models.prompt import AGREED, MEMORY, OURS, Origins, Permission, ToolDefinition, ToolRule, merge
 
 Place = tuple[str, str]
 """The IDs of a team, and of one of its channels or direct messages."""
@@ -136,6 +136,7 @@ class RememberResult:
 class SentMemories:
     text: str = field(default="", repr=False)
     count: int = 0
+    origins: Origins = OURS
 
 
 NO_MEMORIES = SentMemories()
@@ -254,8 +255,9 @@ def memories_section(
     marks: PromptMarks,
     count_tokens: CountTokens,
     limit_tokens: int,
+    asker: str,
 ) -> SentMemories:
-    """Returns the prompt's section about memories (sorted by number), which is the same for every question."""
+    """Returns the prompt's section about memories (sorted by number), whose text is the same for every question."""
     lines: list[str] = []
     left = limit_tokens - count_tokens(_EXPLAINED)
     for memory in reversed(memories):
@@ -267,7 +269,15 @@ def memories_section(
     if not lines:
         return NO_MEMORIES
     explained, notes = marks.section("note", _EXPLAINED), marks.section("memory", "\n".join(reversed(lines)))
-    return SentMemories(f"{explained}\n{notes}", len(lines))
+    origins = merge(_memory_origins(memory, asker) for memory in memories[-len(lines) :])
+    return SentMemories(f"{explained}\n{notes}", len(lines), origins)
+
+
+def _memory_origins(memory: Memory, asker: str) -> Origins:
+    if {memory.user_id, memory.changed_by or asker} != {asker}:
+        return MEMORY
+    # A model wrote a proposed memory, and the asker agreed to exactly this text.
+    return origins_of_text(memory.text, {asker}) | (AGREED if memory.is_proposed else OURS)
 
 
 def _memory_line(memory: Memory, names: Mapping[str, str]) -> str:

@@ -27,8 +27,12 @@ from files_to_markdown.document import Document
 class Origin(StrEnum):
     ASKERS = "askers"
     OTHERS = "others"
-    """Other people, apps and bots: messages, names, quoted and forwarded text, link previews, channel instructions.
-    Also choices that an asker clicked, because a model wrote them."""
+    """Other people, apps and bots: messages, names, quoted and forwarded text, link previews. Also choices that an
+    asker clicked, because a model wrote them."""
+    INSTRUCTIONS = "instructions"
+    """A channel's own instructions. Its creator, who might not be a Typist admin, can write them."""
+    MEMORY = "memory"
+    """Memories that somebody else wrote or changed."""
     FILE = "file"
     """A file's content or name, even if an asker shared it."""
     TOOL = "tool"
@@ -46,6 +50,8 @@ OURS: Origins = frozenset()
 """Text by Typist and the people who configure it."""
 ASKERS: Origins = frozenset({Origin.ASKERS})
 OTHERS: Origins = frozenset({Origin.OTHERS})
+INSTRUCTIONS: Origins = frozenset({Origin.INSTRUCTIONS})
+MEMORY: Origins = frozenset({Origin.MEMORY})
 FILE: Origins = frozenset({Origin.FILE})
 TOOL: Origins = frozenset({Origin.TOOL})
 AGREED: Origins = frozenset({Origin.AGREED})
@@ -62,13 +68,11 @@ def merge(parts: Iterable[Origins]) -> Origins:
     return frozenset[Origin]().union(*parts)
 
 
-def read_more_than_askers(origins: Origins) -> bool:
-    return not origins <= ASKERS
+def steering_origins(origins: Origins, *, own_reading: bool) -> Origins:
+    """Returns the origins of words that could make a call do what somebody other than the askers wants.
 
-
-def may_steer_reading(origins: Origins) -> bool:
-    """Returns whether a prompt contains words that could make the asker's account read what somebody else wants."""
-    return not origins <= ASKERS | AGREED
+    `own_reading`: the call only reads, with the asker's own account."""
+    return origins - (ASKERS | AGREED if own_reading else ASKERS)
 
 
 def answer_origins(recorded: Origins, its_asker: str, asker: str) -> Origins:

@@ -34,7 +34,7 @@ from bot.core.memory import MAX_TOKENS
 from bot.core.prompt import Conversation, PromptMarks, PromptMessage
 from bot.core.steps import kept_text
 from bot.models.prompt import (
-    OTHERS,
+    INSTRUCTIONS,
     OURS,
     Media,
     OfferedTools,
@@ -100,7 +100,7 @@ class PromptBuilder:
         # Less room for the conversation also means less room for memories.
         limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
         memories = await self.conversation.memories(job.question, marks, self.estimate.tokens, limit_tokens)
-        begin, begins = _join_paragraphs(marks.opening_mark, memories.text), OTHERS if memories.text else OURS
+        begin = _join_paragraphs(marks.opening_mark, memories.text)
         taken_tokens = self._other_tokens(answer, tools, note)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         window = self.estimate.smallest_window(window_tokens)
@@ -118,7 +118,7 @@ class PromptBuilder:
         room_tokens -= sum(map(self.estimate.tokens, instead))
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens, question_tokens)
         shared_tokens = instructions_tokens + self.estimate.definitions_tokens(tools.definitions)
-        turns = prompts.build_prompt(system, truncated, begin, begins).turns
+        turns = prompts.build_prompt(system, truncated, begin, memories.origins).turns
         key = prompts.cache_key(job.question.thread, system, tools.definitions, shared_tokens)
         prompt, as_texts = self._without_costly_pages(replace(built.prompt, turns=turns, cache_key=key), built.model)
         built = replace(built, prompt=prompt, new_files=new_files, note=note, memory_count=memories.count)
@@ -135,8 +135,7 @@ class PromptBuilder:
             tools=tools.definitions,
             web_search=None if channel.web_search is False else self.settings.web_search,
             effort=job.wish.effort or channel.effort,
-            # A channel's creator, who might not be a Typist admin, can write the channel's instructions.
-            system_origins=OTHERS if channel.system_prompt and not question.thread.in_direct_message else OURS,
+            system_origins=INSTRUCTIONS if channel.system_prompt and not question.thread.in_direct_message else OURS,
             asker=prompts.asker_key(question.thread.team_id, question.user_id),
             code=PromptMarks.for_thread(question.thread).code,
         )

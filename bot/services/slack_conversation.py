@@ -98,7 +98,7 @@ class SlackConversation:
         is_private = await users.is_private(thread.channel_id)
         shown = [memory for memory in kept if memory.is_private is is_private]
         names = await users.names(ids_in(shown), in_channel=thread.channel_id)
-        return memories_section(shown, names, marks, count_tokens, limit_tokens)
+        return memories_section(shown, names, marks, count_tokens, limit_tokens, question.user_id)
 
     async def note(self, job: Job, lines: Sequence[str]) -> Note:
         """Returns a note with lines about a scheduled run, a canvas and the asker's open channel, then `lines`."""

@@ -37,11 +37,14 @@ from bot.clock import Clock, insist, prolong
 from bot.core import choices
 from bot.core.asks import MAX_ARGUMENT_CHARS, can_be_shown, readable_json
 from bot.core.calls import (
+    BY_RULE,
     MAX_CALL_S,
     NO_SUCH_TOOL,
+    NOT_YET,
     READ_CHANNEL,
     RESULT_NOT_STORED,
     SLACK,
+    WROTE,
     CallResult,
     CallState,
     RecordedCall,
@@ -55,15 +58,15 @@ from bot.core.job import Job
 from bot.errors import StoreError, trace_of
 from bot.models.events import ToolCall
 from bot.models.prompt import (
+    INSTRUCTIONS,
+    OURS,
     READS_ONLY,
     OfferedTools,
     Origins,
     Permission,
     ReadResult,
     ToolDefinition,
-    ToolRule,
-    may_steer_reading,
-    read_more_than_askers,
+    steering_origins,
 )
 from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.ports import Ports, Tools
@@ -215,16 +218,13 @@ class ToolCalls:
             state = CallState.DONE if isinstance(prepared, ReadResult) else CallState.FAILED
             return replace(planned, state=state, result=str(prepared))
         planned = replace(planned, arguments=prepared)
-        is_always_allowed = (call.name, definition.definition_hash) in offer.always_allowed
-        is_unasked = _needs_no_approval(definition.rule, is_always_allowed, origins, has_written=offer.has_written)
-        is_agreed = definition.rule.read_only and tool_owner(call.name) in offer.agreed_servers
-        is_agreed = is_agreed and not may_steer_reading(origins)
-        if is_unasked and (is_agreed or offer.is_private or not definition.own_account):
+        because = _reasons_to_ask(definition, offer, origins)
+        if not because:
             return replace(planned, state=CallState.READY)
         if not can_be_shown(readable_json(planned.arguments)):
             too_long = f"The arguments are too long to be approved: at most {MAX_ARGUMENT_CHARS} characters."
             return replace(planned, result=too_long)
-        return replace(planned, state=CallState.ASKED)
+        return replace(planned, state=CallState.ASKED, because=because)
 
     async def make_calls(
         self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]
@@ -309,12 +309,19 @@ class ToolCalls:
         return await insist(operation, self.ports.clock, "tool calls not recorded")
 
 
-def _needs_no_approval(rule: ToolRule, is_always_allowed: bool, origins: Origins, *, has_written: bool) -> bool:
-    """Returns whether a call can be made without asking. `origins`: the authors of text that the model read."""
-    if rule.permission is Permission.ALLOW and rule.read_only:
-        return True
-    is_allowed = rule.permission is Permission.ALLOW or is_always_allowed
-    return is_allowed and not (has_written or read_more_than_askers(origins))
+def _reasons_to_ask(definition: ToolDefinition, offer: Offer, origins: Origins) -> tuple[str, ...]:
+    """Returns why a call needs approval, or () if it is made without. `origins`: the authors of text the model read."""
+    rule = definition.rule
+    is_allowed = rule.permission is Permission.ALLOW
+    if definition.own_account and not offer.is_private:
+        agreed = tool_owner(definition.name) in offer.agreed_servers and rule.read_only
+        steering = steering_origins(origins, own_reading=True) if rule.read_only else OURS
+        return (*(() if agreed else (NOT_YET,)), *(() if is_allowed else (BY_RULE,)), *sorted(steering))
+    if is_allowed and rule.read_only:
+        return ()
+    if is_allowed or (definition.name, definition.definition_hash) in offer.always_allowed:
+        return (*sorted(steering_origins(origins, own_reading=False)), *((WROTE,) if offer.has_written else ()))
+    return (BY_RULE,) if definition.own_account else (NOT_YET, *(origins & INSTRUCTIONS))
 
 
 EXPIRE_EVERY_S = 30.0

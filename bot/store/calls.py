@@ -222,6 +222,7 @@ def _call_values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
         "binding": call.binding,
         "read_only": call.read_only,
         "own_account": call.uses_own_account,
+        "because": list(call.because),
         "state": call.state.value,
         "result": call.result,
         "result_is_error": False,

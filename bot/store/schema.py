@@ -305,6 +305,8 @@ tool_calls = sa.Table(
     # The hash of the three columns above, which an approval refers to.
     sa.Column("binding", sa.Text, nullable=False),
     sa.Column("read_only", sa.Boolean, nullable=False),
+    # Why the call needs approval.
+    sa.Column("because", sa.JSON, nullable=False),
     # A CallState.
     sa.Column("state", sa.Text, nullable=False),
     # A Decision.

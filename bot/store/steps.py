@@ -149,6 +149,7 @@ def call_of(row: sa.Row[Any]) -> RecordedCall:
         result_is_error=row.result_is_error,
         made=row.made,
         uses_own_account=row.own_account,
+        because=tuple(row.because),
         decision=Decision(row.decision) if row.decision else None,
         decided_by=row.decided_by,
         claims=claims_of_definition(definition) if definition else NO_CLAIMS,

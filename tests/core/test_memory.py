@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from bot.core.memory import (
     reason_not_to_keep,
 )
 from bot.core.prompt import PromptMarks
-from bot.models.prompt import TokenEstimate
+from bot.models.prompt import AGREED, ASKERS, MEMORY, OTHERS, Origins, TokenEstimate
 from tests.core.conversations import ME, question
 
 MARKS = PromptMarks.for_thread(ThreadKey("T1", "C1", "10.0"))
@@ -262,7 +263,8 @@ def test_newest_memories_are_sent_if_not_all_have_room_in_the_order_of_their_num
     _, explained, *_ = whole.split("\n")
     two = sum(map(len, whole.split("\n")[-3:-1]))
     counts = [
-        memories_section(memories, NAMES, MARKS, len, len(explained) + room).count for room in (two - 1, two, two + 1)
+        memories_section(memories, NAMES, MARKS, len, len(explained) + room, "UADA").count
+        for room in (two - 1, two, two + 1)
     ]
     assert counts == [1, 2, 2]
 
@@ -283,11 +285,30 @@ def test_place_is_full_by_what_a_prompt_has_room_for(texts: list[str], fits: boo
     if fits:
         memories = [replace(DEPLOY, id=number, number=number, text=text) for number, text in enumerate(texts, 1)]
         least = TokenEstimate(("openai/m", "anthropic/m", "bedrock/m")).tokens
-        assert memories_section(memories, NAMES, MARKS, least, MAX_TOKENS).count == len(texts)
+        assert memories_section(memories, NAMES, MARKS, least, MAX_TOKENS, "UADA").count == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("changes", "origins"),
+    [
+        ({}, ASKERS),
+        ({"changed_by": "UADA"}, ASKERS),
+        ({"is_proposed": True}, ASKERS | AGREED),
+        ({"text": "Ask <@UBEN>."}, ASKERS | OTHERS),
+        ({"user_id": "UBEN"}, MEMORY),
+        ({"changed_by": "UBEN"}, MEMORY),
+        ({"user_id": "UBEN", "changed_by": "UADA"}, MEMORY),
+        ({"user_id": ""}, MEMORY),
+    ],
+)
+def test_memory_is_the_askers_own_text_only_if_they_alone_wrote_it(changes: dict[str, Any], origins: Origins) -> None:
+    memory = replace(DEPLOY, **changes)
+    assert memories_section([memory], NAMES, MARKS, len, 5_000, "UADA").origins == origins
+    assert memories_section([memory, DEPLOY], NAMES, MARKS, len, 5_000, "UADA").origins == origins | ASKERS
 
 
 def _sent(memories: list[Memory], limit_tokens: int) -> tuple[str, int]:
-    result = memories_section(memories, NAMES, MARKS, len, limit_tokens + (0 if limit_tokens < 100 else 600))
+    result = memories_section(memories, NAMES, MARKS, len, limit_tokens + (0 if limit_tokens < 100 else 600), "UADA")
     return result.text, result.count
 
 

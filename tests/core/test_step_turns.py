@@ -38,7 +38,7 @@ from bot.models.prompt import (
     Prompt,
     ToolResult,
     Turn,
-    read_more_than_askers,
+    steering_origins,
 )
 
 SIZES = st.lists(st.lists(st.integers(0, 5_000), min_size=1, max_size=8), max_size=16)
@@ -138,7 +138,8 @@ def test_words_that_may_not_be_the_askers_are_known_as_such(
     begun: str, follow_ups: tuple[Question, ...], holds_others: bool
 ) -> None:
     asked = [FollowUp(question, 0) for question in follow_ups]
-    assert read_more_than_askers(with_steps(PROMPT, [], asked, "UBOT", begun=begun).origins) is holds_others
+    read = with_steps(PROMPT, [], asked, "UBOT", begun=begun).origins
+    assert bool(steering_origins(read, own_reading=False)) is holds_others
 
 
 def test_follow_up_that_was_deleted_leaves_nothing() -> None:

@@ -5,7 +5,7 @@ They make every reading with the asker's own account ask, too, where others read
 The deciding seam alone: whose words a prompt and a response hold, and what may then be done unasked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,8 @@ import pytest
 
 from bot.core import prompt as prompts
 from bot.core import texts
+from bot.core.actions import ReplyAction
+from bot.core.asks import card_of_call
 from bot.core.calls import SIGN_IN, SIGN_IN_FIRST, CallState, Decision, RecordedCall, Step
 from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
 from bot.core.files import OpenedFile, Unread, attach_files
@@ -23,12 +25,14 @@ from bot.models.events import Citation, Completion, FinishReason, Opaque, Search
 from bot.models.prompt import (
     AGREED,
     ASKERS,
+    INSTRUCTIONS,
     OTHERS,
     OURS,
     READS_ONLY,
     TOOL,
     UNKNOWN,
     WEB,
+    Origin,
     Origins,
     Permission,
     Prompt,
@@ -142,6 +146,11 @@ def state_of_read(origins: Origins, *, is_private: bool = False) -> CallState:
     return planned.state
 
 
+def asked_about(tool: ToolDefinition, offer: Offer, origins: Origins) -> RecordedCall:
+    [planned] = ToolCalls(NO_PORTS).plan([ToolCall(0, "call_1", tool.name, {})], 0, offer, origins)
+    return planned
+
+
 def prompt_of(history: Sequence[Message], replies: dict[str, RecordedReply] | None = None) -> Prompt:
     whole = Conversation(QUESTION, history, replies or {})
     named = prompts.resolve_names(prompts.prompt_messages(whole, ME), {}, PromptMarks.for_thread(THREAD))
@@ -168,7 +177,7 @@ WAYS: dict[str, Origins] = {
     "the definition of another tool": replace(
         prompt_of([]), tools=(OURS_TOOL, ToolDefinition("srv__x", "Note it.", {}, "b"))
     ).origins,
-    "a channel's instructions or open channel": replace(prompt_of([]), system_origins=OTHERS).origins,
+    "a channel's instructions or open channel": replace(prompt_of([]), system_origins=INSTRUCTIONS).origins,
     "a part that says nothing of its words": replace(prompt_of([]), turns=(Turn("user", "Note it."),)).origins,
 }
 
@@ -214,6 +223,41 @@ def test_write_runs_unasked_after_the_askers_messages_and_answers_to_them(how: s
 def test_reading_with_an_own_account_asks_after_words_that_came_in_only_if_others_read_the_answer(way: str) -> None:
     origins = WAYS[way] if way in WAYS else attempt_after(EVENTS[way]).answer.origins
     assert (state_of_read(origins), state_of_read(origins, is_private=True)) == (CallState.ASKED, CallState.READY)
+
+
+@pytest.mark.parametrize("origins", [OURS, ASKERS, *({origin} for origin in Origin)], ids=str)
+@pytest.mark.parametrize("has_written", [False, True])
+@pytest.mark.parametrize("is_private", [False, True])
+@pytest.mark.parametrize("own_account", [False, True])
+@pytest.mark.parametrize("permission", [Permission.ALLOW, Permission.ASK])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_card_offers_to_allow_more_only_if_the_next_such_call_then_runs_unasked(
+    read_only: bool,
+    permission: Permission,
+    own_account: bool,
+    is_private: bool,
+    has_written: bool,
+    origins: Collection[Origin],
+) -> None:
+    read = frozenset(origins) | ASKERS
+    tool = ToolDefinition(READ, "", {}, "a hash", OURS, ToolRule(permission, read_only), own_account=own_account)
+    before = Offer({READ: tool}, is_private=is_private, has_written=has_written)
+    always = frozenset(() if own_account else {(READ, "a hash")})
+    allowed = replace(before, agreed_servers=frozenset({"docs"}), always_allowed=always)
+    asked = asked_about(tool, before, read)
+    if asked.state is CallState.READY:
+        return
+    ask = card_of_call(asked, [asked], 0, None, is_admin=True)
+    # In another thread, the model hasn't read the same text, except the channel's instructions.
+    elsewhere = asked_about(tool, replace(allowed, has_written=False), ASKERS | read & INSTRUCTIONS)
+    can_take_effect = asked_about(tool, allowed, read) if own_account else elsewhere
+    was_allowed = permission is Permission.ALLOW and not own_account
+    has_effect = can_take_effect.state is CallState.READY and not was_allowed
+    assert (ask.can_allow_in_thread or ask.can_allow_always) is has_effect
+    assert bool({ReplyAction.ALLOW_IN_THREAD, ReplyAction.ALLOW_ALWAYS} & {*ask.actions}) is has_effect
+    # A write with the asker's account asks for that reason alone, which the card says anyway.
+    says_why = bool(texts.approvals.asks_because(ask.because)) or (own_account and not read_only and not is_private)
+    assert says_why is not has_effect
 
 
 def run_of(text: str) -> Prompt:

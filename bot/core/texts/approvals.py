@@ -69,6 +69,26 @@ def acts_as_asker(server: str) -> str:
     return f"I'll use your own {server} account, and everyone in this conversation will see what I find. "
 
 
+_REASONS = {"by_rule": "a Typist admin wants me to", "wrote": "I may already have changed something for this question"}
+_READ = {
+    "others": "other people's messages or names",
+    "instructions": "this channel's instructions",
+    "memory": "what other people asked me to remember",
+    "file": "a file",
+    "tool": "what tools found",
+    "agreed": "what your account found, or tool descriptions that no admin agreed to",
+    "web": "web pages",
+    "unknown": "text whose author I don't know",
+}
+
+
+def asks_because(reasons: Collection[str]) -> str:
+    """Explains why a card asks although such calls may be allowed, or returns "". `reasons`: those of RecordedCall."""
+    read = listed([words for reason, words in _READ.items() if reason in reasons])
+    whole = [words for reason, words in _REASONS.items() if reason in reasons] + ([f"I've read {read}"] if read else [])
+    return f"I'm asking because {listed(whole)}. " if whole else ""
+
+
 def waits_until(person: str = "") -> str:
     """Returns the text before a deadline and a period. `person`: the decider, for other readers; "" for the decider."""
     return f"{person or 'You'} can decide until "

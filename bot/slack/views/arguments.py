@@ -205,7 +205,8 @@ def _pieces(text: str) -> list[str]:
 def _terms(asks: Sequence[ApprovalCard]) -> Json:
     """Returns the line about whose credentials are used and until when a person can decide."""
     acting = ((texts.approvals.acts_as_asker if ask.uses_own_account else texts.approvals.acts_as, ask) for ask in asks)
-    elements = [words("".join(dict.fromkeys(acts_as(ask.server) for acts_as, ask in acting)), "italic")]
+    because = texts.approvals.asks_because({reason for ask in asks for reason in ask.because})
+    elements = [words("".join([*dict.fromkeys(acts_as(ask.server) for acts_as, ask in acting), because]), "italic")]
     if (until := asks[0].expires_at) is not None:
         waits_until = texts.approvals.waits_until(unlinked(asks[0].decider_name))
         elements += [words(waits_until, "italic"), moment(until, "italic"), words(".", "italic")]
