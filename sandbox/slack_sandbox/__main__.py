@@ -44,7 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=_port, help="port of the sandbox's page (default: 3000, or the next free port)")
     parser.add_argument(
-        "--export", type=Path, metavar="ZIP", help="a Slack export to use as the workspace instead of the sample"
+        "--export",
+        type=Path,
+        metavar="PATH",
+        help="a Slack export (ZIP or folder) to use instead of the sample workspace",
     )
     for kind, prefix in TOKEN_PREFIXES.items():
         help_text = f"your bot's {kind} token, {prefix}… (default: a new one at each start)"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import zipfile
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -174,6 +175,14 @@ async def test_more_and_rarer_words_come_first_and_what_is_said_since_is_found()
         assert ts(2) not in await found(sandbox, web, "sensor battery")
 
 
+async def test_search_names_each_message_of_an_integration_as_the_message_does() -> None:
+    cron = ALERT | {"ts": ts(53), "username": "cron", "text": "Backup", "attachments": []}
+    async with served(opened([ALERT, cron])) as (sandbox, web):
+        arguments = {"query": "backup", "action_token": sandbox.panes.action_tokens.give(ADA)}
+        response = await web.api_call("assistant.search.context", data=arguments)
+        assert [hit["author_name"] for hit in response["results"]["messages"]] == ["cron"]
+
+
 async def test_only_members_have_private_channels_and_no_search_finds_them() -> None:
     secret = {
         f"people/{DAY}": [said(1, ADA, "the salary band")],
@@ -283,16 +292,19 @@ def test_what_is_left_out_is_counted_and_named() -> None:
         7,
     ]
     files = {"general/2026-10-06.json": b"[{", "general/canvas_in_the_conversation.json": [{}], f"gone/{DAY}": []}
+    files |= {"integration_logs.json": [], "general/2026-10.json": [said(3, ADA, "a month")]}
+    files |= {f"FC:F07PLAN0001:Plan/{DAY}": [said(4, ADA, "a comment")]}
     report = opened(entries, files=files, people=[*PEOPLE_TWICE]).report
     assert report.messages == 2
     assert list(report.left_out()) == [
-        "1 entry without a time",
+        "1 file that can't be read (general/2026-10-06.json)",
+        "1 file not read, because Slack doesn't name files like that (general/2026-10.json)",
+        "1 folder without a listed conversation (gone)",
+        "1 folder with comments on a canvas, which aren't part of a conversation (FC:F07PLAN0001:Plan)",
+        "2 entries without a time",
         "1 entry with the same time as another one in its channel",
-        "1 file that can't be read",
         "1 text over 40,000 characters, shortened to that length",
         "1 person or channel with an ID that is already used or isn't in Slack's format",
-        "1 folder that doesn't belong to a listed conversation",
-        "1 file of a type without messages",
     ]
 
 
@@ -317,7 +329,7 @@ def damaged(offset: int, signature: bytes) -> io.BytesIO:
 )
 def test_file_that_is_not_what_the_zip_declares_is_left_out_and_named(offset: int, signature: bytes) -> None:
     read = open_export(damaged(offset, signature))
-    assert list(read.report.left_out()) == ["1 file that can't be read"]
+    assert list(read.report.left_out()) == ["1 file that can't be read (general/2026-10-06.json)"]
     assert [read.load(GENERAL, at).text for at in range(len(read.indexes[GENERAL]))] == ["kept"]
 
 
@@ -349,6 +361,19 @@ def bomb() -> io.BytesIO:
     return out
 
 
+def twice(name: str) -> io.BytesIO:
+    """Returns an export with two files of a name."""
+    other = name.replace("a", "b")
+    return io.BytesIO(packed(export(files={other: []})).getvalue().replace(other.encode(), name.encode()))
+
+
+def many_names() -> io.BytesIO:
+    """Returns the beginning of a ZIP, and the directory of one with a million files."""
+    entry = b"PK\x01\x02" + bytes(24) + b"\x01" + bytes(17) + b"x"
+    end = b"PK\x05\x06" + bytes(8) + struct.pack("<IIH", 1_000_000 * len(entry), 0, 0)
+    return io.BytesIO(entry * 1_000_000 + end)
+
+
 def encrypted() -> io.BytesIO:
     data = bytearray(packed(export()).getvalue())
     at = data.find(b"PK\x01\x02")
@@ -366,9 +391,22 @@ def encrypted() -> io.BytesIO:
         (bomb(), "over 100 times"),
         (encrypted(), "password"),
         (io.BytesIO(b"not a zip"), "isn't a ZIP"),
-        (packed({"notes.json": []}), "no channels.json"),
+        (io.BytesIO(packed(export()).getvalue()[:-100]), "incomplete"),
+        (packed({"notes.json": [], "readme.txt": b""}), "no channels.json"),
         (packed({"channels/general.txt": b"hi"}), "as text"),
         (packed({"teams/one/channels.json": [], "teams/two/channels.json": []}), "several workspaces"),
+        (packed(export() | {"teams/one/general/2026-10-05.json": []}), "several workspaces"),
+        (packed({f"{folder}/{name}": [] for folder in "ab" for name in export()}), "several exports here, in a, b"),
+        (packed(export(files={"channels.json": {}})), "channels.json is damaged"),
+        (packed(export(files={"groups.json": b"[{"})), "groups.json is damaged"),
+        (packed(export(files={"users.json": b""})), "users.json is damaged"),
+        (packed(export(files={"dms.json": b"[" + b"{}," * 5_000_000 + b"{}]"})), "dms.json is damaged"),
+        (packed(export(files={"channels.json": [{"id": 7}, 7]})), "any conversations"),
+        (packed(export(files={"general/2026-10.json": [said(1, ADA, "")]})), "could be read .general/2026-10.json"),
+        (packed(export([{"text": "no time"}])), "no entry has a time"),
+        (packed(export(files={f"else/{DAY}": [said(1, ADA, "")]})), "could be read .else"),
+        (twice("channels.json"), "twice"),
+        (many_names(), "more than 600,000 files"),
     ],
     ids=[
         "climbs",
@@ -378,9 +416,22 @@ def encrypted() -> io.BytesIO:
         "bomb",
         "password",
         "no ZIP",
+        "cut off",
         "no export",
         "text",
         "organization",
+        "organization with lists at its root",
+        "two exports",
+        "object",
+        "cut list",
+        "empty list of people",
+        "too many entries",
+        "no conversation",
+        "months",
+        "no times",
+        "unlisted",
+        "list twice",
+        "names",
     ],
 )
 def test_what_is_no_export_is_refused_in_a_sentence(source: io.BytesIO, sentence: str, tmp_path: Path) -> None:

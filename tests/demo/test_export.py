@@ -81,7 +81,7 @@ def test_cards_are_asked_where_the_most_active_person_is(export: Export) -> None
 def test_export_without_channels_has_only_the_card_for_direct_messages() -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("channels.json", "[]")
+        archive.writestr("dms.json", json.dumps([{"id": "D07SAMPLE01", "members": [ADA, GRACE]}]))
     assert [card.title for card in tour(open_export(out))] == ["In private"]
 
 

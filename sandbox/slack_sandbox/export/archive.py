@@ -1,7 +1,7 @@
-"""Reads the files in an export's ZIP and their JSON, in memory, one at a time and within limits.
+"""Reads the files in an export, a ZIP or an unpacked folder, and their JSON, in memory and within limits.
 
-Real exports don't have paths that lead outside the ZIP, so a ZIP with such a path is refused. Unknown files are
-skipped.
+Real exports don't have paths that lead outside the ZIP, so a ZIP with such a path is refused. Each file has a known
+purpose or is reported by name.
 
 A year of a company's messages is 100,000 small files. So `zipfile` only reads the directory, and files are read by
 their offsets: `zipfile` takes longer to open such a file than to unpack it.
@@ -10,18 +10,23 @@ their offsets: `zipfile` takes longer to open such a file than to unpack it.
 import json
 import os
 import re
+import stat
 import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, BinaryIO, NamedTuple
 from weakref import finalize
 
 MAX_FILES = 600_000
+_DIRECTORY_ENTRY = b"PK\x01\x02"
+_CHUNK_BYTES = 4 * 2**20
+_MAX_PARTS = 4_000_000
+"""The maximum number of values in a file's JSON, by its brackets and commas. A message of 2 KB has about 40."""
 MAX_FILE_BYTES = 64 * 2**20
 """The maximum unpacked size of one day of one channel."""
 MAX_RATIO = 100
@@ -31,9 +36,24 @@ _ALWAYS_BYTES = 64 * 2**20
 LISTS: Mapping[str, str] = {"channels.json": "channel", "groups.json": "group", "mpims.json": "mpim", "dms.json": "im"}
 _PEOPLE = ("users.json", "org_users.json")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\.json")
+_WORKSPACE_DAY = re.compile(r"((?:.+/)?teams/[^/]+)/[^/]+/\d{4}-\d\d-\d\d\.json")
+_WITHOUT_MESSAGES = re.compile(
+    r"(?:integration_logs|canvases|lists|huddle_transcripts|file_conversations|content_flags|\.slack-manifest)\.json"
+    r"|(?:org_)?users\.json|[^/]+/canvas_in_the_conversation\.json"
+)
+"""Files of exports, by their path in the export, that don't have messages."""
+_CONTENT = re.compile(
+    r"(?:^|/)(?:__MACOSX|__uploads|[^/]+/attachments)/|(?:^|/)(?:\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)$"
+)
+"""Files' content, which other tools add, and the files of macOS and Windows."""
+CANVAS_COMMENTS = re.compile(r"FC[:_]?F[A-Z0-9]+")
+"""The folders of comments on canvases."""
+_TEXT_FORM = re.compile(r"(?:^|/)(?:channels|dms|groups|mpims)/.*\.txt$")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UTF8_NAME = 0x800
 _ENCRYPTED = 0x1
+_NAMED = 5
+"""The number of folders that a sentence names."""
 _PACKED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HEADER = struct.Struct("<4s22xHH")
 """The header before a file: a signature, and the lengths of its name and extra fields."""
@@ -41,13 +61,23 @@ _HEADER_SIGNATURE = b"PK\x03\x04"
 _RAW_DEFLATE = -zlib.MAX_WBITS
 
 NO_ZIP = "This file isn't a ZIP. Use the ZIP from Slack's export page, unchanged."
+CUT_OFF = "This ZIP is incomplete, maybe because its download stopped early. Download it again."
 LEAVES = "This ZIP has a file whose path leads outside it ({name}). Slack exports never do, so it wasn't read."
 TOO_MANY = f"This ZIP has more than {MAX_FILES:,} files. Export a shorter range of dates."
 BOMB = f"This ZIP would unpack to over {MAX_RATIO} times its size. Slack exports never do, so it wasn't read."
 PROTECTED = "This ZIP is password-protected. Unpack it and zip it again without a password."
 TEXT_FORM = "This export has conversations as text. Request an export as JSON."
-ORGANIZATION = "This export is from an organization with several workspaces. Zip one folder of teams/, and use that."
-NO_EXPORT = "This ZIP has no channels.json, so it isn't a Slack export."
+ORGANIZATION = "This export is from an organization with several workspaces. Unpack it, and use one folder of teams/."
+SEVERAL = "There are several exports here, in {folders}. Unpack them, and use one of these folders."
+NO_EXPORT = "There's no channels.json here, so this isn't a Slack export."
+NO_CONVERSATIONS = "This export doesn't list any conversations that could be shown."
+NOTHING_READ = (
+    "None of this export's messages could be read ({names}). Use the ZIP from Slack's export page, unchanged."
+)
+UNREADABLE = (
+    "{name} is damaged, or isn't a list in JSON. Export again: without it, conversations or names would be lost."
+)
+TWICE = "{name} is in this ZIP twice. Use the ZIP from Slack's export page, unchanged."
 
 
 class ExportError(Exception):
@@ -62,7 +92,15 @@ class Contents:
     people: str
     days: Mapping[str, Sequence[str]]
     """The paths of the files with messages in order, by folder."""
-    unknown: int
+    unknown: Sequence[str]
+    """The paths of the files that aren't named like those of an export. They weren't read."""
+
+
+class FolderPlace(NamedTuple):
+    """A file's location on disk."""
+
+    path: str
+    size: int
 
 
 class Place(NamedTuple):
@@ -75,29 +113,43 @@ class Place(NamedTuple):
     checksum: int
 
 
+def _list(content: bytes) -> list[Any]:
+    """Returns a file's list. Raises ValueError, and RecursionError for deep JSON."""
+    if sum(map(content.count, (b",", b"{", b"["))) > _MAX_PARTS:
+        raise ValueError("The list has too many values.")
+    entries = json.loads(content)
+    if not isinstance(entries, list):
+        raise ValueError("The JSON isn't a list.")
+    return entries
+
+
 class Reader:
-    def __init__(self, file: BinaryIO) -> None:
+    """Reads files by their location in the ZIP, or on disk. `file`: the ZIP, or None for a folder."""
+
+    def __init__(self, file: BinaryIO | None) -> None:
         self._file = file
         self._lock = Lock()
 
-    def objects(self, place: Place) -> list[dict[str, Any]] | None:
-        """Returns the objects in a file's list, or None if the file can't be read."""
-        if place.size > MAX_FILE_BYTES or place.packed_by not in _PACKED_BY:
+    def entries(self, place: Place | FolderPlace) -> list[Any] | None:
+        """Returns the entries of a file's list, or None if the file can't be read."""
+        if place.size > MAX_FILE_BYTES:
             return None
         try:
-            entries = json.loads(self._read(place))
+            if isinstance(place, FolderPlace):
+                with open(place.path, "rb") as file:
+                    return _list(file.read(MAX_FILE_BYTES))
+            return _list(self._read(self._file, place)) if self._file and place.packed_by in _PACKED_BY else None
         except (OSError, EOFError, ValueError, OverflowError, RecursionError, struct.error, zlib.error):
             return None
-        return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else None
 
-    def _read(self, place: Place) -> bytes:
+    def _read(self, file: BinaryIO, place: Place) -> bytes:
         """Returns a file's content, at most the declared size. Raises ValueError if it doesn't match."""
         with self._lock:
-            self._file.seek(place.offset)
-            signature, name, further = _HEADER.unpack(self._file.read(_HEADER.size))
-            self._file.seek(name + further, os.SEEK_CUR)
+            file.seek(place.offset)
+            signature, name, further = _HEADER.unpack(file.read(_HEADER.size))
+            file.seek(name + further, os.SEEK_CUR)
             # A stored file has the same packed and unpacked size.
-            content = self._file.read(min(place.packed, MAX_FILE_BYTES))
+            content = file.read(min(place.packed, MAX_FILE_BYTES))
         if place.packed_by == zipfile.ZIP_DEFLATED and place.size:
             content = zlib.decompressobj(_RAW_DEFLATE).decompress(content, place.size)
         if signature != _HEADER_SIGNATURE or len(content) != place.size or zlib.crc32(content) != place.checksum:
@@ -105,55 +157,119 @@ class Reader:
         return content
 
 
-class Archive:
-    def __init__(self, source: str | BinaryIO) -> None:
-        try:
-            # It stays open while it is in use, because a channel is read when somebody opens it.
-            file = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115
-            if isinstance(source, str):
-                finalize(self, file.close)
-            infos = zipfile.ZipFile(file).infolist()
-            size = file.seek(0, os.SEEK_END)
-        except OSError as error:
-            raise ExportError(f"The export can't be read: {error.strerror}.") from None
-        except (zipfile.BadZipFile, ValueError, NotImplementedError):
-            raise ExportError(NO_ZIP) from None
-        self.reader = Reader(file)
-        self._places = _places(infos, size)
-        self.contents = _contents(self._places)
+@contextmanager
+def open_reader(path: str) -> Iterator[Reader]:
+    if os.path.isdir(path):
+        yield Reader(None)
+        return
+    with open(path, "rb") as file:
+        yield Reader(file)
 
-    def place(self, name: str) -> Place:
+
+class Archive:
+    """An export: a ZIP by its path or its bytes, or an unpacked folder by its path."""
+
+    def __init__(self, source: str | BinaryIO) -> None:
+        self._places: Mapping[str, Place | FolderPlace]
+        skipped: Sequence[str] = ()
+        try:
+            if isinstance(source, str) and os.path.isdir(source):
+                self.reader = Reader(None)
+                self._places, skipped = _folder_places(source)
+            else:
+                # It stays open while it is in use, because a channel is read when somebody opens it.
+                file = open(source, "rb") if isinstance(source, str) else source  # noqa: SIM115
+                if isinstance(source, str):
+                    finalize(self, file.close)
+                self.reader = Reader(file)
+                self._places, skipped = _zip_places(file)
+        except OSError as error:
+            named = f"{source}: " if isinstance(source, str) else ""
+            raise ExportError(f"{named}The export can't be read: {error.strerror}.") from None
+        self.contents = _contents(self._places, skipped)
+
+    def place(self, name: str) -> Place | FolderPlace:
         return self._places[name]
 
-    def objects(self, name: str) -> list[dict[str, Any]] | None:
-        return self.reader.objects(self._places[name])
+    def entries(self, name: str) -> list[Any] | None:
+        return self.reader.entries(self._places[name])
+
+    def listed(self, name: str) -> list[Any]:
+        """Returns the entries of a list of people or conversations. Raises ExportError if it can't be read."""
+        if (entries := self.entries(name)) is None:
+            raise ExportError(UNREADABLE.format(name=name))
+        return entries
 
 
-def _places(infos: Sequence[zipfile.ZipInfo], size: int) -> dict[str, Place]:
-    """Returns each file's location by name. Raises ExportError for a ZIP that can't be an export. `size`: the ZIP's."""
-    if len(infos) > MAX_FILES:
-        raise ExportError(TOO_MANY)
+def _folder_places(folder: str) -> tuple[dict[str, FolderPlace], Sequence[str]]:
+    """Returns the location of each file in a folder by name, and the names of the links and of what can't be read."""
+    places, skipped = dict[str, FolderPlace](), list[str]()
+
+    def name_of(path: str) -> str:
+        return unicodedata.normalize("NFC", os.path.relpath(path, folder).replace(os.sep, "/"))
+
+    walked = os.walk(folder, onerror=lambda error: skipped.append(name_of(str(error.filename))))
+    for parent, folders, files in walked:
+        skipped += [name_of(path) for one in folders if os.path.islink(path := os.path.join(parent, one))]
+        for path in (os.path.join(parent, one) for one in files):
+            status = os.lstat(path)
+            if stat.S_ISREG(status.st_mode):
+                places[name_of(path)] = FolderPlace(path, status.st_size)
+            else:
+                skipped.append(name_of(path))
+        if len(places) > MAX_FILES:
+            raise ExportError(TOO_MANY)
+    return places, skipped
+
+
+def _zip_places(file: BinaryIO) -> tuple[dict[str, Place], Sequence[str]]:
+    """Returns the location of each file in a ZIP by name, and the names of files that can't be told apart."""
+    size, entries = file.seek(0, os.SEEK_END), 0
+    file.seek(0)
+    is_zip, end = file.read(4) == _HEADER_SIGNATURE, b""
+    file.seek(0)
+    while chunk := file.read(_CHUNK_BYTES):
+        # zipfile reads the whole directory before it returns.
+        entries += (end + chunk).count(_DIRECTORY_ENTRY)
+        end = chunk[1 - len(_DIRECTORY_ENTRY) :]
+        if entries > MAX_FILES:
+            raise ExportError(TOO_MANY)
+    try:
+        infos = zipfile.ZipFile(file).infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        raise ExportError(CUT_OFF if is_zip else NO_ZIP) from None
+    return _places(infos, size)
+
+
+def _places(infos: Sequence[zipfile.ZipInfo], size: int) -> tuple[dict[str, Place], Sequence[str]]:
+    """Returns each file's location by name, and the names that were repeated. `size`: the ZIP's.
+
+    Raises ExportError for a ZIP that can't be an export.
+    """
     packed = min(size, sum(info.compress_size for info in infos))
     # A file can't be larger than its entry declares.
     if sum(info.file_size for info in infos) > MAX_RATIO * packed + _ALWAYS_BYTES:
         raise ExportError(BOMB)
-    places: dict[str, Place] = {}
+    places, twice = dict[str, Place](), list[str]()
     for info in infos:
         name = _entry_name(info)
-        path = name.replace("\\", "/")
-        if path.startswith("/") or ".." in path.split("/") or _DRIVE.match(name):
+        if name.startswith("/") or ".." in name.split("/") or _DRIVE.match(name):
             raise ExportError(LEAVES.format(name=name[:80]))
         if info.flag_bits & _ENCRYPTED:
             raise ExportError(PROTECTED)
-        if not info.is_dir():
+        if name in places:
+            if name.rpartition("/")[2] in (*LISTS, *_PEOPLE):
+                raise ExportError(TWICE.format(name=name))
+            twice.append(name)
+        elif not name.endswith("/"):
             place = Place(info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC)
-            places.setdefault(name, place)
-    return places
+            places[name] = place
+    return places, twice
 
 
 def _entry_name(info: zipfile.ZipInfo) -> str:
-    """Returns an entry's name. Slack writes UTF-8 without setting its flag."""
-    name = info.filename
+    """Returns an entry's name. Slack writes UTF-8 without setting its flag, and some tools on Windows backslashes."""
+    name = info.filename.replace("\\", "/")
     if name.isascii():
         return name
     if not info.flag_bits & _UTF8_NAME:
@@ -162,35 +278,47 @@ def _entry_name(info: zipfile.ZipInfo) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _contents(names: Mapping[str, object]) -> Contents:
-    """Sorts the files by purpose. The export can be in a folder, if somebody repacked the ZIP."""
-    own = [name for name in names if not name.startswith("__MACOSX/") and not name.rpartition("/")[2].startswith("._")]
-    lists = [name for name in own if name.rpartition("/")[2] in LISTS]
-    if not lists:
-        raise ExportError(TEXT_FORM if any(name.endswith(".txt") for name in own) else NO_EXPORT)
-    base = min((name.rpartition("/")[0] for name in lists), key=lambda folder: (folder.count("/"), folder))
-    if re.search(r"(?:^|/)teams/[^/]+$", base):
-        raise ExportError(ORGANIZATION)
+def _contents(names: Iterable[str], skipped: Sequence[str]) -> Contents:
+    """Sorts the files by purpose. The export can be in a folder, if somebody repacked the ZIP.
+
+    `skipped`: the names of files that can't be read.
+    """
+    own = sorted(name for name in names if not _CONTENT.search(name))
+    base = _base(own)
     prefix = f"{base}/" if base else ""
-    found, days, unknown = {}, dict[str, list[str]](), 0
-    for name in sorted(own):
-        folder, _, file = name.removeprefix(prefix).rpartition("/")
+    found, days, unknown = {}, dict[str, list[str]](), list(skipped)
+    for name in own:
+        path = name.removeprefix(prefix)
+        folder, _, file = path.rpartition("/")
         if not name.startswith(prefix):
-            unknown += 1
-        elif not folder and (file in LISTS or file in _PEOPLE):
-            found[file] = name
+            unknown.append(name)
+        elif path in LISTS or path in _PEOPLE:
+            found[path] = name
         elif folder and "/" not in folder and _DAY.fullmatch(file):
             days.setdefault(folder, []).append(name)
-        else:
-            unknown += 1
+        elif not _WITHOUT_MESSAGES.fullmatch(path):
+            unknown.append(name)
     people = next((found.pop(file) for file in _PEOPLE if file in found), "")
     found.pop(_PEOPLE[1], None)
     return Contents(found, people, days, unknown)
 
 
+def _base(names: Sequence[str]) -> str:
+    """Returns the folder of an export's lists. Raises ExportError if there isn't one, or there are several."""
+    folders = {folder for folder, _, file in (name.rpartition("/") for name in names) if file in LISTS}
+    if not folders:
+        raise ExportError(TEXT_FORM if any(map(_TEXT_FORM.search, names)) else NO_EXPORT)
+    folders |= {day[1] for day in map(_WORKSPACE_DAY.fullmatch, names) if day}
+    if len(folders) > 1:
+        is_organization = any(re.search(r"(?:^|/)teams/[^/]+$", folder) for folder in folders)
+        named = ", ".join(sorted(folder or "the top folder" for folder in folders)[:_NAMED])
+        raise ExportError(ORGANIZATION if is_organization else SEVERAL.format(folders=named))
+    return folders.pop()
+
+
 def folders_of(contents: Contents, entry: Mapping[str, Any], kind: str) -> Iterator[str]:
     """Yields a conversation's folder if it has messages. A direct message's folder is named by its ID."""
-    names = (str(entry.get("id")),) if kind == "im" else (str(entry.get("name")), str(entry.get("id")))
+    names = (str(entry.get("id")),) if kind == "im" else (str(entry.get("id")), str(entry.get("name")))
     for name in names:
         folder = unicodedata.normalize("NFC", name)
         if folder in contents.days:

@@ -4,6 +4,7 @@ File URLs in an export contain a token for the whole workspace. So files keep th
 are removed from text.
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from slack_sandbox.text.words import message_words
 from slack_sandbox.workspace import SLACKBOT, Json, Message
 
 UNKNOWN_WRITER = "U0UNKNOWN"
-"""The author of a message that doesn't name one."""
+"""The author of a message that doesn't name one. An author with a name but without an ID has its hash after this."""
 MISSING_ROOT = "The first message of this thread isn't in the export."
 NOT_A_MESSAGE = frozenset({"message_changed", "message_deleted", "message_replied"})
 """Records in workspaces that keep edits and deletions. Slack doesn't show them."""
@@ -24,12 +25,13 @@ _NOTICES_END = "_conversation_join"
 MAX_TEXT_CHARS = 40_000
 MAX_ENTRY_CHARS = 400_000
 """The maximum total length of all strings in a message's blocks, or in its attachments."""
+_MAX_ID_CHARS = 40
 _MAX_DEPTH = 24
 _MAX_ENTRIES = 5_000
-_TS = re.compile(r"[0-9]{1,11}\.[0-9]{1,6}")
+_TS = re.compile(r"[0-9]{1,10}\.[0-9]{1,6}")
 _TS_CHARS = len("1791190000.000001")
 """The length of today's timestamps. Fixed, because two million are parsed."""
-_TOKEN = re.compile(r"(?:[?&](?:t|token|pub_secret)=)?\bxox[a-z]-[\w.-]*", re.IGNORECASE)
+_TOKEN = re.compile(r"(?:[?&](?:t|token|pub_secret)=)?(?:xox[a-z]|xapp)-[\w.-]*", re.IGNORECASE)
 _FILE_ADDRESS = re.compile(r"https?://files(?:-origin|-edge)?\.slack\.com/[^\s|>\"]*", re.IGNORECASE)
 _OWN_LINK = re.compile(r"https://[a-z0-9-]{1,63}(?:\.enterprise)?\.slack\.com/archives/(?=[CDG][A-Z0-9]{6,20}/p\d)")
 _SANDBOX_LINK = "https://sandbox.slack.com/archives/"
@@ -75,17 +77,36 @@ def is_searched(entry: Mapping[str, Any]) -> bool:
 
 
 def writer_of(entry: Mapping[str, Any]) -> str:
-    """Returns the author's ID: a person's, else a bot's; for a file comment, the commenter's."""
-    user = entry.get("user")
-    if isinstance(user, str) and user:
-        return user[:40]
+    """Returns the author's ID: a person's, else a bot's; for a file comment, the commenter's.
+
+    Without an ID, messages only share an author if they state the same name.
+    """
     comment, files = entry.get("comment"), entry.get("files")
     file = files[0] if isinstance(files, list) and files else entry.get("file")
-    holders: tuple[tuple[Any, str], ...] = ((comment, "user"), (entry, "bot_id"), (file, "user"))
+    # Anybody can share another person's file. Only an upload is by the file's owner.
+    uploaded = file if entry.get("subtype") == "file_share" and not entry.get("username") else None
+    holders: tuple[tuple[Any, str], ...] = ((entry, "user"), (comment, "user"), (entry, "bot_id"), (uploaded, "user"))
     for holder, key in holders:
-        if isinstance(holder, dict) and isinstance(writer := holder.get(key), str) and writer:
-            return writer[:40]
-    return UNKNOWN_WRITER
+        if isinstance(holder, dict) and _is_id(writer := holder.get(key)):
+            return str(writer)
+    name = writer_name(entry).encode("utf-8", "replace")
+    return UNKNOWN_WRITER + (hashlib.sha256(name).hexdigest()[:16].upper() if name else "")
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _MAX_ID_CHARS and not value.startswith(UNKNOWN_WRITER)
+
+
+def writer_name(entry: Mapping[str, Any]) -> str:
+    """Returns the author's name that an entry states, or ""."""
+    profiles = (entry.get(key) for key in ("bot_profile", "user_profile"))
+    names = [
+        profile.get(key)
+        for profile in profiles
+        if isinstance(profile, dict)
+        for key in ("display_name", "real_name", "name")
+    ]
+    return next((name[:80] for name in (*names, entry.get("username")) if isinstance(name, str) and name), "")
 
 
 def entry_words(entry: Mapping[str, Any]) -> str:
@@ -108,7 +129,7 @@ def message_of(entry: Mapping[str, Any], channel: str, root_us: int, clean: Call
         thread_ts=ts_text(root_us) if root_us else None,
         subtype=subtype,
         client_msg_id=str(entry["client_msg_id"])[:40] if entry.get("client_msg_id") else None,
-        username=str(entry["username"])[:80] if entry.get("username") else None,
+        username=clean(str(entry["username"]))[:80] if entry.get("username") else None,
         files=tuple(file_of(file, clean) for file in _objects(entry.get("files")) if isinstance(file.get("id"), str)),
         attachments=tuple(_objects(clean(entry.get("attachments")))),
         edited_ts=ts_text(ts_of(edited)) if isinstance(edited, dict) and ts_of(edited) else None,
@@ -148,7 +169,7 @@ def cleaned(value: Any, is_known: Callable[[str], bool]) -> Any:
     def text(part: str) -> str:
         part = part[: max(0, room[0])]
         room[0] -= len(part)
-        if "xox" in part.lower():
+        if "xox" in (lower := part.lower()) or "xapp-" in lower:
             part = _TOKEN.sub("", part)
         if ".slack.com/" in part:
             part = _FILE_ADDRESS.sub("", part)

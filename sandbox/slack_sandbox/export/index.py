@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from slack_sandbox.export.archive import Place, Reader
+from slack_sandbox.export.archive import FolderPlace, Place, Reader
 from slack_sandbox.export.entries import (
     MAX_TEXT_CHARS,
     entry_words,
     is_searched,
     is_shown,
     ts_of,
+    writer_name,
     writer_of,
 )
 from slack_sandbox.export.word_index import Part
@@ -79,7 +80,8 @@ class Batch:
     """Each channel's longest thread: the number of replies, the channel's number in the batch, the root's ts."""
     with_files: Counter[int] = field(default_factory=Counter)
     """The number of files in each channel, by its number in the batch."""
-    last_us: int = 0
+    unreadable: list[tuple[int, int]] = field(default_factory=list)
+    """The files that can't be read: the channel's number in the batch, and the file's among the channel's."""
 
 
 class _Found(NamedTuple):
@@ -90,7 +92,7 @@ class _Found(NamedTuple):
     words: Sequence[str]
 
 
-def read_batch(reader: Reader, channels: Sequence[Sequence[Place]], known: AbstractSet[str]) -> Batch:
+def read_batch(reader: Reader, channels: Sequence[Sequence[Place | FolderPlace]], known: AbstractSet[str]) -> Batch:
     """Reads channels, each given as the locations of its files. `known`: the IDs in the list of people."""
     batch, words, number = Batch(), defaultdict[str, "array[int]"](lambda: array("I")), 0
     for files in channels:
@@ -111,20 +113,22 @@ def _add_channel(batch: Batch, found: Sequence[_Found]) -> None:
         index = ChannelIndex(array("Q", ts), array("I", file), array("I", place), array("Q", root))
     longest = replies.most_common(1)
     batch.threads.append((longest[0][1], len(batch.channels), longest[0][0]) if longest else (0, 0, 0))
-    batch.last_us = max(batch.last_us, index.ts[-1] if index else 0)
     batch.channels.append(index)
 
 
-def _read_entries(reader: Reader, files: Sequence[Place], known: AbstractSet[str], batch: Batch) -> Iterator[_Found]:
+def _read_entries(
+    reader: Reader, files: Sequence[Place | FolderPlace], known: AbstractSet[str], batch: Batch
+) -> Iterator[_Found]:
     counts = batch.counts
     for number, file in enumerate(files):
-        entries = reader.objects(file)
+        entries = reader.entries(file)
         if entries is None:
-            counts["unreadable"] += 1
+            batch.unreadable.append((len(batch.channels), number))
             continue
         for place, entry in enumerate(entries):
-            ts = ts_of(entry)
-            if not is_shown(entry):
+            is_entry = isinstance(entry, dict)
+            ts = ts_of(entry) if is_entry else 0
+            if is_entry and not is_shown(entry):
                 counts["hidden"] += 1
             elif not ts:
                 counts["without_time"] += 1
@@ -163,15 +167,9 @@ def _note_writer(unknown: dict[str, Writer], writer: str, entry: Mapping[str, An
     noted = unknown.setdefault(writer, Writer())
     if noted.name:
         return
-    for key in ("user_profile", "bot_profile"):
-        profile = entry.get(key)
-        if isinstance(profile, dict):
-            names = (profile.get(name) for name in ("display_name", "real_name", "name"))
-            noted.name = next((name[:80] for name in names if isinstance(name, str) and name), noted.name)
-            noted.is_bot |= key == "bot_profile"
-    username, team = entry.get("username"), entry.get("user_team") or entry.get("team")
-    noted.name = noted.name or (username[:80] if isinstance(username, str) else "")
-    noted.is_bot |= bool(entry.get("bot_id"))
+    team = entry.get("user_team") or entry.get("team")
+    noted.name = writer_name(entry)
+    noted.is_bot |= bool(entry.get("bot_id") or entry.get("bot_profile"))
     noted.team_id = team[:40] if isinstance(team, str) else noted.team_id
 
 

@@ -8,15 +8,28 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from slack_sandbox.export.archive import LISTS, Archive, Contents, Place, Reader, folders_of
-from slack_sandbox.export.entries import cleaned, message_of, missing_root, ts_of, ts_text
+from slack_sandbox.export.archive import (
+    CANVAS_COMMENTS,
+    LISTS,
+    NO_CONVERSATIONS,
+    NOTHING_READ,
+    Archive,
+    Contents,
+    ExportError,
+    FolderPlace,
+    Place,
+    folders_of,
+    open_reader,
+)
+from slack_sandbox.export.entries import UNKNOWN_WRITER, cleaned, message_of, missing_root, ts_of, ts_text
 from slack_sandbox.export.index import NO_FILE, Batch, ChannelIndex, Writer, read_batch
 from slack_sandbox.export.people import Directory, channel_of
-from slack_sandbox.export.report import Report
+from slack_sandbox.export.report import Report, names_text
 from slack_sandbox.export.word_index import WordIndex
 from slack_sandbox.sample_workspace import SYSTEM
 from slack_sandbox.workspace import SLACK, SLACKBOT, TEAM_ID, Channel, ChannelType, Log, Message, User, Workspace
@@ -28,8 +41,9 @@ _ALONE_BYTES = 96 * 2**20
 """Up to this size, one process reads an export faster than several can start."""
 _MAX_PROCESSES = 4
 _CACHED_ENTRIES = 40_000
-_OWN_IDS = ("U0BOT", "U0UNKNOWN", SLACK, SLACKBOT)
-_KINDS: tuple[ChannelType, ...] = ("channel", "group", "mpim", "im")
+_OWN_IDS = ("U0BOT", "B0BOT", UNKNOWN_WRITER, SLACK, SLACKBOT)
+_STRICTEST_FIRST: tuple[ChannelType, ...] = ("im", "mpim", "group", "channel")
+_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +96,7 @@ class Export:
 
     def _entry(self, channel: str, file: int, place: int) -> Mapping[str, Any] | None:
         if (channel, file) not in self._days:
-            self._days[channel, file] = self.archive.objects(self.files[channel][file]) or ()
+            self._days[channel, file] = self.archive.entries(self.files[channel][file]) or ()
             while sum(map(len, self._days.values())) > _CACHED_ENTRIES and len(self._days) > 1:
                 self._days.popitem(last=False)
         self._days.move_to_end((channel, file))
@@ -102,7 +116,8 @@ class Export:
             if person.bot_id or person.deleted or person.id in (SLACK, SLACKBOT):
                 continue
             direct = f"D{person.id[1:]}"
-            direct = f"{direct}0BOT" if direct in workspace.channels else direct
+            while direct in workspace.channels:
+                direct += "0BOT"
             workspace.channels[direct] = Channel(direct, f"dm-{person.name}", "im", [person.id, bot], person.id)
 
 
@@ -173,18 +188,23 @@ class _Listed:
     channels: list[Channel] = field(default_factory=list)
     files: dict[str, Sequence[str]] = field(default_factory=dict)
     clashes: int = 0
+    shared_folders: list[str] = field(default_factory=list)
+    """The folders that belong to two conversations by their names."""
 
 
 def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = lambda read, of: None) -> Export:
-    """Opens an export, from the ZIP's path or bytes. Raises ExportError. Several processes parse a large file."""
+    """Opens an export, from the path of its ZIP or folder, or the ZIP's bytes. Raises ExportError.
+
+    Several processes parse a large file.
+    """
     archive = Archive(str(source) if isinstance(source, Path) else source)
     contents = archive.contents
-    accounts = Directory(archive.objects(contents.people) or () if contents.people else (), _OWN_IDS)
+    accounts = Directory(archive.listed(contents.people) if contents.people else (), _OWN_IDS)
     listed = _read_lists(archive, contents, accounts.team_id)
     batches = _batches([[*map(archive.place, listed.files.get(channel.id, ()))] for channel in listed.channels])
     path = str(source) if isinstance(source, Path) else ""
     words, indexes, counts, writers = WordIndex(), dict[str, ChannelIndex](), Counter[str](), Counter[str]()
-    unknown, threads, last_us = dict[str, Writer](), list[Thread](), 0
+    unknown, threads, unreadable = dict[str, Writer](), list[Thread](), list[str]()
     with_files = Counter[str]()
     for batch in _read_batches(archive, path, batches, accounts.known, progress):
         base = len(indexes)
@@ -195,21 +215,32 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
         ]
         words.add(map(len, batch.channels), batch.words)
         with_files += Counter({listed.channels[base + at].id: count for at, count in batch.with_files.items()})
+        unreadable += [listed.files[listed.channels[base + at].id][number] for at, number in batch.unreadable]
         counts += batch.counts
         writers += batch.writers
         named = {writer for writer, one in unknown.items() if one.name}
         unknown |= {writer: one for writer, one in batch.unknown.items() if writer not in named}
-        last_us = max(last_us, batch.last_us)
     counts["unknown_writers"] = accounts.add_unknown(unknown)
     for channel in listed.channels:
         accounts.add_strangers(channel)
     counts["id_clashes"] = listed.clashes + accounts.clashes
-    counts["unknown_files"] = contents.unknown
-    folders = {names[0] for names in listed.files.values() if names}
-    counts["no_folder"] = sum(names[0] not in folders for names in contents.days.values())
+    lost = _lost(contents, listed, unreadable)
+    unread = [name for key, names in lost.items() for name in names if key != "canvas_comments" and _could_have(name)]
+    if not counts["messages"] and (unread or counts["without_time"]):
+        raise ExportError(NOTHING_READ.format(names=names_text(unread or ["no entry has a time"])))
     kinds = Counter[str](channel.type for channel in listed.channels)
     people = sum(user.bot_id is None for user in accounts.users.values())
-    report = Report(name or "Your export", kinds, people, counts, last_us / 1_000_000)
+    last_us = max((_last_us(index, listed.files.get(channel, ())) for channel, index in indexes.items()), default=0)
+    report = Report(
+        name or "Your export",
+        kinds,
+        people,
+        counts,
+        last_us / 1_000_000,
+        lost,
+        is_public_only=[*contents.lists] == ["channels.json"] and not lost,
+        has_people=bool(contents.people),
+    )
     return Export(
         archive,
         _sort_by_activity(accounts, writers),
@@ -225,23 +256,77 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
     )
 
 
+def _lost(contents: Contents, listed: _Listed, unreadable: Sequence[str]) -> dict[str, Sequence[str]]:
+    """Returns the names of what could have messages and wasn't read, by the reason's key in the report."""
+    folders, shared = {paths[0] for paths in listed.files.values() if paths}, {*listed.shared_folders}
+    unlisted = [folder for folder, paths in contents.days.items() if paths[0] not in folders]
+    lost = {
+        "unreadable": unreadable,
+        "unknown_files": contents.unknown,
+        "no_folder": [folder for folder in unlisted if not CANVAS_COMMENTS.match(folder) and folder not in shared],
+        "shared_folder": listed.shared_folders,
+        "canvas_comments": [folder for folder in unlisted if CANVAS_COMMENTS.match(folder)],
+    }
+    return {reason: names for reason, names in lost.items() if names}
+
+
+def _could_have(name: str) -> bool:
+    """Returns whether a file or folder could have messages, by its name."""
+    return name.endswith(".json") or "/" not in name
+
+
+def _last_us(index: ChannelIndex, paths: Sequence[str]) -> int:
+    """Returns the time of a channel's newest message, or 0. A time that contradicts its day's file doesn't count."""
+    days_us = [_midnight_us(path) for path in paths]
+    for ts_us, file in zip(reversed(index.ts), reversed(index.files), strict=True):
+        if file >> 1 != NO_FILE and abs(ts_us - days_us[file >> 1]) <= 2 * _DAY_US:
+            return ts_us
+    return 0
+
+
+def _midnight_us(path: str) -> int:
+    try:
+        return int(datetime.fromisoformat(f"{path[-15:-5]}T00:00+00:00").timestamp()) * 1_000_000
+    except ValueError:
+        return 0
+
+
 def _read_lists(archive: Archive, contents: Contents, own_team: str) -> _Listed:
-    listed, folders, ids = _Listed(), set[str](), set[str]()
-    for list_name, kind in LISTS.items():
-        entries = archive.objects(contents.lists[list_name]) if list_name in contents.lists else []
-        for entry in entries or ():
-            channel = channel_of(entry, next(known for known in _KINDS if known == kind), own_team)
-            if channel is None or channel.id in ids:
-                listed.clashes += 1
-                continue
-            ids.add(channel.id)
-            listed.channels.append(channel)
-            folder = next(folders_of(contents, entry, kind), "")
-            # If two conversations have the same name, the first one gets the folder.
-            if folder and folder not in folders:
-                folders.add(folder)
-                listed.files[channel.id] = contents.days[folder]
+    """Returns the listed conversations. What is listed or named twice belongs to the more private conversation.
+
+    Raises ExportError if a list can't be read, or there isn't any conversation.
+    """
+    listed, kinds = _Listed(), {kind: name for name, kind in LISTS.items()}
+    entries = [
+        (entry, channel_of(entry, kind, own_team))
+        for kind in _STRICTEST_FIRST
+        for entry in (archive.listed(contents.lists[kinds[kind]]) if kinds[kind] in contents.lists else ())
+    ]
+    # A list can contain a conversation that is more private than the others in it.
+    entries.sort(key=lambda one: _STRICTEST_FIRST.index(one[1].type) if one[1] else 0)
+    found, claims = dict[str, Channel](), dict[str, list[Channel]]()
+    for entry, channel in entries:
+        if channel is None or channel.id in found:
+            listed.clashes += 1
+            continue
+        found[channel.id] = channel
+        if folder := next(folders_of(contents, entry, channel.type), ""):
+            claims.setdefault(folder, []).append(channel)
+    for folder, channels in claims.items():
+        owner = next((one for one in channels if all(_can_all_read(one, other) for other in channels)), None)
+        if owner:
+            listed.files[owner.id] = contents.days[folder]
+        if len(channels) > 1:
+            listed.shared_folders.append(folder)
+    listed.channels = sorted(found.values(), key=lambda channel: -_STRICTEST_FIRST.index(channel.type))
+    if not listed.channels:
+        raise ExportError(NO_CONVERSATIONS)
     return listed
+
+
+def _can_all_read(channel: Channel, other: Channel) -> bool:
+    """Returns whether everybody who can read a conversation can also read another one."""
+    return other.type == "channel" or (channel.type != "channel" and {*channel.members} <= {*other.members})
 
 
 def _sort_by_activity(accounts: Directory, writers: Counter[str]) -> list[User]:
@@ -257,8 +342,8 @@ def _sort_by_activity(accounts: Directory, writers: Counter[str]) -> list[User]:
     return [*sorted(accounts.users.values(), key=rank), *SYSTEM]
 
 
-def _batches(channels: Sequence[Sequence[Place]]) -> list[list[Sequence[Place]]]:
-    batches, size = list[list[Sequence[Place]]](), _BATCH_BYTES
+def _batches(channels: Sequence[Sequence[Place | FolderPlace]]) -> list[list[Sequence[Place | FolderPlace]]]:
+    batches, size = list[list[Sequence[Place | FolderPlace]]](), _BATCH_BYTES
     for files in channels:
         if size >= _BATCH_BYTES:
             batches.append([])
@@ -269,7 +354,11 @@ def _batches(channels: Sequence[Sequence[Place]]) -> list[list[Sequence[Place]]]
 
 
 def _read_batches(
-    archive: Archive, path: str, batches: Sequence[list[Sequence[Place]]], known: frozenset[str], progress: Progress
+    archive: Archive,
+    path: str,
+    batches: Sequence[list[Sequence[Place | FolderPlace]]],
+    known: frozenset[str],
+    progress: Progress,
 ) -> Iterator[Batch]:
     sizes = [sum(place.size for files in batch for place in files) for batch in batches]
     processes = min(_MAX_PROCESSES, os.cpu_count() or 1)
@@ -297,6 +386,6 @@ def _init_process(known: frozenset[str]) -> None:
     gc.disable()
 
 
-def _read_in_process(path: str, channels: Sequence[Sequence[Place]]) -> Batch:
-    with open(path, "rb") as file:
-        return read_batch(Reader(file), channels, _known)
+def _read_in_process(path: str, channels: Sequence[Sequence[Place | FolderPlace]]) -> Batch:
+    with open_reader(path) as reader:
+        return read_batch(reader, channels, _known)

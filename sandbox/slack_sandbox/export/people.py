@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,20 +24,23 @@ OTHER_TEAM = PARTNERS_ID
 class Directory:
     """The accounts of an export by ID. `taken`: the sandbox's own IDs, which no account gets."""
 
-    def __init__(self, entries: Iterable[Mapping[str, Any]], taken: Iterable[str]) -> None:
+    def __init__(self, listed: Iterable[Any], taken: Iterable[str]) -> None:
         self.users: dict[str, User] = {}
         self.bots: dict[str, str] = {}
-        self.clashes = 0
-        entries, taken = list(entries), set(taken)
+        self._taken = frozenset(taken)
+        self._handles = set[str]()
+        listed = list(listed)
+        entries = [entry for entry in listed if isinstance(entry, dict)]
+        self.clashes = len(listed) - len(entries)
         teams = Counter(str(entry.get("team_id")) for entry in entries if entry.get("team_id"))
         self.team_id = teams.most_common(1)[0][0] if teams else TEAM_ID
         """The workspace's own team_id in the export."""
         for entry in entries:
             user = self._user(entry)
-            if user is None or user.id in self.users or user.id in taken:
+            if user is None or user.id in self.users or user.id in self._taken or user.bot_id in self._taken:
                 self.clashes += user is None or user.id not in (SLACK, SLACKBOT)
                 continue
-            self.users[user.id] = user
+            self._add(user)
             if user.bot_id:
                 self.bots[user.bot_id] = user.id
 
@@ -48,34 +52,43 @@ class Directory:
         return frozenset((*self.users, *self.bots, SLACKBOT, SLACK))
 
     def account_of(self, writer: str) -> str:
-        """Returns the account of a message's author, which may be given as a bot_id."""
-        return self.bots.get(writer, writer)
+        """Returns the account of a message's author, which may be given as a bot_id.
+
+        Another account stands in for an author with one of the sandbox's own IDs.
+        """
+        is_own = writer in self._taken and writer not in (SLACK, SLACKBOT, UNKNOWN_WRITER)
+        return f"{writer}0EXPORT" if is_own else self.bots.get(writer, writer)
+
+    def _add(self, user: User) -> None:
+        """Adds an account. If its handle is in use, it gets its ID as the handle, so that no mention is ambiguous."""
+        if user.name in self._handles:
+            user = replace(user, name=user.id.lower())
+        self._handles.add(user.name)
+        self.users[user.id] = user
 
     def add_unknown(self, writers: Mapping[str, Writer]) -> int:
         """Adds an account for each author who isn't in the list of people. Returns the number of new accounts."""
         added = 0
-        for writer_id, writer in writers.items():
-            if writer_id in self.known:
+        for named_id, writer in writers.items():
+            writer_id = self.account_of(named_id)
+            if self._has(writer_id):
                 continue
-            added += writer_id != UNKNOWN_WRITER
+            added += not writer_id.startswith(UNKNOWN_WRITER)
             is_bot = writer.is_bot or writer_id.startswith("B")
-            name = _clean(writer.name) or ("Unknown" if writer_id == UNKNOWN_WRITER else writer_id)
-            self.users[writer_id] = User(
-                writer_id,
-                _handle(name),
-                name,
-                _GRAY,
-                bot_id=writer_id if is_bot else None,
-                team_id=self._team(writer.team_id),
-            )
+            name = _clean(writer.name) or ("Unknown" if writer_id.startswith(UNKNOWN_WRITER) else writer_id)
+            bot_id = writer_id if is_bot else None
+            self._add(User(writer_id, _handle(name), name, _GRAY, bot_id=bot_id, team_id=self._team(writer.team_id)))
         return added
 
     def add_strangers(self, channel: Channel) -> None:
         """Adds an account for each member of a channel who isn't in the list of people and didn't write anything."""
         team_id = channel.shared_with or OTHER_TEAM
         for user_id in channel.members:
-            if user_id not in self.known and _USER_ID.fullmatch(user_id):
-                self.users[user_id] = User(user_id, user_id.lower(), user_id, _GRAY, team_id=team_id)
+            if not self._has(user_id) and user_id not in self._taken and _USER_ID.fullmatch(user_id):
+                self._add(User(user_id, user_id.lower(), user_id, _GRAY, team_id=team_id))
+
+    def _has(self, user_id: str) -> bool:
+        return user_id in self.users or user_id in self.bots or user_id in (SLACK, SLACKBOT)
 
     def _team(self, team_id: str) -> str:
         return TEAM_ID if team_id in ("", self.team_id) else team_id
@@ -106,10 +119,15 @@ class Directory:
         )
 
 
-def channel_of(entry: Mapping[str, Any], kind: ChannelType, own_team: str) -> Channel | None:
-    channel_id, members = entry.get("id"), entry.get("members")
-    if not isinstance(channel_id, str) or not _CHANNEL_ID.fullmatch(channel_id):
+def channel_of(entry: Any, kind: ChannelType, own_team: str) -> Channel | None:
+    """Returns a listed conversation, or None if the entry doesn't have Slack's format. `kind`: the list's."""
+    if not isinstance(entry, dict) or not isinstance(channel_id := entry.get("id"), str):
         return None
+    if not _CHANNEL_ID.fullmatch(channel_id):
+        return None
+    members = entry.get("members")
+    if kind == "channel" and (entry.get("is_private") or entry.get("is_im") or entry.get("is_mpim")):
+        kind = "group"
     teams = entry.get("shared_team_ids")
     others = [str(team)[:40] for team in (teams if isinstance(teams, list) else ()) if team != own_team]
     is_shared = bool(entry.get("is_ext_shared") or entry.get("is_shared"))

@@ -11,25 +11,33 @@ _KINDS = {
     "im": "direct message",
 }
 _LEFT_OUT: Mapping[str, tuple[str, str]] = {
-    "hidden": ("record", "of edits and deletions, which Slack doesn't show either"),
+    "unreadable": ("file", "that can't be read"),
+    "unknown_files": ("file", "not read, because Slack doesn't name files like that"),
+    "no_folder": ("folder", "without a listed conversation"),
+    "shared_folder": (
+        "folder",
+        "with the name of several conversations, shown only to people who can read all of them",
+    ),
+    "canvas_comments": ("folder", "with comments on a canvas, which aren't part of a conversation"),
     "without_time": ("entry", "without a time"),
     "twice": ("entry", "with the same time as another one in its channel"),
-    "unreadable": ("file", "that can't be read"),
     "cut": ("text", "over 40,000 characters, shortened to that length"),
+    "hidden": ("record", "of edits and deletions, which Slack doesn't show either"),
     "missing_roots": ("thread", "without its first message, shown with a notice"),
     "rerooted": ("reply", "in an invalid thread, moved to the thread above it or to the channel"),
     "unknown_writers": ("author", "missing from the list of people, named as in their messages"),
     "id_clashes": ("person or channel", "with an ID that is already used or isn't in Slack's format"),
-    "no_folder": ("folder", "that doesn't belong to a listed conversation"),
-    "unknown_files": ("file", "of a type without messages"),
 }
-"""The description of each count, and the reason why the items were skipped or changed."""
+"""The description of each count, and the reason why the items were skipped or changed. Lost messages come first."""
+_NAMED = 5
+_NAME_CHARS = 80
+_NO_PEOPLE = "It has no users.json, so people only have the names in their messages, or IDs."
 NEVER_IN_ONE = (
     "Exports never include the content of files, canvases, lists and huddles, "
     "or user groups, bookmarks and custom emoji. "
     "Files only have names here."
 )
-PUBLIC_ONLY = "It has no private channels or direct messages, because exports on Free and Pro plans never do."
+PUBLIC_ONLY = "It has no private channels or direct messages. Exports on Free and Pro plans never do."
 BETTER_SEARCH = (
     "Here, search finds a message by any of its words, including in app posts, previews and file names. "
     "Slack's own search for apps finds less."
@@ -46,6 +54,10 @@ class Report:
     """The numbers of read and skipped items, as counted in index.py."""
     last_s: float
     """The time of the newest message in seconds since the epoch, or 0."""
+    lost: Mapping[str, Sequence[str]]
+    """The names of files and folders that could have messages and weren't read, by reason."""
+    is_public_only: bool
+    has_people: bool
 
     @property
     def messages(self) -> int:
@@ -65,23 +77,33 @@ class Report:
         return f"{', '.join(parts)}.{until}"
 
     def left_out(self) -> Sequence[str]:
-        """Returns what was skipped or changed, each with its number."""
+        """Returns what was skipped or changed, each with its number, and files and folders with their names."""
+        counts = {**self.counts, **{reason: len(names) for reason, names in self.lost.items()}}
         return [
-            f"{_count_text(self.counts[key], what)} {why}"
+            f"{_count_text(counts[key], what)} {why}{self._names(key)}"
             for key, (what, why) in _LEFT_OUT.items()
-            if self.counts.get(key)
+            if counts.get(key)
         ]
+
+    def _names(self, reason: str) -> str:
+        return f" ({names_text(self.lost[reason])})" if reason in self.lost else ""
 
     def lines(self) -> Iterator[str]:
         yield self.read()
-        if self.conversations.get("channel") and not any(
-            self.conversations.get(kind) for kind in ("group", "im", "mpim")
-        ):
+        if self.is_public_only:
             yield PUBLIC_ONLY
+        if not self.has_people:
+            yield _NO_PEOPLE
         yield NEVER_IN_ONE
         yield f"Left out or changed: {'; '.join(self.left_out())}." if self.left_out() else "Nothing was left out."
         yield BETTER_SEARCH
         yield STAYS_HERE
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Returns the first names, and the number of the others."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(name[:_NAME_CHARS] for name in names[:_NAMED]) + more
 
 
 def _count_text(count: int, noun: str) -> str:

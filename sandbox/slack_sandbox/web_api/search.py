@@ -132,7 +132,7 @@ def _hit(app: App, channel: Channel, message: Message) -> Json:
     author = app.workspace.user(message.user_id)
     replies = 0 if message.thread_ts else len(app.workspace.log(channel.id).replies(message.ts))
     return {
-        "author_name": author.real_name,
+        "author_name": message.username or author.real_name,
         **({"author_email": author.email} if author.email else {}),
         "author_user_id": author.id,
         "team_id": TEAM_ID,
