@@ -133,7 +133,10 @@ class ResponsesApi(Api):
         tools = _responses_tools(prompt.tools, parameters)
         has_phases = OptionalParameter.PHASE in parameters
         listed = (
-            (*_responses_items(turn, self.vendor, has_phases=has_phases), *_instructions_of(turn))
+            (
+                *_responses_items(turn, self.vendor, has_phases=has_phases),
+                *(_instructions_of(turn) if turn.instruction else ()),
+            )
             for turn in prompt.turns
         )
         items = _with_namespaces([*chain.from_iterable(listed)], tools)
@@ -349,7 +352,10 @@ class ChatApi(Api):
         effort: str = "",
     ) -> dict[str, Any]:
         system = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        listed = ((*_chat_messages(turn, self.vendor), *_instructions_of(turn)) for turn in prompt.turns)
+        listed = (
+            (*_chat_messages(turn, self.vendor), *(_instructions_of(turn) if turn.instruction else ()))
+            for turn in prompt.turns
+        )
         messages = [*chain.from_iterable(listed)]
         if OptionalParameter.BARE_ANSWERS not in parameters:
             messages = [*map(_with_reasoning, messages)]
@@ -590,7 +596,7 @@ def _responses_items(turn: Turn, vendor: str, *, has_phases: bool) -> list[Mappi
 
 
 def _instructions_of(turn: Turn) -> list[Mapping[str, Any]]:
-    return [{"role": "developer", "content": turn.instruction}] if turn.instruction else []
+    return [{"role": "developer", "content": turn.instruction}]
 
 
 def _with_namespaces(items: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -99,8 +99,9 @@ class Trial:
 
     @property
     def sent_prompt(self) -> Prompt:
-        has_role = OptionalParameter.OUR_ROLE in self.parameters
-        prompt = self.prompt if has_role else with_noted_instructions(self.prompt)
+        prompt = self.prompt
+        if OptionalParameter.OUR_ROLE not in self.parameters and any(turn.instruction for turn in prompt.turns):
+            prompt = with_noted_instructions(prompt)
         prompt = inline_system(prompt) if OptionalParameter.SYSTEM_ROLE in self.omitted_parameters else prompt
         tools = [tool for tool in prompt.tools if tool.definition_hash not in self.refused_tools][: self.max_tools]
         return replace(prompt, tools=tuple(tools) if self.omitted_parameters.isdisjoint(TOOLS) else ())

@@ -235,7 +235,9 @@ class Steps:
         text = _StepText(answer, shown, is_new=bool(answer.steps) and not resumed)
         waiting = _Waiting(shown)
         try:
-            async with aclosing(_events(attempt, prompt, provider)) as events:
+            # Only a model that has called tools can be asked to continue.
+            stream = _events(attempt, prompt, provider) if answer.steps else provider.stream(prompt)
+            async with aclosing(stream) as events:
                 async for event in events:
                     waiting.receive(event)
                     match event:
