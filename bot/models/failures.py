@@ -1,9 +1,9 @@
 """Translates every failure between Typist and a vendor into a ProviderError without secrets.
 
 A vendor reports a failure as a response with an error status, as an event in mid-stream, or as a body with status 200.
-A failure contains a code, a type, a sentence, or several of these. The sentence is checked first, because a few phrases
-are more precise than any code, then the codes, then the status. A transport error is UNREACHABLE before the response
-has begun, and CUT afterwards.
+A failure contains a code, a type, a sentence, or several of these. Codes with a single cause (codes.py) are checked
+first, then the sentence, which is more precise than other codes, then those codes, then the status. A transport error
+is UNREACHABLE before the response has begun, and CUT afterwards.
 
 Whether a failure is temporary follows from its meaning, unless the vendor states otherwise (`x-should-retry`). A status
 of 408, 409, 424, 499 or at least 500 is the server's failure, as in both SDKs, and so is a mid-stream error that
@@ -28,48 +28,12 @@ import httpx2
 
 from bot import network
 from bot.errors import EndReason, ProviderError
+from bot.models.codes import general_reason, precise_reason
 from bot.models.events import Citation, Searching, Thinking
 from bot.models.waits import ends_by_itself, retry_after_s
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import GrowingText, paired
 
-# Patterns for codes: error.code, error.type, Anthropic's error.details.error_code, or the class that a gateway mentions
-# in its sentence. Patterns for whole codes are Anthropic's, OpenAI's, Mistral's, and those of Bedrock's streams:
-# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html
-_BY_FORM = tuple(
-    (re.compile(pattern), failure)
-    for pattern, failure in (
-        (
-            r"budget|billing|credit|payment|arrear|spend_limit|insufficient_(?:user_)?(?:quota|balance|funds)",
-            EndReason.OUT_OF_CREDIT,
-        ),
-        (
-            r"policy|moderation|censor|content_?filter|guardrail|safety|sensitive|prohibited|data_?inspection|invalid_prompt|hooks_failed",
-            EndReason.REFUSED,
-        ),
-        (r"context_?(?:length|window)|exceed_context|too_many_prompt|^request_too_large$", EndReason.CONTEXT_TOO_LONG),
-        (r"authentication|auth_error|api_?key|no_db_connection|unauthorized|^permission_error$", EndReason.BAD_KEY),
-        (r"rate_?limit|throttl|too_many_requests", EndReason.RATE_LIMITED),
-        (r"overload|capacity_exceeded|^slow_down$|^service_unavailable_exception$", EndReason.OVERLOADED),
-        (r"^model_timeout_exception$", EndReason.UNREACHABLE),
-        (r"^(?:internal_server|model_stream_error)_exception$", EndReason.SERVER_ERROR),
-        (
-            r"model_(?:not_(?:found|available|supported)|decommissioned|access_denied)|(?:unavailable|unknown)_model"
-            r"|deployment_not_found|^invalid_model$|^not_found_error$",
-            EndReason.UNKNOWN_MODEL,
-        ),
-        # The same request, or the same image, would be refused again.
-        (
-            r"image|invalid|mismatch|unsupported|not_(?:found|allowed|supported)|too_(?:large|small|long)|malformed",
-            EndReason.UNEXPECTED,
-        ),
-    )
-)
-_CLASS_NAME = re.compile(r"\b[A-Z][A-Za-z]{3,60}(?=Error\b|Exception\b|Violation\b)|\bResponsibleAIPolicyViolation\b")
-_NESTED_CODE = re.compile(r"""['"](?:code|type|status)\\?['"]\s*:\s*\\?['"]([A-Za-z][\w.-]{2,60})\\?['"]""")
-_WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z]+")
-_ANYWHERE_CHARS = 8_000
-"""Maximum characters of a sentence to search for codes."""
 # Patterns for sentences, most specific first. Few servers have codes for all of these, and gateways pass on the
 # sentence without the code. A single word means little: "blocked" can refer to an IP address, "policy" to a routing
 # policy.
@@ -240,6 +204,10 @@ def reason_and_sentence(response: ErrorResponse, *, by_numbers: bool = True) -> 
     codes, message = _codes_and_message(response.body)
     codes = codes if by_numbers else [code for code in codes if not code.isdecimal()]
     return _reason(codes, message, response.status if by_numbers else BAD_REQUEST[0]), message
+
+
+def codes_as_words(response: ErrorResponse) -> str:
+    return " ".join(_codes_and_message(response.body)[0]).replace("_", " ")
 
 
 def is_temporary(refusal: ErrorResponse) -> bool:
@@ -491,11 +459,13 @@ def _mistral_detail(detail: object) -> str:
 
 
 def _reason(codes: list[str], message: str, status: int | None) -> EndReason:
+    if (by_code := precise_reason(codes, message)) is not None:
+        return by_code
     is_page = _PAGE.match(message) is not None
     if not is_page and (by_words := _reason_by_message(message, status)) is not None:
         return by_words
-    if (by_form := _reason_by_codes([*codes, *_codes_within(message)], status)) is not None:
-        return by_form
+    if (by_code := general_reason(codes, message, status)) is not None:
+        return by_code
     # Compatible servers put a status where OpenAI has a code.
     numbers = [status or 0, *(int(code) for code in codes if len(code) == 3 and code.isdecimal())]
     # A mid-stream error has the response's status, 200.
@@ -525,18 +495,4 @@ def _reason_by_message(message: str, status: int | None) -> EndReason | None:
         if failure not in passed_over and form.search(words):
             is_soon = failure is EndReason.OUT_OF_CREDIT and ends_by_itself(words)
             return EndReason.RATE_LIMITED if is_soon else failure
-    return None
-
-
-def _codes_within(sentence: str) -> list[str]:
-    text = sentence[:_ANYWHERE_CHARS]
-    return [*_NESTED_CODE.findall(text), *_CLASS_NAME.findall(text)]
-
-
-def _reason_by_codes(codes: Sequence[str], status: int | None) -> EndReason | None:
-    names = [_WORDS_WITHIN.sub("_", code).lower() for code in codes]
-    for form, failure in _BY_FORM:
-        is_vague = failure is EndReason.UNEXPECTED and status is not None and status >= 300
-        if not is_vague and any(form.search(name) for name in names):
-            return failure
     return None

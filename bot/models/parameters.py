@@ -37,8 +37,8 @@ class OptionalParameter(Enum):
 
     # The values are patterns for the names that servers use.
 
-    TOOLS = r"\btools?\b|tool.(?:us|call|choice)|\bfunctions?\b"
-    DISPENSABLE_TOOLS = r"\btools?\b|tool.(?:us|call|choice)|\bfunctions?\b|/v1/responses"
+    TOOLS = r"\btools?\b|tool.(?:us|call|choice)|tools_limit|\bfunctions?\b"
+    DISPENSABLE_TOOLS = r"\btools?\b|tool.(?:us|call|choice)|tools_limit|\bfunctions?\b|/v1/responses"
     """Tool definitions, if all of them are dispensable. They are dropped whenever tools have a cost."""
     TOOL_SEARCH = r"tool.?search|defer.?loading|\bnamespaces?\b"
     """The vendor's tool search, which makes a model read only the definitions that a question needs."""
@@ -136,7 +136,8 @@ MAX_REFUSED_TOOLS = 8
 _TOOLS_PLACE = re.compile(r"\btools[.\[](\d{1,3})\b\]?(?:\W?function_declarations\[(\d{1,3})\])?")
 """Matches a tool's position in the request, as reported by Anthropic, OpenAI and Gemini (which has two lists)."""
 _TOO_MANY_TOOLS = re.compile(
-    r"too many (?:tools|functions)|\b(?:tools|declarations)\b[^.]{0,60}(?:exceed|maximum|at most|limit|up to)"
+    r"too many (?:tools|functions)|tools_limit_exceeded"
+    r"|\b(?:tools|declarations)\b[^.]{0,60}(?:exceed|maximum|at most|limit|up to)"
     r"|\btools\W{1,3}array too long|(?:at most|up to|maximum of|limit of|more than) \d{1,4} (?:tools|functions)",
     re.IGNORECASE,
 )
@@ -151,7 +152,9 @@ _OTHER_API = re.compile(
 )
 """Matches OpenAI's, GitHub Copilot's, xAI's and Azure's errors for models that only another API supports."""
 _OTHER_API_CODES = re.compile(r"operation_?not_?supported|unsupported_api", re.IGNORECASE)
-_OF_ITEMS = re.compile(r"signature|thinking|thought|reasoning|encrypted.content|\brs_\w", re.IGNORECASE)
+_OF_ITEMS = re.compile(
+    r"signature|thinking|thought|reasoning|encrypted.content|\brs_\w|tool_reference_unresolved", re.IGNORECASE
+)
 _ITEMS_PLACE = re.compile(r"\b(?:input|messages)[\[.](\d{1,5})\b")
 _NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429, 499)
 _SERVERS_OWN = (500, 501)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from bot.errors import EndReason, FileFault
-from bot.models.failures import BAD_REQUEST, ErrorResponse, is_temporary, reason_and_sentence
+from bot.models.failures import BAD_REQUEST, ErrorResponse, codes_as_words, is_temporary, reason_and_sentence
 from bot.models.prompt import Media, Prompt
 from files_to_markdown.document import MAX_IMAGE_BYTES, Obstacle
 from files_to_markdown.plain_images import image_size
@@ -42,6 +42,8 @@ _MAX_PIXELS = re.compile(
     r"(?:exceed|max|limit|at most|up to|larger than|less than|within)[^\d]{0,60}(\d{2,5})(?:\s*[x×*]\s*(\d{2,5}))?",
     re.I,
 )
+_STATED_PIXELS = re.compile(r"max_side_length_pixels\W{1,5}(\d{2,5})")
+"""Matches Anthropic's field for image_dimensions_too_large (anthropic 2.14.0)."""
 _NAMES_PIXELS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|\d\s*[x×]\s*\d", re.I)
 
 
@@ -56,7 +58,8 @@ class RefusedFiles:
 
 def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
     failure, message = reason_and_sentence(refusal)
-    names_files = _NAMES_FILES.search(message) is not None
+    words = f"{codes_as_words(refusal)} {message}"
+    names_files = _NAMES_FILES.search(words) is not None
     # If the refusal looks like a server error or an unknown model, it must mention files.
     needs_name = failure in (EndReason.SERVER_ERROR, EndReason.UNKNOWN_MODEL)
     is_refusal = failure in _REFUSALS or (failure is EndReason.UNREADABLE and refusal.status in BAD_REQUEST)
@@ -64,9 +67,11 @@ def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
         return None
     limits = [int(side) for found in _MAX_PIXELS.findall(message) for side in found if side]
     max_pixels = min(limits, default=0) if _NAMES_PIXELS.search(message) else 0
+    if stated := _STATED_PIXELS.search(str(refusal.body)):
+        max_pixels = int(stated[1])
     is_too_long = failure is EndReason.CONTEXT_TOO_LONG
     names_pdfs = _NAMES_PDFS.search(message) is not None and "image" not in message.lower()
-    if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (not is_too_long and _TOO_MANY_BYTES.search(message)):
+    if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (not is_too_long and _TOO_MANY_BYTES.search(words)):
         fault = FileFault.TOO_LARGE
     elif is_too_long or (_TOO_MANY_FILES.search(message) and not names_pdfs):
         fault = FileFault.TOGETHER

@@ -309,20 +309,27 @@ async def test_failure_that_may_pass_ends_the_search(vendor: VendorServer, failu
     assert len(vendor.requests) == 2
 
 
+# anthropic 2.14.0, types/image_dimensions_too_large_error_details.py, read on 2026-11-30.
+DIMENSIONS = {
+    "error_code": "image_dimensions_too_large",
+    "max_side_length_pixels": 1_568,
+    "paths": ["messages.0.content.0"],
+}
+
+
 @pytest.mark.parametrize(
-    ("message", "max_pixels", "remembered"),
+    ("error", "max_pixels", "remembered"),
     [
-        ("Image size 1500x60 exceeds the maximum of 1024x900", 900, 900),
-        ("the resolution of an image exceeds the limit", SMALLER_PIXELS, 2_000),
+        ({"message": "Image size 1500x60 exceeds the maximum of 1024x900"}, 900, 900),
+        ({"message": "the resolution of an image exceeds the limit"}, SMALLER_PIXELS, 2_000),
+        ({"message": "No.", "details": DIMENSIONS}, 1_568, 1_568),
     ],
 )
 async def test_image_is_scaled_to_the_pixels_that_a_refusal_names_or_to_the_usual_ones(
-    in_process: InProcessVendor, message: str, max_pixels: int, remembered: int
+    in_process: InProcessVendor, error: dict[str, object], max_pixels: int, remembered: int
 ) -> None:
     prompt = Prompt("", (Turn("user", QUESTION, (drawn("wide.png", 2_000, 60), A)),))
-    in_process.script(
-        refusal(400, {"error": {"message": message}}), ANTHROPIC.streamed("Two."), ANTHROPIC.streamed("Two.")
-    )
+    in_process.script(refusal(400, {"error": error}), ANTHROPIC.streamed("Two."), ANTHROPIC.streamed("Two."))
     async with connected(ANTHROPIC, in_process) as model:
         for _ in range(2):
             received = await collect(model, prompt)

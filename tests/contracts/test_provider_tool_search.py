@@ -24,7 +24,7 @@ from tests.contracts.notifications import PROMPT, Received, collect
 from tests.contracts.vendor_rules import NAMESPACES
 from tests.contracts.vendors import ANTHROPIC, KEY, RESPONSES, VendorApi, options, unsupported
 from tests.streams import steps
-from tests.streams.server import VendorRequest, VendorResponse
+from tests.streams.server import VendorRequest, VendorResponse, refusal
 
 SERVERS = ("github", "notion", "jira", "sentry", "calendar")
 VERBS = ("create", "delete", "list", "rename")
@@ -256,3 +256,23 @@ def test_short_definitions_and_small_servers_are_read_at_once() -> None:
     assert deferred_tools(TOOLS[:20]) == {}
     small = ToolDefinition("time__now", "The time.", {"type": "object"}, "hash")
     assert set(deferred_tools((OWN, small, *TOOLS))) == set(SERVERS)
+
+
+async def test_found_tools_that_claude_no_longer_knows_are_left_out_by_the_code_of_its_refusal(
+    in_process: InProcessVendor,
+) -> None:
+    # anthropic 2.14.0, types/tool_reference_unresolved_error_details.py, read on 2026-11-30.
+    error = {"type": "invalid_request_error", "message": "No.", "details": {"error_code": "tool_reference_unresolved"}}
+
+    def answer(request: VendorRequest) -> VendorResponse:
+        is_found = "tool_search_tool_result" in str(request.body)
+        return refusal(400, {"type": "error", "error": error}) if is_found else ANTHROPIC.streamed("Done.")
+
+    content = {"type": "tool_search_tool_search_result", "tool_references": []}
+    found = Opaque("anthropic", {"type": "tool_search_tool_result", "tool_use_id": "s1", "content": content})
+    call = ToolCall(0, "c1", TOOLS[0].name, {})
+    steps_made = Turn("assistant", "", parts=(found, call)), Turn("user", "", parts=(ToolResult("c1", call.name, "1"),))
+    in_process.script(answer)
+    async with own(ANTHROPIC) as model:
+        received = await collect(model, replace(WITH_TOOLS, turns=(*PROMPT.turns, *steps_made)))
+    assert (received.text, received.completions[0].refused, len(in_process.requests)) == ("Done.", (), 2)

@@ -759,22 +759,32 @@ class TestToolCalls:
             assert (await collect(model, CALLING)).completions[0].refused == ()
 
     @pytest.mark.parametrize(
-        ("message", "most"),
+        ("error", "most"),
         [
             ("Invalid 'tools': array too long. Expected an array with maximum length 4, but got length 9 instead.", 4),
             ("The number of function declarations exceeds the maximum of 4.", 4),
             ("You may provide at most 4 tools.", 4),
             ("Too many tools.", 4),
             ("Too many tools: more than the limit were sent, 9. The maximum is 4.", 4),
+            ({"message": "No.", "details": {"error_code": "available_tools_limit_exceeded"}}, 4),
         ],
-        ids=["openai", "gemini", "at most", "no number: half", "as many as were sent, and the most"],
+        ids=[
+            "openai",
+            "gemini",
+            "at most",
+            "no number: half",
+            "as many as were sent, and the most",
+            "anthropic's code",
+        ],
     )
     async def test_tools_that_are_too_many_are_the_first_ones_that_may_be_sent(
-        self, in_process: InProcessVendor, message: str, most: int
+        self, in_process: InProcessVendor, error: str | dict[str, object], most: int
     ) -> None:
         tools = tuple(replace(CLOCK, name=f"srv__{n}", definition_hash=str(n)) for n in range(9))
-        error = refusal(400, {"error": {"message": message, "type": "invalid_request_error", "param": "tools"}})
-        in_process.script(error, CHAT.streamed("one"))
+        body = (
+            {"message": error, "type": "invalid_request_error", "param": "tools"} if isinstance(error, str) else error
+        )
+        in_process.script(refusal(400, {"error": body}), CHAT.streamed("one"))
         async with connected(CHAT, in_process) as model:
             for _ in range(2):
                 received = await collect(model, replace(PROMPT, tools=tools))

@@ -183,6 +183,11 @@ _OPENAI = [
     _openai_row(EndReason.REFUSED, 400, _INVALID, "invalid_prompt"),
     _openai_row(EndReason.REFUSED, 400, _INVALID, "content_filter", "Azure's policy."),
     _openai_row(EndReason.OVERLOADED, 503, "service_unavailable_error", "slow_down"),
+    # Codes decide before words (openai 3.57.0, types/beta/session_turn_error.py, read on 2026-11-30).
+    _openai_row(EndReason.OUT_OF_CREDIT, 429, "requests", "organization_usage_limit_exceeded", "Rate limit reached."),
+    _openai_row(EndReason.OUT_OF_CREDIT, 429, "requests", "usage_limit_exceeded"),
+    _openai_row(EndReason.OUT_OF_CREDIT, 403, _INVALID, "billing_not_active"),
+    _openai_row(EndReason.OVERLOADED, 429, "requests", "flex_unavailable", "Rate limit reached."),
     _openai_row(EndReason.SERVER_ERROR, 500, "server_error", None),
     _openai_row(EndReason.UNEXPECTED, 400, _INVALID, "unsupported_parameter"),
 ]
@@ -326,7 +331,19 @@ _ANTHROPIC = [
         _INVALID,
         "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.",
     ),
-    _anthropic_row(EndReason.OUT_OF_CREDIT, 400, _INVALID, error_code="enforced_spend_limit_reached"),
+    # Codes decide before words, which "can change" (anthropic 2.14.0, types/*_error_details.py, read on 2026-11-30).
+    _anthropic_row(EndReason.OUT_OF_CREDIT, 429, "rate_limit_error", error_code="enforced_spend_limit_reached"),
+    _anthropic_row(
+        EndReason.OUT_OF_CREDIT, 400, _INVALID, "The request was blocked.", error_code="user_profile_not_billable"
+    ),
+    _anthropic_row(EndReason.OUT_OF_CREDIT, 400, _INVALID, error_code="linked_organization_billing_unavailable"),
+    _anthropic_row(EndReason.RATE_LIMITED, 429, "rate_limit_error", "Spend limit.", error_code="ramp_limit_exceeded"),
+    _anthropic_row(EndReason.BAD_KEY, 400, _INVALID, "This violates a policy.", error_code="organization_on_hold"),
+    _anthropic_row(EndReason.BAD_KEY, 400, _INVALID, error_code="cmek_key_disabled"),
+    _anthropic_row(EndReason.BAD_KEY, 400, _INVALID, "Request blocked.", error_code="cmek_key_network_blocked"),
+    _anthropic_row(EndReason.BAD_KEY, 400, _INVALID, error_code="claude_code_key_creator_not_member"),
+    _anthropic_row(EndReason.OVERLOADED, 503, "api_error", error_code="cmek_key_unreachable"),
+    _anthropic_row(EndReason.CONTEXT_TOO_LONG, 413, _INVALID, error_code="request_body_too_large_after_decoding"),
     _anthropic_row(EndReason.RATE_LIMITED, 429, "rate_limit_error"),
     _anthropic_row(EndReason.CONTEXT_TOO_LONG, 400, _INVALID, "prompt is too long: 1000001 tokens > 1000000"),
     _anthropic_row(EndReason.CONTEXT_TOO_LONG, 413, "request_too_large"),

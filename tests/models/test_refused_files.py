@@ -33,6 +33,9 @@ SIZES = "At least one of the image dimensions exceed max allowed size: 1000 pixe
         (400, "This model does not support image input", RefusedFiles(FileFault.KIND, names_files=True)),
         (500, "image input is not supported", RefusedFiles(FileFault.KIND, names_files=True)),
         (404, "No model found that supports image input", RefusedFiles(FileFault.KIND, names_files=True)),
+        (400, {"code": "image_too_large", "message": "No."}, BYTES),
+        (400, {"code": "invalid_image_format", "message": "No."}, RefusedFiles(FileFault.FILE, names_files=True)),
+        (400, {"code": "image_content_policy_violation", "message": "No."}, None),
         (404, "The model does not exist", None),
         (500, "The server had an error.", None),
         (429, "Too many images in a minute", None),
@@ -41,5 +44,5 @@ SIZES = "At least one of the image dimensions exceed max allowed size: 1000 pixe
         (405, PAGE, None),
     ],
 )
-def test_refusal_says_what_is_wrong_with_the_files(status: int, body: str, refused: RefusedFiles | None) -> None:
+def test_refusal_says_what_is_wrong_with_the_files(status: int, body: object, refused: RefusedFiles | None) -> None:
     assert refused_files(ErrorResponse(status, {}, body)) == refused

@@ -1,0 +1,121 @@
+"""The meanings of error codes, which vendors keep stable while they reword their sentences. Pure.
+
+Codes are error.code, error.type, Anthropic's error.details.error_code, and the codes and classes that gateways quote in
+their sentences. `CODES` includes every code that the SDKs list for the requests that Typist makes (openai 3.57.0,
+anthropic 2.14.0), so a test fails if a new version lists another one. Codes of other servers are matched by their form.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from bot.errors import EndReason
+
+_CODES_BY_REASON = {
+    EndReason.BAD_KEY: """claude_code_key_creator_not_member cmek_key_disabled cmek_key_network_blocked
+        organization_on_hold""",
+    EndReason.OUT_OF_CREDIT: """billing_not_active contract_spend_limit_reached credit_balance_exhausted
+        enforced_spend_limit_reached linked_organization_billing_unavailable linked_organization_spend_limit_reached
+        organization_spend_limit_exceeded organization_usage_limit_exceeded project_spend_limit_exceeded
+        usage_limit_exceeded user_profile_billing_not_authorized user_profile_not_billable""",
+    EndReason.RATE_LIMITED: "ramp_limit_exceeded",
+    EndReason.OVERLOADED: """cmek_context_unavailable cmek_key_unreachable compaction_unavailable flex_unavailable
+        server_is_overloaded server_overloaded service_unavailable_exception slow_down""",
+    EndReason.CONTEXT_TOO_LONG: "context_length_exceeded request_body_too_large_after_decoding request_too_large",
+    EndReason.REFUSED: """bio_policy cyber_policy image_content_policy_violation invalid_prompt
+        misalignment_policy_violation""",
+    EndReason.ONLY_THOUGHT: "max_output_tokens",
+    EndReason.UNREACHABLE: "connection_failed model_timeout_exception request_timeout",
+    EndReason.SERVER_ERROR: """internal_server_exception model_stream_error_exception sandbox_error
+        vector_store_timeout""",
+    # The same request would be refused again. Some of these features aren't used.
+    EndReason.UNEXPECTED: """active_turn_not_steerable available_tools_limit_exceeded claude_code_version_too_old
+        compaction_block_ambiguous compaction_block_misplaced compaction_content_mismatch compaction_incomplete_turn
+        compaction_nothing_to_summarize compaction_signature_invalid compaction_too_many_tool_references
+        compaction_tool_changes_mismatch data_residency_mismatch empty_image_file executor_version_incompatible
+        failed_to_download_image image_dimensions_too_large image_file_not_found image_file_too_large image_parse_error
+        image_too_large image_too_small invalid_base64_image invalid_image invalid_image_format invalid_image_mode
+        invalid_image_url request_body_encoding_invalid request_body_encoding_unsupported
+        skill_read_blocked_undecryptable thread_already_continued thread_continue_in_flight thread_fingerprint_mismatch
+        thread_not_found thread_unsupported_request tool_name_conflict tool_reference_unresolved
+        unsupported_image_media_type user_profile_required""",
+}
+_CATEGORIES = {
+    "api_error": EndReason.SERVER_ERROR,
+    "authentication_error": EndReason.BAD_KEY,
+    "billing_error": EndReason.OUT_OF_CREDIT,
+    "conflict_error": EndReason.SERVER_ERROR,
+    "internal_error": EndReason.SERVER_ERROR,
+    "invalid_request": EndReason.UNEXPECTED,
+    "invalid_request_error": EndReason.UNEXPECTED,
+    "memory_path_conflict_error": EndReason.UNEXPECTED,
+    "memory_precondition_failed_error": EndReason.UNEXPECTED,
+    "not_found_error": EndReason.UNKNOWN_MODEL,
+    "overloaded_error": EndReason.OVERLOADED,
+    "permission_error": EndReason.BAD_KEY,
+    "rate_limit_error": EndReason.RATE_LIMITED,
+    "rate_limit_exceeded": EndReason.RATE_LIMITED,
+    "resource_not_found": EndReason.UNKNOWN_MODEL,
+    "server_error": EndReason.SERVER_ERROR,
+    "timeout_error": EndReason.UNREACHABLE,
+}
+"""Codes for several causes. A sentence is more precise, such as "Request too large" with rate_limit_exceeded."""
+CODES: Mapping[str, EndReason] = {
+    **{code: reason for reason, codes in _CODES_BY_REASON.items() for code in codes.split()},
+    **_CATEGORIES,
+}
+_VAGUE = (EndReason.UNEXPECTED, EndReason.SERVER_ERROR)
+_BY_FORM = tuple(
+    (re.compile(pattern), failure)
+    for pattern, failure in (
+        (
+            r"budget|billing|credit|payment|arrear|spend_limit|insufficient_(?:user_)?(?:quota|balance|funds)",
+            EndReason.OUT_OF_CREDIT,
+        ),
+        (
+            r"policy|moderation|censor|content_?filter|guardrail|safety|sensitive|prohibited|data_?inspection|hooks_failed",
+            EndReason.REFUSED,
+        ),
+        (r"context_?(?:length|window)|exceed_context|too_many_prompt", EndReason.CONTEXT_TOO_LONG),
+        (r"authentication|auth_error|api_?key|no_db_connection|unauthorized", EndReason.BAD_KEY),
+        (r"rate_?limit|throttl|too_many_requests", EndReason.RATE_LIMITED),
+        (r"overload|capacity_exceeded", EndReason.OVERLOADED),
+        (
+            r"model_(?:not_(?:found|available|supported)|decommissioned|access_denied)|(?:unavailable|unknown)_model"
+            r"|deployment_not_found|^invalid_model$",
+            EndReason.UNKNOWN_MODEL,
+        ),
+        # The same request, or the same image, would be refused again.
+        (
+            r"image|invalid|mismatch|unsupported|not_(?:found|allowed|supported)|too_(?:large|small|long)|malformed",
+            EndReason.UNEXPECTED,
+        ),
+    )
+)
+_CLASS_NAME = re.compile(r"\b[A-Z][A-Za-z]{3,60}(?=Error\b|Exception\b|Violation\b)|\bResponsibleAIPolicyViolation\b")
+_NESTED_CODE = re.compile(r"""['"](?:code|type|status)\\?['"]\s*:\s*\\?['"]([A-Za-z][\w.-]{2,60})\\?['"]""")
+_WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]+")
+_ANYWHERE_CHARS = 8_000
+"""Maximum characters of a sentence to search for codes."""
+
+
+def precise_reason(codes: Sequence[str], sentence: str) -> EndReason | None:
+    """Returns the meaning of the first code that has a single cause, or None. No sentence is more precise."""
+    names = (name for name in _names(codes, sentence) if name not in _CATEGORIES)
+    return next((CODES[name] for name in names if name in CODES), None)
+
+
+def general_reason(codes: Sequence[str], sentence: str, status: int | None) -> EndReason | None:
+    """Returns the meaning of codes by their forms and categories, or None if an error status says more."""
+    names = _names(codes, sentence)
+    by_form = [reason for form, reason in _BY_FORM if any(form.search(name) for name in names if name not in CODES)]
+    reasons = [*by_form, *(_CATEGORIES[name] for name in names if name in _CATEGORIES)]
+    clear = [reason for reason in reasons if reason not in _VAGUE]
+    is_error_status = status is not None and status >= HTTPStatus.MULTIPLE_CHOICES
+    return next(iter(clear or ([] if is_error_status else reasons)), None)
+
+
+def _names(codes: Sequence[str], sentence: str) -> list[str]:
+    text = sentence[:_ANYWHERE_CHARS]
+    every = [*codes, *_NESTED_CODE.findall(text), *_CLASS_NAME.findall(text)]
+    return [_WORDS_WITHIN.sub("_", code).lower() for code in every]
