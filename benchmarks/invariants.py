@@ -43,8 +43,8 @@ UNFINISHED_NOTES = (
     texts.answers.THINKING,
     texts.answers.WRITING,
     texts.answers.QUEUED,
-    texts.approvals.ASKING,
-    texts.answers.running("").rstrip("…"),
+    texts.approvals.waits_until(""),
+    texts.approvals.running("call", "", "", "").partition(":")[0],
 )
 CLAIM_DELAY_S = 1.0
 """A claim is stamped with the time of its request. It may then wait this long for another transaction."""

@@ -25,6 +25,7 @@ from bot.core.calls import (
     RecordedCall,
     card_type,
     tool_label,
+    tool_owner,
     tool_title,
 )
 from bot.core.unseen import escape_unseen
@@ -267,6 +268,12 @@ def with_edited_strings(arguments: Mapping[str, Any], typed: Mapping[int, str]) 
 
 def _on_a_line(value: Any) -> str:
     return escape_unseen(json.dumps(value, ensure_ascii=False))
+
+
+def activity_of(call: RecordedCall) -> str:
+    """Returns the line that is shown while a call is being made."""
+    server, title = tool_label(tool_owner(call.tool)), call.claims.title or tool_title(call.tool)
+    return texts.approvals.running(card_type(call.tool, call.arguments), call.tool, server, title)
 
 
 def deciders(calls: Sequence[RecordedCall]) -> list[str]:

@@ -142,7 +142,7 @@ def _blocks_below_text(view: PageView, text: str) -> list[Json]:
     footer = " · ".join(filter(None, (end.footer, end.completeness))) if end and has_answer else ""
     lines = [line for line in (_notice_or_activity(view), decided, footer) if line]
     is_small = has_paragraph(text)
-    if not lines and not is_small:
+    if not (lines or is_small or view.asks):
         lines = [_closing_line(view)]
     blocks = [_choice_buttons(end.choices, view.version)] if end and end.choices else []
     if end and has_answer and end.sources and (sources := shown_sources(end.sources)):
@@ -212,13 +212,11 @@ def _decision_line(decided: Sequence[DecidedCalls]) -> str:
 
 def _notice_or_activity(view: PageView) -> str:
     """Returns the notice, or the model's activity unless Slack shows the activity next to its own Stop button."""
-    growing = _activity_text(view) if view.growing else ""
+    growing = _activity_text(view) if view.growing and not view.asks else ""
     return view.notice or ("" if view.has_stop and growing == texts.answers.WRITING else growing)
 
 
 def _activity_text(view: PageView) -> str:
-    if view.asks:
-        return texts.approvals.ASKING
     if view.activity:
         return beginning(view.activity, ACTIVITY_CHARS)
     if view.markdown.strip():

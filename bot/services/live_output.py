@@ -96,8 +96,8 @@ class LiveOutput:
                 return _DOING[activity]
             case Doing.TAKING_LONG | Doing.LOADING if self._is_silent:
                 return _DOING[activity]
-            case Running(tool=tool):
-                return texts.answers.running(tool), texts.statuses.status_running(tool)
+            case Running(activity=text):
+                return text, texts.statuses.status_running(text)
             case Searching(query=query):
                 return texts.answers.searching(query), texts.statuses.status_searching(query)
             case Retrying(wait_s=wait_s) if wait_s >= SHOWN_FROM_S:

@@ -153,8 +153,8 @@ class Doing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    tool: str
-    """The tool's user-facing name."""
+    activity: str
+    """Text for people, such as "Creating the schedule…"."""
 
 
 @dataclass(frozen=True, slots=True)

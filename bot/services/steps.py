@@ -185,7 +185,7 @@ class Steps:
         if all(call.state.is_over for call in step.calls):
             return
         calls = await self.tool_calls.make_calls(
-            attempt.job, step.step_no, offer, lambda tool: shown.show(Running(tool))
+            attempt.job, step.step_no, offer, lambda activity: shown.show(Running(activity))
         )
         if any(call.state is CallState.ASKED for call in calls):
             await shown.ask(calls)

@@ -35,7 +35,7 @@ from typing import TypeVar
 
 from bot.clock import Clock, insist, prolong
 from bot.core import choices
-from bot.core.asks import MAX_ARGUMENT_CHARS, can_be_shown, readable_json
+from bot.core.asks import MAX_ARGUMENT_CHARS, activity_of, can_be_shown, readable_json
 from bot.core.calls import (
     BY_RULE,
     MAX_CALL_S,
@@ -49,7 +49,6 @@ from bot.core.calls import (
     CallState,
     RecordedCall,
     ToolUse,
-    tool_label,
     tool_owner,
 )
 from bot.core.choices import Choices
@@ -231,7 +230,7 @@ class ToolCalls:
     ) -> tuple[RecordedCall, ...]:
         """Makes a recorded step's ready or approved calls; returns all its calls in their new state. Raises NotOurs.
 
-        `show` receives the name of each tool that runs. Results that must not be stored are only in the returned calls.
+        `show` receives what each call does. Results that must not be stored are only in the returned calls.
         """
         unstored: dict[tuple[int, int], str] = {}
         for call in await self.insist(lambda: self.ports.records.calls(job, step_no)):
@@ -264,7 +263,7 @@ class ToolCalls:
             if not (is_begun and await self._record_end(job, replace(call, state=CallState.UNKNOWN))):
                 raise NotOurs
             return None
-        show(tool_label(call.tool))
+        show(activity_of(call))
         result = await self._call_tool(job, call, definition.timeout_s)
         is_harmless = result.outcome is CallState.UNKNOWN and call.read_only
         state = CallState.FAILED if is_harmless else result.outcome

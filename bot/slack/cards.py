@@ -73,8 +73,10 @@ def _schedule(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     same_zone = texts.schedules.in_zone("", zone)
     replaced = f"{texts.schedules.INSTEAD_OF}{before.removesuffix(same_zone)}" if before != rule.description else ""
     when = f"{texts.words.sentence_case(rule.description)}{replaced}."
+    is_once = rule.at is not None
     also = texts.schedules.ALSO_IF_UNCHANGED if arguments.get("skipped_before") else ""
-    without_news = texts.schedules.ONLY_IF_CHANGED if arguments["only_if_changed"] else also
+    if_changed = texts.schedules.ONLY_IF_CHANGED_BY_THEN if is_once else texts.schedules.ONLY_IF_CHANGED
+    without_news = if_changed if arguments["only_if_changed"] else also
     times = arguments.get("next") if rule.cron else ()
     following = f"{texts.schedules.NEXT_TIME}{rule.dates_text(times)}." if times else ""
     parts = [
@@ -82,10 +84,8 @@ def _schedule(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
         blockkit.part("rich_text_quote", words(unlinked(escape_unseen(arguments["words"])))),
         line(words(" ".join(filter(None, (when, following, without_news))))),
     ]
-    accounts = arguments.get("accounts") or ()
-    may = [texts.schedules.uses_account(accounts), texts.schedules.NEEDS_ACCOUNT] if accounts else []
-    terms = [*(may or [texts.schedules.A_RUN_MAY]), texts.schedules.PAUSES_ITSELF]
-    return Card(parts, agree, decline, [] if kind == "stop" else terms)
+    terms = texts.schedules.terms(arguments.get("accounts") or (), is_once=is_once)
+    return Card(parts, agree, decline, [] if kind == "stop" else [terms])
 
 
 def _sign_in(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:

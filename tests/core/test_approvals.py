@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
@@ -22,6 +23,7 @@ from bot.core.asks import (
     SHOWN_ARGUMENT_CHARS,
     ApprovalCard,
     ArgumentField,
+    activity_of,
     argument_fields,
     button_value,
     call_details,
@@ -54,6 +56,7 @@ from bot.mcp.definitions import ListedTool
 from bot.pacing.carriers import STREAM_BYTES
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
+from bot.slack import cards
 from bot.slack.views.arguments import arguments_modal
 from slack_sandbox.blocks.rules import check_blocks
 
@@ -318,7 +321,7 @@ def test_servers_words_stand_beside_its_name_and_details_have_the_tools_real_nam
     ]
     assert heading == "Read the weather?"
     assert heading in message["text"], "notifications and screen readers say what is asked"
-    assert terms == f"{texts.approvals.acts_as('notes')}{texts.approvals.waits_until()}@."
+    assert terms == f"{texts.approvals.acts_as(['notes'])}{texts.approvals.waits_until('')}@."
     assert check_blocks(blocks)
     details = str(arguments_modal(card_of_call(claimed, (), 0, 0.0), None)["blocks"])
     for words in ("notes.add", "notes says: ", "Only reads. See evil"):
@@ -495,6 +498,15 @@ SAID = {
         "I continued without a sign-in",
     ),
 }
+REPLIED = {"sign_in": "You wrote instead, so I'm not waiting for your sign-in anymore."}
+RUNNING = {
+    "call": "Using notes: Add…",
+    "create": "Creating the schedule…",
+    "change": "Changing the schedule…",
+    "stop": "Stopping the schedule…",
+    "remember": "Remembering this…",
+    "sign_in": "Signing you in…",
+}
 
 
 @pytest.mark.parametrize("kind", CARDS)
@@ -503,12 +515,46 @@ def test_each_sentence_about_a_card_comes_from_its_kind(kind: str) -> None:
     assert texts.approvals.still_asks("<@U1>", card_types([asked], None)) == f"<@U1> {waits}"
     ended = {one: replace(asked, state=CallState.DENIED, decision=one, decided_by="U1") for one in Decision}
     instead = texts.approvals.replied_instead(card_types([ended[Decision.REPLIED]], Decision.REPLIED))
-    assert instead == f"{undone} because you wrote instead. I'll answer below your message."
+    assert instead == f"{REPLIED.get(kind, f'{undone} because you wrote instead.')} I'll answer below your message."
+    assert activity_of(asked) == RUNNING[kind]
     late = texts.approvals.expired(card_types([ended[Decision.EXPIRED]], Decision.EXPIRED))
     assert late == f"{undone} because nobody decided in time."
     [one] = decisions_by_button([ended[each] for each in (Decision.DENIED, Decision.REPLIED, Decision.EXPIRED)])
     said = texts.approvals.decided(one.kind, one.decision, one.calls, "Ada", is_only_one=True)
     assert said == (denied if kind == "call" else f"{undone}, {denied}")
+
+
+@pytest.mark.parametrize(
+    ("tool", "activity"),
+    [
+        ("read_channel", "Reading the channel…"),
+        ("slack__search", "Searching Slack…"),
+        ("desk__find_ticket", "Using desk: Find ticket…"),
+        ("desk__findTickets", "Using desk: Find Tickets…"),
+    ],
+)
+def test_running_call_is_described_in_words(tool: str, activity: str) -> None:
+    assert activity_of(call(tool)) == activity
+    titled = replace(call(tool), claims=Claims("Look up tickets"))
+    assert activity_of(titled) == ("Using desk: Look up tickets…" if tool.startswith("desk") else activity)
+
+
+@pytest.mark.parametrize(
+    ("when", "promised", "kept_quiet"),
+    [
+        ({"cron": "0 9 * * *"}, ("Each time, I'll post", "if it gets expensive", "since its last run"), ("notify",)),
+        ({"at": "2026-12-24T09:00+00:00"}, ("post this, notify you", "before then"), ("Each", "expensive", "last run")),
+    ],
+)
+def test_schedule_card_describes_one_run_or_many(
+    when: dict[str, str], promised: Sequence[str], kept_quiet: Sequence[str]
+) -> None:
+    for accounts in ((), ("jira", "wiki")):
+        arguments = {"words": "Sum up.", "zone": "UTC", "only_if_changed": True, "accounts": accounts, **when}
+        said = str(cards.blocks_of(card_of_call(replace(call(SCHEDULE), arguments=arguments), (), 0, 0.0), "ask"))
+        assert all(part in said for part in promised)
+        assert not any(part in said for part in kept_quiet)
+        assert ("I'll use your own jira and wiki account." in said) == bool(accounts)
 
 
 def test_sentence_about_several_kinds_of_cards_names_none() -> None:

@@ -136,7 +136,7 @@ def test_footer_names_a_near_day_as_people_do(since: date, is_day_of_question: b
     [
         (texts.answers.searching(""), texts.statuses.status_searching("")),
         (texts.answers.searching("Slack\nbots"), texts.statuses.status_searching("Slack\nbots")),
-        (texts.answers.running("notes.list"), texts.statuses.status_running("notes.list")),
+        ("Using notes: List…", texts.statuses.status_running("Using notes: List…")),
     ],
 )
 def test_reply_and_status_say_alike_what_the_model_does(in_the_reply: str, in_the_status: str) -> None:

@@ -65,7 +65,7 @@ GROWING = (
     texts.models.TAKES_LONG,
     texts.models.LOADING,
 )
-ACTIVITY = re.compile(f"^(?:{texts.answers.running('.+')}|{texts.answers.searching('').removesuffix('…')}.*…)$", re.M)
+ACTIVITY = re.compile(r"^[A-Z]\w+ing .*…$", re.M)
 """The line of a tool or a search that is under way."""
 _TRACED = re.compile(r"\b([A-Z]\w+) at [\w/]+\.py:\d")
 WITHIN_A_DAY_S = 20.0

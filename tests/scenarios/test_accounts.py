@@ -309,7 +309,7 @@ async def test_call_in_a_channel_asks_the_accounts_owner_alone(
     assert await ada.submit({"address": address}) == {}
     wanted = stage.sandbox.wait_for(lambda: [one for one in stage.bots("general", asked) if "Whoami?" in shown(one)])
     [calling] = await wanted
-    assert texts.approvals.acts_as_asker("jira").strip() in shown(calling)
+    assert texts.approvals.acts_as_asker(["jira"]).strip() in shown(calling)
     assert ReplyAction.ALLOW_ALWAYS not in buttons(calling)
     for action in (ReplyAction.APPROVE, ReplyAction.ARGUMENTS):
         assert await press(stage, calling, action, "grace") == texts.approvals.ONLY_ACCOUNTS_OWNER
@@ -367,7 +367,7 @@ async def test_schedule_runs_with_its_creators_account_until_the_sign_in_ends(
     stage.vendor.script(runs_with_account)
     asked = await stage.mention("every weekday, list my tickets")
     card = await asking(stage, asked)
-    assert texts.schedules.uses_account(["jira"]).strip("*") in shown(card)
+    assert "I'll use your own jira account. Everyone here will see what I find." in shown(card)
     assert await press(stage, card, ReplyAction.APPROVE, "grace") == texts.actions.ONLY_ASKER_AGREES
     assert await press(stage, card, ReplyAction.APPROVE) is None
     assert "Created schedule" in shown(await ended_in(stage, asked))

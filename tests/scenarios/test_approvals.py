@@ -153,7 +153,7 @@ async def test_approved_call_is_made_once_and_the_answer_has_its_result(
     name = server.config.name
     for line in (
         f"\n{tool_title(f'{name}__{server.tool}')}?\n",
-        texts.approvals.acts_as(name),
+        texts.approvals.acts_as([name]),
         *(f"{k}: {v}" for k, v in server.arguments.items()),
     ):
         assert line in shown(message)

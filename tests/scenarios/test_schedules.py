@@ -99,8 +99,7 @@ async def test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_sche
         WORDS,
         f"{AT_NINE}. Next: ",
         texts.schedules.NEXT_TIME,
-        texts.schedules.A_RUN_MAY,
-        texts.schedules.PAUSES_ITSELF,
+        texts.schedules.terms((), is_once=False),
     ):
         assert words in shown(message)
     assert buttons(message) == [ReplyAction.APPROVE, ReplyAction.DENY]

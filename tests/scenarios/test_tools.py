@@ -54,7 +54,7 @@ async def test_placeholder_says_which_tool_runs_and_that_the_model_thinks_then(s
     notes.may_list.clear()
     stage.vendor.script(by_results(calls("", ("notes__list", {})), VendorResponse(ending=ResponseEnd.HANG)))
     asked = await stage.mention("list them all")
-    message = await reply(stage, asked, "Running notes.list…")
+    message = await reply(stage, asked, "Using notes: List…")
     notes.may_list.set()
     await reply(stage, asked, texts.answers.THINKING)
     await press(stage, message, ReplyAction.STOP)
@@ -110,7 +110,7 @@ async def test_first_of_several_decisions_is_acknowledged_and_loses_its_buttons(
     asked = await stage.mention("note both")
     message = await asking(stage, asked)
     milk, bread = values_of(message)
-    assert " Ada can decide until " in shown(message), "others read along"
+    assert " Ada can press a button or write what to do instead until " in shown(message), "others read along"
     assert await press(stage, message, ReplyAction.DENY, value=milk) == texts.approvals.OTHERS_WAIT
     message = await asking_about(stage, asked, [bread])
     assert shown(message).startswith("I'll note both.")
@@ -187,7 +187,7 @@ async def test_tool_that_does_not_answer_in_time_is_shown_running_and_costs_only
     notes.may_list.clear()
     stage.vendor.script(by_results(LISTS, says("It did not answer.")))
     asked = await stage.mention("list them all")
-    await reply(stage, asked, "Running notes.list…")
+    await reply(stage, asked, "Using notes: List…")
     message = await ended(stage, asked)
     assert shown(message).startswith("Looking.\n\nIt did not answer.")
     assert stage.prompts()[-1][-1]["content"] == "The tool did not answer within 60 s."

@@ -453,7 +453,7 @@ async def test_status_names_the_tool_that_runs_and_then_says_that_the_model_thin
     async with staged(tools, asking(LIST), ANSWER, model=SlowStep) as stage:
         stage.model.may_end.clear()
         # A thread's first status waits a tenth of a second for the next one. Beside other load, more time may pass.
-        before = await until_status(stage, texts.statuses.status_running("notes.list"))
+        before = await until_status(stage, texts.statuses.status_running("Using notes: List…"))
         assert before == [
             status for status in (texts.statuses.STATUS_THINKING, texts.statuses.STATUS_WRITING) if status in before
         ]

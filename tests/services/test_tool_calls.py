@@ -125,7 +125,7 @@ async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes
 async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: NotesServer) -> None:
     stage = await answered(notes, asking(LIST), ANSWER)
     [reply] = stage.replies.opened
-    assert reply.activities == ["Running notes.list…", ""]
+    assert reply.activities == ["Using notes: List…", ""]
     assert reply.end is not None
     assert (reply.end.footer, ReplyAction.DETAILS in reply.end.buttons) == (f"{MODEL_NAME} · 1 tool", True)
 

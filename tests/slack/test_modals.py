@@ -360,8 +360,13 @@ def test_modal_shows_many_arguments_in_their_order() -> None:
 
 HEAD = ["bold:Add this note?"]
 TEXT = ["bold:text:", " ", "code:x"]
-ACTS = f"italic:{texts.approvals.acts_as('notes')}"
-TERMS = [ACTS, "italic:You can decide until ", "italic:November 24 at 16:00 UTC", "italic:."]
+ACTS = f"italic:{texts.approvals.acts_as(['notes'])}"
+TERMS = [
+    ACTS,
+    "italic:You can press a button or write what to do instead until ",
+    "italic:November 24 at 16:00 UTC",
+    "italic:.",
+]
 APPROVE, DENY, DETAILS = "approve: Approve (primary)", "deny: Deny", "arguments: Details"
 ASK = ApprovalCard(
     "notes.add", '{"text": "x"}', "5 0", (ArgumentField("text", "x"),), "Add a note", "Adds it.", 1_764_000_000.0
@@ -470,11 +475,13 @@ def test_card_says_who_is_asked_to_those_who_read_along(ask: ApprovalCard) -> No
     ask = replace(ask, expires_at=1_764_000_000.0, decider_name="<!here> & Ada.example")
     blocks = asks_in_reply([ask], "ask-")
     text = text_of(blocks)
-    assert "can decide until" in text
+    assert "can press a button or write what to do instead until" in text
     assert "You can" not in text
     assert "&lt;!here" in text
     assert "Ada.example" not in text
-    assert "You can decide until" in text_of(asks_in_reply([replace(ask, decider_name="")], "ask-"))
+    assert "You can press a button or write what to do instead until" in text_of(
+        asks_in_reply([replace(ask, decider_name="")], "ask-")
+    )
 
 
 def test_card_has_no_json_for_what_lists_and_objects_hold() -> None:

@@ -135,9 +135,10 @@ def test_run_at_a_single_time_mentions_its_creator_and_has_nothing_to_stop(
 ) -> None:
     line = run_line(schedule, {"U1": "Ada"}, is_late=False, block_id="b")
     check_blocks([line])
-    assert f"Scheduled by {who} · " in line["text"]["text"]
+    assert line["text"]["text"].startswith(f"Scheduled by {who}{' · ' if has_stop else ''}")
+    assert "Once" not in str(line)
     assert ("accessory" in line) is has_stop
-    assert "confirm" not in str(line), "it stays when the schedule is over"
+    assert ("Stop schedule" in str(line) and "confirm" in str(line)) is has_stop
 
 
 def test_schedule_that_has_run_is_removed_without_a_question() -> None:

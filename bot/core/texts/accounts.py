@@ -7,7 +7,11 @@ NOT_NOW = "Not now"
 SIGN_IN_TITLE = "Sign in"
 CARDS = {
     "sign_in": CardWords(
-        "I continued without a sign-in", "shall I continue above with your sign-in or without it?", "a sign-in"
+        "Signing you in…",
+        "I continued without a sign-in",
+        "shall I continue above with your sign-in or without it?",
+        "a sign-in",
+        "You wrote instead, so I'm not waiting for your sign-in anymore.",
     )
 }
 TERMS = "I'll use your account only for you. In a channel, I'll ask before each call."

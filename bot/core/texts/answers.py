@@ -32,10 +32,6 @@ WRITING = "Writing…"
 """Shown next to the Stop button, below a growing answer without other buttons."""
 
 
-def running(tool: str) -> str:
-    return f"Running {tool}…"
-
-
 def asked_on(ts: str) -> str:
     """States when a question with a late answer was asked, for example after an outage."""
     return f"Asked on {ts_in_utc(ts)}."

@@ -8,14 +8,14 @@ from bot.core.texts.words import CardWords, count, listed, sentence_case
 
 _ARTICLE = re.compile(r"^(\w+) an? ")
 
-ASKING = "Press a button, or tell me what to do instead."
 _CARDS = {
-    "call": CardWords("I didn't do this", "shall I continue with what I asked you above?"),
+    "call": CardWords("", "I didn't do this", "shall I continue with what I asked you above?"),
     **accounts.CARDS,
     **memory.CARDS,
     **schedules.CARDS,
 }
 """Text about cards, by card type (core/calls.py)."""
+_OUR_TOOLS = {"read_channel": "Reading the channel…", "slack__search": "Searching Slack…"}
 _SEVERAL_WAIT = "shall I continue with everything I asked you above?"
 
 
@@ -30,7 +30,9 @@ def _undone(kinds: Collection[str]) -> str:
 
 def replied_instead(kinds: Collection[str]) -> str:
     """Ends an answer whose asker wrote a message instead of deciding on cards of these types."""
-    return f"{_undone(kinds)} because you wrote instead. I'll answer below your message."
+    first, *others = kinds
+    own = "" if others else _CARDS[first].replied
+    return f"{own or f'{_undone(kinds)} because you wrote instead.'} I'll answer below your message."
 
 
 def expired(kinds: Collection[str]) -> str:
@@ -38,7 +40,7 @@ def expired(kinds: Collection[str]) -> str:
 
 
 def asking_without_buttons(asked: Sequence[tuple[str, str]]) -> str:
-    """Replaces ASKING where Slack accepts no buttons. `asked`: each card's type and question."""
+    """Replaces cards where Slack accepts no buttons. `asked`: each card's type and question."""
     about = dict.fromkeys(_CARDS[kind].about or f"“{question}”" for kind, question in asked)
     about_all = listed([*about])
     return f"I need your decision on {about_all}, but Slack rejected my buttons. Please tell me what to do instead."
@@ -61,12 +63,17 @@ def arguments_cut(shown: int, chars: int) -> str:
     return f"You're seeing {shown:,} of {chars:,} characters. Press Show all to read the rest and approve."
 
 
-def acts_as(server: str) -> str:
-    return f"I use {server} with a Typist admin's account, not yours. "
+def running(kind: str, tool: str, server: str, title: str) -> str:
+    """Describes a call that is being made. `kind`: its card's type. `title`: the server's title of its tool."""
+    return _CARDS[kind].running or _OUR_TOOLS.get(tool, f"Using {server}: {title}…")
 
 
-def acts_as_asker(server: str) -> str:
-    return f"I'll use your own {server} account, and everyone in this conversation will see what I find. "
+def acts_as(servers: Sequence[str]) -> str:
+    return f"I'll use {listed(servers)} as your Typist admin set it up, not with an account of yours. "
+
+
+def acts_as_asker(servers: Sequence[str]) -> str:
+    return f"I'll use your own {listed(servers)} account, and everyone in this conversation will see what I find. "
 
 
 _REASONS = {"by_rule": "a Typist admin wants me to", "wrote": "I may already have changed something for this question"}
@@ -89,9 +96,9 @@ def asks_because(reasons: Collection[str]) -> str:
     return f"I'm asking because {listed(whole)}. " if whole else ""
 
 
-def waits_until(person: str = "") -> str:
+def waits_until(person: str) -> str:
     """Returns the text before a deadline and a period. `person`: the decider, for other readers; "" for the decider."""
-    return f"{person or 'You'} can decide until "
+    return f"{person or 'You'} can press a button or write what to do instead until "
 
 
 REPEATED_CALL = "Careful: I might have already made this exact call for an earlier version of this answer."

@@ -9,7 +9,11 @@ REMEMBER_THIS = {
 """Headings of a model's proposal to remember something, by scope (core/memory.py)."""
 REMEMBER = "Remember"
 DONT_REMEMBER = "Don't remember"
-CARDS = {"remember": CardWords("I didn't remember this", "shall I remember what I proposed above?", "what to remember")}
+CARDS = {
+    "remember": CardWords(
+        "Remembering this…", "I didn't remember this", "shall I remember what I proposed above?", "what to remember"
+    )
+}
 UNDO = "Undo"
 UNDONE = "Undone: I won't remember this anymore."
 NOTHING_TO_UNDO = "There's nothing to undo: I had already forgotten this."

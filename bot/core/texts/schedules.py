@@ -18,29 +18,42 @@ PROPOSES = {
     "stop": (STOP_SCHEDULE_TITLE, STOP_SCHEDULE, "Don't stop"),
 }
 CARDS = {
-    "create": CardWords("I didn't create this schedule", "shall I create the schedule above?", "a schedule"),
-    "change": CardWords(
-        "I didn't change this schedule", "shall I change the schedule as I proposed above?", "a change to a schedule"
+    "create": CardWords(
+        "Creating the schedule…", "I didn't create this schedule", "shall I create the schedule above?", "a schedule"
     ),
-    "stop": CardWords("I didn't stop this schedule", "shall I stop the schedule above?", "stopping a schedule"),
+    "change": CardWords(
+        "Changing the schedule…",
+        "I didn't change this schedule",
+        "shall I change the schedule as I proposed above?",
+        "a change to a schedule",
+    ),
+    "stop": CardWords(
+        "Stopping the schedule…",
+        "I didn't stop this schedule",
+        "shall I stop the schedule above?",
+        "stopping a schedule",
+    ),
 }
 NEXT_TIME = "Next: "
 INSTEAD_OF = ", instead of "
 NUMBER = "Number"
-A_RUN_MAY = (
-    "Each time, I'll post this with your name and answer below it. I'll read this conversation, and I won't change "
-    "anything elsewhere."
+_POSTS = {
+    True: "When it's time, I'll post this, notify you, and answer below it.",
+    False: "Each time, I'll post this with your name and answer below it.",
+}
+"""Sentences about the runs of a schedule, by whether there is only one."""
+_READS = "I'll read this conversation, and I won't change anything elsewhere."
+_READS_ACCOUNT = (
+    "I won't change anything elsewhere. I won't read this conversation either, so that nobody else can steer what I "
+    "do with your account."
 )
-NEEDS_ACCOUNT = (
-    "Each time, I'll post this with your name and answer below it. I won't change anything elsewhere. I won't read "
-    "this conversation either, so that nobody else can steer what I do with your account."
-)
-"""Replaces A_RUN_MAY for runs that use the creator's own account."""
-PAUSES_ITSELF = "I'll pause it if it gets expensive."
+_PAUSES_ITSELF = "I'll pause it if it gets expensive."
 """Reports that a schedule has limits, which are shown in the modal for changing it."""
 ONLY_IF_CHANGED = "It will run only if someone has written here since its last run."
+ONLY_IF_CHANGED_BY_THEN = "It will run only if someone writes here before then."
+"""Replaces ONLY_IF_CHANGED for a single run."""
 ALSO_IF_UNCHANGED = "From now on, it will also run if nobody has written here."
-SCHEDULE_GONE = "This schedule was stopped, so it won't run again."
+SCHEDULE_GONE = "This schedule was stopped, so it won't run anymore."
 NOT_YOUR_SCHEDULE = "Only the person who created this schedule and Typist admins can change it."
 NOT_YOUR_SCHEDULES = "I can't confirm that you're in this channel, so I can't show you its schedules."
 NOTHING_HERE = (
@@ -59,8 +72,8 @@ REMOVE = "Remove"
 """Replaces Stop after a schedule's single run."""
 REMOVED = "Removed from the list."
 STOP_SCHEDULE_QUESTION = "You can't resume it later."
-SCHEDULE_STOPPED = "Stopped. It won't run again."
-RESTORED = "Undone: I didn't stop it."
+SCHEDULE_STOPPED = "Stopped. It won't run anymore."
+RESTORED = "Undone: the schedule continues."
 CANT_RESTORE = "I can't undo this anymore. Please ask me to create the schedule again."
 SCHEDULE_PRESSED = {
     "schedule_run": "It's running now. Its post and answer will appear in a moment.",
@@ -105,9 +118,11 @@ SCHEDULE_OVER = "It has run."
 ONLY_IF_SOMETHING_IS_NEW = "only if something is new"
 
 
-def uses_account(servers: Sequence[str]) -> str:
-    """States on a card, in mrkdwn, whose account runs will use."""
-    return f"*Runs will use your own {', '.join(servers)} account. Everyone here will see what they find.*"
+def terms(servers: Sequence[str], *, is_once: bool) -> str:
+    """States on a card, in mrkdwn, what its runs will do. `servers`: where they use the creator's own account."""
+    account = f"*I'll use your own {listed(servers)} account. Everyone here will see what I find.*" if servers else ""
+    does = f"{_POSTS[is_once]} {_READS_ACCOUNT if servers else _READS}"
+    return "\n".join(filter(None, (account, does, "" if is_once else _PAUSES_ITSELF)))
 
 
 def with_account(servers: Sequence[str]) -> str:
@@ -161,7 +176,7 @@ def _first(rule: str, first: str) -> str:
 
 
 def stopped(number: int, rule: str) -> str:
-    return f"Stopped schedule {number} ({rule}). It won't run again."
+    return f"Stopped schedule {number} ({rule}). It won't run anymore."
 
 
 def already_scheduled(number: int) -> str:
@@ -208,7 +223,7 @@ def used_this_month(amount: str) -> str:
 
 
 def scheduled_by(person: str, rule: str, changer: str, *, is_late: bool) -> str:
-    """States above a run who scheduled it, in mrkdwn. `changer`: "" if nobody else has changed the schedule."""
+    """States above a run who scheduled it, in mrkdwn. `rule` and `changer`: "" for none."""
     changed = changed_by(changer) if changer else ""
     return " · ".join(filter(None, ("Scheduled by " + person, changed, rule, "later than planned" if is_late else "")))
 

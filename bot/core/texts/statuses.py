@@ -21,5 +21,6 @@ def status_progress(note: str) -> str:
     return f"is working: {in_short(note).rstrip('.…')}…"
 
 
-def status_running(tool: str) -> str:
-    return f"is running {tool}…"
+def status_running(activity: str) -> str:
+    """Returns the status for text such as "Creating the schedule…"."""
+    return f"is {activity[:1].lower()}{activity[1:]}"

@@ -6,14 +6,18 @@ from typing import NamedTuple
 
 
 class CardWords(NamedTuple):
-    """Text about a type of card, which asks a person to agree to something."""
+    """User-facing text about a type of card, for each moment of its life."""
 
+    running: str
+    """Shown while I do what the person agreed to, or "" for the tool's title. Begins with a verb in -ing."""
     undone: str
-    """The beginning of a sentence about a card that nobody agreed to."""
+    """Begins the sentences about a card that was declined, or that nobody decided on in time."""
     waits: str
     """The end of the reminder."""
     about: str = ""
     """The subject of a card that Slack can't show, or "" if its question includes the subject."""
+    replied: str = ""
+    """Reports that the asker wrote a message instead, which ends the answer. "" if `undone` is true then, too."""
 
 
 _QUERY_CHARS = 80

@@ -204,9 +204,12 @@ def _pieces(text: str) -> list[str]:
 
 def _terms(asks: Sequence[ApprovalCard]) -> Json:
     """Returns the line about whose credentials are used and until when a person can decide."""
-    acting = ((texts.approvals.acts_as_asker if ask.uses_own_account else texts.approvals.acts_as, ask) for ask in asks)
+    acting = {False: texts.approvals.acts_as, True: texts.approvals.acts_as_asker}
+    servers = (
+        (acts_as, {ask.server: 0 for ask in asks if ask.uses_own_account is own}) for own, acts_as in acting.items()
+    )
     because = texts.approvals.asks_because({reason for ask in asks for reason in ask.because})
-    elements = [words("".join([*dict.fromkeys(acts_as(ask.server) for acts_as, ask in acting), because]), "italic")]
+    elements = [words("".join([*(acts_as([*names]) for acts_as, names in servers if names), because]), "italic")]
     if (until := asks[0].expires_at) is not None:
         waits_until = texts.approvals.waits_until(unlinked(asks[0].decider_name))
         elements += [words(waits_until, "italic"), moment(until, "italic"), words(".", "italic")]

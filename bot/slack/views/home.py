@@ -99,7 +99,7 @@ def _waiting(waiting: Sequence[tuple[str, str, float]]) -> list[Json]:
         where = texts.schedules.IN_OUR_DIRECT_MESSAGE if is_direct_message(channel_id) else f"in <#{channel_id}>"
         in_utc = texts.words.time_in_utc(datetime.fromtimestamp(until, UTC))
         time = moment_mrkdwn(until, texts.words.TIME_FORMAT, in_utc)
-        lines.append(f"• {what} {where}: {texts.approvals.waits_until()}{time}.")
+        lines.append(f"• {what} {where}: {texts.home.DECIDE_UNTIL}{time}.")
     return [_paragraph(texts.home.WAITING_FOR_YOU, "\n".join(lines))] if lines else []
 
 

@@ -220,7 +220,7 @@ def _pause_notice(schedule: Schedule, signed_out: Sequence[str]) -> Json:
         buttons.append(button(ScheduleAction.RUN, texts.schedules.RUN_NOW, number))
     elif not signed_out:
         buttons.append(button(ScheduleAction.RESUME, texts.schedules.RESUME, number))
-    stop = stop_button(schedule.id, asks=False)
+    stop = stop_button(schedule.id, texts.schedules.STOP_SCHEDULE)
     return plain.message([section(mrkdwn(sentence)), words, actions([*buttons, stop])])
 
 
@@ -232,8 +232,9 @@ def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, blo
     creator, changer = (escape(names.get(id_, id_)) for id_ in (schedule.user_id, schedule.changed_by))
     is_once = schedule.rule.at is not None
     creator = f"<@{schedule.user_id}>" if is_once and not is_direct_message(schedule.channel_id) else creator
-    text = mrkdwn(texts.schedules.scheduled_by(creator, _rule(schedule.rule), changer, is_late=is_late))
-    stop = {} if is_once else {"accessory": stop_button(schedule.id, asks=False)}
+    rule = "" if is_once else _rule(schedule.rule)
+    text = mrkdwn(texts.schedules.scheduled_by(creator, rule, changer, is_late=is_late))
+    stop = {} if is_once else {"accessory": stop_button(schedule.id, texts.schedules.STOP_SCHEDULE)}
     return {**section(text), **stop, "block_id": block_id}
 
 
@@ -297,7 +298,7 @@ def _buttons(schedule: Schedule) -> Json:
 
 
 def stop_button(number: int, label: str = texts.actions.STOP, *, asks: bool = True) -> Json:
-    """Returns the button that stops a schedule. `asks`: ask for confirmation; otherwise, the response offers Undo."""
+    """Returns the button that stops a schedule. `asks`: ask for confirmation."""
     if not asks:
         return button(ScheduleAction.STOP, label, str(number))
     sure = confirm(

@@ -230,9 +230,9 @@ async def test_schedule_that_a_person_creates_runs_once_time_passes(
     await expect(answer(page)).to_contain_text("Faster exports go live on Thursday at 10:00 UTC")
     await expect(badge(answer(page))).to_be_visible()
     await run.get_by_role("button", name="Stop").click()
-    await expect(page.locator("#main")).to_contain_text("Stopped. It won't run again.")
+    await expect(page.locator("#main")).to_contain_text("Stopped. It won't run anymore.")
     await page.locator("#main .message", has_text="Each weekday at 9").last.get_by_text("1 reply").click()
-    await expect(answer(page)).to_contain_text("Stopped. It won't run again.")
+    await expect(answer(page)).to_contain_text("Stopped. It won't run anymore.")
     await time_passes.click()
     await expect(time_passes.locator("..").get_by_role("status")).to_have_text(NOTHING_SCHEDULED)
 

@@ -70,7 +70,7 @@ async def test_colleague_reads_what_would_be_done_by_whom_and_until_when(view: A
     await expect(view.reply).not_to_contain_text("issues.create")
     await expect(view.reply.locator("li").first).to_have_text("title: Nightly export fails")
     await expect(view.reply.locator("pre").first).to_have_text(ISSUE["body"])
-    await expect(view.reply.get_by_text(texts.approvals.acts_as("issues").rstrip())).to_have_count(1)
+    await expect(view.reply.get_by_text(texts.approvals.acts_as(["issues"]).rstrip())).to_have_count(1)
     await expect(view.reply.locator(".date").first).to_have_text(re.compile(r"at \d+:\d\d"))
     primary = view.page.locator("#main .button.primary")
     await expect(primary).to_have_text(["Show all"])
