@@ -70,7 +70,7 @@ class Panes:
             return {}
         fields: Json = {}
         author = self.workspace.user(message.user_id)
-        if not author.is_restricted and author.team_id == TEAM_ID:
+        if author.is_member:
             fields["assistant_thread"] = {"action_token": self.action_tokens.give(author.id)}
         if self.config.pane == "agent" and message.channel == self._dm(message.user_id).id:
             fields |= {f"app_{key}": value for key, value in self._context(message.user_id).items()}

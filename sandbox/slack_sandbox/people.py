@@ -59,6 +59,15 @@ class People:
             ts = f"{now_s - 60 * post.minutes_ago + number:.6f}"
             self.workspace.post(replace(self._draft(post.person, room.id, post.words, None), ts=ts))
 
+    def join(self, user: str, channel: str) -> None:
+        """Joins a public channel, which only members of the workspace can do uninvited."""
+        person, place = self.workspace.user(user), self.workspace.channel(channel)
+        if place.archived:
+            raise SlackError("is_archived")
+        if place.type != "channel" or not person.is_member:
+            raise SlackError("channel_not_found")
+        self.workspace.join(place.id, person.id)
+
     def say(self, user: str, channel: str, text: str, thread_ts: str | None = None, *, broadcast: bool = False) -> str:
         """Posts a message and returns its ts. `@name` and `<@U…>` are mentions; other `&`, `<` and `>` are escaped."""
         draft = self._draft(user, channel, text, thread_ts)

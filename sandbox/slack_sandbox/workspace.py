@@ -60,6 +60,11 @@ class User:
     """The person's time zone by its IANA name, such as Europe/Berlin."""
 
     @property
+    def is_member(self) -> bool:
+        """Whether this is a member of the workspace: neither a guest nor somebody of another organization."""
+        return not self.is_restricted and self.team_id == TEAM_ID
+
+    @property
     def email(self) -> str | None:
         return None if self.bot_id or self.id in (SLACK, SLACKBOT) else f"{self.name}@sandbox.example"
 

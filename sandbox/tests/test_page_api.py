@@ -15,7 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox, find_port
 from slack_sandbox.testing.processes import WITHIN_S
-from slack_sandbox.workspace import Json
+from slack_sandbox.workspace import Channel, Json
 from tests.conftest import ManualTime, SdkApp
 
 GENERAL = "C0GENERAL"
@@ -63,6 +63,23 @@ async def state(sandbox: Sandbox, session: aiohttp.ClientSession) -> Any:
 async def post(sandbox: Sandbox, session: aiohttp.ClientSession, path: str, body: Json) -> Any:
     async with session.post(f"{sandbox.url}/sandbox/{path}", json=body) as answer:
         return await answer.json()
+
+
+async def test_members_of_the_workspace_can_join_public_channels_and_guests_cannot(
+    sandbox: Sandbox, session: aiohttp.ClientSession, updates: UpdateStream
+) -> None:
+    channels = (
+        Channel("C0EMPTY", "empty", "channel", []),
+        Channel("C0OLD", "old", "channel", [], archived=True),
+        Channel("C0SECRET", "secret", "group", []),
+    )
+    sandbox.workspace.channels.update({channel.id: channel for channel in channels})
+    for user, channel in (("edith", "empty"), ("emmy", "empty"), ("grace", "old"), ("grace", "secret")):
+        refused = await post(sandbox, session, "join", {"user_id": user, "channel": channel})
+        assert refused["error"] in ("channel_not_found", "is_archived")
+    assert await post(sandbox, session, "join", {"user_id": "grace", "channel": "empty"}) == {"ok": True}
+    assert [channel.members for channel in channels] == [["U0GRACE"], [], []]
+    assert await updates.next("members") == {"channel": "C0EMPTY", "members": ["U0GRACE"]}
 
 
 async def test_people_live_where_the_visitor_does(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:

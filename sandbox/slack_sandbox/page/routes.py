@@ -87,6 +87,7 @@ class PageApi:
             web.get("/sandbox/files/{file_id}", for_page(self._files.download)),
             web.get("/sandbox/canvases/{file_id}", for_page(self._files.canvas)),
             web.post("/sandbox/transcribe", for_page(self._on_transcribe)),
+            web.post("/sandbox/join", for_page(self._on_join)),
             web.post("/sandbox/edit", for_page(self._on_edit)),
             web.post("/sandbox/delete", for_page(self._on_delete)),
             web.post("/sandbox/react", for_page(self._on_react)),
@@ -264,6 +265,10 @@ class PageApi:
         self.people.files.transcribe(self.people.files.get(file_id), text)
         return done()
 
+    async def _on_join(self, request: web.Request) -> web.StreamResponse:
+        self.people.join(*strings(await body(request), "user_id", "channel"))
+        return done()
+
     async def _on_edit(self, request: web.Request) -> web.StreamResponse:
         self.people.edit(*strings(await body(request), "channel", "ts", "text"))
         return done()
@@ -363,4 +368,5 @@ def _channel_json(channel: Channel) -> Json:
         "type": channel.type,
         "user_id": channel.user_id,
         "members": channel.members,
+        "archived": channel.archived,
     }

@@ -12,6 +12,7 @@ from slack_sandbox.workspace import (
     Change,
     Changed,
     Deleted,
+    Joined,
     Json,
     Message,
     Posted,
@@ -106,6 +107,8 @@ class PageUpdates:
                 self._changed.pop((message.channel, message.ts), None)
                 self.send("deleted", {"channel": message.channel, "ts": message.ts})
                 self._queue_root(message)
+            case Joined(channel):
+                self.send("members", {"channel": channel, "members": self._workspace.channel(channel).members})
             case StatusSet(channel, thread_ts, text, loading):
                 status = {"channel": channel, "thread_ts": thread_ts, "text": text}
                 self.send("status", status | ({"loading": loading} if loading else {}))

@@ -10,9 +10,10 @@ from slack_sandbox.page.guide import Guide
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
 from slack_sandbox.testing.browser import Visit, message, thread
-from tests.exports import ADA, DAY, GENERAL, GRACE, channel, export, packed, said, ts
+from tests.exports import ADA, DAY, GENERAL, GRACE, PEOPLE, PRIVATE, channel, export, packed, person, said, ts
 
 MANY = 3_000
+OPEN, EMPTY, OLD, GUEST = "C07OPEN0001", "C07OPEN0002", "C07OPEN0003", "U07SAMPLE0T"
 GOES_TO = "Your own questions go to a model."
 FIRST_PAINT_S = 0.3
 """The maximum time until a channel shows its first message after a click."""
@@ -25,8 +26,15 @@ def large() -> Export:
     entries = [said(number, ADA if number % 3 else GRACE, f"number {number}") for number in range(1, 501)]
     entries += [said(600 + number, GRACE, f"reply {number}", thread_ts=ts(500)) for number in range(1, 41)]
     entries.append(said(700, GRACE, "The oldest", thread_ts=ts(1)))
+    lists += [channel(OPEN, "open", [GRACE]), channel(EMPTY, "emptied", []), channel(OLD, "old", [], is_archived=True)]
+    link = f"<https://larkfield.slack.com/archives/{OPEN}/p{ts(1).replace('.', '')}|the decision>"
+    entries[498]["text"] += f" see {link}"
     files = {"channels.json": lists, f"general/{DAY}": entries, f"team-7/{DAY}": [said(1, ADA, "Hello from seven")]}
-    return open_export(packed(export(files=files)), "Larkfield")
+    files |= {f"{name}/{DAY}": [said(1, GRACE, f"Hello from {name}")] for name in ("open", "emptied", "old", "people")}
+    files["groups.json"] = [channel(PRIVATE, "people", [GRACE])]
+    people = [*PEOPLE, person(GUEST, "guest", is_restricted=True)]
+    lists[0]["members"].append(GUEST)
+    return open_export(packed(export(files=files, people=people)), "Larkfield")
 
 
 pytestmark = [
@@ -46,9 +54,9 @@ async def started(visit: Visit, sandbox: Sandbox, width: int = 1280, height: int
 async def test_page_says_what_was_read_before_the_first_question(sandbox: Sandbox, visit: Visit, width: int) -> None:
     page = await visit(sandbox.url, viewport={"width": width, "height": 740})
     about = page.get_by_role("dialog", name="Your export")
-    await expect(about).to_contain_text("3,001 public channels")
-    await expect(about).to_contain_text("542 messages")
-    await expect(about).to_contain_text("Nothing of it is written to disk")
+    await expect(about).to_contain_text("3,004 public channels")
+    await expect(about).to_contain_text("546 messages")
+    await expect(about).to_contain_text("Nothing is written to disk")
     await expect(about.get_by_text(GOES_TO)).to_be_visible()
     await about.get_by_role("button", name="Start").click()
     await expect(message(page, "number 500")).to_be_visible()
@@ -106,3 +114,49 @@ async def test_what_is_said_now_comes_below_and_marks_other_channels(sandbox: Sa
     await page.get_by_role("button", name="team-7 unread").click()
     await expect(message(page, "elsewhere")).to_be_visible()
     await expect(message(page, "Hello from seven")).to_be_visible()
+
+
+async def test_link_to_a_public_channel_opens_it_and_the_reader_can_join(sandbox: Sandbox, visit: Visit) -> None:
+    page = await visit(f"{sandbox.url}/?person={ADA}&channel={GENERAL}")
+    await page.get_by_role("button", name="Start").click()
+    await page.get_by_role("link", name="the decision").click()
+    await expect(message(page, "Hello from open")).to_be_visible()
+    await expect(page.get_by_label("Message #open")).to_be_hidden()
+    await page.get_by_role("button", name="Join channel").click()
+    await page.get_by_label("Message #open").fill("I joined")
+    await page.keyboard.press("Enter")
+    await expect(message(page, "I joined")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("user", "channel_id", "is_shown"),
+    [
+        (ADA, EMPTY, True),
+        (ADA, OLD, True),
+        (ADA, PRIVATE, False),
+        (GUEST, OPEN, False),
+        (GUEST, GENERAL, True),
+        (GRACE, PRIVATE, True),
+    ],
+    ids=["no members", "archived", "private", "guest", "guest's own", "own private"],
+)
+async def test_each_person_can_open_what_slack_shows_them(
+    sandbox: Sandbox, visit: Visit, user: str, channel_id: str, is_shown: bool
+) -> None:
+    page = await visit(f"{sandbox.url}/?person={user}&channel={channel_id}")
+    await page.get_by_role("button", name="Start").click()
+    name = sandbox.workspace.channels[channel_id].name
+    await expect(page.locator("#title", has_text=name)).to_have_count(1 if is_shown else int(name == "general"))
+    can_write = channel_id not in (EMPTY, OLD)
+    await expect(page.locator("#main-box")).to_be_visible(visible=can_write)
+    await expect(page.get_by_role("button", name="Join channel")).to_have_count(
+        int(channel_id != OLD and not can_write)
+    )
+
+
+async def test_sidebar_finds_other_public_channels_and_counts_the_rest(sandbox: Sandbox, visit: Visit) -> None:
+    page = await started(visit, sandbox)
+    await expect(page.locator("#channels .more")).to_contain_text("more")
+    await page.get_by_label("Find a conversation").fill("emptied")
+    await page.locator("[data-channel]", has_text="emptied").click()
+    await expect(message(page, "Hello from emptied")).to_be_visible()

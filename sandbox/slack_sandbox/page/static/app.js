@@ -40,7 +40,8 @@ const threadBox = new Composer({
 });
 const mainNote = new CardNote(world);
 const threadNote = new CardNote(world);
-byId("main").append(mainNote.node, main.node, mainBox.node);
+const joining = el("div", { class: "joining", role: "status" });
+byId("main").append(mainNote.node, main.node, mainBox.node, joining);
 byId("thread").append(threadNote.node, thread.node, threadBox.node);
 mainBox.tray.acceptDrops(byId("main"));
 threadBox.tray.acceptDrops(byId("thread"));
@@ -166,7 +167,7 @@ function openPlace() {
     world.me = person;
     sidebar.showPeople();
   }
-  const target = world.mine().find((each) => each.id === channel) || world.mine()[0];
+  const target = world.readable().find((each) => each.id === channel) || world.mine()[0];
   if (isOther || target.id !== open.channel) enterChannel(target.id);
   const message = world.get(target.id, ts);
   if (message) enterThread(message.thread_ts || ts);
@@ -183,10 +184,21 @@ function showChannel() {
   byId("members").replaceChildren(...(isDirect ? ["Direct message"] : [`${channel.members.length} members`, el("span", { class: "who" }, `: ${names(channel)}`)]));
   document.title = `${world.name(channel)} · ${world.team.name}`;
   mainBox.setLabel(`Message ${world.name(channel)}`);
+  showJoining(channel);
   showMessages();
   surfaces.show(channel);
   sidebar.showConversations(open.channel);
   if (!world.isLoaded(channel.id)) loadChannel(channel.id);
+}
+
+/** Where the current person can only read, say so in place of the message box. Whoever isn't a member can join. */
+function showJoining(channel) {
+  const isMember = channel.members.includes(world.me);
+  byId("app").classList.toggle("reads-only", !isMember || channel.archived);
+  const about = channel.archived ? "is archived, so nobody can write here." : "is public. To write here, join it.";
+  const join = () => post("/sandbox/join", { user_id: world.me, channel: channel.id }).then(() => mainBox.focus(), complain);
+  const button = el("button", { type: "button", class: "button primary", onclick: join }, "Join channel");
+  joining.replaceChildren(el("p", {}, el("strong", {}, world.name(channel)), ` ${about}`), ...(channel.archived ? [] : [button]));
 }
 
 function showMessages() {
@@ -315,7 +327,9 @@ async function loadRest(channel, ts) {
 /** Open the channel that a link leads to, or a message in it. */
 function goTo(channel, ts) {
   const message = world.get(channel, ts);
-  if (!world.mine().some(({ id }) => id === channel)) {
+  if (!world.channel(channel)) {
+    complain(new Error("This conversation isn't here."));
+  } else if (!world.canRead(world.channel(channel))) {
     complain(new Error(`${shownName(world.users.get(world.me))} isn't a member of that conversation.`));
   } else if (!ts) {
     openChannel(channel);
@@ -352,7 +366,7 @@ function leaveThread() {
 function writeAs(id) {
   world.me = id;
   sidebar.showPerson();
-  const stays = world.mine().some((channel) => channel.id === open.channel);
+  const stays = world.canRead(world.channel(open.channel));
   const former = world.channel(open.channel);
   const likewise = world.mine().find((channel) => channel.type === former.type) || world.mine()[0];
   if (stays) {
@@ -521,6 +535,11 @@ const onEvent = {
     world.guide = guide;
     keyBox.onGuide();
     showHint();
+  },
+  members: ({ channel, members }) => {
+    world.channel(channel).members = members;
+    if (channel === open.channel) showChannel();
+    else sidebar.showConversations(open.channel);
   },
   views: (views) => surfaces.onViews(views),
   pane: (pane) => {

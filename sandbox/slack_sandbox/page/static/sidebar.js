@@ -42,11 +42,17 @@ export class Sidebar {
     const focused = document.activeElement?.dataset?.channel;
     const isDirect = (channel) => channel.type === "im" || channel.type === "mpim";
     const mine = this.world.mine();
-    this.find.hidden = mine.length <= MANY;
-    const wanted = this.find.value.trim().toLowerCase();
-    const named = wanted ? mine.filter((channel) => this.world.title(channel).toLowerCase().includes(wanted)) : mine;
+    const readable = this.world.readable();
+    this.find.hidden = mine.length <= MANY && readable.length === mine.length;
+    const wanted = this.find.hidden ? "" : this.find.value.trim().toLowerCase();
+    const listed = mine.some(({ id }) => id === openId) ? mine : readable.filter((channel) => channel.id === openId || mine.includes(channel));
+    const named = wanted ? readable.filter((channel) => this.world.title(channel).toLowerCase().includes(wanted)) : listed;
     // A list of thousands would take longer to draw than its channels.
-    const links = (channels) => [...channels.slice(0, MANY), ...channels.slice(MANY).filter((channel) => channel.id === openId)].map((channel) => this.#link(channel));
+    const links = (channels) => {
+      const shown = channels.filter((channel, at) => at < MANY || channel.id === openId);
+      const more = channels.length - shown.length;
+      return [...shown.map((channel) => this.#link(channel)), ...(more ? [el("li", { class: "more" }, `${more.toLocaleString("en")} more: find them above`)] : [])];
+    };
     byId("channels").replaceChildren(...links(named.filter((channel) => !isDirect(channel))));
     byId("directs").replaceChildren(...links(named.filter(isDirect)));
     if (focused) document.querySelector(`[data-channel="${focused}"]`)?.focus();

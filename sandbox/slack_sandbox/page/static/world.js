@@ -116,6 +116,15 @@ export class World {
     return this.channels.filter((channel) => channel.members.includes(this.me));
   }
 
+  /** Whether the current person can open a conversation: as a member of it, or as a member of the workspace if it is public. */
+  canRead(channel) {
+    return channel.members.includes(this.me) || (channel.type === "channel" && Boolean(this.users.get(this.me)?.reads_public));
+  }
+
+  readable() {
+    return this.channels.filter((channel) => this.canRead(channel));
+  }
+
   channel(id) {
     return this.byId?.get(id);
   }
