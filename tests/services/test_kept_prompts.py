@@ -220,7 +220,7 @@ async def test_tools_that_a_sign_in_brings_come_last() -> None:
 async def test_result_that_is_dropped_to_save_room_costs_the_thoughts_that_had_read_it() -> None:
     notes = NotesServer(RULES, result="x" * 20_000)
     steps = [asking(replace(LIST, call_id=f"call_{number}"), text="") for number in range(14)]
-    model = (await alone(notes, *steps, ANSWER, model=BoundModel)).model
+    model = (await alone(notes, *steps, ANSWER, model=BoundModel, history_tokens=10_000)).model
     assert isinstance(model, BoundModel)
     assert model.refused == []
     assert len(model.prompts) == 15

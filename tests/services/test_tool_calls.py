@@ -114,7 +114,7 @@ async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_resu
 
 async def test_oldest_results_are_dropped_from_requests_and_stay_on_record(notes: NotesServer) -> None:
     notes.result = "note " * 400
-    stage = await alone(notes, *[asking(LIST)] * 4, ANSWER, history_tokens=400)
+    stage = await alone(notes, *[asking(LIST)] * 4, ANSWER, history_tokens=500)
     recorded = stage.calls
     first, *_, last = [results_in(prompt) for prompt in prompts_of(stage)[1:]]
     assert first == [notes.result]
