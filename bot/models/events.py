@@ -110,6 +110,12 @@ class Searching:
 class Loading:
     """A sign that a request was sent to a server that might have to load the model before it responds."""
 
+    ended: bool = False
+    """Whether the server has responded."""
+
+
+LOADING, LOADED = Loading(), Loading(ended=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Retrying:

@@ -424,34 +424,33 @@ class TokenEstimate:
     def smallest_window(self, tokens: int | None) -> int | None:
         return min((window for window in (self.window_tokens, tokens) if window is not None), default=None)
 
-    def learn_window(self, tokens: int | None) -> bool:
-        if tokens is None or (self.window_tokens is not None and self.window_tokens <= tokens):
-            return False
-        self.window_tokens = tokens
-        return True
-
-    def learn(self, model: str, prompt: Prompt, usage: Usage) -> None:
+    def learn(self, model: str, prompt: Prompt, usage: Usage | None, window_tokens: int | None = None) -> bool:
+        """Corrects the estimate with a request's usage; returns whether the window is the smallest so far."""
+        is_smallest = window_tokens is not None and not (self.window_tokens and self.window_tokens <= window_tokens)
+        self.window_tokens = window_tokens if is_smallest else self.window_tokens
         # The prompt's text doesn't include media, search results or the content of encrypted items. Searchable
         # definitions might not be read. A paused answer sent the prompt more than once.
         if (
-            usage.web_searches
+            usage is None
+            or usage.web_searches
             or usage.requests
             or deferred_tools(prompt.tools)
             or any(turn.media or _opaque_items(turn) for turn in prompt.turns)
         ):
-            return
+            return is_smallest
         texts = [*prompt_texts(prompt), *map(_definition, prompt.tools)]
         size_bytes = sum(len(text.encode(errors="replace")) for text in texts)
         if model not in self._bytes_per_token or usage.input_tokens <= 0 or size_bytes < MEASURABLE_BYTES:
-            return
+            return is_smallest
         estimate = self._bytes_per_token[model]
         counted = usage.input_tokens + usage.cached_input_tokens + usage.cache_write_tokens
         if sum(map(len, texts)) > MAX_CHARS_PER_TOKEN * counted:
             if counted >= MIN_COUNTED_TOKENS:
                 self.cut_prompts.setdefault(model, (int(size_bytes / estimate), counted))
-            return
+            return is_smallest
         measured = min(6.0, max(1.0, size_bytes / usage.input_tokens))
         self._bytes_per_token[model] = estimate + LEARNING_RATE * (measured - estimate)
+        return is_smallest
 
 
 def prompt_texts(prompt: Prompt) -> list[str]:

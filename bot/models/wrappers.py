@@ -15,7 +15,17 @@ from dataclasses import dataclass
 
 from bot.clock import Clock
 from bot.errors import Backoff, EndReason, ProviderError
-from bot.models.events import SIGNS_OF_WORK, Completion, Loading, Opaque, Retrying, Searching, StreamEvent, Thinking
+from bot.models.events import (
+    LOADED,
+    LOADING,
+    SIGNS_OF_WORK,
+    Completion,
+    Opaque,
+    Retrying,
+    Searching,
+    StreamEvent,
+    Thinking,
+)
 from bot.models.model import Provider
 from bot.models.prompt import Prompt
 from bot.telemetry import Telemetry
@@ -83,12 +93,13 @@ class Stall:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         time = asyncio.get_running_loop().time
-        if self._may_load:
-            yield Loading()
+        is_loading = self._may_load
+        if is_loading:
+            yield LOADING
         with closing(_Wait()) as wait:
             async with aclosing(self._provider.stream(prompt)) as events:
                 limit_s, longest_s = float(self._stall_timeout_s), max(float(self._stall_timeout_s), MAX_SILENCE_S)
-                limit_s = max(limit_s, LOADS_WITHIN_S) if self._may_load else limit_s
+                limit_s = max(limit_s, LOADS_WITHIN_S) if is_loading else limit_s
                 only_signs_s = 0.0
                 while True:
                     left_s, began_s = longest_s - only_signs_s, time()
@@ -106,6 +117,9 @@ class Stall:
                         raise ProviderError(EndReason.STALLED, self.model, detail=detail) from None
                     finally:
                         wait.end()
+                    if is_loading:
+                        is_loading = False
+                        yield LOADED
                     match event:
                         case Thinking(ended=False) | Searching(done=False):
                             limit_s = silence_s(self._stall_timeout_s)

@@ -10,7 +10,7 @@ from bot.core.calls import APPROVAL_S, RecordedCall
 from bot.core.conversation import Question
 from bot.core.job import End, Job, sentence_notice
 from bot.errors import EndReason, NotShown, StoreError, Stuck
-from bot.models.events import Retrying, Searching, Thinking
+from bot.models.events import Loading, Retrying, Searching, Thinking
 from bot.reply.answer import Answer
 from bot.reply.messages import Life
 from bot.reply.scheduler import ScheduledReply
@@ -26,9 +26,9 @@ _DOING: Mapping[Doing, tuple[str, str]] = {
     Doing.THINKING: ("", texts.statuses.STATUS_THINKING),
     Doing.LISTENING: (texts.answers.TRANSCRIBING, texts.statuses.STATUS_LISTENING),
     Doing.TAKING_LONG: (texts.models.TAKES_LONG, texts.statuses.STATUS_TAKES_LONG),
-    Doing.LOADING: (texts.models.LOADING, texts.statuses.STATUS_LOADING),
 }
 """Texts for the reply and for the status."""
+_LOADING = texts.models.LOADING, texts.statuses.STATUS_LOADING
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,8 @@ class LiveOutput:
     admins: frozenset[str]
     _answer: Answer | None = field(default=None, init=False)
     _shows_activity: bool = field(default=False, init=False)
+    _is_loading: bool = field(default=False, init=False)
+    """Whether nothing has arrived yet from a server that might have to load the model."""
 
     async def begin(self, answer: Answer) -> None:
         """Allows a native stream for the reply if every reader would see the stream grow and see how to stop it."""
@@ -92,10 +94,13 @@ class LiveOutput:
         match activity:
             case Thinking(progress=progress):
                 return None, texts.statuses.status_progress(progress)
+            case Loading(ended=ended):
+                was_shown, self._is_loading = self._is_loading and self._shows_activity, not ended
+                return _DOING[Doing.THINKING] if was_shown and ended else None
             case Doing.THINKING | Doing.LISTENING:
                 return _DOING[activity]
-            case Doing.TAKING_LONG | Doing.LOADING if self._is_silent:
-                return _DOING[activity]
+            case Doing.TAKING_LONG if self._is_silent:
+                return _LOADING if self._is_loading else _DOING[activity]
             case Running(activity=text):
                 return text, texts.statuses.status_running(text)
             case Searching(query=query):

@@ -20,7 +20,7 @@ from bot.core.job import End, FollowUp, Job, Piece
 from bot.core.memory import SentMemories
 from bot.core.prompt import Conversation, CountTokens, PromptMarks, PromptMessage
 from bot.core.triage import Identity
-from bot.models.events import Retrying, Searching, Thinking
+from bot.models.events import Loading, Retrying, Searching, Thinking
 from bot.models.prompt import Effort, OfferedTools
 from bot.reply.answer import Answer
 from bot.telemetry import OFF, Telemetry
@@ -147,8 +147,6 @@ class Doing(Enum):
     """Replaces the activity that was shown before."""
     LISTENING = auto()
     TAKING_LONG = auto()
-    LOADING = auto()
-    """Nothing has arrived yet from a server that might have to load the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +160,7 @@ class TranscriptTexts:
     transcripts: Sequence[str]
 
 
-Activity = Doing | Running | TranscriptTexts | Searching | Retrying | Thinking
+Activity = Doing | Running | TranscriptTexts | Searching | Loading | Retrying | Thinking
 """An activity that an output can show until the next text or activity."""
 
 

@@ -233,15 +233,14 @@ class Steps:
         answer = attempt.answer
         step = attempt.begin_step(provider.model, input_tokens, prompt.origins)
         text = _StepText(answer, shown, is_new=bool(answer.steps) and not resumed)
-        waiting = _Waiting(shown)
+        taking_long = asyncio.get_running_loop().call_later(TAKES_LONG_S, shown.show, Doing.TAKING_LONG)
         try:
             # Only a model that has called tools can be asked to continue.
             stream = _events(attempt, prompt, provider) if answer.steps else provider.stream(prompt)
             async with aclosing(stream) as events:
                 async for event in events:
-                    waiting.receive(event)
                     match event:
-                        case Retrying():
+                        case Loading() | Retrying():
                             shown.show(event)
                         case Thinking(progress=progress) if progress:
                             shown.show(event)
@@ -258,22 +257,14 @@ class Steps:
             # The model had nothing to add to the recorded text, so that text is complete.
             step.completion = Completion(error.model, FinishReason.STOP, None)
         finally:
-            waiting.end()
+            taking_long.cancel()
         text.end()
-        if step.completion is not None:
-            self._learn_from(step.completion, prompt)
+        if (completion := step.completion) is not None:
+            model = completion.asked_model or completion.model
+            if self.estimate.learn(model, prompt, completion.usage, completion.window_tokens):
+                cut = "BOT_HISTORY_TOKENS and BOT_MAX_OUTPUT_TOKENS are cut to fit it"
+                log.warning("model %s has a window of %s tokens: %s", model, completion.window_tokens, cut)
         return step
-
-    def _learn_from(self, completion: Completion, prompt: Prompt) -> None:
-        model = completion.asked_model or completion.model
-        if self.estimate.learn_window(completion.window_tokens):
-            log.warning(
-                "model %s has a window of %s tokens: BOT_HISTORY_TOKENS and BOT_MAX_OUTPUT_TOKENS are cut to fit it",
-                model,
-                completion.window_tokens,
-            )
-        if completion.usage is not None:
-            self.estimate.learn(model, prompt, completion.usage)
 
     async def _give_up_if_resumable(self, attempt: AnswerAttempt, error: ProviderError, shown: Output) -> None:
         """Waits and raises GivenUp if another attempt can continue the answer; returns if the failure ends it."""
@@ -311,28 +302,6 @@ async def _events(attempt: AnswerAttempt, prompt: Prompt, provider: Provider) ->
         attempt.silent_step, prompt = len(attempt.answer.steps), with_request_to_continue(prompt)
         log.info("model %s wrote nothing after its calls, asking it to continue", provider.model)
         yield Retrying(is_charged=True)
-
-
-class _Waiting:
-    """Shows that a model is taking long, or that its server might be loading it, until the server responds."""
-
-    def __init__(self, shown: Output) -> None:
-        self._shown = shown
-        self._is_loading = self._shows_loading = False
-        self._timer = asyncio.get_running_loop().call_later(TAKES_LONG_S, self._show)
-
-    def _show(self) -> None:
-        self._shows_loading = self._is_loading
-        self._shown.show(Doing.LOADING if self._is_loading else Doing.TAKING_LONG)
-
-    def receive(self, event: StreamEvent) -> None:
-        self._is_loading = isinstance(event, Loading)
-        if self._shows_loading and not self._is_loading:
-            self._shows_loading = False
-            self._shown.show(Doing.THINKING)
-
-    def end(self) -> None:
-        self._timer.cancel()
 
 
 class _StepText:

@@ -136,6 +136,6 @@ def test_smallest_window_that_was_named_counts() -> None:
     estimate = TokenEstimate(("openai/m",))
     assert estimate.smallest_window(None) is None
     named = {None: False, 8_000: True, 9_000: False, 4_000: True}
-    assert {tokens: estimate.learn_window(tokens) for tokens in named} == named
-    assert not estimate.learn_window(4_000)
+    assert {tokens: estimate.learn("openai/m", PROMPT, None, tokens) for tokens in named} == named
+    assert not estimate.learn("openai/m", PROMPT, None, 4_000)
     assert [estimate.smallest_window(tokens) for tokens in (None, 3_000, 5_000)] == [4_000, 3_000, 4_000]
