@@ -69,7 +69,7 @@ async def test_who_is_sent_to_an_admin_reads_who_that_is(stage: Stage) -> None:
         "I don't have access to test. Ask Alan or Grace to check its credentials."
     ]
     # A mention would notify them.
-    assert "U0GRACE" not in str(stage.bots("general", asked)[0].sent_blocks)
+    assert "<@U0GRACE>" not in str(stage.bots("general", asked)[0].sent_blocks)
 
 
 @pytest.mark.parametrize(
