@@ -36,6 +36,7 @@ from bot.models.prompt import (
     Turn,
     TurnPart,
     WebSearch,
+    asked_turn,
     deferred_tools,
     is_tool_search,
     server_line,
@@ -117,6 +118,8 @@ class MessagesApi(Api):
             OptionalParameter.SAFETY_ID,
             OptionalParameter.TOOL_SEARCH,
         }
+        if host.vendor == ANTHROPIC.vendor:
+            self.optional_parameters |= {OptionalParameter.MESSAGE_EFFORT}
 
     def request(
         self,
@@ -127,18 +130,22 @@ class MessagesApi(Api):
         effort: str = "",
     ) -> dict[str, Any]:
         # No temperature, top_p or top_k, because current models refuse them.
+        message_effort = effort if OptionalParameter.MESSAGE_EFFORT in parameters else ""
         body: dict[str, Any] = {
             "model": model,
             "max_tokens": output_tokens,
-            "messages": _messages(prompt, self.vendor),
+            "messages": _messages(prompt, self.vendor, message_effort),
             "stream": True,
         }
-        if effort:
+        betas = ["mid-conversation-output-config-2026-07-01"] if message_effort else []
+        if effort and not message_effort:
             body["output_config"] = {"effort": effort}
         if OptionalParameter.PROGRESS in parameters:
             # https://platform.claude.com/docs/en/build-with-claude/thinking#progress-updates
             body["thinking"] = {"type": "adaptive", "display": "updates"}
-            body["extra_headers"] = {"anthropic-beta": "thinking-display-updates-2026-08-18"}
+            betas.append("thinking-display-updates-2026-08-18")
+        if betas:
+            body["extra_headers"] = {"anthropic-beta": ",".join(betas)}
         if OptionalParameter.SAFETY_ID in parameters:
             body["metadata"] = {"user_id": prompt.asker}
         deferred = deferred_tools(prompt.tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
@@ -172,8 +179,10 @@ class MessagesApi(Api):
             body["system"] = _cached_blocks(system)
         messages = body["messages"]
         ends = [at for at, one in enumerate([*messages[1:], {"role": "assistant"}]) if one["role"] == "assistant"]
+        # A message with only an effort can't be marked.
+        ends = [at if messages[at]["content"] else at - 1 for at in ends]
         asked = [messages[at] for at in ends if messages[at]["role"] != "assistant"][-2:]
-        if self._host.caches_requests:
+        if self._host.caches_requests and messages[-1]["content"]:
             body["cache_control"] = _CACHED
             asked = asked[:-1]
         for message in asked:
@@ -410,14 +419,17 @@ def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[s
     return [*blocks[:-1], {**blocks[-1], "cache_control": _CACHED}]
 
 
-def _messages(prompt: Prompt, vendor: str) -> list[dict[str, Any]]:
-    names = {tool.name for tool in prompt.tools}
-    messages: list[dict[str, Any]] = []
-    for turn in prompt.turns:
+def _messages(prompt: Prompt, vendor: str, effort: str) -> list[dict[str, Any]]:
+    """Returns the turns with our instructions. `effort`: the level to set after each user turn from the question on."""
+    # https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages and .../effort
+    names, messages = {tool.name for tool in prompt.tools}, list[dict[str, Any]]()
+    asked = asked_turn(prompt) if effort else len(prompt.turns)
+    for place, turn in enumerate(prompt.turns):
         messages.append({"role": turn.role, "content": _content(turn, vendor, names)})
-        if turn.instruction:
-            # https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
-            messages.append({"role": "system", "content": turn.instruction})
+        has_effort = place >= asked and turn.role == "user"
+        if turn.instruction or has_effort:
+            config = {"output_config": {"effort": effort}} if has_effort else {}
+            messages.append({"role": "system", "content": turn.instruction or [], **config})
     return messages
 
 

@@ -55,6 +55,8 @@ _STANDARD_TERMS = frozenset(("auto", "default", "standard", "on_demand", "global
 
 def price_terms(reported: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Returns the terms by which a response says it is charged, such as a service tier, unless they are standard."""
+    if reported.keys().isdisjoint(_TERMS):
+        return ()
     terms = ((name, str(reported.get(name) or "auto")[:20]) for name in _TERMS)
     return tuple((name, term) for name, term in terms if term not in _STANDARD_TERMS)
 
@@ -70,7 +72,7 @@ class Usage:
     web_searches: int = 0
     audio_s: float = 0.0
     terms: tuple[tuple[str, str], ...] = ()
-    """Terms of a single request that change its price (`price_terms`)."""
+    """Terms that change the price (`price_terms`); in a sum, those of its last request that has any."""
     requests: "tuple[Usage, ...]" = field(default=(), compare=False)
     """The summed requests; empty for a single request. Prices depend on the size of each request."""
 
@@ -85,7 +87,7 @@ class Usage:
     def __add__(self, other: "Usage") -> "Usage":
         names = [name for name in self.__slots__ if name not in ("terms", "requests")]
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}
-        return Usage(**sums, requests=(*self.each, *other.each))
+        return Usage(**sums, terms=other.terms or self.terms, requests=(*self.each, *other.each))
 
 
 @dataclass(frozen=True, slots=True)

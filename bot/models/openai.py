@@ -39,6 +39,7 @@ from bot.models.prompt import (
     ToolDefinition,
     ToolResult,
     Turn,
+    asked_turn,
     deferred_tools,
     server_line,
 )
@@ -93,7 +94,14 @@ async def look_up_model(settings: VendorSettings, name: str, today: date) -> Loo
         return await look_up(sdk, name, settings.api_key, today)
 
 
-_OPENAIS_ALONE = frozenset((OptionalParameter.CACHE_BREAKPOINT, OptionalParameter.OUR_ROLE, OptionalParameter.PHASE))
+_OPENAIS_ALONE = frozenset(
+    (
+        OptionalParameter.CACHE_BREAKPOINT,
+        OptionalParameter.MESSAGE_EFFORT,
+        OptionalParameter.OUR_ROLE,
+        OptionalParameter.PHASE,
+    )
+)
 """Parameters that other servers with OpenAI's APIs might ignore."""
 
 
@@ -131,15 +139,8 @@ class ResponsesApi(Api):
     ) -> dict[str, Any]:
         is_marked = prompt.system and OptionalParameter.CACHE_BREAKPOINT in parameters
         tools = _responses_tools(prompt.tools, parameters)
-        has_phases = OptionalParameter.PHASE in parameters
-        listed = (
-            (
-                *_responses_items(turn, self.vendor, has_phases=has_phases),
-                *(_instructions_of(turn) if turn.instruction else ()),
-            )
-            for turn in prompt.turns
-        )
-        items = _with_namespaces([*chain.from_iterable(listed)], tools)
+        message_effort = effort if OptionalParameter.MESSAGE_EFFORT in parameters else ""
+        items = _with_namespaces(self._items(prompt, parameters, message_effort), tools)
         body: dict[str, Any] = {
             "model": model,
             "input": [*_cacheable_instructions(prompt.system), *items] if is_marked else items,
@@ -153,7 +154,7 @@ class ResponsesApi(Api):
         if prompt.system and not is_marked:
             body["instructions"] = prompt.system
         reasoning = {"summary": "auto"} if OptionalParameter.REASONING_SUMMARIES in parameters else {}
-        if effort:
+        if effort and not message_effort:
             reasoning["effort"] = effort
         if reasoning:
             body["reasoning"] = reasoning
@@ -170,6 +171,21 @@ class ResponsesApi(Api):
         if prompt.tools and OptionalParameter.ENCRYPTED_REASONING in parameters:
             body["include"] = ["reasoning.encrypted_content"]
         return body
+
+    def _items(self, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str) -> list[Mapping[str, Any]]:
+        """Returns the turns' items. `effort`: the level to set right before the question, or ""."""
+        has_phases = OptionalParameter.PHASE in parameters
+        listed = [
+            [
+                *_responses_items(turn, self.vendor, has_phases=has_phases),
+                *(_instructions_of(turn) if turn.instruction else ()),
+            ]
+            for turn in prompt.turns
+        ]
+        if effort:
+            # https://developers.openai.com/api/docs/guides/reasoning (change reasoning mid-conversation)
+            listed.insert(asked_turn(prompt), [{"type": "configuration_update", "reasoning": {"effort": effort}}])
+        return [*chain.from_iterable(listed)]
 
     def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
         return ResponsesReader(attempt, prompt, output_tokens)

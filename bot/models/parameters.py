@@ -58,6 +58,8 @@ class OptionalParameter(Enum):
     """Claude's notes between calls, which arrive empty unless requested. The request also asks for thinking, so it is
     only for models that always think."""
     EFFORT = r"effort|output_config|(?:reasoning|thinking)(?!\W{0,2}summar)"
+    MESSAGE_EFFORT = r"configuration_update|mid.conversation|messages\W\d+\W(?:role|output_config)\b(?!\Weffort)"
+    """The effort as a message, which leaves the cached prefix intact. Otherwise, the request has the effort."""
     REASONING_SUMMARIES = r"reasoning|thinking"
     ENCRYPTED_REASONING = r"\binclude\b|encrypted.content"
     """The reasoning before a tool call, to send back with the result, because requests aren't stored."""
@@ -115,6 +117,7 @@ _KEPT = MISSED | {
 }
 """Parameters that even the bare request includes, unless a refusal names them."""
 _ALONE = (
+    OptionalParameter.MESSAGE_EFFORT,
     OptionalParameter.CACHE_BREAKPOINT,
     OptionalParameter.TOOL_SEARCH,
     OptionalParameter.OUR_ROLE,

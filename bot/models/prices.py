@@ -197,9 +197,8 @@ class ModelPrices:
             variants = self._listed(model)[1].price_variants or ()
         except LookupError:
             return ()
-        terms = dict.fromkeys(term for request in usage.each for term in request.terms)
         listed = {term for variant in variants for term in variant.when.items()}
-        return tuple(f"{name}={term}" for name, term in terms if (name, term) not in listed)
+        return tuple(f"{name}={term}" for name, term in usage.terms if (name, term) not in listed)
 
     def _request_usd(self, model: str, usage: Usage, at: float) -> Decimal:
         if own := self._own(model):

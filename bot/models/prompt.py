@@ -453,6 +453,12 @@ class TokenEstimate:
         return is_smallest
 
 
+def asked_turn(prompt: Prompt) -> int:
+    """Returns the position of the question: the last user turn before the answer's own steps."""
+    steps = next((place for place, turn in enumerate(prompt.turns) if turn.parts), len(prompt.turns))
+    return max((place for place, turn in enumerate(prompt.turns[:steps]) if turn.role == "user"), default=0)
+
+
 def prompt_texts(prompt: Prompt) -> list[str]:
     return [prompt.system, *(text for turn in prompt.turns for text in (turn.text, turn.instruction))]
 

@@ -124,7 +124,8 @@ def _may_be_about_history(refused: RefusedRequest) -> bool:
         return True
     body = refused.trial.body("")
     items = body.get("input") or body["messages"]
-    *earlier, _ = (place for place, item in enumerate(items) if item["role"] not in ("system", "developer"))
+    ours = ("system", "developer", None)
+    *earlier, _ = (place for place, item in enumerate(items) if item.get("role") not in ours)
     return not set(earlier).isdisjoint(item_positions(refused.response))
 
 

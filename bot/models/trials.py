@@ -48,6 +48,7 @@ DESCRIBED_WITHIN_S = 2.0
 """Time limit for requesting a server's description of a model, which delays the first answer that needs it."""
 TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS))
 _FOR_THINKERS = frozenset({OptionalParameter.PROGRESS})
+EFFORT = frozenset((OptionalParameter.EFFORT, OptionalParameter.MESSAGE_EFFORT))
 _FEATURES: Mapping[OptionalParameter, Feature] = {
     OptionalParameter.TOOLS: "tools",
     OptionalParameter.WEB_SEARCH: "web search",
@@ -116,7 +117,7 @@ class Trial:
 
     @property
     def sent_parameters(self) -> frozenset[OptionalParameter]:
-        return self.parameters if self.effort else self.parameters - {OptionalParameter.EFFORT}
+        return self.parameters if self.effort else self.parameters - EFFORT
 
     @property
     def refused_features(self) -> tuple[Feature, ...]:
@@ -268,9 +269,10 @@ def needed_parameters(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
         (MISSED | {OptionalParameter.PHASE}, any(turn.role == "assistant" for turn in prompt.turns)),
         (_FOR_THINKERS, prompt.tools and not api.can_leave_marks),
         ({OptionalParameter.OUR_ROLE}, any(turn.instruction for turn in prompt.turns) and not api.can_leave_marks),
-        ({OptionalParameter.EFFORT}, prompt.effort is not Effort.NORMAL),
+        (EFFORT, prompt.effort is not Effort.NORMAL),
         ({OptionalParameter.SAFETY_ID}, prompt.asker),
-        # A server that only resembles the vendor's might ignore a tool of an unknown type, as it might ignore a role.
+        # A server that only resembles the vendor's might ignore a tool or message of an unknown type, or a role.
+        ({OptionalParameter.MESSAGE_EFFORT}, not api.can_leave_marks),
         ({OptionalParameter.TOOL_SEARCH}, len(prompt.tools) >= MIN_SEARCHABLE and not api.can_leave_marks),
     ):
         unused |= set() if is_used else parameters

@@ -7,6 +7,8 @@ token is taken to be four bytes. What belongs to a rule alone stands in its clas
 |---|---|---|
 | Anthropic: a mark keeps what stands before it, and finds what was kept at one of the 20 blocks up to it; at most four marks; at least 1,024 tokens (4,096 for some models) | https://platform.claude.com/docs/en/build-with-claude/prompt-caching | 2026-11-28 |
 | OpenAI from GPT-5.6 on: kept and found only where a breakpoint ended: an explicit one, or the end of the newest message of a user or a tool; at least 1,024 tokens; by `prompt_cache_key` | https://developers.openai.com/api/docs/guides/prompt-caching, docstrings of openai 3.57 | 2026-11-28 |
+| OpenAI: `reasoning.effort` of the request changes the instructions, so nothing is found that was kept at another level | https://developers.openai.com/api/docs/guides/prompt-caching (`reasoning_effort_changed`), https://openrouter.ai/docs (GPT-6 Astra) | 2026-11-30 |
+| Anthropic: `output_config.effort` changes what is rendered before the messages: tools and instructions are found, messages aren't | https://platform.claude.com/docs/en/build-with-claude/effort | 2026-11-30 |
 | OpenAI before: the longest common beginning, in units of 128 tokens; at least 1,024; by `prompt_cache_key` | the same page | 2026-11-28 |
 | DeepSeek: units that end with a request's input, or with a beginning that two requests had in common; a unit is found whole. (Units at fixed intervals, of a number that isn't told, are left out.) | https://api-docs.deepseek.com/guides/kv_cache | 2026-11-28 |
 """  # noqa: E501
@@ -45,8 +47,12 @@ class Block:
 
 def blocks_of(body: Body) -> list[Block]:
     """Returns a request's blocks in the order in which a model reads them: tools, instructions, messages."""
-    blocks = [_block("tools", tool) for tool in body.get("tools") or ()]
+    effort = body.get("reasoning", {}).get("effort")
+    blocks = [Block(f"effort: {effort}\n")] if effort else []
+    blocks += [_block("tools", tool) for tool in body.get("tools") or ()]
     blocks += _blocks("system", body.get("system") or body.get("instructions") or ())
+    effort = body.get("output_config", {}).get("effort")
+    blocks += [Block(f"effort: {effort}\n")] if effort else []
     for item in body.get("messages") or body.get("input") or ():
         role = item.get("role") or item["type"]
         content = {name: value for name, value in item.items() if name != "role"}

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from bot.errors import EndReason
-from bot.models.prompt import Effort, ToolDefinition, WebSearch
+from bot.models.events import ToolCall
+from bot.models.prompt import Effort, ToolDefinition, ToolResult, Turn, WebSearch
+from tests.contracts.cache_rules import beginnings, blocks_of
 from tests.contracts.in_process import AnyVendor, InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, VendorApi, unsupported
@@ -266,3 +268,107 @@ async def test_answer_that_is_thought_about_longer_has_room_for_that(
     await ask(api, in_process, api.streamed("one"), prompt=THOROUGHLY)
     [request] = in_process.requests
     assert (request.body.get("max_tokens") or request.body.get("max_output_tokens")) >= 64_000
+
+
+# The effort as a message. Read on 2026-11-30:
+# - OpenAI: openai 3.57 (ResponseConfigurationUpdateItemParam: "for subsequent responses until another configuration
+#   update replaces it"; GPT-6 and later), vercel/ai#20390, langchain-ai/langchainjs#11560 (adjacent ones are a 400).
+# - Anthropic: anthropic 2.14 (BetaSystemMessageParam: "a message with neither content nor output_config fields is
+#   rejected"), header mid-conversation-output-config-2026-07-01; a system message follows a user's and comes last or
+#   before an assistant's (mid-conversation system messages, August 2026).
+UPDATES_HEADER = "mid-conversation-output-config-2026-07-01"
+
+
+def effort_of_answer(request: VendorRequest, *, is_supported: bool) -> str | VendorResponse:
+    """Returns the level at which a model answers this request, or the vendor's refusal of the request."""
+    items = request.body.get("input") or request.body["messages"]
+    level = effort_in(request.body)
+    for place, item in enumerate(items):
+        behind = items[place + 1] if place + 1 < len(items) else {}
+        if item.get("type") == "configuration_update":
+            if not is_supported:
+                return unsupported(f"Invalid value: 'configuration_update' at input[{place}].type.")
+            if behind.get("role") != "user":
+                return unsupported(f"input[{place}]: a configuration_update must directly precede a user message.")
+            level = item["reasoning"]["effort"]
+        if item.get("role") == "system" and "messages" in request.body:
+            has_effort = "output_config" in item
+            if has_effort and not (is_supported and UPDATES_HEADER in request.headers.get("anthropic-beta", "")):
+                return unsupported(f"messages.{place}.output_config: Extra inputs are not permitted")
+            if items[place - 1]["role"] != "user" or behind.get("role", "assistant") != "assistant":
+                return unsupported(f"messages.{place}.role: a system message must follow a user message.")
+            if not (item["content"] or has_effort):
+                return unsupported(f"messages.{place}: content must not be empty")
+            level = item["output_config"]["effort"] if has_effort else level
+        elif "messages" in request.body and item["role"] == "user":
+            # It holds for a turn.
+            level = effort_in(request.body)
+    return level
+
+
+CALLED = (
+    Turn("assistant", "", parts=(ToolCall(0, "c0", "time__now", {}),)),
+    Turn("user", "", parts=(ToolResult("c0", "time__now", "Noon."),)),
+)
+WITH_TOOL = replace(WITH_ALL, web_search=None)
+INSTRUCTED = replace(WITH_TOOL, turns=(Turn("user", "Hi", instruction="Answer in a word."),))
+IN_STEPS = replace(WITH_TOOL, turns=(*WITH_TOOL.turns, *CALLED))
+
+
+@pytest.mark.parametrize("is_supported", [True, False], ids=["takes it", "refuses it"])
+async def test_openai_gets_the_effort_as_a_message_that_leaves_the_cached_beginning_as_it_is(
+    in_process: InProcessVendor, monkeypatch: pytest.MonkeyPatch, is_supported: bool
+) -> None:
+    monkeypatch.setattr(InProcessVendor, "url", "https://api.openai.com")
+    await check_message_efforts(RESPONSES, in_process, is_supported=is_supported)
+
+
+@pytest.mark.parametrize("is_supported", [True, False], ids=["takes it", "refuses it"])
+async def test_claude_gets_the_effort_as_a_message_that_leaves_the_cached_beginning_as_it_is(
+    vendor: VendorServer, monkeypatch: pytest.MonkeyPatch, is_supported: bool
+) -> None:
+    monkeypatch.setattr("bot.models.anthropic.is_vendors_own", lambda url: True)
+    await check_message_efforts(ANTHROPIC, vendor, is_supported=is_supported)
+
+
+async def check_message_efforts(api: VendorApi, server: AnyVendor, *, is_supported: bool) -> None:
+    levels: list[str] = []
+
+    def answer(request: VendorRequest) -> VendorResponse:
+        if request.method == "GET":
+            body = json.dumps(described(low=True, medium=True, high=True, xhigh=True)).encode()
+            return VendorResponse([body], content_type="application/json")
+        level = effort_of_answer(request, is_supported=is_supported)
+        if isinstance(level, VendorResponse):
+            return level
+        levels.append(level)
+        return api.streamed("one")
+
+    server.script(answer)
+    async with connected(api, server) as model:
+        for prompt in (WITH_TOOL, IN_STEPS, INSTRUCTED):
+            for effort in (NORMAL, THOROUGH, FAST):
+                received = await collect(model, replace(prompt, effort=effort))
+                assert received.completions[0].effort == {NORMAL: "", THOROUGH: "xhigh", FAST: "low"}[effort]
+        await collect(model)
+    assert levels == ["", "xhigh", "low"] * 3 + [""]
+    asked = [request.body for request in server.requests if request.method == "POST"]
+    assert len(asked) == len(levels) + (not is_supported), "a refusal is remembered"
+    assert any(map(effort_in, asked)) is not is_supported
+    if is_supported:
+        usual, thorough = (
+            beginnings([block for block in blocks_of(body) if "xhigh" not in block.text]) for body in asked[:2]
+        )
+        assert thorough[-1] == usual[-1]
+        assert sum('"cache_control"' in json.dumps(one) for one in asked[1].get("messages", ())) in (0, 2)
+
+
+@pytest.mark.parametrize("api", [RESPONSES, CHAT, ANTHROPIC], ids=str)
+async def test_server_that_only_resembles_a_vendor_gets_the_effort_in_the_request(
+    vendor: VendorServer, api: VendorApi
+) -> None:
+    """It might ignore a message of an unknown type, and nobody would notice."""
+    vendor.has_all_models = True
+    await ask(api, vendor, api.streamed("one"), prompt=THOROUGHLY)
+    [level] = efforts(vendor)
+    assert level == "xhigh"

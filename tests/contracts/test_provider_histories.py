@@ -82,6 +82,7 @@ NAMED: Mapping[OptionalParameter, str] = {
     OptionalParameter.USAGE: "stream_options isn't possible here",
     OptionalParameter.PROGRESS: "thinking.adaptive.display isn't possible here",
     OptionalParameter.EFFORT: "effort 'high' isn't possible here",
+    OptionalParameter.MESSAGE_EFFORT: "configuration_update and mid-conversation efforts aren't possible here",
     OptionalParameter.REASONING_SUMMARIES: "reasoning summary isn't possible here",
     OptionalParameter.ENCRYPTED_REASONING: "include isn't possible here",
     OptionalParameter.STRICT: "strict isn't possible here",
