@@ -6,9 +6,10 @@ Loops are restarted after errors, required database operations are repeated, and
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from bot.errors import Backoff, SlackSetupError, StoreError, TypistError, trace_of
 
@@ -136,6 +137,31 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+class Turns:
+    """Does each person's work one at a time, so that many presses of one person don't delay others."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._unfinished: set[Hashable] = set()
+
+    @asynccontextmanager
+    async def of(self, person: str) -> AsyncIterator[None]:
+        lock = self._locks.setdefault(person, asyncio.Lock())
+        async with lock:
+            yield
+
+    async def once(self, person: str, what: Hashable, work: Callable[[], Awaitable[None]]) -> None:
+        """Does a person's work in turn, unless the same work isn't finished yet."""
+        if (person, what) in self._unfinished:
+            return
+        self._unfinished.add((person, what))
+        try:
+            async with self.of(person):
+                await work()
+        finally:
+            self._unfinished.discard((person, what))
 
 
 async def _logged(work: Coroutine[Any, Any, None], failure: str, within_s: float | None) -> None:

@@ -20,7 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.checks.daily import check_daily, retirement_sentences
 from bot.checks.registry import BOT_TOKEN, CONNECTION, Checkup, log_start
 from bot.checks.slack import refuse_organization
-from bot.clock import Clock, insist
+from bot.clock import Clock, Turns, insist
 from bot.core import texts
 from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
 from bot.core.caps import CAP_MARK
@@ -72,6 +72,7 @@ from bot.services.sign_in import SignInModal
 from bot.services.slack_conversation import SlackConversation
 from bot.services.steps import Steps
 from bot.services.stops import Stops
+from bot.services.table_writer import TableWriter
 from bot.services.tool_calls import Toolbox, expire_approvals
 from bot.services.transcripts import Transcription
 from bot.services.welcome import Welcome
@@ -449,8 +450,8 @@ def _listen(
     runs = ScheduledRuns(stores, workspace, access, quota, parts.schedules)
     posts = QuestionPosts(stores, workspace, intake, access, runs)
     writers = {CAP_MARK: CapNotifications(stores, settings.admins).write, RUN_REPORT: runs.write}
-    canvas_writer = CanvasWriter(stores, workspace)
-    outbox = Outbox(stores, workspace, settings.admins, parts.notifier, writers, canvas_writer, posts, runs)
+    copying = CanvasWriter(stores, workspace), TableWriter(stores, workspace)
+    outbox = Outbox(stores, workspace, settings.admins, parts.notifier, writers, *copying, posts, runs)
     shortcut = MessageShortcut(stores, workspace, access, outbox.check_now)
     reactions = Reactions(stores, workspace, access, parts.notifier, shortcut)
     # Registered first, because Bolt asks one handler after another, and most events are messages.
@@ -458,7 +459,8 @@ def _listen(
     presses = Presses(stores, workspace, access)
     decisions = Decisions(stores, workspace, worker, presses, shortcut, parts.schedules)
     actions = ReplyActions(stores, workspace, worker, presses, decisions, SignInModal(decisions), stops)
-    register_buttons(bolt, actions, quiet_threads, workspace.me.team_id)
+    turns = Turns()
+    register_buttons(bolt, turns, actions, quiet_threads, workspace.me.team_id)
     accounts = OwnAccounts(stores, workspace, access, parts.sign_ins)
     subcommands = {
         "schedules": parts.schedules.on_command,
@@ -467,14 +469,14 @@ def _listen(
     }
     tools_of = mcp_tools.place_tools if mcp_tools else None
     commands = SlashCommands(stores, workspace, access, quota, caps, home.defaults, subcommands, tools_of)
-    register_commands(bolt, commands, shortcut)
-    register_modal(bolt, ACCOUNTS, accounts.sign_out, accounts.sign_everybody_out)
-    register_settings_button(bolt, OPEN_MEMORY, parts.remembering.open_on_settings)
-    register_modal(bolt, MEMORY, parts.remembering.save)
+    register_commands(bolt, turns, commands, shortcut)
+    register_modal(bolt, turns, ACCOUNTS, accounts.sign_out, accounts.sign_everybody_out)
+    register_settings_button(bolt, turns, OPEN_MEMORY, parts.remembering.open_on_settings)
+    register_modal(bolt, turns, MEMORY, parts.remembering.save)
     welcome = Welcome(stores, workspace, access, shortcut, settings.welcome, settings.read_channel)
-    register_home_and_pane(bolt, home, answering.pane, welcome)
-    register_caps(bolt, caps, home, workspace.me.team_id)
-    register_schedules(bolt, parts.schedules, home, workspace.me.team_id)
+    register_home_and_pane(bolt, turns, home, answering.pane, welcome)
+    register_caps(bolt, turns, caps, home, workspace.me.team_id)
+    register_schedules(bolt, turns, parts.schedules, home, workspace.me.team_id)
     return outbox, intake
 
 

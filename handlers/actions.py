@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.clock import Background
+from bot.clock import Background, Turns
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.channel_settings import SettingsPlace
@@ -46,11 +46,10 @@ from handlers.payloads import (
     stop_of,
     submission_in,
 )
+from handlers.presses import WITHIN_S, press_listener
 
 COMMAND = re.compile(".*")
 """Matches every name, because the manifest can use another command name and Slack sends only the app's own commands."""
-WITHIN_S = 2.5
-"""Time limit for acknowledging input. Slack waits three seconds, and a trigger expires after the same time."""
 SAVED_WITHIN_S = 300.0
 """Time limit for work after saving a modal, such as polling a server until a person has confirmed a code."""
 
@@ -60,18 +59,25 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-def register_buttons(app: AsyncApp, actions: ReplyActions, quiet_threads: QuietThreads, team_id: str) -> None:
+def register_buttons(
+    app: AsyncApp, turns: Turns, actions: ReplyActions, quiet_threads: QuietThreads, team_id: str
+) -> None:
 
     async def on_stop(body: dict[str, Any]) -> None:
         await actions.stops.stop_session(*stop_of(body, team_id))
 
-    on_press = _press_listener(lambda body: actions.on_press(press_of(body, team_id)))
-    on_reason = _press_listener(lambda body: actions.on_press(reason_press_of(body, team_id)))
-    on_quiet = _press_listener(lambda body: quiet_threads.on_press(quiet_press_of(body, team_id)))
-    app.view(ARGUMENTS)(_press_listener(lambda body: actions.on_press(approval_of(body, team_id))))
-    register_modal(app, EDIT_ARGUMENTS, actions.decisions.approve_edited)
-    register_modal(app, ADDRESS_MODAL, actions.sign_in.check_address, actions.sign_in.sign_in)
-    for action in ReplyAction:
+    async def pressed(body: dict[str, Any]) -> None:
+        await actions.on_press(press_of(body, team_id))
+
+    on_press = press_listener(turns, pressed)
+    on_reason = press_listener(turns, lambda body: actions.on_press(reason_press_of(body, team_id)))
+    on_quiet = press_listener(turns, lambda body: quiet_threads.on_press(quiet_press_of(body, team_id)))
+    app.view(ARGUMENTS)(press_listener(turns, lambda body: actions.on_press(approval_of(body, team_id))))
+    register_modal(app, turns, EDIT_ARGUMENTS, actions.decisions.approve_edited)
+    register_modal(app, turns, ADDRESS_MODAL, actions.sign_in.check_address, actions.sign_in.sign_in)
+    # Stop doesn't wait for other presses, which might be waiting for a server.
+    app.action(ReplyAction.STOP)(press_listener(Turns(), pressed))
+    for action in set(ReplyAction) - {ReplyAction.STOP}:
         app.action(action.value)(on_press)
     app.action(re.compile(f"^{ReplyAction.CHOOSE}-[0-9]$"))(on_press)
     app.action(re.compile(f"^{ReplyAction.FEEDBACK_REASON}-[a-z_]+$"))(on_reason)
@@ -79,11 +85,14 @@ def register_buttons(app: AsyncApp, actions: ReplyActions, quiet_threads: QuietT
     app.event("agent_session_stopped")(on_stop)
 
 
-def register_commands(app: AsyncApp, commands: SlashCommands, questions: MessageShortcut) -> None:
+def register_commands(app: AsyncApp, turns: Turns, commands: SlashCommands, questions: MessageShortcut) -> None:
 
     async def on_command(ack: AsyncAck, command: Mapping[str, Any]) -> None:
+        invocation = invocation_of_command(command)
         try:
-            response = await _in_time(commands.respond(invocation_of_command(command), command_of(command)))
+            response = await _in_turn(
+                turns, invocation.user_id, lambda: commands.respond(invocation, command_of(command))
+            )
         except (TypistError, TimeoutError) as error:
             response = CommandResponse(_sentence(error))
         await (ack(**command_message(response)) if response else ack())
@@ -91,40 +100,42 @@ def register_commands(app: AsyncApp, commands: SlashCommands, questions: Message
     async def shortcut_used(shortcut: Mapping[str, Any]) -> None:
         invocation = invocation_of_shortcut(shortcut)
         try:
-            await _in_time(questions.open(invocation, message_of_shortcut(shortcut, commands.workspace.me.team_id)))
+            async with asyncio.timeout(WITHIN_S):
+                await questions.open(invocation, message_of_shortcut(shortcut, commands.workspace.me.team_id))
         except (TypistError, TimeoutError) as error:
             response = CommandResponse(_sentence(error))
             await commands.workspace.surfaces.respond_to_command(invocation.response_url, response)
 
     app.command(COMMAND)(on_command)
-    app.shortcut(ASK_ABOUT)(_press_listener(shortcut_used))
-    register_modal(app, SETTINGS, commands.save)
+    app.shortcut(ASK_ABOUT)(press_listener(turns, shortcut_used))
+    register_modal(app, turns, SETTINGS, commands.save)
     # If a question was recorded although an error was shown, it is asked once, however often the modal is submitted.
-    register_modal(app, ASK_MODAL, questions.ask)
+    register_modal(app, turns, ASK_MODAL, questions.ask)
 
 
 def register_settings_button(
-    app: AsyncApp, action_id: str, opened: Callable[[str, str, SettingsPlace], Awaitable[None]]
+    app: AsyncApp, turns: Turns, action_id: str, opened: Callable[[str, str, SettingsPlace], Awaitable[None]]
 ) -> None:
     """Registers a button in a channel's settings. `opened` gets the person's ID, the modal's trigger and the place."""
 
     async def on_press(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         await ack()
+        user_id, trigger_id, place = settings_press_of(body)
         try:
-            await _in_time(opened(*settings_press_of(body)))
+            await _in_turn(turns, user_id, lambda: opened(user_id, trigger_id, place))
         except (TypistError, TimeoutError) as error:
             log.warning("modal of %s not opened: %s", action_id, error or "it took too long")
 
     app.action(action_id)(on_press)
 
 
-def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str) -> None:
+def register_caps(app: AsyncApp, turns: Turns, caps: CapSettings, home: AppHome, team_id: str) -> None:
 
     async def on_press(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         await ack()
         user_id, trigger_id, owner = caps_press_of(body, team_id)
         try:
-            await _in_time(caps.open(user_id, trigger_id, owner))
+            await _in_turn(turns, user_id, lambda: caps.open(user_id, trigger_id, owner))
         except (TypistError, TimeoutError) as error:
             log.warning("caps not shown to user %s: %s", user_id, error or "it took too long")
         # The menus of a rebuilt Home have no selection, so the same choice can be made again.
@@ -135,10 +146,10 @@ def register_caps(app: AsyncApp, caps: CapSettings, home: AppHome, team_id: str)
 
     for action_id in (SET_WORKSPACE_CAPS, SET_PERSON_CAPS, SET_CHANNEL_CAPS):
         app.action(action_id)(on_press)
-    register_modal(app, CAPS, caps.save, show_in_home)
+    register_modal(app, turns, CAPS, caps.save, show_in_home)
 
 
-def register_schedules(app: AsyncApp, schedules: Schedules, home: AppHome, team_id: str) -> None:
+def register_schedules(app: AsyncApp, turns: Turns, schedules: Schedules, home: AppHome, team_id: str) -> None:
 
     async def pressed(press: SchedulePress) -> None:
         await schedules.on_press(press)
@@ -150,14 +161,15 @@ def register_schedules(app: AsyncApp, schedules: Schedules, home: AppHome, team_
             saved = texts.schedules.SCHEDULE_PRESSED[ScheduleAction.CHANGE]
             await schedules.refresh_list(user_id, submitted.place, saved)
 
-    on_press = _press_listener(lambda body: pressed(schedule_press_of(body, team_id)))
+    on_press = press_listener(turns, lambda body: pressed(schedule_press_of(body, team_id)))
     for action in ScheduleAction:
         app.action(action.value)(on_press)
-    register_modal(app, CHANGE_SCHEDULE, schedules.change, show_in_list)
+    register_modal(app, turns, CHANGE_SCHEDULE, schedules.change, show_in_list)
 
 
 def register_modal(
     app: AsyncApp,
+    turns: Turns,
     modal: Modal[..., S],
     save: Callable[[str, S], Awaitable[str | Mapping[str, str]]],
     saved: Callable[[str, S], Coroutine[Any, Any, None]] | None = None,
@@ -173,7 +185,7 @@ def register_modal(
     async def on_submission(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         user_id, submitted = submission_in(body, modal)
         try:
-            problems = await _in_time(save(user_id, submitted))
+            problems = await _in_turn(turns, user_id, lambda: save(user_id, submitted))
         except (TypistError, TimeoutError) as error:
             problems = _sentence(error)
         if isinstance(problems, str) and problems:
@@ -189,31 +201,9 @@ def register_modal(
     app.view(modal.callback_id)(on_submission)
 
 
-def _press_listener(
-    work: Callable[[dict[str, Any]], Coroutine[Any, Any, None]],
-) -> Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]:
-    """Returns a click listener that works in the background, as Bolt acknowledges only after a listener returns."""
-    background = Background()
-
-    async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        working = asyncio.create_task(work(body))
-        await asyncio.wait({working}, timeout=WITHIN_S)
-        if working.done():
-            await working
-        else:
-            background.start(_end_of(working), "what a click asked for isn't done")
-
-    return on_press
-
-
-async def _end_of(working: Awaitable[None]) -> None:
-    await working
-
-
-async def _in_time(result: Awaitable[T]) -> T:
-    async with asyncio.timeout(WITHIN_S):
-        return await result
+async def _in_turn(turns: Turns, user_id: str, work: Callable[[], Awaitable[T]]) -> T:
+    async with asyncio.timeout(WITHIN_S), turns.of(user_id):
+        return await work()
 
 
 def _sentence(error: Exception) -> str:

@@ -14,6 +14,7 @@ from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
+from bot.clock import Turns
 from bot.errors import PayloadError, Stuck, TypistError, trace_of
 from bot.services.commands import AppHome
 from bot.services.intake import Intake, MessageEdits
@@ -42,6 +43,7 @@ from handlers.payloads import (
     suggestion_press_of,
     viewer_of,
 )
+from handlers.presses import press_listener
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +95,7 @@ def register_messages(
     app.options(ANY_ACTION_ID)(on_options)
 
 
-def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, welcome: Welcome) -> None:
+def register_home_and_pane(app: AsyncApp, turns: Turns, home: AppHome, pane: AssistantPane, welcome: Welcome) -> None:
     """Registers the listeners. With assistant_view, Slack reports threads; with agent_view, the Messages tab."""
 
     async def on_home(event: Mapping[str, Any]) -> None:
@@ -120,10 +122,7 @@ def register_home_and_pane(app: AsyncApp, home: AppHome, pane: AssistantPane, we
     async def on_join(event: Mapping[str, Any]) -> None:
         await welcome.on_joined(*join_of(event))
 
-    async def on_suggestion(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        await welcome.on_press(suggestion_press_of(body))
-
+    on_suggestion = press_listener(turns, lambda body: welcome.on_press(suggestion_press_of(body)))
     app.event("app_home_opened")(on_home)
     app.event("member_joined_channel")(on_join)
     app.action(re.compile(f"^{SUGGESTION}-[0-9]$"))(on_suggestion)

@@ -297,6 +297,14 @@ def context_in_view(holder: Mapping[str, Any]) -> AppContext:
 
 
 @parser
+def pressed_by(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the person who clicked, and a description of the button, which is the same for each click on it."""
+    actions = [{**action, "action_ts": ""} for action in body.get("actions", ())]
+    place = body.get("container"), body.get("message_ts"), _object_or_empty(body, "view").get("id")
+    return _string(_object(body, "user"), "id"), repr((body.get("callback_id"), place, actions))
+
+
+@parser
 def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     action = body["actions"][0]
     thread, message_ts = _pressed_at(body, team_id)

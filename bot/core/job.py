@@ -382,10 +382,12 @@ class MessageRole(StrEnum):
     """A message beside the reply that mentions the asker because a call needs their decision."""
     LINK = "link"
     """A message beside the reply that links to the answer's canvas."""
+    TABLES = "tables"
+    """A message beside the reply with the answer's tables as files."""
 
 
 MENTION_ROLES = (MessageRole.MENTION, MessageRole.ASK)
-BESIDE_ROLES = (*MENTION_ROLES, MessageRole.LINK)
+BESIDE_ROLES = (*MENTION_ROLES, MessageRole.LINK, MessageRole.TABLES)
 UNANSWERED = (MessageRole.POSTING, MessageRole.STARTING)
 READ_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
 """Roles of the reply messages that readers see, except files."""

@@ -37,8 +37,13 @@ class OutboxKind(StrEnum):
     BESIDE = "beside"
     """Mention the asker because a call or a late answer is waiting, or remove an outdated mention."""
     MAKE_CANVAS = "make_canvas"
+    SHARE_TABLES = "share_tables"
     POST_QUESTION = "post_question"
     """Post a question from the message shortcut, an emoji, a choice, a suggested prompt or a schedule."""
+
+
+COPIES = {OutboxKind.MAKE_CANVAS: MessageRole.LINK, OutboxKind.SHARE_TABLES: MessageRole.TABLES}
+"""The roles of the messages with copies of answers, by the kind of the entry for a person who requested one."""
 
 
 class ReplyTarget(Enum):

@@ -194,9 +194,19 @@ class ReplyFiles:
                 raise
         return await self._shared_message(upload.question, ids)
 
-    async def share_paced(self, upload: Upload) -> None:
-        """Shares files that a reader asked for at the end of the conversation."""
-        await self._paced.call(SHARE, **_sharing_arguments(upload, await self.stage(upload)))
+    async def share_once(
+        self, upload: Upload, known_ts: Collection[str], may_send: Callable[[], bool], *, is_retry: bool
+    ) -> str:
+        """Shares files that a reader asked for, and returns their message's ts, or "" if Slack doesn't let us search.
+
+        `is_retry`: an earlier try might have shared them, in a message other than `known_ts`.
+        """
+        if is_retry and (ts := await self._posted.find_shared(upload, known_ts)):
+            return ts
+        ids = await self.stage(upload)
+        with only_while(may_send):
+            await self._paced.call(SHARE, **_sharing_arguments(upload, ids))
+        return await self._shared_message(upload.question, ids)
 
     async def _shared_message(self, question: Question, ids: Sequence[str]) -> str:
         has_looked = False

@@ -28,7 +28,11 @@ log = logging.getLogger(__name__)
 PING_EVENT = "typist_ping"
 ASK_EVENT = "typist_ask"
 CANVAS_EVENT = "typist_canvas"
-_EVENTS = {MessageRole.MENTION: PING_EVENT, MessageRole.ASK: ASK_EVENT, MessageRole.LINK: CANVAS_EVENT}
+_EVENTS: Mapping[MessageRole, str] = {
+    MessageRole.MENTION: PING_EVENT,
+    MessageRole.ASK: ASK_EVENT,
+    MessageRole.LINK: CANVAS_EVENT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +80,10 @@ class OutboxSender:
         transport: MessageTransport,
         posted: PostedReplies,
         threads: ThreadPoster,
-        bot_user_id: str,
     ) -> None:
         self._transport = transport
         self._posted = posted
         self._threads = threads
-        self._bot_user_id = bot_user_id
 
     async def clear(self, entry: OutboxEntry) -> None:
         """Deletes the reply's recorded messages, or searches for them if none are recorded."""
@@ -113,12 +115,13 @@ class OutboxSender:
         if all(message.ts for message in entry.side_messages if message.role in roles):
             return {}
         on_record = {message.ts for message in entry.side_messages}
-        events = [_EVENTS[role] for role in roles]
+        events = [_EVENTS[role] for role in roles if role in _EVENTS]
         found = {}
         for message in await self._posted.messages_since(entry.question):
             metadata = object_in(message.get("metadata"))
             is_of_question = object_in(metadata.get("event_payload")).get("question_ts") == entry.question.ts
-            if is_of_question and metadata.get("event_type") in events and message["ts"] not in on_record:
+            is_known = message["ts"] in on_record or not self._posted.is_own(message)
+            if is_of_question and metadata.get("event_type") in events and not is_known:
                 found[str(message["ts"])] = metadata
         return found
 
@@ -136,10 +139,13 @@ class OutboxSender:
         return ts
 
     async def delete_beside(self, entry: OutboxEntry, ts: Collection[str]) -> None:
-        await self._delete([Delete(entry.question, one) for one in sorted(ts)])
+        has_files = any(one.role is MessageRole.TABLES and one.ts in ts for one in entry.side_messages)
+        nearby = (await self._posted.deletions(entry.question))[0] if has_files else ()
+        with_files = {call.ts: call for call in nearby}
+        await self._delete([with_files.get(one, Delete(entry.question, one)) for one in sorted(ts)])
 
     def _is_by_person(self, message: Payload) -> bool:
-        if message.get("user") == self._bot_user_id:
+        if self._posted.is_own(message):
             return asked_in(message) is not None
         is_other = message.get("user") is not None and not message.get("bot_id")
         return is_other and message.get("subtype") in ANSWERED_SUBTYPES

@@ -5,7 +5,7 @@ whether the page was cut for a stream. The metadata identifies a message whose p
 that takes over a job where the pages break. The text itself is recorded before Slack shows it. Files have no metadata
 and are recognized by their names, which contain the question's ts. A deleted file loses its name, and its message has
 to be deleted separately. If a deletion was interrupted in between, the message is recognized as a message from the bot
-that contains only deleted files.
+that contains only deleted files. Only messages by the bot's own user count, because others can use the same names.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -15,9 +15,9 @@ from itertools import takewhile
 from bot.core.conversation import Question, with_names
 from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage
 from bot.errors import EndReason, Refusal, Refused
-from bot.reply.attachments import Attached, belongs_to
+from bot.reply.attachments import Attached, belongs_to, file_keys
 from bot.reply.edits import Post
-from bot.reply.messages import Delete, PageView, Shown, current_pages, shown_on_record, with_unreplaced
+from bot.reply.messages import Delete, PageView, Shown, Upload, current_pages, shown_on_record, with_unreplaced
 from bot.slack.client import PacedClient
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.json_values import Payload, count, json_object, json_objects, messages_in, string
@@ -67,7 +67,7 @@ class PostedReplies:
         """
         question = post.question
         try:
-            pages = _page_messages(question, await self.messages_since(question))
+            pages = _page_messages(question, (await self._own_messages(question))[0])
         except Refused as error:
             if error.reason is not Refusal.MESSAGE_GONE:
                 raise
@@ -79,8 +79,14 @@ class PostedReplies:
         return next((FoundPost(page["ts"], _page_metadata(page) == wanted) for page in matches), None)
 
     async def find_files(self, question: Question, ids: Sequence[str]) -> str | None:
-        attached = _file_messages(question, await self.messages_since(question))
+        attached = _file_messages(question, (await self._own_messages(question))[0])
         return next((message.ts for message in attached if set(ids) <= set(message.file_ids)), None)
+
+    async def find_shared(self, upload: Upload, known_ts: Collection[str]) -> str | None:
+        """Returns the ts of the message with files whose IDs were lost, or None if Slack doesn't show it."""
+        attached = _file_messages(upload.question, (await self._own_messages(upload.question))[0])
+        files = file_keys(upload.files)
+        return next((one.ts for one in attached if one.files >= files and one.ts not in known_ts), None)
 
     async def files_at_root(self, question: Question) -> list[Delete]:
         """Returns `Delete` calls for messages at the channel's root that contain the reply's files."""
@@ -89,9 +95,9 @@ class PostedReplies:
 
     async def shown(self, job: Job) -> tuple[Shown, list[FoundStream]]:
         """Returns the part of a job's reply or earlier version that Slack shows, and messages that might be streams."""
-        messages, is_all = await self._read_conversation(job.question)
+        messages, is_all = await self._own_messages(job.question)
         if job.page_ts and not is_all:
-            older, _ = await self._read_conversation(job.question, f"{float(job.page_ts[-1]) + FILES_WITHIN_S:.6f}")
+            older, _ = await self._own_messages(job.question, f"{float(job.page_ts[-1]) + FILES_WITHIN_S:.6f}")
             messages = list({message["ts"]: message for message in (*older, *messages)}.values())
         by_ts = {message["ts"]: message for message in messages}
         job = replace(job, messages=_updated_messages(job, by_ts, is_all=is_all))
@@ -109,7 +115,7 @@ class PostedReplies:
             replaced_ts=(*on_record.replaced_ts, *(late if shows_end else ())),
             unanswered=() if shows_end else on_record.unanswered,
         )
-        return shown, self._streams(job.question, messages)
+        return shown, _streams(job.question, messages)
 
     async def late_messages(self, question: Question, known_ts: Collection[str]) -> list[Delete]:
         """Returns `Delete` calls for the reply's unrecorded messages, whose posts arrived late."""
@@ -118,7 +124,7 @@ class PostedReplies:
     async def deletions(self, question: Question) -> tuple[list[Delete], bool]:
         """Returns `Delete` calls for the reply's messages, and whether the list is complete."""
         try:
-            messages, is_all = await self._read_conversation(question)
+            messages, is_all = await self._own_messages(question)
         except Refused as error:
             if error.reason is not Refusal.MESSAGE_GONE:
                 raise
@@ -126,36 +132,26 @@ class PostedReplies:
             is_all = False
         pages = [Delete(question, page["ts"]) for page in _page_messages(question, messages)]
         files = [Delete(question, message.ts, message.file_ids) for message in _file_messages(question, messages)]
-        emptied = [Delete(question, message["ts"]) for message in messages if self._is_emptied(question, message)]
+        emptied = [Delete(question, message["ts"]) for message in messages if _is_emptied(question, message)]
         return [*pages, *files, *emptied], is_all
 
-    def _is_emptied(self, question: Question, message: Payload) -> bool:
-        files = json_objects(message, "files")
-        is_ours = message.get("user") == self._bot_user_id and message["ts"] > question.ts
-        return is_ours and bool(files) and all(file.get("mode") == "tombstone" for file in files)
-
     async def streams(self, question: Question) -> list[FoundStream]:
-        return self._streams(question, await self.messages_since(question))
-
-    def _streams(self, question: Question, messages: list[Payload]) -> list[FoundStream]:
-        """Returns the bot's messages that might be streams. Streams get metadata only when they are stopped.
-
-        Only one reply grows in a thread at a time, and most of the bot's other messages in a thread have metadata.
-        """
-        return [
-            FoundStream(message["ts"], _letters_and_digits(with_names(body_of(answer_of(message)), {})))
-            for message in messages
-            if message.get("user") == self._bot_user_id
-            and message["ts"] > question.ts
-            and not (message.get("metadata") or message.get("files") or message.get("subtype"))
-        ]
+        return _streams(question, (await self._own_messages(question))[0])
 
     async def messages_since(self, question: Question) -> list[Payload]:
         return (await self._read_conversation(question))[0]
 
+    async def _own_messages(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
+        """Returns the bot's messages as `_read_conversation` does."""
+        messages, is_all = await self._read_conversation(question, latest_ts)
+        return list(filter(self.is_own, messages)), is_all
+
     async def _messages_at_root(self, question: Question) -> list[Payload]:
-        """Returns the messages outside threads from the question on, oldest first."""
-        return (await self._read_method("conversations.history", question))[0]
+        """Returns the bot's messages outside threads from the question on, oldest first."""
+        return list(filter(self.is_own, (await self._read_method("conversations.history", question))[0]))
+
+    def is_own(self, message: Payload) -> bool:
+        return message.get("user") == self._bot_user_id
 
     async def _read_conversation(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
         """Returns the conversation's messages from the question on, oldest first, and whether the list is complete.
@@ -253,6 +249,24 @@ def _with_metadata(message: RecordedMessage, found: Payload) -> RecordedMessage:
     if not payload:
         return message
     return replace(message, version=int(payload["version"]), for_stream=bool(payload.get("for_stream")))
+
+
+def _is_emptied(question: Question, message: Payload) -> bool:
+    files = json_objects(message, "files")
+    return message["ts"] > question.ts and bool(files) and all(file.get("mode") == "tombstone" for file in files)
+
+
+def _streams(question: Question, messages: list[Payload]) -> list[FoundStream]:
+    """Returns the messages that might be streams, which get metadata only when they are stopped.
+
+    Only one reply grows in a thread at a time, and most of the bot's other messages in a thread have metadata.
+    """
+    return [
+        FoundStream(message["ts"], _letters_and_digits(with_names(body_of(answer_of(message)), {})))
+        for message in messages
+        if message["ts"] > question.ts
+        and not (message.get("metadata") or message.get("files") or message.get("subtype"))
+    ]
 
 
 def _letters_and_digits(text: str) -> str:

@@ -71,7 +71,7 @@ class Workspace:
         readers = ChannelReaders(paced, self.users)
         self.search = SlackSearch(paced, readers, sign_in_addresses)
         self.channel_reader = ChannelReader(paced, self.users, self.history, readers)
-        self.outbox_sender = OutboxSender(transport, posted, threads, me.user_id)
+        self.outbox_sender = OutboxSender(transport, posted, threads)
 
     async def asker_name_in_channel(self, question: Question) -> str:
         """Returns the asker's name, for other readers of a channel, or "" in a direct message."""

@@ -30,6 +30,7 @@ from bot.services.canvas_writer import CanvasWriter
 from bot.services.notifications import Notifier, Writer
 from bot.services.scheduled_runs import ScheduledRuns
 from bot.services.shortcut import QuestionPosts
+from bot.services.table_writer import TableWriter
 from bot.store import Stores
 
 LOOK_S = 1.0
@@ -60,6 +61,7 @@ class Outbox:
     notifier: Notifier
     writers: Mapping[str, Writer]
     canvas_writer: CanvasWriter
+    table_writer: TableWriter
     question_posts: QuestionPosts
     runs: ScheduledRuns
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -178,6 +180,8 @@ class Outbox:
                 await self._update_mention(entry, in_time)
             case OutboxKind.MAKE_CANVAS:
                 await self.canvas_writer.write(entry, in_time)
+            case OutboxKind.SHARE_TABLES:
+                await self.table_writer.share(entry, in_time)
 
     async def _show_reply(self, entry: OutboxEntry, until: float) -> None:
         match entry.target:
@@ -208,7 +212,7 @@ class Outbox:
             wanted = ready(entry)
         elif entry.mention_at is not None and (job := await self.stores.outbox.job_awaiting_approval(entry)):
             wanted = still_asks(entry, card_types(job.steps[-1].calls, None))
-        # The canvas writer handles the canvas link as long as the answer exists.
+        # Their writers handle canvas links and files as long as the answer exists.
         roles = BESIDE_ROLES if entry.target is ReplyTarget.NOTHING else MENTION_ROLES
         await show_beside(self.stores, self.workspace, entry, wanted, roles, in_time)
 

@@ -1,4 +1,3 @@
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -9,11 +8,9 @@ from bot.core.actions import VOTES, WISHES, ActionResponse, Press, ReplyAction
 from bot.core.asks import call_details, deciders
 from bot.core.awaited import DECISIONS
 from bot.core.job import Job, NoticeKind
+from bot.core.outbox import OutboxKind
 from bot.core.usage import DownReason
-from bot.errors import Refused
 from bot.logs import of_job
-from bot.reply.attachments import tables
-from bot.reply.messages import Upload
 from bot.reply.workspace import Workspace
 from bot.services.decisions import Decisions
 from bot.services.presses import PressedAnswer, Presses
@@ -108,20 +105,10 @@ class ReplyActions:
         will_be_made = await self.stores.answer_canvases.request(answer.job_id, answer.version, press.user_id)
         return ActionResponse(texts.canvases.BEGUN if will_be_made else texts.canvases.EXISTS)
 
-    async def _share_tables(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Shares the answer's tables as files at the end of its thread. Raises RateLimited and Refused."""
-        answer = pressed.answer
-        # Parsing takes well under a second, even for the longest answer.
-        files = await asyncio.to_thread(tables, answer.text, answer.question.ts)
-        if not files:
-            return ActionResponse(texts.actions.NO_TABLE)
-        try:
-            await self.workspace.reply_files.share_paced(Upload(answer.question, tuple(files)))
-        except Refused as error:
-            if error.error != "missing_scope":
-                raise
-            return ActionResponse(texts.actions.TABLES_FORBIDDEN)
-        return None
+    async def _share_tables(self, pressed: PressedAnswer) -> ActionResponse:
+        about = pressed.answer.job_id, pressed.answer.version, pressed.press.user_id
+        will_be_shared = await self.stores.answer_canvases.request(*about, OutboxKind.SHARE_TABLES)
+        return ActionResponse(texts.actions.TABLES_BEGUN if will_be_shared else texts.actions.TABLES_EXIST)
 
     async def _record_vote(self, pressed: PressedAnswer) -> ActionResponse:
         answer, press = pressed.answer, pressed.press

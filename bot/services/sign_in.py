@@ -3,7 +3,7 @@
 Submissions are checked again, because the modal might have been open for hours and its values can be forged.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,20 +29,8 @@ class SignInModal:
     """Shows the modal with the link to a server's page, and signs people in with the URL that they paste."""
 
     decisions: Decisions
-    _opening: set[str] = field(default_factory=set, init=False)
-    """The people for whom a modal is being opened."""
 
     async def open(self, press: Press) -> ActionResponse | None:
-        if press.user_id in self._opening:
-            # A modal is already being opened. Opening another would cost the server and the database time.
-            return None
-        self._opening.add(press.user_id)
-        try:
-            return await self._open(press)
-        finally:
-            self._opening.discard(press.user_id)
-
-    async def _open(self, press: Press) -> ActionResponse | None:
         found = await self._awaited_sign_in(press)
         if isinstance(found, str):
             return ActionResponse(found) if found else None

@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from weakref import WeakValueDictionary
 
 import aiohttp
 from yarl import URL
 
+from bot.clock import Turns
 from bot.core.canvases import is_canvas
 from bot.core.conversation import CHECK_FILE_INFO, File
 from bot.core.files import (
@@ -327,11 +327,9 @@ class FairLine:
     """A lock with a fair queue, in which each person has only one place at a time."""
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-        self._of_persons: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._lock, self._turns = asyncio.Lock(), Turns()
 
     @asynccontextmanager
     async def turn(self, person: str) -> AsyncIterator[None]:
-        place = self._of_persons.setdefault(person, asyncio.Lock())
-        async with place, self._lock:
+        async with self._turns.of(person), self._lock:
             yield

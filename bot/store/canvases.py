@@ -1,8 +1,8 @@
-"""The canvases of answers.
+"""Copies of answers: canvases, and files with their tables.
 
-A request for a canvas is an outbox entry, so any process can create it. Slack's method isn't idempotent: if its
-response is lost, the next attempt creates another canvas, and nobody sees the first one. A recorded canvas isn't
-created again.
+A request for a copy is an outbox entry, so any process can create it. A copy is made once per version.
+Slack's method for canvases isn't idempotent: if its response is lost, the next attempt creates another canvas, and
+nobody sees the first one. A recorded canvas isn't created again.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.job import MessageRole
-from bot.core.outbox import OutboxKind
+from bot.core.outbox import COPIES, OutboxKind
 from bot.store import beside, outbox
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import has_row, insert_into
@@ -27,17 +26,24 @@ class AnswerCanvas:
 
 class AnswerCanvases(Operations):
     @writes
-    async def request(self, connection: AsyncConnection, job_id: int, version: int, user_id: str) -> bool:
-        """Queues creating a canvas for a person, once. Returns False if its link is posted or the job is gone."""
+    async def request(
+        self,
+        connection: AsyncConnection,
+        job_id: int,
+        version: int,
+        user_id: str,
+        kind: OutboxKind = OutboxKind.MAKE_CANVAS,
+    ) -> bool:
+        """Queues copying an answer for a person, once. Returns False if the copy is posted or the job is gone."""
         # Serializes clicks handled by several processes.
         if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
             return False
         found = (await beside.messages_of_jobs(connection, [job_id]))[job_id]
-        if any(message.ts and (message.role, message.version) == (MessageRole.LINK, version) for message in found):
+        if any(message.ts and (message.role, message.version) == (COPIES[kind], version) for message in found):
             return False
-        is_wanted = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
+        is_wanted = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == kind.value
         if not await has_row(connection, *is_wanted):
-            await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job_id], self._now(), user_id)
+            await outbox.add(connection, kind, [job_id], self._now(), user_id)
         return True
 
     @reads
@@ -62,9 +68,9 @@ class AnswerCanvases(Operations):
 
 
 async def erase_requests(connection: AsyncConnection, user_id: str | None) -> None:
-    """Deletes a person's, or everybody's, requests for canvases that don't exist yet."""
+    """Deletes a person's, or everybody's, requests for copies that don't exist yet."""
     theirs = outbox_entries.c.about == user_id if user_id else sa.true()
-    is_wanted = outbox_entries.c.kind == OutboxKind.MAKE_CANVAS.value
+    is_wanted = outbox_entries.c.kind.in_([kind.value for kind in COPIES])
     await connection.execute(sa.delete(outbox_entries).where(is_wanted, theirs))
 
 

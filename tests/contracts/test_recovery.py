@@ -351,7 +351,7 @@ async def test_reply_is_deleted_once_slack_takes_the_token_again(
     question = await asked(sandbox)
     reply = await growing(transport, question, TEXT)
     unused: Any = None
-    sender = OutboxSender(transport, transport.senders.posted, unused, "U0BOT")
+    sender = OutboxSender(transport, transport.senders.posted, unused)
     entry = OutboxEntry(1, OutboxKind.REPLY, 0.0, 1, 1, 0, question, reply.page_ts)
     sandbox.faults.start("refuse", method=refused, error="token_revoked", times=1)
     with pytest.raises(Refused):

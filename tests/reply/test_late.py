@@ -43,7 +43,7 @@ class Channel:
     def __post_init__(self) -> None:
         self.senders = self.files = self
         every: Any = self
-        self.sender = OutboxSender(every, every, every, "UBOT")
+        self.sender = OutboxSender(every, every, every)
 
     async def delete_paced(self, call: Delete) -> None:
         self.deleted.append(call.ts)
@@ -55,6 +55,9 @@ class Channel:
 
     async def late_messages(self, question: Question, known_ts: Collection[str]) -> list[Delete]:
         return [Delete(question, ts) for ts in self.nearby if ts not in known_ts]
+
+    def is_own(self, message: Json) -> bool:
+        return bool(message.get("user") == "UBOT")
 
     async def messages_since(self, question: Question) -> Sequence[Json]:
         return self.messages
@@ -141,9 +144,11 @@ async def test_message_beside_a_reply_is_looked_for_only_if_its_post_has_no_answ
 ) -> None:
     asks = still_asks(replace(ENTRY, waits_until=99.0), ["remember"])
     shown = [READY, asks, linked(ENTRY, 1, "https://x.test"), ready(replace(ENTRY, question=OTHER_QUESTION))]
-    messages = [{"ts": f"8.{number}", "metadata": one.metadata} for number, one in enumerate(shown)]
+    messages = [{"ts": f"8.{number}", "user": "UBOT", "metadata": one.metadata} for number, one in enumerate(shown)]
     channel = Channel([*messages, {"ts": "8.9", "text": "Because."}])
     unheard = await channel.sender.unheard(replace(ENTRY, side_messages=tuple(beside)), roles)
+    copies = Channel([{**message, "user": "UAPP"} for message in messages])
+    assert not await copies.sender.unheard(replace(ENTRY, side_messages=tuple(beside)), roles)
     assert unheard == {message["ts"]: message["metadata"] for message in messages if message["ts"] in found}
 
 

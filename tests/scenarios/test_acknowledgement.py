@@ -6,7 +6,7 @@ import pytest
 
 from bot.slack.views.schedules import ScheduleAction
 from handlers import actions
-from handlers.actions import WITHIN_S
+from handlers.presses import WITHIN_S
 from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage
 from tests.scenarios.surfaces import ephemerals

@@ -46,7 +46,7 @@ class Recipients:
         unused: Any = None
         runs: Any = _NoRuns()
         workspace = workspace_of(surfaces=self)
-        outbox = Outbox(stores, workspace, (), Notifier(stores, workspace), writers or {}, unused, unused, runs)
+        outbox = Outbox(stores, workspace, (), Notifier(stores, workspace), writers or {}, unused, unused, unused, runs)
         outbox.check_now()
         await outbox.end(WITHIN_S)
 

@@ -137,12 +137,15 @@ class Sender:
 
 @dataclass
 class CanvasCalls:
-    """The calls about canvases, beside the sender's."""
+    """The calls about canvases and tables, beside the sender's."""
 
     made: list[str]
 
     async def write(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
         self.made.append("write canvas")
+
+    async def share(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
+        self.made.append("share tables")
 
     async def delete(self, entry: OutboxEntry) -> None:
         self.made.append("delete canvases")
@@ -206,7 +209,7 @@ class Stage:
         slack = {"outbox_sender": self.sender, "scheduler": self.replies, "users": Accounts()}
         workspace = workspace_of(**slack, canvases=SimpleNamespace(may_write=False))
         unused: Any = None
-        doubles: Any = (canvases, self.question_posts, NoRuns())
+        doubles: Any = (canvases, canvases, self.question_posts, NoRuns())
         self.outbox = Outbox(stores, workspace, (), unused, {}, *doubles)
         self.replies.may_open.set()
         self.replies.may_finish.set()
@@ -275,6 +278,7 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
         ),
         (entry(OutboxKind.BESIDE, side_messages=MENTIONED, outdated_messages=MENTIONED[1:]), []),
         (entry(OutboxKind.MAKE_CANVAS), ["write canvas"]),
+        (entry(OutboxKind.SHARE_TABLES), ["share tables"]),
     ],
 )
 async def test_calls_follow_from_what_an_entry_has_of_the_record(entry: OutboxEntry, calls: list[str]) -> None:

@@ -42,6 +42,9 @@ ANSWER_UNKNOWN = "I no longer have this answer, so I can't do anything with it. 
 ANSWER_DELETED = "This answer was deleted."
 ANSWER_UNFINISHED = "I'm still writing this answer. Please try again when it's finished."
 BUTTON_OUTDATED = "That button is out of date. Please use the ones that are below the answer now, or write to me."
+TABLES_BEGUN = "I'm saving the table as a file. I'll post it here in a moment."
+TABLES_EXIST = "I've already posted the table as a file here."
+TABLES_FAILED = "I couldn't post the table as a file: Slack wouldn't allow it. Please ask a workspace admin."
 NO_TABLE = "There's no table here that I could save as a file."
 TABLES_FORBIDDEN = (
     "I can't share files in this workspace yet. A workspace admin must give this app the files:write scope."

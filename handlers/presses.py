@@ -1,0 +1,36 @@
+"""Listens to clicks, one at a time for each person."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck
+
+from bot.clock import Background, Turns
+from handlers.payloads import pressed_by
+
+WITHIN_S = 2.5
+"""Time limit for acknowledging input. Slack waits three seconds, and a trigger expires after the same time."""
+
+
+def press_listener(
+    turns: Turns, work: Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
+) -> Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]:
+    """Returns a click listener that works in the background, as Bolt acknowledges only after a listener returns.
+    A click on a button whose earlier click isn't finished has no effect of its own: its outcome is shown anyway."""
+    background = Background()
+
+    async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        working = asyncio.create_task(turns.once(*pressed_by(body), lambda: work(body)))
+        await asyncio.wait({working}, timeout=WITHIN_S)
+        if working.done():
+            await working
+        else:
+            background.start(_end_of(working), "what a click asked for isn't done")
+
+    return on_press
+
+
+async def _end_of(working: Awaitable[None]) -> None:
+    await working
