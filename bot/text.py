@@ -1,9 +1,17 @@
-"""Parsing of external JSON, which can have half of a surrogate pair, repeated keys, and other variations."""
+"""External text and JSON, which can have control characters, half of a surrogate pair, or repeated keys."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from slack_markdown.growing_text import paired
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def without_controls(text: str) -> str:
+    """Returns text without the characters that could control a terminal. Line breaks (LF) and tabs stay."""
+    return _CONTROLS.sub("", text)
 
 
 def paired_json(value: Any) -> Any:

@@ -91,17 +91,17 @@ class SignInServers:
             # Some authorization servers, such as those built with MCP's SDK, only grant scopes that a client registered
             # with.
             async with asyncio.timeout(PRESSED_WITHIN_S):
-                return (await oauth.register(at, config.metadata(server), self.transports[server].url))[0]
+                return await self._registered_client(at, server, at.scope)
         except (SignInFailed, TimeoutError) as error:
             log.info("MCP server %s: not registered for further scopes: %s", server, str(error) or SLOW)
             return client
 
     async def forget_client(self, server: str, at: AuthorizationServer, client: Client) -> None:
         """Drops a registration that the server forgot, so that the next sign-in registers again. Raises StoreError."""
-        labels = self._labels(at, server)
-        secret = await self._accounts.client_secret(*labels)
-        if secret and self._vault.decrypt(labels, secret) == asdict(client):
-            await self._accounts.record_client(*labels, "")
+        for labels in (self._labels(at, server), self._labels(at, server, at.scope)):
+            secret = await self._accounts.client_secret(*labels)
+            if secret and self._vault.decrypt(labels, secret) == asdict(client):
+                await self._accounts.record_client(*labels, "")
 
     async def _is_registration_replaced(self, server: str, at: AuthorizationServer, client: Client) -> bool:
         """Returns whether the stored registration has ended or differs from the cached one."""
@@ -155,9 +155,12 @@ class SignInServers:
         self._known[server] = known
         return known
 
-    async def _registered_client(self, at: AuthorizationServer, server: str) -> Client:
-        """Returns Typist's stored registration, or else a new one. Raises SignInFailed, StoreError."""
-        labels, transport = self._labels(at, server), self.transports[server]
+    async def _registered_client(self, at: AuthorizationServer, server: str, scopes: str = "") -> Client:
+        """Returns Typist's stored registration, or else a new one. Raises SignInFailed, StoreError.
+
+        `scopes`: all scopes, if it has a registration for more of them than usual.
+        """
+        labels, transport = self._labels(at, server, scopes), self.transports[server]
         secret = await self._accounts.client_secret(*labels)
         content = self._vault.decrypt(labels, secret, REGISTERED_FOR_S) if secret else None
         if content is not None:
@@ -169,7 +172,8 @@ class SignInServers:
             await self._accounts.record_client(*labels, self._vault.encrypt(labels, asdict(client)))
         return client
 
-    def _labels(self, at: AuthorizationServer, server: str) -> tuple[str, str]:
-        """Returns the issuer and redirect URI (or device endpoint) that identify a registration."""
+    def _labels(self, at: AuthorizationServer, server: str, scopes: str = "") -> tuple[str, str]:
+        """Returns the issuer, and the redirect URI (or device endpoint) with scopes, that identify a registration."""
         redirect_uri = self.transports[server].sign_in.redirect_uri(server)
-        return at.issuer, redirect_uri if at.authorization_endpoint else at.device_authorization_endpoint
+        place = redirect_uri if at.authorization_endpoint else at.device_authorization_endpoint
+        return at.issuer, f"{place} {' '.join(sorted(scopes.split()))}".rstrip()

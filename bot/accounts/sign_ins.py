@@ -121,10 +121,11 @@ class SignIns:
         at, client = await self._servers.find(owner.server)
         if scope:
             granted = self._decrypted(owner, await self._accounts.secret(owner))
-            at = replace(
-                at, scope=oauth.distinct_scopes(f"{at.scope} {granted.tokens.scope if granted else ''} {scope}")
-            )
-            client = await self._servers.client_for_scopes(owner.server, at, client)
+            wanted = f"{at.scope} {granted.tokens.scope if granted else ''} {scope}"
+            wanted = oauth.distinct_scopes(self._transports[owner.server].sign_in.allowed_scopes(wanted))
+            if wanted != at.scope:
+                at = replace(at, scope=wanted)
+                client = await self._servers.client_for_scopes(owner.server, at, client)
         state, pkce = secrets.token_urlsafe(32), PKCEParameters.generate()
         redirect_uri, url = self._redirect_uri(owner.server), ""
         if at.authorization_endpoint:

@@ -21,6 +21,7 @@ from bot.errors import EndReason, SettingsError
 from bot.models.events import Completion
 from bot.reply.sources import plain_list, shown_sources
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
+from bot.text import without_controls
 
 PATIENCE_S = 7.0
 """Time limit for retries: shorter than in Slack, because people see the failure and can ask again."""
@@ -100,7 +101,7 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
     answered.raise_for_error()
     end, completion = answered.end, answered.completion
     if sources := plain_list(shown_sources(end.sources)):
-        print(f"\n{sources}", flush=True)
+        print(f"\n{without_controls(sources)}", flush=True)
     if completion is None:
         return 0
     name = settings.model_names.of(completion.model)

@@ -35,6 +35,7 @@ from bot.cli import (
 )
 from bot.core import texts
 from bot.errors import ProviderError, SettingsError, TypistError, trace_of
+from bot.text import without_controls
 
 SUBCOMMANDS: Mapping[str, Subcommand] = {
     "init": init.INIT,
@@ -125,7 +126,7 @@ def _run(arguments: Sequence[str]) -> int:
 def _failed(code: int, *sentences: str) -> int:
     """Writes sentences to stderr if it is writable, and returns the exit code."""
     with suppress(OSError):
-        print(*map(logs.line, sentences), sep="\n", file=sys.stderr, flush=True)
+        print(*map(logs.line, map(without_controls, sentences)), sep="\n", file=sys.stderr, flush=True)
     return code
 
 

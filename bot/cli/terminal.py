@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from bot import logs
 from bot.errors import SettingsError
+from bot.text import without_controls
 
 MAX_LINK_CHARS = 2_083
 """Maximum length of a link's URL. VTE terminals ignore links with longer URLs."""
@@ -16,7 +17,7 @@ _WITHOUT_OSC = ("", "dumb", "linux")
 
 
 def print_note(sentence: str) -> None:
-    print(logs.line(sentence, is_error=False), file=sys.stderr, flush=True)
+    print(logs.line(without_controls(sentence), is_error=False), file=sys.stderr, flush=True)
 
 
 def link(url: str, shown: str, env: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from bot.cli.terminal import print_note
 from bot.models.events import Retrying
 from bot.services.ports import Activity
 from bot.services.standalone import Collected
+from bot.text import without_controls
 
 NO_ANSWER = "No answer yet: {reason}. Trying again…"
 
@@ -18,7 +19,8 @@ class Terminal(Collected):
 
     def append(self, text: str) -> None:
         super().append(text)
-        self._wrote = text
+        text = without_controls(text)
+        self._wrote = text or self._wrote
         if not self._at_once:
             print(text, end="", flush=True)
 
@@ -29,6 +31,6 @@ class Terminal(Collected):
     def end(self, *, is_whole: bool = True) -> None:
         """Ends the last line. With `at_once`, prints the answer if it is complete."""
         if self._at_once and is_whole and self.answer is not None:
-            print(self.answer.text, end="")
+            print(without_controls(self.answer.text), end="")
         if is_whole or (self._wrote and not self._at_once):
             print(end="" if is_whole and self._wrote.endswith("\n") else "\n", flush=True)

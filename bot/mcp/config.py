@@ -126,6 +126,11 @@ class SignInConfig:
         loopback = f"http://{self.host}:{self.port}/callback"
         return f"{self.public_url}{CALLBACK_PATH}{path}" if self.public_url else f"{loopback}{path}"
 
+    def allowed_scopes(self, scopes: str) -> str:
+        """Returns the scopes without those that the file's list lacks, if it has one."""
+        allowed = self.scopes.split()
+        return " ".join(scope for scope in scopes.split() if not allowed or scope in allowed)
+
     def document_url(self, server: str) -> str:
         """Returns the URL of Typist's client-ID metadata document for a server, or "" if there is none."""
         if self.client_id:

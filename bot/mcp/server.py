@@ -255,8 +255,8 @@ class ServerConnection:
         transport, scope = self._config.transport, object_in(error.data).get(SCOPE)
         if not (isinstance(transport, HttpTransport) and transport.token and isinstance(scope, str)):
             return ""
-        allowed = transport.sign_in.scopes.split()
-        return scope if scope.isprintable() and (not allowed or {*scope.split()} <= {*allowed}) else ""
+        is_allowed = transport.sign_in.allowed_scopes(scope).split() == scope.split()
+        return scope if scope.isprintable() and is_allowed else ""
 
     def _is_sdk_error(self, error: MCPError) -> bool:
         """Returns whether the SDK itself created an error, because the server's response was lost or unreadable."""

@@ -56,7 +56,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, SAWarning, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SAWarning, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -582,6 +582,8 @@ S = TypeVar("S", bound="Operations")
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S = 10.0
+_VALUE_ERRORS = DataError, IntegrityError
+"""Errors about a single write's values, which say nothing about other writes."""
 FAILING_S = 60.0
 """Longer than an operation and the wait before its retry."""
 DISPOSE_WITHIN_S = 0.3
@@ -620,7 +622,7 @@ class Database:
                         result = await operation
             except StoreError as error:
                 self.failed_at = self.clock.monotonic()
-                if name:
+                if name and not isinstance(error.__cause__, _VALUE_ERRORS):
                     self._failing[key] = self.failed_at, error
                 raise
             self._failing.pop(key, None)

@@ -5,6 +5,9 @@ import sys
 import pytest
 
 from bot.cli import terminal
+from bot.cli.terminal_output import Terminal
+from bot.models.events import Retrying
+from tests.core.conversations import answer
 
 URL = "https://api.slack.com/apps?new_app=1"
 
@@ -50,3 +53,22 @@ def test_a_browser_is_opened_only_where_somebody_sees_it(
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
     assert terminal.has_browser(env) == has_browser
+
+
+HOSTILE = "a\x1b[2J\x1b]0;title\x07\x1b]8;;https://x.test\x1b\\b\x9b1m\rc\x00\x08\x7f\u0085\td\n"
+HARMLESS = "a[2J]0;title]8;;https://x.test\\b1mc\td\n"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_answer_in_a_terminal_has_no_control_sequences(capsys: pytest.CaptureFixture[str], at_once: bool) -> None:
+    shown = Terminal(at_once=at_once)
+    shown.answer = answer()
+    for character in HOSTILE:
+        shown.append(character)
+    shown.show(Retrying(detail=f"refused: {HOSTILE}"))
+    shown.end()
+    terminal.print_note(HOSTILE)
+    written = capsys.readouterr()
+    assert written.out == HARMLESS
+    assert not set(written.err) & set("\x1b\x07\x9b\r\x00\x08\x7f\u0085")
+    assert HARMLESS in written.err

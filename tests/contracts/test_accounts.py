@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -1351,3 +1352,28 @@ async def test_host_of_all_endpoints_is_looked_up_once(monkeypatch: pytest.Monke
     at = await discover(url)
     endpoints = at.authorization_endpoint, at.token_endpoint, at.registration_endpoint, at.revocation_endpoint
     assert len([one for one in checked if one in endpoints]) == 1
+
+
+@pytest.mark.parametrize(
+    ("listed", "wanted", "asked_for"),
+    [
+        ("read write", "write", "read write"),
+        ("read write", "admin write", "read write"),
+        ("read", "admin", "read"),
+        ("", "write", "read write"),
+    ],
+)
+async def test_sign_in_for_further_scopes_stays_within_the_admins_list_and_registers_once(
+    timed: Stores, jira: SignInServer, listed: str, wanted: str, asked_for: str
+) -> None:
+    assert isinstance(jira.config.transport, HttpTransport)
+    listing = replace(jira.config.transport.sign_in, scopes=listed)
+    config = replace(jira.config, transport=replace(jira.config.transport, sign_in=listing))
+    ours = sign_ins(timed, config)
+    await ours.begin(ADA, CALL)
+    begun = len(jira.people.clients)
+    for _ in range(10):
+        link = (await ours.begin(ADA, CALL, wanted)).url
+    scopes = parse_qs(urlsplit(link).query)["scope"][0]
+    assert set(scopes.split()) == set(asked_for.split())
+    assert len(jira.people.clients) - begun == (not listed)

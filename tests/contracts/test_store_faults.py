@@ -546,3 +546,15 @@ async def test_close_waits_for_running_calls(process: Process) -> None:
     call.cancel()
     await before.close()
     assert (await one(await process("w1"))).question == asked(1)
+
+
+async def test_value_that_one_write_cant_store_is_no_failure_of_the_database(on_file: Process) -> None:
+    """`/readyz` would stay at 503 for as long as that write is repeated."""
+    store = await on_file("w1")
+
+    async def fail(connection: AsyncConnection) -> None:
+        await connection.execute(sa.text("INSERT INTO jobs (id) VALUES (NULL)"))
+
+    with pytest.raises(StoreError, match="NOT NULL"):
+        await store.database.write(fail, name="poison")
+    await store.database.check()
