@@ -99,6 +99,8 @@ class ApprovalCard:
     """
     because: tuple[str, ...] = ()
     """Why Typist would ask even if such calls were allowed."""
+    sources: tuple[str, ...] = field(default=(), repr=False)
+    """The earlier calls with the asker's account, as shown to people."""
     decision: Decision | None = None
     """The decision on this call while other calls are still waiting, or None if this call is waiting."""
     max_shown_chars: int = SHOWN_ARGUMENT_CHARS
@@ -216,10 +218,19 @@ def card_of_call(
         is_admin and call.tool not in PROPOSALS and not (call.uses_own_account or because),
         call.uses_own_account and call.read_only and not because,
         because,
+        tuple(dict.fromkeys(_source(one) for one in calls if one.uses_own_account and one.step_no < call.step_no)),
         call.decision,
         SHOWN_ARGUMENT_CHARS * MAX_SHOWN_IN_FULL // max(MAX_SHOWN_IN_FULL, beside),
         call.claims.never_empty,
     )
+
+
+def _source(call: RecordedCall) -> str:
+    """Returns a call's title with its first text argument, such as “Search mail: newest” (docs)."""
+    title = call.claims.title or tool_title(call.tool)
+    value = next((value for value in call.arguments.values() if isinstance(value, str) and value), "")
+    looked_for = escape_unseen(" ".join(value.split()))[:_MAX_WORD_CHARS]
+    return f"“{title}{f': {looked_for}' if looked_for else ''}” ({tool_label(tool_owner(call.tool))})"
 
 
 def _is_asked_or_decided(call: RecordedCall) -> bool:

@@ -278,9 +278,9 @@ class Decision(StrEnum):
     """Denies the call because nobody decided in time."""
 
 
-NOT_YET, BY_RULE, WROTE = "not_yet", "by_rule", "wrote"
-"""Reasons to ask, besides origins of text: nobody has allowed such calls yet, an admin's rule asks, or an earlier
-version of the answer might have changed something."""
+NOT_YET, BY_RULE, WROTE, NOT_ASKED = "not_yet", "by_rule", "wrote", "not_asked"
+"""Reasons to ask, besides origins of text: nobody has allowed such calls yet, an admin's rule asks, an earlier version
+of the answer might have changed something, or arguments don't come from the asker."""
 _NOT_BY_BUTTON = (None, Decision.REPLIED, Decision.EXPIRED)
 
 

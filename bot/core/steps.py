@@ -27,7 +27,7 @@ from bot.core.prompt import GO_ON, GO_ON_REQUEST, NOTHING_MISSING, PromptMarks, 
 from bot.errors import EndReason
 from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import (
-    AGREED,
+    FOUND,
     OTHERS,
     OURS,
     TOOL,
@@ -199,7 +199,7 @@ def cut_to_fit(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_
 
 def _result_origins(call: RecordedCall) -> Origins:
     is_sign_in = call.tool == SIGN_IN or call.result in SIGN_IN_RESULTS
-    return OURS if is_sign_in else AGREED if call.uses_own_account else TOOL
+    return OURS if is_sign_in else FOUND if call.uses_own_account else TOOL
 
 
 def _turns_to_resume(begun: str) -> list[Turn]:

@@ -42,7 +42,7 @@ from bot.mcp.sentences import (
     TOOLS_MISSING,
 )
 from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
-from bot.models.prompt import AGREED, OURS, OfferedTools, Permission, ToolDefinition, ToolRule
+from bot.models.prompt import DEFINITION, OURS, OfferedTools, Permission, ToolDefinition, ToolRule
 
 OFFERED_WITHIN_S = 5.0
 """The time that an answer waits for the tools of a starting server. A later answer might get them."""
@@ -66,7 +66,7 @@ def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, t
             continue
         described = (name, tool.offered_description, tool.offered_parameters, tool.hash)
         prepared = tool.original_arguments if tool.original_names else None
-        origins = OURS if is_by_admin else AGREED
+        origins = OURS if is_by_admin else DEFINITION
         definitions.append(ToolDefinition(*described, origins, rule, timeout_s, prepared=prepared))
     return ServerTools(tuple(definitions), tuple(left_out))
 

@@ -37,8 +37,11 @@ class Origin(StrEnum):
     """A file's content or name, even if an asker shared it."""
     TOOL = "tool"
     AGREED = "agreed"
-    """Words of others that the asker or an admin accepted: results from the asker's own account, a schedule's task that
-    its creator approved, a definition in a server's first list that no admin has read."""
+    """A model's words that the asker agreed to on a card: a schedule's task, a proposed memory."""
+    FOUND = "found"
+    """A result from the asker's own account, which anyone can have written to them."""
+    DEFINITION = "definition"
+    """A definition in a server's first list that no admin has read."""
     WEB = "web"
     UNKNOWN = "unknown"
     """Possibly anyone: the text the model had read before writing wasn't recorded."""
@@ -55,6 +58,8 @@ MEMORY: Origins = frozenset({Origin.MEMORY})
 FILE: Origins = frozenset({Origin.FILE})
 TOOL: Origins = frozenset({Origin.TOOL})
 AGREED: Origins = frozenset({Origin.AGREED})
+FOUND: Origins = frozenset({Origin.FOUND})
+DEFINITION: Origins = frozenset({Origin.DEFINITION})
 WEB: Origins = frozenset({Origin.WEB})
 UNKNOWN: Origins = frozenset({Origin.UNKNOWN})
 
@@ -71,8 +76,8 @@ def merge(parts: Iterable[Origins]) -> Origins:
 def steering_origins(origins: Origins, *, own_reading: bool) -> Origins:
     """Returns the origins of words that could make a call do what somebody other than the askers wants.
 
-    `own_reading`: the call only reads, with the asker's own account."""
-    return origins - (ASKERS | AGREED if own_reading else ASKERS)
+    `own_reading`: the call only reads with the asker's own account, and its arguments are the asker's."""
+    return origins - (ASKERS | AGREED | FOUND | DEFINITION if own_reading else ASKERS)
 
 
 def answer_origins(recorded: Origins, its_asker: str, asker: str) -> Origins:

@@ -46,7 +46,7 @@ from bot.models.events import (
     Thinking,
 )
 from bot.models.model import Models, Provider
-from bot.models.prompt import OfferedTools, Prompt, TokenEstimate, ToolResult, room_for_results
+from bot.models.prompt import AGREED, ASKERS, OfferedTools, Prompt, TokenEstimate, ToolResult, room_for_results
 from bot.reply.answer import Answer, CurrentStep
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
 from bot.services.ports import Doing, Output, Ports, Running
@@ -206,7 +206,8 @@ class Steps:
         answer = attempt.answer
         completion = _completion(step)
         step_no = len(answer.steps)
-        calls = self.tool_calls.plan(step.calls, step_no, offer, answer.origins)
+        asked = _text_of_asker(answer, built.prompt)
+        calls = self.tool_calls.plan(step.calls, step_no, offer, answer.origins, asked, answer.steps)
         items = items_of(step.parts, begun)
         beginning = recorded_prompt(built)
         is_known = beginning == recorded_beginning(answer.steps)
@@ -321,6 +322,14 @@ class _StepText:
         if text:
             self._shown.append(self._gap + text)
             self._gap = ""
+
+
+def _text_of_asker(answer: Answer, prompt: Prompt) -> str:
+    """Returns the asker's messages, and a schedule's task that they agreed to."""
+    job = answer.job
+    asked = (*job.earlier_questions, job.question, *(follow_up.question for follow_up in answer.follow_ups))
+    before = [turn.text for turn in prompt.turns if turn.role == "user" and not turn.origins - (ASKERS | AGREED)]
+    return "\n".join([*before, *(one.own_text if one.schedule_id is None else one.text for one in asked)])
 
 
 def _completed_end(answer: Answer, step: CurrentStep) -> End:

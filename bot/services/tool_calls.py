@@ -15,7 +15,8 @@ answer may have changed something, so that Regenerate never writes twice by itse
 A call with the asker's own account (bot/accounts) is made without asking only if only the asker reads the answer. If
 other people read the answer, a read-only call is made without asking if the asker has allowed that for the thread or
 when creating the schedule, unless the model has read other people's text: messages, a file, a memory, the channel's
-instructions. Such text could tell the model what to look for in the account. Only the asker can approve a call with
+instructions. Such text could tell the model what to look for in the account. After results from the account itself, the
+arguments have to come from the asker or a search (core/asked_values.py). Only the asker can approve a call with
 their account. A schedule's run that uses an account can't read the channel.
 
 At most once
@@ -31,15 +32,17 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bot.clock import Clock, insist, prolong
 from bot.core import choices
+from bot.core.asked_values import are_askers
 from bot.core.asks import MAX_ARGUMENT_CHARS, activity_of, can_be_shown, readable_json
 from bot.core.calls import (
     BY_RULE,
     MAX_CALL_S,
     NO_SUCH_TOOL,
+    NOT_ASKED,
     NOT_YET,
     READ_CHANNEL,
     RESULT_NOT_STORED,
@@ -48,6 +51,7 @@ from bot.core.calls import (
     CallResult,
     CallState,
     RecordedCall,
+    Step,
     ToolUse,
     tool_owner,
 )
@@ -57,6 +61,8 @@ from bot.core.job import Job
 from bot.errors import StoreError, trace_of
 from bot.models.events import ToolCall
 from bot.models.prompt import (
+    DEFINITION,
+    FOUND,
     INSTRUCTIONS,
     OURS,
     READS_ONLY,
@@ -65,6 +71,7 @@ from bot.models.prompt import (
     Permission,
     ReadResult,
     ToolDefinition,
+    merge,
     steering_origins,
 )
 from bot.services.answer_attempt import GivenUp, Phase
@@ -181,17 +188,37 @@ class ToolCalls:
         tools = {tool.name: tool for tool in definitions}
         return Offer(tools, frozenset(always.items()), may_choose, offered.missing, thread.in_direct_message, agreed)
 
-    def plan(self, calls: Sequence[ToolCall], step_no: int, offer: Offer, origins: Origins) -> tuple[RecordedCall, ...]:
-        """Returns a step's calls: READY, ASKED, or ended without being made. `origins`: the authors of text that the
-        model read."""
+    def plan(
+        self,
+        calls: Sequence[ToolCall],
+        step_no: int,
+        offer: Offer,
+        origins: Origins,
+        asked: str = "",
+        steps: Sequence[Step] = (),
+    ) -> tuple[RecordedCall, ...]:
+        """Returns a step's calls: READY, ASKED, or ended without being made.
+
+        `origins`: the authors of text that the model read. `asked`: the asker's messages. `steps`: those before."""
         nothing_offered = choices.offered_choices(calls) if offer.has_choices else ""
-        planned = [self._plan_call(call, index, step_no, offer, origins) for index, call in enumerate(calls)]
+        planned = [
+            self._plan_call(call, index, step_no, offer, origins, partial(are_askers, asked=asked, steps=steps))
+            for index, call in enumerate(calls)
+        ]
         return tuple(
             replace(call, result=str(nothing_offered)) if nothing_offered and call.tool == choices.TOOL_NAME else call
             for call in planned
         )
 
-    def _plan_call(self, call: ToolCall, index: int, step_no: int, offer: Offer, origins: Origins) -> RecordedCall:
+    def _plan_call(
+        self,
+        call: ToolCall,
+        index: int,
+        step_no: int,
+        offer: Offer,
+        origins: Origins,
+        is_askers: Callable[[Mapping[str, Any], ToolDefinition], bool],
+    ) -> RecordedCall:
         definition = offer.by_name.get(call.name)
         planned = RecordedCall(
             step_no,
@@ -217,7 +244,7 @@ class ToolCalls:
             state = CallState.DONE if isinstance(prepared, ReadResult) else CallState.FAILED
             return replace(planned, state=state, result=str(prepared))
         planned = replace(planned, arguments=prepared)
-        because = _reasons_to_ask(definition, offer, origins)
+        because = _reasons_to_ask(definition, offer, origins, lambda: is_askers(prepared, definition))
         if not because:
             return replace(planned, state=CallState.READY)
         if not can_be_shown(readable_json(planned.arguments)):
@@ -308,14 +335,23 @@ class ToolCalls:
         return await insist(operation, self.ports.clock, "tool calls not recorded")
 
 
-def _reasons_to_ask(definition: ToolDefinition, offer: Offer, origins: Origins) -> tuple[str, ...]:
-    """Returns why a call needs approval, or () if it is made without. `origins`: the authors of text the model read."""
+def _reasons_to_ask(
+    definition: ToolDefinition, offer: Offer, origins: Origins, is_askers: Callable[[], bool]
+) -> tuple[str, ...]:
+    """Returns why a call needs approval, or () if it is made without. `origins`: the authors of text the model read.
+
+    `is_askers` returns whether the call's arguments come from the asker."""
     rule = definition.rule
     is_allowed = rule.permission is Permission.ALLOW
     if definition.own_account and not offer.is_private:
         agreed = tool_owner(definition.name) in offer.agreed_servers and rule.read_only
         steering = steering_origins(origins, own_reading=True) if rule.read_only else OURS
-        return (*(() if agreed else (NOT_YET,)), *(() if is_allowed else (BY_RULE,)), *sorted(steering))
+        # A server's own definitions only lead to what the server has anyway.
+        others = merge(tool.origins for tool in offer.by_name.values() if tool.server != definition.server)
+        found = origins & FOUND | others & DEFINITION
+        is_found = rule.read_only and found and not is_askers()
+        read = (NOT_ASKED, *sorted(found | steering)) if is_found else sorted(steering)
+        return (*(() if agreed else (NOT_YET,)), *(() if is_allowed else (BY_RULE,)), *read)
     if is_allowed and rule.read_only:
         return ()
     if is_allowed or (definition.name, definition.definition_hash) in offer.always_allowed:

@@ -28,8 +28,8 @@ from bot.core.steps import (
 )
 from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import (
-    AGREED,
     ASKERS,
+    FOUND,
     OTHERS,
     OURS,
     TOOL,
@@ -268,7 +268,7 @@ def test_model_reads_why_it_is_unknown_whether_a_call_was_made(why: str, said: s
     ("call", "origins"),
     [
         (CALL, TOOL),
-        (replace(CALL, uses_own_account=True), AGREED),
+        (replace(CALL, uses_own_account=True), FOUND),
         (replace(CALL, tool=SIGN_IN, uses_own_account=True), OURS),
         (replace(CALL, result=SIGN_IN_FIRST), OURS),
     ],

@@ -11,7 +11,7 @@ from bot.mcp.config import ToolRules
 from bot.mcp.definitions import MAX_SCHEMA_CHARS, ListedTool, offered_names
 from bot.mcp.schemas import MAX_DESCRIPTION_CHARS
 from bot.mcp.tools import tools_of
-from bot.models.prompt import AGREED, OURS, Permission, ToolRule
+from bot.models.prompt import DEFINITION, OURS, Permission, ToolRule
 
 pytestmark = pytest.mark.wide
 
@@ -94,7 +94,7 @@ def test_models_are_offered_what_no_rule_denies_and_know_who_agreed_to_it() -> N
     offered = tools_of(known, rules, 7.5)
     assert [(one.name, one.origins, one.rule, one.timeout_s) for one in offered.definitions] == [
         ("raw__add", OURS, ToolRule(Permission.ASK, read_only=True), 7.5),
-        ("raw__sub", AGREED, ToolRule(Permission.ALLOW), 7.5),
+        ("raw__sub", DEFINITION, ToolRule(Permission.ALLOW), 7.5),
     ]
     assert [one.definition_hash for one in offered.definitions] == [tool.hash for _, tool, _ in known[:2]]
     assert offered.left_out == ()

@@ -76,22 +76,31 @@ def acts_as_asker(servers: Sequence[str]) -> str:
     return f"I'll use your own {listed(servers)} account, and everyone in this conversation will see what I find. "
 
 
-_REASONS = {"by_rule": "a Typist admin wants me to", "wrote": "I may already have changed something for this question"}
+_REASONS = {
+    "by_rule": "a Typist admin wants me to",
+    "wrote": "I may already have changed something for this question",
+    "not_asked": "your question doesn't ask for exactly this",
+}
 _READ = {
     "others": "other people's messages or names",
     "instructions": "this channel's instructions",
     "memory": "what other people asked me to remember",
     "file": "a file",
     "tool": "what tools found",
-    "agreed": "what your account found, or tool descriptions that no admin agreed to",
+    "agreed": "text of mine that you agreed to",
+    "found": "what your account found",
+    "definition": "tool descriptions that no Typist admin agreed to",
     "web": "web pages",
     "unknown": "text whose author I don't know",
 }
 
 
-def asks_because(reasons: Collection[str]) -> str:
-    """Explains why a card asks although such calls may be allowed, or returns "". `reasons`: those of RecordedCall."""
-    read = listed([words for reason, words in _READ.items() if reason in reasons])
+def asks_because(reasons: Collection[str], sources: Collection[str] = ()) -> str:
+    """Explains why a card asks although such calls may be allowed, or returns "". `reasons`: those of RecordedCall.
+
+    `sources`: the titles of the calls that found something for this answer, with their servers."""
+    found = {"found": f"what your account found with {listed([*sources])}"} if sources else {}
+    read = listed([words for reason, words in {**_READ, **found}.items() if reason in reasons])
     whole = [words for reason, words in _REASONS.items() if reason in reasons] + ([f"I've read {read}"] if read else [])
     return f"I'm asking because {listed(whole)}. " if whole else ""
 

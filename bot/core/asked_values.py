@@ -1,0 +1,103 @@
+"""Decides whether a call's arguments come from the asker or from text that the asker's account found. Pure.
+
+Anyone who writes a mail, ticket or note to a person can ask for another look into that person's account. After such
+text, a value is the asker's only if it comes from
+- the asker's messages, or calls of this answer that were the asker's, too, or approved;
+- the tool's own definition, which has operators and defaults;
+- an ID in a search's results, so that a result can be opened. IDs are read only from JSON, where a text can't pose as
+  another field, and not from what was opened by an ID.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bot.core.calls import CallState, Decision, Step, tool_owner
+from bot.models.prompt import Origin, ToolDefinition
+
+MAX_WORDS = 100
+"""Arguments with more words count as found."""
+_WORD = re.compile(r"\w+")
+_NAME_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+_NAMES_OF_IDS = frozenset(
+    ["id", "ids", "iid", "uuid", "key", "url", "uri", "path", "sha", "cursor", "token", "number", "after"]
+)
+_ID = re.compile(r"\S*[^\W_A-Za-z]\S*|\S*[^\w\s]\S*", re.ASCII)
+"""Anything without spaces that isn't a plain word, which a person could have written as a field of their own."""
+_BODY = re.compile(r"^<([0-9a-f]+)>\n(.*?)\n</\1>", re.DOTALL | re.MULTILINE)
+"""A result between its marks (`result_for_model`)."""
+_JSON_TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([][{}:,])|(-?\d[\d.eE+-]*)|true|false|null)')
+_MIN_STEM, _MAX_ENDING = 4, 3
+_NOT_APPROVED = (Decision.DENIED, Decision.REPLIED, Decision.EXPIRED)
+
+
+def are_askers(
+    arguments: Mapping[str, Any], definition: ToolDefinition, asked: str, steps: Sequence[Step] = ()
+) -> bool:
+    """Returns whether all values in a call's arguments come from the asker. `asked`: the asker's messages."""
+    own = _words(f"{asked} {definition.name} {definition.description} {json.dumps(definition.parameters)}")
+    ids = set[str]()
+    for step in steps:
+        for call in (call for call in step.calls if call.uses_own_account and call.decision not in _NOT_APPROVED):
+            is_first = Origin.FOUND not in step.origins
+            is_search = is_first or call.decision is not None or _come_from(call.arguments, own, frozenset())
+            if is_search or _come_from(call.arguments, own, ids):
+                own |= _words(json.dumps(call.arguments, ensure_ascii=False))
+            if is_search and call.state is CallState.DONE and tool_owner(call.tool) == definition.server:
+                ids |= set(_ids_in(call.result))
+    return _come_from(arguments, own, ids)
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.casefold()))
+
+
+def _come_from(arguments: Any, own: set[str], ids: frozenset[str] | set[str]) -> bool:
+    rest = [value for name, value in _values(arguments, "") if not (value in ids and _is_id_name(name))]
+    words = {word for value in rest for word in _words(value)}
+    stems = {word[:_MIN_STEM] for word in words}
+    near = [word for word in own if word[:_MIN_STEM] in stems]
+    return len(words) <= MAX_WORDS and all(word in own or any(_is_form(word, one) for one in near) for word in words)
+
+
+def _is_form(word: str, other: str) -> bool:
+    """Returns whether two words differ only in their endings, such as "invoice" and "invoices"."""
+    shared = next((at for at, pair in enumerate(zip(word, other, strict=False)) if pair[0] != pair[1]), None)
+    shared = min(len(word), len(other)) if shared is None else shared
+    is_word = word.isalpha() and other.isalpha()
+    return is_word and shared >= max(_MIN_STEM, max(len(word), len(other)) - _MAX_ENDING)
+
+
+def _values(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    match value:
+        case Mapping():
+            for key, inner in value.items():
+                yield from _values(inner, str(key))
+        case list() | tuple():
+            for inner in value:
+                yield from _values(inner, name)
+        case bool() | None:
+            pass
+        case _:
+            yield name, str(value)
+
+
+def _is_id_name(name: str) -> bool:
+    return not _NAMES_OF_IDS.isdisjoint(part.lower() for part in _NAME_PART.findall(name))
+
+
+def _ids_in(result: str) -> Iterator[str]:
+    """Yields the IDs in a result, up to where it is cut or stops being JSON."""
+    framed = _BODY.search(result)
+    text, at, name, last = framed[2] if framed else result, 0, "", ""
+    while token := _JSON_TOKEN.match(text, at):
+        if at == 0 and token[2] not in ("{", "["):
+            return
+        at, mark = token.end(), token[2]
+        if mark == ":":
+            name = last
+        elif last and _is_id_name(name) and _ID.fullmatch(last):
+            yield last
+        name = "" if mark in ("{", "}", "]") else name
+        last = json.loads(token[1], strict=False) if token[1] else token[3] or ""
