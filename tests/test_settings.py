@@ -718,7 +718,7 @@ def test_sign_ins_lead_back_to_the_public_address(value: str, url: str, tmp_path
     env = {"BOT_PUBLIC_URL": value, "BOT_HEALTH_PORT": "8080", "BOT_MCP_CONFIG": str(file)}
     for server in settings.read(env).mcp.servers:
         assert isinstance(server.transport, HttpTransport)
-        assert server.transport.sign_in.redirect_uri(server.name) == f"{url}/oauth/callback/{server.name}"
+        assert server.transport.sign_in.redirect_uri(server.name) == f"{url}/oauth/callback-{server.name}"
 
 
 def test_address_of_traces_is_shown_without_its_password() -> None:

@@ -146,14 +146,17 @@ class DeviceCode(BaseModel):
 
     device_code: str = Field(min_length=1, max_length=4_000, repr=False)
     user_code: str = Field(pattern="^[!-~]{1,40}$", repr=False)
-    verification_uri: AnyHttpUrl
+    verification_uri: AnyHttpUrl | None = None
+    verification_url: AnyHttpUrl | None = None
+    """Google's name for it: https://developers.google.com/identity/protocols/oauth2/limited-input-device"""
     verification_uri_complete: AnyHttpUrl | None = Field(default=None, repr=False)
     interval: int = Field(default=5, ge=0, le=60)
 
     @property
-    def url(self) -> str:
-        """The URL of the server's page, including the code if the server supports that."""
-        return str(self.verification_uri_complete or self.verification_uri)
+    def urls(self) -> list[str]:
+        """The URLs of the server's page, first the one that includes the code if the server supports that."""
+        pages = (self.verification_uri_complete, self.verification_uri, self.verification_url)
+        return [str(page) for page in pages if page is not None]
 
 
 class _Tokens(BaseModel):
@@ -227,10 +230,14 @@ def _origin(address: object) -> str:
     return f"{parts.scheme}://{parts.netloc}"[:200]
 
 
+def _origins_of(*hosts: str) -> list[str]:
+    return [f"https://{host.lower()}" for host in hosts if host]
+
+
 def _trusted_endpoint(metadata: _Metadata, config: SignInConfig, endpoint: AnyHttpUrl | None) -> str:
     """Returns an endpoint at the issuer's origin or a configured host, or ""."""
     # Otherwise, a server could send people to another server's page and receive its codes (RFC 9700, 4.4).
-    may_be = (_origin(metadata.issuer), f"https://{config.token_host}")
+    may_be = (_origin(metadata.issuer), *_origins_of(config.token_host))
     return str(endpoint) if endpoint is not None and _origin(endpoint) in may_be else ""
 
 
@@ -408,15 +415,24 @@ async def exchange_code(
     return _read_tokens(await _post_as_client(at, at.token_endpoint, client, asked, server_url), at.scope)
 
 
-async def request_device_code(at: AuthorizationServer, client: Client, server_url: str) -> DeviceCode:
+async def request_device_code(
+    at: AuthorizationServer, client: Client, server_url: str, config: SignInConfig = _STANDARD
+) -> DeviceCode:
+    """Returns a code to confirm at the issuer's or a configured host. Raises SignInFailed."""
     asked = {"scope": at.scope, "resource": at.resource}
     answer = await _post_as_client(at, at.device_authorization_endpoint, client, asked, server_url)
     if answer.status not in _OK:
         raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})")
     device = _parse(DeviceCode, answer.body)
-    if device is None:
+    if device is None or not device.urls:
         raise SignInFailed("its authorization server's answer can't be read")
-    await check_url(device.url, server_url)
+    # Otherwise, a server could have people confirm a code of another server's, and receive that server's tokens.
+    for page in device.urls:
+        check_url_form(page, server_url)
+        if _origin(page) not in (_origin(at.issuer), *_origins_of(config.token_host, config.device_host)):
+            hint = _config_hint(f"that is right, set oauth.deviceHost to {urlsplit(page).netloc[:200]}")
+            raise SignInFailed(f"its authorization server has codes confirmed at {_origin(page)}. {hint}")
+        await check_url(page, server_url)
     return device
 
 

@@ -138,7 +138,7 @@ class SignIns:
         await self._accounts.begin_sign_in(
             _state_hash(state), owner, call, self._vault.encrypt(self._labels(owner), content)
         )
-        return SignInLinks(url, *((device.url, device.user_code) if device else ()))
+        return SignInLinks(url, *((device.urls[0], device.user_code) if device else ()))
 
     async def _device_code(self, server: str, at: AuthorizationServer, client: Client) -> oauth.DeviceCode | None:
         """Returns a code to confirm, or None if it wouldn't help. Raises SignInFailed if it would be the only way."""
@@ -147,7 +147,8 @@ class SignIns:
             return None
         try:
             async with asyncio.timeout(PRESSED_WITHIN_S if at.authorization_endpoint else None):
-                return await oauth.request_device_code(at, client, self._transports[server].url)
+                transport = self._transports[server]
+                return await oauth.request_device_code(at, client, transport.url, transport.sign_in)
         except (SignInFailed, TimeoutError) as error:
             if not at.authorization_endpoint:
                 raise

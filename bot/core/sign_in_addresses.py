@@ -25,7 +25,7 @@ class SignInAddresses:
     def __init__(self, redirect_uris: Iterable[str] = ()) -> None:
         # Some browsers copy a URL without its scheme.
         uris = {re.escape(uri.partition("://")[2]) for uri in redirect_uris}
-        self._begin = re.compile(rf"(?:{'|'.join(uris)})(?:/[A-Za-z0-9_-]+)?\?") if uris else None
+        self._begin = re.compile(rf"(?:{'|'.join(uris)})(?:-[A-Za-z0-9_-]+)?\?") if uris else None
 
     def has_url(self, text: str) -> bool:
         # Another URL can include one in its query.

@@ -64,7 +64,7 @@ _HTTP_KEYS = (*_URL_KEYS, "headers", _SIGN_IN)
 _LOOPBACKS = ("127.0.0.1", "localhost", "[::1]")
 _FLAG_DEFAULTS = (("pkce", False), ("resource", True))
 _SIGN_IN_KEYS = (
-    *("clientId", "clientSecret", "scopes", "callbackPort", "callbackHost", "issuer", "tokenHost"),
+    *("clientId", "clientSecret", "scopes", "callbackPort", "callbackHost", "issuer", "tokenHost", "deviceHost"),
     *(key for key, _ in _FLAG_DEFAULTS),
 )
 _COMMON_KEYS = (*_TYPE_KEYS, *_DENY_KEYS, "timeout", "disabled", "enabled", "protocol")
@@ -89,7 +89,7 @@ class StdioTransport:
 
 
 CALLBACK_PATH = "/oauth/callback"
-"""The path at BOT_PUBLIC_URL to which sign-ins return, followed by the server's name if Typist registers itself."""
+"""The path at BOT_PUBLIC_URL to which sign-ins return, with `-` and the server's name if Typist registers itself."""
 DOCUMENT_PATH = "/oauth/client"
 """The path at BOT_PUBLIC_URL to the client metadata documents (one per server) that authorization servers read."""
 CALLBACK_PORT = 47823
@@ -112,6 +112,8 @@ class SignInConfig:
     """The issuer that an admin trusts, wherever its metadata is found, or "" for the issuer that the server names."""
     token_host: str = ""
     """The host that an admin trusts with codes and tokens in addition to the issuer's, or ""."""
+    device_host: str = ""
+    """The host that an admin trusts with the page where people confirm codes, in addition to the issuer's, or ""."""
     has_pkce: bool = False
     """Whether an admin vouches that the authorization server supports PKCE although its metadata doesn't report that.
     """
@@ -121,8 +123,9 @@ class SignInConfig:
     def redirect_uri(self, server: str) -> str:
         """Returns the URL to which the browser returns after signing in to a server."""
         # A URL for each server, so that a code from one can't be mistaken for another's (RFC 9700, 4.4). If the file
-        # sets the client ID, someone has registered the URL without a server name.
-        path = f"/{server}" if server and not self.client_id else ""
+        # sets the client ID, someone has registered the URL without a server name. None is below another, because some
+        # authorization servers (GitHub) accept every path below a registered one.
+        path = f"-{server}" if server and not self.client_id else ""
         loopback = f"http://{self.host}:{self.port}/callback"
         return f"{self.public_url}{CALLBACK_PATH}{path}" if self.public_url else f"{loopback}{path}"
 
@@ -342,9 +345,9 @@ class _Reader:
             self._add_problem(place, 'must be an object such as {"clientId": "…"}')
             return SignInConfig(public_url=self.public_url)
         self._note_unused(place, value, _SIGN_IN_KEYS)
-        client_id, secret, token_host = (
+        client_id, secret, token_host, device_host = (
             self._string(f"{place}.{key}", value[key], _HEADER.fullmatch) if key in value else ""
-            for key in ("clientId", "clientSecret", "tokenHost")
+            for key in ("clientId", "clientSecret", "tokenHost", "deviceHost")
         )
         issuer = self._string(f"{place}.issuer", value["issuer"], _is_url) if "issuer" in value else ""
         pkce, resource = (
@@ -362,7 +365,7 @@ class _Reader:
         if isinstance(port, bool) or not isinstance(port, int) or not 1_024 <= port <= 65_535:
             self._add_problem(f"{place}.callbackPort", "must be a port from 1,024 to 65,535")
             port = CALLBACK_PORT
-        trusted = issuer, token_host, pkce, resource
+        trusted = issuer, token_host, device_host, pkce, resource
         return SignInConfig(client_id, secret, " ".join(scopes), port, host, self.public_url, *trusted)
 
     def _choice(self, place: str, value: T, possible: Sequence[T]) -> T:

@@ -162,9 +162,10 @@ async def serving(
         from bot.accounts.page import SignInPage
 
         page = SignInPage(SignInConfig(public_url=public_url), lambda *brought: probes.on_redirect(*brought))
-        for path in ("", f"/{{server:{_SERVER}}}"):
-            app.router.add_get(f"{CALLBACK_PATH}{path}", page.on_callback_request, allow_head=False)
-            app.router.add_get(f"{DOCUMENT_PATH}{path}.json", page.on_document_request, allow_head=False)
+        server = f"{{server:{_SERVER}}}"
+        for callback, document in (("", ""), (f"-{server}", f"/{server}")):
+            app.router.add_get(f"{CALLBACK_PATH}{callback}", page.on_callback_request, allow_head=False)
+            app.router.add_get(f"{DOCUMENT_PATH}{document}.json", page.on_document_request, allow_head=False)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:
@@ -181,7 +182,7 @@ async def serving(
 
 
 _SERVER = "[A-Za-z0-9_-]+"
-_SIGN_IN_PATH = re.compile(rf"{CALLBACK_PATH}(?:/{_SERVER})?|{DOCUMENT_PATH}(?:/{_SERVER})?\.json")
+_SIGN_IN_PATH = re.compile(rf"{CALLBACK_PATH}(?:-{_SERVER})?|{DOCUMENT_PATH}(?:/{_SERVER})?\.json")
 
 
 def _is_private(host: str) -> bool:

@@ -104,9 +104,9 @@ async def test_address_works_once_within_ten_minutes_and_for_the_newest_link(
 CHANGES: Sequence[tuple[Callable[[str], str], str]] = [
     (lambda address: address.replace("127.0.0.1", "127.0.0.2"), texts.accounts.NOT_THE_ADDRESS),
     (lambda address: address.replace("47823", "47824"), texts.accounts.NOT_THE_ADDRESS),
-    (lambda address: address.replace("/callback/jira", "/callback"), texts.accounts.NOT_THE_ADDRESS),
-    (lambda address: address.replace("/callback/jira", "/callback/other"), texts.accounts.NOT_THE_ADDRESS),
-    (lambda address: address.replace("/callback", "/callback/x"), texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: address.replace("/callback-jira", "/callback"), texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: address.replace("/callback-jira", "/callback-other"), texts.accounts.NOT_THE_ADDRESS),
+    (lambda address: address.replace("/callback", "/callback-x"), texts.accounts.NOT_THE_ADDRESS),
     (lambda address: address.replace("http:", "https:"), texts.accounts.NOT_THE_ADDRESS),
     (lambda address: address.replace("http://", "http://ada@"), texts.accounts.NOT_THE_ADDRESS),
     (lambda address: f"{address}&code=other", texts.accounts.NOT_THE_ADDRESS),
@@ -152,7 +152,7 @@ async def test_code_of_typists_page_completes_a_sign_in_once_for_its_person_and_
     link = (await begins.begin(ADA, CALL)).url
     address = await jira.visit(link)
     page, _, query = address.partition("?")
-    assert page == f"{PUBLIC}/oauth/callback/jira"
+    assert page == f"{PUBLIC}/oauth/callback-jira"
     # The browser reaches any process, and a person may load the page again.
     sentence, code = await serves.on_redirect(query, "jira")
     assert sentence == texts.accounts.TYPE_CODE
@@ -978,12 +978,21 @@ async def test_person_is_signed_out_of_servers_whose_account_is_gone_or_cannot_b
     assert await with_other_key.servers_signed_out_of("T1", "U1", ("jira",)) == ["jira"]
 
 
+ELSEWHERE = (
+    "its authorization server has codes confirmed at https://docs.example. If that is right, set oauth.deviceHost to "
+    "docs.example for the server in BOT_MCP_CONFIG"
+)
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
         ({"verification_uri": "http://evil.example/"}, "its metadata names an address without HTTPS"),
         ({"verification_uri_complete": "http://evil.example/"}, "its metadata names an address without HTTPS"),
         ({"verification_uri": "javascript:x"}, "its authorization server's answer can't be read"),
+        ({"verification_uri": "https://docs.example/device"}, ELSEWHERE),
+        ({"verification_uri_complete": "https://docs.example/device?code=A-B"}, ELSEWHERE),
+        ({"verification_uri": None, "verification_url": "https://docs.example/device"}, ELSEWHERE),
         ({"user_code": "A B"}, "its authorization server's answer can't be read"),
         ({"user_code": "x" * 41}, "its authorization server's answer can't be read"),
         ({"device_code": ""}, "its authorization server's answer can't be read"),
@@ -995,12 +1004,16 @@ async def test_device_code_that_lies_is_not_shown(said: Mapping[str, Any], why: 
     assert str(failed.value) == why
 
 
-async def device_of(said: Mapping[str, Any]) -> tuple[str, int]:
+STANDARD = SignInConfig()
+
+
+async def device_of(said: Mapping[str, Any], config: SignInConfig = STANDARD) -> tuple[str, int]:
     usual = {"device_code": "c", "user_code": "A-B", "verification_uri": "{url}/device", "expires_in": 9}
-    async with describing({"/": {**usual, **said}}) as url:
+    told = {name: value for name, value in {**usual, **said}.items() if name != "verification_uri" or value}
+    async with describing({"/": told}) as url:
         at = replace(token_server(url), device_authorization_endpoint=url)
-        device = await request_device_code(at, Client("typist"), url)
-    return device.url.removeprefix(url), device.interval
+        device = await request_device_code(at, Client("typist"), url, config)
+    return device.urls[0].removeprefix(url), device.interval
 
 
 @pytest.mark.parametrize(
@@ -1017,6 +1030,14 @@ async def test_code_is_confirmed_on_the_page_that_has_it_already_if_there_is_one
     said: Mapping[str, Any], page: str, interval_s: int
 ) -> None:
     assert await device_of(said) == (page, interval_s)
+
+
+@pytest.mark.parametrize("config", [SignInConfig(device_host="127.0.0.1"), SignInConfig(token_host="127.0.0.1")])
+async def test_code_is_confirmed_at_a_host_that_an_admin_states(config: SignInConfig) -> None:
+    page = "https://127.0.0.1/device"
+    assert await device_of({"verification_uri": None, "verification_url": page}, config) == (page, 5)
+    with pytest.raises(SignInFailed):
+        await device_of({"verification_uri_complete": "https://127.0.0.1:8443/device"}, config)
 
 
 KNOWN, SERVER = "/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"

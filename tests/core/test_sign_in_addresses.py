@@ -27,8 +27,8 @@ NESTED = "https://search.example/?q=http%3A%2F%2F127.0.0.1%3A47823%2Fcallback%3F
         (f"http://{LOOPBACK}?error=denied&state=canary", GONE),
         (f"http://{LOOPBACK}?code=canary", GONE),
         # Each server has an address of its own.
-        (f"http://{LOOPBACK}/jira?{QUERY}", GONE),
-        (f"https://{PAGE}/my-jira_2?{QUERY}", GONE),
+        (f"http://{LOOPBACK}-jira?{QUERY}", GONE),
+        (f"https://{PAGE}-my-jira_2?{QUERY}", GONE),
         # What is left of an address whose beginning nobody copied.
         (f"code=canary&amp;state={STATE}", GONE),
         (f"it says code=canary and state={STATE}!", f"it says {GONE} and {GONE}"),

@@ -88,29 +88,36 @@ class TestServers:
         ]
         # Somebody has registered the client that the file names, with the address without the server's name.
         assert sign_in.redirect_uri("web") == "http://127.0.0.1:8123/callback"
-        assert SignInConfig().redirect_uri("web") == "http://127.0.0.1:47823/callback/web"
+        assert SignInConfig().redirect_uri("web") == "http://127.0.0.1:47823/callback-web"
         assert SECRET not in repr(setup)
 
     def test_what_an_admin_states_of_an_authorization_server(self, file: Path) -> None:
-        stated = {"issuer": "https://auth.example", "tokenHost": "api.example", "pkce": True, "resource": False}
+        stated = {
+            "issuer": "https://auth.example",
+            "tokenHost": "api.example",
+            "deviceHost": "d.example",
+            "pkce": True,
+            "resource": False,
+        }
         servers = {"web": {"url": "https://x.example", "oauth": {**stated, "callbackHost": "localhost"}}}
         [server] = read(file, {"mcpServers": servers}).servers
         assert isinstance(server.transport, HttpTransport)
         sign_in = server.transport.sign_in
         assert (sign_in.issuer, sign_in.token_host) == ("https://auth.example", "api.example")
+        assert sign_in.device_host == "d.example"
         assert (sign_in.has_pkce, sign_in.sends_resource) == (True, False)
-        assert sign_in.redirect_uri("web") == "http://localhost:47823/callback/web"
+        assert sign_in.redirect_uri("web") == "http://localhost:47823/callback-web"
 
     @pytest.mark.parametrize(
         ("sign_in", "redirect_uri", "document_url"),
         [
-            (SignInConfig(), "http://127.0.0.1:47823/callback/web", ""),
-            (SignInConfig(host="[::1]", port=8123), "http://[::1]:8123/callback/web", ""),
+            (SignInConfig(), "http://127.0.0.1:47823/callback-web", ""),
+            (SignInConfig(host="[::1]", port=8123), "http://[::1]:8123/callback-web", ""),
             (SignInConfig("typist", public_url="https://b.example"), "https://b.example/oauth/callback", ""),
-            (SignInConfig(public_url="http://b.example"), "http://b.example/oauth/callback/web", ""),
+            (SignInConfig(public_url="http://b.example"), "http://b.example/oauth/callback-web", ""),
             (
                 SignInConfig(public_url="https://b.example"),
-                "https://b.example/oauth/callback/web",
+                "https://b.example/oauth/callback-web",
                 "https://b.example/oauth/client/web.json",
             ),
             (
@@ -141,7 +148,7 @@ class TestServers:
     def test_sign_in_leads_back_to_any_port_that_needs_no_rights(self, file: Path, port: int) -> None:
         [server] = read(file, {"mcpServers": {"web": {**WEB, "oauth": {"callbackPort": port}}}}).servers
         assert isinstance(server.transport, HttpTransport)
-        assert server.transport.sign_in.redirect_uri("web") == f"http://127.0.0.1:{port}/callback/web"
+        assert server.transport.sign_in.redirect_uri("web") == f"http://127.0.0.1:{port}/callback-web"
 
     @pytest.mark.parametrize("port", [1_023, 65_536, "8123", True])
     def test_sign_in_leads_back_to_no_other_port(self, file: Path, port: object) -> None:

@@ -903,7 +903,7 @@ async def test_mcp_server_that_refuses_the_header_of_the_file_is_down(tmp_path: 
 
 
 LOOPBACK = (
-    "Typist registers itself there. Sign-in ends at http://127.0.0.1:47823/callback/it, and people paste the URL of "
+    "Typist registers itself there. Sign-in ends at http://127.0.0.1:47823/callback-it, and people paste the URL of "
     "that page"
 )
 
@@ -932,7 +932,7 @@ async def test_mcp_server_where_people_sign_in_says_what_is_missing(
 
 READS_DOCUMENTS = {"client_id_metadata_document_supported": True, "registration_endpoint": None}
 PUBLIC = {"BOT_PUBLIC_URL": "https://typist.example", "BOT_HEALTH_PORT": "8080"}
-BY_CODE = "Sign-in ends at https://typist.example/oauth/callback/it, and people enter the code shown there."
+BY_CODE = "Sign-in ends at https://typist.example/oauth/callback-it, and people enter the code shown there."
 
 
 @pytest.mark.parametrize(

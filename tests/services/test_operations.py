@@ -190,10 +190,10 @@ async def page(
     [
         *(("GET", "/oauth/callback", host, 200) for host in ("typist.example", "Typist.example.:443", "10.1.2.3")),
         ("GET", "/oauth/client.json", "typist.example", 200),
-        ("GET", "/oauth/callback/jira", "typist.example", 200),
+        ("GET", "/oauth/callback-jira", "typist.example", 200),
         ("GET", "/oauth/client/jira.json", "typist.example", 200),
-        ("GET", "/oauth/callback/ji%2Fra", "typist.example", 421),
-        ("GET", "/oauth/callback/jira/x", "typist.example", 421),
+        ("GET", "/oauth/callback-ji%2Fra", "typist.example", 421),
+        ("GET", "/oauth/callback-jira/x", "typist.example", 421),
         ("GET", "/oauth/client.json", "evil.example", 421),
         ("GET", "/oauth/callback", "evil.example", 421),
         ("GET", "/oauth/callback/../../readyz", "typist.example", 421),
