@@ -65,8 +65,32 @@ _ERROR_MEANINGS = {
     DENIED: "access was not granted there",
     "expired_token": "the code is too old",
     "invalid_grant": "the code is too old, or used already",
+    "invalid_code": "the code is too old, or used already",
+    "code_already_used": "the code is too old, or used already",
 }
-"""User-facing meanings of OAuth and RFC 8628 errors, each the rest of a sentence."""
+"""User-facing meanings of errors, each the rest of a sentence."""
+_REFUSALS = {
+    "invalid_request": "can't read the request",
+    "invalid_client": "doesn't know Typist's client ID or secret",
+    "unauthorized_client": "doesn't let Typist's client ID sign people in",
+    "unsupported_grant_type": "doesn't offer this way to sign in",
+    "unsupported_response_type": "doesn't offer this way to sign in",
+    "invalid_scope": "rejects the scopes, which a Typist admin can set in oauth.scopes",
+    "invalid_target": "rejects the MCP server as a resource, which a Typist admin can leave out with oauth.resource",
+    "invalid_redirect_uri": "rejects Typist's redirect address",
+    "invalid_client_metadata": "rejects Typist's registration",
+    "invalid_software_statement": "registers only programs that it knows",
+    "unapproved_software_statement": "registers only programs that it knows",
+    "server_error": "failed",
+    "temporarily_unavailable": "is overloaded or being maintained",
+    "login_required": "wants you to sign in there again",
+    "interaction_required": "wants you to do something there",
+    "account_selection_required": "wants you to choose an account there",
+    "consent_required": "needs consent, perhaps from an administrator there",
+}
+"""Reasons of authorization servers, each a predicate: RFC 6749 (4.1.2.1, 5.2), RFC 7591 (3.2.2), RFC 8707 (2) and
+OpenID Connect Core (3.1.2.6), read on 2026-11-30.
+"""
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
 """A single scope (RFC 6749, 3.3)."""
 _BEARER_TYPES = ("", "bearer", "n_a", "user")
@@ -160,11 +184,13 @@ class DeviceCode(BaseModel):
 
 
 class _Tokens(BaseModel):
-    access_token: str
+    access_token: str = ""
     token_type: str = ""
     expires_in: int = 0
     refresh_token: str = ""
     scope: str = ""
+    authed_user: "_Tokens | None" = None
+    """The person's token in Slack's oauth.v2.access, beside the bot's (docs.slack.dev, read on 2026-11-30)."""
 
 
 class _Refusal(BaseModel):
@@ -272,11 +298,20 @@ async def _authorization_server_metadata(
     return None
 
 
+def is_same_issuer(stated: str, named: str) -> bool:
+    """Returns whether a stated issuer is the one that a server's metadata names, however people write a URL.
+
+    An issuer has the same metadata with and without a trailing slash (RFC 8414, 3.1).
+    """
+    with suppress(ValidationError):
+        return str(_ADDRESS.validate_python(stated.strip())).removesuffix("/") == named.removesuffix("/")
+    return False
+
+
 def _sign_in_problem(issuer: str, config: SignInConfig, metadata: _Metadata) -> str:
     """Returns why nobody can sign in at an authorization server, or "" if people can."""
     named = str(metadata.issuer)
-    # An issuer has the same metadata with and without a trailing slash (RFC 8414, 3.1).
-    if named.removesuffix("/") != (config.issuer or issuer).removesuffix("/"):
+    if not is_same_issuer(config.issuer or issuer, named):
         at, found = _redacted_url(issuer), _redacted_url(named)
         hint = _config_hint(f"it is the right one, set oauth.issuer to {found}")
         return f"the metadata of its authorization server, {at}, names the issuer {found}. {hint}"
@@ -352,7 +387,9 @@ async def register(
         asked |= {"grant_types": [*_GRANTS, _DEVICE_GRANT]}
     answer = await _send("POST", at.registration_endpoint, server_url, REGISTERED_WITHIN_S, json=asked)
     if answer.status not in _OK:
-        raise SignInFailed(f"its authorization server refuses to register Typist (HTTP {answer.status})")
+        raise SignInFailed(
+            _reason(answer) or f"its authorization server refuses to register Typist (HTTP {answer.status})"
+        )
     client = _parse(OAuthClientInformationFull, answer.body)
     if client is None:
         raise SignInFailed("its authorization server's answer to the registration can't be read")
@@ -422,7 +459,7 @@ async def request_device_code(
     asked = {"scope": at.scope, "resource": at.resource}
     answer = await _post_as_client(at, at.device_authorization_endpoint, client, asked, server_url)
     if answer.status not in _OK:
-        raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})")
+        raise SignInFailed(_reason(answer) or f"its authorization server refuses (HTTP {answer.status})")
     device = _parse(DeviceCode, answer.body)
     if device is None or not device.urls:
         raise SignInFailed("its authorization server's answer can't be read")
@@ -462,14 +499,24 @@ async def revoke(at: AuthorizationServer, client: Client, tokens: Tokens, server
             with_secret = {"token": token, "client_secret": ""}
             answer = await _post_as_client(at, at.revocation_endpoint, client, with_secret, server_url)
         if answer.status not in _OK:
-            raise SignInFailed(f"its authorization server refuses (HTTP {answer.status})")
+            raise SignInFailed(_reason(answer) or f"its authorization server refuses (HTTP {answer.status})")
+
+
+def meaning_of(error: str) -> str:
+    """Returns the meaning of a standard error as the rest of a sentence, or "" for others, which might hold secrets."""
+    refusal = f"its authorization server {_REFUSALS[error]} ({error})" if error in _REFUSALS else ""
+    return _ERROR_MEANINGS.get(error, refusal)
+
+
+def _reason(answer: _Answer) -> str:
+    refusal = _parse(_Refusal, answer.body)
+    return meaning_of(refusal.error) if refusal is not None else ""
 
 
 def _read_tokens(answer: _Answer, scope: str) -> Tokens:
     """Returns the tokens in a response. `scope` is used if the response has none. Raises SignInFailed."""
     refusal = _parse(_Refusal, answer.body)
     if refusal is not None or answer.status not in _OK:
-        why = _ERROR_MEANINGS.get(refusal.error) if refusal is not None else None
         # Except for these, OAuth errors mean that the code, token or client is invalid, with any status: GitHub uses
         # 200, Atlassian 403. So do 400 and 401 without an error.
         is_transient = refusal is not None and (
@@ -477,18 +524,21 @@ def _read_tokens(answer: _Answer, scope: str) -> Tokens:
         )
         is_final = answer.status in (400, 401) or (refusal is not None and answer.status < 500)
         raise SignInFailed(
-            why or f"its authorization server refuses (HTTP {answer.status})",
+            _reason(answer) or f"its authorization server refuses (HTTP {answer.status})",
             is_final=is_final and not is_transient,
             is_client_forgotten=refusal is not None and refusal.error == "invalid_client",
         )
     token = _parse(_Tokens, answer.body)
+    token = token.authed_user if token and token.authed_user and token.authed_user.access_token else token
     if token is None or not re.fullmatch("[ -~]+", token.access_token):
         raise SignInFailed("its authorization server's answer can't be read")
     if token.token_type.strip().lower() not in _BEARER_TYPES:
         raise SignInFailed("its authorization server gives tokens of a type that Typist can't use", is_final=True)
     # Some servers return 0 if they don't know.
     lifetime_s = min(max(token.expires_in, 0), MAX_LIFETIME_S) or None
-    return Tokens(token.access_token, token.refresh_token, lifetime_s, distinct_scopes(token.scope) or scope)
+    return Tokens(
+        token.access_token, token.refresh_token, lifetime_s, distinct_scopes(token.scope.replace(",", " ")) or scope
+    )
 
 
 async def _post_as_client(

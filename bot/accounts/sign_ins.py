@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from mcp.client.auth.oauth2 import PKCEParameters
-from mcp.client.auth.utils import issuers_match
 
 from bot.accounts import oauth
 from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, Tokens
@@ -213,9 +212,12 @@ class SignIns:
             return texts.accounts.TYPE_CODE, code
         if content is None or "brought" in content:
             return texts.accounts.LINK_IS_OLD, ""
+        # An address from somewhere else must leave the sign-in as it is.
+        is_checked = "code" in brought or "iss" in brought
+        if is_checked and not _is_from_issuer(brought.get("iss"), _Account.pending(content).at):
+            return texts.accounts.failed_there(texts.accounts.FROM_ANOTHER_SERVER), ""
         if "code" not in brought:
-            is_denied = brought.get("error") == oauth.DENIED
-            return texts.accounts.NOT_GRANTED if is_denied else texts.accounts.FAILED_THERE, ""
+            return self._redirect_problem(owner, brought, texts.accounts.NOT_GRANTED), ""
         sealed = self._vault.encrypt(self._labels(owner), {**content, "brought": brought})
         if not await self._accounts.replace_state(state_hash, _state_hash(code), sealed):
             return texts.accounts.LINK_IS_OLD, ""
@@ -228,9 +230,15 @@ class SignIns:
             return texts.accounts.NOT_THE_ADDRESS
         if not await self._accounts.is_open(_state_hash(query.get("state", "")), owner, call):
             return self._expiry_text(owner)
-        if query.get("error") == oauth.DENIED:
-            return texts.accounts.DENIED_THERE
-        return texts.accounts.FAILED_THERE if "code" not in query else ""
+        return "" if "code" in query else self._redirect_problem(owner, query, texts.accounts.DENIED_THERE)
+
+    @staticmethod
+    def _redirect_problem(owner: Owner, query: Mapping[str, str], denied: str) -> str:
+        """Returns a sentence about a redirect's error, and logs the error if it is a standard one."""
+        meaning = oauth.meaning_of(query.get("error", ""))
+        why = meaning or "its page reports an unknown error"
+        log.warning("MCP server %s: user %s not signed in: %s", owner.server, owner.user_id, why)
+        return denied if query.get("error") == oauth.DENIED else texts.accounts.failed_there(meaning)
 
     async def complete(
         self, owner: Owner, call: str, address: str | None, is_waiting: IsWaiting = _always_waiting
@@ -244,15 +252,18 @@ class SignIns:
         if address is None:
             return await self._complete_by_code(owner, call, is_waiting)
         query = self._entered_values(owner, address) or {}
-        secret = await self._accounts.take_sign_in(_state_hash(query.get("state", "")), owner, call)
+        state_hash = _state_hash(query.get("state", ""))
+        _, secret = await self._accounts.pending_sign_in(state_hash) or (owner, "")
         content = self._vault.decrypt(self._labels(owner), secret) if secret else None
         query |= content.get("brought", {}) if content else {}
         if content is None or not query.get("code") or "verifier" not in content:
             return self._expiry_text(owner)
         known = _Account.pending(content)
+        if not _is_from_issuer(query.get("iss"), known.at):
+            return texts.accounts.sign_in_failed(owner.server, texts.accounts.FROM_ANOTHER_SERVER)
+        if await self._accounts.take_sign_in(state_hash, owner, call) is None:
+            return self._expiry_text(owner)
         try:
-            if not _is_from_issuer(query.get("iss"), known.at):
-                raise SignInFailed("the address is from another server")
             url = self._transports[owner.server].url
             tokens = await oauth.exchange_code(
                 known.at, known.client, self._redirect_uri(owner.server), query["code"], content["verifier"], url
@@ -459,4 +470,4 @@ def _query_values(query: str) -> dict[str, str] | None:
 
 def _is_from_issuer(issuer: str | None, at: AuthorizationServer) -> bool:
     """Returns whether a redirect comes from the expected issuer (RFC 9207)."""
-    return not at.sends_issuer if issuer is None else issuers_match(issuer, at.issuer)
+    return not at.sends_issuer if issuer is None else oauth.is_same_issuer(issuer, at.issuer)

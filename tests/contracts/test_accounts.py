@@ -16,7 +16,7 @@ from aiohttp import web
 from mcp.shared.auth import OAuthClientInformationFull
 from pydantic import AnyUrl
 
-from bot.accounts import connections, sign_in_servers
+from bot.accounts import connections, oauth, sign_in_servers
 from bot.accounts.connections import Connections
 from bot.accounts.oauth import (
     AuthorizationServer,
@@ -114,7 +114,7 @@ CHANGES: Sequence[tuple[Callable[[str], str], str]] = [
     (lambda address: "http://[", texts.accounts.NOT_THE_ADDRESS),
     (lambda address: f"{address.partition('?')[0]}?code=x", texts.accounts.ADDRESS_IS_OLD),
     (lambda address: address.replace("code=", "error=access_denied&x="), texts.accounts.DENIED_THERE),
-    (lambda address: address.replace("code=", "error="), texts.accounts.FAILED_THERE),
+    (lambda address: address.replace("code=", "error="), texts.accounts.failed_there("")),
     (lambda address: f" {address.removeprefix('http://')}\n", ""),
 ]
 
@@ -183,7 +183,10 @@ async def test_page_takes_what_a_browser_brings_once_and_in_time(
     for wrong in ("", "x", f"state={state}", f"{query}&state=x", f"{query}&code=x", "code=x&state=x", "&" * 8_000):
         assert await ours.on_redirect(wrong, "jira") == (texts.accounts.LINK_IS_OLD, ""), wrong
     assert await ours.on_redirect(f"error=access_denied&state={state}", "jira") == (texts.accounts.NOT_GRANTED, "")
-    assert await ours.on_redirect(f"error=server_error&state={state}", "jira") == (texts.accounts.FAILED_THERE, "")
+    assert await ours.on_redirect(f"error=server_error&state={state}", "jira") == (
+        texts.accounts.failed_there("its authorization server failed (server_error)"),
+        "",
+    )
     # A server that isn't in the file anymore, and a Typist that has lost its address.
     for other in (sign_ins(timed), sign_ins(timed, jira.config)):
         assert await other.on_redirect(query, "jira") == (texts.accounts.LINK_IS_OLD, "")
@@ -205,13 +208,30 @@ async def test_page_of_another_issuer_gets_no_token_and_no_secret_is_in_clear(
     caplog.set_level(logging.DEBUG, "bot")
     ours = sign_ins(timed, public(jira.config))
     query = (await jira.visit((await ours.begin(ADA, CALL)).url)).partition("?")[2]
-    _, code = await ours.on_redirect(f"{query}&iss=https://other.example", "jira")
+    refused = texts.accounts.failed_there(texts.accounts.FROM_ANOTHER_SERVER), ""
+    assert await ours.on_redirect(f"{query}&iss=https://other.example", "jira") == refused
     dump, state = await dump_of(timed), query.rpartition("state=")[2]
-    said = await ours.complete(ADA, CALL, code)
-    assert said == texts.accounts.sign_in_failed("jira", "the address is from another server")
     assert not jira.people.access
+    _, code = await ours.on_redirect(query, "jira")
+    assert await ours.complete(ADA, CALL, code) == "", "somebody else's address leaves the sign-in as it is"
     shown = [dump, *map(logging.Formatter().format, caplog.records)]
     assert not [one for one in shown for word in ("canary", state, code) if word in one]
+
+
+async def test_pasted_address_of_another_issuer_leaves_the_sign_in_as_it_is(timed: Stores, jira: SignInServer) -> None:
+    ours = sign_ins(timed, jira.config)
+    address = await jira.visit((await ours.begin(ADA, CALL)).url)
+    pasted = await ours.complete(ADA, CALL, f"{address}&iss=https://other.example")
+    assert pasted == texts.accounts.sign_in_failed("jira", texts.accounts.FROM_ANOTHER_SERVER)
+    assert await ours.complete(ADA, CALL, address) == ""
+
+
+@pytest.mark.parametrize(
+    "stated", ["https://a.example", "https://a.example/", " https://A.example:443 ", "HTTPS://a.example/"]
+)
+def test_issuer_is_the_same_however_its_url_is_written(stated: str) -> None:
+    assert oauth.is_same_issuer(stated, "https://a.example/")
+    assert not oauth.is_same_issuer(stated, "https://a.example/tenant")
 
 
 @pytest.mark.long(after_row=1)
@@ -731,7 +751,7 @@ async def test_typist_registers_again_once_a_server_says_that_it_forgot_it(
     # A server may forget it between its page and the code.
     address = await jira.visit((await other.begin(ADA, CALL)).url)
     jira.people.clients.clear()
-    assert "HTTP 401" in await other.complete(ADA, CALL, address)
+    assert "(invalid_client)" in await other.complete(ADA, CALL, address)
     for ours in (other, finds_out):
         await signed_in(ours, jira)
     assert len(jira.people.clients) == 1
@@ -873,6 +893,10 @@ async def test_tokens_for_a_confirmed_code_are_on_record_or_revoked_when_a_write
         (200, "access_denied", "access was not granted there"),
         (400, "expired_token", "the code is too old"),
         (400, "invalid_grant", "the code is too old, or used already"),
+        (400, "invalid_target", oauth.meaning_of("invalid_target")),
+        (400, "unauthorized_client", oauth.meaning_of("unauthorized_client")),
+        (400, "consent_required", oauth.meaning_of("consent_required")),
+        (200, "invalid_code", "the code is too old, or used already"),
         (400, "canary-error", "its authorization server refuses (HTTP 400)"),
         (200, "canary-error", "its authorization server refuses (HTTP 200)"),
     ],
@@ -1206,6 +1230,15 @@ async def test_scope_of_a_challenge_is_not_read_in_its_description() -> None:
         assert (await discover(f"{url}/mcp")).scope == "read files"
 
 
+SLACKS = {
+    "id": "U1",
+    "access_token": "canary",
+    "token_type": "user",
+    "scope": "search:read,files:read",
+    "expires_in": 43_200,
+}
+
+
 def token_server(url: str) -> AuthorizationServer:
     return AuthorizationServer(url, "", url, url, url, "read", sends_issuer=False)
 
@@ -1221,6 +1254,10 @@ def token_server(url: str) -> AuthorizationServer:
         ({"token_type": "user", "scope": "a\u0000b write\u00e9 files"}, None, "files"),
         ({"scope": "x" * 65_536}, None, "read"),
         ({"expires_in": 60, "scope": "write"}, 60, "write"),
+        # Slack's oauth.v2.access has the bot's token beside the person's, or only the person's.
+        ({"access_token": "xoxb", "scope": "commands", "authed_user": SLACKS}, 43_200, "search:read files:read"),
+        ({"access_token": None, "ok": True, "authed_user": SLACKS}, 43_200, "search:read files:read"),
+        ({"authed_user": {"id": "U1"}}, None, "read"),
     ],
 )
 async def test_tokens_are_read_whatever_stands_beside_them(
@@ -1324,7 +1361,6 @@ async def test_registration_is_kept_unless_its_secret_ends_soon(
 
 
 async def test_metadata_of_a_public_server_names_no_private_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bot.accounts import oauth
 
     async def is_private(host: str) -> bool:
         return host != "mcp.example"
@@ -1354,13 +1390,11 @@ async def test_metadata_of_a_public_server_names_no_private_address(monkeypatch:
     ],
 )
 async def test_address_that_leads_into_a_network_is_private(host: str, is_private: bool) -> None:
-    from bot.accounts import oauth
 
     assert await oauth.is_private(host) is is_private
 
 
 async def test_host_of_all_endpoints_is_looked_up_once(monkeypatch: pytest.MonkeyPatch, jira: SignInServer) -> None:
-    from bot.accounts import oauth
 
     assert isinstance(jira.config.transport, HttpTransport)
     url, check, checked = jira.config.transport.url, oauth.check_url, list[str]()

@@ -91,11 +91,18 @@ NOT_THE_ADDRESS = (
 )
 ADDRESS_IS_OLD = "This URL is from another sign-in, expired, or already used. Close this and press Sign in again."
 DENIED_THERE = "The page says that access wasn't granted. Close this, and press Sign in again or Not now."
-FAILED_THERE = (
-    "The server couldn't sign you in. Please press Sign in below my message again. If it still doesn't work, ask your "
-    "Typist admin."
-)
-"""Shown if the browser reports an error other than a denial."""
+
+
+FROM_ANOTHER_SERVER = "the address is from another server"
+
+
+def failed_there(meaning: str) -> str:
+    """Returns the sentence for an error in the browser, except a denial. `meaning`: the rest of a sentence, or ""."""
+    why = f": {meaning}" if meaning else ""
+    return (
+        f"The server couldn't sign you in{why}. Please press Sign in below my message again. If it still doesn't work, "
+        "ask your Typist admin."
+    )
 
 
 def sign_in_failed(server: str, why: str) -> str:
