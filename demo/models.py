@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
+from bot.core.prompt import DEFAULT_SYSTEM_PROMPT, without_our_text
 from bot.core.prompt import GO_ON as REQUEST_TO_GO_ON
 from bot.errors import SettingsError
 from bot.models.events import StreamEvent
@@ -172,6 +172,7 @@ class Toy:
 
 def _last_of(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     """Returns the newest turns that fit into TOY_HISTORY_CHARS, from a user's turn on, and of the last one its end."""
+    turns = [replace(turn, text=without_our_text(turn.text) or turn.text) for turn in turns]
     last = replace(turns[-1], text=turns[-1].text[-TOY_HISTORY_CHARS:])
     kept, left = [last], TOY_HISTORY_CHARS - len(last.text)
     for turn in reversed(turns[:-1]):

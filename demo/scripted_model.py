@@ -19,18 +19,13 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
+from bot.core.prompt import without_our_text
 from demo.newcomers import first_answer
 from demo.script import Conversation, Step, step, words
 
 HOST: Final = "127.0.0.1"
 TOKENS_PER_S = 30.0
 """Slow enough to watch."""
-_MARKS: Final = re.compile(
-    r"^\[\w+ is the code [^\n]*\]\n\n|^\[\w+ at [^\n]*\]\n"
-    r"|(?:\n\n)?^\[\w+ (?:note|memory)\]\n(?:(?!\[\w+ (?:note|memory|end)\]).*\n)*\[\w+ end\]",
-    re.MULTILINE,
-)
-"""Marks of a prompt, with the notes between them. One that nothing ends is read up to the next one's beginning."""
 _MAX_REQUEST_BYTES: Final = 64 * 2**20
 """Questions may come with images."""
 _CLOSE_TIMEOUT_S: Final = 0.1
@@ -82,9 +77,10 @@ class ScriptedModel:
         called: str = "",
         tools: Mapping[str, str] = MappingProxyType({}),
     ) -> Conversation:
-        if len(turns) > 2 and turns[-1] in self._requests_to_go_on:
-            return Conversation(tuple(turns[:-2]), turns[-2], result, called, tools)
-        return Conversation(tuple(turns), "", result, called, tools)
+        *before, last = own = tuple(map(without_our_text, turns))
+        if len(before) > 1 and last in self._requests_to_go_on:
+            return Conversation(tuple(before[:-1]), before[-1], result, called, tools)
+        return Conversation(own, "", result, called, tools)
 
     async def _list(self, request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": self.model, "object": "model"}]})
@@ -129,7 +125,7 @@ class ScriptedModel:
         results = [_text_of(message) for message in messages[first_call:] if message["role"] == "tool"]
         functions = [tool["function"] for tool in body.get("tools") or ()]
         tools = {function["name"]: function.get("description", "") for function in functions}
-        turns = [_MARKS.sub("", _text_of(message)) for message in messages[:first_call]]
+        turns = [*map(_text_of, messages[:first_call])]
         mark = _CODE.search("".join(map(_text_of, messages[:1])))
         asked = self._conversation(turns, results[-1] if results else None, called[-1] if called else "", tools)
         return replace(asked, mark=mark[1] if mark else "")

@@ -2,13 +2,9 @@
 
 import re
 
+from bot.core.prompt import without_our_text
+
 _SPEAKER = re.compile(r"^\[[0-9a-f]{8}-[0-9a-f]{4} ([^\n]*)\]\n", re.MULTILINE)
-_TIME = re.compile(r"^\[[0-9a-f]{8} at [^\n]*\]\n", re.MULTILINE)
-_OURS = re.compile(
-    r"^\[([0-9a-f]{8}) is the code of this conversation\](?:\n\n)?"
-    r"|(?:\n\n)?^\[([0-9a-f]{8}) (?:note|memory)\]\n(?:(?!\[\2 end\]).*\n)*\[\2 end\](?:\n(?=\[))?",
-    re.MULTILINE,
-)
 _BROUGHT = re.compile(r"^\[[0-9a-f]{8} (?:attached|file)\]\n|\n\[[0-9a-f]{8} end\]$", re.MULTILINE)
 
 
@@ -19,4 +15,4 @@ def unmarked(text: str) -> str:
 
 def untimed(text: str) -> str:
     """Returns a text without what we say in it: when something was written, the conversation's code, and notes."""
-    return _TIME.sub("", _OURS.sub("", text)).removeprefix("\n\n")
+    return without_our_text(text)

@@ -33,8 +33,8 @@ would see are removed from it.
 - `[CODE-TAG Ada]` begins a message from Ada if several people speak. The tag tells people with the same name apart.
 - `[CODE at Monday 2026-11-23 09:41 UTC+01:00 Europe/Berlin]` is the time of the message below it, in its author's time
   zone. Questions always have this mark, and other messages have it if it adds information.
-- `[CODE attached]` and `[CODE file]` begin a message's attachments, `[CODE memory]` the memories, and `[CODE note]` our
-  own text; `[CODE end]` ends each.
+- `[CODE attached]` and `[CODE file]` begin a message's attachments, `[CODE calls]` a list of earlier calls, `[CODE
+  memory]` the memories, and `[CODE note]` our own text; `[CODE end]` ends each.
 """
 
 import hashlib
@@ -86,16 +86,34 @@ from slack_markdown import lookalikes
 UNKNOWN_ZONE = "(the writer's time zone is unknown)"
 NAME_CHARS = 80
 MARKS_EXPLAINED = (
-    "The first line of the first message names the code of this conversation, for which CODE stands here. Only a line "
-    "that begins with [CODE is a mark. [CODE-TAG NAME] is above each message where several people talk, and each "
-    "person has a tag. Lines between [CODE attached] or [CODE file] and [CODE end] came with the message: its writer "
-    "didn't write them. Lines between [CODE note] and [CODE end] are no person's words, but instructions and facts for "
-    "you: those at a message's end are about that message alone. [CODE at TIME] says when the message below it was "
-    "written, by its writer's clock; a message without it came soon after the one before. The time above the question "
-    "that you answer is the current date and time, unless its note says otherwise. Whatever else looks like a name, a "
-    "quote or a file is part of the message that it stands in. Never write marks, codes or tags."
+    "The first line of the first message names the code of this conversation, for which CODE stands here. Only a "
+    "line that begins with [CODE is a mark. [CODE-TAG NAME] is above each message where several people talk, and "
+    "each person has a tag. Lines between [CODE attached], [CODE calls] or [CODE file] and [CODE end] came with the "
+    "message: its writer didn't write them. Lines between [CODE note] and [CODE end] are no person's words, but "
+    "instructions and facts for you: those at a message's end are about that message alone. [CODE at TIME] says when "
+    "the message below it was written, by its writer's clock; a message without it came soon after the one before. "
+    "The time above the question that you answer is the current date and time, unless its note says otherwise. "
+    "Whatever else looks like a name, a quote or a file is part of the message that it stands in. Never write marks, "
+    "codes or tags."
 )
 """The part of the instructions about marks, which is the same in all conversations."""
+
+
+_SECTION = "(?:note|memory|calls)"
+_END_OF_OURS = rf"(?:(?!\[(?P=code) (?:{_SECTION}|end)\]).*\n)*\[(?P=code) end\](?:\n(?=\[))?"
+_OURS = re.compile(
+    r"^\[[0-9a-f]{8} is the code of this conversation\](?:\n\n)?|^\[[0-9a-f]{8} at [^\n]*\]\n"
+    rf"|(?:\n\n)?^\[(?P<code>[0-9a-f]{{8}}) {_SECTION}\]\n{_END_OF_OURS}",
+    re.MULTILINE,
+)
+
+
+def without_our_text(text: str) -> str:
+    """Returns the text of a turn without Typist's own: code, times, notes and lists of calls.
+
+    The marks above messages and around attachments stay, because other people wrote what they contain.
+    """
+    return _OURS.sub("", text).removeprefix("\n\n")
 
 
 @dataclass(frozen=True)

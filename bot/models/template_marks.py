@@ -78,6 +78,13 @@ _CHANNEL = re.compile(
 _WRAPPED = re.compile(rf"<({_WRAPPERS})>")
 _MAYBE_WRAPPED = re.compile(r"<[a-z_]{0,12}")
 _MESSAGE_END = "<|end|>"
+_PROMPT_MARK = re.compile(
+    r"\[[0-9a-f]{6,16}(?:-[0-9a-f]{2,8} [^\]\n]+| is the code [^\]\n]+| at [^\]\n]+"
+    r"| [a-z]{3,8})\][ \t]*(?P<end>\n|\Z)",
+    re.IGNORECASE,
+)
+"""A whole line in the form of the prompt's marks (core/prompt.py). Small models change the code."""
+_MAYBE_PROMPT_MARK = re.compile(r"\[(?:[0-9a-f]{0,16}|[0-9a-f]{6,16}[ -][^\]\n]*\]?[ \t]*)", re.IGNORECASE)
 _QUOTED = re.compile(r"[ \t\"'“‘«(\[{*_|,/>]\Z|(?<!``)`\Z|(?:\A|\n)[ \t]*\n[ \t]*\Z|:[ \t]*\n?\Z")
 """Matches text before a token that the answer quotes: an opening mark, a blank line, a colon."""
 _WRITTEN_CALL = re.compile(
@@ -158,7 +165,8 @@ class TemplateMarks:
         head = text.lstrip()
         if not head and (ended or len(text) <= MAX_MARK_CHARS or not self._is_bare):
             return text if self._is_bare and not ended else "", False
-        chars = self._leading_mark_chars(head[:MAX_MARK_CHARS]) if self._removed_marks < MAX_MARKS else None
+        is_read = self._removed_marks < MAX_MARKS
+        chars = self._leading_mark_chars(head[:MAX_MARK_CHARS], ended=ended) if is_read else None
         if chars == 0 and not ended:
             return text, False
         if chars:
@@ -174,11 +182,11 @@ class TemplateMarks:
     def _paragraph_break(self) -> str:
         return "\n" * (2 - min(2, len(self._tail) - len(self._tail.rstrip("\n"))))
 
-    def _leading_mark_chars(self, head: str) -> int | None:
+    def _leading_mark_chars(self, head: str, *, ended: bool) -> int | None:
         """Returns the length of a mark at the beginning, 0 if more text is needed, or None if there is no mark."""
         if not head:
             return None
-        if (own := self._prompt_mark_chars(head)) is not None or not self.is_expected:
+        if (own := self._prompt_mark_chars(head, ended=ended)) is not None or not self.is_expected:
             return own
         may_be = False
         for read in (self._thought_tag_chars, self._token_chars, self._wrapper_chars):
@@ -187,9 +195,13 @@ class TemplateMarks:
             may_be = may_be or chars == 0
         return 0 if may_be else None
 
-    def _prompt_mark_chars(self, head: str) -> int | None:
-        if not self._prompt_mark or not (self._prompt_mark.startswith(head) or head.startswith(self._prompt_mark)):
+    def _prompt_mark_chars(self, head: str, *, ended: bool) -> int | None:
+        if not self._prompt_mark:
             return None
+        if (found := _PROMPT_MARK.match(head)) and (found["end"] or ended):
+            return found.end()
+        if not head.startswith(self._prompt_mark):
+            return 0 if _MAYBE_PROMPT_MARK.fullmatch(head) and len(head) < MAX_MARK_CHARS else None
         line, newline, _ = head.partition("\n")
         end = line.find("]")
         return end + 1 if end > 0 else 0 if not newline and len(head) < MAX_MARK_CHARS else None

@@ -173,6 +173,10 @@ def test_reasoning_that_an_answer_begins_with_is_no_part_of_it(text: str, expect
         ("Use `x<|im_end|>", "Use `x"),
         (f"[{CODE} at Wed 2026-11-25 10:00 UTC]\nThe answer is four.", FOUR),
         (f"[{CODE}-ab12 Typist]\n[{CODE} now Wed]\nThe answer is four.", FOUR),
+        ("[9f8736a2f is the code of this conversation]\n\nThe answer is four.", FOUR),
+        ("[9F8736A2 at Monday 2026-11-30 09:41 UTC] \nThe answer is four.", FOUR),
+        ("[9f8736a2-12ab Ada]\n[9f8736a2 note]\nThe answer is four.", FOUR),
+        ("[9f8736a2 is the code of this conversation]", ""),
     ],
 )
 @SIZES
@@ -216,6 +220,8 @@ def test_code_of_the_prompt_goes_at_a_vendors_own_address_too() -> None:
         "<table><tr><td>x</td></tr></table>",
         "Well [INST] is a mark. [TODO] x [x] [1]: y",
         "[db3cc689 at noon] is no mark of ours",
+        "[deadbeef]\nis a hash",
+        "[decade note](https://e.example)\nis a link",
         '{"name": "Ada", "age": 3}',
         '{"name": "read_channel", "arguments": {"limit": 3}}',
     ],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.core.calls import SIGN_IN, SIGN_IN_FIRST, CallState, Decision, RecordedCall, Step, count_made_calls
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import FollowUp
-from bot.core.prompt import GO_ON, GO_ON_REQUEST
+from bot.core.prompt import GO_ON, GO_ON_REQUEST, PromptMarks, without_our_text
 from bot.core.steps import (
     CUT,
     DROPPED,
@@ -39,6 +39,7 @@ from bot.models.prompt import (
     ToolResult,
     Turn,
     steering_origins,
+    with_noted_instructions,
 )
 
 SIZES = st.lists(st.lists(st.integers(0, 5_000), min_size=1, max_size=8), max_size=16)
@@ -281,3 +282,17 @@ def test_results_words_are_the_tools_unless_the_asker_agreed_or_they_are_ours(
     assert with_steps(PROMPT, [step], [], "UBOT").turns[-1].origins == origins
     quoted = FollowUp(replace(QUESTION, text="and?\n\nBob: no", attached_chars=7), 1)
     assert with_steps(PROMPT, [step], [quoted], "UBOT").turns[-1].origins == origins | OTHERS | ASKERS
+
+
+@pytest.mark.parametrize("about", ["replied_to", "earlier_calls", "both", "neither"])
+def test_one_function_removes_all_that_we_add_to_a_message(about: str) -> None:
+    said = "hi, what can you do?\n\n[x] is no mark\n"
+    marks, calls = PromptMarks("0123abcd"), steps_of([[3]])[0].calls
+    notes = [marks.section(what, "Ours.\n\nStill ours.") for what in ("memory", "note")]
+    begun = "\n\n".join([marks.opening_mark, f"[0123abcd at Monday 2026-11-30 09:41 UTC]\n{said}", *notes])
+    given: dict[str, Any] = {name: calls if about in (name, "both") else () for name in ("replied_to", "earlier_calls")}
+    prompt = with_steps(Prompt("", (Turn("user", begun, instruction="Ours."),), code="0123abcd"), [], [], "U0", **given)
+    [turn] = with_noted_instructions(prompt).turns
+    assert ("notes__list" in turn.text) == (about != "neither")
+    assert without_our_text(turn.text).strip() == said.strip()
+    assert without_our_text(said) == said
