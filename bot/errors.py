@@ -142,6 +142,8 @@ _PASSING = {
 }
 _CONTINUABLE = {
     *_PASSING,
+    EndReason.EMPTY,
+    EndReason.ONLY_THOUGHT,
     EndReason.LENGTH_LIMIT,
     EndReason.STEP_LIMIT,
     EndReason.STOPPED,

@@ -212,4 +212,6 @@ def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admi
         return texts.accounts.NOTHING_WAITS if action is ReplyAction.SIGN_IN else texts.approvals.NOTHING_TO_DECIDE
     if record.state.is_live:
         return texts.actions.ANSWER_UNFINISHED
-    return texts.actions.QUESTION_EXPIRED if record.is_expired else texts.actions.BUTTON_OUTDATED
+    outdated = texts.actions.QUESTION_EXPIRED if record.is_expired else texts.actions.BUTTON_OUTDATED
+    undone = dict.fromkeys(_UNDONE_TEXTS[notice.kind] for notice in record.undone_notices)
+    return (" ".join(undone) if action is ReplyAction.UNDO else "") or outdated

@@ -138,9 +138,9 @@ class Rule:
     def _local(self, at: float) -> datetime:
         return datetime.fromtimestamp(at, zone_of(self.zone))
 
-    def dates_text(self, times: Sequence[float]) -> str:
+    def dates_text(self, times: Sequence[float], now: float) -> str:
         """Formats times in the rule's zone, such as "Friday, November 27 at 9:00 AM, then Monday, November 30"."""
-        return texts.rules.dates([*map(self._local, times)])
+        return texts.rules.dates([*map(self._local, times)], self._local(now).date())
 
     def first_day_text(self, after: float) -> str:
         """Returns the day of the first due time, such as "Friday, November 27", or "" if `description` includes it."""

@@ -2,14 +2,16 @@
 
 A model writes a chart as a table followed directly by a mark: fenced code with the language `chart` and one line, the
 chart type and title (`bar: Sales`). The table stays, so readers have the numbers when there is no chart: while the
-answer grows, in a canvas or a file, if a cell isn't a number, and if Slack refuses the chart. A table whose labels
-might contain markup gets no chart, because it isn't known whether Slack parses markup in labels.
+answer grows, in a canvas or a file, if a cell isn't a number, and if Slack refuses the chart. Text columns aren't
+drawn. A table whose labels might contain markup gets no chart, because it isn't known whether Slack parses markup in
+labels.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from bot.core import texts
 from bot.slack import blockkit
 from bot.slack.blockkit import Json
 from slack_markdown.blocks import LeafBlock, LeafKind, cells_of, code_content, parse_blocks
@@ -27,8 +29,10 @@ _MAYBE_MARK = re.compile(r"(?:```|~~~) *+chart")
 _FENCE = re.compile(r"(?:`{3,}|~{3,}) *chart *")
 _MARK = re.compile(r"(?P<kind>bar|line|area|pie) *(?::(?P<title>.*))?", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
+_DIGIT = re.compile(r"\d")
 _AROUND_NUMBERS = " *_`$€£¥%~\u00a0"
 _FREE_LINE = re.compile(r"\n(?![ \t>\n])")
+_NO_CONTAINER = re.compile(r"[^>\s]")
 _MARKUP = re.compile(r"[<>@]|://|www\.")
 
 
@@ -57,6 +61,10 @@ def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
         at = mark.lines[-1].end
         if len(found) < MAX_CHARTS and (chart := _chart(rows, line)):
             found.append((sum(map(len, parts)), first.content == first.start, chart))
+        else:
+            # A line without the container's prefix would end a list, and one right below a table would be its row.
+            prefix = _NO_CONTAINER.sub(" ", markdown[first.start : first.content])
+            parts.append(f"{prefix}\n{prefix}{texts.answers.CHART_NOT_DRAWN}\n")
     text, pieces, begin = "".join([*parts, markdown[at:]]), list[tuple[str, Json | None]](), 0
     if not found:
         return [(text, None)]
@@ -84,15 +92,16 @@ def _chart_marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re
 
 
 def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
-    """Returns a chart of a table's rows, or None if a cell isn't a number or the table exceeds Slack's limits."""
+    """Returns a chart of a table's rows without text columns, or None if another cell isn't a number or the table
+    exceeds Slack's limits."""
     if len(rows) < 3 or len({len(row) for row in rows}) > 1:
         return None
-    [_, *heads], _, *points = rows
+    first, *columns = zip(*(rows[0], *rows[2:]), strict=True)
+    columns = [column for column in columns if any(map(_DIGIT.search, column[1:]))]
+    heads, points = [column[0] for column in columns], first[1:]
     kind, title = line["kind"].lower(), beginning((line["title"] or heads[-1] if heads else "").strip(), TITLE_CHARS)
-    labels = [beginning(row[0].strip("*_`"), LABEL_CHARS) for row in points]
-    series = [
-        (beginning(name, LABEL_CHARS), [_number(row[column]) for row in points]) for column, name in enumerate(heads, 1)
-    ]
+    labels = [beginning(label.strip("*_`"), LABEL_CHARS) for label in points]
+    series = [(beginning(name, LABEL_CHARS), _numbers(cells)) for name, *cells in columns]
     parts = len(points) if kind == "pie" else len(series)
     words = [title, *labels, *(name for name, _ in series)]
     is_drawn = len(points) <= MAX_POINTS and 0 < parts <= MAX_PARTS and len(set(labels)) == len(labels)
@@ -110,6 +119,13 @@ def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
     # Slack refuses a segment of 0.
     shown, sizes = zip(*((label, value) for label, value in zip(labels, values, strict=True) if value), strict=True)
     return blockkit.pie_chart(title, shown, sizes)
+
+
+def _numbers(cells: Sequence[str]) -> list[float | None]:
+    """Returns a column's numbers, without the unit that all its cells share, such as "kg"."""
+    units = {cell.replace("\u00a0", " ").rpartition(" ")[2] for cell in cells}
+    unit = "".join(units) if len(units) == 1 else ""
+    return [_number(cell.removesuffix(unit) if unit.isalpha() else cell) for cell in cells]
 
 
 def _number(cell: str) -> float | None:

@@ -141,11 +141,14 @@ class Schedules:
         """Restores a stopped schedule; returns why it can't, or "". `job_id`: the job whose answer reports the stop.
         Raises RateLimited, Refused and StoreError."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
-        stopped = await schedules.read(team_id, schedule_id, is_stopped=True)
-        if stopped is None:
+        active = await schedules.read(team_id, schedule_id)
+        found = active or await schedules.read(team_id, schedule_id, is_stopped=True)
+        if found is None:
             return texts.schedules.CANT_RESTORE
-        if refusal := await self._refusal(stopped, user_id):
+        if refusal := await self._refusal(found, user_id):
             return refusal
+        if active:
+            return texts.schedules.RESTORED
         try:
             is_restored = await schedules.restore(team_id, schedule_id, user_id, job_id)
         except UnusableRule as unusable:

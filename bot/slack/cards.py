@@ -13,7 +13,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.asks import ApprovalCard
-from bot.core.calls import REMEMBER, SCHEDULE, SIGN_IN, Decision, card_type
+from bot.core.calls import APPROVAL_S, REMEMBER, SCHEDULE, SIGN_IN, Decision, card_type
 from bot.core.conversation import escape
 from bot.core.schedules import Rule
 from bot.core.unseen import escape_unseen
@@ -78,7 +78,7 @@ def _schedule(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     if_changed = texts.schedules.ONLY_IF_CHANGED_BY_THEN if is_once else texts.schedules.ONLY_IF_CHANGED
     without_news = if_changed if arguments["only_if_changed"] else also
     times = arguments.get("next") if rule.cron else ()
-    following = f"{texts.schedules.NEXT_TIME}{rule.dates_text(times)}." if times else ""
+    following = f"{texts.schedules.NEXT_TIME}{rule.dates_text(times, _asked_at(ask, times))}." if times else ""
     parts = [
         line(words(question, "bold")),
         blockkit.part("rich_text_quote", words(unlinked(escape_unseen(arguments["words"])))),
@@ -86,6 +86,10 @@ def _schedule(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     ]
     terms = texts.schedules.terms(arguments.get("accounts") or (), is_once=is_once)
     return Card(parts, agree, decline, [] if kind == "stop" else [terms])
+
+
+def _asked_at(ask: ApprovalCard, times: Sequence[float]) -> float:
+    return times[0] if ask.expires_at is None else ask.expires_at - APPROVAL_S
 
 
 def _sign_in(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:

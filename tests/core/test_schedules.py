@@ -416,7 +416,7 @@ def test_zone_in_words(zone: str, name: str) -> None:
         (
             "0 9 29 2 *",
             "2026-11-26T00:00+01:00",
-            "Tuesday, February 29 at 9:00 AM, then Sunday, February 29, 2032 and Friday, February 29, 2036",
+            "Tuesday, February 29, 2028 at 9:00 AM, then Sunday, February 29, 2032 and Friday, February 29, 2036",
         ),
         (
             "0 9,17 * * *",
@@ -434,21 +434,24 @@ def test_zone_in_words(zone: str, name: str) -> None:
 )
 def test_dates_are_in_the_rules_zone_with_their_weekdays(cron: str, after: str, days: str) -> None:
     rule = Rule(BERLIN, cron)
-    assert rule.dates_text(rule.next_times(at(after))) == days
-    assert rule.dates_text(rule.next_times(at(after), 1)) == days.partition(", then ")[0]
+    assert rule.dates_text(rule.next_times(at(after)), at(after)) == days
+    assert rule.dates_text(rule.next_times(at(after), 1), at(after)) == days.partition(", then ")[0]
 
 
 @pytest.mark.parametrize(
     ("cron", "day"),
     [
         ("0 9 * * 1", "Monday, November 30"),
-        ("0 9 1 8 *", "Sunday, August 1"),
+        ("0 9 1 8 *", "Sunday, August 1, 2027"),
+        ("0 9 31 12 *", "Thursday, December 31"),
         ("0 9 26 11 *", "Friday, November 26, 2027"),
         ("0 9 29 2 *", "Tuesday, February 29, 2028"),
     ],
 )
-def test_first_day_has_its_year_if_readers_would_think_of_another(cron: str, day: str) -> None:
-    assert Rule(BERLIN, cron).first_day_text(at("2026-11-26T12:00+01:00")) == day
+def test_first_day_has_its_year_if_it_is_not_this_one(cron: str, day: str) -> None:
+    rule, now = Rule(BERLIN, cron), at("2026-11-26T12:00+01:00")
+    assert rule.first_day_text(now) == day
+    assert rule.dates_text(rule.next_times(now, 1), now) == f"{day} at 9:00 AM"
 
 
 def test_single_time_in_words() -> None:

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from bot.core import texts
 from bot.core.job import End
 from bot.errors import EndReason, Refusal
 from bot.reply import blocks as reply_blocks
@@ -113,6 +114,23 @@ UNDRAWN = {
 @pytest.mark.parametrize("table", UNDRAWN.values(), ids=UNDRAWN)
 def test_table_that_slack_does_not_draw_stays_a_table(table: str) -> None:
     assert drawn(marked(table)) == []
+    shown = shapes(marked(table))
+    assert texts.answers.CHART_NOT_DRAWN in "".join(shown)
+    assert shapes(without_marks(marked(table))) == [shown[0].replace(f"\n{texts.answers.CHART_NOT_DRAWN}", "")]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "| R | Sales | Change | By |\n|---|---|---|---|\n| N | 1,204,113 € | +12% | Ada |\n| S | 9 € | -3% | Al |\n",
+        "| Region | Weight | Share |\n|---|---|---|\n| North | 4 kg | 12 pp |\n| South | 5.5\u00a0kg | -1 pp |\n",
+        "| Region | State | A | B |\n|---|---|---|---|\n| North | open | $4 | 1 |\n| South | | 5 % | 2 |\n",
+    ],
+)
+def test_text_columns_and_units_cost_no_chart(table: str) -> None:
+    [chart] = drawn(marked(table))
+    assert len(chart["chart"]["series"]) == 2
+    assert texts.answers.CHART_NOT_DRAWN not in str(shapes(marked(table)))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +164,8 @@ def test_message_has_two_charts_at_most() -> None:
     assert len(drawn) == 2
     assert last is None
     assert "Q1" in rest, "a table"
-    assert "chart" not in rest
+    assert "chart\n" not in rest
+    assert texts.answers.CHART_NOT_DRAWN in rest
 
 
 def shapes(markdown: str) -> list[str]:

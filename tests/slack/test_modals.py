@@ -389,7 +389,7 @@ def written(element: Json) -> list[str]:
         (
             replace(ASK, description="", expires_at=None, is_repeat=True, can_allow_always=True),
             [HEAD, TEXT, [f"bold:{texts.approvals.REPEATED_CALL}"], [ACTS]],
-            [APPROVE, DENY, "allow_always: Always allow here, then Always allow Add a note here?", DETAILS],
+            [APPROVE, DENY, "allow_always: Always allow here, then Always allow “Add a note” here?", DETAILS],
         ),
         (replace(ASK, decision=Decision.APPROVED), [HEAD, TEXT, ["italic:Approved."]], []),
         (replace(ASK, fields=()), [HEAD, TERMS], [APPROVE, DENY, DETAILS]),

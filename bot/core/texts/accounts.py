@@ -110,7 +110,7 @@ def sign_in_failed(server: str, why: str) -> str:
 
 
 def signed_in(server: str) -> str:
-    return f"You're signed in to {server}. /typist accounts signs you out."
+    return f"You're signed in to {server}. {WHERE_TO_SIGN_OUT}"
 
 
 def sign_in_ended(server: str) -> str:
@@ -124,7 +124,7 @@ ACCOUNTS_TITLE = "Accounts"
 YOUR_ACCOUNTS = "Your accounts"
 WHERE_TO_SIGN_OUT = "To sign out, use /typist accounts."
 """Shown below the list of accounts in App Home."""
-SIGNED_IN_TO = "You're signed in to"
+SIGNED_IN_TO = "Your sign-ins"
 SIGN_OUT_HINT = "Uncheck a server to sign out. I'll forget your account there."
 NO_ACCOUNTS = "You aren't signed in to any server."
 EVERYBODY = "Everybody"

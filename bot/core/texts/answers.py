@@ -25,7 +25,7 @@ def transcript_line(transcript: str) -> str:
     return f"I heard: “{transcript}”"
 
 
-QUEUED = "Queued. I'll answer after the questions ahead of yours."
+QUEUED = "Queued. I'll answer after the questions ahead of this one."
 
 
 WRITING = "Writing…"
@@ -50,6 +50,9 @@ CONTINUED_BELOW = "Continued below."
 END_OF_ANSWER = "End of answer."
 REST_IN_MESSAGE = "(Shortened here. See the message for the full text.)"
 """Ends the text for screen readers and notifications if a message is too long for them."""
+
+
+CHART_NOT_DRAWN = "(I can't draw this as a chart.)"
 
 
 def chart_in_words(title: str, points: Sequence[str]) -> str:

@@ -165,7 +165,7 @@ ALWAYS_ALLOWED = (
 
 
 def allow_always(tool: str) -> str:
-    return f"Always allow {tool} here?"
+    return f"Always allow “{tool}” here?"
 
 
 def allow_in_thread(server: str) -> str:

@@ -88,7 +88,7 @@ def memory_too_long(chars: int, most: int) -> str:
 
 def forgotten(number: int, text: str) -> str:
     """Reports that a memory was forgotten. `text`: "" for a hidden memory."""
-    return f"Forgotten: number {number}, “{text}”." if text else f"Forgotten: number {number}, which was hidden."
+    return f"I forgot number {number}: “{text}”" if text else f"I forgot number {number}, which was hidden."
 
 
 def nothing_to_forget(number: int) -> str:

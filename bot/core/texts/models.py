@@ -63,8 +63,8 @@ MODEL_FAILURES: Mapping[EndReason, str] = {
     EndReason.OVERLOADED: "{model} is overloaded. {again} in {wait}.",
     EndReason.CONTEXT_TOO_LONG: "This is too much text for {model}. Please ask with less text or in a new thread.",
     EndReason.REFUSED: (
-        "{model} declined to answer. Please rephrase: I won't send this question again. If the new question is "
-        "declined too, ask in a new thread."
+        "{model} declined to answer. Please rephrase your question: I'll leave this one out of later requests. If the "
+        "new one is declined too, ask in a new thread."
     ),
     EndReason.EMPTY: "{model} returned an empty answer. Please rephrase your question.",
     EndReason.ONLY_THOUGHT: "{model} reached its length limit while thinking. Please ask for a shorter answer.",
@@ -135,6 +135,8 @@ def silent_after_tools(name: str) -> str:
 def model_failure(failure: EndReason, name: str, retry_after_s: float | None = None, *, goes_on: bool = False) -> str:
     """Reports how a model failed, and what to do. `goes_on`: whether Continue can continue the text."""
     again = _PRESS_CONTINUE if goes_on else _ASK_AGAIN
+    if goes_on and failure in (EndReason.EMPTY, EndReason.ONLY_THOUGHT):
+        return f"{name} added nothing. {_PRESS_CONTINUE} and I'll ask it again."
     return MODEL_FAILURES[failure].format(model=name, wait=_wait(retry_after_s), again=again)
 
 

@@ -19,8 +19,6 @@ _NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", CronSim.LA
 _LAST_DAYS = {CronSim.LAST: "last day", CronSim.LAST_WEEKDAY: "last weekday"}
 _MAX_LISTED = 4
 """Longer lists of times or days get a shorter form, if there is one."""
-_SAME_YEAR_DAYS = 330
-"""Days further ahead than this are written with their year."""
 _IN_EACH_MONTH = 28
 """The last day that every month has."""
 _FIFTH = 5
@@ -46,21 +44,22 @@ def clock_time(hour: int, minute: int) -> str:
 
 
 def on_day(day: date, today: date | None = None) -> str:
-    """Formats a day, such as "Friday, November 27", with the year if a reader on `today` would otherwise misread it."""
+    """Formats a day, such as "Friday, November 27", with the year if it isn't that of `today`."""
     return f"{_DAYS[day.weekday()]}, {_date(day, today)}"
 
 
 def _date(day: date, today: date | None) -> str:
-    year = f", {day.year}" if today and (day - today).days > _SAME_YEAR_DAYS else ""
+    year = f", {day.year}" if today and day.year != today.year else ""
     return f"{_MONTHS[day.month - 1]} {day.day}{year}"
 
 
-def dates(times: Sequence[datetime]) -> str:
+def dates(times: Sequence[datetime], today: date) -> str:
     """Formats times in one zone with weekdays. If they share a clock time, only the first includes it."""
     is_alike = len({one.time() for one in times}) == 1
     clocks = [f" at {clock_time(one.hour, one.minute)}" for one in times]
     first, *later = (
-        on_day(one.date(), times[0].date()) + ("" if number and is_alike else clocks[number])
+        on_day(one.date(), times[number - 1].date() if number else today)
+        + ("" if number and is_alike else clocks[number])
         for number, one in enumerate(times)
     )
     return ", then ".join(filter(None, (first, listed(later))))
