@@ -11,7 +11,9 @@ from bot.cli import Subcommand
 from bot.cli.forget import check_member_ids
 from bot.cli.names import names_of
 from bot.cli.terminal import print_note
+from bot.cli.usage import relative_day
 from bot.core import audit
+from bot.core.caps import DAY_S
 from bot.errors import SettingsError
 from bot.settings import Settings
 
@@ -23,7 +25,7 @@ def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since",
         metavar="TIME",
-        help=("first day or time in UTC: 2026-11-20 or 2026-11-20T08:00 (default: everything)"),
+        help=("first day or time in UTC: 2026-11-20, yesterday, 7d or 2026-11-20T08:00 (default: everything)"),
     )
     parser.add_argument("--user", metavar="ID", default="", help="only what this person asked, approved or changed")
     parser.add_argument("--json", action="store_true", help="print one JSON object per line instead of a table")
@@ -43,12 +45,14 @@ def _export_audit(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 def first_time_of_audit(text: str) -> float:
     """Parses --since: seconds since 1970, at least 0, in UTC unless it has an offset. Raises SettingsError."""
+    if (day := relative_day(text)) is not None:
+        return float(day * DAY_S)
     try:
         time_named = datetime.fromisoformat(text)
         return max(0.0, (time_named if time_named.tzinfo else time_named.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
         raise SettingsError(
-            [f"--since must be a day such as 2026-11-20, or a time such as 2026-11-20T08:00, not {text}."]
+            [f"--since must be a day such as 2026-11-20, yesterday or 7d, or a time (2026-11-20T08:00), not {text}."]
         ) from None
 
 

@@ -26,7 +26,7 @@ from bot.cli.smoke import dollars
 from bot.cli.terminal import print_note
 from bot.cli.usage import first_day_of_usage
 from bot.core.audit import time_text
-from bot.core.caps import DAY_S, day_of
+from bot.core.caps import DAY_S
 from bot.core.conversation import without_bot_mention
 from bot.core.job import Job
 from bot.core.usage import AnswerUsage, Thumb
@@ -47,6 +47,8 @@ AT_LIMIT = "Stopped at the limit of ${limit:g}. To continue, repeat this command
 OTHER_JUDGE = "{folder} has verdicts from {judge}. Use that judge, or another folder with --folder."
 FAILING = "Stopped: {model} failed ({end}). To continue, repeat this command."
 OTHERS = "{folder} contains a replay with a different model, system prompt or tools. Use another folder with --folder."
+OPEN_FOLDER = "Others can write in {folder}. Use another folder with --folder, or run: chmod go-w {folder}"
+_OTHERS_WRITE = 0o022
 _FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
 
 
@@ -55,7 +57,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since",
         metavar="DAY",
-        help=("first day: 7d (seven days ago), or a day in UTC: 2026-11-20 (default: 30 days ago)"),
+        help=("first day in UTC: 2026-11-20, yesterday, or 7d for seven days ago (default: 30 days ago)"),
     )
     parser.add_argument(
         "--system-prompt",
@@ -80,8 +82,10 @@ class Folder:
     def __init__(self, path: Path, of: Mapping[str, Any], limit_usd: float) -> None:
         """Opens or creates the record. `of`: the settings that all answers share. Raises SettingsError and OSError."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.stat().st_mode & _OTHERS_WRITE:
+            raise SettingsError([OPEN_FOLDER.format(folder=path)])
         self.path, self.limit_usd = path, limit_usd
-        record = os.open(path / "results.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        record = self.open("results.jsonl", os.O_RDWR | os.O_APPEND)
         self._record = os.fdopen(record, "r+b", buffering=0)
         try:
             fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -100,6 +104,12 @@ class Folder:
             is_this = False
         if not is_this:
             raise SettingsError([OTHERS.format(folder=path)])
+
+    def open(self, name: str, flags: int) -> int:
+        """Opens or creates a file that only its owner can read. Raises OSError if it is a link."""
+        file = os.open(self.path / name, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        os.fchmod(file, 0o600)
+        return file
 
     def has(self, job_id: int) -> bool:
         line = self.lines.get(job_id)
@@ -143,8 +153,7 @@ def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if not ours.slack_bot_token:
         raise SettingsError(["typist replay needs SLACK_BOT_TOKEN."])
-    days = re.fullmatch(r"(\d{1,4})d", options.since or "")
-    since = day_of(time.time()) - int(days[1]) if days else first_day_of_usage(options.since)
+    since = first_day_of_usage(options.since)
     path = Path(options.folder or "replay-" + re.sub(r"[^\w.-]+", "-", model))
     version = hashlib.sha256(prompt.encode()).hexdigest() if prompt else ""
     of = {"model": model, "system_prompt": version, "since": since} | ({"tools": True} if options.tools else {})
@@ -293,7 +302,7 @@ async def _compare(judge: "Judge", replays: "Replays", folder: Folder, job: Job)
 
 async def _report(ours: Settings, replays: "Replays", folder: Folder) -> None:
     """Writes report.html about the questions that are still recorded, and prints the totals."""
-    from bot.cli.replay_report import figures, page, totals
+    from bot.cli.replay_report import TIMES, UNFINISHED, figures, page, totals
 
     lines = []
     uses: list[AnswerUsage] = []
@@ -304,14 +313,17 @@ async def _report(ours: Settings, replays: "Replays", folder: Folder) -> None:
             uses += asked.original.uses
             thumbs += asked.thumbs
     sums, names = figures(lines, totals(uses, thumbs)), await names_of(ours, {line["channel"] for line in lines})
-    report = folder.path / "report.html"
-    report.touch(mode=0o600)
+    killed = [job_id for job_id, line in folder.lines.items() if "now" not in line and line["at_most_usd"] > 0]
+    notes = [TIMES, *([UNFINISHED.format(", ".join(map(str, killed)))] if killed else [])]
     judges = "".join({f", judged by {line['judge']['model']}" for line in lines if "judge" in line})
-    html = page(f"{len(lines):,} questions at {folder.of['model']}{judges}", sums, lines, names)
-    report.write_text(html, "utf-8", "replace")
+    html = page(f"{len(lines):,} questions at {folder.of['model']}{judges}", sums, lines, names, notes)
+    with os.fdopen(
+        folder.open("report.html", os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8", errors="replace"
+    ) as file:
+        file.write(html)
     for what, before, after in sums:
         print(f"{what:36}{before:>16}{after:>16}")
-    print(f"\n{report}")
+    print("", *notes, folder.path / "report.html", sep="\n")
 
 
 SUBCOMMAND = Subcommand(

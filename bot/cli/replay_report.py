@@ -1,9 +1,11 @@
 """The report of a replay, as sums and as a page. Text from models and people is data: the page runs and loads nothing.
 
+The page shows an answer's Markdown as Slack does, except for links and emphasis, and lists what differs most first.
 Answers are in the format of results.jsonl.
 """
 
 import hashlib
+import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,14 +17,21 @@ from bot.core.unseen import visible
 from bot.core.usage import AnswerUsage, Thumb, UsageLine, UsageReport
 from bot.errors import EndReason
 from bot.store.replays import Given
+from slack_markdown.blocks import LeafBlock, LeafKind, code_content, parse_blocks, table_rows
+from slack_markdown.dialects import as_markdown
+from slack_markdown.render import plain_inlines
 
 Line = Mapping[str, Any]
 ALIKE, NO_VERDICT = "alike", "no verdict"
 """Verdicts of a judge besides "then" and "now"."""
+TIMES = "The seconds in total were measured until Slack showed the whole answer (then), and until it was written (now)."
+UNFINISHED = "Not asked again, because the replay was killed while it asked: job {}."
+GROUPS = ("Worse, or ended differently", "Better, or not liked then", "Different words", "The same words")
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:80em;padding:0 1em;color:#1d1c1d}"
     "table{border-collapse:collapse}td,th{padding:.2em 1em;text-align:right;border-bottom:1px solid #ddd}"
     "td:first-child{text-align:left;padding-left:0}section{border-top:2px solid #ddd;margin-top:2em}p{margin:.5em 0}"
+    "h2{font-size:1.2em;margin-top:2em}h3{font-size:1em;margin:.5em 0}.pair table{margin:.5em 0}"
     ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22em),1fr));gap:1em}small{color:#616061}"
     "pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit;margin:0;padding:.7em;background:#f6f6f6;"
     "border-radius:6px;max-height:32em;overflow:auto}section>pre{background:#eef4fb}"
@@ -32,7 +41,7 @@ PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{DIGEST}'\">"
     f"<title>{{title}}</title><style>{STYLE.replace('{', '{{').replace('}', '}}')}</style><h1>{{title}}</h1>"
-    "<table>{rows}</table>{sections}"
+    "<table>{rows}</table>{notes}{sections}"
 )
 
 
@@ -48,6 +57,7 @@ def recorded(given: Given) -> dict[str, Any]:
         "output_tokens": used.output_tokens,
         "chars": len(given.text),
         "text": given.text,
+        "calls": given.calls,
     }
 
 
@@ -99,9 +109,34 @@ def _use_of(given: Line) -> AnswerUsage:
     return AnswerUsage(0.0, 0, "", "", given["model"], end, *tokens, given["usd"], given["first_word_s"])
 
 
-def page(title: str, sums: Iterable[Sequence[str]], lines: Iterable[Line], names: Mapping[str, str]) -> str:
-    rows = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in sums)
-    return PAGE.format(title=_text(title), rows=rows, sections="".join(_section(line, names) for line in lines))
+def page(
+    title: str,
+    sums: Iterable[Sequence[str]],
+    lines: Sequence[Line],
+    names: Mapping[str, str],
+    notes: Iterable[str] = (),
+) -> str:
+    sections = ""
+    for group, heading in enumerate(GROUPS):
+        if in_group := [line for line in lines if _group(line) == group]:
+            of_lines = "".join(_section(line, names) for line in in_group)
+            sections += f"<h2>{heading} ({len(in_group):,} of {len(lines):,})</h2>{of_lines}"
+    below = "".join(map(_small, notes))
+    return PAGE.format(title=_text(title), rows=_rows(sums), notes=below, sections=sections)
+
+
+def _rows(rows: Iterable[Sequence[str]]) -> str:
+    return "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+
+
+def _group(line: Line) -> int:
+    """Returns the index of a question's group in GROUPS."""
+    then, now, verdict = line["then"], line["now"], line.get("judge", {}).get("verdict")
+    if verdict == "then" or then["end"] != now["end"]:
+        return 0
+    if verdict == "now" or line["thumbs_down"]:
+        return 1
+    return 3 if then["text"].split() == now["text"].split() else 2
 
 
 def _section(line: Line, names: Mapping[str, str]) -> str:
@@ -109,7 +144,7 @@ def _section(line: Line, names: Mapping[str, str]) -> str:
     about = f"{line['asked'][:16].replace('T', ' ')} UTC · {where} · job {line['job']} {'👎' * line['thumbs_down']}"
     if "judge" in line:
         about += f" · {_verdict(line['judge'])}"
-    pair = "".join(f"<div>{_small(_about(at, line[at]))}{_block(line[at]['text'])}</div>" for at in ("then", "now"))
+    pair = "".join(f"<div>{_small(_about(at, line[at]))}{_rendered(line[at]['text'])}</div>" for at in ("then", "now"))
     return f'<section>{_small(about)}{_block(line["question"])}<div class="pair">{pair}</div></section>'
 
 
@@ -122,8 +157,32 @@ def _verdict(judge: Line) -> str:
 def _about(at: str, given: Line) -> str:
     first, whole = ("-" if given[name] is None else f"{given[name]:.2f} s" for name in ("first_word_s", "seconds"))
     used = f"${given['usd']:.6f} · {given['input_tokens']:,} tokens in, {given['output_tokens']:,} out"
-    times = f"first word {first}, all {whole}"
-    return f"{at}: {given['model']} · {given['end']} · {used} · {times} · {given['chars']:,} characters"
+    times = f"first word {first}, all {'shown' if at == 'then' else 'written'} {whole}"
+    calls = f" · {given['calls']:,} tool calls" if given.get("calls") else ""
+    return f"{at}: {given['model']} · {given['end']} · {used} · {times} · {given['chars']:,} characters{calls}"
+
+
+def _rendered(markdown: str) -> str:
+    markdown = as_markdown(markdown.replace("\0", "\ufffd"))
+    leaves = parse_blocks(markdown, last_line_incomplete=False).leaf_blocks
+    return f'<div class="answer" dir="auto">{"".join(_leaf(markdown, leaf) for leaf in leaves)}</div>'
+
+
+def _leaf(markdown: str, leaf: LeafBlock) -> str:
+    first, lines = leaf.lines[0], [markdown[line.content : line.end] for line in leaf.lines]
+    match leaf.kind:
+        case LeafKind.FENCED_CODE:
+            return _block(code_content(markdown, leaf))
+        case LeafKind.INDENTED_CODE:
+            return _block("\n".join(lines))
+        case LeafKind.TABLE:
+            return f"<table>{_rows([plain_inlines(cell) for cell in row] for row in table_rows(lines))}</table>"
+        case LeafKind.HEADING:
+            return f"<h3>{_text(plain_inlines(lines[0].strip('# ')))}</h3>"
+    marker = markdown[first.start : first.content]
+    indent = "&emsp;" * ((len(marker) - len(marker.lstrip())) // 2)
+    text = "<br>".join(_text(plain_inlines(line)) for line in lines)
+    return f"<p>{indent}{_text(re.sub('^[-+*]$', '•', marker.strip()))} {text}</p>"
 
 
 def _small(text: str) -> str:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import csv
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -34,7 +35,9 @@ def _add_usage_arguments(parser: argparse.ArgumentParser) -> None:
     groups = ["day", "week", "user", "channel", "model"]
     help_by = "one line per day, week, … (default: day); weeks are counted in seven-day steps from --since"
     parser.add_argument("--by", choices=groups, default="day", help=help_by)
-    parser.add_argument("--since", metavar="DATE", help="first day, in UTC: 2026-11-20 (default: 30 days ago)")
+    parser.add_argument(
+        "--since", metavar="DATE", help="first day in UTC: 2026-11-20, yesterday, or 7d (default: 30 days ago)"
+    )
     parser.add_argument("--csv", action="store_true", help="print CSV for a spreadsheet, with more columns")
 
 
@@ -60,10 +63,18 @@ def first_day_of_usage(text: str | None) -> int:
     """Parses --since: days since 1970 in UTC. Raises SettingsError."""
     if text is None:
         return day_of(time.time()) - 30
+    if (day := relative_day(text)) is not None:
+        return day
     try:
         return parse_day(text)
     except ValueError:
-        raise SettingsError([f"--since must be a day such as 2026-11-20, not {text}."]) from None
+        raise SettingsError([f"--since must be a day such as 2026-11-20, yesterday or 7d, not {text}."]) from None
+
+
+def relative_day(text: str) -> int | None:
+    """Parses today, yesterday, or 7d for seven days ago: days since 1970 in UTC, or None for other text."""
+    days = re.fullmatch(r"(\d{1,4})d", {"today": "0d", "yesterday": "1d"}.get(text, text), re.ASCII)
+    return day_of(time.time()) - int(days[1]) if days else None
 
 
 async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageReport, str]:

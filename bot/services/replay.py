@@ -102,10 +102,11 @@ async def ask_again(
     quota, clock, ports = answering.quota, answering.stores.clock, answering.steps.ports
     began, channel_id = clock.monotonic(), then.job.question.thread.channel_id
     attempt = attempt_at(then.job, began)
+    records = _AuditedCalls(on_call=on_call) if on_call else NoSteps()
     of_slack = answering.stores, answering.workspace, Transcription(answering.stores, None, quota)
     ports = replace(
         ports,
-        records=_AuditedCalls(on_call=on_call) if on_call else NoSteps(),
+        records=records,
         conversation=_PastConversation(*of_slack, then=then, has_prompt=has_prompt),
         tools=_ReadOnlyTools(ports.tools) if ports.tools and on_call else None,
         spending=_ReplayLimit(quota, spend, attempt),
@@ -116,4 +117,5 @@ async def ask_again(
     tokens = used.usage.input_tokens, used.usage.output_tokens
     model = end.model or quota.models[0]
     use = AnswerUsage(clock.now(), then.job.id, "", channel_id, model, end.reason, *tokens, used.usd, end.first_token_s)
-    return Given(given.text, end.reason, clock.monotonic() - began, [use])
+    calls = sum(len(step.calls) for step in records.steps) if isinstance(records, _AuditedCalls) else 0
+    return Given(given.text, end.reason, clock.monotonic() - began, [use], calls)

@@ -18,7 +18,7 @@ from bot.store import audit
 from bot.store.claim import with_batched_questions
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import HAS_CONTENT, HAS_ENDED, IS_MIDWAY, job_of, note_of
-from bot.store.schema import audit_entries, feedback, jobs, turns
+from bot.store.schema import audit_entries, feedback, jobs, tool_calls, turns
 from bot.store.usage import attempt_usages, thumbs
 
 # Its text exists and it needs a model: it was neither erased nor deleted, and hasn't expired.
@@ -35,6 +35,8 @@ class Given:
     """The time from the claim to the end of the answer."""
     uses: Sequence[AnswerUsage]
     """The usage of all its attempts, as `typist usage` counts it."""
+    calls: int = 0
+    """The number of tool calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,9 @@ class Replays(Operations):
         job = replace(job, attempts=1, version=0, follow_ups=follow_ups, is_offer=False, is_late=False)
         job = replace(job, stop_requested=False, asked_at=row.created_at)
         seconds = None if row.started_at is None else last.created_at - row.started_at
-        then = Given(last.answer, EndReason(last.end_reason), seconds, await attempt_usages(connection, since, of_job))
+        uses = await attempt_usages(connection, since, of_job)
+        calls = await connection.scalar(sa.select(sa.func.count()).where(tool_calls.c.job_id == job_id))
+        then = Given(last.answer, EndReason(last.end_reason), seconds, uses, calls or 0)
         note = note_of(last.note) if last.answer else None
         said = await thumbs(connection, since, feedback.c.job_id == job_id)
         return RecordedQuestion(job, then, last.created_at, note, said)

@@ -49,7 +49,14 @@ def test_usage_begins_at_a_day_of_utc_or_thirty_days_ago() -> None:
     assert today <= first_day_of_usage(None) + 30 <= today + 1
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2027-13-01", "15.01.2027"])
+@pytest.mark.parametrize(("text", "ago"), [("today", 0), ("yesterday", 1), ("7d", 7), ("0030d", 30)])
+def test_every_command_counts_days_back_from_today(text: str, ago: int) -> None:
+    today = day_of(time.time())
+    for day in (first_day_of_usage(text), first_time_of_audit(text) / DAY_S):
+        assert today <= day + ago <= today + 1
+
+
+@pytest.mark.parametrize("text", ["", "tomorrow", "2027-13-01", "15.01.2027", "-1d", "99999d", "٣d"])
 def test_what_is_no_day_is_refused(text: str) -> None:
     for read in (first_time_of_audit, first_day_of_usage):
         with pytest.raises(SettingsError, match="--since must be a day such as 2026-11-20"):

@@ -1,5 +1,6 @@
 """The record of a replay: what was spent, and what may be asked yet."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.cli.replay import Folder
-from bot.errors import CapReached
+from bot.errors import CapReached, SettingsError
 
 OF = {"model": "openai/other", "system_prompt": "", "since": 20_000}
 
@@ -42,3 +43,29 @@ def test_requests_may_reach_the_limit_together_and_none_may_pass_it(folder: Fold
     with pytest.raises(CapReached):
         folder.begin(3, 0.0625)
     assert (folder.spent_usd, folder.has(3)) == (1.0, False)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_folder_in_which_others_can_write_is_refused(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(mode)
+    with pytest.raises(SettingsError, match="Others can write in"):
+        Folder(tmp_path / "shared", OF, 10.0)
+    assert not list((tmp_path / "shared").iterdir())
+
+
+def test_files_of_a_replay_are_private_and_never_written_through_a_link(folder: Folder, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("kept")
+    (tmp_path / "report.html").symlink_to(other)
+    (tmp_path / "second").mkdir(0o755)
+    (tmp_path / "second" / "results.jsonl").symlink_to(other)
+    with pytest.raises(OSError, match="report"):
+        folder.open("report.html", os.O_WRONLY | os.O_TRUNC)
+    with pytest.raises(OSError, match="results"):
+        Folder(tmp_path / "second", OF, 10.0)
+    assert other.read_text() == "kept"
+    (tmp_path / "report.html").unlink()
+    (tmp_path / "report.html").touch(0o644)
+    os.close(folder.open("report.html", os.O_WRONLY))
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("report.html", "results.jsonl")} == {0o600}

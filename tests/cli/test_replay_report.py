@@ -1,5 +1,6 @@
 """The report of `typist replay`: what people and models wrote is text, and the page loads and runs nothing."""
 
+import re
 from html.parser import HTMLParser
 from typing import Any
 
@@ -64,8 +65,53 @@ def test_whatever_was_written_is_text(text: str) -> None:
     plain = Parts(page("", figures([line()], totals([use()])), [line()], {}))
     assert (parts.tags, parts.attributes) == (plain.tags, plain.attributes)
     assert not parts.tags & {"script", "img", "link", "a", "iframe", "form"}
-    [question, then, now] = parts.blocks
-    assert question == then == now == text.replace("\x1b", "\ufffd").replace("\u202e", "\ufffd").replace("\0", "\ufffd")
+    [question] = parts.blocks
+    assert question == text.replace("\x1b", "\ufffd").replace("\u202e", "\ufffd").replace("\0", "\ufffd")
+
+
+@pytest.mark.parametrize(
+    ("markdown", "html"),
+    [
+        (
+            "| A | B |\n| - | - |\n| **1** | `x` |",
+            "<table><tr><td>A</td><td>B</td></tr><tr><td>1</td><td>x</td></tr></table>",
+        ),
+        ("## How to\nRun *it*.", "<h3>How to</h3><p> Run it.</p>"),
+        ("- one\n  - two\n1. three", "<p>• one</p><p>&emsp;• two</p><p>1. three</p>"),
+        ("```python\nx < 1\n```", '<pre dir="auto">x &lt; 1</pre>'),
+        ("[docs](https://example.com/?a=1&b=2)", "<p> docs (https://example.com/?a=1&amp;b=2)</p>"),
+        ("> quoted", "<p>&gt; quoted</p>"),
+        ("", ""),
+    ],
+    ids=["table", "heading", "lists", "code", "link", "quote", "nothing"],
+)
+def test_answer_is_shown_as_its_markdown_says(markdown: str, html: str) -> None:
+    given = Given(markdown, EndReason.WHOLE, 2.0, [use()])
+    assert page("", [], [line(now=given)], {}).count(f'<div class="answer" dir="auto">{html}</div>') == 1
+
+
+def test_what_differs_most_comes_first() -> None:
+    refused = Given("", EndReason.REFUSED, None, [use(EndReason.REFUSED)])
+    other = Given("It is so.", EndReason.WHOLE, 2.0, [use()], calls=3)
+    lines = [
+        line(job=1),
+        line(job=2, now=other),
+        line(job=3, thumbs_down=1),
+        line(job=4, now=refused),
+        line(job=5, now=other, judge={"model": "openai/judge", "usd": 0.25, "verdict": "now"}),
+        line(job=6, now=other, judge={"model": "openai/judge", "usd": 0.25, "verdict": "then"}),
+        line(job=7, now=other, judge={"model": "openai/judge", "usd": 0.25, "verdict": "alike"}),
+    ]
+    html = page("", [], lines, {}, ["A note."])
+    assert [int(job) for job in re.findall(r"· job (\d) ", html)] == [4, 6, 3, 5, 2, 7, 1]
+    assert re.findall("<h2>(.*?)</h2>", html) == [
+        "Worse, or ended differently (2 of 7)",
+        "Better, or not liked then (2 of 7)",
+        "Different words (2 of 7)",
+        "The same words (1 of 7)",
+    ]
+    assert html.count("· 3 tool calls<") == 4
+    assert "<small>A note.</small>" in html
 
 
 def test_sums_are_those_of_usage() -> None:
@@ -101,8 +147,8 @@ def test_section_has_the_facts_of_its_question_and_of_both_answers(verdict: str 
     used = "1,000 tokens in, 200 out"
     for words in (
         f"2026-11-20 08:00 UTC · #general · job 7 👎👎 · judge: {said}, $0.250000",
-        f"then: openai/&lt;b&gt; · whole · $0.002000 · {used} · first word 0.50 s, all 2.00 s · 8 characters",
-        f"now: openai/&lt;b&gt; · refused · $0.001000 · {used} · first word -, all - · 0 characters",
+        f"then: openai/&lt;b&gt; · whole · $0.002000 · {used} · first word 0.50 s, all shown 2.00 s · 8 characters",
+        f"now: openai/&lt;b&gt; · refused · $0.001000 · {used} · first word -, all written - · 0 characters",
     ):
         assert f"<small>{words}</small>" in html
 
