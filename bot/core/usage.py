@@ -186,7 +186,6 @@ class WeekUsage:
     people: int
     attempts: Mapping[EndReason, int]
     cost_usd: float
-    cost_before_usd: float
     unpriced_tokens: int
     median_first_token_s: float | None
     slowest_first_token_s: float | None

@@ -1,7 +1,7 @@
 """Sends the weekly report: a direct message to every Typist admin about the last seven days in UTC (BOT_WEEKLY_REPORT).
 
-The report has the same figures as `typist usage`. It doesn't identify askers or repeat any text. If no process is
-running when a report is due, the report is sent at the next start.
+The report has the same figures as `typist usage`, next to those of the week before. It doesn't identify askers or
+repeat any text. If no process is running when a report is due, the report is sent at the next start.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -35,33 +35,35 @@ class WeeklyReport:
         if now < self._next_at:
             return
         due_at = max(at for at in self.rule.next_times(now - 8 * DAY_S, 2) if at <= now)
-        notice = f"weekly report {format_day(day_of(due_at))}"
-        if not await self.admins.has_sent(notice):
-            await self.admins.send(notice, await self._report_until(day_of(due_at)))
+        notice, end = f"weekly report {format_day(day_of(due_at))}", day_of(due_at)
+        if not await self.admins.has_sent(notice) and (report := await self._report_until(end)):
+            await self.admins.send(notice, report)
         self._next_at = self.rule.first_due_after(now)
 
     async def _report_until(self, end: int) -> str:
-        """Returns the report about the seven days before `end`, a day counted from 1970-01-01."""
+        """Returns the report about the seven days before `end`, in days from 1970-01-01, or "" if nobody asked."""
         first, team_id = end - WEEK_DAYS, self.admins.team_id
-        this = await self.stores.usage.week_usage(team_id, first, MOST_DISLIKED)
-        day, week = _EPOCH + timedelta(first), timedelta(WEEK_DAYS)
-        median_s, slowest_s = this.median_first_token_s, this.slowest_first_token_s
-        return texts.weekly.weekly_report(
-            day,
-            day + week - timedelta(1),
-            day - week,
-            questions=sum(this.questions.values()),
-            people=this.people,
-            answers=sum(this.attempts.get(reason, 0) for reason in ANSWERED),
-            stopped=sum(number for reason, number in this.attempts.items() if reason.is_stop),
-            failed={reason.value: number for reason, number in this.attempts.items() if reason in FAILURES},
-            unanswered={reason.value: number for reason, number in this.questions.items() if reason in UNANSWERED},
-            thumbs=(this.thumbs_up, this.thumbs_down),
-            reasons={reason.value: number for reason, number in this.down_reasons.items()},
-            disliked=this.disliked,
-            waits_s=[wait_s for wait_s in (median_s, slowest_s) if wait_s is not None],
-            usd=(this.cost_usd, this.cost_before_usd),
-            unpriced_tokens=this.unpriced_tokens,
-            signed_out=await self.stores.audit.count_ended_sign_ins(team_id, first * DAY_S, end * DAY_S),
-            ending=list(await self.retiring()),
+        before, this = [await self._week(day) for day in (first - WEEK_DAYS, first)]
+        if not this.questions:
+            return ""
+        signed_out = await self.stores.audit.count_ended_sign_ins(team_id, first * DAY_S, end * DAY_S)
+        day, ending = _EPOCH + timedelta(first), await self.retiring()
+        return texts.weekly.weekly_report(day, this, before, signed_out=signed_out, ending=ending)
+
+    async def _week(self, first: int) -> texts.weekly.Week:
+        used = await self.stores.usage.week_usage(self.admins.team_id, first, MOST_DISLIKED)
+        return texts.weekly.Week(
+            questions=sum(used.questions.values()),
+            people=used.people,
+            answers=sum(used.attempts.get(reason, 0) for reason in ANSWERED),
+            stopped=sum(number for reason, number in used.attempts.items() if reason.is_stop),
+            failed={reason.value: number for reason, number in used.attempts.items() if reason in FAILURES},
+            unanswered={reason.value: number for reason, number in used.questions.items() if reason in UNANSWERED},
+            thumbs=(used.thumbs_up, used.thumbs_down),
+            reasons={reason.value: number for reason, number in used.down_reasons.items()},
+            disliked=used.disliked,
+            median_s=used.median_first_token_s,
+            slowest_s=used.slowest_first_token_s,
+            usd=used.cost_usd,
+            unpriced_tokens=used.unpriced_tokens,
         )

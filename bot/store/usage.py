@@ -380,7 +380,6 @@ class UsageLedger(WorkerOperations):
         )
         # Added up in the database, because reading a large company's rows would block everything else.
         people, usd, unpriced, slowest_s, waits = (await connection.execute(_select_week(team_id, first, *sums))).one()
-        usd_before = await connection.scalar(_select_week(team_id, first - WEEK_DAYS, sums[1]))
         by_end = _select_week(team_id, first, turns.c.end_reason, count).group_by(turns.c.end_reason)
         last = _select_week(team_id, first, sa.func.max(turns.c.id)).where(over).group_by(turns.c.job_id)
         ends = sa.select(turns.c.end_reason, count).where(turns.c.id.in_(last)).group_by(turns.c.end_reason)
@@ -392,7 +391,6 @@ class UsageLedger(WorkerOperations):
             people=people,
             attempts={EndReason(reason): number for reason, number in await connection.execute(by_end)},
             cost_usd=usd or 0.0,
-            cost_before_usd=usd_before or 0.0,
             unpriced_tokens=int(unpriced or 0),
             median_first_token_s=median(middle) if middle else None,
             slowest_first_token_s=slowest_s,

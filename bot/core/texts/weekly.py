@@ -1,11 +1,14 @@
 """Text of the weekly report to Typist admins."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 from bot.core.texts.quotas import dollars
 from bot.core.texts.words import count, listed
 
+_ALIKE = 0.1
+"""The largest relative difference that isn't worth a word."""
 NOT_ANSWERED = {
     "denied": "no access",
     "cap_reached": "over a quota",
@@ -14,43 +17,49 @@ NOT_ANSWERED = {
 }
 
 
-def weekly_report(
-    first: date,
-    last: date,
-    since: date,
-    *,
-    questions: int,
-    people: int,
-    answers: int,
-    stopped: int,
-    failed: Mapping[str, int],
-    unanswered: Mapping[str, int],
-    thumbs: tuple[int, int],
-    reasons: Mapping[str, int],
-    disliked: Mapping[str, int],
-    waits_s: Sequence[float],
-    usd: tuple[float, float],
-    unpriced_tokens: int,
-    signed_out: Mapping[str, int],
-    ending: Sequence[str],
-) -> str:
-    """Returns the report in mrkdwn.
+@dataclass(frozen=True, slots=True)
+class Week:
+    """The figures of a week. `failed` and `unanswered` are by EndReason; `thumbs` are 👍 and 👎."""
 
-    `failed`, `unanswered`: by EndReason. `disliked`: 👎 by channel, and by "" for all direct messages, each of which
-    would identify a person. `waits_s`: the median and longest wait for the first word, if there are any. `usd`: the
-    cost of this week and of the week before. `since`: the first day of the week before.
-    """
-    places = [f"{number:,} in {f'<#{id_}>' if id_ else 'direct messages'}" for id_, number in disliked.items()]
+    questions: int
+    people: int
+    answers: int
+    stopped: int
+    failed: Mapping[str, int]
+    unanswered: Mapping[str, int]
+    thumbs: tuple[int, int]
+    reasons: Mapping[str, int]
+    disliked: Mapping[str, int]
+    """👎 by channel, and by "" for all direct messages, each of which would identify a person."""
+    median_s: float | None
+    """The median wait for the first word."""
+    slowest_s: float | None
+    usd: float
+    unpriced_tokens: int
+
+
+def weekly_report(
+    first: date, this: Week, before: Week, *, signed_out: Mapping[str, int], ending: Sequence[str]
+) -> str:
+    """Returns the report in mrkdwn, about `this` week from day `first`, with the figures of the week before."""
+    last, since = first + timedelta(6), first - timedelta(7)
+    unanswered = {NOT_ANSWERED.get(name, name): number for name, number in this.unanswered.items()}
+    places = [f"{number:,} in {f'<#{id_}>' if id_ else 'direct messages'}" for id_, number in this.disliked.items()]
     lines = {
-        "Questions": f"{questions:,}{' from ' if people else ''}{count(people, 'person', 'people')}",
-        "Answers": f"{answers:,}, and {stopped:,} stopped",
-        "Failed": _sum(failed),
-        "Without an answer": _sum({NOT_ANSWERED.get(name, name): number for name, number in unanswered.items()}),
-        "Feedback": f"{thumbs[0]:,} 👍, {thumbs[1]:,} 👎{_parts(reasons)}",
+        "Questions": f"{this.questions:,} from {count(this.people, 'person', 'people')}"
+        + _before(f"{before.questions:,}"),
+        "Answers": f"{this.answers:,}, and {this.stopped:,} stopped{_before(f'{before.answers:,}')}",
+        "Failed": _share(this.failed, before.failed, this, before),
+        "Without an answer": _share(unanswered, before.unanswered, this, before),
+        "Feedback": f"{this.thumbs[0]:,} 👍, {this.thumbs[1]:,} 👎{_parts(this.reasons)}"
+        + _before(
+            f"{before.thumbs[0]:,} 👍, {before.thumbs[1]:,} 👎",
+            *_shares(this.thumbs[1], before.thumbs[1], this, before),
+        ),
         "Most 👎": listed(places),
-        "First word": ", slowest ".join(f"{wait_s:.1f} s" for wait_s in waits_s),
-        "Cost": f"{dollars(usd[0])}; {dollars(usd[1])} the week before",
-        "Tokens without a price": f"{unpriced_tokens:,}" if unpriced_tokens else "",
+        "First word": _wait(this, before),
+        "Cost": f"{dollars(this.usd)}{_before(dollars(before.usd))}",
+        "Tokens without a price": f"{this.unpriced_tokens:,}" if this.unpriced_tokens else "",
         "Sign-ins that ended": listed([f"{number:,} at {server}" for server, number in signed_out.items()]),
     }
     said = [f"*{label}*: {text}" for label, text in lines.items() if text]
@@ -59,8 +68,30 @@ def weekly_report(
     return "\n".join([heading, *said, *ending, where])
 
 
-def _sum(numbers: Mapping[str, int]) -> str:
-    return f"{sum(numbers.values()):,}{_parts(numbers)}" if numbers else ""
+def _share(now: Mapping[str, int], then: Mapping[str, int], this: Week, before: Week) -> str:
+    number, number_then = sum(now.values()), sum(then.values())
+    if not number and not number_then:
+        return ""
+    return f"{number:,}{_parts(now)}" + _before(f"{number_then:,}", *_shares(number, number_then, this, before))
+
+
+def _shares(number: int, number_then: int, this: Week, before: Week) -> tuple[float, float] | tuple[()]:
+    """Returns two numbers by their week's questions, or () if nobody asked the week before."""
+    return (number / this.questions, number_then / before.questions) if before.questions else ()
+
+
+def _wait(this: Week, before: Week) -> str:
+    if this.median_s is None or this.slowest_s is None:
+        return ""
+    text = f"{this.median_s:.1f} s (median), slowest {this.slowest_s:.1f} s"
+    then_s = before.median_s
+    return text if then_s is None else text + _before(f"{then_s:.1f} s", this.median_s, then_s)
+
+
+def _before(text: str, now: float = 0.0, then: float = 0.0) -> str:
+    """Returns the figure of the week before, and a word on whether the lower number is better, if they differ."""
+    word = "about the same" if abs(now - then) <= _ALIKE * max(now, then) else "better" if now < then else "worse"
+    return f"; {text} the week before" + (f" ({word})" if now or then else "")
 
 
 def _parts(numbers: Mapping[str, int]) -> str:
