@@ -32,6 +32,8 @@ STYLE = (
     "table{border-collapse:collapse}td,th{padding:.2em 1em;text-align:right;border-bottom:1px solid #ddd}"
     "td:first-child{text-align:left;padding-left:0}section{border-top:2px solid #ddd;margin-top:2em}p{margin:.5em 0}"
     "h2{font-size:1.2em;margin-top:2em}h3{font-size:1em;margin:.5em 0}.pair table{margin:.5em 0}"
+    ".answer{overflow:auto;overflow-wrap:anywhere;max-height:32em;padding:.2em .7em}"
+    ".answer{background:#f6f6f6;border-radius:6px}.answer pre{background:#eee}.pair>div{min-width:0}"
     ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22em),1fr));gap:1em}small{color:#616061}"
     "pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit;margin:0;padding:.7em;background:#f6f6f6;"
     "border-radius:6px;max-height:32em;overflow:auto}section>pre{background:#eef4fb}"

@@ -115,7 +115,7 @@ class Place(NamedTuple):
 
 def _list(content: bytes) -> list[Any]:
     """Returns a file's list. Raises ValueError, and RecursionError for deep JSON."""
-    if sum(map(content.count, (b",", b"{", b"["))) > _MAX_PARTS:
+    if len(content) > _MAX_PARTS and sum(map(content.count, (b",", b"{", b"["))) > _MAX_PARTS:
         raise ValueError("The list has too many values.")
     entries = json.loads(content)
     if not isinstance(entries, list):
