@@ -61,6 +61,8 @@ class EndReason(StrEnum):
     OVERLOADED = "overloaded"
     CONTEXT_TOO_LONG = "context_too_long"
     REFUSED = "refused"
+    MISALIGNED = "misaligned"
+    """The vendor stopped the answer because of what the model did (OpenAI's misalignment monitoring)."""
     EMPTY = "empty"
     ONLY_THOUGHT = "only_thought"
     WROTE_CALL = "wrote_call"
@@ -109,6 +111,11 @@ class EndReason(StrEnum):
         return self in _CHARGED_WITHOUT_TEXT
 
     @property
+    def is_declined(self) -> bool:
+        """Whether a vendor decided against the question or its answer, so that neither is sent to any model again."""
+        return self in _DECLINED
+
+    @property
     def is_stop(self) -> bool:
         return self in _STOPS
 
@@ -140,6 +147,7 @@ _PASSING = {
     EndReason.CUT,
     EndReason.STALLED,
 }
+_DECLINED = {EndReason.REFUSED, EndReason.MISALIGNED}
 _CONTINUABLE = {
     *_PASSING,
     EndReason.EMPTY,
@@ -155,7 +163,7 @@ _CHARGED_WITHOUT_TEXT = {
     EndReason.CUT,
     EndReason.EMPTY,
     EndReason.ONLY_THOUGHT,
-    EndReason.REFUSED,
+    *_DECLINED,
 }
 
 
@@ -188,10 +196,12 @@ class ProviderError(TypistError):
         detail: str = "",
         may_pass: bool | None = None,
         window_tokens: int | None = None,
+        explanation: str = "",
     ) -> None:
         """`may_pass`: whether the same request might soon succeed; None for the default of `reason`.
 
         `window_tokens`: the model's window, if the model refused a text as too long and stated its window.
+        `explanation`: why a vendor stopped the answer, for the asker. It can contain users' text, so it isn't logged.
         """
         self.reason = reason
         self.model = model
@@ -199,6 +209,7 @@ class ProviderError(TypistError):
         self.detail = detail
         self.may_pass = reason.may_pass if may_pass is None else may_pass
         self.window_tokens = window_tokens
+        self.explanation = explanation
         super().__init__(f"{model}: {reason}")
 
     def is_charged(self, *, has_output: bool) -> bool:

@@ -389,10 +389,17 @@ def has_decided_proposal(calls: Iterable[RecordedCall]) -> bool:
     return any(call.decision not in (None, Decision.EXPIRED) for call in lasting)
 
 
+_MADE = (CallState.DONE, CallState.FAILED, CallState.UNKNOWN)
+
+
 def count_made_calls(calls: Iterable[RecordedCall]) -> int:
     """Returns the number of calls that were made, or might have been."""
-    made = (CallState.DONE, CallState.FAILED, CallState.UNKNOWN)
-    return sum(call.state in made for call in calls)
+    return sum(call.state in _MADE for call in calls)
+
+
+def made_calls_by_tool(calls: Iterable[RecordedCall]) -> Counter[str]:
+    """Counts the calls that were made, or might have been, by their tool's display name."""
+    return Counter(tool_label(call.tool) for call in calls if call.state in _MADE)
 
 
 def builtin_tool(

@@ -22,8 +22,8 @@ _CODES_BY_REASON = {
     EndReason.OVERLOADED: """cmek_context_unavailable cmek_key_unreachable compaction_unavailable flex_unavailable
         server_is_overloaded server_overloaded service_unavailable_exception slow_down""",
     EndReason.CONTEXT_TOO_LONG: "context_length_exceeded request_body_too_large_after_decoding request_too_large",
-    EndReason.REFUSED: """bio_policy cyber_policy image_content_policy_violation invalid_prompt
-        misalignment_policy_violation""",
+    EndReason.REFUSED: "bio_policy cyber_policy image_content_policy_violation invalid_prompt",
+    EndReason.MISALIGNED: "misalignment_policy_violation",
     EndReason.ONLY_THOUGHT: "max_output_tokens",
     EndReason.UNREACHABLE: "connection_failed model_timeout_exception request_timeout",
     EndReason.SERVER_ERROR: """internal_server_exception model_stream_error_exception sandbox_error

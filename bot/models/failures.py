@@ -169,6 +169,7 @@ _OUTPUT_WORDS = re.compile(
     r"|xml syntax error|model (?:produced|generated|wrote) (?:an )?invalid (?:tool|function)[ _]call",
     re.IGNORECASE,
 )
+MAX_EXPLANATION_CHARS = 1_000
 BAD_REQUEST = (400, 422)
 MAX_WRITTEN_CHARS = 4_000_000
 """Maximum for an answer's text, thinking and calls: five times what BOT_MAX_OUTPUT_TOKENS and thinking allow."""
@@ -278,11 +279,11 @@ class RequestAttempt:
         """Returns a ProviderError with a known reason. `detail` can include text from the vendor."""
         return ProviderError(failure, self.model, detail=self._redact(detail), may_pass=may_pass)
 
-    def _redact(self, detail: str) -> str:
+    def _redact(self, detail: str, max_chars: int = 300) -> str:
         # A shorter "key", such as "ollama", is a placeholder, and could be part of other words.
         is_secret = len(self._api_key) >= _MIN_KEY_CHARS
         clean = detail.replace(self._api_key, "[key]") if is_secret else detail
-        return _KEY_SHAPED.sub("[key]", paired(clean))[:300]
+        return _KEY_SHAPED.sub("[key]", paired(clean))[:max_chars]
 
     def reported_failure(
         self, body: object, status: int | None = None, headers: Mapping[str, str] | None = None
@@ -309,7 +310,14 @@ class RequestAttempt:
             detail=self._redact(detail),
             may_pass=is_temporary(self.refusal),
             window_tokens=self.window_tokens if failure is EndReason.CONTEXT_TOO_LONG else None,
+            explanation=self._explanation(body, message) if failure is EndReason.MISALIGNED else "",
         )
+
+    def _explanation(self, body: object, message: str) -> str:
+        """Returns why OpenAI stopped an answer (openai 3.57.0, ResponseError.misalignment), or else its sentence."""
+        error = object_in(object_in(body).get("error")) or object_in(body)
+        told = object_in(error.get("misalignment")).get("detailed_explanation")
+        return self._redact(told if isinstance(told, str) and told else message, MAX_EXPLANATION_CHARS)
 
     def loggable_sentence(self, refusal: ErrorResponse) -> str:
         """Returns a refusal's sentence without the API key and quotes, so that it is safe to log."""

@@ -240,7 +240,7 @@ class ResponsesReader(AnswerReader):
                 return self._read_item(object_in(event.get("item")))
             case "error":
                 # The event's own type is "error", which adds nothing.
-                error = event.get("error") or {"code": event.get("code"), "message": event.get("message")}
+                error = event.get("error") or {name: event.get(name) for name in ("code", "message", "misalignment")}
                 raise self._attempt.reported_failure(error)
             # An item's error, for example that of a call the server made itself, isn't the response's error.
             case _ if event.get("error") and "item_id" not in event:

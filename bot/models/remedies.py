@@ -90,6 +90,9 @@ async def apply_remedy(
 ) -> Trial | None:
     """Returns the next request, or None if no remedy helps or is allowed. Updates `learned`."""
     reason, words = reason_and_sentence(response)
+    if reason is EndReason.MISALIGNED:
+        # "Do not automatically retry the blocked workflow", whatever else the error mentions.
+        return None
     learned.faults += reason is EndReason.SERVER_ERROR or is_about_output(response)
     attempt.window_tokens = None
     if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

@@ -226,7 +226,7 @@ class RetryPlan:
 
     def next_request(self, error: ProviderError, now_s: float) -> NextRequest | None:
         """Returns the request that follows a failed request, or None. A refusal is an answer, so no request follows."""
-        if error.reason is EndReason.REFUSED:
+        if error.reason.is_declined:
             return None
         failed = self._model
         is_loading = error.reason is EndReason.OVERLOADED and _SAYS_LOADING.search(error.detail) is not None

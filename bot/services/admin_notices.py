@@ -62,7 +62,8 @@ class ModelNotices:
     """Notifies admins once that a vendor rejects the key or has run out of credit, and once that the vendor works
     again. A vendor can refuse only some models, so it counts as working once it refuses no model in use.
 
-    Also notifies them once that another model answers for one in use. Gateways can choose a different model for each
+    Also notifies them once a day that a vendor stopped an answer because of what the model did, and once that another
+    model answers for one in use. Gateways can choose a different model for each
     request, so a process reports only the first one.
     """
 
@@ -74,6 +75,8 @@ class ModelNotices:
     """The last refusal of each model that this process asked, or None if the model has answered since."""
     _refused_at: dict[str, float] = field(default_factory=dict, init=False)
     _unreported: set[str] = field(default_factory=set, init=False)
+    _stopped: set[str] = field(default_factory=set, init=False)
+    """Models that a vendor stopped because of what they did, until that is reported."""
     _others: dict[str, Completion | None] = field(default_factory=dict, init=False)
     """By model in use, the end of the first answer by another model, or None once it is reported."""
 
@@ -84,6 +87,8 @@ class ModelNotices:
                 self._others.setdefault(model, result)
             return
         failure = result
+        if failure is EndReason.MISALIGNED:
+            self._stopped.add(model)
         if failure in texts.models.REFUSALS:
             self._refused_at[model] = self.clock.monotonic()
         elif failure is not None:
@@ -99,6 +104,10 @@ class ModelNotices:
             is_told = await (self._report_recovery(model) if last is None else self._report_refusal(model, last))
             if is_told and self._last_results[model] is last:
                 self._unreported.discard(model)
+        for model in sorted(self._stopped):
+            notice = f"{EndReason.MISALIGNED} {model} {day_of(self.clock.now())}"
+            await self.admins.send(notice, texts.models.actions_stopped(model))
+            self._stopped.discard(model)
         for model, done in self._others.items():
             if done is not None:
                 sentence = texts.models.another_model_answers(model, done.other_model, done.model)

@@ -20,12 +20,14 @@ from bot.core.calls import (
     accepted_proposals,
     card_types,
     count_made_calls,
+    made_calls_by_tool,
 )
 from bot.core.conversation import NO_NOTE, ThreadKey
 from bot.core.files import unread_notice
 from bot.core.job import End, Job, Notice, NoticeKind, StepEstimate, sentence_notice
 from bot.core.read_pages import count_messages_read
 from bot.core.steps import count_web_searches
+from bot.core.unseen import escape_unseen
 from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderError, Stuck, TypistError, trace_of
 from bot.logs import fields
 from bot.models.events import Completion, StreamEvent, Usage
@@ -251,6 +253,10 @@ class AnswerAttempt:
             self.step = step if step.failed_usage != Usage() else None
         if error.reason is EndReason.EMPTY and count_made_calls(self.answer.calls):
             sentence = texts.models.silent_after_tools(names.of(error.model))
+        if error.reason is EndReason.MISALIGNED:
+            explanation = escape_unseen(" ".join(error.explanation.split()))
+            calls = made_calls_by_tool(self.answer.calls)
+            sentence = texts.models.stopped_for_actions(names.of(error.model), calls, explanation)
         return End(error.reason, sentence_notice(sentence), model=error.model)
 
     @property

@@ -292,7 +292,7 @@ async def _events(attempt: AnswerAttempt, prompt: Prompt, provider: Provider) ->
             return
         except ProviderError as error:
             step, has_results = attempt.step, any(isinstance(part, ToolResult) for part in prompt.turns[-1].parts)
-            if silent and step and not step.has_text:
+            if silent and step and not step.has_text and error.reason is not EndReason.MISALIGNED:
                 # What the calls did matters more to the asker than why the second request failed.
                 if not error.is_charged(has_output=step.has_thought):
                     step.clear_request_usage()

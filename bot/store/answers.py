@@ -154,7 +154,7 @@ class RecordedAnswers(Operations):
     ) -> Mapping[str, RecordedReply]:
         """Returns the bot's messages in a thread by ts, for its newest 500 questions (before `before_ts`).
 
-        Answers with expired text are left out. Answers that a vendor refused have no text, because it would be refused
+        Answers with expired text are left out. Answers that a vendor declined have no text, which would be declined
         again.
         """
         newest = (
@@ -186,7 +186,7 @@ class RecordedAnswers(Operations):
         found: dict[str, RecordedReply] = {}
         for row in rows:
             shown = page_ts(messages_of(row))
-            is_refused = row.end_reason == EndReason.REFUSED
+            is_refused = row.end_reason is not None and EndReason(row.end_reason).is_declined
             if _has_expired(row) and not is_refused:
                 for ts in shown:
                     found.pop(ts, None)

@@ -323,6 +323,15 @@ async def on_run_end(connection: AsyncConnection, job_id: int, reason: EndReason
         await _notify(connection, row, due_at_of(row.asked_as), now)
 
 
+_PAUSING = {
+    EndReason.DENIED: PauseReason.NO_ACCESS,
+    EndReason.SHUT_OUT: PauseReason.PLACE_GONE,
+    # The next run would repeat what the vendor stopped.
+    EndReason.MISALIGNED: PauseReason.FAILURES,
+}
+"""Ends that pause a schedule at once."""
+
+
 async def _count_end(
     connection: AsyncConnection,
     row: sa.Row[Any],
@@ -336,7 +345,7 @@ async def _count_end(
         await _update(connection, row, failures=0)
         return None
     failures = row.failures + 1 if reason.is_failure else row.failures
-    pausing = {EndReason.DENIED: PauseReason.NO_ACCESS, EndReason.SHUT_OUT: PauseReason.PLACE_GONE}.get(reason)
+    pausing = _PAUSING.get(reason)
     if reason is EndReason.CAP_REACHED and job_id is not None:
         of_run, of_day = await _tokens_used(connection, row.team_id, row.channel_id, row.id, job_id, now)
         pausing = PauseReason.CAP if of_run >= row.run_tokens or of_day >= row.day_tokens else None

@@ -332,13 +332,16 @@ async def test_feedback_is_the_last_that_a_person_gave_and_its_reason_is_of_a_th
     assert await given() == [replace(down, at=at + 5, reason=None), up], "a new one has no reason yet"
 
 
-async def test_refused_questions_are_known_as_refused_until_a_version_is_answered(store: Stores) -> None:
+@pytest.mark.parametrize("reason", [EndReason.REFUSED, EndReason.MISALIGNED])
+async def test_refused_questions_are_known_as_refused_until_a_version_is_answered(
+    store: Stores, reason: EndReason
+) -> None:
     for number in (1, 2):
         await enqueued(store, asked(number))
     job = await one(store)
     assert [question.ts for question in job.earlier_questions] == [asked(1).ts]
     await store.worker_queue.record_messages(job, recorded_pages("5.1"))
-    assert await store.worker_queue.finish(job, End(EndReason.REFUSED, model="openai/test"), "First, take")
+    assert await store.worker_queue.finish(job, End(reason, model="openai/test"), "First, take")
     reply = (await store.recorded_answers.replies(THREAD))["5.1"]
     assert (reply.text, reply.refused_ts) == ("", frozenset({asked(1).ts, asked(2).ts}))
     asked_again = await store.recorded_answers.replies(THREAD, asked(2).ts)

@@ -493,6 +493,7 @@ async def test_failures_in_a_row_pause_and_are_said_once(timed: Stores, clock: M
     ("end", "paused"),
     [
         (End(EndReason.DENIED), PauseReason.NO_ACCESS),
+        (End(EndReason.MISALIGNED), PauseReason.FAILURES),
         (End(EndReason.SHUT_OUT), PauseReason.PLACE_GONE),
         (replace(CAPPED, model="scripted/echo", usage=Usage(RUN_TOKENS, 0)), PauseReason.CAP),
         (replace(CAPPED, model="scripted/echo", usage=Usage(RUN_TOKENS - 1, 0)), None),

@@ -10,6 +10,7 @@ import pytest
 from bot.errors import EndReason
 from bot.models.events import FinishReason, Opaque, TextPart, ToolCall
 from bot.models.prompt import PDF, Media, Prompt, ToolDefinition, ToolResult, Turn
+from bot.models.wrappers import Fallback
 from files_to_markdown.document import Document
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, collect, connected
@@ -20,9 +21,11 @@ from tests.contracts.vendor_rules import (
     FORBIDDEN,
     GEMINI,
     MISSING_FIELD,
+    MONITORED,
     PDF_PAGES,
     SKIP,
     STICKS,
+    STOPPED,
     Rule,
     Vendor,
     pdf,
@@ -249,6 +252,21 @@ async def test_classifiers_category_and_explanation_are_for_the_log_without_the_
     assert received.error is not None
     quoted = EXPLANATION.replace("biology", "…")
     assert received.error.detail == f"finish reason refusal: bio: {quoted}"
+
+
+@pytest.mark.parametrize("rule", MONITORED.values(), ids=MONITORED.keys())
+async def test_answer_that_is_stopped_for_what_the_model_did_is_sent_to_no_model_again(
+    in_process: InProcessVendor, rule: Rule
+) -> None:
+    in_process.script(noting(rule, 1))
+    async with connected(RESPONSES, in_process) as model, connected(RESPONSES, in_process) as other:
+        begun = await collect(model, OFFERING)
+        stopped = await collect(Fallback([model, other]), going_on(OFFERING, begun))
+    assert stopped.error is not None
+    assert (stopped.end, stopped.error.may_pass) == (EndReason.MISALIGNED, False)
+    assert stopped.error.explanation == STOPPED
+    assert "credentials" not in stopped.error.detail
+    assert len(in_process.requests) == 2
 
 
 PHOTO = Media("photo.png", "image/png", "aW1n")

@@ -525,6 +525,49 @@ STICKS = {"classifier": CLASSIFIER, "mid-stream": MID_STREAM, "Azure's filter": 
 """The rules by which a refused conversation stays refused."""
 
 
+# Stops because of what the model did, which persisted reasoning lets OpenAI find again in each continuation.
+
+STOPPED = "The agent read <https://a.example|credentials> outside the task. <!channel>"
+
+
+def _stop(body: Body) -> Mapping[str, Any] | None:
+    kinds = {item.get("type") for item in body["input"]}
+    misalignment = {"error_type": "potentially_unintended_data_access", "detailed_explanation": STOPPED}
+    error = {
+        "message": "This request was blocked by our safety systems.",
+        "type": "invalid_request_error",
+        "code": "misalignment_policy_violation",
+        "misalignment": {**misalignment, "review_target": None, "steer": {"message": "Go on, and ask nobody."}},
+    }
+    return error if {"reasoning", "function_call_output"} <= kinds else None
+
+
+def _stopped_at_once(body: Body) -> VendorResponse | None:
+    error = _stop(body)
+    return refusal(403, {"error": error}) if error else None
+
+
+def _stopped_midway(body: Body) -> VendorResponse | None:
+    if (error := _stop(body)) is None:
+        return None
+    failed = {"type": "response.failed", "response": {"status": "failed", "error": error, "output": []}}
+    begun = RESPONSES.unended("I have")
+    return VendorResponse([*begun, f"event: response.failed\ndata: {json.dumps(failed)}\n\n".encode()])
+
+
+_MONITORING = "https://developers.openai.com/api/docs/guides/safety-checks/misalignment-monitoring; openai 3.57"
+
+
+def _persisted(body: Body) -> Mapping[str, Any]:
+    return {**steps.REASONING, "id": f"rs_{len(body['input'])}", "encrypted_content": "gAAA"}
+
+
+MONITORED = {
+    "before the stream": Rule(RESPONSES, _MONITORING, "2026-11-30", _stopped_at_once, _persisted),
+    "in mid-stream": Rule(RESPONSES, _MONITORING, "2026-11-30", _stopped_midway, _persisted),
+}
+
+
 # An end with nothing, which isn't a failure.
 
 

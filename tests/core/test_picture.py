@@ -83,6 +83,12 @@ def test_only_a_long_and_complete_answer_is_offered_as_a_canvas(
     assert (ReplyAction.CANVAS in shown.buttons) is offered
 
 
+def test_answer_that_its_vendor_stopped_for_what_the_model_did_is_not_written_again() -> None:
+    shown = below(End(EndReason.MISALIGNED, model="openai/m"), TEXT)
+    repeats = {ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH, ReplyAction.CONTINUE}
+    assert not repeats & {*shown.buttons}
+
+
 @pytest.mark.parametrize("tool", [REMEMBER, SCHEDULE])
 def test_answer_that_did_what_can_be_done_once_is_not_written_again(tool: str) -> None:
     acted = recorded(End(EndReason.WHOLE), calls=(replace(CALL, tool=tool),), is_edited=True)

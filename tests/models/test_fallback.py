@@ -29,9 +29,7 @@ def without_retries(received: TimedEvents) -> list[object]:
     return [item for item in received.items if not isinstance(item, Retrying)]
 
 
-@pytest.mark.parametrize(
-    "failure", [failure for failure in texts.models.MODEL_FAILURES if failure is not EndReason.REFUSED]
-)
+@pytest.mark.parametrize("failure", [failure for failure in texts.models.MODEL_FAILURES if not failure.is_declined])
 @pytest.mark.parametrize("before", [(), (THINKING,)], ids=["at once", "after a thought"])
 def test_next_model_is_asked_whatever_failed_before_the_first_word(
     failure: EndReason, before: tuple[Step, ...], caplog: pytest.LogCaptureFixture

@@ -67,8 +67,9 @@ def test_lasting_failure_leads_to_the_next_model_at_once(reason: EndReason) -> N
     assert asked_at(reason, models=3) == [(0, 0), (1, 0), (2, 0)]
 
 
-def test_refusal_is_an_answer_and_no_other_model_is_asked() -> None:
-    assert asked_at(EndReason.REFUSED, models=3) == [(0, 0)]
+@pytest.mark.parametrize("reason", [EndReason.REFUSED, EndReason.MISALIGNED])
+def test_refusal_is_an_answer_and_no_other_model_is_asked(reason: EndReason) -> None:
+    assert asked_at(reason, models=3) == [(0, 0)]
 
 
 def test_models_take_turns_once_all_have_failed() -> None:

@@ -4,13 +4,15 @@ The rules stand in tests/contracts/vendor_rules.py. Slack, the database and the 
 """
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.clock import SystemClock
+from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.channel_settings import ChannelSettings
 from bot.mcp.config import read_setup
@@ -20,10 +22,10 @@ from bot.store import Stores
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID
 from tests.clocks import LateClock
-from tests.contracts.vendor_rules import BOUND_THINKING, CLASSIFIER, FORBIDDEN, Vendor
+from tests.contracts.vendor_rules import BOUND_THINKING, CLASSIFIER, FORBIDDEN, MONITORED, STOPPED, Rule, Vendor
 from tests.mcp.servers import PATIENCE_S, RawServer, agree, be_patient, text_result, tool
 from tests.scenarios.answers import press
-from tests.scenarios.conftest import Stage, running, shown
+from tests.scenarios.conftest import Stage, buttons, running, shown
 from tests.scenarios.fleet import fleet_of
 from tests.scenarios.tools import GENERAL, asking, ended
 from tests.streams import steps
@@ -146,6 +148,49 @@ async def test_approved_call_is_made_once_and_answered_after_a_kill(
         await fleet.start(be_patient, BOT_SYSTEM_PROMPT="Be exact.")
         await press(fleet.stage, message, ReplyAction.APPROVE)
         await whole(fleet.stage, asked, stand_in, raw)
+
+
+@pytest.mark.parametrize("rule", MONITORED.values(), ids=MONITORED)
+@pytest.mark.bot(admins=frozenset({"U0GRACE"}))
+@pytest.mark.long(after_row=1)
+async def test_answer_stopped_for_what_the_model_did_lists_its_calls_and_is_not_sent_again(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, raw: RawServer, rule: Rule
+) -> None:
+    def model(request: VendorRequest) -> Sequence[steps.Item]:
+        is_first = len(vendor.requests) == 1
+        return [steps.function_call("c0", "raw__add", "{}") if is_first else steps.message("Here you are.")]
+
+    stand_in = Vendor([rule], model)
+    vendor.script(stand_in)
+    openai = VendorSettings("key", f"{vendor.url}/v1", "responses")
+    stage = Stage(sandbox, vendor)
+    async with running(replace(settings, vendors={"openai": openai}, models=("openai/test",))):
+        asked = await stage.mention("note milk")
+        await press(stage, await asking(stage, asked), ReplyAction.APPROVE)
+        stopped = await ended(stage, asked)
+        assert texts.models.stopped_for_actions("test", {"raw.add": 1}, STOPPED) in shown(stopped)
+        # The explanation is data: no link, and nobody is notified.
+        assert not {"link", "broadcast"} & {part["type"] for part in elements_in(stopped.sent_blocks)}
+        assert not {ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH} & {*buttons(stopped)}
+        assert ReplyAction.DETAILS in buttons(stopped)
+        await sandbox.say("ada", "general", "@typist and now?", asked)
+        answers = await stage.answers("general", asked, count=2)
+        assert "Here you are." in answers[-1]
+        await sandbox.wait_for(lambda: stage.bots(sandbox.dm("grace")))
+    [notice] = stage.bots(sandbox.dm("grace"))
+    assert notice.text == texts.models.actions_stopped("openai/test")
+    assert (len(stand_in.refused), len(vendor.requests), [name for name, _ in raw.calls]) == (1, 3, ["add"])
+    assert "note milk" not in str(vendor.requests[-1].body)
+
+
+def elements_in(blocks: object) -> Iterator[dict[str, Any]]:
+    """Yields the elements of rich text, at any depth."""
+    if isinstance(blocks, dict):
+        yield from [blocks] if "type" in blocks else []
+        yield from elements_in([*blocks.values()])
+    elif isinstance(blocks, list):
+        for one in blocks:
+            yield from elements_in(one)
 
 
 async def test_thread_goes_on_after_a_refused_question(

@@ -134,6 +134,16 @@ async def test_admins_read_once_that_another_model_answers(processes: Processes,
         assert await processes.look(*both, for_s=AGAIN_S) == [f"{one} {texts.models.CHOOSE_ANOTHER}" for one in read]
 
 
+async def test_admins_read_once_a_day_that_a_vendor_stopped_answers_for_what_a_model_did(processes: Processes) -> None:
+    stopped = [texts.models.actions_stopped("openai/a")]
+    for later_s, read in ((0.0, stopped), (0.0, []), (DAY_S, stopped)):
+        processes.clock.now_s += later_s
+        both = [await processes.start(), await processes.start()]
+        for one in both:
+            one.on_result("openai/a", EndReason.MISALIGNED)
+        assert await processes.look(*both, for_s=2 * LOOK_S) == read
+
+
 async def test_processes_that_hear_it_at_once_tell_once(processes: Processes) -> None:
     many = [await processes.start() for _ in range(4)]
     for each in many:

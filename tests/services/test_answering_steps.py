@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.core import texts
 from bot.core.beginnings import PrefixHash
-from bot.core.calls import Decision
+from bot.core.calls import Decision, tool_label
 from bot.core.caps import parse_caps
 from bot.core.conversation import Question
 from bot.core.job import Checkpoint, Job
@@ -165,6 +165,7 @@ class FailingAfterTools(StepModel):
 
 
 SILENT = texts.models.silent_after_tools(MODEL_NAME)
+STOPPED = texts.models.stopped_for_actions(MODEL_NAME, {tool_label(LIST.name): 1}, "")
 EMPTY, REFUSED = EndReason.EMPTY, EndReason.REFUSED
 
 
@@ -177,6 +178,8 @@ EMPTY, REFUSED = EndReason.EMPTY, EndReason.REFUSED
         ("", (EMPTY,), 3, "", EMPTY, SILENT),
         ("", (EMPTY, EndReason.OVERLOADED), 3, "", EMPTY, SILENT),
         ("", (REFUSED,), 2, "", REFUSED, texts.models.model_failure(REFUSED, MODEL_NAME)),
+        ("", (EndReason.MISALIGNED,), 2, "", EndReason.MISALIGNED, STOPPED),
+        ("", (EMPTY, EndReason.MISALIGNED), 3, "", EndReason.MISALIGNED, STOPPED),
     ],
 )
 async def test_model_that_writes_nothing_about_results_is_asked_to_go_on_once(

@@ -66,6 +66,10 @@ MODEL_FAILURES: Mapping[EndReason, str] = {
         "{model} declined to answer. Please rephrase your question: I'll leave this one out of later requests. If the "
         "new one is declined too, ask in a new thread."
     ),
+    EndReason.MISALIGNED: (
+        "The provider of {model} stopped this answer because of what the model did, so I won't try again. Nothing was "
+        "undone. Please check what its tools changed."
+    ),
     EndReason.EMPTY: "{model} returned an empty answer. Please rephrase your question.",
     EndReason.ONLY_THOUGHT: "{model} reached its length limit while thinking. Please ask for a shorter answer.",
     EndReason.STALLED: "{model} stopped responding. {again}.",
@@ -93,6 +97,15 @@ def model_refused(failure: EndReason, model: str) -> str:
     return REFUSALS[failure].format(model=model)
 
 
+def actions_stopped(model: str) -> str:
+    """Tells Typist admins that a vendor stopped an answer because of what the model did. `model`: vendor/model."""
+    return (
+        f"{model}: the provider stopped an answer because of what the model did with its tools. I didn't try again. "
+        "The asker can see the provider's explanation and the calls. To find the answer, look for “misaligned” in my "
+        "log; `typist audit` lists the calls. If this happens again today, I won't send another message."
+    )
+
+
 def prompts_cut(model: str, sent_tokens: int, counted_tokens: int) -> str:
     """Tells Typist admins that a model's server reads only a part of long prompts."""
     return (
@@ -118,6 +131,7 @@ TAKES_LONG = "The model is taking longer than usual. I'm still waiting for its f
 """Replaces THINKING if the model hasn't written anything for a long time."""
 LOADING = "The model's server hasn't responded yet. It might still be loading the model, so I'll wait a few minutes…"
 """Replaces THINKING if nothing has arrived for a while from a server that isn't a vendor's."""
+MAX_LISTED_TOOLS = 10
 _ASK_AGAIN = "Please ask again"
 _PRESS_CONTINUE = "Press Continue"
 
@@ -130,6 +144,19 @@ def interrupted(*, goes_on: bool = False) -> str:
 def silent_after_tools(name: str) -> str:
     """Replaces the sentence for EMPTY if tools ran, so that nobody runs the tools again in vain."""
     return f"{name} used its tools but didn't write an answer. Press Details to see what they did before you ask again."
+
+
+def stopped_for_actions(name: str, calls: Mapping[str, int], explanation: str) -> str:
+    """Reports that a vendor stopped an answer because of what the model did. `calls`: counts by the tool's name."""
+    called = [f"{tool} ({count} times)" if count > 1 else tool for tool, count in calls.items()]
+    more = [f"{len(called) - MAX_LISTED_TOOLS} more"] if len(called) > MAX_LISTED_TOOLS else []
+    used = f"It used {listed([*called[:MAX_LISTED_TOOLS], *more])}: press Details to see each call."
+    sentences = (
+        model_failure(EndReason.MISALIGNED, name),
+        used if called else "It hadn't used any tools.",
+        f"The provider's explanation: “{explanation}”" if explanation else "",
+    )
+    return " ".join(filter(None, sentences))
 
 
 def model_failure(failure: EndReason, name: str, retry_after_s: float | None = None, *, goes_on: bool = False) -> str:
