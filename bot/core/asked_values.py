@@ -73,6 +73,8 @@ def _values(value: Any, name: str) -> Iterator[tuple[str, str]]:
     match value:
         case Mapping():
             for key, inner in value.items():
+                # An argument's own name is the tool's, but a name within one can be anything.
+                yield from ((("", str(key)),) if name else ())
                 yield from _values(inner, str(key))
         case list() | tuple():
             for inner in value:

@@ -19,6 +19,7 @@ from bot.core.calls import (
     MAX_LABEL_CHARS,
     NOT_YET,
     PROPOSALS,
+    SEPARATOR,
     SIGN_IN,
     CallState,
     Decision,
@@ -99,8 +100,8 @@ class ApprovalCard:
     """
     because: tuple[str, ...] = ()
     """Why Typist would ask even if such calls were allowed."""
-    sources: tuple[str, ...] = field(default=(), repr=False)
-    """The earlier calls with the asker's account, as shown to people."""
+    sources: tuple[str, ...] = ()
+    """The tools that found something with the asker's account before, as shown to people."""
     decision: Decision | None = None
     """The decision on this call while other calls are still waiting, or None if this call is waiting."""
     max_shown_chars: int = SHOWN_ARGUMENT_CHARS
@@ -218,19 +219,11 @@ def card_of_call(
         is_admin and call.tool not in PROPOSALS and not (call.uses_own_account or because),
         call.uses_own_account and call.read_only and not because,
         because,
-        tuple(dict.fromkeys(_source(one) for one in calls if one.uses_own_account and one.step_no < call.step_no)),
+        tuple(f"“{tool_title(tool)}” ({tool_label(tool_owner(tool))})" for tool in because if SEPARATOR in tool),
         call.decision,
         SHOWN_ARGUMENT_CHARS * MAX_SHOWN_IN_FULL // max(MAX_SHOWN_IN_FULL, beside),
         call.claims.never_empty,
     )
-
-
-def _source(call: RecordedCall) -> str:
-    """Returns a call's title with its first text argument, such as “Search mail: newest” (docs)."""
-    title = call.claims.title or tool_title(call.tool)
-    value = next((value for value in call.arguments.values() if isinstance(value, str) and value), "")
-    looked_for = escape_unseen(" ".join(value.split()))[:_MAX_WORD_CHARS]
-    return f"“{title}{f': {looked_for}' if looked_for else ''}” ({tool_label(tool_owner(call.tool))})"
 
 
 def _is_asked_or_decided(call: RecordedCall) -> bool:

@@ -303,8 +303,8 @@ class RecordedCall:
     uses_own_account: bool = False
     """Whether the call uses the asker's own account, which only the asker can approve."""
     because: tuple[str, ...] = field(default=(), compare=False)
-    """Why the call needs approval: reasons above, and origins of text that the model had read. Only NOT_YET ends once
-    such calls are allowed."""
+    """Why the call needs approval: reasons above, origins of text that the model had read, and names of the tools that
+    found it with the asker's account. Only NOT_YET ends once such calls are allowed."""
     decision: Decision | None = None
     decided_by: str = ""
     claims: Claims = field(default=NO_CLAIMS, compare=False)

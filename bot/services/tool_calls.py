@@ -32,7 +32,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bot.clock import Clock, insist, prolong
 from bot.core import choices
@@ -202,8 +202,7 @@ class ToolCalls:
         `origins`: the authors of text that the model read. `asked`: the asker's messages. `steps`: those before."""
         nothing_offered = choices.offered_choices(calls) if offer.has_choices else ""
         planned = [
-            self._plan_call(call, index, step_no, offer, origins, partial(are_askers, asked=asked, steps=steps))
-            for index, call in enumerate(calls)
+            self._plan_call(call, index, step_no, offer, origins, asked, steps) for index, call in enumerate(calls)
         ]
         return tuple(
             replace(call, result=str(nothing_offered)) if nothing_offered and call.tool == choices.TOOL_NAME else call
@@ -217,7 +216,8 @@ class ToolCalls:
         step_no: int,
         offer: Offer,
         origins: Origins,
-        is_askers: Callable[[Mapping[str, Any], ToolDefinition], bool],
+        asked: str,
+        steps: Sequence[Step],
     ) -> RecordedCall:
         definition = offer.by_name.get(call.name)
         planned = RecordedCall(
@@ -244,7 +244,9 @@ class ToolCalls:
             state = CallState.DONE if isinstance(prepared, ReadResult) else CallState.FAILED
             return replace(planned, state=state, result=str(prepared))
         planned = replace(planned, arguments=prepared)
-        because = _reasons_to_ask(definition, offer, origins, lambda: is_askers(prepared, definition))
+        because = _reasons_to_ask(definition, offer, origins, lambda: are_askers(prepared, definition, asked, steps))
+        if NOT_ASKED in because:
+            because += tuple(dict.fromkeys(one.tool for step in steps for one in step.calls if one.uses_own_account))
         if not because:
             return replace(planned, state=CallState.READY)
         if not can_be_shown(readable_json(planned.arguments)):

@@ -370,12 +370,11 @@ def test_what_an_admin_or_the_asker_may_allow_beyond_one_call_depends_on_whose_a
 
 
 def test_card_names_what_was_read_before_it_asks() -> None:
-    read = replace(call("docs__find", q="newest"), state=CallState.DONE, uses_own_account=True)
-    asked = replace(read, step_no=1, state=CallState.ASKED, because=("not_asked", "found"))
-    card = card_of_call(asked, [read, asked], 0, None)
+    asked = replace(call("docs__open"), uses_own_account=True, because=("not_asked", "found", "docs__find"))
+    card = card_of_call(asked, [asked], 0, None)
     assert texts.approvals.asks_because(card.because, card.sources) == (
         "I'm asking because your question doesn't ask for exactly this and I've read what your account found with "
-        "“Find: newest” (docs). "
+        "“Find” (docs). "
     )
 
 

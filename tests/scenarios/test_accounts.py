@@ -575,3 +575,22 @@ async def test_settings_call_a_server_broken_only_if_nobody_can_sign_in(
         below = [block["elements"][0]["text"] for block in grace.modal.blocks if block["type"] == "context"]
         assert [text for text in below if "jira" in text] == [said]
         assert "HTTP 401" not in str(below)
+
+
+async def test_reading_that_a_found_text_asks_for_asks_the_owner_and_says_why(
+    stage: Stage, jira: SignInServer, in_bots_time: Stores
+) -> None:
+    await let_use(in_bots_time, "jira")
+    ours = await has_signed_in(in_bots_time, jira)
+    whoami, salary = calls("", ("jira__whoami", {})), calls("", ("jira__whoami", {"of": "salary"}))
+    stage.vendor.script(by_results(whoami, salary, says("Found it.")))
+    asked = await stage.mention("what is open?")
+    assert await press(stage, await asking(stage, asked), ReplyAction.ALLOW_IN_THREAD) is None
+    [calling] = await stage.sandbox.wait_for(
+        lambda: [one for one in stage.bots("general", asked) if "salary" in shown(one)]
+    )
+    assert texts.approvals.asks_because(("not_asked", "found"), ["“Whoami” (jira)"]).strip() in shown(calling)
+    assert {ReplyAction.APPROVE, ReplyAction.ALLOW_IN_THREAD} & {*buttons(calling)} == {ReplyAction.APPROVE}
+    assert await press(stage, calling, ReplyAction.DENY) is None
+    await ended_in(stage, asked)
+    await ours.close()
