@@ -99,7 +99,7 @@ async def test_undo_forgets_and_says_so_for_everybody(stage: Stage, settings: Se
     assert buttons(await shows(stage, message, texts.memory.UNDONE)) == [ReplyAction.DELETE]
     # Buttons from before an upgrade, or forged ones.
     assert await press(stage, message, ReplyAction.REGENERATE, value="old") == texts.actions.BUTTON_OUTDATED
-    assert await press(stage, message, ReplyAction.UNDO, value="old") == texts.actions.BUTTON_OUTDATED
+    assert await press(stage, message, ReplyAction.UNDO, value="old") == texts.memory.UNDONE
     other = await told(stage, "why?")
     assert notes_read(stage) == []
     assert await press(stage, other, ReplyAction.UNDO, value="forged") == texts.actions.BUTTON_OUTDATED
