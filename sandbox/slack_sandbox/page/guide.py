@@ -140,7 +140,7 @@ class Guide:
             "role": role,
             "about": " ".join(filter(None, (RIGHTS[role], self.people_notes.get(role)))),
             "can_write": not user.deleted,
-            "reads_public": user.is_member,
+            "reads_public": user.is_member and user.bot_id is None,
         }
 
 
