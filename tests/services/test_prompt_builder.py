@@ -15,7 +15,7 @@ from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Job, Wish
 from bot.core.prompt import LENGTH_RULES, MARKS_EXPLAINED
 from bot.errors import StoreError
-from bot.models.prompt import OTHERS, OURS, Effort, OfferedTools, Origins, TokenEstimate, WebSearch
+from bot.models.prompt import INSTRUCTIONS, OURS, Effort, OfferedTools, Origins, TokenEstimate, WebSearch
 from bot.reply.answer import Answer
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.standalone import InMemoryConversation
@@ -119,8 +119,8 @@ RHYME = ChannelSettings(system_prompt="Rhyme.")
     [
         (ChannelSettings(), "C1", DEFAULT, MARKS_EXPLAINED, DEFAULT, OURS),
         (ChannelSettings(length=Length.BRIEF), "C1", DEFAULT, BRIEF, f"{DEFAULT}\n\n{BRIEF}", OURS),
-        (RHYME, "C1", "Rhyme.", MARKS_EXPLAINED, "Rhyme.", OTHERS),
-        (replace(RHYME, length=Length.FULL), "C1", "Rhyme.", FULL, f"Rhyme.\n\n{FULL}", OTHERS),
+        (RHYME, "C1", "Rhyme.", MARKS_EXPLAINED, "Rhyme.", INSTRUCTIONS),
+        (replace(RHYME, length=Length.FULL), "C1", "Rhyme.", FULL, f"Rhyme.\n\n{FULL}", INSTRUCTIONS),
         (RHYME, "D1", "Rhyme.", MARKS_EXPLAINED, "Rhyme.", OURS),
     ],
 )
