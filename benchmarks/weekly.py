@@ -118,12 +118,15 @@ async def measure(engine: Engine, attempts: int, thumbs: int, folder: Path) -> b
         now, rule = clock.now(), parse_weekly_rule(DUE)
         await fill(stores, attempts, thumbs, day_of(max(at for at in rule.next_times(now - 8 * DAY_S, 2) if at <= now)))
 
+        async def is_direct(_: str) -> bool:
+            return False
+
         async def nothing_retires() -> Sequence[str]:
             return ()
 
         for number in range(REPORTS):
             admins = AdminNotices(stores.notifications, TEAM_ID, [f"U{number}"])
-            report = WeeklyReport(rule, stores, nothing_retires, admins)
+            report = WeeklyReport(rule, stores, nothing_retires, admins, is_direct)
             began = time.perf_counter()
             with longest_turn() as longest:
                 await report.look()

@@ -506,7 +506,8 @@ def _weekly_report(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Ite
         from bot.services.weekly_report import WeeklyReport
 
         rule = parse_weekly_rule(settings.weekly_report)
-        yield WeeklyReport(rule, parts.stores, partial(retirement_sentences, checkup), admins).look
+        retiring, is_direct = partial(retirement_sentences, checkup), parts.workspace.surfaces.is_among_direct_messages
+        yield WeeklyReport(rule, parts.stores, retiring, admins, is_direct).look
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:

@@ -13,9 +13,10 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +26,20 @@ from bot.cli.names import names_of
 from bot.cli.smoke import dollars
 from bot.cli.terminal import print_note
 from bot.cli.usage import first_day_of_usage
+from bot.clock import SystemClock, insist
 from bot.core.audit import time_text
 from bot.core.caps import DAY_S
 from bot.core.conversation import without_bot_mention
 from bot.core.job import Job
 from bot.core.usage import AnswerUsage, Thumb
-from bot.errors import CapReached, EndReason, ProviderError, SettingsError
+from bot.errors import CapReached, EndReason, ProviderError, RateLimited, SettingsError
 from bot.models.events import Usage
 from bot.settings import Settings, model_prices, parse_model_option
 
 if TYPE_CHECKING:
     from bot.cli.replay_judge import Judge
     from bot.services.answering import Answering
+    from bot.slack.surfaces import Surfaces
     from bot.store.replays import RecordedQuestion, Replays
 
 LIMIT_USD = 10.0
@@ -68,7 +71,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--channel", metavar="ID", action="append", help=("only questions in this channel (can be repeated)")
     )
     parser.add_argument("--tools", action="store_true", help="offer tools that only read and don't need approval")
-    parser.add_argument("--direct-messages", action="store_true", help="also questions in direct messages")
+    parser.add_argument("--direct-messages", action="store_true", help="also questions in direct and group messages")
     parser.add_argument(
         "--judge", metavar="MODEL", help="model that decides which answer is better, in both orders, as vendor/model"
     )
@@ -177,7 +180,6 @@ def _settings(env: Mapping[str, str], option: str, value: str) -> tuple[str, Set
 
 
 async def _run(ours: Settings, judges: Settings | None, options: argparse.Namespace, folder: Folder) -> int:
-    from bot.clock import SystemClock
     from bot.store.replays import Replays
     from bot.wiring import open_answering
 
@@ -191,7 +193,11 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
 
             judge = await stack.enter_async_context(open_judge(judges))
         replays = Replays(answering.stores.database)
-        ids = await replays.question_ids(folder.of["since"] * DAY_S, options.channel, options.direct_messages)
+        asked = await replays.question_ids(folder.of["since"] * DAY_S)
+        channels = {channel for channel in asked.values() if options.channel is None or channel in options.channel}
+        if not options.direct_messages:
+            channels = await _channels_among(channels, answering.workspace.surfaces)
+        ids = [job_id for job_id, channel in asked.items() if channel in channels]
         left = [job_id for job_id in ids if not folder.has(job_id)]
         usd = max(0.0, folder.limit_usd - folder.spent_usd)
         print_note(BEGIN.format(count=len(left), all=len(ids), model=folder.of["model"], left=usd))
@@ -204,6 +210,13 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
         return 0
     print_note(stopped)
     return EXIT_FAILED
+
+
+async def _channels_among(conversations: Iterable[str], surfaces: "Surfaces") -> set[str]:
+    """Returns the conversations without direct messages and groups' conversations."""
+    looks = {one: partial(surfaces.is_among_direct_messages, one) for one in sorted(conversations)}
+    clock = SystemClock()
+    return {one for one, look in looks.items() if not await insist(look, clock, "channel not read", RateLimited)}
 
 
 async def _judge_notice(judge: "Judge", replays: "Replays", folder: Folder, job_ids: list[int]) -> str:

@@ -4,7 +4,8 @@ The report has the same figures as `typist usage`, next to those of the week bef
 repeat any text. If no process is running when a report is due, the report is sent at the next start.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -26,11 +27,13 @@ class WeeklyReport:
     retiring: Callable[[], Awaitable[Sequence[str]]]
     """Returns a sentence for each model in use that will retire soon."""
     admins: AdminNotices
+    is_direct: Callable[[str], Awaitable[bool]]
+    """Returns whether a channel is among the direct messages. Raises RateLimited."""
     _next_at: float = field(default=0.0, init=False)
     """The time before which no report is due, so that the database needn't be asked."""
 
     async def look(self) -> None:
-        """Sends the newest report to the admins who haven't received it. Raises StoreError."""
+        """Sends the newest report to the admins who haven't received it. Raises StoreError and RateLimited."""
         now = self.stores.clock.now()
         if now < self._next_at:
             return
@@ -61,9 +64,17 @@ class WeeklyReport:
             unanswered={reason.value: number for reason, number in used.questions.items() if reason in UNANSWERED},
             thumbs=(used.thumbs_up, used.thumbs_down),
             reasons={reason.value: number for reason, number in used.down_reasons.items()},
-            disliked=used.disliked,
+            disliked=await self._places(used.disliked),
             median_s=used.median_first_token_s,
             slowest_s=used.slowest_first_token_s,
             usd=used.cost_usd,
             unpriced_tokens=used.unpriced_tokens,
         )
+
+    async def _places(self, by_channel: Mapping[str, int]) -> Mapping[str, int]:
+        """Returns numbers by channel, and by "" for all direct messages and groups' conversations."""
+        places = Counter[str]()
+        for channel_id, number in by_channel.items():
+            is_direct = not channel_id or await self.is_direct(channel_id)
+            places["" if is_direct else channel_id] += number
+        return dict(places.most_common())

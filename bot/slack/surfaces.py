@@ -15,7 +15,7 @@ import regex
 
 from bot.core import texts
 from bot.core.actions import ActionResponse
-from bot.core.conversation import SLACKS_OWN, Question, ThreadKey
+from bot.core.conversation import SLACKS_OWN, Question, ThreadKey, is_direct_message
 from bot.core.prompt import CONVERSATION_SUBTYPES
 from bot.core.schedules import Run
 from bot.core.surfaces import CommandResponse, HomeView
@@ -425,6 +425,20 @@ class Surfaces:
             if user_id in strings(page, "members"):
                 return True
         return bool(next_cursor(page))
+
+    async def is_among_direct_messages(self, channel_id: str) -> bool:
+        """Returns whether Slack lists a conversation below Direct messages, as it does a group's.
+
+        A conversation that Slack doesn't describe might be one. Raises RateLimited.
+        """
+        if is_direct_message(channel_id):
+            return True
+        try:
+            answer = await self._paced.call("conversations.info", channel=channel_id)
+        except Refused as error:
+            log.warning("channel %s counts as a direct message: %s", channel_id, error)
+            return True
+        return bool(json_object(answer, "channel").get("is_mpim"))
 
     async def has_news(self, channel_id: str, since: float) -> bool:
         """Returns whether anybody but the bot and Slack has written in a channel or its threads since a time."""

@@ -52,17 +52,12 @@ class RecordedQuestion:
 
 class Replays(Operations):
     @reads
-    async def question_ids(
-        self, connection: AsyncConnection, since: float, channels: Sequence[str] | None, direct: bool
-    ) -> list[int]:
-        """Returns the IDs of jobs that called a model since a time (seconds since the epoch), oldest first.
-
-        `channels`: None for all. `direct`: whether to include direct messages.
-        """
+    async def question_ids(self, connection: AsyncConnection, since: float) -> dict[int, str]:
+        """Returns the IDs of jobs that called a model since a time (seconds since the epoch), with their channels,
+        oldest first."""
         asked = sa.exists().where(turns.c.job_id == jobs.c.id, turns.c.created_at >= since, turns.c.model.is_not(None))
-        here = sa.true() if channels is None else jobs.c.channel_id.in_(channels)
-        place = here if direct else sa.and_(here, ~jobs.c.channel_id.startswith("D"))
-        return list(await connection.scalars(sa.select(jobs.c.id).where(*_CAN_BE_ASKED, asked, place).order_by("id")))
+        found = sa.select(jobs.c.id, jobs.c.channel_id).where(*_CAN_BE_ASKED, asked).order_by("id")
+        return {row.id: row.channel_id for row in await connection.execute(found)}
 
     @reads
     async def read(self, connection: AsyncConnection, job_id: int, since: float) -> RecordedQuestion | None:

@@ -48,10 +48,9 @@ async def test_questions_that_a_model_was_asked_are_found_by_time_and_place(time
     await timed.recorded_answers.delete(await ended(timed, apart(8)), "U1")
     await enqueued(timed, apart(9))
     ids = Replays(timed.database).question_ids
-    assert await ids(since, None, direct=True) == [here, direct, there]
-    assert await ids(since, None, direct=False) == [here, there]
-    assert await ids(since, ["C1", "D1"], direct=True) == [here, direct]
-    assert await ids(since - 10, ["C1", "D1", apart(1).thread.channel_id], direct=False) == [before, here]
+    places = {here: "C1", direct: "D1", there: apart(4).thread.channel_id}
+    assert list((await ids(since)).items()) == list(places.items())
+    assert list(await ids(since - 10)) == [before, *places]
 
 
 async def test_question_is_read_as_it_was_asked_with_its_newest_answer(timed: Stores, clock: ManualClock) -> None:

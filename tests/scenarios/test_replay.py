@@ -126,6 +126,21 @@ async def recorded(
     return Recorded(sandbox, vendor, tmp_path, env_of(sandbox, vendor, database_url, tmp_path))
 
 
+async def test_conversation_of_a_group_needs_the_option_for_direct_messages(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str, tmp_path: Path
+) -> None:
+    vendor.script(said)
+    async with running(settled(settings, database_url)):
+        stage = Stage(sandbox, vendor)
+        await stage.answers("C0MPDM", await stage.mention("What is number 1?", "C0MPDM"))
+        await stage.answers("general", await stage.mention("What is number 2?"))
+    recorded = Recorded(sandbox, vendor, tmp_path, env_of(sandbox, vendor, database_url, tmp_path))
+    await recorded.replay()
+    assert recorded.asked() == [2]
+    await recorded.replay("--direct-messages")
+    assert sorted(recorded.asked()) == [1, 2]
+
+
 async def test_questions_are_asked_again_with_the_prompts_that_they_had(recorded: Recorded) -> None:
     _, err = await recorded.replay("--direct-messages")
     for before, request in zip(recorded.bodies, recorded.vendor.requests, strict=True):

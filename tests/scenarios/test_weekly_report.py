@@ -66,7 +66,7 @@ ASKED: Sequence[tuple[int, str, str, End]] = [
     (7, "U0ADA", "C0GENERAL", ended(EndReason.WHOLE, 1.0, 1.0)),
     (6, "U0ALAN", "C0GENERAL", ended(EndReason.WHOLE, 0.25, 3.0)),
     (5, "U0ADA", "C0RANDOM", ended(EndReason.WHOLE, 0.25, 2.0)),
-    (4, "U0ADA", "D0ADA", ended(EndReason.WHOLE, 0.5, 4.5)),
+    (4, "U0ADA", "C0MPDM", ended(EndReason.WHOLE, 0.5, 4.5)),
     (3, "U0ALAN", "C0RANDOM", ended(EndReason.STOPPED)),
     (2, "U0ADA", "C0RANDOM", ended(EndReason.OVERLOADED)),
     (2, "U0ADA", "C0RANDOM", ended(EndReason.OVERLOADED)),
@@ -200,7 +200,7 @@ async def test_report_has_the_figures_of_typist_usage_and_names_no_asker(
     assert (week["wrong"], week["too_long"], week["not_meant"]) == ("2", "1", "0")
     assert [block["expand"] for block in message.blocks] == [True], "Slack folds long texts"
     blocks = str(message.blocks)
-    assert not [name for name in ("U0ADA", "U0ALAN", "U0MARY", "D0ADA", SECRET, "An answer") if name in blocks]
+    assert not [name for name in ("U0ADA", "U0ALAN", "U0MARY", "C0MPDM", SECRET, "An answer") if name in blocks]
 
 
 @pytest.mark.bot(on_disk=True, admins=frozenset({"U0GRACE"}), weekly_report=DUE)
