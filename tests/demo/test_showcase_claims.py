@@ -138,7 +138,7 @@ def edits_are_50_a_minute(_: Watched) -> None:
 CLAIMS: Sequence[tuple[str, str, Callable[[Watched], None]]] = (
     ("A placeholder appears at once", README, placeholder_comes_at_once),
     ("the text follows while the model writes", README, words_follow_while_the_model_writes),
-    ("Slack allows about 50 edits a minute. All live answers share them", README, edits_are_50_a_minute),
+    ("Slack allows about 50 edits a minute, which all live answers share", README, edits_are_50_a_minute),
     ("Typist shows the words while the model writes.", STREAMING.note, words_follow_while_the_model_writes),
     ("Slack allows about 50 edits a minute in a workspace", STREAMING.note, edits_are_50_a_minute),
     (
