@@ -241,13 +241,12 @@ class Steps:
             async with aclosing(stream) as events:
                 async for event in events:
                     match event:
-                        case Loading() | Retrying():
+                        case Thinking(progress="") | Searching(query="", done=True):
+                            pass
+                        case Loading() | Retrying() | Thinking() | Searching():
                             shown.show(event)
-                        case Thinking(progress=progress) if progress:
-                            shown.show(event)
-                        case Searching(query=query, done=done) if query or not done:
-                            shown.show(event)
-                    text.receive(attempt.receive(event, self.ports.clock.monotonic()))
+                    if delta := attempt.receive(event, self.ports.clock.monotonic()):
+                        text.receive(delta)
                     if unseen := shown.unseen_end():
                         return unseen
         except ProviderError as error:

@@ -102,7 +102,7 @@ async def test_run_is_posted_in_its_place_and_answered_below(stage: Stage, anoth
     post = await posted(stage)
     assert WORDS in blocks(post)
     assert f"Scheduled by Ada · Every {AT_ITS_TIME}" in blocks(post)
-    assert "late" not in blocks(post)
+    assert "later than planned" not in blocks(post)
     assert "<@" not in blocks(post)
     assert buttons(post) == [ScheduleAction.STOP]
     [(_, stop)] = interactive(post.blocks)
@@ -115,7 +115,7 @@ async def test_due_run_is_begun_by_the_bot_itself(stage: Stage, another_process:
     schedule = await created(another_process, Proposal(WORDS, Rule("UTC", at=now + 3600)))
     await set_times(another_process, once_at=now, next_at=now)
     post = await posted(stage)
-    assert f"Scheduled by <@U0ADA> · {texts.schedules.ONCE}" in blocks(post)
+    assert "Scheduled by <@U0ADA>" in blocks(post)
     assert blocks(post).count("<@") == 1, "a reminder notifies its creator, once"
     assert buttons(post) == [], "it is over"
     assert (await stored(another_process, schedule.id)).is_done

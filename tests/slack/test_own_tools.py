@@ -15,7 +15,7 @@ ARGUMENTS = [
     (memory.TOOLS[False], {"text"}, set[str]()),
     (schedule_tool.DEFINITION, set[str](), {"words", "cron", "at", "zone", "only_if_changed", "number", "stop"}),
     (sign_in_tool(["jira"], {}), {"server"}, set[str]()),
-    (history.DEFINITION, set[str](), {"since", "newest", "thread", "link", "page"}),
+    (history.DEFINITION, set[str](), {"since", "newest", "thread", "channel", "link", "page"}),
     (search.BY_WORDS, {"query"}, set[str]()),
     (search.BY_MEANING, {"query"}, set[str]()),
 ]
