@@ -79,35 +79,32 @@ class LiveOutput:
 
     def show(self, activity: Activity) -> None:
         """Shows the current activity in the reply and in its thread's status. A model's note is only a status."""
-        if isinstance(activity, TranscriptTexts):
-            self.live.show_transcripts(activity.transcripts)
-        elif found := self._texts_of(activity):
-            text, status = found
-            if text is not None:
-                self.live.show_activity(text)
-                self._shows_activity = bool(text)
-            self.pane.show_status(self.job.question, status)
-
-    def _texts_of(self, activity: Activity) -> tuple[str | None, str] | None:
-        """Returns an activity's text for the reply, None to leave it as it is, and for the status; None if neither
-        changes."""
+        text: str | None
         match activity:
+            case TranscriptTexts(transcripts=transcripts):
+                return self.live.show_transcripts(transcripts)
             case Thinking(progress=progress):
-                return None, texts.statuses.status_progress(progress)
+                text, status = None, texts.statuses.status_progress(progress)
             case Loading(ended=ended):
                 was_shown, self._is_loading = self._is_loading and self._shows_activity, not ended
-                return _DOING[Doing.THINKING] if was_shown and ended else None
-            case Doing.THINKING | Doing.LISTENING:
-                return _DOING[activity]
-            case Doing.TAKING_LONG if self._is_silent:
-                return _LOADING if self._is_loading else _DOING[activity]
+                if not (was_shown and ended):
+                    return None
+                text, status = _DOING[Doing.THINKING]
+            case Doing() if activity is not Doing.TAKING_LONG or self._is_silent:
+                is_loading = self._is_loading and activity is Doing.TAKING_LONG
+                text, status = _LOADING if is_loading else _DOING[activity]
             case Running(activity=text):
-                return text, texts.statuses.status_running(text)
+                status = texts.statuses.status_running(text)
             case Searching(query=query):
-                return texts.answers.searching(query), texts.statuses.status_searching(query)
+                text, status = texts.answers.searching(query), texts.statuses.status_searching(query)
             case Retrying(wait_s=wait_s) if wait_s >= SHOWN_FROM_S:
-                return texts.models.TRYING_AGAIN, texts.statuses.STATUS_TRYING_AGAIN
-        return None
+                text, status = texts.models.TRYING_AGAIN, texts.statuses.STATUS_TRYING_AGAIN
+            case _:
+                return None
+        if text is not None:
+            self.live.show_activity(text)
+            self._shows_activity = bool(text)
+        return self.pane.show_status(self.job.question, status)
 
     @property
     def _is_silent(self) -> bool:

@@ -93,7 +93,7 @@ class Presses:
             await self.stores.clock.sleep(LOOK_AGAIN_S)
         if answer is None:
             return sentence or texts.actions.ANSWER_UNKNOWN
-        if _is_double_click(press, pressed_at, answer):
+        if not answer.state.is_live and _is_double_click(press, pressed_at, answer):
             return texts.actions.JUST_STOPPED
         if press.action not in DECISION_ACTIONS:
             return await self._denial(press, answer) or sentence or PressedAnswer(press, answer)
@@ -123,7 +123,7 @@ def _is_double_click(press: Press, pressed_at: float, answer: AnswerRecord) -> b
     """Returns whether a click came just after an answer was stopped, when other buttons replaced Stop. The stop's time
     is taken from the record, because another process might have received it. Setting the clock back disables no button.
     """
-    if press.action in (ReplyAction.STOP, ReplyAction.SIGN_IN) or answer.state.is_live:
+    if press.action in (ReplyAction.STOP, ReplyAction.SIGN_IN):
         return False
     if not (answer.end and answer.end.reason.is_stop):
         return False

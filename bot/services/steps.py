@@ -161,7 +161,7 @@ class Steps:
             step = await self._ask_model(attempt, step_prompt, provider, shown, resumed=begun)
             if isinstance(step, End):
                 return step
-            if asked_back := offer.choices_in(step.calls):
+            if step.calls and (asked_back := offer.choices_in(step.calls)):
                 return _offer_choices(answer, step, asked_back, shown)
             if not step.calls or is_last:
                 return _completed_end(answer, step)

@@ -127,7 +127,7 @@ class Offer:
         return (*self.by_name.values(), *((choices.DEFINITION,) if self.has_choices else ()))
 
     def choices_in(self, calls: Sequence[ToolCall]) -> Choices | None:
-        offered = choices.offered_choices(calls) if self.has_choices and calls else ""
+        offered = choices.offered_choices(calls) if self.has_choices else ""
         return offered if isinstance(offered, Choices) else None
 
 
