@@ -6,8 +6,8 @@ Loops are restarted after errors, required database operations are repeated, and
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -146,11 +146,8 @@ class Turns:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._unfinished: set[Hashable] = set()
 
-    @asynccontextmanager
-    async def of(self, person: str) -> AsyncIterator[None]:
-        lock = self._locks.setdefault(person, asyncio.Lock())
-        async with lock:
-            yield
+    def of(self, person: str) -> asyncio.Lock:
+        return self._locks.setdefault(person, asyncio.Lock())
 
     async def once(self, person: str, what: Hashable, work: Callable[[], Awaitable[None]]) -> None:
         """Does a person's work in turn, unless the same work isn't finished yet."""
@@ -158,7 +155,7 @@ class Turns:
             return
         self._unfinished.add((person, what))
         try:
-            async with self.of(person):
+            async with self._locks.setdefault(person, asyncio.Lock()):
                 await work()
         finally:
             self._unfinished.discard((person, what))

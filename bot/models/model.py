@@ -131,7 +131,8 @@ class VendorModel:
         refused: Mapping[str, FileFault],
     ) -> Completion:
         faults = {**refused, **{media.name: fault for media, fault in trial.left_out}}
-        prices, other_model = self._learned.api.prices, self._other_model(reader)
+        prices = self._learned.api.prices
+        other_model = self._other_model(reader) if reader.answering_model not in ("", self._name) else ""
         model = prices.charged_model(self.model, other_model) if other_model else self.model
         unlisted_terms = prices.unlisted_terms(model, reader.usage) if reader.usage and reader.usage.terms else ()
         for term in unlisted_terms:
@@ -174,7 +175,7 @@ class VendorModel:
     def _other_model(self, reader: AnswerReader) -> str:
         """Returns the model that the response names, or "" if it is the one that was asked."""
         api, name = self._learned.api, reader.answering_model[: MAX_NAME_CHARS + 1]
-        if name in ("", self._name) or api.prices.is_same_model(self.model, f"{api.vendor}/{name}"):
+        if api.prices.is_same_model(self.model, f"{api.vendor}/{name}"):
             return ""
         self._log_once("another model answers:", name)
         return f"{api.vendor}/{name if len(name) <= MAX_NAME_CHARS and _NAME.fullmatch(name) else '…'}"
