@@ -72,7 +72,7 @@ async def test_colleague_reads_what_would_be_done_by_whom_and_until_when(view: A
     await expect(view.reply.locator("pre").first).to_have_text(ISSUE["body"])
     await expect(view.reply.get_by_text(texts.approvals.acts_as(["issues"]).rstrip())).to_have_count(1)
     await expect(view.reply.locator(".date").first).to_have_text(re.compile(r"at \d+:\d\d"))
-    primary = view.page.locator("#main .button.primary")
+    primary = view.reply.locator(".button.primary")
     await expect(primary).to_have_text(["Show all"])
     await view.button("Details").first.click()
     modal = view.page.get_by_role("dialog", name=texts.actions.ARGUMENTS_TITLE)
