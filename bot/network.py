@@ -60,13 +60,16 @@ _REACHED = (0, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
 """Codes of errors that only an open connection can have."""
 _PROXY_AUTHENTICATION_REQUIRED = 407
 _DNS_SAYS = "DNS says: "
+_REPLACES = "It replaces the system's certificates, so Slack and the vendors need the public authorities there, too."
 _REMEDIES = {
     ") can't be reached": "Check that the proxy runs, and its address in this variable.",
     ") refuses to connect, with ": "Have the proxy let this host through, or exempt it with NO_PROXY.",
     "doesn't take the user and the password": "Correct the proxy's user and password in this variable.",
     "wants a user and a password": "Set the proxy's user and password in this variable.",
     " through the proxy ": "Check that the proxy lets this host and port through, or exempt the host with NO_PROXY.",
-    " isn't trusted": "Set SSL_CERT_FILE to a file in PEM with the authority of this server, or of the proxy.",
+    " lacks its authority": f"Add the authority of this server, or of the proxy, to that path. {_REPLACES}",
+    " isn't trusted": "Set SSL_CERT_FILE to a file in PEM with the authority of this server, or of the proxy, and the "
+    f"public authorities. {_REPLACES}",
     "the certificate of ": "Have the server's certificate renewed, or correct the host in {address}.",
     "TLS failed (": "Check {address}: at this port, the server may speak http instead of https.",
     " ended the connection": "Check the port in {address}, and firewalls on the way: something closes connections.",
@@ -280,6 +283,8 @@ def _refused(way: Way, status: int) -> str:
 
 def _certificate_problem(error: ssl.SSLCertVerificationError, host: str) -> str:
     if error.verify_code in _UNTRUSTED:
+        for name, path in _set(os.environ, _CERTIFICATES):
+            return f"the certificate of {host} isn't trusted: {name}={path} lacks its authority"
         return f"the certificate of {host} isn't trusted (set SSL_CERT_FILE to a file with its authority)"
     return f"the certificate of {host} isn't valid ({error.verify_message})"
 

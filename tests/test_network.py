@@ -269,6 +269,12 @@ def test_only_a_status_of_a_proxys_own_behind_a_proxy_is_its_word(monkeypatch: p
     assert network.forwarded_headers("http://127.0.0.1:8000/v1") == {}
 
 
+@pytest.fixture
+def without_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.mark.parametrize(
     ("code", "said", "reason"),
     [
@@ -281,12 +287,24 @@ def test_only_a_status_of_a_proxys_own_behind_a_proxy_is_its_word(monkeypatch: p
         (10, "certificate has expired", "isn't valid (certificate has expired)"),
     ],
 )
+@pytest.mark.usefixtures("without_certificates")
 def test_certificate_that_is_not_accepted_is_told(code: int, said: str, reason: str) -> None:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_code, error.verify_message = code, said
     wrapped = ConnectionError()
     wrapped.__cause__ = error
     assert reason_of(wrapped, SLACK) == f"the certificate of slack.com {reason}"
+
+
+@pytest.mark.usefixtures("without_certificates")
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_no_remedy_asks_for_certificates_that_are_already_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "/etc/company")
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = 20, "unable to get local issuer certificate"
+    reason = reason_of(error, SLACK)
+    assert reason == f"the certificate of slack.com isn't trusted: {name}=/etc/company lacks its authority"
+    assert "Set SSL_CERT_FILE" not in remedy(reason, "X_URL")
 
 
 def test_causes_that_lead_in_a_circle_are_read_once() -> None:
@@ -326,7 +344,8 @@ def test_certificates_that_cannot_be_loaded_are_named(
         ("the proxy a:1 doesn't take the user and the password in HTTPS_PROXY (407)", "Correct the proxy's user"),
         ("the proxy a:1 wants a user and a password (407), as in X", "Set the proxy's user"),
         ("the connection to slack.com through the proxy a:1 (HTTPS_PROXY) failed", "Check that the proxy lets"),
-        ("the certificate of slack.com isn't trusted (set SSL_CERT_FILE to …)", "Set SSL_CERT_FILE"),
+        ("the certificate of slack.com isn't trusted (set SSL_CERT_FILE to …)", "and the public authorities"),
+        ("the certificate of slack.com isn't trusted: SSL_CERT_FILE=a lacks its authority", "Add the authority"),
         ("the certificate of slack.com isn't valid (certificate has expired)", "renewed, or correct the host in X_URL"),
         ("127.0.0.1:80: TLS failed (wrong version number)", "Check X_URL: at this port, the server may speak http"),
         ("127.0.0.1:80 ended the connection", "Check the port in X_URL"),
