@@ -62,7 +62,7 @@ class DatabaseChecks:
             if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
                 return ok(f"The database file {file.name} doesn't exist yet. It will be created at the first start.")
             problem = f"The database file {file.name} can't be created: its folder is missing or not writable."
-            return fail(problem, "Create the folder and make it writable for Typist's user.")
+            return fail(problem, "Create the folder and make it writable by Typist's user.")
         self._engine = engine
         try:
             async with self._begin(READS) as connection:

@@ -189,7 +189,7 @@ def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -
             remedy(reason, address) or f"Check that the server is running, and check the network, DNS and {address}.",
         ),
         LookupOutcome.REFUSED: (
-            f"{model}: the server rejects requests about the model ({reason}).",
+            f"{model}: the server rejects requests for this model ({reason}).",
             f"Follow the server's message. If a gateway requires its own header, set {vendor.upper()}_CUSTOM_HEADERS.",
         ),
         LookupOutcome.FAILED: (

@@ -380,8 +380,8 @@ MANIFEST = Subcommand(
 )
 INIT = Subcommand(
     "connect to Slack for the first time: create the app, fill in .env and check the setup",
-    "Asks for missing settings: Slack's two tokens, a model's key and the Typist admin. Checks each answer, adds it "
-    "to .env, and sends the admin a first message. Existing settings aren't changed.",
+    "Asks for missing settings: the two Slack tokens, a model's API key and the Typist admin. Checks each answer, adds "
+    "it to .env, and sends the admin a first message. Existing settings aren't changed.",
     run,
     add_arguments,
 )

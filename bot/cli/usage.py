@@ -135,7 +135,7 @@ def _print_table(report: UsageReport, since: int, names: Mapping[str, str]) -> N
     if report.total.unpriced_tokens:
         print(f"{report.total.unpriced_tokens:,} tokens have no known price and aren't included in USD.")
     if report.total.replay_usd:
-        print(f"`typist replay` cost ${report.total.replay_usd:,.4f}, which isn't included in USD.")
+        print(f"`typist replay` cost ${report.total.replay_usd:,.4f}, which isn't in the USD column.")
 
 
 def _cells(line: UsageLine) -> tuple[str, ...]:

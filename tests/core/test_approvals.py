@@ -500,7 +500,7 @@ SAID = {
     "create": ("shall I create the schedule above?", "as Ada decided", "I didn't create this schedule"),
     "change": ("shall I change the schedule as I proposed above?", "as Ada decided", "I didn't change this schedule"),
     "stop": ("shall I stop the schedule above?", "as Ada decided", "I didn't stop this schedule"),
-    "remember": ("shall I remember what I proposed above?", "as Ada decided", "I didn't remember this"),
+    "remember": ("shall I remember what I proposed above?", "as Ada decided", "I didn't save this"),
     "sign_in": (
         "shall I continue above with your sign-in or without it?",
         "as Ada decided",

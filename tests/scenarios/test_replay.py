@@ -211,7 +211,7 @@ async def test_sums_are_those_of_typist_usage(recorded: Recorded) -> None:
 async def test_typist_usage_says_what_replays_have_cost_beside_what_answers_have(recorded: Recorded) -> None:
     await recorded.replay()
     _, out, _ = await forked_command(recorded.folder, "usage", env=recorded.env)
-    assert out.splitlines()[-1] == f"`typist replay` cost ${4 * NOW_USD:.4f}, which isn't included in USD."
+    assert out.splitlines()[-1] == f"`typist replay` cost ${4 * NOW_USD:.4f}, which isn't in the USD column."
     _, out, _ = await forked_command(recorded.folder, "usage", "--by", "model", "--csv", env=recorded.env)
     usd = {row["model"]: (float(row["cost_usd"]), float(row["replay_usd"])) for row in csv.DictReader(io.StringIO(out))}
     assert usd == {

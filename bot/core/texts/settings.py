@@ -71,7 +71,7 @@ ALLOWED_TOOLS = "Always allowed tools"
 ALLOWED_TOOLS_HINT = "Remove a tool, and I'll ask about its calls here again. Only Typist admins can see this."
 REACTION_UNKNOWN = "Enter one emoji or its name, such as robot_face."
 REACTION_EVERYDAY = "People use this emoji all the time, and I'd answer every time. Choose another one, such as ❓."
-REACTION_QUESTION = "Answer this message. If it asks nothing, explain it."
+REACTION_QUESTION = "Answer this message. If it doesn't ask anything, explain it."
 """The question to the model when a person adds the emoji to a message. People don't see it."""
 TOO_MANY_REACTIONS = (
     "You asked about many messages with the emoji, so I skipped the last one. Please wait a few minutes, or mention me."
