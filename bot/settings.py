@@ -434,7 +434,9 @@ def _statement_error(binding: Binding) -> str:
     _, _, value = binding.original.string.partition("=")
     if binding.error and value.lstrip()[:1] in ("'", '"'):
         return "the value's quotes must be closed, with at most a comment after them"
-    is_wrong = binding.error or (binding.key is not None and not _NAME.fullmatch(binding.key))
+    # A name alone is left alone, but not a key that was pasted without its name.
+    is_pasted = binding.key is not None and binding.value is None and not binding.key.isupper()
+    is_wrong = binding.error or is_pasted or (binding.key is not None and not _NAME.fullmatch(binding.key))
     return "must be NAME=value, or a comment after #" if is_wrong else ""
 
 
@@ -455,6 +457,17 @@ def _without_empty_repetitions(statements: Iterable[Binding]) -> Iterator[str]:
             yield statement.original.string
         if statement.value:
             named.add(statement.key)
+
+
+def replaced_lines(env_file: Path) -> list[str]:
+    """Returns a sentence for each line of `.env` whose value a later line replaces with another one."""
+    statements = [one for one in parse_stream(StringIO(_env_text(env_file))) if one.key and one.value]
+    last = {one.key: one for one in statements}
+    replaced = [(one, last[one.key]) for one in statements if one.value != last[one.key].value]
+    return [
+        f"{env_file}, line {_line_of(one)}: {one.key} has another value in line {_line_of(other)}, which counts."
+        for one, other in replaced
+    ]
 
 
 def _line_of(binding: Binding) -> int:

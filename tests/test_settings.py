@@ -515,6 +515,17 @@ def test_an_empty_line_of_the_file_takes_no_value_from_a_line_above(tmp_path: Pa
     file.write_text("BOT_ADMINS=U0ADA\nBOT_MODELS=openai/old\nBOT_ADMINS=\nBOT_ADMINS\nBOT_MODELS=openai/new\n")
     env = settings.environment(file)
     assert (env["BOT_ADMINS"], env["BOT_MODELS"]) == ("U0ADA", "openai/new")
+    replaced = "line 2: BOT_MODELS has another value in line 5, which counts."
+    assert settings.replaced_lines(file) == [f"{file}, {replaced}"]
+
+
+@pytest.mark.parametrize("pasted", ["sk-proj-canary", "xoxb_canary", "AIzaCanary"])
+def test_a_key_without_its_name_is_refused_without_being_shown(pasted: str, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"BOT_ADMINS=U0ADA\n{pasted}\n")
+    with pytest.raises(SettingsError) as refused:
+        settings.environment(file)
+    assert refused.value.problems == [f"{file}, line 2: must be NAME=value, or a comment after #."]
 
 
 @pytest.mark.parametrize(

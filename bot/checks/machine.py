@@ -32,6 +32,8 @@ async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
     ]
     if env_file is not None and isolation.others_may_read(env_file):
         problems.append(exposed_files(str(env_file), str(env_file)))
+    replaced = settings.replaced_lines(env_file) if env_file is not None else []
+    problems += [(sentence, "Keep one line for each setting in .env.") for sentence in replaced]
     no_search_fix = "Use a model that OpenAI or Anthropic serves, or turn BOT_WEB_SEARCH off."
     problems += [(sentence, no_search_fix) for sentence in settings.ineffective_settings(ours)]
     notes_fix = "Remove the entries without effect from the BOT_MCP_CONFIG file. See docs/admins/tools.md."
