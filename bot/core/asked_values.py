@@ -25,8 +25,8 @@ _NAMES_OF_IDS = frozenset(
 )
 _ID = re.compile(r"\S*[^\W_A-Za-z]\S*|\S*[^\w\s]\S*", re.ASCII)
 """Anything without spaces that isn't a plain word, which a person could have written as a field of their own."""
-_BODY = re.compile(r"^<([0-9a-f]+)>\n(.*?)\n</\1>", re.DOTALL | re.MULTILINE)
-"""A result between its marks (`result_for_model`)."""
+_MARK = re.compile(r"^<([0-9a-f]+)>\n", re.MULTILINE)
+"""The first mark around a result (`result_for_model`)."""
 _JSON_TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([][{}:,])|(-?\d[\d.eE+-]*)|true|false|null)')
 _MIN_STEM, _MAX_ENDING = 4, 3
 _NOT_APPROVED = (Decision.DENIED, Decision.REPLIED, Decision.EXPIRED)
@@ -91,8 +91,9 @@ def _is_id_name(name: str) -> bool:
 
 def _ids_in(result: str) -> Iterator[str]:
     """Yields the IDs in a result, up to where it is cut or stops being JSON."""
-    framed = _BODY.search(result)
-    text, at, name, last = framed[2] if framed else result, 0, "", ""
+    opened = _MARK.search(result)
+    end = result.find(f"\n</{opened[1]}>", opened.end()) if opened else -1
+    text, at, name, last = result[opened.end() : end] if opened and end >= 0 else result, 0, "", ""
     while token := _JSON_TOKEN.match(text, at):
         if at == 0 and token[2] not in ("{", "["):
             return

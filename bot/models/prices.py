@@ -124,8 +124,8 @@ def _prices(what: str, values: Any, others: set[str]) -> dict[str, Decimal]:
     return usd
 
 
-_VERSION = re.compile(r"(?:[-@:.](?:\d{4}-?\d\d-?\d\d|\d{3,4}|latest|preview|v\d+(?::\d+)?))+$")
-"""A date, version or alias at the end of a model's name."""
+_VERSION = re.compile(r"[-@:.](?:\d{4}-?\d\d-?\d\d|\d{3,4}|latest|preview|v\d+(?::\d+)?)$")
+"""A date, version or alias at the end of a model's name, which can have several."""
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
 _NAMES = {
     "input": "input_mtok",
@@ -164,7 +164,7 @@ class ModelPrices:
 
     def is_same_model(self, model: str, other: str) -> bool:
         """Returns whether two names mean the same model: they share a price, or differ in a prefix or a version."""
-        stems = [_NOT_IN_NAMES.sub("", _VERSION.sub("", name.partition("/")[2].casefold())) for name in (model, other)]
+        stems = [_NOT_IN_NAMES.sub("", _without_versions(name.partition("/")[2].casefold())) for name in (model, other)]
         if stems[0].endswith(stems[1]) or stems[1].endswith(stems[0]):
             return True
         try:
@@ -228,6 +228,12 @@ def price_of_tools(
     tokens = TokenEstimate(tuple(models[:1])).definitions_tokens(tools) if models else 0
     usd = prices.cost_usd(models[0], Usage(tokens), at) if models else None
     return tokens, None if usd is None else 1_000 * usd
+
+
+def _without_versions(name: str) -> str:
+    while found := _VERSION.search(name):
+        name = name[: found.start()]
+    return name
 
 
 def vendor_of_model(name: str) -> str:

@@ -272,8 +272,8 @@ class Player:
         thread, number = _place(at)
         self.machine.at_message(worker, thread, user_id, number)
         found = self.machine.result
-        facts = ("takes_part", "others", "quiet")
-        return " ".join(fact for fact in facts if getattr(found, fact)) or "nothing"
+        facts = {"takes_part": "has_bot", "others": "has_others", "quiet": "is_quiet"}
+        return " ".join(fact for fact, name in facts.items() if getattr(found, name)) or "nothing"
 
     def line(self, worker: str, user_id: str, at: str) -> None:
         thread, number = _place(at)

@@ -146,7 +146,7 @@ async def test_running_bot_records_without_texts(sandbox: Sandbox, vendor: Vendo
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["--since", "yesterday"], 2, "typist: --since must be a day such as 2026-11-20, or a time such as"),
+        (["--since", "someday"], 2, "typist: --since must be a day such as 2026-11-20, yesterday or 7d, or a time"),
         (["--texts"], 2, "typist: --texts needs --json.\n"),
         (["--user", "@ada"], 2, "typist: --user must be a member ID such as U0123ABCD"),
         (["verify"], 2, "usage: "),

@@ -51,11 +51,11 @@ def of_steps(name: str, *, after: bool = False) -> Step:
 
 
 MOMENTS = {
-    "between record and begun": Moment(of_steps("begin"), (DONE, 1), (DONE, 1)),
+    "between record and begun": Moment(of_steps("begin_call"), (DONE, 1), (DONE, 1)),
     "between begun and the call": Moment(("bot.mcp.tools", "McpTools", "call", False), (UNKNOWN, 0), (DONE, 1)),
     "during the call": Moment(None, (UNKNOWN, 1), (DONE, 2)),
-    "between the call and done": Moment(of_steps("end"), (UNKNOWN, 1), (DONE, 2)),
-    "between done and the next request": Moment(of_steps("end", after=True), (DONE, 1), (DONE, 1)),
+    "between the call and done": Moment(of_steps("end_call"), (UNKNOWN, 1), (DONE, 2)),
+    "between done and the next request": Moment(of_steps("end_call", after=True), (DONE, 1), (DONE, 1)),
 }
 
 
