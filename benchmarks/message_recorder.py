@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.core.texts.models import OWN_NAMES
 from bot.reply.late import ASK_EVENT, PING_EVENT
-from bot.slack.posted_questions import view_of
+from bot.slack.posted_questions import modal_id_of
 from slack_sandbox.control import unescape
 from slack_sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
 
@@ -71,7 +71,7 @@ class MessageRecorder:
         message, now_s = change.message, self._workspace.monotonic()
         if message.ephemeral_to is not None:
             return
-        if (run_id := view_of({"blocks": message.blocks})) is not None:
+        if (run_id := modal_id_of({"blocks": message.blocks})) is not None:
             self.run_posts += [(run_id, message)] if isinstance(change, Posted) else []
             return
         if (about := _announced(message)) is not None:

@@ -129,7 +129,7 @@ async def measure(engine: Engine, attempts: int, thumbs: int, folder: Path) -> b
             report = WeeklyReport(rule, stores, nothing_retires, admins, is_direct)
             began = time.perf_counter()
             with longest_turn() as longest:
-                await report.look()
+                await report.check()
             took_ms = 1_000 * (time.perf_counter() - began)
             longest_ms += longest
             [due] = await stores.notifications.claim_due(1, ())

@@ -41,26 +41,26 @@ from bot.models.registry import (
     provider_names,
     vendor_settings,
 )
-from bot.reply.look import ReplyLook
+from bot.reply.style import ReplyStyle
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.admin_notices import AdminNotices, CutPrompts, ModelNotices, OtherConnections, run_checks
 from bot.services.answer_attempt import report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
-from bot.services.catching_up import CatchingUp
+from bot.services.catching_up import CatchUp
 from bot.services.commands import AppHome, SlashCommands
 from bot.services.decisions import Decisions
 from bot.services.engagement import Gate, MessageTriage, QuietThreads
 from bot.services.intake import Intake, MessageEdits, SharedTokens
-from bot.services.memory import Remembering
+from bot.services.memory import MemoryCommands
 from bot.services.notifications import Notifier
 from bot.services.operations import AUDIT_DAYS, Probes, RetentionRule, expire_hourly
 from bot.services.outbox import Outbox
 from bot.services.own_accounts import OwnAccounts
 from bot.services.pane import AssistantPane, ThreadStatuses
 from bot.services.ports import Ports, Tools
-from bot.services.presses import Presses
+from bot.services.presses import PressChecker
 from bot.services.prompt_builder import PromptSettings
 from bot.services.quota import CapNotifications, CapSettings, Quota
 from bot.services.reply_actions import ReplyActions
@@ -71,7 +71,7 @@ from bot.services.shortcut import MessageShortcut, QuestionPosts, Reactions
 from bot.services.sign_in import SignInModal
 from bot.services.slack_conversation import SlackConversation
 from bot.services.steps import Steps
-from bot.services.stops import Stops
+from bot.services.stops import AnswerStopper
 from bot.services.table_writer import TableWriter
 from bot.services.tool_calls import Toolbox, expire_approvals
 from bot.services.transcripts import Transcription
@@ -96,7 +96,7 @@ from bot.slack.client import (
     new_session,
 )
 from bot.slack.socket import Sockets
-from bot.slack.user_groups import NamedPeople
+from bot.slack.user_groups import AccessGroups
 from bot.slack.views.accounts import ACCOUNTS
 from bot.slack.views.memory import MEMORY, OPEN_MEMORY
 from bot.store import Stores
@@ -143,7 +143,7 @@ class _Parts:
     notifier: Notifier
     statuses: ThreadStatuses
     estimate: TokenEstimate
-    remembering: Remembering
+    remembering: MemoryCommands
     quota: Quota
     caps: CapSettings
     home: AppHome
@@ -203,22 +203,22 @@ async def open_bot(
         probes.connections = sockets.up
         probes.live = lambda: worker.live
         probes.queued = stores.question_queue.count_queued
-        catching_up = CatchingUp(stores, workspace, intake, sockets.heard_at, settings.catch_up_hours)
+        catching_up = CatchUp(stores, workspace, intake, sockets.heard_at, settings.catch_up_hours)
         others = OtherConnections(
             sockets.app_connections, sockets.recount, stores.listening.living_workers, admins, clock
         )
-        look: Loop = partial(
+        checks: Loop = partial(
             run_checks,
             (
-                notices.look,
-                CutPrompts(admins, parts.estimate).look,
-                others.look,
+                notices.check,
+                CutPrompts(admins, parts.estimate).check,
+                others.check,
                 *_weekly_report(parts, checkup, admins),
             ),
             clock,
         )
         watch: Loop = partial(bot_token.watch, client.identity)
-        loops = (*_loops(parts, worker, outbox, client, checkup, admins), watch, catching_up.run, look)
+        loops = (*_loops(parts, worker, outbox, client, checkup, admins), watch, catching_up.run, checks)
         loops += (connections.run,) if connections else ()
         yield Bot(me, worker, sockets, outbox, loops, mcp_servers)
 
@@ -257,7 +257,7 @@ def _workspace(
         scopes=installation.scopes,
         token_refused=lambda: bot_token.refused,
         sign_in_addresses=_sign_in_addresses(settings),
-        look=ReplyLook(admins=settings.admins),
+        style=ReplyStyle(admins=settings.admins),
     )
 
 
@@ -358,11 +358,11 @@ async def _connections(parts: _Parts) -> AsyncIterator["Connections | None"]:
 def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_accounts: bool) -> _Parts:
     notifier = Notifier(stores, workspace)
     rules = access_rules_of(settings)
-    people = NamedPeople(workspace.paced, workspace.users, rules)
+    people = AccessGroups(workspace.paced, workspace.users, rules)
     access = AccessControl(rules, workspace.users, notifier, settings.admins, people)
     statuses = ThreadStatuses(workspace.pane, stores.clock, workspace.scheduler.show_stop_button)
     estimate = TokenEstimate(models_in_use(settings))
-    remembering = Remembering(stores, workspace, access)
+    remembering = MemoryCommands(stores, workspace, access)
     quota = quota_of(settings, stores, notifier)
     unpriced = tuple(map(settings.model_names.of, unpriced_models(settings)))
     caps = CapSettings(stores, workspace, settings.caps, unpriced, access)
@@ -441,7 +441,7 @@ def _listen(
     """Registers all handlers. Returns the outbox, which posts questions from shortcuts, and intake."""
     settings, stores, workspace, access = parts.settings, parts.stores, parts.workspace, parts.access
     quota, caps, home = parts.quota, parts.caps, parts.home
-    stops = Stops(stores, workspace, worker, access)
+    stops = AnswerStopper(stores, workspace, worker, access)
     quiet_threads = QuietThreads(stores, workspace, parts.notifier, access)
     rules = TriageRules(Engagement(settings.engagement), allows_bots=access.may_allow_bots)
     tokens = SharedTokens(workspace.search, stores.process_messages) if settings.slack_search else None
@@ -456,7 +456,7 @@ def _listen(
     reactions = Reactions(stores, workspace, access, parts.notifier, shortcut)
     # Registered first, because Bolt asks one handler after another, and most events are messages.
     register_messages(bolt, intake, MessageEdits(stores, workspace, worker, intake), shortcut, reactions)
-    presses = Presses(stores, workspace, access)
+    presses = PressChecker(stores, workspace, access)
     decisions = Decisions(stores, workspace, worker, presses, shortcut, parts.schedules)
     actions = ReplyActions(stores, workspace, worker, presses, decisions, SignInModal(decisions), stops)
     turns = Turns()
@@ -507,7 +507,7 @@ def _weekly_report(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Ite
 
         rule = parse_weekly_rule(settings.weekly_report)
         retiring, is_direct = partial(retirement_sentences, checkup), parts.workspace.surfaces.is_among_direct_messages
-        yield WeeklyReport(rule, parts.stores, retiring, admins, is_direct).look
+        yield WeeklyReport(rule, parts.stores, retiring, admins, is_direct).check
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:

@@ -22,7 +22,7 @@ from bot.services.pane import AssistantPane
 from bot.services.shortcut import MessageShortcut, Reactions
 from bot.services.welcome import Welcome
 from bot.slack.notices import SUGGESTION
-from bot.slack.posted_questions import view_of
+from bot.slack.posted_questions import modal_id_of
 from handlers.payloads import (
     action_token_of,
     changed_at,
@@ -67,11 +67,11 @@ def register_messages(
         event_id, event = event_in(body)
         match event.get("subtype"):
             case _ if is_by(event, me):
-                await _take_own(event, team_id, shortcut)
+                await _on_own_message(event, team_id, shortcut)
             case _ if is_growing(event):
                 log.debug("message ignored until its stream ends: %s", event_id)
             case "message_changed":
-                await _take_change(event_id, event, team_id, intake, edits)
+                await _on_message_changed(event_id, event, team_id, intake, edits)
             case "message_deleted":
                 await edits.on_message_deleted(messages_of_edit(event, team_id)[0])
             case _ if edited_ts := edited_ts_of(event):
@@ -132,13 +132,13 @@ def register_home_and_pane(app: AsyncApp, turns: Turns, home: AppHome, pane: Ass
     app.event("agent_session_title_changed")(on_title)
 
 
-async def _take_own(event: Mapping[str, Any], team_id: str, shortcut: MessageShortcut) -> None:
+async def _on_own_message(event: Mapping[str, Any], team_id: str, shortcut: MessageShortcut) -> None:
     """Records a question that the bot posted for a person. Ignores other events about the bot's own messages."""
-    if view_id := view_of(event):
+    if view_id := modal_id_of(event):
         await shortcut.on_question_posted(view_id, message_of(event, team_id))
 
 
-async def _take_change(
+async def _on_message_changed(
     event_id: str, event: Mapping[str, Any], team_id: str, intake: Intake, edits: MessageEdits
 ) -> None:
     """Routes an edit to message edits, and the completed message of another app's stream to intake."""

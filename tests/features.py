@@ -31,7 +31,7 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "memory": Feature(
         r"memor",
-        r"\b[Mm]emories\b|MEMOR(?:Y|IES)\w*|REMEMBER\w*|FORGOTTEN|remembering|Remembering|texts\.memory|core\.memory|is_forgotten|OPEN_MEMORY",
+        r"\b[Mm]emories\b|MEMOR(?:Y|IES)\w*|REMEMBER\w*|FORGOTTEN|remembering|MemoryCommands|texts\.memory|core\.memory|is_forgotten|OPEN_MEMORY",
         96,
     ),
     "sign-in": Feature(

@@ -86,14 +86,14 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
     from bot.cli.terminal_output import Terminal
     from bot.models.registry import open_models
     from bot.services.prompt_builder import PromptSettings
-    from bot.services.standalone import InMemoryConversation, Unlimited, answer
+    from bot.services.standalone import InMemoryConversation, UnlimitedSpending, answer
 
     opened, now = await _read_files(contents), datetime.now().astimezone()
     ts = f"{now.timestamp():.6f}"
     asked = Question(ThreadKey("T", "D", ts), ts, "U", escape(question), tuple(file.file for file in opened))
     facts = [NOW.format(now=time_text(now, now.tzname() or ""))]
     conversation = InMemoryConversation(opened={file.file.id: file for file in opened}, facts=facts)
-    spending, terminal = Unlimited(model_prices(settings)), Terminal(at_once=at_once)
+    spending, terminal = UnlimitedSpending(model_prices(settings)), Terminal(at_once=at_once)
     prompts = PromptSettings(system_prompt_in_use(settings), HISTORY_TOKENS, settings.web_search)
     async with open_models(model_setup(settings), patience_s=PATIENCE_S) as models:
         answered = await answer(asked, conversation, models, shown=terminal, spending=spending, settings=prompts)

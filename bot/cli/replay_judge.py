@@ -20,7 +20,7 @@ from bot.models.model import Models
 from bot.models.prompt import Prompt, TokenEstimate, Turn
 from bot.models.registry import max_output_tokens, open_models
 from bot.services.answer_attempt import Used
-from bot.services.standalone import InMemoryConversation, NoSteps, Unlimited, answer
+from bot.services.standalone import InMemoryConversation, NoRecords, UnlimitedSpending, answer
 from bot.settings import Settings, model_prices, model_setup
 
 NOWHERE = InMemoryConversation()
@@ -42,7 +42,7 @@ class Judge:
 
     model: str
     models: Models
-    spending: Unlimited
+    spending: UnlimitedSpending
     max_output_tokens: int
 
     def usd(self, line: Mapping[str, Any], *, at_most: bool) -> float:
@@ -60,7 +60,7 @@ class Judge:
         for first, second in ORDERS:
             question, prompt = job.question, _prompt(line, first, second)
             answered = await answer(
-                question, NOWHERE, self.models, records=NoSteps(), spending=self.spending, prompt=prompt
+                question, NOWHERE, self.models, records=NoRecords(), spending=self.spending, prompt=prompt
             )
             used = used.plus(answered.used.usage, answered.used.usd)
             word = answered.text.strip(" \n*`.\"'").upper() if answered.end.reason is EndReason.WHOLE else ""
@@ -86,6 +86,6 @@ def _prompt(line: Mapping[str, Any], first: str, second: str) -> Prompt:
 async def open_judge(settings: Settings) -> AsyncIterator[Judge]:
     """Opens the judge. `settings`: settings with the judge as the only model."""
     settings = replace(settings, max_output_tokens=min(WORD_TOKENS, settings.max_output_tokens))
-    setup, spending = model_setup(settings), Unlimited(model_prices(settings))
+    setup, spending = model_setup(settings), UnlimitedSpending(model_prices(settings))
     async with open_models(setup) as models:
         yield Judge(setup.models[0], models, spending, max_output_tokens(setup))

@@ -28,7 +28,14 @@ from bot.models.setup import ModelSetup
 from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.ports import Tools
 from bot.services.prompt_builder import PromptSettings
-from bot.services.standalone import HISTORY_TOKENS, Answered, Collected, InMemory, InMemoryConversation, answer
+from bot.services.standalone import (
+    HISTORY_TOKENS,
+    CollectedText,
+    InMemory,
+    InMemoryConversation,
+    StandaloneAnswer,
+    answer,
+)
 from bot.slack.files import FileContents
 
 WITHIN_S = 300.0
@@ -151,7 +158,7 @@ class _Conversation:
         *,
         requests: int = 1,
         **ports: Any,
-    ) -> tuple[Answered, Completion]:
+    ) -> tuple[StandaloneAnswer, Completion]:
         """Returns an answer, and how its last request ended. Raises CapReached and ProviderError.
 
         `requests`: the number of requests that the conversation still needs. `ports`: non-default records and output.
@@ -263,7 +270,7 @@ async def _files(talk: _Conversation) -> str:
     return notice or "Saw the picture and read the PDF."
 
 
-class _HangUp(Collected):
+class _HangUp(CollectedText):
     """Cuts an answer off at its first CUT_CHARS characters."""
 
     def append(self, text: str) -> None:

@@ -3,13 +3,13 @@
 from bot.cli.terminal import print_note
 from bot.models.events import Retrying
 from bot.services.ports import Activity
-from bot.services.standalone import Collected
+from bot.services.standalone import CollectedText
 from bot.text import without_controls
 
 NO_ANSWER = "No answer yet: {reason}. Trying again…"
 
 
-class Terminal(Collected):
+class Terminal(CollectedText):
     """Prints an answer to stdout as it arrives, and failures to stderr. `at_once`: prints all of it at the end."""
 
     def __init__(self, *, at_once: bool = False) -> None:

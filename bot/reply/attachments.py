@@ -62,7 +62,7 @@ class AttachedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class FileMessage:
     ts: str
     file_ids: tuple[str, ...]
     files: frozenset[FileKey]

@@ -78,7 +78,7 @@ def message(view: PageView) -> Json:
         return {"text": _plain_text(view), "blocks": []}
     choices = view.end.choices if view.end else ()
     markdown = without_choice_list(view.markdown, choices) if choices else view.markdown
-    pieces = pieces_of(markdown) if view.look.is_full and not view.growing else [(without_marks(markdown), None)]
+    pieces = pieces_of(markdown) if view.style.is_full and not view.growing else [(without_marks(markdown), None)]
     shown = [(rendered(piece, growing=view.growing, open_files=view.open_files), chart) for piece, chart in pieces]
     blocks = []
     # A notice without an answer already says what happened.
@@ -119,10 +119,10 @@ def _only_for_people_allowed(blocks: Sequence[Json], view: PageView) -> list[Jso
     `visible_to_user_ids` is in slack-sdk 3.48.0 for `button` and `icon_button` (read on 2026-11-30). The list's maximum
     isn't documented, so long lists are left out. Clicks are checked again (bot/core/picture.py).
     """
-    allowed_for = {action: partial(people_allowed, action, view.asker, view.look.admins) for action in _LIMITED}
+    allowed_for = {action: partial(people_allowed, action, view.asker, view.style.admins) for action in _LIMITED}
     shown = []
     for block in blocks:
-        has_buttons = block["type"] in ("actions", "context_actions") and view.asker and view.look.is_full
+        has_buttons = block["type"] in ("actions", "context_actions") and view.asker and view.style.is_full
         elements = list(block["elements"]) if has_buttons else []
         for index, button in enumerate(elements):
             if allowed_people := allowed_for.get(button["action_id"]):
@@ -221,7 +221,7 @@ def _activity_text(view: PageView) -> str:
         return beginning(view.activity, ACTIVITY_CHARS)
     if view.markdown.strip():
         return texts.answers.WRITING
-    return texts.answers.QUEUED if view.queued else view.look.thinking
+    return texts.answers.QUEUED if view.queued else view.style.thinking
 
 
 def _plain_text(view: PageView) -> str:

@@ -157,9 +157,9 @@ class Carriers:
             stream.on_refused(call, reason)
             self._drop_ended_streams()
             return AfterRefusal.UNKNOWN if stream.is_over and isinstance(call, Change) else None
-        if reason in ABOUT_FORM and self._edits.look.is_full and call.view and has_optional_parts(call.view):
+        if reason in ABOUT_FORM and self._edits.style.is_full and call.view and has_optional_parts(call.view):
             # Slack might accept the same page without charts and with buttons that everyone sees.
-            self._edits.look = replace(self._edits.look, is_full=False)
+            self._edits.style = replace(self._edits.style, is_full=False)
             return None
         after = self._edits.on_refused(call, reason)
         if after is AfterRefusal.STOP and isinstance(call, Change):

@@ -26,7 +26,7 @@ from bot.pacing.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrier
 from bot.reply import blocks as reply_blocks
 from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Begin, Call, Delete, Shown, Upload, shown_on_record
+from bot.reply.messages import Begin, Call, Delete, Shown, Upload, recorded_reply
 from bot.reply.outcomes import CallDone, CallFound, CallLimited, CallLost, CallRefused, CallUnsent, Outcome
 from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
 from bot.reply.reply import Reply
@@ -49,7 +49,7 @@ CLEAN_UP_TIMEOUT_S = 20.0
 log = logging.getLogger(__name__)
 
 
-def chosen_stream(
+def choose_stream(
     budget: RateBudget, key: Hashable, forced: CarrierName | None, now: float, has_stop: bool
 ) -> Stream | None:
     """Returns a stream for a page of a live reply, or None to use edits (`ChooseStream`)."""
@@ -444,7 +444,7 @@ class MessageTransport:
     ) -> ChooseStream | None:
         """Returns a function that chooses streams for a reply (`key`), or None if Slack is known to refuse streams."""
         is_possible = self.senders.streams.may_start(question)
-        return partial(chosen_stream, budget, key, forced) if is_possible else None
+        return partial(choose_stream, budget, key, forced) if is_possible else None
 
     def delivery(self, reply: Reply) -> MessageDelivery:
         return MessageDelivery(self.senders, reply)
@@ -461,14 +461,14 @@ class MessageTransport:
             log.warning("messages not read from Slack, using the database's record: %s", problem)
         except Exception as error:
             log.error("messages not read from Slack, using the database's record: %s", trace_of(error))
-        return shown_on_record(job)
+        return recorded_reply(job)
 
     async def _read_shown(self, job: Job, *, keeps_stop: bool) -> Shown:
         """Stops or deletes an earlier attempt's open streams; returns the part of the reply that Slack shows."""
         # The record might lack a lost post, an end that was being shown, or file IDs.
         is_unsure = any(message.role in (*UNANSWERED, MessageRole.FILE) for message in job.messages)
         must_ask = is_unsure or job.checkpoint.end is not None
-        shown, streams = await self.senders.posted.shown(job) if must_ask else (shown_on_record(job), ())
+        shown, streams = await self.senders.posted.shown(job) if must_ask else (recorded_reply(job), ())
         try:
             if shown.stream_page is not None and not shown.shows_end:
                 await self.senders.streams.stop_paced(job.question, shown.page_ts[-1], keeps_stop=keeps_stop)

@@ -29,8 +29,8 @@ from typing import ClassVar
 from bot.core.job import MessageRole
 from bot.errors import Refusal
 from bot.pacing.carriers import STREAM_BYTES
-from bot.reply.look import DEFAULT_LOOK, ReplyLook
 from bot.reply.messages import AfterRefusal, Begin, Change, PageView
+from bot.reply.style import DEFAULT_STYLE, ReplyStyle
 from slack_markdown.pages import PAGE_BYTES
 
 PLAIN_BYTES = 3_300
@@ -63,8 +63,8 @@ class Update(Change):
 
 
 class Edits:
-    def __init__(self, first_short_page: int | None = None, look: ReplyLook = DEFAULT_LOOK) -> None:
-        self.look = look
+    def __init__(self, first_short_page: int | None = None, style: ReplyStyle = DEFAULT_STYLE) -> None:
+        self.style = style
         self.first_short_page: float = math.inf if first_short_page is None else first_short_page
         """The first page that is limited to a stream's size."""
         self.first_plain_page: float = math.inf

@@ -19,7 +19,7 @@ from bot.reply.posted import PostedReplies
 from bot.slack.blockkit import remark
 from bot.slack.client import only_while
 from bot.slack.json_values import Payload
-from bot.slack.posted_questions import asked_in
+from bot.slack.posted_questions import question_in
 from bot.slack.surfaces import ThreadPoster
 from bot.text import object_in
 
@@ -36,7 +36,7 @@ _EVENTS: Mapping[MessageRole, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class SideMessage:
     """A message to post next to a reply, identified by its metadata."""
 
     role: MessageRole
@@ -48,24 +48,24 @@ class Beside:
         return RecordedMessage(ts, self.role, self.version)
 
 
-def ready(entry: OutboxEntry) -> Beside:
+def ready(entry: OutboxEntry) -> SideMessage:
     return _beside(entry, MessageRole.MENTION, texts.answers.answer_ready(_mention(entry)))
 
 
-def still_asks(entry: OutboxEntry, kinds: Collection[str]) -> Beside:
+def still_asks(entry: OutboxEntry, kinds: Collection[str]) -> SideMessage:
     """Returns a message that reminds the asker of cards of these types."""
     sentence = texts.approvals.still_asks(_mention(entry), kinds)
     return _beside(entry, MessageRole.ASK, sentence, waits_until=str(entry.waits_until))
 
 
-def linked(entry: OutboxEntry, version: int, link: str) -> Beside:
+def linked(entry: OutboxEntry, version: int, link: str) -> SideMessage:
     return _beside(replace(entry, version=version), MessageRole.LINK, texts.answers.canvas_made(f"<{link}>"))
 
 
-def _beside(entry: OutboxEntry, role: MessageRole, text: str, **more: str) -> Beside:
+def _beside(entry: OutboxEntry, role: MessageRole, text: str, **more: str) -> SideMessage:
     payload = {"question_ts": entry.question.ts, "version": entry.version, **more}
     metadata = {"event_type": _EVENTS[role], "event_payload": payload}
-    return Beside(role, entry.version, text, metadata)
+    return SideMessage(role, entry.version, text, metadata)
 
 
 def _mention(entry: OutboxEntry) -> str:
@@ -110,7 +110,7 @@ class OutboxSender:
         await self._delete(await self._posted.late_messages(entry.question, ()))
         return True
 
-    async def unheard(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
+    async def unrecorded_messages(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
         """Returns the metadata, by ts, of messages next to the reply that have these roles but no recorded ts."""
         if all(message.ts for message in entry.side_messages if message.role in roles):
             return {}
@@ -125,7 +125,7 @@ class OutboxSender:
                 found[str(message["ts"])] = metadata
         return found
 
-    async def post_beside(self, entry: OutboxEntry, message: Beside, still: Callable[[], bool]) -> str:
+    async def post_side_message(self, entry: OutboxEntry, message: SideMessage, still: Callable[[], bool]) -> str:
         """Posts a message next to the reply and returns its ts. Sends nothing unless `still()`."""
         thread = entry.question.thread
         with only_while(still):
@@ -138,7 +138,7 @@ class OutboxSender:
             )
         return ts
 
-    async def delete_beside(self, entry: OutboxEntry, ts: Collection[str]) -> None:
+    async def delete_side_messages(self, entry: OutboxEntry, ts: Collection[str]) -> None:
         has_files = any(one.role is MessageRole.TABLES and one.ts in ts for one in entry.side_messages)
         nearby = (await self._posted.deletions(entry.question))[0] if has_files else ()
         with_files = {call.ts: call for call in nearby}
@@ -146,7 +146,7 @@ class OutboxSender:
 
     def _is_by_person(self, message: Payload) -> bool:
         if self._posted.is_own(message):
-            return asked_in(message) is not None
+            return question_in(message) is not None
         is_other = message.get("user") is not None and not message.get("bot_id")
         return is_other and message.get("subtype") in ANSWERED_SUBTYPES
 

@@ -18,8 +18,8 @@ from bot.core.conversation import Question
 from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage, ts_of
 from bot.core.picture import Picture
 from bot.core.unseen import visible
-from bot.reply.attachments import Attached, AttachedFile
-from bot.reply.look import DEFAULT_LOOK, ReplyLook
+from bot.reply.attachments import AttachedFile, FileMessage
+from bot.reply.style import DEFAULT_STYLE, ReplyStyle
 from slack_markdown.extent import counted_chars
 
 
@@ -46,7 +46,7 @@ class PageView:
     activity: str = ""
     open_files: frozenset[str] = field(default=frozenset(), compare=False)
     """IDs of Slack files that all readers can open. Only URLs of these files become links."""
-    look: ReplyLook = DEFAULT_LOOK
+    style: ReplyStyle = DEFAULT_STYLE
     asker: str = field(default="", compare=False)
     """The asker's user ID if other people read the reply. Buttons that decide or delete are shown only to people who
     can press them.
@@ -73,7 +73,7 @@ class Shown:
 
     page_ts: tuple[str, ...] = ()
     shows_end: bool = False
-    attached: tuple[Attached, ...] = ()
+    attached: tuple[FileMessage, ...] = ()
     outdated: bool = False
     """Whether the pages show an earlier version, which is replaced at once."""
     replaced_ts: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ def current_pages(job: Job) -> list[RecordedMessage]:
     return list(takewhile(lambda page: page.version == job.version, pages))
 
 
-def with_unreplaced(messages: Sequence[RecordedMessage]) -> tuple[RecordedMessage, ...]:
+def restore_unreplaced(messages: Sequence[RecordedMessage]) -> tuple[RecordedMessage, ...]:
     """Returns the recorded messages. Replaced ones become pages again if their replacement was never posted."""
     last = max((message.ts for message in messages if message.role is MessageRole.PAGE), default="")
     kept = [message for message in messages if message.role is MessageRole.REPLACED and message.ts > last]
@@ -108,9 +108,9 @@ def with_unreplaced(messages: Sequence[RecordedMessage]) -> tuple[RecordedMessag
     return (*pages, *(message for message in messages if message.role is not MessageRole.PAGE and message not in kept))
 
 
-def shown_on_record(job: Job) -> Shown:
+def recorded_reply(job: Job) -> Shown:
     """Returns the recorded part of a job's reply that Slack shows. Text is always recorded before it is shown."""
-    job = replace(job, messages=with_unreplaced(job.messages))
+    job = replace(job, messages=restore_unreplaced(job.messages))
     current = current_pages(job)
     page_ts = ts_of(job.messages, MessageRole.PAGE)
     return Shown(

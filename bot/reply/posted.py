@@ -15,9 +15,9 @@ from itertools import takewhile
 from bot.core.conversation import Question, with_names
 from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage
 from bot.errors import EndReason, Refusal, Refused
-from bot.reply.attachments import Attached, belongs_to, file_keys
+from bot.reply.attachments import FileMessage, belongs_to, file_keys
 from bot.reply.edits import Post
-from bot.reply.messages import Delete, PageView, Shown, Upload, current_pages, shown_on_record, with_unreplaced
+from bot.reply.messages import Delete, PageView, Shown, Upload, current_pages, recorded_reply, restore_unreplaced
 from bot.slack.client import PacedClient
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.json_values import Payload, count, json_object, json_objects, messages_in, string
@@ -101,7 +101,7 @@ class PostedReplies:
             messages = list({message["ts"]: message for message in (*older, *messages)}.values())
         by_ts = {message["ts"]: message for message in messages}
         job = replace(job, messages=_updated_messages(job, by_ts, is_all=is_all))
-        on_record = shown_on_record(job)
+        on_record = recorded_reply(job)
         current = [by_ts.get(page.ts, {}) for page in current_pages(job)]
         shows_end = (
             bool(current) and len(current) == len(on_record.page_ts) and bool(_page_metadata(current[-1]).get("end"))
@@ -239,7 +239,7 @@ def _updated_messages(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> t
     for page in _page_messages(job.question, list(by_ts.values())):
         if page["ts"] not in known and page["ts"] > last and _page_number(page) == len(pages):
             pages.append(RecordedMessage(page["ts"], MessageRole.PAGE))
-    messages = with_unreplaced((*pages, *(message for message in there if message.role is not MessageRole.PAGE)))
+    messages = restore_unreplaced((*pages, *(message for message in there if message.role is not MessageRole.PAGE)))
     return tuple(_with_metadata(message, by_ts.get(message.ts, {})) for message in messages)
 
 
@@ -273,7 +273,7 @@ def _letters_and_digits(text: str) -> str:
     return "".join(char for char in text if char.isalnum())
 
 
-def _file_messages(question: Question, messages: list[Payload]) -> list[Attached]:
+def _file_messages(question: Question, messages: list[Payload]) -> list[FileMessage]:
     attached = []
     for message in messages:
         files = [
@@ -283,5 +283,5 @@ def _file_messages(question: Question, messages: list[Payload]) -> list[Attached
         ]
         if files:
             keys = frozenset((file["name"], count(file, "size")) for file in files)
-            attached.append(Attached(message["ts"], tuple(file["id"] for file in files), keys))
+            attached.append(FileMessage(message["ts"], tuple(file["id"] for file in files), keys))
     return attached

@@ -37,10 +37,10 @@ from bot.errors import EndReason, Refusal
 from bot.pacing.pacer import Urgency
 from bot.reply.answer import Answer
 from bot.reply.attachments import (
-    Attached,
     AttachedFile,
     EndOfAnswer,
     FileKey,
+    FileMessage,
     end_of_answer,
     file_keys,
     files_notice,
@@ -49,7 +49,6 @@ from bot.reply.attachments import (
 )
 from bot.reply.carriers import Carriers
 from bot.reply.edits import Edits, Update
-from bot.reply.look import DEFAULT_LOOK, ReplyLook
 from bot.reply.messages import (
     LIFE_AFTER,
     NOTHING_SHOWN,
@@ -78,6 +77,7 @@ from bot.reply.outcomes import (
     refusal_of,
 )
 from bot.reply.streams import StartStream
+from bot.reply.style import DEFAULT_STYLE, ReplyStyle
 from slack_markdown.extent import counted_chars
 from slack_markdown.pages import PAGE_CHARS, Page, Pages
 from slack_markdown.render import has_word, rendered
@@ -93,7 +93,7 @@ MAX_PAGES_WITHOUT_FILE = 20
 class ReplyMessage:
     role: MessageRole
     ts: str
-    shown: PageView | Attached | None = None
+    shown: PageView | FileMessage | None = None
     """The content that Slack shows in the message, or None if unknown."""
 
 
@@ -107,14 +107,14 @@ class Reply:
         self,
         answer: Answer,
         shown: Shown = NOTHING_SHOWN,
-        look: ReplyLook = DEFAULT_LOOK,
+        style: ReplyStyle = DEFAULT_STYLE,
         *,
         is_withheld: bool = False,
     ) -> None:
         self.answer = answer
         self.job = answer.job
         self.life = Life.QUEUED if shown.queued else Life.BEGINNING
-        self._edits = Edits(shown.stream_page, look)
+        self._edits = Edits(shown.stream_page, style)
         """Begins with the recorded stream page, so that pages break at the same places after a take-over."""
         self.carriers = Carriers(answer, self._edits, has_stop=shown.has_stop)
         self.messages = [
@@ -359,7 +359,7 @@ class Reply:
             case Change(ts=ts):
                 self._message_at(ts).shown = call.view
             case Upload(files=files):
-                attached = Attached(ts, (), file_keys(files))
+                attached = FileMessage(ts, (), file_keys(files))
                 self.messages.append(ReplyMessage(MessageRole.FILE, ts, attached))
             case Delete():
                 self._drop_message(call.ts)
@@ -510,7 +510,7 @@ class Reply:
             end_chars=self._page(page - 1).end if is_end_page and self._end_below_file.left_out else shown.end,
             version=self.job.version,
             open_files=self.answer.open_files,
-            look=self._edits.look,
+            style=self._edits.style,
             asker="" if is_direct_message(self.job.question.thread.channel_id) else self.job.question.user_id,
             transcript=self._transcript if page == 0 else "",
             asked_on=texts.answers.asked_on(self.job.question.ts) if self.job.is_late and page == 0 else "",
@@ -586,9 +586,9 @@ class Reply:
             self._end_of_answer = end_of_answer(self.text, first, *limits)
         return self._end_of_answer
 
-    def _file_messages(self) -> list[Attached]:
+    def _file_messages(self) -> list[FileMessage]:
         return [
-            message.shown for message in self.messages_with(MessageRole.FILE) if isinstance(message.shown, Attached)
+            message.shown for message in self.messages_with(MessageRole.FILE) if isinstance(message.shown, FileMessage)
         ]
 
     def _missing_files(self) -> tuple[AttachedFile, ...]:

@@ -65,7 +65,6 @@ from bot.reply.answer import Answer, Freshness
 from bot.reply.carriers import METHODS
 from bot.reply.delivery import MessageDelivery, MessageTransport
 from bot.reply.edits import Post, Update
-from bot.reply.look import DEFAULT_LOOK, ReplyLook
 from bot.reply.messages import NOTHING_SHOWN, Begin, Call, Change, CleanUp, Delete, Life, Shown, Upload
 from bot.reply.outcomes import (
     CallDone,
@@ -77,6 +76,7 @@ from bot.reply.outcomes import (
     error_of,
 )
 from bot.reply.reply import Reply
+from bot.reply.style import DEFAULT_STYLE, ReplyStyle
 from bot.slack.users import Users
 from bot.store.worker_queue import WorkerQueue
 from bot.telemetry import OFF, Telemetry
@@ -314,9 +314,9 @@ class EditScheduler:
         worker_queue: WorkerQueue,
         carrier: CarrierName | None = "edit",
         telemetry: Telemetry = OFF,
-        look: ReplyLook = DEFAULT_LOOK,
+        style: ReplyStyle = DEFAULT_STYLE,
     ) -> None:
-        self._look = look
+        self._style = style
         self._telemetry = telemetry
         self._carrier = carrier
         self._transport = transport
@@ -442,9 +442,9 @@ class EditScheduler:
 
     def _schedule(self, answer: Answer, shown: Shown, until: float = math.inf) -> ScheduledReply:
         try:
-            reply = Reply(answer, shown, self._look)
+            reply = Reply(answer, shown, self._style)
         except Stuck:
-            reply = Reply(answer, shown, self._look, is_withheld=True)
+            reply = Reply(answer, shown, self._style, is_withheld=True)
         live = ScheduledReply(self, reply, self._transport.delivery(reply), until)
         self._live_replies.append(live)
         self.on_changed(live)

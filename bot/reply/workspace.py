@@ -11,9 +11,9 @@ from bot.pacing.budget import RateBudget
 from bot.pacing.carriers import CarrierName
 from bot.reply.delivery import MessageTransport
 from bot.reply.late import OutboxSender
-from bot.reply.look import DEFAULT_LOOK, ReplyLook
 from bot.reply.posted import PostedReplies
 from bot.reply.scheduler import EditScheduler
+from bot.reply.style import DEFAULT_STYLE, ReplyStyle
 from bot.slack.canvases import Canvases
 from bot.slack.client import PacedClient, SlackClient
 from bot.slack.files import Files
@@ -43,7 +43,7 @@ class Workspace:
         scopes: Collection[str] | None = None,
         token_refused: Callable[[], bool] = lambda: False,
         sign_in_addresses: SignInAddresses | None = None,
-        look: ReplyLook = DEFAULT_LOOK,
+        style: ReplyStyle = DEFAULT_STYLE,
     ) -> None:
         self.me = me
         self.lease = Lease()
@@ -58,7 +58,7 @@ class Workspace:
         transport = MessageTransport(client, paced, posted, self.users)
         self.reply_files = transport.senders.files
         self.scheduler = EditScheduler(
-            transport, self.budget, self.lease, clock, worker_queue, carrier, self.telemetry, look
+            transport, self.budget, self.lease, clock, worker_queue, carrier, self.telemetry, style
         )
         self.history = History(paced, me.bot_id, sign_in_addresses)
         self.files = Files(client)

@@ -12,7 +12,7 @@ from bot.core.access import AccessRules, Denial, UserKind, admins_to_name
 from bot.core.conversation import Question, ThreadKey, is_direct_message
 from bot.reply.workspace import Workspace
 from bot.services.notifications import Notifier
-from bot.slack.user_groups import NamedPeople
+from bot.slack.user_groups import AccessGroups
 from bot.slack.users import KIND_WITHIN_S, Users
 
 CHECKED_WITHIN_S = 2.0
@@ -30,7 +30,7 @@ class AccessControl:
         users: Users,
         notifier: Notifier,
         admins: Iterable[str] = (),
-        people: NamedPeople | None = None,
+        people: AccessGroups | None = None,
     ) -> None:
         """`admins`: Typist admins whom denied askers can contact. `people`: checks groups and domains in `rules`."""
         self.admins = frozenset(admins)
@@ -45,7 +45,7 @@ class AccessControl:
         """Whether triage can treat a bot's mention as a question."""
         return UserKind.BOT in self._rules.extra_kinds or bool(self._rules.allow_users)
 
-    def denial_at_once(self, question: Question) -> Denial | None:
+    def known_denial(self, question: Question) -> Denial | None:
         """Returns why the asker is denied, or None if they have access or Slack must be asked first."""
         kind = UserKind.BOT if question.is_from_bot else self._users.known(question.user_id)
         if kind is None and self._rules.needs_user_type(question):
@@ -84,7 +84,7 @@ class AccessControl:
             return denial
         return Denial.NO_MEMBER if members_only and kind is not UserKind.MEMBER else None
 
-    async def denial_in_turn(self, question: Question) -> Denial | None:
+    async def denial_when_claimed(self, question: Question) -> Denial | None:
         """Returns why the asker of a question that leaves the queue is denied, or None if they have access. While Slack
         doesn't respond, uses the user type that Slack reported in the last hour."""
         denial = await self.denial(question, now_within_s=CHECKED_WITHIN_S)
@@ -109,7 +109,7 @@ class AccessControl:
         """Returns a refusal that mentions the admins, for messages in which a mention notifies nobody."""
         return texts.access.naming_admins(refusal, [f"<@{admin}>" for admin in self.named_admins])
 
-    async def naming_admins_plainly(self, refusal: str) -> str:
+    async def with_admin_names(self, refusal: str) -> str:
         """Returns a refusal with the admins' names, for surfaces that don't render mentions."""
         names = await self._users.names(self.named_admins)
         return texts.access.naming_admins(refusal, [names[admin] for admin in self.named_admins if admin in names])
@@ -128,12 +128,12 @@ async def refusal_to_change(access_control: AccessControl, workspace: Workspace,
     if denial := await access_control.denial(question, is_press=True):
         return denial
     if not is_direct_message(channel_id):
-        return await not_their_channel(access_control, workspace, user_id, channel_id)
+        return await channel_refusal(access_control, workspace, user_id, channel_id)
     person = await workspace.surfaces.person_of(channel_id)
     return "" if person in ("", user_id) else texts.commands.NOT_YOUR_CHANNEL
 
 
-async def not_their_channel(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
+async def channel_refusal(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
     """Returns why a person can't change a channel's settings; "" for its creator, for admins and in direct messages."""
     if user_id in access_control.admins or is_direct_message(channel_id):
         return ""

@@ -97,7 +97,7 @@ class ModelNotices:
             self._last_results[model] = failure
             self._unreported.add(model)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Sends the admins the notices that they haven't received yet. Raises StoreError."""
         for model in sorted(self._unreported):
             last = self._last_results[model]
@@ -143,7 +143,7 @@ class CutPrompts:
     estimate: TokenEstimate
     _told: set[str] = field(default_factory=set, init=False)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Sends the admins the notices that they haven't received yet. Raises StoreError."""
         for model, (sent_tokens, counted_tokens) in [*self.estimate.cut_prompts.items()]:
             if model not in self._told:
@@ -168,7 +168,7 @@ class OtherConnections:
     _suspected_at: float = field(default=math.inf, init=False)
     _asked_at: float = field(default=-math.inf, init=False)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Compares the numbers of connections and processes, and reports a fault once a day. Raises StoreError."""
         now, (count, counted_at) = self.clock.monotonic(), self.counted()
         if count <= CONNECTIONS or count <= CONNECTIONS * len(await self.living()):
@@ -186,11 +186,11 @@ class OtherConnections:
             self.recount()
 
 
-async def run_checks(looks: Sequence[Callable[[], Awaitable[None]]], clock: Clock) -> None:
+async def run_checks(checks: Sequence[Callable[[], Awaitable[None]]], clock: Clock) -> None:
     while True:
         await clock.sleep(LOOK_S)
-        for look in looks:
+        for check in checks:
             try:
-                await look()
+                await check()
             except Exception as error:
                 log.error("admins not told, retrying: %s", error if isinstance(error, TypistError) else trace_of(error))

@@ -62,7 +62,7 @@ from bot.services.answer_attempt import (
     waited_s,
 )
 from bot.services.live_output import LiveOutput
-from bot.services.memory import Remembering
+from bot.services.memory import MemoryCommands
 from bot.services.pane import AssistantPane
 from bot.services.quota import Quota
 from bot.services.schedules import Schedules
@@ -102,7 +102,7 @@ class Answering:
     access_control: AccessControl
     quota: Quota
     pane: AssistantPane
-    remembering: Remembering
+    remembering: MemoryCommands
     schedules: Schedules
     settings: AnswerSettings
 
@@ -178,7 +178,7 @@ class Answering:
         if job.has_begun:
             return None
         if job.page_ts and job.attempts == 1:
-            denial = await self.access_control.denial_in_turn(job.question)
+            denial = await self.access_control.denial_when_claimed(job.question)
         else:
             denial = await self.access_control.denial(job.question, within_s=ANSWERS_WAIT_S)
         if denial is not None and self.workspace.is_token_refused():

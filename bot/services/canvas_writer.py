@@ -21,7 +21,7 @@ from bot.reply.charts import without_marks
 from bot.reply.late import linked
 from bot.reply.sources import as_code, canvas_markdown, canvas_title
 from bot.reply.workspace import Workspace
-from bot.services.beside import show_beside
+from bot.services.side_messages import update_side_messages
 from bot.store import Stores
 from bot.store.canvases import AnswerCanvas
 
@@ -97,7 +97,7 @@ class CanvasWriter:
         links = (message for message in entry.side_messages if message.role is MessageRole.LINK and message.ts)
         if all(message.version != answer.version for message in links):
             link = linked(entry, answer.version, await self.workspace.canvases.link(canvas.canvas_id))
-            await show_beside(self.stores, self.workspace, entry, link, (MessageRole.LINK,), still)
+            await update_side_messages(self.stores, self.workspace, entry, link, (MessageRole.LINK,), still)
         return canvas
 
     async def _create(self, entry: OutboxEntry, answer: AnswerRecord, still: Callable[[], bool]) -> str:

@@ -68,11 +68,11 @@ TYPES = ("im", "mpim", "private_channel", "public_channel")
 log = logging.getLogger(__name__)
 
 
-class _NotOurs(Exception):
+class _CatchUpLost(Exception):
     """Raised if another process has taken over the catch-up, or a new gap has appeared."""
 
 
-class _Unfinished(TypistError):
+class _ConversationsUnread(TypistError):
     """Raised if Slack didn't return some conversations but might return them later."""
 
 
@@ -108,7 +108,7 @@ class _Progress:
 
 
 @dataclass(eq=False)
-class CatchingUp:
+class CatchUp:
     stores: Stores
     workspace: Workspace
     intake: Intake
@@ -148,7 +148,7 @@ class CatchingUp:
         """Catches up. After a failure, any process can continue once the lock has expired."""
         try:
             await self._catch_up(missed)
-        except _NotOurs:
+        except _CatchUpLost:
             log.info("catch-up: another process continues it")
         except TypistError as error:
             log.warning("catch-up: going on later: %s", error)
@@ -170,10 +170,10 @@ class CatchingUp:
             log.warning("catch-up: given up after %.0f min", WITHIN_S / 60)
         missed = await self._offer(progress.missed, progress.places_with_offers)
         if progress.failed:
-            raise _Unfinished(f"{progress.failed} conversations were not read")
+            raise _ConversationsUnread(f"{progress.failed} conversations were not read")
         missed = missed.after("", (), Tally(unread=len({*missed.ahead} - missed.done)))
         if not await self.stores.listening.complete(missed):
-            raise _NotOurs
+            raise _CatchUpLost
         tally = missed.tally
         log.info(
             "catch-up: complete: away_min=%.0f looked_at=%d unread=%d answered=%d offered=%d. "
@@ -226,7 +226,7 @@ class CatchingUp:
 
     async def _record(self, missed: MissedGap) -> None:
         if not await self.stores.listening.record(missed):
-            raise _NotOurs
+            raise _CatchUpLost
 
     async def _places(self, missed: MissedGap, oldest: float) -> list[_Place]:
         """Returns the places to search, those with the latest questions first."""

@@ -37,7 +37,7 @@ from bot.core.unposted import direct_message_placeholder
 from bot.errors import RateLimited, Refused
 from bot.models.prices import price_of_tools
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl, not_their_channel, refusal_to_change
+from bot.services.access_control import AccessControl, channel_refusal, refusal_to_change
 from bot.services.quota import CapSettings, Quota
 from bot.slack.blockkit import remark
 from bot.slack.client import TURN_WITHIN_S
@@ -81,7 +81,9 @@ class SlashCommands:
             refusal = await opens(invocation)
             return CommandResponse(self.access_control.naming_admins(refusal)) if refusal else None
         if subcommand == USAGE:
-            usage = await self.quota.personal_use(self.workspace.me.team_id, invocation.user_id, invocation.channel_id)
+            usage = await self.quota.personal_usage(
+                self.workspace.me.team_id, invocation.user_id, invocation.channel_id
+            )
             return await self._response(invocation.channel_id, usage)
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
@@ -93,7 +95,7 @@ class SlashCommands:
         if problems := problems | await self.caps.problems(user_id, caps):
             return problems
         if refusal := await refusal_to_change(self.access_control, self.workspace, user_id, place.channel_id):
-            return {"model": await self.access_control.naming_admins_plainly(refusal)}
+            return {"model": await self.access_control.with_admin_names(refusal)}
         before = await self.stores.channel_settings.read(self.workspace.me.team_id, place.channel_id)
         settings = with_changes(before, submitted.shown, submitted.entered)
         if user_id not in self.access_control.admins:
@@ -123,7 +125,7 @@ class SlashCommands:
         await self.workspace.surfaces.tell_channel(channel_id, {"text": sentence, "blocks": remark(sentence)})
 
     async def _open_settings(self, invocation: Invocation, field: str) -> CommandResponse | None:
-        if refusal := await not_their_channel(
+        if refusal := await channel_refusal(
             self.access_control, self.workspace, invocation.user_id, invocation.channel_id
         ):
             return await self._response(invocation.channel_id, self.access_control.naming_admins(refusal))
@@ -216,7 +218,7 @@ class AppHome:
             await self.workspace.surfaces.publish_home(user_id, self.access_control.naming_admins(denial))
             return
         workspace = await self._workspace_usage() if user_id in self.access_control.admins else None
-        usage = await self.quota.personal_use(self.workspace.me.team_id, user_id)
+        usage = await self.quota.personal_usage(self.workspace.me.team_id, user_id)
         channels = await self._recent_channels(user_id)
         schedules = await self.stores.schedules.of_person(self.workspace.me.team_id, user_id)
         waiting = await self._waiting_approvals(user_id)
@@ -241,7 +243,7 @@ class AppHome:
         asked_in = [
             channel_id
             for channel_id in await self.stores.usage.channels_asked_in(team_id, user_id, first)
-            if not self.access_control.denial_at_once(Question(ThreadKey(team_id, channel_id, None), "", user_id, ""))
+            if not self.access_control.known_denial(Question(ThreadKey(team_id, channel_id, None), "", user_id, ""))
         ]
         if not asked_in:
             return []

@@ -19,7 +19,7 @@ from bot.core.picture import refusal
 from bot.core.schedules import AwaitedSignIn
 from bot.logs import of_job
 from bot.reply.workspace import Workspace
-from bot.services.presses import PressedAnswer, Presses
+from bot.services.presses import PressChecker, PressedAnswer
 from bot.services.schedules import Schedules
 from bot.services.shortcut import MessageShortcut
 from bot.services.worker import Worker
@@ -34,7 +34,7 @@ class Decisions:
     stores: Stores
     workspace: Workspace
     worker: Worker
-    presses: Presses
+    presses: PressChecker
     shortcut: MessageShortcut
     schedules: Schedules
 
@@ -107,7 +107,7 @@ class Decisions:
         Changes only strings that the modal offers for editing. Raises StoreError."""
         pressed = await self.presses.check(self.presses.from_modal(ReplyAction.APPROVE, user_id, edited.place))
         if isinstance(pressed, str):
-            return await self.presses.access_control.naming_admins_plainly(pressed)
+            return await self.presses.access_control.with_admin_names(pressed)
         awaited, ask = pressed.call, pressed.call.ask()
         typed = {index: text for index, text in edited.typed.items() if index in ask.editable_strings}
         emptied = [at for at, text in typed.items() if not text.strip()]

@@ -19,7 +19,7 @@ from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.engagement import Gate, MessageTriage
 from bot.services.notifications import Notifier
-from bot.services.stops import Stops
+from bot.services.stops import AnswerStopper
 from bot.services.worker import Worker
 from bot.slack.search import SlackSearch
 from bot.store import Stores
@@ -61,7 +61,7 @@ class Intake:
         workspace: Workspace,
         worker: Worker,
         access_control: AccessControl,
-        stops: Stops,
+        stops: AnswerStopper,
         triage: MessageTriage,
         notifier: Notifier,
         action_tokens: SharedTokens | None,
@@ -107,8 +107,8 @@ class Intake:
         except StoreError:
             # If the database failed before the decision, the message alone decides.
             found = found or self._triage.at_once(message)
-            if tells and isinstance(found, Question) and not self._access_control.denial_at_once(found):
-                self._notifier.tell_unsaved(found)
+            if tells and isinstance(found, Question) and not self._access_control.known_denial(found):
+                self._notifier.tell_not_saved(found)
             raise
 
     async def _carry_out(
@@ -129,7 +129,7 @@ class Intake:
                 return False
             await self._record_line(message, participants)
             self.ask_gate(event_id, found.doubtful_question)
-        elif denial := self._access_control.denial_at_once(found):
+        elif denial := self._access_control.known_denial(found):
             await self._record_line(message, participants)
             self._access_control.tell(found, denial)
         else:
@@ -171,7 +171,7 @@ class Intake:
     ) -> bool:
         """Queues a question; returns whether it is new. `job_id`: an existing job, if the bot posted the question.
         Raises StoreError."""
-        full, question = self._worker.is_full, as_queued(self._workspace, question)
+        full, question = self._worker.is_full, queued_question(self._workspace, question)
         enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:
             log.debug("message %s is no new question", question.ts)
@@ -182,7 +182,7 @@ class Intake:
         return enqueued is not None
 
 
-def as_queued(workspace: Workspace, question: Question) -> Question:
+def queued_question(workspace: Workspace, question: Question) -> Question:
     """Returns a question in the form that jobs store: without sign-in URLs, and marked if it is a command."""
     question = workspace.sign_in_addresses.question_without_urls(question)
     is_command = any(
@@ -234,7 +234,7 @@ class MessageEdits:
 
     async def _record_edit(self, message: Message, edited_ts: str) -> bool:
         question = message.as_question(message.thread_ts)
-        return await self._questions.edit(as_queued(self._workspace, question), edited_ts)
+        return await self._questions.edit(queued_question(self._workspace, question), edited_ts)
 
     def _became_question(self, before: Message, after: Message) -> bool:
         mentions_us = [self._me.user_id in addressed_user_ids(message.text) for message in (before, after)]

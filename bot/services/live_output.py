@@ -55,7 +55,7 @@ class LiveOutput:
             raise GivenUp(Phase.TOKEN_REFUSED)
         question = self.job.question
         # A stream can't begin with a late answer's date line.
-        if self.job.is_late or not self.pane.says_how_to_stop(question):
+        if self.job.is_late or not self.pane.has_stop_hint(question):
             return
         is_alone = question.begins_thread or question.thread.in_direct_message or await self._is_alone(question)
         if can_be_streamed(question, is_alone=is_alone):

@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Remembering:
+class MemoryCommands:
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
@@ -141,7 +141,7 @@ class Remembering:
         the modal might have been open for hours and its values can be forged."""
         place = submitted.place
         if refusal := await self._modal_refusal(user_id, place.channel_id):
-            return await self.access_control.naming_admins_plainly(refusal)
+            return await self.access_control.with_admin_names(refusal)
         if too_long := [chars for text in submitted.changed.values() if (chars := visible_chars(text)) > MAX_CHARS]:
             return texts.memory.memory_too_long(too_long[0], MAX_CHARS)
         is_private = await self.workspace.users.is_private(place.channel_id)

@@ -64,7 +64,7 @@ class Notifier:
         if await self.stores.notifications.claim(question.thread.team_id, recipient, key, every_s):
             await self.workspace.ephemeral.tell(question, sentence, blocks)
 
-    def tell_unsaved(self, question: Question) -> None:
+    def tell_not_saved(self, question: Question) -> None:
         """Tells the asker that their question wasn't saved, at most once per UNSAVED_EVERY_S.
 
         Call this only at an event's first delivery, which goes to one process. Slack's retries can go to any process,

@@ -25,11 +25,11 @@ from bot.reply.answer import Answer
 from bot.reply.late import ready, still_asks
 from bot.reply.scheduler import show_end
 from bot.reply.workspace import Workspace
-from bot.services.beside import show_beside
 from bot.services.canvas_writer import CanvasWriter
 from bot.services.notifications import Notifier, Writer
 from bot.services.scheduled_runs import ScheduledRuns
 from bot.services.shortcut import QuestionPosts
+from bot.services.side_messages import update_side_messages
 from bot.services.table_writer import TableWriter
 from bot.store import Stores
 
@@ -203,7 +203,7 @@ class Outbox:
     async def _clear_beside(self, entry: OutboxEntry) -> None:
         await self.canvas_writer.delete(entry)
         gone = replace(entry, outdated_messages=entry.side_messages)
-        await show_beside(self.stores, self.workspace, gone, None, BESIDE_ROLES)
+        await update_side_messages(self.stores, self.workspace, gone, None, BESIDE_ROLES)
 
     async def _update_mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> None:
         """Mentions the asker if a mention is due, and deletes outdated messages next to the reply."""
@@ -214,7 +214,7 @@ class Outbox:
             wanted = still_asks(entry, card_types(job.steps[-1].calls, None))
         # Their writers handle canvas links and files as long as the answer exists.
         roles = BESIDE_ROLES if entry.target is ReplyTarget.NOTHING else MENTION_ROLES
-        await show_beside(self.stores, self.workspace, entry, wanted, roles, in_time)
+        await update_side_messages(self.stores, self.workspace, entry, wanted, roles, in_time)
 
     async def _show_end(self, entry: OutboxEntry, until: float) -> None:
         """Shows an ended answer as recorded, in the reply's messages, and deletes extra messages."""

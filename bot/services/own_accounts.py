@@ -12,7 +12,7 @@ from bot.core.surfaces import Invocation
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.slack.notices import notification
-from bot.slack.views.accounts import ACCOUNTS, KeptAccounts
+from bot.slack.views.accounts import ACCOUNTS, SubmittedAccounts
 from bot.store import Stores
 from bot.store.accounts import Owner
 
@@ -41,7 +41,7 @@ class OwnAccounts:
         await self.workspace.surfaces.open(invocation.trigger_id, ACCOUNTS.build(accounts, people))
         return ""
 
-    async def sign_out(self, user_id: str, submitted: KeptAccounts) -> str:
+    async def sign_out(self, user_id: str, submitted: SubmittedAccounts) -> str:
         """Signs a person out of the servers that they unchecked; returns why it can't, or ""."""
         for server in submitted.ended if self.sign_ins else ():
             assert self.sign_ins is not None
@@ -49,7 +49,7 @@ class OwnAccounts:
                 return texts.accounts.SIGN_OUT_FAILED
         return ""
 
-    async def sign_everybody_out(self, user_id: str, submitted: KeptAccounts) -> None:
+    async def sign_everybody_out(self, user_id: str, submitted: SubmittedAccounts) -> None:
         """Signs everybody out of the servers that an admin unchecked, in the background, and tells the admin."""
         if self.sign_ins is None or user_id not in self.access_control.admins:
             return

@@ -120,7 +120,7 @@ class ThreadStatuses:
             thread_status.wanted, thread_status.of_stream = "", False
             self._plan_call(thread_status, 0.0)
 
-    async def give_way(self, thread: ThreadKey) -> None:
+    async def make_room_for_stop(self, thread: ThreadKey) -> None:
         """Makes room for Slack's own Stop button; returns once no status call in progress could remove the button."""
         thread_status = self._status_of(thread)
         if thread_status is None:
@@ -293,7 +293,7 @@ class AssistantPane:
         if self.statuses.desired_status(question.thread) == texts.statuses.STATUS_QUEUED:
             self.statuses.remove(question.thread)
 
-    def says_how_to_stop(self, question: Question) -> bool:
+    def has_stop_hint(self, question: Question) -> bool:
         """Returns whether Slack's own Stop button or the thread's status tells readers how to stop a native stream."""
         return self._has_stop_button(question.thread) or self.statuses.has_answer_status(question.thread)
 
@@ -324,7 +324,7 @@ class AssistantPane:
             async with asyncio.timeout(TURN_WITHIN_S):
                 if ending := self._endings.pop(thread, None):
                     await asyncio.wait((ending,))
-                await self.statuses.give_way(thread)
+                await self.statuses.make_room_for_stop(thread)
                 return await self.workspace.pane.begin_session(thread)
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("agent session of thread %s not started: %s", thread, str(error) or "it took too long")

@@ -57,7 +57,7 @@ class PressedAnswer:
 
 
 @dataclass(frozen=True)
-class Presses:
+class PressChecker:
     """Checks clicks, and shows people outcomes that the reply doesn't show."""
 
     stores: Stores

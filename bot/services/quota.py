@@ -47,7 +47,7 @@ from bot.models.prompt import Effort
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.notifications import Notifier
-from bot.services.schedule_quota import check_run
+from bot.services.schedule_quota import check_run_quota
 from bot.slack.blockkit import Json
 from bot.slack.quotas import cap_notification
 from bot.slack.views.caps import CAPS, SubmittedCaps
@@ -80,7 +80,7 @@ class Quota:
 
         Waits while the rest of a cap is reserved for running answers.
         """
-        await check_run(job, self.stores)
+        await check_run_quota(job, self.stores)
         most = self.most(input_tokens, web_searches, effort)
         usage, clock = self.stores.usage, self.stores.clock
         reserve = partial(insist, lambda: usage.reserve(job, most, self.caps), clock, "quota not reserved")
@@ -142,7 +142,7 @@ class Quota:
             log.warning("cost so far not read: %s", error)
             return None
 
-    async def personal_use(self, team_id: str, user_id: str, channel_id: str = "") -> UsageToDate:
+    async def personal_usage(self, team_id: str, user_id: str, channel_id: str = "") -> UsageToDate:
         """Returns a person's usage today and this month, and the caps that apply in a channel or anywhere (""). Raises
         StoreError."""
         ids = ScopeIds(team_id, user_id, channel_id)
@@ -199,7 +199,7 @@ class CapSettings:
 
     async def problems(self, user_id: str, entered: Entered) -> dict[str, str]:
         if entered and user_id not in self.access_control.admins:
-            return {entered[0][0]: await self.access_control.naming_admins_plainly(texts.quotas.ONLY_ADMINS_SET_QUOTAS)}
+            return {entered[0][0]: await self.access_control.with_admin_names(texts.quotas.ONLY_ADMINS_SET_QUOTAS)}
         return cap_problems(entered, self.unpriced)
 
     async def save(self, user_id: str, submitted: SubmittedCaps) -> dict[str, str]:

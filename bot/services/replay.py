@@ -22,7 +22,7 @@ from bot.services.answering import Answering
 from bot.services.ports import Tools
 from bot.services.quota import Quota
 from bot.services.slack_conversation import SlackConversation
-from bot.services.standalone import Collected, InMemory, NoSteps, attempt_at, run_to_end
+from bot.services.standalone import CollectedText, InMemory, NoRecords, attempt_at, run_to_end
 from bot.services.transcripts import Transcription
 from bot.store.replays import Given, RecordedQuestion
 
@@ -102,7 +102,7 @@ async def ask_again(
     quota, clock, ports = answering.quota, answering.stores.clock, answering.steps.ports
     began, channel_id = clock.monotonic(), then.job.question.thread.channel_id
     attempt = attempt_at(then.job, began)
-    records = _AuditedCalls(on_call=on_call) if on_call else NoSteps()
+    records = _AuditedCalls(on_call=on_call) if on_call else NoRecords()
     of_slack = answering.stores, answering.workspace, Transcription(answering.stores, None, quota)
     ports = replace(
         ports,
@@ -112,7 +112,7 @@ async def ask_again(
         spending=_ReplayLimit(quota, spend, attempt),
     )
     steps = replace(answering.steps, ports=ports)
-    given = await run_to_end(steps, attempt, steps.ask(attempt, Collected()), answering.settings.model_names)
+    given = await run_to_end(steps, attempt, steps.ask(attempt, CollectedText()), answering.settings.model_names)
     used, end = given.used, given.end
     tokens = used.usage.input_tokens, used.usage.output_tokens
     model = end.model or quota.models[0]

@@ -13,9 +13,9 @@ from bot.core.usage import DownReason
 from bot.logs import of_job
 from bot.reply.workspace import Workspace
 from bot.services.decisions import Decisions
-from bot.services.presses import PressedAnswer, Presses
+from bot.services.presses import PressChecker, PressedAnswer
 from bot.services.sign_in import SignInModal
-from bot.services.stops import Stops
+from bot.services.stops import AnswerStopper
 from bot.services.worker import Worker
 from bot.store import Stores
 
@@ -30,10 +30,10 @@ class ReplyActions:
     stores: Stores
     workspace: Workspace
     worker: Worker
-    presses: Presses
+    presses: PressChecker
     decisions: Decisions
     sign_in: SignInModal
-    stops: Stops
+    stops: AnswerStopper
 
     async def on_press(self, press: Press) -> None:
         await self.presses.respond(press, self.perform(press))

@@ -7,7 +7,7 @@ from bot.errors import CapReached
 from bot.store import Stores
 
 
-async def check_run(job: Job, stores: Stores) -> None:
+async def check_run_quota(job: Job, stores: Stores) -> None:
     """Raises CapReached if the job is a schedule's run and the schedule's quota is used up."""
     if job.question.schedule_id is None:
         return

@@ -62,7 +62,7 @@ class ScheduledRuns:
             return None
         schedule = run.schedule
         asked = _question(schedule)
-        reason = await self._obstacle(schedule, asked, entry.job_id)
+        reason = await self._skip_reason(schedule, asked, entry.job_id)
         if reason is None and not await self.quota.has_room(asked):
             reason = PauseReason.QUOTA
         if reason is not None:
@@ -100,7 +100,7 @@ class ScheduledRuns:
             messages[schedule.channel_id] = run_notice(schedule, report)
         return messages
 
-    async def _obstacle(self, schedule: Schedule, asked: Question, job_id: int) -> PauseReason | None:
+    async def _skip_reason(self, schedule: Schedule, asked: Question, job_id: int) -> PauseReason | None:
         """Returns why the schedule must be paused now, or None if the run can be posted."""
         kind = await self.workspace.users.kind(schedule.user_id, now_within_s=MEMBER_WITHIN_S, max_age_s=LOOKUP_S)
         denial = await self.access_control.denial(asked)

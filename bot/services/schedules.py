@@ -227,7 +227,7 @@ class Schedules:
         team_id = self.workspace.me.team_id
         schedule = await self.stores.schedules.read(team_id, submitted.schedule_id)
         if refusal := await self._refusal(schedule, user_id):
-            return {ScheduleField.WORDS: await self.access_control.naming_admins_plainly(refusal)}
+            return {ScheduleField.WORDS: await self.access_control.with_admin_names(refusal)}
         assert schedule is not None
         entered, problems = submitted.entered, dict[str, str]()
         words = entered.get(ScheduleField.WORDS, schedule.words)
@@ -337,7 +337,7 @@ class Schedules:
         key = schedule.team_id, schedule.user_id, schedule.accounts
         return await self.sign_ins.servers_signed_out_of(*key) if self.sign_ins else schedule.accounts
 
-    async def awaits_sign_in(self, schedule_id: int, user_id: str) -> AwaitedSignIn | str:
+    async def awaited_sign_in(self, schedule_id: int, user_id: str) -> AwaitedSignIn | str:
         """Returns a schedule that awaits its creator's sign-in, or a sentence about why it doesn't. Resumes the
         schedule if the creator has signed in elsewhere. Raises RateLimited, Refused and StoreError."""
         team_id = self.workspace.me.team_id

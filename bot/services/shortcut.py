@@ -105,7 +105,7 @@ class MessageShortcut:
         """Records the question from a modal; returns why it isn't asked, or ""."""
         about = submitted.about
         if denial := await self._denial(user_id, about.channel_id):
-            return await self.access_control.naming_admins_plainly(denial)
+            return await self.access_control.with_admin_names(denial)
         if self.workspace.sign_in_addresses.has_url(submitted.text):
             return texts.accounts.PASTED_IN_MESSAGE
         try:
@@ -365,7 +365,7 @@ class Reactions:
             )
         except StoreError:
             if tells:
-                self.notifier.tell_unsaved(self._question(reaction))
+                self.notifier.tell_not_saved(self._question(reaction))
             raise
 
     def _may_ask(self, reaction: Reaction) -> bool:
@@ -373,7 +373,7 @@ class Reactions:
         if self.workspace.users.known(reaction.user_id) is UserKind.BOT:
             return False
         asked = self._question(reaction)
-        if denial := self.access_control.denial_at_once(asked):
+        if denial := self.access_control.known_denial(asked):
             self.access_control.tell(asked, denial)
             return False
         if not self._is_within_limit(reaction):

@@ -14,8 +14,8 @@ from bot.core.awaited import AwaitedCall
 from bot.core.calls import Decision
 from bot.core.schedules import AwaitedSignIn
 from bot.services.decisions import Decisions
-from bot.slack.views.schedules import schedule_waiting
-from bot.slack.views.sign_in import ADDRESS_MODAL, PastedAddress
+from bot.slack.views.schedules import awaiting_schedule_id
+from bot.slack.views.sign_in import ADDRESS_MODAL, SubmittedSignIn
 from bot.store.accounts import Owner
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class SignInModal:
         await self.decisions.workspace.surfaces.open(press.trigger_id, view)
         return None
 
-    async def check_address(self, user_id: str, pasted: PastedAddress) -> str:
+    async def check_address(self, user_id: str, pasted: SubmittedSignIn) -> str:
         """Returns why a pasted URL can't be used to sign in, or "" if it might work. Raises StoreError."""
         if pasted.address is None:
             # The server is asked later, because its response can take longer than Slack waits.
@@ -56,11 +56,11 @@ class SignInModal:
         press = self.decisions.presses.from_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
         found = await self._awaited_sign_in(press)
         if isinstance(found, str):
-            return await self.decisions.presses.access_control.naming_admins_plainly(found)
+            return await self.decisions.presses.access_control.with_admin_names(found)
         sign_ins, awaited = found
         return await sign_ins.entry_problem(self._owner(awaited), awaited.name, pasted.address)
 
-    async def sign_in(self, user_id: str, pasted: PastedAddress) -> None:
+    async def sign_in(self, user_id: str, pasted: SubmittedSignIn) -> None:
         """Signs a person in with a pasted URL and continues the call or schedule, or tells the person why it can't."""
         press = self.decisions.presses.from_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
         await self.decisions.presses.respond(press, self._sign_in(press, pasted.address))
@@ -85,10 +85,10 @@ class SignInModal:
     async def _awaited_sign_in(self, press: Press) -> tuple["SignIns", Awaits] | str:
         """Returns the sign-ins and the call or schedule that awaits the person's sign-in, or a sentence about why none
         does. The sentence is "" for a schedule that has already resumed. Raises StoreError."""
-        schedule_id, sign_ins = schedule_waiting(press.value), self.decisions.schedules.sign_ins
+        schedule_id, sign_ins = awaiting_schedule_id(press.value), self.decisions.schedules.sign_ins
         awaited: Awaits | str
         if schedule_id is not None:
-            awaited = await self.decisions.schedules.awaits_sign_in(schedule_id, press.user_id)
+            awaited = await self.decisions.schedules.awaited_sign_in(schedule_id, press.user_id)
         else:
             pressed = await self.decisions.presses.check(press)
             awaited = pressed if isinstance(pressed, str) else pressed.call

@@ -148,7 +148,7 @@ class InMemory:
         return frozenset()
 
 
-class NoSteps(InMemory):
+class NoRecords(InMemory):
     """Records nothing, so that an answer ends when its model calls a tool."""
 
     async def record_step(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
@@ -156,7 +156,7 @@ class NoSteps(InMemory):
 
 
 @dataclass
-class Collected:
+class CollectedText:
     """Collects the text without showing it. A call that needs a person's approval ends the attempt."""
 
     answer: Answer | None = field(default=None, init=False)
@@ -179,7 +179,7 @@ class Collected:
 
 
 @dataclass(frozen=True)
-class Unlimited:
+class UnlimitedSpending:
     """Allows every request, and calculates its cost."""
 
     prices: ModelPrices = field(default_factory=ModelPrices)
@@ -192,7 +192,7 @@ class Unlimited:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class StandaloneAnswer:
     text: str
     end: End
     used: Used
@@ -216,14 +216,14 @@ async def answer(
     spending: Spending | None = None,
     settings: PromptSettings | None = None,
     prompt: Prompt | None = None,
-) -> Answered:
+) -> StandaloneAnswer:
     """Answers a question; returns the text and the end, even after an error. `asked`: a question, or a job to resume.
     `prompt` replaces the conversation's prompt."""
-    ports = Ports(records or InMemory(), conversation, tools, spending or Unlimited(), SystemClock())
+    ports = Ports(records or InMemory(), conversation, tools, spending or UnlimitedSpending(), SystemClock())
     settings = settings or PromptSettings(DEFAULT_SYSTEM_PROMPT, HISTORY_TOKENS)
     steps = Steps(ports, models, settings, TokenEstimate(models.names), has_buttons=False)
     attempt = attempt_at(asked if isinstance(asked, Job) else Job(1, asked, 1), ports.clock.monotonic())
-    shown = shown or Collected()
+    shown = shown or CollectedText()
     given = prompt and steps.ask_with_prompt(attempt, BuiltPrompt(prompt, None), Offer(), shown)
     return await run_to_end(steps, attempt, given or steps.ask(attempt, shown))
 
@@ -235,7 +235,7 @@ def attempt_at(job: Job, now: float) -> AnswerAttempt:
 
 async def run_to_end(
     steps: Steps, attempt: AnswerAttempt, asking: Awaitable[End], names: ModelNames = OWN_NAMES
-) -> Answered:
+) -> StandaloneAnswer:
     """Awaits `asking`, ends the attempt, and returns the answer. An attempt that is given up keeps its text so far."""
     try:
         end = await end_of(attempt, asking, names)
@@ -245,4 +245,4 @@ async def run_to_end(
         end = End(EndReason.STEP_LIMIT if attempt.answer.text.strip() else EndReason.EMPTY)
     end = attempt.finish(end, steps.ports.clock.now(), names=names)
     used = attempt.used.plus(end.usage, steps.ports.spending.cost_usd(end)) if end.usage else attempt.used
-    return Answered(attempt.answer.text, end, used, attempt.completion, attempt.error)
+    return StandaloneAnswer(attempt.answer.text, end, used, attempt.completion, attempt.error)

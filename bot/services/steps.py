@@ -51,7 +51,7 @@ from bot.reply.answer import Answer, CurrentStep
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
 from bot.services.ports import Doing, Output, Ports, Running
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
-from bot.services.tool_calls import NotOurs, Offer, ToolCalls
+from bot.services.tool_calls import JobChanged, Offer, ToolCalls
 
 MAX_STEPS = 16
 """Maximum model requests per answer. Each use of tools needs one more request, which sends the results."""
@@ -80,7 +80,7 @@ class Steps:
         return ToolCalls(self.ports, self.has_buttons)
 
     async def ask(self, attempt: AnswerAttempt, shown: Output) -> End:
-        """Asks the model until it calls no more tools; returns how the answer ended. Raises GivenUp and NotOurs."""
+        """Asks the model until it calls no more tools; returns how the answer ended. Raises GivenUp and JobChanged."""
         questions = (attempt.job.question, *attempt.job.earlier_questions)
         me = self.ports.conversation.me.user_id
         is_asked = any(question.files or without_bot_mention(question.text, me) for question in questions)
@@ -117,7 +117,7 @@ class Steps:
         shown: Output,
         window_tokens: int | None = None,
     ) -> End:
-        """Asks the model with this prompt, and makes its calls until there are no more. Raises GivenUp and NotOurs.
+        """Asks the model with this prompt, and makes its calls until there are no more. Raises GivenUp and JobChanged.
 
         `window_tokens`: the model's window, if the model has refused a longer prompt.
         """
@@ -180,7 +180,7 @@ class Steps:
         return cut_to_fit(kept, estimate.tokens, limit_tokens) if window else kept
 
     async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, shown: Output) -> None:
-        """Makes the last step's calls, or asks for approval. Raises GivenUp, NotOurs and NotShown."""
+        """Makes the last step's calls, or asks for approval. Raises GivenUp, JobChanged and NotShown."""
         step = attempt.answer.steps[-1]
         if all(call.state.is_over for call in step.calls):
             return
@@ -202,7 +202,7 @@ class Steps:
         built: BuiltPrompt,
         step_prompt: Prompt,
     ) -> None:
-        """Records a step with its calls and usage. Raises NotOurs. `step_prompt` begins with `built`."""
+        """Records a step with its calls and usage. Raises JobChanged. `step_prompt` begins with `built`."""
         answer = attempt.answer
         completion = _completion(step)
         step_no = len(answer.steps)
@@ -217,7 +217,7 @@ class Steps:
         end = attempt.with_usage(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
         records = self.ports.records
         if not await self.tool_calls.insist(lambda: records.record_step(attempt.job, done, end, piece)):
-            raise NotOurs
+            raise JobChanged
         answer.on_recorded(piece)
         # An attempt might end without ending a job, because it is given up while a call awaits approval.
         attempt.on_step_recorded(done, end.usage, self.ports.spending.cost_usd(end))

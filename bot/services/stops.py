@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Stops:
+class AnswerStopper:
     stores: Stores
     workspace: Workspace
     worker: Worker

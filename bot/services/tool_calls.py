@@ -97,7 +97,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class NotOurs(GivenUp):
+class JobChanged(GivenUp):
     """Raised after the job was lost, stopped or edited. The worker will cancel the attempt soon."""
 
     def __init__(self) -> None:
@@ -257,7 +257,7 @@ class ToolCalls:
     async def make_calls(
         self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]
     ) -> tuple[RecordedCall, ...]:
-        """Makes a recorded step's ready or approved calls; returns all its calls in their new state. Raises NotOurs.
+        """Makes a recorded step's ready or approved calls; returns all its calls in their new state. Raises JobChanged.
 
         `show` receives what each call does. Results that must not be stored are only in the returned calls.
         """
@@ -290,7 +290,7 @@ class ToolCalls:
             now = await self.insist(lambda: self.ports.records.calls(job, call.step_no))
             is_begun = now[call.index].state is CallState.BEGUN
             if not (is_begun and await self._record_end(job, replace(call, state=CallState.UNKNOWN))):
-                raise NotOurs
+                raise JobChanged
             return None
         show(activity_of(call))
         result = await self._call_tool(job, call, definition.timeout_s)

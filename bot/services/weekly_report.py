@@ -32,7 +32,7 @@ class WeeklyReport:
     _next_at: float = field(default=0.0, init=False)
     """The time before which no report is due, so that the database needn't be asked."""
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Sends the newest report to the admins who haven't received it. Raises StoreError and RateLimited."""
         now = self.stores.clock.now()
         if now < self._next_at:

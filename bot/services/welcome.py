@@ -69,7 +69,7 @@ class Welcome:
         if not self.is_on:
             return
         invitation = self._question(channel_id, inviter_id)
-        if self.access_control.denial_at_once(invitation):
+        if self.access_control.known_denial(invitation):
             log.info("channel %s not welcomed: access is denied there", channel_id)
             return
         if await self.stores.channel_settings.read(self.workspace.me.team_id, channel_id) != ChannelSettings():

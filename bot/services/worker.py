@@ -299,7 +299,7 @@ class Worker:
             await self.workspace.scheduler.post_placeholder(job)
             if job.id not in self._live and await queue.status(job.id) is Status.RUNNING:
                 # The status now belongs to another process.
-                await self.pane.statuses.give_way(job.question.thread)
+                await self.pane.statuses.make_room_for_stop(job.question.thread)
         finally:
             # An attempt that has begun still uses the status.
             if job.id not in self._live:

@@ -104,7 +104,7 @@ def moment(at: float, form: str, fallback: str, *styles: str) -> Json:
     return _with(element, style=dict.fromkeys(styles, True))
 
 
-def moment_mrkdwn(at: float, form: str, fallback: str) -> str:
+def date_mrkdwn(at: float, form: str, fallback: str) -> str:
     return f"<!date^{int(at)}^{form}|{fallback}>"
 
 
@@ -222,7 +222,7 @@ def input_field(name: str, label: str, element: Json, *, hint: str = "", optiona
     return _with(block, hint=plain_text(hint) if hint else None)
 
 
-def untouched(view: Mapping[str, Any]) -> Json:
+def initial_view(view: Mapping[str, Any]) -> Json:
     """Returns a submitted modal as it was before the user changed any field."""
     fields = {
         block.get("block_id"): {"": {of: (block.get("element") or {}).get(name) for of, name in _INITIAL.items()}}
@@ -249,7 +249,7 @@ def values_of(view: Mapping[str, Any]) -> dict[str, str]:
     return values
 
 
-def modal_to_read(title: str, blocks: Sequence[Json], *, close: str) -> Json:
+def read_only_modal(title: str, blocks: Sequence[Json], *, close: str) -> Json:
     return {"type": "modal", "title": plain_text(title), "close": plain_text(close), "blocks": list(blocks)}
 
 

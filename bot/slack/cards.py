@@ -42,8 +42,8 @@ def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
         return [blockkit.rich_text([*parts, decided], block_id)]
     terms = list(card.terms)
     if ask.expires_at is not None:
-        in_utc = texts.words.time_in_utc(datetime.fromtimestamp(ask.expires_at, UTC))
-        until = blockkit.moment_mrkdwn(ask.expires_at, texts.words.TIME_FORMAT, in_utc)
+        utc_text = texts.words.time_in_utc(datetime.fromtimestamp(ask.expires_at, UTC))
+        until = blockkit.date_mrkdwn(ask.expires_at, texts.words.TIME_FORMAT, utc_text)
         terms.append(f"{texts.approvals.waits_until(escape(unlinked(ask.decider_name)))}{until}.")
     agree = blockkit.button(card.by, card.agree, ask.value, primary=True)
     decline = blockkit.button(ReplyAction.DENY, card.decline, ask.value)
@@ -55,8 +55,8 @@ def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
 
 
 def moment(at: float, *styles: str) -> Json:
-    in_utc = texts.words.time_in_utc(datetime.fromtimestamp(at, UTC))
-    return blockkit.moment(at, texts.words.TIME_FORMAT, in_utc, *styles)
+    utc_text = texts.words.time_in_utc(datetime.fromtimestamp(at, UTC))
+    return blockkit.moment(at, texts.words.TIME_FORMAT, utc_text, *styles)
 
 
 def _memory(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:

@@ -95,16 +95,18 @@ def new_session() -> aiohttp.ClientSession:
     checks = aiohttp.TraceConfig()
     checks.on_connection_reuseconn.append(_check_allowed)
     checks.on_connection_create_end.append(_check_allowed)
-    checks.on_request_redirect.append(_keep_to_slack)
+    checks.on_request_redirect.append(_reject_redirect)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=network.tls()),
         timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
         trace_configs=[checks],
-        middlewares=[_on_its_way],
+        middlewares=[_send_through_proxy],
     )
 
 
-async def _on_its_way(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def _send_through_proxy(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
     """Sends a request through the proxy for its URL, regardless of the SDK's proxy settings."""
     try:
         proxy = network.proxy_of(str(request.url))
@@ -120,7 +122,7 @@ async def _check_allowed(*_: object) -> None:
         raise Withheld
 
 
-async def _keep_to_slack(_session: object, _context: object, answer: aiohttp.TraceRequestRedirectParams) -> None:
+async def _reject_redirect(_session: object, _context: object, answer: aiohttp.TraceRequestRedirectParams) -> None:
     """Rejects redirects of calls, which would send the content to another host. File downloads can be redirected."""
     if answer.method == "POST":
         answer.response.close()

@@ -69,7 +69,7 @@ class Files:
         self._client = client
         self._headers = {"Authorization": f"Bearer {client.token}"}
         self._api = URL(client.api_url)
-        self._room = MemoryRoom(MAX_HELD_BYTES)
+        self._room = MemoryBudget(MAX_HELD_BYTES)
         self._contents = FileContents()
 
     @asynccontextmanager
@@ -162,7 +162,7 @@ class Files:
     async def _download(self, file: File, left: int) -> bytes | Unread:
         url = URL(file.url)
         for _ in range(1 + MAX_REDIRECTS):
-            if not may_have_token(url, self._api):
+            if not can_get_token(url, self._api):
                 log.warning("file %s not read: host %s must not get the token", file.id, url.host)
                 return Unread.FAILED
             timeout = aiohttp.ClientTimeout(total=READING_S)
@@ -193,8 +193,8 @@ class FileContents:
     """Converts file bytes to text, Markdown, images or PDFs, one file at a time per `asker`."""
 
     def __init__(self) -> None:
-        self._converting = FairLine()
-        self._reading_document = FairLine()
+        self._converting = FairLock()
+        self._reading_document = FairLock()
 
     async def of(self, file: File, content: bytes, asker: str) -> Content:
         kind = detect_media_type(content)
@@ -249,7 +249,7 @@ def _image(name: str, media_type: str, content: bytes) -> Media:
     return Media(name, media_type, base64.b64encode(content).decode(), tokens=image_tokens(*size) if size else 0)
 
 
-def may_have_token(url: URL, api: URL) -> bool:
+def can_get_token(url: URL, api: URL) -> bool:
     """Returns whether a URL can get the bot token: https in slack.com or the API's domain, or the API's own origin."""
     if not (url.scheme and url.host) or url.user is not None:
         return False
@@ -297,7 +297,7 @@ def _size_bytes(content: Content) -> int:
     return len(text) if isinstance(text, str) else 0
 
 
-class MemoryRoom:
+class MemoryBudget:
     """Memory that live answers share, up to half of it per person. An answer reserves all its memory at once."""
 
     def __init__(self, free_bytes: int) -> None:
@@ -323,7 +323,7 @@ class MemoryRoom:
             del self._held_bytes[person]
 
 
-class FairLine:
+class FairLock:
     """A lock with a fair queue, in which each person has only one place at a time."""
 
     def __init__(self) -> None:

@@ -142,7 +142,7 @@ class FormReader:
             if key not in _HIDDEN and key != "fallback" and not (key == _VALUE and is_pressed)
             for part in self._value(str(key), value, level, ts)
         ]
-        yield from _with_facts(node, list(self._addressed(node, list(_without_repetitions(node, parts)))))
+        yield from _with_values(node, list(self._with_links(node, list(_without_repetitions(node, parts)))))
 
     def _value(self, key: str, value: Any, level: int, ts: str = "") -> Iterator[_Part]:
         """Yields the parts of a key's value. `ts`: the ts of a message that the object refers to, or ""."""
@@ -183,7 +183,7 @@ class FormReader:
             elif isinstance(value, list | tuple):
                 yield from self._items(key, value, level + 1)
 
-    def _addressed(self, node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
+    def _with_links(self, node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
         """Yields the parts, with labels as links to their URLs. A URL without a label becomes a separate part."""
         addresses = {str(key): value for key, value in node.items() if _is_shown_address(str(key), value)}
         labels = dict.fromkeys(part.key for part in parts if part.is_words)
@@ -292,7 +292,7 @@ def _message_ts(node: Object) -> str:
     return next(found, "")
 
 
-def _with_facts(node: Object, parts: Sequence[_Part]) -> list[_Part]:
+def _with_values(node: Object, parts: Sequence[_Part]) -> list[_Part]:
     """Returns the parts, with the value and the numbers added after the label and a check mark before it."""
     if not parts:
         return []

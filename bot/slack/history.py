@@ -35,9 +35,9 @@ from bot.pacing.retry import HISTORY_PAGE, Retrier
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.file_objects import files_of
 from bot.slack.json_values import Payload, count, json_object, messages_in, string
-from bot.slack.posted_questions import asked_in
+from bot.slack.posted_questions import question_in
 from bot.slack.text import answer_of, app_name, attached_to, body_of, is_by_app, quoted_for_model
-from bot.slack.users import ChannelReaders, Users, keep_newest
+from bot.slack.users import ChannelReaders, Users, cache_newest
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ class History:
     def _whole(self, question: Question, message: Mapping[str, Any]) -> Message:
         bot_id = string(message, "bot_id") or None
         is_ours = bot_id == self._bot_id
-        if is_ours and (asked := asked_in(message)):
+        if is_ours and (asked := question_in(message)):
             asker, text, quoted = asked
             thread = question.thread
             return Message(thread.team_id, thread.channel_id, message["ts"], text, quoted, user_id=asker)
@@ -256,7 +256,7 @@ NEXT_PAGE = "More messages are on the next page: page={page}"
 _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
 
 
-class _Unusable(Exception):
+class _UnusableArgument(Exception):
     """Raised if an argument is unusable or its target can't be read. The message is for the model."""
 
 
@@ -267,7 +267,7 @@ class _Answer(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _PageRequest:
     channel_id: str
     newest: int
     since_ts: str = ""
@@ -310,7 +310,7 @@ class ChannelReader:
         try:
             async with asyncio.timeout(until - self._client.clock.monotonic()):
                 wanted = await self._parse_arguments(use.question, use.arguments)
-        except _Unusable as error:
+        except _UnusableArgument as error:
             return CallResult.failed(str(error))
         except (RateLimited, Refused, TimeoutError):
             return CallResult.failed(BUSY)
@@ -324,11 +324,11 @@ class ChannelReader:
         shown = await self._page_text(use.question, wanted, page) if page.messages else NOTHING_THERE
         return CallResult(CallState.DONE, shown, can_be_stored=shown == NOTHING_THERE)
 
-    async def _parse_arguments(self, question: Question, arguments: Mapping[str, Any]) -> _Wanted:
-        """Parses a call's arguments. Raises _Unusable, RateLimited and Refused."""
+    async def _parse_arguments(self, question: Question, arguments: Mapping[str, Any]) -> _PageRequest:
+        """Parses a call's arguments. Raises _UnusableArgument, RateLimited and Refused."""
         newest = arguments.get("newest")
         if newest is not None and not (type(newest) is int and 1 <= newest <= PAGE_MESSAGES):
-            raise _Unusable(NOT_A_NUMBER)
+            raise _UnusableArgument(NOT_A_NUMBER)
         since_ts = ""
         if since := arguments.get("since"):
             try:
@@ -337,42 +337,42 @@ class ChannelReader:
                 # Slack excludes the message at `oldest` itself.
                 since_ts = f"{max(0.0, at.timestamp() - 0.000001):.6f}"
             except (ValueError, OverflowError, OSError):
-                raise _Unusable(NOT_A_TIME) from None
+                raise _UnusableArgument(NOT_A_TIME) from None
         page_ts, thread_ts = (str(arguments.get(name) or "") for name in ("page", "thread"))
         if not all(_TS.fullmatch(ts) for ts in (page_ts, thread_ts) if ts):
-            raise _Unusable(NOT_A_TS)
+            raise _UnusableArgument(NOT_A_TS)
         channel_id = str(arguments.get("channel") or question.thread.channel_id)
         if link := str(arguments.get("link") or "").strip().strip("<>"):
             if (linked := linked_message(link)) is None:
-                raise _Unusable(NOT_A_LINK)
+                raise _UnusableArgument(NOT_A_LINK)
             channel_id, ts, in_thread = linked
             thread_ts = in_thread or ts
         await self._check_readable(question, channel_id)
         newest = newest or (PAGE_MESSAGES if since_ts or thread_ts or page_ts else DEFAULT_MESSAGES)
-        return _Wanted(channel_id, newest, since_ts, page_ts, thread_ts)
+        return _PageRequest(channel_id, newest, since_ts, page_ts, thread_ts)
 
     async def _zone(self, question: Question) -> tzinfo:
         await self._users.names([question.user_id])
         return self._users.zones([question.user_id]).get(question.user_id, UTC)
 
     async def _check_readable(self, question: Question, channel_id: str) -> None:
-        """Raises _Unusable if the answer's readers can't read another channel. Also raises RateLimited and Refused."""
+        """Raises _UnusableArgument if the answer's readers can't read a channel, or RateLimited or Refused."""
         if channel_id == question.thread.channel_id:
             return
         is_members = not question.is_from_bot and await self._users.kind(question.user_id) is UserKind.MEMBER
         if not (is_members and await self._readers.are_insiders(question.thread)):
-            raise _Unusable(NOT_READABLE)
+            raise _UnusableArgument(NOT_READABLE)
         try:
             channel = json_object(await self._client.call("conversations.info", channel=channel_id), "channel")
         except Refused as error:
             if error.reason.may_pass:
                 raise
-            raise _Unusable(NOT_READABLE) from None
+            raise _UnusableArgument(NOT_READABLE) from None
         is_public = channel.get("is_private") is False and not (channel.get("is_im") or channel.get("is_mpim"))
         if not (is_public and channel.get("is_member") is True):
-            raise _Unusable(NOT_READABLE)
+            raise _UnusableArgument(NOT_READABLE)
 
-    async def _read(self, question: Question, answer: _Answer, wanted: _Wanted, until: float) -> _Page:
+    async def _read(self, question: Question, answer: _Answer, wanted: _PageRequest, until: float) -> _Page:
         page = _Page([])
         begins_ts, ends_ts = wanted.since_ts, question.ts
         if wanted.thread_ts:
@@ -406,13 +406,13 @@ class ChannelReader:
 
     async def _fetch(self, answer: _Answer, arguments: Mapping[str, Any]) -> dict[str, Any]:
         calls = self._calls.get(answer, 0)
-        keep_newest(self._calls, answer, calls + 1)
+        cache_newest(self._calls, answer, calls + 1)
         if calls >= MAX_CALLS:
             raise RateLimited("too many calls for one answer", 0.0)
         method = "conversations.replies" if arguments["ts"] else "conversations.history"
         return await self._client.call(method, **{name: value for name, value in arguments.items() if value})
 
-    async def _page_text(self, question: Question, wanted: _Wanted, page: _Page) -> str:
+    async def _page_text(self, question: Question, wanted: _PageRequest, page: _Page) -> str:
         messages = [
             (self._history.message_of(question, found), count(found, "reply_count"))
             for found in page.messages

@@ -36,7 +36,7 @@ def json_objects(holder: Payload, key: str) -> list[Payload]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
 
 
-def in_utc(seconds: str) -> str:
+def utc_text(seconds: str) -> str:
     """Formats seconds since the epoch like "2026-11-23 09:00 UTC", or returns "" if the string isn't a time."""
     try:
         return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d %H:%M} UTC"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from bot.core import texts
 from bot.core.conversation import escape
-from bot.slack.blockkit import Json, moment_mrkdwn
+from bot.slack.blockkit import Json, date_mrkdwn
 from slack_markdown.escaping import JOINER
 from slack_markdown.render import mrkdwn, plain_words
 
@@ -86,7 +86,7 @@ def _words(element: Json) -> str:
         case "mrkdwn":
             return str(element["text"])
         case "date":
-            return moment_mrkdwn(element["timestamp"], element["format"], element["fallback"])
+            return date_mrkdwn(element["timestamp"], element["format"], element["fallback"])
         case "link":
             return mrkdwn(f"{element['text']} ({element['url']})")
     return mrkdwn(element["text"])

@@ -19,7 +19,7 @@ from bot.slack.blockkit import (
     rich_text_quote,
 )
 from bot.slack.json_values import json_objects
-from bot.slack.text import message_text, words_of
+from bot.slack.text import block_text, message_text
 from slack_markdown.growing_text import paired
 from slack_markdown.links import without_schemes
 
@@ -86,13 +86,13 @@ def _parts(quote: str) -> Iterator[str]:
     yield quote
 
 
-def view_of(message: Mapping[str, Any]) -> str | None:
+def modal_id_of(message: Mapping[str, Any]) -> str | None:
     """Returns the ID of the modal in which one of our messages was asked, or None for other messages."""
     ids = (str(block.get("block_id", "")) for block in json_objects(message, "blocks"))
     return next((id_.removeprefix(MARK) for id_ in ids if id_.startswith(MARK)), None)
 
 
-def asked_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
+def question_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """Returns a posted question's asker, words and quote (core/conversation.py), or None for other messages."""
     blocks = json_objects(message, "blocks")
     for mark, own_words in ((_CHOICE, texts.shortcut.MY_CHOICE), (RUN, texts.schedules.SCHEDULED_TASK)):
@@ -117,7 +117,7 @@ def _is(block: Mapping[str, Any], kind: str) -> bool:
 def _text(block: Mapping[str, Any]) -> str:
     """Returns a block's text. Slack turns emoji and URLs in a rich_text into separate elements."""
     if block.get("type") == "rich_text":
-        return words_of(block)
+        return block_text(block)
     # Slack doesn't document whether it returns plain text escaped, so the text is unescaped and escaped once.
     elements = json_objects(block, "elements")
     return "\n".join(escape(unescape(str(element.get("text", "")))) for element in elements)

@@ -32,9 +32,9 @@ from bot.core.sign_in_addresses import SignInAddresses
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import OfferedTools, ToolDefinition
 from bot.slack.client import TURN_WITHIN_S, PacedClient
-from bot.slack.json_values import in_utc, json_object, json_objects
+from bot.slack.json_values import json_object, json_objects, utc_text
 from bot.slack.text import message_text, quoted_for_model
-from bot.slack.users import ChannelReaders, keep_newest
+from bot.slack.users import ChannelReaders, cache_newest
 
 METHOD, INFO = "assistant.search.context", "assistant.search.info"
 INFO_TRUSTED_S = 3_600.0
@@ -111,7 +111,7 @@ class SlackSearch:
 
     def keep(self, channel_id: str, ts: str, action_token: str) -> None:
         """Keeps the action token of a question's event in memory, and drops the oldest if there are too many."""
-        keep_newest(self._tokens, (channel_id, ts), action_token)
+        cache_newest(self._tokens, (channel_id, ts), action_token)
 
     async def definitions(self, question: Question) -> OfferedTools:
         """Returns the search tool unless outsiders can read the answer. Without a token, a call tells the model why it
@@ -186,6 +186,6 @@ def _hit_text(hit: Mapping[str, Any]) -> str:
     """Formats a message for the model: channel, author, time and link, then its text as a quote."""
     channel = f"#{hit.get('channel_name') or hit.get('channel_id')}"
     author = one_line(str(hit.get("author_name") or hit.get("author_user_id") or "unknown"))
-    head = ", ".join(filter(None, (channel, author, in_utc(str(hit.get("message_ts"))))))
+    head = ", ".join(filter(None, (channel, author, utc_text(str(hit.get("message_ts"))))))
     text = with_names(message_text(str(hit.get("content") or "")), {})
     return f"{head}\n{hit.get('permalink') or ''}\n{quoted_for_model(text)}"

@@ -29,7 +29,7 @@ from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while, p
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.json_values import Payload, json_object, json_objects, messages_in, next_cursor, string, strings
 from bot.slack.notices import action_message, action_text, command_message, why_blocks
-from bot.slack.posted_questions import posted_question, view_of
+from bot.slack.posted_questions import modal_id_of, posted_question
 from bot.slack.users import PEOPLE_PER_PAGE
 from bot.slack.views.home import denied_view, home_view
 from bot.slack.views.schedules import posted_run, undo_blocks
@@ -468,4 +468,4 @@ class Surfaces:
         )
         # Another app could give its message the same block_id.
         messages = [message for message in messages_in(answer) if message.get("user") == self._bot_user_id]
-        return next((str(message["ts"]) for message in messages if view_of(message) == question.view_id), None)
+        return next((str(message["ts"]) for message in messages if modal_id_of(message) == question.view_id), None)

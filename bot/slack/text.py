@@ -18,7 +18,7 @@ from bot.core.prompt import one_line
 from bot.slack.blockkit import NOTE_LINE
 from bot.slack.file_objects import is_mail, mail_headers, mail_of
 from bot.slack.forms import MIN_TIME_S, UNREAD, FormReader
-from bot.slack.json_values import Payload, count, in_utc, json_object, json_objects, string, strings
+from bot.slack.json_values import Payload, count, json_object, json_objects, string, strings, utc_text
 from slack_markdown.escaping import fenced, longest_ticks
 
 _NOT_ANSWER = ("actions", "context_actions", "context")
@@ -110,8 +110,8 @@ _TABLE_HEADS = ("header", "headers", "header_row", "columns")
 def body_of(message: Payload) -> str:
     """Returns the text of the author's blocks, or else `text`, with an app's attachments (alerts have only those)."""
     text = string(message, "text")
-    written, _ = _parted(message)
-    posted, _ = _attached(message)
+    written, _ = _split_blocks(message)
+    posted, _ = _split_attachments(message)
     body = _blocks(written, names_in(text), MAX_DEPTH, text) or (TOO_MUCH if _cost(written) > MAX_COST else "")
     below = _attachments(posted, MAX_DEPTH, is_own=True) if posted else ""
     return message_text("\n\n".join(filter(None, (body, below))))
@@ -119,16 +119,16 @@ def body_of(message: Payload) -> str:
 
 def attached_to(message: Payload) -> str:
     """Returns the text below a message: emails, forwarded and quoted messages, link previews, others' attachments."""
-    _, unknown = _parted(message)
-    _, others = _attached(message)
+    _, unknown = _split_blocks(message)
+    _, others = _split_attachments(message)
     if not (unknown or others or message.get("files")):
         return ""
     unread = _blocks(unknown, names_in(string(message, "text")), MAX_DEPTH) if unknown else ""
-    below = (*_mails(message), quoted(unread) if unread else "", _attachments(others, MAX_DEPTH))
+    below = (*_quoted_emails(message), quoted(unread) if unread else "", _attachments(others, MAX_DEPTH))
     return message_text("\n\n".join(filter(None, below)))
 
 
-def _parted(message: Payload) -> tuple[list[Payload], list[Payload]]:
+def _split_blocks(message: Payload) -> tuple[list[Payload], list[Payload]]:
     """Returns the author's blocks and others. In a user's message, unknown block types might quote other people."""
     blocks = json_objects(message, "blocks")
     if not string(message, "user") or string(message, "bot_id") or is_by_app(message):
@@ -136,7 +136,7 @@ def _parted(message: Payload) -> tuple[list[Payload], list[Payload]]:
     return [b for b in blocks if b.get("type") in _WRITTEN], [b for b in blocks if b.get("type") not in _WRITTEN]
 
 
-def _attached(message: Payload) -> tuple[list[Payload], list[Payload]]:
+def _split_attachments(message: Payload) -> tuple[list[Payload], list[Payload]]:
     """Returns the attachments that an app posted with its message, and other attachments, such as link previews."""
     attachments = json_objects(message, "attachments")
     if not string(message, "bot_id"):
@@ -160,7 +160,7 @@ def is_by_app(message: Payload) -> bool:
     return "app_id" in message and "client_msg_id" not in message
 
 
-def _mails(holder: Payload) -> list[str]:
+def _quoted_emails(holder: Payload) -> list[str]:
     """Returns a message's emails, each quoted in full so that no part of an email can pass for a member's words."""
     mails = [file for file in json_objects(holder, "files") if is_mail(file)]
     return [f"Mail:\n{quoted(escape(mail_of(mail) or mail_headers(mail)))}" for mail in mails]
@@ -209,14 +209,14 @@ def _attachment(attachment: Payload, depth: int, is_own: bool) -> str:
     ]
     buttons = map(_button, json_objects(attachment, "actions"))
     inner = "\n".join(part for part in (pretext, service, author, head, body, *fields, *buttons) if part)
-    whole = "\n".join(filter(None, ((inner if inner.strip() else _instead(attachment)).strip("\n"), footer)))
+    whole = "\n".join(filter(None, ((inner if inner.strip() else _fallback_text(attachment)).strip("\n"), footer)))
     if not whole.strip():
         return ""
     # Text is quoted unless the author wrote it, so that an app's text can't pass for a forwarded message.
     return whole if is_own else quoted(whole)
 
 
-def _instead(attachment: Payload) -> str:
+def _fallback_text(attachment: Payload) -> str:
     """Returns the text of an attachment without the usual keys: an object by another app, or the fallback."""
     unusual = {
         key: value
@@ -240,7 +240,7 @@ def _forwarded(attachment: Payload, depth: int) -> str:
     parts = [_blocks(json_objects(message, "blocks"), labels, depth - 1, instead) for message in messages]
     written = "\n\n".join(part for part in parts if part)
     text = written or _mrkdwn(attachment, "text") or _blocks(json_objects(attachment, "blocks"), {}, depth - 1)
-    below = (*_mails(attachment), _attachments(json_objects(attachment, "attachments"), depth - 1))
+    below = (*_quoted_emails(attachment), _attachments(json_objects(attachment, "attachments"), depth - 1))
     text = "\n\n".join(part for part in (text, *below) if part.strip()).strip("\n") or string(attachment, "fallback")
     head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
     return f"{head}\n{quoted(text)}" if len(text.splitlines()) > 1 else f"{head} {text}".rstrip()
@@ -252,7 +252,7 @@ def _time_of(attachment: Payload) -> str:
     except (TypeError, ValueError, OverflowError):
         return ""
     seconds = seconds / 1_000 if seconds > MAX_TIME_S else seconds
-    return in_utc(str(seconds)) if seconds >= MIN_TIME_S else ""
+    return utc_text(str(seconds)) if seconds >= MIN_TIME_S else ""
 
 
 def _author(attachment: Payload) -> str:
@@ -267,7 +267,7 @@ def _blocks(blocks: Sequence[Payload], labels: Mapping[str, str], depth: int, in
     """Returns the text of blocks as mrkdwn, or `instead` if they have none. `labels`: names in the message, by ID."""
     parts = [] if depth == 0 or _cost(blocks) > MAX_COST else _BlockReader(labels).texts(blocks)
     if all(part.startswith(UNREAD) for part in parts):
-        parts = [*filter(None, [emphasized(instead)]), *parts]
+        parts = [*filter(None, [markdown_emphasis(instead)]), *parts]
     return "\n\n".join(parts)
 
 
@@ -479,7 +479,7 @@ def _text_object(text_object: Payload) -> str:
 
 
 def _mrkdwn(holder: Payload, key: str) -> str:
-    return emphasized(string(holder, key))
+    return markdown_emphasis(string(holder, key))
 
 
 _PLAIN: Mapping[str, Callable[[Payload], str | None]] = {
@@ -493,9 +493,9 @@ _PLAIN: Mapping[str, Callable[[Payload], str | None]] = {
 }
 
 
-def words_of(block: Payload) -> str:
+def block_text(block: Payload) -> str:
     """Returns the text of a block posted by the bot, as mrkdwn. Slack has turned emoji and links into elements."""
-    lines = [map(_typed, json_objects(element, "elements")) for element in json_objects(block, "elements")]
+    lines = [map(_as_text_element, json_objects(element, "elements")) for element in json_objects(block, "elements")]
     return "\n".join(_inline(line, {}) for line in lines)
 
 
@@ -513,7 +513,7 @@ def _code(element: Payload, inner: Sequence[Payload], labels: Mapping[str, str])
     words = []
     for one in inner:
         text, url = string(one, "text"), string(one, "url")
-        shown = f"{text} ({url})" if _tells_more(url, text) else text or url
+        shown = f"{text} ({url})" if _has_own_label(url, text) else text or url
         words.append(escape(shown) if shown else _piece(one, labels, as_code=True))
     language = string(element, "language")
     code = "".join(words).strip("\n")
@@ -525,7 +525,7 @@ def _inline(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:
     parts = []
     for styles, group in groupby(elements, key=_styles):
         text = "".join(_piece(element, labels, "code" in styles) for element in group)
-        parts.append("\n".join(_marked(line, styles) for line in text.split("\n")))
+        parts.append("\n".join(_with_styles(line, styles) for line in text.split("\n")))
     return "".join(parts)
 
 
@@ -536,10 +536,10 @@ def _styles(element: Payload) -> frozenset[str]:
     style = json_object(element, "style")
     styles = frozenset(name for name in _STYLES if style.get(name) is True)
     # A link in code would lose its URL.
-    return styles - {"code"} if _tells_more(string(element, "url"), string(element, "text")) else styles
+    return styles - {"code"} if _has_own_label(string(element, "url"), string(element, "text")) else styles
 
 
-def _marked(line: str, styles: frozenset[str]) -> str:
+def _with_styles(line: str, styles: frozenset[str]) -> str:
     """Adds a style's marks inside any outer spaces, because Markdown doesn't allow spaces next to the marks."""
     words = line.strip()
     if not words or not styles:
@@ -590,7 +590,7 @@ def _mentioned(element: Payload) -> str:
     return " ".join(FormReader(lambda node, level: None, lambda nodes: None, link).read(element).split("\n"))
 
 
-def _typed(element: Payload) -> Payload:
+def _as_text_element(element: Payload) -> Payload:
     """Returns an emoji as text: its character, or the name of a custom emoji."""
     if element.get("type") != "emoji":
         return element
@@ -607,13 +607,13 @@ def link(url: str, label: str) -> str:
     return f"<{target}|{label}>" if label and label != target else f"<{target}>"
 
 
-def _tells_more(url: str, label: str) -> bool:
+def _has_own_label(url: str, label: str) -> bool:
     """Returns whether a label says more than the URL. Slack's own labels only repeat the URL."""
     bare = _QUIET_SCHEMES.sub("", url)
     return bool(url) and label.strip() not in ("", url, bare, bare.rstrip("/"))
 
 
-def emphasized(mrkdwn: str) -> str:
+def markdown_emphasis(mrkdwn: str) -> str:
     """Converts emphasis in mrkdwn to Markdown: `**bold**` and `~~gone~~` need two marks, `_this_` one.
 
     `>>>` quotes everything that follows. Markdown can't do that, so each line is marked.
@@ -652,7 +652,7 @@ def _sequence(match: re.Match[str]) -> str:
     if match["url"] is not None:
         url, label = unescape(match["url"]), unescape(match["label"] or "").strip()
         target = url if "://" in url else _QUIET_SCHEMES.sub("", url)
-        return escape(f"[{label}]({target})" if _tells_more(url, label) else target)
+        return escape(f"[{label}]({target})" if _has_own_label(url, label) else target)
     mark = match["mark"]
     target = match["target"]
     name = unescape(match["name"] or "").strip()
@@ -678,5 +678,5 @@ def _special(target: str, label: str) -> str:
         url = unescape(how.partition("^")[2])
         if label:
             return f"[{label}]({url})" if url else label
-        return in_utc(seconds) or seconds
+        return utc_text(seconds) or seconds
     return "@" + (label or rest or kind).removeprefix("@")

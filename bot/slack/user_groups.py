@@ -34,7 +34,7 @@ async def read_groups(client: PacedClient | SlackClient, groups: Collection[str]
 
 
 @dataclass(eq=False)
-class NamedPeople:
+class AccessGroups:
     """Checks whether a group or domain in the access rules includes a person."""
 
     client: PacedClient

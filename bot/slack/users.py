@@ -168,7 +168,7 @@ class Users:
             recent = self.known(user_id, max_age_s)
             return recent or await self._look_up_kind(user_id, NOW_S, now_within_s, is_press)
         if (kind := self.known(user_id)) is None:
-            await self._recall(user_id)
+            await self._load_recorded(user_id)
             kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)
         return kind or self.known(user_id, KEPT_S)
 
@@ -184,7 +184,7 @@ class Users:
 
     async def last_known(self, user_id: str) -> UserKind | None:
         if self.known(user_id, KEPT_S) is None:
-            await self._recall(user_id)
+            await self._load_recorded(user_id)
         return self.known(user_id, KEPT_S)
 
     async def _look_up_kind(self, user_id: str, max_age_s: float, within_s: float, is_press: bool) -> UserKind | None:
@@ -192,8 +192,8 @@ class Users:
         after = self._clock.monotonic() - max_age_s
         try:
             async with asyncio.timeout(within_s):
-                is_found = is_press and await self._ask_ahead(user_id)
-                while is_found or await self._share_lookup(user_id, self._ask_in_line):
+                is_found = is_press and await self._ask_at_once(user_id)
+                while is_found or await self._share_lookup(user_id, self._ask_in_queue):
                     profile, is_found = self._profile(user_id), False
                     if profile.kind_at > after:
                         if profile.kind is not None:
@@ -205,7 +205,7 @@ class Users:
             log.warning("the type of user %s is not known: Slack doesn't answer", user_id)
         return None
 
-    async def _ask_ahead(self, user_id: str) -> bool:
+    async def _ask_at_once(self, user_id: str) -> bool:
         """Requests a person's user type once, if a call is left. Returns False if the request must be queued."""
         if self._client.budget.spare_calls(_USER[0]) <= 0:
             return False
@@ -216,7 +216,7 @@ class Users:
             return False
         return True
 
-    async def _ask_in_line(self, user_id: str, lookup: _Lookup) -> bool:
+    async def _ask_in_queue(self, user_id: str, lookup: _Lookup) -> bool:
         """Requests a person's user type until Slack returns it or refuses for good, or nobody is waiting anymore."""
         self._to_list.add(user_id)
         self._list_if_many()
@@ -296,7 +296,7 @@ class Users:
             await asyncio.wait((listing,))
         self._to_list.difference_update(ids)
 
-    async def _recall(self, user_id: str) -> None:
+    async def _load_recorded(self, user_id: str) -> None:
         try:
             found = await self._recorded.read(self._team_id, user_id)
         except StoreError as error:
@@ -410,13 +410,13 @@ class Users:
         return self._profiles.get(id_, _UNKNOWN)
 
     def _keep(self, id_: str, profile: Profile) -> None:
-        keep_newest(self._profiles, id_, profile, MAX_LISTED)
+        cache_newest(self._profiles, id_, profile, MAX_LISTED)
 
 
 _UNKNOWN = Profile()
 
 
-def keep_newest(kept: dict[K, V], key: K, value: V, most: int | None = None) -> None:
+def cache_newest(kept: dict[K, V], key: K, value: V, most: int | None = None) -> None:
     """Adds a value to a cache as its newest, and drops the oldest beyond `most` (default MAX_KEPT)."""
     kept.pop(key, None)
     kept[key] = value
@@ -560,7 +560,7 @@ class ChannelReaders:
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("channel %s: its readers are not known: %s", channel_id, error or "Slack doesn't answer")
             return False
-        keep_newest(self._insiders_only, channel_id, (known, self._client.clock.monotonic()))
+        cache_newest(self._insiders_only, channel_id, (known, self._client.clock.monotonic()))
         return known
 
     async def _has_insiders_only(self, channel_id: str) -> bool:

@@ -20,7 +20,7 @@ from bot.models.prompt import Prompt, ToolResult, Turn
 from bot.models.setup import VendorSettings
 from bot.models.wrappers import Fallback
 from bot.services.ports import Activity
-from bot.services.standalone import Answered, Collected, InMemory, InMemoryConversation, answer
+from bot.services.standalone import CollectedText, InMemory, InMemoryConversation, StandaloneAnswer, answer
 from tests.contracts.cache_rules import beginnings, blocks_of
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, collect, connected
@@ -43,7 +43,7 @@ from tests.streams import steps
 from tests.streams.server import VendorRequest, VendorResponse
 
 
-async def answered(api: VendorApi, in_process: InProcessVendor, notes: NotesServer) -> Answered:
+async def answered(api: VendorApi, in_process: InProcessVendor, notes: NotesServer) -> StandaloneAnswer:
     async with connected(api, in_process) as model:
         return await answer(QUESTION, InMemoryConversation(), Fallback([model]), notes)
 
@@ -254,7 +254,7 @@ async def test_refused_notes_are_requested_once(in_process: InProcessVendor) -> 
 
 
 @dataclass
-class Shown(Collected):
+class Shown(CollectedText):
     activities: list[Activity] = field(default_factory=list)
 
     def show(self, activity: Activity) -> None:

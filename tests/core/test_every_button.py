@@ -18,8 +18,8 @@ from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State
 from bot.core.picture import CANVAS_MIN_CHARS, Picture, picture, refusal
 from bot.errors import EndReason
 from bot.reply import blocks as reply_blocks
-from bot.reply.look import ReplyLook
 from bot.reply.messages import PageView
+from bot.reply.style import ReplyStyle
 from slack_sandbox.blocks.elements import interactive
 from tests.core.conversations import question
 
@@ -154,12 +154,12 @@ def test_of_a_deleted_answer_nothing_can_be_pressed() -> None:
     "admins", [frozenset(), frozenset({"UEVE", "UGRACE"}), frozenset(map("U{}".format, range(30)))]
 )
 def test_button_that_decides_or_deletes_is_shown_to_those_who_can_press_it(admins: frozenset[str]) -> None:
-    look = ReplyLook(admins=admins)
+    look = ReplyStyle(admins=admins)
     people = {ASKER, "UBEN", "UEVE", "U7"}
     together = [(one, replace(other, index=1)) for one, other in itertools.product(WAITING, WAITING)]
     for calls in (*((one,) for one in WAITING), *together):
         of = record(state=State.AWAITING_APPROVAL, calls=calls)
-        view = PageView("", growing=True, asks=cards_of_step(calls, 0, None), look=look, asker=ASKER)
+        view = PageView("", growing=True, asks=cards_of_step(calls, 0, None), style=look, asker=ASKER)
         for _, button in interactive(reply_blocks.message(view)["blocks"]):
             if button["action_id"] == ReplyAction.STOP:
                 continue
@@ -176,8 +176,8 @@ def is_allowed(button: Mapping[str, Any], of: AnswerRecord, person: str, admins:
 
 
 def test_delete_is_shown_to_the_asker_and_admins_where_others_read_the_answer() -> None:
-    end, look = Picture(buttons=(ReplyAction.FEEDBACK, ReplyAction.DELETE)), ReplyLook(admins=frozenset({"UEVE"}))
-    views = {asker: PageView("Because.", end=end, look=look, asker=asker) for asker in (ASKER, "")}
+    end, look = Picture(buttons=(ReplyAction.FEEDBACK, ReplyAction.DELETE)), ReplyStyle(admins=frozenset({"UEVE"}))
+    views = {asker: PageView("Because.", end=end, style=look, asker=asker) for asker in (ASKER, "")}
     shown_to = {
         asker: [one.get("visible_to_user_ids") for _, one in interactive(reply_blocks.message(view)["blocks"])]
         for asker, view in views.items()

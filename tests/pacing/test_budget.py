@@ -16,7 +16,7 @@ from bot.pacing.ledger import Others, Reservation
 from bot.pacing.pacer import RECENT_QUESTIONS_S, USUAL_LIFE_S, CallsLeft, Urgency
 from bot.pacing.posts import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST, PostRule
 from bot.pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
-from bot.reply.delivery import chosen_stream
+from bot.reply.delivery import choose_stream
 from bot.reply.streams import Stream
 from bot.store import Stores
 from slack_sandbox.web_api.budgets import FLOORS
@@ -205,7 +205,7 @@ def send(budget: RateBudget, method: str, calls: int) -> None:
 
 def carrier(budget: RateBudget, setting: CarrierName | None) -> CarrierName:
     """Returns what carries the reply "a"."""
-    chosen = chosen_stream(budget, "a", setting, NOW, has_stop=False)
+    chosen = choose_stream(budget, "a", setting, NOW, has_stop=False)
     return "stream" if isinstance(chosen, Stream) else "edit"
 
 

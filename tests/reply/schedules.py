@@ -21,7 +21,7 @@ from bot.pacing.posts import PostRule
 from bot.pacing.rates import Learned
 from bot.reply.answer import Answer
 from bot.reply.carriers import METHODS
-from bot.reply.delivery import MessageDelivery, MessageTransport, chosen_stream
+from bot.reply.delivery import MessageDelivery, MessageTransport, choose_stream
 from bot.reply.messages import Call, Shown
 from bot.reply.outcomes import CallDone, CallLost, CallRefused, Outcome, refusal_of
 from bot.reply.reply import Reply
@@ -233,7 +233,7 @@ class SimulatedTransport(MessageTransport):
     def offer(
         self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
     ) -> ChooseStream | None:
-        return partial(chosen_stream, budget, key, forced) if question.user_id in self.streams_for else None
+        return partial(choose_stream, budget, key, forced) if question.user_id in self.streams_for else None
 
     def delivery(self, reply: Reply) -> SimulatedDelivery:
         return SimulatedDelivery(self, reply)

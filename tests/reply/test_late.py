@@ -13,7 +13,7 @@ from bot.core.job import BESIDE_ROLES, MENTION_ROLES, MessageRole, RecordedMessa
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import Refusal, Refused
-from bot.reply.late import Beside, OutboxSender, linked, ready, still_asks
+from bot.reply.late import OutboxSender, SideMessage, linked, ready, still_asks
 from bot.reply.messages import Delete
 from bot.slack.blockkit import remark
 from bot.slack.posted_questions import posted_question
@@ -146,10 +146,10 @@ async def test_message_beside_a_reply_is_looked_for_only_if_its_post_has_no_answ
     shown = [READY, asks, linked(ENTRY, 1, "https://x.test"), ready(replace(ENTRY, question=OTHER_QUESTION))]
     messages = [{"ts": f"8.{number}", "user": "UBOT", "metadata": one.metadata} for number, one in enumerate(shown)]
     channel = Channel([*messages, {"ts": "8.9", "text": "Because."}])
-    unheard = await channel.sender.unheard(replace(ENTRY, side_messages=tuple(beside)), roles)
+    unrecorded_messages = await channel.sender.unrecorded_messages(replace(ENTRY, side_messages=tuple(beside)), roles)
     copies = Channel([{**message, "user": "UAPP"} for message in messages])
-    assert not await copies.sender.unheard(replace(ENTRY, side_messages=tuple(beside)), roles)
-    assert unheard == {message["ts"]: message["metadata"] for message in messages if message["ts"] in found}
+    assert not await copies.sender.unrecorded_messages(replace(ENTRY, side_messages=tuple(beside)), roles)
+    assert unrecorded_messages == {message["ts"]: message["metadata"] for message in messages if message["ts"] in found}
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,10 @@ async def test_message_beside_a_reply_is_looked_for_only_if_its_post_has_no_answ
     ids=["ready", "asks", "canvas"],
 )
 async def test_message_beside_a_reply_stands_in_its_thread_and_says_whose_it_is(
-    message: Beside, text: str, event: str, payload: Json
+    message: SideMessage, text: str, event: str, payload: Json
 ) -> None:
     channel = Channel()
-    assert await channel.sender.post_beside(ENTRY, message, bool) == "9.0"
+    assert await channel.sender.post_side_message(ENTRY, message, bool) == "9.0"
     metadata = {"event_type": event, "event_payload": {"question_ts": "5.0", **payload}}
     shown = {} if message is READY else {"blocks": remark(text)}
     assert channel.posted == [{"channel": "C1", "thread_ts": "1.0", "text": text, "metadata": metadata, **shown}]
@@ -184,5 +184,5 @@ async def test_message_beside_a_reply_stands_in_its_thread_and_says_whose_it_is(
 
 async def test_messages_beside_a_reply_are_deleted_in_their_order() -> None:
     channel = Channel(error=GONE)
-    await channel.sender.delete_beside(ENTRY, ["9.1", "8.0", "9.0"])
+    await channel.sender.delete_side_messages(ENTRY, ["9.1", "8.0", "9.0"])
     assert channel.deleted == ["8.0", "9.0", "9.1"]

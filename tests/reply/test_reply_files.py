@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot.core import texts
 from bot.core.job import End, sentence_notice
 from bot.errors import EndReason, Refusal
-from bot.reply.attachments import END_CHARS, Attached, AttachedFile, end_of_answer, file_keys, left_out_notice
+from bot.reply.attachments import END_CHARS, AttachedFile, FileMessage, end_of_answer, file_keys, left_out_notice
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Delete, PageView, Shown, Upload
 from bot.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, Reply
@@ -250,7 +250,7 @@ def answer_file(text: str, name: str = "") -> AttachedFile:
 )
 def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: str, stays: bool) -> None:
     earlier_files = (answer_file(before),)
-    reply = Reply(answer(), Shown(("7.0",), attached=(Attached("8.0", ("F1",), file_keys(earlier_files)),)))
+    reply = Reply(answer(), Shown(("7.0",), attached=(FileMessage("8.0", ("F1",), file_keys(earlier_files)),)))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
@@ -265,7 +265,7 @@ def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: st
 
 def test_current_file_beside_another_one_is_uploaded_again_before_their_message_is_deleted() -> None:
     earlier_files = (answer_file(SEVEN_PAGES), answer_file("print()", "code-1.py"))
-    reply = Reply(answer(), Shown(("7.0",), attached=(Attached("8.0", ("F1", "F2"), file_keys(earlier_files)),)))
+    reply = Reply(answer(), Shown(("7.0",), attached=(FileMessage("8.0", ("F1", "F2"), file_keys(earlier_files)),)))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append(SEVEN_PAGES)
     reply.finish(End(EndReason.WHOLE))
@@ -280,7 +280,7 @@ def test_current_file_beside_another_one_is_uploaded_again_before_their_message_
 
 def test_files_of_an_earlier_version_are_deleted_while_the_new_one_grows() -> None:
     earlier_files = (answer_file(SEVEN_PAGES),)
-    attached = (Attached("8.0", ("F1",), file_keys(earlier_files)),)
+    attached = (FileMessage("8.0", ("F1",), file_keys(earlier_files)),)
     reply = Reply(answer(), Shown(("7.0",), attached=attached, outdated=True))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Another answer.")
@@ -290,7 +290,9 @@ def test_files_of_an_earlier_version_are_deleted_while_the_new_one_grows() -> No
 
 def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:
     earlier_files = (answer_file(SEVEN_PAGES),)
-    reply = Reply(answer(SEVEN_PAGES), Shown(("7.0",), attached=(Attached("8.0", ("F1",), file_keys(earlier_files)),)))
+    reply = Reply(
+        answer(SEVEN_PAGES), Shown(("7.0",), attached=(FileMessage("8.0", ("F1",), file_keys(earlier_files)),))
+    )
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Less.")
     reply.finish(End(EndReason.CUT, sentence_notice("Cut.")))

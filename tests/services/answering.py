@@ -27,7 +27,7 @@ from bot.reply.messages import Life, Shown
 from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt, JobLife
 from bot.services.answering import Answering, AnswerSettings
-from bot.services.memory import Remembering
+from bot.services.memory import MemoryCommands
 from bot.services.notifications import Notifier
 from bot.services.pane import AssistantPane, Signs, ThreadStatuses
 from bot.services.ports import Ports, Tools
@@ -362,7 +362,7 @@ class AnsweringStage:
             access,
             quota,
             pane,
-            Remembering(stores, workspace, access),
+            MemoryCommands(stores, workspace, access),
             Schedules(stores, workspace, access),
             answers,
         )

@@ -16,11 +16,11 @@ from bot.models.prompt import OURS, OfferedTools, Origins, Permission, Prompt, T
 from bot.services.ports import Ports
 from bot.services.prompt_builder import PromptSettings
 from bot.services.standalone import (
-    Answered,
-    Collected,
+    CollectedText,
     InMemory,
     InMemoryConversation,
-    Unlimited,
+    StandaloneAnswer,
+    UnlimitedSpending,
     attempt_at,
     run_to_end,
 )
@@ -192,7 +192,7 @@ class Alone:
     """An answer without Slack and a database, and what another attempt resumes."""
 
     model: StepModel
-    answered: Answered
+    answered: StandaloneAnswer
     records: InMemory
 
     @property
@@ -213,11 +213,11 @@ async def alone(
     """Returns an answer of a model with these steps. `settings`: the prompt's."""
     records, clock, streams = records or InMemory(), clock or InstantClock(BEGAN_S), model(steps)
     of_prompt = PromptSettings(**{"system_prompt": "You are a colleague.", "history_tokens": 8_000, **settings})
-    ports = Ports(records, conversation, tools, Unlimited(), clock)
+    ports = Ports(records, conversation, tools, UnlimitedSpending(), clock)
     runs = Steps(ports, streams, of_prompt, TokenEstimate((MODEL,)))
     job = asked if isinstance(asked, Job) else Job(1, asked, 1, asked_at=float(asked.ts))
     attempt = attempt_at(job, clock.monotonic())
-    return Alone(streams, await run_to_end(runs, attempt, runs.ask(attempt, Collected())), records)
+    return Alone(streams, await run_to_end(runs, attempt, runs.ask(attempt, CollectedText())), records)
 
 
 async def resumed(

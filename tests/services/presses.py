@@ -6,11 +6,11 @@ from bot.core.actions import ActionResponse
 from bot.core.asks import ApprovalPlace
 from bot.core.conversation import ThreadKey
 from bot.services.decisions import Decisions
-from bot.services.presses import Presses
+from bot.services.presses import PressChecker
 from bot.services.reply_actions import ReplyActions
 from bot.services.shortcut import MessageShortcut
 from bot.services.sign_in import SignInModal
-from bot.services.stops import Stops
+from bot.services.stops import AnswerStopper
 from bot.slack.blockkit import Json
 from bot.slack.surfaces import Surfaces
 from bot.slack.views.arguments import place_of_call
@@ -54,7 +54,7 @@ def actions_on(stage: AnsweringStage) -> ReplyActions:
     stores = having(stage.stores, clock=stage.clock)
     workspace = having(stage.workspace, surfaces=MemorySurfaces())
     access, schedules = stage.answering.access_control, stage.answering.schedules
-    presses, stops = Presses(stores, workspace, access), Stops(stores, workspace, stage.worker, access)
+    presses, stops = PressChecker(stores, workspace, access), AnswerStopper(stores, workspace, stage.worker, access)
     shortcut = MessageShortcut(stores, workspace, access, lambda: None)
     decisions = Decisions(stores, workspace, stage.worker, presses, shortcut, schedules)
     return ReplyActions(stores, workspace, stage.worker, presses, decisions, SignInModal(decisions), stops)

@@ -51,7 +51,7 @@ async def test_asker_reads_once_in_ten_minutes_that_questions_are_not_saved_and_
         ("U2", False, 0.5, 3),
     ):
         clock.now_s += later_s
-        notifier.tell_unsaved(replace(QUESTION, user_id=user_id, is_from_bot=from_bot))
+        notifier.tell_not_saved(replace(QUESTION, user_id=user_id, is_from_bot=from_bot))
         await idle()
         assert accounts.sentences == [texts.shortcut.NOT_SAVED_YET] * told
 
@@ -190,8 +190,8 @@ def test_at_once_only_what_is_known_denies(
     stores: Stores, rules: AccessRules, known: UserKind | None, named: bool | None, denial: Denial | None
 ) -> None:
     control = Directory(last=known, named=named).control(rules, stores)
-    assert control.denial_at_once(QUESTION) is denial
-    assert control.denial_at_once(BOT_ASKS) is (Denial.PERSON if rules is BY_GROUP else Denial.BOT)
+    assert control.known_denial(QUESTION) is denial
+    assert control.known_denial(BOT_ASKS) is (Denial.PERSON if rules is BY_GROUP else Denial.BOT)
 
 
 AT_ONCE, PATIENTLY = ("U1", CHECKED_WITHIN_S, KIND_WITHIN_S, False), ("U1", None, ANSWERS_WAIT_S, False)
@@ -224,7 +224,7 @@ async def test_asker_whose_turn_comes_has_access_by_what_slack_says_now_or_said_
     asked: Sequence[tuple[object, ...]],
 ) -> None:
     directory = Directory(kinds, last, named=None)
-    assert await directory.control(rules, stores).denial_in_turn(QUESTION) is denial
+    assert await directory.control(rules, stores).denial_when_claimed(QUESTION) is denial
     assert directory.asked == asked
 
 

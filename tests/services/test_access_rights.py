@@ -14,7 +14,7 @@ from bot.services.access_control import AccessControl
 from bot.services.notifications import Notifier
 from bot.settings import read
 from bot.slack.client import SlackClient, new_session
-from bot.slack.user_groups import NamedPeople
+from bot.slack.user_groups import AccessGroups
 from bot.slack.users import KIND_TRUSTED_S
 from bot.store import Stores
 from slack_sandbox.server import Sandbox
@@ -49,7 +49,7 @@ async def access_control(
     async with new_session() as session:
         workspace = await workspace_of(SlackClient(sandbox.bot_token, sandbox.api_url, session), clock or SystemClock())
         users, notifier = workspace.users, Notifier(stores, workspace)
-        yield AccessControl(rules, users, notifier, people=NamedPeople(workspace.paced, users, rules))
+        yield AccessControl(rules, users, notifier, people=AccessGroups(workspace.paced, users, rules))
 
 
 PEOPLE: dict[str, UserKind | None] = {
@@ -80,7 +80,7 @@ async def test_each_kind_of_person_is_admitted_exactly_if_it_is_allowed(
         async with access_control(sandbox, stores, AccessRules(extra_kinds=also)) as deciding:
             for user_id in PEOPLE:
                 asked = question_of(user_id)
-                at_once = deciding.denial_at_once(asked)
+                at_once = deciding.known_denial(asked)
                 decided[user_id] = await deciding.denial(asked)
                 assert at_once in (None, decided[user_id])
         may = {user_id for user_id, kind in PEOPLE.items() if kind is UserKind.MEMBER or kind in also}
@@ -119,11 +119,11 @@ async def test_groups_and_domains_give_access_to_their_people_and_nobody_else(
     async with access_control(sandbox, stores, listing(value)) as deciding:
         for person in PEOPLE:
             asked = replace(question_of(person), is_from_bot=PEOPLE[person] is UserKind.BOT)
-            at_once = deciding.denial_at_once(asked)
+            at_once = deciding.known_denial(asked)
             denied = await deciding.denial(asked)
             assert at_once in (None, denied)
             assert (denied is None, denied in (None, Denial.PERSON)) == (person in may, True), person
-            assert deciding.denial_at_once(asked) is denied
+            assert deciding.known_denial(asked) is denied
     lists = [call for call in sandbox.calls if call.method == "usergroups.list"]
     assert len(lists) <= 1, "one call for all"
 
@@ -176,7 +176,7 @@ async def test_person_who_comes_into_a_group_has_access_within_five_minutes(sand
         assert await deciding.denial(asked) is Denial.PERSON
         sandbox.workspace.user_groups["support"] = ["U0ADA", "U0GRACE"]
         clock.now_s += KIND_TRUSTED_S / 2
-        assert deciding.denial_at_once(asked) is None
+        assert deciding.known_denial(asked) is None
         assert await deciding.denial(asked) is None
 
 

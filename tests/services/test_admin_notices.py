@@ -55,10 +55,10 @@ class Processes:
     def notices(self, store: Stores) -> AdminNotices:
         return AdminNotices(store.notifications, "T1", ["U2", "U1"])
 
-    async def look(self, *refusals: ModelNotices, for_s: float = LOOK_S) -> list[str]:
-        """Returns what the admins read while these processes look, all at once, for some time."""
+    async def check(self, *refusals: ModelNotices, for_s: float = LOOK_S) -> list[str]:
+        """Returns what the admins read while these processes check, all at once, for some time."""
         for _ in range(math.ceil(for_s / LOOK_S)):
-            await asyncio.gather(*(each.look() for each in refusals))
+            await asyncio.gather(*(each.check() for each in refusals))
             await asyncio.gather(*(self.admins.get_due(store) for store in self.stores[-2:]))
             self.clock.now_s += LOOK_S
         return self.admins.sentences()
@@ -118,7 +118,7 @@ async def test_admins_read_once_that_a_vendor_refuses_and_once_that_it_answers(
     for number, (model, failure, read) in enumerate(events):
         both = [await processes.start(), await processes.start()]
         both[number % 2].on_result(model, failure)
-        assert await processes.look(*both, for_s=AGAIN_S) == read, (number, model, failure)
+        assert await processes.check(*both, for_s=AGAIN_S) == read, (number, model, failure)
 
 
 @pytest.mark.parametrize("priced_as", ["openai/x", "openai/a"], ids=["with a price", "without a price"])
@@ -131,7 +131,7 @@ async def test_admins_read_once_that_another_model_answers(processes: Processes,
             one.on_result("openai/b", Completion("openai/b", FinishReason.STOP, None))
             one.on_result("openai/a", done)
             one.on_result("openai/a", replace(done, other_model="openai/y"))
-        assert await processes.look(*both, for_s=AGAIN_S) == [f"{one} {texts.models.CHOOSE_ANOTHER}" for one in read]
+        assert await processes.check(*both, for_s=AGAIN_S) == [f"{one} {texts.models.CHOOSE_ANOTHER}" for one in read]
 
 
 async def test_admins_read_once_a_day_that_a_vendor_stopped_answers_for_what_a_model_did(processes: Processes) -> None:
@@ -141,30 +141,30 @@ async def test_admins_read_once_a_day_that_a_vendor_stopped_answers_for_what_a_m
         both = [await processes.start(), await processes.start()]
         for one in both:
             one.on_result("openai/a", EndReason.MISALIGNED)
-        assert await processes.look(*both, for_s=2 * LOOK_S) == read
+        assert await processes.check(*both, for_s=2 * LOOK_S) == read
 
 
 async def test_processes_that_hear_it_at_once_tell_once(processes: Processes) -> None:
     many = [await processes.start() for _ in range(4)]
     for each in many:
         each.on_result("openai/a", KEY)
-    assert await processes.look(*many, for_s=AGAIN_S) == refused(KEY)
+    assert await processes.check(*many, for_s=AGAIN_S) == refused(KEY)
     for each in many:
         each.on_result("openai/a", None)
-    assert await processes.look(*many, for_s=AGAIN_S) == A_WORKS
+    assert await processes.check(*many, for_s=AGAIN_S) == A_WORKS
 
 
 async def test_refusal_that_comes_while_another_one_is_told_is_told_next(processes: Processes) -> None:
     process = await processes.start()
     process.on_result("openai/a", KEY)
-    await process.look()
+    await process.check()
     sending = asyncio.create_task(processes.admins.get_due(processes.stores[0]))
     while not processes.admins.read:  # noqa: ASYNC110 a call, which ends
         await asyncio.sleep(0)
     process.on_result("openai/a", CREDIT)
-    await process.look()
+    await process.check()
     await sending
-    assert await processes.look(process, for_s=AGAIN_S) == refused(KEY) + refused(CREDIT)
+    assert await processes.check(process, for_s=AGAIN_S) == refused(KEY) + refused(CREDIT)
 
 
 async def test_vendor_that_refuses_now_and_then_is_told_of_once(processes: Processes) -> None:
@@ -172,9 +172,9 @@ async def test_vendor_that_refuses_now_and_then_is_told_of_once(processes: Proce
     read = []
     for failure in (KEY, None) * 20:
         process.on_result("openai/a", failure)
-        read += await processes.look(process, for_s=CALM_S / 4)
+        read += await processes.check(process, for_s=CALM_S / 4)
     assert read == refused(KEY)
-    assert await processes.look(process, for_s=AGAIN_S) == A_WORKS
+    assert await processes.check(process, for_s=AGAIN_S) == A_WORKS
 
 
 @pytest.mark.parametrize(
@@ -184,15 +184,15 @@ async def test_message_that_slack_does_not_take_is_sent_later(processes: Process
     process = await processes.start()
     processes.admins.problems = [problem, problem]
     process.on_result("openai/a", KEY)
-    assert await processes.look(process, for_s=wait_s(1)) == []
-    assert await processes.look(process, for_s=wait_s(1)) == refused(KEY)
+    assert await processes.check(process, for_s=wait_s(1)) == []
+    assert await processes.check(process, for_s=wait_s(1)) == refused(KEY)
 
 
 async def test_admin_who_is_gone_holds_up_nobody(processes: Processes) -> None:
     process = await processes.start()
     processes.admins.problems = [Refused("chat.postMessage", "user_not_found", Refusal.MESSAGE_GONE)]
     process.on_result("openai/a", KEY)
-    await process.look()
+    await process.check()
     for _ in range(2):
         await processes.admins.get_due(processes.stores[0])
         processes.clock.now_s += wait_s(2)
@@ -238,7 +238,7 @@ async def looked(
     processes: Processes, app: App, others: OtherConnections, for_s: float, each_s: float = LOOK_S
 ) -> list[str]:
     for _ in range(math.ceil(for_s / each_s)):
-        await others.look()
+        await others.check()
         await processes.admins.get_due(processes.stores[-1])
         app.clock.now_s += each_s
     return processes.admins.sentences()

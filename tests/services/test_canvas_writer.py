@@ -12,7 +12,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, MessageRole
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason, Refusal, Refused
-from bot.reply.late import Beside
+from bot.reply.late import SideMessage
 from bot.reply.sources import as_code
 from bot.services.canvas_writer import MAX_TRIES, CanvasWriter
 from bot.slack.blockkit import Json
@@ -59,15 +59,15 @@ class CanvasesInSlack(Canvases, EphemeralMessages):
     async def delete(self, canvas_id: str) -> None:
         self._accept(f"delete {canvas_id}")
 
-    async def unheard(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
+    async def unrecorded_messages(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
         return {}
 
-    async def post_beside(self, entry: OutboxEntry, message: Beside, still: Callable[[], bool]) -> str:
+    async def post_side_message(self, entry: OutboxEntry, message: SideMessage, still: Callable[[], bool]) -> str:
         assert (message.role, message.version) == (MessageRole.LINK, 0)
         self._accept("post")
         return "999999.000000"
 
-    async def delete_beside(self, entry: OutboxEntry, ts: Collection[str]) -> None:
+    async def delete_side_messages(self, entry: OutboxEntry, ts: Collection[str]) -> None:
         assert not ts
 
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:

@@ -21,7 +21,7 @@ from bot.services.catching_up import (
     RECENT_S,
     TURN_S,
     TYPES,
-    CatchingUp,
+    CatchUp,
 )
 from bot.slack.history import History
 from bot.slack.json_values import Payload
@@ -115,7 +115,7 @@ class Absence:
         self.slack.answers = {place: list(of_place) for place, of_place in answers.items()}
         await self.stores.listening.record_message_time(ME.team_id, NOW - AWAY_S)
         intake: Any = self
-        running = asyncio.create_task(CatchingUp(self.stores, self.workspace, intake, lambda: NOW, hours).run())
+        running = asyncio.create_task(CatchUp(self.stores, self.workspace, intake, lambda: NOW, hours).run())
         reports = await until_read(self._reports, "the end", look_s=0.002) if is_over else await self._later()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -24,7 +24,7 @@ from bot.services.notifications import Notifier
 from bot.services.own_accounts import OwnAccounts
 from bot.services.quota import CapSettings, Quota
 from bot.slack.blockkit import Json, remark
-from bot.slack.views.accounts import ACCOUNTS, KeptAccounts
+from bot.slack.views.accounts import ACCOUNTS, SubmittedAccounts
 from bot.slack.views.settings import SETTINGS, SubmittedSettings
 from bot.store import Stores
 from bot.store.accounts import Owner
@@ -61,7 +61,7 @@ async def test_person_is_signed_out_of_all_servers_that_they_unchecked_or_reads_
 ) -> None:
     sign_ins = SignOuts(changes_at)
     parts: Any = (None, workspace_of(), None, sign_ins)
-    assert await OwnAccounts(*parts).sign_out("U1", KeptAccounts(["jira", "github"])) == said
+    assert await OwnAccounts(*parts).sign_out("U1", SubmittedAccounts(["jira", "github"])) == said
     assert sign_ins.owners == [Owner("T1", "U1", server) for server in servers]
 
 
@@ -209,7 +209,7 @@ async def test_command_without_a_modal_ends_with_what_is_set_for_its_channel(sta
     assert await stage.respond("help", channel_id="C2") == CommandResponse(Help("/typist", ""), elsewhere)
     await stage.asked_in("C1", "UBEN")
     await stage.asked_in("C1", "UADA")
-    usage = await stage.quota.personal_use("T1", "UADA", "C1")
+    usage = await stage.quota.personal_usage("T1", "UADA", "C1")
     assert [(use.cap.setting, use.percent) for use in usage.caps] == [
         ("user/day=100tokens", 7),
         ("channel/month=2usd", 50),
@@ -359,7 +359,7 @@ async def test_only_an_admin_signs_everybody_of_their_workspace_out(stage: Stage
             return await super().sign_out(owner)
 
     stage.signs_in = sign_ins = OfAll("wiki")
-    await stage.accounts().sign_everybody_out(user_id, KeptAccounts(["other"], ["jira", "wiki"]))
+    await stage.accounts().sign_everybody_out(user_id, SubmittedAccounts(["other"], ["jira", "wiki"]))
     await idle()
     if user_id == "UADA":
         assert (sign_ins.owners, await told_directly(stage.stores)) == ([], [])
@@ -381,9 +381,9 @@ async def test_home_shows_what_a_person_may_see(stage: Stage) -> None:
     for channel_id in ("C1", "C2", "C3"):
         await stage.asked_in(channel_id, "UADA")
     await stage.stores.accounts.sign_in(Owner("T1", "UADA", "jira"), "secret", "read")
-    usage = await stage.quota.personal_use("T1", "UADA")
+    usage = await stage.quota.personal_usage("T1", "UADA")
     accounts = {"jira": (stage.stores.clock.now(), "read")}
-    nobodys = await stage.quota.personal_use("T1", "UBEN")
+    nobodys = await stage.quota.personal_usage("T1", "UBEN")
     assert nobodys != usage
     for user_id, has_accounts, view in (
         ("UADA", True, home_view(usage, ["C3", "C1"], accounts)),

@@ -82,7 +82,7 @@ class BoundModel(StepModel):
 
 
 @dataclass(frozen=True)
-class Remembering(InMemoryConversation):
+class MemoryCommands(InMemoryConversation):
     async def memories(self, *_: object) -> SentMemories:
         return SentMemories("We deploy on Tuesdays.", 1)
 
@@ -101,7 +101,7 @@ MEANWHILE: dict[str, dict[str, Any]] = {
     "nothing": {},
     "a minute": {"clock": InstantClock(BEGAN_S + 70)},
     "an hour": {"clock": InstantClock(BEGAN_S + 3_700)},
-    "a memory": {"conversation": Remembering(me=ME)},
+    "a memory": {"conversation": MemoryCommands(me=ME)},
     "the channel's instructions": {
         "conversation": InMemoryConversation(settings=ChannelSettings(system_prompt="Rhyme."), me=ME)
     },

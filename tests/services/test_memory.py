@@ -18,7 +18,7 @@ from bot.errors import Refusal, Refused
 from bot.models.prompt import OfferedTools
 from bot.services.access_control import CHECKED_WITHIN_S
 from bot.services.answer_attempt import CommandResult
-from bot.services.memory import MEMBER_WITHIN_S, Remembering
+from bot.services.memory import MEMBER_WITHIN_S, MemoryCommands
 from bot.slack.blockkit import Json
 from bot.slack.views.memory import MEMORY, SubmittedMemories
 from bot.slack.views.modal import sentence_modal
@@ -51,7 +51,7 @@ class Slack:
         self.checked.append((question, now_within_s, is_press))
         return self.denied
 
-    async def naming_admins_plainly(self, refusal: str) -> str:
+    async def with_admin_names(self, refusal: str) -> str:
         return f"{refusal} Ask Grace."
 
     async def is_private(self, channel_id: str) -> bool | None:
@@ -88,7 +88,7 @@ class Stage:
     def __post_init__(self) -> None:
         slack: Any = self.slack
         workspace = workspace_of(users=slack, surfaces=slack, channel_reader=slack)
-        self.remembering = Remembering(self.stores, workspace, slack)
+        self.remembering = MemoryCommands(self.stores, workspace, slack)
 
     async def keep(self, *texts: str, place: tuple[str, str] = HERE, is_private: bool = False) -> Sequence[Memory]:
         """Has a place remember this; returns all of its memories."""

@@ -178,7 +178,7 @@ class Askers:
     def known(self, user_id: str) -> UserKind:
         return self.kind_
 
-    def denial_at_once(self, question: Question) -> Denial | None:
+    def known_denial(self, question: Question) -> Denial | None:
         return self.denied
 
     async def denial(self, question: Question, *, is_press: bool = False) -> Denial | None:
@@ -188,7 +188,7 @@ class Askers:
     def naming_admins(self, refusal: str) -> str:
         return refusal
 
-    async def naming_admins_plainly(self, refusal: str) -> str:
+    async def with_admin_names(self, refusal: str) -> str:
         return refusal
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
@@ -212,7 +212,7 @@ class Notified:
     def show_in_background(self, question: Question, *notification: Any) -> None:
         self.shown.append((question.user_id, *notification))
 
-    def tell_unsaved(self, question: Question) -> None:
+    def tell_not_saved(self, question: Question) -> None:
         self.unsaved.append(question)
 
 

@@ -15,7 +15,7 @@ from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry,
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer
-from bot.reply.late import Beside
+from bot.reply.late import SideMessage
 from bot.reply.messages import Shown
 from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, Outbox
 from bot.slack.json_values import Payload
@@ -123,15 +123,15 @@ class Sender:
     async def offer(self, entry: OutboxEntry) -> None:
         self.made.append("offer")
 
-    async def unheard(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
+    async def unrecorded_messages(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
         return {}
 
-    async def post_beside(self, entry: OutboxEntry, message: Beside, still: Callable[[], bool]) -> str:
+    async def post_side_message(self, entry: OutboxEntry, message: SideMessage, still: Callable[[], bool]) -> str:
         self.made.append(f"post {message.role}")
         self.still = still
         return POSTED_TS
 
-    async def delete_beside(self, entry: OutboxEntry, ts: Collection[str]) -> None:
+    async def delete_side_messages(self, entry: OutboxEntry, ts: Collection[str]) -> None:
         self.made += [f"delete {one}" for one in sorted(ts)]
 
 

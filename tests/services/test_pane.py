@@ -282,7 +282,7 @@ def test_sign_stands_for_the_placeholder_where_people_surely_see_it(
         await asyncio.sleep(1.0)
         expected = [] if signs.stop or has_message or session is True or question is DIRECTLY else [STATUS_THINKING]
         assert [text for _, _, text in slack.sent][: len(expected)] == expected
-        assert pane.says_how_to_stop(question) is (session is True or (bool(expected) and status is not WRONG))
+        assert pane.has_stop_hint(question) is (session is True or (bool(expected) and status is not WRONG))
 
     on_stage(slack, run, has_pane=has_pane)
 

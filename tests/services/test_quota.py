@@ -200,14 +200,14 @@ async def test_persons_usage_is_their_own_with_the_caps_that_hold_for_them(store
     quota = quota_of(stores, "user/day=100tokens,channel/day=1000tokens,workspace/month=500tokens", Accounts())
     for number, user_id, tokens in ((1, "U1", 40), (2, "U2", 10)):
         await used(stores, asked(number, user_id), tokens)
-    personal = await quota.personal_use("T1", "U1")
+    personal = await quota.personal_usage("T1", "U1")
     assert personal.usage_by_period[Period.DAY].tokens == 40
     assert [(use.cap.setting, use.percent) for use in personal.caps] == [
         ("user/day=100tokens", 40),
         ("workspace/month=500tokens", 10),
     ]
     await stores.caps.change("T1", CapOwner(Scope.USER, "U1"), {CapField.TOKENS_A_DAY: 80.0}, by="UADMIN")
-    own = (await quota.personal_use("T1", "U1")).caps[0]
+    own = (await quota.personal_usage("T1", "U1")).caps[0]
     assert (own.cap.setting, own.percent) == ("user/day=80tokens", 50)
 
 

@@ -208,7 +208,7 @@ async def test_whoever_may_not_change_a_schedule_reads_why(
     created = await stage.created()
     stage.slack.kind_of_all = kind
     submitted = SubmittedSchedule(created.id, IN_LIST, {ScheduleField.WORDS: "Be rude."})
-    refused = await stage.access.naming_admins_plainly(refusal)
+    refused = await stage.access.with_admin_names(refusal)
     assert await stage.schedules.change(user_id, submitted) == {ScheduleField.WORDS: refused}
     for action in (ScheduleAction.RUN, ScheduleAction.PAUSE, ScheduleAction.STOP, ScheduleAction.CHANGE):
         await stage.press(action, created, user_id, place=None)
@@ -349,7 +349,7 @@ async def test_creator_alone_signs_in_for_a_schedule_that_waits_for_it(
 ) -> None:
     paused = await paused_by(stage, reason)
     stage.sign_ins.signed_out, stage.slack.kind_of_all = ("wiki", "jira"), kind
-    waiting = await stage.schedules.awaits_sign_in(paused.id, user_id)
+    waiting = await stage.schedules.awaited_sign_in(paused.id, user_id)
     if why_not is not None:
         assert waiting == why_not
         return
@@ -375,6 +375,6 @@ async def test_creator_alone_signs_in_for_a_schedule_that_waits_for_it(
 
 async def test_schedule_of_a_person_who_signed_in_elsewhere_is_resumed_at_the_press(stage: Stage) -> None:
     paused = await paused_by(stage, PauseReason.SIGNED_OUT)
-    assert await stage.schedules.awaits_sign_in(paused.id, "UADA") == ""
+    assert await stage.schedules.awaited_sign_in(paused.id, "UADA") == ""
     assert (await stage.now(paused.id)).pause_reason is None
-    assert await stage.schedules.awaits_sign_in(paused.id + 1, "UADA") == texts.schedules.SCHEDULE_GONE
+    assert await stage.schedules.awaited_sign_in(paused.id + 1, "UADA") == texts.schedules.SCHEDULE_GONE

@@ -17,7 +17,7 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.job import Checkpoint, Job
 from bot.errors import EndReason, ProviderError
 from bot.models.events import Retrying, StreamEvent, Thinking
-from bot.services.standalone import Answered, Collected, InMemory, InMemoryConversation, NoSteps, answer
+from bot.services.standalone import CollectedText, InMemory, InMemoryConversation, NoRecords, StandaloneAnswer, answer
 from tests.processes import REPOSITORY
 from tests.services.answering import MODEL, QUESTION, MemoryModel
 from tests.services.notes import ANSWER, LIST, MILK, READ, WRITE, NotesServer, StepModel, asking
@@ -33,7 +33,7 @@ def notes() -> NotesServer:
 
 async def answered(
     notes: NotesServer | None, *steps: tuple[StreamEvent, ...], asked: Any = QUESTION, **more: Any
-) -> Answered:
+) -> StandaloneAnswer:
     return await answer(asked, InMemoryConversation(), StepModel(steps), notes, **more)
 
 
@@ -88,7 +88,7 @@ async def test_model_without_buttons_offers_no_choices(notes: NotesServer) -> No
 
 
 async def test_step_that_is_not_recorded_ends_the_answer_with_its_words(notes: NotesServer) -> None:
-    left = await answered(notes, asking(LIST), ANSWER, records=NoSteps())
+    left = await answered(notes, asking(LIST), ANSWER, records=NoRecords())
     assert (left.text, left.end.reason, notes.calls) == ("Let me see.", EndReason.STEP_LIMIT, [])
 
 
@@ -148,7 +148,7 @@ async def test_channels_model_is_asked_first() -> None:
 
 
 @dataclass
-class Noted(Collected):
+class Noted(CollectedText):
     """Notes the waits between requests, and ends the answer in the middle."""
 
     waits: tuple[float, ...] = ()

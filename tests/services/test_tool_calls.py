@@ -36,7 +36,7 @@ from bot.services.tool_calls import (
     EXPIRE_EVERY_S,
     NO_ARGUMENTS,
     NOT_A_MEMBER,
-    NotOurs,
+    JobChanged,
     Toolbox,
     ToolCalls,
     expire_approvals,
@@ -485,7 +485,7 @@ async def test_no_call_begins_once_a_stop_is_requested(notes: NotesServer) -> No
         [job] = await stage.stores.worker_queue.claim(1)
         assert await stage.stores.question_queue.request_stop(job.id)
         calls = stage.answering.steps.tool_calls
-        with pytest.raises(NotOurs):
+        with pytest.raises(JobChanged):
             await calls.make_calls(job, 0, await calls.offer(job), lambda _: None)
     assert notes.calls == []
 

@@ -686,7 +686,7 @@ def test_slacks_own_stop_waits_for_the_status_that_is_being_sent_and_no_other_fo
         statuses = ThreadStatuses(pane, SimulatedClock())
         assert statuses.show(thread, "is thinking…")
         await asyncio.sleep(after_s)
-        await statuses.give_way(thread)
+        await statuses.make_room_for_stop(thread)
         assert SimulatedClock().monotonic() == pytest.approx(ends_s)
         await asyncio.sleep(60.0)
         assert [pane.sent.get_nowait() for _ in range(pane.sent.qsize())] == sent

@@ -17,7 +17,7 @@ from bot.core.files import Unread, choose_files
 from bot.models.prompt import Media
 from bot.slack.client import SlackClient, new_session
 from bot.slack.file_objects import file_of, files_of
-from bot.slack.files import TEXT_BYTES, FairLine, Files, MemoryRoom, may_have_token
+from bot.slack.files import TEXT_BYTES, FairLock, Files, MemoryBudget, can_get_token
 from files_to_markdown.benchmarks.document_corpus import corpus
 from files_to_markdown.document import Document, Format, Obstacle
 from files_to_markdown.process import read_document
@@ -28,7 +28,7 @@ from tests.slack.workspaces import connected
 
 
 async def test_take_waits_until_memory_is_free() -> None:
-    room = MemoryRoom(100)
+    room = MemoryBudget(100)
     await room.reserve(40, "ada")
     await room.reserve(20, "grace")
     waiting = [asyncio.create_task(room.reserve(50, person)) for person in ("alan", "edsger")]
@@ -43,7 +43,7 @@ async def test_take_waits_until_memory_is_free() -> None:
 
 
 async def test_one_person_may_hold_half_of_the_memory() -> None:
-    room = MemoryRoom(100)
+    room = MemoryBudget(100)
     await room.reserve(50, "ada")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(room.reserve(1, "ada"), 0.01)
@@ -52,7 +52,7 @@ async def test_one_person_may_hold_half_of_the_memory() -> None:
 
 
 async def test_canceled_take_takes_no_memory() -> None:
-    room = MemoryRoom(100)
+    room = MemoryBudget(100)
     await room.reserve(30, "ada")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(room.reserve(50, "ada"), 0.01)
@@ -62,7 +62,7 @@ async def test_canceled_take_takes_no_memory() -> None:
 
 
 async def test_each_person_stands_in_line_once() -> None:
-    line, turns = FairLine(), list[str]()
+    line, turns = FairLock(), list[str]()
 
     async def take_turn(person: str) -> None:
         async with line.turn(person):
@@ -75,7 +75,7 @@ async def test_each_person_stands_in_line_once() -> None:
 
 
 async def test_canceled_turn_leaves_the_line() -> None:
-    line = FairLine()
+    line = FairLock()
     async with line.turn("ada"):
         for person in ("ada", "grace"):
             with pytest.raises(TimeoutError):
@@ -112,14 +112,14 @@ async def test_canceled_turn_leaves_the_line() -> None:
     ],
 )
 def test_only_slacks_hosts_get_the_token(url: str, may: bool) -> None:
-    assert may_have_token(URL(url), URL("http://127.0.0.1:3000/api/")) is may
+    assert can_get_token(URL(url), URL("http://127.0.0.1:3000/api/")) is may
 
 
 def test_hosts_of_the_web_apis_own_domain_get_the_token() -> None:
     url = URL("https://files.slack-gov.com/a")
-    assert may_have_token(url, URL("https://slack-gov.com/api/"))
-    assert not may_have_token(url, URL("https://slack.com/api/"))
-    assert not may_have_token(URL("https://notslack-gov.com/a"), URL("https://slack-gov.com/api/"))
+    assert can_get_token(url, URL("https://slack-gov.com/api/"))
+    assert not can_get_token(url, URL("https://slack.com/api/"))
+    assert not can_get_token(URL("https://notslack-gov.com/a"), URL("https://slack-gov.com/api/"))
 
 
 TEXT = b"word " * 2_000

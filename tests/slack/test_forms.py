@@ -35,7 +35,7 @@ MARKUP = re.compile(r"<[^<>]*>|&\w+;|https?://[^\s>|)]+|\$?\d[\d.,:]*%?|[*_`~•
 """What stays of prose: mentions, addresses, numbers and marks."""
 LONG = 300
 FORMS = forms()
-READERS = {"untouched"}
+READERS = {"initial_view"}
 """What reads a view."""
 
 GROWING = {

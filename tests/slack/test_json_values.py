@@ -6,13 +6,13 @@ import pytest
 
 from bot.slack.json_values import (
     count,
-    in_utc,
     json_object,
     json_objects,
     messages_in,
     next_cursor,
     string,
     strings,
+    utc_text,
 )
 
 OTHERS: tuple[Any, ...] = (None, 0, 7, 0.5, "", "a", [], [7, "a", None, {"b": 1}], {}, {"b": 1})
@@ -49,7 +49,7 @@ def test_negative_number_counts_as_none() -> None:
     ],
 )
 def test_time_is_shown_in_utc_unless_it_is_none(seconds: str, shown: str) -> None:
-    assert in_utc(seconds) == shown
+    assert utc_text(seconds) == shown
 
 
 def test_message_has_a_ts_and_the_last_page_no_cursor() -> None:

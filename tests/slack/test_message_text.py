@@ -19,8 +19,8 @@ from bot.slack.text import (
     app_name,
     attached_to,
     body_of,
-    emphasized,
     link,
+    markdown_emphasis,
     message_text,
     names_in,
 )
@@ -1044,7 +1044,7 @@ def test_no_persons_mention_is_left_in_any_markup(parts: list[str]) -> None:
     ],
 )
 def test_emphasis_in_mrkdwn_becomes_markdown(mrkdwn: str, markdown: str) -> None:
-    assert emphasized(mrkdwn) == markdown
+    assert markdown_emphasis(mrkdwn) == markdown
 
 
 def test_parsing_time_is_linear_in_the_text() -> None:
@@ -1052,7 +1052,7 @@ def test_parsing_time_is_linear_in_the_text() -> None:
     for mark in ("<", "<@", "<@U1|", "<https:", "<!date^", "&lt;"):
         as_shown(mark * 50_000, NAMES)
     for mark in ("*", "*a", " *a", "*<", "*`a", "*<b>", "```a ", "~<a`*"):
-        emphasized(mark * 50_000)
+        markdown_emphasis(mark * 50_000)
     assert time.process_time() - began < 2
 
 

@@ -38,7 +38,7 @@ from bot.models.prompt import Effort
 from bot.settings import MAX_MODELS, parse_model_names, parse_models
 from bot.slack.blockkit import Json
 from bot.slack.plain import text_of
-from bot.slack.views.accounts import ACCOUNTS, MAX_LISTED, KeptAccounts
+from bot.slack.views.accounts import ACCOUNTS, MAX_LISTED, SubmittedAccounts
 from bot.slack.views.arguments import EDIT_ARGUMENTS, approval_in, arguments_modal, asks_in_reply, place_of_call
 from bot.slack.views.caps import CAPS, SubmittedCaps, entered_caps
 from bot.slack.views.memory import MEMORY
@@ -49,7 +49,7 @@ from bot.slack.views.settings import (
     MAX_REVOCABLE,
     SETTINGS,
 )
-from bot.slack.views.sign_in import ADDRESS_MODAL, PastedAddress
+from bot.slack.views.sign_in import ADDRESS_MODAL, SubmittedSignIn
 from slack_sandbox.blocks.rules import check_blocks
 from slack_sandbox.blocks.view_rules import check_view
 from tests.changed_settings import CHANGED
@@ -93,8 +93,8 @@ def submitted(view: Json, **changes: str | None) -> Json:
 )
 def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
     view = settings_view(settings, replace(DEFAULTS, mcp_servers=("time",)))
-    untouched = SETTINGS.read(submitted(view))
-    assert (untouched.place, untouched.entered) == (CHANNEL, settings)
+    initial_view = SETTINGS.read(submitted(view))
+    assert (initial_view.place, initial_view.entered) == (CHANNEL, settings)
     assert SETTINGS.read(submitted(view, system_prompt="Other.", model=DEFAULT)).shown == settings
 
 
@@ -573,7 +573,7 @@ def test_metadata_of_another_form_is_refused(
         read({**view, "private_metadata": json.dumps({**good, **forged})})
 
 
-def kept(view: Json, **fields: Sequence[str]) -> KeptAccounts:
+def kept(view: Json, **fields: Sequence[str]) -> SubmittedAccounts:
     """Returns what a person submits who leaves only these boxes checked in some fields."""
     view = submitted(view)
     for name, servers in fields.items():
@@ -583,19 +583,19 @@ def kept(view: Json, **fields: Sequence[str]) -> KeptAccounts:
 
 def test_person_signs_out_of_what_they_uncheck() -> None:
     view = ACCOUNTS.build({"jira": (0.0, "read"), "notes": (86_400.0, "")}, {"notes": 7, "files": 1})
-    assert kept(view) == KeptAccounts([], [])
-    assert kept(view, kept=["notes"]) == KeptAccounts(["jira"], [])
-    assert kept(view, everybody=["files"]) == KeptAccounts([], ["notes"])
-    assert kept(view, kept=[], everybody=[]) == KeptAccounts(["jira", "notes"], ["notes", "files"])
-    assert kept(ACCOUNTS.build({"jira": (0.0, "")}, {}), kept=[]) == KeptAccounts(["jira"], ())
-    assert kept(ACCOUNTS.build({}, {"jira": 1}), everybody=[]) == KeptAccounts((), ["jira"])
+    assert kept(view) == SubmittedAccounts([], [])
+    assert kept(view, kept=["notes"]) == SubmittedAccounts(["jira"], [])
+    assert kept(view, everybody=["files"]) == SubmittedAccounts([], ["notes"])
+    assert kept(view, kept=[], everybody=[]) == SubmittedAccounts(["jira", "notes"], ["notes", "files"])
+    assert kept(ACCOUNTS.build({"jira": (0.0, "")}, {}), kept=[]) == SubmittedAccounts(["jira"], ())
+    assert kept(ACCOUNTS.build({}, {"jira": 1}), everybody=[]) == SubmittedAccounts((), ["jira"])
 
 
 def test_modal_of_accounts_lists_as_many_as_slack_takes() -> None:
     servers = [f"s{number}" for number in range(MAX_LISTED + 1)]
     view = ACCOUNTS.build(dict.fromkeys(servers, (0.0, "")), dict.fromkeys(servers, 2))
     check_view(view, "modal")
-    assert kept(view, kept=[], everybody=[]) == KeptAccounts(servers[:MAX_LISTED], servers[:MAX_LISTED])
+    assert kept(view, kept=[], everybody=[]) == SubmittedAccounts(servers[:MAX_LISTED], servers[:MAX_LISTED])
 
 
 @pytest.mark.parametrize(
@@ -606,7 +606,7 @@ def test_address_that_a_person_pastes_is_read_with_its_call(url: str, entered: s
     place = ApprovalPlace("C1", "1.0", "2.0", "5 0")
     view = ADDRESS_MODAL.build("jira", url, place, with_code=False)
     read = ADDRESS_MODAL.read(submitted(view, address=entered))
-    assert read == PastedAddress(place, address)
+    assert read == SubmittedSignIn(place, address)
     assert ADDRESS_MODAL.first_field(read) in {block["block_id"] for block in view["blocks"] if "block_id" in block}
     confirmed = ADDRESS_MODAL.build("jira", "", place, with_code=False, user_code="A-B", device_url=url)
-    assert ADDRESS_MODAL.read(submitted(confirmed)) == PastedAddress(place, None)
+    assert ADDRESS_MODAL.read(submitted(confirmed)) == SubmittedSignIn(place, None)

@@ -18,7 +18,7 @@ from bot.errors import PayloadError, StoreError, Stuck
 from bot.services.schedules import SchedulePress
 from bot.services.shortcut import Reaction
 from bot.slack.file_objects import file_of, files_of
-from bot.slack.posted_questions import asked_in
+from bot.slack.posted_questions import question_in
 from bot.slack.text import app_name, attached_to, body_of
 from bot.slack.users import kind_of, name_of
 from bot.slack.views.memory import MEMORY
@@ -276,7 +276,12 @@ def test_translated_answer_is_read_with_its_structure() -> None:
             "| Body | Distance |\n| --- | --- |\n| [Moon](https://moon.example/) | 384400 |",
         ]
     )
-    assert (app_name(message), attached_to(message), files_of(message), asked_in(message)) == ("Typist", "", (), None)
+    assert (app_name(message), attached_to(message), files_of(message), question_in(message)) == (
+        "Typist",
+        "",
+        (),
+        None,
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse, result_
 from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import search
-from bot.slack.json_values import in_utc
+from bot.slack.json_values import utc_text
 from bot.slack.search import BY_MEANING, BY_WORDS, INFO, MAX_QUERY_CHARS, MAX_RESULTS, METHOD, NAME, SlackSearch
 from bot.slack.users import MAX_KEPT
 from handlers.payloads import action_token_of
@@ -81,7 +81,7 @@ async def test_model_gets_messages_with_author_time_and_link(stage: SearchStage)
     result = await stage.result(question)
     assert (result.outcome, result.is_error, result.can_be_stored) == (CallState.DONE, False, False)
     permalink = f"https://sandbox.slack.com/archives/C0RANDOM/p{root.replace('.', '')}"
-    shown = f"#random, Grace, {in_utc(root)}\n{permalink}\n> The launch is on *Friday* &amp; @U0ALAN knows"
+    shown = f"#random, Grace, {utc_text(root)}\n{permalink}\n> The launch is on *Friday* &amp; @U0ALAN knows"
     assert shown_in(result) == shown, "the question itself is no result"
 
 
@@ -127,7 +127,7 @@ async def test_results_with_less_than_slack_documents_are_shown_by_what_they_hav
     monkeypatch.setattr(stage.search._client, "call", found)
     assert shown_in(await stage.result(question)) == (
         "#C0GENERAL, U0ADA, 2026-11-20 10:00 UTC\n\n> one\n\n"
-        f"#C0RANDOM, unknown, {in_utc(question.ts)}\n\n> in another channel\n\n"
+        f"#C0RANDOM, unknown, {utc_text(question.ts)}\n\n> in another channel\n\n"
         "#C0GENERAL, Grace Ada\n\n>"
     )
 

@@ -16,7 +16,7 @@ MAX_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAccounts:
+class SubmittedAccounts:
     """The servers from which a person signs out. An admin can also sign everybody out."""
 
     ended: Sequence[str]
@@ -61,12 +61,12 @@ def _labels(signed_in: Mapping[str, tuple[float, str]]) -> dict[str, str]:
     }
 
 
-def _submitted(view: Mapping[str, Any]) -> KeptAccounts:
+def _submitted(view: Mapping[str, Any]) -> SubmittedAccounts:
     ended: dict[str, list[str]] = {}
     for block in view["blocks"]:
         listed = (str(option["value"]) for option in block["element"]["options"])
         ended[block["block_id"]] = [server for server in listed if server not in checked(view, block["block_id"])]
-    return KeptAccounts(ended.get(_KEPT, ()), ended.get(_EVERYBODY, ()))
+    return SubmittedAccounts(ended.get(_KEPT, ()), ended.get(_EVERYBODY, ()))
 
 
 ACCOUNTS = Modal(_ID, _accounts_modal, _submitted, lambda _: _KEPT)

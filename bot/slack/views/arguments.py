@@ -22,12 +22,12 @@ from bot.slack.blockkit import (
     Json,
     checkboxes,
     checked,
+    initial_view,
     input_field,
     line,
     modal,
-    modal_to_read,
+    read_only_modal,
     text_area,
-    untouched,
     values_of,
     words,
 )
@@ -65,7 +65,7 @@ def arguments_modal(ask: ApprovalCard, place: ApprovalPlace | None) -> Json:
         blockkit.rich_text([*_warnings(ask), _terms([ask])]),
     ]
     if place is None:
-        return modal_to_read(texts.actions.ARGUMENTS_TITLE, blocks, close=texts.actions.CLOSE_DETAILS)
+        return read_only_modal(texts.actions.ARGUMENTS_TITLE, blocks, close=texts.actions.CLOSE_DETAILS)
     if ask.can_allow_always:
         box = checkboxes(ALLOW_ALWAYS, {ALLOW_ALWAYS: texts.actions.ALLOW_ALWAYS}, chosen=(), focus=False)
         label = texts.approvals.FROM_NOW_ON
@@ -116,7 +116,7 @@ def field_name(place: int) -> str:
 
 
 def _edited(view: Mapping[str, Any]) -> EditedCall:
-    typed, shown = values_of(view), values_of(untouched(view))
+    typed, shown = values_of(view), values_of(initial_view(view))
     places = {name: int(found[1]) for name in view["state"]["values"] if (found := _FIELD.fullmatch(name))}
     if not places:
         raise ValueError("arguments")

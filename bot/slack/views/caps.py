@@ -17,13 +17,13 @@ from bot.slack.blockkit import (
     context,
     divider,
     header,
+    initial_view,
     input_field,
     modal,
     mrkdwn,
     number_input,
     plain_text,
     section,
-    untouched,
     users_select,
 )
 from bot.slack.quotas import amount_text, quota_lines, quotas_to_show
@@ -70,7 +70,7 @@ def _submitted(view: Mapping[str, Any]) -> SubmittedCaps:
 
 def entered_caps(view: Mapping[str, Any]) -> Entered:
     """Returns the entries of fields that a person changed. Another admin might have changed the other fields."""
-    entered, shown = _cap_texts(view), _cap_texts(untouched(view))
+    entered, shown = _cap_texts(view), _cap_texts(initial_view(view))
     return tuple((field, text) for field, text in entered.items() if text != shown.get(field, ""))
 
 

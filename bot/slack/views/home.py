@@ -19,10 +19,10 @@ from bot.slack.blockkit import (
     SECTION_CHARS,
     Json,
     context,
+    date_mrkdwn,
     divider,
     header,
     home,
-    moment_mrkdwn,
     mrkdwn,
     plain_text,
     section,
@@ -97,8 +97,8 @@ def _waiting(waiting: Sequence[tuple[str, str, float]]) -> list[Json]:
     for channel_id, link, until in waiting:
         what = f"<{link}|{texts.home.APPROVAL}>" if link else texts.home.APPROVAL
         where = texts.schedules.IN_OUR_DIRECT_MESSAGE if is_direct_message(channel_id) else f"in <#{channel_id}>"
-        in_utc = texts.words.time_in_utc(datetime.fromtimestamp(until, UTC))
-        time = moment_mrkdwn(until, texts.words.TIME_FORMAT, in_utc)
+        utc_text = texts.words.time_in_utc(datetime.fromtimestamp(until, UTC))
+        time = date_mrkdwn(until, texts.words.TIME_FORMAT, utc_text)
         lines.append(f"• {what} {where}: {texts.home.DECIDE_UNTIL}{time}.")
     return [_paragraph(texts.home.WAITING_FOR_YOU, "\n".join(lines))] if lines else []
 

@@ -17,11 +17,11 @@ from bot.slack.blockkit import (
     checkboxes,
     checked,
     context,
+    initial_view,
     input_field,
     modal,
     mrkdwn,
     text_area,
-    untouched,
     values_of,
 )
 from bot.slack.views.modal import Modal, place_in
@@ -68,8 +68,8 @@ def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *
 
 
 def _origin_line(memory: Memory, channel_id: str, base: str, *, is_hidden: bool) -> str:
-    in_utc = texts.words.time_in_utc(datetime.fromtimestamp(memory.created_at, UTC))
-    day = blockkit.moment_mrkdwn(memory.created_at, texts.words.TIME_FORMAT, in_utc)
+    utc_text = texts.words.time_in_utc(datetime.fromtimestamp(memory.created_at, UTC))
+    day = blockkit.date_mrkdwn(memory.created_at, texts.words.TIME_FORMAT, utc_text)
     changed_by = f"<@{memory.changed_by}>" if memory.changed_by else ""
     said = texts.memory.memory_said(f"<@{memory.user_id}>", day, changed_by, is_proposed=memory.is_proposed)
     link = message_link(base, channel_id, memory.ts, memory.thread_ts)
@@ -78,7 +78,7 @@ def _origin_line(memory: Memory, channel_id: str, base: str, *, is_hidden: bool)
 
 
 def _submitted(view: Mapping[str, Any]) -> SubmittedMemories:
-    typed, shown = values_of(view), values_of(untouched(view))
+    typed, shown = values_of(view), values_of(initial_view(view))
     ids = {name: int(found[1]) for name in view["state"]["values"] if (found := _MEMORY_FIELD.fullmatch(name))}
     if not ids:
         raise ValueError("memories")

@@ -15,8 +15,8 @@ from bot.core import texts
 from bot.core.channel_settings import SettingsPlace
 from bot.slack.blockkit import (
     Json,
-    modal_to_read,
     mrkdwn,
+    read_only_modal,
     section,
 )
 
@@ -62,4 +62,4 @@ def place_in(view: Mapping[str, Any]) -> SettingsPlace:
 
 
 def sentence_modal(sentence: str, title: str) -> Json:
-    return modal_to_read(title, [section(mrkdwn(sentence))], close=texts.actions.CLOSE_DETAILS)
+    return read_only_modal(title, [section(mrkdwn(sentence))], close=texts.actions.CLOSE_DETAILS)

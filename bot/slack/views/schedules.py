@@ -26,20 +26,20 @@ from bot.slack.blockkit import (
     checked,
     confirm,
     context,
+    date_mrkdwn,
     divider,
+    initial_view,
     input_field,
     modal,
-    modal_to_read,
-    moment_mrkdwn,
     mrkdwn,
     number_input,
     plain_text,
+    read_only_modal,
     rich_text_quote,
     section,
     text_area,
     text_line,
     time_picker,
-    untouched,
     values_of,
 )
 from bot.slack.posted_questions import MARK, RUN
@@ -121,7 +121,7 @@ def schedules_modal(listed: ScheduleList) -> Json:
     blocks = next((blocks for blocks in by_room if _chars(blocks) <= LIST_CHARS), _list(listed, WORDS_ROOMS[-1]))
     metadata = json.dumps({"channel_id": listed.channel_id})
     return {
-        **modal_to_read(texts.schedules.SCHEDULES, blocks, close=texts.actions.CLOSE_DETAILS),
+        **read_only_modal(texts.schedules.SCHEDULES, blocks, close=texts.actions.CLOSE_DETAILS),
         "private_metadata": metadata,
     }
 
@@ -161,7 +161,7 @@ def schedule_id(value: str) -> int:
     return int(value)
 
 
-def schedule_waiting(value: str) -> int | None:
+def awaiting_schedule_id(value: str) -> int | None:
     """Returns the schedule ID in the value of a sign-in button, or None if the button is for an answer's call."""
     return int(value) if _SCHEDULE_ID.fullmatch(value) else None
 
@@ -266,7 +266,7 @@ def _when(schedule: Schedule) -> list[str]:
 
 
 def moment(at: float) -> str:
-    return moment_mrkdwn(at, texts.words.TIME_FORMAT, texts.words.time_in_utc(datetime.fromtimestamp(at, UTC)))
+    return date_mrkdwn(at, texts.words.TIME_FORMAT, texts.words.time_in_utc(datetime.fromtimestamp(at, UTC)))
 
 
 def _place(schedule: Schedule) -> str:
@@ -364,7 +364,7 @@ def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | 
 def _submitted(view: Mapping[str, Any]) -> SubmittedSchedule:
     metadata = json.loads(view["private_metadata"])
     place = _place_of(**metadata["place"]) if metadata["place"] else None
-    entered, shown = _entered(view), _entered(untouched(view))
+    entered, shown = _entered(view), _entered(initial_view(view))
     changed = {field: text for field, text in entered.items() if text != shown[field]}
     return SubmittedSchedule(schedule_id(metadata["id"]), place, changed)
 

@@ -19,6 +19,7 @@ from bot.slack.blockkit import (
     checked,
     context,
     header,
+    initial_view,
     input_field,
     modal,
     mrkdwn,
@@ -27,7 +28,6 @@ from bot.slack.blockkit import (
     static_select,
     text_area,
     text_line,
-    untouched,
     values_of,
 )
 from bot.slack.views.caps import caps_fields, entered_caps
@@ -130,7 +130,7 @@ def _with_default(labels: Mapping[str, str], default: str, chosen: str | None) -
 
 def _submitted(view: Mapping[str, Any]) -> SubmittedSettings:
     return SubmittedSettings(
-        place_in(view), _settings_in(view), _settings_in(untouched(view)), _revoked_tools(view), entered_caps(view)
+        place_in(view), _settings_in(view), _settings_in(initial_view(view)), _revoked_tools(view), entered_caps(view)
     )
 
 

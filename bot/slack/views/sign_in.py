@@ -16,7 +16,7 @@ _ADDRESS = "address"
 
 
 @dataclass(frozen=True, slots=True)
-class PastedAddress:
+class SubmittedSignIn:
     place: ApprovalPlace
     address: str | None = field(repr=False)
     """The pasted URL or code, or None if the person confirmed a code at the server."""
@@ -63,8 +63,8 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _submitted(view: Mapping[str, Any]) -> PastedAddress:
-    return PastedAddress(ApprovalPlace(**metadata_of(view)), values_of(view).get(_ADDRESS) or None)
+def _submitted(view: Mapping[str, Any]) -> SubmittedSignIn:
+    return SubmittedSignIn(ApprovalPlace(**metadata_of(view)), values_of(view).get(_ADDRESS) or None)
 
 
 ADDRESS_MODAL = Modal(_ID, _sign_in_modal, _submitted, lambda _: _ADDRESS)

@@ -4,16 +4,16 @@ from collections.abc import Callable, Collection
 
 from bot.core.job import MessageRole
 from bot.core.outbox import OutboxEntry
-from bot.reply.late import Beside
+from bot.reply.late import SideMessage
 from bot.reply.workspace import Workspace
 from bot.store import Stores
 
 
-async def show_beside(
+async def update_side_messages(
     stores: Stores,
     workspace: Workspace,
     entry: OutboxEntry,
-    wanted: Beside | None,
+    wanted: SideMessage | None,
     roles: Collection[MessageRole],
     still: Callable[[], bool] = lambda: True,
 ) -> None:
@@ -24,19 +24,21 @@ async def show_beside(
     message, and deleted otherwise. Posts nothing once `still()` is False.
     """
     sender = workspace.outbox_sender
-    unheard = await sender.unheard(entry, roles)
-    ts = next((ts for ts, metadata in unheard.items() if wanted and metadata == wanted.metadata), None)
+    unrecorded = await sender.unrecorded_messages(entry, roles)
+    ts = next((ts for ts, metadata in unrecorded.items() if wanted and metadata == wanted.metadata), None)
     gone = [
         message
         for message in entry.side_messages
         if message.role in roles and (message in entry.outdated_messages or not message.ts)
     ]
-    await sender.delete_beside(entry, {message.ts for message in gone if message.ts} | (unheard.keys() - {ts}))
+    await sender.delete_side_messages(
+        entry, {message.ts for message in gone if message.ts} | (unrecorded.keys() - {ts})
+    )
     if wanted:
         if ts is None:
             if not await stores.outbox.record_posting(entry, wanted.recorded()):
                 return
-            ts = await sender.post_beside(entry, wanted, still)
+            ts = await sender.post_side_message(entry, wanted, still)
         await stores.outbox.record_posted(entry, wanted.recorded(ts))
     if gone:
         await stores.outbox.record_gone(entry, gone)

@@ -6,7 +6,7 @@ from bot.core import texts
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyLook:
+class ReplyStyle:
     thinking: str = texts.answers.THINKING
     """The placeholder until the model writes or uses a tool."""
     admins: frozenset[str] = frozenset()
@@ -15,4 +15,4 @@ class ReplyLook:
     """False once Slack has refused an answer's form: then charts are only tables, and everyone sees all buttons."""
 
 
-DEFAULT_LOOK = ReplyLook()
+DEFAULT_STYLE = ReplyStyle()

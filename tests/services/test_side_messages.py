@@ -8,8 +8,8 @@ import pytest
 from bot.core.job import MENTION_ROLES, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import Refusal, Refused
-from bot.reply.late import Beside, ready
-from bot.services.beside import show_beside
+from bot.reply.late import SideMessage, ready
+from bot.services.side_messages import update_side_messages
 from bot.slack.json_values import Payload
 from tests.services.answering import QUESTION
 from tests.services.parts import stores_of, workspace_of
@@ -31,16 +31,16 @@ class Thread:
     error: Refused | None = None
     happened: list[str] = field(default_factory=list)
 
-    async def unheard(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
+    async def unrecorded_messages(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
         return self.in_slack
 
-    async def post_beside(self, entry: OutboxEntry, message: Beside, still: Callable[[], bool]) -> str:
+    async def post_side_message(self, entry: OutboxEntry, message: SideMessage, still: Callable[[], bool]) -> str:
         self.happened.append("post")
         if self.error:
             raise self.error
         return "9.0"
 
-    async def delete_beside(self, entry: OutboxEntry, ts: Collection[str]) -> None:
+    async def delete_side_messages(self, entry: OutboxEntry, ts: Collection[str]) -> None:
         self.happened += [f"delete {one}" for one in sorted(ts)]
 
     async def record_posting(self, entry: OutboxEntry, message: RecordedMessage) -> bool:
@@ -53,9 +53,11 @@ class Thread:
     async def record_gone(self, entry: OutboxEntry, messages: Collection[RecordedMessage]) -> None:
         self.happened += [f"off record {message.ts or 'without ts'}" for message in messages]
 
-    async def show(self, entry: OutboxEntry, wanted: Beside | None) -> list[str]:
+    async def show(self, entry: OutboxEntry, wanted: SideMessage | None) -> list[str]:
         """Shows what an entry says; returns what happened."""
-        await show_beside(stores_of(outbox=self), workspace_of(outbox_sender=self), entry, wanted, MENTION_ROLES)
+        await update_side_messages(
+            stores_of(outbox=self), workspace_of(outbox_sender=self), entry, wanted, MENTION_ROLES
+        )
         return self.happened
 
 
@@ -95,7 +97,7 @@ async def test_one_message_is_shown_and_none_that_is_stale(
     beside: list[RecordedMessage],
     stale: list[RecordedMessage],
     in_slack: Mapping[str, Payload],
-    wanted: Beside | None,
+    wanted: SideMessage | None,
     happens: list[str],
 ) -> None:
     entry = replace(ENTRY, side_messages=tuple(beside), outdated_messages=tuple(stale))
