@@ -163,7 +163,7 @@ async def open_bot(
         bot_token = bot_credential(clock)
         app_token = app_credential(clock)
         client = SlackClient(
-            settings.slack_bot_token, settings.slack_api_url, session, bot_token.call_refused, telemetry
+            settings.slack_bot_token, settings.slack_api_url, session, bot_token.on_call_refused, telemetry
         )
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
@@ -232,7 +232,7 @@ async def open_answering(settings: Settings, clock: Clock, *, has_tools: bool) -
     """
     async with AsyncExitStack() as stack:
         session, bot_token = await stack.enter_async_context(new_session()), bot_credential(clock)
-        client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session, bot_token.call_refused)
+        client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session, bot_token.on_call_refused)
         installation = await bot_token.used(client.installation)
         stores = await Stores.open(settings.database_url, uuid4().hex, clock)
         stack.push_async_callback(stores.close)
@@ -415,7 +415,7 @@ def _answering(parts: _Parts, models: Models, tools: Tools, transcriber: "Transc
         settings.history_tokens,
         web_search_of(settings),
         reads_channel=settings.read_channel,
-        pdf_texts=not all_accept_pdfs(model_setup(settings)),
+        needs_pdf_texts=not all_accept_pdfs(model_setup(settings)),
         step_tokens=lambda model: quota.prices.step_tokens(model or quota.models[0], stores.clock.now()),
     )
     transcription = Transcription(stores, transcriber, quota)
@@ -443,7 +443,7 @@ def _listen(
     quota, caps, home = parts.quota, parts.caps, parts.home
     stops = AnswerStopper(stores, workspace, worker, access)
     quiet_threads = QuietThreads(stores, workspace, parts.notifier, access)
-    rules = TriageRules(Engagement(settings.engagement), allows_bots=access.may_allow_bots)
+    rules = TriageRules(Engagement(settings.engagement), allows_bots=access.can_allow_bots)
     tokens = SharedTokens(workspace.search, stores.process_messages) if settings.slack_search else None
     triage = MessageTriage(stores, workspace, rules, quiet_threads, gate)
     intake = Intake(stores, workspace, worker, access, stops, triage, parts.notifier, tokens)

@@ -94,7 +94,7 @@ class Picture:
         """Returns the picture with names of deciders and admins, because a mention would notify them every time."""
         decided = tuple(replace(one, name=names.get(one.user_id, one.user_id)) for one in self.decisions)
         named = [names[admin] for admin in admins if admin in names]
-        notices = tuple(texts.access.naming_admins(notice, named) for notice in self.notices)
+        notices = tuple(texts.access.with_admins(notice, named) for notice in self.notices)
         return replace(self, decisions=decided, notices=notices)
 
     def user_ids_to_name(self, admins: Sequence[str]) -> list[str]:

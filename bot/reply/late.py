@@ -52,9 +52,9 @@ def ready(entry: OutboxEntry) -> SideMessage:
     return _beside(entry, MessageRole.MENTION, texts.answers.answer_ready(_mention(entry)))
 
 
-def still_asks(entry: OutboxEntry, kinds: Collection[str]) -> SideMessage:
+def approval_reminder(entry: OutboxEntry, kinds: Collection[str]) -> SideMessage:
     """Returns a message that reminds the asker of cards of these types."""
-    sentence = texts.approvals.still_asks(_mention(entry), kinds)
+    sentence = texts.approvals.reminder(_mention(entry), kinds)
     return _beside(entry, MessageRole.ASK, sentence, waits_until=str(entry.waits_until))
 
 

@@ -41,7 +41,7 @@ class AccessControl:
         self._notifier = notifier
 
     @property
-    def may_allow_bots(self) -> bool:
+    def can_allow_bots(self) -> bool:
         """Whether triage can treat a bot's mention as a question."""
         return UserKind.BOT in self._rules.extra_kinds or bool(self._rules.allow_users)
 
@@ -102,24 +102,24 @@ class AccessControl:
         denial = await self.denial(question, within_s=CHECKED_WITHIN_S)
         if denial is None or denial is Denial.UNKNOWN:
             return True
-        self.tell(question, denial)
+        self.explain_denial(question, denial)
         return False
 
-    def naming_admins(self, refusal: str) -> str:
+    def with_admin_mentions(self, refusal: str) -> str:
         """Returns a refusal that mentions the admins, for messages in which a mention notifies nobody."""
-        return texts.access.naming_admins(refusal, [f"<@{admin}>" for admin in self.named_admins])
+        return texts.access.with_admins(refusal, [f"<@{admin}>" for admin in self.named_admins])
 
     async def with_admin_names(self, refusal: str) -> str:
         """Returns a refusal with the admins' names, for surfaces that don't render mentions."""
         names = await self._users.names(self.named_admins)
-        return texts.access.naming_admins(refusal, [names[admin] for admin in self.named_admins if admin in names])
+        return texts.access.with_admins(refusal, [names[admin] for admin in self.named_admins if admin in names])
 
-    def tell(self, question: Question, denial: Denial) -> None:
+    def explain_denial(self, question: Question, denial: Denial) -> None:
         """Explains the denial to the asker in the background, unless they got an explanation recently."""
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.is_from_bot:
             notice = access.denial_notice(question, denial)
-            self._notifier.show_in_background(question, self.naming_admins(denial), notice.name, notice.every_s)
+            self._notifier.show_in_background(question, self.with_admin_mentions(denial), notice.name, notice.every_s)
 
 
 async def refusal_to_change(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:

@@ -159,10 +159,10 @@ class OtherConnections:
     for a while. A fault is therefore reported only if a new connection's hello still reports too many after CONFIRM_S.
     """
 
-    counted: Callable[[], tuple[int, float]]
+    app_connections: Callable[[], tuple[int, float]]
     recount: Callable[[], None]
-    """`counted` and `recount` work as in Sockets."""
-    living: Callable[[], Awaitable[Sequence[str]]]
+    """`app_connections` and `recount` work as in Sockets."""
+    live_processes: Callable[[], Awaitable[Sequence[str]]]
     admins: AdminNotices
     clock: Clock
     _suspected_at: float = field(default=math.inf, init=False)
@@ -170,8 +170,8 @@ class OtherConnections:
 
     async def check(self) -> None:
         """Compares the numbers of connections and processes, and reports a fault once a day. Raises StoreError."""
-        now, (count, counted_at) = self.clock.monotonic(), self.counted()
-        if count <= CONNECTIONS or count <= CONNECTIONS * len(await self.living()):
+        now, (count, counted_at) = self.clock.monotonic(), self.app_connections()
+        if count <= CONNECTIONS or count <= CONNECTIONS * len(await self.live_processes()):
             self._suspected_at = math.inf
             return
         self._suspected_at = min(self._suspected_at, now)

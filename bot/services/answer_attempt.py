@@ -298,7 +298,7 @@ class AnswerAttempt:
                 model = texts.models.answered_by(names.of(done.model))
             elif self.step is not None and done.model != self.step.model:
                 model = texts.models.fell_back(names.of(done.model))
-            refused = texts.models.without(self.completion.refused) if self.completion.refused else ""
+            refused = texts.models.refused_features(self.completion.refused) if self.completion.refused else ""
         used = self.searches, count_made_calls(self.answer.calls)
         work = texts.answers.work_done(*used) if any(used) else ""
         pages = [call.result for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL]

@@ -149,7 +149,7 @@ class Answering:
         job = attempt.job
         await asyncio.wait((checking,), timeout=CHECKED_UNSEEN_S)
         if checking.done() and (denial := checking.result()) and not job.page_ts:
-            self.access_control.tell(job.question, denial)
+            self.access_control.explain_denial(job.question, denial)
             return _Outcome(attempt.answer.finish(End(EndReason.DENIED)))
         signs = await self.pane.begin(job.question, is_first=job.attempts == 1, has_message=bool(job.page_ts))
         live = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)

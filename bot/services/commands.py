@@ -73,13 +73,13 @@ class SlashCommands:
     async def respond(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
         """Returns the response to a slash command, or None if the response is a modal."""
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
-            return CommandResponse(self.access_control.naming_admins(denial))
+            return CommandResponse(self.access_control.with_admin_mentions(denial))
         subcommand = typed.subcommand
         if field := SETTINGS_FIELDS.get(subcommand):
             return await self._open_settings(invocation, field)
         if opens := self.subcommands.get(subcommand):
             refusal = await opens(invocation)
-            return CommandResponse(self.access_control.naming_admins(refusal)) if refusal else None
+            return CommandResponse(self.access_control.with_admin_mentions(refusal)) if refusal else None
         if subcommand == USAGE:
             usage = await self.quota.personal_usage(
                 self.workspace.me.team_id, invocation.user_id, invocation.channel_id
@@ -128,7 +128,7 @@ class SlashCommands:
         if refusal := await channel_refusal(
             self.access_control, self.workspace, invocation.user_id, invocation.channel_id
         ):
-            return await self._response(invocation.channel_id, self.access_control.naming_admins(refusal))
+            return await self._response(invocation.channel_id, self.access_control.with_admin_mentions(refusal))
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, invocation.channel_id)
         place = SettingsPlace(invocation.channel_id, invocation.response_url)
         is_admin = invocation.user_id in self.access_control.admins
@@ -215,7 +215,7 @@ class AppHome:
     async def _publish(self, user_id: str) -> None:
         at_home = ThreadKey(self.workspace.me.team_id, direct_message_placeholder(user_id), None)
         if denial := await self.access_control.denial(Question(at_home, "", user_id, "")):
-            await self.workspace.surfaces.publish_home(user_id, self.access_control.naming_admins(denial))
+            await self.workspace.surfaces.publish_home(user_id, self.access_control.with_admin_mentions(denial))
             return
         workspace = await self._workspace_usage() if user_id in self.access_control.admins else None
         usage = await self.quota.personal_usage(self.workspace.me.team_id, user_id)

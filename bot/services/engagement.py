@@ -81,7 +81,7 @@ class QuietThreads:
             sentence = texts.access.QUIET_NOW
         else:
             sentence = texts.access.NOT_YOUR_THREAD
-        sentence = self.access_control.naming_admins(sentence)
+        sentence = self.access_control.with_admin_mentions(sentence)
         self.notifier.show_in_background(
             message.as_question(message.thread_ts), sentence, f"quiet {message.channel_id}/{message.ts}"
         )
@@ -114,7 +114,7 @@ class QuietThreads:
             is_quiet, sentence = False, texts.actions.ACTION_FAILED
         if is_quiet:
             await self.workspace.surfaces.delete_ephemeral(press.response_url)
-        response = ActionResponse(self.access_control.naming_admins(sentence))
+        response = ActionResponse(self.access_control.with_admin_mentions(sentence))
         await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def _quiet_thread(self, thread: ThreadKey, user_id: str | None, starter: str, ts: str) -> bool:
@@ -176,7 +176,7 @@ class Gate:
         return message is not None
 
     async def _count_usage(self, question: Question, tokens: int) -> None:
-        await self._quota.count(question, tokens, tokens * USD_PER_TOKEN)
+        await self._quota.count_usage(question, tokens, tokens * USD_PER_TOKEN)
 
 
 @dataclass(frozen=True)

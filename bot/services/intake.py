@@ -131,7 +131,7 @@ class Intake:
             self.ask_gate(event_id, found.doubtful_question)
         elif denial := self._access_control.known_denial(found):
             await self._record_line(message, participants)
-            self._access_control.tell(found, denial)
+            self._access_control.explain_denial(found, denial)
         else:
             if participants.is_quiet:
                 await self._triage.quiet_threads.on_mention(message, participants)

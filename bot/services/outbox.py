@@ -22,7 +22,7 @@ from bot.core.picture import picture
 from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
 from bot.reply.answer import Answer
-from bot.reply.late import ready, still_asks
+from bot.reply.late import approval_reminder, ready
 from bot.reply.scheduler import show_end
 from bot.reply.workspace import Workspace
 from bot.services.canvas_writer import CanvasWriter
@@ -96,7 +96,7 @@ class Outbox:
         free = AT_ONCE - len(self._running)
         if free <= 0 or self.workspace.is_token_refused():
             return True
-        await self._try_check("schedules", partial(self.stores.schedules.begin_due, self.runs.may_begin()))
+        await self._try_check("schedules", partial(self.stores.schedules.begin_due, self.runs.runs_to_begin()))
         taken = await self._try_check("outbox", partial(self.stores.outbox.claim_due, free))
         if taken is None:
             return False
@@ -211,7 +211,7 @@ class Outbox:
         if entry.mention_at is not None and entry.waits_until is None:
             wanted = ready(entry)
         elif entry.mention_at is not None and (job := await self.stores.outbox.job_awaiting_approval(entry)):
-            wanted = still_asks(entry, card_types(job.steps[-1].calls, None))
+            wanted = approval_reminder(entry, card_types(job.steps[-1].calls, None))
         # Their writers handle canvas links and files as long as the answer exists.
         roles = BESIDE_ROLES if entry.target is ReplyTarget.NOTHING else MENTION_ROLES
         await update_side_messages(self.stores, self.workspace, entry, wanted, roles, in_time)

@@ -64,18 +64,18 @@ class _ThreadStatus:
     """The desired status of one thread, and the status that Slack might show."""
 
     thread: ThreadKey
-    wanted: str
-    may_show: str = ""
+    desired: str
+    possibly_shown: str = ""
     """The last status that was sent, unless a post has removed it."""
     confirmed: str = ""
     """The last status that was sent, or "" if Slack hasn't accepted it."""
-    of_stream: bool = False
-    sending: bool = False
+    is_below_stream: bool = False
+    is_sending: bool = False
     next_call: asyncio.TimerHandle | None = None
     """The timer for the next call, or None while a call is being made."""
     delay_s: float = REFRESH_S
     has_failed: bool = False
-    tried: asyncio.Event = field(default_factory=asyncio.Event)
+    call_done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass
@@ -92,12 +92,12 @@ class ThreadStatuses:
 
     def desired_status(self, thread: ThreadKey) -> str:
         thread_status = self._status_of(thread)
-        return thread_status.wanted if thread_status else ""
+        return thread_status.desired if thread_status else ""
 
     def has_answer_status(self, thread: ThreadKey) -> bool:
         """Returns whether a thread has an answer's status that Slack hasn't refused."""
         thread_status = self._status_of(thread)
-        return thread_status is not None and bool(thread_status.wanted) and not thread_status.has_failed
+        return thread_status is not None and bool(thread_status.desired) and not thread_status.has_failed
 
     def show(self, thread: ThreadKey, status: str) -> bool:
         """Shows an answer's status in the background until `remove`; returns False if Slack refuses statuses."""
@@ -110,14 +110,14 @@ class ThreadStatuses:
             return False
         try:
             async with asyncio.timeout(within_s):
-                await thread_status.tried.wait()
+                await thread_status.call_done.wait()
         except TimeoutError:
             return False
         return thread_status.confirmed == status
 
     def remove(self, thread: ThreadKey) -> None:
         if thread_status := self._status_of(thread):
-            thread_status.wanted, thread_status.of_stream = "", False
+            thread_status.desired, thread_status.is_below_stream = "", False
             self._plan_call(thread_status, 0.0)
 
     async def make_room_for_stop(self, thread: ThreadKey) -> None:
@@ -125,24 +125,24 @@ class ThreadStatuses:
         thread_status = self._status_of(thread)
         if thread_status is None:
             return
-        thread_status.wanted = thread_status.may_show = ""
+        thread_status.desired = thread_status.possibly_shown = ""
         self._plan_call(thread_status, 0.0)
-        if thread_status.sending:
-            await thread_status.tried.wait()
+        if thread_status.is_sending:
+            await thread_status.call_done.wait()
 
     def change(self, thread: ThreadKey, status: str) -> None:
         """Shows an answer's activity while a status replaces its message."""
-        if (thread_status := self._status_of(thread)) and thread_status.wanted:
+        if (thread_status := self._status_of(thread)) and thread_status.desired:
             self._show(thread, status)
 
     def on_posted(self, channel_id: str, thread_ts: str, is_stream: bool) -> None:
         """Records a post by the bot, with which Slack removes the status. Unless it streams, it replaces the status."""
         if thread_status := self._statuses.get((channel_id, thread_ts)):
-            if not thread_status.sending:
-                thread_status.may_show = thread_status.confirmed = ""
-            thread_status.of_stream |= is_stream
-            if not thread_status.of_stream:
-                thread_status.wanted = ""
+            if not thread_status.is_sending:
+                thread_status.possibly_shown = thread_status.confirmed = ""
+            thread_status.is_below_stream |= is_stream
+            if not thread_status.is_below_stream:
+                thread_status.desired = ""
             self._plan_call(thread_status, SETTLE_S)
 
     def _show(self, thread: ThreadKey, status: str, *, at_once: bool = False) -> _ThreadStatus | None:
@@ -155,9 +155,9 @@ class ThreadStatuses:
         if thread_status is None:
             thread_status = self._statuses[key] = _ThreadStatus(thread, status)
             self._plan_call(thread_status, min(delay_s, FIRST_S))
-        elif thread_status.wanted != status:
-            thread_status.wanted = status
-            thread_status.tried.clear()
+        elif thread_status.desired != status:
+            thread_status.desired = status
+            thread_status.call_done.clear()
             self._plan_call(thread_status, delay_s)
         return thread_status
 
@@ -166,7 +166,7 @@ class ThreadStatuses:
 
     def _plan_call(self, thread_status: _ThreadStatus, delay_s: float) -> None:
         """Plans a call in `delay_s`, unless a call is due sooner."""
-        if thread_status.sending:
+        if thread_status.is_sending:
             thread_status.delay_s = min(thread_status.delay_s, delay_s)
         else:
             self._call_in(thread_status, delay_s)
@@ -181,22 +181,22 @@ class ThreadStatuses:
 
     def _call(self, thread_status: _ThreadStatus) -> None:
         thread_status.next_call = None
-        if thread_status.wanted or thread_status.may_show:
-            thread_status.sending = True
+        if thread_status.desired or thread_status.possibly_shown:
+            thread_status.is_sending = True
             thread_status.delay_s = REFRESH_S
-            thread_status.tried.clear()
+            thread_status.call_done.clear()
             task = asyncio.create_task(self._update(thread_status))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
             del self._statuses[thread_status.thread.channel_id, thread_status.thread.thread_ts or ""]
-            thread_status.tried.set()
+            thread_status.call_done.set()
 
     async def _update(self, thread_status: _ThreadStatus) -> None:
         """Sends the desired status and plans the next call. Failed removals aren't repeated, as statuses expire."""
-        status = thread_status.wanted
+        status = thread_status.desired
         thread_status.confirmed = ""
-        thread_status.may_show = status
+        thread_status.possibly_shown = status
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 await self.pane.set_status(thread_status.thread, status)
@@ -209,18 +209,18 @@ class ThreadStatuses:
                 where = EVERYWHERE if error.name in METHOD_GONE else thread_status.thread.channel_id
                 self._refused_until = refused | {where: now + REFUSED_S}
             if not error.reason.may_pass:
-                thread_status.wanted = thread_status.may_show = ""
+                thread_status.desired = thread_status.possibly_shown = ""
         except (RateLimited, TimeoutError) as error:
             log.warning("status of thread %s not set: %s", thread_status.thread, str(error) or "it took too long")
         except Exception as error:
             log.error("status of thread %s not set: %s", thread_status.thread, trace_of(error))
         finally:
-            thread_status.sending = False
-            thread_status.tried.set()
+            thread_status.is_sending = False
+            thread_status.call_done.set()
         thread_status.has_failed = thread_status.confirmed != status
         if status and thread_status.has_failed:
             self.on_status_rejected(thread_status.thread)
-        is_over = not (thread_status.wanted or thread_status.may_show)
+        is_over = not (thread_status.desired or thread_status.possibly_shown)
         self._call_in(thread_status, 0.0 if is_over else thread_status.delay_s)
 
 

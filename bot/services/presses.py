@@ -77,7 +77,7 @@ class PressChecker:
             log.error("action %s failed: %s", press.action, error)
             response = ActionResponse(texts.actions.ACTION_FAILED)
         if response is not None:
-            response = replace(response, sentence=self.access_control.naming_admins(response.sentence))
+            response = replace(response, sentence=self.access_control.with_admin_mentions(response.sentence))
             await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def check(self, press: Press) -> PressedAnswer | str:

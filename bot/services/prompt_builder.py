@@ -61,7 +61,7 @@ class PromptSettings:
     """The web search settings, or None if no channel can search the web."""
     reads_channel: bool = False
     """Whether a bare mention reads the posts before it."""
-    pdf_texts: bool = False
+    needs_pdf_texts: bool = False
     """Whether a model in use doesn't accept PDFs, and gets their text instead."""
     step_tokens: Callable[[str | None], int | None] = lambda model: None
     """Returns the input size, in tokens, above which requests to a channel's model cost more, or None."""
@@ -113,7 +113,7 @@ class PromptBuilder:
         if so_far := kept_text(job):
             continued = prompts.with_continuation(continued, so_far, job.continued_origins)
         # Room is reserved for the text of PDFs, which replaces them only when the model is asked.
-        media = [media for message in continued for media in message.media] if self.settings.pdf_texts else []
+        media = [media for message in continued for media in message.media] if self.settings.needs_pdf_texts else []
         instead = (medium.alternative.text for medium in media if medium.alternative)
         room_tokens -= sum(map(self.estimate.tokens, instead))
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens, question_tokens)
@@ -225,7 +225,7 @@ class PromptBuilder:
         if not any(message.files for message in conversation):
             return conversation, ()
         opened = with_numbered_names(await self.conversation.files(job, conversation, memory, show), conversation)
-        pdf_tokens = 0 if self.settings.pdf_texts else room_for_results(self.settings.history_tokens)
+        pdf_tokens = 0 if self.settings.needs_pdf_texts else room_for_results(self.settings.history_tokens)
         opened = truncate_files(opened, self.estimate.tokens, room_tokens // 2, pdf_tokens)
         answer.open_files |= readable_file_ids(shared, opened)
         new = [opened[file_id] for file_id in dict.fromkeys(file_ids_since_answer(conversation))]

@@ -81,7 +81,7 @@ class Quota:
         Waits while the rest of a cap is reserved for running answers.
         """
         await check_run_quota(job, self.stores)
-        most = self.most(input_tokens, web_searches, effort)
+        most = self.max_usage(input_tokens, web_searches, effort)
         usage, clock = self.stores.usage, self.stores.clock
         reserve = partial(insist, lambda: usage.reserve(job, most, self.caps), clock, "quota not reserved")
         check = await reserve()
@@ -119,7 +119,7 @@ class Quota:
         caps = await self.stores.caps.in_force(scope_ids, self.caps)
         return caps, await self.stores.usage.usage_by_window(scope_ids, {cap.window for cap in caps}) if caps else {}
 
-    async def count(self, question: Question, tokens: int, cost_usd: float) -> None:
+    async def count_usage(self, question: Question, tokens: int, cost_usd: float) -> None:
         """Records the usage of deciding whether a message is a question. Retries while the database is unavailable."""
         used = Amount(tokens, cost_usd)
         await insist(
@@ -153,7 +153,7 @@ class Quota:
         used = [cap_use(cap, spent[cap.window.scope][cap.window.period], now) for cap in in_force]
         return UsageToDate(spent[Scope.USER], used)
 
-    def most(self, input_tokens: int, web_searches: int, effort: Effort) -> Amount:
+    def max_usage(self, input_tokens: int, web_searches: int, effort: Effort) -> Amount:
         """Returns a request's maximum usage, with the most expensive model and caching of the whole prompt."""
         input_tokens += SEARCH_RESULT_TOKENS if web_searches else 0
         more_tokens = LONGER_THINKING_TOKENS - THINKING_TOKENS if effort is Effort.THOROUGH else 0
@@ -176,7 +176,7 @@ class CapSettings:
     async def open(self, user_id: str, trigger_id: str, owner: CapOwner) -> None:
         """Shows an admin the modal with an owner's caps and the other people who can set them."""
         if user_id not in self.access_control.admins:
-            sentence = self.access_control.naming_admins(texts.quotas.ONLY_ADMINS_SET_QUOTAS)
+            sentence = self.access_control.with_admin_mentions(texts.quotas.ONLY_ADMINS_SET_QUOTAS)
             await self.workspace.surfaces.open(trigger_id, sentence_modal(sentence, texts.quotas.QUOTAS_TITLE))
             return
         try:

@@ -62,7 +62,7 @@ class _ReplayLimit:
     attempt: AnswerAttempt
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        most_usd = self.quota.most(input_tokens, web_searches, effort).cost_usd
+        most_usd = self.quota.max_usage(input_tokens, web_searches, effort).cost_usd
         await self.spend(job, most_usd + (self.attempt.used.usd or 0.0))
 
     def cost_usd(self, end: End) -> float | None:

@@ -74,7 +74,7 @@ class ReplyActions:
 
     async def _delete(self, pressed: PressedAnswer) -> None:
         await self.stores.recorded_answers.delete(pressed.answer.job_id, pressed.press.user_id)
-        await self.stops.request(pressed.answer)
+        await self.stops.request_stop(pressed.answer)
 
     async def _swap_version(self, pressed: PressedAnswer) -> None:
         to_next = pressed.press.action is ReplyAction.NEXT

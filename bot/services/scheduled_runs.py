@@ -45,7 +45,7 @@ class ScheduledRuns:
     quota: Quota
     schedules: Schedules
 
-    def may_begin(self) -> int:
+    def runs_to_begin(self) -> int:
         """Returns the number of runs that can begin this second: 1 if half of a minute's calls are left for people, or
         0."""
         spare = self.workspace.budget.spare_calls
@@ -75,7 +75,7 @@ class ScheduledRuns:
             return None
         return run
 
-    async def lost(self, entry: OutboxEntry, refusal: Refusal | None) -> None:
+    async def on_run_lost(self, entry: OutboxEntry, refusal: Refusal | None) -> None:
         """Skips a run that can't be posted because `refusal` is final or, without one, because it is too late."""
         reason = PauseReason.MISSED
         if refusal is not None and refusal.is_final:

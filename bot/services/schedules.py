@@ -182,7 +182,7 @@ class Schedules:
         except (StoreError, RateLimited, Refused) as error:
             log.error("%s of schedule %d failed: %s", press.action, press.schedule_id, error)
             outcome = texts.actions.ACTION_FAILED
-        surfaces, outcome = self.workspace.surfaces, self.access_control.naming_admins(outcome)
+        surfaces, outcome = self.workspace.surfaces, self.access_control.with_admin_mentions(outcome)
         if outcome and press.place:
             await self.refresh_list(press.user_id, press.place, outcome)
         elif outcome and press.thread:

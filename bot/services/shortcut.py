@@ -196,7 +196,7 @@ class QuestionPosts:
             is_final = refusal is not None and refusal.is_final
             if not is_final and self.stores.clock.now() < question.created_at + GRACE_S:
                 return RUN_TRIES.wait_s(entry.tries)
-            await self.runs.lost(entry, refusal)
+            await self.runs.on_run_lost(entry, refusal)
         await self.stores.unposted_questions.give_up(entry)
         return None
 
@@ -232,7 +232,7 @@ class QuestionPosts:
         asked = Question(thread, about.ts, user_id, "")
         denial = await self.access_control.denial(asked)
         if denial and by_reaction:
-            self.access_control.tell(asked, denial)
+            self.access_control.explain_denial(asked, denial)
         if denial:
             raise NotAsked("" if by_reaction else denial)
 
@@ -374,7 +374,7 @@ class Reactions:
             return False
         asked = self._question(reaction)
         if denial := self.access_control.known_denial(asked):
-            self.access_control.tell(asked, denial)
+            self.access_control.explain_denial(asked, denial)
             return False
         if not self._is_within_limit(reaction):
             log.info("reaction of user %s ignored: too many", reaction.user_id)
@@ -411,7 +411,7 @@ async def _names(workspace: Workspace, message: Message, within_s: float) -> Map
 async def _tell(
     workspace: Workspace, access_control: AccessControl, user_id: str, about: QuotedMessage, sentence: str
 ) -> None:
-    sentence = access_control.naming_admins(sentence)
+    sentence = access_control.with_admin_mentions(sentence)
     if about.response_url:
         await workspace.surfaces.respond_to_command(about.response_url, CommandResponse(sentence))
         return

@@ -26,11 +26,11 @@ class AnswerStopper:
 
     async def stop(self, answer: AnswerRecord) -> ActionResponse | None:
         """Stops an answer; returns a response, or None if the reply shows the outcome. Raises StoreError."""
-        if not await self.request(answer):
+        if not await self.request_stop(answer):
             return ActionResponse(texts.actions.BUTTON_OUTDATED)
         return ActionResponse(texts.actions.STOPPED_WHILE_QUEUED) if answer.state is State.QUEUED else None
 
-    async def request(self, answer: AnswerRecord) -> bool:
+    async def request_stop(self, answer: AnswerRecord) -> bool:
         """Asks an answer's worker to stop; returns False if the answer has ended. Raises StoreError."""
         is_live = await self.stores.question_queue.request_stop(answer.job_id)
         if is_live:

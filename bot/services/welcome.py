@@ -58,7 +58,7 @@ class Welcome:
     reads_channel: bool
     """Whether models can read the channel in which a question is asked."""
     _background: Background = field(default_factory=Background, init=False)
-    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _posting_lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def on_joined(self, user_id: str, channel_id: str, inviter_id: str) -> None:
         """Welcomes a channel if the bot itself joined it; `inviter_id` can be "". Wakes outbox entries for the channel,
@@ -107,7 +107,7 @@ class Welcome:
         at_home = direct_message_placeholder(press.user_id)
         place = press.channel_id or at_home
         if denial := await self.access_control.denial(self._question(place, press.user_id), is_press=True):
-            return self.access_control.naming_admins(denial)
+            return self.access_control.with_admin_mentions(denial)
         # A question in a direct message needs no thread, and is posted like a question from App Home.
         ts, channel_id = ("", at_home) if is_direct_message(place) else (press.message_ts, place)
         about = QuotedMessage(channel_id, ts, ts, "", "")
@@ -123,7 +123,7 @@ class Welcome:
             log.info("channel %s not welcomed: access is denied", invitation.thread.channel_id)
             return
         greeting = texts.welcome.welcome_in_channel(f"<@{self.workspace.me.user_id}>")
-        async with self._one_at_a_time:
+        async with self._posting_lock:
             message = welcome(greeting, texts.welcome.SEEN_IN_CHANNEL[self.reads_channel])
             await self.workspace.surfaces.tell_channel(invitation.thread.channel_id, message)
             await self.stores.clock.sleep(GAP_S)
@@ -134,7 +134,7 @@ class Welcome:
         if await self.stores.notifications.is_known(*key) or await self.access_control.denial(opening):
             return
         surfaces, channel_id = self.workspace.surfaces, opening.thread.channel_id
-        async with self._one_at_a_time:
+        async with self._posting_lock:
             is_new = not await surfaces.has_messages(channel_id)
             if not (await self.stores.notifications.claim(*key) and is_new):
                 return

@@ -3,7 +3,7 @@
 A Slack token counts as bad only if Slack returns an error from a closed list. Other errors can be temporary: rate
 limits, server errors, a proxy's HTML page, a network that isn't up yet. Typist retries these forever and logs each
 attempt. While the bot token counts as refused, the worker claims no jobs and questions stay queued
-(services/worker.py). Any call can find out that the token is refused (`Credential.call_refused`), but only auth.test
+(services/worker.py). Any call can find out that the token is refused (`Credential.on_call_refused`), but only auth.test
 can find out that it works again (`watch`).
 """
 
@@ -72,11 +72,11 @@ _ADMIN_ERRORS = """
 _allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
 
 
-class Withheld(aiohttp.ClientError):
+class RequestWithheld(aiohttp.ClientError):
     """Raised instead of sending a request whose job another process might own by then."""
 
 
-class Redirected(aiohttp.ClientError):
+class CallRedirected(aiohttp.ClientError):
     """Raised if a call is redirected, as by a proxy's sign-in page. Slack's API never redirects."""
 
 
@@ -119,14 +119,14 @@ async def _send_through_proxy(
 async def _check_allowed(*_: object) -> None:
     allowed = _allowed.get()
     if allowed is not None and not allowed():
-        raise Withheld
+        raise RequestWithheld
 
 
 async def _reject_redirect(_session: object, _context: object, answer: aiohttp.TraceRequestRedirectParams) -> None:
     """Rejects redirects of calls, which would send the content to another host. File downloads can be redirected."""
     if answer.method == "POST":
         answer.response.close()
-        raise Redirected(f"{answer.url.host} answers with a redirect, HTTP {answer.response.status}")
+        raise CallRedirected(f"{answer.url.host} answers with a redirect, HTTP {answer.response.status}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class SlackClient:
         if thread_ts is not None and message.get("thread_ts") is None:
             raise Refused(method, "posted outside of its thread", Refusal.OUTSIDE_THREAD, ts)
         if thread_ts is not None:
-            self._tell_of_post(channel, str(thread_ts), is_stream=False)
+            self._report_post(channel, str(thread_ts), is_stream=False)
         return channel, ts
 
     async def start_stream(self, channel: str, thread_ts: str | None, **arguments: Any) -> str:
@@ -208,10 +208,10 @@ class SlackClient:
         answer = await self.call(method, channel=channel, thread_ts=thread_ts, **arguments)
         if not isinstance(answer.get("ts"), str):
             raise Refused(method, "no message", Refusal.TRANSIENT)
-        self._tell_of_post(channel, str(thread_ts), is_stream=True)
+        self._report_post(channel, str(thread_ts), is_stream=True)
         return str(answer["ts"])
 
-    def _tell_of_post(self, channel: str, thread_ts: str, *, is_stream: bool) -> None:
+    def _report_post(self, channel: str, thread_ts: str, *, is_stream: bool) -> None:
         # In a separate context: otherwise the listener's timers and tasks would inherit `only_while`, and their calls
         # would be withheld once the post's job has ended.
         Context().run(self._posted, channel, thread_ts, is_stream)
@@ -277,7 +277,7 @@ class SlackClient:
 
 def _reason(error: Exception, url: str) -> str:
     """Returns why a request got no response. Removes the URL, which might contain a secret."""
-    if isinstance(error, Redirected):
+    if isinstance(error, CallRedirected):
         return str(error)
     return network.reason_of(error, url) or type(error).__name__
 
@@ -347,7 +347,7 @@ class Credential:
         self.refused = False
         return result
 
-    def call_refused(self, error: Refused) -> None:
+    def on_call_refused(self, error: Refused) -> None:
         """Marks the token as refused after Slack rejected a call because of it. `watch` then checks the token."""
         if not self.refused:
             self._refuse(error)

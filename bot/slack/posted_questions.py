@@ -58,11 +58,11 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
     asker = f"<@{question.user_id}>"
     intro, block = texts.shortcut.asks_about_this(asker), _BLOCK
     if is_suggested(question.view_id):
-        intro = texts.shortcut.asks(asker)
+        intro = texts.shortcut.asked_by(asker)
     elif elsewhere:
         intro = texts.shortcut.asks_about_message_in(asker, f"<#{question.about.channel_id}>")
     elif question.about.offered_by is not None:
-        intro, block = texts.shortcut.chose(asker), _CHOICE
+        intro, block = texts.shortcut.chosen_by(asker), _CHOICE
     blocks = [context(blockkit.mrkdwn(intro), f"{MARK}{question.view_id}")]
     if quote := quote_in_post(question.about, elsewhere=elsewhere):
         parts = [plain_text(part) for part in _parts(without_schemes(quote))]

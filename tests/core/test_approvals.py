@@ -521,7 +521,7 @@ RUNNING = {
 @pytest.mark.parametrize("kind", CARDS)
 def test_each_sentence_about_a_card_comes_from_its_kind(kind: str) -> None:
     asked, (waits, denied, undone) = CARDS[kind], SAID[kind]
-    assert texts.approvals.still_asks("<@U1>", card_types([asked], None)) == f"<@U1> {waits}"
+    assert texts.approvals.reminder("<@U1>", card_types([asked], None)) == f"<@U1> {waits}"
     ended = {one: replace(asked, state=CallState.DENIED, decision=one, decided_by="U1") for one in Decision}
     instead = texts.approvals.replied_instead(card_types([ended[Decision.REPLIED]], Decision.REPLIED))
     assert instead == f"{REPLIED.get(kind, f'{undone} because you wrote instead.')} I'll answer below your message."
@@ -569,7 +569,7 @@ def test_schedule_card_describes_one_run_or_many(
 def test_sentence_about_several_kinds_of_cards_names_none() -> None:
     kinds = card_types([*CARDS.values(), CARDS["call"]], None)
     assert list(kinds) == list(CARDS)
-    assert texts.approvals.still_asks("<@U1>", kinds) == "<@U1> shall I continue with everything I asked you above?"
+    assert texts.approvals.reminder("<@U1>", kinds) == "<@U1> shall I continue with everything I asked you above?"
     assert texts.approvals.expired(kinds) == "I did none of this because nobody decided in time."
 
 

@@ -169,5 +169,5 @@ def test_deciders_and_the_admins_to_ask_are_named() -> None:
     )
     named = asks_admin.with_names({"U1": "Ada", "U9": "Grace"}, ["U8", "U9"])
     assert [one.name for one in named.decisions] == ["U2", "Ada", ""]
-    assert named.notices == (texts.access.naming_admins(texts.access.DENIED_USER, ["Grace"]),)
+    assert named.notices == (texts.access.with_admins(texts.access.DENIED_USER, ["Grace"]),)
     assert below(END, TEXT, chosen_choice="Staging").chosen_choice == "Staging"

@@ -207,7 +207,7 @@ def test_schedules_limit_fits_its_noun(most: int, words: str) -> None:
 )
 def test_names_in_a_sentence_have_one_and(names: list[str], listed: str) -> None:
     assert texts.words.listed(names) == listed
-    assert texts.models.without(names) == (
+    assert texts.models.refused_features(names) == (
         f"answered without {listed}, which this model doesn't support" if names else ""
     )
 
@@ -218,9 +218,9 @@ def test_status_has_no_comma_which_would_divide_it(status: str) -> None:
 
 
 def test_admins_are_named_where_there_are_any() -> None:
-    assert texts.access.naming_admins(texts.access.DENIED_USER, []) == texts.access.DENIED_USER
-    assert texts.access.naming_admins(texts.access.DENIED_USER, ["<@U1>", "<@U2>"]).endswith("Ask <@U1> or <@U2>.")
-    three = texts.access.naming_admins(texts.access.DENIED_USER, ["Ada", "Grace", "Alan"])
+    assert texts.access.with_admins(texts.access.DENIED_USER, []) == texts.access.DENIED_USER
+    assert texts.access.with_admins(texts.access.DENIED_USER, ["<@U1>", "<@U2>"]).endswith("Ask <@U1> or <@U2>.")
+    three = texts.access.with_admins(texts.access.DENIED_USER, ["Ada", "Grace", "Alan"])
     assert three.endswith("Ask Ada, Grace or Alan.")
 
 
@@ -228,7 +228,7 @@ def test_admins_are_named_where_there_are_any() -> None:
     "text", sorted(text for text in {*SENTENCES.values(), *CONSTANTS.values()} if "your Typist admin" in text)
 )
 def test_who_is_sent_to_an_admin_reads_whom_to_ask(text: str) -> None:
-    named = texts.access.naming_admins(text, ["Grace Hopper"])
+    named = texts.access.with_admins(text, ["Grace Hopper"])
     assert "Typist admin" not in named.replace("Only Typist admins", "")
     assert named.count("Grace Hopper") == text.count("your Typist admin")
 

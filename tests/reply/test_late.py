@@ -13,7 +13,7 @@ from bot.core.job import BESIDE_ROLES, MENTION_ROLES, MessageRole, RecordedMessa
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import Refusal, Refused
-from bot.reply.late import OutboxSender, SideMessage, linked, ready, still_asks
+from bot.reply.late import OutboxSender, SideMessage, approval_reminder, linked, ready
 from bot.reply.messages import Delete
 from bot.slack.blockkit import remark
 from bot.slack.posted_questions import posted_question
@@ -142,7 +142,7 @@ READY = ready(ENTRY)
 async def test_message_beside_a_reply_is_looked_for_only_if_its_post_has_no_answer_on_record(
     beside: Sequence[RecordedMessage], roles: Sequence[MessageRole], found: list[str]
 ) -> None:
-    asks = still_asks(replace(ENTRY, waits_until=99.0), ["remember"])
+    asks = approval_reminder(replace(ENTRY, waits_until=99.0), ["remember"])
     shown = [READY, asks, linked(ENTRY, 1, "https://x.test"), ready(replace(ENTRY, question=OTHER_QUESTION))]
     messages = [{"ts": f"8.{number}", "user": "UBOT", "metadata": one.metadata} for number, one in enumerate(shown)]
     channel = Channel([*messages, {"ts": "8.9", "text": "Because."}])
@@ -157,7 +157,7 @@ async def test_message_beside_a_reply_is_looked_for_only_if_its_post_has_no_answ
     [
         (READY, texts.answers.answer_ready("<@U1>"), "typist_ping", {"version": 2}),
         (
-            still_asks(replace(ENTRY, waits_until=99.0), ["remember"]),
+            approval_reminder(replace(ENTRY, waits_until=99.0), ["remember"]),
             "<@U1> shall I remember what I proposed above?",
             "typist_ask",
             {"version": 2, "waits_until": "99.0"},

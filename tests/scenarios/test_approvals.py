@@ -266,7 +266,7 @@ async def test_always_allowed_tool_is_listed_in_the_settings_and_asks_again_once
 
 
 ASKED_AGAIN = "shall I continue with what I asked you above?"
-MENTION = texts.approvals.still_asks("<@U0ADA>", ["call"])
+MENTION = texts.approvals.reminder("<@U0ADA>", ["call"])
 
 
 def mentions(stage: Stage, asked: str) -> list[str]:

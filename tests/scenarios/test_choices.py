@@ -85,7 +85,7 @@ async def test_choice_is_asked_in_the_thread_in_the_pressers_name(stage: Stage) 
     assert labels(message) == OFFERED
     assert await choose(stage, message, 1, "grace") is None
     _, chosen, answer = await stage.answers("general", asked, count=3)
-    assert (chosen, answer) == (f"<@U0GRACE> {texts.shortcut.chose('').strip()}\nProduction", "The whole answer.")
+    assert (chosen, answer) == (f"<@U0GRACE> {texts.shortcut.chosen_by('').strip()}\nProduction", "The whole answer.")
     assert prompt(stage) == f"Grace: {texts.shortcut.MY_CHOICE}\n\nProduction"
     await closed(stage, asked)
     assert next(map(shown, stage.bots("general", asked))) == f"I can deploy that.\n\n{LISTED} ✓"
@@ -110,7 +110,7 @@ async def test_choice_in_a_direct_message_is_answered_there_also_if_its_post_see
     stage.sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
     assert await stage.sandbox.client("ada").press(dm, message.ts, f"{ReplyAction.CHOOSE}-0")
     _, chosen, answer = await stage.answers(dm, None, count=3)
-    assert (chosen, answer) == (f"<@U0ADA> {texts.shortcut.chose('').strip()}\nStaging", "The whole answer.")
+    assert (chosen, answer) == (f"<@U0ADA> {texts.shortcut.chosen_by('').strip()}\nStaging", "The whole answer.")
 
 
 async def test_choices_below_a_native_stream(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:

@@ -23,7 +23,7 @@ async def test_people_read_the_name_that_an_admin_gives_a_model(sandbox: Sandbox
 
         vendor.script(*[openai_error(401, "invalid_api_key")] * 2)
         refused = await stage.mention()
-        sentence = texts.access.naming_admins(texts.models.model_failure(EndReason.BAD_KEY, "other"), ["Ada"])
+        sentence = texts.access.with_admins(texts.models.model_failure(EndReason.BAD_KEY, "other"), ["Ada"])
         assert await stage.answers("general", refused) == [sentence]
 
         ada = sandbox.client("ada")

@@ -80,5 +80,5 @@ async def test_queued_asker_who_lost_access_reads_that_in_place_of_an_answer(
     [placeholder] = await queued_placeholders(stage, 1, "general", asked)
     change(stage, "U0ALAN")
     is_queued.set()
-    assert (await reply(stage, asked, texts.access.naming_admins(denial, ["Gia", "Grace"]))).ts == placeholder
+    assert (await reply(stage, asked, texts.access.with_admins(denial, ["Gia", "Grace"]))).ts == placeholder
     assert len(stage.vendor.requests) == 1, "no model is asked"

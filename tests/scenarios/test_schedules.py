@@ -253,7 +253,7 @@ async def test_answer_whose_schedule_is_stopped_says_so_and_offers_no_stop(
     said = texts.schedules.SCHEDULE_STOPPED
     await stage.sandbox.wait_for(lambda: f"\n{said}" in shown(stage.bots("general", asked)[0]))
     [message] = stage.bots("general", asked)
-    refused = texts.access.naming_admins(texts.schedules.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
+    refused = texts.access.with_admins(texts.schedules.NOT_YOUR_SCHEDULE, ["<@U0GRACE>"])
     assert await press(stage, message, ScheduleAction.RESTORE, "ada", str(created.id)) == refused
     assert "\nCreated schedule" not in shown(message)
     assert not {ScheduleAction.STOP, ReplyAction.REGENERATE} & set(buttons(message))
@@ -292,7 +292,7 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
     asked = await stage.mention("stop the summary", user="alan")
     answer = await ended(stage, asked)
     assert stopped in shown(answer)
-    refused = texts.access.naming_admins(texts.actions.ONLY_ASKER["undo"], ["<@U0GRACE>"])
+    refused = texts.access.with_admins(texts.actions.ONLY_ASKER["undo"], ["<@U0GRACE>"])
     assert await press(stage, answer, ReplyAction.UNDO, "ada") == refused
     assert await press(stage, answer, ReplyAction.UNDO, "alan") is None
     await stage.sandbox.wait_for(lambda: texts.schedules.RESTORED in shown(stage.bots("general", asked)[0]))

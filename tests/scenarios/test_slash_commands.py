@@ -137,7 +137,7 @@ async def test_open_modals_of_a_person_who_lost_access_change_and_ask_nothing(
         assert await asking.use_message_shortcut("general", ts, ASK_ABOUT)
     async with running(replace(settings, allow_users=frozenset({"U0EDITH"}))):
         # A modal shows no mentions.
-        denied = texts.access.naming_admins(Denial.PERSON, ["Grace"])
+        denied = texts.access.with_admins(Denial.PERSON, ["Grace"])
         for modal in (in_channel, in_dm):
             assert await modal.submit({"system_prompt": "Be rude."}) == {"model": denied}
         assert await asking.submit({"question": "why?"}) == {"question": denied}

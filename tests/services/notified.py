@@ -14,7 +14,7 @@ from tests.services.parts import workspace_of
 
 
 class _NoRuns:
-    def may_begin(self) -> int:
+    def runs_to_begin(self) -> int:
         return 0
 
 

@@ -24,7 +24,7 @@ from tests.services.parts import stores_of, workspace_of
 
 @pytest.mark.parametrize(
     ("from_bot", "sentences"),
-    [(False, [texts.access.naming_admins(Denial.GUEST, ["<@U3>", "<@U4>", "<@U5>"])]), (True, [])],
+    [(False, [texts.access.with_admins(Denial.GUEST, ["<@U3>", "<@U4>", "<@U5>"])]), (True, [])],
     ids=["person", "bot"],
 )
 async def test_denied_person_reads_three_admins_and_a_bot_reads_nothing(
@@ -34,7 +34,7 @@ async def test_denied_person_reads_three_admins_and_a_bot_reads_nothing(
     notifier = Notifier(stores, workspace_of(ephemeral=accounts))
     admins = ("U6", "U4", "U3", "U5")
     access_control = AccessControl(AccessRules(), accounts, notifier, admins)
-    access_control.tell(replace(QUESTION, is_from_bot=from_bot), Denial.GUEST)
+    access_control.explain_denial(replace(QUESTION, is_from_bot=from_bot), Denial.GUEST)
     await idle()
     assert accounts.sentences == sentences
 
@@ -72,7 +72,7 @@ def test_mention_by_a_bot_may_be_a_question_where_bots_or_listed_people_may_ask(
 ) -> None:
     accounts = Accounts()
     access_control = AccessControl(rules, accounts, Notifier(stores, workspace_of(ephemeral=accounts)))
-    assert access_control.may_allow_bots is may
+    assert access_control.can_allow_bots is may
 
 
 @dataclass

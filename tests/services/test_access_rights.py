@@ -204,6 +204,8 @@ async def test_denied_person_is_told_at_each_question_in_a_direct_message_and_on
             before, tasks = len(sandbox.workspace.ephemerals), asyncio.all_tasks()
             ts = f"{clock.now():.6f}"
             root = None if channel_id == direct else ts
-            deciding.tell(Question(ThreadKey("T0SANDBOX", channel_id, root), ts, "U0ADA", "why?"), Denial.PERSON)
+            deciding.explain_denial(
+                Question(ThreadKey("T0SANDBOX", channel_id, root), ts, "U0ADA", "why?"), Denial.PERSON
+            )
             await asyncio.gather(*(asyncio.all_tasks() - tasks))
             assert (passed_s, len(sandbox.workspace.ephemerals) > before) == (passed_s, has_ephemeral)

@@ -235,7 +235,7 @@ async def test_a_question_is_queued_again_however_long_the_database_is_away(stag
     assert (await stage.row()).status == "queued"
 
 
-DENIED_GUEST = texts.access.naming_admins(texts.access.DENIED_GUEST, ["<@UADMIN>"])
+DENIED_GUEST = texts.access.with_admins(texts.access.DENIED_GUEST, ["<@UADMIN>"])
 
 
 async def test_denied_asker_gets_an_explanation_and_no_reply(stage: AnsweringStage) -> None:

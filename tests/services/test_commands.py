@@ -228,7 +228,7 @@ async def test_command_opens_the_modal_of_a_feature_or_says_why_not(stage: Stage
 @pytest.mark.parametrize("text", ["help", "settings", "schedules", "memory", "accounts", "usage"])
 async def test_person_without_access_is_told_whom_to_ask_at_any_command(stage: Stage, text: str) -> None:
     stage.slack.kind_of_all = UserKind.GUEST
-    assert await stage.respond(text) == CommandResponse(stage.access.naming_admins(Denial.GUEST))
+    assert await stage.respond(text) == CommandResponse(stage.access.with_admin_mentions(Denial.GUEST))
     assert (stage.slack.opened, stage.schedules.opened, stage.remembering.opened) == ([], [], [])
     assert stage.slack.presses == [True]
 
@@ -281,7 +281,7 @@ async def test_whoever_did_not_create_a_channel_reads_who_may_set_it(
     stage: Stage, channel_id: str, sentence: str
 ) -> None:
     line = settings_line(ChannelSettings(), DEFAULTS, channel_id)
-    expected = CommandResponse(stage.access.naming_admins(sentence), line)
+    expected = CommandResponse(stage.access.with_admin_mentions(sentence), line)
     assert await stage.respond("settings", channel_id=channel_id) == expected
     assert stage.slack.opened == []
 
@@ -338,7 +338,7 @@ async def test_only_an_admins_form_changes_servers_approvals_and_quotas(stage: S
 async def test_form_is_saved_for_whoever_may_set_the_place_and_a_channel_is_told_of_a_new_effect(
     stage: Stage, user_id: str, channel_id: str, entered: ChannelSettings, is_saved: bool, is_announced: bool
 ) -> None:
-    refused = {"model": texts.access.naming_admins(texts.commands.NOT_YOUR_CHANNEL, [])}
+    refused = {"model": texts.access.with_admins(texts.commands.NOT_YOUR_CHANNEL, [])}
     assert await stage.save(user_id, entered, SettingsPlace(channel_id, HOOK)) == ({} if is_saved else refused)
     stored = await stage.stores.channel_settings.read("T1", channel_id)
     assert stored == (entered if is_saved else ChannelSettings())
@@ -404,7 +404,7 @@ async def test_home_of_a_person_without_access_says_so(stage: Stage) -> None:
     stage.slack.kind_of_all = UserKind.GUEST
     stage.home().on_opened("UADA")
     await idle()
-    assert stage.slack.homes == [("UADA", stage.access.naming_admins(Denial.GUEST))]
+    assert stage.slack.homes == [("UADA", stage.access.with_admin_mentions(Denial.GUEST))]
 
 
 @pytest.mark.parametrize(("channels", "others"), [(TOP - 1, 0), (TOP, 0), (TOP + 1, 1)])

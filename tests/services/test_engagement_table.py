@@ -39,11 +39,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "admins" / "channels.md"
 IN_EACH_MODE = "In each mode:"
 ANSWERED, CHANGED, REMOVED, NOTHING = "answered", "starts over", "answer removed", "–"
 TOLD = {
-    texts.access.naming_admins(Denial.GUEST, ["<@UADMIN>"]): "told: no access",
-    texts.access.naming_admins(Denial.EXTERNAL, ["<@UADMIN>"]): "told: no access",
+    texts.access.with_admins(Denial.GUEST, ["<@UADMIN>"]): "told: no access",
+    texts.access.with_admins(Denial.EXTERNAL, ["<@UADMIN>"]): "told: no access",
     texts.access.QUIET_NOW: "quieted",
     texts.access.ALREADY_QUIET: "told: it is quiet",
-    texts.access.naming_admins(texts.access.NOT_YOUR_THREAD, ["<@UADMIN>"]): "told: not theirs",
+    texts.access.with_admins(texts.access.NOT_YOUR_THREAD, ["<@UADMIN>"]): "told: not theirs",
 }
 """Outcomes, by the sentence that the writer sees."""
 QUIET = "quiet thread"

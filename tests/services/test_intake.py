@@ -115,7 +115,7 @@ async def test_starter_reads_when_somebody_joins_whether_a_model_decides_in_doub
     [
         ("U1", texts.access.QUIET_NOW, True),
         ("UADMIN", texts.access.QUIET_NOW, True),
-        ("U2", texts.access.naming_admins(texts.access.NOT_YOUR_THREAD, ["<@UADMIN>"]), False),
+        ("U2", texts.access.with_admins(texts.access.NOT_YOUR_THREAD, ["<@UADMIN>"]), False),
     ],
 )
 async def test_button_quiets_a_thread_for_its_starter_and_admins(

@@ -185,7 +185,7 @@ class Askers:
         self.checked.append((question, is_press))
         return self.denied
 
-    def naming_admins(self, refusal: str) -> str:
+    def with_admin_mentions(self, refusal: str) -> str:
         return refusal
 
     async def with_admin_names(self, refusal: str) -> str:
@@ -194,7 +194,7 @@ class Askers:
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
         return {id_: f"name of {id_}" for id_ in ids if id_ != ME.user_id}
 
-    def tell(self, question: Question, denial: Denial) -> None:
+    def explain_denial(self, question: Question, denial: Denial) -> None:
         self.told.append(denial)
 
 
@@ -226,7 +226,7 @@ class Admitting:
             raise self.run
         return self.run
 
-    async def lost(self, entry: OutboxEntry, refusal: Refusal | None) -> None:
+    async def on_run_lost(self, entry: OutboxEntry, refusal: Refusal | None) -> None:
         self.lost_for.append(refusal)
 
 

@@ -175,7 +175,7 @@ class NothingDue:
 class NoRuns:
     """Runs of schedules, of which as many may begin as there are."""
 
-    def may_begin(self) -> int:
+    def runs_to_begin(self) -> int:
         return 1
 
 

@@ -35,9 +35,9 @@ def test_runs_leave_half_of_a_minutes_calls_to_people(method: str, used: int, ru
     for number in range(used):
         budget.on_send(method, clock.monotonic(), None, f"C{number}")
         budget.on_end(method, f"C{number}")
-    assert scheduled.may_begin() == runs
+    assert scheduled.runs_to_begin() == runs
     clock.now_s += 61
-    assert scheduled.may_begin() == 1
+    assert scheduled.runs_to_begin() == 1
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ async def test_run_that_cannot_be_posted_is_skipped_for_what_hinders_it(
     assert await stores.schedules.run_now("T1", schedule_id, "U1")
     [entry] = await stores.outbox.claim_due(9)
     unused: Any = None
-    await ScheduledRuns(stores, unused, unused, unused, unused).lost(entry, refusal)
+    await ScheduledRuns(stores, unused, unused, unused, unused).on_run_lost(entry, refusal)
     assert (await stores.schedules.run(entry.job_id), await reasons(stores)) == (None, [reason])
 
 

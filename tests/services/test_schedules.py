@@ -212,7 +212,7 @@ async def test_whoever_may_not_change_a_schedule_reads_why(
     assert await stage.schedules.change(user_id, submitted) == {ScheduleField.WORDS: refused}
     for action in (ScheduleAction.RUN, ScheduleAction.PAUSE, ScheduleAction.STOP, ScheduleAction.CHANGE):
         await stage.press(action, created, user_id, place=None)
-    said = sentence_modal(stage.access.naming_admins(refusal), texts.schedules.SCHEDULES)
+    said = sentence_modal(stage.access.with_admin_mentions(refusal), texts.schedules.SCHEDULES)
     assert stage.slack.opened == [("trigger", said, False)] * 4
     assert await stage.now(created.id) == created
 

@@ -228,7 +228,7 @@ async def test_press_asks_in_the_pressers_name_where_they_see_the_question(
         ("Gone", UserKind.MEMBER, True, texts.welcome.SUGGESTION_GONE),
         (LABELS[0], UserKind.MEMBER, False, texts.welcome.SUGGESTION_ASKED),
         (LABELS[0], UserKind.MEMBER, StoreError("away"), texts.shortcut.QUESTION_NOT_SAVED),
-        (LABELS[0], UserKind.GUEST, True, texts.access.naming_admins(Denial.GUEST, ["<@UADMIN>"])),
+        (LABELS[0], UserKind.GUEST, True, texts.access.with_admins(Denial.GUEST, ["<@UADMIN>"])),
     ],
     ids=["gone", "asked", "away", "guest"],
 )

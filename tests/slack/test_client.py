@@ -53,7 +53,7 @@ def test_a_refused_call_counts_at_once_and_auth_test_soon_decides(
         watching = asyncio.create_task(token.watch(slack))
         await asyncio.sleep(10)
         for _ in range(3):
-            token.call_refused(REVOKED)
+            token.on_call_refused(REVOKED)
         assert token.refused
         await asyncio.sleep(CONFIRM_S + 0.1)
         assert (token.refused, slack.at) == (is_bad, [10 + CONFIRM_S])
@@ -77,7 +77,7 @@ def test_a_token_that_works_again_is_noticed_within_10_s(works_after_s: float) -
         token, slack = bot_credential(SimulatedClock()), AuthTest(refuses=True)
         watching = asyncio.create_task(token.watch(slack))
         await asyncio.sleep(LOOK_S)
-        token.call_refused(REVOKED)
+        token.on_call_refused(REVOKED)
         await asyncio.sleep(works_after_s)
         slack.refuses = False
         await asyncio.sleep(10)
@@ -117,7 +117,7 @@ async def test_request_for_a_lost_job_is_withheld(reused: bool) -> None:
     async with connected() as (sandbox, web):
         if reused:
             await web.call("auth.test")
-        with only_while(lambda: False), pytest.raises(Refused, match="Withheld") as refused:
+        with only_while(lambda: False), pytest.raises(Refused, match="RequestWithheld") as refused:
             await web.call("chat.postMessage", channel="C0GENERAL", text="late")
         assert refused.value.reason is Refusal.TRANSIENT
         with only_while(lambda: True):

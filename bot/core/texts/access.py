@@ -33,7 +33,7 @@ def names_an_admin(sentence: str) -> bool:
     return _YOUR_ADMIN in sentence
 
 
-def naming_admins(sentence: str, admins: Sequence[str]) -> str:
+def with_admins(sentence: str, admins: Sequence[str]) -> str:
     """Returns a sentence with the admins' names inserted. `admins`: names or mentions."""
     if not admins:
         return sentence

@@ -28,7 +28,7 @@ GOOD_ANSWER = "Good answer"
 BAD_ANSWER = "Bad answer"
 
 
-def of_all(label: str, calls: int) -> str:
+def all_label(label: str, calls: int) -> str:
     """Returns the label of a button that decides on several calls at once."""
     return label if calls == 1 else f"{label} {'both' if calls == 2 else f'all {calls}'}"
 

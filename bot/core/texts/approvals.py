@@ -19,7 +19,7 @@ _OUR_TOOLS = {"read_channel": "Reading the channel…", "slack__search": "Search
 _SEVERAL_WAIT = "shall I continue with everything I asked you above?"
 
 
-def still_asks(mention: str, kinds: Collection[str]) -> str:
+def reminder(mention: str, kinds: Collection[str]) -> str:
     """Reminds a person of cards of these types that have waited for some time."""
     return f"{mention} {_CARDS[next(iter(kinds))].waits if len(kinds) == 1 else _SEVERAL_WAIT}"
 

@@ -9,7 +9,7 @@ from bot.core.texts.words import listed
 from bot.errors import EndReason, NothingAsked, NotShown, ProviderError, Stuck, TypistError
 
 
-def without(features: Iterable[str]) -> str:
+def refused_features(features: Iterable[str]) -> str:
     """Lists the features that the model refused, or returns "" for none."""
     named = listed(list(features))
     return f"answered without {named}, which this model doesn't support" if named else ""

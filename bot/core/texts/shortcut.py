@@ -31,12 +31,12 @@ MY_CHOICE = "My choice:"
 """Begins the message of a person who clicks a choice below an answer. The choice follows."""
 
 
-def chose(asker: str) -> str:
+def chosen_by(asker: str) -> str:
     """Returns the line above a clicked choice, in mrkdwn."""
     return f"{asker} chose:"
 
 
-def asks(asker: str) -> str:
+def asked_by(asker: str) -> str:
     """Returns the line above a clicked suggested prompt, in mrkdwn."""
     return f"{asker} asks:"
 

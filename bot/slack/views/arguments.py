@@ -220,14 +220,14 @@ def _terms(asks: Sequence[ApprovalCard]) -> Json:
 def _buttons(asks: Sequence[ApprovalCard]) -> list[Json]:
     """Returns the buttons for calls. A call that isn't shown in full can be approved only in the modal."""
     value, [first, *others] = " ".join(ask.value for ask in asks), asks
-    deny = blockkit.button(ReplyAction.DENY, texts.actions.of_all(texts.actions.DENY, len(asks)), value)
+    deny = blockkit.button(ReplyAction.DENY, texts.actions.all_label(texts.actions.DENY, len(asks)), value)
     edit = (
         [blockkit.button(ReplyAction.EDIT, texts.actions.EDIT, value)] if first.editable_strings and not others else []
     )
     details = [] if others else [_details(first)]
     if any(ask.is_cut for ask in asks):
         return [*details, *edit, deny]
-    label = texts.actions.of_all(texts.actions.APPROVE, len(asks))
+    label = texts.actions.all_label(texts.actions.APPROVE, len(asks))
     approve = blockkit.button(ReplyAction.APPROVE, label, value, primary=True)
     more = []
     if all(ask.can_allow_always for ask in asks):
