@@ -285,6 +285,7 @@ async def test_over_http_look_ups_slack_mcp_servers_and_collectors_tell_the_prox
 @pytest.mark.usefixtures("in_company")
 async def test_certificate_that_is_not_trusted_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     network.tls.cache_clear()
     report = await run_all(settings, None)
     found = {check.id: check.message for check in report.checks}
