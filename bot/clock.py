@@ -155,7 +155,7 @@ class Turns:
             return
         self._unfinished.add((person, what))
         try:
-            async with self._locks.setdefault(person, asyncio.Lock()):
+            async with self.of(person):
                 await work()
         finally:
             self._unfinished.discard((person, what))

@@ -283,7 +283,8 @@ def _refused(way: Way, status: int) -> str:
 
 def _certificate_problem(error: ssl.SSLCertVerificationError, host: str) -> str:
     if error.verify_code in _UNTRUSTED:
-        for name, path in _set(os.environ, _CERTIFICATES):
+        name, path = next(_set(os.environ, _CERTIFICATES), ("", ""))
+        if name:
             return f"the certificate of {host} isn't trusted: {name}={path} lacks its authority"
         return f"the certificate of {host} isn't trusted (set SSL_CERT_FILE to a file with its authority)"
     return f"the certificate of {host} isn't valid ({error.verify_message})"

@@ -387,9 +387,7 @@ async def register(
         asked |= {"grant_types": [*_GRANTS, _DEVICE_GRANT]}
     answer = await _send("POST", at.registration_endpoint, server_url, REGISTERED_WITHIN_S, json=asked)
     if answer.status not in _OK:
-        raise SignInFailed(
-            _reason(answer) or f"its authorization server refuses to register Typist (HTTP {answer.status})"
-        )
+        raise SignInFailed(_reason(answer, "refuses to register Typist"))
     client = _parse(OAuthClientInformationFull, answer.body)
     if client is None:
         raise SignInFailed("its authorization server's answer to the registration can't be read")
@@ -459,7 +457,7 @@ async def request_device_code(
     asked = {"scope": at.scope, "resource": at.resource}
     answer = await _post_as_client(at, at.device_authorization_endpoint, client, asked, server_url)
     if answer.status not in _OK:
-        raise SignInFailed(_reason(answer) or f"its authorization server refuses (HTTP {answer.status})")
+        raise SignInFailed(_reason(answer))
     device = _parse(DeviceCode, answer.body)
     if device is None or not device.urls:
         raise SignInFailed("its authorization server's answer can't be read")
@@ -499,7 +497,7 @@ async def revoke(at: AuthorizationServer, client: Client, tokens: Tokens, server
             with_secret = {"token": token, "client_secret": ""}
             answer = await _post_as_client(at, at.revocation_endpoint, client, with_secret, server_url)
         if answer.status not in _OK:
-            raise SignInFailed(_reason(answer) or f"its authorization server refuses (HTTP {answer.status})")
+            raise SignInFailed(_reason(answer))
 
 
 def meaning_of(error: str) -> str:
@@ -508,9 +506,11 @@ def meaning_of(error: str) -> str:
     return _ERROR_MEANINGS.get(error, refusal)
 
 
-def _reason(answer: _Answer) -> str:
+def _reason(answer: _Answer, otherwise: str = "refuses") -> str:
+    """Returns the meaning of a response's standard error, or else its HTTP status, as the rest of a sentence."""
     refusal = _parse(_Refusal, answer.body)
-    return meaning_of(refusal.error) if refusal is not None else ""
+    meaning = meaning_of(refusal.error) if refusal is not None else ""
+    return meaning or f"its authorization server {otherwise} (HTTP {answer.status})"
 
 
 def _read_tokens(answer: _Answer, scope: str) -> Tokens:
@@ -524,7 +524,7 @@ def _read_tokens(answer: _Answer, scope: str) -> Tokens:
         )
         is_final = answer.status in (400, 401) or (refusal is not None and answer.status < 500)
         raise SignInFailed(
-            _reason(answer) or f"its authorization server refuses (HTTP {answer.status})",
+            _reason(answer),
             is_final=is_final and not is_transient,
             is_client_forgotten=refusal is not None and refusal.error == "invalid_client",
         )

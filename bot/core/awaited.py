@@ -85,7 +85,8 @@ def clicked_decision(press: Press, value: str, answer: AnswerRecord, admins: Col
         return sentence or gone
     awaited = AwaitedCall(answer, call)
     ask = awaited.ask()
-    if user_id not in (people_allowed(action, answer.question.user_id, admins, ask) or (user_id,)):
+    allowed = people_allowed(action, answer.question.user_id, admins, ask)
+    if allowed is not None and user_id not in allowed:
         if ask.is_proposal:
             return texts.actions.ONLY_ASKER_AGREES
         if ask.uses_own_account:

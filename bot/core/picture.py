@@ -127,7 +127,7 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
         is_offered = ReplyAction.REGENERATE in buttons
         notices += [texts.answers.QUESTION_EDITED, texts.answers.REGENERATE_ANSWERS_IT if is_offered else ""]
     was_replied_to = end.reason is EndReason.STOPPED and bool(card_types(record.calls, Decision.REPLIED))
-    stands = not (record.has_next or record.is_edited) and record.chosen_choice is None
+    is_current = not (record.has_next or record.is_edited) and record.chosen_choice is None
     made = [one.number for one in end.notices if one.kind is NoticeKind.SCHEDULED and one not in record.undone_notices]
     schedules = [number for number in made if number not in record.finished_schedules]
     return Picture(
@@ -136,7 +136,7 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
         footer="" if was_replied_to else end.footer,
         sources=end.sources,
         decisions=decisions_by_button(calls) if calls else (),
-        choices=end.choices if stands and not record.is_expired else (),
+        choices=end.choices if is_current and not record.is_expired else (),
         chosen_choice=record.chosen_choice or "",
         buttons=buttons,
         was_replied_to=was_replied_to,

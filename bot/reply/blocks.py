@@ -119,18 +119,20 @@ def _only_for_people_allowed(blocks: Sequence[Json], view: PageView) -> list[Jso
     `visible_to_user_ids` is in slack-sdk 3.48.0 for `button` and `icon_button` (read on 2026-11-30). The list's maximum
     isn't documented, so long lists are left out. Clicks are checked again (bot/core/picture.py).
     """
-    allowed_for = {action: partial(people_allowed, action, view.asker, view.style.admins) for action in _LIMITED}
+    if not (view.asker and view.style.is_full):
+        return list(blocks)
     shown = []
     for block in blocks:
-        has_buttons = block["type"] in ("actions", "context_actions") and view.asker and view.style.is_full
-        elements = list(block["elements"]) if has_buttons else []
+        elements = list(block["elements"]) if block["type"] in ("actions", "context_actions") else []
         for index, button in enumerate(elements):
-            if allowed_people := allowed_for.get(button["action_id"]):
-                values = button.get("value", "").split()
-                allowed = [allowed_people(ask) for ask in view.asks if ask.value in values] or [allowed_people()]
-                people = sorted({person for one in allowed if one is not None for person in one})
-                if None not in allowed and 0 < len(people) <= MAX_NAMED:
-                    elements[index] = {**button, "visible_to_user_ids": people}
+            if button["action_id"] not in _LIMITED:
+                continue
+            allowed_for = partial(people_allowed, ReplyAction(button["action_id"]), view.asker, view.style.admins)
+            values = button.get("value", "").split()
+            allowed = [allowed_for(ask) for ask in view.asks if ask.value in values] or [allowed_for()]
+            people = sorted({person for one in allowed if one is not None for person in one})
+            if None not in allowed and 0 < len(people) <= MAX_NAMED:
+                elements[index] = {**button, "visible_to_user_ids": people}
         shown.append({**block, "elements": elements} if elements else block)
     return shown
 

@@ -63,8 +63,8 @@ class ModelNotices:
     again. A vendor can refuse only some models, so it counts as working once it refuses no model in use.
 
     Also notifies them once a day that a vendor stopped an answer because of what the model did, and once that another
-    model answers for one in use. Gateways can choose a different model for each
-    request, so a process reports only the first one.
+    model answers for one in use. Gateways can choose a different model for each request, so a process reports only the
+    first one.
     """
 
     admins: AdminNotices
